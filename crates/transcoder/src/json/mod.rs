@@ -1,0 +1,5 @@
+//! proto3 JSON.
+
+mod habits;
+
+pub use habits::{Habits, Names, Timestamps};

@@ -1,0 +1,3 @@
+//! Credentials to callers; keys; roles and permissions; the guard.
+
+pub mod permissions;

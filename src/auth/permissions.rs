@@ -1,0 +1,27 @@
+//! Roles and permissions, in one table.
+//!
+//! The build script reads this file too: a rule in `proto/` that names a permission which is not here does not build.
+//! The words of the roles are those of `token mint --role` (zero-trust contract, section 4.5).
+
+/// Every permission with the roles that hold it. `platform_admin` holds every permission and is not listed.
+pub const TABLE: &[(&str, &[&str])] = &[
+    ("messaging.clusters.create", &[]),
+    ("messaging.clusters.delete", &[]),
+    ("messaging.clusters.get", ANYONE),
+    ("messaging.clusters.list", ANYONE),
+    ("messaging.clusters.update", &[]),
+    ("messaging.namespaces.create", &["admin"]),
+    ("messaging.namespaces.delete", &["admin"]),
+    ("messaging.namespaces.list", READERS),
+    ("messaging.tenants.create", &[]),
+    ("messaging.tenants.delete", &[]),
+    ("messaging.tenants.get", READERS),
+    ("messaging.tenants.list", &[]),
+    ("messaging.tenants.update", &[]),
+];
+
+/// Every role inside a tenant.
+const ANYONE: &[&str] = &["admin", "network_admin", "security_operator", "auditor", "read_only", "user", "project"];
+
+/// Roles that may look at what their tenant has.
+const READERS: &[&str] = &["admin", "network_admin", "security_operator", "auditor", "read_only"];

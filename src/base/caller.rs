@@ -1,0 +1,176 @@
+//! Who calls.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use super::{ids::TenantId, names};
+
+/// The one who calls, as the credential says. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Caller(Arc<CallerFacts>);
+
+/// What is known of a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerFacts {
+    /// Kind of caller.
+    pub kind: CallerKind,
+    /// Subject of the credential: `<tenant>/<username>` for a tenant's account, `<username>` for a platform account,
+    /// any text for a minted token.
+    pub subject: String,
+    /// Role.
+    pub role: Role,
+    /// The tenant that the caller belongs to; `None` for platform callers.
+    pub tenant: Option<CallerTenant>,
+    /// The project that the caller is confined to.
+    pub project: Option<String>,
+    /// Id of the token, for revocation and the log.
+    pub token_id: String,
+}
+
+/// The tenant that a caller belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerTenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its name, folded.
+    pub key: String,
+    /// Whether the tenant is suspended.
+    pub suspended: bool,
+}
+
+impl Caller {
+    /// A caller of these facts.
+    pub fn new(facts: CallerFacts) -> Self {
+        Self(Arc::new(facts))
+    }
+
+    /// The program itself: migrations, the relay, the command line.
+    pub fn system() -> Self {
+        Self::new(CallerFacts {
+            kind: CallerKind::Service,
+            subject: "system".to_owned(),
+            role: Role::PlatformAdmin,
+            tenant: None,
+            project: None,
+            token_id: String::new(),
+        })
+    }
+
+    /// Whether the caller stands above all tenants.
+    pub fn is_platform(&self) -> bool {
+        self.role == Role::PlatformAdmin && self.tenant.is_none()
+    }
+
+    /// Whether the caller belongs to the tenant that a reference names.
+    pub fn belongs_to(&self, tenant: &names::TenantRef) -> bool {
+        self.tenant.as_ref().is_some_and(|own| match tenant {
+            names::TenantRef::Id(id) => own.id == *id,
+            names::TenantRef::Name(name) => own.key == *name,
+        })
+    }
+}
+
+impl std::ops::Deref for Caller {
+    type Target = CallerFacts;
+
+    fn deref(&self) -> &CallerFacts {
+        &self.0
+    }
+}
+
+/// Kinds of caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallerKind {
+    /// A person.
+    User,
+    /// A program.
+    Service,
+    /// An enrolled device.
+    Device,
+    /// A gateway.
+    Gateway,
+    /// An agent on a host.
+    Agent,
+}
+
+impl CallerKind {
+    /// The word that the proto options use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "USER",
+            Self::Service => "SERVICE",
+            Self::Device => "DEVICE",
+            Self::Gateway => "GATEWAY",
+            Self::Agent => "AGENT",
+        }
+    }
+}
+
+/// Roles, with the words of `token mint --role`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Everything, everywhere.
+    PlatformAdmin,
+    /// Everything in one tenant.
+    Admin,
+    /// Networks, gateways and policy of one tenant.
+    NetworkAdmin,
+    /// Devices, sessions and incidents of one tenant.
+    SecurityOperator,
+    /// Reads one tenant, its audit log too.
+    Auditor,
+    /// Reads one tenant.
+    ReadOnly,
+    /// Uses what a tenant offers.
+    User,
+    /// One project of one tenant.
+    Project,
+}
+
+/// There is no such role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "unknown role; one of platform_admin, admin, network_admin, security_operator, auditor, read_only, user, project"
+)]
+pub struct UnknownRole;
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 8] = [
+        Self::PlatformAdmin,
+        Self::Admin,
+        Self::NetworkAdmin,
+        Self::SecurityOperator,
+        Self::Auditor,
+        Self::ReadOnly,
+        Self::User,
+        Self::Project,
+    ];
+
+    /// The role's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PlatformAdmin => "platform_admin",
+            Self::Admin => "admin",
+            Self::NetworkAdmin => "network_admin",
+            Self::SecurityOperator => "security_operator",
+            Self::Auditor => "auditor",
+            Self::ReadOnly => "read_only",
+            Self::User => "user",
+            Self::Project => "project",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(UnknownRole)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,78 @@
+//! Time, random bytes and new ids, from injected sources.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+/// Tells the time and makes ids. The system's in production; one that stands still until it is told to move in tests.
+#[derive(Clone)]
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    System,
+    Manual(Arc<Mutex<OffsetDateTime>>),
+}
+
+impl Clock {
+    /// The system's clock.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands at `now` until [`advance`](Clock::advance) moves it.
+    pub fn manual(now: OffsetDateTime) -> Self {
+        Self(Source::Manual(Arc::new(Mutex::new(now))))
+    }
+
+    /// The time in UTC, in whole microseconds: what both databases keep.
+    pub fn now(&self) -> OffsetDateTime {
+        let now = match &self.0 {
+            Source::System => OffsetDateTime::now_utc(),
+            Source::Manual(now) => *now.lock().unwrap_or_else(|poisoned| poisoned.into_inner()),
+        };
+        // A count of microseconds below a million is a valid one.
+        now.replace_microsecond(now.microsecond()).unwrap_or(now)
+    }
+
+    /// Seconds since the epoch.
+    pub fn unix(&self) -> i64 {
+        self.now().unix_timestamp()
+    }
+
+    /// Moves a manual clock. The system's clock does not move.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(now) = &self.0 {
+            let mut now = now.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            *now += by;
+        }
+    }
+
+    /// A new UUIDv7 of this moment.
+    pub fn new_id(&self) -> Uuid {
+        match &self.0 {
+            Source::System => Uuid::now_v7(),
+            Source::Manual(_) => {
+                let now = self.now();
+                let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
+                Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.nanosecond()))
+            }
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Clock({})", self.now())
+    }
+}

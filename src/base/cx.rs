@@ -1,0 +1,70 @@
+//! The context of a call: the first argument of every verb.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    caller::Caller,
+    clock::Clock,
+    error::{Error, Result},
+    scope::Access,
+};
+
+/// The context of a call. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Cx(Arc<CxFacts>);
+
+/// What a context holds.
+#[derive(Clone, Debug)]
+pub struct CxFacts {
+    /// Who calls.
+    pub caller: Caller,
+    /// How far the call may reach.
+    pub access: Access,
+    /// Id of the request, as answers and the log show it.
+    pub request_id: String,
+    /// The gRPC path of the RPC, or the command that runs.
+    pub rpc: &'static str,
+    /// Name of the audit action, where the RPC has one.
+    pub audit_action: Option<&'static str>,
+    /// The audit target that the request names, where the rule has one.
+    pub audit_target: Option<String>,
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl Cx {
+    /// A context of these facts.
+    pub fn new(facts: CxFacts) -> Self {
+        Self(Arc::new(facts))
+    }
+
+    /// The context of the program's own work, under the name of a command or task.
+    pub fn system(task: &'static str, clock: Clock) -> Self {
+        Self::new(CxFacts {
+            caller: Caller::system(),
+            access: Access::Platform,
+            request_id: String::new(),
+            rpc: task,
+            audit_action: Some(task),
+            audit_target: None,
+            deadline: None,
+            clock,
+        })
+    }
+
+    /// The context that the guard left in the extensions of a request. Its absence means that no guard stood before
+    /// the service, and nothing runs then.
+    pub fn of(extensions: &http::Extensions) -> Result<Self> {
+        extensions.get::<Self>().cloned().ok_or_else(|| Error::internal("no guard stood before this call"))
+    }
+}
+
+impl std::ops::Deref for Cx {
+    type Target = CxFacts;
+
+    fn deref(&self) -> &CxFacts {
+        &self.0
+    }
+}

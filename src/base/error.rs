@@ -1,0 +1,110 @@
+//! The one domain error.
+//!
+//! It has a public half (kind, reason, message, field violations), which callers see in the dialect of their surface,
+//! and an inner cause, which only the log sees. `Display` never prints the cause.
+
+use std::borrow::Cow;
+
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt};
+
+pub use crate::proto::errors::v1::Reason;
+
+/// The domain of our reasons in `google.rpc.ErrorInfo`.
+pub const DOMAIN: &str = "tenantry";
+
+/// A result whose error is the domain error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The kind of an error: a gRPC code.
+pub type Kind = tonic::Code;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// The kind.
+    pub kind: Kind,
+    /// The machine reason.
+    pub reason: Reason,
+    /// What the caller is told: lower case, no full stop, except where a contract fixes the text.
+    pub message: Cow<'static, str>,
+    /// The fields at fault.
+    pub violations: Vec<Violation>,
+    /// The cause, for the log alone.
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field, in proto names.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+impl Error {
+    /// An error of a kind and reason with a public message.
+    pub fn new(kind: Kind, reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, reason, message: message.into(), violations: Vec::new(), cause: None }
+    }
+
+    /// A field of the request breaks a rule.
+    pub fn invalid(reason: Reason, field: &str, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        let violation = Violation { field: field.to_owned(), description: message.clone().into_owned() };
+        Self { violations: vec![violation], ..Self::new(Kind::InvalidArgument, reason, message) }
+    }
+
+    /// The state of things forbids the call.
+    pub fn precondition(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::FailedPrecondition, reason, message)
+    }
+
+    /// There is no such thing.
+    pub fn not_found(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::NotFound, reason, message)
+    }
+
+    /// The name is taken.
+    pub fn exists(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::AlreadyExists, reason, message)
+    }
+
+    /// The caller may not do this.
+    pub fn denied(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::PermissionDenied, reason, message)
+    }
+
+    /// There is no usable credential.
+    pub fn unauthenticated(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Unauthenticated, reason, message)
+    }
+
+    /// We failed. The caller learns nothing but that; the cause goes to the log.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { cause: Some(cause.into()), ..Self::new(Kind::Internal, Reason::Internal, "internal error") }
+    }
+
+    /// The same error with a cause for the log.
+    pub fn caused_by(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { cause: Some(cause.into()), ..self }
+    }
+
+    /// The reason as `google.rpc.ErrorInfo` spells it: without the enum's prefix.
+    pub fn reason_name(&self) -> &'static str {
+        let name = self.reason.as_str_name();
+        name.strip_prefix("REASON_").unwrap_or(name)
+    }
+
+    /// The error as gRPC carries it, with `ErrorInfo` and `BadRequest`. Drops the cause: log it first.
+    pub fn to_status(&self) -> Status {
+        let mut details = ErrorDetails::new();
+        details.set_error_info(self.reason_name(), DOMAIN, std::collections::HashMap::new());
+        for violation in &self.violations {
+            details.add_bad_request_violation(&violation.field, &violation.description);
+        }
+        Status::with_error_details(self.kind, self.message.clone(), details)
+    }
+}

@@ -1,0 +1,155 @@
+//! Ids in every spelling that the surfaces show.
+//!
+//! A tenant's id is a UUIDv7. The control-plane and native surfaces show it as a dashed UUID, zero-trust as `ten_` and 26
+//! characters of the ULID alphabet, manager as `t_` and 32 hex digits, warehouse as `t-` and 32 hex digits. Every surface
+//! reads every spelling, in any case.
+
+use std::{fmt, str::FromStr};
+
+use uuid::Uuid;
+
+/// The id of a tenant: never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantId(Uuid);
+
+/// The text is no id in any spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an id")]
+pub struct NotAnId;
+
+/// Crockford's base 32, the alphabet of ULIDs.
+const ULID_ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// Length of a ULID.
+const ULID_LEN: usize = 26;
+
+impl TenantId {
+    /// An id that has been stored.
+    pub fn from_uuid(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    /// The id as it is stored.
+    pub fn uuid(self) -> Uuid {
+        self.0
+    }
+
+    /// `0191...-...`: control-plane and native.
+    pub fn dashed(self) -> String {
+        self.0.as_hyphenated().to_string()
+    }
+
+    /// `ten_01...`: zero-trust.
+    pub fn zero_trust(self) -> String {
+        format!("ten_{}", ulid(self.0))
+    }
+
+    /// `t_0191...`: manager.
+    pub fn manager(self) -> String {
+        format!("t_{}", self.0.as_simple())
+    }
+
+    /// `t-0191...`: warehouse.
+    pub fn warehouse(self) -> String {
+        format!("t-{}", self.0.as_simple())
+    }
+}
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+impl FromStr for TenantId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let id = if let Some(rest) = strip_prefix(text, "ten_") {
+            parse_ulid(rest)
+        } else if let Some(rest) = strip_prefix(text, "t_").or_else(|| strip_prefix(text, "t-")) {
+            parse_hex(rest)
+        } else if text.len() == uuid::fmt::Hyphenated::LENGTH {
+            Uuid::try_parse(text).ok()
+        } else {
+            None
+        };
+        id.map(Self).ok_or(NotAnId)
+    }
+}
+
+/// Strips an ASCII prefix without regard to case.
+fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let head = text.get(..prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then(|| &text[prefix.len()..])
+}
+
+fn parse_hex(text: &str) -> Option<Uuid> {
+    let plain = text.len() == uuid::fmt::Simple::LENGTH && text.bytes().all(|b| b.is_ascii_hexdigit());
+    plain.then(|| Uuid::try_parse(text).ok()).flatten()
+}
+
+/// The 26 characters of a 128-bit value; the first holds the topmost three bits.
+fn ulid(id: Uuid) -> String {
+    let value = id.as_u128();
+    (0..ULID_LEN).rev().map(|place| ULID_ALPHABET[(value >> (5 * place)) as usize & 31] as char).collect()
+}
+
+fn parse_ulid(text: &str) -> Option<Uuid> {
+    if text.len() != ULID_LEN {
+        return None;
+    }
+    let mut value: u128 = 0;
+    for (place, byte) in text.bytes().enumerate() {
+        let digit = ULID_ALPHABET.iter().position(|c| *c == byte.to_ascii_uppercase())? as u128;
+        if place == 0 && digit > 7 {
+            return None;
+        }
+        value = value << 5 | digit;
+    }
+    Some(Uuid::from_u128(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> TenantId {
+        TenantId(Uuid::from_u128(0x0191_f3a4_7c10_7b2e_9d31_5a6b_7c8d_9e0f))
+    }
+
+    #[test]
+    fn every_spelling_leads_back_to_the_id() {
+        for text in [id().dashed(), id().zero_trust(), id().manager(), id().warehouse()] {
+            assert_eq!(text.parse(), Ok(id()), "{text}");
+            assert_eq!(text.to_uppercase().parse(), Ok(id()), "{text}");
+            assert_eq!(text.to_lowercase().parse(), Ok(id()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_spellings_are_those_of_the_surfaces() {
+        assert_eq!(id().dashed(), "0191f3a4-7c10-7b2e-9d31-5a6b7c8d9e0f");
+        assert_eq!(id().zero_trust(), "ten_01J7ST8Z0GFCQ9TCATDDY8V7GF");
+        assert_eq!(id().manager(), "t_0191f3a47c107b2e9d315a6b7c8d9e0f");
+        assert_eq!(id().warehouse(), "t-0191f3a47c107b2e9d315a6b7c8d9e0f");
+    }
+
+    #[test]
+    fn other_texts_are_no_ids() {
+        for text in [
+            "",
+            "acme",
+            "t_",
+            "t_0191f3a47c107b2e9d315a6b7c8d9e0",
+            "t_0191f3a47c107b2e9d315a6b7c8d9e0g",
+            "ten_81J7SST8Z0FCQ9V4QTDDY8V7GF",
+            "ten_01J7SST8Z0FCQ9V4QTDDY8V7G",
+            "ten_01J7SST8Z0FCQ9V4QTDDY8V7GU",
+            "0191f3a47c107b2e9d315a6b7c8d9e0f",
+            "0191f3a4-7c10-7b2e-9d31-5a6b7c8d9e0g",
+            "tén_01J7SST8Z0FCQ9V4QTDDY8V7G",
+        ] {
+            assert_eq!(text.parse::<TenantId>(), Err(NotAnId), "{text}");
+        }
+    }
+}

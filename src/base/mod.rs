@@ -1,0 +1,19 @@
+//! What everything may use: errors, ids, names, the caller and the context of a call, the clock, secrets.
+
+pub mod caller;
+pub mod clock;
+pub mod cx;
+pub mod error;
+pub mod ids;
+pub mod names;
+pub mod scope;
+pub mod secret;
+
+pub use caller::{Caller, CallerKind, Role};
+pub use clock::Clock;
+pub use cx::Cx;
+pub use error::{Error, Kind, Result};
+pub use ids::TenantId;
+pub use names::{TenantName, TenantRef};
+pub use scope::{Access, TenantScope};
+pub use secret::Secret;

@@ -1,0 +1,152 @@
+//! Names of tenants, and references to tenants by name or id.
+
+use std::{convert::Infallible, fmt, str::FromStr};
+
+use super::ids::TenantId;
+
+/// Longest name, in characters.
+pub const MAX_LEN: usize = 100;
+
+/// The handle of a tenant: what the surfaces call slug, name or tenant. Unique without regard to case;
+/// `[A-Za-z0-9_][A-Za-z0-9_.:=-]{0,99}`; never something that reads as an id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TenantName(String);
+
+/// The text is no name that a tenant may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAName {
+    /// It is empty or longer than [`MAX_LEN`].
+    #[error("a name has 1 to 100 characters")]
+    Length,
+    /// It has other characters than names may have.
+    #[error("a name has letters, digits and `_ - = : .`, first a letter, a digit or `_`")]
+    Characters,
+    /// It reads as an id.
+    #[error("a name may not read as an id")]
+    ReadsAsId,
+}
+
+impl TenantName {
+    /// The name as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name as it is compared: lower case.
+    pub fn key(&self) -> String {
+        fold(&self.0)
+    }
+
+    /// A name that has been stored.
+    pub fn stored(name: String) -> Self {
+        Self(name)
+    }
+}
+
+impl FromStr for TenantName {
+    type Err = NotAName;
+
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        if text.is_empty() || text.chars().count() > MAX_LEN {
+            return Err(NotAName::Length);
+        }
+        if !is_named_entity(text) || !text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(NotAName::Characters);
+        }
+        if text.parse::<TenantId>().is_ok() {
+            return Err(NotAName::ReadsAsId);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for TenantName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a text has only the characters of the messaging contract's names: letters, digits and `_ - = : .`
+/// (section 4). The empty text has only such.
+pub fn is_named_entity(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-=:.".contains(&b))
+}
+
+/// A name as it is compared.
+pub fn fold(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+/// How a caller names a tenant: by id in any spelling, else by name in any case. Any text is a reference; whether a
+/// tenant answers to it is another question.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TenantRef {
+    /// By id.
+    Id(TenantId),
+    /// By name, folded.
+    Name(String),
+}
+
+impl TenantRef {
+    /// Reads a reference.
+    pub fn parse(text: &str) -> Self {
+        match text.parse() {
+            Ok(id) => Self::Id(id),
+            Err(_) => Self::Name(fold(text)),
+        }
+    }
+}
+
+impl FromStr for TenantRef {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self::parse(text))
+    }
+}
+
+impl fmt::Display for TenantRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_contract_pass() {
+        for name in ["a", "_", "my-tenant", "0day", "a.b:c=d", "Public", &"x".repeat(100)] {
+            assert!(name.parse::<TenantName>().is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        let cases = [
+            ("", NotAName::Length),
+            (&"x".repeat(101), NotAName::Length),
+            ("-a", NotAName::Characters),
+            (".", NotAName::Characters),
+            ("a b", NotAName::Characters),
+            ("a/b", NotAName::Characters),
+            ("tenänt", NotAName::Characters),
+            ("a';--", NotAName::Characters),
+            ("t_0191f3a47c107b2e9d315a6b7c8d9e0f", NotAName::ReadsAsId),
+            ("T-0191F3A47C107B2E9D315A6B7C8D9E0F", NotAName::ReadsAsId),
+            ("0191f3a4-7c10-7b2e-9d31-5a6b7c8d9e0f", NotAName::ReadsAsId),
+        ];
+        for (name, why) in cases {
+            assert_eq!(name.parse::<TenantName>(), Err(why), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_reference_by_name_ignores_case() {
+        assert_eq!(TenantRef::parse("Acme"), TenantRef::parse("aCME"));
+    }
+}

@@ -1,0 +1,58 @@
+//! How far a call may reach, and the proof that it may reach one tenant.
+
+use super::{
+    caller::Caller,
+    error::{Error, Reason, Result},
+    ids::TenantId,
+    names::TenantRef,
+};
+
+/// How far a call may reach, as the guard found on the decoded message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Every tenant: a platform caller.
+    Platform,
+    /// The tenant that the reference names, and no other.
+    Tenant(TenantRef),
+    /// No tenant: the call is about none, or the RPC is public.
+    None,
+}
+
+/// The proof that the call may reach a tenant. Tenant data is reached through it alone; it is made from a tenant that
+/// was looked up and the call's [`Access`], never from a bare id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TenantScope(TenantId);
+
+impl TenantScope {
+    /// The scope of the tenant `id` with the folded name `key`, if the access covers it.
+    pub fn grant(access: &Access, id: TenantId, key: &str) -> Result<Self> {
+        let covered = match access {
+            Access::Platform => true,
+            Access::Tenant(TenantRef::Id(own)) => *own == id,
+            Access::Tenant(TenantRef::Name(own)) => own == key,
+            Access::None => false,
+        };
+        if covered { Ok(Self(id)) } else { Err(foreign_tenant()) }
+    }
+
+    /// The tenant.
+    pub fn tenant(self) -> TenantId {
+        self.0
+    }
+}
+
+/// The answer to a caller that names a tenant which is not its own, whether it exists or not.
+pub fn foreign_tenant() -> Error {
+    Error::denied(Reason::TenantForeign, "the caller does not belong to this tenant")
+}
+
+/// The access of a caller that belongs to a tenant or to the platform, for the tenant that a message names.
+pub fn access_to(caller: &Caller, tenant: TenantRef) -> Result<Access> {
+    if caller.is_platform() {
+        Ok(Access::Platform)
+    } else if caller.belongs_to(&tenant) {
+        Ok(Access::Tenant(tenant))
+    } else {
+        Err(foreign_tenant())
+    }
+}
