@@ -3,12 +3,14 @@
 //! A token is checked in two parts. What never changes of it (form, signature, issuer, claims) is checked once and may
 //! be cached; what depends on the moment and the call (times, audience, revocation) is checked on every use.
 
+use std::time::Duration;
+
 use jsonwebtoken::{Algorithm, Header, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{keys::Keys, surface::Surface};
-use crate::base::{Error, Result, error::Reason};
+use crate::base::{Clock, Error, Result, Role, error::Reason};
 
 /// The issuer of our tokens.
 pub const ISSUER: &str = "tenantry";
@@ -52,6 +54,27 @@ pub struct Claims {
     /// Epoch of that account when it logged in. A later epoch revokes the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,
+}
+
+impl Claims {
+    /// Claims of a token that no login stands behind, from now on.
+    pub fn minted(subject: String, role: Role, audience: &[Surface], ttl: Duration, clock: &Clock) -> Self {
+        let now = clock.unix();
+        Self {
+            iss: ISSUER.to_owned(),
+            aud: audience.iter().map(|surface| surface.as_str().to_owned()).collect(),
+            sub: subject,
+            iat: now,
+            exp: now.saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX)),
+            nbf: None,
+            jti: clock.new_id().to_string(),
+            role: role.as_str().to_owned(),
+            tenant: None,
+            project: None,
+            account: None,
+            epoch: None,
+        }
+    }
 }
 
 /// Signs claims.
