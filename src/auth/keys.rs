@@ -32,7 +32,7 @@ struct Key {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// It cannot be read or written.
-    #[error("key file {path}: {source}")]
+    #[error("key file {path} cannot be used")]
     File {
         /// Where it should be.
         path: String,
