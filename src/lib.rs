@@ -8,3 +8,4 @@ pub mod base;
 pub mod cli;
 pub mod proto;
 pub mod server;
+pub mod store;
