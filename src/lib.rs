@@ -6,3 +6,4 @@
 pub mod auth;
 pub mod base;
 pub mod proto;
+pub mod store;

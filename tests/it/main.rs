@@ -1,0 +1,5 @@
+//! The one test binary, a module an area.
+
+#[macro_use]
+mod db;
+mod store;
