@@ -1,0 +1,106 @@
+//! Every command in the documents works.
+
+use std::fs;
+
+use crate::harness::{
+    docs::{self, Block},
+    root,
+    server::Setup,
+};
+
+/// The documents, and for each the blocks of commands that no test runs: how the block begins, and why.
+const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "README.md",
+        &[
+            ("cargo run --release -- dev", "it builds the program in release mode; the tests run the one they built"),
+            ("scripts/test", "it is what runs this test"),
+        ],
+    ),
+    ("CONTRIBUTING.md", &[("scripts/test", "it is what runs this test")]),
+    ("docs/architecture.md", &[]),
+    ("docs/adding-an-rpc.md", &[("cargo build", "the recipe changes files of the repository")]),
+    ("docs/operations.md", &[]),
+    ("docs/security.md", &[]),
+];
+
+async fn try_out(document: &str) {
+    let blocks = read(document);
+    if blocks.iter().all(|block| block.norun) {
+        return;
+    }
+    let server = Setup::dev().start().await;
+    docs::run(document, &server, &blocks).await;
+}
+
+fn read(document: &str) -> Vec<Block> {
+    let text = fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
+    docs::blocks(&text)
+}
+
+#[tokio::test]
+async fn the_commands_of_the_readme_work() {
+    try_out("README.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_contributing_guide_work() {
+    try_out("CONTRIBUTING.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_architecture_work() {
+    try_out("docs/architecture.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_recipe_work() {
+    try_out("docs/adding-an-rpc.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_operations_guide_work() {
+    try_out("docs/operations.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_security_guide_work() {
+    try_out("docs/security.md").await;
+}
+
+#[test]
+fn every_document_is_tried_out_and_every_exception_is_named() {
+    let mut present: Vec<String> = vec!["README.md".into(), "CONTRIBUTING.md".into()];
+    present.extend(fs::read_dir(root().join("docs")).unwrap().filter_map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.ends_with(".md").then(|| format!("docs/{name}"))
+    }));
+    present.sort();
+    let mut listed: Vec<_> = DOCUMENTS.iter().map(|(document, _)| (*document).to_owned()).collect();
+    listed.sort();
+    assert_eq!(present, listed, "a document is missing in DOCUMENTS, or in the repository");
+    for (document, exceptions) in DOCUMENTS {
+        let left_out: Vec<_> = read(document).into_iter().filter(|block| block.norun).collect();
+        for block in &left_out {
+            let named = exceptions.iter().any(|(begins, _)| block.commands.starts_with(begins));
+            assert!(named, "{document}:{} is `norun` for no reason that this test knows", block.line);
+        }
+        for (begins, _) in *exceptions {
+            let used = left_out.iter().any(|block| block.commands.starts_with(begins));
+            assert!(used, "{document} has no `norun` block that begins with `{begins}`");
+        }
+    }
+}
+
+#[test]
+fn links_within_the_repository_lead_somewhere() {
+    for (document, _) in DOCUMENTS {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let base = root().join(document).parent().unwrap().to_owned();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            let outside = path.is_empty() || path.contains("://");
+            assert!(outside || base.join(path).exists(), "{document}: nothing is at {link}");
+        }
+    }
+}

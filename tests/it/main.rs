@@ -1,0 +1,9 @@
+//! The tests of the whole program, in one binary: a file an area, and in `harness/` what they share.
+//!
+//! `scripts/test` runs them. A test that needs PostgreSQL finds the server in `TENANTRY_TEST_POSTGRES_URL`
+//! (`scripts/with-postgres cargo test NAME` sets it).
+
+mod documents;
+mod floors;
+mod harness;
+mod operations;
