@@ -21,7 +21,10 @@ esac
 
 call=("$buf" curl --protocol grpc --http2-prior-knowledge "${flags[@]}")
 read -r first second <<<"$what"
-case "$first" in
-list) if [ -z "${second-}" ]; then "${call[@]}" --list-services "http://$target"; else "${call[@]}" --list-methods "http://$target/$second"; fi ;;
-*) "${call[@]}" "${data[@]}" "http://$target/$first" ;;
-esac
+if [ "$first" != list ]; then
+    "${call[@]}" "${data[@]}" "http://$target/$first"
+elif [ -z "$second" ]; then
+    "${call[@]}" --list-services "http://$target"
+else
+    "${call[@]}" --list-methods "http://$target" | grep "^$second/" | tr / .
+fi
