@@ -4,6 +4,8 @@
 //! (`scripts/with-postgres cargo test NAME` sets it).
 
 mod documents;
+mod faults;
 mod floors;
 mod harness;
+mod messaging_rest;
 mod operations;

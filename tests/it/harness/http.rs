@@ -63,14 +63,9 @@ impl Http {
         self.call(Method::PUT, path, Some(json)).await
     }
 
-    /// POST of JSON text.
-    pub async fn post(&self, path: &str, json: &str) -> Answer {
-        self.call(Method::POST, path, Some(json)).await
-    }
-
-    /// DELETE.
-    pub async fn delete(&self, path: &str) -> Answer {
-        self.call(Method::DELETE, path, None).await
+    /// PUT of JSON text; an error when the server does not answer.
+    pub async fn try_put(&self, path: &str, json: &str) -> reqwest::Result<Answer> {
+        self.send(Method::PUT, path, Some(json)).await
     }
 
     /// Any method, with JSON text as body.
@@ -118,9 +113,14 @@ impl Http {
 pub struct Begun(TcpStream);
 
 impl Begun {
+    /// Sends the body.
+    pub async fn send(&mut self, body: &str) {
+        self.0.write_all(body.as_bytes()).await.unwrap();
+    }
+
     /// Sends the body and returns all that comes back.
     pub async fn finish(&mut self, body: &str) -> String {
-        self.0.write_all(body.as_bytes()).await.unwrap();
+        self.send(body).await;
         let mut answer = Vec::new();
         self.0.read_to_end(&mut answer).await.unwrap();
         String::from_utf8_lossy(&answer).into_owned()

@@ -3,6 +3,7 @@
 pub mod docs;
 pub mod golden;
 pub mod http;
+pub mod postgres;
 pub mod server;
 
 use std::{

@@ -26,7 +26,6 @@ const OURS: [&str; 3] = ["TENANTRY_", "KUBEOP_", "QOD_"];
 #[derive(Clone)]
 pub struct Setup {
     home: Arc<TempDir>,
-    command: Vec<String>,
     env: Vec<(String, String)>,
 }
 
@@ -34,13 +33,7 @@ impl Setup {
     /// `tenantry dev` on a fresh directory.
     pub fn dev() -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
-        Self { home, command: vec!["dev".to_owned()], env: Vec::new() }
-    }
-
-    /// Another command than `dev`.
-    pub fn command(mut self, words: &[&str]) -> Self {
-        self.command = words.iter().map(|word| (*word).to_owned()).collect();
-        self
+        Self { home, env: Vec::new() }
     }
 
     /// Sets an environment variable.
@@ -95,8 +88,7 @@ impl Setup {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut child = self
             .program()
-            .args(&self.command)
-            .args(["--listen", &address.to_string()])
+            .args(["dev", "--listen", &address.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -192,8 +184,7 @@ impl Server {
     async fn becomes_ready(&mut self) -> bool {
         let http = self.http();
         let child = &mut self.child;
-        let log = &self.log;
-        eventually(&format!("the server to be ready; its log: {log:?}"), async || {
+        eventually("the server to be ready", async || {
             if child.try_wait().unwrap().is_some() {
                 return Some(false);
             }
