@@ -5,4 +5,5 @@
 
 pub mod auth;
 pub mod base;
+pub mod cli;
 pub mod proto;
