@@ -23,12 +23,12 @@ async fn a_body_that_is_not_json_is_refused_before_it_is_looked_at() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused() {
-    let server = Setup::dev().env("TENANTRY_MAX_BODY_BYTES", "1000").start().await;
-    let body = format!(r#"{{"allowedClusters":["{}"]}}"#, "x".repeat(2000));
+    let server = Setup::dev().env("TENANTRY_MAX_BODY_BYTES", "2048").start().await;
+    let body = format!(r#"{{"allowedClusters":["{}"]}}"#, "x".repeat(3000));
     let answer = server.admin().put("/admin/v2/tenants/a", &body).await;
     assert_eq!(
         answer.shown(),
-        "413\ncontent-type: application/json\n{\"reason\":\"the body is larger than 1000 bytes\"}\n"
+        "413\ncontent-type: application/json\n{\"reason\":\"the body is larger than 2048 bytes\"}\n"
     );
 }
 
