@@ -8,17 +8,39 @@
 //!     include!(concat!(env!("OUT_DIR"), "/transcoder.rs"));
 //! }
 //! ```
+//!
+//! For a service `shop.v1.OrderService` that gives, beside what tonic generates, a module
+//! `proto::shop::v1::order_service_rest` with `METHODS`, `Guarded` and `routes`.
 
-use std::path::{Path, PathBuf};
+mod codec;
+mod model;
+mod names;
+mod options;
+mod service;
+pub mod template;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use prost::Message as _;
+use prost_reflect::{DescriptorPool, FileDescriptor};
 
-/// What can go wrong in a build. Each says which file or method is at fault and what to do.
+/// What can go wrong in a build. Each says what is at fault and why.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The proto files do not compile.
     #[error("{0}")]
     Proto(String),
+    /// A method or field cannot be served as it is written.
+    #[error("{at}: {why}")]
+    Rule {
+        /// Full name of the method or field.
+        at: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -29,6 +51,11 @@ pub enum Error {
     },
 }
 
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.display().to_string();
+    move |source| Error::Io { path, source }
+}
+
 /// Configures and runs the generator.
 #[derive(Debug)]
 pub struct Builder {
@@ -37,13 +64,23 @@ pub struct Builder {
     permissions: Vec<String>,
 }
 
+/// Compiled files: the encoded descriptors and, by package, the code that goes beside tonic's.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The encoded `FileDescriptorSet`, custom options included.
+    pub descriptors: Vec<u8>,
+    /// Code by package.
+    pub code: BTreeMap<String, String>,
+}
+
 impl Builder {
     /// Compiles every proto file below `root`.
     pub fn new(root: impl AsRef<Path>) -> Self {
         Self { root: root.as_ref().to_owned(), options_package: None, permissions: Vec::new() }
     }
 
-    /// Package of the method, field and file options.
+    /// Package of the options `auth`, `audit`, `rest`, `surface` and `field`. With it, every method needs an
+    /// authorization rule; without it, every method is public.
     pub fn options_package(mut self, package: &str) -> Self {
         self.options_package = Some(package.to_owned());
         self
@@ -55,38 +92,78 @@ impl Builder {
         self
     }
 
-    /// Generates into `OUT_DIR`.
-    pub fn compile(self) -> Result<(), Error> {
+    /// Compiles and checks, and writes nothing.
+    pub fn check(&self) -> Result<Compiled, Error> {
         let mut files = Vec::new();
         collect(&self.root, &mut files)?;
         files.sort();
-        let mut compiler = protox::Compiler::new([&self.root]).map_err(|e| Error::Proto(e.to_string()))?;
+        let mut compiler = protox::Compiler::new([&self.root]).map_err(|error| Error::Proto(error.to_string()))?;
         compiler.include_imports(true).include_source_info(true);
-        compiler.open_files(&files).map_err(|e| Error::Proto(format!("{e:?}")))?;
-        let bytes = compiler.encode_file_descriptor_set();
-        let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
-        let write = |name: &str, bytes: &[u8]| {
-            let path = out.join(name);
-            std::fs::write(&path, bytes).map_err(|source| Error::Io { path: path.display().to_string(), source })
-        };
-        write("descriptors.bin", &bytes)?;
-        let set = prost_types::FileDescriptorSet::decode(&*bytes).map_err(|e| Error::Proto(e.to_string()))?;
+        compiler.open_files(&files).map_err(|error| Error::Proto(format!("{error:?}")))?;
+        // The raw bytes: custom options are lost on the way through prost_types.
+        let descriptors = compiler.encode_file_descriptor_set();
+        let pool = DescriptorPool::decode(&*descriptors).map_err(|error| Error::Proto(error.to_string()))?;
+        let code = self.code(&pool)?;
+        Ok(Compiled { descriptors, code })
+    }
+
+    /// Generates into `OUT_DIR`: `transcoder.rs`, which includes the rest, and `descriptors.bin`.
+    pub fn compile(self) -> Result<(), Error> {
         println!("cargo:rerun-if-changed={}", self.root.display());
+        let compiled = self.check()?;
+        let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+        let path = out.join("descriptors.bin");
+        std::fs::write(&path, &compiled.descriptors).map_err(io(&path))?;
+        let set = prost_types::FileDescriptorSet::decode(&*compiled.descriptors)
+            .map_err(|error| Error::Proto(error.to_string()))?;
         tonic_prost_build::configure()
             .build_transport(false)
+            .btree_map(".")
             .include_file("transcoder.rs")
             .compile_fds(set)
-            .map_err(|source| Error::Io { path: out.display().to_string(), source })
+            .map_err(io(&out))?;
+        for (package, code) in compiled.code {
+            let path = out.join(format!("{package}.rs"));
+            let tonic = std::fs::read_to_string(&path).map_err(io(&path))?;
+            std::fs::write(&path, tonic + &code).map_err(io(&path))?;
+        }
+        Ok(())
+    }
+
+    fn code(&self, pool: &DescriptorPool) -> Result<BTreeMap<String, String>, Error> {
+        let options = options::Options::new(pool, self.options_package.clone());
+        let services = model::services(pool, &options, &self.permissions)?;
+        let mut code: BTreeMap<String, String> = BTreeMap::new();
+        for file in pool.files().filter(|file| self.is_own(file)) {
+            let out = code.entry(file.package_name().to_owned()).or_default();
+            for message in file.messages() {
+                codec::message(out, &message)?;
+            }
+            for item in file.enums() {
+                codec::enumeration(out, &item);
+            }
+        }
+        for service in &services {
+            let out = code.entry(service.descriptor.package_name().to_owned()).or_default();
+            service::service(out, service);
+        }
+        code.retain(|_, code| !code.is_empty());
+        Ok(code)
+    }
+
+    /// Whether the messages of a file get a codec: not Google's, nor the options.
+    fn is_own(&self, file: &FileDescriptor) -> bool {
+        let package = file.package_name();
+        !package.starts_with("google.") && Some(package) != self.options_package.as_deref()
     }
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let io = |source| Error::Io { path: dir.display().to_string(), source };
-    for entry in std::fs::read_dir(dir).map_err(io)? {
-        let path = entry.map_err(io)?.path();
+    for entry in std::fs::read_dir(dir).map_err(io(dir))? {
+        let path = entry.map_err(io(dir))?.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|e| e == "proto") {
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
             files.push(path);
         }
     }

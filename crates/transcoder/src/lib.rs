@@ -4,9 +4,27 @@
 //! `google.api.http`, asks the [`Guard`], binds path, query and body to the request message, calls the tonic service as
 //! a plain trait method, and writes the answer as JSON in the habits of its surface. It knows no service of its own.
 
-pub mod guard;
+mod aip193;
+mod failure;
+pub mod grpc;
+mod guard;
 pub mod json;
 mod method;
+pub mod percent;
+pub mod rest;
+pub mod router;
 
+pub use aip193::Aip193;
+pub use failure::{Dialect, Dialects, Failure, Origin, Rendered, RequestId, Violation, status_of};
 pub use guard::{Claim, Guard};
 pub use method::{AuditRule, AuthRule, MethodInfo, Permission, Surface, TenantRule, TrailingSlash};
+pub use rest::{Answered, Matched, Rest, RestBuilder};
+
+/// What generated code names, so that a crate with generated code needs no dependency but this one and tonic's.
+#[doc(hidden)]
+pub mod generated {
+    pub use async_trait::async_trait;
+    pub use http;
+    pub use serde;
+    pub use tonic;
+}

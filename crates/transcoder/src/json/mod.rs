@@ -1,5 +1,34 @@
-//! proto3 JSON.
+//! proto3 JSON, in the habits of a surface.
+//!
+//! Generated code implements [`Message`] and [`Enum`] and names a [`Kind`] for each field; the visitor that reads and
+//! the writer that writes are here, once. `serde_json` is the format library.
 
+mod fault;
 mod habits;
+mod kind;
+mod message;
+pub mod read;
+pub mod scalar;
+pub mod text;
+pub mod wellknown;
+mod write;
 
+pub use fault::{Fault, FaultKind, Step};
 pub use habits::{Habits, Names, Timestamps};
+pub use kind::{Boxed, EnumOf, Kind, Msg};
+pub use message::{Enum, Field, Message};
+pub use read::Reader;
+pub use write::{Members, Unprintable, Writer};
+
+/// Reads a JSON text.
+pub fn decode<K: Kind>(bytes: &[u8], habits: &Habits) -> Result<K::Rust, Fault> {
+    let (value, _) = read::from_slice(bytes, Reader::new(habits), |value, cx| K::read(value, cx))?;
+    value.ok_or_else(|| Fault::new(FaultKind::Null, "null is no value here"))
+}
+
+/// Writes a JSON text.
+pub fn encode<K: Kind>(value: &K::Rust, habits: &Habits) -> Result<Vec<u8>, Unprintable> {
+    let mut writer = Writer::new(habits);
+    K::write(value, &mut writer);
+    writer.finish()
+}

@@ -1,0 +1,288 @@
+//! Emits the JSON codec: an implementation of `Message` for each message and of `Enum` for each enum, a line or two a
+//! field.
+
+use std::{collections::HashSet, fmt::Write as _};
+
+use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+
+use crate::{
+    Error,
+    names::{camel, literal, path, snake},
+};
+
+/// How prost holds a field.
+enum Form {
+    /// A bare value.
+    One,
+    /// An `Option`.
+    Optional,
+    /// A `Vec`.
+    List,
+    /// A `BTreeMap` with this kind of key.
+    Map(String),
+    /// A variant of the enum of a oneof.
+    Oneof { field: String, variant: String },
+}
+
+/// One field, ready to be emitted.
+struct Emitted {
+    index: usize,
+    name: String,
+    proto: String,
+    json: String,
+    form: Form,
+    kind: String,
+    /// A message of generated code: query keys go on into it.
+    message: bool,
+    boxed: bool,
+}
+
+/// Emits the codec of a message and of all that is nested in it.
+pub fn message(out: &mut String, message: &MessageDescriptor) -> Result<(), Error> {
+    if message.is_map_entry() {
+        return Ok(());
+    }
+    let fields =
+        message.fields().enumerate().map(|(index, field)| emitted(index, &field)).collect::<Result<Vec<_>, _>>()?;
+    let ty = rust_path(message.full_name(), message.package_name(), message.package_name());
+    let own: Vec<String> = fields.iter().map(descriptor_of).collect();
+    let _ = writeln!(
+        out,
+        "#[allow(unused_variables)]\nimpl ::transcoder::json::Message for {ty} {{\n\
+         const NAME: &'static str = {name};\n\
+         const FIELDS: &'static [::transcoder::json::Field] = &[{fields}];\n\
+         fn field(name: &str) -> Option<usize> {{ match name {{ {finds} _ => None }} }}\n\
+         fn read<'de, D: ::transcoder::generated::serde::Deserializer<'de>>(&mut self, field: usize, value: D, cx: &mut ::transcoder::json::Reader<'_>) -> Result<(), D::Error> {{\n\
+         match field {{ {reads} _ => <::transcoder::generated::serde::de::IgnoredAny as ::transcoder::generated::serde::Deserialize>::deserialize(value).map(|_| ()) }} }}\n\
+         fn write(&self, field: usize, out: &mut ::transcoder::json::Members<'_, '_>) {{ match field {{ {writes} _ => {{}} }} }}\n\
+         fn bind(&mut self, field: usize, text: &mut ::transcoder::json::text::Text<'_>) -> Result<(), ::transcoder::json::Fault> {{\n\
+         match field {{ {binds} _ => Ok(()) }} }}\n}}",
+        name = literal(message.full_name()),
+        fields = own.join(", "),
+        finds = fields.iter().map(find).collect::<String>(),
+        reads = fields.iter().map(read).collect::<String>(),
+        writes = fields.iter().map(write).collect::<String>(),
+        binds = fields.iter().map(bind).collect::<String>(),
+    );
+    for nested in message.child_messages() {
+        self::message(out, &nested)?;
+    }
+    for nested in message.child_enums() {
+        enumeration(out, &nested);
+    }
+    Ok(())
+}
+
+/// Emits the codec of an enum. The first name of a number is the one that is written.
+pub fn enumeration(out: &mut String, item: &EnumDescriptor) {
+    let ty = rust_path(item.full_name(), item.package_name(), item.package_name());
+    let (mut numbers, mut names, mut seen) = (String::new(), String::new(), HashSet::new());
+    for value in item.values() {
+        let _ = write!(numbers, "{} => Some({}), ", literal(value.name()), value.number());
+        if seen.insert(value.number()) {
+            let _ = write!(names, "{} => Some({}), ", value.number(), literal(value.name()));
+        }
+    }
+    let _ = writeln!(
+        out,
+        "impl ::transcoder::json::Enum for {ty} {{\n\
+         fn number(name: &str) -> Option<i32> {{ match name {{ {numbers} _ => None }} }}\n\
+         fn name(number: i32) -> Option<&'static str> {{ match number {{ {names} _ => None }} }}\n}}"
+    );
+}
+
+fn emitted(index: usize, field: &FieldDescriptor) -> Result<Emitted, Error> {
+    let from = field.parent_message().package_name().to_owned();
+    let boxed = !field.is_list() && !field.is_map() && is_recursive(field);
+    let mut kind = kind_of(field, &from)?;
+    let mut message = matches!(field.kind(), Kind::Message(m) if !is_well_known(&m));
+    let form = if field.is_map() {
+        let Kind::Message(entry) = field.kind() else { return Err(unsupported(field, "a map without entries")) };
+        message = false;
+        kind = kind_of(&entry.map_entry_value_field(), &from)?;
+        Form::Map(kind_of(&entry.map_entry_key_field(), &from)?)
+    } else if field.is_list() {
+        Form::List
+    } else if let Some(oneof) = field.containing_oneof().filter(|oneof| !oneof.is_synthetic()) {
+        let owner = field.parent_message();
+        // prost puts the enum of a oneof into the module of its message.
+        let full = format!("{}.{}", owner.full_name(), oneof.name());
+        let variant = format!("{}::{}", rust_path(&full, &from, &from), camel(field.name()));
+        Form::Oneof { field: snake(oneof.name()), variant }
+    } else if field.supports_presence() {
+        Form::Optional
+    } else {
+        Form::One
+    };
+    if field.cardinality() == Cardinality::Required {
+        return Err(unsupported(field, "a required field of proto2"));
+    }
+    if boxed {
+        kind = format!("::transcoder::json::Boxed<{kind}>");
+    }
+    Ok(Emitted {
+        index,
+        name: snake(field.name()),
+        proto: field.name().to_owned(),
+        json: field.json_name().to_owned(),
+        form,
+        kind,
+        message,
+        boxed,
+    })
+}
+
+/// The kind that reads and writes a field's type.
+fn kind_of(field: &FieldDescriptor, from: &str) -> Result<String, Error> {
+    let scalar = |name: &str| Ok(format!("::transcoder::json::scalar::{name}"));
+    let well_known = |name: &str| Ok(format!("::transcoder::json::wellknown::{name}"));
+    match field.kind() {
+        Kind::Double => scalar("Double"),
+        Kind::Float => scalar("Float"),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => scalar("Int32"),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => scalar("Int64"),
+        Kind::Uint32 | Kind::Fixed32 => scalar("UInt32"),
+        Kind::Uint64 | Kind::Fixed64 => scalar("UInt64"),
+        Kind::Bool => scalar("Bool"),
+        Kind::String => scalar("Str"),
+        Kind::Bytes => scalar("Bytes"),
+        Kind::Enum(item) if item.full_name() == "google.protobuf.NullValue" => {
+            Ok("::transcoder::json::EnumOf<::transcoder::json::wellknown::NullValue>".to_owned())
+        }
+        Kind::Enum(item) => {
+            Ok(format!("::transcoder::json::EnumOf<{}>", rust_path(item.full_name(), item.package_name(), from)))
+        }
+        Kind::Message(message) => match message.full_name() {
+            "google.protobuf.DoubleValue" => scalar("Double"),
+            "google.protobuf.FloatValue" => scalar("Float"),
+            "google.protobuf.Int32Value" => scalar("Int32"),
+            "google.protobuf.Int64Value" => scalar("Int64"),
+            "google.protobuf.UInt32Value" => scalar("UInt32"),
+            "google.protobuf.UInt64Value" => scalar("UInt64"),
+            "google.protobuf.BoolValue" => scalar("Bool"),
+            "google.protobuf.StringValue" => scalar("Str"),
+            "google.protobuf.BytesValue" => scalar("Bytes"),
+            "google.protobuf.Empty" => Ok("::transcoder::json::Msg<()>".to_owned()),
+            "google.protobuf.Timestamp" => well_known("Timestamp"),
+            "google.protobuf.Duration" => well_known("Duration"),
+            "google.protobuf.FieldMask" => well_known("FieldMask"),
+            "google.protobuf.Struct" => well_known("Struct"),
+            "google.protobuf.Value" => well_known("Value"),
+            "google.protobuf.ListValue" => well_known("ListValue"),
+            name if name.starts_with("google.protobuf.") => Err(unsupported(field, &format!("{name} in JSON"))),
+            name => Ok(format!("::transcoder::json::Msg<{}>", rust_path(name, message.package_name(), from))),
+        },
+    }
+}
+
+/// Whether prost has a type of its own for a message.
+fn is_well_known(message: &MessageDescriptor) -> bool {
+    message.package_name() == "google.protobuf"
+}
+
+fn unsupported(field: &FieldDescriptor, what: &str) -> Error {
+    Error::Rule { at: field.full_name().to_owned(), why: format!("{what} is not supported") }
+}
+
+fn rust_path(full_name: &str, package: &str, from: &str) -> String {
+    // In its own package a type needs no way up and down.
+    if package == from {
+        let path = path(full_name, package, "", 0);
+        let modules =
+            package.split('.').filter(|module| !module.is_empty()).map(|module| format!("{}::", snake(module)));
+        path.strip_prefix(&modules.collect::<String>()).map(str::to_owned).unwrap_or(path)
+    } else {
+        path(full_name, package, from, 0)
+    }
+}
+
+/// Whether prost boxes a singular field: its message holds, through singular fields, the message that the field is in.
+fn is_recursive(field: &FieldDescriptor) -> bool {
+    let Kind::Message(start) = field.kind() else { return false };
+    let target = field.parent_message();
+    let (mut seen, mut queue) = (HashSet::new(), vec![start]);
+    while let Some(message) = queue.pop() {
+        if message == *target {
+            return true;
+        }
+        if seen.insert(message.full_name().to_owned()) {
+            let singular = message.fields().filter(|field| field.cardinality() != Cardinality::Repeated);
+            queue.extend(singular.filter_map(|field| field.kind().as_message().cloned()));
+        }
+    }
+    false
+}
+
+fn descriptor_of(field: &Emitted) -> String {
+    let key = |name: &str| literal(&format!("{}:", literal(name)));
+    format!(
+        "::transcoder::json::Field {{ proto: {}, json: {}, proto_key: {}, json_key: {} }}",
+        literal(&field.proto),
+        literal(&field.json),
+        key(&field.proto),
+        key(&field.json),
+    )
+}
+
+fn find(field: &Emitted) -> String {
+    let Emitted { index, proto, json, .. } = field;
+    if proto == json {
+        format!("{} => Some({index}), ", literal(proto))
+    } else {
+        format!("{} | {} => Some({index}), ", literal(json), literal(proto))
+    }
+}
+
+fn read(field: &Emitted) -> String {
+    let Emitted { index, name, kind, proto, .. } = field;
+    let proto = literal(proto);
+    let call = |form: &str, kinds: &str| {
+        format!("{index} => ::transcoder::json::read::{form}::<{kinds}, D>(&mut self.{name}, {proto}, value, cx), ")
+    };
+    match &field.form {
+        Form::One => call("one", kind),
+        Form::Optional => call("optional", kind),
+        Form::List => call("list", kind),
+        Form::Map(key) => call("map", &format!("{key}, {kind}")),
+        Form::Oneof { field, variant } => format!(
+            "{index} => {{ if let Some(value) = ::transcoder::json::read::oneof::<{kind}, D>(self.{field}.is_some(), {proto}, value, cx)? \
+             {{ self.{field} = Some({variant}(value)); }} Ok(()) }} "
+        ),
+    }
+}
+
+fn write(field: &Emitted) -> String {
+    let Emitted { index, name, kind, .. } = field;
+    let of = format!("&Self::FIELDS[{index}]");
+    match &field.form {
+        Form::One => format!("{index} => out.one::<{kind}>({of}, &self.{name}), "),
+        Form::Optional => format!("{index} => out.optional::<{kind}>({of}, self.{name}.as_ref()), "),
+        Form::List => format!("{index} => out.list::<{kind}>({of}, &self.{name}), "),
+        Form::Map(key) => format!("{index} => out.map::<{key}, {kind}>({of}, &self.{name}), "),
+        Form::Oneof { field, variant } => {
+            format!("{index} => if let Some({variant}(value)) = &self.{field} {{ out.set::<{kind}>({of}, value) }}, ")
+        }
+    }
+}
+
+fn bind(field: &Emitted) -> String {
+    let Emitted { index, name, kind, message, boxed, .. } = field;
+    let deref = if *boxed { "&mut **" } else { "" };
+    match &field.form {
+        Form::One => format!("{index} => text.one::<{kind}>(&mut self.{name}), "),
+        Form::Optional if *message => format!("{index} => text.message({deref}self.{name}.get_or_insert_default()), "),
+        Form::Optional => format!("{index} => text.optional::<{kind}>(&mut self.{name}), "),
+        Form::List => format!("{index} => text.list::<{kind}>(&mut self.{name}), "),
+        Form::Map(key) => format!("{index} => text.map::<{key}, {kind}>(&mut self.{name}), "),
+        Form::Oneof { field, variant } if *message => format!(
+            "{index} => match &mut self.{field} {{ Some({variant}(inner)) => text.message({deref}inner), \
+             Some(_) => Err(::transcoder::json::text::oneof_taken()), \
+             None => {{ let mut inner: <{kind} as ::transcoder::json::Kind>::Rust = ::core::default::Default::default(); text.message({into}inner)?; \
+             self.{field} = Some({variant}(inner)); Ok(()) }} }} ",
+            into = if *boxed { "&mut *" } else { "&mut " },
+        ),
+        Form::Oneof { field, variant } => format!(
+            "{index} => {{ let value = text.oneof::<{kind}>(self.{field}.is_some())?; self.{field} = Some({variant}(value)); Ok(()) }} "
+        ),
+    }
+}

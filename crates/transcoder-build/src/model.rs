@@ -1,0 +1,268 @@
+//! The services of a descriptor pool with their rules, checked: what cannot be served as it is written does not build.
+
+use std::collections::HashMap;
+
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
+
+use crate::{
+    Error,
+    options::{Audit, Auth, Http, Options, Rest, Surface, Tenant},
+    template::{Segment, Template},
+};
+
+/// A service.
+#[derive(Debug)]
+pub struct Service {
+    /// Its descriptor.
+    pub descriptor: ServiceDescriptor,
+    /// Its methods.
+    pub methods: Vec<Method>,
+}
+
+/// An RPC with its rules.
+#[derive(Debug)]
+pub struct Method {
+    /// Its descriptor.
+    pub descriptor: MethodDescriptor,
+    /// Who may call it.
+    pub auth: Auth,
+    /// What it leaves in the audit log.
+    pub audit: Option<Audit>,
+    /// REST habits.
+    pub rest: Rest,
+    /// The surface.
+    pub surface: Surface,
+    /// REST paths.
+    pub bindings: Vec<Binding>,
+    /// The request's mask that REST fills with the body's members.
+    pub mask: Option<String>,
+}
+
+/// A REST path of an RPC.
+#[derive(Debug)]
+pub struct Binding {
+    /// The rule.
+    pub http: Http,
+    /// Its template.
+    pub template: Template,
+}
+
+/// Reads and checks all services. `permissions` are those that rules may name.
+pub fn services(pool: &DescriptorPool, options: &Options<'_>, permissions: &[String]) -> Result<Vec<Service>, Error> {
+    let mut services = Vec::new();
+    for descriptor in pool.services().filter(|service| !service.package_name().starts_with("google.")) {
+        let methods = descriptor.methods().map(|method| self::method(method, options, permissions));
+        services.push(Service { methods: methods.collect::<Result<_, _>>()?, descriptor });
+    }
+    conflicts(&services)?;
+    Ok(services)
+}
+
+fn method(descriptor: MethodDescriptor, options: &Options<'_>, permissions: &[String]) -> Result<Method, Error> {
+    let check = Check { method: &descriptor, options, permissions };
+    if descriptor.is_client_streaming() {
+        return Err(check.fail("client streaming is not supported"));
+    }
+    let auth = check.auth()?;
+    let rest = options.rest(&descriptor);
+    let surface = check.surface()?;
+    let bindings = check.bindings(&rest)?;
+    let audit = check.audit(&bindings)?;
+    check.rest(&rest)?;
+    let mask = descriptor.input().fields().find(|field| options.is_mask_of_body(field));
+    let mask = mask.map(|field| check.mask(&field)).transpose()?;
+    Ok(Method { auth, audit, rest, surface, bindings, mask, descriptor })
+}
+
+struct Check<'a> {
+    method: &'a MethodDescriptor,
+    options: &'a Options<'a>,
+    permissions: &'a [String],
+}
+
+impl Check<'_> {
+    fn fail(&self, why: impl Into<String>) -> Error {
+        Error::Rule { at: self.method.full_name().to_owned(), why: why.into() }
+    }
+
+    fn auth(&self) -> Result<Auth, Error> {
+        if !self.options.has_rules() {
+            return Ok(Auth { public: true, ..Auth::default() });
+        }
+        let Some(auth) = self.options.auth(self.method) else {
+            return Err(self.fail("no authorization rule; give it the option (auth)"));
+        };
+        let named = usize::from(!auth.permission.is_empty()) + usize::from(auth.permission_by.is_some());
+        if auth.public {
+            let bare = named == 0 && auth.tenant.is_none() && auth.custom.is_empty() && auth.callers.is_empty();
+            return if bare { Ok(auth) } else { Err(self.fail("a public method has no other authorization rule")) };
+        }
+        if named != 1 {
+            return Err(self.fail("name one permission, or the field that decides it, or say public"));
+        }
+        let by_field = auth.permission_by.iter().flat_map(|(_, map)| map.iter().map(|(_, permission)| permission));
+        for permission in std::iter::once(&auth.permission).filter(|name| !name.is_empty()).chain(by_field) {
+            if !self.permissions.contains(permission) {
+                return Err(self.fail(format!("unknown permission {permission:?}")));
+            }
+        }
+        if let Some((field, map)) = &auth.permission_by {
+            self.text_field(field)?;
+            if map.is_empty() {
+                return Err(self.fail("permission_by has no values"));
+            }
+        }
+        match &auth.tenant {
+            None => Err(self.fail("say where the tenant of the call is found")),
+            Some(Tenant::Field(field)) => self.text_field(field).map(|_| auth),
+            Some(Tenant::From(from)) if from.is_empty() => Err(self.fail("say where the tenant of the call is found")),
+            Some(Tenant::From(_)) => Ok(auth),
+        }
+    }
+
+    fn audit(&self, bindings: &[Binding]) -> Result<Option<Audit>, Error> {
+        let audit = self.options.audit(self.method);
+        match &audit {
+            Some(audit) if audit.action.is_empty() => return Err(self.fail("the audit rule names no action")),
+            Some(audit) if !audit.target.is_empty() => {
+                self.text_field(&audit.target)?;
+            }
+            Some(_) => {}
+            None => {
+                let writes = bindings.iter().any(|binding| binding.http.method != "GET");
+                if writes && self.options.has_rules() {
+                    return Err(self.fail("only reads go without an audit rule"));
+                }
+            }
+        }
+        Ok(audit)
+    }
+
+    fn surface(&self) -> Result<Surface, Error> {
+        match self.options.surface(self.method) {
+            Some(surface) => Ok(surface),
+            None if self.options.has_rules() => Err(self.fail("its file has no option (surface)")),
+            None => Ok(Surface::default()),
+        }
+    }
+
+    fn bindings(&self, rest: &Rest) -> Result<Vec<Binding>, Error> {
+        let bindings = self.options.http(self.method).into_iter().map(|http| self.binding(http));
+        let bindings = bindings.collect::<Result<Vec<_>, _>>()?;
+        match (bindings.is_empty(), rest.grpc_only) {
+            (true, false) if self.options.has_rules() => {
+                Err(self.fail("no REST path; give it google.api.http or say grpc_only"))
+            }
+            (false, true) => Err(self.fail("grpc_only, but it has a REST path")),
+            (false, _) if self.method.is_server_streaming() => Err(self.fail("a stream is served over gRPC only")),
+            _ => Ok(bindings),
+        }
+    }
+
+    fn binding(&self, http: Http) -> Result<Binding, Error> {
+        let template = Template::parse(&http.path).map_err(|error| self.fail(format!("{}: {error}", http.path)))?;
+        let input = self.method.input();
+        for variable in &template.variables {
+            let field = self.field(&input, &variable.field)?;
+            if field.is_list()
+                || field.is_map()
+                || matches!(field.kind(), Kind::Message(m) if m.package_name() != "google.protobuf")
+            {
+                return Err(self.fail(format!("the path binds {}, which is not a single value", variable.field)));
+            }
+        }
+        if !http.body.is_empty() && http.body != "*" {
+            if http.body.contains('.') {
+                return Err(self.fail("body names a field of the request itself"));
+            }
+            self.field(&input, &http.body)?;
+        }
+        if matches!(http.method.as_str(), "GET" | "DELETE") && !http.body.is_empty() {
+            return Err(self.fail(format!("{} takes no body", http.method)));
+        }
+        if !http.response_body.is_empty() {
+            if http.response_body.contains('.') {
+                return Err(self.fail("response_body names a field of the response itself"));
+            }
+            self.field(&self.method.output(), &http.response_body)?;
+        }
+        Ok(Binding { http, template })
+    }
+
+    fn rest(&self, rest: &Rest) -> Result<(), Error> {
+        let input = self.method.input();
+        for key in &rest.lenient_query {
+            if !matches!(self.field(&input, key)?.kind(), Kind::Bool) {
+                return Err(self.fail(format!("{key} is read leniently, but is no bool")));
+            }
+        }
+        if !rest.created_field.is_empty()
+            && !matches!(self.field(&self.method.output(), &rest.created_field)?.kind(), Kind::Bool)
+        {
+            return Err(self.fail(format!("{} tells that something was created, but is no bool", rest.created_field)));
+        }
+        match rest.status.iter().find(|(reason, status)| reason.is_empty() || !(400..600).contains(status)) {
+            Some((reason, status)) => Err(self.fail(format!("status {status} for reason {reason:?}"))),
+            None if rest.success_status != 0 && !(200..400).contains(&rest.success_status) => {
+                Err(self.fail(format!("{} is no status of success", rest.success_status)))
+            }
+            None if rest.body_or_query => Err(self.fail("body_or_query is not supported")),
+            None => Ok(()),
+        }
+    }
+
+    fn mask(&self, field: &FieldDescriptor) -> Result<String, Error> {
+        match field.kind() {
+            Kind::Message(message) if message.full_name() == "google.protobuf.FieldMask" => Ok(field.name().to_owned()),
+            _ => Err(self.fail(format!("{} is filled with the body's members, but is no FieldMask", field.name()))),
+        }
+    }
+
+    /// The field at a path; every step but the last is a message.
+    fn field(&self, message: &MessageDescriptor, path: &str) -> Result<FieldDescriptor, Error> {
+        steps(message, path)
+            .and_then(|mut steps| steps.pop())
+            .ok_or_else(|| self.fail(format!("{} has no field {path}", message.full_name())))
+    }
+
+    /// The request field at a path, whose value is a text or the name of an enum's value.
+    fn text_field(&self, path: &str) -> Result<FieldDescriptor, Error> {
+        let field = self.field(&self.method.input(), path)?;
+        let single = !field.is_list() && field.containing_oneof().is_none_or(|oneof| oneof.is_synthetic());
+        if single && matches!(field.kind(), Kind::String | Kind::Enum(_)) {
+            Ok(field)
+        } else {
+            Err(self.fail(format!("{path} is no single text")))
+        }
+    }
+}
+
+/// The fields along a path.
+pub fn steps(message: &MessageDescriptor, path: &str) -> Option<Vec<FieldDescriptor>> {
+    let mut message = Some(message.clone());
+    let mut fields = Vec::new();
+    for name in path.split('.') {
+        let field = message?.get_field_by_name(name)?;
+        message = if field.is_list() { None } else { field.kind().as_message().cloned() };
+        fields.push(field);
+    }
+    Some(fields)
+}
+
+/// Two rules of the same shape, verb and method cannot both be served.
+fn conflicts(services: &[Service]) -> Result<(), Error> {
+    let mut seen: HashMap<(String, Vec<Segment>, String), String> = HashMap::new();
+    for method in services.iter().flat_map(|service| &service.methods) {
+        for binding in &method.bindings {
+            let (segments, verb) = binding.template.shape();
+            let key = (binding.http.method.clone(), segments.to_vec(), verb.to_owned());
+            let name = method.descriptor.full_name().to_owned();
+            if let Some(other) = seen.insert(key, name.clone()) {
+                let why =
+                    format!("{} {} has the same shape as a path of {other}", binding.http.method, binding.http.path);
+                return Err(Error::Rule { at: name, why });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The Rust names that prost and tonic give to protobuf names, so that generated code meets theirs.
+
+use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
+
+/// Keywords that are written as raw identifiers.
+const KEYWORDS: &str = " as break const continue else enum false fn for if impl in let loop match mod move mut pub ref \
+    return static struct trait true type unsafe use where while dyn abstract become box do final macro override priv \
+    typeof unsized virtual yield async await try gen ";
+
+/// Words that cannot be raw identifiers and get an underscore.
+const RESERVED: &str = " _ super self Self extern crate ";
+
+fn sanitize(ident: String) -> String {
+    let word = format!(" {ident} ");
+    if KEYWORDS.contains(&word) {
+        format!("r#{ident}")
+    } else if RESERVED.contains(&word) {
+        format!("{ident}_")
+    } else {
+        ident
+    }
+}
+
+/// A field, module or method.
+pub fn snake(name: &str) -> String {
+    sanitize(name.to_snake_case())
+}
+
+/// A type or variant.
+pub fn camel(name: &str) -> String {
+    sanitize(name.to_upper_camel_case())
+}
+
+/// The path of a type from inside a module: `levels` below the module of the package `from`.
+pub fn path(full_name: &str, package: &str, from: &str, levels: usize) -> String {
+    let up = levels + if from.is_empty() { 0 } else { from.split('.').count() };
+    let mut path = "super::".repeat(up);
+    for module in package.split('.').filter(|module| !module.is_empty()) {
+        path.push_str(&format!("{}::", snake(module)));
+    }
+    let local = full_name.strip_prefix(package).unwrap_or(full_name).trim_start_matches('.');
+    let mut parts: Vec<&str> = local.split('.').collect();
+    let name = parts.pop().unwrap_or_default();
+    for outer in parts {
+        path.push_str(&format!("{}::", snake(outer)));
+    }
+    path + &camel(name)
+}
+
+/// A Rust string literal.
+pub fn literal(text: &str) -> String {
+    format!("{text:?}")
+}

@@ -1,0 +1,256 @@
+//! The options that steer the generator, read by name from the descriptors.
+//!
+//! They are extensions of one package (`auth`, `audit`, `rest` on methods, `surface` on files, `field` on fields), whose
+//! messages have the members that are read here.
+
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MethodDescriptor, ReflectMessage as _, Value};
+
+/// Reads options.
+#[derive(Debug)]
+pub struct Options<'p> {
+    pool: &'p DescriptorPool,
+    package: Option<String>,
+}
+
+/// `(auth)`.
+#[derive(Clone, Debug, Default)]
+pub struct Auth {
+    /// No credential is needed.
+    pub public: bool,
+    /// The permission.
+    pub permission: String,
+    /// The field that decides the permission, and the permissions by its value.
+    pub permission_by: Option<(String, Vec<(String, String)>)>,
+    /// Kinds of caller, without the enum's prefix.
+    pub callers: Vec<String>,
+    /// Where the tenant is found.
+    pub tenant: Option<Tenant>,
+    /// Name of a hand-written check.
+    pub custom: String,
+}
+
+/// Where the tenant of a call is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tenant {
+    /// A field of the request.
+    Field(String),
+    /// `CALLER`, `RESOURCE` or `NONE`.
+    From(String),
+}
+
+/// `(audit)`.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// Name of the action.
+    pub action: String,
+    /// Path of the request field that names the target.
+    pub target: String,
+}
+
+/// `(rest)`.
+#[derive(Clone, Debug, Default)]
+pub struct Rest {
+    /// Status of success.
+    pub success_status: u32,
+    /// The bool of the response that tells that something was created.
+    pub created_field: String,
+    /// A success has no body.
+    pub empty_body: bool,
+    /// Status by reason.
+    pub status: Vec<(String, u32)>,
+    /// Fields of the body may come from the query.
+    pub body_or_query: bool,
+    /// Query keys whose booleans are read leniently.
+    pub lenient_query: Vec<String>,
+    /// No REST path by intention.
+    pub grpc_only: bool,
+}
+
+/// `(surface)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surface {
+    /// Name.
+    pub name: String,
+    /// Name of the error dialect.
+    pub error_dialect: String,
+    /// Member names are written as proto names.
+    pub snake_case: bool,
+    /// 64-bit integers are written as numbers.
+    pub int64_as_number: bool,
+    /// Unknown members and query keys are ignored.
+    pub ignore_unknown: bool,
+    /// Names are matched without regard to case.
+    pub any_case: bool,
+    /// Unset messages and optional fields are written as null.
+    pub unset_as_null: bool,
+    /// Variant of `Timestamps`.
+    pub timestamps: String,
+    /// Variant of `TrailingSlash`.
+    pub trailing_slash: String,
+}
+
+/// One binding of `google.api.http`.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// Method.
+    pub method: String,
+    /// Template.
+    pub path: String,
+    /// `body`.
+    pub body: String,
+    /// `response_body`.
+    pub response_body: String,
+}
+
+impl<'p> Options<'p> {
+    /// Options of a package; without one, every method is public and REST is as plain as can be.
+    pub fn new(pool: &'p DescriptorPool, package: Option<String>) -> Self {
+        Self { pool, package }
+    }
+
+    /// Whether rules are asked for.
+    pub fn has_rules(&self) -> bool {
+        self.package.is_some()
+    }
+
+    fn extension(&self, options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
+        let name = format!("{}.{name}", self.package.as_ref()?);
+        extension(self.pool, options, &name)
+    }
+
+    /// `(auth)` of a method.
+    pub fn auth(&self, method: &MethodDescriptor) -> Option<Auth> {
+        let rule = self.extension(&method.options(), "auth")?;
+        let permission_by = message(&rule, "permission_by").map(|by| {
+            let mut map: Vec<_> = match by.get_field_by_name("map").as_deref() {
+                Some(Value::Map(map)) => map
+                    .iter()
+                    .filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value.as_str()?.to_owned())))
+                    .collect(),
+                _ => Vec::new(),
+            };
+            map.sort();
+            (text(&by, "field"), map)
+        });
+        let tenant = message(&rule, "tenant").map(|tenant| match text(&tenant, "field") {
+            field if field.is_empty() => Tenant::From(enum_name(&tenant, "from", "TENANT_SOURCE_")),
+            field => Tenant::Field(field),
+        });
+        Some(Auth {
+            public: flag(&rule, "public"),
+            permission: text(&rule, "permission"),
+            permission_by,
+            callers: enum_names(&rule, "callers", "CALLER_KIND_"),
+            tenant,
+            custom: text(&rule, "custom"),
+        })
+    }
+
+    /// `(audit)` of a method.
+    pub fn audit(&self, method: &MethodDescriptor) -> Option<Audit> {
+        let rule = self.extension(&method.options(), "audit")?;
+        Some(Audit { action: text(&rule, "action"), target: text(&rule, "target") })
+    }
+
+    /// `(rest)` of a method.
+    pub fn rest(&self, method: &MethodDescriptor) -> Rest {
+        let Some(rule) = self.extension(&method.options(), "rest") else { return Rest::default() };
+        let by_reason = |rule: &DynamicMessage| (enum_name(rule, "reason", "REASON_"), number(rule, "status"));
+        Rest {
+            success_status: number(&rule, "success_status"),
+            created_field: text(&rule, "created_field"),
+            empty_body: flag(&rule, "empty_body"),
+            status: list(&rule, "status").iter().filter_map(Value::as_message).map(by_reason).collect(),
+            body_or_query: flag(&rule, "body_or_query"),
+            lenient_query: list(&rule, "lenient_query").iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
+            grpc_only: flag(&rule, "grpc_only"),
+        }
+    }
+
+    /// `(surface)` of the file of a method.
+    pub fn surface(&self, method: &MethodDescriptor) -> Option<Surface> {
+        let file = method.parent_service().parent_file();
+        let rule = self.extension(&file.options(), "surface")?;
+        let is = |field: &str, name: &str| enum_name(&rule, field, "") == name;
+        Some(Surface {
+            name: text(&rule, "name"),
+            error_dialect: text(&rule, "error_dialect"),
+            snake_case: is("names", "NAMES_SNAKE_CASE"),
+            int64_as_number: is("int64", "INT64_NUMBER"),
+            ignore_unknown: is("unknown", "UNKNOWN_IGNORE"),
+            any_case: flag(&rule, "any_case"),
+            unset_as_null: is("unset", "UNSET_NULL"),
+            timestamps: enum_name(&rule, "timestamps", "TIMESTAMPS_"),
+            trailing_slash: enum_name(&rule, "trailing_slash", "TRAILING_SLASH_"),
+        })
+    }
+
+    /// Whether a field is the mask that REST fills with the body's members.
+    pub fn is_mask_of_body(&self, field: &FieldDescriptor) -> bool {
+        self.extension(&field.options(), "field").is_some_and(|rule| flag(&rule, "mask_of_body"))
+    }
+
+    /// The bindings of `google.api.http`: the rule's own, then the additional ones.
+    pub fn http(&self, method: &MethodDescriptor) -> Vec<Http> {
+        let Some(rule) = extension(self.pool, &method.options(), "google.api.http") else { return Vec::new() };
+        let more = list(&rule, "additional_bindings");
+        std::iter::once(&rule).chain(more.iter().filter_map(Value::as_message)).filter_map(binding).collect()
+    }
+}
+
+fn binding(rule: &DynamicMessage) -> Option<Http> {
+    let body = text(rule, "body");
+    let response_body = text(rule, "response_body");
+    let (method, path) = ["get", "put", "post", "delete", "patch"]
+        .into_iter()
+        .map(|method| (method.to_uppercase(), text(rule, method)))
+        .find(|(_, path)| !path.is_empty())
+        .or_else(|| message(rule, "custom").map(|custom| (text(&custom, "kind"), text(&custom, "path"))))?;
+    Some(Http { method, path, body, response_body })
+}
+
+fn extension(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
+    let extension = pool.get_extension_by_name(name)?;
+    options.has_extension(&extension).then(|| options.get_extension(&extension).as_message().cloned()).flatten()
+}
+
+fn message(of: &DynamicMessage, field: &str) -> Option<DynamicMessage> {
+    of.has_field_by_name(field).then(|| of.get_field_by_name(field)?.as_message().cloned()).flatten()
+}
+
+fn list(of: &DynamicMessage, field: &str) -> Vec<Value> {
+    of.get_field_by_name(field).and_then(|value| value.as_list().map(<[Value]>::to_vec)).unwrap_or_default()
+}
+
+fn text(of: &DynamicMessage, field: &str) -> String {
+    of.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn flag(of: &DynamicMessage, field: &str) -> bool {
+    of.get_field_by_name(field).and_then(|value| value.as_bool()).unwrap_or_default()
+}
+
+fn number(of: &DynamicMessage, field: &str) -> u32 {
+    of.get_field_by_name(field).and_then(|value| value.as_u32()).unwrap_or_default()
+}
+
+/// The name of an enum's value, without its prefix; empty for the unspecified one.
+fn enum_name(of: &DynamicMessage, field: &str, prefix: &str) -> String {
+    let number = of.get_field_by_name(field).and_then(|value| value.as_enum_number()).unwrap_or_default();
+    enum_value(of, field, number, prefix)
+}
+
+fn enum_names(of: &DynamicMessage, field: &str, prefix: &str) -> Vec<String> {
+    list(of, field)
+        .iter()
+        .filter_map(Value::as_enum_number)
+        .map(|number| enum_value(of, field, number, prefix))
+        .collect()
+}
+
+fn enum_value(of: &DynamicMessage, field: &str, number: i32, prefix: &str) -> String {
+    let kind = of.descriptor().get_field_by_name(field).map(|field| field.kind());
+    let value = kind.and_then(|kind| kind.as_enum().and_then(|kind| kind.get_value(number)));
+    let name = value.filter(|value| value.number() != 0).map(|value| value.name().to_owned()).unwrap_or_default();
+    name.strip_prefix(prefix).map(str::to_owned).unwrap_or(name)
+}

@@ -1,0 +1,57 @@
+//! The error dialect of Google's API design, AIP-193: `{"error": {"code", "status", "message", "details"}}`.
+
+use serde_json::json;
+use tonic::Code;
+
+use crate::failure::{Dialect, Failure, Rendered};
+
+/// AIP-193, for paths that belong to no other dialect.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Aip193;
+
+impl Dialect for Aip193 {
+    fn render(&self, failure: &Failure) -> Rendered {
+        let mut details = Vec::new();
+        if !failure.reason.is_empty() {
+            details.push(json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": failure.reason}));
+        }
+        if !failure.violations.is_empty() {
+            let violations: Vec<_> =
+                failure.violations.iter().map(|v| json!({"field": v.field, "description": v.description})).collect();
+            details.push(json!({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}));
+        }
+        if let Some(id) = &failure.request_id {
+            details.push(json!({"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": id}));
+        }
+        let error = json!({
+            "code": failure.status.as_u16(),
+            "status": name(failure.code),
+            "message": failure.message,
+            "details": details,
+        });
+        Rendered::json(failure, &json!({"error": error}))
+    }
+}
+
+/// The name of a gRPC code.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

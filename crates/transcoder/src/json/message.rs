@@ -1,0 +1,70 @@
+//! What generated code says of messages and enums.
+
+use serde::de::Deserializer;
+
+use super::{fault::Fault, read::Reader, text::Text, write::Members};
+
+/// A message. Implemented by generated code: a line or two a field.
+pub trait Message: Default + Send + Sync + 'static {
+    /// Full name.
+    const NAME: &'static str;
+
+    /// The fields, in the order of the file.
+    const FIELDS: &'static [Field];
+
+    /// The index of the field with a name in either spelling.
+    fn field(name: &str) -> Option<usize>;
+
+    /// Reads the value of a field.
+    fn read<'de, D: Deserializer<'de>>(&mut self, field: usize, value: D, cx: &mut Reader<'_>) -> Result<(), D::Error>;
+
+    /// Writes a field, if it is to be written.
+    fn write(&self, field: usize, out: &mut Members<'_, '_>);
+
+    /// Binds a query value or path variable to a field.
+    fn bind(&mut self, field: usize, text: &mut Text<'_>) -> Result<(), Fault>;
+}
+
+/// A field of a message.
+#[derive(Debug)]
+pub struct Field {
+    /// Proto name.
+    pub proto: &'static str,
+    /// JSON name.
+    pub json: &'static str,
+    /// The proto name as a JSON key: quoted, with its colon.
+    pub proto_key: &'static str,
+    /// The JSON name as a JSON key.
+    pub json_key: &'static str,
+}
+
+/// An enum. Implemented by generated code.
+pub trait Enum {
+    /// The value that JSON's null stands for: only `google.protobuf.NullValue` has one.
+    const NULL: Option<i32> = None;
+
+    /// The number of a name or alias.
+    fn number(name: &str) -> Option<i32>;
+
+    /// The name of a number.
+    fn name(number: i32) -> Option<&'static str>;
+}
+
+impl Message for () {
+    const NAME: &'static str = "google.protobuf.Empty";
+    const FIELDS: &'static [Field] = &[];
+
+    fn field(_: &str) -> Option<usize> {
+        None
+    }
+
+    fn read<'de, D: Deserializer<'de>>(&mut self, _: usize, _: D, _: &mut Reader<'_>) -> Result<(), D::Error> {
+        Ok(())
+    }
+
+    fn write(&self, _: usize, _: &mut Members<'_, '_>) {}
+
+    fn bind(&mut self, _: usize, _: &mut Text<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+}

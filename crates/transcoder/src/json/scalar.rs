@@ -1,0 +1,360 @@
+//! Scalars: numbers, booleans, strings and bytes.
+
+use std::{borrow::Cow, fmt};
+
+use base64::Engine as _;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::{
+    fault::{Fault, FaultKind},
+    kind::Kind,
+    read::Reader,
+    write::Writer,
+};
+
+/// A JSON scalar as it was met.
+#[derive(Debug)]
+pub(super) enum Scalar<'de> {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Text(Cow<'de, str>),
+}
+
+impl<'de> Scalar<'de> {
+    /// Reads a scalar; lists and objects fail with what was expected.
+    pub(super) fn read<D: Deserializer<'de>>(
+        expected: &'static str,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<Self, D::Error> {
+        value.deserialize_any(ScalarVisitor { expected, cx })
+    }
+
+    fn found(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Unsigned(_) | Self::Signed(_) | Self::Float(_) => "a number",
+            Self::Text(_) => "a string",
+        }
+    }
+
+    fn mismatch(&self, expected: &str) -> Fault {
+        Fault::new(FaultKind::WrongType, format!("expected {expected}, found {}", self.found()))
+    }
+}
+
+struct ScalarVisitor<'r, 'h> {
+    expected: &'static str,
+    cx: &'r mut Reader<'h>,
+}
+
+impl<'de> Visitor<'de> for ScalarVisitor<'_, '_> {
+    type Value = Scalar<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Scalar::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Scalar::Bool(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Scalar::Unsigned(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Scalar::Signed(value))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Scalar::Float(value))
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Scalar::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Scalar::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+        Err(self.cx.wrong_type(self.expected, "an object"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+        Err(self.cx.wrong_type(self.expected, "a list"))
+    }
+}
+
+/// Reads a scalar and converts it; null is `None`.
+fn convert<'de, T, D: Deserializer<'de>>(
+    expected: &'static str,
+    value: D,
+    cx: &mut Reader<'_>,
+    convert: impl FnOnce(Scalar<'de>) -> Result<T, Fault>,
+) -> Result<Option<T>, D::Error> {
+    match Scalar::read(expected, value, cx)? {
+        Scalar::Null => Ok(None),
+        scalar => convert(scalar).map(Some).map_err(|fault| cx.fail(fault)),
+    }
+}
+
+fn out_of_range(expected: &str) -> Fault {
+    Fault::new(FaultKind::OutOfRange, format!("not in the range of {expected}"))
+}
+
+/// Whether a text has the syntax of a JSON number.
+fn is_json_number(text: &str) -> bool {
+    text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && serde_json::from_str::<serde_json::Number>(text).is_ok()
+        && text.ends_with(|c: char| c.is_ascii_digit())
+}
+
+macro_rules! integer {
+    ($(#[$doc:meta])* $kind:ident, $rust:ty, $expected:literal, $write:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $kind;
+
+        impl $kind {
+            pub(super) fn from_scalar(scalar: Scalar<'_>) -> Result<$rust, Fault> {
+                match scalar {
+                    Scalar::Unsigned(value) => <$rust>::try_from(value).map_err(|_| out_of_range($expected)),
+                    Scalar::Signed(value) => <$rust>::try_from(value).map_err(|_| out_of_range($expected)),
+                    Scalar::Float(value) => Self::from_float(value),
+                    Scalar::Text(text) => Self::parse(&text, false),
+                    other => Err(other.mismatch($expected)),
+                }
+            }
+
+            /// `1.0` and `1e3` are integers, `1.5` is none.
+            fn from_float(value: f64) -> Result<$rust, Fault> {
+                if value.fract() != 0.0 || !value.is_finite() {
+                    return Err(Fault::new(FaultKind::WrongType, concat!("expected ", $expected, ", found a fraction")));
+                }
+                // Both bounds are exact in floating point: the lower is a power of two or zero, the upper is one more
+                // than the largest value, a power of two.
+                let above = (<$rust>::MAX as u128 + 1) as f64;
+                if value < <$rust>::MIN as f64 || value >= above { Err(out_of_range($expected)) } else { Ok(value as $rust) }
+            }
+        }
+
+        impl Kind for $kind {
+            type Rust = $rust;
+
+            fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<$rust>, D::Error> {
+                convert($expected, value, cx, Self::from_scalar)
+            }
+
+            fn write(value: &$rust, out: &mut Writer<'_>) {
+                out.$write(*value);
+            }
+
+            fn is_default(value: &$rust) -> bool {
+                *value == 0
+            }
+
+            fn parse(text: &str, _: bool) -> Result<$rust, Fault> {
+                if !is_json_number(text) {
+                    return Err(Fault::new(FaultKind::WrongType, concat!("expected ", $expected)));
+                }
+                match text.parse() {
+                    Ok(value) => Ok(value),
+                    Err(_) => Self::from_float(text.parse().map_err(|_| out_of_range($expected))?),
+                }
+            }
+        }
+    };
+}
+
+integer!(
+    /// int32, sint32, sfixed32.
+    Int32, i32, "a 32-bit integer", integer
+);
+integer!(
+    /// int64, sint64, sfixed64.
+    Int64, i64, "a 64-bit integer", long
+);
+integer!(
+    /// uint32, fixed32.
+    UInt32, u32, "an unsigned 32-bit integer", integer
+);
+integer!(
+    /// uint64, fixed64.
+    UInt64, u64, "an unsigned 64-bit integer", long
+);
+
+macro_rules! float {
+    ($(#[$doc:meta])* $kind:ident, $rust:ty, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $kind;
+
+        impl $kind {
+            fn in_range(value: f64) -> Result<$rust, Fault> {
+                let narrow = value as $rust;
+                if narrow.is_infinite() { Err(out_of_range($expected)) } else { Ok(narrow) }
+            }
+        }
+
+        impl Kind for $kind {
+            type Rust = $rust;
+
+            fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<$rust>, D::Error> {
+                convert($expected, value, cx, |scalar| match scalar {
+                    Scalar::Unsigned(value) => Self::in_range(value as f64),
+                    Scalar::Signed(value) => Self::in_range(value as f64),
+                    Scalar::Float(value) => Self::in_range(value),
+                    Scalar::Text(text) => Self::parse(&text, false),
+                    other => Err(other.mismatch($expected)),
+                })
+            }
+
+            fn write(value: &$rust, out: &mut Writer<'_>) {
+                if value.is_nan() {
+                    out.raw("\"NaN\"");
+                } else if value.is_infinite() {
+                    out.raw(if *value > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" });
+                } else {
+                    out.number(value);
+                }
+            }
+
+            fn is_default(value: &$rust) -> bool {
+                // Minus zero is not the default: it has a bit set.
+                value.to_bits() == 0
+            }
+
+            fn parse(text: &str, _: bool) -> Result<$rust, Fault> {
+                match text {
+                    "NaN" => Ok(<$rust>::NAN),
+                    "Infinity" => Ok(<$rust>::INFINITY),
+                    "-Infinity" => Ok(<$rust>::NEG_INFINITY),
+                    _ if is_json_number(text) => Self::in_range(text.parse().map_err(|_| out_of_range($expected))?),
+                    _ => Err(Fault::new(FaultKind::WrongType, concat!("expected ", $expected))),
+                }
+            }
+        }
+    };
+}
+
+float!(
+    /// float.
+    Float, f32, "a number"
+);
+float!(
+    /// double.
+    Double, f64, "a number"
+);
+
+/// bool.
+#[derive(Debug)]
+pub struct Bool;
+
+impl Kind for Bool {
+    type Rust = bool;
+
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<bool>, D::Error> {
+        convert("a boolean", value, cx, |scalar| match scalar {
+            Scalar::Bool(value) => Ok(value),
+            other => Err(other.mismatch("a boolean")),
+        })
+    }
+
+    fn write(value: &bool, out: &mut Writer<'_>) {
+        out.raw(if *value { "true" } else { "false" });
+    }
+
+    fn is_default(value: &bool) -> bool {
+        !value
+    }
+
+    fn parse(text: &str, lenient: bool) -> Result<bool, Fault> {
+        match text {
+            _ if lenient => Ok(text.eq_ignore_ascii_case("true")),
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Fault::new(FaultKind::WrongType, "expected true or false")),
+        }
+    }
+}
+
+/// string.
+#[derive(Debug)]
+pub struct Str;
+
+impl Kind for Str {
+    type Rust = String;
+
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<String>, D::Error> {
+        convert("a string", value, cx, |scalar| match scalar {
+            Scalar::Text(text) => Ok(text.into_owned()),
+            other => Err(other.mismatch("a string")),
+        })
+    }
+
+    fn write(value: &String, out: &mut Writer<'_>) {
+        out.string(value);
+    }
+
+    fn is_default(value: &String) -> bool {
+        value.is_empty()
+    }
+
+    fn parse(text: &str, _: bool) -> Result<String, Fault> {
+        Ok(text.to_owned())
+    }
+}
+
+/// bytes: base64, standard in what is written, standard or url-safe, padded or not, in what is read.
+#[derive(Debug)]
+pub struct Bytes;
+
+impl Bytes {
+    fn decode(text: &str) -> Result<Vec<u8>, Fault> {
+        use base64::{
+            alphabet,
+            engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+        };
+        const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true);
+        const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+        const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+        let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+        engine.decode(text).map_err(|_| Fault::new(FaultKind::WrongType, "expected base64"))
+    }
+}
+
+impl Kind for Bytes {
+    type Rust = Vec<u8>;
+
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Vec<u8>>, D::Error> {
+        convert("a base64 string", value, cx, |scalar| match scalar {
+            Scalar::Text(text) => Self::decode(&text),
+            other => Err(other.mismatch("a base64 string")),
+        })
+    }
+
+    fn write(value: &Vec<u8>, out: &mut Writer<'_>) {
+        out.string(&base64::engine::general_purpose::STANDARD.encode(value));
+    }
+
+    fn is_default(value: &Vec<u8>) -> bool {
+        value.is_empty()
+    }
+
+    fn parse(text: &str, _: bool) -> Result<Vec<u8>, Fault> {
+        Self::decode(text)
+    }
+}

@@ -1,0 +1,187 @@
+//! google.protobuf.Value, Struct and ListValue: any JSON.
+
+use std::{collections::BTreeMap, fmt};
+
+use prost_types::value::Kind as Is;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::json::{
+    fault::{Fault, FaultKind, Step},
+    kind::Kind,
+    message::Enum,
+    read::Reader,
+    write::Writer,
+};
+
+/// google.protobuf.Value: any JSON value, null among them.
+#[derive(Debug)]
+pub struct Value;
+
+/// google.protobuf.NullValue: JSON's null.
+#[derive(Debug)]
+pub struct NullValue;
+
+impl Enum for NullValue {
+    const NULL: Option<i32> = Some(0);
+
+    fn number(name: &str) -> Option<i32> {
+        (name == "NULL_VALUE").then_some(0)
+    }
+
+    fn name(number: i32) -> Option<&'static str> {
+        (number == 0).then_some("NULL_VALUE")
+    }
+}
+
+/// google.protobuf.Struct: an object.
+#[derive(Debug)]
+pub struct Struct;
+
+/// google.protobuf.ListValue: a list.
+#[derive(Debug)]
+pub struct ListValue;
+
+impl Kind for Value {
+    type Rust = prost_types::Value;
+
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Self::Rust>, D::Error> {
+        ValueSeed(cx).deserialize(value).map(Some)
+    }
+
+    fn write(value: &Self::Rust, out: &mut Writer<'_>) {
+        match &value.kind {
+            Some(Is::NullValue(_)) => out.raw("null"),
+            Some(Is::BoolValue(value)) => out.raw(if *value { "true" } else { "false" }),
+            Some(Is::NumberValue(value)) if value.is_finite() => out.number(value),
+            Some(Is::NumberValue(_)) => out.unprintable("a number that is not finite"),
+            Some(Is::StringValue(value)) => out.string(value),
+            Some(Is::StructValue(value)) => Struct::write(value, out),
+            Some(Is::ListValue(value)) => ListValue::write(value, out),
+            None => out.unprintable("a value of no kind"),
+        }
+    }
+
+    fn is_default(_: &Self::Rust) -> bool {
+        false
+    }
+
+    fn parse(_: &str, _: bool) -> Result<Self::Rust, Fault> {
+        Err(Fault::new(FaultKind::WrongType, "any JSON value is given in the body"))
+    }
+}
+
+impl Kind for Struct {
+    type Rust = prost_types::Struct;
+
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Self::Rust>, D::Error> {
+        match ValueSeed(cx).deserialize(value)?.kind {
+            Some(Is::StructValue(value)) => Ok(Some(value)),
+            Some(Is::NullValue(_)) => Ok(None),
+            _ => Err(cx.fail(Fault::new(FaultKind::WrongType, "expected an object"))),
+        }
+    }
+
+    fn write(value: &Self::Rust, out: &mut Writer<'_>) {
+        out.entries(&value.fields, Value::write);
+    }
+
+    fn is_default(_: &Self::Rust) -> bool {
+        false
+    }
+
+    fn parse(_: &str, _: bool) -> Result<Self::Rust, Fault> {
+        Err(Fault::new(FaultKind::WrongType, "an object is given in the body"))
+    }
+}
+
+impl Kind for ListValue {
+    type Rust = prost_types::ListValue;
+
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Self::Rust>, D::Error> {
+        match ValueSeed(cx).deserialize(value)?.kind {
+            Some(Is::ListValue(value)) => Ok(Some(value)),
+            Some(Is::NullValue(_)) => Ok(None),
+            _ => Err(cx.fail(Fault::new(FaultKind::WrongType, "expected a list"))),
+        }
+    }
+
+    fn write(value: &Self::Rust, out: &mut Writer<'_>) {
+        out.items(&value.values, Value::write);
+    }
+
+    fn is_default(_: &Self::Rust) -> bool {
+        false
+    }
+
+    fn parse(_: &str, _: bool) -> Result<Self::Rust, Fault> {
+        Err(Fault::new(FaultKind::WrongType, "a list is given in the body"))
+    }
+}
+
+fn value(kind: Is) -> prost_types::Value {
+    prost_types::Value { kind: Some(kind) }
+}
+
+struct ValueSeed<'r, 'h>(&'r mut Reader<'h>);
+
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_> {
+    type Value = prost_types::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Self::Value, D::Error> {
+        self.0.nested(|cx| value.deserialize_any(ValueVisitor(cx)))
+    }
+}
+
+struct ValueVisitor<'r, 'h>(&'r mut Reader<'h>);
+
+impl<'de> Visitor<'de> for ValueVisitor<'_, '_> {
+    type Value = prost_types::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(value(Is::NullValue(0)))
+    }
+
+    fn visit_bool<E: de::Error>(self, b: bool) -> Result<Self::Value, E> {
+        Ok(value(Is::BoolValue(b)))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(value(Is::NumberValue(number as f64)))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(value(Is::NumberValue(number as f64)))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(value(Is::NumberValue(number)))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(value(Is::StringValue(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(item) = items.next_element_seed(ValueSeed(self.0))? {
+            values.push(item);
+        }
+        Ok(value(Is::ListValue(prost_types::ListValue { values })))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = BTreeMap::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let item = map.next_value_seed(ValueSeed(self.0))?;
+            if fields.contains_key(&key) {
+                return Err(self.0.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(&key))));
+            }
+            fields.insert(key, item);
+        }
+        Ok(value(Is::StructValue(prost_types::Struct { fields })))
+    }
+}

@@ -1,0 +1,192 @@
+//! A route: one rule of `google.api.http` and the method behind it.
+
+use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, request::Parts};
+use tonic::Status;
+
+use super::bind;
+use crate::{
+    MethodInfo,
+    failure::{Failure, Origin},
+    json::{Habits, Message, Unprintable, Writer},
+    router::{Path, Template},
+};
+
+/// A rule, as the build found it. Generated, one `static` a rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// HTTP method.
+    pub method: Method,
+    /// Path template.
+    pub template: Template,
+    /// The RPC.
+    pub info: &'static MethodInfo,
+    /// How the request message is bound.
+    pub binding: Binding,
+    /// Index of the response field that is the answer; `None` for the whole message.
+    pub response: Option<usize>,
+    /// Status of success.
+    pub success: u16,
+    /// A success has no body.
+    pub empty_body: bool,
+    /// HTTP status by error reason, where it differs from the code's.
+    pub status: &'static [(&'static str, u16)],
+}
+
+/// How the request message is bound.
+#[derive(Debug)]
+pub struct Binding {
+    /// What the body is.
+    pub body: Body,
+    /// Field paths that no query key may name: what the path binds, and the body.
+    pub taken: &'static [&'static str],
+    /// Field paths whose booleans are read leniently from the query.
+    pub lenient: &'static [&'static str],
+    /// Proto name of the field mask that is filled with the body's members where the caller left it empty.
+    pub mask: Option<&'static str>,
+}
+
+/// What the body of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Not read.
+    None,
+    /// The request message.
+    Whole,
+    /// The field with this index.
+    Field(usize),
+}
+
+/// The body of an answer.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// Value of Content-Type.
+    pub content_type: HeaderValue,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+impl Payload {
+    /// Raw bytes of a media type, as `google.api.HttpBody` carries them.
+    pub fn raw(content_type: &str, bytes: impl Into<Bytes>) -> Self {
+        let octets = HeaderValue::from_static("application/octet-stream");
+        Self { content_type: HeaderValue::from_str(content_type).unwrap_or(octets), bytes: bytes.into() }
+    }
+}
+
+/// Writes an answer, or one field of it, as JSON.
+pub fn json<M: Message>(message: &M, field: Option<usize>, habits: &Habits) -> Result<Payload, Unprintable> {
+    let mut writer = Writer::new(habits);
+    match field {
+        Some(field) => writer.field(message, field),
+        None => writer.message(message),
+    }
+    let content_type = HeaderValue::from_static("application/json");
+    Ok(Payload { content_type, bytes: writer.finish()?.into() })
+}
+
+/// A request whose rule is known and whose body is read.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub parts: Parts,
+    pub body: Bytes,
+}
+
+/// What a method answered.
+#[derive(Debug)]
+pub(super) struct Success {
+    pub status: StatusCode,
+    pub metadata: tonic::metadata::MetadataMap,
+    pub extensions: http::Extensions,
+    pub payload: Option<Payload>,
+}
+
+/// One rule and the method behind it.
+#[derive(Clone)]
+pub struct Route {
+    /// The rule.
+    pub rule: &'static Rule,
+    endpoint: Arc<dyn Endpoint>,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.rule.method, self.rule.template.text)
+    }
+}
+
+impl Route {
+    /// A route to a unary method: how to call it, how to write its answer, and which bool of the answer, if any, tells
+    /// that something was created.
+    pub fn unary<Req, Res, F, Fut>(
+        rule: &'static Rule,
+        call: F,
+        write: fn(&Res, Option<usize>, &Habits) -> Result<Payload, Unprintable>,
+        created: Option<fn(&Res) -> bool>,
+    ) -> Self
+    where
+        Req: Message,
+        Res: Send + 'static,
+        F: Fn(tonic::Request<Req>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<tonic::Response<Res>, Status>> + Send + 'static,
+    {
+        Self { rule, endpoint: Arc::new(Unary { rule, call, write, created, request: PhantomData }) }
+    }
+
+    pub(super) fn call(&self, call: Call) -> Pin<Box<dyn Future<Output = Result<Success, Failure>> + Send>> {
+        self.endpoint.call(call)
+    }
+}
+
+trait Endpoint: Send + Sync {
+    fn call(&self, call: Call) -> Pin<Box<dyn Future<Output = Result<Success, Failure>> + Send>>;
+}
+
+struct Unary<Req, Res, F> {
+    rule: &'static Rule,
+    call: F,
+    write: fn(&Res, Option<usize>, &Habits) -> Result<Payload, Unprintable>,
+    created: Option<fn(&Res) -> bool>,
+    request: PhantomData<fn(Req)>,
+}
+
+impl<Req, Res, F, Fut> Endpoint for Unary<Req, Res, F>
+where
+    Req: Message,
+    Res: Send + 'static,
+    F: Fn(tonic::Request<Req>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<tonic::Response<Res>, Status>> + Send + 'static,
+{
+    fn call(&self, call: Call) -> Pin<Box<dyn Future<Output = Result<Success, Failure>> + Send>> {
+        let Self { rule, write, created, .. } = *self;
+        let message = match bind::message::<Req>(rule, &call) {
+            Ok(message) => message,
+            Err(fault) => return Box::pin(std::future::ready(Err(Failure::fault(fault)))),
+        };
+        let request = tonic::Request::from_http(http::Request::from_parts(call.parts, message));
+        let answer = (self.call)(request);
+        Box::pin(async move {
+            let response = answer.await.map_err(|status| Failure::of_status(Origin::Service, &status, rule.status))?;
+            let (metadata, message, extensions) = response.into_parts();
+            let success = if created.is_some_and(|created| created(&message)) { 201 } else { rule.success };
+            let payload =
+                if rule.empty_body { None } else { Some(write(&message, rule.response, &rule.info.surface.habits)) };
+            let payload = payload.transpose().map_err(unprintable)?;
+            let status = StatusCode::from_u16(success).unwrap_or_default();
+            Ok(Success { status, metadata, extensions, payload })
+        })
+    }
+}
+
+fn unprintable(why: Unprintable) -> Failure {
+    Failure::new(Origin::Server, tonic::Code::Internal, "ANSWER_UNPRINTABLE", format!("the answer holds {why}"))
+}
+
+/// The variables of a path, by field.
+pub(super) fn variables(rule: &Rule, path: &str) -> Result<Vec<(&'static str, String)>, crate::json::Fault> {
+    let Some(path) = Path::split(path) else { return Ok(Vec::new()) };
+    let value = |variable| path.value(&rule.template, variable);
+    rule.template.variables.iter().map(|variable| Ok((variable.field, value(variable)?))).collect()
+}
