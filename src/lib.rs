@@ -5,5 +5,6 @@
 
 pub mod auth;
 pub mod base;
+pub mod cli;
 pub mod proto;
 pub mod store;
