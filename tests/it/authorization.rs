@@ -130,7 +130,9 @@ fn paths(method: &MethodDescriptor) -> Vec<(Method, String)> {
 }
 
 fn table(methods: &[MethodDescriptor], callers: &[Caller], cells: &[Vec<String>]) -> String {
-    let mut text = String::from("Who passes the guard, over gRPC and REST alike. The columns are the tenant that the request names.\n");
+    let mut text = String::from(
+        "Who passes the guard, over gRPC and REST alike. The columns are the tenant that the request names.\n",
+    );
     let mut heads = String::new();
     for (head, _) in TENANTS {
         write!(heads, "{head:<9}").unwrap();

@@ -13,4 +13,5 @@ mod floors;
 mod harness;
 mod messaging_rest;
 mod operations;
+mod rules;
 mod store;
