@@ -5,5 +5,7 @@
 
 pub mod auth;
 pub mod base;
+pub mod messaging;
 pub mod proto;
 pub mod store;
+pub mod tenants;
