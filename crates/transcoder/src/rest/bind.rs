@@ -42,7 +42,7 @@ fn body<M: Message>(message: &mut M, rule: &Rule, call: &Call, habits: &Habits) 
         Body::None => Ok(Vec::new()),
         Body::Whole => {
             let (whole, reader) = from_slice(&call.body, reader, |value, cx| Msg::<M>::read(value, cx))?;
-            *message = whole.unwrap_or_default();
+            *message = whole.value().unwrap_or_default();
             Ok(reader.into_members())
         }
         Body::Field(field) => {
