@@ -2,4 +2,6 @@
 
 #[macro_use]
 mod db;
+mod messaging_verbs;
 mod store;
+mod tenants;
