@@ -11,6 +11,7 @@ mod documents;
 mod faults;
 mod floors;
 mod harness;
+mod identity;
 mod messaging_rest;
 mod messaging_verbs;
 mod operations;
