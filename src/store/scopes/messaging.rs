@@ -15,9 +15,9 @@ use crate::{
 /// What the messaging surface keeps of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessagingRow {
-    /// Token subjects that administer it, sorted.
+    /// Token subjects that administer it, without duplicates.
     pub admin_roles: Vec<String>,
-    /// Clusters that it may use, sorted.
+    /// Clusters that it may use, without duplicates.
     pub allowed_clusters: Vec<String>,
 }
 

@@ -17,7 +17,7 @@ pub struct NamespaceRow {
     pub id: Uuid,
     /// Its name within the tenant.
     pub name: String,
-    /// Clusters that hold it, sorted; empty leaves the choice to the tenant.
+    /// Clusters that hold it, without duplicates; empty leaves the choice to the tenant.
     pub replication_clusters: Vec<String>,
     /// When it was made.
     pub created_at: OffsetDateTime,
