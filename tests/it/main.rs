@@ -2,6 +2,8 @@
 
 #[macro_use]
 mod db;
+mod journal;
 mod messaging_verbs;
+mod schema;
 mod store;
 mod tenants;
