@@ -23,7 +23,7 @@ pub fn service(out: &mut String, service: &Service, known: &[&str]) {
     let _ = writeln!(
         out,
         "/// What REST and the guard need of `{}`.\npub mod {own} {{\n\
-         use ::transcoder::generated::{{async_trait, http, tonic}};",
+         use ::transcoder::generated::{{async_trait, tonic}};",
         service.descriptor.full_name()
     );
     let types = known.iter().map(|known| format!("{}TYPES, ", module(known, package, 1))).collect::<String>();
@@ -149,12 +149,12 @@ fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) {
     let _ = writeln!(
         out,
         "static {constant}_RULE_{index}: ::transcoder::rest::Rule = ::transcoder::rest::Rule {{ \
-         method: http::Method::{method}, template: {template}, info: &{constant}, \
+         method: {method}, template: {template}, info: &{constant}, \
          binding: ::transcoder::rest::Binding {{ body: ::transcoder::rest::Body::{body}, taken: &[{taken}], \
          lenient: &[{lenient}], mask: {mask} }}, response: {response}, success: {success}, empty_body: {empty}, \
          status: &[{status}] }};",
         constant = constant(method),
-        method = http.method,
+        method = literal(&http.method),
         template = template(binding),
         taken = taken.join(", "),
         lenient = lenient.join(", "),

@@ -41,8 +41,7 @@ fn body<M: Message>(message: &mut M, rule: &Rule, call: &Call, habits: &Habits) 
     match rule.binding.body {
         Body::None => Ok(Vec::new()),
         Body::Whole => {
-            let (whole, reader) = from_slice(&call.body, reader, |value, cx| Msg::<M>::read(value, cx))?;
-            *message = whole.value().unwrap_or_default();
+            let (_, reader) = from_slice(&call.body, reader, |value, cx| Msg::<M>::read(message, value, cx))?;
             Ok(reader.into_members())
         }
         Body::Field(field) => {
@@ -66,7 +65,8 @@ fn query<M: Message>(
     let rules = Rules { taken: rule.binding.taken, lenient: rule.binding.lenient, overwrite: false };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let key = percent::decode_query(key).map_err(|fault| fault.within(Step::Member(key)))?;
+        // A key that does not decode has no name to tell.
+        let key = percent::decode_query(key)?;
         let value = percent::decode_query(value).map_err(|fault| fault.within(Step::Member(&key)))?;
         let known = bind(message, &key, &value, habits, &rules, bound)?;
         if !known && !habits.ignore_unknown {

@@ -3,7 +3,7 @@
 use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, request::Parts};
+use http::{HeaderValue, StatusCode, request::Parts};
 use tonic::Status;
 
 use super::bind;
@@ -17,8 +17,8 @@ use crate::{
 /// A rule, as the build found it. Generated, one `static` a rule.
 #[derive(Debug)]
 pub struct Rule {
-    /// HTTP method.
-    pub method: Method,
+    /// HTTP method; `*` stands for any.
+    pub method: &'static str,
     /// Path template.
     pub template: Template,
     /// The RPC.

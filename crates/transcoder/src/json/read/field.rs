@@ -8,6 +8,7 @@ use super::{Reader, refuse};
 use crate::json::{
     fault::{Fault, FaultKind, Step},
     kind::{Kind, Met},
+    text::oneof_taken,
 };
 
 /// Reads a field without presence; null leaves it as it is.
@@ -17,10 +18,7 @@ pub fn one<'de, K: Kind, D: Deserializer<'de>>(
     value: D,
     cx: &mut Reader<'_>,
 ) -> Result<(), D::Error> {
-    if let Met::Value(value) = member::<K, D>(field, value, cx)? {
-        *slot = value;
-    }
-    Ok(())
+    member::<K, D>(slot, field, value, cx).map(|_| ())
 }
 
 /// Reads a field with presence; null leaves it unset.
@@ -30,7 +28,9 @@ pub fn optional<'de, K: Kind, D: Deserializer<'de>>(
     value: D,
     cx: &mut Reader<'_>,
 ) -> Result<(), D::Error> {
-    *slot = member::<K, D>(field, value, cx)?.value();
+    if member::<K, D>(slot.insert(K::Rust::default()), field, value, cx)? != Met::Value {
+        *slot = None;
+    }
     Ok(())
 }
 
@@ -41,30 +41,32 @@ pub fn oneof<'de, K: Kind, D: Deserializer<'de>>(
     value: D,
     cx: &mut Reader<'_>,
 ) -> Result<Option<K::Rust>, D::Error> {
-    let value = member::<K, D>(field, value, cx)?.value();
-    if taken && value.is_some() {
-        return Err(cx.fail(Fault::new(FaultKind::Oneof, "another member of the same oneof is given")));
+    let mut slot = K::Rust::default();
+    match member::<K, D>(&mut slot, field, value, cx)? {
+        Met::Value if taken => Err(cx.fail(oneof_taken())),
+        Met::Value => Ok(Some(slot)),
+        Met::Null | Met::Ignored => Ok(None),
     }
-    Ok(value)
 }
 
 /// Reads the value of one member, and notes it where members are noted: a message by its own members, anything else,
 /// an empty message too, by itself.
 fn member<'de, K: Kind, D: Deserializer<'de>>(
+    slot: &mut K::Rust,
     field: &'static str,
     value: D,
     cx: &mut Reader<'_>,
-) -> Result<Met<K::Rust>, D::Error> {
-    let Some(given) = &mut cx.given else { return K::read(value, cx) };
+) -> Result<Met, D::Error> {
+    let Some(given) = &mut cx.given else { return K::read(slot, value, cx) };
     given.prefix.push(field);
     let before = given.paths.len();
-    let value = K::read(value, cx)?;
-    let Some(given) = &mut cx.given else { return Ok(value) };
+    let met = K::read(slot, value, cx)?;
+    let Some(given) = &mut cx.given else { return Ok(met) };
     given.prefix.pop();
-    if matches!(value, Met::Value(_)) && given.paths.len() == before {
+    if met == Met::Value && given.paths.len() == before {
         cx.note(field);
     }
-    Ok(value)
+    Ok(met)
 }
 
 /// Reads a list; null leaves it as it is.
@@ -123,8 +125,9 @@ impl<'de, K: Kind> DeserializeSeed<'de> for ItemSeed<'_, '_, K> {
     type Value = Option<K::Rust>;
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Self::Value, D::Error> {
-        match K::read(value, self.0)? {
-            Met::Value(value) => Ok(Some(value)),
+        let mut item = K::Rust::default();
+        match K::read(&mut item, value, self.0)? {
+            Met::Value => Ok(Some(item)),
             Met::Ignored => Ok(None),
             Met::Null => Err(self.0.fail(Fault::new(FaultKind::Null, "null is no item"))),
         }
