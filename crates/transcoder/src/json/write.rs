@@ -33,7 +33,12 @@ impl std::error::Error for Unprintable {}
 impl<'h> Writer<'h> {
     /// An empty text.
     pub fn new(habits: &'h Habits) -> Self {
-        Self { habits, out: Vec::with_capacity(256), depth: 0, unprintable: None }
+        Self { habits, out: Vec::new(), depth: 0, unprintable: None }
+    }
+
+    /// An empty text with room for so many bytes.
+    pub fn with_capacity(habits: &'h Habits, bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes), ..Self::new(habits) }
     }
 
     /// The text, unless a value had no form.

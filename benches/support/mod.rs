@@ -1,0 +1,154 @@
+//! The load generator: two servers that answer the same, measured in turns in one run, and the ratio of their rates.
+//!
+//! Each server has one thread of its own; the client has another. Turns alternate, so that whatever else the machine
+//! does meets both alike; the ratio is that of the medians.
+
+#![allow(dead_code, missing_docs, reason = "each benchmark uses its own part")]
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// Connections of the client.
+pub const CONNECTIONS: usize = 32;
+/// Length of one turn.
+const TURN: Duration = Duration::from_millis(800);
+/// Turns of each side.
+const TURNS: usize = 9;
+
+/// Starts a server on a thread of its own and tells where it listens. It ends with the process.
+pub fn serve<F, Fut>(threads: usize, run: F) -> SocketAddr
+where
+    F: FnOnce(TcpListener) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = if threads == 1 {
+            tokio::runtime::Builder::new_current_thread().enable_all().build()
+        } else {
+            tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+        };
+        runtime.expect("a runtime").block_on(async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            tell.send(listener.local_addr().expect("an address")).expect("someone waits");
+            run(listener).await;
+        });
+    });
+    told.recv().expect("the server starts")
+}
+
+/// One side of a comparison: a name, and a task that sends one request after another until it is told to stop.
+pub struct Side {
+    pub name: &'static str,
+    pub address: SocketAddr,
+    pub request: Vec<u8>,
+}
+
+/// Compares two HTTP/1.1 servers and prints both rates and the ratio of the second to the first.
+pub fn compare_http(what: &str, twin: &Side, ours: &Side, goal: f64) -> f64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let rates = alternate(|side| {
+        let side = if side == 0 { twin } else { ours };
+        runtime.block_on(turn(side.address, side.request.clone().into()))
+    });
+    report(what, [twin.name, ours.name], rates, goal)
+}
+
+/// Takes turns: `run(0)` and `run(1)` each give a rate.
+pub fn alternate(mut run: impl FnMut(usize) -> f64) -> [Vec<f64>; 2] {
+    let mut rates = [Vec::new(), Vec::new()];
+    run(0);
+    run(1);
+    for round in 0..TURNS {
+        let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+        for side in order {
+            rates[side].push(run(side));
+        }
+    }
+    rates
+}
+
+/// Prints the medians and their ratio.
+pub fn report(what: &str, names: [&str; 2], rates: [Vec<f64>; 2], goal: f64) -> f64 {
+    let [twin, ours] = rates.map(median);
+    let ratio = ours / twin;
+    println!("{what}");
+    println!("  {:<44} {twin:>10.0} /s", names[0]);
+    println!("  {:<44} {ours:>10.0} /s", names[1]);
+    println!("  ratio {ratio:.3} (goal {goal})");
+    ratio
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Counts answers for one turn with [`CONNECTIONS`] connections.
+async fn turn(address: SocketAddr, request: Arc<[u8]>) -> f64 {
+    let stop = Arc::new(AtomicBool::new(false));
+    let done = Arc::new(AtomicU64::new(0));
+    let local = tokio::task::LocalSet::new();
+    let started = Instant::now();
+    for _ in 0..CONNECTIONS {
+        let (stop, done, request) = (stop.clone(), done.clone(), request.clone());
+        local.spawn_local(async move {
+            let mut stream = TcpStream::connect(address).await.expect("the server listens");
+            stream.set_nodelay(true).expect("a socket");
+            let mut buffer = Vec::with_capacity(4096);
+            while !stop.load(Ordering::Relaxed) {
+                exchange(&mut stream, &request, &mut buffer).await;
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    local.run_until(tokio::time::sleep(TURN)).await;
+    let rate = done.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+    stop.store(true, Ordering::Relaxed);
+    local.await;
+    rate
+}
+
+/// Sends one request and reads its answer, which must be a success.
+async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) {
+    stream.write_all(request).await.expect("the server reads");
+    buffer.clear();
+    loop {
+        assert!(stream.read_buf(buffer).await.expect("the server answers") > 0, "the server closed the connection");
+        if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = std::str::from_utf8(&buffer[..end]).expect("a head of text");
+            assert!(head.starts_with("HTTP/1.1 2"), "{head}");
+            let length = content_length(head);
+            while buffer.len() < end + 4 + length {
+                stream.read_buf(buffer).await.expect("the body");
+            }
+            return;
+        }
+    }
+}
+
+fn content_length(head: &str) -> usize {
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .and_then(|(_, value)| value.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+/// A request as it goes over the wire.
+pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n{body}").into_bytes()
+}

@@ -1,0 +1,21 @@
+//! The error dialect of the messaging surface: `{"reason": "<text>"}` and nothing else (messaging contract, section 2).
+
+use serde_json::json;
+use transcoder::{Dialect, Failure, Rendered};
+
+/// `{"reason": "<text>"}`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MessagingDialect;
+
+impl MessagingDialect {
+    /// Its name in the surface option.
+    pub const NAME: &str = "messaging";
+    /// The paths that it rules.
+    pub const PREFIXES: &[&str] = &["/admin/v2"];
+}
+
+impl Dialect for MessagingDialect {
+    fn render(&self, failure: &Failure) -> Rendered {
+        Rendered::json(failure, &json!({"reason": failure.message}))
+    }
+}

@@ -1,0 +1,204 @@
+//! From a credential to a caller. Knows no messages and no rules: what it finds is left in the extensions of the
+//! request, and the guard decides.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderMap, header::AUTHORIZATION};
+use sha2::{Digest, Sha256};
+
+use super::{
+    cache::TokenCache,
+    foreign::{ApiKey, ManagerKey},
+    keys::Keys,
+    revocation::Revocations,
+    surface::Surface,
+    tokens::{self, Claims},
+};
+use crate::base::{
+    Caller, CallerKind, Clock, Error, Result, Role, TenantRef,
+    caller::{CallerFacts, CallerTenant},
+};
+
+/// What is known of the caller of a request.
+#[derive(Clone, Debug)]
+pub enum Authentication {
+    /// No credential was given.
+    Anonymous,
+    /// A good credential, on this surface.
+    Caller(Caller, Surface),
+    /// A credential that cannot be used, and why.
+    Refused(Arc<Error>),
+}
+
+/// Finds the tenant that a credential names. The store's registry, or a fake in tests.
+#[async_trait]
+pub trait Tenants: Send + Sync + 'static {
+    /// The tenant, unless there is none or it is being deleted.
+    async fn find(&self, tenant: &TenantRef) -> Result<Option<CallerTenant>>;
+}
+
+/// Turns credentials into callers.
+pub struct Authenticator {
+    keys: Arc<Keys>,
+    manager: Option<ManagerKey>,
+    warehouse: Option<ApiKey>,
+    revocations: Revocations,
+    cache: TokenCache,
+    tenants: Arc<dyn Tenants>,
+    clock: Clock,
+}
+
+/// A credential whose signature is good, before its tenant is looked up.
+#[derive(Debug, PartialEq, Eq)]
+struct Credential {
+    kind: CallerKind,
+    subject: String,
+    role: Role,
+    tenant: Option<String>,
+    project: Option<String>,
+    token_id: String,
+}
+
+impl Authenticator {
+    /// An authenticator of our own tokens.
+    pub fn new(keys: Arc<Keys>, revocations: Revocations, tenants: Arc<dyn Tenants>, clock: Clock) -> Self {
+        let cache = TokenCache::new(clock.clone());
+        Self { keys, manager: None, warehouse: None, revocations, cache, tenants, clock }
+    }
+
+    /// Reads the documented credentials of others too, where they are configured.
+    pub fn with_foreign(self, manager: Option<ManagerKey>, warehouse: Option<ApiKey>) -> Self {
+        Self { manager, warehouse, ..self }
+    }
+
+    /// Who calls this path with these headers.
+    pub async fn authenticate(&self, path: &str, headers: &HeaderMap) -> Authentication {
+        let Some(surface) = Surface::of_path(path) else { return Authentication::Anonymous };
+        let found = match self.credential(surface, headers) {
+            Ok(None) => return Authentication::Anonymous,
+            Ok(Some(credential)) => self.caller(credential).await,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(caller) => Authentication::Caller(caller, surface),
+            Err(error) => {
+                if let Some(cause) = &error.cause {
+                    tracing::error!(cause = cause.as_ref(), "a credential could not be checked");
+                }
+                Authentication::Refused(Arc::new(error))
+            }
+        }
+    }
+
+    /// The credential that the headers carry. A header that is there and cannot be read is a bad credential, not none.
+    fn credential(&self, surface: Surface, headers: &HeaderMap) -> Result<Option<Credential>> {
+        if headers.contains_key(AUTHORIZATION) {
+            return self.bearer(surface, bearer(headers)?).map(Some);
+        }
+        match (surface, headers.get("x-api-key")) {
+            (Surface::Warehouse, Some(key)) => self.api_key(surface, key.as_bytes()).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn bearer(&self, surface: Surface, token: &str) -> Result<Credential> {
+        if let Some(claims) = self.cache.get(token) {
+            return self.ours(surface, &claims);
+        }
+        // One algorithm for each key: the header chooses which key is tried, never how it is used.
+        let foreign = surface == Surface::Manager && tokens::read_header(token)?.alg == jsonwebtoken::Algorithm::HS256;
+        match &self.manager {
+            Some(key) if foreign => self.managers(key, token),
+            _ => {
+                let claims = self.cache.insert(token, tokens::verify(&self.keys, token)?);
+                self.ours(surface, &claims)
+            }
+        }
+    }
+
+    fn ours(&self, surface: Surface, claims: &Claims) -> Result<Credential> {
+        tokens::check(claims, surface, self.clock.unix())?;
+        if self.revocations.covers(claims) {
+            return Err(tokens::revoked());
+        }
+        let credential = Credential {
+            kind: if claims.account.is_some() { CallerKind::User } else { CallerKind::Service },
+            subject: claims.sub.clone(),
+            role: claims.role.parse().map_err(|_| tokens::invalid())?,
+            tenant: claims.tenant.clone(),
+            project: claims.project.clone(),
+            token_id: claims.jti.clone(),
+        };
+        // A platform role confined to a tenant says two things at once; we believe neither.
+        let confined = credential.tenant.is_some() || credential.project.is_some();
+        if credential.role == Role::PlatformAdmin && confined { Err(tokens::invalid()) } else { Ok(credential) }
+    }
+
+    fn managers(&self, key: &ManagerKey, token: &str) -> Result<Credential> {
+        let claims = key.verify(token)?;
+        claims.check(self.clock.unix())?;
+        let token_id = foreign_token_id(token);
+        if self.revocations.covers_id(&token_id) {
+            return Err(tokens::revoked());
+        }
+        let (subject, role, tenant, project) = (claims.subject, claims.role, claims.tenant, claims.project);
+        Ok(Credential { kind: CallerKind::Service, subject, role, tenant, project, token_id })
+    }
+
+    /// `X-API-Key` holds the static key, or a login session, which is a token of ours.
+    fn api_key(&self, surface: Surface, given: &[u8]) -> Result<Credential> {
+        if self.warehouse.as_ref().is_some_and(|key| key.matches(given)) {
+            return Ok(Credential {
+                kind: CallerKind::Service,
+                subject: "api-key".to_owned(),
+                role: Role::PlatformAdmin,
+                tenant: None,
+                project: None,
+                token_id: String::new(),
+            });
+        }
+        self.bearer(surface, std::str::from_utf8(given).map_err(|_| tokens::invalid())?)
+    }
+
+    async fn caller(&self, credential: Credential) -> Result<Caller> {
+        let tenant = match &credential.tenant {
+            Some(text) => Some(self.tenants.find(&TenantRef::parse(text)).await?.ok_or_else(tokens::invalid)?),
+            None => None,
+        };
+        Ok(Caller::new(CallerFacts {
+            kind: credential.kind,
+            subject: credential.subject,
+            role: credential.role,
+            tenant,
+            project: credential.project,
+            token_id: credential.token_id,
+        }))
+    }
+}
+
+/// The id by which a token that carries none is revoked.
+pub fn foreign_token_id(token: &str) -> String {
+    let digest = Sha256::digest(token.as_bytes());
+    digest.iter().fold("sha256:".to_owned(), |mut id, byte| {
+        use std::fmt::Write;
+        // Writing to a String cannot fail.
+        let _ = write!(id, "{byte:02x}");
+        id
+    })
+}
+
+/// The token of the one `Authorization: Bearer` header (RFC 6750; the scheme in any case).
+fn bearer(headers: &HeaderMap) -> Result<&str> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let (Some(header), None) = (all.next(), all.next()) else { return Err(tokens::invalid()) };
+    let text = header.to_str().map_err(|_| tokens::invalid())?;
+    let (scheme, token) = text.split_once(' ').ok_or_else(tokens::invalid)?;
+    let token = token.trim_matches(' ');
+    let good = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' ');
+    if good { Ok(token) } else { Err(tokens::invalid()) }
+}
+
+#[cfg(test)]
+#[path = "authenticate_tests.rs"]
+mod tests;

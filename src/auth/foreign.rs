@@ -1,0 +1,173 @@
+//! The documented credentials of others: each is good under its own key and on its own surface alone.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::tokens;
+use crate::base::{Result, Role, Secret};
+
+/// The manager's key: `KUBEOP_JWT_SIGNING_KEY`.
+pub struct ManagerKey(DecodingKey);
+
+/// The manager's key cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManagerKeyError {
+    /// Not base64.
+    #[error("not standard base64")]
+    Encoding,
+    /// Too short to resist guessing (RFC 7518, 3.2).
+    #[error("the decoded key has less than 32 bytes")]
+    Short,
+}
+
+/// What a manager's token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagerClaims {
+    /// Subject; empty if it has none.
+    pub subject: String,
+    /// Role, in our words.
+    pub role: Role,
+    /// Tenant, by id or name in any spelling.
+    pub tenant: Option<String>,
+    /// Project.
+    pub project: Option<String>,
+    /// When the token ends.
+    pub exp: i64,
+    /// When it begins.
+    nbf: Option<i64>,
+    /// When it was signed.
+    iat: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    #[serde(default)]
+    sub: String,
+    role: String,
+    #[serde(default)]
+    scope: String,
+    exp: i64,
+    nbf: Option<i64>,
+    iat: Option<i64>,
+}
+
+impl ManagerKey {
+    /// Reads the key from the setting's text.
+    pub fn from_base64(text: &Secret<String>) -> Result<Self, ManagerKeyError> {
+        let key = STANDARD.decode(text.expose().trim()).map_err(|_| ManagerKeyError::Encoding)?;
+        if key.len() < 32 { Err(ManagerKeyError::Short) } else { Ok(Self(DecodingKey::from_secret(&key))) }
+    }
+
+    /// Checks form, signature and claims of a token. Times are checked by [`ManagerClaims::check`].
+    pub fn verify(&self, token: &str) -> Result<ManagerClaims> {
+        tokens::read_header(token)?;
+        let wire: Wire = tokens::decode(token, &self.0, Algorithm::HS256)?;
+        let (role, tenant, project) = read_role(&wire).ok_or_else(tokens::invalid)?;
+        Ok(ManagerClaims { subject: wire.sub, role, tenant, project, exp: wire.exp, nbf: wire.nbf, iat: wire.iat })
+    }
+}
+
+impl ManagerClaims {
+    /// Checks the times.
+    pub fn check(&self, now: i64) -> Result<()> {
+        tokens::check_times(self.exp, self.nbf, self.iat, now)
+    }
+}
+
+/// The manager's roles in our words: `admin` stands above all tenants, `tenant` and `project` are confined by the scope.
+fn read_role(wire: &Wire) -> Option<(Role, Option<String>, Option<String>)> {
+    let scope = |prefix| wire.scope.strip_prefix(prefix).filter(|id: &&str| !id.is_empty()).map(str::to_owned);
+    match wire.role.as_str() {
+        "admin" => Some((Role::PlatformAdmin, None, None)),
+        "tenant" => scope("tenant:").map(|id| (Role::Admin, Some(id), None)),
+        "project" => scope("project:").map(|id| (Role::Project, None, Some(id))),
+        _ => None,
+    }
+}
+
+/// The warehouse's static key: `QOD_API_KEY`, kept as its digest.
+pub struct ApiKey([u8; 32]);
+
+impl ApiKey {
+    /// The key of the setting; the empty text means that there is none.
+    pub fn new(text: &Secret<String>) -> Option<Self> {
+        (!text.expose().is_empty()).then(|| Self(Sha256::digest(text.expose()).into()))
+    }
+
+    /// Whether a header holds the key. Digests of equal length are compared without an early end, so that the time
+    /// tells nothing of the key.
+    pub fn matches(&self, given: &[u8]) -> bool {
+        let given: [u8; 32] = Sha256::digest(given).into();
+        std::hint::black_box(self.0.iter().zip(given).fold(0, |difference, (a, b)| difference | (a ^ b))) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{EncodingKey, Header};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::base::error::Reason;
+
+    const NOW: i64 = 1_800_000_000;
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn key() -> ManagerKey {
+        ManagerKey::from_base64(&Secret::new(STANDARD.encode(SECRET))).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn token(algorithm: Algorithm, claims: &Value) -> String {
+        jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(SECRET)).unwrap()
+    }
+
+    #[test]
+    fn roles_and_scopes_map_to_ours() {
+        let cases = [
+            (json!({"role": "admin", "exp": NOW}), Some((Role::PlatformAdmin, None, None))),
+            (json!({"role": "admin", "scope": "tenant:x", "exp": NOW}), Some((Role::PlatformAdmin, None, None))),
+            (json!({"role": "tenant", "scope": "tenant:x", "exp": NOW}), Some((Role::Admin, Some("x"), None))),
+            (json!({"role": "project", "scope": "project:p", "exp": NOW}), Some((Role::Project, None, Some("p")))),
+            (json!({"role": "tenant", "scope": "project:p", "exp": NOW}), None),
+            (json!({"role": "tenant", "scope": "tenant:", "exp": NOW}), None),
+            (json!({"role": "tenant", "exp": NOW}), None),
+            (json!({"role": "platform_admin", "exp": NOW}), None),
+            (json!({"role": "admin"}), None),
+            (json!({"exp": NOW}), None),
+        ];
+        for (claims, want) in cases {
+            let got = key().verify(&token(Algorithm::HS256, &claims));
+            let got = got.ok().map(|c| (c.role, c.tenant, c.project));
+            assert_eq!(got, want.map(|(r, t, p)| (r, t.map(str::to_owned), p.map(str::to_owned))), "{claims}");
+        }
+    }
+
+    #[test]
+    fn one_algorithm_and_one_key() {
+        let claims = json!({"role": "admin", "exp": NOW});
+        assert!(key().verify(&token(Algorithm::HS512, &claims)).is_err());
+        let other = EncodingKey::from_secret(b"another key of thirty-two bytes!!");
+        let forged = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &other).unwrap();
+        assert_eq!(key().verify(&forged).unwrap_err().reason, Reason::CredentialsInvalid);
+        let good = key().verify(&token(Algorithm::HS256, &claims)).unwrap();
+        assert!(good.check(NOW).is_ok());
+        assert_eq!(good.check(NOW + 60).unwrap_err().reason, Reason::CredentialsExpired);
+    }
+
+    #[test]
+    fn keys_that_are_no_keys_are_refused() {
+        let read = |text: &str| ManagerKey::from_base64(&Secret::new(text.to_owned())).err();
+        assert_eq!(read("replace-with-base64-jwt-key"), Some(ManagerKeyError::Encoding));
+        assert_eq!(read("c2hvcnQ="), Some(ManagerKeyError::Short));
+    }
+
+    #[test]
+    fn the_api_key_matches_itself_alone() {
+        let key = ApiKey::new(&Secret::new("letmein".to_owned())).unwrap();
+        assert!(key.matches(b"letmein"));
+        assert!(!key.matches(b"letmeiN") && !key.matches(b"") && !key.matches(b"letmein "));
+        assert!(ApiKey::new(&Secret::default()).is_none());
+    }
+}

@@ -1,0 +1,227 @@
+//! The guard at run time: the rules come from the proto options, the answers from here. What it was not told, it
+//! refuses.
+
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
+
+use async_trait::async_trait;
+use http::Extensions;
+use tonic::Status;
+use transcoder::{AuthRule, Claim, MethodInfo, Permission, RequestId, TenantRule};
+
+use super::{
+    authenticate::Authentication,
+    refusals::Refusals,
+    request::{CallFacts, Deadline},
+    roles, tokens,
+};
+use crate::base::{
+    Access, Caller, CallerKind, Clock, Cx, Error, Result, Role, TenantRef,
+    caller::CallerFacts,
+    cx::CxFacts,
+    error::Reason,
+    scope::{access_to, foreign_tenant},
+};
+
+/// A hand-written check that may admit a caller whom the table of roles refuses, on one tenant.
+#[async_trait]
+pub trait Custom: Send + Sync + 'static {
+    /// Whether the caller may call on that tenant. False, too, if there is no such tenant.
+    async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<bool>;
+}
+
+/// Decides who may call what.
+pub struct Guard {
+    customs: HashMap<&'static str, Arc<dyn Custom>>,
+    refusals: Refusals,
+    clock: Clock,
+}
+
+/// The proof that the first step was passed, for one method.
+#[derive(Clone, Debug)]
+struct Admitted {
+    method: &'static MethodInfo,
+    caller: Caller,
+}
+
+impl Guard {
+    /// A guard that knows no custom checks.
+    pub fn new(refusals: Refusals, clock: Clock) -> Self {
+        Self { customs: HashMap::new(), refusals, clock }
+    }
+
+    /// Knows the custom check of that name too.
+    pub fn with_custom(mut self, name: &'static str, custom: Arc<dyn Custom>) -> Self {
+        self.customs.insert(name, custom);
+        self
+    }
+
+    /// The access that a caller has by the decoded message.
+    async fn access(&self, rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Result<Access> {
+        if rule.public {
+            return Ok(Access::None);
+        }
+        let by_table = check_permission(rule, caller, claim).and_then(|()| table_access(rule.tenant, caller, claim));
+        let (Err(refused), Some(custom)) = (&by_table, rule.custom) else { return by_table };
+        let (Some(text), Some(custom)) = (claim.tenant, self.customs.get(custom)) else { return by_table };
+        let tenant = TenantRef::parse(text);
+        tracing::debug!(reason = refused.reason_name(), "the table refuses; a custom check decides");
+        if custom.admits(caller, &tenant).await? { Ok(Access::Tenant(tenant)) } else { by_table }
+    }
+
+    async fn context(&self, method: &'static MethodInfo, claim: &Claim<'_>, extensions: &Extensions) -> Result<Cx> {
+        let admitted = extensions.get::<Admitted>().filter(|admitted| std::ptr::eq(admitted.method, method));
+        let caller = admitted.map(|admitted| admitted.caller.clone()).ok_or_else(|| Error::internal(NOT_ADMITTED))?;
+        if let (Some(facts), Some(tenant)) = (extensions.get::<CallFacts>(), claim.tenant) {
+            facts.set_tenant(tenant);
+        }
+        let access = self.access(&method.auth, &caller, claim).await?;
+        Ok(Cx::new(CxFacts {
+            caller,
+            access,
+            request_id: extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+            rpc: method.path,
+            audit_action: method.audit.as_ref().map(|audit| audit.action),
+            audit_target: claim.target.map(str::to_owned),
+            deadline: extensions.get::<Deadline>().map(|deadline| deadline.0),
+            clock: self.clock.clone(),
+        }))
+    }
+
+    /// Counts a refusal for the audit log, notes the cause of a failure in the log, and makes the answer.
+    fn refuse(&self, method: &'static MethodInfo, extensions: &Extensions, error: &Error) -> Status {
+        match (&error.cause, extensions.get::<Authentication>()) {
+            (Some(cause), _) => tracing::error!(rpc = method.path, cause = cause.as_ref(), "the guard failed"),
+            (None, Some(Authentication::Caller(caller, _))) => {
+                self.refusals.count(Some(caller), method.path, error.reason);
+            }
+            (None, _) => self.refusals.count(None, method.path, error.reason),
+        }
+        error.to_status()
+    }
+}
+
+impl transcoder::Guard for Guard {
+    fn admit(&self, method: &'static MethodInfo, extensions: &mut Extensions) -> Result<(), Status> {
+        if let Some(facts) = extensions.get::<CallFacts>() {
+            facts.set_method(method);
+        }
+        match admit(method, extensions) {
+            Ok(caller) => {
+                extensions.insert(Admitted { method, caller });
+                Ok(())
+            }
+            Err(refusal) => Err(self.refuse(method, extensions, &refusal)),
+        }
+    }
+
+    fn enter<'a>(
+        &'a self,
+        method: &'static MethodInfo,
+        claim: Claim<'a>,
+        extensions: &'a mut Extensions,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>> {
+        Box::pin(async move {
+            match self.context(method, &claim, extensions).await {
+                Ok(cx) => {
+                    extensions.insert(cx);
+                    Ok(())
+                }
+                Err(error) => Err(self.refuse(method, extensions, &error)),
+            }
+        })
+    }
+}
+
+/// Why a call fails whose first step was skipped.
+const NOT_ADMITTED: &str = "the first step of the guard did not run for this method";
+
+/// The first step: the caller, its kind, and what its role may ever do with this method.
+fn admit(method: &'static MethodInfo, extensions: &Extensions) -> Result<Caller, std::sync::Arc<Error>> {
+    if method.auth.public {
+        return Ok(nobody());
+    }
+    let caller = match extensions.get::<Authentication>() {
+        // The credential was checked for the surface of the path; the method must be of that surface.
+        Some(Authentication::Caller(caller, surface)) if surface.as_str() == method.surface.name => caller,
+        Some(Authentication::Caller(..)) => return Err(tokens::invalid().into()),
+        Some(Authentication::Refused(error)) => return Err(error.clone()),
+        Some(Authentication::Anonymous) => return Err(tokens::missing().into()),
+        None => return Err(Error::internal("no authentication stood before the guard").into()),
+    };
+    check_caller(&method.auth, caller)?;
+    Ok(caller.clone())
+}
+
+fn check_caller(rule: &AuthRule, caller: &Caller) -> Result<()> {
+    if caller.tenant.as_ref().is_some_and(|tenant| tenant.suspended) {
+        return Err(Error::denied(Reason::TenantSuspended, "the caller's tenant is suspended"));
+    }
+    if !kind_admitted(rule.callers, caller.kind) {
+        return Err(Error::denied(Reason::CallerKindRefused, "this kind of caller may not call the method"));
+    }
+    // A custom check looks at the message, so the refusal waits for the second step.
+    let possible = rule.custom.is_some()
+        || match &rule.permission {
+            Permission::None => false,
+            Permission::Fixed(permission) => roles::holds(caller.role, permission),
+            Permission::ByField(map) => map.iter().any(|(_, permission)| roles::holds(caller.role, permission)),
+        };
+    if possible { Ok(()) } else { Err(permission_denied()) }
+}
+
+/// An empty list admits persons and programs.
+fn kind_admitted(callers: &[&str], kind: CallerKind) -> bool {
+    match callers {
+        [] => matches!(kind, CallerKind::User | CallerKind::Service),
+        listed => listed.contains(&kind.as_str()),
+    }
+}
+
+/// The second step's half of the permission: the one that the message asks for.
+fn check_permission(rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Result<()> {
+    let permission = match &rule.permission {
+        Permission::ByField(_) => rule.permission.by_value(claim.action.unwrap_or_default()),
+        fixed => fixed.by_value(""),
+    };
+    match permission {
+        Some(permission) if roles::holds(caller.role, permission) => Ok(()),
+        _ => Err(permission_denied()),
+    }
+}
+
+/// How far a caller who holds the permission reaches. No tenant is looked up here.
+fn table_access(rule: TenantRule, caller: &Caller, claim: &Claim<'_>) -> Result<Access> {
+    if caller.is_platform() {
+        return Ok(Access::Platform);
+    }
+    match (rule, &caller.tenant) {
+        (TenantRule::None, _) => Ok(Access::None),
+        (TenantRule::Field(_), _) => access_to(caller, TenantRef::parse(claim.tenant.ok_or_else(no_tenant_claim)?)),
+        (TenantRule::Caller | TenantRule::Resource, Some(own)) => Ok(Access::Tenant(TenantRef::Id(own.id))),
+        (TenantRule::Caller | TenantRule::Resource, None) => Err(foreign_tenant()),
+    }
+}
+
+fn no_tenant_claim() -> Error {
+    Error::internal("the rule names a tenant field and the claim has none")
+}
+
+fn permission_denied() -> Error {
+    Error::denied(Reason::PermissionDenied, "the caller's role lacks the permission")
+}
+
+/// The caller of a public method: whatever credential came with it was not needed and is not believed.
+fn nobody() -> Caller {
+    Caller::new(CallerFacts {
+        kind: CallerKind::User,
+        subject: "anonymous".to_owned(),
+        role: Role::User,
+        tenant: None,
+        project: None,
+        token_id: String::new(),
+    })
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

@@ -1,0 +1,228 @@
+use time::macros::datetime;
+use transcoder::{AuditRule, Guard as _, Surface as SurfaceInfo, TrailingSlash, json::Habits};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    auth::Surface,
+    base::{Kind, TenantId, caller::CallerTenant},
+};
+
+static MESSAGING: SurfaceInfo = SurfaceInfo {
+    name: "messaging",
+    error_dialect: "messaging",
+    habits: Habits::PROTO3,
+    trailing_slash: TrailingSlash::Ignore,
+};
+
+const ONLY_PERMISSION: AuthRule = AuthRule {
+    public: false,
+    permission: Permission::Fixed("messaging.namespaces.create"),
+    callers: &[],
+    tenant: TenantRule::Field("tenant"),
+    custom: None,
+};
+
+macro_rules! method {
+    ($name:ident, $auth:expr) => {
+        static $name: MethodInfo = MethodInfo {
+            service: "t.S",
+            name: "M",
+            path: concat!("/t.S/", stringify!($name)),
+            surface: &MESSAGING,
+            auth: $auth,
+            audit: Some(AuditRule { action: "thing.do", target: "tenant" }),
+        };
+    };
+}
+
+method!(FIXED, ONLY_PERMISSION);
+method!(OTHER, ONLY_PERMISSION);
+method!(CUSTOM, AuthRule { custom: Some("admins"), ..ONLY_PERMISSION });
+method!(UNKNOWN_CUSTOM, AuthRule { custom: Some("nobody wrote it"), ..ONLY_PERMISSION });
+method!(PUBLIC, AuthRule { public: true, permission: Permission::None, tenant: TenantRule::None, ..ONLY_PERMISSION });
+method!(
+    WIDE,
+    AuthRule { permission: Permission::Fixed("messaging.clusters.list"), tenant: TenantRule::None, ..ONLY_PERMISSION }
+);
+method!(OWN, AuthRule { tenant: TenantRule::Caller, ..ONLY_PERMISSION });
+method!(GATEWAYS, AuthRule { callers: &["GATEWAY"], ..ONLY_PERMISSION });
+method!(
+    BY_FIELD,
+    AuthRule {
+        permission: Permission::ByField(&[
+            ("create", "messaging.namespaces.create"),
+            ("list", "messaging.namespaces.list")
+        ]),
+        ..ONLY_PERMISSION
+    }
+);
+
+/// `ops` administers the tenant `beta`, which exists; nothing else exists.
+struct Admins;
+
+#[async_trait]
+impl Custom for Admins {
+    async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<bool> {
+        Ok(caller.subject == "ops" && *tenant == TenantRef::parse("beta"))
+    }
+}
+
+fn guard() -> Guard {
+    let clock = Clock::manual(datetime!(2026-01-01 00:00 UTC));
+    Guard::new(Refusals::new(clock.clone()), clock).with_custom("admins", Arc::new(Admins))
+}
+
+fn caller(role: Role, tenant: Option<&str>) -> Caller {
+    Caller::new(CallerFacts {
+        kind: CallerKind::User,
+        subject: "ops".to_owned(),
+        role,
+        tenant: tenant.map(|key| CallerTenant {
+            id: TenantId::from_uuid(Uuid::from_u128(7)),
+            key: key.to_owned(),
+            suspended: key == "asleep",
+        }),
+        project: None,
+        token_id: "j".to_owned(),
+    })
+}
+
+fn extensions(caller: Caller) -> Extensions {
+    let mut extensions = Extensions::new();
+    extensions.insert(Authentication::Caller(caller, Surface::Messaging));
+    extensions.insert(CallFacts::default());
+    extensions
+}
+
+/// Both steps, as the generated code takes them.
+async fn call(method: &'static MethodInfo, caller: Caller, claim: Claim<'_>) -> Result<Cx, (Kind, String)> {
+    let (guard, mut extensions) = (guard(), extensions(caller));
+    let reason = |status: Status| {
+        use tonic_types::StatusExt;
+        (status.code(), status.get_details_error_info().map(|info| info.reason).unwrap_or_default())
+    };
+    guard.admit(method, &mut extensions).map_err(reason)?;
+    guard.enter(method, claim, &mut extensions).await.map_err(reason)?;
+    Ok(Cx::of(&extensions).unwrap())
+}
+
+fn on(tenant: &str) -> Claim<'_> {
+    Claim { tenant: Some(tenant), action: None, target: Some(tenant) }
+}
+
+fn refusal(reason: &str) -> (Kind, String) {
+    (Kind::PermissionDenied, reason.to_owned())
+}
+
+#[tokio::test]
+async fn a_platform_caller_reaches_every_tenant() {
+    let cx = call(&FIXED, caller(Role::PlatformAdmin, None), on("acme")).await.unwrap();
+    assert_eq!(cx.access, Access::Platform);
+    assert_eq!((cx.rpc, cx.audit_action, cx.audit_target.as_deref()), ("/t.S/FIXED", Some("thing.do"), Some("acme")));
+}
+
+#[tokio::test]
+async fn a_tenants_caller_reaches_its_own_tenant_in_every_spelling() {
+    let id = TenantId::from_uuid(Uuid::from_u128(7));
+    for name in ["acme", "ACME", &id.dashed(), &id.manager(), &id.zero_trust()] {
+        let cx = call(&FIXED, caller(Role::Admin, Some("acme")), on(name)).await.unwrap();
+        assert_eq!(cx.access, Access::Tenant(TenantRef::parse(name)));
+    }
+    for name in ["beta", "", "acme ", "t_00000000000000000000000000000008"] {
+        let refused = call(&FIXED, caller(Role::Admin, Some("acme")), on(name)).await.unwrap_err();
+        assert_eq!(refused, refusal("TENANT_FOREIGN"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_without_the_permission_is_refused_before_the_message() {
+    let guard = guard();
+    let mut extensions = extensions(caller(Role::ReadOnly, Some("acme")));
+    let status = guard.admit(&FIXED, &mut extensions).unwrap_err();
+    assert_eq!(status.code(), Kind::PermissionDenied);
+    assert_eq!(guard.refusals.take(true).len(), 1);
+}
+
+#[tokio::test]
+async fn a_tenant_role_without_a_tenant_reaches_none() {
+    let refused = call(&FIXED, caller(Role::Admin, None), on("acme")).await.unwrap_err();
+    assert_eq!(refused, refusal("TENANT_FOREIGN"));
+    let refused = call(&OWN, caller(Role::Admin, None), Claim::default()).await.unwrap_err();
+    assert_eq!(refused, refusal("TENANT_FOREIGN"));
+}
+
+#[tokio::test]
+async fn a_custom_check_admits_on_its_tenant_alone() {
+    for (role, tenant) in [(Role::User, None), (Role::User, Some("acme")), (Role::Admin, Some("acme"))] {
+        let cx = call(&CUSTOM, caller(role, tenant), on("Beta")).await.unwrap();
+        assert_eq!(cx.access, Access::Tenant(TenantRef::parse("beta")));
+        let missing = call(&CUSTOM, caller(role, tenant), on("nowhere")).await.unwrap_err();
+        assert_eq!(missing.0, Kind::PermissionDenied);
+    }
+    let refused = call(&FIXED, caller(Role::User, None), on("beta")).await.unwrap_err();
+    assert_eq!(refused, refusal("PERMISSION_DENIED"));
+    let refused = call(&UNKNOWN_CUSTOM, caller(Role::User, None), on("beta")).await.unwrap_err();
+    assert_eq!(refused, refusal("PERMISSION_DENIED"));
+}
+
+#[tokio::test]
+async fn the_deciding_field_chooses_the_permission() {
+    let call_with =
+        |role, action| call(&BY_FIELD, caller(role, Some("acme")), Claim { action: Some(action), ..on("acme") });
+    assert!(call_with(Role::ReadOnly, "list").await.is_ok());
+    assert_eq!(call_with(Role::ReadOnly, "create").await.unwrap_err(), refusal("PERMISSION_DENIED"));
+    assert_eq!(call_with(Role::Admin, "explode").await.unwrap_err(), refusal("PERMISSION_DENIED"));
+    assert_eq!(call_with(Role::User, "list").await.unwrap_err(), refusal("PERMISSION_DENIED"));
+    let platform = call(&BY_FIELD, caller(Role::PlatformAdmin, None), on("acme")).await.unwrap_err();
+    assert_eq!(platform, refusal("PERMISSION_DENIED"), "a value that is not listed is refused to all");
+}
+
+#[tokio::test]
+async fn other_rules_of_tenant() {
+    let cx = call(&WIDE, caller(Role::User, Some("acme")), Claim::default()).await.unwrap();
+    assert_eq!(cx.access, Access::None);
+    let cx = call(&OWN, caller(Role::Admin, Some("acme")), Claim::default()).await.unwrap();
+    assert_eq!(cx.access, Access::Tenant(TenantRef::Id(TenantId::from_uuid(Uuid::from_u128(7)))));
+    let without_claim = call(&FIXED, caller(Role::Admin, Some("acme")), Claim::default()).await.unwrap_err();
+    assert_eq!(without_claim.0, Kind::Internal);
+}
+
+#[tokio::test]
+async fn suspended_tenants_and_wrong_kinds_are_refused() {
+    let refused = call(&FIXED, caller(Role::Admin, Some("asleep")), on("asleep")).await.unwrap_err();
+    assert_eq!(refused, refusal("TENANT_SUSPENDED"));
+    let refused = call(&GATEWAYS, caller(Role::PlatformAdmin, None), on("acme")).await.unwrap_err();
+    assert_eq!(refused, refusal("CALLER_KIND_REFUSED"));
+    let gateway = CallerFacts { kind: CallerKind::Gateway, ..CallerFacts::clone(&caller(Role::Admin, Some("acme"))) };
+    assert!(call(&GATEWAYS, Caller::new(gateway.clone()), on("acme")).await.is_ok());
+    let refused = call(&FIXED, Caller::new(gateway), on("acme")).await.unwrap_err();
+    assert_eq!(refused, refusal("CALLER_KIND_REFUSED"));
+}
+
+#[tokio::test]
+async fn a_public_method_believes_no_credential() {
+    let cx = call(&PUBLIC, caller(Role::PlatformAdmin, None), Claim::default()).await.unwrap();
+    assert_eq!((cx.access.clone(), cx.caller.subject.as_str()), (Access::None, "anonymous"));
+}
+
+#[tokio::test]
+async fn nothing_is_decided_on_facts_that_are_missing() {
+    let guard = guard();
+    let mut empty = Extensions::new();
+    assert_eq!(guard.admit(&FIXED, &mut empty).unwrap_err().code(), Kind::Internal);
+    assert_eq!(guard.enter(&FIXED, on("acme"), &mut empty).await.unwrap_err().code(), Kind::Internal);
+
+    let mut admitted_elsewhere = extensions(caller(Role::PlatformAdmin, None));
+    guard.admit(&OTHER, &mut admitted_elsewhere).unwrap();
+    let status = guard.enter(&FIXED, on("acme"), &mut admitted_elsewhere).await.unwrap_err();
+    assert_eq!(status.code(), Kind::Internal);
+
+    let mut elsewhere = Extensions::new();
+    elsewhere.insert(Authentication::Caller(caller(Role::PlatformAdmin, None), Surface::Manager));
+    assert_eq!(guard.admit(&FIXED, &mut elsewhere).unwrap_err().code(), Kind::Unauthenticated);
+
+    let mut anonymous = Extensions::new();
+    anonymous.insert(Authentication::Anonymous);
+    assert_eq!(guard.admit(&FIXED, &mut anonymous).unwrap_err().code(), Kind::Unauthenticated);
+}

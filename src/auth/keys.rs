@@ -1,0 +1,207 @@
+//! The keys that sign our tokens: Ed25519 in PKCS#8 PEM files.
+//!
+//! One key signs. A second, older one may still verify, so that keys rotate without a moment in which good tokens are
+//! refused. A key is known by its `kid`: the thumbprint of RFC 7638, as RFC 8037 says it for this curve.
+
+use std::{fmt, io::Write, path::Path};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ed25519_dalek::{
+    SigningKey,
+    pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
+};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// The keys in use. Prints no key material.
+pub struct Keys {
+    signing: Key,
+    previous: Option<Key>,
+}
+
+/// One key pair, ready to sign and to verify.
+struct Key {
+    kid: String,
+    x: String,
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+}
+
+/// A key file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// It cannot be read or written.
+    #[error("key file {path} cannot be used")]
+    File {
+        /// Where it should be.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It holds something else. What it holds is not told.
+    #[error("key file {path} holds no Ed25519 private key in PKCS#8 PEM")]
+    Format {
+        /// Where it is.
+        path: String,
+    },
+}
+
+impl Keys {
+    /// Reads the signing key and, if there is one, the previous key.
+    pub fn load(signing: &Path, previous: Option<&Path>) -> Result<Self, KeyError> {
+        Ok(Self { signing: read(signing)?, previous: previous.map(read).transpose()? })
+    }
+
+    /// Reads the signing key, or makes one with mode 0600 if there is no such file.
+    pub fn load_or_create(signing: &Path, previous: Option<&Path>) -> Result<Self, KeyError> {
+        if !signing.exists() {
+            create(signing)?;
+        }
+        Self::load(signing, previous)
+    }
+
+    /// Keys that live in memory only.
+    pub fn ephemeral() -> Self {
+        Self { signing: Key::of(&generate()), previous: None }
+    }
+
+    /// The same keys after a rotation: `next` signs, what signed before still verifies, what verified before does not.
+    pub fn rotated(self, next: Keys) -> Self {
+        Self { signing: next.signing, previous: Some(self.signing) }
+    }
+
+    /// Id of the key that signs.
+    pub fn kid(&self) -> &str {
+        &self.signing.kid
+    }
+
+    /// The key that signs.
+    pub(super) fn encoding(&self) -> &EncodingKey {
+        &self.signing.encoding
+    }
+
+    /// The key of that id, if it is in use.
+    pub(super) fn decoding(&self, kid: &str) -> Option<&DecodingKey> {
+        self.all().find(|key| key.kid == kid).map(|key| &key.decoding)
+    }
+
+    /// The public keys as a JSON Web Key Set (RFC 7517).
+    pub fn jwks(&self) -> Value {
+        let keys: Vec<Value> = self
+            .all()
+            .map(
+                |key| json!({"kty": "OKP", "crv": "Ed25519", "x": key.x, "kid": key.kid, "alg": "EdDSA", "use": "sig"}),
+            )
+            .collect();
+        json!({ "keys": keys })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.signing).chain(&self.previous)
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.all().map(|key| &key.kid)).finish()
+    }
+}
+
+impl Key {
+    fn of(key: &SigningKey) -> Self {
+        let x = URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
+        Self {
+            kid: thumbprint(&x),
+            // Ed25519 keys always fit the fixed PKCS#8 form, so the error cannot happen; an empty key signs nothing.
+            encoding: EncodingKey::from_ed_der(key.to_pkcs8_der().as_ref().map_or(&[], |der| der.as_bytes())),
+            decoding: DecodingKey::from_ed_der(key.verifying_key().as_bytes()),
+            x,
+        }
+    }
+}
+
+/// RFC 7638: SHA-256 over the required members in the order of their names, without white space.
+fn thumbprint(x: &str) -> String {
+    let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    URL_SAFE_NO_PAD.encode(Sha256::digest(canonical.as_bytes()))
+}
+
+fn generate() -> SigningKey {
+    SigningKey::from_bytes(&rand::random())
+}
+
+fn read(path: &Path) -> Result<Key, KeyError> {
+    let pem = std::fs::read_to_string(path).map_err(|source| file_error(path, source))?;
+    let key = SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::Format { path: path.display().to_string() })?;
+    Ok(Key::of(&key))
+}
+
+fn create(path: &Path) -> Result<(), KeyError> {
+    let pem =
+        generate().to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Format { path: path.display().to_string() })?;
+    write_private(path, pem.as_bytes()).map_err(|source| file_error(path, source))
+}
+
+/// Writes a file that its owner alone may read, whole or not at all.
+pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let draft = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)
+}
+
+fn file_error(path: &Path, source: std::io::Error) -> KeyError {
+    KeyError::File { path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thumbprint_is_that_of_rfc_8037() {
+        // RFC 8037, appendix A.3.
+        assert_eq!(
+            thumbprint("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),
+            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+        );
+    }
+
+    #[test]
+    fn a_made_key_is_private_and_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("jwt.pem");
+        let made = Keys::load_or_create(&path, None).unwrap();
+        let read = Keys::load_or_create(&path, None).unwrap();
+        assert_eq!(made.kid(), read.kid());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_file_with_something_else_is_refused_without_its_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("jwt.pem");
+        std::fs::write(&path, "hunter2").unwrap();
+        let error = Keys::load(&path, None).unwrap_err().to_string();
+        assert!(error.contains("no Ed25519 private key") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn the_key_set_shows_both_keys_and_no_private_part() {
+        let keys = Keys::ephemeral().rotated(Keys::ephemeral());
+        let set = keys.jwks();
+        assert_eq!(set["keys"].as_array().unwrap().len(), 2);
+        assert_eq!(set["keys"][0]["kid"], keys.kid());
+        assert!(set["keys"][0].get("d").is_none());
+    }
+}

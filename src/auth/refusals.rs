@@ -1,0 +1,120 @@
+//! Refused calls, counted for the audit log.
+//!
+//! A refused call changes nothing, so it has no transaction to be audited in. Calls of one caller to one RPC within a
+//! minute become one event with a count, so that nobody can fill the audit log by being refused.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::base::{Caller, Clock, TenantId, error::Reason};
+
+/// Most lines that are kept between two flushes. What does not fit is counted under [`OTHERS`].
+const MAX_LINES: usize = 4096;
+/// The subject under which callers are counted when there are too many.
+const OTHERS: &str = "(others)";
+/// The subject of calls without a usable credential.
+const NOBODY: &str = "(nobody)";
+
+/// What is counted as one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Refused {
+    /// Subject of the caller.
+    pub subject: String,
+    /// Tenant of the caller.
+    pub tenant: Option<TenantId>,
+    /// gRPC path of the RPC.
+    pub rpc: &'static str,
+    /// Why the calls were refused.
+    pub reason: Reason,
+    /// The minute, in whole minutes since the epoch.
+    pub minute: i64,
+}
+
+/// Counts of refused calls since the last flush. Cheap to clone; clones share the counts.
+#[derive(Clone)]
+pub struct Refusals {
+    lines: Arc<Mutex<HashMap<Refused, u64>>>,
+    clock: Clock,
+}
+
+impl Refusals {
+    /// No refusals yet.
+    pub fn new(clock: Clock) -> Self {
+        Self { lines: Arc::default(), clock }
+    }
+
+    /// Counts a refused call.
+    pub fn count(&self, caller: Option<&Caller>, rpc: &'static str, reason: Reason) {
+        let line = Refused {
+            subject: caller.map_or(NOBODY, |caller| caller.subject.as_str()).to_owned(),
+            tenant: caller.and_then(|caller| caller.tenant.as_ref()).map(|tenant| tenant.id),
+            rpc,
+            reason,
+            minute: self.clock.unix().div_euclid(60),
+        };
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = lines.len() >= MAX_LINES && !lines.contains_key(&line);
+        let line = if full { Refused { subject: OTHERS.to_owned(), tenant: None, ..line } } else { line };
+        *lines.entry(line).or_default() += 1;
+    }
+
+    /// Takes the counts of whole minutes; those of the running minute too if `all`.
+    pub fn take(&self, all: bool) -> Vec<(Refused, u64)> {
+        let minute = self.clock.unix().div_euclid(60);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.extract_if(|line, _| all || line.minute < minute).collect()
+    }
+
+    /// Gives back counts that could not be written.
+    pub fn put_back(&self, taken: Vec<(Refused, u64)>) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        for (line, count) in taken {
+            if lines.len() < 2 * MAX_LINES || lines.contains_key(&line) {
+                *lines.entry(line).or_default() += count;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn calls_of_one_minute_are_one_line() {
+        let clock = Clock::manual(datetime!(2026-01-01 00:00:10 UTC));
+        let refusals = Refusals::new(clock.clone());
+        for _ in 0..3 {
+            refusals.count(None, "/a", Reason::CredentialsMissing);
+        }
+        refusals.count(Some(&Caller::system()), "/a", Reason::PermissionDenied);
+        assert!(refusals.take(false).is_empty());
+        clock.advance(time::Duration::MINUTE);
+        refusals.count(None, "/a", Reason::CredentialsMissing);
+        let mut counts: Vec<_> = refusals.take(false).into_iter().map(|(line, count)| (line.subject, count)).collect();
+        counts.sort();
+        assert_eq!(counts, [("(nobody)".to_owned(), 3), ("system".to_owned(), 1)]);
+        let rest = refusals.take(true);
+        assert_eq!(rest.len(), 1);
+        refusals.put_back(rest);
+        assert_eq!(refusals.take(true).len(), 1);
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let refusals = Refusals::new(Clock::system());
+        let caller = |n: usize| {
+            let facts = crate::base::caller::CallerFacts::clone(&Caller::system());
+            Caller::new(crate::base::caller::CallerFacts { subject: n.to_string(), ..facts })
+        };
+        for n in 0..MAX_LINES + 100 {
+            refusals.count(Some(&caller(n)), "/a", Reason::PermissionDenied);
+        }
+        let lines = refusals.take(true);
+        assert!(lines.len() <= MAX_LINES + 2);
+        assert_eq!(lines.iter().map(|(_, count)| count).sum::<u64>(), (MAX_LINES + 100) as u64);
+    }
+}

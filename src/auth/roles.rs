@@ -1,0 +1,58 @@
+//! Which role holds which permission.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use super::permissions::TABLE;
+use crate::base::Role;
+
+/// Permissions with a bit for each role that holds them, so that the question costs one lookup and no text compare.
+static HOLDERS: LazyLock<HashMap<&'static str, u8>> = LazyLock::new(|| {
+    TABLE
+        .iter()
+        .map(|(permission, words)| {
+            let holders = Role::ALL.into_iter().filter(|role| words.contains(&role.as_str()));
+            (*permission, holders.fold(0, |bits, role| bits | bit(role)))
+        })
+        .collect()
+});
+
+/// Whether a role holds a permission. `platform_admin` holds every permission of the table; nobody holds one that is
+/// not in the table.
+pub fn holds(role: Role, permission: &str) -> bool {
+    HOLDERS.get(permission).is_some_and(|bits| role == Role::PlatformAdmin || bits & bit(role) != 0)
+}
+
+fn bit(role: Role) -> u8 {
+    1 << role as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_decides() {
+        assert!(holds(Role::PlatformAdmin, "messaging.tenants.create"));
+        assert!(!holds(Role::Admin, "messaging.tenants.create"));
+        assert!(holds(Role::Admin, "messaging.namespaces.create"));
+        assert!(!holds(Role::ReadOnly, "messaging.namespaces.create"));
+        assert!(holds(Role::Project, "messaging.clusters.get"));
+        assert!(!holds(Role::User, "messaging.tenants.get"));
+    }
+
+    #[test]
+    fn nobody_holds_a_permission_outside_the_table() {
+        for role in Role::ALL {
+            assert!(!holds(role, "messaging.tenants.explode"), "{role}");
+        }
+    }
+
+    #[test]
+    fn the_table_names_only_roles_that_exist() {
+        for (permission, words) in TABLE {
+            for word in *words {
+                assert!(word.parse::<Role>().is_ok_and(|role| role != Role::PlatformAdmin), "{permission}: {word}");
+            }
+        }
+    }
+}

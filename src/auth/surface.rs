@@ -1,0 +1,142 @@
+//! The surfaces: what a token's audience names, found from the path of a call.
+
+use std::{fmt, str::FromStr};
+
+/// A documented API on the one registry. Its word is the audience of its tokens and the name in the proto option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Surface {
+    /// Placement, enrollment and provisioning of tenants.
+    ControlPlane,
+    /// Zero-trust access: administration, devices and gateways.
+    ZeroTrust,
+    /// Projects and apps on Kubernetes.
+    Manager,
+    /// Databases and pools.
+    Warehouse,
+    /// Messaging tenants, clusters and namespaces.
+    Messaging,
+    /// The registry itself.
+    Native,
+}
+
+/// There is no such surface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown audience; one of control-plane, zero-trust, manager, warehouse, messaging, native")]
+pub struct UnknownSurface;
+
+/// Proto packages by surface, with the slashes and dots that end them in a gRPC path.
+const PACKAGES: &[(&str, Surface)] = &[
+    ("/tenantry.controlplane.", Surface::ControlPlane),
+    ("/tenantry.zerotrust.", Surface::ZeroTrust),
+    ("/tenantry.edge.", Surface::ZeroTrust),
+    ("/tenantry.manager.", Surface::Manager),
+    ("/tenantry.warehouse.", Surface::Warehouse),
+    ("/tenantry.messaging.", Surface::Messaging),
+    ("/tenantry.registry.", Surface::Native),
+];
+
+/// REST prefixes by surface; the longest that matches whole segments wins.
+const PREFIXES: &[(&str, Surface)] = &[
+    ("/admin/v2", Surface::Messaging),
+    ("/api/auth", Surface::Warehouse),
+    ("/api/control-plane", Surface::ControlPlane),
+    ("/api/database", Surface::Warehouse),
+    ("/api/group", Surface::Warehouse),
+    ("/api/host", Surface::ControlPlane),
+    ("/api/login", Surface::ControlPlane),
+    ("/api/membership", Surface::Warehouse),
+    ("/api/node", Surface::Warehouse),
+    ("/api/pool", Surface::Warehouse),
+    ("/api/role", Surface::Warehouse),
+    ("/api/tenant", Surface::Warehouse),
+    ("/api/user", Surface::Warehouse),
+    ("/api/v1/control-plane", Surface::ControlPlane),
+    ("/registry/v1", Surface::Native),
+    ("/v1", Surface::ZeroTrust),
+    ("/v1/apps", Surface::Manager),
+    ("/v1/invoices", Surface::Manager),
+    ("/v1/jwt", Surface::Manager),
+    ("/v1/kubeconfigs", Surface::Manager),
+    ("/v1/platform", Surface::Manager),
+    ("/v1/projects", Surface::Manager),
+    ("/v1/tenants", Surface::Manager),
+    ("/v1/usage", Surface::Manager),
+];
+
+impl Surface {
+    /// Every surface.
+    pub const ALL: [Surface; 6] =
+        [Self::ControlPlane, Self::ZeroTrust, Self::Manager, Self::Warehouse, Self::Messaging, Self::Native];
+
+    /// The surface's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "control-plane",
+            Self::ZeroTrust => "zero-trust",
+            Self::Manager => "manager",
+            Self::Warehouse => "warehouse",
+            Self::Messaging => "messaging",
+            Self::Native => "native",
+        }
+    }
+
+    /// The surface that a gRPC or REST path belongs to; `None` for paths of no surface, such as health and reflection.
+    pub fn of_path(path: &str) -> Option<Self> {
+        if path.starts_with("/tenantry.") {
+            return PACKAGES.iter().find(|(package, _)| path.starts_with(package)).map(|(_, surface)| *surface);
+        }
+        let covers = |prefix: &str| {
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
+        };
+        PREFIXES
+            .iter()
+            .filter(|(prefix, _)| covers(prefix))
+            .max_by_key(|(prefix, _)| prefix.len())
+            .map(|(_, surface)| *surface)
+    }
+}
+
+impl FromStr for Surface {
+    type Err = UnknownSurface;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSurface> {
+        Self::ALL.into_iter().find(|surface| surface.as_str() == text).ok_or(UnknownSurface)
+    }
+}
+
+impl fmt::Display for Surface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_to_their_surface() {
+        let cases = [
+            ("/tenantry.messaging.v2.TenantService/GetTenant", Some(Surface::Messaging)),
+            ("/tenantry.edge.v1.GatewayService/Watch", Some(Surface::ZeroTrust)),
+            ("/tenantry.messagingx.v2.TenantService/GetTenant", None),
+            ("/grpc.health.v1.Health/Check", None),
+            ("/healthz", None),
+            ("/admin/v2", Some(Surface::Messaging)),
+            ("/admin/v2/tenants/acme", Some(Surface::Messaging)),
+            ("/admin/v22/tenants", None),
+            ("/admin/", None),
+            ("/v1/tenants", Some(Surface::Manager)),
+            ("/v1/tenants/t_1", Some(Surface::Manager)),
+            ("/v1/tenantsx", Some(Surface::ZeroTrust)),
+            ("/v1/admin/tenants", Some(Surface::ZeroTrust)),
+            ("/api/tenant/list", Some(Surface::Warehouse)),
+            ("/api/tenants", None),
+            ("/api/v1/control-plane/tenants", Some(Surface::ControlPlane)),
+            ("/registry/v1/tenants", Some(Surface::Native)),
+        ];
+        for (path, surface) in cases {
+            assert_eq!(Surface::of_path(path), surface, "{path}");
+        }
+    }
+}

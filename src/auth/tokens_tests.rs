@@ -1,0 +1,171 @@
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::EncodingKey;
+use serde_json::{Value, json};
+
+use super::*;
+
+const NOW: i64 = 1_800_000_000;
+
+fn claims() -> Claims {
+    Claims {
+        iss: ISSUER.to_owned(),
+        aud: vec!["messaging".to_owned()],
+        sub: "ops".to_owned(),
+        iat: NOW,
+        exp: NOW + 3600,
+        nbf: None,
+        jti: "j1".to_owned(),
+        role: "platform_admin".to_owned(),
+        tenant: None,
+        project: None,
+        account: None,
+        epoch: None,
+    }
+}
+
+fn use_token(keys: &Keys, token: &str, now: i64) -> Result<Claims> {
+    let claims = verify(keys, token)?;
+    check(&claims, Surface::Messaging, now)?;
+    Ok(claims)
+}
+
+fn refused(keys: &Keys, token: &str) -> Reason {
+    use_token(keys, token, NOW).expect_err("the token must be refused").reason
+}
+
+/// A token with a header and claims of our making, signed by the true key.
+fn signed(keys: &Keys, header: &Value, claims: &Value) -> String {
+    let message = format!("{}.{}", part(header), part(claims));
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), keys.encoding(), Algorithm::EdDSA).unwrap();
+    format!("{message}.{signature}")
+}
+
+fn part(value: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
+fn good_header(keys: &Keys) -> Value {
+    json!({"alg": "EdDSA", "typ": "at+jwt", "kid": keys.kid()})
+}
+
+fn changed(change: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Value {
+    let mut value = serde_json::to_value(claims()).unwrap();
+    change(value.as_object_mut().unwrap());
+    value
+}
+
+#[test]
+fn what_we_issue_we_accept() {
+    let keys = Keys::ephemeral();
+    let token = issue(&keys, &claims()).unwrap();
+    assert_eq!(use_token(&keys, &token, NOW).unwrap(), claims());
+    let header: Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap()).unwrap();
+    assert_eq!(header, good_header(&keys));
+}
+
+#[test]
+fn garbage_is_refused() {
+    let keys = Keys::ephemeral();
+    let token = issue(&keys, &claims()).unwrap();
+    let mut other = token.clone();
+    other.replace_range(token.len() - 8..token.len() - 4, "AAAA");
+    let huge = "a".repeat(MAX_LEN + 1);
+    for garbage in ["", ".", "..", "...", "a.b.c", "not a token", &token[..token.len() - 2], &other, &huge] {
+        assert_eq!(refused(&keys, garbage), Reason::CredentialsInvalid, "{garbage}");
+    }
+}
+
+#[test]
+fn times_are_checked_with_a_minute_of_leeway() {
+    let keys = Keys::ephemeral();
+    let token = issue(&keys, &claims()).unwrap();
+    assert!(use_token(&keys, &token, NOW + 3600 + LEEWAY - 1).is_ok());
+    assert_eq!(use_token(&keys, &token, NOW + 3600 + LEEWAY).unwrap_err().reason, Reason::CredentialsExpired);
+    assert!(use_token(&keys, &token, NOW - LEEWAY).is_ok());
+    assert_eq!(use_token(&keys, &token, NOW - LEEWAY - 1).unwrap_err().reason, Reason::CredentialsInvalid);
+    let later = issue(&keys, &Claims { nbf: Some(NOW + 1000), ..claims() }).unwrap();
+    assert_eq!(refused(&keys, &later), Reason::CredentialsInvalid);
+}
+
+#[test]
+fn a_token_without_an_end_is_refused() {
+    let keys = Keys::ephemeral();
+    for claim in ["exp", "iat", "iss", "aud", "sub", "jti", "role"] {
+        let without = changed(|claims| drop(claims.remove(claim)));
+        assert_eq!(
+            refused(&keys, &signed(&keys, &good_header(&keys), &without)),
+            Reason::CredentialsInvalid,
+            "{claim}"
+        );
+    }
+    let text = changed(|claims| drop(claims.insert("exp".to_owned(), json!("never"))));
+    assert_eq!(refused(&keys, &signed(&keys, &good_header(&keys), &text)), Reason::CredentialsInvalid);
+}
+
+#[test]
+fn another_issuer_or_audience_is_refused() {
+    let keys = Keys::ephemeral();
+    let issuer = issue(&keys, &Claims { iss: "kubeop".to_owned(), ..claims() }).unwrap();
+    assert_eq!(refused(&keys, &issuer), Reason::CredentialsInvalid);
+    for audience in [vec![], vec!["manager".to_owned(), "native".to_owned()], vec!["Messaging".to_owned()]] {
+        let token = issue(&keys, &Claims { aud: audience, ..claims() }).unwrap();
+        assert_eq!(refused(&keys, &token), Reason::CredentialsInvalid);
+    }
+    let one = changed(|claims| drop(claims.insert("aud".to_owned(), json!("messaging"))));
+    assert!(use_token(&keys, &signed(&keys, &good_header(&keys), &one), NOW).is_ok());
+}
+
+#[test]
+fn headers_that_we_do_not_write_are_refused() {
+    let keys = Keys::ephemeral();
+    let kid = keys.kid();
+    let good = changed(|_| ());
+    assert!(use_token(&keys, &signed(&keys, &good_header(&keys), &good), NOW).is_ok());
+    for header in [
+        json!({"alg": "none", "typ": "at+jwt", "kid": kid}),
+        json!({"alg": "None", "typ": "at+jwt", "kid": kid}),
+        json!({"alg": "RS256", "typ": "at+jwt", "kid": kid}),
+        json!({"alg": "HS256", "typ": "at+jwt", "kid": kid}),
+        json!({"alg": "EdDSA", "typ": "JWT", "kid": kid}),
+        json!({"alg": "EdDSA", "kid": kid}),
+        json!({"alg": "EdDSA", "typ": "at+jwt"}),
+        json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "other"}),
+        json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid, "crit": ["exp"]}),
+        json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid, "crit": []}),
+        json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid, "crit": "x"}),
+        json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid, "b64": false}),
+    ] {
+        assert_eq!(refused(&keys, &signed(&keys, &header, &good)), Reason::CredentialsInvalid, "{header}");
+    }
+    let unsigned = format!("{}.{}.", part(&json!({"alg": "none", "typ": "at+jwt", "kid": kid})), part(&good));
+    assert_eq!(refused(&keys, &unsigned), Reason::CredentialsInvalid);
+}
+
+#[test]
+fn the_public_key_is_no_shared_secret() {
+    let keys = Keys::ephemeral();
+    let set = keys.jwks();
+    let x = set["keys"][0]["x"].as_str().unwrap();
+    let raw = URL_SAFE_NO_PAD.decode(x).unwrap();
+    for secret in [raw.as_slice(), x.as_bytes()] {
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(TYPE.to_owned());
+        header.kid = Some(keys.kid().to_owned());
+        let forged = jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(secret)).unwrap();
+        assert_eq!(refused(&keys, &forged), Reason::CredentialsInvalid);
+    }
+}
+
+#[test]
+fn two_keys_are_good_at_once_and_a_third_is_not() {
+    let first = Keys::ephemeral();
+    let old = issue(&first, &claims()).unwrap();
+    let both = first.rotated(Keys::ephemeral());
+    let new = issue(&both, &claims()).unwrap();
+    assert!(use_token(&both, &old, NOW).is_ok());
+    assert!(use_token(&both, &new, NOW).is_ok());
+    let later = both.rotated(Keys::ephemeral());
+    assert_eq!(refused(&later, &old), Reason::CredentialsInvalid);
+    assert!(use_token(&later, &new, NOW).is_ok());
+}

@@ -1,0 +1,113 @@
+//! From texts to typed values.
+
+use std::{str::FromStr, time::Duration};
+
+use super::{Config, Layers, settings};
+use crate::base::Secret;
+
+/// Text that the manager's document uses for a key that was not set.
+const PLACEHOLDER: &str = "REPLACE-ME";
+
+/// Reads every setting; what does not read adds a problem and is left at a harmless value, which nobody uses.
+pub(super) fn config(layers: &Layers, problems: &mut Vec<String>) -> Config {
+    let mut p = Parser { layers, problems };
+    Config {
+        listen: p.list("listen", "an address with a port, such as 127.0.0.1:8080"),
+        data_dir: p.text("data_dir").unwrap_or_default().into(),
+        database_url: p.text("database_url").map(Secret::new),
+        database_connections: p.bounded("database_connections", 2, 1000),
+        jwt_key: p.text("jwt_key").map(Into::into),
+        jwt_key_previous: p.text("jwt_key_previous").map(Into::into),
+        log: p.text("log").unwrap_or_default(),
+        max_body_bytes: p.bounded("max_body_bytes", 1024, 1 << 30),
+        max_in_flight: p.bounded("max_in_flight", 1, 1_000_000),
+        request_timeout: p.duration("request_timeout"),
+        drain_timeout: p.duration("drain_timeout"),
+        max_tenants: p.value("max_tenants", "a whole number"),
+        messaging_bootstrap: p.bool("messaging_bootstrap").unwrap_or_default(),
+        messaging_force_delete: p.bool("messaging_force_delete").unwrap_or_default(),
+        kubeop_jwt_signing_key: p.text("kubeop_jwt_signing_key").filter(|key| key != PLACEHOLDER).map(Secret::new),
+        kubeop_require_auth: p.bool("kubeop_require_auth"),
+        qod_api_key: p.text("qod_api_key").map(Secret::new),
+    }
+}
+
+struct Parser<'a> {
+    layers: &'a Layers,
+    problems: &'a mut Vec<String>,
+}
+
+impl Parser<'_> {
+    fn text(&self, key: &str) -> Option<String> {
+        self.layers.text(key).map(str::to_owned)
+    }
+
+    /// Notes a problem with a setting. The text that was given is not repeated: it may be a secret in the wrong place.
+    fn problem(&mut self, key: &str, wanted: &str) {
+        let variable = settings::by_key(key).map_or("", |setting| setting.variable);
+        self.problems.push(format!("{key} ({variable}) must be {wanted}"));
+    }
+
+    fn value<T: FromStr>(&mut self, key: &str, wanted: &str) -> Option<T> {
+        let text = self.text(key)?;
+        let value = text.trim().parse().ok();
+        if value.is_none() {
+            self.problem(key, wanted);
+        }
+        value
+    }
+
+    fn bounded<T: TryFrom<u64> + Default>(&mut self, key: &str, least: u64, most: u64) -> T {
+        let wanted = format!("a whole number from {least} to {most}");
+        let Some(number) = self.value::<u64>(key, &wanted) else { return T::default() };
+        if !(least..=most).contains(&number) {
+            self.problem(key, &wanted);
+        }
+        T::try_from(number).unwrap_or_default()
+    }
+
+    fn bool(&mut self, key: &str) -> Option<bool> {
+        let text = self.text(key)?.trim().to_ascii_lowercase();
+        match text.as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => {
+                self.problem(key, "true or false");
+                None
+            }
+        }
+    }
+
+    fn list<T: FromStr>(&mut self, key: &str, wanted: &str) -> Vec<T> {
+        let Some(text) = self.text(key) else { return Vec::new() };
+        let items: Result<Vec<T>, _> = text.split(',').map(|item| item.trim().parse()).collect();
+        items.unwrap_or_else(|_| {
+            self.problem(key, wanted);
+            Vec::new()
+        })
+    }
+
+    fn duration(&mut self, key: &str) -> Duration {
+        let value = self.text(key).and_then(|text| duration(&text));
+        if value.is_none() {
+            self.problem(key, "a duration such as 500ms, 30s, 15m, 24h or 7d");
+        }
+        value.unwrap_or_default()
+    }
+}
+
+/// Reads a duration: a whole number and a unit of `ms`, `s`, `m`, `h` or `d`. Zero is none.
+pub fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let unit = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..unit].parse().ok()?;
+    let millis = match &text[unit..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(millis).filter(|millis| *millis > 0).map(Duration::from_millis)
+}

@@ -1,0 +1,67 @@
+//! Every setting, in one table: its key in the file, its variable, its default.
+
+/// A setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Key in the TOML file.
+    pub key: &'static str,
+    /// Environment variable.
+    pub variable: &'static str,
+    /// Value where nothing is set, as `config check` shows it; empty if there is none.
+    pub default: &'static str,
+    /// How `config check` shows the value.
+    pub show: Show,
+}
+
+/// How a value is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// As it is.
+    Plain,
+    /// As a URL without its user, password and query.
+    Url,
+    /// Not at all.
+    Masked,
+}
+
+/// The variable that names the TOML file.
+pub const CONFIG_VARIABLE: &str = "TENANTRY_CONFIG";
+/// Variables with this prefix are ours: an unknown one is an error.
+pub const PREFIX: &str = "TENANTRY_";
+
+macro_rules! setting {
+    ($key:literal, $variable:literal, $default:literal, $show:ident) => {
+        Setting { key: $key, variable: $variable, default: $default, show: Show::$show }
+    };
+}
+
+/// The settings. Some belong to one surface and keep the name that its document gives them.
+pub const SETTINGS: &[Setting] = &[
+    setting!("listen", "TENANTRY_LISTEN", "", Plain),
+    setting!("data_dir", "TENANTRY_DATA_DIR", ".tenantry", Plain),
+    setting!("database_url", "TENANTRY_DATABASE_URL", "", Url),
+    setting!("database_connections", "TENANTRY_DATABASE_CONNECTIONS", "10", Plain),
+    setting!("jwt_key", "TENANTRY_JWT_KEY", "", Plain),
+    setting!("jwt_key_previous", "TENANTRY_JWT_KEY_PREVIOUS", "", Plain),
+    setting!("log", "TENANTRY_LOG", "info", Plain),
+    setting!("max_body_bytes", "TENANTRY_MAX_BODY_BYTES", "1048576", Plain),
+    setting!("max_in_flight", "TENANTRY_MAX_IN_FLIGHT", "1024", Plain),
+    setting!("request_timeout", "TENANTRY_REQUEST_TIMEOUT", "30s", Plain),
+    setting!("drain_timeout", "TENANTRY_DRAIN_TIMEOUT", "25s", Plain),
+    setting!("max_tenants", "TENANTRY_MAX_TENANTS", "", Plain),
+    setting!("messaging_bootstrap", "TENANTRY_MESSAGING_BOOTSTRAP", "false", Plain),
+    setting!("messaging_force_delete", "TENANTRY_MESSAGING_FORCE_DELETE", "true", Plain),
+    setting!("kubeop_jwt_signing_key", "KUBEOP_JWT_SIGNING_KEY", "", Masked),
+    setting!("kubeop_require_auth", "KUBEOP_REQUIRE_AUTH", "", Plain),
+    setting!("qod_api_key", "QOD_API_KEY", "", Masked),
+];
+
+/// The setting of that key in the file.
+pub fn by_key(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The setting of that variable.
+pub fn by_variable(variable: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.variable == variable)
+}

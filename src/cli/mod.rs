@@ -1,0 +1,121 @@
+//! The command line: one file a command.
+
+mod completions;
+pub mod config;
+mod config_check;
+mod token;
+mod token_mint;
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use self::config::{Config, Layers};
+
+/// One control plane for multi-tenant platforms.
+///
+/// Settings come from flags, then from environment variables, then from a TOML file.
+#[derive(Debug, Parser)]
+#[command(name = "tenantry", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// TOML file with settings [variable: TENANTRY_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the embedded database and the development keys [variable: TENANTRY_DATA_DIR] [default: .tenantry]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Database, `sqlite:FILE` or `postgres://...`; prefer the variable where the URL holds a password
+    /// [variable: TENANTRY_DATABASE_URL] [default: an SQLite file in the data directory]
+    #[arg(long, global = true, value_name = "URL", hide_default_value = true)]
+    database_url: Option<String>,
+    /// File with the Ed25519 key (PKCS#8 PEM) that signs tokens [variable: TENANTRY_JWT_KEY]
+    #[arg(long, global = true, value_name = "FILE")]
+    jwt_key: Option<String>,
+    /// Log filter, such as `info` or `tenantry=debug` [variable: TENANTRY_LOG] [default: info]
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sign and revoke tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(config_check::Command),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// Runs the command of this process. Exit codes: 0 success, 1 failure, 2 wrong usage.
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come as errors too; clap knows which of them succeed. A closed pipe is no failure.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let common = cli.common;
+    let done = match cli.command {
+        Command::Token(command) => token::run(&common, command),
+        Command::Config(command) => config_check::run(&common, command),
+        Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
+/// The command was called in a way that cannot work, which clap could not see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(&'static str);
+
+impl Common {
+    /// The configuration under these flags and a command's own.
+    fn load(&self, own: &[(&'static str, String)]) -> Result<(Config, Layers), config::ConfigError> {
+        let shared = [
+            ("data_dir", &self.data_dir),
+            ("database_url", &self.database_url),
+            ("jwt_key", &self.jwt_key),
+            ("log", &self.log),
+        ];
+        let shared = shared.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
+        let flags: Vec<_> = shared.chain(own.iter().cloned()).collect();
+        Config::load(&flags, self.config.as_deref())
+    }
+}
+
+/// The key file: the configured one, else the one that `dev` made in the data directory.
+fn key_file(config: &Config) -> PathBuf {
+    config.jwt_key.clone().unwrap_or_else(|| dev_key_file(&config.data_dir))
+}
+
+/// Where `dev` keeps its key.
+fn dev_key_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("jwt.pem")
+}

@@ -1,0 +1,97 @@
+//! Answers that the layers give themselves: on REST in the dialect of the path, on gRPC as a status.
+
+use axum::body::Body;
+use http::{
+    HeaderValue, Request, Response,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use transcoder::{Dialects, Origin, RequestId};
+
+use crate::base::{Error, Kind};
+
+/// What an answer needs to know of its request.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    /// Path, without the query.
+    pub path: String,
+    /// Content type of a gRPC or gRPC-Web request; `None` for REST.
+    pub grpc: Option<HeaderValue>,
+    /// Id of the request.
+    pub request_id: RequestId,
+}
+
+/// A failure of a layer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Of any call.
+    Call(Error),
+    /// Of any call, which may be tried again soon.
+    Busy(Error),
+    /// Of a REST call, with a status of its own.
+    Rest(Box<transcoder::Failure>),
+}
+
+/// Seconds after which a busy server is worth trying again.
+const RETRY_SECONDS: u32 = 1;
+
+impl Head {
+    /// The head of a request.
+    pub fn of(request: &Request<Body>, request_id: RequestId) -> Self {
+        let content_type = request.headers().get(CONTENT_TYPE);
+        let grpc = content_type.filter(|value| is_grpc(value));
+        Self { path: request.uri().path().to_owned(), grpc: grpc.cloned(), request_id }
+    }
+}
+
+/// Whether a content type is that of gRPC or gRPC-Web.
+pub fn is_grpc(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"application/grpc")
+}
+
+/// Answers a failed request.
+pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Response<Body> {
+    let busy = matches!(failure, Failure::Busy(_));
+    let mut response = match (failure, &head.grpc) {
+        (Failure::Call(error) | Failure::Busy(error), Some(content_type)) => {
+            let mut response = error.to_status().into_http();
+            response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
+            response
+        }
+        (Failure::Call(error) | Failure::Busy(error), None) => {
+            refuse(dialects, head, transcoder::Failure::of_status(Origin::Server, &error.to_status(), &[]))
+        }
+        (Failure::Rest(failure), _) => refuse(dialects, head, *failure),
+    };
+    if busy {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS.into());
+    }
+    response
+}
+
+fn refuse(dialects: &Dialects, head: &Head, failure: transcoder::Failure) -> Response<Body> {
+    let failure = transcoder::Failure { request_id: Some(head.request_id.0.clone()), ..failure };
+    dialects.refuse(&head.path, failure).map(Body::new)
+}
+
+/// The name of a gRPC code, as the metrics and the log spell it.
+pub(super) fn status_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Ok => "OK",
+        Kind::Cancelled => "CANCELLED",
+        Kind::Unknown => "UNKNOWN",
+        Kind::InvalidArgument => "INVALID_ARGUMENT",
+        Kind::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Kind::NotFound => "NOT_FOUND",
+        Kind::AlreadyExists => "ALREADY_EXISTS",
+        Kind::PermissionDenied => "PERMISSION_DENIED",
+        Kind::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Kind::FailedPrecondition => "FAILED_PRECONDITION",
+        Kind::Aborted => "ABORTED",
+        Kind::OutOfRange => "OUT_OF_RANGE",
+        Kind::Unimplemented => "UNIMPLEMENTED",
+        Kind::Internal => "INTERNAL",
+        Kind::Unavailable => "UNAVAILABLE",
+        Kind::DataLoss => "DATA_LOSS",
+        Kind::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,147 @@
+//! The layers around every call, and their order.
+//!
+//! They are one service and not a tower of eight: the order can be read in one place, and a call pays for one boxed
+//! future. Each layer is a small file beside this one.
+
+pub(super) mod answer;
+mod limits;
+mod load;
+mod observe;
+mod panics;
+pub mod request_id;
+mod timeout;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use http::{Request, Response};
+use tower::Service;
+use transcoder::Dialects;
+
+use self::answer::{Failure, Head};
+use crate::{
+    auth::{Authentication, Authenticator, CallFacts},
+    base::Error,
+};
+
+/// Bounds of what one call may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest body of a REST request, in bytes.
+    pub max_body: usize,
+    /// Most calls at once.
+    pub max_in_flight: usize,
+    /// Longest time until a call answers. A caller may ask for less.
+    pub timeout: Duration,
+}
+
+/// The layers around an inner service. Cheap to clone.
+#[derive(Clone)]
+pub struct Stack<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    authenticator: Arc<Authenticator>,
+    dialects: Dialects,
+    load: load::Load,
+    limits: Limits,
+}
+
+impl<S> Stack<S> {
+    /// Puts the layers around a service.
+    pub fn new(inner: S, authenticator: Arc<Authenticator>, dialects: Dialects, limits: Limits) -> Self {
+        let load = load::Load::new(limits.max_in_flight);
+        Self { inner, shared: Arc::new(Shared { authenticator, dialects, load, limits }) }
+    }
+}
+
+impl<S> Service<Request<Body>> for Stack<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let clone = self.inner.clone();
+        // The clone may not be ready; the one that was polled is.
+        let inner = std::mem::replace(&mut self.inner, clone);
+        let shared = self.shared.clone();
+        Box::pin(async move { Ok(shared.outer(inner, request).await) })
+    }
+}
+
+impl Shared {
+    /// The order, from the outside in. What stands outside authentication sees refused calls too.
+    async fn outer<S>(&self, inner: S, mut request: Request<Body>) -> Response<Body>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+        S::Future: Send,
+    {
+        // First, so that everything below, and every answer, carries it.
+        let id = request_id::assign(&mut request);
+        let facts = CallFacts::default();
+        request.extensions_mut().insert(facts.clone());
+        let head = Head::of(&request, id);
+        // Access log and metrics: outside everything that may refuse or fail, so that refusals are counted.
+        let observation = observe::begin(&request, &head, facts);
+        let calls = async {
+            // A call that we cannot take costs us as little as possible.
+            let _permit = self.load.admit(&head)?;
+            // Before anybody reads the body.
+            limits::check_body(&request, &head, self.limits.max_body)?;
+            // Around everything that may wait, the tenant of the credential included.
+            timeout::run(&mut request, self.limits.timeout, |request| self.inner(inner, request)).await
+        };
+        // Inside the log and the metrics, so that a panic is an answer like any other.
+        let mut response = match panics::catch(calls).await {
+            Ok(response) => response,
+            Err(failure) => self.fail(&head, failure),
+        };
+        request_id::echo(&mut response, &head.request_id);
+        observation.end(response)
+    }
+
+    /// Authentication is the innermost layer: it tells who calls, and the guard at the service decides.
+    async fn inner<S>(&self, mut inner: S, mut request: Request<Body>) -> Response<Body>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    {
+        let authentication = self.authenticator.authenticate(request.uri().path(), request.headers()).await;
+        if let (Authentication::Caller(caller, _), Some(facts)) =
+            (&authentication, request.extensions().get::<CallFacts>())
+        {
+            facts.set_caller(caller);
+        }
+        request.extensions_mut().insert(authentication);
+        match inner.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    fn fail(&self, head: &Head, failure: Failure) -> Response<Body> {
+        if let Failure::Call(Error { cause: Some(cause), .. }) = &failure {
+            tracing::error!(request_id = head.request_id.0, cause = cause.as_ref(), "a call failed");
+        }
+        answer::answer(&self.dialects, head, failure)
+    }
+}
+
+#[cfg(test)]
+mod tests;

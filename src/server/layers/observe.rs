@@ -1,0 +1,223 @@
+//! One log line and one measurement for every call, when its answer ends.
+//!
+//! Labels and the line name the RPC or the REST template, never the path itself: paths hold ids, and queries may hold
+//! secrets.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use transcoder::{Matched, RequestId};
+
+use super::answer::{Head, status_word};
+use crate::{
+    auth::CallFacts,
+    base::{Caller, Kind},
+    server::ops,
+};
+
+/// A call under observation, until [`end`](Observation::end).
+pub(super) struct Observation(Option<Record>);
+
+/// What is known of a call.
+struct Record {
+    begun: Instant,
+    request_id: RequestId,
+    method: Method,
+    grpc: bool,
+    /// Template of an operational path.
+    ops: Option<&'static str>,
+    facts: CallFacts,
+    status: StatusCode,
+    template: Option<&'static str>,
+}
+
+/// How a call ended.
+enum End {
+    /// With a gRPC status, or none on REST.
+    Answered(Option<Kind>),
+    /// The caller went away before the answer was whole.
+    Abandoned,
+}
+
+/// Begins to observe a call.
+pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts) -> Observation {
+    metrics::gauge!("tenantry_calls_in_flight").increment(1.0);
+    Observation(Some(Record {
+        begun: Instant::now(),
+        request_id: head.request_id.clone(),
+        method: request.method().clone(),
+        grpc: head.grpc.is_some(),
+        ops: ops::template(&head.path),
+        facts,
+        status: StatusCode::OK,
+        template: None,
+    }))
+}
+
+impl Observation {
+    /// The answer is known. It is measured now if it is whole, else when its body ends.
+    pub(super) fn end(mut self, response: Response<Body>) -> Response<Body> {
+        let Some(mut record) = self.0.take() else { return response };
+        record.status = response.status();
+        record.template = response.extensions().get::<Matched>().map(|matched| matched.template);
+        let grpc_status = grpc_status(response.headers());
+        let whole = http_body::Body::size_hint(response.body()).exact().is_some();
+        if whole || grpc_status.is_some() {
+            record.finish(&End::Answered(grpc_status));
+            return response;
+        }
+        response.map(|body| Body::new(Observed { body, record: Some(record) }))
+    }
+}
+
+impl Drop for Observation {
+    /// The connection went away, and the call with it.
+    fn drop(&mut self) {
+        if let Some(record) = self.0.take() {
+            record.finish(&End::Abandoned);
+        }
+    }
+}
+
+impl Record {
+    fn finish(self, end: &End) {
+        metrics::gauge!("tenantry_calls_in_flight").decrement(1.0);
+        let seconds = self.begun.elapsed().as_secs_f64();
+        let status = match end {
+            End::Abandoned => "CANCELLED",
+            End::Answered(Some(kind)) => status_word(*kind),
+            // The trailers of gRPC-Web are part of its body; a failure that came before the body is in the headers.
+            End::Answered(None) if self.grpc => "OK",
+            End::Answered(None) => status_text(self.status),
+        };
+        let (service, method) = self.facts.method().map_or(("", ""), |method| (method.service, method.name));
+        if self.grpc {
+            metrics::histogram!("rpc_server_duration_seconds",
+                "rpc_service" => service, "rpc_method" => method, "rpc_grpc_status_code" => status)
+            .record(seconds);
+        } else {
+            metrics::histogram!("http_server_request_duration_seconds",
+                "http_request_method" => method_label(&self.method), "http_route" => self.route(),
+                "http_response_status_code" => status)
+            .record(seconds);
+        }
+        self.log(status, seconds);
+    }
+
+    fn log(&self, status: &'static str, seconds: f64) {
+        let caller = self.facts.caller();
+        let call = self.facts.method().map_or_else(|| self.route(), |method| method.path);
+        let duration_ms = (seconds * 1e6).round() / 1e3;
+        let subject = caller.map(|caller: &Caller| caller.subject.as_str());
+        let tenant = self.facts.tenant();
+        let request_id: &str = &self.request_id.0;
+        if self.ops.is_some() {
+            tracing::debug!(target: "tenantry::access", request_id, call, status, duration_ms);
+        } else {
+            tracing::info!(target: "tenantry::access", request_id, call, status, duration_ms, caller = subject, tenant);
+        }
+    }
+
+    fn route(&self) -> &'static str {
+        self.template.or(self.ops).or(self.facts.method().map(|method| method.path)).unwrap_or("(none)")
+    }
+}
+
+/// A body whose end ends the observation.
+struct Observed {
+    body: Body,
+    record: Option<Record>,
+}
+
+impl http_body::Body for Observed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let status = match &polled {
+            Poll::Ready(None) => None,
+            Poll::Ready(Some(Ok(frame))) => match frame.trailers_ref() {
+                Some(trailers) => grpc_status(trailers),
+                None => return polled,
+            },
+            Poll::Ready(Some(Err(_))) => Some(Kind::Unknown),
+            Poll::Pending => return polled,
+        };
+        if let Some(record) = self.record.take() {
+            record.finish(&End::Answered(status));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            let ended = http_body::Body::is_end_stream(&self.body);
+            record.finish(&if ended { End::Answered(None) } else { End::Abandoned });
+        }
+    }
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<Kind> {
+    headers.get("grpc-status").map(|value| Kind::from_bytes(value.as_bytes()))
+}
+
+/// The status as a label without an allocation, for the statuses that we give.
+fn status_text(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        200 => "200",
+        201 => "201",
+        202 => "202",
+        204 => "204",
+        304 => "304",
+        307 => "307",
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        405 => "405",
+        409 => "409",
+        412 => "412",
+        413 => "413",
+        415 => "415",
+        422 => "422",
+        429 => "429",
+        499 => "499",
+        500 => "500",
+        501 => "501",
+        503 => "503",
+        504 => "504",
+        code => ["1xx", "2xx", "3xx", "4xx", "5xx"].get(usize::from(code / 100).wrapping_sub(1)).unwrap_or(&"other"),
+    }
+}
+
+/// Methods that a caller makes up share one label.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    }
+}

@@ -1,0 +1,138 @@
+//! Every command in the documents works.
+
+use std::{collections::BTreeSet, fs};
+
+use crate::harness::{
+    docs::{self, Block},
+    root,
+    server::Setup,
+};
+
+/// The documents, and for each the blocks of commands that no test runs: how the block begins, and why.
+const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "README.md",
+        &[
+            ("cargo run --release -- dev", "it builds the program in release mode; the tests run the one they built"),
+            ("scripts/test", "it is what runs this test"),
+        ],
+    ),
+    ("CONTRIBUTING.md", &[("scripts/test", "it is what runs this test")]),
+    ("docs/architecture.md", &[]),
+    (
+        "docs/adding-an-rpc.md",
+        &[
+            ("cargo build", "it shows the error of a step that is half done"),
+            ("UPDATE_GOLDEN=1", "it changes files of the repository, and builds"),
+        ],
+    ),
+    ("docs/operations.md", &[("sqlite3", "the client of SQLite is not among what the tests need")]),
+    ("docs/security.md", &[]),
+];
+
+async fn try_out(document: &str) {
+    let blocks = read(document);
+    if blocks.iter().all(|block| block.norun) {
+        return;
+    }
+    let server = Setup::dev().start().await;
+    docs::run(document, &server, &blocks).await;
+}
+
+fn read(document: &str) -> Vec<Block> {
+    let text = fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
+    docs::blocks(&text)
+}
+
+#[tokio::test]
+async fn the_commands_of_the_readme_work() {
+    try_out("README.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_contributing_guide_work() {
+    try_out("CONTRIBUTING.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_architecture_work() {
+    try_out("docs/architecture.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_recipe_work() {
+    try_out("docs/adding-an-rpc.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_operations_guide_work() {
+    try_out("docs/operations.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_security_guide_work() {
+    try_out("docs/security.md").await;
+}
+
+#[test]
+fn every_document_is_tried_out_and_every_exception_is_named() {
+    let mut present: Vec<String> = vec!["README.md".into(), "CONTRIBUTING.md".into()];
+    present.extend(fs::read_dir(root().join("docs")).unwrap().filter_map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.ends_with(".md").then(|| format!("docs/{name}"))
+    }));
+    present.sort();
+    let mut listed: Vec<_> = DOCUMENTS.iter().map(|(document, _)| (*document).to_owned()).collect();
+    listed.sort();
+    assert_eq!(present, listed, "a document is missing in DOCUMENTS, or in the repository");
+    for (document, exceptions) in DOCUMENTS {
+        let left_out: Vec<_> = read(document).into_iter().filter(|block| block.norun).collect();
+        for block in &left_out {
+            let named = exceptions.iter().any(|(begins, _)| block.commands.starts_with(begins));
+            assert!(named, "{document}:{} is `norun` for no reason that this test knows", block.line);
+        }
+        for (begins, _) in *exceptions {
+            let used = left_out.iter().any(|block| block.commands.starts_with(begins));
+            assert!(used, "{document} has no `norun` block that begins with `{begins}`");
+        }
+    }
+}
+
+#[test]
+fn links_within_the_repository_lead_somewhere() {
+    for (document, _) in DOCUMENTS {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let base = root().join(document).parent().unwrap().to_owned();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            let outside = path.is_empty() || path.contains("://");
+            assert!(outside || base.join(path).exists(), "{document}: nothing is at {link}");
+        }
+    }
+}
+
+#[test]
+fn files_that_documents_name_are_there() {
+    let ours = ["src/", "crates/", "migrations/", "proto/", "tests/", "scripts/", "docs/", "benches/"];
+    for (document, _) in DOCUMENTS {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for word in text.split('`').skip(1).step_by(2) {
+            let path = ours.iter().any(|part| word.starts_with(part)) && !word.contains(['<', '*', '{', ' ']);
+            assert!(!path || root().join(word).exists(), "{document} names {word}, which does not exist");
+        }
+    }
+}
+
+/// The operations guide's table has every setting of `config check`, and no other.
+#[tokio::test]
+async fn the_table_of_settings_is_whole() {
+    let shown = Setup::dev().run(&["config", "check"]).await;
+    assert!(shown.status.success(), "{shown:?}");
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let guide = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let rows = guide.lines().filter(|line| line.starts_with("| `") && line.matches(" | ").count() == 3);
+    let documented: BTreeSet<_> =
+        rows.filter_map(|row| row.split('|').nth(2)?.trim().strip_prefix('`')?.strip_suffix('`')).collect();
+    let known: BTreeSet<_> = shown.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(known, documented);
+}

@@ -1,0 +1,163 @@
+//! Faults: requests that no client should send, and the loss of the server, the client or the database.
+
+use std::collections::BTreeSet;
+
+use crate::harness::{
+    eventually,
+    http::Http,
+    postgres::{FreshDatabase, Line},
+    server::{Server, Setup},
+};
+
+const INFO: &str = r#"{"allowedClusters":["standalone"]}"#;
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_refused_before_it_is_looked_at() {
+    let server = Server::dev().await;
+    let head =
+        format!("PUT /admin/v2/tenants/a HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: {}", INFO.len());
+    let answer = server.admin().raw(&head, INFO).await;
+    assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
+    assert!(answer.ends_with(r#"{"reason":"the body must be JSON: send Content-Type: application/json"}"#), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused() {
+    let server = Setup::dev().env("TENANTRY_MAX_BODY_BYTES", "2048").start().await;
+    let body = format!(r#"{{"allowedClusters":["{}"]}}"#, "x".repeat(3000));
+    let answer = server.admin().put("/admin/v2/tenants/a", &body).await;
+    assert_eq!(
+        answer.shown(),
+        "413\ncontent-type: application/json\n{\"reason\":\"the body is larger than 2048 bytes\"}\n"
+    );
+}
+
+#[tokio::test]
+async fn deep_nesting_is_refused_even_where_nobody_reads_it() {
+    let server = Server::dev().await;
+    let deep = format!(r#"{{"allowedClusters":["standalone"],"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let answer = server.admin().put("/admin/v2/tenants/a", &deep).await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(answer.json()["reason"].is_string());
+    assert_eq!(server.http().get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_in_the_middle_of_a_write_leaves_the_pool_sound() {
+    for database in both().await {
+        let server = database.setup().start().await;
+        let admin = server.admin();
+        // More clients than connections, each gone as soon as its request is out.
+        for n in 0..100 {
+            let mut begun = admin.begin(&format!("PUT /admin/v2/tenants/gone-{n} HTTP/1.1"), INFO.len()).await;
+            begun.send(INFO).await;
+        }
+        for n in 0..30 {
+            let answer = admin.put(&format!("/admin/v2/tenants/stays-{n}"), INFO).await;
+            assert_eq!(answer.status, 204, "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_acknowledged_create_is_lost_when_the_server_is_killed() {
+    for database in both().await {
+        let setup = database.setup();
+        let mut server = setup.start().await;
+        let mut creates = tokio::task::JoinSet::new();
+        for n in 0..200 {
+            let (admin, name) = (server.admin(), format!("t{n}"));
+            creates.spawn(async move { acknowledged(&admin, &name).await.then_some(name) });
+        }
+        let mut kept = BTreeSet::new();
+        while kept.len() < 20 {
+            kept.extend(creates.join_next().await.expect("some creates are left").unwrap());
+        }
+        server.kill().await;
+        while let Some(create) = creates.join_next().await {
+            kept.extend(create.unwrap());
+        }
+        let server = setup.start().await;
+        let listed: BTreeSet<String> =
+            serde_json::from_value(server.admin().get("/admin/v2/tenants").await.json()).unwrap();
+        let lost: Vec<_> = kept.difference(&listed).collect();
+        assert!(lost.is_empty(), "{} were acknowledged, and lost: {lost:?}", kept.len());
+    }
+}
+
+#[tokio::test]
+async fn one_of_many_creates_of_a_name_wins() {
+    for database in both().await {
+        let server = database.setup().start().await;
+        let mut creates = tokio::task::JoinSet::new();
+        for n in 0..32 {
+            let admin = server.admin();
+            let name = if n % 2 == 0 { "same" } else { "Same" };
+            creates.spawn(async move { admin.put(&format!("/admin/v2/tenants/{name}"), INFO).await });
+        }
+        let answers = creates.join_all().await;
+        let won = answers.iter().filter(|answer| answer.status == 204).count();
+        let lost = answers.iter().filter(|answer| answer.body == r#"{"reason":"Tenant already exist"}"#).count();
+        assert_eq!((won, lost), (1, 31), "{answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_goes_and_comes_back_needs_no_restart() {
+    let database = FreshDatabase::create().await;
+    let line = Line::to(&database).await;
+    let server = Setup::dev().database(line.url()).start().await;
+    let admin = server.admin();
+    assert_eq!(admin.put("/admin/v2/tenants/before", INFO).await.status, 204);
+
+    line.cut();
+    eventually("the server to see that the database is gone", async || {
+        let ready = admin.get("/readyz").await;
+        (ready.status == 503 && ready.body.contains("database")).then_some(())
+    })
+    .await;
+    let read = admin.get("/admin/v2/tenants/before").await;
+    assert_eq!((read.status, read.json()["reason"].is_string()), (503, true), "{read:?}");
+    let write = admin.put("/admin/v2/tenants/during", INFO).await;
+    assert_eq!(write.status, 503, "{write:?}");
+    assert!(!write.body.contains("127.0.0.1") && !write.body.contains("sqlx"), "{write:?}");
+    assert_eq!(admin.get("/healthz").await.status, 200);
+
+    line.mend();
+    eventually("the server to be ready again", async || (admin.get("/readyz").await.status == 200).then_some(())).await;
+    assert_eq!(admin.get("/admin/v2/tenants/before").await.status, 200);
+    assert_eq!(admin.put("/admin/v2/tenants/after", INFO).await.status, 204);
+}
+
+#[tokio::test]
+async fn serve_does_not_start_on_development_defaults() {
+    let output = Setup::dev().run(&["serve", "--listen", "127.0.0.1:0"]).await;
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("TENANTRY_DATABASE_URL") && said.contains("TENANTRY_JWT_KEY"), "{said}");
+}
+
+/// Where the data of a test is.
+enum Data {
+    Sqlite,
+    Postgres(FreshDatabase),
+}
+
+impl Data {
+    fn setup(&self) -> Setup {
+        match self {
+            Self::Sqlite => Setup::dev(),
+            Self::Postgres(database) => Setup::dev().database(database.url()),
+        }
+    }
+}
+
+async fn both() -> [Data; 2] {
+    [Data::Sqlite, Data::Postgres(FreshDatabase::create().await)]
+}
+
+/// Creates a tenant; false when the server did not answer.
+async fn acknowledged(admin: &Http, name: &str) -> bool {
+    let answer = admin.try_put(&format!("/admin/v2/tenants/{name}"), INFO).await;
+    answer.is_ok_and(|answer| answer.status == 204)
+}

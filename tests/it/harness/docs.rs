@@ -1,0 +1,165 @@
+//! The commands of the documents, run as they stand.
+//!
+//! Every ```` ```sh ```` block of a document is run, in order, in one shell that a server stands beside. A block of
+//! `text` or `json` right below it is what it prints; `...` there stands for anything within a line. Blocks marked
+//! ```` ```sh norun ```` are left out, each for a reason that the test names.
+
+use std::{fmt::Write as _, fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, process::Stdio};
+
+use tokio::process::Command;
+
+use super::{golden, root, server::Server};
+
+/// A block of commands.
+#[derive(Debug)]
+pub struct Block {
+    /// Line of its fence in the document.
+    pub line: usize,
+    /// Whether it is marked `norun`.
+    pub norun: bool,
+    /// The commands.
+    pub commands: String,
+    /// What they print, where the document says so.
+    pub prints: Option<String>,
+    /// Whether that is JSON, which is compared by value.
+    pub json: bool,
+}
+
+/// The blocks of commands in a Markdown text.
+pub fn blocks(markdown: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut lines = markdown.lines().enumerate();
+    // Whether nothing but empty lines stands between the last block of commands and here.
+    let mut right_below = false;
+    while let Some((number, line)) = lines.next() {
+        let Some(info) = line.strip_prefix("```") else {
+            right_below &= line.trim().is_empty();
+            continue;
+        };
+        let text: String = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").fold(
+            String::new(),
+            |mut text, line| {
+                writeln!(text, "{line}").unwrap();
+                text
+            },
+        );
+        match info {
+            "sh" | "sh norun" => {
+                blocks.push(Block { line: number + 1, norun: info != "sh", commands: text, prints: None, json: false });
+                right_below = true;
+                continue;
+            }
+            "text" | "json" if right_below => {
+                let block = blocks.last_mut().expect("a block stands above");
+                (block.prints, block.json) = (Some(text), info == "json");
+            }
+            "bash" | "shell" | "console" | "" => panic!("line {}: a fence says `sh` or what it holds", number + 1),
+            _ => {}
+        }
+        right_below = false;
+    }
+    blocks
+}
+
+/// Runs the blocks of a document beside a server and compares what they print with what the document says.
+pub async fn run(document: &str, server: &Server, blocks: &[Block]) {
+    let home = server.setup().home();
+    furnish(home, server.address());
+    let mut script = String::from("set -euo pipefail\n");
+    for block in blocks.iter().filter(|block| !block.norun) {
+        writeln!(script, "printf '\\036%s\\036' {}\n{}", block.line, block.commands).unwrap();
+    }
+    let path = format!("{}:{}", home.join(".bin").display(), std::env::var("PATH").unwrap());
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(home)
+        .env("PATH", path)
+        .env("HOME", home)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(4 * super::PATIENCE, output).await.expect("a command does not end").unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    let mut parts = printed.split('\u{1e}').skip(1);
+    while let (Some(line), Some(found)) = (parts.next(), parts.next()) {
+        let block = blocks.iter().find(|block| block.line.to_string() == line).expect("the line is a block's");
+        let Some(expected) = &block.prints else { continue };
+        if block.json && same_json(expected, found) {
+            continue;
+        }
+        let expected = fill(expected.trim(), found.trim());
+        let differs = golden::diff(&expected, found.trim());
+        assert!(expected == found.trim(), "{document}:{line} prints something else:\n{differs}\n{complaints}");
+    }
+    assert!(output.status.success(), "{document}: {}\n{printed}\n{complaints}", output.status);
+}
+
+/// Whether two texts are the same JSON value, however they are laid out.
+fn same_json(one: &str, other: &str) -> bool {
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    read(one).is_some_and(|value| read(other) == Some(value))
+}
+
+/// What the document says, with the `...` of each line filled from the line that was found.
+fn fill(expected: &str, found: &str) -> String {
+    let mut found = found.lines();
+    let lines = expected.lines().map(|line| {
+        let found = found.next().unwrap_or_default();
+        if matches(line, found) { found } else { line }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a line is what the pattern says, each `...` of it standing for anything.
+fn matches(pattern: &str, line: &str) -> bool {
+    let parts: Vec<_> = pattern.split("...").collect();
+    let [first, middle @ .., last] = parts.as_slice() else { return pattern == line };
+    let Some(mut rest) = line.strip_prefix(first) else { return false };
+    for part in middle {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+/// Makes a directory in which the documents' commands work: the repository's files, the program on the PATH, and
+/// clients that reach the test's server where a document says port 8080, 18080 or 20900 of localhost.
+fn furnish(home: &Path, server: SocketAddr) {
+    for entry in fs::read_dir(root()).unwrap() {
+        let entry = entry.unwrap();
+        let kept_out = [".git", ".tenantry", "target"].iter().any(|name| entry.file_name() == *name);
+        if !kept_out {
+            std::os::unix::fs::symlink(entry.path(), home.join(entry.file_name())).unwrap();
+        }
+    }
+    let bin = home.join(".bin");
+    fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(super::server::PROGRAM, bin.join("tenantry")).unwrap();
+    let curlrc: String = ["8080", "18080", "20900"].iter().fold("silent\n".to_owned(), |mut text, port| {
+        writeln!(text, "connect-to = \"localhost:{port}:{server}\"").unwrap();
+        text
+    });
+    fs::write(home.join(".curlrc"), curlrc).unwrap();
+    let grpcurl = bin.join("grpcurl");
+    let shim = include_str!("grpcurl.sh").replace("@buf@", &super::buf().to_string_lossy());
+    fs::write(&grpcurl, shim.replace("@server@", &server.to_string())).unwrap();
+    fs::set_permissions(&grpcurl, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn blocks_are_found_with_what_they_print() {
+    let text = "a\n```sh\nx\ny\n```\n\n```text\n1\n```\n```sh norun\nz\n```\nwords\n```json\n{}\n```\n";
+    let blocks = blocks(text);
+    assert_eq!(blocks.len(), 2);
+    assert_eq!((blocks[0].line, blocks[0].norun, blocks[0].commands.as_str()), (2, false, "x\ny\n"));
+    assert_eq!(blocks[0].prints.as_deref(), Some("1\n"));
+    assert_eq!((blocks[1].line, blocks[1].norun, blocks[1].prints.as_deref()), (10, true, None));
+}
+
+#[test]
+fn dots_stand_for_anything_within_a_line() {
+    assert!(matches("a...c", "abbc") && matches("...", "") && matches("x", "x") && matches("a...b...c", "a1b2c"));
+    assert!(!matches("a...c", "abb") && !matches("x", "xy") && !matches("a...b...b", "ab"));
+    assert_eq!(fill("a\nb...", "x\nbc"), "a\nbc");
+}

@@ -1,0 +1,154 @@
+//! A small HTTP client whose answers are easy to compare.
+
+use std::{fmt::Write as _, net::SocketAddr};
+
+use reqwest::{
+    Client, Method,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// A client of one server.
+#[derive(Clone)]
+pub struct Http {
+    client: Client,
+    address: SocketAddr,
+    token: Option<String>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body, as text.
+    pub body: String,
+}
+
+impl Http {
+    /// An HTTP/1.1 client without credentials.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { client: Client::builder().http1_only().no_proxy().build().unwrap(), address, token: None }
+    }
+
+    /// The same client over HTTP/2 without TLS.
+    pub fn h2(mut self) -> Self {
+        self.client = Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+        self
+    }
+
+    /// The same client with a bearer token.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// GET; an error when the server cannot be reached.
+    pub async fn try_get(&self, path: &str) -> reqwest::Result<Answer> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// PUT of JSON text.
+    pub async fn put(&self, path: &str, json: &str) -> Answer {
+        self.call(Method::PUT, path, Some(json)).await
+    }
+
+    /// PUT of JSON text; an error when the server does not answer.
+    pub async fn try_put(&self, path: &str, json: &str) -> reqwest::Result<Answer> {
+        self.send(Method::PUT, path, Some(json)).await
+    }
+
+    /// Any method, with JSON text as body.
+    pub async fn call(&self, method: Method, path: &str, json: Option<&str>) -> Answer {
+        self.send(method.clone(), path, json).await.unwrap_or_else(|error| panic!("{method} {path}: {error:?}"))
+    }
+
+    async fn send(&self, method: Method, path: &str, json: Option<&str>) -> reqwest::Result<Answer> {
+        let mut request = self.client.request(method, format!("http://{}{path}", self.address));
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(json) = json {
+            request = request.header(CONTENT_TYPE, "application/json").body(json.to_owned());
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, headers, body: response.text().await? })
+    }
+
+    /// Sends bytes as they are, for what no client library would send, and returns all that comes back. `head` is the
+    /// request up to its empty line, which is added together with `Host`, the token and `Connection: close`.
+    pub async fn raw(&self, head: &str, body: &str) -> String {
+        self.open(head).await.finish(body).await
+    }
+
+    /// Begins a request with a JSON body of that length and leaves the body for [`Begun::finish`].
+    pub async fn begin(&self, line: &str, length: usize) -> Begun {
+        self.open(&format!("{line}\r\nContent-Type: application/json\r\nContent-Length: {length}")).await
+    }
+
+    async fn open(&self, head: &str) -> Begun {
+        let mut request = format!("{head}\r\nHost: {}\r\nConnection: close\r\n", self.address);
+        if let Some(token) = &self.token {
+            write!(request, "Authorization: Bearer {token}\r\n").unwrap();
+        }
+        request.push_str("\r\n");
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        Begun(stream)
+    }
+}
+
+/// A request whose head has been sent.
+pub struct Begun(TcpStream);
+
+impl Begun {
+    /// Sends the body.
+    pub async fn send(&mut self, body: &str) {
+        self.0.write_all(body.as_bytes()).await.unwrap();
+    }
+
+    /// Sends the body and returns all that comes back.
+    pub async fn finish(&mut self, body: &str) -> String {
+        self.send(body).await;
+        let mut answer = Vec::new();
+        self.0.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+impl Answer {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON: {error}: {self:?}"))
+    }
+
+    /// The answer as golden files keep it: the status, the headers that the contract fixes, the body.
+    pub fn shown(&self) -> String {
+        let mut shown = format!("{}\n", self.status);
+        for name in ["content-type", "allow", "location", "www-authenticate", "etag"] {
+            if let Some(value) = self.header(name) {
+                writeln!(shown, "{name}: {value}").unwrap();
+            }
+        }
+        if !self.body.is_empty() {
+            writeln!(shown, "{}", self.body.trim_end()).unwrap();
+        }
+        shown
+    }
+}

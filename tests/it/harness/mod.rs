@@ -1,0 +1,47 @@
+//! What the tests share: the program as a child process, HTTP, golden files, the documents' commands.
+
+pub mod docs;
+pub mod golden;
+pub mod grpc;
+pub mod http;
+pub mod postgres;
+pub mod server;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// How long a test waits for something that should happen at once. Long, because a busy machine is no failure.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The directory of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Polls until `probe` yields something; panics with `what` when [`PATIENCE`] has run out.
+pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    let mut poll = tokio::time::interval(Duration::from_millis(5));
+    loop {
+        poll.tick().await;
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+    }
+}
+
+/// The pinned buf, which `scripts/test` installs; it is the gRPC client of the documents' commands.
+pub fn buf() -> PathBuf {
+    if let Some(path) = env::var_os("TENANTRY_TEST_BUF") {
+        return path.into();
+    }
+    let run = std::process::Command::new(root().join("scripts/buf")).arg("--install").output();
+    match run {
+        Ok(run) if run.status.success() => PathBuf::from(String::from_utf8_lossy(&run.stdout).trim()),
+        other => panic!("no buf: run scripts/test, which installs it ({other:?})"),
+    }
+}

@@ -1,0 +1,17 @@
+//! The tests of the whole program, in one binary: a file an area, and in `harness/` what they share.
+//!
+//! `scripts/test` runs them. A test that needs PostgreSQL finds the server in `TENANTRY_TEST_POSTGRES_URL`
+//! (`scripts/with-postgres cargo test NAME` sets it).
+
+#[macro_use]
+mod db;
+
+mod authorization;
+mod documents;
+mod faults;
+mod floors;
+mod harness;
+mod messaging_rest;
+mod operations;
+mod rules;
+mod store;

@@ -1,0 +1,62 @@
+//! What an operator relies on: the probes, the version, the metrics, an orderly end.
+
+use crate::harness::{
+    PATIENCE,
+    server::{Server, Setup},
+};
+
+#[tokio::test]
+async fn the_probes_answer_without_credentials() {
+    let server = Server::dev().await;
+    let health = server.http().get("/healthz").await;
+    assert_eq!((health.status, health.json()), (200, serde_json::json!({"status": "ok"})));
+    let ready = server.http().h2().get("/readyz").await;
+    assert_eq!((ready.status, ready.json()), (200, serde_json::json!({"status": "ready"})));
+    let version = server.http().get("/version").await.json();
+    assert_eq!((&version["service"], &version["version"]), (&"tenantry".into(), &env!("CARGO_PKG_VERSION").into()));
+    assert!(version["gitCommit"].is_string() && version["buildDate"].is_string(), "{version}");
+}
+
+#[tokio::test]
+async fn metrics_count_refused_calls_too() {
+    let server = Server::dev().await;
+    let refused = server.http().get("/admin/v2/tenants").await;
+    assert_eq!(refused.status, 401, "{refused:?}");
+    let metrics = server.http().get("/metrics").await;
+    assert_eq!(metrics.status, 200);
+    let counted =
+        metrics.body.lines().any(|line| line.starts_with("http_server_request_duration") && line.contains("401"));
+    assert!(counted, "{}", metrics.body);
+}
+
+#[tokio::test]
+async fn sigterm_ends_the_server_in_order_and_the_data_stays() {
+    let setup = Setup::dev();
+    let mut server = setup.start().await;
+    let created = server.admin().put("/admin/v2/tenants/acme", r#"{"allowedClusters":["standalone"]}"#).await;
+    assert_eq!(created.status, 204, "{created:?}");
+    server.terminate().await;
+    let status = server.ended().await;
+    assert!(status.success(), "{status}");
+    let server = setup.start().await;
+    let tenant = server.admin().get("/admin/v2/tenants/acme").await;
+    assert_eq!(
+        tenant.shown(),
+        "200\ncontent-type: application/json\n{\"adminRoles\":[],\"allowedClusters\":[\"standalone\"]}\n"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_has_begun_is_answered_although_the_server_is_told_to_end() {
+    let mut server = Server::dev().await;
+    let body = r#"{"allowedClusters":["standalone"]}"#;
+    // The head of the request is out before the signal, the body only after it: the call has begun.
+    let mut begun = server.admin().begin("PUT /admin/v2/tenants/slow HTTP/1.1", body.len()).await;
+    server.terminate().await;
+    let not_ready =
+        async || server.http().try_get("/readyz").await.map_or(Some(()), |answer| (answer.status == 503).then_some(()));
+    crate::harness::eventually("the server to say that it is no longer ready", not_ready).await;
+    let answer = tokio::time::timeout(PATIENCE, begun.finish(body)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    assert!(server.ended().await.success());
+}
