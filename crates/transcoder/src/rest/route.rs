@@ -42,6 +42,8 @@ pub struct Binding {
     pub body: Body,
     /// Field paths that no query key may name: what the path binds, and the body.
     pub taken: &'static [&'static str],
+    /// What the body does not give may come from the query; without it, what the body could give may not.
+    pub body_or_query: bool,
     /// Field paths whose booleans are read leniently from the query.
     pub lenient: &'static [&'static str],
     /// Proto name of the field mask that is filled with the body's members where the caller left it empty.

@@ -50,7 +50,7 @@ pub fn oneof<'de, K: Kind, D: Deserializer<'de>>(
 }
 
 /// Reads the value of one member, and notes it where members are noted: a message by its own members, anything else,
-/// an empty message too, by itself.
+/// an empty message and null too, by itself.
 fn member<'de, K: Kind, D: Deserializer<'de>>(
     slot: &mut K::Rust,
     field: &'static str,
@@ -63,7 +63,7 @@ fn member<'de, K: Kind, D: Deserializer<'de>>(
     let met = K::read(slot, value, cx)?;
     let Some(given) = &mut cx.given else { return Ok(met) };
     given.prefix.pop();
-    if met == Met::Value && given.paths.len() == before {
+    if met != Met::Ignored && given.paths.len() == before {
         cx.note(field);
     }
     Ok(met)
@@ -77,23 +77,21 @@ pub fn list<'de, K: Kind, D: Deserializer<'de>>(
     cx: &mut Reader<'_>,
 ) -> Result<(), D::Error> {
     // Members inside of items are not noted: a mask stops at the list.
-    let present = cx.unnoted(|cx| value.deserialize_any(ListVisitor::<K>(slot, cx)))?;
-    if present {
-        cx.note(field);
-    }
+    cx.unnoted(|cx| value.deserialize_any(ListVisitor::<K>(slot, cx)))?;
+    cx.note(field);
     Ok(())
 }
 
 struct ListVisitor<'r, 'h, K: Kind>(&'r mut Vec<K::Rust>, &'r mut Reader<'h>);
 
 impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
-    type Value = bool;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let Self(slot, cx) = self;
         let mut index = 0;
         loop {
@@ -101,7 +99,7 @@ impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
                 Ok(Some(Some(value))) => slot.push(value),
                 // An unknown name of an enum, where such are ignored.
                 Ok(Some(None)) => {}
-                Ok(None) => return Ok(true),
+                Ok(None) => return Ok(()),
                 Err(error) => {
                     cx.within(Step::Item(index));
                     return Err(error);
@@ -111,11 +109,11 @@ impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
         }
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
-        Ok(false)
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    refuse!("a list", 1, bool: map scalars);
+    refuse!("a list", 1, (): map scalars);
 }
 
 /// One item of a list or one value of a map, where null means nothing. `None` for one that is ignored.
@@ -144,10 +142,8 @@ pub fn map<'de, KK: Kind, VK: Kind, D: Deserializer<'de>>(
 where
     KK::Rust: Ord,
 {
-    let present = cx.unnoted(|cx| value.deserialize_any(MapVisitor::<KK, VK>(slot, cx)))?;
-    if present {
-        cx.note(field);
-    }
+    cx.unnoted(|cx| value.deserialize_any(MapVisitor::<KK, VK>(slot, cx)))?;
+    cx.note(field);
     Ok(())
 }
 
@@ -157,13 +153,13 @@ impl<'de, KK: Kind, VK: Kind> Visitor<'de> for MapVisitor<'_, '_, KK, VK>
 where
     KK::Rust: Ord,
 {
-    type Value = bool;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self(slot, cx) = self;
         while let Some(text) = map.next_key::<String>()? {
             let key = match KK::parse(&text, false) {
@@ -182,12 +178,12 @@ where
                 return Err(cx.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(&text))));
             }
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
-        Ok(false)
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    refuse!("an object", 1, bool: seq scalars);
+    refuse!("an object", 1, (): seq scalars);
 }
