@@ -14,39 +14,40 @@ use crate::json::{
 
 /// Reads the value of a message.
 pub(in crate::json) fn message<'de, M: Message, D: Deserializer<'de>>(
+    slot: &mut M,
     value: D,
     cx: &mut Reader<'_>,
-) -> Result<Met<M>, D::Error> {
-    value.deserialize_any(MessageVisitor(cx, PhantomData))
+) -> Result<Met, D::Error> {
+    value.deserialize_any(MessageVisitor(slot, cx))
 }
 
-struct MessageVisitor<'r, 'h, M>(&'r mut Reader<'h>, PhantomData<M>);
+struct MessageVisitor<'r, 'h, M>(&'r mut M, &'r mut Reader<'h>);
 
 impl<'de, M: Message> Visitor<'de> for MessageVisitor<'_, '_, M> {
-    type Value = Met<M>;
+    type Value = Met;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        of_members(map, self.0).map(Met::Value)
+        of_members(self.0, map, self.1).map(|()| Met::Value)
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
         Ok(Met::Null)
     }
 
-    refuse!("an object", 0, Self::Value: seq scalars);
+    refuse!("an object", 1, Self::Value: seq scalars);
 }
 
 /// Reads a message from its members.
 pub(in crate::json) fn of_members<'de, M: Message, A: MapAccess<'de>>(
+    message: &mut M,
     mut map: A,
     cx: &mut Reader<'_>,
-) -> Result<M, A::Error> {
+) -> Result<(), A::Error> {
     cx.nested(|cx| {
-        let mut message = M::default();
         let mut seen = Seen::new(M::FIELDS.len());
         while let Some(key) = map.next_key_seed(KeySeed::<M>(cx, PhantomData))? {
             let Some(field) = key else {
@@ -57,13 +58,13 @@ pub(in crate::json) fn of_members<'de, M: Message, A: MapAccess<'de>>(
             if !seen.insert(field) {
                 return Err(cx.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(name))));
             }
-            let seed = FieldSeed { message: &mut message, field, cx: &mut *cx };
+            let seed = FieldSeed { message: &mut *message, field, cx: &mut *cx };
             if let Err(error) = map.next_value_seed(seed) {
                 cx.within(Step::Member(name));
                 return Err(error);
             }
         }
-        Ok(message)
+        Ok(())
     })
 }
 
