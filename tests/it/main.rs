@@ -11,6 +11,7 @@ mod documents;
 mod faults;
 mod floors;
 mod harness;
+mod identity;
 mod journal;
 mod messaging_rest;
 mod messaging_verbs;
