@@ -7,3 +7,4 @@ pub mod auth;
 pub mod base;
 pub mod cli;
 pub mod proto;
+pub mod store;

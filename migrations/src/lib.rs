@@ -1,1 +1,28 @@
-//! The schema.
+//! The schema of Tenantry, one file a migration, for SQLite and PostgreSQL.
+//!
+//! Rules for every migration: it adds (expand) and leaves what a running older binary needs; a later one takes away
+//! (contract). Names of unique indexes are part of the interface: the store turns violations into domain conflicts by
+//! them. Times are whole microseconds since the epoch in `bigint` columns, so that both databases compare them alike;
+//! JSON is text, so that what was hashed is what is read.
+
+pub use sea_orm_migration;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+mod columns;
+mod m20260101_000001_registry;
+mod m20260101_000002_messaging;
+mod m20260101_000003_journal;
+
+/// All migrations, oldest first.
+pub struct Migrator;
+
+#[sea_orm_migration::async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20260101_000001_registry::Migration),
+            Box::new(m20260101_000002_messaging::Migration),
+            Box::new(m20260101_000003_journal::Migration),
+        ]
+    }
+}

@@ -3,9 +3,12 @@
 //! `scripts/test` runs them. A test that needs PostgreSQL finds the server in `TENANTRY_TEST_POSTGRES_URL`
 //! (`scripts/with-postgres cargo test NAME` sets it).
 
+#[macro_use]
+mod db;
 mod documents;
 mod faults;
 mod floors;
 mod harness;
 mod messaging_rest;
 mod operations;
+mod store;

@@ -3,7 +3,7 @@
 pub mod docs;
 pub mod golden;
 pub mod http;
-pub mod postgres;
+pub mod line;
 pub mod server;
 
 use std::{

@@ -1,0 +1,85 @@
+//! Clusters, the messaging facet of a tenant, and namespaces.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sea_orm_migration::prelude::*;
+
+use crate::columns::{id, number, text, text_null, unique};
+
+/// The migration.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.create_table(clusters()).await?;
+        manager.create_table(messaging_tenants()).await?;
+        manager.create_table(namespaces()).await?;
+        manager.create_index(unique("namespaces_name_unique", "namespaces", &["tenant_id", "name"])).await?;
+        manager.execute(standalone()).await
+    }
+}
+
+fn clusters() -> TableCreateStatement {
+    Table::create()
+        .table("clusters")
+        .col(text("name").primary_key())
+        .col(text_null("service_url"))
+        .col(text_null("service_url_tls"))
+        .col(text_null("broker_service_url"))
+        .col(text_null("broker_service_url_tls"))
+        .col(text_null("proxy_service_url"))
+        .col(text("peer_cluster_names"))
+        .col(number("created_at"))
+        .col(number("updated_at"))
+        .take()
+}
+
+/// The facet is nothing but settings, so it goes with its tenant.
+fn messaging_tenants() -> TableCreateStatement {
+    Table::create()
+        .table("messaging_tenants")
+        .col(id("tenant_id").primary_key())
+        .col(text("admin_roles"))
+        .col(text("allowed_clusters"))
+        .foreign_key(
+            ForeignKey::create()
+                .name("messaging_tenants_tenant_fkey")
+                .from("messaging_tenants", "tenant_id")
+                .to("tenants", "id")
+                .on_delete(ForeignKeyAction::Cascade),
+        )
+        .take()
+}
+
+/// A tenant that has namespaces cannot be deleted under them.
+fn namespaces() -> TableCreateStatement {
+    Table::create()
+        .table("namespaces")
+        .col(id("tenant_id"))
+        .col(id("id"))
+        .col(text("name"))
+        .col(text("replication_clusters"))
+        .col(number("created_at"))
+        .primary_key(Index::create().name("namespaces_pkey").col("tenant_id").col("id"))
+        .foreign_key(
+            ForeignKey::create()
+                .name("namespaces_tenant_fkey")
+                .from("namespaces", "tenant_id")
+                .to("tenants", "id")
+                .on_delete(ForeignKeyAction::Restrict),
+        )
+        .take()
+}
+
+/// The cluster that always exists, so that a tenant can be made at once.
+fn standalone() -> InsertStatement {
+    // Microseconds of this era fit 64 bits for 290,000 years.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+    Query::insert()
+        .into_table("clusters")
+        .columns(["name", "peer_cluster_names", "created_at", "updated_at"])
+        .values_panic(["standalone".into(), "[]".into(), now.into(), now.into()])
+        .take()
+}

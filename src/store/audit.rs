@@ -1,0 +1,113 @@
+//! The audit log: what a write leaves behind, in its own transaction.
+
+use std::borrow::Cow;
+
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Stamp, Store, entities::audit_events};
+use crate::base::{Caller, Clock, Cx, Result, TenantId};
+
+/// Most rows of one insert. PostgreSQL takes 65,535 values in a statement, SQLite 32,766.
+pub(super) const ROWS: usize = 1000;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what it was asked.
+    Success,
+    /// The caller might not do it.
+    Refused,
+}
+
+impl Outcome {
+    /// The word that is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// One event of the audit log.
+#[derive(Clone, Debug)]
+pub struct AuditRecord {
+    /// Who called; `None` if nobody could be told.
+    pub caller: Option<Caller>,
+    /// The tenant that it was about.
+    pub tenant: Option<TenantId>,
+    /// What was done, such as `tenant.create`.
+    pub action: Cow<'static, str>,
+    /// To what.
+    pub target: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Id of the request.
+    pub request_id: String,
+    /// The gRPC path, or the command.
+    pub rpc: Cow<'static, str>,
+    /// A JSON object; null stands for an empty one.
+    pub details: Value,
+}
+
+impl AuditRecord {
+    /// The event of a call: its caller, its action and, unless the verb knows better, its target.
+    pub fn of(cx: &Cx, outcome: Outcome) -> Self {
+        Self {
+            caller: Some(cx.caller.clone()),
+            tenant: None,
+            action: Cow::Borrowed(cx.audit_action.unwrap_or(cx.rpc)),
+            target: cx.audit_target.clone().unwrap_or_default(),
+            outcome,
+            request_id: cx.request_id.clone(),
+            rpc: Cow::Borrowed(cx.rpc),
+            details: Value::Null,
+        }
+    }
+
+    pub(super) fn into_row(self, clock: &Clock) -> audit_events::Model {
+        let caller = self.caller.as_ref();
+        audit_events::Model {
+            // Never the injected clock's: the order of these ids is the order of the log.
+            id: Uuid::now_v7(),
+            seq: None,
+            prev_hash: None,
+            hash: None,
+            at: Stamp::from(clock.now()),
+            caller_subject: caller.map(|caller| caller.subject.clone()).unwrap_or_default(),
+            caller_role: caller.map(|caller| caller.role.as_str().to_owned()).unwrap_or_default(),
+            caller_kind: caller.map(|caller| caller.kind.as_str().to_owned()).unwrap_or_default(),
+            tenant_id: self.tenant.map(TenantId::uuid),
+            action: self.action.into_owned(),
+            target: self.target,
+            outcome: self.outcome.as_str().to_owned(),
+            request_id: self.request_id,
+            rpc: self.rpc.into_owned(),
+            details: if self.details.is_null() { "{}".to_owned() } else { self.details.to_string() },
+        }
+    }
+}
+
+/// Appends events that belong to no write, such as refusals that were counted for a while.
+pub async fn append(store: &Store, records: Vec<AuditRecord>) -> Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = records.into_iter().map(|record| record.into_row(store.clock())).collect();
+    store
+        .maintain("audit.append", move |tx| {
+            let rows = rows.clone();
+            Box::pin(async move { Ok(insert(tx.conn(), rows).await?) })
+        })
+        .await
+}
+
+pub(super) async fn insert(conn: &impl ConnectionTrait, rows: Vec<audit_events::Model>) -> Result<(), DbErr> {
+    for rows in rows.chunks(ROWS) {
+        let rows = rows.iter().cloned().map(IntoActiveModel::into_active_model);
+        audit_events::Entity::insert_many(rows).exec_without_returning(conn).await?;
+    }
+    Ok(())
+}

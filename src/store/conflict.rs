@@ -1,0 +1,145 @@
+//! What database errors mean to a caller. The one place that reads them.
+
+use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
+
+use crate::base::{
+    Error,
+    error::{Kind, Reason},
+};
+
+/// A unique index and what its violation means.
+struct Unique {
+    /// Name of the index: what PostgreSQL tells.
+    index: &'static str,
+    /// Its columns: what SQLite tells.
+    columns: &'static str,
+    reason: Reason,
+    message: &'static str,
+}
+
+const UNIQUE: &[Unique] = &[
+    Unique {
+        index: "tenants_name_key_unique",
+        columns: "tenants.name_key",
+        reason: Reason::TenantExists,
+        message: "a tenant of that name exists",
+    },
+    Unique {
+        index: "clusters_pkey",
+        columns: "clusters.name",
+        reason: Reason::ClusterExists,
+        message: "a cluster of that name exists",
+    },
+    Unique {
+        index: "namespaces_name_unique",
+        columns: "namespaces.tenant_id, namespaces.name",
+        reason: Reason::NamespaceExists,
+        message: "a namespace of that name exists in the tenant",
+    },
+];
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        match error.sql_err() {
+            Some(SqlErr::UniqueConstraintViolation(text)) => unique_violation(error, &text),
+            Some(SqlErr::ForeignKeyConstraintViolation(text)) => foreign_key_violation(error, &text),
+            _ if is_unavailable(&error) => unavailable(error, "use"),
+            _ => Error::internal(error),
+        }
+    }
+}
+
+fn unique_violation(error: DbErr, text: &str) -> Error {
+    // SQLite: `UNIQUE constraint failed: <columns>`. PostgreSQL: `... violates unique constraint "<index>"`.
+    let told = text.rsplit_once(": ").map_or(text, |(_, columns)| columns);
+    match UNIQUE.iter().find(|unique| told == unique.columns || text.contains(&format!("\"{}\"", unique.index))) {
+        Some(unique) => Error::exists(unique.reason, unique.message).caused_by(error),
+        None => Error::internal(error),
+    }
+}
+
+/// Every foreign key of the schema leads to `tenants`: a row came too late for its tenant, or the tenant still has rows.
+/// SQLite does not say which; its one writer meets only the second, because verbs look for the tenant first.
+fn foreign_key_violation(error: DbErr, text: &str) -> Error {
+    if text.starts_with("insert or update") {
+        Error::not_found(Reason::TenantNotFound, "there is no such tenant").caused_by(error)
+    } else {
+        Error::precondition(Reason::TenantInUse, "the tenant is still in use").caused_by(error)
+    }
+}
+
+/// The database cannot be reached or cannot work now.
+pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>, doing: &'static str) -> Error {
+    let cause = cause.into();
+    tracing::debug!(error = %cause, "cannot {doing} the database");
+    let message = "the database is unavailable; retry later";
+    Error::new(Kind::Unavailable, Reason::DatabaseUnavailable, message).caused_by(cause)
+}
+
+fn is_unavailable(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => match &**error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed
+            | sqlx::Error::InvalidSavePointStatement => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_outage(&code)),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// PostgreSQL: connection trouble, out of resources, shutting down, cancelled, read-only after a failover.
+/// SQLite (numbers): busy, locked, read-only, input or output failed, full, cannot be opened; the low byte tells.
+fn is_outage(code: &str) -> bool {
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
+        _ => {
+            matches!(code.get(..2), Some("08" | "53" | "58"))
+                || matches!(code, "57P01" | "57P02" | "57P03" | "57014" | "25006")
+        }
+    }
+}
+
+/// Whether the same transaction may well succeed when it runs again: a serialization failure or a deadlock.
+pub(super) fn is_transient(error: &Error) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<DbErr>());
+    let Some(DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = cause else {
+        return false;
+    };
+    let sqlx::Error::Database(cause) = &**cause else { return false };
+    matches!(cause.code().as_deref(), Some("40001" | "40P01"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outages_are_told_from_mistakes() {
+        for code in ["08006", "53300", "57P01", "25006", "5", "261", "266", "13", "14"] {
+            assert!(is_outage(code), "{code}");
+        }
+        for code in ["42P01", "23505", "22001", "1", "19", "2067", "787", "57000"] {
+            assert!(!is_outage(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_sql_tells_the_caller_nothing() {
+        let error = Error::from(DbErr::Custom("syntax error near SELECT".to_owned()));
+        assert_eq!((error.kind, error.to_string().as_str()), (Kind::Internal, "internal error"));
+    }
+
+    #[test]
+    fn a_closed_pool_is_an_outage() {
+        let error = Error::from(DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::Timeout));
+        assert_eq!((error.kind, error.reason), (Kind::Unavailable, Reason::DatabaseUnavailable));
+        assert_eq!(error.to_string(), "the database is unavailable; retry later");
+    }
+}

@@ -1,0 +1,68 @@
+//! A write on its way through the door, whatever its type.
+
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::tx::Tx;
+use crate::base::{Cx, Result};
+
+/// A write that can run, any number of times, and then be answered once.
+pub(super) trait Job: Send {
+    /// The call.
+    fn cx(&self) -> &Cx;
+    /// Whether it must leave an audit event.
+    fn audited(&self) -> bool;
+    /// Whether nobody waits for the answer any more.
+    fn abandoned(&self) -> bool;
+    /// Runs once and keeps the value.
+    fn run<'t>(&'t mut self, tx: &'t Tx) -> BoxFuture<'t, Result<()>>;
+    /// Answers: with the value of the last run, or the error.
+    fn answer(self: Box<Self>, outcome: Result<()>);
+}
+
+/// The one kind of [`Job`].
+pub(super) struct Work<T, F> {
+    pub cx: Cx,
+    pub audited: bool,
+    pub work: F,
+    pub value: Option<T>,
+    pub reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Job for Work<T, F>
+where
+    T: Send + 'static,
+    F: for<'t> Fn(&'t Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+{
+    fn cx(&self) -> &Cx {
+        &self.cx
+    }
+
+    fn audited(&self) -> bool {
+        self.audited
+    }
+
+    fn abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn run<'t>(&'t mut self, tx: &'t Tx) -> BoxFuture<'t, Result<()>> {
+        let (work, value) = (&self.work, &mut self.value);
+        let running = work(tx);
+        Box::pin(async move {
+            *value = Some(running.await?);
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<()>) {
+        let Work { value, reply, .. } = *self;
+        let answer = match (outcome, value) {
+            (Ok(()), Some(value)) => Ok(value),
+            (Ok(()), None) => Err(crate::base::Error::internal("a write was answered before it ran")),
+            (Err(error), _) => Err(error),
+        };
+        // Whoever asked may be gone; what was done stands.
+        let _ = reply.send(answer);
+    }
+}

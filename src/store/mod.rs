@@ -1,0 +1,126 @@
+//! The store: SQLite or PostgreSQL behind one door.
+//!
+//! Reads go to [`Store::read`] or, for what belongs to a tenant, to [`Store::tenant`]. Every write goes through
+//! [`Store::write`], which appends the audit event and the outbox events in the same transaction.
+//!
+//! Reads run on the caller's own future. That is safe where writes are not: what poisons a pooled connection is a future
+//! that is dropped during `BEGIN` (sqlx issues 4385 and 4393), and a read is one statement without a transaction; the
+//! pool drains what a dropped one left on the wire.
+
+pub mod audit;
+mod conflict;
+mod connect;
+mod door;
+pub mod entities;
+mod group;
+mod job;
+pub mod outbox;
+mod schema;
+mod stamp;
+mod tx;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use sea_orm::{DatabaseConnection, DbBackend};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+pub use connect::StoreConfig;
+pub use outbox::OutboxEvent;
+pub use stamp::Stamp;
+pub use tx::Tx;
+
+use crate::base::{Clock, Result};
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    db: connect::Databases,
+    clock: Clock,
+    /// The one writer of SQLite; PostgreSQL has a transaction for each write.
+    group: Option<group::Writer>,
+    /// What still runs although nobody may wait for it any more.
+    tasks: TaskTracker,
+    /// Rung after each commit that left something to number.
+    committed: Arc<Notify>,
+    /// No migration was pending when last asked; that never changes back.
+    migrated: AtomicBool,
+}
+
+impl Store {
+    /// Opens the database and sees that it answers. Does not migrate.
+    pub async fn open(config: StoreConfig) -> Result<Self> {
+        let db = connect::open(&config).await?;
+        let tasks = TaskTracker::new();
+        let committed = Arc::new(Notify::new());
+        let group = (db.backend() == DbBackend::Sqlite)
+            .then(|| group::Writer::start(&db, config.clock.clone(), Arc::clone(&committed), &tasks));
+        let store = Self(Arc::new(Inner {
+            db,
+            clock: config.clock,
+            group,
+            tasks,
+            committed,
+            migrated: AtomicBool::new(false),
+        }));
+        store.ping().await?;
+        Ok(store)
+    }
+
+    /// Where reads go. Rows that belong to a tenant are reached through [`Store::tenant`] instead.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.0.db.read
+    }
+
+    /// Which database it is.
+    pub fn backend(&self) -> DbBackend {
+        self.0.db.backend()
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Fails with [`DatabaseUnavailable`](crate::base::error::Reason::DatabaseUnavailable) unless the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        Ok(self.read().ping().await?)
+    }
+
+    /// Names of the migrations that this program knows and the database lacks, oldest first. Changes nothing.
+    pub async fn pending_migrations(&self) -> Result<Vec<String>> {
+        if self.0.migrated.load(Ordering::Relaxed) {
+            return Ok(Vec::new());
+        }
+        let pending = schema::pending(self.read()).await?;
+        self.0.migrated.store(pending.is_empty(), Ordering::Relaxed);
+        Ok(pending)
+    }
+
+    /// Applies the pending migrations, telling `progress` the name of each before it starts, and returns their names.
+    /// Any number of replicas may do this at once: one works, the others wait for it.
+    pub async fn migrate(&self, progress: impl FnMut(&str) + Send) -> Result<Vec<String>> {
+        schema::migrate(&self.0.db, progress).await
+    }
+
+    /// Waits for the writes that have begun, then closes every connection.
+    pub async fn close(&self) {
+        if let Some(group) = &self.0.group {
+            group.stop();
+        }
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0.db.close().await;
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({:?})", self.backend())
+    }
+}

@@ -1,0 +1,160 @@
+//! A fresh store for a test, on each database.
+
+use std::{
+    ops::Deref,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use tempfile::TempDir;
+use tenantry::{
+    base::{Access, Caller, CallerKind, Clock, Cx, Role, caller::CallerFacts, cx::CxFacts},
+    store::{Store, StoreConfig},
+};
+use tokio::sync::OnceCell;
+
+/// Defines each test twice, as `sqlite::name` and `postgres::name`. Once a module.
+macro_rules! both_databases {
+    ($($(#[$meta:meta])* async fn $name:ident($db:ident: TestDb) $body:block)*) => {
+        $($(#[$meta])* async fn $name($db: crate::db::TestDb) $body)*
+
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::db::sqlite().await).await;
+            })*
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::db::postgres().await).await;
+            })*
+        }
+    };
+}
+
+/// A migrated store of a test's own.
+pub struct TestDb {
+    pub store: Store,
+    /// Where it is, to open it a second time.
+    pub url: String,
+    dir: Option<TempDir>,
+}
+
+impl Deref for TestDb {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl TestDb {
+    /// A second store on the same database, as another replica has it.
+    pub async fn replica(&self) -> Store {
+        Store::open(StoreConfig::new(&self.url)).await.expect("the database opens twice")
+    }
+
+    /// Whether it is SQLite.
+    pub fn is_sqlite(&self) -> bool {
+        self.dir.is_some()
+    }
+}
+
+/// A fresh SQLite file.
+pub async fn sqlite() -> TestDb {
+    let db = sqlite_unmigrated();
+    let store = Store::open(StoreConfig::new(&db.1)).await.expect("sqlite opens");
+    store.migrate(|_| ()).await.expect("sqlite migrates");
+    TestDb { store, url: db.1, dir: Some(db.0) }
+}
+
+/// Where a SQLite file may be made.
+pub fn sqlite_unmigrated() -> (TempDir, String) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let url = format!("sqlite:{}", dir.path().join("tenantry.db").display());
+    (dir, url)
+}
+
+/// A fresh PostgreSQL database, copied from a migrated one.
+pub async fn postgres() -> TestDb {
+    let template = TEMPLATE.get_or_init(make_template).await;
+    let url = create_database(Some(template)).await;
+    let store = Store::open(StoreConfig::new(&url)).await.expect("postgres opens");
+    TestDb { store, url, dir: None }
+}
+
+/// A fresh, empty PostgreSQL database.
+pub async fn postgres_unmigrated() -> String {
+    create_database(None).await
+}
+
+/// Name of the migrated database that the others are copied from.
+static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+
+async fn make_template() -> String {
+    let url = create_database(None).await;
+    let store = Store::open(StoreConfig::new(&url)).await.expect("postgres opens");
+    store.migrate(|_| ()).await.expect("postgres migrates");
+    store.close().await;
+    url.rsplit_once('/').expect("a url with a database").1.to_owned()
+}
+
+async fn create_database(template: Option<&str>) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("it_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let template = template.map(|name| format!(" TEMPLATE {name}")).unwrap_or_default();
+    let admin = admin().await;
+    admin.execute_unprepared(&format!("DROP DATABASE IF EXISTS {name}")).await.expect("an old database goes");
+    admin.execute_unprepared(&format!("CREATE DATABASE {name}{template}")).await.expect("a database is made");
+    admin.close().await.expect("the connection closes");
+    let admin = admin_url();
+    let (server, _) = admin.rsplit_once('/').expect("the admin url ends in /<database>");
+    format!("{server}/{name}")
+}
+
+/// A connection to the throwaway server.
+pub async fn admin() -> DatabaseConnection {
+    Database::connect(admin_url()).await.expect("the PostgreSQL of TENANTRY_TEST_POSTGRES_URL answers")
+}
+
+fn admin_url() -> String {
+    std::env::var("TENANTRY_TEST_POSTGRES_URL")
+        .expect("TENANTRY_TEST_POSTGRES_URL is not set: run scripts/test, which starts a PostgreSQL")
+}
+
+/// The context of a platform administrator's call.
+pub fn platform_cx(action: &'static str) -> Cx {
+    cx(action, Access::Platform)
+}
+
+/// The context of a call that may reach so far.
+pub fn cx(action: &'static str, access: Access) -> Cx {
+    Cx::new(CxFacts {
+        caller: Caller::new(CallerFacts {
+            kind: CallerKind::User,
+            subject: "root".to_owned(),
+            role: Role::PlatformAdmin,
+            tenant: None,
+            project: None,
+            token_id: String::new(),
+        }),
+        access,
+        request_id: "req-1".to_owned(),
+        rpc: "/test/Call",
+        audit_action: Some(action),
+        audit_target: Some("from the request".to_owned()),
+        deadline: None,
+        clock: Clock::system(),
+    })
+}
+
+/// Waits until a condition holds; fails after ten seconds.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < deadline, "not within ten seconds: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,211 @@
+//! The door and what it leaves behind.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use futures::{FutureExt, future::join_all};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, PaginatorTrait, QueryOrder};
+use tenantry::{
+    base::{Clock, Cx, Error, Kind, Result, cx::CxFacts, error::Reason},
+    store::{
+        OutboxEvent, Stamp, Store, Tx,
+        entities::{audit_events, clusters, outbox},
+    },
+};
+
+use crate::db::{eventually, platform_cx};
+
+/// Inserts a cluster: the smallest write there is.
+async fn insert(tx: &Tx, name: &str) -> Result<()> {
+    let now = Stamp::from(tx.now());
+    let row = clusters::Model {
+        name: name.to_owned(),
+        service_url: None,
+        service_url_tls: None,
+        broker_service_url: None,
+        broker_service_url_tls: None,
+        proxy_service_url: None,
+        peer_cluster_names: "[]".to_owned(),
+        created_at: now,
+        updated_at: now,
+    };
+    clusters::Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
+    tx.emit(OutboxEvent { topic: "cluster".into(), tenant: None, key: name.to_owned(), payload: 1.into() });
+    Ok(())
+}
+
+async fn write(store: &Store, name: &str) -> Result<()> {
+    let name = name.to_owned();
+    store
+        .write(&platform_cx("cluster.create"), "cluster.create", move |tx| {
+            let name = name.clone();
+            Box::pin(async move { insert(tx, &name).await })
+        })
+        .await
+}
+
+async fn names(store: &Store) -> Vec<String> {
+    let rows = clusters::Entity::find().order_by_asc(clusters::Column::Name).all(store.read()).await.expect("a read");
+    rows.into_iter().map(|row| row.name).collect()
+}
+
+both_databases! {
+    async fn a_write_leaves_row_audit_and_event(db: TestDb) {
+        write(&db, "east").await.expect("a write");
+        assert_eq!(names(&db).await, ["east", "standalone"]);
+        let audit = audit_events::Entity::find().all(db.read()).await.expect("a read");
+        assert_eq!(audit.len(), 1);
+        let event = &audit[0];
+        assert_eq!((event.action.as_str(), event.target.as_str()), ("cluster.create", "from the request"));
+        assert_eq!((event.caller_subject.as_str(), event.caller_role.as_str()), ("root", "platform_admin"));
+        assert_eq!((event.outcome.as_str(), event.request_id.as_str(), event.details.as_str()), ("success", "req-1", "{}"));
+        let events = outbox::Entity::find().all(db.read()).await.expect("a read");
+        assert_eq!((events.len(), events[0].key.as_str(), events[0].payload.as_str()), (1, "east", "1"));
+    }
+
+    async fn a_failed_write_leaves_nothing(db: TestDb) {
+        let failed: Result<()> = db
+            .write(&platform_cx("cluster.create"), "cluster.create", |tx| {
+                Box::pin(async move {
+                    insert(tx, "east").await?;
+                    Err(Error::precondition(Reason::ClusterInUse, "no"))
+                })
+            })
+            .await;
+        assert_eq!(failed.unwrap_err().to_string(), "no");
+        assert_eq!(names(&db).await, ["standalone"]);
+        assert_eq!(audit_events::Entity::find().count(db.read()).await.unwrap(), 0);
+        assert_eq!(outbox::Entity::find().count(db.read()).await.unwrap(), 0);
+    }
+
+    async fn no_audit_no_commit(db: TestDb) {
+        let facts = CxFacts { audit_action: None, ..CxFacts::clone(&platform_cx("x")) };
+        let cx = Cx::new(facts);
+        let failed = db.write(&cx, "test", |tx| Box::pin(async move { insert(tx, "east").await })).await;
+        assert_eq!(failed.unwrap_err().kind, Kind::Internal);
+        assert_eq!(names(&db).await, ["standalone"]);
+        db.write(&cx, "test", |tx| {
+            Box::pin(async move {
+                tx.audit("named");
+                insert(tx, "east").await
+            })
+        })
+        .await
+        .expect("a write that names its event");
+        let audit = audit_events::Entity::find().one(db.read()).await.unwrap().unwrap();
+        assert_eq!((audit.action.as_str(), audit.target.as_str()), ("/test/Call", "named"));
+    }
+
+    async fn a_panic_is_internal_and_hurts_nobody(db: TestDb) {
+        let cx = platform_cx("x");
+        let panics = db.write(&cx, "test", |tx| {
+            Box::pin(async move {
+                insert(tx, "broken").await?;
+                panic!("as planned")
+            })
+        });
+        let (panicked, neighbour): (Result<()>, _) = tokio::join!(panics, write(&db, "east"));
+        assert_eq!(panicked.unwrap_err().kind, Kind::Internal);
+        neighbour.expect("the neighbour commits");
+        assert_eq!(names(&db).await, ["east", "standalone"]);
+    }
+
+    async fn one_of_many_conflicting_writes_wins(db: TestDb) {
+        let outcomes = join_all((0..32).map(|_| write(&db, "east"))).await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        for error in outcomes.into_iter().filter_map(Result::err) {
+            assert_eq!((error.kind, error.reason), (Kind::AlreadyExists, Reason::ClusterExists));
+        }
+        assert_eq!(audit_events::Entity::find().count(db.read()).await.unwrap(), 1);
+    }
+
+    async fn many_writes_at_once_all_commit(db: TestDb) {
+        let writes = (0..200).map(|number| {
+            let store = db.store.clone();
+            tokio::spawn(async move { write(&store, &format!("c{number}")).await })
+        });
+        for outcome in join_all(writes).await {
+            outcome.unwrap().expect("a write");
+        }
+        assert_eq!(names(&db).await.len(), 201);
+        assert_eq!(audit_events::Entity::find().count(db.read()).await.unwrap(), 200);
+    }
+
+    async fn a_dropped_future_leaves_the_pool_sound(db: TestDb) {
+        // Each future is dropped after another number of polls: during BEGIN, in the middle, before the answer.
+        for polls in 0..40_u32 {
+            let name = format!("dropped{polls}");
+            let mut writing = Box::pin(write(&db, &name));
+            for _ in 0..polls {
+                if (&mut writing).now_or_never().is_some() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        // More calls than connections: one that was left inside a transaction would be met.
+        for round in 0..5 {
+            let outcomes = join_all((0..32).map(|number| {
+                let store = db.store.clone();
+                async move { write(&store, &format!("after{round}-{number}")).await }
+            }));
+            assert!(outcomes.await.iter().all(Result::is_ok));
+        }
+        // What was seen by this connection was seen by others: it was committed.
+        let other = db.replica().await;
+        eventually("every write is visible from outside", || async {
+            names(&other).await.iter().filter(|name| name.starts_with("after")).count() == 160
+        })
+        .await;
+    }
+
+    async fn a_run_again_sees_the_transaction_afresh(db: TestDb) {
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&runs);
+        let value = db
+            .write(&platform_cx("x"), "test", move |tx| {
+                let run = counted.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async move {
+                    insert(tx, &format!("run{run}")).await?;
+                    if run == 0 && tx.backend() == sea_orm::DbBackend::Postgres {
+                        let raise = "DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$";
+                        sea_orm::ConnectionTrait::execute_unprepared(tx.conn(), raise).await?;
+                    }
+                    Ok(run)
+                })
+            })
+            .await
+            .expect("the second run commits");
+        let expected = if db.is_sqlite() { 0 } else { 1 };
+        assert_eq!((value, runs.load(Ordering::Relaxed)), (expected, expected + 1));
+        assert_eq!(names(&db).await, [format!("run{expected}"), "standalone".to_owned()]);
+        assert_eq!(outbox::Entity::find().count(db.read()).await.unwrap(), 1);
+    }
+
+    async fn a_closed_store_is_unavailable(db: TestDb) {
+        db.close().await;
+        let error = write(&db, "east").await.unwrap_err();
+        assert_eq!((error.kind, error.reason), (Kind::Unavailable, Reason::DatabaseUnavailable));
+        assert_eq!(db.ping().await.unwrap_err().kind, Kind::Unavailable);
+    }
+
+    async fn times_come_back_as_they_were(db: TestDb) {
+        let now = Clock::system().now();
+        db.write(&platform_cx("x"), "test", move |tx| Box::pin(async move {
+            insert(tx, "east").await?;
+            let row = clusters::ActiveModel {
+                name: Set("east".to_owned()),
+                created_at: Set(Stamp::from(now)),
+                ..Default::default()
+            };
+            row.update(tx.conn()).await?;
+            Ok(())
+        }))
+        .await
+        .expect("a write");
+        let row = clusters::Entity::find_by_id("east").one(db.read()).await.unwrap().unwrap();
+        assert_eq!(row.created_at.time(), now);
+    }
+}
