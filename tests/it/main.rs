@@ -5,10 +5,13 @@
 
 #[macro_use]
 mod db;
+
+mod authorization;
 mod documents;
 mod faults;
 mod floors;
 mod harness;
 mod messaging_rest;
 mod operations;
+mod rules;
 mod store;

@@ -2,6 +2,7 @@
 
 pub mod docs;
 pub mod golden;
+pub mod grpc;
 pub mod http;
 pub mod line;
 pub mod server;

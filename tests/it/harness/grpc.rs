@@ -1,0 +1,99 @@
+//! A gRPC client that knows the services by reflection over the descriptors alone.
+
+use std::net::SocketAddr;
+
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
+use tonic::{
+    Request, Status,
+    client::Grpc as Client,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codegen::http::uri::PathAndQuery,
+    transport::{Channel, Endpoint},
+};
+
+/// A client of one server.
+#[derive(Clone)]
+pub struct Grpc {
+    channel: Channel,
+    token: Option<String>,
+}
+
+impl Grpc {
+    /// A client without credentials. It connects with its first call.
+    pub fn new(address: SocketAddr) -> Self {
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+        Self { channel, token: None }
+    }
+
+    /// The same client with a bearer token.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Calls a unary method.
+    pub async fn call(&self, method: &MethodDescriptor, message: DynamicMessage) -> Result<DynamicMessage, Status> {
+        let mut client = Client::new(self.channel.clone());
+        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let mut request = Request::new(message);
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        let answer = client.unary(request, PathAndQuery::try_from(path).unwrap(), Dynamic(method.output())).await?;
+        Ok(answer.into_inner())
+    }
+}
+
+/// The descriptors of the program.
+pub fn descriptors() -> DescriptorPool {
+    DescriptorPool::decode(tenantry::proto::DESCRIPTORS).unwrap()
+}
+
+/// Every method of our own services.
+pub fn methods() -> Vec<MethodDescriptor> {
+    let pool = descriptors();
+    let services = pool.services().filter(|service| service.full_name().starts_with("tenantry."));
+    services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
+}
+
+/// Encodes any message, decodes the one that is expected.
+struct Dynamic(MessageDescriptor);
+
+impl Codec for Dynamic {
+    type Encode = DynamicMessage;
+    type Decode = DynamicMessage;
+    type Encoder = Encode;
+    type Decoder = Decode;
+
+    fn encoder(&mut self) -> Encode {
+        Encode
+    }
+
+    fn decoder(&mut self) -> Decode {
+        Decode(self.0.clone())
+    }
+}
+
+struct Encode;
+
+impl Encoder for Encode {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn encode(&mut self, message: DynamicMessage, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        message.encode(into).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+struct Decode(MessageDescriptor);
+
+impl Decoder for Decode {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
+        DynamicMessage::decode(self.0.clone(), from).map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
+}
