@@ -6,5 +6,7 @@
 pub mod auth;
 pub mod base;
 pub mod cli;
+pub mod identity;
 pub mod proto;
+pub mod server;
 pub mod store;

@@ -12,6 +12,7 @@ mod columns;
 mod m20260101_000001_registry;
 mod m20260101_000002_messaging;
 mod m20260101_000003_journal;
+mod m20260101_000004_identity;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000001_registry::Migration),
             Box::new(m20260101_000002_messaging::Migration),
             Box::new(m20260101_000003_journal::Migration),
+            Box::new(m20260101_000004_identity::Migration),
         ]
     }
 }

@@ -6,12 +6,12 @@ use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 use async_trait::async_trait;
 use http::Extensions;
 use tonic::Status;
-use transcoder::{AuthRule, Claim, MethodInfo, Permission, TenantRule};
+use transcoder::{AuthRule, Claim, MethodInfo, Permission, RequestId, TenantRule};
 
 use super::{
     authenticate::Authentication,
     refusals::Refusals,
-    request::{CallFacts, Deadline, RequestId},
+    request::{CallFacts, Deadline},
     roles, tokens,
 };
 use crate::base::{
@@ -78,7 +78,7 @@ impl Guard {
         Ok(Cx::new(CxFacts {
             caller,
             access,
-            request_id: extensions.get::<RequestId>().map(RequestId::to_string).unwrap_or_default(),
+            request_id: extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             rpc: method.path,
             audit_action: method.audit.as_ref().map(|audit| audit.action),
             audit_target: claim.target.map(str::to_owned),

@@ -15,5 +15,5 @@ pub mod tokens;
 
 pub use authenticate::{Authentication, Authenticator};
 pub use guard::Guard;
-pub use request::{CallFacts, Deadline, RequestId};
+pub use request::{CallFacts, Deadline};
 pub use surface::Surface;

@@ -1,22 +1,13 @@
 //! What the layers before authentication leave in the extensions of a request.
 
 use std::{
-    fmt,
     sync::{Arc, OnceLock},
     time::Instant,
 };
 
 use transcoder::MethodInfo;
 
-/// Id of a request, as answers and the log show it. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(pub Arc<str>);
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::base::Caller;
 
 /// When the caller stops waiting, and with it the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +21,7 @@ pub struct CallFacts(Arc<Facts>);
 struct Facts {
     method: OnceLock<&'static MethodInfo>,
     tenant: OnceLock<String>,
+    caller: OnceLock<Caller>,
 }
 
 impl CallFacts {
@@ -44,6 +36,16 @@ impl CallFacts {
     /// The tenant that the call is about, as the caller wrote it.
     pub fn tenant(&self) -> Option<&str> {
         self.0.tenant.get().map(String::as_str)
+    }
+
+    /// Who calls, where a good credential came with the call.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.0.caller.get()
+    }
+
+    /// Notes who calls.
+    pub fn set_caller(&self, caller: &Caller) {
+        let _ = self.0.caller.set(caller.clone());
     }
 
     pub(super) fn set_method(&self, method: &'static MethodInfo) {

@@ -25,6 +25,18 @@ const UNIQUE: &[Unique] = &[
         message: "a tenant of that name exists",
     },
     Unique {
+        index: "accounts_username_unique",
+        columns: "accounts.tenant_id, accounts.username_key",
+        reason: Reason::AccountExists,
+        message: "an account of that name exists",
+    },
+    Unique {
+        index: "accounts_platform_username_unique",
+        columns: "accounts.username_key",
+        reason: Reason::AccountExists,
+        message: "an account of that name exists",
+    },
+    Unique {
         index: "clusters_pkey",
         columns: "clusters.name",
         reason: Reason::ClusterExists,

@@ -1,24 +1,17 @@
-//! Answers that the layers give themselves, in the dialect of the path.
-
-use std::sync::Arc;
+//! Answers that the layers give themselves: on REST in the dialect of the path, on gRPC as a status.
 
 use axum::body::Body;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
+    HeaderValue, Request, Response,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use serde_json::json;
+use transcoder::{Dialects, Origin, RequestId};
 
-use crate::{
-    auth::RequestId,
-    base::{Error, Kind, error::DOMAIN},
-};
+use crate::base::{Error, Kind};
 
 /// What an answer needs to know of its request.
 #[derive(Clone, Debug)]
-pub struct Head {
-    /// Method.
-    pub method: Method,
+pub(super) struct Head {
     /// Path, without the query.
     pub path: String,
     /// Content type of a gRPC or gRPC-Web request; `None` for REST.
@@ -29,85 +22,59 @@ pub struct Head {
 
 /// A failure of a layer.
 #[derive(Debug)]
-pub struct Failure {
-    /// What is told.
-    pub error: Error,
-    /// Status on REST.
-    pub status: StatusCode,
-    /// Seconds after which it is worth trying again.
-    pub retry_after: Option<u32>,
+pub(super) enum Failure {
+    /// Of any call.
+    Call(Error),
+    /// Of any call, which may be tried again soon.
+    Busy(Error),
+    /// Of a REST call, with a status of its own.
+    Rest(Box<transcoder::Failure>),
 }
 
-/// Writes a failure as a REST answer, in the dialect of the path.
-pub trait Dialects: Send + Sync + 'static {
-    /// The answer.
-    fn render(&self, head: &Head, failure: &Failure) -> Response<Body>;
-}
-
-/// The dialects of all paths.
-pub type Answers = Arc<dyn Dialects>;
-
-/// Answers a failed request: gRPC with a status in the headers, REST in its dialect.
-pub fn answer(answers: &Answers, head: &Head, failure: &Failure) -> Response<Body> {
-    let mut response = match &head.grpc {
-        Some(content_type) => {
-            let mut response = failure.error.to_status().into_http();
-            response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
-            response
-        }
-        None => answers.render(head, failure),
-    };
-    if let Some(seconds) = failure.retry_after {
-        response.headers_mut().insert(RETRY_AFTER, seconds.into());
-    }
-    response
-}
+/// Seconds after which a busy server is worth trying again.
+const RETRY_SECONDS: u32 = 1;
 
 impl Head {
     /// The head of a request.
     pub fn of(request: &Request<Body>, request_id: RequestId) -> Self {
         let content_type = request.headers().get(CONTENT_TYPE);
-        let grpc = content_type.filter(|value| value.as_bytes().starts_with(b"application/grpc"));
-        Self { method: request.method().clone(), path: request.uri().path().to_owned(), grpc: grpc.cloned(), request_id }
+        let grpc = content_type.filter(|value| is_grpc(value));
+        Self { path: request.uri().path().to_owned(), grpc: grpc.cloned(), request_id }
     }
 }
 
-impl Failure {
-    /// A failure with its REST status.
-    pub fn new(status: StatusCode, error: Error) -> Self {
-        Self { error, status, retry_after: None }
-    }
+/// Whether a content type is that of gRPC or gRPC-Web.
+pub fn is_grpc(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"application/grpc")
 }
 
-/// The answer of paths that belong to no documented API: AIP-193.
-pub struct Aip193;
-
-impl Dialects for Aip193 {
-    fn render(&self, head: &Head, failure: &Failure) -> Response<Body> {
-        let error = &failure.error;
-        let body = json!({"error": {
-            "code": failure.status.as_u16(),
-            "status": status_word(error.kind),
-            "message": error.message,
-            "details": [
-                {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": error.reason_name(), "domain": DOMAIN},
-                {"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": head.request_id.to_string()},
-            ],
-        }});
-        json_response(failure.status, body.to_string())
+/// Answers a failed request.
+pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Response<Body> {
+    let busy = matches!(failure, Failure::Busy(_));
+    let mut response = match (failure, &head.grpc) {
+        (Failure::Call(error) | Failure::Busy(error), Some(content_type)) => {
+            let mut response = error.to_status().into_http();
+            response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
+            response
+        }
+        (Failure::Call(error) | Failure::Busy(error), None) => {
+            refuse(dialects, head, transcoder::Failure::of_status(Origin::Server, &error.to_status(), &[]))
+        }
+        (Failure::Rest(failure), _) => refuse(dialects, head, *failure),
+    };
+    if busy {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS.into());
     }
-}
-
-/// A JSON answer.
-pub fn json_response(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-/// The name of a gRPC code, as AIP-193 and the metrics spell it.
-pub fn status_word(kind: Kind) -> &'static str {
+fn refuse(dialects: &Dialects, head: &Head, failure: transcoder::Failure) -> Response<Body> {
+    let failure = transcoder::Failure { request_id: Some(head.request_id.0.clone()), ..failure };
+    dialects.refuse(&head.path, failure).map(Body::new)
+}
+
+/// The name of a gRPC code, as the metrics and the log spell it.
+pub(super) fn status_word(kind: Kind) -> &'static str {
     match kind {
         Kind::Ok => "OK",
         Kind::Cancelled => "CANCELLED",

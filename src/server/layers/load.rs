@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{Failure, Head};
@@ -28,7 +27,7 @@ impl Load {
         self.0.clone().try_acquire_owned().map(Some).map_err(|_| {
             metrics::counter!("tenantry_calls_shed_total").increment(1);
             let error = Error::new(Kind::Unavailable, Reason::Overloaded, "the server has too much to do; retry later");
-            Failure { retry_after: Some(1), ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, error) }
+            Failure::Busy(error)
         })
     }
 }

@@ -3,12 +3,12 @@
 //! They are one service and not a tower of eight: the order can be read in one place, and a call pays for one boxed
 //! future. Each layer is a small file beside this one.
 
-pub mod answer;
+pub(super) mod answer;
 mod limits;
 mod load;
 mod observe;
 mod panics;
-mod request_id;
+pub mod request_id;
 mod timeout;
 
 use std::{
@@ -23,9 +23,13 @@ use std::{
 use axum::body::Body;
 use http::{Request, Response};
 use tower::Service;
+use transcoder::Dialects;
 
-use self::answer::{Answers, Failure, Head};
-use crate::auth::{Authenticator, CallFacts};
+use self::answer::{Failure, Head};
+use crate::{
+    auth::{Authentication, Authenticator, CallFacts},
+    base::Error,
+};
 
 /// Bounds of what one call may take.
 #[derive(Clone, Copy, Debug)]
@@ -47,16 +51,16 @@ pub struct Stack<S> {
 
 struct Shared {
     authenticator: Arc<Authenticator>,
-    answers: Answers,
+    dialects: Dialects,
     load: load::Load,
     limits: Limits,
 }
 
 impl<S> Stack<S> {
     /// Puts the layers around a service.
-    pub fn new(inner: S, authenticator: Arc<Authenticator>, answers: Answers, limits: Limits) -> Self {
+    pub fn new(inner: S, authenticator: Arc<Authenticator>, dialects: Dialects, limits: Limits) -> Self {
         let load = load::Load::new(limits.max_in_flight);
-        Self { inner, shared: Arc::new(Shared { authenticator, answers, load, limits }) }
+        Self { inner, shared: Arc::new(Shared { authenticator, dialects, load, limits }) }
     }
 }
 
@@ -100,7 +104,7 @@ impl Shared {
             // A call that we cannot take costs us as little as possible.
             let _permit = self.load.admit(&head)?;
             // Before anybody reads the body.
-            limits::check_body(&mut request, &head, self.limits.max_body)?;
+            limits::check_body(&request, &head, self.limits.max_body)?;
             // Around everything that may wait, the tenant of the credential included.
             timeout::run(&mut request, self.limits.timeout, |request| self.inner(inner, request)).await
         };
@@ -119,6 +123,11 @@ impl Shared {
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     {
         let authentication = self.authenticator.authenticate(request.uri().path(), request.headers()).await;
+        if let (Authentication::Caller(caller, _), Some(facts)) =
+            (&authentication, request.extensions().get::<CallFacts>())
+        {
+            facts.set_caller(caller);
+        }
         request.extensions_mut().insert(authentication);
         match inner.call(request).await {
             Ok(response) => response,
@@ -127,10 +136,10 @@ impl Shared {
     }
 
     fn fail(&self, head: &Head, failure: Failure) -> Response<Body> {
-        if let Some(cause) = &failure.error.cause {
-            tracing::error!(request_id = %head.request_id, cause = cause.as_ref(), "a call failed");
+        if let Failure::Call(Error { cause: Some(cause), .. }) = &failure {
+            tracing::error!(request_id = head.request_id.0, cause = cause.as_ref(), "a call failed");
         }
-        answer::answer(&self.answers, head, &failure)
+        answer::answer(&self.dialects, head, failure)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{any::Any, future::Future, panic::AssertUnwindSafe};
 
 use futures::FutureExt;
-use http::StatusCode;
 
 use super::answer::Failure;
 use crate::base::Error;
@@ -14,7 +13,7 @@ pub(super) async fn catch<T>(call: impl Future<Output = Result<T, Failure>>) -> 
     AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
         metrics::counter!("tenantry_panics_total").increment(1);
         let error = Error::internal(format!("panic: {}", text(panic.as_ref())));
-        Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error))
+        Err(Failure::Call(error))
     })
 }
 

@@ -2,8 +2,7 @@
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request, Response};
-
-use crate::auth::RequestId;
+use transcoder::RequestId;
 
 /// The header, in requests and answers.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -14,8 +13,8 @@ const MAX_LEN: usize = 128;
 pub(super) fn assign(request: &mut Request<Body>) -> RequestId {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).filter(|id| is_sane(id));
     let id = match given {
-        Some(id) => RequestId(id.into()),
-        None => RequestId(uuid::Uuid::now_v7().simple().to_string().into()),
+        Some(id) => RequestId(id.to_owned()),
+        None => RequestId(uuid::Uuid::now_v7().simple().to_string()),
     };
     request.extensions_mut().insert(id.clone());
     id

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::body::Body;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response};
 
 use super::answer::Failure;
 use crate::{
@@ -29,7 +29,7 @@ where
     request.extensions_mut().insert(Deadline(deadline));
     tokio::time::timeout_at(deadline.into(), call(request)).await.map_err(|_| {
         let error = Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, "the call took too long");
-        Failure::new(StatusCode::GATEWAY_TIMEOUT, error)
+        Failure::Call(error)
     })
 }
 
@@ -57,7 +57,10 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 
 /// Seconds, with a fraction if need be.
 fn seconds(text: &str) -> Option<Duration> {
-    text.parse().ok().filter(|seconds: &f64| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    text.parse()
+        .ok()
+        .filter(|seconds: &f64| *seconds > 0.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
 #[cfg(test)]

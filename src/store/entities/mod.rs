@@ -2,6 +2,7 @@
 //!
 //! Tables of a tenant's own rows are visible to the store alone: everything else reaches them through a scope.
 
+pub mod accounts;
 pub mod audit_events;
 pub mod clusters;
 pub mod derived_names;
@@ -9,4 +10,5 @@ pub mod leases;
 pub(in crate::store) mod messaging_tenants;
 pub(in crate::store) mod namespaces;
 pub mod outbox;
+pub mod revoked_tokens;
 pub mod tenants;

@@ -1,0 +1,71 @@
+//! Accounts, and tokens that were revoked before their end.
+
+use sea_orm_migration::prelude::*;
+
+use crate::columns::{id, index, number, text, text_null, unique};
+
+/// The migration.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.create_table(accounts()).await?;
+        manager.create_index(in_a_tenant()).await?;
+        manager.create_index(on_the_platform()).await?;
+        manager.create_index(index("accounts_epoch_changed", "accounts", &["epoch_changed_at"])).await?;
+        manager.create_table(revoked_tokens()).await?;
+        manager.create_index(index("revoked_tokens_revoked", "revoked_tokens", &["revoked_at"])).await?;
+        manager.create_index(index("revoked_tokens_expires", "revoked_tokens", &["expires_at"])).await
+    }
+}
+
+/// An account goes with its tenant; one without a tenant is a platform account.
+fn accounts() -> TableCreateStatement {
+    Table::create()
+        .table("accounts")
+        .col(id("id").primary_key())
+        .col(ColumnDef::new("tenant_id").uuid().null())
+        .col(text("username"))
+        .col(text("username_key"))
+        .col(text_null("email"))
+        .col(text("password_hash"))
+        .col(text("role"))
+        .col(text("status"))
+        .col(number("epoch"))
+        .col(number("epoch_changed_at"))
+        .col(number("created_at"))
+        .col(number("updated_at"))
+        .foreign_key(
+            ForeignKey::create()
+                .name("accounts_tenant_fkey")
+                .from("accounts", "tenant_id")
+                .to("tenants", "id")
+                .on_delete(ForeignKeyAction::Cascade),
+        )
+        .take()
+}
+
+fn in_a_tenant() -> IndexCreateStatement {
+    unique("accounts_username_unique", "accounts", &["tenant_id", "username_key"])
+        .and_where(Expr::col("tenant_id").is_not_null())
+        .take()
+}
+
+/// Missing tenants are not equal to each other, so platform accounts need an index of their own.
+fn on_the_platform() -> IndexCreateStatement {
+    unique("accounts_platform_username_unique", "accounts", &["username_key"])
+        .and_where(Expr::col("tenant_id").is_null())
+        .take()
+}
+
+/// Rows go when the token would have ended anyway.
+fn revoked_tokens() -> TableCreateStatement {
+    Table::create()
+        .table("revoked_tokens")
+        .col(text("jti").primary_key())
+        .col(number("expires_at"))
+        .col(number("revoked_at"))
+        .take()
+}

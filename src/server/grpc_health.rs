@@ -1,0 +1,33 @@
+//! `grpc.health.v1`: each service serves when the server is ready.
+
+use std::time::Duration;
+
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use super::readiness::Readiness;
+
+/// How often the readiness is asked.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Reports every service, and the server as a whole under the empty name, until the task is dropped.
+pub async fn follow(readiness: Readiness, reporter: HealthReporter, services: Vec<String>) {
+    let mut before = None;
+    let mut period = tokio::time::interval(PERIOD);
+    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        period.tick().await;
+        let ready = readiness.failing().await.is_empty();
+        if before != Some(ready) {
+            report(&reporter, &services, ready).await;
+            before = Some(ready);
+        }
+    }
+}
+
+async fn report(reporter: &HealthReporter, services: &[String], ready: bool) {
+    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    reporter.set_service_status("", status).await;
+    for service in services {
+        reporter.set_service_status(service.as_str(), status).await;
+    }
+}

@@ -1,0 +1,104 @@
+//! The paths that operators and their tools ask: probes, version, metrics, public keys. They need no credential and
+//! belong to no documented API.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{
+    HeaderValue, Method, Response, StatusCode,
+    header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::{Value, json};
+
+use super::{process, readiness::Readiness};
+use crate::auth::keys::Keys;
+
+/// The operational paths.
+const PATHS: [&str; 5] = ["/healthz", "/readyz", "/version", "/metrics", "/.well-known/jwks.json"];
+
+/// What the operational paths tell. Cheap to clone.
+#[derive(Clone)]
+pub struct Ops {
+    readiness: Readiness,
+    keys: Arc<Keys>,
+    metrics: PrometheusHandle,
+}
+
+/// The template of an operational path.
+pub fn template(path: &str) -> Option<&'static str> {
+    PATHS.into_iter().find(|known| *known == path)
+}
+
+/// Whether a path is an operational one.
+pub fn is_ops(path: &str) -> bool {
+    template(path).is_some()
+}
+
+impl Ops {
+    /// The operational paths of a server.
+    pub fn new(readiness: Readiness, keys: Arc<Keys>, metrics: PrometheusHandle) -> Self {
+        Self { readiness, keys, metrics }
+    }
+
+    /// Answers an operational path.
+    pub async fn answer(&self, method: &Method, path: &str) -> Response<Body> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "method not allowed"}));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        let response = match path {
+            "/healthz" => json(StatusCode::OK, &json!({"status": "ok"})),
+            "/readyz" => self.ready().await,
+            "/version" => json(StatusCode::OK, &version()),
+            "/metrics" => self.metrics(),
+            _ => json(StatusCode::OK, &self.keys.jwks()),
+        };
+        if method == Method::HEAD { without_body(response) } else { response }
+    }
+
+    async fn ready(&self) -> Response<Body> {
+        let failing = self.readiness.failing().await;
+        if failing.is_empty() {
+            json(StatusCode::OK, &json!({"status": "ready"}))
+        } else {
+            json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "not_ready", "failing": failing}))
+        }
+    }
+
+    fn metrics(&self) -> Response<Body> {
+        let mut text = self.metrics.render();
+        process::render(&mut text);
+        let mut response = Response::new(Body::from(text));
+        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        response
+    }
+}
+
+/// What was built: the build script tells the commit and the date, where it knows them.
+pub fn version() -> Value {
+    json!({
+        "service": env!("CARGO_PKG_NAME"),
+        "version": env!("CARGO_PKG_VERSION"),
+        "gitCommit": option_env!("TENANTRY_BUILD_COMMIT").unwrap_or("unknown"),
+        "buildDate": option_env!("TENANTRY_BUILD_DATE").unwrap_or("unknown"),
+    })
+}
+
+fn json(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The answer to HEAD: all but the body, whose length is still told.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = http_body::Body::size_hint(&body).exact() {
+        parts.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(parts, Body::empty())
+}

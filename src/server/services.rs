@@ -1,0 +1,101 @@
+//! The services of the server: gRPC with reflection and health, gRPC-Web, REST, and the operational paths.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use http::{Request, Response, header::CONTENT_TYPE};
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use tonic::service::Routes;
+use tonic_web::GrpcWebLayer;
+use tower::{Service, util::MapResponseLayer};
+use transcoder::{Dialects, Guard, MethodInfo, Rest, RestBuilder, grpc::AdmitLayer};
+
+use super::{layers::answer::is_grpc, ops::Ops};
+use crate::{base::Error, proto};
+
+/// What the services of the areas are made of.
+pub struct Parts {
+    /// Decides who may call what.
+    pub guard: Arc<dyn Guard>,
+    /// How REST errors are written.
+    pub dialects: Dialects,
+    /// Longest body of a REST request, and longest message on gRPC, in bytes.
+    pub max_body: usize,
+}
+
+/// Every service behind one door. Cheap to clone.
+#[derive(Clone)]
+pub struct Front {
+    grpc: axum::Router,
+    rest: Rest,
+    ops: Ops,
+}
+
+/// The names of our services, for health.
+pub fn service_names() -> Result<Vec<String>, Error> {
+    let set = FileDescriptorSet::decode(proto::DESCRIPTORS).map_err(Error::internal)?;
+    let names = set
+        .file
+        .iter()
+        .flat_map(|file| file.service.iter().map(|service| format!("{}.{}", file.package(), service.name())));
+    Ok(names.collect())
+}
+
+/// Assembles every service. `health` is the service of `grpc.health.v1`.
+pub fn assemble<H>(parts: &Parts, health: H, ops: Ops) -> Result<Front, Error>
+where
+    H: Service<Request<tonic::body::Body>, Error = Infallible>
+        + tonic::server::NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    H::Response: axum::response::IntoResponse,
+    H::Future: Send + 'static,
+{
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(Error::internal)?;
+    let routes = Routes::new(reflection).add_service(health);
+    let methods: Vec<&'static MethodInfo> = Vec::new();
+    // From the outside in: gRPC-Web becomes gRPC, then the guard's first step, before a body is read.
+    let grpc = routes.into_axum_router().layer((
+        GrpcWebLayer::new(),
+        AdmitLayer::new(methods, parts.guard.clone()),
+        MapResponseLayer::new(|response: Response<Body>| response.map(tonic::body::Body::new)),
+    ));
+    let rest = RestBuilder::new(parts.dialects.clone()).max_body(parts.max_body).build(parts.guard.clone());
+    Ok(Front { grpc, rest, ops })
+}
+
+impl Service<Request<Body>> for Front {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // All three are always ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if request.headers().get(CONTENT_TYPE).is_some_and(is_grpc) {
+            return Box::pin(self.grpc.call(request));
+        }
+        if super::ops::is_ops(request.uri().path()) {
+            let ops = self.ops.clone();
+            return Box::pin(async move { Ok(ops.answer(request.method(), request.uri().path()).await) });
+        }
+        let answer = self.rest.call(request);
+        Box::pin(async move { answer.await.map(|response| response.map(Body::new)) })
+    }
+}
