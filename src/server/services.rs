@@ -8,20 +8,22 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::body::Body;
+use axum::{body::Body, response::IntoResponse};
 use http::{Request, Response, header::CONTENT_TYPE};
 use prost::Message;
 use prost_types::FileDescriptorSet;
-use tonic::service::Routes;
+use tonic::{server::NamedService, service::Routes};
 use tonic_web::GrpcWebLayer;
 use tower::{Service, util::MapResponseLayer};
 use transcoder::{Dialects, Guard, MethodInfo, Rest, RestBuilder, grpc::AdmitLayer};
 
 use super::{layers::answer::is_grpc, ops::Ops};
-use crate::{base::Error, proto};
+use crate::{base::Error, proto, store::Store};
 
 /// What the services of the areas are made of.
 pub struct Parts {
+    /// The store.
+    pub store: Store,
     /// Decides who may call what.
     pub guard: Arc<dyn Guard>,
     /// How REST errors are written.
@@ -48,18 +50,34 @@ pub fn service_names() -> Result<Vec<String>, Error> {
     Ok(names.collect())
 }
 
-/// Assembles every service. `health` is the service of `grpc.health.v1`.
-pub fn assemble<H>(parts: &Parts, health: H, ops: Ops) -> Result<Front, Error>
-where
-    H: Service<Request<tonic::body::Body>, Error = Infallible>
-        + tonic::server::NamedService
+/// A gRPC service as tonic makes them.
+pub trait GrpcService:
+    Service<Request<tonic::body::Body>, Error = Infallible, Response: IntoResponse, Future: Send + 'static>
+    + NamedService
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> GrpcService for S where
+    S: Service<Request<tonic::body::Body>, Error = Infallible, Response: IntoResponse, Future: Send + 'static>
+        + NamedService
         + Clone
         + Send
         + Sync
-        + 'static,
-    H::Response: axum::response::IntoResponse,
-    H::Future: Send + 'static,
+        + 'static
 {
+}
+
+/// The REST error dialects of all surfaces.
+pub fn dialects() -> Dialects {
+    Dialects::new([])
+}
+
+/// Assembles every service. `health` is the service of `grpc.health.v1`.
+pub fn assemble(parts: &Parts, health: impl GrpcService, ops: Ops) -> Result<Front, Error> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
