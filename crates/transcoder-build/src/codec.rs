@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, fmt::Write as _};
 
-use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor};
 
 use crate::{
     Error,
@@ -71,6 +71,39 @@ pub fn message(out: &mut String, message: &MessageDescriptor) -> Result<(), Erro
         enumeration(out, &nested);
     }
     Ok(())
+}
+
+/// Emits the list of the messages of a package that an `Any` may hold.
+pub fn types(out: &mut String, package: &str, files: &[FileDescriptor]) {
+    let mut queue: Vec<_> = files.iter().flat_map(FileDescriptor::messages).collect();
+    let mut types = String::new();
+    while let Some(message) = queue.pop() {
+        if !message.is_map_entry() {
+            let ty = rust_path(message.full_name(), package, package);
+            let _ = write!(types, "::transcoder::json::AnyType::message::<{ty}>(), ");
+        }
+        queue.extend(message.child_messages());
+    }
+    let _ = writeln!(
+        out,
+        "/// The messages of the package, for what `google.protobuf.Any` may hold.\n\
+         pub const TYPES: &[::transcoder::json::AnyType] = &[{types}];"
+    );
+}
+
+/// Whether any field of the files is a `google.protobuf.Any`.
+pub fn holds_any(files: &[FileDescriptor]) -> bool {
+    let mut queue: Vec<_> = files.iter().flat_map(FileDescriptor::messages).collect();
+    while let Some(message) = queue.pop() {
+        let is_any =
+            |field: FieldDescriptor| matches!(field.kind(), Kind::Message(m) if m.full_name() == "google.protobuf.Any");
+        if message.fields().any(is_any) {
+            return true;
+        }
+        // The entries of maps are among them.
+        queue.extend(message.child_messages());
+    }
+    false
 }
 
 /// Emits the codec of an enum. The first name of a number is the one that is written.
@@ -163,6 +196,7 @@ fn kind_of(field: &FieldDescriptor, from: &str) -> Result<String, Error> {
             "google.protobuf.StringValue" => scalar("Str"),
             "google.protobuf.BytesValue" => scalar("Bytes"),
             "google.protobuf.Empty" => Ok("::transcoder::json::Msg<()>".to_owned()),
+            "google.protobuf.Any" => well_known("Any"),
             "google.protobuf.Timestamp" => well_known("Timestamp"),
             "google.protobuf.Duration" => well_known("Duration"),
             "google.protobuf.FieldMask" => well_known("FieldMask"),

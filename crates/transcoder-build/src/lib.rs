@@ -133,19 +133,30 @@ impl Builder {
     fn code(&self, pool: &DescriptorPool) -> Result<BTreeMap<String, String>, Error> {
         let options = options::Options::new(pool, self.options_package.clone());
         let services = model::services(pool, &options, &self.permissions)?;
-        let mut code: BTreeMap<String, String> = BTreeMap::new();
+        let mut packages: BTreeMap<String, Vec<FileDescriptor>> = BTreeMap::new();
         for file in pool.files().filter(|file| self.is_own(file)) {
-            let out = code.entry(file.package_name().to_owned()).or_default();
-            for message in file.messages() {
+            packages.entry(file.package_name().to_owned()).or_default().push(file);
+        }
+        let with_types = packages.iter().filter(|(_, files)| files.iter().any(|file| file.messages().len() > 0));
+        let with_types: Vec<&str> = with_types.map(|(package, _)| package.as_str()).collect();
+        // A surface knows the types of every package, if there is an Any to hold them.
+        let known = if packages.values().any(|files| codec::holds_any(files)) { &*with_types } else { &[] };
+        let mut code: BTreeMap<String, String> = BTreeMap::new();
+        for (package, files) in &packages {
+            let out = code.entry(package.clone()).or_default();
+            for message in files.iter().flat_map(FileDescriptor::messages) {
                 codec::message(out, &message)?;
             }
-            for item in file.enums() {
+            for item in files.iter().flat_map(FileDescriptor::enums) {
                 codec::enumeration(out, &item);
+            }
+            if with_types.contains(&package.as_str()) {
+                codec::types(out, package, files);
             }
         }
         for service in &services {
             let out = code.entry(service.descriptor.package_name().to_owned()).or_default();
-            service::service(out, service);
+            service::service(out, service, known);
         }
         code.retain(|_, code| !code.is_empty());
         Ok(code)

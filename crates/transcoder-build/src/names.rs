@@ -31,13 +31,20 @@ pub fn camel(name: &str) -> String {
     sanitize(name.to_upper_camel_case())
 }
 
-/// The path of a type from inside a module: `levels` below the module of the package `from`.
-pub fn path(full_name: &str, package: &str, from: &str, levels: usize) -> String {
+/// The path of a package's module, with the colons behind it, from inside a module: `levels` below the module of the
+/// package `from`.
+pub fn module(package: &str, from: &str, levels: usize) -> String {
     let up = levels + if from.is_empty() { 0 } else { from.split('.').count() };
     let mut path = "super::".repeat(up);
     for module in package.split('.').filter(|module| !module.is_empty()) {
         path.push_str(&format!("{}::", snake(module)));
     }
+    path
+}
+
+/// The path of a type from inside a module: `levels` below the module of the package `from`.
+pub fn path(full_name: &str, package: &str, from: &str, levels: usize) -> String {
+    let mut path = module(package, from, levels);
     let local = full_name.strip_prefix(package).unwrap_or(full_name).trim_start_matches('.');
     let mut parts: Vec<&str> = local.split('.').collect();
     let name = parts.pop().unwrap_or_default();

@@ -6,7 +6,7 @@ use prost_reflect::{Kind, MessageDescriptor};
 
 use crate::{
     model::{self, Binding, Method, Service},
-    names::{camel, literal, path, snake},
+    names::{camel, literal, module, path, snake},
     options::{Surface, Tenant},
     template::Segment,
 };
@@ -14,19 +14,20 @@ use crate::{
 /// The message whose answer is raw bytes.
 const HTTP_BODY: &str = "google.api.HttpBody";
 
-/// Emits the module of a service.
-pub fn service(out: &mut String, service: &Service) {
+/// Emits the module of a service. `known` are the packages whose messages an `Any` may hold.
+pub fn service(out: &mut String, service: &Service, known: &[&str]) {
     let name = service.descriptor.name();
     let package = service.descriptor.package_name();
-    let module = format!("{}_rest", snake(name).trim_start_matches("r#"));
+    let own = format!("{}_rest", snake(name).trim_start_matches("r#"));
     let tonic = format!("super::{}_server::{}", snake(name).trim_start_matches("r#"), camel(name));
     let _ = writeln!(
         out,
-        "/// What REST and the guard need of `{}`.\npub mod {module} {{\n\
+        "/// What REST and the guard need of `{}`.\npub mod {own} {{\n\
          use ::transcoder::generated::{{async_trait, http, tonic}};",
         service.descriptor.full_name()
     );
-    surface(out, service.methods.first().map(|method| &method.surface).cloned().unwrap_or_default());
+    let types = known.iter().map(|known| format!("{}TYPES, ", module(known, package, 1))).collect::<String>();
+    surface(out, service.methods.first().map(|method| &method.surface).cloned().unwrap_or_default(), &types);
     for method in &service.methods {
         method_info(out, service, method);
         for (index, binding) in method.bindings.iter().enumerate() {
@@ -45,7 +46,7 @@ pub fn service(out: &mut String, service: &Service) {
     out.push_str("}\n");
 }
 
-fn surface(out: &mut String, surface: Surface) {
+fn surface(out: &mut String, surface: Surface, types: &str) {
     let names = if surface.snake_case { "Proto" } else { "Json" };
     let timestamps = match surface.timestamps.as_str() {
         "MICROSECONDS" => "Microseconds",
@@ -63,7 +64,7 @@ fn surface(out: &mut String, surface: Surface) {
          pub static SURFACE: ::transcoder::Surface = ::transcoder::Surface {{ name: {}, error_dialect: {}, \
          habits: ::transcoder::json::Habits {{ names: ::transcoder::json::Names::{names}, int64_as_number: {}, \
          ignore_unknown: {}, any_case: {}, unset_as_null: {}, print_defaults: true, \
-         timestamps: ::transcoder::json::Timestamps::{timestamps}, ..::transcoder::json::Habits::PROTO3 }}, \
+         timestamps: ::transcoder::json::Timestamps::{timestamps}, types: ::transcoder::json::Types(&[{types}]), ..::transcoder::json::Habits::PROTO3 }}, \
          trailing_slash: ::transcoder::TrailingSlash::{slash} }};",
         literal(&surface.name),
         literal(&surface.error_dialect),

@@ -7,6 +7,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use http::Method;
+use smallvec::SmallVec;
 
 use crate::{
     json::Fault,
@@ -62,6 +63,7 @@ pub enum Found {
 /// Rules by path. `add` gives each its number.
 #[derive(Debug, Default)]
 pub struct Router {
+    plain: Trie,
     verbs: HashMap<&'static str, Trie>,
     rules: usize,
 }
@@ -69,9 +71,16 @@ pub struct Router {
 #[derive(Debug)]
 struct Trie(Vec<Node>);
 
+impl Default for Trie {
+    fn default() -> Self {
+        Self(vec![Node::default()])
+    }
+}
+
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<&'static str, usize>,
+    /// Sorted: there are few, and a search among them is faster than a hash.
+    literals: Vec<(&'static str, usize)>,
     any: Option<usize>,
     ends: Vec<(Method, usize)>,
     rests: Vec<Rest>,
@@ -85,24 +94,28 @@ struct Rest {
 }
 
 /// A request path, split. Segments are kept as they came, and in canonical form to compare them with literals.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Path<'p> {
-    raw: Vec<&'p str>,
+    raw: SmallVec<[&'p str; FEW]>,
+    /// Nothing if every segment is canonical as it came.
     canonical: Option<Vec<Cow<'p, str>>>,
 }
 
+/// Segments of a usual path.
+const FEW: usize = 12;
+
 impl<'p> Path<'p> {
-    /// Splits a path. `None` if it does not begin with a slash, has an empty segment, or a malformed escape.
+    /// Splits a path. `None` if it does not begin with a slash or has an empty segment.
     pub fn split(path: &'p str) -> Option<Self> {
         let path = path.strip_prefix('/')?;
-        let raw: Vec<&str> = if path.is_empty() { Vec::new() } else { path.split('/').collect() };
-        if raw.iter().any(|segment| segment.is_empty()) {
-            return None;
+        let mut raw = SmallVec::new();
+        if !path.is_empty() {
+            raw.extend(path.split('/'));
         }
-        Some(Self::of(raw))
+        if raw.iter().any(|segment: &&str| segment.is_empty()) { None } else { Some(Self::of(raw)) }
     }
 
-    fn of(raw: Vec<&'p str>) -> Self {
+    fn of(raw: SmallVec<[&'p str; FEW]>) -> Self {
         let plain = raw.iter().all(|segment| matches!(percent::canonical(segment), Some(Cow::Borrowed(_))));
         // A malformed escape equals no literal; as a value it is refused when it is decoded.
         let canonical = |segment: &&'p str| percent::canonical(segment).unwrap_or(Cow::Borrowed("%"));
@@ -119,46 +132,41 @@ impl<'p> Path<'p> {
 
     /// The path without the verb that its last segment may end in, and the verb in canonical form.
     fn without_verb(&self) -> Option<(Path<'p>, Cow<'p, str>)> {
-        let (last, before) = self.raw.split_last()?;
-        let (rest, verb) = last.rsplit_once(':')?;
+        let (rest, verb) = self.raw.last()?.rsplit_once(':')?;
         if rest.is_empty() {
             return None;
         }
-        let mut raw = before.to_vec();
-        raw.push(rest);
+        let mut raw = self.raw.clone();
+        *raw.last_mut()? = rest;
         Some((Path::of(raw), percent::canonical(verb)?))
     }
 
     /// The value of a variable: one segment is decoded wholly, several keep their escaped slashes.
-    pub fn value(&self, template: &Template, variable: &Variable) -> Result<String, Fault> {
+    pub fn value(&self, template: &Template, variable: &Variable) -> Result<Cow<'p, str>, Fault> {
         // What `**` took beyond the one place that it has in the template; -1 if it took nothing.
         let more = self.raw.len().wrapping_sub(template.segments.len());
         let rest = template.segments.iter().position(|segment| *segment == Segment::Rest);
-        let shift = |index: usize, end: usize| match rest {
-            Some(rest) if end > rest => index.wrapping_add(more),
+        let shift = |index: usize| match rest {
+            Some(rest) if index > rest => index.wrapping_add(more),
             _ => index,
         };
-        let (first, end) = (shift(variable.first, variable.first), shift(variable.last + 1, variable.last + 1));
-        let single = variable.first == variable.last && rest != Some(variable.first);
-        let keep = if single { Keep::Nothing } else { Keep::Slash };
-        let segments = self.raw.get(first..end).unwrap_or_default();
+        let (first, end) = (shift(variable.first), shift(variable.last + 1));
+        let cut = |index: usize, segment: &'p str| match segment.rsplit_once(':') {
+            Some((before, _)) if index + 1 == self.raw.len() && !template.verb.is_empty() => before,
+            _ => segment,
+        };
+        if variable.first == variable.last && rest != Some(variable.first) {
+            let segment = self.raw.get(first).copied().unwrap_or_default();
+            return percent::decode(cut(first, segment), Keep::Nothing);
+        }
         let mut value = String::new();
-        for (index, segment) in segments.iter().enumerate() {
-            if index > 0 {
+        for (index, segment) in self.raw.iter().enumerate().take(end).skip(first) {
+            if index > first {
                 value.push('/');
             }
-            let segment = if first + index + 1 == self.raw.len() { self.cut_verb(segment, template) } else { segment };
-            value.push_str(&percent::decode(segment, keep)?);
+            value.push_str(&percent::decode(cut(index, segment), Keep::Slash)?);
         }
-        Ok(value)
-    }
-
-    /// The last segment without the template's verb.
-    fn cut_verb(&self, segment: &'p str, template: &Template) -> &'p str {
-        match segment.rsplit_once(':') {
-            Some((rest, _)) if !template.verb.is_empty() => rest,
-            _ => segment,
-        }
+        Ok(Cow::Owned(value))
     }
 }
 
@@ -167,7 +175,10 @@ impl Router {
     pub fn add(&mut self, method: Method, template: &'static Template) -> usize {
         let rule = self.rules;
         self.rules += 1;
-        let trie = self.verbs.entry(template.verb).or_insert_with(|| Trie(vec![Node::default()]));
+        let trie = match template.verb {
+            "" => &mut self.plain,
+            verb => self.verbs.entry(verb).or_default(),
+        };
         trie.add(method, template.segments, rule);
         rule
     }
@@ -182,7 +193,7 @@ impl Router {
                 found => return found,
             }
         }
-        self.verbs.get("").map_or(Found::Nothing, |trie| trie.find(method, path))
+        self.plain.find(method, path)
     }
 }
 
@@ -191,11 +202,11 @@ impl Trie {
         let mut node = 0;
         for (index, segment) in segments.iter().enumerate() {
             node = match segment {
-                Segment::Literal(text) => match self.0[node].literals.get(text) {
-                    Some(next) => *next,
-                    None => {
+                Segment::Literal(text) => match self.0[node].literals.binary_search_by_key(text, |(text, _)| text) {
+                    Ok(place) => self.0[node].literals[place].1,
+                    Err(place) => {
                         let next = self.push();
-                        self.0[node].literals.insert(text, next);
+                        self.0[node].literals.insert(place, (text, next));
                         next
                     }
                 },
@@ -254,8 +265,8 @@ impl Trie {
                 return Some(rule);
             }
         } else {
-            if let Some(next) = node.literals.get(path.literal(index))
-                && let Some(rule) = self.walk(*next, index + 1, path, pick)
+            if let Some(next) = node.literal(path.literal(index))
+                && let Some(rule) = self.walk(next, index + 1, path, pick)
             {
                 return Some(rule);
             }
@@ -270,6 +281,11 @@ impl Trie {
 }
 
 impl Node {
+    fn literal(&self, text: &str) -> Option<usize> {
+        let place = self.literals.binary_search_by(|(literal, _)| (*literal).cmp(text)).ok()?;
+        Some(self.literals[place].1)
+    }
+
     fn add_rest(&mut self, method: Method, suffix: &'static [Segment], rule: usize) {
         match self.rests.iter_mut().find(|rest| rest.suffix == suffix) {
             Some(rest) => rest.ends.push((method, rule)),

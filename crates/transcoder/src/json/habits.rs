@@ -1,5 +1,7 @@
 //! The choices that JSON leaves open, as one surface makes them.
 
+use super::types::Types;
+
 /// How a surface reads and writes JSON. [`Habits::PROTO3`] is the mapping of the protobuf specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Habits {
@@ -17,8 +19,10 @@ pub struct Habits {
     pub print_defaults: bool,
     /// How timestamps are written.
     pub timestamps: Timestamps,
-    /// How deep messages may be nested in what is read.
+    /// How deep messages may be nested in what is read, and `Any`s in what is written.
     pub max_depth: u16,
+    /// The messages that `google.protobuf.Any` may hold, beside the well-known types.
+    pub types: Types,
 }
 
 impl Habits {
@@ -32,6 +36,7 @@ impl Habits {
         print_defaults: false,
         timestamps: Timestamps::Rfc3339,
         max_depth: 64,
+        types: Types::NONE,
     };
 }
 

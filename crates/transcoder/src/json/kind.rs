@@ -16,8 +16,8 @@ pub trait Kind {
     /// The Rust type that prost gives it.
     type Rust: Default;
 
-    /// Reads a JSON value; `None` for null.
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Self::Rust>, D::Error>;
+    /// Reads a JSON value.
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error>;
 
     /// Writes the value.
     fn write(value: &Self::Rust, out: &mut Writer<'_>);
@@ -29,6 +29,36 @@ pub trait Kind {
     fn parse(text: &str, lenient: bool) -> Result<Self::Rust, Fault>;
 }
 
+/// What was met where a value was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met<T> {
+    /// A value.
+    Value(T),
+    /// JSON's null.
+    Null,
+    /// An unknown name of an enum, where unknown names are ignored.
+    Ignored,
+}
+
+impl<T> Met<T> {
+    /// The value, if one was met.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Null | Self::Ignored => None,
+        }
+    }
+
+    /// Turns the value into another, or fails.
+    pub(super) fn try_map<U, E>(self, turn: impl FnOnce(T) -> Result<U, E>) -> Result<Met<U>, E> {
+        Ok(match self {
+            Self::Value(value) => Met::Value(turn(value)?),
+            Self::Null => Met::Null,
+            Self::Ignored => Met::Ignored,
+        })
+    }
+}
+
 /// A message of generated code.
 #[derive(Debug)]
 pub struct Msg<M>(PhantomData<M>);
@@ -36,7 +66,7 @@ pub struct Msg<M>(PhantomData<M>);
 impl<M: Message> Kind for Msg<M> {
     type Rust = M;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<M>, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<M>, D::Error> {
         read::message(value, cx)
     }
 
@@ -60,8 +90,8 @@ pub struct Boxed<K>(PhantomData<K>);
 impl<K: Kind> Kind for Boxed<K> {
     type Rust = Box<K::Rust>;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Self::Rust>, D::Error> {
-        Ok(K::read(value, cx)?.map(Box::new))
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
+        K::read(value, cx)?.try_map(|value| Ok(Box::new(value)))
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -84,16 +114,16 @@ pub struct EnumOf<E>(PhantomData<E>);
 impl<E: Enum> Kind for EnumOf<E> {
     type Rust = i32;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<i32>, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<i32>, D::Error> {
         use super::scalar::{Int32, Scalar};
         match Scalar::read("a name or number of the enum", value, cx)? {
-            Scalar::Null => Ok(E::NULL),
+            Scalar::Null => Ok(E::NULL.map_or(Met::Null, Met::Value)),
             Scalar::Text(name) => match E::number(&name) {
-                Some(number) => Ok(Some(number)),
-                None if cx.habits.ignore_unknown => Ok(None),
+                Some(number) => Ok(Met::Value(number)),
+                None if cx.habits.ignore_unknown => Ok(Met::Ignored),
                 None => Err(cx.fail(unknown_name())),
             },
-            number => Int32::from_scalar(number).map(Some).map_err(|fault| cx.fail(fault)),
+            number => Int32::from_scalar(number).map(Met::Value).map_err(|fault| cx.fail(fault)),
         }
     }
 

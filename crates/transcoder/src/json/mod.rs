@@ -10,20 +10,22 @@ mod message;
 pub mod read;
 pub mod scalar;
 pub mod text;
+mod types;
 pub mod wellknown;
 mod write;
 
 pub use fault::{Fault, FaultKind, Step};
 pub use habits::{Habits, Names, Timestamps};
-pub use kind::{Boxed, EnumOf, Kind, Msg};
+pub use kind::{Boxed, EnumOf, Kind, Met, Msg};
 pub use message::{Enum, Field, Message};
 pub use read::Reader;
+pub use types::{AnyType, Types};
 pub use write::{Members, Unprintable, Writer};
 
 /// Reads a JSON text.
 pub fn decode<K: Kind>(bytes: &[u8], habits: &Habits) -> Result<K::Rust, Fault> {
     let (value, _) = read::from_slice(bytes, Reader::new(habits), |value, cx| K::read(value, cx))?;
-    value.ok_or_else(|| Fault::new(FaultKind::Null, "null is no value here"))
+    value.value().ok_or_else(|| Fault::new(FaultKind::Null, "null is no value here"))
 }
 
 /// Writes a JSON text.

@@ -7,7 +7,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{
     fault::{Fault, FaultKind},
-    kind::Kind,
+    kind::{Kind, Met},
     read::Reader,
     write::Writer,
 };
@@ -96,16 +96,16 @@ impl<'de> Visitor<'de> for ScalarVisitor<'_, '_> {
     }
 }
 
-/// Reads a scalar and converts it; null is `None`.
+/// Reads a scalar and converts it.
 fn convert<'de, T, D: Deserializer<'de>>(
     expected: &'static str,
     value: D,
     cx: &mut Reader<'_>,
     convert: impl FnOnce(Scalar<'de>) -> Result<T, Fault>,
-) -> Result<Option<T>, D::Error> {
+) -> Result<Met<T>, D::Error> {
     match Scalar::read(expected, value, cx)? {
-        Scalar::Null => Ok(None),
-        scalar => convert(scalar).map(Some).map_err(|fault| cx.fail(fault)),
+        Scalar::Null => Ok(Met::Null),
+        scalar => convert(scalar).map(Met::Value).map_err(|fault| cx.fail(fault)),
     }
 }
 
@@ -152,7 +152,7 @@ macro_rules! integer {
         impl Kind for $kind {
             type Rust = $rust;
 
-            fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<$rust>, D::Error> {
+            fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<$rust>, D::Error> {
                 convert($expected, value, cx, Self::from_scalar)
             }
 
@@ -210,7 +210,7 @@ macro_rules! float {
         impl Kind for $kind {
             type Rust = $rust;
 
-            fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<$rust>, D::Error> {
+            fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<$rust>, D::Error> {
                 convert($expected, value, cx, |scalar| match scalar {
                     Scalar::Unsigned(value) => Self::in_range(value as f64),
                     Scalar::Signed(value) => Self::in_range(value as f64),
@@ -264,7 +264,7 @@ pub struct Bool;
 impl Kind for Bool {
     type Rust = bool;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<bool>, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<bool>, D::Error> {
         convert("a boolean", value, cx, |scalar| match scalar {
             Scalar::Bool(value) => Ok(value),
             other => Err(other.mismatch("a boolean")),
@@ -296,7 +296,7 @@ pub struct Str;
 impl Kind for Str {
     type Rust = String;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<String>, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<String>, D::Error> {
         convert("a string", value, cx, |scalar| match scalar {
             Scalar::Text(text) => Ok(text.into_owned()),
             other => Err(other.mismatch("a string")),
@@ -339,7 +339,7 @@ impl Bytes {
 impl Kind for Bytes {
     type Rust = Vec<u8>;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Vec<u8>>, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Vec<u8>>, D::Error> {
         convert("a base64 string", value, cx, |scalar| match scalar {
             Scalar::Text(text) => Self::decode(&text),
             other => Err(other.mismatch("a base64 string")),

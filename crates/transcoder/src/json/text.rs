@@ -70,10 +70,13 @@ impl Text<'_> {
         let (name, rest) = rest.split_once('.').map_or((rest, None), |(name, rest)| (name, Some(rest)));
         let field = find::<M>(name, self.habits).ok_or_else(unknown)?;
         self.rest = rest;
-        if !self.path.is_empty() {
-            self.path.push('.');
+        // Nothing is asked of the path where anything may be overwritten.
+        if !self.rules.overwrite {
+            if !self.path.is_empty() {
+                self.path.push('.');
+            }
+            self.path.push_str(M::FIELDS[field].proto);
         }
-        self.path.push_str(M::FIELDS[field].proto);
         message.bind(field, self)
     }
 

@@ -14,6 +14,7 @@ pub struct Writer<'h> {
     /// The habits of the surface.
     pub habits: &'h Habits,
     out: Vec<u8>,
+    depth: u16,
     unprintable: Option<Unprintable>,
 }
 
@@ -32,7 +33,12 @@ impl std::error::Error for Unprintable {}
 impl<'h> Writer<'h> {
     /// An empty text.
     pub fn new(habits: &'h Habits) -> Self {
-        Self { habits, out: Vec::with_capacity(256), unprintable: None }
+        Self { habits, out: Vec::new(), depth: 0, unprintable: None }
+    }
+
+    /// An empty text with room for so many bytes.
+    pub fn with_capacity(habits: &'h Habits, bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes), ..Self::new(habits) }
     }
 
     /// The text, unless a value had no form.
@@ -80,11 +86,31 @@ impl<'h> Writer<'h> {
     /// Writes a message.
     pub fn message<M: Message>(&mut self, message: &M) {
         self.out.push(b'{');
-        let mut members = Members { writer: self, state: State::First };
+        self.members(message, State::First);
+        self.out.push(b'}');
+    }
+
+    /// Writes the members of a message after another member.
+    pub(super) fn more_members<M: Message>(&mut self, message: &M) {
+        self.members(message, State::Later);
+    }
+
+    fn members<M: Message>(&mut self, message: &M, state: State) {
+        let mut members = Members { writer: self, state };
         for field in 0..M::FIELDS.len() {
             message.write(field, &mut members);
         }
-        self.out.push(b'}');
+    }
+
+    /// Writes something that may nest in itself without end.
+    pub(super) fn nested(&mut self, write: impl FnOnce(&mut Self)) {
+        self.depth += 1;
+        if self.depth > self.habits.max_depth {
+            self.unprintable(format!("values nested deeper than {} levels", self.habits.max_depth));
+        } else {
+            write(self);
+        }
+        self.depth -= 1;
     }
 
     /// Writes the value of one field alone. An unset message or optional field is null.

@@ -1,6 +1,6 @@
 //! Binding a request message: the body first, then the query, then the path, which wins.
 
-use super::route::{Body, Call, Rule, variables};
+use super::route::{Body, Call, Rule};
 use crate::{
     json::{
         Fault, FaultKind, Habits, Kind as _, Message, Msg, Reader, Step,
@@ -8,6 +8,7 @@ use crate::{
         text::{Rules, bind},
     },
     percent,
+    router::Path,
 };
 
 /// The request message of a call.
@@ -23,8 +24,10 @@ pub(super) fn message<M: Message>(rule: &Rule, call: &Call) -> Result<M, Fault> 
         fill_mask(&mut message, mask, members, habits)?;
     }
     let rules = Rules { overwrite: true, ..Rules::default() };
-    for (field, value) in variables(rule, call.parts.uri.path())? {
-        bind(&mut message, field, &value, habits, &rules, &mut bound)?;
+    let path = call.parts.uri.path();
+    let Some(path) = Path::split(path.strip_suffix('/').unwrap_or(path)) else { return Ok(message) };
+    for variable in rule.template.variables {
+        bind(&mut message, variable.field, &path.value(&rule.template, variable)?, habits, &rules, &mut bound)?;
     }
     Ok(message)
 }
@@ -42,7 +45,7 @@ fn body<M: Message>(message: &mut M, rule: &Rule, call: &Call, habits: &Habits) 
         Body::None => Ok(Vec::new()),
         Body::Whole => {
             let (whole, reader) = from_slice(&call.body, reader, |value, cx| Msg::<M>::read(value, cx))?;
-            *message = whole.unwrap_or_default();
+            *message = whole.value().unwrap_or_default();
             Ok(reader.into_members())
         }
         Body::Field(field) => {

@@ -5,4 +5,4 @@ mod route;
 mod service;
 
 pub use route::{Binding, Body, Payload, Route, Rule, json};
-pub use service::{Answered, Matched, Rest, RestBuilder};
+pub use service::{Answered, Matched, ResponseBody, Rest, RestBuilder};

@@ -11,7 +11,7 @@ use crate::{
     MethodInfo,
     failure::{Failure, Origin},
     json::{Habits, Message, Unprintable, Writer},
-    router::{Path, Template},
+    router::Template,
 };
 
 /// A rule, as the build found it. Generated, one `static` a rule.
@@ -76,9 +76,12 @@ impl Payload {
     }
 }
 
+/// Room for a usual answer, so that writing it does not grow it step by step.
+const ROOM: usize = 1024;
+
 /// Writes an answer, or one field of it, as JSON.
 pub fn json<M: Message>(message: &M, field: Option<usize>, habits: &Habits) -> Result<Payload, Unprintable> {
-    let mut writer = Writer::new(habits);
+    let mut writer = Writer::with_capacity(habits, ROOM);
     match field {
         Some(field) => writer.field(message, field),
         None => writer.message(message),
@@ -182,11 +185,4 @@ where
 
 fn unprintable(why: Unprintable) -> Failure {
     Failure::new(Origin::Server, tonic::Code::Internal, "ANSWER_UNPRINTABLE", format!("the answer holds {why}"))
-}
-
-/// The variables of a path, by field.
-pub(super) fn variables(rule: &Rule, path: &str) -> Result<Vec<(&'static str, String)>, crate::json::Fault> {
-    let Some(path) = Path::split(path) else { return Ok(Vec::new()) };
-    let value = |variable| path.value(&rule.template, variable);
-    rule.template.variables.iter().map(|variable| Ok((variable.field, value(variable)?))).collect()
 }

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, Full, Limited};
-use tonic::{Code, body::Body as ResponseBody};
+use tonic::Code;
 
 use super::route::{Body, Call, Route, Rule, Success};
 use crate::{
@@ -20,9 +20,12 @@ use crate::{
     router::{Found, Path, Router},
 };
 
+/// The body of an answer.
+pub type ResponseBody = Full<Bytes>;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Which rule a request matched; in the extensions of its response, and of the request that the service sees.
+/// Which rule a request matched; in the extensions of the request that the guard and the service see.
 #[derive(Clone, Copy, Debug)]
 pub struct Matched {
     /// The RPC.
@@ -32,8 +35,13 @@ pub struct Matched {
 }
 
 /// How a REST call ended; in the extensions of its response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answered(pub Code);
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// The gRPC code.
+    pub code: Code,
+    /// The rule that it matched, if any.
+    pub matched: Option<Matched>,
+}
 
 /// Collects routes and what holds for all of them.
 #[derive(Debug)]
@@ -117,6 +125,12 @@ enum Target<'i> {
     Options(String),
 }
 
+impl Rule {
+    fn matched(&self) -> Matched {
+        Matched { method: self.info, template: self.template.text }
+    }
+}
+
 impl Inner {
     async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
@@ -130,17 +144,14 @@ impl Inner {
             Ok(Target::Route(route)) => {
                 let outcome = self.call(route, parts, body).await;
                 let dialect = self.dialects.named(route.rule.info.surface.error_dialect);
-                let mut response = match outcome {
+                match outcome {
                     Ok(success) => answer(route.rule, success),
-                    Err(failure) => refuse(dialect, Failure { request_id, ..*failure }),
-                };
-                let matched = Matched { method: route.rule.info, template: route.rule.template.text };
-                response.extensions_mut().insert(matched);
-                response
+                    Err(failure) => refuse(dialect, Failure { request_id, ..*failure }, Some(route.rule.matched())),
+                }
             }
             Ok(Target::Redirect(location)) => redirect(&location),
             Ok(Target::Options(allow)) => options(&allow),
-            Err(failure) => refuse(self.dialects.of_path(parts.uri.path()), Failure { request_id, ..*failure }),
+            Err(failure) => refuse(self.dialects.of_path(parts.uri.path()), Failure { request_id, ..*failure }, None),
         };
         if head { without_body(response) } else { response }
     }
@@ -181,7 +192,7 @@ impl Inner {
         B::Error: Into<BoxError>,
     {
         let rule = route.rule;
-        parts.extensions.insert(Matched { method: rule.info, template: rule.template.text });
+        parts.extensions.insert(rule.matched());
         let admitted = self.guard.admit(rule.info, &mut parts.extensions);
         admitted.map_err(|status| Failure::of_status(Origin::Guard, &status, rule.status))?;
         let body = match rule.binding.body {
@@ -241,13 +252,13 @@ fn without_slash(parts: &Parts) -> String {
 }
 
 fn full(status: StatusCode, bytes: Bytes) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::new(Full::new(bytes)));
+    let mut response = Response::new(Full::new(bytes));
     *response.status_mut() = status;
     response
 }
 
 fn empty(status: StatusCode) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::empty());
+    let mut response = Response::new(ResponseBody::default());
     *response.status_mut() = status;
     response
 }
@@ -264,13 +275,15 @@ fn answer(rule: &Rule, success: Success) -> Response<ResponseBody> {
         _ => empty(status),
     };
     *response.extensions_mut() = extensions;
-    response.extensions_mut().insert(Answered(Code::Ok));
-    response.headers_mut().extend(metadata.into_headers());
+    response.extensions_mut().insert(Answered { code: Code::Ok, matched: Some(rule.matched()) });
+    if !metadata.is_empty() {
+        response.headers_mut().extend(metadata.into_headers());
+    }
     response
 }
 
 /// An error in a dialect, with the headers that its status asks for.
-pub(crate) fn refuse(dialect: &dyn Dialect, failure: Failure) -> Response<ResponseBody> {
+pub(crate) fn refuse(dialect: &dyn Dialect, failure: Failure, matched: Option<Matched>) -> Response<ResponseBody> {
     let rendered = dialect.render(&failure);
     let mut response = full(rendered.status, rendered.body.into());
     let headers = response.headers_mut();
@@ -281,7 +294,7 @@ pub(crate) fn refuse(dialect: &dyn Dialect, failure: Failure) -> Response<Respon
     if rendered.status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    response.extensions_mut().insert(Answered(failure.code));
+    response.extensions_mut().insert(Answered { code: failure.code, matched });
     response
 }
 
@@ -307,12 +320,12 @@ fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
     if let Some(length) = http_body::Body::size_hint(&body).exact().filter(|length| *length > 0) {
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    Response::from_parts(parts, ResponseBody::empty())
+    Response::from_parts(parts, ResponseBody::default())
 }
 
 impl Dialects {
     /// An error that arose outside of any route, in the dialect of its path.
     pub fn refuse(&self, path: &str, failure: Failure) -> Response<ResponseBody> {
-        refuse(self.of_path(path), failure)
+        refuse(self.of_path(path), failure, None)
     }
 }

@@ -7,7 +7,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 
 use crate::json::{
     fault::{Fault, FaultKind, Step},
-    kind::Kind,
+    kind::{Kind, Met},
     message::Enum,
     read::Reader,
     write::Writer,
@@ -44,8 +44,8 @@ pub struct ListValue;
 impl Kind for Value {
     type Rust = prost_types::Value;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Self::Rust>, D::Error> {
-        ValueSeed(cx).deserialize(value).map(Some)
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
+        ValueSeed(cx).deserialize(value).map(Met::Value)
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -73,10 +73,10 @@ impl Kind for Value {
 impl Kind for Struct {
     type Rust = prost_types::Struct;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Self::Rust>, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
         match ValueSeed(cx).deserialize(value)?.kind {
-            Some(Is::StructValue(value)) => Ok(Some(value)),
-            Some(Is::NullValue(_)) => Ok(None),
+            Some(Is::StructValue(value)) => Ok(Met::Value(value)),
+            Some(Is::NullValue(_)) => Ok(Met::Null),
             _ => Err(cx.fail(Fault::new(FaultKind::WrongType, "expected an object"))),
         }
     }
@@ -97,10 +97,10 @@ impl Kind for Struct {
 impl Kind for ListValue {
     type Rust = prost_types::ListValue;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Self::Rust>, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
         match ValueSeed(cx).deserialize(value)?.kind {
-            Some(Is::ListValue(value)) => Ok(Some(value)),
-            Some(Is::NullValue(_)) => Ok(None),
+            Some(Is::ListValue(value)) => Ok(Met::Value(value)),
+            Some(Is::NullValue(_)) => Ok(Met::Null),
             _ => Err(cx.fail(Fault::new(FaultKind::WrongType, "expected a list"))),
         }
     }

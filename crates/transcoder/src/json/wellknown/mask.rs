@@ -4,7 +4,7 @@ use serde::de::Deserializer;
 
 use crate::json::{
     fault::{Fault, FaultKind},
-    kind::Kind,
+    kind::{Kind, Met},
     read::Reader,
     scalar::Str,
     write::Writer,
@@ -17,9 +17,8 @@ pub struct FieldMask;
 impl Kind for FieldMask {
     type Rust = prost_types::FieldMask;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Self::Rust>, D::Error> {
-        let Some(text) = Str::read(value, cx)? else { return Ok(None) };
-        parse(&text).map(Some).map_err(|fault| cx.fail(fault))
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
+        Str::read(value, cx)?.try_map(|text| parse(&text).map_err(|fault| cx.fail(fault)))
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {

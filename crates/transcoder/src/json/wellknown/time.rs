@@ -6,7 +6,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::json::{
     fault::{Fault, FaultKind},
     habits::Timestamps,
-    kind::Kind,
+    kind::{Kind, Met},
     read::Reader,
     scalar::Str,
     write::Writer,
@@ -26,9 +26,8 @@ const SECOND: i32 = 1_000_000_000;
 impl Kind for Timestamp {
     type Rust = prost_types::Timestamp;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Self::Rust>, D::Error> {
-        let Some(text) = Str::read(value, cx)? else { return Ok(None) };
-        parse_timestamp(&text).map(Some).map_err(|fault| cx.fail(fault))
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
+        Str::read(value, cx)?.try_map(|text| parse_timestamp(&text).map_err(|fault| cx.fail(fault)))
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -97,9 +96,8 @@ const LONGEST: i64 = 315_576_000_000;
 impl Kind for Duration {
     type Rust = prost_types::Duration;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Option<Self::Rust>, D::Error> {
-        let Some(text) = Str::read(value, cx)? else { return Ok(None) };
-        parse_duration(&text).map(Some).map_err(|fault| cx.fail(fault))
+    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
+        Str::read(value, cx)?.try_map(|text| parse_duration(&text).map_err(|fault| cx.fail(fault)))
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {

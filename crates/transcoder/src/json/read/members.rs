@@ -1,0 +1,144 @@
+//! The members of a message.
+
+use std::{fmt, marker::PhantomData};
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::{Reader, refuse};
+use crate::json::{
+    fault::{Fault, FaultKind, Step},
+    habits::Habits,
+    kind::Met,
+    message::Message,
+};
+
+/// Reads the value of a message.
+pub(in crate::json) fn message<'de, M: Message, D: Deserializer<'de>>(
+    value: D,
+    cx: &mut Reader<'_>,
+) -> Result<Met<M>, D::Error> {
+    value.deserialize_any(MessageVisitor(cx, PhantomData))
+}
+
+struct MessageVisitor<'r, 'h, M>(&'r mut Reader<'h>, PhantomData<M>);
+
+impl<'de, M: Message> Visitor<'de> for MessageVisitor<'_, '_, M> {
+    type Value = Met<M>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        of_members(map, self.0).map(Met::Value)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Met::Null)
+    }
+
+    refuse!("an object", 0, Self::Value: seq scalars);
+}
+
+/// Reads a message from its members.
+pub(in crate::json) fn of_members<'de, M: Message, A: MapAccess<'de>>(
+    mut map: A,
+    cx: &mut Reader<'_>,
+) -> Result<M, A::Error> {
+    cx.nested(|cx| {
+        let mut message = M::default();
+        let mut seen = Seen::new(M::FIELDS.len());
+        while let Some(key) = map.next_key_seed(KeySeed::<M>(cx, PhantomData))? {
+            let Some(field) = key else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let name = M::FIELDS[field].json;
+            if !seen.insert(field) {
+                return Err(cx.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(name))));
+            }
+            let seed = FieldSeed { message: &mut message, field, cx: &mut *cx };
+            if let Err(error) = map.next_value_seed(seed) {
+                cx.within(Step::Member(name));
+                return Err(error);
+            }
+        }
+        Ok(message)
+    })
+}
+
+/// Which fields were met. Messages of up to 64 fields need no memory of their own.
+struct Seen {
+    few: u64,
+    many: Vec<bool>,
+}
+
+impl Seen {
+    fn new(fields: usize) -> Self {
+        Self { few: 0, many: if fields > 64 { vec![false; fields] } else { Vec::new() } }
+    }
+
+    /// Whether the field is new.
+    fn insert(&mut self, field: usize) -> bool {
+        if self.many.is_empty() {
+            let bit = 1 << field;
+            let new = self.few & bit == 0;
+            self.few |= bit;
+            new
+        } else {
+            !std::mem::replace(&mut self.many[field], true)
+        }
+    }
+}
+
+/// Turns a key into the index of a field; `None` for one that is ignored.
+struct KeySeed<'r, 'h, M>(&'r mut Reader<'h>, PhantomData<M>);
+
+impl<'de, M: Message> DeserializeSeed<'de> for KeySeed<'_, '_, M> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Self::Value, D::Error> {
+        key.deserialize_str(self)
+    }
+}
+
+impl<'de, M: Message> Visitor<'de> for KeySeed<'_, '_, M> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
+        match find::<M>(key, self.0.habits) {
+            Some(field) => Ok(Some(field)),
+            None if self.0.habits.ignore_unknown => Ok(None),
+            None => {
+                let fault = Fault::new(FaultKind::Unknown, "unknown member").within(Step::Member(key));
+                Err(self.0.fail(fault))
+            }
+        }
+    }
+}
+
+/// The field of a name in either spelling.
+pub(crate) fn find<M: Message>(name: &str, habits: &Habits) -> Option<usize> {
+    M::field(name).or_else(|| {
+        let same = |known: &str| known.eq_ignore_ascii_case(name);
+        habits.any_case.then(|| M::FIELDS.iter().position(|field| same(field.json) || same(field.proto))).flatten()
+    })
+}
+
+struct FieldSeed<'r, 'h, M> {
+    message: &'r mut M,
+    field: usize,
+    cx: &'r mut Reader<'h>,
+}
+
+impl<'de, M: Message> DeserializeSeed<'de> for FieldSeed<'_, '_, M> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        self.message.read(self.field, value, self.cx)
+    }
+}

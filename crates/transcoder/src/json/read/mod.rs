@@ -1,0 +1,168 @@
+//! Reading JSON into messages: the one generic visitor behind the generated code.
+
+mod field;
+mod members;
+
+use serde::de;
+
+pub use field::{list, map, one, oneof, optional};
+pub(crate) use members::find;
+pub(super) use members::{message, of_members};
+
+use super::{
+    fault::{Fault, FaultKind, Step},
+    habits::Habits,
+};
+
+/// The visits of JSON types that a visitor does not expect: each fails with "expected .., found ..".
+macro_rules! refuse {
+    ($expected:literal, $cx:tt, $value:ty: $($visit:ident)*) => { $(refuse!(@ $expected, $cx, $value, $visit);)* };
+    (@ $expected:literal, $cx:tt, $value:ty, map) => {
+        fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<$value, A::Error> {
+            Err(self.$cx.wrong_type($expected, "an object"))
+        }
+    };
+    (@ $expected:literal, $cx:tt, $value:ty, seq) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<$value, A::Error> {
+            Err(self.$cx.wrong_type($expected, "a list"))
+        }
+    };
+    (@ $expected:literal, $cx:tt, $value:ty, scalars) => {
+        fn visit_str<E: de::Error>(self, _: &str) -> Result<$value, E> {
+            Err(self.$cx.wrong_type($expected, "a string"))
+        }
+
+        fn visit_bool<E: de::Error>(self, _: bool) -> Result<$value, E> {
+            Err(self.$cx.wrong_type($expected, "a boolean"))
+        }
+
+        fn visit_u64<E: de::Error>(self, _: u64) -> Result<$value, E> {
+            Err(self.$cx.wrong_type($expected, "a number"))
+        }
+
+        fn visit_i64<E: de::Error>(self, _: i64) -> Result<$value, E> {
+            Err(self.$cx.wrong_type($expected, "a number"))
+        }
+
+        fn visit_f64<E: de::Error>(self, _: f64) -> Result<$value, E> {
+            Err(self.$cx.wrong_type($expected, "a number"))
+        }
+    };
+}
+
+pub(super) use refuse;
+
+/// The state of one reading. Faults are kept here, with their path, because the format library's errors have no room
+/// for them.
+#[derive(Debug)]
+pub struct Reader<'h> {
+    /// The habits of the surface.
+    pub habits: &'h Habits,
+    depth: u16,
+    fault: Option<Fault>,
+    given: Option<Given>,
+}
+
+/// The members that were given, as paths in proto names.
+#[derive(Debug, Default)]
+struct Given {
+    prefix: Vec<&'static str>,
+    paths: Vec<String>,
+}
+
+impl<'h> Reader<'h> {
+    /// A reading in the habits of a surface.
+    pub fn new(habits: &'h Habits) -> Self {
+        Self { habits, depth: 0, fault: None, given: None }
+    }
+
+    /// Keeps note of the members that are given.
+    pub fn noting_members(mut self) -> Self {
+        self.given = Some(Given::default());
+        self
+    }
+
+    /// The members that were given, as paths of a field mask.
+    pub fn into_members(self) -> Vec<String> {
+        self.given.map(|given| given.paths).unwrap_or_default()
+    }
+
+    /// Keeps a fault and makes the error that unwinds the format library.
+    pub fn fail<E: de::Error>(&mut self, fault: Fault) -> E {
+        self.fault.get_or_insert(fault);
+        E::custom("fault")
+    }
+
+    /// Keeps the words for an error of the format library, where no fault is kept yet.
+    pub(super) fn fail_with<E: de::Error>(&mut self, error: &serde_json::Error) -> E {
+        self.fault.get_or_insert_with(|| syntax(error));
+        E::custom("fault")
+    }
+
+    /// A value of another type than was expected.
+    pub(super) fn wrong_type<E: de::Error>(&mut self, expected: &str, found: &str) -> E {
+        self.fail(Fault::new(FaultKind::WrongType, format!("expected {expected}, found {found}")))
+    }
+
+    pub(super) fn within(&mut self, step: Step<'_>) {
+        self.fault = self.fault.take().map(|fault| fault.within(step));
+    }
+
+    /// Reads something one level deeper.
+    pub(super) fn nested<T, E: de::Error>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        self.depth += 1;
+        if self.depth > self.habits.max_depth {
+            let text = format!("nested deeper than {} levels", self.habits.max_depth);
+            return Err(self.fail(Fault::new(FaultKind::Depth, text)));
+        }
+        let value = read(self)?;
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    /// Reads something whose members are not noted: a mask stops before it.
+    pub(super) fn unnoted<T, E>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        let given = self.given.take();
+        let value = read(self)?;
+        self.given = given;
+        Ok(value)
+    }
+
+    fn note(&mut self, field: &'static str) {
+        if let Some(given) = &mut self.given {
+            let mut path = given.prefix.join(".");
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(field);
+            given.paths.push(path);
+        }
+    }
+}
+
+/// Reads one JSON value, and nothing after it.
+pub fn from_slice<'h, T>(
+    bytes: &[u8],
+    mut cx: Reader<'h>,
+    read: impl FnOnce(
+        &mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>,
+        &mut Reader<'h>,
+    ) -> Result<T, serde_json::Error>,
+) -> Result<(T, Reader<'h>), Fault> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let outcome = read(&mut deserializer, &mut cx).and_then(|value| deserializer.end().map(|()| value));
+    match outcome {
+        Ok(value) => Ok((value, cx)),
+        Err(error) => Err(cx.fault.take().unwrap_or_else(|| syntax(&error))),
+    }
+}
+
+/// Our words for what the format library found.
+fn syntax(error: &serde_json::Error) -> Fault {
+    let text = if error.is_eof() {
+        "the JSON ends too early".to_owned()
+    } else {
+        format!("malformed JSON at line {}, column {}", error.line(), error.column())
+    };
+    Fault::new(FaultKind::Syntax, text)
+}
