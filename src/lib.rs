@@ -7,6 +7,8 @@ pub mod auth;
 pub mod base;
 pub mod cli;
 pub mod identity;
+pub mod messaging;
 pub mod proto;
 pub mod server;
 pub mod store;
+pub mod tenants;

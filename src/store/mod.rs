@@ -14,8 +14,10 @@ mod door;
 pub mod entities;
 mod group;
 mod job;
+pub mod json;
 pub mod outbox;
 mod schema;
+pub mod scopes;
 mod stamp;
 mod tx;
 
