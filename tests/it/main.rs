@@ -12,6 +12,8 @@ mod faults;
 mod floors;
 mod harness;
 mod messaging_rest;
+mod messaging_verbs;
 mod operations;
 mod rules;
 mod store;
+mod tenants;
