@@ -100,15 +100,20 @@ impl Setup {
     }
 
     fn program(&self) -> Command {
-        let mut program = Command::new(PROGRAM);
-        for (name, _) in env::vars_os() {
-            if OURS.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-                program.env_remove(name);
-            }
-        }
+        let mut program = unconfigured(Command::new(PROGRAM));
         program.current_dir(self.home()).envs(self.env.iter().cloned());
         program
     }
+}
+
+/// A command without the variables that would configure the program.
+pub fn unconfigured(mut command: Command) -> Command {
+    for (name, _) in env::vars_os() {
+        if OURS.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// A running server. It ends with its value.
