@@ -12,6 +12,7 @@ use crate::{
         keys::Keys,
     },
     base::{Clock, Secret},
+    messaging::MessagingSettings,
     server::{App, Signals, layers::Limits, logs, metrics},
     store::{Store, StoreConfig},
 };
@@ -85,6 +86,8 @@ pub(super) fn app(config: &Config, store: Store, keys: Keys) -> anyhow::Result<A
         keys: Arc::new(keys),
         manager_key: manager_key.context("kubeop_jwt_signing_key (KUBEOP_JWT_SIGNING_KEY) is no key")?,
         warehouse_key: config.qod_api_key.as_ref().and_then(ApiKey::new),
+        messaging: MessagingSettings { force_delete: config.messaging_force_delete, max_tenants: config.max_tenants },
+        messaging_bootstrap: config.messaging_bootstrap,
         limits: Limits {
             max_body: config.max_body_bytes,
             max_in_flight: config.max_in_flight,

@@ -23,7 +23,8 @@ use crate::{
         refusals::{self, Refusals},
         revocation::{self, Revocations},
     },
-    base::Result,
+    base::{Cx, Result},
+    messaging::{self, MessagingSettings},
     store::Store,
 };
 
@@ -37,6 +38,10 @@ pub struct App {
     pub manager_key: Option<ManagerKey>,
     /// The warehouse's static key.
     pub warehouse_key: Option<ApiKey>,
+    /// Settings of the messaging surface.
+    pub messaging: MessagingSettings,
+    /// Make what a messaging platform expects on its first start.
+    pub messaging_bootstrap: bool,
     /// Bounds of one call.
     pub limits: Limits,
     /// How long calls may run on after a signal.
@@ -64,6 +69,9 @@ impl App {
         running.spawn(revocation::follow(self.store.clone(), revocations, tasks.clone()));
         running.spawn(refusals::follow(refusals, self.store.clone(), tasks.clone()));
         running.spawn(metrics::upkeep(self.metrics.clone(), tasks.clone()));
+        if self.messaging_bootstrap {
+            running.spawn(bootstrap(self.store.clone(), tasks.clone()));
+        }
         running.spawn(grpc_health::follow(readiness.clone(), reporter, services::service_names()?, tasks.clone()));
 
         let serving = listen::serve(listeners, service, stop.clone(), abort.clone(), self.drain_timeout);
@@ -97,13 +105,33 @@ impl App {
         H: services::GrpcService,
     {
         let clock = self.store.clock().clone();
-        let guard = Arc::new(Guard::new(refusals.clone(), clock.clone()));
-        let parts =
-            Parts { store: self.store.clone(), guard, dialects: services::dialects(), max_body: self.limits.max_body };
+        let guard = Arc::new(Guard::new(refusals.clone(), clock.clone()).with_checks_of(&self.store));
+        let parts = Parts {
+            store: self.store.clone(),
+            messaging: self.messaging,
+            guard,
+            dialects: services::dialects(),
+            max_body: self.limits.max_body,
+        };
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone());
         let front = services::assemble(&parts, health, ops)?;
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
             .with_foreign(self.manager_key.clone(), self.warehouse_key.clone());
         Ok(Stack::new(front, Arc::new(authenticator), parts.dialects, self.limits))
+    }
+}
+
+/// How long to wait before what failed at the start is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Makes what the messaging surface shall begin with, as soon as the schema is there.
+async fn bootstrap(store: Store, stop: CancellationToken) {
+    let cx = Cx::system("messaging.bootstrap", store.clock().clone());
+    while let Err(error) = messaging::bootstrap(&cx, &store).await {
+        tracing::warn!(%error, "the messaging bootstrap failed; trying again");
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = stop.cancelled() => return,
+        }
     }
 }

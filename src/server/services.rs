@@ -18,12 +18,14 @@ use tower::{Service, util::MapResponseLayer};
 use transcoder::{Dialects, Guard, MethodInfo, Rest, RestBuilder, grpc::AdmitLayer};
 
 use super::{layers::answer::is_grpc, ops::Ops};
-use crate::{base::Error, proto, store::Store};
+use crate::{base::Error, messaging::MessagingSettings, proto, store::Store};
 
 /// What the services of the areas are made of.
 pub struct Parts {
     /// The store.
     pub store: Store,
+    /// Settings of the messaging surface.
+    pub messaging: MessagingSettings,
     /// Decides who may call what.
     pub guard: Arc<dyn Guard>,
     /// How REST errors are written.
