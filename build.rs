@@ -2,8 +2,12 @@
 
 #[path = "src/auth/permissions.rs"]
 mod permissions;
+#[path = "build/version.rs"]
+mod version;
 
 fn main() {
+    println!("cargo:rerun-if-changed=build/version.rs");
+    version::emit();
     println!("cargo:rerun-if-changed=src/auth/permissions.rs");
     let compiled = transcoder_build::Builder::new("proto")
         .options_package("tenantry.options.v1")
