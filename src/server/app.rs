@@ -102,7 +102,7 @@ impl App {
         revocations: Revocations,
     ) -> Result<Stack<services::Front>>
     where
-        H: services::GrpcService,
+        H: super::surfaces::GrpcService,
     {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(refusals.clone(), clock.clone()).with_checks_of(&self.store));

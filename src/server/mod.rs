@@ -12,6 +12,7 @@ mod process;
 pub mod readiness;
 pub mod services;
 mod signals;
+mod surfaces;
 
 pub use app::App;
 pub use signals::Signals;

@@ -8,16 +8,20 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{body::Body, response::IntoResponse};
+use axum::body::Body;
 use http::{Request, Response, header::CONTENT_TYPE};
 use prost::Message;
 use prost_types::FileDescriptorSet;
-use tonic::{server::NamedService, service::Routes};
+use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Service, util::MapResponseLayer};
-use transcoder::{Dialects, Guard, MethodInfo, Rest, RestBuilder, grpc::AdmitLayer};
+use transcoder::{Dialects, Guard, Rest, RestBuilder, grpc::AdmitLayer};
 
-use super::{layers::answer::is_grpc, ops::Ops};
+use super::{
+    layers::answer::is_grpc,
+    ops::Ops,
+    surfaces::{self, GrpcService},
+};
 use crate::{base::Error, messaging::MessagingSettings, proto, store::Store};
 
 /// What the services of the areas are made of.
@@ -52,30 +56,9 @@ pub fn service_names() -> Result<Vec<String>, Error> {
     Ok(names.collect())
 }
 
-/// A gRPC service as tonic makes them.
-pub trait GrpcService:
-    Service<Request<tonic::body::Body>, Error = Infallible, Response: IntoResponse, Future: Send + 'static>
-    + NamedService
-    + Clone
-    + Send
-    + Sync
-    + 'static
-{
-}
-
-impl<S> GrpcService for S where
-    S: Service<Request<tonic::body::Body>, Error = Infallible, Response: IntoResponse, Future: Send + 'static>
-        + NamedService
-        + Clone
-        + Send
-        + Sync
-        + 'static
-{
-}
-
 /// The REST error dialects of all surfaces.
 pub fn dialects() -> Dialects {
-    Dialects::new([])
+    surfaces::dialects()
 }
 
 /// Assembles every service. `health` is the service of `grpc.health.v1`.
@@ -86,15 +69,15 @@ pub fn assemble(parts: &Parts, health: impl GrpcService, ops: Ops) -> Result<Fro
         .build_v1()
         .map_err(Error::internal)?;
     let routes = Routes::new(reflection).add_service(health);
-    let methods: Vec<&'static MethodInfo> = Vec::new();
+    let rest = RestBuilder::new(parts.dialects.clone()).max_body(parts.max_body);
+    let surfaces = surfaces::add(routes, rest, parts);
     // From the outside in: gRPC-Web becomes gRPC, then the guard's first step, before a body is read.
-    let grpc = routes.into_axum_router().layer((
+    let grpc = surfaces.grpc.into_axum_router().layer((
         GrpcWebLayer::new(),
-        AdmitLayer::new(methods, parts.guard.clone()),
+        AdmitLayer::new(surfaces.methods, parts.guard.clone()),
         MapResponseLayer::new(|response: Response<Body>| response.map(tonic::body::Body::new)),
     ));
-    let rest = RestBuilder::new(parts.dialects.clone()).max_body(parts.max_body).build(parts.guard.clone());
-    Ok(Front { grpc, rest, ops })
+    Ok(Front { grpc, rest: surfaces.rest.build(parts.guard.clone()), ops })
 }
 
 impl Service<Request<Body>> for Front {
