@@ -12,6 +12,7 @@ mod faults;
 mod floors;
 mod harness;
 mod journal;
+mod identity;
 mod messaging_rest;
 mod messaging_verbs;
 mod operations;
