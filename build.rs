@@ -30,7 +30,7 @@ fn version() {
         println!("cargo:rerun-if-changed={dir}/logs/HEAD");
     }
     if let Some(commit) = git(&["rev-parse", "HEAD"]) {
-        println!("cargo:rustc-env=TENANTRY_BUILD_COMMIT={commit}");
+        println!("cargo:rustc-env=BUILD_COMMIT={commit}");
     }
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
     let date = match epoch {
@@ -38,7 +38,7 @@ fn version() {
         None => git(&["log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"]),
     };
     if let Some(date) = date {
-        println!("cargo:rustc-env=TENANTRY_BUILD_DATE={date}");
+        println!("cargo:rustc-env=BUILD_DATE={date}");
     }
 }
 

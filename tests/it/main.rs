@@ -11,6 +11,7 @@ mod documents;
 mod faults;
 mod floors;
 mod harness;
+mod journal;
 mod identity;
 mod journal;
 mod messaging_rest;

@@ -110,7 +110,8 @@ pub fn holds_any(files: &[FileDescriptor]) -> bool {
 pub fn enumeration(out: &mut String, item: &EnumDescriptor) {
     let ty = rust_path(item.full_name(), item.package_name(), item.package_name());
     let (mut numbers, mut names, mut seen) = (String::new(), String::new(), HashSet::new());
-    for value in item.values() {
+    // The reflection library sorts values by number; the file has them in the order that decides.
+    for value in &item.enum_descriptor_proto().value {
         let _ = write!(numbers, "{} => Some({}), ", literal(value.name()), value.number());
         if seen.insert(value.number()) {
             let _ = write!(names, "{} => Some({}), ", value.number(), literal(value.name()));

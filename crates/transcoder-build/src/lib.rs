@@ -3,7 +3,7 @@
 //!
 //! Call [`Builder`] from a build script and include what it writes:
 //!
-//! ```ignore
+//! ```text
 //! pub mod proto {
 //!     include!(concat!(env!("OUT_DIR"), "/transcoder.rs"));
 //! }

@@ -106,6 +106,9 @@ impl Check<'_> {
                 return Err(self.fail(format!("unknown permission {permission:?}")));
             }
         }
+        if auth.callers.iter().any(String::is_empty) {
+            return Err(self.fail("a kind of caller is unspecified"));
+        }
         if let Some((field, map)) = &auth.permission_by {
             self.text_field(field)?;
             if map.is_empty() {
@@ -160,6 +163,9 @@ impl Check<'_> {
     }
 
     fn binding(&self, http: Http) -> Result<Binding, Error> {
+        if http.method != "*" && (http.method.is_empty() || !http.method.bytes().all(|b| b.is_ascii_uppercase())) {
+            return Err(self.fail(format!("{:?} is no HTTP method", http.method)));
+        }
         let template = Template::parse(&http.path).map_err(|error| self.fail(format!("{}: {error}", http.path)))?;
         let input = self.method.input();
         for variable in &template.variables {
@@ -196,17 +202,23 @@ impl Check<'_> {
                 return Err(self.fail(format!("{key} is read leniently, but is no bool")));
             }
         }
-        if !rest.created_field.is_empty()
-            && !matches!(self.field(&self.method.output(), &rest.created_field)?.kind(), Kind::Bool)
-        {
-            return Err(self.fail(format!("{} tells that something was created, but is no bool", rest.created_field)));
+        if !rest.created_field.is_empty() {
+            let field = self.field(&self.method.output(), &rest.created_field)?;
+            let own = *field.parent_message() == self.method.output() && !field.supports_presence() && !field.is_list();
+            if !own || field.kind() != Kind::Bool {
+                let name = &rest.created_field;
+                return Err(self.fail(format!("{name} tells that something was created, but is no plain bool")));
+            }
+        }
+        let with_body = self.options.http(self.method).iter().any(|http| !http.body.is_empty());
+        if rest.body_or_query && !with_body {
+            return Err(self.fail("body_or_query, but no path takes a body"));
         }
         match rest.status.iter().find(|(reason, status)| reason.is_empty() || !(400..600).contains(status)) {
             Some((reason, status)) => Err(self.fail(format!("status {status} for reason {reason:?}"))),
             None if rest.success_status != 0 && !(200..400).contains(&rest.success_status) => {
                 Err(self.fail(format!("{} is no status of success", rest.success_status)))
             }
-            None if rest.body_or_query => Err(self.fail("body_or_query is not supported")),
             None => Ok(()),
         }
     }

@@ -23,7 +23,7 @@ pub fn service(out: &mut String, service: &Service, known: &[&str]) {
     let _ = writeln!(
         out,
         "/// What REST and the guard need of `{}`.\npub mod {own} {{\n\
-         use ::transcoder::generated::{{async_trait, http, tonic}};",
+         use ::transcoder::generated::{{async_trait, tonic}};",
         service.descriptor.full_name()
     );
     let types = known.iter().map(|known| format!("{}TYPES, ", module(known, package, 1))).collect::<String>();
@@ -134,7 +134,7 @@ fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) {
         field => format!("Field({})", position(&input, field).unwrap_or_default()),
     };
     let mut taken: Vec<_> = binding.template.variables.iter().map(|variable| literal(&variable.field)).collect();
-    if !http.body.is_empty() {
+    if !http.body.is_empty() && !method.rest.body_or_query {
         taken.push(literal(if http.body == "*" { "" } else { &http.body }));
     }
     let response = match http.response_body.as_str() {
@@ -149,14 +149,15 @@ fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) {
     let _ = writeln!(
         out,
         "static {constant}_RULE_{index}: ::transcoder::rest::Rule = ::transcoder::rest::Rule {{ \
-         method: http::Method::{method}, template: {template}, info: &{constant}, \
+         method: {method}, template: {template}, info: &{constant}, \
          binding: ::transcoder::rest::Binding {{ body: ::transcoder::rest::Body::{body}, taken: &[{taken}], \
-         lenient: &[{lenient}], mask: {mask} }}, response: {response}, success: {success}, empty_body: {empty}, \
+         body_or_query: {either}, lenient: &[{lenient}], mask: {mask} }}, response: {response}, success: {success}, empty_body: {empty}, \
          status: &[{status}] }};",
         constant = constant(method),
-        method = http.method,
+        method = literal(&http.method),
         template = template(binding),
         taken = taken.join(", "),
+        either = method.rest.body_or_query,
         lenient = lenient.join(", "),
         success = if method.rest.success_status == 0 { 200 } else { method.rest.success_status },
         empty = method.rest.empty_body || matches!(method.rest.success_status, 204 | 304),

@@ -6,7 +6,6 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use http::Method;
 use smallvec::SmallVec;
 
 use crate::{
@@ -55,7 +54,7 @@ pub enum Found {
     /// The rule with this number.
     Rule(usize),
     /// No rule has the method; these methods have one. Sorted.
-    OtherMethods(Vec<Method>),
+    OtherMethods(Vec<&'static str>),
     /// No rule matches the path.
     Nothing,
 }
@@ -82,7 +81,7 @@ struct Node {
     /// Sorted: there are few, and a search among them is faster than a hash.
     literals: Vec<(&'static str, usize)>,
     any: Option<usize>,
-    ends: Vec<(Method, usize)>,
+    ends: Vec<(&'static str, usize)>,
     rests: Vec<Rest>,
 }
 
@@ -90,7 +89,7 @@ struct Node {
 #[derive(Debug)]
 struct Rest {
     suffix: &'static [Segment],
-    ends: Vec<(Method, usize)>,
+    ends: Vec<(&'static str, usize)>,
 }
 
 /// A request path, split. Segments are kept as they came, and in canonical form to compare them with literals.
@@ -171,8 +170,8 @@ impl<'p> Path<'p> {
 }
 
 impl Router {
-    /// Adds a rule and answers its number: 0, 1, 2 and so on.
-    pub fn add(&mut self, method: Method, template: &'static Template) -> usize {
+    /// Adds a rule and answers its number: 0, 1, 2 and so on. The method `*` stands for any.
+    pub fn add(&mut self, method: &'static str, template: &'static Template) -> usize {
         let rule = self.rules;
         self.rules += 1;
         let trie = match template.verb {
@@ -184,7 +183,7 @@ impl Router {
     }
 
     /// The rule of a request. HEAD is served by GET's rule where it has none of its own.
-    pub fn find(&self, method: &Method, path: &Path<'_>) -> Found {
+    pub fn find(&self, method: &str, path: &Path<'_>) -> Found {
         if let Some((rest, verb)) = path.without_verb()
             && let Some(trie) = self.verbs.get(&*verb)
         {
@@ -198,7 +197,7 @@ impl Router {
 }
 
 impl Trie {
-    fn add(&mut self, method: Method, segments: &'static [Segment], rule: usize) {
+    fn add(&mut self, method: &'static str, segments: &'static [Segment], rule: usize) {
         let mut node = 0;
         for (index, segment) in segments.iter().enumerate() {
             node = match segment {
@@ -229,15 +228,16 @@ impl Trie {
         self.0.len() - 1
     }
 
-    fn find(&self, method: &Method, path: &Path<'_>) -> Found {
+    fn find(&self, method: &str, path: &Path<'_>) -> Found {
         let mut others = Vec::new();
-        let of = |wanted: &Method, ends: &[(Method, usize)]| {
-            ends.iter().find(|(method, _)| method == wanted).map(|(_, rule)| *rule)
+        let of = |wanted: &str, ends: &[(&'static str, usize)]| {
+            ends.iter().find(|(method, _)| *method == wanted).map(|(_, rule)| *rule)
         };
-        let mut pick = |ends: &[(Method, usize)]| {
-            let rule = of(method, ends).or_else(|| (method == Method::HEAD).then(|| of(&Method::GET, ends)).flatten());
+        let mut pick = |ends: &[(&'static str, usize)]| {
+            let get = || if method == "HEAD" { of("GET", ends) } else { None };
+            let rule = of(method, ends).or_else(get).or_else(|| of("*", ends));
             if rule.is_none() {
-                others.extend(ends.iter().map(|(method, _)| method.clone()));
+                others.extend(ends.iter().map(|(method, _)| *method));
             }
             rule
         };
@@ -245,7 +245,7 @@ impl Trie {
             Some(rule) => Found::Rule(rule),
             None if others.is_empty() => Found::Nothing,
             None => {
-                others.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+                others.sort_unstable();
                 others.dedup();
                 Found::OtherMethods(others)
             }
@@ -257,7 +257,7 @@ impl Trie {
         node: usize,
         index: usize,
         path: &Path<'_>,
-        pick: &mut impl FnMut(&[(Method, usize)]) -> Option<usize>,
+        pick: &mut impl FnMut(&[(&'static str, usize)]) -> Option<usize>,
     ) -> Option<usize> {
         let node = &self.0[node];
         if index == path.raw.len() {
@@ -286,7 +286,7 @@ impl Node {
         Some(self.literals[place].1)
     }
 
-    fn add_rest(&mut self, method: Method, suffix: &'static [Segment], rule: usize) {
+    fn add_rest(&mut self, method: &'static str, suffix: &'static [Segment], rule: usize) {
         match self.rests.iter_mut().find(|rest| rest.suffix == suffix) {
             Some(rest) => rest.ends.push((method, rule)),
             None => {

@@ -16,8 +16,9 @@ pub trait Kind {
     /// The Rust type that prost gives it.
     type Rust: Default;
 
-    /// Reads a JSON value.
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error>;
+    /// Reads a JSON value into a slot that holds the default. Large messages do not travel through every function on
+    /// the way, which keeps the stack of nested ones small.
+    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error>;
 
     /// Writes the value.
     fn write(value: &Self::Rust, out: &mut Writer<'_>);
@@ -31,32 +32,13 @@ pub trait Kind {
 
 /// What was met where a value was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Met<T> {
-    /// A value.
-    Value(T),
+pub enum Met {
+    /// A value; the slot has it.
+    Value,
     /// JSON's null.
     Null,
     /// An unknown name of an enum, where unknown names are ignored.
     Ignored,
-}
-
-impl<T> Met<T> {
-    /// The value, if one was met.
-    pub fn value(self) -> Option<T> {
-        match self {
-            Self::Value(value) => Some(value),
-            Self::Null | Self::Ignored => None,
-        }
-    }
-
-    /// Turns the value into another, or fails.
-    pub(super) fn try_map<U, E>(self, turn: impl FnOnce(T) -> Result<U, E>) -> Result<Met<U>, E> {
-        Ok(match self {
-            Self::Value(value) => Met::Value(turn(value)?),
-            Self::Null => Met::Null,
-            Self::Ignored => Met::Ignored,
-        })
-    }
 }
 
 /// A message of generated code.
@@ -66,8 +48,8 @@ pub struct Msg<M>(PhantomData<M>);
 impl<M: Message> Kind for Msg<M> {
     type Rust = M;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<M>, D::Error> {
-        read::message(value, cx)
+    fn read<'de, D: Deserializer<'de>>(slot: &mut M, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+        read::message(slot, value, cx)
     }
 
     fn write(value: &M, out: &mut Writer<'_>) {
@@ -90,8 +72,8 @@ pub struct Boxed<K>(PhantomData<K>);
 impl<K: Kind> Kind for Boxed<K> {
     type Rust = Box<K::Rust>;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
-        K::read(value, cx)?.try_map(|value| Ok(Box::new(value)))
+    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+        K::read(slot, value, cx)
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -114,17 +96,22 @@ pub struct EnumOf<E>(PhantomData<E>);
 impl<E: Enum> Kind for EnumOf<E> {
     type Rust = i32;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<i32>, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(slot: &mut i32, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
         use super::scalar::{Int32, Scalar};
-        match Scalar::read("a name or number of the enum", value, cx)? {
-            Scalar::Null => Ok(E::NULL.map_or(Met::Null, Met::Value)),
-            Scalar::Text(name) => match E::number(&name) {
-                Some(number) => Ok(Met::Value(number)),
-                None if cx.habits.ignore_unknown => Ok(Met::Ignored),
-                None => Err(cx.fail(unknown_name())),
+        let number = match Scalar::read("a name or number of the enum", value, cx)? {
+            Scalar::Null => match E::NULL {
+                Some(number) => Ok(number),
+                None => return Ok(Met::Null),
             },
-            number => Int32::from_scalar(number).map(Met::Value).map_err(|fault| cx.fail(fault)),
-        }
+            Scalar::Text(name) => match E::number(&name) {
+                Some(number) => Ok(number),
+                None if cx.habits.ignore_unknown => return Ok(Met::Ignored),
+                None => Err(unknown_name()),
+            },
+            number => Int32::from_scalar(number),
+        };
+        *slot = number.map_err(|fault| cx.fail(fault))?;
+        Ok(Met::Value)
     }
 
     fn write(value: &i32, out: &mut Writer<'_>) {

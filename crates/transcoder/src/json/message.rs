@@ -9,7 +9,7 @@ pub trait Message: Default + Send + Sync + 'static {
     /// Full name.
     const NAME: &'static str;
 
-    /// The fields, in the order of the file.
+    /// The fields, in the order of their numbers.
     const FIELDS: &'static [Field];
 
     /// The index of the field with a name in either spelling.

@@ -24,8 +24,11 @@ pub use write::{Members, Unprintable, Writer};
 
 /// Reads a JSON text.
 pub fn decode<K: Kind>(bytes: &[u8], habits: &Habits) -> Result<K::Rust, Fault> {
-    let (value, _) = read::from_slice(bytes, Reader::new(habits), |value, cx| K::read(value, cx))?;
-    value.value().ok_or_else(|| Fault::new(FaultKind::Null, "null is no value here"))
+    let mut value = K::Rust::default();
+    match read::from_slice(bytes, Reader::new(habits), |json, cx| K::read(&mut value, json, cx))? {
+        (Met::Value, _) => Ok(value),
+        _ => Err(Fault::new(FaultKind::Null, "null is no value here")),
+    }
 }
 
 /// Writes a JSON text.

@@ -98,15 +98,32 @@ impl<'de> Visitor<'de> for ScalarVisitor<'_, '_> {
 
 /// Reads a scalar and converts it.
 fn convert<'de, T, D: Deserializer<'de>>(
+    slot: &mut T,
     expected: &'static str,
     value: D,
     cx: &mut Reader<'_>,
     convert: impl FnOnce(Scalar<'de>) -> Result<T, Fault>,
-) -> Result<Met<T>, D::Error> {
+) -> Result<Met, D::Error> {
     match Scalar::read(expected, value, cx)? {
         Scalar::Null => Ok(Met::Null),
-        scalar => convert(scalar).map(Met::Value).map_err(|fault| cx.fail(fault)),
+        scalar => {
+            *slot = convert(scalar).map_err(|fault| cx.fail(fault))?;
+            Ok(Met::Value)
+        }
     }
+}
+
+/// Reads a string and parses it.
+pub(super) fn parsed<'de, T, D: Deserializer<'de>>(
+    slot: &mut T,
+    value: D,
+    cx: &mut Reader<'_>,
+    parse: impl FnOnce(&str) -> Result<T, Fault>,
+) -> Result<Met, D::Error> {
+    convert(slot, "a string", value, cx, |scalar| match scalar {
+        Scalar::Text(text) => parse(&text),
+        other => Err(other.mismatch("a string")),
+    })
 }
 
 fn out_of_range(expected: &str) -> Fault {
@@ -143,17 +160,22 @@ macro_rules! integer {
                     return Err(Fault::new(FaultKind::WrongType, concat!("expected ", $expected, ", found a fraction")));
                 }
                 // Both bounds are exact in floating point: the lower is a power of two or zero, the upper is one more
-                // than the largest value, a power of two.
+                // than the largest value, a power of two. The lower bound of 64 bits is also what a smaller number
+                // is rounded to, so as a fraction or power of ten it is refused.
                 let above = (<$rust>::MAX as u128 + 1) as f64;
-                if value < <$rust>::MIN as f64 || value >= above { Err(out_of_range($expected)) } else { Ok(value as $rust) }
+                let rounded = <$rust>::BITS == 64 && <$rust>::MIN != 0 && value == <$rust>::MIN as f64;
+                if value < <$rust>::MIN as f64 || value >= above || rounded {
+                    return Err(out_of_range($expected));
+                }
+                Ok(value as $rust)
             }
         }
 
         impl Kind for $kind {
             type Rust = $rust;
 
-            fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<$rust>, D::Error> {
-                convert($expected, value, cx, Self::from_scalar)
+            fn read<'de, D: Deserializer<'de>>(slot: &mut $rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+                convert(slot, $expected, value, cx, Self::from_scalar)
             }
 
             fn write(value: &$rust, out: &mut Writer<'_>) {
@@ -168,10 +190,10 @@ macro_rules! integer {
                 if !is_json_number(text) {
                     return Err(Fault::new(FaultKind::WrongType, concat!("expected ", $expected)));
                 }
-                match text.parse() {
-                    Ok(value) => Ok(value),
-                    Err(_) => Self::from_float(text.parse().map_err(|_| out_of_range($expected))?),
+                if text.contains(['.', 'e', 'E']) {
+                    return Self::from_float(text.parse().map_err(|_| out_of_range($expected))?);
                 }
+                text.parse().map_err(|_| out_of_range($expected))
             }
         }
     };
@@ -210,8 +232,8 @@ macro_rules! float {
         impl Kind for $kind {
             type Rust = $rust;
 
-            fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<$rust>, D::Error> {
-                convert($expected, value, cx, |scalar| match scalar {
+            fn read<'de, D: Deserializer<'de>>(slot: &mut $rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+                convert(slot, $expected, value, cx, |scalar| match scalar {
                     Scalar::Unsigned(value) => Self::in_range(value as f64),
                     Scalar::Signed(value) => Self::in_range(value as f64),
                     Scalar::Float(value) => Self::in_range(value),
@@ -264,8 +286,8 @@ pub struct Bool;
 impl Kind for Bool {
     type Rust = bool;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<bool>, D::Error> {
-        convert("a boolean", value, cx, |scalar| match scalar {
+    fn read<'de, D: Deserializer<'de>>(slot: &mut bool, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+        convert(slot, "a boolean", value, cx, |scalar| match scalar {
             Scalar::Bool(value) => Ok(value),
             other => Err(other.mismatch("a boolean")),
         })
@@ -296,8 +318,8 @@ pub struct Str;
 impl Kind for Str {
     type Rust = String;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<String>, D::Error> {
-        convert("a string", value, cx, |scalar| match scalar {
+    fn read<'de, D: Deserializer<'de>>(slot: &mut String, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+        convert(slot, "a string", value, cx, |scalar| match scalar {
             Scalar::Text(text) => Ok(text.into_owned()),
             other => Err(other.mismatch("a string")),
         })
@@ -339,8 +361,8 @@ impl Bytes {
 impl Kind for Bytes {
     type Rust = Vec<u8>;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Vec<u8>>, D::Error> {
-        convert("a base64 string", value, cx, |scalar| match scalar {
+    fn read<'de, D: Deserializer<'de>>(slot: &mut Vec<u8>, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+        convert(slot, "a base64 string", value, cx, |scalar| match scalar {
             Scalar::Text(text) => Self::decode(&text),
             other => Err(other.mismatch("a base64 string")),
         })

@@ -53,6 +53,10 @@ pub fn bind<M: Message>(
         },
         None => (key, None),
     };
+    if names.split('.').count() > usize::from(habits.max_depth) {
+        let text = format!("nested deeper than {} levels", habits.max_depth);
+        return Err(Fault::new(FaultKind::Depth, text).within(Step::Member(key)));
+    }
     let mut text = Text { rest: Some(names), map_key, value, habits, rules, path: String::new(), bound };
     match text.message(message) {
         Ok(()) => Ok(true),

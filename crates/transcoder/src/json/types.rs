@@ -34,7 +34,8 @@ impl AnyType {
         Self {
             name: M::NAME,
             read: |held, cx| {
-                let value = read::of_members::<M, _>(held, cx)?;
+                let mut value = M::default();
+                read::of_members(&mut value, held, cx)?;
                 Ok(value.encode_to_vec())
             },
             write: |bytes, out| {
@@ -124,8 +125,9 @@ impl<'a> Held<'a> {
         }
         let text =
             found.ok_or_else(|| cx.fail(Fault::new(FaultKind::Null, "this type is given as the member value")))?;
-        match K::read(&mut serde_json::Deserializer::from_str(text), cx) {
-            Ok(Met::Value(value)) => Ok(value),
+        let mut value = K::Rust::default();
+        match K::read(&mut value, &mut serde_json::Deserializer::from_str(text), cx) {
+            Ok(Met::Value) => Ok(value),
             Ok(_) => Err(cx.fail(Fault::new(FaultKind::Null, "null is no value here").within(Step::Member("value")))),
             Err(error) => {
                 cx.within(Step::Member("value"));

@@ -3,7 +3,7 @@
 use super::route::{Body, Call, Rule};
 use crate::{
     json::{
-        Fault, FaultKind, Habits, Kind as _, Message, Msg, Reader, Step,
+        Fault, FaultKind, Habits, Kind as _, Message, Msg, Reader, Step, Writer,
         read::from_slice,
         text::{Rules, bind},
     },
@@ -17,11 +17,14 @@ pub(super) fn message<M: Message>(rule: &Rule, call: &Call) -> Result<M, Fault> 
     let mut message = M::default();
     let members = body(&mut message, rule, call, habits)?;
     let mut bound = Vec::new();
-    let masked = query(&mut message, rule, call, habits, &mut bound)?;
-    if let Some(mask) = rule.binding.mask
-        && !masked
-    {
-        fill_mask(&mut message, mask, members, habits)?;
+    let mut taken = rule.binding.taken.to_vec();
+    if rule.binding.body_or_query {
+        taken.extend(members.iter().map(String::as_str));
+    }
+    let rules = Rules { taken: &taken, lenient: rule.binding.lenient, overwrite: false };
+    query(&mut message, call, habits, &rules, &mut bound)?;
+    if let Some(mask) = rule.binding.mask {
+        fill_mask(&mut message, rule, mask, &members, habits)?;
     }
     let rules = Rules { overwrite: true, ..Rules::default() };
     let path = call.parts.uri.path();
@@ -38,53 +41,69 @@ fn body<M: Message>(message: &mut M, rule: &Rule, call: &Call, habits: &Habits) 
         return Ok(Vec::new());
     }
     let mut reader = Reader::new(habits);
-    if rule.binding.mask.is_some() {
+    if rule.binding.mask.is_some() || rule.binding.body_or_query {
         reader = reader.noting_members();
     }
     match rule.binding.body {
         Body::None => Ok(Vec::new()),
         Body::Whole => {
-            let (whole, reader) = from_slice(&call.body, reader, |value, cx| Msg::<M>::read(value, cx))?;
-            *message = whole.value().unwrap_or_default();
+            let (_, reader) = from_slice(&call.body, reader, |value, cx| Msg::<M>::read(message, value, cx))?;
             Ok(reader.into_members())
         }
         Body::Field(field) => {
             let (_, reader) = from_slice(&call.body, reader, |value, cx| message.read(field, value, cx))?;
-            // The members of the field, not of the message around it.
-            let prefix = format!("{}.", M::FIELDS[field].proto);
-            Ok(reader.into_members().iter().filter_map(|path| path.strip_prefix(&prefix)).map(str::to_owned).collect())
+            Ok(reader.into_members())
         }
     }
 }
 
-/// Binds the query and answers whether it gave the mask.
+/// Binds the query.
 fn query<M: Message>(
     message: &mut M,
-    rule: &Rule,
     call: &Call,
     habits: &Habits,
+    rules: &Rules<'_>,
     bound: &mut Vec<String>,
-) -> Result<bool, Fault> {
-    let Some(query) = call.parts.uri.query() else { return Ok(false) };
-    let rules = Rules { taken: rule.binding.taken, lenient: rule.binding.lenient, overwrite: false };
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let key = percent::decode_query(key).map_err(|fault| fault.within(Step::Member(key)))?;
+) -> Result<(), Fault> {
+    let pairs = call.parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    for (key, value) in pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
+        // A key that does not decode has no name to tell.
+        let key = percent::decode_query(key)?;
         let value = percent::decode_query(value).map_err(|fault| fault.within(Step::Member(&key)))?;
-        let known = bind(message, &key, &value, habits, &rules, bound)?;
+        let known = bind(message, &key, &value, habits, rules, bound)?;
         if !known && !habits.ignore_unknown {
             return Err(Fault::new(FaultKind::Unknown, "unknown query key").within(Step::Member(&key)));
         }
     }
-    Ok(rule.binding.mask.is_some_and(|mask| bound.iter().any(|path| path == mask)))
+    Ok(())
 }
 
-fn fill_mask<M: Message>(message: &mut M, mask: &str, members: Vec<String>, habits: &Habits) -> Result<(), Fault> {
+/// Fills the mask, where the caller left it empty, with the members that the body gave: those of its one field, or of
+/// the whole message but the mask itself.
+fn fill_mask<M: Message>(
+    message: &mut M,
+    rule: &Rule,
+    mask: &str,
+    members: &[String],
+    habits: &Habits,
+) -> Result<(), Fault> {
     let Some(field) = M::field(mask) else { return Ok(()) };
-    let text = serde_json::Value::from(members.iter().map(|path| camel(path)).collect::<Vec<_>>().join(","));
-    let mut reader = Reader::new(habits);
+    let mut given = Writer::new(habits);
+    given.field(message, field);
+    if given.finish().is_ok_and(|text| text != b"null" && text != b"\"\"") {
+        return Ok(());
+    }
+    let inside = |path: &String| match rule.binding.body {
+        Body::Field(field) => path.strip_prefix(M::FIELDS[field].proto)?.strip_prefix('.').map(camel),
+        _ => (path != mask).then(|| camel(path)),
+    };
+    let paths: Vec<_> = members.iter().filter_map(inside).collect();
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let text = serde_json::Value::from(paths.join(","));
     message
-        .read(field, text, &mut reader)
+        .read(field, text, &mut Reader::new(habits))
         .map_err(|_| Fault::new(FaultKind::WrongType, "members that no mask can name"))
 }
 

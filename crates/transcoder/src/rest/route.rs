@@ -3,7 +3,7 @@
 use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, request::Parts};
+use http::{HeaderValue, StatusCode, request::Parts};
 use tonic::Status;
 
 use super::bind;
@@ -17,8 +17,8 @@ use crate::{
 /// A rule, as the build found it. Generated, one `static` a rule.
 #[derive(Debug)]
 pub struct Rule {
-    /// HTTP method.
-    pub method: Method,
+    /// HTTP method; `*` stands for any.
+    pub method: &'static str,
     /// Path template.
     pub template: Template,
     /// The RPC.
@@ -42,6 +42,8 @@ pub struct Binding {
     pub body: Body,
     /// Field paths that no query key may name: what the path binds, and the body.
     pub taken: &'static [&'static str],
+    /// What the body does not give may come from the query; without it, what the body could give may not.
+    pub body_or_query: bool,
     /// Field paths whose booleans are read leniently from the query.
     pub lenient: &'static [&'static str],
     /// Proto name of the field mask that is filled with the body's members where the caller left it empty.

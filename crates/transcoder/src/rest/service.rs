@@ -72,7 +72,7 @@ impl RestBuilder {
     pub fn build(self, guard: Arc<dyn Guard>) -> Rest {
         let mut router = Router::default();
         for route in &self.routes {
-            router.add(route.rule.method.clone(), &route.rule.template);
+            router.add(route.rule.method, &route.rule.template);
         }
         let Self { routes, dialects, max_body } = self;
         Rest(Arc::new(Inner { router, routes, dialects, max_body, guard }))
@@ -159,12 +159,12 @@ impl Inner {
     /// The rule of a request, or why there is none.
     fn target(&self, parts: &Parts) -> Result<Target<'_>, Box<Failure>> {
         let path = parts.uri.path();
-        let mut found = self.find(&parts.method, path);
+        let mut found = self.find(parts.method.as_str(), path);
         let mut slashed = false;
         if found == Found::Nothing
             && let Some(shorter) = path.strip_suffix('/').filter(|shorter| !shorter.is_empty())
         {
-            found = self.find(&parts.method, shorter);
+            found = self.find(parts.method.as_str(), shorter);
             slashed = true;
         }
         match found {
@@ -182,7 +182,7 @@ impl Inner {
         }
     }
 
-    fn find(&self, method: &Method, path: &str) -> Found {
+    fn find(&self, method: &str, path: &str) -> Found {
         Path::split(path).map_or(Found::Nothing, |path| self.router.find(method, &path))
     }
 
@@ -235,8 +235,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The methods of a path as Allow has them: GET brings HEAD, and OPTIONS is always there.
-fn allow(methods: &[Method]) -> String {
-    let mut names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+fn allow(methods: &[&str]) -> String {
+    let mut names = methods.to_vec();
     if names.contains(&"GET") {
         names.push("HEAD");
     }

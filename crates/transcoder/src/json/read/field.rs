@@ -8,6 +8,7 @@ use super::{Reader, refuse};
 use crate::json::{
     fault::{Fault, FaultKind, Step},
     kind::{Kind, Met},
+    text::oneof_taken,
 };
 
 /// Reads a field without presence; null leaves it as it is.
@@ -17,10 +18,7 @@ pub fn one<'de, K: Kind, D: Deserializer<'de>>(
     value: D,
     cx: &mut Reader<'_>,
 ) -> Result<(), D::Error> {
-    if let Met::Value(value) = member::<K, D>(field, value, cx)? {
-        *slot = value;
-    }
-    Ok(())
+    member::<K, D>(slot, field, value, cx).map(|_| ())
 }
 
 /// Reads a field with presence; null leaves it unset.
@@ -30,7 +28,9 @@ pub fn optional<'de, K: Kind, D: Deserializer<'de>>(
     value: D,
     cx: &mut Reader<'_>,
 ) -> Result<(), D::Error> {
-    *slot = member::<K, D>(field, value, cx)?.value();
+    if member::<K, D>(slot.insert(K::Rust::default()), field, value, cx)? != Met::Value {
+        *slot = None;
+    }
     Ok(())
 }
 
@@ -41,30 +41,32 @@ pub fn oneof<'de, K: Kind, D: Deserializer<'de>>(
     value: D,
     cx: &mut Reader<'_>,
 ) -> Result<Option<K::Rust>, D::Error> {
-    let value = member::<K, D>(field, value, cx)?.value();
-    if taken && value.is_some() {
-        return Err(cx.fail(Fault::new(FaultKind::Oneof, "another member of the same oneof is given")));
+    let mut slot = K::Rust::default();
+    match member::<K, D>(&mut slot, field, value, cx)? {
+        Met::Value if taken => Err(cx.fail(oneof_taken())),
+        Met::Value => Ok(Some(slot)),
+        Met::Null | Met::Ignored => Ok(None),
     }
-    Ok(value)
 }
 
 /// Reads the value of one member, and notes it where members are noted: a message by its own members, anything else,
-/// an empty message too, by itself.
+/// an empty message and null too, by itself.
 fn member<'de, K: Kind, D: Deserializer<'de>>(
+    slot: &mut K::Rust,
     field: &'static str,
     value: D,
     cx: &mut Reader<'_>,
-) -> Result<Met<K::Rust>, D::Error> {
-    let Some(given) = &mut cx.given else { return K::read(value, cx) };
+) -> Result<Met, D::Error> {
+    let Some(given) = &mut cx.given else { return K::read(slot, value, cx) };
     given.prefix.push(field);
     let before = given.paths.len();
-    let value = K::read(value, cx)?;
-    let Some(given) = &mut cx.given else { return Ok(value) };
+    let met = K::read(slot, value, cx)?;
+    let Some(given) = &mut cx.given else { return Ok(met) };
     given.prefix.pop();
-    if matches!(value, Met::Value(_)) && given.paths.len() == before {
+    if met != Met::Ignored && given.paths.len() == before {
         cx.note(field);
     }
-    Ok(value)
+    Ok(met)
 }
 
 /// Reads a list; null leaves it as it is.
@@ -75,23 +77,21 @@ pub fn list<'de, K: Kind, D: Deserializer<'de>>(
     cx: &mut Reader<'_>,
 ) -> Result<(), D::Error> {
     // Members inside of items are not noted: a mask stops at the list.
-    let present = cx.unnoted(|cx| value.deserialize_any(ListVisitor::<K>(slot, cx)))?;
-    if present {
-        cx.note(field);
-    }
+    cx.unnoted(|cx| value.deserialize_any(ListVisitor::<K>(slot, cx)))?;
+    cx.note(field);
     Ok(())
 }
 
 struct ListVisitor<'r, 'h, K: Kind>(&'r mut Vec<K::Rust>, &'r mut Reader<'h>);
 
 impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
-    type Value = bool;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let Self(slot, cx) = self;
         let mut index = 0;
         loop {
@@ -99,7 +99,7 @@ impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
                 Ok(Some(Some(value))) => slot.push(value),
                 // An unknown name of an enum, where such are ignored.
                 Ok(Some(None)) => {}
-                Ok(None) => return Ok(true),
+                Ok(None) => return Ok(()),
                 Err(error) => {
                     cx.within(Step::Item(index));
                     return Err(error);
@@ -109,11 +109,11 @@ impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
         }
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
-        Ok(false)
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    refuse!("a list", 1, bool: map scalars);
+    refuse!("a list", 1, (): map scalars);
 }
 
 /// One item of a list or one value of a map, where null means nothing. `None` for one that is ignored.
@@ -123,8 +123,9 @@ impl<'de, K: Kind> DeserializeSeed<'de> for ItemSeed<'_, '_, K> {
     type Value = Option<K::Rust>;
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Self::Value, D::Error> {
-        match K::read(value, self.0)? {
-            Met::Value(value) => Ok(Some(value)),
+        let mut item = K::Rust::default();
+        match K::read(&mut item, value, self.0)? {
+            Met::Value => Ok(Some(item)),
             Met::Ignored => Ok(None),
             Met::Null => Err(self.0.fail(Fault::new(FaultKind::Null, "null is no item"))),
         }
@@ -141,10 +142,8 @@ pub fn map<'de, KK: Kind, VK: Kind, D: Deserializer<'de>>(
 where
     KK::Rust: Ord,
 {
-    let present = cx.unnoted(|cx| value.deserialize_any(MapVisitor::<KK, VK>(slot, cx)))?;
-    if present {
-        cx.note(field);
-    }
+    cx.unnoted(|cx| value.deserialize_any(MapVisitor::<KK, VK>(slot, cx)))?;
+    cx.note(field);
     Ok(())
 }
 
@@ -154,13 +153,13 @@ impl<'de, KK: Kind, VK: Kind> Visitor<'de> for MapVisitor<'_, '_, KK, VK>
 where
     KK::Rust: Ord,
 {
-    type Value = bool;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self(slot, cx) = self;
         while let Some(text) = map.next_key::<String>()? {
             let key = match KK::parse(&text, false) {
@@ -179,12 +178,12 @@ where
                 return Err(cx.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(&text))));
             }
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
-        Ok(false)
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    refuse!("an object", 1, bool: seq scalars);
+    refuse!("an object", 1, (): seq scalars);
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Reader, refuse};
 use crate::json::{
@@ -14,56 +14,57 @@ use crate::json::{
 
 /// Reads the value of a message.
 pub(in crate::json) fn message<'de, M: Message, D: Deserializer<'de>>(
+    slot: &mut M,
     value: D,
     cx: &mut Reader<'_>,
-) -> Result<Met<M>, D::Error> {
-    value.deserialize_any(MessageVisitor(cx, PhantomData))
+) -> Result<Met, D::Error> {
+    value.deserialize_any(MessageVisitor(slot, cx))
 }
 
-struct MessageVisitor<'r, 'h, M>(&'r mut Reader<'h>, PhantomData<M>);
+struct MessageVisitor<'r, 'h, M>(&'r mut M, &'r mut Reader<'h>);
 
 impl<'de, M: Message> Visitor<'de> for MessageVisitor<'_, '_, M> {
-    type Value = Met<M>;
+    type Value = Met;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        of_members(map, self.0).map(Met::Value)
+        of_members(self.0, map, self.1).map(|()| Met::Value)
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
         Ok(Met::Null)
     }
 
-    refuse!("an object", 0, Self::Value: seq scalars);
+    refuse!("an object", 1, Self::Value: seq scalars);
 }
 
 /// Reads a message from its members.
 pub(in crate::json) fn of_members<'de, M: Message, A: MapAccess<'de>>(
+    message: &mut M,
     mut map: A,
     cx: &mut Reader<'_>,
-) -> Result<M, A::Error> {
+) -> Result<(), A::Error> {
     cx.nested(|cx| {
-        let mut message = M::default();
         let mut seen = Seen::new(M::FIELDS.len());
         while let Some(key) = map.next_key_seed(KeySeed::<M>(cx, PhantomData))? {
             let Some(field) = key else {
-                map.next_value::<IgnoredAny>()?;
+                map.next_value_seed(Skip(&mut *cx))?;
                 continue;
             };
             let name = M::FIELDS[field].json;
             if !seen.insert(field) {
                 return Err(cx.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(name))));
             }
-            let seed = FieldSeed { message: &mut message, field, cx: &mut *cx };
+            let seed = FieldSeed { message: &mut *message, field, cx: &mut *cx };
             if let Err(error) = map.next_value_seed(seed) {
                 cx.within(Step::Member(name));
                 return Err(error);
             }
         }
-        Ok(message)
+        Ok(())
     })
 }
 
@@ -140,5 +141,64 @@ impl<'de, M: Message> DeserializeSeed<'de> for FieldSeed<'_, '_, M> {
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
         self.message.read(self.field, value, self.cx)
+    }
+}
+
+/// A value that nobody reads. It may not be nested deeper than one that is read.
+struct Skip<'r, 'h>(&'r mut Reader<'h>);
+
+impl<'de> DeserializeSeed<'de> for Skip<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skip<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.0.nested(|cx| {
+            while items.next_element_seed(Skip(&mut *cx))?.is_some() {}
+            Ok(())
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.0.nested(|cx| {
+            while map.next_key::<de::IgnoredAny>()?.is_some() {
+                map.next_value_seed(Skip(&mut *cx))?;
+            }
+            Ok(())
+        })
     }
 }

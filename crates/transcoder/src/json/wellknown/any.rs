@@ -51,9 +51,9 @@ fn resolve(url: &str, types: &Types) -> Option<&'static AnyType> {
 impl Kind for Any {
     type Rust = prost_types::Any;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
         // What an Any holds has no place in a mask.
-        cx.nested(|cx| cx.unnoted(|cx| value.deserialize_any(AnyVisitor(cx))))
+        cx.nested(|cx| cx.unnoted(|cx| value.deserialize_any(AnyVisitor(slot, cx))))
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -82,17 +82,17 @@ impl Kind for Any {
     }
 }
 
-struct AnyVisitor<'r, 'h>(&'r mut Reader<'h>);
+struct AnyVisitor<'r, 'h>(&'r mut prost_types::Any, &'r mut Reader<'h>);
 
 impl<'de> Visitor<'de> for AnyVisitor<'_, '_> {
-    type Value = Met<prost_types::Any>;
+    type Value = Met;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let cx = self.0;
+        let Self(slot, cx) = self;
         let mut url = None;
         // The type may come last, so the members wait for it.
         let mut members: Vec<(String, Box<RawValue>)> = Vec::new();
@@ -107,13 +107,16 @@ impl<'de> Visitor<'de> for AnyVisitor<'_, '_> {
         }
         let Some(url) = url else {
             let fault = Fault::new(FaultKind::WrongType, "the member @type is missing");
-            return if members.is_empty() { Ok(Met::Value(prost_types::Any::default())) } else { Err(cx.fail(fault)) };
+            return if members.is_empty() { Ok(Met::Value) } else { Err(cx.fail(fault)) };
         };
         let Some(held) = resolve(&url, &cx.habits.types) else {
             return Err(cx.fail(Fault::new(FaultKind::WrongType, "unknown type").within(Step::Member("@type"))));
         };
         match (held.read)(Held::new(&members), cx) {
-            Ok(value) => Ok(Met::Value(prost_types::Any { type_url: url, value })),
+            Ok(value) => {
+                *slot = prost_types::Any { type_url: url, value };
+                Ok(Met::Value)
+            }
             Err(error) => Err(cx.fail_with(&error)),
         }
     }
@@ -122,7 +125,7 @@ impl<'de> Visitor<'de> for AnyVisitor<'_, '_> {
         Ok(Met::Null)
     }
 
-    refuse!("an object", 0, Self::Value: seq scalars);
+    refuse!("an object", 1, Self::Value: seq scalars);
 }
 
 struct UrlSeed<'r, 'h>(&'r mut Reader<'h>);
@@ -131,7 +134,10 @@ impl<'de> DeserializeSeed<'de> for UrlSeed<'_, '_> {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<String, D::Error> {
-        let url = Str::read(value, self.0)?.value();
-        url.ok_or_else(|| self.0.fail(Fault::new(FaultKind::Null, "null is no type").within(Step::Member("@type"))))
+        let mut url = String::new();
+        match Str::read(&mut url, value, self.0)? {
+            Met::Value => Ok(url),
+            _ => Err(self.0.fail(Fault::new(FaultKind::Null, "null is no type").within(Step::Member("@type")))),
+        }
     }
 }

@@ -44,8 +44,9 @@ pub struct ListValue;
 impl Kind for Value {
     type Rust = prost_types::Value;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
-        ValueSeed(cx).deserialize(value).map(Met::Value)
+    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+        *slot = ValueSeed(cx).deserialize(value)?;
+        Ok(Met::Value)
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -73,9 +74,12 @@ impl Kind for Value {
 impl Kind for Struct {
     type Rust = prost_types::Struct;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
         match ValueSeed(cx).deserialize(value)?.kind {
-            Some(Is::StructValue(value)) => Ok(Met::Value(value)),
+            Some(Is::StructValue(value)) => {
+                *slot = value;
+                Ok(Met::Value)
+            }
             Some(Is::NullValue(_)) => Ok(Met::Null),
             _ => Err(cx.fail(Fault::new(FaultKind::WrongType, "expected an object"))),
         }
@@ -97,9 +101,12 @@ impl Kind for Struct {
 impl Kind for ListValue {
     type Rust = prost_types::ListValue;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
         match ValueSeed(cx).deserialize(value)?.kind {
-            Some(Is::ListValue(value)) => Ok(Met::Value(value)),
+            Some(Is::ListValue(value)) => {
+                *slot = value;
+                Ok(Met::Value)
+            }
             Some(Is::NullValue(_)) => Ok(Met::Null),
             _ => Err(cx.fail(Fault::new(FaultKind::WrongType, "expected a list"))),
         }

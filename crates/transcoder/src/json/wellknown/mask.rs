@@ -6,7 +6,7 @@ use crate::json::{
     fault::{Fault, FaultKind},
     kind::{Kind, Met},
     read::Reader,
-    scalar::Str,
+    scalar::parsed,
     write::Writer,
 };
 
@@ -17,8 +17,8 @@ pub struct FieldMask;
 impl Kind for FieldMask {
     type Rust = prost_types::FieldMask;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
-        Str::read(value, cx)?.try_map(|text| parse(&text).map_err(|fault| cx.fail(fault)))
+    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+        parsed(slot, value, cx, parse)
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {

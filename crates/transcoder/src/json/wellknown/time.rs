@@ -8,7 +8,7 @@ use crate::json::{
     habits::Timestamps,
     kind::{Kind, Met},
     read::Reader,
-    scalar::Str,
+    scalar::parsed,
     write::Writer,
 };
 
@@ -26,8 +26,8 @@ const SECOND: i32 = 1_000_000_000;
 impl Kind for Timestamp {
     type Rust = prost_types::Timestamp;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
-        Str::read(value, cx)?.try_map(|text| parse_timestamp(&text).map_err(|fault| cx.fail(fault)))
+    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+        parsed(slot, value, cx, parse_timestamp)
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -48,8 +48,10 @@ impl Kind for Timestamp {
 
 fn parse_timestamp(text: &str) -> Result<prost_types::Timestamp, Fault> {
     let fault = || Fault::new(FaultKind::WrongType, "expected a time in RFC 3339, such as 2026-01-31T12:00:00Z");
-    // The format library also reads lower-case letters and a blank for the `T`, which RFC 3339 leaves to the reader.
-    if text.contains([' ', 't', 'z']) {
+    // The format library also reads lower-case letters and a blank for the `T`, which RFC 3339 leaves to the reader,
+    // and drops digits beyond the ninth.
+    let digits = text.split_once('.').map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
+    if text.contains([' ', 't', 'z']) || digits > 9 {
         return Err(fault());
     }
     let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| fault())?;
@@ -96,8 +98,8 @@ const LONGEST: i64 = 315_576_000_000;
 impl Kind for Duration {
     type Rust = prost_types::Duration;
 
-    fn read<'de, D: Deserializer<'de>>(value: D, cx: &mut Reader<'_>) -> Result<Met<Self::Rust>, D::Error> {
-        Str::read(value, cx)?.try_map(|text| parse_duration(&text).map_err(|fault| cx.fail(fault)))
+    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+        parsed(slot, value, cx, parse_duration)
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -132,7 +134,7 @@ fn parse_duration(text: &str) -> Result<prost_types::Duration, Fault> {
     }
     let seconds: i64 = whole.parse().map_err(|_| fault())?;
     let nanos: i32 = format!("{fraction:0<9}").parse().map_err(|_| fault())?;
-    if seconds > LONGEST || (seconds == LONGEST && nanos > 0) {
+    if seconds > LONGEST {
         return Err(Fault::new(FaultKind::OutOfRange, "longer than 315576000000 seconds"));
     }
     let sign = if negative { -1 } else { 1 };

@@ -1,0 +1,72 @@
+//! What builds, and what is generated from it.
+
+use crate::{GET, HEAD, MESSAGES, check, rpc, service};
+
+/// The code beside tonic's, with one blank for every run of blanks.
+fn code(methods: &str) -> String {
+    let code = service(methods).unwrap_or_else(|error| panic!("{error}")).code;
+    code["shop.v1"].split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn permission_by_a_field_and_nested_tenant() {
+    let code = code(&rpc(&format!(
+        r#"option (shop.options.v1.auth) = {{
+             permission_by: {{
+               field: "state"
+               map: {{key: "STATE_OPEN" value: "order.write"}}
+               map: {{key: "STATE_CLOSED" value: "order.read"}}
+             }}
+             tenant: {{field: "owner.address.city"}}
+             callers: [CALLER_KIND_AGENT, CALLER_KIND_USER]
+             custom: "owner"
+           }};
+           option (shop.options.v1.audit) = {{action: "order.call" target: "name"}};
+           {GET}"#
+    )));
+    for piece in [
+        r#"Permission::ByField(&[("STATE_CLOSED", "order.read"), ("STATE_OPEN", "order.write"), ])"#,
+        r#"callers: &["AGENT", "USER"]"#,
+        r#"TenantRule::Field("owner.address.city")"#,
+        r#"custom: Some("owner")"#,
+        r#"AuditRule { action: "order.call", target: "name" }"#,
+        r#"tenant: Some(message.owner.as_ref().and_then(|m| m.address.as_ref()).map_or("", |m| m.city.as_str()))"#,
+        r#"action: Some(<super::super::super::shop::v1::State as ::transcoder::json::Enum>::name(message.state)"#,
+        r#"target: Some(message.name.as_str())"#,
+    ] {
+        assert!(code.contains(piece), "{piece} is not in {code}");
+    }
+}
+
+#[test]
+fn users_and_services_are_admitted_by_default() {
+    let rule = r#"permission: "order.read" tenant: {from: TENANT_SOURCE_CALLER}"#;
+    let code = code(&rpc(&format!("option (shop.options.v1.auth) = {{{rule}}}; {GET}")));
+    assert!(code.contains(r#"callers: &["USER", "SERVICE"], tenant: ::transcoder::TenantRule::Caller"#), "{code}");
+}
+
+#[test]
+fn grpc_only_and_streams() {
+    let public = "option (shop.options.v1.auth) = {public: true};";
+    let code = code(&format!(
+        "rpc A(Order) returns (Order) {{ {public} option (shop.options.v1.rest) = {{grpc_only: true}}; }}
+         rpc B(Order) returns (stream Order) {{ {public} option (shop.options.v1.rest) = {{grpc_only: true}}; }}"
+    ));
+    assert!(code.contains("type BStream = S::BStream;"), "{code}");
+    assert!(!code.contains("_RULE_0"), "{code}");
+}
+
+#[test]
+fn without_options_every_method_is_public() {
+    let text = format!("{HEAD}service Orders {{ rpc Call(Order) returns (Order) {{ {GET} }} }}{MESSAGES}");
+    let compiled = check(&text, false).unwrap();
+    assert!(compiled.code["shop.v1"].contains("public: true"));
+}
+
+#[test]
+fn custom_options_are_in_the_descriptors() {
+    let public = "option (shop.options.v1.auth) = {public: true};";
+    let compiled = service(&rpc(&format!("{public} {GET}"))).unwrap();
+    let path = b"/orders";
+    assert!(compiled.descriptors.windows(path.len()).any(|window| window == path));
+}

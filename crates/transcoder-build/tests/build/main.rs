@@ -1,0 +1,87 @@
+//! What builds and what does not, with the reason in the message.
+
+mod accepted;
+mod refused;
+
+use std::{fs, path::Path};
+
+use transcoder_build::{Builder, Compiled, Error};
+
+const GOOGLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../transcoder-conformance/proto/google/api");
+const OPTIONS: [(&str, &str); 6] = [
+    ("audit.proto", include_str!("audit.proto")),
+    ("auth.proto", include_str!("auth.proto")),
+    ("field.proto", include_str!("field.proto")),
+    ("reason.proto", include_str!("reason.proto")),
+    ("rest.proto", include_str!("rest.proto")),
+    ("surface.proto", include_str!("surface.proto")),
+];
+
+const HEAD: &str = r#"syntax = "proto3";
+package shop.v1;
+import "google/api/annotations.proto";
+import "google/protobuf/field_mask.proto";
+import "shop/options/v1/audit.proto";
+import "shop/options/v1/auth.proto";
+import "shop/options/v1/field.proto";
+import "shop/options/v1/rest.proto";
+import "shop/options/v1/surface.proto";
+"#;
+
+const SURFACE: &str = r#"option (shop.options.v1.surface) = {name: "shop" error_dialect: "shop"};
+"#;
+
+const MESSAGES: &str = r#"
+message Order {
+  string name = 1;
+  Owner owner = 2;
+  State state = 3;
+  repeated string tags = 4;
+  bool created = 5;
+  bool express = 6;
+  map<string, string> labels = 7;
+  optional bool paid = 8;
+  repeated Owner owners = 9;
+  oneof way { string letter = 10; string parcel = 11; }
+  google.protobuf.FieldMask mask = 12;
+}
+message Owner { string tenant = 1; Address address = 2; }
+message Address { string city = 1; }
+enum State { STATE_UNSPECIFIED = 0; STATE_OPEN = 1; STATE_CLOSED = 2; }
+"#;
+
+/// Checks a proto file of these pieces.
+fn check(text: &str, with_options: bool) -> Result<Compiled, Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    for file in ["annotations.proto", "http.proto"] {
+        put(&format!("google/api/{file}"), &fs::read_to_string(Path::new(GOOGLE).join(file)).unwrap());
+    }
+    for (file, text) in OPTIONS {
+        put(&format!("shop/options/v1/{file}"), text);
+    }
+    put("shop/v1/orders.proto", text);
+    let builder = Builder::new(dir.path());
+    if with_options {
+        builder.options_package("shop.options.v1").permissions(["order.read", "order.write"]).check()
+    } else {
+        builder.check()
+    }
+}
+
+/// Checks the methods of one service of a surface.
+fn service(methods: &str) -> Result<Compiled, Error> {
+    check(&format!("{HEAD}{SURFACE}service Orders {{ {methods} }}{MESSAGES}"), true)
+}
+
+/// An RPC with these options.
+fn rpc(options: &str) -> String {
+    format!("rpc Call(Order) returns (Order) {{ {options} }}")
+}
+
+const PUBLIC: &str = "option (shop.options.v1.auth) = {public: true};";
+const GET: &str = r#"option (google.api.http) = {get: "/orders"};"#;

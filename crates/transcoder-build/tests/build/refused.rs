@@ -1,0 +1,176 @@
+//! What does not build.
+
+use crate::{GET, HEAD, MESSAGES, PUBLIC, SURFACE, check, rpc, service};
+
+/// Fails unless the methods are refused at this name, for this reason.
+fn refused_at(name: &str, methods: &str, why: &str) {
+    match service(methods) {
+        Ok(_) => panic!("builds: {methods}"),
+        Err(error) => assert_eq!(error.to_string(), format!("shop.v1.{name}: {why}"), "{methods}"),
+    }
+}
+
+fn refused(options: &str, why: &str) {
+    refused_at("Orders.Call", &rpc(options), why);
+}
+
+fn auth(rule: &str) -> String {
+    format!("option (shop.options.v1.auth) = {{{rule}}}; {GET}")
+}
+
+fn http(rule: &str) -> String {
+    format!(
+        "{PUBLIC} option (google.api.http) = {{{rule}}}; option (shop.options.v1.audit) = {{action: \"order.call\"}};"
+    )
+}
+
+fn rest(rule: &str) -> String {
+    format!("{PUBLIC} {GET} option (shop.options.v1.rest) = {{{rule}}};")
+}
+
+#[test]
+fn authorization() {
+    let tenant = "tenant: {from: TENANT_SOURCE_NONE}";
+    refused(GET, "no authorization rule; give it the option (auth)");
+    refused(&auth(""), "name one permission, or the field that decides it, or say public");
+    refused(
+        &auth(r#"permission: "order.read" permission_by: {field: "name" map: {key: "a" value: "order.read"}}"#),
+        "name one permission, or the field that decides it, or say public",
+    );
+    refused(&auth(&format!(r#"permission: "order.eat" {tenant}"#)), "unknown permission \"order.eat\"");
+    refused(
+        &auth(&format!(r#"permission_by: {{field: "name" map: {{key: "a" value: "order.eat"}}}} {tenant}"#)),
+        "unknown permission \"order.eat\"",
+    );
+    refused(&auth(&format!(r#"permission_by: {{field: "name"}} {tenant}"#)), "permission_by has no values");
+    let by = |field: &str| {
+        auth(&format!(r#"permission_by: {{field: "{field}" map: {{key: "a" value: "order.read"}}}} {tenant}"#))
+    };
+    refused(&by("nope"), "shop.v1.Order has no field nope");
+    refused(&by("express"), "express is no single text");
+    refused(&by("tags"), "tags is no single text");
+    refused(&by("letter"), "letter is no single text");
+    for other in [r#"permission: "order.read""#, tenant, r#"custom: "owner""#, "callers: CALLER_KIND_USER"] {
+        refused(&auth(&format!("public: true {other}")), "a public method has no other authorization rule");
+    }
+    refused(
+        &auth(&format!(r#"permission: "order.read" {tenant} callers: CALLER_KIND_UNSPECIFIED"#)),
+        "a kind of caller is unspecified",
+    );
+}
+
+#[test]
+fn tenants() {
+    let tenant = |rule: &str| auth(&format!(r#"permission: "order.read" {rule}"#));
+    refused(&tenant(""), "say where the tenant of the call is found");
+    refused(&tenant("tenant: {}"), "say where the tenant of the call is found");
+    refused(&tenant("tenant: {from: TENANT_SOURCE_UNSPECIFIED}"), "say where the tenant of the call is found");
+    refused(&tenant(r#"tenant: {field: "owner.nope"}"#), "shop.v1.Order has no field owner.nope");
+    refused(&tenant(r#"tenant: {field: "name.nope"}"#), "shop.v1.Order has no field name.nope");
+    refused(&tenant(r#"tenant: {field: "owners.tenant"}"#), "shop.v1.Order has no field owners.tenant");
+    refused(&tenant(r#"tenant: {field: "owner"}"#), "owner is no single text");
+}
+
+#[test]
+fn paths() {
+    refused(PUBLIC, "no REST path; give it google.api.http or say grpc_only");
+    refused(&http(r#"get: "orders""#), "orders: a path template begins with a slash");
+    refused(&http(r#"get: "/orders/{name""#), "/orders/{name: unbalanced braces");
+    refused(&http(r#"get: "/a" additional_bindings: {get: "/orders//x"}"#), "/orders//x: empty segment");
+    refused(&http(r#"get: "/{nope}""#), "shop.v1.Order has no field nope");
+    refused(&http(r#"get: "/{owner.nope}""#), "shop.v1.Order has no field owner.nope");
+    for field in ["owner", "tags", "labels", "owners"] {
+        let why = format!("the path binds {field}, which is not a single value");
+        refused(&http(&format!(r#"get: "/{{{field}}}""#)), &why);
+    }
+    refused(&http(r#"custom: {kind: "re port" path: "/x"}"#), "\"re port\" is no HTTP method");
+    refused(
+        &format!("{} option (shop.options.v1.rest) = {{grpc_only: true}};", http(r#"get: "/a""#)),
+        "grpc_only, but it has a REST path",
+    );
+}
+
+#[test]
+fn bodies() {
+    refused(&http(r#"post: "/a" body: "nope""#), "shop.v1.Order has no field nope");
+    refused(&http(r#"post: "/a" body: "owner.tenant""#), "body names a field of the request itself");
+    refused(&http(r#"get: "/a" body: "*""#), "GET takes no body");
+    refused(&http(r#"delete: "/a" body: "*""#), "DELETE takes no body");
+    refused(&http(r#"get: "/a" response_body: "nope""#), "shop.v1.Order has no field nope");
+    refused(&http(r#"get: "/a" response_body: "owner.tenant""#), "response_body names a field of the response itself");
+}
+
+#[test]
+fn rest_habits() {
+    refused(&rest(r#"lenient_query: "nope""#), "shop.v1.Order has no field nope");
+    refused(&rest(r#"lenient_query: "name""#), "name is read leniently, but is no bool");
+    refused(&rest(r#"created_field: "nope""#), "shop.v1.Order has no field nope");
+    for field in ["name", "paid"] {
+        let why = format!("{field} tells that something was created, but is no plain bool");
+        refused(&rest(&format!("created_field: \"{field}\"")), &why);
+    }
+    refused(&rest("success_status: 404"), "404 is no status of success");
+    refused(&rest("status: {reason: REASON_ORDER_CLOSED status: 200}"), "status 200 for reason \"ORDER_CLOSED\"");
+    refused(&rest("status: {status: 404}"), "status 404 for reason \"\"");
+    refused(&rest("body_or_query: true"), "body_or_query, but no path takes a body");
+}
+
+#[test]
+fn audit() {
+    let post = r#"option (google.api.http) = {post: "/a" body: "*"};"#;
+    refused(&format!("{PUBLIC} {post}"), "only reads go without an audit rule");
+    let rule = |rule: &str| format!("{PUBLIC} {post} option (shop.options.v1.audit) = {{{rule}}};");
+    refused(&rule(""), "the audit rule names no action");
+    refused(&rule(r#"action: "order.call" target: "nope""#), "shop.v1.Order has no field nope");
+    refused(&rule(r#"action: "order.call" target: "express""#), "express is no single text");
+}
+
+#[test]
+fn conflicts() {
+    let get = |name: &str, path: &str| {
+        format!(r#"rpc {name}(Order) returns (Order) {{ {PUBLIC} option (google.api.http) = {{get: "{path}"}}; }} "#)
+    };
+    refused_at(
+        "Orders.B",
+        &(get("A", "/orders/{name}") + &get("B", "/orders/{owner.tenant}")),
+        "GET /orders/{owner.tenant} has the same shape as a path of shop.v1.Orders.A",
+    );
+    let across = format!(
+        "{HEAD}{SURFACE}service Orders {{ {} }} service Others {{ {} }}{MESSAGES}",
+        get("A", "/orders/{name=*}:go"),
+        get("B", "/orders/*:go"),
+    );
+    assert_eq!(
+        check(&across, true).unwrap_err().to_string(),
+        "shop.v1.Others.B: GET /orders/*:go has the same shape as a path of shop.v1.Orders.A",
+    );
+    let twice = http(r#"get: "/a" additional_bindings: {get: "/a"}"#);
+    refused(&twice, "GET /a has the same shape as a path of shop.v1.Orders.Call");
+}
+
+#[test]
+fn streams() {
+    let why = "client streaming is not supported";
+    refused_at("Orders.Call", &format!("rpc Call(stream Order) returns (Order) {{ {PUBLIC} }}"), why);
+    let why = "a stream is served over gRPC only";
+    refused_at("Orders.Call", &format!("rpc Call(Order) returns (stream Order) {{ {PUBLIC} {GET} }}"), why);
+}
+
+#[test]
+fn surfaces_and_masks() {
+    let text = format!("{HEAD}service Orders {{ {} }}{MESSAGES}", rpc(&format!("{PUBLIC} {GET}")));
+    let error = check(&text, true).unwrap_err().to_string();
+    assert_eq!(error, "shop.v1.Orders.Call: its file has no option (surface)");
+    let masked = MESSAGES.replace("string name = 1", "string name = 1 [(shop.options.v1.field).mask_of_body = true]");
+    let text = format!("{HEAD}{SURFACE}service Orders {{ {} }}{masked}", rpc(&format!("{PUBLIC} {GET}")));
+    let error = check(&text, true).unwrap_err().to_string();
+    assert_eq!(error, "shop.v1.Orders.Call: name is filled with the body's members, but is no FieldMask");
+}
+
+#[test]
+fn protos_that_do_not_compile() {
+    let error = check("syntax = \"proto3\"; message A { Nope b = 1; }", false).unwrap_err().to_string();
+    assert!(error.contains("Nope"), "{error}");
+    let error = check("syntax = \"proto2\"; message A { required string b = 1; }", false).unwrap_err().to_string();
+    assert_eq!(error, "A.b: a required field of proto2 is not supported");
+}

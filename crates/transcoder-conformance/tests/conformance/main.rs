@@ -1,0 +1,7 @@
+//! The transcoder against the tables of cases and Google's REST compliance suite.
+
+mod compliance;
+mod http_rules;
+mod proto3_json;
+mod query_params;
+mod support;
