@@ -29,6 +29,8 @@ pub(super) struct MessagingAdminRoles(pub Store);
 #[async_trait]
 impl Custom for MessagingAdminRoles {
     async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<bool> {
-        messaging::is_admin_role(&self.0, tenant, &caller.subject).await
+        // A suspended tenant admits nobody but the platform, by whichever way they come.
+        let admits = tenants::find(&self.0, tenant).await?.is_some_and(|tenant| tenant.status.admits());
+        Ok(admits && messaging::is_admin_role(&self.0, tenant, &caller.subject).await?)
     }
 }

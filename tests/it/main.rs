@@ -7,6 +7,7 @@
 mod db;
 
 mod authorization;
+mod credentials;
 mod documents;
 mod faults;
 mod floors;

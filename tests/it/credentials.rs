@@ -1,0 +1,99 @@
+//! Bad credentials, over the wire: each is refused with 401 before the body is read, on REST and gRPC alike.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use prost_reflect::DynamicMessage;
+use serde_json::{Value, json};
+use tenantry::{
+    auth::{
+        Surface,
+        keys::Keys,
+        tokens::{self, Claims},
+    },
+    base::{Clock, Role},
+};
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::harness::{
+    eventually,
+    grpc::{self, Grpc},
+    server::Server,
+};
+
+const PATH: &str = "/admin/v2/tenants";
+
+fn keys(server: &Server) -> Keys {
+    Keys::load(&server.setup().data_dir().join("jwt.pem"), None).unwrap()
+}
+
+fn claims() -> Claims {
+    let role = Role::PlatformAdmin;
+    Claims::minted("ops".into(), role, &[Surface::Messaging], Duration::from_secs(600), &Clock::system())
+}
+
+/// A token with another header, its signature as it was: what an attacker can make of a good one.
+fn with_header(token: &str, change: impl FnOnce(&mut Value)) -> String {
+    let (header, rest) = token.split_once('.').unwrap();
+    let mut header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+    change(&mut header);
+    format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()))
+}
+
+/// The reason that gRPC tells; REST must say 401 then.
+async fn refusal(server: &Server, token: Option<&str>) -> String {
+    let method = grpc::methods().into_iter().find(|method| method.name() == "ListTenants").unwrap();
+    let (mut http, mut grpc) = (server.http(), Grpc::new(server.address()));
+    if let Some(token) = token {
+        (http, grpc) = (http.token(token), grpc.token(token));
+    }
+    let answer = http.get(PATH).await;
+    assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Bearer")), "{answer:?}");
+    let status = grpc.call(&method, DynamicMessage::new(method.input())).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
+    status.get_details_error_info().unwrap().reason
+}
+
+#[tokio::test]
+async fn bad_tokens_are_refused() {
+    let server = Server::dev().await;
+    let (keys, good) = (keys(&server), claims());
+    let token = tokens::issue(&keys, &good).unwrap();
+    assert_eq!(server.http().token(&token).get(PATH).await.status, 200);
+    assert_eq!(refusal(&server, None).await, "CREDENTIALS_MISSING");
+
+    let issue = |claims: Claims| tokens::issue(&keys, &claims).unwrap();
+    let expired = issue(Claims { iat: good.iat - 7200, exp: good.iat - 3600, ..good.clone() });
+    assert_eq!(refusal(&server, Some(&expired)).await, "CREDENTIALS_EXPIRED");
+    let unsigned = format!("{}.", with_header(&token, |h| h["alg"] = json!("none")).rsplit_once('.').unwrap().0);
+    for bad in [
+        "garbage".to_owned(),
+        unsigned,
+        with_header(&token, |header| header["alg"] = json!("HS256")),
+        with_header(&token, |header| header["crit"] = json!(["exp"])),
+        issue(Claims { aud: vec!["warehouse".into()], ..good.clone() }),
+        issue(Claims { iss: "somebody".into(), ..good.clone() }),
+        issue(Claims { role: "root".into(), ..good.clone() }),
+        issue(Claims { role: "admin".into(), tenant: Some("nowhere".into()), ..good.clone() }),
+        tokens::issue(&Keys::ephemeral(), &good).unwrap(),
+    ] {
+        assert_eq!(refusal(&server, Some(&bad)).await, "CREDENTIALS_INVALID", "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_soon_and_after_a_restart() {
+    let mut server = Server::dev().await;
+    let token = tokens::issue(&keys(&server), &claims()).unwrap();
+    let status = async |server: &Server| server.http().token(&token).get(PATH).await.status;
+    assert_eq!(status(&server).await, 200);
+    let revoked = server.setup().run(&["token", "revoke", &token]).await;
+    assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    eventually("the revocation", async || (status(&server).await == 401).then_some(())).await;
+    assert_eq!(refusal(&server, Some(&token)).await, "CREDENTIALS_REVOKED");
+    server.terminate().await;
+    server.ended().await;
+    let again = server.setup().clone().start().await;
+    assert_eq!(status(&again).await, 401);
+}
