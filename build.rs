@@ -1,9 +1,12 @@
-//! Compiles `proto/` to tonic services with their REST routes, JSON codec and guards.
+//! Compiles `proto/` to tonic services with their REST routes, JSON codec and guards, and notes which build this is.
 
 #[path = "src/auth/permissions.rs"]
 mod permissions;
 
+use std::process::Command;
+
 fn main() {
+    version();
     println!("cargo:rerun-if-changed=src/auth/permissions.rs");
     let compiled = transcoder_build::Builder::new("proto")
         .options_package("tenantry.options.v1")
@@ -14,4 +17,37 @@ fn main() {
         eprintln!("error: {error}");
         std::process::exit(1);
     }
+}
+
+/// The commit and its date, for `/version`. The date is the commit's, or SOURCE_DATE_EPOCH, so that the same sources
+/// give the same program. Outside of git both stay unknown.
+fn version() {
+    println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    let Some(dir) = git(&["rev-parse", "--absolute-git-dir"]) else { return };
+    println!("cargo:rerun-if-changed={dir}/HEAD");
+    if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        // Each commit; a development build may name an older one rather than be built again.
+        println!("cargo:rerun-if-changed={dir}/logs/HEAD");
+    }
+    if let Some(commit) = git(&["rev-parse", "HEAD"]) {
+        println!("cargo:rustc-env=BUILD_COMMIT={commit}");
+    }
+    let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
+    let date = match epoch {
+        Some(epoch) => run("date", &["-u", "-d", &format!("@{epoch}"), "+%Y-%m-%dT%H:%M:%SZ"]),
+        None => git(&["log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"]),
+    };
+    if let Some(date) = date {
+        println!("cargo:rustc-env=BUILD_DATE={date}");
+    }
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    run("git", arguments)
+}
+
+fn run(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).env("TZ", "UTC").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !text.is_empty()).then_some(text)
 }

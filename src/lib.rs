@@ -3,10 +3,13 @@
 //! Floors, lowest first; a file uses only what stands below it: [`proto`], [`base`], then the store and the providers,
 //! the areas of the domain, `auth`, `api`, `server`, `cli`. `docs/architecture.md` tells the whole house.
 
+pub mod api;
 pub mod auth;
 pub mod base;
 pub mod cli;
 pub mod identity;
+pub mod messaging;
 pub mod proto;
 pub mod server;
 pub mod store;
+pub mod tenants;

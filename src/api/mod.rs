@@ -20,13 +20,24 @@ fn take<T>(request: Request<T>) -> Result<(Cx, T), Status> {
 
 /// Makes the answer of a call. This is the boundary where the cause of an error is logged, once, and lost.
 fn answer<T>(cx: &Cx, outcome: Result<T>) -> Result<Response<T>, Status> {
-    outcome.map(Response::new).map_err(|mut error| {
-        if let Some(cause) = &error.cause {
-            tracing::error!(request_id = cx.request_id, rpc = cx.rpc, cause = cause.as_ref(), "the call failed");
-        }
+    outcome.map(Response::new).map_err(|error| {
+        log(cx, &error);
         if error.kind == Kind::Internal {
-            error = Error { message: format!("internal error; request id {}", cx.request_id).into(), ..error };
+            let message = format!("internal error; request id {}", cx.request_id).into();
+            return Error { message, ..error }.to_status();
         }
         error.to_status()
     })
+}
+
+/// Logs the cause: our own failures are errors, the callers' are of interest to those who look for them.
+fn log(cx: &Cx, error: &Error) {
+    let Some(cause) = error.cause.as_deref() else { return };
+    let (request_id, rpc, reason) = (cx.request_id.as_str(), cx.rpc, error.reason_name());
+    match error.kind {
+        Kind::Internal | Kind::Unknown | Kind::DataLoss | Kind::Unavailable => {
+            tracing::error!(request_id, rpc, reason, cause = cause as &dyn std::error::Error, "the call failed");
+        }
+        _ => tracing::debug!(request_id, rpc, reason, cause = cause as &dyn std::error::Error, "the call was refused"),
+    }
 }

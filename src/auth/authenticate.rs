@@ -119,9 +119,7 @@ impl Authenticator {
 
     fn ours(&self, surface: Surface, claims: &Claims) -> Result<Credential> {
         tokens::check(claims, surface, self.clock.unix())?;
-        if self.revocations.covers(claims) {
-            return Err(tokens::revoked());
-        }
+        self.revocations.check(claims)?;
         let credential = Credential {
             kind: if claims.account.is_some() { CallerKind::User } else { CallerKind::Service },
             subject: claims.sub.clone(),
@@ -139,9 +137,7 @@ impl Authenticator {
         let claims = key.verify(token)?;
         claims.check(self.clock.unix())?;
         let token_id = foreign_token_id(token);
-        if self.revocations.covers_id(&token_id) {
-            return Err(tokens::revoked());
-        }
+        self.revocations.check_id(&token_id)?;
         let (subject, role, tenant, project) = (claims.subject, claims.role, claims.tenant, claims.project);
         Ok(Credential { kind: CallerKind::Service, subject, role, tenant, project, token_id })
     }

@@ -37,6 +37,7 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let (keys, revocations) = (Arc::new(Keys::ephemeral()), Revocations::default());
+    revocations.note([], 0);
     let manager = ManagerKey::from_base64(&Secret::new(STANDARD.encode(SECRET))).unwrap();
     let warehouse = ApiKey::new(&Secret::new("letmein".to_owned()));
     let authenticator = Authenticator::new(keys.clone(), revocations.clone(), Arc::new(Registry), Clock::system())

@@ -17,13 +17,13 @@ const MAX_BYTES: u64 = 2 * 1024 * 1024;
 
 /// A bounded cache of verified tokens. Cheap to clone.
 #[derive(Clone)]
-pub struct TokenCache(Cache<Box<str>, Arc<Claims>>);
+pub struct TokenCache(Cache<Arc<str>, Arc<Claims>>);
 
 /// An entry goes when its token ends.
 struct AtExpiry(Clock);
 
-impl Expiry<Box<str>, Arc<Claims>> for AtExpiry {
-    fn expire_after_create(&self, _: &Box<str>, claims: &Arc<Claims>, _: Instant) -> Option<Duration> {
+impl Expiry<Arc<str>, Arc<Claims>> for AtExpiry {
+    fn expire_after_create(&self, _: &Arc<str>, claims: &Arc<Claims>, _: Instant) -> Option<Duration> {
         let left = claims.exp.saturating_add(LEEWAY).saturating_sub(self.0.unix());
         Some(Duration::from_secs(u64::try_from(left).unwrap_or(0)))
     }
@@ -32,7 +32,7 @@ impl Expiry<Box<str>, Arc<Claims>> for AtExpiry {
 impl TokenCache {
     /// An empty cache.
     pub fn new(clock: Clock) -> Self {
-        let weight = |token: &Box<str>, claims: &Arc<Claims>| {
+        let weight = |token: &Arc<str>, claims: &Arc<Claims>| {
             let texts = token.len() + claims.sub.len() + claims.aud.iter().map(String::len).sum::<usize>();
             u32::try_from(texts + size_of::<Claims>()).unwrap_or(u32::MAX)
         };

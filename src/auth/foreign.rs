@@ -9,6 +9,7 @@ use super::tokens;
 use crate::base::{Result, Role, Secret};
 
 /// The manager's key: `KUBEOP_JWT_SIGNING_KEY`.
+#[derive(Clone)]
 pub struct ManagerKey(DecodingKey);
 
 /// The manager's key cannot be used.
@@ -88,6 +89,7 @@ fn read_role(wire: &Wire) -> Option<(Role, Option<String>, Option<String>)> {
 }
 
 /// The warehouse's static key: `QOD_API_KEY`, kept as its digest.
+#[derive(Clone)]
 pub struct ApiKey([u8; 32]);
 
 impl ApiKey {

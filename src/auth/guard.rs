@@ -10,6 +10,7 @@ use transcoder::{AuthRule, Claim, MethodInfo, Permission, RequestId, TenantRule}
 
 use super::{
     authenticate::Authentication,
+    directory::MessagingAdminRoles,
     refusals::Refusals,
     request::{CallFacts, Deadline},
     roles, tokens,
@@ -21,6 +22,7 @@ use crate::base::{
     error::Reason,
     scope::{access_to, foreign_tenant},
 };
+use crate::store::Store;
 
 /// A hand-written check that may admit a caller whom the table of roles refuses, on one tenant.
 #[async_trait]
@@ -47,6 +49,11 @@ impl Guard {
     /// A guard that knows no custom checks.
     pub fn new(refusals: Refusals, clock: Clock) -> Self {
         Self { customs: HashMap::new(), refusals, clock }
+    }
+
+    /// Knows the custom checks of every surface, by the names that the proto options use.
+    pub fn with_checks_of(self, store: &Store) -> Self {
+        self.with_custom("messaging_admin_roles", Arc::new(MessagingAdminRoles(store.clone())))
     }
 
     /// Knows the custom check of that name too.

@@ -2,6 +2,7 @@
 
 pub mod authenticate;
 pub mod cache;
+mod directory;
 pub mod foreign;
 pub mod guard;
 pub mod keys;

@@ -4,11 +4,22 @@
 //! minute become one event with a count, so that nobody can fill the audit log by being refused.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use crate::base::{Caller, Clock, TenantId, error::Reason};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    base::{Caller, CallerKind, Clock, Role, TenantId, caller::CallerFacts, error::Reason},
+    store::{
+        Store,
+        audit::{self, AuditRecord, Outcome},
+    },
+};
 
 /// Most lines that are kept between two flushes. What does not fit is counted under [`OTHERS`].
 const MAX_LINES: usize = 4096;
@@ -17,11 +28,18 @@ const OTHERS: &str = "(others)";
 /// The subject of calls without a usable credential.
 const NOBODY: &str = "(nobody)";
 
+/// The action of refusals in the audit log.
+const ACTION: &str = "call.refuse";
+/// How often whole minutes are written.
+const PERIOD: Duration = Duration::from_secs(10);
+
 /// What is counted as one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Refused {
     /// Subject of the caller.
     pub subject: String,
+    /// Role of the caller, if there is one.
+    pub role: Option<Role>,
     /// Tenant of the caller.
     pub tenant: Option<TenantId>,
     /// gRPC path of the RPC.
@@ -49,6 +67,7 @@ impl Refusals {
     pub fn count(&self, caller: Option<&Caller>, rpc: &'static str, reason: Reason) {
         let line = Refused {
             subject: caller.map_or(NOBODY, |caller| caller.subject.as_str()).to_owned(),
+            role: caller.map(|caller| caller.role),
             tenant: caller.and_then(|caller| caller.tenant.as_ref()).map(|tenant| tenant.id),
             rpc,
             reason,
@@ -56,7 +75,7 @@ impl Refusals {
         };
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let full = lines.len() >= MAX_LINES && !lines.contains_key(&line);
-        let line = if full { Refused { subject: OTHERS.to_owned(), tenant: None, ..line } } else { line };
+        let line = if full { Refused { subject: OTHERS.to_owned(), role: None, tenant: None, ..line } } else { line };
         *lines.entry(line).or_default() += 1;
     }
 
@@ -75,6 +94,53 @@ impl Refusals {
                 *lines.entry(line).or_default() += count;
             }
         }
+    }
+}
+
+/// Writes the counts of whole minutes to the audit log until `stop`, and all that is left then.
+pub async fn follow(refusals: Refusals, store: Store, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => flush(&refusals, &store, false).await,
+            () = stop.cancelled() => {}
+        }
+    }
+    flush(&refusals, &store, true).await;
+}
+
+async fn flush(refusals: &Refusals, store: &Store, all: bool) {
+    let taken = refusals.take(all);
+    let records = taken.iter().map(|(refused, count)| record(refused, *count)).collect();
+    if let Err(error) = audit::append(store, records).await {
+        tracing::warn!(%error, lines = taken.len(), "refused calls cannot be audited now");
+        refusals.put_back(taken);
+    }
+}
+
+fn record(refused: &Refused, count: u64) -> AuditRecord {
+    let reason = refused.reason.as_str_name();
+    AuditRecord {
+        caller: refused.role.map(|role| {
+            Caller::new(CallerFacts {
+                kind: CallerKind::Service,
+                subject: refused.subject.clone(),
+                role,
+                tenant: None,
+                project: None,
+                token_id: String::new(),
+            })
+        }),
+        tenant: refused.tenant,
+        action: Cow::Borrowed(ACTION),
+        target: String::new(),
+        outcome: Outcome::Refused,
+        request_id: String::new(),
+        rpc: Cow::Borrowed(refused.rpc),
+        details: json!({
+            "reason": reason.strip_prefix("REASON_").unwrap_or(reason),
+            "count": count,
+            "minute": refused.minute * 60,
+        }),
     }
 }
 

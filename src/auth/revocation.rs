@@ -10,12 +10,27 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::tokens::{Claims, LEEWAY};
+use super::tokens::{self, Claims, LEEWAY};
+use crate::{
+    base::{Error, Kind, Result, error::Reason},
+    identity::revoked::{self, Revoked},
+    store::Store,
+};
 
 /// How old the snapshot may be.
 pub const REFRESH: Duration = Duration::from_millis(500);
+
+/// How far back each reading reaches behind the newest revocation that is known: transactions commit out of order, and
+/// the clocks of replicas differ.
+const OVERLAP: time::Duration = time::Duration::SECOND.saturating_mul(30);
+/// After so many readings one reads everything, for a replica whose clock is further behind than the overlap.
+const WHOLE_EVERY: u32 = 120;
+/// After so many readings the database forgets what has ended.
+const PRUNE_EVERY: u32 = 7200;
 
 /// The revocations that are known. Cheap to clone; clones share them.
 #[derive(Clone, Default)]
@@ -30,6 +45,8 @@ struct Shared {
 
 #[derive(Clone, Default)]
 struct Snapshot {
+    /// The database was read once. Before that nobody can say which token is good.
+    loaded: bool,
     /// Ends of revoked tokens, by token id.
     tokens: HashMap<String, i64>,
     /// Epochs of accounts.
@@ -56,19 +73,20 @@ pub enum Revocation {
 }
 
 impl Revocations {
-    /// Whether our token was revoked.
-    pub fn covers(&self, claims: &Claims) -> bool {
+    /// Fails if our token was revoked, or if nobody can say.
+    pub fn check(&self, claims: &Claims) -> Result<()> {
         let snapshot = self.0.current.load();
-        snapshot.tokens.contains_key(&claims.jti)
-            || claims
-                .account
-                .zip(claims.epoch)
-                .is_some_and(|(account, epoch)| snapshot.epochs.get(&account).is_some_and(|current| *current > epoch))
+        let by_account = claims
+            .account
+            .zip(claims.epoch)
+            .is_some_and(|(account, epoch)| snapshot.epochs.get(&account).is_some_and(|current| *current > epoch));
+        snapshot.judge(by_account || snapshot.tokens.contains_key(&claims.jti))
     }
 
-    /// Whether the token of that id was revoked.
-    pub fn covers_id(&self, id: &str) -> bool {
-        self.0.current.load().tokens.contains_key(id)
+    /// Fails if the token of that id was revoked, or if nobody can say.
+    pub fn check_id(&self, id: &str) -> Result<()> {
+        let snapshot = self.0.current.load();
+        snapshot.judge(snapshot.tokens.contains_key(id))
     }
 
     /// Adds revocations, and forgets those of tokens that ended before `now` anyway.
@@ -77,10 +95,10 @@ impl Revocations {
         let old = self.0.current.load();
         let fresh: Vec<_> = revocations.into_iter().filter(|revocation| !old.knows(revocation)).collect();
         let stale = old.tokens.values().any(|end| is_over(*end, now));
-        if fresh.is_empty() && !stale {
+        if fresh.is_empty() && !stale && old.loaded {
             return;
         }
-        let mut next = Snapshot::clone(&old);
+        let mut next = Snapshot { loaded: true, ..Snapshot::clone(&old) };
         next.tokens.retain(|_, end| !is_over(*end, now));
         fresh.into_iter().for_each(|revocation| next.add(revocation));
         self.0.current.store(Arc::new(next));
@@ -88,6 +106,14 @@ impl Revocations {
 }
 
 impl Snapshot {
+    fn judge(&self, revoked: bool) -> Result<()> {
+        if revoked {
+            return Err(tokens::revoked());
+        }
+        let message = "the database is unavailable; retry later";
+        self.loaded.then_some(()).ok_or_else(|| Error::new(Kind::Unavailable, Reason::DatabaseUnavailable, message))
+    }
+
     fn knows(&self, revocation: &Revocation) -> bool {
         match revocation {
             Revocation::Token { id, .. } => self.tokens.contains_key(id),
@@ -103,6 +129,47 @@ impl Snapshot {
                 *known = epoch.max(*known);
             }
         }
+    }
+}
+
+/// Reads the revocations of the database until `stop`. While the database is away, what is known holds.
+pub async fn follow(store: Store, revocations: Revocations, stop: CancellationToken) {
+    let mut period = tokio::time::interval(REFRESH);
+    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut latest = None;
+    for reading in 0_u32.. {
+        tokio::select! {
+            _ = period.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let since = if reading.is_multiple_of(WHOLE_EVERY) { None } else { latest };
+        match load(&store, &revocations, since).await {
+            Ok(newest) => latest = newest.map(|newest: OffsetDateTime| newest - OVERLAP).max(latest),
+            Err(error) => tracing::debug!(%error, "revocations cannot be read"),
+        }
+        if reading.is_multiple_of(PRUNE_EVERY) {
+            prune(&store).await;
+        }
+    }
+}
+
+/// Reads the revocations of the database since a moment, or all of them. Returns the moment of the newest.
+pub async fn load(
+    store: &Store,
+    revocations: &Revocations,
+    since: Option<OffsetDateTime>,
+) -> Result<Option<OffsetDateTime>> {
+    let Revoked { tokens, accounts, latest } = revoked::revoked_since(store, since).await?;
+    let tokens = tokens.into_iter().map(|(id, expires_at)| Revocation::Token { id, expires_at });
+    let accounts = accounts.into_iter().map(|(id, epoch)| Revocation::Account { id, epoch });
+    revocations.note(tokens.chain(accounts), store.clock().unix());
+    Ok(latest)
+}
+
+async fn prune(store: &Store) {
+    let before = store.clock().now() - time::Duration::seconds(3 * LEEWAY);
+    if let Err(error) = revoked::prune(store, before).await {
+        tracing::debug!(%error, "revocations of tokens that ended cannot be removed");
     }
 }
 
@@ -126,12 +193,24 @@ mod tests {
         Claims { account: account.map(|a| a.0), epoch: account.map(|a| a.1), ..minted }
     }
 
+    fn revoked(revocations: &Revocations, claims: &Claims) -> bool {
+        revocations.check(claims).is_err_and(|error| error.reason == Reason::CredentialsRevoked)
+    }
+
+    #[test]
+    fn nothing_is_good_before_the_database_was_read() {
+        let (revocations, one) = (Revocations::default(), claims(None));
+        assert_eq!(revocations.check(&one).unwrap_err().kind, Kind::Unavailable);
+        revocations.note([], one.iat);
+        assert!(revocations.check(&one).is_ok());
+    }
+
     #[test]
     fn a_token_is_revoked_by_its_id() {
         let (revocations, one, other) = (Revocations::default(), claims(None), claims(None));
         revocations.note([Revocation::Token { id: one.jti.clone(), expires_at: one.exp }], one.iat);
-        assert!(revocations.covers(&one) && revocations.covers_id(&one.jti));
-        assert!(!revocations.covers(&other));
+        assert!(revoked(&revocations, &one) && revocations.check_id(&one.jti).is_err());
+        assert!(!revoked(&revocations, &other));
     }
 
     #[test]
@@ -139,9 +218,9 @@ mod tests {
         let (revocations, account) = (Revocations::default(), Uuid::now_v7());
         revocations.note([Revocation::Account { id: account, epoch: 2 }], 0);
         revocations.note([Revocation::Account { id: account, epoch: 1 }], 0);
-        assert!(revocations.covers(&claims(Some((account, 1)))));
-        assert!(!revocations.covers(&claims(Some((account, 2)))));
-        assert!(!revocations.covers(&claims(Some((Uuid::now_v7(), 0)))));
+        assert!(revoked(&revocations, &claims(Some((account, 1)))));
+        assert!(!revoked(&revocations, &claims(Some((account, 2)))));
+        assert!(!revoked(&revocations, &claims(Some((Uuid::now_v7(), 0)))));
     }
 
     #[test]
@@ -149,8 +228,8 @@ mod tests {
         let (revocations, one) = (Revocations::default(), claims(None));
         revocations.note([Revocation::Token { id: one.jti.clone(), expires_at: one.exp }], one.iat);
         revocations.note([], one.exp + LEEWAY);
-        assert!(revocations.covers(&one));
+        assert!(revoked(&revocations, &one));
         revocations.note([], one.exp + 2 * LEEWAY + 1);
-        assert!(!revocations.covers(&one));
+        assert!(!revoked(&revocations, &one));
     }
 }

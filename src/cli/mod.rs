@@ -3,8 +3,14 @@
 mod completions;
 pub mod config;
 mod config_check;
+mod dev;
+mod migrate;
+mod serve;
+mod start;
 mod token;
 mod token_mint;
+mod token_revoke;
+mod users;
 
 use std::{
     ffi::OsString,
@@ -51,6 +57,15 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run everything on this machine for development: embedded SQLite, generated keys, loopback only
+    Dev(dev::Args),
+    /// Run the server in production; says what is missing if it cannot
+    Serve(serve::Args),
+    /// Bring the schema of the database up to date
+    Migrate(migrate::Args),
+    /// Make platform accounts and set their passwords
+    #[command(subcommand)]
+    Users(users::Command),
     /// Sign and revoke tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -77,6 +92,10 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let common = cli.common;
     let done = match cli.command {
+        Command::Dev(arguments) => dev::run(&common, &arguments),
+        Command::Serve(arguments) => serve::run(&common, &arguments),
+        Command::Migrate(arguments) => migrate::run(&common, &arguments),
+        Command::Users(command) => users::run(&common, command),
         Command::Token(command) => token::run(&common, command),
         Command::Config(command) => config_check::run(&common, command),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),

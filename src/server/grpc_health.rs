@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::readiness::Readiness;
@@ -9,13 +10,21 @@ use super::readiness::Readiness;
 /// How often the readiness is asked.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Reports every service, and the server as a whole under the empty name, until the task is dropped.
-pub async fn follow(readiness: Readiness, reporter: HealthReporter, services: Vec<String>) {
+/// Reports every service, and the server as a whole under the empty name, until `stop`.
+pub(super) async fn follow(
+    readiness: Readiness,
+    reporter: HealthReporter,
+    services: Vec<String>,
+    stop: CancellationToken,
+) {
     let mut before = None;
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        period.tick().await;
+        tokio::select! {
+            _ = period.tick() => {}
+            () = stop.cancelled() => return,
+        }
         let ready = readiness.failing().await.is_empty();
         if before != Some(ready) {
             report(&reporter, &services, ready).await;

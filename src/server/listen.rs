@@ -15,8 +15,8 @@ use tower::{Service, ServiceExt};
 
 /// Most bytes of all headers of a request.
 const MAX_HEADERS: u32 = 64 * 1024;
-/// How long the headers of a request may take to arrive.
-const HEADER_TIME: Duration = Duration::from_secs(10);
+/// How long the headers of a request may take to arrive; a connection that is idle for so long is closed, too.
+const HEADER_TIME: Duration = Duration::from_secs(30);
 /// How often an idle HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_PATIENCE: Duration = Duration::from_secs(20);

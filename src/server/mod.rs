@@ -1,11 +1,18 @@
 //! Listeners, layers, drain, health, metrics, and the assembly of all services.
 
+mod app;
+mod checks;
+mod grpc_health;
 pub mod layers;
 pub mod listen;
 pub mod logs;
+pub mod metrics;
 pub mod ops;
+mod process;
 pub mod readiness;
 pub mod services;
+mod signals;
+mod surfaces;
 
-mod grpc_health;
-mod process;
+pub use app::App;
+pub use signals::Signals;

@@ -82,8 +82,8 @@ pub fn version() -> Value {
     json!({
         "service": env!("CARGO_PKG_NAME"),
         "version": env!("CARGO_PKG_VERSION"),
-        "gitCommit": option_env!("TENANTRY_BUILD_COMMIT").unwrap_or("unknown"),
-        "buildDate": option_env!("TENANTRY_BUILD_DATE").unwrap_or("unknown"),
+        "gitCommit": option_env!("BUILD_COMMIT").unwrap_or("unknown"),
+        "buildDate": option_env!("BUILD_DATE").unwrap_or("unknown"),
     })
 }
 

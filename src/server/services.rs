@@ -15,13 +15,21 @@ use prost_types::FileDescriptorSet;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Service, util::MapResponseLayer};
-use transcoder::{Dialects, Guard, MethodInfo, Rest, RestBuilder, grpc::AdmitLayer};
+use transcoder::{Dialects, Guard, Rest, RestBuilder, grpc::AdmitLayer};
 
-use super::{layers::answer::is_grpc, ops::Ops};
-use crate::{base::Error, proto};
+use super::{
+    layers::answer::is_grpc,
+    ops::Ops,
+    surfaces::{self, GrpcService},
+};
+use crate::{base::Error, messaging::MessagingSettings, proto, store::Store};
 
 /// What the services of the areas are made of.
 pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// Settings of the messaging surface.
+    pub messaging: MessagingSettings,
     /// Decides who may call what.
     pub guard: Arc<dyn Guard>,
     /// How REST errors are written.
@@ -48,33 +56,28 @@ pub fn service_names() -> Result<Vec<String>, Error> {
     Ok(names.collect())
 }
 
+/// The REST error dialects of all surfaces.
+pub fn dialects() -> Dialects {
+    surfaces::dialects()
+}
+
 /// Assembles every service. `health` is the service of `grpc.health.v1`.
-pub fn assemble<H>(parts: &Parts, health: H, ops: Ops) -> Result<Front, Error>
-where
-    H: Service<Request<tonic::body::Body>, Error = Infallible>
-        + tonic::server::NamedService
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    H::Response: axum::response::IntoResponse,
-    H::Future: Send + 'static,
-{
+pub fn assemble(parts: &Parts, health: impl GrpcService, ops: Ops) -> Result<Front, Error> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(Error::internal)?;
     let routes = Routes::new(reflection).add_service(health);
-    let methods: Vec<&'static MethodInfo> = Vec::new();
+    let rest = RestBuilder::new(parts.dialects.clone()).max_body(parts.max_body);
+    let surfaces = surfaces::add(routes, rest, parts);
     // From the outside in: gRPC-Web becomes gRPC, then the guard's first step, before a body is read.
-    let grpc = routes.into_axum_router().layer((
+    let grpc = surfaces.grpc.into_axum_router().layer((
         GrpcWebLayer::new(),
-        AdmitLayer::new(methods, parts.guard.clone()),
+        AdmitLayer::new(surfaces.methods, parts.guard.clone()),
         MapResponseLayer::new(|response: Response<Body>| response.map(tonic::body::Body::new)),
     ));
-    let rest = RestBuilder::new(parts.dialects.clone()).max_body(parts.max_body).build(parts.guard.clone());
-    Ok(Front { grpc, rest, ops })
+    Ok(Front { grpc, rest: surfaces.rest.build(parts.guard.clone()), ops })
 }
 
 impl Service<Request<Body>> for Front {

@@ -76,18 +76,23 @@ impl AuditRecord {
             prev_hash: None,
             hash: None,
             at: Stamp::from(clock.now()),
-            caller_subject: caller.map(|caller| caller.subject.clone()).unwrap_or_default(),
+            caller_subject: caller.map(|caller| storable(&caller.subject)).unwrap_or_default(),
             caller_role: caller.map(|caller| caller.role.as_str().to_owned()).unwrap_or_default(),
             caller_kind: caller.map(|caller| caller.kind.as_str().to_owned()).unwrap_or_default(),
             tenant_id: self.tenant.map(TenantId::uuid),
             action: self.action.into_owned(),
-            target: self.target,
+            target: storable(&self.target),
             outcome: self.outcome.as_str().to_owned(),
             request_id: self.request_id,
             rpc: self.rpc.into_owned(),
             details: if self.details.is_null() { "{}".to_owned() } else { self.details.to_string() },
         }
     }
+}
+
+/// A text from outside as PostgreSQL takes it: it refuses the character zero.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// Appends events that belong to no write, such as refusals that were counted for a while.

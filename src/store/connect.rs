@@ -19,8 +19,6 @@ use crate::base::{
 
 /// How long a connection of PostgreSQL may be idle before it is tried when it is next used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
-/// How long SQLite waits for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to open a store.
 #[derive(Clone)]
@@ -29,8 +27,11 @@ pub struct StoreConfig {
     pub url: Secret<String>,
     /// Most connections at once: all of PostgreSQL's, the readers of SQLite.
     pub max_connections: u32,
-    /// How long a call waits for a connection before it fails as unavailable.
+    /// How long a call waits for a connection, and on SQLite for another process that writes, before it fails as
+    /// unavailable.
     pub acquire_timeout: Duration,
+    /// How long a replica waits for another one that migrates.
+    pub migrate_timeout: Duration,
     /// The clock.
     pub clock: Clock,
 }
@@ -41,7 +42,8 @@ impl StoreConfig {
         Self {
             url: Secret::new(url.into()),
             max_connections: 16,
-            acquire_timeout: Duration::from_secs(2),
+            acquire_timeout: Duration::from_secs(3),
+            migrate_timeout: Duration::from_secs(60),
             clock: Clock::system(),
         }
     }
@@ -61,6 +63,8 @@ pub(super) struct Databases {
     pub write: DatabaseConnection,
     /// How to reach PostgreSQL outside the pool.
     pub direct: Option<PgConnectOptions>,
+    /// How long to wait for another one that migrates.
+    pub migrate_timeout: Duration,
 }
 
 impl Databases {
@@ -105,13 +109,13 @@ async fn open_sqlite(config: &StoreConfig, url: &str) -> Result<Databases> {
     let options = options
         .create_if_missing(true)
         .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
+        .busy_timeout(config.acquire_timeout)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
     let write = writer(config).connect_with(options.clone()).await;
     let write = write.map_err(|error| conflict::unavailable(error, "open"))?;
     let read = readers(config).connect_lazy_with(options.read_only(true));
-    Ok(Databases { read: read.into(), write: write.into(), direct: None })
+    Ok(Databases { read: read.into(), write: write.into(), direct: None, migrate_timeout: config.migrate_timeout })
 }
 
 /// One connection that never grows old. If a failure left it inside a transaction (SQLite ends one by itself when the disk
@@ -167,5 +171,5 @@ fn open_postgres(config: &StoreConfig, url: &str) -> Result<Databases> {
         })
         .connect_lazy_with(options.clone());
     let pool = DatabaseConnection::from(pool);
-    Ok(Databases { read: pool.clone(), write: pool, direct: Some(options) })
+    Ok(Databases { read: pool.clone(), write: pool, direct: Some(options), migrate_timeout: config.migrate_timeout })
 }

@@ -8,14 +8,20 @@
 //! pool drains what a dropped one left on the wire.
 
 pub mod audit;
+pub mod chain;
 mod conflict;
 mod connect;
 mod door;
 pub mod entities;
 mod group;
 mod job;
+pub mod json;
+pub mod lease;
+pub mod ledger;
 pub mod outbox;
+pub mod relay;
 mod schema;
+pub mod scopes;
 mod stamp;
 mod tx;
 

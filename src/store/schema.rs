@@ -26,8 +26,6 @@ use crate::base::{
 const LOCK: i64 = i64::from_be_bytes(*b"tenantry");
 /// How often a waiting replica asks for the lock.
 const POLL: Duration = Duration::from_millis(100);
-/// How long it waits.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Names of the migrations that the database lacks. Migrations that a newer program applied are none of our business.
 pub(super) async fn pending(db: &DatabaseConnection) -> Result<Vec<String>> {
@@ -39,7 +37,7 @@ pub(super) async fn pending(db: &DatabaseConnection) -> Result<Vec<String>> {
 /// Applies what is pending and returns the names.
 pub(super) async fn migrate(db: &Databases, mut progress: impl FnMut(&str) + Send) -> Result<Vec<String>> {
     let Some(direct) = &db.direct else { return migrate_locked(db, &mut progress).await };
-    let lock = lock(direct, PATIENCE).await?;
+    let lock = lock(direct, db.migrate_timeout).await?;
     let outcome = migrate_locked(db, &mut progress).await;
     // The end of the connection is the end of the lock.
     if let Err(error) = lock.close().await {

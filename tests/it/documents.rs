@@ -136,3 +136,16 @@ async fn the_table_of_settings_is_whole() {
     let known: BTreeSet<_> = shown.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(known, documented);
 }
+
+/// The operations guide has every metric that the server shows.
+#[tokio::test]
+async fn every_metric_is_documented() {
+    let server = Setup::dev().start().await;
+    let created = server.admin().put("/admin/v2/tenants/acme", r#"{"allowedClusters":["standalone"]}"#).await;
+    assert_eq!(created.status, 204, "{created:?}");
+    let metrics = server.http().get("/metrics").await.body;
+    let guide = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let missing: Vec<_> = names.filter(|name| !guide.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/operations.md says nothing of {missing:?}");
+}

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::{
-    eventually,
-    http::Http,
-    postgres::{FreshDatabase, Line},
-    server::{Server, Setup},
+use crate::{
+    db::postgres_unmigrated,
+    harness::{
+        eventually,
+        http::Http,
+        line::Line,
+        server::{Server, Setup},
+    },
 };
 
 const INFO: &str = r#"{"allowedClusters":["standalone"]}"#;
@@ -104,7 +107,7 @@ async fn one_of_many_creates_of_a_name_wins() {
 
 #[tokio::test]
 async fn a_database_that_goes_and_comes_back_needs_no_restart() {
-    let database = FreshDatabase::create().await;
+    let database = postgres_unmigrated().await;
     let line = Line::to(&database).await;
     let server = Setup::dev().database(line.url()).start().await;
     let admin = server.admin();
@@ -140,20 +143,20 @@ async fn serve_does_not_start_on_development_defaults() {
 /// Where the data of a test is.
 enum Data {
     Sqlite,
-    Postgres(FreshDatabase),
+    Postgres(String),
 }
 
 impl Data {
     fn setup(&self) -> Setup {
         match self {
             Self::Sqlite => Setup::dev(),
-            Self::Postgres(database) => Setup::dev().database(database.url()),
+            Self::Postgres(database) => Setup::dev().database(database),
         }
     }
 }
 
 async fn both() -> [Data; 2] {
-    [Data::Sqlite, Data::Postgres(FreshDatabase::create().await)]
+    [Data::Sqlite, Data::Postgres(postgres_unmigrated().await)]
 }
 
 /// Creates a tenant; false when the server did not answer.

@@ -60,3 +60,27 @@ async fn a_call_that_has_begun_is_answered_although_the_server_is_told_to_end() 
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     assert!(server.ended().await.success());
 }
+
+#[tokio::test]
+async fn metrics_name_the_rpc_and_the_template_and_no_tenant() {
+    let server = Server::dev().await;
+    let created = server.admin().put("/admin/v2/tenants/secretive", r#"{"allowedClusters":["standalone"]}"#).await;
+    assert_eq!(created.status, 204, "{created:?}");
+    let metrics = server.http().get("/metrics").await.body;
+    assert!(metrics.contains(r#"http_route="/admin/v2/tenants/{tenant}""#), "{metrics}");
+    assert!(!metrics.contains("secretive"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_call_leaves_one_line_in_the_log_and_no_secret() {
+    let server = Server::dev().await;
+    let answer = server.admin().get("/admin/v2/tenants/acme").await;
+    let id = answer.header("x-request-id").expect("an answer has a request id").to_owned();
+    crate::harness::eventually("the call's line", async || server.log().contains(&id).then_some(())).await;
+    let log = server.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains(&id)).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let line: serde_json::Value = serde_json::from_str(lines[0]).expect("a line is JSON where nobody looks on");
+    assert!(lines[0].contains("404") && lines[0].contains("acme") && line["timestamp"].is_string(), "{line}");
+    assert!(!log.contains(&server.admin_token()), "the log holds the token");
+}

@@ -51,6 +51,7 @@ pub fn is_grpc(content_type: &HeaderValue) -> bool {
 /// Answers a failed request.
 pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Response<Body> {
     let busy = matches!(failure, Failure::Busy(_));
+    let failure = with_request_id(failure, head);
     let mut response = match (failure, &head.grpc) {
         (Failure::Call(error) | Failure::Busy(error), Some(content_type)) => {
             let mut response = error.to_status().into_http();
@@ -66,6 +67,17 @@ pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Resp
         response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS.into());
     }
     response
+}
+
+/// An internal error tells the id under which the log has its cause, and nothing else.
+fn with_request_id(failure: Failure, head: &Head) -> Failure {
+    match failure {
+        Failure::Call(error) if error.kind == Kind::Internal => Failure::Call(Error {
+            message: format!("internal error; request id {}", head.request_id.0).into(),
+            ..error
+        }),
+        other => other,
+    }
 }
 
 fn refuse(dialects: &Dialects, head: &Head, failure: transcoder::Failure) -> Response<Body> {

@@ -13,7 +13,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
-use transcoder::{Matched, RequestId};
+use transcoder::{Answered, RequestId};
 
 use super::answer::{Head, status_word};
 use crate::{
@@ -66,7 +66,11 @@ impl Observation {
     pub(super) fn end(mut self, response: Response<Body>) -> Response<Body> {
         let Some(mut record) = self.0.take() else { return response };
         record.status = response.status();
-        record.template = response.extensions().get::<Matched>().map(|matched| matched.template);
+        record.template = response
+            .extensions()
+            .get::<Answered>()
+            .and_then(|answered| answered.matched)
+            .map(|matched| matched.template);
         let grpc_status = grpc_status(response.headers());
         let whole = http_body::Body::size_hint(response.body()).exact().is_some();
         if whole || grpc_status.is_some() {

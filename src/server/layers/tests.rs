@@ -1,1 +1,154 @@
+use std::time::Duration;
 
+use async_trait::async_trait;
+use http::{Method, StatusCode, header::CONTENT_TYPE};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tower::{ServiceExt, service_fn};
+
+use super::*;
+use crate::{
+    auth::{authenticate::Tenants, keys::Keys, revocation::Revocations},
+    base::{Clock, Result, TenantRef, caller::CallerTenant},
+};
+
+struct Nobody;
+
+#[async_trait]
+impl Tenants for Nobody {
+    async fn find(&self, _: &TenantRef) -> Result<Option<CallerTenant>> {
+        Ok(None)
+    }
+}
+
+struct Shout;
+
+impl transcoder::Dialect for Shout {
+    fn render(&self, failure: &transcoder::Failure) -> transcoder::Rendered {
+        transcoder::Rendered::json(failure, &serde_json::json!({"shout": failure.message}))
+    }
+}
+
+const LIMITS: Limits = Limits { max_body: 100, max_in_flight: 1, timeout: Duration::from_secs(3600) };
+
+/// What stands behind the layers: paths that misbehave, and one that tells what it was given.
+async fn inner(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    match request.uri().path() {
+        "/shout/panic" | "/t.S/Panic" => panic!("hunter2"),
+        "/shout/slow" | "/t.S/Slow" => std::future::pending().await,
+        _ => {
+            let authenticated = request.extensions().get::<Authentication>().is_some();
+            let deadline = request.extensions().get::<crate::auth::Deadline>().is_some();
+            Ok(Response::new(Body::from(format!("{authenticated} {deadline}"))))
+        }
+    }
+}
+
+fn stack(
+    limits: Limits,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send {
+    let (keys, clock) = (Arc::new(Keys::ephemeral()), Clock::system());
+    let authenticator = Authenticator::new(keys, Revocations::default(), Arc::new(Nobody), clock);
+    let dialects = Dialects::new([("shout", &["/shout"] as &[_], Arc::new(Shout) as Arc<dyn transcoder::Dialect>)]);
+    Stack::new(service_fn(inner), Arc::new(authenticator), dialects, limits)
+}
+
+fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let mut request = Request::builder().method(Method::POST).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::empty()).unwrap()
+}
+
+async fn answer(limits: Limits, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+    stack(limits).oneshot(request(path, headers)).await.unwrap_or_else(|never| match never {})
+}
+
+async fn text(response: Response<Body>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+fn header<'r>(response: &'r Response<Body>, name: &str) -> &'r str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_call_passes_with_what_the_layers_learnt() {
+    let response = answer(LIMITS, "/shout/fine", &[]).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(header(&response, "x-request-id").len(), 32);
+    assert_eq!(text(response).await, "true true");
+}
+
+#[tokio::test]
+async fn a_sane_request_id_is_kept_and_another_is_not() {
+    let response = answer(LIMITS, "/shout/fine", &[("x-request-id", "abc-1.2")]).await;
+    assert_eq!(header(&response, "x-request-id"), "abc-1.2");
+    for strange in ["a b", "", "\"", &"x".repeat(129)] {
+        let response = answer(LIMITS, "/shout/fine", &[("x-request-id", strange)]).await;
+        assert_eq!(header(&response, "x-request-id").len(), 32, "{strange}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_that_tells_nothing() {
+    let response = answer(LIMITS, "/shout/panic", &[]).await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let id = header(&response, "x-request-id").to_owned();
+    let body = text(response).await;
+    assert_eq!(body, format!(r#"{{"shout":"internal error; request id {id}"}}"#));
+
+    let response = answer(LIMITS, "/t.S/Panic", &[("content-type", "application/grpc")]).await;
+    assert_eq!((response.status(), header(&response, "grpc-status")), (StatusCode::OK, "13"));
+    assert!(!header(&response, "grpc-message").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_is_cut() {
+    let short = Limits { timeout: Duration::from_millis(20), ..LIMITS };
+    let response = answer(short, "/shout/slow", &[("x-server-timeout", "3600")]).await;
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    let before = std::time::Instant::now();
+    let asked = [("content-type", "application/grpc-web+proto"), ("grpc-timeout", "50m")];
+    let response = answer(LIMITS, "/t.S/Slow", &asked).await;
+    assert_eq!(header(&response, "grpc-status"), "4");
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc-web+proto");
+    assert!(before.elapsed() < Duration::from_secs(60));
+    let response = answer(LIMITS, "/other/slow", &[("x-server-timeout", "1")]).await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn too_many_calls_are_refused_and_probes_are_not() {
+    let stack = stack(LIMITS);
+    let slow = tokio::spawn(stack.clone().oneshot(request("/shout/slow", &[])));
+    // The slow call holds the only permit as soon as it was polled once.
+    tokio::task::yield_now().await;
+    let refused = stack.clone().oneshot(request("/shout/fine", &[])).await.unwrap();
+    assert_eq!((refused.status(), header(&refused, "retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+    let grpc = stack.clone().oneshot(request("/t.S/Fine", &[("content-type", "application/grpc")])).await.unwrap();
+    assert_eq!(header(&grpc, "grpc-status"), "14");
+    assert_eq!(stack.clone().oneshot(request("/healthz", &[])).await.unwrap().status(), StatusCode::OK);
+    slow.abort();
+    let _ = slow.await;
+    assert_eq!(stack.oneshot(request("/shout/fine", &[])).await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_that_says_it_is_too_long_is_refused() {
+    let response = answer(LIMITS, "/shout/fine", &[("content-length", "101")]).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(answer(LIMITS, "/shout/fine", &[("content-length", "100")]).await.status(), StatusCode::OK);
+    let grpc = [("content-length", "101"), ("content-type", "application/grpc+proto")];
+    assert_eq!(answer(LIMITS, "/t.S/Fine", &grpc).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn paths_of_no_dialect_are_answered_as_aip_193() {
+    let response = answer(LIMITS, "/other", &[("content-length", "101")]).await;
+    let id = header(&response, "x-request-id").to_owned();
+    let body: Value = serde_json::from_str(&text(response).await).unwrap();
+    assert_eq!(body["error"]["code"], 413);
+    assert!(body.to_string().contains(&id), "{body}");
+}

@@ -9,9 +9,9 @@ pub struct Model {
     /// The tenant.
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant_id: Uuid,
-    /// JSON list of token subjects, sorted.
+    /// JSON list of token subjects.
     pub admin_roles: String,
-    /// JSON list of cluster names, sorted.
+    /// JSON list of cluster names.
     pub allowed_clusters: String,
 }
 

@@ -16,7 +16,7 @@ pub struct Model {
     pub id: Uuid,
     /// Name within the tenant.
     pub name: String,
-    /// JSON list of cluster names, sorted.
+    /// JSON list of cluster names.
     pub replication_clusters: String,
     /// When it was made.
     pub created_at: Stamp,

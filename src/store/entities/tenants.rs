@@ -2,7 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::store::Stamp;
+use crate::{
+    base::{TenantName, TenantRef},
+    store::Stamp,
+};
 
 /// A row.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -46,3 +49,16 @@ impl Related<super::messaging_tenants::Entity> for Entity {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// The query for the tenant that a reference names; `None` if it is a text that no tenant can be called.
+    pub fn find_by_ref(reference: &TenantRef) -> Option<Select<Self>> {
+        match reference {
+            TenantRef::Id(id) => Some(Self::find_by_id(id.uuid())),
+            TenantRef::Name(name) => {
+                let name: TenantName = name.parse().ok()?;
+                Some(Self::find().filter(Column::NameKey.eq(name.key())))
+            }
+        }
+    }
+}

@@ -8,7 +8,10 @@ use std::{fmt::Write as _, fs, net::SocketAddr, os::unix::fs::PermissionsExt, pa
 
 use tokio::process::Command;
 
-use super::{golden, root, server::Server};
+use super::{
+    golden, root,
+    server::{Server, unconfigured},
+};
 
 /// A block of commands.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ pub async fn run(document: &str, server: &Server, blocks: &[Block]) {
         writeln!(script, "printf '\\036%s\\036' {}\n{}", block.line, block.commands).unwrap();
     }
     let path = format!("{}:{}", home.join(".bin").display(), std::env::var("PATH").unwrap());
-    let output = Command::new("bash")
+    let output = unconfigured(Command::new("bash"))
         .args(["-c", &script])
         .current_dir(home)
         .env("PATH", path)

@@ -4,7 +4,7 @@ pub mod docs;
 pub mod golden;
 pub mod grpc;
 pub mod http;
-pub mod postgres;
+pub mod line;
 pub mod server;
 
 use std::{

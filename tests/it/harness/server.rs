@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -69,48 +69,51 @@ impl Setup {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Starts the server and waits until it is ready.
+    /// Starts the server on a free port and waits until it is ready.
     pub async fn start(&self) -> Server {
-        // Another program may take the port between our look and the server's; then the next one is tried.
-        for _ in 0..5 {
-            let mut server = self.spawn();
-            if server.becomes_ready().await {
-                return server;
-            }
-            let log = server.log();
-            assert!(log.to_lowercase().contains("in use"), "the server ended before it was ready:\n{log}");
-        }
-        panic!("no free port");
-    }
-
-    /// Starts the server and does not wait for it.
-    pub fn spawn(&self) -> Server {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut child = self
             .program()
-            .args(["dev", "--listen", &address.to_string()])
+            .args(["dev", "--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().unwrap(), &log);
-        collect(child.stderr.take().unwrap(), &log);
-        Server { setup: self.clone(), child, address, log }
+        let log = Log::default();
+        log.collect(child.stdout.take().unwrap());
+        log.collect(child.stderr.take().unwrap());
+        let address = eventually("the server to say where it listens", async || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the server ended before it was ready: {status}\n{}", log.text());
+            }
+            address_in(&log.text())
+        })
+        .await;
+        let server = Server { setup: self.clone(), child, address, log };
+        let http = server.http();
+        eventually("the server to be ready", async || {
+            (http.try_get("/readyz").await.ok()?.status == 200).then_some(())
+        })
+        .await;
+        server
     }
 
     fn program(&self) -> Command {
-        let mut program = Command::new(PROGRAM);
-        for (name, _) in env::vars_os() {
-            if OURS.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-                program.env_remove(name);
-            }
-        }
+        let mut program = unconfigured(Command::new(PROGRAM));
         program.current_dir(self.home()).envs(self.env.iter().cloned());
         program
     }
+}
+
+/// A command without the variables that would configure the program.
+pub fn unconfigured(mut command: Command) -> Command {
+    for (name, _) in env::vars_os() {
+        if OURS.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// A running server. It ends with its value.
@@ -118,7 +121,7 @@ pub struct Server {
     setup: Setup,
     child: Child,
     address: SocketAddr,
-    log: Arc<Mutex<String>>,
+    log: Log,
 }
 
 impl Server {
@@ -139,7 +142,7 @@ impl Server {
 
     /// All that it has printed and logged.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log.text()
     }
 
     /// The platform-admin token that `dev` writes.
@@ -179,20 +182,6 @@ impl Server {
     pub async fn ended(&mut self) -> ExitStatus {
         tokio::time::timeout(super::PATIENCE, self.child.wait()).await.expect("the server does not end").unwrap()
     }
-
-    /// Whether the server becomes ready; false when it ends before.
-    async fn becomes_ready(&mut self) -> bool {
-        let http = self.http();
-        let child = &mut self.child;
-        eventually("the server to be ready", async || {
-            if child.try_wait().unwrap().is_some() {
-                return Some(false);
-            }
-            let answer = http.try_get("/readyz").await.ok()?;
-            (answer.status == 200).then_some(true)
-        })
-        .await
-    }
 }
 
 impl Drop for Server {
@@ -203,15 +192,31 @@ impl Drop for Server {
     }
 }
 
-/// Copies lines into the log until the stream ends.
-fn collect(stream: impl AsyncRead + Unpin + Send + 'static, log: &Arc<Mutex<String>>) {
-    let log = Arc::clone(log);
-    tokio::spawn(async move {
-        let mut lines = BufReader::new(stream).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            log.push_str(&line);
-            log.push('\n');
-        }
-    });
+/// What a server prints, growing.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Copies lines until the stream ends.
+    fn collect(&self, stream: impl AsyncRead + Unpin + Send + 'static) {
+        let log = self.clone();
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(stream).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let mut log = log.0.lock().unwrap_or_else(PoisonError::into_inner);
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+    }
+}
+
+/// The address in the line by which `dev` says that it is ready.
+fn address_in(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.starts_with("tenantry is ready"))?;
+    line.split("http://").nth(1)?.split_whitespace().next()?.parse().ok()
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Reader, refuse};
 use crate::json::{
@@ -51,7 +51,7 @@ pub(in crate::json) fn of_members<'de, M: Message, A: MapAccess<'de>>(
         let mut seen = Seen::new(M::FIELDS.len());
         while let Some(key) = map.next_key_seed(KeySeed::<M>(cx, PhantomData))? {
             let Some(field) = key else {
-                map.next_value::<IgnoredAny>()?;
+                map.next_value_seed(Skip(&mut *cx))?;
                 continue;
             };
             let name = M::FIELDS[field].json;
@@ -141,5 +141,64 @@ impl<'de, M: Message> DeserializeSeed<'de> for FieldSeed<'_, '_, M> {
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
         self.message.read(self.field, value, self.cx)
+    }
+}
+
+/// A value that nobody reads. It may not be nested deeper than one that is read.
+struct Skip<'r, 'h>(&'r mut Reader<'h>);
+
+impl<'de> DeserializeSeed<'de> for Skip<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skip<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.0.nested(|cx| {
+            while items.next_element_seed(Skip(&mut *cx))?.is_some() {}
+            Ok(())
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.0.nested(|cx| {
+            while map.next_key::<de::IgnoredAny>()?.is_some() {
+                map.next_value_seed(Skip(&mut *cx))?;
+            }
+            Ok(())
+        })
     }
 }

@@ -1,0 +1,34 @@
+//! What authentication and the guard ask the domain: the tenant of a credential, and hand-written checks.
+
+use async_trait::async_trait;
+
+use super::{authenticate::Tenants, guard::Custom};
+use crate::{
+    base::{Caller, Result, TenantRef, caller::CallerTenant},
+    messaging,
+    store::Store,
+    tenants,
+};
+
+#[async_trait]
+impl Tenants for Store {
+    async fn find(&self, tenant: &TenantRef) -> Result<Option<CallerTenant>> {
+        let found = tenants::find(self, tenant).await?.filter(|tenant| tenant.status.is_present());
+        Ok(found.map(|tenant| CallerTenant {
+            id: tenant.id,
+            key: tenant.name.key(),
+            suspended: !tenant.status.admits(),
+        }))
+    }
+}
+
+/// `messaging_admin_roles`: a caller whose subject is among the admin roles of the tenant administers its namespaces,
+/// whatever its role says (messaging contract, decisions).
+pub(super) struct MessagingAdminRoles(pub Store);
+
+#[async_trait]
+impl Custom for MessagingAdminRoles {
+    async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<bool> {
+        messaging::is_admin_role(&self.0, tenant, &caller.subject).await
+    }
+}

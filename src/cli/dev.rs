@@ -1,0 +1,167 @@
+//! `tenantry dev`: everything that a developer needs, on this machine alone.
+
+use std::{
+    io::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+
+use super::{
+    Common, Usage,
+    config::Config,
+    dev_key_file,
+    start::{app, bind, block_on, init_logs, open_store, serve},
+};
+use crate::{
+    auth::{
+        Surface,
+        keys::{Keys, write_private},
+        tokens::{self, Claims},
+    },
+    base::{Clock, Cx, Role},
+    identity::{self, NewAccount, Password, Passwords},
+    server::Signals,
+    store::Store,
+};
+
+/// The ports that the documents of the surfaces use.
+const PORTS: [u16; 3] = [18080, 20900, 8080];
+/// The account of the platform's administrator, and its password as long as only this machine can use it.
+const ADMIN: &str = "admin";
+/// How long the token beside the data is good.
+const TOKEN_TIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Arguments of `dev`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Address to listen on; may be repeated [variable: TENANTRY_LISTEN]
+    /// [default: 127.0.0.1 on the ports 18080, 20900 and 8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<String>,
+    /// Listen on addresses that others can reach; the administrator gets a random password
+    #[arg(long)]
+    insecure_listen: bool,
+}
+
+pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
+    let own = if arguments.listen.is_empty() { vec![] } else { vec![("listen", arguments.listen.join(","))] };
+    let (config, _) = common.load(&own)?;
+    init_logs(&config)?;
+    let (addresses, exposed) = addresses(&config, arguments.insecure_listen)?;
+    block_on(start(config, addresses, exposed))
+}
+
+/// Where to listen, and whether others can reach it.
+fn addresses(config: &Config, insecure: bool) -> Result<(Vec<SocketAddr>, bool), Usage> {
+    let addresses = match config.listen.as_slice() {
+        [] => PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).to_vec(),
+        given => given.to_vec(),
+    };
+    let exposed = addresses.iter().any(|address| !address.ip().is_loopback());
+    if exposed && !insecure {
+        return Err(Usage("dev listens on loopback alone; --insecure-listen lets others reach it"));
+    }
+    Ok((addresses, exposed))
+}
+
+async fn start(config: Config, addresses: Vec<SocketAddr>, exposed: bool) -> anyhow::Result<()> {
+    let signals = Signals::catch()?;
+    let (listeners, bound) = bind(&addresses, true).await?;
+    make_private_dir(&config.data_dir)?;
+    let key = config.jwt_key.clone().unwrap_or_else(|| dev_key_file(&config.data_dir));
+    let keys = Keys::load_or_create(&key, config.jwt_key_previous.as_deref())?;
+    let token = write_token(&config.data_dir, &keys)?;
+    let store = open_store(&config).await?;
+    store.migrate(|name| tracing::info!(migration = name, "migrating")).await?;
+    let password = admin_account(&store, exposed).await?;
+    let app = app(&config, store, keys)?;
+    print(&welcome(&bound, &token, password.as_deref()))?;
+    serve(app, listeners, signals).await
+}
+
+/// A directory that its owner alone may enter.
+fn make_private_dir(path: &Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).with_context(|| format!("cannot make the data directory {}", path.display()))
+}
+
+/// Writes a token of the platform's administrator beside the data.
+fn write_token(data_dir: &Path, keys: &Keys) -> anyhow::Result<PathBuf> {
+    let (role, clock) = (Role::PlatformAdmin, Clock::system());
+    let claims = Claims::minted(ADMIN.to_owned(), role, &Surface::ALL, TOKEN_TIME, &clock);
+    let path = data_dir.join("admin.jwt");
+    write_private(&path, tokens::issue(keys, &claims)?.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+/// Makes the administrator's account if there is none. On a server that others can reach its password is a random one,
+/// new with each start, which this returns.
+async fn admin_account(store: &Store, exposed: bool) -> anyhow::Result<Option<String>> {
+    let cx = Cx::system("dev", store.clock().clone());
+    let passwords = Passwords::new(1);
+    let exists = identity::accounts::exists(store, None, ADMIN).await?;
+    let random = exposed.then(|| uuid::Uuid::new_v4().simple().to_string());
+    let password = Password::of_development(random.as_deref().unwrap_or(ADMIN));
+    if !exists {
+        let (username, role) = (ADMIN.to_owned(), Role::PlatformAdmin);
+        let account = NewAccount { tenant: None, username, email: None, password, role };
+        if exposed {
+            identity::create_account(store, &passwords, &cx, account).await?;
+        } else {
+            // Nothing waits for the account of a server that only this machine reaches, so neither do we: a password
+            // takes longer to hash than all else here.
+            let store = store.clone();
+            tokio::spawn(async move {
+                if let Err(error) = identity::create_account(&store, &passwords, &cx, account).await {
+                    tracing::error!(%error, "the administrator's account cannot be made");
+                }
+            });
+        }
+    } else if exposed {
+        identity::set_password(store, &passwords, &cx, None, ADMIN, password).await?;
+    }
+    Ok(random)
+}
+
+fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// What to try.
+fn welcome(bound: &[SocketAddr], token: &Path, password: Option<&str>) -> String {
+    // Port 8080 is the one that most documents use.
+    let address = bound.iter().find(|address| address.port() == 8080).or(bound.first()).map(SocketAddr::to_string);
+    let address = address.unwrap_or_default();
+    let listening: Vec<_> = bound.iter().map(|address| format!("http://{address}")).collect();
+    let token = token.display();
+    let admin = match password {
+        Some(password) => format!("account  {ADMIN}, password {password}"),
+        None => format!("account  {ADMIN}, password {ADMIN}"),
+    };
+    format!(
+        r#"tenantry is ready: gRPC, gRPC-Web and REST on {listening}
+token    {token} (platform_admin, 24 h)
+{admin}
+
+Try:
+  TOKEN=$(cat {token})
+  curl -H "Authorization: Bearer $TOKEN" http://{address}/admin/v2/clusters
+  curl -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -X PUT \
+    -d '{{"adminRoles":["ops"],"allowedClusters":["standalone"]}}' http://{address}/admin/v2/tenants/acme
+  curl -H "Authorization: Bearer $TOKEN" http://{address}/admin/v2/tenants/acme
+  grpcurl -plaintext {address} list
+  grpcurl -plaintext -H "authorization: Bearer $TOKEN" -d '{{"tenant":"acme"}}' {address} \
+    tenantry.messaging.v2.TenantService/GetTenant
+"#,
+        listening = listening.join(" "),
+    )
+}

@@ -1,0 +1,37 @@
+//! What a messaging platform expects to find on its first start.
+
+use super::{namespaces, rules, tenants};
+use crate::{
+    base::{Cx, Result, TenantRef, error::Reason},
+    store::{Store, scopes::MessagingRow},
+    tenants::find,
+};
+
+/// The tenant, its namespace, and the cluster that always exists.
+const TENANT: &str = "public";
+const NAMESPACE: &str = "default";
+const CLUSTER: &str = "standalone";
+
+/// Makes tenant `public` with namespace `public/default` unless there is such a tenant. Any number of replicas may do
+/// this at once and at every start.
+pub async fn bootstrap(cx: &Cx, store: &Store) -> Result<()> {
+    if find(store, &TenantRef::parse(TENANT)).await?.is_some() {
+        return Ok(());
+    }
+    let made = store
+        .write(cx, "messaging.bootstrap", |tx| {
+            Box::pin(async move {
+                let clusters = vec![CLUSTER.to_owned()];
+                let facet = MessagingRow { admin_roles: Vec::new(), allowed_clusters: clusters.clone() };
+                tenants::insert(tx, rules::tenant_name(TENANT)?, &facet, None).await?;
+                let known = clusters.clone();
+                namespaces::insert(tx, &TenantRef::parse(TENANT), NAMESPACE.to_owned(), clusters, &known).await
+            })
+        })
+        .await;
+    match made {
+        // Another replica was first.
+        Err(error) if error.reason == Reason::TenantExists => Ok(()),
+        outcome => outcome,
+    }
+}

@@ -1,0 +1,30 @@
+//! The messaging area: tenants with admin roles and allowed clusters, clusters, and namespaces.
+//!
+//! The texts of its errors, their order and the rules of its names are those of the messaging contract, sections 4 to 6,
+//! newest line, byte for byte: its clients match on them.
+
+pub mod clusters;
+pub mod namespaces;
+pub mod rules;
+pub mod tenants;
+
+mod bootstrap;
+mod words;
+
+pub use bootstrap::bootstrap;
+pub use tenants::is_admin_role;
+
+/// What the configuration says of the messaging surface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessagingSettings {
+    /// Whether `force` may delete a tenant with its namespaces, or a namespace whatever it holds.
+    pub force_delete: bool,
+    /// Most tenants of the registry; none is no limit.
+    pub max_tenants: Option<u64>,
+}
+
+impl Default for MessagingSettings {
+    fn default() -> Self {
+        Self { force_delete: true, max_tenants: None }
+    }
+}

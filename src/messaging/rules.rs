@@ -1,0 +1,224 @@
+//! The rules of names and settings, without a database (messaging contract, sections 4 to 6).
+
+use std::collections::BTreeSet;
+
+use crate::base::{
+    Error, Result, TenantName,
+    error::Reason,
+    names::{MAX_LEN, NotAName, is_named_entity},
+};
+
+/// The settings of a tenant as a caller gives them: a list that was left out, or null, is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InfoInput {
+    /// Token subjects that are to administer the tenant.
+    pub admin_roles: Option<Vec<String>>,
+    /// Clusters that it is to use.
+    pub allowed_clusters: Option<Vec<String>>,
+}
+
+/// The settings of a tenant. Both lists are sets: without duplicates, in the order in which they were given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantInfo {
+    /// Token subjects that administer the tenant.
+    pub admin_roles: Vec<String>,
+    /// Clusters that it may use.
+    pub allowed_clusters: Vec<String>,
+}
+
+/// The name of a tenant to be.
+pub fn tenant_name(name: &str) -> Result<TenantName> {
+    name.parse().map_err(|why: NotAName| {
+        Error::invalid(Reason::TenantNameInvalid, "tenant", "Tenant name is not valid").caused_by(why)
+    })
+}
+
+/// The first half of the check of a tenant's settings: there are settings, and they name clusters. The set of names.
+pub fn clusters_named(info: Option<&InfoInput>) -> Result<Vec<String>> {
+    let Some(info) = info else {
+        return Err(Error::invalid(Reason::TenantInfoMissing, "info", "TenantInfo is null"));
+    };
+    let Some(clusters) = &info.allowed_clusters else {
+        return Err(Error::invalid(Reason::ClustersMissing, "info.allowed_clusters", "Clusters cannot be null"));
+    };
+    if clusters.is_empty() || clusters.iter().any(|cluster| cluster.trim().is_empty()) {
+        return Err(Error::precondition(Reason::ClustersBlank, "Clusters cannot be empty or blank"));
+    }
+    Ok(set(clusters))
+}
+
+/// The second half: every cluster exists. `known` are those of them that do.
+pub fn clusters_exist(clusters: &[String], known: &[String]) -> Result<()> {
+    if clusters.iter().all(|cluster| known.contains(cluster)) {
+        return Ok(());
+    }
+    Err(Error::precondition(Reason::ClustersUnknown, "Clusters do not exist"))
+}
+
+/// The admin roles as a set; none begins or ends with whitespace.
+pub fn admin_roles(info: &InfoInput) -> Result<Vec<String>> {
+    let roles = info.admin_roles.as_deref().unwrap_or_default();
+    // The contract's product trims what is not above the space, so control characters count.
+    let edge = |c: char| c.is_whitespace() || c <= ' ';
+    if roles.iter().any(|role| role.starts_with(edge) || role.ends_with(edge)) {
+        let text = "AdminRoles contains whitespace in the beginning or end.";
+        return Err(Error::precondition(Reason::AdminRoleWhitespace, text));
+    }
+    Ok(set(roles))
+}
+
+/// No namespace has a cluster that the tenant loses.
+pub fn clusters_free<'a>(
+    before: &[String],
+    after: &[String],
+    used: impl IntoIterator<Item = &'a String>,
+) -> Result<()> {
+    let lost = |cluster: &String| before.contains(cluster) && !after.contains(cluster);
+    if used.into_iter().any(lost) {
+        return Err(Error::precondition(Reason::ClusterInUse, "Active namespaces"));
+    }
+    Ok(())
+}
+
+/// Whether a cluster or a namespace may be called so: 1 to 100 letters, digits and `_ - = : .`.
+pub fn is_entity_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_LEN && is_named_entity(name)
+}
+
+/// The name of a namespace to be.
+pub fn namespace_name(name: &str) -> Result<()> {
+    if is_entity_name(name) {
+        return Ok(());
+    }
+    Err(Error::invalid(Reason::NamespaceNameInvalid, "namespace", "Namespace name is not valid"))
+}
+
+/// The name of a cluster to be.
+pub fn cluster_name(name: &str) -> Result<()> {
+    if is_entity_name(name) {
+        return Ok(());
+    }
+    Err(Error::invalid(Reason::ClusterNameInvalid, "cluster", "Cluster name is not valid"))
+}
+
+/// Without duplicates, in the order in which they were given: the document shows its examples so.
+pub fn set(names: &[String]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    names.iter().filter(|name| seen.insert(name.as_str())).cloned().collect()
+}
+
+/// Sorts as the contract's product does: by UTF-16 code unit.
+pub fn sort_utf16(names: &mut [String]) {
+    names.sort_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Kind;
+
+    fn list(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn info(roles: Option<&[&str]>, clusters: Option<&[&str]>) -> InfoInput {
+        InfoInput { admin_roles: roles.map(list), allowed_clusters: clusters.map(list) }
+    }
+
+    fn told<T>(outcome: Result<T>) -> (Kind, Reason, String) {
+        match outcome {
+            Ok(_) => (Kind::Ok, Reason::Unspecified, String::new()),
+            Err(error) => (error.kind, error.reason, error.to_string()),
+        }
+    }
+
+    #[test]
+    fn names_of_tenants() {
+        for name in ["public", "my-tenant", "a.b:c=d", "Public", "_x"] {
+            assert!(tenant_name(name).is_ok(), "{name}");
+        }
+        for name in
+            ["", "a b", "a&b", "a/b", "a%b", "a@b", "ä", "..", "t_0191f3a47c107b2e9d315a6b7c8d9e0f", &"x".repeat(1000)]
+        {
+            let error = tenant_name(name).unwrap_err();
+            assert_eq!(
+                (error.kind, error.to_string().as_str()),
+                (Kind::InvalidArgument, "Tenant name is not valid"),
+                "{name}"
+            );
+            assert_eq!(error.violations[0].field, "tenant");
+        }
+    }
+
+    #[test]
+    fn settings_must_name_clusters() {
+        let text = |kind, reason, text: &str| (kind, reason, text.to_owned());
+        assert_eq!(
+            told(clusters_named(None)),
+            text(Kind::InvalidArgument, Reason::TenantInfoMissing, "TenantInfo is null")
+        );
+        assert_eq!(
+            told(clusters_named(Some(&info(None, None)))),
+            text(Kind::InvalidArgument, Reason::ClustersMissing, "Clusters cannot be null")
+        );
+        for clusters in [&[][..], &[""], &["a", " "], &["\t"]] {
+            assert_eq!(
+                told(clusters_named(Some(&info(None, Some(clusters))))),
+                text(Kind::FailedPrecondition, Reason::ClustersBlank, "Clusters cannot be empty or blank")
+            );
+        }
+        assert_eq!(clusters_named(Some(&info(None, Some(&["b", "a", "b"])))).unwrap(), ["b", "a"]);
+    }
+
+    #[test]
+    fn every_cluster_must_exist() {
+        let known = list(&["a", "b"]);
+        assert!(clusters_exist(&list(&["b"]), &known).is_ok());
+        assert_eq!(
+            told(clusters_exist(&list(&["a", "global"]), &known)),
+            (Kind::FailedPrecondition, Reason::ClustersUnknown, "Clusters do not exist".to_owned())
+        );
+    }
+
+    #[test]
+    fn admin_roles_have_no_space_at_the_edges() {
+        assert_eq!(admin_roles(&info(None, None)).unwrap(), Vec::<String>::new());
+        assert_eq!(admin_roles(&info(Some(&["ops", "a b", "", "ops"]), None)).unwrap(), ["ops", "a b", ""]);
+        for role in [" a", "a ", " ", "\ta", "a\u{a0}", "a\0"] {
+            assert_eq!(
+                told(admin_roles(&info(Some(&[role]), None))),
+                (
+                    Kind::FailedPrecondition,
+                    Reason::AdminRoleWhitespace,
+                    "AdminRoles contains whitespace in the beginning or end.".to_owned()
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_cluster_in_use_cannot_be_lost() {
+        let (before, used) = (list(&["a", "b"]), list(&["a"]));
+        assert!(clusters_free(&before, &list(&["a"]), &used).is_ok());
+        assert!(clusters_free(&list(&["b"]), &list(&["c"]), &used).is_ok());
+        assert_eq!(
+            told(clusters_free(&before, &list(&["b"]), &used)),
+            (Kind::FailedPrecondition, Reason::ClusterInUse, "Active namespaces".to_owned())
+        );
+    }
+
+    #[test]
+    fn upper_case_sorts_before_lower_case_and_surrogates_before_the_last_units() {
+        let mut names = list(&["b", "a", "B", "\u{ffff}", "\u{10000}"]);
+        sort_utf16(&mut names);
+        assert_eq!(names, list(&["B", "a", "b", "\u{10000}", "\u{ffff}"]));
+    }
+
+    #[test]
+    fn names_of_clusters_and_namespaces() {
+        assert!(cluster_name("us-west").is_ok() && namespace_name("default").is_ok());
+        assert_eq!(told(cluster_name("")).2, "Cluster name is not valid");
+        assert_eq!(told(namespace_name("a/b")).2, "Namespace name is not valid");
+        assert_eq!(told(namespace_name(&"x".repeat(101))).0, Kind::InvalidArgument);
+    }
+}

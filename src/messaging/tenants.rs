@@ -1,0 +1,186 @@
+//! Tenants as the messaging surface sees them: the registry's, with admin roles and allowed clusters.
+
+use serde_json::json;
+
+use super::{
+    MessagingSettings, clusters,
+    rules::{self, InfoInput, TenantInfo},
+    words::Worded,
+};
+use crate::{
+    base::{Cx, Error, Result, TenantId, TenantName, TenantRef, TenantScope, error::Reason},
+    store::{Store, Tx, scopes::MessagingRow},
+    tenants::{self, Change, NewTenant, Status, Tenant},
+};
+
+/// A tenant's settings and the version that they have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantView {
+    /// The settings.
+    pub info: TenantInfo,
+    /// Version of the tenant.
+    pub version: i64,
+}
+
+/// The names of all tenants, sorted by UTF-16 code unit.
+pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<String>> {
+    let tenants = tenants::list(cx, store).await?;
+    let mut names: Vec<String> = tenants.into_iter().map(|tenant| tenant.name.as_str().to_owned()).collect();
+    rules::sort_utf16(&mut names);
+    Ok(names)
+}
+
+/// The settings of a tenant. One that another surface made shows no admin roles and every cluster.
+pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<TenantView> {
+    let missing = || Error::not_found(Reason::TenantNotFound, "Tenant does not exist");
+    let (_, tenant, facet) = store.tenant_with_messaging(&cx.access, tenant).await?.ok_or_else(missing)?;
+    if !tenant.status.parse::<Status>()?.is_present() {
+        return Err(missing());
+    }
+    let info = match facet {
+        Some(facet) => TenantInfo { admin_roles: facet.admin_roles, allowed_clusters: facet.allowed_clusters },
+        None => TenantInfo { admin_roles: Vec::new(), allowed_clusters: clusters::all(store).await? },
+    };
+    Ok(TenantView { info, version: tenant.version })
+}
+
+/// Creates a tenant. Checks, in this order: the name, the clusters, the admin roles, that no tenant has the name in
+/// whatever case, and the limit.
+pub async fn create(
+    cx: &Cx,
+    store: &Store,
+    settings: &MessagingSettings,
+    name: &str,
+    info: Option<&InfoInput>,
+) -> Result<TenantId> {
+    let name = rules::tenant_name(name)?;
+    let facet = checked(store, info).await?;
+    let max = settings.max_tenants;
+    store
+        .write(cx, "tenant.create", move |tx| {
+            let (name, facet) = (name.clone(), facet.clone());
+            Box::pin(async move { insert(tx, name, &facet, max).await })
+        })
+        .await
+        .worded(Reason::TenantExists, "Tenant already exist")
+        .worded(Reason::TenantLimitReached, "Exceed the maximum number of tenants")
+}
+
+/// Adds a tenant with its facet.
+pub(super) async fn insert(tx: &Tx, name: TenantName, facet: &MessagingRow, max: Option<u64>) -> Result<TenantId> {
+    let (tenant, scope) = tenants::insert(tx, &NewTenant::named(name), max).await?;
+    tx.tenant(scope).insert_messaging(facet).await?;
+    tx.audit_in(Some(tenant.id), tenant.name.as_str(), details(facet));
+    Ok(tenant.id)
+}
+
+/// Replaces the settings of a tenant and returns the new version. Checks the settings before it looks for the tenant
+/// `named`. With a version, fails if the tenant has another one.
+pub async fn update(
+    cx: &Cx,
+    store: &Store,
+    named: &str,
+    info: Option<&InfoInput>,
+    version: Option<i64>,
+) -> Result<i64> {
+    let facet = checked(store, info).await?;
+    let every = clusters::all(store).await?;
+    let tenant = TenantRef::parse(named);
+    store
+        .write(cx, "tenant.update", move |tx| {
+            let (tenant, facet, every) = (tenant.clone(), facet.clone(), every.clone());
+            Box::pin(async move { replace(tx, &tenant, &facet, every, version).await })
+        })
+        .await
+        .worded(Reason::VersionStale, "Concurrent modification")
+        .map_err(|mut error| {
+            if error.reason == Reason::TenantNotFound {
+                error.message = format!("Tenant {named} not found").into();
+            }
+            error
+        })
+}
+
+async fn replace(
+    tx: &Tx,
+    tenant: &TenantRef,
+    facet: &MessagingRow,
+    every: Vec<String>,
+    version: Option<i64>,
+) -> Result<i64> {
+    let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
+    let tenant = tenants::update(tx, scope, version, &Change::default()).await?;
+    let rows = tx.tenant(scope);
+    let before = rows.messaging().await?.map_or(every, |facet| facet.allowed_clusters);
+    let namespaces = rows.namespaces().await?;
+    let used = namespaces.iter().flat_map(|namespace| &namespace.replication_clusters);
+    rules::clusters_free(&before, &facet.allowed_clusters, used)?;
+    rows.put_messaging(facet).await?;
+    tx.audit_in(Some(tenant.id), tenant.name.as_str(), details(facet));
+    Ok(tenant.version)
+}
+
+/// Deletes a tenant. With `force` its namespaces go too, where the configuration allows that; without, they keep it.
+pub async fn delete(
+    cx: &Cx,
+    store: &Store,
+    settings: &MessagingSettings,
+    tenant: &TenantRef,
+    force: bool,
+) -> Result<()> {
+    if force && !settings.force_delete {
+        let text = "Broker doesn't allow forced deletion of tenants";
+        return Err(Error::precondition(Reason::ForceDeleteForbidden, text));
+    }
+    let tenant = tenant.clone();
+    store
+        .write(cx, "tenant.delete", move |tx| {
+            let tenant = tenant.clone();
+            Box::pin(async move {
+                let (tenant, scope) = tenants::resolve_locked(tx, &tenant).await?;
+                let namespaces = clear(tx, &tenant, scope, force).await?;
+                tenants::delete(tx, &tenant, scope).await?;
+                tx.audit_in(Some(tenant.id), tenant.name.as_str(), json!({"force": force, "namespaces": namespaces}));
+                Ok(())
+            })
+        })
+        .await
+        .worded(Reason::TenantNotFound, "Tenant doesn't exist")
+}
+
+/// Deletes the namespaces of a tenant that is about to go, or refuses because there are some. Their names.
+async fn clear(tx: &Tx, tenant: &Tenant, scope: TenantScope, force: bool) -> Result<Vec<String>> {
+    let namespaces = tx.tenant(scope).namespaces().await?;
+    if !force && !namespaces.is_empty() {
+        return Err(Error::precondition(Reason::TenantInUse, "The tenant still has active namespaces"));
+    }
+    let mut names = Vec::with_capacity(namespaces.len());
+    for namespace in namespaces {
+        tx.tenant(scope).delete_namespace(&namespace.name).await?;
+        super::namespaces::emit(tx, tenant, &namespace.name, "deleted");
+        names.push(namespace.name);
+    }
+    Ok(names)
+}
+
+/// Whether a token subject is among a tenant's admin roles. The guard asks this before the call has an access; it says
+/// yes or no and nothing else.
+pub async fn is_admin_role(store: &Store, tenant: &TenantRef, subject: &str) -> Result<bool> {
+    let roles = store.messaging_admin_roles(tenant, &Status::PRESENT).await?;
+    Ok(roles.iter().any(|role| role == subject))
+}
+
+/// The settings, checked in the order of the contract: clusters first, then admin roles.
+///
+/// That the clusters exist is asked outside the write, which keeps the one writer of SQLite free: a cluster may be
+/// deleted at any time after the check anyway, and the tenant keeps its name then.
+async fn checked(store: &Store, info: Option<&InfoInput>) -> Result<MessagingRow> {
+    let allowed_clusters = rules::clusters_named(info)?;
+    rules::clusters_exist(&allowed_clusters, &clusters::known(store, &allowed_clusters).await?)?;
+    let admin_roles = info.map_or(Ok(Vec::new()), rules::admin_roles)?;
+    Ok(MessagingRow { admin_roles, allowed_clusters })
+}
+
+fn details(facet: &MessagingRow) -> serde_json::Value {
+    json!({"admin_roles": facet.admin_roles, "allowed_clusters": facet.allowed_clusters})
+}

@@ -1,0 +1,158 @@
+//! The whole server: what it is made of, its background tasks, and its end.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    checks, grpc_health,
+    layers::{Limits, Stack},
+    listen, metrics,
+    ops::Ops,
+    readiness::Readiness,
+    services::{self, Parts},
+    signals::Signals,
+};
+use crate::{
+    auth::{
+        Authenticator, Guard,
+        foreign::{ApiKey, ManagerKey},
+        keys::Keys,
+        refusals::{self, Refusals},
+        revocation::{self, Revocations},
+    },
+    base::{Cx, Result},
+    messaging::{self, MessagingSettings},
+    store::{Store, relay},
+};
+
+/// What a server is made of.
+pub struct App {
+    /// The store, open.
+    pub store: Store,
+    /// The keys that sign and verify.
+    pub keys: Arc<Keys>,
+    /// The manager's shared key.
+    pub manager_key: Option<ManagerKey>,
+    /// The warehouse's static key.
+    pub warehouse_key: Option<ApiKey>,
+    /// Settings of the messaging surface.
+    pub messaging: MessagingSettings,
+    /// Make what a messaging platform expects on its first start.
+    pub messaging_bootstrap: bool,
+    /// Bounds of one call.
+    pub limits: Limits,
+    /// How long calls may run on after a signal.
+    pub drain_timeout: Duration,
+    /// The metrics of this process.
+    pub metrics: PrometheusHandle,
+}
+
+impl App {
+    /// Serves on these listeners until a signal, then lets the calls in flight finish. Returns whether all did.
+    pub async fn run(self, listeners: Vec<TcpListener>, mut signals: Signals) -> Result<bool> {
+        let tasks = CancellationToken::new();
+        let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
+        let readiness = Readiness::new(checks::all(&self.store));
+        let refusals = Refusals::new(self.store.clock().clone());
+        let revocations = Revocations::default();
+        if let Err(error) = revocation::load(&self.store, &revocations, None).await {
+            // Tokens are refused as long as nobody can say which are revoked; the task below tries again.
+            tracing::warn!(%error, "revocations cannot be read yet");
+        }
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let service = self.service(health, &readiness, &refusals, revocations.clone())?;
+
+        let mut running = self.spawn(refusals, revocations, &tasks);
+        running.spawn(grpc_health::follow(readiness.clone(), reporter, services::service_names()?, tasks.clone()));
+
+        let serving = listen::serve(listeners, service, stop.clone(), abort.clone(), self.drain_timeout);
+        let finished = tokio::select! {
+            finished = serving => finished,
+            never = end(&mut signals, &readiness, &stop, &abort) => match never {},
+        };
+        tasks.cancel();
+        while running.join_next().await.is_some() {}
+        self.store.close().await;
+        Ok(finished)
+    }
+
+    /// Starts what runs beside the calls, until `stop`.
+    fn spawn(&self, refusals: Refusals, revocations: Revocations, stop: &CancellationToken) -> JoinSet<()> {
+        let (store, stop) = (self.store.clone(), stop.clone());
+        let mut running = JoinSet::new();
+        let relay = relay::spawn(&store, stop.clone());
+        running.spawn(async move {
+            if let Err(error) = relay.await {
+                tracing::error!(%error, "the relay ended");
+            }
+        });
+        running.spawn(revocation::follow(store.clone(), revocations, stop.clone()));
+        running.spawn(refusals::follow(refusals, store.clone(), stop.clone()));
+        running.spawn(metrics::upkeep(self.metrics.clone(), stop.clone()));
+        if self.messaging_bootstrap {
+            running.spawn(bootstrap(store, stop));
+        }
+        running
+    }
+
+    fn service<H>(
+        &self,
+        health: H,
+        readiness: &Readiness,
+        refusals: &Refusals,
+        revocations: Revocations,
+    ) -> Result<Stack<services::Front>>
+    where
+        H: super::surfaces::GrpcService,
+    {
+        let clock = self.store.clock().clone();
+        let guard = Arc::new(Guard::new(refusals.clone(), clock.clone()).with_checks_of(&self.store));
+        let parts = Parts {
+            store: self.store.clone(),
+            messaging: self.messaging,
+            guard,
+            dialects: services::dialects(),
+            max_body: self.limits.max_body,
+        };
+        let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone());
+        let front = services::assemble(&parts, health, ops)?;
+        let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
+            .with_foreign(self.manager_key.clone(), self.warehouse_key.clone());
+        Ok(Stack::new(front, Arc::new(authenticator), parts.dialects, self.limits))
+    }
+}
+
+/// Waits for a signal and lets the server drain; a second one ends what is left at once.
+async fn end(
+    signals: &mut Signals,
+    readiness: &Readiness,
+    stop: &CancellationToken,
+    abort: &CancellationToken,
+) -> Infallible {
+    signals.next().await;
+    tracing::info!("stopping: calls in flight may finish; a second signal ends at once");
+    // First, so that whoever asks is told before the listeners close.
+    readiness.drain();
+    stop.cancel();
+    signals.next().await;
+    abort.cancel();
+    std::future::pending().await
+}
+
+/// How long to wait before what failed at the start is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Makes what the messaging surface shall begin with, as soon as the schema is there.
+async fn bootstrap(store: Store, stop: CancellationToken) {
+    let cx = Cx::system("messaging.bootstrap", store.clock().clone());
+    while let Err(error) = messaging::bootstrap(&cx, &store).await {
+        tracing::warn!(%error, "the messaging bootstrap failed; trying again");
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}

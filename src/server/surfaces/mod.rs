@@ -1,0 +1,71 @@
+//! Wiring, a file a surface: which services it has and which dialect its errors speak.
+
+mod messaging;
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::response::IntoResponse;
+use http::Request;
+use tonic::{server::NamedService, service::Routes};
+use tower::Service;
+use transcoder::{Dialects, Guard, MethodInfo, RestBuilder, rest::Route};
+
+use super::services::Parts;
+
+/// The services of the surfaces, as they are collected.
+pub(super) struct Surfaces {
+    /// gRPC.
+    pub grpc: Routes,
+    /// REST.
+    pub rest: RestBuilder,
+    /// The methods that the guard asks before a body is read.
+    pub methods: Vec<&'static MethodInfo>,
+    guard: Arc<dyn Guard>,
+}
+
+/// Adds the services of every surface.
+pub(super) fn add(grpc: Routes, rest: RestBuilder, parts: &Parts) -> Surfaces {
+    let none = Surfaces { grpc, rest, methods: Vec::new(), guard: parts.guard.clone() };
+    messaging::add(none, parts)
+}
+
+/// The REST error dialects of all surfaces.
+pub(super) fn dialects() -> Dialects {
+    Dialects::new([messaging::dialect()])
+}
+
+impl Surfaces {
+    /// The guard that stands before every service.
+    fn guard(&self) -> Arc<dyn Guard> {
+        self.guard.clone()
+    }
+
+    /// Adds a service: as tonic serves it, its REST routes and its methods.
+    fn with(mut self, grpc: impl GrpcService, rest: Vec<Route>, methods: &'static [&'static MethodInfo]) -> Self {
+        self.grpc = self.grpc.add_service(grpc);
+        self.rest = self.rest.routes(rest);
+        self.methods.extend(methods);
+        self
+    }
+}
+
+/// A gRPC service as tonic makes them.
+pub trait GrpcService:
+    Service<Request<tonic::body::Body>, Error = Infallible, Response: IntoResponse, Future: Send + 'static>
+    + NamedService
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> GrpcService for S where
+    S: Service<Request<tonic::body::Body>, Error = Infallible, Response: IntoResponse, Future: Send + 'static>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}

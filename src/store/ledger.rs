@@ -1,0 +1,121 @@
+//! The ledger of derived names: databases, owner roles, secret roles, Kubernetes namespaces.
+//!
+//! A name is derived from the tenant's name once, at first use, and recorded. It never changes when the tenant is
+//! renamed, and the ledger outlives the tenant, so that a later one never inherits what an earlier one had.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
+
+use super::{Stamp, Tx, entities::derived_names};
+use crate::base::{Error, Result, TenantId, TenantName, TenantScope};
+
+/// Longest base, in characters, before `_` and eight hex digits are added.
+const BASE: usize = 40;
+
+/// A kind of derived name and how it is built around the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameKind {
+    /// The word in the ledger.
+    pub kind: &'static str,
+    /// What stands before the base.
+    pub prefix: &'static str,
+    /// What stands after it.
+    pub suffix: &'static str,
+}
+
+impl NameKind {
+    /// A tenant's database.
+    pub const DATABASE: Self = Self { kind: "database", prefix: "tenant_", suffix: "" };
+    /// The role that owns it.
+    pub const DATABASE_OWNER: Self = Self { kind: "database_owner", prefix: "", suffix: "_owner" };
+    /// The role in OpenBAO.
+    pub const OPENBAO_ROLE: Self = Self { kind: "openbao_role", prefix: "", suffix: "-role" };
+
+    fn around(self, base: &str) -> String {
+        format!("{}{base}{}", self.prefix, self.suffix)
+    }
+}
+
+/// The base of every derived name: the tenant's name with lower-case letters, digits and `_` alone, at most 40
+/// characters.
+pub fn base(name: &TenantName) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    name.as_str().chars().map(plain).take(BASE).collect()
+}
+
+/// The base for a tenant whose own is another one's already: eight hex digits of the id are added. They are the last
+/// ones, which are random; the first ones are the time.
+pub fn base_with_id(name: &TenantName, id: TenantId) -> String {
+    let hex = id.uuid().as_simple().to_string();
+    format!("{}_{}", base(name), &hex[hex.len() - 8..])
+}
+
+/// The tenant's name of a kind: the recorded one, or a new one that is recorded now.
+pub async fn derive(tx: &Tx, scope: TenantScope, name: &TenantName, kind: NameKind) -> Result<String> {
+    let tenant = scope.tenant();
+    if let Some(recorded) = recorded(tx.conn(), tenant, kind).await? {
+        return Ok(recorded);
+    }
+    for base in [base(name), base_with_id(name, tenant)] {
+        let derived = kind.around(&base);
+        if reserve(tx, tenant, kind, &derived).await? {
+            return Ok(derived);
+        }
+        // Another write of the same tenant may have been first.
+        if let Some(recorded) = recorded(tx.conn(), tenant, kind).await? {
+            return Ok(recorded);
+        }
+    }
+    Err(Error::internal(format!("no {} name is left for the tenant {tenant}", kind.kind)))
+}
+
+async fn recorded(conn: &impl ConnectionTrait, tenant: TenantId, kind: NameKind) -> Result<Option<String>> {
+    let row = derived_names::Entity::find()
+        .filter(derived_names::Column::Kind.eq(kind.kind))
+        .filter(derived_names::Column::TenantId.eq(tenant.uuid()))
+        .one(conn)
+        .await?;
+    Ok(row.map(|row| row.name))
+}
+
+/// Records a name unless it is taken; whoever else records it at this moment is waited for.
+async fn reserve(tx: &Tx, tenant: TenantId, kind: NameKind, name: &str) -> Result<bool> {
+    let row = derived_names::Model {
+        kind: kind.kind.to_owned(),
+        name: name.to_owned(),
+        tenant_id: tenant.uuid(),
+        created_at: Stamp::from(tx.now()),
+    };
+    let added = derived_names::Entity::insert(row.into_active_model())
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(tx.conn())
+        .await?;
+    Ok(added == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn name(name: &str) -> TenantName {
+        name.parse().expect("a name")
+    }
+
+    #[test]
+    fn the_base_is_plain_and_short() {
+        assert_eq!(base(&name("Acme.Corp-1:x=y")), "acme_corp_1_x_y");
+        assert_eq!(base(&name(&"a".repeat(100))), "a".repeat(40));
+    }
+
+    #[test]
+    fn the_id_comes_after_the_cut_and_before_the_suffix() {
+        let id = TenantId::from_uuid(Uuid::from_u128(0x0191_f3a4_7c10_7b2e_9d31_5a6b_7c8d_9e0f));
+        let base = base_with_id(&name(&"a".repeat(100)), id);
+        assert_eq!(base, format!("{}_7c8d9e0f", "a".repeat(40)));
+        assert_eq!(NameKind::DATABASE.around(&base), format!("tenant_{base}"));
+        assert_eq!(NameKind::DATABASE_OWNER.around("acme"), "acme_owner");
+        assert_eq!(NameKind::OPENBAO_ROLE.around("acme"), "acme-role");
+        assert!(NameKind::DATABASE.around(&base).len() <= 63, "a PostgreSQL identifier");
+    }
+}

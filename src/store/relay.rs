@@ -1,0 +1,205 @@
+//! The relay: numbers the outbox and seals the audit log.
+//!
+//! Rows commit without a number, because a number that is taken before the commit is wrong for whoever commits late: a
+//! reader that has seen 8 would never look for 7. One replica at a time holds the lease and gives out the numbers, in
+//! the order of the rows' ids, to rows that have committed.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+};
+use tokio::{task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    Store, Tx,
+    chain::Head,
+    entities::{audit_events, outbox},
+    lease::Lease,
+};
+use crate::base::Result;
+
+/// Name of the lease.
+const LEASE: &str = "relay";
+/// How long a relay that is silent keeps the lease.
+const TTL: Duration = Duration::from_secs(10);
+/// How often the relay looks for rows that others committed.
+const POLL: Duration = Duration::from_millis(200);
+/// How long it lets rows gather after it has worked: one update of many rows is much cheaper than many of one.
+const GATHER: Duration = Duration::from_millis(20);
+/// How long it rests after a failure.
+const REST: Duration = Duration::from_secs(1);
+/// Most rows of one step.
+const ROWS: u64 = 500;
+
+/// Numbers outbox rows in the order of their ids.
+const NUMBER: &str = "UPDATE outbox SET revision = waiting.place + $1 \
+    FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place FROM outbox WHERE revision IS NULL ORDER BY id LIMIT $2) \
+    AS waiting WHERE outbox.id = waiting.id";
+
+/// A relay.
+#[derive(Debug)]
+pub struct Relay {
+    store: Store,
+    holder: String,
+    lease: Option<Lease>,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Outbox rows that got a revision.
+    pub numbered: u64,
+    /// Audit events that were sealed.
+    pub sealed: u64,
+}
+
+impl Step {
+    fn is_full(self) -> bool {
+        self.numbered >= ROWS || self.sealed >= ROWS
+    }
+}
+
+/// Runs a relay until the stop.
+pub fn spawn(store: &Store, stop: CancellationToken) -> JoinHandle<()> {
+    let relay = Relay::new(store);
+    tokio::spawn(relay.run(stop))
+}
+
+impl Relay {
+    /// A relay of its own name.
+    pub fn new(store: &Store) -> Self {
+        Self { store: store.clone(), holder: Uuid::now_v7().to_string(), lease: None }
+    }
+
+    async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let pause = match self.catch_up().await {
+                Ok(()) => POLL,
+                Err(error) => {
+                    tracing::warn!(%error, cause = ?error.cause, "the relay could not work");
+                    REST
+                }
+            };
+            let wait_until = Instant::now() + pause;
+            tokio::time::sleep(GATHER).await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.store.0.committed.notified() => {}
+                () = tokio::time::sleep_until(wait_until) => {}
+            }
+        }
+        self.release().await;
+    }
+
+    async fn catch_up(&mut self) -> Result<()> {
+        while self.is_work_waiting().await? {
+            match self.step().await? {
+                Some(step) if step.is_full() => {}
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Asked first, so that a relay at rest writes nothing.
+    async fn is_work_waiting(&self) -> Result<bool> {
+        let conn = self.store.read();
+        let outbox = outbox::Entity::find().select_only().column(outbox::Column::Id);
+        let outbox = outbox.filter(outbox::Column::Revision.is_null()).limit(1).into_tuple::<Uuid>().one(conn).await?;
+        if outbox.is_some() {
+            return Ok(true);
+        }
+        let audit = audit_events::Entity::find().select_only().column(audit_events::Column::Id);
+        let audit = audit.filter(audit_events::Column::Seq.is_null()).limit(1).into_tuple::<Uuid>().one(conn).await?;
+        Ok(audit.is_some())
+    }
+
+    /// Numbers and seals what has committed, up to a bound. `None` if another relay holds the lease.
+    pub async fn step(&mut self) -> Result<Option<Step>> {
+        let lease = match self.lease.clone() {
+            Some(lease) => lease,
+            None => match Lease::take(&self.store, LEASE, &self.holder, TTL).await? {
+                Some(lease) => lease,
+                None => return Ok(None),
+            },
+        };
+        self.lease = Some(lease.clone());
+        let step = self.store.maintain("relay.step", move |tx| {
+            let lease = lease.clone();
+            Box::pin(async move {
+                if !lease.hold(tx).await? {
+                    return Ok(None);
+                }
+                Ok(Some(Step { numbered: number(tx).await?, sealed: seal(tx).await? }))
+            })
+        });
+        let step = step.await?;
+        if step.is_none() {
+            self.lease = None;
+        }
+        Ok(step)
+    }
+
+    async fn release(&mut self) {
+        if let Some(lease) = self.lease.take()
+            && let Err(error) = lease.release(&self.store).await
+        {
+            tracing::debug!(%error, "the relay's lease was not given back and will run out");
+        }
+    }
+}
+
+async fn number(tx: &Tx) -> Result<u64> {
+    let last: Option<Option<i64>> = outbox::Entity::find()
+        .select_only()
+        .column(outbox::Column::Revision)
+        .filter(outbox::Column::Revision.is_not_null())
+        .order_by_desc(outbox::Column::Revision)
+        .limit(1)
+        .into_tuple()
+        .one(tx.conn())
+        .await?;
+    let last = last.flatten().unwrap_or(0);
+    let number = Statement::from_sql_and_values(tx.backend(), NUMBER, [last.into(), (ROWS as i64).into()]);
+    Ok(tx.conn().execute_raw(number).await?.rows_affected())
+}
+
+async fn seal(tx: &Tx) -> Result<u64> {
+    let events = audit_events::Entity::find()
+        .filter(audit_events::Column::Seq.is_null())
+        .order_by_asc(audit_events::Column::Id)
+        .limit(ROWS)
+        .all(tx.conn())
+        .await?;
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let last = audit_events::Entity::find()
+        .filter(audit_events::Column::Seq.is_not_null())
+        .order_by_desc(audit_events::Column::Seq)
+        .one(tx.conn())
+        .await?;
+    let mut head = last.as_ref().and_then(Head::of).unwrap_or(Head::START);
+    let mut values: Vec<Value> = Vec::with_capacity(events.len() * 4);
+    for event in &events {
+        let next = head.next(event);
+        values.extend([event.id.into(), next.seq.into(), head.hash.to_vec().into(), next.hash.to_vec().into()]);
+        head = next;
+    }
+    Ok(write_seals(tx, events.len(), values).await?)
+}
+
+async fn write_seals(tx: &Tx, rows: usize, values: Vec<Value>) -> Result<u64, DbErr> {
+    let row = |row: usize| format!("(${}, ${}, ${}, ${})", 4 * row + 1, 4 * row + 2, 4 * row + 3, 4 * row + 4);
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    let sql = format!(
+        "WITH sealed(id, seq, prev_hash, hash) AS (VALUES {}) UPDATE audit_events SET seq = sealed.seq, \
+         prev_hash = sealed.prev_hash, hash = sealed.hash FROM sealed WHERE audit_events.id = sealed.id",
+        rows.join(", ")
+    );
+    let seal = Statement::from_sql_and_values(tx.backend(), sql, values);
+    Ok(tx.conn().execute_raw(seal).await?.rows_affected())
+}

@@ -1,0 +1,107 @@
+//! A tenant's messaging facet.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
+
+use super::{TenantRows, may_look_up, reach};
+use crate::{
+    base::{Access, Result, TenantId, TenantRef, TenantScope},
+    store::{
+        Store,
+        entities::{messaging_tenants, tenants},
+        json,
+    },
+};
+
+/// What the messaging surface keeps of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessagingRow {
+    /// Token subjects that administer it, without duplicates.
+    pub admin_roles: Vec<String>,
+    /// Clusters that it may use, without duplicates.
+    pub allowed_clusters: Vec<String>,
+}
+
+impl TryFrom<messaging_tenants::Model> for MessagingRow {
+    type Error = crate::base::Error;
+
+    fn try_from(row: messaging_tenants::Model) -> Result<Self> {
+        Ok(Self {
+            admin_roles: json::from_text(&row.admin_roles)?,
+            allowed_clusters: json::from_text(&row.allowed_clusters)?,
+        })
+    }
+}
+
+impl<C: ConnectionTrait> TenantRows<'_, C> {
+    /// The facet, if the tenant has one.
+    pub async fn messaging(&self) -> Result<Option<MessagingRow>> {
+        let row = messaging_tenants::Entity::find_by_id(self.uuid()).one(self.conn).await?;
+        row.map(MessagingRow::try_from).transpose()
+    }
+
+    /// Writes the facet of a tenant that was made just now.
+    pub async fn insert_messaging(&self, facet: &MessagingRow) -> Result<()> {
+        let row = self.messaging_model(facet)?;
+        messaging_tenants::Entity::insert(row.into_active_model()).exec_without_returning(self.conn).await?;
+        Ok(())
+    }
+
+    /// Writes the facet, whether the tenant had one or not.
+    pub async fn put_messaging(&self, facet: &MessagingRow) -> Result<()> {
+        let row = self.messaging_model(facet)?;
+        let replace = OnConflict::column(messaging_tenants::Column::TenantId)
+            .update_columns([messaging_tenants::Column::AdminRoles, messaging_tenants::Column::AllowedClusters])
+            .to_owned();
+        messaging_tenants::Entity::insert(row.into_active_model())
+            .on_conflict(replace)
+            .exec_without_returning(self.conn)
+            .await?;
+        Ok(())
+    }
+
+    fn messaging_model(&self, facet: &MessagingRow) -> Result<messaging_tenants::Model> {
+        Ok(messaging_tenants::Model {
+            tenant_id: self.uuid(),
+            admin_roles: json::to_text(&facet.admin_roles)?,
+            allowed_clusters: json::to_text(&facet.allowed_clusters)?,
+        })
+    }
+}
+
+impl Store {
+    /// A tenant with its messaging facet, in one query.
+    pub async fn tenant_with_messaging(
+        &self,
+        access: &Access,
+        reference: &TenantRef,
+    ) -> Result<Option<(TenantScope, tenants::Model, Option<MessagingRow>)>> {
+        may_look_up(access, reference)?;
+        let Some(query) = tenants::Entity::find_by_ref(reference) else {
+            return Ok(reach(access, reference, None)?.and(None));
+        };
+        let found = query.find_also_related(messaging_tenants::Entity).one(self.read()).await?;
+        let key = found.as_ref().map(|(tenant, _)| (TenantId::from_uuid(tenant.id), tenant.name_key.as_str()));
+        let scope = reach(access, reference, key)?;
+        match (scope, found) {
+            (Some(scope), Some((tenant, facet))) => {
+                Ok(Some((scope, tenant, facet.map(MessagingRow::try_from).transpose()?)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The admin roles of a tenant in one of these statuses. The guard asks before there is an access, so this alone
+    /// takes no proof; it tells nothing else.
+    pub async fn messaging_admin_roles(&self, reference: &TenantRef, statuses: &[&str]) -> Result<Vec<String>> {
+        let Some(query) = tenants::Entity::find_by_ref(reference) else { return Ok(Vec::new()) };
+        let found = query
+            .filter(tenants::Column::Status.is_in(statuses.iter().copied()))
+            .find_also_related(messaging_tenants::Entity)
+            .one(self.read())
+            .await?;
+        match found {
+            Some((_, Some(facet))) => json::from_text(&facet.admin_roles),
+            _ => Ok(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The way to rows that belong to a tenant: through the proof that the call may reach it.
+//!
+//! A table of a tenant's own gets a file here with its queries as methods of [`TenantRows`]; its entity is visible
+//! nowhere else. If its rows must keep a tenant from being deleted, it joins [`BLOCKERS`].
+
+mod messaging;
+mod namespaces;
+
+use futures::future::BoxFuture;
+use sea_orm::{DatabaseConnection, DatabaseTransaction};
+use uuid::Uuid;
+
+pub use messaging::MessagingRow;
+pub use namespaces::NamespaceRow;
+
+use super::{Store, Tx};
+use crate::base::{Access, Result, TenantId, TenantRef, TenantScope, scope::foreign_tenant};
+
+/// Asks whether a tenant has rows of a kind.
+type Ask = for<'t> fn(&'t TenantRows<'t, DatabaseTransaction>) -> BoxFuture<'t, Result<bool>>;
+
+/// What keeps a tenant from being deleted, and how to ask for it.
+const BLOCKERS: &[(&str, Ask)] = &[("namespaces", |rows| Box::pin(rows.has_namespaces()))];
+
+/// The rows of one tenant.
+pub struct TenantRows<'a, C> {
+    conn: &'a C,
+    id: TenantId,
+}
+
+impl Store {
+    /// A tenant's rows, to read.
+    pub fn tenant(&self, scope: TenantScope) -> TenantRows<'_, DatabaseConnection> {
+        TenantRows { conn: self.read(), id: scope.tenant() }
+    }
+}
+
+impl Tx {
+    /// A tenant's rows, to read and write.
+    pub fn tenant(&self, scope: TenantScope) -> TenantRows<'_, DatabaseTransaction> {
+        TenantRows { conn: self.conn(), id: scope.tenant() }
+    }
+}
+
+impl TenantRows<'_, DatabaseTransaction> {
+    /// The kinds of rows that keep the tenant from being deleted.
+    pub async fn blockers(&self) -> Result<Vec<&'static str>> {
+        let mut found = Vec::new();
+        for (kind, ask) in BLOCKERS {
+            if ask(self).await? {
+                found.push(*kind);
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl<C> TenantRows<'_, C> {
+    fn uuid(&self) -> Uuid {
+        self.id.uuid()
+    }
+}
+
+/// Refuses a look-up that cannot lead to a tenant within the access, before it is made.
+pub fn may_look_up(access: &Access, reference: &TenantRef) -> Result<()> {
+    match (access, reference) {
+        (Access::Platform, _) => Ok(()),
+        (Access::Tenant(own), reference) if own == reference => Ok(()),
+        // The one names an id and the other a name: only the look-up tells whether they are the same tenant.
+        (Access::Tenant(TenantRef::Id(_)), TenantRef::Name(_)) => Ok(()),
+        (Access::Tenant(TenantRef::Name(_)), TenantRef::Id(_)) => Ok(()),
+        _ => Err(foreign_tenant()),
+    }
+}
+
+/// The scope of what a look-up found: its id and folded name. A tenant outside the access is foreign whether it exists
+/// or not; only a tenant within it can be missing.
+pub fn reach(access: &Access, reference: &TenantRef, found: Option<(TenantId, &str)>) -> Result<Option<TenantScope>> {
+    match (found, access) {
+        (Some((id, key)), access) => TenantScope::grant(access, id, key).map(Some),
+        (None, Access::Platform) => Ok(None),
+        (None, Access::Tenant(own)) if own == reference => Ok(None),
+        (None, _) => Err(foreign_tenant()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u128) -> TenantId {
+        TenantId::from_uuid(Uuid::from_u128(number))
+    }
+
+    fn name(name: &str) -> TenantRef {
+        TenantRef::Name(name.to_owned())
+    }
+
+    #[test]
+    fn a_missing_tenant_is_foreign_unless_the_access_names_it() {
+        let own = Access::Tenant(name("acme"));
+        assert!(reach(&own, &name("acme"), None).is_ok_and(|scope| scope.is_none()));
+        assert!(reach(&own, &name("other"), None).is_err());
+        assert!(reach(&own, &TenantRef::Id(id(7)), None).is_err());
+        assert!(reach(&Access::Platform, &name("other"), None).is_ok_and(|scope| scope.is_none()));
+        assert!(reach(&Access::None, &name("acme"), None).is_err());
+    }
+
+    #[test]
+    fn a_found_tenant_is_reached_by_id_and_by_name() {
+        for access in [Access::Tenant(name("acme")), Access::Tenant(TenantRef::Id(id(7))), Access::Platform] {
+            assert!(reach(&access, &name("acme"), Some((id(7), "acme"))).is_ok_and(|scope| scope.is_some()));
+        }
+        for access in [Access::Tenant(name("other")), Access::Tenant(TenantRef::Id(id(8))), Access::None] {
+            assert!(reach(&access, &name("acme"), Some((id(7), "acme"))).is_err());
+        }
+    }
+
+    #[test]
+    fn hopeless_look_ups_are_not_made() {
+        assert!(may_look_up(&Access::None, &name("acme")).is_err());
+        assert!(may_look_up(&Access::Tenant(name("acme")), &name("other")).is_err());
+        assert!(may_look_up(&Access::Tenant(TenantRef::Id(id(7))), &TenantRef::Id(id(8))).is_err());
+        assert!(may_look_up(&Access::Tenant(name("acme")), &TenantRef::Id(id(8))).is_ok());
+    }
+}

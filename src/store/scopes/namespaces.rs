@@ -1,0 +1,77 @@
+//! A tenant's namespaces.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::TenantRows;
+use crate::{
+    base::Result,
+    store::{Stamp, entities::namespaces, json},
+};
+
+/// A namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name within the tenant.
+    pub name: String,
+    /// Clusters that hold it, without duplicates; empty leaves the choice to the tenant.
+    pub replication_clusters: Vec<String>,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+}
+
+impl<C: ConnectionTrait> TenantRows<'_, C> {
+    /// Whether there is any namespace.
+    pub async fn has_namespaces(&self) -> Result<bool> {
+        let one = namespaces::Entity::find()
+            .select_only()
+            .column(namespaces::Column::Id)
+            .filter(namespaces::Column::TenantId.eq(self.uuid()))
+            .limit(1)
+            .into_tuple::<Uuid>()
+            .one(self.conn)
+            .await?;
+        Ok(one.is_some())
+    }
+
+    /// All namespaces.
+    pub async fn namespaces(&self) -> Result<Vec<NamespaceRow>> {
+        let rows =
+            namespaces::Entity::find().filter(namespaces::Column::TenantId.eq(self.uuid())).all(self.conn).await?;
+        let row = |row: namespaces::Model| {
+            Ok(NamespaceRow {
+                id: row.id,
+                name: row.name,
+                replication_clusters: json::from_text(&row.replication_clusters)?,
+                created_at: row.created_at.time(),
+            })
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    /// Adds a namespace; a taken name is [`NamespaceExists`](crate::base::error::Reason::NamespaceExists).
+    pub async fn insert_namespace(&self, namespace: &NamespaceRow) -> Result<()> {
+        let row = namespaces::Model {
+            tenant_id: self.uuid(),
+            id: namespace.id,
+            name: namespace.name.clone(),
+            replication_clusters: json::to_text(&namespace.replication_clusters)?,
+            created_at: Stamp::from(namespace.created_at),
+        };
+        namespaces::Entity::insert(row.into_active_model()).exec_without_returning(self.conn).await?;
+        Ok(())
+    }
+
+    /// Deletes a namespace and tells whether it was there.
+    pub async fn delete_namespace(&self, name: &str) -> Result<bool> {
+        let deleted = namespaces::Entity::delete_many()
+            .filter(namespaces::Column::TenantId.eq(self.uuid()))
+            .filter(namespaces::Column::Name.eq(name))
+            .exec(self.conn)
+            .await?;
+        Ok(deleted.rows_affected > 0)
+    }
+}

@@ -1,0 +1,28 @@
+//! The limit on tenants, exact whoever else creates.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, Statement};
+
+use crate::{
+    base::{Error, Result, TenantName, error::Reason},
+    store::{Tx, entities::tenants},
+};
+
+/// The advisory lock of those who count tenants before they add one: the letters `tenants#` as a number.
+const LOCK: i64 = i64::from_be_bytes(*b"tenants#");
+
+/// Fails if as many tenants exist as may. Those that are being deleted count: they may come back.
+pub(super) async fn check(tx: &Tx, name: &TenantName, max: u64) -> Result<()> {
+    if tx.backend() == DbBackend::Postgres {
+        // Whoever counts waits for all who counted before and have not committed.
+        let lock = Statement::from_sql_and_values(tx.backend(), "SELECT pg_advisory_xact_lock($1)", [LOCK.into()]);
+        tx.conn().execute_raw(lock).await?;
+    }
+    let taken = tenants::Entity::find().filter(tenants::Column::NameKey.eq(name.key())).count(tx.conn()).await?;
+    if taken > 0 {
+        return Err(Error::exists(Reason::TenantExists, "a tenant of that name exists"));
+    }
+    if tenants::Entity::find().count(tx.conn()).await? >= max {
+        return Err(Error::precondition(Reason::TenantLimitReached, "as many tenants exist as are allowed"));
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! The registry: tenants, whatever surface made them.
+
+mod limit;
+mod status;
+mod tenant;
+mod write;
+
+pub use status::Status;
+pub use tenant::{Tenant, find, list, not_found, resolve, resolve_locked};
+pub use write::{Change, NewTenant, delete, insert, update};

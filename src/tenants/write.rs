@@ -1,0 +1,123 @@
+//! Changes of the registry, inside a write.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
+use serde_json::json;
+
+use super::{Status, Tenant, limit, not_found};
+use crate::{
+    base::{
+        Error, Result, TenantId, TenantName, TenantScope,
+        error::{Kind, Reason},
+    },
+    store::{OutboxEvent, Stamp, Tx, entities::tenants, json},
+};
+
+/// A tenant to be.
+#[derive(Clone, Debug)]
+pub struct NewTenant {
+    /// Its handle.
+    pub name: TenantName,
+    /// Its name for people.
+    pub display_name: String,
+    /// Where it begins.
+    pub status: Status,
+    /// Free marks.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl NewTenant {
+    /// An active tenant without further facts.
+    pub fn named(name: TenantName) -> Self {
+        Self { display_name: name.as_str().to_owned(), name, status: Status::Active, labels: BTreeMap::new() }
+    }
+}
+
+/// What changes of a tenant; the default changes nothing but the version.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// A new name for people.
+    pub display_name: Option<String>,
+    /// New marks, in place of all the old ones.
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// Adds a tenant. Fails if the name is taken in whatever case, or, where a `max` is given, if as many tenants exist.
+/// The scope is the caller's own: who may create, may reach what it created.
+pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenant, TenantScope)> {
+    if let Some(max) = max {
+        limit::check(tx, &new.name, max).await?;
+    }
+    let now = Stamp::from(tx.now());
+    let row = tenants::Model {
+        id: tx.new_id(),
+        name: new.name.as_str().to_owned(),
+        name_key: new.name.key(),
+        display_name: new.display_name.clone(),
+        status: new.status.as_str().to_owned(),
+        suspended_by: None,
+        version: 1,
+        labels: json::to_text(&new.labels)?,
+        created_at: now,
+        updated_at: now,
+    };
+    let scope = TenantScope::grant(&tx.cx().access, TenantId::from_uuid(row.id), &row.name_key)?;
+    tenants::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    let tenant = Tenant::try_from(row)?;
+    emit(tx, &tenant, "created");
+    Ok((tenant, scope))
+}
+
+/// Changes a tenant and raises its version. With `expected`, fails as stale if the tenant has another version.
+pub async fn update(tx: &Tx, scope: TenantScope, expected: Option<i64>, change: &Change) -> Result<Tenant> {
+    let id = scope.tenant().uuid();
+    let mut update = tenants::Entity::update_many()
+        .col_expr(tenants::Column::Version, Expr::col(tenants::Column::Version).add(1))
+        .col_expr(tenants::Column::UpdatedAt, Expr::value(Stamp::from(tx.now())))
+        .filter(tenants::Column::Id.eq(id));
+    if let Some(display_name) = &change.display_name {
+        update = update.col_expr(tenants::Column::DisplayName, Expr::value(display_name.as_str()));
+    }
+    if let Some(labels) = &change.labels {
+        update = update.col_expr(tenants::Column::Labels, Expr::value(json::to_text(labels)?));
+    }
+    if let Some(version) = expected {
+        update = update.filter(tenants::Column::Version.eq(version));
+    }
+    let Some(row) = update.exec_with_returning(tx.conn()).await?.pop() else {
+        let exists = tenants::Entity::find_by_id(id).one(tx.conn()).await?.is_some();
+        return Err(if exists { stale() } else { not_found() });
+    };
+    let tenant = Tenant::try_from(row)?;
+    emit(tx, &tenant, "updated");
+    Ok(tenant)
+}
+
+/// Deletes a tenant with its settings, unless something still hangs on it: then it fails and names what.
+pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> {
+    let blockers = tx.tenant(scope).blockers().await?;
+    if !blockers.is_empty() {
+        let message = format!("the tenant still has {}", blockers.join(", "));
+        return Err(Error::precondition(Reason::TenantInUse, message));
+    }
+    let deleted = tenants::Entity::delete_by_id(scope.tenant().uuid()).exec(tx.conn()).await?;
+    if deleted.rows_affected == 0 {
+        return Err(not_found());
+    }
+    emit(tx, tenant, "deleted");
+    Ok(())
+}
+
+fn stale() -> Error {
+    Error::new(Kind::Aborted, Reason::VersionStale, "the tenant changed meanwhile; read it again")
+}
+
+fn emit(tx: &Tx, tenant: &Tenant, change: &str) {
+    tx.emit(OutboxEvent {
+        topic: "tenant".into(),
+        tenant: Some(tenant.id),
+        key: tenant.id.dashed(),
+        payload: json!({"change": change, "name": tenant.name.as_str(), "version": tenant.version}),
+    });
+}

@@ -1,0 +1,248 @@
+//! What follows a write: leases, the relay, the chain of the audit log, and the ledger of derived names.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::{Set, Unchanged},
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+};
+use tenantry::{
+    base::{Clock, TenantName},
+    store::{
+        OutboxEvent, Store, StoreConfig,
+        audit::{self, AuditRecord, Outcome},
+        chain::{self, Verdict},
+        entities::{audit_events, outbox},
+        lease::Lease,
+        ledger::{self, NameKind},
+        relay::{self, Relay, Step},
+    },
+    tenants::{self, NewTenant},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::db::{TestDb, eventually, platform_cx};
+
+/// A write that leaves one audit event and one outbox event.
+async fn emit(store: &Store, key: &str) {
+    let key = key.to_owned();
+    store
+        .write(&platform_cx("test.emit"), "test", move |tx| {
+            let key = key.clone();
+            Box::pin(async move {
+                tx.emit(OutboxEvent { topic: "test".into(), tenant: None, key, payload: serde_json::Value::Null });
+                Ok(())
+            })
+        })
+        .await
+        .expect("a write");
+}
+
+/// Keys of the numbered outbox rows, by revision; the revisions have no gap.
+async fn numbered(store: &Store) -> Vec<String> {
+    let rows = outbox::Entity::find().filter(outbox::Column::Revision.is_not_null());
+    let rows = rows.order_by_asc(outbox::Column::Revision).all(store.read()).await.expect("a read");
+    for (row, expected) in rows.iter().zip(1..) {
+        assert_eq!(row.revision, Some(expected));
+    }
+    rows.into_iter().map(|row| row.key).collect()
+}
+
+/// The same database with a clock that stands still.
+async fn on_clock(db: &TestDb, clock: &Clock) -> Store {
+    let config = StoreConfig { clock: clock.clone(), ..StoreConfig::new(&db.url) };
+    Store::open(config).await.expect("the database opens")
+}
+
+both_databases! {
+    async fn the_relay_numbers_and_seals_in_order(db: TestDb) {
+        for key in ["a", "b", "c"] {
+            emit(&db, key).await;
+        }
+        let mut relay = Relay::new(&db);
+        assert_eq!(relay.step().await.unwrap(), Some(Step { numbered: 3, sealed: 3 }));
+        assert_eq!(relay.step().await.unwrap(), Some(Step::default()));
+        emit(&db, "d").await;
+        assert_eq!(relay.step().await.unwrap(), Some(Step { numbered: 1, sealed: 1 }));
+        assert_eq!(numbered(&db).await, ["a", "b", "c", "d"]);
+        assert_eq!(chain::verify(&db).await.unwrap(), Verdict::Sound { events: 4 });
+    }
+
+    async fn a_row_that_commits_late_is_not_skipped(db: TestDb) {
+        let early = outbox::ActiveModel {
+            id: Set(uuid::Uuid::now_v7()),
+            topic: Set("test".to_owned()),
+            key: Set("late".to_owned()),
+            payload: Set("null".to_owned()),
+            created_at: Set(db.clock().now().into()),
+            ..Default::default()
+        };
+        let mut relay = Relay::new(&db);
+        if db.is_sqlite() {
+            // One writer: nobody can be overtaken, only an id can be older than its commit.
+            emit(&db, "prompt").await;
+            relay.step().await.unwrap();
+            let late = db.write(&platform_cx("x"), "test", move |tx| {
+                let early = early.clone();
+                Box::pin(async move { Ok(early.insert(tx.conn()).await.map(drop)?) })
+            }).await;
+            late.expect("the late write");
+        } else {
+            let other = db.replica().await;
+            let open = sea_orm::TransactionTrait::begin(other.read()).await.unwrap();
+            early.insert(&open).await.unwrap();
+            emit(&db, "prompt").await;
+            assert_eq!(relay.step().await.unwrap().unwrap().numbered, 1, "an open transaction stalls nobody");
+            open.commit().await.unwrap();
+        }
+        relay.step().await.unwrap();
+        assert_eq!(numbered(&db).await, ["prompt", "late"]);
+    }
+
+    async fn two_relays_never_both_number(db: TestDb) {
+        let replica = db.replica().await;
+        let stop = CancellationToken::new();
+        let relays = [relay::spawn(&db, stop.clone()), relay::spawn(&replica, stop.clone())];
+        let writers = [&db.store, &replica].map(|store| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for number in 0..100 {
+                    emit(&store, &number.to_string()).await;
+                }
+            })
+        });
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        eventually("all rows are numbered", || async {
+            outbox::Entity::find().filter(outbox::Column::Revision.is_not_null()).count(db.read()).await.unwrap() == 200
+        })
+        .await;
+        assert_eq!(numbered(&db).await.len(), 200);
+        eventually("all events are sealed", || async {
+            chain::verify(&db).await.unwrap() == Verdict::Sound { events: 200 }
+        })
+        .await;
+        stop.cancel();
+        for relay in relays {
+            relay.await.unwrap();
+        }
+    }
+
+    async fn a_relay_that_lost_its_lease_writes_nothing(db: TestDb) {
+        let clock = Clock::manual(Clock::system().now());
+        let (one, two) = (on_clock(&db, &clock).await, on_clock(&db, &clock).await);
+        let (mut first, mut second) = (Relay::new(&one), Relay::new(&two));
+        emit(&one, "a").await;
+        assert_eq!(first.step().await.unwrap().unwrap().numbered, 1);
+        emit(&one, "b").await;
+        assert_eq!(second.step().await.unwrap(), None, "the first one holds the lease");
+        clock.advance(time::Duration::minutes(1));
+        assert_eq!(second.step().await.unwrap().unwrap().numbered, 1, "the lease had run out");
+        emit(&one, "c").await;
+        assert_eq!(first.step().await.unwrap(), None, "the fence has grown");
+        assert_eq!(numbered(&db).await, ["a", "b"]);
+    }
+
+    async fn a_lease_that_is_given_back_is_free_at_once(db: TestDb) {
+        let ttl = Duration::from_secs(60);
+        let lease = Lease::take(&db, "test", "one", ttl).await.unwrap().expect("a free lease");
+        assert_eq!(Lease::take(&db, "test", "two", ttl).await.unwrap(), None);
+        assert!(Lease::take(&db, "other", "two", ttl).await.unwrap().is_some());
+        lease.release(&db).await.unwrap();
+        assert!(Lease::take(&db, "test", "two", ttl).await.unwrap().is_some());
+    }
+
+    async fn a_changed_event_breaks_the_chain(db: TestDb) {
+        for key in ["a", "b", "c"] {
+            emit(&db, key).await;
+        }
+        Relay::new(&db).step().await.unwrap();
+        assert_eq!(chain::verify(&db).await.unwrap(), Verdict::Sound { events: 3 });
+        let second = audit_events::Entity::find().filter(audit_events::Column::Seq.eq(2)).one(db.read()).await.unwrap().unwrap();
+        let (id, target) = (second.id, second.target);
+        let set = async |target: &str| {
+            let target = target.to_owned();
+            db.write(&platform_cx("x"), "test", move |tx| {
+                let row = audit_events::ActiveModel { id: Unchanged(id), target: Set(target.clone()), ..Default::default() };
+                Box::pin(async move { Ok(row.update(tx.conn()).await.map(drop)?) })
+            })
+            .await
+            .unwrap();
+        };
+        set("forged").await;
+        assert_eq!(chain::verify(&db).await.unwrap(), Verdict::Broken { seq: 2 });
+        set(&target).await;
+        assert_eq!(chain::verify(&db).await.unwrap(), Verdict::Sound { events: 3 });
+        db.write(&platform_cx("x"), "test", move |tx| {
+            Box::pin(async move {
+                audit_events::Entity::delete_by_id(id).exec(tx.conn()).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+        assert_eq!(chain::verify(&db).await.unwrap(), Verdict::Broken { seq: 2 });
+    }
+
+    async fn refusals_are_appended_outside_any_write(db: TestDb) {
+        let refusal = AuditRecord {
+            details: serde_json::json!({"count": 7}),
+            target: "a\0b".to_owned(),
+            ..AuditRecord::of(&platform_cx("tenant.create"), Outcome::Refused)
+        };
+        let unknown = AuditRecord { caller: None, ..refusal.clone() };
+        audit::append(&db, vec![refusal, unknown]).await.unwrap();
+        audit::append(&db, Vec::new()).await.unwrap();
+        let rows = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
+        let told: Vec<_> = rows.iter().map(|row| (row.caller_subject.as_str(), row.outcome.as_str())).collect();
+        assert_eq!(told, [("root", "refused"), ("", "refused")]);
+        assert_eq!((rows[0].details.as_str(), rows[0].target.as_str()), (r#"{"count":7}"#, "a\u{fffd}b"));
+    }
+
+    async fn derived_names_are_chosen_once_and_outlive_their_tenant(db: TestDb) {
+        let derive = async |name: &str| {
+            let name: TenantName = name.parse().unwrap();
+            db.write(&platform_cx("x"), "test", move |tx| {
+                let name = name.clone();
+                Box::pin(async move {
+                    let (tenant, scope) = tenants::insert(tx, &NewTenant::named(name.clone()), None).await?;
+                    let first = ledger::derive(tx, scope, &name, NameKind::DATABASE).await?;
+                    let renamed = "renamed".parse().unwrap();
+                    let again = ledger::derive(tx, scope, &renamed, NameKind::DATABASE).await?;
+                    let owner = ledger::derive(tx, scope, &name, NameKind::DATABASE_OWNER).await?;
+                    tenants::delete(tx, &tenant, scope).await?;
+                    Ok((tenant.id, first, again, owner))
+                })
+            })
+            .await
+            .unwrap()
+        };
+        let (_, first, again, owner) = derive("Acme.Corp").await;
+        assert_eq!((first.as_str(), again.as_str(), owner.as_str()), ("tenant_acme_corp", "tenant_acme_corp", "acme_corp_owner"));
+        let (id, second, _, owner) = derive("acme-corp").await;
+        let hex = id.uuid().as_simple().to_string();
+        assert_eq!(second, format!("tenant_acme_corp_{}", &hex[24..]));
+        assert_eq!(owner, format!("acme_corp_{}_owner", &hex[24..]));
+    }
+
+    async fn the_questions_of_the_relay_use_an_index(db: TestDb) {
+        // One connection throughout: the planner's setting is the session's. A small table would be scanned otherwise.
+        let session = sea_orm::TransactionTrait::begin(db.read()).await.unwrap();
+        let (explain, place) = if db.is_sqlite() {
+            ("EXPLAIN QUERY PLAN", 3)
+        } else {
+            session.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();
+            ("EXPLAIN", 0)
+        };
+        for (table, column, index) in
+            [("outbox", "revision", "outbox_unnumbered"), ("audit_events", "seq", "audit_events_unsealed")]
+        {
+            let question = format!("{explain} SELECT id FROM {table} WHERE {column} IS NULL ORDER BY id LIMIT 1");
+            let rows = session.query_all_raw(sea_orm::Statement::from_string(db.backend(), question)).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.try_get_by_index(place).unwrap()).collect();
+            assert!(plan.join("\n").contains(index), "{plan:?}");
+        }
+    }
+}

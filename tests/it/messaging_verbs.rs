@@ -1,0 +1,361 @@
+//! The messaging verbs: what they do, in which order they check, and what they say (contract 4, sections 5 and 6).
+
+use futures::future::join_all;
+use sea_orm::{EntityTrait, QueryOrder};
+use tenantry::{
+    base::{Access, Cx, Error, Kind, TenantId, TenantRef, error::Reason},
+    messaging::{
+        MessagingSettings, bootstrap,
+        clusters::{self, ClusterData},
+        is_admin_role, namespaces,
+        rules::InfoInput,
+        tenants,
+    },
+    store::{Store, entities::audit_events, entities::outbox},
+    tenants::NewTenant,
+};
+
+use crate::db::{cx, platform_cx};
+
+const OPEN: MessagingSettings = MessagingSettings { force_delete: true, max_tenants: None };
+
+fn list(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn info(roles: &[&str], clusters: &[&str]) -> InfoInput {
+    InfoInput { admin_roles: Some(list(roles)), allowed_clusters: Some(list(clusters)) }
+}
+
+fn simple() -> InfoInput {
+    info(&[], &["standalone"])
+}
+
+fn named(tenant: &str) -> TenantRef {
+    TenantRef::parse(tenant)
+}
+
+fn create_cx() -> Cx {
+    platform_cx("tenant.create")
+}
+
+async fn create(store: &Store, name: &str, info: &InfoInput) -> Result<TenantId, Error> {
+    tenants::create(&create_cx(), store, &OPEN, name, Some(info)).await
+}
+
+/// A tenant as another surface makes it: without a messaging facet.
+async fn create_elsewhere(store: &Store, name: &str) -> TenantId {
+    let name = name.parse().expect("a name");
+    let cx = create_cx();
+    let tenant = store.write(&cx, "tenant.create", move |tx| {
+        let new = NewTenant::named(tenantry::base::TenantName::clone(&name));
+        Box::pin(async move { tenantry::tenants::insert(tx, &new, None).await })
+    });
+    tenant.await.expect("a tenant").0.id
+}
+
+async fn get(store: &Store, tenant: &str) -> (Vec<String>, Vec<String>) {
+    let view = tenants::get(&platform_cx("x"), store, &named(tenant)).await.expect("a tenant");
+    (view.info.admin_roles, view.info.allowed_clusters)
+}
+
+async fn add_clusters(store: &Store, names: &[&str]) {
+    for name in names {
+        clusters::create(&platform_cx("cluster.create"), store, name, Some(&ClusterData::default()))
+            .await
+            .expect("a cluster");
+    }
+}
+
+async fn add_namespace(store: &Store, tenant: &str, name: &str, clusters: &[&str]) -> Result<(), Error> {
+    namespaces::create(&platform_cx("namespace.create"), store, &named(tenant), name, &list(clusters)).await
+}
+
+#[track_caller]
+fn told<T: std::fmt::Debug>(outcome: Result<T, Error>, kind: Kind, reason: Reason, text: &str) {
+    let error = outcome.expect_err(text);
+    assert_eq!((error.kind, error.reason, error.to_string().as_str()), (kind, reason, text));
+}
+
+both_databases! {
+    async fn a_tenant_from_creation_to_deletion(db: TestDb) {
+        add_clusters(&db, &["us-west", "us-east"]).await;
+        let id = create(&db, "Acme", &info(&["ops", "admin", "ops"], &["us-west", "us-east", "us-west"])).await.unwrap();
+        let expected = (list(&["ops", "admin"]), list(&["us-west", "us-east"]));
+        for spelling in ["Acme", "acme", &id.dashed(), &id.zero_trust(), &id.manager(), &id.warehouse()] {
+            assert_eq!(get(&db, spelling).await, expected, "{spelling}");
+        }
+        create(&db, "zed", &simple()).await.unwrap();
+        create(&db, "alpha", &simple()).await.unwrap();
+        assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap(), ["Acme", "alpha", "zed"]);
+
+        let version = tenants::update(&platform_cx("tenant.update"), &db, "ACME", Some(&simple()), None).await.unwrap();
+        assert_eq!((version, get(&db, "acme").await), (2, (list(&[]), list(&["standalone"]))));
+
+        tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, &named("acme"), false).await.unwrap();
+        let gone = tenants::get(&platform_cx("x"), &db, &named("acme")).await;
+        told(gone, Kind::NotFound, Reason::TenantNotFound, "Tenant does not exist");
+        let again = create(&db, "ACME", &simple()).await.unwrap();
+        assert_ne!(again, id, "an id is never used again");
+    }
+
+    async fn every_write_is_audited_with_its_tenant(db: TestDb) {
+        let id = create(&db, "acme", &simple()).await.unwrap();
+        add_namespace(&db, "acme", "ns", &[]).await.unwrap();
+        tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, &named("acme"), true).await.unwrap();
+        let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
+        let told: Vec<_> = events.iter().map(|event| (event.action.as_str(), event.target.as_str())).collect();
+        assert_eq!(told, [("tenant.create", "acme"), ("namespace.create", "acme/ns"), ("tenant.delete", "acme")]);
+        assert!(events.iter().all(|event| event.tenant_id == Some(id.uuid())));
+        assert_eq!(events[2].details, r#"{"force":true,"namespaces":["ns"]}"#);
+        let events = outbox::Entity::find().order_by_asc(outbox::Column::Id).all(db.read()).await.unwrap();
+        let topics: Vec<_> = events.iter().map(|event| event.topic.as_str()).collect();
+        assert_eq!(topics, ["tenant", "namespace", "namespace", "tenant"]);
+    }
+
+    async fn creation_checks_in_the_order_of_the_contract(db: TestDb) {
+        let limited = MessagingSettings { max_tenants: Some(1), ..OPEN };
+        create(&db, "acme", &simple()).await.unwrap();
+        let attempt = async |name: &str, info: Option<&InfoInput>| {
+            tenants::create(&create_cx(), &db, &limited, name, info).await
+        };
+        let bad_role = |clusters: &[&str]| info(&[" x"], clusters);
+        told(attempt("a b", None).await, Kind::InvalidArgument, Reason::TenantNameInvalid, "Tenant name is not valid");
+        told(attempt("acme", None).await, Kind::InvalidArgument, Reason::TenantInfoMissing, "TenantInfo is null");
+        let absent = InfoInput { admin_roles: Some(list(&[" x"])), allowed_clusters: None };
+        told(attempt("acme", Some(&absent)).await, Kind::InvalidArgument, Reason::ClustersMissing, "Clusters cannot be null");
+        for blank in [&[][..], &[""], &["standalone", " "]] {
+            let text = "Clusters cannot be empty or blank";
+            told(attempt("acme", Some(&bad_role(blank))).await, Kind::FailedPrecondition, Reason::ClustersBlank, text);
+        }
+        for unknown in ["nowhere", "global", "a\0b"] {
+            let outcome = attempt("acme", Some(&bad_role(&["standalone", unknown]))).await;
+            told(outcome, Kind::FailedPrecondition, Reason::ClustersUnknown, "Clusters do not exist");
+        }
+        let text = "AdminRoles contains whitespace in the beginning or end.";
+        let outcome = attempt("acme", Some(&bad_role(&["standalone"]))).await;
+        told(outcome, Kind::FailedPrecondition, Reason::AdminRoleWhitespace, text);
+        told(attempt("ACME", Some(&simple())).await, Kind::AlreadyExists, Reason::TenantExists, "Tenant already exist");
+        let text = "Exceed the maximum number of tenants";
+        told(attempt("other", Some(&simple())).await, Kind::FailedPrecondition, Reason::TenantLimitReached, text);
+        let outcome = create(&db, "acme", &simple()).await;
+        told(outcome, Kind::AlreadyExists, Reason::TenantExists, "Tenant already exist");
+    }
+
+    async fn one_of_32_creates_of_a_name_wins(db: TestDb) {
+        let spellings = ["acme", "Acme", "ACME"];
+        let outcomes = join_all((0..32).map(|number| {
+            let store = db.store.clone();
+            tokio::spawn(async move { create(&store, spellings[number % 3], &simple()).await })
+        }));
+        let outcomes: Vec<_> = outcomes.await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        for outcome in outcomes.into_iter().filter(Result::is_err) {
+            told(outcome, Kind::AlreadyExists, Reason::TenantExists, "Tenant already exist");
+        }
+        assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap().len(), 1);
+    }
+
+    async fn the_limit_is_exact_under_64_creates(db: TestDb) {
+        let limited = MessagingSettings { max_tenants: Some(10), ..OPEN };
+        let replica = db.replica().await;
+        let outcomes = join_all((0..64).map(|number| {
+            let store = if number % 2 == 0 { db.store.clone() } else { replica.clone() };
+            tokio::spawn(async move {
+                tenants::create(&create_cx(), &store, &limited, &format!("t{number}"), Some(&simple())).await
+            })
+        }));
+        let outcomes: Vec<_> = outcomes.await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 10);
+        for outcome in outcomes.into_iter().filter(Result::is_err) {
+            let text = "Exceed the maximum number of tenants";
+            told(outcome, Kind::FailedPrecondition, Reason::TenantLimitReached, text);
+        }
+        assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap().len(), 10);
+    }
+
+    async fn a_tenant_made_elsewhere_shows_defaults_until_it_is_updated(db: TestDb) {
+        add_clusters(&db, &["us-west", "Zone"]).await;
+        create_elsewhere(&db, "acme").await;
+        assert_eq!(get(&db, "acme").await, (list(&[]), list(&["Zone", "standalone", "us-west"])));
+        assert!(!is_admin_role(&db, &named("acme"), "ops").await.unwrap());
+        let replaced = info(&["ops"], &["us-west"]);
+        tenants::update(&platform_cx("tenant.update"), &db, "acme", Some(&replaced), Some(1)).await.unwrap();
+        assert_eq!(get(&db, "acme").await, (list(&["ops"]), list(&["us-west"])));
+        assert!(is_admin_role(&db, &named("Acme"), "ops").await.unwrap());
+        assert!(!is_admin_role(&db, &named("acme"), "op").await.unwrap());
+        assert!(!is_admin_role(&db, &named("other"), "ops").await.unwrap());
+        assert!(!is_admin_role(&db, &named("no name"), "ops").await.unwrap());
+    }
+
+    async fn an_update_checks_the_settings_before_the_tenant(db: TestDb) {
+        let update = async |tenant: &str, info: Option<&InfoInput>, version| {
+            tenants::update(&platform_cx("tenant.update"), &db, tenant, info, version).await
+        };
+        told(update("No", None, None).await, Kind::InvalidArgument, Reason::TenantInfoMissing, "TenantInfo is null");
+        let nowhere = info(&[], &["nowhere"]);
+        let outcome = update("No", Some(&nowhere), None).await;
+        told(outcome, Kind::FailedPrecondition, Reason::ClustersUnknown, "Clusters do not exist");
+        for missing in ["No", "a b", "a\0b"] {
+            let outcome = update(missing, Some(&simple()), None).await;
+            told(outcome, Kind::NotFound, Reason::TenantNotFound, &format!("Tenant {missing} not found"));
+        }
+        create(&db, "acme", &simple()).await.unwrap();
+        assert_eq!(update("acme", Some(&simple()), Some(1)).await.unwrap(), 2);
+        let outcome = update("acme", Some(&simple()), Some(1)).await;
+        told(outcome, Kind::Aborted, Reason::VersionStale, "Concurrent modification");
+        assert_eq!(update("acme", Some(&simple()), Some(2)).await.unwrap(), 3);
+    }
+
+    async fn of_many_updates_of_one_version_one_passes(db: TestDb) {
+        create(&db, "acme", &simple()).await.unwrap();
+        let outcomes = join_all((0..16).map(|_| {
+            let store = db.store.clone();
+            tokio::spawn(async move {
+                tenants::update(&platform_cx("tenant.update"), &store, "acme", Some(&simple()), Some(1)).await
+            })
+        }));
+        let outcomes: Vec<_> = outcomes.await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        let view = tenants::get(&platform_cx("x"), &db, &named("acme")).await.unwrap();
+        assert_eq!(view.version, 2);
+    }
+
+    async fn namespaces_protect_their_tenant_and_its_clusters(db: TestDb) {
+        add_clusters(&db, &["us-west", "us-east"]).await;
+        create(&db, "acme", &info(&[], &["us-west", "us-east"])).await.unwrap();
+        add_namespace(&db, "acme", "ns", &["us-west"]).await.unwrap();
+        let update = async |clusters: &[&str]| {
+            tenants::update(&platform_cx("tenant.update"), &db, "acme", Some(&info(&[], clusters)), None).await
+        };
+        told(update(&["us-east"]).await, Kind::FailedPrecondition, Reason::ClusterInUse, "Active namespaces");
+        assert_eq!(update(&["us-west"]).await.unwrap(), 2, "the refused update left no trace");
+        let delete = async |settings: MessagingSettings, force| {
+            tenants::delete(&platform_cx("tenant.delete"), &db, &settings, &named("acme"), force).await
+        };
+        let text = "The tenant still has active namespaces";
+        told(delete(OPEN, false).await, Kind::FailedPrecondition, Reason::TenantInUse, text);
+        let strict = MessagingSettings { force_delete: false, ..OPEN };
+        let text = "Broker doesn't allow forced deletion of tenants";
+        told(delete(strict, true).await, Kind::FailedPrecondition, Reason::ForceDeleteForbidden, text);
+        delete(OPEN, true).await.unwrap();
+        told(delete(OPEN, true).await, Kind::NotFound, Reason::TenantNotFound, "Tenant doesn't exist");
+        create(&db, "acme", &simple()).await.unwrap();
+        let empty = namespaces::list(&platform_cx("x"), &db, &named("acme")).await.unwrap();
+        assert!(empty.is_empty(), "a tenant made again begins without namespaces");
+    }
+
+    async fn namespaces_of_a_tenant(db: TestDb) {
+        add_clusters(&db, &["us-west"]).await;
+        create(&db, "Acme", &info(&[], &["us-west"])).await.unwrap();
+        for name in ["b", "a", "B"] {
+            add_namespace(&db, "acme", name, &[]).await.unwrap();
+        }
+        let names = namespaces::list(&platform_cx("x"), &db, &named("ACME")).await.unwrap();
+        assert_eq!(names, ["Acme/B", "Acme/a", "Acme/b"]);
+        let add = async |tenant: &str, name: &str, clusters: &[&str]| add_namespace(&db, tenant, name, clusters).await;
+        told(add("no", "x/y", &[]).await, Kind::InvalidArgument, Reason::NamespaceNameInvalid, "Namespace name is not valid");
+        told(add("no", "x", &["nowhere"]).await, Kind::NotFound, Reason::TenantNotFound, "Tenant not found");
+        told(add("acme", "x", &["nowhere"]).await, Kind::NotFound, Reason::ClustersUnknown, "Cluster nowhere does not exist");
+        let text = "Cluster [standalone] is not in the list of allowed clusters list for tenant [Acme]";
+        told(add("acme", "x", &["standalone"]).await, Kind::FailedPrecondition, Reason::ClusterNotAllowed, text);
+        told(add("acme", "a", &[]).await, Kind::AlreadyExists, Reason::NamespaceExists, "Namespace already exists");
+        let listed = async |tenant: &str| namespaces::list(&platform_cx("x"), &db, &named(tenant)).await;
+        told(listed("no").await, Kind::NotFound, Reason::TenantNotFound, "Tenant not found");
+        told(listed("a b").await, Kind::InvalidArgument, Reason::TenantNameInvalid, "Tenant name is not valid");
+
+        let delete = async |tenant: &str, name: &str, force_delete, force| {
+            let settings = MessagingSettings { force_delete, ..OPEN };
+            namespaces::delete(&platform_cx("namespace.delete"), &db, &settings, tenant, name, force).await
+        };
+        let text = "Broker doesn't allow forced deletion of namespaces";
+        told(delete("acme", "a", false, true).await, Kind::FailedPrecondition, Reason::ForceDeleteForbidden, text);
+        delete("acme", "a", false, false).await.unwrap();
+        delete("acme", "b", true, true).await.unwrap();
+        for (tenant, name) in [("acme", "a"), ("no", "a"), ("acme", "x y"), ("acme", "A")] {
+            let text = format!("Namespace {tenant}/{name} does not exist.");
+            told(delete(tenant, name, true, false).await, Kind::NotFound, Reason::NamespaceNotFound, &text);
+        }
+    }
+
+    async fn a_namespace_and_the_deletion_of_its_tenant_never_both_succeed_halfway(db: TestDb) {
+        for round in 0..10 {
+            let tenant = format!("t{round}");
+            create(&db, &tenant, &simple()).await.unwrap();
+            let (store, named_tenant) = (db.store.clone(), named(&tenant));
+            let deleting = tokio::spawn(async move {
+                tenants::delete(&platform_cx("tenant.delete"), &store, &OPEN, &named_tenant, true).await
+            });
+            let adding = add_namespace(&db, &tenant, "ns", &[]).await;
+            deleting.await.unwrap().expect("forced deletion always passes");
+            if let Err(error) = adding {
+                assert_eq!(error.to_string(), "Tenant not found");
+            }
+            let gone = namespaces::list(&platform_cx("x"), &db, &named(&tenant)).await;
+            told(gone, Kind::NotFound, Reason::TenantNotFound, "Tenant not found");
+        }
+    }
+
+    async fn clusters_of_the_platform(db: TestDb) {
+        let cx = platform_cx("cluster.create");
+        let data = ClusterData {
+            service_url: Some("http://a:8080".to_owned()),
+            peer_cluster_names: list(&["b", "a", "b"]),
+            ..ClusterData::default()
+        };
+        assert_eq!(clusters::list(&cx, &db).await.unwrap(), ["standalone"]);
+        let text = "cluster data is required";
+        told(clusters::create(&cx, &db, "a b", None).await, Kind::InvalidArgument, Reason::ClusterDataMissing, text);
+        let text = "Cluster name is not valid";
+        told(clusters::create(&cx, &db, "a b", Some(&data)).await, Kind::InvalidArgument, Reason::ClusterNameInvalid, text);
+        clusters::create(&cx, &db, "west", Some(&data)).await.unwrap();
+        let text = "Cluster already exists";
+        told(clusters::create(&cx, &db, "west", Some(&data)).await, Kind::AlreadyExists, Reason::ClusterExists, text);
+        let expected = ClusterData { peer_cluster_names: list(&["b", "a"]), ..data.clone() };
+        assert_eq!(clusters::get(&cx, &db, "west").await.unwrap(), expected);
+        let replaced = ClusterData { broker_service_url: Some("pulsar://a:6650".to_owned()), ..ClusterData::default() };
+        clusters::update(&cx, &db, "west", Some(&replaced)).await.unwrap();
+        assert_eq!(clusters::get(&cx, &db, "west").await.unwrap(), replaced);
+        let zero = ClusterData { service_url: Some("a\0".to_owned()), ..ClusterData::default() };
+        assert_eq!(clusters::update(&cx, &db, "west", Some(&zero)).await.unwrap_err().kind, Kind::InvalidArgument);
+
+        create(&db, "acme", &info(&[], &["west"])).await.unwrap();
+        clusters::delete(&cx, &db, "west").await.unwrap();
+        assert_eq!(get(&db, "acme").await.1, ["west"], "a tenant keeps the name of a deleted cluster");
+        let text = "Cluster does not exist";
+        for name in ["west", "a b", "West\0"] {
+            told(clusters::get(&cx, &db, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
+            told(clusters::update(&cx, &db, name, Some(&data)).await, Kind::NotFound, Reason::ClusterNotFound, text);
+            told(clusters::delete(&cx, &db, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
+        }
+    }
+
+    async fn a_caller_of_another_tenant_learns_nothing(db: TestDb) {
+        let acme = create(&db, "acme", &simple()).await.unwrap();
+        create(&db, "other", &simple()).await.unwrap();
+        let own = cx("x", Access::Tenant(named("acme")));
+        assert!(tenants::get(&own, &db, &named("acme")).await.is_ok());
+        assert!(tenants::get(&own, &db, &TenantRef::Id(acme)).await.is_ok(), "its own tenant by another spelling");
+        let nobody = TenantRef::Id(TenantId::from_uuid(uuid::Uuid::from_u128(7)));
+        for foreign in [named("other"), named("missing"), nobody] {
+            let text = "the caller does not belong to this tenant";
+            told(tenants::get(&own, &db, &foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
+            told(namespaces::list(&own, &db, &foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
+            let adding = namespaces::create(&own, &db, &foreign, "ns", &[]).await;
+            told(adding, Kind::PermissionDenied, Reason::TenantForeign, text);
+        }
+        assert_eq!(tenants::list(&own, &db).await.unwrap_err().kind, Kind::PermissionDenied);
+    }
+
+    async fn the_first_start_may_make_a_tenant(db: TestDb) {
+        let (one, two) = tokio::join!(
+            async { bootstrap(&platform_cx("messaging.bootstrap"), &db).await },
+            async { bootstrap(&platform_cx("messaging.bootstrap"), &db).await },
+        );
+        one.and(two).expect("both replicas start");
+        bootstrap(&platform_cx("messaging.bootstrap"), &db).await.expect("a later start");
+        assert_eq!(get(&db, "public").await, (list(&[]), list(&["standalone"])));
+        let names = namespaces::list(&platform_cx("x"), &db, &named("public")).await.unwrap();
+        assert_eq!(names, ["public/default"]);
+    }
+}

@@ -1,0 +1,171 @@
+//! Migrations, and a database that is away.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use sea_orm::{ConnectionTrait, Database, Statement};
+use tenantry::{
+    base::{Kind, TenantRef, error::Reason},
+    messaging::{MessagingSettings, clusters, rules::InfoInput, tenants},
+    store::{Store, StoreConfig},
+};
+
+use crate::db::{self, TestDb, eventually, platform_cx};
+
+async fn open(url: &str) -> Store {
+    let config = StoreConfig { acquire_timeout: Duration::from_millis(300), ..StoreConfig::new(url) };
+    Store::open(config).await.expect("the database opens")
+}
+
+/// Many replicas start at once on an empty database.
+async fn race(url: &str) {
+    let stores = join_all((0..6).map(|_| async { Store::open(StoreConfig::new(url)).await.expect("it opens") })).await;
+    let known = stores[0].pending_migrations().await.unwrap();
+    assert!(known.len() >= 3);
+    let applied = join_all(stores.iter().map(|store| async {
+        let mut told = Vec::new();
+        let applied = store.migrate(|name| told.push(name.to_owned())).await.expect("a migration");
+        assert_eq!(applied, told);
+        applied
+    }));
+    let applied = applied.await;
+    assert_eq!(applied.iter().filter(|names| **names == known).count(), 1, "{applied:?}");
+    assert_eq!(applied.iter().filter(|names| names.is_empty()).count(), 5);
+    for store in &stores {
+        assert!(store.pending_migrations().await.unwrap().is_empty());
+        assert_eq!(clusters::list(&platform_cx("x"), store).await.unwrap(), ["standalone"]);
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_start_at_once_migrate_once_on_sqlite() {
+    let (_dir, url) = db::sqlite_unmigrated();
+    race(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_start_at_once_migrate_once_on_postgres() {
+    race(&db::postgres_unmigrated().await).await;
+}
+
+#[tokio::test]
+async fn a_replica_does_not_wait_forever_for_another_one_that_migrates() {
+    let url = db::postgres_unmigrated().await;
+    let other = Database::connect(&url).await.unwrap();
+    let other = sea_orm::TransactionTrait::begin(&other).await.unwrap();
+    let lock = i64::from_be_bytes(*b"tenantry");
+    let lock =
+        Statement::from_sql_and_values(other.get_database_backend(), "SELECT pg_advisory_lock($1)", [lock.into()]);
+    other.execute_raw(lock).await.unwrap();
+    let config = StoreConfig { migrate_timeout: Duration::from_millis(300), ..StoreConfig::new(&url) };
+    let store = Store::open(config).await.unwrap();
+    let error = store.migrate(|_| ()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Unavailable);
+    assert!(error.to_string().contains("another process has been migrating"), "{error}");
+}
+
+both_databases! {
+    async fn an_older_program_runs_on_a_newer_schema(db: TestDb) {
+        db.write(&platform_cx("x"), "test", |tx| {
+            Box::pin(async move {
+                let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_newer', 0)";
+                tx.conn().execute_unprepared(newer).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+        let store = db.replica().await;
+        assert!(store.pending_migrations().await.unwrap().is_empty());
+        assert!(store.migrate(|_| ()).await.unwrap().is_empty());
+    }
+
+    async fn a_database_that_is_away_and_comes_back(db: TestDb) {
+        let store = open(&db.url).await;
+        create(&store, "before").await.expect("a write before");
+        let away = Away::begin(&db).await;
+        let error = create(&store, "meanwhile").await.unwrap_err();
+        assert_eq!((error.kind, error.reason), (Kind::Unavailable, Reason::DatabaseUnavailable));
+        assert_eq!(error.to_string(), "the database is unavailable; retry later");
+        if !db.is_sqlite() {
+            let error = store.ping().await.unwrap_err();
+            assert_eq!((error.kind, error.reason), (Kind::Unavailable, Reason::DatabaseUnavailable));
+            let read = tenants::get(&platform_cx("x"), &store, &TenantRef::parse("before")).await;
+            assert_eq!(read.unwrap_err().kind, Kind::Unavailable);
+        }
+        away.end().await;
+        eventually("the store works again", || async { create(&store, "after").await.is_ok() }).await;
+        store.ping().await.expect("it answers");
+        let names = tenants::list(&platform_cx("x"), &store).await.unwrap();
+        assert_eq!(names, ["after", "before"], "what was refused did not happen");
+    }
+}
+
+async fn create(store: &Store, name: &str) -> Result<(), tenantry::base::Error> {
+    let info = InfoInput { admin_roles: None, allowed_clusters: Some(vec!["standalone".to_owned()]) };
+    let cx = platform_cx("tenant.create");
+    tenants::create(&cx, store, &MessagingSettings::default(), name, Some(&info)).await.map(drop)
+}
+
+/// A database that cannot be used: on PostgreSQL its sessions are ended and new ones refused, as in a restart; on SQLite
+/// another process keeps writing.
+enum Away {
+    Sqlite(sea_orm::DatabaseTransaction),
+    Postgres(String),
+}
+
+impl Away {
+    async fn begin(db: &TestDb) -> Self {
+        if db.is_sqlite() {
+            let other = Database::connect(&db.url).await.unwrap();
+            let writing = sea_orm::TransactionTrait::begin(&other).await.unwrap();
+            writing.execute_unprepared("UPDATE clusters SET updated_at = 0").await.unwrap();
+            return Self::Sqlite(writing);
+        }
+        let name = db.url.rsplit_once('/').unwrap().1.to_owned();
+        let admin = db::admin().await;
+        admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        admin.execute_unprepared(&end).await.unwrap();
+        Self::Postgres(name)
+    }
+
+    async fn end(self) {
+        match self {
+            Self::Sqlite(writing) => writing.rollback().await.unwrap(),
+            Self::Postgres(name) => {
+                let admin = db::admin().await;
+                admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn urls_that_name_no_database_are_refused_without_repeating_them() {
+    for url in
+        ["mysql://u:secret@h/d", "postgres://u:secret@h:notaport/d", "sqlite::memory:", "sqlite:file?mode=memory"]
+    {
+        let error = Store::open(StoreConfig::new(url)).await.unwrap_err();
+        assert_eq!(error.kind, Kind::InvalidArgument, "{url}");
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    }
+    let error = Store::open(StoreConfig::new("sqlite:/nowhere/at/all.db")).await.unwrap_err();
+    assert_eq!((error.kind, error.reason), (Kind::Unavailable, Reason::DatabaseUnavailable));
+    let error = Store::open(StoreConfig::new("postgres://u:secret@127.0.0.1:1/d")).await.unwrap_err();
+    assert_eq!(error.reason, Reason::DatabaseUnavailable);
+    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_database_file_is_its_owners_alone() {
+    let (dir, url) = db::sqlite_unmigrated();
+    let store = Store::open(StoreConfig::new(&url)).await.unwrap();
+    store.migrate(|_| ()).await.unwrap();
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.unwrap().metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
