@@ -1,7 +1,9 @@
 //! The transcoder against the tables of cases and Google's REST compliance suite.
 
 mod compliance;
+mod depth;
 mod http_rules;
+mod properties;
 mod proto3_json;
 mod query_params;
 mod rules;

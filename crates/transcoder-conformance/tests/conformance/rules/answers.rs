@@ -38,7 +38,7 @@ async fn response_bodies() {
     let get = async |uri: &str| {
         let answer = call(&bench.rest, "GET", uri, None).await;
         assert_eq!(
-            (answer.status.as_u16(), &*answer.headers["content-type"].to_str().unwrap()),
+            (answer.status.as_u16(), answer.headers["content-type"].to_str().unwrap()),
             (200, "application/json")
         );
         answer.json()

@@ -1,6 +1,9 @@
 //! The value of a field: single, in a list, in a map.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+};
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -93,20 +96,25 @@ impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let Self(slot, cx) = self;
-        let mut index = 0;
-        loop {
-            match items.next_element_seed(ItemSeed::<K>(cx, PhantomData)) {
-                Ok(Some(Some(value))) => slot.push(value),
+        for index in 0.. {
+            // The item is read where it stays: large ones do not travel, and nested ones need little stack.
+            slot.push(K::Rust::default());
+            let Some(last) = slot.last_mut() else { break };
+            match items.next_element_seed(ItemSeed::<K>(last, cx)) {
+                Ok(Some(Met::Value)) => {}
                 // An unknown name of an enum, where such are ignored.
-                Ok(Some(None)) => {}
-                Ok(None) => return Ok(()),
+                Ok(Some(_)) => drop(slot.pop()),
+                Ok(None) => {
+                    slot.pop();
+                    break;
+                }
                 Err(error) => {
                     cx.within(Step::Item(index));
                     return Err(error);
                 }
             }
-            index += 1;
         }
+        Ok(())
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
@@ -116,18 +124,16 @@ impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
     refuse!("a list", 1, (): map scalars);
 }
 
-/// One item of a list or one value of a map, where null means nothing. `None` for one that is ignored.
-struct ItemSeed<'r, 'h, K>(&'r mut Reader<'h>, PhantomData<K>);
+/// One item of a list or one value of a map, where null means nothing.
+struct ItemSeed<'r, 'h, K: Kind>(&'r mut K::Rust, &'r mut Reader<'h>);
 
 impl<'de, K: Kind> DeserializeSeed<'de> for ItemSeed<'_, '_, K> {
-    type Value = Option<K::Rust>;
+    type Value = Met;
 
-    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Self::Value, D::Error> {
-        let mut item = K::Rust::default();
-        match K::read(&mut item, value, self.0)? {
-            Met::Value => Ok(Some(item)),
-            Met::Ignored => Ok(None),
-            Met::Null => Err(self.0.fail(Fault::new(FaultKind::Null, "null is no item"))),
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Met, D::Error> {
+        match K::read(self.0, value, self.1)? {
+            Met::Null => Err(self.1.fail(Fault::new(FaultKind::Null, "null is no item"))),
+            met => Ok(met),
         }
     }
 }
@@ -166,16 +172,17 @@ where
                 Ok(key) => key,
                 Err(fault) => return Err(cx.fail(fault.within(Step::Member(&text)))),
             };
-            let value = match map.next_value_seed(ItemSeed::<VK>(cx, PhantomData)) {
-                Ok(Some(value)) => value,
-                Ok(None) => continue,
+            let Entry::Vacant(entry) = slot.entry(key) else {
+                return Err(cx.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(&text))));
+            };
+            let mut entry = entry.insert_entry(VK::Rust::default());
+            match map.next_value_seed(ItemSeed::<VK>(entry.get_mut(), cx)) {
+                Ok(Met::Value) => {}
+                Ok(_) => drop(entry.remove()),
                 Err(error) => {
                     cx.within(Step::Member(&text));
                     return Err(error);
                 }
-            };
-            if slot.insert(key, value).is_some() {
-                return Err(cx.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(&text))));
             }
         }
         Ok(())

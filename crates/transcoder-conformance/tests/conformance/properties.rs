@@ -1,0 +1,299 @@
+//! Properties: nothing panics or hangs, and what is written is read back.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use proptest::{collection::vec, option, prelude::*};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use transcoder::{
+    Rest,
+    json::{Habits, Msg, Names, Types, decode, encode},
+    router::{Found, Path, Router, Template},
+};
+use transcoder_conformance::proto::conformance::v1::{Everything, Inner, Leaf, TYPES, everything::Choice};
+
+use crate::{http_rules::leaked, query_params, support::list};
+
+const PLAIN: Habits = Habits { types: Types(&[TYPES]), ..Habits::PROTO3 };
+const SNAKE: Habits = Habits { names: Names::Proto, int64_as_number: true, print_defaults: true, ..PLAIN };
+const LOOSE: Habits = Habits { any_case: true, ignore_unknown: true, ..PLAIN };
+
+/// The texts of the table of JSON cases.
+static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let table: Value = serde_json::from_str(include_str!("../../data/proto3_json.json")).unwrap();
+    let texts = list(&table, "cases").iter().filter_map(|case| case["json_in"].as_str());
+    texts.filter(|text| text.len() < 2_000).map(str::to_owned).collect()
+});
+
+/// The queries of the table of queries.
+static QUERIES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let table: Value = serde_json::from_str(include_str!("../../data/query_params.json")).unwrap();
+    let queries = list(&table, "cases").iter().filter_map(|case| case["query"].as_str());
+    queries.filter(|text| text.len() < 2_000).map(str::to_owned).collect()
+});
+
+/// All rules of the table of matching that fit together.
+static RULES: LazyLock<(Router, Vec<&'static Template>)> = LazyLock::new(|| {
+    let table: Value = serde_json::from_str(include_str!("../../data/http_rules.json")).unwrap();
+    let (mut router, mut templates) = (Router::default(), Vec::new());
+    for rule in list(&table, "matching").iter().flat_map(|case| list(case, "rules")) {
+        let template = leaked(rule["template"].as_str().unwrap());
+        router.add(rule["method"].as_str().unwrap().to_owned().leak(), template);
+        templates.push(template);
+    }
+    (router, templates)
+});
+
+static REST: LazyLock<(Runtime, Rest)> =
+    LazyLock::new(|| (tokio::runtime::Builder::new_current_thread().build().unwrap(), query_params::rest()));
+
+/// Reads, and what can be read is written and read again.
+fn survives(bytes: &[u8], habits: &Habits) {
+    let Ok(message) = decode::<Msg<Everything>>(bytes, habits) else { return };
+    let Ok(json) = encode::<Msg<Everything>>(&message, habits) else { return };
+    let again = decode::<Msg<Everything>>(&json, habits).unwrap();
+    assert_eq!(encode::<Msg<Everything>>(&again, habits).unwrap(), json);
+}
+
+fn finds(path: &str) {
+    let (router, templates) = &*RULES;
+    let Some(split) = Path::split(path) else { return };
+    for method in ["GET", "POST", "HEAD", "PURGE"] {
+        if let Found::Rule(rule) = router.find(method, &split) {
+            for variable in templates[rule].variables {
+                let _ = split.value(templates[rule], variable);
+            }
+        }
+    }
+}
+
+fn binds(query: &str) {
+    let Ok(uri) = format!("/echo?{query}").parse::<http::Uri>() else { return };
+    let (runtime, rest) = &*REST;
+    let answer = runtime.block_on(crate::support::call(rest, "GET", &uri.to_string(), None));
+    assert!(matches!(answer.status.as_u16(), 200 | 400), "{query}: {}", answer.status);
+}
+
+/// One of these texts with some bytes taken out, put in, or doubled.
+fn mutated(texts: &'static LazyLock<Vec<String>>) -> impl Strategy<Value = Vec<u8>> {
+    let edits = vec((any::<prop::sample::Index>(), 0..4_u8, any::<u8>()), 1..5);
+    (any::<prop::sample::Index>(), edits).prop_map(|(text, edits)| {
+        let mut bytes = text.get(texts).clone().into_bytes();
+        for (place, edit, byte) in edits {
+            let at = place.index(bytes.len() + 1);
+            match edit {
+                0 if at < bytes.len() => bytes[at] = byte,
+                1 if at < bytes.len() => drop(bytes.remove(at)),
+                2 => bytes.insert(at, b"{}[]\",:0123456789.eE-ntf%&=+\\"[usize::from(byte) % 29]),
+                _ => {
+                    let tail = bytes[at..].to_vec();
+                    bytes.extend(tail.into_iter().take(64));
+                }
+            }
+        }
+        bytes
+    })
+}
+
+fn double() -> impl Strategy<Value = f64> {
+    prop_oneof![8 => any::<f64>(), 1 => Just(f64::INFINITY), 1 => Just(f64::NEG_INFINITY), 1 => Just(-0.0)]
+}
+
+fn value() -> impl Strategy<Value = prost_types::Value> {
+    use prost_types::{ListValue, Struct, value::Kind};
+    let leaf = prop_oneof![
+        Just(Kind::NullValue(0)),
+        any::<bool>().prop_map(Kind::BoolValue),
+        any::<f64>().prop_map(Kind::NumberValue),
+        any::<String>().prop_map(Kind::StringValue),
+    ];
+    let wrap = |kind| prost_types::Value { kind: Some(kind) };
+    leaf.prop_map(wrap).prop_recursive(4, 16, 4, move |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(move |values| wrap(Kind::ListValue(ListValue { values }))),
+            proptest::collection::btree_map(any::<String>(), inner, 0..4)
+                .prop_map(move |fields| wrap(Kind::StructValue(Struct { fields }))),
+        ]
+    })
+}
+
+fn when() -> impl Strategy<Value = prost_types::Timestamp> {
+    (-62_135_596_800..=253_402_300_799_i64, 0..1_000_000_000_i32)
+        .prop_map(|(seconds, nanos)| prost_types::Timestamp { seconds, nanos })
+}
+
+fn span() -> impl Strategy<Value = prost_types::Duration> {
+    (0..=315_576_000_000_i64, 0..1_000_000_000_i32, any::<bool>()).prop_map(|(seconds, nanos, negative)| {
+        let sign = if negative { -1 } else { 1 };
+        prost_types::Duration { seconds: seconds * sign, nanos: nanos * i32::try_from(sign).unwrap() }
+    })
+}
+
+fn mask() -> impl Strategy<Value = prost_types::FieldMask> {
+    vec("[a-z]{1,4}(_[a-z][a-z0-9]{0,3}){0,2}(\\.[a-z]{1,3}){0,1}", 0..4)
+        .prop_map(|paths| prost_types::FieldMask { paths })
+}
+
+fn inner() -> impl Strategy<Value = Inner> {
+    (any::<i32>(), any::<String>(), option::of((any::<i64>(), vec(any::<String>(), 0..3))))
+        .prop_map(|(a, label, leaf)| Inner { a, label, leaf: leaf.map(|(b, tags)| Leaf { b, tags }), back: None })
+}
+
+fn choice() -> impl Strategy<Value = Choice> {
+    prop_oneof![
+        any::<u32>().prop_map(Choice::PickUint32),
+        inner().prop_map(|inner| Choice::PickInner(Box::new(inner))),
+        any::<String>().prop_map(Choice::PickString),
+        any::<Vec<u8>>().prop_map(Choice::PickBytes),
+        any::<bool>().prop_map(Choice::PickBool),
+        any::<u64>().prop_map(Choice::PickUint64),
+        any::<f32>().prop_map(Choice::PickFloat),
+        double().prop_map(Choice::PickDouble),
+        any::<i32>().prop_map(Choice::PickColor),
+        Just(Choice::PickNull(0)),
+        any::<i32>().prop_map(Choice::PickWrap),
+        when().prop_map(Choice::PickWhen),
+        value().prop_map(Choice::PickValue),
+    ]
+}
+
+fn everything() -> impl Strategy<Value = Everything> {
+    let ones = (
+        any::<i32>(),
+        any::<i64>(),
+        any::<u64>(),
+        any::<f32>(),
+        double(),
+        any::<bool>(),
+        any::<String>(),
+        any::<Vec<u8>>(),
+        -2..9_i32,
+    );
+    let opts = (
+        option::of(any::<u32>()),
+        option::of(any::<u64>()),
+        option::of(double()),
+        option::of(any::<String>()),
+        option::of(any::<Vec<u8>>()),
+        option::of(any::<i32>()),
+        option::of(inner()),
+    );
+    let many = (
+        vec(any::<i64>(), 0..4),
+        vec(any::<f32>(), 0..4),
+        vec(any::<String>(), 0..4),
+        vec(any::<i32>(), 0..4),
+        vec(value(), 0..3),
+        vec(inner(), 0..3),
+    );
+    let map = |of| proptest::collection::btree_map(any::<i64>(), of, 0..4);
+    let maps = (
+        map(any::<i64>()),
+        proptest::collection::btree_map(any::<bool>(), any::<bool>(), 0..2),
+        proptest::collection::btree_map(any::<String>(), inner(), 0..3),
+        proptest::collection::btree_map(any::<String>(), value(), 0..3),
+    );
+    let known = (
+        option::of(when()),
+        option::of(span()),
+        option::of(mask()),
+        option::of(value()),
+        option::of(any::<i64>()),
+        option::of(inner()),
+        option::of(choice()),
+    );
+    (ones, opts, many, maps, known).prop_map(|(ones, opts, many, maps, known)| {
+        let held = |inner: Inner| prost_types::Any {
+            type_url: "type.googleapis.com/conformance.v1.Inner".to_owned(),
+            value: prost::Message::encode_to_vec(&inner),
+        };
+        Everything {
+            one_int32: ones.0,
+            one_int64: ones.1,
+            one_uint64: ones.2,
+            one_float: ones.3,
+            one_double: ones.4,
+            one_bool: ones.5,
+            one_string: ones.6,
+            one_bytes: ones.7,
+            one_color: ones.8,
+            opt_uint32: opts.0,
+            opt_uint64: opts.1,
+            opt_double: opts.2,
+            opt_string: opts.3,
+            opt_bytes: opts.4,
+            opt_color: opts.5,
+            opt_inner: opts.6.map(Box::new),
+            many_int64: many.0,
+            many_float: many.1,
+            many_string: many.2,
+            many_color: many.3,
+            many_value: many.4,
+            many_inner: many.5,
+            map_int64_int64: maps.0,
+            map_bool_bool: maps.1,
+            map_string_inner: maps.2,
+            map_string_value: maps.3,
+            one_when: known.0,
+            one_span: known.1,
+            one_mask: known.2,
+            one_value: known.3,
+            wrap_int64: known.4,
+            one_any: known.5.map(held),
+            choice: known.6,
+            ..Everything::default()
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in any::<Vec<u8>>()) {
+        survives(&bytes, &PLAIN);
+    }
+
+    #[test]
+    fn mutated_texts_are_read_or_refused(bytes in mutated(&TEXTS)) {
+        for habits in [PLAIN, SNAKE, LOOSE] {
+            survives(&bytes, &habits);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back(message in everything(), nest in any::<bool>()) {
+        let message = if nest { Everything { recursive: Some(Box::new(message)), ..Everything::default() } } else { message };
+        for habits in [PLAIN, SNAKE, LOOSE] {
+            let json = encode::<Msg<Everything>>(&message, &habits).unwrap();
+            let again = decode::<Msg<Everything>>(&json, &habits);
+            prop_assert_eq!(again.as_ref(), Ok(&message), "{}", String::from_utf8_lossy(&json));
+        }
+    }
+
+    #[test]
+    fn any_path_is_matched_or_not(path in "/[a-z/:%0-9*.~ ]{0,40}", odd in any::<String>()) {
+        finds(&path);
+        finds(&odd);
+        finds(&format!("/{odd}"));
+    }
+
+    #[test]
+    fn any_query_is_bound_or_refused(query in "[a-z0-9_.\\[\\]=&%+]{0,60}", odd in any::<String>()) {
+        binds(&query);
+        binds(&odd);
+    }
+
+    #[test]
+    fn mutated_queries_are_bound_or_refused(bytes in mutated(&QUERIES)) {
+        binds(&String::from_utf8_lossy(&bytes));
+    }
+}
+
+/// A map of texts is written in the order of its keys, so that answers do not change from call to call.
+#[test]
+fn maps_are_written_in_order() {
+    let map_string_string: BTreeMap<_, _> = ["b", "a", "c"].map(|key| (key.to_owned(), String::new())).into();
+    let json = encode::<Msg<Everything>>(&Everything { map_string_string, ..Everything::default() }, &PLAIN).unwrap();
+    assert_eq!(String::from_utf8(json).unwrap(), r#"{"mapStringString":{"a":"","b":"","c":""}}"#);
+}
