@@ -11,7 +11,6 @@ mod documents;
 mod faults;
 mod floors;
 mod harness;
-mod journal;
 mod identity;
 mod journal;
 mod messaging_rest;

@@ -81,10 +81,9 @@ impl TenantService for Tenants {
     }
 }
 
-/// The settings as the caller gave them. A mask that names any member names all that were given.
+/// The settings as the caller gave them. A mask names all that were given; without one all were.
 fn input(info: Option<TenantInfo>, given: Option<&FieldMask>) -> Option<InfoInput> {
-    let paths = given.map(|mask| mask.paths.as_slice()).unwrap_or_default();
-    let is_given = |member: &str| paths.is_empty() || paths.iter().any(|path| path == member);
+    let is_given = |member: &str| given.is_none_or(|mask| mask.paths.iter().any(|path| path == member));
     info.map(|info| InfoInput {
         admin_roles: is_given("admin_roles").then_some(info.admin_roles),
         allowed_clusters: is_given("allowed_clusters").then_some(info.allowed_clusters),
