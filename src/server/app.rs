@@ -1,6 +1,6 @@
 //! The whole server: what it is made of, its background tasks, and its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -25,7 +25,7 @@ use crate::{
     },
     base::{Cx, Result},
     messaging::{self, MessagingSettings},
-    store::Store,
+    store::{Store, relay},
 };
 
 /// What a server is made of.
@@ -65,33 +65,37 @@ impl App {
         let (reporter, health) = tonic_health::server::health_reporter();
         let service = self.service(health, &readiness, &refusals, revocations.clone())?;
 
-        let mut running = JoinSet::new();
-        running.spawn(revocation::follow(self.store.clone(), revocations, tasks.clone()));
-        running.spawn(refusals::follow(refusals, self.store.clone(), tasks.clone()));
-        running.spawn(metrics::upkeep(self.metrics.clone(), tasks.clone()));
-        if self.messaging_bootstrap {
-            running.spawn(bootstrap(self.store.clone(), tasks.clone()));
-        }
+        let mut running = self.spawn(refusals, revocations, &tasks);
         running.spawn(grpc_health::follow(readiness.clone(), reporter, services::service_names()?, tasks.clone()));
 
         let serving = listen::serve(listeners, service, stop.clone(), abort.clone(), self.drain_timeout);
-        let ending = async {
-            signals.next().await;
-            tracing::info!("stopping: calls in flight may finish; a second signal ends at once");
-            readiness.drain();
-            stop.cancel();
-            signals.next().await;
-            abort.cancel();
-            std::future::pending::<bool>().await
-        };
         let finished = tokio::select! {
             finished = serving => finished,
-            never = ending => never,
+            never = end(&mut signals, &readiness, &stop, &abort) => match never {},
         };
         tasks.cancel();
         while running.join_next().await.is_some() {}
         self.store.close().await;
         Ok(finished)
+    }
+
+    /// Starts what runs beside the calls, until `stop`.
+    fn spawn(&self, refusals: Refusals, revocations: Revocations, stop: &CancellationToken) -> JoinSet<()> {
+        let (store, stop) = (self.store.clone(), stop.clone());
+        let mut running = JoinSet::new();
+        let relay = relay::spawn(&store, stop.clone());
+        running.spawn(async move {
+            if let Err(error) = relay.await {
+                tracing::error!(%error, "the relay ended");
+            }
+        });
+        running.spawn(revocation::follow(store.clone(), revocations, stop.clone()));
+        running.spawn(refusals::follow(refusals, store.clone(), stop.clone()));
+        running.spawn(metrics::upkeep(self.metrics.clone(), stop.clone()));
+        if self.messaging_bootstrap {
+            running.spawn(bootstrap(store, stop));
+        }
+        running
     }
 
     fn service<H>(
@@ -119,6 +123,23 @@ impl App {
             .with_foreign(self.manager_key.clone(), self.warehouse_key.clone());
         Ok(Stack::new(front, Arc::new(authenticator), parts.dialects, self.limits))
     }
+}
+
+/// Waits for a signal and lets the server drain; a second one ends what is left at once.
+async fn end(
+    signals: &mut Signals,
+    readiness: &Readiness,
+    stop: &CancellationToken,
+    abort: &CancellationToken,
+) -> Infallible {
+    signals.next().await;
+    tracing::info!("stopping: calls in flight may finish; a second signal ends at once");
+    // First, so that whoever asks is told before the listeners close.
+    readiness.drain();
+    stop.cancel();
+    signals.next().await;
+    abort.cancel();
+    std::future::pending().await
 }
 
 /// How long to wait before what failed at the start is tried again.

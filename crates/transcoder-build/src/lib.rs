@@ -60,6 +60,8 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
 #[derive(Debug)]
 pub struct Builder {
     root: PathBuf,
+    includes: Vec<PathBuf>,
+    out_dir: Option<PathBuf>,
     options_package: Option<String>,
     permissions: Vec<String>,
 }
@@ -76,7 +78,25 @@ pub struct Compiled {
 impl Builder {
     /// Compiles every proto file below `root`.
     pub fn new(root: impl AsRef<Path>) -> Self {
-        Self { root: root.as_ref().to_owned(), options_package: None, permissions: Vec::new() }
+        Self {
+            root: root.as_ref().to_owned(),
+            includes: Vec::new(),
+            out_dir: None,
+            options_package: None,
+            permissions: Vec::new(),
+        }
+    }
+
+    /// Another place where imported files are found.
+    pub fn include(mut self, root: impl AsRef<Path>) -> Self {
+        self.includes.push(root.as_ref().to_owned());
+        self
+    }
+
+    /// Where the generated files go; `OUT_DIR` unless told. It is made if it is missing.
+    pub fn out_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.out_dir = Some(dir.as_ref().to_owned());
+        self
     }
 
     /// Package of the options `auth`, `audit`, `rest`, `surface` and `field`. With it, every method needs an
@@ -97,7 +117,8 @@ impl Builder {
         let mut files = Vec::new();
         collect(&self.root, &mut files)?;
         files.sort();
-        let mut compiler = protox::Compiler::new([&self.root]).map_err(|error| Error::Proto(error.to_string()))?;
+        let roots = std::iter::once(&self.root).chain(&self.includes);
+        let mut compiler = protox::Compiler::new(roots).map_err(|error| Error::Proto(error.to_string()))?;
         compiler.include_imports(true).include_source_info(true);
         compiler.open_files(&files).map_err(|error| Error::Proto(format!("{error:?}")))?;
         // The raw bytes: custom options are lost on the way through prost_types.
@@ -107,11 +128,17 @@ impl Builder {
         Ok(Compiled { descriptors, code })
     }
 
-    /// Generates into `OUT_DIR`: `transcoder.rs`, which includes the rest, and `descriptors.bin`.
+    /// Generates `transcoder.rs`, which includes the rest, and `descriptors.bin`.
     pub fn compile(self) -> Result<(), Error> {
-        println!("cargo:rerun-if-changed={}", self.root.display());
+        for root in std::iter::once(&self.root).chain(&self.includes) {
+            println!("cargo:rerun-if-changed={}", root.display());
+        }
         let compiled = self.check()?;
-        let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+        let out = match &self.out_dir {
+            Some(dir) => dir.clone(),
+            None => PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()),
+        };
+        std::fs::create_dir_all(&out).map_err(io(&out))?;
         let path = out.join("descriptors.bin");
         std::fs::write(&path, &compiled.descriptors).map_err(io(&path))?;
         let set = prost_types::FileDescriptorSet::decode(&*compiled.descriptors)
@@ -120,6 +147,7 @@ impl Builder {
             .build_transport(false)
             .btree_map(".")
             .include_file("transcoder.rs")
+            .out_dir(&out)
             .compile_fds(set)
             .map_err(io(&out))?;
         for (package, code) in compiled.code {

@@ -3,10 +3,16 @@
 pub mod compliance;
 mod open;
 
-/// What the transcoder generates from `proto/`.
+/// What is generated from `proto/`: the tables and the compliance suite, without options.
 #[allow(missing_docs, clippy::all)]
 pub mod proto {
-    include!(concat!(env!("OUT_DIR"), "/transcoder.rs"));
+    include!(concat!(env!("OUT_DIR"), "/tables/transcoder.rs"));
+}
+
+/// What is generated from `proto-rules/`: services with rules and habits, by the options of `conformance.options.v1`.
+#[allow(missing_docs, clippy::all)]
+pub mod rules {
+    include!(concat!(env!("OUT_DIR"), "/rules/transcoder.rs"));
 }
 
 pub use open::Open;

@@ -4,4 +4,5 @@ mod compliance;
 mod http_rules;
 mod proto3_json;
 mod query_params;
+mod rules;
 mod support;

@@ -1,0 +1,76 @@
+//! What the surfaces read and write, each in its own way.
+
+use serde_json::{Value, json};
+
+use super::bench::Bench;
+use crate::support::call;
+
+async fn put(surface: &str, body: &str) -> (u16, Value) {
+    let answer = call(&Bench::new().rest, "PUT", &format!("/{surface}/things"), Some(body)).await;
+    (answer.status.as_u16(), answer.json())
+}
+
+const FULL: &str = r#"{
+    "name": "a", "byteSize": "9007199254740993", "longNote": "n", "madeAt": "2026-01-31T12:00:00.123456789+01:00",
+    "tags": ["x"], "counts": {"k": 1}, "ready": true, "owner": {"tenant": "t"}, "shade": "SHADE_DARK", "limit": 5
+}"#;
+
+#[tokio::test]
+async fn snake() {
+    let (status, body) = put("snake", FULL).await;
+    let want = json!({
+        "name": "a", "byte_size": 9_007_199_254_740_993_i64, "long_note": "n", "made_at": "2026-01-31T11:00:00.123456",
+        "tags": ["x"], "counts": {"k": 1}, "ready": true, "owner": {"tenant": "t", "place": null},
+        "shade": "SHADE_DARK", "extra": null, "limit": 5,
+    });
+    assert_eq!((status, body), (200, want));
+    let empty = json!({
+        "name": "", "byte_size": 0, "long_note": null, "made_at": null, "tags": [], "counts": {}, "ready": false,
+        "owner": null, "shade": "SHADE_UNSPECIFIED", "extra": null, "limit": null,
+    });
+    // Unknown members are ignored, but case is not.
+    assert_eq!(put("snake", r#"{"nope": {"a": [1]}, "NAME": "a", "shade": "NOPE"}"#).await, (200, empty));
+}
+
+#[tokio::test]
+async fn loose() {
+    let (status, body) = put("loose", FULL).await;
+    let want = json!({
+        "name": "a", "byteSize": "9007199254740993", "longNote": "n", "madeAt": "2026-01-31T11:00:00.123456Z",
+        "tags": ["x"], "counts": {"k": 1}, "ready": true, "owner": {"tenant": "t"}, "shade": "SHADE_DARK", "limit": "5",
+    });
+    assert_eq!((status, body), (200, want));
+    let (status, body) =
+        put("loose", r#"{"NAME": "a", "BYTESIZE": 1, "Long_Note": "n", "OWNER": {"TeNaNt": "t"}, "nope": 1}"#).await;
+    assert_eq!(status, 200);
+    assert_eq!((&body["name"], &body["byteSize"], &body["longNote"]), (&json!("a"), &json!("1"), &json!("n")));
+    assert_eq!(body["owner"]["tenant"], "t");
+    // The same field in two spellings is still one field.
+    assert_eq!(put("loose", r#"{"NAME": "a", "name": "b"}"#).await.0, 400);
+}
+
+#[tokio::test]
+async fn query_keys() {
+    let bench = Bench::new();
+    let get = async |uri: &str| {
+        let answer = call(&bench.rest, "GET", uri, None).await;
+        (answer.status.as_u16(), answer.json())
+    };
+    let (status, body) = get("/loose/things/x?BYTE_SIZE=3&OWNER.tenant=t&nope=1&owner.nope=2").await;
+    assert_eq!((status, &body["byteSize"], &body["owner"]["tenant"]), (200, &json!("3"), &json!("t")));
+    let (status, body) = get("/snake/things/x?byteSize=3&nope=1").await;
+    assert_eq!((status, &body["byte_size"]), (200, &json!(3)));
+    assert_eq!(get("/snake/things/x?name=y").await.0, 400, "the path binds it");
+    assert_eq!(get("/loose/things/x?NAME=y").await.0, 400, "the path binds it");
+    let (status, body) = get("/strict/things/x?nope=1").await;
+    assert_eq!((status, &body["kind"], &body["path"]), (400, &json!("Unknown"), &json!("nope")));
+    assert_eq!(get("/strict/things/x?NAME=y").await.0, 400);
+}
+
+#[tokio::test]
+async fn any_of_a_known_type() {
+    let any = r#"{"extra": {"tenant": "t", "@type": "types.example/conformance.rules.v1.Owner"}}"#;
+    let (status, body) = put("snake", any).await;
+    let want = json!({"@type": "types.example/conformance.rules.v1.Owner", "tenant": "t", "place": null});
+    assert_eq!((status, &body["extra"]), (200, &want));
+}

@@ -1,0 +1,139 @@
+//! Methods, paths and media types.
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{Empty, Full, StreamBody};
+use serde_json::json;
+
+use super::bench::Bench;
+use crate::support::{Answer, call, send};
+
+fn allow(answer: &Answer) -> &str {
+    answer.headers["allow"].to_str().unwrap()
+}
+
+#[tokio::test]
+async fn wrong_methods_and_paths() {
+    let bench = Bench::new();
+    let answer = call(&bench.rest, "PUT", "/strict/things/x", None).await;
+    assert_eq!((answer.status.as_u16(), allow(&answer)), (405, "DELETE, GET, HEAD, OPTIONS, PATCH"));
+    assert_eq!(answer.json()["oops"], "METHOD_NOT_ALLOWED");
+    let answer = call(&bench.rest, "GET", "/strict/nothing/here", None).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["oops"].as_str()), (404, Some("PATH_NOT_FOUND")));
+    // A path of no dialect speaks AIP-193.
+    let answer = call(&bench.rest, "GET", "/strictly", None).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["error"]["status"].as_str()), (404, Some("NOT_FOUND")));
+    assert_eq!(bench.log.take(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn head_and_options() {
+    let bench = Bench::new();
+    let get = call(&bench.rest, "GET", "/strict/things/x", None).await;
+    let head = call(&bench.rest, "HEAD", "/strict/things/x", None).await;
+    assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
+    assert_eq!(head.headers["content-type"], "application/json");
+    assert_eq!(head.headers["content-length"], get.body.len().to_string());
+    let head = call(&bench.rest, "HEAD", "/strict/things/missing", None).await;
+    assert_eq!((head.status.as_u16(), head.body.len()), (404, 0));
+    let options = call(&bench.rest, "OPTIONS", "/strict/things", None).await;
+    assert_eq!((options.status.as_u16(), allow(&options)), (204, "GET, HEAD, OPTIONS, POST"));
+    assert_eq!(call(&bench.rest, "OPTIONS", "/strict/nothing", None).await.status, 404);
+}
+
+#[tokio::test]
+async fn media_types() {
+    let bench = Bench::new();
+    let post = async |kind: Option<&str>, body: &'static str| {
+        let mut request = Request::post("/strict/things");
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind);
+        }
+        send(&bench.rest, request.body(Full::new(Bytes::from(body))).unwrap()).await
+    };
+    for kind in
+        ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/merge-patch+json"]
+    {
+        assert_eq!(post(Some(kind), "{}").await.status, 200, "{kind}");
+    }
+    for kind in [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("application/jsonx"),
+        Some("text/json"),
+    ] {
+        let answer = post(kind, "{}").await;
+        assert_eq!((answer.status.as_u16(), answer.json()["oops"].as_str()), (415, Some("MEDIA_TYPE_UNSUPPORTED")));
+    }
+    assert_eq!(post(None, "").await.status, 200, "no body, no media type");
+}
+
+#[tokio::test]
+async fn bodies_that_are_too_large() {
+    let bench = Bench::new();
+    let large = format!("{{\"name\": \"{}\"}}", "x".repeat(5000));
+    let answer = call(&bench.rest, "POST", "/strict/things", Some(&large)).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["oops"].as_str()), (413, Some("BODY_TOO_LARGE")));
+    // A stream without a length is cut off as well.
+    let frames =
+        (0..100).map(|_| Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from(vec![b' '; 100]))));
+    let body = StreamBody::new(tokio_stream::iter(frames));
+    let request = Request::post("/strict/things").header("content-type", "application/json").body(body).unwrap();
+    assert_eq!(send(&bench.rest, request).await.status, 413);
+    // A GET's body is never read.
+    let answer = call(&bench.rest, "GET", "/strict/things/x", Some(&large)).await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn malformed_bodies() {
+    let bench = Bench::new();
+    for (body, kind, path) in [
+        ("{", "Syntax", ""),
+        ("{} {}", "Syntax", ""),
+        ("[]", "WrongType", ""),
+        (r#"{"nope": 1}"#, "Unknown", "nope"),
+        (r#"{"name": "a", "name": "b"}"#, "Duplicate", "name"),
+        (r#"{"byteSize": 1.5}"#, "WrongType", "byteSize"),
+        (r#"{"byteSize": 1e30}"#, "OutOfRange", "byteSize"),
+        (r#"{"tags": ["a", null]}"#, "Null", "tags[1]"),
+        (r#"{"counts": {"a": "x"}}"#, "WrongType", "counts.a"),
+        (r#"{"owner": {"place": {"city": []}}}"#, "WrongType", "owner.place.city"),
+        (
+            r#"{"extra": {"@type": "x/conformance.rules.v1.Owner", "place": {"city": 1}}}"#,
+            "WrongType",
+            "extra.place.city",
+        ),
+        (r#"{"extra": {"@type": "x/nope"}}"#, "WrongType", "extra.@type"),
+    ] {
+        let answer = call(&bench.rest, "POST", "/strict/things", Some(body)).await;
+        let json = answer.json();
+        assert_eq!((answer.status.as_u16(), &json["kind"], &json["path"]), (400, &json!(kind), &json!(path)), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn trailing_slashes() {
+    let bench = Bench::new();
+    assert_eq!(call(&bench.rest, "GET", "/strict/things/x/", None).await.status, 404);
+    let answer = call(&bench.rest, "GET", "/snake/things/x/?byte_size=1", None).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers["location"]),
+        (307, &"/snake/things/x?byte_size=1".parse().unwrap())
+    );
+    let answer = call(&bench.rest, "GET", "/loose/things/x/", None).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["name"].as_str()), (200, Some("x")));
+    assert_eq!(call(&bench.rest, "GET", "/loose/things/x//", None).await.status, 404);
+    // A slash does not hide a wrong method.
+    assert_eq!(call(&bench.rest, "POST", "/loose/things/x/", None).await.status, 405);
+    assert_eq!(call(&bench.rest, "GET", "/", None).await.status, 404);
+}
+
+#[tokio::test]
+async fn redirects_stay_on_the_server() {
+    // A path that begins with two slashes would name another host in Location.
+    let request = Request::get("//evil.example/things/x/").body(Empty::<Bytes>::new()).unwrap();
+    let answer = send(&Bench::new().rest, request).await;
+    assert_eq!((answer.status.as_u16(), answer.headers.get("location")), (404, None));
+}
