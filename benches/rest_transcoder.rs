@@ -113,7 +113,7 @@ fn main() {
     let canned = proto::TenantInfo { admin_roles: roles.clone(), allowed_clusters: clusters.clone() };
     let info = Arc::new(TenantInfo { admin_roles: roles, allowed_clusters: clusters });
     let body = serde_json::to_string(&*info).expect("JSON");
-    println!("resource of {} bytes, {} connections, one server thread each\n", body.len(), support::CONNECTIONS);
+    println!("resource of {} bytes, {} connections, one server thread each\n", body.len(), support::CLIENTS);
 
     let twin = support::serve(1, move |listener| async move {
         let app = Router::new().route("/admin/v2/tenants/{tenant}", get(twin_get).put(twin_put)).with_state(info);
@@ -124,7 +124,13 @@ fn main() {
         let service = proto::tenant_service_rest::Guarded::new(Canned(canned), guard.clone());
         let routes = proto::tenant_service_rest::routes(&service);
         let rest = RestBuilder::new(Dialects::new([])).routes(routes).build(guard);
-        axum::serve(listener, Router::new().fallback_service(rest)).await.expect("ours serves");
+        // As the program serves it: without a router of axum's around it.
+        let rest = tower::ServiceBuilder::new()
+            .map_response(|response: axum::http::Response<transcoder::rest::ResponseBody>| {
+                response.map(axum::body::Body::new)
+            })
+            .service(rest);
+        axum::serve(listener, tower::make::Shared::new(rest)).await.expect("ours serves");
     });
 
     let json = "content-type: application/json\r\n";

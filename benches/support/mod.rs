@@ -1,33 +1,30 @@
 //! The load generator: two servers that answer the same, measured in turns in one run, and the ratio of their rates.
 //!
-//! Each server has one thread of its own; the client has another. Turns alternate, so that whatever else the machine
-//! does meets both alike; the ratio is that of the medians.
+//! Turns alternate, so that whatever else the machine does meets both alike; the ratio is that of the medians.
 
 #![allow(dead_code, missing_docs, reason = "each benchmark uses its own part")]
 
 use std::{
     future::Future,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
     time::{Duration, Instant},
 };
 
+use futures::future::join_all;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use tokio_util::sync::CancellationToken;
 
-/// Connections of the client.
-pub const CONNECTIONS: usize = 32;
+/// Clients at once.
+pub const CLIENTS: usize = 32;
 /// Length of one turn.
 const TURN: Duration = Duration::from_millis(800);
 /// Turns of each side.
 const TURNS: usize = 9;
 
-/// Starts a server on a thread of its own and tells where it listens. It ends with the process.
+/// Starts a server with so many threads of its own and tells where it listens. It ends with the process.
 pub fn serve<F, Fut>(threads: usize, run: F) -> SocketAddr
 where
     F: FnOnce(TcpListener) -> Fut + Send + 'static,
@@ -49,7 +46,7 @@ where
     told.recv().expect("the server starts")
 }
 
-/// One side of a comparison: a name, and a task that sends one request after another until it is told to stop.
+/// One side of a comparison over HTTP/1.1: a name, and the request that is sent again and again.
 pub struct Side {
     pub name: &'static str,
     pub address: SocketAddr,
@@ -61,7 +58,7 @@ pub fn compare_http(what: &str, twin: &Side, ours: &Side, goal: f64) -> f64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let rates = alternate(|side| {
         let side = if side == 0 { twin } else { ours };
-        runtime.block_on(turn(side.address, side.request.clone().into()))
+        runtime.block_on(http_turn(side))
     });
     report(what, [twin.name, ours.name], rates, goal)
 }
@@ -96,46 +93,49 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Counts answers for one turn with [`CONNECTIONS`] connections.
-async fn turn(address: SocketAddr, request: Arc<[u8]>) -> f64 {
-    let stop = Arc::new(AtomicBool::new(false));
-    let done = Arc::new(AtomicU64::new(0));
-    let local = tokio::task::LocalSet::new();
+/// Runs [`CLIENTS`] clients for one turn, on the thread that calls; each answers how much it did. The rate.
+pub async fn clients<F: Future<Output = u64>>(client: impl Fn(usize, CancellationToken) -> F) -> f64 {
+    let stop = CancellationToken::new();
     let started = Instant::now();
-    for _ in 0..CONNECTIONS {
-        let (stop, done, request) = (stop.clone(), done.clone(), request.clone());
-        local.spawn_local(async move {
-            let mut stream = TcpStream::connect(address).await.expect("the server listens");
-            stream.set_nodelay(true).expect("a socket");
-            let mut buffer = Vec::with_capacity(4096);
-            while !stop.load(Ordering::Relaxed) {
-                exchange(&mut stream, &request, &mut buffer).await;
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-    }
-    local.run_until(tokio::time::sleep(TURN)).await;
-    let rate = done.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
-    stop.store(true, Ordering::Relaxed);
-    local.await;
-    rate
+    let ending = async {
+        tokio::time::sleep(TURN).await;
+        stop.cancel();
+    };
+    let (done, ()) = tokio::join!(join_all((0..CLIENTS).map(|number| client(number, stop.clone()))), ending);
+    done.iter().sum::<u64>() as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Sends one request and reads its answer, which must be a success.
-async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) {
-    stream.write_all(request).await.expect("the server reads");
-    buffer.clear();
-    loop {
-        assert!(stream.read_buf(buffer).await.expect("the server answers") > 0, "the server closed the connection");
-        if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = std::str::from_utf8(&buffer[..end]).expect("a head of text");
-            assert!(head.starts_with("HTTP/1.1 2"), "{head}");
-            let length = content_length(head);
-            while buffer.len() < end + 4 + length {
-                stream.read_buf(buffer).await.expect("the body");
-            }
-            return;
+async fn http_turn(side: &Side) -> f64 {
+    clients(|_, stop| async move {
+        let mut stream = TcpStream::connect(side.address).await.expect("the server listens");
+        stream.set_nodelay(true).expect("a socket");
+        let mut done = 0;
+        while !stop.is_cancelled() {
+            let status = exchange(&mut stream, &side.request).await;
+            assert!(status.is_some_and(|status| status < 300), "{status:?}");
+            done += 1;
         }
+        done
+    })
+    .await
+}
+
+/// Sends one request and reads its answer to the end; the status, or nothing if the server closed the connection.
+pub async fn exchange(stream: &mut TcpStream, request: &[u8]) -> Option<u16> {
+    stream.write_all(request).await.ok()?;
+    let mut buffer = Vec::with_capacity(4096);
+    loop {
+        if stream.read_buf(&mut buffer).await.ok()? == 0 {
+            return None;
+        }
+        let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let head = std::str::from_utf8(&buffer[..end]).ok()?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let length = content_length(head);
+        while buffer.len() < end + 4 + length {
+            stream.read_buf(&mut buffer).await.ok()?;
+        }
+        return Some(status);
     }
 }
 

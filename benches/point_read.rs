@@ -1,0 +1,290 @@
+//! Point reads of the running program, authenticated and guarded, over REST and gRPC, against hand-written services that
+//! do the same SeaORM read on the same database and nothing else. Then: how fast a fresh `dev` is ready, and how much
+//! memory it holds while it is idle.
+
+mod support;
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    extract::{Path as Segment, State},
+    http::StatusCode,
+    routing::get,
+};
+use sea_orm::{
+    DatabaseConnection, EntityTrait, QueryFilter,
+    entity::prelude::*,
+    sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+};
+use serde::{Deserialize, Serialize};
+use tenantry::proto::messaging::v2 as proto;
+use tokio::net::TcpStream;
+use tonic::{Request, Response, Status, transport::Endpoint};
+
+/// The twin's own entities: the same tables, written by hand.
+mod rows {
+    pub mod tenants {
+        use sea_orm::entity::prelude::*;
+
+        #[sea_orm::model]
+        #[derive(Clone, Debug, DeriveEntityModel)]
+        #[sea_orm(table_name = "tenants")]
+        pub struct Model {
+            #[sea_orm(primary_key, auto_increment = false)]
+            pub id: Uuid,
+            pub name: String,
+            pub name_key: String,
+            pub display_name: String,
+            pub status: String,
+            pub suspended_by: Option<String>,
+            pub version: i64,
+            pub labels: String,
+            pub created_at: i64,
+            pub updated_at: i64,
+            #[sea_orm(has_one)]
+            pub messaging: HasOne<super::messaging_tenants::Entity>,
+        }
+
+        impl ActiveModelBehavior for ActiveModel {}
+    }
+
+    pub mod messaging_tenants {
+        use sea_orm::entity::prelude::*;
+
+        #[sea_orm::model]
+        #[derive(Clone, Debug, DeriveEntityModel)]
+        #[sea_orm(table_name = "messaging_tenants")]
+        pub struct Model {
+            #[sea_orm(primary_key, auto_increment = false)]
+            pub tenant_id: Uuid,
+            pub admin_roles: String,
+            pub allowed_clusters: String,
+            #[sea_orm(belongs_to, from = "tenant_id", to = "id")]
+            pub tenant: HasOne<super::tenants::Entity>,
+        }
+
+        impl ActiveModelBehavior for ActiveModel {}
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TenantInfo {
+    admin_roles: Vec<String>,
+    allowed_clusters: Vec<String>,
+}
+
+async fn read(db: &DatabaseConnection, name: &str) -> Option<(TenantInfo, i64)> {
+    let (tenant, facet) = rows::tenants::Entity::find()
+        .filter(rows::tenants::Column::NameKey.eq(name.to_ascii_lowercase()))
+        .find_also_related(rows::messaging_tenants::Entity)
+        .one(db)
+        .await
+        .ok()??;
+    let facet = facet?;
+    let list = |text: &str| serde_json::from_str(text).ok();
+    let info = TenantInfo { admin_roles: list(&facet.admin_roles)?, allowed_clusters: list(&facet.allowed_clusters)? };
+    Some((info, tenant.version))
+}
+
+async fn twin_get(
+    Segment(name): Segment<String>,
+    State(db): State<DatabaseConnection>,
+) -> Result<Json<TenantInfo>, StatusCode> {
+    read(&db, &name).await.map(|(info, _)| Json(info)).ok_or(StatusCode::NOT_FOUND)
+}
+
+struct TwinGrpc(DatabaseConnection);
+
+#[tonic::async_trait]
+impl proto::tenant_service_server::TenantService for TwinGrpc {
+    async fn get_tenant(
+        &self,
+        request: Request<proto::GetTenantRequest>,
+    ) -> Result<Response<proto::GetTenantResponse>, Status> {
+        let (info, version) =
+            read(&self.0, &request.get_ref().tenant).await.ok_or_else(|| Status::not_found("no such tenant"))?;
+        let info = proto::TenantInfo { admin_roles: info.admin_roles, allowed_clusters: info.allowed_clusters };
+        Ok(Response::new(proto::GetTenantResponse { info: Some(info), version }))
+    }
+
+    async fn list_tenants(
+        &self,
+        _: Request<proto::ListTenantsRequest>,
+    ) -> Result<Response<proto::ListTenantsResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn create_tenant(
+        &self,
+        _: Request<proto::CreateTenantRequest>,
+    ) -> Result<Response<proto::CreateTenantResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn update_tenant(
+        &self,
+        _: Request<proto::UpdateTenantRequest>,
+    ) -> Result<Response<proto::UpdateTenantResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn delete_tenant(
+        &self,
+        _: Request<proto::DeleteTenantRequest>,
+    ) -> Result<Response<proto::DeleteTenantResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+}
+
+/// The program under measurement; it ends with the value.
+struct Program {
+    child: Child,
+    address: SocketAddr,
+    ready: Duration,
+}
+
+impl Program {
+    fn start(home: &Path) -> Self {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+        let started = Instant::now();
+        let child = Command::new(env!("CARGO_BIN_EXE_tenantry"))
+            .args(["dev", "--listen", &address.to_string()])
+            .current_dir(home)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        while !runtime.block_on(is_ready(address)) {
+            assert!(started.elapsed() < Duration::from_secs(20), "the program is not ready");
+        }
+        Self { child, address, ready: started.elapsed() }
+    }
+
+    /// Resident memory in MiB.
+    fn memory(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("its memory");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn is_ready(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address).await else { return false };
+    let answer = support::exchange(&mut stream, &support::request("GET", "/readyz", "", "")).await;
+    answer.is_some_and(|status| status == 200)
+}
+
+fn prepare(program: &Program, token: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let headers = format!("authorization: Bearer {token}\r\ncontent-type: application/json\r\n");
+    let body = r#"{"adminRoles":["admin","ops-team"],"allowedClusters":["standalone"]}"#;
+    runtime.block_on(async {
+        for n in 0..1000 {
+            let mut stream = TcpStream::connect(program.address).await.expect("it listens");
+            let request = support::request("PUT", &format!("/admin/v2/tenants/tenant-{n}"), &headers, body);
+            assert_eq!(support::exchange(&mut stream, &request).await, Some(204));
+        }
+    });
+}
+
+fn main() {
+    let home = tempfile::tempdir().expect("a directory");
+    let program = Program::start(home.path());
+    let idle = program.memory();
+    let token = std::fs::read_to_string(home.path().join(".tenantry/admin.jwt")).expect("a token");
+    let token = token.trim();
+    prepare(&program, token);
+
+    let path = home.path().join(".tenantry/tenantry.db");
+    let connect = move || {
+        let options = SqliteConnectOptions::new().filename(&path).read_only(true);
+        let pool = SqlitePoolOptions::new().max_connections(16).test_before_acquire(false).connect_lazy_with(options);
+        DatabaseConnection::from(pool)
+    };
+    let twin_rest = {
+        let connect = connect.clone();
+        support::serve(2, move |listener| async move {
+            let app = Router::new().route("/admin/v2/tenants/{tenant}", get(twin_get)).with_state(connect());
+            axum::serve(listener, app).await.expect("the twin serves");
+        })
+    };
+    let twin_grpc = support::serve(2, move |listener| async move {
+        let service = proto::tenant_service_server::TenantServiceServer::new(TwinGrpc(connect()));
+        let routes = tonic::service::Routes::new(service).into_axum_router();
+        axum::serve(listener, routes).await.expect("the twin serves");
+    });
+
+    println!("two server threads each, one client thread, SQLite\n");
+    let authorization = format!("authorization: Bearer {token}\r\n");
+    let request = support::request("GET", "/admin/v2/tenants/tenant-500", &authorization, "");
+    let side = |name, address| support::Side { name, address, request: request.clone() };
+    support::compare_http(
+        "REST point read",
+        &side("hand-written axum handler, same read", twin_rest),
+        &side("tenantry, authenticated and guarded", program.address),
+        0.85,
+    );
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let rates = support::alternate(|side| {
+        let address = if side == 0 { twin_grpc } else { program.address };
+        runtime.block_on(grpc_turn(address, token))
+    });
+    let names = ["hand-written tonic service, same read", "tenantry, authenticated and guarded"];
+    support::report("gRPC point read", names, rates, 0.85);
+
+    let mut starts: Vec<f64> = (0..9)
+        .map(|_| {
+            let fresh = tempfile::tempdir().expect("a directory");
+            Program::start(fresh.path()).ready.as_secs_f64() * 1000.0
+        })
+        .collect();
+    starts.sort_by(f64::total_cmp);
+    println!(
+        "fresh `dev` to ready: median {:.0} ms of 9 (goal 300); first {:.0} ms",
+        starts[4],
+        program.ready.as_secs_f64() * 1000.0
+    );
+    println!("idle memory: {idle:.1} MiB (goal 40); after the load {:.1} MiB", program.memory());
+}
+
+/// Calls with as many clients as REST has connections, over four connections, for one turn; the rate.
+async fn grpc_turn(address: SocketAddr, token: &str) -> f64 {
+    let mut channels = Vec::new();
+    for _ in 0..4 {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a uri");
+        channels.push(endpoint.connect().await.expect("the server listens"));
+    }
+    let authorization: tonic::metadata::MetadataValue<_> = format!("Bearer {token}").parse().expect("a header");
+    support::clients(|client, stop| {
+        let channel = channels[client % channels.len()].clone();
+        let authorization = authorization.clone();
+        async move {
+            let mut client = proto::tenant_service_client::TenantServiceClient::new(channel);
+            let mut done = 0;
+            while !stop.is_cancelled() {
+                let mut request = Request::new(proto::GetTenantRequest { tenant: "tenant-500".to_owned() });
+                request.metadata_mut().insert("authorization", authorization.clone());
+                client.get_tenant(request).await.expect("an answer");
+                done += 1;
+            }
+            done
+        }
+    })
+    .await
+}
