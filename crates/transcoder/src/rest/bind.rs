@@ -97,10 +97,8 @@ fn fill_mask<M: Message>(
         Body::Field(field) => path.strip_prefix(M::FIELDS[field].proto)?.strip_prefix('.').map(camel),
         _ => (path != mask).then(|| camel(path)),
     };
+    // A mask of nothing is not the same as none: it says that no member was given.
     let paths: Vec<_> = members.iter().filter_map(inside).collect();
-    if paths.is_empty() {
-        return Ok(());
-    }
     let text = serde_json::Value::from(paths.join(","));
     message
         .read(field, text, &mut Reader::new(habits))
