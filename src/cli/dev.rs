@@ -49,7 +49,7 @@ pub(super) struct Args {
 pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     let own = if arguments.listen.is_empty() { vec![] } else { vec![("listen", arguments.listen.join(","))] };
     let (config, _) = common.load(&own)?;
-    init_logs(&config)?;
+    let _log = init_logs(&config)?;
     let (addresses, exposed) = addresses(&config, arguments.insecure_listen)?;
     block_on(start(config, addresses, exposed))
 }

@@ -24,7 +24,7 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     let own = if arguments.listen.is_empty() { vec![] } else { vec![("listen", arguments.listen.join(","))] };
     let (config, _) = common.load(&own)?;
     let keys = check(&config)?;
-    init_logs(&config)?;
+    let _log = init_logs(&config)?;
     block_on(start(config, keys))
 }
 

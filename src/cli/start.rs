@@ -13,7 +13,12 @@ use crate::{
     },
     base::{Clock, Secret},
     messaging::MessagingSettings,
-    server::{App, Signals, layers::Limits, logs, metrics},
+    server::{
+        App, Signals,
+        layers::Limits,
+        logs::{self, Log},
+        metrics,
+    },
     store::{Store, StoreConfig},
 };
 
@@ -46,7 +51,7 @@ fn embedded_url(data_dir: &Path) -> String {
 }
 
 /// Begins to log under the configuration.
-pub(super) fn init_logs(config: &Config) -> anyhow::Result<()> {
+pub(super) fn init_logs(config: &Config) -> anyhow::Result<Log> {
     logs::init(&config.log).context("log (TENANTRY_LOG) is no filter")
 }
 

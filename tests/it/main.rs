@@ -17,6 +17,7 @@ mod journal;
 mod messaging_rest;
 mod messaging_verbs;
 mod operations;
+mod reflection;
 mod rules;
 mod schema;
 mod store;

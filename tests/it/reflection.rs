@@ -1,0 +1,55 @@
+//! What a stranger with a gRPC client and no files can do: list the services by reflection and call each method.
+
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use crate::harness::{self, grpc, server::Server};
+
+/// Runs `buf curl` against the server; the standard output of a success, the error text of a failure.
+async fn buf(server: &Server, path: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(harness::buf())
+        .args(["curl", "--protocol", "grpc", "--http2-prior-knowledge", "--reflect-protocol", "grpc-v1"])
+        .args(arguments)
+        .arg(format!("http://{}{path}", server.address()))
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+#[tokio::test]
+async fn every_service_is_listed_by_reflection() {
+    let server = Server::dev().await;
+    let listed = buf(&server, "", &["--list-services"]).await.unwrap();
+    let services = grpc::methods().into_iter().map(|method| method.parent_service().full_name().to_owned());
+    for service in services.chain(["grpc.health.v1.Health".to_owned()]) {
+        assert!(listed.lines().any(|line| line == service), "{service} is not in:\n{listed}");
+    }
+}
+
+#[tokio::test]
+async fn every_method_is_called_by_reflection() {
+    let server = Server::dev().await;
+    let authorization = format!("authorization: Bearer {}", server.admin_token());
+    for method in grpc::methods() {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let called = buf(&server, &path, &["-H", &authorization, "-d", "{}"]).await;
+        // An empty message is bad for some; that the method itself says so is the point.
+        if let Err(error) = called {
+            let answered = ["invalid_argument", "failed_precondition", "not_found"];
+            assert!(answered.iter().any(|code| error.contains(&format!("\"code\": \"{code}\""))), "{path}: {error}");
+        }
+        let is_public = method.parent_service().name() == "BrokerService";
+        let stranger = buf(&server, &path, &["-d", "{}"]).await;
+        assert_eq!(stranger.is_ok(), is_public, "{path}: {stranger:?}");
+        if let Err(error) = stranger {
+            assert!(
+                error.contains("\"code\": \"unauthenticated\"") && error.contains("CREDENTIALS_MISSING"),
+                "{error}"
+            );
+        }
+    }
+}
