@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     cache::TokenCache,
-    foreign::{ApiKey, ManagerKey},
+    foreign::{ApiKey, ManagerClaims, ManagerKey},
     keys::Keys,
     revocation::Revocations,
     surface::Surface,
@@ -58,6 +58,8 @@ struct Credential {
     tenant: Option<String>,
     project: Option<String>,
     token_id: String,
+    /// When it was issued, in seconds since the epoch.
+    issued: Option<i64>,
 }
 
 impl Authenticator {
@@ -127,6 +129,7 @@ impl Authenticator {
             tenant: claims.tenant.clone(),
             project: claims.project.clone(),
             token_id: claims.jti.clone(),
+            issued: Some(claims.iat),
         };
         // A platform role confined to a tenant says two things at once; we believe neither.
         let confined = credential.tenant.is_some() || credential.project.is_some();
@@ -138,8 +141,8 @@ impl Authenticator {
         claims.check(self.clock.unix())?;
         let token_id = foreign_token_id(token);
         self.revocations.check_id(&token_id)?;
-        let (subject, role, tenant, project) = (claims.subject, claims.role, claims.tenant, claims.project);
-        Ok(Credential { kind: CallerKind::Service, subject, role, tenant, project, token_id })
+        let ManagerClaims { subject, role, tenant, project, iat: issued, .. } = claims;
+        Ok(Credential { kind: CallerKind::Service, subject, role, tenant, project, token_id, issued })
     }
 
     /// `X-API-Key` holds the static key, or a login session, which is a token of ours.
@@ -152,6 +155,7 @@ impl Authenticator {
                 tenant: None,
                 project: None,
                 token_id: String::new(),
+                issued: None,
             });
         }
         self.bearer(surface, std::str::from_utf8(given).map_err(|_| tokens::invalid())?)
@@ -159,7 +163,7 @@ impl Authenticator {
 
     async fn caller(&self, credential: Credential) -> Result<Caller> {
         let tenant = match &credential.tenant {
-            Some(text) => Some(self.tenants.find(&TenantRef::parse(text)).await?.ok_or_else(tokens::invalid)?),
+            Some(text) => Some(self.tenant(&TenantRef::parse(text), credential.issued).await?),
             None => None,
         };
         Ok(Caller::new(CallerFacts {
@@ -170,6 +174,17 @@ impl Authenticator {
             project: credential.project,
             token_id: credential.token_id,
         }))
+    }
+}
+
+impl Authenticator {
+    /// The tenant that a credential names. A name that was given to another tenant since the credential was issued
+    /// does not lead to that one.
+    async fn tenant(&self, named: &TenantRef, issued: Option<i64>) -> Result<CallerTenant> {
+        let tenant = self.tenants.find(named).await?.ok_or_else(tokens::invalid)?;
+        let by_name = matches!(named, TenantRef::Name(_));
+        let older = issued.is_none_or(|issued| issued < tenant.made);
+        if by_name && older { Err(tokens::invalid()) } else { Ok(tenant) }
     }
 }
 

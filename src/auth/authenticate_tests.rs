@@ -25,6 +25,7 @@ impl Tenants for Registry {
             id: TenantId::from_uuid(Uuid::from_u128(7)),
             key: "acme".to_owned(),
             suspended: false,
+            made: 0,
         }))
     }
 }

@@ -18,6 +18,7 @@ impl Tenants for Store {
             id: tenant.id,
             key: tenant.name.key(),
             suspended: !tenant.status.admits(),
+            made: tenant.created_at.unix_timestamp(),
         }))
     }
 }

@@ -39,7 +39,8 @@ pub struct ManagerClaims {
     /// When it begins.
     nbf: Option<i64>,
     /// When it was signed.
-    iat: Option<i64>,
+    /// When it was issued, in seconds since the epoch.
+    pub iat: Option<i64>,
 }
 
 #[derive(Deserialize)]

@@ -35,6 +35,8 @@ pub struct CallerTenant {
     pub key: String,
     /// Whether the tenant is suspended.
     pub suspended: bool,
+    /// When it was made, in seconds since the epoch.
+    pub made: i64,
 }
 
 impl Caller {

@@ -12,8 +12,9 @@ use super::{
     listen, metrics,
     ops::Ops,
     readiness::Readiness,
-    services::{self, Parts},
+    services,
     signals::Signals,
+    surfaces::{GrpcService, Parts},
 };
 use crate::{
     auth::{
@@ -106,7 +107,7 @@ impl App {
         revocations: Revocations,
     ) -> Result<Stack<services::Front>>
     where
-        H: super::surfaces::GrpcService,
+        H: GrpcService,
     {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(refusals.clone(), clock.clone()).with_checks_of(&self.store));

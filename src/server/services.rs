@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -15,28 +14,14 @@ use prost_types::FileDescriptorSet;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Service, util::MapResponseLayer};
-use transcoder::{Dialects, Guard, Rest, RestBuilder, grpc::AdmitLayer};
+use transcoder::{Dialects, Rest, RestBuilder, grpc::AdmitLayer};
 
 use super::{
     layers::answer::is_grpc,
     ops::Ops,
-    surfaces::{self, GrpcService},
+    surfaces::{self, GrpcService, Parts},
 };
-use crate::{base::Error, messaging::MessagingSettings, proto, store::Store};
-
-/// What the services of the areas are made of.
-pub struct Parts {
-    /// The store.
-    pub store: Store,
-    /// Settings of the messaging surface.
-    pub messaging: MessagingSettings,
-    /// Decides who may call what.
-    pub guard: Arc<dyn Guard>,
-    /// How REST errors are written.
-    pub dialects: Dialects,
-    /// Longest body of a REST request, and longest message on gRPC, in bytes.
-    pub max_body: usize,
-}
+use crate::{base::Error, proto};
 
 /// Every service behind one door. Cheap to clone.
 #[derive(Clone)]

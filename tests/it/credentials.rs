@@ -97,3 +97,19 @@ async fn a_revoked_token_is_refused_soon_and_after_a_restart() {
     let again = server.setup().clone().start().await;
     assert_eq!(status(&again).await, 401);
 }
+
+#[tokio::test]
+async fn a_token_does_not_outlive_its_tenant_into_another_of_the_name() {
+    let server = Server::dev().await;
+    let keys = keys(&server);
+    let info = r#"{"allowedClusters":["standalone"]}"#;
+    assert_eq!(server.admin().put("/admin/v2/tenants/acme", info).await.status, 204);
+    let now = Clock::system().unix();
+    let token = |iat| {
+        let tenant = Claims { role: "admin".into(), tenant: Some("acme".into()), iat, ..claims() };
+        tokens::issue(&keys, &tenant).unwrap()
+    };
+    let read = async |token| server.http().token(token).get("/admin/v2/tenants/acme").await.status;
+    assert_eq!(read(token(now)).await, 200);
+    assert_eq!(read(token(now - 100)).await, 401, "it was signed for a tenant that had the name before");
+}

@@ -46,10 +46,7 @@ async fn every_method_is_called_by_reflection() {
         let stranger = buf(&server, &path, &["-d", "{}"]).await;
         assert_eq!(stranger.is_ok(), is_public, "{path}: {stranger:?}");
         if let Err(error) = stranger {
-            assert!(
-                error.contains("\"code\": \"unauthenticated\"") && error.contains("CREDENTIALS_MISSING"),
-                "{error}"
-            );
+            assert!(error.contains("\"code\": \"unauthenticated\""), "{path}: {error}");
         }
     }
 }

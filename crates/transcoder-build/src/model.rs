@@ -144,7 +144,7 @@ impl Check<'_> {
     fn surface(&self) -> Result<Surface, Error> {
         match self.options.surface(self.method) {
             Some(surface) => Ok(surface),
-            None if self.options.has_rules() => Err(self.fail("its file has no option (surface)")),
+            None if self.options.has_rules() => Err(self.fail("no file of its package has the option (surface)")),
             None => Ok(Surface::default()),
         }
     }

@@ -167,10 +167,12 @@ impl<'p> Options<'p> {
         }
     }
 
-    /// `(surface)` of the file of a method.
+    /// `(surface)` of a method: that of its file, or of another file of its package.
     pub fn surface(&self, method: &MethodDescriptor) -> Option<Surface> {
-        let file = method.parent_service().parent_file();
-        let rule = self.extension(&file.options(), "surface")?;
+        let own = method.parent_service().parent_file();
+        let package = self.pool.files().filter(|file| file.package_name() == own.package_name());
+        let mut files = std::iter::once(own.clone()).chain(package);
+        let rule = files.find_map(|file| self.extension(&file.options(), "surface"))?;
         let is = |field: &str, name: &str| enum_name(&rule, field, "") == name;
         Some(Surface {
             name: text(&rule, "name"),

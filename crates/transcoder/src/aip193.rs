@@ -3,7 +3,10 @@
 use serde_json::json;
 use tonic::Code;
 
-use crate::failure::{Dialect, Failure, Rendered};
+use crate::{
+    dialect::{Dialect, Rendered},
+    failure::Failure,
+};
 
 /// AIP-193, for paths that belong to no other dialect.
 #[derive(Clone, Copy, Debug, Default)]

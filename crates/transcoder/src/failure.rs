@@ -1,6 +1,4 @@
-//! Why a REST call failed, and how a surface says so.
-
-use std::{collections::HashMap, sync::Arc};
+//! Why a REST call failed.
 
 use http::StatusCode;
 use tonic::{Code, Status};
@@ -8,7 +6,7 @@ use tonic_types::StatusExt as _;
 
 use crate::json::{Fault, FaultKind};
 
-/// A failed call, as a [`Dialect`] sees it.
+/// A failed call, as a [`Dialect`](crate::Dialect) sees it.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// Where it arose.
@@ -159,72 +157,5 @@ pub fn status_of(code: Code) -> StatusCode {
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
         Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-/// How a surface says that a call failed.
-pub trait Dialect: Send + Sync + 'static {
-    /// The answer's body and what goes with it.
-    fn render(&self, failure: &Failure) -> Rendered;
-}
-
-/// An error as it is sent.
-#[derive(Clone, Debug)]
-pub struct Rendered {
-    /// HTTP status.
-    pub status: StatusCode,
-    /// Value of Content-Type.
-    pub content_type: &'static str,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-impl Rendered {
-    /// A JSON body under the failure's own status.
-    pub fn json(failure: &Failure, body: &serde_json::Value) -> Self {
-        Self { status: failure.status, content_type: "application/json", body: body.to_string().into_bytes() }
-    }
-}
-
-/// The dialects of a server: by name for a surface's own methods, by the longest prefix for paths that no rule has.
-#[derive(Clone)]
-pub struct Dialects(Arc<Table>);
-
-struct Table {
-    by_name: HashMap<&'static str, Arc<dyn Dialect>>,
-    by_prefix: Vec<(&'static str, Arc<dyn Dialect>)>,
-    fallback: Arc<dyn Dialect>,
-}
-
-impl Dialects {
-    /// Dialects with their names and the path prefixes that they rule; AIP-193 rules the rest.
-    pub fn new(dialects: impl IntoIterator<Item = (&'static str, &'static [&'static str], Arc<dyn Dialect>)>) -> Self {
-        let mut table =
-            Table { by_name: HashMap::new(), by_prefix: Vec::new(), fallback: Arc::new(crate::aip193::Aip193) };
-        for (name, prefixes, dialect) in dialects {
-            table.by_prefix.extend(prefixes.iter().map(|prefix| (*prefix, dialect.clone())));
-            table.by_name.insert(name, dialect);
-        }
-        table.by_prefix.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        Self(Arc::new(table))
-    }
-
-    /// The dialect of a name.
-    pub fn named(&self, name: &str) -> &dyn Dialect {
-        self.0.by_name.get(name).unwrap_or(&self.0.fallback).as_ref()
-    }
-
-    /// The dialect that rules a path.
-    pub fn of_path(&self, path: &str) -> &dyn Dialect {
-        let rules =
-            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let found = self.0.by_prefix.iter().find(|(prefix, _)| rules(prefix));
-        found.map_or(&self.0.fallback, |(_, dialect)| dialect).as_ref()
-    }
-}
-
-impl std::fmt::Debug for Dialects {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.by_name.keys()).finish()
     }
 }

@@ -5,6 +5,8 @@
 //! a plain trait method, and writes the answer as JSON in the habits of its surface. It knows no service of its own.
 
 mod aip193;
+mod dialect;
+mod dialects;
 mod failure;
 pub mod grpc;
 mod guard;
@@ -15,7 +17,9 @@ pub mod rest;
 pub mod router;
 
 pub use aip193::Aip193;
-pub use failure::{Dialect, Dialects, Failure, Origin, Rendered, RequestId, Violation, status_of};
+pub use dialect::{Dialect, Rendered};
+pub use dialects::Dialects;
+pub use failure::{Failure, Origin, RequestId, Violation, status_of};
 pub use guard::{Claim, Guard};
 pub use method::{AuditRule, AuthRule, MethodInfo, Permission, Surface, TenantRule, TrailingSlash};
 pub use rest::{Answered, Matched, Rest, RestBuilder};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use transcoder::Dialect;
 
-use super::Surfaces;
+use super::{Parts, Surfaces};
 use crate::{
     api::messaging::{Brokers, Clusters, MessagingDialect, Namespaces, Tenants},
     proto::messaging::v2::{
@@ -13,7 +13,6 @@ use crate::{
         namespace_service_server::NamespaceServiceServer, tenant_service_rest,
         tenant_service_server::TenantServiceServer,
     },
-    server::services::Parts,
 };
 
 pub(super) fn add(surfaces: Surfaces, parts: &Parts) -> Surfaces {

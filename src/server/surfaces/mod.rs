@@ -10,7 +10,21 @@ use tonic::{server::NamedService, service::Routes};
 use tower::Service;
 use transcoder::{Dialects, Guard, MethodInfo, RestBuilder, rest::Route};
 
-use super::services::Parts;
+use crate::{messaging::MessagingSettings, store::Store};
+
+/// What the services of the areas are made of.
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// Settings of the messaging surface.
+    pub messaging: MessagingSettings,
+    /// Decides who may call what.
+    pub guard: Arc<dyn Guard>,
+    /// How REST errors are written.
+    pub dialects: Dialects,
+    /// Longest body of a REST request, and longest message on gRPC, in bytes.
+    pub max_body: usize,
+}
 
 /// The services of the surfaces, as they are collected.
 pub(super) struct Surfaces {

@@ -160,7 +160,7 @@ fn streams() {
 fn surfaces_and_masks() {
     let text = format!("{HEAD}service Orders {{ {} }}{MESSAGES}", rpc(&format!("{PUBLIC} {GET}")));
     let error = check(&text, true).unwrap_err().to_string();
-    assert_eq!(error, "shop.v1.Orders.Call: its file has no option (surface)");
+    assert_eq!(error, "shop.v1.Orders.Call: no file of its package has the option (surface)");
     let masked = MESSAGES.replace("string name = 1", "string name = 1 [(shop.options.v1.field).mask_of_body = true]");
     let text = format!("{HEAD}{SURFACE}service Orders {{ {} }}{masked}", rpc(&format!("{PUBLIC} {GET}")));
     let error = check(&text, true).unwrap_err().to_string();

@@ -65,10 +65,13 @@ fn what_is_too_deep_is_refused() {
                     assert!(levels < 65, "{nest}: {levels}");
                 }
             }
-            // Unknown members are skipped at any depth.
+            // Unknown members are skipped, but no deeper than others are read.
             let habits = Habits { ignore_unknown: true, ..HABITS };
-            let text = format!("{{\"nope\":{}}}", nested(nest, 100_000));
-            assert_eq!(decode::<Msg<Everything>>(text.as_bytes(), &habits).unwrap(), Everything::default());
+            let unknown = |levels| format!("{{\"nope\":{}}}", nested(nest, levels));
+            let read = |levels| decode::<Msg<Everything>>(unknown(levels).as_bytes(), &habits);
+            assert_eq!(read(15).unwrap(), Everything::default());
+            let fault = read(100_000).unwrap_err();
+            assert!(matches!(fault.kind, FaultKind::Depth | FaultKind::Syntax), "{nest}: {fault}");
         }
     });
 }

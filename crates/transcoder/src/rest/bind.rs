@@ -1,6 +1,6 @@
 //! Binding a request message: the body first, then the query, then the path, which wins.
 
-use super::route::{Body, Call, Rule};
+use super::rule::{Body, Call, Rule};
 use crate::{
     json::{
         Fault, FaultKind, Habits, Kind as _, Message, Msg, Reader, Step, Writer,
@@ -23,7 +23,9 @@ pub(super) fn message<M: Message>(rule: &Rule, call: &Call) -> Result<M, Fault> 
     }
     let rules = Rules { taken: &taken, lenient: rule.binding.lenient, overwrite: false };
     query(&mut message, call, habits, &rules, &mut bound)?;
-    if let Some(mask) = rule.binding.mask {
+    if let Some(mask) = rule.binding.mask
+        && !call.body.is_empty()
+    {
         fill_mask(&mut message, rule, mask, &members, habits)?;
     }
     let rules = Rules { overwrite: true, ..Rules::default() };

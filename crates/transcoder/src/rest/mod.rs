@@ -2,7 +2,9 @@
 
 mod bind;
 mod route;
+mod rule;
 mod service;
 
-pub use route::{Binding, Body, Payload, Route, Rule, json};
+pub use route::{Payload, Route, json};
+pub use rule::{Binding, Body, Rule};
 pub use service::{Answered, Matched, ResponseBody, Rest, RestBuilder};

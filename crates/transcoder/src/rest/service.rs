@@ -13,10 +13,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::{BodyExt as _, Full, Limited};
 use tonic::Code;
 
-use super::route::{Body, Call, Route, Rule, Success};
+use super::{
+    route::{Route, Success},
+    rule::{Body, Call, Rule},
+};
 use crate::{
-    Guard, MethodInfo, TrailingSlash,
-    failure::{Dialect, Dialects, Failure, Origin, RequestId},
+    Dialect, Dialects, Guard, MethodInfo, TrailingSlash,
+    failure::{Failure, Origin, RequestId},
     router::{Found, Path, Router},
 };
 

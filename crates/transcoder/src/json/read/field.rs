@@ -52,8 +52,8 @@ pub fn oneof<'de, K: Kind, D: Deserializer<'de>>(
     }
 }
 
-/// Reads the value of one member, and notes it where members are noted: a message by its own members, anything else,
-/// an empty message and null too, by itself.
+/// Reads the value of one member, and notes it where members are noted: a message by its own members, anything else, an
+/// empty message too, by itself. Null is as good as absent and is not noted.
 fn member<'de, K: Kind, D: Deserializer<'de>>(
     slot: &mut K::Rust,
     field: &'static str,
@@ -66,7 +66,7 @@ fn member<'de, K: Kind, D: Deserializer<'de>>(
     let met = K::read(slot, value, cx)?;
     let Some(given) = &mut cx.given else { return Ok(met) };
     given.prefix.pop();
-    if met != Met::Ignored && given.paths.len() == before {
+    if met == Met::Value && given.paths.len() == before {
         cx.note(field);
     }
     Ok(met)
@@ -80,21 +80,23 @@ pub fn list<'de, K: Kind, D: Deserializer<'de>>(
     cx: &mut Reader<'_>,
 ) -> Result<(), D::Error> {
     // Members inside of items are not noted: a mask stops at the list.
-    cx.unnoted(|cx| value.deserialize_any(ListVisitor::<K>(slot, cx)))?;
-    cx.note(field);
+    if cx.unnoted(|cx| value.deserialize_any(ListVisitor::<K>(slot, cx)))? {
+        cx.note(field);
+    }
     Ok(())
 }
 
 struct ListVisitor<'r, 'h, K: Kind>(&'r mut Vec<K::Rust>, &'r mut Reader<'h>);
 
 impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
-    type Value = ();
+    /// Whether there was one; null is none.
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         let Self(slot, cx) = self;
         for index in 0.. {
             // The item is read where it stays: large ones do not travel, and nested ones need little stack.
@@ -114,14 +116,14 @@ impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
+        Ok(false)
     }
 
-    refuse!("a list", 1, (): map scalars);
+    refuse!("a list", 1, bool: map scalars);
 }
 
 /// One item of a list or one value of a map, where null means nothing.
@@ -148,8 +150,9 @@ pub fn map<'de, KK: Kind, VK: Kind, D: Deserializer<'de>>(
 where
     KK::Rust: Ord,
 {
-    cx.unnoted(|cx| value.deserialize_any(MapVisitor::<KK, VK>(slot, cx)))?;
-    cx.note(field);
+    if cx.unnoted(|cx| value.deserialize_any(MapVisitor::<KK, VK>(slot, cx)))? {
+        cx.note(field);
+    }
     Ok(())
 }
 
@@ -159,13 +162,14 @@ impl<'de, KK: Kind, VK: Kind> Visitor<'de> for MapVisitor<'_, '_, KK, VK>
 where
     KK::Rust: Ord,
 {
-    type Value = ();
+    /// Whether there was one; null is none.
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         let Self(slot, cx) = self;
         while let Some(text) = map.next_key::<String>()? {
             let key = match KK::parse(&text, false) {
@@ -185,12 +189,12 @@ where
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
+        Ok(false)
     }
 
-    refuse!("an object", 1, (): seq scalars);
+    refuse!("an object", 1, bool: seq scalars);
 }

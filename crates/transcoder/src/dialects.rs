@@ -1,0 +1,47 @@
+//! The dialects of a server, by name and by path.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{aip193::Aip193, dialect::Dialect};
+
+/// The dialects of a server: by name for a surface's own methods, by the longest prefix for paths that no rule has.
+#[derive(Clone)]
+pub struct Dialects(Arc<Table>);
+
+struct Table {
+    by_name: HashMap<&'static str, Arc<dyn Dialect>>,
+    by_prefix: Vec<(&'static str, Arc<dyn Dialect>)>,
+    fallback: Arc<dyn Dialect>,
+}
+
+impl Dialects {
+    /// Dialects with their names and the path prefixes that they rule; AIP-193 rules the rest.
+    pub fn new(dialects: impl IntoIterator<Item = (&'static str, &'static [&'static str], Arc<dyn Dialect>)>) -> Self {
+        let mut table = Table { by_name: HashMap::new(), by_prefix: Vec::new(), fallback: Arc::new(Aip193) };
+        for (name, prefixes, dialect) in dialects {
+            table.by_prefix.extend(prefixes.iter().map(|prefix| (*prefix, dialect.clone())));
+            table.by_name.insert(name, dialect);
+        }
+        table.by_prefix.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Self(Arc::new(table))
+    }
+
+    /// The dialect of a name.
+    pub fn named(&self, name: &str) -> &dyn Dialect {
+        self.0.by_name.get(name).unwrap_or(&self.0.fallback).as_ref()
+    }
+
+    /// The dialect that rules a path.
+    pub fn of_path(&self, path: &str) -> &dyn Dialect {
+        let rules =
+            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let found = self.0.by_prefix.iter().find(|(prefix, _)| rules(prefix));
+        found.map_or(&self.0.fallback, |(_, dialect)| dialect).as_ref()
+    }
+}
+
+impl std::fmt::Debug for Dialects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.by_name.keys()).finish()
+    }
+}

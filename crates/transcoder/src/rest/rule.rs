@@ -1,0 +1,60 @@
+//! A rule of `google.api.http`, and a request that is known to be under one.
+
+use bytes::Bytes;
+use http::request::Parts;
+
+use crate::{MethodInfo, router::Template};
+
+/// A rule, as the build found it. Generated, one `static` a rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// HTTP method; `*` stands for any.
+    pub method: &'static str,
+    /// Path template.
+    pub template: Template,
+    /// The RPC.
+    pub info: &'static MethodInfo,
+    /// How the request message is bound.
+    pub binding: Binding,
+    /// Index of the response field that is the answer; `None` for the whole message.
+    pub response: Option<usize>,
+    /// Status of success.
+    pub success: u16,
+    /// A success has no body.
+    pub empty_body: bool,
+    /// HTTP status by error reason, where it differs from the code's.
+    pub status: &'static [(&'static str, u16)],
+}
+
+/// How the request message is bound.
+#[derive(Debug)]
+pub struct Binding {
+    /// What the body is.
+    pub body: Body,
+    /// Field paths that no query key may name: what the path binds, and the body.
+    pub taken: &'static [&'static str],
+    /// What the body does not give may come from the query; without it, what the body could give may not.
+    pub body_or_query: bool,
+    /// Field paths whose booleans are read leniently from the query.
+    pub lenient: &'static [&'static str],
+    /// Proto name of the field mask that is filled with the body's members where the caller left it empty.
+    pub mask: Option<&'static str>,
+}
+
+/// What the body of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Not read.
+    None,
+    /// The request message.
+    Whole,
+    /// The field with this index.
+    Field(usize),
+}
+
+/// A request whose rule is known and whose body is read.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub parts: Parts,
+    pub body: Bytes,
+}
