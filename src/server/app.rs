@@ -25,7 +25,7 @@ use crate::{
     },
     base::{Cx, Result},
     messaging::{self, MessagingSettings},
-    store::Store,
+    store::{Store, relay},
 };
 
 /// What a server is made of.
@@ -67,6 +67,7 @@ impl App {
 
         let mut running = JoinSet::new();
         running.spawn(revocation::follow(self.store.clone(), revocations, tasks.clone()));
+        running.spawn(relay::follow(self.store.clone(), tasks.clone()));
         running.spawn(refusals::follow(refusals, self.store.clone(), tasks.clone()));
         running.spawn(metrics::upkeep(self.metrics.clone(), tasks.clone()));
         if self.messaging_bootstrap {
