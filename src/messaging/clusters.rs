@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, EntityTrait, QueryFilter,
 };
 use serde_json::json;
 
@@ -60,6 +60,7 @@ pub async fn create(cx: &Cx, store: &Store, name: &str, data: Option<&ClusterDat
             let row = row.clone();
             Box::pin(async move {
                 record(tx, row.name.as_ref(), "created");
+                tx.clusters_change();
                 let now = Set(Stamp::from(tx.now()));
                 let row = clusters::ActiveModel { created_at: now.clone(), updated_at: now, ..row };
                 clusters::Entity::insert(row).exec_without_returning(tx.conn()).await?;
@@ -105,6 +106,7 @@ pub async fn delete(cx: &Cx, store: &Store, name: &str) -> Result<()> {
             let name = name.clone();
             Box::pin(async move {
                 record(tx, &name, "deleted");
+                tx.clusters_change();
                 let deleted = clusters::Entity::delete_by_id(name).exec(tx.conn()).await?;
                 if deleted.rows_affected == 0 { Err(not_found()) } else { Ok(()) }
             })
@@ -114,17 +116,9 @@ pub async fn delete(cx: &Cx, store: &Store, name: &str) -> Result<()> {
 
 /// The names of all clusters, sorted.
 pub(super) async fn all(store: &Store) -> Result<Vec<String>> {
-    let names = clusters::Entity::find().select_only().column(clusters::Column::Name).into_tuple();
-    let mut names: Vec<String> = names.all(store.read()).await?;
+    let mut names = store.cluster_names().await?.to_vec();
     rules::sort_utf16(&mut names);
     Ok(names)
-}
-
-/// Those of the names that are names of clusters.
-pub(super) async fn known(store: &Store, names: &[String]) -> Result<Vec<String>> {
-    let names = names.iter().filter(|name| rules::is_entity_name(name)).map(String::as_str);
-    let query = clusters::Entity::find().select_only().column(clusters::Column::Name);
-    Ok(query.filter(clusters::Column::Name.is_in(names)).into_tuple().all(store.read()).await?)
 }
 
 fn checked(data: Option<&ClusterData>) -> Result<ClusterData> {

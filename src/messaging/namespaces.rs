@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{MessagingSettings, clusters, rules, words::Worded};
+use super::{MessagingSettings, rules, words::Worded};
 use crate::{
     base::{Cx, Error, Result, TenantName, TenantRef, error::Reason},
     store::{OutboxEvent, Store, Tx, scopes::NamespaceRow},
@@ -35,7 +35,7 @@ pub async fn create(
 ) -> Result<()> {
     rules::namespace_name(name)?;
     let clusters = rules::set(replication_clusters);
-    let known = clusters::known(store, &clusters).await?;
+    let known = store.cluster_names().await?;
     let (tenant, name) = (tenant.clone(), name.to_owned());
     store
         .write(cx, "namespace.create", move |tx| {

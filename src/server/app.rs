@@ -84,12 +84,7 @@ impl App {
     fn spawn(&self, refusals: Refusals, revocations: Revocations, stop: &CancellationToken) -> JoinSet<()> {
         let (store, stop) = (self.store.clone(), stop.clone());
         let mut running = JoinSet::new();
-        let relay = relay::spawn(&store, stop.clone());
-        running.spawn(async move {
-            if let Err(error) = relay.await {
-                tracing::error!(%error, "the relay ended");
-            }
-        });
+        running.spawn(relay::follow(store.clone(), stop.clone()));
         running.spawn(revocation::follow(store.clone(), revocations, stop.clone()));
         running.spawn(refusals::follow(refusals, store.clone(), stop.clone()));
         running.spawn(metrics::upkeep(self.metrics.clone(), stop.clone()));

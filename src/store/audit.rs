@@ -100,11 +100,10 @@ pub async fn append(store: &Store, records: Vec<AuditRecord>) -> Result<()> {
     if records.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = records.into_iter().map(|record| record.into_row(store.clock())).collect();
     store
         .maintain("audit.append", move |tx| {
-            let rows = rows.clone();
-            Box::pin(async move { Ok(insert(tx.conn(), rows).await?) })
+            records.iter().cloned().for_each(|record| tx.record(record));
+            Box::pin(async { Ok(()) })
         })
         .await
 }

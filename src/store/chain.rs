@@ -38,6 +38,17 @@ impl Head {
     }
 }
 
+/// Seals events after a head, in their order.
+pub(super) fn seal(mut head: Head, events: &mut [audit_events::Model]) {
+    for event in events {
+        let next = head.next(event);
+        event.seq = Some(next.seq);
+        event.prev_hash = Some(head.hash.to_vec());
+        event.hash = Some(next.hash.to_vec());
+        head = next;
+    }
+}
+
 /// What a verification found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

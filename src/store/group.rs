@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::{connect::Databases, door, job::Job, tx::Journal};
+use super::{clusters::ClusterNames, connect::Databases, door, job::Job, tx::Journal};
 use crate::base::{Clock, Error, Result};
 
 /// Most writes of one group.
@@ -31,14 +31,14 @@ pub(super) struct Writer {
 struct Group {
     db: DatabaseConnection,
     clock: Clock,
-    committed: Arc<Notify>,
+    clusters: Arc<ClusterNames>,
 }
 
 impl Writer {
     /// Starts the task.
-    pub fn start(db: &Databases, clock: Clock, committed: Arc<Notify>, tasks: &TaskTracker) -> Self {
+    pub fn start(db: &Databases, clock: Clock, clusters: Arc<ClusterNames>, tasks: &TaskTracker) -> Self {
         let (queue, mut waiting) = mpsc::channel(QUEUE);
-        let group = Group { db: db.write.clone(), clock, committed };
+        let group = Group { db: db.write.clone(), clock, clusters };
         tasks.spawn(async move {
             let mut jobs = Vec::with_capacity(GROUP);
             while waiting.recv_many(&mut jobs, GROUP).await > 0 {
@@ -60,6 +60,13 @@ impl Writer {
     pub fn stop(&self) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
+}
+
+/// Numbers and seals the journal at once and writes it. No relay is needed: this transaction is the only one that writes,
+/// so whoever commits later gets higher numbers.
+async fn write(mut journal: Journal, outer: &DatabaseTransaction) -> Result<(), DbErr> {
+    journal.number(outer).await?;
+    journal.write(outer).await
 }
 
 impl Group {
@@ -87,14 +94,14 @@ impl Group {
         for job in jobs {
             outcomes.push(self.run_in_savepoint(&outer, job.as_mut(), &mut journal).await?);
         }
-        let wakes = !journal.is_empty();
-        if let Err(error) = journal.write(&outer).await {
+        let clusters_changed = journal.clusters_changed;
+        if let Err(error) = write(journal, &outer).await {
             outer.rollback().await?;
             return Err(error);
         }
         outer.commit().await?;
-        if wakes {
-            self.committed.notify_one();
+        if clusters_changed {
+            self.clusters.changed();
         }
         Ok(outcomes)
     }

@@ -9,11 +9,13 @@
 
 pub mod audit;
 pub mod chain;
+mod clusters;
 mod conflict;
 mod connect;
 mod door;
 pub mod entities;
 mod group;
+mod heads;
 mod job;
 pub mod json;
 pub mod lease;
@@ -52,8 +54,10 @@ struct Inner {
     group: Option<group::Writer>,
     /// What still runs although nobody may wait for it any more.
     tasks: TaskTracker,
-    /// Rung after each commit that left something to number.
-    committed: Arc<Notify>,
+    /// Rung after each commit that left something for the relay to number.
+    committed: Notify,
+    /// The names of the clusters.
+    clusters: Arc<clusters::ClusterNames>,
     /// No migration was pending when last asked; that never changes back.
     migrated: AtomicBool,
 }
@@ -63,15 +67,16 @@ impl Store {
     pub async fn open(config: StoreConfig) -> Result<Self> {
         let db = connect::open(&config).await?;
         let tasks = TaskTracker::new();
-        let committed = Arc::new(Notify::new());
+        let clusters = Arc::<clusters::ClusterNames>::default();
         let group = (db.backend() == DbBackend::Sqlite)
-            .then(|| group::Writer::start(&db, config.clock.clone(), Arc::clone(&committed), &tasks));
+            .then(|| group::Writer::start(&db, config.clock.clone(), Arc::clone(&clusters), &tasks));
         let store = Self(Arc::new(Inner {
             db,
             clock: config.clock,
             group,
             tasks,
-            committed,
+            committed: Notify::new(),
+            clusters,
             migrated: AtomicBool::new(false),
         }));
         store.ping().await?;

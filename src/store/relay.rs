@@ -1,4 +1,4 @@
-//! The relay: numbers the outbox and seals the audit log.
+//! The relay of PostgreSQL: numbers the outbox and seals the audit log. (On SQLite the one writer does that itself.)
 //!
 //! Rows commit without a number, because a number that is taken before the commit is wrong for whoever commits late: a
 //! reader that has seen 8 would never look for 7. One replica at a time holds the lease and gives out the numbers, in
@@ -7,16 +7,16 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
 };
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Store, Tx,
-    chain::Head,
+    Store, Tx, chain,
     entities::{audit_events, outbox},
+    heads,
     lease::Lease,
 };
 use crate::base::Result;
@@ -62,10 +62,16 @@ impl Step {
     }
 }
 
-/// Runs a relay until the stop.
+/// Runs a relay until the stop. On SQLite there is nothing for it to do, and it ends at once.
+pub async fn follow(store: Store, stop: CancellationToken) {
+    if store.backend() == DbBackend::Postgres {
+        Relay::new(&store).run(stop).await;
+    }
+}
+
+/// As [`follow`], in a task of its own.
 pub fn spawn(store: &Store, stop: CancellationToken) -> JoinHandle<()> {
-    let relay = Relay::new(store);
-    tokio::spawn(relay.run(stop))
+    tokio::spawn(follow(store.clone(), stop))
 }
 
 impl Relay {
@@ -143,7 +149,8 @@ impl Relay {
         Ok(step)
     }
 
-    async fn release(&mut self) {
+    /// Gives the lease back.
+    pub async fn release(&mut self) {
         if let Some(lease) = self.lease.take()
             && let Err(error) = lease.release(&self.store).await
         {
@@ -153,22 +160,13 @@ impl Relay {
 }
 
 async fn number(tx: &Tx) -> Result<u64> {
-    let last: Option<Option<i64>> = outbox::Entity::find()
-        .select_only()
-        .column(outbox::Column::Revision)
-        .filter(outbox::Column::Revision.is_not_null())
-        .order_by_desc(outbox::Column::Revision)
-        .limit(1)
-        .into_tuple()
-        .one(tx.conn())
-        .await?;
-    let last = last.flatten().unwrap_or(0);
+    let last = heads::revision(tx.conn()).await?;
     let number = Statement::from_sql_and_values(tx.backend(), NUMBER, [last.into(), (ROWS as i64).into()]);
     Ok(tx.conn().execute_raw(number).await?.rows_affected())
 }
 
 async fn seal(tx: &Tx) -> Result<u64> {
-    let events = audit_events::Entity::find()
+    let mut events = audit_events::Entity::find()
         .filter(audit_events::Column::Seq.is_null())
         .order_by_asc(audit_events::Column::Id)
         .limit(ROWS)
@@ -177,19 +175,12 @@ async fn seal(tx: &Tx) -> Result<u64> {
     if events.is_empty() {
         return Ok(0);
     }
-    let last = audit_events::Entity::find()
-        .filter(audit_events::Column::Seq.is_not_null())
-        .order_by_desc(audit_events::Column::Seq)
-        .one(tx.conn())
-        .await?;
-    let mut head = last.as_ref().and_then(Head::of).unwrap_or(Head::START);
-    let mut values: Vec<Value> = Vec::with_capacity(events.len() * 4);
-    for event in &events {
-        let next = head.next(event);
-        values.extend([event.id.into(), next.seq.into(), head.hash.to_vec().into(), next.hash.to_vec().into()]);
-        head = next;
-    }
-    Ok(write_seals(tx, events.len(), values).await?)
+    chain::seal(heads::seal(tx.conn()).await?, &mut events);
+    let rows = events.len();
+    let values = events
+        .into_iter()
+        .flat_map(|event| [Value::from(event.id), event.seq.into(), event.prev_hash.into(), event.hash.into()]);
+    Ok(write_seals(tx, rows, values.collect()).await?)
 }
 
 async fn write_seals(tx: &Tx, rows: usize, values: Vec<Value>) -> Result<u64, DbErr> {

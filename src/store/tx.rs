@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::{
     OutboxEvent,
     audit::{self, AuditRecord, Outcome},
+    chain,
     entities::{audit_events, outbox as outbox_rows},
-    outbox,
+    heads, outbox,
 };
 use crate::base::{Clock, Cx, Error, Result, TenantId};
 
@@ -28,6 +29,8 @@ pub struct Tx {
 pub(super) struct Journal {
     audit: Vec<audit_events::Model>,
     outbox: Vec<outbox_rows::Model>,
+    /// Whether a cluster was made or deleted.
+    pub clusters_changed: bool,
 }
 
 impl Tx {
@@ -69,7 +72,17 @@ impl Tx {
     pub fn audit_in(&self, tenant: Option<TenantId>, target: impl Into<String>, details: Value) {
         let record =
             AuditRecord { tenant, target: target.into(), details, ..AuditRecord::of(&self.cx, Outcome::Success) };
+        self.record(record);
+    }
+
+    /// Records an event that may be another call's.
+    pub(super) fn record(&self, record: AuditRecord) {
         self.journal().audit.push(record.into_row(&self.clock));
+    }
+
+    /// Says that a cluster is made or deleted.
+    pub fn clusters_change(&self) {
+        self.journal().clusters_changed = true;
     }
 
     /// Records that something changed.
@@ -105,6 +118,21 @@ impl Journal {
     pub fn append(&mut self, mut other: Self) {
         self.audit.append(&mut other.audit);
         self.outbox.append(&mut other.outbox);
+        self.clusters_changed |= other.clusters_changed;
+    }
+
+    /// Gives the rows their numbers. For the one writer of SQLite, inside the transaction that will write them.
+    pub async fn number(&mut self, conn: &impl ConnectionTrait) -> Result<(), DbErr> {
+        if !self.outbox.is_empty() {
+            let last = heads::revision(conn).await?;
+            for (row, revision) in self.outbox.iter_mut().zip(last + 1..) {
+                row.revision = Some(revision);
+            }
+        }
+        if !self.audit.is_empty() {
+            chain::seal(heads::seal(conn).await?, &mut self.audit);
+        }
+        Ok(())
     }
 
     /// Writes the rows, one insert for each kind.
