@@ -1,32 +1,81 @@
 //! The log: pretty on a terminal, one JSON object a line otherwise. It goes to stderr; stdout belongs to what a command
 //! prints.
 //!
-//! A thread of its own writes the lines, so that a call does not wait for whoever reads them. If that reader stalls and
-//! [`WAITING`] lines wait, further ones are dropped rather than kept in memory without end.
+//! A call does not wait for whoever reads its line, and wakes no other thread to write it: lines gather in a buffer that
+//! is written when it is full, and ten times a second. On a terminal each line is written at once.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    io::{self, BufWriter, IsTerminal, Stderr, Write, stderr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
-/// Most lines that wait to be written.
-const WAITING: usize = 16_384;
+/// Bytes that gather before they are written.
+const BUFFER: usize = 64 * 1024;
+/// How long a line waits at most.
+const WAIT: Duration = Duration::from_millis(100);
 
 /// Writes the lines that wait when it goes: whoever starts the log holds it to the end.
 #[must_use = "lines that wait are lost without it"]
 #[derive(Debug)]
-pub struct Log(#[expect(dead_code, reason = "held for its end alone")] WorkerGuard);
+pub struct Log(Option<(Sender<()>, JoinHandle<()>)>);
 
 /// Begins to log what the filter lets through. Once a process; later calls change nothing.
 pub fn init(filter: &str) -> Result<Log, ParseError> {
     let filter = EnvFilter::builder().parse(filter)?;
-    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING).lossy(true).finish(stderr());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    // A second subscriber is refused; the first goes on.
-    let _ = if stderr().is_terminal() {
-        builder.with_target(false).try_init()
-    } else {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
-    };
-    Ok(Log(guard))
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    if stderr().is_terminal() {
+        // A second subscriber is refused; the first goes on.
+        let _ = builder.with_writer(stderr).with_target(false).try_init();
+        return Ok(Log(None));
+    }
+    let lines = Lines(Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, stderr()))));
+    let writer = lines.clone();
+    let builder = builder.json().flatten_event(true).with_current_span(false).with_span_list(false);
+    let _ = builder.with_writer(move || writer.clone()).try_init();
+    let (stop, stopped) = channel();
+    let flusher = std::thread::spawn(move || {
+        while stopped.recv_timeout(WAIT) == Err(RecvTimeoutError::Timeout) {
+            lines.flush_quietly();
+        }
+        lines.flush_quietly();
+    });
+    Ok(Log(Some((stop, flusher))))
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Some((stop, flusher)) = self.0.take() {
+            drop(stop);
+            // A flusher that panicked has nothing left to write.
+            let _ = flusher.join();
+        }
+    }
+}
+
+/// The buffer that all threads write their lines to.
+#[derive(Clone)]
+struct Lines(Arc<Mutex<BufWriter<Stderr>>>);
+
+impl Lines {
+    fn flush_quietly(&self) {
+        // Nobody is left to tell that the log cannot be written.
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).flush();
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
 }
