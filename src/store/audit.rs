@@ -109,9 +109,9 @@ pub async fn append(store: &Store, records: Vec<AuditRecord>) -> Result<()> {
 }
 
 pub(super) async fn insert(conn: &impl ConnectionTrait, rows: Vec<audit_events::Model>) -> Result<(), DbErr> {
-    for rows in rows.chunks(ROWS) {
-        let rows = rows.iter().cloned().map(IntoActiveModel::into_active_model);
-        audit_events::Entity::insert_many(rows).exec_without_returning(conn).await?;
+    let mut rows = rows.into_iter().map(IntoActiveModel::into_active_model).peekable();
+    while rows.peek().is_some() {
+        audit_events::Entity::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(conn).await?;
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Grouped commits on SQLite.
 //!
 //! SQLite has one writer at a time and a durable commit costs a sync of the disk. One task owns the writing connection,
-//! takes all writes that wait, runs each in a savepoint and commits them together. A write that fails is rolled back to
-//! its savepoint and hurts no other. Nobody is answered before the commit, not even with an error: what the error says
-//! may rest on a neighbour's write that did not come to pass.
+//! takes all writes that wait, runs them and commits them together. A write that fails hurts no other: a group runs bare
+//! at first, because nearly all writes succeed and two savepoint statements cost as much as the rows; when one fails, the
+//! group is rolled back and runs again with a savepoint each, and so do the next few groups. Nobody is answered before
+//! the commit, not even with an error: what the error says may rest on a neighbour's write that did not come to pass.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +21,8 @@ use crate::base::{Clock, Error, Result};
 const GROUP: usize = 256;
 /// Most writes that wait; more wait outside.
 const QUEUE: usize = 1024;
+/// How many groups have savepoints after a write failed.
+const WARY: u32 = 16;
 
 /// Where writes go.
 pub(super) struct Writer {
@@ -32,13 +35,18 @@ struct Group {
     db: DatabaseConnection,
     clock: Clock,
     clusters: Arc<ClusterNames>,
+    /// How many more groups have savepoints.
+    wary: u32,
 }
+
+/// The outcome of each write of a group that committed.
+type Outcomes = Vec<Result<()>>;
 
 impl Writer {
     /// Starts the task.
     pub fn start(db: &Databases, clock: Clock, clusters: Arc<ClusterNames>, tasks: &TaskTracker) -> Self {
         let (queue, mut waiting) = mpsc::channel(QUEUE);
-        let group = Group { db: db.write.clone(), clock, clusters };
+        let mut group = Group { db: db.write.clone(), clock, clusters, wary: 0 };
         tasks.spawn(async move {
             let mut jobs = Vec::with_capacity(GROUP);
             while waiting.recv_many(&mut jobs, GROUP).await > 0 {
@@ -62,15 +70,8 @@ impl Writer {
     }
 }
 
-/// Numbers and seals the journal at once and writes it. No relay is needed: this transaction is the only one that writes,
-/// so whoever commits later gets higher numbers.
-async fn write(mut journal: Journal, outer: &DatabaseTransaction) -> Result<(), DbErr> {
-    journal.number(outer).await?;
-    journal.write(outer).await
-}
-
 impl Group {
-    async fn run(&self, jobs: impl Iterator<Item = Box<dyn Job>>) {
+    async fn run(&mut self, jobs: impl Iterator<Item = Box<dyn Job>>) {
         let mut jobs: Vec<_> = jobs.filter(|job| !job.abandoned()).collect();
         if jobs.is_empty() {
             return;
@@ -83,47 +84,83 @@ impl Group {
     }
 
     /// Runs the writes and commits; gives the outcome of each, or why all of them failed.
-    async fn commit(&self, jobs: &mut [Box<dyn Job>]) -> Result<Vec<Result<()>>, DbErr> {
+    async fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Outcomes, DbErr> {
+        if self.wary == 0 {
+            if let Some(outcomes) = self.commit_bare(jobs).await? {
+                return Ok(outcomes);
+            }
+            self.wary = WARY;
+        }
+        self.wary -= 1;
+        self.commit_with_savepoints(jobs).await
+    }
+
+    /// Runs the writes one after another; `None` if one of several failed, and nothing came to pass.
+    async fn commit_bare(&self, jobs: &mut [Box<dyn Job>]) -> Result<Option<Outcomes>, DbErr> {
+        let alone = jobs.len() == 1;
+        let mut journal = Journal::default();
+        let mut tx = self.begin().await?;
+        for job in jobs.iter_mut() {
+            let (same, recorded) = door::run(job.as_mut(), tx, &self.clock).await;
+            tx = same;
+            match recorded {
+                Ok(recorded) => journal.append(recorded),
+                Err(error) => {
+                    tx.rollback().await?;
+                    return Ok(alone.then(|| vec![Err(error)]));
+                }
+            }
+        }
+        self.finish(tx, journal).await?;
+        Ok(Some(jobs.iter().map(|_| Ok(())).collect()))
+    }
+
+    async fn commit_with_savepoints(&self, jobs: &mut [Box<dyn Job>]) -> Result<Outcomes, DbErr> {
+        let mut journal = Journal::default();
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        let tx = self.begin().await?;
+        for job in jobs {
+            let (savepoint, recorded) = door::run(job.as_mut(), tx.begin().await?, &self.clock).await;
+            outcomes.push(match recorded {
+                Ok(recorded) => {
+                    savepoint.commit().await?;
+                    journal.append(recorded);
+                    Ok(())
+                }
+                Err(error) => {
+                    savepoint.rollback().await?;
+                    Err(error)
+                }
+            });
+        }
+        self.finish(tx, journal).await?;
+        Ok(outcomes)
+    }
+
+    async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         let immediate = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let outer = self.db.begin_with_options(immediate).await?;
-        let mut journal = Journal::default();
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            outcomes.push(self.run_in_savepoint(&outer, job.as_mut(), &mut journal).await?);
-        }
+        self.db.begin_with_options(immediate).await
+    }
+
+    /// Numbers, seals and writes the journal, and commits. No relay is needed: this transaction is the only one that
+    /// writes, so whoever commits later gets higher numbers.
+    async fn finish(&self, tx: DatabaseTransaction, mut journal: Journal) -> Result<(), DbErr> {
         let clusters_changed = journal.clusters_changed;
-        if let Err(error) = write(journal, &outer).await {
-            outer.rollback().await?;
+        let written = async {
+            journal.number(&tx).await?;
+            journal.write(&tx).await
+        };
+        if let Err(error) = written.await {
+            tx.rollback().await?;
             return Err(error);
         }
-        outer.commit().await?;
+        tx.commit().await?;
         if clusters_changed {
             self.clusters.changed();
         }
-        Ok(outcomes)
-    }
-
-    /// The inner result is the write's, the outer one the savepoint's: without it nothing is known of the rest.
-    async fn run_in_savepoint(
-        &self,
-        outer: &DatabaseTransaction,
-        job: &mut dyn Job,
-        journal: &mut Journal,
-    ) -> Result<Result<()>, DbErr> {
-        let (savepoint, recorded) = door::run(job, outer.begin().await?, &self.clock).await;
-        match recorded {
-            Ok(recorded) => {
-                savepoint.commit().await?;
-                journal.append(recorded);
-                Ok(Ok(()))
-            }
-            Err(error) => {
-                savepoint.rollback().await?;
-                Ok(Err(error))
-            }
-        }
+        Ok(())
     }
 }

@@ -39,9 +39,9 @@ impl OutboxEvent {
 }
 
 pub(super) async fn insert(conn: &impl ConnectionTrait, rows: Vec<outbox::Model>) -> Result<(), DbErr> {
-    for rows in rows.chunks(ROWS) {
-        let rows = rows.iter().cloned().map(IntoActiveModel::into_active_model);
-        outbox::Entity::insert_many(rows).exec_without_returning(conn).await?;
+    let mut rows = rows.into_iter().map(IntoActiveModel::into_active_model).peekable();
+    while rows.peek().is_some() {
+        outbox::Entity::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(conn).await?;
     }
     Ok(())
 }

@@ -36,6 +36,17 @@ async fn a_body_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn a_small_body_that_is_large_in_memory_is_refused() {
+    let server = Server::dev().await;
+    let body = format!(r#"{{"allowedClusters":[{}""]}}"#, r#""","#.repeat(20_000));
+    let answer = server.admin().put("/admin/v2/tenants/a", &body).await;
+    assert_eq!(
+        answer.shown(),
+        "400\ncontent-type: application/json\n{\"reason\":\"allowedClusters[10000]: more than 10000 items\"}\n"
+    );
+}
+
+#[tokio::test]
 async fn deep_nesting_is_refused_even_where_nobody_reads_it() {
     let server = Server::dev().await;
     let deep = format!(r#"{{"allowedClusters":["standalone"],"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));

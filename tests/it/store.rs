@@ -141,6 +141,22 @@ both_databases! {
         assert_eq!(audit_events::Entity::find().count(db.read()).await.unwrap(), 1);
     }
 
+    async fn a_failing_neighbour_costs_no_write_and_doubles_none(db: TestDb) {
+        for round in 0..4 {
+            let writes = (0..64).map(|number| {
+                let store = db.store.clone();
+                let name = if number % 2 == 0 { "standalone".to_owned() } else { format!("c{round}-{number}") };
+                tokio::spawn(async move { write(&store, &name).await })
+            });
+            for (number, outcome) in join_all(writes).await.into_iter().enumerate() {
+                assert_eq!(outcome.unwrap().is_ok(), number % 2 == 1);
+            }
+        }
+        assert_eq!(names(&db).await.len(), 1 + 4 * 32);
+        assert_eq!(audit_events::Entity::find().count(db.read()).await.unwrap(), 4 * 32);
+        assert_eq!(outbox::Entity::find().count(db.read()).await.unwrap(), 4 * 32);
+    }
+
     async fn many_writes_at_once_all_commit(db: TestDb) {
         let writes = (0..200).map(|number| {
             let store = db.store.clone();

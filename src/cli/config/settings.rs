@@ -44,7 +44,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("jwt_key", "TENANTRY_JWT_KEY", "", Plain),
     setting!("jwt_key_previous", "TENANTRY_JWT_KEY_PREVIOUS", "", Plain),
     setting!("log", "TENANTRY_LOG", "info", Plain),
-    setting!("max_body_bytes", "TENANTRY_MAX_BODY_BYTES", "1048576", Plain),
+    setting!("max_body_bytes", "TENANTRY_MAX_BODY_BYTES", "262144", Plain),
     setting!("max_in_flight", "TENANTRY_MAX_IN_FLIGHT", "1024", Plain),
     setting!("request_timeout", "TENANTRY_REQUEST_TIMEOUT", "30s", Plain),
     setting!("drain_timeout", "TENANTRY_DRAIN_TIMEOUT", "25s", Plain),

@@ -47,7 +47,7 @@ fn the_file_may_be_named_by_a_variable() {
 #[test]
 fn the_defaults_are_usable() {
     let (config, _) = read(&[], &[("PATH", "/bin"), ("KUBEOP_RATE_CPU_MILLI", "3")], None).unwrap();
-    assert_eq!(config.max_body_bytes, 1 << 20);
+    assert_eq!(config.max_body_bytes, 1 << 18);
     assert_eq!(config.request_timeout, Duration::from_secs(30));
     assert!(config.messaging_force_delete && !config.messaging_bootstrap);
     assert_eq!(config.max_tenants, None);

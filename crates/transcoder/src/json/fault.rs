@@ -32,6 +32,8 @@ pub enum FaultKind {
     Null,
     /// Nested too deep.
     Depth,
+    /// More items than a request may hold.
+    Items,
     /// An escape that is malformed or does not give UTF-8.
     Encoding,
     /// A query key for a field that the path or the body binds.

@@ -36,6 +36,7 @@ impl Habits {
         print_defaults: false,
         timestamps: Timestamps::Rfc3339,
         max_depth: 64,
+        max_items: 10_000,
         types: Types::NONE,
     };
 }

@@ -133,6 +133,7 @@ impl<'de, K: Kind> DeserializeSeed<'de> for ItemSeed<'_, '_, K> {
     type Value = Met;
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Met, D::Error> {
+        self.1.count()?;
         match K::read(self.0, value, self.1)? {
             Met::Null => Err(self.1.fail(Fault::new(FaultKind::Null, "null is no item"))),
             met => Ok(met),

@@ -59,6 +59,7 @@ pub struct Reader<'h> {
     /// The habits of the surface.
     pub habits: &'h Habits,
     depth: u16,
+    items: u32,
     fault: Option<Fault>,
     given: Option<Given>,
 }
@@ -73,7 +74,7 @@ struct Given {
 impl<'h> Reader<'h> {
     /// A reading in the habits of a surface.
     pub fn new(habits: &'h Habits) -> Self {
-        Self { habits, depth: 0, fault: None, given: None }
+        Self { habits, depth: 0, items: 0, fault: None, given: None }
     }
 
     /// Keeps note of the members that are given.
@@ -118,6 +119,16 @@ impl<'h> Reader<'h> {
         let value = read(self)?;
         self.depth -= 1;
         Ok(value)
+    }
+
+    /// Counts an item of a list or an entry of a map.
+    pub(super) fn count<E: de::Error>(&mut self) -> Result<(), E> {
+        self.items += 1;
+        if self.items > self.habits.max_items {
+            let text = format!("more than {} items", self.habits.max_items);
+            return Err(self.fail(Fault::new(FaultKind::Items, text)));
+        }
+        Ok(())
     }
 
     /// Reads something whose members are not noted: a mask stops before it.

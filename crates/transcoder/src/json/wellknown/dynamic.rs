@@ -135,6 +135,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_> {
     type Value = prost_types::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Self::Value, D::Error> {
+        self.0.count()?;
         self.0.nested(|cx| value.deserialize_any(ValueVisitor(cx)))
     }
 }
