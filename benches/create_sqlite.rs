@@ -42,7 +42,9 @@ fn main() {
     if let Ok(only) = std::env::var("ONLY") {
         let only: usize = only.parse().unwrap();
         for _ in 0..6 {
-            let rate = runtime.block_on(async { if only == 0 { turn(|name| loop_.create(name)).await } else { turn(|name| create(&store, name)).await } });
+            let rate = runtime.block_on(async {
+                if only == 0 { turn(|name| loop_.create(name)).await } else { turn(|name| create(&store, name)).await }
+            });
             println!("{only} {rate:.0}");
         }
         return;

@@ -21,6 +21,9 @@ pub struct Habits {
     pub timestamps: Timestamps,
     /// How deep messages may be nested in what is read, and `Any`s in what is written.
     pub max_depth: u16,
+    /// How many items of lists and entries of maps what is read may hold, all together: a small text of empty strings is
+    /// large in memory.
+    pub max_items: u32,
     /// The messages that `google.protobuf.Any` may hold, beside the well-known types.
     pub types: Types,
 }
