@@ -293,12 +293,18 @@ fn routes(out: &mut String, service: &Service, tonic: &str, package: &str) {
             "" => "None".to_owned(),
             field => format!("Some(|answer: &{response}| answer.{})", snake(field)),
         };
-        for index in 0..method.bindings.len() {
+        for (index, binding) in method.bindings.iter().enumerate() {
+            let mask = match &method.mask {
+                Some(mask) if !binding.http.body.is_empty() => {
+                    format!("Some(|message: &mut {request}| &mut message.{})", snake(mask))
+                }
+                _ => "None".to_owned(),
+            };
             let _ = writeln!(
                 out,
                 "::transcoder::rest::Route::unary::<{request}, {response}, _, _>(&{constant}_RULE_{index}, {{ let service = service.clone(); \
                  move |request| {{ let service = service.clone(); async move {{ {tonic}::{function}(&*service, request).await }} }} }}, \
-                 {write}, {created}),",
+                 {write}, {created}, {mask}),",
                 constant = constant(method),
             );
         }

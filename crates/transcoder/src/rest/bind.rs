@@ -1,9 +1,11 @@
 //! Binding a request message: the body first, then the query, then the path, which wins.
 
+use prost_types::FieldMask;
+
 use super::rule::{Body, Call, Rule};
 use crate::{
     json::{
-        Fault, FaultKind, Habits, Kind as _, Message, Msg, Reader, Step, Writer,
+        Fault, FaultKind, Habits, Kind as _, Message, Msg, Reader, Step,
         read::from_slice,
         text::{Rules, bind},
     },
@@ -11,22 +13,27 @@ use crate::{
     router::Path,
 };
 
+/// The mask of a request that is filled with the members of its body.
+pub(super) type Mask<M> = fn(&mut M) -> &mut Option<FieldMask>;
+
 /// The request message of a call.
-pub(super) fn message<M: Message>(rule: &Rule, call: &Call) -> Result<M, Fault> {
+pub(super) fn message<M: Message>(rule: &Rule, call: &Call, mask: Option<Mask<M>>) -> Result<M, Fault> {
     let habits = &rule.info.surface.habits;
     let mut message = M::default();
     let members = body(&mut message, rule, call, habits)?;
     let mut bound = Vec::new();
-    let mut taken = rule.binding.taken.to_vec();
-    if rule.binding.body_or_query {
-        taken.extend(members.iter().map(String::as_str));
+    if let Some(text) = call.parts.uri.query() {
+        let mut taken = rule.binding.taken.to_vec();
+        if rule.binding.body_or_query {
+            taken.extend(members.iter().map(String::as_str));
+        }
+        let rules = Rules { taken: &taken, lenient: rule.binding.lenient, overwrite: false };
+        query(&mut message, text, habits, &rules, &mut bound)?;
     }
-    let rules = Rules { taken: &taken, lenient: rule.binding.lenient, overwrite: false };
-    query(&mut message, call, habits, &rules, &mut bound)?;
-    if let Some(mask) = rule.binding.mask
+    if let Some(mask) = mask
         && !call.body.is_empty()
     {
-        fill_mask(&mut message, rule, mask, &members, habits)?;
+        fill_mask(mask(&mut message), members, prefix::<M>(rule), rule.binding.mask);
     }
     let rules = Rules { overwrite: true, ..Rules::default() };
     let path = call.parts.uri.path();
@@ -62,12 +69,12 @@ fn body<M: Message>(message: &mut M, rule: &Rule, call: &Call, habits: &Habits) 
 /// Binds the query.
 fn query<M: Message>(
     message: &mut M,
-    call: &Call,
+    text: &str,
     habits: &Habits,
     rules: &Rules<'_>,
     bound: &mut Vec<String>,
 ) -> Result<(), Fault> {
-    let pairs = call.parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
     for (key, value) in pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
         // A key that does not decode has no name to tell.
         let key = percent::decode_query(key)?;
@@ -80,46 +87,27 @@ fn query<M: Message>(
     Ok(())
 }
 
-/// Fills the mask, where the caller left it empty, with the members that the body gave: those of its one field, or of
-/// the whole message but the mask itself.
-fn fill_mask<M: Message>(
-    message: &mut M,
-    rule: &Rule,
-    mask: &str,
-    members: &[String],
-    habits: &Habits,
-) -> Result<(), Fault> {
-    let Some(field) = M::field(mask) else { return Ok(()) };
-    let mut given = Writer::new(habits);
-    given.field(message, field);
-    if given.finish().is_ok_and(|text| text != b"null" && text != b"\"\"") {
-        return Ok(());
+/// The one field that the body is; nothing where it is the whole message.
+fn prefix<M: Message>(rule: &Rule) -> Option<&'static str> {
+    match rule.binding.body {
+        Body::Field(field) => Some(M::FIELDS[field].proto),
+        Body::None | Body::Whole => None,
     }
-    let inside = |path: &String| match rule.binding.body {
-        Body::Field(field) => path.strip_prefix(M::FIELDS[field].proto)?.strip_prefix('.').map(camel),
-        _ => (path != mask).then(|| camel(path)),
-    };
-    // A mask of nothing is not the same as none: it says that no member was given.
-    let paths: Vec<_> = members.iter().filter_map(inside).collect();
-    let text = serde_json::Value::from(paths.join(","));
-    message
-        .read(field, text, &mut Reader::new(habits))
-        .map_err(|_| Fault::new(FaultKind::WrongType, "members that no mask can name"))
 }
 
-/// `foo_bar.baz` to `fooBar.baz`, the form of a mask in JSON.
-fn camel(path: &str) -> String {
-    let mut camel = String::with_capacity(path.len());
-    let mut upper = false;
-    for c in path.chars() {
-        match c {
-            '_' => upper = true,
-            c if upper => {
-                camel.push(c.to_ascii_uppercase());
-                upper = false;
-            }
-            c => camel.push(c),
-        }
+/// Fills the mask, where the caller left it empty, with the members that the body gave: those of its one field, or of
+/// the whole message but the mask itself. A mask of nothing is not the same as none: it says that no member was given.
+fn fill_mask(mask: &mut Option<FieldMask>, members: Vec<String>, field: Option<&str>, own: Option<&str>) {
+    let paths = &mut mask.get_or_insert_default().paths;
+    if !paths.is_empty() {
+        return;
     }
-    camel
+    paths.extend(members.into_iter().filter_map(|mut path| match field {
+        Some(field) => {
+            let inside = path.strip_prefix(field)?.strip_prefix('.')?.len();
+            path.drain(..path.len() - inside);
+            Some(path)
+        }
+        None => (Some(path.as_str()) != own).then_some(path),
+    }));
 }

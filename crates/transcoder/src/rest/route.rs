@@ -1,9 +1,10 @@
 //! A route: one rule of `google.api.http` and the method behind it.
 
-use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
+use prost_types::FieldMask;
 use tonic::Status;
 
 use super::{
@@ -70,13 +71,14 @@ impl std::fmt::Debug for Route {
 }
 
 impl Route {
-    /// A route to a unary method: how to call it, how to write its answer, and which bool of the answer, if any, tells
-    /// that something was created.
+    /// A route to a unary method: how to call it, how to write its answer, which bool of the answer, if any, tells that
+    /// something was created, and which mask of the request, if any, is filled with the members of the body.
     pub fn unary<Req, Res, F, Fut>(
         rule: &'static Rule,
         call: F,
         write: fn(&Res, Option<usize>, &Habits) -> Result<Payload, Unprintable>,
         created: Option<fn(&Res) -> bool>,
+        mask: Option<fn(&mut Req) -> &mut Option<FieldMask>>,
     ) -> Self
     where
         Req: Message,
@@ -84,7 +86,7 @@ impl Route {
         F: Fn(tonic::Request<Req>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<tonic::Response<Res>, Status>> + Send + 'static,
     {
-        Self { rule, endpoint: Arc::new(Unary { rule, call, write, created, request: PhantomData }) }
+        Self { rule, endpoint: Arc::new(Unary { rule, call, write, created, mask }) }
     }
 
     pub(super) fn call(&self, call: Call) -> Pin<Box<dyn Future<Output = Result<Success, Failure>> + Send>> {
@@ -101,7 +103,7 @@ struct Unary<Req, Res, F> {
     call: F,
     write: fn(&Res, Option<usize>, &Habits) -> Result<Payload, Unprintable>,
     created: Option<fn(&Res) -> bool>,
-    request: PhantomData<fn(Req)>,
+    mask: Option<bind::Mask<Req>>,
 }
 
 impl<Req, Res, F, Fut> Endpoint for Unary<Req, Res, F>
@@ -112,8 +114,8 @@ where
     Fut: Future<Output = Result<tonic::Response<Res>, Status>> + Send + 'static,
 {
     fn call(&self, call: Call) -> Pin<Box<dyn Future<Output = Result<Success, Failure>> + Send>> {
-        let Self { rule, write, created, .. } = *self;
-        let message = match bind::message::<Req>(rule, &call) {
+        let Self { rule, write, created, mask, .. } = *self;
+        let message = match bind::message::<Req>(rule, &call, mask) {
             Ok(message) => message,
             Err(fault) => return Box::pin(std::future::ready(Err(Failure::fault(fault)))),
         };

@@ -141,8 +141,9 @@ impl<'h> Reader<'h> {
 
     fn note(&mut self, field: &'static str) {
         if let Some(given) = &mut self.given {
-            let mut path = given.prefix.join(".");
-            if !path.is_empty() {
+            let mut path = String::with_capacity(32);
+            for outer in &given.prefix {
+                path.push_str(outer);
                 path.push('.');
             }
             path.push_str(field);
