@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     checks, grpc_health,
-    layers::{Limits, Stack},
+    layers::{Limits, Patience, Stack},
     listen, metrics,
     ops::Ops,
     readiness::Readiness,
@@ -117,7 +117,7 @@ impl App {
         let front = services::assemble(&parts, health, ops)?;
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
             .with_foreign(self.manager_key.clone(), self.warehouse_key.clone());
-        Ok(Stack::new(front, Arc::new(authenticator), parts.dialects, self.limits))
+        Ok(Stack::new(front, Arc::new(authenticator), parts.dialects, self.limits, Patience::default()))
     }
 }
 
