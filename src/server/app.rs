@@ -69,7 +69,8 @@ impl App {
         let mut running = self.spawn(refusals, revocations, &tasks);
         running.spawn(grpc_health::follow(readiness.clone(), reporter, services::service_names()?, tasks.clone()));
 
-        let serving = listen::serve(listeners, service, stop.clone(), abort.clone(), self.drain_timeout);
+        let bounds = listen::Bounds::of_process();
+        let serving = listen::serve(listeners, service, bounds, stop.clone(), abort.clone(), self.drain_timeout);
         let finished = tokio::select! {
             finished = serving => finished,
             never = end(&mut signals, &readiness, &stop, &abort) => match never {},
