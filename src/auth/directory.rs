@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{authenticate::Tenants, guard::Custom};
 use crate::{
-    base::{Caller, Result, TenantRef, caller::CallerTenant},
+    base::{Caller, Result, TenantId, TenantRef, caller::CallerTenant},
     messaging,
     store::Store,
     tenants,
@@ -18,7 +18,7 @@ impl Tenants for Store {
             id: tenant.id,
             key: tenant.name.key(),
             suspended: !tenant.status.admits(),
-            made: tenant.created_at.unix_timestamp(),
+            made: tenant.created_at.unix_timestamp() + i64::from(tenant.created_at.nanosecond() > 0),
         }))
     }
 }
@@ -29,9 +29,7 @@ pub(super) struct MessagingAdminRoles(pub Store);
 
 #[async_trait]
 impl Custom for MessagingAdminRoles {
-    async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<bool> {
-        // A suspended tenant admits nobody but the platform, by whichever way they come.
-        let admits = tenants::find(&self.0, tenant).await?.is_some_and(|tenant| tenant.status.admits());
-        Ok(admits && messaging::is_admin_role(&self.0, tenant, &caller.subject).await?)
+    async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<Option<TenantId>> {
+        messaging::administered(&self.0, tenant, &caller.subject).await
     }
 }

@@ -35,7 +35,7 @@ pub struct CallerTenant {
     pub key: String,
     /// Whether the tenant is suspended.
     pub suspended: bool,
-    /// When it was made, in seconds since the epoch.
+    /// The first whole second since the epoch at which it was there.
     pub made: i64,
 }
 
