@@ -179,12 +179,12 @@ impl Authenticator {
 
 impl Authenticator {
     /// The tenant that a credential names. An id is never used again. A name may be, so a credential that holds one must
-    /// have been issued while this tenant had it: after its creation, to the second, and not in the future, where
+    /// have been issued after the last tenant of the name before gave it up, to the second, and not in the future, where
     /// nobody knows yet whose name it is. There is no leeway in this.
     async fn tenant(&self, named: &TenantRef, issued: Option<i64>) -> Result<CallerTenant> {
         let tenant = self.tenants.find(named).await?.ok_or_else(tokens::invalid)?;
         let by_name = matches!(named, TenantRef::Name(_));
-        let in_its_time = issued.is_some_and(|issued| (tenant.made..=self.clock.unix()).contains(&issued));
+        let in_its_time = issued.is_some_and(|issued| (tenant.named_since..=self.clock.unix()).contains(&issued));
         if by_name && !in_its_time { Err(tokens::invalid()) } else { Ok(tenant) }
     }
 }

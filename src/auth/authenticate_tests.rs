@@ -25,7 +25,7 @@ impl Tenants for Registry {
             id: TenantId::from_uuid(Uuid::from_u128(7)),
             key: "acme".to_owned(),
             suspended: false,
-            made: Clock::system().unix() - 100,
+            named_since: Clock::system().unix() - 100,
         }))
     }
 }

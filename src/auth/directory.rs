@@ -14,11 +14,16 @@ use crate::{
 impl Tenants for Store {
     async fn find(&self, tenant: &TenantRef) -> Result<Option<CallerTenant>> {
         let found = tenants::find(self, tenant).await?.filter(|tenant| tenant.status.is_present());
-        Ok(found.map(|tenant| CallerTenant {
-            id: tenant.id,
-            key: tenant.name.key(),
-            suspended: !tenant.status.admits(),
-            made: tenant.created_at.unix_timestamp() + i64::from(tenant.created_at.nanosecond() > 0),
+        let Some(found) = found else { return Ok(None) };
+        let released = match tenant {
+            TenantRef::Name(key) => tenants::released_at(self, key).await?,
+            TenantRef::Id(_) => None,
+        };
+        Ok(Some(CallerTenant {
+            id: found.id,
+            key: found.name.key(),
+            suspended: !found.status.admits(),
+            named_since: released.map_or(0, |at| at.unix_timestamp() + 1),
         }))
     }
 }

@@ -59,7 +59,8 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
 }
 
 /// What the token says of the tenant: its id, which no other tenant ever gets. A name is looked up for that; only where
-/// no database can be read the name itself is signed, which servers believe of a tenant that is older than the token.
+/// it leads to no tenant yet, or no database can be read, the name itself is signed: servers believe it as long as no
+/// tenant gives that name up.
 fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
     let reference = TenantRef::parse(text);
     if let TenantRef::Id(id) = reference {
@@ -76,7 +77,10 @@ fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
     });
     match found {
         Ok(Some(tenant)) if tenant.status.is_present() => Ok(tenant.id.dashed()),
-        Ok(_) => anyhow::bail!("there is no tenant {text}; a server would refuse the token"),
+        Ok(_) => {
+            eprintln!("warning: there is no tenant {text} yet; signs the name in place of the tenant's id");
+            Ok(text.to_owned())
+        }
         Err(error) => {
             eprintln!("warning: {error:#}; signs the name {text} in place of the tenant's id");
             Ok(text.to_owned())
