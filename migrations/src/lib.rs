@@ -13,6 +13,7 @@ mod m20260101_000001_registry;
 mod m20260101_000002_messaging;
 mod m20260101_000003_journal;
 mod m20260101_000004_identity;
+mod m20260101_000005_released_names;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000002_messaging::Migration),
             Box::new(m20260101_000003_journal::Migration),
             Box::new(m20260101_000004_identity::Migration),
+            Box::new(m20260101_000005_released_names::Migration),
         ]
     }
 }

@@ -122,7 +122,7 @@ impl Authenticator {
     fn ours(&self, surface: Surface, claims: &Claims) -> Result<Credential> {
         tokens::check(claims, surface, self.clock.unix())?;
         self.revocations.check(claims)?;
-        let credential = Credential {
+        Ok(Credential {
             kind: if claims.account.is_some() { CallerKind::User } else { CallerKind::Service },
             subject: claims.sub.clone(),
             role: claims.role.parse().map_err(|_| tokens::invalid())?,
@@ -130,17 +130,16 @@ impl Authenticator {
             project: claims.project.clone(),
             token_id: claims.jti.clone(),
             issued: Some(claims.iat),
-        };
-        // A platform role confined to a tenant says two things at once; we believe neither.
-        let confined = credential.tenant.is_some() || credential.project.is_some();
-        if credential.role == Role::PlatformAdmin && confined { Err(tokens::invalid()) } else { Ok(credential) }
+        })
     }
 
     fn managers(&self, key: &ManagerKey, token: &str) -> Result<Credential> {
         let claims = key.verify(token)?;
         claims.check(self.clock.unix())?;
         let token_id = foreign_token_id(token);
-        self.revocations.check_id(&token_id)?;
+        for id in claims.jti.iter().chain([&token_id]) {
+            self.revocations.check_id(id)?;
+        }
         let ManagerClaims { subject, role, tenant, project, iat: issued, .. } = claims;
         Ok(Credential { kind: CallerKind::Service, subject, role, tenant, project, token_id, issued })
     }
@@ -162,6 +161,7 @@ impl Authenticator {
     }
 
     async fn caller(&self, credential: Credential) -> Result<Caller> {
+        credential.check()?;
         let tenant = match &credential.tenant {
             Some(text) => Some(self.tenant(&TenantRef::parse(text), credential.issued).await?),
             None => None,
@@ -178,13 +178,25 @@ impl Authenticator {
 }
 
 impl Authenticator {
-    /// The tenant that a credential names. A name that was given to another tenant since the credential was issued
-    /// does not lead to that one.
+    /// The tenant that a credential names. An id is never used again. A name may be, so a credential that holds one must
+    /// have been issued after the last tenant of the name before gave it up, to the second, and not in the future, where
+    /// nobody knows yet whose name it is. There is no leeway in this.
     async fn tenant(&self, named: &TenantRef, issued: Option<i64>) -> Result<CallerTenant> {
         let tenant = self.tenants.find(named).await?.ok_or_else(tokens::invalid)?;
         let by_name = matches!(named, TenantRef::Name(_));
-        let older = issued.is_none_or(|issued| issued < tenant.made);
-        if by_name && older { Err(tokens::invalid()) } else { Ok(tenant) }
+        let in_its_time = issued.is_some_and(|issued| (tenant.named_since..=self.clock.unix()).contains(&issued));
+        if by_name && !in_its_time { Err(tokens::invalid()) } else { Ok(tenant) }
+    }
+}
+
+impl Credential {
+    /// What says two things at once is not believed in either: a platform role confined to a tenant or a project, a
+    /// project role without a project, and a project beside another role.
+    fn check(&self) -> Result<()> {
+        let confined = self.tenant.is_some() || self.project.is_some();
+        let torn = self.role == Role::PlatformAdmin && confined;
+        let half = (self.role == Role::Project) != self.project.is_some();
+        if torn || half { Err(tokens::invalid()) } else { Ok(()) }
     }
 }
 

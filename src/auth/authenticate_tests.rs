@@ -25,7 +25,7 @@ impl Tenants for Registry {
             id: TenantId::from_uuid(Uuid::from_u128(7)),
             key: "acme".to_owned(),
             suspended: false,
-            made: 0,
+            named_since: Clock::system().unix() - 100,
         }))
     }
 }
@@ -102,6 +102,30 @@ async fn a_tenant_is_found_or_the_token_is_bad() {
 }
 
 #[tokio::test]
+async fn a_name_is_believed_of_its_tenants_time_alone() {
+    let f = fixture();
+    let good = claims(Role::Admin);
+    let of = |iat| tokens::issue(&f.keys, &Claims { tenant: Some("acme".to_owned()), iat, ..good.clone() }).unwrap();
+    assert!(with_token(&f, TENANTS, &of(good.iat - 50)).await.is_ok());
+    for iat in [good.iat - 200, good.iat + 50] {
+        assert_eq!(with_token(&f, TENANTS, &of(iat)).await.unwrap_err(), Reason::CredentialsInvalid, "{iat}");
+    }
+}
+
+#[tokio::test]
+async fn a_project_and_its_role_come_together() {
+    let f = fixture();
+    let of = |role, project: Option<&str>| {
+        let project = project.map(str::to_owned);
+        tokens::issue(&f.keys, &Claims { tenant: Some("acme".to_owned()), project, ..claims(role) }).unwrap()
+    };
+    assert!(with_token(&f, TENANTS, &of(Role::Project, Some("p"))).await.is_ok());
+    for torn in [of(Role::Project, None), of(Role::Admin, Some("p"))] {
+        assert_eq!(with_token(&f, TENANTS, &torn).await.unwrap_err(), Reason::CredentialsInvalid);
+    }
+}
+
+#[tokio::test]
 async fn a_platform_role_is_not_confined() {
     let f = fixture();
     let both = Claims { tenant: Some("acme".to_owned()), ..claims(Role::PlatformAdmin) };
@@ -133,15 +157,20 @@ async fn headers_are_read_strictly() {
 #[tokio::test]
 async fn the_managers_tokens_are_good_on_its_surface_alone() {
     let f = fixture();
-    let claims = json!({"role": "admin", "sub": "me", "exp": Clock::system().unix() + 60});
-    let token =
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(SECRET)).unwrap();
+    let signed = |claims| {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(SECRET)).unwrap()
+    };
+    let token = signed(json!({"role": "admin", "sub": "me", "exp": Clock::system().unix() + 60}));
     assert!(with_token(&f, MANAGER, &token).await.unwrap().is_platform());
     for path in [TENANTS, WAREHOUSE, "/v1/admin/users", "/registry/v1/tenants"] {
         assert_eq!(with_token(&f, path, &token).await.unwrap_err(), Reason::CredentialsInvalid, "{path}");
     }
     f.revocations.note([Revocation::Token { id: foreign_token_id(&token), expires_at: i64::MAX }], 0);
     assert_eq!(with_token(&f, MANAGER, &token).await.unwrap_err(), Reason::CredentialsRevoked);
+    let token = signed(json!({"role": "admin", "jti": "j1", "exp": Clock::system().unix() + 60}));
+    assert!(with_token(&f, MANAGER, &token).await.is_ok());
+    f.revocations.note([Revocation::Token { id: "j1".to_owned(), expires_at: i64::MAX }], 0);
+    assert_eq!(with_token(&f, MANAGER, &token).await.unwrap_err(), Reason::CredentialsRevoked, "by its own id too");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{authenticate::Tenants, guard::Custom};
 use crate::{
-    base::{Caller, Result, TenantRef, caller::CallerTenant},
+    base::{Caller, Result, TenantId, TenantRef, caller::CallerTenant},
     messaging,
     store::Store,
     tenants,
@@ -14,11 +14,16 @@ use crate::{
 impl Tenants for Store {
     async fn find(&self, tenant: &TenantRef) -> Result<Option<CallerTenant>> {
         let found = tenants::find(self, tenant).await?.filter(|tenant| tenant.status.is_present());
-        Ok(found.map(|tenant| CallerTenant {
-            id: tenant.id,
-            key: tenant.name.key(),
-            suspended: !tenant.status.admits(),
-            made: tenant.created_at.unix_timestamp(),
+        let Some(found) = found else { return Ok(None) };
+        let released = match tenant {
+            TenantRef::Name(key) => tenants::released_at(self, key).await?,
+            TenantRef::Id(_) => None,
+        };
+        Ok(Some(CallerTenant {
+            id: found.id,
+            key: found.name.key(),
+            suspended: !found.status.admits(),
+            named_since: released.map_or(0, |at| at.unix_timestamp() + 1),
         }))
     }
 }
@@ -29,9 +34,7 @@ pub(super) struct MessagingAdminRoles(pub Store);
 
 #[async_trait]
 impl Custom for MessagingAdminRoles {
-    async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<bool> {
-        // A suspended tenant admits nobody but the platform, by whichever way they come.
-        let admits = tenants::find(&self.0, tenant).await?.is_some_and(|tenant| tenant.status.admits());
-        Ok(admits && messaging::is_admin_role(&self.0, tenant, &caller.subject).await?)
+    async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<Option<TenantId>> {
+        messaging::administered(&self.0, tenant, &caller.subject).await
     }
 }

@@ -16,7 +16,7 @@ use super::{
     roles, tokens,
 };
 use crate::base::{
-    Access, Caller, CallerKind, Clock, Cx, Error, Result, Role, TenantRef,
+    Access, Caller, CallerKind, Clock, Cx, Error, Result, Role, TenantId, TenantRef,
     caller::CallerFacts,
     cx::CxFacts,
     error::Reason,
@@ -27,8 +27,8 @@ use crate::store::Store;
 /// A hand-written check that may admit a caller whom the table of roles refuses, on one tenant.
 #[async_trait]
 pub trait Custom: Send + Sync + 'static {
-    /// Whether the caller may call on that tenant. False, too, if there is no such tenant.
-    async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<bool>;
+    /// The tenant, if the caller may call on it; none if not, and none if there is no such tenant.
+    async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<Option<TenantId>>;
 }
 
 /// Decides who may call what.
@@ -72,7 +72,8 @@ impl Guard {
         let (Some(text), Some(custom)) = (claim.tenant, self.customs.get(custom)) else { return by_table };
         let tenant = TenantRef::parse(text);
         tracing::debug!(reason = refused.reason_name(), "the table refuses; a custom check decides");
-        if custom.admits(caller, &tenant).await? { Ok(Access::Tenant(tenant)) } else { by_table }
+        // By the id that was found: the name may be another tenant's before the verb looks it up.
+        custom.admits(caller, &tenant).await?.map_or(by_table, |id| Ok(Access::Tenant(TenantRef::Id(id))))
     }
 
     async fn context(&self, method: &'static MethodInfo, claim: &Claim<'_>, extensions: &Extensions) -> Result<Cx> {
@@ -203,7 +204,7 @@ fn table_access(rule: TenantRule, caller: &Caller, claim: &Claim<'_>) -> Result<
     }
     match (rule, &caller.tenant) {
         (TenantRule::None, _) => Ok(Access::None),
-        (TenantRule::Field(_), _) => access_to(caller, TenantRef::parse(claim.tenant.ok_or_else(no_tenant_claim)?)),
+        (TenantRule::Field(_), _) => access_to(caller, &TenantRef::parse(claim.tenant.ok_or_else(no_tenant_claim)?)),
         (TenantRule::Caller | TenantRule::Resource, Some(own)) => Ok(Access::Tenant(TenantRef::Id(own.id))),
         (TenantRule::Caller | TenantRule::Resource, None) => Err(foreign_tenant()),
     }

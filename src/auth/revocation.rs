@@ -116,14 +116,17 @@ impl Snapshot {
 
     fn knows(&self, revocation: &Revocation) -> bool {
         match revocation {
-            Revocation::Token { id, .. } => self.tokens.contains_key(id),
+            Revocation::Token { id, expires_at } => self.tokens.get(id).is_some_and(|known| known >= expires_at),
             Revocation::Account { id, epoch } => self.epochs.get(id).is_some_and(|known| known >= epoch),
         }
     }
 
     fn add(&mut self, revocation: Revocation) {
         match revocation {
-            Revocation::Token { id, expires_at } => drop(self.tokens.insert(id, expires_at)),
+            Revocation::Token { id, expires_at } => {
+                let known = self.tokens.entry(id).or_insert(expires_at);
+                *known = expires_at.max(*known);
+            }
             Revocation::Account { id, epoch } => {
                 let known = self.epochs.entry(id).or_insert(epoch);
                 *known = epoch.max(*known);
@@ -211,6 +214,16 @@ mod tests {
         revocations.note([Revocation::Token { id: one.jti.clone(), expires_at: one.exp }], one.iat);
         assert!(revoked(&revocations, &one) && revocations.check_id(&one.jti).is_err());
         assert!(!revoked(&revocations, &other));
+    }
+
+    #[test]
+    fn the_later_end_of_a_revocation_holds() {
+        let (revocations, one) = (Revocations::default(), claims(None));
+        for expires_at in [one.exp - 50, one.exp, one.exp - 50] {
+            revocations.note([Revocation::Token { id: one.jti.clone(), expires_at }], one.iat);
+        }
+        revocations.note([], one.exp + 2 * LEEWAY - 1);
+        assert!(revoked(&revocations, &one));
     }
 
     #[test]

@@ -20,6 +20,9 @@ const TYPE: &str = "at+jwt";
 pub const MAX_LEN: usize = 8 * 1024;
 /// How far clocks may differ, in seconds.
 pub const LEEWAY: i64 = 60;
+/// Longest life of a token, in seconds: 400 days. A revocation is kept as long, so none is forgotten before its token
+/// ends.
+pub const MAX_LIFETIME: i64 = 400 * 24 * 3600;
 
 /// The claims of our tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +99,13 @@ pub fn verify(keys: &Keys, token: &str) -> Result<Claims> {
     if claims.iss != ISSUER || claims.jti.is_empty() || claims.account.is_some() != claims.epoch.is_some() {
         return Err(invalid());
     }
-    Ok(claims)
+    let lifetime = claims.exp.saturating_sub(claims.iat);
+    if lifetime > MAX_LIFETIME || !is_subject(&claims.sub) { Err(invalid()) } else { Ok(claims) }
+}
+
+/// Whether a text may be the subject of a token: there is one, and it fits one line of a log.
+pub fn is_subject(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_control)
 }
 
 /// Checks times and audience at the moment `now` on a surface.

@@ -104,6 +104,25 @@ fn a_token_without_an_end_is_refused() {
 }
 
 #[test]
+fn a_token_lives_400_days_at_most() {
+    let keys = Keys::ephemeral();
+    let of = |exp| issue(&keys, &Claims { exp, ..claims() }).unwrap();
+    assert!(use_token(&keys, &of(NOW + MAX_LIFETIME), NOW).is_ok());
+    for exp in [NOW + MAX_LIFETIME + 1, i64::MAX] {
+        assert_eq!(refused(&keys, &of(exp)), Reason::CredentialsInvalid);
+    }
+}
+
+#[test]
+fn a_subject_is_there_and_fits_a_line() {
+    let keys = Keys::ephemeral();
+    for sub in ["", "\n", "ops\u{7f}", "a\0b", "a\u{85}"] {
+        let token = issue(&keys, &Claims { sub: sub.to_owned(), ..claims() }).unwrap();
+        assert_eq!(refused(&keys, &token), Reason::CredentialsInvalid, "{sub:?}");
+    }
+}
+
+#[test]
 fn another_issuer_or_audience_is_refused() {
     let keys = Keys::ephemeral();
     let issuer = issue(&keys, &Claims { iss: "kubeop".to_owned(), ..claims() }).unwrap();

@@ -35,8 +35,9 @@ pub struct CallerTenant {
     pub key: String,
     /// Whether the tenant is suspended.
     pub suspended: bool,
-    /// When it was made, in seconds since the epoch.
-    pub made: i64,
+    /// Since when it may be meant by the name that led to it, in seconds since the epoch: no tenant that had the name
+    /// before gave it up later. 0 where an id led to it.
+    pub named_since: i64,
 }
 
 impl Caller {

@@ -1,6 +1,11 @@
 //! What the commands that serve or use the database share.
 
-use std::{future::Future, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -46,8 +51,26 @@ pub(super) async fn open_store(config: &Config) -> anyhow::Result<Store> {
     Store::open(settings).await.context("the database cannot be opened")
 }
 
+/// As [`open_store`], but makes no database where there is none.
+pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Store> {
+    let file = match &config.database_url {
+        Some(url) => url.expose().strip_prefix("sqlite:").map(|file| file.trim_start_matches("//").into()),
+        None => Some(embedded_file(&config.data_dir)),
+    };
+    if let Some(file) = file {
+        let path = file.to_string_lossy();
+        let path = Path::new(path.split_once('?').map_or(&*path, |(path, _)| path));
+        anyhow::ensure!(path.exists(), "there is no database {}", path.display());
+    }
+    open_store(config).await
+}
+
+fn embedded_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("tenantry.db")
+}
+
 fn embedded_url(data_dir: &Path) -> String {
-    format!("sqlite:{}", data_dir.join("tenantry.db").display())
+    format!("sqlite:{}", embedded_file(data_dir).display())
 }
 
 /// Begins to log under the configuration.

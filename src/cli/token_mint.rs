@@ -1,14 +1,27 @@
-//! `tenantry token mint`: signs a token offline. The token alone goes to stdout.
+//! `tenantry token mint`: signs a token, offline where no tenant must be looked up. The token alone goes to stdout.
 
 use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{Common, Usage, config, key_file};
-use crate::{
-    auth::{Surface, keys::Keys, tokens},
-    base::{Clock, Role},
+use super::{
+    Common, Usage,
+    config::{self, Config},
+    key_file,
+    start::{block_on, open_existing},
 };
+use crate::{
+    auth::{
+        Surface,
+        keys::Keys,
+        tokens::{self, MAX_LIFETIME, is_subject},
+    },
+    base::{Clock, Role, TenantRef},
+    tenants,
+};
+
+/// How long the database may take to tell a tenant's id before the name is signed.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Arguments of `token mint`.
 #[derive(Debug, clap::Args)]
@@ -16,19 +29,20 @@ pub(super) struct Args {
     /// Role: platform_admin, admin, network_admin, security_operator, auditor, read_only, user or project
     #[arg(long)]
     role: Role,
-    /// Tenant that the caller belongs to, by name or id; none for platform callers
+    /// Tenant that the caller belongs to, by name or id; none for platform callers. The token holds the id, also of a
+    /// name, where the database can be read
     #[arg(long)]
     tenant: Option<String>,
     /// Project that the caller is confined to; for the role `project`
     #[arg(long)]
     project: Option<String>,
-    /// Subject [default: minted:ROLE]
+    /// Subject [default: minted:ROLE:ID, with the id of the token]
     #[arg(long)]
     sub: Option<String>,
     /// Surface that the token is good for; may be repeated [default: all surfaces]
     #[arg(long)]
     audience: Vec<Surface>,
-    /// How long the token is good, such as 30m, 1h or 7d
+    /// How long the token is good, such as 30m, 1h or 7d; 400d at most
     #[arg(long, default_value = "1h", value_parser = parse_ttl)]
     ttl: Duration,
 }
@@ -39,8 +53,39 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     let path = key_file(&config);
     let keys = Keys::load(&path, None)
         .context("no key to sign with: set TENANTRY_JWT_KEY, or TENANTRY_DATA_DIR to the data of `tenantry dev`")?;
-    println!("{}", tokens::issue(&keys, &claims(arguments, &Clock::system()))?);
+    let tenant = arguments.tenant.as_deref().map(|text| tenant(&config, text)).transpose()?;
+    println!("{}", tokens::issue(&keys, &claims(arguments, tenant, &Clock::system()))?);
     Ok(())
+}
+
+/// What the token says of the tenant: its id, which no other tenant ever gets. A name is looked up for that; only where
+/// it leads to no tenant yet, or no database can be read, the name itself is signed: servers believe it as long as no
+/// tenant gives that name up.
+fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
+    let reference = TenantRef::parse(text);
+    if let TenantRef::Id(id) = reference {
+        return Ok(id.dashed());
+    }
+    let found = block_on(async {
+        let look_up = async {
+            let store = open_existing(config).await?;
+            let found = tenants::find(&store, &reference).await;
+            store.close().await;
+            anyhow::Ok(found?)
+        };
+        tokio::time::timeout(PATIENCE, look_up).await.context("the database takes too long")?
+    });
+    match found {
+        Ok(Some(tenant)) if tenant.status.is_present() => Ok(tenant.id.dashed()),
+        Ok(_) => {
+            eprintln!("warning: there is no tenant {text} yet; signs the name in place of the tenant's id");
+            Ok(text.to_owned())
+        }
+        Err(error) => {
+            eprintln!("warning: {error:#}; signs the name {text} in place of the tenant's id");
+            Ok(text.to_owned())
+        }
+    }
 }
 
 /// What a server would refuse is refused here.
@@ -49,6 +94,9 @@ fn check(arguments: &Args) -> Result<(), Usage> {
     if platform && (arguments.tenant.is_some() || arguments.project.is_some()) {
         return Err(Usage("platform_admin stands above all tenants: leave out --tenant and --project"));
     }
+    if arguments.sub.as_deref().is_some_and(|subject| !is_subject(subject)) {
+        return Err(Usage("--sub is empty or has control characters"));
+    }
     match (arguments.role == Role::Project, arguments.project.is_some()) {
         (true, false) => Err(Usage("the role project needs --project")),
         (false, true) => Err(Usage("--project needs the role project")),
@@ -56,21 +104,20 @@ fn check(arguments: &Args) -> Result<(), Usage> {
     }
 }
 
-fn claims(arguments: &Args, clock: &Clock) -> tokens::Claims {
+fn claims(arguments: &Args, tenant: Option<String>, clock: &Clock) -> tokens::Claims {
     let audience = if arguments.audience.is_empty() { Surface::ALL.to_vec() } else { arguments.audience.clone() };
+    let minted = tokens::Claims::minted(String::new(), arguments.role, &audience, arguments.ttl, clock);
+    // With its id no two tokens share a subject by accident: admin roles are given to subjects.
+    let own = || format!("minted:{}:{}", arguments.role, minted.jti);
     tokens::Claims {
-        tenant: arguments.tenant.clone(),
+        sub: arguments.sub.clone().unwrap_or_else(own),
+        tenant,
         project: arguments.project.clone(),
-        ..tokens::Claims::minted(
-            arguments.sub.clone().unwrap_or_else(|| format!("minted:{}", arguments.role)),
-            arguments.role,
-            &audience,
-            arguments.ttl,
-            clock,
-        )
+        ..minted
     }
 }
 
 fn parse_ttl(text: &str) -> Result<Duration, &'static str> {
-    config::duration(text).filter(|ttl| ttl.as_secs() > 0).ok_or("a duration such as 30m, 1h or 7d")
+    let fits = |ttl: &Duration| (1..=MAX_LIFETIME.unsigned_abs()).contains(&ttl.as_secs());
+    config::duration(text).filter(fits).ok_or("a duration such as 30m, 1h or 7d; 400d at most")
 }

@@ -7,12 +7,25 @@ use time::{Duration, OffsetDateTime};
 
 use super::{
     Common,
+    config::Config,
+    key_file,
     start::{block_on, open_store},
 };
-use crate::{auth::authenticate::foreign_token_id, base::Cx, identity::revoked::revoke_token};
+use crate::{
+    auth::{
+        authenticate::foreign_token_id,
+        foreign::ManagerKey,
+        keys::Keys,
+        tokens::{self, MAX_LIFETIME},
+    },
+    base::Cx,
+    identity::revoked::revoke_token,
+};
 
-/// How long the revocation of an id is kept, when nobody says when its token ends.
-const KEPT: Duration = Duration::days(400);
+/// How long the revocation of an id is kept, when nobody knows when its token ends: longer than a token lives.
+const KEPT: Duration = Duration::seconds(MAX_LIFETIME).saturating_add(Duration::DAY);
+/// Longest id, in bytes.
+const MAX_ID: usize = 256;
 
 /// Arguments of `token revoke`.
 #[derive(Debug, clap::Args)]
@@ -21,35 +34,102 @@ pub(super) struct Args {
     token: String,
 }
 
-/// What a token says of itself. It need not be true: whoever may write to the database may revoke any id.
+/// What a token says of itself.
 #[derive(Deserialize)]
 struct Claims {
     jti: Option<String>,
     exp: Option<i64>,
 }
 
+/// What is to be revoked.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    /// The ids that the token is known by.
+    ids: Vec<String>,
+    /// Its end, as it says itself, and whether a signature proves that.
+    end: Option<(i64, bool)>,
+}
+
 pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     let (config, _) = common.load(&[])?;
-    let (id, ends) = identify(&arguments.token)?;
+    let target = identify(&arguments.token, |token| is_signed(&config, token))?;
     block_on(async {
         let store = open_store(&config).await?;
-        let now = store.clock().now();
         let cx = Cx::system("token revoke", store.clock().clone());
-        let done = revoke_token(&store, &cx, id.clone(), ends.unwrap_or(now + KEPT)).await;
+        let until = kept_until(target.end, store.clock().now());
+        let mut done = Ok(());
+        for id in &target.ids {
+            done = done.and(revoke_token(&store, &cx, id.clone(), until).await);
+        }
         store.close().await;
         done?;
-        println!("revoked {id}");
+        println!("revoked {}", target.ids.join(" and "));
         Ok(())
     })
 }
 
-/// The id of a token and its end. A token without an id is known by its digest.
-fn identify(text: &str) -> anyhow::Result<(String, Option<OffsetDateTime>)> {
+/// The ids of a token and its end. Servers know a token by its id, and one of others by the digest of its text too.
+fn identify(text: &str, is_signed: impl FnOnce(&str) -> bool) -> anyhow::Result<Target> {
     if text.matches('.').count() != 2 {
-        anyhow::ensure!(!text.is_empty() && text.len() <= 256, "that is neither a token nor an id");
-        return Ok((text.to_owned(), None));
+        anyhow::ensure!(!text.is_empty() && text.len() <= MAX_ID, "that is neither a token nor an id");
+        return Ok(Target { ids: vec![text.to_owned()], end: None });
     }
     let claims: Claims = insecure_decode_claims(text).ok().context("that is no token")?;
-    let ends = claims.exp.and_then(|exp| OffsetDateTime::from_unix_timestamp(exp).ok());
-    Ok((claims.jti.unwrap_or_else(|| foreign_token_id(text)), ends))
+    let own = claims.jti.filter(|id| !id.is_empty() && id.len() <= MAX_ID);
+    let ids = own.into_iter().chain([foreign_token_id(text)]).collect();
+    Ok(Target { ids, end: claims.exp.map(|end| (end, is_signed(text))) })
+}
+
+/// Whether a configured key has signed the token.
+fn is_signed(config: &Config, token: &str) -> bool {
+    let ours = || {
+        let keys = Keys::load(&key_file(config), config.jwt_key_previous.as_deref()).ok()?;
+        tokens::verify(&keys, token).ok().map(|_| ())
+    };
+    let managers = || {
+        let key = ManagerKey::from_base64(config.kubeop_jwt_signing_key.as_ref()?).ok()?;
+        key.verify(token).ok().map(|_| ())
+    };
+    ours().or_else(managers).is_some()
+}
+
+/// How long a revocation is kept. Only a signature proves an end: whoever writes a token may write any end into it, and
+/// one that is told too early would bring the true token of that id back.
+fn kept_until(end: Option<(i64, bool)>, now: OffsetDateTime) -> OffsetDateTime {
+    let told = end.and_then(|(end, signed)| Some((OffsetDateTime::from_unix_timestamp(end).ok()?, signed)));
+    match told {
+        Some((end, true)) => end,
+        Some((end, false)) => end.max(now + KEPT),
+        None => now + KEPT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
+
+    #[test]
+    fn an_end_is_believed_if_it_is_signed_or_late() {
+        let at = NOW.unix_timestamp();
+        assert_eq!(kept_until(Some((at + 60, true)), NOW), NOW + Duration::MINUTE);
+        let later = at + KEPT.whole_seconds() + 60;
+        assert_eq!(kept_until(Some((later, false)), NOW).unix_timestamp(), later);
+        for untold in [None, Some((at + 60, false)), Some((i64::MAX, false))] {
+            assert_eq!(kept_until(untold, NOW), NOW + KEPT, "{untold:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_known_by_its_id_and_its_digest() {
+        // {"alg":"HS256"}.{"jti":"j1","exp":5}.
+        let token = "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJqMSIsImV4cCI6NX0.AA";
+        let target = identify(token, |_| false).unwrap();
+        assert_eq!(target, Target { ids: vec!["j1".into(), foreign_token_id(token)], end: Some((5, false)) });
+        assert_eq!(identify("j1", |_| true).unwrap(), Target { ids: vec!["j1".into()], end: None });
+        assert!(identify("", |_| true).is_err() && identify("a.b.c", |_| true).is_err());
+    }
 }

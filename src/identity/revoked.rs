@@ -1,6 +1,9 @@
 //! Revoked tokens, as the database keeps them.
 
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
+use sea_orm::{
+    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    sea_query::{Expr, OnConflict},
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -11,6 +14,10 @@ use crate::{
         entities::{accounts, revoked_tokens},
     },
 };
+
+/// The later of the end that is known and the one that is told, in the SQL of both databases.
+const LATER_END: &str = "CASE WHEN excluded.expires_at > revoked_tokens.expires_at \
+                         THEN excluded.expires_at ELSE revoked_tokens.expires_at END";
 
 /// What was revoked, since some moment.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +30,7 @@ pub struct Revoked {
     pub latest: Option<OffsetDateTime>,
 }
 
-/// Revokes a token that ends at `expires_at` by itself. Revoking it twice changes nothing.
+/// Revokes a token that ends at `expires_at` by itself. Revoked twice, it stays revoked until the later of the two ends.
 pub async fn revoke_token(store: &Store, cx: &Cx, jti: String, expires_at: OffsetDateTime) -> Result<()> {
     store
         .write(cx, "token.revoke", move |tx| {
@@ -34,7 +41,10 @@ pub async fn revoke_token(store: &Store, cx: &Cx, jti: String, expires_at: Offse
             };
             Box::pin(async move {
                 tx.audit(row.jti.clone());
-                let twice = OnConflict::column(revoked_tokens::Column::Jti).do_nothing().to_owned();
+                let twice = OnConflict::column(revoked_tokens::Column::Jti)
+                    .value(revoked_tokens::Column::ExpiresAt, Expr::cust(LATER_END))
+                    .update_column(revoked_tokens::Column::RevokedAt)
+                    .to_owned();
                 let insert = revoked_tokens::Entity::insert(row.into_active_model()).on_conflict(twice);
                 insert.exec_without_returning(tx.conn()).await?;
                 Ok(())

@@ -12,7 +12,7 @@ mod bootstrap;
 mod words;
 
 pub use bootstrap::bootstrap;
-pub use tenants::is_admin_role;
+pub use tenants::administered;
 
 /// What the configuration says of the messaging surface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     checks, grpc_health,
-    layers::{Limits, Stack},
+    layers::{Limits, Patience, Stack},
     listen, metrics,
     ops::Ops,
     readiness::Readiness,
@@ -69,7 +69,8 @@ impl App {
         let mut running = self.spawn(refusals, revocations, &tasks);
         running.spawn(grpc_health::follow(readiness.clone(), reporter, services::service_names()?, tasks.clone()));
 
-        let serving = listen::serve(listeners, service, stop.clone(), abort.clone(), self.drain_timeout);
+        let bounds = listen::Bounds::of_process();
+        let serving = listen::serve(listeners, service, bounds, stop.clone(), abort.clone(), self.drain_timeout);
         let finished = tokio::select! {
             finished = serving => finished,
             never = end(&mut signals, &readiness, &stop, &abort) => match never {},
@@ -117,7 +118,7 @@ impl App {
         let front = services::assemble(&parts, health, ops)?;
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
             .with_foreign(self.manager_key.clone(), self.warehouse_key.clone());
-        Ok(Stack::new(front, Arc::new(authenticator), parts.dialects, self.limits))
+        Ok(Stack::new(front, Arc::new(authenticator), parts.dialects, self.limits, Patience::default()))
     }
 }
 

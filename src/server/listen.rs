@@ -1,6 +1,12 @@
 //! Listeners: HTTP/1.1 and HTTP/2 with prior knowledge on one port, on several addresses, until a signal.
 
-use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    fs, io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -9,9 +15,14 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
+
+use super::first_bytes::FirstBytes;
 
 /// Most bytes of all headers of a request.
 const MAX_HEADERS: u32 = 64 * 1024;
@@ -24,6 +35,37 @@ const KEEP_ALIVE_PATIENCE: Duration = Duration::from_secs(20);
 const MAX_STREAMS: u32 = 256;
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often that is logged at most.
+const ACCEPT_LOG: Duration = Duration::from_secs(1);
+/// How long a connection may take until it is known what it speaks.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Most connections at a time, and how many open files are left for everything else.
+const MAX_CONNECTIONS: usize = 8192;
+const OTHER_FILES: usize = 256;
+
+/// Bounds of the connections of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Most connections at a time; others wait until one ends.
+    pub connections: usize,
+    /// How long a connection may take until it is known what it speaks.
+    pub silence: Duration,
+}
+
+impl Bounds {
+    /// What this process can take.
+    pub fn of_process() -> Self {
+        let files = open_files().map_or(MAX_CONNECTIONS, |files| files.saturating_sub(OTHER_FILES).max(files / 2));
+        Self { connections: files.clamp(1, MAX_CONNECTIONS), silence: SILENCE }
+    }
+}
+
+/// How many files the process may open, where the system tells.
+fn open_files() -> Option<usize> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
 
 /// The address that a request came from, in its extensions.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +76,7 @@ pub struct Peer(pub SocketAddr);
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     service: S,
+    bounds: Bounds,
     stop: CancellationToken,
     abort: CancellationToken,
     deadline: Duration,
@@ -43,8 +86,14 @@ where
     S::Future: Send,
 {
     let connections = GracefulShutdown::new();
-    let http = builder();
-    let accepting = listeners.into_iter().map(|listener| accept(listener, &http, &service, &connections));
+    let door = Door {
+        http: builder(),
+        service,
+        connections: &connections,
+        free: Arc::new(Semaphore::new(bounds.connections)),
+        silence: bounds.silence,
+    };
+    let accepting = listeners.into_iter().map(|listener| door.accept(listener));
     tokio::select! {
         _ = futures::future::join_all(accepting) => {}
         () = stop.cancelled() => {}
@@ -73,26 +122,59 @@ fn builder() -> auto::Builder<TokioExecutor> {
     http
 }
 
-/// Accepts connections for ever.
-async fn accept<S>(
-    listener: TcpListener,
-    http: &auto::Builder<TokioExecutor>,
-    service: &S,
-    connections: &GracefulShutdown,
-) where
+/// What every new connection needs.
+struct Door<'c, S> {
+    http: auto::Builder<TokioExecutor>,
+    service: S,
+    connections: &'c GracefulShutdown,
+    free: Arc<Semaphore>,
+    silence: Duration,
+}
+
+impl<S> Door<'_, S>
+where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => connect(stream, peer, http, service, connections),
-            // The connection was gone before we took it.
-            Err(error) if is_of_peer(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+    /// Accepts connections for ever.
+    async fn accept(&self, listener: TcpListener) {
+        let mut logged: Option<Instant> = None;
+        loop {
+            // Nobody closes the semaphore.
+            let Ok(room) = self.free.clone().acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, peer)) => self.connect(stream, peer, room),
+                // The connection was gone before we took it.
+                Err(error) if is_of_peer(&error) => {}
+                Err(error) => {
+                    if logged.is_none_or(|when| when.elapsed() >= ACCEPT_LOG) {
+                        tracing::warn!(%error, "no connection can be accepted");
+                        logged = Some(Instant::now());
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
+    }
+
+    /// Serves one connection in a task of its own.
+    fn connect(&self, stream: TcpStream, peer: SocketAddr, room: OwnedSemaphorePermit) {
+        // Answers are written whole; waiting for more to send only delays them.
+        let _ = stream.set_nodelay(true);
+        let service = self.service.clone().map_request(move |request: Request<hyper::body::Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(peer));
+            request
+        });
+        let stream = TokioIo::new(FirstBytes::within(self.silence, stream));
+        let connection = self.http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
+        let connection = self.connections.watch(connection);
+        tokio::spawn(async move {
+            let _room = room;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
     }
 }
 
@@ -101,29 +183,43 @@ fn is_of_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Serves one connection in a task of its own.
-fn connect<S>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    http: &auto::Builder<TokioExecutor>,
-    service: &S,
-    connections: &GracefulShutdown,
-) where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-{
-    // Answers are written whole; waiting for more to send only delays them.
-    let _ = stream.set_nodelay(true);
-    let service = service.clone().map_request(move |request: Request<hyper::body::Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
-        request
-    });
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection ended early");
-        }
-    });
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A server with one connection at a time, and its address.
+    async fn server(stop: &CancellationToken) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service =
+            tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("fine"))));
+        let bounds = Bounds { connections: 1, silence: Duration::from_millis(100) };
+        let (stop, abort) = (stop.clone(), CancellationToken::new());
+        tokio::spawn(serve(vec![listener], service, bounds, stop, abort, Duration::from_secs(5)));
+        address
+    }
+
+    #[tokio::test]
+    async fn silent_connections_are_closed_and_others_wait_for_room() {
+        let stop = CancellationToken::new();
+        let address = server(&stop).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let mut waits = TcpStream::connect(address).await.unwrap();
+        waits.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(Duration::from_secs(20), waits.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("fine"), "{answer}");
+        // There was room for that one only because this one is closed.
+        let read = tokio::time::timeout(Duration::from_secs(20), silent.read(&mut [0; 8])).await.unwrap();
+        assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+        stop.cancel();
+    }
+
+    #[test]
+    fn the_bound_leaves_room_for_other_files() {
+        let bounds = Bounds::of_process();
+        assert!(bounds.connections >= 1 && open_files().is_none_or(|files| bounds.connections < files));
+    }
 }

@@ -8,6 +8,7 @@ use std::{
     io::{self, BufWriter, IsTerminal, Stderr, Write, stderr},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{RecvTimeoutError, Sender, channel},
     },
     thread::JoinHandle,
@@ -35,7 +36,7 @@ pub fn init(filter: &str) -> Result<Log, ParseError> {
         let _ = builder.with_writer(stderr).with_target(false).try_init();
         return Ok(Log(None));
     }
-    let lines = Lines(Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, stderr()))));
+    let lines = Lines::new();
     let writer = lines.clone();
     let builder = builder.json().flatten_event(true).with_current_span(false).with_span_list(false);
     let _ = builder.with_writer(move || writer.clone()).try_init();
@@ -44,6 +45,8 @@ pub fn init(filter: &str) -> Result<Log, ParseError> {
         while stopped.recv_timeout(WAIT) == Err(RecvTimeoutError::Timeout) {
             lines.flush_quietly();
         }
+        // What is left running at the end of the process may still have a word.
+        lines.ended.store(true, Ordering::Release);
         lines.flush_quietly();
     });
     Ok(Log(Some((stop, flusher))))
@@ -61,21 +64,35 @@ impl Drop for Log {
 
 /// The buffer that all threads write their lines to.
 #[derive(Clone)]
-struct Lines(Arc<Mutex<BufWriter<Stderr>>>);
+struct Lines {
+    buffer: Arc<Mutex<BufWriter<Stderr>>>,
+    /// Nobody comes any more for lines that wait.
+    ended: Arc<AtomicBool>,
+}
 
 impl Lines {
+    fn new() -> Self {
+        let buffer = Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, stderr())));
+        Self { buffer, ended: Arc::default() }
+    }
+
     fn flush_quietly(&self) {
         // Nobody is left to tell that the log cannot be written.
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).flush();
+        let _ = self.buffer.lock().unwrap_or_else(PoisonError::into_inner).flush();
     }
 }
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(line)
+        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = buffer.write(line)?;
+        if self.ended.load(Ordering::Acquire) {
+            buffer.flush()?;
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner).flush()
     }
 }

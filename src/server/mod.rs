@@ -2,10 +2,12 @@
 
 mod app;
 mod checks;
+mod first_bytes;
 mod grpc_health;
 pub mod layers;
 pub mod listen;
 pub mod logs;
+mod malformed;
 pub mod metrics;
 pub mod ops;
 mod process;

@@ -5,14 +5,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use tokio::sync::Mutex;
 
 /// How long a check may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer is good: whoever asks more often learns no more, and the database is not asked more often.
+const FRESH: Duration = Duration::from_millis(250);
 /// The word that stands for a server that is about to stop.
 const DRAINING: &str = "draining";
 
@@ -30,12 +33,14 @@ pub struct Readiness(Arc<State>);
 struct State {
     checks: Vec<(&'static str, Box<dyn Check>)>,
     draining: AtomicBool,
+    /// When the checks ended last, and which failed. Whoever asks while they run waits for their end.
+    last: Mutex<Option<(Instant, Vec<&'static str>)>>,
 }
 
 impl Readiness {
     /// Ready when all of these pass.
     pub fn new(checks: Vec<(&'static str, Box<dyn Check>)>) -> Self {
-        Self(Arc::new(State { checks, draining: AtomicBool::new(false) }))
+        Self(Arc::new(State { checks, draining: AtomicBool::new(false), last: Mutex::default() }))
     }
 
     /// From now on the server is not ready: it is about to stop.
@@ -48,10 +53,55 @@ impl Readiness {
         if self.0.draining.load(Ordering::Acquire) {
             return vec![DRAINING];
         }
+        let mut last = self.0.last.lock().await;
+        if let Some((when, failing)) = last.as_ref()
+            && when.elapsed() < FRESH
+        {
+            return failing.clone();
+        }
+        let failing = self.check().await;
+        *last = Some((Instant::now(), failing.clone()));
+        failing
+    }
+
+    async fn check(&self) -> Vec<&'static str> {
         let checks = self.0.checks.iter().map(|(name, check)| async move {
             let passed = tokio::time::timeout(PATIENCE, check.passes()).await.unwrap_or(false);
             (!passed).then_some(*name)
         });
         join_all(checks).await.into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    struct Counted(Arc<AtomicUsize>);
+
+    #[async_trait]
+    impl Check for Counted {
+        async fn passes(&self) -> bool {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            false
+        }
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_share_an_answer_and_draining_is_told_at_once() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let readiness = Readiness::new(vec![("it", Box::new(Counted(asked.clone())))]);
+        // As long as they are good, so that a slow machine does not matter.
+        let begun = Instant::now();
+        for failing in join_all((0..100).map(|_| readiness.failing())).await {
+            assert_eq!(failing, ["it"]);
+        }
+        let most = 1 + begun.elapsed().as_millis() / FRESH.as_millis();
+        assert!(asked.load(Ordering::Relaxed) as u128 <= most);
+        readiness.drain();
+        assert_eq!(readiness.failing().await, [DRAINING]);
     }
 }

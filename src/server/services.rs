@@ -18,6 +18,7 @@ use transcoder::{Dialects, Rest, RestBuilder, grpc::AdmitLayer};
 
 use super::{
     layers::answer::is_grpc,
+    malformed,
     ops::Ops,
     surfaces::{self, GrpcService, Parts},
 };
@@ -56,8 +57,10 @@ pub fn assemble(parts: &Parts, health: impl GrpcService, ops: Ops) -> Result<Fro
     let routes = Routes::new(reflection).add_service(health);
     let rest = RestBuilder::new(parts.dialects.clone()).max_body(parts.max_body);
     let surfaces = surfaces::add(routes, rest, parts);
-    // From the outside in: gRPC-Web becomes gRPC, then the guard's first step, before a body is read.
+    // From the outside in: what decoders say is put in our words, gRPC-Web becomes gRPC, then the guard's first step,
+    // before a body is read.
     let grpc = surfaces.grpc.into_axum_router().layer((
+        MapResponseLayer::new(malformed::reword),
         GrpcWebLayer::new(),
         AdmitLayer::new(surfaces.methods, parts.guard.clone()),
         MapResponseLayer::new(|response: Response<Body>| response.map(tonic::body::Body::new)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use serde_json::json;
 
-use super::{Status, Tenant, limit, not_found};
+use super::{Status, Tenant, limit, names, not_found};
 use crate::{
     base::{
         Error, Result, TenantId, TenantName, TenantScope,
@@ -105,6 +105,7 @@ pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> 
     if deleted.rows_affected == 0 {
         return Err(not_found());
     }
+    names::release(tx, &tenant.name).await?;
     emit(tx, tenant, "deleted");
     Ok(())
 }

@@ -19,7 +19,7 @@ use tonic_types::StatusExt;
 use crate::harness::{
     eventually,
     grpc::{self, Grpc},
-    server::Server,
+    server::{Server, Setup},
 };
 
 const PATH: &str = "/admin/v2/tenants";
@@ -102,14 +102,62 @@ async fn a_revoked_token_is_refused_soon_and_after_a_restart() {
 async fn a_token_does_not_outlive_its_tenant_into_another_of_the_name() {
     let server = Server::dev().await;
     let keys = keys(&server);
-    let info = r#"{"allowedClusters":["standalone"]}"#;
-    assert_eq!(server.admin().put("/admin/v2/tenants/acme", info).await.status, 204);
-    let now = Clock::system().unix();
+    let now = || Clock::system().unix();
     let token = |iat| {
         let tenant = Claims { role: "admin".into(), tenant: Some("acme".into()), iat, ..claims() };
         tokens::issue(&keys, &tenant).unwrap()
     };
     let read = async |token| server.http().token(token).get("/admin/v2/tenants/acme").await.status;
-    assert_eq!(read(token(now)).await, 200);
-    assert_eq!(read(token(now - 100)).await, 401, "it was signed for a tenant that had the name before");
+    let info = r#"{"allowedClusters":["standalone"]}"#;
+    let early = token(now() - 100);
+    let create = async || assert_eq!(server.admin().put("/admin/v2/tenants/acme", info).await.status, 204);
+    let delete = async || {
+        let answer = server.admin().call(reqwest::Method::DELETE, "/admin/v2/tenants/acme", None).await;
+        assert_eq!(answer.status, 204);
+    };
+    assert_eq!(read(early.clone()).await, 401, "there is no such tenant");
+    create().await;
+    assert_eq!(read(early.clone()).await, 200, "nobody had the name before");
+    assert_eq!(read(token(now() + 50)).await, 401, "nobody knows whose name it is then");
+    let minted = server.setup().mint(&["--role", "admin", "--tenant", "ACME"]).await;
+    assert_eq!(read(minted.clone()).await, 200, "it holds the id");
+
+    delete().await;
+    create().await;
+    assert_eq!(read(early).await, 401, "it was signed for a tenant that had the name before");
+    assert_eq!(read(minted).await, 401, "the id is never used again");
+    eventually("the second after the name was given up", async || (read(token(now())).await == 200).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn a_token_is_minted_without_a_database() {
+    let setup = Setup::dev();
+    std::fs::create_dir(setup.data_dir()).unwrap();
+    let keys = Keys::load_or_create(&setup.data_dir().join("jwt.pem"), None).unwrap();
+    let minted = setup.run(&["token", "mint", "--role", "admin", "--tenant", "acme"]).await;
+    assert!(minted.status.success() && !setup.data_dir().join("tenantry.db").exists());
+    assert!(String::from_utf8_lossy(&minted.stderr).contains("signs the name"), "{minted:?}");
+    let claims = tokens::verify(&keys, String::from_utf8(minted.stdout).unwrap().trim()).unwrap();
+    assert_eq!((claims.tenant.as_deref(), claims.sub), (Some("acme"), format!("minted:admin:{}", claims.jti)));
+    for bad in [&["--ttl", "401d"][..], &["--sub", ""], &["--sub", "a\nb"]] {
+        let arguments = [&["token", "mint", "--role", "platform_admin"], bad].concat();
+        assert_eq!(setup.run(&arguments).await.status.code(), Some(2), "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_that_a_forged_token_tells_does_not_shorten_its_revocation() {
+    let server = Server::dev().await;
+    let good = claims();
+    let token = tokens::issue(&keys(&server), &good).unwrap();
+    assert_eq!(server.http().token(&token).get(PATH).await.status, 200);
+    // The same id, and an end in the past, under a key of somebody else.
+    let forged = Claims { iat: good.iat - 7200, exp: good.iat - 3600, ..good };
+    let forged = tokens::issue(&Keys::ephemeral(), &forged).unwrap();
+    let revoked = server.setup().run(&["token", "revoke", &forged]).await;
+    assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    eventually("the revocation", async || (server.http().token(&token).get(PATH).await.status == 401).then_some(()))
+        .await;
+    assert_eq!(refusal(&server, Some(&token)).await, "CREDENTIALS_REVOKED");
 }

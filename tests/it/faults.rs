@@ -57,6 +57,58 @@ async fn deep_nesting_is_refused_even_where_nobody_reads_it() {
 }
 
 #[tokio::test]
+async fn a_message_that_cannot_be_read_is_refused_in_our_words() {
+    let server = Server::dev().await;
+    // No base64, and a frame whose message has a wire type that does not exist.
+    for (kind, body) in [("grpc-web-text", "\0\0\0"), ("grpc-web+proto", "\0\0\0\0\x01\x07")] {
+        let head = format!(
+            "POST /tenantry.messaging.v2.BrokerService/CheckHealth HTTP/1.1\r\nContent-Type: application/{kind}\r\n\
+             Content-Length: {}",
+            body.len()
+        );
+        let answer = server.http().raw(&head, body).await.to_lowercase();
+        assert!(answer.contains("grpc-status: 3\r\n") && answer.contains("malformed%20message"), "{answer}");
+        assert!(!answer.contains("tonic") && !answer.contains("protobuf message"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn calls_that_never_come_keep_nobody_from_working() {
+    let server = Server::dev().await;
+    let paths = ["/tenantry.messaging.v2.BrokerService/CheckHealth", "/grpc.health.v1.Health/Check"];
+    let mut begun = Vec::new();
+    for n in 0..10 {
+        begun.push(half_open(&server, paths[n % 2], 240).await);
+    }
+    eventually("the server to see the calls", async || {
+        let metrics = server.http().get("/metrics").await.body;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("tenantry_calls_in_flight "))?;
+        (line.parse::<f64>().unwrap() > 2400.0).then_some(())
+    })
+    .await;
+    let written = server.admin().put("/admin/v2/tenants/works", INFO).await;
+    assert_eq!(written.status, 204, "{written:?}");
+    assert_eq!(server.admin().h2().get("/admin/v2/tenants/works").await.status, 200);
+    assert_eq!(server.http().get("/admin/v2/brokers/health").await.status, 200);
+}
+
+/// Begins gRPC calls on a connection of their own and sends nothing of their bodies.
+async fn half_open(server: &Server, path: &str, calls: usize) -> impl Sized {
+    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut begun = Vec::new();
+    for _ in 0..calls {
+        client = client.ready().await.unwrap();
+        let request = http::Request::post(format!("http://{}{path}", server.address()))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        begun.push(client.send_request(request.body(()).unwrap(), false).unwrap());
+    }
+    (client, begun)
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_in_the_middle_of_a_write_leaves_the_pool_sound() {
     for database in both().await {
         let server = database.setup().start().await;

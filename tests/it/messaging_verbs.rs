@@ -5,9 +5,9 @@ use sea_orm::{EntityTrait, QueryOrder};
 use tenantry::{
     base::{Access, Cx, Error, Kind, TenantId, TenantRef, error::Reason},
     messaging::{
-        MessagingSettings, bootstrap,
+        MessagingSettings, administered, bootstrap,
         clusters::{self, ClusterData},
-        is_admin_role, namespaces,
+        namespaces,
         rules::InfoInput,
         tenants,
     },
@@ -176,16 +176,21 @@ both_databases! {
 
     async fn a_tenant_made_elsewhere_shows_defaults_until_it_is_updated(db: TestDb) {
         add_clusters(&db, &["us-west", "Zone"]).await;
-        create_elsewhere(&db, "acme").await;
+        let id = create_elsewhere(&db, "acme").await;
         assert_eq!(get(&db, "acme").await, (list(&[]), list(&["Zone", "standalone", "us-west"])));
-        assert!(!is_admin_role(&db, &named("acme"), "ops").await.unwrap());
+        assert_eq!(administered(&db, &named("acme"), "ops").await.unwrap(), None);
         let replaced = info(&["ops"], &["us-west"]);
         tenants::update(&platform_cx("tenant.update"), &db, "acme", Some(&replaced), Some(1)).await.unwrap();
         assert_eq!(get(&db, "acme").await, (list(&["ops"]), list(&["us-west"])));
-        assert!(is_admin_role(&db, &named("Acme"), "ops").await.unwrap());
-        assert!(!is_admin_role(&db, &named("acme"), "op").await.unwrap());
-        assert!(!is_admin_role(&db, &named("other"), "ops").await.unwrap());
-        assert!(!is_admin_role(&db, &named("no name"), "ops").await.unwrap());
+        for spelling in ["Acme", &id.dashed()] {
+            assert_eq!(administered(&db, &named(spelling), "ops").await.unwrap(), Some(id));
+        }
+        for (tenant, subject) in [("acme", "op"), ("acme", ""), ("other", "ops"), ("no name", "ops")] {
+            assert_eq!(administered(&db, &named(tenant), subject).await.unwrap(), None, "{tenant} {subject}");
+        }
+        let nobody = info(&[""], &["us-west"]);
+        tenants::update(&platform_cx("tenant.update"), &db, "acme", Some(&nobody), None).await.unwrap();
+        assert_eq!(administered(&db, &named("acme"), "").await.unwrap(), None, "no subject is nobody's");
     }
 
     async fn an_update_checks_the_settings_before_the_tenant(db: TestDb) {

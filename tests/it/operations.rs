@@ -38,6 +38,10 @@ async fn sigterm_ends_the_server_in_order_and_the_data_stays() {
     server.terminate().await;
     let status = server.ended().await;
     assert!(status.success(), "{status}");
+    // No line is lost that waited when the end came.
+    let id = created.header("x-request-id").unwrap();
+    let told = async || (server.log().contains(id) && server.log().contains("stopping")).then_some(());
+    crate::harness::eventually("the last lines of the log", told).await;
     let server = setup.start().await;
     let tenant = server.admin().get("/admin/v2/tenants/acme").await;
     assert_eq!(
@@ -82,5 +86,6 @@ async fn a_call_leaves_one_line_in_the_log_and_no_secret() {
     assert_eq!(lines.len(), 1, "{lines:?}");
     let line: serde_json::Value = serde_json::from_str(lines[0]).expect("a line is JSON where nobody looks on");
     assert!(lines[0].contains("404") && lines[0].contains("acme") && line["timestamp"].is_string(), "{line}");
+    assert!(line["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
     assert!(!log.contains(&server.admin_token()), "the log holds the token");
 }

@@ -8,6 +8,7 @@ mod limits;
 mod load;
 mod observe;
 mod panics;
+mod receive;
 pub mod request_id;
 mod timeout;
 
@@ -22,10 +23,15 @@ use std::{
 
 use axum::body::Body;
 use http::{Request, Response};
+use tokio::sync::OwnedSemaphorePermit;
 use tower::Service;
 use transcoder::Dialects;
 
-use self::answer::{Failure, Head};
+pub use self::receive::Patience;
+use self::{
+    answer::{Failure, Head},
+    receive::Received,
+};
 use crate::{
     auth::{Authentication, Authenticator, CallFacts},
     base::Error,
@@ -54,13 +60,20 @@ struct Shared {
     dialects: Dialects,
     load: load::Load,
     limits: Limits,
+    patience: Patience,
 }
 
 impl<S> Stack<S> {
     /// Puts the layers around a service.
-    pub fn new(inner: S, authenticator: Arc<Authenticator>, dialects: Dialects, limits: Limits) -> Self {
+    pub fn new(
+        inner: S,
+        authenticator: Arc<Authenticator>,
+        dialects: Dialects,
+        limits: Limits,
+        patience: Patience,
+    ) -> Self {
         let load = load::Load::new(limits.max_in_flight);
-        Self { inner, shared: Arc::new(Shared { authenticator, dialects, load, limits }) }
+        Self { inner, shared: Arc::new(Shared { authenticator, dialects, load, limits, patience }) }
     }
 }
 
@@ -102,11 +115,11 @@ impl Shared {
         let observation = observe::begin(&request, &head, facts);
         let calls = async {
             // A call that we cannot take costs us as little as possible.
-            let _permit = self.load.admit(&head)?;
+            let permit = self.load.admit(&head)?;
             // Before anybody reads the body.
             limits::check_body(&request, &head, self.limits.max_body)?;
             // Around everything that may wait, the tenant of the credential included.
-            timeout::run(&mut request, self.limits.timeout, |request| self.inner(inner, request)).await
+            timeout::run(&mut request, self.limits.timeout, |request| self.inner(inner, &head, permit, request)).await
         };
         // Inside the log and the metrics, so that a panic is an answer like any other.
         let mut response = match panics::catch(calls).await {
@@ -118,19 +131,34 @@ impl Shared {
     }
 
     /// Authentication is the innermost layer: it tells who calls, and the guard at the service decides.
-    async fn inner<S>(&self, mut inner: S, mut request: Request<Body>) -> Response<Body>
+    async fn inner<S>(
+        &self,
+        mut inner: S,
+        head: &Head,
+        permit: Option<OwnedSemaphorePermit>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, Failure>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     {
         let authentication = self.authenticator.authenticate(request.uri().path(), request.headers()).await;
+        let known = matches!(authentication, Authentication::Caller(..));
         if let (Authentication::Caller(caller, _), Some(facts)) =
             (&authentication, request.extensions().get::<CallFacts>())
         {
             facts.set_caller(caller);
         }
         request.extensions_mut().insert(authentication);
+        let place = self.load.place(head, &request, permit, known)?;
+        let watched = place.clone();
+        let request = if place.is_arriving() {
+            request.map(|body| Body::new(Received::new(body, watched, self.patience)))
+        } else {
+            request
+        };
         match inner.call(request).await {
-            Ok(response) => response,
+            // What the service made of a body that was cut is no answer.
+            Ok(response) => place.end().map(|()| response),
             Err(never) => match never {},
         }
     }

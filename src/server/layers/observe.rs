@@ -19,7 +19,7 @@ use super::answer::{Head, status_word};
 use crate::{
     auth::CallFacts,
     base::{Caller, Kind},
-    server::ops,
+    server::{listen::Peer, ops},
 };
 
 /// A call under observation, until [`end`](Observation::end).
@@ -36,6 +36,7 @@ struct Record {
     facts: CallFacts,
     status: StatusCode,
     template: Option<&'static str>,
+    peer: Option<Peer>,
 }
 
 /// How a call ended.
@@ -58,6 +59,7 @@ pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts) -> O
         facts,
         status: StatusCode::OK,
         template: None,
+        peer: request.extensions().get::<Peer>().copied(),
     }))
 }
 
@@ -122,10 +124,13 @@ impl Record {
         let subject = caller.map(|caller: &Caller| caller.subject.as_str());
         let tenant = self.facts.tenant();
         let request_id: &str = &self.request_id.0;
+        let peer = self.peer.map(|Peer(address)| tracing::field::display(address));
         if self.ops.is_some() {
-            tracing::debug!(target: "tenantry::access", request_id, call, status, duration_ms);
+            tracing::debug!(target: "tenantry::access", request_id, call, status, duration_ms, peer);
         } else {
-            tracing::info!(target: "tenantry::access", request_id, call, status, duration_ms, caller = subject, tenant);
+            tracing::info!(
+                target: "tenantry::access", request_id, call, status, duration_ms, caller = subject, tenant, peer
+            );
         }
     }
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::{Method, StatusCode, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -31,11 +32,18 @@ impl transcoder::Dialect for Shout {
 
 const LIMITS: Limits = Limits { max_body: 100, max_in_flight: 1, timeout: Duration::from_secs(3600) };
 
+/// So short that a test can wait until it is over.
+const PATIENCE: Patience = Patience { total: Duration::from_millis(200), part: Duration::from_millis(50) };
+
 /// What stands behind the layers: paths that misbehave, and one that tells what it was given.
 async fn inner(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     match request.uri().path() {
         "/shout/panic" | "/t.S/Panic" => panic!("hunter2"),
         "/shout/slow" | "/t.S/Slow" => std::future::pending().await,
+        "/shout/read" | "/t.S/Read" => Ok(match request.into_body().collect().await {
+            Ok(body) => Response::new(Body::from(body.to_bytes())),
+            Err(error) => Response::new(Body::from(error.to_string())),
+        }),
         _ => {
             let authenticated = request.extensions().get::<Authentication>().is_some();
             let deadline = request.extensions().get::<crate::auth::Deadline>().is_some();
@@ -50,7 +58,7 @@ fn stack(
     let (keys, clock) = (Arc::new(Keys::ephemeral()), Clock::system());
     let authenticator = Authenticator::new(keys, Revocations::default(), Arc::new(Nobody), clock);
     let dialects = Dialects::new([("shout", &["/shout"] as &[_], Arc::new(Shout) as Arc<dyn transcoder::Dialect>)]);
-    Stack::new(service_fn(inner), Arc::new(authenticator), dialects, limits)
+    Stack::new(service_fn(inner), Arc::new(authenticator), dialects, limits, PATIENCE)
 }
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
@@ -133,6 +141,71 @@ async fn too_many_calls_are_refused_and_probes_are_not() {
     slow.abort();
     let _ = slow.await;
     assert_eq!(stack.oneshot(request("/shout/fine", &[])).await.unwrap().status(), StatusCode::OK);
+}
+
+/// A request whose body is what is sent to the other half.
+fn streamed(
+    path: &str,
+    grpc: bool,
+) -> (futures::channel::mpsc::UnboundedSender<Result<Bytes, Infallible>>, Request<Body>) {
+    let (parts, body) = futures::channel::mpsc::unbounded();
+    let headers: &[_] = if grpc { &[("content-type", "application/grpc")] } else { &[] };
+    (parts, request(path, headers).map(|_| Body::from_stream(body)))
+}
+
+#[tokio::test]
+async fn calls_on_their_way_take_no_work_from_others() {
+    let stack = stack(LIMITS);
+    let mut begun = Vec::new();
+    for n in 0..8 {
+        let (parts, request) = streamed("/shout/read", n % 2 == 0);
+        begun.push((parts, tokio::spawn(stack.clone().oneshot(request))));
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(stack.clone().oneshot(request("/shout/fine", &[])).await.unwrap().status(), StatusCode::OK);
+    // As many may be on their way, and no more.
+    let (_parts, more) = streamed("/shout/read", false);
+    assert_eq!(stack.clone().oneshot(more).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    let (_parts, health) = streamed("/grpc.health.v1.Health/Check", true);
+    assert_eq!(header(&stack.clone().oneshot(health).await.unwrap(), "grpc-status"), "");
+
+    let (parts, call) = begun.remove(1);
+    parts.unbounded_send(Ok(Bytes::from("whole"))).unwrap();
+    drop(parts);
+    assert_eq!(text(call.await.unwrap().unwrap()).await, "whole");
+}
+
+#[tokio::test]
+async fn a_call_that_is_whole_while_others_work_is_refused() {
+    let stack = stack(LIMITS);
+    let (parts, late) = streamed("/shout/read", false);
+    let late = tokio::spawn(stack.clone().oneshot(late));
+    let slow = tokio::spawn(stack.oneshot(request("/shout/slow", &[])));
+    tokio::task::yield_now().await;
+    parts.unbounded_send(Ok(Bytes::from("whole"))).unwrap();
+    drop(parts);
+    assert_eq!(late.await.unwrap().unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    slow.abort();
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_or_trickles_is_cut() {
+    let (parts, stalled) = streamed("/shout/read", false);
+    parts.unbounded_send(Ok(Bytes::from("be"))).unwrap();
+    let response = stack(LIMITS).oneshot(stalled).await.unwrap();
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(text(response).await, r#"{"shout":"the body of the request did not arrive in time"}"#);
+
+    let (parts, trickling) = streamed("/t.S/Read", true);
+    let trickle = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
+        while parts.unbounded_send(Ok(Bytes::from("x"))).is_ok() {
+            ticks.tick().await;
+        }
+    });
+    let response = stack(LIMITS).oneshot(trickling).await.unwrap();
+    assert_eq!((response.status(), header(&response, "grpc-status")), (StatusCode::OK, "4"));
+    trickle.await.unwrap();
 }
 
 #[tokio::test]

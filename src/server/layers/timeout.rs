@@ -21,15 +21,15 @@ pub(super) async fn run<F>(
     call: impl FnOnce(Request<Body>) -> F,
 ) -> Result<Response<Body>, Failure>
 where
-    F: Future<Output = Response<Body>>,
+    F: Future<Output = Result<Response<Body>, Failure>>,
 {
     let time = asked(request.headers()).map_or(most, |asked| asked.min(most));
     let deadline = Instant::now() + time;
     let mut request = std::mem::take(request);
     request.extensions_mut().insert(Deadline(deadline));
-    tokio::time::timeout_at(deadline.into(), call(request)).await.map_err(|_| {
+    tokio::time::timeout_at(deadline.into(), call(request)).await.unwrap_or_else(|_| {
         let error = Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, "the call took too long");
-        Failure::Call(error)
+        Err(Failure::Call(error))
     })
 }
 

@@ -10,5 +10,6 @@ pub mod leases;
 pub(in crate::store) mod messaging_tenants;
 pub(in crate::store) mod namespaces;
 pub mod outbox;
+pub mod released_names;
 pub mod revoked_tokens;
 pub mod tenants;

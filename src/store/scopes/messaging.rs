@@ -90,18 +90,24 @@ impl Store {
         }
     }
 
-    /// The admin roles of a tenant in one of these statuses. The guard asks before there is an access, so this alone
-    /// takes no proof; it tells nothing else.
-    pub async fn messaging_admin_roles(&self, reference: &TenantRef, statuses: &[&str]) -> Result<Vec<String>> {
-        let Some(query) = tenants::Entity::find_by_ref(reference) else { return Ok(Vec::new()) };
+    /// The id and the admin roles of a tenant in one of these statuses, in one query. The guard asks before there is an
+    /// access, so this alone takes no proof; it tells nothing else.
+    pub async fn messaging_admin_roles(
+        &self,
+        reference: &TenantRef,
+        statuses: &[&str],
+    ) -> Result<Option<(TenantId, Vec<String>)>> {
+        let Some(query) = tenants::Entity::find_by_ref(reference) else { return Ok(None) };
         let found = query
             .filter(tenants::Column::Status.is_in(statuses.iter().copied()))
             .find_also_related(messaging_tenants::Entity)
             .one(self.read())
             .await?;
         match found {
-            Some((_, Some(facet))) => json::from_text(&facet.admin_roles),
-            _ => Ok(Vec::new()),
+            Some((tenant, Some(facet))) => {
+                Ok(Some((TenantId::from_uuid(tenant.id), json::from_text(&facet.admin_roles)?)))
+            }
+            _ => Ok(None),
         }
     }
 }

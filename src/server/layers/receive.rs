@@ -1,0 +1,113 @@
+//! The body of a request while it is on its way: it has to come in time, and tells when it is whole.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{answer::Failure, load::Place};
+use crate::base::{Error, Kind, error::Reason};
+
+/// How long a body may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// In total.
+    pub total: Duration,
+    /// Until the next part of it.
+    pub part: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { total: Duration::from_secs(10), part: Duration::from_secs(5) }
+    }
+}
+
+/// The failure of a call whose body did not come in time.
+pub(super) fn late() -> Failure {
+    let text = "the body of the request did not arrive in time";
+    Failure::Call(Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, text))
+}
+
+/// Why the body of a call ended before it was whole. The layers give the answer; the service sees this.
+#[derive(Debug, thiserror::Error)]
+enum Cut {
+    #[error("the body did not arrive in time")]
+    Stalled,
+    #[error("there is too much to do")]
+    Refused,
+}
+
+/// A body on its way to a call.
+pub(super) struct Received {
+    body: Body,
+    place: Arc<Place>,
+    patience: Patience,
+    /// Time is over then, however it goes on.
+    end: Instant,
+    /// Runs as long as the next part is awaited.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Received {
+    /// Watches over a body. `place` is of its call.
+    pub(super) fn new(body: Body, place: Arc<Place>, patience: Patience) -> Self {
+        Self { body, place, patience, end: Instant::now() + patience.total, waiting: None }
+    }
+
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        // A call that streams both ways has its answer's head before its body ends, and then takes its time.
+        if !self.place.is_arriving() {
+            return Poll::Pending;
+        }
+        let (end, part) = (self.end, self.patience.part);
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep_until(end.min(Instant::now() + part))));
+        if waiting.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.place.stall();
+        Poll::Ready(Some(Err(axum::Error::new(Cut::Stalled))))
+    }
+}
+
+impl http_body::Body for Received {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let Poll::Ready(part) = polled else { return self.wait(cx) };
+        self.waiting = None;
+        let ended = part.is_none() || self.body.is_end_stream();
+        if ended && !self.place.work() {
+            return Poll::Ready(Some(Err(axum::Error::new(Cut::Refused))));
+        }
+        if !ended && Instant::now() >= self.end && self.place.is_arriving() {
+            self.place.stall();
+            return Poll::Ready(Some(Err(axum::Error::new(Cut::Stalled))));
+        }
+        Poll::Ready(part)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.place.work_anyway();
+    }
+}

@@ -1,0 +1,26 @@
+//! What became of names: which were given up, and when.
+
+use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+use time::OffsetDateTime;
+
+use crate::{
+    base::{Result, TenantName},
+    store::{
+        Stamp, Store, Tx,
+        entities::released_names::{ActiveModel, Column, Entity},
+    },
+};
+
+/// Notes that a tenant gives its name up.
+pub(super) async fn release(tx: &Tx, name: &TenantName) -> Result<()> {
+    let row = ActiveModel { name_key: Set(name.key()), released_at: Set(Stamp::from(tx.now())) };
+    let later = OnConflict::column(Column::NameKey).update_column(Column::ReleasedAt).to_owned();
+    Entity::insert(row).on_conflict(later).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// When a tenant gave up a name, last; `None` if none ever had it before its present bearer. The key is the folded name.
+pub async fn released_at(store: &Store, key: &str) -> Result<Option<OffsetDateTime>> {
+    let row = Entity::find_by_id(key).one(store.read()).await?;
+    Ok(row.map(|row| row.released_at.time()))
+}
