@@ -14,6 +14,9 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+/// The line before a key that `dev` made. Readers of PEM skip it (RFC 7468, 2); `serve` looks for it.
+const DEV_MARK: &str = "Made by `tenantry dev`, for development alone";
+
 /// The keys in use. Prints no key material.
 pub struct Keys {
     signing: Key,
@@ -45,6 +48,18 @@ pub enum KeyError {
         /// Where it is.
         path: String,
     },
+    /// `dev` made it.
+    #[error("key file {path} was made by `tenantry dev`, for development alone")]
+    Development {
+        /// Where it is.
+        path: String,
+    },
+    /// Others may read it.
+    #[error("key file {path} can be read by others than its owner: chmod 600")]
+    Exposed {
+        /// Where it is.
+        path: String,
+    },
 }
 
 impl Keys {
@@ -53,11 +68,17 @@ impl Keys {
         Ok(Self { signing: read(signing)?, previous: previous.map(read).transpose()? })
     }
 
-    /// Reads the signing key, or makes one with mode 0600 if there is no such file.
+    /// Reads the signing key, or makes one for development, with mode 0600, if there is no such file.
     pub fn load_or_create(signing: &Path, previous: Option<&Path>) -> Result<Self, KeyError> {
         if !signing.exists() {
             create(signing)?;
         }
+        Self::load(signing, previous)
+    }
+
+    /// As [`Keys::load`], but refuses keys that `dev` made and files that others than their owner may read.
+    pub fn load_strict(signing: &Path, previous: Option<&Path>) -> Result<Self, KeyError> {
+        std::iter::once(signing).chain(previous).try_for_each(check_strict)?;
         Self::load(signing, previous)
     }
 
@@ -137,10 +158,24 @@ fn read(path: &Path) -> Result<Key, KeyError> {
     Ok(Key::of(&key))
 }
 
+fn check_strict(path: &Path) -> Result<(), KeyError> {
+    let named = || path.display().to_string();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(path).map_err(|source| file_error(path, source))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Exposed { path: named() });
+        }
+    }
+    let pem = std::fs::read_to_string(path).map_err(|source| file_error(path, source))?;
+    if pem.contains(DEV_MARK) { Err(KeyError::Development { path: named() }) } else { Ok(()) }
+}
+
 fn create(path: &Path) -> Result<(), KeyError> {
     let pem =
         generate().to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Format { path: path.display().to_string() })?;
-    write_private(path, pem.as_bytes()).map_err(|source| file_error(path, source))
+    write_private(path, format!("{DEV_MARK}\n{}", *pem).as_bytes()).map_err(|source| file_error(path, source))
 }
 
 /// Writes a file that its owner alone may read, whole or not at all.
@@ -184,6 +219,23 @@ mod tests {
         {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn production_takes_no_key_of_development_and_none_that_others_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (made, own) = (dir.path().join("dev.pem"), dir.path().join("own.pem"));
+        Keys::load_or_create(&made, None).unwrap();
+        assert!(matches!(Keys::load_strict(&made, None), Err(KeyError::Development { .. })));
+        write_private(&own, generate().to_pkcs8_pem(LineEnding::LF).unwrap().as_bytes()).unwrap();
+        assert!(Keys::load_strict(&own, None).is_ok());
+        assert!(matches!(Keys::load_strict(&own, Some(&made)), Err(KeyError::Development { .. })));
+        for mode in [0o640, 0o604] {
+            std::fs::set_permissions(&own, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(Keys::load_strict(&own, None), Err(KeyError::Exposed { .. })), "{mode:o}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The surfaces: what a token's audience names, found from the path of a call.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 /// A documented API on the one registry. Its word is the audience of its tokens and the name in the proto option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,6 +85,13 @@ impl Surface {
         if path.starts_with("/tenantry.") {
             return PACKAGES.iter().find(|(package, _)| path.starts_with(package)).map(|(_, surface)| *surface);
         }
+        // The router compares decoded segments, so this does too; what does not decode leads nowhere in both.
+        let path = if path.contains('%') {
+            let decoded: Option<Vec<_>> = path.split('/').map(transcoder::percent::canonical).collect();
+            Cow::Owned(decoded?.join("/"))
+        } else {
+            Cow::Borrowed(path)
+        };
         let covers = |prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
         };
@@ -124,6 +131,10 @@ mod tests {
             ("/healthz", None),
             ("/admin/v2", Some(Surface::Messaging)),
             ("/admin/v2/tenants/acme", Some(Surface::Messaging)),
+            ("/%61dmin/v2/tenants/acme", Some(Surface::Messaging)),
+            ("/admin/%762/tenants/%C3%A4", Some(Surface::Messaging)),
+            ("/admin%2Fv2/tenants", None),
+            ("/%zz/admin/v2", None),
             ("/admin/v22/tenants", None),
             ("/admin/", None),
             ("/v1/tenants", Some(Surface::Manager)),

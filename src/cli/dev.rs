@@ -30,7 +30,7 @@ use crate::{
 /// The ports that the documents of the surfaces use.
 const PORTS: [u16; 3] = [18080, 20900, 8080];
 /// The account of the platform's administrator, and its password as long as only this machine can use it.
-const ADMIN: &str = "admin";
+pub(super) const ADMIN: &str = "admin";
 /// How long the token beside the data is good.
 const TOKEN_TIME: Duration = Duration::from_secs(24 * 3600);
 

@@ -3,9 +3,16 @@
 use super::{
     Common,
     config::Config,
+    dev::ADMIN,
     start::{app, bind, block_on, init_logs, open_store, serve},
 };
-use crate::{auth::keys::Keys, server::Signals};
+use crate::{
+    auth::keys::Keys,
+    base::Secret,
+    identity::{Passwords, accounts},
+    server::Signals,
+    store::Store,
+};
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +40,7 @@ async fn start(config: Config, keys: Keys) -> anyhow::Result<()> {
     let (listeners, bound) = bind(&config.listen, false).await?;
     let store = open_store(&config).await?;
     let pending = store.pending_migrations().await?;
+    refuse_dev_account(&store, !pending.is_empty()).await?;
     if !pending.is_empty() {
         tracing::warn!(
             pending = pending.len(),
@@ -44,6 +52,20 @@ async fn start(config: Config, keys: Keys) -> anyhow::Result<()> {
     serve(app, listeners, signals).await
 }
 
+/// Refuses a database whose administrator still has the password that `dev` gave it. Before the schema is up to date
+/// there may be no accounts to ask for.
+async fn refuse_dev_account(store: &Store, behind: bool) -> anyhow::Result<()> {
+    let password = Secret::new(ADMIN.to_owned());
+    match accounts::has_password(store, &Passwords::new(1), ADMIN, password).await {
+        Ok(false) => Ok(()),
+        Ok(true) => anyhow::bail!(
+            "the account {ADMIN} has the password that `tenantry dev` gives it: run `tenantry users set-password {ADMIN}`"
+        ),
+        Err(_) if behind => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Finds everything that is missing or only good for development.
 fn check(config: &Config) -> Result<Keys, Unfit> {
     let mut unfit = Vec::new();
@@ -52,7 +74,7 @@ fn check(config: &Config) -> Result<Keys, Unfit> {
             unfit.push("TENANTRY_JWT_KEY is missing: the file of the Ed25519 key that signs tokens".to_owned());
             None
         }
-        Some(path) => Keys::load(path, config.jwt_key_previous.as_deref())
+        Some(path) => Keys::load_strict(path, config.jwt_key_previous.as_deref())
             .map_err(|error| unfit.push(format!("TENANTRY_JWT_KEY or TENANTRY_JWT_KEY_PREVIOUS: {error}")))
             .ok(),
     };
@@ -74,6 +96,7 @@ fn check(config: &Config) -> Result<Keys, Unfit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::keys::write_private;
 
     fn config(env: &[(&str, &str)]) -> Config {
         Config::read(&[], env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())), None).unwrap().0
@@ -91,12 +114,14 @@ mod tests {
     fn what_is_complete_is_fit() {
         let dir = tempfile::tempdir().unwrap();
         let key = dir.path().join("jwt.pem");
-        Keys::load_or_create(&key, None).unwrap();
+        let development = Keys::load_or_create(&key, None).map(|_| std::fs::read_to_string(&key).unwrap()).unwrap();
         let mut env = vec![
             ("TENANTRY_JWT_KEY", key.to_str().unwrap()),
             ("TENANTRY_DATABASE_URL", "postgres://db/tenantry"),
             ("TENANTRY_LISTEN", "0.0.0.0:8080"),
         ];
+        assert!(check(&config(&env)).unwrap_err().to_string().contains("made by `tenantry dev`"));
+        write_private(&key, development.split_once('\n').unwrap().1.as_bytes()).unwrap();
         assert!(check(&config(&env)).is_ok());
         env.push(("TENANTRY_JWT_KEY_PREVIOUS", "/nowhere/old.pem"));
         assert!(check(&config(&env)).unwrap_err().to_string().contains("/nowhere/old.pem"));

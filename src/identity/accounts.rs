@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::passwords::{Password, Passwords};
 use crate::{
-    base::{Cx, Error, Result, Role, TenantScope, error::Reason},
+    base::{Cx, Error, Result, Role, Secret, TenantScope, error::Reason},
     store::{Stamp, Store, Tx, entities::accounts},
 };
 
@@ -81,6 +81,15 @@ pub async fn set_password(
 /// Whether there is an account of that name.
 pub async fn exists(store: &Store, tenant: Option<TenantScope>, username: &str) -> Result<bool> {
     Ok(by_name(tenant, username).one(store.read()).await?.is_some())
+}
+
+/// Whether a platform account has this password. For the server's own checks: it does not ask whether the account may
+/// log in.
+pub async fn has_password(store: &Store, passwords: &Passwords, username: &str, text: Secret<String>) -> Result<bool> {
+    match by_name(None, username).one(store.read()).await? {
+        Some(account) => passwords.verify(text, account.password_hash).await,
+        None => Ok(false),
+    }
 }
 
 async fn insert(tx: &Tx, new: NewAccount, password_hash: String) -> Result<Uuid> {

@@ -123,7 +123,7 @@ pub(super) async fn all(store: &Store) -> Result<Vec<String>> {
 
 fn checked(data: Option<&ClusterData>) -> Result<ClusterData> {
     let data = data.ok_or_else(|| Error::invalid(Reason::ClusterDataMissing, "data", "cluster data is required"))?;
-    let peers = rules::set(&data.peer_cluster_names);
+    let peers = rules::bounded(&data.peer_cluster_names)?;
     let addresses = [
         ("data.service_url", &data.service_url),
         ("data.service_url_tls", &data.service_url_tls),

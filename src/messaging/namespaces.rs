@@ -34,7 +34,7 @@ pub async fn create(
     replication_clusters: &[String],
 ) -> Result<()> {
     rules::namespace_name(name)?;
-    let clusters = rules::set(replication_clusters);
+    let clusters = rules::bounded(replication_clusters)?;
     let known = store.cluster_names().await?;
     let (tenant, name) = (tenant.clone(), name.to_owned());
     store
@@ -57,7 +57,8 @@ pub(super) async fn insert(
 ) -> Result<()> {
     let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
     if let Some(unknown) = replication_clusters.iter().find(|cluster| !known.contains(cluster)) {
-        return Err(Error::not_found(Reason::ClustersUnknown, format!("Cluster {unknown} does not exist")));
+        let text = format!("Cluster {} does not exist", rules::quoted(unknown));
+        return Err(Error::not_found(Reason::ClustersUnknown, text));
     }
     let rows = tx.tenant(scope);
     if let Some(facet) = rows.messaging().await?
@@ -88,7 +89,10 @@ pub async fn delete(
         let text = "Broker doesn't allow forced deletion of namespaces";
         return Err(Error::precondition(Reason::ForceDeleteForbidden, text));
     }
-    let missing = || Error::not_found(Reason::NamespaceNotFound, format!("Namespace {named}/{name} does not exist."));
+    let missing = || {
+        let (tenant, name) = (rules::quoted(named), rules::quoted(name));
+        Error::not_found(Reason::NamespaceNotFound, format!("Namespace {tenant}/{name} does not exist."))
+    };
     if !rules::is_entity_name(name) {
         return Err(missing());
     }

@@ -8,6 +8,11 @@ use crate::base::{
     names::{MAX_LEN, NotAName, is_named_entity},
 };
 
+/// Most entries of a list of clusters or admin roles: more than any installation has, and few enough to read in each call.
+pub const MAX_ENTRIES: usize = 1000;
+/// Longest admin role, in characters.
+pub const MAX_ROLE: usize = 255;
+
 /// The settings of a tenant as a caller gives them: a list that was left out, or null, is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InfoInput {
@@ -44,7 +49,20 @@ pub fn clusters_named(info: Option<&InfoInput>) -> Result<Vec<String>> {
     if clusters.is_empty() || clusters.iter().any(|cluster| cluster.trim().is_empty()) {
         return Err(Error::precondition(Reason::ClustersBlank, "Clusters cannot be empty or blank"));
     }
-    Ok(set(clusters))
+    bounded(clusters)
+}
+
+/// A list of names as a set, if it is not too long.
+pub fn bounded(names: &[String]) -> Result<Vec<String>> {
+    if names.len() > MAX_ENTRIES {
+        return Err(Error::precondition(Reason::InvalidArgument, "A list has more than 1000 entries"));
+    }
+    Ok(set(names))
+}
+
+/// As much of what a caller wrote as an answer repeats: the length of a name.
+pub fn quoted(text: &str) -> &str {
+    text.char_indices().nth(MAX_LEN).map_or(text, |(end, _)| &text[..end])
 }
 
 /// The second half: every cluster exists. `known` are those of them that do.
@@ -64,7 +82,10 @@ pub fn admin_roles(info: &InfoInput) -> Result<Vec<String>> {
         let text = "AdminRoles contains whitespace in the beginning or end.";
         return Err(Error::precondition(Reason::AdminRoleWhitespace, text));
     }
-    Ok(set(roles))
+    if roles.iter().any(|role| role.chars().count() > MAX_ROLE) {
+        return Err(Error::precondition(Reason::InvalidArgument, "An admin role has more than 255 characters"));
+    }
+    bounded(roles)
 }
 
 /// No namespace has a cluster that the tenant loses.
@@ -194,6 +215,29 @@ mod tests {
                 )
             );
         }
+    }
+
+    #[test]
+    fn lists_and_their_entries_are_bounded() {
+        let many: Vec<String> = (0..=MAX_ENTRIES).map(|number| format!("c{number}")).collect();
+        let roles = |roles: &[String]| {
+            admin_roles(&InfoInput { admin_roles: Some(roles.to_vec()), allowed_clusters: None }).map_err(|e| e.kind)
+        };
+        let clusters = |names: &[String]| {
+            clusters_named(Some(&InfoInput { admin_roles: None, allowed_clusters: Some(names.to_vec()) }))
+        };
+        assert!(roles(&many[1..]).is_ok() && clusters(&many[1..]).is_ok());
+        assert_eq!(roles(&many).unwrap_err(), Kind::FailedPrecondition);
+        assert_eq!(told(clusters(&many)).0, Kind::FailedPrecondition);
+        assert!(roles(&["ä".repeat(MAX_ROLE)]).is_ok());
+        assert_eq!(roles(&["x".repeat(MAX_ROLE + 1)]).unwrap_err(), Kind::FailedPrecondition);
+    }
+
+    #[test]
+    fn an_answer_repeats_no_more_than_a_name() {
+        assert_eq!(quoted("acme"), "acme");
+        assert_eq!(quoted(&"ä".repeat(MAX_LEN)), "ä".repeat(MAX_LEN));
+        assert_eq!(quoted(&"ä".repeat(MAX_LEN + 1)), "ä".repeat(MAX_LEN));
     }
 
     #[test]

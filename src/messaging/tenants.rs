@@ -95,7 +95,7 @@ pub async fn update(
         .worded(Reason::VersionStale, "Concurrent modification")
         .map_err(|mut error| {
             if error.reason == Reason::TenantNotFound {
-                error.message = format!("Tenant {named} not found").into();
+                error.message = format!("Tenant {} not found", rules::quoted(named)).into();
             }
             error
         })

@@ -12,6 +12,8 @@ use tenantry::{
         tokens::{self, Claims},
     },
     base::{Clock, Role},
+    identity::accounts,
+    store::{Store, StoreConfig},
 };
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -128,6 +130,29 @@ async fn a_token_does_not_outlive_its_tenant_into_another_of_the_name() {
     assert_eq!(read(minted).await, 401, "the id is never used again");
     eventually("the second after the name was given up", async || (read(token(now())).await == 200).then_some(()))
         .await;
+}
+
+#[tokio::test]
+async fn serve_refuses_what_dev_made() {
+    let mut server = Server::dev().await;
+    let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
+    let store = Store::open(StoreConfig::new(&url)).await.unwrap();
+    eventually("dev to make its account", async || {
+        accounts::exists(&store, None, "admin").await.unwrap().then_some(())
+    })
+    .await;
+    store.close().await;
+    server.terminate().await;
+    server.ended().await;
+    let (made, own) = (server.setup().data_dir().join("jwt.pem"), server.setup().home().join("own.pem"));
+    let pem = std::fs::read_to_string(&made).unwrap();
+    tenantry::auth::keys::write_private(&own, pem.split_once('\n').unwrap().1.as_bytes()).unwrap();
+    for (key, told) in [(made, "made by `tenantry dev`"), (own, "the account admin has the password")] {
+        let setup = server.setup().clone().database(&url).env("TENANTRY_JWT_KEY", key.to_str().unwrap());
+        let output = setup.run(&["serve", "--listen", "127.0.0.1:0"]).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains(told), "{said}");
+    }
 }
 
 #[tokio::test]

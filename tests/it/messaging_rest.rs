@@ -170,15 +170,14 @@ async fn prepared(setup: Setup) -> Server {
 
 /// Sends each line and writes it down with its answer.
 async fn hold(server: &Server, lines: &[Line]) -> String {
-    let reader = server.setup().mint(&["--role", "read_only", "--tenant", "acme"]).await;
-    let user = server.setup().mint(&["--role", "user", "--tenant", "acme"]).await;
     let mut written = String::new();
     for (who, method, path, body) in lines {
         let http = match who {
             Nobody => server.http(),
             Admin => server.admin(),
-            Reader => server.http().token(&reader),
-            User => server.http().token(&user),
+            // Minted when it is used: the token holds the id of the tenant that exists then.
+            Reader => server.http().token(server.setup().mint(&["--role", "read_only", "--tenant", "acme"]).await),
+            User => server.http().token(server.setup().mint(&["--role", "user", "--tenant", "acme"]).await),
         };
         let label = match who {
             Nobody => "nobody",
