@@ -85,10 +85,10 @@ impl Surface {
         if path.starts_with("/tenantry.") {
             return PACKAGES.iter().find(|(package, _)| path.starts_with(package)).map(|(_, surface)| *surface);
         }
-        // The router compares decoded segments, so this does too; what does not decode leads nowhere in both.
+        // The router compares decoded segments, so this does too. One that does not decode equals none of ours.
         let path = if path.contains('%') {
-            let decoded: Option<Vec<_>> = path.split('/').map(transcoder::percent::canonical).collect();
-            Cow::Owned(decoded?.join("/"))
+            let decoded = |segment| transcoder::percent::canonical(segment).unwrap_or(Cow::Borrowed(segment));
+            Cow::Owned(path.split('/').map(decoded).collect::<Vec<_>>().join("/"))
         } else {
             Cow::Borrowed(path)
         };
