@@ -16,7 +16,7 @@ use super::{
     roles, tokens,
 };
 use crate::base::{
-    Access, Caller, CallerKind, Clock, Cx, Error, Result, Role, TenantId, TenantRef,
+    Access, Caller, CallerKind, Clock, Cx, Error, Result, TenantId, TenantRef,
     caller::CallerFacts,
     cx::CxFacts,
     error::Reason,
@@ -91,6 +91,9 @@ impl Guard {
             audit_action: method.audit.as_ref().map(|audit| audit.action),
             audit_target: claim.target.map(str::to_owned),
             deadline: extensions.get::<Deadline>().map(|deadline| deadline.0),
+            client: None,
+            secure: false,
+            user_agent: None,
             clock: self.clock.clone(),
         }))
     }
@@ -171,8 +174,8 @@ fn check_caller(rule: &AuthRule, caller: &Caller) -> Result<()> {
     let possible = rule.custom.is_some()
         || match &rule.permission {
             Permission::None => false,
-            Permission::Fixed(permission) => roles::holds(caller.role, permission),
-            Permission::ByField(map) => map.iter().any(|(_, permission)| roles::holds(caller.role, permission)),
+            Permission::Fixed(permission) => roles::holds(caller.roles(), permission),
+            Permission::ByField(map) => map.iter().any(|(_, permission)| roles::holds(caller.roles(), permission)),
         };
     if possible { Ok(()) } else { Err(permission_denied()) }
 }
@@ -192,7 +195,7 @@ fn check_permission(rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Resu
         fixed => fixed.by_value(""),
     };
     match permission {
-        Some(permission) if roles::holds(caller.role, permission) => Ok(()),
+        Some(permission) if roles::holds(caller.roles(), permission) => Ok(()),
         _ => Err(permission_denied()),
     }
 }
@@ -220,14 +223,7 @@ fn permission_denied() -> Error {
 
 /// The caller of a public method: whatever credential came with it was not needed and is not believed.
 fn nobody() -> Caller {
-    Caller::new(CallerFacts {
-        kind: CallerKind::User,
-        subject: "anonymous".to_owned(),
-        role: Role::User,
-        tenant: None,
-        project: None,
-        token_id: String::new(),
-    })
+    Caller::new(CallerFacts { kind: CallerKind::User, subject: "anonymous".to_owned(), ..CallerFacts::default() })
 }
 
 #[cfg(test)]

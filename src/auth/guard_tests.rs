@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     auth::Surface,
-    base::{Kind, TenantId, caller::CallerTenant},
+    base::{Kind, Role, TenantId, caller::CallerTenant},
 };
 
 static MESSAGING: SurfaceInfo = SurfaceInfo {
@@ -85,8 +85,8 @@ fn caller(role: Role, tenant: Option<&str>) -> Caller {
             suspended: key == "asleep",
             named_since: 0,
         }),
-        project: None,
         token_id: "j".to_owned(),
+        ..CallerFacts::default()
     })
 }
 
