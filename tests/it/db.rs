@@ -146,6 +146,9 @@ pub fn cx(action: &'static str, access: Access) -> Cx {
         audit_action: Some(action),
         audit_target: Some("from the request".to_owned()),
         deadline: None,
+        client: None,
+        secure: false,
+        user_agent: None,
         clock: Clock::system(),
     })
 }
