@@ -15,6 +15,8 @@ pub mod readiness;
 pub mod services;
 mod signals;
 mod surfaces;
+pub mod tls;
 
 pub use app::App;
 pub use signals::Signals;
+pub use tls::Tls;

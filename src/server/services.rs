@@ -17,12 +17,11 @@ use tower::{Service, util::MapResponseLayer};
 use transcoder::{Dialects, Rest, RestBuilder, grpc::AdmitLayer};
 
 use super::{
-    layers::answer::is_grpc,
     malformed,
     ops::Ops,
     surfaces::{self, GrpcService, Parts},
 };
-use crate::{base::Error, proto};
+use crate::{auth::request::is_grpc, base::Error, proto};
 
 /// Every service behind one door. Cheap to clone.
 #[derive(Clone)]

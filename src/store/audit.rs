@@ -1,6 +1,6 @@
 //! The audit log: what a write leaves behind, in its own transaction.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
 use serde_json::Value;
@@ -48,6 +48,8 @@ pub struct AuditRecord {
     pub request_id: String,
     /// The gRPC path, or the command.
     pub rpc: Cow<'static, str>,
+    /// The address that the call came from; kept among the details, as `client`.
+    pub client: Option<IpAddr>,
     /// A JSON object; null stands for an empty one.
     pub details: Value,
 }
@@ -63,6 +65,7 @@ impl AuditRecord {
             outcome,
             request_id: cx.request_id.clone(),
             rpc: Cow::Borrowed(cx.rpc),
+            client: cx.client,
             details: Value::Null,
         }
     }
@@ -85,9 +88,18 @@ impl AuditRecord {
             outcome: self.outcome.as_str().to_owned(),
             request_id: self.request_id,
             rpc: self.rpc.into_owned(),
-            details: if self.details.is_null() { "{}".to_owned() } else { self.details.to_string() },
+            details: details(self.details, self.client),
         }
     }
+}
+
+/// The details as they are stored, with the client's address where it is known.
+fn details(mut details: Value, client: Option<IpAddr>) -> String {
+    if let Some(client) = client {
+        // Of null this makes an object.
+        details["client"] = client.to_string().into();
+    }
+    if details.is_null() { "{}".to_owned() } else { details.to_string() }
 }
 
 /// A text from outside as PostgreSQL takes it: it refuses the character zero.
