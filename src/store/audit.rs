@@ -3,7 +3,7 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Stamp, Store, entities::audit_events};
@@ -94,12 +94,12 @@ impl AuditRecord {
 }
 
 /// The details as they are stored, with the client's address where it is known.
-fn details(mut details: Value, client: Option<IpAddr>) -> String {
-    if let Some(client) = client {
-        // Of null this makes an object.
-        details["client"] = client.to_string().into();
+fn details(details: Value, client: Option<IpAddr>) -> String {
+    let mut details = if details.is_null() { json!({}) } else { details };
+    if let (Some(client), Some(members)) = (client, details.as_object_mut()) {
+        members.insert("client".to_owned(), client.to_string().into());
     }
-    if details.is_null() { "{}".to_owned() } else { details.to_string() }
+    details.to_string()
 }
 
 /// A text from outside as PostgreSQL takes it: it refuses the character zero.
