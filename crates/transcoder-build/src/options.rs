@@ -64,6 +64,8 @@ pub struct Rest {
     pub lenient_query: Vec<String>,
     /// No REST path by intention.
     pub grpc_only: bool,
+    /// Media type of an answer of raw bytes; empty if any.
+    pub media_type: String,
 }
 
 /// `(surface)`.
@@ -87,6 +89,21 @@ pub struct Surface {
     pub timestamps: String,
     /// Variant of `TrailingSlash`.
     pub trailing_slash: String,
+}
+
+/// `(field)`, as far as documents tell it.
+#[derive(Clone, Debug, Default)]
+pub struct FieldRule {
+    /// Never logged; masked in answers.
+    pub secret: bool,
+    /// Set by the server alone.
+    pub output_only: bool,
+    /// Must be given.
+    pub required: bool,
+    /// Filled with the body's members.
+    pub mask_of_body: bool,
+    /// An example of its value.
+    pub example: String,
 }
 
 /// One binding of `google.api.http`.
@@ -164,7 +181,13 @@ impl<'p> Options<'p> {
             body_or_query: flag(&rule, "body_or_query"),
             lenient_query: list(&rule, "lenient_query").iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
             grpc_only: flag(&rule, "grpc_only"),
+            media_type: text(&rule, "media_type"),
         }
+    }
+
+    /// Whether the REST rule of a method says that its body may not be left out.
+    pub fn asks_for_body(&self, method: &MethodDescriptor) -> bool {
+        self.extension(&method.options(), "rest").is_some_and(|rule| flag(&rule, "body_required"))
     }
 
     /// `(surface)` of a method: that of its file, or of another file of its package.
@@ -185,6 +208,20 @@ impl<'p> Options<'p> {
             timestamps: enum_name(&rule, "timestamps", "TIMESTAMPS_"),
             trailing_slash: enum_name(&rule, "trailing_slash", "TRAILING_SLASH_"),
         })
+    }
+
+    /// `(field)` of a field.
+    pub fn field(&self, field: &FieldDescriptor) -> FieldRule {
+        let Some(rule) = self.extension(&field.options(), "field") else { return FieldRule::default() };
+        let behaviors = enum_names(&rule, "behavior", "BEHAVIOR_");
+        let behaves = |name: &str| behaviors.iter().any(|behavior| behavior == name);
+        FieldRule {
+            secret: behaves("SECRET"),
+            output_only: behaves("OUTPUT_ONLY"),
+            required: behaves("REQUIRED"),
+            mask_of_body: flag(&rule, "mask_of_body"),
+            example: text(&rule, "example"),
+        }
     }
 
     /// Whether a field is the mask that REST fills with the body's members.
