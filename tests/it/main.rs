@@ -16,6 +16,7 @@ mod identity;
 mod journal;
 mod messaging_rest;
 mod messaging_verbs;
+mod openapi;
 mod operations;
 mod reflection;
 mod rules;

@@ -3,11 +3,15 @@
 
 const documents = [/* documents */];
 
+// The logo is that of another project, and brings a style that the policy of this page refuses.
+const withoutLogo = () => ({ components: { Logo: () => null } });
+
 SwaggerUIBundle({
   urls: documents,
   dom_id: "#page",
   layout: "StandaloneLayout",
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
+  plugins: [withoutLogo],
   deepLinking: true,
   displayOperationId: true,
   displayRequestDuration: true,
