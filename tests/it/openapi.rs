@@ -36,9 +36,9 @@ async fn every_rest_rule_is_an_operation_of_the_document() {
         .collect();
     assert!(!served.is_empty());
     for rpc in served {
-        let described = operations.iter().any(|(_, _, operation)| {
-            operation["description"].as_str().is_some_and(|text| text.contains(&rpc))
-        });
+        let described = operations
+            .iter()
+            .any(|(_, _, operation)| operation["description"].as_str().is_some_and(|text| text.contains(&rpc)));
         assert!(described, "no operation calls {rpc}");
     }
 }

@@ -121,11 +121,12 @@ fn an_operation_tells_its_texts_and_how_it_fails() {
     let operation = &document["paths"]["/parcels"]["post"];
     assert_eq!((&operation["operationId"], &operation["summary"]), (&json!("Parcels_Send"), &json!("Sends a parcel")));
     let text = operation["description"].as_str().unwrap();
-    assert!(text.starts_with("Fails with") && text.contains("`shop.v1.Parcels/Send`") && text.contains("`order.write`"));
+    assert!(
+        text.starts_with("Fails with") && text.contains("`shop.v1.Parcels/Send`") && text.contains("`order.write`")
+    );
     let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
-    let expected = [
-        "200", "400", "401", "403", "404", "409", "410", "413", "415", "429", "500", "503", "504", "default",
-    ];
+    let expected =
+        ["200", "400", "401", "403", "404", "409", "410", "413", "415", "429", "500", "503", "504", "default"];
     assert_eq!(statuses, expected);
     assert!(operation["responses"]["410"]["description"].as_str().unwrap().contains("`ORDER_CLOSED`"));
     let shared = &document["components"]["responses"]["Error.404"]["content"]["application/json"];
@@ -152,8 +153,18 @@ fn the_query_has_what_neither_path_nor_body_bind() {
     let first = &document["paths"]["/orders/{name}"]["get"];
     let names: Vec<_> = first["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     let expected = [
-        "name", "owner.tenant", "owner.address.city", "state", "tags", "created", "express", "labels", "paid", "letter",
-        "parcel", "mask",
+        "name",
+        "owner.tenant",
+        "owner.address.city",
+        "state",
+        "tags",
+        "created",
+        "express",
+        "labels",
+        "paid",
+        "letter",
+        "parcel",
+        "mask",
     ];
     assert_eq!(names, expected);
     let parameter = |name: &str| {
@@ -167,7 +178,10 @@ fn the_query_has_what_neither_path_nor_body_bind() {
     assert_eq!(parameter("state")["schema"], json!({"$ref": "#/components/schemas/State"}));
     let second = &document["paths"]["/owners/{owner.tenant}"]["post"];
     assert_eq!(second["operationId"], "Orders_Call_2");
-    assert_eq!(second["requestBody"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/Owner.Input");
+    assert_eq!(
+        second["requestBody"]["content"]["application/json"]["schema"]["$ref"],
+        "#/components/schemas/Owner.Input"
+    );
     let answer = json!({"type": "array", "items": {"type": "string"}});
     assert_eq!(second["responses"]["201"]["content"]["application/json"]["schema"], answer);
     assert_eq!(second["security"], json!([]));
@@ -199,8 +213,20 @@ fn the_frame_adds_what_the_protos_cannot_say() {
     assert!(whole["paths"].get("/up").is_some() && whole["paths"].get("/down").is_some());
     // In the document of everything each name begins with its surface.
     let operation = &whole["paths"]["/parcels"]["post"];
-    assert_eq!((&operation["operationId"], &operation["tags"][0]), (&json!("nulls.Parcels_Send"), &json!("nulls.Parcels")));
+    assert_eq!(
+        (&operation["operationId"], &operation["tags"][0]),
+        (&json!("nulls.Parcels_Send"), &json!("nulls.Parcels"))
+    );
     assert!(whole["components"]["schemas"].get("nulls.Parcel.Input").is_some());
+}
+
+#[test]
+fn a_name_that_two_things_share_is_written_in_full() {
+    let call = format!("rpc Call(Order) returns (Error) {{ {GET}{PUBLIC} }}");
+    let text = format!("{HEAD}{SURFACE}service Orders {{ {call} }}{MESSAGES} message Error {{ string code = 1; }}");
+    let schemas = &document(&text, "shop")["components"]["schemas"];
+    assert_eq!(schemas["shop.v1.Error"]["required"], json!(["code"]));
+    assert_eq!(schemas["Error"]["required"], json!(["error"]));
 }
 
 #[test]
@@ -210,7 +236,8 @@ fn a_frame_or_an_example_that_is_wrong_does_not_build() {
     assert!(fails(r#"{"informations": {}}"#).contains("informations"));
     let unknown = fails(r#"{"surfaces": {"shop": {"security": ["key"]}}}"#);
     assert!(unknown.contains("unknown security scheme key"), "{unknown}");
-    let text = text.replace("repeated string tags = 4;", r#"repeated string tags = 4 [(shop.options.v1.field).example = "a"];"#);
+    let text = text
+        .replace("repeated string tags = 4;", r#"repeated string tags = 4 [(shop.options.v1.field).example = "a"];"#);
     let error = check(&text, true).unwrap_err().to_string();
     assert_eq!(error, r#"shop.v1.Order.tags: the example "a" is no JSON"#);
 }
