@@ -6,10 +6,10 @@ mod docs_assets;
 #[path = "src/auth/permissions.rs"]
 mod permissions;
 
+use std::process::Command;
+
 /// What the OpenAPI documents say beside the protos: of the surfaces, and of the paths that the server itself answers.
 const OPENAPI: [&str; 2] = [include_str!("src/api/openapi.json"), include_str!("src/server/openapi.json")];
-
-use std::process::Command;
 
 fn main() {
     version();
@@ -21,6 +21,7 @@ fn main() {
     }
     let compiled = transcoder_build::Builder::new("proto")
         .options_package("tenantry.options.v1")
+        .error_domain("tenantry")
         .permissions(permissions::TABLE.iter().map(|(permission, _)| *permission))
         .openapi(OPENAPI[0])
         .openapi(OPENAPI[1])

@@ -27,6 +27,11 @@ pub fn number_null(name: impl IntoIden) -> ColumnDef {
     ColumnDef::new(name).big_integer().null().take()
 }
 
+/// Yes or no.
+pub fn flag(name: impl IntoIden) -> ColumnDef {
+    ColumnDef::new(name).boolean().not_null().take()
+}
+
 /// A unique index.
 pub fn unique(name: &str, table: impl IntoTableRef, columns: &[&'static str]) -> IndexCreateStatement {
     index(name, table, columns).unique().take()
@@ -40,4 +45,25 @@ pub fn index(name: &str, table: impl IntoTableRef, columns: &[&'static str]) -> 
         index.col(*column);
     }
     index
+}
+
+/// The column that leads to a tenant, and the foreign key of the table: its rows go with the tenant.
+pub fn of_tenant(table: &'static str) -> (ColumnDef, ForeignKeyCreateStatement) {
+    let key = ForeignKey::create()
+        .name(format!("{table}_tenant_fkey"))
+        .from(table, "tenant_id")
+        .to("tenants", "id")
+        .on_delete(ForeignKeyAction::Cascade)
+        .take();
+    (id("tenant_id"), key)
+}
+
+/// The foreign key of a table whose rows belong to an account of a tenant, and go with it.
+pub fn of_account(table: &'static str) -> ForeignKeyCreateStatement {
+    ForeignKey::create()
+        .name(format!("{table}_account_fkey"))
+        .from(table, ("tenant_id", "account_id"))
+        .to("accounts", ("tenant_id", "id"))
+        .on_delete(ForeignKeyAction::Cascade)
+        .take()
 }

@@ -14,6 +14,9 @@ mod m20260101_000002_messaging;
 mod m20260101_000003_journal;
 mod m20260101_000004_identity;
 mod m20260101_000005_released_names;
+mod m20260101_000006_lifecycle;
+mod m20260101_000007_people;
+mod m20260101_000008_directory;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -27,6 +30,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000003_journal::Migration),
             Box::new(m20260101_000004_identity::Migration),
             Box::new(m20260101_000005_released_names::Migration),
+            Box::new(m20260101_000006_lifecycle::Migration),
+            Box::new(m20260101_000007_people::Migration),
+            Box::new(m20260101_000008_directory::Migration),
         ]
     }
 }

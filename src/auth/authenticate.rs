@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::{HeaderMap, header::AUTHORIZATION};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{
     cache::TokenCache,
@@ -16,7 +17,7 @@ use super::{
     tokens::{self, Claims},
 };
 use crate::base::{
-    Caller, CallerKind, Clock, Error, Result, Role, TenantRef,
+    Caller, CallerKind, Clock, Error, Result, Role, RoleSet, TenantRef,
     caller::{CallerFacts, CallerTenant},
 };
 
@@ -55,6 +56,8 @@ struct Credential {
     kind: CallerKind,
     subject: String,
     role: Role,
+    also: RoleSet,
+    account: Option<Uuid>,
     tenant: Option<String>,
     project: Option<String>,
     token_id: String,
@@ -125,7 +128,9 @@ impl Authenticator {
         Ok(Credential {
             kind: if claims.account.is_some() { CallerKind::User } else { CallerKind::Service },
             subject: claims.sub.clone(),
-            role: claims.role.parse().map_err(|_| tokens::invalid())?,
+            role: role(&claims.role)?,
+            also: claims.roles.iter().map(|word| role(word)).collect::<Result<_>>()?,
+            account: claims.account,
             tenant: claims.tenant.clone(),
             project: claims.project.clone(),
             token_id: claims.jti.clone(),
@@ -141,7 +146,8 @@ impl Authenticator {
             self.revocations.check_id(id)?;
         }
         let ManagerClaims { subject, role, tenant, project, iat: issued, .. } = claims;
-        Ok(Credential { kind: CallerKind::Service, subject, role, tenant, project, token_id, issued })
+        let (kind, also) = (CallerKind::Service, RoleSet::default());
+        Ok(Credential { kind, subject, role, also, account: None, tenant, project, token_id, issued })
     }
 
     /// `X-API-Key` holds the static key, or a login session, which is a token of ours.
@@ -151,6 +157,8 @@ impl Authenticator {
                 kind: CallerKind::Service,
                 subject: "api-key".to_owned(),
                 role: Role::PlatformAdmin,
+                also: RoleSet::default(),
+                account: None,
                 tenant: None,
                 project: None,
                 token_id: String::new(),
@@ -170,6 +178,8 @@ impl Authenticator {
             kind: credential.kind,
             subject: credential.subject,
             role: credential.role,
+            also: credential.also,
+            account: credential.account,
             tenant,
             project: credential.project,
             token_id: credential.token_id,
@@ -194,10 +204,16 @@ impl Credential {
     /// project role without a project, and a project beside another role.
     fn check(&self) -> Result<()> {
         let confined = self.tenant.is_some() || self.project.is_some();
-        let torn = self.role == Role::PlatformAdmin && confined;
-        let half = (self.role == Role::Project) != self.project.is_some();
+        let roles = self.also.with(self.role);
+        let torn = roles.contains(Role::PlatformAdmin) && confined;
+        let half = roles.contains(Role::Project) != self.project.is_some();
         if torn || half { Err(tokens::invalid()) } else { Ok(()) }
     }
+}
+
+/// The role of a claim.
+fn role(word: &str) -> Result<Role> {
+    word.parse().map_err(|_| tokens::invalid())
 }
 
 /// The id by which a token that carries none is revoked.

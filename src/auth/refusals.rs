@@ -28,6 +28,9 @@ const OTHERS: &str = "(others)";
 /// The subject of calls without a usable credential.
 const NOBODY: &str = "(nobody)";
 
+/// Most characters of a name that was tried.
+const MAX_TRIED: usize = 64;
+
 /// The action of refusals in the audit log.
 const ACTION: &str = "call.refuse";
 /// How often whole minutes are written.
@@ -65,14 +68,28 @@ impl Refusals {
 
     /// Counts a refused call.
     pub fn count(&self, caller: Option<&Caller>, rpc: &'static str, reason: Reason) {
-        let line = Refused {
+        self.add(Refused {
             subject: caller.map_or(NOBODY, |caller| caller.subject.as_str()).to_owned(),
             role: caller.map(|caller| caller.role),
             tenant: caller.and_then(|caller| caller.tenant.as_ref()).map(|tenant| tenant.id),
             rpc,
             reason,
-            minute: self.clock.unix().div_euclid(60),
-        };
+            minute: self.minute(),
+        });
+    }
+
+    /// Counts a refused login under the name that was tried. Anybody may have tried it, so it is told as a guess.
+    pub fn count_login(&self, tried: &str, rpc: &'static str, reason: Reason) {
+        let plain: String = tried.chars().filter(|c| !c.is_control()).take(MAX_TRIED).collect();
+        let subject = format!("({plain}?)");
+        self.add(Refused { subject, role: None, tenant: None, rpc, reason, minute: self.minute() });
+    }
+
+    fn minute(&self) -> i64 {
+        self.clock.unix().div_euclid(60)
+    }
+
+    fn add(&self, line: Refused) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let full = lines.len() >= MAX_LINES && !lines.contains_key(&line);
         let line = if full { Refused { subject: OTHERS.to_owned(), role: None, tenant: None, ..line } } else { line };
@@ -81,7 +98,7 @@ impl Refusals {
 
     /// Takes the counts of whole minutes; those of the running minute too if `all`.
     pub fn take(&self, all: bool) -> Vec<(Refused, u64)> {
-        let minute = self.clock.unix().div_euclid(60);
+        let minute = self.minute();
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.extract_if(|line, _| all || line.minute < minute).collect()
     }
@@ -125,9 +142,7 @@ fn record(refused: &Refused, count: u64) -> AuditRecord {
                 kind: CallerKind::Service,
                 subject: refused.subject.clone(),
                 role,
-                tenant: None,
-                project: None,
-                token_id: String::new(),
+                ..CallerFacts::default()
             })
         }),
         tenant: refused.tenant,

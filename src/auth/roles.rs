@@ -3,32 +3,32 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::permissions::TABLE;
-use crate::base::Role;
+use crate::base::{Role, RoleSet};
 
-/// Permissions with a bit for each role that holds them, so that the question costs one lookup and no text compare.
-static HOLDERS: LazyLock<HashMap<&'static str, u8>> = LazyLock::new(|| {
+/// Permissions with the roles that hold them, as bits, so that the question costs one lookup and no text compare.
+static HOLDERS: LazyLock<HashMap<&'static str, RoleSet>> = LazyLock::new(|| {
     TABLE
         .iter()
         .map(|(permission, words)| {
             let holders = Role::ALL.into_iter().filter(|role| words.contains(&role.as_str()));
-            (*permission, holders.fold(0, |bits, role| bits | bit(role)))
+            (*permission, holders.chain([Role::PlatformAdmin]).collect())
         })
         .collect()
 });
 
-/// Whether a role holds a permission. `platform_admin` holds every permission of the table; nobody holds one that is
-/// not in the table.
-pub fn holds(role: Role, permission: &str) -> bool {
-    HOLDERS.get(permission).is_some_and(|bits| role == Role::PlatformAdmin || bits & bit(role) != 0)
-}
-
-fn bit(role: Role) -> u8 {
-    1 << role as u8
+/// Whether any of the roles holds a permission. `platform_admin` holds every permission of the table; nobody holds one
+/// that is not in the table.
+pub fn holds(roles: RoleSet, permission: &str) -> bool {
+    HOLDERS.get(permission).is_some_and(|holders| holders.meets(roles))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn holds(role: Role, permission: &str) -> bool {
+        super::holds(RoleSet::default().with(role), permission)
+    }
 
     #[test]
     fn the_table_decides() {

@@ -45,6 +45,9 @@ pub struct Claims {
     pub jti: String,
     /// Role, by its word.
     pub role: String,
+    /// Roles that were granted beside it, by their words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// Tenant of the caller, by id or name in any spelling; absent for platform callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
@@ -72,6 +75,7 @@ impl Claims {
             nbf: None,
             jti: clock.new_id().to_string(),
             role: role.as_str().to_owned(),
+            roles: Vec::new(),
             tenant: None,
             project: None,
             account: None,

@@ -16,6 +16,7 @@ fn claims() -> Claims {
         nbf: None,
         jti: "j1".to_owned(),
         role: "platform_admin".to_owned(),
+        roles: Vec::new(),
         tenant: None,
         project: None,
         account: None,

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use uuid::Uuid;
+
 use super::{ids::TenantId, names};
 
 /// The one who calls, as the credential says. Cheap to clone.
@@ -16,14 +18,34 @@ pub struct CallerFacts {
     /// Subject of the credential: `<tenant>/<username>` for a tenant's account, `<username>` for a platform account,
     /// any text for a minted token.
     pub subject: String,
-    /// Role.
+    /// Role; of several, the one that the account was made with.
     pub role: Role,
+    /// Roles that were granted beside it.
+    pub also: RoleSet,
+    /// The account that logged in; `None` for keys and minted tokens.
+    pub account: Option<Uuid>,
     /// The tenant that the caller belongs to; `None` for platform callers.
     pub tenant: Option<CallerTenant>,
     /// The project that the caller is confined to.
     pub project: Option<String>,
     /// Id of the token, for revocation and the log.
     pub token_id: String,
+}
+
+impl Default for CallerFacts {
+    /// Nobody in particular, who may do nothing in particular.
+    fn default() -> Self {
+        Self {
+            kind: CallerKind::User,
+            subject: String::new(),
+            role: Role::User,
+            also: RoleSet::default(),
+            account: None,
+            tenant: None,
+            project: None,
+            token_id: String::new(),
+        }
+    }
 }
 
 /// The tenant that a caller belongs to.
@@ -52,10 +74,18 @@ impl Caller {
             kind: CallerKind::Service,
             subject: "system".to_owned(),
             role: Role::PlatformAdmin,
-            tenant: None,
-            project: None,
-            token_id: String::new(),
+            ..CallerFacts::default()
         })
+    }
+
+    /// Every role of the caller.
+    pub fn roles(&self) -> RoleSet {
+        self.also.with(self.role)
+    }
+
+    /// Whether the caller may hand out a role, and may change an account that bears it: nobody reaches above their own.
+    pub fn outranks(&self, role: Role) -> bool {
+        self.roles().iter().any(|own| own.rank() >= role.rank())
     }
 
     /// Whether the caller stands above all tenants.
@@ -149,6 +179,17 @@ impl Role {
         Self::Project,
     ];
 
+    /// How high the role stands. Who has a rank reaches those of the same rank and below, and hands out no higher role.
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::PlatformAdmin => 4,
+            Self::Admin => 3,
+            Self::NetworkAdmin | Self::SecurityOperator | Self::Auditor => 2,
+            Self::ReadOnly => 1,
+            Self::User | Self::Project => 0,
+        }
+    }
+
     /// The role's word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -175,5 +216,60 @@ impl FromStr for Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// A set of roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RoleSet(u8);
+
+impl RoleSet {
+    /// The set with one more.
+    pub fn with(self, role: Role) -> Self {
+        Self(self.0 | 1 << role as u8)
+    }
+
+    /// Whether the role is in it.
+    pub fn contains(self, role: Role) -> bool {
+        self.0 & 1 << role as u8 != 0
+    }
+
+    /// Whether the two have a role in common.
+    pub fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The roles, in the order of [`Role::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Role> {
+        Role::ALL.into_iter().filter(move |role| self.contains(*role))
+    }
+}
+
+impl FromIterator<Role> for RoleSet {
+    fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
+        roles.into_iter().fold(Self::default(), Self::with)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_holds_what_was_put_in() {
+        let set: RoleSet = [Role::Auditor, Role::User].into_iter().collect();
+        assert!(set.contains(Role::Auditor) && set.contains(Role::User) && !set.contains(Role::Admin));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [Role::Auditor, Role::User]);
+        assert!(set.meets(RoleSet::default().with(Role::User)) && !set.meets(RoleSet::default().with(Role::Admin)));
+    }
+
+    #[test]
+    fn nobody_reaches_above_their_own_rank() {
+        let caller =
+            |role, also| Caller::new(CallerFacts { role, also: RoleSet::from_iter(also), ..CallerFacts::default() });
+        let operator = caller(Role::SecurityOperator, vec![]);
+        assert!(operator.outranks(Role::ReadOnly) && operator.outranks(Role::Auditor));
+        assert!(!operator.outranks(Role::Admin) && !caller(Role::Admin, vec![]).outranks(Role::PlatformAdmin));
+        assert!(caller(Role::User, vec![Role::Admin]).outranks(Role::Admin));
     }
 }

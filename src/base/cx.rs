@@ -1,6 +1,6 @@
 //! The context of a call: the first argument of every verb.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use super::{
     caller::Caller,
@@ -30,6 +30,12 @@ pub struct CxFacts {
     pub audit_target: Option<String>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// The address that the call came from; none for the program's own work.
+    pub client: Option<IpAddr>,
+    /// Whether the client spoke TLS all the way.
+    pub secure: bool,
+    /// What the client says that it is, cut to a bounded length.
+    pub user_agent: Option<Arc<str>>,
     /// The clock.
     pub clock: Clock,
 }
@@ -50,6 +56,9 @@ impl Cx {
             audit_action: Some(task),
             audit_target: None,
             deadline: None,
+            client: None,
+            secure: false,
+            user_agent: None,
             clock,
         })
     }

@@ -109,9 +109,49 @@ fn parse_ulid(text: &str) -> Option<Uuid> {
     Some(Uuid::from_u128(value))
 }
 
+/// Kinds of ids that the zero-trust surface shows, each with a prefix before the 26 characters of a ULID (zero-trust
+/// contract, section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdKind {
+    /// `usr_`: an account.
+    User,
+    /// `grp_`: a group.
+    Group,
+    /// `key_`: an API key.
+    ApiKey,
+}
+
+impl IdKind {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::User => "usr_",
+            Self::Group => "grp_",
+            Self::ApiKey => "key_",
+        }
+    }
+
+    /// The id as it is shown.
+    pub fn show(self, id: Uuid) -> String {
+        format!("{}{}", self.prefix(), ulid(id))
+    }
+
+    /// The id of a text, in any case.
+    pub fn read(self, text: &str) -> Option<Uuid> {
+        parse_ulid(strip_prefix(text, self.prefix())?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_a_kind_lead_back_to_themselves_alone() {
+        let shown = IdKind::User.show(id().uuid());
+        assert_eq!(shown, "usr_01J7ST8Z0GFCQ9TCATDDY8V7GF");
+        assert_eq!(IdKind::User.read(&shown.to_lowercase()), Some(id().uuid()));
+        assert_eq!(IdKind::Group.read(&shown), None);
+    }
 
     fn id() -> TenantId {
         TenantId(Uuid::from_u128(0x0191_f3a4_7c10_7b2e_9d31_5a6b_7c8d_9e0f))

@@ -6,14 +6,16 @@ pub mod cx;
 pub mod error;
 pub mod ids;
 pub mod names;
+pub mod page;
 pub mod scope;
 pub mod secret;
 
-pub use caller::{Caller, CallerKind, Role};
+pub use caller::{Caller, CallerKind, Role, RoleSet};
 pub use clock::Clock;
 pub use cx::Cx;
 pub use error::{Error, Kind, Result};
-pub use ids::TenantId;
+pub use ids::{IdKind, TenantId};
 pub use names::{TenantName, TenantRef};
+pub use page::{Page, PageRequest};
 pub use scope::{Access, TenantScope};
 pub use secret::Secret;

@@ -21,10 +21,10 @@ use crate::{
         keys::{Keys, write_private},
         tokens::{self, Claims},
     },
-    base::{Clock, Cx, Role},
+    base::{Clock, Cx, Role, Secret},
     identity::{self, NewAccount, Password, Passwords},
     server::Signals,
-    store::Store,
+    store::{Kek, Store},
 };
 
 /// The ports that the documents of the surfaces use.
@@ -67,13 +67,16 @@ fn addresses(config: &Config, insecure: bool) -> Result<(Vec<SocketAddr>, bool),
     Ok((addresses, exposed))
 }
 
-async fn start(config: Config, addresses: Vec<SocketAddr>, exposed: bool) -> anyhow::Result<()> {
+async fn start(mut config: Config, addresses: Vec<SocketAddr>, exposed: bool) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
     let (listeners, bound) = bind(&addresses, true).await?;
     make_private_dir(&config.data_dir)?;
     let key = config.jwt_key.clone().unwrap_or_else(|| dev_key_file(&config.data_dir));
     let keys = Keys::load_or_create(&key, config.jwt_key_previous.as_deref())?;
     let token = write_token(&config.data_dir, &keys)?;
+    if config.kek.is_none() {
+        config.kek = Some(dev_kek(&config.data_dir)?);
+    }
     let store = open_store(&config).await?;
     store.migrate(|name| tracing::info!(migration = name, "migrating")).await?;
     let password = admin_account(&store, exposed).await?;
@@ -124,6 +127,16 @@ fn write_token(data_dir: &Path, keys: &Keys) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// The file of the key that seals secrets beside the data, which is made if it is missing.
+fn dev_kek(data_dir: &Path) -> anyhow::Result<Secret<String>> {
+    let path = data_dir.join("kek");
+    if !path.exists() {
+        write_private(&path, Kek::generate().expose().as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(Secret::new(path.to_string_lossy().into_owned()))
+}
+
 /// Makes the administrator's account if there is none. On a server that others can reach its password is a random one,
 /// new with each start, which this returns.
 async fn admin_account(store: &Store, exposed: bool) -> anyhow::Result<Option<String>> {
@@ -133,8 +146,7 @@ async fn admin_account(store: &Store, exposed: bool) -> anyhow::Result<Option<St
     let random = exposed.then(|| uuid::Uuid::new_v4().simple().to_string());
     let password = Password::of_development(random.as_deref().unwrap_or(ADMIN));
     if !exists {
-        let (username, role) = (ADMIN.to_owned(), Role::PlatformAdmin);
-        let account = NewAccount { tenant: None, username, email: None, password, role };
+        let account = NewAccount::login(None, ADMIN, password, Role::PlatformAdmin);
         if exposed {
             identity::create_account(store, &passwords, &cx, account).await?;
         } else {

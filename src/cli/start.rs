@@ -24,7 +24,7 @@ use crate::{
         logs::{self, Log},
         metrics,
     },
-    store::{Store, StoreConfig},
+    store::{Kek, Store, StoreConfig},
 };
 
 /// Runs a command that waits for things. Two workers carry more than one database can answer; more only cost memory.
@@ -114,6 +114,8 @@ pub(super) fn app(config: &Config, store: Store, keys: Keys) -> anyhow::Result<A
         keys: Arc::new(keys),
         manager_key: manager_key.context("kubeop_jwt_signing_key (KUBEOP_JWT_SIGNING_KEY) is no key")?,
         warehouse_key: config.qod_api_key.as_ref().and_then(ApiKey::new),
+        kek: kek(config)?,
+        max_tenants: config.max_tenants,
         messaging: MessagingSettings { force_delete: config.messaging_force_delete, max_tenants: config.max_tenants },
         messaging_bootstrap: config.messaging_bootstrap,
         limits: Limits {
@@ -124,6 +126,18 @@ pub(super) fn app(config: &Config, store: Store, keys: Keys) -> anyhow::Result<A
         drain_timeout: config.drain_timeout,
         metrics: metrics::install().context("the metrics cannot be recorded")?,
     })
+}
+
+/// The key that seals secrets: `TENANTRY_KEK` is a file that holds it, or the key itself.
+pub(super) fn kek(config: &Config) -> anyhow::Result<Option<Kek>> {
+    let Some(setting) = &config.kek else { return Ok(None) };
+    let file = Path::new(setting.expose());
+    let text = if file.is_file() {
+        Secret::new(std::fs::read_to_string(file).with_context(|| format!("kek (TENANTRY_KEK): {}", file.display()))?)
+    } else {
+        setting.clone()
+    };
+    Kek::from_base64(&text).map(Some).context("kek (TENANTRY_KEK) is neither a file nor a key")
 }
 
 /// Serves until a signal. Calls that were cut off at the deadline are a failure.

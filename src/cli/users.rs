@@ -63,8 +63,7 @@ async fn apply(store: &Store, command: &Command, password: Password) -> anyhow::
     match command {
         Command::Create { admin, .. } => {
             let cx = Cx::system("users create", store.clock().clone());
-            let (username, role) = (admin.clone(), Role::PlatformAdmin);
-            let account = NewAccount { tenant: None, username, email: None, password, role };
+            let account = NewAccount::login(None, admin, password, Role::PlatformAdmin);
             identity::create_account(store, &passwords, &cx, account).await?;
             println!("created the platform administrator {admin}");
         }

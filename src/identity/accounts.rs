@@ -1,18 +1,22 @@
-//! Accounts: a login on the platform or in one tenant.
+//! Accounts: how they are made, found and changed.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, Select};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, Select,
+};
 use uuid::Uuid;
 
-use super::passwords::{Password, Passwords};
+use super::{
+    Account, AccountStatus, Email,
+    passwords::{Password, Passwords},
+};
 use crate::{
-    base::{Cx, Error, Result, Role, Secret, TenantScope, error::Reason},
+    base::{Cx, Error, IdKind, Result, Role, Secret, TenantScope, error::Reason},
     store::{Stamp, Store, Tx, entities::accounts},
+    tenants::Authority,
 };
 
-/// Longest name of an account, in characters.
-const MAX_NAME: usize = 64;
-/// The status of an account that may log in.
-const ACTIVE: &str = "active";
+/// Longest name of an account, in characters: an email address may be one.
+const MAX_NAME: usize = 254;
 
 /// An account to be made.
 #[derive(Clone, Debug)]
@@ -21,29 +25,167 @@ pub struct NewAccount {
     pub tenant: Option<TenantScope>,
     /// Name, unique in the tenant or on the platform without regard to case.
     pub username: String,
-    /// Address for mail.
-    pub email: Option<String>,
-    /// Password.
-    pub password: Password,
-    /// Role. `platform_admin` is for platform accounts, and theirs alone.
+    /// Whether the name stands for the id where accounts are shown.
+    pub named_id: bool,
+    /// Address for mail, unique in the tenant or on the platform without regard to case.
+    pub email: Option<Email>,
+    /// Name for people.
+    pub display_name: String,
+    /// Password; without one the account is invited and cannot log in.
+    pub password: Option<Password>,
+    /// Role. `platform_admin` is for platform accounts; the only other role there is `user`, whom grants let into tenants.
     pub role: Role,
 }
 
-/// Makes an account and returns its id. Fails with ALREADY_EXISTS if the name is taken, with INVALID_ARGUMENT if the name
-/// or the role does not fit.
-pub async fn create_account(store: &Store, passwords: &Passwords, cx: &Cx, new: NewAccount) -> Result<Uuid> {
-    check_name(&new.username)?;
-    if (new.role == Role::PlatformAdmin) != new.tenant.is_none() {
-        let message = "platform_admin is the role of platform accounts, and of no others";
-        return Err(Error::invalid(Reason::InvalidArgument, "role", message));
+impl NewAccount {
+    /// A login of a name and a password.
+    pub fn login(tenant: Option<TenantScope>, username: &str, password: Password, role: Role) -> Self {
+        let (username, password) = (username.to_owned(), Some(password));
+        Self { tenant, username, named_id: false, email: None, display_name: String::new(), password, role }
     }
-    let password_hash = passwords.hash(new.password.clone()).await?;
+}
+
+/// Makes an account and returns its id. Fails with ALREADY_EXISTS if the name or the address is taken, with
+/// INVALID_ARGUMENT if the name or the role does not fit.
+pub async fn create_account(store: &Store, passwords: &Passwords, cx: &Cx, new: NewAccount) -> Result<Uuid> {
+    check(&new)?;
+    let password_hash = hash(passwords, new.password.as_ref()).await?;
     store
         .write(cx, "account.create", move |tx| {
             let (new, password_hash) = (new.clone(), password_hash.clone());
-            Box::pin(async move { insert(tx, new, password_hash).await })
+            Box::pin(async move { insert(tx, &new, password_hash).await.map(|account| account.id) })
         })
         .await
+}
+
+/// The hash of a password as it is stored; without a password, a text that no password verifies.
+pub async fn hash(passwords: &Passwords, password: Option<&Password>) -> Result<String> {
+    match password {
+        Some(password) => passwords.hash(password.clone()).await,
+        None => Ok(String::new()),
+    }
+}
+
+/// Checks what is known of an account before anybody asks the database.
+pub fn check(new: &NewAccount) -> Result<()> {
+    check_name(&new.username)?;
+    let fits = match new.tenant {
+        None => matches!(new.role, Role::PlatformAdmin | Role::User),
+        Some(_) => !matches!(new.role, Role::PlatformAdmin | Role::Project),
+    };
+    if fits {
+        return Ok(());
+    }
+    let message = "platform accounts have the role platform_admin or user, and no others are platform_admin or project";
+    Err(Error::invalid(Reason::InvalidArgument, "role", message))
+}
+
+/// Adds an account, inside a write. `password_hash` is that of [`hash`].
+pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<Account> {
+    refuse_taken(tx, new).await?;
+    let (id, now) = (tx.new_id(), Stamp::from(tx.now()));
+    let tenant = new.tenant.map(TenantScope::tenant);
+    let identity = match (&new.email, tenant) {
+        (Some(email), None) => Some(super::identities::ensure(tx, email).await?),
+        _ => None,
+    };
+    let status = if new.password.is_some() { AccountStatus::Active } else { AccountStatus::Invited };
+    let row = accounts::Model {
+        id,
+        tenant_id: tenant.map(|tenant| tenant.uuid()),
+        username_key: fold(&new.username),
+        username: new.username.clone(),
+        identity_id: identity,
+        email: new.email.as_ref().map(|email| email.as_str().to_owned()),
+        email_key: new.email.as_ref().map(|email| email.key().to_owned()),
+        display_name: new.display_name.clone(),
+        named_id: new.named_id,
+        source: "local".to_owned(),
+        external_id: None,
+        password_hash,
+        role: new.role.as_str().to_owned(),
+        status: status.as_str().to_owned(),
+        suspended_by: None,
+        must_change: false,
+        last_login_at: None,
+        version: 1,
+        totp_state: "none".to_owned(),
+        totp_secret: None,
+        totp_pending_until: None,
+        totp_last_step: None,
+        epoch: 0,
+        epoch_changed_at: now,
+        created_at: now,
+        updated_at: now,
+    };
+    accounts::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    tx.audit_in(tenant, new.username.clone(), serde_json::json!({"role": new.role.as_str()}));
+    row.try_into()
+}
+
+/// The unique indexes decide between two at once; this tells the usual case in our words.
+async fn refuse_taken(tx: &Tx, new: &NewAccount) -> Result<()> {
+    if by_name(new.tenant, &new.username).one(tx.conn()).await?.is_some() {
+        return Err(Error::exists(Reason::AccountExists, "an account of that name exists"));
+    }
+    let Some(email) = &new.email else { return Ok(()) };
+    match by_email(new.tenant, email.key()).one(tx.conn()).await? {
+        Some(_) => Err(Error::exists(Reason::EmailExists, "an account with that email address exists")),
+        None => Ok(()),
+    }
+}
+
+/// What changes of an account; the default changes nothing but the version.
+#[derive(Clone, Debug, Default)]
+pub struct AccountChange {
+    /// A new address.
+    pub email: Option<Email>,
+    /// A new name for people.
+    pub display_name: Option<String>,
+    /// A new role.
+    pub role: Option<Role>,
+    /// A new status, and who suspended the account if it is that.
+    pub status: Option<(AccountStatus, Option<Authority>)>,
+    /// The hash of a new password, and whether it has to be changed at the next login.
+    pub password: Option<(String, bool)>,
+    /// Ends every session: the tokens that the account was given so far are revoked.
+    pub end_sessions: bool,
+}
+
+/// Changes an account, raises its version, and returns it. A deleted account gives up its name and address.
+pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Result<Account> {
+    let now = Stamp::from(tx.now());
+    let (id, epoch, version) = (row.id, row.epoch, row.version);
+    let mut next = row.into_active_model();
+    if let Some(email) = &change.email {
+        next.email = Set(Some(email.as_str().to_owned()));
+        next.email_key = Set(Some(email.key().to_owned()));
+    }
+    if let Some(display_name) = &change.display_name {
+        next.display_name = Set(display_name.clone());
+    }
+    if let Some(role) = change.role {
+        next.role = Set(role.as_str().to_owned());
+    }
+    if let Some((status, by)) = change.status {
+        next.status = Set(status.as_str().to_owned());
+        next.suspended_by = Set(by.map(|by| by.as_str().to_owned()));
+        if status == AccountStatus::Deleted {
+            next.username_key = Set(format!("/deleted/{id}"));
+            next.email_key = Set(None);
+        }
+    }
+    if let Some((hash, must_change)) = &change.password {
+        next.password_hash = Set(hash.clone());
+        next.must_change = Set(*must_change);
+    }
+    if change.end_sessions {
+        next.epoch = Set(epoch + 1);
+        next.epoch_changed_at = Set(now);
+    }
+    next.version = Set(version + 1);
+    next.updated_at = Set(now);
+    next.update(tx.conn()).await?.try_into()
 }
 
 /// Sets the password of an account, and revokes every token that it was given before.
@@ -61,16 +203,12 @@ pub async fn set_password(
         .write(cx, "account.set_password", move |tx| {
             let (username, password_hash) = (username.clone(), password_hash.clone());
             Box::pin(async move {
-                let Some(account) = by_name(tenant, &username).one(tx.conn()).await? else {
-                    return Err(Error::not_found(Reason::AccountNotFound, "there is no such account"));
-                };
-                let (now, epoch) = (Stamp::from(tx.now()), account.epoch + 1);
-                let mut changed = account.into_active_model();
-                changed.password_hash = Set(password_hash);
-                changed.epoch = Set(epoch);
-                changed.epoch_changed_at = Set(now);
-                changed.updated_at = Set(now);
-                changed.update(tx.conn()).await?;
+                let account = by_name(tenant, &username).one(tx.conn()).await?.ok_or_else(not_found)?;
+                let password = Some((password_hash, false));
+                let invited = account.status == AccountStatus::Invited.as_str();
+                let status = invited.then_some((AccountStatus::Active, None));
+                let new = AccountChange { password, status, end_sessions: true, ..AccountChange::default() };
+                change(tx, account, &new).await?;
                 tx.audit_in(tenant.map(TenantScope::tenant), username, serde_json::Value::Null);
                 Ok(())
             })
@@ -92,38 +230,42 @@ pub async fn has_password(store: &Store, passwords: &Passwords, username: &str, 
     }
 }
 
-async fn insert(tx: &Tx, new: NewAccount, password_hash: String) -> Result<Uuid> {
-    // The unique index decides between two at once; this tells the usual case in our words.
-    if by_name(new.tenant, &new.username).one(tx.conn()).await?.is_some() {
-        return Err(Error::exists(Reason::AccountExists, "an account of that name exists"));
-    }
-    let (id, now) = (tx.new_id(), Stamp::from(tx.now()));
-    let tenant = new.tenant.map(TenantScope::tenant);
-    let row = accounts::Model {
-        id,
-        tenant_id: tenant.map(|tenant| tenant.uuid()),
-        username_key: fold(&new.username),
-        username: new.username.clone(),
-        email: new.email,
-        password_hash,
-        role: new.role.as_str().to_owned(),
-        status: ACTIVE.to_owned(),
-        epoch: 0,
-        epoch_changed_at: now,
-        created_at: now,
-        updated_at: now,
+/// The account that a text names in a tenant, or on the platform: by id, by name or by email address, in that order.
+/// Deleted accounts are missing.
+pub async fn find(
+    conn: &impl ConnectionTrait,
+    tenant: Option<TenantScope>,
+    text: &str,
+) -> Result<Option<accounts::Model>> {
+    let mut found = match IdKind::User.read(text) {
+        Some(id) => in_place(tenant).filter(accounts::Column::Id.eq(id)).one(conn).await?,
+        None => by_name(tenant, text).one(conn).await?,
     };
-    accounts::Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
-    tx.audit_in(tenant, new.username, serde_json::json!({"role": new.role.as_str()}));
-    Ok(id)
+    if let (None, Ok(email)) = (&found, Email::read(text)) {
+        found = by_email(tenant, email.key()).one(conn).await?;
+    }
+    Ok(found.filter(|account| account.status != AccountStatus::Deleted.as_str()))
+}
+
+/// There is no such account.
+pub fn not_found() -> Error {
+    Error::not_found(Reason::AccountNotFound, "there is no such account")
+}
+
+/// The accounts of a tenant, or of the platform.
+pub fn in_place(tenant: Option<TenantScope>) -> Select<accounts::Entity> {
+    accounts::Entity::find().filter(match tenant {
+        Some(scope) => accounts::Column::TenantId.eq(scope.tenant().uuid()),
+        None => accounts::Column::TenantId.is_null(),
+    })
 }
 
 fn by_name(tenant: Option<TenantScope>, username: &str) -> Select<accounts::Entity> {
-    let here = match tenant {
-        Some(scope) => accounts::Column::TenantId.eq(scope.tenant().uuid()),
-        None => accounts::Column::TenantId.is_null(),
-    };
-    accounts::Entity::find().filter(here).filter(accounts::Column::UsernameKey.eq(fold(username)))
+    in_place(tenant).filter(accounts::Column::UsernameKey.eq(fold(username)))
+}
+
+fn by_email(tenant: Option<TenantScope>, key: &str) -> Select<accounts::Entity> {
+    in_place(tenant).filter(accounts::Column::EmailKey.eq(key))
 }
 
 fn fold(username: &str) -> String {
@@ -131,11 +273,13 @@ fn fold(username: &str) -> String {
 }
 
 /// A name stands in token subjects (`<tenant>/<username>`) and in logs, so it has no slash, space or control character.
+/// It is nothing that reads as an id.
 pub fn check_name(username: &str) -> Result<()> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b"._@+-".contains(&b);
-    if (1..=MAX_NAME).contains(&username.len()) && username.bytes().all(good) {
+    let is_name = (1..=MAX_NAME).contains(&username.len()) && username.bytes().all(good);
+    if is_name && IdKind::User.read(username).is_none() {
         return Ok(());
     }
-    let message = "the name of an account has 1 to 64 letters, digits and `. _ @ + -`";
+    let message = "the name of an account has 1 to 254 letters, digits and `. _ @ + -`";
     Err(Error::invalid(Reason::AccountNameInvalid, "username", message))
 }

@@ -24,7 +24,7 @@ pub struct TenantView {
 
 /// The names of all tenants, sorted by UTF-16 code unit.
 pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<String>> {
-    let tenants = tenants::list(cx, store).await?;
+    let tenants = tenants::list(cx, store, &Status::PRESENT).await?;
     let mut names: Vec<String> = tenants.into_iter().map(|tenant| tenant.name.as_str().to_owned()).collect();
     rules::sort_utf16(&mut names);
     Ok(names)

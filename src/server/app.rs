@@ -18,15 +18,17 @@ use super::{
 };
 use crate::{
     auth::{
-        Authenticator, Guard,
+        Authenticator, Guard, Sessions,
         foreign::{ApiKey, ManagerKey},
         keys::Keys,
         refusals::{self, Refusals},
         revocation::{self, Revocations},
     },
     base::{Cx, Result},
+    identity::{Passwords, People},
     messaging::{self, MessagingSettings},
-    store::{Store, relay},
+    store::{Kek, Store, Vault, relay},
+    tenants,
 };
 
 /// What a server is made of.
@@ -39,6 +41,10 @@ pub struct App {
     pub manager_key: Option<ManagerKey>,
     /// The warehouse's static key.
     pub warehouse_key: Option<ApiKey>,
+    /// The key that seals secrets; without it there are none that could be kept.
+    pub kek: Option<Kek>,
+    /// Most tenants in the registry; `None` is no limit.
+    pub max_tenants: Option<u64>,
     /// Settings of the messaging surface.
     pub messaging: MessagingSettings,
     /// Make what a messaging platform expects on its first start.
@@ -88,6 +94,7 @@ impl App {
         running.spawn(relay::follow(store.clone(), stop.clone()));
         running.spawn(revocation::follow(store.clone(), revocations, stop.clone()));
         running.spawn(refusals::follow(refusals, store.clone(), stop.clone()));
+        running.spawn(purge(store.clone(), stop.clone()));
         running.spawn(metrics::upkeep(self.metrics.clone(), stop.clone()));
         if self.messaging_bootstrap {
             running.spawn(bootstrap(store, stop));
@@ -107,8 +114,12 @@ impl App {
     {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(refusals.clone(), clock.clone()).with_checks_of(&self.store));
+        let vault = Vault::new(self.store.clone(), self.kek.clone());
+        let people = People::new(self.store.clone(), Passwords::of_server(), vault);
         let parts = Parts {
             store: self.store.clone(),
+            sessions: Sessions::new(people, self.keys.clone(), revocations.clone(), refusals.clone()),
+            max_tenants: self.max_tenants,
             messaging: self.messaging,
             guard,
             dialects: services::dialects(),
@@ -137,6 +148,24 @@ async fn end(
     signals.next().await;
     abort.cancel();
     std::future::pending().await
+}
+
+/// How often tenants are looked for whose time of grace is over.
+const PURGE: Duration = Duration::from_secs(600);
+
+/// Deletes tenants whose time of grace is over, until `stop`.
+async fn purge(store: Store, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PURGE) => {}
+            () = stop.cancelled() => return,
+        }
+        match tenants::purge_due(&store).await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(gone, "tenants were purged whose time of grace was over"),
+            Err(error) => tracing::warn!(%error, "tenants whose time of grace is over cannot be purged now"),
+        }
+    }
 }
 
 /// How long to wait before what failed at the start is tried again.

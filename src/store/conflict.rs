@@ -37,6 +37,18 @@ const UNIQUE: &[Unique] = &[
         message: "an account of that name exists",
     },
     Unique {
+        index: "accounts_email_unique",
+        columns: "accounts.tenant_id, accounts.email_key",
+        reason: Reason::EmailExists,
+        message: "an account with that email address exists",
+    },
+    Unique {
+        index: "accounts_platform_email_unique",
+        columns: "accounts.email_key",
+        reason: Reason::EmailExists,
+        message: "an account with that email address exists",
+    },
+    Unique {
         index: "clusters_pkey",
         columns: "clusters.name",
         reason: Reason::ClusterExists,
@@ -70,8 +82,8 @@ fn unique_violation(error: DbErr, text: &str) -> Error {
     }
 }
 
-/// Every foreign key of the schema leads to `tenants`: a row came too late for its tenant, or the tenant still has rows.
-/// SQLite does not say which; its one writer meets only the second, because verbs look for the tenant first.
+/// A row came too late for the tenant, the account or the group that it belongs to, or a tenant still has rows. SQLite does
+/// not say which; its one writer meets only the second, because verbs look for what a row belongs to first.
 fn foreign_key_violation(error: DbErr, text: &str) -> Error {
     if text.starts_with("insert or update") {
         Error::not_found(Reason::TenantNotFound, "there is no such tenant").caused_by(error)

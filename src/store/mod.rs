@@ -26,6 +26,7 @@ mod schema;
 pub mod scopes;
 mod stamp;
 mod tx;
+mod vault;
 
 use std::sync::{
     Arc,
@@ -40,6 +41,7 @@ pub use connect::StoreConfig;
 pub use outbox::OutboxEvent;
 pub use stamp::Stamp;
 pub use tx::Tx;
+pub use vault::{Kek, Vault};
 
 use crate::base::{Clock, Result};
 

@@ -1,12 +1,18 @@
 //! The registry: tenants, whatever surface made them.
 
+mod grace;
 mod limit;
 mod names;
 mod status;
+mod suspension;
 mod tenant;
 mod write;
 
+pub use grace::{GRACE, deprovision, purge_due, restore};
 pub use names::released_at;
 pub use status::Status;
-pub use tenant::{Tenant, find, list, not_found, resolve, resolve_locked};
-pub use write::{Change, NewTenant, delete, insert, update};
+pub use suspension::{Authority, Suspension, refuse_suspended, suspend, unsuspend};
+pub use tenant::{
+    Tenant, count, find, list, not_found, page, resolve, resolve_any, resolve_any_locked, resolve_locked,
+};
+pub use write::{Change, NewTenant, delete, insert, rename, update};

@@ -11,7 +11,8 @@ use crate::{
     },
 };
 
-/// Notes that a tenant gives its name up.
+/// Notes that a tenant gives its name up, or that it takes one by renaming: a token that was signed before for the name
+/// is not for the tenant that bears it afterwards.
 pub(super) async fn release(tx: &Tx, name: &TenantName) -> Result<()> {
     let row = ActiveModel { name_key: Set(name.key()), released_at: Set(Stamp::from(tx.now())) };
     let later = OnConflict::column(Column::NameKey).update_column(Column::ReleasedAt).to_owned();

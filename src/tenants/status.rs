@@ -21,8 +21,8 @@ impl Status {
     /// Every status.
     pub const ALL: [Status; 4] = [Self::Provisioning, Self::Active, Self::Suspended, Self::Deprovisioning];
 
-    /// The words of the statuses in which surfaces show a tenant.
-    pub const PRESENT: [&'static str; 3] = ["provisioning", "active", "suspended"];
+    /// The statuses in which surfaces show a tenant.
+    pub const PRESENT: [Status; 3] = [Self::Provisioning, Self::Active, Self::Suspended];
 
     /// The stored word.
     pub fn as_str(self) -> &'static str {
@@ -68,7 +68,7 @@ mod tests {
     fn words_lead_back_to_their_status() {
         for status in Status::ALL {
             assert_eq!(status.as_str().parse::<Status>().unwrap(), status);
-            assert_eq!(Status::PRESENT.contains(&status.as_str()), status.is_present());
+            assert_eq!(Status::PRESENT.contains(&status), status.is_present());
         }
         assert!("deleted".parse::<Status>().is_err());
     }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 use time::OffsetDateTime;
 
-use super::Status;
+use super::{Status, Suspension};
 use crate::{
     base::{
-        Access, Cx, Error, Result, TenantId, TenantName, TenantRef, TenantScope, error::Reason, scope::foreign_tenant,
+        Access, Cx, Error, Page, PageRequest, Result, TenantId, TenantName, TenantRef, TenantScope, error::Reason,
+        scope::foreign_tenant,
     },
-    store::{Store, Tx, entities::tenants, json, scopes},
+    store::{Stamp, Store, Tx, entities::tenants, json, scopes},
 };
 
 /// A tenant of the registry.
@@ -24,8 +27,8 @@ pub struct Tenant {
     pub display_name: String,
     /// Where it stands.
     pub status: Status,
-    /// Who suspended it.
-    pub suspended_by: Option<String>,
+    /// Who suspended it, as long as it is suspended.
+    pub suspended_by: Option<Suspension>,
     /// Grows with every change; who changes it may say which version they read.
     pub version: i64,
     /// Free marks.
@@ -34,6 +37,8 @@ pub struct Tenant {
     pub created_at: OffsetDateTime,
     /// When it last changed.
     pub updated_at: OffsetDateTime,
+    /// When it is gone for good, where it was deleted with a time of grace.
+    pub purge_at: Option<OffsetDateTime>,
 }
 
 impl TryFrom<tenants::Model> for Tenant {
@@ -45,11 +50,12 @@ impl TryFrom<tenants::Model> for Tenant {
             name: TenantName::stored(row.name),
             display_name: row.display_name,
             status: row.status.parse()?,
-            suspended_by: row.suspended_by,
+            suspended_by: row.suspended_by.map(|by| by.parse()).transpose()?,
             version: row.version,
             labels: json::from_text(&row.labels)?,
             created_at: row.created_at.time(),
             updated_at: row.updated_at.time(),
+            purge_at: row.purge_at.map(Stamp::time),
         })
     }
 }
@@ -62,25 +68,56 @@ pub async fn find(store: &Store, reference: &TenantRef) -> Result<Option<Tenant>
 
 /// The tenant that a call names, if its access covers it, and the proof. Tenants that are being deleted are missing.
 pub async fn resolve(cx: &Cx, store: &Store, reference: &TenantRef) -> Result<(Tenant, TenantScope)> {
-    resolve_on(&cx.access, store.read(), reference, false).await
+    present(resolve_on(&cx.access, store.read(), reference, false).await?)
 }
 
 /// As [`resolve`] inside a write; nobody else changes the tenant until the write ends.
 pub async fn resolve_locked(tx: &Tx, reference: &TenantRef) -> Result<(Tenant, TenantScope)> {
+    present(resolve_on(&tx.cx().access, tx.conn(), reference, true).await?)
+}
+
+/// As [`resolve`], but finds a tenant in its time of grace too.
+pub async fn resolve_any(cx: &Cx, store: &Store, reference: &TenantRef) -> Result<(Tenant, TenantScope)> {
+    resolve_on(&cx.access, store.read(), reference, false).await
+}
+
+/// As [`resolve_locked`], but finds a tenant in its time of grace too.
+pub async fn resolve_any_locked(tx: &Tx, reference: &TenantRef) -> Result<(Tenant, TenantScope)> {
     resolve_on(&tx.cx().access, tx.conn(), reference, true).await
 }
 
-/// All tenants but those that are being deleted, oldest first. For platform callers.
-pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<Tenant>> {
+/// All tenants in one of these statuses, oldest first. For platform callers.
+pub async fn list(cx: &Cx, store: &Store, statuses: &[Status]) -> Result<Vec<Tenant>> {
+    let rows = listed(cx, statuses)?.order_by_asc(tenants::Column::Id).all(store.read()).await?;
+    rows.into_iter().map(Tenant::try_from).collect()
+}
+
+/// A page of the tenants in one of these statuses, oldest first. For platform callers.
+pub async fn page(cx: &Cx, store: &Store, statuses: &[Status], request: PageRequest) -> Result<Page<Tenant>> {
+    let query = listed(cx, statuses)?;
+    let total = query.clone().count(store.read()).await?;
+    let after = request.after.map(|id| tenants::Column::Id.gt(id));
+    let query = query.filter(Condition::all().add_option(after)).order_by_asc(tenants::Column::Id);
+    let rows = query.limit(request.rows()).all(store.read()).await?;
+    let rows = rows.into_iter().map(Tenant::try_from).collect::<Result<Vec<_>>>()?;
+    Ok(Page::cut(request, rows, total, |tenant| tenant.id.uuid()))
+}
+
+/// How many tenants there are, in whatever status.
+pub async fn count(store: &Store) -> Result<u64> {
+    Ok(tenants::Entity::find().count(store.read()).await?)
+}
+
+fn listed(cx: &Cx, statuses: &[Status]) -> Result<Select<tenants::Entity>> {
     if cx.access != Access::Platform {
         return Err(foreign_tenant());
     }
-    let rows = tenants::Entity::find()
-        .filter(tenants::Column::Status.is_in(Status::PRESENT))
-        .order_by_asc(tenants::Column::Id)
-        .all(store.read())
-        .await?;
-    rows.into_iter().map(Tenant::try_from).collect()
+    let words = statuses.iter().map(|status| status.as_str());
+    Ok(tenants::Entity::find().filter(tenants::Column::Status.is_in(words)))
+}
+
+fn present((tenant, scope): (Tenant, TenantScope)) -> Result<(Tenant, TenantScope)> {
+    if tenant.status.is_present() { Ok((tenant, scope)) } else { Err(not_found()) }
 }
 
 /// There is no such tenant.
@@ -108,7 +145,7 @@ async fn resolve_on(
     let key = found.as_ref().map(|tenant| (tenant.id, tenant.name.key()));
     let scope = scopes::reach(access, reference, key.as_ref().map(|(id, key)| (*id, key.as_str())))?;
     match (found, scope) {
-        (Some(tenant), Some(scope)) if tenant.status.is_present() => Ok((tenant, scope)),
+        (Some(tenant), Some(scope)) => Ok((tenant, scope)),
         _ => Err(not_found()),
     }
 }

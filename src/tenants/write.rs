@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use serde_json::json;
 
-use super::{Status, Tenant, limit, names, not_found};
+use super::{Status, Suspension, Tenant, limit, names, not_found};
 use crate::{
     base::{
         Error, Result, TenantId, TenantName, TenantScope,
@@ -37,10 +37,20 @@ impl NewTenant {
 /// What changes of a tenant; the default changes nothing but the version.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
+    /// A new handle. Names that were derived from the old one stay.
+    pub name: Option<TenantName>,
     /// A new name for people.
     pub display_name: Option<String>,
     /// New marks, in place of all the old ones.
     pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// Where a tenant stands, with what belongs to it.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub status: Status,
+    pub suspended_by: Option<Suspension>,
+    pub purge_at: Option<Stamp>,
 }
 
 /// Adds a tenant. Fails if the name is taken in whatever case, or, where a `max` is given, if as many tenants exist.
@@ -61,6 +71,7 @@ pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenan
         labels: json::to_text(&new.labels)?,
         created_at: now,
         updated_at: now,
+        purge_at: None,
     };
     let scope = TenantScope::grant(&tx.cx().access, TenantId::from_uuid(row.id), &row.name_key)?;
     tenants::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
@@ -71,11 +82,38 @@ pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenan
 
 /// Changes a tenant and raises its version. With `expected`, fails as stale if the tenant has another version.
 pub async fn update(tx: &Tx, scope: TenantScope, expected: Option<i64>, change: &Change) -> Result<Tenant> {
+    apply(tx, scope, expected, change, None).await
+}
+
+/// Gives a tenant another standing and raises its version.
+pub(super) async fn stand(tx: &Tx, scope: TenantScope, standing: &Standing) -> Result<Tenant> {
+    apply(tx, scope, None, &Change::default(), Some(standing)).await
+}
+
+async fn apply(
+    tx: &Tx,
+    scope: TenantScope,
+    expected: Option<i64>,
+    change: &Change,
+    standing: Option<&Standing>,
+) -> Result<Tenant> {
     let id = scope.tenant().uuid();
     let mut update = tenants::Entity::update_many()
         .col_expr(tenants::Column::Version, Expr::col(tenants::Column::Version).add(1))
         .col_expr(tenants::Column::UpdatedAt, Expr::value(Stamp::from(tx.now())))
         .filter(tenants::Column::Id.eq(id));
+    if let Some(name) = &change.name {
+        update = update
+            .col_expr(tenants::Column::Name, Expr::value(name.as_str()))
+            .col_expr(tenants::Column::NameKey, Expr::value(name.key()));
+    }
+    if let Some(standing) = standing {
+        let by = standing.suspended_by.as_ref().map(ToString::to_string);
+        update = update
+            .col_expr(tenants::Column::Status, Expr::value(standing.status.as_str()))
+            .col_expr(tenants::Column::SuspendedBy, Expr::value(by))
+            .col_expr(tenants::Column::PurgeAt, Expr::value(standing.purge_at));
+    }
     if let Some(display_name) = &change.display_name {
         update = update.col_expr(tenants::Column::DisplayName, Expr::value(display_name.as_str()));
     }
@@ -94,13 +132,31 @@ pub async fn update(tx: &Tx, scope: TenantScope, expected: Option<i64>, change: 
     Ok(tenant)
 }
 
-/// Deletes a tenant with its settings, unless something still hangs on it: then it fails and names what.
-pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> {
-    let blockers = tx.tenant(scope).blockers().await?;
-    if !blockers.is_empty() {
-        let message = format!("the tenant still has {}", blockers.join(", "));
-        return Err(Error::precondition(Reason::TenantInUse, message));
+/// Gives a tenant another handle. Fails if it is taken in whatever case. The same handle again changes nothing.
+pub async fn rename(tx: &Tx, tenant: &Tenant, scope: TenantScope, name: TenantName) -> Result<Tenant> {
+    if tenant.name == name {
+        return Ok(tenant.clone());
     }
+    if tenant.name.key() != name.key() {
+        names::release(tx, &tenant.name).await?;
+        names::release(tx, &name).await?;
+    }
+    update(tx, scope, None, &Change { name: Some(name), ..Change::default() }).await
+}
+
+/// Fails and names what still hangs on a tenant, if anything does.
+pub(super) async fn refuse_blockers(tx: &Tx, scope: TenantScope) -> Result<()> {
+    let blockers = tx.tenant(scope).blockers().await?;
+    if blockers.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the tenant still has {}", blockers.join(", "));
+    Err(Error::precondition(Reason::TenantInUse, message))
+}
+
+/// Deletes a tenant at once, with its settings, unless something still hangs on it: then it fails and names what.
+pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> {
+    refuse_blockers(tx, scope).await?;
     let deleted = tenants::Entity::delete_by_id(scope.tenant().uuid()).exec(tx.conn()).await?;
     if deleted.rows_affected == 0 {
         return Err(not_found());

@@ -136,9 +136,7 @@ pub fn cx(action: &'static str, access: Access) -> Cx {
             kind: CallerKind::User,
             subject: "root".to_owned(),
             role: Role::PlatformAdmin,
-            tenant: None,
-            project: None,
-            token_id: String::new(),
+            ..CallerFacts::default()
         }),
         access,
         request_id: "req-1".to_owned(),
@@ -146,6 +144,9 @@ pub fn cx(action: &'static str, access: Access) -> Cx {
         audit_action: Some(action),
         audit_target: Some("from the request".to_owned()),
         deadline: None,
+        client: None,
+        secure: false,
+        user_agent: None,
         clock: Clock::system(),
     })
 }

@@ -69,6 +69,7 @@ pub struct Builder {
     out_dir: Option<PathBuf>,
     options_package: Option<String>,
     permissions: Vec<String>,
+    error_domain: String,
     frames: Vec<String>,
 }
 
@@ -92,6 +93,7 @@ impl Builder {
             out_dir: None,
             options_package: None,
             permissions: Vec::new(),
+            error_domain: String::new(),
             frames: Vec::new(),
         }
     }
@@ -128,11 +130,17 @@ impl Builder {
     /// - `securitySchemes`: as OpenAPI has them, by name
     /// - `surfaces`: by name, `title`, `description` and `security`, the names of the schemes of which any one will do
     /// - `dialects`: by name, the `schema` and an `example` of an error body, and the `statuses` that the dialect itself
-    ///   chooses wherever a call has input
+    ///   chooses: those below 500 wherever a call has input, the others anywhere
     /// - `tags`: those of `paths`
     /// - `paths`: what no RPC serves: by path, the path `item` and the `surfaces` whose documents have it too
     pub fn openapi(mut self, frame: &str) -> Self {
         self.frames.push(frame.to_owned());
+        self
+    }
+
+    /// The domain of the reasons in `google.rpc.ErrorInfo` of requests that lack required fields; empty unless told.
+    pub fn error_domain(mut self, domain: &str) -> Self {
+        self.error_domain = domain.to_owned();
         self
     }
 
@@ -200,7 +208,7 @@ impl Builder {
         for (package, files) in &packages {
             let out = code.entry(package.clone()).or_default();
             for message in files.iter().flat_map(FileDescriptor::messages) {
-                codec::message(out, &message)?;
+                codec::message(out, &message, &options)?;
             }
             for item in files.iter().flat_map(FileDescriptor::enums) {
                 codec::enumeration(out, &item);
@@ -211,7 +219,7 @@ impl Builder {
         }
         for service in services {
             let out = code.entry(service.descriptor.package_name().to_owned()).or_default();
-            service::service(out, service, known);
+            service::service(out, service, known, &self.error_domain);
         }
         code.retain(|_, code| !code.is_empty());
         Ok(code)

@@ -33,6 +33,8 @@ pub struct Config {
     pub jwt_key: Option<PathBuf>,
     /// An older key file that still verifies.
     pub jwt_key_previous: Option<PathBuf>,
+    /// The key that seals secrets, in base64, or the file that holds it.
+    pub kek: Option<Secret<String>>,
     /// Log filter, in the words of `tracing-subscriber`.
     pub log: String,
     /// Longest request body, in bytes.

@@ -18,6 +18,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<String>) -> Config {
         database_connections: p.bounded("database_connections", 2, 1000),
         jwt_key: p.text("jwt_key").map(Into::into),
         jwt_key_previous: p.text("jwt_key_previous").map(Into::into),
+        kek: p.text("kek").map(Secret::new),
         log: p.text("log").unwrap_or_default(),
         max_body_bytes: p.bounded("max_body_bytes", 1024, 1 << 30),
         max_in_flight: p.bounded("max_in_flight", 1, 1_000_000),

@@ -43,6 +43,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("database_connections", "TENANTRY_DATABASE_CONNECTIONS", "10", Plain),
     setting!("jwt_key", "TENANTRY_JWT_KEY", "", Plain),
     setting!("jwt_key_previous", "TENANTRY_JWT_KEY_PREVIOUS", "", Plain),
+    setting!("kek", "TENANTRY_KEK", "", Masked),
     setting!("log", "TENANTRY_LOG", "info", Plain),
     setting!("max_body_bytes", "TENANTRY_MAX_BODY_BYTES", "262144", Plain),
     setting!("max_in_flight", "TENANTRY_MAX_IN_FLIGHT", "1024", Plain),

@@ -10,12 +10,16 @@ use tonic::{server::NamedService, service::Routes};
 use tower::Service;
 use transcoder::{Dialects, Guard, MethodInfo, RestBuilder, rest::Route};
 
-use crate::{messaging::MessagingSettings, store::Store};
+use crate::{auth::Sessions, messaging::MessagingSettings, store::Store};
 
 /// What the services of the areas are made of.
 pub struct Parts {
     /// The store.
     pub store: Store,
+    /// Begins and ends sessions; knows the people.
+    pub sessions: Sessions,
+    /// Most tenants in the registry; `None` is no limit.
+    pub max_tenants: Option<u64>,
     /// Settings of the messaging surface.
     pub messaging: MessagingSettings,
     /// Decides who may call what.

@@ -17,14 +17,42 @@ pub struct Model {
     pub username: String,
     /// Name as it is compared.
     pub username_key: String,
+    /// The identity that it is a login of, for accounts of the platform.
+    pub identity_id: Option<Uuid>,
     /// Address for mail.
     pub email: Option<String>,
+    /// Address as it is compared; none once the account is deleted.
+    pub email_key: Option<String>,
+    /// Name for people.
+    pub display_name: String,
+    /// Whether the name stands for the id where accounts are shown.
+    pub named_id: bool,
+    /// Where it is kept: `local`, `oidc`, `saml` or `directory`.
+    pub source: String,
+    /// Its id there.
+    pub external_id: Option<String>,
     /// PHC string.
     pub password_hash: String,
     /// Word of the role.
     pub role: String,
     /// Word of the status.
     pub status: String,
+    /// Who suspended it: `platform` or `tenant`.
+    pub suspended_by: Option<String>,
+    /// Whether the password has to be changed.
+    pub must_change: bool,
+    /// When it logged in last.
+    pub last_login_at: Option<Stamp>,
+    /// Grows with every change.
+    pub version: i64,
+    /// Where the second factor stands: `none`, `pending` or `enabled`.
+    pub totp_state: String,
+    /// Its secret, sealed.
+    pub totp_secret: Option<String>,
+    /// Until when a pending one may be confirmed.
+    pub totp_pending_until: Option<Stamp>,
+    /// The last time step whose code was taken.
+    pub totp_last_step: Option<i64>,
     /// Tokens of an earlier epoch are revoked.
     pub epoch: i64,
     /// When the epoch began.

@@ -2,14 +2,26 @@
 //!
 //! Tables of a tenant's own rows are visible to the store alone: everything else reaches them through a scope.
 
+pub(super) mod account_roles;
 pub mod accounts;
+pub(super) mod api_keys;
 pub mod audit_events;
 pub mod clusters;
+pub(super) mod data_keys;
 pub mod derived_names;
+pub(super) mod email_domains;
+pub(super) mod grants;
+pub(super) mod group_members;
+pub(super) mod groups;
+pub mod idempotent_answers;
+pub mod identities;
 pub mod leases;
-pub(in crate::store) mod messaging_tenants;
-pub(in crate::store) mod namespaces;
+pub(super) mod messaging_tenants;
+pub(super) mod namespaces;
 pub mod outbox;
+pub mod recovery_codes;
 pub mod released_names;
 pub mod revoked_tokens;
 pub mod tenants;
+pub(super) mod warehouse_tenants;
+pub(super) mod zerotrust_tenants;

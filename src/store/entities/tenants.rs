@@ -32,6 +32,8 @@ pub struct Model {
     pub created_at: Stamp,
     /// When it last changed.
     pub updated_at: Stamp,
+    /// When a deleted tenant's time of grace is over.
+    pub purge_at: Option<Stamp>,
 }
 
 /// Relations.

@@ -5,6 +5,7 @@
 
 mod messaging;
 mod namespaces;
+mod roles;
 
 use futures::future::BoxFuture;
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 pub use messaging::MessagingRow;
 pub use namespaces::NamespaceRow;
+pub use roles::TENANT_WIDE;
 
 use super::{Store, Tx};
 use crate::base::{Access, Result, TenantId, TenantRef, TenantScope, scope::foreign_tenant};

@@ -124,7 +124,9 @@ pub fn failures(
     can(input || method.auth.tenant == Some(Tenant::From("CALLER".to_owned())), &[404]);
     can(binding.http.method != "GET", &[409]);
     can(body, &[413, 415]);
-    can(input, &dialect.statuses);
+    let (theirs, ours): (Vec<u16>, Vec<u16>) = dialect.statuses.iter().partition(|status| **status < 500);
+    can(input, &theirs);
+    can(true, &ours);
     // By our custom a comment names the codes of its failures.
     let words = comment.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
     for word in words {
@@ -202,7 +204,7 @@ pub fn body(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, bindin
         }
     };
     let mut body = Map::from_iter([
-        ("required".to_owned(), json!(cx.options.asks_for_body(&method.descriptor) || (required && !either))),
+        ("required".to_owned(), json!(method.rest.body_required || (required && !either))),
         ("content".to_owned(), json!({"application/json": {"schema": schema, "example": example}})),
     ]);
     if let Some(field) = &field {

@@ -67,7 +67,7 @@ pub struct Dialect {
     pub schema: Value,
     /// One such body.
     pub example: Value,
-    /// Statuses that the dialect itself chooses wherever a call has input.
+    /// Statuses that the dialect itself chooses: those below 500 wherever a call has input, the others anywhere.
     #[serde(default)]
     pub statuses: Vec<u16>,
 }

@@ -231,5 +231,9 @@ fn origin(service: &Service, method: &Method) -> String {
     if !method.auth.permission.is_empty() {
         text.push_str(&format!(" Permission: `{}`.", method.auth.permission));
     }
+    if let Some(by) = &method.auth.permission_by {
+        let each: Vec<_> = by.map.iter().map(|(value, permission)| format!("`{value}`: `{permission}`")).collect();
+        text.push_str(&format!(" Permission by `{}`: {}.", by.field, each.join(", ")));
+    }
     text
 }

@@ -126,7 +126,8 @@ impl<'c> Schemas<'c> {
     /// The schema of a member, with what is said of the field.
     fn member(&mut self, surface: &Surface, field: &FieldDescriptor, rule: &FieldRule, form: Form) -> Value {
         let mut schema = self.value(surface, field, form);
-        if surface.unset_as_null && field.supports_presence() && !in_oneof(field) {
+        let given = form != Form::Output && rule.required;
+        if surface.unset_as_null && field.supports_presence() && !in_oneof(field) && !given {
             schema = nullable(schema);
         }
         let Value::Object(mut schema) = schema else { return schema };

@@ -18,7 +18,7 @@ import "google/protobuf/wrappers.proto";
 // A parcel. It has a weight.
 message Parcel {
   // Its name.
-  string parcel_name = 1 [(shop.options.v1.field) = {behavior: BEHAVIOR_REQUIRED example: "books"}];
+  optional string parcel_name = 1 [(shop.options.v1.field) = {behavior: BEHAVIOR_REQUIRED example: "books"}];
   int64 weight = 2;
   optional int32 floor = 3;
   google.protobuf.Timestamp sent_at = 4 [(shop.options.v1.field) = {behavior: BEHAVIOR_OUTPUT_ONLY}];
@@ -64,7 +64,7 @@ fn an_answer_has_what_the_codec_prints() {
     let document = parcels(SURFACE, "shop", SEND);
     let schema = &document["components"]["schemas"]["Parcel"];
     assert_eq!(schema["description"], "A parcel. It has a weight.");
-    assert_eq!(schema["required"], json!(["counts", "inner", "kind", "parcelName", "photo", "pin", "weight"]));
+    assert_eq!(schema["required"], json!(["counts", "inner", "kind", "photo", "pin", "weight"]));
     let properties = &schema["properties"];
     assert_eq!(properties["parcelName"], json!({"type": "string", "description": "Its name.", "examples": ["books"]}));
     assert_eq!(properties["weight"], json!({"type": "string", "pattern": "^-?[0-9]{1,19}$"}));
@@ -95,6 +95,7 @@ fn a_surface_has_its_own_habits() {
     assert!(!schema["required"].as_array().unwrap().contains(&json!("letter")), "but not for a oneof");
     let input = &document["components"]["schemas"]["Parcel.Input"];
     assert_eq!(input["properties"]["sent_at"]["format"], "date-time");
+    assert_eq!(input["properties"]["parcel_name"]["type"], "string", "what must be given is never null");
     assert_eq!(input["additionalProperties"], Value::Null, "what is unknown is ignored");
 }
 

@@ -1,0 +1,129 @@
+//! Sessions: tokens of ours that a login stands behind.
+
+use std::{sync::Arc, time::Duration};
+
+use time::OffsetDateTime;
+
+use super::{
+    keys::Keys,
+    refusals::Refusals,
+    revocation::{Revocation, Revocations},
+    surface::Surface,
+    tokens::{self, Claims},
+};
+use crate::{
+    base::{Cx, Error, Result, Role, RoleSet, Secret, TenantId, error::Reason},
+    identity::{Account, Credentials, Login, People, login, revoked},
+};
+
+/// Longest life of a session. A logout is kept as long, so none is forgotten before its session ends.
+pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// A session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The token.
+    pub token: Secret<String>,
+    /// What it says.
+    pub claims: Claims,
+}
+
+/// What a session is to be good for.
+#[derive(Clone, Debug)]
+pub struct SessionOf<'a> {
+    /// The account that logged in.
+    pub account: &'a Account,
+    /// The tenant in which it acts, by id and name.
+    pub tenant: Option<(TenantId, &'a str)>,
+    /// Its role there.
+    pub role: Role,
+    /// Roles beside it.
+    pub also: RoleSet,
+    /// When a role ends, and the session with it.
+    pub ends: Option<OffsetDateTime>,
+}
+
+/// Begins and ends sessions. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions {
+    people: People,
+    keys: Arc<Keys>,
+    revocations: Revocations,
+    refusals: Refusals,
+}
+
+impl<'a> SessionOf<'a> {
+    /// The session of a login: the account in its own place, with its own roles.
+    pub fn login(login: &'a Login) -> Self {
+        Self {
+            account: &login.account,
+            tenant: login.tenant.as_ref().map(|tenant| (tenant.id, tenant.name.as_str())),
+            role: login.account.role,
+            also: login.also,
+            ends: login.roles_end,
+        }
+    }
+}
+
+impl Sessions {
+    /// Sessions of these people, signed with these keys.
+    pub fn new(people: People, keys: Arc<Keys>, revocations: Revocations, refusals: Refusals) -> Self {
+        Self { people, keys, revocations, refusals }
+    }
+
+    /// The people who log in.
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// Logs in (see [`login`]), and counts a refusal for the audit log.
+    pub async fn log_in(&self, cx: &Cx, credentials: &Credentials) -> Result<Login> {
+        let outcome = login(cx, &self.people, credentials).await;
+        if let Err(error) = &outcome
+            && is_refusal(error)
+        {
+            self.refusals.count_login(&credentials.user, cx.rpc, error.reason);
+        }
+        outcome
+    }
+
+    /// Signs a session on a surface for so long, or until the role ends.
+    pub fn begin(&self, of: &SessionOf<'_>, surface: Surface, ttl: Duration) -> Result<Session> {
+        let (clock, ttl) = (self.people.store.clock(), ttl.min(LONGEST));
+        let subject = match of.account.tenant {
+            // An account of a tenant is called by it; one of the platform keeps its name wherever it acts.
+            Some(_) => of.account.subject(of.tenant.map(|(_, name)| name)),
+            None => of.account.subject(None),
+        };
+        let minted = Claims::minted(subject, of.role, &[surface], ttl, clock);
+        let ends = of.ends.map_or(minted.exp, OffsetDateTime::unix_timestamp);
+        let claims = Claims {
+            exp: minted.exp.min(ends),
+            roles: of.also.iter().filter(|role| *role != of.role).map(|role| role.as_str().to_owned()).collect(),
+            tenant: of.tenant.map(|(id, _)| id.dashed()),
+            account: Some(of.account.id),
+            epoch: Some(of.account.epoch),
+            ..minted
+        };
+        Ok(Session { token: Secret::new(tokens::issue(&self.keys, &claims)?), claims })
+    }
+
+    /// Ends the session that a call came with, on every server.
+    pub async fn log_out(&self, cx: &Cx) -> Result<()> {
+        let (id, clock) = (cx.caller.token_id.clone(), self.people.store.clock());
+        if id.is_empty() {
+            return Err(Error::precondition(Reason::SessionMissing, "the credential is no session that could end"));
+        }
+        let expires_at = clock.now() + LONGEST;
+        revoked::revoke_token(&self.people.store, cx, id.clone(), expires_at).await?;
+        self.revocations.note([Revocation::Token { id, expires_at: expires_at.unix_timestamp() }], clock.unix());
+        Ok(())
+    }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.reason,
+        Reason::LoginRefused | Reason::SecondFactorInvalid | Reason::SecondFactorRequired | Reason::TooManyAttempts
+    )
+}

@@ -1,0 +1,205 @@
+//! Logging in: from a name, a password and a code to an account that may.
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    Account, AccountStatus, People, TotpState, accounts,
+    passwords::{Password, Verdict},
+    throttle::Attempt,
+    totp::{self, TotpSecret},
+};
+use crate::{
+    base::{
+        Access, Caller, CallerKind, Cx, Error, Result, RoleSet, Secret, TenantRef, TenantScope, caller::CallerFacts,
+        cx::CxFacts, error::Reason, names::fold,
+    },
+    store::{Stamp, Tx, entities::accounts as rows},
+    tenants::{self, Tenant},
+};
+
+/// What somebody gives to log in.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The tenant; none for an account of the platform.
+    pub tenant: Option<TenantRef>,
+    /// Name, email address or id of the account.
+    pub user: String,
+    /// The password.
+    pub password: Secret<String>,
+    /// A code of the second factor, or a recovery code.
+    pub code: Option<Secret<String>>,
+}
+
+/// An account that logged in.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The account.
+    pub account: Account,
+    /// Its tenant.
+    pub tenant: Option<Tenant>,
+    /// Roles that were granted beside its own.
+    pub also: RoleSet,
+    /// When the first of those ends.
+    pub roles_end: Option<OffsetDateTime>,
+}
+
+/// How the second factor was given.
+#[derive(Clone, Debug)]
+enum Factor {
+    /// The account has none.
+    None,
+    /// The code of a time step.
+    Step(i64),
+    /// A recovery code.
+    Recovery(Secret<String>),
+}
+
+struct Found {
+    row: rows::Model,
+    tenant: Option<(Tenant, TenantScope)>,
+}
+
+/// Logs in. Failures slow the next attempts down; an unknown account, a wrong password, and an account or tenant that may
+/// not log in are one answer, LOGIN_REFUSED, and take the same time. With the right password, an account with a second
+/// factor is told that it needs a code.
+pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
+    let place = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
+    let attempt = Attempt { account: format!("{place}/{}", fold(credentials.user.trim())), address: cx.client };
+    people.throttle.wait(&attempt).await?;
+    let outcome = attempt_login(cx, people, credentials).await;
+    match &outcome {
+        Ok(_) => people.throttle.succeeded(&attempt),
+        Err(error) if matches!(error.reason, Reason::LoginRefused | Reason::SecondFactorInvalid) => {
+            people.throttle.failed(&attempt);
+        }
+        Err(_) => {}
+    }
+    outcome
+}
+
+async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
+    let found = find(people, credentials).await?;
+    let hash = found.as_ref().map(|found| found.row.password_hash.clone()).unwrap_or_default();
+    let verdict = people.passwords.judge(credentials.password.clone(), hash).await?;
+    let found = found.filter(|found| verdict != Verdict::Wrong && may_log_in(found)).ok_or_else(refused)?;
+    let factor = factor(people, &found.row, credentials.code.as_ref()).await?;
+    let rehashed = match verdict {
+        Verdict::Outdated => Some(people.passwords.hash(Password::kept(credentials.password.clone())).await?),
+        _ => None,
+    };
+    finish(cx, people, found, factor, rehashed).await
+}
+
+async fn find(people: &People, credentials: &Credentials) -> Result<Option<Found>> {
+    let store = &people.store;
+    let tenant = match &credentials.tenant {
+        None => None,
+        Some(reference) => {
+            // Nobody is known yet: the program itself looks.
+            let system = Cx::system("auth.login", store.clock().clone());
+            match tenants::resolve(&system, store, reference).await {
+                Ok(found) => Some(found),
+                Err(error) if error.reason == Reason::TenantNotFound => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    let scope = tenant.as_ref().map(|(_, scope)| *scope);
+    let row = accounts::find(store.read(), scope, credentials.user.trim()).await?;
+    Ok(row.map(|row| Found { row, tenant }))
+}
+
+fn may_log_in(found: &Found) -> bool {
+    let admitted = found.tenant.as_ref().is_none_or(|(tenant, _)| tenant.status.admits());
+    admitted && found.row.status == AccountStatus::Active.as_str()
+}
+
+async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>>) -> Result<Factor> {
+    let (TotpState::Enabled, Some(sealed)) = (row.totp_state.parse()?, &row.totp_secret) else {
+        return Ok(Factor::None);
+    };
+    let given = code.map(|code| code.expose().trim().to_owned()).filter(|code| !code.is_empty());
+    let Some(given) = given else {
+        let message = "a code of the second factor is required";
+        return Err(Error::unauthenticated(Reason::SecondFactorRequired, message));
+    };
+    if given.len() != usize::from(totp::DIGITS) {
+        return Ok(Factor::Recovery(Secret::new(given)));
+    }
+    let tenant = row.tenant_id.map(crate::base::TenantId::from_uuid);
+    let secret = TotpSecret::kept(people.vault.open(tenant, &totp_purpose(row.id), sealed).await?);
+    secret.step(&given, people.store.clock().now())?.map(Factor::Step).ok_or_else(totp::invalid)
+}
+
+/// What the sealed second factor of an account is for: a secret cannot be moved to another account.
+pub fn totp_purpose(account: Uuid) -> String {
+    format!("{}:{account}", totp::PURPOSE)
+}
+
+/// Takes the code and notes the login, in one write whose audit event names the account.
+async fn finish(cx: &Cx, people: &People, found: Found, factor: Factor, rehashed: Option<String>) -> Result<Login> {
+    let Found { row, tenant } = found;
+    let as_account = Cx::new(CxFacts {
+        caller: caller(&row, tenant.as_ref().map(|(tenant, _)| tenant)),
+        access: Access::Platform,
+        audit_action: Some("auth.login"),
+        ..CxFacts::clone(cx)
+    });
+    people
+        .store
+        .write(&as_account, "auth.login", move |tx| {
+            let (row, factor, rehashed, tenant) = (row.clone(), factor.clone(), rehashed.clone(), tenant.clone());
+            Box::pin(async move { note(tx, row, &factor, rehashed, tenant).await })
+        })
+        .await
+}
+
+async fn note(
+    tx: &Tx,
+    row: rows::Model,
+    factor: &Factor,
+    rehashed: Option<String>,
+    tenant: Option<(Tenant, TenantScope)>,
+) -> Result<Login> {
+    let id = row.id;
+    // Read again: it may have been suspended, or given another password, since.
+    let current = rows::Entity::find_by_id(id).one(tx.conn()).await?;
+    let same = |now: &rows::Model| {
+        now.status == row.status && now.epoch == row.epoch && now.password_hash == row.password_hash
+    };
+    let current = current.filter(same).ok_or_else(refused)?;
+    match factor {
+        Factor::None => {}
+        Factor::Step(step) => totp::take_step(tx, id, *step).await?,
+        Factor::Recovery(code) => totp::take_recovery(tx, id, code.expose()).await?,
+    }
+    let mut change = current.into_active_model();
+    change.last_login_at = Set(Some(Stamp::from(tx.now())));
+    change.totp_last_step = sea_orm::ActiveValue::NotSet;
+    if let Some(hash) = rehashed {
+        change.password_hash = Set(hash);
+    }
+    let account: Account = change.update(tx.conn()).await?.try_into()?;
+    let (also, roles_end) = match &tenant {
+        Some((_, scope)) => tx.tenant(*scope).standing_roles(id, Stamp::from(tx.now())).await?,
+        None => (RoleSet::default(), None),
+    };
+    let details = serde_json::json!({"second_factor": !matches!(factor, Factor::None)});
+    tx.audit_in(account.tenant, account.username.clone(), details);
+    Ok(Login { account, tenant: tenant.map(|(tenant, _)| tenant), also, roles_end })
+}
+
+/// The account as the caller of its own login.
+fn caller(row: &rows::Model, tenant: Option<&Tenant>) -> Caller {
+    let subject = tenant.map_or_else(|| row.username.clone(), |tenant| format!("{}/{}", tenant.name, row.username));
+    let role = row.role.parse().unwrap_or(crate::base::Role::User);
+    let account = Some(row.id);
+    Caller::new(CallerFacts { kind: CallerKind::User, subject, role, account, ..CallerFacts::default() })
+}
+
+/// The one answer to whoever may not log in.
+fn refused() -> Error {
+    Error::unauthenticated(Reason::LoginRefused, "the name or the password is wrong")
+}

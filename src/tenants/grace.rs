@@ -1,0 +1,81 @@
+//! Deletion with a time of grace: the tenant is gone for everybody but the platform, and its name and id stay taken until
+//! the time is over (zero-trust contract, decisions).
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use time::Duration;
+
+use super::{
+    Status, Tenant,
+    write::{self, Standing},
+};
+use crate::store::Tx;
+use crate::{
+    base::{Cx, Result, TenantId, TenantRef, TenantScope},
+    store::{Stamp, Store, entities::tenants},
+};
+
+/// The time of grace.
+pub const GRACE: Duration = Duration::days(30);
+
+/// Most tenants that one sweep ends.
+const SWEEP: u64 = 100;
+
+/// Deletes a tenant with a time of grace, unless something still hangs on it. One that is deleted already stays so.
+pub async fn deprovision(tx: &Tx, tenant: &Tenant, scope: TenantScope, grace: Duration) -> Result<Tenant> {
+    if tenant.status == Status::Deprovisioning {
+        return Ok(tenant.clone());
+    }
+    write::refuse_blockers(tx, scope).await?;
+    let purge_at = Some(Stamp::from(tx.now() + grace));
+    let standing = Standing { status: Status::Deprovisioning, suspended_by: None, purge_at };
+    write::stand(tx, scope, &standing).await
+}
+
+/// Takes a deletion back within its time of grace. Any other tenant stays as it is.
+pub async fn restore(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Tenant> {
+    if tenant.status != Status::Deprovisioning {
+        return Ok(tenant.clone());
+    }
+    let standing = Standing { status: Status::Active, suspended_by: None, purge_at: None };
+    write::stand(tx, scope, &standing).await
+}
+
+/// Deletes the tenants whose time of grace is over, and returns how many went. Any number of replicas may do so at once.
+pub async fn purge_due(store: &Store) -> Result<usize> {
+    let now = Stamp::from(store.clock().now());
+    let due = tenants::Entity::find()
+        .filter(tenants::Column::Status.eq(Status::Deprovisioning.as_str()))
+        .filter(tenants::Column::PurgeAt.lte(now))
+        .limit(SWEEP)
+        .all(store.read())
+        .await?;
+    let mut gone = 0;
+    for row in due {
+        gone += usize::from(purge(store, TenantId::from_uuid(row.id), now).await?);
+    }
+    Ok(gone)
+}
+
+/// Deletes one tenant if its time is still over: somebody may have restored or purged it meanwhile.
+async fn purge(store: &Store, id: TenantId, now: Stamp) -> Result<bool> {
+    let cx = Cx::system("tenant.purge", store.clock().clone());
+    store
+        .write(&cx, "tenant.purge", move |tx| {
+            Box::pin(async move {
+                let found = super::resolve_any_locked(tx, &TenantRef::Id(id)).await;
+                let due = |tenant: &Tenant| tenant.purge_at.is_some_and(|at| Stamp::from(at) <= now);
+                let purged = match found {
+                    Ok((tenant, scope)) if due(&tenant) => {
+                        write::delete(tx, &tenant, scope).await?;
+                        true
+                    }
+                    Ok(_) => false,
+                    Err(error) if error.reason == crate::base::error::Reason::TenantNotFound => false,
+                    Err(error) => return Err(error),
+                };
+                tx.audit_in(Some(id), id.dashed(), serde_json::json!({"purged": purged}));
+                Ok(purged)
+            })
+        })
+        .await
+}

@@ -1,0 +1,131 @@
+//! Suspension: a tenant's callers are refused everywhere until someone lifts it. Who set it decides who may.
+
+use std::{fmt, str::FromStr};
+
+use super::{
+    Status, Tenant,
+    write::{self, Standing},
+};
+use crate::{
+    base::{Caller, Cx, Error, Result, TenantScope, error::Reason},
+    store::Tx,
+};
+
+/// Who suspended a tenant, or an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// A platform caller; nobody else lifts it.
+    Platform,
+    /// An administrator of the tenant.
+    Tenant,
+}
+
+/// A suspension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspension {
+    /// On whose authority.
+    pub authority: Authority,
+    /// The subject of who did it.
+    pub subject: String,
+}
+
+impl Authority {
+    /// The authority with which a caller acts.
+    pub fn of(caller: &Caller) -> Self {
+        if caller.is_platform() { Self::Platform } else { Self::Tenant }
+    }
+
+    /// The word that is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Tenant => "tenant",
+        }
+    }
+
+    /// Whether one who acts with this authority may lift what was set with the other.
+    pub fn may_lift(self, set: Self) -> bool {
+        self == Self::Platform || set == Self::Tenant
+    }
+}
+
+impl fmt::Display for Suspension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.authority.as_str(), self.subject)
+    }
+}
+
+impl FromStr for Suspension {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (authority, subject) = text.split_once(':').unwrap_or((text, ""));
+        let authority = match authority {
+            "platform" => Authority::Platform,
+            "tenant" => Authority::Tenant,
+            _ => return Err(Error::internal(format!("a tenant was suspended by the unknown {authority:?}"))),
+        };
+        Ok(Self { authority, subject: subject.to_owned() })
+    }
+}
+
+/// Suspends a tenant. One that is suspended stays so; the platform takes over what the tenant set itself.
+pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Tenant> {
+    let caller = &tx.cx().caller;
+    let authority = Authority::of(caller);
+    match (&tenant.status, &tenant.suspended_by) {
+        (Status::Deprovisioning, _) => return Err(super::not_found()),
+        (Status::Suspended, Some(by)) if by.authority == Authority::Platform || authority == Authority::Tenant => {
+            return Ok(tenant.clone());
+        }
+        _ => {}
+    }
+    let by = Suspension { authority, subject: caller.subject.clone() };
+    let standing = Standing { status: Status::Suspended, suspended_by: Some(by), purge_at: None };
+    write::stand(tx, scope, &standing).await
+}
+
+/// Lifts a suspension; a tenant that is not suspended stays as it is. What the platform set, the platform lifts.
+pub async fn unsuspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Tenant> {
+    if tenant.status != Status::Suspended {
+        return Ok(tenant.clone());
+    }
+    // One that nobody signed counts as the platform's.
+    let set = tenant.suspended_by.as_ref().map_or(Authority::Platform, |by| by.authority);
+    if !Authority::of(&tx.cx().caller).may_lift(set) {
+        let message = "the platform suspended this tenant, and the platform alone lifts that";
+        return Err(Error::denied(Reason::SuspensionForeign, message));
+    }
+    let standing = Standing { status: Status::Active, suspended_by: None, purge_at: None };
+    write::stand(tx, scope, &standing).await
+}
+
+/// Refuses the callers of a suspended tenant. For verbs of RPCs that admit them because one of their actions lifts the
+/// suspension: everything else that such an RPC does asks this first.
+pub fn refuse_suspended(cx: &Cx) -> Result<()> {
+    match &cx.caller.tenant {
+        Some(tenant) if tenant.suspended => {
+            Err(Error::denied(Reason::TenantSuspended, "the caller's tenant is suspended"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_platform_set_the_platform_lifts() {
+        use Authority::{Platform, Tenant};
+        assert!(Platform.may_lift(Platform) && Platform.may_lift(Tenant) && Tenant.may_lift(Tenant));
+        assert!(!Tenant.may_lift(Platform));
+    }
+
+    #[test]
+    fn a_suspension_is_read_as_it_was_written() {
+        let by = Suspension { authority: Authority::Tenant, subject: "acme/ada:x".to_owned() };
+        assert_eq!(by.to_string().parse::<Suspension>().unwrap(), by);
+        assert!("nobody:x".parse::<Suspension>().is_err());
+    }
+}
