@@ -2,6 +2,7 @@
 
 mod app;
 mod checks;
+pub mod docs;
 mod first_bytes;
 mod grpc_health;
 pub mod layers;

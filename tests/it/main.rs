@@ -18,6 +18,7 @@ mod journal;
 mod login;
 mod messaging_rest;
 mod messaging_verbs;
+mod openapi;
 mod operations;
 mod reflection;
 mod rules;
