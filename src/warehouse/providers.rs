@@ -111,7 +111,8 @@ pub fn masked(config: Config) -> Config {
 fn is_issuer(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else { return false };
     let http = matches!(uri.scheme_str(), Some("http" | "https"));
-    let host = uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    let host =
+        uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
     http && host && uri.query().is_none() && !text.contains('#')
 }
 
@@ -121,7 +122,9 @@ fn bounded(config: &Config) -> Result<()> {
     }
     for (key, value) in config {
         if key.is_empty() || key.chars().count() > MAX_KEY || key.contains(char::is_control) {
-            return Err(refused(format!("a key of authConfig has 1 to {MAX_KEY} characters, and no control characters")));
+            return Err(refused(format!(
+                "a key of authConfig has 1 to {MAX_KEY} characters, and no control characters"
+            )));
         }
         if value.chars().count() > MAX_VALUE || value.contains(char::is_control) {
             let text = format!("a value of authConfig has {MAX_VALUE} characters at most, and no control characters");
@@ -212,7 +215,8 @@ mod tests {
         for key in ["clientSecret", "client_secret", "SECRET", "bindPassword", "accessToken", "private-key"] {
             assert!(is_secret(key), "{key}");
         }
-        for key in ["clientSecretRef", "client_secret_ref", "issuer", "realm", "clientId", "tokenEndpoint", "token_url"] {
+        for key in ["clientSecretRef", "client_secret_ref", "issuer", "realm", "clientId", "tokenEndpoint", "token_url"]
+        {
             assert!(!is_secret(key), "{key}");
         }
         let shown = masked(config(&[("clientSecret", "hunter2"), ("realm", "acme")]));

@@ -79,7 +79,8 @@ mod tests {
             assert_eq!(tenant_name(Some(name), None).unwrap().as_str(), name.to_ascii_lowercase());
             assert_eq!(tenant_name(None, Some(name)).unwrap().as_str(), name.to_ascii_lowercase());
         }
-        for name in ["1a", "a-b", "a b", "a.b", "ä", "a\0", " a", &"x".repeat(64), "t_0191f3a47c107b2e9d315a6b7c8d9e0f"] {
+        for name in ["1a", "a-b", "a b", "a.b", "ä", "a\0", " a", &"x".repeat(64), "t_0191f3a47c107b2e9d315a6b7c8d9e0f"]
+        {
             let refused = tenant_name(Some(name), None).unwrap_err();
             assert_eq!(refused.reason, Reason::TenantNameInvalid, "{name}");
         }

@@ -14,6 +14,7 @@ mod floors;
 mod harness;
 mod identity;
 mod journal;
+mod login;
 mod manager_rest;
 mod manager_verbs;
 mod messaging_rest;

@@ -141,8 +141,10 @@ async fn peopled(setup: Setup, url: &str) -> Server {
     let setup = setup.database(url).env("TENANTRY_KEK", kek.expose()).env("QOD_API_KEY", "letmein");
     let server = setup.start().await;
     // The administrator's account is made while the server already answers.
-    eventually("the administrator's account", async || (log_in(&server.http(), ADMIN).await.status == 200).then_some(()))
-        .await;
+    eventually("the administrator's account", async || {
+        (log_in(&server.http(), ADMIN).await.status == 200).then_some(())
+    })
+    .await;
     server
 }
 

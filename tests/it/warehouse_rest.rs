@@ -206,7 +206,10 @@ async fn a_body_has_to_be_json_and_of_a_bounded_length() {
     for kind in ["", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n"] {
         let head = format!("POST /api/tenant/create HTTP/1.1\r\n{kind}Content-Length: {}", body.len());
         let answer = admin.raw(&head, body).await;
-        assert!(answer.starts_with("HTTP/1.1 415") && answer.contains(r#"{"error":"unsupported_media_type""#), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 415") && answer.contains(r#"{"error":"unsupported_media_type""#),
+            "{answer}"
+        );
     }
     let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(300_000));
     let answer = admin.call(reqwest::Method::POST, "/api/tenant/create", Some(&long)).await;

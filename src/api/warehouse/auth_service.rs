@@ -71,9 +71,9 @@ impl AuthService for Auth {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
         let (cx, message) = take(request)?;
         let begun = self.begin(&cx, message).await;
-        let cookie = begun.as_ref().map(|(_, session)| {
-            cookies::Session::Warehouse.begin(session.token.expose(), TTL, cx.secure)
-        });
+        let cookie = begun
+            .as_ref()
+            .map(|(_, session)| cookies::Session::Warehouse.begin(session.token.expose(), TTL, cx.secure));
         let cookie = cookie.unwrap_or_default();
         let response = answer(&cx, begun.map(|(login, session)| self.logged_in(login, &session)))?;
         Ok(with_cookie(response, &cookie))

@@ -55,12 +55,7 @@ impl Talk {
 
 /// An id in every spelling, with the spelling's name.
 pub fn spellings(id: TenantId) -> [(&'static str, String); 4] {
-    [
-        ("dashed", id.dashed()),
-        ("manager", id.manager()),
-        ("warehouse", id.warehouse()),
-        ("zero-trust", id.zero_trust()),
-    ]
+    [("dashed", id.dashed()), ("manager", id.manager()), ("warehouse", id.warehouse()), ("zero-trust", id.zero_trust())]
 }
 
 /// A text with its ids, times and tokens masked, as far as they are JSON strings.
