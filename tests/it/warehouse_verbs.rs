@@ -99,7 +99,7 @@ both_databases! {
     async fn a_new_provider_replaces_the_old_configuration(db: TestDb) {
         create(&db, "acme").await.unwrap();
         let (cx, area) = (platform_cx("tenant.set_auth"), area(&db, None));
-        let set = async |provider, config| tenants::set_auth(&cx, &area, "ACME", provider, config).await;
+        let set = async |provider: &str, config: Config| tenants::set_auth(&cx, &area, "ACME", provider, config).await;
         let shown = set("keycloak", keycloak(&[("x", "y")])).await.unwrap();
         assert_eq!((shown.provider.as_str(), shown.config), ("keycloak", keycloak(&[("x", "y")])));
         assert_eq!(set("keycloak", keycloak(&[])).await.unwrap().config, keycloak(&[]));
@@ -126,7 +126,7 @@ both_databases! {
     async fn who_disabled_a_tenant_decides_who_enables_it(db: TestDb) {
         let acme = create(&db, "acme").await.unwrap();
         let (platform, boss) = (platform_cx("tenant.set_disabled"), admin_of(&acme));
-        let set = async |cx: &Cx, disabled| tenants::set_disabled(cx, &db, "acme", disabled).await;
+        let set = async |cx: &Cx, disabled: bool| tenants::set_disabled(cx, &db, "acme", disabled).await;
         assert!(set(&boss, true).await.unwrap().disabled && !set(&boss, false).await.unwrap().disabled);
         assert!(set(&platform, true).await.unwrap().disabled && set(&boss, true).await.unwrap().disabled);
         let refused = set(&boss, false).await.unwrap_err();

@@ -10,7 +10,7 @@ use crate::{
         Sessions, Surface, cookies,
         sessions::{Session, SessionOf},
     },
-    base::{Cx, Error, Result, Secret, TenantRef, error::Reason},
+    base::{Cx, Error, Kind, Result, Secret, TenantRef, error::Reason},
     identity::{Credentials, Login},
     proto::warehouse::v1::{
         LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, WhoAmIRequest, WhoAmIResponse,
@@ -114,7 +114,7 @@ fn credentials(message: LoginRequest) -> Result<Credentials> {
     let (Some(user), Some(password)) = (given(message.username), message.password.filter(|text| !text.is_empty()))
     else {
         let text = "username and password are required";
-        return Err(Error::new(crate::base::Kind::InvalidArgument, Reason::CredentialsEmpty, text));
+        return Err(Error::new(Kind::InvalidArgument, Reason::CredentialsEmpty, text));
     };
     Ok(Credentials {
         tenant: given(message.tenant).map(|tenant| TenantRef::parse(tenant.trim())),
