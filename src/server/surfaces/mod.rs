@@ -1,6 +1,8 @@
 //! Wiring, a file a surface: which services it has and which dialect its errors speak.
 
+mod manager;
 mod messaging;
+mod warehouse;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -44,12 +46,14 @@ pub(super) struct Surfaces {
 /// Adds the services of every surface.
 pub(super) fn add(grpc: Routes, rest: RestBuilder, parts: &Parts) -> Surfaces {
     let none = Surfaces { grpc, rest, methods: Vec::new(), guard: parts.guard.clone() };
-    messaging::add(none, parts)
+    let surfaces = messaging::add(none, parts);
+    let surfaces = manager::add(surfaces, parts);
+    warehouse::add(surfaces, parts)
 }
 
 /// The REST error dialects of all surfaces.
 pub(super) fn dialects() -> Dialects {
-    Dialects::new([messaging::dialect()])
+    Dialects::new([messaging::dialect(), manager::dialect(), warehouse::dialect()])
 }
 
 impl Surfaces {

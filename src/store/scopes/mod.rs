@@ -6,6 +6,7 @@
 mod messaging;
 mod namespaces;
 mod roles;
+mod warehouse;
 
 use futures::future::BoxFuture;
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
@@ -14,6 +15,7 @@ use uuid::Uuid;
 pub use messaging::MessagingRow;
 pub use namespaces::NamespaceRow;
 pub use roles::TENANT_WIDE;
+pub use warehouse::WarehouseRow;
 
 use super::{Store, Tx};
 use crate::base::{Access, Result, TenantId, TenantRef, TenantScope, scope::foreign_tenant};
