@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{HeaderMap, header::AUTHORIZATION};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
@@ -19,6 +18,7 @@ use super::{
 use crate::base::{
     Caller, CallerKind, Clock, Error, Result, Role, RoleSet, TenantRef,
     caller::{CallerFacts, CallerTenant},
+    digest::sha256_hex,
 };
 
 /// What is known of the caller of a request.
@@ -218,13 +218,7 @@ fn role(word: &str) -> Result<Role> {
 
 /// The id by which a token that carries none is revoked.
 pub fn foreign_token_id(token: &str) -> String {
-    let digest = Sha256::digest(token.as_bytes());
-    digest.iter().fold("sha256:".to_owned(), |mut id, byte| {
-        use std::fmt::Write;
-        // Writing to a String cannot fail.
-        let _ = write!(id, "{byte:02x}");
-        id
-    })
+    format!("sha256:{}", sha256_hex([token.as_bytes()]))
 }
 
 /// The token of the one `Authorization: Bearer` header (RFC 6750; the scheme in any case).
