@@ -1,6 +1,7 @@
 //! The tonic services, one folder a surface, one file a service. Thin: one message in, one verb, one message out.
 
 pub mod messaging;
+pub mod zerotrust;
 
 use tonic::{Request, Response, Status};
 

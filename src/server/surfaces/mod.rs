@@ -1,6 +1,7 @@
 //! Wiring, a file a surface: which services it has and which dialect its errors speak.
 
 mod messaging;
+mod zerotrust;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -44,12 +45,13 @@ pub(super) struct Surfaces {
 /// Adds the services of every surface.
 pub(super) fn add(grpc: Routes, rest: RestBuilder, parts: &Parts) -> Surfaces {
     let none = Surfaces { grpc, rest, methods: Vec::new(), guard: parts.guard.clone() };
-    messaging::add(none, parts)
+    let surfaces = messaging::add(none, parts);
+    zerotrust::add(surfaces, parts)
 }
 
 /// The REST error dialects of all surfaces.
 pub(super) fn dialects() -> Dialects {
-    Dialects::new([messaging::dialect()])
+    Dialects::new([messaging::dialect(), zerotrust::dialect()])
 }
 
 impl Surfaces {

@@ -1,0 +1,5 @@
+//! The zero-trust surface: administration under `/v1/admin` (zero-trust contract, section 4).
+
+mod dialect;
+
+pub use dialect::ZeroTrustDialect;
