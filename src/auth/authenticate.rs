@@ -8,6 +8,7 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use uuid::Uuid;
 
 use super::{
+    api_keys::ApiKeys,
     cache::TokenCache,
     foreign::{ApiKey, ManagerClaims, ManagerKey},
     keys::Keys,
@@ -20,6 +21,7 @@ use crate::base::{
     caller::{CallerFacts, CallerTenant},
     digest::sha256_hex,
 };
+use crate::identity::api_keys;
 
 /// What is known of the caller of a request.
 #[derive(Clone, Debug)]
@@ -44,6 +46,7 @@ pub struct Authenticator {
     keys: Arc<Keys>,
     manager: Option<ManagerKey>,
     warehouse: Option<ApiKey>,
+    api_keys: Option<ApiKeys>,
     revocations: Revocations,
     cache: TokenCache,
     tenants: Arc<dyn Tenants>,
@@ -69,7 +72,7 @@ impl Authenticator {
     /// An authenticator of our own tokens.
     pub fn new(keys: Arc<Keys>, revocations: Revocations, tenants: Arc<dyn Tenants>, clock: Clock) -> Self {
         let cache = TokenCache::new(clock.clone());
-        Self { keys, manager: None, warehouse: None, revocations, cache, tenants, clock }
+        Self { keys, manager: None, warehouse: None, api_keys: None, revocations, cache, tenants, clock }
     }
 
     /// Reads the documented credentials of others too, where they are configured.
@@ -77,16 +80,17 @@ impl Authenticator {
         Self { manager, warehouse, ..self }
     }
 
+    /// Reads the API keys of tenants too, on the zero-trust surface.
+    pub fn with_api_keys(self, api_keys: ApiKeys) -> Self {
+        Self { api_keys: Some(api_keys), ..self }
+    }
+
     /// Who calls this path with these headers.
     pub async fn authenticate(&self, path: &str, headers: &HeaderMap) -> Authentication {
         let Some(surface) = Surface::of_path(path) else { return Authentication::Anonymous };
-        let found = match self.credential(surface, headers) {
-            Ok(None) => return Authentication::Anonymous,
-            Ok(Some(credential)) => self.caller(credential).await,
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok(caller) => Authentication::Caller(caller, surface),
+        match self.who(surface, headers).await {
+            Ok(None) => Authentication::Anonymous,
+            Ok(Some(caller)) => Authentication::Caller(caller, surface),
             Err(error) => {
                 if let Some(cause) = &error.cause {
                     tracing::error!(cause = cause.as_ref(), "a credential could not be checked");
@@ -94,6 +98,22 @@ impl Authenticator {
                 Authentication::Refused(Arc::new(error))
             }
         }
+    }
+
+    async fn who(&self, surface: Surface, headers: &HeaderMap) -> Result<Option<Caller>> {
+        if let Some((keys, text)) = self.api_key_of(surface, headers) {
+            return keys.caller(self.tenants.as_ref(), text, None).await.map(Some);
+        }
+        match self.credential(surface, headers)? {
+            Some(credential) => self.caller(credential).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The API key that the headers carry, where such keys are good.
+    fn api_key_of<'h>(&self, surface: Surface, headers: &'h HeaderMap) -> Option<(&ApiKeys, &'h str)> {
+        let keys = self.api_keys.as_ref().filter(|_| surface == Surface::ZeroTrust)?;
+        bearer(headers).ok().filter(|text| api_keys::reads_as_key(text)).map(|text| (keys, text))
     }
 
     /// The credential that the headers carry. A header that is there and cannot be read is a bad credential, not none.

@@ -18,6 +18,10 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("messaging.tenants.get", READERS),
     ("messaging.tenants.list", &[]),
     ("messaging.tenants.update", &[]),
+    ("zerotrust.api_keys.read", &["admin", "auditor"]),
+    ("zerotrust.api_keys.write", &["admin"]),
+    ("zerotrust.groups.read", READERS),
+    ("zerotrust.groups.write", &["admin"]),
 ];
 
 /// Every role inside a tenant.

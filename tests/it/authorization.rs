@@ -90,8 +90,8 @@ async fn verdict(caller: &Caller, method: &MethodDescriptor, tenant: &str) -> &'
     for (http, path) in paths(method) {
         let path = path.replace("{tenant}", tenant).replace("{namespace}", "ns").replace("{cluster}", "standalone");
         assert!(!path.contains('{'), "{path} has a variable that this test does not know");
-        let body = matches!(http, Method::PUT | Method::POST | Method::PATCH).then_some("{}");
-        let over_rest = match caller.http.call(http.clone(), &path, body).await.status {
+        let (path, body) = rest(method, &http, path, tenant);
+        let over_rest = match caller.http.call(http.clone(), &path, body.as_deref()).await.status {
             401 => "no token",
             403 => "denied",
             _ => "passes",
@@ -101,10 +101,30 @@ async fn verdict(caller: &Caller, method: &MethodDescriptor, tenant: &str) -> &'
     over_grpc
 }
 
+/// The path and the body of a REST call that says the same as [`request`].
+fn rest(method: &MethodDescriptor, http: &Method, path: String, tenant: &str) -> (String, Option<String>) {
+    let has = |field: &str| method.input().get_field_by_name(field).is_some();
+    let with_body = matches!(*http, Method::PUT | Method::POST | Method::PATCH);
+    let members = [("tenant_id", tenant), ("action", "create")].into_iter().filter(|(field, _)| has(field));
+    if with_body {
+        let body: serde_json::Map<_, _> = members.map(|(field, value)| (field.to_owned(), value.into())).collect();
+        return (path, Some(serde_json::Value::Object(body).to_string()));
+    }
+    let query: Vec<_> = members.map(|(field, value)| format!("{field}={value}")).collect();
+    if query.is_empty() { (path, None) } else { (format!("{path}?{}", query.join("&")), None) }
+}
+
 /// A request that names the tenant, and is bad in all else, so that little comes of it.
 fn request(method: &MethodDescriptor, tenant: &str) -> DynamicMessage {
     let mut message = DynamicMessage::new(method.input());
-    for (field, value) in [("tenant", tenant), ("namespace", "ns"), ("cluster", "standalone")] {
+    let fields = [
+        ("tenant", tenant),
+        ("tenant_id", tenant),
+        ("namespace", "ns"),
+        ("cluster", "standalone"),
+        ("action", "create"),
+    ];
+    for (field, value) in fields {
         if message.descriptor().get_field_by_name(field).is_some() {
             message.set_field_by_name(field, Value::String(value.to_owned()));
         }

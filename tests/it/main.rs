@@ -6,12 +6,16 @@
 #[macro_use]
 mod db;
 
+mod api_keys;
 mod authorization;
 mod credentials;
+mod directory_rest;
+mod directory_verbs;
 mod documents;
 mod faults;
 mod floors;
 mod harness;
+mod idempotency;
 mod identity;
 mod journal;
 mod login;

@@ -55,7 +55,11 @@ impl Dialect for ZeroTrustDialect {
 fn status(failure: &Failure) -> StatusCode {
     match failure.code {
         Code::InvalidArgument | Code::OutOfRange if failure.status == StatusCode::BAD_REQUEST => {
-            let malformed = failure.origin == Origin::Decode && failure.reason != "FIELD_REQUIRED";
+            let malformed = match failure.reason.as_str() {
+                "FIELD_REQUIRED" => false,
+                "CURSOR_INVALID" => true,
+                _ => failure.origin == Origin::Decode,
+            };
             if malformed { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY }
         }
         Code::FailedPrecondition if failure.reason == "KEK_MISSING" => StatusCode::SERVICE_UNAVAILABLE,
@@ -109,6 +113,7 @@ mod tests {
         assert_eq!(word(Origin::Decode, InvalidArgument, "FIELD_REQUIRED"), is(422, "validation_error"));
         assert_eq!(word(Origin::Guard, InvalidArgument, "ACTION_UNKNOWN"), is(422, "validation_error"));
         assert_eq!(word(Origin::Service, InvalidArgument, "EMAIL_INVALID"), is(422, "validation_error"));
+        assert_eq!(word(Origin::Service, InvalidArgument, "CURSOR_INVALID"), is(400, "bad_request"));
     }
 
     #[test]
@@ -153,6 +158,6 @@ mod tests {
     }
 
     fn violation() -> transcoder::Violation {
-        transcoder::Violation { field: String::new(), description: "no address".to_owned() }
+        transcoder::Violation { field: String::new(), place: None, description: "no address".to_owned() }
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn required<T>(field: &str, value: Option<T>) -> Result<T> {
 pub(super) fn only(action: &str, given: &[(&str, bool)], takes: &[&str]) -> Result<()> {
     let stray = given.iter().filter(|(field, there)| *there && !takes.contains(field));
     let description = format!("{action} does not take it");
-    let violation = |(field, _): &(&str, bool)| Violation { field: (*field).to_owned(), description: description.clone() };
+    let violation =
+        |(field, _): &(&str, bool)| Violation { field: (*field).to_owned(), description: description.clone() };
     let violations: Vec<_> = stray.map(violation).collect();
     if violations.is_empty() {
         return Ok(());
@@ -50,8 +51,5 @@ pub(super) fn shown(time: OffsetDateTime) -> Timestamp {
 }
 
 fn missing(field: &str) -> Error {
-    Error {
-        message: format!("missing: {field}").into(),
-        ..Error::invalid(Reason::FieldRequired, field, "required")
-    }
+    Error { message: format!("missing: {field}").into(), ..Error::invalid(Reason::FieldRequired, field, "required") }
 }

@@ -4,6 +4,7 @@
 //! future. Each layer is a small file beside this one.
 
 pub(super) mod answer;
+mod idempotency;
 mod limits;
 mod load;
 mod observe;
@@ -27,11 +28,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower::Service;
 use transcoder::Dialects;
 
-pub use self::receive::Patience;
 use self::{
     answer::{Failure, Head},
     receive::Received,
 };
+pub use self::{idempotency::Idempotent, receive::Patience};
 use crate::{
     auth::{Authentication, Authenticator, CallFacts},
     base::Error,

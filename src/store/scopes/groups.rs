@@ -1,8 +1,8 @@
 //! A tenant's groups.
 
 use sea_orm::{
-    ActiveValue::Unchanged, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Select, sea_query::LikeExpr,
+    ActiveModelTrait, ActiveValue::Unchanged, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, sea_query::LikeExpr,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;

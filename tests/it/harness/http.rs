@@ -4,7 +4,7 @@ use std::{fmt::Write as _, net::SocketAddr};
 
 use reqwest::{
     Client, Method,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,6 +17,7 @@ pub struct Http {
     client: Client,
     address: SocketAddr,
     token: Option<String>,
+    headers: HeaderMap,
 }
 
 /// An answer, read to its end.
@@ -33,7 +34,8 @@ pub struct Answer {
 impl Http {
     /// An HTTP/1.1 client without credentials.
     pub fn new(address: SocketAddr) -> Self {
-        Self { client: Client::builder().http1_only().no_proxy().build().unwrap(), address, token: None }
+        let client = Client::builder().http1_only().no_proxy().build().unwrap();
+        Self { client, address, token: None, headers: HeaderMap::new() }
     }
 
     /// The same client over HTTP/2 without TLS.
@@ -45,6 +47,12 @@ impl Http {
     /// The same client with a bearer token.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// The same client with one more header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.append(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
         self
     }
 
@@ -75,6 +83,7 @@ impl Http {
 
     async fn send(&self, method: Method, path: &str, json: Option<&str>) -> reqwest::Result<Answer> {
         let mut request = self.client.request(method, format!("http://{}{path}", self.address));
+        request = request.headers(self.headers.clone());
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
