@@ -41,7 +41,7 @@ impl ApiKeys {
 
     /// The caller of a key. One that does not exist, was revoked, has ended, is used from outside its networks, or whose
     /// tenant is gone: to a caller they are all the same.
-    pub(super) async fn caller(&self, tenants: &dyn Tenants, text: &str, client: Option<IpAddr>) -> Result<Caller> {
+    pub async fn caller(&self, tenants: &dyn Tenants, text: &str, client: Option<IpAddr>) -> Result<Caller> {
         let key = self.find(text).await?.filter(|key| key.admits(self.clock.now(), client));
         let key = key.ok_or_else(tokens::invalid)?;
         let tenant = tenants.find(&TenantRef::Id(key.tenant)).await?.ok_or_else(tokens::invalid)?;
