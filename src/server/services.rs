@@ -17,12 +17,12 @@ use tower::{Service, util::MapResponseLayer};
 use transcoder::{Dialects, RestBuilder, grpc::AdmitLayer};
 
 use super::{
-    layers::{Idempotent, answer::is_grpc},
+    layers::Idempotent,
     malformed,
     ops::Ops,
     surfaces::{self, GrpcService, Parts},
 };
-use crate::{base::Error, proto};
+use crate::{auth::request::is_grpc, base::Error, proto};
 
 /// Every service behind one door. Cheap to clone.
 #[derive(Clone)]
@@ -87,7 +87,8 @@ impl Service<Request<Body>> for Front {
         }
         if super::ops::is_ops(request.uri().path()) {
             let ops = self.ops.clone();
-            return Box::pin(async move { Ok(ops.answer(request.method(), request.uri().path()).await) });
+            let (head, _) = request.into_parts();
+            return Box::pin(async move { Ok(ops.answer(&head).await) });
         }
         let rest = self.rest.clone();
         Box::pin(async move { Ok(rest.call(request).await) })

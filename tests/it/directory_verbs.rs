@@ -77,8 +77,8 @@ async fn names(store: &Store, tenant: &str, text: &str) -> Vec<String> {
 
 /// Runs SQL that no verb runs.
 pub async fn sql(store: &Store, text: String) -> Result<(), DbErr> {
-    let text = std::sync::Arc::new(text);
-    let outcome = store.write(&platform_cx("test"), "test", move |tx| {
+    let (text, cx) = (std::sync::Arc::new(text), platform_cx("test"));
+    let outcome = store.write(&cx, "test", move |tx| {
         let text = text.clone();
         Box::pin(async move { Ok(tx.conn().execute_unprepared(&text).await.map(drop)?) })
     });
