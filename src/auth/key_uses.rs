@@ -121,6 +121,7 @@ fn event(counted: &Counted<Used>) -> AuditRecord {
         outcome: Outcome::Success,
         request_id: String::new(),
         rpc: Cow::Borrowed(""),
+        client: uses.last.and_then(|(_, address)| address),
         details: json!({
             "count": uses.count,
             "minute": counted.minute * 60,

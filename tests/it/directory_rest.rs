@@ -232,6 +232,17 @@ both_databases! {
         assert!(!keys.to_string().contains(key));
     }
 
+    async fn a_key_is_good_in_its_networks_alone(db: TestDb) {
+        let server = serve(&db).await;
+        let admin = http(&server, Admin).await;
+        for (network, status) in [("127.0.0.0/8", 200), ("10.0.0.0/8", 401)] {
+            let new = format!(r#"{{"name":"near","role":"auditor","allowed_cidrs":["{network}"]}}"#);
+            let made = admin.call(Method::POST, KEYS, Some(&new)).await.json();
+            let program = server.http().token(made["api_key"].as_str().unwrap());
+            assert_eq!(program.get(GROUPS).await.status, status, "{network}");
+        }
+    }
+
     async fn a_cursor_of_another_list_is_none(db: TestDb) {
         let server = serve(&db).await;
         let admin = http(&server, Admin).await;
