@@ -3,6 +3,7 @@
 pub mod manager;
 pub mod messaging;
 pub mod warehouse;
+pub mod zerotrust;
 
 use prost_types::Timestamp;
 use time::OffsetDateTime;

@@ -30,6 +30,10 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("warehouse.tenants.disable", &["admin"]),
     ("warehouse.tenants.list", &["admin"]),
     ("warehouse.tenants.set_auth", &["admin"]),
+    ("zerotrust.api_keys.read", &["admin", "auditor"]),
+    ("zerotrust.api_keys.write", &["admin"]),
+    ("zerotrust.groups.read", READERS),
+    ("zerotrust.groups.write", &["admin"]),
 ];
 
 /// Every role inside a tenant.

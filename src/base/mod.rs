@@ -3,6 +3,7 @@
 pub mod caller;
 pub mod clock;
 pub mod cx;
+pub mod digest;
 pub mod error;
 pub mod ids;
 pub mod names;

@@ -2,9 +2,14 @@
 
 mod account;
 pub mod accounts;
+pub mod api_keys;
 mod email;
+mod group_rules;
+pub mod groups;
 pub mod identities;
+mod label;
 pub mod login;
+mod members;
 pub mod passwords;
 pub mod revoked;
 pub mod throttle;
@@ -12,6 +17,7 @@ pub mod totp;
 
 pub use account::{Account, AccountStatus, TotpState};
 pub use accounts::{AccountChange, NewAccount, create_account, set_password};
+pub use api_keys::ApiKey;
 pub use email::{Email, domain};
 pub use login::{Credentials, Login, login};
 pub use passwords::{Password, Passwords};

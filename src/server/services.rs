@@ -14,9 +14,10 @@ use prost_types::FileDescriptorSet;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Service, util::MapResponseLayer};
-use transcoder::{Dialects, Rest, RestBuilder, grpc::AdmitLayer};
+use transcoder::{Dialects, RestBuilder, grpc::AdmitLayer};
 
 use super::{
+    layers::Idempotent,
     malformed,
     ops::Ops,
     surfaces::{self, GrpcService, Parts},
@@ -27,7 +28,7 @@ use crate::{auth::request::is_grpc, base::Error, proto};
 #[derive(Clone)]
 pub struct Front {
     grpc: axum::Router,
-    rest: Rest,
+    rest: Idempotent,
     ops: Ops,
 }
 
@@ -64,7 +65,10 @@ pub fn assemble(parts: &Parts, health: impl GrpcService, ops: Ops) -> Result<Fro
         AdmitLayer::new(surfaces.methods, parts.guard.clone()),
         MapResponseLayer::new(|response: Response<Body>| response.map(tonic::body::Body::new)),
     ));
-    Ok(Front { grpc, rest: surfaces.rest.build(parts.guard.clone()), ops })
+    let rest = surfaces.rest.build(parts.guard.clone());
+    let vault = parts.sessions.people().vault.clone();
+    let rest = Idempotent::new(rest, parts.store.clone(), vault, parts.dialects.clone(), parts.max_body);
+    Ok(Front { grpc, rest, ops })
 }
 
 impl Service<Request<Body>> for Front {
@@ -86,7 +90,7 @@ impl Service<Request<Body>> for Front {
             let (head, _) = request.into_parts();
             return Box::pin(async move { Ok(ops.answer(&head).await) });
         }
-        let answer = self.rest.call(request);
-        Box::pin(async move { answer.await.map(|response| response.map(Body::new)) })
+        let rest = self.rest.clone();
+        Box::pin(async move { Ok(rest.call(request).await) })
     }
 }

@@ -49,6 +49,12 @@ const UNIQUE: &[Unique] = &[
         message: "an account with that email address exists",
     },
     Unique {
+        index: "groups_name_unique",
+        columns: "groups.tenant_id, groups.name_key",
+        reason: Reason::GroupExists,
+        message: "a group of that name exists",
+    },
+    Unique {
         index: "clusters_pkey",
         columns: "clusters.name",
         reason: Reason::ClusterExists,

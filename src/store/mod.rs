@@ -16,6 +16,7 @@ mod door;
 pub mod entities;
 mod group;
 mod heads;
+pub mod idempotent;
 mod job;
 pub mod json;
 pub mod lease;

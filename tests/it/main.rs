@@ -6,13 +6,17 @@
 #[macro_use]
 mod db;
 
+mod api_keys;
 mod authorization;
 mod credentials;
+mod directory_rest;
+mod directory_verbs;
 mod documents;
 mod edge;
 mod faults;
 mod floors;
 mod harness;
+mod idempotency;
 mod identity;
 mod journal;
 mod login;

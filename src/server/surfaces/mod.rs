@@ -3,6 +3,7 @@
 mod manager;
 mod messaging;
 mod warehouse;
+mod zerotrust;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -48,12 +49,13 @@ pub(super) fn add(grpc: Routes, rest: RestBuilder, parts: &Parts) -> Surfaces {
     let none = Surfaces { grpc, rest, methods: Vec::new(), guard: parts.guard.clone() };
     let surfaces = messaging::add(none, parts);
     let surfaces = manager::add(surfaces, parts);
-    warehouse::add(surfaces, parts)
+    let surfaces = warehouse::add(surfaces, parts);
+    zerotrust::add(surfaces, parts)
 }
 
 /// The REST error dialects of all surfaces.
 pub(super) fn dialects() -> Dialects {
-    Dialects::new([messaging::dialect(), manager::dialect(), warehouse::dialect()])
+    Dialects::new([messaging::dialect(), manager::dialect(), warehouse::dialect(), zerotrust::dialect()])
 }
 
 impl Surfaces {

@@ -3,6 +3,9 @@
 //! A table of a tenant's own gets a file here with its queries as methods of [`TenantRows`]; its entity is visible
 //! nowhere else. If its rows must keep a tenant from being deleted, it joins [`BLOCKERS`].
 
+mod api_keys;
+mod group_members;
+mod groups;
 mod messaging;
 mod namespaces;
 mod roles;
@@ -12,6 +15,8 @@ use futures::future::BoxFuture;
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
 use uuid::Uuid;
 
+pub use api_keys::{ApiKeyRow, ApiKeyUse};
+pub use groups::GroupRow;
 pub use messaging::MessagingRow;
 pub use namespaces::NamespaceRow;
 pub use roles::TENANT_WIDE;

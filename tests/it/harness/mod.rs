@@ -5,6 +5,7 @@ pub mod golden;
 pub mod grpc;
 pub mod http;
 pub mod line;
+pub mod mask;
 pub mod server;
 pub mod talk;
 pub mod tls;
