@@ -18,6 +18,17 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("messaging.tenants.get", READERS),
     ("messaging.tenants.list", &[]),
     ("messaging.tenants.update", &[]),
+    ("zerotrust.rbac.write", &["admin"]),
+    ("zerotrust.session.end", ANYONE),
+    ("zerotrust.session.read", ANYONE),
+    ("zerotrust.tenants.read", &["admin", "auditor"]),
+    ("zerotrust.tenants.suspend", &["admin"]),
+    ("zerotrust.tenants.write", &[]),
+    ("zerotrust.users.mfa", &["admin"]),
+    ("zerotrust.users.read", READERS),
+    ("zerotrust.users.self", ANYONE),
+    ("zerotrust.users.suspend", &["admin", "security_operator"]),
+    ("zerotrust.users.write", &["admin"]),
 ];
 
 /// Every role inside a tenant.

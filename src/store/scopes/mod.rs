@@ -9,6 +9,7 @@ mod groups;
 mod messaging;
 mod namespaces;
 mod roles;
+mod zerotrust;
 
 use futures::future::BoxFuture;
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
@@ -18,7 +19,8 @@ pub use api_keys::{ApiKeyRow, ApiKeyUse};
 pub use groups::GroupRow;
 pub use messaging::MessagingRow;
 pub use namespaces::NamespaceRow;
-pub use roles::TENANT_WIDE;
+pub use roles::{RoleRow, TENANT_WIDE};
+pub use zerotrust::ZeroTrustRow;
 
 use super::{Store, Tx};
 use crate::base::{Access, Result, TenantId, TenantRef, TenantScope, scope::foreign_tenant};
