@@ -123,6 +123,7 @@ fn record(counted: &Counted<Refused>) -> AuditRecord {
         outcome: Outcome::Refused,
         request_id: String::new(),
         rpc: Cow::Borrowed(refused.rpc),
+        client: None,
         details: json!({
             "reason": reason.strip_prefix("REASON_").unwrap_or(reason),
             "count": counted.count,

@@ -65,14 +65,16 @@ impl FromStr for Plan {
 
 /// Checks limits that are to stand beside those of a plan: known names, and whole numbers or null for no limit.
 pub(super) fn overrides(given: Map<String, Value>) -> Result<Map<String, Value>> {
-    let no = |name: &str, message: String| Error::invalid(Reason::InvalidArgument, &format!("overrides.{name}"), message);
+    let no =
+        |name: &str, message: String| Error::invalid(Reason::InvalidArgument, &format!("overrides.{name}"), message);
     let mut overrides = Map::new();
     for (name, value) in given {
         if !LIMITS.contains(&name.as_str()) {
             let shown: String = name.chars().take(64).collect();
             return Err(no(&shown, format!("must be one of {}", LIMITS.join(", "))));
         }
-        let value = limit(&value).ok_or_else(|| no(&name, "must be a whole number, or null for no limit".to_owned()))?;
+        let value =
+            limit(&value).ok_or_else(|| no(&name, "must be a whole number, or null for no limit".to_owned()))?;
         overrides.insert(name, value);
     }
     Ok(overrides)

@@ -55,7 +55,8 @@ pub async fn page(cx: &Cx, store: &Store, request: PageRequest) -> Result<Page<S
 /// case, with FAILED_PRECONDITION if there are as many tenants as `max`.
 pub async fn create(cx: &Cx, store: &Store, new: NewSubscriber, max: Option<u64>) -> Result<Subscriber> {
     let slug = slug(&new.slug)?;
-    let name = new.name.as_deref().map(|name| name_for_people("name", name)).transpose()?.filter(|name| !name.is_empty());
+    let name =
+        new.name.as_deref().map(|name| name_for_people("name", name)).transpose()?.filter(|name| !name.is_empty());
     let display_name = name.unwrap_or_else(|| slug.as_str().to_owned());
     let plan: Plan = new.plan.as_deref().map_or(Ok(Plan::default()), str::parse)?;
     let overrides = plan::overrides(new.overrides)?;

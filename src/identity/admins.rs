@@ -2,9 +2,7 @@
 
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect};
 
-use super::{
-    AccountStatus, User, accounts,
-};
+use super::{AccountStatus, User, accounts};
 use crate::{
     base::{Error, Result, Role, TenantScope, error::Reason},
     store::{Tx, entities::accounts::Column},

@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn five_attempts_in_a_quarter_of_an_hour_and_no_more() {
-        let (attempts, one, other, start) = (Attempts::default(), Uuid::from_u128(1), Uuid::from_u128(2), Instant::now());
+        let (attempts, one, other, start) =
+            (Attempts::default(), Uuid::from_u128(1), Uuid::from_u128(2), Instant::now());
         for _ in 0..MOST {
             attempts.begin_at(one, start).unwrap();
         }

@@ -48,7 +48,9 @@ mod tests {
         assert!(refusal("short-one!1").await.contains("12 to 256"));
         assert!(refusal(&"x1".repeat(129)).await.contains("12 to 256"));
         assert!(refusal("Ada.Lovelace").await.contains("name"));
-        for easy in ["password1234", "123456789012", "aaaaaaaaaaaa", "qwertyuiop[]", "passwordpassword", "ada.lovelace1"] {
+        for easy in
+            ["password1234", "123456789012", "aaaaaaaaaaaa", "qwertyuiop[]", "passwordpassword", "ada.lovelace1"]
+        {
             assert!(refusal(easy).await.contains("easy"), "{easy}");
         }
         for good in ["correct horse battery staple", "zu viele Köche", "tR0ub4dor&3-plus"] {

@@ -75,15 +75,17 @@ impl User {
 
     /// The roles in the whole tenant beside the account's own, and when the first of them ends.
     pub fn standing(&self) -> (RoleSet, Option<OffsetDateTime>) {
-        let granted = || self.roles.iter().filter(|grant| grant.granted_by.is_some() && grant.scope == RoleScope::Tenant);
+        let granted =
+            || self.roles.iter().filter(|grant| grant.granted_by.is_some() && grant.scope == RoleScope::Tenant);
         let roles = granted().map(|grant| grant.role).collect();
         (roles, granted().filter_map(|grant| grant.expires_at).min())
     }
 
     /// Whether the user administers the tenant, and does so for good.
     pub fn is_lasting_admin(&self) -> bool {
-        let lasting =
-            |grant: &RoleGrant| grant.role == Role::Admin && grant.scope == RoleScope::Tenant && grant.expires_at.is_none();
+        let lasting = |grant: &RoleGrant| {
+            grant.role == Role::Admin && grant.scope == RoleScope::Tenant && grant.expires_at.is_none()
+        };
         self.roles.iter().any(lasting)
     }
 }

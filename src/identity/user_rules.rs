@@ -3,9 +3,7 @@
 use uuid::Uuid;
 
 use super::{Account, AccountStatus, Email, Reach, User, accounts};
-use crate::{
-    base::{Caller, Error, IdKind, Kind, Result, Role, error::Reason},
-};
+use crate::base::{Caller, Error, IdKind, Kind, Result, Role, error::Reason};
 
 /// Longest id of a caller's choice, in characters.
 const MAX_ID: usize = 64;

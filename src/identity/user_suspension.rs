@@ -48,7 +48,9 @@ pub async fn suspend(cx: &Cx, store: &Store, user: &UserRef, reason: Option<Stri
 async fn suspend_held(tx: &Tx, held: &Held) -> Result<Suspended> {
     let authority = Authority::of(&tx.cx().caller);
     let account = &held.user.account;
-    if account.status == AccountStatus::Suspended && (set_by(held) == Authority::Platform || authority == Authority::Tenant) {
+    if account.status == AccountStatus::Suspended
+        && (set_by(held) == Authority::Platform || authority == Authority::Tenant)
+    {
         return Ok(Suspended { user: held.user.clone(), sessions: 0 });
     }
     let sessions = live_sessions::count(tx, account.id, account.epoch).await?;

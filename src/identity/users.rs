@@ -6,11 +6,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{
-    Account, AccountStatus, Reach, RoleGrant, User, UserRef, accounts,
-    user::dressed,
-    user_rules,
-};
+use super::{Account, AccountStatus, Reach, RoleGrant, User, UserRef, accounts, user::dressed, user_rules};
 use crate::{
     base::{Cx, Error, IdKind, Page, PageRequest, Result, Role, TenantRef, TenantScope, error::Reason},
     store::{

@@ -17,12 +17,11 @@ use tower::{Service, util::MapResponseLayer};
 use transcoder::{Dialects, Rest, RestBuilder, grpc::AdmitLayer};
 
 use super::{
-    layers::answer::is_grpc,
     malformed,
     ops::Ops,
     surfaces::{self, GrpcService, Parts},
 };
-use crate::{base::Error, proto};
+use crate::{auth::request::is_grpc, base::Error, proto};
 
 /// Every service behind one door. Cheap to clone.
 #[derive(Clone)]
@@ -84,7 +83,8 @@ impl Service<Request<Body>> for Front {
         }
         if super::ops::is_ops(request.uri().path()) {
             let ops = self.ops.clone();
-            return Box::pin(async move { Ok(ops.answer(request.method(), request.uri().path()).await) });
+            let (head, _) = request.into_parts();
+            return Box::pin(async move { Ok(ops.answer(&head).await) });
         }
         let answer = self.rest.call(request);
         Box::pin(async move { answer.await.map(|response| response.map(Body::new)) })

@@ -63,4 +63,3 @@ fn set<T>(mut answer: Response<T>, cookie: &str) -> Result<Response<T>> {
     answer.metadata_mut().insert("set-cookie", value);
     Ok(answer)
 }
-

@@ -5,10 +5,51 @@ use std::sync::Arc;
 use transcoder::Dialect;
 
 use super::{Parts, Surfaces};
-use crate::api::zerotrust::ZeroTrustDialect;
+use crate::{
+    api::zerotrust::{AdminSessions, RoleGrants, SecondFactors, Tenants, Users, ZeroTrustDialect},
+    proto::zerotrust::v1::{
+        role_service_rest, role_service_server::RoleServiceServer, session_service_rest,
+        session_service_server::SessionServiceServer, tenant_service_rest, tenant_service_server::TenantServiceServer,
+        totp_service_rest, totp_service_server::TotpServiceServer, user_service_rest,
+        user_service_server::UserServiceServer,
+    },
+};
 
-pub(super) fn add(surfaces: Surfaces, _: &Parts) -> Surfaces {
+pub(super) fn add(surfaces: Surfaces, parts: &Parts) -> Surfaces {
+    let (store, sessions, limit) = (&parts.store, &parts.sessions, parts.max_body);
+    let tenants = Tenants::new(store.clone(), parts.max_tenants);
+    let tenants = tenant_service_rest::Guarded::new(tenants, surfaces.guard());
+    let users = user_service_rest::Guarded::new(Users::new(sessions.clone()), surfaces.guard());
+    let factors = SecondFactors::new(sessions.people().clone());
+    let factors = totp_service_rest::Guarded::new(factors, surfaces.guard());
+    let roles = role_service_rest::Guarded::new(RoleGrants::new(store.clone()), surfaces.guard());
+    let sessions = session_service_rest::Guarded::new(AdminSessions::new(sessions.clone()), surfaces.guard());
     surfaces
+        .with(
+            TenantServiceServer::new(tenants.clone()).max_decoding_message_size(limit),
+            tenant_service_rest::routes(&tenants),
+            tenant_service_rest::METHODS,
+        )
+        .with(
+            UserServiceServer::new(users.clone()).max_decoding_message_size(limit),
+            user_service_rest::routes(&users),
+            user_service_rest::METHODS,
+        )
+        .with(
+            TotpServiceServer::new(factors.clone()).max_decoding_message_size(limit),
+            totp_service_rest::routes(&factors),
+            totp_service_rest::METHODS,
+        )
+        .with(
+            RoleServiceServer::new(roles.clone()).max_decoding_message_size(limit),
+            role_service_rest::routes(&roles),
+            role_service_rest::METHODS,
+        )
+        .with(
+            SessionServiceServer::new(sessions.clone()).max_decoding_message_size(limit),
+            session_service_rest::routes(&sessions),
+            session_service_rest::METHODS,
+        )
 }
 
 /// The dialect, its name and the paths that it rules.

@@ -52,8 +52,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
     pub async fn put_zerotrust(&self, row: &ZeroTrustRow) -> Result<()> {
         let overrides = json::to_text(&row.overrides)?;
         let model = Model { tenant_id: self.uuid(), plan: row.plan.clone(), overrides };
-        let again =
-            OnConflict::column(Column::TenantId).update_columns([Column::Plan, Column::Overrides]).to_owned();
+        let again = OnConflict::column(Column::TenantId).update_columns([Column::Plan, Column::Overrides]).to_owned();
         Entity::insert(model.into_active_model()).on_conflict(again).exec_without_returning(self.conn).await?;
         Ok(())
     }
