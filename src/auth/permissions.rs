@@ -5,6 +5,11 @@
 
 /// Every permission with the roles that hold it. `platform_admin` holds every permission and is not listed.
 pub const TABLE: &[(&str, &[&str])] = &[
+    ("manager.tenants.create", &[]),
+    ("manager.tenants.delete", &[]),
+    ("manager.tenants.get", READERS),
+    ("manager.tenants.list", &[]),
+    ("manager.tenants.update", &[]),
     ("messaging.clusters.create", &[]),
     ("messaging.clusters.delete", &[]),
     ("messaging.clusters.get", ANYONE),
@@ -18,6 +23,13 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("messaging.tenants.get", READERS),
     ("messaging.tenants.list", &[]),
     ("messaging.tenants.update", &[]),
+    ("warehouse.session.end", ANYONE),
+    ("warehouse.session.get", ANYONE),
+    ("warehouse.tenants.create", &[]),
+    ("warehouse.tenants.delete", &[]),
+    ("warehouse.tenants.disable", &["admin"]),
+    ("warehouse.tenants.list", &["admin"]),
+    ("warehouse.tenants.set_auth", &["admin"]),
     ("zerotrust.rbac.write", &["admin"]),
     ("zerotrust.session.end", ANYONE),
     ("zerotrust.session.read", ANYONE),

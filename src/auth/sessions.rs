@@ -109,7 +109,7 @@ impl Sessions {
         Ok(Session { token: Secret::new(tokens::issue(&self.keys, &claims)?), claims })
     }
 
-    /// The token against request forgery of the session whose token has this id.
+    /// What pages send in `X-CSRF-Token` in the session whose token has this id.
     pub fn csrf_token(&self, token_id: &str) -> String {
         csrf::token(&self.keys, token_id)
     }

@@ -11,7 +11,7 @@ use crate::harness::{
     golden,
     grpc::{self, Grpc},
     http::Http,
-    server::Server,
+    server::{Server, Setup},
 };
 
 /// Tenants that a request names.
@@ -23,13 +23,38 @@ const ROLES: [&str; 7] = ["admin", "network_admin", "security_operator", "audito
 
 struct Caller {
     name: String,
+    /// What `token mint` is told; none for those without a token.
+    minted: Option<Vec<&'static str>>,
     grpc: Grpc,
     http: Http,
 }
 
+impl Caller {
+    async fn new(server: &Server, name: &str, minted: Option<Vec<&'static str>>) -> Self {
+        let (grpc, http) = (Grpc::new(server.address()), server.http());
+        let (grpc, http) = match &minted {
+            Some(arguments) => {
+                let token = server.setup().mint(arguments).await;
+                (grpc.token(token.clone()), http.token(token))
+            }
+            None => (grpc, http),
+        };
+        Self { name: name.to_owned(), minted, grpc, http }
+    }
+
+    /// The caller with a token that it has not used yet, where the method ends the session that it comes with.
+    async fn before(&self, server: &Server, method: &MethodDescriptor) -> Option<Self> {
+        if method.name() != "Logout" {
+            return None;
+        }
+        Some(Self::new(server, &self.name, self.minted.clone()).await)
+    }
+}
+
 #[tokio::test]
 async fn every_rpc_admits_whom_the_matrix_admits() {
-    let server = Server::dev().await;
+    // In open manager mode everybody passes on the manager's paths.
+    let server = Setup::dev().env("KUBEOP_REQUIRE_AUTH", "true").start().await;
     let admin = server.admin();
     for (_, tenant) in &TENANTS[..2] {
         let info = format!(r#"{{"adminRoles":["{}"],"allowedClusters":["standalone"]}}"#, roles_of(tenant));
@@ -42,7 +67,7 @@ async fn every_rpc_admits_whom_the_matrix_admits() {
     for (column, caller) in callers.iter().enumerate() {
         for (row, method) in methods.iter().enumerate() {
             for (_, tenant) in TENANTS {
-                let verdict = verdict(caller, method, tenant).await;
+                let verdict = verdict(&server, caller, method, tenant).await;
                 write!(cells[row][column], "{verdict:<9}").unwrap();
             }
         }
@@ -56,42 +81,42 @@ fn roles_of(tenant: &str) -> &'static str {
 }
 
 async fn callers(server: &Server) -> Vec<Caller> {
-    let setup = server.setup();
-    let mut tokens = vec![("anonymous".to_owned(), None)];
+    let mut callers = vec![Caller::new(server, "anonymous", None).await];
     for role in ROLES {
         let mut arguments = vec!["--role", role, "--tenant", TENANTS[0].1];
         if role == "project" {
             arguments.extend(["--project", "p_00000000000000000000000000000001"]);
         }
-        tokens.push((role.to_owned(), Some(setup.mint(&arguments).await)));
+        callers.push(Caller::new(server, role, Some(arguments)).await);
     }
-    let of_role = setup.mint(&["--role", "user", "--tenant", TENANTS[1].1, "--sub", ADMIN_ROLE]).await;
-    tokens.push((format!("{ADMIN_ROLE} of other"), Some(of_role)));
-    let elsewhere = setup.mint(&["--role", "platform_admin", "--audience", "warehouse"]).await;
-    tokens.push(("other audience".to_owned(), Some(elsewhere)));
-    tokens.push(("platform_admin".to_owned(), Some(server.admin_token())));
-    let caller = |(name, token): (String, Option<String>)| {
-        let (grpc, http) = (Grpc::new(server.address()), server.http());
-        match token {
-            Some(token) => Caller { name, grpc: grpc.token(token.clone()), http: http.token(token) },
-            None => Caller { name, grpc, http },
-        }
-    };
-    tokens.into_iter().map(caller).collect()
+    let of_role = vec!["--role", "user", "--tenant", TENANTS[1].1, "--sub", ADMIN_ROLE];
+    callers.push(Caller::new(server, &format!("{ADMIN_ROLE} of other"), Some(of_role)).await);
+    // The audience is a surface that has no services yet.
+    let elsewhere = vec!["--role", "platform_admin", "--audience", "native"];
+    callers.push(Caller::new(server, "other audience", Some(elsewhere)).await);
+    callers.push(Caller::new(server, "platform_admin", Some(vec!["--role", "platform_admin"])).await);
+    callers
 }
 
 /// Whether the guard lets a call pass. gRPC and every REST path of the method must agree.
-async fn verdict(caller: &Caller, method: &MethodDescriptor, tenant: &str) -> &'static str {
-    let over_grpc = match caller.grpc.call(method, request(method, tenant)).await {
+async fn verdict(server: &Server, caller: &Caller, method: &MethodDescriptor, tenant: &str) -> &'static str {
+    let message = request(method, tenant);
+    let fresh = caller.before(server, method).await;
+    let over_grpc = match fresh.as_ref().unwrap_or(caller).grpc.call(method, message.clone()).await {
         Err(status) if status.code() == Code::Unauthenticated => "no token",
         Err(status) if status.code() == Code::PermissionDenied => "denied",
         _ => "passes",
     };
-    for (http, path) in paths(method) {
-        let path = path.replace("{tenant}", tenant).replace("{namespace}", "ns").replace("{cluster}", "standalone");
+    for (http, path, whole) in paths(method) {
+        let path = VARIABLES
+            .iter()
+            .fold(path, |path, (variable, value)| path.replace(&format!("{{{variable}}}"), value.unwrap_or(tenant)));
         assert!(!path.contains('{'), "{path} has a variable that this test does not know");
-        let body = matches!(http, Method::PUT | Method::POST | Method::PATCH).then_some("{}");
-        let over_rest = match caller.http.call(http.clone(), &path, body).await.status {
+        let body = matches!(http, Method::PUT | Method::POST | Method::PATCH)
+            .then(|| if whole { json(&message) } else { "{}".to_owned() });
+        let fresh = caller.before(server, method).await;
+        let answer = fresh.as_ref().unwrap_or(caller).http.call(http.clone(), &path, body.as_deref()).await;
+        let over_rest = match answer.status {
             401 => "no token",
             403 => "denied",
             _ => "passes",
@@ -101,19 +126,35 @@ async fn verdict(caller: &Caller, method: &MethodDescriptor, tenant: &str) -> &'
     over_grpc
 }
 
+/// Fields of requests and variables of paths, with their values; none stands for the tenant.
+const VARIABLES: &[(&str, Option<&str>)] = &[
+    ("tenant", None),
+    ("tenant_id", None),
+    ("name", None),
+    ("id", None),
+    ("namespace", Some("ns")),
+    ("cluster", Some("standalone")),
+];
+
 /// A request that names the tenant, and is bad in all else, so that little comes of it.
 fn request(method: &MethodDescriptor, tenant: &str) -> DynamicMessage {
     let mut message = DynamicMessage::new(method.input());
-    for (field, value) in [("tenant", tenant), ("namespace", "ns"), ("cluster", "standalone")] {
+    for (field, value) in VARIABLES {
         if message.descriptor().get_field_by_name(field).is_some() {
-            message.set_field_by_name(field, Value::String(value.to_owned()));
+            message.set_field_by_name(field, Value::String(value.unwrap_or(tenant).to_owned()));
         }
     }
     message
 }
 
-/// The REST paths of a method.
-fn paths(method: &MethodDescriptor) -> Vec<(Method, String)> {
+/// The texts of a request as the body of a call.
+fn json(message: &DynamicMessage) -> String {
+    let texts = message.fields().map(|(field, value)| (field.json_name().to_owned(), value.as_str().unwrap().into()));
+    serde_json::Value::Object(texts.collect()).to_string()
+}
+
+/// The REST paths of a method, each with whether the body is the whole request.
+fn paths(method: &MethodDescriptor) -> Vec<(Method, String, bool)> {
     let http = method.parent_pool().get_extension_by_name("google.api.http").unwrap();
     let options = method.options();
     let rule = options.get_extension(&http).as_message().unwrap().clone();
@@ -123,7 +164,8 @@ fn paths(method: &MethodDescriptor) -> Vec<(Method, String)> {
         .filter_map(|rule| {
             ["get", "put", "post", "delete", "patch"].into_iter().find_map(|name| {
                 let path = rule.get_field_by_name(name)?.as_str()?.to_owned();
-                (!path.is_empty()).then(|| (name.to_uppercase().parse().unwrap(), path))
+                let whole = rule.get_field_by_name("body")?.as_str()? == "*";
+                (!path.is_empty()).then(|| (name.to_uppercase().parse().unwrap(), path, whole))
             })
         })
         .collect()

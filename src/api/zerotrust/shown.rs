@@ -3,8 +3,8 @@
 use prost_types::{ListValue, Struct, value::Kind};
 use serde_json::{Map, Value};
 
-use super::given;
 use crate::{
+    api::timestamp,
     base::{IdKind, TenantId},
     entitlements::Subscriber,
     identity::{RoleGrant, RoleScope, User, shown_email},
@@ -25,10 +25,10 @@ pub(super) fn tenant(subscriber: Subscriber) -> proto::Tenant {
         slug: tenant.name.as_str().to_owned(),
         status: status.to_owned(),
         plan: plan.as_str().to_owned(),
-        created_at: Some(given::shown(tenant.created_at)),
+        created_at: Some(timestamp(tenant.created_at)),
         overrides: Some(object(overrides)),
         version: tenant.version,
-        purge_at: tenant.purge_at.map(given::shown),
+        purge_at: tenant.purge_at.map(timestamp),
     }
 }
 
@@ -46,9 +46,9 @@ pub(super) fn user(user: User) -> proto::User {
         source: account.source,
         external_id: account.external_id,
         mfa: Some(Mfa { totp: account.totp.as_str().to_owned() }),
-        last_login_at: account.last_login_at.map(given::shown),
-        created_at: Some(given::shown(account.created_at)),
-        updated_at: Some(given::shown(account.updated_at)),
+        last_login_at: account.last_login_at.map(timestamp),
+        created_at: Some(timestamp(account.created_at)),
+        updated_at: Some(timestamp(account.updated_at)),
         version: account.version,
     }
 }
@@ -58,8 +58,8 @@ pub(super) fn roles_of(tenant: Option<TenantId>, roles: Vec<RoleGrant>) -> Vec<p
         role: grant.role.as_str().to_owned(),
         scope: tenant.map(|tenant| scope(tenant, &grant.scope)),
         granted_by: grant.granted_by,
-        granted_at: Some(given::shown(grant.granted_at)),
-        expires_at: grant.expires_at.map(given::shown),
+        granted_at: Some(timestamp(grant.granted_at)),
+        expires_at: grant.expires_at.map(timestamp),
     };
     roles.into_iter().map(grant).collect()
 }

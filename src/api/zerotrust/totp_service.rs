@@ -7,7 +7,7 @@ use super::{
     people::{named, own_or_named, reach},
 };
 use crate::{
-    api::{answer, take},
+    api::{answer, take, timestamp},
     base::{Cx, Result, Secret},
     identity::{People, TotpState, second_factor, totp},
     proto::zerotrust::v1::{
@@ -42,7 +42,7 @@ impl SecondFactors {
             // Thirty seconds.
             period: totp::PERIOD as i32,
             algorithm: totp::ALGORITHM.to_owned(),
-            expires_at: Some(given::shown(made.expires_at)),
+            expires_at: Some(timestamp(made.expires_at)),
         })
     }
 

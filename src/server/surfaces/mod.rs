@@ -1,6 +1,8 @@
 //! Wiring, a file a surface: which services it has and which dialect its errors speak.
 
+mod manager;
 mod messaging;
+mod warehouse;
 mod zerotrust;
 
 use std::{convert::Infallible, sync::Arc};
@@ -46,12 +48,14 @@ pub(super) struct Surfaces {
 pub(super) fn add(grpc: Routes, rest: RestBuilder, parts: &Parts) -> Surfaces {
     let none = Surfaces { grpc, rest, methods: Vec::new(), guard: parts.guard.clone() };
     let surfaces = messaging::add(none, parts);
+    let surfaces = manager::add(surfaces, parts);
+    let surfaces = warehouse::add(surfaces, parts);
     zerotrust::add(surfaces, parts)
 }
 
 /// The REST error dialects of all surfaces.
 pub(super) fn dialects() -> Dialects {
-    Dialects::new([messaging::dialect(), zerotrust::dialect()])
+    Dialects::new([messaging::dialect(), manager::dialect(), warehouse::dialect(), zerotrust::dialect()])
 }
 
 impl Surfaces {

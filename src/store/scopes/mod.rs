@@ -9,6 +9,7 @@ mod groups;
 mod messaging;
 mod namespaces;
 mod roles;
+mod warehouse;
 mod zerotrust;
 
 use futures::future::BoxFuture;
@@ -20,6 +21,7 @@ pub use groups::GroupRow;
 pub use messaging::MessagingRow;
 pub use namespaces::NamespaceRow;
 pub use roles::{RoleRow, TENANT_WIDE};
+pub use warehouse::WarehouseRow;
 pub use zerotrust::ZeroTrustRow;
 
 use super::{Store, Tx};

@@ -6,6 +6,7 @@ pub mod grpc;
 pub mod http;
 pub mod line;
 pub mod server;
+pub mod talk;
 pub mod tls;
 
 use std::{
