@@ -7,6 +7,7 @@ pub mod api;
 pub mod auth;
 pub mod base;
 pub mod cli;
+pub mod entitlements;
 pub mod identity;
 pub mod manager;
 pub mod messaging;

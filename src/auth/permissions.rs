@@ -34,6 +34,17 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("zerotrust.api_keys.write", &["admin"]),
     ("zerotrust.groups.read", READERS),
     ("zerotrust.groups.write", &["admin"]),
+    ("zerotrust.rbac.write", &["admin"]),
+    ("zerotrust.session.end", ANYONE),
+    ("zerotrust.session.read", ANYONE),
+    ("zerotrust.tenants.read", &["admin", "auditor"]),
+    ("zerotrust.tenants.suspend", &["admin"]),
+    ("zerotrust.tenants.write", &[]),
+    ("zerotrust.users.mfa", &["admin"]),
+    ("zerotrust.users.read", READERS),
+    ("zerotrust.users.self", ANYONE),
+    ("zerotrust.users.suspend", &["admin", "security_operator"]),
+    ("zerotrust.users.write", &["admin"]),
 ];
 
 /// Every role inside a tenant.

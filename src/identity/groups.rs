@@ -201,6 +201,22 @@ async fn change_members_in(tx: &Tx, group: &GroupRef, users: &[String], add: boo
     counted(tx, scope, row).await
 }
 
+/// Puts an account that was made just now into groups. Fails with INVALID_ARGUMENT for a group that the tenant does not
+/// have, with FAILED_PRECONDITION for one whose members a directory keeps.
+pub(super) async fn join(tx: &Tx, scope: TenantScope, groups: &[Uuid], account: Uuid) -> Result<()> {
+    let rows = tx.tenant(scope);
+    for id in groups {
+        let unknown = || Error::invalid(Reason::GroupNotFound, "group_ids", "there is no such group");
+        let mut row = rows.group_locked(*id).await?.ok_or_else(unknown)?;
+        group_rules::refuse(&row, Edit::Members)?;
+        if !rows.add_members(row.id, &[account], tx.now()).await?.is_empty() {
+            put(tx, scope, &mut row).await?;
+            emit(tx, scope, &row, "members");
+        }
+    }
+    Ok(())
+}
+
 /// The group of a call, which nobody else changes until the write ends.
 async fn locked(tx: &Tx, group: &GroupRef) -> Result<(TenantScope, GroupRow)> {
     let (_, scope) = tenants::resolve_locked(tx, &group.tenant).await?;
@@ -235,12 +251,15 @@ fn shown(accounts: &[Uuid]) -> Vec<String> {
 
 /// Leaves a change in the audit log and the outbox.
 fn record(tx: &Tx, scope: TenantScope, row: &GroupRow, change: &str, details: Value) {
-    let id = IdKind::Group.show(row.id);
-    tx.audit_in(Some(scope.tenant()), id.clone(), details);
+    tx.audit_in(Some(scope.tenant()), IdKind::Group.show(row.id), details);
+    emit(tx, scope, row, change);
+}
+
+fn emit(tx: &Tx, scope: TenantScope, row: &GroupRow, change: &str) {
     tx.emit(OutboxEvent {
         topic: "group".into(),
         tenant: Some(scope.tenant()),
-        key: id,
+        key: IdKind::Group.show(row.id),
         payload: json!({"change": change, "name": row.name, "version": row.version}),
     });
 }

@@ -21,6 +21,7 @@ mod job;
 pub mod json;
 pub mod lease;
 pub mod ledger;
+pub mod like;
 pub mod outbox;
 pub mod relay;
 mod schema;

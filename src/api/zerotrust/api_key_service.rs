@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::given;
 use crate::{
-    api::{answer, take},
+    api::{answer, take, timestamp},
     base::{Cx, Error, PageRequest, Result, Secret, error::Reason},
     identity::{
         ApiKey,
@@ -105,8 +105,8 @@ fn told(key: ApiKey, text: Option<&Secret<String>>) -> ApiKeyAnswer {
         api_key: text.map(|text| text.expose().clone()),
         prefix: key.prefix,
         role: key.role.as_str().to_owned(),
-        expires_at: Some(given::shown(key.expires_at)),
-        revoked_at: key.revoked_at.map(given::shown),
+        expires_at: Some(timestamp(key.expires_at)),
+        revoked_at: key.revoked_at.map(timestamp),
     }
 }
 
@@ -119,10 +119,10 @@ fn shown(key: ApiKey) -> proto::ApiKey {
         role: key.role.as_str().to_owned(),
         allowed_cidrs: key.networks.iter().map(ToString::to_string).collect(),
         created_by: key.created_by,
-        created_at: Some(given::shown(key.created_at)),
-        expires_at: Some(given::shown(key.expires_at)),
-        last_used_at: key.last_used_at.map(given::shown),
+        created_at: Some(timestamp(key.created_at)),
+        expires_at: Some(timestamp(key.expires_at)),
+        last_used_at: key.last_used_at.map(timestamp),
         last_used_ip: key.last_used_ip,
-        revoked_at: key.revoked_at.map(given::shown),
+        revoked_at: key.revoked_at.map(timestamp),
     }
 }

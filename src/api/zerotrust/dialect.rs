@@ -148,16 +148,12 @@ mod tests {
 
     #[test]
     fn the_fields_at_fault_are_named() {
-        let fault = transcoder::Violation { field: "email".to_owned(), ..violation() };
+        let (field, description) = ("email".to_owned(), "no address".to_owned());
         let mut failure = Failure::new(Origin::Service, Code::InvalidArgument, "EMAIL_INVALID", "no address");
-        failure.violations = vec![fault];
+        failure.violations = vec![transcoder::Violation { field, place: None, description }];
         failure.request_id = Some("r1".to_owned());
         let body =
             r#"{"error":"validation_error","detail":"no address","fields":{"email":"no address"},"request_id":"r1"}"#;
         assert_eq!(rendered(&failure), (422, body.to_owned()));
-    }
-
-    fn violation() -> transcoder::Violation {
-        transcoder::Violation { field: String::new(), place: None, description: "no address".to_owned() }
     }
 }

@@ -1,7 +1,4 @@
-//! What the requests of this surface give: fields by action, the tenant, and times.
-
-use prost_types::Timestamp;
-use time::OffsetDateTime;
+//! What the requests of this surface give: fields by action, and the tenant.
 
 use crate::base::{
     Cx, Error, Kind, Result, TenantRef,
@@ -42,12 +39,6 @@ pub(super) fn only(action: &str, given: &[(&str, bool)], takes: &[&str]) -> Resu
     let fields = violations.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>().join(", ");
     let message = format!("{action} does not take {fields}");
     Err(Error { violations, ..Error::new(Kind::InvalidArgument, Reason::InvalidArgument, message) })
-}
-
-/// A time as it is shown.
-pub(super) fn shown(time: OffsetDateTime) -> Timestamp {
-    // A time has less than a billion nanoseconds.
-    Timestamp { seconds: time.unix_timestamp(), nanos: time.nanosecond() as i32 }
 }
 
 fn missing(field: &str) -> Error {

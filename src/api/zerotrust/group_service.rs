@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::given;
 use crate::{
-    api::{answer, take},
+    api::{answer, take, timestamp},
     base::{Cx, PageRequest, Result},
     identity::groups::{self, Group, GroupChange, GroupRef, NewGroup},
     proto::zerotrust::v1::{
@@ -127,7 +127,7 @@ fn shown(group: Group) -> proto::Group {
         member_count: members.cast_signed(),
         policy_id: row.policy_id,
         version: row.version,
-        created_at: Some(given::shown(row.created_at)),
-        updated_at: Some(given::shown(row.updated_at)),
+        created_at: Some(timestamp(row.created_at)),
+        updated_at: Some(timestamp(row.updated_at)),
     }
 }

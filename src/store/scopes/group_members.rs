@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, Select};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select, sea_query::SelectStatement,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -55,6 +58,32 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
             .await?;
         // A count is not negative.
         Ok(counts.into_iter().map(|(group, count)| (group, count.unsigned_abs())).collect())
+    }
+
+    /// The groups of accounts, in the order in which they joined them.
+    pub async fn groups_of(&self, accounts: &[Uuid]) -> Result<HashMap<Uuid, Vec<Uuid>>> {
+        let rows = Entity::find()
+            .filter(Column::TenantId.eq(self.uuid()))
+            .filter(Column::AccountId.is_in(accounts.iter().copied()))
+            .order_by_asc(Column::CreatedAt)
+            .order_by_asc(Column::GroupId);
+        let mut groups: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
+        for row in rows.all(self.conn).await? {
+            groups.entry(row.account_id).or_default().push(row.group_id);
+        }
+        Ok(groups)
+    }
+
+    /// Takes an account out of every group.
+    pub async fn leave_groups(&self, account: Uuid) -> Result<()> {
+        let rows = Entity::delete_many().filter(Column::TenantId.eq(self.uuid()));
+        rows.filter(Column::AccountId.eq(account)).exec(self.conn).await?;
+        Ok(())
+    }
+
+    /// Asks which accounts are in a group.
+    pub fn members(&self, group: Uuid) -> SelectStatement {
+        self.members_of(&[group]).select_only().column(Column::AccountId).into_query()
     }
 
     async fn members_among(&self, group: Uuid, accounts: &[Uuid]) -> Result<BTreeSet<Uuid>> {

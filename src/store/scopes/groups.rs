@@ -13,6 +13,7 @@ use crate::{
     store::{
         Stamp,
         entities::groups::{ActiveModel, Column, Entity, Model},
+        like::holding,
     },
 };
 
@@ -125,10 +126,4 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
 /// A name as it is compared.
 fn key(name: &str) -> String {
     name.to_lowercase()
-}
-
-/// The pattern of what holds a text.
-fn holding(text: &str) -> LikeExpr {
-    let literal = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    LikeExpr::new(format!("%{literal}%")).escape('\\')
 }

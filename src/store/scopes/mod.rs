@@ -10,6 +10,7 @@ mod messaging;
 mod namespaces;
 mod roles;
 mod warehouse;
+mod zerotrust;
 
 use futures::future::BoxFuture;
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
@@ -19,8 +20,9 @@ pub use api_keys::{ApiKeyRow, ApiKeyUse};
 pub use groups::GroupRow;
 pub use messaging::MessagingRow;
 pub use namespaces::NamespaceRow;
-pub use roles::TENANT_WIDE;
+pub use roles::{RoleRow, TENANT_WIDE};
 pub use warehouse::WarehouseRow;
+pub use zerotrust::ZeroTrustRow;
 
 use super::{Store, Tx};
 use crate::base::{Access, Result, TenantId, TenantRef, TenantScope, scope::foreign_tenant};
