@@ -39,6 +39,8 @@ const PACKAGES: &[(&str, Surface)] = &[
 const PREFIXES: &[(&str, Surface)] = &[
     ("/admin/v2", Surface::Messaging),
     ("/api/auth", Surface::Warehouse),
+    ("/api/auth/accounts", Surface::ControlPlane),
+    ("/api/auth/switch-account", Surface::ControlPlane),
     ("/api/control-plane", Surface::ControlPlane),
     ("/api/database", Surface::Warehouse),
     ("/api/group", Surface::Warehouse),
@@ -85,13 +87,7 @@ impl Surface {
         if path.starts_with("/tenantry.") {
             return PACKAGES.iter().find(|(package, _)| path.starts_with(package)).map(|(_, surface)| *surface);
         }
-        // The router compares decoded segments, so this does too. One that does not decode equals none of ours.
-        let path = if path.contains('%') {
-            let decoded = |segment| transcoder::percent::canonical(segment).unwrap_or(Cow::Borrowed(segment));
-            Cow::Owned(path.split('/').map(decoded).collect::<Vec<_>>().join("/"))
-        } else {
-            Cow::Borrowed(path)
-        };
+        let path = as_routed(path);
         let covers = |prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
         };
@@ -101,6 +97,15 @@ impl Surface {
             .max_by_key(|(prefix, _)| prefix.len())
             .map(|(_, surface)| *surface)
     }
+}
+
+/// A path as the router compares it: with its segments decoded. One that does not decode equals none of ours.
+pub fn as_routed(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let decoded = |segment| transcoder::percent::canonical(segment).unwrap_or(Cow::Borrowed(segment));
+    Cow::Owned(path.split('/').map(decoded).collect::<Vec<_>>().join("/"))
 }
 
 impl FromStr for Surface {
@@ -143,6 +148,11 @@ mod tests {
             ("/v1/admin/tenants", Some(Surface::ZeroTrust)),
             ("/api/tenant/list", Some(Surface::Warehouse)),
             ("/api/tenants", None),
+            ("/api/auth/login", Some(Surface::Warehouse)),
+            ("/api/auth/accounts", Some(Surface::ControlPlane)),
+            ("/api/auth/accountsx", Some(Surface::Warehouse)),
+            ("/api/auth/switch-account", Some(Surface::ControlPlane)),
+            ("/api/login", Some(Surface::ControlPlane)),
             ("/api/v1/control-plane/tenants", Some(Surface::ControlPlane)),
             ("/registry/v1/tenants", Some(Surface::Native)),
         ];

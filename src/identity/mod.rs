@@ -2,10 +2,13 @@
 
 mod account;
 pub mod accounts;
+pub mod domains;
 mod email;
+pub mod grants;
 pub mod identities;
 pub mod login;
 pub mod passwords;
+pub mod places;
 pub mod revoked;
 pub mod throttle;
 pub mod totp;
@@ -13,6 +16,8 @@ pub mod totp;
 pub use account::{Account, AccountStatus, TotpState};
 pub use accounts::{AccountChange, NewAccount, create_account, set_password};
 pub use email::{Email, domain};
+pub use grants::{Grant, GrantRole};
+pub use identities::Identity;
 pub use login::{Credentials, Login, login};
 pub use passwords::{Password, Passwords};
 pub use throttle::Throttle;

@@ -5,10 +5,13 @@
 //! neither many addresses nor many accounts help much. Nobody can lock another one out: what others did costs two seconds
 //! at most.
 
-use std::{hash::Hash, net::IpAddr, time::Duration};
+use std::{
+    hash::Hash,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use moka::sync::Cache;
-use tokio::time::Instant;
 
 use crate::base::{Error, Kind, Result, error::Reason};
 
@@ -63,8 +66,13 @@ impl Default for Throttle {
 impl Throttle {
     /// Waits until the attempt may be made. Fails with RESOURCE_EXHAUSTED, and says when to come back, if that is too long.
     pub async fn wait(&self, attempt: &Attempt) -> Result<()> {
+        tokio::time::sleep(self.turn(attempt, Instant::now())?).await;
+        Ok(())
+    }
+
+    /// How long an attempt of this moment waits for its turn.
+    fn turn(&self, attempt: &Attempt, now: Instant) -> Result<Duration> {
         let attempt = attempt.near();
-        let now = Instant::now();
         let shared = self.accounts.get(&attempt.account).unwrap_or_default();
         let shared = shared.max(attempt.address.and_then(|address| self.addresses.get(&address)).unwrap_or_default());
         let mut turn = now + cost(shared, SHARED_MOST);
@@ -77,12 +85,15 @@ impl Throttle {
             // The next one waits for this one's turn and its own.
             self.own.insert(attempt, Record { next: turn + cost(record.failures, OWN_MOST), ..record });
         }
-        tokio::time::sleep_until(turn).await;
-        Ok(())
+        Ok(turn.duration_since(now))
     }
 
     /// Notes that the attempt failed.
     pub fn failed(&self, attempt: &Attempt) {
+        self.failed_at(attempt, Instant::now());
+    }
+
+    fn failed_at(&self, attempt: &Attempt, now: Instant) {
         let attempt = attempt.near();
         bump(&self.accounts, attempt.account.clone());
         if let Some(address) = attempt.address {
@@ -90,7 +101,7 @@ impl Throttle {
         }
         let record = self.own.get(&attempt);
         let failures = record.map_or(0, |record| record.failures).saturating_add(1);
-        let next = (Instant::now() + cost(failures, OWN_MOST)).max(record.map_or(Instant::now(), |record| record.next));
+        let next = (now + cost(failures, OWN_MOST)).max(record.map_or(now, |record| record.next));
         self.own.insert(attempt, Record { failures, next });
     }
 
@@ -141,46 +152,45 @@ mod tests {
         Attempt { account: account.to_owned(), address: Some(Ipv4Addr::new(192, 0, 2, last).into()) }
     }
 
-    async fn waited(throttle: &Throttle, attempt: &Attempt) -> Option<Duration> {
-        let start = Instant::now();
-        throttle.wait(attempt).await.ok().map(|()| start.elapsed())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn each_failure_makes_the_next_attempt_wait_longer() {
-        let (throttle, mine) = (Throttle::default(), attempt("ada", 1));
+    #[test]
+    fn each_failure_makes_the_next_attempt_wait_longer() {
+        let (throttle, mine, mut now) = (Throttle::default(), attempt("ada", 1), Instant::now());
         let mut waits = Vec::new();
         for _ in 0..7 {
-            waits.push(waited(&throttle, &mine).await.unwrap());
-            throttle.failed(&mine);
+            let wait = throttle.turn(&mine, now).unwrap();
+            waits.push(wait);
+            now += wait;
+            throttle.failed_at(&mine, now);
         }
         assert!(waits[..4].iter().all(|wait| *wait < FIRST), "{waits:?}");
         assert!(waits[4..].windows(2).all(|pair| pair[0] < pair[1]), "{waits:?}");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn attempts_at_once_wait_one_after_the_other_until_they_are_refused() {
-        let (throttle, mine) = (Throttle::default(), attempt("ada", 1));
-        (0..6).for_each(|_| throttle.failed(&mine));
-        let waits = futures::future::join_all((0..40).map(|_| waited(&throttle, &mine))).await;
+    #[test]
+    fn attempts_at_once_wait_one_after_the_other_until_they_are_refused() {
+        let (throttle, mine, now) = (Throttle::default(), attempt("ada", 1), Instant::now());
+        (0..6).for_each(|_| throttle.failed_at(&mine, now));
+        let waits: Vec<_> = (0..40).map(|_| throttle.turn(&mine, now)).collect();
         let admitted: Vec<_> = waits.iter().flatten().collect();
-        assert!(admitted.len() < 20 && admitted.iter().all(|wait| **wait <= PATIENCE), "{waits:?}");
-        assert!(waits.iter().any(Option::is_none));
+        assert!(admitted.windows(2).all(|pair| pair[0] < pair[1]), "{admitted:?}");
+        assert!(admitted.len() < 20 && admitted.iter().all(|wait| **wait <= PATIENCE), "{admitted:?}");
+        let refused = waits.iter().find_map(|wait| wait.as_ref().err()).unwrap();
+        assert_eq!(refused.reason, Reason::TooManyAttempts);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_others_did_costs_two_seconds_at_most() {
-        let throttle = Throttle::default();
-        (0..1000).for_each(|n| throttle.failed(&attempt("ada", (n % 200) as u8 + 2)));
-        assert!(waited(&throttle, &attempt("ada", 1)).await.unwrap() <= SHARED_MOST + Duration::from_millis(10));
-        assert!(waited(&throttle, &attempt("bob", 1)).await.unwrap() < FIRST);
+    #[test]
+    fn what_others_did_costs_two_seconds_at_most() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        (0..1000).for_each(|n| throttle.failed_at(&attempt("ada", (n % 200) as u8 + 2), now));
+        assert!(throttle.turn(&attempt("ada", 1), now).unwrap() <= SHARED_MOST);
+        assert!(throttle.turn(&attempt("bob", 1), now).unwrap() < FIRST);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_success_forgets_ones_own_failures() {
-        let (throttle, mine) = (Throttle::default(), attempt("ada", 1));
-        (0..9).for_each(|_| throttle.failed(&mine));
+    #[test]
+    fn a_success_forgets_ones_own_failures() {
+        let (throttle, mine, now) = (Throttle::default(), attempt("ada", 1), Instant::now());
+        (0..9).for_each(|_| throttle.failed_at(&mine, now));
         throttle.succeeded(&mine);
-        assert!(waited(&throttle, &mine).await.unwrap() <= SHARED_MOST + Duration::from_millis(10));
+        assert!(throttle.turn(&mine, now).unwrap() <= SHARED_MOST);
     }
 }

@@ -22,13 +22,14 @@ use super::{
     ops::Ops,
     surfaces::{self, GrpcService, Parts},
 };
-use crate::{base::Error, proto};
+use crate::{api::controlplane::Stub, base::Error, proto};
 
 /// Every service behind one door. Cheap to clone.
 #[derive(Clone)]
 pub struct Front {
     grpc: axum::Router,
     rest: Rest,
+    stub: Option<Stub>,
     ops: Ops,
 }
 
@@ -65,7 +66,7 @@ pub fn assemble(parts: &Parts, health: impl GrpcService, ops: Ops) -> Result<Fro
         AdmitLayer::new(surfaces.methods, parts.guard.clone()),
         MapResponseLayer::new(|response: Response<Body>| response.map(tonic::body::Body::new)),
     ));
-    Ok(Front { grpc, rest: surfaces.rest.build(parts.guard.clone()), ops })
+    Ok(Front { grpc, rest: surfaces.rest.build(parts.guard.clone()), stub: surfaces.stub, ops })
 }
 
 impl Service<Request<Body>> for Front {
@@ -85,6 +86,9 @@ impl Service<Request<Body>> for Front {
         if super::ops::is_ops(request.uri().path()) {
             let ops = self.ops.clone();
             return Box::pin(async move { Ok(ops.answer(request.method(), request.uri().path()).await) });
+        }
+        if let Some(stub) = self.stub.as_ref().filter(|_| Stub::covers(request.uri().path())) {
+            return Box::pin(std::future::ready(Ok(stub.answer(request))));
         }
         let answer = self.rest.call(request);
         Box::pin(async move { answer.await.map(|response| response.map(Body::new)) })

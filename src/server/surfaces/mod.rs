@@ -1,6 +1,8 @@
 //! Wiring, a file a surface: which services it has and which dialect its errors speak.
 
+mod controlplane;
 mod messaging;
+mod unserved;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -10,7 +12,9 @@ use tonic::{server::NamedService, service::Routes};
 use tower::Service;
 use transcoder::{Dialects, Guard, MethodInfo, RestBuilder, rest::Route};
 
-use crate::{auth::Sessions, messaging::MessagingSettings, store::Store};
+use crate::{
+    api::controlplane::Stub, auth::Sessions, messaging::MessagingSettings, store::Store, tenants::MultitenancySettings,
+};
 
 /// What the services of the areas are made of.
 pub struct Parts {
@@ -20,6 +24,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// Most tenants in the registry; `None` is no limit.
     pub max_tenants: Option<u64>,
+    /// Settings of the control-plane surface.
+    pub multitenancy: MultitenancySettings,
     /// Settings of the messaging surface.
     pub messaging: MessagingSettings,
     /// Decides who may call what.
@@ -38,18 +44,21 @@ pub(super) struct Surfaces {
     pub rest: RestBuilder,
     /// The methods that the guard asks before a body is read.
     pub methods: Vec<&'static MethodInfo>,
+    /// What answers in place of the control-plane surface, where the license does not cover it.
+    pub stub: Option<Stub>,
     guard: Arc<dyn Guard>,
 }
 
 /// Adds the services of every surface.
 pub(super) fn add(grpc: Routes, rest: RestBuilder, parts: &Parts) -> Surfaces {
-    let none = Surfaces { grpc, rest, methods: Vec::new(), guard: parts.guard.clone() };
-    messaging::add(none, parts)
+    let none = Surfaces { grpc, rest, methods: Vec::new(), stub: None, guard: parts.guard.clone() };
+    let surfaces = controlplane::add(none, parts);
+    messaging::add(surfaces, parts)
 }
 
 /// The REST error dialects of all surfaces.
 pub(super) fn dialects() -> Dialects {
-    Dialects::new([messaging::dialect()])
+    Dialects::new([controlplane::dialect(), messaging::dialect()])
 }
 
 impl Surfaces {

@@ -3,6 +3,8 @@
 //! A table of a tenant's own gets a file here with its queries as methods of [`TenantRows`]; its entity is visible
 //! nowhere else. If its rows must keep a tenant from being deleted, it joins [`BLOCKERS`].
 
+mod email_domains;
+mod grants;
 mod messaging;
 mod namespaces;
 mod roles;
@@ -11,6 +13,8 @@ use futures::future::BoxFuture;
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
 use uuid::Uuid;
 
+pub use email_domains::EmailDomainRow;
+pub use grants::{GrantRow, clear_defaults, grant_by_id, grants, grants_of_identity};
 pub use messaging::MessagingRow;
 pub use namespaces::NamespaceRow;
 pub use roles::TENANT_WIDE;
