@@ -10,6 +10,7 @@ fn main() {
     println!("cargo:rerun-if-changed=src/auth/permissions.rs");
     let compiled = transcoder_build::Builder::new("proto")
         .options_package("tenantry.options.v1")
+        .error_domain("tenantry")
         .permissions(permissions::TABLE.iter().map(|(permission, _)| *permission))
         .compile();
     if let Err(error) = compiled {

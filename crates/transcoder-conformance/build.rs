@@ -19,6 +19,7 @@ fn compile() -> Result<(), Error> {
         .include("proto")
         .out_dir(out.join("rules"))
         .options_package("conformance.options.v1")
+        .error_domain("conformance")
         .permissions(["thing.read", "thing.write"])
         .compile()
 }

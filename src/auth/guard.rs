@@ -16,7 +16,7 @@ use super::{
     roles, tokens,
 };
 use crate::base::{
-    Access, Caller, CallerKind, Clock, Cx, Error, Result, TenantId, TenantRef,
+    Access, Caller, CallerKind, Clock, Cx, Error, Kind, Result, TenantId, TenantRef,
     caller::CallerFacts,
     cx::CxFacts,
     error::Reason,
@@ -68,12 +68,18 @@ impl Guard {
             return Ok(Access::None);
         }
         let by_table = check_permission(rule, caller, claim).and_then(|()| table_access(rule.tenant, caller, claim));
+        if matches!(&by_table, Err(error) if error.kind == Kind::InvalidArgument) {
+            return by_table;
+        }
         let (Err(refused), Some(custom)) = (&by_table, rule.custom) else { return by_table };
         let (Some(text), Some(custom)) = (claim.tenant, self.customs.get(custom)) else { return by_table };
         let tenant = TenantRef::parse(text);
         tracing::debug!(reason = refused.reason_name(), "the table refuses; a custom check decides");
         // By the id that was found: the name may be another tenant's before the verb looks it up.
-        custom.admits(caller, &tenant).await?.map_or(by_table, |id| Ok(Access::Tenant(TenantRef::Id(id))))
+        match custom.admits(caller, &tenant).await? {
+            Some(id) => asked_permission(rule, claim).map(|_| Access::Tenant(TenantRef::Id(id))),
+            None => by_table,
+        }
     }
 
     async fn context(&self, method: &'static MethodInfo, claim: &Claim<'_>, extensions: &Extensions) -> Result<Cx> {
@@ -88,7 +94,7 @@ impl Guard {
             access,
             request_id: extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             rpc: method.path,
-            audit_action: method.audit.as_ref().map(|audit| audit.action),
+            audit_action: method.audit.as_ref().map(|audit| audit.by_value(claim.audited.unwrap_or_default())),
             audit_target: claim.target.map(str::to_owned),
             deadline: extensions.get::<Deadline>().map(|deadline| deadline.0),
             client: None,
@@ -102,6 +108,8 @@ impl Guard {
     fn refuse(&self, method: &'static MethodInfo, extensions: &Extensions, error: &Error) -> Status {
         match (&error.cause, extensions.get::<Authentication>()) {
             (Some(cause), _) => tracing::error!(rpc = method.path, cause = cause.as_ref(), "the guard failed"),
+            // A request that makes no sense is no refusal.
+            (None, _) if error.kind == Kind::InvalidArgument => {}
             (None, Some(Authentication::Caller(caller, _))) => {
                 self.refusals.count(Some(caller), method.path, error.reason);
             }
@@ -164,20 +172,24 @@ fn admit(method: &'static MethodInfo, extensions: &Extensions) -> Result<Caller,
 }
 
 fn check_caller(rule: &AuthRule, caller: &Caller) -> Result<()> {
-    if caller.tenant.as_ref().is_some_and(|tenant| tenant.suspended) {
+    if !rule.while_suspended && caller.tenant.as_ref().is_some_and(|tenant| tenant.suspended) {
         return Err(Error::denied(Reason::TenantSuspended, "the caller's tenant is suspended"));
     }
     if !kind_admitted(rule.callers, caller.kind) {
         return Err(Error::denied(Reason::CallerKindRefused, "this kind of caller may not call the method"));
     }
     // A custom check looks at the message, so the refusal waits for the second step.
-    let possible = rule.custom.is_some()
-        || match &rule.permission {
-            Permission::None => false,
-            Permission::Fixed(permission) => roles::holds(caller.roles(), permission),
-            Permission::ByField(map) => map.iter().any(|(_, permission)| roles::holds(caller.roles(), permission)),
-        };
+    let possible = rule.custom.is_some() || holds_any(&rule.permission, caller);
     if possible { Ok(()) } else { Err(permission_denied()) }
+}
+
+/// Whether the caller's role may do anything of what the method does.
+fn holds_any(permission: &Permission, caller: &Caller) -> bool {
+    match permission {
+        Permission::None => false,
+        Permission::Fixed(permission) => roles::holds(caller.roles(), permission),
+        Permission::ByField { map, .. } => map.iter().any(|(_, permission)| roles::holds(caller.roles(), permission)),
+    }
 }
 
 /// An empty list admits persons and programs.
@@ -190,13 +202,23 @@ fn kind_admitted(callers: &[&str], kind: CallerKind) -> bool {
 
 /// The second step's half of the permission: the one that the message asks for.
 fn check_permission(rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Result<()> {
-    let permission = match &rule.permission {
-        Permission::ByField(_) => rule.permission.by_value(claim.action.unwrap_or_default()),
-        fixed => fixed.by_value(""),
-    };
-    match permission {
-        Some(permission) if roles::holds(caller.roles(), permission) => Ok(()),
+    match asked_permission(rule, claim) {
+        Ok(Some(permission)) if roles::holds(caller.roles(), permission) => Ok(()),
+        // What the method knows is told to those alone who may do some of it.
+        Err(unknown) if holds_any(&rule.permission, caller) => Err(unknown),
         _ => Err(permission_denied()),
+    }
+}
+
+/// The permission that the message asks for; none on public methods. Fails if it asks for what is not listed.
+fn asked_permission(rule: &AuthRule, claim: &Claim<'_>) -> Result<Option<&'static str>> {
+    let asked = rule.permission.by_value(claim.action.unwrap_or_default());
+    match &rule.permission {
+        Permission::ByField { field, map } if asked.is_none() => {
+            let listed: Vec<_> = map.iter().map(|(value, _)| *value).collect();
+            Err(Error::invalid(Reason::ActionUnknown, field, format!("must be one of {}", listed.join(", "))))
+        }
+        _ => Ok(asked),
     }
 }
 

@@ -21,6 +21,7 @@ const ONLY_PERMISSION: AuthRule = AuthRule {
     callers: &[],
     tenant: TenantRule::Field("tenant"),
     custom: None,
+    while_suspended: false,
 };
 
 macro_rules! method {
@@ -31,7 +32,7 @@ macro_rules! method {
             path: concat!("/t.S/", stringify!($name)),
             surface: &MESSAGING,
             auth: $auth,
-            audit: Some(AuditRule { action: "thing.do", target: "tenant" }),
+            audit: Some(AuditRule { action: "thing.do", target: "tenant", action_by: &[("create", "thing.create")] }),
         };
     };
 }
@@ -50,13 +51,25 @@ method!(GATEWAYS, AuthRule { callers: &["GATEWAY"], ..ONLY_PERMISSION });
 method!(
     BY_FIELD,
     AuthRule {
-        permission: Permission::ByField(&[
-            ("create", "messaging.namespaces.create"),
-            ("list", "messaging.namespaces.list")
-        ]),
+        permission: Permission::ByField {
+            field: "what.to_do",
+            map: &[("create", "messaging.namespaces.create"), ("list", "messaging.namespaces.list")],
+        },
         ..ONLY_PERMISSION
     }
 );
+method!(
+    BY_FIELD_OR_CUSTOM,
+    AuthRule {
+        permission: Permission::ByField {
+            field: "what.to_do",
+            map: &[("create", "messaging.namespaces.create"), ("list", "messaging.namespaces.list")],
+        },
+        custom: Some("admins"),
+        ..ONLY_PERMISSION
+    }
+);
+method!(ASLEEP, AuthRule { while_suspended: true, ..ONLY_PERMISSION });
 
 /// `ops` administers the tenant `beta`, which exists; nothing else exists.
 struct Admins;
@@ -110,7 +123,7 @@ async fn call(method: &'static MethodInfo, caller: Caller, claim: Claim<'_>) -> 
 }
 
 fn on(tenant: &str) -> Claim<'_> {
-    Claim { tenant: Some(tenant), action: None, target: Some(tenant) }
+    Claim { tenant: Some(tenant), target: Some(tenant), ..Claim::default() }
 }
 
 fn refusal(reason: &str) -> (Kind, String) {
@@ -174,10 +187,59 @@ async fn the_deciding_field_chooses_the_permission() {
         |role, action| call(&BY_FIELD, caller(role, Some("acme")), Claim { action: Some(action), ..on("acme") });
     assert!(call_with(Role::ReadOnly, "list").await.is_ok());
     assert_eq!(call_with(Role::ReadOnly, "create").await.unwrap_err(), refusal("PERMISSION_DENIED"));
-    assert_eq!(call_with(Role::Admin, "explode").await.unwrap_err(), refusal("PERMISSION_DENIED"));
+    for action in ["explode", "Create", ""] {
+        assert_eq!(call_with(Role::Admin, action).await.unwrap_err(), unknown(), "{action}");
+        assert_eq!(call_with(Role::ReadOnly, action).await.unwrap_err(), unknown(), "{action}");
+        assert_eq!(call_with(Role::User, action).await.unwrap_err(), refusal("PERMISSION_DENIED"));
+    }
     assert_eq!(call_with(Role::User, "list").await.unwrap_err(), refusal("PERMISSION_DENIED"));
     let platform = call(&BY_FIELD, caller(Role::PlatformAdmin, None), on("acme")).await.unwrap_err();
-    assert_eq!(platform, refusal("PERMISSION_DENIED"), "a value that is not listed is refused to all");
+    assert_eq!(platform, unknown(), "the field is not given");
+}
+
+fn unknown() -> (Kind, String) {
+    (Kind::InvalidArgument, "ACTION_UNKNOWN".to_owned())
+}
+
+#[tokio::test]
+async fn an_unknown_action_tells_what_is_known_and_is_no_refusal() {
+    let guard = guard();
+    let mut extensions = extensions(caller(Role::Admin, Some("acme")));
+    guard.admit(&BY_FIELD, &mut extensions).unwrap();
+    let claim = Claim { action: Some("explode"), ..on("acme") };
+    let status = guard.enter(&BY_FIELD, claim, &mut extensions).await.unwrap_err();
+    let details = tonic_types::StatusExt::get_details_bad_request(&status).unwrap();
+    let violation = &details.field_violations[0];
+    assert_eq!((&*violation.field, &*violation.description), ("what.to_do", "must be one of create, list"));
+    assert_eq!(guard.refusals.take(true).len(), 0);
+}
+
+#[tokio::test]
+async fn a_custom_check_does_not_make_an_action_known() {
+    let call_with = |action, tenant| {
+        call(&BY_FIELD_OR_CUSTOM, caller(Role::User, None), Claim { action: Some(action), ..on(tenant) })
+    };
+    assert!(call_with("create", "beta").await.is_ok());
+    assert_eq!(call_with("explode", "beta").await.unwrap_err(), unknown());
+    assert_eq!(call_with("explode", "acme").await.unwrap_err(), refusal("PERMISSION_DENIED"));
+}
+
+#[tokio::test]
+async fn a_field_decides_the_audit_action() {
+    for (value, action) in [(Some("create"), "thing.create"), (Some("list"), "thing.do"), (None, "thing.do")] {
+        let claim = Claim { audited: value, ..on("acme") };
+        let cx = call(&FIXED, caller(Role::Admin, Some("acme")), claim).await.unwrap();
+        assert_eq!(cx.audit_action, Some(action), "{value:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_suspended_tenant_is_admitted_where_the_rule_says_so() {
+    assert!(call(&ASLEEP, caller(Role::Admin, Some("asleep")), on("asleep")).await.is_ok());
+    let refused = call(&ASLEEP, caller(Role::ReadOnly, Some("asleep")), on("asleep")).await.unwrap_err();
+    assert_eq!(refused, refusal("PERMISSION_DENIED"));
+    let refused = call(&ASLEEP, caller(Role::Admin, Some("asleep")), on("acme")).await.unwrap_err();
+    assert_eq!(refused, refusal("TENANT_FOREIGN"));
 }
 
 #[tokio::test]

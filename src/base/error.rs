@@ -3,7 +3,7 @@
 //! It has a public half (kind, reason, message, field violations), which callers see in the dialect of their surface,
 //! and an inner cause, which only the log sees. `Display` never prints the cause.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
@@ -31,6 +31,8 @@ pub struct Error {
     pub message: Cow<'static, str>,
     /// The fields at fault.
     pub violations: Vec<Violation>,
+    /// After how long it is worth trying again, where that is known.
+    pub retry_after: Option<Duration>,
     /// The cause, for the log alone.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -47,7 +49,7 @@ pub struct Violation {
 impl Error {
     /// An error of a kind and reason with a public message.
     pub fn new(kind: Kind, reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, reason, message: message.into(), violations: Vec::new(), cause: None }
+        Self { kind, reason, message: message.into(), violations: Vec::new(), retry_after: None, cause: None }
     }
 
     /// A field of the request breaks a rule.
@@ -87,6 +89,11 @@ impl Error {
         Self { cause: Some(cause.into()), ..Self::new(Kind::Internal, Reason::Internal, "internal error") }
     }
 
+    /// The same error, which tells after how long it is worth trying again.
+    pub fn retry_after(self, delay: Duration) -> Self {
+        Self { retry_after: Some(delay), ..self }
+    }
+
     /// The same error with a cause for the log.
     pub fn caused_by(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..self }
@@ -98,13 +105,31 @@ impl Error {
         name.strip_prefix("REASON_").unwrap_or(name)
     }
 
-    /// The error as gRPC carries it, with `ErrorInfo` and `BadRequest`. Drops the cause: log it first.
+    /// The error as gRPC carries it, with `ErrorInfo`, `BadRequest` and `RetryInfo`. Drops the cause: log it first.
     pub fn to_status(&self) -> Status {
         let mut details = ErrorDetails::new();
         details.set_error_info(self.reason_name(), DOMAIN, std::collections::HashMap::new());
         for violation in &self.violations {
             details.add_bad_request_violation(&violation.field, &violation.description);
         }
+        if self.retry_after.is_some() {
+            details.set_retry_info(self.retry_after);
+        }
         Status::with_error_details(self.kind, self.message.clone(), details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_tells_when_to_come_back() {
+        let error = Error::new(Kind::ResourceExhausted, Reason::Overloaded, "too much");
+        assert!(error.to_status().get_details_retry_info().is_none());
+        let delay = Duration::from_millis(1500);
+        let details = error.retry_after(delay).to_status().get_error_details();
+        assert_eq!(details.retry_info().and_then(|info| info.retry_delay), Some(delay));
+        assert_eq!(details.error_info().map(|info| info.reason.as_str()), Some("OVERLOADED"));
     }
 }

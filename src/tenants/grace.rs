@@ -6,7 +6,7 @@ use time::Duration;
 
 use super::{
     Status, Tenant,
-    write::{self, Change, Standing},
+    write::{self, Standing},
 };
 use crate::store::Tx;
 use crate::{
@@ -28,7 +28,7 @@ pub async fn deprovision(tx: &Tx, tenant: &Tenant, scope: TenantScope, grace: Du
     write::refuse_blockers(tx, scope).await?;
     let purge_at = Some(Stamp::from(tx.now() + grace));
     let standing = Standing { status: Status::Deprovisioning, suspended_by: None, purge_at };
-    write::update(tx, scope, None, &Change { standing: Some(standing), ..Change::default() }).await
+    write::stand(tx, scope, &standing).await
 }
 
 /// Takes a deletion back within its time of grace. Any other tenant stays as it is.
@@ -37,7 +37,7 @@ pub async fn restore(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Ten
         return Ok(tenant.clone());
     }
     let standing = Standing { status: Status::Active, suspended_by: None, purge_at: None };
-    write::update(tx, scope, None, &Change { standing: Some(standing), ..Change::default() }).await
+    write::stand(tx, scope, &standing).await
 }
 
 /// Deletes the tenants whose time of grace is over, and returns how many went. Any number of replicas may do so at once.

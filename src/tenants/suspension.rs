@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use super::{
     Status, Tenant,
-    write::{self, Change, Standing},
+    write::{self, Standing},
 };
 use crate::{
     base::{Caller, Cx, Error, Result, TenantScope, error::Reason},
@@ -82,7 +82,7 @@ pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Ten
     }
     let by = Suspension { authority, subject: caller.subject.clone() };
     let standing = Standing { status: Status::Suspended, suspended_by: Some(by), purge_at: None };
-    write::update(tx, scope, None, &Change { standing: Some(standing), ..Change::default() }).await
+    write::stand(tx, scope, &standing).await
 }
 
 /// Lifts a suspension; a tenant that is not suspended stays as it is. What the platform set, the platform lifts.
@@ -97,7 +97,7 @@ pub async fn unsuspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<T
         return Err(Error::denied(Reason::SuspensionForeign, message));
     }
     let standing = Standing { status: Status::Active, suspended_by: None, purge_at: None };
-    write::update(tx, scope, None, &Change { standing: Some(standing), ..Change::default() }).await
+    write::stand(tx, scope, &standing).await
 }
 
 /// Refuses the callers of a suspended tenant. For verbs of RPCs that admit them because one of their actions lifts the

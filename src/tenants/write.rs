@@ -39,8 +39,6 @@ impl NewTenant {
 pub struct Change {
     /// A new handle. Names that were derived from the old one stay.
     pub name: Option<TenantName>,
-    /// A new status, and who suspended the tenant if it is that.
-    pub(super) standing: Option<Standing>,
     /// A new name for people.
     pub display_name: Option<String>,
     /// New marks, in place of all the old ones.
@@ -84,6 +82,21 @@ pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenan
 
 /// Changes a tenant and raises its version. With `expected`, fails as stale if the tenant has another version.
 pub async fn update(tx: &Tx, scope: TenantScope, expected: Option<i64>, change: &Change) -> Result<Tenant> {
+    apply(tx, scope, expected, change, None).await
+}
+
+/// Gives a tenant another standing and raises its version.
+pub(super) async fn stand(tx: &Tx, scope: TenantScope, standing: &Standing) -> Result<Tenant> {
+    apply(tx, scope, None, &Change::default(), Some(standing)).await
+}
+
+async fn apply(
+    tx: &Tx,
+    scope: TenantScope,
+    expected: Option<i64>,
+    change: &Change,
+    standing: Option<&Standing>,
+) -> Result<Tenant> {
     let id = scope.tenant().uuid();
     let mut update = tenants::Entity::update_many()
         .col_expr(tenants::Column::Version, Expr::col(tenants::Column::Version).add(1))
@@ -94,7 +107,7 @@ pub async fn update(tx: &Tx, scope: TenantScope, expected: Option<i64>, change: 
             .col_expr(tenants::Column::Name, Expr::value(name.as_str()))
             .col_expr(tenants::Column::NameKey, Expr::value(name.key()));
     }
-    if let Some(standing) = &change.standing {
+    if let Some(standing) = standing {
         let by = standing.suspended_by.as_ref().map(ToString::to_string);
         update = update
             .col_expr(tenants::Column::Status, Expr::value(standing.status.as_str()))

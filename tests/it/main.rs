@@ -14,6 +14,7 @@ mod floors;
 mod harness;
 mod identity;
 mod journal;
+mod login;
 mod messaging_rest;
 mod messaging_verbs;
 mod operations;

@@ -8,6 +8,7 @@ use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, FileDescriptor
 use crate::{
     Error,
     names::{camel, literal, path, snake},
+    options::Options,
 };
 
 /// How prost holds a field.
@@ -35,15 +36,19 @@ struct Emitted {
     /// A message of generated code: query keys go on into it.
     message: bool,
     boxed: bool,
+    secret: bool,
+    required: bool,
+    /// A single message that has required fields in it.
+    requires: bool,
 }
 
 /// Emits the codec of a message and of all that is nested in it.
-pub fn message(out: &mut String, message: &MessageDescriptor) -> Result<(), Error> {
+pub fn message(out: &mut String, message: &MessageDescriptor, options: &Options<'_>) -> Result<(), Error> {
     if message.is_map_entry() {
         return Ok(());
     }
-    let fields =
-        message.fields().enumerate().map(|(index, field)| emitted(index, &field)).collect::<Result<Vec<_>, _>>()?;
+    let fields = message.fields().enumerate().map(|(index, field)| emitted(index, &field, options));
+    let fields = fields.collect::<Result<Vec<_>, _>>()?;
     let ty = rust_path(message.full_name(), message.package_name(), message.package_name());
     let own: Vec<String> = fields.iter().map(descriptor_of).collect();
     let _ = writeln!(
@@ -56,16 +61,17 @@ pub fn message(out: &mut String, message: &MessageDescriptor) -> Result<(), Erro
          match field {{ {reads} _ => <::transcoder::generated::serde::de::IgnoredAny as ::transcoder::generated::serde::Deserialize>::deserialize(value).map(|_| ()) }} }}\n\
          fn write(&self, field: usize, out: &mut ::transcoder::json::Members<'_, '_>) {{ match field {{ {writes} _ => {{}} }} }}\n\
          fn bind(&mut self, field: usize, text: &mut ::transcoder::json::text::Text<'_>) -> Result<(), ::transcoder::json::Fault> {{\n\
-         match field {{ {binds} _ => Ok(()) }} }}\n}}",
+         match field {{ {binds} _ => Ok(()) }} }}\n{missing}}}",
         name = literal(message.full_name()),
         fields = own.join(", "),
         finds = fields.iter().map(find).collect::<String>(),
         reads = fields.iter().map(read).collect::<String>(),
         writes = fields.iter().map(write).collect::<String>(),
         binds = fields.iter().map(bind).collect::<String>(),
+        missing = missing(&fields),
     );
     for nested in message.child_messages() {
-        self::message(out, &nested)?;
+        self::message(out, &nested, options)?;
     }
     for nested in message.child_enums() {
         enumeration(out, &nested);
@@ -125,7 +131,7 @@ pub fn enumeration(out: &mut String, item: &EnumDescriptor) {
     );
 }
 
-fn emitted(index: usize, field: &FieldDescriptor) -> Result<Emitted, Error> {
+fn emitted(index: usize, field: &FieldDescriptor, options: &Options<'_>) -> Result<Emitted, Error> {
     let from = field.parent_message().package_name().to_owned();
     let boxed = !field.is_list() && !field.is_map() && is_recursive(field);
     let mut kind = kind_of(field, &from)?;
@@ -154,7 +160,12 @@ fn emitted(index: usize, field: &FieldDescriptor) -> Result<Emitted, Error> {
     if boxed {
         kind = format!("::transcoder::json::Boxed<{kind}>");
     }
+    let single = message && !field.is_list();
+    let inner = field.kind().as_message().cloned().filter(|_| single);
     Ok(Emitted {
+        secret: options.behaves(field, "SECRET"),
+        required: options.behaves(field, "REQUIRED") && field.supports_presence(),
+        requires: inner.is_some_and(|inner| !options.required(&inner).is_empty()),
         index,
         name: snake(field.name()),
         proto: field.name().to_owned(),
@@ -251,11 +262,12 @@ fn is_recursive(field: &FieldDescriptor) -> bool {
 fn descriptor_of(field: &Emitted) -> String {
     let key = |name: &str| literal(&format!("{}:", literal(name)));
     format!(
-        "::transcoder::json::Field {{ proto: {}, json: {}, proto_key: {}, json_key: {} }}",
+        "::transcoder::json::Field {{ proto: {}, json: {}, proto_key: {}, json_key: {}, secret: {} }}",
         literal(&field.proto),
         literal(&field.json),
         key(&field.proto),
         key(&field.json),
+        field.secret,
     )
 }
 
@@ -317,7 +329,39 @@ fn bind(field: &Emitted) -> String {
             into = if *boxed { "&mut *" } else { "&mut " },
         ),
         Form::Oneof { field, variant } => format!(
-            "{index} => {{ let value = text.oneof::<{kind}>(self.{field}.is_some())?; self.{field} = Some({variant}(value)); Ok(()) }} "
+            "{index} => {{ let own = match &self.{field} {{ Some({variant}(own)) => Some(own), _ => None }}; \
+             let value = text.oneof::<{kind}>(self.{field}.is_some(), own)?; self.{field} = Some({variant}(value)); Ok(()) }} "
         ),
     }
+}
+
+/// The method that notes what is missing, where anything is required.
+fn missing(fields: &[Emitted]) -> String {
+    let mut notes = String::new();
+    for Emitted { name, proto, form, boxed, required, requires, .. } in fields {
+        let proto = literal(proto);
+        match form {
+            Form::Optional if *required || *requires => {
+                if *required {
+                    let _ = write!(notes, "out.field({proto}, self.{name}.is_some()); ");
+                }
+                if *requires {
+                    let inner = if *boxed { "as_deref" } else { "as_ref" };
+                    let _ = write!(notes, "out.within({proto}, self.{name}.{inner}()); ");
+                }
+            }
+            Form::Oneof { field, variant } if *requires => {
+                let inner = if *boxed { "&**inner" } else { "inner" };
+                let _ = write!(
+                    notes,
+                    "if let Some({variant}(inner)) = &self.{field} {{ out.within({proto}, Some({inner})); }} "
+                );
+            }
+            _ => {}
+        }
+    }
+    if notes.is_empty() {
+        return notes;
+    }
+    format!("fn missing(&self, out: &mut ::transcoder::Missing) {{ {notes} }}\n")
 }

@@ -64,6 +64,7 @@ pub struct Builder {
     out_dir: Option<PathBuf>,
     options_package: Option<String>,
     permissions: Vec<String>,
+    error_domain: String,
 }
 
 /// Compiled files: the encoded descriptors and, by package, the code that goes beside tonic's.
@@ -84,6 +85,7 @@ impl Builder {
             out_dir: None,
             options_package: None,
             permissions: Vec::new(),
+            error_domain: String::new(),
         }
     }
 
@@ -109,6 +111,12 @@ impl Builder {
     /// The permissions that rules may name.
     pub fn permissions<'a>(mut self, permissions: impl IntoIterator<Item = &'a str>) -> Self {
         self.permissions = permissions.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// The domain of the reasons in `google.rpc.ErrorInfo` of requests that lack required fields; empty unless told.
+    pub fn error_domain(mut self, domain: &str) -> Self {
+        self.error_domain = domain.to_owned();
         self
     }
 
@@ -173,7 +181,7 @@ impl Builder {
         for (package, files) in &packages {
             let out = code.entry(package.clone()).or_default();
             for message in files.iter().flat_map(FileDescriptor::messages) {
-                codec::message(out, &message)?;
+                codec::message(out, &message, &options)?;
             }
             for item in files.iter().flat_map(FileDescriptor::enums) {
                 codec::enumeration(out, &item);
@@ -184,7 +192,7 @@ impl Builder {
         }
         for service in &services {
             let out = code.entry(service.descriptor.package_name().to_owned()).or_default();
-            service::service(out, service, known);
+            service::service(out, service, known, &self.error_domain);
         }
         code.retain(|_, code| !code.is_empty());
         Ok(code)

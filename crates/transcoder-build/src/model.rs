@@ -6,7 +6,7 @@ use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, Me
 
 use crate::{
     Error,
-    options::{Audit, Auth, Http, Options, Rest, Surface, Tenant},
+    options::{Audit, Auth, By, Http, Options, Rest, Surface, Tenant},
     template::{Segment, Template},
 };
 
@@ -36,6 +36,8 @@ pub struct Method {
     pub bindings: Vec<Binding>,
     /// The request's mask that REST fills with the body's members.
     pub mask: Option<String>,
+    /// The request has required fields.
+    pub has_required: bool,
 }
 
 /// A REST path of an RPC.
@@ -67,11 +69,13 @@ fn method(descriptor: MethodDescriptor, options: &Options<'_>, permissions: &[St
     let rest = options.rest(&descriptor);
     let surface = check.surface()?;
     let bindings = check.bindings(&rest)?;
-    let audit = check.audit(&bindings)?;
+    check.required(&bindings)?;
+    let audit = check.audit(&auth, &bindings)?;
     check.rest(&rest)?;
     let mask = descriptor.input().fields().find(|field| options.is_mask_of_body(field));
     let mask = mask.map(|field| check.mask(&field)).transpose()?;
-    Ok(Method { auth, audit, rest, surface, bindings, mask, descriptor })
+    let has_required = !options.required(&descriptor.input()).is_empty();
+    Ok(Method { auth, audit, rest, surface, bindings, mask, has_required, descriptor })
 }
 
 struct Check<'a> {
@@ -95,12 +99,16 @@ impl Check<'_> {
         let named = usize::from(!auth.permission.is_empty()) + usize::from(auth.permission_by.is_some());
         if auth.public {
             let bare = named == 0 && auth.tenant.is_none() && auth.custom.is_empty() && auth.callers.is_empty();
-            return if bare { Ok(auth) } else { Err(self.fail("a public method has no other authorization rule")) };
+            return if bare && !auth.while_suspended {
+                Ok(auth)
+            } else {
+                Err(self.fail("a public method has no other authorization rule"))
+            };
         }
         if named != 1 {
             return Err(self.fail("name one permission, or the field that decides it, or say public"));
         }
-        let by_field = auth.permission_by.iter().flat_map(|(_, map)| map.iter().map(|(_, permission)| permission));
+        let by_field = auth.permission_by.iter().flat_map(|by| by.map.iter().map(|(_, permission)| permission));
         for permission in std::iter::once(&auth.permission).filter(|name| !name.is_empty()).chain(by_field) {
             if !self.permissions.contains(permission) {
                 return Err(self.fail(format!("unknown permission {permission:?}")));
@@ -109,11 +117,8 @@ impl Check<'_> {
         if auth.callers.iter().any(String::is_empty) {
             return Err(self.fail("a kind of caller is unspecified"));
         }
-        if let Some((field, map)) = &auth.permission_by {
-            self.text_field(field)?;
-            if map.is_empty() {
-                return Err(self.fail("permission_by has no values"));
-            }
+        if let Some(by) = &auth.permission_by {
+            self.by(by, "permission_by")?;
         }
         match &auth.tenant {
             None => Err(self.fail("say where the tenant of the call is found")),
@@ -123,22 +128,60 @@ impl Check<'_> {
         }
     }
 
-    fn audit(&self, bindings: &[Binding]) -> Result<Option<Audit>, Error> {
-        let audit = self.options.audit(self.method);
-        match &audit {
-            Some(audit) if audit.action.is_empty() => return Err(self.fail("the audit rule names no action")),
-            Some(audit) if !audit.target.is_empty() => {
-                self.text_field(&audit.target)?;
-            }
-            Some(_) => {}
-            None => {
-                let writes = bindings.iter().any(|binding| binding.http.method != "GET");
-                if writes && self.options.has_rules() {
-                    return Err(self.fail("only reads go without an audit rule"));
-                }
+    /// A field that decides: its values have names, and are those that the field can have.
+    fn by(&self, by: &By, option: &str) -> Result<(), Error> {
+        let field = self.text_field(&by.field)?;
+        if by.map.is_empty() {
+            return Err(self.fail(format!("{option} has no values")));
+        }
+        if let Kind::Enum(item) = field.kind() {
+            let known = |name: &str| item.values().any(|value| value.name() == name);
+            if let Some((value, _)) = by.map.iter().find(|(value, _)| !known(value)) {
+                return Err(self.fail(format!("{option}: {} has no value {value}", item.full_name())));
             }
         }
-        Ok(audit)
+        Ok(())
+    }
+
+    fn audit(&self, auth: &Auth, bindings: &[Binding]) -> Result<Option<Audit>, Error> {
+        let Some(audit) = self.options.audit(self.method) else {
+            let writes = bindings.iter().any(|binding| binding.http.method != "GET");
+            let needed = writes && self.options.has_rules();
+            return if needed { Err(self.fail("only reads go without an audit rule")) } else { Ok(None) };
+        };
+        if !audit.target.is_empty() {
+            self.text_field(&audit.target)?;
+        }
+        match &audit.action_by {
+            Some(by) => self.action_by(by, &audit.action, auth)?,
+            None if audit.action.is_empty() => return Err(self.fail("the audit rule names no action")),
+            None => {}
+        }
+        Ok(Some(audit))
+    }
+
+    /// The actions by the values of a field. `rest` is the one of values that are not listed; the field may have none
+    /// such where it decides the permission too.
+    fn action_by(&self, by: &By, rest: &str, auth: &Auth) -> Result<(), Error> {
+        self.by(by, "action_by")?;
+        if let Some((value, _)) = by.map.iter().find(|(_, action)| action.is_empty()) {
+            return Err(self.fail(format!("action_by names no action for {value}")));
+        }
+        let values = |by: &By| by.map.iter().map(|(value, _)| value.clone()).collect::<Vec<_>>();
+        match &auth.permission_by {
+            Some(permission_by) if permission_by.field == by.field => {
+                if values(permission_by) == values(by) {
+                    Ok(())
+                } else {
+                    Err(self.fail(format!("permission_by and action_by list different values of {}", by.field)))
+                }
+            }
+            // No other rule keeps unlisted values away.
+            _ if rest.is_empty() => {
+                Err(self.fail("the audit rule names no action for values that action_by does not list"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn surface(&self) -> Result<Surface, Error> {
@@ -183,8 +226,8 @@ impl Check<'_> {
             }
             self.field(&input, &http.body)?;
         }
-        if matches!(http.method.as_str(), "GET" | "DELETE") && !http.body.is_empty() {
-            return Err(self.fail(format!("{} takes no body", http.method)));
+        if http.method == "GET" && !http.body.is_empty() {
+            return Err(self.fail("GET takes no body"));
         }
         if !http.response_body.is_empty() {
             if http.response_body.contains('.') {
@@ -214,6 +257,12 @@ impl Check<'_> {
         if rest.body_or_query && !with_body {
             return Err(self.fail("body_or_query, but no path takes a body"));
         }
+        if rest.body_required && !with_body {
+            return Err(self.fail("body_required, but no path takes a body"));
+        }
+        if rest.body_required && rest.body_or_query {
+            return Err(self.fail("body_required, but with body_or_query the query may give all"));
+        }
         match rest.status.iter().find(|(reason, status)| reason.is_empty() || !(400..600).contains(status)) {
             Some((reason, status)) => Err(self.fail(format!("status {status} for reason {reason:?}"))),
             None if rest.success_status != 0 && !(200..400).contains(&rest.success_status) => {
@@ -221,6 +270,24 @@ impl Check<'_> {
             }
             None => Ok(()),
         }
+    }
+
+    /// What is required of a request can be missing, and then is seen to be.
+    fn required(&self, bindings: &[Binding]) -> Result<(), Error> {
+        let bound = |path: &str| {
+            let binds = |binding: &Binding| binding.template.variables.iter().any(|variable| variable.field == path);
+            !bindings.is_empty() && bindings.iter().all(binds)
+        };
+        for (path, field) in self.options.required(&self.method.input()) {
+            if field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic()) {
+                return Err(self.fail(format!("{path} is required, but is one of a oneof")));
+            }
+            if !field.supports_presence() && !bound(&path) {
+                let why = "is required, but nobody can tell whether it is given; make it optional";
+                return Err(self.fail(format!("{path} {why}")));
+            }
+        }
+        Ok(())
     }
 
     fn mask(&self, field: &FieldDescriptor) -> Result<String, Error> {

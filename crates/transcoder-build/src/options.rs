@@ -3,7 +3,9 @@
 //! They are extensions of one package (`auth`, `audit`, `rest` on methods, `surface` on files, `field` on fields), whose
 //! messages have the members that are read here.
 
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MethodDescriptor, ReflectMessage as _, Value};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value,
+};
 
 /// Reads options.
 #[derive(Debug)]
@@ -20,13 +22,24 @@ pub struct Auth {
     /// The permission.
     pub permission: String,
     /// The field that decides the permission, and the permissions by its value.
-    pub permission_by: Option<(String, Vec<(String, String)>)>,
+    pub permission_by: Option<By>,
     /// Kinds of caller, without the enum's prefix.
     pub callers: Vec<String>,
     /// Where the tenant is found.
     pub tenant: Option<Tenant>,
     /// Name of a hand-written check.
     pub custom: String,
+    /// Callers of suspended tenants are admitted.
+    pub while_suspended: bool,
+}
+
+/// A field of the request that decides, and names by its values, sorted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct By {
+    /// Path of the field.
+    pub field: String,
+    /// Pairs of value and name.
+    pub map: Vec<(String, String)>,
 }
 
 /// Where the tenant of a call is found.
@@ -45,6 +58,8 @@ pub struct Audit {
     pub action: String,
     /// Path of the request field that names the target.
     pub target: String,
+    /// The field that decides the action, and the actions by its value.
+    pub action_by: Option<By>,
 }
 
 /// `(rest)`.
@@ -64,6 +79,8 @@ pub struct Rest {
     pub lenient_query: Vec<String>,
     /// No REST path by intention.
     pub grpc_only: bool,
+    /// A request without a body is refused.
+    pub body_required: bool,
 }
 
 /// `(surface)`.
@@ -121,17 +138,6 @@ impl<'p> Options<'p> {
     /// `(auth)` of a method.
     pub fn auth(&self, method: &MethodDescriptor) -> Option<Auth> {
         let rule = self.extension(&method.options(), "auth")?;
-        let permission_by = message(&rule, "permission_by").map(|by| {
-            let mut map: Vec<_> = match by.get_field_by_name("map").as_deref() {
-                Some(Value::Map(map)) => map
-                    .iter()
-                    .filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value.as_str()?.to_owned())))
-                    .collect(),
-                _ => Vec::new(),
-            };
-            map.sort();
-            (text(&by, "field"), map)
-        });
         let tenant = message(&rule, "tenant").map(|tenant| match text(&tenant, "field") {
             field if field.is_empty() => Tenant::From(enum_name(&tenant, "from", "TENANT_SOURCE_")),
             field => Tenant::Field(field),
@@ -139,17 +145,19 @@ impl<'p> Options<'p> {
         Some(Auth {
             public: flag(&rule, "public"),
             permission: text(&rule, "permission"),
-            permission_by,
+            permission_by: by(&rule, "permission_by"),
             callers: enum_names(&rule, "callers", "CALLER_KIND_"),
             tenant,
             custom: text(&rule, "custom"),
+            while_suspended: flag(&rule, "while_suspended"),
         })
     }
 
     /// `(audit)` of a method.
     pub fn audit(&self, method: &MethodDescriptor) -> Option<Audit> {
         let rule = self.extension(&method.options(), "audit")?;
-        Some(Audit { action: text(&rule, "action"), target: text(&rule, "target") })
+        let action_by = by(&rule, "action_by");
+        Some(Audit { action: text(&rule, "action"), target: text(&rule, "target"), action_by })
     }
 
     /// `(rest)` of a method.
@@ -164,6 +172,7 @@ impl<'p> Options<'p> {
             body_or_query: flag(&rule, "body_or_query"),
             lenient_query: list(&rule, "lenient_query").iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
             grpc_only: flag(&rule, "grpc_only"),
+            body_required: flag(&rule, "body_required"),
         }
     }
 
@@ -192,12 +201,61 @@ impl<'p> Options<'p> {
         self.extension(&field.options(), "field").is_some_and(|rule| flag(&rule, "mask_of_body"))
     }
 
+    /// Whether a field has a behavior, by its name without prefix.
+    pub fn behaves(&self, field: &FieldDescriptor, behavior: &str) -> bool {
+        let rule = self.extension(&field.options(), "field");
+        rule.is_some_and(|rule| enum_names(&rule, "behavior", "BEHAVIOR_").iter().any(|name| name == behavior))
+    }
+
+    /// The required fields of a message and of the messages in it, with their paths. Lists and maps are not looked into.
+    pub fn required(&self, message: &MessageDescriptor) -> Vec<(String, FieldDescriptor)> {
+        let mut found = Vec::new();
+        self.required_below(message, "", &mut Vec::new(), &mut found);
+        found
+    }
+
+    fn required_below(
+        &self,
+        message: &MessageDescriptor,
+        prefix: &str,
+        outer: &mut Vec<MessageDescriptor>,
+        found: &mut Vec<(String, FieldDescriptor)>,
+    ) {
+        if outer.contains(message) {
+            return;
+        }
+        outer.push(message.clone());
+        for field in message.fields() {
+            let path = format!("{prefix}{}", field.name());
+            if let Some(inner) = field.kind().as_message().filter(|_| !field.is_list() && !field.is_map()) {
+                self.required_below(inner, &format!("{path}."), outer, found);
+            }
+            if self.behaves(&field, "REQUIRED") {
+                found.push((path, field));
+            }
+        }
+        outer.pop();
+    }
+
     /// The bindings of `google.api.http`: the rule's own, then the additional ones.
     pub fn http(&self, method: &MethodDescriptor) -> Vec<Http> {
         let Some(rule) = extension(self.pool, &method.options(), "google.api.http") else { return Vec::new() };
         let more = list(&rule, "additional_bindings");
         std::iter::once(&rule).chain(more.iter().filter_map(Value::as_message)).filter_map(binding).collect()
     }
+}
+
+/// A field that decides, with its map.
+fn by(rule: &DynamicMessage, field: &str) -> Option<By> {
+    let by = message(rule, field)?;
+    let mut map: Vec<_> = match by.get_field_by_name("map").as_deref() {
+        Some(Value::Map(map)) => {
+            map.iter().filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value.as_str()?.to_owned()))).collect()
+        }
+        _ => Vec::new(),
+    };
+    map.sort();
+    Some(By { field: text(&by, "field"), map })
 }
 
 fn binding(rule: &DynamicMessage) -> Option<Http> {

@@ -14,8 +14,9 @@ use crate::{
 /// The message whose answer is raw bytes.
 const HTTP_BODY: &str = "google.api.HttpBody";
 
-/// Emits the module of a service. `known` are the packages whose messages an `Any` may hold.
-pub fn service(out: &mut String, service: &Service, known: &[&str]) {
+/// Emits the module of a service. `known` are the packages whose messages an `Any` may hold, `domain` is that of the
+/// reasons of errors.
+pub fn service(out: &mut String, service: &Service, known: &[&str], domain: &str) {
     let name = service.descriptor.name();
     let package = service.descriptor.package_name();
     let own = format!("{}_rest", snake(name).trim_start_matches("r#"));
@@ -41,7 +42,7 @@ pub fn service(out: &mut String, service: &Service, known: &[&str]) {
          pub static METHODS: &[&::transcoder::MethodInfo] = &[{}];",
         statics.join(", ")
     );
-    guarded(out, service, &tonic, package);
+    guarded(out, service, &tonic, package, domain);
     routes(out, service, &tonic, package);
     out.push_str("}\n");
 }
@@ -85,10 +86,7 @@ fn method_info(out: &mut String, service: &Service, method: &Method) {
     let permission = match &auth.permission_by {
         _ if auth.public => "None".to_owned(),
         None => format!("Fixed({})", literal(&auth.permission)),
-        Some((_, map)) => {
-            let pairs = map.iter().map(|(value, name)| format!("({}, {}), ", literal(value), literal(name)));
-            format!("ByField(&[{}])", pairs.collect::<String>())
-        }
+        Some(by) => format!("ByField {{ field: {}, map: &[{}] }}", literal(&by.field), pairs(&by.map)),
     };
     let tenant = match &auth.tenant {
         Some(Tenant::Field(field)) => format!("Field({})", literal(field)),
@@ -105,7 +103,8 @@ fn method_info(out: &mut String, service: &Service, method: &Method) {
         || "None".to_owned(),
         |audit| {
             let (action, target) = (literal(&audit.action), literal(&audit.target));
-            format!("Some(::transcoder::AuditRule {{ action: {action}, target: {target} }})")
+            let by = audit.action_by.as_ref().map(|by| pairs(&by.map)).unwrap_or_default();
+            format!("Some(::transcoder::AuditRule {{ action: {action}, target: {target}, action_by: &[{by}] }})")
         },
     );
     let (full, name) = (service.descriptor.full_name(), method.descriptor.name());
@@ -115,13 +114,19 @@ fn method_info(out: &mut String, service: &Service, method: &Method) {
          pub static {constant}: ::transcoder::MethodInfo = ::transcoder::MethodInfo {{ service: {service}, name: {method}, \
          path: {path}, surface: &SURFACE, auth: ::transcoder::AuthRule {{ public: {public}, \
          permission: ::transcoder::Permission::{permission}, callers: &[{callers}], \
-         tenant: ::transcoder::TenantRule::{tenant}, custom: {custom} }}, audit: {audit} }};",
+         tenant: ::transcoder::TenantRule::{tenant}, custom: {custom}, while_suspended: {while_suspended} }}, audit: {audit} }};",
         constant = constant(method),
         service = literal(full),
         method = literal(name),
         path = literal(&format!("/{full}/{name}")),
         public = auth.public,
+        while_suspended = auth.while_suspended,
     );
+}
+
+/// Pairs of value and name.
+fn pairs(map: &[(String, String)]) -> String {
+    map.iter().map(|(value, name)| format!("({}, {}), ", literal(value), literal(name))).collect()
 }
 
 fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) {
@@ -131,7 +136,9 @@ fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) {
     let body = match http.body.as_str() {
         "" => "None".to_owned(),
         "*" => "Whole".to_owned(),
-        field => format!("Field({})", position(&input, field).unwrap_or_default()),
+        field => {
+            format!("Field {{ index: {}, name: {} }}", position(&input, field).unwrap_or_default(), literal(field))
+        }
     };
     let mut taken: Vec<_> = binding.template.variables.iter().map(|variable| literal(&variable.field)).collect();
     if !http.body.is_empty() && !method.rest.body_or_query {
@@ -151,13 +158,14 @@ fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) {
         "static {constant}_RULE_{index}: ::transcoder::rest::Rule = ::transcoder::rest::Rule {{ \
          method: {method}, template: {template}, info: &{constant}, \
          binding: ::transcoder::rest::Binding {{ body: ::transcoder::rest::Body::{body}, taken: &[{taken}], \
-         body_or_query: {either}, lenient: &[{lenient}], mask: {mask} }}, response: {response}, success: {success}, empty_body: {empty}, \
+         body_or_query: {either}, body_required: {required}, lenient: &[{lenient}], mask: {mask} }}, response: {response}, success: {success}, empty_body: {empty}, \
          status: &[{status}] }};",
         constant = constant(method),
         method = literal(&http.method),
         template = template(binding),
         taken = taken.join(", "),
         either = method.rest.body_or_query,
+        required = method.rest.body_required && !http.body.is_empty(),
         lenient = lenient.join(", "),
         success = if method.rest.success_status == 0 { 200 } else { method.rest.success_status },
         empty = method.rest.empty_body || matches!(method.rest.success_status, 204 | 304),
@@ -195,7 +203,7 @@ fn message_type(message: &MessageDescriptor, package: &str) -> String {
     }
 }
 
-fn guarded(out: &mut String, service: &Service, tonic: &str, package: &str) {
+fn guarded(out: &mut String, service: &Service, tonic: &str, package: &str, domain: &str) {
     let _ = writeln!(
         out,
         "/// The service behind the guard: every call, from gRPC and from REST, passes it on the decoded message.\n\
@@ -225,21 +233,30 @@ fn guarded(out: &mut String, service: &Service, tonic: &str, package: &str) {
             out,
             "async fn {function}(&self, request: tonic::Request<{request}>) -> Result<tonic::Response<{response}>, tonic::Status> {{\n\
              let (metadata, mut extensions, message) = request.into_parts();\n\
-             let claim = ::transcoder::Claim {{ tenant: {tenant}, action: {action}, target: {target} }};\n\
-             self.guard.enter(&{constant}, claim, &mut extensions).await?;\n\
+             let claim = ::transcoder::Claim {{ tenant: {tenant}, action: {action}, target: {target}, audited: {audited} }};\n\
+             self.guard.enter(&{constant}, claim, &mut extensions).await?;\n{require}\
              self.inner.{function}(tonic::Request::from_parts(metadata, extensions, message)).await\n}}",
             constant = constant(method),
+            require = if method.has_required {
+                format!("::transcoder::require(&message, {})?;\n", literal(domain))
+            } else {
+                String::new()
+            },
             tenant = match &method.auth.tenant {
                 Some(Tenant::Field(field)) => format!("Some({})", text_of(&input, field, package)),
                 _ => "None".to_owned(),
             },
             action = match &method.auth.permission_by {
-                Some((field, _)) => format!("Some({})", text_of(&input, field, package)),
+                Some(by) => format!("Some({})", text_of(&input, &by.field, package)),
                 None => "None".to_owned(),
             },
             target = match &method.audit {
                 Some(audit) if !audit.target.is_empty() => format!("Some({})", text_of(&input, &audit.target, package)),
                 _ => "None".to_owned(),
+            },
+            audited = match method.audit.as_ref().and_then(|audit| audit.action_by.as_ref()) {
+                Some(by) => format!("Some({})", text_of(&input, &by.field, package)),
+                None => "None".to_owned(),
             },
         );
     }

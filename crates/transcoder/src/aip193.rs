@@ -23,6 +23,10 @@ impl Dialect for Aip193 {
                 failure.violations.iter().map(|v| json!({"field": v.field, "description": v.description})).collect();
             details.push(json!({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}));
         }
+        if let Some(seconds) = failure.retry_after {
+            let delay = format!("{seconds}s");
+            details.push(json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}));
+        }
         if let Some(id) = &failure.request_id {
             details.push(json!({"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": id}));
         }

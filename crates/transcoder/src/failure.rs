@@ -4,7 +4,7 @@ use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::json::{Fault, FaultKind};
+use crate::json::{Fault, FaultKind, Place};
 
 /// A failed call, as a [`Dialect`](crate::Dialect) sees it.
 #[derive(Clone, Debug)]
@@ -23,8 +23,12 @@ pub struct Failure {
     pub violations: Vec<Violation>,
     /// What is wrong with the request's form, where that is the failure.
     pub fault: Option<Fault>,
+    /// The rule takes a body and the request had none. With `FIELD_REQUIRED` or `BODY_REQUIRED`, that is why.
+    pub body_missing: bool,
     /// The methods that the path has, for 405.
     pub allow: Option<String>,
+    /// After how many seconds it is worth trying again, for Retry-After.
+    pub retry_after: Option<u64>,
     /// Id of the request, where the server gives one.
     pub request_id: Option<String>,
 }
@@ -47,8 +51,10 @@ pub enum Origin {
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Path of the field.
+    /// Path of the field: of a fault, in the names of the request; of the guard and the service, in proto names.
     pub field: String,
+    /// The part of the request that gives the field, where a rule is known.
+    pub place: Option<Place>,
     /// What is wrong with it.
     pub description: String,
 }
@@ -68,7 +74,9 @@ impl Failure {
             message: message.into(),
             violations: Vec::new(),
             fault: None,
+            body_missing: false,
             allow: None,
+            retry_after: None,
             request_id: None,
         }
     }
@@ -103,20 +111,28 @@ impl Failure {
             .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
     }
 
+    /// The request has no body, and must have one.
+    pub fn body_required() -> Self {
+        let failure = Self::new(Origin::Decode, Code::InvalidArgument, "BODY_REQUIRED", "the request has no body");
+        Self { body_missing: true, ..failure }
+    }
+
     /// The request's form is wrong.
     pub fn fault(fault: Fault) -> Self {
         let reason = match fault.kind {
             FaultKind::Syntax => "JSON_MALFORMED",
             FaultKind::Unknown => "FIELD_UNKNOWN",
             FaultKind::Encoding => "ENCODING_MALFORMED",
+            FaultKind::Conflict => "FIELD_CONFLICT",
             _ => "FIELD_MALFORMED",
         };
-        let violation = Violation { field: fault.path.clone(), description: fault.message.clone() };
+        let (field, place) = (fault.path(), Some(fault.place));
+        let violation = Violation { field, place, description: fault.message.clone() };
         Self {
-            violations: if fault.path.is_empty() { Vec::new() } else { vec![violation] },
-            fault: Some(fault.clone()),
+            violations: if fault.steps.is_empty() { Vec::new() } else { vec![violation] },
             ..Self::new(Origin::Decode, Code::InvalidArgument, reason, fault.to_string())
         }
+        .with_fault(fault)
     }
 
     /// A status of the guard or the service, with its typed details.
@@ -127,17 +143,29 @@ impl Failure {
             if let Some(info) = details.error_info() {
                 failure.reason.clone_from(&info.reason);
             }
+            let delay = details.retry_info().and_then(|info| info.retry_delay);
+            // Whole seconds, never too early.
+            failure.retry_after = delay.map(|delay| delay.as_secs() + u64::from(delay.subsec_nanos() > 0));
             let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
             failure.violations = violations
                 .iter()
-                .map(|v| Violation { field: v.field.clone(), description: v.description.clone() })
+                .map(|v| Violation { field: v.field.clone(), place: None, description: v.description.clone() })
                 .collect();
         }
-        let override_of = by_reason.iter().find(|(reason, _)| *reason == failure.reason);
-        if let Some(status) = override_of.and_then(|(_, status)| StatusCode::from_u16(*status).ok()) {
-            failure.status = status;
+        failure.by_reason(by_reason)
+    }
+
+    /// The same with the HTTP status that its reason has here, if it has one.
+    pub(crate) fn by_reason(self, statuses: &[(&str, u16)]) -> Self {
+        let status = statuses.iter().find(|(reason, _)| *reason == self.reason).map(|(_, status)| *status);
+        match status.and_then(|status| StatusCode::from_u16(status).ok()) {
+            Some(status) => self.with_status(status),
+            None => self,
         }
-        failure
+    }
+
+    fn with_fault(self, fault: Fault) -> Self {
+        Self { fault: Some(fault), ..self }
     }
 }
 

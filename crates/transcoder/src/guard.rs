@@ -30,4 +30,6 @@ pub struct Claim<'a> {
     pub action: Option<&'a str>,
     /// Value of the field that names the audit target, where the rule has one.
     pub target: Option<&'a str>,
+    /// Value of the field that decides the audit action, where the rule has one.
+    pub audited: Option<&'a str>,
 }

@@ -13,6 +13,7 @@ mod guard;
 pub mod json;
 mod method;
 pub mod percent;
+mod required;
 pub mod rest;
 pub mod router;
 
@@ -22,6 +23,7 @@ pub use dialects::Dialects;
 pub use failure::{Failure, Origin, RequestId, Violation, status_of};
 pub use guard::{Claim, Guard};
 pub use method::{AuditRule, AuthRule, MethodInfo, Permission, Surface, TenantRule, TrailingSlash};
+pub use required::{Missing, require};
 pub use rest::{Answered, Matched, Rest, RestBuilder};
 
 /// What generated code names, so that a crate with generated code needs no dependency but this one and tonic's.

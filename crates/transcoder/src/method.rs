@@ -56,6 +56,8 @@ pub struct AuthRule {
     pub tenant: TenantRule,
     /// Name of a hand-written check that may admit whom the table of roles refuses.
     pub custom: Option<&'static str>,
+    /// Callers whose tenant is suspended are admitted too.
+    pub while_suspended: bool,
 }
 
 /// The permission that an RPC asks for.
@@ -65,8 +67,13 @@ pub enum Permission {
     None,
     /// One, whatever the message says.
     Fixed(&'static str),
-    /// By the value of a field of the request: pairs of value and permission, sorted by value.
-    ByField(&'static [(&'static str, &'static str)]),
+    /// By the value of a field of the request.
+    ByField {
+        /// Path of the field.
+        field: &'static str,
+        /// Pairs of value and permission, sorted by value.
+        map: &'static [(&'static str, &'static str)],
+    },
 }
 
 impl Permission {
@@ -75,7 +82,7 @@ impl Permission {
         match self {
             Permission::None => None,
             Permission::Fixed(permission) => Some(permission),
-            Permission::ByField(map) => map.iter().find(|(v, _)| *v == value).map(|(_, permission)| *permission),
+            Permission::ByField { map, .. } => lookup(map, value),
         }
     }
 }
@@ -96,8 +103,21 @@ pub enum TenantRule {
 /// What an RPC leaves in the audit log.
 #[derive(Debug)]
 pub struct AuditRule {
-    /// Name of the action.
+    /// Name of the action, of values that `action_by` does not list; empty where it lists all.
     pub action: &'static str,
     /// Path of the request field that names the target; empty where the verb names it.
     pub target: &'static str,
+    /// Pairs of value and action, sorted by value, where a field of the request decides the action.
+    pub action_by: &'static [(&'static str, &'static str)],
+}
+
+impl AuditRule {
+    /// The action for a value of the deciding field.
+    pub fn by_value(&self, value: &str) -> &'static str {
+        lookup(self.action_by, value).unwrap_or(self.action)
+    }
+}
+
+fn lookup(map: &[(&str, &'static str)], value: &str) -> Option<&'static str> {
+    map.iter().find(|(listed, _)| *listed == value).map(|(_, name)| *name)
 }

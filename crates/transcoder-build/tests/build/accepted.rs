@@ -20,19 +20,28 @@ fn permission_by_a_field_and_nested_tenant() {
              tenant: {{field: "owner.address.city"}}
              callers: [CALLER_KIND_AGENT, CALLER_KIND_USER]
              custom: "owner"
+             while_suspended: true
            }};
-           option (shop.options.v1.audit) = {{action: "order.call" target: "name"}};
+           option (shop.options.v1.audit) = {{
+             target: "name"
+             action_by: {{
+               field: "state"
+               map: {{key: "STATE_OPEN" value: "order.open"}}
+               map: {{key: "STATE_CLOSED" value: "order.close"}}
+             }}
+           }};
            {GET}"#
     )));
     for piece in [
-        r#"Permission::ByField(&[("STATE_CLOSED", "order.read"), ("STATE_OPEN", "order.write"), ])"#,
+        r#"ByField { field: "state", map: &[("STATE_CLOSED", "order.read"), ("STATE_OPEN", "order.write"), ] }"#,
         r#"callers: &["AGENT", "USER"]"#,
         r#"TenantRule::Field("owner.address.city")"#,
-        r#"custom: Some("owner")"#,
-        r#"AuditRule { action: "order.call", target: "name" }"#,
+        r#"custom: Some("owner"), while_suspended: true"#,
+        r#"AuditRule { action: "", target: "name", action_by: &[("STATE_CLOSED", "order.close"), ("STATE_OPEN", "order.open"), ] }"#,
         r#"tenant: Some(message.owner.as_ref().and_then(|m| m.address.as_ref()).map_or("", |m| m.city.as_str()))"#,
         r#"action: Some(<super::super::super::shop::v1::State as ::transcoder::json::Enum>::name(message.state)"#,
         r#"target: Some(message.name.as_str())"#,
+        r#"audited: Some(<super::super::super::shop::v1::State as ::transcoder::json::Enum>::name(message.state)"#,
     ] {
         assert!(code.contains(piece), "{piece} is not in {code}");
     }
@@ -54,6 +63,23 @@ fn grpc_only_and_streams() {
     ));
     assert!(code.contains("type BStream = S::BStream;"), "{code}");
     assert!(!code.contains("_RULE_0"), "{code}");
+}
+
+#[test]
+fn a_delete_has_a_body() {
+    let public = "option (shop.options.v1.auth) = {public: true};";
+    let audit = r#"option (shop.options.v1.audit) = {action: "order.drop"};"#;
+    let code = code(&rpc(&format!(
+        r#"{public} {audit} option (google.api.http) = {{delete: "/orders/{{name}}" body: "owner"}};
+           option (shop.options.v1.rest) = {{body_required: true}};"#
+    )));
+    for piece in [
+        r#"body: ::transcoder::rest::Body::Field { index: 1, name: "owner" }"#,
+        "body_or_query: false, body_required: true",
+    ] {
+        assert!(code.contains(piece), "{code}");
+    }
+    assert!(!code.contains("::transcoder::require("), "nothing is required");
 }
 
 #[test]

@@ -50,7 +50,13 @@ fn authorization() {
     refused(&by("express"), "express is no single text");
     refused(&by("tags"), "tags is no single text");
     refused(&by("letter"), "letter is no single text");
-    for other in [r#"permission: "order.read""#, tenant, r#"custom: "owner""#, "callers: CALLER_KIND_USER"] {
+    for other in [
+        r#"permission: "order.read""#,
+        tenant,
+        r#"custom: "owner""#,
+        "callers: CALLER_KIND_USER",
+        "while_suspended: true",
+    ] {
         refused(&auth(&format!("public: true {other}")), "a public method has no other authorization rule");
     }
     refused(
@@ -95,7 +101,6 @@ fn bodies() {
     refused(&http(r#"post: "/a" body: "nope""#), "shop.v1.Order has no field nope");
     refused(&http(r#"post: "/a" body: "owner.tenant""#), "body names a field of the request itself");
     refused(&http(r#"get: "/a" body: "*""#), "GET takes no body");
-    refused(&http(r#"delete: "/a" body: "*""#), "DELETE takes no body");
     refused(&http(r#"get: "/a" response_body: "nope""#), "shop.v1.Order has no field nope");
     refused(&http(r#"get: "/a" response_body: "owner.tenant""#), "response_body names a field of the response itself");
 }
@@ -113,6 +118,10 @@ fn rest_habits() {
     refused(&rest("status: {reason: REASON_ORDER_CLOSED status: 200}"), "status 200 for reason \"ORDER_CLOSED\"");
     refused(&rest("status: {status: 404}"), "status 404 for reason \"\"");
     refused(&rest("body_or_query: true"), "body_or_query, but no path takes a body");
+    refused(&rest("body_required: true"), "body_required, but no path takes a body");
+    let both = "option (shop.options.v1.rest) = {body_required: true body_or_query: true};";
+    let why = "body_required, but with body_or_query the query may give all";
+    refused(&format!("{} {both}", http(r#"post: "/a" body: "*""#)), why);
 }
 
 #[test]
@@ -123,6 +132,20 @@ fn audit() {
     refused(&rule(""), "the audit rule names no action");
     refused(&rule(r#"action: "order.call" target: "nope""#), "shop.v1.Order has no field nope");
     refused(&rule(r#"action: "order.call" target: "express""#), "express is no single text");
+    let by = |by: &str| rule(&format!("action_by: {{{by}}}"));
+    refused(&by(r#"field: "name""#), "action_by has no values");
+    refused(&by(r#"field: "nope" map: {key: "a" value: "order.a"}"#), "shop.v1.Order has no field nope");
+    refused(&by(r#"field: "name" map: {key: "a"}"#), "action_by names no action for a");
+    let why = "action_by: shop.v1.State has no value STATE_NOPE";
+    refused(&by(r#"field: "state" map: {key: "STATE_NOPE" value: "order.a"}"#), why);
+    let why = "the audit rule names no action for values that action_by does not list";
+    refused(&by(r#"field: "name" map: {key: "a" value: "order.a"}"#), why);
+    let permission_by = r#"option (shop.options.v1.auth) = {
+        permission_by: {field: "name" map: {key: "a" value: "order.read"} map: {key: "b" value: "order.read"}}
+        tenant: {from: TENANT_SOURCE_NONE}
+    };"#;
+    let audit = r#"option (shop.options.v1.audit) = {action_by: {field: "name" map: {key: "a" value: "order.a"}}};"#;
+    refused(&format!("{permission_by} {post} {audit}"), "permission_by and action_by list different values of name");
 }
 
 #[test]
@@ -165,6 +188,31 @@ fn surfaces_and_masks() {
     let text = format!("{HEAD}{SURFACE}service Orders {{ {} }}{masked}", rpc(&format!("{PUBLIC} {GET}")));
     let error = check(&text, true).unwrap_err().to_string();
     assert_eq!(error, "shop.v1.Orders.Call: name is filled with the body's members, but is no FieldMask");
+}
+
+#[test]
+fn required_fields() {
+    let required = |field: &str, http: &str| {
+        let marked = format!("{field} [(shop.options.v1.field) = {{behavior: BEHAVIOR_REQUIRED}}];");
+        let messages = MESSAGES.replace(&format!("{field};"), &marked);
+        assert_ne!(messages, MESSAGES);
+        check(&format!("{HEAD}{SURFACE}service Orders {{ {} }}{messages}", rpc(http)), true)
+    };
+    let bound = http(r#"get: "/a/{name}" additional_bindings: {get: "/b/{name}"}"#);
+    for (field, path) in
+        [("string name = 1", "name"), ("repeated string tags = 4", "tags"), ("string city = 1", "owner.address.city")]
+    {
+        let error = required(field, &http(r#"post: "/a" body: "*""#)).unwrap_err().to_string();
+        let why = "is required, but nobody can tell whether it is given; make it optional";
+        assert_eq!(error, format!("shop.v1.Orders.Call: {path} {why}"));
+    }
+    let error = required("string letter = 10", &bound).unwrap_err().to_string();
+    assert_eq!(error, "shop.v1.Orders.Call: letter is required, but is one of a oneof");
+    let unbound = http(r#"get: "/a/{name}" additional_bindings: {get: "/b"}"#);
+    assert!(required("string name = 1", &unbound).is_err(), "one path does not give it");
+    for field in ["string name = 1", "Owner owner = 2", "optional bool paid = 8"] {
+        assert!(required(field, &bound).is_ok(), "{field}");
+    }
 }
 
 #[test]

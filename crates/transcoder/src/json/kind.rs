@@ -3,9 +3,10 @@
 use std::marker::PhantomData;
 
 use serde::de::Deserializer;
+use serde_json::Value;
 
 use super::{
-    fault::{Fault, FaultKind},
+    fault::{Expected, Fault, FaultKind},
     message::{Enum, Message},
     read::{self, Reader},
     write::Writer,
@@ -14,7 +15,7 @@ use super::{
 /// One protobuf type. The generated code names a kind for each field.
 pub trait Kind {
     /// The Rust type that prost gives it.
-    type Rust: Default;
+    type Rust: Default + PartialEq;
 
     /// Reads a JSON value into a slot that holds the default. Large messages do not travel through every function on
     /// the way, which keeps the stack of nested ones small.
@@ -98,7 +99,7 @@ impl<E: Enum> Kind for EnumOf<E> {
 
     fn read<'de, D: Deserializer<'de>>(slot: &mut i32, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
         use super::scalar::{Int32, Scalar};
-        let number = match Scalar::read("a name or number of the enum", value, cx)? {
+        let number = match Scalar::read(Expected::Enum, value, cx)? {
             Scalar::Null => match E::NULL {
                 Some(number) => Ok(number),
                 None => return Ok(Met::Null),
@@ -106,9 +107,9 @@ impl<E: Enum> Kind for EnumOf<E> {
             Scalar::Text(name) => match E::number(&name) {
                 Some(number) => Ok(number),
                 None if cx.habits.ignore_unknown => return Ok(Met::Ignored),
-                None => Err(unknown_name()),
+                None => Err(unknown_name().given(|| Value::from(&*name))),
             },
-            number => Int32::from_scalar(number),
+            number => Int32::from_scalar(number).map_err(|fault| fault.expecting(Expected::Enum)),
         };
         *slot = number.map_err(|fault| cx.fail(fault))?;
         Ok(Met::Value)
@@ -132,5 +133,5 @@ impl<E: Enum> Kind for EnumOf<E> {
 }
 
 fn unknown_name() -> Fault {
-    Fault::new(FaultKind::WrongType, "not a value of the enum")
+    Fault::new(FaultKind::WrongType, "not a value of the enum").expecting(Expected::Enum)
 }

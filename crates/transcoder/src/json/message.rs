@@ -3,9 +3,10 @@
 use serde::de::Deserializer;
 
 use super::{fault::Fault, read::Reader, text::Text, write::Members};
+use crate::required::Missing;
 
 /// A message. Implemented by generated code: a line or two a field.
-pub trait Message: Default + Send + Sync + 'static {
+pub trait Message: Default + PartialEq + Send + Sync + 'static {
     /// Full name.
     const NAME: &'static str;
 
@@ -23,6 +24,9 @@ pub trait Message: Default + Send + Sync + 'static {
 
     /// Binds a query value or path variable to a field.
     fn bind(&mut self, field: usize, text: &mut Text<'_>) -> Result<(), Fault>;
+
+    /// Notes the required fields that are not given, those of given messages among them.
+    fn missing(&self, _: &mut Missing) {}
 }
 
 /// A field of a message.
@@ -36,6 +40,8 @@ pub struct Field {
     pub proto_key: &'static str,
     /// The JSON name as a JSON key.
     pub json_key: &'static str,
+    /// Its value is a secret, which no fault repeats.
+    pub secret: bool,
 }
 
 /// An enum. Implemented by generated code.

@@ -14,7 +14,7 @@ mod types;
 pub mod wellknown;
 mod write;
 
-pub use fault::{Fault, FaultKind, Step};
+pub use fault::{Expected, Fault, FaultFacts, FaultKind, PathStep, Place, Step};
 pub use habits::{Habits, Names, Timestamps};
 pub use kind::{Boxed, EnumOf, Kind, Met, Msg};
 pub use message::{Enum, Field, Message};

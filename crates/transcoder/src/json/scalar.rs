@@ -4,11 +4,12 @@ use std::{borrow::Cow, fmt};
 
 use base64::Engine as _;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 use super::{
-    fault::{Fault, FaultKind},
+    fault::{Expected, Fault, FaultKind},
     kind::{Kind, Met},
-    read::Reader,
+    read::{Reader, wrong_type},
     write::Writer,
 };
 
@@ -26,7 +27,7 @@ pub(super) enum Scalar<'de> {
 impl<'de> Scalar<'de> {
     /// Reads a scalar; lists and objects fail with what was expected.
     pub(super) fn read<D: Deserializer<'de>>(
-        expected: &'static str,
+        expected: Expected,
         value: D,
         cx: &mut Reader<'_>,
     ) -> Result<Self, D::Error> {
@@ -42,13 +43,24 @@ impl<'de> Scalar<'de> {
         }
     }
 
-    fn mismatch(&self, expected: &str) -> Fault {
-        Fault::new(FaultKind::WrongType, format!("expected {expected}, found {}", self.found()))
+    pub(super) fn mismatch(&self, expected: Expected) -> Fault {
+        wrong_type(expected, self.found()).given(|| self.input())
+    }
+
+    fn input(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::from(*value),
+            Self::Unsigned(value) => Value::from(*value),
+            Self::Signed(value) => Value::from(*value),
+            Self::Float(value) => Value::from(*value),
+            Self::Text(text) => Value::from(&**text),
+        }
     }
 }
 
 struct ScalarVisitor<'r, 'h> {
-    expected: &'static str,
+    expected: Expected,
     cx: &'r mut Reader<'h>,
 }
 
@@ -56,7 +68,7 @@ impl<'de> Visitor<'de> for ScalarVisitor<'_, '_> {
     type Value = Scalar<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expected)
+        f.write_str(self.expected.words())
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
@@ -99,7 +111,7 @@ impl<'de> Visitor<'de> for ScalarVisitor<'_, '_> {
 /// Reads a scalar and converts it.
 fn convert<'de, T, D: Deserializer<'de>>(
     slot: &mut T,
-    expected: &'static str,
+    expected: Expected,
     value: D,
     cx: &mut Reader<'_>,
     convert: impl FnOnce(Scalar<'de>) -> Result<T, Fault>,
@@ -116,18 +128,19 @@ fn convert<'de, T, D: Deserializer<'de>>(
 /// Reads a string and parses it.
 pub(super) fn parsed<'de, T, D: Deserializer<'de>>(
     slot: &mut T,
+    expected: Expected,
     value: D,
     cx: &mut Reader<'_>,
     parse: impl FnOnce(&str) -> Result<T, Fault>,
 ) -> Result<Met, D::Error> {
-    convert(slot, "a string", value, cx, |scalar| match scalar {
-        Scalar::Text(text) => parse(&text),
-        other => Err(other.mismatch("a string")),
+    convert(slot, expected, value, cx, |scalar| match scalar {
+        Scalar::Text(text) => parse(&text).map_err(|fault| fault.given(|| Value::from(&*text))),
+        other => Err(other.mismatch(expected)),
     })
 }
 
-fn out_of_range(expected: &str) -> Fault {
-    Fault::new(FaultKind::OutOfRange, format!("not in the range of {expected}"))
+fn out_of_range(expected: Expected) -> Fault {
+    Fault::new(FaultKind::OutOfRange, format!("not in the range of {}", expected.words())).expecting(expected)
 }
 
 /// Whether a text has the syntax of a JSON number.
@@ -138,26 +151,29 @@ fn is_json_number(text: &str) -> bool {
 }
 
 macro_rules! integer {
-    ($(#[$doc:meta])* $kind:ident, $rust:ty, $expected:literal, $write:ident) => {
+    ($(#[$doc:meta])* $kind:ident, $rust:ty, $expected:ident, $write:ident) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $kind;
 
         impl $kind {
+            const EXPECTED: Expected = Expected::$expected;
+
             pub(super) fn from_scalar(scalar: Scalar<'_>) -> Result<$rust, Fault> {
-                match scalar {
-                    Scalar::Unsigned(value) => <$rust>::try_from(value).map_err(|_| out_of_range($expected)),
-                    Scalar::Signed(value) => <$rust>::try_from(value).map_err(|_| out_of_range($expected)),
-                    Scalar::Float(value) => Self::from_float(value),
-                    Scalar::Text(text) => Self::parse(&text, false),
-                    other => Err(other.mismatch($expected)),
-                }
+                let number = match &scalar {
+                    Scalar::Unsigned(value) => <$rust>::try_from(*value).map_err(|_| out_of_range(Self::EXPECTED)),
+                    Scalar::Signed(value) => <$rust>::try_from(*value).map_err(|_| out_of_range(Self::EXPECTED)),
+                    Scalar::Float(value) => Self::from_float(*value),
+                    Scalar::Text(text) => Self::parse(text, false),
+                    other => Err(other.mismatch(Self::EXPECTED)),
+                };
+                number.map_err(|fault| fault.given(|| scalar.input()))
             }
 
             /// `1.0` and `1e3` are integers, `1.5` is none.
             fn from_float(value: f64) -> Result<$rust, Fault> {
                 if value.fract() != 0.0 || !value.is_finite() {
-                    return Err(Fault::new(FaultKind::WrongType, concat!("expected ", $expected, ", found a fraction")));
+                    return Err(wrong_type(Self::EXPECTED, "a fraction"));
                 }
                 // Both bounds are exact in floating point: the lower is a power of two or zero, the upper is one more
                 // than the largest value, a power of two. The lower bound of 64 bits is also what a smaller number
@@ -165,7 +181,7 @@ macro_rules! integer {
                 let above = (<$rust>::MAX as u128 + 1) as f64;
                 let rounded = <$rust>::BITS == 64 && <$rust>::MIN != 0 && value == <$rust>::MIN as f64;
                 if value < <$rust>::MIN as f64 || value >= above || rounded {
-                    return Err(out_of_range($expected));
+                    return Err(out_of_range(Self::EXPECTED));
                 }
                 Ok(value as $rust)
             }
@@ -175,7 +191,7 @@ macro_rules! integer {
             type Rust = $rust;
 
             fn read<'de, D: Deserializer<'de>>(slot: &mut $rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
-                convert(slot, $expected, value, cx, Self::from_scalar)
+                convert(slot, Self::EXPECTED, value, cx, Self::from_scalar)
             }
 
             fn write(value: &$rust, out: &mut Writer<'_>) {
@@ -188,12 +204,12 @@ macro_rules! integer {
 
             fn parse(text: &str, _: bool) -> Result<$rust, Fault> {
                 if !is_json_number(text) {
-                    return Err(Fault::new(FaultKind::WrongType, concat!("expected ", $expected)));
+                    return Err(Fault::expected(Self::EXPECTED));
                 }
                 if text.contains(['.', 'e', 'E']) {
-                    return Self::from_float(text.parse().map_err(|_| out_of_range($expected))?);
+                    return Self::from_float(text.parse().map_err(|_| out_of_range(Self::EXPECTED))?);
                 }
-                text.parse().map_err(|_| out_of_range($expected))
+                text.parse().map_err(|_| out_of_range(Self::EXPECTED))
             }
         }
     };
@@ -201,23 +217,23 @@ macro_rules! integer {
 
 integer!(
     /// int32, sint32, sfixed32.
-    Int32, i32, "a 32-bit integer", integer
+    Int32, i32, Int32, integer
 );
 integer!(
     /// int64, sint64, sfixed64.
-    Int64, i64, "a 64-bit integer", long
+    Int64, i64, Int64, long
 );
 integer!(
     /// uint32, fixed32.
-    UInt32, u32, "an unsigned 32-bit integer", integer
+    UInt32, u32, UInt32, integer
 );
 integer!(
     /// uint64, fixed64.
-    UInt64, u64, "an unsigned 64-bit integer", long
+    UInt64, u64, UInt64, long
 );
 
 macro_rules! float {
-    ($(#[$doc:meta])* $kind:ident, $rust:ty, $expected:literal) => {
+    ($(#[$doc:meta])* $kind:ident, $rust:ty) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $kind;
@@ -225,7 +241,7 @@ macro_rules! float {
         impl $kind {
             fn in_range(value: f64) -> Result<$rust, Fault> {
                 let narrow = value as $rust;
-                if narrow.is_infinite() { Err(out_of_range($expected)) } else { Ok(narrow) }
+                if narrow.is_infinite() { Err(out_of_range(Expected::Number)) } else { Ok(narrow) }
             }
         }
 
@@ -233,12 +249,15 @@ macro_rules! float {
             type Rust = $rust;
 
             fn read<'de, D: Deserializer<'de>>(slot: &mut $rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
-                convert(slot, $expected, value, cx, |scalar| match scalar {
-                    Scalar::Unsigned(value) => Self::in_range(value as f64),
-                    Scalar::Signed(value) => Self::in_range(value as f64),
-                    Scalar::Float(value) => Self::in_range(value),
-                    Scalar::Text(text) => Self::parse(&text, false),
-                    other => Err(other.mismatch($expected)),
+                convert(slot, Expected::Number, value, cx, |scalar| {
+                    let number = match &scalar {
+                        Scalar::Unsigned(value) => Self::in_range(*value as f64),
+                        Scalar::Signed(value) => Self::in_range(*value as f64),
+                        Scalar::Float(value) => Self::in_range(*value),
+                        Scalar::Text(text) => Self::parse(text, false),
+                        other => Err(other.mismatch(Expected::Number)),
+                    };
+                    number.map_err(|fault| fault.given(|| scalar.input()))
                 })
             }
 
@@ -262,8 +281,8 @@ macro_rules! float {
                     "NaN" => Ok(<$rust>::NAN),
                     "Infinity" => Ok(<$rust>::INFINITY),
                     "-Infinity" => Ok(<$rust>::NEG_INFINITY),
-                    _ if is_json_number(text) => Self::in_range(text.parse().map_err(|_| out_of_range($expected))?),
-                    _ => Err(Fault::new(FaultKind::WrongType, concat!("expected ", $expected))),
+                    _ if is_json_number(text) => Self::in_range(text.parse().map_err(|_| out_of_range(Expected::Number))?),
+                    _ => Err(Fault::expected(Expected::Number)),
                 }
             }
         }
@@ -272,11 +291,11 @@ macro_rules! float {
 
 float!(
     /// float.
-    Float, f32, "a number"
+    Float, f32
 );
 float!(
     /// double.
-    Double, f64, "a number"
+    Double, f64
 );
 
 /// bool.
@@ -287,9 +306,9 @@ impl Kind for Bool {
     type Rust = bool;
 
     fn read<'de, D: Deserializer<'de>>(slot: &mut bool, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
-        convert(slot, "a boolean", value, cx, |scalar| match scalar {
+        convert(slot, Expected::Boolean, value, cx, |scalar| match scalar {
             Scalar::Bool(value) => Ok(value),
-            other => Err(other.mismatch("a boolean")),
+            other => Err(other.mismatch(Expected::Boolean)),
         })
     }
 
@@ -306,7 +325,7 @@ impl Kind for Bool {
             _ if lenient => Ok(text.eq_ignore_ascii_case("true")),
             "true" => Ok(true),
             "false" => Ok(false),
-            _ => Err(Fault::new(FaultKind::WrongType, "expected true or false")),
+            _ => Err(Fault::new(FaultKind::WrongType, "expected true or false").expecting(Expected::Boolean)),
         }
     }
 }
@@ -319,9 +338,9 @@ impl Kind for Str {
     type Rust = String;
 
     fn read<'de, D: Deserializer<'de>>(slot: &mut String, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
-        convert(slot, "a string", value, cx, |scalar| match scalar {
+        convert(slot, Expected::String, value, cx, |scalar| match scalar {
             Scalar::Text(text) => Ok(text.into_owned()),
-            other => Err(other.mismatch("a string")),
+            other => Err(other.mismatch(Expected::String)),
         })
     }
 
@@ -354,7 +373,8 @@ impl Bytes {
         const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
         const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
         let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
-        engine.decode(text).map_err(|_| Fault::new(FaultKind::WrongType, "expected base64"))
+        let fault = |_| Fault::new(FaultKind::WrongType, "expected base64").expecting(Expected::Base64);
+        engine.decode(text).map_err(fault)
     }
 }
 
@@ -362,10 +382,7 @@ impl Kind for Bytes {
     type Rust = Vec<u8>;
 
     fn read<'de, D: Deserializer<'de>>(slot: &mut Vec<u8>, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
-        convert(slot, "a base64 string", value, cx, |scalar| match scalar {
-            Scalar::Text(text) => Self::decode(&text),
-            other => Err(other.mismatch("a base64 string")),
-        })
+        parsed(slot, Expected::Base64, value, cx, Self::decode)
     }
 
     fn write(value: &Vec<u8>, out: &mut Writer<'_>) {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{
     fault::{Fault, FaultKind, Step},
     habits::Habits,
@@ -22,6 +24,8 @@ pub struct Text<'a> {
     rules: &'a Rules<'a>,
     /// The path so far, in proto names.
     path: String,
+    /// A field of the path so far is a secret.
+    secret: bool,
     /// Fields without repetition that were bound before.
     bound: &'a mut Vec<String>,
 }
@@ -31,6 +35,8 @@ pub struct Text<'a> {
 pub struct Rules<'a> {
     /// Field paths that may not be bound, because something else binds them; an empty path stands for every field.
     pub taken: &'a [&'a str],
+    /// Field paths that the body gave: what they are bound to must be the same. A list or map is given in one place.
+    pub given: &'a [String],
     /// Field paths whose booleans are read leniently.
     pub lenient: &'a [&'a str],
     /// A field may be bound again: the path's variables win over body and query.
@@ -57,11 +63,15 @@ pub fn bind<M: Message>(
         let text = format!("nested deeper than {} levels", habits.max_depth);
         return Err(Fault::new(FaultKind::Depth, text).within(Step::Member(key)));
     }
-    let mut text = Text { rest: Some(names), map_key, value, habits, rules, path: String::new(), bound };
+    let mut text = Text { rest: Some(names), map_key, value, habits, rules, path: String::new(), secret: false, bound };
     match text.message(message) {
         Ok(()) => Ok(true),
         Err(fault) if fault.kind == FaultKind::Unknown => Ok(false),
-        Err(fault) => Err(fault.within(Step::Member(key))),
+        Err(fault) => {
+            let secret = text.secret;
+            let fault = if secret { fault } else { fault.given(|| Value::from(value)) };
+            Err(fault.within(Step::Member(key)))
+        }
     }
 }
 
@@ -74,6 +84,7 @@ impl Text<'_> {
         let (name, rest) = rest.split_once('.').map_or((rest, None), |(name, rest)| (name, Some(rest)));
         let field = find::<M>(name, self.habits).ok_or_else(unknown)?;
         self.rest = rest;
+        self.secret |= M::FIELDS[field].secret;
         // Nothing is asked of the path where anything may be overwritten.
         if !self.rules.overwrite {
             if !self.path.is_empty() {
@@ -86,25 +97,36 @@ impl Text<'_> {
 
     /// A field without presence.
     pub fn one<K: Kind>(&mut self, slot: &mut K::Rust) -> Result<(), Fault> {
-        *slot = self.single::<K>()?;
+        let value = self.single::<K>()?;
+        self.agree(Some(&*slot), &value)?;
+        *slot = value;
         Ok(())
     }
 
     /// A field with presence.
     pub fn optional<K: Kind>(&mut self, slot: &mut Option<K::Rust>) -> Result<(), Fault> {
-        *slot = Some(self.single::<K>()?);
+        let value = self.single::<K>()?;
+        self.agree(slot.as_ref(), &value)?;
+        *slot = Some(value);
         Ok(())
     }
 
-    /// The value for a member of a oneof, of which `taken` says whether another member is set already.
-    pub fn oneof<K: Kind>(&mut self, taken: bool) -> Result<K::Rust, Fault> {
+    /// The value for a member of a oneof, of which `taken` says whether any member is set already, and `own` has the
+    /// value if it is this one.
+    pub fn oneof<K: Kind>(&mut self, taken: bool, own: Option<&K::Rust>) -> Result<K::Rust, Fault> {
         let value = self.single::<K>()?;
-        if taken && !self.rules.overwrite { Err(oneof_taken()) } else { Ok(value) }
+        if own.is_some() && self.is_given() {
+            self.agree(own, &value)?;
+        } else if taken && !self.rules.overwrite {
+            return Err(oneof_taken());
+        }
+        Ok(value)
     }
 
     /// A repeated field: one more item.
     pub fn list<K: Kind>(&mut self, slot: &mut Vec<K::Rust>) -> Result<(), Fault> {
         self.leaf()?;
+        self.ungiven()?;
         slot.push(K::parse(self.value, self.lenient())?);
         Ok(())
     }
@@ -119,6 +141,7 @@ impl Text<'_> {
             .take()
             .ok_or_else(|| Fault::new(FaultKind::WrongType, "a map's entry is given as name[key]"))?;
         self.leaf()?;
+        self.ungiven()?;
         let entry = (KK::parse(key, false)?, VK::parse(self.value, self.lenient())?);
         match slot.insert(entry.0, entry.1) {
             Some(_) => Err(Fault::new(FaultKind::Duplicate, "given twice")),
@@ -142,20 +165,38 @@ impl Text<'_> {
         if self.rest.is_some() || self.map_key.is_some() {
             return Err(unknown());
         }
-        let inside = |taken: &str| {
-            taken.is_empty()
-                || self.path.strip_prefix(taken).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        if self.rules.taken.iter().any(|taken| inside(taken)) {
+        if self.rules.taken.iter().any(|taken| taken.is_empty() || self.is_inside(taken)) {
             return Err(Fault::new(FaultKind::Bound, "already given by the path or the body"));
         }
         Ok(())
+    }
+
+    /// Whether the path so far is a path or goes on from it.
+    fn is_inside(&self, outer: &str) -> bool {
+        self.path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    fn is_given(&self) -> bool {
+        self.rules.given.iter().any(|given| self.is_inside(given))
+    }
+
+    /// What the body gave, if it gave the field, must be the value.
+    fn agree<T: PartialEq>(&self, held: Option<&T>, value: &T) -> Result<(), Fault> {
+        if held == Some(value) { Ok(()) } else { self.ungiven() }
+    }
+
+    /// The body must not have given the field.
+    fn ungiven(&self) -> Result<(), Fault> {
+        if self.is_given() { Err(Fault::new(FaultKind::Conflict, CONFLICT)) } else { Ok(()) }
     }
 
     fn lenient(&self) -> bool {
         self.rules.lenient.contains(&self.path.as_str())
     }
 }
+
+/// Why the query may not change what the body gave.
+const CONFLICT: &str = "given in the body and, with another value, in the query";
 
 fn unknown() -> Fault {
     Fault::new(FaultKind::Unknown, "unknown field")

@@ -5,7 +5,7 @@ use prost_types::FieldMask;
 use super::rule::{Body, Call, Rule};
 use crate::{
     json::{
-        Fault, FaultKind, Habits, Kind as _, Message, Msg, Reader, Step,
+        Fault, FaultKind, Habits, Kind as _, Message, Msg, Place, Reader, Step,
         read::from_slice,
         text::{Rules, bind},
     },
@@ -23,25 +23,33 @@ pub(super) fn message<M: Message>(rule: &Rule, call: &Call, mask: Option<Mask<M>
     let members = body(&mut message, rule, call, habits)?;
     let mut bound = Vec::new();
     if let Some(text) = call.parts.uri.query() {
-        let mut taken = rule.binding.taken.to_vec();
-        if rule.binding.body_or_query {
-            taken.extend(members.iter().map(String::as_str));
-        }
-        let rules = Rules { taken: &taken, lenient: rule.binding.lenient, overwrite: false };
-        query(&mut message, text, habits, &rules, &mut bound)?;
+        let given = if rule.binding.body_or_query { &*members } else { &[] };
+        let rules = Rules { taken: rule.binding.taken, given, lenient: rule.binding.lenient, overwrite: false };
+        query(&mut message, text, habits, &rules, &mut bound).map_err(|fault| fault.at(Place::Query))?;
     }
     if let Some(mask) = mask
         && !call.body.is_empty()
     {
-        fill_mask(mask(&mut message), members, prefix::<M>(rule), rule.binding.mask);
+        fill_mask(mask(&mut message), members, rule.binding.body.field(), rule.binding.mask);
     }
-    let rules = Rules { overwrite: true, ..Rules::default() };
-    let path = call.parts.uri.path();
-    let Some(path) = Path::split(path.strip_suffix('/').unwrap_or(path)) else { return Ok(message) };
-    for variable in rule.template.variables {
-        bind(&mut message, variable.field, &path.value(&rule.template, variable)?, habits, &rules, &mut bound)?;
-    }
+    path(&mut message, rule, call.parts.uri.path(), habits, &mut bound).map_err(|fault| fault.at(Place::Path))?;
     Ok(message)
+}
+
+/// Binds the variables of the path.
+fn path<M: Message>(
+    message: &mut M,
+    rule: &Rule,
+    path: &str,
+    habits: &Habits,
+    bound: &mut Vec<String>,
+) -> Result<(), Fault> {
+    let rules = Rules { overwrite: true, ..Rules::default() };
+    let Some(path) = Path::split(path.strip_suffix('/').unwrap_or(path)) else { return Ok(()) };
+    for variable in rule.template.variables {
+        bind(message, variable.field, &path.value(&rule.template, variable)?, habits, &rules, bound)?;
+    }
+    Ok(())
 }
 
 /// Reads the body and answers which members it gave.
@@ -59,8 +67,8 @@ fn body<M: Message>(message: &mut M, rule: &Rule, call: &Call, habits: &Habits) 
             let (_, reader) = from_slice(&call.body, reader, |value, cx| Msg::<M>::read(message, value, cx))?;
             Ok(reader.into_members())
         }
-        Body::Field(field) => {
-            let (_, reader) = from_slice(&call.body, reader, |value, cx| message.read(field, value, cx))?;
+        Body::Field { index, .. } => {
+            let (_, reader) = from_slice(&call.body, reader, |value, cx| message.read(index, value, cx))?;
             Ok(reader.into_members())
         }
     }
@@ -85,14 +93,6 @@ fn query<M: Message>(
         }
     }
     Ok(())
-}
-
-/// The one field that the body is; nothing where it is the whole message.
-fn prefix<M: Message>(rule: &Rule) -> Option<&'static str> {
-    match rule.binding.body {
-        Body::Field(field) => Some(M::FIELDS[field].proto),
-        Body::None | Body::Whole => None,
-    }
 }
 
 /// Fills the mask, where the caller left it empty, with the members that the body gave: those of its one field, or of

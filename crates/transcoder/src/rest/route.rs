@@ -117,7 +117,10 @@ where
         let Self { rule, write, created, mask, .. } = *self;
         let message = match bind::message::<Req>(rule, &call, mask) {
             Ok(message) => message,
-            Err(fault) => return Box::pin(std::future::ready(Err(Failure::fault(fault)))),
+            Err(fault) => {
+                let failure = Failure::fault(fault).by_reason(rule.status);
+                return Box::pin(std::future::ready(Err(failure)));
+            }
         };
         let request = tonic::Request::from_http(http::Request::from_parts(call.parts, message));
         let answer = (self.call)(request);

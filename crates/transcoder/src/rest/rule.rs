@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::request::Parts;
 
-use crate::{MethodInfo, router::Template};
+use crate::{MethodInfo, json::Place, router::Template};
 
 /// A rule, as the build found it. Generated, one `static` a rule.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct Binding {
     pub taken: &'static [&'static str],
     /// What the body does not give may come from the query; without it, what the body could give may not.
     pub body_or_query: bool,
+    /// A request without a body is refused, whatever the query gives.
+    pub body_required: bool,
     /// Field paths whose booleans are read leniently from the query.
     pub lenient: &'static [&'static str],
     /// Proto name of the field mask that is filled with the body's members where the caller left it empty.
@@ -48,8 +50,40 @@ pub enum Body {
     None,
     /// The request message.
     Whole,
-    /// The field with this index.
-    Field(usize),
+    /// A field of the request message.
+    Field {
+        /// Its index.
+        index: usize,
+        /// Its proto name.
+        name: &'static str,
+    },
+}
+
+impl Body {
+    /// The one field that the body is.
+    pub fn field(self) -> Option<&'static str> {
+        match self {
+            Self::Field { name, .. } => Some(name),
+            Self::None | Self::Whole => None,
+        }
+    }
+}
+
+impl Rule {
+    /// Where a caller gives the field of a path in proto names.
+    pub fn place_of(&self, field: &str) -> Place {
+        if self.template.variables.iter().any(|variable| variable.field == field) {
+            return Place::Path;
+        }
+        let in_body = match self.binding.body {
+            Body::None => false,
+            Body::Whole => true,
+            Body::Field { name, .. } => {
+                field.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            }
+        };
+        if in_body { Place::Body } else { Place::Query }
+    }
 }
 
 /// A request whose rule is known and whose body is read.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, Full, Limited};
 use tonic::Code;
 
@@ -128,6 +128,16 @@ enum Target<'i> {
     Options(String),
 }
 
+impl Failure {
+    /// The failure of a call of a rule, which knows where its fields are given.
+    fn under(mut self, rule: &Rule) -> Self {
+        for violation in &mut self.violations {
+            violation.place.get_or_insert_with(|| rule.place_of(&violation.field));
+        }
+        self
+    }
+}
+
 impl Rule {
     fn matched(&self) -> Matched {
         Matched { method: self.info, template: self.template.text }
@@ -202,7 +212,12 @@ impl Inner {
             Body::None => Bytes::new(),
             _ => self.read(&parts.headers, body).await?,
         };
-        Ok(route.call(Call { parts, body }).await?)
+        let missing = rule.binding.body != Body::None && is_nothing(&body);
+        if missing && rule.binding.body_required {
+            return Err(Box::new(Failure::body_required().by_reason(rule.status)));
+        }
+        let outcome = route.call(Call { parts, body }).await;
+        outcome.map_err(|failure| Box::new(Failure { body_missing: missing, ..failure.under(rule) }))
     }
 
     async fn read<B>(&self, headers: &HeaderMap, body: B) -> Result<Bytes, Failure>
@@ -228,6 +243,11 @@ impl Inner {
         };
         if bytes.is_empty() || is_json(headers) { Ok(bytes) } else { Err(Failure::media_type()) }
     }
+}
+
+/// Whether a body gives nothing: null is as good as absent.
+fn is_nothing(body: &[u8]) -> bool {
+    body.is_empty() || body.trim_ascii() == b"null"
 }
 
 /// Whether the body is said to be JSON: `application/json` or any `+json`.
@@ -290,12 +310,19 @@ pub(crate) fn refuse(dialect: &dyn Dialect, failure: Failure, matched: Option<Ma
     let rendered = dialect.render(&failure);
     let mut response = full(rendered.status, rendered.body.into());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
+    *headers = rendered.headers;
+    let mut default = |name: HeaderName, value: HeaderValue| {
+        headers.entry(name).or_insert(value);
+    };
+    default(header::CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
     if let Some(allow) = failure.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
-        headers.insert(header::ALLOW, allow);
+        default(header::ALLOW, allow);
+    }
+    if let Some(seconds) = failure.retry_after {
+        default(header::RETRY_AFTER, seconds.into());
     }
     if rendered.status == StatusCode::UNAUTHORIZED {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        default(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response.extensions_mut().insert(Answered { code: failure.code, matched });
     response

@@ -112,6 +112,6 @@ async fn body_or_query() {
         ("tags=z", r#"{"tags": ["x"]}"#),
     ] {
         let (status, body) = search(query, body).await;
-        assert_eq!((status, body["kind"].as_str()), (400, Some("Bound")), "{query}");
+        assert_eq!((status, body["kind"].as_str()), (400, Some("Conflict")), "{query}");
     }
 }

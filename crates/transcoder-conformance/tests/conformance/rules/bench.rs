@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use transcoder::{Claim, Dialect, Dialects, Failure, Guard, Matched, MethodInfo, Rendered, Rest, RestBuilder};
 use transcoder_conformance::rules::{
     conformance::rules::v1::{
-        ActOnThingRequest, DeleteThingRequest, GetThingRequest, ListThingsResponse, Owner, PutThingRequest,
+        ActOnThingRequest, DeleteThingRequest, GetThingRequest, Keys, ListThingsResponse, Owner, PutThingRequest,
         PutThingResponse, SearchThingsRequest, Thing, UpdateThingRequest, loose_rest, loose_server::Loose, snake_rest,
         snake_server::Snake, things_rest, things_server::Things,
     },
@@ -71,8 +71,10 @@ impl Guard for Recorder {
         extensions: &'a mut http::Extensions,
     ) -> Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>> {
         let caller = extensions.get::<Caller>().map_or("nobody", |caller| caller.0);
-        let Claim { tenant, action, target } = claim;
-        self.log.write(format!("enter {} by {caller}: {tenant:?} {action:?} {target:?}", method.name));
+        let Claim { tenant, action, target, audited } = claim;
+        let audited = audited.and_then(|value| Some(format!(", audited {}", method.audit.as_ref()?.by_value(value))));
+        let audited = audited.unwrap_or_default();
+        self.log.write(format!("enter {} by {caller}: {tenant:?} {action:?} {target:?}{audited}", method.name));
         Box::pin(std::future::ready(self.decide("enter")))
     }
 }
@@ -87,7 +89,7 @@ impl Dialect for Loud {
             "from": format!("{:?}", failure.origin),
             "text": failure.message,
             "kind": failure.fault.as_ref().map(|fault| format!("{:?}", fault.kind)),
-            "path": failure.fault.as_ref().map(|fault| &fault.path),
+            "path": failure.fault.as_ref().map(|fault| fault.path()),
             "id": failure.request_id,
         });
         Rendered::json(failure, &body)
@@ -188,6 +190,10 @@ impl Snake for Shop {
 
 #[tonic::async_trait]
 impl Loose for Shop {
+    async fn put_keys(&self, request: Request<Keys>) -> Result<Response<Keys>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+
     async fn get_loose(&self, request: Request<Thing>) -> Result<Response<Thing>, Status> {
         Ok(Response::new(request.into_inner()))
     }

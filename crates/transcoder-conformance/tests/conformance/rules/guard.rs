@@ -102,10 +102,10 @@ async fn the_claim_of_an_act() {
     };
     assert_eq!(
         entered(r#"{"act": "ACT_PAINT"}"#).await,
-        r#"enter ActOnThing by somebody: None Some("ACT_PAINT") None"#
+        r#"enter ActOnThing by somebody: None Some("ACT_PAINT") None, audited thing.paint"#
     );
-    assert_eq!(entered("{}").await, r#"enter ActOnThing by somebody: None Some("ACT_UNSPECIFIED") None"#,);
-    assert_eq!(entered(r#"{"act": 99}"#).await, r#"enter ActOnThing by somebody: None Some("") None"#);
+    assert_eq!(entered("{}").await, r#"enter ActOnThing by somebody: None Some("ACT_UNSPECIFIED") None, audited "#);
+    assert_eq!(entered(r#"{"act": 99}"#).await, r#"enter ActOnThing by somebody: None Some("") None, audited "#);
 }
 
 #[test]
@@ -113,6 +113,8 @@ fn rules_as_data() {
     let act = &things_rest::ACT_ON_THING;
     assert_eq!(act.auth.permission.by_value("ACT_LOOK"), Some("thing.read"));
     assert_eq!(act.auth.permission.by_value("ACT_BURN"), None);
+    let audit = act.audit.as_ref().unwrap();
+    assert_eq!((audit.by_value("ACT_PAINT"), audit.by_value("ACT_BURN")), ("thing.paint", ""));
     let get = &things_rest::GET_THING;
     assert!(matches!(get.auth.permission, Permission::Fixed("thing.read")));
     assert_eq!(get.auth.tenant, TenantRule::Field("owner.tenant"));
@@ -120,6 +122,7 @@ fn rules_as_data() {
     assert!(get.audit.is_none());
     assert_eq!(things_rest::DELETE_THING.auth.callers, ["AGENT"]);
     assert_eq!(things_rest::DELETE_THING.auth.tenant, TenantRule::Caller);
+    assert!(things_rest::DELETE_THING.auth.while_suspended && !get.auth.while_suspended);
     assert!(things_rest::LIST_THINGS.auth.public);
     assert_eq!(things_rest::METHODS.len(), 8);
     assert_eq!(get.path, "/conformance.rules.v1.Things/GetThing");
@@ -139,7 +142,7 @@ async fn over_grpc() {
     let entered = r#"enter GetThing by somebody: Some("") None None"#;
     assert_eq!(bench.log.take(), ["admit GetThing", entered, "get by gRPC"]);
     client.act_on_thing(ActOnThingRequest { act: Act::Look.into(), ..Default::default() }).await.unwrap();
-    let entered = r#"enter ActOnThing by somebody: None Some("ACT_LOOK") None"#;
+    let entered = r#"enter ActOnThing by somebody: None Some("ACT_LOOK") None, audited thing.look"#;
     assert_eq!(bench.log.take(), ["admit ActOnThing", entered]);
 }
 

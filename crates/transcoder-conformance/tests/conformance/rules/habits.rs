@@ -74,3 +74,36 @@ async fn any_of_a_known_type() {
     let want = json!({"@type": "types.example/conformance.rules.v1.Owner", "tenant": "t", "place": null});
     assert_eq!((status, &body["extra"]), (200, &want));
 }
+
+#[tokio::test]
+async fn documented_keys_in_any_case() {
+    let bench = Bench::new();
+    let keys = async |method: &str, uri: &str, body: Option<&str>| {
+        let answer = call(&bench.rest, method, uri, body).await;
+        (answer.status.as_u16(), answer.json())
+    };
+    let want = json!({"ID": "i", "tenantID": "t", "ProjectID": "p", "TTLMinutes": "5"});
+    for body in [
+        r#"{"ID": "i", "tenantID": "t", "ProjectID": "p", "TTLMinutes": 5}"#,
+        r#"{"id": "i", "TENANTID": "t", "projectID": "p", "ttlMinutes": "5"}"#,
+        r#"{"Id": "i", "tenantId": "t", "projectid": "p", "ttl_minutes": "5"}"#,
+        r#"{"id": "i", "tenant_id": "t", "PROJECT_ID": "p", "TTLMINUTES": 5.0}"#,
+    ] {
+        assert_eq!(keys("PUT", "/loose/keys", Some(body)).await, (200, want.clone()), "{body}");
+    }
+    let (status, body) = keys("PUT", "/loose/keys", Some(r#"{"PARENTKEYS": {"Parent": {"Tenant_ID": "t"}}}"#)).await;
+    assert_eq!((status, &body["parentKeys"]["parentKeys"]["tenantID"]), (200, &json!("t")));
+    let (status, body) = keys("GET", "/loose/keys/t?id=i&PROJECTID=p&TtlMinutes=5&parent.TENANTID=u", None).await;
+    assert_eq!((status, &body["TTLMinutes"], &body["parentKeys"]["tenantID"]), (200, &json!("5"), &json!("u")));
+    for body in [
+        // A string is never made of a number, nor an integer of a word.
+        r#"{"tenantID": 5}"#,
+        r#"{"ID": true}"#,
+        r#"{"TTLMinutes": "five"}"#,
+        r#"{"TTLMinutes": "1.5"}"#,
+        // One field in two spellings.
+        r#"{"tenantID": "t", "tenant_id": "t"}"#,
+    ] {
+        assert_eq!(keys("PUT", "/loose/keys", Some(body)).await.0, 400, "{body}");
+    }
+}

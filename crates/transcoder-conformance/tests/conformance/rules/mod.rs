@@ -2,7 +2,10 @@
 
 mod answers;
 mod bench;
+mod faults;
+mod forms;
 mod guard;
 mod habits;
 mod masks;
+mod required;
 mod routing;

@@ -6,11 +6,13 @@ use std::{
 };
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 use super::{Reader, refuse};
 use crate::json::{
-    fault::{Fault, FaultKind, Step},
+    fault::{Expected, Fault, FaultKind, Step},
     kind::{Kind, Met},
+    scalar::Scalar,
     text::oneof_taken,
 };
 
@@ -123,7 +125,7 @@ impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
         Ok(false)
     }
 
-    refuse!("a list", 1, bool: map scalars);
+    refuse!(List, 1, bool: map scalars);
 }
 
 /// One item of a list or one value of a map, where null means nothing.
@@ -135,7 +137,7 @@ impl<'de, K: Kind> DeserializeSeed<'de> for ItemSeed<'_, '_, K> {
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Met, D::Error> {
         self.1.count()?;
         match K::read(self.0, value, self.1)? {
-            Met::Null => Err(self.1.fail(Fault::new(FaultKind::Null, "null is no item"))),
+            Met::Null => Err(self.1.fail(Fault::new(FaultKind::Null, "null is no item").given(|| Value::Null))),
             met => Ok(met),
         }
     }
@@ -197,5 +199,5 @@ where
         Ok(false)
     }
 
-    refuse!("an object", 1, bool: seq scalars);
+    refuse!(Object, 1, bool: seq scalars);
 }

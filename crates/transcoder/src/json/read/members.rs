@@ -6,10 +6,11 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 
 use super::{Reader, refuse};
 use crate::json::{
-    fault::{Fault, FaultKind, Step},
+    fault::{Expected, Fault, FaultKind, Step},
     habits::Habits,
     kind::Met,
     message::Message,
+    scalar::Scalar,
 };
 
 /// Reads the value of a message.
@@ -38,7 +39,7 @@ impl<'de, M: Message> Visitor<'de> for MessageVisitor<'_, '_, M> {
         Ok(Met::Null)
     }
 
-    refuse!("an object", 1, Self::Value: seq scalars);
+    refuse!(Object, 1, Self::Value: seq scalars);
 }
 
 /// Reads a message from its members.
@@ -61,6 +62,9 @@ pub(in crate::json) fn of_members<'de, M: Message, A: MapAccess<'de>>(
             let seed = FieldSeed { message: &mut *message, field, cx: &mut *cx };
             if let Err(error) = map.next_value_seed(seed) {
                 cx.within(Step::Member(name));
+                if M::FIELDS[field].secret {
+                    cx.secret();
+                }
                 return Err(error);
             }
         }

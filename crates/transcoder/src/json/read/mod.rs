@@ -10,42 +10,42 @@ pub(crate) use members::find;
 pub(super) use members::{message, of_members};
 
 use super::{
-    fault::{Fault, FaultKind, Step},
+    fault::{Expected, Fault, FaultKind, Step},
     habits::Habits,
 };
 
 /// The visits of JSON types that a visitor does not expect: each fails with "expected .., found ..".
 macro_rules! refuse {
-    ($expected:literal, $cx:tt, $value:ty: $($visit:ident)*) => { $(refuse!(@ $expected, $cx, $value, $visit);)* };
-    (@ $expected:literal, $cx:tt, $value:ty, map) => {
+    ($expected:ident, $cx:tt, $value:ty: $($visit:ident)*) => { $(refuse!(@ $expected, $cx, $value, $visit);)* };
+    (@ $expected:ident, $cx:tt, $value:ty, map) => {
         fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<$value, A::Error> {
-            Err(self.$cx.wrong_type($expected, "an object"))
+            Err(self.$cx.wrong_type(Expected::$expected, "an object"))
         }
     };
-    (@ $expected:literal, $cx:tt, $value:ty, seq) => {
+    (@ $expected:ident, $cx:tt, $value:ty, seq) => {
         fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<$value, A::Error> {
-            Err(self.$cx.wrong_type($expected, "a list"))
+            Err(self.$cx.wrong_type(Expected::$expected, "a list"))
         }
     };
-    (@ $expected:literal, $cx:tt, $value:ty, scalars) => {
-        fn visit_str<E: de::Error>(self, _: &str) -> Result<$value, E> {
-            Err(self.$cx.wrong_type($expected, "a string"))
+    (@ $expected:ident, $cx:tt, $value:ty, scalars) => {
+        fn visit_str<E: de::Error>(self, value: &str) -> Result<$value, E> {
+            Err(self.$cx.fail(Scalar::Text(value.into()).mismatch(Expected::$expected)))
         }
 
-        fn visit_bool<E: de::Error>(self, _: bool) -> Result<$value, E> {
-            Err(self.$cx.wrong_type($expected, "a boolean"))
+        fn visit_bool<E: de::Error>(self, value: bool) -> Result<$value, E> {
+            Err(self.$cx.fail(Scalar::Bool(value).mismatch(Expected::$expected)))
         }
 
-        fn visit_u64<E: de::Error>(self, _: u64) -> Result<$value, E> {
-            Err(self.$cx.wrong_type($expected, "a number"))
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<$value, E> {
+            Err(self.$cx.fail(Scalar::Unsigned(value).mismatch(Expected::$expected)))
         }
 
-        fn visit_i64<E: de::Error>(self, _: i64) -> Result<$value, E> {
-            Err(self.$cx.wrong_type($expected, "a number"))
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<$value, E> {
+            Err(self.$cx.fail(Scalar::Signed(value).mismatch(Expected::$expected)))
         }
 
-        fn visit_f64<E: de::Error>(self, _: f64) -> Result<$value, E> {
-            Err(self.$cx.wrong_type($expected, "a number"))
+        fn visit_f64<E: de::Error>(self, value: f64) -> Result<$value, E> {
+            Err(self.$cx.fail(Scalar::Float(value).mismatch(Expected::$expected)))
         }
     };
 }
@@ -101,12 +101,17 @@ impl<'h> Reader<'h> {
     }
 
     /// A value of another type than was expected.
-    pub(super) fn wrong_type<E: de::Error>(&mut self, expected: &str, found: &str) -> E {
-        self.fail(Fault::new(FaultKind::WrongType, format!("expected {expected}, found {found}")))
+    pub(super) fn wrong_type<E: de::Error>(&mut self, expected: Expected, found: &str) -> E {
+        self.fail(wrong_type(expected, found))
     }
 
     pub(super) fn within(&mut self, step: Step<'_>) {
         self.fault = self.fault.take().map(|fault| fault.within(step));
+    }
+
+    /// The fault is in a field whose value is a secret.
+    fn secret(&mut self) {
+        self.fault = self.fault.take().map(Fault::secret);
     }
 
     /// Reads something one level deeper.
@@ -165,8 +170,23 @@ pub fn from_slice<'h, T>(
     let outcome = read(&mut deserializer, &mut cx).and_then(|value| deserializer.end().map(|()| value));
     match outcome {
         Ok(value) => Ok((value, cx)),
-        Err(error) => Err(cx.fault.take().unwrap_or_else(|| syntax(&error))),
+        Err(error) => Err(cx.fault.take().unwrap_or_else(|| syntax(&error).at_byte(offset(bytes, &error)))),
     }
+}
+
+/// The byte at which the syntax breaks.
+fn offset(bytes: &[u8], error: &serde_json::Error) -> usize {
+    if error.is_eof() {
+        return bytes.len();
+    }
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
+    // Lines and columns are counted from one.
+    lines.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1)
+}
+
+/// A value of another type than was expected.
+pub(super) fn wrong_type(expected: Expected, found: &str) -> Fault {
+    Fault::new(FaultKind::WrongType, format!("expected {}, found {found}", expected.words())).expecting(expected)
 }
 
 /// Our words for what the format library found.

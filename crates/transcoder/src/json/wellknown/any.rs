@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use super::{Duration, FieldMask, ListValue, Struct, Timestamp, Value};
 use crate::json::{
-    fault::{Fault, FaultKind, Step},
+    fault::{Expected, Fault, FaultKind, Step},
     kind::{Kind, Met},
     read::{Reader, refuse},
-    scalar::{self, Str},
+    scalar::{self, Scalar, Str},
     types::{AnyType, Held, Types},
     write::Writer,
 };
@@ -125,7 +125,7 @@ impl<'de> Visitor<'de> for AnyVisitor<'_, '_> {
         Ok(Met::Null)
     }
 
-    refuse!("an object", 1, Self::Value: seq scalars);
+    refuse!(Object, 1, Self::Value: seq scalars);
 }
 
 struct UrlSeed<'r, 'h>(&'r mut Reader<'h>);

@@ -6,7 +6,7 @@ use prost_types::value::Kind as Is;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::json::{
-    fault::{Fault, FaultKind, Step},
+    fault::{Expected, Fault, FaultKind, Step},
     kind::{Kind, Met},
     message::Enum,
     read::Reader,
@@ -81,7 +81,7 @@ impl Kind for Struct {
                 Ok(Met::Value)
             }
             Some(Is::NullValue(_)) => Ok(Met::Null),
-            _ => Err(cx.fail(Fault::new(FaultKind::WrongType, "expected an object"))),
+            _ => Err(cx.fail(Fault::expected(Expected::Object))),
         }
     }
 
@@ -108,7 +108,7 @@ impl Kind for ListValue {
                 Ok(Met::Value)
             }
             Some(Is::NullValue(_)) => Ok(Met::Null),
-            _ => Err(cx.fail(Fault::new(FaultKind::WrongType, "expected a list"))),
+            _ => Err(cx.fail(Fault::expected(Expected::List))),
         }
     }
 

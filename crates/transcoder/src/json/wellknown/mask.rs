@@ -3,7 +3,7 @@
 use serde::de::Deserializer;
 
 use crate::json::{
-    fault::{Fault, FaultKind},
+    fault::{Expected, Fault},
     kind::{Kind, Met},
     read::Reader,
     scalar::parsed,
@@ -18,7 +18,7 @@ impl Kind for FieldMask {
     type Rust = prost_types::FieldMask;
 
     fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
-        parsed(slot, value, cx, parse)
+        parsed(slot, Expected::FieldMask, value, cx, parse)
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -49,7 +49,7 @@ fn parse(text: &str) -> Result<prost_types::FieldMask, Fault> {
     let paths: Option<Vec<String>> = paths.map(to_snake).collect();
     match paths {
         Some(paths) => Ok(prost_types::FieldMask { paths }),
-        None => Err(Fault::new(FaultKind::WrongType, "expected field paths in lower camel case, joined by commas")),
+        None => Err(Fault::expected(Expected::FieldMask)),
     }
 }
 

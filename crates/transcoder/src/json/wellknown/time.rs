@@ -4,7 +4,7 @@ use serde::de::Deserializer;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::json::{
-    fault::{Fault, FaultKind},
+    fault::{Expected, Fault, FaultKind},
     habits::Timestamps,
     kind::{Kind, Met},
     read::Reader,
@@ -27,7 +27,7 @@ impl Kind for Timestamp {
     type Rust = prost_types::Timestamp;
 
     fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
-        parsed(slot, value, cx, parse_timestamp)
+        parsed(slot, Expected::Timestamp, value, cx, parse_timestamp)
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -47,7 +47,7 @@ impl Kind for Timestamp {
 }
 
 fn parse_timestamp(text: &str) -> Result<prost_types::Timestamp, Fault> {
-    let fault = || Fault::new(FaultKind::WrongType, "expected a time in RFC 3339, such as 2026-01-31T12:00:00Z");
+    let fault = || Fault::expected(Expected::Timestamp);
     // The format library also reads lower-case letters and a blank for the `T`, which RFC 3339 leaves to the reader,
     // and drops digits beyond the ninth.
     let digits = text.split_once('.').map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
@@ -57,7 +57,8 @@ fn parse_timestamp(text: &str) -> Result<prost_types::Timestamp, Fault> {
     let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| fault())?;
     let seconds = at.unix_timestamp();
     if !(FIRST_SECOND..=LAST_SECOND).contains(&seconds) {
-        return Err(Fault::new(FaultKind::OutOfRange, "not in the years 0001 to 9999"));
+        let fault = Fault::new(FaultKind::OutOfRange, "not in the years 0001 to 9999");
+        return Err(fault.expecting(Expected::Timestamp));
     }
     // Nanoseconds of a second fit.
     Ok(prost_types::Timestamp { seconds, nanos: at.nanosecond() as i32 })
@@ -99,7 +100,7 @@ impl Kind for Duration {
     type Rust = prost_types::Duration;
 
     fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
-        parsed(slot, value, cx, parse_duration)
+        parsed(slot, Expected::Duration, value, cx, parse_duration)
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -123,7 +124,7 @@ impl Kind for Duration {
 }
 
 fn parse_duration(text: &str) -> Result<prost_types::Duration, Fault> {
-    let fault = || Fault::new(FaultKind::WrongType, "expected seconds with an s, such as 1.5s");
+    let fault = || Fault::expected(Expected::Duration);
     let number = text.strip_suffix('s').ok_or_else(fault)?;
     let (negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
@@ -135,7 +136,8 @@ fn parse_duration(text: &str) -> Result<prost_types::Duration, Fault> {
     let seconds: i64 = whole.parse().map_err(|_| fault())?;
     let nanos: i32 = format!("{fraction:0<9}").parse().map_err(|_| fault())?;
     if seconds > LONGEST {
-        return Err(Fault::new(FaultKind::OutOfRange, "longer than 315576000000 seconds"));
+        let fault = Fault::new(FaultKind::OutOfRange, "longer than 315576000000 seconds");
+        return Err(fault.expecting(Expected::Duration));
     }
     let sign = if negative { -1 } else { 1 };
     Ok(prost_types::Duration { seconds: seconds * i64::from(sign), nanos: nanos * sign })

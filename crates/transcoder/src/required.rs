@@ -1,0 +1,50 @@
+//! Required fields: a request that lacks one is refused before its service sees it, over gRPC and REST alike.
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::json::Message;
+
+/// The reason of a refusal for want of a required field.
+const REASON: &str = "FIELD_REQUIRED";
+
+/// The required fields that a message lacks, as paths in proto names.
+#[derive(Debug, Default)]
+pub struct Missing {
+    prefix: Vec<&'static str>,
+    paths: Vec<String>,
+}
+
+impl Missing {
+    /// A required field, and whether it is given.
+    pub fn field(&mut self, name: &'static str, given: bool) {
+        if !given {
+            let outer = self.prefix.iter().copied();
+            self.paths.push(outer.chain([name]).collect::<Vec<_>>().join("."));
+        }
+    }
+
+    /// A field whose message has required fields, if it is given.
+    pub fn within<M: Message>(&mut self, name: &'static str, message: Option<&M>) {
+        if let Some(message) = message {
+            self.prefix.push(name);
+            message.missing(self);
+            self.prefix.pop();
+        }
+    }
+}
+
+/// Refuses a message that lacks required fields: one violation a field, under a reason of the domain.
+pub fn require<M: Message>(message: &M, domain: &str) -> Result<(), Status> {
+    let mut missing = Missing::default();
+    message.missing(&mut missing);
+    if missing.paths.is_empty() {
+        return Ok(());
+    }
+    let mut details = ErrorDetails::with_error_info(REASON, domain, [] as [(String, String); 0]);
+    for path in &missing.paths {
+        details.add_bad_request_violation(path, "required");
+    }
+    let text = format!("missing: {}", missing.paths.join(", "));
+    Err(Status::with_error_details(Code::InvalidArgument, text, details))
+}

@@ -1,0 +1,260 @@
+//! Logging in, on both databases: who may, what slows the others down, and what ends a session.
+
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
+use tenantry::{
+    auth::{
+        Sessions, Surface,
+        keys::Keys,
+        refusals::Refusals,
+        revocation::{self, Revocations},
+        sessions::SessionOf,
+    },
+    base::{Access, Clock, Cx, Error, Kind, Role, Secret, TenantRef, TenantScope, cx::CxFacts, error::Reason},
+    identity::{
+        self, AccountChange, AccountStatus, Credentials, Login, NewAccount, Password, Passwords, People, accounts,
+        login::totp_purpose,
+        totp::{self, TotpSecret},
+    },
+    store::{
+        Kek, Vault,
+        entities::{accounts as rows, audit_events, recovery_codes},
+    },
+    tenants::{self, NewTenant},
+};
+use uuid::Uuid;
+
+use crate::db::{TestDb, cx, platform_cx};
+
+const PASSWORD: &str = "correct horse battery";
+
+fn people(db: &TestDb) -> People {
+    let kek = Kek::from_base64(&Kek::generate()).unwrap();
+    People::new(db.store.clone(), Passwords::new(2), Vault::new(db.store.clone(), Some(kek)))
+}
+
+/// The context of a public call, from an address of its own.
+fn stranger(last: u8) -> Cx {
+    let facts = CxFacts::clone(&cx("auth.login", Access::None));
+    Cx::new(CxFacts { client: Some(Ipv4Addr::new(192, 0, 2, last).into()), ..facts })
+}
+
+fn credentials(tenant: Option<&str>, user: &str, password: &str, code: Option<&str>) -> Credentials {
+    Credentials {
+        tenant: tenant.map(TenantRef::parse),
+        user: user.to_owned(),
+        password: Secret::new(password.to_owned()),
+        code: code.map(|code| Secret::new(code.to_owned())),
+    }
+}
+
+async fn tenant(db: &TestDb, name: &str) -> TenantScope {
+    let name = name.to_owned();
+    db.write(&platform_cx("tenant.create"), "test", move |tx| {
+        let new = NewTenant::named(name.parse().unwrap());
+        Box::pin(async move { Ok(tenants::insert(tx, &new, None).await?.1) })
+    })
+    .await
+    .unwrap()
+}
+
+async fn account(db: &TestDb, tenant: Option<TenantScope>, username: &str, role: Role) -> Uuid {
+    let new = NewAccount::login(tenant, username, Password::of_development(PASSWORD), role);
+    identity::create_account(db, &Passwords::new(1), &platform_cx("account.create"), new).await.unwrap()
+}
+
+async fn change(db: &TestDb, id: Uuid, change: AccountChange) {
+    db.write(&platform_cx("user.update"), "test", move |tx| {
+        let change = change.clone();
+        Box::pin(async move {
+            let row = rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();
+            accounts::change(tx, row, &change).await
+        })
+    })
+    .await
+    .unwrap();
+}
+
+/// Writes columns of an account directly.
+async fn set(db: &TestDb, id: Uuid, set: impl Fn(&mut rows::ActiveModel) + Send + Sync + Clone + 'static) {
+    db.write(&platform_cx("test"), "test", move |tx| {
+        let set = set.clone();
+        Box::pin(async move {
+            let mut row = rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap().into_active_model();
+            set(&mut row);
+            row.update(tx.conn()).await?;
+            Ok(())
+        })
+    })
+    .await
+    .unwrap();
+}
+
+fn reason(outcome: Result<Login, Error>) -> Reason {
+    outcome.expect_err("the login is refused").reason
+}
+
+both_databases! {
+    async fn an_account_logs_in_by_name_id_and_address_in_its_own_place(db: TestDb) {
+        let (people, acme) = (people(&db), tenant(&db, "acme").await);
+        let own = account(&db, Some(acme), "Ada", Role::Admin).await;
+        let platform = account(&db, None, "ada", Role::PlatformAdmin).await;
+        let email = Some(identity::Email::read("ada@example.com").unwrap());
+        change(&db, own, AccountChange { email, ..AccountChange::default() }).await;
+        let shown = tenantry::base::IdKind::User.show(own);
+        for user in ["ADA", "ada@EXAMPLE.com", " ada ", shown.as_str()] {
+            let found = identity::login(&stranger(1), &people, &credentials(Some("Acme"), user, PASSWORD, None)).await;
+            let found = found.unwrap();
+            assert_eq!((found.account.id, found.tenant.unwrap().name.as_str()), (own, "acme"), "{user}");
+        }
+        let found = identity::login(&stranger(1), &people, &credentials(None, "ada", PASSWORD, None)).await.unwrap();
+        assert_eq!((found.account.id, found.tenant.is_none()), (platform, true));
+        assert!(found.account.last_login_at.is_some());
+    }
+
+    async fn who_may_not_log_in_is_told_one_thing(db: TestDb) {
+        let (people, acme) = (people(&db), tenant(&db, "acme").await);
+        let (_, suspended) = (account(&db, Some(acme), "ada", Role::Admin).await, account(&db, Some(acme), "bob", Role::User).await);
+        let status = Some((AccountStatus::Suspended, None));
+        change(&db, suspended, AccountChange { status, ..AccountChange::default() }).await;
+        let invited = NewAccount { password: None, ..NewAccount::login(Some(acme), "eve", Password::of_development(""), Role::User) };
+        identity::create_account(&db, &people.passwords, &platform_cx("x"), invited).await.unwrap();
+        let cases = [
+            (Some("acme"), "ada", "wrong"),
+            (Some("acme"), "nobody", PASSWORD),
+            (Some("acme"), "bob", PASSWORD),
+            (Some("acme"), "eve", ""),
+            (Some("nowhere"), "ada", PASSWORD),
+            (None, "ada", PASSWORD),
+        ];
+        for (n, (place, user, password)) in (1..).zip(cases) {
+            let refused = identity::login(&stranger(n), &people, &credentials(place, user, password, None)).await;
+            let error = refused.unwrap_err();
+            assert_eq!((error.kind, error.reason), (Kind::Unauthenticated, Reason::LoginRefused), "{place:?} {user}");
+            assert_eq!(error.to_string(), "the name or the password is wrong");
+        }
+        let cx = platform_cx("tenant.suspend");
+        db.write(&cx, "test", |tx| Box::pin(async move {
+            let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::parse("acme")).await?;
+            tenants::suspend(tx, &tenant, scope).await
+        }))
+        .await
+        .unwrap();
+        let refused = identity::login(&stranger(50), &people, &credentials(Some("acme"), "ada", PASSWORD, None)).await;
+        assert_eq!(reason(refused), Reason::LoginRefused, "a suspended tenant lets nobody in");
+    }
+
+    async fn a_hash_from_elsewhere_is_replaced_at_the_first_login(db: TestDb) {
+        let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
+        let foreign = bcrypt::hash(PASSWORD, 4).unwrap();
+        set(&db, id, move |row| row.password_hash = Set(foreign.clone())).await;
+        for _ in 0..2 {
+            identity::login(&stranger(1), &people, &credentials(None, "ada", PASSWORD, None)).await.unwrap();
+        }
+        let row = rows::Entity::find_by_id(id).one(db.read()).await.unwrap().unwrap();
+        assert!(row.password_hash.starts_with("$argon2id$"));
+    }
+
+    async fn a_code_of_the_second_factor_is_good_once(db: TestDb) {
+        let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
+        let secret = TotpSecret::generate();
+        let sealed = people.vault.seal(None, &totp_purpose(id), secret.bytes()).await.unwrap();
+        set(&db, id, move |row| {
+            row.totp_state = Set("enabled".to_owned());
+            row.totp_secret = Set(Some(sealed.clone()));
+        })
+        .await;
+        let attempt = async |code: Option<&str>, last| {
+            identity::login(&stranger(last), &people, &credentials(None, "ada", PASSWORD, code)).await
+        };
+        assert_eq!(reason(attempt(None, 1).await), Reason::SecondFactorRequired);
+        assert_eq!(reason(attempt(Some("000000"), 2).await), Reason::SecondFactorInvalid);
+        let code = current_code(&secret);
+        let at_once = join_all((10..18).map(|last| attempt(Some(&code), last))).await;
+        assert_eq!(at_once.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{at_once:?}");
+        assert_eq!(reason(attempt(Some(&code), 3).await), Reason::SecondFactorInvalid, "a replay");
+
+        let code = totp::recovery_codes(1).remove(0);
+        let row = recovery_codes::Model {
+            account_id: id,
+            code_hash: totp::recovery_hash(&code),
+            created_at: Clock::system().now().into(),
+        };
+        db.write(&platform_cx("x"), "test", move |tx| {
+            let row = row.clone();
+            Box::pin(async move {
+                recovery_codes::Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+        attempt(Some(&code), 4).await.unwrap();
+        assert_eq!(reason(attempt(Some(&code), 5).await), Reason::SecondFactorInvalid, "a recovery code is good once");
+    }
+
+    async fn a_session_ends_with_the_standing_of_its_account(db: TestDb) {
+        let (people, acme) = (people(&db), tenant(&db, "acme").await);
+        let id = account(&db, Some(acme), "ada", Role::Admin).await;
+        let revocations = Revocations::default();
+        revocation::load(&db, &revocations, None).await.unwrap();
+        let refusals = Refusals::new(db.clock().clone());
+        let sessions = Sessions::new(people, Arc::new(Keys::ephemeral()), revocations.clone(), refusals.clone());
+        let begin = async || {
+            let login = sessions.log_in(&stranger(1), &credentials(Some("acme"), "ada", PASSWORD, None)).await.unwrap();
+            sessions.begin(&SessionOf::login(&login), Surface::Warehouse, Duration::from_secs(600)).unwrap().claims
+        };
+        let first = begin().await;
+        assert_eq!((first.sub.as_str(), first.role.as_str(), first.aud.as_slice()), ("acme/ada", "admin", &["warehouse".to_owned()][..]));
+        assert!(revocations.check(&first).is_ok());
+        change(&db, id, AccountChange { role: Some(Role::User), end_sessions: true, ..AccountChange::default() }).await;
+        revocation::load(&db, &revocations, None).await.unwrap();
+        assert_eq!(revocations.check(&first).unwrap_err().reason, Reason::CredentialsRevoked);
+        let second = begin().await;
+        assert_eq!(second.role, "user");
+        assert!(revocations.check(&second).is_ok());
+        change(&db, id, AccountChange { status: Some((AccountStatus::Deleted, None)), end_sessions: true, ..AccountChange::default() }).await;
+        let restarted = Revocations::default();
+        revocation::load(&db, &restarted, None).await.unwrap();
+        assert!(restarted.check(&second).is_err(), "a deleted account's session stays ended after a restart");
+        account(&db, Some(acme), "ada", Role::User).await;
+
+        let refused = sessions.log_in(&stranger(2), &credentials(Some("acme"), "ada", "wrong", None)).await;
+        assert_eq!(reason(refused), Reason::LoginRefused);
+        assert!(refusals.take(true).iter().any(|(line, _)| line.subject == "(ada?)"));
+    }
+
+    async fn every_login_is_audited_under_the_account(db: TestDb) {
+        let people = people(&db);
+        account(&db, None, "ada", Role::PlatformAdmin).await;
+        identity::login(&stranger(1), &people, &credentials(None, "ada", PASSWORD, None)).await.unwrap();
+        let events = audit_events::Entity::find().all(db.read()).await.unwrap();
+        let login = events.iter().find(|event| event.action == "auth.login").unwrap();
+        assert_eq!((login.caller_subject.as_str(), login.target.as_str()), ("ada", "ada"));
+        assert!(!events.iter().any(|event| event.details.contains(PASSWORD)));
+    }
+
+    async fn secrets_are_sealed_for_their_tenant(db: TestDb) {
+        let (one, other) = (tenant(&db, "one").await.tenant(), tenant(&db, "other").await.tenant());
+        let kek = Kek::from_base64(&Kek::generate()).unwrap();
+        let vault = || Vault::new(db.store.clone(), Some(kek.clone()));
+        let first = vault();
+        let sealed = join_all((0..4).map(|_| first.seal(Some(one), "test", b"secret"))).await;
+        for sealed in sealed {
+            let sealed = sealed.unwrap();
+            assert_eq!(vault().open(Some(one), "test", &sealed).await.unwrap().expose(), b"secret");
+            assert!(vault().open(Some(other), "test", &sealed).await.is_err());
+            assert!(vault().open(Some(one), "other", &sealed).await.is_err());
+        }
+        let bare = Vault::new(db.store.clone(), None).seal(None, "test", b"x").await.unwrap_err();
+        assert!(bare.reason == Reason::KekMissing && bare.to_string().contains("TENANTRY_KEK"), "{bare}");
+    }
+}
+
+/// The code of this moment, as an authenticator app finds it.
+fn current_code(secret: &TotpSecret) -> String {
+    let app = totp_rs::Builder::new().with_secret(secret.bytes().to_vec()).build().unwrap();
+    app.generate_current().to_string()
+}
