@@ -7,6 +7,10 @@
 mod db;
 
 mod authorization;
+mod controlplane_modes;
+mod controlplane_rest;
+mod controlplane_sessions;
+mod controlplane_verbs;
 mod credentials;
 mod documents;
 mod faults;
