@@ -1,5 +1,6 @@
 //! The tonic services, one folder a surface, one file a service. Thin: one message in, one verb, one message out.
 
+pub mod controlplane;
 pub mod manager;
 pub mod messaging;
 pub mod warehouse;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
 use jsonwebtoken::Algorithm;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
@@ -73,6 +74,8 @@ struct Credential {
     token_id: String,
     /// When it was issued, in seconds since the epoch.
     issued: Option<i64>,
+    /// When it ends, of a token of ours, in seconds since the epoch.
+    ends: Option<i64>,
 }
 
 impl Authenticator {
@@ -188,6 +191,7 @@ impl Authenticator {
             project: claims.project.clone(),
             token_id: claims.jti.clone(),
             issued: Some(claims.iat),
+            ends: Some(claims.exp),
         })
     }
 
@@ -200,7 +204,7 @@ impl Authenticator {
         }
         let ManagerClaims { subject, role, tenant, project, iat: issued, .. } = claims;
         let (kind, also) = (CallerKind::Service, RoleSet::default());
-        Ok(Credential { kind, subject, role, also, account: None, tenant, project, token_id, issued })
+        Ok(Credential { kind, subject, role, also, account: None, tenant, project, token_id, issued, ends: None })
     }
 
     /// `X-API-Key` holds the static key, or a login session, which is a token of ours.
@@ -216,6 +220,7 @@ impl Authenticator {
                 project: None,
                 token_id: String::new(),
                 issued: None,
+                ends: None,
             });
         }
         self.bearer(surface, std::str::from_utf8(given).map_err(|_| tokens::invalid())?)
@@ -236,6 +241,7 @@ impl Authenticator {
             tenant,
             project: credential.project,
             token_id: credential.token_id,
+            ends: credential.ends.and_then(|end| OffsetDateTime::from_unix_timestamp(end).ok()),
         }))
     }
 }

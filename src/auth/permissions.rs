@@ -5,6 +5,21 @@
 
 /// Every permission with the roles that hold it. `platform_admin` holds every permission and is not listed.
 pub const TABLE: &[(&str, &[&str])] = &[
+    ("controlplane.accounts.list", ANYONE),
+    ("controlplane.accounts.switch", ANYONE),
+    ("controlplane.email_domains.create", &[]),
+    ("controlplane.email_domains.delete", &[]),
+    ("controlplane.email_domains.list", &["admin"]),
+    ("controlplane.grants.create", &[]),
+    ("controlplane.grants.delete", &[]),
+    ("controlplane.grants.list", &[]),
+    ("controlplane.status.get", ANYONE),
+    ("controlplane.tenants.create", &[]),
+    ("controlplane.tenants.delete", &[]),
+    ("controlplane.tenants.get", &["admin"]),
+    ("controlplane.tenants.list", &[]),
+    ("controlplane.users.create", &[]),
+    ("controlplane.users.list", &[]),
     ("manager.tenants.create", &[]),
     ("manager.tenants.delete", &[]),
     ("manager.tenants.get", READERS),

@@ -39,6 +39,8 @@ const PACKAGES: &[(&str, Surface)] = &[
 const PREFIXES: &[(&str, Surface)] = &[
     ("/admin/v2", Surface::Messaging),
     ("/api/auth", Surface::Warehouse),
+    ("/api/auth/accounts", Surface::ControlPlane),
+    ("/api/auth/switch-account", Surface::ControlPlane),
     ("/api/control-plane", Surface::ControlPlane),
     ("/api/database", Surface::Warehouse),
     ("/api/group", Surface::Warehouse),
@@ -95,7 +97,7 @@ impl Surface {
 }
 
 /// The path as the router compares it: by decoded segments. One that does not decode equals none of ours.
-pub(super) fn decoded(path: &str) -> Cow<'_, str> {
+pub fn decoded(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
     }
@@ -148,6 +150,11 @@ mod tests {
             ("/v1/admin/tenants", Some(Surface::ZeroTrust)),
             ("/api/tenant/list", Some(Surface::Warehouse)),
             ("/api/tenants", None),
+            ("/api/auth/login", Some(Surface::Warehouse)),
+            ("/api/auth/accounts", Some(Surface::ControlPlane)),
+            ("/api/auth/accountsx", Some(Surface::Warehouse)),
+            ("/api/auth/switch-account", Some(Surface::ControlPlane)),
+            ("/api/login", Some(Surface::ControlPlane)),
             ("/api/v1/control-plane/tenants", Some(Surface::ControlPlane)),
             ("/registry/v1/tenants", Some(Surface::Native)),
         ];

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{ids::TenantId, names};
@@ -30,6 +31,8 @@ pub struct CallerFacts {
     pub project: Option<String>,
     /// Id of the token, for revocation and the log.
     pub token_id: String,
+    /// When the token ends; none where the credential is no token of ours.
+    pub ends: Option<OffsetDateTime>,
 }
 
 impl Default for CallerFacts {
@@ -44,6 +47,7 @@ impl Default for CallerFacts {
             tenant: None,
             project: None,
             token_id: String::new(),
+            ends: None,
         }
     }
 }

@@ -68,13 +68,16 @@ impl FromStr for TenantId {
             parse_ulid(rest)
         } else if let Some(rest) = strip_prefix(text, "t_").or_else(|| strip_prefix(text, "t-")) {
             parse_hex(rest)
-        } else if text.len() == uuid::fmt::Hyphenated::LENGTH {
-            Uuid::try_parse(text).ok()
         } else {
-            None
+            read_dashed(text)
         };
         id.map(Self).ok_or(NotAnId)
     }
+}
+
+/// The id of a thing that is shown as a dashed UUID, in any case; none for every other text.
+pub fn read_dashed(text: &str) -> Option<Uuid> {
+    (text.len() == uuid::fmt::Hyphenated::LENGTH).then(|| Uuid::try_parse(text).ok()).flatten()
 }
 
 /// Strips an ASCII prefix without regard to case.

@@ -46,6 +46,11 @@ pub fn foreign_tenant() -> Error {
     Error::denied(Reason::TenantForeign, "the caller does not belong to this tenant")
 }
 
+/// Fails unless the access covers every tenant.
+pub fn platform_only(access: &Access) -> Result<()> {
+    if *access == Access::Platform { Ok(()) } else { Err(foreign_tenant()) }
+}
+
 /// The access of a caller that belongs to a tenant or to the platform, for the tenant that a message names. A tenant's
 /// caller reaches its own by the id: the name may be another tenant's before the verb looks it up.
 pub fn access_to(caller: &Caller, tenant: &TenantRef) -> Result<Access> {

@@ -26,6 +26,7 @@ use crate::{
         tls::TlsError,
     },
     store::{Kek, Store, StoreConfig},
+    tenants::MultitenancySettings,
 };
 
 /// Runs a command that waits for things. Two workers carry more than one database can answer; more only cost memory.
@@ -122,6 +123,11 @@ pub(super) fn app(config: &Config, store: Store, keys: Keys) -> anyhow::Result<A
         warehouse_key: config.qod_api_key.as_ref().and_then(ApiKey::new),
         kek: kek(config)?,
         max_tenants: config.max_tenants,
+        multitenancy: MultitenancySettings::new(
+            config.multitenancy,
+            &config.features,
+            config.self_service_provisioning,
+        ),
         messaging: MessagingSettings { force_delete: config.messaging_force_delete, max_tenants: config.max_tenants },
         messaging_bootstrap: config.messaging_bootstrap,
         limits: Limits {

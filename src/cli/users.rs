@@ -10,21 +10,15 @@ use super::{
 };
 use crate::{
     base::{Cx, Role, Secret},
-    identity::{self, NewAccount, Password, Passwords},
+    identity::{self, Email, NewAccount, Password, Passwords},
     store::Store,
 };
 
 /// Commands on accounts of the platform.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Make the account of a platform administrator
-    Create {
-        /// Name of the account
-        #[arg(long, value_name = "NAME")]
-        admin: String,
-        #[command(flatten)]
-        password: PasswordArgs,
-    },
+    /// Make the account of a platform administrator, or one that grants let into tenants
+    Create(CreateArgs),
     /// Set the password of a platform account; tokens that it was given before are revoked
     SetPassword {
         /// Name of the account
@@ -32,6 +26,22 @@ pub(super) enum Command {
         #[command(flatten)]
         password: PasswordArgs,
     },
+}
+
+/// The account to make.
+#[derive(Debug, clap::Args)]
+pub(super) struct CreateArgs {
+    /// Name of the account of an administrator
+    #[arg(long, value_name = "NAME", required_unless_present = "name", conflicts_with = "name")]
+    admin: Option<String>,
+    /// Name of the account of somebody whom grants let into tenants; the grants are those of the address
+    #[arg(long, value_name = "NAME", requires = "email")]
+    name: Option<String>,
+    /// Email address of the account
+    #[arg(long, value_name = "EMAIL")]
+    email: Option<String>,
+    #[command(flatten)]
+    password: PasswordArgs,
 }
 
 /// Where the password comes from.
@@ -45,8 +55,8 @@ pub(super) struct PasswordArgs {
 pub(super) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
     let (config, _) = common.load(&[])?;
     let (name, source) = match &command {
-        Command::Create { admin, password } => (admin, password),
-        Command::SetPassword { name, password } => (name, password),
+        Command::Create(account) => (account.username(), &account.password),
+        Command::SetPassword { name, password } => (name.as_str(), password),
     };
     identity::accounts::check_name(name)?;
     let password = Password::checked(read(source.password_file.as_deref())?, name)?;
@@ -58,14 +68,27 @@ pub(super) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
     })
 }
 
+impl CreateArgs {
+    /// The name of the account; clap sees that there is one.
+    fn username(&self) -> &str {
+        self.admin.as_ref().or(self.name.as_ref()).map(String::as_str).unwrap_or_default()
+    }
+
+    fn new_account(&self, password: Password) -> anyhow::Result<NewAccount> {
+        let role = if self.admin.is_some() { Role::PlatformAdmin } else { Role::User };
+        let email = self.email.as_deref().map(Email::read).transpose()?;
+        Ok(NewAccount { email, ..NewAccount::login(None, self.username(), password, role) })
+    }
+}
+
 async fn apply(store: &Store, command: &Command, password: Password) -> anyhow::Result<()> {
     let passwords = Passwords::new(1);
     match command {
-        Command::Create { admin, .. } => {
+        Command::Create(account) => {
             let cx = Cx::system("users create", store.clock().clone());
-            let account = NewAccount::login(None, admin, password, Role::PlatformAdmin);
-            identity::create_account(store, &passwords, &cx, account).await?;
-            println!("created the platform administrator {admin}");
+            identity::create_account(store, &passwords, &cx, account.new_account(password)?).await?;
+            let what = if account.admin.is_some() { "platform administrator" } else { "account" };
+            println!("created the {what} {}", account.username());
         }
         Command::SetPassword { name, .. } => {
             let cx = Cx::system("users set-password", store.clock().clone());

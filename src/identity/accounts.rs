@@ -1,7 +1,8 @@
 //! Accounts: how they are made, found and changed.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, Select,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel,
+    QueryFilter, Select, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -190,6 +191,22 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
     next.update(tx.conn()).await?.try_into()
 }
 
+/// Ends every session of the platform's accounts of an identity: the tokens that they were given so far are revoked. How
+/// many accounts there are.
+pub async fn end_sessions_of(tx: &Tx, identity: Uuid) -> Result<u64> {
+    let now = Stamp::from(tx.now());
+    let ended = accounts::Entity::update_many()
+        .col_expr(accounts::Column::Epoch, Expr::col(accounts::Column::Epoch).add(1))
+        .col_expr(accounts::Column::EpochChangedAt, Expr::value(now))
+        .col_expr(accounts::Column::Version, Expr::col(accounts::Column::Version).add(1))
+        .col_expr(accounts::Column::UpdatedAt, Expr::value(now))
+        .filter(accounts::Column::TenantId.is_null())
+        .filter(accounts::Column::IdentityId.eq(identity))
+        .exec(tx.conn())
+        .await?;
+    Ok(ended.rows_affected)
+}
+
 /// Sets the password of an account, and revokes every token that it was given before.
 /// Fails with NOT_FOUND if there is no such account.
 pub async fn set_password(
@@ -241,6 +258,8 @@ pub async fn find(
 ) -> Result<Option<accounts::Model>> {
     let mut found = match IdKind::User.read(text) {
         Some(id) => in_place(tenant).filter(accounts::Column::Id.eq(id)).one(conn).await?,
+        // What is no name is nobody's, and the database may not even take it as a text.
+        None if check_name(text).is_err() => None,
         None => by_name(tenant, text).one(conn).await?,
     };
     if let (None, Ok(email)) = (&found, Email::read(text)) {

@@ -1,12 +1,14 @@
 //! Identities: people across tenants, each by an email address. Grants give them roles in tenants.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, sea_query::OnConflict,
+};
 use uuid::Uuid;
 
 use super::Email;
 use crate::{
-    base::Result,
-    store::{Stamp, Tx, entities::identities},
+    base::{Cx, Error, Result, error::Reason, scope::platform_only},
+    store::{Stamp, Store, Tx, entities::identities},
 };
 
 /// An identity.
@@ -26,17 +28,63 @@ impl From<identities::Model> for Identity {
     }
 }
 
-/// The id of the identity of an address, which is made if there is none.
-pub async fn ensure(tx: &Tx, email: &Email) -> Result<Uuid> {
+impl Identity {
+    /// The domain of its address.
+    pub fn domain(&self) -> &str {
+        self.email.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+/// The identities, by address; with a text, those alone whose address it is. For platform callers.
+pub async fn list(cx: &Cx, store: &Store, email: Option<&str>) -> Result<Vec<Identity>> {
+    platform_only(&cx.access)?;
+    let Some(text) = email else {
+        let rows = identities::Entity::find().all(store.read()).await?;
+        let mut found: Vec<_> = rows.into_iter().map(Identity::from).collect();
+        // Here, because the databases do not agree on the order of texts.
+        found.sort_by(|a, b| a.email.cmp(&b.email));
+        return Ok(found);
+    };
+    // What is no address is nobody's.
+    let Ok(email) = Email::read(text) else { return Ok(Vec::new()) };
+    Ok(by_email(store.read(), &email).await?.into_iter().collect())
+}
+
+/// Makes the identity of an address. Fails with INVALID_ARGUMENT for what is none, with ALREADY_EXISTS if there is one.
+pub async fn create(cx: &Cx, store: &Store, email: &str) -> Result<Identity> {
+    platform_only(&cx.access)?;
+    let email = Email::read(email)?;
+    store
+        .write(cx, "identity.create", move |tx| {
+            let email = email.clone();
+            Box::pin(async move {
+                if by_email(tx.conn(), &email).await?.is_some() {
+                    return Err(Error::exists(Reason::IdentityExists, "a user with that email exists"));
+                }
+                let row = new_row(tx, &email);
+                identities::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+                tx.audit(row.email_key.clone());
+                Ok(Identity::from(row))
+            })
+        })
+        .await
+}
+
+fn new_row(tx: &Tx, email: &Email) -> identities::Model {
     let now = Stamp::from(tx.now());
-    let row = identities::Model {
+    identities::Model {
         id: tx.new_id(),
         email: email.as_str().to_owned(),
         email_key: email.key().to_owned(),
         is_active: true,
         created_at: now,
         updated_at: now,
-    };
+    }
+}
+
+/// The id of the identity of an address, which is made if there is none.
+pub async fn ensure(tx: &Tx, email: &Email) -> Result<Uuid> {
+    let row = new_row(tx, email);
     let made = row.id;
     let there = OnConflict::column(identities::Column::EmailKey).do_nothing().to_owned();
     let insert = identities::Entity::insert(row.into_active_model()).on_conflict(there);
@@ -50,4 +98,20 @@ pub async fn ensure(tx: &Tx, email: &Email) -> Result<Uuid> {
 pub async fn by_email(conn: &impl ConnectionTrait, email: &Email) -> Result<Option<Identity>> {
     let found = identities::Entity::find().filter(identities::Column::EmailKey.eq(email.key())).one(conn).await?;
     Ok(found.map(Identity::from))
+}
+
+/// The identity of an id.
+pub async fn by_id(conn: &impl ConnectionTrait, id: Uuid) -> Result<Option<Identity>> {
+    Ok(identities::Entity::find_by_id(id).one(conn).await?.map(Identity::from))
+}
+
+/// The identity of an id; nobody else grants it anything until the write ends.
+pub(super) async fn by_id_locked(tx: &Tx, id: Uuid) -> Result<Option<Identity>> {
+    // SQLite has one writer and needs no lock; its dialect leaves the clause out.
+    Ok(identities::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?.map(Identity::from))
+}
+
+/// There is no such identity.
+pub fn not_found() -> Error {
+    Error::not_found(Reason::IdentityNotFound, "User not found.")
 }

@@ -30,7 +30,7 @@ use crate::{
     identity::{Passwords, People},
     messaging::{self, MessagingSettings},
     store::{Kek, Store, Vault, idempotent, relay},
-    tenants,
+    tenants::{self, MultitenancySettings},
 };
 
 /// What a server is made of.
@@ -47,6 +47,8 @@ pub struct App {
     pub kek: Option<Kek>,
     /// Most tenants in the registry; `None` is no limit.
     pub max_tenants: Option<u64>,
+    /// Settings of the control-plane surface.
+    pub multitenancy: MultitenancySettings,
     /// Settings of the messaging surface.
     pub messaging: MessagingSettings,
     /// Make what a messaging platform expects on its first start.
@@ -136,6 +138,7 @@ impl App {
             store: self.store.clone(),
             sessions: Sessions::new(people, self.keys.clone(), revocations.clone(), refusals.clone()),
             max_tenants: self.max_tenants,
+            multitenancy: self.multitenancy,
             messaging: self.messaging,
             guard,
             dialects: services::dialects(),

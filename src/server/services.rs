@@ -22,13 +22,14 @@ use super::{
     ops::Ops,
     surfaces::{self, GrpcService, Parts},
 };
-use crate::{auth::request::is_grpc, base::Error, proto};
+use crate::{api::controlplane::Stub, auth::request::is_grpc, base::Error, proto};
 
 /// Every service behind one door. Cheap to clone.
 #[derive(Clone)]
 pub struct Front {
     grpc: axum::Router,
     rest: Idempotent,
+    stub: Option<Stub>,
     ops: Ops,
 }
 
@@ -68,7 +69,7 @@ pub fn assemble(parts: &Parts, health: impl GrpcService, ops: Ops) -> Result<Fro
     let rest = surfaces.rest.build(parts.guard.clone());
     let vault = parts.sessions.people().vault.clone();
     let rest = Idempotent::new(rest, parts.store.clone(), vault, parts.dialects.clone(), parts.max_body);
-    Ok(Front { grpc, rest, ops })
+    Ok(Front { grpc, rest, stub: surfaces.stub, ops })
 }
 
 impl Service<Request<Body>> for Front {
@@ -89,6 +90,9 @@ impl Service<Request<Body>> for Front {
             let ops = self.ops.clone();
             let (head, _) = request.into_parts();
             return Box::pin(async move { Ok(ops.answer(&head).await) });
+        }
+        if let Some(stub) = self.stub.as_ref().filter(|_| Stub::covers(request.uri().path())) {
+            return Box::pin(std::future::ready(Ok(stub.answer(request))));
         }
         let rest = self.rest.clone();
         Box::pin(async move { Ok(rest.call(request).await) })

@@ -55,6 +55,24 @@ const UNIQUE: &[Unique] = &[
         message: "a group of that name exists",
     },
     Unique {
+        index: "identities_email_unique",
+        columns: "identities.email_key",
+        reason: Reason::IdentityExists,
+        message: "a user with that email exists",
+    },
+    Unique {
+        index: "grants_member_unique",
+        columns: "grants.identity_id, grants.tenant_id",
+        reason: Reason::GrantExists,
+        message: "the user has a grant in that tenant",
+    },
+    Unique {
+        index: "email_domains_domain_unique",
+        columns: "email_domains.tenant_id, email_domains.domain",
+        reason: Reason::EmailDomainExists,
+        message: "the tenant has that email domain",
+    },
+    Unique {
         index: "clusters_pkey",
         columns: "clusters.name",
         reason: Reason::ClusterExists,

@@ -2,13 +2,16 @@
 
 mod grace;
 mod limit;
+mod multitenancy;
 mod names;
+pub mod plane;
 mod status;
 mod suspension;
 mod tenant;
 mod write;
 
 pub use grace::{GRACE, deprovision, purge_due, restore};
+pub use multitenancy::{Multitenancy, MultitenancySettings, UNLICENSED, unlicensed};
 pub use names::released_at;
 pub use status::Status;
 pub use suspension::{Authority, Suspension, refuse_suspended, suspend, unsuspend};

@@ -11,7 +11,7 @@ use super::{Status, Suspension};
 use crate::{
     base::{
         Access, Cx, Error, Page, PageRequest, Result, TenantId, TenantName, TenantRef, TenantScope, error::Reason,
-        scope::foreign_tenant,
+        scope::platform_only,
     },
     store::{Stamp, Store, Tx, entities::tenants, json, scopes},
 };
@@ -109,9 +109,7 @@ pub async fn count(store: &Store) -> Result<u64> {
 }
 
 fn listed(cx: &Cx, statuses: &[Status]) -> Result<Select<tenants::Entity>> {
-    if cx.access != Access::Platform {
-        return Err(foreign_tenant());
-    }
+    platform_only(&cx.access)?;
     let words = statuses.iter().map(|status| status.as_str());
     Ok(tenants::Entity::find().filter(tenants::Column::Status.is_in(words)))
 }

@@ -8,6 +8,10 @@ mod db;
 
 mod api_keys;
 mod authorization;
+mod controlplane_modes;
+mod controlplane_rest;
+mod controlplane_sessions;
+mod controlplane_verbs;
 mod credentials;
 mod directory_rest;
 mod directory_verbs;

@@ -53,6 +53,12 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Most tenants in the registry; `None` is no limit.
     pub max_tenants: Option<u64>,
+    /// Whether there are many tenants to keep.
+    pub multitenancy: bool,
+    /// Features that the license covers.
+    pub features: Vec<String>,
+    /// Whether administrators may have databases of tenants made by this server.
+    pub self_service_provisioning: bool,
     /// Make tenant `public` with namespace `public/default`.
     pub messaging_bootstrap: bool,
     /// Allow forced deletion of messaging tenants.

@@ -51,6 +51,8 @@ fn the_defaults_are_usable() {
     assert_eq!(config.request_timeout, Duration::from_secs(30));
     assert!(config.messaging_force_delete && !config.messaging_bootstrap);
     assert_eq!(config.max_tenants, None);
+    assert!(config.multitenancy && !config.self_service_provisioning);
+    assert_eq!(config.features, ["all"]);
 }
 
 #[test]
@@ -78,6 +80,7 @@ fn values_out_of_form_are_refused_without_being_repeated() {
         ("TENANTRY_TRUSTED_PROXIES", "10.0.0.0/8, hunter2"),
         ("TENANTRY_CORS_ORIGINS", "hunter2"),
         ("TENANTRY_CORS_ORIGINS", "*, https://console.example"),
+        ("TENANTRY_MULTITENANCY", "hunter2"),
     ] {
         let told = read(&[], &[(variable, value)], None).unwrap_err().to_string();
         assert!(told.contains(variable) && !told.contains("hunter2"), "{told}");

@@ -1,7 +1,9 @@
 //! Wiring, a file a surface: which services it has and which dialect its errors speak.
 
+mod controlplane;
 mod manager;
 mod messaging;
+mod unserved;
 mod warehouse;
 mod zerotrust;
 
@@ -13,7 +15,9 @@ use tonic::{server::NamedService, service::Routes};
 use tower::Service;
 use transcoder::{Dialects, Guard, MethodInfo, RestBuilder, rest::Route};
 
-use crate::{auth::Sessions, messaging::MessagingSettings, store::Store};
+use crate::{
+    api::controlplane::Stub, auth::Sessions, messaging::MessagingSettings, store::Store, tenants::MultitenancySettings,
+};
 
 /// What the services of the areas are made of.
 pub struct Parts {
@@ -23,6 +27,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// Most tenants in the registry; `None` is no limit.
     pub max_tenants: Option<u64>,
+    /// Settings of the control-plane surface.
+    pub multitenancy: MultitenancySettings,
     /// Settings of the messaging surface.
     pub messaging: MessagingSettings,
     /// Decides who may call what.
@@ -41,21 +47,30 @@ pub(super) struct Surfaces {
     pub rest: RestBuilder,
     /// The methods that the guard asks before a body is read.
     pub methods: Vec<&'static MethodInfo>,
+    /// What answers in place of the control-plane surface, where the license does not cover it.
+    pub stub: Option<Stub>,
     guard: Arc<dyn Guard>,
 }
 
 /// Adds the services of every surface.
 pub(super) fn add(grpc: Routes, rest: RestBuilder, parts: &Parts) -> Surfaces {
-    let none = Surfaces { grpc, rest, methods: Vec::new(), guard: parts.guard.clone() };
-    let surfaces = messaging::add(none, parts);
+    let none = Surfaces { grpc, rest, methods: Vec::new(), stub: None, guard: parts.guard.clone() };
+    let surfaces = controlplane::add(none, parts);
+    let surfaces = zerotrust::add(surfaces, parts);
     let surfaces = manager::add(surfaces, parts);
     let surfaces = warehouse::add(surfaces, parts);
-    zerotrust::add(surfaces, parts)
+    messaging::add(surfaces, parts)
 }
 
 /// The REST error dialects of all surfaces.
 pub(super) fn dialects() -> Dialects {
-    Dialects::new([messaging::dialect(), manager::dialect(), warehouse::dialect(), zerotrust::dialect()])
+    Dialects::new([
+        controlplane::dialect(),
+        zerotrust::dialect(),
+        manager::dialect(),
+        warehouse::dialect(),
+        messaging::dialect(),
+    ])
 }
 
 impl Surfaces {

@@ -4,6 +4,8 @@
 //! nowhere else. If its rows must keep a tenant from being deleted, it joins [`BLOCKERS`].
 
 mod api_keys;
+mod email_domains;
+mod grants;
 mod group_members;
 mod groups;
 mod messaging;
@@ -17,6 +19,8 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction};
 use uuid::Uuid;
 
 pub use api_keys::{ApiKeyRow, ApiKeyUse};
+pub use email_domains::EmailDomainRow;
+pub use grants::{GrantRow, clear_defaults, grant_by_id, grants, grants_of_identity};
 pub use groups::GroupRow;
 pub use messaging::MessagingRow;
 pub use namespaces::NamespaceRow;

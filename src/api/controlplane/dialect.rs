@@ -1,0 +1,223 @@
+//! The error dialect of the control-plane surface: `{"detail": "<text>"}`, and for what is wrong with the request itself
+//! 422 with `{"detail": [{"type", "loc", "msg", "input"}]}`, one item a fault (control-plane contract, section 1). The texts
+//! are the documented ones; types are those of pydantic, on which clients switch.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use tonic::Code;
+use transcoder::{
+    Dialect, Failure, Origin, Rendered, Violation,
+    json::{Expected, Fault, FaultKind, PathStep, Place},
+};
+
+/// `{"detail": ...}`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ControlPlaneDialect;
+
+/// The documented texts for reasons that every surface knows.
+const TEXTS: &[(&str, &str)] = &[
+    ("CREDENTIALS_MISSING", "Not authenticated"),
+    ("CREDENTIALS_INVALID", "Expired token."),
+    ("CREDENTIALS_EXPIRED", "Expired token."),
+    ("CREDENTIALS_REVOKED", "Expired token."),
+    ("PERMISSION_DENIED", "You are not authorized to provision tenants."),
+    ("CALLER_KIND_REFUSED", "You are not authorized to provision tenants."),
+    ("TENANT_FOREIGN", "You do not have access to this tenant."),
+    ("TENANT_NOT_FOUND", "Tenant not found."),
+    ("TENANT_EXISTS", "A tenant with that slug already exists."),
+    ("IDENTITY_EXISTS", "A user with that email already exists."),
+    ("GRANT_EXISTS", "That user already has a grant to that tenant."),
+    ("EMAIL_DOMAIN_EXISTS", "That domain is already allowlisted."),
+    ("PATH_NOT_FOUND", "Not Found"),
+    ("METHOD_NOT_ALLOWED", "Method Not Allowed"),
+];
+
+/// What a failure of ours says; the log has the cause under the request id.
+const UNEXPECTED: &str = "An unexpected error occurred";
+
+impl ControlPlaneDialect {
+    /// Its name in the surface option.
+    pub const NAME: &str = "control-plane";
+    /// The paths that it rules.
+    pub const PREFIXES: &[&str] = &[
+        "/api/control-plane",
+        "/api/v1/control-plane",
+        "/api/login",
+        "/api/host",
+        "/api/auth/accounts",
+        "/api/auth/switch-account",
+    ];
+}
+
+impl Dialect for ControlPlaneDialect {
+    fn render(&self, failure: &Failure) -> Rendered {
+        let rendered = Rendered::json(failure, &json!({"detail": detail(failure)}));
+        if is_unprocessable(failure) {
+            return Rendered { status: StatusCode::UNPROCESSABLE_ENTITY, ..rendered };
+        }
+        rendered
+    }
+}
+
+/// Whether something is wrong with what the request says. Bodies that are no JSON by their own word or that ended early
+/// have statuses of their own.
+fn is_unprocessable(failure: &Failure) -> bool {
+    let said = failure.fault.is_some() || failure.body_missing || failure.origin == Origin::Service;
+    failure.code == Code::InvalidArgument && failure.status == StatusCode::BAD_REQUEST && said
+}
+
+fn detail(failure: &Failure) -> Value {
+    if failure.body_missing {
+        return json!([missing(&["body"])]);
+    }
+    if let Some(fault) = &failure.fault {
+        return json!([of_fault(fault)]);
+    }
+    if failure.code == Code::InvalidArgument && !failure.violations.is_empty() {
+        let required = failure.reason == "FIELD_REQUIRED";
+        return failure.violations.iter().map(|violation| of_violation(violation, required)).collect();
+    }
+    if matches!(failure.code, Code::Internal | Code::Unknown | Code::DataLoss) {
+        return UNEXPECTED.into();
+    }
+    let text = TEXTS.iter().find(|(reason, _)| *reason == failure.reason).map(|(_, text)| *text);
+    text.map_or_else(|| sentence(&failure.message), str::to_owned).into()
+}
+
+/// A text as this surface has them: with a capital. Ours begin without.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+fn missing(location: &[&str]) -> Value {
+    json!({"type": "missing", "loc": location, "msg": "Field required", "input": null})
+}
+
+fn of_violation(violation: &Violation, required: bool) -> Value {
+    let place = place(violation.place.unwrap_or(Place::Body));
+    let location: Vec<_> = std::iter::once(place).chain(violation.field.split('.')).collect();
+    if required {
+        return missing(&location);
+    }
+    json!({"type": "value_error", "loc": location, "msg": violation.description, "input": null})
+}
+
+fn of_fault(fault: &Fault) -> Value {
+    if fault.kind == FaultKind::Syntax {
+        let location = json!(["body", fault.offset.unwrap_or_default()]);
+        let context = json!({"error": fault.message});
+        return json!({"type": "json_invalid", "loc": location, "msg": "JSON decode error", "input": {}, "ctx": context});
+    }
+    let mut location = vec![json!(place(fault.place))];
+    location.extend(fault.steps.iter().map(|step| match step {
+        PathStep::Member(name) => json!(name),
+        PathStep::Item(index) => json!(index),
+    }));
+    let (kind, message) = of_kind(fault);
+    json!({"type": kind, "loc": location, "msg": message, "input": fault.input})
+}
+
+fn place(place: Place) -> &'static str {
+    match place {
+        Place::Body => "body",
+        Place::Query => "query",
+        Place::Path => "path",
+    }
+}
+
+/// The type and the text of a fault.
+fn of_kind(fault: &Fault) -> (&'static str, String) {
+    match (fault.kind, fault.expected) {
+        (FaultKind::Unknown, _) => ("extra_forbidden", "Extra inputs are not permitted".to_owned()),
+        (FaultKind::WrongType, Some(expected)) => {
+            let (kind, message) = wrong_type(expected, fault.input.as_ref());
+            (kind, message.to_owned())
+        }
+        _ => ("value_error", sentence(&fault.message)),
+    }
+}
+
+/// The type and the text for a value that is not what was expected.
+fn wrong_type(expected: Expected, input: Option<&Value>) -> (&'static str, &'static str) {
+    let is_text = input.is_some_and(Value::is_string);
+    match expected {
+        Expected::Boolean if is_text => ("bool_parsing", "Input should be a valid boolean, unable to interpret input"),
+        Expected::Boolean => ("bool_type", "Input should be a valid boolean"),
+        Expected::Int32 | Expected::Int64 | Expected::UInt32 | Expected::UInt64 => match input {
+            Some(Value::String(_)) => {
+                ("int_parsing", "Input should be a valid integer, unable to parse string as an integer")
+            }
+            Some(Value::Number(_)) => {
+                ("int_from_float", "Input should be a valid integer, got a number with a fractional part")
+            }
+            _ => ("int_type", "Input should be a valid integer"),
+        },
+        Expected::Number if is_text => {
+            ("float_parsing", "Input should be a valid number, unable to parse string as a number")
+        }
+        Expected::Number => ("float_type", "Input should be a valid number"),
+        Expected::Enum => ("enum", "Input should be one of the documented values"),
+        Expected::List => ("list_type", "Input should be a valid list"),
+        Expected::Object => {
+            ("model_attributes_type", "Input should be a valid dictionary or object to extract fields from")
+        }
+        Expected::Timestamp if is_text => ("datetime_parsing", "Input should be a valid datetime"),
+        Expected::Timestamp => ("datetime_type", "Input should be a valid datetime"),
+        Expected::Duration if is_text => ("time_delta_parsing", "Input should be a valid timedelta"),
+        Expected::Duration => ("time_delta_type", "Input should be a valid timedelta"),
+        Expected::String | Expected::Base64 | Expected::FieldMask => ("string_type", "Input should be a valid string"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(failure: &Failure) -> (u16, Value) {
+        let rendered = ControlPlaneDialect.render(failure);
+        (rendered.status.as_u16(), serde_json::from_slice(&rendered.body).unwrap())
+    }
+
+    fn of(origin: Origin, code: Code, reason: &str) -> (u16, Value) {
+        body(&Failure::new(origin, code, reason, "our words"))
+    }
+
+    #[test]
+    fn business_errors_keep_a_text() {
+        let told = of(Origin::Service, Code::AlreadyExists, "TENANT_EXISTS");
+        assert_eq!(told, (409, json!({"detail": "A tenant with that slug already exists."})));
+        let told = of(Origin::Service, Code::InvalidArgument, "SOMETHING");
+        assert_eq!(told, (422, json!({"detail": "Our words"})));
+        let told = of(Origin::Server, Code::Internal, "INTERNAL");
+        assert_eq!(told, (500, json!({"detail": UNEXPECTED})));
+    }
+
+    #[test]
+    fn faults_tell_their_place_and_type() {
+        use transcoder::json::Step;
+        let fault = Fault::expected(Expected::String).given(|| json!(7)).within(Step::Member("name"));
+        let item = json!({"type": "string_type", "loc": ["body", "name"], "msg": "Input should be a valid string", "input": 7});
+        assert_eq!(body(&Failure::fault(fault)), (422, json!({"detail": [item]})));
+        let fault = Fault::expected(Expected::Boolean).given(|| json!("maybe")).within(Step::Member("x"));
+        let told = body(&Failure::fault(fault.at(Place::Query))).1;
+        assert_eq!(
+            (&told["detail"][0]["type"], &told["detail"][0]["loc"]),
+            (&json!("bool_parsing"), &json!(["query", "x"]))
+        );
+        let told = body(&Failure::fault(Fault::new(FaultKind::Syntax, "broken").at_byte(3)));
+        assert_eq!((told.0, &told.1["detail"][0]["loc"]), (422, &json!(["body", 3])));
+    }
+
+    #[test]
+    fn a_missing_body_is_missing_as_a_whole() {
+        let item = json!({"type": "missing", "loc": ["body"], "msg": "Field required", "input": null});
+        assert_eq!(body(&Failure::body_required()), (422, json!({"detail": [item]})));
+    }
+
+    #[test]
+    fn a_body_of_another_kind_keeps_its_status() {
+        assert_eq!(body(&Failure::media_type()).0, 415);
+        assert_eq!(body(&Failure::too_large(7)).0, 413);
+    }
+}

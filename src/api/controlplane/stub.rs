@@ -1,0 +1,89 @@
+//! What stands in place of the surface where the license does not cover it: 501 on every path, after authentication
+//! (control-plane contract, section 1).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::LOCATION};
+use transcoder::{Dialects, Failure, Guard, MethodInfo, Origin, RequestId};
+
+use crate::{auth::surface::decoded, proto::controlplane::v1::status_service_rest::GET_STATUS, tenants::unlicensed};
+
+/// The paths that it answers, and all below them.
+const PREFIXES: [&str; 2] = ["/api/control-plane", "/api/v1/control-plane"];
+/// The methods that the surface could have; the others are no method of any path.
+const METHODS: [Method; 5] = [Method::DELETE, Method::GET, Method::PATCH, Method::POST, Method::PUT];
+/// The same as Allow has them.
+const ALLOW: &str = "DELETE, GET, PATCH, POST, PUT";
+/// Whoever may call this may learn that the rest is not licensed.
+const RULE: &MethodInfo = &GET_STATUS;
+
+/// The stub. Cheap to clone.
+#[derive(Clone)]
+pub struct Stub {
+    guard: Arc<dyn Guard>,
+    dialects: Dialects,
+}
+
+impl Stub {
+    /// The stub behind a guard.
+    pub fn new(guard: Arc<dyn Guard>, dialects: Dialects) -> Self {
+        Self { guard, dialects }
+    }
+
+    /// Whether a path is the stub's to answer.
+    pub fn covers(path: &str) -> bool {
+        let path = decoded(path);
+        let under = |prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        PREFIXES.into_iter().any(under)
+    }
+
+    /// Answers a request for a path that it [covers](Stub::covers).
+    pub fn answer(&self, mut request: Request<Body>) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        if PREFIXES.contains(&&*decoded(&path)) {
+            return redirect(&path, request.uri().query());
+        }
+        let failure = self.failure(&mut request);
+        let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+        self.dialects.refuse(&decoded(&path), Failure { request_id, ..failure }).map(Body::new)
+    }
+
+    fn failure(&self, request: &mut Request<Body>) -> Failure {
+        if !METHODS.contains(request.method()) {
+            return Failure::method_not_allowed(ALLOW.to_owned());
+        }
+        match self.guard.admit(RULE, request.extensions_mut()) {
+            Err(status) => Failure::of_status(Origin::Guard, &status, &[]),
+            Ok(()) => Failure::of_status(Origin::Service, &unlicensed().to_status(), &[]),
+        }
+    }
+}
+
+/// To the same path with a slash.
+fn redirect(path: &str, query: Option<&str>) -> Response<Body> {
+    let location = query.map_or_else(|| format!("{path}/"), |query| format!("{path}/?{query}"));
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    // A path and a query that came in a request are fit for a header.
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stub_covers_whole_segments() {
+        for path in ["/api/control-plane", "/api/control-plane/", "/api/v1/control-plane/x/y", "/%61pi/control-plane/x"]
+        {
+            assert!(Stub::covers(path), "{path}");
+        }
+        for path in ["/api/control-planes", "/api/login", "/api/v2/control-plane", "/api"] {
+            assert!(!Stub::covers(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Grants: the roles of identities in a tenant.
+//!
+//! A grant is the tenant's row, and two questions about it are not any one tenant's: what an identity was granted, and
+//! which tenant the grant of an id is in. They take the access of the call, or are asked by those who look after the
+//! identity's own account.
+
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, sea_query::Expr,
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::TenantRows;
+use crate::{
+    base::{Access, Result, TenantId, scope::platform_only},
+    store::{
+        Stamp, Tx,
+        entities::{grants as rows, tenants},
+    },
+};
+
+/// A grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantRow {
+    /// Its id.
+    pub id: Uuid,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The identity.
+    pub identity: Uuid,
+    /// Word of the role.
+    pub role: String,
+    /// Whether a login begins with the tenant.
+    pub is_default: bool,
+    /// When it ends; never, without.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+impl From<rows::Model> for GrantRow {
+    fn from(row: rows::Model) -> Self {
+        Self {
+            id: row.id,
+            tenant: TenantId::from_uuid(row.tenant_id),
+            identity: row.identity_id,
+            role: row.role,
+            is_default: row.is_default,
+            expires_at: row.expires_at.map(Stamp::time),
+        }
+    }
+}
+
+impl<C: ConnectionTrait> TenantRows<'_, C> {
+    /// Whether an identity has a grant in the tenant.
+    pub async fn has_grant(&self, identity: Uuid) -> Result<bool> {
+        let found = rows::Entity::find()
+            .filter(rows::Column::TenantId.eq(self.uuid()))
+            .filter(rows::Column::IdentityId.eq(identity))
+            .one(self.conn)
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// Adds a grant; a second one of the identity is [`GrantExists`](crate::base::error::Reason::GrantExists).
+    pub async fn insert_grant(&self, grant: &GrantRow, now: OffsetDateTime) -> Result<()> {
+        let row = rows::Model {
+            tenant_id: self.uuid(),
+            id: grant.id,
+            identity_id: grant.identity,
+            role: grant.role.clone(),
+            is_default: grant.is_default,
+            expires_at: grant.expires_at.map(Stamp::from),
+            created_at: Stamp::from(now),
+        };
+        rows::Entity::insert(row.into_active_model()).exec_without_returning(self.conn).await?;
+        Ok(())
+    }
+
+    /// Deletes a grant and tells whether it was there.
+    pub async fn delete_grant(&self, id: Uuid) -> Result<bool> {
+        Ok(rows::Entity::delete_by_id((self.uuid(), id)).exec(self.conn).await?.rows_affected > 0)
+    }
+}
+
+/// Grants, oldest first: of one identity and in one tenant, where these are given. For platform callers.
+pub async fn grants(
+    conn: &impl ConnectionTrait,
+    access: &Access,
+    identity: Option<Uuid>,
+    tenant: Option<TenantId>,
+) -> Result<Vec<GrantRow>> {
+    platform_only(access)?;
+    let wanted = Condition::all()
+        .add_option(identity.map(|identity| rows::Column::IdentityId.eq(identity)))
+        .add_option(tenant.map(|tenant| rows::Column::TenantId.eq(tenant.uuid())));
+    let found = rows::Entity::find().filter(wanted).order_by_asc(rows::Column::Id).all(conn).await?;
+    Ok(found.into_iter().map(GrantRow::from).collect())
+}
+
+/// The grant of an id, whatever tenant it is in. For platform callers.
+pub async fn grant_by_id(conn: &impl ConnectionTrait, access: &Access, id: Uuid) -> Result<Option<GrantRow>> {
+    platform_only(access)?;
+    let found = rows::Entity::find().filter(rows::Column::Id.eq(id)).one(conn).await?;
+    Ok(found.map(GrantRow::from))
+}
+
+/// The grants of an identity with their tenants, oldest first. For the identity's own account, which may know them: whose
+/// it is, is the caller's to prove.
+pub async fn grants_of_identity(
+    conn: &impl ConnectionTrait,
+    identity: Uuid,
+) -> Result<Vec<(GrantRow, tenants::Model)>> {
+    let found = rows::Entity::find()
+        .filter(rows::Column::IdentityId.eq(identity))
+        .order_by_asc(rows::Column::Id)
+        .find_also_related(tenants::Entity)
+        .all(conn)
+        .await?;
+    Ok(found.into_iter().filter_map(|(grant, tenant)| Some((grant.into(), tenant?))).collect())
+}
+
+/// Makes no grant of an identity the default any more. For platform callers.
+pub async fn clear_defaults(tx: &Tx, identity: Uuid) -> Result<()> {
+    platform_only(&tx.cx().access)?;
+    rows::Entity::update_many()
+        .col_expr(rows::Column::IsDefault, Expr::value(false))
+        .filter(rows::Column::IdentityId.eq(identity))
+        .filter(rows::Column::IsDefault.eq(true))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! The registry as the control-plane surface keeps it (control-plane contract, section 3.2): it is stricter about the names
+//! of new tenants than the registry, shows tenants in every status, and deletes them at once.
+
+use serde_json::json;
+
+use super::{NewTenant, Status, Tenant, resolve_any_locked, write};
+use crate::{
+    base::{
+        Cx, Error, Kind, Result, TenantName, TenantRef,
+        error::{Reason, Violation},
+    },
+    store::{Store, Tx},
+};
+
+/// Longest name for people, in characters.
+const MAX_DISPLAY_NAME: usize = 255;
+
+/// What a deletion is asked to do.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    /// The handle of the tenant, if the caller means it.
+    pub confirm: String,
+    /// Drop the database of the tenant too.
+    pub drop_database: bool,
+}
+
+/// What a deletion did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// The tenant's identity in the secrets service is gone.
+    pub openbao_removed: bool,
+    /// Its database is gone.
+    pub database_dropped: bool,
+    /// The registry forgot it.
+    pub registry_removed: bool,
+    /// What was asked for and not done, and why.
+    pub errors: Vec<String>,
+}
+
+/// The tenants of a status, oldest first; no word means every status, and a word that is none no tenant.
+pub async fn list(cx: &Cx, store: &Store, word: Option<&str>) -> Result<Vec<Tenant>> {
+    let statuses: Vec<Status> =
+        Status::ALL.into_iter().filter(|status| word.is_none_or(|word| status.as_str() == word)).collect();
+    super::list(cx, store, &statuses).await
+}
+
+/// Creates an active tenant. Checks, in this order: name and slug, that no tenant has the slug in whatever case, and the
+/// limit.
+pub async fn create(cx: &Cx, store: &Store, max: Option<u64>, name: &str, slug: &str) -> Result<Tenant> {
+    let new = checked(name, slug)?;
+    store
+        .write(cx, "tenant.create", move |tx| {
+            let new = new.clone();
+            Box::pin(async move {
+                let (tenant, _) = write::insert(tx, &new, max).await?;
+                let details = json!({"display_name": tenant.display_name});
+                tx.audit_in(Some(tenant.id), tenant.name.as_str(), details);
+                Ok(tenant)
+            })
+        })
+        .await
+}
+
+/// Deletes a tenant at once, one in its time of grace too, with its grants and email domains. Checks, in this order: the
+/// tenant, the confirmation, and that no other surface keeps anything for it.
+pub async fn delete(cx: &Cx, store: &Store, tenant: &TenantRef, removal: Removal) -> Result<Removed> {
+    let tenant = tenant.clone();
+    store
+        .write(cx, "tenant.delete", move |tx| {
+            let (tenant, removal) = (tenant.clone(), removal.clone());
+            Box::pin(async move { remove(tx, &tenant, &removal).await })
+        })
+        .await
+}
+
+async fn remove(tx: &Tx, tenant: &TenantRef, removal: &Removal) -> Result<Removed> {
+    let (tenant, scope) = resolve_any_locked(tx, tenant).await?;
+    if removal.confirm != tenant.name.as_str() {
+        let message = "Confirmation does not match the tenant slug.";
+        return Err(Error::precondition(Reason::ConfirmationMismatch, message));
+    }
+    write::delete(tx, &tenant, scope).await?;
+    let mut removed = Removed { registry_removed: true, ..Removed::default() };
+    if removal.drop_database {
+        removed.errors.push("drop database: no database is recorded for this tenant".to_owned());
+    }
+    let details = json!({"drop_database": removal.drop_database, "errors": removed.errors});
+    tx.audit_in(Some(tenant.id), tenant.name.as_str(), details);
+    Ok(removed)
+}
+
+/// A tenant of that name and slug, or every rule that they break.
+fn checked(name: &str, slug: &str) -> Result<NewTenant> {
+    let (name, slug) = (name.trim(), slug.trim());
+    let (named, slugged) = (is_display_name(name), slug.parse::<TenantName>().ok().filter(|_| is_slug(slug)));
+    match slugged {
+        Some(handle) if named => Ok(NewTenant { display_name: name.to_owned(), ..NewTenant::named(handle) }),
+        slugged => Err(broken(named, slugged.is_some())),
+    }
+}
+
+fn broken(named: bool, slugged: bool) -> Error {
+    let violation =
+        |field: &str, description: &str| Violation { field: field.to_owned(), description: description.to_owned() };
+    let mut violations = Vec::new();
+    if !named {
+        violations.push(violation("name", "a name has 1 to 255 characters, and no control characters"));
+    }
+    if !slugged {
+        let rule = "a slug has 1 to 100 lower-case letters, digits and hyphens, begins and ends with a letter or a digit, \
+                    and does not read as an id";
+        violations.push(violation("slug", rule));
+    }
+    let reason = if slugged { Reason::DisplayNameInvalid } else { Reason::TenantNameInvalid };
+    let message = violations.iter().map(|violation| violation.description.as_str()).collect::<Vec<_>>().join("; ");
+    Error { violations, ..Error::new(Kind::InvalidArgument, reason, message) }
+}
+
+fn is_display_name(name: &str) -> bool {
+    (1..=MAX_DISPLAY_NAME).contains(&name.chars().count()) && !name.contains(char::is_control)
+}
+
+/// `[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?`. That it reads as no id is the registry's rule.
+fn is_slug(slug: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=100).contains(&slug.len()) && slug.bytes().all(inner) && !slug.starts_with('-') && !slug.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_and_a_slug_are_trimmed() {
+        let new = checked(" Acme Inc. ", " acme ").unwrap();
+        assert_eq!((new.display_name.as_str(), new.name.as_str(), new.status), ("Acme Inc.", "acme", Status::Active));
+        for slug in ["a", "0", "a-b", "a--b", "0day", &"x".repeat(100)] {
+            assert!(checked("A", slug).is_ok(), "{slug}");
+        }
+    }
+
+    #[test]
+    fn slugs_out_of_form_are_refused() {
+        for slug in [
+            "",
+            "-a",
+            "a-",
+            "A",
+            "a_b",
+            "a b",
+            "a.b",
+            "ä",
+            "!!!",
+            &"x".repeat(101),
+            "t-0191f3a47c107b2e9d315a6b7c8d9e0f",
+            "0191f3a4-7c10-7b2e-9d31-5a6b7c8d9e0f",
+        ] {
+            assert_eq!(checked("A", slug).unwrap_err().reason, Reason::TenantNameInvalid, "{slug}");
+        }
+    }
+
+    #[test]
+    fn every_broken_rule_is_told() {
+        for name in ["", "  ", "a\0b", "a\nb", &"x".repeat(256)] {
+            let error = checked(name, "acme").unwrap_err();
+            assert_eq!((error.reason, error.violations.len()), (Reason::DisplayNameInvalid, 1), "{name}");
+            assert_eq!(checked(name, "A").unwrap_err().violations.len(), 2);
+        }
+    }
+}

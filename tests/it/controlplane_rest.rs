@@ -1,0 +1,288 @@
+//! The control-plane surface over REST: every documented answer and error text, in conversations, on both databases.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use reqwest::Method;
+use tenantry::{
+    auth::{
+        Surface,
+        keys::Keys,
+        tokens::{self, Claims},
+    },
+    base::{Clock, Role},
+};
+
+use crate::{
+    db::postgres_unmigrated,
+    harness::{
+        conversation::Ids,
+        golden,
+        http::Http,
+        server::{Server, Setup},
+    },
+};
+
+/// Who calls.
+#[derive(Clone, Copy, Debug)]
+enum Who {
+    /// Nobody: no token.
+    Nobody,
+    /// The platform administrator.
+    Admin,
+    /// `admin` in tenant `acme`.
+    Owner,
+    /// `read_only` in tenant `acme`.
+    Reader,
+    /// A platform administrator whose token is for another surface.
+    Elsewhere,
+    /// A platform administrator whose token has ended.
+    Late,
+    /// Somebody with a text that is no token.
+    Garbage,
+}
+use Who::{Admin, Elsewhere, Garbage, Late, Nobody, Owner, Reader};
+
+/// A path without `=` is below `/api/control-plane`.
+type Line = (Who, &'static str, &'static str, Option<&'static str>);
+
+const MESSAGING: Option<&str> = Some(r#"{"allowedClusters":["standalone"]}"#);
+
+#[rustfmt::skip]
+const TENANTS: &[Line] = &[
+    // Who calls.
+    (Admin, "GET", "/status", None),
+    (Nobody, "GET", "/status", None),
+    (Garbage, "GET", "/status", None),
+    (Late, "GET", "/status", None),
+    (Elsewhere, "GET", "/status", None),
+    // Create.
+    (Admin, "GET", "/tenants", None),
+    (Admin, "POST", "/tenants", Some(r#"{"name":" Acme Inc. ","slug":" acme ","edition":{"any":[1]}}"#)),
+    (Admin, "POST", "/tenants", Some(r#"{"name":"Again","slug":"acme"}"#)),
+    (Admin, "PUT", "=/admin/v2/tenants/BETA", MESSAGING),
+    (Admin, "POST", "/tenants", Some(r#"{"name":"Beta","slug":"beta"}"#)),
+    (Admin, "PUT", "=/admin/v2/tenants/Gamma.Co", MESSAGING),
+    (Admin, "POST", "/tenants", None),
+    (Admin, "POST", "/tenants", Some("{}")),
+    (Admin, "POST", "/tenants", Some("null")),
+    (Admin, "POST", "/tenants", Some(r#"{"name":"A","#)),
+    (Admin, "POST", "/tenants", Some("[]")),
+    (Admin, "POST", "/tenants", Some(r#"{"name":7,"slug":"x"}"#)),
+    (Admin, "POST", "/tenants", Some(r#"{"name":"A","slug":["x"]}"#)),
+    (Admin, "POST", "/tenants", Some(r#"{"name":null,"slug":"x"}"#)),
+    (Admin, "POST", "/tenants", Some(r#"{"name":"A","name":"B","slug":"x"}"#)),
+    (Admin, "POST", "/tenants", Some(r#"{"name":" ","slug":"X y!"}"#)),
+    (Admin, "POST", "/tenants", Some(r#"{"name":"A","slug":"t-0191f3a47c107b2e9d315a6b7c8d9e0f"}"#)),
+    (Admin, "POST", "/tenants", Some(r#"{"name":"a\u0000b","slug":"x"}"#)),
+    // Read.
+    (Admin, "GET", "/tenants", None),
+    (Admin, "GET", "/tenants?status=active&unknown=1", None),
+    (Admin, "GET", "/tenants?status=", None),
+    (Admin, "GET", "/tenants?status=suspended", None),
+    (Admin, "GET", "/tenants?status=no%00such", None),
+    (Admin, "GET", "/tenants?status=%zz", None),
+    (Admin, "GET", "/tenants/<1>", None),
+    (Admin, "GET", "/tenants/ACME", None),
+    (Admin, "GET", "/tenants/gamma.co", None),
+    (Admin, "GET", "/tenants/missing", None),
+    (Admin, "GET", "/tenants/0191f3a4-7c10-4b2e-9d31-5a6b7c8d9e0f", None),
+    (Admin, "GET", "/tenants/a%00b", None),
+    (Admin, "GET", "=/api/v1/control-plane/tenants/acme", None),
+    (Admin, "GET", "=/api/v1/control-plane/status", None),
+    // Rights.
+    (Nobody, "POST", "/tenants", Some("{")),
+    (Owner, "GET", "/status", None),
+    (Owner, "GET", "/tenants/acme", None),
+    (Owner, "GET", "/tenants/beta", None),
+    (Owner, "GET", "/tenants/missing", None),
+    (Owner, "GET", "/tenants", None),
+    (Owner, "POST", "/tenants", Some("{")),
+    (Owner, "DELETE", "/tenants/acme?confirm=acme", None),
+    (Reader, "GET", "/tenants/acme", None),
+    // Paths and methods.
+    (Admin, "GET", "/nothing", None),
+    (Admin, "GET", "", None),
+    (Admin, "GET", "/tenants/acme/placement", None),
+    (Admin, "POST", "=/api/host/register", Some("{}")),
+    (Admin, "PUT", "/tenants", Some("{}")),
+    (Admin, "PATCH", "/tenants/acme", Some("{}")),
+    (Admin, "GET", "/tenants/?status=active", None),
+    // Delete.
+    (Admin, "DELETE", "/tenants/acme", None),
+    (Admin, "DELETE", "/tenants/acme", Some("{}")),
+    (Admin, "DELETE", "/tenants/acme", Some(r#"{"confirm":"Acme"}"#)),
+    (Admin, "DELETE", "/tenants/acme?confirm=acm", None),
+    (Admin, "DELETE", "/tenants/acme?confirm=acm", Some(r#"{"confirm":"acme"}"#)),
+    (Admin, "DELETE", "/tenants/acme", Some(r#"{"confirm":"acme","drop_database":"maybe"}"#)),
+    (Admin, "DELETE", "/tenants/acme?confirm=acme&drop_database=maybe", None),
+    (Admin, "DELETE", "/tenants/missing", Some(r#"{"confirm":"missing"}"#)),
+    (Admin, "PUT", "=/admin/v2/namespaces/acme/orders", None),
+    (Admin, "DELETE", "/tenants/acme", Some(r#"{"confirm":"acme"}"#)),
+    (Admin, "DELETE", "=/admin/v2/namespaces/acme/orders", None),
+    (Admin, "DELETE", "/tenants/<1>?confirm=acme", Some(r#"{"confirm":"acme","drop_database":true}"#)),
+    (Admin, "GET", "/tenants/<1>", None),
+    (Admin, "DELETE", "/tenants/BETA?confirm=BETA", None),
+    (Admin, "DELETE", "/tenants/gamma.co", Some(r#"{"confirm":"Gamma.Co","drop_database":false}"#)),
+    (Admin, "GET", "/tenants", None),
+];
+
+#[rustfmt::skip]
+const PEOPLE: &[Line] = &[
+    (Admin, "POST", "/tenants", Some(r#"{"name":"Acme","slug":"acme"}"#)),
+    (Admin, "POST", "/tenants", Some(r#"{"name":"Beta","slug":"beta"}"#)),
+    // Users.
+    (Admin, "GET", "/users", None),
+    (Admin, "POST", "/users", Some(r#"{"email":" Bob@Example.COM "}"#)),
+    (Admin, "POST", "/users", Some(r#"{"email":"bob@example.com"}"#)),
+    (Admin, "POST", "/users", Some(r#"{"email":"ada@bücher.example"}"#)),
+    (Admin, "POST", "/users", Some(r#"{"email":"bob"}"#)),
+    (Admin, "POST", "/users", Some(r#"{"email":7}"#)),
+    (Admin, "POST", "/users", Some("{}")),
+    (Admin, "POST", "/users", None),
+    (Admin, "GET", "/users", None),
+    (Admin, "GET", "/users?email=%20BOB%40example.com", None),
+    (Admin, "GET", "/users?email=nobody%40example.com", None),
+    (Admin, "GET", "/users?email=%00", None),
+    (Admin, "DELETE", "/users", None),
+    (Admin, "GET", "/users/<3>", None),
+    (Owner, "GET", "/users", None),
+    (Nobody, "GET", "/users", None),
+    // Email domains.
+    (Admin, "GET", "/tenants/acme/email-domains", None),
+    (Admin, "GET", "/tenants/missing/email-domains", None),
+    (Admin, "POST", "/tenants/acme/email-domains", Some(r#"{"domain":" Somebody@Example.ORG "}"#)),
+    (Admin, "POST", "/tenants/<1>/email-domains", Some(r#"{"domain":"example.org"}"#)),
+    (Admin, "POST", "/tenants/beta/email-domains", Some(r#"{"domain":"example.org"}"#)),
+    (Admin, "POST", "/tenants/acme/email-domains", Some(r#"{"domain":"BÜCHER.example"}"#)),
+    (Admin, "POST", "/tenants/acme/email-domains", Some(r#"{"domain":"bob@"}"#)),
+    (Admin, "POST", "/tenants/acme/email-domains", Some(r#"{"domain":"not a domain"}"#)),
+    (Admin, "POST", "/tenants/acme/email-domains", Some(r#"{"domain":true}"#)),
+    (Admin, "POST", "/tenants/acme/email-domains", Some("{}")),
+    (Admin, "POST", "/tenants/missing/email-domains", Some(r#"{"domain":"example.org"}"#)),
+    (Owner, "GET", "/tenants/acme/email-domains", None),
+    (Owner, "GET", "/tenants/beta/email-domains", None),
+    (Owner, "POST", "/tenants/acme/email-domains", Some(r#"{"domain":"example.com"}"#)),
+    (Reader, "GET", "/tenants/acme/email-domains", None),
+    // Grants: the checks in their order.
+    (Admin, "GET", "/grants", None),
+    (Admin, "POST", "/grants", None),
+    (Admin, "POST", "/grants", Some("{}")),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"<3>","tenant_id":"acme","role":"owner","expires_at":"never"}"#)),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"bob","tenant_id":"missing","expires_at":"never"}"#)),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"<3>","tenant_id":"missing","expires_at":"never"}"#)),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"<3>","tenant_id":"acme","expires_at":"never"}"#)),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"<4>","tenant_id":"acme","expires_at":"never"}"#)),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"<4>","tenant_id":"acme","expires_at":5}"#)),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"<4>","tenant_id":"acme","role":"support"}"#)),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"<4>","tenant_id":"acme","is_default":"yes"}"#)),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"<4>","tenant_id":"acme","is_default":true}"#)),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"<4>","tenant_id":"<1>","role":"admin"}"#)),
+    (Admin, "DELETE", "/tenants/beta/email-domains/<5>", None),
+    (Admin, "DELETE", "/tenants/beta/email-domains/<6>", None),
+    (Admin, "DELETE", "/tenants/beta/email-domains/<6>", None),
+    (Admin, "DELETE", "/tenants/beta/email-domains/none", None),
+    (Admin, "DELETE", "/tenants/missing/email-domains/<5>", None),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"<3>","tenant_id":"beta","role":"support","expires_at":"2031-05-01T12:00:00+02:00"}"#)),
+    (Admin, "POST", "/grants", Some(r#"{"user_id":"<4>","tenant_id":"beta","role":"admin","is_default":true,"expires_at":"2020-01-01"}"#)),
+    (Admin, "GET", "/grants", None),
+    (Admin, "GET", "/grants?user_id=<4>", None),
+    (Admin, "GET", "/grants?tenant_id=BETA", None),
+    (Admin, "GET", "/grants?user_id=<4>&tenant_id=<2>", None),
+    (Admin, "GET", "/grants?user_id=bob", None),
+    (Admin, "GET", "/grants?tenant_id=missing", None),
+    (Owner, "GET", "/grants", None),
+    (Owner, "POST", "/grants", Some("{}")),
+    (Owner, "DELETE", "/grants/<8>", None),
+    (Admin, "PUT", "/grants/<8>", Some("{}")),
+    (Admin, "DELETE", "/grants/<8>", None),
+    (Admin, "DELETE", "/grants/<8>", None),
+    (Admin, "DELETE", "/grants/none", None),
+    // What belongs to a tenant goes with it; users stay.
+    (Admin, "DELETE", "/tenants/beta?confirm=beta", None),
+    (Admin, "GET", "/grants", None),
+    (Admin, "GET", "/users", None),
+];
+
+/// The servers of a conversation: one on each database.
+async fn servers(setup: fn() -> Setup) -> [Server; 2] {
+    let sqlite = setup().start().await;
+    [sqlite, setup().database(postgres_unmigrated().await).start().await]
+}
+
+/// Sends each line and writes it down with its answer.
+async fn hold(server: &Server, lines: &[Line]) -> String {
+    let (mut ids, mut written) = (Ids::default(), String::new());
+    for (who, method, path, body) in lines {
+        let path = match path.strip_prefix('=') {
+            Some(path) => path.to_owned(),
+            None => format!("/api/control-plane{path}"),
+        };
+        let http = client(server, *who).await;
+        written.push_str(&ids.say(&format!("{who:?}").to_lowercase(), &http, (method, &path, *body)).await);
+    }
+    written
+}
+
+async fn client(server: &Server, who: Who) -> Http {
+    let http = server.http();
+    match who {
+        Nobody => http,
+        Admin => server.admin(),
+        Garbage => http.token("garbage"),
+        Late => http.token(late(server)),
+        Elsewhere => http.token(server.setup().mint(&["--role", "platform_admin", "--audience", "messaging"]).await),
+        // Minted when it is used: the token holds the id of the tenant that exists then.
+        Owner => http.token(server.setup().mint(&["--role", "admin", "--tenant", "acme"]).await),
+        Reader => http.token(server.setup().mint(&["--role", "read_only", "--tenant", "acme"]).await),
+    }
+}
+
+fn late(server: &Server) -> String {
+    let keys = Keys::load(&server.setup().data_dir().join("jwt.pem"), None).unwrap();
+    let (role, surfaces) = (Role::PlatformAdmin, [Surface::ControlPlane]);
+    let good = Claims::minted("ops".into(), role, &surfaces, Duration::from_secs(60), &Clock::system());
+    tokens::issue(&keys, &Claims { iat: good.iat - 7200, exp: good.iat - 3600, ..good }).unwrap()
+}
+
+#[tokio::test]
+async fn tenants_answer_as_documented() {
+    for server in servers(Setup::dev).await {
+        golden::check("controlplane/tenants.txt", &hold(&server, TENANTS).await);
+    }
+}
+
+#[tokio::test]
+async fn users_grants_and_email_domains_answer_as_documented() {
+    for server in servers(Setup::dev).await {
+        golden::check("controlplane/people.txt", &hold(&server, PEOPLE).await);
+    }
+}
+
+#[tokio::test]
+async fn the_limit_on_tenants_is_a_conflict() {
+    let server = Setup::dev().env("TENANTRY_MAX_TENANTS", "1").start().await;
+    let lines: &[Line] = &[
+        (Admin, "POST", "/tenants", Some(r#"{"name":"One","slug":"one"}"#)),
+        (Admin, "POST", "/tenants", Some(r#"{"name":"Two","slug":"two"}"#)),
+        (Admin, "POST", "/tenants", Some(r#"{"name":"One","slug":"one"}"#)),
+    ];
+    golden::check("controlplane/limit.txt", &hold(&server, lines).await);
+}
+
+#[tokio::test]
+async fn of_many_creations_of_one_slug_one_succeeds() {
+    for server in servers(Setup::dev).await {
+        let admin = server.admin();
+        let create = async |surface: usize| match surface % 2 {
+            0 => {
+                let body = Some(r#"{"name":"Race","slug":"race"}"#);
+                admin.call(Method::POST, "/api/control-plane/tenants", body).await.status
+            }
+            _ => admin.put("/admin/v2/tenants/RACE", r#"{"allowedClusters":["standalone"]}"#).await.status,
+        };
+        let statuses = join_all((0..32).map(create)).await;
+        assert_eq!(statuses.iter().filter(|status| matches!(status, 201 | 204)).count(), 1, "{statuses:?}");
+        assert_eq!(statuses.iter().filter(|status| **status == 409).count(), 31, "{statuses:?}");
+    }
+}

@@ -1,0 +1,297 @@
+//! The rules of identities, grants and email domains, on both databases.
+
+use futures::future::join_all;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QueryOrder};
+use tenantry::{
+    base::{
+        Access, Caller, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts, cx::CxFacts, error::Reason,
+    },
+    identity::{
+        self, Email, Grant, GrantRole, Identity, NewAccount, Password, Passwords, domains,
+        grants::{self, NewGrant, Wanted},
+        identities,
+        places::{self, Place},
+    },
+    store::{
+        Store,
+        entities::{accounts as rows, audit_events, identities as identity_rows},
+    },
+    tenants::{
+        self, NewTenant,
+        plane::{self, Removal},
+    },
+};
+use uuid::Uuid;
+
+use crate::db::{cx, platform_cx};
+
+fn root() -> Cx {
+    platform_cx("test")
+}
+
+async fn tenant(store: &Store, name: &str) -> TenantScope {
+    let name = name.to_owned();
+    let cx = root();
+    let made = store.write(&cx, "test", move |tx| {
+        let new = NewTenant::named(name.parse().unwrap());
+        Box::pin(async move { Ok(tenants::insert(tx, &new, None).await?.1) })
+    });
+    made.await.unwrap()
+}
+
+async fn identity(store: &Store, email: &str) -> Identity {
+    identities::create(&platform_cx("identity.create"), store, email).await.unwrap()
+}
+
+/// A platform account of an address.
+async fn account(store: &Store, name: &str, email: &str, role: Role) -> Uuid {
+    let email = Some(Email::read(email).unwrap());
+    let new = NewAccount { email, ..NewAccount::login(None, name, Password::of_development("x"), role) };
+    identity::create_account(store, &Passwords::new(1), &root(), new).await.unwrap()
+}
+
+fn to(identity: &Identity, tenant: &str) -> NewGrant {
+    let (identity, tenant) = (Some(identity.id), TenantRef::parse(tenant));
+    NewGrant { identity, tenant, role: None, is_default: false, expires_at: None }
+}
+
+async fn grant(store: &Store, new: NewGrant) -> Result<Grant, Error> {
+    grants::create(&platform_cx("grant.create"), store, new).await
+}
+
+async fn all(store: &Store) -> Vec<Grant> {
+    grants::list(&root(), store, &Wanted::default()).await.unwrap()
+}
+
+/// The context of an account's own call.
+fn of(account: Uuid) -> Cx {
+    let caller =
+        Caller::new(CallerFacts { account: Some(account), subject: "bob".to_owned(), ..CallerFacts::default() });
+    Cx::new(CxFacts { caller, ..CxFacts::clone(&cx("account.switch", Access::None)) })
+}
+
+fn names(places: &[Place]) -> Vec<&str> {
+    places.iter().map(|place| place.tenant.name.as_str()).collect()
+}
+
+async fn epoch(store: &Store, account: Uuid) -> i64 {
+    rows::Entity::find_by_id(account).one(store.read()).await.unwrap().unwrap().epoch
+}
+
+async fn first(store: &Store, account: Uuid) -> Option<String> {
+    let row = rows::Entity::find_by_id(account).one(store.read()).await.unwrap().unwrap();
+    let place = places::first(store, &row.try_into().unwrap()).await.unwrap();
+    place.map(|place| place.tenant.name.to_string())
+}
+
+both_databases! {
+    async fn of_defaults_that_are_made_at_once_one_is_left(db: TestDb) {
+        let bob = identity(&db, "bob@example.com").await;
+        let tenants: Vec<_> = (0..8).map(|n| format!("t{n}")).collect();
+        for name in &tenants {
+            tenant(&db, name).await;
+        }
+        let made = tenants.iter().map(|name| grant(&db, NewGrant { is_default: true, ..to(&bob, name) }));
+        assert!(join_all(made).await.iter().all(Result::is_ok));
+        assert_eq!(all(&db).await.iter().filter(|grant| grant.is_default).count(), 1);
+        let ada = identity(&db, "ada@example.com").await;
+        grant(&db, NewGrant { is_default: true, ..to(&ada, "t0") }).await.unwrap();
+        assert_eq!(all(&db).await.iter().filter(|grant| grant.is_default).count(), 2, "each user has one");
+    }
+
+    async fn of_one_grant_that_is_made_at_once_one_succeeds(db: TestDb) {
+        let bob = identity(&db, "bob@example.com").await;
+        tenant(&db, "acme").await;
+        let made = join_all((0..16).map(|_| grant(&db, to(&bob, "acme")))).await;
+        let reasons: Vec<_> = made.iter().filter_map(|grant| grant.as_ref().err()).map(|error| error.reason).collect();
+        assert_eq!(reasons, [Reason::GrantExists; 15]);
+    }
+
+    async fn of_one_address_that_is_made_at_once_one_succeeds(db: TestDb) {
+        let cx = platform_cx("identity.create");
+        let make = |n: usize| identities::create(&cx, &db, if n % 2 == 0 { "bob@example.com" } else { "BOB@Example.com" });
+        let made = join_all((0..16).map(make)).await;
+        let reasons: Vec<_> = made.iter().filter_map(|made| made.as_ref().err()).map(|error| error.reason).collect();
+        assert_eq!(reasons, [Reason::IdentityExists; 15]);
+    }
+
+    async fn the_checks_of_a_grant_come_in_their_order(db: TestDb) {
+        let bob = identity(&db, "bob@example.com").await;
+        tenant(&db, "acme").await;
+        let acme = TenantRef::parse("acme");
+        let domain = domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.org").await.unwrap();
+        let mut new = NewGrant {
+            identity: None,
+            tenant: TenantRef::parse("missing"),
+            role: Some("owner".to_owned()),
+            expires_at: Some("never".to_owned()),
+            is_default: true,
+        };
+        let refused = async |new: &NewGrant| grant(&db, new.clone()).await.unwrap_err().reason;
+        assert_eq!(refused(&new).await, Reason::GrantRoleUnknown);
+        new.role = Some("support".to_owned());
+        assert_eq!(refused(&new).await, Reason::IdentityNotFound);
+        new.identity = Some(bob.id);
+        assert_eq!(refused(&new).await, Reason::TenantNotFound);
+        new.tenant = acme.clone();
+        assert_eq!(refused(&new).await, Reason::EmailDomainRefused);
+        domains::remove(&platform_cx("email_domain.remove"), &db, &acme, Some(domain.id)).await.unwrap();
+        assert_eq!(refused(&new).await, Reason::GrantEndInvalid);
+        new.expires_at = None;
+        assert_eq!(refused(&new).await, Reason::GrantEndInvalid, "support ends");
+        new.expires_at = Some("2099-01-01T00:00:00Z".to_owned());
+        assert_eq!(grant(&db, new.clone()).await.unwrap().role, GrantRole::Support);
+        assert_eq!(refused(&new).await, Reason::GrantExists);
+    }
+
+    async fn deleting_a_grant_ends_the_sessions_of_its_identity_alone(db: TestDb) {
+        let bob = account(&db, "bob", "bob@example.com", Role::User).await;
+        let second = account(&db, "bobby", "ada@example.com", Role::User).await;
+        let acme = tenant(&db, "acme").await;
+        let mine = identities::list(&root(), &db, Some("bob@example.com")).await.unwrap().remove(0);
+        // The same address in a tenant is another account, which no grant of the platform touches.
+        let email = Some(Email::read("bob@example.com").unwrap());
+        let own = NewAccount { email, ..NewAccount::login(Some(acme), "bob", Password::of_development("x"), Role::Admin) };
+        let own = identity::create_account(&db, &Passwords::new(1), &root(), own).await.unwrap();
+        let granted = grant(&db, to(&mine, "acme")).await.unwrap();
+        assert_eq!(epoch(&db, bob).await, 0, "a new grant ends nothing");
+        grants::delete(&platform_cx("grant.delete"), &db, Some(granted.id)).await.unwrap();
+        assert_eq!((epoch(&db, bob).await, epoch(&db, second).await, epoch(&db, own).await), (1, 0, 0));
+        let again = grants::delete(&platform_cx("grant.delete"), &db, Some(granted.id)).await.unwrap_err();
+        assert_eq!((again.kind, again.reason), (Kind::NotFound, Reason::GrantNotFound));
+        assert_eq!(epoch(&db, bob).await, 1, "nothing was deleted");
+    }
+
+    async fn only_live_grants_are_places(db: TestDb) {
+        let bob = account(&db, "bob", "bob@example.com", Role::User).await;
+        let mine = identities::list(&root(), &db, Some("bob@example.com")).await.unwrap().remove(0);
+        for name in ["ended", "asleep", "gone", "open"] {
+            tenant(&db, name).await;
+            let end = (name == "ended").then(|| "2020-01-01".to_owned());
+            grant(&db, NewGrant { expires_at: end, ..to(&mine, name) }).await.unwrap();
+        }
+        db.write(&root(), "test", |tx| {
+            Box::pin(async move {
+                let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::parse("asleep")).await?;
+                tenants::suspend(tx, &tenant, scope).await?;
+                let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::parse("gone")).await?;
+                tenants::deprovision(tx, &tenant, scope, tenants::GRACE).await
+            })
+        })
+        .await
+        .unwrap();
+        assert_eq!(names(&places::list(&of(bob), &db).await.unwrap()), ["open"]);
+        for closed in ["ended", "asleep", "gone"] {
+            let error = places::switch(&of(bob), &db, Some(&TenantRef::parse(closed))).await.unwrap_err();
+            assert_eq!(error.reason, Reason::AccountNotGranted, "{closed}");
+        }
+        let seat = places::switch(&of(bob), &db, Some(&TenantRef::parse("OPEN"))).await.unwrap();
+        assert_eq!((seat.account.id, seat.place.unwrap().role.role()), (bob, Role::User));
+
+        db.write(&root(), "test", move |tx| {
+            Box::pin(async move {
+                let row = identity_rows::Entity::find_by_id(mine.id).one(tx.conn()).await?.unwrap();
+                let mut row = row.into_active_model();
+                row.is_active = Set(false);
+                row.update(tx.conn()).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+        assert!(places::list(&of(bob), &db).await.unwrap().is_empty(), "an identity that is not active has none");
+    }
+
+    async fn a_login_begins_in_the_default_else_in_the_oldest_place(db: TestDb) {
+        let bob = account(&db, "bob", "bob@example.com", Role::User).await;
+        let ops = account(&db, "ops", "ops@example.com", Role::PlatformAdmin).await;
+        for name in ["one", "two"] {
+            tenant(&db, name).await;
+        }
+        let both = identities::list(&root(), &db, None).await.unwrap();
+        assert_eq!(both.iter().map(|identity| identity.email.as_str()).collect::<Vec<_>>(), ["bob@example.com", "ops@example.com"]);
+        assert_eq!(first(&db, bob).await, None);
+        grant(&db, to(&both[0], "one")).await.unwrap();
+        grant(&db, NewGrant { is_default: true, ..to(&both[1], "one") }).await.unwrap();
+        assert_eq!(first(&db, bob).await.as_deref(), Some("one"));
+        grant(&db, NewGrant { is_default: true, ..to(&both[0], "two") }).await.unwrap();
+        assert_eq!(first(&db, bob).await.as_deref(), Some("two"));
+        assert_eq!(first(&db, ops).await, None, "an administrator begins on the platform");
+    }
+
+    async fn a_tenant_goes_with_its_grants_and_domains_and_in_its_time_of_grace_too(db: TestDb) {
+        let bob = identity(&db, "bob@example.com").await;
+        tenant(&db, "Acme").await;
+        let acme = TenantRef::parse("acme");
+        grant(&db, to(&bob, "acme")).await.unwrap();
+        domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.com").await.unwrap();
+        db.write(&root(), "test", |tx| {
+            Box::pin(async move {
+                let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::parse("acme")).await?;
+                tenants::deprovision(tx, &tenant, scope, tenants::GRACE).await
+            })
+        })
+        .await
+        .unwrap();
+        let listed = plane::list(&root(), &db, Some("deprovisioning")).await.unwrap();
+        assert_eq!(listed.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>(), ["Acme"]);
+        let removal = |confirm: &str| Removal { confirm: confirm.to_owned(), drop_database: false };
+        let delete_cx = platform_cx("tenant.delete");
+        let refused = plane::delete(&delete_cx, &db, &acme, removal("acme")).await.unwrap_err();
+        assert_eq!(refused.reason, Reason::ConfirmationMismatch, "the handle as it was given");
+        let removed = plane::delete(&delete_cx, &db, &acme, removal("Acme")).await.unwrap();
+        assert!(removed.registry_removed && removed.errors.is_empty() && !removed.database_dropped);
+        assert!(all(&db).await.is_empty() && domains::list(&root(), &db, &acme).await.unwrap().is_empty());
+        assert_eq!(identities::list(&root(), &db, None).await.unwrap(), [bob]);
+    }
+
+    async fn nobody_without_platform_access_reaches_people(db: TestDb) {
+        let bob = identity(&db, "bob@example.com").await;
+        let acme = tenant(&db, "acme").await;
+        let own = cx("grant.create", Access::Tenant(TenantRef::Id(acme.tenant())));
+        let reason = |error: Error| error.reason;
+        assert_eq!(identities::list(&own, &db, None).await.map_err(reason), Err(Reason::TenantForeign));
+        assert_eq!(grants::list(&own, &db, &Wanted::default()).await.map_err(reason), Err(Reason::TenantForeign));
+        assert_eq!(grants::create(&own, &db, to(&bob, "acme")).await.map_err(reason), Err(Reason::TenantForeign));
+        let granted = grant(&db, to(&bob, "acme")).await.unwrap();
+        assert_eq!(grants::delete(&own, &db, Some(granted.id)).await.map_err(reason), Err(Reason::TenantForeign));
+        assert!(domains::list(&own, &db, &TenantRef::parse("acme")).await.is_ok(), "its own domains it may");
+    }
+
+    async fn every_write_is_audited_under_its_name(db: TestDb) {
+        let bob = account(&db, "bob", "bob@example.com", Role::User).await;
+        let mine = identities::list(&root(), &db, Some("bob@example.com")).await.unwrap().remove(0);
+        identity(&db, "ada@example.com").await;
+        let tenant = plane::create(&platform_cx("tenant.create"), &db, None, "Acme", "acme").await.unwrap();
+        let acme = TenantRef::Id(tenant.id);
+        let domain = domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.com").await.unwrap();
+        let granted = grant(&db, to(&mine, "acme")).await.unwrap();
+        places::switch(&of(bob), &db, Some(&acme)).await.unwrap();
+        grants::delete(&platform_cx("grant.delete"), &db, Some(granted.id)).await.unwrap();
+        domains::remove(&platform_cx("email_domain.remove"), &db, &acme, Some(domain.id)).await.unwrap();
+        let removal = Removal { confirm: "acme".to_owned(), drop_database: true };
+        plane::delete(&platform_cx("tenant.delete"), &db, &acme, removal).await.unwrap();
+        let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
+        let told: Vec<_> = events.iter().skip(1).map(|e| (e.action.as_str(), e.target.clone(), e.tenant_id)).collect();
+        let (id, acme) = (granted.id.to_string(), Some(tenant.id.uuid()));
+        assert_eq!(
+            told,
+            [
+                ("identity.create", "ada@example.com".to_owned(), None),
+                ("tenant.create", "acme".to_owned(), acme),
+                ("email_domain.add", "example.com".to_owned(), acme),
+                ("grant.create", id.clone(), acme),
+                ("account.switch", "acme".to_owned(), acme),
+                ("grant.delete", id, acme),
+                ("email_domain.remove", "example.com".to_owned(), acme),
+                ("tenant.delete", "acme".to_owned(), acme),
+            ]
+        );
+    }
+
+    async fn a_name_that_is_none_is_nobodys_account(db: TestDb) {
+        for text in ["a\0b", "a b", "", "x/y"] {
+            assert!(identity::accounts::find(db.read(), None, text).await.unwrap().is_none(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Conversations over REST: lines that are sent one after the other and written down with their answers, as golden files
+//! keep them. What differs from run to run (ids, times, tokens) is masked; a later line refers to an id by its mask.
+
+use std::fmt::Write as _;
+
+use reqwest::Method;
+
+use super::http::Http;
+
+/// The ids of a conversation, in the order in which answers told them.
+#[derive(Default)]
+pub struct Ids(Vec<String>);
+
+impl Ids {
+    /// Sends a line, and writes it down with its answer. `<1>` in the path or the body is the first id.
+    pub async fn say(&mut self, who: &str, http: &Http, line: (&str, &str, Option<&str>)) -> String {
+        let (method, path, body) = line;
+        let (sent_path, sent_body) = (self.fill(path), body.map(|body| self.fill(body)));
+        let verb = Method::from_bytes(method.as_bytes()).unwrap();
+        let answer = http.call(verb, &sent_path, sent_body.as_deref()).await;
+        let mut written = format!("> {who}: {method} {path}");
+        if let Some(body) = body {
+            write!(written, " {body}").unwrap();
+        }
+        let shown = self.mask(&answer.shown());
+        format!("{written}\n{shown}\n")
+    }
+
+    /// The text with ids in place of their masks.
+    pub fn fill(&self, text: &str) -> String {
+        let filled = self.0.iter().enumerate().rev();
+        filled.fold(text.to_owned(), |text, (index, id)| text.replace(&format!("<{}>", index + 1), id))
+    }
+
+    /// The text with masks in place of what differs.
+    pub fn mask(&mut self, text: &str) -> String {
+        let text = value_masked(&value_masked(text, "created_at", "<time>"), "updated_at", "<time>");
+        let text = value_masked(&text, "Authorization", "<token>");
+        let (mut masked, mut rest) = (String::new(), text.as_str());
+        while let Some(at) = rest.char_indices().map(|(at, _)| at).find(|at| id_at(&rest[*at..]).is_some()) {
+            let id = id_at(&rest[at..]).unwrap().to_owned();
+            let known = self.0.iter().position(|known| *known == id);
+            let number = known.unwrap_or_else(|| {
+                self.0.push(id.clone());
+                self.0.len() - 1
+            });
+            write!(masked, "{}<{}>", &rest[..at], number + 1).unwrap();
+            rest = &rest[at + id.len()..];
+        }
+        masked + rest
+    }
+}
+
+/// The dashed UUID of version 7 that a text begins with.
+fn id_at(text: &str) -> Option<&str> {
+    let id = text.get(..36)?;
+    let fits = id.bytes().enumerate().all(|(at, b)| match at {
+        8 | 13 | 18 | 23 => b == b'-',
+        14 => b == b'7',
+        _ => b.is_ascii_digit() || (b'a'..=b'f').contains(&b),
+    });
+    fits.then_some(id)
+}
+
+/// The text with a mask in place of the texts of a JSON member.
+fn value_masked(text: &str, member: &str, mask: &str) -> String {
+    let head = format!("\"{member}\":\"");
+    let mut parts = text.split(&head);
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let value = part.find('"').unwrap_or(part.len());
+        let shape = if mask == "<time>" { time_shape(&part[..value]) } else { mask };
+        write!(masked, "{head}{shape}{}", &part[value..]).unwrap();
+    }
+    masked
+}
+
+/// The mask of a time, if it has the documented form: microseconds and no offset.
+fn time_shape(text: &str) -> &'static str {
+    let form = "dddd-dd-ddTdd:dd:dd.dddddd";
+    let fits = |(b, f): (u8, u8)| if f == b'd' { b.is_ascii_digit() } else { b == f };
+    let fits = text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits);
+    if fits { "<time>" } else { "<not the documented form of a time>" }
+}
