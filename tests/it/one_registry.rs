@@ -41,6 +41,17 @@ struct Face {
 #[rustfmt::skip]
 const FACES: &[Face] = &[
     Face {
+        name: "controlplane",
+        create: Call("POST", "/api/control-plane/tenants", r#"{"name":"{name}","slug":"{name}"}"#),
+        list: Call("GET", "/api/control-plane/tenants", ""),
+        listed: |told| members(&told["tenants"], "slug").map(|(name, item)| (name, Some(item["status"] == "suspended"))).collect(),
+        read: Some(Call("GET", "/api/control-plane/tenants/{tenant}", "")),
+        suspend: None,
+        resume: None,
+        rename: None,
+        delete: Call("DELETE", "/api/control-plane/tenants/{tenant}?confirm={name}", ""),
+    },
+    Face {
         name: "messaging",
         create: Call("PUT", "/admin/v2/tenants/{name}", r#"{"allowedClusters":["standalone"]}"#),
         list: Call("GET", "/admin/v2/tenants", ""),
