@@ -1,7 +1,7 @@
 //! Which sessions began with a login, so that whoever ends them can tell how many there were. Whether a session is good is
 //! not decided here: its token says that, with the epoch of its account and the list of revoked tokens.
 
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

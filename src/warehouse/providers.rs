@@ -103,7 +103,10 @@ pub fn is_secret(key: &str) -> bool {
 
 /// A configuration as it is shown.
 pub fn masked(config: Config) -> Config {
-    let mask = |(key, value)| if is_secret(&key) { (key, MASK.to_owned()) } else { (key, value) };
+    let mask = |(key, value): (String, String)| {
+        let shown = if is_secret(&key) { MASK.to_owned() } else { value };
+        (key, shown)
+    };
     config.into_iter().map(mask).collect()
 }
 

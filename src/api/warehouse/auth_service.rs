@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use tonic::{Request, Response, Status, async_trait, metadata::MetadataValue};
+use time::OffsetDateTime;
+use tonic::{
+    Request, Response, Status, async_trait,
+    metadata::{Ascii, MetadataValue},
+};
 
 use crate::{
     api::{answer, take},
     auth::{
         Sessions, Surface, cookies,
         sessions::{Session, SessionOf},
+        tokens::Claims,
     },
     base::{Cx, Error, Kind, Result, Secret, TenantRef, error::Reason},
-    identity::{Credentials, Login},
+    identity::{Credentials, Login, live_sessions},
     proto::warehouse::v1::{
         LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, WhoAmIRequest, WhoAmIResponse,
         auth_service_server::AuthService,
@@ -37,11 +42,37 @@ impl Auth {
         Self { sessions }
     }
 
-    async fn begin(&self, cx: &Cx, message: LoginRequest) -> Result<(Login, Session)> {
+    async fn log_in(&self, cx: &Cx, message: LoginRequest) -> Result<Response<LoginResponse>> {
         let login = self.sessions.log_in(cx, &credentials(message)?).await?;
         rules::check_login(&login)?;
         let session = self.sessions.begin(&SessionOf::login(&login), Surface::Warehouse, TTL)?;
-        Ok((login, session))
+        let Claims { jti, iat, exp, .. } = &session.claims;
+        let ends = OffsetDateTime::from_unix_timestamp(*exp).map_err(Error::internal)?;
+        live_sessions::began(&self.sessions.people().store, &login.account, jti, ends).await?;
+        // A role that ends sooner ends the session with it.
+        let time = Duration::from_secs(u64::try_from(exp - iat).unwrap_or_default());
+        let cookie = cookies::Session::Warehouse.begin(session.token.expose(), time, cx.secure);
+        with_cookie(self.logged_in(login, &session), &cookie)
+    }
+
+    async fn log_out(&self, cx: &Cx) -> Result<Response<LogoutResponse>> {
+        self.sessions.log_out(cx).await?;
+        live_sessions::ended(&self.sessions.people().store, &cx.caller.token_id).await?;
+        with_cookie(LogoutResponse {}, &cookies::Session::Warehouse.end(cx.secure))
+    }
+
+    fn logged_in(&self, login: Login, session: &Session) -> LoginResponse {
+        let tenant = login.tenant.map(|tenant| tenant.name.as_str().to_owned());
+        LoginResponse {
+            token: session.token.expose().clone(),
+            username: login.account.username,
+            role: ADMIN.to_owned(),
+            superuser: tenant.is_none(),
+            manageable_tenants: tenant.iter().cloned().collect(),
+            tenant,
+            admin: true,
+            csrf_token: self.sessions.csrf_token(&session.claims.jti),
+        }
     }
 
     async fn who(&self, cx: &Cx) -> Result<WhoAmIResponse> {
@@ -70,42 +101,18 @@ impl Auth {
 impl AuthService for Auth {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
         let (cx, message) = take(request)?;
-        let begun = self.begin(&cx, message).await;
-        let cookie = begun
-            .as_ref()
-            .map(|(_, session)| cookies::Session::Warehouse.begin(session.token.expose(), TTL, cx.secure));
-        let cookie = cookie.unwrap_or_default();
-        let response = answer(&cx, begun.map(|(login, session)| self.logged_in(login, &session)))?;
-        Ok(with_cookie(response, &cookie))
+        answer(&cx, self.log_in(&cx, message).await).map(Response::into_inner)
     }
 
     async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
         let (cx, _) = take(request)?;
-        let ended = self.sessions.log_out(&cx).await;
-        let response = answer(&cx, ended.map(|()| LogoutResponse {}))?;
-        Ok(with_cookie(response, &cookies::Session::Warehouse.end(cx.secure)))
+        answer(&cx, self.log_out(&cx).await).map(Response::into_inner)
     }
 
     async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
         let (cx, _) = take(request)?;
         let who = self.who(&cx).await;
         answer(&cx, who)
-    }
-}
-
-impl Auth {
-    fn logged_in(&self, login: Login, session: &Session) -> LoginResponse {
-        let tenant = login.tenant.map(|tenant| tenant.name.as_str().to_owned());
-        LoginResponse {
-            token: session.token.expose().clone(),
-            username: login.account.username,
-            role: ADMIN.to_owned(),
-            superuser: tenant.is_none(),
-            manageable_tenants: tenant.iter().cloned().collect(),
-            tenant,
-            admin: true,
-            csrf_token: self.sessions.csrf_token(&session.claims.jti),
-        }
     }
 }
 
@@ -132,13 +139,12 @@ fn username(of_account: bool, subject: &str) -> &str {
     }
 }
 
-/// The response with a cookie, which REST sets.
-fn with_cookie<T>(mut response: Response<T>, cookie: &str) -> Response<T> {
-    // A token of ours and what goes with it are plain ASCII.
-    if let Ok(cookie) = MetadataValue::try_from(cookie) {
-        response.metadata_mut().append("set-cookie", cookie);
-    }
-    response
+/// The answer with a cookie, which REST sets.
+fn with_cookie<T>(message: T, cookie: &str) -> Result<Response<T>> {
+    let mut answer = Response::new(message);
+    let value: MetadataValue<Ascii> = cookie.parse().map_err(Error::internal)?;
+    answer.metadata_mut().insert("set-cookie", value);
+    Ok(answer)
 }
 
 #[cfg(test)]
