@@ -1,23 +1,41 @@
-//! Compiles `proto/` to tonic services with their REST routes, JSON codec and guards, and notes which build this is.
+//! Compiles `proto/` to tonic services with their REST routes, JSON codec, guards and OpenAPI documents, packs what `/docs`
+//! serves, and notes which build this is.
 
+#[path = "build/docs_assets.rs"]
+mod docs_assets;
 #[path = "src/auth/permissions.rs"]
 mod permissions;
 
 use std::process::Command;
 
+/// What the OpenAPI documents say beside the protos: of the surfaces, and of the paths that the server itself answers.
+const OPENAPI: [&str; 2] = [include_str!("src/api/openapi.json"), include_str!("src/server/openapi.json")];
+
 fn main() {
     version();
-    println!("cargo:rerun-if-changed=src/auth/permissions.rs");
+    for file in ["build", "src/auth/permissions.rs", "src/api/openapi.json", "src/server/openapi.json"] {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    if let Err(error) = docs_assets::write() {
+        fail(&error);
+    }
     let compiled = transcoder_build::Builder::new("proto")
         .options_package("tenantry.options.v1")
         .error_domain("tenantry")
         .permissions(permissions::TABLE.iter().map(|(permission, _)| *permission))
+        .openapi(OPENAPI[0])
+        .openapi(OPENAPI[1])
+        .openapi(&format!(r#"{{"info": {{"version": "{}"}}}}"#, env!("CARGO_PKG_VERSION")))
         .compile();
     if let Err(error) = compiled {
-        // The message is all that cargo shows of a failed build script, so it stands alone.
-        eprintln!("error: {error}");
-        std::process::exit(1);
+        fail(&error);
     }
+}
+
+/// The message is all that cargo shows of a failed build script, so it stands alone.
+fn fail(error: &dyn std::error::Error) -> ! {
+    eprintln!("error: {error}");
+    std::process::exit(1);
 }
 
 /// The commit and its date, for `/version`. The date is the commit's, or SOURCE_DATE_EPOCH, so that the same sources

@@ -4,12 +4,7 @@
 
 mod support;
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::net::SocketAddr;
 
 use axum::{
     Json, Router,
@@ -23,6 +18,7 @@ use sea_orm::{
     sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 use serde::{Deserialize, Serialize};
+use support::program::Program;
 use tenantry::proto::messaging::v2 as proto;
 use tokio::net::TcpStream;
 use tonic::{Request, Response, Status, transport::Endpoint};
@@ -141,52 +137,6 @@ impl proto::tenant_service_server::TenantService for TwinGrpc {
     ) -> Result<Response<proto::DeleteTenantResponse>, Status> {
         Err(Status::unimplemented("not measured"))
     }
-}
-
-/// The program under measurement; it ends with the value.
-struct Program {
-    child: Child,
-    address: SocketAddr,
-    ready: Duration,
-}
-
-impl Program {
-    fn start(home: &Path) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
-        let started = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_tenantry"))
-            .args(["dev", "--listen", &address.to_string()])
-            .current_dir(home)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        while !runtime.block_on(is_ready(address)) {
-            assert!(started.elapsed() < Duration::from_secs(20), "the program is not ready");
-        }
-        Self { child, address, ready: started.elapsed() }
-    }
-
-    /// Resident memory in MiB.
-    fn memory(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("its memory");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-async fn is_ready(address: SocketAddr) -> bool {
-    let Ok(mut stream) = TcpStream::connect(address).await else { return false };
-    let answer = support::exchange(&mut stream, &support::request("GET", "/readyz", "", "")).await;
-    answer.is_some_and(|status| status == 200)
 }
 
 fn prepare(program: &Program, token: &str) {

@@ -4,6 +4,8 @@
 
 #![allow(dead_code, missing_docs, reason = "each benchmark uses its own part")]
 
+pub mod program;
+
 use std::{
     future::Future,
     net::SocketAddr,

@@ -4,15 +4,19 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
+use jsonwebtoken::Algorithm;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
     cache::TokenCache,
+    cookies,
     foreign::{ApiKey, ManagerClaims, ManagerKey},
     keys::Keys,
+    open_manager,
+    origins::Origins,
     revocation::Revocations,
     surface::Surface,
     tokens::{self, Claims},
@@ -45,6 +49,8 @@ pub struct Authenticator {
     keys: Arc<Keys>,
     manager: Option<ManagerKey>,
     warehouse: Option<ApiKey>,
+    origins: Origins,
+    open_manager: bool,
     revocations: Revocations,
     cache: TokenCache,
     tenants: Arc<dyn Tenants>,
@@ -72,7 +78,8 @@ impl Authenticator {
     /// An authenticator of our own tokens.
     pub fn new(keys: Arc<Keys>, revocations: Revocations, tenants: Arc<dyn Tenants>, clock: Clock) -> Self {
         let cache = TokenCache::new(clock.clone());
-        Self { keys, manager: None, warehouse: None, revocations, cache, tenants, clock }
+        let origins = Origins::default();
+        Self { keys, manager: None, warehouse: None, origins, open_manager: false, revocations, cache, tenants, clock }
     }
 
     /// Reads the documented credentials of others too, where they are configured.
@@ -80,16 +87,28 @@ impl Authenticator {
         Self { manager, warehouse, ..self }
     }
 
-    /// Who calls this path with these headers.
-    pub async fn authenticate(&self, path: &str, headers: &HeaderMap) -> Authentication {
-        let Some(surface) = Surface::of_path(path) else { return Authentication::Anonymous };
-        let found = match self.credential(surface, headers) {
-            Ok(None) => return Authentication::Anonymous,
-            Ok(Some(credential)) => self.caller(credential).await,
+    /// Lets pages of these origins, besides our own, change things with a session in a cookie.
+    pub fn with_origins(self, origins: Origins) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Asks local callers on manager paths for no credential, if `open`.
+    pub fn with_open_manager(self, open: bool) -> Self {
+        Self { open_manager: open, ..self }
+    }
+
+    /// Who calls, by the head of a call.
+    pub async fn authenticate(&self, call: &Parts) -> Authentication {
+        let Some(surface) = Surface::of_path(call.uri.path()) else { return Authentication::Anonymous };
+        let found = match self.credential(surface, call) {
+            Ok(Some(credential)) => self.caller(credential).await.map(Some),
+            Ok(None) if self.open_manager && surface == Surface::Manager => open_manager::admit(call),
+            Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
         match found {
-            Ok(caller) => Authentication::Caller(caller, surface),
+            Ok(None) => Authentication::Anonymous,
+            Ok(Some(caller)) => Authentication::Caller(caller, surface),
             Err(error) => {
                 if let Some(cause) = &error.cause {
                     tracing::error!(cause = cause.as_ref(), "a credential could not be checked");
@@ -99,30 +118,42 @@ impl Authenticator {
         }
     }
 
-    /// The credential that the headers carry. A header that is there and cannot be read is a bad credential, not none.
-    fn credential(&self, surface: Surface, headers: &HeaderMap) -> Result<Option<Credential>> {
-        if headers.contains_key(AUTHORIZATION) {
-            return self.bearer(surface, bearer(headers)?).map(Some);
+    /// The credential that the headers carry. A header that is there and cannot be read is a bad credential, not none. A
+    /// browser sends its cookie by itself, so it counts only where nothing else was given.
+    fn credential(&self, surface: Surface, call: &Parts) -> Result<Option<Credential>> {
+        if call.headers.contains_key(AUTHORIZATION) {
+            return self.bearer(surface, bearer(&call.headers)?).map(Some);
         }
-        match (surface, headers.get("x-api-key")) {
+        match (surface, call.headers.get("x-api-key")) {
             (Surface::Warehouse, Some(key)) => self.api_key(surface, key.as_bytes()).map(Some),
-            _ => Ok(None),
+            _ => self.session(surface, call),
         }
     }
 
+    /// The session of a cookie: a token of ours, and no other credential.
+    fn session(&self, surface: Surface, call: &Parts) -> Result<Option<Credential>> {
+        let Some(token) = cookies::token(surface, call)? else { return Ok(None) };
+        let credential = self.own(surface, &token)?;
+        cookies::check_change(&self.keys, &self.origins, &credential.token_id, call)?;
+        Ok(Some(credential))
+    }
+
     fn bearer(&self, surface: Surface, token: &str) -> Result<Credential> {
-        if let Some(claims) = self.cache.get(token) {
-            return self.ours(surface, &claims);
-        }
-        // One algorithm for each key: the header chooses which key is tried, never how it is used.
-        let foreign = surface == Surface::Manager && tokens::read_header(token)?.alg == jsonwebtoken::Algorithm::HS256;
         match &self.manager {
-            Some(key) if foreign => self.managers(key, token),
-            _ => {
-                let claims = self.cache.insert(token, tokens::verify(&self.keys, token)?);
-                self.ours(surface, &claims)
+            // One algorithm for each key: the header chooses which key is tried, never how it is used.
+            Some(key) if surface == Surface::Manager && tokens::read_header(token)?.alg == Algorithm::HS256 => {
+                self.managers(key, token)
             }
+            _ => self.own(surface, token),
         }
+    }
+
+    fn own(&self, surface: Surface, token: &str) -> Result<Credential> {
+        let claims = match self.cache.get(token) {
+            Some(claims) => claims,
+            None => self.cache.insert(token, tokens::verify(&self.keys, token)?),
+        };
+        self.ours(surface, &claims)
     }
 
     fn ours(&self, surface: Surface, claims: &Claims) -> Result<Credential> {

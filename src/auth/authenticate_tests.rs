@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use http::Request;
+use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
 use crate::{
-    auth::revocation::Revocation,
+    auth::{ClientInfo, csrf, revocation::Revocation},
     base::{Secret, TenantId, error::Reason},
 };
 
@@ -50,20 +51,17 @@ fn claims(role: Role) -> Claims {
     Claims::minted("ops".to_owned(), role, &[Surface::Messaging], Duration::from_secs(60), &Clock::system())
 }
 
-fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in pairs {
-        headers.append(*name, value.parse().unwrap());
-    }
-    headers
-}
-
 async fn with_token(fixture: &Fixture, path: &str, token: &str) -> Result<Caller, Reason> {
     with_headers(fixture, path, &[("authorization", &format!("Bearer {token}"))]).await.map(|c| c.expect("a caller"))
 }
 
 async fn with_headers(fixture: &Fixture, path: &str, pairs: &[(&'static str, &str)]) -> Result<Option<Caller>, Reason> {
-    match fixture.authenticator.authenticate(path, &headers(pairs)).await {
+    let call = pairs.iter().fold(Request::get(path), |call, (name, value)| call.header(*name, *value));
+    who(&fixture.authenticator, call).await
+}
+
+async fn who(authenticator: &Authenticator, call: http::request::Builder) -> Result<Option<Caller>, Reason> {
+    match authenticator.authenticate(&call.body(()).unwrap().into_parts().0).await {
         Authentication::Anonymous => Ok(None),
         Authentication::Caller(caller, _) => Ok(Some(caller)),
         Authentication::Refused(error) => Err(error.reason),
@@ -181,4 +179,87 @@ async fn the_api_key_is_good_on_the_warehouse_surface_alone() {
     assert!(with_headers(&f, TENANTS, &key).await.unwrap().is_none());
     let wrong = with_headers(&f, WAREHOUSE, &[("x-api-key", "letmeout")]).await;
     assert_eq!(wrong.unwrap_err(), Reason::CredentialsInvalid);
+}
+
+/// A call of a page of `https://db.example`.
+fn paged(method: &str, path: &str) -> http::request::Builder {
+    let address = std::net::IpAddr::from([192, 0, 2, 1]);
+    let host = "db.example".parse().ok();
+    let client = ClientInfo { address, secure: true, host, local: false, user_agent: None };
+    Request::builder().method(method).uri(path).extension(client)
+}
+
+#[tokio::test]
+async fn a_session_in_a_cookie_reads_and_changes_with_its_token_alone() {
+    let f = fixture();
+    let claims = Claims { aud: vec!["warehouse".to_owned()], ..claims(Role::PlatformAdmin) };
+    let cookie = format!("qod_session={}", tokens::issue(&f.keys, &claims).unwrap());
+    let call = |method| paged(method, WAREHOUSE).header("cookie", &cookie);
+    assert_eq!(who(&f.authenticator, call("GET")).await.unwrap().unwrap().token_id, claims.jti);
+    for method in ["POST", "PUT", "PATCH", "DELETE", "PURGE"] {
+        let refused = who(&f.authenticator, call(method)).await.unwrap_err();
+        assert_eq!(refused, Reason::CsrfTokenInvalid, "{method}");
+    }
+    let good = csrf::token(&f.keys, &claims.jti);
+    let post = || call("POST").header("x-csrf-token", &good);
+    assert!(who(&f.authenticator, post()).await.unwrap().is_some());
+    assert!(who(&f.authenticator, post().header("origin", "https://db.example")).await.unwrap().is_some());
+    let other = call("POST").header("x-csrf-token", csrf::token(&f.keys, "another session"));
+    assert_eq!(who(&f.authenticator, other).await.unwrap_err(), Reason::CsrfTokenInvalid);
+    f.revocations.note([Revocation::Token { id: claims.jti, expires_at: claims.exp }], claims.iat);
+    assert_eq!(who(&f.authenticator, call("GET")).await.unwrap_err(), Reason::CredentialsRevoked);
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing_with_a_cookie_unless_it_is_listed() {
+    let f = fixture();
+    let claims = Claims { aud: vec!["zero-trust".to_owned()], ..claims(Role::PlatformAdmin) };
+    let cookie = format!("tenantry_session={}", tokens::issue(&f.keys, &claims).unwrap());
+    let good = csrf::token(&f.keys, &claims.jti);
+    let post = |name, value: &str| {
+        paged("POST", "/v1/admin/users").header("cookie", &cookie).header("x-csrf-token", &good).header(name, value)
+    };
+    let console = "https://console.example";
+    for (name, foreign) in [("origin", console), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+        assert_eq!(who(&f.authenticator, post(name, foreign)).await.unwrap_err(), Reason::OriginRefused, "{foreign}");
+    }
+    let any = f.authenticator.with_origins("*".parse().unwrap());
+    assert_eq!(who(&any, post("origin", console)).await.unwrap_err(), Reason::OriginRefused);
+    let listed = any.with_origins(console.parse().unwrap());
+    assert!(who(&listed, post("origin", console)).await.unwrap().is_some());
+    assert_eq!(who(&listed, post("origin", "null")).await.unwrap_err(), Reason::OriginRefused);
+}
+
+#[tokio::test]
+async fn a_header_wins_over_a_cookie_and_a_bad_cookie_is_no_credential() {
+    let f = fixture();
+    let key = [("x-api-key", "letmein"), ("cookie", "qod_session=junk")];
+    assert_eq!(with_headers(&f, WAREHOUSE, &key).await.unwrap().unwrap().subject, "api-key");
+    let key = paged("POST", WAREHOUSE).header("x-api-key", "letmein").header("cookie", "qod_session=junk");
+    assert!(who(&f.authenticator, key).await.unwrap().is_some(), "who gives a header needs no token besides");
+    for junk in ["qod_session=junk", "qod_session=", "qod_session=letmein"] {
+        let refused = with_headers(&f, WAREHOUSE, &[("cookie", junk)]).await;
+        assert_eq!(refused.unwrap_err(), Reason::CredentialsInvalid, "{junk}");
+    }
+    assert!(with_headers(&f, TENANTS, &[("cookie", "qod_session=junk")]).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_open_manager_asks_local_callers_for_nothing_and_believes_no_bad_token() {
+    let f = fixture();
+    let local = |path: &str| {
+        let address = std::net::IpAddr::from([127, 0, 0, 1]);
+        let host = "localhost:8080".parse().ok();
+        Request::post(path).extension(ClientInfo { address, secure: false, host, local: true, user_agent: None })
+    };
+    assert!(who(&f.authenticator, local(MANAGER)).await.unwrap().is_none(), "it is closed");
+    let open = f.authenticator.with_open_manager(true);
+    let caller = who(&open, local(MANAGER)).await.unwrap().unwrap();
+    assert!(caller.subject == "open-manager" && caller.is_platform() && caller.kind == CallerKind::Service);
+    let bad = local(MANAGER).header("authorization", "Bearer junk");
+    assert_eq!(who(&open, bad).await.unwrap_err(), Reason::CredentialsInvalid);
+    for closed in [TENANTS, WAREHOUSE, "/v1/admin/users", "/registry/v1/tenants", "/tenantry.manager.v1.S/M"] {
+        assert!(who(&open, local(closed)).await.unwrap().is_none(), "{closed}");
+    }
+    assert!(who(&open, Request::post(MANAGER)).await.unwrap().is_none(), "nothing is known of the client");
 }

@@ -12,7 +12,7 @@ use super::{
     authenticate::Authentication,
     directory::MessagingAdminRoles,
     refusals::Refusals,
-    request::{CallFacts, Deadline},
+    request::{CallFacts, ClientInfo, Deadline},
     roles, tokens,
 };
 use crate::base::{
@@ -89,6 +89,7 @@ impl Guard {
             facts.set_tenant(tenant);
         }
         let access = self.access(&method.auth, &caller, claim).await?;
+        let client = extensions.get::<ClientInfo>();
         Ok(Cx::new(CxFacts {
             caller,
             access,
@@ -97,9 +98,9 @@ impl Guard {
             audit_action: method.audit.as_ref().map(|audit| audit.by_value(claim.audited.unwrap_or_default())),
             audit_target: claim.target.map(str::to_owned),
             deadline: extensions.get::<Deadline>().map(|deadline| deadline.0),
-            client: None,
-            secure: false,
-            user_agent: None,
+            client: client.map(|client| client.address),
+            secure: client.is_some_and(|client| client.secure),
+            user_agent: client.and_then(|client| client.user_agent.clone()),
             clock: self.clock.clone(),
         }))
     }

@@ -290,3 +290,15 @@ async fn nothing_is_decided_on_facts_that_are_missing() {
     anonymous.insert(Authentication::Anonymous);
     assert_eq!(guard.admit(&FIXED, &mut anonymous).unwrap_err().code(), Kind::Unauthenticated);
 }
+
+#[tokio::test]
+async fn a_context_tells_where_the_call_came_from() {
+    let (guard, mut extensions) = (guard(), extensions(caller(Role::PlatformAdmin, None)));
+    let address = std::net::IpAddr::from([192, 0, 2, 1]);
+    let user_agent = Some("curl/8".into());
+    extensions.insert(ClientInfo { address, secure: true, host: None, local: false, user_agent });
+    guard.admit(&FIXED, &mut extensions).unwrap();
+    guard.enter(&FIXED, on("acme"), &mut extensions).await.unwrap();
+    let cx = Cx::of(&extensions).unwrap();
+    assert_eq!((cx.client, cx.secure, cx.user_agent.as_deref()), (Some(address), true, Some("curl/8")));
+}

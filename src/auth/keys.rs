@@ -10,6 +10,7 @@ use ed25519_dalek::{
     SigningKey,
     pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
 };
+use hmac::{Hmac, Mac};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -29,7 +30,12 @@ struct Key {
     x: String,
     encoding: EncodingKey,
     decoding: DecodingKey,
+    /// A key of its own for the tokens against request forgery.
+    csrf: Hmac<Sha256>,
 }
+
+/// What the derived key is for, so that no other derivation gives the same one.
+const CSRF_LABEL: &[u8] = b"tenantry csrf token 1";
 
 /// A key file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +113,12 @@ impl Keys {
         self.all().find(|key| key.kid == kid).map(|key| &key.decoding)
     }
 
+    /// The keyed hashes of tokens against request forgery, ready for a message: that of the signing key, then that of
+    /// the previous one.
+    pub(super) fn csrf(&self) -> impl Iterator<Item = Hmac<Sha256>> {
+        self.all().map(|key| key.csrf.clone())
+    }
+
     /// The public keys as a JSON Web Key Set (RFC 7517).
     pub fn jwks(&self) -> Value {
         let keys: Vec<Value> = self
@@ -137,9 +149,24 @@ impl Key {
             // Ed25519 keys always fit the fixed PKCS#8 form, so the error cannot happen; an empty key signs nothing.
             encoding: EncodingKey::from_ed_der(key.to_pkcs8_der().as_ref().map_or(&[], |der| der.as_bytes())),
             decoding: DecodingKey::from_ed_der(key.verifying_key().as_bytes()),
+            csrf: derived(key, CSRF_LABEL),
             x,
         }
     }
+}
+
+/// A keyed hash under a key that is derived from the private key for one purpose. The derived key tells nothing of the
+/// private one.
+fn derived(key: &SigningKey, label: &[u8]) -> Hmac<Sha256> {
+    let derived = keyed(key.as_bytes()).chain_update(label).finalize().into_bytes();
+    keyed(&derived.into())
+}
+
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    // A key that is shorter than a block of the hash is filled with zeros (RFC 2104, 2).
+    let mut block = [0; 64];
+    block[..key.len()].copy_from_slice(key);
+    Hmac::new(&block.into())
 }
 
 /// RFC 7638: SHA-256 over the required members in the order of their names, without white space.

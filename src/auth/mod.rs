@@ -2,10 +2,14 @@
 
 pub mod authenticate;
 pub mod cache;
+pub mod cookies;
+pub mod csrf;
 mod directory;
 pub mod foreign;
 pub mod guard;
 pub mod keys;
+mod open_manager;
+pub mod origins;
 pub mod permissions;
 pub mod refusals;
 pub mod request;
@@ -17,6 +21,7 @@ pub mod tokens;
 
 pub use authenticate::{Authentication, Authenticator};
 pub use guard::Guard;
-pub use request::{CallFacts, Deadline};
+pub use origins::Origins;
+pub use request::{CallFacts, ClientInfo, Deadline};
 pub use sessions::Sessions;
 pub use surface::Surface;

@@ -151,6 +151,7 @@ fn record(refused: &Refused, count: u64) -> AuditRecord {
         outcome: Outcome::Refused,
         request_id: String::new(),
         rpc: Cow::Borrowed(refused.rpc),
+        client: None,
         details: json!({
             "reason": reason.strip_prefix("REASON_").unwrap_or(reason),
             "count": count,

@@ -1,10 +1,17 @@
 //! What the layers before authentication leave in the extensions of a request.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, OnceLock},
     time::Instant,
 };
 
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_TYPE, USER_AGENT},
+    request::Parts,
+    uri::Authority,
+};
 use transcoder::MethodInfo;
 
 use crate::base::Caller;
@@ -12,6 +19,43 @@ use crate::base::Caller;
 /// When the caller stops waiting, and with it the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(pub Instant);
+
+/// Who is at the other end of a call, as far as it is to be believed: what the connection tells, and what a trusted
+/// proxy tells of the connection before its own.
+#[derive(Clone, Debug)]
+pub struct ClientInfo {
+    /// The client's address.
+    pub address: IpAddr,
+    /// Whether the client speaks TLS.
+    pub secure: bool,
+    /// The host, with the port where one was given, that the client called; `None` if it named none, or several.
+    pub host: Option<Authority>,
+    /// Whether the client is a program on this machine, and no proxy speaks for another one.
+    pub local: bool,
+    /// What the client says that it is, cut to a bounded length.
+    pub user_agent: Option<Arc<str>>,
+}
+
+impl ClientInfo {
+    /// Longest user agent that is kept, in bytes.
+    const MAX_USER_AGENT: usize = 256;
+
+    /// The user agent that the headers tell, as far as it is kept.
+    pub fn user_agent(headers: &HeaderMap) -> Option<Arc<str>> {
+        let text = String::from_utf8_lossy(headers.get(USER_AGENT)?.as_bytes());
+        Some(text[..text.floor_char_boundary(Self::MAX_USER_AGENT)].into())
+    }
+}
+
+/// Whether a content type is that of gRPC or gRPC-Web.
+pub fn is_grpc(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"application/grpc")
+}
+
+/// Whether a call is one of REST, by its path and by its content type.
+pub(super) fn is_rest(call: &Parts) -> bool {
+    !call.uri.path().starts_with("/tenantry.") && !call.headers.get(CONTENT_TYPE).is_some_and(is_grpc)
+}
 
 /// What the guard learns of a call, for the access log and the metrics that stand outside it. Clones share the facts.
 #[derive(Clone, Debug, Default)]

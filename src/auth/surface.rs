@@ -87,25 +87,27 @@ impl Surface {
         if path.starts_with("/tenantry.") {
             return PACKAGES.iter().find(|(package, _)| path.starts_with(package)).map(|(_, surface)| *surface);
         }
-        let path = as_routed(path);
-        let covers = |prefix: &str| {
-            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
-        };
+        let path = decoded(path);
         PREFIXES
             .iter()
-            .filter(|(prefix, _)| covers(prefix))
+            .filter(|(prefix, _)| covers(prefix, &path))
             .max_by_key(|(prefix, _)| prefix.len())
             .map(|(_, surface)| *surface)
     }
 }
 
-/// A path as the router compares it: with its segments decoded. One that does not decode equals none of ours.
-pub fn as_routed(path: &str) -> Cow<'_, str> {
+/// The path as the router compares it: by decoded segments. One that does not decode equals none of ours.
+pub fn decoded(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
     }
-    let decoded = |segment| transcoder::percent::canonical(segment).unwrap_or(Cow::Borrowed(segment));
-    Cow::Owned(path.split('/').map(decoded).collect::<Vec<_>>().join("/"))
+    let segment = |segment| transcoder::percent::canonical(segment).unwrap_or(Cow::Borrowed(segment));
+    Cow::Owned(path.split('/').map(segment).collect::<Vec<_>>().join("/"))
+}
+
+/// Whether a decoded path begins with these whole segments.
+pub fn covers(prefix: &str, path: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
 }
 
 impl FromStr for Surface {

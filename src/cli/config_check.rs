@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Common, config::Layers};
+use super::{Common, config::Layers, start::tls};
 
 /// Commands on the configuration.
 #[derive(Debug, clap::Subcommand)]
@@ -13,8 +13,9 @@ pub(super) enum Command {
 
 pub(super) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
     let Command::Check = command;
-    let (_, layers) = common.load(&[])?;
+    let (config, layers) = common.load(&[])?;
     print!("{}", table(&layers));
+    tls(&config)?;
     Ok(())
 }
 

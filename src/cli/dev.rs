@@ -11,7 +11,7 @@ use anyhow::Context;
 
 use super::{
     Common, Usage,
-    config::Config,
+    config::{Config, TlsFiles},
     dev_key_file,
     start::{app, bind, block_on, init_logs, open_store, serve},
 };
@@ -80,8 +80,9 @@ async fn start(mut config: Config, addresses: Vec<SocketAddr>, exposed: bool) ->
     let store = open_store(&config).await?;
     store.migrate(|name| tracing::info!(migration = name, "migrating")).await?;
     let password = admin_account(&store, exposed).await?;
-    let app = app(&config, store, keys)?;
-    print(&welcome(&bound, &token, password.as_deref()))?;
+    let mut app = app(&config, store, keys)?;
+    app.open_manager = !exposed && config.kubeop_require_auth != Some(true);
+    print(&welcome(&bound, config.tls.as_ref(), &token, password.as_deref()))?;
     serve(app, listeners, signals).await
 }
 
@@ -172,11 +173,15 @@ fn print(text: &str) -> std::io::Result<()> {
 }
 
 /// What to try.
-fn welcome(bound: &[SocketAddr], token: &Path, password: Option<&str>) -> String {
+fn welcome(bound: &[SocketAddr], tls: Option<&TlsFiles>, token: &Path, password: Option<&str>) -> String {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let certificate = tls.map(|files| files.certificate.display());
+    let curl = certificate.as_ref().map_or("curl".to_owned(), |path| format!("curl --cacert {path}"));
+    let grpcurl = certificate.map_or("grpcurl -plaintext".to_owned(), |path| format!("grpcurl -cacert {path}"));
     // Port 8080 is the one that most documents use.
     let address = bound.iter().find(|address| address.port() == 8080).or(bound.first()).map(SocketAddr::to_string);
     let address = address.unwrap_or_default();
-    let listening: Vec<_> = bound.iter().map(|address| format!("http://{address}")).collect();
+    let listening: Vec<_> = bound.iter().map(|address| format!("{scheme}://{address}")).collect();
     let token = token.display();
     let admin = match password {
         Some(password) => format!("account  {ADMIN}, password {password}"),
@@ -189,12 +194,12 @@ token    {token} (platform_admin, 24 h)
 
 Try:
   TOKEN=$(cat {token})
-  curl -H "Authorization: Bearer $TOKEN" http://{address}/admin/v2/clusters
-  curl -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -X PUT \
-    -d '{{"adminRoles":["ops"],"allowedClusters":["standalone"]}}' http://{address}/admin/v2/tenants/acme
-  curl -H "Authorization: Bearer $TOKEN" http://{address}/admin/v2/tenants/acme
-  grpcurl -plaintext {address} list
-  grpcurl -plaintext -H "authorization: Bearer $TOKEN" -d '{{"tenant":"acme"}}' {address} \
+  {curl} -H "Authorization: Bearer $TOKEN" {scheme}://{address}/admin/v2/clusters
+  {curl} -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -X PUT \
+    -d '{{"adminRoles":["ops"],"allowedClusters":["standalone"]}}' {scheme}://{address}/admin/v2/tenants/acme
+  {curl} -H "Authorization: Bearer $TOKEN" {scheme}://{address}/admin/v2/tenants/acme
+  {grpcurl} {address} list
+  {grpcurl} -H "authorization: Bearer $TOKEN" -d '{{"tenant":"acme"}}' {address} \
     tenantry.messaging.v2.TenantService/GetTenant
 "#,
         listening = listening.join(" "),

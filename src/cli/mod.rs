@@ -5,6 +5,7 @@ pub mod config;
 mod config_check;
 mod dev;
 mod migrate;
+mod openapi;
 mod serve;
 mod start;
 mod token;
@@ -72,6 +73,8 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(config_check::Command),
+    /// Print the OpenAPI 3.1 document of the REST operations
+    Openapi(openapi::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -98,6 +101,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Users(command) => users::run(&common, command),
         Command::Token(command) => token::run(&common, command),
         Command::Config(command) => config_check::run(&common, command),
+        Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     };
     match done {

@@ -4,7 +4,7 @@ use super::{
     Common,
     config::Config,
     dev::ADMIN,
-    start::{app, bind, block_on, init_logs, open_store, serve},
+    start::{app, bind, block_on, init_logs, open_store, serve, tls},
 };
 use crate::{
     auth::keys::Keys,
@@ -78,6 +78,9 @@ fn check(config: &Config) -> Result<Keys, Unfit> {
             .map_err(|error| unfit.push(format!("TENANTRY_JWT_KEY or TENANTRY_JWT_KEY_PREVIOUS: {error}")))
             .ok(),
     };
+    if let Err(error) = tls(config) {
+        unfit.push(format!("TENANTRY_TLS_CERT or TENANTRY_TLS_KEY: {error}"));
+    }
     if config.database_url.is_none() {
         unfit.push("TENANTRY_DATABASE_URL is missing: postgres://... or sqlite:FILE".to_owned());
     }
@@ -123,6 +126,9 @@ mod tests {
         assert!(check(&config(&env)).unwrap_err().to_string().contains("made by `tenantry dev`"));
         write_private(&key, development.split_once('\n').unwrap().1.as_bytes()).unwrap();
         assert!(check(&config(&env)).is_ok());
+        let (cert, tls_key) = (("TENANTRY_TLS_CERT", "/nowhere/cert.pem"), ("TENANTRY_TLS_KEY", "/nowhere/key.pem"));
+        let unfit = check(&config(&[&env[..], &[cert, tls_key]].concat())).unwrap_err().to_string();
+        assert!(unfit.contains("TENANTRY_TLS_CERT") && unfit.contains("/nowhere/cert.pem"), "{unfit}");
         env.push(("TENANTRY_JWT_KEY_PREVIOUS", "/nowhere/old.pem"));
         assert!(check(&config(&env)).unwrap_err().to_string().contains("/nowhere/old.pem"));
     }

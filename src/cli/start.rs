@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use tokio::net::TcpListener;
 
-use super::config::Config;
+use super::config::{Config, TlsFiles};
 use crate::{
     auth::{
         foreign::{ApiKey, ManagerKey},
@@ -19,10 +19,11 @@ use crate::{
     base::{Clock, Secret},
     messaging::MessagingSettings,
     server::{
-        App, Signals,
-        layers::Limits,
+        App, Signals, Tls,
+        layers::{Edge, Limits},
         logs::{self, Log},
         metrics,
+        tls::TlsError,
     },
     store::{Kek, Store, StoreConfig},
     tenants::MultitenancySettings,
@@ -107,6 +108,11 @@ pub(super) async fn bind(
     }
 }
 
+/// The certificate of a configuration, if it has one.
+pub(super) fn tls(config: &Config) -> Result<Option<Tls>, TlsError> {
+    config.tls.as_ref().map(|TlsFiles { certificate, key }| Tls::load(certificate, key)).transpose()
+}
+
 /// The server of a configuration. `signals` are caught from before it listens, so that none is lost.
 pub(super) fn app(config: &Config, store: Store, keys: Keys) -> anyhow::Result<App> {
     let manager_key = config.kubeop_jwt_signing_key.as_ref().map(ManagerKey::from_base64).transpose();
@@ -129,6 +135,9 @@ pub(super) fn app(config: &Config, store: Store, keys: Keys) -> anyhow::Result<A
             max_in_flight: config.max_in_flight,
             timeout: config.request_timeout,
         },
+        edge: Edge { proxies: config.trusted_proxies.clone(), origins: config.cors_origins.clone() },
+        tls: tls(config)?,
+        open_manager: false,
         drain_timeout: config.drain_timeout,
         metrics: metrics::install().context("the metrics cannot be recorded")?,
     })

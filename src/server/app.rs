@@ -8,13 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     checks, grpc_health,
-    layers::{Limits, Patience, Stack},
+    layers::{Edge, Limits, Patience, Stack},
     listen, metrics,
     ops::Ops,
     readiness::Readiness,
     services,
-    signals::Signals,
+    signals::{Hangups, Signals},
     surfaces::{GrpcService, Parts},
+    tls::{self, Tls},
 };
 use crate::{
     auth::{
@@ -24,7 +25,7 @@ use crate::{
         refusals::{self, Refusals},
         revocation::{self, Revocations},
     },
-    base::{Cx, Result},
+    base::{Cx, Error, Result},
     identity::{Passwords, People},
     messaging::{self, MessagingSettings},
     store::{Kek, Store, Vault, relay},
@@ -53,6 +54,12 @@ pub struct App {
     pub messaging_bootstrap: bool,
     /// Bounds of one call.
     pub limits: Limits,
+    /// Proxies and foreign origins.
+    pub edge: Edge,
+    /// The certificate of the listeners; `None` leaves TLS to a proxy.
+    pub tls: Option<Tls>,
+    /// Ask local callers on manager paths for no credential. For development alone.
+    pub open_manager: bool,
     /// How long calls may run on after a signal.
     pub drain_timeout: Duration,
     /// The metrics of this process.
@@ -75,10 +82,15 @@ impl App {
         let service = self.service(health, &readiness, &refusals, revocations.clone())?;
 
         let mut running = self.spawn(refusals, revocations, &tasks);
+        if let Some(tls) = &self.tls {
+            let hangups = Hangups::catch().map_err(Error::internal)?;
+            running.spawn(tls::follow(tls.clone(), hangups, tasks.clone()));
+        }
         running.spawn(grpc_health::follow(readiness.clone(), reporter, services::service_names()?, tasks.clone()));
 
         let bounds = listen::Bounds::of_process();
-        let serving = listen::serve(listeners, service, bounds, stop.clone(), abort.clone(), self.drain_timeout);
+        let (tls, time) = (self.tls.clone(), self.drain_timeout);
+        let serving = listen::serve(listeners, service, bounds, tls, stop.clone(), abort.clone(), time);
         let finished = tokio::select! {
             finished = serving => finished,
             never = end(&mut signals, &readiness, &stop, &abort) => match never {},
@@ -131,8 +143,11 @@ impl App {
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone());
         let front = services::assemble(&parts, health, ops)?;
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
-            .with_foreign(self.manager_key.clone(), self.warehouse_key.clone());
-        Ok(Stack::new(front, Arc::new(authenticator), parts.dialects, self.limits, Patience::default()))
+            .with_foreign(self.manager_key.clone(), self.warehouse_key.clone())
+            .with_origins(self.edge.origins.clone())
+            .with_open_manager(self.open_manager);
+        let (authenticator, edge) = (Arc::new(authenticator), self.edge.clone());
+        Ok(Stack::new(front, authenticator, parts.dialects, self.limits, Patience::default(), edge))
     }
 }
 

@@ -12,17 +12,21 @@ use axum::body::Body;
 use http::{Request, Response};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
-use super::first_bytes::FirstBytes;
+use super::{first_bytes::FirstBytes, tls::Tls};
 
 /// Most bytes of all headers of a request.
 const MAX_HEADERS: u32 = 64 * 1024;
@@ -37,7 +41,7 @@ const MAX_STREAMS: u32 = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often that is logged at most.
 const ACCEPT_LOG: Duration = Duration::from_secs(1);
-/// How long a connection may take until it is known what it speaks.
+/// How long a connection may take until it is known what it speaks; with TLS, until the handshake is done, and then again.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Most connections at a time, and how many open files are left for everything else.
 const MAX_CONNECTIONS: usize = 8192;
@@ -67,16 +71,22 @@ fn open_files() -> Option<usize> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The address that a request came from, in its extensions.
+/// The connection that a request came by, in its extensions.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// Address of the other end.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub secure: bool,
+}
 
 /// Serves on these listeners until `stop`, then lets the calls in flight finish until `deadline` has passed or `abort`
-/// comes. Returns whether all of them finished.
+/// comes. Returns whether all of them finished. With `tls` every listener speaks it, and nothing else.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     service: S,
     bounds: Bounds,
+    tls: Option<Tls>,
     stop: CancellationToken,
     abort: CancellationToken,
     deadline: Duration,
@@ -87,11 +97,11 @@ where
 {
     let connections = GracefulShutdown::new();
     let door = Door {
-        http: builder(),
-        service,
+        talk: Talk { http: builder(), service, silence: bounds.silence },
+        tls,
         connections: &connections,
         free: Arc::new(Semaphore::new(bounds.connections)),
-        silence: bounds.silence,
+        stop: stop.clone(),
     };
     let accepting = listeners.into_iter().map(|listener| door.accept(listener));
     tokio::select! {
@@ -124,10 +134,18 @@ fn builder() -> auto::Builder<TokioExecutor> {
 
 /// What every new connection needs.
 struct Door<'c, S> {
-    http: auto::Builder<TokioExecutor>,
-    service: S,
+    talk: Talk<S>,
+    tls: Option<Tls>,
     connections: &'c GracefulShutdown,
     free: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+/// What a connection takes with it.
+#[derive(Clone)]
+struct Talk<S> {
+    http: auto::Builder<TokioExecutor>,
+    service: S,
     silence: Duration,
 }
 
@@ -158,23 +176,57 @@ where
     }
 
     /// Serves one connection in a task of its own.
-    fn connect(&self, stream: TcpStream, peer: SocketAddr, room: OwnedSemaphorePermit) {
+    fn connect(&self, stream: TcpStream, address: SocketAddr, room: OwnedSemaphorePermit) {
         // Answers are written whole; waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
-        let service = self.service.clone().map_request(move |request: Request<hyper::body::Incoming>| {
+        let (talk, watcher) = (self.talk.clone(), self.connections.watcher());
+        let Some(tls) = self.tls.clone() else {
+            let serving = talk.serve(stream, Peer { address, secure: false }, watcher);
+            tokio::spawn(async move {
+                let _room = room;
+                serving.await;
+            });
+            return;
+        };
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            let _room = room;
+            let shaken = tokio::select! {
+                shaken = tls.accept(stream, talk.silence) => shaken,
+                // Nothing has been asked yet.
+                () = stop.cancelled() => return,
+            };
+            match shaken {
+                Ok(stream) => talk.serve(stream, Peer { address, secure: true }, watcher).await,
+                Err(error) => tracing::debug!(%error, %address, "a TLS handshake failed"),
+            }
+        });
+    }
+}
+
+impl<S> Talk<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    /// Serves HTTP on a stream to its end.
+    fn serve<C>(self, stream: C, peer: Peer, watcher: Watcher) -> impl Future<Output = ()> + Send + use<C, S>
+    where
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = self.service.map_request(move |request: Request<hyper::body::Incoming>| {
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(peer);
             request
         });
         let stream = TokioIo::new(FirstBytes::within(self.silence, stream));
         let connection = self.http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
-        let connection = self.connections.watch(connection);
-        tokio::spawn(async move {
-            let _room = room;
+        let connection = watcher.watch(connection);
+        async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }
-        });
+        }
     }
 }
 
@@ -190,21 +242,21 @@ mod tests {
     use super::*;
 
     /// A server with one connection at a time, and its address.
-    async fn server(stop: &CancellationToken) -> SocketAddr {
+    async fn server(tls: Option<Tls>, stop: &CancellationToken) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service =
             tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("fine"))));
         let bounds = Bounds { connections: 1, silence: Duration::from_millis(100) };
         let (stop, abort) = (stop.clone(), CancellationToken::new());
-        tokio::spawn(serve(vec![listener], service, bounds, stop, abort, Duration::from_secs(5)));
+        tokio::spawn(serve(vec![listener], service, bounds, tls, stop, abort, Duration::from_secs(5)));
         address
     }
 
     #[tokio::test]
     async fn silent_connections_are_closed_and_others_wait_for_room() {
         let stop = CancellationToken::new();
-        let address = server(&stop).await;
+        let address = server(None, &stop).await;
         let mut silent = TcpStream::connect(address).await.unwrap();
         let mut waits = TcpStream::connect(address).await.unwrap();
         waits.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
@@ -212,8 +264,30 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(20), waits.read_to_string(&mut answer)).await.unwrap().unwrap();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("fine"), "{answer}");
         // There was room for that one only because this one is closed.
-        let read = tokio::time::timeout(Duration::from_secs(20), silent.read(&mut [0; 8])).await.unwrap();
+        ends(&mut silent).await;
+        stop.cancel();
+    }
+
+    async fn ends(stream: &mut TcpStream) {
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut [0; 8])).await.unwrap();
         assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    }
+
+    #[tokio::test]
+    async fn a_handshake_has_to_end_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(&certificate, made.cert.pem()).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let stop = CancellationToken::new();
+        let address = server(Some(Tls::load(&certificate, &key).unwrap()), &stop).await;
+        // The second has room only because the first is closed.
+        for begun in [&[][..], &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]] {
+            let mut stalled = TcpStream::connect(address).await.unwrap();
+            stalled.write_all(begun).await.unwrap();
+            ends(&mut stalled).await;
+        }
         stop.cancel();
     }
 

@@ -2,6 +2,7 @@
 
 mod app;
 mod checks;
+pub mod docs;
 mod first_bytes;
 mod grpc_health;
 pub mod layers;
@@ -15,6 +16,8 @@ pub mod readiness;
 pub mod services;
 mod signals;
 mod surfaces;
+pub mod tls;
 
 pub use app::App;
 pub use signals::Signals;
+pub use tls::Tls;

@@ -1,5 +1,5 @@
-//! The paths that operators and their tools ask: probes, version, metrics, public keys. They need no credential and
-//! belong to no documented API.
+//! The paths that operators and their tools ask: probes, version, metrics, public keys, and the OpenAPI documents with
+//! their page. They need no credential and belong to no documented API.
 
 use std::sync::Arc;
 
@@ -7,11 +7,12 @@ use axum::body::Body;
 use http::{
     HeaderValue, Method, Response, StatusCode,
     header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE},
+    request::Parts,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
-use super::{process, readiness::Readiness};
+use super::{docs, process, readiness::Readiness};
 use crate::auth::keys::Keys;
 
 /// The operational paths.
@@ -27,7 +28,7 @@ pub struct Ops {
 
 /// The template of an operational path.
 pub fn template(path: &str) -> Option<&'static str> {
-    PATHS.into_iter().find(|known| *known == path)
+    PATHS.into_iter().find(|known| *known == path).or_else(|| docs::template(path))
 }
 
 /// Whether a path is an operational one.
@@ -42,17 +43,19 @@ impl Ops {
     }
 
     /// Answers an operational path.
-    pub async fn answer(&self, method: &Method, path: &str) -> Response<Body> {
+    pub async fn answer(&self, request: &Parts) -> Response<Body> {
+        let (method, path) = (&request.method, request.uri.path());
         if !matches!(*method, Method::GET | Method::HEAD) {
             let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "method not allowed"}));
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        let response = match path {
-            "/healthz" => json(StatusCode::OK, &json!({"status": "ok"})),
-            "/readyz" => self.ready().await,
-            "/version" => json(StatusCode::OK, &version()),
-            "/metrics" => self.metrics(),
+        let response = match (path, docs::answer(path, &request.headers)) {
+            (_, Some(document)) => document,
+            ("/healthz", _) => json(StatusCode::OK, &json!({"status": "ok"})),
+            ("/readyz", _) => self.ready().await,
+            ("/version", _) => json(StatusCode::OK, &version()),
+            ("/metrics", _) => self.metrics(),
             _ => json(StatusCode::OK, &self.keys.jwks()),
         };
         if method == Method::HEAD { without_body(response) } else { response }

@@ -17,12 +17,11 @@ use tower::{Service, util::MapResponseLayer};
 use transcoder::{Dialects, Rest, RestBuilder, grpc::AdmitLayer};
 
 use super::{
-    layers::answer::is_grpc,
     malformed,
     ops::Ops,
     surfaces::{self, GrpcService, Parts},
 };
-use crate::{api::controlplane::Stub, base::Error, proto};
+use crate::{api::controlplane::Stub, auth::request::is_grpc, base::Error, proto};
 
 /// Every service behind one door. Cheap to clone.
 #[derive(Clone)]
@@ -85,7 +84,8 @@ impl Service<Request<Body>> for Front {
         }
         if super::ops::is_ops(request.uri().path()) {
             let ops = self.ops.clone();
-            return Box::pin(async move { Ok(ops.answer(request.method(), request.uri().path()).await) });
+            let (head, _) = request.into_parts();
+            return Box::pin(async move { Ok(ops.answer(&head).await) });
         }
         if let Some(stub) = self.stub.as_ref().filter(|_| Stub::covers(request.uri().path())) {
             return Box::pin(std::future::ready(Ok(stub.answer(request))));

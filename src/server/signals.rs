@@ -1,4 +1,4 @@
-//! The signals that end a server: SIGTERM and SIGINT.
+//! The signals that end a server, SIGTERM and SIGINT, and the one that has it read its certificate again, SIGHUP.
 
 use std::io;
 
@@ -22,5 +22,20 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// SIGHUP, from the moment this was made. Without this it ends the process, as the system has it.
+pub(super) struct Hangups(Signal);
+
+impl Hangups {
+    /// Begins to catch the signal.
+    pub(super) fn catch() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        let _ = self.0.recv().await;
     }
 }

@@ -1,9 +1,9 @@
 //! The audit log: what a write leaves behind, in its own transaction.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Stamp, Store, entities::audit_events};
@@ -48,6 +48,8 @@ pub struct AuditRecord {
     pub request_id: String,
     /// The gRPC path, or the command.
     pub rpc: Cow<'static, str>,
+    /// The address that the call came from; kept among the details, as `client`.
+    pub client: Option<IpAddr>,
     /// A JSON object; null stands for an empty one.
     pub details: Value,
 }
@@ -63,6 +65,7 @@ impl AuditRecord {
             outcome,
             request_id: cx.request_id.clone(),
             rpc: Cow::Borrowed(cx.rpc),
+            client: cx.client,
             details: Value::Null,
         }
     }
@@ -85,9 +88,18 @@ impl AuditRecord {
             outcome: self.outcome.as_str().to_owned(),
             request_id: self.request_id,
             rpc: self.rpc.into_owned(),
-            details: if self.details.is_null() { "{}".to_owned() } else { self.details.to_string() },
+            details: details(self.details, self.client),
         }
     }
+}
+
+/// The details as they are stored, with the client's address where it is known.
+fn details(details: Value, client: Option<IpAddr>) -> String {
+    let mut details = if details.is_null() { json!({}) } else { details };
+    if let (Some(client), Some(members)) = (client, details.as_object_mut()) {
+        members.insert("client".to_owned(), client.to_string().into());
+    }
+    details.to_string()
 }
 
 /// A text from outside as PostgreSQL takes it: it refuses the character zero.

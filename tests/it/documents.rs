@@ -26,7 +26,14 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
             ("UPDATE_GOLDEN=1", "it changes files of the repository, and builds"),
         ],
     ),
-    ("docs/operations.md", &[("sqlite3", "the client of SQLite is not among what the tests need")]),
+    (
+        "docs/operations.md",
+        &[
+            ("kill -HUP", "it would end the server of the test, which speaks no TLS"),
+            ("export TENANTRY_TRUSTED_PROXIES", "it sets a variable for a server that is started later"),
+            ("sqlite3", "the client of SQLite is not among what the tests need"),
+        ],
+    ),
     ("docs/security.md", &[]),
 ];
 

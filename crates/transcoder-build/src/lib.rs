@@ -10,11 +10,13 @@
 //! ```
 //!
 //! For a service `shop.v1.OrderService` that gives, beside what tonic generates, a module
-//! `proto::shop::v1::order_service_rest` with `METHODS`, `Guarded` and `routes`.
+//! `proto::shop::v1::order_service_rest` with `METHODS`, `Guarded` and `routes`; and, at the root, `OPENAPI`: an OpenAPI
+//! 3.1 document of everything, under the empty name, and one for each surface, under the surface's.
 
 mod codec;
 mod model;
 mod names;
+mod openapi;
 mod options;
 mod service;
 pub mod template;
@@ -41,6 +43,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// The frame of the OpenAPI documents is not what it should be.
+    #[error("the frame of the OpenAPI documents: {0}")]
+    Frame(String),
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -65,6 +70,7 @@ pub struct Builder {
     options_package: Option<String>,
     permissions: Vec<String>,
     error_domain: String,
+    frames: Vec<String>,
 }
 
 /// Compiled files: the encoded descriptors and, by package, the code that goes beside tonic's.
@@ -74,6 +80,8 @@ pub struct Compiled {
     pub descriptors: Vec<u8>,
     /// Code by package.
     pub code: BTreeMap<String, String>,
+    /// OpenAPI documents by surface; that of everything has the empty name.
+    pub openapi: BTreeMap<String, serde_json::Value>,
 }
 
 impl Builder {
@@ -86,6 +94,7 @@ impl Builder {
             options_package: None,
             permissions: Vec::new(),
             error_domain: String::new(),
+            frames: Vec::new(),
         }
     }
 
@@ -114,6 +123,21 @@ impl Builder {
         self
     }
 
+    /// What the OpenAPI documents say beside the protos: a JSON object, each of whose members may be left out. Given
+    /// again, it adds to what was given before.
+    ///
+    /// - `info`: as OpenAPI has it
+    /// - `securitySchemes`: as OpenAPI has them, by name
+    /// - `surfaces`: by name, `title`, `description` and `security`, the names of the schemes of which any one will do
+    /// - `dialects`: by name, the `schema` and an `example` of an error body, and the `statuses` that the dialect itself
+    ///   chooses: those below 500 wherever a call has input, the others anywhere
+    /// - `tags`: those of `paths`
+    /// - `paths`: what no RPC serves: by path, the path `item` and the `surfaces` whose documents have it too
+    pub fn openapi(mut self, frame: &str) -> Self {
+        self.frames.push(frame.to_owned());
+        self
+    }
+
     /// The domain of the reasons in `google.rpc.ErrorInfo` of requests that lack required fields; empty unless told.
     pub fn error_domain(mut self, domain: &str) -> Self {
         self.error_domain = domain.to_owned();
@@ -132,11 +156,16 @@ impl Builder {
         // The raw bytes: custom options are lost on the way through prost_types.
         let descriptors = compiler.encode_file_descriptor_set();
         let pool = DescriptorPool::decode(&*descriptors).map_err(|error| Error::Proto(error.to_string()))?;
-        let code = self.code(&pool)?;
-        Ok(Compiled { descriptors, code })
+        let options = options::Options::new(&pool, self.options_package.clone());
+        let services = model::services(&pool, &options, &self.permissions)?;
+        let code = self.code(&pool, &services)?;
+        let frame = openapi::Frame::read(&self.frames)?;
+        openapi::check(&pool, &options)?;
+        let openapi = openapi::documents(&pool, &services, &options, &frame);
+        Ok(Compiled { descriptors, code, openapi })
     }
 
-    /// Generates `transcoder.rs`, which includes the rest, and `descriptors.bin`.
+    /// Generates `transcoder.rs`, which includes the rest, `descriptors.bin`, and the documents in `openapi/`.
     pub fn compile(self) -> Result<(), Error> {
         for root in std::iter::once(&self.root).chain(&self.includes) {
             println!("cargo:rerun-if-changed={}", root.display());
@@ -163,12 +192,10 @@ impl Builder {
             let tonic = std::fs::read_to_string(&path).map_err(io(&path))?;
             std::fs::write(&path, tonic + &code).map_err(io(&path))?;
         }
-        Ok(())
+        write_openapi(&out, &compiled.openapi)
     }
 
-    fn code(&self, pool: &DescriptorPool) -> Result<BTreeMap<String, String>, Error> {
-        let options = options::Options::new(pool, self.options_package.clone());
-        let services = model::services(pool, &options, &self.permissions)?;
+    fn code(&self, pool: &DescriptorPool, services: &[model::Service]) -> Result<BTreeMap<String, String>, Error> {
         let mut packages: BTreeMap<String, Vec<FileDescriptor>> = BTreeMap::new();
         for file in pool.files().filter(|file| self.is_own(file)) {
             packages.entry(file.package_name().to_owned()).or_default().push(file);
@@ -190,7 +217,7 @@ impl Builder {
                 codec::types(out, package, files);
             }
         }
-        for service in &services {
+        for service in services {
             let out = code.entry(service.descriptor.package_name().to_owned()).or_default();
             service::service(out, service, known, &self.error_domain);
         }
@@ -203,6 +230,27 @@ impl Builder {
         let package = file.package_name();
         !package.starts_with("google.") && Some(package) != self.options_package.as_deref()
     }
+}
+
+/// Writes the documents, and the constant that holds them to the root of the generated code.
+fn write_openapi(out: &Path, documents: &BTreeMap<String, serde_json::Value>) -> Result<(), Error> {
+    let dir = out.join("openapi");
+    std::fs::create_dir_all(&dir).map_err(io(&dir))?;
+    let mut entries = String::new();
+    for (surface, document) in documents {
+        let file = if surface.is_empty() { "everything.json".to_owned() } else { format!("surface-{surface}.json") };
+        let path = dir.join(&file);
+        std::fs::write(&path, document.to_string()).map_err(io(&path))?;
+        let (name, file) = (names::literal(surface), names::literal(&format!("openapi/{file}")));
+        entries.push_str(&format!("({name}, include_bytes!({file})), "));
+    }
+    let path = out.join("transcoder.rs");
+    let code = std::fs::read_to_string(&path).map_err(io(&path))?;
+    let constant = format!(
+        "/// The OpenAPI documents, by surface; that of everything has the empty name.\n\
+         pub const OPENAPI: &[(&str, &[u8])] = &[{entries}];\n"
+    );
+    std::fs::write(&path, code + &constant).map_err(io(&path))
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {

@@ -81,6 +81,8 @@ pub struct Rest {
     pub grpc_only: bool,
     /// A request without a body is refused.
     pub body_required: bool,
+    /// Media type of an answer of raw bytes; empty if any.
+    pub media_type: String,
 }
 
 /// `(surface)`.
@@ -104,6 +106,21 @@ pub struct Surface {
     pub timestamps: String,
     /// Variant of `TrailingSlash`.
     pub trailing_slash: String,
+}
+
+/// `(field)`, as far as documents tell it.
+#[derive(Clone, Debug, Default)]
+pub struct FieldRule {
+    /// Never logged; masked in answers.
+    pub secret: bool,
+    /// Set by the server alone.
+    pub output_only: bool,
+    /// Must be given.
+    pub required: bool,
+    /// Filled with the body's members.
+    pub mask_of_body: bool,
+    /// An example of its value.
+    pub example: String,
 }
 
 /// One binding of `google.api.http`.
@@ -173,6 +190,7 @@ impl<'p> Options<'p> {
             lenient_query: list(&rule, "lenient_query").iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
             grpc_only: flag(&rule, "grpc_only"),
             body_required: flag(&rule, "body_required"),
+            media_type: text(&rule, "media_type"),
         }
     }
 
@@ -194,6 +212,18 @@ impl<'p> Options<'p> {
             timestamps: enum_name(&rule, "timestamps", "TIMESTAMPS_"),
             trailing_slash: enum_name(&rule, "trailing_slash", "TRAILING_SLASH_"),
         })
+    }
+
+    /// `(field)` of a field.
+    pub fn field(&self, field: &FieldDescriptor) -> FieldRule {
+        let Some(rule) = self.extension(&field.options(), "field") else { return FieldRule::default() };
+        FieldRule {
+            secret: self.behaves(field, "SECRET"),
+            output_only: self.behaves(field, "OUTPUT_ONLY"),
+            required: self.behaves(field, "REQUIRED"),
+            mask_of_body: flag(&rule, "mask_of_body"),
+            example: text(&rule, "example"),
+        }
     }
 
     /// Whether a field is the mask that REST fills with the body's members.

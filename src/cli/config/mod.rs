@@ -16,7 +16,7 @@ pub use layers::{Layers, Source};
 pub use parse::duration;
 pub use settings::{SETTINGS, Setting};
 
-use crate::base::Secret;
+use crate::{auth::Origins, base::Secret, server::layers::TrustedProxies};
 
 /// The effective configuration.
 #[derive(Clone, Debug)]
@@ -35,6 +35,12 @@ pub struct Config {
     pub jwt_key_previous: Option<PathBuf>,
     /// The key that seals secrets, in base64, or the file that holds it.
     pub kek: Option<Secret<String>>,
+    /// The certificate of the listeners, and its key: both or none.
+    pub tls: Option<TlsFiles>,
+    /// The proxies that are believed to tell who their clients are.
+    pub trusted_proxies: TrustedProxies,
+    /// The foreign origins whose pages may call.
+    pub cors_origins: Origins,
     /// Log filter, in the words of `tracing-subscriber`.
     pub log: String,
     /// Longest request body, in bytes.
@@ -63,6 +69,15 @@ pub struct Config {
     pub kubeop_require_auth: Option<bool>,
     /// The warehouse's static key.
     pub qod_api_key: Option<Secret<String>>,
+}
+
+/// PEM files of a certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and its chain.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
 }
 
 /// What is wrong with the configuration: every problem, not the first alone.

@@ -2,11 +2,15 @@
 
 use std::{str::FromStr, time::Duration};
 
-use super::{Config, Layers, settings};
+use super::{Config, Layers, TlsFiles, settings};
 use crate::base::Secret;
 
 /// Text that the manager's document uses for a key that was not set.
 const PLACEHOLDER: &str = "REPLACE-ME";
+
+/// What settings of more than one part look like.
+const NETWORKS: &str = "networks such as 10.0.0.0/8 or single addresses, with commas between";
+const ORIGINS: &str = "origins such as https://console.example.com, without a path, with commas between; or * alone";
 
 /// Reads every setting; what does not read adds a problem and is left at a harmless value, which nobody uses.
 pub(super) fn config(layers: &Layers, problems: &mut Vec<String>) -> Config {
@@ -19,6 +23,9 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<String>) -> Config {
         jwt_key: p.text("jwt_key").map(Into::into),
         jwt_key_previous: p.text("jwt_key_previous").map(Into::into),
         kek: p.text("kek").map(Secret::new),
+        tls: p.tls(),
+        trusted_proxies: p.value("trusted_proxies", NETWORKS).unwrap_or_default(),
+        cors_origins: p.value("cors_origins", ORIGINS).unwrap_or_default(),
         log: p.text("log").unwrap_or_default(),
         max_body_bytes: p.bounded("max_body_bytes", 1024, 1 << 30),
         max_in_flight: p.bounded("max_in_flight", 1, 1_000_000),
@@ -79,6 +86,22 @@ impl Parser<'_> {
                 self.problem(key, "true or false");
                 None
             }
+        }
+    }
+
+    /// The certificate and its key; one without the other is a problem.
+    fn tls(&mut self) -> Option<TlsFiles> {
+        match (self.text("tls_cert"), self.text("tls_key")) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate: certificate.into(), key: key.into() }),
+            (Some(_), None) => {
+                self.problem("tls_key", "set together with tls_cert");
+                None
+            }
+            (None, Some(_)) => {
+                self.problem("tls_cert", "set together with tls_key");
+                None
+            }
+            (None, None) => None,
         }
     }
 

@@ -78,6 +78,9 @@ fn values_out_of_form_are_refused_without_being_repeated() {
         ("TENANTRY_REQUEST_TIMEOUT", "0s"),
         ("TENANTRY_MESSAGING_BOOTSTRAP", "hunter2"),
         ("TENANTRY_MULTITENANCY", "hunter2"),
+        ("TENANTRY_TRUSTED_PROXIES", "10.0.0.0/8, hunter2"),
+        ("TENANTRY_CORS_ORIGINS", "hunter2"),
+        ("TENANTRY_CORS_ORIGINS", "*, https://console.example"),
     ] {
         let told = read(&[], &[(variable, value)], None).unwrap_err().to_string();
         assert!(told.contains(variable) && !told.contains("hunter2"), "{told}");
@@ -118,4 +121,15 @@ fn durations_have_units() {
     for text in ["", "1", "h", "-1s", "1.5h", "1w", "99999999999999999999s", "18446744073709551615d"] {
         assert_eq!(duration(text), None, "{text}");
     }
+}
+
+#[test]
+fn a_certificate_and_its_key_come_together() {
+    let of = |env| read(&[], env, None);
+    let told = of(&[("TENANTRY_TLS_CERT", "c.pem")]).unwrap_err().to_string();
+    assert!(told.contains("TENANTRY_TLS_KEY") && told.contains("together with tls_cert"), "{told}");
+    let told = of(&[("TENANTRY_TLS_KEY", "k.pem")]).unwrap_err().to_string();
+    assert!(told.contains("TENANTRY_TLS_CERT") && told.contains("together with tls_key"), "{told}");
+    let (config, _) = of(&[("TENANTRY_TLS_CERT", "c.pem"), ("TENANTRY_TLS_KEY", "k.pem")]).unwrap();
+    assert_eq!(config.tls, Some(TlsFiles { certificate: "c.pem".into(), key: "k.pem".into() }));
 }

@@ -3,11 +3,14 @@
 use axum::body::Body;
 use http::{
     HeaderValue, Request, Response,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
 use transcoder::{Dialects, Origin, RequestId};
 
-use crate::base::{Error, Kind};
+use crate::{
+    auth::request::is_grpc,
+    base::{Error, Kind},
+};
 
 /// What an answer needs to know of its request.
 #[derive(Clone, Debug)]
@@ -43,11 +46,6 @@ impl Head {
     }
 }
 
-/// Whether a content type is that of gRPC or gRPC-Web.
-pub fn is_grpc(content_type: &HeaderValue) -> bool {
-    content_type.as_bytes().starts_with(b"application/grpc")
-}
-
 /// Answers a failed request.
 pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Response<Body> {
     let busy = matches!(failure, Failure::Busy(_));
@@ -67,6 +65,13 @@ pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Resp
         response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS.into());
     }
     response
+}
+
+/// Tells browsers to take an answer of REST for what it says that it is.
+pub(super) fn harden(response: &mut Response<Body>, head: &Head) {
+    if head.grpc.is_none() {
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
 }
 
 /// An internal error tells the id under which the log has its cause, and nothing else.

@@ -4,6 +4,8 @@
 //! future. Each layer is a small file beside this one.
 
 pub(super) mod answer;
+mod client;
+mod cors;
 mod limits;
 mod load;
 mod observe;
@@ -27,13 +29,17 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower::Service;
 use transcoder::Dialects;
 
-pub use self::receive::Patience;
 use self::{
     answer::{Failure, Head},
+    cors::Cors,
     receive::Received,
 };
+pub use self::{
+    client::{NoNetworks, TrustedProxies},
+    receive::Patience,
+};
 use crate::{
-    auth::{Authentication, Authenticator, CallFacts},
+    auth::{Authentication, Authenticator, CallFacts, Origins},
     base::Error,
 };
 
@@ -46,6 +52,15 @@ pub struct Limits {
     pub max_in_flight: usize,
     /// Longest time until a call answers. A caller may ask for less.
     pub timeout: Duration,
+}
+
+/// From where calls may come.
+#[derive(Clone, Debug, Default)]
+pub struct Edge {
+    /// The proxies that are believed to tell who their clients are.
+    pub proxies: TrustedProxies,
+    /// The foreign origins whose pages may call.
+    pub origins: Origins,
 }
 
 /// The layers around an inner service. Cheap to clone.
@@ -61,6 +76,8 @@ struct Shared {
     load: load::Load,
     limits: Limits,
     patience: Patience,
+    proxies: TrustedProxies,
+    cors: Option<Cors>,
 }
 
 impl<S> Stack<S> {
@@ -71,9 +88,11 @@ impl<S> Stack<S> {
         dialects: Dialects,
         limits: Limits,
         patience: Patience,
+        edge: Edge,
     ) -> Self {
         let load = load::Load::new(limits.max_in_flight);
-        Self { inner, shared: Arc::new(Shared { authenticator, dialects, load, limits, patience }) }
+        let (proxies, cors) = (edge.proxies, Cors::of(&edge.origins));
+        Self { inner, shared: Arc::new(Shared { authenticator, dialects, load, limits, patience, proxies, cors }) }
     }
 }
 
@@ -108,26 +127,40 @@ impl Shared {
     {
         // First, so that everything below, and every answer, carries it.
         let id = request_id::assign(&mut request);
+        // Before the log, which shows it, and authentication, which uses it.
+        client::identify(&mut request, &self.proxies);
         let facts = CallFacts::default();
         request.extensions_mut().insert(facts.clone());
         let head = Head::of(&request, id);
         // Access log and metrics: outside everything that may refuse or fail, so that refusals are counted.
         let observation = observe::begin(&request, &head, facts);
-        let calls = async {
-            // A call that we cannot take costs us as little as possible.
-            let permit = self.load.admit(&head)?;
-            // Before anybody reads the body.
-            limits::check_body(&request, &head, self.limits.max_body)?;
-            // Around everything that may wait, the tenant of the credential included.
-            timeout::run(&mut request, self.limits.timeout, |request| self.inner(inner, &head, permit, request)).await
-        };
-        // Inside the log and the metrics, so that a panic is an answer like any other.
-        let mut response = match panics::catch(calls).await {
-            Ok(response) => response,
-            Err(failure) => self.fail(&head, failure),
-        };
+        // Around all answers, so that a page may read why it was refused; before all work, as a preflight needs none.
+        let answered = cors::run(self.cors.as_ref(), request, |request| self.answer(inner, &head, request));
+        let mut response = answered.await;
+        answer::harden(&mut response, &head);
         request_id::echo(&mut response, &head.request_id);
         observation.end(response)
+    }
+
+    /// The answer of a call, whatever becomes of it.
+    async fn answer<S>(&self, inner: S, head: &Head, mut request: Request<Body>) -> Response<Body>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+        S::Future: Send,
+    {
+        let calls = async {
+            // A call that we cannot take costs us as little as possible.
+            let permit = self.load.admit(head)?;
+            // Before anybody reads the body.
+            limits::check_body(&request, head, self.limits.max_body)?;
+            // Around everything that may wait, the tenant of the credential included.
+            timeout::run(&mut request, self.limits.timeout, |request| self.inner(inner, head, permit, request)).await
+        };
+        // Inside the log and the metrics, so that a panic is an answer like any other.
+        match panics::catch(calls).await {
+            Ok(response) => response,
+            Err(failure) => self.fail(head, failure),
+        }
     }
 
     /// Authentication is the innermost layer: it tells who calls, and the guard at the service decides.
@@ -136,12 +169,14 @@ impl Shared {
         mut inner: S,
         head: &Head,
         permit: Option<OwnedSemaphorePermit>,
-        mut request: Request<Body>,
+        request: Request<Body>,
     ) -> Result<Response<Body>, Failure>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     {
-        let authentication = self.authenticator.authenticate(request.uri().path(), request.headers()).await;
+        let (parts, body) = request.into_parts();
+        let authentication = self.authenticator.authenticate(&parts).await;
+        let mut request = Request::from_parts(parts, body);
         let known = matches!(authentication, Authentication::Caller(..));
         if let (Authentication::Caller(caller, _), Some(facts)) =
             (&authentication, request.extensions().get::<CallFacts>())
@@ -171,5 +206,7 @@ impl Shared {
     }
 }
 
+#[cfg(test)]
+mod edge_tests;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! secrets.
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Instant,
@@ -17,7 +18,7 @@ use transcoder::{Answered, RequestId};
 
 use super::answer::{Head, status_word};
 use crate::{
-    auth::CallFacts,
+    auth::{CallFacts, ClientInfo},
     base::{Caller, Kind},
     server::{listen::Peer, ops},
 };
@@ -37,6 +38,8 @@ struct Record {
     status: StatusCode,
     template: Option<&'static str>,
     peer: Option<Peer>,
+    /// Address of the client, which a trusted proxy may stand before.
+    client: Option<IpAddr>,
 }
 
 /// How a call ended.
@@ -60,6 +63,7 @@ pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts) -> O
         status: StatusCode::OK,
         template: None,
         peer: request.extensions().get::<Peer>().copied(),
+        client: request.extensions().get::<ClientInfo>().map(|client| client.address),
     }))
 }
 
@@ -124,12 +128,14 @@ impl Record {
         let subject = caller.map(|caller: &Caller| caller.subject.as_str());
         let tenant = self.facts.tenant();
         let request_id: &str = &self.request_id.0;
-        let peer = self.peer.map(|Peer(address)| tracing::field::display(address));
+        let peer = self.peer.map(|peer| tracing::field::display(peer.address));
+        let client = self.client.map(tracing::field::display);
         if self.ops.is_some() {
-            tracing::debug!(target: "tenantry::access", request_id, call, status, duration_ms, peer);
+            tracing::debug!(target: "tenantry::access", request_id, call, status, duration_ms, client, peer);
         } else {
             tracing::info!(
-                target: "tenantry::access", request_id, call, status, duration_ms, caller = subject, tenant, peer
+                target: "tenantry::access", request_id, call, status, duration_ms, caller = subject, tenant, client,
+                peer
             );
         }
     }

@@ -30,7 +30,7 @@ impl transcoder::Dialect for Shout {
     }
 }
 
-const LIMITS: Limits = Limits { max_body: 100, max_in_flight: 1, timeout: Duration::from_secs(3600) };
+pub(super) const LIMITS: Limits = Limits { max_body: 100, max_in_flight: 1, timeout: Duration::from_secs(3600) };
 
 /// So short that a test can wait until it is over.
 const PATIENCE: Patience = Patience { total: Duration::from_millis(200), part: Duration::from_millis(50) };
@@ -44,6 +44,11 @@ async fn inner(request: Request<Body>) -> Result<Response<Body>, Infallible> {
             Ok(body) => Response::new(Body::from(body.to_bytes())),
             Err(error) => Response::new(Body::from(error.to_string())),
         }),
+        "/v1/tenants" => Ok(Response::new(Body::from(match request.extensions().get::<Authentication>() {
+            Some(Authentication::Caller(caller, _)) => caller.subject.clone(),
+            Some(Authentication::Refused(error)) => error.reason_name().to_owned(),
+            _ => "nobody".to_owned(),
+        }))),
         _ => {
             let authenticated = request.extensions().get::<Authentication>().is_some();
             let deadline = request.extensions().get::<crate::auth::Deadline>().is_some();
@@ -52,13 +57,27 @@ async fn inner(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     }
 }
 
-fn stack(
-    limits: Limits,
-) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send {
+/// What the tests need of a stack.
+pub(super) trait Layered:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send
+{
+}
+
+impl<S> Layered for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send
+{
+}
+
+fn stack(limits: Limits) -> impl Layered {
+    stack_at(limits, Edge::default(), false)
+}
+
+pub(super) fn stack_at(limits: Limits, edge: Edge, open_manager: bool) -> impl Layered {
     let (keys, clock) = (Arc::new(Keys::ephemeral()), Clock::system());
-    let authenticator = Authenticator::new(keys, Revocations::default(), Arc::new(Nobody), clock);
+    let authenticator =
+        Authenticator::new(keys, Revocations::default(), Arc::new(Nobody), clock).with_open_manager(open_manager);
     let dialects = Dialects::new([("shout", &["/shout"] as &[_], Arc::new(Shout) as Arc<dyn transcoder::Dialect>)]);
-    Stack::new(service_fn(inner), Arc::new(authenticator), dialects, limits, PATIENCE)
+    Stack::new(service_fn(inner), Arc::new(authenticator), dialects, limits, PATIENCE, edge)
 }
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
@@ -73,11 +92,11 @@ async fn answer(limits: Limits, path: &str, headers: &[(&str, &str)]) -> Respons
     stack(limits).oneshot(request(path, headers)).await.unwrap_or_else(|never| match never {})
 }
 
-async fn text(response: Response<Body>) -> String {
+pub(super) async fn text(response: Response<Body>) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-fn header<'r>(response: &'r Response<Body>, name: &str) -> &'r str {
+pub(super) fn header<'r>(response: &'r Response<Body>, name: &str) -> &'r str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 

@@ -22,7 +22,11 @@ pub struct Grpc {
 impl Grpc {
     /// A client without credentials. It connects with its first call.
     pub fn new(address: SocketAddr) -> Self {
-        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+        Self::over(Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy())
+    }
+
+    /// A client without credentials over a channel of another kind.
+    pub fn over(channel: Channel) -> Self {
         Self { channel, token: None }
     }
 

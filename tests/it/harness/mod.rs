@@ -7,6 +7,7 @@ pub mod grpc;
 pub mod http;
 pub mod line;
 pub mod server;
+pub mod tls;
 
 use std::{
     env,

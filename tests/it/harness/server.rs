@@ -71,6 +71,17 @@ impl Setup {
 
     /// Starts the server on a free port and waits until it is ready.
     pub async fn start(&self) -> Server {
+        let server = self.launch().await;
+        let http = server.http();
+        eventually("the server to be ready", async || {
+            (http.try_get("/readyz").await.ok()?.status == 200).then_some(())
+        })
+        .await;
+        server
+    }
+
+    /// Starts the server on a free port and waits until it listens.
+    pub async fn launch(&self) -> Server {
         let mut child = self
             .program()
             .args(["dev", "--listen", "127.0.0.1:0"])
@@ -90,13 +101,7 @@ impl Setup {
             address_in(&log.text())
         })
         .await;
-        let server = Server { setup: self.clone(), child, address, log };
-        let http = server.http();
-        eventually("the server to be ready", async || {
-            (http.try_get("/readyz").await.ok()?.status == 200).then_some(())
-        })
-        .await;
-        server
+        Server { setup: self.clone(), child, address, log }
     }
 
     fn program(&self) -> Command {
@@ -173,8 +178,13 @@ impl Server {
 
     /// Asks it to end (SIGTERM); [`Server::ended`] waits for that.
     pub async fn terminate(&self) {
+        self.signal("TERM").await;
+    }
+
+    /// Sends it a signal.
+    pub async fn signal(&self, name: &str) {
         // The standard library can only send SIGKILL.
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.pid())).status().await.unwrap();
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.pid())).status().await.unwrap();
         assert!(sent.success());
     }
 
@@ -218,5 +228,5 @@ impl Log {
 /// The address in the line by which `dev` says that it is ready.
 fn address_in(log: &str) -> Option<SocketAddr> {
     let line = log.lines().find(|line| line.starts_with("tenantry is ready"))?;
-    line.split("http://").nth(1)?.split_whitespace().next()?.parse().ok()
+    line.split("://").nth(1)?.split_whitespace().next()?.parse().ok()
 }

@@ -1,6 +1,7 @@
 //! What builds and what does not, with the reason in the message.
 
 mod accepted;
+mod openapi;
 mod refused;
 
 use std::{fs, path::Path};
@@ -52,6 +53,15 @@ enum State { STATE_UNSPECIFIED = 0; STATE_OPEN = 1; STATE_CLOSED = 2; }
 
 /// Checks a proto file of these pieces.
 fn check(text: &str, with_options: bool) -> Result<Compiled, Error> {
+    build(text, with_options, &[])
+}
+
+/// Checks a proto file with the parts of a frame of its OpenAPI documents.
+fn check_with(text: &str, frames: &[&str]) -> Result<Compiled, Error> {
+    build(text, true, frames)
+}
+
+fn build(text: &str, with_options: bool, frames: &[&str]) -> Result<Compiled, Error> {
     let dir = tempfile::tempdir().unwrap();
     let put = |path: &str, text: &str| {
         let path = dir.path().join(path);
@@ -65,7 +75,7 @@ fn check(text: &str, with_options: bool) -> Result<Compiled, Error> {
         put(&format!("shop/options/v1/{file}"), text);
     }
     put("shop/v1/orders.proto", text);
-    let builder = Builder::new(dir.path());
+    let builder = frames.iter().fold(Builder::new(dir.path()), |builder, frame| builder.openapi(frame));
     if with_options {
         builder.options_package("shop.options.v1").permissions(["order.read", "order.write"]).check()
     } else {

@@ -1,0 +1,202 @@
+//! Examples: what the proto gives, and otherwise what the names of fields suggest. The same protos give the same ones.
+
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+use serde_json::{Map, Value, json};
+
+use super::schema::{Form, in_oneof, spelling, wrapped};
+use crate::{
+    Error,
+    options::{FieldRule, Options, Surface},
+};
+
+/// What strings hold, by a part of the field's name. The first that fits decides.
+const WORDS: &[(&str, &str)] = &[
+    ("email", "user@example.com"),
+    ("url", "https://example.com"),
+    ("uri", "https://example.com"),
+    ("host", "host.example.com"),
+    ("domain", "example.com"),
+    ("ip_address", "192.0.2.1"),
+    ("cidr", "192.0.2.0/24"),
+    ("_at", "2026-01-31T12:00:00Z"),
+];
+
+/// How deep examples go into messages.
+const DEPTH: usize = 6;
+
+/// Makes the examples of a surface.
+#[derive(Clone, Copy, Debug)]
+pub struct Examples<'a> {
+    /// The options of the fields.
+    pub options: &'a Options<'a>,
+    /// The habits.
+    pub surface: &'a Surface,
+    /// What is read, or what is printed.
+    pub form: Form,
+}
+
+impl Examples<'_> {
+    /// An example of a message.
+    pub fn message(&self, message: &MessageDescriptor) -> Value {
+        self.nested(message, &[], &mut Vec::new())
+    }
+
+    /// An example of a message without some of its fields.
+    pub fn message_without(&self, message: &MessageDescriptor, without: &[&str]) -> Value {
+        self.nested(message, without, &mut Vec::new())
+    }
+
+    /// An example of a field's value.
+    pub fn field(&self, field: &FieldDescriptor) -> Value {
+        self.of_field(field, &mut Vec::new())
+    }
+
+    fn nested(&self, message: &MessageDescriptor, without: &[&str], above: &mut Vec<String>) -> Value {
+        if let Some(value) = self.well_known(message) {
+            return value;
+        }
+        above.push(message.full_name().to_owned());
+        let (mut members, mut oneofs) = (Map::new(), Vec::new());
+        for field in message.fields().filter(|field| !without.contains(&field.name())) {
+            let rule = self.options.field(&field);
+            // Of a oneof the first member; a caller gives neither masks nor what the server sets.
+            let given = self.form == Form::Output || !(rule.mask_of_body || rule.output_only);
+            let oneof = in_oneof(&field).then(|| field.containing_oneof().map(|oneof| oneof.name().to_owned()));
+            let first = oneof.is_none_or(|oneof| {
+                let new = !oneofs.contains(&oneof);
+                oneofs.push(oneof);
+                new
+            });
+            if given && first && !self.goes_round(&field, above) {
+                members.insert(spelling(self.surface, &field), self.of_field(&field, above));
+            } else if given && first && self.surface.unset_as_null && field.supports_presence() && !in_oneof(&field) {
+                members.insert(spelling(self.surface, &field), Value::Null);
+            }
+        }
+        above.pop();
+        Value::Object(members)
+    }
+
+    /// Whether a field of its own leads back to a message above it, or too deep. Lists and maps may stay empty.
+    fn goes_round(&self, field: &FieldDescriptor, above: &[String]) -> bool {
+        let round = |kind: Kind| match kind {
+            Kind::Message(message) => above.iter().any(|name| name == message.full_name()) || above.len() >= DEPTH,
+            _ => false,
+        };
+        !field.is_list() && !field.is_map() && round(field.kind())
+    }
+
+    fn of_field(&self, field: &FieldDescriptor, above: &mut Vec<String>) -> Value {
+        if let Some(value) = given(self.surface, field, &self.options.field(field)) {
+            return value;
+        }
+        let ends = |kind: &Kind| match kind {
+            Kind::Message(message) => above.iter().any(|name| name == message.full_name()) || above.len() >= DEPTH,
+            _ => false,
+        };
+        if field.is_map() {
+            let Kind::Message(entry) = field.kind() else { return json!({}) };
+            let value = entry.map_entry_value_field();
+            if ends(&value.kind()) {
+                return json!({});
+            }
+            let key = match entry.map_entry_key_field().kind() {
+                Kind::String => "key",
+                Kind::Bool => "true",
+                _ => "1",
+            };
+            return json!({key: self.single(&value, above)});
+        }
+        match field.is_list() {
+            true if ends(&field.kind()) => json!([]),
+            true => json!([self.single(field, above)]),
+            false => self.single(field, above),
+        }
+    }
+
+    fn single(&self, field: &FieldDescriptor, above: &mut Vec<String>) -> Value {
+        match field.kind() {
+            Kind::Message(message) => self.nested(&message, &[], above),
+            Kind::Enum(item) => {
+                let known = item.values().find(|value| value.number() != 0).or_else(|| item.values().next());
+                json!(known.map(|value| value.name().to_owned()))
+            }
+            Kind::String => json!(word(field)),
+            kind => self.scalar(&kind),
+        }
+    }
+
+    fn scalar(&self, kind: &Kind) -> Value {
+        match kind {
+            Kind::Double | Kind::Float => json!(1.5),
+            Kind::Bool => json!(true),
+            Kind::String => json!("text"),
+            Kind::Bytes => json!("ZXhhbXBsZQ=="),
+            kind if is_long(kind) && !self.surface.int64_as_number => json!("1"),
+            _ => json!(1),
+        }
+    }
+
+    fn well_known(&self, message: &MessageDescriptor) -> Option<Value> {
+        let name = message.full_name().strip_prefix("google.protobuf.")?;
+        let printed = self.form == Form::Output;
+        Some(match (name, self.surface.timestamps.as_str()) {
+            ("Timestamp", "NAIVE_MICROSECONDS") if printed => json!("2026-01-31T12:00:00.000000"),
+            ("Timestamp", "MICROSECONDS") if printed => json!("2026-01-31T12:00:00.000000Z"),
+            ("Timestamp", _) => json!("2026-01-31T12:00:00Z"),
+            ("Duration", _) => json!("1.500s"),
+            ("FieldMask", _) => json!("name"),
+            ("Struct", _) => json!({"key": "value"}),
+            ("Empty", _) => json!({}),
+            ("Value", _) => json!("value"),
+            ("ListValue", _) => json!(["value"]),
+            ("Any", _) => json!({"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1.500s"}),
+            _ => self.scalar(&wrapped(message)?),
+        })
+    }
+}
+
+/// Checks the examples that the protos give.
+pub fn check(pool: &DescriptorPool, options: &Options<'_>) -> Result<(), Error> {
+    for field in pool.all_messages().flat_map(|message| message.fields().collect::<Vec<_>>()) {
+        let rule = options.field(&field);
+        if !rule.example.is_empty() && given(&Surface::default(), &field, &rule).is_none() {
+            let why = format!("the example {:?} is no JSON", rule.example);
+            return Err(Error::Rule { at: field.full_name().to_owned(), why });
+        }
+    }
+    Ok(())
+}
+
+/// The example that the proto gives: the text of a string field, the JSON of any other.
+pub fn given(surface: &Surface, field: &FieldDescriptor, rule: &FieldRule) -> Option<Value> {
+    if rule.example.is_empty() {
+        return None;
+    }
+    let plain = !field.is_list() && !field.is_map();
+    match field.kind() {
+        Kind::String | Kind::Bytes if plain => Some(json!(rule.example)),
+        Kind::Enum(_) if plain => Some(json!(rule.example)),
+        kind => {
+            let value = serde_json::from_str(&rule.example).ok()?;
+            let text = plain && is_long(&kind) && !surface.int64_as_number;
+            Some(if text { json!(rule.example) } else { value })
+        }
+    }
+}
+
+fn is_long(kind: &Kind) -> bool {
+    let signed = matches!(kind, Kind::Int64 | Kind::Sint64 | Kind::Sfixed64);
+    signed || matches!(kind, Kind::Uint64 | Kind::Fixed64)
+}
+
+/// A text that suits the name of a field.
+fn word(field: &FieldDescriptor) -> String {
+    let name = field.name();
+    if name == "id" || name.ends_with("_id") {
+        return "0198c0de-0000-7000-8000-000000000001".to_owned();
+    }
+    let known = WORDS.iter().find(|(part, _)| name.contains(part) && (*part != "_at" || name.ends_with(part)));
+    let own = || name.strip_suffix('s').filter(|_| field.is_list()).unwrap_or(name).replace('_', "-");
+    known.map_or_else(own, |(_, text)| (*text).to_owned())
+}

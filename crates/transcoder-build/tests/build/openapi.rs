@@ -1,0 +1,244 @@
+//! The OpenAPI documents say what the generated code does.
+
+use serde_json::{Value, json};
+
+use crate::{GET, HEAD, MESSAGES, PUBLIC, SURFACE, check, check_with, rpc};
+
+const NULLS: &str = r#"option (shop.options.v1.surface) = {
+  name: "nulls" error_dialect: "plain" names: NAMES_SNAKE_CASE int64: INT64_NUMBER unknown: UNKNOWN_IGNORE
+  unset: UNSET_NULL timestamps: TIMESTAMPS_NAIVE_MICROSECONDS
+};
+"#;
+
+/// Every kind of member.
+const PARCEL: &str = r#"
+import "google/protobuf/struct.proto";
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/wrappers.proto";
+// A parcel. It has a weight.
+message Parcel {
+  // Its name.
+  optional string parcel_name = 1 [(shop.options.v1.field) = {behavior: BEHAVIOR_REQUIRED example: "books"}];
+  int64 weight = 2;
+  optional int32 floor = 3;
+  google.protobuf.Timestamp sent_at = 4 [(shop.options.v1.field) = {behavior: BEHAVIOR_OUTPUT_ONLY}];
+  repeated Parcel inner = 5;
+  map<string, int64> counts = 6;
+  Kind kind = 7;
+  string pin = 8 [(shop.options.v1.field) = {behavior: BEHAVIOR_SECRET}];
+  bytes photo = 9 [deprecated = true];
+  google.protobuf.Struct extra = 10;
+  google.protobuf.Int64Value limit = 11;
+  Parcel next = 12;
+  oneof way { string letter = 13; bool pigeon = 14; }
+}
+// Kinds of parcels.
+enum Kind {
+  // Not known.
+  KIND_UNSPECIFIED = 0;
+  KIND_SMALL = 1;
+}
+"#;
+
+fn document(text: &str, name: &str) -> Value {
+    check(text, true).unwrap().openapi[name].clone()
+}
+
+/// The document of one service of a surface, whose messages are those of [`PARCEL`].
+fn parcels(surface: &str, name: &str, methods: &str) -> Value {
+    document(&format!("{HEAD}{PARCEL}{surface}service Parcels {{ {methods} }}"), name)
+}
+
+const SEND: &str = r#"
+  // Sends a parcel. Fails with ALREADY_EXISTS if it is under way, with INTERNAL else.
+  rpc Send(Parcel) returns (Parcel) {
+    option (google.api.http) = {post: "/parcels" body: "*"};
+    option (shop.options.v1.auth) = {permission: "order.write" tenant: {from: TENANT_SOURCE_NONE}};
+    option (shop.options.v1.audit) = {action: "send"};
+    option (shop.options.v1.rest) = {status: {reason: REASON_ORDER_CLOSED status: 410}};
+  }
+"#;
+
+#[test]
+fn an_answer_has_what_the_codec_prints() {
+    let document = parcels(SURFACE, "shop", SEND);
+    let schema = &document["components"]["schemas"]["Parcel"];
+    assert_eq!(schema["description"], "A parcel. It has a weight.");
+    assert_eq!(schema["required"], json!(["counts", "inner", "kind", "photo", "pin", "weight"]));
+    let properties = &schema["properties"];
+    assert_eq!(properties["parcelName"], json!({"type": "string", "description": "Its name.", "examples": ["books"]}));
+    assert_eq!(properties["weight"], json!({"type": "string", "pattern": "^-?[0-9]{1,19}$"}));
+    assert_eq!(properties["sentAt"], json!({"type": "string", "format": "date-time", "readOnly": true}));
+    assert_eq!(properties["inner"], json!({"type": "array", "items": {"$ref": "#/components/schemas/Parcel"}}));
+    assert_eq!(properties["counts"]["additionalProperties"]["type"], "string");
+    assert_eq!(properties["pin"], json!({"type": "string", "format": "password"}));
+    assert_eq!(properties["photo"], json!({"type": "string", "contentEncoding": "base64", "deprecated": true}));
+    assert_eq!(properties["extra"], json!({"type": "object"}));
+    assert_eq!(schema["additionalProperties"], Value::Null, "an answer may grow");
+    let kind = &document["components"]["schemas"]["Kind"];
+    assert_eq!(kind["enum"], json!(["KIND_UNSPECIFIED", "KIND_SMALL"]));
+    assert_eq!(kind["description"], "Kinds of parcels.\n\n- `KIND_UNSPECIFIED`: Not known.");
+}
+
+#[test]
+fn a_surface_has_its_own_habits() {
+    let document = parcels(NULLS, "nulls", SEND);
+    let schema = &document["components"]["schemas"]["Parcel"];
+    let properties = &schema["properties"];
+    assert_eq!(properties["weight"], json!({"type": "integer", "format": "int64"}));
+    assert_eq!(properties["floor"], json!({"type": ["integer", "null"], "format": "int32"}));
+    assert_eq!(properties["limit"], json!({"type": ["integer", "null"], "format": "int64"}));
+    let next = json!({"anyOf": [{"$ref": "#/components/schemas/Parcel"}, {"type": "null"}]});
+    assert_eq!(properties["next"], next);
+    assert_eq!(properties["sent_at"]["pattern"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$");
+    assert!(schema["required"].as_array().unwrap().contains(&json!("sent_at")), "null is printed");
+    assert!(!schema["required"].as_array().unwrap().contains(&json!("letter")), "but not for a oneof");
+    let input = &document["components"]["schemas"]["Parcel.Input"];
+    assert_eq!(input["properties"]["sent_at"]["format"], "date-time");
+    assert_eq!(input["properties"]["parcel_name"]["type"], "string", "what must be given is never null");
+    assert_eq!(input["additionalProperties"], Value::Null, "what is unknown is ignored");
+}
+
+#[test]
+fn a_request_asks_for_what_must_be_given() {
+    let document = parcels(SURFACE, "shop", SEND);
+    let input = &document["components"]["schemas"]["Parcel.Input"];
+    assert_eq!((&input["required"], &input["additionalProperties"]), (&json!(["parcelName"]), &json!(false)));
+    assert_eq!(input["properties"]["pin"], json!({"type": "string", "format": "password", "writeOnly": true}));
+    let body = &document["paths"]["/parcels"]["post"]["requestBody"];
+    assert_eq!(body["required"], true);
+    let content = &body["content"]["application/json"];
+    assert_eq!(content["schema"], json!({"$ref": "#/components/schemas/Parcel.Input"}));
+    let example = &content["example"];
+    assert_eq!((&example["parcelName"], &example["weight"]), (&json!("books"), &json!("1")));
+    assert!(example.get("sentAt").is_none() && example.get("pigeon").is_none(), "{example}");
+    let answered = &document["paths"]["/parcels"]["post"]["responses"]["200"]["content"]["application/json"];
+    assert_eq!(answered["example"]["sentAt"], "2026-01-31T12:00:00Z");
+}
+
+#[test]
+fn an_operation_tells_its_texts_and_how_it_fails() {
+    let document = parcels(SURFACE, "shop", SEND);
+    let operation = &document["paths"]["/parcels"]["post"];
+    assert_eq!((&operation["operationId"], &operation["summary"]), (&json!("Parcels_Send"), &json!("Sends a parcel")));
+    let text = operation["description"].as_str().unwrap();
+    assert!(
+        text.starts_with("Fails with") && text.contains("`shop.v1.Parcels/Send`") && text.contains("`order.write`")
+    );
+    let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
+    let expected =
+        ["200", "400", "401", "403", "404", "409", "410", "413", "415", "429", "500", "503", "504", "default"];
+    assert_eq!(statuses, expected);
+    assert!(operation["responses"]["410"]["description"].as_str().unwrap().contains("`ORDER_CLOSED`"));
+    let shared = &document["components"]["responses"]["Error.404"]["content"]["application/json"];
+    assert_eq!(shared["schema"], json!({"$ref": "#/components/schemas/Error"}));
+    assert_eq!(document["components"]["schemas"]["Error"]["required"], json!(["error"]), "AIP-193 unless told");
+}
+
+#[test]
+fn the_query_has_what_neither_path_nor_body_bind() {
+    let get = format!(
+        r#"rpc Call(Order) returns (Order) {{
+          option (google.api.http) = {{
+            get: "/orders/{{name}}"
+            additional_bindings: {{post: "/owners/{{owner.tenant}}" body: "owner" response_body: "tags"}}
+            additional_bindings: {{put: "/orders/{{name}}" body: "*"}}
+          }};
+          option (shop.options.v1.rest) = {{lenient_query: "express" created_field: "created"}};
+          option (shop.options.v1.audit) = {{action: "call"}};
+          {PUBLIC}
+        }}"#
+    );
+    let text = format!("{HEAD}{SURFACE}service Orders {{ {get} }}{MESSAGES}");
+    let document = document(&text, "shop");
+    let first = &document["paths"]["/orders/{name}"]["get"];
+    let names: Vec<_> = first["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    let expected = [
+        "name",
+        "owner.tenant",
+        "owner.address.city",
+        "state",
+        "tags",
+        "created",
+        "express",
+        "labels",
+        "paid",
+        "letter",
+        "parcel",
+        "mask",
+    ];
+    assert_eq!(names, expected);
+    let parameter = |name: &str| {
+        let all = first["parameters"].as_array().unwrap();
+        all.iter().find(|parameter| parameter["name"] == name).unwrap()
+    };
+    assert_eq!((&parameter("name")["in"], &parameter("name")["required"]), (&json!("path"), &json!(true)));
+    assert!(parameter("express")["description"].as_str().unwrap().starts_with("Read leniently"));
+    assert_eq!(parameter("labels")["style"], "deepObject");
+    assert_eq!(parameter("tags")["schema"], json!({"type": "array", "items": {"type": "string"}}));
+    assert_eq!(parameter("state")["schema"], json!({"$ref": "#/components/schemas/State"}));
+    let second = &document["paths"]["/owners/{owner.tenant}"]["post"];
+    assert_eq!(second["operationId"], "Orders_Call_2");
+    assert_eq!(
+        second["requestBody"]["content"]["application/json"]["schema"]["$ref"],
+        "#/components/schemas/Owner.Input"
+    );
+    let answer = json!({"type": "array", "items": {"type": "string"}});
+    assert_eq!(second["responses"]["201"]["content"]["application/json"]["schema"], answer);
+    assert_eq!(second["security"], json!([]));
+    let third = &document["paths"]["/orders/{name}"]["put"];
+    assert_eq!(third["parameters"].as_array().unwrap().len(), 1);
+    let body = &document["components"]["schemas"]["Order.Input.Body"]["properties"];
+    assert!(body.get("name").is_none() && body.get("owner").is_some(), "the path binds the name: {body}");
+}
+
+#[test]
+fn the_frame_adds_what_the_protos_cannot_say() {
+    let frame = r#"{
+      "info": {"title": "Shop", "version": "7"},
+      "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-key"}},
+      "surfaces": {"nulls": {"title": "Parcels", "description": "All of them.", "security": ["key"]}},
+      "dialects": {"plain": {"schema": {"type": "object"}, "example": {}, "statuses": [422]}},
+      "tags": [{"name": "More"}],
+      "paths": {"/up": {"surfaces": ["nulls"], "item": {"get": {}}}, "/down": {"item": {"get": {}}}}
+    }"#;
+    let text = format!("{HEAD}{PARCEL}{NULLS}service Parcels {{ {SEND} }}");
+    let documents = check_with(&text, &[frame]).unwrap().openapi;
+    let (own, whole) = (&documents["nulls"], &documents[""]);
+    assert_eq!(own["info"], json!({"title": "Shop: Parcels", "version": "7", "description": "All of them."}));
+    assert_eq!(whole["info"]["title"], "Shop");
+    assert_eq!(own["paths"]["/parcels"]["post"]["security"], json!([{"key": []}]));
+    assert_eq!(own["components"]["securitySchemes"]["key"]["name"], "x-key");
+    assert_eq!(own["paths"]["/parcels"]["post"]["responses"]["422"]["$ref"], "#/components/responses/Error.422");
+    assert!(own["paths"].get("/up").is_some() && own["paths"].get("/down").is_none());
+    assert!(whole["paths"].get("/up").is_some() && whole["paths"].get("/down").is_some());
+    // In the document of everything each name begins with its surface.
+    let operation = &whole["paths"]["/parcels"]["post"];
+    assert_eq!(
+        (&operation["operationId"], &operation["tags"][0]),
+        (&json!("nulls.Parcels_Send"), &json!("nulls.Parcels"))
+    );
+    assert!(whole["components"]["schemas"].get("nulls.Parcel.Input").is_some());
+}
+
+#[test]
+fn a_name_that_two_things_share_is_written_in_full() {
+    let call = format!("rpc Call(Order) returns (Error) {{ {GET}{PUBLIC} }}");
+    let text = format!("{HEAD}{SURFACE}service Orders {{ {call} }}{MESSAGES} message Error {{ string code = 1; }}");
+    let schemas = &document(&text, "shop")["components"]["schemas"];
+    assert_eq!(schemas["shop.v1.Error"]["required"], json!(["code"]));
+    assert_eq!(schemas["Error"]["required"], json!(["error"]));
+}
+
+#[test]
+fn a_frame_or_an_example_that_is_wrong_does_not_build() {
+    let text = format!("{HEAD}{SURFACE}service Orders {{ {} }}{MESSAGES}", rpc(&format!("{GET}{PUBLIC}")));
+    let fails = |frame: &str| check_with(&text, &[frame]).unwrap_err().to_string();
+    assert!(fails(r#"{"informations": {}}"#).contains("informations"));
+    let unknown = fails(r#"{"surfaces": {"shop": {"security": ["key"]}}}"#);
+    assert!(unknown.contains("unknown security scheme key"), "{unknown}");
+    let text = text
+        .replace("repeated string tags = 4;", r#"repeated string tags = 4 [(shop.options.v1.field).example = "a"];"#);
+    let error = check(&text, true).unwrap_err().to_string();
+    assert_eq!(error, r#"shop.v1.Order.tags: the example "a" is no JSON"#);
+}

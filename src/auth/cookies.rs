@@ -1,0 +1,162 @@
+//! Sessions in cookies, for pages in browsers: which cookie belongs to which paths, how a login sets it, how a call
+//! carries it.
+//!
+//! The cookie holds a token of ours. Browsers send it by themselves, so a call that changes something has to prove that
+//! one of our pages made it ([`super::csrf`]), and no page of another site may be where it came from.
+
+use std::time::Duration;
+
+use cookie::{Cookie, SameSite};
+use http::{Method, header::COOKIE, request::Parts};
+
+use super::{
+    csrf,
+    keys::Keys,
+    origins::{Origins, Site},
+    request::{ClientInfo, is_rest},
+    surface::{self, Surface},
+    tokens,
+};
+use crate::base::{Error, Result, error::Reason};
+
+/// A session that a cookie carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// Of the warehouse surface.
+    Warehouse,
+    /// Of the administration on the zero-trust surface.
+    Admin,
+}
+
+impl Session {
+    /// The session that calls of REST on this path may carry.
+    pub(super) fn of(surface: Surface, path: &str) -> Option<Self> {
+        match surface {
+            Surface::Warehouse => Some(Self::Warehouse),
+            Surface::ZeroTrust => surface::covers(Self::Admin.path(), &surface::decoded(path)).then_some(Self::Admin),
+            _ => None,
+        }
+    }
+
+    /// Name of the cookie.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Warehouse => "qod_session",
+            Self::Admin => "tenantry_session",
+        }
+    }
+
+    /// The path under which browsers send it.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Warehouse => "/api",
+            Self::Admin => "/v1/admin",
+        }
+    }
+
+    /// The value of `Set-Cookie` that begins a session with this token, which is good for `time`. `secure` is whether
+    /// the client speaks TLS: its browser then never sends the cookie without.
+    pub fn begin(self, token: &str, time: Duration, secure: bool) -> String {
+        let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        self.cookie(token, cookie::time::Duration::seconds(seconds), secure)
+    }
+
+    /// The value of `Set-Cookie` that ends the session.
+    pub fn end(self, secure: bool) -> String {
+        self.cookie("", cookie::time::Duration::ZERO, secure)
+    }
+
+    fn cookie(self, value: &str, time: cookie::time::Duration, secure: bool) -> String {
+        Cookie::build((self.name(), value))
+            .http_only(true)
+            .same_site(SameSite::Strict)
+            .path(self.path())
+            .max_age(time)
+            .secure(secure)
+            .to_string()
+    }
+}
+
+/// The token that a call of REST carries in the cookie of its session. One that comes twice is not believed: another
+/// site under the same domain can add cookies, and nobody can tell which is whose.
+pub(super) fn token(surface: Surface, call: &Parts) -> Result<Option<String>> {
+    let Some(session) = Session::of(surface, call.uri.path()).filter(|_| is_rest(call)) else { return Ok(None) };
+    let texts = call.headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
+    let all = texts.flat_map(Cookie::split_parse).filter_map(Result::ok);
+    let mut ours = all.filter(|cookie| cookie.name() == session.name());
+    match (ours.next(), ours.next()) {
+        (None, _) => Ok(None),
+        (Some(cookie), None) => Ok(Some(cookie.value().to_owned())),
+        (Some(_), Some(_)) => Err(tokens::invalid()),
+    }
+}
+
+/// Refuses a call with the session of a cookie that changes something, unless one of our pages made it, or one of an
+/// origin that the configuration lists.
+pub(super) fn check_change(keys: &Keys, origins: &Origins, session: &str, call: &Parts) -> Result<()> {
+    if matches!(call.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    let mut named = call.headers.get_all(http::header::ORIGIN).iter();
+    let listed = matches!((named.next(), named.next()), (Some(origin), None) if origins.lists(origin));
+    let own = call.extensions.get::<ClientInfo>().is_some_and(|client| Site::of(&call.headers, client) == Site::Own);
+    if !own && !listed {
+        let text = "a page of another site may not use this session";
+        return Err(Error::denied(Reason::OriginRefused, text));
+    }
+    csrf::check(keys, session, &call.headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn carried(surface: Surface, path: &str, headers: &[(&str, &str)]) -> Result<Option<String>> {
+        let call = headers.iter().fold(Request::get(path), |call, (name, value)| call.header(*name, *value));
+        token(surface, &call.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn cookies_are_set_and_cleared() {
+        assert_eq!(
+            Session::Warehouse.begin("a.b.c", Duration::from_secs(28_800), true),
+            "qod_session=a.b.c; HttpOnly; SameSite=Strict; Secure; Path=/api; Max-Age=28800"
+        );
+        assert_eq!(
+            Session::Admin.end(false),
+            "tenantry_session=; HttpOnly; SameSite=Strict; Path=/v1/admin; Max-Age=0"
+        );
+    }
+
+    #[test]
+    fn a_cookie_is_read_on_its_own_paths_alone() {
+        let both = [("cookie", "a=1; qod_session=w; tenantry_session=z")];
+        let cases = [
+            (Surface::Warehouse, "/api/tenant/list", Some("w")),
+            (Surface::ZeroTrust, "/v1/admin/users", Some("z")),
+            (Surface::ZeroTrust, "/v1/%61dmin/users", Some("z")),
+            (Surface::ZeroTrust, "/v1/administrators", None),
+            (Surface::ZeroTrust, "/v1/policy", None),
+            (Surface::Manager, "/v1/tenants", None),
+            (Surface::ControlPlane, "/api/control-plane/tenants", None),
+            (Surface::Warehouse, "/tenantry.warehouse.v1.PoolService/ListPools", None),
+        ];
+        for (surface, path, want) in cases {
+            assert_eq!(carried(surface, path, &both).unwrap().as_deref(), want, "{path}");
+        }
+        let grpc = [both[0], ("content-type", "application/grpc-web+proto")];
+        assert_eq!(carried(Surface::Warehouse, "/api/tenant/list", &grpc).unwrap(), None);
+    }
+
+    #[test]
+    fn a_cookie_that_comes_twice_is_not_believed() {
+        let split = [("cookie", "a=1"), ("cookie", "qod_session=w")];
+        assert_eq!(carried(Surface::Warehouse, "/api/pool", &split).unwrap().as_deref(), Some("w"));
+        for twice in [&[("cookie", "qod_session=w; qod_session=v")][..], &[split[1], split[1]]] {
+            let refused = carried(Surface::Warehouse, "/api/pool", twice).unwrap_err();
+            assert_eq!(refused.reason, Reason::CredentialsInvalid);
+        }
+    }
+}

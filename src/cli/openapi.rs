@@ -1,0 +1,30 @@
+//! `tenantry openapi`: prints an OpenAPI document, as the server serves it, in lines that can be read.
+
+use std::{fs, io::Write, path::PathBuf};
+
+use anyhow::Context;
+use clap::builder::PossibleValuesParser;
+
+use crate::server::docs;
+
+/// Arguments of `openapi`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Surface whose operations are described [default: all]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(docs::surfaces()))]
+    surface: Option<String>,
+    /// File that the document goes to [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Args) -> anyhow::Result<()> {
+    let document = docs::document(arguments.surface.as_deref()).context("there is no such document")?;
+    let document: serde_json::Value = serde_json::from_slice(document)?;
+    let text = serde_json::to_string_pretty(&document)? + "\n";
+    match &arguments.output {
+        Some(path) => fs::write(path, text).with_context(|| path.display().to_string())?,
+        None => std::io::stdout().write_all(text.as_bytes())?,
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Where calls come from: pages of other origins, proxies, this machine.
+
+use std::net::SocketAddr;
+
+use http::{Method, StatusCode};
+use tower::ServiceExt;
+
+use super::{
+    tests::{LIMITS, header, stack_at, text},
+    *,
+};
+use crate::server::listen::Peer;
+
+const CONSOLE: &str = "https://console.example";
+const ALLOWED: &str = "access-control-allow-origin";
+
+fn edge(origins: &str, proxies: &str) -> Edge {
+    Edge { origins: origins.parse().unwrap_or_default(), proxies: proxies.parse().unwrap_or_default() }
+}
+
+async fn answer(edge: Edge, open: bool, method: Method, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+    let request = headers.iter().fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
+    let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 4711)), secure: false };
+    let request = request.method(method).uri(path).extension(peer).body(Body::empty()).unwrap();
+    stack_at(LIMITS, edge, open).oneshot(request).await.unwrap_or_else(|never| match never {})
+}
+
+#[tokio::test]
+async fn a_preflight_is_answered_for_origins_that_may_call() {
+    let preflight = async |origins: &str, origin: &str| {
+        let headers = [("origin", origin), ("access-control-request-method", "PUT"), ("content-length", "101")];
+        answer(edge(origins, ""), false, Method::OPTIONS, "/shout/panic", &headers).await
+    };
+    let response = preflight(CONSOLE, CONSOLE).await;
+    assert_eq!((response.status(), header(&response, ALLOWED)), (StatusCode::OK, CONSOLE));
+    assert_eq!(header(&response, "access-control-allow-credentials"), "true");
+    assert_eq!(header(&response, "vary"), "origin");
+    assert!(header(&response, "access-control-allow-methods").contains("PUT"));
+    for name in ["authorization", "content-type", "x-api-key", "x-csrf-token", "idempotency-key", "grpc-timeout"] {
+        assert!(header(&response, "access-control-allow-headers").split(',').any(|allowed| allowed == name), "{name}");
+    }
+    assert_eq!(header(&response, "x-request-id").len(), 32);
+    assert_eq!(text(response).await, "");
+
+    let any = preflight("*", "https://evil.example").await;
+    assert_eq!((any.status(), header(&any, ALLOWED)), (StatusCode::OK, "*"));
+    assert_eq!(header(&any, "access-control-allow-credentials"), "");
+    for origins in [CONSOLE, ""] {
+        let foreign = preflight(origins, "https://evil.example").await;
+        assert_eq!((foreign.status(), header(&foreign, ALLOWED)), (StatusCode::PAYLOAD_TOO_LARGE, ""), "{origins}");
+    }
+}
+
+#[tokio::test]
+async fn answers_and_errors_tell_what_a_page_may_read() {
+    for (path, status) in [("/other", StatusCode::OK), ("/shout/panic", StatusCode::INTERNAL_SERVER_ERROR)] {
+        let of = async |headers: &[(&str, &str)]| answer(edge(CONSOLE, ""), false, Method::POST, path, headers).await;
+        let allowed = of(&[("origin", CONSOLE)]).await;
+        assert_eq!((allowed.status(), header(&allowed, ALLOWED)), (status, CONSOLE));
+        assert_eq!(header(&allowed, "access-control-allow-credentials"), "true");
+        assert!(header(&allowed, "access-control-expose-headers").contains("grpc-status"));
+        assert_eq!(header(&allowed, "vary"), "origin");
+        for headers in [&[("origin", "https://evil.example")][..], &[]] {
+            let other = of(headers).await;
+            assert_eq!((other.status(), header(&other, "vary")), (status, "origin"));
+            assert!(!other.headers().keys().any(|name| name.as_str().starts_with("access-control")), "{headers:?}");
+        }
+        let closed = answer(edge("", ""), false, Method::POST, path, &[("origin", CONSOLE)]).await;
+        assert!(!closed.headers().contains_key("vary") && header(&closed, ALLOWED).is_empty());
+    }
+    let options = answer(edge(CONSOLE, ""), false, Method::OPTIONS, "/other", &[("origin", CONSOLE)]).await;
+    assert_eq!(header(&options, ALLOWED), CONSOLE);
+    assert_eq!(text(options).await, "true true", "it is no preflight");
+}
+
+#[tokio::test]
+async fn browsers_are_told_not_to_guess() {
+    for path in ["/other", "/shout/panic", "/healthz"] {
+        let rest = answer(edge("", ""), false, Method::GET, path, &[]).await;
+        assert_eq!(header(&rest, "x-content-type-options"), "nosniff", "{path}");
+    }
+    let grpc = answer(edge("", ""), false, Method::POST, "/t.S/Fine", &[("content-type", "application/grpc")]).await;
+    assert!(!grpc.headers().contains_key("x-content-type-options"));
+}
+
+#[tokio::test]
+async fn an_open_manager_is_open_to_this_machine_alone() {
+    let who = async |open, proxies: &str, headers: &[(&str, &str)]| {
+        text(answer(edge("", proxies), open, Method::POST, "/v1/tenants", headers).await).await
+    };
+    let host = ("host", "localhost:8080");
+    assert_eq!(who(true, "", &[host]).await, "open-manager");
+    assert_eq!(who(false, "", &[host]).await, "nobody");
+    assert_eq!(who(true, "", &[host, ("authorization", "Bearer junk")]).await, "CREDENTIALS_INVALID");
+    for fenced in [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+        assert_eq!(who(true, "", &[host, fenced]).await, "ORIGIN_REFUSED", "{fenced:?}");
+    }
+    assert_eq!(who(true, "", &[("host", "evil.example")]).await, "ORIGIN_REFUSED");
+    assert_eq!(who(true, "", &[]).await, "ORIGIN_REFUSED");
+
+    let forwarded = ("x-forwarded-for", "198.51.100.7");
+    assert_eq!(who(true, "", &[host, forwarded]).await, "nobody", "somebody speaks for another");
+    assert_eq!(who(true, "127.0.0.0/8", &[host, forwarded]).await, "nobody");
+    assert_eq!(who(true, "127.0.0.0/8", &[host]).await, "nobody");
+    assert_eq!(who(true, "127.0.0.0/8", &[host, ("x-forwarded-for", "127.0.0.1")]).await, "open-manager");
+    let renamed = [host, ("x-forwarded-for", "127.0.0.1"), ("x-forwarded-host", "evil.example")];
+    assert_eq!(who(true, "127.0.0.0/8", &renamed).await, "ORIGIN_REFUSED");
+    let grpc = who(true, "", &[host, ("content-type", "application/grpc")]).await;
+    assert_eq!(grpc, "nobody");
+}

@@ -1,0 +1,211 @@
+//! TLS of the listeners: the certificate and its key, read at the start and again at each SIGHUP.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self, ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+        version::{TLS12, TLS13},
+    },
+    server::TlsStream,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::signals::Hangups;
+
+/// What we speak above TLS, the better first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// The certificate in use. Cheap to clone; clones share it.
+#[derive(Clone)]
+pub struct Tls(Arc<Files>);
+
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    config: ArcSwap<ServerConfig>,
+}
+
+/// Certificate and key cannot be used. What the files hold is not told.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("TLS file {path} cannot be read: {source}")]
+    File {
+        /// Where it should be.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file of the certificate holds none.
+    #[error("TLS file {path} holds no certificate in PEM")]
+    NoCertificate {
+        /// Where it is.
+        path: String,
+    },
+    /// The file of the key holds none.
+    #[error("TLS file {path} holds no private key in PEM, or one with a passphrase")]
+    NoKey {
+        /// Where it is.
+        path: String,
+    },
+    /// They do not belong together, or are of a kind that we do not speak.
+    #[error("the TLS certificate in {certificate} cannot be used with the key in {key}: {source}")]
+    Pair {
+        /// File of the certificate.
+        certificate: String,
+        /// File of the key.
+        key: String,
+        /// What the TLS library says.
+        source: rustls::Error,
+    },
+}
+
+impl Tls {
+    /// Reads a certificate, with the chain that goes with it, and its key. Both files are PEM.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let config = ArcSwap::new(read(certificate, key)?);
+        Ok(Self(Arc::new(Files { certificate: certificate.to_owned(), key: key.to_owned(), config })))
+    }
+
+    /// Reads the files again. Connections that begin after it use what it read; if that cannot be used, what was before
+    /// stays.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.0.config.store(read(&self.0.certificate, &self.0.key)?);
+        Ok(())
+    }
+
+    /// The server's part of a handshake, which has to end in time.
+    pub(super) async fn accept(&self, stream: TcpStream, time: Duration) -> io::Result<TlsStream<TcpStream>> {
+        let acceptor = TlsAcceptor::from(self.0.config.load_full());
+        tokio::time::timeout(time, acceptor.accept(stream)).await?
+    }
+}
+
+/// Reads the certificate again whenever the process is told to, until `stop`.
+pub(super) async fn follow(tls: Tls, mut hangups: Hangups, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = hangups.next() => {}
+            () = stop.cancelled() => return,
+        }
+        let again = tls.clone();
+        match tokio::task::spawn_blocking(move || again.reload()).await {
+            Ok(Ok(())) => tracing::info!("the TLS certificate was read again"),
+            Ok(Err(error)) => tracing::error!(%error, "the TLS certificate stays as it was"),
+            Err(error) => tracing::error!(%error, "the TLS certificate could not be read again and stays as it was"),
+        }
+    }
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let pair = |source| TlsError::Pair { certificate: named(certificate), key: named(key), source };
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(pair)?
+        .with_no_client_auth()
+        .with_single_cert(read_chain(certificate)?, read_key(key)?)
+        .map_err(pair)?;
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    Ok(Arc::new(config))
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = read_file(path)?;
+    let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&pem).collect();
+    chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| TlsError::NoCertificate { path: named(path) })
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&read_file(path)?).map_err(|_| TlsError::NoKey { path: named(path) })
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|source| TlsError::File { path: named(path), source })
+}
+
+fn named(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    struct Pair {
+        dir: TempDir,
+    }
+
+    impl Pair {
+        fn new() -> Self {
+            let pair = Self { dir: tempfile::tempdir().unwrap() };
+            let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            fs::write(pair.certificate(), cert.pem()).unwrap();
+            fs::write(pair.key(), signing_key.serialize_pem()).unwrap();
+            pair
+        }
+
+        fn certificate(&self) -> PathBuf {
+            self.dir.path().join("cert.pem")
+        }
+
+        fn key(&self) -> PathBuf {
+            self.dir.path().join("key.pem")
+        }
+
+        fn load(&self) -> Result<Tls, String> {
+            Tls::load(&self.certificate(), &self.key()).map_err(|error| error.to_string())
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_without_its_content() {
+        let pair = Pair::new();
+        assert!(pair.load().is_ok());
+        let refused = |what: &str| {
+            let told = pair.load().err().unwrap();
+            assert!(told.contains(what) && !told.contains("hunter2"), "{told}");
+        };
+        let good = fs::read(pair.key()).unwrap();
+        fs::write(pair.key(), KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        refused("cannot be used with the key in");
+        fs::write(pair.key(), "hunter2").unwrap();
+        refused("holds no private key");
+        fs::remove_file(pair.key()).unwrap();
+        refused("key.pem cannot be read");
+        fs::write(pair.key(), good).unwrap();
+        fs::write(pair.certificate(), "hunter2").unwrap();
+        refused("holds no certificate");
+        fs::write(pair.certificate(), "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n")
+            .unwrap();
+        refused("cannot be used with the key in");
+    }
+
+    #[test]
+    fn a_bad_file_leaves_the_certificate_that_was() {
+        let pair = Pair::new();
+        let tls = pair.load().ok().unwrap();
+        let before = tls.0.config.load_full();
+        fs::write(pair.certificate(), "").unwrap();
+        assert!(tls.reload().is_err() && Arc::ptr_eq(&before, &tls.0.config.load_full()));
+        let other = Pair::new();
+        fs::copy(other.certificate(), pair.certificate()).unwrap();
+        fs::copy(other.key(), pair.key()).unwrap();
+        assert!(tls.reload().is_ok() && !Arc::ptr_eq(&before, &tls.0.config.load_full()));
+    }
+}

@@ -1,0 +1,92 @@
+//! Proxies, pages of other origins, and what every answer over REST tells browsers.
+
+use sea_orm::EntityTrait;
+use tenantry::store::{Store, StoreConfig, entities::audit_events};
+
+use crate::harness::{
+    eventually,
+    server::{Server, Setup},
+};
+
+const CONSOLE: &str = "https://console.example";
+
+/// The line of the access log of the call with this id.
+async fn line(server: &Server, id: &str) -> serde_json::Value {
+    eventually("the call's line", async || {
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains(id))?;
+        Some(serde_json::from_str(line).unwrap())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_proxys_word_counts_if_it_is_trusted() {
+    let head = |id: &str| {
+        format!("GET /admin/v2/tenants HTTP/1.1\r\nX-Request-Id: {id}\r\nX-Forwarded-For: 1.1.1.1, 198.51.100.7")
+    };
+    for (trusted, client) in [("", "127.0.0.1"), ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.0/8, ::1", "198.51.100.7")] {
+        let server = Setup::dev().env("TENANTRY_TRUSTED_PROXIES", trusted).start().await;
+        let answer = server.http().raw(&head("spoof-1"), "").await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        let line = line(&server, "spoof-1").await;
+        assert_eq!(line["client"], client, "{line}");
+        assert!(line["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_has_the_clients_address() {
+    let mut server = Setup::dev().env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1").start().await;
+    let body = r#"{"allowedClusters":["standalone"]}"#;
+    let head = format!(
+        "PUT /admin/v2/tenants/acme HTTP/1.1\r\nForwarded: for=\"[2001:db8::7]:4711\"\r\n\
+         Content-Type: application/json\r\nContent-Length: {}",
+        body.len()
+    );
+    let answer = server.admin().raw(&head, body).await;
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    server.terminate().await;
+    server.ended().await;
+    let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
+    let store = Store::open(StoreConfig::new(&url)).await.unwrap();
+    let events = audit_events::Entity::find().all(store.read()).await.unwrap();
+    let created = events.iter().find(|event| event.action == "tenant.create").unwrap();
+    let details: serde_json::Value = serde_json::from_str(&created.details).unwrap();
+    assert_eq!(details["client"], "2001:db8::7");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn pages_of_listed_origins_may_call() {
+    let server = Setup::dev().env("TENANTRY_CORS_ORIGINS", CONSOLE).start().await;
+    let of = async |head: &str, origin: &str| {
+        server.http().raw(&format!("{head}\r\nOrigin: {origin}"), "").await.to_ascii_lowercase()
+    };
+    let allowed = format!("\r\naccess-control-allow-origin: {CONSOLE}\r\n");
+    let preflight = "OPTIONS /admin/v2/tenants/acme HTTP/1.1\r\nAccess-Control-Request-Method: PUT";
+    let answer = of(preflight, CONSOLE).await;
+    assert!(answer.starts_with("http/1.1 200") && answer.contains(&allowed), "{answer}");
+    assert!(answer.contains("access-control-allow-headers: authorization,content-type,"), "{answer}");
+    let answer = of("GET /admin/v2/tenants HTTP/1.1", CONSOLE).await;
+    assert!(answer.starts_with("http/1.1 401") && answer.contains(&allowed), "{answer}");
+    let answer = of("GET /nowhere HTTP/1.1", CONSOLE).await;
+    assert!(answer.starts_with("http/1.1 404") && answer.contains(&allowed), "{answer}");
+    for head in [preflight, "GET /admin/v2/tenants HTTP/1.1"] {
+        let answer = of(head, "https://evil.example").await;
+        assert!(!answer.contains("access-control-allow") && answer.contains("vary: origin"), "{answer}");
+    }
+    let web = "POST /tenantry.messaging.v2.ClusterService/ListClusters HTTP/1.1\r\n\
+               Content-Type: application/grpc-web+proto\r\nContent-Length: 0";
+    let answer = of(web, CONSOLE).await;
+    assert!(answer.contains("grpc-status: 16") && answer.contains(&allowed), "{answer}");
+}
+
+#[tokio::test]
+async fn without_the_setting_no_page_of_another_origin_may_call() {
+    let server = Server::dev().await;
+    let answer = server.http().raw(&format!("GET /healthz HTTP/1.1\r\nOrigin: {CONSOLE}"), "").await;
+    let answer = answer.to_ascii_lowercase();
+    assert!(!answer.contains("access-control") && !answer.contains("vary"), "{answer}");
+    assert!(answer.contains("x-content-type-options: nosniff"), "{answer}");
+}
