@@ -106,7 +106,7 @@ pub fn decoded(path: &str) -> Cow<'_, str> {
 }
 
 /// Whether a decoded path begins with these whole segments.
-pub(super) fn covers(prefix: &str, path: &str) -> bool {
+pub fn covers(prefix: &str, path: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
 }
 

@@ -7,7 +7,7 @@ use axum::body::Body;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::LOCATION};
 use transcoder::{Dialects, Failure, Guard, MethodInfo, Origin, RequestId};
 
-use crate::{auth::surface::decoded, proto::controlplane::v1::status_service_rest::GET_STATUS, tenants::unlicensed};
+use crate::{auth::surface, proto::controlplane::v1::status_service_rest::GET_STATUS, tenants::unlicensed};
 
 /// The paths that it answers, and all below them.
 const PREFIXES: [&str; 2] = ["/api/control-plane", "/api/v1/control-plane"];
@@ -33,20 +33,19 @@ impl Stub {
 
     /// Whether a path is the stub's to answer.
     pub fn covers(path: &str) -> bool {
-        let path = decoded(path);
-        let under = |prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        PREFIXES.into_iter().any(under)
+        let path = surface::decoded(path);
+        PREFIXES.into_iter().any(|prefix| surface::covers(prefix, &path))
     }
 
     /// Answers a request for a path that it [covers](Stub::covers).
     pub fn answer(&self, mut request: Request<Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
-        if PREFIXES.contains(&&*decoded(&path)) {
+        if PREFIXES.contains(&&*surface::decoded(&path)) {
             return redirect(&path, request.uri().query());
         }
         let failure = self.failure(&mut request);
         let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-        self.dialects.refuse(&decoded(&path), Failure { request_id, ..failure }).map(Body::new)
+        self.dialects.refuse(&surface::decoded(&path), Failure { request_id, ..failure }).map(Body::new)
     }
 
     fn failure(&self, request: &mut Request<Body>) -> Failure {

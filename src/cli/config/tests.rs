@@ -77,10 +77,10 @@ fn values_out_of_form_are_refused_without_being_repeated() {
         ("TENANTRY_REQUEST_TIMEOUT", "hunter2"),
         ("TENANTRY_REQUEST_TIMEOUT", "0s"),
         ("TENANTRY_MESSAGING_BOOTSTRAP", "hunter2"),
+        ("TENANTRY_MULTITENANCY", "hunter2"),
         ("TENANTRY_TRUSTED_PROXIES", "10.0.0.0/8, hunter2"),
         ("TENANTRY_CORS_ORIGINS", "hunter2"),
         ("TENANTRY_CORS_ORIGINS", "*, https://console.example"),
-        ("TENANTRY_MULTITENANCY", "hunter2"),
     ] {
         let told = read(&[], &[(variable, value)], None).unwrap_err().to_string();
         assert!(told.contains(variable) && !told.contains("hunter2"), "{told}");
