@@ -232,6 +232,18 @@ both_databases! {
         assert!(!keys.to_string().contains(key));
     }
 
+    async fn the_key_of_a_suspended_tenant_opens_nothing(db: TestDb) {
+        let server = serve(&db).await;
+        let made = http(&server, Admin).await.call(Method::POST, KEYS, Some(r#"{"name":"ci","role":"admin"}"#)).await;
+        let program = server.http().token(made.json()["api_key"].as_str().unwrap());
+        for (action, status) in [("suspend", 403), ("reactivate", 200)] {
+            let body = format!(r#"{{"action":"{action}","tenant_id":"acme"}}"#);
+            let changed = server.admin().call(Method::POST, "/v1/admin/tenants/lifecycle", Some(&body)).await;
+            assert_eq!(changed.status, 200, "{changed:?}");
+            db::eventually(action, || async { program.get(GROUPS).await.status == status }).await;
+        }
+    }
+
     async fn a_key_is_good_in_its_networks_alone(db: TestDb) {
         let server = serve(&db).await;
         let admin = http(&server, Admin).await;
