@@ -143,8 +143,11 @@ async fn the_documented_roles_may_what_the_contract_says() {
     let names: Vec<_> = callers.iter().map(|(name, _)| *name).collect();
     writeln!(written, "{:<60}{}", "", names.join(" | ")).unwrap();
     for (row, (method, path, body)) in REQUESTS.iter().enumerate() {
-        let cells: Vec<_> =
-            rows[&row].iter().zip(&names).map(|(status, name)| format!("{status:<1$}", name.len())).collect();
+        let cells: Vec<_> = rows[&row]
+            .iter()
+            .zip(&names)
+            .map(|(status, name)| format!("{status:<width$}", width = name.len()))
+            .collect();
         let request = format!("{method} {path} {}", body.unwrap_or_default());
         writeln!(written, "{request:<60}{}", cells.join(" | ").trim_end()).unwrap();
     }

@@ -123,7 +123,8 @@ async fn peopled(setup: Setup, url: &str) -> Server {
     let careful = account(&store, acme, "careful", Role::Admin).await;
     let vault = Vault::new(store.clone(), Some(Kek::from_base64(&kek).unwrap()));
     let secret = vault.seal(Some(acme.tenant()), &totp_purpose(careful), &[7; 20]).await.unwrap();
-    let changed = store.write(&platform_cx("account.update"), "test", move |tx| {
+    let cx = platform_cx("account.update");
+    let changed = store.write(&cx, "test", move |tx| {
         let secret = secret.clone();
         Box::pin(async move {
             let row = |id| accounts::ActiveModel { id: Unchanged(id), ..Default::default() };
@@ -152,7 +153,8 @@ const ADMIN: &str = r#"{"username":"admin","password":"admin"}"#;
 const BOSS: &str = r#"{"username":"boss","password":"a password","tenant":"acme"}"#;
 
 async fn tenant(store: &Store) -> TenantScope {
-    let made = store.write(&platform_cx("tenant.create"), "test", move |tx| {
+    let cx = platform_cx("tenant.create");
+    let made = store.write(&cx, "test", move |tx| {
         let new = NewTenant::named("acme".parse().unwrap());
         Box::pin(async move { Ok(tenants::insert(tx, &new, None).await?.1) })
     });
