@@ -167,8 +167,10 @@ async fn serve(db: &TestDb) -> Server {
 
 async fn http(server: &Server, who: Who) -> Http {
     let (setup, http) = (server.setup(), server.http());
-    let of =
-        async |role: &str, tenant: &str| http.clone().token(setup.mint(&["--role", role, "--tenant", tenant]).await);
+    let of = async |role: &str, tenant: &str| {
+        let subject = format!("{tenant}-{role}");
+        http.clone().token(setup.mint(&["--role", role, "--tenant", tenant, "--sub", &subject]).await)
+    };
     match who {
         Nobody => http,
         Garbage => http.token("tak_garbage"),
