@@ -139,7 +139,7 @@ fn cost(failures: u32, most: Duration) -> Duration {
 pub fn too_many(wait: Duration) -> Error {
     let seconds = wait.as_secs() + 1;
     let message = format!("too many failed attempts; retry in {seconds} seconds");
-    Error::new(Kind::ResourceExhausted, Reason::TooManyAttempts, message)
+    Error::new(Kind::ResourceExhausted, Reason::TooManyAttempts, message).retry_after(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
