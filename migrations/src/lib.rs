@@ -17,6 +17,8 @@ mod m20260101_000005_released_names;
 mod m20260101_000006_lifecycle;
 mod m20260101_000007_people;
 mod m20260101_000008_directory;
+mod m20260101_000010_login_sessions;
+mod m20260101_000011_directory_indexes;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -33,6 +35,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000006_lifecycle::Migration),
             Box::new(m20260101_000007_people::Migration),
             Box::new(m20260101_000008_directory::Migration),
+            Box::new(m20260101_000010_login_sessions::Migration),
+            Box::new(m20260101_000011_directory_indexes::Migration),
         ]
     }
 }

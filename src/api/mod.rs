@@ -1,8 +1,13 @@
 //! The tonic services, one folder a surface, one file a service. Thin: one message in, one verb, one message out.
 
 pub mod controlplane;
+pub mod manager;
 pub mod messaging;
+pub mod warehouse;
+pub mod zerotrust;
 
+use prost_types::Timestamp;
+use time::OffsetDateTime;
 use tonic::{Request, Response, Status};
 
 use crate::base::{Cx, Error, Kind, Result};
@@ -29,6 +34,12 @@ fn answer<T>(cx: &Cx, outcome: Result<T>) -> Result<Response<T>, Status> {
         }
         error.to_status()
     })
+}
+
+/// A moment as messages have it.
+fn timestamp(at: OffsetDateTime) -> Timestamp {
+    // Nanoseconds are below a thousand million.
+    Timestamp { seconds: at.unix_timestamp(), nanos: at.nanosecond() as i32 }
 }
 
 /// Logs the cause: our own failures are errors, the callers' are of interest to those who look for them.

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
 use jsonwebtoken::Algorithm;
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    api_keys::ApiKeys,
     cache::TokenCache,
     cookies,
     foreign::{ApiKey, ManagerClaims, ManagerKey},
     keys::Keys,
     open_manager,
     origins::Origins,
+    request::ClientInfo,
     revocation::Revocations,
     surface::Surface,
     tokens::{self, Claims},
@@ -24,7 +25,9 @@ use super::{
 use crate::base::{
     Caller, CallerKind, Clock, Error, Result, Role, RoleSet, TenantRef,
     caller::{CallerFacts, CallerTenant},
+    digest::sha256_hex,
 };
+use crate::identity::api_keys;
 
 /// What is known of the caller of a request.
 #[derive(Clone, Debug)]
@@ -49,6 +52,7 @@ pub struct Authenticator {
     keys: Arc<Keys>,
     manager: Option<ManagerKey>,
     warehouse: Option<ApiKey>,
+    api_keys: Option<ApiKeys>,
     origins: Origins,
     open_manager: bool,
     revocations: Revocations,
@@ -79,12 +83,18 @@ impl Authenticator {
     pub fn new(keys: Arc<Keys>, revocations: Revocations, tenants: Arc<dyn Tenants>, clock: Clock) -> Self {
         let cache = TokenCache::new(clock.clone());
         let origins = Origins::default();
-        Self { keys, manager: None, warehouse: None, origins, open_manager: false, revocations, cache, tenants, clock }
+        let (manager, warehouse, api_keys, open_manager) = (None, None, None, false);
+        Self { keys, manager, warehouse, api_keys, origins, open_manager, revocations, cache, tenants, clock }
     }
 
     /// Reads the documented credentials of others too, where they are configured.
     pub fn with_foreign(self, manager: Option<ManagerKey>, warehouse: Option<ApiKey>) -> Self {
         Self { manager, warehouse, ..self }
+    }
+
+    /// Reads the API keys of tenants too, on the zero-trust surface.
+    pub fn with_api_keys(self, api_keys: ApiKeys) -> Self {
+        Self { api_keys: Some(api_keys), ..self }
     }
 
     /// Lets pages of these origins, besides our own, change things with a session in a cookie.
@@ -100,13 +110,7 @@ impl Authenticator {
     /// Who calls, by the head of a call.
     pub async fn authenticate(&self, call: &Parts) -> Authentication {
         let Some(surface) = Surface::of_path(call.uri.path()) else { return Authentication::Anonymous };
-        let found = match self.credential(surface, call) {
-            Ok(Some(credential)) => self.caller(credential).await.map(Some),
-            Ok(None) if self.open_manager && surface == Surface::Manager => open_manager::admit(call),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
-        match found {
+        match self.who(surface, call).await {
             Ok(None) => Authentication::Anonymous,
             Ok(Some(caller)) => Authentication::Caller(caller, surface),
             Err(error) => {
@@ -116,6 +120,24 @@ impl Authenticator {
                 Authentication::Refused(Arc::new(error))
             }
         }
+    }
+
+    async fn who(&self, surface: Surface, call: &Parts) -> Result<Option<Caller>> {
+        if let Some((keys, text)) = self.api_key_of(surface, &call.headers) {
+            let client = call.extensions.get::<ClientInfo>().map(|client| client.address);
+            return keys.caller(self.tenants.as_ref(), text, client).await.map(Some);
+        }
+        match self.credential(surface, call)? {
+            Some(credential) => self.caller(credential).await.map(Some),
+            None if self.open_manager && surface == Surface::Manager => open_manager::admit(call),
+            None => Ok(None),
+        }
+    }
+
+    /// The API key that the headers carry, where such keys are good.
+    fn api_key_of<'h>(&self, surface: Surface, headers: &'h HeaderMap) -> Option<(&ApiKeys, &'h str)> {
+        let keys = self.api_keys.as_ref().filter(|_| surface == Surface::ZeroTrust)?;
+        bearer(headers).ok().filter(|text| api_keys::reads_as_key(text)).map(|text| (keys, text))
     }
 
     /// The credential that the headers carry. A header that is there and cannot be read is a bad credential, not none. A
@@ -255,13 +277,7 @@ fn role(word: &str) -> Result<Role> {
 
 /// The id by which a token that carries none is revoked.
 pub fn foreign_token_id(token: &str) -> String {
-    let digest = Sha256::digest(token.as_bytes());
-    digest.iter().fold("sha256:".to_owned(), |mut id, byte| {
-        use std::fmt::Write;
-        // Writing to a String cannot fail.
-        let _ = write!(id, "{byte:02x}");
-        id
-    })
+    format!("sha256:{}", sha256_hex([token.as_bytes()]))
 }
 
 /// The token of the one `Authorization: Bearer` header (RFC 6750; the scheme in any case).

@@ -1,10 +1,11 @@
-//! What authentication and the guard ask the domain: the tenant of a credential, and hand-written checks.
+//! What authentication and the guard ask the domain: the tenant of a credential, API keys, and hand-written checks.
 
 use async_trait::async_trait;
 
-use super::{authenticate::Tenants, guard::Custom};
+use super::{api_keys::FindKey, authenticate::Tenants, guard::Custom};
 use crate::{
     base::{Caller, Result, TenantId, TenantRef, caller::CallerTenant},
+    identity::{ApiKey, api_keys},
     messaging,
     store::Store,
     tenants,
@@ -25,6 +26,13 @@ impl Tenants for Store {
             suspended: !found.status.admits(),
             named_since: released.map_or(0, |at| at.unix_timestamp() + 1),
         }))
+    }
+}
+
+#[async_trait]
+impl FindKey for Store {
+    async fn find_key(&self, digest: &str) -> Result<Option<ApiKey>> {
+        api_keys::find(self, digest).await
     }
 }
 

@@ -181,7 +181,7 @@ fn check_caller(rule: &AuthRule, caller: &Caller) -> Result<()> {
     }
     // A custom check looks at the message, so the refusal waits for the second step.
     let possible = rule.custom.is_some() || holds_any(&rule.permission, caller);
-    if possible { Ok(()) } else { Err(permission_denied()) }
+    if possible { Ok(()) } else { Err(permission_denied(&rule.permission)) }
 }
 
 /// Whether the caller's role may do anything of what the method does.
@@ -207,7 +207,7 @@ fn check_permission(rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Resu
         Ok(Some(permission)) if roles::holds(caller.roles(), permission) => Ok(()),
         // What the method knows is told to those alone who may do some of it.
         Err(unknown) if holds_any(&rule.permission, caller) => Err(unknown),
-        _ => Err(permission_denied()),
+        _ => Err(permission_denied(&rule.permission)),
     }
 }
 
@@ -240,8 +240,13 @@ fn no_tenant_claim() -> Error {
     Error::internal("the rule names a tenant field and the claim has none")
 }
 
-fn permission_denied() -> Error {
-    Error::denied(Reason::PermissionDenied, "the caller's role lacks the permission")
+/// The reason tells whether any role inside a tenant would be enough.
+fn permission_denied(permission: &Permission) -> Error {
+    let reason = match permission {
+        Permission::Fixed(permission) if roles::platform_alone_holds(permission) => Reason::PlatformRequired,
+        _ => Reason::PermissionDenied,
+    };
+    Error::denied(reason, "the caller's role lacks the permission")
 }
 
 /// The caller of a public method: whatever credential came with it was not needed and is not believed.

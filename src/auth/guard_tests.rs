@@ -69,6 +69,10 @@ method!(
         ..ONLY_PERMISSION
     }
 );
+method!(
+    PLATFORMS,
+    AuthRule { permission: Permission::Fixed("messaging.tenants.create"), tenant: TenantRule::None, ..ONLY_PERMISSION }
+);
 method!(ASLEEP, AuthRule { while_suspended: true, ..ONLY_PERMISSION });
 
 /// `ops` administers the tenant `beta`, which exists; nothing else exists.
@@ -157,6 +161,15 @@ async fn a_role_without_the_permission_is_refused_before_the_message() {
     let status = guard.admit(&FIXED, &mut extensions).unwrap_err();
     assert_eq!(status.code(), Kind::PermissionDenied);
     assert_eq!(guard.refusals.take(true).len(), 1);
+}
+
+#[tokio::test]
+async fn what_no_role_inside_a_tenant_may_is_told_apart() {
+    for role in [Role::Admin, Role::User] {
+        let refused = call(&PLATFORMS, caller(role, Some("acme")), Claim::default()).await.unwrap_err();
+        assert_eq!(refused, refusal("PLATFORM_REQUIRED"));
+    }
+    assert!(call(&PLATFORMS, caller(Role::PlatformAdmin, None), Claim::default()).await.is_ok());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Credentials to callers; keys; roles and permissions; the guard.
 
+pub mod api_keys;
 pub mod authenticate;
 pub mod cache;
 pub mod cookies;
@@ -7,6 +8,7 @@ pub mod csrf;
 mod directory;
 pub mod foreign;
 pub mod guard;
+pub mod key_uses;
 pub mod keys;
 mod open_manager;
 pub mod origins;
@@ -17,10 +19,13 @@ pub mod revocation;
 pub mod roles;
 pub mod sessions;
 pub mod surface;
+mod tally;
 pub mod tokens;
 
+pub use api_keys::ApiKeys;
 pub use authenticate::{Authentication, Authenticator};
 pub use guard::Guard;
+pub use key_uses::KeyUses;
 pub use origins::Origins;
 pub use request::{CallFacts, ClientInfo, Deadline};
 pub use sessions::Sessions;

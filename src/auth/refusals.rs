@@ -3,16 +3,12 @@
 //! A refused call changes nothing, so it has no transaction to be audited in. Calls of one caller to one RPC within a
 //! minute become one event with a count, so that nobody can fill the audit log by being refused.
 
-use std::{
-    borrow::Cow,
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::borrow::Cow;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::tally::{self, Counted, Line, Tally};
 use crate::{
     base::{Caller, CallerKind, Clock, Role, TenantId, caller::CallerFacts, error::Reason},
     store::{
@@ -33,8 +29,6 @@ const MAX_TRIED: usize = 64;
 
 /// The action of refusals in the audit log.
 const ACTION: &str = "call.refuse";
-/// How often whole minutes are written.
-const PERIOD: Duration = Duration::from_secs(10);
 
 /// What is counted as one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,92 +43,70 @@ pub struct Refused {
     pub rpc: &'static str,
     /// Why the calls were refused.
     pub reason: Reason,
-    /// The minute, in whole minutes since the epoch.
-    pub minute: i64,
+}
+
+impl Line for Refused {
+    type Count = u64;
+
+    fn among_others(self) -> Self {
+        Self { subject: OTHERS.to_owned(), role: None, tenant: None, ..self }
+    }
 }
 
 /// Counts of refused calls since the last flush. Cheap to clone; clones share the counts.
 #[derive(Clone)]
-pub struct Refusals {
-    lines: Arc<Mutex<HashMap<Refused, u64>>>,
-    clock: Clock,
-}
+pub struct Refusals(Tally<Refused>);
 
 impl Refusals {
     /// No refusals yet.
     pub fn new(clock: Clock) -> Self {
-        Self { lines: Arc::default(), clock }
+        Self(Tally::new(MAX_LINES, clock))
     }
 
     /// Counts a refused call.
     pub fn count(&self, caller: Option<&Caller>, rpc: &'static str, reason: Reason) {
-        self.add(Refused {
+        let line = Refused {
             subject: caller.map_or(NOBODY, |caller| caller.subject.as_str()).to_owned(),
             role: caller.map(|caller| caller.role),
             tenant: caller.and_then(|caller| caller.tenant.as_ref()).map(|tenant| tenant.id),
             rpc,
             reason,
-            minute: self.minute(),
-        });
+        };
+        self.0.add(line, 1);
     }
 
     /// Counts a refused login under the name that was tried. Anybody may have tried it, so it is told as a guess.
     pub fn count_login(&self, tried: &str, rpc: &'static str, reason: Reason) {
         let plain: String = tried.chars().filter(|c| !c.is_control()).take(MAX_TRIED).collect();
         let subject = format!("({plain}?)");
-        self.add(Refused { subject, role: None, tenant: None, rpc, reason, minute: self.minute() });
-    }
-
-    fn minute(&self) -> i64 {
-        self.clock.unix().div_euclid(60)
-    }
-
-    fn add(&self, line: Refused) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = lines.len() >= MAX_LINES && !lines.contains_key(&line);
-        let line = if full { Refused { subject: OTHERS.to_owned(), role: None, tenant: None, ..line } } else { line };
-        *lines.entry(line).or_default() += 1;
+        self.0.add(Refused { subject, role: None, tenant: None, rpc, reason }, 1);
     }
 
     /// Takes the counts of whole minutes; those of the running minute too if `all`.
     pub fn take(&self, all: bool) -> Vec<(Refused, u64)> {
-        let minute = self.minute();
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.extract_if(|line, _| all || line.minute < minute).collect()
-    }
-
-    /// Gives back counts that could not be written.
-    pub fn put_back(&self, taken: Vec<(Refused, u64)>) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        for (line, count) in taken {
-            if lines.len() < 2 * MAX_LINES || lines.contains_key(&line) {
-                *lines.entry(line).or_default() += count;
-            }
-        }
+        self.0.take(all).into_iter().map(|counted| (counted.line, counted.count)).collect()
     }
 }
 
 /// Writes the counts of whole minutes to the audit log until `stop`, and all that is left then.
 pub async fn follow(refusals: Refusals, store: Store, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        tokio::select! {
-            () = tokio::time::sleep(PERIOD) => flush(&refusals, &store, false).await,
-            () = stop.cancelled() => {}
-        }
+    while tally::due(&stop).await {
+        flush(&refusals, &store, false).await;
     }
     flush(&refusals, &store, true).await;
 }
 
 async fn flush(refusals: &Refusals, store: &Store, all: bool) {
-    let taken = refusals.take(all);
-    let records = taken.iter().map(|(refused, count)| record(refused, *count)).collect();
+    let taken = refusals.0.take(all);
+    let records = taken.iter().map(record).collect();
     if let Err(error) = audit::append(store, records).await {
         tracing::warn!(%error, lines = taken.len(), "refused calls cannot be audited now");
-        refusals.put_back(taken);
+        refusals.0.put_back(taken);
     }
 }
 
-fn record(refused: &Refused, count: u64) -> AuditRecord {
+fn record(counted: &Counted<Refused>) -> AuditRecord {
+    let refused = &counted.line;
     let reason = refused.reason.as_str_name();
     AuditRecord {
         caller: refused.role.map(|role| {
@@ -154,8 +126,8 @@ fn record(refused: &Refused, count: u64) -> AuditRecord {
         client: None,
         details: json!({
             "reason": reason.strip_prefix("REASON_").unwrap_or(reason),
-            "count": count,
-            "minute": refused.minute * 60,
+            "count": counted.count,
+            "minute": counted.minute * 60,
         }),
     }
 }
@@ -179,9 +151,6 @@ mod tests {
         let mut counts: Vec<_> = refusals.take(false).into_iter().map(|(line, count)| (line.subject, count)).collect();
         counts.sort();
         assert_eq!(counts, [("(nobody)".to_owned(), 3), ("system".to_owned(), 1)]);
-        let rest = refusals.take(true);
-        assert_eq!(rest.len(), 1);
-        refusals.put_back(rest);
         assert_eq!(refusals.take(true).len(), 1);
     }
 

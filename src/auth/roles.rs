@@ -22,6 +22,11 @@ pub fn holds(roles: RoleSet, permission: &str) -> bool {
     HOLDERS.get(permission).is_some_and(|holders| holders.meets(roles))
 }
 
+/// Whether no role inside a tenant holds a permission of the table.
+pub fn platform_alone_holds(permission: &str) -> bool {
+    HOLDERS.get(permission) == Some(&RoleSet::default().with(Role::PlatformAdmin))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +43,13 @@ mod tests {
         assert!(!holds(Role::ReadOnly, "messaging.namespaces.create"));
         assert!(holds(Role::Project, "messaging.clusters.get"));
         assert!(!holds(Role::User, "messaging.tenants.get"));
+    }
+
+    #[test]
+    fn what_the_table_gives_to_nobody_is_the_platforms() {
+        assert!(platform_alone_holds("messaging.tenants.create"));
+        assert!(!platform_alone_holds("messaging.namespaces.create"));
+        assert!(!platform_alone_holds("messaging.tenants.explode"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 
 use super::{
+    csrf,
     keys::Keys,
     refusals::Refusals,
     revocation::{Revocation, Revocations},
@@ -106,6 +107,11 @@ impl Sessions {
             ..minted
         };
         Ok(Session { token: Secret::new(tokens::issue(&self.keys, &claims)?), claims })
+    }
+
+    /// What pages send in `X-CSRF-Token` in the session whose token has this id.
+    pub fn csrf_token(&self, token_id: &str) -> String {
+        csrf::token(&self.keys, token_id)
     }
 
     /// Ends the session that a call came with, on every server.

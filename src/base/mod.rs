@@ -1,14 +1,16 @@
-//! What everything may use: errors, ids, names, the caller and the context of a call, the clock, secrets.
+//! What everything may use: errors, ids, names, the caller and the context of a call, the clock, secrets, words.
 
 pub mod caller;
 pub mod clock;
 pub mod cx;
+pub mod digest;
 pub mod error;
 pub mod ids;
 pub mod names;
 pub mod page;
 pub mod scope;
 pub mod secret;
+pub mod words;
 
 pub use caller::{Caller, CallerKind, Role, RoleSet};
 pub use clock::Clock;
@@ -19,3 +21,4 @@ pub use names::{TenantName, TenantRef};
 pub use page::{Page, PageRequest};
 pub use scope::{Access, TenantScope};
 pub use secret::Secret;
+pub use words::Worded;

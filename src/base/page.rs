@@ -1,7 +1,8 @@
 //! Pages of a list: how many, after which, and how many there are.
 //!
 //! A list is sorted by the id of its items, which begins with the time at which they were made, so a page goes on after
-//! the last id of the one before. The cursor that says so is opaque to callers.
+//! the last id of the one before. The cursor that says so is opaque to callers; it also holds the name of its list, where
+//! that has one, so that the cursor of another list is not mistaken for its own.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
@@ -20,6 +21,8 @@ pub struct PageRequest {
     pub limit: u64,
     /// The last item of the page before.
     pub after: Option<Uuid>,
+    /// The list; empty for one that has no name.
+    pub list: &'static str,
 }
 
 /// A page.
@@ -36,14 +39,19 @@ pub struct Page<T> {
 impl PageRequest {
     /// The page of a request. A limit is 1 to [`MAX`]; a cursor is one that [`Page::cut`] gave.
     pub fn read(limit: Option<i64>, cursor: Option<&str>) -> Result<Self> {
+        Self::of("", limit, cursor)
+    }
+
+    /// The page of a request for a list that has a name. A cursor of another one is refused.
+    pub fn of(list: &'static str, limit: Option<i64>, cursor: Option<&str>) -> Result<Self> {
         let limit = match limit {
             None => DEFAULT,
             Some(limit) => u64::try_from(limit).ok().filter(|limit| (1..=MAX).contains(limit)).ok_or_else(|| {
                 Error::invalid(Reason::InvalidArgument, "limit", format!("limit is a number from 1 to {MAX}"))
             })?,
         };
-        let after = cursor.filter(|cursor| !cursor.is_empty()).map(uncover).transpose()?;
-        Ok(Self { limit, after })
+        let after = cursor.filter(|cursor| !cursor.is_empty()).map(|cursor| uncover(list, cursor)).transpose()?;
+        Ok(Self { limit, after, list })
     }
 
     /// How many rows to ask for: one more than the page has tells whether there is another page.
@@ -59,7 +67,7 @@ impl<T> Page<T> {
         let limit = request.limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next = rows.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(id(last).as_bytes()));
+        let next = rows.last().filter(|_| more).map(|last| cover(request.list, id(last)));
         Self { items: rows, next, total }
     }
 
@@ -69,11 +77,17 @@ impl<T> Page<T> {
     }
 }
 
-fn uncover(cursor: &str) -> Result<Uuid> {
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
-    bytes
-        .and_then(|bytes| Uuid::from_slice(&bytes).ok())
-        .ok_or_else(|| Error::invalid(Reason::InvalidArgument, "cursor", "the cursor is not one that this list gave"))
+/// A cursor: the id, and after it the name of the list.
+fn cover(list: &str, last: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode([last.as_bytes(), list.as_bytes()].concat())
+}
+
+fn uncover(list: &str, cursor: &str) -> Result<Uuid> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap_or_default();
+    match bytes.split_first_chunk() {
+        Some((id, of)) if of == list.as_bytes() => Ok(Uuid::from_bytes(*id)),
+        _ => Err(Error::invalid(Reason::CursorInvalid, "cursor", "the cursor is not one that this list gave")),
+    }
 }
 
 #[cfg(test)]
@@ -102,6 +116,19 @@ mod tests {
         for cursor in ["x", "AAAA", "!!!"] {
             assert!(PageRequest::read(None, Some(cursor)).is_err(), "{cursor}");
         }
-        assert_eq!(PageRequest::read(None, Some("")).unwrap(), PageRequest { limit: DEFAULT, after: None });
+        let first = PageRequest { limit: DEFAULT, after: None, list: "" };
+        assert_eq!(PageRequest::read(None, Some("")).unwrap(), first);
+    }
+
+    #[test]
+    fn a_cursor_is_good_for_its_own_list() {
+        let lists = ["groups", "api_keys", ""];
+        for list in lists {
+            let page = Page::cut(PageRequest::of(list, Some(1), None).unwrap(), ids(2), 2, |id| *id);
+            for other in lists {
+                let next = PageRequest::of(other, Some(1), page.next.as_deref());
+                assert_eq!(next.is_ok(), other == list, "{list} {other}");
+            }
+        }
     }
 }

@@ -81,9 +81,14 @@ async fn start(mut config: Config, addresses: Vec<SocketAddr>, exposed: bool) ->
     store.migrate(|name| tracing::info!(migration = name, "migrating")).await?;
     let password = admin_account(&store, exposed).await?;
     let mut app = app(&config, store, keys)?;
-    app.open_manager = !exposed && config.kubeop_require_auth != Some(true);
+    app.open_manager = is_open(exposed, config.kubeop_require_auth);
     print(&welcome(&bound, config.tls.as_ref(), &token, password.as_deref()))?;
     serve(app, listeners, signals).await
+}
+
+/// Whether local callers on manager paths need no token: never on a server that others can reach.
+fn is_open(exposed: bool, require_auth: Option<bool>) -> bool {
+    !exposed && require_auth != Some(true)
 }
 
 /// A directory that its owner alone may enter.
@@ -220,6 +225,12 @@ mod tests {
         }
         make_private_dir(dir.path()).unwrap();
         fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn no_server_that_others_can_reach_is_open() {
+        assert!(is_open(false, None) && is_open(false, Some(false)) && !is_open(false, Some(true)));
+        assert!([None, Some(false), Some(true)].into_iter().all(|require_auth| !is_open(true, require_auth)));
     }
 
     #[test]

@@ -24,7 +24,8 @@ const MAX_NAME: usize = 254;
 pub struct NewAccount {
     /// The tenant; none for a platform account.
     pub tenant: Option<TenantScope>,
-    /// Name, unique in the tenant or on the platform without regard to case.
+    /// Name, unique in the tenant or on the platform without regard to case; the id is the name of an account that
+    /// [`insert`] makes without one.
     pub username: String,
     /// Whether the name stands for the id where accounts are shown.
     pub named_id: bool,
@@ -85,6 +86,7 @@ pub fn check(new: &NewAccount) -> Result<()> {
 pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<Account> {
     refuse_taken(tx, new).await?;
     let (id, now) = (tx.new_id(), Stamp::from(tx.now()));
+    let username = if new.username.is_empty() { IdKind::User.show(id) } else { new.username.clone() };
     let tenant = new.tenant.map(TenantScope::tenant);
     let identity = match (&new.email, tenant) {
         (Some(email), None) => Some(super::identities::ensure(tx, email).await?),
@@ -94,8 +96,8 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
     let row = accounts::Model {
         id,
         tenant_id: tenant.map(|tenant| tenant.uuid()),
-        username_key: fold(&new.username),
-        username: new.username.clone(),
+        username_key: fold(&username),
+        username: username.clone(),
         identity_id: identity,
         email: new.email.as_ref().map(|email| email.as_str().to_owned()),
         email_key: new.email.as_ref().map(|email| email.key().to_owned()),
@@ -120,7 +122,7 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
         updated_at: now,
     };
     accounts::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
-    tx.audit_in(tenant, new.username.clone(), serde_json::json!({"role": new.role.as_str()}));
+    tx.audit_in(tenant, username, serde_json::json!({"role": new.role.as_str()}));
     row.try_into()
 }
 

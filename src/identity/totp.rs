@@ -20,6 +20,8 @@ use crate::{
 pub const ISSUER: &str = "Tenantry";
 /// Digits of a code.
 pub const DIGITS: u8 = 6;
+/// The hash of the codes, as authenticator apps call it.
+pub const ALGORITHM: &str = "SHA1";
 /// How long a code is the current one, in seconds.
 pub const PERIOD: u64 = 30;
 /// Steps before and after the current one whose codes are good: clocks differ.
@@ -54,6 +56,8 @@ impl TotpSecret {
         let totp = self.builder().with_issuer(Some(ISSUER)).with_account_name(account).build();
         let totp = totp.map_err(|error| Error::internal(error.to_string()))?;
         let uri = totp.to_url().map_err(|error| Error::internal(error.to_string()))?;
+        // The library leaves out what is usual; the contract has it all.
+        let uri = format!("{uri}&algorithm={ALGORITHM}&digits={DIGITS}&period={PERIOD}");
         Ok((totp.secret().to_base32(), uri))
     }
 
@@ -151,7 +155,7 @@ mod tests {
         let (text, uri) = secret.provisioning("ada@example.com").unwrap();
         assert_eq!(text, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
         assert!(uri.starts_with("otpauth://totp/Tenantry:ada%40example.com?secret=GEZDGNBV"), "{uri}");
-        assert!(uri.contains("issuer=Tenantry"), "{uri}");
+        assert!(uri.ends_with("&issuer=Tenantry&algorithm=SHA1&digits=6&period=30"), "{uri}");
     }
 
     #[test]

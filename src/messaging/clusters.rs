@@ -6,9 +6,9 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use super::{rules, words::Worded};
+use super::rules;
 use crate::{
-    base::{Cx, Error, Result, error::Reason},
+    base::{Cx, Error, Result, Worded, error::Reason},
     store::{OutboxEvent, Stamp, Store, Tx, entities::clusters, json},
 };
 

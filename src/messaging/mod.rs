@@ -9,7 +9,6 @@ pub mod rules;
 pub mod tenants;
 
 mod bootstrap;
-mod words;
 
 pub use bootstrap::bootstrap;
 pub use tenants::administered;

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{MessagingSettings, rules, words::Worded};
+use super::{MessagingSettings, rules};
 use crate::{
-    base::{Cx, Error, Result, TenantName, TenantRef, error::Reason},
+    base::{Cx, Error, Result, TenantName, TenantRef, Worded, error::Reason, words::quoted},
     store::{OutboxEvent, Store, Tx, scopes::NamespaceRow},
     tenants::{self, Tenant},
 };
@@ -57,7 +57,7 @@ pub(super) async fn insert(
 ) -> Result<()> {
     let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
     if let Some(unknown) = replication_clusters.iter().find(|cluster| !known.contains(cluster)) {
-        let text = format!("Cluster {} does not exist", rules::quoted(unknown));
+        let text = format!("Cluster {} does not exist", quoted(unknown));
         return Err(Error::not_found(Reason::ClustersUnknown, text));
     }
     let rows = tx.tenant(scope);
@@ -90,7 +90,7 @@ pub async fn delete(
         return Err(Error::precondition(Reason::ForceDeleteForbidden, text));
     }
     let missing = || {
-        let (tenant, name) = (rules::quoted(named), rules::quoted(name));
+        let (tenant, name) = (quoted(named), quoted(name));
         Error::not_found(Reason::NamespaceNotFound, format!("Namespace {tenant}/{name} does not exist."))
     };
     if !rules::is_entity_name(name) {

@@ -60,11 +60,6 @@ pub fn bounded(names: &[String]) -> Result<Vec<String>> {
     Ok(set(names))
 }
 
-/// As much of what a caller wrote as an answer repeats: the length of a name.
-pub fn quoted(text: &str) -> &str {
-    text.char_indices().nth(MAX_LEN).map_or(text, |(end, _)| &text[..end])
-}
-
 /// The second half: every cluster exists. `known` are those of them that do.
 pub fn clusters_exist(clusters: &[String], known: &[String]) -> Result<()> {
     if clusters.iter().all(|cluster| known.contains(cluster)) {
@@ -231,13 +226,6 @@ mod tests {
         assert_eq!(told(clusters(&many)).0, Kind::FailedPrecondition);
         assert!(roles(&["ä".repeat(MAX_ROLE)]).is_ok());
         assert_eq!(roles(&["x".repeat(MAX_ROLE + 1)]).unwrap_err(), Kind::FailedPrecondition);
-    }
-
-    #[test]
-    fn an_answer_repeats_no_more_than_a_name() {
-        assert_eq!(quoted("acme"), "acme");
-        assert_eq!(quoted(&"ä".repeat(MAX_LEN)), "ä".repeat(MAX_LEN));
-        assert_eq!(quoted(&"ä".repeat(MAX_LEN + 1)), "ä".repeat(MAX_LEN));
     }
 
     #[test]

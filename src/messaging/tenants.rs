@@ -5,10 +5,9 @@ use serde_json::json;
 use super::{
     MessagingSettings, clusters,
     rules::{self, InfoInput, TenantInfo},
-    words::Worded,
 };
 use crate::{
-    base::{Cx, Error, Result, TenantId, TenantName, TenantRef, TenantScope, error::Reason},
+    base::{Cx, Error, Result, TenantId, TenantName, TenantRef, TenantScope, Worded, error::Reason, words::quoted},
     store::{Store, Tx, scopes::MessagingRow},
     tenants::{self, Change, NewTenant, Status, Tenant},
 };
@@ -93,12 +92,7 @@ pub async fn update(
         })
         .await
         .worded(Reason::VersionStale, "Concurrent modification")
-        .map_err(|mut error| {
-            if error.reason == Reason::TenantNotFound {
-                error.message = format!("Tenant {} not found", rules::quoted(named)).into();
-            }
-            error
-        })
+        .worded(Reason::TenantNotFound, format!("Tenant {} not found", quoted(named)))
 }
 
 async fn replace(

@@ -19,8 +19,9 @@ use super::{
 };
 use crate::{
     auth::{
-        Authenticator, Guard, Sessions,
+        ApiKeys, Authenticator, Guard, KeyUses, Sessions,
         foreign::{ApiKey, ManagerKey},
+        key_uses,
         keys::Keys,
         refusals::{self, Refusals},
         revocation::{self, Revocations},
@@ -28,7 +29,7 @@ use crate::{
     base::{Cx, Error, Result},
     identity::{Passwords, People},
     messaging::{self, MessagingSettings},
-    store::{Kek, Store, Vault, relay},
+    store::{Kek, Store, Vault, idempotent, relay},
     tenants::{self, MultitenancySettings},
 };
 
@@ -73,15 +74,17 @@ impl App {
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
         let readiness = Readiness::new(checks::all(&self.store));
         let refusals = Refusals::new(self.store.clock().clone());
+        let key_uses = KeyUses::new(self.store.clock().clone());
         let revocations = Revocations::default();
         if let Err(error) = revocation::load(&self.store, &revocations, None).await {
             // Tokens are refused as long as nobody can say which are revoked; the task below tries again.
             tracing::warn!(%error, "revocations cannot be read yet");
         }
         let (reporter, health) = tonic_health::server::health_reporter();
-        let service = self.service(health, &readiness, &refusals, revocations.clone())?;
+        let service = self.service(health, &readiness, &refusals, &key_uses, revocations.clone())?;
 
         let mut running = self.spawn(refusals, revocations, &tasks);
+        running.spawn(key_uses::follow(key_uses, self.store.clone(), tasks.clone()));
         if let Some(tls) = &self.tls {
             let hangups = Hangups::catch().map_err(Error::internal)?;
             running.spawn(tls::follow(tls.clone(), hangups, tasks.clone()));
@@ -121,6 +124,7 @@ impl App {
         health: H,
         readiness: &Readiness,
         refusals: &Refusals,
+        key_uses: &KeyUses,
         revocations: Revocations,
     ) -> Result<Stack<services::Front>>
     where
@@ -142,8 +146,10 @@ impl App {
         };
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone());
         let front = services::assemble(&parts, health, ops)?;
+        let api_keys = ApiKeys::new(Arc::new(self.store.clone()), key_uses.clone(), clock.clone());
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
             .with_foreign(self.manager_key.clone(), self.warehouse_key.clone())
+            .with_api_keys(api_keys)
             .with_origins(self.edge.origins.clone())
             .with_open_manager(self.open_manager);
         let (authenticator, edge) = (Arc::new(authenticator), self.edge.clone());
@@ -168,10 +174,10 @@ async fn end(
     std::future::pending().await
 }
 
-/// How often tenants are looked for whose time of grace is over.
+/// How often that is looked for whose time is over: tenants in their time of grace, answers under idempotency keys.
 const PURGE: Duration = Duration::from_secs(600);
 
-/// Deletes tenants whose time of grace is over, until `stop`.
+/// Deletes what has had its time, until `stop`.
 async fn purge(store: Store, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -182,6 +188,9 @@ async fn purge(store: Store, stop: CancellationToken) {
             Ok(0) => {}
             Ok(gone) => tracing::info!(gone, "tenants were purged whose time of grace was over"),
             Err(error) => tracing::warn!(%error, "tenants whose time of grace is over cannot be purged now"),
+        }
+        if let Err(error) = idempotent::prune(&store).await {
+            tracing::debug!(%error, "answers whose time is over cannot be removed");
         }
     }
 }

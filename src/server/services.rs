@@ -14,9 +14,10 @@ use prost_types::FileDescriptorSet;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Service, util::MapResponseLayer};
-use transcoder::{Dialects, Rest, RestBuilder, grpc::AdmitLayer};
+use transcoder::{Dialects, RestBuilder, grpc::AdmitLayer};
 
 use super::{
+    layers::Idempotent,
     malformed,
     ops::Ops,
     surfaces::{self, GrpcService, Parts},
@@ -27,7 +28,7 @@ use crate::{api::controlplane::Stub, auth::request::is_grpc, base::Error, proto}
 #[derive(Clone)]
 pub struct Front {
     grpc: axum::Router,
-    rest: Rest,
+    rest: Idempotent,
     stub: Option<Stub>,
     ops: Ops,
 }
@@ -65,7 +66,10 @@ pub fn assemble(parts: &Parts, health: impl GrpcService, ops: Ops) -> Result<Fro
         AdmitLayer::new(surfaces.methods, parts.guard.clone()),
         MapResponseLayer::new(|response: Response<Body>| response.map(tonic::body::Body::new)),
     ));
-    Ok(Front { grpc, rest: surfaces.rest.build(parts.guard.clone()), stub: surfaces.stub, ops })
+    let rest = surfaces.rest.build(parts.guard.clone());
+    let vault = parts.sessions.people().vault.clone();
+    let rest = Idempotent::new(rest, parts.store.clone(), vault, parts.dialects.clone(), parts.max_body);
+    Ok(Front { grpc, rest, stub: surfaces.stub, ops })
 }
 
 impl Service<Request<Body>> for Front {
@@ -90,7 +94,7 @@ impl Service<Request<Body>> for Front {
         if let Some(stub) = self.stub.as_ref().filter(|_| Stub::covers(request.uri().path())) {
             return Box::pin(std::future::ready(Ok(stub.answer(request))));
         }
-        let answer = self.rest.call(request);
-        Box::pin(async move { answer.await.map(|response| response.map(Body::new)) })
+        let rest = self.rest.clone();
+        Box::pin(async move { Ok(rest.call(request).await) })
     }
 }

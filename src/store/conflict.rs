@@ -49,6 +49,12 @@ const UNIQUE: &[Unique] = &[
         message: "an account with that email address exists",
     },
     Unique {
+        index: "groups_name_unique",
+        columns: "groups.tenant_id, groups.name_key",
+        reason: Reason::GroupExists,
+        message: "a group of that name exists",
+    },
+    Unique {
         index: "identities_email_unique",
         columns: "identities.email_key",
         reason: Reason::IdentityExists,

@@ -132,7 +132,8 @@ async fn apply(
     Ok(tenant)
 }
 
-/// Gives a tenant another handle. Fails if it is taken in whatever case. The same handle again changes nothing.
+/// Gives a tenant another handle. Fails if it is taken in whatever case. The same handle again changes nothing. A tenant
+/// that people knew by its handle alone is known by the new one.
 pub async fn rename(tx: &Tx, tenant: &Tenant, scope: TenantScope, name: TenantName) -> Result<Tenant> {
     if tenant.name == name {
         return Ok(tenant.clone());
@@ -141,7 +142,8 @@ pub async fn rename(tx: &Tx, tenant: &Tenant, scope: TenantScope, name: TenantNa
         names::release(tx, &tenant.name).await?;
         names::release(tx, &name).await?;
     }
-    update(tx, scope, None, &Change { name: Some(name), ..Change::default() }).await
+    let display_name = (tenant.display_name == tenant.name.as_str()).then(|| name.as_str().to_owned());
+    update(tx, scope, None, &Change { name: Some(name), display_name, ..Change::default() }).await
 }
 
 /// Fails and names what still hangs on a tenant, if anything does.

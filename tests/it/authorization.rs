@@ -3,15 +3,16 @@
 
 use std::fmt::Write as _;
 
-use prost_reflect::{DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
+use prost_reflect::MethodDescriptor;
 use reqwest::Method;
 use tonic::Code;
 
 use crate::harness::{
     golden,
-    grpc::{self, Grpc},
+    grpc::Grpc,
     http::Http,
-    server::Server,
+    rpc::{self, Row},
+    server::{Server, Setup},
 };
 
 /// Tenants that a request names.
@@ -21,43 +22,71 @@ const ADMIN_ROLE: &str = "ops-team";
 /// Roles inside of a tenant.
 const ROLES: [&str; 7] = ["admin", "network_admin", "security_operator", "auditor", "read_only", "user", "project"];
 
-/// What stands in requests for other things than tenants, by the variable of the path.
-const VARIABLES: [(&str, &str); 4] = [
-    ("namespace", "ns"),
-    ("cluster", "standalone"),
-    ("domain_id", "0191f3a4-7c10-7b2e-9d31-5a6b7c8d9e0f"),
-    ("grant_id", "0191f3a4-7c10-7b2e-9d31-5a6b7c8d9e0f"),
-];
 /// What the service says to callers whom the guard let pass, and who have no grant.
 const NO_GRANT: &str = "You do not have access to the selected account.";
 
 struct Caller {
     name: String,
+    /// What `token mint` is told; none for those without a token.
+    minted: Option<Vec<&'static str>>,
     grpc: Grpc,
     http: Http,
 }
 
+impl Caller {
+    async fn new(server: &Server, name: &str, minted: Option<Vec<&'static str>>) -> Self {
+        let (grpc, http) = (Grpc::new(server.address()), server.http());
+        let (grpc, http) = match &minted {
+            Some(arguments) => {
+                let token = server.setup().mint(arguments).await;
+                (grpc.token(token.clone()), http.token(token))
+            }
+            None => (grpc, http),
+        };
+        Self { name: name.to_owned(), minted, grpc, http }
+    }
+
+    /// The caller with a token that it has not used yet, where the method ends the session that it comes with.
+    async fn before(&self, server: &Server, method: &MethodDescriptor) -> Option<Self> {
+        if !method.name().eq_ignore_ascii_case("logout") {
+            return None;
+        }
+        Some(Self::new(server, &self.name, self.minted.clone()).await)
+    }
+}
+
 #[tokio::test]
 async fn every_rpc_admits_whom_the_matrix_admits() {
-    let server = Server::dev().await;
+    // In open manager mode everybody passes on the manager's paths.
+    let server = Setup::dev().env("KUBEOP_REQUIRE_AUTH", "true").start().await;
     let admin = server.admin();
     for (_, tenant) in &TENANTS[..2] {
         let info = format!(r#"{{"adminRoles":["{}"],"allowedClusters":["standalone"]}}"#, roles_of(tenant));
         assert_eq!(admin.put(&format!("/admin/v2/tenants/{tenant}"), &info).await.status, 204);
     }
     let callers = callers(&server).await;
-    let methods = grpc::methods();
-    let mut cells = vec![vec![String::new(); callers.len()]; methods.len()];
+    let rows = rpc::rows();
+    let mut cells = vec![vec![String::new(); callers.len()]; rows.len()];
     // The platform comes last: what it deletes, nobody else can be asked about any more.
     for (column, caller) in callers.iter().enumerate() {
-        for (row, method) in methods.iter().enumerate() {
+        for (row, cells) in rows.iter().zip(&mut cells) {
             for (_, tenant) in TENANTS {
-                let verdict = verdict(caller, method, tenant).await;
-                write!(cells[row][column], "{verdict:<9}").unwrap();
+                let verdict = verdict(&server, caller, row, tenant).await;
+                write!(cells[column], "{verdict:<9}").unwrap();
+                if row.action.as_deref() == Some("suspend") {
+                    lift(&admin, tenant).await;
+                }
             }
         }
     }
-    golden::check("authorization.txt", &table(&methods, &callers, &cells));
+    golden::check("authorization.txt", &table(&rows, &callers, &cells));
+}
+
+/// Takes back what a caller might do to a tenant.
+async fn lift(admin: &Http, tenant: &str) {
+    let body = format!(r#"{{"action":"reactivate","tenant_id":"{tenant}"}}"#);
+    let answer = admin.call(Method::POST, "/v1/admin/tenants/lifecycle", Some(&body)).await;
+    assert!(matches!(answer.status, 200 | 404), "{answer:?}");
 }
 
 /// The admin roles of a tenant: only the caller's own has one that anybody bears.
@@ -66,83 +95,57 @@ fn roles_of(tenant: &str) -> &'static str {
 }
 
 async fn callers(server: &Server) -> Vec<Caller> {
-    let setup = server.setup();
-    let mut tokens = vec![("anonymous".to_owned(), None)];
+    let mut callers = vec![Caller::new(server, "anonymous", None).await];
     for role in ROLES {
         let mut arguments = vec!["--role", role, "--tenant", TENANTS[0].1];
         if role == "project" {
             arguments.extend(["--project", "p_00000000000000000000000000000001"]);
         }
-        tokens.push((role.to_owned(), Some(setup.mint(&arguments).await)));
+        callers.push(Caller::new(server, role, Some(arguments)).await);
     }
-    let of_role = setup.mint(&["--role", "user", "--tenant", TENANTS[1].1, "--sub", ADMIN_ROLE]).await;
-    tokens.push((format!("{ADMIN_ROLE} of other"), Some(of_role)));
-    let elsewhere = setup.mint(&["--role", "platform_admin", "--audience", "warehouse"]).await;
-    tokens.push(("other audience".to_owned(), Some(elsewhere)));
-    tokens.push(("platform_admin".to_owned(), Some(server.admin_token())));
-    let caller = |(name, token): (String, Option<String>)| {
-        let (grpc, http) = (Grpc::new(server.address()), server.http());
-        match token {
-            Some(token) => Caller { name, grpc: grpc.token(token.clone()), http: http.token(token) },
-            None => Caller { name, grpc, http },
-        }
-    };
-    tokens.into_iter().map(caller).collect()
+    let of_role = vec!["--role", "user", "--tenant", TENANTS[1].1, "--sub", ADMIN_ROLE];
+    callers.push(Caller::new(server, &format!("{ADMIN_ROLE} of other"), Some(of_role)).await);
+    // The audience is a surface that has no services yet.
+    let elsewhere = vec!["--role", "platform_admin", "--audience", "native"];
+    callers.push(Caller::new(server, "other audience", Some(elsewhere)).await);
+    callers.push(Caller::new(server, "platform_admin", Some(vec!["--role", "platform_admin"])).await);
+    callers
 }
 
 /// Whether the guard lets a call pass. gRPC and every REST path of the method must agree.
-async fn verdict(caller: &Caller, method: &MethodDescriptor, tenant: &str) -> &'static str {
-    let over_grpc = match caller.grpc.call(method, request(method, tenant)).await {
+async fn verdict(server: &Server, caller: &Caller, row: &Row, tenant: &str) -> &'static str {
+    let fields: Vec<_> = OTHERS.into_iter().chain(TENANT_FIELDS.map(|field| (field, tenant))).collect();
+    let (method, message) = (&row.method, row.request(&fields));
+    let fresh = caller.before(server, method).await;
+    let over_grpc = match fresh.as_ref().unwrap_or(caller).grpc.call(method, message.clone()).await {
         Err(status) if status.code() == Code::Unauthenticated => "no token",
         Err(status) if status.code() == Code::PermissionDenied && status.message() != NO_GRANT => "denied",
         _ => "passes",
     };
-    for (http, path) in paths(method) {
-        let path =
-            VARIABLES.iter().fold(path, |path, (variable, value)| path.replace(&format!("{{{variable}}}"), value));
-        let path = path.replace("{tenant}", tenant).replace("{tenant_id}", tenant);
-        assert!(!path.contains('{'), "{path} has a variable that this test does not know");
-        let body = matches!(http, Method::PUT | Method::POST | Method::PATCH).then_some("{}");
-        let answer = caller.http.call(http.clone(), &path, body).await;
+    for (http, path, body) in row.rest(&message) {
+        let fresh = caller.before(server, method).await;
+        let answer = fresh.as_ref().unwrap_or(caller).http.call(http.clone(), &path, body.as_deref()).await;
         let over_rest = match answer.status {
             401 => "no token",
             403 if !answer.body.contains(NO_GRANT) => "denied",
             _ => "passes",
         };
-        assert_eq!(over_rest, over_grpc, "{} calls {http} {path}", caller.name);
+        assert_eq!(over_rest, over_grpc, "{} calls {http} {path} {body:?}: {answer:?}", caller.name);
     }
     over_grpc
 }
 
-/// A request that names the tenant, and is bad in all else, so that little comes of it.
-fn request(method: &MethodDescriptor, tenant: &str) -> DynamicMessage {
-    let mut message = DynamicMessage::new(method.input());
-    for (field, value) in VARIABLES.iter().copied().chain([("tenant", tenant), ("tenant_id", tenant)]) {
-        if message.descriptor().get_field_by_name(field).is_some() {
-            message.set_field_by_name(field, Value::String(value.to_owned()));
-        }
-    }
-    message
-}
+/// Fields of requests that do not name the tenant, with their values.
+const OTHERS: [(&str, &str); 4] = [
+    ("namespace", "ns"),
+    ("cluster", "standalone"),
+    ("domain_id", "01900000-0000-7000-8000-000000000000"),
+    ("grant_id", "01900000-0000-7000-8000-000000000000"),
+];
+/// Fields of requests that name the tenant.
+const TENANT_FIELDS: [&str; 4] = ["tenant", "tenant_id", "name", "id"];
 
-/// The REST paths of a method.
-fn paths(method: &MethodDescriptor) -> Vec<(Method, String)> {
-    let http = method.parent_pool().get_extension_by_name("google.api.http").unwrap();
-    let options = method.options();
-    let rule = options.get_extension(&http).as_message().unwrap().clone();
-    let more = rule.get_field_by_name("additional_bindings").unwrap().as_list().unwrap().to_vec();
-    std::iter::once(rule)
-        .chain(more.iter().filter_map(|value| value.as_message().cloned()))
-        .filter_map(|rule| {
-            ["get", "put", "post", "delete", "patch"].into_iter().find_map(|name| {
-                let path = rule.get_field_by_name(name)?.as_str()?.to_owned();
-                (!path.is_empty()).then(|| (name.to_uppercase().parse().unwrap(), path))
-            })
-        })
-        .collect()
-}
-
-fn table(methods: &[MethodDescriptor], callers: &[Caller], cells: &[Vec<String>]) -> String {
+fn table(rows: &[Row], callers: &[Caller], cells: &[Vec<String>]) -> String {
     let mut text = String::from(
         "Who passes the guard, over gRPC and REST alike. The columns are the tenant that the request names.\n",
     );
@@ -150,8 +153,9 @@ fn table(methods: &[MethodDescriptor], callers: &[Caller], cells: &[Vec<String>]
     for (head, _) in TENANTS {
         write!(heads, "{head:<9}").unwrap();
     }
-    for (method, cells) in methods.iter().zip(cells) {
-        writeln!(text, "\n{}\n  {:<20}{}", method.full_name(), "", heads.trim_end()).unwrap();
+    for (row, cells) in rows.iter().zip(cells) {
+        let action = row.action.as_deref().map(|action| format!(" {action}")).unwrap_or_default();
+        writeln!(text, "\n{}{action}\n  {:<20}{}", row.method.full_name(), "", heads.trim_end()).unwrap();
         for (caller, cell) in callers.iter().zip(cells) {
             writeln!(text, "  {:<20}{}", caller.name, cell.trim_end()).unwrap();
         }

@@ -20,6 +20,7 @@ const AREAS: &[&str] = &[
     "entitlements",
     "fleet",
     "identity",
+    "manager",
     "messaging",
     "placement",
     "platform",

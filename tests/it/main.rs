@@ -6,22 +6,31 @@
 #[macro_use]
 mod db;
 
+mod api_keys;
 mod authorization;
 mod controlplane_modes;
 mod controlplane_rest;
 mod controlplane_sessions;
 mod controlplane_verbs;
 mod credentials;
+mod directory_rest;
+mod directory_verbs;
 mod documents;
 mod edge;
 mod faults;
 mod floors;
 mod harness;
+mod idempotency;
 mod identity;
+mod isolation;
 mod journal;
 mod login;
+mod manager_open;
+mod manager_rest;
+mod manager_verbs;
 mod messaging_rest;
 mod messaging_verbs;
+mod one_registry;
 mod openapi;
 mod operations;
 mod reflection;
@@ -30,3 +39,6 @@ mod schema;
 mod store;
 mod tenants;
 mod tls;
+mod warehouse_login;
+mod warehouse_rest;
+mod warehouse_verbs;

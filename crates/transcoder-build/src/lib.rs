@@ -158,7 +158,7 @@ impl Builder {
         let pool = DescriptorPool::decode(&*descriptors).map_err(|error| Error::Proto(error.to_string()))?;
         let options = options::Options::new(&pool, self.options_package.clone());
         let services = model::services(&pool, &options, &self.permissions)?;
-        let code = self.code(&pool, &services)?;
+        let code = self.code(&pool, &options, &services)?;
         let frame = openapi::Frame::read(&self.frames)?;
         openapi::check(&pool, &options)?;
         let openapi = openapi::documents(&pool, &services, &options, &frame);
@@ -195,7 +195,12 @@ impl Builder {
         write_openapi(&out, &compiled.openapi)
     }
 
-    fn code(&self, pool: &DescriptorPool, services: &[model::Service]) -> Result<BTreeMap<String, String>, Error> {
+    fn code(
+        &self,
+        pool: &DescriptorPool,
+        options: &options::Options<'_>,
+        services: &[model::Service],
+    ) -> Result<BTreeMap<String, String>, Error> {
         let mut packages: BTreeMap<String, Vec<FileDescriptor>> = BTreeMap::new();
         for file in pool.files().filter(|file| self.is_own(file)) {
             packages.entry(file.package_name().to_owned()).or_default().push(file);
@@ -208,7 +213,7 @@ impl Builder {
         for (package, files) in &packages {
             let out = code.entry(package.clone()).or_default();
             for message in files.iter().flat_map(FileDescriptor::messages) {
-                codec::message(out, &message, &options)?;
+                codec::message(out, &message, options)?;
             }
             for item in files.iter().flat_map(FileDescriptor::enums) {
                 codec::enumeration(out, &item);

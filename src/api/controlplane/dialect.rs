@@ -21,6 +21,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("CREDENTIALS_EXPIRED", "Expired token."),
     ("CREDENTIALS_REVOKED", "Expired token."),
     ("PERMISSION_DENIED", "You are not authorized to provision tenants."),
+    ("PLATFORM_REQUIRED", "You are not authorized to provision tenants."),
     ("CALLER_KIND_REFUSED", "You are not authorized to provision tenants."),
     ("TENANT_FOREIGN", "You do not have access to this tenant."),
     ("TENANT_NOT_FOUND", "Tenant not found."),

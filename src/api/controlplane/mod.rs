@@ -18,15 +18,6 @@ pub use stub::Stub;
 pub use tenant_service::Tenants;
 pub use user_service::Users;
 
-use prost_types::Timestamp;
-use time::OffsetDateTime;
-
-/// A moment as the messages carry it.
-fn timestamp(at: OffsetDateTime) -> Timestamp {
-    // Nanoseconds of a second fit.
-    Timestamp { seconds: at.unix_timestamp(), nanos: at.nanosecond() as i32 }
-}
-
 /// A text that narrows a list; the empty one does not.
 fn wanted(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)

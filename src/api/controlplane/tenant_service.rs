@@ -2,9 +2,9 @@
 
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{timestamp, wanted};
+use super::wanted;
 use crate::{
-    api::{answer, take},
+    api::{answer, take, timestamp},
     base::TenantRef,
     proto::controlplane::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,

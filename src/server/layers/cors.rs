@@ -131,6 +131,6 @@ fn request_headers() -> Vec<HeaderName> {
 
 /// What pages may read.
 fn response_headers() -> Vec<HeaderName> {
-    let ours = ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding"];
+    let ours = ["idempotent-replayed", "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding"];
     [request_id::HEADER, RETRY_AFTER, ETAG].into_iter().chain(ours.map(HeaderName::from_static)).collect()
 }

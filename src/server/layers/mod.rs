@@ -6,6 +6,7 @@
 pub(super) mod answer;
 mod client;
 mod cors;
+mod idempotency;
 mod limits;
 mod load;
 mod observe;
@@ -36,6 +37,7 @@ use self::{
 };
 pub use self::{
     client::{NoNetworks, TrustedProxies},
+    idempotency::Idempotent,
     receive::Patience,
 };
 use crate::{

@@ -1,8 +1,11 @@
 //! Wiring, a file a surface: which services it has and which dialect its errors speak.
 
 mod controlplane;
+mod manager;
 mod messaging;
 mod unserved;
+mod warehouse;
+mod zerotrust;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -53,12 +56,21 @@ pub(super) struct Surfaces {
 pub(super) fn add(grpc: Routes, rest: RestBuilder, parts: &Parts) -> Surfaces {
     let none = Surfaces { grpc, rest, methods: Vec::new(), stub: None, guard: parts.guard.clone() };
     let surfaces = controlplane::add(none, parts);
+    let surfaces = zerotrust::add(surfaces, parts);
+    let surfaces = manager::add(surfaces, parts);
+    let surfaces = warehouse::add(surfaces, parts);
     messaging::add(surfaces, parts)
 }
 
 /// The REST error dialects of all surfaces.
 pub(super) fn dialects() -> Dialects {
-    Dialects::new([controlplane::dialect(), messaging::dialect()])
+    Dialects::new([
+        controlplane::dialect(),
+        zerotrust::dialect(),
+        manager::dialect(),
+        warehouse::dialect(),
+        messaging::dialect(),
+    ])
 }
 
 impl Surfaces {

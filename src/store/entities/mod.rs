@@ -16,6 +16,7 @@ pub(super) mod groups;
 pub mod idempotent_answers;
 pub mod identities;
 pub mod leases;
+pub mod login_sessions;
 pub(super) mod messaging_tenants;
 pub(super) mod namespaces;
 pub mod outbox;

@@ -3,21 +3,30 @@
 //! A table of a tenant's own gets a file here with its queries as methods of [`TenantRows`]; its entity is visible
 //! nowhere else. If its rows must keep a tenant from being deleted, it joins [`BLOCKERS`].
 
+mod api_keys;
 mod email_domains;
 mod grants;
+mod group_members;
+mod groups;
 mod messaging;
 mod namespaces;
 mod roles;
+mod warehouse;
+mod zerotrust;
 
 use futures::future::BoxFuture;
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
 use uuid::Uuid;
 
+pub use api_keys::{ApiKeyRow, ApiKeyUse};
 pub use email_domains::EmailDomainRow;
 pub use grants::{GrantRow, clear_defaults, grant_by_id, grants, grants_of_identity};
+pub use groups::GroupRow;
 pub use messaging::MessagingRow;
 pub use namespaces::NamespaceRow;
-pub use roles::TENANT_WIDE;
+pub use roles::{RoleRow, TENANT_WIDE};
+pub use warehouse::WarehouseRow;
+pub use zerotrust::ZeroTrustRow;
 
 use super::{Store, Tx};
 use crate::base::{Access, Result, TenantId, TenantRef, TenantScope, scope::foreign_tenant};

@@ -1,30 +1,125 @@
 //! Roles that the accounts of a tenant were granted beside their own.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
+    sea_query::{OnConflict, SelectStatement},
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::TenantRows;
 use crate::{
-    base::{Result, RoleSet},
-    store::{Stamp, entities::account_roles},
+    base::{Result, Role, RoleSet},
+    store::{
+        Stamp,
+        entities::account_roles::{Column, Entity, Model},
+    },
 };
 
 /// The scope of a role that holds in the whole tenant.
 pub const TENANT_WIDE: &str = "tenant";
 
+/// A role that was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleRow {
+    /// Whom it was granted.
+    pub account: Uuid,
+    /// Word of the role.
+    pub role: String,
+    /// What it covers: [`TENANT_WIDE`], `group` or `pool`.
+    pub scope_type: String,
+    /// Which group or pool; empty for the tenant.
+    pub scope_id: String,
+    /// Subject of who granted it.
+    pub granted_by: String,
+    /// When.
+    pub granted_at: OffsetDateTime,
+    /// When it ends; never, without.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+impl From<Model> for RoleRow {
+    fn from(row: Model) -> Self {
+        Self {
+            account: row.account_id,
+            role: row.role,
+            scope_type: row.scope_type,
+            scope_id: row.scope_id,
+            granted_by: row.granted_by,
+            granted_at: row.granted_at.time(),
+            expires_at: row.expires_at.map(Stamp::time),
+        }
+    }
+}
+
 impl<C: ConnectionTrait> TenantRows<'_, C> {
     /// The roles that hold for an account in the whole tenant at a moment, and when the first of them ends.
     pub async fn standing_roles(&self, account: Uuid, now: Stamp) -> Result<(RoleSet, Option<OffsetDateTime>)> {
-        let rows = account_roles::Entity::find()
-            .filter(account_roles::Column::TenantId.eq(self.uuid()))
-            .filter(account_roles::Column::AccountId.eq(account))
-            .filter(account_roles::Column::ScopeType.eq(TENANT_WIDE))
-            .all(self.conn)
-            .await?;
-        let standing = || rows.iter().filter(|row| row.expires_at.is_none_or(|end| end > now));
-        let roles = standing().filter_map(|row| row.role.parse().ok()).collect();
-        let end = standing().filter_map(|row| row.expires_at).min().map(Stamp::time);
+        let rows = self.roles_at(now).filter(Column::AccountId.eq(account)).filter(Column::ScopeType.eq(TENANT_WIDE));
+        let rows = rows.all(self.conn).await?;
+        let roles = rows.iter().filter_map(|row| row.role.parse().ok()).collect();
+        let end = rows.iter().filter_map(|row| row.expires_at).min().map(Stamp::time);
         Ok((roles, end))
+    }
+
+    /// The roles of accounts that hold at a moment, in whatever scope, oldest first.
+    pub async fn roles_of(&self, accounts: &[Uuid], now: OffsetDateTime) -> Result<Vec<RoleRow>> {
+        let rows = self.roles_at(now.into()).filter(Column::AccountId.is_in(accounts.iter().copied()));
+        let rows = rows.order_by_asc(Column::GrantedAt).order_by_asc(Column::Role).order_by_asc(Column::ScopeId);
+        Ok(rows.all(self.conn).await?.into_iter().map(RoleRow::from).collect())
+    }
+
+    /// Asks which accounts have a role in the whole tenant at a moment, by a grant.
+    pub fn holders(&self, role: Role, now: OffsetDateTime) -> SelectStatement {
+        let rows = self.roles_at(now.into()).filter(Column::Role.eq(role.as_str()));
+        rows.filter(Column::ScopeType.eq(TENANT_WIDE)).select_only().column(Column::AccountId).into_query()
+    }
+
+    /// Asks which accounts have a role in the whole tenant, by a grant that does not end.
+    pub fn lasting_holders(&self, role: Role) -> SelectStatement {
+        let rows = self.roles().filter(Column::Role.eq(role.as_str())).filter(Column::ExpiresAt.is_null());
+        rows.filter(Column::ScopeType.eq(TENANT_WIDE)).select_only().column(Column::AccountId).into_query()
+    }
+
+    /// Grants a role; one that was granted in the same scope before is granted anew.
+    pub async fn put_role(&self, row: &RoleRow) -> Result<()> {
+        let model = Model {
+            tenant_id: self.uuid(),
+            account_id: row.account,
+            role: row.role.clone(),
+            scope_type: row.scope_type.clone(),
+            scope_id: row.scope_id.clone(),
+            granted_by: row.granted_by.clone(),
+            granted_at: row.granted_at.into(),
+            expires_at: row.expires_at.map(Stamp::from),
+        };
+        let key = [Column::TenantId, Column::AccountId, Column::Role, Column::ScopeType, Column::ScopeId];
+        let anew = OnConflict::columns(key)
+            .update_columns([Column::GrantedBy, Column::GrantedAt, Column::ExpiresAt])
+            .to_owned();
+        Entity::insert(model.into_active_model()).on_conflict(anew).exec_without_returning(self.conn).await?;
+        Ok(())
+    }
+
+    /// Takes a role away, and tells whether it was there.
+    pub async fn delete_role(&self, account: Uuid, role: Role, scope_type: &str, scope_id: &str) -> Result<bool> {
+        let key = (self.uuid(), account, role.as_str().to_owned(), scope_type.to_owned(), scope_id.to_owned());
+        Ok(Entity::delete_by_id(key).exec(self.conn).await?.rows_affected > 0)
+    }
+
+    /// Takes every role away that an account was granted.
+    pub async fn delete_roles(&self, account: Uuid) -> Result<()> {
+        let rows = Entity::delete_many().filter(Column::TenantId.eq(self.uuid()));
+        rows.filter(Column::AccountId.eq(account)).exec(self.conn).await?;
+        Ok(())
+    }
+
+    fn roles_at(&self, now: Stamp) -> Select<Entity> {
+        self.roles().filter(Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now)))
+    }
+
+    fn roles(&self) -> Select<Entity> {
+        Entity::find().filter(Column::TenantId.eq(self.uuid()))
     }
 }

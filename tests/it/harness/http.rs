@@ -17,6 +17,7 @@ pub struct Http {
     client: Client,
     address: SocketAddr,
     token: Option<String>,
+    headers: HeaderMap,
 }
 
 /// An answer, read to its end.
@@ -33,7 +34,8 @@ pub struct Answer {
 impl Http {
     /// An HTTP/1.1 client without credentials.
     pub fn new(address: SocketAddr) -> Self {
-        Self { client: Client::builder().http1_only().no_proxy().build().unwrap(), address, token: None }
+        let client = Client::builder().http1_only().no_proxy().build().unwrap();
+        Self { client, address, token: None, headers: HeaderMap::new() }
     }
 
     /// The same client over HTTP/2 without TLS.
@@ -45,6 +47,12 @@ impl Http {
     /// The same client with a bearer token.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// The same client with one more header in each call.
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.append(name, value.parse().unwrap());
         self
     }
 
@@ -74,7 +82,8 @@ impl Http {
     }
 
     async fn send(&self, method: Method, path: &str, json: Option<&str>) -> reqwest::Result<Answer> {
-        let mut request = self.client.request(method, format!("http://{}{path}", self.address));
+        let url = format!("http://{}{path}", self.address);
+        let mut request = self.client.request(method, url).headers(self.headers.clone());
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }

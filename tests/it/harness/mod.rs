@@ -6,7 +6,10 @@ pub mod golden;
 pub mod grpc;
 pub mod http;
 pub mod line;
+pub mod mask;
+pub mod rpc;
 pub mod server;
+pub mod talk;
 pub mod tls;
 
 use std::{

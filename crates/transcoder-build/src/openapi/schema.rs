@@ -25,12 +25,14 @@ pub struct Schemas<'c> {
     cx: &'c Context<'c>,
     scope: Scope<'c>,
     made: BTreeMap<String, Value>,
+    /// The habits behind the schemas of messages.
+    habits: BTreeMap<String, Surface>,
 }
 
 impl<'c> Schemas<'c> {
     /// No schemas yet.
     pub fn new(cx: &'c Context<'c>, scope: Scope<'c>) -> Self {
-        Self { cx, scope, made: BTreeMap::new() }
+        Self { cx, scope, made: BTreeMap::new(), habits: BTreeMap::new() }
     }
 
     /// Adds a schema that is none of a message.
@@ -48,9 +50,12 @@ impl<'c> Schemas<'c> {
         if let Some(schema) = well_known(message, surface, form) {
             return schema;
         }
-        let name = self.scope.message(&surface.name, message, form);
+        let name = self.free(self.scope.message(&surface.name, message, form), |schemas, name| {
+            schemas.habits.get(name).is_none_or(|habits| habits == surface)
+        });
         let reference = reference(&name);
         if !self.made.contains_key(&name) {
+            self.habits.insert(name.clone(), surface.clone());
             // A place holder first: messages may hold themselves.
             self.made.insert(name.clone(), Value::Null);
             let schema = self.object(surface, message, form, &[]);
@@ -66,13 +71,19 @@ impl<'c> Schemas<'c> {
             return self.message(surface, message, form);
         }
         let schema = self.object(surface, message, form, without);
-        let base = self.scope.message(&surface.name, message, form) + ".Body";
+        let name = self.scope.message(&surface.name, message, form) + ".Body";
         // Another binding of the RPC may bind other fields.
-        let names = std::iter::once(base.clone()).chain((2..).map(|number| format!("{base}.{number}")));
-        let mut free = names.filter(|name| self.made.get(name).is_none_or(|made| *made == schema));
-        let name = free.next().unwrap_or(base);
+        let name = self.free(name, |schemas, name| schemas.made.get(name).is_none_or(|made| *made == schema));
         self.made.insert(name.clone(), schema);
         reference(&name)
+    }
+
+    /// The first of a name and its numbered likes that may be used. A file can have other habits than the surface that it
+    /// belongs to, and then a message that both use has two schemas.
+    fn free(&self, name: String, may: impl Fn(&Self, &str) -> bool) -> String {
+        let numbered = (2_u32..).map(|number| format!("{name}.{number}"));
+        let found = std::iter::once(name.clone()).chain(numbered).find(|name| may(self, name));
+        found.unwrap_or(name)
     }
 
     /// The schema of a field's value, without what is said of the field itself.

@@ -1,0 +1,82 @@
+//! The error dialect of the manager surface: `{"error": "<short code>", "detail": "<text>"}` (manager contract,
+//! decisions). Clients read `error`.
+
+use serde_json::json;
+use transcoder::{Dialect, Failure, Rendered};
+
+/// `{"error": "<short code>", "detail": "<text>"}`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ManagerDialect;
+
+impl ManagerDialect {
+    /// Its name in the surface option.
+    pub const NAME: &str = "manager";
+    /// The paths that it rules.
+    pub const PREFIXES: &[&str] = &[
+        "/v1/apps",
+        "/v1/invoices",
+        "/v1/jwt",
+        "/v1/kubeconfigs",
+        "/v1/platform",
+        "/v1/projects",
+        "/v1/tenants",
+        "/v1/usage",
+    ];
+}
+
+impl Dialect for ManagerDialect {
+    fn render(&self, failure: &Failure) -> Rendered {
+        Rendered::json(failure, &json!({"error": code(failure), "detail": failure.message}))
+    }
+}
+
+/// The short codes of the contract (section 1) where one fits, and others in their style.
+fn code(failure: &Failure) -> &'static str {
+    match failure.reason.as_str() {
+        "CREDENTIALS_MISSING" => return "missing token",
+        "DATABASE_UNAVAILABLE" => return "db",
+        "TENANT_EXISTS" => return "exists",
+        "TENANT_IN_USE" => return "in use",
+        "TENANT_LIMIT_REACHED" => return "limit",
+        _ => {}
+    }
+    match failure.status.as_u16() {
+        401 => "invalid token",
+        403 => "forbidden",
+        404 => "not found",
+        405 => "method",
+        409 => "conflict",
+        413 => "too large",
+        415 => "content type",
+        429 => "too many requests",
+        503 => "unavailable",
+        504 => "timeout",
+        500..600 => "internal",
+        _ => "invalid",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+    use transcoder::Origin;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_contract() {
+        for (grpc, reason, short) in [
+            (Code::Unauthenticated, "CREDENTIALS_MISSING", "missing token"),
+            (Code::Unauthenticated, "CREDENTIALS_EXPIRED", "invalid token"),
+            (Code::PermissionDenied, "TENANT_FOREIGN", "forbidden"),
+            (Code::NotFound, "TENANT_NOT_FOUND", "not found"),
+            (Code::InvalidArgument, "FIELD_REQUIRED", "invalid"),
+            (Code::Unavailable, "DATABASE_UNAVAILABLE", "db"),
+            (Code::Internal, "INTERNAL", "internal"),
+            (Code::Aborted, "", "conflict"),
+        ] {
+            assert_eq!(code(&Failure::new(Origin::Service, grpc, reason, "")), short, "{reason}");
+        }
+        assert_eq!(code(&Failure::method_not_allowed("GET".to_owned())), "method");
+    }
+}

@@ -1,0 +1,160 @@
+//! `AuthService`: sessions of administrators.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tonic::{
+    Request, Response, Status, async_trait,
+    metadata::{Ascii, MetadataValue},
+};
+
+use crate::{
+    api::{answer, take},
+    auth::{
+        Sessions, Surface, cookies,
+        sessions::{Session, SessionOf},
+        tokens::Claims,
+    },
+    base::{Cx, Error, Kind, Result, Secret, TenantRef, error::Reason},
+    identity::{Credentials, Login, live_sessions},
+    proto::warehouse::v1::{
+        LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, WhoAmIRequest, WhoAmIResponse,
+        auth_service_server::AuthService,
+    },
+    tenants,
+    warehouse::rules,
+};
+
+/// How long a session lasts (warehouse contract, section 2.2).
+const TTL: Duration = Duration::from_secs(8 * 3600);
+/// The role of those who administer anything, in the words of this surface.
+const ADMIN: &str = "admin";
+
+/// The service.
+#[derive(Clone)]
+pub struct Auth {
+    sessions: Sessions,
+}
+
+impl Auth {
+    /// The service on the sessions of the server.
+    pub fn new(sessions: Sessions) -> Self {
+        Self { sessions }
+    }
+
+    async fn log_in(&self, cx: &Cx, message: LoginRequest) -> Result<Response<LoginResponse>> {
+        let login = self.sessions.log_in(cx, &credentials(message)?).await?;
+        rules::check_login(&login)?;
+        let session = self.sessions.begin(&SessionOf::login(&login), Surface::Warehouse, TTL)?;
+        let Claims { jti, iat, exp, .. } = &session.claims;
+        let ends = OffsetDateTime::from_unix_timestamp(*exp).map_err(Error::internal)?;
+        live_sessions::began(&self.sessions.people().store, &login.account, jti, ends).await?;
+        // A role that ends sooner ends the session with it.
+        let time = Duration::from_secs(u64::try_from(exp - iat).unwrap_or_default());
+        let cookie = cookies::Session::Warehouse.begin(session.token.expose(), time, cx.secure);
+        with_cookie(self.logged_in(login, &session), &cookie)
+    }
+
+    async fn log_out(&self, cx: &Cx) -> Result<Response<LogoutResponse>> {
+        self.sessions.log_out(cx).await?;
+        live_sessions::ended(&self.sessions.people().store, &cx.caller.token_id).await?;
+        with_cookie(LogoutResponse {}, &cookies::Session::Warehouse.end(cx.secure))
+    }
+
+    fn logged_in(&self, login: Login, session: &Session) -> LoginResponse {
+        let tenant = login.tenant.map(|tenant| tenant.name.as_str().to_owned());
+        LoginResponse {
+            token: session.token.expose().clone(),
+            username: login.account.username,
+            role: ADMIN.to_owned(),
+            superuser: tenant.is_none(),
+            manageable_tenants: tenant.iter().cloned().collect(),
+            tenant,
+            admin: true,
+            csrf_token: self.sessions.csrf_token(&session.claims.jti),
+        }
+    }
+
+    async fn who(&self, cx: &Cx) -> Result<WhoAmIResponse> {
+        let caller = &cx.caller;
+        let tenant = match &caller.tenant {
+            Some(own) => {
+                let (tenant, _) = tenants::resolve(cx, &self.sessions.people().store, &TenantRef::Id(own.id)).await?;
+                Some(tenant.name.as_str().to_owned())
+            }
+            None => None,
+        };
+        let admin = rules::is_admin(caller.roles());
+        Ok(WhoAmIResponse {
+            username: username(caller.account.is_some(), &caller.subject).to_owned(),
+            role: if admin { ADMIN } else { caller.role.as_str() }.to_owned(),
+            superuser: caller.is_platform(),
+            manageable_tenants: tenant.iter().filter(|_| admin).cloned().collect(),
+            tenant,
+            admin,
+            csrf_token: (!caller.token_id.is_empty()).then(|| self.sessions.csrf_token(&caller.token_id)),
+        })
+    }
+}
+
+#[async_trait]
+impl AuthService for Auth {
+    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.log_in(&cx, message).await).map(Response::into_inner)
+    }
+
+    async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
+        let (cx, _) = take(request)?;
+        answer(&cx, self.log_out(&cx).await).map(Response::into_inner)
+    }
+
+    async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
+        let (cx, _) = take(request)?;
+        let who = self.who(&cx).await;
+        answer(&cx, who)
+    }
+}
+
+fn credentials(message: LoginRequest) -> Result<Credentials> {
+    let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let (Some(user), Some(password)) = (given(message.username), message.password.filter(|text| !text.is_empty()))
+    else {
+        let text = "username and password are required";
+        return Err(Error::new(Kind::InvalidArgument, Reason::CredentialsEmpty, text));
+    };
+    Ok(Credentials {
+        tenant: given(message.tenant).map(|tenant| TenantRef::parse(tenant.trim())),
+        user,
+        password: Secret::new(password),
+        code: given(message.code).map(Secret::new),
+    })
+}
+
+/// The name in a subject: an account's is `<tenant>/<name>`, and no name has a slash.
+fn username(of_account: bool, subject: &str) -> &str {
+    match subject.rsplit_once('/') {
+        Some((_, name)) if of_account => name,
+        _ => subject,
+    }
+}
+
+/// The answer with a cookie, which REST sets.
+fn with_cookie<T>(message: T, cookie: &str) -> Result<Response<T>> {
+    let mut answer = Response::new(message);
+    let value: MetadataValue<Ascii> = cookie.parse().map_err(Error::internal)?;
+    answer.metadata_mut().insert("set-cookie", value);
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_account_is_the_end_of_its_subject() {
+        assert_eq!(username(true, "acme/ada"), "ada");
+        assert_eq!(username(true, "admin"), "admin");
+        assert_eq!(username(false, "a/robot"), "a/robot");
+    }
+}

@@ -1,0 +1,95 @@
+//! The error dialect of the warehouse surface: `{"error": "<code>", "message": "<text>"}` (warehouse contract, section 1).
+
+use serde_json::json;
+use transcoder::{Dialect, Failure, Rendered};
+
+/// `{"error": "<code>", "message": "<text>"}`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WarehouseDialect;
+
+impl WarehouseDialect {
+    /// Its name in the surface option.
+    pub const NAME: &str = "warehouse";
+    /// The paths that it rules; the control plane's have longer prefixes.
+    pub const PREFIXES: &[&str] = &["/api"];
+}
+
+/// Codes by reason, where the HTTP status alone does not tell. Clients act on the code, so one that is here stays.
+const CODES: &[(&str, &str)] = &[
+    ("ADMIN_REQUIRED", "admin_required"),
+    ("AUTH_CONFIG_INVALID", "invalid_auth_config"),
+    ("AUTH_PROVIDER_UNKNOWN", "invalid_auth_provider"),
+    ("BODY_TOO_LARGE", "payload_too_large"),
+    ("CREDENTIALS_EMPTY", "invalid_credentials"),
+    ("CSRF_TOKEN_INVALID", "csrf_token_invalid"),
+    ("JSON_MALFORMED", "invalid_json"),
+    ("LOGIN_REFUSED", "invalid_credentials"),
+    ("ORIGIN_REFUSED", "origin_refused"),
+    ("PASSWORD_CHANGE_REQUIRED", "password_change_required"),
+    ("PERMISSION_DENIED", "admin_required"),
+    ("PLATFORM_REQUIRED", "superuser_required"),
+    ("SECOND_FACTOR_INVALID", "mfa_invalid"),
+    ("SECOND_FACTOR_REQUIRED", "mfa_required"),
+    ("SESSION_MISSING", "no_session"),
+    ("SUSPENSION_FOREIGN", "suspended_by_platform"),
+    ("TENANT_EXISTS", "exists"),
+    ("TENANT_FOREIGN", "tenant_forbidden"),
+    ("TENANT_IN_USE", "in_use"),
+    ("TENANT_LIMIT_REACHED", "limit_reached"),
+    ("TENANT_NAME_INVALID", "invalid_name"),
+    ("TENANT_SUSPENDED", "tenant_disabled"),
+    ("TOO_MANY_ATTEMPTS", "too_many_attempts"),
+];
+
+impl Dialect for WarehouseDialect {
+    fn render(&self, failure: &Failure) -> Rendered {
+        Rendered::json(failure, &json!({"error": code(failure), "message": failure.message}))
+    }
+}
+
+fn code(failure: &Failure) -> &'static str {
+    let by_reason = CODES.iter().find(|(reason, _)| *reason == failure.reason).map(|(_, code)| *code);
+    by_reason.unwrap_or(match failure.status.as_u16() {
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "not_found",
+        405 => "method_not_allowed",
+        409 => "conflict",
+        413 => "payload_too_large",
+        415 => "unsupported_media_type",
+        429 => "too_many_requests",
+        503 => "unavailable",
+        504 => "timeout",
+        500..600 => "internal_error",
+        _ => "invalid",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use tonic::Code;
+    use transcoder::Origin;
+
+    use super::*;
+    use crate::base::error::Reason;
+
+    #[test]
+    fn codes_name_reasons_that_exist_or_are_the_transcoders() {
+        let transcoders = ["BODY_TOO_LARGE", "JSON_MALFORMED"];
+        for (reason, _) in CODES {
+            let ours = Reason::from_str_name(&format!("REASON_{reason}")).is_some();
+            assert!(ours || transcoders.contains(reason), "{reason}");
+        }
+        assert!(CODES.is_sorted());
+    }
+
+    #[test]
+    fn what_has_no_code_of_its_own_has_that_of_its_status() {
+        let failure = |code, reason: &str| Failure::new(Origin::Service, code, reason, "");
+        assert_eq!(code(&failure(Code::Unauthenticated, "CREDENTIALS_EXPIRED")), "unauthorized");
+        assert_eq!(code(&failure(Code::Internal, "INTERNAL")), "internal_error");
+        assert_eq!(code(&failure(Code::InvalidArgument, "FIELD_REQUIRED")), "invalid");
+        assert_eq!(code(&failure(Code::Unavailable, "").with_status(StatusCode::BAD_GATEWAY)), "internal_error");
+    }
+}

@@ -1,0 +1,9 @@
+//! The warehouse surface, `/api` but for the control plane's part of it (warehouse contract).
+
+mod auth_service;
+mod dialect;
+mod tenant_service;
+
+pub use auth_service::Auth;
+pub use dialect::WarehouseDialect;
+pub use tenant_service::Tenants;

@@ -1,0 +1,128 @@
+//! `ApiKeyService`: credentials of programs.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::given;
+use crate::{
+    api::{answer, take, timestamp},
+    base::{Cx, Error, PageRequest, Result, Secret, error::Reason},
+    identity::{
+        ApiKey,
+        api_keys::{self, NewApiKey},
+    },
+    proto::zerotrust::v1::{
+        self as proto, ApiKeyAnswer, ChangeApiKeyRequest, ChangeApiKeyResponse, ListApiKeysRequest,
+        ListApiKeysResponse, api_key_service_server::ApiKeyService,
+    },
+    store::Store,
+};
+
+/// The service.
+#[derive(Clone, Debug)]
+pub struct ApiKeys {
+    store: Store,
+}
+
+impl ApiKeys {
+    /// The service on a store.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    async fn list(&self, cx: &Cx, message: ListApiKeysRequest) -> Result<ListApiKeysResponse> {
+        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+        let request = PageRequest::of("api_keys", message.limit.map(i64::from), message.cursor.as_deref())?;
+        let page = api_keys::page(cx, &self.store, &tenant, request).await?;
+        Ok(ListApiKeysResponse {
+            api_keys: page.items.into_iter().map(shown).collect(),
+            next_cursor: page.next,
+            total: page.total.cast_signed(),
+        })
+    }
+
+    async fn change(&self, cx: &Cx, message: ChangeApiKeyRequest) -> Result<ChangeApiKeyResponse> {
+        match message.action.as_deref() {
+            None | Some("" | "create") => self.create(cx, message).await,
+            Some("revoke") => self.revoke(cx, message).await,
+            Some(_) => Err(Error::invalid(Reason::ActionUnknown, "action", "must be one of create, revoke")),
+        }
+    }
+
+    async fn create(&self, cx: &Cx, message: ChangeApiKeyRequest) -> Result<ChangeApiKeyResponse> {
+        given::only("create", &[("key_id", message.key_id.is_some())], &[])?;
+        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+        let new = NewApiKey {
+            name: given::required("name", message.name)?,
+            role: given::required("role", message.role)?,
+            expires_in: message.expires_in_seconds,
+            networks: message.allowed_cidrs,
+        };
+        let made = api_keys::create(cx, &self.store, &tenant, new).await?;
+        Ok(ChangeApiKeyResponse { answer: Some(told(made.key, Some(&made.text))), created: true })
+    }
+
+    async fn revoke(&self, cx: &Cx, message: ChangeApiKeyRequest) -> Result<ChangeApiKeyResponse> {
+        given::only("revoke", &fields_of_create(&message), &[])?;
+        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+        let id = given::required("key_id", message.key_id)?;
+        let key = api_keys::revoke(cx, &self.store, &tenant, &id).await?;
+        Ok(ChangeApiKeyResponse { answer: Some(told(key, None)), created: false })
+    }
+}
+
+#[async_trait]
+impl ApiKeyService for ApiKeys {
+    async fn list_api_keys(
+        &self,
+        request: Request<ListApiKeysRequest>,
+    ) -> Result<Response<ListApiKeysResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.list(&cx, message).await)
+    }
+
+    async fn change_api_key(
+        &self,
+        request: Request<ChangeApiKeyRequest>,
+    ) -> Result<Response<ChangeApiKeyResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.change(&cx, message).await)
+    }
+}
+
+fn fields_of_create(message: &ChangeApiKeyRequest) -> [(&'static str, bool); 4] {
+    [
+        ("name", message.name.is_some()),
+        ("role", message.role.is_some()),
+        ("expires_in_seconds", message.expires_in_seconds.is_some()),
+        ("allowed_cidrs", !message.allowed_cidrs.is_empty()),
+    ]
+}
+
+fn told(key: ApiKey, text: Option<&Secret<String>>) -> ApiKeyAnswer {
+    ApiKeyAnswer {
+        key_id: key.shown_id(),
+        // The one place that tells it.
+        api_key: text.map(|text| text.expose().clone()),
+        prefix: key.prefix,
+        role: key.role.as_str().to_owned(),
+        expires_at: Some(timestamp(key.expires_at)),
+        revoked_at: key.revoked_at.map(timestamp),
+    }
+}
+
+fn shown(key: ApiKey) -> proto::ApiKey {
+    proto::ApiKey {
+        key_id: key.shown_id(),
+        tenant_id: key.tenant.zero_trust(),
+        name: key.name,
+        prefix: key.prefix,
+        role: key.role.as_str().to_owned(),
+        allowed_cidrs: key.networks.iter().map(ToString::to_string).collect(),
+        created_by: key.created_by,
+        created_at: Some(timestamp(key.created_at)),
+        expires_at: Some(timestamp(key.expires_at)),
+        last_used_at: key.last_used_at.map(timestamp),
+        last_used_ip: key.last_used_ip,
+        revoked_at: key.revoked_at.map(timestamp),
+    }
+}

@@ -1,0 +1,133 @@
+//! `GroupService`: groups of the users of a tenant.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::given;
+use crate::{
+    api::{answer, take, timestamp},
+    base::{Cx, PageRequest, Result},
+    identity::groups::{self, Group, GroupChange, GroupRef, NewGroup},
+    proto::zerotrust::v1::{
+        self as proto, ChangeGroupRequest, ChangeGroupResponse, GroupAnswer, ListGroupsRequest, ListGroupsResponse,
+        group_service_server::GroupService,
+    },
+    store::Store,
+};
+
+/// The service.
+#[derive(Clone, Debug)]
+pub struct Groups {
+    store: Store,
+}
+
+impl Groups {
+    /// The service on a store.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    async fn list(&self, cx: &Cx, message: ListGroupsRequest) -> Result<ListGroupsResponse> {
+        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+        let request = PageRequest::of("groups", message.limit.map(i64::from), message.cursor.as_deref())?;
+        let page = groups::page(cx, &self.store, &tenant, &message.q, request).await?;
+        Ok(ListGroupsResponse {
+            groups: page.items.into_iter().map(shown).collect(),
+            next_cursor: page.next,
+            total: page.total.cast_signed(),
+        })
+    }
+
+    async fn change(&self, cx: &Cx, message: ChangeGroupRequest) -> Result<ChangeGroupResponse> {
+        let action = message.action.as_deref().unwrap_or_default();
+        given::only(action, &fields(&message), takes(action))?;
+        let (store, created) = (&self.store, action == "create");
+        let group = match action {
+            "create" => {
+                let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+                groups::create(cx, store, &tenant, new_group(message)?).await
+            }
+            "update" => groups::update(cx, store, &named(cx, &message)?, change(message)).await,
+            "delete" => groups::delete(cx, store, &named(cx, &message)?, message.force).await,
+            "add_members" => groups::add_members(cx, store, &named(cx, &message)?, message.user_ids).await,
+            // The guard admits no other.
+            _ => groups::remove_members(cx, store, &named(cx, &message)?, message.user_ids).await,
+        };
+        Ok(ChangeGroupResponse { answer: Some(GroupAnswer { group: Some(shown(group?)) }), created })
+    }
+}
+
+#[async_trait]
+impl GroupService for Groups {
+    async fn list_groups(&self, request: Request<ListGroupsRequest>) -> Result<Response<ListGroupsResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.list(&cx, message).await)
+    }
+
+    async fn change_group(
+        &self,
+        request: Request<ChangeGroupRequest>,
+    ) -> Result<Response<ChangeGroupResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.change(&cx, message).await)
+    }
+}
+
+/// What an action takes besides the tenant.
+fn takes(action: &str) -> &'static [&'static str] {
+    match action {
+        "create" => &["name", "description", "policy_id", "user_ids"],
+        "update" => &["group_id", "name", "description", "policy_id", "if_version"],
+        "delete" => &["group_id", "if_version", "force"],
+        _ => &["group_id", "user_ids", "if_version"],
+    }
+}
+
+fn fields(message: &ChangeGroupRequest) -> [(&'static str, bool); 7] {
+    [
+        ("group_id", message.group_id.is_some()),
+        ("name", message.name.is_some()),
+        ("description", message.description.is_some()),
+        ("policy_id", message.policy_id.is_some()),
+        ("user_ids", !message.user_ids.is_empty()),
+        ("if_version", message.if_version.is_some()),
+        ("force", message.force),
+    ]
+}
+
+fn new_group(message: ChangeGroupRequest) -> Result<NewGroup> {
+    let ChangeGroupRequest { name, description, policy_id, user_ids, .. } = message;
+    let name = given::required("name", name)?;
+    Ok(NewGroup { name, description: description.unwrap_or_default(), policy_id, users: user_ids })
+}
+
+fn change(message: ChangeGroupRequest) -> GroupChange {
+    let ChangeGroupRequest { name, description, policy_id, .. } = message;
+    GroupChange { name, description, policy_id }
+}
+
+/// The group that a request names.
+fn named(cx: &Cx, message: &ChangeGroupRequest) -> Result<GroupRef> {
+    Ok(GroupRef {
+        tenant: given::tenant(cx, message.tenant_id.as_deref())?,
+        id: given::required("group_id", message.group_id.clone())?,
+        version: message.if_version,
+    })
+}
+
+fn shown(group: Group) -> proto::Group {
+    let (id, tenant_id) = (group.shown_id(), group.tenant.zero_trust());
+    let Group { row, members, .. } = group;
+    proto::Group {
+        id,
+        tenant_id,
+        name: row.name,
+        description: row.description,
+        source: row.source,
+        external_id: row.external_id,
+        member_count: members.cast_signed(),
+        policy_id: row.policy_id,
+        version: row.version,
+        created_at: Some(timestamp(row.created_at)),
+        updated_at: Some(timestamp(row.updated_at)),
+    }
+}

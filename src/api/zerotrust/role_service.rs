@@ -1,0 +1,80 @@
+//! `RoleService`: roles of users beside their own.
+
+use prost_types::Timestamp;
+use time::{Duration, OffsetDateTime};
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{given, people::named, shown};
+use crate::{
+    api::{answer, take},
+    base::{Cx, Error, Result, error::Reason},
+    identity::{
+        User,
+        role_grants::{self, RoleRef},
+    },
+    proto::zerotrust::v1::{
+        GrantRoleRequest, GrantRoleResponse, RevokeRoleRequest, RevokeRoleResponse, RoleScope,
+        role_service_server::RoleService,
+    },
+    store::Store,
+};
+
+/// The service.
+#[derive(Clone, Debug)]
+pub struct RoleGrants {
+    store: Store,
+}
+
+impl RoleGrants {
+    /// The service on a store.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    async fn grant(&self, cx: &Cx, message: GrantRoleRequest) -> Result<GrantRoleResponse> {
+        let role = asked(message.role, message.scope)?;
+        let end = message.expires_at.map(|end| moment(&end)).transpose()?;
+        let user = given::required("user_id", message.user_id)?;
+        let of = named(cx, message.tenant_id.as_deref(), user, None)?;
+        let User { account, roles, .. } = role_grants::grant(cx, &self.store, &of, &role, end).await?;
+        let roles = shown::roles_of(account.tenant, roles);
+        Ok(GrantRoleResponse { user_id: account.shown_id(), roles })
+    }
+
+    async fn revoke(&self, cx: &Cx, message: RevokeRoleRequest) -> Result<RevokeRoleResponse> {
+        let role = asked(message.role, message.scope)?;
+        let user = given::required("user_id", message.user_id)?;
+        let of = named(cx, message.tenant_id.as_deref(), user, None)?;
+        let User { account, roles, .. } = role_grants::revoke(cx, &self.store, &of, &role).await?;
+        let roles = shown::roles_of(account.tenant, roles);
+        Ok(RevokeRoleResponse { user_id: account.shown_id(), roles })
+    }
+}
+
+#[async_trait]
+impl RoleService for RoleGrants {
+    async fn grant_role(&self, request: Request<GrantRoleRequest>) -> Result<Response<GrantRoleResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.grant(&cx, message).await)
+    }
+
+    async fn revoke_role(&self, request: Request<RevokeRoleRequest>) -> Result<Response<RevokeRoleResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.revoke(&cx, message).await)
+    }
+}
+
+fn asked(role: Option<String>, scope: Option<RoleScope>) -> Result<RoleRef> {
+    let scope = match scope {
+        Some(scope) => Some((given::required("scope.type", scope.r#type)?, scope.id)),
+        None => None,
+    };
+    Ok(RoleRef { role: given::required("role", role)?, scope })
+}
+
+/// A moment to the microsecond, which is what is kept.
+fn moment(given: &Timestamp) -> Result<OffsetDateTime> {
+    let time = OffsetDateTime::from_unix_timestamp(given.seconds).ok();
+    let time = time.and_then(|time| time.checked_add(Duration::microseconds(i64::from(given.nanos) / 1000)));
+    time.ok_or_else(|| Error::invalid(Reason::InvalidArgument, "expires_at", "there is no such time"))
+}

@@ -1,0 +1,65 @@
+//! Sessions of this surface: how they begin, and how they are told.
+
+use std::time::Duration;
+
+use prost_types::Timestamp;
+use time::OffsetDateTime;
+use tonic::{
+    Response,
+    metadata::{Ascii, MetadataValue},
+};
+
+use crate::{
+    auth::{
+        Sessions, Surface, cookies,
+        sessions::{Session, SessionOf},
+    },
+    base::{Cx, Error, Result},
+    identity::{User, live_sessions},
+    proto::zerotrust::v1::SessionToken,
+    tenants::Tenant,
+};
+
+/// How long a session lasts.
+const TIME: Duration = Duration::from_secs(8 * 3600);
+
+/// Begins a session, and notes it.
+pub(super) async fn begin(sessions: &Sessions, of: &SessionOf<'_>) -> Result<Session> {
+    let session = sessions.begin(of, Surface::ZeroTrust, TIME)?;
+    let ends = OffsetDateTime::from_unix_timestamp(session.claims.exp).map_err(Error::internal)?;
+    live_sessions::began(&sessions.people().store, of.account, &session.claims.jti, ends).await?;
+    Ok(session)
+}
+
+/// Begins a session for a user whose others have ended.
+pub(super) async fn fresh(sessions: &Sessions, user: &User, tenant: &Tenant) -> Result<Session> {
+    let (also, ends) = user.standing();
+    let tenant = Some((tenant.id, tenant.name.as_str()));
+    begin(sessions, &SessionOf { account: &user.account, tenant, role: user.account.role, also, ends }).await
+}
+
+/// A session as it is told, once.
+pub(super) fn shown(sessions: &Sessions, session: &Session) -> SessionToken {
+    SessionToken {
+        token: session.token.expose().clone(),
+        token_type: "Bearer".to_owned(),
+        expires_at: Some(Timestamp { seconds: session.claims.exp, nanos: 0 }),
+        csrf_token: sessions.csrf_token(&session.claims.jti),
+    }
+}
+
+/// The answer with a cookie that carries a session, for browsers.
+pub(super) fn with_cookie<T>(answer: Response<T>, cx: &Cx, session: &Session) -> Result<Response<T>> {
+    set(answer, &cookies::Session::Admin.begin(session.token.expose(), TIME, cx.secure))
+}
+
+/// The answer with a cookie that carries no session any more.
+pub(super) fn without_cookie<T>(answer: Response<T>, cx: &Cx) -> Result<Response<T>> {
+    set(answer, &cookies::Session::Admin.end(cx.secure))
+}
+
+fn set<T>(mut answer: Response<T>, cookie: &str) -> Result<Response<T>> {
+    let value: MetadataValue<Ascii> = cookie.parse().map_err(Error::internal)?;
+    answer.metadata_mut().insert("set-cookie", value);
+    Ok(answer)
+}

@@ -1,0 +1,102 @@
+//! `SessionService`: logging in and out of the administration.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{session, shown};
+use crate::{
+    api::{answer, take},
+    auth::{Sessions, sessions::SessionOf},
+    base::{Cx, Error, Result, Role, Secret, TenantId, TenantRef, error::Reason},
+    identity::{Credentials, Login, live_sessions, users},
+    proto::zerotrust::v1::{
+        GetSessionRequest, GetSessionResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
+        session_service_server::SessionService,
+    },
+};
+
+/// The service.
+#[derive(Clone)]
+pub struct AdminSessions {
+    sessions: Sessions,
+}
+
+impl AdminSessions {
+    /// The service for these sessions.
+    pub fn new(sessions: Sessions) -> Self {
+        Self { sessions }
+    }
+
+    async fn log_in(&self, cx: &Cx, message: LoginRequest) -> Result<Response<LoginResponse>> {
+        let login = self.sessions.log_in(cx, &credentials(message)).await?;
+        let user = users::of_account(&self.sessions.people().store, admitted(&login)?.account.clone()).await?;
+        let session = session::begin(&self.sessions, &SessionOf::login(&login)).await?;
+        let told = session::shown(&self.sessions, &session);
+        let answer = LoginResponse {
+            token: told.token,
+            token_type: told.token_type,
+            expires_at: told.expires_at,
+            csrf_token: told.csrf_token,
+            user: Some(shown::user(user)),
+            must_change_password: login.account.must_change,
+        };
+        session::with_cookie(Response::new(answer), cx, &session)
+    }
+
+    async fn log_out(&self, cx: &Cx) -> Result<Response<LogoutResponse>> {
+        self.sessions.log_out(cx).await?;
+        live_sessions::ended(&self.sessions.people().store, &cx.caller.token_id).await?;
+        session::without_cookie(Response::new(LogoutResponse {}), cx)
+    }
+
+    async fn get(&self, cx: &Cx) -> Result<GetSessionResponse> {
+        let caller = &cx.caller;
+        let user = users::of_caller(cx, &self.sessions.people().store).await?;
+        Ok(GetSessionResponse {
+            subject: caller.subject.clone(),
+            kind: caller.kind.as_str().to_lowercase(),
+            tenant_id: caller.tenant.as_ref().map(|tenant| TenantId::zero_trust(tenant.id)),
+            role: caller.role.as_str().to_owned(),
+            roles: caller.roles().iter().map(|role| role.as_str().to_owned()).collect(),
+            csrf_token: user.is_some().then(|| self.sessions.csrf_token(&caller.token_id)),
+            user: user.map(shown::user),
+        })
+    }
+}
+
+#[async_trait]
+impl SessionService for AdminSessions {
+    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.log_in(&cx, message).await).map(Response::into_inner)
+    }
+
+    async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
+        let (cx, _) = take(request)?;
+        answer(&cx, self.log_out(&cx).await).map(Response::into_inner)
+    }
+
+    async fn get_session(&self, request: Request<GetSessionRequest>) -> Result<Response<GetSessionResponse>, Status> {
+        let (cx, _) = take(request)?;
+        answer(&cx, self.get(&cx).await)
+    }
+}
+
+/// What somebody gives to log in. The transcoder refuses a request that lacks the name or the password.
+fn credentials(message: LoginRequest) -> Credentials {
+    let given = |text: &String| !text.is_empty();
+    Credentials {
+        tenant: message.tenant.filter(given).map(|tenant| TenantRef::parse(&tenant)),
+        user: message.user.unwrap_or_default(),
+        password: Secret::new(message.password.unwrap_or_default()),
+        code: message.code.map(Secret::new),
+    }
+}
+
+/// Refuses accounts of the platform that grants let into tenants elsewhere: here they have no rights.
+fn admitted(login: &Login) -> Result<&Login> {
+    if login.tenant.is_none() && login.account.role != Role::PlatformAdmin {
+        let message = "the account has no rights in this administration";
+        return Err(Error::denied(Reason::PermissionDenied, message));
+    }
+    Ok(login)
+}

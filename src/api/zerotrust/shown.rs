@@ -1,0 +1,106 @@
+//! Objects of this surface as it shows them (zero-trust contract, section 3).
+
+use prost_types::{ListValue, Struct, value::Kind};
+use serde_json::{Map, Value};
+
+use crate::{
+    api::timestamp,
+    base::{IdKind, TenantId},
+    entitlements::Subscriber,
+    identity::{RoleGrant, RoleScope, User, shown_email},
+    proto::zerotrust::v1::{self as proto, Mfa},
+    tenants::Status,
+};
+
+pub(super) fn tenant(subscriber: Subscriber) -> proto::Tenant {
+    let Subscriber { tenant, plan, overrides } = subscriber;
+    let status = match tenant.status {
+        Status::Provisioning | Status::Active => "active",
+        Status::Suspended => "suspended",
+        Status::Deprovisioning => "deleted",
+    };
+    proto::Tenant {
+        id: tenant.id.zero_trust(),
+        name: tenant.display_name,
+        slug: tenant.name.as_str().to_owned(),
+        status: status.to_owned(),
+        plan: plan.as_str().to_owned(),
+        created_at: Some(timestamp(tenant.created_at)),
+        overrides: Some(object(overrides)),
+        version: tenant.version,
+        purge_at: tenant.purge_at.map(timestamp),
+    }
+}
+
+pub(super) fn user(user: User) -> proto::User {
+    let User { account, roles, groups } = user;
+    proto::User {
+        id: account.shown_id(),
+        tenant_id: account.tenant.map(TenantId::zero_trust),
+        email: shown_email(&account),
+        display_name: account.display_name,
+        role: account.role.as_str().to_owned(),
+        roles: roles_of(account.tenant, roles),
+        groups: groups.into_iter().map(|id| IdKind::Group.show(id)).collect(),
+        status: account.status.as_str().to_owned(),
+        source: account.source,
+        external_id: account.external_id,
+        mfa: Some(Mfa { totp: account.totp.as_str().to_owned() }),
+        last_login_at: account.last_login_at.map(timestamp),
+        created_at: Some(timestamp(account.created_at)),
+        updated_at: Some(timestamp(account.updated_at)),
+        version: account.version,
+    }
+}
+
+pub(super) fn roles_of(tenant: Option<TenantId>, roles: Vec<RoleGrant>) -> Vec<proto::RoleGrant> {
+    let grant = |grant: RoleGrant| proto::RoleGrant {
+        role: grant.role.as_str().to_owned(),
+        scope: tenant.map(|tenant| scope(tenant, &grant.scope)),
+        granted_by: grant.granted_by,
+        granted_at: Some(timestamp(grant.granted_at)),
+        expires_at: grant.expires_at.map(timestamp),
+    };
+    roles.into_iter().map(grant).collect()
+}
+
+fn scope(tenant: TenantId, scope: &RoleScope) -> proto::RoleScope {
+    let id = match scope {
+        RoleScope::Tenant => tenant.zero_trust(),
+        scope => scope.id(),
+    };
+    proto::RoleScope { r#type: Some(scope.kind().to_owned()), id: Some(id) }
+}
+
+/// A JSON object as protobuf has it.
+fn object(map: Map<String, Value>) -> Struct {
+    Struct { fields: map.into_iter().map(|(name, value)| (name, dynamic(value))).collect() }
+}
+
+fn dynamic(value: Value) -> prost_types::Value {
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(value) => Kind::BoolValue(value),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Value::String(text) => Kind::StringValue(text),
+        Value::Array(items) => Kind::ListValue(ListValue { values: items.into_iter().map(dynamic).collect() }),
+        Value::Object(map) => Kind::StructValue(object(map)),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
+/// A JSON object that protobuf had.
+pub(super) fn map(object: Struct) -> Map<String, Value> {
+    object.fields.into_iter().map(|(name, value)| (name, plain(value))).collect()
+}
+
+fn plain(value: prost_types::Value) -> Value {
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(value)) => Value::Bool(value),
+        Some(Kind::NumberValue(number)) => Value::from(number),
+        Some(Kind::StringValue(text)) => Value::String(text),
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(plain).collect(),
+        Some(Kind::StructValue(object)) => Value::Object(map(object)),
+    }
+}

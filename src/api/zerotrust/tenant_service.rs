@@ -1,0 +1,136 @@
+//! `TenantService`: tenants with what they subscribed to.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{given, shown};
+use crate::{
+    api::{answer, take},
+    base::{Cx, PageRequest, Result},
+    entitlements::{
+        Subscriber,
+        subscribers::{self, Deletion, NewSubscriber, SubscriberRef},
+    },
+    proto::zerotrust::v1::{
+        ChangeTenantRequest, ChangeTenantResponse, ListTenantsRequest, ListTenantsResponse, TenantAnswer,
+        tenant_service_server::TenantService,
+    },
+    store::Store,
+    tenants,
+};
+
+/// The service.
+#[derive(Clone, Debug)]
+pub struct Tenants {
+    store: Store,
+    max_tenants: Option<u64>,
+}
+
+impl Tenants {
+    /// The service on a store, for at most so many tenants.
+    pub fn new(store: Store, max_tenants: Option<u64>) -> Self {
+        Self { store, max_tenants }
+    }
+
+    async fn list(&self, cx: &Cx, message: ListTenantsRequest) -> Result<ListTenantsResponse> {
+        let request = PageRequest::of("tenants", message.limit.map(i64::from), message.cursor.as_deref())?;
+        let page = subscribers::page(cx, &self.store, request).await?;
+        Ok(ListTenantsResponse {
+            tenants: page.items.into_iter().map(shown::tenant).collect(),
+            next_cursor: page.next,
+            total: page.total.cast_signed(),
+        })
+    }
+
+    async fn change(&self, cx: &Cx, message: ChangeTenantRequest) -> Result<ChangeTenantResponse> {
+        let action = message.action.clone().unwrap_or_default();
+        given::only(&action, &fields(&message), takes(&action))?;
+        let subscriber = self.act(cx, &action, message).await?;
+        let answer = Some(TenantAnswer { tenant: Some(shown::tenant(subscriber)) });
+        Ok(ChangeTenantResponse { answer, created: action == "create" })
+    }
+
+    async fn act(&self, cx: &Cx, action: &str, message: ChangeTenantRequest) -> Result<Subscriber> {
+        let store = &self.store;
+        if action == "create" {
+            tenants::refuse_suspended(cx)?;
+            return subscribers::create(cx, store, new(message)?, self.max_tenants).await;
+        }
+        let of = named(cx, &message)?;
+        match action {
+            "update" => subscribers::update(cx, store, &of, message.slug, message.name).await,
+            "suspend" => subscribers::suspend(cx, store, &of, message.reason).await,
+            "reactivate" => subscribers::reactivate(cx, store, &of, message.reason).await,
+            "set_plan" => {
+                let plan = given::required("plan", message.plan)?;
+                let overrides = message.overrides.map(shown::map).unwrap_or_default();
+                subscribers::set_plan(cx, store, &of, &plan, overrides).await
+            }
+            // The guard admits no other.
+            _ => {
+                let confirm = given::required("confirm_slug", message.confirm_slug)?;
+                let deletion = Deletion { confirm, purge: message.purge };
+                subscribers::delete(cx, store, &of, deletion, message.reason).await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl TenantService for Tenants {
+    async fn list_tenants(
+        &self,
+        request: Request<ListTenantsRequest>,
+    ) -> Result<Response<ListTenantsResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.list(&cx, message).await)
+    }
+
+    async fn change_tenant(
+        &self,
+        request: Request<ChangeTenantRequest>,
+    ) -> Result<Response<ChangeTenantResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.change(&cx, message).await)
+    }
+}
+
+/// What an action takes.
+fn takes(action: &str) -> &'static [&'static str] {
+    match action {
+        "create" => &["name", "slug", "plan", "overrides", "admin_email"],
+        "update" => &["tenant_id", "name", "slug", "if_version"],
+        "set_plan" => &["tenant_id", "plan", "overrides", "if_version"],
+        "delete" => &["tenant_id", "confirm_slug", "purge", "reason", "if_version"],
+        _ => &["tenant_id", "reason", "if_version"],
+    }
+}
+
+fn fields(message: &ChangeTenantRequest) -> [(&'static str, bool); 10] {
+    [
+        ("tenant_id", message.tenant_id.is_some()),
+        ("name", message.name.is_some()),
+        ("slug", message.slug.is_some()),
+        ("plan", message.plan.is_some()),
+        ("overrides", message.overrides.is_some()),
+        ("admin_email", message.admin_email.is_some()),
+        ("confirm_slug", message.confirm_slug.is_some()),
+        ("purge", message.purge),
+        ("reason", message.reason.is_some()),
+        ("if_version", message.if_version.is_some()),
+    ]
+}
+
+fn new(message: ChangeTenantRequest) -> Result<NewSubscriber> {
+    Ok(NewSubscriber {
+        slug: given::required("slug", message.slug)?,
+        name: message.name,
+        plan: message.plan,
+        overrides: message.overrides.map(shown::map).unwrap_or_default(),
+        admin_email: message.admin_email,
+    })
+}
+
+/// The tenant that a request names.
+fn named(cx: &Cx, message: &ChangeTenantRequest) -> Result<SubscriberRef> {
+    Ok(SubscriberRef { tenant: given::tenant(cx, message.tenant_id.as_deref())?, version: message.if_version })
+}

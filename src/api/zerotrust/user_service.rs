@@ -1,0 +1,205 @@
+//! `UserService`: accounts inside a tenant.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{
+    given,
+    people::{named, own_or_named, reach},
+    session, shown,
+};
+use crate::{
+    api::{answer, take},
+    auth::Sessions,
+    base::{Cx, PageRequest, Result, Secret},
+    identity::{
+        User,
+        user_changes::{self, NewUser, UserEdit},
+        user_password::{self, NewPassword},
+        user_suspension,
+        users::{self, UserFilter},
+    },
+    proto::zerotrust::v1::{
+        ChangeUserRequest, ChangeUserResponse, ListUsersRequest, ListUsersResponse, ReactivateUserRequest,
+        ReactivateUserResponse, SetPasswordRequest, SetPasswordResponse, SuspendUserRequest, SuspendUserResponse,
+        UserAnswer, user_service_server::UserService,
+    },
+};
+
+/// The service.
+#[derive(Clone)]
+pub struct Users {
+    sessions: Sessions,
+}
+
+impl Users {
+    /// The service for these people and their sessions.
+    pub fn new(sessions: Sessions) -> Self {
+        Self { sessions }
+    }
+
+    async fn list(&self, cx: &Cx, message: ListUsersRequest) -> Result<ListUsersResponse> {
+        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+        let request = PageRequest::of("users", message.limit.map(i64::from), message.cursor.as_deref())?;
+        let ListUsersRequest { q: text, status, role, group_id: group, .. } = message;
+        let filter = UserFilter { text, status, role, group };
+        let (store, reach) = (&self.sessions.people().store, reach(cx, "zerotrust.users.read"));
+        let page = users::page(cx, store, &tenant, &filter, reach, request).await?;
+        Ok(ListUsersResponse {
+            users: page.items.into_iter().map(shown::user).collect(),
+            next_cursor: page.next,
+            total: page.total.cast_signed(),
+        })
+    }
+
+    async fn change(&self, cx: &Cx, message: ChangeUserRequest) -> Result<ChangeUserResponse> {
+        let action = message.action.clone().unwrap_or_default();
+        given::only(&action, &fields(&message), takes(&action))?;
+        let (user, created) = self.act(cx, &action, message).await?;
+        Ok(ChangeUserResponse { answer: Some(UserAnswer { user: Some(shown::user(user)) }), created })
+    }
+
+    /// The user, and whether it was made.
+    async fn act(&self, cx: &Cx, action: &str, message: ChangeUserRequest) -> Result<(User, bool)> {
+        let people = self.sessions.people();
+        if matches!(action, "create" | "invite") {
+            let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+            let new = new(message)?;
+            return match action {
+                "create" => Ok((user_changes::create(cx, people, &tenant, new).await?, true)),
+                _ => user_changes::invite(cx, people, &tenant, new).await,
+            };
+        }
+        let user = given::required("user_id", message.user_id)?;
+        let (store, of) = (&people.store, named(cx, message.tenant_id.as_deref(), user, message.if_version)?);
+        let user = match action {
+            "update" => {
+                let edit = UserEdit { email: message.email, display_name: message.display_name, role: message.role };
+                user_changes::update(cx, store, &of, edit).await
+            }
+            "suspend" => user_suspension::suspend(cx, store, &of, message.reason).await.map(|done| done.user),
+            "reactivate" => user_suspension::reactivate(cx, store, &of, message.reason).await,
+            "delete" => user_changes::delete(cx, store, &of, message.reason).await,
+            // The guard admits no other.
+            _ => user_changes::force_reauth(cx, store, &of, message.reason).await,
+        };
+        Ok((user?, false))
+    }
+
+    async fn set_password(&self, cx: &Cx, message: SetPasswordRequest) -> Result<Response<SetPasswordResponse>> {
+        user_password::check_given(message.password.is_some(), message.generate)?;
+        let of = own_or_named(cx, message.tenant_id.as_deref(), message.user_id)?;
+        let new = NewPassword {
+            text: message.password.map(Secret::new),
+            current: message.current_password.map(Secret::new),
+            must_change: message.must_change,
+        };
+        let reach = reach(cx, "zerotrust.users.write");
+        let set = user_password::set(cx, self.sessions.people(), &of, reach, new).await?;
+        let fresh = match set.own {
+            true => Some(session::fresh(&self.sessions, &set.user, &set.tenant).await?),
+            false => None,
+        };
+        let answer = Response::new(SetPasswordResponse {
+            user_id: set.user.account.shown_id(),
+            must_change: set.user.account.must_change,
+            // The one place that tells it.
+            temporary_password: set.made.map(|text| text.expose().clone()),
+            session: fresh.as_ref().map(|fresh| session::shown(&self.sessions, fresh)),
+        });
+        match &fresh {
+            Some(fresh) => session::with_cookie(answer, cx, fresh),
+            None => Ok(answer),
+        }
+    }
+
+    async fn suspend(&self, cx: &Cx, message: SuspendUserRequest) -> Result<SuspendUserResponse> {
+        let user = given::required("user_id", message.user_id)?;
+        let of = named(cx, message.tenant_id.as_deref(), user, message.if_version)?;
+        let done = user_suspension::suspend(cx, &self.sessions.people().store, &of, message.reason).await?;
+        Ok(SuspendUserResponse {
+            user: Some(shown::user(done.user)),
+            sessions_terminated: done.sessions.cast_signed(),
+            // No user has a device yet.
+            devices_suspended: 0,
+        })
+    }
+
+    async fn reactivate(&self, cx: &Cx, message: ReactivateUserRequest) -> Result<ReactivateUserResponse> {
+        let user = given::required("user_id", message.user_id)?;
+        let of = named(cx, message.tenant_id.as_deref(), user, message.if_version)?;
+        let user = user_suspension::reactivate(cx, &self.sessions.people().store, &of, message.reason).await?;
+        // No user has a device yet.
+        Ok(ReactivateUserResponse { user: Some(shown::user(user)), devices_reactivated: 0 })
+    }
+}
+
+#[async_trait]
+impl UserService for Users {
+    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.list(&cx, message).await)
+    }
+
+    async fn change_user(&self, request: Request<ChangeUserRequest>) -> Result<Response<ChangeUserResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.change(&cx, message).await)
+    }
+
+    async fn set_password(
+        &self,
+        request: Request<SetPasswordRequest>,
+    ) -> Result<Response<SetPasswordResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.set_password(&cx, message).await).map(Response::into_inner)
+    }
+
+    async fn suspend_user(
+        &self,
+        request: Request<SuspendUserRequest>,
+    ) -> Result<Response<SuspendUserResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.suspend(&cx, message).await)
+    }
+
+    async fn reactivate_user(
+        &self,
+        request: Request<ReactivateUserRequest>,
+    ) -> Result<Response<ReactivateUserResponse>, Status> {
+        let (cx, message) = take(request)?;
+        answer(&cx, self.reactivate(&cx, message).await)
+    }
+}
+
+/// What an action takes besides the tenant.
+fn takes(action: &str) -> &'static [&'static str] {
+    match action {
+        "create" => &["user_id", "email", "display_name", "role", "group_ids", "password"],
+        "invite" => &["user_id", "email", "display_name", "role", "group_ids"],
+        "update" => &["user_id", "email", "display_name", "role", "if_version"],
+        _ => &["user_id", "reason", "if_version"],
+    }
+}
+
+fn fields(message: &ChangeUserRequest) -> [(&'static str, bool); 8] {
+    [
+        ("user_id", message.user_id.is_some()),
+        ("email", message.email.is_some()),
+        ("display_name", message.display_name.is_some()),
+        ("role", message.role.is_some()),
+        ("group_ids", !message.group_ids.is_empty()),
+        ("password", message.password.is_some()),
+        ("reason", message.reason.is_some()),
+        ("if_version", message.if_version.is_some()),
+    ]
+}
+
+fn new(message: ChangeUserRequest) -> Result<NewUser> {
+    Ok(NewUser {
+        id: message.user_id,
+        email: given::required("email", message.email)?,
+        display_name: message.display_name.unwrap_or_default(),
+        role: message.role,
+        groups: message.group_ids,
+        password: message.password.map(Secret::new),
+    })
+}

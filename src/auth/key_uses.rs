@@ -1,0 +1,156 @@
+//! Uses of API keys. Each is audited, and there are many, so those of one key within a minute become one event with a
+//! count; the same write notes on the key when and from where it was used last.
+
+use std::{borrow::Cow, collections::BTreeSet, net::IpAddr};
+
+use serde_json::json;
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::tally::{self, Count, Counted, Line, Tally};
+use crate::{
+    base::{Caller, CallerKind, Clock, IdKind, Role, TenantId, caller::CallerFacts},
+    identity::ApiKey,
+    store::{
+        Store,
+        audit::{AuditRecord, Outcome},
+        scopes::ApiKeyUse,
+    },
+};
+
+/// Most keys that are counted between two flushes. The uses of more are told together.
+const MAX_LINES: usize = 50_000;
+/// Most addresses that an event names.
+const MAX_ADDRESSES: usize = 8;
+/// Most keys of one write.
+const BATCH: usize = 200;
+/// The action of uses in the audit log.
+const ACTION: &str = "apikey.use";
+/// The target of uses that are told together.
+const OTHERS: &str = "(others)";
+
+/// Counts of uses since the last flush. Cheap to clone; clones share the counts.
+#[derive(Clone)]
+pub struct KeyUses(Tally<Used>);
+
+/// Whose uses are counted together: those of a key, or of those that are too many; with the role for the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Used(Option<(TenantId, Uuid, Role)>);
+
+/// What is known of uses.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Uses {
+    count: u64,
+    /// When the last one was, and from where.
+    last: Option<(OffsetDateTime, Option<IpAddr>)>,
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl Line for Used {
+    type Count = Uses;
+
+    fn among_others(self) -> Self {
+        Self(None)
+    }
+}
+
+impl Count for Uses {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.last = self.last.max(other.last);
+        let room = MAX_ADDRESSES.saturating_sub(self.addresses.len());
+        let new: Vec<_> = other.addresses.difference(&self.addresses).copied().take(room).collect();
+        self.addresses.extend(new);
+    }
+}
+
+impl KeyUses {
+    /// No uses yet.
+    pub fn new(clock: Clock) -> Self {
+        Self(Tally::new(MAX_LINES, clock))
+    }
+
+    /// Counts a use.
+    pub(super) fn count(&self, key: &ApiKey, client: Option<IpAddr>) {
+        let last = Some((self.0.clock().now(), client));
+        let uses = Uses { count: 1, last, addresses: client.into_iter().collect() };
+        self.0.add(Used(Some((key.tenant, key.id, key.role))), uses);
+    }
+}
+
+/// Writes the uses of whole minutes down until `stop`, and all that is left then.
+pub async fn follow(uses: KeyUses, store: Store, stop: CancellationToken) {
+    while tally::due(&stop).await {
+        flush(&uses, &store, false).await;
+    }
+    flush(&uses, &store, true).await;
+}
+
+async fn flush(uses: &KeyUses, store: &Store, all: bool) {
+    let mut taken = uses.0.take(all);
+    while !taken.is_empty() {
+        let batch = &taken[taken.len().saturating_sub(BATCH)..];
+        let last = batch.iter().filter_map(last_use).collect();
+        let events = batch.iter().map(event).collect();
+        if let Err(error) = store.note_api_key_uses(last, events).await {
+            tracing::warn!(%error, lines = taken.len(), "uses of API keys cannot be audited now");
+            return uses.0.put_back(taken);
+        }
+        taken.truncate(taken.len().saturating_sub(BATCH));
+    }
+}
+
+fn last_use(counted: &Counted<Used>) -> Option<ApiKeyUse> {
+    let ((tenant, key, _), (at, address)) = (counted.line.0?, counted.count.last?);
+    Some(ApiKeyUse { tenant, key, at, address })
+}
+
+fn event(counted: &Counted<Used>) -> AuditRecord {
+    let (line, uses) = (counted.line.0, &counted.count);
+    let shown = line.map(|(_, key, _)| IdKind::ApiKey.show(key));
+    let caller = line.zip(shown.as_ref()).map(|((_, _, role), id)| {
+        let (kind, subject) = (CallerKind::Service, format!("key:{id}"));
+        Caller::new(CallerFacts { kind, subject, role, ..CallerFacts::default() })
+    });
+    AuditRecord {
+        caller,
+        tenant: line.map(|(tenant, ..)| tenant),
+        action: Cow::Borrowed(ACTION),
+        target: shown.unwrap_or_else(|| OTHERS.to_owned()),
+        outcome: Outcome::Success,
+        request_id: String::new(),
+        rpc: Cow::Borrowed(""),
+        client: uses.last.and_then(|(_, address)| address),
+        details: json!({
+            "count": uses.count,
+            "minute": counted.minute * 60,
+            "addresses": uses.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn uses_add_up_and_remember_the_last() {
+        let one = |second: i64, address: [u8; 4]| {
+            let address = IpAddr::from(address);
+            let at = datetime!(2026-01-01 0:00 UTC) + time::Duration::seconds(second);
+            Uses { count: 1, last: Some((at, Some(address))), addresses: [address].into() }
+        };
+        let mut uses = Uses::default();
+        for (second, last) in [(2, 1), (9, 2), (5, 1)] {
+            uses.add(one(second, [10, 0, 0, last]));
+        }
+        assert_eq!((uses.count, uses.addresses.len(), uses.last), (3, 2, one(9, [10, 0, 0, 2]).last));
+        for last in 0..20 {
+            uses.add(one(0, [10, 0, 1, last]));
+        }
+        assert_eq!((uses.count, uses.addresses.len()), (23, MAX_ADDRESSES));
+    }
+}

@@ -1,0 +1,162 @@
+//! Counts of what happens too often to be written down each time: one line for all of a kind within a minute.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::base::Clock;
+
+/// How often whole minutes are written down.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Waits until whole minutes are to be written down; `false` when the time has come for all that is left.
+pub(super) async fn due(stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(PERIOD) => true,
+        () = stop.cancelled() => false,
+    }
+}
+
+/// What is counted as one within a minute.
+pub(super) trait Line: Clone + Eq + Hash + Send {
+    /// What is known of all that is counted under a line.
+    type Count: Count;
+    /// The line under which this one is counted when there are too many.
+    fn among_others(self) -> Self;
+}
+
+/// What is known of all that is counted under a line.
+pub(super) trait Count: Default + Send {
+    /// Takes in what else is known.
+    fn add(&mut self, other: Self);
+}
+
+impl Count for u64 {
+    fn add(&mut self, other: Self) {
+        *self += other;
+    }
+}
+
+/// A line with its minute, in whole minutes since the epoch, and its count.
+pub(super) struct Counted<L: Line> {
+    pub line: L,
+    pub minute: i64,
+    pub count: L::Count,
+}
+
+/// Counts since they were last taken. Cheap to clone; clones share the counts.
+pub(super) struct Tally<L: Line> {
+    lines: Arc<Mutex<Lines<L>>>,
+    /// Most lines between two takings.
+    most: usize,
+    clock: Clock,
+}
+
+type Lines<L> = HashMap<(L, i64), <L as Line>::Count>;
+
+impl<L: Line> Clone for Tally<L> {
+    fn clone(&self) -> Self {
+        Self { lines: self.lines.clone(), most: self.most, clock: self.clock.clone() }
+    }
+}
+
+impl<L: Line> Tally<L> {
+    /// Nothing is counted yet.
+    pub fn new(most: usize, clock: Clock) -> Self {
+        Self { lines: Arc::default(), most, clock }
+    }
+
+    /// Counts something now.
+    pub fn add(&self, line: L, count: L::Count) {
+        let minute = self.minute();
+        let mut lines = self.lines();
+        let key = (line, minute);
+        let full = lines.len() >= self.most && !lines.contains_key(&key);
+        let key = if full { (key.0.among_others(), minute) } else { key };
+        lines.entry(key).or_default().add(count);
+    }
+
+    /// Takes the counts of whole minutes; those of the running minute too if `all`.
+    pub fn take(&self, all: bool) -> Vec<Counted<L>> {
+        let now = self.minute();
+        let taken: Vec<_> = self.lines().extract_if(|(_, minute), _| all || *minute < now).collect();
+        taken.into_iter().map(|((line, minute), count)| Counted { line, minute, count }).collect()
+    }
+
+    /// Gives back counts that could not be written down.
+    pub fn put_back(&self, taken: Vec<Counted<L>>) {
+        let mut lines = self.lines();
+        for Counted { line, minute, count } in taken {
+            let room = lines.len() < 2 * self.most;
+            match lines.entry((line, minute)) {
+                Entry::Occupied(mut there) => there.get_mut().add(count),
+                Entry::Vacant(place) if room => place.insert(L::Count::default()).add(count),
+                Entry::Vacant(_) => {}
+            }
+        }
+    }
+
+    /// The clock that tells the minutes.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn minute(&self) -> i64 {
+        self.clock.unix().div_euclid(60)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines<L>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    impl Line for &'static str {
+        type Count = u64;
+
+        fn among_others(self) -> Self {
+            "others"
+        }
+    }
+
+    fn taken(tally: &Tally<&'static str>, all: bool) -> Vec<(&'static str, u64)> {
+        let mut taken: Vec<_> = tally.take(all).into_iter().map(|counted| (counted.line, counted.count)).collect();
+        taken.sort_unstable();
+        taken
+    }
+
+    #[test]
+    fn what_happens_within_a_minute_is_one_line() {
+        let clock = Clock::manual(datetime!(2026-01-01 00:00:10 UTC));
+        let tally = Tally::new(10, clock.clone());
+        for line in ["a", "a", "b"] {
+            tally.add(line, 1);
+        }
+        assert_eq!(taken(&tally, false), []);
+        clock.advance(time::Duration::MINUTE);
+        tally.add("a", 1);
+        let whole = tally.take(false);
+        assert_eq!(whole.len(), 2);
+        tally.put_back(whole);
+        assert_eq!(taken(&tally, true), [("a", 1), ("a", 2), ("b", 1)]);
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_nothing_goes_uncounted() {
+        let tally = Tally::new(2, Clock::manual(datetime!(2026-01-01 00:00 UTC)));
+        for line in ["a", "b", "c", "d", "a"] {
+            tally.add(line, 1);
+        }
+        assert_eq!(taken(&tally, true), [("a", 2), ("b", 1), ("others", 2)]);
+    }
+}

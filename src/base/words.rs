@@ -1,0 +1,42 @@
+//! An area's words for errors that others raise.
+
+use std::borrow::Cow;
+
+use super::{
+    error::{Reason, Result},
+    names::MAX_LEN,
+};
+
+/// Gives an error of a certain reason another text.
+pub trait Worded {
+    /// The same result; an error of the reason says `text`.
+    fn worded(self, reason: Reason, text: impl Into<Cow<'static, str>>) -> Self;
+}
+
+impl<T> Worded for Result<T> {
+    fn worded(self, reason: Reason, text: impl Into<Cow<'static, str>>) -> Self {
+        self.map_err(|mut error| {
+            if error.reason == reason {
+                error.message = text.into();
+            }
+            error
+        })
+    }
+}
+
+/// As much of what a caller wrote as an answer repeats: the length of a name.
+pub fn quoted(text: &str) -> &str {
+    text.char_indices().nth(MAX_LEN).map_or(text, |(end, _)| &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_repeats_no_more_than_a_name() {
+        assert_eq!(quoted("acme"), "acme");
+        assert_eq!(quoted(&"ä".repeat(MAX_LEN)), "ä".repeat(MAX_LEN));
+        assert_eq!(quoted(&"ä".repeat(MAX_LEN + 1)), "ä".repeat(MAX_LEN));
+    }
+}

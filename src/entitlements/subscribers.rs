@@ -1,0 +1,289 @@
+//! The life of a subscriber: how it is made, changed, suspended and deleted (zero-trust contract, section 4.10).
+
+use serde_json::{Map, Value, json};
+
+use super::{Plan, Subscriber, plan, subscriber};
+use crate::{
+    base::{
+        Cx, Error, Kind, Page, PageRequest, Result, Role, TenantName, TenantRef, TenantScope, error::Reason,
+        names::NotAName,
+    },
+    identity::{self, Email, NewAccount, accounts, name_for_people, user_changes::end_all_sessions},
+    store::{Store, Tx, scopes::ZeroTrustRow},
+    tenants::{self, Authority, Change, GRACE, NewTenant, Status, Tenant},
+};
+
+/// A subscriber to be.
+#[derive(Clone, Debug, Default)]
+pub struct NewSubscriber {
+    /// Its handle.
+    pub slug: String,
+    /// Its name for people; the handle, without one.
+    pub name: Option<String>,
+    /// Word of its plan; `unlimited`, without one.
+    pub plan: Option<String>,
+    /// Limits beside those of the plan.
+    pub overrides: Map<String, Value>,
+    /// Address of a first administrator, who is invited.
+    pub admin_email: Option<String>,
+}
+
+/// Which subscriber a call is about.
+#[derive(Clone, Debug)]
+pub struct SubscriberRef {
+    /// The tenant.
+    pub tenant: TenantRef,
+    /// The version that the caller read, if the call is to fail on another one.
+    pub version: Option<i64>,
+}
+
+/// How a subscriber is deleted.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    /// Its slug once more.
+    pub confirm: String,
+    /// Without a time of grace, or to end the one that runs.
+    pub purge: bool,
+}
+
+/// A page of the tenants that a call may see. See [`Subscriber`].
+pub async fn page(cx: &Cx, store: &Store, request: PageRequest) -> Result<Page<Subscriber>> {
+    subscriber::page(cx, store, request).await
+}
+
+/// Makes a tenant. Fails with INVALID_ARGUMENT for what breaks a rule, with ALREADY_EXISTS if the slug is taken in whatever
+/// case, with FAILED_PRECONDITION if there are as many tenants as `max`.
+pub async fn create(cx: &Cx, store: &Store, new: NewSubscriber, max: Option<u64>) -> Result<Subscriber> {
+    let slug = slug(&new.slug)?;
+    let name =
+        new.name.as_deref().map(|name| name_for_people("name", name)).transpose()?.filter(|name| !name.is_empty());
+    let display_name = name.unwrap_or_else(|| slug.as_str().to_owned());
+    let plan: Plan = new.plan.as_deref().map_or(Ok(Plan::default()), str::parse)?;
+    let overrides = plan::overrides(new.overrides)?;
+    let invalid = |error: Error| Error::invalid(error.reason, "admin_email", error.message);
+    let admin = new.admin_email.as_deref().map(Email::read).transpose().map_err(invalid)?;
+    let tenant = NewTenant { display_name, ..NewTenant::named(slug) };
+    let facet = ZeroTrustRow { plan: plan.as_str().to_owned(), overrides };
+    store
+        .write(cx, "tenant.create", move |tx| {
+            let (tenant, facet, admin) = (tenant.clone(), facet.clone(), admin.clone());
+            Box::pin(async move {
+                let (tenant, scope) = tenants::insert(tx, &tenant, max).await?;
+                tx.tenant(scope).put_zerotrust(&facet).await?;
+                audit(tx, &tenant, json!({"plan": facet.plan, "overrides": facet.overrides}));
+                if let Some(email) = admin {
+                    accounts::insert(tx, &first_admin(scope, email), String::new()).await?;
+                }
+                Subscriber::of(tenant, Some(facet))
+            })
+        })
+        .await
+}
+
+/// An administrator who is invited, and called by the id.
+fn first_admin(scope: TenantScope, email: Email) -> NewAccount {
+    NewAccount {
+        tenant: Some(scope),
+        username: String::new(),
+        named_id: false,
+        email: Some(email),
+        display_name: String::new(),
+        password: None,
+        role: Role::Admin,
+    }
+}
+
+/// Changes the slug and the name of a tenant. Fails as [`create`] does, with NOT_FOUND if there is no such tenant, with
+/// ABORTED if it has another version.
+pub async fn update(
+    cx: &Cx,
+    store: &Store,
+    of: &SubscriberRef,
+    new_slug: Option<String>,
+    new_name: Option<String>,
+) -> Result<Subscriber> {
+    tenants::refuse_suspended(cx)?;
+    let display_name = new_name.as_deref().map(|name| name_for_people("name", name)).transpose()?;
+    let of = of.clone();
+    store
+        .write(cx, "tenant.update", move |tx| {
+            let (of, new_slug, display_name) = (of.clone(), new_slug.clone(), display_name.clone());
+            Box::pin(async move {
+                let (before, scope) = locked(tx, &of).await?;
+                // The slug of a tenant that another surface made need not be one that this one would make.
+                let renamed = new_slug.filter(|text| text != before.name.as_str());
+                let mut tenant = match renamed.map(|text| slug(&text)).transpose()? {
+                    Some(slug) => tenants::rename(tx, &before, scope, slug).await?,
+                    None => before.clone(),
+                };
+                if let Some(display_name) = display_name.filter(|name| *name != before.display_name) {
+                    let change = Change { display_name: Some(display_name), ..Change::default() };
+                    tenant = tenants::update(tx, scope, None, &change).await?;
+                }
+                let told = |tenant: &Tenant| json!({"slug": tenant.name.as_str(), "name": tenant.display_name});
+                audit(tx, &tenant, json!({"before": told(&before), "after": told(&tenant)}));
+                view(tx, scope, tenant).await
+            })
+        })
+        .await
+}
+
+/// Sets the plan of a tenant, and the limits beside it. Fails as [`update`] does.
+pub async fn set_plan(
+    cx: &Cx,
+    store: &Store,
+    of: &SubscriberRef,
+    word: &str,
+    overrides: Map<String, Value>,
+) -> Result<Subscriber> {
+    tenants::refuse_suspended(cx)?;
+    let plan: Plan = word.parse()?;
+    let facet = ZeroTrustRow { plan: plan.as_str().to_owned(), overrides: plan::overrides(overrides)? };
+    let of = of.clone();
+    store
+        .write(cx, "tenant.set_plan", move |tx| {
+            let (of, facet) = (of.clone(), facet.clone());
+            Box::pin(async move {
+                let (tenant, scope) = locked(tx, &of).await?;
+                let before = view(tx, scope, tenant).await?;
+                tx.tenant(scope).put_zerotrust(&facet).await?;
+                let tenant = tenants::update(tx, scope, None, &Change::default()).await?;
+                let after = json!({"plan": facet.plan, "overrides": facet.overrides});
+                let before = json!({"plan": before.plan.as_str(), "overrides": before.overrides});
+                audit(tx, &tenant, json!({"before": before, "after": after}));
+                Subscriber::of(tenant, Some(facet))
+            })
+        })
+        .await
+}
+
+/// Suspends a tenant. A suspension by the platform ends the sessions of its users; one by the tenant itself leaves its
+/// administrators the way back. Fails with NOT_FOUND if there is no such tenant, with ABORTED if it has another version.
+pub async fn suspend(cx: &Cx, store: &Store, of: &SubscriberRef, reason: Option<String>) -> Result<Subscriber> {
+    tenants::refuse_suspended(cx)?;
+    let (of, reason) = (of.clone(), identity::reason(reason)?);
+    store
+        .write(cx, "tenant.suspend", move |tx| {
+            let (of, reason) = (of.clone(), reason.clone());
+            Box::pin(async move {
+                let (before, scope) = locked(tx, &of).await?;
+                let tenant = tenants::suspend(tx, &before, scope).await?;
+                if Authority::of(&tx.cx().caller) == Authority::Platform && tenant.version != before.version {
+                    end_all_sessions(tx, scope).await?;
+                }
+                audit(tx, &tenant, json!({"reason": reason, "before": before.status.as_str()}));
+                view(tx, scope, tenant).await
+            })
+        })
+        .await
+}
+
+/// Lifts the suspension of a tenant; for the platform, takes a deletion back within its time of grace too. Any other tenant
+/// stays as it is. Fails as [`suspend`] does, and with PERMISSION_DENIED for a suspension by the platform.
+pub async fn reactivate(cx: &Cx, store: &Store, of: &SubscriberRef, reason: Option<String>) -> Result<Subscriber> {
+    let (of, reason) = (of.clone(), identity::reason(reason)?);
+    store
+        .write(cx, "tenant.reactivate", move |tx| {
+            let (of, reason) = (of.clone(), reason.clone());
+            Box::pin(async move {
+                let (before, scope) = locked_any(tx, &of).await?;
+                let tenant = match before.status {
+                    Status::Deprovisioning if tx.cx().caller.is_platform() => {
+                        tenants::restore(tx, &before, scope).await?
+                    }
+                    Status::Deprovisioning => return Err(tenants::not_found()),
+                    _ => tenants::unsuspend(tx, &before, scope).await?,
+                };
+                audit(tx, &tenant, json!({"reason": reason, "before": before.status.as_str()}));
+                view(tx, scope, tenant).await
+            })
+        })
+        .await
+}
+
+/// Deletes a tenant with a time of grace, or at once, and ends the sessions of its users. Fails as [`suspend`] does, with
+/// INVALID_ARGUMENT if the slug is not confirmed, with FAILED_PRECONDITION if something still hangs on it.
+pub async fn delete(
+    cx: &Cx,
+    store: &Store,
+    of: &SubscriberRef,
+    deletion: Deletion,
+    reason: Option<String>,
+) -> Result<Subscriber> {
+    tenants::refuse_suspended(cx)?;
+    let (of, reason) = (of.clone(), identity::reason(reason)?);
+    store
+        .write(cx, "tenant.delete", move |tx| {
+            let (of, deletion, reason) = (of.clone(), deletion.clone(), reason.clone());
+            Box::pin(async move {
+                let (before, scope) = locked_any(tx, &of).await?;
+                if TenantRef::parse(&deletion.confirm) != TenantRef::Name(before.name.key()) {
+                    let message = "must be the slug of the tenant";
+                    return Err(Error::invalid(Reason::ConfirmationWrong, "confirm_slug", message));
+                }
+                let details = json!({"reason": reason, "purge": deletion.purge, "before": before.status.as_str()});
+                audit(tx, &before, details);
+                if deletion.purge {
+                    let gone = view(tx, scope, before.clone()).await?;
+                    tenants::delete(tx, &before, scope).await?;
+                    return Ok(gone);
+                }
+                let tenant = tenants::deprovision(tx, &before, scope, GRACE).await?;
+                end_all_sessions(tx, scope).await?;
+                view(tx, scope, tenant).await
+            })
+        })
+        .await
+}
+
+/// The tenant of a call, which nobody else changes until the write ends.
+async fn locked(tx: &Tx, of: &SubscriberRef) -> Result<(Tenant, TenantScope)> {
+    checked(of, tenants::resolve_locked(tx, &of.tenant).await?)
+}
+
+/// As [`locked`], but finds a tenant in its time of grace too.
+async fn locked_any(tx: &Tx, of: &SubscriberRef) -> Result<(Tenant, TenantScope)> {
+    checked(of, tenants::resolve_any_locked(tx, &of.tenant).await?)
+}
+
+fn checked(of: &SubscriberRef, found: (Tenant, TenantScope)) -> Result<(Tenant, TenantScope)> {
+    if of.version.is_some_and(|version| version != found.0.version) {
+        let message = "the tenant changed meanwhile; read it again";
+        return Err(Error::new(Kind::Aborted, Reason::VersionStale, message));
+    }
+    Ok(found)
+}
+
+async fn view(tx: &Tx, scope: TenantScope, tenant: Tenant) -> Result<Subscriber> {
+    Subscriber::of(tenant, tx.tenant(scope).zerotrust().await?)
+}
+
+fn audit(tx: &Tx, tenant: &Tenant, details: Value) {
+    tx.audit_in(Some(tenant.id), tenant.name.as_str(), details);
+}
+
+/// The slug of a tenant to be: stricter than the registry's names.
+fn slug(text: &str) -> Result<TenantName> {
+    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let message = "a slug has 3 to 40 lower-case letters, digits and dashes, and begins with no dash";
+    let invalid = || Error::invalid(Reason::TenantNameInvalid, "slug", message);
+    if !(3..=40).contains(&text.len()) || !text.bytes().all(good) {
+        return Err(invalid());
+    }
+    text.parse().map_err(|why: NotAName| invalid().caused_by(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_stricter_than_names() {
+        for good in ["abc", "a-1", "0day", &"x".repeat(40)] {
+            assert!(slug(good).is_ok(), "{good}");
+        }
+        for bad in ["", "ab", "Abc", "a_b", "a.b", "-ab", "t-0191f3a47c107b2e9d315a6b7c8d9e0f", &"x".repeat(41)] {
+            assert_eq!(slug(bad).unwrap_err().violations[0].field, "slug", "{bad}");
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! API keys: credentials of programs, each in one tenant, which outlive whoever made them (zero-trust contract, section
+//! 4.14).
+
+use std::net::IpAddr;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ipnet::IpNet;
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::label;
+use crate::{
+    base::{
+        Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, digest::sha256_hex,
+        error::Reason,
+    },
+    store::{Store, Tx, scopes::ApiKeyRow},
+    tenants,
+};
+
+/// What every key begins with.
+const BEGIN: &str = "tak_";
+/// Characters of the part that may be shown.
+const PREFIX: usize = 8;
+/// Characters of the secret: 32 bytes.
+const SECRET: usize = 43;
+/// Most networks of a key.
+const MAX_NETWORKS: usize = 64;
+/// How long a key may live, in seconds: from a day to a year.
+const LIFE: std::ops::RangeInclusive<i64> = 86_400..=31_536_000;
+/// How long it lives where nobody says: 90 days.
+const USUAL_LIFE: i64 = 7_776_000;
+
+/// An API key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: Uuid,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// What it is for.
+    pub name: String,
+    /// Its role in the tenant.
+    pub role: Role,
+    /// The part of the key that may be shown.
+    pub prefix: String,
+    /// Networks that it may be used from; any, if there are none.
+    pub networks: Vec<IpNet>,
+    /// Subject of who made it.
+    pub created_by: String,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it ends.
+    pub expires_at: OffsetDateTime,
+    /// When it was used last; written down within two minutes.
+    pub last_used_at: Option<OffsetDateTime>,
+    /// From where.
+    pub last_used_ip: Option<String>,
+    /// When it was revoked.
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+/// A key to be.
+#[derive(Clone, Debug)]
+pub struct NewApiKey {
+    /// What it is for.
+    pub name: String,
+    /// Word of its role.
+    pub role: String,
+    /// How long it lives, in seconds; 90 days, if nobody says.
+    pub expires_in: Option<i64>,
+    /// Networks that it may be used from; any, if there are none.
+    pub networks: Vec<String>,
+}
+
+/// A key that was made just now.
+#[derive(Clone, Debug)]
+pub struct MadeApiKey {
+    /// The key.
+    pub key: ApiKey,
+    /// Its whole text, which nobody can tell again.
+    pub text: Secret<String>,
+}
+
+impl ApiKey {
+    fn of(tenant: TenantId, row: ApiKeyRow) -> Result<Self> {
+        let networks = row.networks.iter().map(|net| net.parse().map_err(Error::internal));
+        Ok(Self {
+            id: row.id,
+            tenant,
+            name: row.name,
+            role: row.role.parse().map_err(Error::internal)?,
+            prefix: row.prefix,
+            networks: networks.collect::<Result<_>>()?,
+            created_by: row.created_by,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            last_used_ip: row.last_used_ip,
+            revoked_at: row.revoked_at,
+        })
+    }
+
+    /// The id as it is shown.
+    pub fn shown_id(&self) -> String {
+        IdKind::ApiKey.show(self.id)
+    }
+
+    /// The subject of callers with this key.
+    pub fn subject(&self) -> String {
+        format!("key:{}", self.shown_id())
+    }
+
+    /// Whether the key opens anything at a moment for a client at an address. Where there are networks, a client whose
+    /// address is not known is in none of them.
+    pub fn admits(&self, now: OffsetDateTime, client: Option<IpAddr>) -> bool {
+        let inside = |client: IpAddr| self.networks.iter().any(|net| net.contains(&client.to_canonical()));
+        let near = self.networks.is_empty() || client.is_some_and(inside);
+        near && self.revoked_at.is_none() && now < self.expires_at
+    }
+}
+
+/// Whether a text has the form of a key.
+pub fn is_key(text: &str) -> bool {
+    let word = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    let secret =
+        |part: &str| part.len() == SECRET && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let parts = text.strip_prefix(BEGIN).and_then(|rest| rest.split_once('_'));
+    parts.is_some_and(|(prefix, rest)| word(prefix, PREFIX) && secret(rest))
+}
+
+/// Whether a text wants to be a key, good or not.
+pub fn reads_as_key(text: &str) -> bool {
+    text.starts_with(BEGIN)
+}
+
+/// The key with a digest. For authentication: what it finds must not reach a caller.
+pub async fn find(store: &Store, digest: &str) -> Result<Option<ApiKey>> {
+    let found = store.api_key_by_digest(digest).await?;
+    found.map(|(tenant, row)| ApiKey::of(tenant, row)).transpose()
+}
+
+/// The digest under which a key is kept.
+pub fn digest(text: &str) -> String {
+    sha256_hex([text.as_bytes()])
+}
+
+/// A page of the keys of a tenant, those that have ended or were revoked included.
+pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageRequest) -> Result<Page<ApiKey>> {
+    let (tenant, scope) = tenants::resolve(cx, store, tenant).await?;
+    let (rows, total) = store.tenant(scope).api_keys(request).await?;
+    let keys = rows.into_iter().map(|row| ApiKey::of(tenant.id, row)).collect::<Result<Vec<_>>>()?;
+    Ok(Page::cut(request, keys, total, |key| key.id))
+}
+
+/// Makes a key. Fails with INVALID_ARGUMENT for a bad name, role, time or network, with PERMISSION_DENIED for a role above
+/// the caller's own.
+pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewApiKey) -> Result<MadeApiKey> {
+    let name = label::read(&new.name)?;
+    let role = role(cx, &new.role)?;
+    let life = life(new.expires_in)?;
+    let networks = networks(&new.networks)?;
+    let (prefix, text) = generate();
+    let (tenant, digest) = (tenant.clone(), digest(text.expose()));
+    let draft = move |tx: &Tx| ApiKeyRow {
+        id: tx.new_id(),
+        name: name.clone(),
+        role: role.as_str().to_owned(),
+        prefix: prefix.clone(),
+        networks: networks.iter().map(ToString::to_string).collect(),
+        created_by: tx.cx().caller.subject.clone(),
+        created_at: tx.now(),
+        expires_at: tx.now() + life,
+        last_used_at: None,
+        last_used_ip: None,
+        revoked_at: None,
+    };
+    let made = store.write(cx, "apikey.create", move |tx| {
+        let (tenant, row, digest) = (tenant.clone(), draft(tx), digest.clone());
+        Box::pin(async move { insert(tx, &tenant, row, &digest).await })
+    });
+    Ok(MadeApiKey { key: made.await?, text })
+}
+
+async fn insert(tx: &Tx, tenant: &TenantRef, row: ApiKeyRow, digest: &str) -> Result<ApiKey> {
+    let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
+    tx.tenant(scope).insert_api_key(&row, digest).await?;
+    let ends = row.expires_at.unix_timestamp();
+    let details = json!({"name": row.name, "role": row.role, "expires_at": ends, "networks": row.networks});
+    tx.audit_in(Some(tenant.id), IdKind::ApiKey.show(row.id), details);
+    ApiKey::of(tenant.id, row)
+}
+
+/// Revokes a key, if it is not revoked already. Fails with NOT_FOUND if the tenant has no such key, with PERMISSION_DENIED
+/// for one whose role is above the caller's own.
+pub async fn revoke(cx: &Cx, store: &Store, tenant: &TenantRef, id: &str) -> Result<ApiKey> {
+    let id = IdKind::ApiKey.read(id).ok_or_else(not_found)?;
+    let tenant = tenant.clone();
+    store
+        .write(cx, "apikey.revoke", move |tx| {
+            let tenant = tenant.clone();
+            Box::pin(async move { revoke_in(tx, &tenant, id).await })
+        })
+        .await
+}
+
+async fn revoke_in(tx: &Tx, tenant: &TenantRef, id: Uuid) -> Result<ApiKey> {
+    let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
+    let rows = tx.tenant(scope);
+    let key = rows.api_key(id).await?.map(|row| ApiKey::of(tenant.id, row)).transpose()?.ok_or_else(not_found)?;
+    if !tx.cx().caller.outranks(key.role) {
+        return Err(above_own());
+    }
+    let now = tx.now();
+    rows.revoke_api_key(id, now).await?;
+    tx.audit_in(Some(tenant.id), key.shown_id(), json!({"name": key.name}));
+    Ok(ApiKey { revoked_at: key.revoked_at.or(Some(now)), ..key })
+}
+
+/// A key has a role inside a tenant, of the caller's rank at most.
+fn role(cx: &Cx, word: &str) -> Result<Role> {
+    let parsed = word.parse().ok().filter(|role| *role != Role::Project);
+    match parsed {
+        Some(role) if !cx.caller.outranks(role) => Err(above_own()),
+        Some(role) if role != Role::PlatformAdmin => Ok(role),
+        _ => {
+            let message =
+                "a key has one of the roles admin, network_admin, security_operator, auditor, read_only, user";
+            Err(Error::invalid(Reason::InvalidArgument, "role", message))
+        }
+    }
+}
+
+fn life(seconds: Option<i64>) -> Result<Duration> {
+    let seconds = seconds.unwrap_or(USUAL_LIFE);
+    if LIFE.contains(&seconds) {
+        return Ok(Duration::seconds(seconds));
+    }
+    let message = format!("a key lives {} to {} seconds", LIFE.start(), LIFE.end());
+    Err(Error::invalid(Reason::InvalidArgument, "expires_in_seconds", message))
+}
+
+/// Networks in CIDR notation, each once; an address alone is a network of one.
+fn networks(texts: &[String]) -> Result<Vec<IpNet>> {
+    let bad = |message: String| Error::invalid(Reason::InvalidArgument, "allowed_cidrs", message);
+    if texts.len() > MAX_NETWORKS {
+        return Err(bad(format!("at most {MAX_NETWORKS} networks")));
+    }
+    let mut networks = Vec::with_capacity(texts.len());
+    for text in texts {
+        let net = network(text).ok_or_else(|| {
+            let shown: String = text.chars().filter(|c| !c.is_control()).take(64).collect();
+            bad(format!("no network such as 10.0.0.0/8 or 2001:db8::/32, with no bits behind its prefix: {shown}"))
+        })?;
+        if !networks.contains(&net) {
+            networks.push(net);
+        }
+    }
+    Ok(networks)
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    let net = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+    // The addresses of clients are never IPv4 ones in the clothes of IPv6, so such a network would hold none.
+    let mapped = matches!(net, IpNet::V6(net) if net.addr().to_ipv4_mapped().is_some());
+    (net == net.trunc() && !mapped).then_some(net)
+}
+
+/// The part of a new key that may be shown, and its whole text.
+fn generate() -> (String, Secret<String>) {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let prefix: String = rand::random::<[u8; PREFIX]>().map(|b| ALPHABET[usize::from(b & 31)] as char).iter().collect();
+    let secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+    let text = format!("{BEGIN}{prefix}_{secret}");
+    (prefix, Secret::new(text))
+}
+
+/// There is no such key.
+fn not_found() -> Error {
+    Error::not_found(Reason::ApiKeyNotFound, "there is no such API key")
+}
+
+fn above_own() -> Error {
+    Error::denied(Reason::RoleAboveOwn, "the role is above the caller's own")
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn key(networks: &[&str]) -> ApiKey {
+        ApiKey {
+            id: Uuid::nil(),
+            tenant: TenantId::from_uuid(Uuid::nil()),
+            name: "ci".to_owned(),
+            role: Role::Admin,
+            prefix: "abcdefgh".to_owned(),
+            networks: networks.iter().map(|net| net.parse().unwrap()).collect(),
+            created_by: "ada".to_owned(),
+            created_at: datetime!(2026-01-01 0:00 UTC),
+            expires_at: datetime!(2026-01-02 0:00 UTC),
+            last_used_at: None,
+            last_used_ip: None,
+            revoked_at: None,
+        }
+    }
+
+    #[test]
+    fn keys_have_one_form() {
+        let (prefix, text) = generate();
+        let text = text.expose();
+        assert!(is_key(text) && text.starts_with(&format!("tak_{prefix}_")), "{text}");
+        assert_ne!(generate().1.expose(), text);
+        for bad in ["", "tak_", &text[..text.len() - 1], &format!("{text}A"), &text.replace("tak_", "tek_"), "tak_a b"]
+        {
+            assert!(!is_key(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_opens_nothing_after_its_end_or_its_revocation() {
+        let (before, end) = (datetime!(2026-01-01 23:59:59 UTC), datetime!(2026-01-02 0:00 UTC));
+        assert!(key(&[]).admits(before, None) && !key(&[]).admits(end, None));
+        assert!(!ApiKey { revoked_at: Some(before), ..key(&[]) }.admits(before, None));
+    }
+
+    #[test]
+    fn a_key_is_good_in_its_networks_alone() {
+        let now = datetime!(2026-01-01 1:00 UTC);
+        let from = |address: &str| key(&["10.0.0.0/8", "2001:db8::/32"]).admits(now, Some(address.parse().unwrap()));
+        assert!(from("10.1.2.3") && from("2001:db8::1") && from("::ffff:10.1.2.3"));
+        assert!(!from("11.0.0.1") && !from("2001:db9::1") && !from("::1"));
+        assert!(!key(&["10.0.0.0/8"]).admits(now, None), "an unknown address is in no network");
+    }
+
+    #[test]
+    fn networks_are_read_exactly() {
+        let read = |text: &str| networks(&[text.to_owned()]).map(|nets| nets[0].to_string());
+        assert_eq!(read("192.0.2.7").unwrap(), "192.0.2.7/32");
+        assert_eq!(read("2001:DB8::/32").unwrap(), "2001:db8::/32");
+        for bad in ["", "10.0.0.1/8", "10.0.0.0/33", "example.com", "::ffff:10.0.0.0/104", "10.0.0.0/8 "] {
+            assert_eq!(read(bad).unwrap_err().violations[0].field, "allowed_cidrs", "{bad}");
+        }
+        assert!(networks(&vec!["10.0.0.0/8".to_owned(); 65]).is_err());
+    }
+
+    #[test]
+    fn a_key_lives_a_day_to_a_year() {
+        assert_eq!(life(None).unwrap(), Duration::days(90));
+        assert!(life(Some(86_400)).is_ok() && life(Some(31_536_000)).is_ok());
+        for bad in [86_399, 31_536_001, 0, -1, i64::MIN] {
+            assert!(life(Some(bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! How users are made, changed and deleted (zero-trust contract, section 4.2).
+
+use sea_orm::{
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter,
+    sea_query::{Expr, Func},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    AccountChange, AccountStatus, Email, NewAccount, Password, People, User, UserRef, accounts, admins, groups,
+    password_rules, second_factor, user_rules,
+    users::{self, Held},
+};
+use crate::{
+    base::{Cx, Error, Result, Role, Secret, TenantRef, TenantScope, error::Reason, names::fold},
+    store::{
+        Stamp, Store, Tx,
+        entities::accounts::{Column, Entity},
+    },
+    tenants,
+};
+
+/// The field of a user's name.
+const DISPLAY_NAME: &str = "display_name";
+
+/// A user to be.
+#[derive(Clone, Debug, Default)]
+pub struct NewUser {
+    /// An id of the caller's choice.
+    pub id: Option<String>,
+    /// Address for mail.
+    pub email: String,
+    /// Name for people.
+    pub display_name: String,
+    /// Word of the role; `user` without one.
+    pub role: Option<String>,
+    /// Groups that it joins, as their ids are shown.
+    pub groups: Vec<String>,
+    /// The password; without one the user is invited.
+    pub password: Option<Secret<String>>,
+}
+
+/// What changes of a user; the default changes nothing.
+#[derive(Clone, Debug, Default)]
+pub struct UserEdit {
+    /// A new address.
+    pub email: Option<String>,
+    /// A new name for people.
+    pub display_name: Option<String>,
+    /// Word of a new role.
+    pub role: Option<String>,
+}
+
+/// A user to be that keeps the rules.
+#[derive(Clone, Debug)]
+struct Draft {
+    id: Option<String>,
+    email: Email,
+    display_name: String,
+    role: Role,
+    groups: Vec<Uuid>,
+    password_hash: Option<String>,
+}
+
+/// Makes a user: active with a password, invited without. Fails with INVALID_ARGUMENT for what breaks a rule, with
+/// PERMISSION_DENIED for a role above the caller's own, with ALREADY_EXISTS if the id or the address is taken; an id is
+/// taken for ever.
+pub async fn create(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) -> Result<User> {
+    let draft = draft(cx, people, new).await?;
+    let tenant = tenant.clone();
+    people
+        .store
+        .write(cx, "user.create", move |tx| {
+            let (tenant, draft) = (tenant.clone(), draft.clone());
+            Box::pin(async move {
+                let (_, scope) = tenants::resolve_locked(tx, &tenant).await?;
+                insert(tx, scope, &draft).await
+            })
+        })
+        .await
+}
+
+/// Invites a user, as [`create`] does without a password, and tells whether that is news: an address that was invited
+/// stays so.
+pub async fn invite(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) -> Result<(User, bool)> {
+    let draft = draft(cx, people, NewUser { password: None, ..new }).await?;
+    let tenant = tenant.clone();
+    people
+        .store
+        .write(cx, "user.invite", move |tx| {
+            let (tenant, draft) = (tenant.clone(), draft.clone());
+            Box::pin(async move {
+                let (tenant, scope) = tenants::resolve_locked(tx, &tenant).await?;
+                let there = accounts::in_place(Some(scope)).filter(Column::EmailKey.eq(draft.email.key()));
+                let invited = there.filter(Column::Status.eq(AccountStatus::Invited.as_str())).one(tx.conn()).await?;
+                let Some(row) = invited else { return Ok((insert(tx, scope, &draft).await?, true)) };
+                let user = users::as_user(tx, scope, row.try_into()?).await?;
+                tx.audit_in(Some(tenant.id), user.account.shown_id(), json!({"again": true}));
+                Ok((user, false))
+            })
+        })
+        .await
+}
+
+async fn draft(cx: &Cx, people: &People, new: NewUser) -> Result<Draft> {
+    let email = Email::read(&new.email)?;
+    let id = new.id.map(user_rules::id).transpose()?;
+    let display_name = user_rules::name_for_people(DISPLAY_NAME, &new.display_name)?;
+    let groups = user_rules::groups(&new.groups)?;
+    let role = user_rules::role(&cx.caller, new.role.as_deref().unwrap_or(Role::User.as_str()))?;
+    let password_hash = match new.password {
+        None => None,
+        Some(text) => {
+            let names = [Some(email.key().to_owned()), id.clone(), Some(display_name.clone())];
+            let password = password_rules::checked(text, names.into_iter().flatten().collect()).await?;
+            Some(people.passwords.hash(password).await?)
+        }
+    };
+    Ok(Draft { id, email, display_name, role, groups, password_hash })
+}
+
+async fn insert(tx: &Tx, scope: TenantScope, draft: &Draft) -> Result<User> {
+    if let Some(id) = &draft.id {
+        refuse_used(tx, scope, id).await?;
+    }
+    let new = NewAccount {
+        tenant: Some(scope),
+        username: draft.id.clone().unwrap_or_default(),
+        named_id: draft.id.is_some(),
+        email: Some(draft.email.clone()),
+        display_name: draft.display_name.clone(),
+        // That there is one makes the account active; the hash is its own.
+        password: draft.password_hash.as_ref().map(|_| Password::kept(Secret::default())),
+        role: draft.role,
+    };
+    let account = accounts::insert(tx, &new, draft.password_hash.clone().unwrap_or_default()).await?;
+    groups::join(tx, scope, &draft.groups, account.id).await?;
+    users::as_user(tx, scope, account).await
+}
+
+/// An id of choice is never used again, though its account be deleted.
+async fn refuse_used(tx: &Tx, scope: TenantScope, id: &str) -> Result<()> {
+    let folded = Expr::from(Func::lower(Expr::col(Column::Username))).eq(fold(id));
+    let used = accounts::in_place(Some(scope)).filter(Column::NamedId.eq(true)).filter(folded).one(tx.conn()).await?;
+    match used {
+        Some(_) => Err(Error::exists(Reason::AccountExists, "a user has this id, or had it")),
+        None => Ok(()),
+    }
+}
+
+/// Changes a user. A new role ends the sessions. Fails as [`create`] does, with NOT_FOUND if there is no such user, with
+/// ABORTED if it has another version, with FAILED_PRECONDITION for what a directory keeps and for the role of the last
+/// administrator.
+pub async fn update(cx: &Cx, store: &Store, user: &UserRef, edit: UserEdit) -> Result<User> {
+    let display_name = edit.display_name.as_deref().map(|name| user_rules::name_for_people(DISPLAY_NAME, name));
+    let change = AccountChange {
+        email: edit.email.as_deref().map(Email::read).transpose()?,
+        display_name: display_name.transpose()?,
+        role: edit.role.as_deref().map(|word| user_rules::role(&cx.caller, word)).transpose()?,
+        ..AccountChange::default()
+    };
+    let user = user.clone();
+    store
+        .write(cx, "user.update", move |tx| {
+            let (user, change) = (user.clone(), change.clone());
+            Box::pin(async move { update_in(tx, &user, change).await })
+        })
+        .await
+}
+
+async fn update_in(tx: &Tx, user: &UserRef, asked: AccountChange) -> Result<User> {
+    let held = users::hold(tx, user).await?;
+    user_rules::reachable(&tx.cx().caller, &held.user)?;
+    let before = &held.user.account;
+    let change = AccountChange {
+        email: asked.email.filter(|email| user_rules::shown_email(before).as_deref() != Some(email.key())),
+        display_name: asked.display_name.filter(|name| *name != before.display_name),
+        role: asked.role.filter(|role| *role != before.role),
+        ..AccountChange::default()
+    };
+    let change = AccountChange { end_sessions: change.role.is_some(), ..change };
+    if change.email.is_some() || change.display_name.is_some() {
+        user_rules::not_synced(before)?;
+    }
+    if let Some(role) = change.role {
+        refuse_demotion(tx, &held, role).await?;
+    }
+    let told = |user: &User| {
+        let account = &user.account;
+        json!({"email": account.email, "display_name": account.display_name, "role": account.role.as_str()})
+    };
+    let is_change = change.email.is_some() || change.display_name.is_some() || change.role.is_some();
+    let after = if is_change { put(tx, &held, &change).await? } else { held.user.clone() };
+    audit(tx, &held, json!({"before": told(&held.user), "after": told(&after)}));
+    Ok(after)
+}
+
+/// Refuses to take the account's own role from the last administrator; a grant of the same role keeps them one.
+async fn refuse_demotion(tx: &Tx, held: &Held, role: Role) -> Result<()> {
+    let mut after = held.user.clone();
+    after.account.role = role;
+    if let Some(own) = after.roles.first_mut() {
+        own.role = role;
+    }
+    if after.is_lasting_admin() { Ok(()) } else { admins::refuse_last(tx, held.scope, &held.user).await }
+}
+
+/// Deletes a user: it keeps its id, and nothing else that others could want. Fails as [`update`] does, and for oneself.
+pub async fn delete(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
+    let (user, reason) = (user.clone(), user_rules::reason(reason)?);
+    store
+        .write(cx, "user.delete", move |tx| {
+            let (user, reason) = (user.clone(), reason.clone());
+            Box::pin(async move {
+                let held = users::hold(tx, &user).await?;
+                user_rules::not_own(&tx.cx().caller, &held.user.account)?;
+                user_rules::reachable(&tx.cx().caller, &held.user)?;
+                admins::refuse_last(tx, held.scope, &held.user).await?;
+                let rows = tx.tenant(held.scope);
+                rows.delete_roles(held.row.id).await?;
+                rows.leave_groups(held.row.id).await?;
+                second_factor::clear(tx, held.row.id).await?;
+                let change = AccountChange {
+                    status: Some((AccountStatus::Deleted, None)),
+                    password: Some((String::new(), false)),
+                    end_sessions: true,
+                    ..AccountChange::default()
+                };
+                audit(tx, &held, json!({"reason": reason, "role": held.user.account.role.as_str()}));
+                put(tx, &held, &change).await
+            })
+        })
+        .await
+}
+
+/// Ends the sessions of a user. Fails with NOT_FOUND if there is no such user, with PERMISSION_DENIED for one above the
+/// caller's own role.
+pub async fn force_reauth(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
+    let (user, reason) = (user.clone(), user_rules::reason(reason)?);
+    store
+        .write(cx, "user.force_reauth", move |tx| {
+            let (user, reason) = (user.clone(), reason.clone());
+            Box::pin(async move {
+                let held = users::hold(tx, &user).await?;
+                user_rules::reachable(&tx.cx().caller, &held.user)?;
+                audit(tx, &held, json!({"reason": reason}));
+                put(tx, &held, &AccountChange { end_sessions: true, ..AccountChange::default() }).await
+            })
+        })
+        .await
+}
+
+/// Ends the sessions of every user of a tenant.
+pub async fn end_all_sessions(tx: &Tx, scope: TenantScope) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::Epoch, Expr::col(Column::Epoch).add(1))
+        .col_expr(Column::EpochChangedAt, Expr::value(Stamp::from(tx.now())))
+        .filter(Column::TenantId.eq(scope.tenant().uuid()))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Changes the account of a user that is held.
+pub(super) async fn put(tx: &Tx, held: &Held, change: &AccountChange) -> Result<User> {
+    let account = accounts::change(tx, held.row.clone(), change).await?;
+    users::as_user(tx, held.scope, account).await
+}
+
+/// Leaves what was done to a user in the audit log.
+pub(super) fn audit(tx: &Tx, held: &Held, details: Value) {
+    tx.audit_in(Some(held.tenant.id), held.user.account.shown_id(), details);
+}

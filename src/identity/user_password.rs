@@ -1,0 +1,138 @@
+//! Passwords of users: one's own, and those of others (zero-trust contract, section 4.2).
+
+use serde_json::json;
+
+use super::{
+    AccountChange, AccountStatus, Password, People, Reach, User, UserRef, password_rules,
+    passwords::weak,
+    throttle::Attempt,
+    totp,
+    user_changes::{audit, put},
+    user_rules, users,
+};
+use crate::{
+    base::{Cx, Error, Result, Secret, error::Reason},
+    store::Tx,
+    tenants::Tenant,
+};
+
+/// A password to be.
+#[derive(Clone, Debug, Default)]
+pub struct NewPassword {
+    /// Its text; none to have one made.
+    pub text: Option<Secret<String>>,
+    /// The password so far, for those who set their own.
+    pub current: Option<Secret<String>>,
+    /// Whether it has to be changed; that of others who had one made, if nobody says.
+    pub must_change: Option<bool>,
+}
+
+/// A password that was set.
+#[derive(Clone, Debug)]
+pub struct PasswordSet {
+    /// The user.
+    pub user: User,
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Whether the caller set their own.
+    pub own: bool,
+    /// The password that was made.
+    pub made: Option<Secret<String>>,
+}
+
+/// What a write does.
+#[derive(Clone, Debug)]
+struct Plan {
+    user: UserRef,
+    own: bool,
+    /// The hash that was verified, of those who set their own.
+    verified: Option<String>,
+    hash: String,
+    must_change: bool,
+    made: bool,
+}
+
+/// Sets the password of a user, and ends every session of it. An invited user becomes active. Fails with INVALID_ARGUMENT
+/// for a password that breaks the policy, with UNAUTHENTICATED for a wrong password so far, with PERMISSION_DENIED for a
+/// user whom the caller may not change, with NOT_FOUND if there is no such user.
+pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: NewPassword) -> Result<PasswordSet> {
+    let (tenant, found) = users::find_within(cx, &people.store, user, reach).await?;
+    let own = user_rules::is_own(&cx.caller, &found.account);
+    let verified = if own { Some(verify(cx, people, &tenant, &found, new.current).await?) } else { None };
+    let (password, made) = match new.text {
+        Some(text) => (password_rules::checked(text, names(&found)).await?, None),
+        None => {
+            let text = Secret::new(totp::recovery_codes(2).join("-"));
+            (Password::kept(text.clone()), Some(text))
+        }
+    };
+    let must_change = new.must_change.unwrap_or(made.is_some());
+    let hash = people.passwords.hash(password).await?;
+    let plan = Plan { user: user.clone(), own, verified, hash, must_change, made: made.is_some() };
+    let written = people.store.write(cx, "user.password", move |tx| {
+        let plan = plan.clone();
+        Box::pin(async move { put_password(tx, plan, reach).await })
+    });
+    Ok(PasswordSet { user: written.await?, tenant, own, made })
+}
+
+async fn put_password(tx: &Tx, plan: Plan, reach: Reach) -> Result<User> {
+    let held = users::hold(tx, &plan.user).await?;
+    user_rules::admitted(&tx.cx().caller, reach, &held.user)?;
+    // Another password may have been set since the one so far was verified, or the name may be another user's.
+    let same = plan.verified.is_none_or(|hash| hash == held.row.password_hash);
+    if !same || plan.own != user_rules::is_own(&tx.cx().caller, &held.user.account) {
+        return Err(wrong());
+    }
+    let invited = held.user.account.status == AccountStatus::Invited;
+    let change = AccountChange {
+        password: Some((plan.hash, plan.must_change)),
+        status: invited.then_some((AccountStatus::Active, None)),
+        end_sessions: true,
+        ..AccountChange::default()
+    };
+    audit(tx, &held, json!({"own": plan.own, "generated": plan.made, "must_change": plan.must_change}));
+    put(tx, &held, &change).await
+}
+
+/// Verifies the password so far, and returns its hash. Failures slow the next attempts down, as those of logins do.
+async fn verify(
+    cx: &Cx,
+    people: &People,
+    tenant: &Tenant,
+    user: &User,
+    given: Option<Secret<String>>,
+) -> Result<String> {
+    let given = given.ok_or_else(|| Error::invalid(Reason::FieldRequired, "current_password", "required"))?;
+    let attempt = Attempt { account: format!("{}/{}", tenant.name.key(), user.account.id), address: cx.client };
+    people.throttle.wait(&attempt).await?;
+    let hash = users::password_hash(&people.store, user).await?;
+    if people.passwords.verify(given, hash.clone()).await? {
+        people.throttle.succeeded(&attempt);
+        Ok(hash)
+    } else {
+        people.throttle.failed(&attempt);
+        Err(wrong())
+    }
+}
+
+/// What a password may not be.
+fn names(user: &User) -> Vec<String> {
+    let account = &user.account;
+    let names = [Some(account.username.clone()), user_rules::shown_email(account), Some(account.display_name.clone())];
+    names.into_iter().flatten().collect()
+}
+
+/// The password so far is another one.
+fn wrong() -> Error {
+    Error::unauthenticated(Reason::LoginRefused, "the current password is wrong")
+}
+
+/// Checks that a password is given or asked for, and not both.
+pub fn check_given(text: bool, generate: bool) -> Result<()> {
+    match (text, generate) {
+        (true, true) => Err(weak("give a password or have one made, not both")),
+        (false, false) => Err(Error::invalid(Reason::FieldRequired, "password", "required, unless one is to be made")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,90 @@
+//! Suspension of users: who is suspended may not log in, and loses every session (zero-trust contract, section 4.2).
+
+use serde_json::json;
+
+use super::{
+    AccountChange, AccountStatus, User, UserRef, admins, live_sessions,
+    user_changes::{audit, put},
+    user_rules,
+    users::{self, Held},
+};
+use crate::{
+    base::{Cx, Error, Result, error::Reason},
+    store::{Store, Tx},
+    tenants::Authority,
+};
+
+/// A user that was suspended.
+#[derive(Clone, Debug)]
+pub struct Suspended {
+    /// The user.
+    pub user: User,
+    /// How many sessions ended with that.
+    pub sessions: u64,
+}
+
+/// Suspends a user, and ends every session of it. One that is suspended stays so; the platform takes over what the tenant
+/// set. Fails with INVALID_ARGUMENT for oneself, with PERMISSION_DENIED for a user above the caller's own role, with
+/// NOT_FOUND if there is no such user, with FAILED_PRECONDITION for the last active administrator.
+pub async fn suspend(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<Suspended> {
+    let (user, reason) = (user.clone(), user_rules::reason(reason)?);
+    store
+        .write(cx, "user.suspend", move |tx| {
+            let (user, reason) = (user.clone(), reason.clone());
+            Box::pin(async move {
+                let held = users::hold(tx, &user).await?;
+                user_rules::not_own(&tx.cx().caller, &held.user.account)?;
+                user_rules::reachable(&tx.cx().caller, &held.user)?;
+                admins::refuse_last(tx, held.scope, &held.user).await?;
+                let suspended = suspend_held(tx, &held).await?;
+                let before = held.user.account.status.as_str();
+                audit(tx, &held, json!({"reason": reason, "before": before, "sessions": suspended.sessions}));
+                Ok(suspended)
+            })
+        })
+        .await
+}
+
+async fn suspend_held(tx: &Tx, held: &Held) -> Result<Suspended> {
+    let authority = Authority::of(&tx.cx().caller);
+    let account = &held.user.account;
+    if account.status == AccountStatus::Suspended
+        && (set_by(held) == Authority::Platform || authority == Authority::Tenant)
+    {
+        return Ok(Suspended { user: held.user.clone(), sessions: 0 });
+    }
+    let sessions = live_sessions::count(tx, account.id, account.epoch).await?;
+    let status = Some((AccountStatus::Suspended, Some(authority)));
+    let change = AccountChange { status, end_sessions: true, ..AccountChange::default() };
+    Ok(Suspended { user: put(tx, held, &change).await?, sessions })
+}
+
+/// Lifts the suspension of a user; any other user stays as it is. Fails with PERMISSION_DENIED for a user above the
+/// caller's own role and for a suspension by the platform, with NOT_FOUND if there is no such user.
+pub async fn reactivate(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
+    let (user, reason) = (user.clone(), user_rules::reason(reason)?);
+    store
+        .write(cx, "user.reactivate", move |tx| {
+            let (user, reason) = (user.clone(), reason.clone());
+            Box::pin(async move {
+                let held = users::hold(tx, &user).await?;
+                user_rules::reachable(&tx.cx().caller, &held.user)?;
+                audit(tx, &held, json!({"reason": reason, "before": held.user.account.status.as_str()}));
+                if held.user.account.status != AccountStatus::Suspended {
+                    return Ok(held.user);
+                }
+                if !Authority::of(&tx.cx().caller).may_lift(set_by(&held)) {
+                    let message = "the platform suspended this user, and the platform alone lifts that";
+                    return Err(Error::denied(Reason::SuspensionForeign, message));
+                }
+                let status = user_rules::working(!held.row.password_hash.is_empty());
+                put(tx, &held, &AccountChange { status: Some((status, None)), ..AccountChange::default() }).await
+            })
+        })
+        .await
+}
+
+/// Who suspended a user. A suspension that nobody signed counts as the platform's.
+fn set_by(held: &Held) -> Authority {
+    held.user.account.suspended_by.unwrap_or(Authority::Platform)
+}

@@ -1,0 +1,192 @@
+//! The users of a tenant: how they are found and listed (zero-trust contract, section 4.2).
+
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, Func},
+};
+use uuid::Uuid;
+
+use super::{Account, AccountStatus, Reach, RoleGrant, User, UserRef, accounts, user::dressed, user_rules};
+use crate::{
+    base::{Cx, Error, IdKind, Page, PageRequest, Result, Role, TenantRef, TenantScope, error::Reason},
+    store::{
+        Store, Tx,
+        entities::accounts::{Column, Entity, Model},
+        like::holding,
+    },
+    tenants::{self, Tenant},
+};
+
+/// Which users of a tenant a list is about; the default is about all that are not deleted.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    /// Only those whose id, address or name for people holds this text, in whatever case.
+    pub text: String,
+    /// Word of their status.
+    pub status: Option<String>,
+    /// Word of a role that they have in the whole tenant.
+    pub role: Option<String>,
+    /// A group that they are in, as its id is shown.
+    pub group: Option<String>,
+}
+
+/// A user that a write is about, whom nobody else changes until the write ends.
+pub(super) struct Held {
+    pub tenant: Tenant,
+    pub scope: TenantScope,
+    pub row: Model,
+    pub user: User,
+}
+
+/// A page of the users of a tenant, oldest first; those who may touch their own account alone see themselves.
+pub async fn page(
+    cx: &Cx,
+    store: &Store,
+    tenant: &TenantRef,
+    filter: &UserFilter,
+    reach: Reach,
+    request: PageRequest,
+) -> Result<Page<User>> {
+    let asked = Asked::read(filter)?;
+    let (_, scope) = tenants::resolve(cx, store, tenant).await?;
+    let mut query = asked.query(store, scope);
+    if reach == Reach::Own {
+        query = query.filter(Column::Id.is_in(cx.caller.account));
+    }
+    let total = query.clone().count(store.read()).await?;
+    let after = request.after.map(|id| Column::Id.gt(id));
+    let query = query.filter(Condition::all().add_option(after)).order_by_asc(Column::Id);
+    let rows = query.limit(request.rows()).all(store.read()).await?;
+    let found = rows.into_iter().map(Account::try_from).collect::<Result<Vec<_>>>()?;
+    let page = Page::cut(request, found, total, |account| account.id);
+    let items = dressed(&store.tenant(scope), page.items, store.clock().now()).await?;
+    Ok(Page { items, next: page.next, total: page.total })
+}
+
+/// A user of a tenant, by the id of the account.
+pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef, account: Uuid) -> Result<User> {
+    let user = IdKind::User.show(account);
+    find(cx, store, &UserRef { tenant: tenant.clone(), user, version: None }).await.map(|(_, user)| user)
+}
+
+/// The account of a caller who logged in, as a user.
+pub async fn of_caller(cx: &Cx, store: &Store) -> Result<Option<User>> {
+    let Some(account) = cx.caller.account else { return Ok(None) };
+    if let Some(own) = &cx.caller.tenant {
+        return get(cx, store, &TenantRef::Id(own.id), account).await.map(Some);
+    }
+    let row = accounts::find(store.read(), None, &IdKind::User.show(account)).await?.ok_or_else(accounts::not_found)?;
+    of_account(store, row.try_into()?).await.map(Some)
+}
+
+/// An account that logged in, as a user; one of the platform has no groups and no grants here.
+pub async fn of_account(store: &Store, account: Account) -> Result<User> {
+    match account.tenant {
+        // Who logged in may see themselves.
+        Some(tenant) => {
+            get(&Cx::system("user.get", store.clock().clone()), store, &TenantRef::Id(tenant), account.id).await
+        }
+        None => Ok(User { roles: vec![RoleGrant::own(&account)], groups: Vec::new(), account }),
+    }
+}
+
+/// The user that a call names, whose account the caller may change. Whoever may touch their own account alone is not told
+/// which others there are.
+pub(super) async fn find_within(cx: &Cx, store: &Store, user: &UserRef, reach: Reach) -> Result<(Tenant, User)> {
+    match find(cx, store, user).await {
+        Ok(found) => user_rules::admitted(&cx.caller, reach, &found.1).map(|()| found),
+        Err(error) if error.reason == Reason::AccountNotFound && reach == Reach::Own => Err(user_rules::own_alone()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The user that a call names, to read.
+async fn find(cx: &Cx, store: &Store, user: &UserRef) -> Result<(Tenant, User)> {
+    let (tenant, scope) = tenants::resolve(cx, store, &user.tenant).await?;
+    let row = accounts::find(store.read(), Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
+    let user = one(dressed(&store.tenant(scope), vec![row.try_into()?], store.clock().now()).await?)?;
+    Ok((tenant, user))
+}
+
+/// The hash of a user's password, as it is now.
+pub(super) async fn password_hash(store: &Store, user: &User) -> Result<String> {
+    let row = Entity::find_by_id(user.account.id).one(store.read()).await?;
+    row.map(|row| row.password_hash).ok_or_else(accounts::not_found)
+}
+
+/// The user that a call names, to change.
+pub(super) async fn hold(tx: &Tx, user: &UserRef) -> Result<Held> {
+    let (tenant, scope) = tenants::resolve_locked(tx, &user.tenant).await?;
+    let row = accounts::find(tx.conn(), Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
+    if user.version.is_some_and(|version| version != row.version) {
+        return Err(user_rules::stale());
+    }
+    let user = as_user(tx, scope, row.clone().try_into()?).await?;
+    Ok(Held { tenant, scope, row, user })
+}
+
+/// An account of the tenant as a user, inside a write.
+pub(super) async fn as_user(tx: &Tx, scope: TenantScope, account: Account) -> Result<User> {
+    one(dressed(&tx.tenant(scope), vec![account], tx.now()).await?)
+}
+
+fn one(users: Vec<User>) -> Result<User> {
+    users.into_iter().next().ok_or_else(accounts::not_found)
+}
+
+/// A filter whose words are known.
+struct Asked {
+    text: String,
+    status: Option<AccountStatus>,
+    role: Option<Role>,
+    group: Option<Uuid>,
+}
+
+impl Asked {
+    fn read(filter: &UserFilter) -> Result<Self> {
+        let no = |field, message: &'static str| Error::invalid(Reason::InvalidArgument, field, message);
+        let status = |word: &String| {
+            let known = AccountStatus::ALL.into_iter().find(|status| status.as_str() == word);
+            known.ok_or_else(|| no("status", "must be one of invited, active, suspended, deleted"))
+        };
+        let role = |word: &String| word.parse().map_err(|_| no("role", "there is no such role"));
+        let group = |id: &String| IdKind::Group.read(id).ok_or_else(|| no("group_id", "this is no id of a group"));
+        Ok(Self {
+            text: filter.text.trim().to_lowercase(),
+            status: filter.status.as_ref().map(status).transpose()?,
+            role: filter.role.as_ref().map(role).transpose()?,
+            group: filter.group.as_ref().map(group).transpose()?,
+        })
+    }
+
+    fn query(&self, store: &Store, scope: TenantScope) -> Select<Entity> {
+        let rows = store.tenant(scope);
+        let mut query = accounts::in_place(Some(scope)).filter(match self.status {
+            Some(status) => Column::Status.eq(status.as_str()),
+            None => Column::Status.ne(AccountStatus::Deleted.as_str()),
+        });
+        if !self.text.is_empty() {
+            query = query.filter(self.holds_text());
+        }
+        if let Some(role) = self.role {
+            let granted = Column::Id.in_subquery(rows.holders(role, store.clock().now()));
+            query = query.filter(Condition::any().add(Column::Role.eq(role.as_str())).add(granted));
+        }
+        if let Some(group) = self.group {
+            query = query.filter(Column::Id.in_subquery(rows.members(group)));
+        }
+        query
+    }
+
+    fn holds_text(&self) -> Condition {
+        // No name holds a control character, and PostgreSQL takes no zero.
+        if self.text.chars().any(char::is_control) {
+            return Condition::all().add(Expr::value(false));
+        }
+        let display_name = Expr::from(Func::lower(Expr::col(Column::DisplayName)));
+        Condition::any()
+            .add(Column::UsernameKey.like(holding(&self.text)))
+            .add(Column::EmailKey.like(holding(&self.text)))
+            .add(display_name.like(holding(&self.text)))
+    }
+}

@@ -1,0 +1,170 @@
+//! A tenant's API keys.
+
+use std::net::IpAddr;
+
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::TenantRows;
+use crate::{
+    base::{PageRequest, Result, TenantId},
+    store::{
+        Stamp, Store, Tx,
+        audit::AuditRecord,
+        entities::api_keys::{Column, Entity, Model},
+        json,
+    },
+};
+
+/// An API key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKeyRow {
+    /// Its id.
+    pub id: Uuid,
+    /// What it is for.
+    pub name: String,
+    /// Word of its role.
+    pub role: String,
+    /// The part of the key that may be shown.
+    pub prefix: String,
+    /// Networks that it may be used from; any, if there are none.
+    pub networks: Vec<String>,
+    /// Subject of who made it.
+    pub created_by: String,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it ends.
+    pub expires_at: OffsetDateTime,
+    /// When it was used last.
+    pub last_used_at: Option<OffsetDateTime>,
+    /// From where.
+    pub last_used_ip: Option<String>,
+    /// When it was revoked.
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+/// The last of the uses of a key that were counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiKeyUse {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The key.
+    pub key: Uuid,
+    /// When.
+    pub at: OffsetDateTime,
+    /// From where.
+    pub address: Option<IpAddr>,
+}
+
+impl TryFrom<Model> for ApiKeyRow {
+    type Error = crate::base::Error;
+
+    fn try_from(row: Model) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            role: row.role,
+            prefix: row.prefix,
+            networks: json::from_text(&row.allowed_cidrs)?,
+            created_by: row.created_by,
+            created_at: row.created_at.time(),
+            expires_at: row.expires_at.time(),
+            last_used_at: row.last_used_at.map(Stamp::time),
+            last_used_ip: row.last_used_ip,
+            revoked_at: row.revoked_at.map(Stamp::time),
+        })
+    }
+}
+
+impl<C: ConnectionTrait> TenantRows<'_, C> {
+    /// Adds a key, which is found by the digest of its text.
+    pub async fn insert_api_key(&self, key: &ApiKeyRow, digest: &str) -> Result<()> {
+        let row = Model {
+            tenant_id: self.uuid(),
+            id: key.id,
+            name: key.name.clone(),
+            role: key.role.clone(),
+            prefix: key.prefix.clone(),
+            secret_hash: digest.to_owned(),
+            allowed_cidrs: json::to_text(&key.networks)?,
+            created_by: key.created_by.clone(),
+            created_at: Stamp::from(key.created_at),
+            expires_at: Stamp::from(key.expires_at),
+            last_used_at: key.last_used_at.map(Stamp::from),
+            last_used_ip: key.last_used_ip.clone(),
+            revoked_at: key.revoked_at.map(Stamp::from),
+        };
+        Entity::insert(row.into_active_model()).exec_without_returning(self.conn).await?;
+        Ok(())
+    }
+
+    /// A key.
+    pub async fn api_key(&self, id: Uuid) -> Result<Option<ApiKeyRow>> {
+        Entity::find_by_id((self.uuid(), id)).one(self.conn).await?.map(ApiKeyRow::try_from).transpose()
+    }
+
+    /// Revokes a key, unless it is revoked already.
+    pub async fn revoke_api_key(&self, id: Uuid, now: OffsetDateTime) -> Result<()> {
+        Entity::update_many()
+            .col_expr(Column::RevokedAt, Expr::value(Stamp::from(now)))
+            .filter(Column::TenantId.eq(self.uuid()))
+            .filter(Column::Id.eq(id))
+            .filter(Column::RevokedAt.is_null())
+            .exec(self.conn)
+            .await?;
+        Ok(())
+    }
+
+    /// The rows of a page of the keys, oldest first; and how many there are on all pages.
+    pub async fn api_keys(&self, request: PageRequest) -> Result<(Vec<ApiKeyRow>, u64)> {
+        let query = Entity::find().filter(Column::TenantId.eq(self.uuid()));
+        let total = query.clone().count(self.conn).await?;
+        let after = request.after.map(|id| Column::Id.gt(id));
+        let query = query.filter(Condition::all().add_option(after)).order_by_asc(Column::Id);
+        let rows = query.limit(request.rows()).all(self.conn).await?;
+        Ok((rows.into_iter().map(ApiKeyRow::try_from).collect::<Result<_>>()?, total))
+    }
+}
+
+impl Store {
+    /// The key of which this is the digest, and its tenant. Authentication asks before there is an access, so this alone
+    /// takes no proof.
+    pub async fn api_key_by_digest(&self, digest: &str) -> Result<Option<(TenantId, ApiKeyRow)>> {
+        let row = Entity::find().filter(Column::SecretHash.eq(digest)).one(self.read()).await?;
+        row.map(|row| Ok((TenantId::from_uuid(row.tenant_id), row.try_into()?))).transpose()
+    }
+
+    /// Writes the audit events of uses of keys, and notes the last use of each key. It is no call's write.
+    pub async fn note_api_key_uses(&self, uses: Vec<ApiKeyUse>, events: Vec<AuditRecord>) -> Result<()> {
+        self.maintain("apikey.use", move |tx| {
+            let uses = uses.clone();
+            events.iter().cloned().for_each(|event| tx.record(event));
+            Box::pin(async move {
+                for last in &uses {
+                    note_use(tx, last).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+/// Another server may have noted a later use.
+async fn note_use(tx: &Tx, last: &ApiKeyUse) -> Result<()> {
+    let at = Stamp::from(last.at);
+    let earlier = Condition::any().add(Column::LastUsedAt.is_null()).add(Column::LastUsedAt.lt(at));
+    Entity::update_many()
+        .col_expr(Column::LastUsedAt, Expr::value(at))
+        .col_expr(Column::LastUsedIp, Expr::value(last.address.map(|address| address.to_string())))
+        .filter(Column::TenantId.eq(last.tenant.uuid()))
+        .filter(Column::Id.eq(last.key))
+        .filter(earlier)
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}

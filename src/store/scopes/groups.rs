@@ -1,0 +1,129 @@
+//! A tenant's groups.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Unchanged, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::TenantRows;
+use crate::{
+    base::{PageRequest, Result},
+    store::{
+        Stamp,
+        entities::groups::{ActiveModel, Column, Entity, Model},
+        like::holding,
+    },
+};
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name, unique in the tenant in whatever case.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Where it is kept: `local` or `directory`.
+    pub source: String,
+    /// Its id there.
+    pub external_id: Option<String>,
+    /// The policy of its members.
+    pub policy_id: Option<String>,
+    /// Grows with every change.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    pub updated_at: OffsetDateTime,
+}
+
+impl From<Model> for GroupRow {
+    fn from(row: Model) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            description: row.description,
+            source: row.source,
+            external_id: row.external_id,
+            policy_id: row.policy_id,
+            version: row.version,
+            created_at: row.created_at.time(),
+            updated_at: row.updated_at.time(),
+        }
+    }
+}
+
+impl<C: ConnectionTrait> TenantRows<'_, C> {
+    /// A group.
+    pub async fn group(&self, id: Uuid) -> Result<Option<GroupRow>> {
+        Ok(Entity::find_by_id((self.uuid(), id)).one(self.conn).await?.map(GroupRow::from))
+    }
+
+    /// A group, which nobody else changes until the write ends.
+    pub async fn group_locked(&self, id: Uuid) -> Result<Option<GroupRow>> {
+        // SQLite has one writer and needs no lock; its dialect leaves the clause out.
+        let query = Entity::find_by_id((self.uuid(), id)).lock_exclusive();
+        Ok(query.one(self.conn).await?.map(GroupRow::from))
+    }
+
+    /// The rows of a page of the groups whose name holds a text in whatever case, oldest first; and how many there are
+    /// on all pages.
+    pub async fn groups(&self, text: &str, request: PageRequest) -> Result<(Vec<GroupRow>, u64)> {
+        let query = self.groups_named(text);
+        let total = query.clone().count(self.conn).await?;
+        let after = request.after.map(|id| Column::Id.gt(id));
+        let query = query.filter(Condition::all().add_option(after)).order_by_asc(Column::Id);
+        let rows = query.limit(request.rows()).all(self.conn).await?;
+        Ok((rows.into_iter().map(GroupRow::from).collect(), total))
+    }
+
+    fn groups_named(&self, text: &str) -> Select<Entity> {
+        let query = Entity::find().filter(Column::TenantId.eq(self.uuid()));
+        if text.is_empty() { query } else { query.filter(Column::NameKey.like(holding(&key(text)))) }
+    }
+
+    /// Adds a group; a taken name is [`GroupExists`](crate::base::error::Reason::GroupExists).
+    pub async fn insert_group(&self, group: &GroupRow) -> Result<()> {
+        Entity::insert(self.group_model(group).into_active_model()).exec_without_returning(self.conn).await?;
+        Ok(())
+    }
+
+    /// Writes a group that is there; a taken name is [`GroupExists`](crate::base::error::Reason::GroupExists).
+    pub async fn put_group(&self, group: &GroupRow) -> Result<()> {
+        let row = self.group_model(group).into_active_model().reset_all();
+        let row = ActiveModel { tenant_id: Unchanged(self.uuid()), id: Unchanged(group.id), ..row };
+        Entity::update(row).exec(self.conn).await?;
+        Ok(())
+    }
+
+    /// Deletes a group with its memberships.
+    pub async fn delete_group(&self, id: Uuid) -> Result<()> {
+        Entity::delete_by_id((self.uuid(), id)).exec(self.conn).await?;
+        Ok(())
+    }
+
+    fn group_model(&self, group: &GroupRow) -> Model {
+        let group = group.clone();
+        Model {
+            tenant_id: self.uuid(),
+            id: group.id,
+            name_key: key(&group.name),
+            name: group.name,
+            description: group.description,
+            source: group.source,
+            external_id: group.external_id,
+            policy_id: group.policy_id,
+            version: group.version,
+            created_at: Stamp::from(group.created_at),
+            updated_at: Stamp::from(group.updated_at),
+        }
+    }
+}
+
+/// A name as it is compared.
+fn key(name: &str) -> String {
+    name.to_lowercase()
+}

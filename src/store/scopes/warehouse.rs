@@ -1,0 +1,64 @@
+//! A tenant's warehouse facet.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel, sea_query::OnConflict};
+
+use super::TenantRows;
+use crate::{
+    base::{Access, Result, TenantId, scope::foreign_tenant},
+    store::{Store, entities::warehouse_tenants, json},
+};
+
+/// What the warehouse surface keeps of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WarehouseRow {
+    /// Word of the provider that its users log in with.
+    pub auth_provider: String,
+    /// What the provider needs to know; secrets in it are sealed.
+    pub auth_config: BTreeMap<String, String>,
+}
+
+impl TryFrom<warehouse_tenants::Model> for WarehouseRow {
+    type Error = crate::base::Error;
+
+    fn try_from(row: warehouse_tenants::Model) -> Result<Self> {
+        Ok(Self { auth_provider: row.auth_provider, auth_config: json::from_text(&row.auth_config)? })
+    }
+}
+
+impl<C: ConnectionTrait> TenantRows<'_, C> {
+    /// The facet, if the tenant has one.
+    pub async fn warehouse(&self) -> Result<Option<WarehouseRow>> {
+        let row = warehouse_tenants::Entity::find_by_id(self.uuid()).one(self.conn).await?;
+        row.map(WarehouseRow::try_from).transpose()
+    }
+
+    /// Writes the facet, whether the tenant had one or not.
+    pub async fn put_warehouse(&self, facet: &WarehouseRow) -> Result<()> {
+        let row = warehouse_tenants::Model {
+            tenant_id: self.uuid(),
+            auth_provider: facet.auth_provider.clone(),
+            auth_config: json::to_text(&facet.auth_config)?,
+        };
+        let replace = OnConflict::column(warehouse_tenants::Column::TenantId)
+            .update_columns([warehouse_tenants::Column::AuthProvider, warehouse_tenants::Column::AuthConfig])
+            .to_owned();
+        warehouse_tenants::Entity::insert(row.into_active_model())
+            .on_conflict(replace)
+            .exec_without_returning(self.conn)
+            .await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The facets of all tenants that have one. For platform callers.
+    pub async fn warehouse_facets(&self, access: &Access) -> Result<BTreeMap<TenantId, WarehouseRow>> {
+        if *access != Access::Platform {
+            return Err(foreign_tenant());
+        }
+        let rows = warehouse_tenants::Entity::find().all(self.read()).await?;
+        rows.into_iter().map(|row| Ok((TenantId::from_uuid(row.tenant_id), row.try_into()?))).collect()
+    }
+}

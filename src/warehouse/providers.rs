@@ -1,0 +1,241 @@
+//! Where the users of a tenant log in, and what the provider needs to know (document 003, "Create a tenant"; warehouse
+//! contract, section 3.6).
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use http::Uri;
+
+use crate::base::{Error, Result, error::Reason};
+
+/// What is shown in place of a secret.
+pub const MASK: &str = "***";
+/// Most keys of a configuration.
+const MAX_KEYS: usize = 32;
+/// Longest key, in characters.
+const MAX_KEY: usize = 64;
+/// Longest value, in characters.
+const MAX_VALUE: usize = 2048;
+
+/// The configuration of a provider.
+pub type Config = BTreeMap<String, String>;
+
+/// A provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Provider {
+    /// Cognito.
+    Aws,
+    /// Azure.
+    Azure,
+    /// Our own accounts.
+    #[default]
+    Db,
+    /// Google Workspace.
+    Google,
+    /// Keycloak.
+    Keycloak,
+}
+
+impl Provider {
+    /// Every provider, sorted by its word.
+    pub const ALL: [Self; 5] = [Self::Aws, Self::Azure, Self::Db, Self::Google, Self::Keycloak];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::Azure => "azure",
+            Self::Db => "db",
+            Self::Google => "google",
+            Self::Keycloak => "keycloak",
+        }
+    }
+
+    /// The key that it needs beside `issuer`; none for our own accounts, which need nothing.
+    fn own_key(self) -> Option<&'static str> {
+        match self {
+            Self::Aws => Some("userPoolId"),
+            Self::Azure => Some("tenantId"),
+            Self::Db => None,
+            Self::Google => Some("hd"),
+            Self::Keycloak => Some("realm"),
+        }
+    }
+
+    /// Checks a configuration of this provider. Keys that nobody needs are kept.
+    pub fn check(self, config: &Config) -> Result<()> {
+        let Some(own_key) = self.own_key() else {
+            return if config.is_empty() { Ok(()) } else { Err(refused("authConfig is empty for db")) };
+        };
+        if !config.get("issuer").is_some_and(|issuer| is_issuer(issuer)) {
+            return Err(refused(format!("authConfig for {self} needs issuer, an absolute http or https URL")));
+        }
+        if config.get(own_key).is_none_or(|value| value.trim().is_empty()) {
+            return Err(refused(format!("authConfig for {self} needs {own_key}")));
+        }
+        bounded(config)
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Provider {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|provider| provider.as_str() == word).ok_or_else(|| {
+            let words: Vec<_> = Self::ALL.iter().map(|provider| provider.as_str()).collect();
+            let text = format!("authProvider must be one of {}", words.join(", "));
+            Error::invalid(Reason::AuthProviderUnknown, "auth_provider", text)
+        })
+    }
+}
+
+/// Whether the value of a key is a secret, by the key's name. A key that names where the secret is kept is none.
+pub fn is_secret(key: &str) -> bool {
+    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let names_one = ["secret", "password", "token", "privatekey"].iter().any(|word| plain.contains(word));
+    names_one && !plain.ends_with("ref") && !plain.ends_with("url") && !plain.ends_with("endpoint")
+}
+
+/// A configuration as it is shown.
+pub fn masked(config: Config) -> Config {
+    let mask = |(key, value): (String, String)| {
+        let shown = if is_secret(&key) { MASK.to_owned() } else { value };
+        (key, shown)
+    };
+    config.into_iter().map(mask).collect()
+}
+
+/// An issuer is an absolute URL without user, query or fragment (OpenID Connect Discovery, section 2).
+fn is_issuer(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else { return false };
+    let http = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host =
+        uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    http && host && uri.query().is_none() && !text.contains('#')
+}
+
+fn bounded(config: &Config) -> Result<()> {
+    if config.len() > MAX_KEYS {
+        return Err(refused(format!("authConfig has more than {MAX_KEYS} keys")));
+    }
+    for (key, value) in config {
+        if key.is_empty() || key.chars().count() > MAX_KEY || key.contains(char::is_control) {
+            return Err(refused(format!(
+                "a key of authConfig has 1 to {MAX_KEY} characters, and no control characters"
+            )));
+        }
+        if value.chars().count() > MAX_VALUE || value.contains(char::is_control) {
+            let text = format!("a value of authConfig has {MAX_VALUE} characters at most, and no control characters");
+            return Err(refused(text));
+        }
+        if is_secret(key) && value == MASK {
+            return Err(refused("authConfig has a mask in place of a secret: give the secret"));
+        }
+    }
+    Ok(())
+}
+
+fn refused(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::invalid(Reason::AuthConfigInvalid, "auth_config", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn told(provider: Provider, pairs: &[(&str, &str)]) -> Option<String> {
+        provider.check(&config(pairs)).err().map(|error| {
+            assert_eq!(error.reason, Reason::AuthConfigInvalid);
+            error.message.into_owned()
+        })
+    }
+
+    #[test]
+    fn providers_are_read_as_they_are_written() {
+        for provider in Provider::ALL {
+            assert_eq!(provider.as_str().parse::<Provider>().unwrap(), provider);
+        }
+        for word in ["", "DB", "saml", "db "] {
+            let error = word.parse::<Provider>().unwrap_err();
+            assert_eq!(error.message, "authProvider must be one of aws, azure, db, google, keycloak", "{word}");
+        }
+    }
+
+    #[test]
+    fn each_provider_needs_its_issuer_and_its_key() {
+        let issuer = ("issuer", "https://kc.example.com/realms/acme");
+        for (provider, key) in [
+            (Provider::Keycloak, "realm"),
+            (Provider::Google, "hd"),
+            (Provider::Azure, "tenantId"),
+            (Provider::Aws, "userPoolId"),
+        ] {
+            assert_eq!(told(provider, &[issuer, (key, "x")]), None);
+            assert_eq!(told(provider, &[issuer, (key, "x"), ("clientSecretRef", "env:KC")]), None);
+            let missing = format!("authConfig for {provider} needs {key}");
+            assert_eq!(told(provider, &[issuer]), Some(missing.clone()));
+            assert_eq!(told(provider, &[issuer, (key, "  ")]), Some(missing));
+            assert!(told(provider, &[(key, "x")]).unwrap().contains("needs issuer"));
+        }
+        assert_eq!(told(Provider::Db, &[]), None);
+        assert_eq!(told(Provider::Db, &[issuer]).as_deref(), Some("authConfig is empty for db"));
+    }
+
+    #[test]
+    fn an_issuer_is_an_absolute_url() {
+        for good in ["https://a", "http://localhost:8080/realms/acme", "https://[::1]/x"] {
+            assert!(is_issuer(good), "{good}");
+        }
+        for bad in [
+            "",
+            "kc.example.com",
+            "/realms/acme",
+            "//kc.example.com",
+            "ftp://a",
+            "https://",
+            "https:///x",
+            "https://u:p@a",
+            "https://a?x",
+            "https://a#x",
+            "https://a b",
+            "javascript:alert(1)",
+        ] {
+            assert!(!is_issuer(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked_and_their_places_are_not() {
+        for key in ["clientSecret", "client_secret", "SECRET", "bindPassword", "accessToken", "private-key"] {
+            assert!(is_secret(key), "{key}");
+        }
+        for key in ["clientSecretRef", "client_secret_ref", "issuer", "realm", "clientId", "tokenEndpoint", "token_url"]
+        {
+            assert!(!is_secret(key), "{key}");
+        }
+        let shown = masked(config(&[("clientSecret", "hunter2"), ("realm", "acme")]));
+        assert_eq!(shown, config(&[("clientSecret", MASK), ("realm", "acme")]));
+    }
+
+    #[test]
+    fn configurations_have_bounds() {
+        let base = [("issuer", "https://a"), ("realm", "x")];
+        let with = |key: &str, value: &str| told(Provider::Keycloak, &[&base[..], &[(key, value)]].concat());
+        assert!(with("", "x").is_some() && with(&"k".repeat(65), "x").is_some() && with("a\nb", "x").is_some());
+        assert!(with("k", &"v".repeat(2049)).is_some() && with("k", "a\0b").is_some());
+        assert!(with(&"k".repeat(64), &"v".repeat(2048)).is_none());
+        assert!(with("clientSecret", MASK).is_some() && with("note", MASK).is_none());
+        let keys: Vec<String> = (0..31).map(|n| format!("k{n}")).collect();
+        let many: Vec<_> = base.into_iter().chain(keys.iter().map(|key| (key.as_str(), "v"))).collect();
+        assert!(told(Provider::Keycloak, &many).is_some());
+    }
+}

@@ -1,0 +1,106 @@
+//! The rules of names and of who administers, without a database (warehouse contract, sections 2 and 3.1).
+
+use crate::base::{Error, Kind, Result, Role, RoleSet, TenantName, error::Reason, words::quoted};
+use crate::identity::Login;
+
+/// Longest name of a tenant, in characters: what PostgreSQL takes as an identifier.
+pub const MAX_NAME: usize = 63;
+/// Longest name for people, in characters.
+pub const MAX_DISPLAY_NAME: usize = 200;
+
+/// The name of a tenant to be, which two members can give: in lower case, for no surface tells cases apart.
+pub fn tenant_name(name: Option<&str>, id: Option<&str>) -> Result<TenantName> {
+    let given = match (name, id) {
+        (Some(name), Some(id)) if !name.eq_ignore_ascii_case(id) => {
+            return Err(invalid_name("name and id differ: one of them is enough"));
+        }
+        (given, other) => given.or(other).unwrap_or_default(),
+    };
+    if given.is_empty() {
+        return Err(invalid_name("the tenant's name is empty"));
+    }
+    let name = given.to_ascii_lowercase().parse().ok().filter(|_| is_identifier(given));
+    name.ok_or_else(|| {
+        let rule = "must be 1..63 chars, start with a letter or underscore, and contain only letters, digits and \
+                    underscore (Postgres identifier rules); nothing that reads as an id";
+        invalid_name(format!("invalid tenant name '{}': {rule}", quoted(given)))
+    })
+}
+
+/// The name for people: the name itself where none, or a blank one, was given.
+pub fn display_name(given: Option<&str>, name: &TenantName) -> Result<String> {
+    let given = given.map(str::trim).filter(|given| !given.is_empty()).unwrap_or(name.as_str());
+    if given.chars().count() > MAX_DISPLAY_NAME || given.contains(char::is_control) {
+        let text = format!("displayName has {MAX_DISPLAY_NAME} characters at most, and no control characters");
+        return Err(Error::invalid(Reason::InvalidArgument, "display_name", text));
+    }
+    Ok(given.to_owned())
+}
+
+/// Whether a text is an identifier of SQL without quotes.
+fn is_identifier(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    first && text.len() <= MAX_NAME && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn invalid_name(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::invalid(Reason::TenantNameInvalid, "name", text)
+}
+
+/// Whether one of these roles administers the platform, or a tenant.
+pub fn is_admin(roles: RoleSet) -> bool {
+    roles.contains(Role::PlatformAdmin) || roles.contains(Role::Admin)
+}
+
+/// Refuses the login of an account that administers nothing, and of one whose password has to be changed first.
+pub fn check_login(login: &Login) -> Result<()> {
+    if login.account.must_change {
+        let text = "the password has to be changed before the account can be used here";
+        return Err(Error::new(Kind::Unauthenticated, Reason::PasswordChangeRequired, text));
+    }
+    if is_admin(login.also.with(login.account.role)) {
+        return Ok(());
+    }
+    Err(Error::denied(Reason::AdminRequired, "the account administers no tenant"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told<T: std::fmt::Debug>(outcome: Result<T>) -> String {
+        outcome.unwrap_err().message.into_owned()
+    }
+
+    #[test]
+    fn names_are_identifiers_of_sql() {
+        for name in ["a", "_", "Acme", "a1", "_1", &"x".repeat(63)] {
+            assert_eq!(tenant_name(Some(name), None).unwrap().as_str(), name.to_ascii_lowercase());
+            assert_eq!(tenant_name(None, Some(name)).unwrap().as_str(), name.to_ascii_lowercase());
+        }
+        for name in ["1a", "a-b", "a b", "a.b", "ä", "a\0", " a", &"x".repeat(64), "t_0191f3a47c107b2e9d315a6b7c8d9e0f"]
+        {
+            let refused = tenant_name(Some(name), None).unwrap_err();
+            assert_eq!(refused.reason, Reason::TenantNameInvalid, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_given_once_or_twice_alike() {
+        assert_eq!(tenant_name(Some("Acme"), Some("aCME")).unwrap().as_str(), "acme");
+        assert_eq!(told(tenant_name(Some("acme"), Some("beta"))), "name and id differ: one of them is enough");
+        for (name, id) in [(None, None), (Some(""), None), (Some(""), Some("")), (None, Some(""))] {
+            assert_eq!(told(tenant_name(name, id)), "the tenant's name is empty");
+        }
+    }
+
+    #[test]
+    fn a_name_for_people_is_the_name_unless_there_is_another() {
+        let name: TenantName = "acme".parse().unwrap();
+        assert_eq!(display_name(None, &name).unwrap(), "acme");
+        assert_eq!(display_name(Some("  "), &name).unwrap(), "acme");
+        assert_eq!(display_name(Some(" Acme Inc. "), &name).unwrap(), "Acme Inc.");
+        assert!(display_name(Some(&"x".repeat(201)), &name).is_err() && display_name(Some("a\nb"), &name).is_err());
+    }
+}

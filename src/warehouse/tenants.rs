@@ -1,0 +1,197 @@
+//! Tenants as the warehouse sees them: the registry's, with the provider that their users log in with.
+
+use serde_json::json;
+
+use super::{
+    Warehouse,
+    providers::{self, Config, Provider},
+    rules,
+};
+use crate::{
+    base::{
+        Access, Cx, Error, Result, TenantId, TenantRef, TenantScope, Worded, error::Reason, names::fold,
+        scope::foreign_tenant, words::quoted,
+    },
+    store::{Store, Tx, scopes::WarehouseRow},
+    tenants::{self, NewTenant, Status, Tenant},
+};
+
+/// A tenant as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantView {
+    /// Its id.
+    pub id: TenantId,
+    /// Its handle.
+    pub name: String,
+    /// Its name for people.
+    pub display_name: String,
+    /// Whether it is suspended.
+    pub disabled: bool,
+    /// Where its users log in.
+    pub provider: Provider,
+    /// What the provider needs to know, without the secrets.
+    pub config: Config,
+}
+
+/// A tenant as a caller asks for it.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Its name, here or in `id`.
+    pub name: Option<String>,
+    /// Its name, as newer clients call it.
+    pub id: Option<String>,
+    /// Its name for people.
+    pub display_name: Option<String>,
+    /// Word of the provider.
+    pub provider: Option<String>,
+    /// What the provider needs to know.
+    pub config: Config,
+}
+
+/// Creates a tenant. Checks, in this order: the name, the provider, its configuration, the limit, and that no tenant has
+/// the name in whatever case.
+pub async fn create(cx: &Cx, area: &Warehouse, wanted: Wanted) -> Result<TenantView> {
+    let name = rules::tenant_name(wanted.name.as_deref(), wanted.id.as_deref())?;
+    let display_name = rules::display_name(wanted.display_name.as_deref(), &name)?;
+    let facet = facet(area, wanted.provider.as_deref(), wanted.config).await?;
+    let taken = format!("tenant already exists: {name}");
+    let (new, max) = (NewTenant { display_name, ..NewTenant::named(name) }, area.max_tenants);
+    area.store
+        .write(cx, "tenant.create", move |tx| {
+            let (new, facet) = (new.clone(), facet.clone());
+            Box::pin(async move {
+                let (tenant, scope) = tenants::insert(tx, &new, max).await?;
+                tx.tenant(scope).put_warehouse(&facet).await?;
+                tx.audit_in(Some(tenant.id), tenant.name.as_str(), json!({"auth_provider": facet.auth_provider}));
+                view(tenant, Some(facet))
+            })
+        })
+        .await
+        .worded(Reason::TenantExists, taken)
+}
+
+/// The tenants that the caller administers, sorted by name.
+pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<TenantView>> {
+    let mut shown = match &cx.access {
+        Access::Platform => {
+            let tenants = tenants::list(cx, store, &Status::PRESENT).await?;
+            let mut facets = store.warehouse_facets(&cx.access).await?;
+            let shown = |tenant: Tenant| {
+                let facet = facets.remove(&tenant.id);
+                view(tenant, facet)
+            };
+            tenants.into_iter().map(shown).collect::<Result<Vec<_>>>()?
+        }
+        Access::Tenant(own) => {
+            let (tenant, scope) = tenants::resolve(cx, store, own).await?;
+            let facet = store.tenant(scope).warehouse().await?;
+            vec![view(tenant, facet)?]
+        }
+        Access::None => return Err(foreign_tenant()),
+    };
+    shown.sort_by_cached_key(|tenant| fold(&tenant.name));
+    Ok(shown)
+}
+
+/// Suspends a tenant, or lifts that. What is so already stays so.
+pub async fn set_disabled(cx: &Cx, store: &Store, named: &str, disabled: bool) -> Result<TenantView> {
+    let tenant = TenantRef::parse(named);
+    store
+        .write(cx, "tenant.set_disabled", move |tx| {
+            let tenant = tenant.clone();
+            Box::pin(async move {
+                let (tenant, scope) = tenants::resolve_locked(tx, &tenant).await?;
+                let tenant = if disabled {
+                    tenants::suspend(tx, &tenant, scope).await?
+                } else {
+                    tenants::unsuspend(tx, &tenant, scope).await?
+                };
+                tx.audit_in(Some(tenant.id), tenant.name.as_str(), json!({"disabled": disabled}));
+                shown(tx, tenant, scope).await
+            })
+        })
+        .await
+        .worded(Reason::TenantNotFound, missing(named))
+}
+
+/// Replaces the provider of a tenant and its configuration. Checks both before it looks for the tenant.
+pub async fn set_auth(cx: &Cx, area: &Warehouse, named: &str, provider: &str, config: Config) -> Result<TenantView> {
+    let facet = facet(area, Some(provider), config).await?;
+    let tenant = TenantRef::parse(named);
+    area.store
+        .write(cx, "tenant.set_auth", move |tx| {
+            let (tenant, facet) = (tenant.clone(), facet.clone());
+            Box::pin(async move {
+                let (_, scope) = tenants::resolve_locked(tx, &tenant).await?;
+                let tenant = tenants::update(tx, scope, None, &tenants::Change::default()).await?;
+                tx.tenant(scope).put_warehouse(&facet).await?;
+                tx.audit_in(Some(tenant.id), tenant.name.as_str(), json!({"auth_provider": facet.auth_provider}));
+                view(tenant, Some(facet))
+            })
+        })
+        .await
+        .worded(Reason::TenantNotFound, missing(named))
+}
+
+/// Deletes a tenant, unless something still hangs on it.
+pub async fn delete(cx: &Cx, store: &Store, named: &str) -> Result<()> {
+    let tenant = TenantRef::parse(named);
+    store
+        .write(cx, "tenant.delete", move |tx| {
+            let tenant = tenant.clone();
+            Box::pin(async move {
+                let (tenant, scope) = tenants::resolve_locked(tx, &tenant).await?;
+                tenants::delete(tx, &tenant, scope).await?;
+                tx.audit_in(Some(tenant.id), tenant.name.as_str(), serde_json::Value::Null);
+                Ok(())
+            })
+        })
+        .await
+        .worded(Reason::TenantNotFound, missing(named))
+}
+
+fn missing(named: &str) -> String {
+    format!("tenant not found: {}", quoted(named))
+}
+
+/// The facet that a caller asks for, with its secrets sealed. The platform's key seals them: a tenant that is being made
+/// has none yet.
+async fn facet(area: &Warehouse, provider: Option<&str>, config: Config) -> Result<WarehouseRow> {
+    let provider: Provider = provider.map(str::parse).transpose()?.unwrap_or_default();
+    provider.check(&config)?;
+    let mut sealed = Config::new();
+    for (key, value) in config {
+        let value = match providers::is_secret(&key) {
+            true => area.vault.seal(None, &secret_purpose(&key), value.as_bytes()).await?,
+            false => value,
+        };
+        sealed.insert(key, value);
+    }
+    Ok(WarehouseRow { auth_provider: provider.as_str().to_owned(), auth_config: sealed })
+}
+
+/// What a sealed value of a provider's configuration is for: it cannot be moved to another key.
+pub fn secret_purpose(key: &str) -> String {
+    format!("warehouse.auth_config:{key}")
+}
+
+async fn shown(tx: &Tx, tenant: Tenant, scope: TenantScope) -> Result<TenantView> {
+    let facet = tx.tenant(scope).warehouse().await?;
+    view(tenant, facet)
+}
+
+/// A tenant with its facet; one that another surface made has none, and our own accounts.
+fn view(tenant: Tenant, facet: Option<WarehouseRow>) -> Result<TenantView> {
+    let (provider, config) = match facet {
+        Some(facet) => (facet.auth_provider.parse().map_err(Error::internal)?, facet.auth_config),
+        None => (Provider::default(), Config::new()),
+    };
+    Ok(TenantView {
+        id: tenant.id,
+        name: tenant.name.as_str().to_owned(),
+        display_name: tenant.display_name,
+        disabled: tenant.status == Status::Suspended,
+        provider,
+        config: providers::masked(config),
+    })
+}

@@ -1,0 +1,163 @@
+//! API keys as credentials, on both databases: what they open, and how soon they do not.
+
+use std::{
+    net::Ipv4Addr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sea_orm::{EntityTrait, QueryOrder};
+use tenantry::{
+    auth::{ApiKeys, KeyUses, key_uses},
+    base::{Caller, CallerKind, Clock, PageRequest, Role, TenantRef, error::Reason},
+    identity::api_keys::{self, MadeApiKey, NewApiKey},
+    store::{Store, entities::audit_events},
+    tenants,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    db::{TestDb, platform_cx},
+    directory_verbs::{key, tenant},
+};
+
+/// Where keys are shown, with a clock of its own.
+struct Door {
+    store: Store,
+    keys: ApiKeys,
+    uses: KeyUses,
+}
+
+impl Door {
+    fn of(db: &TestDb, clock: &Clock) -> Self {
+        let uses = KeyUses::new(clock.clone());
+        let keys = ApiKeys::new(Arc::new(db.store.clone()), uses.clone(), clock.clone());
+        Self { store: db.store.clone(), keys, uses }
+    }
+
+    async fn open(&self, key: &str, from: [u8; 4]) -> Result<Caller, Reason> {
+        let client = Some(Ipv4Addr::from(from).into());
+        self.keys.caller(&self.store, key, client).await.map_err(|error| error.reason)
+    }
+
+    async fn opens(&self, key: &MadeApiKey) -> Result<Caller, Reason> {
+        self.open(key.text.expose(), [192, 0, 2, 1]).await
+    }
+}
+
+async fn make(db: &TestDb, new: NewApiKey) -> MadeApiKey {
+    api_keys::create(&platform_cx("apikey.create"), db, &TenantRef::parse("acme"), new).await.unwrap()
+}
+
+async fn revoke(db: &TestDb, key: &MadeApiKey) {
+    let cx = platform_cx("apikey.revoke");
+    api_keys::revoke(&cx, db, &TenantRef::parse("acme"), &key.key.shown_id()).await.unwrap();
+}
+
+async fn eventually_refused(door: &Door, key: &MadeApiKey) -> Duration {
+    let began = Instant::now();
+    crate::db::eventually("the key is refused", || async { door.opens(key).await.is_err() }).await;
+    began.elapsed()
+}
+
+both_databases! {
+    async fn a_key_is_a_caller_of_its_tenant(db: TestDb) {
+        let acme = tenant(&db, "acme").await;
+        let (door, made) = (Door::of(&db, &Clock::system()), make(&db, key("auditor")).await);
+        let caller = door.opens(&made).await.unwrap();
+        assert_eq!((caller.kind, caller.role), (CallerKind::Service, Role::Auditor));
+        assert_eq!(caller.subject, format!("key:{}", made.key.shown_id()));
+        assert_eq!(caller.tenant.as_ref().map(|tenant| tenant.id), Some(acme.tenant()));
+    }
+
+    async fn bad_keys_are_all_refused_alike(db: TestDb) {
+        tenant(&db, "acme").await;
+        let (door, made) = (Door::of(&db, &Clock::system()), make(&db, key("admin")).await);
+        let text = made.text.expose();
+        let unknown = format!("{}{}", &text[..13], "A".repeat(43));
+        let one_off = format!("{}{}", &text[..55], if text.ends_with('A') { 'B' } else { 'A' });
+        for bad in [unknown.as_str(), &one_off, "tak_", "tak_x_y", &text[..55], &format!("{text}A")] {
+            assert_eq!(door.open(bad, [127, 0, 0, 1]).await.unwrap_err(), Reason::CredentialsInvalid, "{bad}");
+        }
+        let networks = vec!["192.0.2.0/24".to_owned(), "10.0.0.7".to_owned()];
+        let near = make(&db, NewApiKey { networks, ..key("admin") }).await;
+        assert!(door.opens(&near).await.is_ok());
+        assert!(door.open(near.text.expose(), [10, 0, 0, 7]).await.is_ok());
+        let far = door.open(near.text.expose(), [10, 0, 0, 8]).await;
+        assert_eq!(far.unwrap_err(), Reason::CredentialsInvalid);
+        let (ends, late) = (made.key.expires_at, Clock::manual(made.key.expires_at));
+        let late_door = Door::of(&db, &late);
+        assert_eq!(late_door.opens(&made).await.unwrap_err(), Reason::CredentialsInvalid);
+        late.advance(time::Duration::seconds(-1));
+        assert!(late_door.opens(&made).await.is_ok());
+        late.advance(ends - late.now());
+        assert_eq!(late_door.opens(&made).await.unwrap_err(), Reason::CredentialsInvalid, "a kept key ends too");
+    }
+
+    async fn a_revoked_key_is_refused_within_a_second(db: TestDb) {
+        tenant(&db, "acme").await;
+        let (door, made) = (Door::of(&db, &Clock::system()), make(&db, key("admin")).await);
+        let (other, elsewhere) = (make(&db, key("user")).await, Door::of(&db, &Clock::system()));
+        for door in [&door, &elsewhere] {
+            assert!(door.opens(&made).await.is_ok());
+        }
+        revoke(&db, &made).await;
+        for door in [&door, &elsewhere] {
+            let took = eventually_refused(door, &made).await;
+            assert!(took < Duration::from_secs(1), "{took:?}");
+        }
+        assert_eq!(door.opens(&made).await.unwrap_err(), Reason::CredentialsInvalid);
+        assert!(door.opens(&other).await.is_ok());
+    }
+
+    async fn a_key_sleeps_and_goes_with_its_tenant(db: TestDb) {
+        let scope = tenant(&db, "acme").await;
+        let (door, made) = (Door::of(&db, &Clock::system()), make(&db, key("admin")).await);
+        let suspended = async || door.opens(&made).await.map(|caller| caller.tenant.as_ref().unwrap().suspended);
+        assert_eq!(suspended().await, Ok(false));
+        db.write(&platform_cx("tenant.suspend"), "test", move |tx| {
+            Box::pin(async move {
+                let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::Id(scope.tenant())).await?;
+                tenants::suspend(tx, &tenant, scope).await
+            })
+        })
+        .await
+        .unwrap();
+        assert_eq!(suspended().await, Ok(true), "the guard refuses it");
+        db.write(&platform_cx("tenant.delete"), "test", move |tx| {
+            Box::pin(async move {
+                let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::Id(scope.tenant())).await?;
+                tenants::delete(tx, &tenant, scope).await
+            })
+        })
+        .await
+        .unwrap();
+        assert_eq!(suspended().await, Err(Reason::CredentialsInvalid));
+        assert_eq!(db.api_key_by_digest(&api_keys::digest(made.text.expose())).await.unwrap(), None);
+    }
+
+    async fn uses_of_a_minute_are_one_event_and_noted_on_the_key(db: TestDb) {
+        let acme = tenant(&db, "acme").await;
+        let clock = Clock::manual(db.clock().now());
+        let (door, one, other) = (Door::of(&db, &clock), make(&db, key("admin")).await, make(&db, key("user")).await);
+        for last in [1, 2, 3, 3] {
+            door.open(one.text.expose(), [192, 0, 2, last]).await.unwrap();
+        }
+        door.opens(&other).await.unwrap();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        key_uses::follow(door.uses.clone(), db.store.clone(), stop).await;
+        let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
+        let uses: Vec<_> = events.into_iter().filter(|event| event.action == "apikey.use").collect();
+        assert_eq!(uses.len(), 2);
+        let of_one = uses.iter().find(|event| event.target == one.key.shown_id()).unwrap();
+        let details: serde_json::Value = serde_json::from_str(&of_one.details).unwrap();
+        assert_eq!((&details["count"], details["addresses"].as_array().unwrap().len()), (&4.into(), 3));
+        assert_eq!((of_one.tenant_id, of_one.caller_role.as_str()), (Some(acme.tenant().uuid()), "admin"));
+        assert_eq!(of_one.caller_subject, one.key.subject());
+        let cx = platform_cx("x");
+        let page = api_keys::page(&cx, &db, &TenantRef::parse("acme"), PageRequest::read(None, None).unwrap()).await;
+        let used = &page.unwrap().items[0];
+        assert_eq!((used.last_used_at, used.last_used_ip.as_deref()), (Some(clock.now()), Some("192.0.2.3")));
+    }
+}

@@ -1,0 +1,80 @@
+//! Answers with ids, keys and times, made the same in every run.
+
+/// Prefixes of the ids of the zero-trust surface.
+const IDS: [&str; 4] = ["ten_", "usr_", "grp_", "key_"];
+/// Length of an id after its prefix.
+const ULID: usize = 26;
+
+/// Gives each id a name in the order in which it first appears, and remembers it.
+#[derive(Default)]
+pub struct Mask {
+    ids: Vec<(String, String)>,
+}
+
+impl Mask {
+    /// A text with names in place of ids, times, API keys and ids of requests.
+    pub fn hide(&mut self, text: &str) -> String {
+        let mut hidden = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(next) = rest.chars().next() {
+            let (shown, length) = self.token(rest).unwrap_or_else(|| (next.to_string(), next.len_utf8()));
+            hidden.push_str(&shown);
+            rest = &rest[length..];
+        }
+        hidden
+    }
+
+    /// A text with the ids that its names stand for.
+    pub fn reveal(&self, text: &str) -> String {
+        self.ids.iter().fold(text.to_owned(), |text, (name, id)| text.replace(name.as_str(), id))
+    }
+
+    /// What stands for the head of a text, and how long that is.
+    fn token(&mut self, text: &str) -> Option<(String, usize)> {
+        if let Some(prefix) = IDS.iter().find(|prefix| text.starts_with(**prefix)) {
+            let id = text.get(..prefix.len() + ULID)?;
+            let plain = id[prefix.len()..].bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+            return plain.then(|| (self.name(prefix, id), id.len()));
+        }
+        if text.starts_with("tak_") {
+            let key = text.find('"').unwrap_or(text.len());
+            return Some(("tak_<key>".to_owned(), key));
+        }
+        for member in ["\"prefix\":\"", "\"request_id\":\""] {
+            if let Some(value) = text.strip_prefix(member) {
+                return Some((format!("{member}<...>"), member.len() + value.find('"')?));
+            }
+        }
+        let time = time_at(text)?;
+        Some(("<time>".to_owned(), time))
+    }
+
+    fn name(&mut self, prefix: &str, id: &str) -> String {
+        if let Some((name, _)) = self.ids.iter().find(|(_, known)| known == id) {
+            return name.clone();
+        }
+        let number = self.ids.iter().filter(|(_, known)| known.starts_with(prefix)).count() + 1;
+        let name = format!("<{prefix}{number}>");
+        self.ids.push((name.clone(), id.to_owned()));
+        name
+    }
+}
+
+/// The length of the time (RFC 3339, UTC) that a text begins with.
+fn time_at(text: &str) -> Option<usize> {
+    let head = text.get(..19)?;
+    let form = "dddd-dd-ddTdd:dd:dd";
+    let fits = head.bytes().zip(form.bytes()).all(|(b, f)| if f == b'd' { b.is_ascii_digit() } else { b == f });
+    let end = text[19..].find('Z').filter(|end| text[19..19 + end].bytes().all(|b| b == b'.' || b.is_ascii_digit()))?;
+    fits.then_some(19 + end + 1)
+}
+
+#[test]
+fn ids_keys_and_times_are_hidden_and_ids_come_back() {
+    let mut mask = Mask::default();
+    let text = r#"{"id":"grp_01J7ST8Z0GFCQ9TCATDDY8V7GF","at":"2026-01-05T10:00:00.123456Z","api_key":"tak_a_b","prefix":"a"}"#;
+    let hidden = mask.hide(text);
+    assert_eq!(hidden, r#"{"id":"<grp_1>","at":"<time>","api_key":"tak_<key>","prefix":"<...>"}"#);
+    assert_eq!(mask.reveal("<grp_1>"), "grp_01J7ST8Z0GFCQ9TCATDDY8V7GF");
+    assert_eq!(mask.hide("grp_nowhere ä"), "grp_nowhere ä");
+}

@@ -1,0 +1,86 @@
+//! A conversation over REST, as a golden file keeps it. What differs from run to run is masked.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use reqwest::Method;
+use tenantry::base::TenantId;
+
+use super::http::{Answer, Http};
+
+/// Who calls, with which method, on which path, with which body. `{acme.manager}` in path or body stands for the id of the
+/// tenant `acme` in the manager's spelling, once an answer has told it; so do `dashed`, `warehouse` and `zero-trust`.
+pub type Line = (&'static str, &'static str, &'static str, Option<&'static str>);
+
+/// A conversation.
+#[derive(Default)]
+pub struct Talk {
+    ids: BTreeMap<String, TenantId>,
+    written: String,
+}
+
+impl Talk {
+    /// Sends a line and writes it down with its answer.
+    pub async fn say(&mut self, http: &Http, line: &Line) -> Answer {
+        let (who, method, path, body) = line;
+        let sent = body.map(|body| self.filled(body));
+        let answer = http.call(method.parse::<Method>().unwrap(), &self.filled(path), sent.as_deref()).await;
+        self.learn(&answer);
+        writeln!(self.written, "> {who}: {method} {path} {}", body.unwrap_or_default()).unwrap();
+        writeln!(self.written, "{}", masked(&answer.shown())).unwrap();
+        answer
+    }
+
+    /// All that was said.
+    pub fn end(self) -> String {
+        self.written
+    }
+
+    fn filled(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, id) in &self.ids {
+            for (spelling, id) in spellings(*id) {
+                text = text.replace(&format!("{{{name}.{spelling}}}"), &id);
+            }
+        }
+        text
+    }
+
+    fn learn(&mut self, answer: &Answer) {
+        let Ok(told) = serde_json::from_str::<serde_json::Value>(&answer.body) else { return };
+        if let (Some(name), Some(Ok(id))) = (told["name"].as_str(), told["id"].as_str().map(str::parse)) {
+            self.ids.insert(name.to_owned(), id);
+        }
+    }
+}
+
+/// An id in every spelling, with the spelling's name.
+pub fn spellings(id: TenantId) -> [(&'static str, String); 4] {
+    [("dashed", id.dashed()), ("manager", id.manager()), ("warehouse", id.warehouse()), ("zero-trust", id.zero_trust())]
+}
+
+/// A text with its ids, times and tokens masked, as far as they are JSON strings.
+pub fn masked(text: &str) -> String {
+    let mask = |piece: &str| {
+        if let Ok(id) = piece.parse::<TenantId>() {
+            let (spelling, _) = spellings(id).into_iter().find(|(_, spelled)| spelled == piece).unwrap();
+            format!("<id: {spelling}>")
+        } else if is_time(piece) {
+            format!("<time of {} characters>", piece.len())
+        } else if piece.starts_with("eyJ") && piece.split('.').count() == 3 {
+            "<token>".to_owned()
+        } else if piece.len() == 43 && piece.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
+            "<43 characters>".to_owned()
+        } else {
+            piece.to_owned()
+        }
+    };
+    text.split('"').map(mask).collect::<Vec<_>>().join("\"")
+}
+
+/// `2026-01-31T12:00:00.123456Z`.
+fn is_time(text: &str) -> bool {
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    shape.strip_prefix("0000-00-00T00:00:00").and_then(|rest| rest.strip_suffix('Z')).is_some_and(|fraction| {
+        fraction.is_empty() || fraction.strip_prefix('.').is_some_and(|digits| digits.bytes().all(|b| b == b'0'))
+    })
+}

@@ -1,0 +1,241 @@
+//! One tenant registry under all surfaces: what one makes, suspends, renames or deletes, every other one knows.
+//!
+//! A new surface is a row of [`FACES`].
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tenantry::base::TenantId;
+
+use crate::{
+    db,
+    harness::{
+        http::{Answer, Http},
+        server::{Server, Setup},
+        talk::spellings,
+    },
+};
+
+/// A call: method, path and body. `{tenant}` stands for the name or an id of a tenant, `{name}` for a new name.
+struct Call(&'static str, &'static str, &'static str);
+
+/// A surface, as far as it shows tenants.
+struct Face {
+    name: &'static str,
+    /// Makes the tenant `{name}`.
+    create: Call,
+    /// Tells all tenants.
+    list: Call,
+    /// The names in that answer, each with whether the tenant is suspended, where the surface tells.
+    listed: fn(&Value) -> BTreeMap<String, Option<bool>>,
+    /// Tells one tenant.
+    read: Option<Call>,
+    suspend: Option<Call>,
+    resume: Option<Call>,
+    /// Calls the tenant `{name}` from now on.
+    rename: Option<Call>,
+    /// Deletes the tenant at once; here `{name}` is the tenant's.
+    delete: Call,
+}
+
+#[rustfmt::skip]
+const FACES: &[Face] = &[
+    Face {
+        name: "controlplane",
+        create: Call("POST", "/api/control-plane/tenants", r#"{"name":"{name}","slug":"{name}"}"#),
+        list: Call("GET", "/api/control-plane/tenants", ""),
+        listed: |told| members(&told["tenants"], "slug").map(|(name, item)| (name, Some(item["status"] == "suspended"))).collect(),
+        read: Some(Call("GET", "/api/control-plane/tenants/{tenant}", "")),
+        suspend: None,
+        resume: None,
+        rename: None,
+        delete: Call("DELETE", "/api/control-plane/tenants/{tenant}?confirm={name}", ""),
+    },
+    Face {
+        name: "messaging",
+        create: Call("PUT", "/admin/v2/tenants/{name}", r#"{"allowedClusters":["standalone"]}"#),
+        list: Call("GET", "/admin/v2/tenants", ""),
+        listed: |told| texts(told).map(|name| (name, None)).collect(),
+        read: Some(Call("GET", "/admin/v2/tenants/{tenant}", "")),
+        suspend: None,
+        resume: None,
+        rename: None,
+        delete: Call("DELETE", "/admin/v2/tenants/{tenant}", ""),
+    },
+    Face {
+        name: "manager",
+        create: Call("POST", "/v1/tenants", r#"{"name":"{name}"}"#),
+        list: Call("GET", "/v1/tenants", ""),
+        listed: |told| members(told, "name").map(|(name, _)| (name, None)).collect(),
+        read: Some(Call("GET", "/v1/tenants/{tenant}", "")),
+        suspend: None,
+        resume: None,
+        rename: Some(Call("PUT", "/v1/tenants", r#"{"ID":"{tenant}","Name":"{name}"}"#)),
+        delete: Call("DELETE", "/v1/tenants/{tenant}", ""),
+    },
+    Face {
+        name: "warehouse",
+        create: Call("POST", "/api/tenant/create", r#"{"name":"{name}"}"#),
+        list: Call("GET", "/api/tenant/list", ""),
+        listed: |told| members(&told["tenants"], "name").map(|(name, item)| (name, item["disabled"].as_bool())).collect(),
+        read: None,
+        suspend: Some(Call("POST", "/api/tenant/setDisabled", r#"{"name":"{tenant}","disabled":true}"#)),
+        resume: Some(Call("POST", "/api/tenant/setDisabled", r#"{"name":"{tenant}","disabled":false}"#)),
+        rename: None,
+        delete: Call("POST", "/api/tenant/delete", r#"{"name":"{tenant}"}"#),
+    },
+    Face {
+        name: "zerotrust",
+        create: Call("POST", "/v1/admin/tenants/lifecycle", r#"{"action":"create","slug":"{name}"}"#),
+        list: Call("GET", "/v1/admin/tenants?limit=500", ""),
+        listed: |told| members(&told["tenants"], "slug").map(|(name, item)| (name, Some(item["status"] == "suspended"))).collect(),
+        read: None,
+        suspend: Some(Call("POST", "/v1/admin/tenants/lifecycle", r#"{"action":"suspend","tenant_id":"{tenant}"}"#)),
+        resume: Some(Call("POST", "/v1/admin/tenants/lifecycle", r#"{"action":"reactivate","tenant_id":"{tenant}"}"#)),
+        rename: Some(Call("POST", "/v1/admin/tenants/lifecycle", r#"{"action":"update","tenant_id":"{tenant}","slug":"{name}"}"#)),
+        delete: Call("POST", "/v1/admin/tenants/lifecycle", r#"{"action":"delete","tenant_id":"{tenant}","confirm_slug":"{name}","purge":true}"#),
+    },
+];
+
+fn texts(list: &Value) -> impl Iterator<Item = String> {
+    list.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned())
+}
+
+fn members<'v>(list: &'v Value, member: &'static str) -> impl Iterator<Item = (String, &'v Value)> {
+    list.as_array().unwrap().iter().map(move |item| (item[member].as_str().unwrap().to_owned(), item))
+}
+
+impl Call {
+    async fn make(&self, http: &Http, tenant: &str, name: &str) -> Answer {
+        let Self(method, path, body) = self;
+        let filled = |text: &str| text.replace("{tenant}", tenant).replace("{name}", name);
+        let body = (!body.is_empty()).then(|| filled(body));
+        http.call(method.parse().unwrap(), &filled(path), body.as_deref()).await
+    }
+
+    /// The same, which must succeed.
+    async fn done(&self, http: &Http, tenant: &str, name: &str) {
+        let answer = self.make(http, tenant, name).await;
+        assert!((200..300).contains(&answer.status), "{} {} of {tenant} {name}: {answer:?}", self.0, self.1);
+    }
+}
+
+impl Face {
+    async fn listed(&self, http: &Http) -> BTreeMap<String, Option<bool>> {
+        let answer = self.list.make(http, "", "").await;
+        assert_eq!(answer.status, 200, "{}: {answer:?}", self.name);
+        (self.listed)(&answer.json())
+    }
+
+    /// Whether the surface reads the tenant by this name or id; true where it reads none.
+    async fn reads(&self, http: &Http, tenant: &str) -> bool {
+        match &self.read {
+            Some(read) => read.make(http, tenant, "").await.status == 200,
+            None => true,
+        }
+    }
+}
+
+/// The id of a tenant, which this surface tells for all.
+async fn id(http: &Http, name: &str) -> TenantId {
+    http.get(&format!("/v1/tenants/{name}")).await.json()["id"].as_str().unwrap().parse().unwrap()
+}
+
+async fn whole_life(server: &Server) {
+    let http = server.admin();
+    for maker in FACES {
+        // A name that every surface takes.
+        let name = format!("of{}", maker.name);
+        maker.create.done(&http, "", &name).await;
+        let id = id(&http, &name).await;
+        known_everywhere(&http, &name, id).await;
+        suspended_everywhere(&http, &name, id).await;
+        let name = renamed_everywhere(&http, name, id).await;
+        deleted_everywhere(&http, maker, &name, id).await;
+    }
+}
+
+async fn known_everywhere(http: &Http, name: &str, id: TenantId) {
+    for face in FACES {
+        assert!(face.listed(http).await.contains_key(name), "{name} on {}", face.name);
+        assert!(
+            face.reads(http, name).await && face.reads(http, &name.to_uppercase()).await,
+            "{name} on {}",
+            face.name
+        );
+        for (spelling, id) in spellings(id) {
+            assert!(face.reads(http, &id).await, "{name} by its {spelling} id on {}", face.name);
+        }
+        let again = face.create.make(http, "", name).await;
+        assert_eq!(again.status, 409, "{name} is made again on {}: {again:?}", face.name);
+        let again = face.create.make(http, "", &name.to_uppercase()).await;
+        // A surface that takes no capitals at all says so.
+        assert!((400..500).contains(&again.status), "{name} is made again in capitals on {}: {again:?}", face.name);
+    }
+}
+
+async fn suspended_everywhere(http: &Http, name: &str, id: TenantId) {
+    for (suspending, resuming) in FACES.iter().flat_map(|one| FACES.iter().map(move |other| (one, other))) {
+        let (Some(suspend), Some(resume)) = (&suspending.suspend, &resuming.resume) else { continue };
+        for (spelling, spelled) in spellings(id) {
+            for (call, suspended) in [(suspend, true), (resume, false)] {
+                call.done(http, &spelled, "").await;
+                for face in FACES {
+                    let told = face.listed(http).await[name];
+                    let why = format!("{name}, {} then {}, by its {spelling} id", suspending.name, resuming.name);
+                    assert_eq!(told.unwrap_or(suspended), suspended, "{why}, on {}", face.name);
+                }
+            }
+        }
+    }
+}
+
+/// Renames the tenant on each surface that can, and returns its last name.
+async fn renamed_everywhere(http: &Http, mut name: String, id: TenantId) -> String {
+    for renaming in FACES {
+        let Some(rename) = &renaming.rename else { continue };
+        for (_, spelled) in spellings(id) {
+            let new = format!("{name}r");
+            rename.done(http, &spelled, &new).await;
+            for face in FACES {
+                let listed = face.listed(http).await;
+                assert!(listed.contains_key(&new) && !listed.contains_key(&name), "{new} on {}", face.name);
+                assert!(face.reads(http, &new).await && face.reads(http, &spelled).await, "{new} on {}", face.name);
+                assert!(face.read.is_none() || !face.reads(http, &name).await, "{name} on {}", face.name);
+            }
+            name = new;
+        }
+    }
+    name
+}
+
+/// Deletes the tenant on each surface, making it again on the one that made it.
+async fn deleted_everywhere(http: &Http, maker: &Face, name: &str, mut id: TenantId) {
+    for deleting in FACES {
+        for place in 0..spellings(id).len() {
+            let (spelling, spelled) = spellings(id)[place].clone();
+            deleting.delete.done(http, &spelled, name).await;
+            for face in FACES {
+                let gone = !face.listed(http).await.contains_key(name)
+                    && (face.read.is_none() || !face.reads(http, name).await && !face.reads(http, &spelled).await);
+                assert!(gone, "{name}, deleted on {} by its {spelling} id, on {}", deleting.name, face.name);
+                let again = face.delete.make(http, &spelled, name).await;
+                assert_eq!(again.status, 404, "{name} is deleted again on {}: {again:?}", face.name);
+            }
+            maker.create.done(http, "", name).await;
+            let before = std::mem::replace(&mut id, self::id(http, name).await);
+            assert_ne!(before, id, "an id is never used again");
+        }
+    }
+    maker.delete.done(http, name, name).await;
+}
+
+#[tokio::test]
+async fn a_tenant_lives_on_every_surface_on_sqlite() {
+    whole_life(&Server::dev().await).await;
+}
+
+#[tokio::test]
+async fn a_tenant_lives_on_every_surface_on_postgres() {
+    whole_life(&Setup::dev().database(db::postgres_unmigrated().await).start().await).await;
+}
