@@ -2,7 +2,7 @@
 
 use serde::de::Deserializer;
 
-use super::{fault::Fault, read::Reader, text::Text, write::Members};
+use super::{fault::Fault, habits::Names, read::Reader, text::Text, write::Members};
 use crate::required::Missing;
 
 /// A message. Implemented by generated code: a line or two a field.
@@ -42,6 +42,16 @@ pub struct Field {
     pub json_key: &'static str,
     /// Its value is a secret, which no fault repeats.
     pub secret: bool,
+}
+
+impl Field {
+    /// The name in a spelling.
+    pub fn name(&self, names: Names) -> &'static str {
+        match names {
+            Names::Json => self.json,
+            Names::Proto => self.proto,
+        }
+    }
 }
 
 /// An enum. Implemented by generated code.

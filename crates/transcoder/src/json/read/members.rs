@@ -55,7 +55,7 @@ pub(in crate::json) fn of_members<'de, M: Message, A: MapAccess<'de>>(
                 map.next_value_seed(Skip(&mut *cx))?;
                 continue;
             };
-            let name = M::FIELDS[field].json;
+            let name = M::FIELDS[field].name(cx.habits.names);
             if !seen.insert(field) {
                 return Err(cx.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(name))));
             }
