@@ -1,6 +1,9 @@
 //! The surfaces: what a token's audience names, found from the path of a call.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
+
+/// The path as the router compares it: by decoded segments.
+pub use transcoder::percent::canonical_path as decoded;
 
 /// A documented API on the one registry. Its word is the audience of its tokens and the name in the proto option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,15 +97,6 @@ impl Surface {
             .max_by_key(|(prefix, _)| prefix.len())
             .map(|(_, surface)| *surface)
     }
-}
-
-/// The path as the router compares it: by decoded segments. One that does not decode equals none of ours.
-pub fn decoded(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') {
-        return Cow::Borrowed(path);
-    }
-    let segment = |segment| transcoder::percent::canonical(segment).unwrap_or(Cow::Borrowed(segment));
-    Cow::Owned(path.split('/').map(segment).collect::<Vec<_>>().join("/"))
 }
 
 /// Whether a decoded path begins with these whole segments.

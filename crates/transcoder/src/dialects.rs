@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{aip193::Aip193, dialect::Dialect};
+use crate::{aip193::Aip193, dialect::Dialect, percent};
 
 /// The dialects of a server: by name for a surface's own methods, by the longest prefix for paths that no rule has.
 #[derive(Clone)]
@@ -31,8 +31,9 @@ impl Dialects {
         self.0.by_name.get(name).unwrap_or(&self.0.fallback).as_ref()
     }
 
-    /// The dialect that rules a path.
+    /// The dialect that rules a path, however it is escaped.
     pub fn of_path(&self, path: &str) -> &dyn Dialect {
+        let path = percent::canonical_path(path);
         let rules =
             |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let found = self.0.by_prefix.iter().find(|(prefix, _)| rules(prefix));
@@ -43,5 +44,33 @@ impl Dialects {
 impl std::fmt::Debug for Dialects {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.0.by_name.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Failure, Rendered};
+
+    struct Named(&'static str);
+
+    impl Dialect for Named {
+        fn render(&self, failure: &Failure) -> Rendered {
+            Rendered::json(failure, &self.0.into())
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_of_whole_segments_rules_however_it_is_escaped() {
+        let dialect = |name, prefixes| (name, prefixes, Arc::new(Named(name)) as Arc<dyn Dialect>);
+        let dialects = Dialects::new([dialect("api", &["/api"] as &[_]), dialect("users", &["/api/users"])]);
+        let of = |path| dialects.of_path(path).render(&Failure::not_found()).body;
+        for path in ["/api/users", "/api/users/x", "/%61pi/users/%zz", "/api/%75sers/"] {
+            assert_eq!(of(path), b"\"users\"", "{path}");
+        }
+        for path in ["/api", "/api/usersx", "/api/x", "/api/users%2Fx"] {
+            assert_eq!(of(path), b"\"api\"", "{path}");
+        }
+        assert!(of("/apix").starts_with(b"{"), "AIP-193 rules the rest");
     }
 }

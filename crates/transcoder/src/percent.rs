@@ -47,6 +47,16 @@ pub fn decode_query(text: &str) -> Result<Cow<'_, str>, Fault> {
     decode(&text.replace('+', " "), Keep::Nothing).map(|text| Cow::Owned(text.into_owned()))
 }
 
+/// A path in the form in which the router compares it: each segment [canonical], a segment with a malformed escape as it is,
+/// which no template has.
+pub fn canonical_path(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let segment = |segment| canonical(segment).unwrap_or(Cow::Borrowed(segment));
+    Cow::Owned(path.split('/').map(segment).collect::<Vec<_>>().join("/"))
+}
+
 /// A segment in the form in which literals are compared: decoded, then everything but `-._~` and ASCII letters and
 /// digits encoded with upper-case hex. `None` for a malformed escape.
 pub fn canonical(segment: &str) -> Option<Cow<'_, str>> {

@@ -63,12 +63,17 @@ impl Dialect for ControlPlaneDialect {
 /// Whether something is wrong with what the request says. Bodies that are no JSON by their own word or that ended early
 /// have statuses of their own.
 fn is_unprocessable(failure: &Failure) -> bool {
-    let said = failure.fault.is_some() || failure.body_missing || failure.origin == Origin::Service;
+    let said = failure.fault.is_some() || failure.origin == Origin::Service || lacks_body(failure);
     failure.code == Code::InvalidArgument && failure.status == StatusCode::BAD_REQUEST && said
 }
 
+/// Whether the request fails because it has no body.
+fn lacks_body(failure: &Failure) -> bool {
+    failure.body_missing && matches!(failure.reason.as_str(), "BODY_REQUIRED" | "FIELD_REQUIRED")
+}
+
 fn detail(failure: &Failure) -> Value {
-    if failure.body_missing {
+    if lacks_body(failure) {
         return json!([missing(&["body"])]);
     }
     if let Some(fault) = &failure.fault {
@@ -85,8 +90,12 @@ fn detail(failure: &Failure) -> Value {
     text.map_or_else(|| sentence(&failure.message), str::to_owned).into()
 }
 
-/// A text as this surface has them: with a capital. Ours begin without.
+/// A text as this surface has them: with a capital, unless it begins with the name of a member. Ours begin without.
 fn sentence(text: &str) -> String {
+    let first = text.split(' ').next().unwrap_or_default();
+    if first.contains('_') {
+        return text.to_owned();
+    }
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
@@ -190,6 +199,8 @@ mod tests {
         assert_eq!(told, (409, json!({"detail": "A tenant with that slug already exists."})));
         let told = of(Origin::Service, Code::InvalidArgument, "SOMETHING");
         assert_eq!(told, (422, json!({"detail": "Our words"})));
+        let end = Failure::new(Origin::Service, Code::InvalidArgument, "X", "expires_at must be a datetime.");
+        assert_eq!(body(&end), (422, json!({"detail": "expires_at must be a datetime."})), "a member keeps its name");
         let told = of(Origin::Server, Code::Internal, "INTERNAL");
         assert_eq!(told, (500, json!({"detail": UNEXPECTED})));
     }
@@ -214,6 +225,9 @@ mod tests {
     fn a_missing_body_is_missing_as_a_whole() {
         let item = json!({"type": "missing", "loc": ["body"], "msg": "Field required", "input": null});
         assert_eq!(body(&Failure::body_required()), (422, json!({"detail": [item]})));
+        let other = Failure::new(Origin::Service, Code::FailedPrecondition, "CONFIRMATION_MISMATCH", "no match");
+        let other = body(&Failure { body_missing: true, ..other });
+        assert_eq!(other, (400, json!({"detail": "No match"})), "the body is not why");
     }
 
     #[test]

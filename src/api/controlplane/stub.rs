@@ -45,7 +45,7 @@ impl Stub {
         }
         let failure = self.failure(&mut request);
         let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-        self.dialects.refuse(&surface::decoded(&path), Failure { request_id, ..failure }).map(Body::new)
+        self.dialects.refuse(&path, Failure { request_id, ..failure }).map(Body::new)
     }
 
     fn failure(&self, request: &mut Request<Body>) -> Failure {

@@ -5,6 +5,7 @@ use std::{fmt::Write as _, net::SocketAddr};
 use reqwest::{
     Client, Method,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
+    redirect::Policy,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -34,13 +35,13 @@ pub struct Answer {
 impl Http {
     /// An HTTP/1.1 client without credentials.
     pub fn new(address: SocketAddr) -> Self {
-        let client = Client::builder().http1_only().no_proxy().build().unwrap();
+        let client = Client::builder().http1_only().redirect(Policy::none()).no_proxy().build().unwrap();
         Self { client, address, token: None, headers: HeaderMap::new() }
     }
 
     /// The same client over HTTP/2 without TLS.
     pub fn h2(mut self) -> Self {
-        self.client = Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+        self.client = Client::builder().http2_prior_knowledge().redirect(Policy::none()).no_proxy().build().unwrap();
         self
     }
 

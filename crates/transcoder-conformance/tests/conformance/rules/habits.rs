@@ -36,6 +36,15 @@ async fn snake() {
 }
 
 #[tokio::test]
+async fn faults_name_members_as_answers_do() {
+    for body in [r#"{"byteSize": "x"}"#, r#"{"byte_size": "x"}"#] {
+        let (status, answer) = put("snake", body).await;
+        let text = answer["error"]["message"].as_str().unwrap_or_default();
+        assert_eq!((status, text.starts_with("byte_size: ")), (400, true), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn loose() {
     let (status, body) = put("loose", FULL).await;
     let want = json!({
