@@ -98,7 +98,10 @@ async fn hold(setup: Setup, url: String) -> String {
             "key" => server.http().header("x-api-key", "letmein"),
             "session of admin" => session("admin"),
             "session of boss" => session("boss"),
-            _ => server.http().token(server.setup().mint(&["--role", "read_only", "--tenant", "acme"]).await),
+            _ => {
+                let reader = ["--role", "read_only", "--tenant", "acme", "--sub", "a/reader"];
+                server.http().token(server.setup().mint(&reader).await)
+            }
         };
         let answer = talk.say(&http, line).await;
         if answer.status == 200 && line.2 == "/api/auth/login" {
@@ -140,6 +143,7 @@ async fn peopled(setup: Setup, url: &str) -> Server {
     changed.await.unwrap();
     store.close().await;
     let setup = setup.database(url).env("TENANTRY_KEK", kek.expose()).env("QOD_API_KEY", "letmein");
+    let setup = setup.env("KUBEOP_REQUIRE_AUTH", "true");
     let server = setup.start().await;
     // The administrator's account is made while the server already answers.
     eventually("the administrator's account", async || {

@@ -60,8 +60,7 @@ impl TenantService for Tenants {
         request: Request<ReplaceTenantRequest>,
     ) -> Result<Response<ReplaceTenantResponse>, Status> {
         let (cx, message) = take(request)?;
-        let tenant = TenantRef::parse(message.id());
-        let updated = tenants::update(&cx, &self.store, &tenant, Some(message.name())).await;
+        let updated = tenants::update(&cx, &self.store, message.id(), Some(message.name())).await;
         answer(&cx, updated.map(|()| ReplaceTenantResponse {}))
     }
 
@@ -70,8 +69,7 @@ impl TenantService for Tenants {
         request: Request<UpdateTenantRequest>,
     ) -> Result<Response<UpdateTenantResponse>, Status> {
         let (cx, message) = take(request)?;
-        let tenant = TenantRef::parse(message.id());
-        let updated = tenants::update(&cx, &self.store, &tenant, message.name.as_deref()).await;
+        let updated = tenants::update(&cx, &self.store, message.id(), message.name.as_deref()).await;
         answer(&cx, updated.map(|()| UpdateTenantResponse {}))
     }
 
