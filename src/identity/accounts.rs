@@ -131,11 +131,37 @@ async fn refuse_taken(tx: &Tx, new: &NewAccount) -> Result<()> {
     if by_name(new.tenant, &new.username).one(tx.conn()).await?.is_some() {
         return Err(Error::exists(Reason::AccountExists, "an account of that name exists"));
     }
+    // A name that is another's address, or the reverse, would let one account pass for the other.
+    if let Ok(name) = Email::read(&new.username)
+        && by_email(new.tenant, name.key()).one(tx.conn()).await?.is_some()
+    {
+        return Err(Error::exists(Reason::AccountExists, "an account has that name as its email address"));
+    }
     let Some(email) = &new.email else { return Ok(()) };
-    match by_email(new.tenant, email.key()).one(tx.conn()).await? {
-        Some(_) => Err(Error::exists(Reason::EmailExists, "an account with that email address exists")),
+    if by_email(new.tenant, email.key()).one(tx.conn()).await?.is_some() {
+        return Err(Error::exists(Reason::EmailExists, "an account with that email address exists"));
+    }
+    match by_name(new.tenant, email.key()).one(tx.conn()).await? {
+        Some(_) => Err(address_is_a_name()),
         None => Ok(()),
     }
+}
+
+/// Refuses an address for an account that is the name of another one in its place.
+async fn refuse_named(tx: &Tx, row: &accounts::Model, email: &Email) -> Result<()> {
+    let place = match row.tenant_id {
+        Some(tenant) => accounts::Column::TenantId.eq(tenant),
+        None => accounts::Column::TenantId.is_null(),
+    };
+    let others = accounts::Entity::find().filter(place).filter(accounts::Column::Id.ne(row.id));
+    match others.filter(accounts::Column::UsernameKey.eq(fold(email.key()))).one(tx.conn()).await? {
+        Some(_) => Err(address_is_a_name()),
+        None => Ok(()),
+    }
+}
+
+fn address_is_a_name() -> Error {
+    Error::exists(Reason::EmailExists, "an account has that email address as its name")
 }
 
 /// What changes of an account; the default changes nothing but the version.
@@ -157,6 +183,9 @@ pub struct AccountChange {
 
 /// Changes an account, raises its version, and returns it. A deleted account gives up its name and address.
 pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Result<Account> {
+    if let Some(email) = &change.email {
+        refuse_named(tx, &row, email).await?;
+    }
     let now = Stamp::from(tx.now());
     let (id, epoch, version) = (row.id, row.epoch, row.version);
     let mut next = row.into_active_model();
