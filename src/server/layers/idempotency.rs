@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tower::Service as _;
-use transcoder::{Dialects, Origin, RequestId, Rest, rest::ResponseBody};
+use transcoder::{Dialects, Origin, RequestId, Rest, percent::canonical_path, rest::ResponseBody};
 
 use super::answer::{self, Failure, Head};
 use crate::{
@@ -232,7 +232,8 @@ impl Claimed {
             caller.subject.clone(),
             roles.join(","),
             caller.project.clone().unwrap_or_default(),
-            parts.uri.path().to_owned(),
+            // However it is spelled, it is one path.
+            canonical_path(parts.uri.path()).into_owned(),
             key.to_owned(),
         ];
         let query = parts.uri.query().unwrap_or_default();
@@ -348,6 +349,7 @@ mod tests {
         let first = id(&system, "/v1/admin/groups/lifecycle", "{}");
         assert_eq!(first, id(&system, "/v1/admin/groups/lifecycle", "{}"));
         assert_ne!(first.0, id(&nobody, "/v1/admin/groups/lifecycle", "{}").0);
+        assert_eq!(first, id(&system, "/v1/%61dmin/groups/lifecycle", "{}"), "another spelling is the same path");
         assert_ne!(first.0, id(&system, "/v1/admin/api-keys", "{}").0);
         for (path, body) in [("/v1/admin/groups/lifecycle?a=b", "{}"), ("/v1/admin/groups/lifecycle", "{ }")] {
             let other = id(&system, path, body);
