@@ -94,21 +94,51 @@ impl FromStr for Provider {
     }
 }
 
-/// Words that the names of secrets have.
+/// Keys whose values are no secrets, as letters and digits in lower case: those of the documents, and their like.
+const PLAIN: [&str; 20] = [
+    "audience",
+    "baseurl",
+    "clientid",
+    "clientsecretref",
+    "domain",
+    "groupsclaim",
+    "hd",
+    "issuer",
+    "jwksuri",
+    "jwksurl",
+    "realm",
+    "redirecturi",
+    "redirecturl",
+    "region",
+    "rolesclaim",
+    "scope",
+    "scopes",
+    "tenantid",
+    "usernameclaim",
+    "userpoolid",
+];
+/// Words that the names of secrets have, whatever the value looks like.
 const SECRETS: [&str; 8] =
     ["secret", "password", "passphrase", "token", "credential", "privatekey", "apikey", "signingkey"];
 
-/// Whether the value of a key is a secret, by the key's name. A key that names where the secret is kept is none.
-pub fn is_secret(key: &str) -> bool {
+/// Whether a value is a secret. Only what is known to be none is shown: the documented keys, and values that cannot be a
+/// secret, which are URLs without user and query, booleans and numbers.
+pub fn is_secret(key: &str, value: &str) -> bool {
     let plain: String = key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    if PLAIN.contains(&plain.as_str()) {
+        return false;
+    }
     let names_one = SECRETS.iter().any(|word| plain.contains(word));
-    names_one && !plain.ends_with("ref") && !plain.ends_with("url") && !plain.ends_with("endpoint")
+    if is_issuer(value) {
+        return names_one && !plain.ends_with("url") && !plain.ends_with("endpoint");
+    }
+    names_one || !(value.parse::<bool>().is_ok() || value.parse::<i64>().is_ok())
 }
 
 /// A configuration as it is shown.
 pub fn masked(config: Config) -> Config {
     let mask = |(key, value): (String, String)| {
-        let shown = if is_secret(&key) { MASK.to_owned() } else { value };
+        let shown = if is_secret(&key, &value) { MASK.to_owned() } else { value };
         (key, shown)
     };
     config.into_iter().map(mask).collect()
@@ -137,7 +167,7 @@ fn bounded(config: &Config) -> Result<()> {
             let text = format!("a value of authConfig has {MAX_VALUE} characters at most, and no control characters");
             return Err(refused(text));
         }
-        if is_secret(key) && value == MASK {
+        if is_secret(key, value) && value == MASK {
             return Err(refused("authConfig has a mask in place of a secret: give the secret"));
         }
     }
@@ -219,13 +249,19 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_and_their_places_are_not() {
-        for key in ["clientSecret", "client_secret", "SECRET", "bindPassword", "accessToken", "private-key"] {
-            assert!(is_secret(key), "{key}");
-        }
-        for key in ["clientSecretRef", "client_secret_ref", "issuer", "realm", "clientId", "tokenEndpoint", "token_url"]
+        for key in
+            ["clientSecret", "client_secret", "SECRET", "bindPassword", "accessToken", "private-key", "note", "x"]
         {
-            assert!(!is_secret(key), "{key}");
+            assert!(is_secret(key, "hunter2"), "{key}");
         }
+        for key in ["clientSecretRef", "client_secret_ref", "issuer", "realm", "clientId", "baseUrl", "userPoolId"] {
+            assert!(!is_secret(key, "hunter2"), "{key}");
+        }
+        for value in ["https://kc.example.com/token", "true", "-15"] {
+            assert!(!is_secret("x", value) && is_secret("clientSecret", value), "{value}");
+        }
+        assert!(!is_secret("tokenEndpoint", "https://a/token") && is_secret("hook", "https://a/?key=hunter2"));
+        assert!(is_secret("proxy", "https://u:hunter2@a"));
         let shown = masked(config(&[("clientSecret", "hunter2"), ("realm", "acme")]));
         assert_eq!(shown, config(&[("clientSecret", MASK), ("realm", "acme")]));
     }
@@ -237,7 +273,9 @@ mod tests {
         assert!(with("", "x").is_some() && with(&"k".repeat(65), "x").is_some() && with("a\nb", "x").is_some());
         assert!(with("k", &"v".repeat(2049)).is_some() && with("k", "a\0b").is_some());
         assert!(with(&"k".repeat(64), &"v".repeat(2048)).is_none());
-        assert!(with("clientSecret", MASK).is_some() && with("note", MASK).is_none());
+        assert!(
+            with("clientSecret", MASK).is_some() && with("note", MASK).is_some() && with("realm2", "true").is_none()
+        );
         let keys: Vec<String> = (0..31).map(|n| format!("k{n}")).collect();
         let many: Vec<_> = base.into_iter().chain(keys.iter().map(|key| (key.as_str(), "v"))).collect();
         assert!(told(Provider::Keycloak, &many).is_some());

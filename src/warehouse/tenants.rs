@@ -161,7 +161,7 @@ async fn facet(area: &Warehouse, provider: Option<&str>, config: Config) -> Resu
     provider.check(&config)?;
     let mut sealed = Config::new();
     for (key, value) in config {
-        let value = match providers::is_secret(&key) {
+        let value = match providers::is_secret(&key, &value) {
             true => area.vault.seal(None, &secret_purpose(&key), value.as_bytes()).await?,
             false => value,
         };
