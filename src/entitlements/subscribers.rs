@@ -8,9 +8,9 @@ use crate::{
         Cx, Error, Kind, Page, PageRequest, Result, Role, TenantName, TenantRef, TenantScope, error::Reason,
         names::NotAName,
     },
-    identity::{self, Email, NewAccount, accounts, name_for_people, user_changes::end_all_sessions},
+    identity::{self, Email, NewAccount, accounts, name_for_people},
     store::{Store, Tx, scopes::ZeroTrustRow},
-    tenants::{self, Authority, Change, GRACE, NewTenant, Status, Tenant},
+    tenants::{self, Change, GRACE, NewTenant, Status, Tenant},
 };
 
 /// A subscriber to be.
@@ -168,9 +168,6 @@ pub async fn suspend(cx: &Cx, store: &Store, of: &SubscriberRef, reason: Option<
             Box::pin(async move {
                 let (before, scope) = locked(tx, &of).await?;
                 let tenant = tenants::suspend(tx, &before, scope).await?;
-                if Authority::of(&tx.cx().caller) == Authority::Platform && tenant.version != before.version {
-                    end_all_sessions(tx, scope).await?;
-                }
                 audit(tx, &tenant, json!({"reason": reason, "before": before.status.as_str()}));
                 view(tx, scope, tenant).await
             })
@@ -229,7 +226,7 @@ pub async fn delete(
                     return Ok(gone);
                 }
                 let tenant = tenants::deprovision(tx, &before, scope, GRACE).await?;
-                end_all_sessions(tx, scope).await?;
+                tenants::end_sessions(tx, scope).await?;
                 view(tx, scope, tenant).await
             })
         })

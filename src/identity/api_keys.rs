@@ -9,16 +9,18 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::label;
+use super::{label, rank};
 use crate::{
     base::{
-        Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, digest::sha256_hex,
-        error::Reason,
+        Caller, CallerKind, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef,
+        TenantScope, digest::sha256_hex, error::Reason,
     },
     store::{Store, Tx, scopes::ApiKeyRow},
     tenants,
 };
 
+/// What the subject of a caller with a key begins with.
+const SUBJECT: &str = "key:";
 /// What every key begins with.
 const BEGIN: &str = "tak_";
 /// Characters of the part that may be shown.
@@ -109,7 +111,7 @@ impl ApiKey {
 
     /// The subject of callers with this key.
     pub fn subject(&self) -> String {
-        format!("key:{}", self.shown_id())
+        format!("{SUBJECT}{}", self.shown_id())
     }
 
     /// Whether the key opens anything at a moment for a client at an address. Where there are networks, a client whose
@@ -118,6 +120,14 @@ impl ApiKey {
         let inside = |client: IpAddr| self.networks.iter().any(|net| net.contains(&client.to_canonical()));
         let near = self.networks.is_empty() || client.is_some_and(inside);
         near && self.revoked_at.is_none() && now < self.expires_at
+    }
+
+    /// Whether another key is good at no moment and in no network where this one is not.
+    fn covers(&self, other: &Self) -> bool {
+        let inside = |net: &IpNet| self.networks.iter().any(|own| own.contains(net));
+        // A key without networks is good in all of them.
+        let near = self.networks.is_empty() || !other.networks.is_empty() && other.networks.iter().all(inside);
+        near && other.expires_at <= self.expires_at
     }
 }
 
@@ -141,6 +151,26 @@ pub async fn find(store: &Store, digest: &str) -> Result<Option<ApiKey>> {
     found.map(|(tenant, row)| ApiKey::of(tenant, row)).transpose()
 }
 
+/// Whether the caller is a program with an API key. Whatever else may choose its subject has a token's id.
+pub(super) fn is_of_caller(caller: &Caller) -> bool {
+    id_of_caller(caller).is_some()
+}
+
+fn id_of_caller(caller: &Caller) -> Option<Uuid> {
+    let is_key = caller.kind == CallerKind::Service && caller.token_id.is_empty();
+    caller.subject.strip_prefix(SUBJECT).filter(|_| is_key).and_then(|id| IdKind::ApiKey.read(id))
+}
+
+/// The key with which the caller calls in a tenant, as it is now; none, if it calls otherwise. Fails with
+/// PERMISSION_DENIED for a key that was revoked, has ended or is not the tenant's.
+pub(super) async fn of_caller(tx: &Tx, scope: TenantScope) -> Result<Option<ApiKey>> {
+    let Some(id) = id_of_caller(&tx.cx().caller) else { return Ok(None) };
+    let row = tx.tenant(scope).api_key(id).await?;
+    let key = row.map(|row| ApiKey::of(scope.tenant(), row)).transpose()?;
+    let live = key.filter(|key| key.revoked_at.is_none() && tx.now() < key.expires_at);
+    live.map(Some).ok_or_else(above_own)
+}
+
 /// The digest under which a key is kept.
 pub fn digest(text: &str) -> String {
     sha256_hex([text.as_bytes()])
@@ -155,7 +185,8 @@ pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageReque
 }
 
 /// Makes a key. Fails with INVALID_ARGUMENT for a bad name, role, time or network, with PERMISSION_DENIED for a role above
-/// the caller's own.
+/// the caller's own, for one that the caller has for a shorter time than the key, and for a key that would do more than the
+/// one with which it is made.
 pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewApiKey) -> Result<MadeApiKey> {
     let name = label::read(&new.name)?;
     let role = role(cx, &new.role)?;
@@ -185,11 +216,26 @@ pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewApiKey) 
 
 async fn insert(tx: &Tx, tenant: &TenantRef, row: ApiKeyRow, digest: &str) -> Result<ApiKey> {
     let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
+    refuse_escape(tx, scope, &row).await?;
     tx.tenant(scope).insert_api_key(&row, digest).await?;
     let ends = row.expires_at.unix_timestamp();
     let details = json!({"name": row.name, "role": row.role, "expires_at": ends, "networks": row.networks});
     tx.audit_in(Some(tenant.id), IdKind::ApiKey.show(row.id), details);
     ApiKey::of(tenant.id, row)
+}
+
+/// Refuses a key that outlasts the rank of whoever makes it; and one that outlasts the key with which it is made, or is
+/// good in other networks.
+async fn refuse_escape(tx: &Tx, scope: TenantScope, row: &ApiKeyRow) -> Result<()> {
+    let role: Role = row.role.parse().map_err(Error::internal)?;
+    if let Some(own) = of_caller(tx, scope).await? {
+        let new = ApiKey::of(scope.tenant(), row.clone())?;
+        if !own.covers(&new) {
+            let message = "a key makes keys that end no later than itself and are good in its own networks alone";
+            return Err(Error::denied(Reason::RoleAboveOwn, message));
+        }
+    }
+    rank::refuse_outlasting(tx, scope, role, Some(row.expires_at)).await
 }
 
 /// Revokes a key, if it is not revoked already. Fails with NOT_FOUND if the tenant has no such key, with PERMISSION_DENIED
@@ -334,6 +380,16 @@ mod tests {
         assert!(from("10.1.2.3") && from("2001:db8::1") && from("::ffff:10.1.2.3"));
         assert!(!from("11.0.0.1") && !from("2001:db9::1") && !from("::1"));
         assert!(!key(&["10.0.0.0/8"]).admits(now, None), "an unknown address is in no network");
+    }
+
+    #[test]
+    fn a_key_covers_what_ends_no_later_in_its_own_networks() {
+        let own = key(&["10.0.0.0/8", "2001:db8::/32"]);
+        assert!(own.covers(&key(&["10.1.0.0/16", "2001:db8::1/128"])) && own.covers(&own) && key(&[]).covers(&own));
+        assert!(!own.covers(&key(&[])) && !own.covers(&key(&["10.1.0.0/16", "11.0.0.0/8"])));
+        assert!(!own.covers(&key(&["0.0.0.0/0"])) && key(&[]).covers(&key(&[])));
+        let longer = ApiKey { expires_at: own.expires_at + Duration::SECOND, ..key(&["10.0.0.0/8"]) };
+        assert!(!own.covers(&longer) && !key(&[]).covers(&longer));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod members;
 mod password_rules;
 pub mod passwords;
 pub mod places;
+mod rank;
 pub mod revoked;
 pub mod role_grants;
 pub mod second_factor;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::{
-    AccountChange, RoleGrant, RoleScope, User, UserRef, admins,
+    AccountChange, RoleGrant, RoleScope, User, UserRef, admins, rank,
     user_changes::{audit, put},
     user_rules,
     users::{self, Held},
@@ -35,7 +35,8 @@ struct Asked {
 
 /// Grants a role to a user until it ends, or for good. What holds already is not granted again. A change ends the user's
 /// sessions. Fails with INVALID_ARGUMENT for a scope that the tenant does not have and for an end in the past, with
-/// PERMISSION_DENIED for a role or a user above the caller's own, with NOT_FOUND if there is no such user or role.
+/// PERMISSION_DENIED for a role or a user above the caller's own, for the caller's own account and for a grant that would
+/// outlast the caller's rank, with NOT_FOUND if there is no such user or role.
 pub async fn grant(
     cx: &Cx,
     store: &Store,
@@ -57,6 +58,7 @@ pub async fn grant(
 
 async fn grant_in(tx: &Tx, asked: &Asked, expires_at: Option<OffsetDateTime>) -> Result<User> {
     let held = hold(tx, asked).await?;
+    user_rules::not_to_oneself(&tx.cx().caller, &held.user.account)?;
     let holds = |grant: &&RoleGrant| grant.role == asked.role && grant.scope == asked.scope;
     let known = held.user.roles.iter().find(holds);
     // A role of one's own has no end, and neither has what a grant adds to it.
@@ -64,6 +66,7 @@ async fn grant_in(tx: &Tx, asked: &Asked, expires_at: Option<OffsetDateTime>) ->
     if same {
         return done(tx, &held, held.user.clone());
     }
+    rank::refuse_outlasting(tx, held.scope, asked.role, expires_at).await?;
     if let RoleScope::Group(id) = asked.scope {
         let there = tx.tenant(held.scope).group(id).await?;
         there.ok_or_else(|| no_scope("there is no such group"))?;
@@ -126,6 +129,7 @@ fn without(user: &User, asked: &Asked) -> User {
 }
 
 fn read(caller: &Caller, user: &UserRef, role: &RoleRef) -> Result<Asked> {
+    user_rules::not_by_key(caller)?;
     let given = user_rules::role(caller, &role.role).map_err(|error| match error.reason {
         Reason::RoleUnknown => Error { kind: Kind::NotFound, ..error },
         _ => error,

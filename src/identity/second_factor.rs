@@ -43,6 +43,7 @@ pub struct Enrollment {
 /// whom the caller may not change, with NOT_FOUND if there is no such user, with FAILED_PRECONDITION if the second factor
 /// is enabled or nothing can be sealed.
 pub async fn enroll(cx: &Cx, people: &People, user: &UserRef, reach: Reach) -> Result<Enrollment> {
+    user_rules::not_by_key(&cx.caller)?;
     let (_, found) = users::find_within(cx, &people.store, user, reach).await?;
     refuse_enabled(&found)?;
     let (account, secret) = (&found.account, TotpSecret::generate());
@@ -86,6 +87,7 @@ pub async fn confirm(
     reach: Reach,
     code: &Secret<String>,
 ) -> Result<Vec<Secret<String>>> {
+    user_rules::not_by_key(&cx.caller)?;
     let (_, found) = users::find_within(cx, &people.store, user, reach).await?;
     let id = found.account.id;
     let sealed = pending(&people.store, id).await?;
@@ -145,6 +147,7 @@ async fn put_enabled(tx: &Tx, held: &Held, hashes: Vec<String>) -> Result<()> {
 /// INVALID_ARGUMENT without a reason, with PERMISSION_DENIED for a user above the caller's own role, with NOT_FOUND if
 /// there is no such user.
 pub async fn disable(cx: &Cx, store: &Store, user: &UserRef, reason: &str) -> Result<()> {
+    user_rules::not_by_key(&cx.caller)?;
     if reason.trim().is_empty() {
         return Err(Error::invalid(Reason::InvalidArgument, "reason", "say why"));
     }

@@ -1,7 +1,7 @@
 //! How users are made, changed and deleted (zero-trust contract, section 4.2).
 
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter,
+    ColumnTrait, ExprTrait, QueryFilter,
     sea_query::{Expr, Func},
 };
 use serde_json::{Value, json};
@@ -9,15 +9,12 @@ use uuid::Uuid;
 
 use super::{
     AccountChange, AccountStatus, Email, NewAccount, Password, People, User, UserRef, accounts, admins, groups,
-    password_rules, second_factor, user_rules,
+    password_rules, rank, second_factor, user_rules, user_suspension,
     users::{self, Held},
 };
 use crate::{
     base::{Cx, Error, Result, Role, Secret, TenantRef, TenantScope, error::Reason, names::fold},
-    store::{
-        Stamp, Store, Tx,
-        entities::accounts::{Column, Entity},
-    },
+    store::{Store, Tx, entities::accounts::Column},
     tenants,
 };
 
@@ -64,8 +61,8 @@ struct Draft {
 }
 
 /// Makes a user: active with a password, invited without. Fails with INVALID_ARGUMENT for what breaks a rule, with
-/// PERMISSION_DENIED for a role above the caller's own, with ALREADY_EXISTS if the id or the address is taken; an id is
-/// taken for ever.
+/// PERMISSION_DENIED for a role above the caller's own or one that the caller has for a time only, with ALREADY_EXISTS if
+/// the id or the address is taken; an id is taken for ever.
 pub async fn create(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) -> Result<User> {
     let draft = draft(cx, people, new).await?;
     let tenant = tenant.clone();
@@ -121,6 +118,7 @@ async fn draft(cx: &Cx, people: &People, new: NewUser) -> Result<Draft> {
 }
 
 async fn insert(tx: &Tx, scope: TenantScope, draft: &Draft) -> Result<User> {
+    rank::refuse_outlasting(tx, scope, draft.role, None).await?;
     if let Some(id) = &draft.id {
         refuse_used(tx, scope, id).await?;
     }
@@ -151,7 +149,8 @@ async fn refuse_used(tx: &Tx, scope: TenantScope, id: &str) -> Result<()> {
 
 /// Changes a user. A new role ends the sessions. Fails as [`create`] does, with NOT_FOUND if there is no such user, with
 /// ABORTED if it has another version, with FAILED_PRECONDITION for what a directory keeps and for the role of the last
-/// administrator.
+/// administrator, with PERMISSION_DENIED for a role of the caller's own that would not be lower, and within a tenant for
+/// the address of a user whom the platform suspended.
 pub async fn update(cx: &Cx, store: &Store, user: &UserRef, edit: UserEdit) -> Result<User> {
     let display_name = edit.display_name.as_deref().map(|name| user_rules::name_for_people(DISPLAY_NAME, name));
     let change = AccountChange {
@@ -183,7 +182,14 @@ async fn update_in(tx: &Tx, user: &UserRef, asked: AccountChange) -> Result<User
     if change.email.is_some() || change.display_name.is_some() {
         user_rules::not_synced(before)?;
     }
+    if change.email.is_some() {
+        user_suspension::refuse_foreign(tx, &held)?;
+    }
     if let Some(role) = change.role {
+        if role.rank() >= before.role.rank() {
+            user_rules::not_to_oneself(&tx.cx().caller, before)?;
+        }
+        rank::refuse_outlasting(tx, held.scope, role, None).await?;
         refuse_demotion(tx, &held, role).await?;
     }
     let told = |user: &User| {
@@ -216,6 +222,7 @@ pub async fn delete(cx: &Cx, store: &Store, user: &UserRef, reason: Option<Strin
                 let held = users::hold(tx, &user).await?;
                 user_rules::not_own(&tx.cx().caller, &held.user.account)?;
                 user_rules::reachable(&tx.cx().caller, &held.user)?;
+                user_suspension::refuse_foreign(tx, &held)?;
                 admins::refuse_last(tx, held.scope, &held.user).await?;
                 let rows = tx.tenant(held.scope);
                 rows.delete_roles(held.row.id).await?;
@@ -249,17 +256,6 @@ pub async fn force_reauth(cx: &Cx, store: &Store, user: &UserRef, reason: Option
             })
         })
         .await
-}
-
-/// Ends the sessions of every user of a tenant.
-pub async fn end_all_sessions(tx: &Tx, scope: TenantScope) -> Result<()> {
-    Entity::update_many()
-        .col_expr(Column::Epoch, Expr::col(Column::Epoch).add(1))
-        .col_expr(Column::EpochChangedAt, Expr::value(Stamp::from(tx.now())))
-        .filter(Column::TenantId.eq(scope.tenant().uuid()))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
 }
 
 /// Changes the account of a user that is held.

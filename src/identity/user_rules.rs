@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Account, AccountStatus, Email, Reach, User, accounts};
+use super::{Account, AccountStatus, Email, Reach, User, accounts, api_keys};
 use crate::base::{Caller, Error, IdKind, Kind, Result, Role, error::Reason};
 
 /// Longest id of a caller's choice, in characters.
@@ -97,6 +97,25 @@ pub(super) fn not_own(caller: &Caller, account: &Account) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to give a role to one's own account, or to prolong or raise one that it has.
+pub(super) fn not_to_oneself(caller: &Caller, account: &Account) -> Result<()> {
+    if is_own(caller, account) {
+        let message =
+            "nobody gives a role to their own account, nor prolongs or raises one; another administrator does";
+        return Err(Error::denied(Reason::AccountOwn, message));
+    }
+    Ok(())
+}
+
+/// Refuses API keys: what leads to lasting rights is done by people, and by tokens that were minted for it.
+pub(super) fn not_by_key(caller: &Caller) -> Result<()> {
+    if api_keys::is_of_caller(caller) {
+        let message = "roles, passwords of others and second factors are not for API keys";
+        return Err(Error::denied(Reason::CallerKindRefused, message));
+    }
+    Ok(())
+}
+
 /// Refuses a change of what a directory keeps of an account.
 pub(super) fn not_synced(account: &Account) -> Result<()> {
     if account.source == DIRECTORY {
@@ -123,7 +142,7 @@ pub(super) fn own_alone() -> Error {
 }
 
 /// The role or the user stands above the caller.
-fn above() -> Error {
+pub(super) fn above() -> Error {
     Error::denied(Reason::RoleAboveOwn, "the role or the user is above the caller's own role")
 }
 

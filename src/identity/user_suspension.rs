@@ -59,8 +59,9 @@ async fn suspend_held(tx: &Tx, held: &Held) -> Result<Suspended> {
     Ok(Suspended { user: put(tx, held, &change).await?, sessions })
 }
 
-/// Lifts the suspension of a user; any other user stays as it is. Fails with PERMISSION_DENIED for a user above the
-/// caller's own role and for a suspension by the platform, with NOT_FOUND if there is no such user.
+/// Lifts the suspension of a user; any other user stays as it is. Fails with INVALID_ARGUMENT for oneself, with
+/// PERMISSION_DENIED for a user above the caller's own role and for a suspension by the platform, with NOT_FOUND if there is
+/// no such user.
 pub async fn reactivate(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
     let (user, reason) = (user.clone(), user_rules::reason(reason)?);
     store
@@ -68,20 +69,28 @@ pub async fn reactivate(cx: &Cx, store: &Store, user: &UserRef, reason: Option<S
             let (user, reason) = (user.clone(), reason.clone());
             Box::pin(async move {
                 let held = users::hold(tx, &user).await?;
+                user_rules::not_own(&tx.cx().caller, &held.user.account)?;
                 user_rules::reachable(&tx.cx().caller, &held.user)?;
                 audit(tx, &held, json!({"reason": reason, "before": held.user.account.status.as_str()}));
                 if held.user.account.status != AccountStatus::Suspended {
                     return Ok(held.user);
                 }
-                if !Authority::of(&tx.cx().caller).may_lift(set_by(&held)) {
-                    let message = "the platform suspended this user, and the platform alone lifts that";
-                    return Err(Error::denied(Reason::SuspensionForeign, message));
-                }
+                refuse_foreign(tx, &held)?;
                 let status = user_rules::working(!held.row.password_hash.is_empty());
                 put(tx, &held, &AccountChange { status: Some((status, None)), ..AccountChange::default() }).await
             })
         })
         .await
+}
+
+/// Refuses a tenant's caller to undo or to get around the platform's suspension of a user.
+pub(super) fn refuse_foreign(tx: &Tx, held: &Held) -> Result<()> {
+    let suspended = held.user.account.status == AccountStatus::Suspended;
+    if suspended && !Authority::of(&tx.cx().caller).may_lift(set_by(held)) {
+        let message = "the platform suspended this user, and the platform alone changes that";
+        return Err(Error::denied(Reason::SuspensionForeign, message));
+    }
+    Ok(())
 }
 
 /// Who suspended a user. A suspension that nobody signed counts as the platform's.

@@ -14,7 +14,7 @@ pub use grace::{GRACE, deprovision, purge_due, restore};
 pub use multitenancy::{Multitenancy, MultitenancySettings, UNLICENSED, unlicensed};
 pub use names::released_at;
 pub use status::Status;
-pub use suspension::{Authority, Suspension, refuse_suspended, suspend, unsuspend};
+pub use suspension::{Authority, Suspension, end_sessions, refuse_suspended, suspend, unsuspend};
 pub use tenant::{
     Tenant, count, find, list, not_found, page, resolve, resolve_any, resolve_any_locked, resolve_locked,
 };

@@ -2,13 +2,15 @@
 
 use std::{fmt, str::FromStr};
 
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, sea_query::Expr};
+
 use super::{
     Status, Tenant,
     write::{self, Standing},
 };
 use crate::{
     base::{Caller, Cx, Error, Result, TenantScope, error::Reason},
-    store::Tx,
+    store::{Stamp, Tx, entities::accounts},
 };
 
 /// Who suspended a tenant, or an account.
@@ -69,7 +71,9 @@ impl FromStr for Suspension {
     }
 }
 
-/// Suspends a tenant. One that is suspended stays so; the platform takes over what the tenant set itself.
+/// Suspends a tenant. One that is suspended stays so; the platform takes over what the tenant set itself. A suspension by
+/// the platform ends the sessions of the tenant's users, on whatever surface; one by the tenant itself leaves its
+/// administrators the way back.
 pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Tenant> {
     let caller = &tx.cx().caller;
     let authority = Authority::of(caller);
@@ -82,7 +86,22 @@ pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Ten
     }
     let by = Suspension { authority, subject: caller.subject.clone() };
     let standing = Standing { status: Status::Suspended, suspended_by: Some(by), purge_at: None };
-    write::stand(tx, scope, &standing).await
+    let tenant = write::stand(tx, scope, &standing).await?;
+    if authority == Authority::Platform {
+        end_sessions(tx, scope).await?;
+    }
+    Ok(tenant)
+}
+
+/// Ends the sessions of every user of a tenant: the tokens that their accounts were given so far are revoked.
+pub async fn end_sessions(tx: &Tx, scope: TenantScope) -> Result<()> {
+    accounts::Entity::update_many()
+        .col_expr(accounts::Column::Epoch, Expr::col(accounts::Column::Epoch).add(1))
+        .col_expr(accounts::Column::EpochChangedAt, Expr::value(Stamp::from(tx.now())))
+        .filter(accounts::Column::TenantId.eq(scope.tenant().uuid()))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Lifts a suspension; a tenant that is not suspended stays as it is. What the platform set, the platform lifts.
