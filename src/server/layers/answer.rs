@@ -3,12 +3,12 @@
 use axum::body::Body;
 use http::{
     HeaderValue, Request, Response,
-    header::{CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
 use transcoder::{Dialects, Origin, RequestId};
 
 use crate::{
-    auth::request::is_grpc,
+    auth::{Surface, request::is_grpc},
     base::{Error, Kind},
 };
 
@@ -67,10 +67,15 @@ pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Resp
     response
 }
 
-/// Tells browsers to take an answer of REST for what it says that it is.
+/// Tells browsers to take an answer of REST for what it says that it is, and everybody to keep no answer of a surface: it
+/// may hold secrets, or what one caller alone may see. What says itself how it is kept, stays so.
 pub(super) fn harden(response: &mut Response<Body>, head: &Head) {
     if head.grpc.is_none() {
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let keeps = [CACHE_CONTROL, ETAG].iter().any(|name| response.headers().contains_key(name));
+        if !keeps && Surface::of_path(&head.path).is_some() {
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
     }
 }
 
