@@ -1,14 +1,16 @@
 //! Refused calls, counted for the audit log.
 //!
 //! A refused call changes nothing, so it has no transaction to be audited in. Calls of one caller to one RPC within a
-//! minute become one event with a count, so that nobody can fill the audit log by being refused.
+//! minute become one event with a count, so that nobody can fill the audit log by being refused. Logins have no caller: those
+//! from one place become one event, with some of the names that were tried.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
-use serde_json::json;
+use ipnet::{IpNet, Ipv6Net};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::tally::{self, Counted, Line, Tally};
+use super::tally::{self, Count, Counted, Line, Tally};
 use crate::{
     base::{Caller, CallerKind, Clock, Role, TenantId, caller::CallerFacts, error::Reason},
     store::{
@@ -26,6 +28,8 @@ const NOBODY: &str = "(nobody)";
 
 /// Most characters of a name that was tried.
 const MAX_TRIED: usize = 64;
+/// Most names that are told of one line.
+const MAX_NAMES: usize = 8;
 
 /// The action of refusals in the audit log.
 const ACTION: &str = "call.refuse";
@@ -43,13 +47,35 @@ pub struct Refused {
     pub rpc: &'static str,
     /// Why the calls were refused.
     pub reason: Reason,
+    /// From where logins came: an IPv4 address, or the network that one subscriber of IPv6 has.
+    pub near: Option<IpNet>,
+}
+
+/// What is known of calls that are counted as one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// How many there were.
+    pub count: u64,
+    /// The first of the names that were tried, of logins.
+    pub tried: Vec<String>,
 }
 
 impl Line for Refused {
-    type Count = u64;
+    type Count = Calls;
 
     fn among_others(self) -> Self {
-        Self { subject: OTHERS.to_owned(), role: None, tenant: None, ..self }
+        Self { subject: OTHERS.to_owned(), role: None, tenant: None, near: None, ..self }
+    }
+}
+
+impl Count for Calls {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        for name in other.tried {
+            if self.tried.len() < MAX_NAMES && !self.tried.contains(&name) {
+                self.tried.push(name);
+            }
+        }
     }
 }
 
@@ -71,20 +97,30 @@ impl Refusals {
             tenant: caller.and_then(|caller| caller.tenant.as_ref()).map(|tenant| tenant.id),
             rpc,
             reason,
+            near: None,
         };
-        self.0.add(line, 1);
+        self.0.add(line, Calls { count: 1, tried: Vec::new() });
     }
 
-    /// Counts a refused login under the name that was tried. Anybody may have tried it, so it is told as a guess.
-    pub fn count_login(&self, tried: &str, rpc: &'static str, reason: Reason) {
+    /// Counts a refused login with the name that was tried. Anybody may have tried it, so it is told as a guess.
+    pub fn count_login(&self, tried: &str, client: Option<IpAddr>, rpc: &'static str, reason: Reason) {
         let plain: String = tried.chars().filter(|c| !c.is_control()).take(MAX_TRIED).collect();
-        let subject = format!("({plain}?)");
-        self.0.add(Refused { subject, role: None, tenant: None, rpc, reason }, 1);
+        let (subject, near) = (NOBODY.to_owned(), client.and_then(near));
+        let calls = Calls { count: 1, tried: vec![format!("({plain}?)")] };
+        self.0.add(Refused { subject, role: None, tenant: None, rpc, reason, near }, calls);
     }
 
     /// Takes the counts of whole minutes; those of the running minute too if `all`.
-    pub fn take(&self, all: bool) -> Vec<(Refused, u64)> {
+    pub fn take(&self, all: bool) -> Vec<(Refused, Calls)> {
         self.0.take(all).into_iter().map(|counted| (counted.line, counted.count)).collect()
+    }
+}
+
+/// The place that an address stands for: whoever has one address of IPv6 has the 64 bits behind its network.
+fn near(address: IpAddr) -> Option<IpNet> {
+    match address.to_canonical() {
+        IpAddr::V4(address) => Some(IpAddr::V4(address).into()),
+        IpAddr::V6(address) => Ipv6Net::new(address, 64).ok().map(|net| net.trunc().into()),
     }
 }
 
@@ -107,7 +143,6 @@ async fn flush(refusals: &Refusals, store: &Store, all: bool) {
 
 fn record(counted: &Counted<Refused>) -> AuditRecord {
     let refused = &counted.line;
-    let reason = refused.reason.as_str_name();
     AuditRecord {
         caller: refused.role.map(|role| {
             Caller::new(CallerFacts {
@@ -119,17 +154,32 @@ fn record(counted: &Counted<Refused>) -> AuditRecord {
         }),
         tenant: refused.tenant,
         action: Cow::Borrowed(ACTION),
-        target: String::new(),
+        target: counted.count.tried.first().cloned().unwrap_or_default(),
         outcome: Outcome::Refused,
         request_id: String::new(),
         rpc: Cow::Borrowed(refused.rpc),
         client: None,
-        details: json!({
-            "reason": reason.strip_prefix("REASON_").unwrap_or(reason),
-            "count": counted.count,
-            "minute": counted.minute * 60,
-        }),
+        details: details(counted),
     }
+}
+
+fn details(counted: &Counted<Refused>) -> Value {
+    let reason = counted.line.reason.as_str_name();
+    let mut details = json!({
+        "reason": reason.strip_prefix("REASON_").unwrap_or(reason),
+        "count": counted.count.count,
+        "minute": counted.minute * 60,
+    });
+    if !counted.count.tried.is_empty() {
+        details["tried"] = json!(counted.count.tried);
+        details["address"] = json!(counted.line.near.map(shown));
+    }
+    details
+}
+
+/// An address alone is shown without a prefix.
+fn shown(net: IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
 }
 
 #[cfg(test)]
@@ -148,10 +198,31 @@ mod tests {
         assert!(refusals.take(false).is_empty());
         clock.advance(time::Duration::MINUTE);
         refusals.count(None, "/a", Reason::CredentialsMissing);
-        let mut counts: Vec<_> = refusals.take(false).into_iter().map(|(line, count)| (line.subject, count)).collect();
+        let mut counts: Vec<_> =
+            refusals.take(false).into_iter().map(|(line, calls)| (line.subject, calls.count)).collect();
         counts.sort();
         assert_eq!(counts, [("(nobody)".to_owned(), 3), ("system".to_owned(), 1)]);
         assert_eq!(refusals.take(true).len(), 1);
+    }
+
+    #[test]
+    fn logins_from_one_place_are_one_line_with_some_of_their_names() {
+        let refusals = Refusals::new(Clock::manual(datetime!(2026-01-01 00:00 UTC)));
+        let from = |text: &str| Some(text.parse().unwrap());
+        for n in 0..20 {
+            refusals.count_login(&format!("ada{n}\n{}", "x".repeat(99)), from("192.0.2.1"), "/l", Reason::LoginRefused);
+            let own = format!("2001:db8:0:1::{n}");
+            refusals.count_login("ada", from(&own), "/l", Reason::LoginRefused);
+        }
+        let mut told: Vec<_> = refusals.0.take(true).iter().map(record).collect();
+        told.sort_by_key(|record| record.target.len());
+        assert_eq!(told.len(), 2);
+        assert_eq!((told[0].target.as_str(), told[0].details["count"].as_u64()), ("(ada?)", Some(20)));
+        assert_eq!(told[0].details["address"], "2001:db8:0:1::/64");
+        assert_eq!(told[0].details["tried"], json!(["(ada?)"]));
+        assert!(told[1].target.starts_with("(ada0xxx") && told[1].target.len() == MAX_TRIED + 3, "{}", told[1].target);
+        assert_eq!(told[1].details["address"], "192.0.2.1");
+        assert_eq!(told[1].details["tried"].as_array().map(Vec::len), Some(MAX_NAMES));
     }
 
     #[test]
@@ -166,6 +237,6 @@ mod tests {
         }
         let lines = refusals.take(true);
         assert!(lines.len() <= MAX_LINES + 2);
-        assert_eq!(lines.iter().map(|(_, count)| count).sum::<u64>(), (MAX_LINES + 100) as u64);
+        assert_eq!(lines.iter().map(|(_, calls)| calls.count).sum::<u64>(), (MAX_LINES + 100) as u64);
     }
 }

@@ -83,7 +83,7 @@ impl Sessions {
         if let Err(error) = &outcome
             && is_refusal(error)
         {
-            self.refusals.count_login(&credentials.user, cx.rpc, error.reason);
+            self.refusals.count_login(&credentials.user, cx.client, cx.rpc, error.reason);
         }
         outcome
     }
