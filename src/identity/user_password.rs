@@ -1,9 +1,10 @@
 //! Passwords of users: one's own, and those of others (zero-trust contract, section 4.2).
 
+use sea_orm::EntityTrait;
 use serde_json::json;
 
 use super::{
-    AccountChange, AccountStatus, Password, People, Reach, User, UserRef, password_rules,
+    Account, AccountChange, AccountStatus, Login, Password, People, Reach, User, UserRef, password_rules,
     passwords::weak,
     throttle::Attempt,
     totp,
@@ -11,8 +12,8 @@ use super::{
     user_rules, users,
 };
 use crate::{
-    base::{Cx, Error, Result, Secret, error::Reason},
-    store::Tx,
+    base::{Access, Caller, CallerKind, Cx, Error, Result, Secret, caller::CallerFacts, cx::CxFacts, error::Reason},
+    store::{Tx, entities::accounts},
     tenants::Tenant,
 };
 
@@ -56,11 +57,12 @@ struct Plan {
 /// for a password that breaks the policy, with UNAUTHENTICATED for a wrong password so far, with PERMISSION_DENIED for a
 /// user whom the caller may not change, with NOT_FOUND if there is no such user.
 pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: NewPassword) -> Result<PasswordSet> {
+    user_rules::not_by_key(&cx.caller)?;
     let (tenant, found) = users::find_within(cx, &people.store, user, reach).await?;
     let own = user_rules::is_own(&cx.caller, &found.account);
     let verified = if own { Some(verify(cx, people, &tenant, &found, new.current).await?) } else { None };
     let (password, made) = match new.text {
-        Some(text) => (password_rules::checked(text, names(&found)).await?, None),
+        Some(text) => (password_rules::checked(text, names(&found.account)).await?, None),
         None => {
             let text = Secret::new(totp::recovery_codes(2).join("-"));
             (Password::kept(text.clone()), Some(text))
@@ -95,6 +97,54 @@ async fn put_password(tx: &Tx, plan: Plan, reach: Reach) -> Result<User> {
     put(tx, &held, &change).await
 }
 
+/// Sets the password of an account that logged in just now with another one, and ends every session of it. Fails with
+/// INVALID_ARGUMENT for a password that breaks the policy or is the one so far, with UNAUTHENTICATED if the account changed
+/// since the login.
+pub async fn renew(
+    cx: &Cx,
+    people: &People,
+    login: &Login,
+    current: &Secret<String>,
+    new: Secret<String>,
+) -> Result<Account> {
+    if new.expose() == current.expose() {
+        return Err(weak("the new password is the one so far"));
+    }
+    let password = password_rules::checked(new, names(&login.account)).await?;
+    let hash = people.passwords.hash(password).await?;
+    let (id, epoch) = (login.account.id, login.account.epoch);
+    people
+        .store
+        .write(&as_account(cx, login), "user.password", move |tx| {
+            let hash = hash.clone();
+            Box::pin(async move {
+                let row = accounts::Entity::find_by_id(id).one(tx.conn()).await?;
+                // Every change of its password, role or standing raises the epoch.
+                let active = |row: &accounts::Model| row.epoch == epoch && row.status == AccountStatus::Active.as_str();
+                let row = row.filter(active).ok_or_else(wrong)?;
+                let change =
+                    AccountChange { password: Some((hash, false)), end_sessions: true, ..AccountChange::default() };
+                let account = super::accounts::change(tx, row, &change).await?;
+                tx.audit_in(account.tenant, account.shown_id(), json!({"own": true, "at_login": true}));
+                Ok(account)
+            })
+        })
+        .await
+}
+
+/// The context of a call in which an account logged in.
+fn as_account(cx: &Cx, login: &Login) -> Cx {
+    let account = &login.account;
+    let caller = Caller::new(CallerFacts {
+        kind: CallerKind::User,
+        subject: account.subject(login.tenant.as_ref().map(|tenant| tenant.name.as_str())),
+        role: account.role,
+        account: Some(account.id),
+        ..CallerFacts::default()
+    });
+    Cx::new(CxFacts { caller, access: Access::Platform, audit_action: Some("user.password.set"), ..CxFacts::clone(cx) })
+}
+
 /// Verifies the password so far, and returns its hash. Failures slow the next attempts down, as those of logins do.
 async fn verify(
     cx: &Cx,
@@ -117,8 +167,7 @@ async fn verify(
 }
 
 /// What a password may not be.
-fn names(user: &User) -> Vec<String> {
-    let account = &user.account;
+fn names(account: &Account) -> Vec<String> {
     let names = [Some(account.username.clone()), user_rules::shown_email(account), Some(account.display_name.clone())];
     names.into_iter().flatten().collect()
 }

@@ -33,6 +33,8 @@ mod messaging_verbs;
 mod one_registry;
 mod openapi;
 mod operations;
+mod own_limits;
+mod password_change;
 mod reflection;
 mod rules;
 mod schema;

@@ -7,7 +7,7 @@ use crate::{
     api::{answer, take},
     auth::{Sessions, sessions::SessionOf},
     base::{Cx, Error, Result, Role, Secret, TenantId, TenantRef, error::Reason},
-    identity::{Credentials, Login, live_sessions, users},
+    identity::{Credentials, Login, live_sessions, user_password, users},
     proto::zerotrust::v1::{
         GetSessionRequest, GetSessionResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
         session_service_server::SessionService,
@@ -26,9 +26,12 @@ impl AdminSessions {
         Self { sessions }
     }
 
-    async fn log_in(&self, cx: &Cx, message: LoginRequest) -> Result<Response<LoginResponse>> {
-        let login = self.sessions.log_in(cx, &credentials(message)).await?;
-        let user = users::of_account(&self.sessions.people().store, admitted(&login)?.account.clone()).await?;
+    async fn log_in(&self, cx: &Cx, mut message: LoginRequest) -> Result<Response<LoginResponse>> {
+        let new = message.new_password.take().map(Secret::new);
+        let credentials = credentials(message);
+        let login = self.sessions.log_in(cx, &credentials).await?;
+        let login = self.renewed(cx, admitted(login)?, &credentials.password, new).await?;
+        let user = users::of_account(&self.sessions.people().store, login.account.clone()).await?;
         let session = session::begin(&self.sessions, &SessionOf::login(&login)).await?;
         let told = session::shown(&self.sessions, &session);
         let answer = LoginResponse {
@@ -40,6 +43,27 @@ impl AdminSessions {
             must_change_password: login.account.must_change,
         };
         session::with_cookie(Response::new(answer), cx, &session)
+    }
+
+    /// A login whose account has the new password. One whose password has to be changed is none without.
+    async fn renewed(
+        &self,
+        cx: &Cx,
+        login: Login,
+        current: &Secret<String>,
+        new: Option<Secret<String>>,
+    ) -> Result<Login> {
+        match new {
+            Some(new) => {
+                let account = user_password::renew(cx, self.sessions.people(), &login, current, new).await?;
+                Ok(Login { account, ..login })
+            }
+            None if login.account.must_change => {
+                let message = "the password has to be changed: log in with new_password";
+                Err(Error::denied(Reason::PasswordChangeRequired, message))
+            }
+            None => Ok(login),
+        }
     }
 
     async fn log_out(&self, cx: &Cx) -> Result<Response<LogoutResponse>> {
@@ -93,7 +117,7 @@ fn credentials(message: LoginRequest) -> Credentials {
 }
 
 /// Refuses accounts of the platform that grants let into tenants elsewhere: here they have no rights.
-fn admitted(login: &Login) -> Result<&Login> {
+fn admitted(login: Login) -> Result<Login> {
     if login.tenant.is_none() && login.account.role != Role::PlatformAdmin {
         let message = "the account has no rights in this administration";
         return Err(Error::denied(Reason::PermissionDenied, message));

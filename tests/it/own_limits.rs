@@ -1,0 +1,209 @@
+//! What nobody gives to themselves or beyond their own time: roles, accounts and API keys, on both databases.
+
+use sea_orm::EntityTrait;
+use tenantry::{
+    base::{
+        Access, Caller, CallerKind, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts, cx::CxFacts,
+        error::Reason,
+    },
+    identity::{
+        self, AccountStatus, NewAccount, Password, Passwords, People, Reach, User, UserRef, accounts,
+        api_keys::{self, MadeApiKey, NewApiKey},
+        role_grants::{self, RoleRef},
+        second_factor,
+        user_changes::{self, NewUser, UserEdit},
+        user_password::{self, NewPassword},
+        user_suspension,
+    },
+    store::{Vault, entities::accounts as rows},
+    tenants,
+};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::{
+    db::{TestDb, cx, platform_cx},
+    directory_verbs::{account, key, tenant},
+};
+
+fn acme() -> TenantRef {
+    TenantRef::parse("acme")
+}
+
+fn user(name: &str) -> UserRef {
+    UserRef { tenant: acme(), user: name.to_owned(), version: None }
+}
+
+fn role(word: &str) -> RoleRef {
+    RoleRef { role: word.to_owned(), scope: None }
+}
+
+/// A call of somebody in the tenant.
+fn by(scope: TenantScope, facts: CallerFacts) -> Cx {
+    let base = CxFacts::clone(&cx("test", Access::Tenant(TenantRef::Id(scope.tenant()))));
+    Cx::new(CxFacts { caller: Caller::new(facts), ..base })
+}
+
+/// A call of an account whose session says that it administers the tenant.
+fn by_admin(scope: TenantScope, account: Uuid) -> Cx {
+    let (role, account) = (Role::Admin, Some(account));
+    by(scope, CallerFacts { subject: "acme/ada".to_owned(), role, account, ..CallerFacts::default() })
+}
+
+fn by_key(scope: TenantScope, made: &MadeApiKey) -> Cx {
+    let (kind, subject) = (CallerKind::Service, made.key.subject());
+    by(scope, CallerFacts { kind, subject, role: made.key.role, ..CallerFacts::default() })
+}
+
+async fn grant(db: &TestDb, cx: &Cx, name: &str, word: &str, end: Option<OffsetDateTime>) -> Result<User, Error> {
+    role_grants::grant(cx, db, &user(name), &role(word), end).await
+}
+
+fn people(db: &TestDb) -> People {
+    People::new(db.store.clone(), Passwords::new(1), Vault::new(db.store.clone(), None))
+}
+
+fn new_user(name: &str, role: &str) -> NewUser {
+    let email = format!("{name}@example.com");
+    NewUser { id: Some(name.to_owned()), email, role: Some(role.to_owned()), ..NewUser::default() }
+}
+
+async fn make_key(db: &TestDb, cx: &Cx, new: NewApiKey) -> Result<MadeApiKey, Error> {
+    api_keys::create(cx, db, &acme(), new).await
+}
+
+#[track_caller]
+fn denied<T: std::fmt::Debug>(outcome: Result<T, Error>, reason: Reason) {
+    let error = outcome.expect_err("it is refused");
+    assert_eq!((error.kind, error.reason), (Kind::PermissionDenied, reason), "{error:?}");
+}
+
+async fn epoch(db: &TestDb, id: Uuid) -> i64 {
+    rows::Entity::find_by_id(id).one(db.read()).await.unwrap().unwrap().epoch
+}
+
+both_databases! {
+    async fn nobody_gives_a_role_to_themselves(db: TestDb) {
+        let scope = tenant(&db, "acme").await;
+        let ada = account(&db, scope, "ada").await;
+        let soon = db.clock().now() + Duration::days(2);
+        grant(&db, &platform_cx("rbac.grant"), "ada", "admin", Some(soon)).await.unwrap();
+        let own = by_admin(scope, ada);
+        for end in [None, Some(soon + Duration::days(1))] {
+            denied(grant(&db, &own, "ada", "admin", end).await, Reason::AccountOwn);
+        }
+        denied(grant(&db, &own, "ada", "auditor", None).await, Reason::AccountOwn);
+        let raised = UserEdit { role: Some("admin".to_owned()), ..UserEdit::default() };
+        denied(user_changes::update(&own, &db, &user("ada"), raised).await, Reason::AccountOwn);
+        let again = user_suspension::reactivate(&own, &db, &user("ada"), None).await.unwrap_err();
+        assert_eq!(again.reason, Reason::AccountOwn);
+        role_grants::revoke(&platform_cx("rbac.revoke"), &db, &user("ada"), &role("admin")).await.unwrap();
+    }
+
+    async fn a_rank_for_a_time_is_given_for_that_time(db: TestDb) {
+        let scope = tenant(&db, "acme").await;
+        let (ada, _) = (account(&db, scope, "ada").await, account(&db, scope, "bob").await);
+        let (soon, own) = (db.clock().now() + Duration::days(2), by_admin(scope, ada));
+        denied(grant(&db, &own, "bob", "admin", Some(soon)).await, Reason::RoleAboveOwn);
+        grant(&db, &platform_cx("rbac.grant"), "ada", "admin", Some(soon)).await.unwrap();
+        for end in [None, Some(soon + Duration::SECOND)] {
+            denied(grant(&db, &own, "bob", "admin", end).await, Reason::RoleAboveOwn);
+        }
+        grant(&db, &own, "bob", "admin", Some(soon)).await.unwrap();
+        let people = people(&db);
+        denied(user_changes::create(&own, &people, &acme(), new_user("eve", "auditor")).await, Reason::RoleAboveOwn);
+        user_changes::create(&own, &people, &acme(), new_user("eve", "user")).await.unwrap();
+        let raised = UserEdit { role: Some("admin".to_owned()), ..UserEdit::default() };
+        denied(user_changes::update(&own, &db, &user("eve"), raised.clone()).await, Reason::RoleAboveOwn);
+        denied(make_key(&db, &own, key("read_only")).await, Reason::RoleAboveOwn);
+        make_key(&db, &own, NewApiKey { expires_in: Some(86_400), ..key("admin") }).await.unwrap();
+        make_key(&db, &own, key("user")).await.expect("everybody has this rank for good");
+        // Who has it for good gives it for good.
+        grant(&db, &platform_cx("rbac.grant"), "ada", "admin", None).await.unwrap();
+        user_changes::update(&own, &db, &user("eve"), raised).await.unwrap();
+        make_key(&db, &own, key("admin")).await.unwrap();
+    }
+
+    async fn a_key_does_not_outgrow_itself(db: TestDb) {
+        let scope = tenant(&db, "acme").await;
+        account(&db, scope, "ada").await;
+        let networks = vec!["10.0.0.0/8".to_owned()];
+        let limited = NewApiKey { expires_in: Some(2 * 86_400), networks: networks.clone(), ..key("admin") };
+        let made = make_key(&db, &platform_cx("apikey.create"), limited.clone()).await.unwrap();
+        let own = by_key(scope, &made);
+        let inside = NewApiKey { expires_in: Some(86_400), ..limited.clone() };
+        make_key(&db, &own, inside.clone()).await.unwrap();
+        for role in ["admin", "user"] {
+            let role = role.to_owned();
+            denied(make_key(&db, &own, NewApiKey { expires_in: None, role: role.clone(), ..inside.clone() }).await, Reason::RoleAboveOwn);
+            for networks in [vec![], vec!["10.1.0.0/16".to_owned(), "192.0.2.1".to_owned()]] {
+                denied(make_key(&db, &own, NewApiKey { networks, role: role.clone(), ..inside.clone() }).await, Reason::RoleAboveOwn);
+            }
+        }
+        let people = people(&db);
+        denied(user_changes::create(&own, &people, &acme(), new_user("eve", "admin")).await, Reason::RoleAboveOwn);
+        user_changes::create(&own, &people, &acme(), new_user("eve", "user")).await.unwrap();
+        let soon = db.clock().now() + Duration::HOUR;
+        denied(grant(&db, &own, "ada", "auditor", Some(soon)).await, Reason::CallerKindRefused);
+        denied(role_grants::revoke(&own, &db, &user("ada"), &role("auditor")).await, Reason::CallerKindRefused);
+        denied(user_password::set(&own, &people, &user("ada"), Reach::All, NewPassword::default()).await, Reason::CallerKindRefused);
+        denied(second_factor::disable(&own, &db, &user("ada"), "lost").await, Reason::CallerKindRefused);
+        denied(second_factor::enroll(&own, &people, &user("ada"), Reach::All).await.map(drop), Reason::CallerKindRefused);
+        api_keys::revoke(&platform_cx("apikey.revoke"), &db, &acme(), &made.key.shown_id()).await.unwrap();
+        denied(make_key(&db, &own, inside).await, Reason::RoleAboveOwn);
+    }
+
+    async fn a_tenant_does_not_get_around_the_platforms_suspension(db: TestDb) {
+        let scope = tenant(&db, "acme").await;
+        let (ada, _) = (account(&db, scope, "ada").await, account(&db, scope, "bob").await);
+        grant(&db, &platform_cx("rbac.grant"), "ada", "admin", None).await.unwrap();
+        user_suspension::suspend(&platform_cx("user.suspend"), &db, &user("bob"), None).await.unwrap();
+        let own = by_admin(scope, ada);
+        let moved = UserEdit { email: Some("new@example.com".to_owned()), ..UserEdit::default() };
+        denied(user_changes::delete(&own, &db, &user("bob"), None).await, Reason::SuspensionForeign);
+        denied(user_changes::update(&own, &db, &user("bob"), moved.clone()).await, Reason::SuspensionForeign);
+        user_changes::update(&platform_cx("user.update"), &db, &user("bob"), moved.clone()).await.unwrap();
+        user_suspension::reactivate(&platform_cx("user.reactivate"), &db, &user("bob"), None).await.unwrap();
+        user_suspension::suspend(&own, &db, &user("bob"), None).await.unwrap();
+        let gone = user_changes::delete(&own, &db, &user("bob"), None).await.unwrap();
+        assert_eq!(gone.account.status, AccountStatus::Deleted);
+    }
+
+    async fn a_suspension_by_the_platform_ends_sessions_whatever_suspends(db: TestDb) {
+        let scope = tenant(&db, "acme").await;
+        let ada = account(&db, scope, "ada").await;
+        let disable = async |cx: &Cx, disabled| {
+            tenantry::warehouse::tenants::set_disabled(cx, &db, "acme", disabled).await.unwrap();
+        };
+        let begin = epoch(&db, ada).await;
+        disable(&by_admin(scope, ada), true).await;
+        assert_eq!(epoch(&db, ada).await, begin, "a tenant's own suspension leaves it the way back");
+        disable(&platform_cx("tenant.suspend"), true).await;
+        assert_eq!(epoch(&db, ada).await, begin + 1);
+        disable(&platform_cx("tenant.suspend"), true).await;
+        assert_eq!(epoch(&db, ada).await, begin + 1, "it stays so");
+        assert_eq!(tenants::find(&db, &acme()).await.unwrap().unwrap().status, tenants::Status::Suspended);
+    }
+
+    async fn a_name_is_nobodys_address_and_the_reverse(db: TestDb) {
+        let scope = tenant(&db, "acme").await;
+        account(&db, scope, "ada").await;
+        for place in [Some(scope), None] {
+            let make = async |name: &str, email: Option<&str>| {
+                let email = email.map(|email| identity::Email::read(email).unwrap());
+                let login = NewAccount::login(place, name, Password::of_development("correct horse"), Role::User);
+                let new = NewAccount { email, ..login };
+                identity::create_account(&db, &Passwords::new(1), &platform_cx("account.create"), new).await
+            };
+            make("eve", Some("eve@Example.com")).await.unwrap();
+            assert_eq!(make("EVE@example.com", None).await.unwrap_err().reason, Reason::AccountExists);
+            make("bob@example.com", Some("bob@example.com")).await.expect("it is the account's own address");
+            make("max@example.com", None).await.unwrap();
+            assert_eq!(make("x", Some("Max@example.com")).await.unwrap_err().reason, Reason::EmailExists);
+        }
+        let taken = UserEdit { email: Some("max@example.com".to_owned()), ..UserEdit::default() };
+        let error = user_changes::update(&platform_cx("user.update"), &db, &user("ada"), taken).await.unwrap_err();
+        assert_eq!(error.reason, Reason::EmailExists);
+        assert!(accounts::find(db.read(), Some(scope), "ada@example.com").await.unwrap().is_some());
+    }
+}
