@@ -100,8 +100,8 @@ both_databases! {
         create(&db, "acme").await.unwrap();
         let (cx, area) = (platform_cx("tenant.set_auth"), area(&db, None));
         let set = async |provider: &str, config: Config| tenants::set_auth(&cx, &area, "ACME", provider, config).await;
-        let shown = set("keycloak", keycloak(&[("x", "y")])).await.unwrap();
-        assert_eq!((shown.provider.as_str(), shown.config), ("keycloak", keycloak(&[("x", "y")])));
+        let shown = set("keycloak", keycloak(&[("audience", "y")])).await.unwrap();
+        assert_eq!((shown.provider.as_str(), shown.config), ("keycloak", keycloak(&[("audience", "y")])));
         assert_eq!(set("keycloak", keycloak(&[])).await.unwrap().config, keycloak(&[]));
         assert_eq!(set("db", Config::new()).await.unwrap().config, Config::new());
         assert_eq!(kept(&db).await.as_deref(), Some("{}"));
