@@ -35,9 +35,12 @@ pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<Tenant> {
     Ok(tenants::resolve(cx, store, tenant).await?.0)
 }
 
-/// Gives a tenant a new name, where there is one.
-pub async fn update(cx: &Cx, store: &Store, tenant: &TenantRef, name: Option<&str>) -> Result<()> {
-    let (tenant, name) = (tenant.clone(), name.map(tenant_name).transpose()?);
+/// Gives the tenant that is `named` so a new name, where there is one.
+pub async fn update(cx: &Cx, store: &Store, named: &str, name: Option<&str>) -> Result<()> {
+    if named.is_empty() {
+        return Err(Error::invalid(Reason::FieldRequired, "id", "the tenant's id is empty"));
+    }
+    let (tenant, name) = (TenantRef::parse(named), name.map(tenant_name).transpose()?);
     store
         .write(cx, "tenant.update", move |tx| {
             let (tenant, name) = (tenant.clone(), name.clone());

@@ -167,8 +167,10 @@ async fn serve(db: &TestDb) -> Server {
 
 async fn http(server: &Server, who: Who) -> Http {
     let (setup, http) = (server.setup(), server.http());
-    let of =
-        async |role: &str, tenant: &str| http.clone().token(setup.mint(&["--role", role, "--tenant", tenant]).await);
+    let of = async |role: &str, tenant: &str| {
+        let subject = format!("{tenant}-{role}");
+        http.clone().token(setup.mint(&["--role", role, "--tenant", tenant, "--sub", &subject]).await)
+    };
     match who {
         Nobody => http,
         Garbage => http.token("tak_garbage"),
@@ -230,6 +232,18 @@ both_databases! {
         let by = keys["api_keys"][1]["created_by"].as_str().unwrap().to_owned();
         assert_eq!(by, format!("key:{id}"));
         assert!(!keys.to_string().contains(key));
+    }
+
+    async fn the_key_of_a_suspended_tenant_opens_nothing(db: TestDb) {
+        let server = serve(&db).await;
+        let made = http(&server, Admin).await.call(Method::POST, KEYS, Some(r#"{"name":"ci","role":"admin"}"#)).await;
+        let program = server.http().token(made.json()["api_key"].as_str().unwrap());
+        for (action, status) in [("suspend", 403), ("reactivate", 200)] {
+            let body = format!(r#"{{"action":"{action}","tenant_id":"acme"}}"#);
+            let changed = server.admin().call(Method::POST, "/v1/admin/tenants/lifecycle", Some(&body)).await;
+            assert_eq!(changed.status, 200, "{changed:?}");
+            db::eventually(action, || async { program.get(GROUPS).await.status == status }).await;
+        }
     }
 
     async fn a_key_is_good_in_its_networks_alone(db: TestDb) {

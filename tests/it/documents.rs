@@ -35,6 +35,7 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("docs/security.md", &[]),
+    ("docs/surfaces.md", &[]),
 ];
 
 async fn try_out(document: &str) {
@@ -79,6 +80,11 @@ async fn the_commands_of_the_operations_guide_work() {
 #[tokio::test]
 async fn the_commands_of_the_security_guide_work() {
     try_out("docs/security.md").await;
+}
+
+#[tokio::test]
+async fn the_calls_of_the_surfaces_work() {
+    try_out("docs/surfaces.md").await;
 }
 
 #[test]

@@ -112,7 +112,7 @@ async fn tenants_answer_as_documented_on_postgres() {
 #[rustfmt::skip]
 const REQUESTS: &[(&str, &str, Option<&str>)] = &[
     ("GET", "/v1/tenants", None),
-    ("POST", "/v1/tenants", Some(r#"{"name":"T"}"#)),
+    ("POST", "/v1/tenants", Some(r#"{"name":"fresh"}"#)),
     ("POST", "/v1/tenants", Some("{")),
     ("PUT", "/v1/tenants", Some(r#"{"ID":"T","Name":"acme"}"#)),
     ("PUT", "/v1/tenants", Some("{}")),
@@ -131,7 +131,7 @@ async fn the_documented_roles_may_what_the_contract_says() {
     let mut written = String::from("Statuses by request and caller. T is the caller's tenant, O is another one.\n");
     let mut rows: BTreeMap<usize, Vec<u16>> = BTreeMap::new();
     let callers = callers(&server, &acme, &beta);
-    // The administrator comes last, and deletes.
+    // The administrator comes last, creates and deletes.
     for (_, http) in &callers {
         for (row, (method, path, body)) in REQUESTS.iter().enumerate() {
             let path = path.replace("/T", &format!("/{acme}")).replace("/O", &format!("/{beta}"));

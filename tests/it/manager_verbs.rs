@@ -19,7 +19,7 @@ async fn create(db: &TestDb, name: &str) -> tenantry::base::Result<tenantry::ten
 }
 
 async fn rename(db: &TestDb, tenant: &str, name: &str) -> tenantry::base::Result<()> {
-    tenants::update(&platform_cx("tenant.update"), db, &named(tenant), Some(name)).await
+    tenants::update(&platform_cx("tenant.update"), db, tenant, Some(name)).await
 }
 
 both_databases! {
@@ -62,7 +62,7 @@ both_databases! {
 
     async fn what_is_not_given_stays(db: TestDb) {
         let made = create(&db, "acme").await.unwrap();
-        tenants::update(&platform_cx("tenant.update"), &db, &named("acme"), None).await.unwrap();
+        tenants::update(&platform_cx("tenant.update"), &db, "acme", None).await.unwrap();
         assert_eq!(tenants::get(&platform_cx("x"), &db, &named("acme")).await.unwrap(), made);
     }
 

@@ -62,8 +62,11 @@ const LOGIN: &[Line] = &[
     ("minted reader", "GET", "/api/auth/whoami", None),
     ("nobody", "GET", "/api/auth/whoami", None),
     // Sessions are for this surface alone.
-    ("session of admin", "GET", "/admin/v2/tenants", None),
-    ("session of admin", "GET", "/v1/tenants", None),
+    ("bearer of admin", "GET", "/api/tenant/list", None),
+    ("bearer of admin", "GET", "/admin/v2/tenants", None),
+    ("bearer of admin", "GET", "/v1/tenants", None),
+    ("bearer of admin", "GET", "/v1/admin/tenants", None),
+    ("bearer of admin", "GET", "/api/control-plane/tenants", None),
     // The end.
     ("key", "POST", "/api/auth/logout", None),
     ("nobody", "POST", "/api/auth/logout", None),
@@ -98,7 +101,14 @@ async fn hold(setup: Setup, url: String) -> String {
             "key" => server.http().header("x-api-key", "letmein"),
             "session of admin" => session("admin"),
             "session of boss" => session("boss"),
-            _ => server.http().token(server.setup().mint(&["--role", "read_only", "--tenant", "acme"]).await),
+            "bearer of admin" => {
+                let found = sessions.iter().find(|(user, _)| user == "admin");
+                server.http().token(found.map(|(_, token): &(String, String)| token.as_str()).unwrap())
+            }
+            _ => {
+                let reader = ["--role", "read_only", "--tenant", "acme", "--sub", "a/reader"];
+                server.http().token(server.setup().mint(&reader).await)
+            }
         };
         let answer = talk.say(&http, line).await;
         if answer.status == 200 && line.2 == "/api/auth/login" {
@@ -140,6 +150,7 @@ async fn peopled(setup: Setup, url: &str) -> Server {
     changed.await.unwrap();
     store.close().await;
     let setup = setup.database(url).env("TENANTRY_KEK", kek.expose()).env("QOD_API_KEY", "letmein");
+    let setup = setup.env("KUBEOP_REQUIRE_AUTH", "true");
     let server = setup.start().await;
     // The administrator's account is made while the server already answers.
     eventually("the administrator's account", async || {

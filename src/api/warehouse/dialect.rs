@@ -1,5 +1,7 @@
 //! The error dialect of the warehouse surface: `{"error": "<code>", "message": "<text>"}` (warehouse contract, section 1).
 
+use std::borrow::Cow;
+
 use serde_json::json;
 use transcoder::{Dialect, Failure, Rendered};
 
@@ -21,6 +23,8 @@ const CODES: &[(&str, &str)] = &[
     ("AUTH_PROVIDER_UNKNOWN", "invalid_auth_provider"),
     ("BODY_TOO_LARGE", "payload_too_large"),
     ("CREDENTIALS_EMPTY", "invalid_credentials"),
+    ("CREDENTIALS_EXPIRED", "expired"),
+    ("CREDENTIALS_REVOKED", "revoked"),
     ("CSRF_TOKEN_INVALID", "csrf_token_invalid"),
     ("JSON_MALFORMED", "invalid_json"),
     ("LOGIN_REFUSED", "invalid_credentials"),
@@ -43,8 +47,27 @@ const CODES: &[(&str, &str)] = &[
 
 impl Dialect for WarehouseDialect {
     fn render(&self, failure: &Failure) -> Rendered {
-        Rendered::json(failure, &json!({"error": code(failure), "message": failure.message}))
+        Rendered::json(failure, &json!({"error": code(failure), "message": message(failure)}))
     }
+}
+
+/// The text; what is missing is named as this surface spells it.
+fn message(failure: &Failure) -> Cow<'_, str> {
+    if failure.reason != "FIELD_REQUIRED" {
+        return Cow::Borrowed(&failure.message);
+    }
+    let names: Vec<_> = failure.violations.iter().map(|violation| camel(&violation.field)).collect();
+    Cow::Owned(format!("missing: {}", names.join(", ")))
+}
+
+/// A proto name as JSON has it: `auth_provider` is `authProvider`.
+fn camel(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let (head, tail) = word.split_at(word.len().min(1));
+        name + &head.to_ascii_uppercase() + tail
+    })
 }
 
 fn code(failure: &Failure) -> &'static str {
@@ -69,7 +92,7 @@ fn code(failure: &Failure) -> &'static str {
 mod tests {
     use http::StatusCode;
     use tonic::Code;
-    use transcoder::Origin;
+    use transcoder::{Origin, Violation};
 
     use super::*;
     use crate::base::error::Reason;
@@ -82,6 +105,15 @@ mod tests {
             assert!(ours || transcoders.contains(reason), "{reason}");
         }
         assert!(CODES.is_sorted());
+    }
+
+    #[test]
+    fn what_is_missing_is_named_as_it_is_sent() {
+        let field = |field: &str| Violation { field: field.to_owned(), place: None, description: String::new() };
+        let failure = Failure::new(Origin::Service, Code::InvalidArgument, "FIELD_REQUIRED", "missing: auth_provider");
+        let failure = Failure { violations: vec![field("name"), field("auth_provider")], ..failure };
+        assert_eq!(message(&failure), "missing: name, authProvider");
+        assert_eq!(camel("a__b_"), "aB");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Answers with ids, keys and times, made the same in every run.
+//! Answers with ids, keys, cursors and times, made the same in every run.
 
 /// Prefixes of the ids of the zero-trust surface.
 const IDS: [&str; 4] = ["ten_", "usr_", "grp_", "key_"];
@@ -12,7 +12,7 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// A text with names in place of ids, times, API keys and ids of requests.
+    /// A text with names in place of ids, times, API keys, cursors and ids of requests.
     pub fn hide(&mut self, text: &str) -> String {
         let mut hidden = String::with_capacity(text.len());
         let mut rest = text;
@@ -40,7 +40,7 @@ impl Mask {
             let key = text.find('"').unwrap_or(text.len());
             return Some(("tak_<key>".to_owned(), key));
         }
-        for member in ["\"prefix\":\"", "\"request_id\":\""] {
+        for member in ["\"prefix\":\"", "\"next_cursor\":\"", "\"request_id\":\""] {
             if let Some(value) = text.strip_prefix(member) {
                 return Some((format!("{member}<...>"), member.len() + value.find('"')?));
             }

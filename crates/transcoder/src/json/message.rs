@@ -45,7 +45,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// The name in a spelling.
+    /// Its name in a spelling.
     pub fn name(&self, names: Names) -> &'static str {
         match names {
             Names::Json => self.json,

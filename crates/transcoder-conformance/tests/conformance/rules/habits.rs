@@ -30,6 +30,9 @@ async fn snake() {
     });
     // Unknown members are ignored, but case is not.
     assert_eq!(put("snake", r#"{"nope": {"a": [1]}, "NAME": "a", "shade": "NOPE"}"#).await, (200, empty));
+    // What is at fault is told as the surface spells it.
+    let (status, told) = put("snake", r#"{"byteSize": "many"}"#).await;
+    assert!(status == 400 && told.to_string().contains("byte_size: "), "{told}");
 }
 
 #[tokio::test]
