@@ -212,9 +212,10 @@ async fn revoke_in(tx: &Tx, tenant: &TenantRef, id: Uuid) -> Result<ApiKey> {
     if !tx.cx().caller.outranks(key.role) {
         return Err(above_own());
     }
-    rows.revoke_api_key(id, tx.now()).await?;
+    let now = tx.now();
+    rows.revoke_api_key(id, now).await?;
     tx.audit_in(Some(tenant.id), key.shown_id(), json!({"name": key.name}));
-    Ok(ApiKey { revoked_at: key.revoked_at.or(Some(tx.now())), ..key })
+    Ok(ApiKey { revoked_at: key.revoked_at.or(Some(now)), ..key })
 }
 
 /// A key has a role inside a tenant, of the caller's rank at most.

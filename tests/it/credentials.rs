@@ -25,6 +25,7 @@ use crate::harness::{
 };
 
 const PATH: &str = "/admin/v2/tenants";
+const LIST: &str = "tenantry.messaging.v2.TenantService.ListTenants";
 
 fn keys(server: &Server) -> Keys {
     Keys::load(&server.setup().data_dir().join("jwt.pem"), None).unwrap()
@@ -45,7 +46,7 @@ fn with_header(token: &str, change: impl FnOnce(&mut Value)) -> String {
 
 /// The reason that gRPC tells; REST must say 401 then.
 async fn refusal(server: &Server, token: Option<&str>) -> String {
-    let method = grpc::methods().into_iter().find(|method| method.name() == "ListTenants").unwrap();
+    let method = grpc::methods().into_iter().find(|method| method.full_name() == LIST).unwrap();
     let (mut http, mut grpc) = (server.http(), Grpc::new(server.address()));
     if let Some(token) = token {
         (http, grpc) = (http.token(token), grpc.token(token));

@@ -22,6 +22,7 @@ mod floors;
 mod harness;
 mod idempotency;
 mod identity;
+mod isolation;
 mod journal;
 mod login;
 mod manager_open;

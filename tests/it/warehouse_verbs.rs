@@ -108,7 +108,7 @@ both_databases! {
     }
 
     async fn a_tenant_of_another_surface_has_our_own_accounts(db: TestDb) {
-        let (cx, area) = (platform_cx("tenant.create"), area(&db, None));
+        let cx = platform_cx("tenant.create");
         let made = db.write(&cx, "test", |tx| {
             let new = NewTenant::named("made-elsewhere".parse().unwrap());
             Box::pin(async move { Ok(tenantry::tenants::insert(tx, &new, None).await?.0) })
@@ -118,8 +118,9 @@ both_databases! {
         let [only] = &listed[..] else { panic!("{listed:?}") };
         assert_eq!((only.id, only.provider.as_str(), &only.config), (made.id, "db", &Config::new()));
         // It gets a facet when it needs one, and goes with it.
-        let set = tenants::set_auth(&cx, &area, "made-elsewhere", "keycloak", keycloak(&[])).await.unwrap();
-        assert_eq!(set.config, keycloak(&[]));
+        let (cx, area) = (platform_cx("x"), area(&db, None));
+        let set = tenants::set_auth(&cx, &area, "made-elsewhere", "keycloak", keycloak(&[])).await;
+        assert_eq!(set.unwrap().config, keycloak(&[]));
         tenants::delete(&platform_cx("tenant.delete"), &db, "Made-Elsewhere").await.unwrap();
         assert_eq!(kept(&db).await, None);
     }

@@ -7,6 +7,7 @@ pub mod grpc;
 pub mod http;
 pub mod line;
 pub mod mask;
+pub mod rpc;
 pub mod server;
 pub mod talk;
 pub mod tls;

@@ -1,0 +1,112 @@
+//! Every RPC, found by reflection, as it is called over gRPC and over REST.
+
+use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value};
+use reqwest::Method;
+
+use super::grpc;
+
+/// An RPC, or one of its actions where a field of the request decides what may be done.
+#[derive(Clone)]
+pub struct Row {
+    /// The RPC.
+    pub method: MethodDescriptor,
+    /// The action.
+    pub action: Option<String>,
+}
+
+/// A row for each RPC, or for each action of one.
+pub fn rows() -> Vec<Row> {
+    grpc::methods().into_iter().flat_map(rows_of).collect()
+}
+
+impl Row {
+    /// A request with these texts in the fields of these names, as far as it has such, and bad in all else, so that little
+    /// comes of it.
+    pub fn request(&self, fields: &[(&str, &str)]) -> DynamicMessage {
+        let mut message = DynamicMessage::new(self.method.input());
+        for (name, value) in fields {
+            let field = message.descriptor().get_field_by_name(name);
+            if field.is_some_and(|field| matches!(field.kind(), Kind::String) && !field.is_list()) {
+                message.set_field_by_name(name, Value::String((*value).to_owned()));
+            }
+        }
+        if let Some(action) = &self.action {
+            message.set_field_by_name("action", Value::String(action.clone()));
+        }
+        message
+    }
+
+    /// The REST calls that say the same as a request, one for each path.
+    pub fn rest(&self, message: &DynamicMessage) -> Vec<(Method, String, Option<String>)> {
+        let calls = paths(&self.method).into_iter().map(|(method, path, body)| {
+            let (path, body) = rest(message, &method, &path, &body);
+            (method, path, body)
+        });
+        calls.collect()
+    }
+}
+
+/// The rows of a method: itself, or each action that its rule lists.
+fn rows_of(method: MethodDescriptor) -> Vec<Row> {
+    let actions = actions(&method);
+    if actions.is_empty() {
+        return vec![Row { method, action: None }];
+    }
+    actions.into_iter().map(|action| Row { method: method.clone(), action: Some(action) }).collect()
+}
+
+/// The values of the field that decides the permission, sorted.
+fn actions(method: &MethodDescriptor) -> Vec<String> {
+    let auth = method.parent_pool().get_extension_by_name("tenantry.options.v1.auth").unwrap();
+    let options = method.options();
+    let rule = options.get_extension(&auth).as_message().unwrap().clone();
+    if !rule.has_field_by_name("permission_by") {
+        return Vec::new();
+    }
+    let by = rule.get_field_by_name("permission_by").unwrap().as_message().unwrap().clone();
+    let map = by.get_field_by_name("map").unwrap().as_map().unwrap().clone();
+    let mut values: Vec<_> = map.keys().map(|key| key.as_str().unwrap().to_owned()).collect();
+    values.sort();
+    values
+}
+
+/// The path and the body of a REST call that says the same as a request: its texts in the path, then in the body if that
+/// is the whole request, else in the query.
+fn rest(message: &DynamicMessage, http: &Method, path: &str, body: &str) -> (String, Option<String>) {
+    let (mut path, mut left) = (path.to_owned(), serde_json::Map::new());
+    for (field, value) in message.fields() {
+        let (variable, text) = (format!("{{{}}}", field.name()), value.as_str().unwrap());
+        if path.contains(&variable) {
+            path = path.replace(&variable, text);
+        } else {
+            left.insert(field.json_name().to_owned(), text.into());
+        }
+    }
+    assert!(!path.contains('{'), "{path} has a variable that this test does not know");
+    match body {
+        "*" => (path, Some(serde_json::Value::Object(left).to_string())),
+        "" if !left.is_empty() => {
+            let pairs: Vec<_> = left.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap())).collect();
+            (format!("{path}?{}", pairs.join("&")), None)
+        }
+        _ => (path, matches!(*http, Method::PUT | Method::POST | Method::PATCH).then(|| "{}".to_owned())),
+    }
+}
+
+/// The REST paths of a method, each with the field that its body is.
+fn paths(method: &MethodDescriptor) -> Vec<(Method, String, String)> {
+    let http = method.parent_pool().get_extension_by_name("google.api.http").unwrap();
+    let options = method.options();
+    let rule = options.get_extension(&http).as_message().unwrap().clone();
+    let more = rule.get_field_by_name("additional_bindings").unwrap().as_list().unwrap().to_vec();
+    std::iter::once(rule)
+        .chain(more.iter().filter_map(|value| value.as_message().cloned()))
+        .filter_map(|rule| {
+            ["get", "put", "post", "delete", "patch"].into_iter().find_map(|name| {
+                let path = rule.get_field_by_name(name)?.as_str()?.to_owned();
+                let body = rule.get_field_by_name("body")?.as_str()?.to_owned();
+                (!path.is_empty()).then(|| (name.to_uppercase().parse().unwrap(), path, body))
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,216 @@
+//! No tenant reaches another: every RPC, found by reflection, as the administrator of one tenant, with what is another
+//! tenant's in path, query and body. Nothing of it is told, and nothing of it changes.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+use serde_json::{Value, json};
+
+use crate::{
+    db,
+    harness::{
+        grpc::Grpc,
+        http::Http,
+        rpc::{self, Row},
+        server::{Server, Setup},
+    },
+};
+
+/// A word that stands in everything of the other tenant which people may read, and in nothing else.
+const MARK: &str = "zebra";
+
+/// What is the other tenant's, by the name of the field that may name it.
+type Foreign = BTreeMap<&'static str, Vec<String>>;
+
+#[tokio::test]
+async fn nothing_of_another_tenant_is_told_or_changed_on_sqlite() {
+    let server = closed(Setup::dev()).start().await;
+    let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
+    check(&server, &Database::connect(url).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn nothing_of_another_tenant_is_told_or_changed_on_postgres() {
+    let url = db::postgres_unmigrated().await;
+    let server = closed(Setup::dev().database(&url)).start().await;
+    check(&server, &Database::connect(url).await.unwrap()).await;
+}
+
+/// In open manager mode everybody is the platform's administrator on the manager's paths.
+fn closed(setup: Setup) -> Setup {
+    setup.env("KUBEOP_REQUIRE_AUTH", "true")
+}
+
+async fn check(server: &Server, db: &DatabaseConnection) {
+    let (foreign, id) = other_tenant(&server.admin()).await;
+    let own = json!({"action": "create", "name": "Own", "slug": "own"});
+    post(&server.admin(), "/v1/admin/tenants/lifecycle", &own).await;
+    let token = server.setup().mint(&["--role", "admin", "--tenant", "own"]).await;
+    let before = rows_of(db, id).await;
+    assert!(before.values().filter(|rows| !rows.is_empty()).count() >= 6, "too little to protect: {before:?}");
+    let mut passed = Vec::new();
+    for row in rpc::rows() {
+        for fields in variants(&foreign) {
+            passed.extend(call(server, &token, &row, &fields).await);
+            // The method may have ended the session; its next call needs another one.
+        }
+    }
+    assert_eq!(rows_of(db, id).await, before, "something of the other tenant changed");
+    // Lists of one's own, and what is nobody's, are all that is answered.
+    passed.sort();
+    passed.dedup();
+    crate::harness::golden::check("isolation.txt", &(passed.join("\n") + "\n"));
+}
+
+/// Calls one RPC over gRPC and REST, and answers with its name if the call was not refused.
+async fn call(server: &Server, token: &str, row: &Row, fields: &[(&str, &str)]) -> Vec<String> {
+    let token = if row.method.name().eq_ignore_ascii_case("logout") {
+        server.setup().mint(&["--role", "admin", "--tenant", "own"]).await
+    } else {
+        token.to_owned()
+    };
+    let message = row.request(fields);
+    let name = format!("{} {}", row.method.full_name(), row.action.as_deref().unwrap_or_default());
+    let mut passed = Vec::new();
+    match Grpc::new(server.address()).token(&token).call(&row.method, message.clone()).await {
+        Ok(answer) => {
+            let told = format!("{answer:?}");
+            assert!(!told.contains(MARK), "{name} tells {told}");
+            passed.push(name.trim().to_owned());
+        }
+        Err(status) => assert!(!status.message().contains(MARK) || echoed(fields), "{name} tells {status:?}"),
+    }
+    for (method, path, body) in row.rest(&message) {
+        let answer = server.http().token(&token).call(method.clone(), &path, body.as_deref()).await;
+        let what = format!("{method} {path} {body:?}: {} {}", answer.status, answer.body);
+        assert!(!answer.body.contains(MARK) || (answer.status >= 400 && echoed(fields)), "{what}");
+        assert!(answer.status < 500, "{what}");
+    }
+    passed
+}
+
+/// Whether the request itself holds the mark, so that an error may repeat what the caller wrote.
+fn echoed(fields: &[(&str, &str)]) -> bool {
+    fields.iter().any(|(_, value)| value.contains(MARK))
+}
+
+/// Requests that name what is the other tenant's: all that they can in the first spelling, then in the next.
+fn variants(foreign: &Foreign) -> Vec<Vec<(&str, &str)>> {
+    let most = foreign.values().map(Vec::len).max().unwrap_or_default();
+    let of =
+        |n: usize| foreign.iter().map(move |(field, values)| (*field, values[n % values.len()].as_str())).collect();
+    // Besides, what belongs to the tenant by an id of its own, in the caller's own tenant.
+    let children = |n: usize| {
+        let in_own = |(field, value): (&'static str, &'static str)| (field, value);
+        let named = foreign.iter().filter(|(field, _)| !["tenant", "tenant_id", "name", "id"].contains(field));
+        let named = named.map(move |(field, values)| (*field, values[n % values.len()].as_str()));
+        named.chain([in_own(("tenant_id", "own")), in_own(("tenant", "own"))]).collect()
+    };
+    (0..most).map(of).chain((0..most).map(children)).collect()
+}
+
+/// Makes the other tenant, with something of everything that a tenant may have.
+async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
+    let slug = format!("{MARK}-inc");
+    let tenant = json!({"action": "create", "name": format!("{MARK} Inc"), "slug": slug});
+    let made = post(admin, "/v1/admin/tenants/lifecycle", &tenant).await;
+    let shown = text(&made["tenant"]["id"]);
+    let id: tenantry::base::TenantId = shown.parse().unwrap();
+    let email = format!("ada@{MARK}.example");
+    let user = json!({"action": "create", "tenant_id": shown, "email": email, "display_name": format!("Ada {MARK}"),
+        "role": "admin", "password": "a long enough password"});
+    let user = post(admin, "/v1/admin/users/lifecycle", &user).await;
+    let user = text(&user["user"]["id"]);
+    let group = json!({"action": "create", "tenant_id": shown, "name": format!("{MARK}s"), "user_ids": [user]});
+    let group = text(&post(admin, "/v1/admin/groups/lifecycle", &group).await["group"]["id"]);
+    let key = json!({"tenant_id": shown, "name": format!("{MARK} key"), "role": "read_only"});
+    let key = text(&post(admin, "/v1/admin/api-keys", &key).await["key_id"]);
+    let domains = format!("/api/control-plane/tenants/{}/email-domains", id.dashed());
+    let domain = text(&post(admin, &domains, &json!({"domain": format!("{MARK}.example")})).await["id"]);
+    let identity = post(admin, "/api/control-plane/users", &json!({"email": format!("eve@{MARK}.example")})).await;
+    let identity = text(&identity["id"]);
+    let grant = json!({"user_id": identity, "tenant_id": id.dashed()});
+    let grant = text(&post(admin, "/api/control-plane/grants", &grant).await["id"]);
+    let answer = admin.call(Method::PUT, &format!("/admin/v2/namespaces/{slug}/{MARK}"), None).await;
+    assert_eq!(answer.status, 204, "{answer:?}");
+    let spellings = vec![shown, slug, id.dashed(), id.manager(), id.warehouse()];
+    let foreign = [
+        ("tenant", spellings.clone()),
+        ("tenant_id", spellings.clone()),
+        ("name", spellings.clone()),
+        ("id", spellings),
+        ("user_id", vec![user, email.clone(), identity]),
+        ("group_id", vec![group]),
+        ("key_id", vec![key]),
+        ("domain_id", vec![domain]),
+        ("grant_id", vec![grant]),
+        ("namespace", vec![MARK.to_owned()]),
+        ("cluster", vec!["standalone".to_owned()]),
+        ("email", vec![email]),
+        ("code", vec!["000000".to_owned()]),
+        ("reason", vec!["none".to_owned()]),
+        ("role", vec!["user".to_owned()]),
+        ("auth_provider", vec!["db".to_owned()]),
+        ("confirm_slug", vec![format!("{MARK}-inc")]),
+        ("confirm", vec![format!("{MARK}-inc")]),
+        ("slug", vec!["taken-over".to_owned()]),
+        ("plan", vec!["starter".to_owned()]),
+    ];
+    (foreign.into_iter().collect(), id.uuid())
+}
+
+async fn post(http: &Http, path: &str, body: &Value) -> Value {
+    let answer = http.call(Method::POST, path, Some(&body.to_string())).await;
+    assert!(matches!(answer.status, 200 | 201), "{path} {body}: {answer:?}");
+    answer.json()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
+/// All rows of a tenant, by table: whatever table leads to it. The audit log is none of them.
+async fn rows_of(db: &DatabaseConnection, id: uuid::Uuid) -> BTreeMap<String, Vec<String>> {
+    let mut found = BTreeMap::new();
+    for table in tables(db).await {
+        let column = if table == "tenants" { "id" } else { "tenant_id" };
+        let sql = match db.get_database_backend() {
+            DbBackend::Sqlite => {
+                format!("SELECT {} AS row FROM {table} WHERE {column} = ?", whole_row(db, &table).await)
+            }
+            _ => format!("SELECT to_jsonb(t)::text AS row FROM {table} t WHERE {column} = $1"),
+        };
+        let query = Statement::from_sql_and_values(db.get_database_backend(), sql, [id.into()]);
+        let rows = db.query_all_raw(query).await.unwrap();
+        let mut rows: Vec<String> = rows.iter().map(|row| row.try_get("", "row").unwrap()).collect();
+        rows.sort();
+        found.insert(table, rows);
+    }
+    found
+}
+
+/// The tables whose rows belong to tenants.
+async fn tables(db: &DatabaseConnection) -> Vec<String> {
+    let sql = match db.get_database_backend() {
+        DbBackend::Sqlite => {
+            "SELECT m.name AS name FROM sqlite_master m JOIN pragma_table_info(m.name) c \
+             WHERE m.type = 'table' AND (c.name = 'tenant_id' OR (m.name = 'tenants' AND c.name = 'id'))"
+        }
+        _ => {
+            "SELECT table_name::text AS name FROM information_schema.columns WHERE table_schema = 'public' \
+             AND (column_name = 'tenant_id' OR (table_name = 'tenants' AND column_name = 'id'))"
+        }
+    };
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
+    let names = rows.iter().map(|row| row.try_get::<String>("", "name").unwrap());
+    names.filter(|name| !["audit_events", "outbox"].contains(&name.as_str())).collect()
+}
+
+/// SQLite's expression for a row as text.
+async fn whole_row(db: &DatabaseConnection, table: &str) -> String {
+    let sql = format!("SELECT name FROM pragma_table_info('{table}')");
+    let rows = db.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();
+    let columns = rows.iter().map(|row| format!("quote({})", row.try_get::<String>("", "name").unwrap()));
+    columns.collect::<Vec<_>>().join(" || ',' || ")
+}
