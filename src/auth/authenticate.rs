@@ -285,9 +285,13 @@ fn bearer(headers: &HeaderMap) -> Result<&str> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let (Some(header), None) = (all.next(), all.next()) else { return Err(tokens::invalid()) };
     let text = header.to_str().map_err(|_| tokens::invalid())?;
-    let (scheme, token) = text.split_once(' ').ok_or_else(tokens::invalid)?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    // Another scheme is none that anybody here reads: as if nothing had been given.
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(tokens::missing());
+    }
     let token = token.trim_matches(' ');
-    let good = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' ');
+    let good = !token.is_empty() && !token.contains(' ');
     if good { Ok(token) } else { Err(tokens::invalid()) }
 }
 

@@ -48,6 +48,7 @@ pub struct ManagerClaims {
 struct Wire {
     #[serde(default)]
     sub: String,
+    #[serde(default)]
     role: String,
     #[serde(default)]
     scope: String,
@@ -68,7 +69,7 @@ impl ManagerKey {
     pub fn verify(&self, token: &str) -> Result<ManagerClaims> {
         tokens::read_header(token)?;
         let wire: Wire = tokens::decode(token, &self.0, Algorithm::HS256)?;
-        let (role, tenant, project) = read_role(&wire).ok_or_else(tokens::invalid)?;
+        let (role, tenant, project) = read_role(&wire);
         let Wire { sub: subject, exp, nbf, iat, jti, .. } = wire;
         // The document asks for no subject; one that is there fits a line of a log.
         if subject.contains(char::is_control) {
@@ -86,13 +87,14 @@ impl ManagerClaims {
 }
 
 /// The manager's roles in our words: `admin` stands above all tenants, `tenant` and `project` are confined by the scope.
-fn read_role(wire: &Wire) -> Option<(Role, Option<String>, Option<String>)> {
+/// Who has another role, or no scope that fits it, is known and may do nothing (manager contract, section 2).
+fn read_role(wire: &Wire) -> (Role, Option<String>, Option<String>) {
     let scope = |prefix| wire.scope.strip_prefix(prefix).filter(|id: &&str| !id.is_empty()).map(str::to_owned);
-    match wire.role.as_str() {
-        "admin" => Some((Role::PlatformAdmin, None, None)),
-        "tenant" => scope("tenant:").map(|id| (Role::Admin, Some(id), None)),
-        "project" => scope("project:").map(|id| (Role::Project, None, Some(id))),
-        _ => None,
+    match (wire.role.as_str(), scope("tenant:"), scope("project:")) {
+        ("admin", _, _) => (Role::PlatformAdmin, None, None),
+        ("tenant", Some(id), _) => (Role::Admin, Some(id), None),
+        ("project", _, Some(id)) => (Role::Project, None, Some(id)),
+        _ => (Role::User, None, None),
     }
 }
 
@@ -140,12 +142,12 @@ mod tests {
             (json!({"role": "admin", "scope": "tenant:x", "exp": NOW}), Some((Role::PlatformAdmin, None, None))),
             (json!({"role": "tenant", "scope": "tenant:x", "exp": NOW}), Some((Role::Admin, Some("x"), None))),
             (json!({"role": "project", "scope": "project:p", "exp": NOW}), Some((Role::Project, None, Some("p")))),
-            (json!({"role": "tenant", "scope": "project:p", "exp": NOW}), None),
-            (json!({"role": "tenant", "scope": "tenant:", "exp": NOW}), None),
-            (json!({"role": "tenant", "exp": NOW}), None),
-            (json!({"role": "platform_admin", "exp": NOW}), None),
+            (json!({"role": "tenant", "scope": "project:p", "exp": NOW}), Some((Role::User, None, None))),
+            (json!({"role": "tenant", "scope": "tenant:", "exp": NOW}), Some((Role::User, None, None))),
+            (json!({"role": "tenant", "exp": NOW}), Some((Role::User, None, None))),
+            (json!({"role": "platform_admin", "exp": NOW}), Some((Role::User, None, None))),
+            (json!({"exp": NOW}), Some((Role::User, None, None))),
             (json!({"role": "admin"}), None),
-            (json!({"exp": NOW}), None),
         ];
         for (claims, want) in cases {
             let got = key().verify(&token(Algorithm::HS256, &claims));

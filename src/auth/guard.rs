@@ -16,7 +16,7 @@ use super::{
     roles, tokens,
 };
 use crate::base::{
-    Access, Caller, CallerKind, Clock, Cx, Error, Kind, Result, TenantId, TenantRef,
+    Access, Caller, CallerKind, Clock, Cx, Error, Kind, Result, Role, TenantId, TenantRef,
     caller::CallerFacts,
     cx::CxFacts,
     error::Reason,
@@ -181,7 +181,7 @@ fn check_caller(rule: &AuthRule, caller: &Caller) -> Result<()> {
     }
     // A custom check looks at the message, so the refusal waits for the second step.
     let possible = rule.custom.is_some() || holds_any(&rule.permission, caller);
-    if possible { Ok(()) } else { Err(permission_denied(&rule.permission)) }
+    if possible { Ok(()) } else { Err(permission_denied(&rule.permission, caller)) }
 }
 
 /// Whether the caller's role may do anything of what the method does.
@@ -207,7 +207,7 @@ fn check_permission(rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Resu
         Ok(Some(permission)) if roles::holds(caller.roles(), permission) => Ok(()),
         // What the method knows is told to those alone who may do some of it.
         Err(unknown) if holds_any(&rule.permission, caller) => Err(unknown),
-        _ => Err(permission_denied(&rule.permission)),
+        _ => Err(permission_denied(&rule.permission, caller)),
     }
 }
 
@@ -240,10 +240,13 @@ fn no_tenant_claim() -> Error {
     Error::internal("the rule names a tenant field and the claim has none")
 }
 
-/// The reason tells whether any role inside a tenant would be enough.
-fn permission_denied(permission: &Permission) -> Error {
+/// The reason tells an administrator of a tenant that no role inside a tenant would be enough.
+fn permission_denied(permission: &Permission, caller: &Caller) -> Error {
+    let administers = caller.roles().contains(Role::Admin);
     let reason = match permission {
-        Permission::Fixed(permission) if roles::platform_alone_holds(permission) => Reason::PlatformRequired,
+        Permission::Fixed(permission) if administers && roles::platform_alone_holds(permission) => {
+            Reason::PlatformRequired
+        }
         _ => Reason::PermissionDenied,
     };
     Error::denied(reason, "the caller's role lacks the permission")

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     auth::Surface,
-    base::{Kind, Role, TenantId, caller::CallerTenant},
+    base::{Kind, TenantId, caller::CallerTenant},
 };
 
 static MESSAGING: SurfaceInfo = SurfaceInfo {

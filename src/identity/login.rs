@@ -65,10 +65,10 @@ struct Found {
 /// not log in are one answer, LOGIN_REFUSED, and take the same time. With the right password, an account with a second
 /// factor is told that it needs a code.
 pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
-    let place = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
-    let attempt = Attempt { account: format!("{place}/{}", fold(credentials.user.trim())), address: cx.client };
+    let found = find(people, credentials).await?;
+    let attempt = Attempt { account: account(found.as_ref(), credentials), address: cx.client };
     people.throttle.wait(&attempt).await?;
-    let outcome = attempt_login(cx, people, credentials).await;
+    let outcome = attempt_login(cx, people, credentials, found).await;
     match &outcome {
         Ok(_) => people.throttle.succeeded(&attempt),
         Err(error) if matches!(error.reason, Reason::LoginRefused | Reason::SecondFactorInvalid) => {
@@ -79,8 +79,16 @@ pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Resul
     outcome
 }
 
-async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
-    let found = find(people, credentials).await?;
+/// The account under which attempts are remembered: its id, however it was named; else what was tried.
+fn account(found: Option<&Found>, credentials: &Credentials) -> String {
+    let tried = || {
+        let place = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
+        format!("{place}/{}", fold(credentials.user.trim()))
+    };
+    found.map_or_else(tried, |found| found.row.id.to_string())
+}
+
+async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials, found: Option<Found>) -> Result<Login> {
     let hash = found.as_ref().map(|found| found.row.password_hash.clone()).unwrap_or_default();
     let verdict = people.passwords.judge(credentials.password.clone(), hash).await?;
     let found = found.filter(|found| verdict != Verdict::Wrong && may_log_in(found)).ok_or_else(refused)?;

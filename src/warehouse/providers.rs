@@ -94,10 +94,14 @@ impl FromStr for Provider {
     }
 }
 
+/// Words that the names of secrets have.
+const SECRETS: [&str; 8] =
+    ["secret", "password", "passphrase", "token", "credential", "privatekey", "apikey", "signingkey"];
+
 /// Whether the value of a key is a secret, by the key's name. A key that names where the secret is kept is none.
 pub fn is_secret(key: &str) -> bool {
     let plain: String = key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    let names_one = ["secret", "password", "token", "privatekey"].iter().any(|word| plain.contains(word));
+    let names_one = SECRETS.iter().any(|word| plain.contains(word));
     names_one && !plain.ends_with("ref") && !plain.ends_with("url") && !plain.ends_with("endpoint")
 }
 

@@ -89,7 +89,7 @@ pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<TenantView>> {
         }
         Access::None => return Err(foreign_tenant()),
     };
-    shown.sort_by_cached_key(|tenant| fold(&tenant.name));
+    shown.sort_by_cached_key(|tenant| (tenant.display_name.to_lowercase(), fold(&tenant.name)));
     Ok(shown)
 }
 

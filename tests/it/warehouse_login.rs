@@ -62,8 +62,11 @@ const LOGIN: &[Line] = &[
     ("minted reader", "GET", "/api/auth/whoami", None),
     ("nobody", "GET", "/api/auth/whoami", None),
     // Sessions are for this surface alone.
-    ("session of admin", "GET", "/admin/v2/tenants", None),
-    ("session of admin", "GET", "/v1/tenants", None),
+    ("bearer of admin", "GET", "/api/tenant/list", None),
+    ("bearer of admin", "GET", "/admin/v2/tenants", None),
+    ("bearer of admin", "GET", "/v1/tenants", None),
+    ("bearer of admin", "GET", "/v1/admin/tenants", None),
+    ("bearer of admin", "GET", "/api/control-plane/tenants", None),
     // The end.
     ("key", "POST", "/api/auth/logout", None),
     ("nobody", "POST", "/api/auth/logout", None),
@@ -98,6 +101,10 @@ async fn hold(setup: Setup, url: String) -> String {
             "key" => server.http().header("x-api-key", "letmein"),
             "session of admin" => session("admin"),
             "session of boss" => session("boss"),
+            "bearer of admin" => {
+                let found = sessions.iter().find(|(user, _)| user == "admin");
+                server.http().token(found.map(|(_, token): &(String, String)| token.as_str()).unwrap())
+            }
             _ => {
                 let reader = ["--role", "read_only", "--tenant", "acme", "--sub", "a/reader"];
                 server.http().token(server.setup().mint(&reader).await)

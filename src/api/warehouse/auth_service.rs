@@ -92,7 +92,7 @@ impl Auth {
             manageable_tenants: tenant.iter().filter(|_| admin).cloned().collect(),
             tenant,
             admin,
-            csrf_token: (!caller.token_id.is_empty()).then(|| self.sessions.csrf_token(&caller.token_id)),
+            csrf_token: caller.account.map(|_| self.sessions.csrf_token(&caller.token_id)),
         })
     }
 }

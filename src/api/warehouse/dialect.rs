@@ -23,6 +23,8 @@ const CODES: &[(&str, &str)] = &[
     ("AUTH_PROVIDER_UNKNOWN", "invalid_auth_provider"),
     ("BODY_TOO_LARGE", "payload_too_large"),
     ("CREDENTIALS_EMPTY", "invalid_credentials"),
+    ("CREDENTIALS_EXPIRED", "expired"),
+    ("CREDENTIALS_REVOKED", "revoked"),
     ("CSRF_TOKEN_INVALID", "csrf_token_invalid"),
     ("JSON_MALFORMED", "invalid_json"),
     ("LOGIN_REFUSED", "invalid_credentials"),
