@@ -10,7 +10,7 @@ use super::{
     users::{self, Held},
 };
 use crate::{
-    base::{Caller, Cx, Error, IdKind, Kind, Result, Role, TenantRef, error::Reason},
+    base::{Caller, Cx, Error, IdKind, Result, Role, TenantRef, error::Reason},
     store::{Store, Tx, scopes::RoleRow},
 };
 
@@ -127,7 +127,8 @@ fn without(user: &User, asked: &Asked) -> User {
 
 fn read(caller: &Caller, user: &UserRef, role: &RoleRef) -> Result<Asked> {
     let given = user_rules::role(caller, &role.role).map_err(|error| match error.reason {
-        Reason::RoleUnknown => Error { kind: Kind::NotFound, ..error },
+        // A role is a thing of its own here, and no value of a field.
+        Reason::RoleUnknown => Error::not_found(Reason::RoleUnknown, "there is no such role"),
         _ => error,
     })?;
     let (scope, tenant) = scope(role)?;
