@@ -7,7 +7,7 @@ use moka::sync::Cache;
 
 use super::{authenticate::Tenants, key_uses::KeyUses, tokens};
 use crate::{
-    base::{Caller, CallerKind, Clock, Result, TenantRef, caller::CallerFacts},
+    base::{Basis, Caller, CallerKind, Clock, Result, TenantRef, caller::CallerFacts},
     identity::{ApiKey, api_keys},
 };
 
@@ -50,6 +50,7 @@ impl ApiKeys {
             kind: CallerKind::Service,
             subject: key.subject(),
             role: key.role,
+            basis: Basis::ApiKey(key.id),
             tenant: Some(tenant),
             ..CallerFacts::default()
         }))

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
 use jsonwebtoken::Algorithm;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::{
     api_keys::ApiKeys,
@@ -23,7 +22,7 @@ use super::{
     tokens::{self, Claims},
 };
 use crate::base::{
-    Caller, CallerKind, Clock, Error, Result, Role, RoleSet, TenantRef,
+    Basis, Caller, CallerKind, Clock, Error, Result, Role, RoleSet, TenantRef,
     caller::{CallerFacts, CallerTenant},
     digest::sha256_hex,
 };
@@ -68,7 +67,7 @@ struct Credential {
     subject: String,
     role: Role,
     also: RoleSet,
-    account: Option<Uuid>,
+    basis: Basis,
     tenant: Option<String>,
     project: Option<String>,
     token_id: String,
@@ -186,7 +185,7 @@ impl Authenticator {
             subject: claims.sub.clone(),
             role: role(&claims.role)?,
             also: claims.roles.iter().map(|word| role(word)).collect::<Result<_>>()?,
-            account: claims.account,
+            basis: basis(claims),
             tenant: claims.tenant.clone(),
             project: claims.project.clone(),
             token_id: claims.jti.clone(),
@@ -204,7 +203,7 @@ impl Authenticator {
         }
         let ManagerClaims { subject, role, tenant, project, iat: issued, .. } = claims;
         let (kind, also) = (CallerKind::Service, RoleSet::default());
-        Ok(Credential { kind, subject, role, also, account: None, tenant, project, token_id, issued, ends: None })
+        Ok(Credential { kind, subject, role, also, basis: Basis::Token, tenant, project, token_id, issued, ends: None })
     }
 
     /// `X-API-Key` holds the static key, or a login session, which is a token of ours.
@@ -215,7 +214,7 @@ impl Authenticator {
                 subject: "api-key".to_owned(),
                 role: Role::PlatformAdmin,
                 also: RoleSet::default(),
-                account: None,
+                basis: Basis::Token,
                 tenant: None,
                 project: None,
                 token_id: String::new(),
@@ -237,7 +236,8 @@ impl Authenticator {
             subject: credential.subject,
             role: credential.role,
             also: credential.also,
-            account: credential.account,
+            account: credential.basis.account(),
+            basis: credential.basis,
             tenant,
             project: credential.project,
             token_id: credential.token_id,
@@ -267,6 +267,14 @@ impl Credential {
         let torn = roles.contains(Role::PlatformAdmin) && confined;
         let half = roles.contains(Role::Project) != self.project.is_some();
         if torn || half { Err(tokens::invalid()) } else { Ok(()) }
+    }
+}
+
+/// What a token of ours rests on.
+fn basis(claims: &Claims) -> Basis {
+    match (claims.account, claims.epoch) {
+        (Some(id), Some(epoch)) => Basis::Account { id, epoch },
+        _ => Basis::Token,
     }
 }
 

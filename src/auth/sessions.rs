@@ -10,7 +10,7 @@ use super::{
     refusals::Refusals,
     revocation::{Revocation, Revocations},
     surface::Surface,
-    tokens::{self, Claims},
+    tokens::{self, Claims, MAX_LIFETIME},
 };
 use crate::{
     base::{Cx, Error, Result, Role, RoleSet, Secret, TenantId, error::Reason},
@@ -120,7 +120,10 @@ impl Sessions {
         if id.is_empty() {
             return Err(Error::precondition(Reason::SessionMissing, "the credential is no session that could end"));
         }
-        let expires_at = clock.now() + LONGEST;
+        // A session of an account ends by itself soon; a minted token may live long.
+        let longest =
+            if cx.caller.account.is_some() { LONGEST } else { Duration::from_secs(MAX_LIFETIME.unsigned_abs()) };
+        let expires_at = cx.caller.ends.unwrap_or(clock.now() + longest);
         revoked::revoke_token(&self.people.store, cx, id.clone(), expires_at).await?;
         self.revocations.note([Revocation::Token { id, expires_at: expires_at.unix_timestamp() }], clock.unix());
         Ok(())

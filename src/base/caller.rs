@@ -25,6 +25,8 @@ pub struct CallerFacts {
     pub also: RoleSet,
     /// The account that logged in; `None` for keys and minted tokens.
     pub account: Option<Uuid>,
+    /// What the caller's standing rests on.
+    pub basis: Basis,
     /// The tenant that the caller belongs to; `None` for platform callers.
     pub tenant: Option<CallerTenant>,
     /// The project that the caller is confined to.
@@ -44,10 +46,39 @@ impl Default for CallerFacts {
             role: Role::User,
             also: RoleSet::default(),
             account: None,
+            basis: Basis::Token,
             tenant: None,
             project: None,
             token_id: String::new(),
             ends: None,
+        }
+    }
+}
+
+/// What a caller's standing rests on. Authentication knows it as it was a moment ago; a write asks again, inside its
+/// transaction, whether it is still so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Basis {
+    /// A token that nothing in the database stands behind.
+    #[default]
+    Token,
+    /// An account in an epoch of it.
+    Account {
+        /// The account.
+        id: Uuid,
+        /// The epoch in which it logged in.
+        epoch: i64,
+    },
+    /// An API key.
+    ApiKey(Uuid),
+}
+
+impl Basis {
+    /// The account, if it is one.
+    pub fn account(self) -> Option<Uuid> {
+        match self {
+            Self::Account { id, .. } => Some(id),
+            Self::Token | Self::ApiKey(_) => None,
         }
     }
 }

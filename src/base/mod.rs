@@ -12,7 +12,7 @@ pub mod scope;
 pub mod secret;
 pub mod words;
 
-pub use caller::{Caller, CallerKind, Role, RoleSet};
+pub use caller::{Basis, Caller, CallerKind, Role, RoleSet};
 pub use clock::Clock;
 pub use cx::Cx;
 pub use error::{Error, Kind, Result};

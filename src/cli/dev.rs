@@ -13,7 +13,7 @@ use super::{
     Common, Usage,
     config::{Config, TlsFiles},
     dev_key_file,
-    start::{app, bind, block_on, init_logs, open_store, serve},
+    start::{app, bind, block_on, init_logs, is_new, open_store, serve},
 };
 use crate::{
     auth::{
@@ -21,7 +21,7 @@ use crate::{
         keys::{Keys, write_private},
         tokens::{self, Claims},
     },
-    base::{Clock, Cx, Role, Secret},
+    base::{Clock, Cx, Error, Role, Secret},
     identity::{self, NewAccount, Password, Passwords},
     server::Signals,
     store::{Kek, Store},
@@ -77,12 +77,15 @@ async fn start(mut config: Config, addresses: Vec<SocketAddr>, exposed: bool) ->
     if config.kek.is_none() {
         config.kek = Some(dev_kek(&config.data_dir)?);
     }
+    let random = exposed.then(|| uuid::Uuid::new_v4().simple().to_string());
+    let password = Password::of_development(random.as_deref().unwrap_or(ADMIN));
+    let ahead = is_new(&config).then(|| hash_ahead(&password));
     let store = open_store(&config).await?;
     store.migrate(|name| tracing::info!(migration = name, "migrating")).await?;
-    let password = admin_account(&store, exposed).await?;
+    admin_account(&store, exposed, password, ahead).await?;
     let mut app = app(&config, store, keys)?;
     app.open_manager = is_open(exposed, config.kubeop_require_auth);
-    print(&welcome(&bound, config.tls.as_ref(), &token, password.as_deref()))?;
+    print(&welcome(&bound, config.tls.as_ref(), &token, random.as_deref()))?;
     serve(app, listeners, signals).await
 }
 
@@ -143,32 +146,37 @@ fn dev_kek(data_dir: &Path) -> anyhow::Result<Secret<String>> {
     Ok(Secret::new(path.to_string_lossy().into_owned()))
 }
 
+/// The hash of the administrator's password, made beside the opening of a database that is new: it takes longer than all
+/// else here.
+type Ahead = tokio::task::JoinHandle<Result<String, Error>>;
+
+fn hash_ahead(password: &Password) -> Ahead {
+    let password = password.clone();
+    tokio::spawn(async move { Passwords::new(1).hash(password).await })
+}
+
 /// Makes the administrator's account if there is none. On a server that others can reach its password is a random one,
-/// new with each start, which this returns.
-async fn admin_account(store: &Store, exposed: bool) -> anyhow::Result<Option<String>> {
+/// new with each start.
+async fn admin_account(store: &Store, exposed: bool, password: Password, ahead: Option<Ahead>) -> anyhow::Result<()> {
     let cx = Cx::system("dev", store.clock().clone());
     let passwords = Passwords::new(1);
-    let exists = identity::accounts::exists(store, None, ADMIN).await?;
-    let random = exposed.then(|| uuid::Uuid::new_v4().simple().to_string());
-    let password = Password::of_development(random.as_deref().unwrap_or(ADMIN));
-    if !exists {
-        let account = NewAccount::login(None, ADMIN, password, Role::PlatformAdmin);
+    if identity::accounts::exists(store, None, ADMIN).await? {
         if exposed {
-            identity::create_account(store, &passwords, &cx, account).await?;
-        } else {
-            // Nothing waits for the account of a server that only this machine reaches, so neither do we: a password
-            // takes longer to hash than all else here.
-            let store = store.clone();
-            tokio::spawn(async move {
-                if let Err(error) = identity::create_account(&store, &passwords, &cx, account).await {
-                    tracing::error!(%error, "the administrator's account cannot be made");
-                }
-            });
+            identity::set_password(store, &passwords, &cx, None, ADMIN, password).await?;
         }
-    } else if exposed {
-        identity::set_password(store, &passwords, &cx, None, ADMIN, password).await?;
+        return Ok(());
     }
-    Ok(random)
+    let hash = match ahead {
+        Some(ahead) => ahead.await??,
+        None => passwords.hash(password.clone()).await?,
+    };
+    let account = NewAccount::login(None, ADMIN, password, Role::PlatformAdmin);
+    let made = store.write(&cx, "account.create", move |tx| {
+        let (account, hash) = (account.clone(), hash.clone());
+        Box::pin(async move { identity::accounts::insert(tx, &account, hash).await })
+    });
+    made.await?;
+    Ok(())
 }
 
 fn print(text: &str) -> std::io::Result<()> {

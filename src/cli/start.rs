@@ -67,6 +67,11 @@ pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Store> {
     open_store(config).await
 }
 
+/// Whether the embedded database has yet to be made.
+pub(super) fn is_new(config: &Config) -> bool {
+    config.database_url.is_none() && !embedded_file(&config.data_dir).exists()
+}
+
 fn embedded_file(data_dir: &Path) -> PathBuf {
     data_dir.join("tenantry.db")
 }

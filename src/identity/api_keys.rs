@@ -12,15 +12,13 @@ use uuid::Uuid;
 use super::{label, rank};
 use crate::{
     base::{
-        Caller, CallerKind, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef,
-        TenantScope, digest::sha256_hex, error::Reason,
+        Basis, Caller, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, TenantScope,
+        digest::sha256_hex, error::Reason,
     },
     store::{Store, Tx, scopes::ApiKeyRow},
     tenants,
 };
 
-/// What the subject of a caller with a key begins with.
-const SUBJECT: &str = "key:";
 /// What every key begins with.
 const BEGIN: &str = "tak_";
 /// Characters of the part that may be shown.
@@ -111,7 +109,7 @@ impl ApiKey {
 
     /// The subject of callers with this key.
     pub fn subject(&self) -> String {
-        format!("{SUBJECT}{}", self.shown_id())
+        format!("key:{}", self.shown_id())
     }
 
     /// Whether the key opens anything at a moment for a client at an address. Where there are networks, a client whose
@@ -151,20 +149,15 @@ pub async fn find(store: &Store, digest: &str) -> Result<Option<ApiKey>> {
     found.map(|(tenant, row)| ApiKey::of(tenant, row)).transpose()
 }
 
-/// Whether the caller is a program with an API key. Whatever else may choose its subject has a token's id.
+/// Whether the caller is a program with an API key.
 pub(super) fn is_of_caller(caller: &Caller) -> bool {
-    id_of_caller(caller).is_some()
-}
-
-fn id_of_caller(caller: &Caller) -> Option<Uuid> {
-    let is_key = caller.kind == CallerKind::Service && caller.token_id.is_empty();
-    caller.subject.strip_prefix(SUBJECT).filter(|_| is_key).and_then(|id| IdKind::ApiKey.read(id))
+    matches!(caller.basis, Basis::ApiKey(_))
 }
 
 /// The key with which the caller calls in a tenant, as it is now; none, if it calls otherwise. Fails with
 /// PERMISSION_DENIED for a key that was revoked, has ended or is not the tenant's.
 pub(super) async fn of_caller(tx: &Tx, scope: TenantScope) -> Result<Option<ApiKey>> {
-    let Some(id) = id_of_caller(&tx.cx().caller) else { return Ok(None) };
+    let Basis::ApiKey(id) = tx.cx().caller.basis else { return Ok(None) };
     let row = tx.tenant(scope).api_key(id).await?;
     let key = row.map(|row| ApiKey::of(scope.tenant(), row)).transpose()?;
     let live = key.filter(|key| key.revoked_at.is_none() && tx.now() < key.expires_at);

@@ -45,6 +45,9 @@ pub struct Login {
     pub roles_end: Option<OffsetDateTime>,
 }
 
+/// Longest text that may name an account, in bytes.
+const MAX_USER: usize = 320;
+
 /// How the second factor was given.
 #[derive(Clone, Debug)]
 enum Factor {
@@ -65,12 +68,15 @@ struct Found {
 /// not log in are one answer, LOGIN_REFUSED, and take the same time. With the right password, an account with a second
 /// factor is told that it needs a code.
 pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
-    let found = find(people, credentials).await?;
-    let attempt = Attempt { account: account(found.as_ref(), credentials), address: cx.client };
-    people.throttle.wait(&attempt).await?;
-    let outcome = attempt_login(cx, people, credentials, found).await;
+    let place = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
+    let attempt = Attempt::new(&format!("{place}/{}", fold(credentials.user.trim())), cx.client);
+    let _place = people.throttle.wait(&attempt).await?;
+    let outcome = attempt_login(cx, people, credentials).await;
     match &outcome {
-        Ok(_) => people.throttle.succeeded(&attempt),
+        Ok(login) => {
+            people.throttle.succeeded(&attempt);
+            people.factors.succeeded(login.account.id);
+        }
         Err(error) if matches!(error.reason, Reason::LoginRefused | Reason::SecondFactorInvalid) => {
             people.throttle.failed(&attempt);
         }
@@ -79,16 +85,8 @@ pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Resul
     outcome
 }
 
-/// The account under which attempts are remembered: its id, however it was named; else what was tried.
-fn account(found: Option<&Found>, credentials: &Credentials) -> String {
-    let tried = || {
-        let place = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
-        format!("{place}/{}", fold(credentials.user.trim()))
-    };
-    found.map_or_else(tried, |found| found.row.id.to_string())
-}
-
-async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials, found: Option<Found>) -> Result<Login> {
+async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
+    let found = find(people, credentials).await?;
     let hash = found.as_ref().map(|found| found.row.password_hash.clone()).unwrap_or_default();
     let verdict = people.passwords.judge(credentials.password.clone(), hash).await?;
     let found = found.filter(|found| verdict != Verdict::Wrong && may_log_in(found)).ok_or_else(refused)?;
@@ -102,6 +100,10 @@ async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials, foun
 
 async fn find(people: &People, credentials: &Credentials) -> Result<Option<Found>> {
     let store = &people.store;
+    let user = credentials.user.trim();
+    if user.len() > MAX_USER {
+        return Ok(None);
+    }
     let tenant = match &credentials.tenant {
         None => None,
         Some(reference) => {
@@ -109,13 +111,17 @@ async fn find(people: &People, credentials: &Credentials) -> Result<Option<Found
             let system = Cx::system("auth.login", store.clock().clone());
             match tenants::resolve(&system, store, reference).await {
                 Ok(found) => Some(found),
-                Err(error) if error.reason == Reason::TenantNotFound => return Ok(None),
+                Err(error) if error.reason == Reason::TenantNotFound => {
+                    // As long as for one that exists: the look-up of an account, for nothing.
+                    accounts::find(store.read(), None, user).await?;
+                    return Ok(None);
+                }
                 Err(error) => return Err(error),
             }
         }
     };
     let scope = tenant.as_ref().map(|(_, scope)| *scope);
-    let row = accounts::find(store.read(), scope, credentials.user.trim()).await?;
+    let row = accounts::find(store.read(), scope, user).await?;
     Ok(row.map(|row| Found { row, tenant }))
 }
 
@@ -133,6 +139,8 @@ async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>
         let message = "a code of the second factor is required";
         return Err(Error::unauthenticated(Reason::SecondFactorRequired, message));
     };
+    // Only who knows the password comes this far, so nobody is locked out by strangers.
+    people.factors.begin(row.id)?;
     if given.len() != usize::from(totp::DIGITS) {
         return Ok(Factor::Recovery(Secret::new(given)));
     }

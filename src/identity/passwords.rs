@@ -112,9 +112,8 @@ impl Passwords {
     /// What a password is to a hash of ours, or to one of bcrypt that came from elsewhere. It takes as long to learn that
     /// there is no password (the empty hash) as that it is another one.
     pub async fn judge(&self, password: Secret<String>, hash: String) -> Result<Verdict> {
-        if password.expose().len() > MAX_BYTES {
-            return Ok(Verdict::Wrong);
-        }
+        // One that is too long to be anybody's is judged as a wrong one, and takes as long.
+        let hash = if password.expose().len() > MAX_BYTES { String::new() } else { hash };
         self.run(move || judge(password.expose(), &hash)).await
     }
 
@@ -174,7 +173,8 @@ fn judge(password: &str, hash: &str) -> Result<Verdict> {
     }
     if hash.is_empty() {
         // The work of a wrong password, for nothing.
-        let _ = Argon2::default().hash_password(password.as_bytes());
+        let least = password.as_bytes().get(..MAX_BYTES).unwrap_or(password.as_bytes());
+        let _ = Argon2::default().hash_password(least);
         return Ok(Verdict::Wrong);
     }
     let hash = PasswordHash::new(hash).map_err(|error| Error::internal(error.to_string()))?;

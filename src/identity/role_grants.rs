@@ -10,7 +10,7 @@ use super::{
     users::{self, Held},
 };
 use crate::{
-    base::{Caller, Cx, Error, IdKind, Kind, Result, Role, TenantRef, error::Reason},
+    base::{Caller, Cx, Error, IdKind, Result, Role, TenantRef, error::Reason},
     store::{Store, Tx, scopes::RoleRow},
 };
 
@@ -131,7 +131,8 @@ fn without(user: &User, asked: &Asked) -> User {
 fn read(caller: &Caller, user: &UserRef, role: &RoleRef) -> Result<Asked> {
     user_rules::not_by_key(caller)?;
     let given = user_rules::role(caller, &role.role).map_err(|error| match error.reason {
-        Reason::RoleUnknown => Error { kind: Kind::NotFound, ..error },
+        // A role is a thing of its own here, and no value of a field.
+        Reason::RoleUnknown => Error::not_found(Reason::RoleUnknown, "there is no such role"),
         _ => error,
     })?;
     let (scope, tenant) = scope(role)?;

@@ -8,10 +8,13 @@
 use std::{
     hash::Hash,
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::base::{Error, Kind, Result, error::Reason};
 
@@ -30,13 +33,33 @@ const MEMORY: Duration = Duration::from_secs(15 * 60);
 /// Most accounts, addresses and pairs that are remembered, each.
 const ENTRIES: u64 = 20_000;
 
+/// Most attempts of an address that are worked on at a time: others find the door open meanwhile.
+const AT_ONCE: usize = 8;
+
 /// Who attempts what.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
-    /// The account as the caller named it: its place and name, folded. It need not exist.
-    pub account: String,
-    /// Where the caller is.
-    pub address: Option<IpAddr>,
+    /// Digest of the account as the caller named it. It need not exist, and the name may be of any length.
+    account: [u8; 32],
+    /// Where the caller is, as far as one person has it: an IPv6 network of 64 bits is one subscriber's.
+    address: Option<IpAddr>,
+}
+
+impl Attempt {
+    /// An attempt on an account, by its place and name, from an address.
+    pub fn new(account: &str, address: Option<IpAddr>) -> Self {
+        let near = |address: IpAddr| match address {
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+            v4 => v4,
+        };
+        Self { account: Sha256::digest(account).into(), address: address.map(near) }
+    }
+}
+
+/// The place of an attempt among those of its address; given back when it falls.
+#[derive(Debug)]
+pub struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Failures of late, and when the next attempt may be made.
@@ -50,8 +73,9 @@ struct Record {
 #[derive(Clone)]
 pub struct Throttle {
     own: Cache<Attempt, Record>,
-    accounts: Cache<String, u32>,
+    accounts: Cache<[u8; 32], u32>,
     addresses: Cache<IpAddr, u32>,
+    places: Cache<IpAddr, Arc<Semaphore>>,
 }
 
 impl Default for Throttle {
@@ -59,31 +83,34 @@ impl Default for Throttle {
         fn cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
             Cache::builder().max_capacity(ENTRIES).time_to_live(MEMORY).build()
         }
-        Self { own: cache(), accounts: cache(), addresses: cache() }
+        Self { own: cache(), accounts: cache(), addresses: cache(), places: cache() }
     }
 }
 
 impl Throttle {
-    /// Waits until the attempt may be made. Fails with RESOURCE_EXHAUSTED, and says when to come back, if that is too long.
-    pub async fn wait(&self, attempt: &Attempt) -> Result<()> {
+    /// Waits until the attempt may be made. Fails with RESOURCE_EXHAUSTED, and says when to come back, if that is too long,
+    /// or if too many attempts of the address are being worked on.
+    pub async fn wait(&self, attempt: &Attempt) -> Result<Place> {
         tokio::time::sleep(self.turn(attempt, Instant::now())?).await;
-        Ok(())
+        let Some(address) = attempt.address else { return Ok(Place { _permit: None }) };
+        let places = self.places.get_with(address, || Arc::new(Semaphore::new(AT_ONCE)));
+        let permit = places.try_acquire_owned().map_err(|_| too_many(Duration::ZERO))?;
+        Ok(Place { _permit: Some(permit) })
     }
 
     /// How long an attempt of this moment waits for its turn.
     fn turn(&self, attempt: &Attempt, now: Instant) -> Result<Duration> {
-        let attempt = attempt.near();
         let shared = self.accounts.get(&attempt.account).unwrap_or_default();
         let shared = shared.max(attempt.address.and_then(|address| self.addresses.get(&address)).unwrap_or_default());
         let mut turn = now + cost(shared, SHARED_MOST);
-        if let Some(record) = self.own.get(&attempt) {
+        if let Some(record) = self.own.get(attempt) {
             turn = turn.max(record.next);
             let wait = turn.duration_since(now);
             if wait > PATIENCE {
                 return Err(too_many(wait));
             }
             // The next one waits for this one's turn and its own.
-            self.own.insert(attempt, Record { next: turn + cost(record.failures, OWN_MOST), ..record });
+            self.own.insert(attempt.clone(), Record { next: turn + cost(record.failures, OWN_MOST), ..record });
         }
         Ok(turn.duration_since(now))
     }
@@ -94,31 +121,19 @@ impl Throttle {
     }
 
     fn failed_at(&self, attempt: &Attempt, now: Instant) {
-        let attempt = attempt.near();
-        bump(&self.accounts, attempt.account.clone());
+        bump(&self.accounts, attempt.account);
         if let Some(address) = attempt.address {
             bump(&self.addresses, address);
         }
-        let record = self.own.get(&attempt);
+        let record = self.own.get(attempt);
         let failures = record.map_or(0, |record| record.failures).saturating_add(1);
         let next = (now + cost(failures, OWN_MOST)).max(record.map_or(now, |record| record.next));
-        self.own.insert(attempt, Record { failures, next });
+        self.own.insert(attempt.clone(), Record { failures, next });
     }
 
     /// Notes that it succeeded: who knows the password need not wait for it again.
     pub fn succeeded(&self, attempt: &Attempt) {
-        self.own.invalidate(&attempt.near());
-    }
-}
-
-impl Attempt {
-    /// The attempt with the address as far as one person has it: an IPv6 network of 64 bits is one subscriber's.
-    fn near(&self) -> Self {
-        let near = |address: IpAddr| match address {
-            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
-            v4 => v4,
-        };
-        Self { account: self.account.clone(), address: self.address.map(near) }
+        self.own.invalidate(attempt);
     }
 }
 
@@ -149,7 +164,7 @@ mod tests {
     use super::*;
 
     fn attempt(account: &str, last: u8) -> Attempt {
-        Attempt { account: account.to_owned(), address: Some(Ipv4Addr::new(192, 0, 2, last).into()) }
+        Attempt::new(account, Some(Ipv4Addr::new(192, 0, 2, last).into()))
     }
 
     #[test]
@@ -192,5 +207,15 @@ mod tests {
         (0..9).for_each(|_| throttle.failed_at(&mine, now));
         throttle.succeeded(&mine);
         assert!(throttle.turn(&mine, now).unwrap() <= SHARED_MOST);
+    }
+
+    #[tokio::test]
+    async fn one_address_leaves_the_door_open_for_others() {
+        let throttle = Throttle::default();
+        let held = futures::future::join_all((0..20).map(|_| async { throttle.wait(&attempt("ada", 1)).await })).await;
+        assert_eq!(held.iter().filter(|place| place.is_ok()).count(), AT_ONCE);
+        assert!(throttle.wait(&attempt("ada", 2)).await.is_ok());
+        drop(held);
+        assert!(throttle.wait(&attempt("ada", 1)).await.is_ok());
     }
 }

@@ -154,8 +154,8 @@ async fn verify(
     given: Option<Secret<String>>,
 ) -> Result<String> {
     let given = given.ok_or_else(|| Error::invalid(Reason::FieldRequired, "current_password", "required"))?;
-    let attempt = Attempt { account: format!("{}/{}", tenant.name.key(), user.account.id), address: cx.client };
-    people.throttle.wait(&attempt).await?;
+    let attempt = Attempt::new(&format!("{}/{}", tenant.name.key(), user.account.id), cx.client);
+    let _place = people.throttle.wait(&attempt).await?;
     let hash = users::password_hash(&people.store, user).await?;
     if people.passwords.verify(given, hash.clone()).await? {
         people.throttle.succeeded(&attempt);

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::{
     Store, conflict,
     job::{Job, Work},
+    standing,
     tx::{Journal, Tx},
 };
 use crate::base::{Clock, Cx, Error, Result};
@@ -132,7 +133,11 @@ pub(super) async fn run(
 ) -> (DatabaseTransaction, Result<Journal>) {
     let audited = job.audited();
     let tx = Tx::new(conn, job.cx().clone(), clock.clone());
-    let outcome = AssertUnwindSafe(async { job.run(&tx).await }).catch_unwind().await;
+    let work = async {
+        standing::check(&tx).await?;
+        job.run(&tx).await
+    };
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
     let (conn, journal) = tx.finish(audited);
     let outcome = outcome.unwrap_or_else(|panic| Err(Error::internal(panic_text(panic.as_ref()))));
     (conn, outcome.and(journal))

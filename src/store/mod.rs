@@ -27,6 +27,7 @@ pub mod relay;
 mod schema;
 pub mod scopes;
 mod stamp;
+mod standing;
 mod tx;
 mod vault;
 

@@ -122,6 +122,18 @@ both_databases! {
         assert_eq!(total(&admin, KEYS).await, 1);
     }
 
+    async fn a_caller_who_hangs_up_is_answered_when_it_comes_again(db: TestDb) {
+        let server = serve(&db).await;
+        let admin = admin(&server).await;
+        let line = format!("POST {KEYS} HTTP/1.1\r\nIdempotency-Key: one");
+        let mut begun = admin.begin(&line, NEW_KEY.len()).await;
+        begun.send(NEW_KEY).await;
+        drop(begun);
+        let answer = post(&admin, KEYS, "one", NEW_KEY).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        assert_eq!(total(&admin, KEYS).await, 1);
+    }
+
     async fn refusals_are_no_answers_and_broken_rules_are(db: TestDb) {
         let server = serve(&db).await;
         let admin = admin(&server).await;

@@ -3,8 +3,8 @@
 use sea_orm::EntityTrait;
 use tenantry::{
     base::{
-        Access, Caller, CallerKind, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts, cx::CxFacts,
-        error::Reason,
+        Access, Basis, Caller, CallerKind, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts,
+        cx::CxFacts, error::Reason,
     },
     identity::{
         self, AccountStatus, NewAccount, Password, Passwords, People, Reach, User, UserRef, accounts,
@@ -51,8 +51,8 @@ fn by_admin(scope: TenantScope, account: Uuid) -> Cx {
 }
 
 fn by_key(scope: TenantScope, made: &MadeApiKey) -> Cx {
-    let (kind, subject) = (CallerKind::Service, made.key.subject());
-    by(scope, CallerFacts { kind, subject, role: made.key.role, ..CallerFacts::default() })
+    let (kind, subject, basis) = (CallerKind::Service, made.key.subject(), Basis::ApiKey(made.key.id));
+    by(scope, CallerFacts { kind, subject, basis, role: made.key.role, ..CallerFacts::default() })
 }
 
 async fn grant(db: &TestDb, cx: &Cx, name: &str, word: &str, end: Option<OffsetDateTime>) -> Result<User, Error> {
@@ -150,7 +150,7 @@ both_databases! {
         denied(second_factor::disable(&own, &db, &user("ada"), "lost").await, Reason::CallerKindRefused);
         denied(second_factor::enroll(&own, &people, &user("ada"), Reach::All).await.map(drop), Reason::CallerKindRefused);
         api_keys::revoke(&platform_cx("apikey.revoke"), &db, &acme(), &made.key.shown_id()).await.unwrap();
-        denied(make_key(&db, &own, inside).await, Reason::RoleAboveOwn);
+        assert_eq!(make_key(&db, &own, inside).await.unwrap_err().reason, Reason::CredentialsRevoked);
     }
 
     async fn a_tenant_does_not_get_around_the_platforms_suspension(db: TestDb) {

@@ -65,7 +65,6 @@ const LOGIN: &[Line] = &[
     ("bearer of admin", "GET", "/api/tenant/list", None),
     ("bearer of admin", "GET", "/admin/v2/tenants", None),
     ("bearer of admin", "GET", "/v1/tenants", None),
-    ("bearer of admin", "GET", "/v1/admin/tenants", None),
     ("bearer of admin", "GET", "/api/control-plane/tenants", None),
     // The end.
     ("key", "POST", "/api/auth/logout", None),

@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     api::{answer, take, timestamp},
-    base::{Error, Result, TenantRef, error::Reason},
+    base::{Result, TenantRef},
     manager::tenants,
     proto::manager::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,
@@ -60,10 +60,7 @@ impl TenantService for Tenants {
         request: Request<ReplaceTenantRequest>,
     ) -> Result<Response<ReplaceTenantResponse>, Status> {
         let (cx, message) = take(request)?;
-        let updated = match given(message.id()) {
-            Ok(id) => tenants::update(&cx, &self.store, id, Some(message.name())).await,
-            Err(error) => Err(error),
-        };
+        let updated = tenants::update(&cx, &self.store, message.id(), Some(message.name())).await;
         answer(&cx, updated.map(|()| ReplaceTenantResponse {}))
     }
 
@@ -72,10 +69,7 @@ impl TenantService for Tenants {
         request: Request<UpdateTenantRequest>,
     ) -> Result<Response<UpdateTenantResponse>, Status> {
         let (cx, message) = take(request)?;
-        let updated = match given(message.id()) {
-            Ok(id) => tenants::update(&cx, &self.store, id, message.name.as_deref()).await,
-            Err(error) => Err(error),
-        };
+        let updated = tenants::update(&cx, &self.store, message.id(), message.name.as_deref()).await;
         answer(&cx, updated.map(|()| UpdateTenantResponse {}))
     }
 
@@ -87,11 +81,6 @@ impl TenantService for Tenants {
         let deleted = tenants::delete(&cx, &self.store, &TenantRef::parse(&message.tenant_id)).await;
         answer(&cx, deleted.map(|()| DeleteTenantResponse {}))
     }
-}
-
-/// An id that is not empty (manager contract, section 4).
-fn given(id: &str) -> Result<&str> {
-    if id.is_empty() { Err(Error::invalid(Reason::InvalidArgument, "id", "the id is empty")) } else { Ok(id) }
 }
 
 fn shown(tenant: Registered) -> Tenant {

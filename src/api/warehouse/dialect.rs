@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn what_has_no_code_of_its_own_has_that_of_its_status() {
         let failure = |code, reason: &str| Failure::new(Origin::Service, code, reason, "");
-        assert_eq!(code(&failure(Code::Unauthenticated, "CREDENTIALS_EXPIRED")), "unauthorized");
+        assert_eq!(code(&failure(Code::Unauthenticated, "CREDENTIALS_INVALID")), "unauthorized");
         assert_eq!(code(&failure(Code::Internal, "INTERNAL")), "internal_error");
         assert_eq!(code(&failure(Code::InvalidArgument, "FIELD_REQUIRED")), "invalid");
         assert_eq!(code(&failure(Code::Unavailable, "").with_status(StatusCode::BAD_GATEWAY)), "internal_error");

@@ -329,6 +329,15 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_was_cut_off_is_told_from_one_that_runs() {
+        let since = OffsetDateTime::UNIX_EPOCH;
+        let running = begun(since, since + Duration::from_secs(1));
+        assert_eq!((running.kind, running.retry_after), (Kind::Aborted, Some(Duration::from_secs(1))));
+        let cut_off = begun(since, since + LONGEST);
+        assert!(cut_off.retry_after.is_none() && cut_off.to_string().contains("was cut off"), "{cut_off}");
+    }
+
+    #[test]
     fn our_failures_and_refusals_are_not_answers() {
         for status in [401, 403, 429, 500, 503, 504] {
             assert!(may_be_repeated(StatusCode::from_u16(status).unwrap()), "{status}");

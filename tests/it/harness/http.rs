@@ -51,6 +51,12 @@ impl Http {
         self
     }
 
+    /// The same client of another server.
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
     /// The same client with one more header in each call.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.append(name, value.parse().unwrap());

@@ -2,6 +2,9 @@
 
 /// Prefixes of the ids of the zero-trust surface.
 const IDS: [&str; 4] = ["ten_", "usr_", "grp_", "key_"];
+/// Members whose texts differ from run to run.
+const HIDDEN: [&str; 8] =
+    ["prefix", "next_cursor", "request_id", "token", "csrf_token", "temporary_password", "secret", "provisioning_uri"];
 /// Length of an id after its prefix.
 const ULID: usize = 26;
 
@@ -12,7 +15,7 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// A text with names in place of ids, times, API keys, cursors and ids of requests.
+    /// A text with names in place of ids, times, secrets, cursors and ids of requests.
     pub fn hide(&mut self, text: &str) -> String {
         let mut hidden = String::with_capacity(text.len());
         let mut rest = text;
@@ -40,9 +43,10 @@ impl Mask {
             let key = text.find('"').unwrap_or(text.len());
             return Some(("tak_<key>".to_owned(), key));
         }
-        for member in ["\"prefix\":\"", "\"next_cursor\":\"", "\"request_id\":\""] {
-            if let Some(value) = text.strip_prefix(member) {
-                return Some((format!("{member}<...>"), member.len() + value.find('"')?));
+        for member in HIDDEN {
+            let head = format!("\"{member}\":\"");
+            if let Some(value) = text.strip_prefix(&head) {
+                return Some((format!("{head}<...>"), head.len() + value.find('"')?));
             }
         }
         let time = time_at(text)?;

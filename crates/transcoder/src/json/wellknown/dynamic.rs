@@ -53,6 +53,7 @@ impl Kind for Value {
         match &value.kind {
             Some(Is::NullValue(_)) => out.raw("null"),
             Some(Is::BoolValue(value)) => out.raw(if *value { "true" } else { "false" }),
+            Some(Is::NumberValue(value)) if is_whole(*value) => out.number(&(*value as i64)),
             Some(Is::NumberValue(value)) if value.is_finite() => out.number(value),
             Some(Is::NumberValue(_)) => out.unprintable("a number that is not finite"),
             Some(Is::StringValue(value)) => out.string(value),
@@ -69,6 +70,13 @@ impl Kind for Value {
     fn parse(_: &str, _: bool) -> Result<Self::Rust, Fault> {
         Err(Fault::new(FaultKind::WrongType, "any JSON value is given in the body"))
     }
+}
+
+/// Whether a number is written without a fraction: what was a whole number in the JSON that it came from is one again.
+fn is_whole(value: f64) -> bool {
+    // Those below 2^53 are exact; the negative zero is no integer.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    value.fract() == 0.0 && value.abs() < EXACT && (value != 0.0 || value.is_sign_positive())
 }
 
 impl Kind for Struct {
@@ -191,5 +199,20 @@ impl<'de> Visitor<'de> for ValueVisitor<'_, '_> {
             fields.insert(key, item);
         }
         Ok(value(Is::StructValue(prost_types::Struct { fields })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_told_from_others() {
+        for whole in [0.0, 1.0, -7.0, 9_007_199_254_740_991.0] {
+            assert!(is_whole(whole), "{whole}");
+        }
+        for other in [-0.0, 0.5, 9_007_199_254_740_992.0, 1e300, f64::INFINITY, f64::NAN] {
+            assert!(!is_whole(other), "{other}");
+        }
     }
 }

@@ -1,0 +1,32 @@
+//! Whether the caller of a write still stands: asked inside its transaction, because authentication learns of suspensions and
+//! revocations a moment late, and nobody who lost their rights may use that moment to write.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::{
+    Stamp, Tx,
+    entities::{accounts, api_keys},
+};
+use crate::base::{Basis, Error, Result, error::Reason};
+
+/// The status of an account that may act.
+const ACTIVE: &str = "active";
+
+/// Fails as revoked if what the caller rests on has gone.
+pub(super) async fn check(tx: &Tx) -> Result<()> {
+    let stands = match tx.cx().caller.basis {
+        Basis::Token => return Ok(()),
+        Basis::Account { id, epoch } => {
+            let account = accounts::Entity::find_by_id(id).one(tx.conn()).await?;
+            account.is_some_and(|account| account.status == ACTIVE && account.epoch == epoch)
+        }
+        Basis::ApiKey(id) => {
+            let key = api_keys::Entity::find().filter(api_keys::Column::Id.eq(id)).one(tx.conn()).await?;
+            key.is_some_and(|key| key.revoked_at.is_none() && key.expires_at > Stamp::from(tx.now()))
+        }
+    };
+    if stands {
+        return Ok(());
+    }
+    Err(Error::unauthenticated(Reason::CredentialsRevoked, "the credentials were revoked"))
+}
