@@ -170,6 +170,7 @@ fn tenant(id: Uuid, name: &str, now: Stamp) -> rows::Model {
         labels: "{}".to_owned(),
         created_at: now,
         updated_at: now,
+        purge_at: None,
     }
 }
 

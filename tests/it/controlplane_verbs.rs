@@ -109,7 +109,7 @@ both_databases! {
 
     async fn of_one_address_that_is_made_at_once_one_succeeds(db: TestDb) {
         let cx = platform_cx("identity.create");
-        let make = |n: usize| identities::create(&cx, &db, if n % 2 == 0 { "bob@example.com" } else { "BOB@Example.com" });
+        let make = |n: usize| identities::create(&cx, &db, if n.is_multiple_of(2) { "bob@example.com" } else { "BOB@Example.com" });
         let made = join_all((0..16).map(make)).await;
         let reasons: Vec<_> = made.iter().filter_map(|made| made.as_ref().err()).map(|error| error.reason).collect();
         assert_eq!(reasons, [Reason::IdentityExists; 15]);
