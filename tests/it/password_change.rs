@@ -31,7 +31,7 @@ async fn a_temporary_password_gives_no_session() {
     let (status, refused) = log_in(temporary, None).await;
     assert!(status == 403 && refused.to_string().contains("log in with new_password"), "{refused}");
     for weak in ["short", "aaaaaaaaaaaa", temporary] {
-        assert_eq!(log_in(temporary, Some(weak)).await.0, 400, "{weak}");
+        assert_eq!(log_in(temporary, Some(weak)).await.0, 422, "{weak}");
     }
     let new = "correct horse battery staple";
     assert_eq!(log_in("another password", Some(new)).await.0, 401);
