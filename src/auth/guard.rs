@@ -6,13 +6,13 @@ use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 use async_trait::async_trait;
 use http::Extensions;
 use tonic::Status;
-use transcoder::{AuthRule, Claim, MethodInfo, Permission, RequestId, TenantRule};
+use transcoder::{AuthRule, Claim, Deadline, MethodInfo, Permission, RequestId, TenantRule};
 
 use super::{
     authenticate::Authentication,
     directory::MessagingAdminRoles,
     refusals::Refusals,
-    request::{CallFacts, ClientInfo, Deadline},
+    request::{CallFacts, ClientInfo},
     roles, tokens,
 };
 use crate::base::{

@@ -27,6 +27,6 @@ pub use authenticate::{Authentication, Authenticator};
 pub use guard::Guard;
 pub use key_uses::KeyUses;
 pub use origins::Origins;
-pub use request::{CallFacts, ClientInfo, Deadline};
+pub use request::{CallFacts, ClientInfo};
 pub use sessions::Sessions;
 pub use surface::Surface;

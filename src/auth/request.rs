@@ -3,7 +3,6 @@
 use std::{
     net::IpAddr,
     sync::{Arc, OnceLock},
-    time::Instant,
 };
 
 use http::{
@@ -15,10 +14,6 @@ use http::{
 use transcoder::MethodInfo;
 
 use crate::base::Caller;
-
-/// When the caller stops waiting, and with it the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline(pub Instant);
 
 /// Who is at the other end of a call, as far as it is to be believed: what the connection tells, and what a trusted
 /// proxy tells of the connection before its own.

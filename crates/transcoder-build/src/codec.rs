@@ -9,6 +9,7 @@ use crate::{
     Error,
     names::{camel, literal, path, snake},
     options::Options,
+    wellknown::{is_well_known, well_known},
 };
 
 /// How prost holds a field.
@@ -180,7 +181,6 @@ fn emitted(index: usize, field: &FieldDescriptor, options: &Options<'_>) -> Resu
 /// The kind that reads and writes a field's type.
 fn kind_of(field: &FieldDescriptor, from: &str) -> Result<String, Error> {
     let scalar = |name: &str| Ok(format!("::transcoder::json::scalar::{name}"));
-    let well_known = |name: &str| Ok(format!("::transcoder::json::wellknown::{name}"));
     match field.kind() {
         Kind::Double => scalar("Double"),
         Kind::Float => scalar("Float"),
@@ -197,33 +197,15 @@ fn kind_of(field: &FieldDescriptor, from: &str) -> Result<String, Error> {
         Kind::Enum(item) => {
             Ok(format!("::transcoder::json::EnumOf<{}>", rust_path(item.full_name(), item.package_name(), from)))
         }
-        Kind::Message(message) => match message.full_name() {
-            "google.protobuf.DoubleValue" => scalar("Double"),
-            "google.protobuf.FloatValue" => scalar("Float"),
-            "google.protobuf.Int32Value" => scalar("Int32"),
-            "google.protobuf.Int64Value" => scalar("Int64"),
-            "google.protobuf.UInt32Value" => scalar("UInt32"),
-            "google.protobuf.UInt64Value" => scalar("UInt64"),
-            "google.protobuf.BoolValue" => scalar("Bool"),
-            "google.protobuf.StringValue" => scalar("Str"),
-            "google.protobuf.BytesValue" => scalar("Bytes"),
-            "google.protobuf.Empty" => Ok("::transcoder::json::Msg<()>".to_owned()),
-            "google.protobuf.Any" => well_known("Any"),
-            "google.protobuf.Timestamp" => well_known("Timestamp"),
-            "google.protobuf.Duration" => well_known("Duration"),
-            "google.protobuf.FieldMask" => well_known("FieldMask"),
-            "google.protobuf.Struct" => well_known("Struct"),
-            "google.protobuf.Value" => well_known("Value"),
-            "google.protobuf.ListValue" => well_known("ListValue"),
-            name if name.starts_with("google.protobuf.") => Err(unsupported(field, &format!("{name} in JSON"))),
-            name => Ok(format!("::transcoder::json::Msg<{}>", rust_path(name, message.package_name(), from))),
+        Kind::Message(message) => match well_known(&message) {
+            Some(known) => Ok(known.kind.to_owned()),
+            None if is_well_known(&message) => Err(unsupported(field, &format!("{} in JSON", message.full_name()))),
+            None => {
+                let path = rust_path(message.full_name(), message.package_name(), from);
+                Ok(format!("::transcoder::json::Msg<{path}>"))
+            }
         },
     }
-}
-
-/// Whether prost has a type of its own for a message.
-fn is_well_known(message: &MessageDescriptor) -> bool {
-    message.package_name() == "google.protobuf"
 }
 
 fn unsupported(field: &FieldDescriptor, what: &str) -> Error {

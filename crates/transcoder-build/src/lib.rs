@@ -20,6 +20,7 @@ mod openapi;
 mod options;
 mod service;
 pub mod template;
+mod wellknown;
 
 use std::{
     collections::BTreeMap,
@@ -205,10 +206,13 @@ impl Builder {
         for file in pool.files().filter(|file| self.is_own(file)) {
             packages.entry(file.package_name().to_owned()).or_default().push(file);
         }
-        let with_types = packages.iter().filter(|(_, files)| files.iter().any(|file| file.messages().len() > 0));
+        let with_types = packages.iter().filter(|(package, files)| {
+            !package.starts_with("google.") && files.iter().any(|file| file.messages().len() > 0)
+        });
         let with_types: Vec<&str> = with_types.map(|(package, _)| package.as_str()).collect();
         // A surface knows the types of every package, if there is an Any to hold them.
-        let known = if packages.values().any(|files| codec::holds_any(files)) { &*with_types } else { &[] };
+        let holds_any = |package: &&str| packages.get(*package).is_some_and(|files| codec::holds_any(files));
+        let known = if with_types.iter().any(holds_any) { &*with_types } else { &[] };
         let mut code: BTreeMap<String, String> = BTreeMap::new();
         for (package, files) in &packages {
             let out = code.entry(package.clone()).or_default();
@@ -230,10 +234,11 @@ impl Builder {
         Ok(code)
     }
 
-    /// Whether the messages of a file get a codec: not Google's, nor the options.
+    /// Whether the messages of a file get a codec: not the options, and of Google's the raw bytes alone.
     fn is_own(&self, file: &FileDescriptor) -> bool {
         let package = file.package_name();
-        !package.starts_with("google.") && Some(package) != self.options_package.as_deref()
+        let foreign = package.starts_with("google.") && file.messages().all(|one| one.full_name() != model::HTTP_BODY);
+        !foreign && Some(package) != self.options_package.as_deref()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The Rust names that prost and tonic give to protobuf names, so that generated code meets theirs.
 
 use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
+use prost_reflect::Kind;
 
 /// Keywords that are written as raw identifiers.
 const KEYWORDS: &str = " as break const continue else enum false fn for if impl in let loop match mod move mut pub ref \
@@ -57,4 +58,21 @@ pub fn path(full_name: &str, package: &str, from: &str, levels: usize) -> String
 /// A Rust string literal.
 pub fn literal(text: &str) -> String {
     format!("{text:?}")
+}
+
+/// Whether a kind is an integer of any width.
+pub fn is_integer(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Int32
+            | Kind::Sint32
+            | Kind::Sfixed32
+            | Kind::Uint32
+            | Kind::Fixed32
+            | Kind::Int64
+            | Kind::Sint64
+            | Kind::Sfixed64
+            | Kind::Uint64
+            | Kind::Fixed64
+    )
 }

@@ -83,6 +83,30 @@ pub struct Rest {
     pub body_required: bool,
     /// Media type of an answer of raw bytes; empty if any.
     pub media_type: String,
+    /// Answers carry an entity tag.
+    pub etag: Option<Etag>,
+    /// What the events of a stream carry.
+    pub event: Event,
+}
+
+/// Where entity tags come from and go to, by paths of fields; empty if nowhere.
+#[derive(Clone, Debug)]
+pub struct Etag {
+    /// The tag of an answer; its digest if empty.
+    pub response: String,
+    /// Is given the tag of If-Match.
+    pub request: String,
+}
+
+/// What the events of a stream carry, by paths of fields; empty if nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Event {
+    /// The id.
+    pub id: String,
+    /// The type.
+    pub kind: String,
+    /// Is given Last-Event-ID.
+    pub resume: String,
 }
 
 /// `(surface)`.
@@ -191,6 +215,9 @@ impl<'p> Options<'p> {
             grpc_only: flag(&rule, "grpc_only"),
             body_required: flag(&rule, "body_required"),
             media_type: text(&rule, "media_type"),
+            etag: message(&rule, "etag")
+                .map(|etag| Etag { response: text(&etag, "response"), request: text(&etag, "request") }),
+            event: message(&rule, "event").map(|event| Event::of(&event)).unwrap_or_default(),
         }
     }
 
@@ -272,6 +299,12 @@ impl<'p> Options<'p> {
         let Some(rule) = extension(self.pool, &method.options(), "google.api.http") else { return Vec::new() };
         let more = list(&rule, "additional_bindings");
         std::iter::once(&rule).chain(more.iter().filter_map(Value::as_message)).filter_map(binding).collect()
+    }
+}
+
+impl Event {
+    fn of(rule: &DynamicMessage) -> Self {
+        Self { id: text(rule, "id"), kind: text(rule, "type"), resume: text(rule, "resume") }
     }
 }
 

@@ -41,6 +41,13 @@ impl Dialects {
     }
 }
 
+/// AIP-193 everywhere.
+impl Default for Dialects {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
 impl std::fmt::Debug for Dialects {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.0.by_name.keys()).finish()

@@ -1,10 +1,15 @@
 //! Why a REST call failed.
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+use prost::Message as _;
+use prost_types::Any;
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{StatusExt as _, pb};
 
-use crate::json::{Fault, FaultKind, Place};
+use crate::{
+    json::{Fault, FaultKind, Place, Types},
+    rest::headers_of,
+};
 
 /// A failed call, as a [`Dialect`](crate::Dialect) sees it.
 #[derive(Clone, Debug)]
@@ -31,6 +36,12 @@ pub struct Failure {
     pub retry_after: Option<u64>,
     /// Id of the request, where the server gives one.
     pub request_id: Option<String>,
+    /// The typed details of the service's status (google.rpc.Status), as they came.
+    pub details: Vec<Any>,
+    /// The messages of the surface, for details of its own types.
+    pub types: Types,
+    /// Headers that the service gives to its error.
+    pub headers: HeaderMap,
 }
 
 /// Where a failure arose.
@@ -78,6 +89,9 @@ impl Failure {
             allow: None,
             retry_after: None,
             request_id: None,
+            details: Vec::new(),
+            types: Types::NONE,
+            headers: HeaderMap::new(),
         }
     }
 
@@ -108,6 +122,16 @@ impl Failure {
     pub fn media_type() -> Self {
         let text = "the body must be JSON: send Content-Type: application/json";
         Self::new(Origin::Decode, Code::InvalidArgument, "MEDIA_TYPE_UNSUPPORTED", text)
+            .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    }
+
+    /// The reason of a body in a content coding that is not taken.
+    pub(crate) const CONTENT_ENCODING: &'static str = "CONTENT_ENCODING_UNSUPPORTED";
+
+    /// The body is in a content coding that is not taken.
+    pub fn content_encoding() -> Self {
+        let text = "the body must not be compressed: send no Content-Encoding";
+        Self::new(Origin::Decode, Code::InvalidArgument, Self::CONTENT_ENCODING, text)
             .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
     }
 
@@ -151,6 +175,11 @@ impl Failure {
                 .iter()
                 .map(|v| Violation { field: v.field.clone(), place: None, description: v.description.clone() })
                 .collect();
+            let whole = pb::Status::decode(status.details());
+            failure.details = whole.map(|whole| whole.details).unwrap_or_default();
+        }
+        if !status.metadata().is_empty() {
+            failure.headers = headers_of(status.metadata().clone());
         }
         failure.by_reason(by_reason)
     }

@@ -33,3 +33,22 @@ pub struct Claim<'a> {
     /// Value of the field that decides the audit action, where the rule has one.
     pub audited: Option<&'a str>,
 }
+
+/// A guard that admits everybody, for services that are public or are guarded elsewhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Open;
+
+impl Guard for Open {
+    fn admit(&self, _: &'static MethodInfo, _: &mut http::Extensions) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn enter<'a>(
+        &'a self,
+        _: &'static MethodInfo,
+        _: Claim<'a>,
+        _: &'a mut http::Extensions,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

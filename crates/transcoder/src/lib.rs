@@ -5,6 +5,8 @@
 //! a plain trait method, and writes the answer as JSON in the habits of its surface. It knows no service of its own.
 
 mod aip193;
+#[cfg(feature = "compression")]
+pub mod compress;
 mod dialect;
 mod dialects;
 mod failure;
@@ -21,10 +23,10 @@ pub use aip193::Aip193;
 pub use dialect::{Dialect, Rendered};
 pub use dialects::Dialects;
 pub use failure::{Failure, Origin, RequestId, Violation, status_of};
-pub use guard::{Claim, Guard};
+pub use guard::{Claim, Guard, Open};
 pub use method::{AuditRule, AuthRule, MethodInfo, Permission, Surface, TenantRule, TrailingSlash};
 pub use required::{Missing, require};
-pub use rest::{Answered, Matched, Rest, RestBuilder};
+pub use rest::{Answered, Deadline, Matched, Rest, RestBuilder, etag_mismatch};
 
 /// What generated code names, so that a crate with generated code needs no dependency but this one and tonic's.
 #[doc(hidden)]

@@ -133,6 +133,7 @@ fn place(place: Place) -> &'static str {
         Place::Body => "body",
         Place::Query => "query",
         Place::Path => "path",
+        Place::Header => "header",
     }
 }
 

@@ -51,7 +51,7 @@ async fn inner(request: Request<Body>) -> Result<Response<Body>, Infallible> {
         }))),
         _ => {
             let authenticated = request.extensions().get::<Authentication>().is_some();
-            let deadline = request.extensions().get::<crate::auth::Deadline>().is_some();
+            let deadline = request.extensions().get::<transcoder::Deadline>().is_some();
             Ok(Response::new(Body::from(format!("{authenticated} {deadline}"))))
         }
     }

@@ -2,6 +2,7 @@
 
 mod compliance;
 mod depth;
+mod flow;
 mod http_rules;
 mod properties;
 mod proto3_json;

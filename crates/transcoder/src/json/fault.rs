@@ -66,6 +66,8 @@ pub enum Place {
     Query,
     /// The path.
     Path,
+    /// A header.
+    Header,
 }
 
 /// What a value was expected to be.

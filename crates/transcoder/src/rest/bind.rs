@@ -1,8 +1,15 @@
 //! Binding a request message: the body first, then the query, then the path, which wins.
 
+use http::{
+    HeaderName,
+    header::{CONTENT_TYPE, IF_MATCH},
+};
 use prost_types::FieldMask;
 
-use super::rule::{Body, Call, Rule};
+use super::{
+    read::text,
+    rule::{Body, Call, Rule},
+};
 use crate::{
     json::{
         Fault, FaultKind, Habits, Kind as _, Message, Msg, Place, Reader, Step,
@@ -13,15 +20,31 @@ use crate::{
     router::Path,
 };
 
+/// The id of the last event that a client saw (the HTML standard, section 9.2.4).
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
 /// The mask of a request that is filled with the members of its body.
-pub(super) type Mask<M> = fn(&mut M) -> &mut Option<FieldMask>;
+pub type Mask<M> = fn(&mut M) -> &mut Option<FieldMask>;
+
+/// Puts raw bytes of a media type into a request.
+pub type Upload<M> = fn(&mut M, String, Vec<u8>);
 
 /// The request message of a call.
-pub(super) fn message<M: Message>(rule: &Rule, call: &Call, mask: Option<Mask<M>>) -> Result<M, Fault> {
+pub(super) fn message<M: Message>(
+    rule: &Rule,
+    call: &Call,
+    mask: Option<Mask<M>>,
+    upload: Option<Upload<M>>,
+) -> Result<M, Fault> {
     let habits = &rule.info.surface.habits;
     let mut message = M::default();
-    let members = body(&mut message, rule, call, habits)?;
+    let members = match upload {
+        Some(upload) => raw(&mut message, call, upload),
+        None => body(&mut message, rule, call, habits)?,
+    };
     let mut bound = Vec::new();
+    let own_tag = rule.etag.and_then(|etag| etag.request);
+    let mut has_tag = own_tag.is_some_and(|field| members.iter().any(|member| member == field));
     if let Some(text) = call.parts.uri.query() {
         let given = if rule.binding.body_or_query { &*members } else { &[] };
         let rules = Rules { taken: rule.binding.taken, given, lenient: rule.binding.lenient, overwrite: false };
@@ -33,7 +56,46 @@ pub(super) fn message<M: Message>(rule: &Rule, call: &Call, mask: Option<Mask<M>
         fill_mask(mask(&mut message), members, rule.binding.body.field(), rule.binding.mask);
     }
     path(&mut message, rule, call.parts.uri.path(), habits, &mut bound).map_err(|fault| fault.at(Place::Path))?;
+    if let Some((field, tag)) = own_tag.zip(call.tag.as_deref()) {
+        has_tag |= bound.iter().any(|path| path == field);
+        let given = if has_tag { vec![field.to_owned()] } else { Vec::new() };
+        header(&mut message, (IF_MATCH, field), tag, habits, &Rules { given: &given, ..Rules::default() })?;
+    }
+    if let Some(field) = rule.resume
+        && let Some(id) = text(&call.parts.headers, LAST_EVENT_ID).filter(|id| !id.is_empty())
+    {
+        // A browser comes back with the URL that it came with at first, so the header wins over the query.
+        let rules = Rules { overwrite: true, ..Rules::default() };
+        header(&mut message, (LAST_EVENT_ID, field), id, habits, &rules)?;
+    }
     Ok(message)
+}
+
+/// Binds the value of a header to the field of a path in proto names.
+fn header<M: Message>(
+    message: &mut M,
+    (name, field): (HeaderName, &str),
+    value: &str,
+    habits: &Habits,
+    rules: &Rules<'_>,
+) -> Result<(), Fault> {
+    match bind(message, field, value, habits, rules, &mut Vec::new()) {
+        Ok(_) => Ok(()),
+        Err(fault) => {
+            let text = match fault.kind {
+                FaultKind::Conflict => "another value than the request gives".to_owned(),
+                _ => fault.message.clone(),
+            };
+            Err(Fault::new(fault.kind, text).within(Step::Member(name.as_str())).at(Place::Header))
+        }
+    }
+}
+
+/// Takes the body as it is.
+fn raw<M>(message: &mut M, call: &Call, upload: Upload<M>) -> Vec<String> {
+    let media_type = text(&call.parts.headers, CONTENT_TYPE).unwrap_or_default();
+    upload(message, media_type.to_owned(), call.body.to_vec());
+    Vec::new()
 }
 
 /// Binds the variables of the path.
@@ -58,11 +120,11 @@ fn body<M: Message>(message: &mut M, rule: &Rule, call: &Call, habits: &Habits) 
         return Ok(Vec::new());
     }
     let mut reader = Reader::new(habits);
-    if rule.binding.mask.is_some() || rule.binding.body_or_query {
+    if rule.binding.mask.is_some() || rule.binding.body_or_query || call.tag.is_some() {
         reader = reader.noting_members();
     }
     match rule.binding.body {
-        Body::None => Ok(Vec::new()),
+        Body::None | Body::Raw { .. } => Ok(Vec::new()),
         Body::Whole => {
             let (_, reader) = from_slice(&call.body, reader, |value, cx| Msg::<M>::read(message, value, cx))?;
             Ok(reader.into_members())

@@ -1,8 +1,11 @@
 //! A rule of `google.api.http`, and a request that is known to be under one.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::request::Parts;
 
+use super::etag::EtagRule;
 use crate::{MethodInfo, json::Place, router::Template};
 
 /// A rule, as the build found it. Generated, one `static` a rule.
@@ -24,6 +27,12 @@ pub struct Rule {
     pub empty_body: bool,
     /// HTTP status by error reason, where it differs from the code's.
     pub status: &'static [(&'static str, u16)],
+    /// The answer is raw bytes, in a `google.api.HttpBody`.
+    pub raw_answer: bool,
+    /// Answers carry an entity tag.
+    pub etag: Option<EtagRule>,
+    /// Path of the field of the request that is given Last-Event-ID.
+    pub resume: Option<&'static str>,
 }
 
 /// How the request message is bound.
@@ -57,6 +66,11 @@ pub enum Body {
         /// Its proto name.
         name: &'static str,
     },
+    /// Raw bytes of any media type, in a `google.api.HttpBody`.
+    Raw {
+        /// Proto name of the field that it is; `None` if it is the request message.
+        name: Option<&'static str>,
+    },
 }
 
 impl Body {
@@ -64,6 +78,7 @@ impl Body {
     pub fn field(self) -> Option<&'static str> {
         match self {
             Self::Field { name, .. } => Some(name),
+            Self::Raw { name } => name,
             Self::None | Self::Whole => None,
         }
     }
@@ -75,12 +90,9 @@ impl Rule {
         if self.template.variables.iter().any(|variable| variable.field == field) {
             return Place::Path;
         }
-        let in_body = match self.binding.body {
-            Body::None => false,
-            Body::Whole => true,
-            Body::Field { name, .. } => {
-                field.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            }
+        let in_body = match self.binding.body.field() {
+            Some(name) => field.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+            None => self.binding.body != Body::None,
         };
         if in_body { Place::Body } else { Place::Query }
     }
@@ -91,4 +103,8 @@ impl Rule {
 pub(super) struct Call {
     pub parts: Parts,
     pub body: Bytes,
+    /// The tag of If-Match that the service is given.
+    pub tag: Option<String>,
+    /// How long the first message of a stream is awaited before the head of the answer is sent.
+    pub patience: Duration,
 }

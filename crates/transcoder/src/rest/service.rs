@@ -6,27 +6,30 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::{Method, Request, Response, StatusCode, request::Parts};
+use tokio::time::{Instant, timeout_at};
 use tonic::Code;
 
 use super::{
-    route::{Route, Success},
+    accept::Framing,
+    answer,
+    body::ResponseBody,
+    deadline::{self, Deadline},
+    etag::{self, Conditions, EtagRule, Verdict},
+    read::{self, BoxError},
+    route::{Content, Route, Success},
     rule::{Body, Call, Rule},
+    stream::{Frames, Teller, late},
 };
 use crate::{
-    Dialect, Dialects, Guard, MethodInfo, TrailingSlash,
+    Dialects, Guard, MethodInfo, Open, TrailingSlash,
     failure::{Failure, Origin, RequestId},
     router::{Found, Path, Router},
 };
-
-/// The body of an answer.
-pub type ResponseBody = Full<Bytes>;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Which rule a request matched; in the extensions of the request that the guard and the service see.
 #[derive(Clone, Copy, Debug)]
@@ -52,12 +55,21 @@ pub struct RestBuilder {
     routes: Vec<Route>,
     dialects: Dialects,
     max_body: usize,
+    heartbeat: Duration,
+    timeout: Option<Duration>,
+}
+
+/// No routes yet, and errors in the dialect of AIP-193.
+impl Default for RestBuilder {
+    fn default() -> Self {
+        Self::new(Dialects::default())
+    }
 }
 
 impl RestBuilder {
     /// No routes yet, and these dialects.
     pub fn new(dialects: Dialects) -> Self {
-        Self { routes: Vec::new(), dialects, max_body: 1 << 20 }
+        Self { routes: Vec::new(), dialects, max_body: 1 << 20, heartbeat: Duration::from_secs(15), timeout: None }
     }
 
     /// Adds the routes of a service.
@@ -71,14 +83,32 @@ impl RestBuilder {
         Self { max_body: bytes, ..self }
     }
 
+    /// How long a stream may be silent: the first message is awaited so long before the head of the answer is sent, and an
+    /// event stream then gets a comment each time. 15 seconds unless told; zero waits for the first message as long as it
+    /// takes, and sends no comments.
+    pub fn heartbeat(self, every: Duration) -> Self {
+        Self { heartbeat: every, ..self }
+    }
+
+    /// The longest time until a call answers, or its stream begins. Without it, only the caller bounds a call, by
+    /// `grpc-timeout` or `X-Server-Timeout`.
+    pub fn timeout(self, most: Duration) -> Self {
+        Self { timeout: Some(most), ..self }
+    }
+
+    /// The service, open to everybody.
+    pub fn open(self) -> Rest {
+        self.build(Arc::new(Open))
+    }
+
     /// The service, with the guard that every call passes.
     pub fn build(self, guard: Arc<dyn Guard>) -> Rest {
         let mut router = Router::default();
         for route in &self.routes {
             router.add(route.rule.method, &route.rule.template);
         }
-        let Self { routes, dialects, max_body } = self;
-        Rest(Arc::new(Inner { router, routes, dialects, max_body, guard }))
+        let Self { routes, dialects, max_body, heartbeat, timeout } = self;
+        Rest(Arc::new(Inner { router, routes, dialects, max_body, heartbeat, timeout, guard }))
     }
 }
 
@@ -91,6 +121,8 @@ struct Inner {
     routes: Vec<Route>,
     dialects: Dialects,
     max_body: usize,
+    heartbeat: Duration,
+    timeout: Option<Duration>,
     guard: Arc<dyn Guard>,
 }
 
@@ -130,16 +162,17 @@ enum Target<'i> {
 
 impl Failure {
     /// The failure of a call of a rule, which knows where its fields are given.
-    fn under(mut self, rule: &Rule) -> Self {
+    fn under(mut self: Box<Self>, rule: &Rule) -> Box<Self> {
         for violation in &mut self.violations {
             violation.place.get_or_insert_with(|| rule.place_of(&violation.field));
         }
+        self.types = rule.info.surface.habits.types;
         self
     }
 }
 
 impl Rule {
-    fn matched(&self) -> Matched {
+    pub(super) fn matched(&self) -> Matched {
         Matched { method: self.info, template: self.template.text }
     }
 }
@@ -152,21 +185,16 @@ impl Inner {
     {
         let (parts, body) = request.into_parts();
         let head = parts.method == Method::HEAD;
-        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
         let response = match self.target(&parts) {
-            Ok(Target::Route(route)) => {
-                let outcome = self.call(route, parts, body).await;
-                let dialect = self.dialects.named(route.rule.info.surface.error_dialect);
-                match outcome {
-                    Ok(success) => answer(route.rule, success),
-                    Err(failure) => refuse(dialect, Failure { request_id, ..*failure }, Some(route.rule.matched())),
-                }
+            Ok(Target::Route(route)) => self.serve(route, parts, body).await,
+            Ok(Target::Redirect(location)) => answer::redirect(&location),
+            Ok(Target::Options(allow)) => answer::options(&allow),
+            Err(failure) => {
+                let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
+                self.dialects.refuse(parts.uri.path(), Failure { request_id, ..*failure })
             }
-            Ok(Target::Redirect(location)) => redirect(&location),
-            Ok(Target::Options(allow)) => options(&allow),
-            Err(failure) => refuse(self.dialects.of_path(parts.uri.path()), Failure { request_id, ..*failure }, None),
         };
-        if head { without_body(response) } else { response }
+        if head { answer::without_body(response) } else { response }
     }
 
     /// The rule of a request, or why there is none.
@@ -199,6 +227,59 @@ impl Inner {
         Path::split(path).map_or(Found::Nothing, |path| self.router.find(method, &path))
     }
 
+    /// Calls the method of a route, in time, and answers.
+    async fn serve<B>(&self, route: &Route, mut parts: Parts, body: B) -> Response<ResponseBody>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let rule = route.rule;
+        let request_id = parts.extensions.get::<RequestId>().cloned();
+        let asked = deadline::asked(&parts.headers).map(|asked| Instant::now() + asked);
+        let most = self.timeout.map(|most| Instant::now() + most);
+        // How a stream is sent is asked of the caller's headers, which go on to the service.
+        let framing = if rule.raw_answer { None } else { Some(Framing::of(&parts.headers)) };
+        let outcome = match asked.into_iter().chain(most).min() {
+            None => self.call(route, parts, body).await,
+            Some(at) => {
+                // A server around this one may have set an earlier one.
+                parts.extensions.get_or_insert_with(|| Deadline(at.into_std()));
+                timeout_at(at, self.call(route, parts, body)).await.unwrap_or_else(|_| Err(Box::new(late())))
+            }
+        };
+        let dialect = rule.info.surface.error_dialect;
+        match outcome {
+            Ok(success) => {
+                let teller = Teller { dialects: self.dialects.clone(), dialect, request_id };
+                self.answer(rule, success, framing, teller, asked)
+            }
+            Err(failure) => {
+                let failure = Failure { request_id: request_id.map(|id| id.0), ..*failure.under(rule) };
+                answer::refuse(self.dialects.named(dialect), failure, Some(rule.matched()))
+            }
+        }
+    }
+
+    fn answer(
+        &self,
+        rule: &'static Rule,
+        mut success: Success,
+        framing: Option<Framing>,
+        teller: Teller,
+        deadline: Option<Instant>,
+    ) -> Response<ResponseBody> {
+        match std::mem::replace(&mut success.content, Content::None) {
+            Content::None => answer::whole(rule, success, None),
+            Content::Whole(payload) => answer::whole(rule, success, Some(payload)),
+            Content::Items { raw, first, rest } => {
+                let framing = if raw.is_some() { None } else { framing };
+                let json = || framing.unwrap_or(Framing::Lines).content_type();
+                let frames = Frames::new(rest, first, framing, teller, self.heartbeat, deadline);
+                answer::pieces(rule, success, raw.unwrap_or_else(json), ResponseBody::pieces(frames))
+            }
+        }
+    }
+
     async fn call<B>(&self, route: &Route, mut parts: Parts, body: B) -> Result<Success, Box<Failure>>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -210,51 +291,43 @@ impl Inner {
         admitted.map_err(|status| Failure::of_status(Origin::Guard, &status, rule.status))?;
         let body = match rule.binding.body {
             Body::None => Bytes::new(),
-            _ => self.read(&parts.headers, body).await?,
+            _ => read::body(rule, &parts.headers, body, self.max_body).await?,
         };
-        let missing = rule.binding.body != Body::None && is_nothing(&body);
+        let missing = match rule.binding.body {
+            Body::None => false,
+            Body::Raw { .. } => body.is_empty(),
+            Body::Whole | Body::Field { .. } => read::is_nothing(&body),
+        };
         if missing && rule.binding.body_required {
             return Err(Box::new(Failure::body_required().by_reason(rule.status)));
         }
-        let outcome = route.call(Call { parts, body }).await;
-        outcome.map_err(|failure| Box::new(Failure { body_missing: missing, ..failure.under(rule) }))
-    }
-
-    async fn read<B>(&self, headers: &HeaderMap, body: B) -> Result<Bytes, Failure>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        if body.is_end_stream() {
-            return Ok(Bytes::new());
-        }
-        if body.size_hint().lower() > self.max_body as u64 {
-            return Err(Failure::too_large(self.max_body));
-        }
-        let bytes = match Limited::new(body, self.max_body).collect().await {
-            Ok(collected) => collected.to_bytes(),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                return Err(Failure::too_large(self.max_body));
-            }
-            Err(_) => {
-                let text = "the body ended before it was complete";
-                return Err(Failure::new(Origin::Decode, Code::InvalidArgument, "BODY_INCOMPLETE", text));
-            }
+        let call = Call { parts, body, tag: None, patience: self.heartbeat };
+        let outcome = match &rule.etag {
+            None => route.call(call).await,
+            Some(etag) => conditional(route, etag, call).await,
         };
-        if bytes.is_empty() || is_json(headers) { Ok(bytes) } else { Err(Failure::media_type()) }
+        outcome.map_err(|failure| Box::new(Failure { body_missing: missing, ..*failure }))
     }
 }
 
-/// Whether a body gives nothing: null is as good as absent.
-fn is_nothing(body: &[u8]) -> bool {
-    body.is_empty() || body.trim_ascii() == b"null"
-}
-
-/// Whether the body is said to be JSON: `application/json` or any `+json`.
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+/// A call of a method whose answers carry an entity tag.
+async fn conditional(route: &Route, rule: &EtagRule, mut call: Call) -> Result<Success, Box<Failure>> {
+    let conditions = Conditions::of(&call.parts.headers)?;
+    let method = call.parts.method.clone();
+    if !method.is_safe() {
+        call.tag = conditions.tag_for(rule)?;
+    }
+    let mut success = route.call(call).await.map_err(|failure| conditions.judge(failure))?;
+    if let Some(tag) = success.tag.as_deref().filter(|_| success.status.is_success()) {
+        match conditions.verdict(&method, tag) {
+            Verdict::Send => {}
+            Verdict::Failed => return Err(etag::failed()),
+            Verdict::NotModified(tag) => {
+                success = Success { status: StatusCode::NOT_MODIFIED, content: Content::None, tag: Some(tag), ..success };
+            }
+        }
+    }
+    Ok(success)
 }
 
 /// The methods of a path as Allow has them: GET brings HEAD, and OPTIONS is always there.
@@ -272,90 +345,4 @@ fn allow(methods: &[&str]) -> String {
 fn without_slash(parts: &Parts) -> String {
     let path = parts.uri.path().trim_end_matches('/');
     parts.uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
-}
-
-fn full(status: StatusCode, bytes: Bytes) -> Response<ResponseBody> {
-    let mut response = Response::new(Full::new(bytes));
-    *response.status_mut() = status;
-    response
-}
-
-fn empty(status: StatusCode) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::default());
-    *response.status_mut() = status;
-    response
-}
-
-fn answer(rule: &Rule, success: Success) -> Response<ResponseBody> {
-    let Success { status, metadata, extensions, payload } = success;
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || rule.empty_body;
-    let mut response = match payload {
-        Some(payload) if !bodiless => {
-            let mut response = full(status, payload.bytes);
-            response.headers_mut().insert(header::CONTENT_TYPE, payload.content_type);
-            response
-        }
-        _ => empty(status),
-    };
-    *response.extensions_mut() = extensions;
-    response.extensions_mut().insert(Answered { code: Code::Ok, matched: Some(rule.matched()) });
-    if !metadata.is_empty() {
-        response.headers_mut().extend(metadata.into_headers());
-    }
-    response
-}
-
-/// An error in a dialect, with the headers that its status asks for.
-pub(crate) fn refuse(dialect: &dyn Dialect, failure: Failure, matched: Option<Matched>) -> Response<ResponseBody> {
-    let rendered = dialect.render(&failure);
-    let mut response = full(rendered.status, rendered.body.into());
-    let headers = response.headers_mut();
-    *headers = rendered.headers;
-    let mut default = |name: HeaderName, value: HeaderValue| {
-        headers.entry(name).or_insert(value);
-    };
-    default(header::CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
-    if let Some(allow) = failure.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
-        default(header::ALLOW, allow);
-    }
-    if let Some(seconds) = failure.retry_after {
-        default(header::RETRY_AFTER, seconds.into());
-    }
-    if rendered.status == StatusCode::UNAUTHORIZED {
-        default(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response.extensions_mut().insert(Answered { code: failure.code, matched });
-    response
-}
-
-fn redirect(location: &str) -> Response<ResponseBody> {
-    let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
-    if let Ok(location) = HeaderValue::from_str(location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
-}
-
-fn options(allow: &str) -> Response<ResponseBody> {
-    let mut response = empty(StatusCode::NO_CONTENT);
-    if let Ok(allow) = HeaderValue::from_str(allow) {
-        response.headers_mut().insert(header::ALLOW, allow);
-    }
-    response
-}
-
-/// The answer to HEAD: all but the body, whose length is still told.
-fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
-    let (mut parts, body) = response.into_parts();
-    if let Some(length) = http_body::Body::size_hint(&body).exact().filter(|length| *length > 0) {
-        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    Response::from_parts(parts, ResponseBody::default())
-}
-
-impl Dialects {
-    /// An error that arose outside of any route, in the dialect of its path.
-    pub fn refuse(&self, path: &str, failure: Failure) -> Response<ResponseBody> {
-        refuse(self.of_path(path), failure, None)
-    }
 }

@@ -1,6 +1,8 @@
 //! The error dialect of Google's API design, AIP-193: `{"error": {"code", "status", "message", "details"}}`.
 
-use serde_json::json;
+mod details;
+
+use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::{
@@ -14,20 +16,12 @@ pub struct Aip193;
 
 impl Dialect for Aip193 {
     fn render(&self, failure: &Failure) -> Rendered {
-        let mut details = Vec::new();
-        if !failure.reason.is_empty() {
-            details.push(json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": failure.reason}));
-        }
-        if !failure.violations.is_empty() {
-            let violations: Vec<_> =
-                failure.violations.iter().map(|v| json!({"field": v.field, "description": v.description})).collect();
-            details.push(json!({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}));
-        }
-        if let Some(seconds) = failure.retry_after {
-            let delay = format!("{seconds}s");
-            details.push(json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}));
-        }
-        if let Some(id) = &failure.request_id {
+        let mut details = match failure.details.as_slice() {
+            [] => own_details(failure),
+            details => details.iter().map(|detail| details::json(detail, failure.types)).collect(),
+        };
+        let told = failure.details.iter().any(|detail| details::name(detail) == "google.rpc.RequestInfo");
+        if let Some(id) = failure.request_id.as_ref().filter(|_| !told) {
             details.push(json!({"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": id}));
         }
         let error = json!({
@@ -38,6 +32,24 @@ impl Dialect for Aip193 {
         });
         Rendered::json(failure, &json!({"error": error}))
     }
+}
+
+/// The details of a failure that no service gave any: what is known of it in standard messages.
+fn own_details(failure: &Failure) -> Vec<Value> {
+    let mut details = Vec::new();
+    if !failure.reason.is_empty() {
+        details.push(json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": failure.reason}));
+    }
+    if !failure.violations.is_empty() {
+        let violations: Vec<_> =
+            failure.violations.iter().map(|v| json!({"field": v.field, "description": v.description})).collect();
+        details.push(json!({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}));
+    }
+    if let Some(seconds) = failure.retry_after {
+        let delay = format!("{seconds}s");
+        details.push(json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}));
+    }
+    details
 }
 
 /// The name of a gRPC code.

@@ -1,0 +1,219 @@
+//! The services of a descriptor pool with their rules, checked: what cannot be served as it is written does not build.
+
+mod auth;
+mod rest;
+
+use std::collections::HashMap;
+
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
+
+use crate::{
+    Error,
+    options::{Audit, Auth, Http, Options, Rest, Surface, Tenant},
+    template::{Segment, Template},
+};
+
+/// The message that carries raw bytes.
+pub const HTTP_BODY: &str = "google.api.HttpBody";
+
+/// A service.
+#[derive(Debug)]
+pub struct Service {
+    /// Its descriptor.
+    pub descriptor: ServiceDescriptor,
+    /// Its methods.
+    pub methods: Vec<Method>,
+}
+
+/// An RPC with its rules.
+#[derive(Debug)]
+pub struct Method {
+    /// Its descriptor.
+    pub descriptor: MethodDescriptor,
+    /// Who may call it.
+    pub auth: Auth,
+    /// What it leaves in the audit log.
+    pub audit: Option<Audit>,
+    /// REST habits.
+    pub rest: Rest,
+    /// The surface.
+    pub surface: Surface,
+    /// REST paths.
+    pub bindings: Vec<Binding>,
+    /// The request has required fields.
+    pub has_required: bool,
+}
+
+/// A REST path of an RPC.
+#[derive(Debug)]
+pub struct Binding {
+    /// The rule.
+    pub http: Http,
+    /// Its template.
+    pub template: Template,
+    /// The request's mask that is filled with the body's members.
+    pub mask: Option<String>,
+}
+
+impl Method {
+    /// The message of the request's body on a path, if it is one: the request itself, or one field of it.
+    pub fn body(&self, binding: &Binding) -> Option<MessageDescriptor> {
+        part(&self.descriptor.input(), &binding.http.body, "*")
+    }
+
+    /// The message of the answer on a path, if it is one: the response itself, or one field of it.
+    pub fn answer(&self, binding: &Binding) -> Option<MessageDescriptor> {
+        part(&self.descriptor.output(), &binding.http.response_body, "")
+    }
+
+    /// Whether the body of the request is raw bytes.
+    pub fn uploads(&self, binding: &Binding) -> bool {
+        self.body(binding).is_some_and(|body| body.full_name() == HTTP_BODY)
+    }
+
+    /// Whether the answer is raw bytes.
+    pub fn downloads(&self, binding: &Binding) -> bool {
+        self.answer(binding).is_some_and(|answer| answer.full_name() == HTTP_BODY)
+    }
+}
+
+/// A message itself, if that is what the name of a part says, or the single message in a field of it.
+fn part(message: &MessageDescriptor, name: &str, itself: &str) -> Option<MessageDescriptor> {
+    if name == itself {
+        return Some(message.clone());
+    }
+    let field = message.get_field_by_name(name).filter(|field| !field.is_list() && !field.is_map())?;
+    field.kind().as_message().cloned()
+}
+
+/// Reads and checks all services. `permissions` are those that rules may name.
+pub fn services(pool: &DescriptorPool, options: &Options<'_>, permissions: &[String]) -> Result<Vec<Service>, Error> {
+    let mut services = Vec::new();
+    for descriptor in pool.services().filter(|service| !service.package_name().starts_with("google.")) {
+        let methods = descriptor.methods().map(|method| self::method(method, options, permissions));
+        services.push(Service { methods: methods.collect::<Result<_, _>>()?, descriptor });
+    }
+    conflicts(&services)?;
+    Ok(services)
+}
+
+fn method(descriptor: MethodDescriptor, options: &Options<'_>, permissions: &[String]) -> Result<Method, Error> {
+    let check = Check { method: &descriptor, options, permissions };
+    let auth = check.auth()?;
+    let rest = options.rest(&descriptor);
+    let surface = check.surface()?;
+    let bindings = check.bindings(&rest)?;
+    check.required(&bindings)?;
+    let audit = check.audit(&auth, &bindings)?;
+    check.rest(&rest, &bindings)?;
+    let has_required = !options.required(&descriptor.input()).is_empty();
+    let method = Method { auth, audit, rest, surface, bindings, has_required, descriptor };
+    check_stream(&method)?;
+    Ok(method)
+}
+
+/// Of a request that is a stream, no rule can ask a message.
+fn check_stream(method: &Method) -> Result<(), Error> {
+    if !method.descriptor.is_client_streaming() {
+        return Ok(());
+    }
+    let by_field = matches!(method.auth.tenant, Some(Tenant::Field(_)))
+        || method.auth.permission_by.is_some()
+        || method.audit.as_ref().is_some_and(|audit| !audit.target.is_empty() || audit.action_by.is_some());
+    let why = if !method.bindings.is_empty() {
+        "a request that is a stream is served over gRPC only"
+    } else if by_field {
+        "a rule asks a field of the request, which is a stream"
+    } else if method.has_required {
+        "the request has required fields, but is a stream"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Rule { at: method.descriptor.full_name().to_owned(), why: why.to_owned() })
+}
+
+struct Check<'a> {
+    method: &'a MethodDescriptor,
+    options: &'a Options<'a>,
+    permissions: &'a [String],
+}
+
+impl Check<'_> {
+    fn fail(&self, why: impl Into<String>) -> Error {
+        Error::Rule { at: self.method.full_name().to_owned(), why: why.into() }
+    }
+
+    fn surface(&self) -> Result<Surface, Error> {
+        match self.options.surface(self.method) {
+            Some(surface) => Ok(surface),
+            None if self.options.has_rules() => Err(self.fail("no file of its package has the option (surface)")),
+            None => Ok(Surface::default()),
+        }
+    }
+
+    /// What is required of a request can be missing, and then is seen to be.
+    fn required(&self, bindings: &[Binding]) -> Result<(), Error> {
+        let bound = |path: &str| {
+            let binds = |binding: &Binding| binding.template.variables.iter().any(|variable| variable.field == path);
+            !bindings.is_empty() && bindings.iter().all(binds)
+        };
+        for (path, field) in self.options.required(&self.method.input()) {
+            if field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic()) {
+                return Err(self.fail(format!("{path} is required, but is one of a oneof")));
+            }
+            if !field.supports_presence() && !bound(&path) {
+                let why = "is required, but nobody can tell whether it is given; make it optional";
+                return Err(self.fail(format!("{path} {why}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The field at a path; every step but the last is a message.
+    fn field(&self, message: &MessageDescriptor, path: &str) -> Result<FieldDescriptor, Error> {
+        steps(message, path)
+            .and_then(|mut steps| steps.pop())
+            .ok_or_else(|| self.fail(format!("{} has no field {path}", message.full_name())))
+    }
+
+    /// The request field at a path, whose value is a text or the name of an enum's value.
+    fn text_field(&self, path: &str) -> Result<FieldDescriptor, Error> {
+        let field = self.field(&self.method.input(), path)?;
+        let single = !field.is_list() && field.containing_oneof().is_none_or(|oneof| oneof.is_synthetic());
+        if single && matches!(field.kind(), Kind::String | Kind::Enum(_)) {
+            Ok(field)
+        } else {
+            Err(self.fail(format!("{path} is no single text")))
+        }
+    }
+}
+
+/// The fields along a path.
+pub fn steps(message: &MessageDescriptor, path: &str) -> Option<Vec<FieldDescriptor>> {
+    let mut message = Some(message.clone());
+    let mut fields = Vec::new();
+    for name in path.split('.') {
+        let field = message?.get_field_by_name(name)?;
+        message = if field.is_list() { None } else { field.kind().as_message().cloned() };
+        fields.push(field);
+    }
+    Some(fields)
+}
+
+/// Two rules of the same shape, verb and method cannot both be served.
+fn conflicts(services: &[Service]) -> Result<(), Error> {
+    let mut seen: HashMap<(String, Vec<Segment>, String), String> = HashMap::new();
+    for method in services.iter().flat_map(|service| &service.methods) {
+        for binding in &method.bindings {
+            let (segments, verb) = binding.template.shape();
+            let key = (binding.http.method.clone(), segments.to_vec(), verb.to_owned());
+            let name = method.descriptor.full_name().to_owned();
+            if let Some(other) = seen.insert(key, name.clone()) {
+                let why =
+                    format!("{} {} has the same shape as a path of {other}", binding.http.method, binding.http.path);
+                return Err(Error::Rule { at: name, why });
+            }
+        }
+    }
+    Ok(())
+}

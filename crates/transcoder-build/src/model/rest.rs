@@ -1,0 +1,189 @@
+//! The REST paths and habits: what they name is there, and can be served.
+
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+
+use super::{Binding, Check};
+use crate::{
+    Error,
+    options::{Http, Rest},
+    template::Template,
+};
+
+impl Check<'_> {
+    pub(super) fn bindings(&self, rest: &Rest) -> Result<Vec<Binding>, Error> {
+        let bindings = self.options.http(self.method).into_iter().map(|http| self.binding(http));
+        let bindings = bindings.collect::<Result<Vec<_>, _>>()?;
+        match (bindings.is_empty(), rest.grpc_only) {
+            (true, false) if self.options.has_rules() && !self.method.is_client_streaming() => {
+                Err(self.fail("no REST path; give it google.api.http or say grpc_only"))
+            }
+            (false, true) => Err(self.fail("grpc_only, but it has a REST path")),
+            _ => Ok(bindings),
+        }
+    }
+
+    fn binding(&self, http: Http) -> Result<Binding, Error> {
+        if http.method != "*" && (http.method.is_empty() || !http.method.bytes().all(|b| b.is_ascii_uppercase())) {
+            return Err(self.fail(format!("{:?} is no HTTP method", http.method)));
+        }
+        let template = Template::parse(&http.path).map_err(|error| self.fail(format!("{}: {error}", http.path)))?;
+        let input = self.method.input();
+        for variable in &template.variables {
+            let field = self.field(&input, &variable.field)?;
+            if field.is_list()
+                || field.is_map()
+                || matches!(field.kind(), Kind::Message(m) if m.package_name() != "google.protobuf")
+            {
+                return Err(self.fail(format!("the path binds {}, which is not a single value", variable.field)));
+            }
+        }
+        if !http.body.is_empty() && http.body != "*" {
+            if http.body.contains('.') {
+                return Err(self.fail("body names a field of the request itself"));
+            }
+            self.field(&input, &http.body)?;
+        }
+        if http.method == "GET" && !http.body.is_empty() {
+            return Err(self.fail("GET takes no body"));
+        }
+        if !http.response_body.is_empty() {
+            if http.response_body.contains('.') {
+                return Err(self.fail("response_body names a field of the response itself"));
+            }
+            self.field(&self.method.output(), &http.response_body)?;
+        }
+        let mask = self.mask(&http)?;
+        Ok(Binding { http, template, mask })
+    }
+
+    pub(super) fn rest(&self, rest: &Rest, bindings: &[Binding]) -> Result<(), Error> {
+        self.etag(rest, bindings)?;
+        self.event(rest)?;
+        self.success(rest)?;
+        self.inputs(rest, bindings)?;
+        match rest.status.iter().find(|(reason, status)| reason.is_empty() || !(400..600).contains(status)) {
+            Some((reason, status)) => Err(self.fail(format!("status {status} for reason {reason:?}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// How success is told.
+    fn success(&self, rest: &Rest) -> Result<(), Error> {
+        if rest.success_status != 0 && !(200..400).contains(&rest.success_status) {
+            return Err(self.fail(format!("{} is no status of success", rest.success_status)));
+        }
+        let bodiless = rest.empty_body || matches!(rest.success_status, 204 | 304);
+        if self.method.is_server_streaming() && (bodiless || !rest.created_field.is_empty()) {
+            return Err(self.fail("a stream has a body and one status"));
+        }
+        if rest.created_field.is_empty() {
+            return Ok(());
+        }
+        let field = self.field(&self.method.output(), &rest.created_field)?;
+        let own = *field.parent_message() == self.method.output() && !field.supports_presence() && !field.is_list();
+        if !own || field.kind() != Kind::Bool {
+            let name = &rest.created_field;
+            return Err(self.fail(format!("{name} tells that something was created, but is no plain bool")));
+        }
+        Ok(())
+    }
+
+    /// How a request is read.
+    fn inputs(&self, rest: &Rest, bindings: &[Binding]) -> Result<(), Error> {
+        let input = self.method.input();
+        for key in &rest.lenient_query {
+            if !matches!(self.field(&input, key)?.kind(), Kind::Bool) {
+                return Err(self.fail(format!("{key} is read leniently, but is no bool")));
+            }
+        }
+        let with_body = bindings.iter().any(|binding| !binding.http.body.is_empty());
+        if rest.body_or_query && !with_body {
+            return Err(self.fail("body_or_query, but no path takes a body"));
+        }
+        if rest.body_required && !with_body {
+            return Err(self.fail("body_required, but no path takes a body"));
+        }
+        if rest.body_required && rest.body_or_query {
+            return Err(self.fail("body_required, but with body_or_query the query may give all"));
+        }
+        Ok(())
+    }
+
+    /// The mask that is filled with the members of the body: that which says so, or the only one of a PATCH whose body is
+    /// one message of the request (AIP-134).
+    fn mask(&self, http: &Http) -> Result<Option<String>, Error> {
+        let input = self.method.input();
+        let is_mask = |field: &FieldDescriptor| {
+            let mask = |kind: &MessageDescriptor| kind.full_name() == "google.protobuf.FieldMask";
+            !field.is_list() && !field.is_map() && field.kind().as_message().is_some_and(mask)
+        };
+        if let Some(field) = input.fields().find(|field| self.options.is_mask_of_body(field)) {
+            return match is_mask(&field) {
+                true => Ok(Some(field.name().to_owned()).filter(|_| !http.body.is_empty())),
+                false => {
+                    let why = "is filled with the body's members, but is no FieldMask";
+                    Err(self.fail(format!("{} {why}", field.name())))
+                }
+            };
+        }
+        let body = input.get_field_by_name(&http.body).filter(|body| http.method == "PATCH" && !is_mask(body));
+        let changes = body.is_some_and(|body| !body.is_list() && !body.is_map() && body.kind().as_message().is_some());
+        let free = |field: &FieldDescriptor| field.containing_oneof().is_none_or(|oneof| oneof.is_synthetic());
+        let mut masks = input.fields().filter(|field| is_mask(field) && free(field));
+        Ok(match (masks.next(), masks.next()) {
+            (Some(mask), None) if changes => Some(mask.name().to_owned()),
+            _ => None,
+        })
+    }
+
+    /// Where entity tags come from and go to.
+    fn etag(&self, rest: &Rest, bindings: &[Binding]) -> Result<(), Error> {
+        let Some(etag) = &rest.etag else { return Ok(()) };
+        if self.method.is_server_streaming() {
+            return Err(self.fail("a stream has no entity tag"));
+        }
+        if etag.response.is_empty() && (rest.empty_body || matches!(rest.success_status, 204 | 304)) {
+            return Err(self.fail("the entity tag is the digest of an answer that has no body"));
+        }
+        self.word_field(&self.method.output(), &etag.response, false)?;
+        self.word_field(&self.method.input(), &etag.request, false)?;
+        let changes = |binding: &&Binding| matches!(&*binding.http.method, "PUT" | "PATCH" | "DELETE");
+        match bindings.iter().find(changes) {
+            Some(binding) if etag.request.is_empty() => {
+                let http = &binding.http.method;
+                Err(self.fail(format!("etag names no field of the request to give the If-Match of {http} to")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What events carry.
+    fn event(&self, rest: &Rest) -> Result<(), Error> {
+        let event = &rest.event;
+        let (output, input) = (self.method.output(), self.method.input());
+        let named = [&event.id, &event.kind, &event.resume].iter().any(|path| !path.is_empty());
+        if named && !self.method.is_server_streaming() {
+            return Err(self.fail("only a stream has events"));
+        }
+        self.word_field(&output, &event.id, false)?;
+        self.word_field(&output, &event.kind, true)?;
+        self.word_field(&input, &event.resume, false)
+    }
+
+    /// A field whose value is one word: a string or an integer, or a value of an enum. An empty path names none.
+    fn word_field(&self, message: &MessageDescriptor, path: &str, names: bool) -> Result<(), Error> {
+        if path.is_empty() {
+            return Ok(());
+        }
+        let field = self.field(message, path)?;
+        let single = super::steps(message, path).unwrap_or_default().iter().all(|step| {
+            !step.is_list() && !step.is_map() && step.containing_oneof().is_none_or(|oneof| oneof.is_synthetic())
+        });
+        let word = match field.kind() {
+            Kind::String => true,
+            Kind::Enum(_) => names,
+            kind => !names && crate::names::is_integer(&kind),
+        };
+        if single && word { Ok(()) } else { Err(self.fail(format!("{path} is no single {}", if names { "name" } else { "text or integer" }))) }
+    }
+}

@@ -1,0 +1,111 @@
+//! Emits the service behind the guard, for gRPC and REST alike.
+
+use std::fmt::Write as _;
+
+use prost_reflect::{Kind, MessageDescriptor};
+
+use super::{constant, message_type};
+use crate::{
+    model::{self, Method, Service},
+    names::{camel, literal, path, snake},
+    options::Tenant,
+};
+
+/// Emits the service behind the guard.
+pub fn guarded(out: &mut String, service: &Service, tonic: &str, package: &str, domain: &str) {
+    let _ = writeln!(
+        out,
+        "/// The service behind the guard: every call, from gRPC and from REST, passes it on the decoded message.\n\
+         #[derive(Clone)]\n\
+         pub struct Guarded<S> {{ inner: ::std::sync::Arc<S>, guard: ::std::sync::Arc<dyn ::transcoder::Guard> }}\n\
+         impl<S> Guarded<S> {{\n\
+         /// Puts a service behind a guard.\n\
+         pub fn new(inner: S, guard: ::std::sync::Arc<dyn ::transcoder::Guard>) -> Self {{ Self {{ inner: ::std::sync::Arc::new(inner), guard }} }}\n\
+         }}\n\
+         impl<S> ::std::fmt::Debug for Guarded<S> {{\n\
+         fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {{ f.write_str({name}) }}\n\
+         }}\n\
+         #[async_trait]\n\
+         impl<S: {tonic}> {tonic} for Guarded<S> {{",
+        name = literal(&format!("Guarded<{}>", service.descriptor.full_name())),
+    );
+    for method in &service.methods {
+        self::method(out, method, package, domain);
+    }
+    out.push_str("}\n");
+}
+
+fn method(out: &mut String, method: &Method, package: &str, domain: &str) {
+    let function = snake(method.descriptor.name());
+    let (input, output) = (method.descriptor.input(), method.descriptor.output());
+    let (mut request, mut response) = (message_type(&input, package), message_type(&output, package));
+    if method.descriptor.is_client_streaming() {
+        request = format!("tonic::Streaming<{request}>");
+    }
+    if method.descriptor.is_server_streaming() {
+        let stream = format!("{}Stream", camel(method.descriptor.name()));
+        let _ = writeln!(out, "type {stream} = S::{stream};");
+        response = format!("Self::{stream}");
+    }
+    let _ = writeln!(
+        out,
+        "async fn {function}(&self, request: tonic::Request<{request}>) -> Result<tonic::Response<{response}>, tonic::Status> {{\n\
+         let (metadata, mut extensions, message) = request.into_parts();\n\
+         let claim = {claim};\n\
+         self.guard.enter(&{constant}, claim, &mut extensions).await?;\n{require}\
+         self.inner.{function}(tonic::Request::from_parts(metadata, extensions, message)).await\n}}",
+        constant = constant(method),
+        claim = claim(method, &input, package),
+        require = if method.has_required {
+            format!("::transcoder::require(&message, {})?;\n", literal(domain))
+        } else {
+            String::new()
+        },
+    );
+}
+
+/// What the guard is told of the message.
+fn claim(method: &Method, input: &MessageDescriptor, package: &str) -> String {
+    let text = |field: Option<&str>| {
+        field.map_or_else(|| "None".to_owned(), |field| format!("Some({})", text_of(input, field, package)))
+    };
+    let tenant = match &method.auth.tenant {
+        Some(Tenant::Field(field)) => Some(field.as_str()),
+        _ => None,
+    };
+    let action = method.auth.permission_by.as_ref().map(|by| by.field.as_str());
+    let audit = method.audit.as_ref();
+    let target = audit.map(|audit| audit.target.as_str()).filter(|target| !target.is_empty());
+    let audited = audit.and_then(|audit| audit.action_by.as_ref()).map(|by| by.field.as_str());
+    format!(
+        "::transcoder::Claim {{ tenant: {}, action: {}, target: {}, audited: {} }}",
+        text(tenant),
+        text(action),
+        text(target),
+        text(audited),
+    )
+}
+
+/// An expression for the text at a field path of `message`; empty where it is unset.
+fn text_of(message: &MessageDescriptor, field_path: &str, package: &str) -> String {
+    let fields = model::steps(message, field_path).unwrap_or_default();
+    let Some((last, outer)) = fields.split_last() else { return "\"\"".to_owned() };
+    let leaf = |base: &str| {
+        let place = format!("{base}.{}", snake(last.name()));
+        match last.kind() {
+            Kind::Enum(item) => {
+                let ty = path(item.full_name(), item.package_name(), package, 1);
+                let number = if last.supports_presence() { format!("{place}.unwrap_or_default()") } else { place };
+                format!("<{ty} as ::transcoder::json::Enum>::name({number}).unwrap_or_default()")
+            }
+            _ if last.supports_presence() => format!("{place}.as_deref().unwrap_or_default()"),
+            _ => format!("{place}.as_str()"),
+        }
+    };
+    let Some((first, rest)) = outer.split_first() else { return leaf("message") };
+    let mut expression = format!("message.{}.as_ref()", snake(first.name()));
+    for field in rest {
+        expression.push_str(&format!(".and_then(|m| m.{}.as_ref())", snake(field.name())));
+    }
+    format!("{expression}.map_or(\"\", |m| {})", leaf("m"))
+}

@@ -1,0 +1,117 @@
+//! Emits the REST routes: for each path, how the method is called and what is done with its messages.
+
+use std::fmt::Write as _;
+
+use prost_reflect::{Kind, MessageDescriptor};
+
+use super::{constant, message_type};
+use crate::{
+    model::{self, Binding, Method, Service},
+    names::{path, snake},
+    wellknown::well_known,
+};
+
+/// Emits the routes of a service.
+pub fn routes(out: &mut String, service: &Service, tonic: &str, package: &str) {
+    let _ = writeln!(
+        out,
+        "/// The REST routes of the service.\n\
+         pub fn routes<S: {tonic}>(service: &Guarded<S>) -> Vec<::transcoder::rest::Route> {{\n\
+         let service = ::std::sync::Arc::new(Guarded {{ inner: service.inner.clone(), guard: service.guard.clone() }});\n\
+         vec!["
+    );
+    for method in &service.methods {
+        for (index, binding) in method.bindings.iter().enumerate() {
+            let function = snake(method.descriptor.name());
+            let input = message_type(&method.descriptor.input(), package);
+            let output = message_type(&method.descriptor.output(), package);
+            let form = if method.descriptor.is_server_streaming() { "stream" } else { "unary" };
+            let _ = writeln!(
+                out,
+                "::transcoder::rest::Route::{form}::<{input}, {output}, _, _{more}>(&{constant}_RULE_{index}, {{ let service = service.clone(); \
+                 move |request| {{ let service = service.clone(); async move {{ {tonic}::{function}(&*service, request).await }} }} }}, \
+                 ::transcoder::rest::Handles {{ {handles}..::transcoder::rest::Handles::new({write}) }}),",
+                more = if form == "stream" { ", _" } else { "" },
+                constant = constant(method),
+                handles = handles(method, binding, package),
+                write = write(method, binding, package),
+            );
+        }
+    }
+    out.push_str("]\n}\n");
+}
+
+/// How the answer becomes the body of a response.
+fn write(method: &Method, binding: &Binding, package: &str) -> String {
+    let output = method.descriptor.output();
+    let ty = message_type(&output, package);
+    match (method.downloads(binding), &*binding.http.response_body) {
+        (true, "") => format!("|body: {ty}, _, _| Ok(::transcoder::rest::Payload::raw(&body.content_type, body.data))"),
+        (true, field) => format!(
+            "|answer: {ty}, _, _| {{ let body = answer.{}.unwrap_or_default(); \
+             Ok(::transcoder::rest::Payload::raw(&body.content_type, body.data)) }}",
+            snake(field)
+        ),
+        _ => match well_known(&output).filter(|known| known.rust != "()") {
+            Some(known) => format!("::transcoder::rest::value::<{}>", known.kind),
+            None => format!("::transcoder::rest::json::<{ty}>"),
+        },
+    }
+}
+
+/// What else is done with the messages, where the options ask for it.
+fn handles(method: &Method, binding: &Binding, package: &str) -> String {
+    let (input, output) = (method.descriptor.input(), method.descriptor.output());
+    let (request, response) = (message_type(&input, package), message_type(&output, package));
+    let rest = &method.rest;
+    let mut handles = String::new();
+    if !rest.created_field.is_empty() {
+        let _ = write!(handles, "created: Some(|answer: &{response}| answer.{}), ", snake(&rest.created_field));
+    }
+    if let Some(mask) = &binding.mask {
+        let _ = write!(handles, "mask: Some(|message: &mut {request}| &mut message.{}), ", snake(mask));
+    }
+    if let Some(body) = method.body(binding).filter(|_| method.uploads(binding)) {
+        let place = match &*binding.http.body {
+            "*" => "*message = body;".to_owned(),
+            field => format!("message.{} = Some(body);", snake(field)),
+        };
+        let ty = message_type(&body, package);
+        let _ = write!(
+            handles,
+            "upload: Some(|message: &mut {request}, content_type, data| {{ \
+             let body = {ty} {{ content_type, data, ..::core::default::Default::default() }}; {place} }}), "
+        );
+    }
+    let mut word = |handle: &str, field: &str| {
+        if !field.is_empty() {
+            let word = word_of(&output, field, package);
+            let _ = write!(handles, "{handle}: Some(|answer: &{response}| {word}), ");
+        }
+    };
+    word("tag", rest.etag.as_ref().map(|etag| etag.response.as_str()).unwrap_or_default());
+    word("event_id", &rest.event.id);
+    word("event_type", &rest.event.kind);
+    handles
+}
+
+/// An expression for the text of a field of `answer`, by its path: a string or integer, or the name of an enum's value.
+fn word_of(message: &MessageDescriptor, field_path: &str, package: &str) -> String {
+    let fields = model::steps(message, field_path).unwrap_or_default();
+    let Some((last, outer)) = fields.split_last() else { return "None".to_owned() };
+    let inner: String = outer.iter().map(|field| format!(".and_then(|m| m.{}.as_ref())", snake(field.name()))).collect();
+    let value = match last.kind() {
+        Kind::Enum(item) => {
+            let ty = path(item.full_name(), item.package_name(), package, 1);
+            format!("<{ty} as ::transcoder::json::Enum>::name(value).map(::std::string::ToString::to_string)")
+        }
+        _ => "Some(value.to_string())".to_owned(),
+    };
+    let (place, optional) = (format!("m.{}", snake(last.name())), last.supports_presence());
+    match (last.kind(), optional) {
+        (Kind::String, true) => format!("Some(answer){inner}.and_then(|m| {place}.as_ref()).and_then(|value| {value})"),
+        (_, true) => format!("Some(answer){inner}.and_then(|m| {place}).and_then(|value| {value})"),
+        (Kind::String, false) => format!("Some(answer){inner}.map(|m| &{place}).and_then(|value| {value})"),
+        (_, false) => format!("Some(answer){inner}.map(|m| {place}).and_then(|value| {value})"),
+    }
+}

@@ -1,0 +1,60 @@
+//! Answers in gzip and zstd.
+
+use std::io::Read as _;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt as _, Empty, Full};
+use tower::ServiceExt as _;
+use transcoder::compress::Compressed;
+
+use super::bench::rest;
+use crate::support::send;
+
+async fn get(uri: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap, Bytes) {
+    let request = headers.iter().fold(Request::get(uri), |request, (name, value)| request.header(*name, *value));
+    let request = request.body(Empty::<Bytes>::new()).unwrap();
+    let response = Compressed::new(rest(), 1024).oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    (parts.status.as_u16(), parts.headers, body.collect().await.unwrap().to_bytes())
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed() {
+    let (_, plain, whole) = get("/flow/docs/a", &[]).await;
+    assert!(!plain.contains_key("content-encoding") && whole.len() > 2000);
+    for coding in ["gzip", "zstd"] {
+        let (status, headers, body) = get("/flow/docs/a", &[("accept-encoding", coding)]).await;
+        assert_eq!((status, &headers["content-encoding"], &headers["vary"]), (200, &coding.parse().unwrap(), &"accept-encoding".parse().unwrap()));
+        assert!(body.len() < 300, "{} bytes", body.len());
+        // A tag of its own, which is good for conditional requests.
+        assert_eq!(headers["etag"], format!("\"t1;{coding}\""));
+        let (status, headers, _) = get("/flow/docs/a", &[("if-none-match", &format!("\"t1;{coding}\"")), ("accept-encoding", coding)]).await;
+        assert_eq!((status, headers["etag"].to_str().unwrap()), (304, &*format!("\"t1;{coding}\"")));
+    }
+    let (_, _, body) = get("/flow/docs/a", &[("accept-encoding", "gzip")]).await;
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(&*body).read_to_end(&mut text).unwrap();
+    assert_eq!(text, whole);
+}
+
+#[tokio::test]
+async fn small_answers_and_streams_are_not() {
+    let (_, headers, _) = get("/flow/text/a", &[("accept-encoding", "gzip")]).await;
+    assert!(!headers.contains_key("content-encoding"));
+    for accept in ["*/*", "text/event-stream"] {
+        let (_, headers, _) = get("/flow/ticks?to=2000", &[("accept-encoding", "gzip"), ("accept", accept)]).await;
+        assert!(!headers.contains_key("content-encoding"), "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_request_is_refused() {
+    let request = Request::patch("/flow/docs/a").header("content-type", "application/json");
+    let answer = send(&rest(), request.header("content-encoding", "gzip").body(Full::from("{}")).unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.headers["accept-encoding"].to_str().unwrap()), (415, "identity"));
+    assert_eq!(answer.json()["error"]["details"][0]["reason"], "CONTENT_ENCODING_UNSUPPORTED");
+    let request = Request::patch("/flow/docs/a").header("content-type", "application/json");
+    let answer = send(&rest(), request.header("content-encoding", "identity").body(Full::from("{}")).unwrap()).await;
+    assert_eq!(answer.status, 200);
+}

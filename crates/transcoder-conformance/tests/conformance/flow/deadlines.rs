@@ -1,0 +1,31 @@
+//! How long a call may take.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Empty;
+use transcoder::{Open, RestBuilder};
+use transcoder_conformance::rules::conformance::rules::v1::flow_rest;
+
+use super::bench::{Desk, rest};
+use crate::support::{call, send};
+
+#[tokio::test]
+async fn the_caller_says() {
+    for (name, value) in [("grpc-timeout", "20m"), ("x-server-timeout", "0.02")] {
+        let request = Request::get("/flow/sleep/a").header(name, value).body(Empty::<Bytes>::new()).unwrap();
+        let answer = send(&rest(), request).await;
+        assert_eq!((answer.status.as_u16(), answer.json()["error"]["status"].as_str()), (504, Some("DEADLINE_EXCEEDED")));
+    }
+}
+
+#[tokio::test]
+async fn the_server_says() {
+    let guard = Arc::new(Open);
+    let routes = flow_rest::routes(&flow_rest::Guarded::new(Desk, guard.clone()));
+    let rest = RestBuilder::default().routes(routes).timeout(Duration::from_millis(20)).open();
+    assert_eq!(call(&rest, "GET", "/flow/sleep/a", None).await.status, 504);
+    // A stream has begun in time, and may go on.
+    assert_eq!(call(&rest, "GET", "/flow/ticks?to=3", None).await.status, 200);
+}

@@ -1,0 +1,9 @@
+//! Streams, raw bytes, entity tags, deadlines and compression, against the services of flow.proto.
+
+mod bench;
+mod bytes;
+mod compression;
+mod deadlines;
+mod details;
+mod etags;
+mod streams;

@@ -1,0 +1,99 @@
+//! Which form of a stream a caller accepts (RFC 9110, section 12.5.1).
+
+use http::{HeaderMap, HeaderValue, header::ACCEPT};
+
+/// A form of a stream of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// A line of JSON for each message.
+    Lines,
+    /// A Server-Sent Event for each message.
+    Events,
+    /// One list of JSON that holds the messages.
+    List,
+}
+
+impl Framing {
+    /// The form that a caller accepts best. Lines, unless events or a list are liked better.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let texts: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        let forms = [(Self::Lines, LINES), (Self::Events, EVENTS), (Self::List, LIST)];
+        let quality = |kinds: &[&str]| kinds.iter().map(|kind| quality(&texts, kind)).max().unwrap_or_default();
+        let mut best = (Self::Lines, quality(forms[0].1));
+        for (form, kinds) in &forms[1..] {
+            let quality = quality(kinds);
+            if quality > best.1 {
+                best = (*form, quality);
+            }
+        }
+        best.0
+    }
+
+    /// The media type of what is sent.
+    pub(super) const fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Lines => LINES[0],
+            Self::Events => EVENTS[0],
+            Self::List => LIST[0],
+        })
+    }
+}
+
+/// The media types by which a form is known, ours first.
+const LINES: &[&str] = &["application/x-ndjson", "application/ndjson", "application/jsonl"];
+const EVENTS: &[&str] = &["text/event-stream"];
+const LIST: &[&str] = &["application/json"];
+
+/// How much a media type is wanted, in thousandths: by the most specific range that has it.
+fn quality(texts: &[&str], kind: &str) -> u16 {
+    let all = format!("{}/*", kind.split('/').next().unwrap_or_default());
+    let mut found = (0, 0);
+    for range in texts.iter().flat_map(|text| text.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let specific = match name {
+            _ if name.eq_ignore_ascii_case(kind) => 3,
+            _ if name.eq_ignore_ascii_case(&all) => 2,
+            "*/*" => 1,
+            _ => continue,
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        let weight = weight.map_or(1000, thousandths);
+        if specific > found.0 || (specific == found.0 && weight > found.1) {
+            found = (specific, weight);
+        }
+    }
+    found.1
+}
+
+/// A weight; what cannot be read weighs nothing.
+fn thousandths(text: &str) -> u16 {
+    let weight: f32 = text.trim().parse().unwrap_or_default();
+    // In bounds, so the conversion is exact enough.
+    (weight.clamp(0.0, 1.0) * 1000.0).round() as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_that_is_liked_best() {
+        let of = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, accept.parse().unwrap());
+            Framing::of(&headers)
+        };
+        assert_eq!(Framing::of(&HeaderMap::new()), Framing::Lines);
+        for lines in ["*/*", "application/*", "application/jsonl", "application/json, */*", "text/html", "", "a;q=x"] {
+            assert_eq!(of(lines), Framing::Lines, "{lines}");
+        }
+        for events in ["text/event-stream", "Text/Event-Stream; q=0.5", "application/json;q=0.2, text/*"] {
+            assert_eq!(of(events), Framing::Events, "{events}");
+        }
+        for list in ["application/json", "application/json, text/event-stream;q=0.9, */*;q=0.1"] {
+            assert_eq!(of(list), Framing::List, "{list}");
+        }
+        assert_eq!(of("text/event-stream;q=0, */*"), Framing::Lines);
+    }
+}

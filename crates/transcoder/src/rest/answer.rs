@@ -1,0 +1,158 @@
+//! Answers: success, refusal, redirect.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{
+        ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION,
+        RETRY_AFTER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+    },
+};
+use tonic::{Code, metadata::MetadataMap};
+
+use super::{
+    body::ResponseBody,
+    etag,
+    route::{Payload, Success},
+    rule::Rule,
+    service::{Answered, Matched},
+};
+use crate::{
+    Dialect, Dialects,
+    failure::{Failure, Origin},
+};
+
+/// Tells proxies not to hold back what comes piece by piece.
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// An answer of a method that is known whole.
+pub(super) fn whole(rule: &Rule, success: Success, payload: Option<Payload>) -> Response<ResponseBody> {
+    let Success { status, metadata, extensions, tag, .. } = success;
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let mut response = match payload.filter(|_| !bodiless) {
+        Some(payload) => {
+            let mut response = full(status, payload.bytes.into());
+            response.headers_mut().insert(CONTENT_TYPE, payload.content_type);
+            response
+        }
+        None => empty(status),
+    };
+    if let Some(tag) = tag {
+        etag::insert(response.headers_mut(), &tag);
+    }
+    finish(&mut response, rule, metadata, extensions);
+    response
+}
+
+/// An answer that is a stream, in a form of a media type.
+pub(super) fn pieces(
+    rule: &Rule,
+    success: Success,
+    content_type: HeaderValue,
+    body: ResponseBody,
+) -> Response<ResponseBody> {
+    let Success { status, metadata, extensions, .. } = success;
+    let mut response = full(status, body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    if !rule.raw_answer {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(BUFFERING, HeaderValue::from_static("no"));
+    }
+    finish(&mut response, rule, metadata, extensions);
+    response
+}
+
+fn finish(response: &mut Response<ResponseBody>, rule: &Rule, metadata: MetadataMap, extensions: http::Extensions) {
+    *response.extensions_mut() = extensions;
+    response.extensions_mut().insert(Answered { code: Code::Ok, matched: Some(rule.matched()) });
+    if !metadata.is_empty() {
+        response.headers_mut().extend(headers_of(metadata));
+    }
+}
+
+/// The metadata of an answer as headers, without those that are the connection's own or gRPC's.
+pub(crate) fn headers_of(metadata: MetadataMap) -> HeaderMap {
+    let mut headers = metadata.into_headers();
+    for name in [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "grpc-accept-encoding"] {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// An error in a dialect, with the headers that its status asks for.
+pub(super) fn refuse(dialect: &dyn Dialect, failure: Failure, matched: Option<Matched>) -> Response<ResponseBody> {
+    let rendered = dialect.render(&failure);
+    let mut response = full(rendered.status, bytes::Bytes::from(rendered.body).into());
+    let headers = response.headers_mut();
+    *headers = failure.headers;
+    // What a service says of its own answer's body does not hold for this one.
+    headers.remove(CONTENT_TYPE);
+    headers.remove(CONTENT_ENCODING);
+    headers.extend(rendered.headers);
+    let mut default = |name: HeaderName, value: HeaderValue| {
+        headers.entry(name).or_insert(value);
+    };
+    default(CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
+    if let Some(allow) = failure.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
+        default(ALLOW, allow);
+    }
+    if let Some(seconds) = failure.retry_after {
+        default(RETRY_AFTER, seconds.into());
+    }
+    if rendered.status == StatusCode::UNAUTHORIZED {
+        default(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if failure.origin == Origin::Decode && failure.reason == Failure::CONTENT_ENCODING {
+        // RFC 9110, section 15.5.16: what would be taken.
+        default(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    response.extensions_mut().insert(Answered { code: failure.code, matched });
+    response
+}
+
+/// To the same path without its slash.
+pub(super) fn redirect(location: &str) -> Response<ResponseBody> {
+    let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// The answer to OPTIONS.
+pub(super) fn options(allow: &str) -> Response<ResponseBody> {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    response
+}
+
+/// The answer to HEAD: all but the body, whose length is still told.
+pub(super) fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = http_body::Body::size_hint(&body).exact().filter(|length| *length > 0) {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, ResponseBody::default())
+}
+
+fn full(status: StatusCode, body: ResponseBody) -> Response<ResponseBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+}
+
+fn empty(status: StatusCode) -> Response<ResponseBody> {
+    full(status, ResponseBody::default())
+}
+
+impl Dialects {
+    /// An error that arose outside of any route, in the dialect of its path.
+    pub fn refuse(&self, path: &str, failure: Failure) -> Response<ResponseBody> {
+        refuse(self.of_path(path), failure, None)
+    }
+}

@@ -1,0 +1,56 @@
+//! How long a call may take: the caller says so with `grpc-timeout` or `X-Server-Timeout`.
+
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+
+/// When a call has to be answered; in the extensions of the request that the service sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(pub Instant);
+
+/// The time that a caller gives. `grpc-timeout` has at most eight digits and a unit (the gRPC protocol over HTTP/2),
+/// `X-Server-Timeout` has seconds, with a fraction if need be. What cannot be read is as good as not given.
+pub fn asked(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    text("grpc-timeout").and_then(grpc_timeout).or_else(|| text("x-server-timeout").and_then(seconds))
+}
+
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let plain = (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    let number: u64 = plain.then(|| digits.parse().ok()).flatten()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    text.parse()
+        .ok()
+        .filter(|seconds: &f64| *seconds > 0.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_of_both_kinds_are_read() {
+        assert_eq!(grpc_timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(grpc_timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for bad in ["", "m", "1", "123456789S", "-1S", "+1S", "1.5S", "1x", "1é"] {
+            assert_eq!(grpc_timeout(bad), None, "{bad}");
+        }
+        assert_eq!(seconds("1.5"), Some(Duration::from_millis(1500)));
+        for bad in ["", "0", "-1", "NaN", "inf", "1e300", "soon"] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+}

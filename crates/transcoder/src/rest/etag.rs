@@ -1,0 +1,238 @@
+//! Entity tags and conditional requests (RFC 9110, sections 8.8.3 and 13).
+
+use http::{
+    HeaderMap, HeaderValue, Method,
+    header::{ETAG, IF_MATCH, IF_NONE_MATCH},
+};
+use sha2::{Digest as _, Sha256};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::failure::{Failure, Origin};
+
+/// The reason with which a service refuses a tag that is not the resource's own any more.
+const STALE: &str = "ETAG_MISMATCH";
+
+/// Answers carry an entity tag. Generated.
+#[derive(Clone, Copy, Debug)]
+pub struct EtagRule {
+    /// The tag is the digest of the answer; without it, a field of the response is.
+    pub digest: bool,
+    /// Path of the field of the request that is given the tag of If-Match.
+    pub request: Option<&'static str>,
+}
+
+/// The error of a service whose resource has another entity tag than the request gives: ABORTED, as AIP-154 has it, with
+/// the reason `ETAG_MISMATCH` of the domain. Over REST it answers 412 to If-Match, and 409 to a tag in the message.
+pub fn etag_mismatch(domain: &str) -> Status {
+    let details = ErrorDetails::with_error_info(STALE, domain, [] as [(String, String); 0]);
+    Status::with_error_details(Code::Aborted, "the resource has changed: read it again", details)
+}
+
+/// The digest of an answer as a tag.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |tag, byte| tag + &format!("{byte:02x}"))
+}
+
+/// What a request depends on.
+#[derive(Debug, Default)]
+pub(super) struct Conditions {
+    if_match: Option<Tags>,
+    if_none_match: Option<Tags>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Tags {
+    /// Whatever there is.
+    Any,
+    These(Vec<Tag>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tag {
+    weak: bool,
+    /// As it stands between the quotes.
+    given: String,
+}
+
+impl Tag {
+    /// The tag of the resource: without what a compressed answer adds to it.
+    fn opaque(&self) -> &str {
+        let coding = |suffix: &&str| self.given.ends_with(suffix);
+        CODINGS.iter().find(|suffix| coding(suffix)).map_or(&*self.given, |suffix| {
+            // A suffix is ASCII and the end of the text.
+            self.given.strip_suffix(suffix).unwrap_or(&self.given)
+        })
+    }
+}
+
+/// What a compressed answer adds to its tag, which is another one than that of the plain answer (RFC 9110, section 8.8.3.3).
+pub(crate) const CODINGS: [&str; 2] = [";gzip", ";zstd"];
+
+/// How a safe request goes on once the tag of the resource is known.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The answer is sent.
+    Send,
+    /// The caller has it: 304, with this tag.
+    NotModified(String),
+    /// It is not the one that the caller wants: 412.
+    Failed,
+}
+
+impl Conditions {
+    /// Reads the headers of a request whose rule has an entity tag.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Box<Failure>> {
+        let read = |name| Tags::of(headers, name).map_err(|()| malformed());
+        Ok(Self { if_match: read(IF_MATCH)?, if_none_match: read(IF_NONE_MATCH)? })
+    }
+
+    /// The tag that a request that changes something gives its service, if it has one.
+    pub fn tag_for(&self, rule: &EtagRule) -> Result<Option<String>, Box<Failure>> {
+        if self.if_none_match.is_some() {
+            return Err(unsupported("If-None-Match is served where nothing is changed"));
+        }
+        match &self.if_match {
+            Some(_) if rule.request.is_none() => Err(unsupported("If-Match is not served here")),
+            None | Some(Tags::Any) => Ok(None),
+            Some(Tags::These(tags)) => match tags.as_slice() {
+                [tag] if !tag.weak => Ok(Some(tag.opaque().to_owned())),
+                tags if tags.iter().all(|tag| tag.weak) => Err(failed()),
+                _ => Err(unsupported("If-Match is served with one entity tag")),
+            },
+        }
+    }
+
+    /// What becomes of a failure of the service: 412 if, and only if, it is because of If-Match.
+    pub fn judge(&self, failure: Box<Failure>) -> Box<Failure> {
+        let Some(wanted) = &self.if_match else { return failure };
+        let stale = failure.reason == STALE || (*wanted == Tags::Any && failure.code == Code::NotFound);
+        if stale && failure.origin == Origin::Service {
+            return Box::new(failure.with_status(http::StatusCode::PRECONDITION_FAILED));
+        }
+        failure
+    }
+
+    /// Compares the tag of the resource with what a request that changes nothing asks for.
+    pub fn verdict(&self, method: &Method, tag: &str) -> Verdict {
+        if !(method == Method::GET || method == Method::HEAD) {
+            return Verdict::Send;
+        }
+        let strong = |tags: &Tags| match tags {
+            Tags::Any => true,
+            Tags::These(tags) => tags.iter().any(|one| !one.weak && one.opaque() == tag),
+        };
+        if self.if_match.as_ref().is_some_and(|tags| !strong(tags)) {
+            return Verdict::Failed;
+        }
+        match &self.if_none_match {
+            Some(Tags::Any) => Verdict::NotModified(tag.to_owned()),
+            Some(Tags::These(tags)) => match tags.iter().find(|one| one.opaque() == tag) {
+                // The tag that the caller has is the one of the form in which it would be sent again.
+                Some(one) => Verdict::NotModified(one.given.clone()),
+                None => Verdict::Send,
+            },
+            None => Verdict::Send,
+        }
+    }
+}
+
+/// Puts a tag among the headers. A text that cannot be a tag is none.
+pub(super) fn insert(headers: &mut HeaderMap, tag: &str) {
+    let fits = |byte: u8| byte == 0x21 || (0x23..=0x7e).contains(&byte) || byte >= 0x80;
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{tag}\""))
+        && tag.bytes().all(fits)
+    {
+        headers.insert(ETAG, value);
+    }
+}
+
+impl Tags {
+    fn of(headers: &HeaderMap, name: http::HeaderName) -> Result<Option<Self>, ()> {
+        let mut tags = Vec::new();
+        for value in headers.get_all(name) {
+            let text = std::str::from_utf8(value.as_bytes()).map_err(|_| ())?.trim();
+            if text == "*" {
+                return Ok(Some(Self::Any));
+            }
+            list(text, &mut tags)?;
+        }
+        Ok(if tags.is_empty() { None } else { Some(Self::These(tags)) })
+    }
+}
+
+/// Reads a list of tags. One without quotes, which some clients send, is read up to the comma.
+fn list(mut text: &str, tags: &mut Vec<Tag>) -> Result<(), ()> {
+    loop {
+        text = text.trim_start_matches([' ', '\t', ',']);
+        if text.is_empty() {
+            return Ok(());
+        }
+        let (weak, rest) = text.strip_prefix("W/").map_or((false, text), |rest| (true, rest));
+        let (given, rest) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').ok_or(())?,
+            None => rest.split_at(rest.find(',').unwrap_or(rest.len())),
+        };
+        tags.push(Tag { weak, given: given.trim_end().to_owned() });
+        text = rest;
+    }
+}
+
+fn malformed() -> Box<Failure> {
+    let text = "an entity tag that cannot be read: write \"tag\", W/\"tag\" or *";
+    Box::new(Failure::new(Origin::Decode, Code::InvalidArgument, "PRECONDITION_MALFORMED", text))
+}
+
+fn unsupported(text: &str) -> Box<Failure> {
+    Box::new(Failure::new(Origin::Decode, Code::InvalidArgument, "PRECONDITION_UNSUPPORTED", text))
+}
+
+/// The resource is not the one that the caller knows.
+pub(super) fn failed() -> Box<Failure> {
+    let text = "the resource has another entity tag than If-Match asks for";
+    let failure = Failure::new(Origin::Decode, Code::Aborted, STALE, text);
+    Box::new(failure.with_status(http::StatusCode::PRECONDITION_FAILED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conditions(name: &'static str, value: &str) -> Result<Conditions, Box<Failure>> {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        Conditions::of(&headers)
+    }
+
+    #[test]
+    fn tags_are_compared_weakly_where_nothing_changes_and_strongly_elsewhere() {
+        let verdict = |name, value| conditions(name, value).unwrap().verdict(&Method::GET, "a,b");
+        let same = Verdict::NotModified("a,b".to_owned());
+        for value in ["\"a,b\"", "W/\"a,b\"", "\"x\", \"a,b\"", "*"] {
+            assert_eq!(verdict("if-none-match", value), same, "{value}");
+        }
+        assert_eq!(verdict("if-none-match", "\"a,b;gzip\""), Verdict::NotModified("a,b;gzip".to_owned()));
+        assert_eq!(verdict("if-none-match", "\"a\""), Verdict::Send);
+        for value in ["\"a,b\"", "*", "\"a,b;zstd\""] {
+            assert_eq!(verdict("if-match", value), Verdict::Send, "{value}");
+        }
+        for value in ["W/\"a,b\"", "\"a\"", "a"] {
+            assert_eq!(verdict("if-match", value), Verdict::Failed, "{value}");
+        }
+    }
+
+    #[test]
+    fn one_strong_tag_goes_to_the_service() {
+        let rule = EtagRule { digest: false, request: Some("etag") };
+        let tag = |value| conditions("if-match", value).and_then(|conditions| conditions.tag_for(&rule));
+        assert_eq!(tag("\"a\"").unwrap(), Some("a".to_owned()));
+        assert_eq!(tag("a").unwrap(), Some("a".to_owned()));
+        assert_eq!(tag("\"a;gzip\"").unwrap(), Some("a".to_owned()));
+        assert_eq!(tag("*").unwrap(), None);
+        for (value, status) in [("\"a\", \"b\"", 400), ("\"a", 400), ("W/\"a\"", 412)] {
+            assert_eq!(tag(value).unwrap_err().status, status, "{value}");
+        }
+        let none = conditions("if-none-match", "*").unwrap();
+        assert_eq!(none.tag_for(&rule).unwrap_err().reason, "PRECONDITION_UNSUPPORTED");
+    }
+}

@@ -1,0 +1,68 @@
+//! The body of a request: read whole, of a known media type.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, header};
+use http_body_util::{BodyExt as _, Limited};
+use tonic::Code;
+
+use super::rule::{Body, Rule};
+use crate::failure::{Failure, Origin};
+
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Reads the body that a rule takes, up to so many bytes.
+pub(super) async fn body<B>(rule: &Rule, headers: &HeaderMap, body: B, most: usize) -> Result<Bytes, Box<Failure>>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if body.size_hint().lower() > most as u64 {
+        return Err(Box::new(Failure::too_large(most)));
+    }
+    let bytes = match Limited::new(body, most).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            return Err(Box::new(Failure::too_large(most)));
+        }
+        Err(_) => {
+            let text = "the body ended before it was complete";
+            return Err(Box::new(Failure::new(Origin::Decode, Code::InvalidArgument, "BODY_INCOMPLETE", text)));
+        }
+    };
+    if bytes.is_empty() {
+        return Ok(bytes);
+    }
+    if is_encoded(headers) {
+        return Err(Box::new(Failure::content_encoding()));
+    }
+    // Raw bytes are of any type.
+    if matches!(rule.binding.body, Body::Raw { .. }) || is_json(headers) {
+        return Ok(bytes);
+    }
+    Err(Box::new(Failure::media_type()))
+}
+
+/// Whether a body gives nothing: null is as good as absent.
+pub(super) fn is_nothing(body: &[u8]) -> bool {
+    body.is_empty() || body.trim_ascii() == b"null"
+}
+
+/// Whether the body is compressed. A server that takes such bodies decompresses them before they come here.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whether the body is said to be JSON: `application/json` or any `+json`.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = text(headers, header::CONTENT_TYPE) else { return false };
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// A header as text.
+pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

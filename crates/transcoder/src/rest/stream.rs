@@ -1,0 +1,231 @@
+//! The body of a stream: each message as a line, an event, or an item of a list, or raw bytes as they are.
+//!
+//! The head of the answer is on its way when an item fails, so a failure is the last message of the body, in the dialect
+//! of the surface. Raw bytes have no place for it; there the answer is broken off.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_core::Stream;
+use http_body::{Body, Frame};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tonic::Code;
+
+use super::{accept::Framing, body::Broken};
+use crate::{
+    Dialects, RequestId,
+    failure::{Failure, Origin},
+};
+
+/// A message of a stream, written.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// JSON, or raw bytes.
+    pub bytes: Bytes,
+    /// Id of its event.
+    pub id: Option<String>,
+    /// Type of its event.
+    pub kind: Option<String>,
+}
+
+/// The messages of a stream, as they come.
+pub(super) type Items = Pin<Box<dyn Stream<Item = Result<Item, Box<Failure>>> + Send>>;
+
+/// What a failure in the middle is told with.
+pub(super) struct Teller {
+    pub dialects: Dialects,
+    pub dialect: &'static str,
+    pub request_id: Option<RequestId>,
+}
+
+/// The body of a stream.
+pub(super) struct Frames {
+    items: Items,
+    first: Option<Item>,
+    /// `None` for raw bytes.
+    framing: Option<Framing>,
+    teller: Teller,
+    heartbeat: Heartbeat,
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// Messages so far.
+    sent: u64,
+    ended: bool,
+}
+
+/// As many bytes as are put together while items are there to be had.
+const ENOUGH: usize = 16 * 1024;
+
+impl Frames {
+    pub(super) fn new(
+        items: Items,
+        first: Option<Item>,
+        framing: Option<Framing>,
+        teller: Teller,
+        heartbeat: Duration,
+        deadline: Option<Instant>,
+    ) -> Self {
+        // Only a comment of an event stream means nothing to everybody.
+        let every = Some(heartbeat).filter(|every| framing == Some(Framing::Events) && !every.is_zero());
+        let heartbeat = Heartbeat { every, waiting: None };
+        let deadline = deadline.map(|at| Box::pin(sleep_until(at)));
+        Self { items, first, framing, teller, heartbeat, deadline, sent: 0, ended: false }
+    }
+
+    /// What goes before and after the data of a message.
+    fn item(&mut self, out: &mut BytesMut, item: &Item) {
+        match self.framing {
+            None => out.put_slice(&item.bytes),
+            Some(Framing::Lines) => {
+                out.put_slice(&item.bytes);
+                out.put_u8(b'\n');
+            }
+            Some(Framing::List) => {
+                out.put_slice(if self.sent == 0 { b"[" } else { b"," });
+                out.put_slice(&item.bytes);
+            }
+            Some(Framing::Events) => event(out, item),
+        }
+        self.sent += 1;
+    }
+
+    /// The end as it should be.
+    fn end(&mut self, out: &mut BytesMut) {
+        self.ended = true;
+        match self.framing {
+            Some(Framing::List) => out.put_slice(if self.sent == 0 { b"[]" } else { b"]" }),
+            // A client sees no difference between this end and a broken line, and would come back without it.
+            Some(Framing::Events) => out.put_slice(b"event: end\ndata: {}\n\n"),
+            Some(Framing::Lines) | None => {}
+        }
+    }
+
+    /// The end that a failure makes.
+    fn fail(&mut self, out: &mut BytesMut, failure: Failure) -> Result<(), Broken> {
+        if self.framing.is_none() {
+            self.ended = true;
+            return Err(Broken);
+        }
+        let request_id = self.teller.request_id.as_ref().map(|id| id.0.clone());
+        let dialect = self.teller.dialects.named(self.teller.dialect);
+        let body = one_line(dialect.render(&Failure { request_id, ..failure }).body);
+        let item = Item { bytes: body, id: None, kind: Some("error".to_owned()) };
+        self.item(out, &item);
+        if self.framing == Some(Framing::List) {
+            out.put_u8(b']');
+        }
+        self.ended = true;
+        Ok(())
+    }
+
+    /// Puts together what is there. The answer says whether to wait for more.
+    fn gather(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> Result<(), Broken> {
+        if let Some(first) = self.first.take() {
+            self.item(out, &first);
+        }
+        if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            return self.fail(out, late());
+        }
+        while !self.ended && out.len() < ENOUGH {
+            match self.items.as_mut().poll_next(cx) {
+                Poll::Ready(Some(Ok(item))) => self.item(out, &item),
+                // What is there goes out before the connection is broken off.
+                Poll::Ready(Some(Err(failure))) => return self.fail(out, *failure),
+                Poll::Ready(None) => self.end(out),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let mut out = BytesMut::new();
+        let gathered = self.gather(cx, &mut out);
+        if out.is_empty() {
+            return match gathered {
+                Err(broken) => Poll::Ready(Some(Err(broken))),
+                Ok(()) if self.ended => Poll::Ready(None),
+                Ok(()) => self.heartbeat.poll(cx).map(|()| Some(Ok(Frame::data(Bytes::from_static(b":\n\n"))))),
+            };
+        }
+        if gathered.is_err() {
+            // The next poll breaks off.
+            self.ended = false;
+            self.items = Box::pin(Cut);
+        }
+        self.heartbeat.waiting = None;
+        Poll::Ready(Some(Ok(Frame::data(out.freeze()))))
+    }
+}
+
+/// The stream of an answer that is to be broken off.
+struct Cut;
+
+impl Stream for Cut {
+    type Item = Result<Item, Box<Failure>>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Err(Box::new(late()))))
+    }
+}
+
+/// Tells the client, and every proxy between, that a silent stream is alive.
+struct Heartbeat {
+    every: Option<Duration>,
+    /// Runs since the last output.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Heartbeat {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(every) = self.every else { return Poll::Pending };
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(every)));
+        let beat = waiting.as_mut().poll(cx);
+        if beat.is_ready() {
+            self.waiting = None;
+        }
+        beat
+    }
+}
+
+/// Writes an event (the HTML standard, section 9.2.5).
+fn event(out: &mut BytesMut, item: &Item) {
+    // A line break would end the field, and clients ignore an id with a NUL.
+    let fits = |text: &&String| !text.is_empty() && !text.contains(['\r', '\n', '\0']);
+    for (name, text) in [("id: ", &item.id), ("event: ", &item.kind)] {
+        if let Some(text) = text.as_ref().filter(fits) {
+            out.put_slice(name.as_bytes());
+            out.put_slice(text.as_bytes());
+            out.put_u8(b'\n');
+        }
+    }
+    out.put_slice(b"data: ");
+    out.put_slice(&item.bytes);
+    out.put_slice(b"\n\n");
+}
+
+/// An error body on one line: that of a dialect that writes several, or no JSON at all, becomes JSON.
+fn one_line(body: Vec<u8>) -> Bytes {
+    if !body.contains(&b'\n') && !body.contains(&b'\r') && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok() {
+        return body.into();
+    }
+    let value = serde_json::from_slice(&body);
+    value.unwrap_or_else(|_| serde_json::Value::from(String::from_utf8_lossy(&body))).to_string().into()
+}
+
+/// The deadline of the call has passed.
+pub(super) fn late() -> Failure {
+    Failure::new(Origin::Server, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the call took too long")
+}

@@ -1,0 +1,102 @@
+//! The route to a method that answers with a stream.
+
+use std::{
+    future::{Future, poll_fn},
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_core::Stream;
+use http::{HeaderValue, StatusCode};
+use tonic::Status;
+
+use super::{
+    route::{Answer, Content, Endpoint, Handles, Payload, Success, Word, Write, refused, request, unprintable},
+    rule::{Call, Rule},
+    stream::Item,
+};
+use crate::{failure::Failure, json::Message};
+
+/// A rule and the method behind it, which answers with a stream.
+pub(super) struct Streaming<Req, Res, F, St> {
+    pub rule: &'static Rule,
+    pub call: F,
+    pub handles: Handles<Req, Res>,
+    pub stream: PhantomData<fn() -> St>,
+}
+
+impl<Req, Res, F, Fut, St> Endpoint for Streaming<Req, Res, F, St>
+where
+    Req: Message,
+    Res: Send + 'static,
+    F: Fn(tonic::Request<Req>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<tonic::Response<St>, Status>> + Send + 'static,
+    St: Stream<Item = Result<Res, Status>> + Send + 'static,
+{
+    fn call(&self, call: Call) -> Answer {
+        let (rule, patience) = (self.rule, call.patience);
+        let Handles { write, event_id, event_type, .. } = self.handles;
+        let request = match request(rule, call, &self.handles) {
+            Ok(request) => request,
+            Err(failure) => return Box::pin(std::future::ready(Err(failure))),
+        };
+        let answer = (self.call)(request);
+        Box::pin(async move {
+            let response = answer.await.map_err(|status| refused(rule, &status))?;
+            let (metadata, stream, extensions) = response.into_parts();
+            let stream = Box::pin(stream);
+            let mut items = Written { stream, rule, write, event_id, event_type, media_type: None, ended: false };
+            // A stream that fails at once answers with its status; one that is silent for long is answered all the same.
+            let first = poll_fn(|cx| Pin::new(&mut items).poll_next(cx));
+            let first = match patience.is_zero() {
+                true => first.await,
+                false => tokio::time::timeout(patience, first).await.unwrap_or_default(),
+            };
+            let first = first.transpose()?;
+            let raw = rule.raw_answer.then(|| items.media_type.clone().unwrap_or(Payload::OCTETS));
+            let status = StatusCode::from_u16(rule.success).unwrap_or_default();
+            let content = Content::Items { raw, first, rest: Box::pin(items) };
+            Ok(Success { status, metadata, extensions, content, tag: None })
+        })
+    }
+}
+
+/// A stream whose messages are written as they come.
+struct Written<Res, St> {
+    stream: Pin<Box<St>>,
+    rule: &'static Rule,
+    write: Write<Res>,
+    event_id: Word<Res>,
+    event_type: Word<Res>,
+    /// That of the first message that is raw bytes.
+    media_type: Option<HeaderValue>,
+    /// Nothing more is asked of the stream.
+    ended: bool,
+}
+
+impl<Res, St> Written<Res, St> {
+    fn item(&mut self, message: Res) -> Result<Item, Box<Failure>> {
+        let id = self.event_id.and_then(|id| id(&message));
+        let kind = self.event_type.and_then(|kind| kind(&message));
+        let payload = (self.write)(message, self.rule.response, &self.rule.info.surface.habits);
+        let Payload { content_type, bytes } = payload.map_err(unprintable)?;
+        self.media_type.get_or_insert(content_type);
+        Ok(Item { bytes, id, kind })
+    }
+}
+
+impl<Res, St: Stream<Item = Result<Res, Status>>> Stream for Written<Res, St> {
+    type Item = Result<Item, Box<Failure>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let item = ready!(self.stream.as_mut().poll_next(cx));
+        let rule = self.rule;
+        let item = item.map(|item| item.map_err(|status| refused(rule, &status)).and_then(|item| self.item(item)));
+        self.ended = !matches!(item, Some(Ok(_)));
+        Poll::Ready(item)
+    }
+}
