@@ -8,13 +8,16 @@ use std::{
 };
 
 use axum::body::Body;
-use http::{Request, Response, header::CONTENT_TYPE};
+use http::{
+    Request, Response,
+    header::{ACCEPT_ENCODING, CONTENT_TYPE},
+};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
-use tower::{Service, util::MapResponseLayer};
-use transcoder::{Dialects, RestBuilder, grpc::AdmitLayer};
+use tower::{Service, service_fn, util::MapResponseLayer};
+use transcoder::{Dialects, RestBuilder, compress::Compressed, grpc::AdmitLayer};
 
 use super::{
     layers::Idempotent,
@@ -23,6 +26,9 @@ use super::{
     surfaces::{self, GrpcService, Parts},
 };
 use crate::{api::controlplane::Stub, auth::request::is_grpc, base::Error, proto};
+
+/// Answers of REST above so many bytes are compressed for those who accept that.
+const COMPRESSED_ABOVE: u64 = 1024;
 
 /// Every service behind one door. Cheap to clone.
 #[derive(Clone)]
@@ -95,6 +101,14 @@ impl Service<Request<Body>> for Front {
             return Box::pin(std::future::ready(Ok(stub.answer(request))));
         }
         let rest = self.rest.clone();
-        Box::pin(async move { Ok(rest.call(request).await) })
+        if !request.headers().contains_key(ACCEPT_ENCODING) {
+            return Box::pin(async move { Ok(rest.call(request).await) });
+        }
+        let rest = service_fn(move |request| {
+            let rest = rest.clone();
+            async move { Ok::<_, Infallible>(rest.call(request).await) }
+        });
+        let answer = Compressed::new(rest, COMPRESSED_ABOVE).call(request);
+        Box::pin(async move { answer.await.map(|response| response.map(Body::new)) })
     }
 }

@@ -19,6 +19,7 @@ mod names;
 mod openapi;
 mod options;
 mod service;
+mod sources;
 pub mod template;
 mod wellknown;
 
@@ -99,7 +100,8 @@ impl Builder {
         }
     }
 
-    /// Another place where imported files are found.
+    /// Another place where imported files are found. Those of `google.protobuf`, and `annotations.proto`, `http.proto` and
+    /// `httpbody.proto` of `google.api`, are always found.
     pub fn include(mut self, root: impl AsRef<Path>) -> Self {
         self.includes.push(root.as_ref().to_owned());
         self
@@ -151,7 +153,8 @@ impl Builder {
         collect(&self.root, &mut files)?;
         files.sort();
         let roots = std::iter::once(&self.root).chain(&self.includes);
-        let mut compiler = protox::Compiler::new(roots).map_err(|error| Error::Proto(error.to_string()))?;
+        let resolver = sources::resolver(roots.map(PathBuf::as_path));
+        let mut compiler = protox::Compiler::with_file_resolver(resolver);
         compiler.include_imports(true).include_source_info(true);
         compiler.open_files(&files).map_err(|error| Error::Proto(format!("{error:?}")))?;
         // The raw bytes: custom options are lost on the way through prost_types.

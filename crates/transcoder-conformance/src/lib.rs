@@ -1,7 +1,6 @@
 //! A second user of the transcoder, with protos of its own: Google's REST compliance suite and the tables of cases.
 
 pub mod compliance;
-mod open;
 
 /// What is generated from `proto/`: the tables and the compliance suite, without options.
 #[allow(missing_docs, clippy::all)]
@@ -15,4 +14,4 @@ pub mod rules {
     include!(concat!(env!("OUT_DIR"), "/rules/transcoder.rs"));
 }
 
-pub use open::Open;
+pub use transcoder::Open;

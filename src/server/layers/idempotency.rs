@@ -185,19 +185,18 @@ impl Shared {
     /// Keeps an answer, or gives the key back if the call came to nothing that a repetition would not change.
     async fn settle(&self, claimed: &Claimed, response: Response<ResponseBody>) -> Response<Body> {
         let (parts, body) = response.into_parts();
-        let body = match body.collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(never) => match never {},
+        // A stream is not kept: whoever comes again begins it anew.
+        let Some(bytes) = body.whole().map(Bytes::copy_from_slice) else {
+            note(idempotent::release(&self.store, &claimed.id).await);
+            return Response::from_parts(parts, Body::new(body));
         };
         let settled = if may_be_repeated(parts.status) {
             idempotent::release(&self.store, &claimed.id).await
         } else {
-            self.keep(claimed, parts.status, &parts.headers, &body).await
+            self.keep(claimed, parts.status, &parts.headers, &bytes).await
         };
-        if let Err(error) = settled {
-            tracing::error!(%error, cause = error.cause.as_deref(), "an answer cannot be kept for its idempotency key");
-        }
-        Response::from_parts(parts, Body::from(body))
+        note(settled);
+        Response::from_parts(parts, Body::from(bytes))
     }
 
     async fn keep(&self, claimed: &Claimed, status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Result<()> {
@@ -248,6 +247,13 @@ impl Claimed {
     /// What the answer is sealed for: it opens under its own key alone.
     fn purpose(&self) -> String {
         format!("idempotent-answer:{}", self.id)
+    }
+}
+
+/// An answer that is not kept is an answer all the same.
+fn note(settled: Result<()>) {
+    if let Err(error) = settled {
+        tracing::error!(%error, cause = error.cause.as_deref(), "an answer cannot be kept for its idempotency key");
     }
 }
 

@@ -184,6 +184,10 @@ impl Check<'_> {
             Kind::Enum(_) => names,
             kind => !names && crate::names::is_integer(&kind),
         };
-        if single && word { Ok(()) } else { Err(self.fail(format!("{path} is no single {}", if names { "name" } else { "text or integer" }))) }
+        if single && word {
+            Ok(())
+        } else {
+            Err(self.fail(format!("{path} is no single {}", if names { "name" } else { "text or integer" })))
+        }
     }
 }

@@ -53,9 +53,6 @@ const TEXTS: &[(u16, &str)] = &[
     (504, "The call took too long."),
 ];
 
-/// The message whose answer is raw bytes.
-const HTTP_BODY: &str = "google.api.HttpBody";
-
 /// The error responses that the operations of a document share.
 #[derive(Debug, Default)]
 pub struct Errors {
@@ -124,6 +121,7 @@ pub fn failures(
     can(input || method.auth.tenant == Some(Tenant::From("CALLER".to_owned())), &[404]);
     can(binding.http.method != "GET", &[409]);
     can(body, &[413, 415]);
+    can(method.rest.etag.is_some(), &[412]);
     let (theirs, ours): (Vec<u16>, Vec<u16>) = dialect.statuses.iter().partition(|status| **status < 500);
     can(input, &theirs);
     can(true, &ours);
@@ -160,13 +158,26 @@ pub fn success(
         if !method.rest.empty_body && !matches!(status, 204 | 304) {
             response.insert("content".into(), content(cx, schemas, method, binding));
         }
+        if method.rest.etag.is_some() {
+            response.insert("headers".into(), tag());
+        }
         responses.insert(status.to_string(), Value::Object(response));
     }
+    if method.rest.etag.is_some() && binding.http.method == "GET" {
+        let text = "The caller has it already: If-None-Match names its entity tag.";
+        responses.insert("304".into(), json!({"description": text, "headers": tag()}));
+    }
+}
+
+/// The header that carries the entity tag.
+fn tag() -> Value {
+    let text = "The entity tag of the resource, for If-None-Match and If-Match.";
+    json!({"ETag": {"description": text, "schema": {"type": "string"}}})
 }
 
 fn content(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, binding: &Binding) -> Value {
     let (surface, output) = (&method.surface, method.descriptor.output());
-    if output.full_name() == HTTP_BODY {
+    if method.downloads(binding) {
         let kind = if method.rest.media_type.is_empty() { "*/*" } else { &method.rest.media_type };
         let text = kind.starts_with("text/");
         return json!({kind: if text { json!({"schema": {"type": "string"}}) } else { json!({}) }});
@@ -176,6 +187,14 @@ fn content(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, binding
         Some(field) => (schemas.value(surface, &field, Form::Output), examples.field(&field)),
         None => (schemas.message(surface, &output, Form::Output), examples.message(&output)),
     };
+    if method.descriptor.is_server_streaming() {
+        return json!({
+            // A schema of each line; OpenAPI 3.1 has no better word for it.
+            "application/x-ndjson": {"schema": schema, "example": example},
+            "text/event-stream": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"type": "array", "items": schema}, "example": [example]},
+        });
+    }
     json!({"application/json": {"schema": schema, "example": example}})
 }
 
@@ -186,6 +205,9 @@ pub fn body(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, bindin
         "" => return None,
         name => name,
     };
+    if method.uploads(binding) {
+        return Some(json!({"required": method.rest.body_required, "content": {"*/*": {}}}));
+    }
     let examples = Examples { options: cx.options, surface, form: Form::Input };
     let field = input.get_field_by_name(name).filter(|_| name != "*");
     let either = method.rest.body_or_query;

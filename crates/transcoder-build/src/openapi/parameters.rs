@@ -36,7 +36,31 @@ pub fn parameters(
         query.fields(&method.descriptor.input(), "", "", &mut Vec::new());
         parameters.extend(query.found);
     }
+    parameters.extend(headers(method, binding));
     parameters
+}
+
+/// The headers that a call may carry.
+fn headers(method: &Method, binding: &Binding) -> Vec<Value> {
+    let header = |name: &str, text: &str| json!({"name": name, "in": "header", "description": text, "schema": {"type": "string"}, "required": false});
+    let mut headers = Vec::new();
+    if let Some(etag) = &method.rest.etag {
+        if binding.http.method == "GET" {
+            let text = "Entity tags that the caller has: one that is still the resource's answers 304.";
+            headers.push(header("If-None-Match", text));
+        }
+        if binding.http.method == "GET" || !etag.request.is_empty() {
+            let text = "The entity tag that the resource must still have, or `*`; another one answers 412.";
+            headers.push(header("If-Match", text));
+        }
+    }
+    if !method.rest.event.resume.is_empty() {
+        headers.push(header(
+            "Last-Event-ID",
+            "The id of the last event that the caller saw: the stream goes on after it.",
+        ));
+    }
+    headers
 }
 
 fn path_parameter(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, variable: &Variable) -> Value {

@@ -21,6 +21,8 @@ pub fn guarded(out: &mut String, service: &Service, tonic: &str, package: &str, 
          impl<S> Guarded<S> {{\n\
          /// Puts a service behind a guard.\n\
          pub fn new(inner: S, guard: ::std::sync::Arc<dyn ::transcoder::Guard>) -> Self {{ Self {{ inner: ::std::sync::Arc::new(inner), guard }} }}\n\
+         /// A service that is open to everybody.\n\
+         pub fn open(inner: S) -> Self {{ Self::new(inner, ::std::sync::Arc::new(::transcoder::Open)) }}\n\
          }}\n\
          impl<S> ::std::fmt::Debug for Guarded<S> {{\n\
          fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {{ f.write_str({name}) }}\n\

@@ -99,7 +99,8 @@ fn handles(method: &Method, binding: &Binding, package: &str) -> String {
 fn word_of(message: &MessageDescriptor, field_path: &str, package: &str) -> String {
     let fields = model::steps(message, field_path).unwrap_or_default();
     let Some((last, outer)) = fields.split_last() else { return "None".to_owned() };
-    let inner: String = outer.iter().map(|field| format!(".and_then(|m| m.{}.as_ref())", snake(field.name()))).collect();
+    let inner: String =
+        outer.iter().map(|field| format!(".and_then(|m| m.{}.as_ref())", snake(field.name()))).collect();
     let value = match last.kind() {
         Kind::Enum(item) => {
             let ty = path(item.full_name(), item.package_name(), package, 1);

@@ -59,10 +59,42 @@ fn grpc_only_and_streams() {
     let public = "option (shop.options.v1.auth) = {public: true};";
     let code = code(&format!(
         "rpc A(Order) returns (Order) {{ {public} option (shop.options.v1.rest) = {{grpc_only: true}}; }}
-         rpc B(Order) returns (stream Order) {{ {public} option (shop.options.v1.rest) = {{grpc_only: true}}; }}"
+         rpc B(Order) returns (stream Order) {{ {public} option (shop.options.v1.rest) = {{grpc_only: true}}; }}
+         rpc C(stream Order) returns (Order) {{ {public} }}"
     ));
     assert!(code.contains("type BStream = S::BStream;"), "{code}");
+    assert!(code.contains("tonic::Request<tonic::Streaming<"), "{code}");
     assert!(!code.contains("_RULE_0"), "{code}");
+}
+
+#[test]
+fn streams_have_routes_of_their_own() {
+    let public = "option (shop.options.v1.auth) = {public: true};";
+    let event = r#"option (shop.options.v1.rest) = {event: {id: "name" type: "state" resume: "owner.address.city"}};"#;
+    let code = code(&format!("rpc A(Order) returns (stream Order) {{ {public} {event} {GET} }}"));
+    for piece in [
+        "::transcoder::rest::Route::stream::<",
+        r#"resume: Some("owner.address.city")"#,
+        "event_id: Some(|answer: &super::super::super::shop::v1::Order| Some(answer).map(|m| &m.name)",
+    ] {
+        assert!(code.contains(piece), "{piece} is not in {code}");
+    }
+}
+
+/// AIP-134: the one mask of a PATCH whose body is one message. Elsewhere it is filled where it says so.
+#[test]
+fn the_mask_of_a_patch_is_found() {
+    let filled = |http: &str, more: &str| {
+        let request = format!(
+            "message Change {{ Order order = 1; google.protobuf.FieldMask mask = 2; {more} }}
+             service Orders {{ rpc Call(Change) returns (Order) {{ option (google.api.http) = {{{http}}}; }} }}"
+        );
+        check(&format!("{HEAD}{request}{MESSAGES}"), false).unwrap().code["shop.v1"].contains(r#"mask: Some("mask")"#)
+    };
+    assert!(filled(r#"patch: "/a" body: "order""#, ""));
+    assert!(!filled(r#"put: "/a" body: "order""#, ""), "not a PATCH");
+    assert!(!filled(r#"patch: "/a" body: "*""#, ""), "the mask is in the body itself");
+    assert!(!filled(r#"patch: "/a" body: "order""#, "google.protobuf.FieldMask other = 3;"), "two masks");
 }
 
 #[test]

@@ -4,11 +4,10 @@ mod accepted;
 mod openapi;
 mod refused;
 
-use std::{fs, path::Path};
+use std::fs;
 
 use transcoder_build::{Builder, Compiled, Error};
 
-const GOOGLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../transcoder-conformance/proto/google/api");
 const OPTIONS: [(&str, &str); 6] = [
     ("audit.proto", include_str!("audit.proto")),
     ("auth.proto", include_str!("auth.proto")),
@@ -68,9 +67,6 @@ fn build(text: &str, with_options: bool, frames: &[&str]) -> Result<Compiled, Er
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    for file in ["annotations.proto", "http.proto"] {
-        put(&format!("google/api/{file}"), &fs::read_to_string(Path::new(GOOGLE).join(file)).unwrap());
-    }
     for (file, text) in OPTIONS {
         put(&format!("shop/options/v1/{file}"), text);
     }

@@ -173,10 +173,38 @@ fn conflicts() {
 
 #[test]
 fn streams() {
-    let why = "client streaming is not supported";
-    refused_at("Orders.Call", &format!("rpc Call(stream Order) returns (Order) {{ {PUBLIC} }}"), why);
-    let why = "a stream is served over gRPC only";
-    refused_at("Orders.Call", &format!("rpc Call(Order) returns (stream Order) {{ {PUBLIC} {GET} }}"), why);
+    let call = |options: &str| format!("rpc Call(stream Order) returns (Order) {{ {options} }}");
+    let why = "a request that is a stream is served over gRPC only";
+    refused_at("Orders.Call", &call(&format!("{PUBLIC} {GET}")), why);
+    let tenant = r#"option (shop.options.v1.auth) = {permission: "order.read" tenant: {field: "name"}};"#;
+    refused_at("Orders.Call", &call(tenant), "a rule asks a field of the request, which is a stream");
+    let stream = |rule: &str| {
+        format!(
+            "rpc Call(Order) returns (stream Order) {{ {PUBLIC} {GET} option (shop.options.v1.rest) = {{{rule}}}; }}"
+        )
+    };
+    for rule in ["success_status: 204", "empty_body: true", r#"created_field: "express""#] {
+        refused_at("Orders.Call", &stream(rule), "a stream has a body and one status");
+    }
+    refused_at("Orders.Call", &stream("etag: {}"), "a stream has no entity tag");
+    refused_at("Orders.Call", &stream(r#"event: {id: "nope"}"#), "shop.v1.Order has no field nope");
+    refused_at("Orders.Call", &stream(r#"event: {id: "express"}"#), "express is no single text or integer");
+    refused_at("Orders.Call", &stream(r#"event: {type: "express"}"#), "express is no single name");
+    refused_at("Orders.Call", &stream(r#"event: {resume: "tags"}"#), "tags is no single text or integer");
+}
+
+#[test]
+fn entity_tags_and_events() {
+    let etag = |http: &str, rule: &str| format!("{} option (shop.options.v1.rest) = {{{rule}}};", self::http(http));
+    let patch = r#"patch: "/a" body: "*""#;
+    refused(&rest(r#"event: {id: "name"}"#), "only a stream has events");
+    refused(&etag(patch, "etag: {}"), "etag names no field of the request to give the If-Match of PATCH to");
+    refused(&etag(patch, r#"etag: {response: "tags"}"#), "tags is no single text or integer");
+    refused(&etag(patch, r#"etag: {request: "owner"}"#), "owner is no single text or integer");
+    refused(
+        &etag(patch, r#"empty_body: true etag: {request: "name"}"#),
+        "the entity tag is the digest of an answer that has no body",
+    );
 }
 
 #[test]

@@ -16,9 +16,9 @@ mod streaming;
 pub(crate) use answer::headers_of;
 pub use body::{Broken, ResponseBody};
 pub use deadline::{Deadline, asked};
-pub use etag::{EtagRule, etag_mismatch};
 #[cfg(feature = "compression")]
 pub(crate) use etag::CODINGS;
+pub use etag::{EtagRule, etag_mismatch};
 pub use route::{Handles, Payload, Route, json, value};
 pub use rule::{Binding, Body, Rule};
 pub use service::{Answered, Matched, Rest, RestBuilder};

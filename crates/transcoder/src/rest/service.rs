@@ -323,7 +323,8 @@ async fn conditional(route: &Route, rule: &EtagRule, mut call: Call) -> Result<S
             Verdict::Send => {}
             Verdict::Failed => return Err(etag::failed()),
             Verdict::NotModified(tag) => {
-                success = Success { status: StatusCode::NOT_MODIFIED, content: Content::None, tag: Some(tag), ..success };
+                success =
+                    Success { status: StatusCode::NOT_MODIFIED, content: Content::None, tag: Some(tag), ..success };
             }
         }
     }

@@ -218,7 +218,10 @@ fn event(out: &mut BytesMut, item: &Item) {
 
 /// An error body on one line: that of a dialect that writes several, or no JSON at all, becomes JSON.
 fn one_line(body: Vec<u8>) -> Bytes {
-    if !body.contains(&b'\n') && !body.contains(&b'\r') && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok() {
+    if !body.contains(&b'\n')
+        && !body.contains(&b'\r')
+        && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok()
+    {
         return body.into();
     }
     let value = serde_json::from_slice(&body);

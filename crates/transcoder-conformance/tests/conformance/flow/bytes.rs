@@ -29,7 +29,10 @@ async fn uploads_of_any_type() {
         assert_eq!(put(&format!("/flow/files/a?{query}"), Some("a/b"), b"x").await.status, 400, "{query}");
     }
     let large = put("/flow/files/a", Some("a/b"), &[7; 5000]).await;
-    assert_eq!((large.status.as_u16(), &large.json()["error"]["details"][0]["reason"]), (413, &json!("BODY_TOO_LARGE")));
+    assert_eq!(
+        (large.status.as_u16(), &large.json()["error"]["details"][0]["reason"]),
+        (413, &json!("BODY_TOO_LARGE"))
+    );
 }
 
 #[tokio::test]
@@ -53,7 +56,10 @@ async fn bytes_there_and_back() {
 #[tokio::test]
 async fn downloads_in_pieces() {
     let answer = call(&rest(), "GET", "/flow/bytes?to=3", None).await;
-    assert_eq!((answer.headers["content-type"].to_str().unwrap(), &*answer.body), ("text/x-numbers", &b"1\n2\n3\n"[..]));
+    assert_eq!(
+        (answer.headers["content-type"].to_str().unwrap(), &*answer.body),
+        ("text/x-numbers", &b"1\n2\n3\n"[..])
+    );
     // Bytes have no other form.
     let request = Request::get("/flow/bytes?to=2").header("accept", "text/event-stream").body(Empty::<Bytes>::new());
     let answer = send(&rest(), request.unwrap()).await;

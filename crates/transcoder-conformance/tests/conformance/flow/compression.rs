@@ -25,11 +25,15 @@ async fn large_answers_are_compressed() {
     assert!(!plain.contains_key("content-encoding") && whole.len() > 2000);
     for coding in ["gzip", "zstd"] {
         let (status, headers, body) = get("/flow/docs/a", &[("accept-encoding", coding)]).await;
-        assert_eq!((status, &headers["content-encoding"], &headers["vary"]), (200, &coding.parse().unwrap(), &"accept-encoding".parse().unwrap()));
+        assert_eq!(
+            (status, &headers["content-encoding"], &headers["vary"]),
+            (200, &coding.parse().unwrap(), &"accept-encoding".parse().unwrap())
+        );
         assert!(body.len() < 300, "{} bytes", body.len());
         // A tag of its own, which is good for conditional requests.
         assert_eq!(headers["etag"], format!("\"t1;{coding}\""));
-        let (status, headers, _) = get("/flow/docs/a", &[("if-none-match", &format!("\"t1;{coding}\"")), ("accept-encoding", coding)]).await;
+        let (status, headers, _) =
+            get("/flow/docs/a", &[("if-none-match", &format!("\"t1;{coding}\"")), ("accept-encoding", coding)]).await;
         assert_eq!((status, headers["etag"].to_str().unwrap()), (304, &*format!("\"t1;{coding}\"")));
     }
     let (_, _, body) = get("/flow/docs/a", &[("accept-encoding", "gzip")]).await;

@@ -16,7 +16,10 @@ async fn the_caller_says() {
     for (name, value) in [("grpc-timeout", "20m"), ("x-server-timeout", "0.02")] {
         let request = Request::get("/flow/sleep/a").header(name, value).body(Empty::<Bytes>::new()).unwrap();
         let answer = send(&rest(), request).await;
-        assert_eq!((answer.status.as_u16(), answer.json()["error"]["status"].as_str()), (504, Some("DEADLINE_EXCEEDED")));
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()["error"]["status"].as_str()),
+            (504, Some("DEADLINE_EXCEEDED"))
+        );
     }
 }
 

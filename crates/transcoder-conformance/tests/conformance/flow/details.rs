@@ -18,7 +18,10 @@ async fn details_are_kept() {
             "links": [{"description": "all there are", "url": "https://a.b/c"}],
         },
     ]);
-    assert_eq!(gone.json()["error"], json!({"code": 404, "status": "NOT_FOUND", "message": "no such document", "details": details}));
+    assert_eq!(
+        gone.json()["error"],
+        json!({"code": 404, "status": "NOT_FOUND", "message": "no such document", "details": details})
+    );
     assert_eq!(gone.headers["x-looked-in"], "desk", "metadata of the status");
     assert_eq!(gone.headers["content-type"], "application/json");
 }

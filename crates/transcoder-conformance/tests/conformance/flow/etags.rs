@@ -25,8 +25,11 @@ fn tag(answer: &Answer) -> &str {
 async fn tags_come_from_a_field_or_are_a_digest() {
     assert_eq!(tag(&get("/flow/docs/a", "x", "y").await), "\"t1\"");
     assert_eq!(tag(&get("/flow/docs/a/version", "x", "y").await), "\"7\"");
-    let [one, again, other] =
-        [get("/flow/docs/a/digest", "x", "y").await, get("/flow/docs/a/digest", "x", "y").await, get("/flow/docs/b/digest", "x", "y").await];
+    let [one, again, other] = [
+        get("/flow/docs/a/digest", "x", "y").await,
+        get("/flow/docs/a/digest", "x", "y").await,
+        get("/flow/docs/b/digest", "x", "y").await,
+    ];
     assert!(tag(&one).starts_with("\"sha256:") && tag(&one).len() == 73, "{}", tag(&one));
     assert_eq!(tag(&one), tag(&again));
     assert_ne!(tag(&one), tag(&other));
@@ -37,7 +40,11 @@ async fn who_has_it_gets_no_body() {
     for value in ["\"t1\"", "W/\"t1\"", "\"x\", \"t1\"", "*"] {
         for method in ["GET", "HEAD"] {
             let answer = ask(method, "/flow/docs/a", &[("if-none-match", value)], "").await;
-            assert_eq!((answer.status.as_u16(), answer.body.len(), tag(&answer)), (304, 0, "\"t1\""), "{method} {value}");
+            assert_eq!(
+                (answer.status.as_u16(), answer.body.len(), tag(&answer)),
+                (304, 0, "\"t1\""),
+                "{method} {value}"
+            );
             assert_eq!(answer.headers["cache-control"], "no-cache");
             assert!(!answer.headers.contains_key("content-type"));
         }
@@ -61,7 +68,8 @@ async fn reads_of_another_version_fail() {
 
 #[tokio::test]
 async fn a_write_is_given_the_tag() {
-    let patch = |value: &'static str, body| async move { ask("PATCH", "/flow/docs/a", &[("if-match", value)], body).await };
+    let patch =
+        |value: &'static str, body| async move { ask("PATCH", "/flow/docs/a", &[("if-match", value)], body).await };
     let done = patch("\"t1\"", r#"{"note": "n"}"#).await;
     // The one mask of a PATCH is filled with the members of its body, without being told to.
     assert_eq!((done.status.as_u16(), done.json()["note"].as_str(), tag(&done)), (200, Some("note"), "\"t2\""));
@@ -96,5 +104,8 @@ async fn a_tag_that_is_a_number() {
     assert_eq!(delete(&[("if-match", "\"8\"")]).await.status, 412);
     assert_eq!(delete(&[("if-match", "\"t1\"")]).await.status, 412, "no number, so of no version");
     let unserved = delete(&[("if-none-match", "*")]).await;
-    assert_eq!((unserved.status.as_u16(), unserved.json()["error"]["details"][0]["reason"].as_str()), (400, Some("PRECONDITION_UNSUPPORTED")));
+    assert_eq!(
+        (unserved.status.as_u16(), unserved.json()["error"]["details"][0]["reason"].as_str()),
+        (400, Some("PRECONDITION_UNSUPPORTED"))
+    );
 }
