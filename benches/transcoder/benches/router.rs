@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use transcoder::router::{Found, Path, Router, Segment, Template, Variable};
+use transcoder::router::{Found, Router, Segment, Template, Variable};
 use transcoder_bench::{
     load::{alternate, calls, median, rate, ratio},
     paths,
@@ -25,8 +25,8 @@ fn compare(what: &str, paths: &[String], requests: &[String], goal: Option<f64>)
         twin.insert(path, index).expect("paths that do not conflict");
         ours.add("GET", template(path));
     }
-    let find = |request: &str| match Path::split(request).map(|path| ours.find("GET", &path)) {
-        Some(Found::Rule(rule)) => rule,
+    let find = |request: &str| match ours.route("GET", request) {
+        Found::Rule(rule) => rule,
         other => unreachable!("{request}: {other:?}"),
     };
     for (index, request) in requests.iter().enumerate() {
