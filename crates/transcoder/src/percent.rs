@@ -85,8 +85,20 @@ pub fn canonical(segment: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(out))
 }
 
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+/// ASCII letters, digits and `-._~`.
+pub(crate) fn is_unreserved(byte: u8) -> bool {
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0_u8;
+        loop {
+            table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+            if byte == u8::MAX {
+                break table;
+            }
+            byte += 1;
+        }
+    };
+    TABLE[usize::from(byte)]
 }
 
 fn hex(digit: u8) -> Option<u8> {

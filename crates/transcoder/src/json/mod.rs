@@ -3,6 +3,7 @@
 //! Generated code implements [`Message`] and [`Enum`] and names a [`Kind`] for each field; the visitor that reads and
 //! the writer that writes are here, once. `serde_json` is the format library.
 
+mod escape;
 mod fault;
 mod habits;
 mod kind;

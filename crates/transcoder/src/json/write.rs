@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    escape,
     habits::{Habits, Names},
     kind::Kind,
     message::{Field, Message},
@@ -56,10 +57,14 @@ impl<'h> Writer<'h> {
         self.out.extend_from_slice(text.as_bytes());
     }
 
+    /// Writes ASCII as it is.
+    pub(super) fn raw_bytes(&mut self, text: &[u8]) {
+        self.out.extend_from_slice(text);
+    }
+
     /// Writes a string, quoted and escaped.
     pub(super) fn string(&mut self, text: &str) {
-        // Writing to memory does not fail.
-        let _ = serde_json::to_writer(&mut self.out, text);
+        escape::string(&mut self.out, text);
     }
 
     /// Writes an integer of up to 32 bits.
@@ -80,6 +85,7 @@ impl<'h> Writer<'h> {
 
     /// Writes a finite float in its shortest form.
     pub(super) fn number(&mut self, value: &impl serde::Serialize) {
+        // Writing to memory does not fail.
         let _ = serde_json::to_writer(&mut self.out, value);
     }
 

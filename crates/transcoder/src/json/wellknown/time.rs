@@ -31,8 +31,12 @@ impl Kind for Timestamp {
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
-        match format_timestamp(value, out.habits.timestamps) {
-            Some(text) => out.string(&text),
+        match calendar(value) {
+            Some(mut text) => {
+                let length = DATE_AND_TIME + fraction(&mut text, value.nanos, out.habits.timestamps);
+                out.raw_bytes(&text[..length]);
+                out.raw(if out.habits.timestamps == Timestamps::NaiveMicroseconds { "\"" } else { "Z\"" });
+            }
             None => out.unprintable("a timestamp outside of the years 0001 to 9999"),
         }
     }
@@ -64,28 +68,57 @@ fn parse_timestamp(text: &str) -> Result<prost_types::Timestamp, Fault> {
     Ok(prost_types::Timestamp { seconds, nanos: at.nanosecond() as i32 })
 }
 
-fn format_timestamp(value: &prost_types::Timestamp, habit: Timestamps) -> Option<String> {
+/// A time as it is written: a quote, date and time, a point and nine digits. What is not written is cut off.
+type Text = [u8; 30];
+
+const BLANK: Text = *b"\"0000-00-00T00:00:00.000000000";
+/// How much of it comes before the point.
+const DATE_AND_TIME: usize = 20;
+
+/// Date and time of a timestamp that can be written.
+fn calendar(value: &prost_types::Timestamp) -> Option<Text> {
     if !(FIRST_SECOND..=LAST_SECOND).contains(&value.seconds) || !(0..SECOND).contains(&value.nanos) {
         return None;
     }
     let at = OffsetDateTime::from_unix_timestamp(value.seconds).ok()?;
-    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-    let (hour, minute, second) = (at.hour(), at.minute(), at.second());
-    let fraction = match habit {
-        Timestamps::Rfc3339 => fraction(value.nanos),
-        Timestamps::Microseconds | Timestamps::NaiveMicroseconds => format!(".{:06}", value.nanos / 1000),
-    };
-    let zone = if habit == Timestamps::NaiveMicroseconds { "" } else { "Z" };
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}"))
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second) = at.to_hms();
+    let mut text = BLANK;
+    // The year has four digits and no sign.
+    digits(&mut text[1..5], year.unsigned_abs());
+    for (place, value) in [(6, u8::from(month)), (9, day), (12, hour), (15, minute), (18, second)] {
+        digits(&mut text[place..place + 2], u32::from(value));
+    }
+    Some(text)
 }
 
-/// Nanoseconds as 0, 3, 6 or 9 digits.
-fn fraction(nanos: i32) -> String {
+/// Fills places with the digits of a number.
+fn digits(places: &mut [u8], mut number: u32) {
+    for place in places.iter_mut().rev() {
+        // One digit fits.
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Writes the fraction of a second behind date and time, and answers its length.
+fn fraction(text: &mut Text, nanos: i32, habit: Timestamps) -> usize {
+    // The point is one more.
+    let length = match habit {
+        Timestamps::Microseconds | Timestamps::NaiveMicroseconds => 7,
+        Timestamps::Rfc3339 if nanos == 0 => return 0,
+        Timestamps::Rfc3339 => 1 + decimals(nanos.unsigned_abs()),
+    };
+    digits(&mut text[DATE_AND_TIME + 1..], nanos.unsigned_abs());
+    length
+}
+
+/// How many digits nanoseconds need: 3, 6 or 9.
+fn decimals(nanos: u32) -> usize {
     match nanos {
-        0 => String::new(),
-        n if n % 1_000_000 == 0 => format!(".{:03}", n / 1_000_000),
-        n if n % 1_000 == 0 => format!(".{:06}", n / 1_000),
-        n => format!(".{n:09}"),
+        n if n % 1_000_000 == 0 => 3,
+        n if n % 1_000 == 0 => 6,
+        _ => 9,
     }
 }
 
@@ -110,8 +143,14 @@ impl Kind for Duration {
             out.unprintable("a duration that is too long, or of mixed signs");
             return;
         }
-        let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
-        out.string(&format!("{sign}{}{}s", seconds.abs(), fraction(nanos.abs())));
+        out.raw(if seconds < 0 || nanos < 0 { "\"-" } else { "\"" });
+        out.integer(seconds.unsigned_abs());
+        if nanos != 0 {
+            let mut text = *b".000000000";
+            digits(&mut text[1..], nanos.unsigned_abs());
+            out.raw_bytes(&text[..1 + decimals(nanos.unsigned_abs())]);
+        }
+        out.raw("s\"");
     }
 
     fn is_default(_: &Self::Rust) -> bool {
@@ -141,4 +180,57 @@ fn parse_duration(text: &str) -> Result<prost_types::Duration, Fault> {
     }
     let sign = if negative { -1 } else { 1 };
     Ok(prost_types::Duration { seconds: seconds * i64::from(sign), nanos: nanos * sign })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{Habits, encode};
+
+    fn written(seconds: i64, nanos: i32, timestamps: Timestamps) -> String {
+        let value = prost_types::Timestamp { seconds, nanos };
+        let habits = Habits { timestamps, ..Habits::PROTO3 };
+        String::from_utf8(encode::<Timestamp>(&value, &habits).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_time_has_as_many_digits_as_its_habit_says() {
+        for (nanos, digits) in [
+            (0, ""),
+            (120_000_000, ".120"),
+            (120_000, ".000120"),
+            (1, ".000000001"),
+            (999_999_999, ".999999999"),
+            (7_000_000, ".007"),
+        ] {
+            let expected = format!("\"2026-01-31T12:05:09{digits}Z\"");
+            assert_eq!(written(1_769_861_109, nanos, Timestamps::Rfc3339), expected);
+        }
+        assert_eq!(written(FIRST_SECOND, 1_999, Timestamps::Microseconds), "\"0001-01-01T00:00:00.000001Z\"");
+        let last = "\"9999-12-31T23:59:59.000000\"";
+        assert_eq!(written(LAST_SECOND, 999, Timestamps::NaiveMicroseconds), last);
+    }
+
+    #[test]
+    fn a_time_is_written_as_the_format_library_writes_it() {
+        for step in 0..4_000_i64 {
+            let seconds = FIRST_SECOND + step * ((LAST_SECOND - FIRST_SECOND) / 4_000) + step;
+            let expected = OffsetDateTime::from_unix_timestamp(seconds).unwrap().format(&Rfc3339).unwrap();
+            assert_eq!(written(seconds, 0, Timestamps::Rfc3339), format!("\"{expected}\""));
+        }
+    }
+
+    #[test]
+    fn a_duration_has_its_sign_once() {
+        for (seconds, nanos, expected) in [
+            (0, 0, "\"0s\""),
+            (-1, -500_000_000, "\"-1.500s\""),
+            (0, -1_000, "\"-0.000001s\""),
+            (LONGEST, 999_999_999, "\"315576000000.999999999s\""),
+        ] {
+            let value = prost_types::Duration { seconds, nanos };
+            let text = encode::<Duration>(&value, &Habits::PROTO3).unwrap();
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+        }
+    }
 }

@@ -1,0 +1,68 @@
+//! Rules of literals only, by the whole path.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
+
+use super::{Ends, Segment, Template, choose};
+
+/// Rules of literals only, by the path that leads to them, in canonical form. A path that is in the table as it came is
+/// the most specific match that there can be; any other, or another method, is left to the trie.
+#[derive(Debug, Default)]
+pub(super) struct Literals(HashMap<Box<str>, Ends, BuildHasherDefault<PathHasher>>);
+
+impl Literals {
+    pub(super) fn add(&mut self, method: &'static str, template: &Template, rule: usize) {
+        let mut path = String::new();
+        for segment in template.segments {
+            let Segment::Literal(text) = segment else { return };
+            path.extend(["/", text]);
+        }
+        if path.is_empty() {
+            path.push('/');
+        }
+        if !template.verb.is_empty() {
+            path.extend([":", template.verb]);
+        }
+        self.0.entry(path.into()).or_default().push((method, rule));
+    }
+
+    pub(super) fn find(&self, method: &str, path: &str) -> Option<usize> {
+        self.0.get(path).and_then(|ends| choose(method, ends))
+    }
+}
+
+/// A quick hash. Its keys are the program's own paths, so nobody can make them collide.
+#[derive(Clone, Copy, Debug, Default)]
+struct PathHasher(u64);
+
+/// An odd number with its bits well mixed: the golden ratio.
+const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+
+impl PathHasher {
+    fn mix(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * u128::from(FACTOR);
+        self.0 = product as u64 ^ (product >> 64) as u64;
+    }
+}
+
+impl Hasher for PathHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        // The length tells texts apart that end in zeros.
+        self.mix(u64::from_le_bytes(last) ^ (bytes.len() as u64) << 56);
+    }
+
+    /// What ends a text adds nothing: there is one text to a key.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
