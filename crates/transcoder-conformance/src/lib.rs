@@ -1,12 +1,19 @@
 //! A second user of the transcoder, with protos of its own: Google's REST compliance suite and the tables of cases.
 
+pub mod checks;
 pub mod compliance;
+pub mod query;
+pub mod tables;
+pub mod templates;
 
 /// What is generated from `proto/`: the tables and the compliance suite, without options.
 #[allow(missing_docs, clippy::all)]
 pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/tables/transcoder.rs"));
 }
+
+/// The descriptors of `proto/`, an encoded `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tables/descriptors.bin"));
 
 /// What is generated from `proto-rules/`: services with rules and habits, by the options of `conformance.options.v1`.
 #[allow(missing_docs, clippy::all)]

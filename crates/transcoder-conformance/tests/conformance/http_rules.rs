@@ -2,29 +2,92 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
-use transcoder::router::{Found, Path, Router, Segment, Template, Variable};
+use transcoder::router::{Found, Path, Router, Template};
 use transcoder_build::template::{self, Template as Parsed};
+use transcoder_conformance::{
+    tables::{File, HttpRules, Table},
+    templates::leaked,
+};
 
-use crate::support::{list, report, text};
+use crate::support::{Tally, label, read};
 
-fn table() -> Value {
-    serde_json::from_str(include_str!("../../data/http_rules.json")).unwrap()
+/// Runs some cases of one section.
+type Section = fn(&HttpRules) -> (&Vec<Value>, fn(&Value) -> Result<(), String>);
+
+const SECTIONS: [(&str, Section); 4] = [
+    ("templates_valid", |file| (&file.templates_valid, valid)),
+    ("templates_invalid", |file| (&file.templates_invalid, invalid)),
+    ("conflicts", |file| (&file.conflicts, conflict)),
+    ("matching", |file| (&file.matching, matching)),
+];
+
+/// Runs the cases of some files, section by section.
+pub fn run(files: &[File]) -> [Tally; 4] {
+    let mut tallies: [Tally; 4] = Default::default();
+    for file in files {
+        let parsed = file.parse::<HttpRules>();
+        let mut cases = 0;
+        for ((name, section), tally) in SECTIONS.iter().zip(&mut tallies) {
+            match &parsed {
+                Ok(parsed) => {
+                    let (list, check) = section(parsed);
+                    cases += list.len();
+                    for (index, case) in list.iter().enumerate() {
+                        tally.count(file, &format!("{name}: {}", label(index, case)), check(case));
+                    }
+                }
+                Err(why) => tally.failures.push(why.clone()),
+            }
+        }
+        tallies[0].refuse_empty(file, if parsed.is_ok() { cases } else { 1 });
+    }
+    tallies
+}
+
+fn section(index: usize) {
+    run(&Table::HttpRules.files().unwrap_or_else(|why| panic!("{why}"))).into_iter().nth(index).unwrap().finish();
 }
 
 #[test]
 fn templates_valid() {
-    let table = table();
-    let cases = list(&table, "templates_valid");
-    let failures = cases.iter().filter_map(|case| {
-        let got = match Parsed::parse(text(case, "template")) {
-            Ok(parsed) => described(&parsed),
-            Err(why) => return Some(format!("{}: {why}", case["template"])),
-        };
-        let want = json!({"segments": case["segments"], "verb": case["verb"], "variables": case["variables"]});
-        (got != want).then(|| format!("{}: got {got}, want {want}", case["template"]))
-    });
-    report(failures.collect(), cases.len());
+    section(0);
+}
+
+#[test]
+fn templates_invalid() {
+    section(1);
+}
+
+#[test]
+fn conflicts() {
+    section(2);
+}
+
+#[test]
+fn matches() {
+    section(3);
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Valid {
+    template: String,
+    segments: Value,
+    verb: Value,
+    variables: Value,
+    #[serde(rename = "note")]
+    _note: Option<String>,
+    #[serde(rename = "category")]
+    _category: Option<String>,
+}
+
+fn valid(case: &Value) -> Result<(), String> {
+    let case: Valid = read(case)?;
+    let got = described(&Parsed::parse(&case.template).map_err(|why| why.to_string())?);
+    let want = json!({"segments": case.segments, "verb": case.verb, "variables": case.variables});
+    if got == want { Ok(()) } else { Err(format!("got {got}, want {want}")) }
 }
 
 /// A parsed template in the form of the table.
@@ -50,98 +113,168 @@ fn described(parsed: &Parsed) -> Value {
     json!({"segments": segments, "verb": parsed.verb, "variables": variables})
 }
 
-#[test]
-fn templates_invalid() {
-    let table = table();
-    let cases = list(&table, "templates_invalid");
-    let failures = cases.iter().filter_map(|case| {
-        let parsed = Parsed::parse(text(case, "template")).ok()?;
-        Some(format!("{} ({}): {parsed:?}", case["template"], text(case, "reason")))
-    });
-    report(failures.collect(), cases.len());
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Invalid {
+    template: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(rename = "note")]
+    _note: Option<String>,
+    #[serde(rename = "category")]
+    _category: Option<String>,
 }
 
-#[test]
-fn conflicts() {
-    let table = table();
-    let cases = list(&table, "conflicts");
-    let failures = cases.iter().filter_map(|case| {
-        let rules: Vec<_> = list(case, "rules")
-            .iter()
-            .map(|rule| (text(rule, "method"), Parsed::parse(text(rule, "template")).unwrap()))
-            .collect();
-        let same = rules[0].0 == rules[1].0 && rules[0].1.shape() == rules[1].1.shape();
-        (same != case["conflict"].as_bool().unwrap()).then(|| format!("{}: {same}", case["name"]))
-    });
-    report(failures.collect(), cases.len());
+fn invalid(case: &Value) -> Result<(), String> {
+    let case: Invalid = read(case)?;
+    match Parsed::parse(&case.template) {
+        Ok(parsed) => Err(format!("({}) was parsed: {parsed:?}", case.reason)),
+        Err(_) => Ok(()),
+    }
 }
 
-#[test]
-fn matching() {
-    let table = table();
-    let (mut failures, mut count) = (Vec::new(), 0);
-    for case in list(&table, "matching") {
-        let rules: Vec<_> = list(case, "rules").iter().map(|rule| (rule, leaked(text(rule, "template")))).collect();
-        // The order of registration must not matter, so both orders are tried.
-        for backward in [false, true] {
-            let mut order = rules.clone();
-            if backward {
-                order.reverse();
-            }
-            let mut router = Router::default();
-            for (rule, template) in &order {
-                router.add(text(rule, "method").to_owned().leak(), template);
-            }
-            for request in list(case, "requests") {
-                count += 1;
-                let got = found(&router, &order, text(request, "method"), text(request, "path"));
-                if got != request["expect"] {
-                    let name = text(case, "name");
-                    failures.push(format!("{name} {}: got {got}, want {}", request["path"], request["expect"]));
-                }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    id: String,
+    method: String,
+    template: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Conflict {
+    #[serde(rename = "name")]
+    _name: String,
+    rules: Vec<Rule>,
+    conflict: bool,
+    #[serde(rename = "note")]
+    _note: Option<String>,
+    #[serde(rename = "category")]
+    _category: Option<String>,
+}
+
+fn conflict(case: &Value) -> Result<(), String> {
+    let case: Conflict = read(case)?;
+    if case.rules.len() < 2 {
+        return Err("fewer than two rules".to_owned());
+    }
+    let parse = |rule: &Rule| Parsed::parse(&rule.template).map_err(|why| format!("rule {}: {why}", rule.id));
+    let parsed = case.rules.iter().map(parse).collect::<Result<Vec<_>, String>>()?;
+    let keys: Vec<_> = case.rules.iter().zip(&parsed).map(|(rule, parsed)| (&rule.method, parsed.shape())).collect();
+    let same = keys.iter().enumerate().any(|(index, key)| keys[..index].contains(key));
+    if same == case.conflict { Ok(()) } else { Err(format!("got {same}, want {}", case.conflict)) }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Matching {
+    #[serde(rename = "name")]
+    _name: String,
+    rules: Vec<Rule>,
+    requests: Vec<Requested>,
+    #[serde(rename = "note")]
+    _note: Option<String>,
+    #[serde(rename = "category")]
+    _category: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Requested {
+    method: String,
+    path: String,
+    expect: Expected,
+    #[serde(rename = "note")]
+    _note: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    id: Option<String>,
+    bindings: Option<BTreeMap<String, String>>,
+    status: Option<u16>,
+    allow: Option<Vec<String>>,
+}
+
+impl Expected {
+    fn status(status: u16) -> Self {
+        Self { status: Some(status), ..Self::default() }
+    }
+
+    /// Sorted, and without the two methods that a server may add.
+    fn comparable(mut self) -> Self {
+        if let Some(allow) = &mut self.allow {
+            allow.retain(|method| method != "HEAD" && method != "OPTIONS");
+            allow.sort_unstable();
+        }
+        self
+    }
+}
+
+fn matching(case: &Value) -> Result<(), String> {
+    let Matching { rules, requests, .. } = read(case)?;
+    if requests.is_empty() {
+        return Err("no request in it".to_owned());
+    }
+    let mut rules = rules
+        .iter()
+        .map(|rule| leaked(&rule.template).map(|template| (rule, template)))
+        .collect::<Result<Vec<_>, String>>()?;
+    let mut wrong = Vec::new();
+    // The order of registration must not matter, so both orders are tried.
+    for _ in 0..2 {
+        let mut router = Router::default();
+        for (rule, template) in &rules {
+            router.add(rule.method.clone().leak(), template);
+        }
+        for request in &requests {
+            if let Err(why) = one_request(&router, &rules, request) {
+                wrong.push(format!("{} {}: {why}", request.method, request.path));
             }
         }
+        rules.reverse();
     }
-    report(failures, count);
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+}
+
+fn one_request(router: &Router, rules: &[(&Rule, &'static Template)], request: &Requested) -> Result<(), String> {
+    let want = &request.expect;
+    let answers = (want.id.is_some(), want.bindings.is_some(), want.status.is_some(), want.allow.is_some());
+    if !matches!(answers, (true, true, false, false) | (false, false, true, _)) {
+        return Err("expect is {id, bindings} or {status} or {status, allow}".to_owned());
+    }
+    let got = found(router, rules, &request.method, &request.path).comparable();
+    let want = Expected {
+        id: want.id.clone(),
+        bindings: want.bindings.clone(),
+        status: want.status,
+        // Where the case does not say who is allowed, anybody may be.
+        allow: want.allow.clone().or_else(|| got.allow.clone()),
+    };
+    let want = want.comparable();
+    if got == want { Ok(()) } else { Err(format!("got {got:?}, want {want:?}")) }
 }
 
 /// What the router says of a path, in the form of the table.
-fn found(router: &Router, rules: &[(&Value, &'static Template)], method: &str, path: &str) -> Value {
-    let Some(path) = Path::split(path) else { return json!({"status": 404}) };
+fn found(router: &Router, rules: &[(&Rule, &'static Template)], method: &str, path: &str) -> Expected {
+    let Some(path) = Path::split(path) else { return Expected::status(404) };
     match router.find(method, &path) {
-        Found::Nothing => json!({"status": 404}),
-        Found::OtherMethods(methods) => json!({"status": 405, "allow": methods}),
+        Found::Nothing => Expected::status(404),
+        Found::OtherMethods(methods) => {
+            let allow = Some(methods.iter().map(|&method| method.to_owned()).collect());
+            Expected { allow, ..Expected::status(405) }
+        }
         Found::Rule(rule) => {
             let (rule, template) = rules[rule];
-            let values = template
-                .variables
-                .iter()
-                .map(|variable| path.value(template, variable).map(|value| (variable.field, value)));
+            let values = template.variables.iter().map(|variable| {
+                path.value(template, variable).map(|value| (variable.field.to_owned(), value.into_owned()))
+            });
             match values.collect::<Result<BTreeMap<_, _>, _>>() {
-                Ok(bindings) => json!({"id": rule["id"], "bindings": bindings}),
-                Err(_) => json!({"status": 400}),
+                Ok(bindings) => Expected { id: Some(rule.id.clone()), bindings: Some(bindings), ..Expected::default() },
+                Err(_) => Expected::status(400),
             }
         }
     }
-}
-
-/// A template as generated code would have it. The memory lives as long as the test.
-pub fn leaked(text: &str) -> &'static Template {
-    let parsed = Parsed::parse(text).unwrap_or_else(|why| panic!("{text}: {why}"));
-    let segments = parsed.segments.iter().map(|segment| match segment {
-        template::Segment::Literal(text) => Segment::Literal(text.clone().leak()),
-        template::Segment::Any => Segment::Any,
-        template::Segment::Rest => Segment::Rest,
-    });
-    let variables = parsed.variables.iter().map(|variable| Variable {
-        field: variable.field.clone().leak(),
-        first: variable.first,
-        last: variable.last,
-    });
-    Box::leak(Box::new(Template {
-        text: text.to_owned().leak(),
-        segments: segments.collect::<Vec<_>>().leak(),
-        verb: parsed.verb.clone().leak(),
-        variables: variables.collect::<Vec<_>>().leak(),
-    }))
 }

@@ -8,4 +8,6 @@ mod properties;
 mod proto3_json;
 mod query_params;
 mod rules;
+mod schema;
 mod support;
+mod tables;

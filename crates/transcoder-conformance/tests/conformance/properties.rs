@@ -3,75 +3,27 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use proptest::{collection::vec, option, prelude::*};
-use serde_json::Value;
 use tokio::runtime::Runtime;
-use transcoder::{
-    Rest,
-    json::{Habits, Msg, Names, Types, decode, encode},
-    router::{Found, Path, Router, Template},
+use transcoder::json::{Msg, decode, encode};
+use transcoder_conformance::{
+    checks::{self, LOOSE, PLAIN, SNAKE},
+    proto::conformance::v1::{Everything, Inner, Leaf, everything::Choice},
+    tables::Table,
 };
-use transcoder_conformance::proto::conformance::v1::{Everything, Inner, Leaf, TYPES, everything::Choice};
-
-use crate::{http_rules::leaked, query_params, support::list};
-
-const PLAIN: Habits = Habits { types: Types(&[TYPES]), ..Habits::PROTO3 };
-const SNAKE: Habits = Habits { names: Names::Proto, int64_as_number: true, print_defaults: true, ..PLAIN };
-const LOOSE: Habits = Habits { any_case: true, ignore_unknown: true, ..PLAIN };
 
 /// The texts of the table of JSON cases.
-static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let table: Value = serde_json::from_str(include_str!("../../data/proto3_json.json")).unwrap();
-    let texts = list(&table, "cases").iter().filter_map(|case| case["json_in"].as_str());
-    texts.filter(|text| text.len() < 2_000).map(str::to_owned).collect()
-});
+static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| checks::seeds(Table::Proto3Json));
 
 /// The queries of the table of queries.
-static QUERIES: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let table: Value = serde_json::from_str(include_str!("../../data/query_params.json")).unwrap();
-    let queries = list(&table, "cases").iter().filter_map(|case| case["query"].as_str());
-    queries.filter(|text| text.len() < 2_000).map(str::to_owned).collect()
-});
+static QUERIES: LazyLock<Vec<String>> = LazyLock::new(|| checks::seeds(Table::QueryParams));
 
-/// All rules of the table of matching that fit together.
-static RULES: LazyLock<(Router, Vec<&'static Template>)> = LazyLock::new(|| {
-    let table: Value = serde_json::from_str(include_str!("../../data/http_rules.json")).unwrap();
-    let (mut router, mut templates) = (Router::default(), Vec::new());
-    for rule in list(&table, "matching").iter().flat_map(|case| list(case, "rules")) {
-        let template = leaked(rule["template"].as_str().unwrap());
-        router.add(rule["method"].as_str().unwrap().to_owned().leak(), template);
-        templates.push(template);
-    }
-    (router, templates)
-});
+/// The paths of the table of rules.
+static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| checks::seeds(Table::HttpRules));
 
-static REST: LazyLock<(Runtime, Rest)> =
-    LazyLock::new(|| (tokio::runtime::Builder::new_current_thread().build().unwrap(), query_params::rest()));
-
-/// Reads, and what can be read is written and read again.
-fn survives(bytes: &[u8], habits: &Habits) {
-    let Ok(message) = decode::<Msg<Everything>>(bytes, habits) else { return };
-    let Ok(json) = encode::<Msg<Everything>>(&message, habits) else { return };
-    let again = decode::<Msg<Everything>>(&json, habits).unwrap();
-    assert_eq!(encode::<Msg<Everything>>(&again, habits).unwrap(), json);
-}
-
-fn finds(path: &str) {
-    let (router, templates) = &*RULES;
-    let Some(split) = Path::split(path) else { return };
-    for method in ["GET", "POST", "HEAD", "PURGE"] {
-        if let Found::Rule(rule) = router.find(method, &split) {
-            for variable in templates[rule].variables {
-                let _ = split.value(templates[rule], variable);
-            }
-        }
-    }
-}
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
 
 fn binds(query: &str) {
-    let Ok(uri) = format!("/echo?{query}").parse::<http::Uri>() else { return };
-    let (runtime, rest) = &*REST;
-    let answer = runtime.block_on(crate::support::call(rest, "GET", &uri.to_string(), None));
-    assert!(matches!(answer.status.as_u16(), 200 | 400), "{query}: {}", answer.status);
+    RUNTIME.block_on(checks::query(query));
 }
 
 /// One of these texts with some bytes taken out, put in, or doubled.
@@ -251,14 +203,13 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in any::<Vec<u8>>()) {
-        survives(&bytes, &PLAIN);
+        checks::json(&bytes);
+        checks::binary(&bytes);
     }
 
     #[test]
     fn mutated_texts_are_read_or_refused(bytes in mutated(&TEXTS)) {
-        for habits in [PLAIN, SNAKE, LOOSE] {
-            survives(&bytes, &habits);
-        }
+        checks::json(&bytes);
     }
 
     #[test]
@@ -273,9 +224,14 @@ proptest! {
 
     #[test]
     fn any_path_is_matched_or_not(path in "/[a-z/:%0-9*.~ ]{0,40}", odd in any::<String>()) {
-        finds(&path);
-        finds(&odd);
-        finds(&format!("/{odd}"));
+        checks::path(&path);
+        checks::path(&odd);
+        checks::path(&format!("/{odd}"));
+    }
+
+    #[test]
+    fn mutated_paths_are_matched_or_not(bytes in mutated(&PATHS)) {
+        checks::path(&String::from_utf8_lossy(&bytes));
     }
 
     #[test]
@@ -288,6 +244,12 @@ proptest! {
     fn mutated_queries_are_bound_or_refused(bytes in mutated(&QUERIES)) {
         binds(&String::from_utf8_lossy(&bytes));
     }
+}
+
+/// The tables are where the mutations begin.
+#[test]
+fn there_are_texts_to_begin_from() {
+    assert!(TEXTS.len() > 500 && QUERIES.len() > 200 && PATHS.len() > 300);
 }
 
 /// A map of texts is written in the order of its keys, so that answers do not change from call to call.

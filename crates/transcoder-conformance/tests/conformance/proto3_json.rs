@@ -1,48 +1,121 @@
 //! The table of proto3 JSON, from text to message to text and from bytes to text.
 
 use base64::Engine as _;
-use prost::Message as _;
+use serde::Deserialize;
 use serde_json::Value;
-use transcoder::json::{Habits, Msg, Types, decode, encode};
-use transcoder_conformance::proto::conformance::v1::{Everything, TYPES};
+use transcoder::json::{Habits, Message, Msg, Types, decode, encode};
+use transcoder_conformance::{
+    proto::conformance::v1::{Everything, Inner, Leaf, TYPES},
+    tables::{Cases, File, Table},
+};
 
-use crate::support::{list, report, text};
+use crate::{
+    schema,
+    support::{Tally, label, read},
+};
 
 const HABITS: Habits = Habits { types: Types(&[TYPES]), ..Habits::PROTO3 };
 
 #[test]
 fn table() {
-    let table: Value = serde_json::from_str(include_str!("../../data/proto3_json.json")).unwrap();
-    let cases = list(&table, "cases");
-    let failures = cases.iter().filter_map(|case| run(case).err().map(|why| format!("{}: {why}", text(case, "name"))));
-    report(failures.collect(), cases.len());
+    run(&Table::Proto3Json.files().unwrap_or_else(|why| panic!("{why}"))).finish();
 }
 
-fn run(case: &Value) -> Result<(), String> {
-    let ignore_unknown = case["options"]["ignore_unknown"] == true;
-    let habits = Habits { ignore_unknown, ..HABITS };
-    let message = match case["proto_in_base64"].as_str() {
-        Some(bytes) => {
-            let bytes = base64::engine::general_purpose::STANDARD.decode(bytes).unwrap();
-            Everything::decode(&*bytes).unwrap()
+/// Runs the cases of some files.
+pub fn run(files: &[File]) -> Tally {
+    let mut tally = Tally::default();
+    for file in files {
+        let parsed = match file.parse::<Cases>() {
+            Ok(parsed) => parsed,
+            Err(why) => {
+                tally.failures.push(why);
+                continue;
+            }
+        };
+        for (index, case) in parsed.cases.iter().enumerate() {
+            tally.count(file, &label(index, case), one(case));
         }
-        None => match decode::<Msg<Everything>>(text(case, "json_in").as_bytes(), &habits) {
-            Ok(message) if case["parse_error"] == true => return Err(format!("was read: {message:?}")),
+        tally.refuse_empty(file, parsed.cases.len());
+        let differences = parsed.schema.iter().flat_map(|its| schema::differences(its, "conformance.v1", "Everything"));
+        tally.failures.extend(differences.map(|why| format!("{}: schema: {why}", file.path)));
+    }
+    tally
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    #[serde(rename = "name")]
+    _name: String,
+    message: Option<String>,
+    json_in: Option<String>,
+    proto_in_base64: Option<String>,
+    expect_json_out: Option<Value>,
+    #[serde(default)]
+    parse_error: bool,
+    #[serde(default)]
+    serialize_error: bool,
+    #[serde(default)]
+    options: Options,
+    #[serde(rename = "note")]
+    _note: Option<String>,
+    #[serde(rename = "category")]
+    _category: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    ignore_unknown: bool,
+}
+
+fn one(case: &Value) -> Result<(), String> {
+    let case: Case = read(case)?;
+    if case.json_in.is_some() == case.proto_in_base64.is_some() {
+        return Err("a case has either json_in or proto_in_base64".to_owned());
+    }
+    let expectations = [case.expect_json_out.is_some(), case.parse_error, case.serialize_error];
+    if expectations.into_iter().filter(|given| *given).count() != 1 {
+        return Err("a case has one of expect_json_out, parse_error and serialize_error".to_owned());
+    }
+    match case.message.as_deref().unwrap_or("Everything") {
+        "Everything" => of::<Everything>(&case),
+        "Inner" => of::<Inner>(&case),
+        "Leaf" => of::<Leaf>(&case),
+        other => Err(format!("our schema has no message {other:?}")),
+    }
+}
+
+fn of<M: Message + prost::Message + std::fmt::Debug>(case: &Case) -> Result<(), String> {
+    let habits = Habits { ignore_unknown: case.options.ignore_unknown, ..HABITS };
+    let message = match (&case.json_in, &case.proto_in_base64) {
+        (Some(json), _) => match decode::<Msg<M>>(json.as_bytes(), &habits) {
+            Ok(message) if case.parse_error => return Err(format!("was read: {message:?}")),
             Ok(message) => message,
-            Err(_) if case["parse_error"] == true => return Ok(()),
+            Err(_) if case.parse_error => return Ok(()),
             Err(fault) => return Err(fault.to_string()),
         },
-    };
-    match encode::<Msg<Everything>>(&message, &habits) {
-        Ok(json) if case["serialize_error"] == true => Err(format!("was written: {}", String::from_utf8_lossy(&json))),
-        Ok(json) => {
-            let got: Value = serde_json::from_slice(&json).unwrap();
-            let want = &case["expect_json_out"];
-            if same(&got, want, "") { Ok(()) } else { Err(format!("got {got}, want {want}")) }
+        (None, bytes) => {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(bytes.as_deref().unwrap_or_default());
+            let bytes = bytes.map_err(|why| format!("proto_in_base64: {why}"))?;
+            M::decode(&*bytes).map_err(|why| format!("proto_in_base64: {why}"))?
         }
-        Err(_) if case["serialize_error"] == true => Ok(()),
-        Err(why) => Err(why.to_string()),
+    };
+    if case.parse_error {
+        return Err("parse_error is of json_in".to_owned());
     }
+    written(&message, case, &habits)
+}
+
+fn written<M: Message>(message: &M, case: &Case, habits: &Habits) -> Result<(), String> {
+    let json = match encode::<Msg<M>>(message, habits) {
+        Ok(json) => String::from_utf8(json).map_err(|why| why.to_string())?,
+        Err(_) if case.serialize_error => return Ok(()),
+        Err(why) => return Err(why.to_string()),
+    };
+    let Some(want) = &case.expect_json_out else { return Err(format!("was written: {json}")) };
+    let got: Value = serde_json::from_str(&json).map_err(|why| format!("wrote {json}: {why}"))?;
+    if same(&got, want, "") { Ok(()) } else { Err(format!("got {got}, want {want}")) }
 }
 
 /// Whether two JSON values are the same, those of float fields after they are rounded to float.

@@ -1,11 +1,13 @@
-//! What the tests share: calls of the REST service, and the tables.
+//! What the tests share: calls of the REST service, and the count of cases.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower::ServiceExt as _;
 use transcoder::Rest;
+use transcoder_conformance::tables::File;
 
 /// An answer, read whole.
 #[derive(Debug)]
@@ -54,18 +56,49 @@ where
     Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
 }
 
-/// Fails with every case that went wrong.
-pub fn report(failures: Vec<String>, cases: usize) {
-    assert!(cases > 0);
-    assert!(failures.is_empty(), "{} of {cases} cases:\n{}", failures.len(), failures.join("\n"));
+/// How the cases of a table went.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub cases: usize,
+    pub failures: Vec<String>,
 }
 
-/// The list of a table.
-pub fn list<'t>(table: &'t Value, name: &str) -> &'t [Value] {
-    table[name].as_array().unwrap()
+impl Tally {
+    /// Counts a case of a file.
+    pub fn count(&mut self, file: &File, name: &str, outcome: Result<(), String>) {
+        self.cases += 1;
+        if let Err(why) = outcome {
+            self.failures.push(format!("{}: {name}: {why}", file.path));
+        }
+    }
+
+    /// Counts a file that has no cases at all.
+    pub fn refuse_empty(&mut self, file: &File, cases: usize) {
+        if cases == 0 {
+            self.failures.push(format!("{}: no case in it", file.path));
+        }
+    }
+
+    /// Fails with every case that went wrong, and if there was none.
+    pub fn finish(self) {
+        assert!(
+            self.failures.is_empty(),
+            "{} of {} cases:\n{}",
+            self.failures.len(),
+            self.cases,
+            self.failures.join("\n")
+        );
+        assert!(self.cases > 0, "no case was run");
+    }
 }
 
-/// The text of a member; empty if it has none.
-pub fn text<'t>(case: &'t Value, name: &str) -> &'t str {
-    case[name].as_str().unwrap_or_default()
+/// The words for a case before it is known to have a name.
+pub fn label(index: usize, case: &Value) -> String {
+    let name = ["name", "template", "query"].iter().find_map(|name| case[*name].as_str());
+    name.map_or_else(|| format!("case {index}"), |name| format!("case {index}, {name:?}"))
+}
+
+/// Reads a case. Members that the table does not know are refused.
+pub fn read<T: DeserializeOwned>(case: &Value) -> Result<T, String> {
+    serde_json::from_value(case.clone()).map_err(|why| why.to_string())
 }

@@ -1,52 +1,13 @@
 //! Turns a request of the suite into an HTTP call, without the help of the code under test: the message's JSON is
 //! walked, and the path templates are filled by hand.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
-use transcoder::{
-    Dialects, Rest, RestBuilder,
-    json::{Habits, Msg, decode, encode},
-};
-use transcoder_conformance::{
-    Open, compliance,
-    proto::compliance::v1::{ComplianceSuite, RepeatRequest, RepeatResponse, compliance_rest},
-};
+use transcoder::json::{Habits, Msg, decode, encode};
+use transcoder_conformance::proto::compliance::v1::{RepeatRequest, RepeatResponse};
 
-use crate::support::{Answer, call};
-
-/// The suite and the service that it is run against.
-pub struct Bench {
-    pub suite: ComplianceSuite,
-    pub rest: Rest,
-}
-
-impl Bench {
-    pub fn new() -> Self {
-        let suite = compliance::suite().unwrap();
-        let guard = Arc::new(Open);
-        let service = compliance_rest::Guarded::new(compliance::Echo::new(&suite), guard.clone());
-        let rest = RestBuilder::new(Dialects::new([])).routes(compliance_rest::routes(&service)).build(guard);
-        Self { suite, rest }
-    }
-
-    /// The requests of every group that names an RPC.
-    pub fn requests_of(&self, rpc: &str) -> Vec<&RepeatRequest> {
-        let rpc = format!("Compliance.{rpc}");
-        let groups = self.suite.group.iter().filter(|group| group.rpcs.contains(&rpc));
-        groups.flat_map(|group| &group.requests).collect()
-    }
-
-    /// The request of a name.
-    pub fn request(&self, name: &str) -> RepeatRequest {
-        let mut requests = self.suite.group.iter().flat_map(|group| &group.requests);
-        requests.find(|request| request.name == name).unwrap().clone()
-    }
-
-    pub async fn call(&self, call: &Call) -> Answer {
-        self::call(&self.rest, call.method, &call.uri(), call.body.as_deref()).await
-    }
-}
+use crate::support::Answer;
 
 /// The two forms of a body: without defaults, and with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +35,12 @@ impl Call {
     }
 }
 
-/// The call of an RPC with a request.
-pub fn call_of(rpc: &str, request: &RepeatRequest, long: Form) -> Call {
-    let body = || Some(body(request, long).to_string());
+/// The call of an RPC, which the suite names `Compliance.` and its name, with a request.
+pub fn call_of(rpc: &str, request: &RepeatRequest, form: Form) -> Result<Call, String> {
+    let body = || Some(body(request, form).to_string());
     let whole = |method, path: &str| Call { method, path: path.to_owned(), query: Vec::new(), body: body() };
     let get = |path: String, without: &[&str]| Call { method: "GET", path, query: query(request, without), body: None };
-    let info = request.info.clone().unwrap_or_default();
-    let child = info.f_child.clone().unwrap_or_default();
-    match rpc {
+    Ok(match rpc {
         "RepeatDataBody" => whole("POST", "/v1beta1/repeat:body"),
         "RepeatDataBodyPut" => whole("PUT", "/v1beta1/repeat:bodyput"),
         "RepeatDataBodyPatch" => whole("PATCH", "/v1beta1/repeat:bodypatch"),
@@ -89,48 +48,64 @@ pub fn call_of(rpc: &str, request: &RepeatRequest, long: Form) -> Call {
             method: "POST",
             path: "/v1beta1/repeat:bodyinfo".to_owned(),
             query: query(request, &["info"]),
-            body: Some(self::body(request, long)["info"].to_string()),
+            body: request.info.as_ref().map(|_| self::body(request, form)["info"].to_string()),
         },
         "RepeatDataQuery" => get("/v1beta1/repeat:query".to_owned(), &[]),
         "RepeatDataSimplePath" => {
-            let path = format!(
-                "/v1beta1/repeat/{}/{}/{}/{}/{}:simplepath",
-                segment(&info.f_string, false),
-                info.f_int32,
-                segment(&serde_json::Number::from_f64(info.f_double).unwrap().to_string(), false),
-                info.f_bool,
-                info.f_kingdom().as_str_name(),
-            );
-            get(path, &["info.fString", "info.fInt32", "info.fDouble", "info.fBool", "info.fKingdom"])
+            let fields = ["info.fString", "info.fInt32", "info.fDouble", "info.fBool", "info.fKingdom"];
+            get(simple_path(request), &fields)
         }
-        "RepeatDataPathResource" => {
-            let (own, childs) = (segment(&info.f_string, true), segment(&child.f_string, true));
-            let path = if info.f_string.starts_with("first/") {
-                format!("/v1beta1/repeat/{own}/{childs}/bool/{}:pathresource", info.f_bool)
-            } else {
-                format!("/v1beta1/repeat/{childs}/{own}/bool/{}:childfirstpathresource", info.f_bool)
-            };
-            get(path, &["info.fString", "info.fChild.fString", "info.fBool"])
-        }
+        "RepeatDataPathResource" => get(resource_path(request), &["info.fString", "info.fChild.fString", "info.fBool"]),
         "RepeatDataPathTrailingResource" => {
-            let (own, childs) = (segment(&info.f_string, true), segment(&child.f_string, true));
-            get(
-                format!("/v1beta1/repeat/{own}/{childs}:pathtrailingresource"),
-                &["info.fString", "info.fChild.fString"],
-            )
+            let (own, childs) = resources(request);
+            let path = format!("/v1beta1/repeat/{own}/{childs}:pathtrailingresource");
+            get(path, &["info.fString", "info.fChild.fString"])
         }
-        other => panic!("no such RPC: {other}"),
+        other => return Err(format!("no Repeat RPC is named {other:?}")),
+    })
+}
+
+fn simple_path(request: &RepeatRequest) -> String {
+    // The long form has every one of these, default or not, in the text that the path wants.
+    let json = body(request, Form::Long);
+    let values = ["fString", "fInt32", "fDouble", "fBool", "fKingdom"].map(|name| match &json["info"][name] {
+        Value::Null => String::new(),
+        Value::String(text) => segment(text, false),
+        // Shortest decimals of whole numbers have no fraction.
+        other => segment(other.to_string().trim_end_matches(".0"), false),
+    });
+    format!("/v1beta1/repeat/{}:simplepath", values.join("/"))
+}
+
+fn resource_path(request: &RepeatRequest) -> String {
+    let info = request.info.clone().unwrap_or_default();
+    let (own, childs) = resources(request);
+    if info.f_string.starts_with("first/") {
+        format!("/v1beta1/repeat/{own}/{childs}/bool/{}:pathresource", info.f_bool)
+    } else {
+        format!("/v1beta1/repeat/{childs}/{own}/bool/{}:childfirstpathresource", info.f_bool)
     }
+}
+
+/// The resource names in `info` and in its child, for variables of several segments.
+fn resources(request: &RepeatRequest) -> (String, String) {
+    let info = request.info.clone().unwrap_or_default();
+    let child = info.f_child.unwrap_or_default();
+    (segment(&info.f_string, true), segment(&child.f_string, true))
 }
 
 /// The request as JSON. The long form has plain scalars with their zero, and null for unset plain messages.
 pub fn body(request: &RepeatRequest, form: Form) -> Value {
     let habits = Habits { print_defaults: form == Form::Long, ..Habits::PROTO3 };
     let mut json: Value = serde_json::from_slice(&encode::<Msg<RepeatRequest>>(request, &habits).unwrap()).unwrap();
-    if form == Form::Long
-        && let Some(info) = json["info"].as_object_mut()
-    {
-        info.entry("fChild").or_insert(Value::Null);
+    if form == Form::Long {
+        for (parent, member) in
+            [("", "info"), ("/info", "fChild"), ("/info/fChild", "fChild"), ("/info/pChild", "fChild")]
+        {
+            if let Some(Value::Object(parent)) = json.pointer_mut(parent) {
+                parent.entry(member).or_insert(Value::Null);
+            }
+        }
     }
     json
 }
@@ -193,7 +168,7 @@ pub fn compare(request: &RepeatRequest, answer: &Answer) -> Result<(), String> {
         return Err(format!("sent {request:?}, got {:?}", response.request));
     }
     match &request.intended_binding_uri {
-        Some(uri) if *uri != response.binding_uri => Err(format!("matched {}", response.binding_uri)),
+        Some(uri) if *uri != response.binding_uri => Err(format!("{:?} matched, not {uri:?}", response.binding_uri)),
         _ => Ok(()),
     }
 }

@@ -1,5 +1,9 @@
-//! Google's REST compliance suite, through HTTP.
+//! Google's REST compliance suite, over connections of the loopback.
 
+mod bench;
 mod driver;
+mod facts;
 mod negative;
 mod positive;
+
+pub use positive::run;

@@ -1,90 +1,92 @@
-//! Every request of every group through every RPC that the group names: 53 calls, those with a body in two forms.
+//! Every request of every group through every RPC that the group names, those with a body in two forms.
 
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto::Builder,
-    service::TowerToHyperService,
+use transcoder_conformance::{proto::compliance::v1::ComplianceGroup, tables::File};
+
+use super::{
+    bench::{Bench, benches},
+    driver::{Form, call_of, compare, echoed},
 };
-use tokio::net::{TcpListener, TcpStream};
+use crate::support::Tally;
 
-use super::driver::{Bench, Call, Form, call_of, compare, echoed};
-use crate::support::{Answer, report};
-
-/// The calls of the suite with their requests.
-fn calls(
-    bench: &Bench,
-    form: Form,
-) -> Vec<(String, transcoder_conformance::proto::compliance::v1::RepeatRequest, Call)> {
-    let mut calls = Vec::new();
-    for group in &bench.suite.group {
-        for request in &group.requests {
-            for rpc in &group.rpcs {
-                let rpc = rpc.strip_prefix("Compliance.").unwrap();
-                let name = format!("{}, {rpc}, {:?}, {form:?}", group.name, request.name);
-                calls.push((name, request.clone(), call_of(rpc, request, form)));
-            }
+/// Runs the groups of some files.
+pub async fn run(files: Vec<File>) -> Tally {
+    let mut tally = Tally::default();
+    for file in files {
+        match Bench::of(file).await {
+            Ok(bench) => calls(&bench, &mut tally).await,
+            Err(why) => tally.failures.push(why),
         }
     }
-    assert_eq!(calls.len(), 53);
-    calls
+    tally
+}
+
+async fn calls(bench: &Bench, tally: &mut Tally) {
+    let before = tally.cases;
+    for (index, group) in bench.suite.group.iter().enumerate() {
+        let calls = group_calls(bench, group, tally).await;
+        if calls == 0 {
+            tally.count(&bench.file, &format!("group {index}, {:?}", group.name), Err("no call in it".to_owned()));
+        }
+    }
+    tally.refuse_empty(&bench.file, tally.cases - before);
+}
+
+/// Answers how many calls there were in one form.
+async fn group_calls(bench: &Bench, group: &ComplianceGroup, tally: &mut Tally) -> usize {
+    for form in [Form::Short, Form::Long] {
+        for (request, rpc) in group.requests.iter().flat_map(|request| group.rpcs.iter().map(move |rpc| (request, rpc)))
+        {
+            let name = format!("group {:?}, request {:?}, {rpc}, {form:?}", group.name, request.name);
+            let call = match rpc.strip_prefix("Compliance.") {
+                Some(rpc) => call_of(rpc, request, form),
+                None => Err("an RPC is named Compliance. and its name".to_owned()),
+            };
+            let outcome = match call {
+                Ok(call) => compare(request, &bench.call(&call).await),
+                Err(why) => Err(why),
+            };
+            tally.count(&bench.file, &name, outcome);
+        }
+    }
+    group.requests.len() * group.rpcs.len()
 }
 
 #[tokio::test]
 async fn suite() {
-    let bench = Bench::new();
-    let mut failures = Vec::new();
-    for form in [Form::Short, Form::Long] {
-        for (name, request, call) in calls(&bench, form) {
-            if let Err(why) = compare(&request, &bench.call(&call).await) {
-                failures.push(format!("{name}: {why}"));
+    let mut tally = Tally::default();
+    for bench in benches().await {
+        calls(&bench, &mut tally).await;
+    }
+    // The suite as it is published has 53 calls.
+    assert!(tally.cases >= 2 * 53, "only {} calls", tally.cases);
+    tally.finish();
+}
+
+/// No group names this RPC, so it has a request of ours.
+#[tokio::test]
+async fn trailing_resource() {
+    let mut tally = Tally::default();
+    for bench in benches().await {
+        for request in bench.requests_of("RepeatDataPathResource") {
+            let mut request = request.clone();
+            (request.server_verify, request.intended_binding_uri) = (false, None);
+            let info = request.info.get_or_insert_default();
+            info.f_string = "first/hello".to_owned();
+            for tail in ["second", "second/greetings", "second/a/b/c"] {
+                let info = request.info.get_or_insert_default();
+                info.f_child.get_or_insert_default().f_string = tail.to_owned();
+                let call = call_of("RepeatDataPathTrailingResource", &request, Form::Short).unwrap();
+                let answer = bench.call(&call).await;
+                let template =
+                    "/v1beta1/repeat/{info.f_string=first/*}/{info.f_child.f_string=second/**}:pathtrailingresource";
+                let outcome = compare(&request, &answer).and_then(|()| match echoed(&answer)?.binding_uri {
+                    uri if uri == template => Ok(()),
+                    other => Err(format!("{other} matched")),
+                });
+                tally.count(&bench.file, &format!("{:?} to {tail}", request.name), outcome);
             }
         }
     }
-    report(failures, 106);
-}
-
-#[tokio::test]
-async fn suite_over_a_connection() {
-    let bench = Bench::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let rest = bench.rest.clone();
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let service = TowerToHyperService::new(rest);
-        Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await.unwrap();
-    });
-    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
-    tokio::spawn(connection);
-    let mut failures = Vec::new();
-    for (name, request, call) in calls(&bench, Form::Short) {
-        let http = http::Request::builder()
-            .method(call.method)
-            .uri(call.uri())
-            .header("host", address.to_string())
-            .header("content-type", "application/json")
-            .body(Full::new(bytes::Bytes::from(call.body.unwrap_or_default())))
-            .unwrap();
-        let (parts, body) = sender.send_request(http).await.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        if let Err(why) = compare(&request, &Answer { status: parts.status, headers: parts.headers, body }) {
-            failures.push(format!("{name}: {why}"));
-        }
-    }
-    report(failures, 53);
-}
-
-#[tokio::test]
-async fn trailing_resource() {
-    let bench = Bench::new();
-    let mut request = bench.request("Binding testing baseline no Uri verification");
-    request.server_verify = false;
-    for tail in ["second/greetings", "second/a/b/c"] {
-        request.info.as_mut().unwrap().f_child.as_mut().unwrap().f_string = tail.to_owned();
-        let answer = bench.call(&call_of("RepeatDataPathTrailingResource", &request, Form::Short)).await;
-        compare(&request, &answer).unwrap();
-        assert!(echoed(&answer).unwrap().binding_uri.ends_with("second/**}:pathtrailingresource"));
-    }
+    assert!(tally.cases >= 9);
+    tally.finish();
 }

@@ -1,0 +1,77 @@
+//! What the suite does not test and the reference does: enums of unknown number, and other facts.
+
+use serde_json::json;
+use transcoder::json::{Habits, Msg, decode};
+use transcoder_conformance::{proto::conformance::query::v1::Request, query};
+
+use super::{
+    bench::{Bench, benches},
+    driver::echoed,
+};
+use crate::support::call;
+
+async fn bench() -> Bench {
+    benches().await.swap_remove(0)
+}
+
+/// The number of a continent that is not in the enum survives JSON in both directions.
+#[tokio::test]
+async fn enums_of_unknown_number() {
+    let bench = bench().await;
+    let known = bench.send("GET", "/v1beta1/compliance/enum", None).await.json();
+    assert_eq!(known["continent"], "ANTARTICA");
+    let unknown = bench.send("GET", "/v1beta1/compliance/enum?request.unknownEnum=true", None).await;
+    assert_eq!(unknown.status, 400, "the request has no field request");
+    let unknown = bench.send("GET", "/v1beta1/compliance/enum?unknownEnum=true", None).await.json();
+    assert_eq!(unknown["continent"], -4242);
+    let uri = "/v1beta1/compliance/enum?continent=-4242&request.unknownEnum=true";
+    let echo = bench.send("POST", uri, None).await.json();
+    assert_eq!((&echo["continent"], &echo["request"]["unknownEnum"]), (&json!(-4242), &json!(true)));
+    let verify = async |query: &str| {
+        bench.send("POST", &format!("/v1beta1/compliance/enum?{query}"), None).await.status.as_u16()
+    };
+    assert_eq!(verify("continent=-4242&request.unknownEnum=true").await, 200);
+    assert_eq!(verify("continent=ANTARTICA").await, 200);
+    assert_eq!(verify("continent=-4242").await, 400);
+    assert_eq!(verify("continent=3&request.unknownEnum=true").await, 400);
+}
+
+/// What the path binds is not asked of the query, and not of the body either: the path wins.
+#[tokio::test]
+async fn the_path_wins() {
+    let bench = bench().await;
+    let uri = "/v1beta1/repeat/path/1/2.5/true/FUNGI:simplepath";
+    let answer = bench.send("GET", &format!("{uri}?info.fString=query"), None).await;
+    assert_eq!((answer.status.as_u16(), answer.violation().as_deref()), (400, Some("info.fString")));
+    // No rule of the suite has both a body and a variable.
+    let body = r#"{"stringValue": "body", "int32Value": 7}"#;
+    let answer = call(&query::rest(), "POST", "/body/whole/path", Some(body)).await;
+    let echo = decode::<Msg<Request>>(&answer.body, &Habits::PROTO3).unwrap();
+    assert_eq!(echo, Request { string_value: "path".to_owned(), int32_value: 7, ..Request::default() });
+}
+
+#[tokio::test]
+async fn other_facts() {
+    let bench = bench().await;
+    let status =
+        async |method: &str, uri: &str, body: Option<&str>| bench.send(method, uri, body).await.status.as_u16();
+    // Any query key on a rule whose body is the whole message.
+    assert_eq!(status("POST", "/v1beta1/repeat:body?name=x", Some("{}")).await, 400);
+    // A repeated key on a scalar.
+    assert_eq!(status("GET", "/v1beta1/repeat:query?name=x&name=y", None).await, 400);
+    assert_eq!(status("GET", "/v1beta1/repeat:query?fInt32=1&f_int32=1", None).await, 400);
+    // A bool takes true and false only.
+    for other in ["1", "TRUE", "True", "yes", ""] {
+        assert_eq!(status("GET", &format!("/v1beta1/repeat:query?info.fBool={other}"), None).await, 400, "{other}");
+    }
+    // An enum name that is unknown.
+    assert_eq!(status("GET", "/v1beta1/repeat:query?info.fKingdom=VIRUS", None).await, 400);
+    assert_eq!(status("POST", "/v1beta1/repeat:body", Some(r#"{"info": {"fKingdom": "VIRUS"}}"#)).await, 400);
+    // A bad value in the path.
+    let path = |kingdom: &str| format!("/v1beta1/repeat/x/1/2.5/true/{kingdom}:simplepath");
+    assert_eq!(status("GET", &path("FUNGI"), None).await, 200);
+    assert_eq!(status("GET", &path("VIRUS"), None).await, 400);
+    // A raw plus in a path is a plus.
+    let answer = bench.send("GET", "/v1beta1/repeat/a+b/1/2.5/true/4:simplepath", None).await;
+    assert_eq!(echoed(&answer).unwrap().request.unwrap().info.unwrap().f_string, "a+b");
+}
