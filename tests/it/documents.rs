@@ -36,6 +36,7 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("docs/security.md", &[]),
     ("docs/surfaces.md", &[]),
+    ("docs/transcoding.md", &[]),
 ];
 
 async fn try_out(document: &str) {
