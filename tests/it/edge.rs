@@ -1,4 +1,4 @@
-//! Proxies, pages of other origins, and what every answer over REST tells browsers.
+//! Proxies, pages of other origins, compression, and what every answer over REST tells browsers.
 
 use sea_orm::EntityTrait;
 use tenantry::store::{Store, StoreConfig, entities::audit_events};
@@ -89,4 +89,25 @@ async fn without_the_setting_no_page_of_another_origin_may_call() {
     let answer = answer.to_ascii_lowercase();
     assert!(!answer.contains("access-control") && !answer.contains("vary"), "{answer}");
     assert!(answer.contains("x-content-type-options: nosniff"), "{answer}");
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_for_those_who_accept_it() {
+    let server = Setup::dev().start().await;
+    let admin = server.admin();
+    for n in 0..12 {
+        let tenant = format!("{}-{n:02}", "acme".repeat(24));
+        let made = admin.put(&format!("/admin/v2/tenants/{tenant}"), r#"{"allowedClusters":["standalone"]}"#).await;
+        assert_eq!(made.status, 204, "{made:?}");
+    }
+    let plain = admin.get("/admin/v2/tenants").await;
+    assert_eq!((plain.header("content-encoding"), plain.body.len() > 1024), (None, true));
+    for coding in ["gzip", "zstd"] {
+        let packed = server.admin().header("accept-encoding", coding).get("/admin/v2/tenants").await;
+        assert_eq!((packed.status, packed.header("content-encoding")), (200, Some(coding)));
+        assert_eq!((packed.header("vary"), packed.header("cache-control")), (Some("accept-encoding"), Some("no-store")));
+        assert!(packed.body.len() < 512, "{} bytes", packed.body.len());
+    }
+    let small = server.admin().header("accept-encoding", "gzip").get("/admin/v2/clusters").await;
+    assert_eq!(small.header("content-encoding"), None);
 }

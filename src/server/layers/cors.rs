@@ -116,6 +116,7 @@ fn request_headers() -> Vec<HeaderName> {
     let ours = [
         "x-api-key",
         "idempotency-key",
+        "last-event-id",
         "x-server-timeout",
         "x-grpc-web",
         "x-user-agent",

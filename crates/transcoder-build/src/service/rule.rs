@@ -43,7 +43,7 @@ pub fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) 
          method: {method}, template: {template}, info: &{constant}, \
          binding: ::transcoder::rest::Binding {{ body: ::transcoder::rest::Body::{body}, taken: &[{taken}], \
          body_or_query: {either}, body_required: {required}, lenient: &[{lenient}], mask: {mask} }}, response: {response}, success: {success}, empty_body: {empty}, \
-         status: &[{status}], raw_answer: {raw}, etag: {etag}, resume: {resume} }};",
+         status: &[{status}], stream: {stream}, raw_answer: {raw}, etag: {etag}, resume: {resume} }};",
         constant = constant(method),
         method = literal(&http.method),
         template = template(binding),
@@ -54,6 +54,7 @@ pub fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) 
         success = if method.rest.success_status == 0 { 200 } else { method.rest.success_status },
         empty = method.rest.empty_body || matches!(method.rest.success_status, 204 | 304),
         status = status.join(", "),
+        stream = method.descriptor.is_server_streaming(),
         raw = method.downloads(binding),
         etag = match &method.rest.etag {
             Some(etag) => format!(

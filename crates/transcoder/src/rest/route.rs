@@ -108,8 +108,8 @@ pub(super) enum Content {
     Whole(Payload),
     /// A stream: its first message if it is there, and the others.
     Items {
-        /// The media type of raw bytes; `None` for messages.
-        raw: Option<HeaderValue>,
+        /// The media type of what the messages are written as.
+        media_type: HeaderValue,
         first: Option<Item>,
         rest: Items,
     },

@@ -27,6 +27,8 @@ pub struct Rule {
     pub empty_body: bool,
     /// HTTP status by error reason, where it differs from the code's.
     pub status: &'static [(&'static str, u16)],
+    /// The answer is a stream.
+    pub stream: bool,
     /// The answer is raw bytes, in a `google.api.HttpBody`.
     pub raw_answer: bool,
     /// Answers carry an entity tag.

@@ -235,10 +235,11 @@ impl Inner {
     {
         let rule = route.rule;
         let request_id = parts.extensions.get::<RequestId>().cloned();
-        let asked = deadline::asked(&parts.headers).map(|asked| Instant::now() + asked);
-        let most = self.timeout.map(|most| Instant::now() + most);
+        let after = |time: Duration| Instant::now().checked_add(time);
+        let (asked, most) = (deadline::asked(&parts.headers).and_then(after), self.timeout.and_then(after));
         // How a stream is sent is asked of the caller's headers, which go on to the service.
-        let framing = if rule.raw_answer { None } else { Some(Framing::of(&parts.headers)) };
+        let messages = rule.stream && !rule.raw_answer;
+        let framing = if messages { Some(Framing::of(&parts.headers)) } else { None };
         let outcome = match asked.into_iter().chain(most).min() {
             None => self.call(route, parts, body).await,
             Some(at) => {
@@ -249,10 +250,7 @@ impl Inner {
         };
         let dialect = rule.info.surface.error_dialect;
         match outcome {
-            Ok(success) => {
-                let teller = Teller { dialects: self.dialects.clone(), dialect, request_id };
-                self.answer(rule, success, framing, teller, asked)
-            }
+            Ok(success) => self.answer(rule, success, framing, request_id, asked),
             Err(failure) => {
                 let failure = Failure { request_id: request_id.map(|id| id.0), ..*failure.under(rule) };
                 answer::refuse(self.dialects.named(dialect), failure, Some(rule.matched()))
@@ -265,17 +263,18 @@ impl Inner {
         rule: &'static Rule,
         mut success: Success,
         framing: Option<Framing>,
-        teller: Teller,
+        request_id: Option<RequestId>,
         deadline: Option<Instant>,
     ) -> Response<ResponseBody> {
         match std::mem::replace(&mut success.content, Content::None) {
             Content::None => answer::whole(rule, success, None),
             Content::Whole(payload) => answer::whole(rule, success, Some(payload)),
-            Content::Items { raw, first, rest } => {
-                let framing = if raw.is_some() { None } else { framing };
-                let json = || framing.unwrap_or(Framing::Lines).content_type();
+            Content::Items { media_type, first, rest } => {
+                let dialect = rule.info.surface.error_dialect;
+                let teller = Teller { dialects: self.dialects.clone(), dialect, request_id };
                 let frames = Frames::new(rest, first, framing, teller, self.heartbeat, deadline);
-                answer::pieces(rule, success, raw.unwrap_or_else(json), ResponseBody::pieces(frames))
+                let content_type = framing.map_or(media_type, Framing::content_type);
+                answer::pieces(rule, success, content_type, ResponseBody::pieces(frames))
             }
         }
     }

@@ -54,9 +54,9 @@ where
                 false => tokio::time::timeout(patience, first).await.unwrap_or_default(),
             };
             let first = first.transpose()?;
-            let raw = rule.raw_answer.then(|| items.media_type.clone().unwrap_or(Payload::OCTETS));
+            let media_type = items.media_type.clone().unwrap_or(Payload::OCTETS);
             let status = StatusCode::from_u16(rule.success).unwrap_or_default();
-            let content = Content::Items { raw, first, rest: Box::pin(items) };
+            let content = Content::Items { media_type, first, rest: Box::pin(items) };
             Ok(Success { status, metadata, extensions, content, tag: None })
         })
     }

@@ -24,6 +24,15 @@ async fn the_caller_says() {
 }
 
 #[tokio::test]
+async fn a_time_without_end_is_none() {
+    for value in ["1e19", "1e18", "99999999H", "soon"] {
+        let request = Request::get("/flow/text/a").header("x-server-timeout", value).header("grpc-timeout", value);
+        let answer = send(&rest(), request.body(Empty::<Bytes>::new()).unwrap()).await;
+        assert_eq!(answer.status, 200, "{value}");
+    }
+}
+
+#[tokio::test]
 async fn the_server_says() {
     let guard = Arc::new(Open);
     let routes = flow_rest::routes(&flow_rest::Guarded::new(Desk, guard.clone()));
