@@ -166,24 +166,17 @@ impl Server {
         clients(|_, stop| self.client(request, length, move || stop.is_cancelled())).await
     }
 
-    fn client<'a>(
-        &'a self,
-        request: &'a [u8],
-        length: usize,
-        stopped: impl Fn() -> bool + 'a,
-    ) -> impl Future<Output = u64> + 'a {
-        async move {
-            let mut stream = self.connect().await;
-            let mut answer = vec![0; length];
-            let mut done = 0;
-            while !stopped() {
-                stream.write_all(request).await.expect("the server reads");
-                stream.read_exact(&mut answer).await.expect("the server answers");
-                assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
-                done += 1;
-            }
-            done
+    async fn client(&self, request: &[u8], length: usize, stopped: impl Fn() -> bool) -> u64 {
+        let mut stream = self.connect().await;
+        let mut answer = vec![0; length];
+        let mut done = 0;
+        while !stopped() {
+            stream.write_all(request).await.expect("the server reads");
+            stream.read_exact(&mut answer).await.expect("the server answers");
+            assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+            done += 1;
         }
+        done
     }
 }
 

@@ -34,7 +34,8 @@ pub fn decode<K: Kind>(bytes: &[u8], habits: &Habits) -> Result<K::Rust, Fault> 
 
 /// Writes a JSON text.
 pub fn encode<K: Kind>(value: &K::Rust, habits: &Habits) -> Result<Vec<u8>, Unprintable> {
-    let mut writer = Writer::new(habits);
+    // Room for a usual message, so that writing it does not grow the text step by step.
+    let mut writer = Writer::with_capacity(habits, 1024);
     K::write(value, &mut writer);
     writer.finish()
 }

@@ -145,6 +145,17 @@ fn out_of_range(expected: Expected) -> Fault {
 
 /// Whether a text has the syntax of a JSON number.
 fn is_json_number(text: &str) -> bool {
+    is_json_integer(text) || is_other_json_number(text)
+}
+
+/// Whether a text has the syntax of a JSON number without fraction and exponent.
+fn is_json_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    let padded = digits.len() > 1 && digits.first() == Some(&b'0');
+    !digits.is_empty() && !padded && digits.iter().all(u8::is_ascii_digit)
+}
+
+fn is_other_json_number(text: &str) -> bool {
     text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
         && serde_json::from_str::<serde_json::Number>(text).is_ok()
         && text.ends_with(|c: char| c.is_ascii_digit())

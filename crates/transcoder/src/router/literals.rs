@@ -19,11 +19,12 @@ impl Literals {
             let Segment::Literal(text) = segment else { return };
             path.extend(["/", text]);
         }
-        if path.is_empty() {
-            path.push('/');
-        }
-        if !template.verb.is_empty() {
-            path.extend([":", template.verb]);
+        match (path.is_empty(), template.verb) {
+            (true, "") => path.push('/'),
+            // A verb is one only behind a segment.
+            (true, _) => return,
+            (false, "") => {}
+            (false, verb) => path.extend([":", verb]),
         }
         self.0.entry(path.into()).or_default().push((method, rule));
     }
@@ -41,22 +42,33 @@ struct PathHasher(u64);
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl PathHasher {
-    fn mix(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ word) * u128::from(FACTOR);
+    /// Takes in two words by one multiplication, whose halves are folded.
+    fn mix(&mut self, first: u64, second: u64) {
+        let product = u128::from(self.0 ^ first) * u128::from(FACTOR ^ second);
         self.0 = product as u64 ^ (product >> 64) as u64;
+    }
+
+    fn mix_chunk(&mut self, chunk: &[u8; 16]) {
+        let words = u128::from_le_bytes(*chunk);
+        self.mix(words as u64, (words >> 64) as u64);
     }
 }
 
 impl Hasher for PathHasher {
     fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.mix(u64::from_le_bytes(*word));
+        self.0 ^= bytes.len() as u64;
+        match bytes.last_chunk::<16>() {
+            Some(last) => {
+                // The last chunk may take in some bytes again.
+                bytes.as_chunks::<16>().0.iter().for_each(|chunk| self.mix_chunk(chunk));
+                self.mix_chunk(last);
+            }
+            None => {
+                let mut chunk = [0; 16];
+                chunk[..bytes.len()].copy_from_slice(bytes);
+                self.mix_chunk(&chunk);
+            }
         }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        // The length tells texts apart that end in zeros.
-        self.mix(u64::from_le_bytes(last) ^ (bytes.len() as u64) << 56);
     }
 
     /// What ends a text adds nothing: there is one text to a key.

@@ -7,13 +7,16 @@
 
 mod literals;
 mod path;
+#[cfg(test)]
+mod tests;
 mod trie;
 
 use std::collections::HashMap;
 
-pub use path::Path;
+use smallvec::SmallVec;
 
 use literals::Literals;
+pub use path::Path;
 use trie::Trie;
 
 /// A path template, as the build parsed it.
@@ -108,7 +111,7 @@ impl Router {
 }
 
 /// Methods with the rules that they lead to.
-type Ends = Vec<(&'static str, usize)>;
+type Ends = SmallVec<[(&'static str, usize); 2]>;
 
 /// The rule of a method among those of one path.
 fn choose(method: &str, ends: &[(&'static str, usize)]) -> Option<usize> {

@@ -69,6 +69,8 @@ impl<'p> Path<'p> {
 
     /// The path without the verb that its last segment may end in, and the verb in canonical form.
     pub(super) fn without_verb(&self) -> Option<(Path<'p>, Cow<'p, str>)> {
+        // A colon is none of the characters that stay as they are.
+        self.canonical.as_ref()?;
         let (rest, verb) = self.raw.last()?.rsplit_once(':')?;
         if rest.is_empty() {
             return None;
@@ -88,9 +90,9 @@ impl<'p> Path<'p> {
             _ => index,
         };
         let (first, end) = (shift(variable.first), shift(variable.last + 1));
-        let cut = |index: usize, segment: &'p str| match segment.rsplit_once(':') {
-            Some((before, _)) if index + 1 == self.raw.len() && !template.verb.is_empty() => before,
-            _ => segment,
+        let cut = |index: usize, segment: &'p str| {
+            let has_verb = index + 1 == self.raw.len() && !template.verb.is_empty();
+            if has_verb { segment.rsplit_once(':').map_or(segment, |(before, _)| before) } else { segment }
         };
         if variable.first == variable.last && rest != Some(variable.first) {
             let segment = self.raw.get(first).copied().unwrap_or_default();

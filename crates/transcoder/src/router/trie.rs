@@ -1,5 +1,7 @@
 //! Rules by segment.
 
+use smallvec::smallvec;
+
 use super::{Ends, Found, Path, Segment, choose};
 
 #[derive(Debug)]
@@ -120,7 +122,7 @@ impl Node {
         match self.rests.iter_mut().find(|rest| rest.suffix == suffix) {
             Some(rest) => rest.ends.push((method, rule)),
             None => {
-                self.rests.push(Rest { suffix, ends: vec![(method, rule)] });
+                self.rests.push(Rest { suffix, ends: smallvec![(method, rule)] });
                 // Literals beat the end: the longer suffix is the more specific one.
                 self.rests.sort_by_key(|rest| std::cmp::Reverse(rest.suffix.len()));
             }
