@@ -105,7 +105,10 @@ async fn large_answers_are_compressed_for_those_who_accept_it() {
     for coding in ["gzip", "zstd"] {
         let packed = server.admin().header("accept-encoding", coding).get("/admin/v2/tenants").await;
         assert_eq!((packed.status, packed.header("content-encoding")), (200, Some(coding)));
-        assert_eq!((packed.header("vary"), packed.header("cache-control")), (Some("accept-encoding"), Some("no-store")));
+        assert_eq!(
+            (packed.header("vary"), packed.header("cache-control")),
+            (Some("accept-encoding"), Some("no-store"))
+        );
         assert!(packed.body.len() < 512, "{} bytes", packed.body.len());
     }
     let small = server.admin().header("accept-encoding", "gzip").get("/admin/v2/clusters").await;

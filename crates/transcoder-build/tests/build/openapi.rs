@@ -242,3 +242,54 @@ fn a_frame_or_an_example_that_is_wrong_does_not_build() {
     let error = check(&text, true).unwrap_err().to_string();
     assert_eq!(error, r#"shop.v1.Order.tags: the example "a" is no JSON"#);
 }
+
+#[test]
+fn streams_bytes_and_entity_tags_are_told() {
+    let public = PUBLIC;
+    let audit = r#"option (shop.options.v1.audit) = {action: "order.call"};"#;
+    let methods = format!(
+        r#"
+        rpc Watch(Order) returns (stream Order) {{
+          option (google.api.http) = {{get: "/watch"}}; {public}
+          option (shop.options.v1.rest) = {{event: {{id: "name" resume: "name"}}}};
+        }}
+        rpc Push(File) returns (File) {{
+          option (google.api.http) = {{post: "/push" body: "file" response_body: "file"}}; {public} {audit}
+        }}
+        rpc Get(Order) returns (Order) {{
+          option (google.api.http) = {{get: "/get"}}; {public}
+          option (shop.options.v1.rest) = {{etag: {{}}}};
+        }}
+        rpc Change(Order) returns (Order) {{
+          option (google.api.http) = {{put: "/change" body: "*"}}; {public} {audit}
+          option (shop.options.v1.rest) = {{etag: {{response: "name" request: "name"}}}};
+        }}"#
+    );
+    let file = r#"import "google/api/httpbody.proto"; message File { google.api.HttpBody file = 1; }"#;
+    let text = format!("{HEAD}{file}{SURFACE}service Orders {{ {methods} }}{MESSAGES}");
+    let paths = document(&text, "shop")["paths"].clone();
+    let kinds = |content: &Value| content.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let headers = |operation: &Value| {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let headers = parameters.filter(|one| one["in"] == "header");
+        headers.map(|one| one["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+
+    let watch = &paths["/watch"]["get"];
+    let content = &watch["responses"]["200"]["content"];
+    assert_eq!(kinds(content), ["application/json", "application/x-ndjson", "text/event-stream"]);
+    assert_eq!(content["application/json"]["schema"]["type"], "array");
+    assert_eq!(headers(watch), ["Last-Event-ID"]);
+
+    let push = &paths["/push"]["post"];
+    assert_eq!(kinds(&push["requestBody"]["content"]), ["*/*"]);
+    assert_eq!(kinds(&push["responses"]["200"]["content"]), ["*/*"]);
+
+    let get = &paths["/get"]["get"];
+    assert_eq!(headers(get), ["If-None-Match", "If-Match"]);
+    assert_eq!(get["responses"]["304"]["content"], Value::Null);
+    assert!(get["responses"]["200"]["headers"]["ETag"].is_object() && get["responses"]["412"].is_object(), "{get}");
+    let change = &paths["/change"]["put"];
+    assert_eq!(headers(change), ["If-Match"]);
+    assert!(change["responses"]["412"].is_object() && change["responses"]["304"].is_null(), "{change}");
+}
