@@ -30,6 +30,7 @@ use std::{
 
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, FileDescriptor};
+pub use tonic_prost_build;
 
 /// What can go wrong in a build. Each says what is at fault and why.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,7 @@ pub struct Builder {
     permissions: Vec<String>,
     error_domain: String,
     frames: Vec<String>,
+    tonic: fn(tonic_prost_build::Builder) -> tonic_prost_build::Builder,
 }
 
 /// Compiled files: the encoded descriptors and, by package, the code that goes beside tonic's.
@@ -97,6 +99,7 @@ impl Builder {
             permissions: Vec::new(),
             error_domain: String::new(),
             frames: Vec::new(),
+            tonic: |tonic| tonic.build_transport(false),
         }
     }
 
@@ -147,6 +150,14 @@ impl Builder {
         self
     }
 
+    /// What else tonic's generator is told, such as attributes of types. Unless told, clients have no `connect` of their own,
+    /// which needs the feature `transport` of tonic. The types of fields are the transcoder's to choose: maps are `BTreeMap`
+    /// and bytes are `Vec<u8>`.
+    pub fn tonic(mut self, configure: fn(tonic_prost_build::Builder) -> tonic_prost_build::Builder) -> Self {
+        self.tonic = configure;
+        self
+    }
+
     /// Compiles and checks, and writes nothing.
     pub fn check(&self) -> Result<Compiled, Error> {
         let mut files = Vec::new();
@@ -184,8 +195,7 @@ impl Builder {
         std::fs::write(&path, &compiled.descriptors).map_err(io(&path))?;
         let set = prost_types::FileDescriptorSet::decode(&*compiled.descriptors)
             .map_err(|error| Error::Proto(error.to_string()))?;
-        tonic_prost_build::configure()
-            .build_transport(false)
+        (self.tonic)(tonic_prost_build::configure())
             .btree_map(".")
             .include_file("transcoder.rs")
             .out_dir(&out)

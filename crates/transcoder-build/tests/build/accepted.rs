@@ -128,3 +128,16 @@ fn custom_options_are_in_the_descriptors() {
     let path = b"/orders";
     assert!(compiled.descriptors.windows(path.len()).any(|window| window == path));
 }
+
+#[test]
+fn tonic_is_told_what_else_to_generate() {
+    let dir = tempfile::tempdir().unwrap();
+    let (protos, out) = (dir.path().join("protos"), dir.path().join("out"));
+    std::fs::create_dir(&protos).unwrap();
+    let text = "syntax = \"proto3\"; package a; message M { string name = 1; }";
+    std::fs::write(protos.join("a.proto"), text).unwrap();
+    let builder = transcoder_build::Builder::new(&protos).out_dir(&out);
+    builder.tonic(|tonic| tonic.type_attribute("a.M", "#[derive(PartialOrd)]")).compile().unwrap();
+    let code = std::fs::read_to_string(out.join("a.rs")).unwrap();
+    assert!(code.contains("#[derive(PartialOrd)]"), "{code}");
+}
