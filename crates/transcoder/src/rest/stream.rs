@@ -122,7 +122,7 @@ impl Frames {
         Ok(())
     }
 
-    /// Puts together what is there. The answer says whether to wait for more.
+    /// Puts together what is there. Raw bytes that fail are to be broken off.
     fn gather(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> Result<(), Broken> {
         if let Some(first) = self.first.take() {
             self.item(out, &first);
@@ -231,4 +231,55 @@ fn one_line(body: Vec<u8>) -> Bytes {
 /// The deadline of the call has passed.
 pub(super) fn late() -> Failure {
     Failure::new(Origin::Server, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the call took too long")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// A stream that says nothing, and is seen to be gone.
+    struct Silent(#[allow(dead_code, reason = "its end is what counts")] Arc<()>);
+
+    impl Stream for Silent {
+        type Item = Result<Item, Box<Failure>>;
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn a_caller_that_goes_away_ends_the_stream_of_the_service() {
+        let alive = Arc::new(());
+        let teller = Teller { dialects: Dialects::default(), dialect: "", request_id: None };
+        let items = Box::pin(Silent(alive.clone()));
+        let frames = Frames::new(items, None, Some(Framing::Lines), teller, Duration::ZERO, None);
+        let body = super::super::ResponseBody::pieces(frames);
+        assert_eq!(Arc::strong_count(&alive), 2);
+        drop(body);
+        assert_eq!(Arc::strong_count(&alive), 1);
+    }
+
+    #[test]
+    fn an_error_body_is_one_line_of_json() {
+        let line = |body: &str| String::from_utf8(one_line(body.into()).to_vec()).unwrap();
+        assert_eq!(line("{\"a\":1}"), "{\"a\":1}");
+        assert_eq!(line("{\n  \"a\": 1\n}"), "{\"a\":1}");
+        assert_eq!(line("no\r\nJSON"), "\"no\\r\\nJSON\"");
+    }
+
+    #[test]
+    fn what_would_break_an_event_is_left_out() {
+        let written = |id: &str, kind: &str| {
+            let mut out = BytesMut::new();
+            let item = Item { bytes: Bytes::from("1"), id: Some(id.to_owned()), kind: Some(kind.to_owned()) };
+            event(&mut out, &item);
+            String::from_utf8(out.to_vec()).unwrap()
+        };
+        assert_eq!(written("7", "a"), "id: 7\nevent: a\ndata: 1\n\n");
+        assert_eq!(written("7\ndata: 2", "a\r"), "data: 1\n\n");
+        assert_eq!(written("", "\0"), "data: 1\n\n");
+    }
 }
