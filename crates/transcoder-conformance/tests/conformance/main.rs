@@ -3,6 +3,7 @@
 mod compliance;
 mod depth;
 mod http_rules;
+mod memory;
 mod oracle;
 mod properties;
 mod proto3_json;
