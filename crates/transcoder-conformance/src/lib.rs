@@ -1,5 +1,6 @@
 //! A second user of the transcoder, with protos of its own: Google's REST compliance suite and the tables of cases.
 
+pub mod bounds;
 pub mod checks;
 pub mod compliance;
 pub mod query;

@@ -4,6 +4,8 @@ mod compliance;
 mod depth;
 mod flow;
 mod http_rules;
+mod memory;
+mod oracle;
 mod properties;
 mod proto3_json;
 mod query_params;

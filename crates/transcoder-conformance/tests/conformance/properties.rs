@@ -11,14 +11,11 @@ use transcoder_conformance::{
     tables::Table,
 };
 
-/// The texts of the table of JSON cases.
-static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| checks::seeds(Table::Proto3Json));
-
-/// The queries of the table of queries.
-static QUERIES: LazyLock<Vec<String>> = LazyLock::new(|| checks::seeds(Table::QueryParams));
-
-/// The paths of the table of rules.
-static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| checks::seeds(Table::HttpRules));
+/// The texts that a table has.
+pub fn seeds(table: Table) -> &'static [String] {
+    static ALL: LazyLock<[Vec<String>; 4]> = LazyLock::new(|| Table::ALL.map(checks::seeds));
+    &ALL[table as usize]
+}
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
 
@@ -27,7 +24,7 @@ fn binds(query: &str) {
 }
 
 /// One of these texts with some bytes taken out, put in, or doubled.
-fn mutated(texts: &'static LazyLock<Vec<String>>) -> impl Strategy<Value = Vec<u8>> {
+pub fn mutated(texts: &'static [String]) -> impl Strategy<Value = Vec<u8>> {
     let edits = vec((any::<prop::sample::Index>(), 0..4_u8, any::<u8>()), 1..5);
     (any::<prop::sample::Index>(), edits).prop_map(|(text, edits)| {
         let mut bytes = text.get(texts).clone().into_bytes();
@@ -208,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn mutated_texts_are_read_or_refused(bytes in mutated(&TEXTS)) {
+    fn mutated_texts_are_read_or_refused(bytes in mutated(seeds(Table::Proto3Json))) {
         checks::json(&bytes);
     }
 
@@ -230,7 +227,7 @@ proptest! {
     }
 
     #[test]
-    fn mutated_paths_are_matched_or_not(bytes in mutated(&PATHS)) {
+    fn mutated_paths_are_matched_or_not(bytes in mutated(seeds(Table::HttpRules))) {
         checks::path(&String::from_utf8_lossy(&bytes));
     }
 
@@ -241,7 +238,7 @@ proptest! {
     }
 
     #[test]
-    fn mutated_queries_are_bound_or_refused(bytes in mutated(&QUERIES)) {
+    fn mutated_queries_are_bound_or_refused(bytes in mutated(seeds(Table::QueryParams))) {
         binds(&String::from_utf8_lossy(&bytes));
     }
 }
@@ -249,7 +246,8 @@ proptest! {
 /// The tables are where the mutations begin.
 #[test]
 fn there_are_texts_to_begin_from() {
-    assert!(TEXTS.len() > 500 && QUERIES.len() > 200 && PATHS.len() > 300);
+    let counts = [Table::Proto3Json, Table::QueryParams, Table::HttpRules].map(|table| seeds(table).len());
+    assert!(counts[0] > 500 && counts[1] > 200 && counts[2] > 300, "{counts:?}");
 }
 
 /// A map of texts is written in the order of its keys, so that answers do not change from call to call.

@@ -217,6 +217,8 @@ macro_rules! integer {
                 if !is_json_number(text) {
                     return Err(Fault::expected(Self::EXPECTED));
                 }
+                // Types without a sign have no text for minus zero.
+                let text = if text == "-0" { "0" } else { text };
                 if text.contains(['.', 'e', 'E']) {
                     return Self::from_float(text.parse().map_err(|_| out_of_range(Self::EXPECTED))?);
                 }

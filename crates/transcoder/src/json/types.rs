@@ -99,12 +99,12 @@ impl Types {
 /// The members of an `Any` beside `@type`, kept as texts until its type is known.
 #[derive(Debug)]
 pub struct Held<'a> {
-    members: slice::Iter<'a, (String, Box<RawValue>)>,
+    members: slice::Iter<'a, (String, &'a RawValue)>,
     value: &'a str,
 }
 
 impl<'a> Held<'a> {
-    pub(super) fn new(members: &'a [(String, Box<RawValue>)]) -> Self {
+    pub(super) fn new(members: &'a [(String, &'a RawValue)]) -> Self {
         Self { members: members.iter(), value: "null" }
     }
 

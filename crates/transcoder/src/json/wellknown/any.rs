@@ -94,8 +94,8 @@ impl<'de> Visitor<'de> for AnyVisitor<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let Self(slot, cx) = self;
         let mut url = None;
-        // The type may come last, so the members wait for it.
-        let mut members: Vec<(String, Box<RawValue>)> = Vec::new();
+        // The type may come last, so the members wait for it, where they stand: an Any in an Any is not copied at each level.
+        let mut members: Vec<(String, &'de RawValue)> = Vec::new();
         while let Some(key) = map.next_key::<String>()? {
             if key != "@type" {
                 members.push((key, map.next_value()?));

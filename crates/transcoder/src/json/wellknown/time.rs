@@ -52,10 +52,10 @@ impl Kind for Timestamp {
 
 fn parse_timestamp(text: &str) -> Result<prost_types::Timestamp, Fault> {
     let fault = || Fault::expected(Expected::Timestamp);
-    // The format library also reads lower-case letters and a blank for the `T`, which RFC 3339 leaves to the reader,
-    // and drops digits beyond the ninth.
+    // The format library also reads any byte for the `T` and a lower-case `z`, drops digits beyond the ninth, and makes a
+    // leap second the last nanosecond of its minute, which here has 60 seconds.
     let digits = text.split_once('.').map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
-    if text.contains([' ', 't', 'z']) || digits > 9 {
+    if text.get(10..11) != Some("T") || text.contains('z') || digits > 9 || text.get(17..19) == Some("60") {
         return Err(fault());
     }
     let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| fault())?;
