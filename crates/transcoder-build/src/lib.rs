@@ -74,7 +74,15 @@ pub struct Builder {
     permissions: Vec<String>,
     error_domain: String,
     frames: Vec<String>,
+    limits: Limits,
     tonic: fn(tonic_prost_build::Builder) -> tonic_prost_build::Builder,
+}
+
+/// How much a request may hold, beside its bytes.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    depth: u16,
+    items: u32,
 }
 
 /// Compiled files: the encoded descriptors and, by package, the code that goes beside tonic's.
@@ -99,6 +107,7 @@ impl Builder {
             permissions: Vec::new(),
             error_domain: String::new(),
             frames: Vec::new(),
+            limits: Limits { depth: 64, items: 10_000 },
             tonic: |tonic| tonic.build_transport(false),
         }
     }
@@ -147,6 +156,20 @@ impl Builder {
     /// The domain of the reasons in `google.rpc.ErrorInfo` of requests that lack required fields; empty unless told.
     pub fn error_domain(mut self, domain: &str) -> Self {
         self.error_domain = domain.to_owned();
+        self
+    }
+
+    /// How deep messages of requests may be nested; 64 levels unless told, 127 at most: the bound of
+    /// the parser.
+    pub fn max_depth(mut self, levels: u16) -> Self {
+        self.limits.depth = levels;
+        self
+    }
+
+    /// How many items the lists and entries the maps of a request may hold, all together; 10,000 unless told. An item may
+    /// take some hundred times as much memory as its text.
+    pub fn max_items(mut self, items: u32) -> Self {
+        self.limits.items = items;
         self
     }
 
@@ -241,7 +264,7 @@ impl Builder {
         }
         for service in services {
             let out = code.entry(service.descriptor.package_name().to_owned()).or_default();
-            service::service(out, service, known, &self.error_domain);
+            service::service(out, service, known, &self.error_domain, self.limits);
         }
         code.retain(|_, code| !code.is_empty());
         Ok(code)

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use prost_reflect::MessageDescriptor;
 
 use crate::{
+    Limits,
     model::{Method, Service},
     names::{camel, literal, module, path, snake},
     options::{Surface, Tenant},
@@ -17,7 +18,7 @@ use crate::{
 
 /// Emits the module of a service. `known` are the packages whose messages an `Any` may hold, `domain` is that of the
 /// reasons of errors.
-pub fn service(out: &mut String, service: &Service, known: &[&str], domain: &str) {
+pub fn service(out: &mut String, service: &Service, known: &[&str], domain: &str, limits: Limits) {
     let name = service.descriptor.name();
     let package = service.descriptor.package_name();
     let own = format!("{}_rest", snake(name).trim_start_matches("r#"));
@@ -29,7 +30,8 @@ pub fn service(out: &mut String, service: &Service, known: &[&str], domain: &str
         service.descriptor.full_name()
     );
     let types = known.iter().map(|known| format!("{}TYPES, ", module(known, package, 1))).collect::<String>();
-    surface(out, service.methods.first().map(|method| &method.surface).cloned().unwrap_or_default(), &types);
+    let own_surface = service.methods.first().map(|method| &method.surface).cloned().unwrap_or_default();
+    surface(out, own_surface, &types, limits);
     for method in &service.methods {
         method_info(out, service, method);
         for (index, binding) in method.bindings.iter().enumerate() {
@@ -48,7 +50,7 @@ pub fn service(out: &mut String, service: &Service, known: &[&str], domain: &str
     out.push_str("}\n");
 }
 
-fn surface(out: &mut String, surface: Surface, types: &str) {
+fn surface(out: &mut String, surface: Surface, types: &str, limits: Limits) {
     let names = if surface.snake_case { "Proto" } else { "Json" };
     let timestamps = match surface.timestamps.as_str() {
         "MICROSECONDS" => "Microseconds",
@@ -66,7 +68,7 @@ fn surface(out: &mut String, surface: Surface, types: &str) {
          pub static SURFACE: ::transcoder::Surface = ::transcoder::Surface {{ name: {}, error_dialect: {}, \
          habits: ::transcoder::json::Habits {{ names: ::transcoder::json::Names::{names}, int64_as_number: {}, \
          ignore_unknown: {}, any_case: {}, unset_as_null: {}, print_defaults: true, \
-         timestamps: ::transcoder::json::Timestamps::{timestamps}, types: ::transcoder::json::Types(&[{types}]), ..::transcoder::json::Habits::PROTO3 }}, \
+         timestamps: ::transcoder::json::Timestamps::{timestamps}, max_depth: {}, max_items: {}, types: ::transcoder::json::Types(&[{types}]) }}, \
          trailing_slash: ::transcoder::TrailingSlash::{slash} }};",
         literal(&surface.name),
         literal(&surface.error_dialect),
@@ -74,6 +76,8 @@ fn surface(out: &mut String, surface: Surface, types: &str) {
         surface.ignore_unknown,
         surface.any_case,
         surface.unset_as_null,
+        limits.depth,
+        limits.items,
     );
 }
 

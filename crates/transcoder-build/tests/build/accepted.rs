@@ -130,6 +130,17 @@ fn custom_options_are_in_the_descriptors() {
 }
 
 #[test]
+fn limits_are_those_that_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "syntax = \"proto3\"; package a; message M {} service S { rpc Call(M) returns (M); }";
+    std::fs::write(dir.path().join("a.proto"), text).unwrap();
+    let code = |builder: transcoder_build::Builder| builder.check().unwrap().code["a"].clone();
+    let builder = || transcoder_build::Builder::new(dir.path());
+    assert!(code(builder()).contains("max_depth: 64, max_items: 10000"));
+    assert!(code(builder().max_depth(9).max_items(99)).contains("max_depth: 9, max_items: 99"));
+}
+
+#[test]
 fn tonic_is_told_what_else_to_generate() {
     let dir = tempfile::tempdir().unwrap();
     let (protos, out) = (dir.path().join("protos"), dir.path().join("out"));
