@@ -8,14 +8,33 @@ use std::fs;
 
 use transcoder_build::{Builder, Compiled, Error};
 
-const OPTIONS: [(&str, &str); 6] = [
-    ("audit.proto", include_str!("audit.proto")),
-    ("auth.proto", include_str!("auth.proto")),
-    ("field.proto", include_str!("field.proto")),
-    ("reason.proto", include_str!("reason.proto")),
-    ("rest.proto", include_str!("rest.proto")),
-    ("surface.proto", include_str!("surface.proto")),
-];
+/// The options, under the name of another package.
+fn options() -> Vec<(&'static str, String)> {
+    let file = |name: &'static str, text: &str| (name, text.replace("conformance", "shop"));
+    vec![
+        file(
+            "audit.proto",
+            include_str!("../../../transcoder-conformance/proto-rules/conformance/options/v1/audit.proto"),
+        ),
+        file(
+            "auth.proto",
+            include_str!("../../../transcoder-conformance/proto-rules/conformance/options/v1/auth.proto"),
+        ),
+        file(
+            "field.proto",
+            include_str!("../../../transcoder-conformance/proto-rules/conformance/options/v1/field.proto"),
+        ),
+        file("reason.proto", include_str!("reason.proto")),
+        file(
+            "rest.proto",
+            include_str!("../../../transcoder-conformance/proto-rules/conformance/options/v1/rest.proto"),
+        ),
+        file(
+            "surface.proto",
+            include_str!("../../../transcoder-conformance/proto-rules/conformance/options/v1/surface.proto"),
+        ),
+    ]
+}
 
 const HEAD: &str = r#"syntax = "proto3";
 package shop.v1;
@@ -67,8 +86,8 @@ fn build(text: &str, with_options: bool, frames: &[&str]) -> Result<Compiled, Er
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    for (file, text) in OPTIONS {
-        put(&format!("shop/options/v1/{file}"), text);
+    for (file, text) in options() {
+        put(&format!("shop/options/v1/{file}"), &text);
     }
     put("shop/v1/orders.proto", text);
     let builder = frames.iter().fold(Builder::new(dir.path()), |builder, frame| builder.openapi(frame));
