@@ -8,7 +8,7 @@ use tonic_types::{StatusExt as _, pb};
 
 use crate::{
     json::{Fault, FaultKind, Place, Types},
-    rest::headers_of,
+    metadata::headers_of,
 };
 
 /// A failed call, as a [`Dialect`](crate::Dialect) sees it.

@@ -13,6 +13,7 @@ mod failure;
 pub mod grpc;
 mod guard;
 pub mod json;
+mod metadata;
 mod method;
 pub mod percent;
 mod required;

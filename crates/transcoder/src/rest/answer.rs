@@ -1,28 +1,38 @@
 //! Answers: success, refusal, redirect.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    HeaderName, HeaderValue, Response, StatusCode,
     header::{
-        ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION,
-        RETRY_AFTER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+        ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
+        WWW_AUTHENTICATE,
     },
 };
 use tonic::{Code, metadata::MetadataMap};
 
 use super::{
     body::ResponseBody,
+    endpoint::Success,
     etag,
-    route::{Payload, Success},
-    rule::Rule,
-    service::{Answered, Matched},
+    payload::Payload,
+    rule::{Matched, Rule},
 };
 use crate::{
     Dialect, Dialects,
     failure::{Failure, Origin},
+    metadata::headers_of,
 };
 
 /// Tells proxies not to hold back what comes piece by piece.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// How a REST call ended; in the extensions of its response.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// The gRPC code.
+    pub code: Code,
+    /// The rule that it matched, if any.
+    pub matched: Option<Matched>,
+}
 
 /// An answer of a method that is known whole.
 pub(super) fn whole(rule: &Rule, success: Success, payload: Option<Payload>) -> Response<ResponseBody> {
@@ -68,18 +78,6 @@ fn finish(response: &mut Response<ResponseBody>, rule: &Rule, metadata: Metadata
     if !metadata.is_empty() {
         response.headers_mut().extend(headers_of(metadata));
     }
-}
-
-/// The metadata of an answer as headers, without those that are the connection's own or gRPC's.
-pub(crate) fn headers_of(metadata: MetadataMap) -> HeaderMap {
-    let mut headers = metadata.into_headers();
-    for name in [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
-    }
-    for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "grpc-accept-encoding"] {
-        headers.remove(name);
-    }
-    headers
 }
 
 /// An error in a dialect, with the headers that its status asks for.

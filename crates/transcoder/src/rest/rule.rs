@@ -37,6 +37,15 @@ pub struct Rule {
     pub resume: Option<&'static str>,
 }
 
+/// Which rule a request matched; in the extensions of the request that the guard and the service see.
+#[derive(Clone, Copy, Debug)]
+pub struct Matched {
+    /// The RPC.
+    pub method: &'static MethodInfo,
+    /// The path template.
+    pub template: &'static str,
+}
+
 /// How the request message is bound.
 #[derive(Debug)]
 pub struct Binding {
@@ -87,6 +96,11 @@ impl Body {
 }
 
 impl Rule {
+    /// What a request is told of the rule that it matched.
+    pub(super) fn matched(&self) -> Matched {
+        Matched { method: self.info, template: self.template.text }
+    }
+
     /// Where a caller gives the field of a path in proto names.
     pub fn place_of(&self, field: &str) -> Place {
         if self.template.variables.iter().any(|variable| variable.field == field) {

@@ -12,42 +12,24 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use tokio::time::{Instant, timeout_at};
-use tonic::Code;
 
 use super::{
     accept::Framing,
     answer,
     body::ResponseBody,
     deadline::{self, Deadline},
+    endpoint::{Content, Success},
     etag::{self, Conditions, EtagRule, Verdict},
     read::{self, BoxError},
-    route::{Content, Route, Success},
+    route::Route,
     rule::{Body, Call, Rule},
     stream::{Frames, Teller, late},
 };
 use crate::{
-    Dialects, Guard, MethodInfo, Open, TrailingSlash,
+    Dialects, Guard, Open, TrailingSlash,
     failure::{Failure, Origin, RequestId},
     router::{Found, Path, Router},
 };
-
-/// Which rule a request matched; in the extensions of the request that the guard and the service see.
-#[derive(Clone, Copy, Debug)]
-pub struct Matched {
-    /// The RPC.
-    pub method: &'static MethodInfo,
-    /// The path template.
-    pub template: &'static str,
-}
-
-/// How a REST call ended; in the extensions of its response.
-#[derive(Clone, Copy, Debug)]
-pub struct Answered {
-    /// The gRPC code.
-    pub code: Code,
-    /// The rule that it matched, if any.
-    pub matched: Option<Matched>,
-}
 
 /// Collects routes and what holds for all of them.
 #[derive(Debug)]
@@ -168,12 +150,6 @@ impl Failure {
         }
         self.types = rule.info.surface.habits.types;
         self
-    }
-}
-
-impl Rule {
-    pub(super) fn matched(&self) -> Matched {
-        Matched { method: self.info, template: self.template.text }
     }
 }
 

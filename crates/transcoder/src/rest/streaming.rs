@@ -12,7 +12,8 @@ use http::{HeaderValue, StatusCode};
 use tonic::Status;
 
 use super::{
-    route::{Answer, Content, Endpoint, Handles, Payload, Success, Word, Write, refused, request, unprintable},
+    endpoint::{Answer, Content, Endpoint, Handles, Success, Word, Write, refused, request, unprintable},
+    payload::Payload,
     rule::{Call, Rule},
     stream::Item,
 };

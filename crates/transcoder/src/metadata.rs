@@ -1,0 +1,19 @@
+//! The metadata of a gRPC answer as headers of HTTP.
+
+use http::{
+    HeaderMap,
+    header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
+};
+use tonic::metadata::MetadataMap;
+
+/// The metadata of an answer as headers, without those that are the connection's own or gRPC's.
+pub fn headers_of(metadata: MetadataMap) -> HeaderMap {
+    let mut headers = metadata.into_headers();
+    for name in [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "grpc-accept-encoding"] {
+        headers.remove(name);
+    }
+    headers
+}

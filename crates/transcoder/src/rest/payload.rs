@@ -1,0 +1,47 @@
+//! The body of an answer that is sent whole.
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use crate::json::{Habits, Kind, Message, Unprintable, Writer};
+
+/// The body of an answer.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// Value of Content-Type.
+    pub content_type: HeaderValue,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+impl Payload {
+    pub(super) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+    /// Raw bytes of a media type, as `google.api.HttpBody` carries them.
+    pub fn raw(content_type: &str, bytes: impl Into<Bytes>) -> Self {
+        let content_type = HeaderValue::from_str(content_type).ok().filter(|value| !value.is_empty());
+        Self { content_type: content_type.unwrap_or(Self::OCTETS), bytes: bytes.into() }
+    }
+}
+
+/// Room for a usual answer, so that writing it does not grow it step by step.
+const ROOM: usize = 1024;
+
+/// Writes an answer, or one field of it, as JSON.
+pub fn json<M: Message>(message: M, field: Option<usize>, habits: &Habits) -> Result<Payload, Unprintable> {
+    let mut writer = Writer::with_capacity(habits, ROOM);
+    match field {
+        Some(field) => writer.field(&message, field),
+        None => writer.message(&message),
+    }
+    Ok(Payload { content_type: JSON, bytes: writer.finish()?.into() })
+}
+
+/// Writes an answer that is a well-known type as JSON.
+pub fn value<K: Kind>(value: K::Rust, _: Option<usize>, habits: &Habits) -> Result<Payload, Unprintable> {
+    let mut writer = Writer::with_capacity(habits, ROOM);
+    K::write(&value, &mut writer);
+    Ok(Payload { content_type: JSON, bytes: writer.finish()?.into() })
+}
