@@ -66,8 +66,11 @@ fn to_snake(path: &str) -> Option<String> {
     Some(snake)
 }
 
-/// `foo_bar.baz` to `fooBar.baz`; `None` for what has no way back.
+/// `foo_bar.baz` to `fooBar.baz`; `None` for what has no way back, the empty path among it.
 fn to_camel(path: &str) -> Option<String> {
+    if path.is_empty() {
+        return None;
+    }
     let mut camel = String::with_capacity(path.len());
     let mut after_underscore = false;
     for c in path.chars() {
