@@ -192,7 +192,7 @@ impl Builder {
             .compile_fds(set)
             .map_err(io(&out))?;
         for (package, code) in compiled.code {
-            let path = out.join(format!("{package}.rs"));
+            let path = out.join(names::file(&package));
             let tonic = std::fs::read_to_string(&path).map_err(io(&path))?;
             std::fs::write(&path, tonic + &code).map_err(io(&path))?;
         }
