@@ -56,6 +56,12 @@ struct Tag {
 }
 
 impl Tag {
+    /// Whether it can be the tag of a resource that changes: no weak one is, and no resource has an empty one. A service
+    /// would take that for none at all.
+    fn may_match(&self) -> bool {
+        !self.weak && !self.opaque().is_empty()
+    }
+
     /// The tag of the resource: without what a compressed answer adds to it.
     fn opaque(&self) -> &str {
         let coding = |suffix: &&str| self.given.ends_with(suffix);
@@ -96,8 +102,9 @@ impl Conditions {
             Some(_) if rule.request.is_none() => Err(unsupported("If-Match is not served here")),
             None | Some(Tags::Any) => Ok(None),
             Some(Tags::These(tags)) => match tags.as_slice() {
-                [tag] if !tag.weak => Ok(Some(tag.opaque().to_owned())),
-                tags if tags.iter().all(|tag| tag.weak) => Err(failed()),
+                [tag] if tag.may_match() => Ok(Some(tag.opaque().to_owned())),
+                // Of a list of none, too, no tag is the resource's own.
+                tags if !tags.iter().any(Tag::may_match) => Err(failed()),
                 _ => Err(unsupported("If-Match is served with one entity tag")),
             },
         }
@@ -149,6 +156,9 @@ pub(super) fn insert(headers: &mut HeaderMap, tag: &str) {
 
 impl Tags {
     fn of(headers: &HeaderMap, name: http::HeaderName) -> Result<Option<Self>, ()> {
+        if !headers.contains_key(&name) {
+            return Ok(None);
+        }
         let mut tags = Vec::new();
         for value in headers.get_all(name) {
             let text = std::str::from_utf8(value.as_bytes()).map_err(|_| ())?.trim();
@@ -157,7 +167,7 @@ impl Tags {
             }
             list(text, &mut tags)?;
         }
-        Ok(if tags.is_empty() { None } else { Some(Self::These(tags)) })
+        Ok(Some(Self::These(tags)))
     }
 }
 
@@ -213,10 +223,11 @@ mod tests {
         }
         assert_eq!(verdict("if-none-match", "\"a,b;gzip\""), Verdict::NotModified("a,b;gzip".to_owned()));
         assert_eq!(verdict("if-none-match", "\"a\""), Verdict::Send);
+        assert_eq!(verdict("if-none-match", ""), Verdict::Send);
         for value in ["\"a,b\"", "*", "\"a,b;zstd\""] {
             assert_eq!(verdict("if-match", value), Verdict::Send, "{value}");
         }
-        for value in ["W/\"a,b\"", "\"a\"", "a"] {
+        for value in ["W/\"a,b\"", "\"a\"", "a", "", ","] {
             assert_eq!(verdict("if-match", value), Verdict::Failed, "{value}");
         }
     }
@@ -229,7 +240,8 @@ mod tests {
         assert_eq!(tag("a").unwrap(), Some("a".to_owned()));
         assert_eq!(tag("\"a;gzip\"").unwrap(), Some("a".to_owned()));
         assert_eq!(tag("*").unwrap(), None);
-        for (value, status) in [("\"a\", \"b\"", 400), ("\"a", 400), ("W/\"a\"", 412)] {
+        let refused = [("\"a\", \"b\"", 400), ("\"a", 400), ("W/\"a\"", 412), ("\"\"", 412), ("", 412), (",", 412)];
+        for (value, status) in refused {
             assert_eq!(tag(value).unwrap_err().status, status, "{value}");
         }
         let none = conditions("if-none-match", "*").unwrap();
