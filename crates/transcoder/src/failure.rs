@@ -161,7 +161,9 @@ impl Failure {
 
     /// A status of the guard or the service, with its typed details.
     pub fn of_status(origin: Origin, status: &Status, by_reason: &[(&str, u16)]) -> Self {
-        let mut failure = Self::new(origin, status.code(), "", status.message());
+        // An error that says that there is none is one all the same.
+        let code = if status.code() == Code::Ok { Code::Unknown } else { status.code() };
+        let mut failure = Self::new(origin, code, "", status.message());
         if !status.details().is_empty() {
             let details = status.get_error_details();
             if let Some(info) = details.error_info() {

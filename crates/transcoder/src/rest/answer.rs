@@ -4,7 +4,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{
         ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION,
-        RETRY_AFTER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+        RETRY_AFTER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, WWW_AUTHENTICATE,
     },
 };
 use tonic::{Code, metadata::MetadataMap};
@@ -59,6 +59,9 @@ pub(super) fn pieces(
         headers.insert(BUFFERING, HeaderValue::from_static("no"));
     }
     finish(&mut response, rule, metadata, extensions);
+    if !rule.raw_answer {
+        response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
+    }
     response
 }
 
@@ -70,10 +73,14 @@ fn finish(response: &mut Response<ResponseBody>, rule: &Rule, metadata: Metadata
     }
 }
 
-/// The metadata of an answer as headers, without those that are the connection's own or gRPC's.
+/// The metadata of an answer as headers, without those that are the connection's own or gRPC's, or say what the body is. A
+/// service that calls another one may hand on all that it got.
 pub(crate) fn headers_of(metadata: MetadataMap) -> HeaderMap {
     let mut headers = metadata.into_headers();
-    for name in [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
+    for name in [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection"] {
         headers.remove(name);
     }
     for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "grpc-accept-encoding"] {
@@ -89,7 +96,6 @@ pub(super) fn refuse(dialect: &dyn Dialect, failure: Failure, matched: Option<Ma
     let headers = response.headers_mut();
     *headers = failure.headers;
     // What a service says of its own answer's body does not hold for this one.
-    headers.remove(CONTENT_TYPE);
     headers.remove(CONTENT_ENCODING);
     headers.extend(rendered.headers);
     let mut default = |name: HeaderName, value: HeaderValue| {

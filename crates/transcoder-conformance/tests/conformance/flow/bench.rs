@@ -105,6 +105,7 @@ fn doc(name: String) -> Result<Doc, Status> {
             status.metadata_mut().insert("x-looked-in", "desk".parse().unwrap());
             Err(status)
         }
+        "fine" => Err(Status::new(Code::Ok, "no failure at all")),
         _ => Ok(Doc { name, etag: Some("t1".to_owned()), note: "a note\n".repeat(300) }),
     }
 }
@@ -114,6 +115,10 @@ impl Docs for Desk {
     async fn get_doc(&self, request: Request<GetDocRequest>) -> Result<Response<Doc>, Status> {
         let mut response = Response::new(doc(request.into_inner().name)?);
         response.metadata_mut().insert("cache-control", "no-cache".parse().unwrap());
+        // As a service hands on that called another one.
+        for (name, value) in [("content-type", "application/grpc"), ("keep-alive", "timeout=5")] {
+            response.metadata_mut().insert(name, value.parse().unwrap());
+        }
         Ok(response)
     }
 
