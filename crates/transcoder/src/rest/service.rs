@@ -85,7 +85,7 @@ impl RestBuilder {
 
     /// How long a stream may be silent: the first message is awaited so long before the head of the answer is sent, and an
     /// event stream then gets a comment each time. 15 seconds unless told; zero waits for the first message as long as it
-    /// takes, and sends no comments.
+    /// takes, and sends no comments. The first piece of raw bytes, which tells their media type, is always waited for.
     pub fn heartbeat(self, every: Duration) -> Self {
         Self { heartbeat: every, ..self }
     }
@@ -343,6 +343,7 @@ fn allow(methods: &[&str]) -> String {
 }
 
 fn without_slash(parts: &Parts) -> String {
-    let path = parts.uri.path().trim_end_matches('/');
-    parts.uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+    // Browsers take a backslash for a slash, and two of those for another host.
+    let path = parts.uri.path().trim_end_matches('/').replace('\\', "%5C");
+    parts.uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"))
 }
