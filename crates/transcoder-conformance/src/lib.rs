@@ -16,7 +16,7 @@ pub mod proto {
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tables/descriptors.bin"));
 
 /// What is generated from `proto-odd/`: names and types that generated code could trip over.
-#[allow(missing_docs, non_camel_case_types, clippy::all)]
+#[allow(missing_docs, nonstandard_style, clippy::all)]
 pub mod odd {
     include!(concat!(env!("OUT_DIR"), "/odd/transcoder.rs"));
 }

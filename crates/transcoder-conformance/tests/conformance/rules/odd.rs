@@ -10,6 +10,7 @@ use transcoder::{Rest, RestBuilder};
 use transcoder_conformance::odd::{
     odd::{
         bytes::{Holder, bytes_rest, bytes_server::Bytes as Holding},
+        old::{Thing, old_rest, old_server::Old},
         r#type::r#fn::{Self_, use_rest, use_server::Use},
     },
     odd_spelling::v1 as spelling,
@@ -40,6 +41,13 @@ impl Holding for Echo {
 
     async fn pour(&self, request: Request<Holder>) -> Result<Response<Items<Holder>>, Status> {
         once(request.into_inner())
+    }
+}
+
+#[tonic::async_trait]
+impl Old for Echo {
+    async fn call(&self, request: Request<Thing>) -> Result<Response<Thing>, Status> {
+        echo(request)
     }
 }
 
@@ -110,6 +118,7 @@ impl spelling::http_service_server::HttpService for Echo {
 fn rest() -> Rest {
     RestBuilder::default()
         .routes(bytes_rest::routes(&bytes_rest::Guarded::open(Echo)))
+        .routes(old_rest::routes(&old_rest::Guarded::open(Echo)))
         .routes(use_rest::routes(&use_rest::Guarded::open(Echo)))
         .routes(spelling::http_service_rest::routes(&spelling::http_service_rest::Guarded::open(Echo)))
         .open()
@@ -145,4 +154,20 @@ async fn raw_bytes_are_in_a_oneof_too() {
     assert_eq!(many.json(), json!([{"contentType": "", "data": "YQ==", "extensions": []}]));
     let named = call(&rest(), "POST", "/odd/bytes/named", Some(r#"{"a": {"contentType": "a/b"}}"#)).await;
     assert_eq!(named.json()["a"]["contentType"], "a/b");
+}
+
+#[tokio::test]
+async fn fields_of_the_older_syntax_are_unset_or_given() {
+    let body = json!({
+        "count": 0, "kind": "KIND_A", "kinds": ["KIND_B", 1], "inner": {"name": "i"}, "other": {"number": "7"},
+        "spot": {"latitude": 1.5}, "data": "AA==",
+    });
+    let answer = call(&rest(), "POST", "/odd/old/a", Some(&body.to_string())).await.json();
+    assert_eq!(
+        (&answer["name"], &answer["count"], &answer["spot"]),
+        (&json!("a"), &json!(0), &json!({"latitude": 1.5}))
+    );
+    assert_eq!((&answer["kinds"], &answer["other"]["number"]), (&json!(["KIND_B", "KIND_A"]), &json!("7")));
+    let empty = call(&rest(), "GET", "/odd/old/a?spot.latitude=2", None).await.json();
+    assert_eq!(empty, json!({"name": "a", "kinds": [], "spot": {"latitude": 2.0}}));
 }
