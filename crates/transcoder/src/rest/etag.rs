@@ -80,8 +80,8 @@ pub(crate) const CODINGS: [&str; 2] = [";gzip", ";zstd"];
 pub(super) enum Verdict {
     /// The answer is sent.
     Send,
-    /// The caller has it: 304, with this tag.
-    NotModified(String),
+    /// The caller has it: 304, with this tag, if the resource has one.
+    NotModified(Option<String>),
     /// It is not the one that the caller wants: 412.
     Failed,
 }
@@ -120,23 +120,23 @@ impl Conditions {
         failure
     }
 
-    /// Compares the tag of the resource with what a request that changes nothing asks for.
-    pub fn verdict(&self, method: &Method, tag: &str) -> Verdict {
+    /// Compares the tag of the resource, if it has one, with what a request that changes nothing asks for.
+    pub fn verdict(&self, method: &Method, tag: Option<&str>) -> Verdict {
         if !(method == Method::GET || method == Method::HEAD) {
             return Verdict::Send;
         }
         let strong = |tags: &Tags| match tags {
             Tags::Any => true,
-            Tags::These(tags) => tags.iter().any(|one| !one.weak && one.opaque() == tag),
+            Tags::These(tags) => tags.iter().any(|one| !one.weak && Some(one.opaque()) == tag),
         };
         if self.if_match.as_ref().is_some_and(|tags| !strong(tags)) {
             return Verdict::Failed;
         }
         match &self.if_none_match {
-            Some(Tags::Any) => Verdict::NotModified(tag.to_owned()),
-            Some(Tags::These(tags)) => match tags.iter().find(|one| one.opaque() == tag) {
+            Some(Tags::Any) => Verdict::NotModified(tag.map(str::to_owned)),
+            Some(Tags::These(tags)) => match tags.iter().find(|one| Some(one.opaque()) == tag) {
                 // The tag that the caller has is the one of the form in which it would be sent again.
-                Some(one) => Verdict::NotModified(one.given.clone()),
+                Some(one) => Verdict::NotModified(Some(one.given.clone())),
                 None => Verdict::Send,
             },
             None => Verdict::Send,
@@ -216,12 +216,12 @@ mod tests {
 
     #[test]
     fn tags_are_compared_weakly_where_nothing_changes_and_strongly_elsewhere() {
-        let verdict = |name, value| conditions(name, value).unwrap().verdict(&Method::GET, "a,b");
-        let same = Verdict::NotModified("a,b".to_owned());
+        let verdict = |name, value| conditions(name, value).unwrap().verdict(&Method::GET, Some("a,b"));
+        let same = Verdict::NotModified(Some("a,b".to_owned()));
         for value in ["\"a,b\"", "W/\"a,b\"", "\"x\", \"a,b\"", "*"] {
             assert_eq!(verdict("if-none-match", value), same, "{value}");
         }
-        assert_eq!(verdict("if-none-match", "\"a,b;gzip\""), Verdict::NotModified("a,b;gzip".to_owned()));
+        assert_eq!(verdict("if-none-match", "\"a,b;gzip\""), Verdict::NotModified(Some("a,b;gzip".to_owned())));
         assert_eq!(verdict("if-none-match", "\"a\""), Verdict::Send);
         assert_eq!(verdict("if-none-match", ""), Verdict::Send);
         for value in ["\"a,b\"", "*", "\"a,b;zstd\""] {
@@ -230,6 +230,15 @@ mod tests {
         for value in ["W/\"a,b\"", "\"a\"", "a", "", ","] {
             assert_eq!(verdict("if-match", value), Verdict::Failed, "{value}");
         }
+    }
+
+    #[test]
+    fn a_resource_without_a_tag_has_none_of_those_that_are_asked_for() {
+        let verdict = |name, value| conditions(name, value).unwrap().verdict(&Method::GET, None);
+        assert_eq!(verdict("if-match", "\"a\""), Verdict::Failed);
+        assert_eq!(verdict("if-match", "*"), Verdict::Send);
+        assert_eq!(verdict("if-none-match", "\"a\""), Verdict::Send);
+        assert_eq!(verdict("if-none-match", "*"), Verdict::NotModified(None));
     }
 
     #[test]

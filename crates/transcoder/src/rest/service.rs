@@ -244,7 +244,9 @@ impl Inner {
             None => self.call(route, parts, body).await,
             Some(at) => {
                 // A server around this one may have set an earlier one.
-                parts.extensions.get_or_insert_with(|| Deadline(at.into_std()));
+                let own = Deadline(at.into_std());
+                let known = parts.extensions.get_or_insert_with(|| own);
+                *known = own.min(*known);
                 timeout_at(at, self.call(route, parts, body)).await.unwrap_or_else(|_| Err(Box::new(late())))
             }
         };
@@ -317,13 +319,12 @@ async fn conditional(route: &Route, rule: &EtagRule, mut call: Call) -> Result<S
         call.tag = conditions.tag_for(rule)?;
     }
     let mut success = route.call(call).await.map_err(|failure| conditions.judge(failure))?;
-    if let Some(tag) = success.tag.as_deref().filter(|_| success.status.is_success()) {
-        match conditions.verdict(&method, tag) {
+    if success.status.is_success() {
+        match conditions.verdict(&method, success.tag.as_deref()) {
             Verdict::Send => {}
             Verdict::Failed => return Err(etag::failed()),
             Verdict::NotModified(tag) => {
-                success =
-                    Success { status: StatusCode::NOT_MODIFIED, content: Content::None, tag: Some(tag), ..success };
+                success = Success { status: StatusCode::NOT_MODIFIED, content: Content::None, tag, ..success };
             }
         }
     }
