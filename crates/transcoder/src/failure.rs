@@ -118,10 +118,13 @@ impl Failure {
             .with_status(StatusCode::PAYLOAD_TOO_LARGE)
     }
 
+    /// The reason of a body that is not said to be JSON.
+    pub(crate) const MEDIA_TYPE: &'static str = "MEDIA_TYPE_UNSUPPORTED";
+
     /// The body is not said to be JSON.
     pub fn media_type() -> Self {
         let text = "the body must be JSON: send Content-Type: application/json";
-        Self::new(Origin::Decode, Code::InvalidArgument, "MEDIA_TYPE_UNSUPPORTED", text)
+        Self::new(Origin::Decode, Code::InvalidArgument, Self::MEDIA_TYPE, text)
             .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
     }
 

@@ -3,8 +3,8 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{
-        ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION,
-        RETRY_AFTER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, WWW_AUTHENTICATE,
+        ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+        LOCATION, RETRY_AFTER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, WWW_AUTHENTICATE,
     },
 };
 use tonic::{Code, metadata::MetadataMap};
@@ -111,9 +111,11 @@ pub(super) fn refuse(dialect: &dyn Dialect, failure: Failure, matched: Option<Ma
     if rendered.status == StatusCode::UNAUTHORIZED {
         default(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if failure.origin == Origin::Decode && failure.reason == Failure::CONTENT_ENCODING {
-        // RFC 9110, section 15.5.16: what would be taken.
-        default(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    // RFC 9110, section 15.5.16: what would be taken.
+    match (failure.origin, &*failure.reason) {
+        (Origin::Decode, Failure::CONTENT_ENCODING) => default(ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        (Origin::Decode, Failure::MEDIA_TYPE) => default(ACCEPT, HeaderValue::from_static("application/json")),
+        _ => {}
     }
     response.extensions_mut().insert(Answered { code: failure.code, matched });
     response

@@ -65,6 +65,7 @@ async fn media_types() {
     ] {
         let answer = post(kind, "{}").await;
         assert_eq!((answer.status.as_u16(), answer.json()["oops"].as_str()), (415, Some("MEDIA_TYPE_UNSUPPORTED")));
+        assert_eq!(answer.headers["accept"], "application/json");
     }
     assert_eq!(post(None, "").await.status, 200, "no body, no media type");
 }
