@@ -1,4 +1,5 @@
-//! Compiles the protos of the tables, which have no options of their own, and those of the rules, which have.
+//! Compiles the protos of the tables and those with unusual names, which have no options of their own, and those of the
+//! rules, which have.
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ fn main() {
 fn compile() -> Result<(), Error> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     Builder::new("proto").out_dir(out.join("tables")).compile()?;
+    Builder::new("proto-odd").out_dir(out.join("odd")).compile()?;
     Builder::new("proto-rules")
         .include("proto")
         .out_dir(out.join("rules"))

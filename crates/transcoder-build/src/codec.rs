@@ -7,7 +7,7 @@ use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, FileDescriptor
 
 use crate::{
     Error,
-    names::{camel, literal, path, snake},
+    names::{literal, oneof_of, path, snake, variant},
     options::Options,
     wellknown::{is_well_known, well_known},
 };
@@ -57,11 +57,11 @@ pub fn message(out: &mut String, message: &MessageDescriptor, options: &Options<
         "#[allow(unused_variables)]\nimpl ::transcoder::json::Message for {ty} {{\n\
          const NAME: &'static str = {name};\n\
          const FIELDS: &'static [::transcoder::json::Field] = &[{fields}];\n\
-         fn field(name: &str) -> Option<usize> {{ match name {{ {finds} _ => None }} }}\n\
-         fn read<'de, D: ::transcoder::generated::serde::Deserializer<'de>>(&mut self, field: usize, value: D, cx: &mut ::transcoder::json::Reader<'_>) -> Result<(), D::Error> {{\n\
+         fn field(name: &str) -> ::core::option::Option<usize> {{ match name {{ {finds} _ => None }} }}\n\
+         fn read<'de, D: ::transcoder::generated::serde::Deserializer<'de>>(&mut self, field: usize, value: D, cx: &mut ::transcoder::json::Reader<'_>) -> ::core::result::Result<(), D::Error> {{\n\
          match field {{ {reads} _ => <::transcoder::generated::serde::de::IgnoredAny as ::transcoder::generated::serde::Deserialize>::deserialize(value).map(|_| ()) }} }}\n\
          fn write(&self, field: usize, out: &mut ::transcoder::json::Members<'_, '_>) {{ match field {{ {writes} _ => {{}} }} }}\n\
-         fn bind(&mut self, field: usize, text: &mut ::transcoder::json::text::Text<'_>) -> Result<(), ::transcoder::json::Fault> {{\n\
+         fn bind(&mut self, field: usize, text: &mut ::transcoder::json::text::Text<'_>) -> ::core::result::Result<(), ::transcoder::json::Fault> {{\n\
          match field {{ {binds} _ => Ok(()) }} }}\n{missing}}}",
         name = literal(message.full_name()),
         fields = own.join(", "),
@@ -127,8 +127,8 @@ pub fn enumeration(out: &mut String, item: &EnumDescriptor) {
     let _ = writeln!(
         out,
         "impl ::transcoder::json::Enum for {ty} {{\n\
-         fn number(name: &str) -> Option<i32> {{ match name {{ {numbers} _ => None }} }}\n\
-         fn name(number: i32) -> Option<&'static str> {{ match number {{ {names} _ => None }} }}\n}}"
+         fn number(name: &str) -> ::core::option::Option<i32> {{ match name {{ {numbers} _ => None }} }}\n\
+         fn name(number: i32) -> ::core::option::Option<&'static str> {{ match number {{ {names} _ => None }} }}\n}}"
     );
 }
 
@@ -144,11 +144,8 @@ fn emitted(index: usize, field: &FieldDescriptor, options: &Options<'_>) -> Resu
         Form::Map(kind_of(&entry.map_entry_key_field(), &from)?)
     } else if field.is_list() {
         Form::List
-    } else if let Some(oneof) = field.containing_oneof().filter(|oneof| !oneof.is_synthetic()) {
-        let owner = field.parent_message();
-        // prost puts the enum of a oneof into the module of its message.
-        let full = format!("{}.{}", owner.full_name(), oneof.name());
-        let variant = format!("{}::{}", rust_path(&full, &from, &from), camel(field.name()));
+    } else if let Some(oneof) = oneof_of(field) {
+        let variant = variant(field, &oneof, |full| rust_path(full, &from, &from));
         Form::Oneof { field: snake(oneof.name()), variant }
     } else if field.supports_presence() {
         Form::Optional

@@ -59,6 +59,9 @@ pub enum Error {
     },
 }
 
+/// The package of the options of REST.
+const GOOGLE_API: &str = "google.api";
+
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.display().to_string();
     move |source| Error::Io { path, source }
@@ -225,7 +228,7 @@ impl Builder {
             .compile_fds(set)
             .map_err(io(&out))?;
         for (package, code) in compiled.code {
-            let path = out.join(format!("{package}.rs"));
+            let path = out.join(names::file(&package));
             let tonic = std::fs::read_to_string(&path).map_err(io(&path))?;
             std::fs::write(&path, tonic + &code).map_err(io(&path))?;
         }
@@ -242,9 +245,9 @@ impl Builder {
         for file in pool.files().filter(|file| self.is_own(file)) {
             packages.entry(file.package_name().to_owned()).or_default().push(file);
         }
-        let with_types = packages.iter().filter(|(package, files)| {
-            !package.starts_with("google.") && files.iter().any(|file| file.messages().len() > 0)
-        });
+        let with_types = packages
+            .iter()
+            .filter(|(package, files)| *package != GOOGLE_API && files.iter().any(|file| file.messages().len() > 0));
         let with_types: Vec<&str> = with_types.map(|(package, _)| package.as_str()).collect();
         // A surface knows the types of every package, if there is an Any to hold them.
         let holds_any = |package: &&str| packages.get(*package).is_some_and(|files| codec::holds_any(files));
@@ -270,11 +273,14 @@ impl Builder {
         Ok(code)
     }
 
-    /// Whether the messages of a file get a codec: not the options, and of Google's the raw bytes alone.
+    /// Whether the messages of a file get a codec: not the options, not protobuf's own, and of `google.api` the raw bytes
+    /// alone. All others of Google's, such as `google.type`, are messages like those of anybody.
     fn is_own(&self, file: &FileDescriptor) -> bool {
-        let package = file.package_name();
-        let foreign = package.starts_with("google.") && file.messages().all(|one| one.full_name() != model::HTTP_BODY);
-        !foreign && Some(package) != self.options_package.as_deref()
+        match file.package_name() {
+            "google.protobuf" => false,
+            GOOGLE_API => file.messages().any(|one| one.full_name() == model::HTTP_BODY),
+            package => Some(package) != self.options_package.as_deref(),
+        }
     }
 }
 

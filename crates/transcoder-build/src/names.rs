@@ -1,7 +1,7 @@
 //! The Rust names that prost and tonic give to protobuf names, so that generated code meets theirs.
 
 use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
-use prost_reflect::Kind;
+use prost_reflect::{FieldDescriptor, Kind, OneofDescriptor};
 
 /// Keywords that are written as raw identifiers.
 const KEYWORDS: &str = " as break const continue else enum false fn for if impl in let loop match mod move mut pub ref \
@@ -17,6 +17,8 @@ fn sanitize(ident: String) -> String {
         format!("r#{ident}")
     } else if RESERVED.contains(&word) {
         format!("{ident}_")
+    } else if ident.starts_with(char::is_numeric) {
+        format!("_{ident}")
     } else {
         ident
     }
@@ -30,6 +32,24 @@ pub fn snake(name: &str) -> String {
 /// A type or variant.
 pub fn camel(name: &str) -> String {
     sanitize(name.to_upper_camel_case())
+}
+
+/// The module that tonic makes for a service: it puts a line before every capital of the trait's name.
+pub fn server_module(service: &str) -> String {
+    let mut module = String::new();
+    for (index, c) in camel(service).char_indices() {
+        if index > 0 && c.is_uppercase() {
+            module.push('_');
+        }
+        module.push(c.to_ascii_lowercase());
+    }
+    module + "_server"
+}
+
+/// The file that prost makes for a package.
+pub fn file(package: &str) -> String {
+    let modules: Vec<_> = package.split('.').filter(|module| !module.is_empty()).map(snake).collect();
+    if modules.is_empty() { "_.rs".to_owned() } else { modules.join(".") + ".rs" }
 }
 
 /// The path of a package's module, with the colons behind it, from inside a module: `levels` below the module of the
@@ -53,6 +73,22 @@ pub fn path(full_name: &str, package: &str, from: &str, levels: usize) -> String
         path.push_str(&format!("{}::", snake(outer)));
     }
     path + &camel(name)
+}
+
+/// The oneof that a field is a member of, unless it is only there because the field is optional.
+pub fn oneof_of(field: &FieldDescriptor) -> Option<OneofDescriptor> {
+    field.containing_oneof().filter(|oneof| !oneof.is_synthetic())
+}
+
+/// The variant that a member of a oneof is, behind the path of a type that stands beside its enum. prost puts the enum
+/// into the module of the message, under another name if something there has its own.
+pub fn variant(field: &FieldDescriptor, oneof: &OneofDescriptor, path: impl FnOnce(&str) -> String) -> String {
+    let owner = oneof.parent_message();
+    let same = |name: &str| camel(name) == camel(oneof.name());
+    let taken = owner.child_messages().any(|nested| same(nested.name()))
+        || owner.child_enums().any(|nested| same(nested.name()));
+    let ty = path(&format!("{}.{}", owner.full_name(), oneof.name()));
+    format!("{ty}{}::{}", if taken { "OneOf" } else { "" }, camel(field.name()))
 }
 
 /// A Rust string literal.

@@ -16,6 +16,12 @@ pub mod proto {
 /// The descriptors of `proto/`, an encoded `FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tables/descriptors.bin"));
 
+/// What is generated from `proto-odd/`: names and types that generated code could trip over.
+#[allow(missing_docs, nonstandard_style, clippy::all)]
+pub mod odd {
+    include!(concat!(env!("OUT_DIR"), "/odd/transcoder.rs"));
+}
+
 /// What is generated from `proto-rules/`: services with rules and habits, by the options of `conformance.options.v1`.
 #[allow(missing_docs, clippy::all)]
 pub mod rules {

@@ -118,10 +118,13 @@ impl Failure {
             .with_status(StatusCode::PAYLOAD_TOO_LARGE)
     }
 
+    /// The reason of a body that is not said to be JSON.
+    pub(crate) const MEDIA_TYPE: &'static str = "MEDIA_TYPE_UNSUPPORTED";
+
     /// The body is not said to be JSON.
     pub fn media_type() -> Self {
         let text = "the body must be JSON: send Content-Type: application/json";
-        Self::new(Origin::Decode, Code::InvalidArgument, "MEDIA_TYPE_UNSUPPORTED", text)
+        Self::new(Origin::Decode, Code::InvalidArgument, Self::MEDIA_TYPE, text)
             .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
     }
 
@@ -161,7 +164,9 @@ impl Failure {
 
     /// A status of the guard or the service, with its typed details.
     pub fn of_status(origin: Origin, status: &Status, by_reason: &[(&str, u16)]) -> Self {
-        let mut failure = Self::new(origin, status.code(), "", status.message());
+        // An error that says that there is none is one all the same.
+        let code = if status.code() == Code::Ok { Code::Unknown } else { status.code() };
+        let mut failure = Self::new(origin, code, "", status.message());
         if !status.details().is_empty() {
             let details = status.get_error_details();
             if let Some(info) = details.error_info() {

@@ -9,8 +9,10 @@ use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, Me
 
 use crate::{
     Error,
+    names::oneof_of,
     options::{Audit, Auth, Http, Options, Rest, Surface, Tenant},
     template::{Segment, Template},
+    wellknown::is_well_known,
 };
 
 /// The message that carries raw bytes.
@@ -178,9 +180,9 @@ impl Check<'_> {
 
     /// The request field at a path, whose value is a text or the name of an enum's value.
     fn text_field(&self, path: &str) -> Result<FieldDescriptor, Error> {
-        let field = self.field(&self.method.input(), path)?;
-        let single = !field.is_list() && field.containing_oneof().is_none_or(|oneof| oneof.is_synthetic());
-        if single && matches!(field.kind(), Kind::String | Kind::Enum(_)) {
+        let input = self.method.input();
+        let field = self.field(&input, path)?;
+        if is_single(&input, path) && matches!(field.kind(), Kind::String | Kind::Enum(_)) {
             Ok(field)
         } else {
             Err(self.fail(format!("{path} is no single text")))
@@ -188,13 +190,20 @@ impl Check<'_> {
     }
 }
 
-/// The fields along a path.
+/// Whether every step of a path is one value, and none is a member of a oneof.
+pub fn is_single(message: &MessageDescriptor, path: &str) -> bool {
+    let single = |step: &FieldDescriptor| !step.is_list() && !step.is_map() && oneof_of(step).is_none();
+    steps(message, path).unwrap_or_default().iter().all(single)
+}
+
+/// The fields along a path. It does not go into protobuf's own messages, each of which is one value.
 pub fn steps(message: &MessageDescriptor, path: &str) -> Option<Vec<FieldDescriptor>> {
     let mut message = Some(message.clone());
     let mut fields = Vec::new();
     for name in path.split('.') {
-        let field = message?.get_field_by_name(name)?;
-        message = if field.is_list() { None } else { field.kind().as_message().cloned() };
+        let field = message.filter(|message| !is_well_known(message))?.get_field_by_name(name)?;
+        let single = !field.is_list() && !field.is_map();
+        message = field.kind().as_message().filter(|_| single).cloned();
         fields.push(field);
     }
     Some(fields)

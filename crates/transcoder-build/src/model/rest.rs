@@ -5,8 +5,10 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use super::{Binding, Check};
 use crate::{
     Error,
+    names::{is_integer, oneof_of},
     options::{Http, Rest},
     template::Template,
+    wellknown::is_well_known,
 };
 
 impl Check<'_> {
@@ -28,6 +30,9 @@ impl Check<'_> {
         }
         let template = Template::parse(&http.path).map_err(|error| self.fail(format!("{}: {error}", http.path)))?;
         let input = self.method.input();
+        if is_well_known(&input) && input.name() != "Empty" {
+            return Err(self.fail(format!("{} is no request of a REST path; put it into a field", input.full_name())));
+        }
         for variable in &template.variables {
             let field = self.field(&input, &variable.field)?;
             if field.is_list()
@@ -115,21 +120,23 @@ impl Check<'_> {
         let input = self.method.input();
         let is_mask = |field: &FieldDescriptor| {
             let mask = |kind: &MessageDescriptor| kind.full_name() == "google.protobuf.FieldMask";
-            !field.is_list() && !field.is_map() && field.kind().as_message().is_some_and(mask)
+            !field.is_list()
+                && !field.is_map()
+                && oneof_of(field).is_none()
+                && field.kind().as_message().is_some_and(mask)
         };
         if let Some(field) = input.fields().find(|field| self.options.is_mask_of_body(field)) {
             return match is_mask(&field) {
                 true => Ok(Some(field.name().to_owned()).filter(|_| !http.body.is_empty())),
                 false => {
-                    let why = "is filled with the body's members, but is no FieldMask";
+                    let why = "is filled with the body's members, but is no single FieldMask";
                     Err(self.fail(format!("{} {why}", field.name())))
                 }
             };
         }
         let body = input.get_field_by_name(&http.body).filter(|body| http.method == "PATCH" && !is_mask(body));
         let changes = body.is_some_and(|body| !body.is_list() && !body.is_map() && body.kind().as_message().is_some());
-        let free = |field: &FieldDescriptor| field.containing_oneof().is_none_or(|oneof| oneof.is_synthetic());
-        let mut masks = input.fields().filter(|field| is_mask(field) && free(field));
+        let mut masks = input.fields().filter(is_mask);
         Ok(match (masks.next(), masks.next()) {
             (Some(mask), None) if changes => Some(mask.name().to_owned()),
             _ => None,
@@ -146,7 +153,13 @@ impl Check<'_> {
             return Err(self.fail("the entity tag is the digest of an answer that has no body"));
         }
         self.word_field(&self.method.output(), &etag.response, false)?;
-        self.word_field(&self.method.input(), &etag.request, false)?;
+        let input = self.method.input();
+        self.word_field(&input, &etag.request, false)?;
+        let field = super::steps(&input, &etag.request).and_then(|mut steps| steps.pop());
+        if field.is_some_and(|field| is_integer(&field.kind()) && !field.supports_presence()) {
+            let why = "is given the tag of If-Match, but 0 is no tag; make it optional";
+            return Err(self.fail(format!("{} {why}", etag.request)));
+        }
         let changes = |binding: &&Binding| matches!(&*binding.http.method, "PUT" | "PATCH" | "DELETE");
         match bindings.iter().find(changes) {
             Some(binding) if etag.request.is_empty() => {
@@ -176,13 +189,11 @@ impl Check<'_> {
             return Ok(());
         }
         let field = self.field(message, path)?;
-        let single = super::steps(message, path).unwrap_or_default().iter().all(|step| {
-            !step.is_list() && !step.is_map() && step.containing_oneof().is_none_or(|oneof| oneof.is_synthetic())
-        });
+        let single = super::is_single(message, path);
         let word = match field.kind() {
             Kind::String => true,
             Kind::Enum(_) => names,
-            kind => !names && crate::names::is_integer(&kind),
+            kind => !names && is_integer(&kind),
         };
         if single && word {
             Ok(())

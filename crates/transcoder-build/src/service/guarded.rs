@@ -7,7 +7,7 @@ use prost_reflect::{Kind, MessageDescriptor};
 use super::{constant, message_type};
 use crate::{
     model::{self, Method, Service},
-    names::{camel, literal, path, snake},
+    names::{literal, path, snake},
     options::Tenant,
 };
 
@@ -32,12 +32,12 @@ pub fn guarded(out: &mut String, service: &Service, tonic: &str, package: &str, 
         name = literal(&format!("Guarded<{}>", service.descriptor.full_name())),
     );
     for method in &service.methods {
-        self::method(out, method, package, domain);
+        self::method(out, method, tonic, package, domain);
     }
     out.push_str("}\n");
 }
 
-fn method(out: &mut String, method: &Method, package: &str, domain: &str) {
+fn method(out: &mut String, method: &Method, tonic: &str, package: &str, domain: &str) {
     let function = snake(method.descriptor.name());
     let (input, output) = (method.descriptor.input(), method.descriptor.output());
     let (mut request, mut response) = (message_type(&input, package), message_type(&output, package));
@@ -45,17 +45,18 @@ fn method(out: &mut String, method: &Method, package: &str, domain: &str) {
         request = format!("tonic::Streaming<{request}>");
     }
     if method.descriptor.is_server_streaming() {
-        let stream = format!("{}Stream", camel(method.descriptor.name()));
+        // tonic takes the name as the proto spells it.
+        let stream = format!("{}Stream", method.descriptor.name());
         let _ = writeln!(out, "type {stream} = S::{stream};");
         response = format!("Self::{stream}");
     }
     let _ = writeln!(
         out,
-        "async fn {function}(&self, request: tonic::Request<{request}>) -> Result<tonic::Response<{response}>, tonic::Status> {{\n\
+        "async fn {function}(&self, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{response}>, tonic::Status> {{\n\
          let (metadata, mut extensions, message) = request.into_parts();\n\
          let claim = {claim};\n\
          self.guard.enter(&{constant}, claim, &mut extensions).await?;\n{require}\
-         self.inner.{function}(tonic::Request::from_parts(metadata, extensions, message)).await\n}}",
+         {tonic}::{function}(&*self.inner, tonic::Request::from_parts(metadata, extensions, message)).await\n}}",
         constant = constant(method),
         claim = claim(method, &input, package),
         require = if method.has_required {

@@ -11,7 +11,7 @@ use prost_reflect::MessageDescriptor;
 use crate::{
     Limits,
     model::{Method, Service},
-    names::{camel, literal, module, path, snake},
+    names::{camel, literal, module, path, server_module, snake},
     options::{Surface, Tenant},
     wellknown::well_known,
 };
@@ -22,7 +22,7 @@ pub fn service(out: &mut String, service: &Service, known: &[&str], domain: &str
     let name = service.descriptor.name();
     let package = service.descriptor.package_name();
     let own = format!("{}_rest", snake(name).trim_start_matches("r#"));
-    let tonic = format!("super::{}_server::{}", snake(name).trim_start_matches("r#"), camel(name));
+    let tonic = format!("super::{}::{}", server_module(name), camel(name));
     let _ = writeln!(
         out,
         "/// What REST and the guard need of `{}`.\npub mod {own} {{\n\
@@ -83,7 +83,9 @@ fn surface(out: &mut String, surface: Surface, types: &str, limits: Limits) {
 
 /// The name of a method's static.
 fn constant(method: &Method) -> String {
-    snake(method.descriptor.name()).trim_start_matches("r#").to_uppercase()
+    let name = snake(method.descriptor.name()).trim_start_matches("r#").to_uppercase();
+    // The module has statics of these names.
+    if matches!(&*name, "SURFACE" | "METHODS") { name + "_" } else { name }
 }
 
 fn method_info(out: &mut String, service: &Service, method: &Method) {

@@ -7,7 +7,7 @@ use prost_reflect::{Kind, MessageDescriptor};
 use super::{constant, message_type};
 use crate::{
     model::{self, Binding, Method, Service},
-    names::{path, snake},
+    names::{oneof_of, path, snake, variant},
     wellknown::well_known,
 };
 
@@ -48,14 +48,29 @@ fn write(method: &Method, binding: &Binding, package: &str) -> String {
     match (method.downloads(binding), &*binding.http.response_body) {
         (true, "") => format!("|body: {ty}, _, _| Ok(::transcoder::rest::Payload::raw(&body.content_type, body.data))"),
         (true, field) => format!(
-            "|answer: {ty}, _, _| {{ let body = answer.{}.unwrap_or_default(); \
+            "|answer: {ty}, _, _| {{ let body = {}.unwrap_or_default(); \
              Ok(::transcoder::rest::Payload::raw(&body.content_type, body.data)) }}",
-            snake(field)
+            bytes_of(&output, field, package)
         ),
         _ => match well_known(&output).filter(|known| known.rust != "()") {
             Some(known) => format!("::transcoder::rest::value::<{}>", known.kind),
             None => format!("::transcoder::rest::json::<{ty}>"),
         },
+    }
+}
+
+/// An expression for the raw bytes in a field of `answer`, if it is set.
+fn bytes_of(output: &MessageDescriptor, name: &str, package: &str) -> String {
+    let field = output.get_field_by_name(name);
+    match field.as_ref().and_then(|field| Some((field, oneof_of(field)?))) {
+        None => format!("answer.{}", snake(name)),
+        Some((field, oneof)) => {
+            let variant = variant(field, &oneof, |full| path(full, output.package_name(), package, 1));
+            let place = snake(oneof.name());
+            format!(
+                "answer.{place}.and_then(|way| match way {{ {variant}(body) => Some(body), #[allow(unreachable_patterns)] _ => None }})"
+            )
+        }
     }
 }
 
@@ -72,9 +87,15 @@ fn handles(method: &Method, binding: &Binding, package: &str) -> String {
         let _ = write!(handles, "mask: Some(|message: &mut {request}| &mut message.{}), ", snake(mask));
     }
     if let Some(body) = method.body(binding).filter(|_| method.uploads(binding)) {
-        let place = match &*binding.http.body {
-            "*" => "*message = body;".to_owned(),
-            field => format!("message.{} = Some(body);", snake(field)),
+        let place = match input.get_field_by_name(&binding.http.body) {
+            None => "*message = body;".to_owned(),
+            Some(field) => match oneof_of(&field) {
+                None => format!("message.{} = Some(body);", snake(field.name())),
+                Some(oneof) => {
+                    let variant = variant(&field, &oneof, |full| path(full, input.package_name(), package, 1));
+                    format!("message.{} = Some({variant}(body));", snake(oneof.name()))
+                }
+            },
         };
         let ty = message_type(&body, package);
         let _ = write!(

@@ -61,8 +61,9 @@ message Order {
   map<string, string> labels = 7;
   optional bool paid = 8;
   repeated Owner owners = 9;
-  oneof way { string letter = 10; string parcel = 11; }
+  oneof way { string letter = 10; string parcel = 11; Owner gift = 13; }
   google.protobuf.FieldMask mask = 12;
+  int64 version = 14;
 }
 message Owner { string tenant = 1; Address address = 2; }
 message Address { string city = 1; }

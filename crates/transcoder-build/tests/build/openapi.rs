@@ -166,6 +166,9 @@ fn the_query_has_what_neither_path_nor_body_bind() {
         "letter",
         "parcel",
         "mask",
+        "gift.tenant",
+        "gift.address.city",
+        "version",
     ];
     assert_eq!(names, expected);
     let parameter = |name: &str| {

@@ -50,6 +50,8 @@ fn authorization() {
     refused(&by("express"), "express is no single text");
     refused(&by("tags"), "tags is no single text");
     refused(&by("letter"), "letter is no single text");
+    refused(&by("gift.tenant"), "gift.tenant is no single text");
+    refused(&by("mask.paths"), "shop.v1.Order has no field mask.paths");
     for other in [
         r#"permission: "order.read""#,
         tenant,
@@ -85,6 +87,10 @@ fn paths() {
     refused(&http(r#"get: "/a" additional_bindings: {get: "/orders//x"}"#), "/orders//x: empty segment");
     refused(&http(r#"get: "/{nope}""#), "shop.v1.Order has no field nope");
     refused(&http(r#"get: "/{owner.nope}""#), "shop.v1.Order has no field owner.nope");
+    // One of protobuf's own messages is one value, and an entry of a map has no path.
+    for path in ["mask.paths", "labels.value"] {
+        refused(&http(&format!(r#"get: "/{{{path}}}""#)), &format!("shop.v1.Order has no field {path}"));
+    }
     for field in ["owner", "tags", "labels", "owners"] {
         let why = format!("the path binds {field}, which is not a single value");
         refused(&http(&format!(r#"get: "/{{{field}}}""#)), &why);
@@ -103,6 +109,19 @@ fn bodies() {
     refused(&http(r#"get: "/a" body: "*""#), "GET takes no body");
     refused(&http(r#"get: "/a" response_body: "nope""#), "shop.v1.Order has no field nope");
     refused(&http(r#"get: "/a" response_body: "owner.tenant""#), "response_body names a field of the response itself");
+}
+
+/// Their JSON is one value, which no path, query or body binds field by field.
+#[test]
+fn requests_that_are_protobufs_own_messages() {
+    let call = |options: &str| format!("rpc Call(google.protobuf.FieldMask) returns (Order) {{ {PUBLIC} {options} }}");
+    let why = "google.protobuf.FieldMask is no request of a REST path; put it into a field";
+    refused_at("Orders.Call", &call(GET), why);
+    assert!(service(&call("option (shop.options.v1.rest) = {grpc_only: true};")).is_ok());
+    let why = "shop.v1.Orders.Call: google.protobuf.FieldMask has no field paths";
+    let answer = r#"option (google.api.http) = {get: "/a" response_body: "paths"};"#;
+    let methods = format!("rpc Call(Order) returns (google.protobuf.FieldMask) {{ {PUBLIC} {answer} }}");
+    assert_eq!(service(&methods).unwrap_err().to_string(), why);
 }
 
 #[test]
@@ -201,6 +220,8 @@ fn entity_tags_and_events() {
     refused(&etag(patch, "etag: {}"), "etag names no field of the request to give the If-Match of PATCH to");
     refused(&etag(patch, r#"etag: {response: "tags"}"#), "tags is no single text or integer");
     refused(&etag(patch, r#"etag: {request: "owner"}"#), "owner is no single text or integer");
+    let why = "version is given the tag of If-Match, but 0 is no tag; make it optional";
+    refused(&etag(patch, r#"etag: {request: "version"}"#), why);
     refused(
         &etag(patch, r#"empty_body: true etag: {request: "name"}"#),
         "the entity tag is the digest of an answer that has no body",
@@ -215,7 +236,7 @@ fn surfaces_and_masks() {
     let masked = MESSAGES.replace("string name = 1", "string name = 1 [(shop.options.v1.field).mask_of_body = true]");
     let text = format!("{HEAD}{SURFACE}service Orders {{ {} }}{masked}", rpc(&format!("{PUBLIC} {GET}")));
     let error = check(&text, true).unwrap_err().to_string();
-    assert_eq!(error, "shop.v1.Orders.Call: name is filled with the body's members, but is no FieldMask");
+    assert_eq!(error, "shop.v1.Orders.Call: name is filled with the body's members, but is no single FieldMask");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
     header::{
-        ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
-        WWW_AUTHENTICATE,
+        ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION,
+        RETRY_AFTER, VARY, WWW_AUTHENTICATE,
     },
 };
 use tonic::{Code, metadata::MetadataMap};
@@ -69,6 +69,9 @@ pub(super) fn pieces(
         headers.insert(BUFFERING, HeaderValue::from_static("no"));
     }
     finish(&mut response, rule, metadata, extensions);
+    if !rule.raw_answer {
+        response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
+    }
     response
 }
 
@@ -87,7 +90,6 @@ pub(super) fn refuse(dialect: &dyn Dialect, failure: Failure, matched: Option<Ma
     let headers = response.headers_mut();
     *headers = failure.headers;
     // What a service says of its own answer's body does not hold for this one.
-    headers.remove(CONTENT_TYPE);
     headers.remove(CONTENT_ENCODING);
     headers.extend(rendered.headers);
     let mut default = |name: HeaderName, value: HeaderValue| {
@@ -103,9 +105,11 @@ pub(super) fn refuse(dialect: &dyn Dialect, failure: Failure, matched: Option<Ma
     if rendered.status == StatusCode::UNAUTHORIZED {
         default(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if failure.origin == Origin::Decode && failure.reason == Failure::CONTENT_ENCODING {
-        // RFC 9110, section 15.5.16: what would be taken.
-        default(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    // RFC 9110, section 15.5.16: what would be taken.
+    match (failure.origin, &*failure.reason) {
+        (Origin::Decode, Failure::CONTENT_ENCODING) => default(ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        (Origin::Decode, Failure::MEDIA_TYPE) => default(ACCEPT, HeaderValue::from_static("application/json")),
+        _ => {}
     }
     response.extensions_mut().insert(Answered { code: failure.code, matched });
     response

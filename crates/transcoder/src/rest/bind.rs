@@ -62,7 +62,10 @@ pub(super) fn message<M: Message>(
         header(&mut message, (IF_MATCH, field), tag, habits, &Rules { given: &given, ..Rules::default() })?;
     }
     if let Some(field) = rule.resume
-        && let Some(id) = text(&call.parts.headers, LAST_EVENT_ID).filter(|id| !id.is_empty())
+        && let Some(id) = call.parts.headers.get(LAST_EVENT_ID)
+        // Browsers send the id as it came, in UTF-8.
+        && let Ok(id) = str::from_utf8(id.as_bytes())
+        && !id.is_empty()
     {
         // A browser comes back with the URL that it came with at first, so the header wins over the query.
         let rules = Rules { overwrite: true, ..Rules::default() };

@@ -56,6 +56,12 @@ struct Tag {
 }
 
 impl Tag {
+    /// Whether it can be the tag of a resource that changes: no weak one is, and no resource has an empty one. A service
+    /// would take that for none at all.
+    fn may_match(&self) -> bool {
+        !self.weak && !self.opaque().is_empty()
+    }
+
     /// The tag of the resource: without what a compressed answer adds to it.
     fn opaque(&self) -> &str {
         let coding = |suffix: &&str| self.given.ends_with(suffix);
@@ -74,8 +80,8 @@ pub(crate) const CODINGS: [&str; 2] = [";gzip", ";zstd"];
 pub(super) enum Verdict {
     /// The answer is sent.
     Send,
-    /// The caller has it: 304, with this tag.
-    NotModified(String),
+    /// The caller has it: 304, with this tag, if the resource has one.
+    NotModified(Option<String>),
     /// It is not the one that the caller wants: 412.
     Failed,
 }
@@ -96,8 +102,9 @@ impl Conditions {
             Some(_) if rule.request.is_none() => Err(unsupported("If-Match is not served here")),
             None | Some(Tags::Any) => Ok(None),
             Some(Tags::These(tags)) => match tags.as_slice() {
-                [tag] if !tag.weak => Ok(Some(tag.opaque().to_owned())),
-                tags if tags.iter().all(|tag| tag.weak) => Err(failed()),
+                [tag] if tag.may_match() => Ok(Some(tag.opaque().to_owned())),
+                // Of a list of none, too, no tag is the resource's own.
+                tags if !tags.iter().any(Tag::may_match) => Err(failed()),
                 _ => Err(unsupported("If-Match is served with one entity tag")),
             },
         }
@@ -113,23 +120,23 @@ impl Conditions {
         failure
     }
 
-    /// Compares the tag of the resource with what a request that changes nothing asks for.
-    pub fn verdict(&self, method: &Method, tag: &str) -> Verdict {
+    /// Compares the tag of the resource, if it has one, with what a request that changes nothing asks for.
+    pub fn verdict(&self, method: &Method, tag: Option<&str>) -> Verdict {
         if !(method == Method::GET || method == Method::HEAD) {
             return Verdict::Send;
         }
         let strong = |tags: &Tags| match tags {
             Tags::Any => true,
-            Tags::These(tags) => tags.iter().any(|one| !one.weak && one.opaque() == tag),
+            Tags::These(tags) => tags.iter().any(|one| !one.weak && Some(one.opaque()) == tag),
         };
         if self.if_match.as_ref().is_some_and(|tags| !strong(tags)) {
             return Verdict::Failed;
         }
         match &self.if_none_match {
-            Some(Tags::Any) => Verdict::NotModified(tag.to_owned()),
-            Some(Tags::These(tags)) => match tags.iter().find(|one| one.opaque() == tag) {
+            Some(Tags::Any) => Verdict::NotModified(tag.map(str::to_owned)),
+            Some(Tags::These(tags)) => match tags.iter().find(|one| Some(one.opaque()) == tag) {
                 // The tag that the caller has is the one of the form in which it would be sent again.
-                Some(one) => Verdict::NotModified(one.given.clone()),
+                Some(one) => Verdict::NotModified(Some(one.given.clone())),
                 None => Verdict::Send,
             },
             None => Verdict::Send,
@@ -149,6 +156,9 @@ pub(super) fn insert(headers: &mut HeaderMap, tag: &str) {
 
 impl Tags {
     fn of(headers: &HeaderMap, name: http::HeaderName) -> Result<Option<Self>, ()> {
+        if !headers.contains_key(&name) {
+            return Ok(None);
+        }
         let mut tags = Vec::new();
         for value in headers.get_all(name) {
             let text = std::str::from_utf8(value.as_bytes()).map_err(|_| ())?.trim();
@@ -157,7 +167,7 @@ impl Tags {
             }
             list(text, &mut tags)?;
         }
-        Ok(if tags.is_empty() { None } else { Some(Self::These(tags)) })
+        Ok(Some(Self::These(tags)))
     }
 }
 
@@ -206,19 +216,29 @@ mod tests {
 
     #[test]
     fn tags_are_compared_weakly_where_nothing_changes_and_strongly_elsewhere() {
-        let verdict = |name, value| conditions(name, value).unwrap().verdict(&Method::GET, "a,b");
-        let same = Verdict::NotModified("a,b".to_owned());
+        let verdict = |name, value| conditions(name, value).unwrap().verdict(&Method::GET, Some("a,b"));
+        let same = Verdict::NotModified(Some("a,b".to_owned()));
         for value in ["\"a,b\"", "W/\"a,b\"", "\"x\", \"a,b\"", "*"] {
             assert_eq!(verdict("if-none-match", value), same, "{value}");
         }
-        assert_eq!(verdict("if-none-match", "\"a,b;gzip\""), Verdict::NotModified("a,b;gzip".to_owned()));
+        assert_eq!(verdict("if-none-match", "\"a,b;gzip\""), Verdict::NotModified(Some("a,b;gzip".to_owned())));
         assert_eq!(verdict("if-none-match", "\"a\""), Verdict::Send);
+        assert_eq!(verdict("if-none-match", ""), Verdict::Send);
         for value in ["\"a,b\"", "*", "\"a,b;zstd\""] {
             assert_eq!(verdict("if-match", value), Verdict::Send, "{value}");
         }
-        for value in ["W/\"a,b\"", "\"a\"", "a"] {
+        for value in ["W/\"a,b\"", "\"a\"", "a", "", ","] {
             assert_eq!(verdict("if-match", value), Verdict::Failed, "{value}");
         }
+    }
+
+    #[test]
+    fn a_resource_without_a_tag_has_none_of_those_that_are_asked_for() {
+        let verdict = |name, value| conditions(name, value).unwrap().verdict(&Method::GET, None);
+        assert_eq!(verdict("if-match", "\"a\""), Verdict::Failed);
+        assert_eq!(verdict("if-match", "*"), Verdict::Send);
+        assert_eq!(verdict("if-none-match", "\"a\""), Verdict::Send);
+        assert_eq!(verdict("if-none-match", "*"), Verdict::NotModified(None));
     }
 
     #[test]
@@ -229,7 +249,8 @@ mod tests {
         assert_eq!(tag("a").unwrap(), Some("a".to_owned()));
         assert_eq!(tag("\"a;gzip\"").unwrap(), Some("a".to_owned()));
         assert_eq!(tag("*").unwrap(), None);
-        for (value, status) in [("\"a\", \"b\"", 400), ("\"a", 400), ("W/\"a\"", 412)] {
+        let refused = [("\"a\", \"b\"", 400), ("\"a", 400), ("W/\"a\"", 412), ("\"\"", 412), ("", 412), (",", 412)];
+        for (value, status) in refused {
             assert_eq!(tag(value).unwrap_err().status, status, "{value}");
         }
         let none = conditions("if-none-match", "*").unwrap();

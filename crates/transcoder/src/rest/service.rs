@@ -67,7 +67,7 @@ impl RestBuilder {
 
     /// How long a stream may be silent: the first message is awaited so long before the head of the answer is sent, and an
     /// event stream then gets a comment each time. 15 seconds unless told; zero waits for the first message as long as it
-    /// takes, and sends no comments.
+    /// takes, and sends no comments. The first piece of raw bytes, which tells their media type, is always waited for.
     pub fn heartbeat(self, every: Duration) -> Self {
         Self { heartbeat: every, ..self }
     }
@@ -220,7 +220,9 @@ impl Inner {
             None => self.call(route, parts, body).await,
             Some(at) => {
                 // A server around this one may have set an earlier one.
-                parts.extensions.get_or_insert_with(|| Deadline(at.into_std()));
+                let own = Deadline(at.into_std());
+                let known = parts.extensions.get_or_insert_with(|| own);
+                *known = own.min(*known);
                 timeout_at(at, self.call(route, parts, body)).await.unwrap_or_else(|_| Err(Box::new(late())))
             }
         };
@@ -293,13 +295,12 @@ async fn conditional(route: &Route, rule: &EtagRule, mut call: Call) -> Result<S
         call.tag = conditions.tag_for(rule)?;
     }
     let mut success = route.call(call).await.map_err(|failure| conditions.judge(failure))?;
-    if let Some(tag) = success.tag.as_deref().filter(|_| success.status.is_success()) {
-        match conditions.verdict(&method, tag) {
+    if success.status.is_success() {
+        match conditions.verdict(&method, success.tag.as_deref()) {
             Verdict::Send => {}
             Verdict::Failed => return Err(etag::failed()),
             Verdict::NotModified(tag) => {
-                success =
-                    Success { status: StatusCode::NOT_MODIFIED, content: Content::None, tag: Some(tag), ..success };
+                success = Success { status: StatusCode::NOT_MODIFIED, content: Content::None, tag, ..success };
             }
         }
     }
@@ -319,6 +320,7 @@ fn allow(methods: &[&str]) -> String {
 }
 
 fn without_slash(parts: &Parts) -> String {
-    let path = parts.uri.path().trim_end_matches('/');
-    parts.uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+    // Browsers take a backslash for a slash, and two of those for another host.
+    let path = parts.uri.path().trim_end_matches('/').replace('\\', "%5C");
+    parts.uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"))
 }

@@ -57,6 +57,9 @@ pub(super) struct Frames {
     ended: bool,
 }
 
+/// As many messages as are taken without a pause while they give no bytes: raw ones may be empty.
+const MANY: usize = 1024;
+
 /// As many bytes as are put together while items are there to be had.
 const ENOUGH: usize = 16 * 1024;
 
@@ -130,7 +133,14 @@ impl Frames {
         if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
             return self.fail(out, late());
         }
+        let mut taken = 0;
         while !self.ended && out.len() < ENOUGH {
+            taken += 1;
+            if taken > MANY && out.is_empty() {
+                // Others get their turn, the deadline among them.
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
             match self.items.as_mut().poll_next(cx) {
                 Poll::Ready(Some(Ok(item))) => self.item(out, &item),
                 // What is there goes out before the connection is broken off.
@@ -235,7 +245,7 @@ pub(super) fn late() -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, task::Waker};
 
     use super::*;
 
@@ -247,6 +257,17 @@ mod tests {
 
         fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
             Poll::Pending
+        }
+    }
+
+    /// Empty pieces without end.
+    struct Empty;
+
+    impl Stream for Empty {
+        type Item = Result<Item, Box<Failure>>;
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(Some(Ok(Item { bytes: Bytes::new(), id: None, kind: None })))
         }
     }
 
@@ -281,5 +302,12 @@ mod tests {
         assert_eq!(written("7", "a"), "id: 7\nevent: a\ndata: 1\n\n");
         assert_eq!(written("7\ndata: 2", "a\r"), "data: 1\n\n");
         assert_eq!(written("", "\0"), "data: 1\n\n");
+    }
+
+    #[test]
+    fn empty_pieces_without_end_do_not_keep_others_waiting() {
+        let teller = Teller { dialects: Dialects::default(), dialect: "", request_id: None };
+        let mut frames = Frames::new(Box::pin(Empty), None, None, teller, Duration::ZERO, None);
+        assert!(Pin::new(&mut frames).poll_frame(&mut Context::from_waker(Waker::noop())).is_pending());
     }
 }

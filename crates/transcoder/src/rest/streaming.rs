@@ -48,9 +48,10 @@ where
             let (metadata, stream, extensions) = response.into_parts();
             let stream = Box::pin(stream);
             let mut items = Written { stream, rule, write, event_id, event_type, media_type: None, ended: false };
-            // A stream that fails at once answers with its status; one that is silent for long is answered all the same.
+            // A stream that fails at once answers with its status; one that is silent for long is answered all the same,
+            // unless it is of raw bytes: only the first of them tells the media type.
             let first = poll_fn(|cx| Pin::new(&mut items).poll_next(cx));
-            let first = match patience.is_zero() {
+            let first = match patience.is_zero() || rule.raw_answer {
                 true => first.await,
                 false => tokio::time::timeout(patience, first).await.unwrap_or_default(),
             };

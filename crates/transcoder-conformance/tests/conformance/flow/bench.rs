@@ -1,11 +1,15 @@
 //! The services of flow.proto.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
-use transcoder::{Dialects, Open, Rest, RestBuilder, etag_mismatch};
+use transcoder::{Deadline, Dialects, Open, Rest, RestBuilder, etag_mismatch};
 use transcoder_conformance::rules::{
     conformance::rules::v1::{
         Beat, BeatKind, CountRequest, DeleteDocRequest, Doc, GetDocRequest, PushRequest, PushResponse, Tick,
@@ -83,7 +87,11 @@ impl Flow for Desk {
     }
 
     async fn get_text(&self, request: Request<GetDocRequest>) -> Result<Response<String>, Status> {
-        Ok(Response::new(request.into_inner().name))
+        let left = request.extensions().get::<Deadline>().map(|at| at.0.saturating_duration_since(Instant::now()));
+        match request.into_inner().name {
+            name if name == "deadline" => Ok(Response::new(format!("{:?}", left.map(|left| left.as_secs())))),
+            name => Ok(Response::new(name)),
+        }
     }
 
     async fn sleep(&self, _: Request<GetDocRequest>) -> Result<Response<Doc>, Status> {
@@ -105,6 +113,7 @@ fn doc(name: String) -> Result<Doc, Status> {
             status.metadata_mut().insert("x-looked-in", "desk".parse().unwrap());
             Err(status)
         }
+        "fine" => Err(Status::new(Code::Ok, "no failure at all")),
         _ => Ok(Doc { name, etag: Some("t1".to_owned()), note: "a note\n".repeat(300) }),
     }
 }
@@ -114,6 +123,10 @@ impl Docs for Desk {
     async fn get_doc(&self, request: Request<GetDocRequest>) -> Result<Response<Doc>, Status> {
         let mut response = Response::new(doc(request.into_inner().name)?);
         response.metadata_mut().insert("cache-control", "no-cache".parse().unwrap());
+        // As a service hands on that called another one.
+        for (name, value) in [("content-type", "application/grpc"), ("keep-alive", "timeout=5")] {
+            response.metadata_mut().insert(name, value.parse().unwrap());
+        }
         Ok(response)
     }
 

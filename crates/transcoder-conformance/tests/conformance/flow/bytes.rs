@@ -83,3 +83,11 @@ async fn answers_that_are_well_known_types() {
     assert_eq!(call(&rest(), "GET", "/flow/anything/a", None).await.json(), json!({"name": "a"}));
     assert_eq!(call(&rest(), "GET", "/flow/text/a%2Fb", None).await.json(), json!("a/b"));
 }
+
+#[tokio::test]
+async fn bytes_are_waited_for_because_they_tell_their_type() {
+    // Longer than the heartbeat, which would send a head without the type, and no error could follow it.
+    let request = Request::get("/flow/bytes?stay=true").header("grpc-timeout", "80m");
+    let answer = send(&rest(), request.body(Empty::<Bytes>::new()).unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["error"]["status"].as_str()), (504, Some("DEADLINE_EXCEEDED")));
+}

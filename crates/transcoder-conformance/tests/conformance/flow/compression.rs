@@ -53,6 +53,38 @@ async fn small_answers_and_streams_are_not() {
 }
 
 #[tokio::test]
+async fn caches_are_told_what_the_answer_depends_on() {
+    for accept in [None, Some(("accept-encoding", "gzip"))] {
+        let headers: Vec<_> = [("if-none-match", "\"t1\"")].into_iter().chain(accept).collect();
+        let (status, headers, _) = get("/flow/docs/a", &headers).await;
+        assert_eq!((status, headers["vary"].to_str().unwrap()), (304, "accept-encoding"));
+    }
+}
+
+#[tokio::test]
+async fn the_length_of_an_answer_that_would_be_compressed_is_not_told() {
+    let head = |coding: &'static str| async move {
+        let request = Request::head("/flow/docs/a").header("accept-encoding", coding).body(Empty::<Bytes>::new());
+        Compressed::new(rest(), 1024).oneshot(request.unwrap()).await.unwrap().into_parts().0.headers
+    };
+    let plain = Request::head("/flow/docs/a").body(Empty::<Bytes>::new()).unwrap();
+    let plain = Compressed::new(rest(), 1024).oneshot(plain).await.unwrap().into_parts().0.headers;
+    assert_eq!((plain.contains_key("content-length"), plain["vary"].to_str().unwrap()), (true, "accept-encoding"));
+    let gzip = head("gzip").await;
+    assert_eq!((gzip.get("content-length"), gzip["vary"].to_str().unwrap()), (None, "accept-encoding"));
+}
+
+#[tokio::test]
+async fn a_call_that_was_made_is_answered_whatever_coding_is_accepted() {
+    for accept in ["identity;q=0", "br, *;q=0"] {
+        let request = Request::patch("/flow/docs/a").header("content-type", "application/json");
+        let request = request.header("accept-encoding", accept).body(Full::<Bytes>::from("{}")).unwrap();
+        let response = Compressed::new(rest(), 1024).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200, "{accept}");
+    }
+}
+
+#[tokio::test]
 async fn a_compressed_request_is_refused() {
     let request = Request::patch("/flow/docs/a").header("content-type", "application/json");
     let answer = send(&rest(), request.header("content-encoding", "gzip").body(Full::from("{}")).unwrap()).await;

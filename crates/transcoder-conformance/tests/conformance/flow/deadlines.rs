@@ -1,11 +1,14 @@
 //! How long a call may take.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Empty;
-use transcoder::{Open, RestBuilder};
+use transcoder::{Deadline, Open, RestBuilder};
 use transcoder_conformance::rules::conformance::rules::v1::flow_rest;
 
 use super::bench::{Desk, rest};
@@ -20,6 +23,16 @@ async fn the_caller_says() {
             (answer.status.as_u16(), answer.json()["error"]["status"].as_str()),
             (504, Some("DEADLINE_EXCEEDED"))
         );
+    }
+}
+
+#[tokio::test]
+async fn the_service_sees_the_earliest() {
+    for (outer, seen) in [(3600, "\"Some(59)\""), (30, "\"Some(29)\"")] {
+        let outer = Deadline(Instant::now() + Duration::from_secs(outer));
+        let request = Request::get("/flow/text/deadline").header("grpc-timeout", "1M").extension(outer);
+        let answer = send(&rest(), request.body(Empty::<Bytes>::new()).unwrap()).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (200, seen.as_bytes()));
     }
 }
 

@@ -25,3 +25,17 @@ async fn details_are_kept() {
     assert_eq!(gone.headers["x-looked-in"], "desk", "metadata of the status");
     assert_eq!(gone.headers["content-type"], "application/json");
 }
+
+#[tokio::test]
+async fn an_error_without_a_code_is_one_all_the_same() {
+    let answer = call(&rest(), "GET", "/flow/docs/fine", None).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["error"]["status"].as_str()), (500, Some("UNKNOWN")));
+}
+
+#[tokio::test]
+async fn metadata_does_not_say_what_the_body_is() {
+    let answer = call(&rest(), "GET", "/flow/docs/a", None).await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert!(!answer.headers.contains_key("keep-alive"), "{:?}", answer.headers);
+    assert_eq!(answer.headers["cache-control"], "no-cache");
+}

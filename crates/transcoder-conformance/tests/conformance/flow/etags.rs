@@ -79,6 +79,9 @@ async fn a_write_is_given_the_tag() {
     assert_eq!(stale.json()["error"]["details"][0]["reason"], "ETAG_MISMATCH");
     assert_eq!(patch("W/\"t1\"", "{}").await.status, 412);
     assert_eq!(patch("\"t1\", \"t2\"", "{}").await.status, 400);
+    for nothing in ["", ",", "\"\""] {
+        assert_eq!(patch(nothing, "{}").await.status, 412, "{nothing:?} is the tag of nothing");
+    }
     // The same tag in both is one; two are none.
     assert_eq!(patch("\"t1\"", r#"{"etag": "t1"}"#).await.status, 200);
     let two = patch("\"t1\"", r#"{"etag": "t0"}"#).await;

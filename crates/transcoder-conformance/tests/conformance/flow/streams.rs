@@ -45,6 +45,7 @@ async fn lines_are_the_default() {
         assert_eq!((answer.status.as_u16(), lines(&answer)), (200, vec![tick(1), tick(2), tick(3)]));
         assert_eq!(answer.headers["content-type"], "application/x-ndjson");
         assert_eq!(answer.headers["cache-control"], "no-store");
+        assert_eq!(answer.headers["vary"], "accept");
         assert_eq!(answer.headers["x-accel-buffering"], "no");
         assert_eq!(answer.headers["x-counter"], "fast", "metadata of the response");
     }
@@ -133,6 +134,9 @@ async fn a_client_that_comes_back_goes_on_where_it_was() {
     assert_eq!(events(&[ACCEPT, ("last-event-id", "3")], "/flow/ticks?to=4&after=1").await, ["4"]);
     assert_eq!(events(&[ACCEPT, ("last-event-id", "")], "/flow/ticks?to=4&after=2").await, ["3", "4"]);
     let bad = get("/flow/ticks?to=4", &[ACCEPT, ("last-event-id", "x")]).await;
+    assert_eq!((bad.status.as_u16(), bad.violation().as_deref()), (400, Some("last-event-id")));
+    // Browsers send it in UTF-8; one that is no number is told so, and the stream does not begin anew.
+    let bad = get("/flow/ticks?to=4", &[ACCEPT, ("last-event-id", "\u{fc}")]).await;
     assert_eq!((bad.status.as_u16(), bad.violation().as_deref()), (400, Some("last-event-id")));
 }
 

@@ -7,5 +7,6 @@ mod forms;
 mod guard;
 mod habits;
 mod masks;
+mod odd;
 mod required;
 mod routing;

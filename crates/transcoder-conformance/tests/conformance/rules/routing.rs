@@ -65,6 +65,7 @@ async fn media_types() {
     ] {
         let answer = post(kind, "{}").await;
         assert_eq!((answer.status.as_u16(), answer.json()["oops"].as_str()), (415, Some("MEDIA_TYPE_UNSUPPORTED")));
+        assert_eq!(answer.headers["accept"], "application/json");
     }
     assert_eq!(post(None, "").await.status, 200, "no body, no media type");
 }
@@ -136,4 +137,7 @@ async fn redirects_stay_on_the_server() {
     let request = Request::get("//evil.example/things/x/").body(Empty::<Bytes>::new()).unwrap();
     let answer = send(&Bench::new().rest, request).await;
     assert_eq!((answer.status.as_u16(), answer.headers.get("location")), (404, None));
+    // Browsers take a backslash for a slash.
+    let answer = call(&Bench::new().rest, "GET", "/snake/things/\\x/", None).await;
+    assert_eq!((answer.status.as_u16(), answer.headers["location"].to_str().unwrap()), (307, "/snake/things/%5Cx"));
 }
