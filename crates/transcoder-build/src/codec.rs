@@ -239,7 +239,8 @@ fn is_recursive(field: &FieldDescriptor) -> bool {
 }
 
 fn descriptor_of(field: &Emitted) -> String {
-    let key = |name: &str| literal(&format!("{}:", literal(name)));
+    // A key is JSON, whose escapes are not those of Rust.
+    let key = |name: &str| literal(&format!("{}:", serde_json::Value::from(name)));
     format!(
         "::transcoder::json::Field {{ proto: {}, json: {}, proto_key: {}, json_key: {}, secret: {} }}",
         literal(&field.proto),
