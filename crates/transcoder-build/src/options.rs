@@ -96,6 +96,8 @@ pub struct Etag {
     pub response: String,
     /// Is given the tag of If-Match.
     pub request: String,
+    /// The fields hold tags with their quotes.
+    pub quoted: bool,
 }
 
 /// What the events of a stream carry, by paths of fields; empty if nothing.
@@ -215,8 +217,7 @@ impl<'p> Options<'p> {
             grpc_only: flag(&rule, "grpc_only"),
             body_required: flag(&rule, "body_required"),
             media_type: text(&rule, "media_type"),
-            etag: message(&rule, "etag")
-                .map(|etag| Etag { response: text(&etag, "response"), request: text(&etag, "request") }),
+            etag: message(&rule, "etag").map(|etag| Etag::of(&etag)),
             event: message(&rule, "event").map(|event| Event::of(&event)).unwrap_or_default(),
         }
     }
@@ -299,6 +300,12 @@ impl<'p> Options<'p> {
         let Some(rule) = extension(self.pool, &method.options(), "google.api.http") else { return Vec::new() };
         let more = list(&rule, "additional_bindings");
         std::iter::once(&rule).chain(more.iter().filter_map(Value::as_message)).filter_map(binding).collect()
+    }
+}
+
+impl Etag {
+    fn of(rule: &DynamicMessage) -> Self {
+        Self { response: text(rule, "response"), request: text(rule, "request"), quoted: flag(rule, "quoted") }
     }
 }
 

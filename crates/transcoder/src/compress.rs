@@ -19,10 +19,10 @@ use http_body::Body;
 use tower::Service;
 use tower_http::compression::{Compression, CompressionBody, Predicate, predicate::SizeAbove};
 
-use crate::rest::CODINGS;
+use crate::rest::{CODINGS, InPieces};
 
-/// A service whose answers are compressed where that is worth it: of text, of a size known to be above a floor, or not
-/// known. Streams of messages stay as they are, so that each message arrives when it is sent.
+/// A service whose answers are compressed where that is worth it: of text, above a floor of size. Streams stay as they are,
+/// so that each piece arrives when it is sent.
 #[derive(Clone)]
 pub struct Compressed<S> {
     inner: Compression<S, Worth>,
@@ -129,7 +129,8 @@ struct Worth {
 
 impl Predicate for Worth {
     fn should_compress<B: Body>(&self, response: &Response<B>) -> bool {
-        is_text(media_type(response.headers())) && self.size.should_compress(response)
+        let in_pieces = response.extensions().get::<InPieces>().is_some();
+        !in_pieces && is_text(media_type(response.headers())) && self.size.should_compress(response)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{aip193::Aip193, dialect::Dialect, percent};
 #[derive(Clone)]
 pub struct Dialects(Arc<Table>);
 
+#[derive(Clone)]
 struct Table {
     by_name: HashMap<&'static str, Arc<dyn Dialect>>,
     by_prefix: Vec<(&'static str, Arc<dyn Dialect>)>,
@@ -17,13 +18,18 @@ struct Table {
 impl Dialects {
     /// Dialects with their names and the path prefixes that they rule; AIP-193 rules the rest.
     pub fn new(dialects: impl IntoIterator<Item = (&'static str, &'static [&'static str], Arc<dyn Dialect>)>) -> Self {
-        let mut table = Table { by_name: HashMap::new(), by_prefix: Vec::new(), fallback: Arc::new(Aip193) };
+        let mut table = Table { by_name: HashMap::new(), by_prefix: Vec::new(), fallback: Arc::new(Aip193::default()) };
         for (name, prefixes, dialect) in dialects {
             table.by_prefix.extend(prefixes.iter().map(|prefix| (*prefix, dialect.clone())));
             table.by_name.insert(name, dialect);
         }
         table.by_prefix.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         Self(Arc::new(table))
+    }
+
+    /// The same with another dialect for the rest, such as AIP-193 with a domain.
+    pub fn with_fallback(self, dialect: Arc<dyn Dialect>) -> Self {
+        Self(Arc::new(Table { fallback: dialect, ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// The dialect of a name.

@@ -13,10 +13,11 @@ use axum::response::IntoResponse;
 use http::Request;
 use tonic::{server::NamedService, service::Routes};
 use tower::Service;
-use transcoder::{Dialects, Guard, MethodInfo, RestBuilder, rest::Route};
+use transcoder::{Aip193, Dialects, Guard, MethodInfo, RestBuilder, rest::Route};
 
 use crate::{
-    api::controlplane::Stub, auth::Sessions, messaging::MessagingSettings, store::Store, tenants::MultitenancySettings,
+    api::controlplane::Stub, auth::Sessions, base::error::DOMAIN, messaging::MessagingSettings, store::Store,
+    tenants::MultitenancySettings,
 };
 
 /// What the services of the areas are made of.
@@ -64,13 +65,14 @@ pub(super) fn add(grpc: Routes, rest: RestBuilder, parts: &Parts) -> Surfaces {
 
 /// The REST error dialects of all surfaces.
 pub(super) fn dialects() -> Dialects {
-    Dialects::new([
+    let dialects = Dialects::new([
         controlplane::dialect(),
         zerotrust::dialect(),
         manager::dialect(),
         warehouse::dialect(),
         messaging::dialect(),
-    ])
+    ]);
+    dialects.with_fallback(Arc::new(Aip193 { domain: DOMAIN }))
 }
 
 impl Surfaces {

@@ -74,7 +74,9 @@ impl Check<'_> {
 
     /// How success is told.
     fn success(&self, rest: &Rest) -> Result<(), Error> {
-        if rest.success_status != 0 && !(200..400).contains(&rest.success_status) {
+        // 205 has no body, and 206 is a part of one.
+        let possible = (200..400).contains(&rest.success_status) && !matches!(rest.success_status, 205 | 206);
+        if rest.success_status != 0 && !possible {
             return Err(self.fail(format!("{} is no status of success", rest.success_status)));
         }
         let bodiless = rest.empty_body || matches!(rest.success_status, 204 | 304);
@@ -159,6 +161,12 @@ impl Check<'_> {
         if field.is_some_and(|field| is_integer(&field.kind()) && !field.supports_presence()) {
             let why = "is given the tag of If-Match, but 0 is no tag; make it optional";
             return Err(self.fail(format!("{} {why}", etag.request)));
+        }
+        let number = |message: &MessageDescriptor, path: &str| {
+            super::steps(message, path).and_then(|mut steps| steps.pop()).is_some_and(|field| is_integer(&field.kind()))
+        };
+        if etag.quoted && (number(&self.method.output(), &etag.response) || number(&input, &etag.request)) {
+            return Err(self.fail("an entity tag with quotes is no integer"));
         }
         let changes = |binding: &&Binding| matches!(&*binding.http.method, "PUT" | "PATCH" | "DELETE");
         match bindings.iter().find(changes) {

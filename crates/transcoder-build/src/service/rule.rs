@@ -58,9 +58,10 @@ pub fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) 
         raw = method.downloads(binding),
         etag = match &method.rest.etag {
             Some(etag) => format!(
-                "Some(::transcoder::rest::EtagRule {{ digest: {}, request: {} }})",
+                "Some(::transcoder::rest::EtagRule {{ digest: {}, request: {}, quoted: {} }})",
                 etag.response.is_empty(),
-                named(&etag.request)
+                named(&etag.request),
+                etag.quoted,
             ),
             None => "None".to_owned(),
         },

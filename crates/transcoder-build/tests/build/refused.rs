@@ -220,6 +220,7 @@ fn entity_tags_and_events() {
     refused(&etag(patch, "etag: {}"), "etag names no field of the request to give the If-Match of PATCH to");
     refused(&etag(patch, r#"etag: {response: "tags"}"#), "tags is no single text or integer");
     refused(&etag(patch, r#"etag: {request: "owner"}"#), "owner is no single text or integer");
+    refused(&rest("success_status: 205"), "205 is no status of success");
     let why = "version is given the tag of If-Match, but 0 is no tag; make it optional";
     refused(&etag(patch, r#"etag: {request: "version"}"#), why);
     refused(

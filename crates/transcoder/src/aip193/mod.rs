@@ -12,12 +12,15 @@ use crate::{
 
 /// AIP-193, for paths that belong to no other dialect.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Aip193;
+pub struct Aip193 {
+    /// The domain of the transcoder's own reasons, in `google.rpc.ErrorInfo`; left out if empty.
+    pub domain: &'static str,
+}
 
 impl Dialect for Aip193 {
     fn render(&self, failure: &Failure) -> Rendered {
         let mut details = match failure.details.as_slice() {
-            [] => own_details(failure),
+            [] => own_details(failure, self.domain),
             details => details.iter().map(|detail| details::json(detail, failure.types)).collect(),
         };
         let told = failure.details.iter().any(|detail| details::name(detail) == "google.rpc.RequestInfo");
@@ -35,10 +38,14 @@ impl Dialect for Aip193 {
 }
 
 /// The details of a failure that no service gave any: what is known of it in standard messages.
-fn own_details(failure: &Failure) -> Vec<Value> {
+fn own_details(failure: &Failure, domain: &str) -> Vec<Value> {
     let mut details = Vec::new();
     if !failure.reason.is_empty() {
-        details.push(json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": failure.reason}));
+        let mut info = json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": failure.reason});
+        if !domain.is_empty() {
+            info["domain"] = domain.into();
+        }
+        details.push(info);
     }
     if !failure.violations.is_empty() {
         let violations: Vec<_> =

@@ -25,6 +25,10 @@ use crate::{
 /// Tells proxies not to hold back what comes piece by piece.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// The answer is sent as it comes into being; in the extensions of its response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InPieces;
+
 /// How a REST call ended; in the extensions of its response.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered {
@@ -69,6 +73,7 @@ pub(super) fn pieces(
         headers.insert(BUFFERING, HeaderValue::from_static("no"));
     }
     finish(&mut response, rule, metadata, extensions);
+    response.extensions_mut().insert(InPieces);
     if !rule.raw_answer {
         response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
     }

@@ -20,6 +20,24 @@ pub struct EtagRule {
     pub digest: bool,
     /// Path of the field of the request that is given the tag of If-Match.
     pub request: Option<&'static str>,
+    /// The fields hold tags with their quotes.
+    pub quoted: bool,
+}
+
+impl EtagRule {
+    /// The tag that a field of the response holds. A text that is not as the rule says is none.
+    pub(super) fn tag(&self, held: &str) -> Option<String> {
+        let tag = match self.quoted {
+            true => held.strip_prefix('"').and_then(|held| held.strip_suffix('"')),
+            false => Some(held),
+        };
+        tag.filter(|tag| !tag.is_empty()).map(str::to_owned)
+    }
+
+    /// A tag as the field of the request holds it.
+    fn held(&self, tag: &str) -> String {
+        if self.quoted { format!("\"{tag}\"") } else { tag.to_owned() }
+    }
 }
 
 /// The error of a service whose resource has another entity tag than the request gives: ABORTED, as AIP-154 has it, with
@@ -102,7 +120,7 @@ impl Conditions {
             Some(_) if rule.request.is_none() => Err(unsupported("If-Match is not served here")),
             None | Some(Tags::Any) => Ok(None),
             Some(Tags::These(tags)) => match tags.as_slice() {
-                [tag] if tag.may_match() => Ok(Some(tag.opaque().to_owned())),
+                [tag] if tag.may_match() => Ok(Some(rule.held(tag.opaque()))),
                 // Of a list of none, too, no tag is the resource's own.
                 tags if !tags.iter().any(Tag::may_match) => Err(failed()),
                 _ => Err(unsupported("If-Match is served with one entity tag")),
@@ -243,7 +261,7 @@ mod tests {
 
     #[test]
     fn one_strong_tag_goes_to_the_service() {
-        let rule = EtagRule { digest: false, request: Some("etag") };
+        let rule = EtagRule { digest: false, request: Some("etag"), quoted: false };
         let tag = |value| conditions("if-match", value).and_then(|conditions| conditions.tag_for(&rule));
         assert_eq!(tag("\"a\"").unwrap(), Some("a".to_owned()));
         assert_eq!(tag("a").unwrap(), Some("a".to_owned()));
@@ -255,5 +273,15 @@ mod tests {
         }
         let none = conditions("if-none-match", "*").unwrap();
         assert_eq!(none.tag_for(&rule).unwrap_err().reason, "PRECONDITION_UNSUPPORTED");
+    }
+
+    #[test]
+    fn fields_hold_tags_with_or_without_quotes() {
+        let rule = |quoted| EtagRule { digest: false, request: Some("etag"), quoted };
+        assert_eq!((rule(false).tag("a"), rule(false).held("a")), (Some("a".to_owned()), "a".to_owned()));
+        assert_eq!((rule(true).tag("\"a\""), rule(true).held("a")), (Some("a".to_owned()), "\"a\"".to_owned()));
+        for none in ["a", "W/\"a\"", "\"\"", "\"", ""] {
+            assert_eq!(rule(true).tag(none), None, "{none}");
+        }
     }
 }

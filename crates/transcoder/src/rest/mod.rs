@@ -17,6 +17,8 @@ mod streaming;
 mod unary;
 
 pub use answer::Answered;
+#[cfg(feature = "compression")]
+pub(crate) use answer::InPieces;
 pub use body::{Broken, ResponseBody};
 pub use deadline::{Deadline, asked};
 pub use endpoint::Handles;

@@ -38,7 +38,8 @@ where
             let response = answer.await.map_err(|status| refused(rule, &status))?;
             let (metadata, message, extensions) = response.into_parts();
             let success = if created.is_some_and(|created| created(&message)) { 201 } else { rule.success };
-            let mut tag = rule.etag.and(tag).and_then(|tag| tag(&message)).filter(|tag| !tag.is_empty());
+            let held = tag.and_then(|tag| tag(&message));
+            let mut tag = rule.etag.zip(held).and_then(|(etag, held)| etag.tag(&held));
             let content = if rule.empty_body {
                 Content::None
             } else {

@@ -152,6 +152,14 @@ impl Docs for Desk {
         }
     }
 
+    async fn update_quoted(&self, request: Request<UpdateDocRequest>) -> Result<Response<Doc>, Status> {
+        let given = request.into_inner().doc.unwrap_or_default();
+        match given.etag.as_deref() {
+            Some("\"t1\"") => Ok(Response::new(Doc { etag: Some("\"t2\"".to_owned()), ..Doc::default() })),
+            _ => Err(etag_mismatch("conformance")),
+        }
+    }
+
     async fn delete_doc(&self, request: Request<DeleteDocRequest>) -> Result<Response<Doc>, Status> {
         let DeleteDocRequest { name, version } = request.into_inner();
         let held = doc(name)?;

@@ -88,6 +88,14 @@ async fn a_write_is_given_the_tag() {
     assert_eq!((two.status.as_u16(), two.violation().as_deref()), (400, Some("if-match")));
 }
 
+/// AIP-154: the fields of some services hold tags with their quotes.
+#[tokio::test]
+async fn a_tag_that_is_kept_with_its_quotes() {
+    let done = ask("PATCH", "/flow/quoted/a", &[("if-match", "\"t1\"")], "{}").await;
+    assert_eq!((done.status.as_u16(), tag(&done)), (200, "\"t2\""));
+    assert_eq!(ask("PATCH", "/flow/quoted/a", &[("if-match", "\"t0\"")], "{}").await.status, 412);
+}
+
 #[tokio::test]
 async fn only_the_precondition_answers_412() {
     let stale = ask("PATCH", "/flow/docs/a", &[], r#"{"etag": "t0"}"#).await;
