@@ -98,6 +98,7 @@ async fn malformed_bodies() {
         (r#"{"name": "a", "name": "b"}"#, "Duplicate", "name"),
         (r#"{"byteSize": 1.5}"#, "WrongType", "byteSize"),
         (r#"{"byteSize": 1e30}"#, "OutOfRange", "byteSize"),
+        (r#"{"byteSize": 1e400}"#, "OutOfRange", ""),
         (r#"{"tags": ["a", null]}"#, "Null", "tags[1]"),
         (r#"{"counts": {"a": "x"}}"#, "WrongType", "counts.a"),
         (r#"{"owner": {"place": {"city": []}}}"#, "WrongType", "owner.place.city"),

@@ -191,6 +191,11 @@ pub(super) fn wrong_type(expected: Expected, found: &str) -> Fault {
 
 /// Our words for what the format library found.
 fn syntax(error: &serde_json::Error) -> Fault {
+    // The library has no kind for it. Nothing else is lost if it should change its words.
+    if error.to_string().starts_with("number out of range") {
+        let text = format!("a number that no type can hold at line {}, column {}", error.line(), error.column());
+        return Fault::new(FaultKind::OutOfRange, text);
+    }
     let text = if error.is_eof() {
         "the JSON ends too early".to_owned()
     } else {
