@@ -1,8 +1,9 @@
 //! One resource over HTTP/1.1, beside a hand-written axum handler and beside `rest_over_grpc`: one server thread each,
 //! 32 connections.
 //!
-//! The rates are what the clients see. As they share the machine with the server, the time that a server's thread is
-//! on a processor is told too: it is what a request costs, whoever else is busy.
+//! The rates are what the clients see. They share the machine with the server, so the time that the server's thread is on
+//! a processor is told too: it is what a request costs, whoever else is busy. Where the thread is not busy nearly all the
+//! time, the rates are those of the clients, and say little of the servers.
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, path::PathBuf, sync::mpsc};
 
@@ -88,21 +89,24 @@ fn compare(
     request: &[u8],
     goals: Option<[f64; 2]>,
 ) {
-    let mut costs = [const { Vec::new() }; 3];
+    let (mut costs, mut shares) = ([const { Vec::new() }; 3], [const { Vec::new() }; 3]);
     let rates = alternate(|side| {
         let server = &servers[side];
         let before = server.busy();
         let started = std::time::Instant::now();
         let rate = runtime.block_on(server.turn(request));
         let requests = rate * started.elapsed().as_secs_f64();
-        costs[side].push((server.busy() - before) / requests);
+        let busy = server.busy() - before;
+        costs[side].push(busy / requests);
+        shares[side].push(busy / started.elapsed().as_secs_f64());
         rate
     });
-    let ([twin, peer, ours], costs) = (rates.map(median), costs.map(median));
+    let ([twin, peer, ours], costs, shares) = (rates.map(median), costs.map(median), shares.map(median));
     println!("{what}");
-    for ((name, figure), cost) in NAMES.into_iter().zip([twin, peer, ours]).zip(costs) {
-        rate(name, figure);
-        println!("  {:<44} {:>10.2} us of its thread a request", "", cost * 1e6);
+    for (side, figure) in [twin, peer, ours].into_iter().enumerate() {
+        rate(NAMES[side], figure);
+        let (cost, share) = (costs[side] * 1e6, shares[side] * 100.0);
+        println!("  {:<44} {cost:>10.2} us of its thread a request, which was busy for {share:.0} %", "");
     }
     let of = |other: usize| costs[other] / costs[2];
     for (name, figure, cost, goal) in [("axum", ours / twin, of(0), 0), ("rest_over_grpc", ours / peer, of(1), 1)] {
@@ -168,11 +172,16 @@ impl Server {
 
     async fn client(&self, request: &[u8], length: usize, stopped: impl Fn() -> bool) -> u64 {
         let mut stream = self.connect().await;
-        let mut answer = vec![0; length];
+        // There is more room than an answer takes: a read that fills all of it would be followed by one that finds nothing.
+        let mut answer = vec![0; length + 1024];
         let mut done = 0;
-        while !stopped() {
+        // Asking whether to stop costs a lock, so it is not asked each time.
+        while done % 16 != 0 || !stopped() {
             stream.write_all(request).await.expect("the server reads");
-            stream.read_exact(&mut answer).await.expect("the server answers");
+            let mut there = 0;
+            while there < length {
+                there += stream.read(&mut answer[there..]).await.expect("the server answers");
+            }
             assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
             done += 1;
         }

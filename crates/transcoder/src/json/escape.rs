@@ -19,14 +19,16 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
 
 /// Where the first byte is that must be escaped.
 fn special(bytes: &[u8]) -> Option<usize> {
-    let (chunks, rest) = bytes.as_chunks::<CHUNK>();
-    for (index, chunk) in chunks.iter().enumerate() {
-        // No branch for each byte, so that the compiler looks at all of them at once.
-        if chunk.iter().fold(false, |special, byte| special | is_special(*byte)) {
-            return chunk.iter().position(|byte| is_special(*byte)).map(|place| index * CHUNK + place);
-        }
+    let Some(last) = bytes.last_chunk::<CHUNK>() else { return bytes.iter().position(|byte| is_special(*byte)) };
+    // The last chunk may take in some bytes again.
+    let chunks = bytes.as_chunks::<CHUNK>().0.iter().chain([last]);
+    // No branch for each byte, so that the compiler looks at all of them at once.
+    let none = |chunk: &[u8; CHUNK]| !chunk.iter().fold(false, |special, byte| special | is_special(*byte));
+    let plain = chunks.take_while(|chunk| none(chunk)).count() * CHUNK;
+    if plain >= bytes.len() {
+        return None;
     }
-    rest.iter().position(|byte| is_special(*byte)).map(|place| bytes.len() - rest.len() + place)
+    bytes[plain..].iter().position(|byte| is_special(*byte)).map(|place| plain + place)
 }
 
 /// Quotes, backslashes and control characters.
