@@ -77,10 +77,6 @@ struct Valid {
     segments: Value,
     verb: Value,
     variables: Value,
-    #[serde(rename = "note")]
-    _note: Option<String>,
-    #[serde(rename = "category")]
-    _category: Option<String>,
 }
 
 fn valid(case: &Value) -> Result<(), String> {
@@ -119,10 +115,6 @@ struct Invalid {
     template: String,
     #[serde(default)]
     reason: String,
-    #[serde(rename = "note")]
-    _note: Option<String>,
-    #[serde(rename = "category")]
-    _category: Option<String>,
 }
 
 fn invalid(case: &Value) -> Result<(), String> {
@@ -144,14 +136,8 @@ struct Rule {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Conflict {
-    #[serde(rename = "name")]
-    _name: String,
     rules: Vec<Rule>,
     conflict: bool,
-    #[serde(rename = "note")]
-    _note: Option<String>,
-    #[serde(rename = "category")]
-    _category: Option<String>,
 }
 
 fn conflict(case: &Value) -> Result<(), String> {
@@ -169,14 +155,8 @@ fn conflict(case: &Value) -> Result<(), String> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Matching {
-    #[serde(rename = "name")]
-    _name: String,
     rules: Vec<Rule>,
     requests: Vec<Requested>,
-    #[serde(rename = "note")]
-    _note: Option<String>,
-    #[serde(rename = "category")]
-    _category: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -185,8 +165,6 @@ struct Requested {
     method: String,
     path: String,
     expect: Expected,
-    #[serde(rename = "note")]
-    _note: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]

@@ -45,8 +45,6 @@ pub fn run(files: &[File]) -> Tally {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    #[serde(rename = "name")]
-    _name: String,
     message: Option<String>,
     json_in: Option<String>,
     proto_in_base64: Option<String>,
@@ -57,10 +55,6 @@ struct Case {
     serialize_error: bool,
     #[serde(default)]
     options: Options,
-    #[serde(rename = "note")]
-    _note: Option<String>,
-    #[serde(rename = "category")]
-    _category: Option<String>,
 }
 
 #[derive(Default, Deserialize)]

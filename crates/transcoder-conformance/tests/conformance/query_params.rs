@@ -51,8 +51,6 @@ pub async fn run(files: &[File]) -> Tally {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    #[serde(rename = "name")]
-    _name: String,
     #[serde(rename = "field_type")]
     _field_type: Option<String>,
     query: String,
@@ -61,10 +59,6 @@ struct Case {
     bound_by_path: Vec<String>,
     #[serde(default)]
     bound_by_body: String,
-    #[serde(rename = "note")]
-    _note: Option<String>,
-    #[serde(rename = "category")]
-    _category: Option<String>,
 }
 
 #[derive(Deserialize)]

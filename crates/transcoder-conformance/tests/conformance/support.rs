@@ -98,7 +98,20 @@ pub fn label(index: usize, case: &Value) -> String {
     name.map_or_else(|| format!("case {index}"), |name| format!("case {index}, {name:?}"))
 }
 
+/// Members of a case, and of each of its requests, that are words for readers.
+const FOR_READERS: [&str; 8] = ["about", "category", "comment", "name", "note", "reference", "source", "spec"];
+
 /// Reads a case. Members that the table does not know are refused.
 pub fn read<T: DeserializeOwned>(case: &Value) -> Result<T, String> {
-    serde_json::from_value(case.clone()).map_err(|why| why.to_string())
+    let mut case = case.clone();
+    let requests = case.get_mut("requests").and_then(Value::as_array_mut);
+    requests.into_iter().flatten().for_each(without_words);
+    without_words(&mut case);
+    serde_json::from_value(case).map_err(|why| why.to_string())
+}
+
+fn without_words(value: &mut Value) {
+    if let Some(members) = value.as_object_mut() {
+        members.retain(|name, _| !FOR_READERS.contains(&name.as_str()));
+    }
 }
