@@ -1,12 +1,6 @@
 //! The one service, as each side serves it. All of them answer from memory, with a copy of what they hold.
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -21,7 +15,7 @@ use rest_over_grpc::serving::RestService;
 use serde::Serialize;
 use tonic::{Request, Response, Status};
 use tower::{Service, ServiceExt as _};
-use transcoder::{Claim, Dialects, Guard, MethodInfo, Rest, RestBuilder};
+use transcoder::{Rest, RestBuilder};
 
 use crate::{
     device,
@@ -31,36 +25,6 @@ use crate::{
 
 /// The path of the device.
 pub const PATH: &str = "/v1/devices/pump-0042";
-
-/// Lets everyone pass.
-#[derive(Debug)]
-struct Open;
-
-impl Guard for Open {
-    fn admit(&self, _: &'static MethodInfo, _: &mut http::Extensions) -> Result<(), Status> {
-        Ok(())
-    }
-
-    fn enter<'a>(
-        &'a self,
-        _: &'static MethodInfo,
-        _: Claim<'a>,
-        _: &'a mut http::Extensions,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>> {
-        Box::pin(Entered)
-    }
-}
-
-/// What a guard that need not wait answers. It has no size, so that the box of it takes no memory.
-struct Entered;
-
-impl Future for Entered {
-    type Output = Result<(), Status>;
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(Ok(()))
-    }
-}
 
 /// The service in the messages of the transcoder.
 #[derive(Clone, Debug)]
@@ -134,10 +98,8 @@ async fn twin_put(Path(name): Path<String>, Json(device): Json<device::Device>) 
 
 /// The service behind the transcoder, with a guard that admits everybody.
 pub fn ours() -> Rest {
-    let guard: Arc<dyn Guard> = Arc::new(Open);
-    let service = proto::device_service_rest::Guarded::new(Ours(device::ours()), guard.clone());
-    let routes = proto::device_service_rest::routes(&service);
-    RestBuilder::new(Dialects::new([])).routes(routes).build(guard)
+    let service = proto::device_service_rest::Guarded::open(Ours(device::ours()));
+    RestBuilder::default().routes(proto::device_service_rest::routes(&service)).open()
 }
 
 type Admit = fn(&tonic::metadata::MetadataMap) -> Result<(), Status>;

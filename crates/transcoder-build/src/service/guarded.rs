@@ -26,37 +26,47 @@ pub fn guarded(out: &mut String, service: &Service, tonic: &str, package: &str, 
          }}\n\
          impl<S> ::std::fmt::Debug for Guarded<S> {{\n\
          fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {{ f.write_str({name}) }}\n\
-         }}\n\
-         #[async_trait]\n\
-         impl<S: {tonic}> {tonic} for Guarded<S> {{",
+         }}",
         name = literal(&format!("Guarded<{}>", service.descriptor.full_name())),
     );
+    let mut methods = String::new();
     for method in &service.methods {
-        self::method(out, method, tonic, package, domain);
+        self::method(out, &mut methods, method, (tonic, package, domain));
     }
-    out.push_str("}\n");
+    let _ = writeln!(out, "#[async_trait]\nimpl<S: {tonic}> {tonic} for Guarded<S> {{\n{methods}}}");
 }
 
-fn method(out: &mut String, method: &Method, tonic: &str, package: &str, domain: &str) {
+/// The function that calls a method behind the guard. REST calls it as it is, without the box of the trait's method.
+pub fn call(method: &Method) -> String {
+    format!("call_{}", snake(method.descriptor.name()).trim_start_matches("r#"))
+}
+
+fn method(out: &mut String, methods: &mut String, method: &Method, (tonic, package, domain): (&str, &str, &str)) {
     let function = snake(method.descriptor.name());
     let (input, output) = (method.descriptor.input(), method.descriptor.output());
     let (mut request, mut response) = (message_type(&input, package), message_type(&output, package));
+    let mut outer = response.clone();
     if method.descriptor.is_client_streaming() {
         request = format!("tonic::Streaming<{request}>");
     }
     if method.descriptor.is_server_streaming() {
         // tonic takes the name as the proto spells it.
         let stream = format!("{}Stream", method.descriptor.name());
-        let _ = writeln!(out, "type {stream} = S::{stream};");
-        response = format!("Self::{stream}");
+        let _ = writeln!(methods, "type {stream} = S::{stream};");
+        (response, outer) = (format!("S::{stream}"), format!("Self::{stream}"));
     }
+    let call = call(method);
+    let _ = writeln!(
+        methods,
+        "async fn {function}(&self, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{outer}>, tonic::Status> {{ {call}(self, request).await }}"
+    );
     let _ = writeln!(
         out,
-        "async fn {function}(&self, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{response}>, tonic::Status> {{\n\
+        "async fn {call}<S: {tonic}>(service: &Guarded<S>, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{response}>, tonic::Status> {{\n\
          let (metadata, mut extensions, message) = request.into_parts();\n\
          let claim = {claim};\n\
-         self.guard.enter(&{constant}, claim, &mut extensions).await?;\n{require}\
-         {tonic}::{function}(&*self.inner, tonic::Request::from_parts(metadata, extensions, message)).await\n}}",
+         service.guard.enter(&{constant}, claim, &mut extensions).await?;\n{require}\
+         {tonic}::{function}(&*service.inner, tonic::Request::from_parts(metadata, extensions, message)).await\n}}",
         constant = constant(method),
         claim = claim(method, &input, package),
         require = if method.has_required {

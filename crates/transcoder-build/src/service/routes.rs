@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use prost_reflect::{Kind, MessageDescriptor};
 
-use super::{constant, message_type};
+use super::{constant, guarded, message_type};
 use crate::{
     model::{self, Binding, Method, Service},
     names::{oneof_of, path, snake, variant},
@@ -22,14 +22,14 @@ pub fn routes(out: &mut String, service: &Service, tonic: &str, package: &str) {
     );
     for method in &service.methods {
         for (index, binding) in method.bindings.iter().enumerate() {
-            let function = snake(method.descriptor.name());
+            let call = guarded::call(method);
             let input = message_type(&method.descriptor.input(), package);
             let output = message_type(&method.descriptor.output(), package);
             let form = if method.descriptor.is_server_streaming() { "stream" } else { "unary" };
             let _ = writeln!(
                 out,
                 "::transcoder::rest::Route::{form}::<{input}, {output}, _, _{more}>(&{constant}_RULE_{index}, {{ let service = service.clone(); \
-                 move |request| {{ let service = service.clone(); async move {{ {tonic}::{function}(&*service, request).await }} }} }}, \
+                 move |request| {{ let service = service.clone(); async move {{ {call}(&service, request).await }} }} }}, \
                  ::transcoder::rest::Handles {{ {handles}..::transcoder::rest::Handles::new({write}) }}),",
                 more = if form == "stream" { ", _" } else { "" },
                 constant = constant(method),

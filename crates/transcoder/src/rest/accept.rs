@@ -46,14 +46,14 @@ const LIST: &[&str] = &["application/json"];
 
 /// How much a media type is wanted, in thousandths: by the most specific range that has it.
 fn quality(texts: &[&str], kind: &str) -> u16 {
-    let all = format!("{}/*", kind.split('/').next().unwrap_or_default());
+    let family = kind.split('/').next().unwrap_or_default();
     let mut found = (0, 0);
     for range in texts.iter().flat_map(|text| text.split(',')) {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
         let specific = match name {
             _ if name.eq_ignore_ascii_case(kind) => 3,
-            _ if name.eq_ignore_ascii_case(&all) => 2,
+            _ if name.strip_suffix("/*").is_some_and(|name| name.eq_ignore_ascii_case(family)) => 2,
             "*/*" => 1,
             _ => continue,
         };

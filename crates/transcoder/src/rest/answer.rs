@@ -29,7 +29,8 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InPieces;
 
-/// How a REST call ended; in the extensions of its response.
+/// How a REST call ended; in the extensions of its response if it failed, and of every response if
+/// [`RestBuilder::with_outcomes`](crate::RestBuilder::with_outcomes) asked for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered {
     /// The gRPC code.
@@ -39,7 +40,7 @@ pub struct Answered {
 }
 
 /// An answer of a method that is known whole.
-pub(super) fn whole(rule: &Rule, success: Success, payload: Option<Payload>) -> Response<ResponseBody> {
+pub(super) fn whole(success: Success, payload: Option<Payload>) -> Response<ResponseBody> {
     let Success { status, metadata, extensions, tag, .. } = success;
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let mut response = match payload.filter(|_| !bodiless) {
@@ -53,7 +54,7 @@ pub(super) fn whole(rule: &Rule, success: Success, payload: Option<Payload>) -> 
     if let Some(tag) = tag {
         etag::insert(response.headers_mut(), &tag);
     }
-    finish(&mut response, rule, metadata, extensions);
+    finish(&mut response, metadata, extensions);
     response
 }
 
@@ -72,7 +73,7 @@ pub(super) fn pieces(
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(BUFFERING, HeaderValue::from_static("no"));
     }
-    finish(&mut response, rule, metadata, extensions);
+    finish(&mut response, metadata, extensions);
     response.extensions_mut().insert(InPieces);
     if !rule.raw_answer {
         response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
@@ -80,9 +81,8 @@ pub(super) fn pieces(
     response
 }
 
-fn finish(response: &mut Response<ResponseBody>, rule: &Rule, metadata: MetadataMap, extensions: http::Extensions) {
+fn finish(response: &mut Response<ResponseBody>, metadata: MetadataMap, extensions: http::Extensions) {
     *response.extensions_mut() = extensions;
-    response.extensions_mut().insert(Answered { code: Code::Ok, matched: Some(rule.matched()) });
     if !metadata.is_empty() {
         response.headers_mut().extend(headers_of(metadata));
     }

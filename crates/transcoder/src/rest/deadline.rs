@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+static SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
 
 /// When a call has to be answered; in the extensions of the request that the service sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,8 +14,8 @@ pub struct Deadline(pub Instant);
 /// The time that a caller gives. `grpc-timeout` has at most eight digits and a unit (the gRPC protocol over HTTP/2),
 /// `X-Server-Timeout` has seconds, with a fraction if need be. What cannot be read is as good as not given.
 pub fn asked(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    text("grpc-timeout").and_then(grpc_timeout).or_else(|| text("x-server-timeout").and_then(seconds))
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    text(&GRPC_TIMEOUT).and_then(grpc_timeout).or_else(|| text(&SERVER_TIMEOUT).and_then(seconds))
 }
 
 fn grpc_timeout(text: &str) -> Option<Duration> {

@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod bind;
 mod body;
+mod builder;
 mod deadline;
 mod endpoint;
 mod etag;
@@ -20,6 +21,7 @@ pub use answer::Answered;
 #[cfg(feature = "compression")]
 pub(crate) use answer::InPieces;
 pub use body::{Broken, ResponseBody};
+pub use builder::RestBuilder;
 pub use deadline::{Deadline, asked};
 pub use endpoint::Handles;
 #[cfg(feature = "compression")]
@@ -28,4 +30,4 @@ pub use etag::{EtagRule, etag_mismatch};
 pub use payload::{Payload, json, value};
 pub use route::Route;
 pub use rule::{Binding, Body, Matched, Rule};
-pub use service::{Rest, RestBuilder};
+pub use service::Rest;

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, ready},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -12,10 +12,11 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use tokio::time::{Instant, timeout_at};
+use tonic::Code;
 
 use super::{
     accept::Framing,
-    answer,
+    answer::{self, Answered},
     body::ResponseBody,
     deadline::{self, Deadline},
     endpoint::{Content, Success},
@@ -26,86 +27,25 @@ use super::{
     stream::{Frames, Teller, late},
 };
 use crate::{
-    Dialects, Guard, Open, TrailingSlash,
+    Dialects, Guard, TrailingSlash,
     failure::{Failure, Origin, RequestId},
-    router::{Found, Path, Router},
+    router::{Found, Router},
 };
-
-/// Collects routes and what holds for all of them.
-#[derive(Debug)]
-pub struct RestBuilder {
-    routes: Vec<Route>,
-    dialects: Dialects,
-    max_body: usize,
-    heartbeat: Duration,
-    timeout: Option<Duration>,
-}
-
-/// No routes yet, and errors in the dialect of AIP-193.
-impl Default for RestBuilder {
-    fn default() -> Self {
-        Self::new(Dialects::default())
-    }
-}
-
-impl RestBuilder {
-    /// No routes yet, and these dialects.
-    pub fn new(dialects: Dialects) -> Self {
-        Self { routes: Vec::new(), dialects, max_body: 1 << 20, heartbeat: Duration::from_secs(15), timeout: None }
-    }
-
-    /// Adds the routes of a service.
-    pub fn routes(mut self, routes: impl IntoIterator<Item = Route>) -> Self {
-        self.routes.extend(routes);
-        self
-    }
-
-    /// The largest body in bytes; 1 MiB unless told.
-    pub fn max_body(self, bytes: usize) -> Self {
-        Self { max_body: bytes, ..self }
-    }
-
-    /// How long a stream may be silent: the first message is awaited so long before the head of the answer is sent, and an
-    /// event stream then gets a comment each time. 15 seconds unless told; zero waits for the first message as long as it
-    /// takes, and sends no comments. The first piece of raw bytes, which tells their media type, is always waited for.
-    pub fn heartbeat(self, every: Duration) -> Self {
-        Self { heartbeat: every, ..self }
-    }
-
-    /// The longest time until a call answers, or its stream begins. Without it, only the caller bounds a call, by
-    /// `grpc-timeout` or `X-Server-Timeout`.
-    pub fn timeout(self, most: Duration) -> Self {
-        Self { timeout: Some(most), ..self }
-    }
-
-    /// The service, open to everybody.
-    pub fn open(self) -> Rest {
-        self.build(Arc::new(Open))
-    }
-
-    /// The service, with the guard that every call passes.
-    pub fn build(self, guard: Arc<dyn Guard>) -> Rest {
-        let mut router = Router::default();
-        for route in &self.routes {
-            router.add(route.rule.method, &route.rule.template);
-        }
-        let Self { routes, dialects, max_body, heartbeat, timeout } = self;
-        Rest(Arc::new(Inner { router, routes, dialects, max_body, heartbeat, timeout, guard }))
-    }
-}
 
 /// Serves the REST paths of all routes. A tower service for any request body.
 #[derive(Clone)]
-pub struct Rest(Arc<Inner>);
+pub struct Rest(pub(super) Arc<Inner>);
 
-struct Inner {
-    router: Router,
-    routes: Vec<Route>,
-    dialects: Dialects,
-    max_body: usize,
-    heartbeat: Duration,
-    timeout: Option<Duration>,
-    guard: Arc<dyn Guard>,
+/// What serves them.
+pub(super) struct Inner {
+    pub router: Router,
+    pub routes: Vec<Route>,
+    pub dialects: Dialects,
+    pub max_body: usize,
+    pub heartbeat: Duration,
+    pub timeout: Option<Duration>,
+    pub outcomes: bool,
+    pub guard: Arc<dyn Guard>,
 }
 
 impl std::fmt::Debug for Rest {
@@ -129,7 +69,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let inner = self.0.clone();
-        Box::pin(async move { Ok(inner.handle(request).await) })
+        // All that waits is in boxes of its own, so that this one stays small.
+        Box::pin(async move {
+            Ok(match inner.begin(request) {
+                Begun::Answered(response) => response,
+                Begun::Called(called) => inner.finish(called).await,
+            })
+        })
     }
 }
 
@@ -153,8 +99,31 @@ impl Failure {
     }
 }
 
+/// A request whose rule is known.
+enum Begun<'i> {
+    /// There was none, or nothing to call.
+    Answered(Response<ResponseBody>),
+    Called(Called<'i>),
+}
+
+type Outcome<'i> = Pin<Box<dyn Future<Output = Result<Success, Box<Failure>>> + Send + 'i>>;
+
+/// A call under way.
+struct Called<'i> {
+    rule: &'static Rule,
+    /// The answer is that to HEAD.
+    head: bool,
+    outcome: Outcome<'i>,
+    framing: Option<Framing>,
+    request_id: Option<RequestId>,
+    /// When the caller wants an answer.
+    asked: Option<Instant>,
+    /// When there must be one.
+    until: Option<Instant>,
+}
+
 impl Inner {
-    async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    fn begin<B>(&self, request: Request<B>) -> Begun<'_>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -162,7 +131,7 @@ impl Inner {
         let (parts, body) = request.into_parts();
         let head = parts.method == Method::HEAD;
         let response = match self.target(&parts) {
-            Ok(Target::Route(route)) => self.serve(route, parts, body).await,
+            Ok(Target::Route(route)) => return Begun::Called(self.serve(route, parts, body)),
             Ok(Target::Redirect(location)) => answer::redirect(&location),
             Ok(Target::Options(allow)) => answer::options(&allow),
             Err(failure) => {
@@ -170,7 +139,7 @@ impl Inner {
                 self.dialects.refuse(parts.uri.path(), Failure { request_id, ..*failure })
             }
         };
-        if head { answer::without_body(response) } else { response }
+        Begun::Answered(if head { answer::without_body(response) } else { response })
     }
 
     /// The rule of a request, or why there is none.
@@ -200,11 +169,11 @@ impl Inner {
     }
 
     fn find(&self, method: &str, path: &str) -> Found {
-        Path::split(path).map_or(Found::Nothing, |path| self.router.find(method, &path))
+        self.router.route(method, path)
     }
 
-    /// Calls the method of a route, in time, and answers.
-    async fn serve<B>(&self, route: &Route, mut parts: Parts, body: B) -> Response<ResponseBody>
+    /// Calls the method of a route.
+    fn serve<'i, B>(&'i self, route: &'i Route, mut parts: Parts, body: B) -> Called<'i>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -216,24 +185,39 @@ impl Inner {
         // How a stream is sent is asked of the caller's headers, which go on to the service.
         let messages = rule.stream && !rule.raw_answer;
         let framing = if messages { Some(Framing::of(&parts.headers)) } else { None };
-        let outcome = match asked.into_iter().chain(most).min() {
-            None => self.call(route, parts, body).await,
-            Some(at) => {
-                // A server around this one may have set an earlier one.
-                let own = Deadline(at.into_std());
-                let known = parts.extensions.get_or_insert_with(|| own);
-                *known = own.min(*known);
-                timeout_at(at, self.call(route, parts, body)).await.unwrap_or_else(|_| Err(Box::new(late())))
-            }
+        let until = asked.into_iter().chain(most).min();
+        if let Some(at) = until {
+            // A server around this one may have set an earlier one.
+            let own = Deadline(at.into_std());
+            let known = parts.extensions.get_or_insert_with(|| own);
+            *known = own.min(*known);
+        }
+        let head = parts.method == Method::HEAD;
+        Called { rule, head, outcome: self.call(route, parts, body), framing, request_id, asked, until }
+    }
+
+    /// Awaits the answer of a call, in time.
+    async fn finish(&self, called: Called<'_>) -> Response<ResponseBody> {
+        let Called { rule, head, outcome, framing, request_id, asked, until } = called;
+        let outcome = match until {
+            None => outcome.await,
+            Some(at) => timeout_at(at, outcome).await.unwrap_or_else(|_| Err(Box::new(late()))),
         };
-        let dialect = rule.info.surface.error_dialect;
-        match outcome {
-            Ok(success) => self.answer(rule, success, framing, request_id, asked),
+        let response = match outcome {
+            Ok(success) => {
+                let mut response = self.answer(rule, success, framing, request_id, asked);
+                if self.outcomes {
+                    response.extensions_mut().insert(Answered { code: Code::Ok, matched: Some(rule.matched()) });
+                }
+                response
+            }
             Err(failure) => {
                 let failure = Failure { request_id: request_id.map(|id| id.0), ..*failure.under(rule) };
-                answer::refuse(self.dialects.named(dialect), failure, Some(rule.matched()))
+                let dialect = self.dialects.named(rule.info.surface.error_dialect);
+                answer::refuse(dialect, failure, Some(rule.matched()))
             }
-        }
+        };
+        if head { answer::without_body(response) } else { response }
     }
 
     fn answer(
@@ -245,8 +229,8 @@ impl Inner {
         deadline: Option<Instant>,
     ) -> Response<ResponseBody> {
         match std::mem::replace(&mut success.content, Content::None) {
-            Content::None => answer::whole(rule, success, None),
-            Content::Whole(payload) => answer::whole(rule, success, Some(payload)),
+            Content::None => answer::whole(success, None),
+            Content::Whole(payload) => answer::whole(success, Some(payload)),
             Content::Items { media_type, first, rest } => {
                 let dialect = rule.info.surface.error_dialect;
                 let teller = Teller { dialects: self.dialects.clone(), dialect, request_id };
@@ -257,19 +241,30 @@ impl Inner {
         }
     }
 
-    async fn call<B>(&self, route: &Route, mut parts: Parts, body: B) -> Result<Success, Box<Failure>>
+    fn call<'i, B>(&'i self, route: &'i Route, mut parts: Parts, body: B) -> Outcome<'i>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let rule = route.rule;
         parts.extensions.insert(rule.matched());
-        let admitted = self.guard.admit(rule.info, &mut parts.extensions);
-        admitted.map_err(|status| Failure::of_status(Origin::Guard, &status, rule.status))?;
-        let body = match rule.binding.body {
-            Body::None => Bytes::new(),
-            _ => read::body(rule, &parts.headers, body, self.max_body).await?,
-        };
+        if let Err(status) = self.guard.admit(rule.info, &mut parts.extensions) {
+            let failure = Failure::of_status(Origin::Guard, &status, rule.status);
+            return Box::pin(ready(Err(Box::new(failure))));
+        }
+        match rule.binding.body {
+            Body::None => self.call_with(route, parts, Bytes::new()),
+            _ => Box::pin(self.read_and_call(route, parts, body)),
+        }
+    }
+
+    async fn read_and_call<B>(&self, route: &Route, parts: Parts, body: B) -> Result<Success, Box<Failure>>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let rule = route.rule;
+        let body = read::body(rule, &parts.headers, body, self.max_body).await?;
         let missing = match rule.binding.body {
             Body::None => false,
             Body::Raw { .. } => body.is_empty(),
@@ -278,12 +273,16 @@ impl Inner {
         if missing && rule.binding.body_required {
             return Err(Box::new(Failure::body_required().by_reason(rule.status)));
         }
-        let call = Call { parts, body, tag: None, patience: self.heartbeat };
-        let outcome = match &rule.etag {
-            None => route.call(call).await,
-            Some(etag) => conditional(route, etag, call).await,
-        };
+        let outcome = self.call_with(route, parts, body).await;
         outcome.map_err(|failure| Box::new(Failure { body_missing: missing, ..*failure }))
+    }
+
+    fn call_with<'i>(&self, route: &'i Route, parts: Parts, body: Bytes) -> Outcome<'i> {
+        let call = Call { parts, body, tag: None, patience: self.heartbeat };
+        match &route.rule.etag {
+            None => route.call(call),
+            Some(etag) => Box::pin(conditional(route, etag, call)),
+        }
     }
 }
 

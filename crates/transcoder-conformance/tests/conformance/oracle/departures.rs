@@ -128,7 +128,7 @@ pub const DEPARTURES: [Departure; 25] = [
         because: "if the number doesn't fit in the corresponding type, the parser should fail to parse; struct.proto: \
                   infinities are not serializable",
         of: |verdict, text| {
-            matches!(verdict, Verdict::OnlyPythonReads(why) if why.contains("malformed JSON"))
+            matches!(verdict, Verdict::OnlyPythonReads(why) if why.contains("a number that no type can hold"))
                 && has_number_beyond_double(text)
         },
     },
