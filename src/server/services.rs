@@ -62,7 +62,7 @@ pub fn assemble(parts: &Parts, health: impl GrpcService, ops: Ops) -> Result<Fro
         .build_v1()
         .map_err(Error::internal)?;
     let routes = Routes::new(reflection).add_service(health);
-    let rest = RestBuilder::new(parts.dialects.clone()).max_body(parts.max_body).with_outcomes();
+    let rest = RestBuilder::new(parts.dialects.clone()).max_body(parts.max_body).with_facts();
     let surfaces = surfaces::add(routes, rest, parts);
     // From the outside in: what decoders say is put in our words, gRPC-Web becomes gRPC, then the guard's first step,
     // before a body is read.

@@ -30,7 +30,7 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub(crate) struct InPieces;
 
 /// How a REST call ended; in the extensions of its response if it failed, and of every response if
-/// [`RestBuilder::with_outcomes`](crate::RestBuilder::with_outcomes) asked for it.
+/// [`RestBuilder::with_facts`](crate::RestBuilder::with_facts) asked for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered {
     /// The gRPC code.

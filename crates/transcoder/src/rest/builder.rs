@@ -16,7 +16,7 @@ pub struct RestBuilder {
     max_body: usize,
     heartbeat: Duration,
     timeout: Option<Duration>,
-    outcomes: bool,
+    facts: bool,
 }
 
 /// No routes yet, and errors in the dialect of AIP-193.
@@ -35,7 +35,7 @@ impl RestBuilder {
             max_body: 1 << 20,
             heartbeat: Duration::from_secs(15),
             timeout: None,
-            outcomes: false,
+            facts: false,
         }
     }
 
@@ -63,9 +63,10 @@ impl RestBuilder {
         Self { timeout: Some(most), ..self }
     }
 
-    /// Leaves [`Answered`](super::Answered) in the extensions of every response, for logs and metrics around the service.
-    pub fn with_outcomes(self) -> Self {
-        Self { outcomes: true, ..self }
+    /// Tells others of calls: leaves [`Matched`](super::Matched) in the extensions of every request, for the guard and the
+    /// service, and [`Answered`](super::Answered) in those of every response, for logs and metrics around this service.
+    pub fn with_facts(self) -> Self {
+        Self { facts: true, ..self }
     }
 
     /// The service, open to everybody.
@@ -79,7 +80,7 @@ impl RestBuilder {
         for route in &self.routes {
             router.add(route.rule.method, &route.rule.template);
         }
-        let Self { routes, dialects, max_body, heartbeat, timeout, outcomes } = self;
-        Rest(Arc::new(Inner { router, routes, dialects, max_body, heartbeat, timeout, outcomes, guard }))
+        let Self { routes, dialects, max_body, heartbeat, timeout, facts } = self;
+        Rest(Arc::new(Inner { router, routes, dialects, max_body, heartbeat, timeout, facts, guard }))
     }
 }

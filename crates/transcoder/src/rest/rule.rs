@@ -37,7 +37,8 @@ pub struct Rule {
     pub resume: Option<&'static str>,
 }
 
-/// Which rule a request matched; in the extensions of the request that the guard and the service see.
+/// Which rule a request matched; in the extensions of the request that the guard and the service see, if
+/// [`RestBuilder::with_facts`](crate::RestBuilder::with_facts) asked for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Matched {
     /// The RPC.

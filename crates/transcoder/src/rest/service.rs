@@ -44,7 +44,7 @@ pub(super) struct Inner {
     pub max_body: usize,
     pub heartbeat: Duration,
     pub timeout: Option<Duration>,
-    pub outcomes: bool,
+    pub facts: bool,
     pub guard: Arc<dyn Guard>,
 }
 
@@ -206,7 +206,7 @@ impl Inner {
         let response = match outcome {
             Ok(success) => {
                 let mut response = self.answer(rule, success, framing, request_id, asked);
-                if self.outcomes {
+                if self.facts {
                     response.extensions_mut().insert(Answered { code: Code::Ok, matched: Some(rule.matched()) });
                 }
                 response
@@ -247,7 +247,9 @@ impl Inner {
         B::Error: Into<BoxError>,
     {
         let rule = route.rule;
-        parts.extensions.insert(rule.matched());
+        if self.facts {
+            parts.extensions.insert(rule.matched());
+        }
         if let Err(status) = self.guard.admit(rule.info, &mut parts.extensions) {
             let failure = Failure::of_status(Origin::Guard, &status, rule.status);
             return Box::pin(ready(Err(Box::new(failure))));

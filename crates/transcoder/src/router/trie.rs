@@ -16,7 +16,7 @@ impl Default for Trie {
 #[derive(Debug, Default)]
 struct Node {
     /// Sorted: there are few, and a search among them is faster than a hash.
-    literals: Vec<(&'static str, usize)>,
+    literals: Vec<Literal>,
     any: Option<usize>,
     ends: Ends,
     rests: Vec<Rest>,
@@ -29,16 +29,33 @@ struct Rest {
     ends: Ends,
 }
 
+/// A literal and the node behind it.
+#[derive(Debug)]
+struct Literal {
+    /// How the text begins. Most texts differ in it, and numbers are compared faster than texts.
+    begin: u64,
+    text: &'static str,
+    next: usize,
+}
+
+/// The first eight bytes of a text, as a number of the same order.
+fn begin(text: &str) -> u64 {
+    let mut first = [0; 8];
+    let length = text.len().min(8);
+    first[..length].copy_from_slice(&text.as_bytes()[..length]);
+    u64::from_be_bytes(first)
+}
+
 impl Trie {
     pub(super) fn add(&mut self, method: &'static str, segments: &'static [Segment], rule: usize) {
         let mut node = 0;
         for (index, segment) in segments.iter().enumerate() {
             node = match segment {
-                Segment::Literal(text) => match self.0[node].literals.binary_search_by_key(text, |(text, _)| text) {
-                    Ok(place) => self.0[node].literals[place].1,
+                Segment::Literal(text) => match self.0[node].place(text) {
+                    Ok(place) => self.0[node].literals[place].next,
                     Err(place) => {
                         let next = self.push();
-                        self.0[node].literals.insert(place, (text, next));
+                        self.0[node].literals.insert(place, Literal { begin: begin(text), text, next });
                         next
                     }
                 },
@@ -111,11 +128,16 @@ impl Trie {
 
 impl Node {
     fn literal(&self, text: &str) -> Option<usize> {
-        if let [(literal, next)] = &*self.literals {
-            return (*literal == text).then_some(*next);
+        if let [literal] = &*self.literals {
+            return (literal.text == text).then_some(literal.next);
         }
-        let place = self.literals.binary_search_by(|(literal, _)| (*literal).cmp(text)).ok()?;
-        Some(self.literals[place].1)
+        self.place(text).ok().map(|place| self.literals[place].next)
+    }
+
+    /// Where a literal is, or would be.
+    fn place(&self, text: &str) -> Result<usize, usize> {
+        let begin = begin(text);
+        self.literals.binary_search_by(|one| one.begin.cmp(&begin).then_with(|| one.text.cmp(text)))
     }
 
     fn add_rest(&mut self, method: &'static str, suffix: &'static [Segment], rule: usize) {

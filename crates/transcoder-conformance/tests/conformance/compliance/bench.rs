@@ -50,7 +50,8 @@ impl Bench {
         let suite = compliance::suite(&file.text).map_err(|fault| format!("{}: {fault}", file.path))?;
         let guard = Arc::new(Open);
         let service = compliance_rest::Guarded::new(Echo::new(&suite), guard.clone());
-        let rest = RestBuilder::new(Dialects::new([])).routes(compliance_rest::routes(&service)).build(guard);
+        let rest =
+            RestBuilder::new(Dialects::new([])).routes(compliance_rest::routes(&service)).with_facts().build(guard);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         // Both ends go with the runtime of the test.

@@ -228,7 +228,7 @@ impl Bench {
             .chain(loose_rest::routes(&loose_rest::Guarded::new(shop, guard.clone())));
         let loud: Arc<dyn Dialect> = Arc::new(Loud);
         let dialects = Dialects::new([("loud", &["/strict"] as &[&str], loud)]);
-        let rest = RestBuilder::new(dialects).routes(routes).max_body(4096).build(guard.clone());
+        let rest = RestBuilder::new(dialects).routes(routes).max_body(4096).with_facts().build(guard.clone());
         Self { rest, things, guard, log }
     }
 }
