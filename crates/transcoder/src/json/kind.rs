@@ -98,7 +98,7 @@ impl<E: Enum> Kind for EnumOf<E> {
     type Rust = i32;
 
     fn read<'de, D: Deserializer<'de>>(slot: &mut i32, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
-        use super::scalar::{Int32, Scalar};
+        use super::{read::Scalar, scalar::Int32};
         let number = match Scalar::read(Expected::Enum, value, cx)? {
             Scalar::Null => match E::NULL {
                 Some(number) => Ok(number),

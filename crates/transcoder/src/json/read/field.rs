@@ -8,11 +8,10 @@ use std::{
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::{Reader, refuse};
+use super::{Reader, Scalar, refuse};
 use crate::json::{
     fault::{Expected, Fault, FaultKind, Step},
     kind::{Kind, Met},
-    scalar::Scalar,
     text::oneof_taken,
 };
 

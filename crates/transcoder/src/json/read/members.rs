@@ -4,13 +4,12 @@ use std::{fmt, marker::PhantomData};
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{Reader, refuse};
+use super::{Reader, Scalar, refuse};
 use crate::json::{
     fault::{Expected, Fault, FaultKind, Step},
     habits::Habits,
     kind::Met,
     message::Message,
-    scalar::Scalar,
 };
 
 /// Reads the value of a message.

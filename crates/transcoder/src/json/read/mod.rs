@@ -2,12 +2,14 @@
 
 mod field;
 mod members;
+mod scalar;
 
 use serde::de;
 
 pub use field::{list, map, one, oneof, optional};
 pub(crate) use members::find;
 pub(super) use members::{message, of_members};
+pub(super) use scalar::{Scalar, convert, parsed};
 
 use super::{
     fault::{Expected, Fault, FaultKind, Step},

@@ -9,8 +9,8 @@ use super::{Duration, FieldMask, ListValue, Struct, Timestamp, Value};
 use crate::json::{
     fault::{Expected, Fault, FaultKind, Step},
     kind::{Kind, Met},
-    read::{Reader, refuse},
-    scalar::{self, Scalar, Str},
+    read::{Reader, Scalar, refuse},
+    scalar::{self, Str},
     types::{AnyType, Held, Types},
     write::Writer,
 };

@@ -5,8 +5,7 @@ use serde::de::Deserializer;
 use crate::json::{
     fault::{Expected, Fault},
     kind::{Kind, Met},
-    read::Reader,
-    scalar::parsed,
+    read::{Reader, parsed},
     write::Writer,
 };
 

@@ -7,8 +7,7 @@ use crate::json::{
     fault::{Expected, Fault, FaultKind},
     habits::Timestamps,
     kind::{Kind, Met},
-    read::Reader,
-    scalar::parsed,
+    read::{Reader, parsed},
     write::Writer,
 };
 
