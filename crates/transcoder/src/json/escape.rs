@@ -28,6 +28,7 @@ fn special(bytes: &[u8]) -> Option<usize> {
     if plain >= bytes.len() {
         return None;
     }
+    // In bounds, by the line above.
     bytes[plain..].iter().position(|byte| is_special(*byte)).map(|place| plain + place)
 }
 

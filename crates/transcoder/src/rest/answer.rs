@@ -29,7 +29,7 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InPieces;
 
-/// How a REST call ended; in the extensions of its response if it failed, and of every response if
+/// How a REST call ended; in the extensions of its response if it failed, and of that of a method if
 /// [`RestBuilder::with_facts`](crate::RestBuilder::with_facts) asked for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered {

@@ -64,7 +64,7 @@ impl RestBuilder {
     }
 
     /// Tells others of calls: leaves [`Matched`](super::Matched) in the extensions of every request, for the guard and the
-    /// service, and [`Answered`](super::Answered) in those of every response, for logs and metrics around this service.
+    /// service, and [`Answered`](super::Answered) in those of what a method answers, for logs and metrics around this service.
     pub fn with_facts(self) -> Self {
         Self { facts: true, ..self }
     }

@@ -145,12 +145,12 @@ impl Inner {
     /// The rule of a request, or why there is none.
     fn target(&self, parts: &Parts) -> Result<Target<'_>, Box<Failure>> {
         let path = parts.uri.path();
-        let mut found = self.find(parts.method.as_str(), path);
+        let mut found = self.router.route(parts.method.as_str(), path);
         let mut slashed = false;
         if found == Found::Nothing
             && let Some(shorter) = path.strip_suffix('/').filter(|shorter| !shorter.is_empty())
         {
-            found = self.find(parts.method.as_str(), shorter);
+            found = self.router.route(parts.method.as_str(), shorter);
             slashed = true;
         }
         match found {
@@ -166,10 +166,6 @@ impl Inner {
             Found::OtherMethods(methods) => Err(Box::new(Failure::method_not_allowed(allow(&methods)))),
             Found::Nothing => Err(Box::new(Failure::not_found())),
         }
-    }
-
-    fn find(&self, method: &str, path: &str) -> Found {
-        self.router.route(method, path)
     }
 
     /// Calls the method of a route.
@@ -268,9 +264,8 @@ impl Inner {
         let rule = route.rule;
         let body = read::body(rule, &parts.headers, body, self.max_body).await?;
         let missing = match rule.binding.body {
-            Body::None => false,
             Body::Raw { .. } => body.is_empty(),
-            Body::Whole | Body::Field { .. } => read::is_nothing(&body),
+            _ => read::is_nothing(&body),
         };
         if missing && rule.binding.body_required {
             return Err(Box::new(Failure::body_required().by_reason(rule.status)));
