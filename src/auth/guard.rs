@@ -16,7 +16,7 @@ use super::{
     roles, tokens,
 };
 use crate::base::{
-    Access, Caller, CallerKind, Clock, Cx, Error, Kind, Result, Role, TenantId, TenantRef,
+    Access, Caller, CallerKind, Clock, Cx, Drain, Error, Kind, Result, Role, TenantId, TenantRef,
     caller::CallerFacts,
     cx::CxFacts,
     error::Reason,
@@ -102,6 +102,7 @@ impl Guard {
             secure: client.is_some_and(|client| client.secure),
             user_agent: client.and_then(|client| client.user_agent.clone()),
             clock: self.clock.clone(),
+            drain: extensions.get::<Drain>().cloned().unwrap_or_default(),
         }))
     }
 

@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 use super::{
     caller::Caller,
     clock::Clock,
+    drain::Drain,
     error::{Error, Result},
     scope::Access,
 };
@@ -38,6 +39,8 @@ pub struct CxFacts {
     pub user_agent: Option<Arc<str>>,
     /// The clock.
     pub clock: Clock,
+    /// Tells when the server is about to stop. A call that has no end of its own ends then.
+    pub drain: Drain,
 }
 
 impl Cx {
@@ -60,6 +63,7 @@ impl Cx {
             secure: false,
             user_agent: None,
             clock,
+            drain: Drain::default(),
         })
     }
 

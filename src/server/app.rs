@@ -26,7 +26,7 @@ use crate::{
         refusals::{self, Refusals},
         revocation::{self, Revocations},
     },
-    base::{Cx, Error, Result},
+    base::{Cx, Drain, Error, Result},
     identity::{Passwords, People},
     messaging::{self, MessagingSettings},
     store::{Kek, Store, Vault, idempotent, relay},
@@ -71,7 +71,7 @@ impl App {
     /// Serves on these listeners until a signal, then lets the calls in flight finish. Returns whether all did.
     pub async fn run(self, listeners: Vec<TcpListener>, mut signals: Signals) -> Result<bool> {
         let tasks = CancellationToken::new();
-        let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
+        let (drain, abort) = (Drain::default(), CancellationToken::new());
         let readiness = Readiness::new(checks::all(&self.store));
         let refusals = Refusals::new(self.store.clock().clone());
         let key_uses = KeyUses::new(self.store.clock().clone());
@@ -81,7 +81,7 @@ impl App {
             tracing::warn!(%error, "revocations cannot be read yet");
         }
         let (reporter, health) = tonic_health::server::health_reporter();
-        let service = self.service(health, &readiness, &refusals, &key_uses, revocations.clone())?;
+        let service = self.service(health, &readiness, &refusals, &key_uses, revocations.clone(), &drain)?;
 
         let mut running = self.spawn(refusals, revocations, &tasks);
         running.spawn(key_uses::follow(key_uses, self.store.clone(), tasks.clone()));
@@ -93,10 +93,10 @@ impl App {
 
         let bounds = listen::Bounds::of_process();
         let (tls, time) = (self.tls.clone(), self.drain_timeout);
-        let serving = listen::serve(listeners, service, bounds, tls, stop.clone(), abort.clone(), time);
+        let serving = listen::serve(listeners, service, bounds, tls, drain.clone(), abort.clone(), time);
         let finished = tokio::select! {
             finished = serving => finished,
-            never = end(&mut signals, &readiness, &stop, &abort) => match never {},
+            never = end(&mut signals, &readiness, &drain, &abort) => match never {},
         };
         tasks.cancel();
         while running.join_next().await.is_some() {}
@@ -126,6 +126,7 @@ impl App {
         refusals: &Refusals,
         key_uses: &KeyUses,
         revocations: Revocations,
+        drain: &Drain,
     ) -> Result<Stack<services::Front>>
     where
         H: GrpcService,
@@ -143,6 +144,7 @@ impl App {
             guard,
             dialects: services::dialects(),
             max_body: self.limits.max_body,
+            drain: drain.clone(),
         };
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone());
         let front = services::assemble(&parts, health, ops)?;
@@ -158,17 +160,12 @@ impl App {
 }
 
 /// Waits for a signal and lets the server drain; a second one ends what is left at once.
-async fn end(
-    signals: &mut Signals,
-    readiness: &Readiness,
-    stop: &CancellationToken,
-    abort: &CancellationToken,
-) -> Infallible {
+async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort: &CancellationToken) -> Infallible {
     signals.next().await;
     tracing::info!("stopping: calls in flight may finish; a second signal ends at once");
     // First, so that whoever asks is told before the listeners close.
     readiness.drain();
-    stop.cancel();
+    drain.begin();
     signals.next().await;
     abort.cancel();
     std::future::pending().await

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
 use super::{first_bytes::FirstBytes, tls::Tls};
+use crate::base::Drain;
 
 /// Most bytes of all headers of a request.
 const MAX_HEADERS: u32 = 64 * 1024;
@@ -80,14 +81,14 @@ pub struct Peer {
     pub secure: bool,
 }
 
-/// Serves on these listeners until `stop`, then lets the calls in flight finish until `deadline` has passed or `abort`
+/// Serves on these listeners until the drain begins, then lets the calls in flight finish until `deadline` has passed or `abort`
 /// comes. Returns whether all of them finished. With `tls` every listener speaks it, and nothing else.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     service: S,
     bounds: Bounds,
     tls: Option<Tls>,
-    stop: CancellationToken,
+    drain: Drain,
     abort: CancellationToken,
     deadline: Duration,
 ) -> bool
@@ -101,12 +102,12 @@ where
         tls,
         connections: &connections,
         free: Arc::new(Semaphore::new(bounds.connections)),
-        stop: stop.clone(),
+        drain: drain.clone(),
     };
     let accepting = listeners.into_iter().map(|listener| door.accept(listener));
     tokio::select! {
         _ = futures::future::join_all(accepting) => {}
-        () = stop.cancelled() => {}
+        () = drain.draining() => {}
     }
     // The listeners are closed: what comes now goes elsewhere.
     tokio::select! {
@@ -138,7 +139,7 @@ struct Door<'c, S> {
     tls: Option<Tls>,
     connections: &'c GracefulShutdown,
     free: Arc<Semaphore>,
-    stop: CancellationToken,
+    drain: Drain,
 }
 
 /// What a connection takes with it.
@@ -180,24 +181,24 @@ where
         // Answers are written whole; waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
         let (talk, watcher) = (self.talk.clone(), self.connections.watcher());
+        let drain = self.drain.clone();
         let Some(tls) = self.tls.clone() else {
-            let serving = talk.serve(stream, Peer { address, secure: false }, watcher);
+            let serving = talk.serve(stream, Peer { address, secure: false }, drain, watcher);
             tokio::spawn(async move {
                 let _room = room;
                 serving.await;
             });
             return;
         };
-        let stop = self.stop.clone();
         tokio::spawn(async move {
             let _room = room;
             let shaken = tokio::select! {
                 shaken = tls.accept(stream, talk.silence) => shaken,
                 // Nothing has been asked yet.
-                () = stop.cancelled() => return,
+                () = drain.draining() => return,
             };
             match shaken {
-                Ok(stream) => talk.serve(stream, Peer { address, secure: true }, watcher).await,
+                Ok(stream) => talk.serve(stream, Peer { address, secure: true }, drain, watcher).await,
                 Err(error) => tracing::debug!(%error, %address, "a TLS handshake failed"),
             }
         });
@@ -210,13 +211,20 @@ where
     S::Future: Send,
 {
     /// Serves HTTP on a stream to its end.
-    fn serve<C>(self, stream: C, peer: Peer, watcher: Watcher) -> impl Future<Output = ()> + Send + use<C, S>
+    fn serve<C>(
+        self,
+        stream: C,
+        peer: Peer,
+        drain: Drain,
+        watcher: Watcher,
+    ) -> impl Future<Output = ()> + Send + use<C, S>
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = self.service.map_request(move |request: Request<hyper::body::Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(drain.clone());
             request
         });
         let stream = TokioIo::new(FirstBytes::within(self.silence, stream));
@@ -242,21 +250,21 @@ mod tests {
     use super::*;
 
     /// A server with one connection at a time, and its address.
-    async fn server(tls: Option<Tls>, stop: &CancellationToken) -> SocketAddr {
+    async fn server(tls: Option<Tls>, drain: &Drain) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service =
             tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("fine"))));
         let bounds = Bounds { connections: 1, silence: Duration::from_millis(100) };
-        let (stop, abort) = (stop.clone(), CancellationToken::new());
-        tokio::spawn(serve(vec![listener], service, bounds, tls, stop, abort, Duration::from_secs(5)));
+        let (drain, abort) = (drain.clone(), CancellationToken::new());
+        tokio::spawn(serve(vec![listener], service, bounds, tls, drain, abort, Duration::from_secs(5)));
         address
     }
 
     #[tokio::test]
     async fn silent_connections_are_closed_and_others_wait_for_room() {
-        let stop = CancellationToken::new();
-        let address = server(None, &stop).await;
+        let drain = Drain::default();
+        let address = server(None, &drain).await;
         let mut silent = TcpStream::connect(address).await.unwrap();
         let mut waits = TcpStream::connect(address).await.unwrap();
         waits.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
@@ -265,7 +273,7 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("fine"), "{answer}");
         // There was room for that one only because this one is closed.
         ends(&mut silent).await;
-        stop.cancel();
+        drain.begin();
     }
 
     async fn ends(stream: &mut TcpStream) {
@@ -280,15 +288,15 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         fs::write(&certificate, made.cert.pem()).unwrap();
         fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let stop = CancellationToken::new();
-        let address = server(Some(Tls::load(&certificate, &key).unwrap()), &stop).await;
+        let drain = Drain::default();
+        let address = server(Some(Tls::load(&certificate, &key).unwrap()), &drain).await;
         // The second has room only because the first is closed.
         for begun in [&[][..], &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]] {
             let mut stalled = TcpStream::connect(address).await.unwrap();
             stalled.write_all(begun).await.unwrap();
             ends(&mut stalled).await;
         }
-        stop.cancel();
+        drain.begin();
     }
 
     #[test]

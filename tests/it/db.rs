@@ -8,7 +8,7 @@ use std::{
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tempfile::TempDir;
 use tenantry::{
-    base::{Access, Caller, CallerKind, Clock, Cx, Role, caller::CallerFacts, cx::CxFacts},
+    base::{Access, Caller, CallerKind, Clock, Cx, Drain, Role, caller::CallerFacts, cx::CxFacts},
     store::{Store, StoreConfig},
 };
 use tokio::sync::OnceCell;
@@ -148,6 +148,7 @@ pub fn cx(action: &'static str, access: Access) -> Cx {
         secure: false,
         user_agent: None,
         clock: Clock::system(),
+        drain: Drain::default(),
     })
 }
 

@@ -16,7 +16,11 @@ use tower::Service;
 use transcoder::{Aip193, Dialects, Guard, MethodInfo, RestBuilder, rest::Route};
 
 use crate::{
-    api::controlplane::Stub, auth::Sessions, base::error::DOMAIN, messaging::MessagingSettings, store::Store,
+    api::controlplane::Stub,
+    auth::Sessions,
+    base::{Drain, error::DOMAIN},
+    messaging::MessagingSettings,
+    store::Store,
     tenants::MultitenancySettings,
 };
 
@@ -38,6 +42,8 @@ pub struct Parts {
     pub dialects: Dialects,
     /// Longest body of a REST request, and longest message on gRPC, in bytes.
     pub max_body: usize,
+    /// Tells streams that have no end of their own when to end.
+    pub drain: Drain,
 }
 
 /// The services of the surfaces, as they are collected.

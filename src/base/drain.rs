@@ -1,0 +1,107 @@
+//! The drain: the time between the moment when a server is told to stop and its end.
+//!
+//! Calls in flight may finish in it. What has no end of its own, a watch or any other stream that waits for things to
+//! happen, would hold it up for as long as there is; so every such stream asks [`Drain`] when to end.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures::Stream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Status;
+
+use super::error::{Error, Kind, Reason};
+
+/// Tells when the drain begins. In [`Cx`](super::Cx), and in the extensions of every request. Cheap to clone; clones tell
+/// the same. The default is one that does not begin unless it is told to.
+#[derive(Clone, Debug, Default)]
+pub struct Drain(CancellationToken);
+
+impl Drain {
+    /// Begins the drain. It does not end but with the process.
+    pub fn begin(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether it has begun.
+    pub fn has_begun(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Waits until it begins; at once if it has. May be dropped and asked again.
+    pub async fn draining(&self) {
+        self.0.cancelled().await;
+    }
+
+    /// What a stream that ends because of the drain ends with: UNAVAILABLE, and the reason `SERVER_STOPPING`.
+    pub fn status() -> Status {
+        let text = "the server is about to stop; connect again";
+        Error::new(Kind::Unavailable, Reason::ServerStopping, text).to_status()
+    }
+
+    /// The same stream, which ends with [`Drain::status`] when the drain begins. Messages that are not taken by then are
+    /// lost; a stream that has a last word to say waits for [`Drain::draining`] itself.
+    pub fn end<S>(&self, stream: S) -> Ended<S> {
+        Ended { stream: Box::pin(stream), draining: Some(Box::pin(self.0.clone().cancelled_owned())), over: false }
+    }
+}
+
+/// A stream that ends with the drain: [`Drain::end`].
+pub struct Ended<S> {
+    stream: Pin<Box<S>>,
+    draining: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    over: bool,
+}
+
+impl<S> std::fmt::Debug for Ended<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ended").field("over", &self.over).finish_non_exhaustive()
+    }
+}
+
+impl<T, S: Stream<Item = Result<T, Status>>> Stream for Ended<S> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let draining = self.draining.as_mut().is_some_and(|draining| draining.as_mut().poll(cx).is_ready());
+        if draining {
+            (self.over, self.draining) = (true, None);
+            return Poll::Ready(Some(Err(Drain::status())));
+        }
+        let item = self.stream.as_mut().poll_next(cx);
+        self.over = matches!(item, Poll::Ready(None));
+        item
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_without_an_end_of_its_own_ends_with_the_drain() {
+        let drain = Drain::default();
+        let mut items = drain.end(stream::iter([Ok(1)]).chain(stream::pending()));
+        assert_eq!(items.next().await.unwrap().unwrap(), 1);
+        assert!(futures::poll!(items.next()).is_pending() && !drain.has_begun());
+        drain.clone().begin();
+        drain.draining().await;
+        let last = items.next().await.unwrap().unwrap_err();
+        assert_eq!(last.code(), Kind::Unavailable);
+        assert!(items.next().await.is_none() && drain.has_begun());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_before_it_is_as_it_was() {
+        let drain = Drain::default();
+        let items: Vec<_> = drain.end(stream::iter([Ok(1), Ok(2)])).map(Result::unwrap).collect().await;
+        assert_eq!(items, [1, 2]);
+    }
+}
