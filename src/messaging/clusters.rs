@@ -95,7 +95,9 @@ pub async fn update(cx: &Cx, store: &Store, name: &str, data: Option<&ClusterDat
         .await
 }
 
-/// Deletes a cluster. Tenants that were allowed to use it keep its name.
+/// Deletes a cluster. Tenants, namespaces and other clusters that name it keep the name, as the contract's product has it
+/// (section 13): they go on as they are, may be written back with it, and may drop it at any time. See
+/// `docs/references.md`.
 pub async fn delete(cx: &Cx, store: &Store, name: &str) -> Result<()> {
     if !rules::is_entity_name(name) {
         return Err(not_found());

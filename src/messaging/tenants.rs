@@ -53,7 +53,7 @@ pub async fn create(
     info: Option<&InfoInput>,
 ) -> Result<TenantId> {
     let name = rules::tenant_name(name)?;
-    let facet = checked(store, info).await?;
+    let facet = checked(info, &store.cluster_names().await?)?;
     let max = settings.max_tenants;
     store
         .write(cx, "tenant.create", move |tx| {
@@ -74,7 +74,8 @@ pub(super) async fn insert(tx: &Tx, name: TenantName, facet: &MessagingRow, max:
 }
 
 /// Replaces the settings of a tenant and returns the new version. Checks the settings before it looks for the tenant
-/// `named`. With a version, fails if the tenant has another one.
+/// `named`; clusters that were deleted since the tenant was allowed to use them may stay. With a version, fails if the
+/// tenant has another one.
 pub async fn update(
     cx: &Cx,
     store: &Store,
@@ -82,9 +83,15 @@ pub async fn update(
     info: Option<&InfoInput>,
     version: Option<i64>,
 ) -> Result<i64> {
-    let facet = checked(store, info).await?;
-    let every = clusters::all(store).await?;
     let tenant = TenantRef::parse(named);
+    let mut allowed = clusters::all(store).await?;
+    let every = allowed.clone();
+    if !rules::clusters_named(info)?.iter().all(|cluster| every.contains(cluster)) {
+        // A tenant that does not exist allows nothing more.
+        let facet = store.tenant_with_messaging(&cx.access, &tenant).await?.and_then(|found| found.2);
+        allowed.extend(facet.map(|facet| facet.allowed_clusters).unwrap_or_default());
+    }
+    let facet = checked(info, &allowed)?;
     store
         .write(cx, "tenant.update", move |tx| {
             let (tenant, facet, every) = (tenant.clone(), facet.clone(), every.clone());
@@ -105,9 +112,11 @@ async fn replace(
     let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
     let tenant = tenants::update(tx, scope, version, &Change::default()).await?;
     let rows = tx.tenant(scope);
-    let before = rows.messaging().await?.map_or(every, |facet| facet.allowed_clusters);
+    let before = rows.messaging().await?.map_or_else(|| every.clone(), |facet| facet.allowed_clusters);
     let namespaces = rows.namespaces().await?;
+    // A cluster that is gone holds no namespace, so its name may go as well.
     let used = namespaces.iter().flat_map(|namespace| &namespace.replication_clusters);
+    let used = used.filter(|cluster| every.contains(cluster));
     rules::clusters_free(&before, &facet.allowed_clusters, used)?;
     rows.put_messaging(facet).await?;
     tx.audit_in(Some(tenant.id), tenant.name.as_str(), details(facet));
@@ -169,13 +178,14 @@ pub async fn administered(store: &Store, tenant: &TenantRef, subject: &str) -> R
     Ok(found.filter(|(_, roles)| roles.iter().any(|role| role == subject)).map(|(id, _)| id))
 }
 
-/// The settings, checked in the order of the contract: clusters first, then admin roles.
+/// The settings, checked in the order of the contract: clusters first, then admin roles. `allowed` are the clusters that
+/// they may name.
 ///
 /// That the clusters exist is asked outside the write, which keeps the one writer of SQLite free: a cluster may be
 /// deleted at any time after the check anyway, and the tenant keeps its name then.
-async fn checked(store: &Store, info: Option<&InfoInput>) -> Result<MessagingRow> {
+fn checked(info: Option<&InfoInput>, allowed: &[String]) -> Result<MessagingRow> {
     let allowed_clusters = rules::clusters_named(info)?;
-    rules::clusters_exist(&allowed_clusters, &store.cluster_names().await?)?;
+    rules::clusters_exist(&allowed_clusters, allowed)?;
     let admin_roles = info.map_or(Ok(Vec::new()), rules::admin_roles)?;
     Ok(MessagingRow { admin_roles, allowed_clusters })
 }

@@ -301,6 +301,35 @@ both_databases! {
         }
     }
 
+    async fn a_deleted_cluster_freezes_no_tenant_that_names_it(db: TestDb) {
+        add_clusters(&db, &["west", "east", "gone"]).await;
+        create(&db, "acme", &info(&["r"], &["gone", "west"])).await.unwrap();
+        create(&db, "other", &info(&[], &["west"])).await.unwrap();
+        add_namespace(&db, "acme", "n", &["gone", "west"]).await.unwrap();
+        clusters::delete(&platform_cx("cluster.delete"), &db, "gone").await.unwrap();
+        let update = async |tenant: &str, roles: &[&str], clusters: &[&str]| {
+            let cx = platform_cx("tenant.update");
+            tenants::update(&cx, &db, tenant, Some(&info(roles, clusters)), None).await
+        };
+        let (kind, text) = (Kind::FailedPrecondition, "Clusters do not exist");
+
+        // What is read is written back, with other roles, and with a cluster that exists.
+        assert_eq!(get(&db, "acme").await, (list(&["r"]), list(&["gone", "west"])));
+        update("acme", &["r", "s"], &["gone", "west"]).await.expect("the clusters stay");
+        update("acme", &["s"], &["gone", "west", "east"]).await.expect("a cluster more");
+        assert_eq!(get(&db, "acme").await, (list(&["s"]), list(&["gone", "west", "east"])));
+        // Nobody else is given the name, nor does the tenant get it anew.
+        told(update("other", &[], &["west", "gone"]).await, kind, Reason::ClustersUnknown, text);
+        told(update("nobody", &[], &["gone"]).await, kind, Reason::ClustersUnknown, text);
+        told(update("acme", &["s"], &["gone", "west", "nope"]).await, kind, Reason::ClustersUnknown, text);
+        // The clusters that exist are protected by namespaces as ever; the one that is gone may be dropped, once.
+        let kept = update("acme", &["s"], &["gone", "east"]).await.unwrap_err();
+        assert_eq!((kept.kind, kept.reason), (kind, Reason::ClusterInUse));
+        update("acme", &["s"], &["west"]).await.expect("the deleted cluster is dropped");
+        told(update("acme", &["s"], &["gone", "west"]).await, kind, Reason::ClustersUnknown, text);
+        tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, &named("acme"), true).await.unwrap();
+    }
+
     async fn clusters_of_the_platform(db: TestDb) {
         let cx = platform_cx("cluster.create");
         let data = ClusterData {
