@@ -1,5 +1,5 @@
-//! Compiles the protos of the tables and those with unusual names, which have no options of their own, and those of the
-//! rules, which have.
+//! Compiles the protos of the tables, those with unusual names and those of protobuf's conformance runner, which have no
+//! options of their own, and those of the rules, which have.
 
 use std::path::PathBuf;
 
@@ -17,6 +17,7 @@ fn compile() -> Result<(), Error> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     Builder::new("proto").out_dir(out.join("tables")).compile()?;
     Builder::new("proto-odd").out_dir(out.join("odd")).compile()?;
+    Builder::new("proto-google").out_dir(out.join("google")).compile()?;
     Builder::new("proto-rules")
         .include("proto")
         .out_dir(out.join("rules"))

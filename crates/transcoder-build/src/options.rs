@@ -128,6 +128,8 @@ pub struct Surface {
     pub any_case: bool,
     /// Unset messages and optional fields are written as null.
     pub unset_as_null: bool,
+    /// Scalars, lists and maps without presence are left out where they have their default.
+    pub omit_defaults: bool,
     /// Variant of `Timestamps`.
     pub timestamps: String,
     /// Variant of `TrailingSlash`.
@@ -237,6 +239,7 @@ impl<'p> Options<'p> {
             ignore_unknown: is("unknown", "UNKNOWN_IGNORE"),
             any_case: flag(&rule, "any_case"),
             unset_as_null: is("unset", "UNSET_NULL"),
+            omit_defaults: is("defaults", "DEFAULTS_OMIT"),
             timestamps: enum_name(&rule, "timestamps", "TIMESTAMPS_"),
             trailing_slash: enum_name(&rule, "trailing_slash", "TRAILING_SLASH_"),
         })

@@ -23,12 +23,14 @@ use crate::{
 pub const PLAIN: Habits = Habits { types: Types(&[TYPES]), ..Habits::PROTO3 };
 /// Proto names, 64-bit integers as numbers, defaults written.
 pub const SNAKE: Habits = Habits { names: Names::Proto, int64_as_number: true, print_defaults: true, ..PLAIN };
+/// Null for what is not set.
+pub const NULLS: Habits = Habits { unset_as_null: true, ..PLAIN };
 /// Names in any case, unknown members ignored.
 pub const LOOSE: Habits = Habits { any_case: true, ignore_unknown: true, ..PLAIN };
 
 /// Reads JSON in several habits. What can be read is written, unless it has no JSON form, and is read again.
 pub fn json(bytes: &[u8]) {
-    for habits in [PLAIN, SNAKE, LOOSE] {
+    for habits in [PLAIN, SNAKE, NULLS, LOOSE] {
         if let Ok(message) = decode::<Msg<Everything>>(bytes, &habits) {
             written(&message, &habits);
         }
@@ -38,7 +40,7 @@ pub fn json(bytes: &[u8]) {
 /// Reads the binary format. What can be read is written as JSON, unless it has no JSON form, and is read again.
 pub fn binary(bytes: &[u8]) {
     let Ok(message) = Everything::decode(bytes) else { return };
-    for habits in [PLAIN, SNAKE, LOOSE] {
+    for habits in [PLAIN, SNAKE, NULLS, LOOSE] {
         written(&message, &habits);
     }
 }
@@ -47,11 +49,21 @@ fn written(message: &Everything, habits: &Habits) {
     let Ok(json) = encode::<Msg<Everything>>(message, habits) else { return };
     let text = String::from_utf8_lossy(&json);
     match decode::<Msg<Everything>>(&json, habits) {
-        // As texts, because NaN equals nothing.
-        Ok(again) => assert_eq!(encode::<Msg<Everything>>(&again, habits).as_ref(), Ok(&json), "{text}"),
+        // As texts, because NaN equals nothing. In the plainest habits, which tell what is set from what is not.
+        Ok(again) => {
+            assert_eq!(encode::<Msg<Everything>>(&again, habits).as_ref(), Ok(&json), "{text}");
+            let (before, after) = (plain(message), plain(&again));
+            assert_eq!(before, after, "{text}");
+        }
         // What is read is held to limits that what is written is not.
         Err(fault) => assert!(is_a_limit(&fault), "{fault}: {text}"),
     }
+}
+
+/// The text in plain habits, or why there is none.
+fn plain(message: &Everything) -> Result<String, String> {
+    let json = encode::<Msg<Everything>>(message, &PLAIN).map_err(|why| why.to_string())?;
+    String::from_utf8(json).map_err(|why| why.to_string())
 }
 
 fn is_a_limit(fault: &transcoder::json::Fault) -> bool {

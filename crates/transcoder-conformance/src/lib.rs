@@ -22,6 +22,13 @@ pub mod odd {
     include!(concat!(env!("OUT_DIR"), "/odd/transcoder.rs"));
 }
 
+/// What is generated from `proto-google/`: the questions of protobuf's conformance runner, and the messages that they are
+/// about.
+#[allow(missing_docs, nonstandard_style, clippy::all)]
+pub mod google {
+    include!(concat!(env!("OUT_DIR"), "/google/transcoder.rs"));
+}
+
 /// What is generated from `proto-rules/`: services with rules and habits, by the options of `conformance.options.v1`.
 #[allow(missing_docs, clippy::all)]
 pub mod rules {

@@ -3,7 +3,7 @@
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
-use super::schema::{Form, in_oneof, spelling, wrapped};
+use super::schema::{Form, in_oneof, is_null_when_unset, spelling, wrapped};
 use crate::{
     Error,
     options::{FieldRule, Options, Surface},
@@ -69,7 +69,7 @@ impl Examples<'_> {
             });
             if given && first && !self.goes_round(&field, above) {
                 members.insert(spelling(self.surface, &field), self.of_field(&field, above));
-            } else if given && first && self.surface.unset_as_null && field.supports_presence() && !in_oneof(&field) {
+            } else if given && first && is_null_when_unset(self.surface, &field) {
                 members.insert(spelling(self.surface, &field), Value::Null);
             }
         }

@@ -138,7 +138,7 @@ impl<'c> Schemas<'c> {
     fn member(&mut self, surface: &Surface, field: &FieldDescriptor, rule: &FieldRule, form: Form) -> Value {
         let mut schema = self.value(surface, field, form);
         let given = form != Form::Output && rule.required;
-        if surface.unset_as_null && field.supports_presence() && !in_oneof(field) && !given {
+        if is_null_when_unset(surface, field) && !given {
             schema = nullable(schema);
         }
         let Value::Object(mut schema) = schema else { return schema };
@@ -193,10 +193,21 @@ impl<'c> Schemas<'c> {
 /// Whether the schema of an object requires a member: what the codec always prints, and what a caller must give.
 fn is_required(surface: &Surface, field: &FieldDescriptor, rule: &FieldRule, form: Form) -> bool {
     match form {
-        Form::Output => !in_oneof(field) && (surface.unset_as_null || !field.supports_presence()),
+        Form::Output if field.supports_presence() => is_null_when_unset(surface, field),
+        Form::Output => !surface.omit_defaults,
         Form::Input => rule.required,
         Form::Partial => false,
     }
+}
+
+/// Whether a field is written as null while it is unset. One whose value null is stays out then.
+pub fn is_null_when_unset(surface: &Surface, field: &FieldDescriptor) -> bool {
+    let takes_null = match field.kind() {
+        Kind::Message(message) => message.full_name() == "google.protobuf.Value",
+        Kind::Enum(item) => item.full_name() == "google.protobuf.NullValue",
+        _ => false,
+    };
+    surface.unset_as_null && field.supports_presence() && !in_oneof(field) && !takes_null
 }
 
 /// Whether a field is a member of a oneof that the proto names.

@@ -67,7 +67,7 @@ fn surface(out: &mut String, surface: Surface, types: &str, limits: Limits) {
         "/// The surface of the service.\n\
          pub static SURFACE: ::transcoder::Surface = ::transcoder::Surface {{ name: {}, error_dialect: {}, \
          habits: ::transcoder::json::Habits {{ names: ::transcoder::json::Names::{names}, int64_as_number: {}, \
-         ignore_unknown: {}, any_case: {}, unset_as_null: {}, print_defaults: true, \
+         ignore_unknown: {}, any_case: {}, unset_as_null: {}, print_defaults: {}, \
          timestamps: ::transcoder::json::Timestamps::{timestamps}, max_depth: {}, max_items: {}, types: ::transcoder::json::Types(&[{types}]) }}, \
          trailing_slash: ::transcoder::TrailingSlash::{slash} }};",
         literal(&surface.name),
@@ -76,6 +76,7 @@ fn surface(out: &mut String, surface: Surface, types: &str, limits: Limits) {
         surface.ignore_unknown,
         surface.any_case,
         surface.unset_as_null,
+        !surface.omit_defaults,
         limits.depth,
         limits.items,
     );

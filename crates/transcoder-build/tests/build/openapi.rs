@@ -10,6 +10,11 @@ const NULLS: &str = r#"option (shop.options.v1.surface) = {
 };
 "#;
 
+const TERSE: &str = r#"option (shop.options.v1.surface) = {
+  name: "terse" error_dialect: "plain" unset: UNSET_NULL defaults: DEFAULTS_OMIT
+};
+"#;
+
 /// Every kind of member.
 const PARCEL: &str = r#"
 import "google/protobuf/struct.proto";
@@ -31,6 +36,8 @@ message Parcel {
   google.protobuf.Int64Value limit = 11;
   Parcel next = 12;
   oneof way { string letter = 13; bool pigeon = 14; }
+  google.protobuf.Value note = 15;
+  optional google.protobuf.NullValue nothing = 16;
 }
 // Kinds of parcels.
 enum Kind {
@@ -93,10 +100,21 @@ fn a_surface_has_its_own_habits() {
     assert_eq!(properties["sent_at"]["pattern"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$");
     assert!(schema["required"].as_array().unwrap().contains(&json!("sent_at")), "null is printed");
     assert!(!schema["required"].as_array().unwrap().contains(&json!("letter")), "but not for a oneof");
+    for name in ["note", "nothing"] {
+        assert!(!schema["required"].as_array().unwrap().contains(&json!(name)), "null would set {name}");
+    }
+    assert_eq!((&properties["note"], &properties["nothing"]["type"]), (&json!({}), &json!("null")));
     let input = &document["components"]["schemas"]["Parcel.Input"];
     assert_eq!(input["properties"]["sent_at"]["format"], "date-time");
     assert_eq!(input["properties"]["parcel_name"]["type"], "string", "what must be given is never null");
     assert_eq!(input["additionalProperties"], Value::Null, "what is unknown is ignored");
+}
+
+#[test]
+fn an_answer_needs_no_member_that_may_be_left_out() {
+    let document = parcels(TERSE, "terse", SEND);
+    let schema = &document["components"]["schemas"]["Parcel"];
+    assert_eq!(schema["required"], json!(["extra", "floor", "limit", "next", "parcelName", "sentAt"]));
 }
 
 #[test]

@@ -13,7 +13,8 @@ pub struct Habits {
     pub ignore_unknown: bool,
     /// Member names are matched without regard to case.
     pub any_case: bool,
-    /// Unset messages and optional fields are written as `null` instead of left out.
+    /// Unset messages and optional fields are written as `null` instead of left out, but for those whose value null is
+    /// (`google.protobuf.Value`): every reader would take them for set.
     pub unset_as_null: bool,
     /// Scalars, lists and maps without presence are written even when they have their default.
     pub print_defaults: bool,

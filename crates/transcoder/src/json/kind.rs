@@ -17,6 +17,9 @@ pub trait Kind {
     /// The Rust type that prost gives it.
     type Rust: Default + PartialEq;
 
+    /// JSON's null is one of its values. Elsewhere null stands for what is not set.
+    const NULL_IS_A_VALUE: bool = false;
+
     /// Reads a JSON value into a slot that holds the default. Large messages do not travel through every function on
     /// the way, which keeps the stack of nested ones small.
     fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error>;
@@ -73,6 +76,8 @@ pub struct Boxed<K>(PhantomData<K>);
 impl<K: Kind> Kind for Boxed<K> {
     type Rust = Box<K::Rust>;
 
+    const NULL_IS_A_VALUE: bool = K::NULL_IS_A_VALUE;
+
     fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
         K::read(slot, value, cx)
     }
@@ -96,6 +101,8 @@ pub struct EnumOf<E>(PhantomData<E>);
 
 impl<E: Enum> Kind for EnumOf<E> {
     type Rust = i32;
+
+    const NULL_IS_A_VALUE: bool = E::NULL.is_some();
 
     fn read<'de, D: Deserializer<'de>>(slot: &mut i32, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
         use super::{read::Scalar, scalar::Int32};

@@ -214,7 +214,7 @@ impl Members<'_, '_> {
     pub fn optional<K: Kind>(&mut self, field: &'static Field, value: Option<&K::Rust>) {
         match value {
             Some(value) => self.set::<K>(field, value),
-            None if self.writer.habits.unset_as_null && self.state != State::Bare => {
+            None if self.writer.habits.unset_as_null && !K::NULL_IS_A_VALUE && self.state != State::Bare => {
                 self.key(field);
                 self.writer.raw("null");
             }

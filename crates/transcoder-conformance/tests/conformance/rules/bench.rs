@@ -12,9 +12,9 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use transcoder::{Claim, Dialect, Dialects, Failure, Guard, Matched, MethodInfo, Rendered, Rest, RestBuilder};
 use transcoder_conformance::rules::{
     conformance::rules::v1::{
-        ActOnThingRequest, DeleteThingRequest, GetThingRequest, Keys, ListThingsResponse, Owner, PutThingRequest,
+        ActOnThingRequest, DeleteThingRequest, GetThingRequest, Keys, ListThingsResponse, Note, Owner, PutThingRequest,
         PutThingResponse, SearchThingsRequest, Thing, UpdateThingRequest, loose_rest, loose_server::Loose, snake_rest,
-        snake_server::Snake, things_rest, things_server::Things,
+        snake_server::Snake, terse_rest, terse_server::Terse, things_rest, things_server::Things,
     },
     google::api::HttpBody,
 };
@@ -203,6 +203,13 @@ impl Loose for Shop {
     }
 }
 
+#[tonic::async_trait]
+impl Terse for Shop {
+    async fn put_terse(&self, request: Request<Note>) -> Result<Response<Note>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+}
+
 /// A server, and what happens in it.
 pub struct Bench {
     pub rest: Rest,
@@ -225,7 +232,8 @@ impl Bench {
         let routes = things_rest::routes(&things)
             .into_iter()
             .chain(snake_rest::routes(&snake_rest::Guarded::new(shop.clone(), guard.clone())))
-            .chain(loose_rest::routes(&loose_rest::Guarded::new(shop, guard.clone())));
+            .chain(loose_rest::routes(&loose_rest::Guarded::new(shop.clone(), guard.clone())))
+            .chain(terse_rest::routes(&terse_rest::Guarded::new(shop, guard.clone())));
         let loud: Arc<dyn Dialect> = Arc::new(Loud);
         let dialects = Dialects::new([("loud", &["/strict"] as &[&str], loud)]);
         let rest = RestBuilder::new(dialects).routes(routes).max_body(4096).with_facts().build(guard.clone());

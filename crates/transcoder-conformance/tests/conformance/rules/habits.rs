@@ -62,6 +62,27 @@ async fn loose() {
 }
 
 #[tokio::test]
+async fn terse_leaves_defaults_out() {
+    assert_eq!(put("terse", "{}").await, (200, json!({"limit": null, "owner": null})));
+    let defaults = r#"{"name": "", "byteSize": 0, "tags": [], "counts": {}, "ready": false, "shade": 0, "limit": 0}"#;
+    assert_eq!(put("terse", defaults).await, (200, json!({"limit": 0, "owner": null})), "what is set is no default");
+    let full = json!({
+        "name": "a", "byteSize": "1", "tags": [""], "counts": {"": 0}, "ready": true, "shade": "SHADE_DARK", "limit": 5,
+        "owner": {"place": null}, "anything": {"a": [null]}, "nothing": null,
+    });
+    assert_eq!(put("terse", &full.to_string()).await, (200, full));
+}
+
+#[tokio::test]
+async fn null_stands_for_nothing_where_it_is_a_value() {
+    // Whoever reads the answer would find the value null in fields that nobody set.
+    let (_, body) = put("terse", "{}").await;
+    assert_eq!((body.get("anything"), body.get("nothing")), (None, None), "{body}");
+    let (_, body) = put("terse", r#"{"anything": null, "nothing": null}"#).await;
+    assert_eq!((body.get("anything"), body.get("nothing")), (Some(&Value::Null), Some(&Value::Null)), "{body}");
+}
+
+#[tokio::test]
 async fn query_keys() {
     let bench = Bench::new();
     let get = async |uri: &str| {

@@ -44,6 +44,8 @@ pub struct ListValue;
 impl Kind for Value {
     type Rust = prost_types::Value;
 
+    const NULL_IS_A_VALUE: bool = true;
+
     fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
         *slot = ValueSeed(cx).deserialize(value)?;
         Ok(Met::Value)
