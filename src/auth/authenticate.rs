@@ -228,7 +228,7 @@ impl Authenticator {
     async fn caller(&self, credential: Credential) -> Result<Caller> {
         credential.check()?;
         let tenant = match &credential.tenant {
-            Some(text) => Some(self.tenant(&TenantRef::parse(text), credential.issued).await?),
+            Some(text) => Some(self.tenant(&TenantRef::of_credential(text), credential.issued).await?),
             None => None,
         };
         Ok(Caller::new(CallerFacts {
@@ -252,7 +252,7 @@ impl Authenticator {
     /// nobody knows yet whose name it is. There is no leeway in this.
     async fn tenant(&self, named: &TenantRef, issued: Option<i64>) -> Result<CallerTenant> {
         let tenant = self.tenants.find(named).await?.ok_or_else(tokens::invalid)?;
-        let by_name = matches!(named, TenantRef::Name(_));
+        let by_name = !matches!(named, TenantRef::Id(_));
         let in_its_time = issued.is_some_and(|issued| (tenant.named_since..=self.clock.unix()).contains(&issued));
         if by_name && !in_its_time { Err(tokens::invalid()) } else { Ok(tenant) }
     }

@@ -17,8 +17,8 @@ impl Tenants for Store {
         let found = tenants::find(self, tenant).await?.filter(|tenant| tenant.status.is_present());
         let Some(found) = found else { return Ok(None) };
         let released = match tenant {
-            TenantRef::Name(key) => tenants::released_at(self, key).await?,
             TenantRef::Id(_) => None,
+            TenantRef::Name(key) | TenantRef::Either(_, key) => tenants::released_at(self, key).await?,
         };
         Ok(Some(CallerTenant {
             id: found.id,

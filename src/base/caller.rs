@@ -130,10 +130,7 @@ impl Caller {
 
     /// Whether the caller belongs to the tenant that a reference names.
     pub fn belongs_to(&self, tenant: &names::TenantRef) -> bool {
-        self.tenant.as_ref().is_some_and(|own| match tenant {
-            names::TenantRef::Id(id) => own.id == *id,
-            names::TenantRef::Name(name) => own.key == *name,
-        })
+        self.tenant.as_ref().is_some_and(|own| tenant.names(own.id, &own.key))
     }
 }
 

@@ -8,7 +8,8 @@ use super::ids::TenantId;
 pub const MAX_LEN: usize = 100;
 
 /// The handle of a tenant: what the surfaces call slug, name or tenant. Unique without regard to case;
-/// `[A-Za-z0-9_][A-Za-z0-9_.:=-]{0,99}`; never something that reads as an id.
+/// `[A-Za-z0-9_][A-Za-z0-9_.:=-]{0,99}`. It reads as no id, unless the messaging surface gave it: there a path is a name
+/// first. No tenant ever has a name that is another one's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantName(String);
 
@@ -41,6 +42,17 @@ impl TenantName {
     pub fn stored(name: String) -> Self {
         Self(name)
     }
+
+    /// A name of the surfaces where a reference is an id first: it reads as none.
+    pub fn plain(text: &str) -> Result<Self, NotAName> {
+        let name: Self = text.parse()?;
+        if name.as_id().is_some() { Err(NotAName::ReadsAsId) } else { Ok(name) }
+    }
+
+    /// The id that the name reads as, if it does.
+    pub fn as_id(&self) -> Option<TenantId> {
+        self.0.parse().ok()
+    }
 }
 
 impl FromStr for TenantName {
@@ -52,9 +64,6 @@ impl FromStr for TenantName {
         }
         if !is_named_entity(text) || !text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
             return Err(NotAName::Characters);
-        }
-        if text.parse::<TenantId>().is_ok() {
-            return Err(NotAName::ReadsAsId);
         }
         Ok(Self(text.to_owned()))
     }
@@ -77,7 +86,7 @@ pub fn fold(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-/// How a caller names a tenant: by id in any spelling, else by name in any case. Any text is a reference; whether a
+/// How a caller names a tenant: by id in any spelling, or by name in any case. Any text is a reference; whether a
 /// tenant answers to it is another question.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TenantRef {
@@ -85,14 +94,32 @@ pub enum TenantRef {
     Id(TenantId),
     /// By name, folded.
     Name(String),
+    /// By a text that reads as an id and can be a name too. At most one tenant answers to it, for no tenant has a name
+    /// that is another one's id: which of the two is tried first makes no difference.
+    Either(TenantId, String),
 }
 
 impl TenantRef {
     /// Reads a reference.
     pub fn parse(text: &str) -> Self {
         match text.parse() {
-            Ok(id) => Self::Id(id),
+            Ok(id) => Self::Either(id, fold(text)),
             Err(_) => Self::Name(fold(text)),
+        }
+    }
+
+    /// Reads the reference of a credential, where what reads as an id is one: an id is never used again, while a name may
+    /// come to be another tenant's.
+    pub fn of_credential(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Name(fold(text)), Self::Id)
+    }
+
+    /// Whether it names the tenant of that id and folded name.
+    pub fn names(&self, id: TenantId, key: &str) -> bool {
+        match self {
+            Self::Id(named) => *named == id,
+            Self::Name(name) => name == key,
+            Self::Either(named, name) => *named == id || name == key,
         }
     }
 }
@@ -108,7 +135,7 @@ impl FromStr for TenantRef {
 impl fmt::Display for TenantRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Id(id) => id.fmt(f),
+            Self::Id(id) | Self::Either(id, _) => id.fmt(f),
             Self::Name(name) => name.fmt(f),
         }
     }
@@ -121,7 +148,7 @@ mod tests {
     #[test]
     fn names_of_the_contract_pass() {
         for name in ["a", "_", "my-tenant", "0day", "a.b:c=d", "Public", &"x".repeat(100)] {
-            assert!(name.parse::<TenantName>().is_ok(), "{name}");
+            assert!(name.parse::<TenantName>().is_ok() && TenantName::plain(name).is_ok(), "{name}");
         }
     }
 
@@ -141,12 +168,27 @@ mod tests {
             ("0191f3a4-7c10-7b2e-9d31-5a6b7c8d9e0f", NotAName::ReadsAsId),
         ];
         for (name, why) in cases {
-            assert_eq!(name.parse::<TenantName>(), Err(why), "{name}");
+            assert_eq!(TenantName::plain(name), Err(why), "{name}");
+            assert_eq!(name.parse::<TenantName>().is_ok(), why == NotAName::ReadsAsId, "{name}");
         }
     }
 
     #[test]
     fn a_reference_by_name_ignores_case() {
         assert_eq!(TenantRef::parse("Acme"), TenantRef::parse("aCME"));
+    }
+
+    #[test]
+    fn a_text_that_reads_as_an_id_is_a_name_too_but_not_in_a_credential() {
+        let text = "T_0191F3A47C107B2E9D315A6B7C8D9E0F";
+        let (id, other) = (text.parse::<TenantId>().unwrap(), TenantId::from_uuid(uuid::Uuid::nil()));
+        let name: TenantName = text.parse().unwrap();
+        assert_eq!((name.as_str(), name.as_id()), (text, Some(id)));
+        let reference = TenantRef::parse(text);
+        assert!(reference.names(id, "acme") && reference.names(other, &name.key()));
+        assert!(!reference.names(other, &id.warehouse()) && !reference.names(other, "acme"));
+        let reference = TenantRef::of_credential(text);
+        assert!(reference.names(id, "acme") && !reference.names(other, &name.key()));
+        assert_eq!(TenantRef::of_credential("Acme"), TenantRef::parse("acme"));
     }
 }

@@ -28,8 +28,7 @@ impl TenantScope {
     pub fn grant(access: &Access, id: TenantId, key: &str) -> Result<Self> {
         let covered = match access {
             Access::Platform => true,
-            Access::Tenant(TenantRef::Id(own)) => *own == id,
-            Access::Tenant(TenantRef::Name(own)) => own == key,
+            Access::Tenant(own) => own.names(id, key),
             Access::None => false,
         };
         if covered { Ok(Self(id)) } else { Err(foreign_tenant()) }

@@ -16,7 +16,7 @@ use crate::{
         keys::Keys,
         tokens::{self, MAX_LIFETIME, is_subject},
     },
-    base::{Clock, Role, TenantRef},
+    base::{Clock, Role, TenantId, TenantRef},
     tenants,
 };
 
@@ -63,9 +63,6 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
 /// tenant gives that name up.
 fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
     let reference = TenantRef::parse(text);
-    if let TenantRef::Id(id) = reference {
-        return Ok(id.dashed());
-    }
     let found = block_on(async {
         let look_up = async {
             let store = open_existing(config).await?;
@@ -75,13 +72,15 @@ fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
         };
         tokio::time::timeout(PATIENCE, look_up).await.context("the database takes too long")?
     });
-    match found {
-        Ok(Some(tenant)) if tenant.status.is_present() => Ok(tenant.id.dashed()),
-        Ok(_) => {
+    match (found, text.parse::<TenantId>()) {
+        (Ok(Some(tenant)), _) if tenant.status.is_present() => Ok(tenant.id.dashed()),
+        // No name is signed that reads as an id: servers take it for the id.
+        (_, Ok(id)) => Ok(id.dashed()),
+        (Ok(_), _) => {
             eprintln!("warning: there is no tenant {text} yet; signs the name in place of the tenant's id");
             Ok(text.to_owned())
         }
-        Err(error) => {
+        (Err(error), _) => {
             eprintln!("warning: {error:#}; signs the name {text} in place of the tenant's id");
             Ok(text.to_owned())
         }

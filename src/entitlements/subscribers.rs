@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 use super::{Plan, Subscriber, plan, subscriber};
 use crate::{
     base::{
-        Cx, Error, Kind, Page, PageRequest, Result, Role, TenantName, TenantRef, TenantScope, error::Reason,
-        names::NotAName,
+        Cx, Error, Kind, Page, PageRequest, Result, Role, TenantName, TenantRef, TenantScope,
+        error::Reason,
+        names::{NotAName, fold},
     },
     identity::{self, Email, NewAccount, accounts, name_for_people},
     store::{Store, Tx, scopes::ZeroTrustRow},
@@ -214,7 +215,7 @@ pub async fn delete(
             let (of, deletion, reason) = (of.clone(), deletion.clone(), reason.clone());
             Box::pin(async move {
                 let (before, scope) = locked_any(tx, &of).await?;
-                if TenantRef::parse(&deletion.confirm) != TenantRef::Name(before.name.key()) {
+                if fold(&deletion.confirm) != before.name.key() {
                     let message = "must be the slug of the tenant";
                     return Err(Error::invalid(Reason::ConfirmationWrong, "confirm_slug", message));
                 }
@@ -267,7 +268,7 @@ fn slug(text: &str) -> Result<TenantName> {
     if !(3..=40).contains(&text.len()) || !text.bytes().all(good) {
         return Err(invalid());
     }
-    text.parse().map_err(|why: NotAName| invalid().caused_by(why))
+    TenantName::plain(text).map_err(|why: NotAName| invalid().caused_by(why))
 }
 
 #[cfg(test)]

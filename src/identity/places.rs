@@ -72,7 +72,8 @@ async fn seat(tx: &Tx, to: Option<&TenantRef>) -> Result<Seat> {
         None => None,
         Some(to) => {
             let mut places = places(tx.conn(), &account, tx.now()).await?.into_iter();
-            Some(places.find(|place| is_named(&place.tenant, to)).ok_or_else(no_access)?)
+            let is_meant = |place: &Place| to.names(place.tenant.id, &place.tenant.name.key());
+            Some(places.find(is_meant).ok_or_else(no_access)?)
         }
     };
     let tenant = place.as_ref().map(|place| &place.tenant);
@@ -80,13 +81,6 @@ async fn seat(tx: &Tx, to: Option<&TenantRef>) -> Result<Seat> {
     let details = json!({"account": account.id, "role": place.as_ref().map(|place| place.role.as_str())});
     tx.audit_in(tenant.map(|tenant| tenant.id), target, details);
     Ok(Seat { account, place })
-}
-
-fn is_named(tenant: &Tenant, reference: &TenantRef) -> bool {
-    match reference {
-        TenantRef::Id(id) => tenant.id == *id,
-        TenantRef::Name(name) => tenant.name.key() == *name,
-    }
 }
 
 /// The platform's account that calls, if it may still log in. Keys, minted tokens and accounts of tenants are none.

@@ -162,10 +162,7 @@ fn no_scope(message: &'static str) -> Error {
 async fn hold(tx: &Tx, asked: &Asked) -> Result<Held> {
     let held = users::hold(tx, &asked.user).await?;
     user_rules::reachable(&tx.cx().caller, &held.user)?;
-    let is_own = |named: &TenantRef| match named {
-        TenantRef::Id(id) => *id == held.tenant.id,
-        TenantRef::Name(name) => *name == held.tenant.name.key(),
-    };
+    let is_own = |named: &TenantRef| named.names(held.tenant.id, &held.tenant.name.key());
     if asked.tenant.as_ref().is_none_or(is_own) { Ok(held) } else { Err(no_scope("this is another tenant")) }
 }
 

@@ -75,5 +75,5 @@ pub async fn delete(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<()> {
 
 /// The name of a tenant to be. What is around it is not trimmed: a name is taken as it is given, or not at all.
 fn tenant_name(name: &str) -> Result<TenantName> {
-    name.parse().map_err(|why: NotAName| Error::invalid(Reason::TenantNameInvalid, "name", why.to_string()))
+    TenantName::plain(name).map_err(|why: NotAName| Error::invalid(Reason::TenantNameInvalid, "name", why.to_string()))
 }

@@ -31,7 +31,7 @@ pub struct TenantInfo {
     pub allowed_clusters: Vec<String>,
 }
 
-/// The name of a tenant to be.
+/// The name of a tenant to be. It may read as an id: in the paths of this surface a name comes first.
 pub fn tenant_name(name: &str) -> Result<TenantName> {
     name.parse().map_err(|why: NotAName| {
         Error::invalid(Reason::TenantNameInvalid, "tenant", "Tenant name is not valid").caused_by(why)
@@ -150,12 +150,10 @@ mod tests {
 
     #[test]
     fn names_of_tenants() {
-        for name in ["public", "my-tenant", "a.b:c=d", "Public", "_x"] {
+        for name in ["public", "my-tenant", "a.b:c=d", "Public", "_x", "t_0191f3a47c107b2e9d315a6b7c8d9e0f"] {
             assert!(tenant_name(name).is_ok(), "{name}");
         }
-        for name in
-            ["", "a b", "a&b", "a/b", "a%b", "a@b", "ä", "..", "t_0191f3a47c107b2e9d315a6b7c8d9e0f", &"x".repeat(1000)]
-        {
+        for name in ["", "a b", "a&b", "a/b", "a%b", "a@b", "ä", "..", &"x".repeat(1000)] {
             let error = tenant_name(name).unwrap_err();
             assert_eq!(
                 (error.kind, error.to_string().as_str()),

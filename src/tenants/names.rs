@@ -1,13 +1,16 @@
 //! What became of names: which were given up, and when.
 
-use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, EntityTrait, PaginatorTrait, sea_query::OnConflict};
 use time::OffsetDateTime;
 
 use crate::{
-    base::{Result, TenantName},
+    base::{Error, Result, TenantName, error::Reason},
     store::{
         Stamp, Store, Tx,
-        entities::released_names::{ActiveModel, Column, Entity},
+        entities::{
+            released_names::{ActiveModel, Column, Entity},
+            tenants,
+        },
     },
 };
 
@@ -17,6 +20,16 @@ pub(super) async fn release(tx: &Tx, name: &TenantName) -> Result<()> {
     let row = ActiveModel { name_key: Set(name.key()), released_at: Set(Stamp::from(tx.now())) };
     let later = OnConflict::column(Column::NameKey).update_column(Column::ReleasedAt).to_owned();
     Entity::insert(row).on_conflict(later).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Refuses a name that is the id of a tenant: whoever uses it would mean either. Ids are random, so the other order, a new
+/// id that is a tenant's name, does not come about.
+pub(super) async fn refuse_id(tx: &Tx, name: &TenantName) -> Result<()> {
+    let Some(id) = name.as_id() else { return Ok(()) };
+    if tenants::Entity::find_by_id(id.uuid()).count(tx.conn()).await? > 0 {
+        return Err(Error::exists(Reason::TenantExists, "the name is the id of a tenant"));
+    }
     Ok(())
 }
 

@@ -92,7 +92,7 @@ async fn remove(tx: &Tx, tenant: &TenantRef, removal: &Removal) -> Result<Remove
 /// A tenant of that name and slug, or every rule that they break.
 fn checked(name: &str, slug: &str) -> Result<NewTenant> {
     let (name, slug) = (name.trim(), slug.trim());
-    let (named, slugged) = (is_display_name(name), slug.parse::<TenantName>().ok().filter(|_| is_slug(slug)));
+    let (named, slugged) = (is_display_name(name), TenantName::plain(slug).ok().filter(|_| is_slug(slug)));
     match slugged {
         Some(handle) if named => Ok(NewTenant { display_name: name.to_owned(), ..NewTenant::named(handle) }),
         slugged => Err(broken(named, slugged.is_some())),

@@ -53,12 +53,13 @@ pub(super) struct Standing {
     pub purge_at: Option<Stamp>,
 }
 
-/// Adds a tenant. Fails if the name is taken in whatever case, or, where a `max` is given, if as many tenants exist.
+/// Adds a tenant. Fails if the name is taken in whatever case, or is another tenant's id, or, where a `max` is given, if as many tenants exist.
 /// The scope is the caller's own: who may create, may reach what it created.
 pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenant, TenantScope)> {
     if let Some(max) = max {
         limit::check(tx, &new.name, max).await?;
     }
+    names::refuse_id(tx, &new.name).await?;
     let now = Stamp::from(tx.now());
     let row = tenants::Model {
         id: tx.new_id(),

@@ -19,7 +19,7 @@ pub fn tenant_name(name: Option<&str>, id: Option<&str>) -> Result<TenantName> {
     if given.is_empty() {
         return Err(invalid_name("the tenant's name is empty"));
     }
-    let name = given.to_ascii_lowercase().parse().ok().filter(|_| is_identifier(given));
+    let name = TenantName::plain(&given.to_ascii_lowercase()).ok().filter(|_| is_identifier(given));
     name.ok_or_else(|| {
         let rule = "must be 1..63 chars, start with a letter or underscore, and contain only letters, digits and \
                     underscore (Postgres identifier rules); nothing that reads as an id";

@@ -1,6 +1,6 @@
 //! The tenant registry.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{Condition, entity::prelude::*};
 
 use crate::{
     base::{TenantName, TenantRef},
@@ -60,6 +60,10 @@ impl Entity {
             TenantRef::Name(name) => {
                 let name: TenantName = name.parse().ok()?;
                 Some(Self::find().filter(Column::NameKey.eq(name.key())))
+            }
+            TenantRef::Either(id, name) => {
+                let either = Condition::any().add(Column::Id.eq(id.uuid())).add(Column::NameKey.eq(name));
+                Some(Self::find().filter(either))
             }
         }
     }

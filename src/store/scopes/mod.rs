@@ -81,10 +81,11 @@ pub fn may_look_up(access: &Access, reference: &TenantRef) -> Result<()> {
     match (access, reference) {
         (Access::Platform, _) => Ok(()),
         (Access::Tenant(own), reference) if own == reference => Ok(()),
-        // The one names an id and the other a name: only the look-up tells whether they are the same tenant.
-        (Access::Tenant(TenantRef::Id(_)), TenantRef::Name(_)) => Ok(()),
-        (Access::Tenant(TenantRef::Name(_)), TenantRef::Id(_)) => Ok(()),
-        _ => Err(foreign_tenant()),
+        // Two ids, or two names, that differ: no look-up makes them the same tenant.
+        (Access::Tenant(TenantRef::Id(_)), TenantRef::Id(_)) => Err(foreign_tenant()),
+        (Access::Tenant(TenantRef::Name(_)), TenantRef::Name(_)) => Err(foreign_tenant()),
+        (Access::Tenant(_), _) => Ok(()),
+        (Access::None, _) => Err(foreign_tenant()),
     }
 }
 
@@ -94,8 +95,16 @@ pub fn reach(access: &Access, reference: &TenantRef, found: Option<(TenantId, &s
     match (found, access) {
         (Some((id, key)), access) => TenantScope::grant(access, id, key).map(Some),
         (None, Access::Platform) => Ok(None),
-        (None, Access::Tenant(own)) if own == reference => Ok(None),
+        (None, Access::Tenant(own)) if is_own(own, reference) => Ok(None),
         (None, _) => Err(foreign_tenant()),
+    }
+}
+
+/// Whether a reference can mean nothing but the tenant of the access.
+fn is_own(own: &TenantRef, reference: &TenantRef) -> bool {
+    match (own, reference) {
+        (TenantRef::Id(own), TenantRef::Either(id, _)) => own == id,
+        (own, reference) => own == reference,
     }
 }
 
@@ -117,6 +126,9 @@ mod tests {
         assert!(reach(&own, &name("acme"), None).is_ok_and(|scope| scope.is_none()));
         assert!(reach(&own, &name("other"), None).is_err());
         assert!(reach(&own, &TenantRef::Id(id(7)), None).is_err());
+        let own = Access::Tenant(TenantRef::Id(id(7)));
+        assert!(reach(&own, &TenantRef::parse(&id(7).manager()), None).is_ok_and(|scope| scope.is_none()));
+        assert!(reach(&own, &TenantRef::parse(&id(8).manager()), None).is_err());
         assert!(reach(&Access::Platform, &name("other"), None).is_ok_and(|scope| scope.is_none()));
         assert!(reach(&Access::None, &name("acme"), None).is_err());
     }
@@ -137,5 +149,6 @@ mod tests {
         assert!(may_look_up(&Access::Tenant(name("acme")), &name("other")).is_err());
         assert!(may_look_up(&Access::Tenant(TenantRef::Id(id(7))), &TenantRef::Id(id(8))).is_err());
         assert!(may_look_up(&Access::Tenant(name("acme")), &TenantRef::Id(id(8))).is_ok());
+        assert!(may_look_up(&Access::Tenant(TenantRef::Id(id(7))), &TenantRef::parse(&id(8).dashed())).is_ok());
     }
 }
