@@ -23,6 +23,7 @@ use crate::{
     },
     base::{Clock, Cx, Error, Role, Secret},
     identity::{self, NewAccount, Password, Passwords},
+    messaging,
     server::Signals,
     store::{Kek, Store},
 };
@@ -83,6 +84,10 @@ async fn start(mut config: Config, addresses: Vec<SocketAddr>, exposed: bool) ->
     let store = open_store(&config).await?;
     store.migrate(|name| tracing::info!(migration = name, "migrating")).await?;
     admin_account(&store, exposed, password, ahead).await?;
+    if config.messaging_bootstrap.unwrap_or(true) {
+        // Before the server says that it is ready: what it tells of its tenants does not change by itself afterwards.
+        messaging::bootstrap(&Cx::system("messaging.bootstrap", store.clock().clone()), &store).await?;
+    }
     let mut app = app(&config, store, keys)?;
     app.open_manager = is_open(exposed, config.kubeop_require_auth);
     print(&welcome(&bound, config.tls.as_ref(), &token, random.as_deref()))?;

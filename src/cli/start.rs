@@ -134,7 +134,8 @@ pub(super) fn app(config: &Config, store: Store, keys: Keys) -> anyhow::Result<A
             config.self_service_provisioning,
         ),
         messaging: MessagingSettings { force_delete: config.messaging_force_delete, max_tenants: config.max_tenants },
-        messaging_bootstrap: config.messaging_bootstrap,
+        warehouse_edge: config.warehouse_edge.clone(),
+        messaging_bootstrap: config.messaging_bootstrap.unwrap_or_default(),
         limits: Limits {
             max_body: config.max_body_bytes,
             max_in_flight: config.max_in_flight,

@@ -31,6 +31,7 @@ use crate::{
     messaging::{self, MessagingSettings},
     store::{Kek, Store, Vault, idempotent, relay},
     tenants::{self, MultitenancySettings},
+    warehouse::EdgeAddress,
 };
 
 /// What a server is made of.
@@ -51,6 +52,8 @@ pub struct App {
     pub multitenancy: MultitenancySettings,
     /// Settings of the messaging surface.
     pub messaging: MessagingSettings,
+    /// Where clients of the warehouse send their queries.
+    pub warehouse_edge: EdgeAddress,
     /// Make what a messaging platform expects on its first start.
     pub messaging_bootstrap: bool,
     /// Bounds of one call.
@@ -141,6 +144,7 @@ impl App {
             max_tenants: self.max_tenants,
             multitenancy: self.multitenancy,
             messaging: self.messaging,
+            warehouse_edge: self.warehouse_edge.clone(),
             guard,
             dialects: services::dialects(),
             max_body: self.limits.max_body,

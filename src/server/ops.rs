@@ -16,7 +16,7 @@ use super::{docs, process, readiness::Readiness};
 use crate::auth::keys::Keys;
 
 /// The operational paths.
-const PATHS: [&str; 5] = ["/healthz", "/readyz", "/version", "/metrics", "/.well-known/jwks.json"];
+const PATHS: [&str; 7] = ["/healthz", "/readyz", "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json"];
 
 /// What the operational paths tell. Cheap to clone.
 #[derive(Clone)]
@@ -54,6 +54,8 @@ impl Ops {
             (_, Some(document)) => document,
             ("/healthz", _) => json(StatusCode::OK, &json!({"status": "ok"})),
             ("/readyz", _) => self.ready().await,
+            ("/health", _) => json(StatusCode::OK, &warehouse_health()),
+            ("/ready", _) => self.warehouse_ready().await,
             ("/version", _) => json(StatusCode::OK, &version()),
             ("/metrics", _) => self.metrics(),
             _ => json(StatusCode::OK, &self.keys.jwks()),
@@ -70,6 +72,16 @@ impl Ops {
         }
     }
 
+    /// The same in the words of the warehouse's document (warehouse contract, decisions).
+    async fn warehouse_ready(&self) -> Response<Body> {
+        let failing = self.readiness.failing().await;
+        if failing.is_empty() {
+            return json(StatusCode::OK, &json!({"status": "ready"}));
+        }
+        let message = format!("the server is not ready: {}", failing.join(", "));
+        json(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "not_ready", "message": message}))
+    }
+
     fn metrics(&self) -> Response<Body> {
         let mut text = self.metrics.render();
         process::render(&mut text);
@@ -78,6 +90,11 @@ impl Ops {
         response.headers_mut().insert(CONTENT_TYPE, kind);
         response
     }
+}
+
+/// What the warehouse's clients ask for to see that the process runs. No surface makes pools or nodes yet.
+fn warehouse_health() -> Value {
+    json!({"status": "ok", "poolsCount": 0, "nodesCount": 0})
 }
 
 /// What was built: the build script tells the commit and the date, where it knows them.

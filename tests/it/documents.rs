@@ -44,7 +44,7 @@ async fn try_out(document: &str) {
     if blocks.iter().all(|block| block.norun) {
         return;
     }
-    let server = Setup::dev().start().await;
+    let server = Setup::plain().start().await;
     docs::run(document, &server, &blocks).await;
 }
 

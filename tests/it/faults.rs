@@ -182,6 +182,8 @@ async fn a_database_that_goes_and_comes_back_needs_no_restart() {
         (ready.status == 503 && ready.body.contains("database")).then_some(())
     })
     .await;
+    let ready = server.http().get("/ready").await;
+    assert_eq!((ready.status, ready.json()["error"].as_str()), (503, Some("not_ready")), "{ready:?}");
     let read = admin.get("/admin/v2/tenants/before").await;
     assert_eq!((read.status, read.json()["reason"].is_string()), (503, true), "{read:?}");
     let write = admin.put("/admin/v2/tenants/during", INFO).await;

@@ -1,7 +1,10 @@
 //! What an operator relies on: the probes, the version, the metrics, an orderly end.
 
+use reqwest::Method;
+
 use crate::harness::{
     PATIENCE,
+    http::Http,
     server::{Server, Setup},
 };
 
@@ -15,6 +18,46 @@ async fn the_probes_answer_without_credentials() {
     let version = server.http().get("/version").await.json();
     assert_eq!((&version["service"], &version["version"]), (&"tenantry".into(), &env!("CARGO_PKG_VERSION").into()));
     assert!(version["gitCommit"].is_string() && version["buildDate"].is_string(), "{version}");
+}
+
+#[tokio::test]
+async fn what_clients_of_the_warehouse_ask_before_they_log_in_is_answered() {
+    let server = Server::dev().await;
+    let get = async |http: Http, path: &str| {
+        let answer = http.get(path).await;
+        (answer.status, answer.json())
+    };
+    let health = serde_json::json!({"status": "ok", "poolsCount": 0, "nodesCount": 0});
+    assert_eq!(get(server.http(), "/health").await, (200, health));
+    assert_eq!(get(server.http().h2(), "/ready").await, (200, serde_json::json!({"status": "ready"})));
+    assert_eq!(server.http().call(Method::HEAD, "/ready", None).await.status, 200);
+    assert_eq!(server.http().call(Method::POST, "/health", Some("{}")).await.status, 405);
+    let usual = serde_json::json!({"flightSqlHost": "", "flightSqlPort": 31338, "flightSqlTls": true, "quackPort": 0});
+    assert_eq!(get(server.http(), "/api/config/client").await, (200, usual.clone()));
+    // A credential that is no longer good does not stand in the way: nothing here needs one.
+    assert_eq!(get(server.http().header("x-api-key", "old"), "/api/config/client").await, (200, usual));
+    let unknown = get(server.http(), "/api/config/server").await;
+    assert_eq!((unknown.0, &unknown.1["error"]), (404, &"not_found".into()));
+
+    let edge = |name: &str| format!("TENANTRY_WAREHOUSE_EDGE_{name}");
+    let setup = Setup::dev().env(&edge("HOST"), "sql.example.com").env("PROXY_PORT", "31000").env(&edge("TLS"), "no");
+    let server = setup.start().await;
+    let set = serde_json::json!(
+        {"flightSqlHost": "sql.example.com", "flightSqlPort": 31000, "flightSqlTls": false, "quackPort": 0}
+    );
+    assert_eq!(get(server.http(), "/api/config/client").await, (200, set));
+}
+
+#[tokio::test]
+async fn dev_begins_as_a_fresh_messaging_cluster_does() {
+    for (setup, there) in [(Setup::plain(), true), (Setup::dev(), false)] {
+        let server = setup.start().await;
+        let tenants = server.admin().get("/admin/v2/tenants").await;
+        assert_eq!(tenants.body, if there { r#"["public"]"# } else { "[]" });
+        let namespaces = server.admin().get("/admin/v2/namespaces/public").await;
+        assert_eq!(namespaces.status, if there { 200 } else { 404 });
+        assert!(!there || namespaces.body == r#"["public/default"]"#, "{namespaces:?}");
+    }
 }
 
 #[tokio::test]

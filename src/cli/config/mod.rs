@@ -16,7 +16,7 @@ pub use layers::{Layers, Source};
 pub use parse::duration;
 pub use settings::{SETTINGS, Setting};
 
-use crate::{auth::Origins, base::Secret, server::layers::TrustedProxies};
+use crate::{auth::Origins, base::Secret, server::layers::TrustedProxies, warehouse::EdgeAddress};
 
 /// The effective configuration.
 #[derive(Clone, Debug)]
@@ -59,10 +59,12 @@ pub struct Config {
     pub features: Vec<String>,
     /// Whether administrators may have databases of tenants made by this server.
     pub self_service_provisioning: bool,
-    /// Make tenant `public` with namespace `public/default`.
-    pub messaging_bootstrap: bool,
+    /// Make tenant `public` with namespace `public/default`; `None` leaves it to the command.
+    pub messaging_bootstrap: Option<bool>,
     /// Allow forced deletion of messaging tenants.
     pub messaging_force_delete: bool,
+    /// Where clients of the warehouse send their queries.
+    pub warehouse_edge: EdgeAddress,
     /// The manager's shared key, base64.
     pub kubeop_jwt_signing_key: Option<Secret<String>>,
     /// Whether the manager surface asks for credentials; `None` leaves it to the command.

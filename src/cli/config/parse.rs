@@ -1,15 +1,18 @@
 //! From texts to typed values.
 
-use std::{str::FromStr, time::Duration};
+use std::{net::IpAddr, num::NonZero, str::FromStr, time::Duration};
+
+use http::uri::Authority;
 
 use super::{Config, Layers, TlsFiles, settings};
-use crate::base::Secret;
+use crate::{base::Secret, warehouse::EdgeAddress};
 
 /// Text that the manager's document uses for a key that was not set.
 const PLACEHOLDER: &str = "REPLACE-ME";
 
 /// What settings of more than one part look like.
 const NETWORKS: &str = "networks such as 10.0.0.0/8 or single addresses, with commas between";
+const HOST: &str = "a host name or an address, without a port";
 const ORIGINS: &str = "origins such as https://console.example.com, without a path, with commas between; or * alone";
 
 /// Reads every setting; what does not read adds a problem and is left at a harmless value, which nobody uses.
@@ -35,11 +38,24 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<String>) -> Config {
         multitenancy: p.bool("multitenancy").unwrap_or_default(),
         features: p.list("features", "a list of words"),
         self_service_provisioning: p.bool("self_service_provisioning").unwrap_or_default(),
-        messaging_bootstrap: p.bool("messaging_bootstrap").unwrap_or_default(),
+        messaging_bootstrap: p.bool("messaging_bootstrap"),
         messaging_force_delete: p.bool("messaging_force_delete").unwrap_or_default(),
+        warehouse_edge: p.warehouse_edge(),
         kubeop_jwt_signing_key: p.text("kubeop_jwt_signing_key").filter(|key| key != PLACEHOLDER).map(Secret::new),
         kubeop_require_auth: p.bool("kubeop_require_auth"),
         qod_api_key: p.text("qod_api_key").map(Secret::new),
+    }
+}
+
+/// A host name or an address, without a port.
+struct HostName(String);
+
+impl FromStr for HostName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let named = |text: &str| text.parse::<Authority>().is_ok_and(|authority| authority.host() == text);
+        if text.parse::<IpAddr>().is_ok() || named(text) { Ok(Self(text.to_owned())) } else { Err(()) }
     }
 }
 
@@ -102,6 +118,19 @@ impl Parser<'_> {
                 None
             }
             (None, None) => None,
+        }
+    }
+
+    /// Where clients of the warehouse send their queries. The names that its own document uses count where ours are not set;
+    /// where ours are, they are not even read, for other programs know them too.
+    fn warehouse_edge(&mut self) -> EdgeAddress {
+        let usual = EdgeAddress::default();
+        let port = if self.text("warehouse_edge_port").is_some() { "warehouse_edge_port" } else { "proxy_port" };
+        let tls = if self.text("warehouse_edge_tls").is_some() { "warehouse_edge_tls" } else { "proxy_tls_enabled" };
+        EdgeAddress {
+            host: self.value::<HostName>("warehouse_edge_host", HOST).map_or(usual.host, |host| host.0),
+            port: self.value::<NonZero<u16>>(port, "a port from 1 to 65535").map_or(usual.port, NonZero::get),
+            tls: self.bool(tls).unwrap_or(usual.tls),
         }
     }
 

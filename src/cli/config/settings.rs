@@ -57,11 +57,16 @@ pub const SETTINGS: &[Setting] = &[
     setting!("multitenancy", "TENANTRY_MULTITENANCY", "true", Plain),
     setting!("features", "TENANTRY_FEATURES", "all", Plain),
     setting!("self_service_provisioning", "TENANTRY_SELF_SERVICE_PROVISIONING", "false", Plain),
-    setting!("messaging_bootstrap", "TENANTRY_MESSAGING_BOOTSTRAP", "false", Plain),
+    setting!("messaging_bootstrap", "TENANTRY_MESSAGING_BOOTSTRAP", "", Plain),
     setting!("messaging_force_delete", "TENANTRY_MESSAGING_FORCE_DELETE", "true", Plain),
+    setting!("warehouse_edge_host", "TENANTRY_WAREHOUSE_EDGE_HOST", "", Plain),
+    setting!("warehouse_edge_port", "TENANTRY_WAREHOUSE_EDGE_PORT", "", Plain),
+    setting!("warehouse_edge_tls", "TENANTRY_WAREHOUSE_EDGE_TLS", "", Plain),
     setting!("kubeop_jwt_signing_key", "KUBEOP_JWT_SIGNING_KEY", "", Masked),
     setting!("kubeop_require_auth", "KUBEOP_REQUIRE_AUTH", "", Plain),
     setting!("qod_api_key", "QOD_API_KEY", "", Masked),
+    setting!("proxy_port", "PROXY_PORT", "", Plain),
+    setting!("proxy_tls_enabled", "PROXY_TLS_ENABLED", "", Plain),
 ];
 
 /// The setting of that key in the file.

@@ -49,7 +49,8 @@ fn the_defaults_are_usable() {
     let (config, _) = read(&[], &[("PATH", "/bin"), ("KUBEOP_RATE_CPU_MILLI", "3")], None).unwrap();
     assert_eq!(config.max_body_bytes, 1 << 18);
     assert_eq!(config.request_timeout, Duration::from_secs(30));
-    assert!(config.messaging_force_delete && !config.messaging_bootstrap);
+    assert!(config.messaging_force_delete && config.messaging_bootstrap.is_none());
+    assert_eq!(config.warehouse_edge, EdgeAddress::default());
     assert_eq!(config.max_tenants, None);
     assert!(config.multitenancy && !config.self_service_provisioning);
     assert_eq!(config.features, ["all"]);
@@ -132,4 +133,37 @@ fn a_certificate_and_its_key_come_together() {
     assert!(told.contains("TENANTRY_TLS_CERT") && told.contains("together with tls_key"), "{told}");
     let (config, _) = of(&[("TENANTRY_TLS_CERT", "c.pem"), ("TENANTRY_TLS_KEY", "k.pem")]).unwrap();
     assert_eq!(config.tls, Some(TlsFiles { certificate: "c.pem".into(), key: "k.pem".into() }));
+}
+
+#[test]
+fn the_edge_of_the_warehouse_has_two_names_for_each_setting() {
+    let edge = |env: &[(&str, &str)]| read(&[], env, None).map(|(config, _)| config.warehouse_edge);
+    let documented = [("PROXY_PORT", "31000"), ("PROXY_TLS_ENABLED", "false")];
+    let wanted = EdgeAddress { host: String::new(), port: 31000, tls: false };
+    assert_eq!(edge(&documented).unwrap(), wanted);
+    let ours = [
+        ("TENANTRY_WAREHOUSE_EDGE_HOST", "sql.example.com"),
+        ("TENANTRY_WAREHOUSE_EDGE_PORT", "443"),
+        ("TENANTRY_WAREHOUSE_EDGE_TLS", "true"),
+    ];
+    let wanted = EdgeAddress { host: "sql.example.com".to_owned(), port: 443, tls: true };
+    assert_eq!(edge(&[&documented[..], &ours].concat()).unwrap(), wanted);
+    // A variable of that name can be another program's, such as a link that Kubernetes makes.
+    let links = [("PROXY_PORT", "tcp://10.0.0.1:80"), ("PROXY_TLS_ENABLED", "maybe")];
+    assert_eq!(edge(&[&links[..], &ours].concat()).unwrap(), wanted);
+    assert!(edge(&links).unwrap_err().to_string().contains("proxy_port (PROXY_PORT) must be a port from 1 to 65535"));
+    for host in ["::1", "10.0.0.1", "[::1]", "sql"] {
+        assert_eq!(edge(&[("TENANTRY_WAREHOUSE_EDGE_HOST", host)]).unwrap().host, host);
+    }
+    for (variable, value) in [
+        ("TENANTRY_WAREHOUSE_EDGE_HOST", "sql:443"),
+        ("TENANTRY_WAREHOUSE_EDGE_HOST", "https://sql"),
+        ("TENANTRY_WAREHOUSE_EDGE_HOST", "a b"),
+        ("TENANTRY_WAREHOUSE_EDGE_HOST", "user@sql"),
+        ("TENANTRY_WAREHOUSE_EDGE_PORT", "0"),
+        ("TENANTRY_WAREHOUSE_EDGE_PORT", "65536"),
+        ("TENANTRY_WAREHOUSE_EDGE_TLS", "maybe"),
+    ] {
+        assert!(edge(&[(variable, value)]).unwrap_err().to_string().contains(variable), "{value}");
+    }
 }

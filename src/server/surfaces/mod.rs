@@ -22,6 +22,7 @@ use crate::{
     messaging::MessagingSettings,
     store::Store,
     tenants::MultitenancySettings,
+    warehouse::EdgeAddress,
 };
 
 /// What the services of the areas are made of.
@@ -36,6 +37,8 @@ pub struct Parts {
     pub multitenancy: MultitenancySettings,
     /// Settings of the messaging surface.
     pub messaging: MessagingSettings,
+    /// Where clients of the warehouse send their queries.
+    pub warehouse_edge: EdgeAddress,
     /// Decides who may call what.
     pub guard: Arc<dyn Guard>,
     /// How REST errors are written.

@@ -6,10 +6,10 @@ use transcoder::Dialect;
 
 use super::{Parts, Surfaces};
 use crate::{
-    api::warehouse::{Auth, Tenants, WarehouseDialect},
+    api::warehouse::{Auth, Configs, Tenants, WarehouseDialect},
     proto::warehouse::v1::{
-        auth_service_rest, auth_service_server::AuthServiceServer, tenant_service_rest,
-        tenant_service_server::TenantServiceServer,
+        auth_service_rest, auth_service_server::AuthServiceServer, config_service_rest,
+        config_service_server::ConfigServiceServer, tenant_service_rest, tenant_service_server::TenantServiceServer,
     },
     warehouse::Warehouse,
 };
@@ -20,7 +20,13 @@ pub(super) fn add(surfaces: Surfaces, parts: &Parts) -> Surfaces {
     let area = Warehouse { store, vault, max_tenants: parts.max_tenants };
     let auth = auth_service_rest::Guarded::new(Auth::new(parts.sessions.clone()), surfaces.guard());
     let tenants = tenant_service_rest::Guarded::new(Tenants::new(area), surfaces.guard());
+    let configs = config_service_rest::Guarded::new(Configs::new(parts.warehouse_edge.clone()), surfaces.guard());
     surfaces
+        .with(
+            ConfigServiceServer::new(configs.clone()).max_decoding_message_size(limit),
+            config_service_rest::routes(&configs),
+            config_service_rest::METHODS,
+        )
         .with(
             AuthServiceServer::new(auth.clone()).max_decoding_message_size(limit),
             auth_service_rest::routes(&auth),

@@ -20,7 +20,7 @@ use super::{eventually, http::Http};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tenantry");
 
 /// Prefixes of the environment variables that would configure the program.
-const OURS: [&str; 3] = ["TENANTRY_", "KUBEOP_", "QOD_"];
+const OURS: [&str; 4] = ["TENANTRY_", "KUBEOP_", "QOD_", "PROXY_"];
 
 /// How to start a server. Two servers of one setup, one after the other, work on the same data.
 #[derive(Clone)]
@@ -30,8 +30,13 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// `tenantry dev` on a fresh directory.
+    /// `tenantry dev` on a fresh directory, without the tenant that it usually begins with.
     pub fn dev() -> Self {
+        Self::plain().env("TENANTRY_MESSAGING_BOOTSTRAP", "false")
+    }
+
+    /// `tenantry dev` on a fresh directory, as a person starts it.
+    pub fn plain() -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
         Self { home, env: Vec::new() }
     }
