@@ -52,3 +52,31 @@ need() {
     shift
     command -v "$command" >/dev/null || install_debian "$@"
 }
+
+# start_dev PROGRAM DIRECTORY [VARIABLE=VALUE...]: a `tenantry dev` that nobody has used yet, on a free port of the loopback,
+# with its data in DIRECTORY/data. Sets `origin`, its URL; stop_dev ends it.
+server=''
+origin=''
+start_dev() {
+    local program=$1 dir=$2
+    shift 2
+    env -i PATH="$PATH" HOME="$dir" "$@" "$program" dev --listen 127.0.0.1:0 --data-dir "$dir/data" \
+        >"$dir/server.out" 2>"$dir/server.log" &
+    server=$!
+    for _ in $(seq 600); do
+        origin=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' "$dir/server.out" | head -n 1) || true
+        [ -z "$origin" ] || return 0
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$dir/server.out" "$dir/server.log" >&2
+    die "the server does not start"
+}
+
+# Ends the server that start_dev has started, if it has.
+stop_dev() {
+    [ -n "$server" ] || return 0
+    kill "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+    server=''
+}
