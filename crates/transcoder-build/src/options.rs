@@ -6,6 +6,7 @@
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value,
 };
+use serde_json::Map;
 
 /// Reads options.
 #[derive(Debug)]
@@ -149,6 +150,15 @@ pub struct FieldRule {
     pub mask_of_body: bool,
     /// An example of its value.
     pub example: String,
+    /// Members of the JSON schema of its values in requests.
+    pub schema: String,
+}
+
+impl FieldRule {
+    /// What the documents say of the field's values in requests; `None` if that is no JSON object.
+    pub fn narrowed(&self) -> Option<Map<String, serde_json::Value>> {
+        if self.schema.is_empty() { Some(Map::new()) } else { serde_json::from_str(&self.schema).ok() }
+    }
 }
 
 /// One binding of `google.api.http`.
@@ -254,6 +264,7 @@ impl<'p> Options<'p> {
             required: self.behaves(field, "REQUIRED"),
             mask_of_body: flag(&rule, "mask_of_body"),
             example: text(&rule, "example"),
+            schema: text(&rule, "schema"),
         }
     }
 

@@ -87,8 +87,12 @@ impl Examples<'_> {
     }
 
     fn of_field(&self, field: &FieldDescriptor, above: &mut Vec<String>) -> Value {
-        if let Some(value) = given(self.surface, field, &self.options.field(field)) {
+        let rule = self.options.field(field);
+        if let Some(value) = given(self.surface, field, &rule) {
             return value;
+        }
+        if let Some(first) = rule.narrowed().and_then(|schema| schema.get("enum")?.get(0).cloned()) {
+            return first;
         }
         let ends = |kind: &Kind| match kind {
             Kind::Message(message) => above.iter().any(|name| name == message.full_name()) || above.len() >= DEPTH,
@@ -156,10 +160,14 @@ impl Examples<'_> {
     }
 }
 
-/// Checks the examples that the protos give.
+/// Checks the examples, and the parts of schemas, that the protos give.
 pub fn check(pool: &DescriptorPool, options: &Options<'_>) -> Result<(), Error> {
     for field in pool.all_messages().flat_map(|message| message.fields().collect::<Vec<_>>()) {
         let rule = options.field(&field);
+        if rule.narrowed().is_none() {
+            let why = format!("the schema {:?} is no JSON object", rule.schema);
+            return Err(Error::Rule { at: field.full_name().to_owned(), why });
+        }
         if !rule.example.is_empty() && given(&Surface::default(), &field, &rule).is_none() {
             let why = format!("the example {:?} is no JSON", rule.example);
             return Err(Error::Rule { at: field.full_name().to_owned(), why });

@@ -7,7 +7,7 @@ use super::{
     Context,
     examples::{self, Examples},
     paths::{Place, Variable},
-    schema::{Form, Schemas, describe, scalar, spelling, wrapped},
+    schema::{Form, Schemas, describe, narrow, scalar, spelling, wrapped},
 };
 use crate::{
     model::{Binding, Method, steps},
@@ -82,6 +82,9 @@ fn path_parameter(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, 
     describe(&mut parameter, text.trim());
     let whole = field.filter(|_| variable.within.is_none());
     let mut schema = whole.map_or_else(|| json!({"type": "string"}), |field| text_schema(schemas, surface, field));
+    if let Some(field) = whole {
+        narrow(&mut schema, &cx.options.field(field));
+    }
     if schema.get("type").is_some_and(|kind| kind == "string") && schema.get("format").is_none() {
         // An empty segment matches nothing.
         schema["minLength"] = json!(1);
@@ -131,7 +134,8 @@ impl Query<'_, '_> {
         let rule = self.cx.options.field(field);
         let mut parameter = Map::from_iter([("name".to_owned(), json!(key)), ("in".to_owned(), json!("query"))]);
         let mut text = self.cx.comments.of(&field.parent_file(), field.path()).to_owned();
-        if self.method.rest.lenient_query.iter().any(|lenient| lenient == path) {
+        let lenient = self.method.rest.lenient_query.iter().any(|lenient| lenient == path);
+        if lenient {
             text.push_str("\n\nRead leniently: `true` in whatever case is true, anything else is false.");
         }
         let schema = if field.is_map() {
@@ -142,7 +146,12 @@ impl Query<'_, '_> {
             parameter.insert("explode".into(), json!(true));
             json!({"type": "object", "additionalProperties": values})
         } else {
-            let Some(single) = bindable(self.schemas, surface, field) else { return };
+            let Some(mut single) = bindable(self.schemas, surface, field) else { return };
+            narrow(&mut single, &rule);
+            if lenient {
+                // No text is refused.
+                single = json!({"type": ["boolean", "string"]});
+            }
             if field.is_list() { json!({"type": "array", "items": single}) } else { single }
         };
         describe(&mut parameter, text.trim());

@@ -137,8 +137,12 @@ impl<'c> Schemas<'c> {
     /// The schema of a member, with what is said of the field.
     fn member(&mut self, surface: &Surface, field: &FieldDescriptor, rule: &FieldRule, form: Form) -> Value {
         let mut schema = self.value(surface, field, form);
-        let given = form != Form::Output && rule.required;
-        if is_null_when_unset(surface, field) && !given {
+        if form != Form::Output {
+            narrow(if field.is_list() { &mut schema["items"] } else { &mut schema }, rule);
+        }
+        // What is printed, and what a caller may send: null is as good as nothing, but where something must be given.
+        let null = if form == Form::Output { is_null_when_unset(surface, field) } else { !rule.required };
+        if null {
             schema = nullable(schema);
         }
         let Value::Object(mut schema) = schema else { return schema };
@@ -239,12 +243,23 @@ pub fn describe(schema: &mut Map<String, Value>, text: &str) {
     }
 }
 
+/// Adds what the proto says of the values of a field in requests to the schema of one of them.
+pub fn narrow(schema: &mut Value, rule: &FieldRule) {
+    if let (Value::Object(schema), Some(narrowed)) = (schema, rule.narrowed()) {
+        schema.extend(narrowed);
+    }
+}
+
 /// The same or null.
 fn nullable(schema: Value) -> Value {
     match schema {
+        Value::Object(schema) if schema.get("type").is_some_and(|kind| kind == "null") => Value::Object(schema),
         Value::Object(mut schema) if schema.get("type").is_some_and(Value::is_string) => {
             let kind = schema.remove("type").unwrap_or_default();
             schema.insert("type".into(), json!([kind, "null"]));
+            if let Some(Value::Array(values)) = schema.get_mut("enum") {
+                values.push(Value::Null);
+            }
             Value::Object(schema)
         }
         Value::Object(schema) if schema.is_empty() => Value::Object(schema),

@@ -38,6 +38,8 @@ message Parcel {
   oneof way { string letter = 13; bool pigeon = 14; }
   google.protobuf.Value note = 15;
   optional google.protobuf.NullValue nothing = 16;
+  optional string grade = 17 [(shop.options.v1.field) = {schema: '{"enum": ["a", "b"]}'}];
+  repeated int32 marks = 18 [(shop.options.v1.field) = {schema: '{"minimum": 1}'}];
 }
 // Kinds of parcels.
 enum Kind {
@@ -71,7 +73,7 @@ fn an_answer_has_what_the_codec_prints() {
     let document = parcels(SURFACE, "shop", SEND);
     let schema = &document["components"]["schemas"]["Parcel"];
     assert_eq!(schema["description"], "A parcel. It has a weight.");
-    assert_eq!(schema["required"], json!(["counts", "inner", "kind", "photo", "pin", "weight"]));
+    assert_eq!(schema["required"], json!(["counts", "inner", "kind", "marks", "photo", "pin", "weight"]));
     let properties = &schema["properties"];
     assert_eq!(properties["parcelName"], json!({"type": "string", "description": "Its name.", "examples": ["books"]}));
     assert_eq!(properties["weight"], json!({"type": "string", "pattern": "^-?[0-9]{1,19}$"}));
@@ -114,7 +116,7 @@ fn a_surface_has_its_own_habits() {
 fn an_answer_needs_no_member_that_may_be_left_out() {
     let document = parcels(TERSE, "terse", SEND);
     let schema = &document["components"]["schemas"]["Parcel"];
-    assert_eq!(schema["required"], json!(["extra", "floor", "limit", "next", "parcelName", "sentAt"]));
+    assert_eq!(schema["required"], json!(["extra", "floor", "grade", "limit", "next", "parcelName", "sentAt"]));
 }
 
 #[test]
@@ -122,7 +124,17 @@ fn a_request_asks_for_what_must_be_given() {
     let document = parcels(SURFACE, "shop", SEND);
     let input = &document["components"]["schemas"]["Parcel.Input"];
     assert_eq!((&input["required"], &input["additionalProperties"]), (&json!(["parcelName"]), &json!(false)));
-    assert_eq!(input["properties"]["pin"], json!({"type": "string", "format": "password", "writeOnly": true}));
+    let pin = json!({"type": ["string", "null"], "format": "password", "writeOnly": true});
+    assert_eq!(input["properties"]["pin"], pin, "null is as good as nothing");
+    let next = json!({"anyOf": [{"$ref": "#/components/schemas/Parcel.Input"}, {"type": "null"}]});
+    assert_eq!((&input["properties"]["next"], &input["properties"]["nothing"]["type"]), (&next, &json!("null")));
+    assert_eq!(input["properties"]["parcelName"]["type"], "string", "but not where something must be given");
+    let grade = json!({"type": ["string", "null"], "enum": ["a", "b", null]});
+    assert_eq!(input["properties"]["grade"], grade, "the proto tells the values");
+    let marks = json!({"type": ["array", "null"], "items": {"type": "integer", "format": "int32", "minimum": 1}});
+    assert_eq!(input["properties"]["marks"], marks);
+    let answered = &document["components"]["schemas"]["Parcel"]["properties"];
+    assert_eq!(answered["grade"], json!({"type": "string"}), "those of requests alone");
     let body = &document["paths"]["/parcels"]["post"]["requestBody"];
     assert_eq!(body["required"], true);
     let content = &body["content"]["application/json"];
@@ -195,6 +207,7 @@ fn the_query_has_what_neither_path_nor_body_bind() {
     };
     assert_eq!((&parameter("name")["in"], &parameter("name")["required"]), (&json!("path"), &json!(true)));
     assert!(parameter("express")["description"].as_str().unwrap().starts_with("Read leniently"));
+    assert_eq!(parameter("express")["schema"], json!({"type": ["boolean", "string"]}), "no text is refused");
     assert_eq!(parameter("labels")["style"], "deepObject");
     assert_eq!(parameter("tags")["schema"], json!({"type": "array", "items": {"type": "string"}}));
     assert_eq!(parameter("state")["schema"], json!({"$ref": "#/components/schemas/State"}));
@@ -258,10 +271,12 @@ fn a_frame_or_an_example_that_is_wrong_does_not_build() {
     assert!(fails(r#"{"informations": {}}"#).contains("informations"));
     let unknown = fails(r#"{"surfaces": {"shop": {"security": ["key"]}}}"#);
     assert!(unknown.contains("unknown security scheme key"), "{unknown}");
-    let text = text
-        .replace("repeated string tags = 4;", r#"repeated string tags = 4 [(shop.options.v1.field).example = "a"];"#);
-    let error = check(&text, true).unwrap_err().to_string();
-    assert_eq!(error, r#"shop.v1.Order.tags: the example "a" is no JSON"#);
+    for (option, why) in [("example", "the example \"a\" is no JSON"), ("schema", "the schema \"a\" is no JSON object")]
+    {
+        let tags = format!("repeated string tags = 4 [(shop.options.v1.field).{option} = \"a\"];");
+        let error = check(&text.replace("repeated string tags = 4;", &tags), true).unwrap_err().to_string();
+        assert_eq!(error, format!("shop.v1.Order.tags: {why}"));
+    }
 }
 
 #[test]
