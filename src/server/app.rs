@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::Mutex};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     services,
     signals::{Hangups, Signals},
     surfaces::{GrpcService, Parts},
+    tasks::Tasks,
     tls::{self, Tls},
 };
 use crate::{
@@ -73,7 +74,6 @@ pub struct App {
 impl App {
     /// Serves on these listeners until a signal, then lets the calls in flight finish. Returns whether all did.
     pub async fn run(self, listeners: Vec<TcpListener>, mut signals: Signals) -> Result<bool> {
-        let tasks = CancellationToken::new();
         let (drain, abort) = (Drain::default(), CancellationToken::new());
         let readiness = Readiness::new(checks::all(&self.store));
         let refusals = Refusals::new(self.store.clock().clone());
@@ -85,41 +85,53 @@ impl App {
         }
         let (reporter, health) = tonic_health::server::health_reporter();
         let service = self.service(health, &readiness, &refusals, &key_uses, revocations.clone(), &drain)?;
+        let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
+        let names = services::service_names()?;
 
-        let mut running = self.spawn(refusals, revocations, &tasks);
-        running.spawn(key_uses::follow(key_uses, self.store.clone(), tasks.clone()));
-        if let Some(tls) = &self.tls {
-            let hangups = Hangups::catch().map_err(Error::internal)?;
-            running.spawn(tls::follow(tls.clone(), hangups, tasks.clone()));
+        let mut tasks = self.spawn(refusals, revocations, key_uses);
+        if let (Some(tls), Some(hangups)) = (self.tls.clone(), hangups) {
+            let hangups = Arc::new(Mutex::new(hangups));
+            tasks.spawn("tls", move |stop| tls::follow(tls.clone(), hangups.clone(), stop));
         }
-        running.spawn(grpc_health::follow(readiness.clone(), reporter, services::service_names()?, tasks.clone()));
+        let report = (readiness.clone(), reporter.clone(), names.clone());
+        tasks.spawn("health", move |stop| {
+            let (readiness, reporter, names) = report.clone();
+            grpc_health::follow(readiness, reporter, names, stop)
+        });
 
         let bounds = listen::Bounds::of_process();
         let (tls, time) = (self.tls.clone(), self.drain_timeout);
         let serving = listen::serve(listeners, service, bounds, tls, drain.clone(), abort.clone(), time);
+        let told = async || grpc_health::report(&reporter, &names, false).await;
         let finished = tokio::select! {
             finished = serving => finished,
-            never = end(&mut signals, &readiness, &drain, &abort) => match never {},
+            never = end(&mut signals, &readiness, told, &drain, &abort) => match never {},
         };
-        tasks.cancel();
-        while running.join_next().await.is_some() {}
+        tasks.end().await;
         self.store.close().await;
         Ok(finished)
     }
 
-    /// Starts what runs beside the calls, until `stop`.
-    fn spawn(&self, refusals: Refusals, revocations: Revocations, stop: &CancellationToken) -> JoinSet<()> {
-        let (store, stop) = (self.store.clone(), stop.clone());
-        let mut running = JoinSet::new();
-        running.spawn(relay::follow(store.clone(), stop.clone()));
-        running.spawn(revocation::follow(store.clone(), revocations, stop.clone()));
-        running.spawn(refusals::follow(refusals, store.clone(), stop.clone()));
-        running.spawn(purge(store.clone(), stop.clone()));
-        running.spawn(metrics::upkeep(self.metrics.clone(), stop.clone()));
+    /// Starts what runs beside the calls.
+    fn spawn(&self, refusals: Refusals, revocations: Revocations, key_uses: KeyUses) -> Tasks {
+        let mut tasks = Tasks::new();
+        let store = self.store.clone();
+        tasks.spawn("relay", move |stop| relay::follow(store.clone(), stop));
+        let store = self.store.clone();
+        tasks.spawn("revocations", move |stop| revocation::follow(store.clone(), revocations.clone(), stop));
+        let store = self.store.clone();
+        tasks.spawn("refusals", move |stop| refusals::follow(refusals.clone(), store.clone(), stop));
+        let store = self.store.clone();
+        tasks.spawn("key uses", move |stop| key_uses::follow(key_uses.clone(), store.clone(), stop));
+        let store = self.store.clone();
+        tasks.spawn("purge", move |stop| purge(store.clone(), stop));
+        let metrics = self.metrics.clone();
+        tasks.spawn("metrics", move |stop| metrics::upkeep(metrics.clone(), stop));
         if self.messaging_bootstrap {
-            running.spawn(bootstrap(store, stop));
+            let store = self.store.clone();
+            tasks.spawn("messaging bootstrap", move |stop| bootstrap(store.clone(), stop));
         }
-        running
+        tasks
     }
 
     fn service<H>(
@@ -164,11 +176,18 @@ impl App {
 }
 
 /// Waits for a signal and lets the server drain; a second one ends what is left at once.
-async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort: &CancellationToken) -> Infallible {
+async fn end(
+    signals: &mut Signals,
+    readiness: &Readiness,
+    told: impl AsyncFn(),
+    drain: &Drain,
+    abort: &CancellationToken,
+) -> Infallible {
     signals.next().await;
     tracing::info!("stopping: calls in flight may finish; a second signal ends at once");
-    // First, so that whoever asks is told before the listeners close.
+    // First, so that whoever asks or watches is told before the listeners close and the streams end.
     readiness.drain();
+    told().await;
     drain.begin();
     signals.next().await;
     abort.cancel();

@@ -26,6 +26,10 @@ pub(super) async fn follow(
             () = stop.cancelled() => return,
         }
         let ready = readiness.failing().await.is_empty();
+        if readiness.is_draining() {
+            // That has been told.
+            return;
+        }
         if before != Some(ready) {
             report(&reporter, &services, ready).await;
             before = Some(ready);
@@ -33,7 +37,8 @@ pub(super) async fn follow(
     }
 }
 
-async fn report(reporter: &HealthReporter, services: &[String], ready: bool) {
+/// Tells whoever asks or watches.
+pub(super) async fn report(reporter: &HealthReporter, services: &[String], ready: bool) {
     let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
     reporter.set_service_status("", status).await;
     for service in services {

@@ -4,29 +4,32 @@ use std::{
     convert::Infallible,
     fs, io,
     net::SocketAddr,
-    sync::Arc,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, Version};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto,
-        graceful::{GracefulShutdown, Watcher},
-    },
-    service::TowerToHyperService,
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto::{self, HttpServerConnExec},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
 
-use super::{first_bytes::FirstBytes, tls::Tls};
+use super::{
+    connection::{self, Answer, Connection, Crowd, Graceful, Guarded, Patience, Streams, Working},
+    first_bytes::FirstBytes,
+    log_budget::LineBudget,
+    tls::{self, Tls},
+};
 use crate::base::Drain;
 
 /// Most bytes of all headers of a request.
@@ -55,13 +58,15 @@ pub struct Bounds {
     pub connections: usize,
     /// How long a connection may take until it is known what it speaks.
     pub silence: Duration,
+    /// How long a peer may have us wait for it after that.
+    pub patience: Patience,
 }
 
 impl Bounds {
     /// What this process can take.
     pub fn of_process() -> Self {
         let files = open_files().map_or(MAX_CONNECTIONS, |files| files.saturating_sub(OTHER_FILES).max(files / 2));
-        Self { connections: files.clamp(1, MAX_CONNECTIONS), silence: SILENCE }
+        Self { connections: files.clamp(1, MAX_CONNECTIONS), silence: SILENCE, patience: Patience::default() }
     }
 }
 
@@ -81,8 +86,9 @@ pub struct Peer {
     pub secure: bool,
 }
 
-/// Serves on these listeners until the drain begins, then lets the calls in flight finish until `deadline` has passed or `abort`
-/// comes. Returns whether all of them finished. With `tls` every listener speaks it, and nothing else.
+/// Serves on these listeners until the drain begins, then lets the calls in flight finish until `deadline` has passed or
+/// `abort` comes. Returns whether all of them finished. Connections are no work: one without a call ends soon, whatever its
+/// peer does. With `tls` every listener speaks it, and nothing else.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     service: S,
@@ -96,13 +102,13 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    let connections = GracefulShutdown::new();
+    let (connections, working) = (TaskTracker::new(), Working::default());
     let door = Door {
-        talk: Talk { http: builder(), service, silence: bounds.silence },
+        talk: Talk { http: builder(bounds.patience), service, bounds, drain: drain.clone(), working: working.clone() },
         tls,
-        connections: &connections,
+        connections: connections.clone(),
         free: Arc::new(Semaphore::new(bounds.connections)),
-        drain: drain.clone(),
+        crowd: watch::Sender::new(0),
     };
     let accepting = listeners.into_iter().map(|listener| door.accept(listener));
     tokio::select! {
@@ -110,19 +116,21 @@ where
         () = drain.draining() => {}
     }
     // The listeners are closed: what comes now goes elsewhere.
+    connections.close();
     tokio::select! {
-        () = connections.shutdown() => true,
-        () = tokio::time::sleep(deadline) => false,
-        () = abort.cancelled() => false,
+        () = connections.wait() => true,
+        () = tokio::time::sleep(deadline) => working.load(Ordering::Relaxed) == 0,
+        () = abort.cancelled() => working.load(Ordering::Relaxed) == 0,
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut http = auto::Builder::new(TokioExecutor::new());
+fn builder(patience: Patience) -> auto::Builder<Streams> {
+    let mut http = auto::Builder::new(Streams { patience: patience.write });
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
         .max_buf_size(MAX_HEADERS as usize)
+        // hyper then looks for the end of the peer's side, and `Guarded` tells it when that matters.
         .half_close(false);
     http.http2()
         .timer(TokioTimer::new())
@@ -134,23 +142,26 @@ fn builder() -> auto::Builder<TokioExecutor> {
 }
 
 /// What every new connection needs.
-struct Door<'c, S> {
+struct Door<S> {
     talk: Talk<S>,
     tls: Option<Tls>,
-    connections: &'c GracefulShutdown,
+    connections: TaskTracker,
     free: Arc<Semaphore>,
-    drain: Drain,
+    /// How many accepting tasks wait for a place.
+    crowd: watch::Sender<usize>,
 }
 
 /// What a connection takes with it.
 #[derive(Clone)]
 struct Talk<S> {
-    http: auto::Builder<TokioExecutor>,
+    http: auto::Builder<Streams>,
     service: S,
-    silence: Duration,
+    bounds: Bounds,
+    drain: Drain,
+    working: Working,
 }
 
-impl<S> Door<'_, S>
+impl<S> Door<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
@@ -159,8 +170,7 @@ where
     async fn accept(&self, listener: TcpListener) {
         let mut logged: Option<Instant> = None;
         loop {
-            // Nobody closes the semaphore.
-            let Ok(room) = self.free.clone().acquire_owned().await else { return };
+            let Some(room) = self.room().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => self.connect(stream, peer, room),
                 // The connection was gone before we took it.
@@ -176,30 +186,28 @@ where
         }
     }
 
+    /// A place for a connection. Where there is none, those that are idle make room.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(room) = self.free.clone().try_acquire_owned() {
+            return Some(room);
+        }
+        self.crowd.send_modify(|waiting| *waiting += 1);
+        // Nobody closes the semaphore.
+        let room = self.free.clone().acquire_owned().await.ok();
+        self.crowd.send_modify(|waiting| *waiting -= 1);
+        room
+    }
+
     /// Serves one connection in a task of its own.
     fn connect(&self, stream: TcpStream, address: SocketAddr, room: OwnedSemaphorePermit) {
         // Answers are written whole; waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
-        let (talk, watcher) = (self.talk.clone(), self.connections.watcher());
-        let drain = self.drain.clone();
-        let Some(tls) = self.tls.clone() else {
-            let serving = talk.serve(stream, Peer { address, secure: false }, drain, watcher);
-            tokio::spawn(async move {
-                let _room = room;
-                serving.await;
-            });
-            return;
-        };
-        tokio::spawn(async move {
+        let (talk, tls, crowd) = (self.talk.clone(), self.tls.clone(), self.crowd.subscribe());
+        self.connections.spawn(async move {
             let _room = room;
-            let shaken = tokio::select! {
-                shaken = tls.accept(stream, talk.silence) => shaken,
-                // Nothing has been asked yet.
-                () = drain.draining() => return,
-            };
-            match shaken {
-                Ok(stream) => talk.serve(stream, Peer { address, secure: true }, drain, watcher).await,
-                Err(error) => tracing::debug!(%error, %address, "a TLS handshake failed"),
+            match tls {
+                None => talk.serve(stream, Peer { address, secure: false }, None, crowd).await,
+                Some(tls) => talk.shake_and_serve(stream, address, &tls, crowd).await,
             }
         });
     }
@@ -210,31 +218,76 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    /// Serves HTTP on a stream to its end.
-    fn serve<C>(
-        self,
-        stream: C,
-        peer: Peer,
-        drain: Drain,
-        watcher: Watcher,
-    ) -> impl Future<Output = ()> + Send + use<C, S>
+    /// Serves HTTP on a TLS connection, once the handshake is done.
+    async fn shake_and_serve(self, stream: TcpStream, address: SocketAddr, tls: &Tls, crowd: Crowd) {
+        let shaken = tokio::select! {
+            shaken = tls.accept(stream, self.bounds.silence) => shaken,
+            // Nothing has been asked yet.
+            () = self.drain.draining() => return,
+        };
+        match shaken {
+            Ok(stream) => {
+                let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+                self.serve(stream, Peer { address, secure: true }, agreed.as_deref(), crowd).await;
+            }
+            Err(error) => tracing::debug!(%error, %address, "a TLS handshake failed"),
+        }
+    }
+
+    /// Serves HTTP on a stream to its end. What was agreed on in the handshake is spoken, and nothing else.
+    async fn serve<C>(self, stream: C, peer: Peer, agreed: Option<&[u8]>, crowd: Crowd)
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = self.service.map_request(move |request: Request<hyper::body::Incoming>| {
-            let mut request = request.map(Body::new);
+        let Self { http, service, bounds, drain, working } = self;
+        let http = match agreed {
+            Some(tls::HTTP_2) => http.http2_only(),
+            Some(tls::HTTP_1) => http.http1_only(),
+            _ => http,
+        };
+        let connection = Connection::new(working);
+        let stream = FirstBytes::within(bounds.silence, stream);
+        let stream = TokioIo::new(Guarded::new(stream, connection.clone(), bounds.patience));
+        let (of_calls, to_tell, budget) = (connection.clone(), drain.clone(), LineBudget::new(peer.address));
+        // A call begins here, with its head, and not only when its future is polled.
+        let service = service_fn(move |request: Request<Incoming>| {
+            let whole = http_body::Body::is_end_stream(request.body());
+            let call = of_calls.begin(request.version() == Version::HTTP_2, whole);
+            let (mut request, rest) = connection::take(request, &of_calls);
             request.extensions_mut().insert(peer);
-            request.extensions_mut().insert(drain.clone());
-            request
-        });
-        let stream = TokioIo::new(FirstBytes::within(self.silence, stream));
-        let connection = self.http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
-        let connection = watcher.watch(connection);
-        async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+            request.extensions_mut().insert(to_tell.clone());
+            request.extensions_mut().insert(budget.clone());
+            let answered = service.clone().oneshot(request);
+            async move {
+                let mut response = match answered.await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                };
+                if let Some(rest) = rest {
+                    rest.settle(&mut response);
+                }
+                Ok::<_, Infallible>(response.map(|body| Answer::new(body, call)))
             }
+        });
+        let serving = http.serve_connection(stream, service).into_owned();
+        if let Some(Err(error)) = connection::drive(serving, &connection, &drain, crowd).await {
+            tracing::debug!(%error, "a connection ended early");
         }
+    }
+}
+
+impl<I, S, B> Graceful for auto::Connection<'static, I, S, Streams>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,
+    S::Future: 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    Streams: HttpServerConnExec<S::Future, B>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
     }
 }
 
@@ -244,64 +297,5 @@ fn is_of_peer(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::*;
-
-    /// A server with one connection at a time, and its address.
-    async fn server(tls: Option<Tls>, drain: &Drain) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let service =
-            tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("fine"))));
-        let bounds = Bounds { connections: 1, silence: Duration::from_millis(100) };
-        let (drain, abort) = (drain.clone(), CancellationToken::new());
-        tokio::spawn(serve(vec![listener], service, bounds, tls, drain, abort, Duration::from_secs(5)));
-        address
-    }
-
-    #[tokio::test]
-    async fn silent_connections_are_closed_and_others_wait_for_room() {
-        let drain = Drain::default();
-        let address = server(None, &drain).await;
-        let mut silent = TcpStream::connect(address).await.unwrap();
-        let mut waits = TcpStream::connect(address).await.unwrap();
-        waits.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        tokio::time::timeout(Duration::from_secs(20), waits.read_to_string(&mut answer)).await.unwrap().unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("fine"), "{answer}");
-        // There was room for that one only because this one is closed.
-        ends(&mut silent).await;
-        drain.begin();
-    }
-
-    async fn ends(stream: &mut TcpStream) {
-        let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut [0; 8])).await.unwrap();
-        assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
-    }
-
-    #[tokio::test]
-    async fn a_handshake_has_to_end_in_time() {
-        let dir = tempfile::tempdir().unwrap();
-        let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        fs::write(&certificate, made.cert.pem()).unwrap();
-        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let drain = Drain::default();
-        let address = server(Some(Tls::load(&certificate, &key).unwrap()), &drain).await;
-        // The second has room only because the first is closed.
-        for begun in [&[][..], &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]] {
-            let mut stalled = TcpStream::connect(address).await.unwrap();
-            stalled.write_all(begun).await.unwrap();
-            ends(&mut stalled).await;
-        }
-        drain.begin();
-    }
-
-    #[test]
-    fn the_bound_leaves_room_for_other_files() {
-        let bounds = Bounds::of_process();
-        assert!(bounds.connections >= 1 && open_files().is_none_or(|files| bounds.connections < files));
-    }
-}
+#[path = "listen_tests.rs"]
+mod tests;

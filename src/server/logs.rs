@@ -27,9 +27,22 @@ const WAIT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Log(Option<(Sender<()>, JoinHandle<()>)>);
 
+/// The libraries that speak with whoever connects. What they say of it a stranger has them say as often as wanted.
+const STRANGERS: [&str; 5] = ["h2", "hyper", "hyper_util", "rustls", "tokio_rustls"];
+
+/// The filter without those libraries, but for those that it names.
+fn quiet(filter: &str) -> String {
+    let named =
+        |library: &str| filter.split(',').any(|part| part.trim().split(['=', '[', ':']).next() == Some(library));
+    STRANGERS.into_iter().filter(|library| !named(library)).fold(filter.to_owned(), |filter, library| {
+        let comma = if filter.trim().is_empty() { "" } else { "," };
+        format!("{filter}{comma}{library}=off")
+    })
+}
+
 /// Begins to log what the filter lets through. Once a process; later calls change nothing.
 pub fn init(filter: &str) -> Result<Log, ParseError> {
-    let filter = EnvFilter::builder().parse(filter)?;
+    let filter = EnvFilter::builder().parse(quiet(filter))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     if stderr().is_terminal() {
         // A second subscriber is refused; the first goes on.
@@ -94,5 +107,20 @@ impl Write for Lines {
 
     fn flush(&mut self) -> io::Result<()> {
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_strangers_speak_with_are_asked_for_by_name() {
+        assert_eq!(quiet("info"), "info,h2=off,hyper=off,hyper_util=off,rustls=off,tokio_rustls=off");
+        assert_eq!(
+            quiet("warn, h2=debug,hyper::proto=info"),
+            "warn, h2=debug,hyper::proto=info,hyper_util=off,rustls=off,tokio_rustls=off"
+        );
+        assert!(EnvFilter::builder().parse(quiet("")).is_ok());
     }
 }

@@ -2,11 +2,13 @@
 
 mod app;
 mod checks;
+mod connection;
 pub mod docs;
 mod first_bytes;
 mod grpc_health;
 pub mod layers;
 pub mod listen;
+mod log_budget;
 pub mod logs;
 mod malformed;
 pub mod metrics;
@@ -15,7 +17,9 @@ mod process;
 pub mod readiness;
 pub mod services;
 mod signals;
+mod stream_end;
 mod surfaces;
+mod tasks;
 pub mod tls;
 
 pub use app::App;

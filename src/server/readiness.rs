@@ -48,9 +48,14 @@ impl Readiness {
         self.0.draining.store(true, Ordering::Release);
     }
 
+    /// Whether the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
     /// The names of the checks that fail, within a bounded time; empty when the server is ready.
     pub async fn failing(&self) -> Vec<&'static str> {
-        if self.0.draining.load(Ordering::Acquire) {
+        if self.is_draining() {
             return vec![DRAINING];
         }
         let mut last = self.0.last.lock().await;

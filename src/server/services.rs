@@ -23,6 +23,7 @@ use super::{
     layers::Idempotent,
     malformed,
     ops::Ops,
+    stream_end::StreamEndLayer,
     surfaces::{self, GrpcService, Parts},
 };
 use crate::{api::controlplane::Stub, auth::request::is_grpc, base::Error, proto};
@@ -65,11 +66,12 @@ pub fn assemble(parts: &Parts, health: impl GrpcService, ops: Ops) -> Result<Fro
     let rest = RestBuilder::new(parts.dialects.clone()).max_body(parts.max_body).with_facts();
     let surfaces = surfaces::add(routes, rest, parts);
     // From the outside in: what decoders say is put in our words, gRPC-Web becomes gRPC, then the guard's first step,
-    // before a body is read.
+    // before a body is read, and the end of streams that have none.
     let grpc = surfaces.grpc.into_axum_router().layer((
         MapResponseLayer::new(malformed::reword),
         GrpcWebLayer::new(),
         AdmitLayer::new(surfaces.methods, parts.guard.clone()),
+        StreamEndLayer(parts.drain.clone()),
         MapResponseLayer::new(|response: Response<Body>| response.map(tonic::body::Body::new)),
     ));
     let rest = surfaces.rest.build(parts.guard.clone());

@@ -8,7 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Mutex};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -23,8 +23,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::Hangups;
 
+/// HTTP/2 and HTTP/1.1, as they are named in a handshake (RFC 7301).
+pub(super) const HTTP_2: &[u8] = b"h2";
+pub(super) const HTTP_1: &[u8] = b"http/1.1";
 /// What we speak above TLS, the better first.
-const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+const PROTOCOLS: [&[u8]; 2] = [HTTP_2, HTTP_1];
 
 /// The certificate in use. Cheap to clone; clones share it.
 #[derive(Clone)]
@@ -93,7 +96,8 @@ impl Tls {
 }
 
 /// Reads the certificate again whenever the process is told to, until `stop`.
-pub(super) async fn follow(tls: Tls, mut hangups: Hangups, stop: CancellationToken) {
+pub(super) async fn follow(tls: Tls, hangups: Arc<Mutex<Hangups>>, stop: CancellationToken) {
+    let mut hangups = hangups.lock().await;
     loop {
         tokio::select! {
             () = hangups.next() => {}

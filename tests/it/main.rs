@@ -16,6 +16,8 @@ mod credentials;
 mod directory_rest;
 mod directory_verbs;
 mod documents;
+mod draining;
+mod early_answers;
 mod edge;
 mod faults;
 mod floors;

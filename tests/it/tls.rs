@@ -125,3 +125,34 @@ async fn files_that_are_no_certificate_are_told_at_the_start_and_before() {
         assert!(!refused.status.success() && said.contains("TLS file cert.pem cannot be read"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn what_was_agreed_on_in_the_handshake_is_spoken() {
+    let certificate = Certificate::new();
+    let server = server(&certificate).await;
+    let one = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec();
+    // The preface, no settings, and GET /healthz: all of it from the static table but for the path.
+    let mut two = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    two.extend_from_slice(b"\0\0\x0c\x01\x05\0\0\0\x01\x82\x87\x04\x08/healthz");
+    for (agreed, spoken, answered) in
+        [("http/1.1", &one, true), ("h2", &two, true), ("h2", &one, false), ("http/1.1", &two, false)]
+    {
+        let client = TlsClient::new(server.address(), &[&certificate], &TLS13, agreed);
+        let mut stream = client.connect().await.unwrap();
+        stream.write_all(spoken).await.unwrap();
+        stream.flush().await.unwrap();
+        let mut all = Vec::new();
+        let read = async {
+            let mut part = [0; 1024];
+            while let Ok(read @ 1..) = stream.read(&mut part).await {
+                all.extend_from_slice(&part[..read]);
+                if String::from_utf8_lossy(&all).contains("{\"status\":\"ok\"}") {
+                    return true;
+                }
+            }
+            false
+        };
+        let told = tokio::time::timeout(PATIENCE, read).await.expect("the connection answers or ends");
+        assert_eq!(told, answered, "{agreed}: {}", String::from_utf8_lossy(&all));
+    }
+}

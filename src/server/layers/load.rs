@@ -40,6 +40,7 @@ struct Lane {
 /// What a call holds while it waits for its answer's head. A stream that is open after that costs memory, not work.
 pub(super) struct Place {
     lane: Lane,
+    grpc: bool,
     state: Mutex<State>,
 }
 
@@ -84,7 +85,7 @@ impl Load {
             (Some(_), true) => State::Working { _permit: Some(lane.work().map_err(|_| busy())?) },
             (Some(_), false) => State::Arriving { _permit: Some(lane.arrive().map_err(|_| busy())?) },
         };
-        Ok(Arc::new(Place { lane: lane.clone(), state: Mutex::new(state) }))
+        Ok(Arc::new(Place { lane: lane.clone(), grpc: head.grpc.is_some(), state: Mutex::new(state) }))
     }
 }
 
@@ -140,7 +141,7 @@ impl Place {
     pub(super) fn end(&self) -> Result<(), Failure> {
         match std::mem::replace(&mut *self.state(), State::Answered) {
             State::Refused => Err(busy()),
-            State::Stalled => Err(receive::late()),
+            State::Stalled => Err(receive::late(self.grpc)),
             _ => Ok(()),
         }
     }

@@ -6,6 +6,7 @@
 pub(super) mod answer;
 mod client;
 mod cors;
+mod host;
 mod idempotency;
 mod limits;
 mod load;
@@ -30,6 +31,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower::Service;
 use transcoder::Dialects;
 
+pub(super) use self::panics::count as count_panic;
 use self::{
     answer::{Failure, Head},
     cors::Cors,
@@ -39,6 +41,7 @@ pub use self::{
     client::{NoNetworks, TrustedProxies},
     idempotency::Idempotent,
     receive::Patience,
+    timeout::Until,
 };
 use crate::{
     auth::{Authentication, Authenticator, CallFacts, Origins},
@@ -116,7 +119,12 @@ where
         // The clone may not be ready; the one that was polled is.
         let inner = std::mem::replace(&mut self.inner, clone);
         let shared = self.shared.clone();
-        Box::pin(async move { Ok(shared.outer(inner, request).await) })
+        let spare = panics::Spare::of(&request);
+        Box::pin(async move {
+            // The layers outside of `panics::catch`, the log among them, have a net of their own.
+            let refuse = |head: &Head, failure| shared.fail(head, failure);
+            Ok(spare.run(shared.outer(inner, request), refuse).await)
+        })
     }
 }
 
@@ -137,8 +145,11 @@ impl Shared {
         // Access log and metrics: outside everything that may refuse or fail, so that refusals are counted.
         let observation = observe::begin(&request, &head, facts);
         // Around all answers, so that a page may read why it was refused; before all work, as a preflight needs none.
-        let answered = cors::run(self.cors.as_ref(), request, |request| self.answer(inner, &head, request));
-        let mut response = answered.await;
+        let mut response = match host::check(&request) {
+            Ok(()) => cors::run(self.cors.as_ref(), request, |request| self.answer(inner, &head, request)).await,
+            // It may be meant for somebody else.
+            Err(failure) => self.fail(&head, failure),
+        };
         answer::harden(&mut response, &head);
         request_id::echo(&mut response, &head.request_id);
         observation.end(response)

@@ -20,7 +20,7 @@ use super::answer::{Head, status_word};
 use crate::{
     auth::{CallFacts, ClientInfo},
     base::{Caller, Kind},
-    server::{listen::Peer, ops},
+    server::{listen::Peer, log_budget::LineBudget, ops},
 };
 
 /// A call under observation, until [`end`](Observation::end).
@@ -40,6 +40,8 @@ struct Record {
     peer: Option<Peer>,
     /// Address of the client, which a trusted proxy may stand before.
     client: Option<IpAddr>,
+    /// Lines that callers without a credential may make.
+    budget: Option<LineBudget>,
 }
 
 /// How a call ended.
@@ -64,6 +66,7 @@ pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts) -> O
         template: None,
         peer: request.extensions().get::<Peer>().copied(),
         client: request.extensions().get::<ClientInfo>().map(|client| client.address),
+        budget: request.extensions().get::<LineBudget>().cloned(),
     }))
 }
 
@@ -123,6 +126,10 @@ impl Record {
 
     fn log(&self, status: &'static str, seconds: f64) {
         let caller = self.facts.caller();
+        let counted = caller.is_none() && self.ops.is_none();
+        if counted && self.budget.as_ref().is_some_and(|budget| !budget.take()) {
+            return;
+        }
         let call = self.facts.method().map_or_else(|| self.route(), |method| method.path);
         let duration_ms = (seconds * 1e6).round() / 1e3;
         let subject = caller.map(|caller: &Caller| caller.subject.as_str());
@@ -208,6 +215,7 @@ fn status_text(status: StatusCode) -> &'static str {
         403 => "403",
         404 => "404",
         405 => "405",
+        408 => "408",
         409 => "409",
         412 => "412",
         413 => "413",

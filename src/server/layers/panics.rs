@@ -1,22 +1,72 @@
 //! A panic is our failure and one call's: it becomes an answer, and the connection goes on.
 
-use std::{any::Any, future::Future, panic::AssertUnwindSafe};
+use std::{
+    any::Any,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
+use axum::body::Body;
 use futures::FutureExt;
+use http::{Request, Response, header::CONTENT_TYPE};
+use transcoder::{Dialects, RequestId};
 
-use super::answer::Failure;
+use super::answer::{Failure, Head, answer};
 use crate::base::Error;
 
 /// Runs a call. What the panic said goes to the log alone.
 pub(super) async fn catch<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     // A call that panicked is dropped whole, so nobody sees what it left half done.
     AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
-        metrics::counter!("tenantry_panics_total").increment(1);
-        let error = Error::internal(format!("panic: {}", text(panic.as_ref())));
-        Err(Failure::Call(error))
+        count(panic.as_ref());
+        Err(failure(panic.as_ref()))
     })
+}
+
+/// Counts a panic.
+pub fn count(panic: &(dyn Any + Send)) {
+    metrics::counter!("tenantry_panics_total").increment(1);
+    tracing::debug!(panic = text(panic), "a panic was caught");
+}
+
+fn failure(panic: &(dyn Any + Send)) -> Failure {
+    Failure::Call(Error::internal(format!("panic: {}", text(panic))))
 }
 
 fn text(panic: &(dyn Any + Send)) -> &str {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
+}
+
+/// What is kept of a request in case that a layer panics which stands outside of [`catch`].
+pub(super) struct Spare {
+    uri: http::Uri,
+    grpc: Option<http::HeaderValue>,
+}
+
+impl Spare {
+    /// Of a request. Costs no allocation.
+    pub(super) fn of(request: &Request<Body>) -> Self {
+        let content_type = request.headers().get(CONTENT_TYPE);
+        Self {
+            uri: request.uri().clone(),
+            grpc: content_type.filter(|value| crate::auth::request::is_grpc(value)).cloned(),
+        }
+    }
+
+    /// Runs the layers; `refuse` writes the answer where they panic, which has neither their log line nor their headers.
+    pub(super) async fn run(
+        self,
+        layers: impl Future<Output = Response<Body>>,
+        refuse: impl FnOnce(&Head, Failure) -> Response<Body>,
+    ) -> Response<Body> {
+        AssertUnwindSafe(layers).catch_unwind().await.unwrap_or_else(|panic| {
+            count(panic.as_ref());
+            tracing::error!(panic = text(panic.as_ref()), "a layer panicked");
+            let request_id = RequestId(uuid::Uuid::now_v7().simple().to_string());
+            let head = Head { path: self.uri.path().to_owned(), grpc: self.grpc, request_id };
+            let written = catch_unwind(AssertUnwindSafe(|| refuse(&head, failure(panic.as_ref()))));
+            // Where it is the dialect that panics, the answer has none.
+            written.unwrap_or_else(|again| answer(&Dialects::default(), &head, failure(again.as_ref())))
+        })
+    }
 }

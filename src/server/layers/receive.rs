@@ -10,8 +10,11 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use transcoder::Origin;
 
 use super::{answer::Failure, load::Place};
 use crate::base::{Error, Kind, error::Reason};
@@ -32,9 +35,15 @@ impl Default for Patience {
 }
 
 /// The failure of a call whose body did not come in time.
-pub(super) fn late() -> Failure {
+/// On REST that is the caller's (RFC 9110, section 15.5.9), and no reason for a
+/// proxy to try again.
+pub(super) fn late(grpc: bool) -> Failure {
     let text = "the body of the request did not arrive in time";
-    Failure::Call(Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, text))
+    if grpc {
+        return Failure::Call(Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, text));
+    }
+    let failure = transcoder::Failure::new(Origin::Decode, Kind::DeadlineExceeded, "BODY_LATE", text);
+    Failure::Rest(Box::new(failure.with_status(StatusCode::REQUEST_TIMEOUT)))
 }
 
 /// Why the body of a call ended before it was whole. The layers give the answer; the service sees this.

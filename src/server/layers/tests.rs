@@ -32,6 +32,15 @@ impl transcoder::Dialect for Shout {
 
 pub(super) const LIMITS: Limits = Limits { max_body: 100, max_in_flight: 1, timeout: Duration::from_secs(3600) };
 
+/// A dialect with a fault.
+struct Broken;
+
+impl transcoder::Dialect for Broken {
+    fn render(&self, _: &transcoder::Failure) -> transcoder::Rendered {
+        panic!("hunter2")
+    }
+}
+
 /// So short that a test can wait until it is over.
 const PATIENCE: Patience = Patience { total: Duration::from_millis(200), part: Duration::from_millis(50) };
 
@@ -76,12 +85,15 @@ pub(super) fn stack_at(limits: Limits, edge: Edge, open_manager: bool) -> impl L
     let (keys, clock) = (Arc::new(Keys::ephemeral()), Clock::system());
     let authenticator =
         Authenticator::new(keys, Revocations::default(), Arc::new(Nobody), clock).with_open_manager(open_manager);
-    let dialects = Dialects::new([("shout", &["/shout"] as &[_], Arc::new(Shout) as Arc<dyn transcoder::Dialect>)]);
+    let dialects = Dialects::new([
+        ("shout", &["/shout"] as &[_], Arc::new(Shout) as Arc<dyn transcoder::Dialect>),
+        ("broken", &["/broken"], Arc::new(Broken)),
+    ]);
     Stack::new(service_fn(inner), Arc::new(authenticator), dialects, limits, PATIENCE, edge)
 }
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
-    let mut request = Request::builder().method(Method::POST).uri(path);
+    let mut request = Request::builder().method(Method::POST).uri(path).header("host", "localhost");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -129,6 +141,16 @@ async fn a_panic_is_an_answer_that_tells_nothing() {
     let response = answer(LIMITS, "/t.S/Panic", &[("content-type", "application/grpc")]).await;
     assert_eq!((response.status(), header(&response, "grpc-status")), (StatusCode::OK, "13"));
     assert!(!header(&response, "grpc-message").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_panic_outside_of_the_net_of_calls_is_an_answer_too() {
+    for headers in [&[("content-length", "101")][..], &[("host", "a b")]] {
+        let response = answer(LIMITS, "/broken/by-its-dialect", headers).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{headers:?}");
+        let body = text(response).await;
+        assert!(body.contains("internal error") && !body.contains("hunter2"), "{body}");
+    }
 }
 
 #[tokio::test]
@@ -212,7 +234,7 @@ async fn a_body_that_stalls_or_trickles_is_cut() {
     let (parts, stalled) = streamed("/shout/read", false);
     parts.unbounded_send(Ok(Bytes::from("be"))).unwrap();
     let response = stack(LIMITS).oneshot(stalled).await.unwrap();
-    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
     assert_eq!(text(response).await, r#"{"shout":"the body of the request did not arrive in time"}"#);
 
     let (parts, trickling) = streamed("/t.S/Read", true);

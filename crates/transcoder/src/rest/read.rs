@@ -22,6 +22,10 @@ where
     if body.size_hint().lower() > most as u64 {
         return Err(Box::new(Failure::too_large(most)));
     }
+    // A body that says its length is there, and one that waits to be asked for will be. One in pieces may still be empty.
+    if body.size_hint().lower() > 0 || headers.contains_key(header::EXPECT) {
+        check_head(rule, headers)?;
+    }
     let bytes = match Limited::new(body, most).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
@@ -35,12 +39,18 @@ where
     if bytes.is_empty() {
         return Ok(bytes);
     }
+    check_head(rule, headers)?;
+    Ok(bytes)
+}
+
+/// Refuses a body by what its head says, if that is no form in which the rule takes one.
+fn check_head(rule: &Rule, headers: &HeaderMap) -> Result<(), Box<Failure>> {
     if is_encoded(headers) {
         return Err(Box::new(Failure::content_encoding()));
     }
     // Raw bytes are of any type.
     if matches!(rule.binding.body, Body::Raw { .. }) || is_json(headers) {
-        return Ok(bytes);
+        return Ok(());
     }
     Err(Box::new(Failure::media_type()))
 }

@@ -145,6 +145,12 @@ impl Inner {
     /// The rule of a request, or why there is none.
     fn target(&self, parts: &Parts) -> Result<Target<'_>, Box<Failure>> {
         let path = parts.uri.path();
+        if path == "*" && parts.method == Method::OPTIONS {
+            // The server as a whole (RFC 9110, section 9.3.7).
+            let methods: Vec<_> =
+                self.routes.iter().map(|route| route.rule.method).filter(|method| *method != "*").collect();
+            return Ok(Target::Options(allow(&methods)));
+        }
         let mut found = self.router.route(parts.method.as_str(), path);
         let mut slashed = false;
         if found == Found::Nothing

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{Empty, Full, StreamBody};
 use serde_json::json;
+use tokio_stream::StreamExt as _;
 
 use super::bench::Bench;
 use crate::support::{Answer, call, send};
@@ -68,6 +69,28 @@ async fn media_types() {
         assert_eq!(answer.headers["accept"], "application/json");
     }
     assert_eq!(post(None, "").await.status, 200, "no body, no media type");
+}
+
+#[tokio::test]
+async fn what_the_head_tells_is_refused_before_the_body_is_asked_for() {
+    let bench = Bench::new();
+    for (name, value) in [("content-type", "text/plain"), ("content-encoding", "gzip")] {
+        // Nobody sends this one before it is polled, and a test that polls it fails.
+        let asked = tokio_stream::iter([()]).map(|()| -> Result<http_body::Frame<Bytes>, std::convert::Infallible> {
+            panic!("the body was asked for")
+        });
+        let request = Request::post("/strict/things").header("expect", "100-continue").header(name, value);
+        let answer = send(&bench.rest, request.body(StreamBody::new(asked)).unwrap()).await;
+        assert_eq!(answer.status, 415, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_server_as_a_whole_tells_its_methods() {
+    let bench = Bench::new();
+    let answer = call(&bench.rest, "OPTIONS", "*", None).await;
+    assert_eq!((answer.status.as_u16(), allow(&answer)), (204, "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"));
+    assert_eq!(call(&bench.rest, "GET", "*", None).await.status, 404);
 }
 
 #[tokio::test]

@@ -1,0 +1,89 @@
+//! The body of an answer on its way: it tells who has to do the next step, and no panic in it ends more than itself.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::{Call, streams};
+use crate::server::layers::count_panic;
+
+/// Largest part that is handed over at once, in bytes: a peer that takes one such part makes progress.
+const PART: usize = 32 * 1024;
+
+/// The body of an answer, which is in flight until this is dropped.
+pub(in crate::server) struct Answer {
+    body: Body,
+    /// What is left of a part that was too large.
+    rest: Bytes,
+    call: Call,
+}
+
+impl Answer {
+    /// The body of a call's answer.
+    pub(in crate::server) fn new(body: Body, call: Call) -> Self {
+        Self { body, rest: Bytes::new(), call }
+    }
+
+    /// Hands over a part.
+    fn hand_over(&mut self, mut part: Bytes) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if part.len() > PART {
+            self.rest = part.split_off(PART);
+        }
+        self.call.wait_for_peer();
+        streams::handed_over();
+        Poll::Ready(Some(Ok(Frame::data(part))))
+    }
+}
+
+/// Whoever made the answer has panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer could not be finished")]
+struct Panicked;
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.call.work();
+        streams::asked_for_more();
+        if !self.rest.is_empty() {
+            let part = std::mem::take(&mut self.rest);
+            return self.hand_over(part);
+        }
+        // A body that panicked is not polled again.
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.body).poll_frame(cx))).unwrap_or_else(|panic| {
+                count_panic(panic.as_ref());
+                self.body = Body::empty();
+                Poll::Ready(Some(Err(axum::Error::new(Panicked))))
+            });
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(part) => self.hand_over(part),
+                Err(trailers) => Poll::Ready(Some(Ok(trailers))),
+            },
+            other => other,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (inner, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower() + rest);
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
+    }
+}

@@ -1,0 +1,188 @@
+//! Bounds of connections, tried on one that has room for a single one.
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+};
+
+use super::*;
+
+/// More than the system keeps for a connection.
+const LARGE: usize = 16 << 20;
+
+/// A server with one connection at a time, and its address.
+async fn server(tls: Option<Tls>, drain: &Drain) -> SocketAddr {
+    server_with(tls, drain, Patience { write: Duration::from_millis(300), ..Patience::default() }).await
+}
+
+async fn server_with(tls: Option<Tls>, drain: &Drain, patience: Patience) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = tower::service_fn(async |request: Request<Body>| {
+        let body = match request.uri().path() {
+            "/large" => Body::from(vec![b'x'; LARGE]),
+            "/panics" => Body::from_stream(stream::iter([1, 0]).map(|part| {
+                assert!(part > 0, "this one panics");
+                Ok::<_, Infallible>(Bytes::from("part"))
+            })),
+            _ => Body::from("fine"),
+        };
+        Ok::<_, Infallible>(Response::new(body))
+    });
+    let bounds = Bounds { connections: 1, silence: Duration::from_millis(100), patience };
+    let (drain, abort) = (drain.clone(), CancellationToken::new());
+    tokio::spawn(serve(vec![listener], service, bounds, tls, drain, abort, Duration::from_secs(5)));
+    address
+}
+
+#[tokio::test]
+async fn silent_connections_are_closed_and_others_wait_for_room() {
+    let drain = Drain::default();
+    let address = server(None, &drain).await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut waits = TcpStream::connect(address).await.unwrap();
+    waits.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(20), waits.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("fine"), "{answer}");
+    // There was room for that one only because this one is closed.
+    ends(&mut silent).await;
+    drain.begin();
+}
+
+async fn ends(stream: &mut TcpStream) {
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut [0; 8])).await.unwrap();
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_handshake_has_to_end_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(&certificate, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let drain = Drain::default();
+    let address = server(Some(Tls::load(&certificate, &key).unwrap()), &drain).await;
+    // The second has room only because the first is closed.
+    for begun in [&[][..], &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]] {
+        let mut stalled = TcpStream::connect(address).await.unwrap();
+        stalled.write_all(begun).await.unwrap();
+        ends(&mut stalled).await;
+    }
+    drain.begin();
+}
+
+#[test]
+fn the_bound_leaves_room_for_other_files() {
+    let bounds = Bounds::of_process();
+    assert!(bounds.connections >= 1 && open_files().is_none_or(|files| bounds.connections < files));
+}
+
+async fn fine(address: SocketAddr) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("fine"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_not_waited_for() {
+    let drain = Drain::default();
+    let address = server(None, &drain).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    let mut deaf = socket.connect(address).await.unwrap();
+    deaf.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    deaf.readable().await.unwrap();
+    // There is room for this one only because that one is closed.
+    fine(address).await;
+    drain.begin();
+}
+
+#[tokio::test]
+async fn idle_connections_and_those_that_do_not_read_make_room_for_others() {
+    let drain = Drain::default();
+    let address = server_with(None, &drain, Patience::default()).await;
+    for ask in [&b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(2048).unwrap();
+        let mut held = socket.connect(address).await.unwrap();
+        held.write_all(ask).await.unwrap();
+        held.readable().await.unwrap();
+        // Far below the thirty seconds for which each of them may stay where there is room.
+        fine(address).await;
+    }
+    drain.begin();
+}
+
+#[tokio::test]
+async fn a_slow_reader_that_makes_progress_gets_all() {
+    let drain = Drain::default();
+    let address = server(None, &drain).await;
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let (mut read, mut part) = (0, vec![0; 1 << 20]);
+    let mut pause = tokio::time::interval(Duration::from_millis(30));
+    loop {
+        pause.tick().await;
+        match slow.read(&mut part).await.unwrap() {
+            0 => break,
+            bytes => read += bytes,
+        }
+    }
+    assert!(read > LARGE, "{read} bytes");
+    drain.begin();
+}
+
+#[tokio::test]
+async fn a_stream_that_its_peer_leaves_untaken_is_reset_and_others_go_on() {
+    let drain = Drain::default();
+    let address = server(None, &drain).await;
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (client, connection) =
+        h2::client::Builder::new().initial_window_size(1000).handshake::<_, Bytes>(stream).await.unwrap();
+    tokio::spawn(connection);
+    let ask = async |path: &str| {
+        let request = Request::get(format!("http://localhost{path}")).body(()).unwrap();
+        let (answer, _) = client.clone().ready().await.unwrap().send_request(request, true).unwrap();
+        answer.await.unwrap().into_body()
+    };
+    let mut untaken = ask("/large").await;
+    let mut taken = ask("/").await;
+    assert_eq!(&taken.data().await.unwrap().unwrap()[..], b"fine");
+    // Its first thousand bytes come, and nothing is given back.
+    assert_eq!(untaken.data().await.unwrap().unwrap().len(), 1000);
+    let reset = tokio::time::timeout(Duration::from_secs(20), untaken.data()).await.unwrap().unwrap().unwrap_err();
+    assert!(reset.is_reset(), "{reset:?}");
+    let mut after = ask("/").await;
+    assert_eq!(&after.data().await.unwrap().unwrap()[..], b"fine");
+    drain.begin();
+}
+
+#[tokio::test]
+async fn an_answer_that_panics_on_its_way_ends_itself_alone() {
+    let drain = Drain::default();
+    let address = server(None, &drain).await;
+    let (client, connection) = h2::client::handshake(TcpStream::connect(address).await.unwrap()).await.unwrap();
+    tokio::spawn(connection);
+    let ask = async |path: &str| {
+        let request = Request::get(format!("http://localhost{path}")).body(()).unwrap();
+        let (answer, _) = client.clone().ready().await.unwrap().send_request(request, true).unwrap();
+        answer.await.unwrap().into_body()
+    };
+    let mut panics = ask("/panics").await;
+    // What came before it may be lost with the stream.
+    let ended = loop {
+        match panics.data().await.expect("it does not end as if it were whole") {
+            Ok(part) => assert_eq!(&part[..], b"part"),
+            Err(ended) => break ended,
+        }
+    };
+    assert!(ended.is_reset(), "{ended:?}");
+    assert_eq!(&ask("/").await.data().await.unwrap().unwrap()[..], b"fine");
+    drain.begin();
+}

@@ -1,0 +1,165 @@
+//! The end of gRPC streams that have none of their own: the caller's deadline, and the drain.
+//!
+//! Stands around the gRPC services, inside of gRPC-Web, so that an end is trailers for both.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use tokio::time::{Sleep, sleep_until};
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use super::layers::Until;
+use crate::base::{Drain, Error, Kind, error::Reason};
+
+/// Services of libraries, whose streams know nothing of a drain.
+const ENDLESS: &str = "/grpc.";
+
+/// Ends streams in time.
+#[derive(Clone, Debug)]
+pub(super) struct StreamEndLayer(pub Drain);
+
+impl<S> Layer<S> for StreamEndLayer {
+    type Service = StreamEnd<S>;
+
+    fn layer(&self, inner: S) -> StreamEnd<S> {
+        StreamEnd { inner, drain: self.0.clone() }
+    }
+}
+
+/// The service of [`StreamEndLayer`].
+#[derive(Clone, Debug)]
+pub(super) struct StreamEnd<S> {
+    inner: S,
+    drain: Drain,
+}
+
+impl<S, B> Service<Request<B>> for StreamEnd<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let until = request.extensions().get::<Until>().copied();
+        let drain = request.uri().path().starts_with(ENDLESS).then(|| self.drain.clone());
+        let answer = self.inner.call(request);
+        if until.is_none() && drain.is_none() {
+            return Box::pin(answer);
+        }
+        Box::pin(async move {
+            let response = answer.await?;
+            // One that has its status in the head has no more to come.
+            if response.headers().contains_key("grpc-status") {
+                return Ok(response);
+            }
+            Ok(response.map(|body| Body::new(Bounded::new(body, until, drain))))
+        })
+    }
+}
+
+/// The body of an answer, with an end.
+struct Bounded {
+    body: Option<Body>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    draining: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Bounded {
+    fn new(body: Body, until: Option<Until>, drain: Option<Drain>) -> Self {
+        let deadline = until.map(|until| Box::pin(sleep_until(until.0.into())));
+        let draining = drain.map(|drain| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(async move { drain.draining().await })
+        });
+        Self { body: Some(body), deadline, draining }
+    }
+
+    /// Why the stream has to end now, if it has to.
+    fn end(&mut self, waits: bool, cx: &mut Context<'_>) -> Option<Status> {
+        if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            let text = "the call took too long";
+            return Some(Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, text).to_status());
+        }
+        // What is ready is the last word of the stream, such as that the server no longer serves.
+        let draining = waits && self.draining.as_mut().is_some_and(|draining| draining.as_mut().poll(cx).is_ready());
+        draining.then(Drain::status)
+    }
+}
+
+impl http_body::Body for Bounded {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = Pin::new(body).poll_frame(cx);
+        let Some(status) = self.end(polled.is_pending(), cx) else { return polled };
+        let over = matches!(&polled, Poll::Ready(None))
+            || matches!(&polled, Poll::Ready(Some(Ok(frame))) if frame.is_trailers());
+        self.body = None;
+        if over {
+            return polled;
+        }
+        let trailers = status.into_http::<()>().into_parts().0.headers;
+        Poll::Ready(Some(Ok(Frame::trailers(only_status(trailers)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// The headers of a failed answer that are its trailers.
+fn only_status(mut headers: http::HeaderMap) -> http::HeaderMap {
+    headers.remove(http::header::CONTENT_TYPE);
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    /// A body that says one word and then nothing for ever.
+    fn one_word() -> Body {
+        let word = futures::stream::iter([Ok::<_, Status>(Frame::data(Bytes::from("word")))]);
+        Body::new(http_body_util::StreamBody::new(futures::StreamExt::chain(word, futures::stream::pending())))
+    }
+
+    async fn end(mut body: Bounded) -> String {
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "word");
+        let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        assert!(body.frame().await.is_none() && trailers.get("content-type").is_none());
+        trailers["grpc-status"].to_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_with_its_deadline_and_with_the_drain() {
+        let drain = Drain::default();
+        drain.begin();
+        let soon = Until(Instant::now() + Duration::from_millis(20));
+        assert_eq!(end(Bounded::new(one_word(), Some(soon), None)).await, "4");
+        assert_eq!(end(Bounded::new(one_word(), None, Some(drain))).await, "14");
+    }
+}

@@ -1,0 +1,85 @@
+//! What runs beside the calls. A task that panics is one fault of ours: it is counted and logged, and the task begins again.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use futures::FutureExt;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::layers::count_panic;
+
+/// How long to wait before a task begins again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long tasks may take to end.
+const END: Duration = Duration::from_secs(5);
+
+/// The tasks of a server.
+pub(super) struct Tasks {
+    running: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self { running: JoinSet::new(), stop: CancellationToken::new() }
+    }
+
+    /// Starts a task, which ends when the token that it is given is cancelled, or by itself.
+    pub(super) fn spawn<F>(&mut self, name: &'static str, begin: impl Fn(CancellationToken) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = self.stop.clone();
+        self.running.spawn(async move {
+            while let Err(panic) = AssertUnwindSafe(begin(stop.clone())).catch_unwind().await {
+                count_panic(panic.as_ref());
+                tracing::error!(task = name, "a task panicked and begins again");
+                tokio::select! {
+                    () = tokio::time::sleep(PAUSE) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        });
+    }
+
+    /// Tells all tasks to end and waits for that, for a bounded time.
+    pub(super) async fn end(mut self) {
+        self.stop.cancel();
+        let all = async { while self.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(END, all).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_begins_again() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let mut tasks = Tasks::new();
+        let count = begun.clone();
+        tasks.spawn("it", move |stop| {
+            let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                assert!(!first, "the first one panics");
+                stop.cancelled().await;
+            }
+        });
+        let again = async {
+            while begun.load(Ordering::Relaxed) < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(20 * PAUSE, again).await.expect("the task begins again");
+        tasks.end().await;
+    }
+}

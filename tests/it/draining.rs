@@ -1,0 +1,164 @@
+//! The end of a server: it waits for the calls in flight, and for nothing else.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+};
+
+use crate::harness::{
+    PATIENCE, eventually,
+    server::{Server, Setup},
+};
+
+/// Far below the time to drain, and far above what the end takes on an idle machine.
+const SOON: Duration = Duration::from_secs(12);
+
+/// A gRPC stream that is open.
+struct Open {
+    body: h2::RecvStream,
+    // A stream of requests stays open as long as this is held.
+    _sending: h2::SendStream<Bytes>,
+}
+
+impl Open {
+    /// Opens a stream and sends one message on it.
+    async fn new(server: &Server, path: &str, message: &[u8], headers: &[(&str, &str)]) -> Self {
+        let stream = TcpStream::connect(server.address()).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut request = Request::post(format!("http://localhost{path}")).header("content-type", "application/grpc");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut client = client.ready().await.unwrap();
+        let (answer, mut sending) = client.send_request(request.body(()).unwrap(), false).unwrap();
+        let mut frame = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
+        frame.extend_from_slice(message);
+        sending.send_data(frame.into(), path.ends_with("Watch")).unwrap();
+        let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap().unwrap();
+        Self { body: answer.into_body(), _sending: sending }
+    }
+
+    /// The next bytes; none when only trailers are left.
+    async fn next(&mut self) -> Option<Bytes> {
+        let next = tokio::time::timeout(PATIENCE, self.body.data()).await.expect("the stream goes on or ends");
+        next.map(|data| {
+            let data = data.unwrap();
+            self.body.flow_control().release_capacity(data.len()).unwrap();
+            data
+        })
+    }
+
+    async fn trailers(&mut self) -> HeaderMap {
+        while self.next().await.is_some() {}
+        self.body.trailers().await.unwrap().expect("a gRPC stream ends with a status")
+    }
+}
+
+/// Tells a server to end, and asserts that it does so soon and in order.
+async fn ends_soon(server: &mut Server, held: &str) {
+    let begun = Instant::now();
+    server.terminate().await;
+    let status = server.ended().await;
+    assert!(status.success(), "{held}: {status}\n{}", server.log());
+    assert!(begun.elapsed() < SOON, "{held}: it took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_watch_is_told_and_ends_with_the_drain() {
+    let mut server = Server::dev().await;
+    let mut watch = Open::new(&server, "/grpc.health.v1.Health/Watch", b"", &[]).await;
+    assert_eq!(&watch.next().await.unwrap()[..], b"\0\0\0\0\x02\x08\x01", "serving");
+    ends_soon(&mut server, "a watch").await;
+    let mut last = Bytes::new();
+    while let Some(message) = watch.next().await {
+        last = message;
+    }
+    assert!(last.ends_with(b"\0\0\0\0\x02\x08\x02"), "not serving: {last:?}");
+    assert_eq!(watch.trailers().await["grpc-status"], "14");
+}
+
+#[tokio::test]
+async fn an_open_stream_without_an_end_ends_with_the_drain() {
+    let mut server = Server::dev().await;
+    // list_services
+    let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let mut stream = Open::new(&server, path, b"\x3a\0", &[]).await;
+    assert!(stream.next().await.is_some());
+    ends_soon(&mut server, "a stream of reflection").await;
+    assert_eq!(stream.trailers().await["grpc-status"], "14");
+}
+
+#[tokio::test]
+async fn a_deadline_ends_a_stream_and_not_its_head_alone() {
+    let server = Server::dev().await;
+    let deadline = [("grpc-timeout", "300m")];
+    let mut watch = Open::new(&server, "/grpc.health.v1.Health/Watch", b"", &deadline).await;
+    assert_eq!(watch.trailers().await["grpc-status"], "4");
+    let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let mut stream = Open::new(&server, path, b"\x3a\0", &deadline).await;
+    assert_eq!(stream.trailers().await["grpc-status"], "4");
+}
+
+#[tokio::test]
+async fn a_peer_without_a_call_in_flight_does_not_hold_up_the_end() {
+    let mut server = Server::dev().await;
+    let address = server.address();
+    let mut peers = Vec::new();
+    // Nothing, half a head, the begin of HTTP/2 by a peer that then answers nothing, and half a head after an answer.
+    let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let again = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /hea";
+    for begin in [&b""[..], b"GET /healthz HTTP/1.1\r\nHos", settings, again] {
+        let mut peer = TcpStream::connect(address).await.unwrap();
+        peer.write_all(begin).await.unwrap();
+        peers.push(peer);
+    }
+    // One that does not read what it has asked for.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    let mut deaf = socket.connect(address).await.unwrap();
+    let asks = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(6);
+    deaf.write_all(asks.as_bytes()).await.unwrap();
+    deaf.readable().await.unwrap();
+    // One that has ended its side while nothing was asked.
+    let mut half = TcpStream::connect(address).await.unwrap();
+    half.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    half.readable().await.unwrap();
+    ends_soon(&mut server, "peers").await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_cut_off_is_told_by_the_exit_status() {
+    let mut server = Setup::dev().env("TENANTRY_DRAIN_TIMEOUT", "1s").start().await;
+    let begun = server.admin().begin("PUT /admin/v2/tenants/slow HTTP/1.1", 100).await;
+    eventually("the call to be in flight", async || {
+        let metrics = server.http().get("/metrics").await.body;
+        metrics.lines().any(|line| line == "tenantry_calls_in_flight 2").then_some(())
+    })
+    .await;
+    server.terminate().await;
+    let status = server.ended().await;
+    assert!(!status.success() && server.log().contains("some calls were cut off"), "{status}\n{}", server.log());
+    drop(begun);
+}
+
+#[tokio::test]
+async fn an_answer_on_its_way_is_finished_although_the_server_is_told_to_end() {
+    let mut server = Server::dev().await;
+    let mut reader = TcpStream::connect(server.address()).await.unwrap();
+    let ask = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n";
+    reader.write_all(ask.as_bytes()).await.unwrap();
+    reader.readable().await.unwrap();
+    server.terminate().await;
+    let mut answer = Vec::new();
+    tokio::time::timeout(PATIENCE, reader.read_to_end(&mut answer)).await.unwrap().unwrap();
+    let text = String::from_utf8_lossy(&answer);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    assert_eq!(body.len().to_string(), length);
+    assert!(server.ended().await.success());
+}
