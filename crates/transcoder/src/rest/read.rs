@@ -39,8 +39,12 @@ where
         return Err(Box::new(Failure::content_encoding()));
     }
     // Raw bytes are of any type.
-    if matches!(rule.binding.body, Body::Raw { .. }) || is_json(headers) {
+    if matches!(rule.binding.body, Body::Raw { .. }) {
         return Ok(bytes);
+    }
+    if is_json(headers) {
+        let blank = rule.info.surface.blank_body_absent && bytes.trim_ascii().is_empty();
+        return Ok(if blank { Bytes::new() } else { bytes });
     }
     Err(Box::new(Failure::media_type()))
 }
