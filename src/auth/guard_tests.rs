@@ -13,6 +13,7 @@ static MESSAGING: SurfaceInfo = SurfaceInfo {
     error_dialect: "messaging",
     habits: Habits::PROTO3,
     trailing_slash: TrailingSlash::Ignore,
+    blank_body_absent: false,
 };
 
 const ONLY_PERMISSION: AuthRule = AuthRule {

@@ -41,7 +41,7 @@ mod tests {
         assert!(!holds(Role::Admin, "messaging.tenants.create"));
         assert!(holds(Role::Admin, "messaging.namespaces.create"));
         assert!(!holds(Role::ReadOnly, "messaging.namespaces.create"));
-        assert!(holds(Role::Project, "messaging.clusters.get"));
+        assert!(holds(Role::Project, "messaging.clusters.list"));
         assert!(!holds(Role::User, "messaging.tenants.get"));
     }
 

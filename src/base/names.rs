@@ -5,10 +5,13 @@ use std::{convert::Infallible, fmt, str::FromStr};
 use super::ids::TenantId;
 
 /// Longest name, in characters.
-pub const MAX_LEN: usize = 100;
+pub const MAX_LEN: usize = 255;
+/// Longest name that the surfaces take whose documents fix no length.
+pub const MAX_PLAIN_LEN: usize = 100;
 
 /// The handle of a tenant: what the surfaces call slug, name or tenant. Unique without regard to case;
-/// `[A-Za-z0-9_][A-Za-z0-9_.:=-]{0,99}`. It reads as no id, unless the messaging surface gave it: there a path is a name
+/// `[A-Za-z0-9_.:=-]{1,255}`, but neither `.` nor `..`. That is what the widest surface takes (messaging contract,
+/// section 13); the others are stricter. It reads as no id, unless the messaging surface gave it: there a path is a name
 /// first. No tenant ever has a name that is another one's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantName(String);
@@ -16,12 +19,18 @@ pub struct TenantName(String);
 /// The text is no name that a tenant may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAName {
-    /// It is empty or longer than [`MAX_LEN`].
-    #[error("a name has 1 to 100 characters")]
-    Length,
+    /// It is empty or longer than that.
+    #[error("a name has 1 to {0} characters")]
+    Length(usize),
     /// It has other characters than names may have.
-    #[error("a name has letters, digits and `_ - = : .`, first a letter, a digit or `_`")]
+    #[error("a name has letters, digits and `_ - = : .`")]
     Characters,
+    /// It begins with another character than a letter, a digit or `_`.
+    #[error("a name has letters, digits and `_ - = : .`, first a letter, a digit or `_`")]
+    First,
+    /// A path cannot hold it, because there it means another place (RFC 3986, section 3.3).
+    #[error("a name is neither `.` nor `..`")]
+    Dots,
     /// It reads as an id.
     #[error("a name may not read as an id")]
     ReadsAsId,
@@ -43,10 +52,17 @@ impl TenantName {
         Self(name)
     }
 
-    /// A name of the surfaces where a reference is an id first: it reads as none.
+    /// A name of the surfaces whose documents fix no rule, and where a reference is an id first:
+    /// `[A-Za-z0-9_][A-Za-z0-9_.:=-]{0,99}`, and nothing that reads as an id.
     pub fn plain(text: &str) -> Result<Self, NotAName> {
-        let name: Self = text.parse()?;
-        if name.as_id().is_some() { Err(NotAName::ReadsAsId) } else { Ok(name) }
+        let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        match text.parse::<Self>() {
+            _ if text.is_empty() || text.chars().count() > MAX_PLAIN_LEN => Err(NotAName::Length(MAX_PLAIN_LEN)),
+            Err(NotAName::Characters | NotAName::Dots) => Err(NotAName::First),
+            Ok(_) if !text.starts_with(first) => Err(NotAName::First),
+            Ok(name) if name.as_id().is_some() => Err(NotAName::ReadsAsId),
+            parsed => parsed,
+        }
     }
 
     /// The id that the name reads as, if it does.
@@ -60,10 +76,13 @@ impl FromStr for TenantName {
 
     fn from_str(text: &str) -> Result<Self, NotAName> {
         if text.is_empty() || text.chars().count() > MAX_LEN {
-            return Err(NotAName::Length);
+            return Err(NotAName::Length(MAX_LEN));
         }
-        if !is_named_entity(text) || !text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+        if !is_named_entity(text) {
             return Err(NotAName::Characters);
+        }
+        if is_dots(text) {
+            return Err(NotAName::Dots);
         }
         Ok(Self(text.to_owned()))
     }
@@ -79,6 +98,11 @@ impl fmt::Display for TenantName {
 /// (section 4). The empty text has only such.
 pub fn is_named_entity(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-=:.".contains(&b))
+}
+
+/// Whether a text is a segment of a path that means another place.
+pub fn is_dots(text: &str) -> bool {
+    matches!(text, "." | "..")
 }
 
 /// A name as it is compared.
@@ -147,29 +171,50 @@ mod tests {
 
     #[test]
     fn names_of_the_contract_pass() {
-        for name in ["a", "_", "my-tenant", "0day", "a.b:c=d", "Public", &"x".repeat(100)] {
-            assert!(name.parse::<TenantName>().is_ok() && TenantName::plain(name).is_ok(), "{name}");
+        for name in
+            ["a", "_", "my-tenant", "0day", "a.b:c=d", "Public", "-a", ".a", "=a", ":a", "...", &"x".repeat(255)]
+        {
+            assert!(name.parse::<TenantName>().is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn surfaces_without_a_rule_of_their_own_take_plain_names() {
+        for name in ["a", "_", "my-tenant", "0day", "a.b:c=d", "Public", &"x".repeat(100)] {
+            assert!(TenantName::plain(name).is_ok(), "{name}");
+        }
+        for name in ["-a", ".a", "=a", ":a", ".", "..", "a b", "ä"] {
+            assert_eq!(TenantName::plain(name), Err(NotAName::First), "{name}");
+        }
+        for name in [String::new(), "x".repeat(101), "x".repeat(256)] {
+            assert_eq!(TenantName::plain(&name), Err(NotAName::Length(100)), "{name}");
+        }
+        assert_eq!(TenantName::plain("t_0191f3a47c107b2e9d315a6b7c8d9e0f"), Err(NotAName::ReadsAsId));
     }
 
     #[test]
     fn other_names_are_refused() {
         let cases = [
-            ("", NotAName::Length),
-            (&"x".repeat(101), NotAName::Length),
-            ("-a", NotAName::Characters),
-            (".", NotAName::Characters),
+            ("", NotAName::Length(255)),
+            (&"x".repeat(256), NotAName::Length(255)),
+            (".", NotAName::Dots),
+            ("..", NotAName::Dots),
             ("a b", NotAName::Characters),
             ("a/b", NotAName::Characters),
             ("tenänt", NotAName::Characters),
             ("a';--", NotAName::Characters),
-            ("t_0191f3a47c107b2e9d315a6b7c8d9e0f", NotAName::ReadsAsId),
-            ("T-0191F3A47C107B2E9D315A6B7C8D9E0F", NotAName::ReadsAsId),
-            ("0191f3a4-7c10-7b2e-9d31-5a6b7c8d9e0f", NotAName::ReadsAsId),
         ];
         for (name, why) in cases {
-            assert_eq!(TenantName::plain(name), Err(why), "{name}");
-            assert_eq!(name.parse::<TenantName>().is_ok(), why == NotAName::ReadsAsId, "{name}");
+            assert_eq!(name.parse::<TenantName>(), Err(why), "{name}");
+        }
+        let ids = [
+            "t_0191f3a47c107b2e9d315a6b7c8d9e0f",
+            "T-0191F3A47C107B2E9D315A6B7C8D9E0F",
+            "0191f3a4-7c10-7b2e-9d31-5a6b7c8d9e0f",
+        ];
+        for name in ids {
+            assert!(name.parse::<TenantName>().is_ok(), "{name}");
+            assert_eq!(TenantName::plain(name), Err(NotAName::ReadsAsId), "{name}");
         }
     }
 

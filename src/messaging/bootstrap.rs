@@ -1,6 +1,6 @@
 //! What a messaging platform expects to find on its first start.
 
-use super::{namespaces, rules, tenants};
+use super::{namespaces, policies::NamespacePolicies, rules, tenants};
 use crate::{
     base::{Cx, Result, TenantRef, error::Reason},
     store::{Store, scopes::MessagingRow},
@@ -24,8 +24,8 @@ pub async fn bootstrap(cx: &Cx, store: &Store) -> Result<()> {
                 let clusters = vec![CLUSTER.to_owned()];
                 let facet = MessagingRow { admin_roles: Vec::new(), allowed_clusters: clusters.clone() };
                 tenants::insert(tx, rules::tenant_name(TENANT)?, &facet, None).await?;
-                let known = clusters.clone();
-                namespaces::insert(tx, &TenantRef::parse(TENANT), NAMESPACE.to_owned(), clusters, &known).await
+                let held = NamespacePolicies { replication_clusters: clusters.clone(), ..NamespacePolicies::default() };
+                namespaces::insert(tx, TENANT, NAMESPACE.to_owned(), &held, &clusters).await
             })
         })
         .await;

@@ -6,55 +6,56 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use super::rules;
+use super::{addresses, document, rules};
 use crate::{
-    base::{Cx, Error, Result, Worded, error::Reason},
-    store::{OutboxEvent, Stamp, Store, Tx, entities::clusters, json},
+    base::{Access, Cx, Error, Result, Worded, error::Reason},
+    store::{OutboxEvent, Stamp, Store, Tx, Vault, entities::clusters, json},
 };
 
-/// Where a cluster is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClusterData {
-    /// HTTP address of the admin service.
-    pub service_url: Option<String>,
-    /// HTTPS address of the admin service.
-    pub service_url_tls: Option<String>,
-    /// Address of the brokers.
-    pub broker_service_url: Option<String>,
-    /// TLS address of the brokers.
-    pub broker_service_url_tls: Option<String>,
-    /// Address of the proxy before the brokers.
-    pub proxy_service_url: Option<String>,
-    /// Clusters that this one replicates to; a set.
-    pub peer_cluster_names: Vec<String>,
-}
+/// Where a cluster is reached, and how.
+pub use crate::proto::messaging::v2::ClusterData;
+
+/// What stands for a secret that the caller may not see.
+const MASK: &str = "***";
 
 /// The names of all clusters, sorted.
 pub async fn list(_cx: &Cx, store: &Store) -> Result<Vec<String>> {
     all(store).await
 }
 
-/// The addresses of a cluster.
-pub async fn get(_cx: &Cx, store: &Store, name: &str) -> Result<ClusterData> {
+/// What is stored of a cluster. Its secrets are shown to the platform alone.
+pub async fn get(cx: &Cx, store: &Store, vault: &Vault, name: &str) -> Result<ClusterData> {
     if !rules::is_entity_name(name) {
         return Err(not_found());
     }
     let row = clusters::Entity::find_by_id(name).one(store.read()).await?.ok_or_else(not_found)?;
-    Ok(ClusterData {
+    let mut data = ClusterData {
         service_url: row.service_url,
         service_url_tls: row.service_url_tls,
         broker_service_url: row.broker_service_url,
         broker_service_url_tls: row.broker_service_url_tls,
         proxy_service_url: row.proxy_service_url,
         peer_cluster_names: json::from_text(&row.peer_cluster_names)?,
-    })
+        ..document::from_text(&row.settings)?
+    };
+    if let Some(sealed) = row.sealed
+        && cx.access == Access::Platform
+    {
+        let opened = vault.open(None, &purpose(name), &sealed).await?;
+        let text = str::from_utf8(opened.expose()).map_err(Error::internal)?;
+        let mut secrets: ClusterData = document::from_text(text)?;
+        for (slot, secret) in secrets_of(&mut data).into_iter().zip(secrets_of(&mut secrets)) {
+            *slot = secret.take().or(slot.take());
+        }
+    }
+    Ok(data)
 }
 
 /// Creates a cluster. Checks the data, the name, and that no cluster has it.
-pub async fn create(cx: &Cx, store: &Store, name: &str, data: Option<&ClusterData>) -> Result<()> {
+pub async fn create(cx: &Cx, store: &Store, vault: &Vault, name: &str, data: Option<&ClusterData>) -> Result<()> {
     let data = checked(data)?;
     rules::cluster_name(name)?;
-    let row = columns(name, &data)?;
+    let row = columns(vault, name, data).await?;
     store
         .write(cx, "cluster.create", move |tx| {
             let row = row.clone();
@@ -71,13 +72,13 @@ pub async fn create(cx: &Cx, store: &Store, name: &str, data: Option<&ClusterDat
         .worded(Reason::ClusterExists, "Cluster already exists")
 }
 
-/// Replaces the addresses of a cluster.
-pub async fn update(cx: &Cx, store: &Store, name: &str, data: Option<&ClusterData>) -> Result<()> {
+/// Replaces what is stored of a cluster.
+pub async fn update(cx: &Cx, store: &Store, vault: &Vault, name: &str, data: Option<&ClusterData>) -> Result<()> {
     let data = checked(data)?;
     if !rules::is_entity_name(name) {
         return Err(not_found());
     }
-    let row = columns(name, &data)?;
+    let row = columns(vault, name, data).await?;
     store
         .write(cx, "cluster.update", move |tx| {
             let row = row.clone();
@@ -125,35 +126,52 @@ pub(super) async fn all(store: &Store) -> Result<Vec<String>> {
 
 fn checked(data: Option<&ClusterData>) -> Result<ClusterData> {
     let data = data.ok_or_else(|| Error::invalid(Reason::ClusterDataMissing, "data", "cluster data is required"))?;
-    let peers = rules::bounded(&data.peer_cluster_names)?;
-    let addresses = [
-        ("data.service_url", &data.service_url),
-        ("data.service_url_tls", &data.service_url_tls),
-        ("data.broker_service_url", &data.broker_service_url),
-        ("data.broker_service_url_tls", &data.broker_service_url_tls),
-        ("data.proxy_service_url", &data.proxy_service_url),
-    ];
-    for (field, address) in addresses {
-        if address.as_ref().is_some_and(|address| address.contains(char::is_control)) {
-            return Err(Error::invalid(Reason::InvalidArgument, field, "an address has no control characters"));
-        }
-    }
-    Ok(ClusterData { peer_cluster_names: peers, ..data.clone() })
+    addresses::check(data)?;
+    Ok(ClusterData { peer_cluster_names: rules::bounded(&data.peer_cluster_names)?, ..data.clone() })
 }
 
-/// All columns but the times.
-fn columns(name: &str, data: &ClusterData) -> Result<clusters::ActiveModel> {
+/// All columns but the times. What is secret is sealed; the rest has the mask in its place.
+async fn columns(vault: &Vault, name: &str, mut data: ClusterData) -> Result<clusters::ActiveModel> {
+    let mut secrets = ClusterData::default();
+    for (slot, secret) in secrets_of(&mut data).into_iter().zip(secrets_of(&mut secrets)) {
+        // An empty one is none, and shown as it was given.
+        if slot.as_ref().is_some_and(|text| !text.is_empty()) {
+            *secret = slot.replace(MASK.to_owned());
+        }
+    }
+    let sealed = if secrets == ClusterData::default() {
+        None
+    } else {
+        Some(vault.seal(None, &purpose(name), document::to_text("data", &secrets)?.as_bytes()).await?)
+    };
     Ok(clusters::ActiveModel {
         name: Set(name.to_owned()),
-        service_url: Set(data.service_url.clone()),
-        service_url_tls: Set(data.service_url_tls.clone()),
-        broker_service_url: Set(data.broker_service_url.clone()),
-        broker_service_url_tls: Set(data.broker_service_url_tls.clone()),
-        proxy_service_url: Set(data.proxy_service_url.clone()),
-        peer_cluster_names: Set(json::to_text(&data.peer_cluster_names)?),
+        service_url: Set(data.service_url.take()),
+        service_url_tls: Set(data.service_url_tls.take()),
+        broker_service_url: Set(data.broker_service_url.take()),
+        broker_service_url_tls: Set(data.broker_service_url_tls.take()),
+        proxy_service_url: Set(data.proxy_service_url.take()),
+        peer_cluster_names: Set(json::to_text(&std::mem::take(&mut data.peer_cluster_names))?),
+        settings: Set(document::to_text("data", &data)?),
+        sealed: Set(sealed),
         created_at: NotSet,
         updated_at: NotSet,
     })
+}
+
+/// The members that are secrets: those that the proto says are.
+fn secrets_of(data: &mut ClusterData) -> [&mut Option<String>; 4] {
+    [
+        &mut data.authentication_parameters,
+        &mut data.broker_client_tls_trust_store_password,
+        &mut data.broker_client_tls_key_store_password,
+        &mut data.broker_client_ssl_factory_plugin_params,
+    ]
+}
+
+/// What the secrets of a cluster are sealed for.
+fn purpose(name: &str) -> String {
+    format!("messaging cluster {name}")
 }
 
 fn record(tx: &Tx, name: &str, change: &str) {
@@ -164,4 +182,26 @@ fn record(tx: &Tx, name: &str, change: &str) {
 
 fn not_found() -> Error {
     Error::not_found(Reason::ClusterNotFound, "Cluster does not exist")
+}
+
+#[cfg(test)]
+mod tests {
+    use transcoder::json::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn what_the_proto_calls_secret_is_sealed() {
+        let mut data = ClusterData::default();
+        for secret in secrets_of(&mut data) {
+            *secret = Some("x".to_owned());
+        }
+        let text: serde_json::Value = serde_json::from_str(&document::to_text("data", &data).unwrap()).unwrap();
+        let mut sealed: Vec<_> = text.as_object().unwrap().keys().map(String::as_str).collect();
+        sealed.sort_unstable();
+        let mut secret: Vec<_> =
+            ClusterData::FIELDS.iter().filter(|field| field.secret).map(|field| field.json).collect();
+        secret.sort_unstable();
+        assert_eq!(sealed, secret);
+    }
 }

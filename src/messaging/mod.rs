@@ -5,10 +5,16 @@
 
 pub mod clusters;
 pub mod namespaces;
+pub mod policies;
 pub mod rules;
 pub mod tenants;
 
+mod addresses;
 mod bootstrap;
+mod bundles;
+mod document;
+mod lookup;
+mod policy_rules;
 
 pub use bootstrap::bootstrap;
 pub use tenants::administered;

@@ -1,82 +1,78 @@
 //! Namespaces: the divisions of a tenant. One of them is enough to protect the tenant from deletion.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{MessagingSettings, rules};
+use super::{MessagingSettings, lookup, policies, policies::NamespacePolicies, rules};
 use crate::{
-    base::{Cx, Error, Result, TenantName, TenantRef, Worded, error::Reason, words::quoted},
-    store::{OutboxEvent, Store, Tx, scopes::NamespaceRow},
-    tenants::{self, Tenant},
+    base::{Cx, Error, Result, Worded, error::Reason, words::quoted},
+    store::{OutboxEvent, Store, Tx, json, scopes::NamespaceRow},
+    tenants::Tenant,
 };
 
-/// The full names (`tenant/namespace`) of a tenant's namespaces, sorted.
-pub async fn list(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<Vec<String>> {
-    if let TenantRef::Name(name) = tenant
-        && name.parse::<TenantName>().is_err()
-    {
+/// The full names (`tenant/namespace`) of the namespaces of the tenant `named`, sorted.
+pub async fn list(cx: &Cx, store: &Store, named: &str) -> Result<Vec<String>> {
+    if !lookup::is_possible(named) {
         return Err(Error::invalid(Reason::TenantNameInvalid, "tenant", "Tenant name is not valid"));
     }
-    let (tenant, scope) =
-        tenants::resolve(cx, store, tenant).await.worded(Reason::TenantNotFound, "Tenant not found")?;
+    let (tenant, scope) = lookup::resolve(cx, store, named).await.worded(Reason::TenantNotFound, "Tenant not found")?;
     let namespaces = store.tenant(scope).namespaces().await?;
     let mut names: Vec<_> = namespaces.iter().map(|namespace| full_name(&tenant, &namespace.name)).collect();
     rules::sort_utf16(&mut names);
     Ok(names)
 }
 
-/// Creates a namespace. Checks, in this order: the name, the tenant, that the clusters exist and that the tenant may
-/// use them, and that the tenant has no namespace of that name.
-pub async fn create(
-    cx: &Cx,
-    store: &Store,
-    tenant: &TenantRef,
-    name: &str,
-    replication_clusters: &[String],
-) -> Result<()> {
-    rules::namespace_name(name)?;
-    let clusters = rules::bounded(replication_clusters)?;
+/// All policies of a namespace.
+pub async fn get(cx: &Cx, store: &Store, named: &str, name: &str) -> Result<NamespacePolicies> {
+    check_names(named, name)?;
+    let missing = "Namespace does not exist";
+    let (_, scope) = lookup::resolve(cx, store, named).await.worded(Reason::TenantNotFound, missing)?;
+    let row = store.tenant(scope).namespace(name).await?;
+    policies::shown(&row.ok_or_else(|| Error::not_found(Reason::NamespaceNotFound, missing))?)
+}
+
+/// Creates a namespace. Checks, in this order: the names, the policies, the tenant, that the tenant may use the clusters,
+/// and that it has no namespace of that name.
+pub async fn create(cx: &Cx, store: &Store, named: &str, name: &str, policies: &NamespacePolicies) -> Result<()> {
+    check_names(named, name)?;
+    let policies = policies::checked(&format!("{named}/{name}"), policies)?;
     let known = store.cluster_names().await?;
-    let (tenant, name) = (tenant.clone(), name.to_owned());
+    let (named, name) = (named.to_owned(), name.to_owned());
     store
         .write(cx, "namespace.create", move |tx| {
-            let (tenant, name, clusters, known) = (tenant.clone(), name.clone(), clusters.clone(), known.clone());
-            Box::pin(async move { insert(tx, &tenant, name, clusters, &known).await })
+            let (named, name, policies, known) = (named.clone(), name.clone(), policies.clone(), known.clone());
+            Box::pin(async move { insert(tx, &named, name, &policies, &known).await })
         })
         .await
-        .worded(Reason::TenantNotFound, "Tenant not found")
+        .worded(Reason::TenantNotFound, "Tenant does not exist")
         .worded(Reason::NamespaceExists, "Namespace already exists")
 }
 
-/// Adds a namespace. The tenant is locked, so that it can neither go nor lose a cluster meanwhile.
+/// Adds a namespace with policies that are checked. The tenant is locked, so that it can neither go nor lose a cluster
+/// meanwhile. `known` are the clusters that exist.
 pub(super) async fn insert(
     tx: &Tx,
-    tenant: &TenantRef,
+    named: &str,
     name: String,
-    replication_clusters: Vec<String>,
+    policies: &NamespacePolicies,
     known: &[String],
 ) -> Result<()> {
-    let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
-    if let Some(unknown) = replication_clusters.iter().find(|cluster| !known.contains(cluster)) {
-        let text = format!("Cluster {} does not exist", quoted(unknown));
-        return Err(Error::not_found(Reason::ClustersUnknown, text));
-    }
+    let (tenant, scope) = lookup::resolve_locked(tx, named).await?;
     let rows = tx.tenant(scope);
-    if let Some(facet) = rows.messaging().await?
-        && let Some(cluster) = replication_clusters.iter().find(|cluster| !facet.allowed_clusters.contains(cluster))
-    {
-        let name = &tenant.name;
-        let text = format!("Cluster [{cluster}] is not in the list of allowed clusters list for tenant [{name}]");
-        return Err(Error::precondition(Reason::ClusterNotAllowed, text));
-    }
-    let namespace = NamespaceRow { id: tx.new_id(), name, replication_clusters, created_at: tx.now() };
+    let facet = rows.messaging().await?;
+    let allowed = facet.map_or_else(|| known.to_vec(), |facet| facet.allowed_clusters);
+    let replication_clusters = policies::replication_clusters(tenant.name.as_str(), policies, &allowed, known)?;
+    let policies = policies::to_text(policies)?;
+    let namespace = NamespaceRow { id: tx.new_id(), name, replication_clusters, policies, created_at: tx.now() };
     rows.insert_namespace(&namespace).await?;
-    let details = json!({"replication_clusters": namespace.replication_clusters});
+    let given: Value = json::from_text(&namespace.policies)?;
+    let details = json!({"replication_clusters": namespace.replication_clusters, "policies": given});
     tx.audit_in(Some(tenant.id), full_name(&tenant, &namespace.name), details);
     emit(tx, &tenant, &namespace.name, "created");
     Ok(())
 }
 
-/// Deletes a namespace. It holds nothing that this server knows of, so `force` only asks the configuration.
+/// Deletes a namespace. It holds nothing that this server knows of; `force` deletes one that several clusters hold, and
+/// the configuration may forbid it.
 pub async fn delete(
     cx: &Cx,
     store: &Store,
@@ -89,32 +85,38 @@ pub async fn delete(
         let text = "Broker doesn't allow forced deletion of namespaces";
         return Err(Error::precondition(Reason::ForceDeleteForbidden, text));
     }
-    let missing = || {
-        let (tenant, name) = (quoted(named), quoted(name));
-        Error::not_found(Reason::NamespaceNotFound, format!("Namespace {tenant}/{name} does not exist."))
-    };
-    if !rules::is_entity_name(name) {
-        return Err(missing());
-    }
-    let (tenant, owned) = (TenantRef::parse(named), name.to_owned());
+    check_names(named, name)?;
+    let (owned, target) = (named.to_owned(), name.to_owned());
     let deleted = store
         .write(cx, "namespace.delete", move |tx| {
-            let (tenant, name) = (tenant.clone(), owned.clone());
-            Box::pin(async move { remove(tx, &tenant, &name).await })
+            let (named, name) = (owned.clone(), target.clone());
+            Box::pin(async move { remove(tx, &named, &name, force).await })
         })
         .await;
+    let missing = format!("Namespace {}/{} does not exist.", quoted(named), quoted(name));
     deleted.map_err(|error| match error.reason {
-        Reason::TenantNotFound | Reason::NamespaceNotFound => missing(),
+        Reason::TenantNotFound | Reason::NamespaceNotFound => Error::not_found(Reason::NamespaceNotFound, missing),
         _ => error,
     })
 }
 
-async fn remove(tx: &Tx, tenant: &TenantRef, name: &str) -> Result<()> {
-    let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
-    if !tx.tenant(scope).delete_namespace(name).await? {
-        return Err(Error::not_found(Reason::NamespaceNotFound, "there is no such namespace"));
+async fn remove(tx: &Tx, named: &str, name: &str, force: bool) -> Result<()> {
+    let missing = || Error::not_found(Reason::NamespaceNotFound, "there is no such namespace");
+    let (tenant, scope) = lookup::resolve_locked(tx, named).await?;
+    let rows = tx.tenant(scope);
+    let row = rows.namespace(name).await?.ok_or_else(missing)?;
+    if row.replication_clusters.len() > 1 && !force {
+        let text = format!(
+            "Cannot delete the global namespace {}. There are still more than one replication clusters configured or \
+             replication clusters is empty.",
+            full_name(&tenant, name)
+        );
+        return Err(Error::precondition(Reason::NamespaceReplicated, text));
     }
-    tx.audit_in(Some(tenant.id), full_name(&tenant, name), serde_json::Value::Null);
+    if !rows.delete_namespace(name).await? {
+        return Err(missing());
+    }
+    tx.audit_in(Some(tenant.id), full_name(&tenant, name), json!({"force": force}));
     emit(tx, &tenant, name, "deleted");
     Ok(())
 }
@@ -128,6 +130,15 @@ pub(super) fn emit(tx: &Tx, tenant: &Tenant, name: &str, change: &str) {
     });
 }
 
-fn full_name(tenant: &Tenant, namespace: &str) -> String {
+/// The full name of a namespace.
+pub(super) fn full_name(tenant: &Tenant, namespace: &str) -> String {
     format!("{}/{namespace}", tenant.name)
+}
+
+/// Both halves of a full name are names. The contract's product says of either that the namespace's is not valid.
+fn check_names(named: &str, name: &str) -> Result<()> {
+    if !lookup::is_possible(named) {
+        return Err(Error::invalid(Reason::NamespaceNameInvalid, "tenant", "Namespace name is not valid"));
+    }
+    rules::namespace_name(name)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::base::{
     Error, Result, TenantName,
     error::Reason,
-    names::{MAX_LEN, NotAName, is_named_entity},
+    names::{MAX_LEN, NotAName, is_dots, is_named_entity},
 };
 
 /// Most entries of a list of clusters or admin roles: more than any installation has, and few enough to read in each call.
@@ -46,10 +46,15 @@ pub fn clusters_named(info: Option<&InfoInput>) -> Result<Vec<String>> {
     let Some(clusters) = &info.allowed_clusters else {
         return Err(Error::invalid(Reason::ClustersMissing, "info.allowed_clusters", "Clusters cannot be null"));
     };
-    if clusters.is_empty() || clusters.iter().any(|cluster| cluster.trim().is_empty()) {
+    if clusters.is_empty() || clusters.iter().any(|cluster| cluster.chars().all(is_blank)) {
         return Err(Error::precondition(Reason::ClustersBlank, "Clusters cannot be empty or blank"));
     }
     bounded(clusters)
+}
+
+/// Whether a character is blank to the contract's product: white space, but for that which does not break.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() && !matches!(c, '\u{85}' | '\u{a0}' | '\u{2007}' | '\u{202f}')
 }
 
 /// A list of names as a set, if it is not too long.
@@ -71,8 +76,8 @@ pub fn clusters_exist(clusters: &[String], known: &[String]) -> Result<()> {
 /// The admin roles as a set; none begins or ends with whitespace.
 pub fn admin_roles(info: &InfoInput) -> Result<Vec<String>> {
     let roles = info.admin_roles.as_deref().unwrap_or_default();
-    // The contract's product trims what is not above the space, so control characters count.
-    let edge = |c: char| c.is_whitespace() || c <= ' ';
+    // The contract's product trims what is not above the space: control characters count, U+00A0 does not (section 13).
+    let edge = |c: char| c <= ' ';
     if roles.iter().any(|role| role.starts_with(edge) || role.ends_with(edge)) {
         let text = "AdminRoles contains whitespace in the beginning or end.";
         return Err(Error::precondition(Reason::AdminRoleWhitespace, text));
@@ -83,22 +88,30 @@ pub fn admin_roles(info: &InfoInput) -> Result<Vec<String>> {
     bounded(roles)
 }
 
-/// No namespace has a cluster that the tenant loses.
+/// No namespace of the tenant has a cluster that the tenant loses. `used` are the names of its namespaces, each with the
+/// clusters that hold it.
 pub fn clusters_free<'a>(
+    tenant: &str,
     before: &[String],
     after: &[String],
-    used: impl IntoIterator<Item = &'a String>,
+    used: impl IntoIterator<Item = (&'a str, &'a [String])>,
 ) -> Result<()> {
-    let lost = |cluster: &String| before.contains(cluster) && !after.contains(cluster);
-    if used.into_iter().any(lost) {
-        return Err(Error::precondition(Reason::ClusterInUse, "Active namespaces"));
+    let lost = |cluster: &&String| before.contains(cluster) && !after.contains(cluster);
+    for (namespace, clusters) in used {
+        if let Some(cluster) = clusters.iter().find(lost) {
+            let text = format!(
+                "Cannot remove cluster {cluster} from tenant {tenant}: namespace {tenant}/{namespace} still has it as a \
+                 replication cluster"
+            );
+            return Err(Error::precondition(Reason::ClusterInUse, text));
+        }
     }
     Ok(())
 }
 
-/// Whether a cluster or a namespace may be called so: 1 to 100 letters, digits and `_ - = : .`.
+/// Whether a cluster or a namespace may be called so: 1 to 255 letters, digits and `_ - = : .`, but neither `.` nor `..`.
 pub fn is_entity_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= MAX_LEN && is_named_entity(name)
+    !name.is_empty() && name.len() <= MAX_LEN && is_named_entity(name) && !is_dots(name)
 }
 
 /// The name of a namespace to be.
@@ -150,10 +163,11 @@ mod tests {
 
     #[test]
     fn names_of_tenants() {
-        for name in ["public", "my-tenant", "a.b:c=d", "Public", "_x", "t_0191f3a47c107b2e9d315a6b7c8d9e0f"] {
+        let id = "t_0191f3a47c107b2e9d315a6b7c8d9e0f";
+        for name in ["public", "my-tenant", "a.b:c=d", "Public", "_x", "-a", ".a", "=a", ":a", id, &"x".repeat(255)] {
             assert!(tenant_name(name).is_ok(), "{name}");
         }
-        for name in ["", "a b", "a&b", "a/b", "a%b", "a@b", "ä", "..", &"x".repeat(1000)] {
+        for name in ["", "a b", "a&b", "a/b", "a%b", "a@b", "ä", ".", "..", &"x".repeat(256)] {
             let error = tenant_name(name).unwrap_err();
             assert_eq!(
                 (error.kind, error.to_string().as_str()),
@@ -198,7 +212,8 @@ mod tests {
     fn admin_roles_have_no_space_at_the_edges() {
         assert_eq!(admin_roles(&info(None, None)).unwrap(), Vec::<String>::new());
         assert_eq!(admin_roles(&info(Some(&["ops", "a b", "", "ops"]), None)).unwrap(), ["ops", "a b", ""]);
-        for role in [" a", "a ", " ", "\ta", "a\u{a0}", "a\0"] {
+        assert_eq!(admin_roles(&info(Some(&["\u{a0}a\u{2003}"]), None)).unwrap(), ["\u{a0}a\u{2003}"]);
+        for role in [" a", "a ", " ", "\ta", "a\u{1f}", "a\0"] {
             assert_eq!(
                 told(admin_roles(&info(Some(&[role]), None))),
                 (
@@ -229,12 +244,11 @@ mod tests {
     #[test]
     fn a_cluster_in_use_cannot_be_lost() {
         let (before, used) = (list(&["a", "b"]), list(&["a"]));
-        assert!(clusters_free(&before, &list(&["a"]), &used).is_ok());
-        assert!(clusters_free(&list(&["b"]), &list(&["c"]), &used).is_ok());
-        assert_eq!(
-            told(clusters_free(&before, &list(&["b"]), &used)),
-            (Kind::FailedPrecondition, Reason::ClusterInUse, "Active namespaces".to_owned())
-        );
+        let free = |before: &[String], after: &[&str]| clusters_free("acme", before, &list(after), [("ns", &*used)]);
+        assert!(free(&before, &["a"]).is_ok());
+        assert!(free(&list(&["b"]), &["c"]).is_ok());
+        let text = "Cannot remove cluster a from tenant acme: namespace acme/ns still has it as a replication cluster";
+        assert_eq!(told(free(&before, &["b"])), (Kind::FailedPrecondition, Reason::ClusterInUse, text.to_owned()));
     }
 
     #[test]
@@ -249,6 +263,12 @@ mod tests {
         assert!(cluster_name("us-west").is_ok() && namespace_name("default").is_ok());
         assert_eq!(told(cluster_name("")).2, "Cluster name is not valid");
         assert_eq!(told(namespace_name("a/b")).2, "Namespace name is not valid");
-        assert_eq!(told(namespace_name(&"x".repeat(101))).0, Kind::InvalidArgument);
+        for name in [".", "..", &"x".repeat(256)] {
+            assert_eq!(told(namespace_name(name)).0, Kind::InvalidArgument, "{name}");
+            assert_eq!(told(cluster_name(name)).0, Kind::InvalidArgument, "{name}");
+        }
+        for name in ["-a", ".a", "...", &"x".repeat(255)] {
+            assert!(cluster_name(name).is_ok() && namespace_name(name).is_ok(), "{name}");
+        }
     }
 }

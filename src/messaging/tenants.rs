@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    MessagingSettings, clusters,
+    MessagingSettings, clusters, lookup,
     rules::{self, InfoInput, TenantInfo},
 };
 use crate::{
@@ -30,10 +30,11 @@ pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<String>> {
 }
 
 /// The settings of a tenant. One that another surface made shows no admin roles and every cluster.
-pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<TenantView> {
+pub async fn get(cx: &Cx, store: &Store, named: &str) -> Result<TenantView> {
     let missing = || Error::not_found(Reason::TenantNotFound, "Tenant does not exist");
-    let (_, tenant, facet) = store.tenant_with_messaging(&cx.access, tenant).await?.ok_or_else(missing)?;
-    if !tenant.status.parse::<Status>()?.is_present() {
+    let found = store.tenant_with_messaging(&cx.access, &TenantRef::parse(named)).await?;
+    let (_, tenant, facet) = found.ok_or_else(missing)?;
+    if !lookup::names(named, &tenant.name) || !tenant.status.parse::<Status>()?.is_present() {
         return Err(missing());
     }
     let info = match facet {
@@ -83,15 +84,15 @@ pub async fn update(
     info: Option<&InfoInput>,
     version: Option<i64>,
 ) -> Result<i64> {
-    let tenant = TenantRef::parse(named);
     let mut allowed = clusters::all(store).await?;
     let every = allowed.clone();
     if !rules::clusters_named(info)?.iter().all(|cluster| every.contains(cluster)) {
         // A tenant that does not exist allows nothing more.
-        let facet = store.tenant_with_messaging(&cx.access, &tenant).await?.and_then(|found| found.2);
+        let facet = store.tenant_with_messaging(&cx.access, &TenantRef::parse(named)).await?.and_then(|found| found.2);
         allowed.extend(facet.map(|facet| facet.allowed_clusters).unwrap_or_default());
     }
     let facet = checked(info, &allowed)?;
+    let tenant = named.to_owned();
     store
         .write(cx, "tenant.update", move |tx| {
             let (tenant, facet, every) = (tenant.clone(), facet.clone(), every.clone());
@@ -102,45 +103,33 @@ pub async fn update(
         .worded(Reason::TenantNotFound, format!("Tenant {} not found", quoted(named)))
 }
 
-async fn replace(
-    tx: &Tx,
-    tenant: &TenantRef,
-    facet: &MessagingRow,
-    every: Vec<String>,
-    version: Option<i64>,
-) -> Result<i64> {
-    let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
+async fn replace(tx: &Tx, named: &str, facet: &MessagingRow, every: Vec<String>, version: Option<i64>) -> Result<i64> {
+    let (_, scope) = lookup::resolve_locked(tx, named).await?;
     let tenant = tenants::update(tx, scope, version, &Change::default()).await?;
     let rows = tx.tenant(scope);
-    let before = rows.messaging().await?.map_or_else(|| every.clone(), |facet| facet.allowed_clusters);
-    let namespaces = rows.namespaces().await?;
+    let mut before = rows.messaging().await?.map_or_else(|| every.clone(), |facet| facet.allowed_clusters);
     // A cluster that is gone holds no namespace, so its name may go as well.
-    let used = namespaces.iter().flat_map(|namespace| &namespace.replication_clusters);
-    let used = used.filter(|cluster| every.contains(cluster));
-    rules::clusters_free(&before, &facet.allowed_clusters, used)?;
+    before.retain(|cluster| every.contains(cluster));
+    let namespaces = rows.namespaces().await?;
+    let used = namespaces.iter().map(|namespace| (namespace.name.as_str(), &*namespace.replication_clusters));
+    rules::clusters_free(tenant.name.as_str(), &before, &facet.allowed_clusters, used)?;
     rows.put_messaging(facet).await?;
     tx.audit_in(Some(tenant.id), tenant.name.as_str(), details(facet));
     Ok(tenant.version)
 }
 
 /// Deletes a tenant. With `force` its namespaces go too, where the configuration allows that; without, they keep it.
-pub async fn delete(
-    cx: &Cx,
-    store: &Store,
-    settings: &MessagingSettings,
-    tenant: &TenantRef,
-    force: bool,
-) -> Result<()> {
+pub async fn delete(cx: &Cx, store: &Store, settings: &MessagingSettings, named: &str, force: bool) -> Result<()> {
     if force && !settings.force_delete {
         let text = "Broker doesn't allow forced deletion of tenants";
         return Err(Error::precondition(Reason::ForceDeleteForbidden, text));
     }
-    let tenant = tenant.clone();
+    let named = named.to_owned();
     store
         .write(cx, "tenant.delete", move |tx| {
-            let tenant = tenant.clone();
+            let named = named.clone();
             Box::pin(async move {
-                let (tenant, scope) = tenants::resolve_locked(tx, &tenant).await?;
+                let (tenant, scope) = lookup::resolve_locked(tx, &named).await?;
                 let namespaces = clear(tx, &tenant, scope, force).await?;
                 tenants::delete(tx, &tenant, scope).await?;
                 tx.audit_in(Some(tenant.id), tenant.name.as_str(), json!({"force": force, "namespaces": namespaces}));

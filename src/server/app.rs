@@ -149,9 +149,10 @@ impl App {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(refusals.clone(), clock.clone()).with_checks_of(&self.store));
         let vault = Vault::new(self.store.clone(), self.kek.clone());
-        let people = People::new(self.store.clone(), Passwords::of_server(), vault);
+        let people = People::new(self.store.clone(), Passwords::of_server(), vault.clone());
         let parts = Parts {
             store: self.store.clone(),
+            vault,
             sessions: Sessions::new(people, self.keys.clone(), revocations.clone(), refusals.clone()),
             max_tenants: self.max_tenants,
             multitenancy: self.multitenancy,

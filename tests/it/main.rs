@@ -30,6 +30,8 @@ mod login;
 mod manager_open;
 mod manager_rest;
 mod manager_verbs;
+mod messaging_documents;
+mod messaging_replay;
 mod messaging_rest;
 mod messaging_verbs;
 mod one_registry;

@@ -8,10 +8,11 @@ use tenantry::{
         MessagingSettings, administered, bootstrap,
         clusters::{self, ClusterData},
         namespaces,
+        policies::NamespacePolicies,
         rules::InfoInput,
         tenants,
     },
-    store::{Store, entities::audit_events, entities::outbox},
+    store::{Store, Vault, entities::audit_events, entities::outbox},
     tenants::NewTenant,
 };
 
@@ -55,20 +56,22 @@ async fn create_elsewhere(store: &Store, name: &str) -> TenantId {
 }
 
 async fn get(store: &Store, tenant: &str) -> (Vec<String>, Vec<String>) {
-    let view = tenants::get(&platform_cx("x"), store, &named(tenant)).await.expect("a tenant");
+    let view = tenants::get(&platform_cx("x"), store, tenant).await.expect("a tenant");
     (view.info.admin_roles, view.info.allowed_clusters)
 }
 
 async fn add_clusters(store: &Store, names: &[&str]) {
     for name in names {
-        clusters::create(&platform_cx("cluster.create"), store, name, Some(&ClusterData::default()))
+        let vault = Vault::new(store.clone(), None);
+        clusters::create(&platform_cx("cluster.create"), store, &vault, name, Some(&ClusterData::default()))
             .await
             .expect("a cluster");
     }
 }
 
 async fn add_namespace(store: &Store, tenant: &str, name: &str, clusters: &[&str]) -> Result<(), Error> {
-    namespaces::create(&platform_cx("namespace.create"), store, &named(tenant), name, &list(clusters)).await
+    let policies = NamespacePolicies { replication_clusters: list(clusters), ..NamespacePolicies::default() };
+    namespaces::create(&platform_cx("namespace.create"), store, tenant, name, &policies).await
 }
 
 #[track_caller]
@@ -82,18 +85,18 @@ both_databases! {
         add_clusters(&db, &["us-west", "us-east"]).await;
         let id = create(&db, "Acme", &info(&["ops", "admin", "ops"], &["us-west", "us-east", "us-west"])).await.unwrap();
         let expected = (list(&["ops", "admin"]), list(&["us-west", "us-east"]));
-        for spelling in ["Acme", "acme", &id.dashed(), &id.zero_trust(), &id.manager(), &id.warehouse()] {
+        for spelling in ["Acme", &id.dashed(), &id.zero_trust(), &id.manager(), &id.warehouse()] {
             assert_eq!(get(&db, spelling).await, expected, "{spelling}");
         }
         create(&db, "zed", &simple()).await.unwrap();
         create(&db, "alpha", &simple()).await.unwrap();
         assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap(), ["Acme", "alpha", "zed"]);
 
-        let version = tenants::update(&platform_cx("tenant.update"), &db, "ACME", Some(&simple()), None).await.unwrap();
-        assert_eq!((version, get(&db, "acme").await), (2, (list(&[]), list(&["standalone"]))));
+        let version = tenants::update(&platform_cx("tenant.update"), &db, "Acme", Some(&simple()), None).await.unwrap();
+        assert_eq!((version, get(&db, "Acme").await), (2, (list(&[]), list(&["standalone"]))));
 
-        tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, &named("acme"), false).await.unwrap();
-        let gone = tenants::get(&platform_cx("x"), &db, &named("acme")).await;
+        tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, "Acme", false).await.unwrap();
+        let gone = tenants::get(&platform_cx("x"), &db, "Acme").await;
         told(gone, Kind::NotFound, Reason::TenantNotFound, "Tenant does not exist");
         let again = create(&db, "ACME", &simple()).await.unwrap();
         assert_ne!(again, id, "an id is never used again");
@@ -102,7 +105,7 @@ both_databases! {
     async fn every_write_is_audited_with_its_tenant(db: TestDb) {
         let id = create(&db, "acme", &simple()).await.unwrap();
         add_namespace(&db, "acme", "ns", &[]).await.unwrap();
-        tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, &named("acme"), true).await.unwrap();
+        tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, "acme", true).await.unwrap();
         let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
         let told: Vec<_> = events.iter().map(|event| (event.action.as_str(), event.target.as_str())).collect();
         assert_eq!(told, [("tenant.create", "acme"), ("namespace.create", "acme/ns"), ("tenant.delete", "acme")]);
@@ -222,7 +225,7 @@ both_databases! {
         }));
         let outcomes: Vec<_> = outcomes.await.into_iter().map(Result::unwrap).collect();
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-        let view = tenants::get(&platform_cx("x"), &db, &named("acme")).await.unwrap();
+        let view = tenants::get(&platform_cx("x"), &db, "acme").await.unwrap();
         assert_eq!(view.version, 2);
     }
 
@@ -233,10 +236,11 @@ both_databases! {
         let update = async |clusters: &[&str]| {
             tenants::update(&platform_cx("tenant.update"), &db, "acme", Some(&info(&[], clusters)), None).await
         };
-        told(update(&["us-east"]).await, Kind::FailedPrecondition, Reason::ClusterInUse, "Active namespaces");
+        let text = "Cannot remove cluster us-west from tenant acme: namespace acme/ns still has it as a replication cluster";
+        told(update(&["us-east"]).await, Kind::FailedPrecondition, Reason::ClusterInUse, text);
         assert_eq!(update(&["us-west"]).await.unwrap(), 2, "the refused update left no trace");
         let delete = async |settings: MessagingSettings, force| {
-            tenants::delete(&platform_cx("tenant.delete"), &db, &settings, &named("acme"), force).await
+            tenants::delete(&platform_cx("tenant.delete"), &db, &settings, "acme", force).await
         };
         let text = "The tenant still has active namespaces";
         told(delete(OPEN, false).await, Kind::FailedPrecondition, Reason::TenantInUse, text);
@@ -246,7 +250,7 @@ both_databases! {
         delete(OPEN, true).await.unwrap();
         told(delete(OPEN, true).await, Kind::NotFound, Reason::TenantNotFound, "Tenant doesn't exist");
         create(&db, "acme", &simple()).await.unwrap();
-        let empty = namespaces::list(&platform_cx("x"), &db, &named("acme")).await.unwrap();
+        let empty = namespaces::list(&platform_cx("x"), &db, "acme").await.unwrap();
         assert!(empty.is_empty(), "a tenant made again begins without namespaces");
     }
 
@@ -254,19 +258,26 @@ both_databases! {
         add_clusters(&db, &["us-west"]).await;
         create(&db, "Acme", &info(&[], &["us-west"])).await.unwrap();
         for name in ["b", "a", "B"] {
-            add_namespace(&db, "acme", name, &[]).await.unwrap();
+            add_namespace(&db, "Acme", name, &[]).await.unwrap();
         }
-        let names = namespaces::list(&platform_cx("x"), &db, &named("ACME")).await.unwrap();
+        let names = namespaces::list(&platform_cx("x"), &db, "Acme").await.unwrap();
         assert_eq!(names, ["Acme/B", "Acme/a", "Acme/b"]);
         let add = async |tenant: &str, name: &str, clusters: &[&str]| add_namespace(&db, tenant, name, clusters).await;
         told(add("no", "x/y", &[]).await, Kind::InvalidArgument, Reason::NamespaceNameInvalid, "Namespace name is not valid");
-        told(add("no", "x", &["nowhere"]).await, Kind::NotFound, Reason::TenantNotFound, "Tenant not found");
-        told(add("acme", "x", &["nowhere"]).await, Kind::NotFound, Reason::ClustersUnknown, "Cluster nowhere does not exist");
-        let text = "Cluster [standalone] is not in the list of allowed clusters list for tenant [Acme]";
-        told(add("acme", "x", &["standalone"]).await, Kind::FailedPrecondition, Reason::ClusterNotAllowed, text);
-        told(add("acme", "a", &[]).await, Kind::AlreadyExists, Reason::NamespaceExists, "Namespace already exists");
-        let listed = async |tenant: &str| namespaces::list(&platform_cx("x"), &db, &named(tenant)).await;
-        told(listed("no").await, Kind::NotFound, Reason::TenantNotFound, "Tenant not found");
+        told(add("n o", "x", &[]).await, Kind::InvalidArgument, Reason::NamespaceNameInvalid, "Namespace name is not valid");
+        for unknown in ["no", "acme"] {
+            let outcome = add(unknown, "x", &["nowhere"]).await;
+            told(outcome, Kind::NotFound, Reason::TenantNotFound, "Tenant does not exist");
+        }
+        for cluster in ["standalone", "nowhere"] {
+            let text = format!("Cluster [{cluster}] is not in the list of allowed clusters list for tenant [Acme]");
+            told(add("Acme", "x", &[cluster]).await, Kind::FailedPrecondition, Reason::ClusterNotAllowed, &text);
+        }
+        told(add("Acme", "a", &[]).await, Kind::AlreadyExists, Reason::NamespaceExists, "Namespace already exists");
+        let listed = async |tenant: &str| namespaces::list(&platform_cx("x"), &db, tenant).await;
+        for unknown in ["no", "acme", "ACME"] {
+            told(listed(unknown).await, Kind::NotFound, Reason::TenantNotFound, "Tenant not found");
+        }
         told(listed("a b").await, Kind::InvalidArgument, Reason::TenantNameInvalid, "Tenant name is not valid");
 
         let delete = async |tenant: &str, name: &str, force_delete, force| {
@@ -274,10 +285,14 @@ both_databases! {
             namespaces::delete(&platform_cx("namespace.delete"), &db, &settings, tenant, name, force).await
         };
         let text = "Broker doesn't allow forced deletion of namespaces";
-        told(delete("acme", "a", false, true).await, Kind::FailedPrecondition, Reason::ForceDeleteForbidden, text);
-        delete("acme", "a", false, false).await.unwrap();
-        delete("acme", "b", true, true).await.unwrap();
-        for (tenant, name) in [("acme", "a"), ("no", "a"), ("acme", "x y"), ("acme", "A")] {
+        told(delete("Acme", "a", false, true).await, Kind::FailedPrecondition, Reason::ForceDeleteForbidden, text);
+        delete("Acme", "a", false, false).await.unwrap();
+        delete("Acme", "b", true, true).await.unwrap();
+        for (tenant, name) in [("Acme", "x y"), ("a b", "a")] {
+            let outcome = delete(tenant, name, true, false).await;
+            told(outcome, Kind::InvalidArgument, Reason::NamespaceNameInvalid, "Namespace name is not valid");
+        }
+        for (tenant, name) in [("Acme", "a"), ("no", "a"), ("acme", "B"), ("Acme", "A")] {
             let text = format!("Namespace {tenant}/{name} does not exist.");
             told(delete(tenant, name, true, false).await, Kind::NotFound, Reason::NamespaceNotFound, &text);
         }
@@ -287,16 +302,16 @@ both_databases! {
         for round in 0..10 {
             let tenant = format!("t{round}");
             create(&db, &tenant, &simple()).await.unwrap();
-            let (store, named_tenant) = (db.store.clone(), named(&tenant));
+            let (store, named_tenant) = (db.store.clone(), tenant.clone());
             let deleting = tokio::spawn(async move {
                 tenants::delete(&platform_cx("tenant.delete"), &store, &OPEN, &named_tenant, true).await
             });
             let adding = add_namespace(&db, &tenant, "ns", &[]).await;
             deleting.await.unwrap().expect("forced deletion always passes");
             if let Err(error) = adding {
-                assert_eq!(error.to_string(), "Tenant not found");
+                assert_eq!(error.to_string(), "Tenant does not exist");
             }
-            let gone = namespaces::list(&platform_cx("x"), &db, &named(&tenant)).await;
+            let gone = namespaces::list(&platform_cx("x"), &db, &tenant).await;
             told(gone, Kind::NotFound, Reason::TenantNotFound, "Tenant not found");
         }
     }
@@ -327,11 +342,11 @@ both_databases! {
         assert_eq!((kept.kind, kept.reason), (kind, Reason::ClusterInUse));
         update("acme", &["s"], &["west"]).await.expect("the deleted cluster is dropped");
         told(update("acme", &["s"], &["gone", "west"]).await, kind, Reason::ClustersUnknown, text);
-        tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, &named("acme"), true).await.unwrap();
+        tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, "acme", true).await.unwrap();
     }
 
     async fn clusters_of_the_platform(db: TestDb) {
-        let cx = platform_cx("cluster.create");
+        let (cx, vault) = (platform_cx("cluster.create"), Vault::new(db.store.clone(), None));
         let data = ClusterData {
             service_url: Some("http://a:8080".to_owned()),
             peer_cluster_names: list(&["b", "a", "b"]),
@@ -339,27 +354,27 @@ both_databases! {
         };
         assert_eq!(clusters::list(&cx, &db).await.unwrap(), ["standalone"]);
         let text = "cluster data is required";
-        told(clusters::create(&cx, &db, "a b", None).await, Kind::InvalidArgument, Reason::ClusterDataMissing, text);
+        told(clusters::create(&cx, &db, &vault, "a b", None).await, Kind::InvalidArgument, Reason::ClusterDataMissing, text);
         let text = "Cluster name is not valid";
-        told(clusters::create(&cx, &db, "a b", Some(&data)).await, Kind::InvalidArgument, Reason::ClusterNameInvalid, text);
-        clusters::create(&cx, &db, "west", Some(&data)).await.unwrap();
+        told(clusters::create(&cx, &db, &vault, "a b", Some(&data)).await, Kind::InvalidArgument, Reason::ClusterNameInvalid, text);
+        clusters::create(&cx, &db, &vault, "west", Some(&data)).await.unwrap();
         let text = "Cluster already exists";
-        told(clusters::create(&cx, &db, "west", Some(&data)).await, Kind::AlreadyExists, Reason::ClusterExists, text);
+        told(clusters::create(&cx, &db, &vault, "west", Some(&data)).await, Kind::AlreadyExists, Reason::ClusterExists, text);
         let expected = ClusterData { peer_cluster_names: list(&["b", "a"]), ..data.clone() };
-        assert_eq!(clusters::get(&cx, &db, "west").await.unwrap(), expected);
+        assert_eq!(clusters::get(&cx, &db, &vault, "west").await.unwrap(), expected);
         let replaced = ClusterData { broker_service_url: Some("pulsar://a:6650".to_owned()), ..ClusterData::default() };
-        clusters::update(&cx, &db, "west", Some(&replaced)).await.unwrap();
-        assert_eq!(clusters::get(&cx, &db, "west").await.unwrap(), replaced);
+        clusters::update(&cx, &db, &vault, "west", Some(&replaced)).await.unwrap();
+        assert_eq!(clusters::get(&cx, &db, &vault, "west").await.unwrap(), replaced);
         let zero = ClusterData { service_url: Some("a\0".to_owned()), ..ClusterData::default() };
-        assert_eq!(clusters::update(&cx, &db, "west", Some(&zero)).await.unwrap_err().kind, Kind::InvalidArgument);
+        assert_eq!(clusters::update(&cx, &db, &vault, "west", Some(&zero)).await.unwrap_err().kind, Kind::InvalidArgument);
 
         create(&db, "acme", &info(&[], &["west"])).await.unwrap();
         clusters::delete(&cx, &db, "west").await.unwrap();
         assert_eq!(get(&db, "acme").await.1, ["west"], "a tenant keeps the name of a deleted cluster");
         let text = "Cluster does not exist";
         for name in ["west", "a b", "West\0"] {
-            told(clusters::get(&cx, &db, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
-            told(clusters::update(&cx, &db, name, Some(&data)).await, Kind::NotFound, Reason::ClusterNotFound, text);
+            told(clusters::get(&cx, &db, &vault, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
+            told(clusters::update(&cx, &db, &vault, name, Some(&data)).await, Kind::NotFound, Reason::ClusterNotFound, text);
             told(clusters::delete(&cx, &db, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
         }
     }
@@ -368,14 +383,14 @@ both_databases! {
         let acme = create(&db, "acme", &simple()).await.unwrap();
         create(&db, "other", &simple()).await.unwrap();
         let own = cx("x", Access::Tenant(named("acme")));
-        assert!(tenants::get(&own, &db, &named("acme")).await.is_ok());
-        assert!(tenants::get(&own, &db, &TenantRef::Id(acme)).await.is_ok(), "its own tenant by another spelling");
-        let nobody = TenantRef::Id(TenantId::from_uuid(uuid::Uuid::from_u128(7)));
-        for foreign in [named("other"), named("missing"), nobody] {
+        assert!(tenants::get(&own, &db, "acme").await.is_ok());
+        assert!(tenants::get(&own, &db, &acme.dashed()).await.is_ok(), "its own tenant by another spelling");
+        let nobody = TenantId::from_uuid(uuid::Uuid::from_u128(7)).dashed();
+        for foreign in ["other", "missing", &nobody] {
             let text = "the caller does not belong to this tenant";
-            told(tenants::get(&own, &db, &foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
-            told(namespaces::list(&own, &db, &foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
-            let adding = namespaces::create(&own, &db, &foreign, "ns", &[]).await;
+            told(tenants::get(&own, &db, foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
+            told(namespaces::list(&own, &db, foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
+            let adding = namespaces::create(&own, &db, foreign, "ns", &NamespacePolicies::default()).await;
             told(adding, Kind::PermissionDenied, Reason::TenantForeign, text);
         }
         assert_eq!(tenants::list(&own, &db).await.unwrap_err().kind, Kind::PermissionDenied);
@@ -389,7 +404,7 @@ both_databases! {
         one.and(two).expect("both replicas start");
         bootstrap(&platform_cx("messaging.bootstrap"), &db).await.expect("a later start");
         assert_eq!(get(&db, "public").await, (list(&[]), list(&["standalone"])));
-        let names = namespaces::list(&platform_cx("x"), &db, &named("public")).await.unwrap();
+        let names = namespaces::list(&platform_cx("x"), &db, "public").await.unwrap();
         assert_eq!(names, ["public/default"]);
     }
 }

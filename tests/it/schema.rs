@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use sea_orm::{ConnectionTrait, Database, Statement};
 use tenantry::{
-    base::{Kind, TenantRef, error::Reason},
+    base::{Kind, error::Reason},
     messaging::{MessagingSettings, clusters, rules::InfoInput, tenants},
     store::{Store, StoreConfig},
 };
@@ -91,7 +91,7 @@ both_databases! {
         if !db.is_sqlite() {
             let error = store.ping().await.unwrap_err();
             assert_eq!((error.kind, error.reason), (Kind::Unavailable, Reason::DatabaseUnavailable));
-            let read = tenants::get(&platform_cx("x"), &store, &TenantRef::parse("before")).await;
+            let read = tenants::get(&platform_cx("x"), &store, "before").await;
             assert_eq!(read.unwrap_err().kind, Kind::Unavailable);
         }
         away.end().await;

@@ -31,6 +31,8 @@ async fn insert(tx: &Tx, name: &str) -> Result<()> {
         broker_service_url_tls: None,
         proxy_service_url: None,
         peer_cluster_names: "[]".to_owned(),
+        settings: "{}".to_owned(),
+        sealed: None,
         created_at: now,
         updated_at: now,
     };

@@ -37,6 +37,8 @@ struct Emitted {
     /// A message of generated code: query keys go on into it.
     message: bool,
     boxed: bool,
+    /// An empty list or map is not written.
+    omit_empty: bool,
     secret: bool,
     required: bool,
     /// A single message that has required fields in it.
@@ -161,6 +163,7 @@ fn emitted(index: usize, field: &FieldDescriptor, options: &Options<'_>) -> Resu
     let single = message && !field.is_list();
     let inner = field.kind().as_message().cloned().filter(|_| single);
     Ok(Emitted {
+        omit_empty: options.field(field).omit_empty,
         secret: options.behaves(field, "SECRET"),
         required: options.behaves(field, "REQUIRED") && field.supports_presence(),
         requires: inner.is_some_and(|inner| !options.required(&inner).is_empty()),
@@ -281,11 +284,12 @@ fn read(field: &Emitted) -> String {
 fn write(field: &Emitted) -> String {
     let Emitted { index, name, kind, .. } = field;
     let of = format!("&Self::FIELDS[{index}]");
+    let given = if field.omit_empty { format!("if !self.{name}.is_empty()") } else { String::new() };
     match &field.form {
         Form::One => format!("{index} => out.one::<{kind}>({of}, &self.{name}), "),
         Form::Optional => format!("{index} => out.optional::<{kind}>({of}, self.{name}.as_ref()), "),
-        Form::List => format!("{index} => out.list::<{kind}>({of}, &self.{name}), "),
-        Form::Map(key) => format!("{index} => out.map::<{key}, {kind}>({of}, &self.{name}), "),
+        Form::List => format!("{index} => {given} {{ out.list::<{kind}>({of}, &self.{name}) }}, "),
+        Form::Map(key) => format!("{index} => {given} {{ out.map::<{key}, {kind}>({of}, &self.{name}) }}, "),
         Form::Oneof { field, variant } => {
             format!("{index} => if let Some({variant}(value)) = &self.{field} {{ out.set::<{kind}>({of}, value) }}, ")
         }

@@ -135,6 +135,8 @@ pub struct Surface {
     pub timestamps: String,
     /// Variant of `TrailingSlash`.
     pub trailing_slash: String,
+    /// A body of blanks alone is none.
+    pub blank_body_absent: bool,
 }
 
 /// `(field)`, as far as documents tell it.
@@ -150,6 +152,8 @@ pub struct FieldRule {
     pub mask_of_body: bool,
     /// An example of its value.
     pub example: String,
+    /// An empty list or map is left out of answers.
+    pub omit_empty: bool,
     /// Members of the JSON schema of its values in requests.
     pub schema: String,
 }
@@ -252,6 +256,7 @@ impl<'p> Options<'p> {
             omit_defaults: is("defaults", "DEFAULTS_OMIT"),
             timestamps: enum_name(&rule, "timestamps", "TIMESTAMPS_"),
             trailing_slash: enum_name(&rule, "trailing_slash", "TRAILING_SLASH_"),
+            blank_body_absent: is("blank_body", "BLANK_BODY_ABSENT"),
         })
     }
 
@@ -264,6 +269,7 @@ impl<'p> Options<'p> {
             required: self.behaves(field, "REQUIRED"),
             mask_of_body: flag(&rule, "mask_of_body"),
             example: text(&rule, "example"),
+            omit_empty: flag(&rule, "omit_empty"),
             schema: text(&rule, "schema"),
         }
     }

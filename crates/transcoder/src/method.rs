@@ -30,6 +30,8 @@ pub struct Surface {
     pub habits: Habits,
     /// What a trailing slash means.
     pub trailing_slash: TrailingSlash,
+    /// A JSON body of blanks alone is taken for none; elsewhere it is JSON that is malformed.
+    pub blank_body_absent: bool,
 }
 
 /// What a trailing slash in a path means.

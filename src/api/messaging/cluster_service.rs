@@ -5,25 +5,26 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     api::{answer, take},
     base::Result,
-    messaging::clusters::{self, ClusterData},
+    messaging::clusters,
     proto::messaging::v2::{
-        self as proto, CreateClusterRequest, CreateClusterResponse, DeleteClusterRequest, DeleteClusterResponse,
-        GetClusterRequest, GetClusterResponse, ListClustersRequest, ListClustersResponse, UpdateClusterRequest,
-        UpdateClusterResponse, cluster_service_server::ClusterService,
+        CreateClusterRequest, CreateClusterResponse, DeleteClusterRequest, DeleteClusterResponse, GetClusterRequest,
+        GetClusterResponse, ListClustersRequest, ListClustersResponse, UpdateClusterRequest, UpdateClusterResponse,
+        cluster_service_server::ClusterService,
     },
-    store::Store,
+    store::{Store, Vault},
 };
 
 /// The service.
 #[derive(Clone, Debug)]
 pub struct Clusters {
     store: Store,
+    vault: Vault,
 }
 
 impl Clusters {
-    /// The service on a store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    /// The service on a store, with what seals secrets.
+    pub fn new(store: Store, vault: Vault) -> Self {
+        Self { store, vault }
     }
 }
 
@@ -40,8 +41,8 @@ impl ClusterService for Clusters {
 
     async fn get_cluster(&self, request: Request<GetClusterRequest>) -> Result<Response<GetClusterResponse>, Status> {
         let (cx, message) = take(request)?;
-        let data = clusters::get(&cx, &self.store, &message.cluster).await;
-        answer(&cx, data.map(|data| GetClusterResponse { data: Some(shown(data)) }))
+        let data = clusters::get(&cx, &self.store, &self.vault, &message.cluster).await;
+        answer(&cx, data.map(|data| GetClusterResponse { data: Some(data) }))
     }
 
     async fn create_cluster(
@@ -49,8 +50,8 @@ impl ClusterService for Clusters {
         request: Request<CreateClusterRequest>,
     ) -> Result<Response<CreateClusterResponse>, Status> {
         let (cx, message) = take(request)?;
-        let data = message.data.map(input);
-        let created = clusters::create(&cx, &self.store, &message.cluster, data.as_ref()).await;
+        let CreateClusterRequest { cluster, data } = message;
+        let created = clusters::create(&cx, &self.store, &self.vault, &cluster, data.as_ref()).await;
         answer(&cx, created.map(|()| CreateClusterResponse {}))
     }
 
@@ -59,8 +60,8 @@ impl ClusterService for Clusters {
         request: Request<UpdateClusterRequest>,
     ) -> Result<Response<UpdateClusterResponse>, Status> {
         let (cx, message) = take(request)?;
-        let data = message.data.map(input);
-        let updated = clusters::update(&cx, &self.store, &message.cluster, data.as_ref()).await;
+        let UpdateClusterRequest { cluster, data } = message;
+        let updated = clusters::update(&cx, &self.store, &self.vault, &cluster, data.as_ref()).await;
         answer(&cx, updated.map(|()| UpdateClusterResponse {}))
     }
 
@@ -71,27 +72,5 @@ impl ClusterService for Clusters {
         let (cx, message) = take(request)?;
         let deleted = clusters::delete(&cx, &self.store, &message.cluster).await;
         answer(&cx, deleted.map(|()| DeleteClusterResponse {}))
-    }
-}
-
-fn input(data: proto::ClusterData) -> ClusterData {
-    ClusterData {
-        service_url: data.service_url,
-        service_url_tls: data.service_url_tls,
-        broker_service_url: data.broker_service_url,
-        broker_service_url_tls: data.broker_service_url_tls,
-        proxy_service_url: data.proxy_service_url,
-        peer_cluster_names: data.peer_cluster_names,
-    }
-}
-
-fn shown(data: ClusterData) -> proto::ClusterData {
-    proto::ClusterData {
-        service_url: data.service_url,
-        service_url_tls: data.service_url_tls,
-        broker_service_url: data.broker_service_url,
-        broker_service_url_tls: data.broker_service_url_tls,
-        proxy_service_url: data.proxy_service_url,
-        peer_cluster_names: data.peer_cluster_names,
     }
 }

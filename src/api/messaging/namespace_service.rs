@@ -4,11 +4,12 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     api::{answer, take},
-    base::{Result, TenantRef},
+    base::Result,
     messaging::{MessagingSettings, namespaces},
     proto::messaging::v2::{
         CreateNamespaceRequest, CreateNamespaceResponse, DeleteNamespaceRequest, DeleteNamespaceResponse,
-        ListNamespacesRequest, ListNamespacesResponse, namespace_service_server::NamespaceService,
+        GetNamespaceRequest, GetNamespaceResponse, ListNamespacesRequest, ListNamespacesResponse,
+        namespace_service_server::NamespaceService,
     },
     store::Store,
 };
@@ -34,8 +35,17 @@ impl NamespaceService for Namespaces {
         request: Request<ListNamespacesRequest>,
     ) -> Result<Response<ListNamespacesResponse>, Status> {
         let (cx, message) = take(request)?;
-        let names = namespaces::list(&cx, &self.store, &TenantRef::parse(&message.tenant)).await;
+        let names = namespaces::list(&cx, &self.store, &message.tenant).await;
         answer(&cx, names.map(|namespaces| ListNamespacesResponse { namespaces }))
+    }
+
+    async fn get_namespace(
+        &self,
+        request: Request<GetNamespaceRequest>,
+    ) -> Result<Response<GetNamespaceResponse>, Status> {
+        let (cx, message) = take(request)?;
+        let policies = namespaces::get(&cx, &self.store, &message.tenant, &message.namespace).await;
+        answer(&cx, policies.map(|policies| GetNamespaceResponse { policies: Some(policies) }))
     }
 
     async fn create_namespace(
@@ -43,9 +53,9 @@ impl NamespaceService for Namespaces {
         request: Request<CreateNamespaceRequest>,
     ) -> Result<Response<CreateNamespaceResponse>, Status> {
         let (cx, message) = take(request)?;
-        let clusters = message.policies.unwrap_or_default().replication_clusters;
-        let tenant = TenantRef::parse(&message.tenant);
-        let created = namespaces::create(&cx, &self.store, &tenant, &message.namespace, &clusters).await;
+        let CreateNamespaceRequest { tenant, namespace, policies } = message;
+        let policies = policies.unwrap_or_default();
+        let created = namespaces::create(&cx, &self.store, &tenant, &namespace, &policies).await;
         answer(&cx, created.map(|()| CreateNamespaceResponse {}))
     }
 

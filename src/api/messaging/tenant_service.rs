@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     api::{answer, take},
-    base::{Result, TenantRef},
+    base::Result,
     messaging::{
         MessagingSettings,
         rules::InfoInput,
@@ -46,7 +46,7 @@ impl TenantService for Tenants {
 
     async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<GetTenantResponse>, Status> {
         let (cx, message) = take(request)?;
-        let view = tenants::get(&cx, &self.store, &TenantRef::parse(&message.tenant)).await;
+        let view = tenants::get(&cx, &self.store, &message.tenant).await;
         answer(&cx, view.map(shown))
     }
 
@@ -75,8 +75,7 @@ impl TenantService for Tenants {
         request: Request<DeleteTenantRequest>,
     ) -> Result<Response<DeleteTenantResponse>, Status> {
         let (cx, message) = take(request)?;
-        let tenant = TenantRef::parse(&message.tenant);
-        let deleted = tenants::delete(&cx, &self.store, &self.settings, &tenant, message.force).await;
+        let deleted = tenants::delete(&cx, &self.store, &self.settings, &message.tenant, message.force).await;
         answer(&cx, deleted.map(|()| DeleteTenantResponse {}))
     }
 }

@@ -18,7 +18,8 @@ use crate::{
 pub(super) fn add(surfaces: Surfaces, parts: &Parts) -> Surfaces {
     let (store, settings, limit) = (&parts.store, parts.messaging, parts.max_body);
     let tenants = tenant_service_rest::Guarded::new(Tenants::new(store.clone(), settings), surfaces.guard());
-    let clusters = cluster_service_rest::Guarded::new(Clusters::new(store.clone()), surfaces.guard());
+    let clusters =
+        cluster_service_rest::Guarded::new(Clusters::new(store.clone(), parts.vault.clone()), surfaces.guard());
     let namespaces = namespace_service_rest::Guarded::new(Namespaces::new(store.clone(), settings), surfaces.guard());
     let brokers = broker_service_rest::Guarded::new(Brokers::new(store.clone()), surfaces.guard());
     surfaces

@@ -20,7 +20,7 @@ use crate::{
     auth::Sessions,
     base::{Drain, error::DOMAIN},
     messaging::MessagingSettings,
-    store::Store,
+    store::{Store, Vault},
     tenants::MultitenancySettings,
     warehouse::EdgeAddress,
 };
@@ -29,6 +29,8 @@ use crate::{
 pub struct Parts {
     /// The store.
     pub store: Store,
+    /// Seals secrets.
+    pub vault: Vault,
     /// Begins and ends sessions; knows the people.
     pub sessions: Sessions,
     /// Most tenants in the registry; `None` is no limit.

@@ -23,6 +23,10 @@ pub struct Model {
     pub proxy_service_url: Option<String>,
     /// JSON list of names.
     pub peer_cluster_names: String,
+    /// JSON object of what has no column of its own; secrets are masked in it.
+    pub settings: String,
+    /// The secrets, sealed, if there are any.
+    pub sealed: Option<String>,
     /// When it was made.
     pub created_at: Stamp,
     /// When it last changed.

@@ -18,6 +18,8 @@ pub struct Model {
     pub name: String,
     /// JSON list of cluster names.
     pub replication_clusters: String,
+    /// JSON object of the policies that were given, but for the replication clusters.
+    pub policies: String,
     /// When it was made.
     pub created_at: Stamp,
 }

@@ -19,8 +19,24 @@ pub struct NamespaceRow {
     pub name: String,
     /// Clusters that hold it, without duplicates; empty leaves the choice to the tenant.
     pub replication_clusters: Vec<String>,
+    /// The policies that were given, but for the replication clusters: a JSON object.
+    pub policies: String,
     /// When it was made.
     pub created_at: OffsetDateTime,
+}
+
+impl TryFrom<namespaces::Model> for NamespaceRow {
+    type Error = crate::base::Error;
+
+    fn try_from(row: namespaces::Model) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            replication_clusters: json::from_text(&row.replication_clusters)?,
+            policies: row.policies,
+            created_at: row.created_at.time(),
+        })
+    }
 }
 
 impl<C: ConnectionTrait> TenantRows<'_, C> {
@@ -41,15 +57,17 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
     pub async fn namespaces(&self) -> Result<Vec<NamespaceRow>> {
         let rows =
             namespaces::Entity::find().filter(namespaces::Column::TenantId.eq(self.uuid())).all(self.conn).await?;
-        let row = |row: namespaces::Model| {
-            Ok(NamespaceRow {
-                id: row.id,
-                name: row.name,
-                replication_clusters: json::from_text(&row.replication_clusters)?,
-                created_at: row.created_at.time(),
-            })
-        };
-        rows.into_iter().map(row).collect()
+        rows.into_iter().map(NamespaceRow::try_from).collect()
+    }
+
+    /// The namespace of a name, in its exact case.
+    pub async fn namespace(&self, name: &str) -> Result<Option<NamespaceRow>> {
+        let row = namespaces::Entity::find()
+            .filter(namespaces::Column::TenantId.eq(self.uuid()))
+            .filter(namespaces::Column::Name.eq(name))
+            .one(self.conn)
+            .await?;
+        row.map(NamespaceRow::try_from).transpose()
     }
 
     /// Adds a namespace; a taken name is [`NamespaceExists`](crate::base::error::Reason::NamespaceExists).
@@ -59,6 +77,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
             id: namespace.id,
             name: namespace.name.clone(),
             replication_clusters: json::to_text(&namespace.replication_clusters)?,
+            policies: namespace.policies.clone(),
             created_at: Stamp::from(namespace.created_at),
         };
         namespaces::Entity::insert(row.into_active_model()).exec_without_returning(self.conn).await?;

@@ -69,7 +69,7 @@ fn surface(out: &mut String, surface: Surface, types: &str, limits: Limits) {
          habits: ::transcoder::json::Habits {{ names: ::transcoder::json::Names::{names}, int64_as_number: {}, \
          ignore_unknown: {}, any_case: {}, unset_as_null: {}, print_defaults: {}, \
          timestamps: ::transcoder::json::Timestamps::{timestamps}, max_depth: {}, max_items: {}, types: ::transcoder::json::Types(&[{types}]) }}, \
-         trailing_slash: ::transcoder::TrailingSlash::{slash} }};",
+         trailing_slash: ::transcoder::TrailingSlash::{slash}, blank_body_absent: {} }};",
         literal(&surface.name),
         literal(&surface.error_dialect),
         surface.int64_as_number,
@@ -79,6 +79,7 @@ fn surface(out: &mut String, surface: Surface, types: &str, limits: Limits) {
         !surface.omit_defaults,
         limits.depth,
         limits.items,
+        surface.blank_body_absent,
     );
 }
 

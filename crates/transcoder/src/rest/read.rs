@@ -40,7 +40,10 @@ where
         return Ok(bytes);
     }
     check_head(rule, headers)?;
-    Ok(bytes)
+    let blank = rule.info.surface.blank_body_absent
+        && !matches!(rule.binding.body, Body::Raw { .. })
+        && bytes.trim_ascii().is_empty();
+    Ok(if blank { Bytes::new() } else { bytes })
 }
 
 /// Refuses a body by what its head says, if that is no form in which the rule takes one.

@@ -140,3 +140,29 @@ async fn documented_keys_in_any_case() {
         assert_eq!(keys("PUT", "/loose/keys", Some(body)).await.0, 400, "{body}");
     }
 }
+
+#[tokio::test]
+async fn a_body_of_blanks_is_none_where_the_surface_says_so() {
+    for (path, status) in [("/loose/keys", 200), ("/snake/things", 400), ("/strict/things", 400)] {
+        let method = if path.starts_with("/strict") { "POST" } else { "PUT" };
+        for body in [" ", "\r\n\t "] {
+            let answer = call(&Bench::new().rest, method, path, Some(body)).await;
+            assert_eq!(answer.status.as_u16(), status, "{path} {body:?}");
+        }
+        // What is blank to people alone is no blank of JSON.
+        assert_eq!(call(&Bench::new().rest, method, path, Some("\u{a0}")).await.status.as_u16(), 400, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_list_is_left_out_where_its_field_says_so() {
+    let bench = Bench::new();
+    for body in [r#"{"tags": [], "marks": {}}"#, r#"{"tags": ["a"], "marks": {"b": "c"}}"#] {
+        let answer = call(&bench.rest, "PUT", "/loose/keys", Some(body)).await.json();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        for member in ["tags", "marks"] {
+            let given = Some(&body[member]).filter(|value| **value != json!([]) && **value != json!({}));
+            assert_eq!(answer.get(member), given, "{body}");
+        }
+    }
+}

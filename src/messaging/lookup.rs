@@ -1,0 +1,48 @@
+//! Tenants as the paths of this surface name them: by name in its exact case, which other surfaces do not ask for, or by
+//! id (messaging contract, section 13).
+
+use crate::{
+    base::{Cx, Error, Result, TenantName, TenantRef, TenantScope, error::Reason},
+    store::{Store, Tx},
+    tenants::{self, Tenant},
+};
+
+/// The tenant that a call names, if its access covers it, and the proof.
+pub async fn resolve(cx: &Cx, store: &Store, named: &str) -> Result<(Tenant, TenantScope)> {
+    exact(tenants::resolve(cx, store, &TenantRef::parse(named)).await?, named)
+}
+
+/// As [`resolve`] inside a write; nobody else changes the tenant until the write ends.
+pub async fn resolve_locked(tx: &Tx, named: &str) -> Result<(Tenant, TenantScope)> {
+    exact(tenants::resolve_locked(tx, &TenantRef::parse(named)).await?, named)
+}
+
+/// Whether a text may name the tenant that it was looked up by. Only case may differ between a name and what is found
+/// by it; what differs otherwise is the tenant's id.
+pub fn names(named: &str, tenant: &str) -> bool {
+    named == tenant || !named.eq_ignore_ascii_case(tenant)
+}
+
+/// Whether any tenant could have that name or id: ids have the characters of names.
+pub fn is_possible(named: &str) -> bool {
+    named.parse::<TenantName>().is_ok()
+}
+
+fn exact(found: (Tenant, TenantScope), named: &str) -> Result<(Tenant, TenantScope)> {
+    if names(named, found.0.name.as_str()) {
+        return Ok(found);
+    }
+    Err(Error::not_found(Reason::TenantNotFound, "there is no such tenant"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_another_case_names_nothing() {
+        assert!(names("acme", "acme"));
+        assert!(!names("ACME", "acme") && !names("acme", "Acme"));
+        assert!(names("t_0191f3a47c107b2e9d315a6b7c8d9e0f", "acme"));
+    }
+}

@@ -1,0 +1,167 @@
+//! The policies of a namespace: what is stored of what a caller gives, and what is shown of what is stored.
+
+use prost_types::ListValue;
+
+use super::{bundles, document, policy_rules, rules};
+use crate::{
+    base::{Error, Result, error::Reason},
+    proto::messaging::v2::{AuthPolicies, BacklogQuota},
+    store::scopes::NamespaceRow,
+};
+
+/// The policies of a namespace.
+pub use crate::proto::messaging::v2::NamespacePolicies;
+
+/// The cluster that holds a namespace of which nobody said where it is to be: the one that is there from the start.
+const LOCAL: &str = "standalone";
+
+/// The policies as they are stored: checked, sets without duplicates, and what has two names under both. `namespace` is
+/// the full name.
+pub fn checked(namespace: &str, policies: &NamespacePolicies) -> Result<NamespacePolicies> {
+    policy_rules::check(policies)?;
+    let mut kept = policies.clone();
+    kept.replication_clusters = rules::bounded(&kept.replication_clusters)?;
+    kept.allowed_clusters = rules::bounded(&kept.allowed_clusters)?;
+    kept.subscription_types_enabled = rules::bounded(&kept.subscription_types_enabled)?;
+    kept.bundles = kept.bundles.as_ref().map(bundles::checked).transpose()?.flatten();
+    for (kind, quota) in &mut kept.backlog_quota_map {
+        policy_rules::backlog_quota(namespace, kind, quota)?;
+        *quota = whole_quota(quota);
+    }
+    // Only false can be given, and it is the default.
+    kept.offload_policies = None;
+    if let Some(auth) = &mut kept.auth_policies {
+        let lists = auth.namespace_auth.values_mut().chain(auth.subscription_auth_roles.values_mut());
+        let by_topic = auth.destination_auth.values_mut().flat_map(|roles| roles.fields.values_mut());
+        lists.for_each(unique);
+        by_topic.for_each(|value| {
+            if let Some(prost_types::value::Kind::ListValue(list)) = &mut value.kind {
+                unique(list);
+            }
+        });
+    }
+    Ok(kept)
+}
+
+/// The clusters that hold a namespace: those that were given, which the tenant must be allowed to use, or one of the
+/// tenant's. `allowed` are the tenant's clusters, `known` those that exist.
+pub fn replication_clusters(
+    tenant: &str,
+    policies: &NamespacePolicies,
+    allowed: &[String],
+    known: &[String],
+) -> Result<Vec<String>> {
+    let may_use = |cluster: &&String| allowed.contains(cluster) && known.contains(cluster);
+    let named = policies.replication_clusters.iter().chain(&policies.allowed_clusters);
+    if let Some(cluster) = named.into_iter().find(|cluster| !may_use(cluster)) {
+        let cluster = crate::base::words::quoted(cluster);
+        let text = format!("Cluster [{cluster}] is not in the list of allowed clusters list for tenant [{tenant}]");
+        return Err(Error::precondition(Reason::ClusterNotAllowed, text));
+    }
+    let clusters = match policies.replication_clusters.as_slice() {
+        [] => default_cluster(allowed, known).into_iter().collect(),
+        given => given.to_vec(),
+    };
+    let own = &policies.allowed_clusters;
+    if !own.is_empty() && clusters.iter().any(|cluster| !own.contains(cluster)) {
+        let text = format!(
+            "Allowed clusters do not contain the replication cluster [{}]. Please remove the replication cluster if the \
+             cluster is not allowed for this namespace",
+            clusters.join(", ")
+        );
+        return Err(Error::invalid(Reason::PolicyInvalid, "policies.allowed_clusters", text));
+    }
+    Ok(clusters)
+}
+
+/// The text that is stored of checked policies. The replication clusters have a column of their own.
+pub fn to_text(policies: &NamespacePolicies) -> Result<String> {
+    document::to_text("policies", &NamespacePolicies { replication_clusters: Vec::new(), ..policies.clone() })
+}
+
+/// The policies of a stored namespace, with the defaults that the contract's product shows (section 13).
+pub fn shown(row: &NamespaceRow) -> Result<NamespacePolicies> {
+    let mut policies: NamespacePolicies = document::from_text(&row.policies)?;
+    policies.replication_clusters.clone_from(&row.replication_clusters);
+    policies.auth_policies.get_or_insert_with(AuthPolicies::default);
+    policies.bundles = Some(bundles::whole(policies.bundles.as_ref()));
+    policies.subscription_auth_mode.get_or_insert_with(|| "None".to_owned());
+    policies.schema_compatibility_strategy.get_or_insert_with(|| "UNDEFINED".to_owned());
+    policies.is_allow_auto_update_schema.get_or_insert(true);
+    policies.offload_threshold.get_or_insert(-1);
+    policies.offload_threshold_in_seconds.get_or_insert(-1);
+    Ok(policies)
+}
+
+fn default_cluster(allowed: &[String], known: &[String]) -> Option<String> {
+    let usable = || allowed.iter().filter(|cluster| known.contains(cluster));
+    usable().find(|cluster| *cluster == LOCAL).or_else(|| usable().next()).cloned()
+}
+
+/// A quota with its size under both names.
+fn whole_quota(quota: &BacklogQuota) -> BacklogQuota {
+    let size = quota.limit_size.or(quota.limit).unwrap_or_default();
+    BacklogQuota {
+        limit: Some(size),
+        limit_size: Some(size),
+        limit_time: Some(quota.limit_time.unwrap_or_default()),
+        policy: quota.policy.clone(),
+    }
+}
+
+/// Leaves out what a list has twice.
+fn unique(list: &mut ListValue) {
+    let mut seen = Vec::new();
+    list.values.retain(|value| {
+        let new = !seen.contains(value);
+        if new {
+            seen.push(value.clone());
+        }
+        new
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn on(replication: &[&str], own: &[&str]) -> NamespacePolicies {
+        NamespacePolicies {
+            replication_clusters: list(replication),
+            allowed_clusters: list(own),
+            ..NamespacePolicies::default()
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_held_by_clusters_that_its_tenant_may_use() {
+        let (allowed, known) = (list(&["gone", "west", "standalone"]), list(&["standalone", "west", "east"]));
+        let held = |policies: &NamespacePolicies| replication_clusters("acme", policies, &allowed, &known);
+        assert_eq!(held(&on(&[], &[])).unwrap(), ["standalone"]);
+        assert_eq!(held(&on(&["west"], &["standalone", "west"])).unwrap(), ["west"]);
+        for bad in [on(&["east"], &[]), on(&["nowhere"], &[]), on(&["gone"], &[]), on(&[], &["east"])] {
+            let error = held(&bad).unwrap_err();
+            assert_eq!(error.reason, Reason::ClusterNotAllowed);
+            assert!(
+                error.message.ends_with("] is not in the list of allowed clusters list for tenant [acme]"),
+                "{error}"
+            );
+        }
+        assert_eq!(held(&on(&["west"], &["standalone"])).unwrap_err().reason, Reason::PolicyInvalid);
+        let elsewhere = replication_clusters("acme", &on(&[], &[]), &list(&["gone", "west"]), &known);
+        assert_eq!(elsewhere.unwrap(), ["west"]);
+    }
+
+    #[test]
+    fn a_quota_has_its_size_under_both_names() {
+        let quota = |limit, limit_size| BacklogQuota { limit, limit_size, ..BacklogQuota::default() };
+        for (given, size) in [(quota(Some(5), None), 5), (quota(Some(5), Some(6)), 6), (quota(None, None), 0)] {
+            let whole = whole_quota(&given);
+            assert_eq!((whole.limit, whole.limit_size, whole.limit_time), (Some(size), Some(size), Some(0)));
+        }
+    }
+}
