@@ -37,6 +37,8 @@ mod own_limits;
 mod password_change;
 mod people_rest;
 mod people_sessions;
+mod people_text;
+mod people_text_migration;
 mod people_verbs;
 mod reflection;
 mod rules;
