@@ -40,6 +40,7 @@ mod people_sessions;
 mod people_text;
 mod people_text_migration;
 mod people_verbs;
+mod references;
 mod reflection;
 mod rules;
 mod schema;
