@@ -20,6 +20,7 @@ mod m20260101_000008_directory;
 mod m20260101_000010_login_sessions;
 mod m20260101_000011_directory_indexes;
 mod m20260101_000014_messaging_documents;
+mod m20260101_000015_text;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000010_login_sessions::Migration),
             Box::new(m20260101_000011_directory_indexes::Migration),
             Box::new(m20260101_000014_messaging_documents::Migration),
+            Box::new(m20260101_000015_text::Migration),
         ]
     }
 }

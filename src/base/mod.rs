@@ -11,6 +11,7 @@ pub mod names;
 pub mod page;
 pub mod scope;
 pub mod secret;
+pub mod text;
 pub mod words;
 
 pub use caller::{Basis, Caller, CallerKind, Role, RoleSet};

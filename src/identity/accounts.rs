@@ -11,7 +11,7 @@ use super::{
     passwords::{Password, Passwords},
 };
 use crate::{
-    base::{Cx, Error, IdKind, Result, Role, Secret, TenantScope, error::Reason},
+    base::{Cx, Error, IdKind, Result, Role, Secret, TenantScope, error::Reason, text},
     store::{Stamp, Store, Tx, entities::accounts},
     tenants::Authority,
 };
@@ -97,6 +97,7 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
         id,
         tenant_id: tenant.map(|tenant| tenant.uuid()),
         username_key: fold(&username),
+        search_key: String::new(),
         username: username.clone(),
         identity_id: identity,
         email: new.email.as_ref().map(|email| email.as_str().to_owned()),
@@ -121,6 +122,7 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
         created_at: now,
         updated_at: now,
     };
+    let row = accounts::Model { search_key: search_key(&row), ..row };
     accounts::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
     tx.audit_in(tenant, username, serde_json::json!({"role": new.role.as_str()}));
     row.try_into()
@@ -188,14 +190,19 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
     }
     let now = Stamp::from(tx.now());
     let (id, epoch, version) = (row.id, row.epoch, row.version);
+    let mut found = row.clone();
     let mut next = row.into_active_model();
     if let Some(email) = &change.email {
+        found.email = Some(email.as_str().to_owned());
+        found.email_key = Some(email.key().to_owned());
         next.email = Set(Some(email.as_str().to_owned()));
         next.email_key = Set(Some(email.key().to_owned()));
     }
     if let Some(display_name) = &change.display_name {
         next.display_name = Set(display_name.clone());
+        found.display_name.clone_from(display_name);
     }
+    next.search_key = Set(search_key(&found));
     if let Some(role) = change.role {
         next.role = Set(role.as_str().to_owned());
     }
@@ -283,16 +290,24 @@ pub async fn has_password(store: &Store, passwords: &Passwords, username: &str, 
 pub async fn find(
     conn: &impl ConnectionTrait,
     tenant: Option<TenantScope>,
-    text: &str,
+    named: &str,
 ) -> Result<Option<accounts::Model>> {
-    let mut found = match IdKind::User.read(text) {
+    let mut found = match IdKind::User.read(named) {
         Some(id) => in_place(tenant).filter(accounts::Column::Id.eq(id)).one(conn).await?,
         // What is no name is nobody's, and the database may not even take it as a text.
-        None if check_name(text).is_err() => None,
-        None => by_name(tenant, text).one(conn).await?,
+        None if check_name(named).is_err() => None,
+        None => by_name(tenant, named).one(conn).await?,
     };
-    if let (None, Ok(email)) = (&found, Email::read(text)) {
-        found = by_email(tenant, email.key()).one(conn).await?;
+    if found.is_none() {
+        let keys = Email::keys(named);
+        let mut rows = match keys.is_empty() {
+            true => Vec::new(),
+            false => in_place(tenant).filter(accounts::Column::EmailKey.is_in(keys.clone())).all(conn).await?,
+        };
+        // Of two whose addresses are spellings of one, whoever typed the spelling of theirs means themselves.
+        let place = |row: &accounts::Model| keys.iter().position(|key| row.email_key.as_ref() == Some(key));
+        rows.sort_by_key(place);
+        found = rows.into_iter().next();
     }
     Ok(found.filter(|account| account.status != AccountStatus::Deleted.as_str()))
 }
@@ -316,6 +331,13 @@ fn by_name(tenant: Option<TenantScope>, username: &str) -> Select<accounts::Enti
 
 fn by_email(tenant: Option<TenantScope>, key: &str) -> Select<accounts::Entity> {
     in_place(tenant).filter(accounts::Column::EmailKey.eq(key))
+}
+
+/// What a search for an account looks in: its name, on a line of its own, its address as it is shown and as it is compared,
+/// and its name for people. A deleted account keeps it.
+fn search_key(row: &accounts::Model) -> String {
+    let (email, key) = (row.email.as_deref(), row.email_key.as_deref());
+    text::search_key([row.username.as_str(), email.unwrap_or_default(), key.unwrap_or_default(), &row.display_name])
 }
 
 fn fold(username: &str) -> String {

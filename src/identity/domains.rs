@@ -3,9 +3,9 @@
 
 use uuid::Uuid;
 
-use super::{Identity, domain};
+use super::{Identity, domain, email::ends_in_number};
 use crate::{
-    base::{Cx, Error, Kind, Result, TenantId, TenantRef, TenantScope, error::Reason},
+    base::{Cx, Error, Kind, Result, TenantId, TenantRef, TenantScope, error::Reason, text},
     store::{Store, Tx, scopes::EmailDomainRow},
     tenants,
 };
@@ -90,7 +90,10 @@ fn read(text: &str) -> Result<String> {
     if text.is_empty() {
         return Err(Error::new(Kind::InvalidArgument, Reason::EmailDomainInvalid, "A domain is required."));
     }
-    domain(text).map_err(|_| Error::invalid(Reason::EmailDomainInvalid, "domain", "value is not a valid domain name"))
+    let invalid = || Error::invalid(Reason::EmailDomainInvalid, "domain", "value is not a valid domain name");
+    // No domain ends in a number (RFC 3696, section 2), and what is not seen is no part of one.
+    let text = text::address(text).map_err(|_| invalid())?;
+    domain(&text).ok().filter(|domain| !ends_in_number(domain)).ok_or_else(invalid)
 }
 
 fn not_found() -> Error {
@@ -115,7 +118,20 @@ mod tests {
 
     #[test]
     fn what_is_no_domain_is_refused() {
-        for text in ["", "  ", "bob@", "not a domain", "localhost", "*.example.com", "-a.com", "a..b", "a\0.com"] {
+        for text in [
+            "",
+            "  ",
+            "bob@",
+            "not a domain",
+            "localhost",
+            "*.example.com",
+            "-a.com",
+            "a..b",
+            "a\0.com",
+            "1.2.3.4",
+            "example.123",
+            "a\u{200b}.com",
+        ] {
             assert_eq!(read(text).unwrap_err().reason, Reason::EmailDomainInvalid, "{text}");
         }
     }

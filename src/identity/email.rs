@@ -2,12 +2,14 @@
 
 use email_address::{EmailAddress, Options};
 
-use crate::base::{Error, Result, error::Reason};
+use crate::base::{Error, Result, error::Reason, text};
 
 /// Longest address, in characters (RFC 5321, 4.5.3.1.3).
 const MAX: usize = 254;
+/// What callers are told of a text that is no address.
+const INVALID: &str = "value is not a valid email address";
 
-/// An email address: as it was given, without the space around it, and as it is compared.
+/// An email address: in its normal form, and as it is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email {
     text: String,
@@ -15,17 +17,35 @@ pub struct Email {
 }
 
 impl Email {
-    /// Reads an address. Its domain may be an international one.
+    /// Reads an address. Its domain may be an international one, but does not end in a number, as no domain does (RFC 3696,
+    /// section 2). Quotes that the local part does not need are dropped (RFC 5321, section 4.1.2), and it is taken in NFC
+    /// (RFC 6532, section 3.1); characters that are not seen are refused.
     pub fn read(text: &str) -> Result<Self> {
-        let text = text.trim();
-        let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
-        let parsed = (text.len() <= MAX).then(|| EmailAddress::parse_with_options(text, options).ok()).flatten();
-        let parsed = parsed.ok_or_else(invalid)?;
-        let key = format!("{}@{}", parsed.local_part().to_lowercase(), domain(parsed.domain())?);
-        Ok(Self { text: text.to_owned(), key })
+        let text = text::address(text)
+            .map_err(|refused| Error::invalid(Reason::EmailInvalid, "email", format!("{INVALID}: {refused}")))?;
+        let parsed = parse(&text).ok_or_else(invalid)?;
+        let (local, domain) = (text::local_part(parsed.local_part()), domain(parsed.domain())?);
+        if ends_in_number(&domain) {
+            return Err(invalid());
+        }
+        let key = format!("{}@{domain}", text::local_key(&local));
+        Ok(Self { text: format!("{local}@{}", parsed.domain()), key })
     }
 
-    /// The address as it was given.
+    /// Every key under which the address that a text names may be kept, the likeliest last: the one of [`Email::key`], and
+    /// before it the one that older versions made of the text as it was typed. Rows keep that one if the other was taken.
+    /// None for what is no address.
+    pub fn keys(text: &str) -> Vec<String> {
+        let older = parse(text.trim()).and_then(|parsed| {
+            let domain = domain(parsed.domain()).ok()?;
+            Some(format!("{}@{domain}", parsed.local_part().to_lowercase()))
+        });
+        let key = Self::read(text).ok().map(|email| email.key);
+        let older = older.filter(|older| key.as_ref() != Some(older) && !older.contains(char::is_control));
+        older.into_iter().chain(key).collect()
+    }
+
+    /// The address in its normal form, its domain as it was given.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -47,8 +67,18 @@ pub fn domain(text: &str) -> Result<String> {
     if ascii.contains('.') && ascii.len() <= 253 { Ok(ascii) } else { Err(invalid()) }
 }
 
+/// Whether the last label of a domain is a number, as in what was meant as an address of a host.
+pub(super) fn ends_in_number(domain: &str) -> bool {
+    domain.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn parse(text: &str) -> Option<EmailAddress> {
+    let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
+    (text.len() <= MAX).then(|| EmailAddress::parse_with_options(text, options).ok()).flatten()
+}
+
 fn invalid() -> Error {
-    Error::invalid(Reason::EmailInvalid, "email", "value is not a valid email address")
+    Error::invalid(Reason::EmailInvalid, "email", INVALID)
 }
 
 #[cfg(test)]
@@ -76,9 +106,38 @@ mod tests {
             "ada@exa mple.com",
             "ada@-a.com",
             "ada@example..com",
+            "a@1.2.3.4",
+            "a@example.123",
+            "bob\u{200b}@example.com",
+            "\u{feff}bob@example.com",
+            "bob\u{202e}@example.com",
+            "bob@exa\u{ad}mple.com",
+            "bo\u{3164}b@example.com",
         ] {
             assert!(Email::read(text).is_err(), "{text}");
         }
         assert!(Email::read(&format!("{}@example.com", "a".repeat(250))).is_err());
+    }
+
+    #[test]
+    fn spellings_of_one_mailbox_are_one_address() {
+        let key = |text: &str| Email::read(text).unwrap().key().to_owned();
+        assert_eq!(key("jose\u{301}@example.com"), key("JOS\u{c9}@example.com"));
+        assert_eq!(key("\"bob\"@example.com"), key("bob@example.com"));
+        assert_eq!(key("\"b\\ob\"@\u{ff45}xample.com"), key("bob@example.com"));
+        assert_eq!(key("bo\u{212a}@example.com"), key("bok@example.com"));
+        assert_ne!(key("\"b ob\"@example.com"), key("bob@example.com"));
+        assert_eq!(Email::read("\"jose\u{301}\"@example.com").unwrap().as_str(), "jos\u{e9}@example.com");
+        assert_eq!(key(&key("\"A..b\"@example.com")), key("\"a..b\"@example.com"), "a key is an address");
+    }
+
+    #[test]
+    fn rows_of_older_versions_are_found_by_what_their_owners_type() {
+        assert_eq!(Email::keys("Bob@Example.com"), ["bob@example.com"]);
+        assert_eq!(Email::keys("jose\u{301}@example.com"), ["jose\u{301}@example.com", "jos\u{e9}@example.com"]);
+        assert_eq!(Email::keys("\"Bob\"@example.com"), ["\"bob\"@example.com", "bob@example.com"]);
+        assert_eq!(Email::keys("bob\u{200b}@example.com"), ["bob\u{200b}@example.com"]);
+        assert_eq!(Email::keys("a@1.2.3.4"), ["a@1.2.3.4"]);
+        assert!(Email::keys("bob").is_empty());
     }
 }

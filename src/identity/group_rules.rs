@@ -5,7 +5,7 @@ use super::{
     label, members,
 };
 use crate::{
-    base::{Error, Kind, Result, error::Reason},
+    base::{Error, Kind, Result, error::Reason, text},
     store::scopes::GroupRow,
 };
 
@@ -86,12 +86,7 @@ pub(super) fn stale() -> Error {
 }
 
 fn description(text: String) -> Result<String> {
-    let plain = |c: char| !c.is_control() || c == '\n' || c == '\t';
-    if text.chars().count() <= MAX_DESCRIPTION && text.chars().all(plain) {
-        return Ok(text);
-    }
-    let message = format!("a description has at most {MAX_DESCRIPTION} characters");
-    Err(Error::invalid(Reason::InvalidArgument, "description", message))
+    text::prose("description", &text, MAX_DESCRIPTION, "a description has at most 500 characters")
 }
 
 fn policy_id(text: String) -> Result<String> {

@@ -140,7 +140,7 @@ async fn update_in(tx: &Tx, group: &GroupRef, change: &GroupChange) -> Result<Gr
     counted(tx, scope, row).await
 }
 
-/// Deletes a group with its memberships, and tells what it was. Fails as [`update`] does, and with FAILED_PRECONDITION,
+/// Deletes a group with its memberships and the roles that were granted for it, and tells what it was. Fails as [`update`] does, and with FAILED_PRECONDITION,
 /// unless `force`, if a policy is for its members or it comes from a directory.
 pub async fn delete(cx: &Cx, store: &Store, group: &GroupRef, force: bool) -> Result<Group> {
     let group = group.clone();
@@ -153,6 +153,7 @@ pub async fn delete(cx: &Cx, store: &Store, group: &GroupRef, force: bool) -> Re
                     group_rules::refuse(&row, Edit::Delete)?;
                 }
                 let gone = counted(tx, scope, row).await?;
+                tx.tenant(scope).delete_roles_for(gone.row.id).await?;
                 tx.tenant(scope).delete_group(gone.row.id).await?;
                 let details = json!({"name": gone.row.name, "members": gone.members, "force": force});
                 record(tx, scope, &gone.row, "deleted", details);

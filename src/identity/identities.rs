@@ -46,8 +46,10 @@ pub async fn list(cx: &Cx, store: &Store, email: Option<&str>) -> Result<Vec<Ide
         return Ok(found);
     };
     // What is no address is nobody's.
-    let Ok(email) = Email::read(text) else { return Ok(Vec::new()) };
-    Ok(by_email(store.read(), &email).await?.into_iter().collect())
+    let keys = Email::keys(text);
+    let rows = identities::Entity::find().filter(identities::Column::EmailKey.is_in(keys.clone()));
+    let found = rows.all(store.read()).await?.into_iter().map(Identity::from);
+    Ok(found.min_by_key(|identity| keys.iter().position(|key| *key == identity.email)).into_iter().collect())
 }
 
 /// Makes the identity of an address. Fails with INVALID_ARGUMENT for what is none, with ALREADY_EXISTS if there is one.

@@ -1,16 +1,13 @@
 //! Names for people that things of a tenant have: groups, API keys.
 
-use crate::base::{Error, Result, error::Reason};
+use crate::base::{Result, text};
 
 /// Longest name, in characters (zero-trust contract, sections 4.3 and 4.7).
 const MAX: usize = 64;
 
-/// A name without the space around it: 1 to 64 characters, none of them a control character.
+/// A name in its normal form: 1 to 64 characters.
 pub(super) fn read(text: &str) -> Result<String> {
-    let text = text.trim();
-    let good = (1..=MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    let message = format!("a name has 1 to {MAX} characters");
-    if good { Ok(text.to_owned()) } else { Err(Error::invalid(Reason::InvalidArgument, "name", message)) }
+    text::name_of("name", text, 1..=MAX, "a name has 1 to 64 characters")
 }
 
 #[cfg(test)]
@@ -21,7 +18,8 @@ mod tests {
     fn names_are_short_and_plain() {
         assert_eq!(read("  Ops Team ").unwrap(), "Ops Team");
         assert!(read(&"ä".repeat(64)).is_ok());
-        for bad in ["", "   ", "a\0b", "a\nb", &"x".repeat(65)] {
+        for bad in ["", "   ", "a\0b", "a\nb", "\u{200b}", "\u{3164}", "\u{2800}", "Acme\u{202e}emca", &"x".repeat(65)]
+        {
             assert_eq!(read(bad).unwrap_err().violations[0].field, "name", "{bad:?}");
         }
     }

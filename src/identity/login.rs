@@ -13,7 +13,7 @@ use super::{
 use crate::{
     base::{
         Access, Caller, CallerKind, Cx, Error, Result, RoleSet, Secret, TenantRef, TenantScope, caller::CallerFacts,
-        cx::CxFacts, error::Reason, names::fold,
+        cx::CxFacts, error::Reason, names::fold, text,
     },
     store::{Stamp, Tx, entities::accounts as rows},
     tenants::{self, Tenant},
@@ -59,6 +59,17 @@ enum Factor {
     Recovery(Secret<String>),
 }
 
+/// What becomes of the stored hash.
+#[derive(Clone, Debug)]
+enum Renewal {
+    /// It stays.
+    None,
+    /// It is replaced by one of the same password.
+    Hash(String),
+    /// It stays, and the password has to be changed: nobody knows whether what was typed is all of it.
+    Demand,
+}
+
 struct Found {
     row: rows::Model,
     tenant: Option<(Tenant, TenantScope)>,
@@ -91,11 +102,12 @@ async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials) -> R
     let verdict = people.passwords.judge(credentials.password.clone(), hash).await?;
     let found = found.filter(|found| verdict != Verdict::Wrong && may_log_in(found)).ok_or_else(refused)?;
     let factor = factor(people, &found.row, credentials.code.as_ref()).await?;
-    let rehashed = match verdict {
-        Verdict::Outdated => Some(people.passwords.hash(Password::kept(credentials.password.clone())).await?),
-        _ => None,
+    let renewal = match verdict {
+        Verdict::Outdated => Renewal::Hash(people.passwords.hash(Password::kept(credentials.password.clone())).await?),
+        Verdict::Truncated => Renewal::Demand,
+        Verdict::Right | Verdict::Wrong => Renewal::None,
     };
-    finish(cx, people, found, factor, rehashed).await
+    finish(cx, people, found, factor, renewal).await
 }
 
 async fn find(people: &People, credentials: &Credentials) -> Result<Option<Found>> {
@@ -134,14 +146,14 @@ async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>
     let (TotpState::Enabled, Some(sealed)) = (row.totp_state.parse()?, &row.totp_secret) else {
         return Ok(Factor::None);
     };
-    let given = code.map(|code| code.expose().trim().to_owned()).filter(|code| !code.is_empty());
+    let given = code.map(|code| text::code(code.expose())).filter(|code| !code.is_empty());
     let Some(given) = given else {
         let message = "a code of the second factor is required";
         return Err(Error::unauthenticated(Reason::SecondFactorRequired, message));
     };
     // Only who knows the password comes this far, so nobody is locked out by strangers.
     people.factors.begin(row.id)?;
-    if given.len() != usize::from(totp::DIGITS) {
+    if !totp::is_code(&given) {
         return Ok(Factor::Recovery(Secret::new(given)));
     }
     let tenant = row.tenant_id.map(crate::base::TenantId::from_uuid);
@@ -155,7 +167,7 @@ pub fn totp_purpose(account: Uuid) -> String {
 }
 
 /// Takes the code and notes the login, in one write whose audit event names the account.
-async fn finish(cx: &Cx, people: &People, found: Found, factor: Factor, rehashed: Option<String>) -> Result<Login> {
+async fn finish(cx: &Cx, people: &People, found: Found, factor: Factor, renewal: Renewal) -> Result<Login> {
     let Found { row, tenant } = found;
     let as_account = Cx::new(CxFacts {
         caller: caller(&row, tenant.as_ref().map(|(tenant, _)| tenant)),
@@ -166,8 +178,8 @@ async fn finish(cx: &Cx, people: &People, found: Found, factor: Factor, rehashed
     people
         .store
         .write(&as_account, "auth.login", move |tx| {
-            let (row, factor, rehashed, tenant) = (row.clone(), factor.clone(), rehashed.clone(), tenant.clone());
-            Box::pin(async move { note(tx, row, &factor, rehashed, tenant).await })
+            let (row, factor, renewal, tenant) = (row.clone(), factor.clone(), renewal.clone(), tenant.clone());
+            Box::pin(async move { note(tx, row, &factor, renewal, tenant).await })
         })
         .await
 }
@@ -176,7 +188,7 @@ async fn note(
     tx: &Tx,
     row: rows::Model,
     factor: &Factor,
-    rehashed: Option<String>,
+    renewal: Renewal,
     tenant: Option<(Tenant, TenantScope)>,
 ) -> Result<Login> {
     let id = row.id;
@@ -194,8 +206,10 @@ async fn note(
     let mut change = current.into_active_model();
     change.last_login_at = Set(Some(Stamp::from(tx.now())));
     change.totp_last_step = sea_orm::ActiveValue::NotSet;
-    if let Some(hash) = rehashed {
-        change.password_hash = Set(hash);
+    match renewal {
+        Renewal::None => {}
+        Renewal::Hash(hash) => change.password_hash = Set(hash),
+        Renewal::Demand => change.must_change = Set(true),
     }
     let account: Account = change.update(tx.conn()).await?.try_into()?;
     let (also, roles_end) = match &tenant {

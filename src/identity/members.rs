@@ -66,8 +66,12 @@ impl Found {
     fn account(&self, user: &str) -> Option<Uuid> {
         match IdKind::User.read(user) {
             Some(id) => self.ids.get(&id).copied(),
-            None => self.names.get(&fold(user)).or_else(|| self.emails.get(Email::read(user).ok()?.key())).copied(),
+            None => self.names.get(&fold(user)).copied().or_else(|| self.addressed(user)),
         }
+    }
+
+    fn addressed(&self, user: &str) -> Option<Uuid> {
+        Email::keys(user).iter().find_map(|key| self.emails.get(key)).copied()
     }
 }
 
@@ -79,7 +83,7 @@ async fn find(tx: &Tx, scope: TenantScope, users: &[String]) -> Result<Found> {
             Some(id) => ids.push(id),
             None => names.push(fold(user)),
         }
-        emails.extend(Email::read(user).ok().map(|email| email.key().to_owned()));
+        emails.extend(Email::keys(user));
     }
     if ids.is_empty() && names.is_empty() {
         return Ok(Found::default());

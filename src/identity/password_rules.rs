@@ -2,8 +2,8 @@
 
 use zxcvbn::{Score, zxcvbn};
 
-use super::passwords::{Password, weak};
-use crate::base::{Error, Result, Secret};
+use super::passwords::{Password, normalized, weak};
+use crate::base::{Error, Result, Secret, text};
 
 /// Least length, in characters.
 const MIN: usize = 12;
@@ -14,10 +14,12 @@ const MAX: usize = 256;
 /// guess is estimated from lists of the most common passwords, names and words, and from patterns such as repetitions and
 /// sequences; a million guesses are not enough.
 pub(super) async fn checked(text: Secret<String>, names: Vec<String>) -> Result<Password> {
+    let text = normalized(&text);
     if !(MIN..=MAX).contains(&text.expose().chars().count()) {
         return Err(weak("a password has 12 to 256 characters"));
     }
-    if names.iter().any(|name| name.eq_ignore_ascii_case(text.expose())) {
+    let folded = text::fold(text.expose());
+    if names.iter().any(|name| text::fold(name) == folded) {
         return Err(weak("a password may not be the name or the address of its user"));
     }
     // A long text takes milliseconds.
@@ -48,6 +50,8 @@ mod tests {
         assert!(refusal("short-one!1").await.contains("12 to 256"));
         assert!(refusal(&"x1".repeat(129)).await.contains("12 to 256"));
         assert!(refusal("Ada.Lovelace").await.contains("name"));
+        assert!(refusal("\u{ff21}da.Lovelace").await.contains("name"), "in whatever normal form");
+        assert!(refusal(&"o\u{308}".repeat(11)).await.contains("12 to 256"), "measured in its normal form");
         for easy in
             ["password1234", "123456789012", "aaaaaaaaaaaa", "qwertyuiop[]", "passwordpassword", "ada.lovelace1"]
         {

@@ -15,7 +15,7 @@ use argon2::{
 use thread_priority::{ThreadPriority, set_current_thread_priority};
 use tokio::sync::oneshot;
 
-use crate::base::{Error, Kind, Result, Secret, error::Reason};
+use crate::base::{Error, Kind, Result, Secret, error::Reason, text};
 
 /// Least length of a password, in characters.
 pub const MIN_CHARS: usize = 8;
@@ -24,13 +24,17 @@ pub const MAX_BYTES: usize = 1024;
 /// Most passwords that wait for a thread. Each takes tens of milliseconds, so more would wait for seconds.
 const QUEUE: usize = 128;
 
-/// A password that may be set.
+/// Bytes of a password that bcrypt reads.
+const BCRYPT_BYTES: usize = 72;
+
+/// A password that may be set, in its normal form.
 #[derive(Clone, Debug)]
 pub struct Password(Secret<String>);
 
 impl Password {
     /// A password that keeps the policy: 8 characters at least, 1024 bytes at most, not the account's name.
     pub fn checked(text: Secret<String>, username: &str) -> Result<Self> {
+        let text = normalized(&text);
         let password = text.expose();
         if password.chars().count() < MIN_CHARS {
             return Err(weak("a password has 8 characters at least"));
@@ -46,13 +50,22 @@ impl Password {
 
     /// A password that need not keep the policy: that of the development account, which only `dev` on loopback makes.
     pub fn of_development(text: &str) -> Self {
-        Self(Secret::new(text.to_owned()))
+        Self::kept(Secret::new(text.to_owned()))
     }
 
     /// A password that keeps a policy of the caller's own.
     pub fn kept(text: Secret<String>) -> Self {
-        Self(text)
+        Self(normalized(&text))
     }
+}
+
+/// A password in its normal form, NFKC (NIST SP 800-63B, section 3.1.1.2): what is hashed, what policies measure and what
+/// is compared with another one. One that is too long to be anybody's stays as it is.
+pub fn normalized(text: &Secret<String>) -> Secret<String> {
+    if text.expose().len() > MAX_BYTES {
+        return text.clone();
+    }
+    Secret::new(text::password(text.expose()))
 }
 
 /// A password that breaks the policy.
@@ -69,6 +82,8 @@ pub enum Verdict {
     Right,
     /// It is the one, and the hash is of a kind that is not made any more: hash it again.
     Outdated,
+    /// It is the one as far as the hash tells, which did not see all of it: it must not be hashed again, but changed.
+    Truncated,
 }
 
 /// Hashes and verifies passwords, no more at once than there are threads: each takes 19 MiB and tens of milliseconds of
@@ -110,11 +125,12 @@ impl Passwords {
     }
 
     /// What a password is to a hash of ours, or to one of bcrypt that came from elsewhere. It takes as long to learn that
-    /// there is no password (the empty hash) as that it is another one.
+    /// there is no password (the empty hash) as that it is another one. The password is taken in its normal form, and as it
+    /// was typed, which older versions hashed.
     pub async fn judge(&self, password: Secret<String>, hash: String) -> Result<Verdict> {
         // One that is too long to be anybody's is judged as a wrong one, and takes as long.
         let hash = if password.expose().len() > MAX_BYTES { String::new() } else { hash };
-        self.run(move || judge(password.expose(), &hash)).await
+        self.run(move || Ok(judge(password.expose(), &hash))).await
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -166,20 +182,54 @@ fn work(receiver: &Mutex<Receiver<Job>>) {
     }
 }
 
-fn judge(password: &str, hash: &str) -> Result<Verdict> {
+fn judge(password: &str, hash: &str) -> Verdict {
+    let normal = text::password(password);
+    let mut verdict = verdict_of(&normal, hash);
+    // As much work for every account, so that the time does not tell which have a password.
+    if normal != password {
+        let typed = verdict_of(password, hash);
+        if verdict == Verdict::Wrong {
+            verdict = if typed == Verdict::Right { Verdict::Outdated } else { typed };
+        }
+    }
+    verdict
+}
+
+fn verdict_of(password: &str, hash: &str) -> Verdict {
+    if hash.is_empty() || password.len() > MAX_BYTES {
+        return nobody(password);
+    }
     if hash.starts_with("$2") {
-        let right = bcrypt::verify(password, hash).map_err(Error::internal)?;
-        return Ok(if right { Verdict::Outdated } else { Verdict::Wrong });
+        return bcrypt_verdict(password, hash);
     }
-    if hash.is_empty() {
-        // The work of a wrong password, for nothing.
-        let least = password.as_bytes().get(..MAX_BYTES).unwrap_or(password.as_bytes());
-        let _ = Argon2::default().hash_password(least);
-        return Ok(Verdict::Wrong);
-    }
-    let hash = PasswordHash::new(hash).map_err(|error| Error::internal(error.to_string()))?;
+    let Ok(hash) = PasswordHash::new(hash) else { return unreadable(password) };
     let right = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
-    Ok(if right { Verdict::Right } else { Verdict::Wrong })
+    if right { Verdict::Right } else { Verdict::Wrong }
+}
+
+/// bcrypt reads 72 bytes, and a zero after a shorter password, which it then reads again from the start. So it cannot tell
+/// a password of 72 bytes or more from others, nor one with a zero in it; the second is nobody's.
+fn bcrypt_verdict(password: &str, hash: &str) -> Verdict {
+    match bcrypt::verify(password, hash) {
+        Ok(true) if password.contains('\0') => Verdict::Wrong,
+        Ok(true) if password.len() >= BCRYPT_BYTES => Verdict::Truncated,
+        Ok(true) => Verdict::Outdated,
+        Ok(false) => Verdict::Wrong,
+        Err(_) => unreadable(password),
+    }
+}
+
+/// A stored hash that cannot be read is no password's: a new one has to be set.
+fn unreadable(password: &str) -> Verdict {
+    tracing::warn!("the stored hash of a password cannot be read; set the password of the account again");
+    nobody(password)
+}
+
+/// The work of a wrong password, for nothing.
+fn nobody(password: &str) -> Verdict {
+    let least = password.as_bytes().get(..MAX_BYTES).unwrap_or(password.as_bytes());
+    let _ = Argon2::default().hash_password(least);
+    Verdict::Wrong
 }
 
 #[cfg(test)]
@@ -207,6 +257,56 @@ mod tests {
         let (pool, hash) = (Passwords::new(1), bcrypt::hash("correct horse", 4).unwrap());
         assert_eq!(pool.judge(secret("correct horse"), hash.clone()).await.unwrap(), Verdict::Outdated);
         assert_eq!(pool.judge(secret("correct horsf"), hash).await.unwrap(), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_in_every_normal_form() {
+        let pool = Passwords::new(1);
+        let (composed, apart) = ("zu viele K\u{f6}che", "zu viele Ko\u{308}che");
+        let judge = async |text: &str, hash: &str| pool.judge(secret(text), hash.to_owned()).await.unwrap();
+        for set in [composed, apart] {
+            let hash = pool.hash(Password::kept(secret(set))).await.unwrap();
+            for typed in [composed, apart] {
+                assert_eq!(judge(typed, &hash).await, Verdict::Right, "{set} {typed}");
+            }
+            assert_eq!(judge("zu viele Koche", &hash).await, Verdict::Wrong);
+        }
+        // What an older version hashed as it was typed goes on working, and is hashed anew.
+        let older = Argon2::default().hash_password(apart.as_bytes()).unwrap().to_string();
+        assert_eq!(judge(apart, &older).await, Verdict::Outdated);
+        assert_eq!(judge(composed, &older).await, Verdict::Wrong);
+        let wide = pool.hash(Password::kept(secret("\u{ff50}assw\u{f6}rd"))).await.unwrap();
+        assert_eq!(judge("passw\u{f6}rd", &wide).await, Verdict::Right);
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_did_not_see_all_of_a_password_is_not_replaced() {
+        let pool = Passwords::new(1);
+        let hash = |text: &str| bcrypt::hash(text, 4).unwrap();
+        let judge = async |text: &str, hash: &str| pool.judge(secret(text), hash.to_owned()).await.unwrap();
+        let long = "x1".repeat(40);
+        let stored = hash(&long);
+        assert_eq!(judge(&long, &stored).await, Verdict::Truncated);
+        assert_eq!(judge(&format!("{}TYPO", &long[..72]), &stored).await, Verdict::Truncated);
+        assert_eq!(judge(&long[..72], &stored).await, Verdict::Truncated, "nobody knows that the password was longer");
+        assert_eq!(judge(&long[..71], &stored).await, Verdict::Wrong);
+        assert_eq!(judge(&long[..71], &hash(&long[..71])).await, Verdict::Outdated);
+        assert_eq!(judge("pw\0pw", &hash("pw")).await, Verdict::Wrong, "a zero begins the password again");
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_cannot_be_read_is_no_passwords() {
+        let pool = Passwords::new(1);
+        for hash in [
+            "$2b$",
+            "$2b$10$short",
+            "$2b$99$abcdefghijklmnopqrstuuxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "$argon2id$",
+            "{SHA}x",
+            "x",
+        ] {
+            assert_eq!(pool.judge(secret("correct horse"), hash.to_owned()).await.unwrap(), Verdict::Wrong, "{hash}");
+        }
     }
 
     #[tokio::test]

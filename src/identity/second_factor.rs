@@ -93,7 +93,7 @@ pub async fn confirm(
     let sealed = pending(&people.store, id).await?;
     people.factors.begin(id)?;
     let secret = TotpSecret::kept(people.vault.open(found.account.tenant, &totp_purpose(id), &sealed).await?);
-    let step = secret.step(code.expose().trim(), people.store.clock().now())?.ok_or_else(totp::invalid)?;
+    let step = secret.step(code.expose(), people.store.clock().now())?.ok_or_else(totp::invalid)?;
     let codes = totp::recovery_codes(RECOVERY_CODES);
     let hashes: Vec<_> = codes.iter().map(|code| totp::recovery_hash(code)).collect();
     let user = user.clone();

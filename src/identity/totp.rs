@@ -9,7 +9,7 @@ use totp_rs::{Builder, Totp};
 use uuid::Uuid;
 
 use crate::{
-    base::{Error, Result, Secret, error::Reason},
+    base::{Error, Result, Secret, error::Reason, text},
     store::{
         Tx,
         entities::{accounts, recovery_codes},
@@ -61,20 +61,26 @@ impl TotpSecret {
         Ok((totp.secret().to_base32(), uri))
     }
 
-    /// The time step whose code this is, at a moment.
+    /// The time step whose code this is, at a moment. It is read as [`text::code`] does.
     pub fn step(&self, code: &str, now: OffsetDateTime) -> Result<Option<i64>> {
-        if code.len() != usize::from(DIGITS) || !code.bytes().all(|b| b.is_ascii_digit()) {
+        let code = text::code(code);
+        if !is_code(&code) {
             return Ok(None);
         }
         let totp: Totp = self.builder().build().map_err(|error| Error::internal(error.to_string()))?;
         let now = u64::try_from(now.unix_timestamp()).unwrap_or_default();
-        Ok(totp.check(code, now).and_then(|step| i64::try_from(step).ok()))
+        Ok(totp.check(&code, now).and_then(|step| i64::try_from(step).ok()))
     }
 
     fn builder(&self) -> Builder {
         let secret = self.0.expose().clone();
         Builder::new().with_secret(secret).with_digits(DIGITS).with_skew(SKEW).with_step_duration(PERIOD)
     }
+}
+
+/// Whether a text, as [`text::code`] reads it, has the form of a code of the second factor. Recovery codes have not.
+pub fn is_code(text: &str) -> bool {
+    text.len() == usize::from(DIGITS) && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Takes a time step's code from an account, once: whoever comes second with the same code, or with an older one, fails
@@ -106,7 +112,8 @@ pub fn recovery_codes(count: usize) -> Vec<String> {
 
 /// The digest under which a recovery code is kept. Case and dashes do not matter.
 pub fn recovery_hash(code: &str) -> String {
-    let plain: String = code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let plain: String =
+        text::code(code).chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     URL_SAFE_NO_PAD.encode(Sha256::digest(plain))
 }
 
@@ -142,8 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_is_none() {
-        let secret = TotpSecret::generate();
+    fn codes_are_read_with_blanks_and_what_is_none_is_none() {
+        let secret = TotpSecret::kept(Secret::new(b"12345678901234567890".to_vec()));
+        for code in ["287 082", "287-082", " 287082\n", "2 8 7 0 8 2", "287\u{a0}082", "\u{ff12}87082"] {
+            assert_eq!(secret.step(code, at(59)).unwrap(), Some(1), "{code:?} as apps show and people type it");
+        }
         for code in ["", "12345", "1234567", "12345a", "١٢٣٤٥٦", "      "] {
             assert_eq!(secret.step(code, at(59)).unwrap(), None, "{code}");
         }
@@ -163,6 +173,8 @@ mod tests {
         let codes = recovery_codes(10);
         assert_eq!(codes.iter().collect::<std::collections::HashSet<_>>().len(), 10);
         assert_eq!(recovery_hash(&codes[0]), recovery_hash(&codes[0].to_uppercase().replace('-', " ")));
+        let apart: String = codes[0].chars().flat_map(|c| [c, ' ']).collect();
+        assert_eq!(recovery_hash(&codes[0]), recovery_hash(&apart.replace('-', "\u{2013}")));
         assert_ne!(recovery_hash(&codes[0]), recovery_hash(&codes[1]));
     }
 }

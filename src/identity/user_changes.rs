@@ -1,9 +1,6 @@
 //! How users are made, changed and deleted (zero-trust contract, section 4.2).
 
-use sea_orm::{
-    ColumnTrait, ExprTrait, QueryFilter,
-    sea_query::{Expr, Func},
-};
+use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -13,8 +10,8 @@ use super::{
     users::{self, Held},
 };
 use crate::{
-    base::{Cx, Error, Result, Role, Secret, TenantRef, TenantScope, error::Reason, names::fold},
-    store::{Store, Tx, entities::accounts::Column},
+    base::{Cx, Error, Result, Role, Secret, TenantRef, TenantScope, error::Reason, text},
+    store::{Store, Tx, entities::accounts::Column, like::beginning},
     tenants,
 };
 
@@ -139,8 +136,9 @@ async fn insert(tx: &Tx, scope: TenantScope, draft: &Draft) -> Result<User> {
 
 /// An id of choice is never used again, though its account be deleted.
 async fn refuse_used(tx: &Tx, scope: TenantScope, id: &str) -> Result<()> {
-    let folded = Expr::from(Func::lower(Expr::col(Column::Username))).eq(fold(id));
-    let used = accounts::in_place(Some(scope)).filter(Column::NamedId.eq(true)).filter(folded).one(tx.conn()).await?;
+    // The name is the first line of what is searched, and stays there.
+    let named = Column::SearchKey.like(beginning(&format!("{}\n", text::fold(id))));
+    let used = accounts::in_place(Some(scope)).filter(Column::NamedId.eq(true)).filter(named).one(tx.conn()).await?;
     match used {
         Some(_) => Err(Error::exists(Reason::AccountExists, "a user has this id, or had it")),
         None => Ok(()),
@@ -153,8 +151,10 @@ async fn refuse_used(tx: &Tx, scope: TenantScope, id: &str) -> Result<()> {
 /// the address of a user whom the platform suspended.
 pub async fn update(cx: &Cx, store: &Store, user: &UserRef, edit: UserEdit) -> Result<User> {
     let display_name = edit.display_name.as_deref().map(|name| user_rules::name_for_people(DISPLAY_NAME, name));
+    // An address that an older version took may be written back, though a new one could not be so.
+    let kept = edit.email.clone().filter(|text| Email::read(text).is_err());
     let change = AccountChange {
-        email: edit.email.as_deref().map(Email::read).transpose()?,
+        email: edit.email.as_deref().filter(|_| kept.is_none()).map(Email::read).transpose()?,
         display_name: display_name.transpose()?,
         role: edit.role.as_deref().map(|word| user_rules::role(&cx.caller, word)).transpose()?,
         ..AccountChange::default()
@@ -162,16 +162,19 @@ pub async fn update(cx: &Cx, store: &Store, user: &UserRef, edit: UserEdit) -> R
     let user = user.clone();
     store
         .write(cx, "user.update", move |tx| {
-            let (user, change) = (user.clone(), change.clone());
-            Box::pin(async move { update_in(tx, &user, change).await })
+            let (user, change, kept) = (user.clone(), change.clone(), kept.clone());
+            Box::pin(async move { update_in(tx, &user, change, kept.as_deref()).await })
         })
         .await
 }
 
-async fn update_in(tx: &Tx, user: &UserRef, asked: AccountChange) -> Result<User> {
+async fn update_in(tx: &Tx, user: &UserRef, asked: AccountChange, kept: Option<&str>) -> Result<User> {
     let held = users::hold(tx, user).await?;
     user_rules::reachable(&tx.cx().caller, &held.user)?;
     let before = &held.user.account;
+    if let Some(text) = kept.filter(|text| user_rules::shown_email(before).as_deref() != Some(*text)) {
+        Email::read(text)?;
+    }
     let change = AccountChange {
         email: asked.email.filter(|email| user_rules::shown_email(before).as_deref() != Some(email.key())),
         display_name: asked.display_name.filter(|name| *name != before.display_name),

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     Account, AccountChange, AccountStatus, Login, Password, People, Reach, User, UserRef, password_rules,
-    passwords::weak,
+    passwords::{normalized, weak},
     throttle::Attempt,
     totp,
     user_changes::{audit, put},
@@ -107,7 +107,7 @@ pub async fn renew(
     current: &Secret<String>,
     new: Secret<String>,
 ) -> Result<Account> {
-    if new.expose() == current.expose() {
+    if normalized(&new).expose() == normalized(current).expose() {
         return Err(weak("the new password is the one so far"));
     }
     let password = password_rules::checked(new, names(&login.account)).await?;

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Account, AccountStatus, Email, Reach, User, accounts, api_keys};
-use crate::base::{Caller, Error, IdKind, Kind, Result, Role, error::Reason};
+use crate::base::{Caller, Error, IdKind, Kind, Result, Role, error::Reason, text};
 
 /// Longest id of a caller's choice, in characters.
 const MAX_ID: usize = 64;
@@ -24,21 +24,14 @@ pub(super) fn id(text: String) -> Result<String> {
     if is_id { Ok(text) } else { Err(Error::invalid(Reason::AccountNameInvalid, "user_id", message)) }
 }
 
-/// A name for people: at most 128 characters, none of them a control character. `field` is at fault otherwise.
+/// A name for people in its normal form: at most 128 characters. `field` is at fault otherwise.
 pub fn name_for_people(field: &str, text: &str) -> Result<String> {
-    let text = text.trim();
-    let good = text.chars().count() <= MAX_NAME && !text.chars().any(char::is_control);
-    let message = "a name has at most 128 characters";
-    if good { Ok(text.to_owned()) } else { Err(Error::invalid(Reason::InvalidArgument, field, message)) }
+    text::name_of(field, text, 0..=MAX_NAME, "a name has at most 128 characters")
 }
 
 /// Why something is done, for the audit log: at most 500 characters, where it is told.
 pub fn reason(text: Option<String>) -> Result<Option<String>> {
-    let Some(text) = text else { return Ok(None) };
-    let plain = |c: char| !c.is_control() || c == '\n' || c == '\t';
-    let good = text.chars().count() <= MAX_REASON && text.chars().all(plain);
-    let message = "a reason has at most 500 characters";
-    if good { Ok(Some(text)) } else { Err(Error::invalid(Reason::InvalidArgument, "reason", message)) }
+    text.map(|text| text::prose("reason", &text, MAX_REASON, "a reason has at most 500 characters")).transpose()
 }
 
 /// The ids of groups, each once.
@@ -185,7 +178,7 @@ mod tests {
     #[test]
     fn texts_are_bounded() {
         assert_eq!(name_for_people("name", " Ada ").unwrap(), "Ada");
-        for bad in ["x".repeat(129), "a\0".to_owned()] {
+        for bad in ["x".repeat(129), "a\0".to_owned(), "a\u{200b}".to_owned()] {
             assert_eq!(name_for_people("name", &bad).unwrap_err().violations[0].field, "name");
         }
         assert!(reason(Some("x".repeat(501))).is_err() && reason(Some("a\nb".to_owned())).is_ok());

@@ -8,6 +8,7 @@ use crate::{
     base::{
         Cx, Error, Kind, Result, TenantName, TenantRef,
         error::{Reason, Violation},
+        text,
     },
     store::{Store, Tx},
 };
@@ -91,33 +92,32 @@ async fn remove(tx: &Tx, tenant: &TenantRef, removal: &Removal) -> Result<Remove
 
 /// A tenant of that name and slug, or every rule that they break.
 fn checked(name: &str, slug: &str) -> Result<NewTenant> {
-    let (name, slug) = (name.trim(), slug.trim());
-    let (named, slugged) = (is_display_name(name), TenantName::plain(slug).ok().filter(|_| is_slug(slug)));
-    match slugged {
-        Some(handle) if named => Ok(NewTenant { display_name: name.to_owned(), ..NewTenant::named(handle) }),
-        slugged => Err(broken(named, slugged.is_some())),
+    let (named, slug) = (display_name(name), slug.trim());
+    let slugged = TenantName::plain(slug).ok().filter(|_| is_slug(slug));
+    match (named, slugged) {
+        (Ok(display_name), Some(handle)) => Ok(NewTenant { display_name, ..NewTenant::named(handle) }),
+        (named, slugged) => Err(broken(named.err(), slugged.is_some())),
     }
 }
 
-fn broken(named: bool, slugged: bool) -> Error {
-    let violation =
-        |field: &str, description: &str| Violation { field: field.to_owned(), description: description.to_owned() };
+fn broken(name: Option<String>, slugged: bool) -> Error {
+    let violation = |field: &str, description: String| Violation { field: field.to_owned(), description };
     let mut violations = Vec::new();
-    if !named {
-        violations.push(violation("name", "a name has 1 to 255 characters, and no control characters"));
-    }
+    violations.extend(name.map(|rule| violation("name", rule)));
     if !slugged {
         let rule = "a slug has 1 to 100 lower-case letters, digits and hyphens, begins and ends with a letter or a digit, \
                     and does not read as an id";
-        violations.push(violation("slug", rule));
+        violations.push(violation("slug", rule.to_owned()));
     }
     let reason = if slugged { Reason::DisplayNameInvalid } else { Reason::TenantNameInvalid };
     let message = violations.iter().map(|violation| violation.description.as_str()).collect::<Vec<_>>().join("; ");
     Error { violations, ..Error::new(Kind::InvalidArgument, reason, message) }
 }
 
-fn is_display_name(name: &str) -> bool {
-    (1..=MAX_DISPLAY_NAME).contains(&name.chars().count()) && !name.contains(char::is_control)
+/// The name for people in its normal form, or the rule that it breaks.
+fn display_name(name: &str) -> Result<String, String> {
+    let rule = "a name has 1 to 255 characters, and no control characters";
+    text::name_of("name", name, 1..=MAX_DISPLAY_NAME, rule).map_err(|error| error.message.into_owned())
 }
 
 /// `[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?`. That it reads as no id is the registry's rule.
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn every_broken_rule_is_told() {
-        for name in ["", "  ", "a\0b", "a\nb", &"x".repeat(256)] {
+        for name in ["", "  ", "a\0b", "a\nb", "\u{200b}", "Acme\u{202e}emca", &"x".repeat(256)] {
             let error = checked(name, "acme").unwrap_err();
             assert_eq!((error.reason, error.violations.len()), (Reason::DisplayNameInvalid, 1), "{name}");
             assert_eq!(checked(name, "A").unwrap_err().violations.len(), 2);

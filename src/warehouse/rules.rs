@@ -1,6 +1,6 @@
 //! The rules of names and of who administers, without a database (warehouse contract, sections 2 and 3.1).
 
-use crate::base::{Error, Kind, Result, Role, RoleSet, TenantName, error::Reason, words::quoted};
+use crate::base::{Error, Kind, Result, Role, RoleSet, TenantName, error::Reason, text, words::quoted};
 use crate::identity::Login;
 
 /// Longest name of a tenant, in characters: what PostgreSQL takes as an identifier.
@@ -29,12 +29,9 @@ pub fn tenant_name(name: Option<&str>, id: Option<&str>) -> Result<TenantName> {
 
 /// The name for people: the name itself where none, or a blank one, was given.
 pub fn display_name(given: Option<&str>, name: &TenantName) -> Result<String> {
-    let given = given.map(str::trim).filter(|given| !given.is_empty()).unwrap_or(name.as_str());
-    if given.chars().count() > MAX_DISPLAY_NAME || given.contains(char::is_control) {
-        let text = format!("displayName has {MAX_DISPLAY_NAME} characters at most, and no control characters");
-        return Err(Error::invalid(Reason::InvalidArgument, "display_name", text));
-    }
-    Ok(given.to_owned())
+    let rule = "displayName has 200 characters at most, and no control characters";
+    let given = text::name_of("display_name", given.unwrap_or_default(), 0..=MAX_DISPLAY_NAME, rule)?;
+    Ok(if given.is_empty() { name.as_str().to_owned() } else { given })
 }
 
 /// Whether a text is an identifier of SQL without quotes.
@@ -102,5 +99,6 @@ mod tests {
         assert_eq!(display_name(Some("  "), &name).unwrap(), "acme");
         assert_eq!(display_name(Some(" Acme Inc. "), &name).unwrap(), "Acme Inc.");
         assert!(display_name(Some(&"x".repeat(201)), &name).is_err() && display_name(Some("a\nb"), &name).is_err());
+        assert!(display_name(Some("\u{3164}"), &name).is_err());
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     base::{
         Access, Cx, Error, Result, TenantId, TenantRef, TenantScope, Worded, error::Reason, names::fold,
-        scope::foreign_tenant, words::quoted,
+        scope::foreign_tenant, text, words::quoted,
     },
     store::{Store, Tx, scopes::WarehouseRow},
     tenants::{self, NewTenant, Status, Tenant},
@@ -89,7 +89,7 @@ pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<TenantView>> {
         }
         Access::None => return Err(foreign_tenant()),
     };
-    shown.sort_by_cached_key(|tenant| (tenant.display_name.to_lowercase(), fold(&tenant.name)));
+    shown.sort_by_cached_key(|tenant| (text::fold(&tenant.display_name), fold(&tenant.name)));
     Ok(shown)
 }
 

@@ -90,6 +90,11 @@ pub async fn postgres_unmigrated() -> String {
     create_database(None).await
 }
 
+/// A fresh, empty PostgreSQL database that sorts and folds as a locale of the system does.
+pub async fn postgres_of_locale(locale: &str) -> String {
+    create(&format!(" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE '{locale}' LC_CTYPE '{locale}'")).await
+}
+
 /// Name of the migrated database that the others are copied from.
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
@@ -102,12 +107,16 @@ async fn make_template() -> String {
 }
 
 async fn create_database(template: Option<&str>) -> String {
+    create(&template.map(|name| format!(" TEMPLATE {name}")).unwrap_or_default()).await
+}
+
+/// A database that is made with these options.
+async fn create(options: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("it_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let template = template.map(|name| format!(" TEMPLATE {name}")).unwrap_or_default();
     let admin = admin().await;
     admin.execute_unprepared(&format!("DROP DATABASE IF EXISTS {name}")).await.expect("an old database goes");
-    admin.execute_unprepared(&format!("CREATE DATABASE {name}{template}")).await.expect("a database is made");
+    admin.execute_unprepared(&format!("CREATE DATABASE {name}{options}")).await.expect("a database is made");
     admin.close().await.expect("the connection closes");
     let admin = admin_url();
     let (server, _) = admin.rsplit_once('/').expect("the admin url ends in /<database>");

@@ -34,6 +34,7 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
             ("sqlite3", "the client of SQLite is not among what the tests need"),
         ],
     ),
+    ("docs/references.md", &[]),
     ("docs/security.md", &[]),
     ("docs/surfaces.md", &[]),
     ("docs/transcoding.md", &[]),
@@ -76,6 +77,11 @@ async fn the_commands_of_the_recipe_work() {
 #[tokio::test]
 async fn the_commands_of_the_operations_guide_work() {
     try_out("docs/operations.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_references_work() {
+    try_out("docs/references.md").await;
 }
 
 #[tokio::test]

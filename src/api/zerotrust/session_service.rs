@@ -107,9 +107,9 @@ impl SessionService for AdminSessions {
 
 /// What somebody gives to log in. The transcoder refuses a request that lacks the name or the password.
 fn credentials(message: LoginRequest) -> Credentials {
-    let given = |text: &String| !text.is_empty();
+    let given = |text: &String| !text.trim().is_empty();
     Credentials {
-        tenant: message.tenant.filter(given).map(|tenant| TenantRef::parse(&tenant)),
+        tenant: message.tenant.filter(given).map(|tenant| TenantRef::parse(tenant.trim())),
         user: message.user.unwrap_or_default(),
         password: Secret::new(message.password.unwrap_or_default()),
         code: message.code.map(Secret::new),

@@ -25,6 +25,8 @@ pub struct Model {
     pub email_key: Option<String>,
     /// Name for people.
     pub display_name: String,
+    /// What a search looks in: name, address and name for people, folded, each on a line of its own.
+    pub search_key: String,
     /// Whether the name stands for the id where accounts are shown.
     pub named_id: bool,
     /// Where it is kept: `local`, `oidc`, `saml` or `directory`.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::TenantRows;
 use crate::{
-    base::{PageRequest, Result},
+    base::{PageRequest, Result, text::fold},
     store::{
         Stamp,
         entities::groups::{ActiveModel, Column, Entity, Model},
@@ -81,8 +81,8 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
     }
 
     fn groups_named(&self, text: &str) -> Select<Entity> {
-        let query = Entity::find().filter(Column::TenantId.eq(self.uuid()));
-        if text.is_empty() { query } else { query.filter(Column::NameKey.like(holding(&key(text)))) }
+        let (query, text) = (Entity::find().filter(Column::TenantId.eq(self.uuid())), fold(text));
+        if text.is_empty() { query } else { query.filter(Column::NameKey.like(holding(&text))) }
     }
 
     /// Adds a group; a taken name is [`GroupExists`](crate::base::error::Reason::GroupExists).
@@ -110,7 +110,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Model {
             tenant_id: self.uuid(),
             id: group.id,
-            name_key: key(&group.name),
+            name_key: fold(&group.name),
             name: group.name,
             description: group.description,
             source: group.source,
@@ -121,9 +121,4 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
             updated_at: Stamp::from(group.updated_at),
         }
     }
-}
-
-/// A name as it is compared.
-fn key(name: &str) -> String {
-    name.to_lowercase()
 }

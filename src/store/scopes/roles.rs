@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::TenantRows;
 use crate::{
-    base::{Result, Role, RoleSet},
+    base::{IdKind, Result, Role, RoleSet},
     store::{
         Stamp,
         entities::account_roles::{Column, Entity, Model},
@@ -19,6 +19,8 @@ use crate::{
 
 /// The scope of a role that holds in the whole tenant.
 pub const TENANT_WIDE: &str = "tenant";
+/// The scope of a role that holds for a group.
+pub const GROUP: &str = "group";
 
 /// A role that was granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +114,13 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
     pub async fn delete_roles(&self, account: Uuid) -> Result<()> {
         let rows = Entity::delete_many().filter(Column::TenantId.eq(self.uuid()));
         rows.filter(Column::AccountId.eq(account)).exec(self.conn).await?;
+        Ok(())
+    }
+
+    /// Takes every role away that was granted for a group.
+    pub async fn delete_roles_for(&self, group: Uuid) -> Result<()> {
+        let rows = Entity::delete_many().filter(Column::TenantId.eq(self.uuid())).filter(Column::ScopeType.eq(GROUP));
+        rows.filter(Column::ScopeId.eq(IdKind::Group.show(group))).exec(self.conn).await?;
         Ok(())
     }
 

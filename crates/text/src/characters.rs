@@ -1,0 +1,218 @@
+//! Which characters names and addresses have.
+
+use std::fmt;
+
+use icu_properties::{
+    CodePointMapData, CodePointSetData,
+    props::{
+        CanonicalCombiningClass, Dash, DefaultIgnorableCodePoint, Emoji, EmojiModifier, ExtendedPictographic,
+        GeneralCategory, GeneralCategoryGroup, JoiningType, UnifiedIdeograph,
+    },
+};
+
+/// The joiner and the non-joiner, which some scripts and emoji need.
+const ZWNJ: char = '\u{200c}';
+const ZWJ: char = '\u{200d}';
+
+/// Symbols that show nothing, though Unicode does not call them ignorable: a braille pattern without dots, the place of an
+/// object, a note without a head.
+const BLANK: [char; 3] = ['\u{2800}', '\u{fffc}', '\u{1d159}'];
+
+/// A character that a name or an address may not have. It is not seen, or it changes how others are shown, or Unicode does
+/// not say what it looks like: controls, format characters, ignorable ones, private, unassigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The character.
+    pub character: char,
+    /// Where it stands in the normal form of the text, in bytes.
+    pub(crate) at: usize,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = u32::from(self.character);
+        write!(f, "the character U+{code:04X} is not allowed there: it is not seen, or changes how others are shown")
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A name has visible characters and spaces, and begins with no combining mark. Joiners and variation selectors are allowed
+/// where they change what is seen: see [`is_needed`].
+pub(crate) fn check_name(name: &str) -> Result<(), Refused> {
+    let text: Vec<(usize, char)> = name.char_indices().collect();
+    for (place, &(at, character)) in text.iter().enumerate() {
+        let stands = place > 0 || !is_mark(character);
+        if !(is_plain(character) && stands || is_needed(&text, place)) {
+            return Err(Refused { character, at });
+        }
+    }
+    Ok(())
+}
+
+/// An address has visible characters alone; in a quoted local part, a space as well.
+pub(crate) fn check_address(address: &str) -> Result<(), Refused> {
+    let bad = |(_, c): &(usize, char)| !is_plain(*c) || *c != ' ' && is_space(*c);
+    address.char_indices().find(bad).map_or(Ok(()), |(at, character)| Err(Refused { character, at }))
+}
+
+fn is_plain(c: char) -> bool {
+    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator, PrivateUse, Surrogate, Unassigned};
+    let hidden = [Control, Format, LineSeparator, ParagraphSeparator, PrivateUse, Surrogate, Unassigned];
+    !hidden.contains(&category(c)) && !is_ignorable(c) && !BLANK.contains(&c)
+}
+
+/// Whether a joiner or a variation selector changes what is seen. Joiners: after a virama, and a non-joiner between letters
+/// that would join (RFC 5892, appendix A); a joiner between emoji (Unicode Technical Standard 51). Variation selectors:
+/// after an emoji, and after an ideograph, whose variants names of people have (Unicode Technical Standard 37).
+fn is_needed(text: &[(usize, char)], place: usize) -> bool {
+    let character = |place: usize| text.get(place).map(|&(_, c)| c);
+    let Some(before) = place.checked_sub(1).and_then(character) else { return false };
+    match character(place) {
+        Some(ZWNJ) => is_virama(before) || parts_letters(text, place),
+        Some(ZWJ) => is_virama(before) || joins_emoji(text, place),
+        Some('\u{fe0e}' | '\u{fe0f}') => CodePointSetData::new::<Emoji>().contains(before),
+        Some('\u{e0100}'..='\u{e01ef}') => CodePointSetData::new::<UnifiedIdeograph>().contains(before),
+        _ => false,
+    }
+}
+
+fn parts_letters(text: &[(usize, char)], place: usize) -> bool {
+    let joining = |c: char| CodePointMapData::<JoiningType>::new().get(c);
+    let is_seen = |kind: &JoiningType| *kind != JoiningType::Transparent;
+    let before = text[..place].iter().rev().map(|&(_, c)| joining(c)).find(is_seen);
+    let after = text[place + 1..].iter().map(|&(_, c)| joining(c)).find(is_seen);
+    matches!(before, Some(JoiningType::DualJoining | JoiningType::LeftJoining))
+        && matches!(after, Some(JoiningType::DualJoining | JoiningType::RightJoining))
+}
+
+fn joins_emoji(text: &[(usize, char)], place: usize) -> bool {
+    let pictograph = |c: char| CodePointSetData::new::<ExtendedPictographic>().contains(c);
+    let modifier = |c: char| c == '\u{fe0f}' || CodePointSetData::new::<EmojiModifier>().contains(c);
+    let before = text[..place].iter().rev().map(|&(_, c)| c).find(|c| !modifier(*c));
+    before.is_some_and(pictograph) && text.get(place + 1).is_some_and(|&(_, c)| pictograph(c))
+}
+
+fn is_virama(c: char) -> bool {
+    CodePointMapData::<CanonicalCombiningClass>::new().get(c) == CanonicalCombiningClass::Virama
+}
+
+fn is_mark(c: char) -> bool {
+    GeneralCategoryGroup::Mark.contains(category(c))
+}
+
+fn category(c: char) -> GeneralCategory {
+    CodePointMapData::<GeneralCategory>::new().get(c)
+}
+
+/// A space that is as wide as a character; lines and tabulators are controls.
+pub(crate) fn is_space(c: char) -> bool {
+    category(c) == GeneralCategory::SpaceSeparator
+}
+
+pub(crate) fn is_dash(c: char) -> bool {
+    CodePointSetData::new::<Dash>().contains(c)
+}
+
+/// A character that is not shown where a font does not know it.
+pub(crate) fn is_ignorable(c: char) -> bool {
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{address, name};
+
+    #[test]
+    fn what_is_not_seen_is_refused_in_names_and_addresses() {
+        let hidden = [
+            '\0',
+            '\n',
+            '\u{85}',
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200e}',
+            '\u{202e}',
+            '\u{2028}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fffb}',
+            '\u{fffe}',
+            '\u{e000}',
+            '\u{e0041}',
+            '\u{e01ef}',
+            '\u{10ffff}',
+        ];
+        for c in hidden {
+            // What is white space is trimmed at the ends.
+            let edges = [format!("{c}ab"), format!("ab{c}")].into_iter().filter(|_| !c.is_whitespace());
+            for text in edges.chain([format!("a{c}b")]) {
+                assert!(name(&text).is_err(), "{text:?}");
+                assert!(address(&text).is_err(), "{text:?}");
+            }
+        }
+        assert_eq!(name("bob\u{200b}").unwrap_err().character, '\u{200b}');
+        assert!(name("bob\u{200b}").unwrap_err().to_string().contains("U+200B"));
+        assert!(name("\u{301}").is_err() && name("\u{301}a").is_err());
+    }
+
+    #[test]
+    fn names_of_every_script_are_taken() {
+        for text in [
+            "Ada Lovelace",
+            "J\u{fc}rgen",
+            "\u{110}\u{1ed7} M\u{1b0}\u{1edd}i",
+            "\u{645}\u{62d}\u{645}\u{62f}",
+            "\u{5d3}\u{5d5}\u{5d3}",
+            "\u{938}\u{94d}\u{930}\u{940}",
+            "\u{9673}\u{5927}\u{6587}",
+            "\u{c60}\u{b3d9}",
+            "O'Brien & S\u{f8}n #1",
+            // Needed joiners: Persian between joining letters, Sinhala and Devanagari after a virama.
+            "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}",
+            "\u{d9a}\u{dca}\u{200d}\u{dbb}\u{dd3}",
+            "\u{915}\u{94d}\u{200c}\u{937}",
+            // Emoji, and a name with a variant of an ideograph.
+            "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} team",
+            "\u{2764}\u{fe0f}",
+            "\u{1f3f3}\u{fe0f}\u{200d}\u{1f308}",
+            "1\u{fe0f}\u{20e3}",
+            "\u{1f469}\u{1f3fd}\u{200d}\u{1f680}",
+            "\u{845b}\u{e0100}\u{57ce}",
+        ] {
+            assert_eq!(name(text).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn joiners_and_selectors_that_change_nothing_are_refused() {
+        for text in [
+            "a\u{200d}b",
+            "a\u{200c}b",
+            "\u{200d}",
+            "\u{1f468}\u{200d}",
+            "a\u{fe0f}",
+            "\u{fe0f}",
+            "a\u{e0100}",
+            "\u{627}\u{200c}\u{645}",
+            "\u{645}\u{200c}",
+        ] {
+            assert!(name(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_no_other_space_than_the_usual_one() {
+        assert_eq!(address(" \"a b\"@example.com ").unwrap(), "\"a b\"@example.com");
+        assert!(address("a\u{a0}b@example.com").is_err() && address("a\u{3000}b@example.com").is_err());
+        assert_eq!(address("bo\u{212a}@example.com").unwrap(), "boK@example.com");
+    }
+}

@@ -1,0 +1,79 @@
+//! The local part of an address: quoted or not, one mailbox (RFC 5321, section 4.1.2).
+
+use crate::nfc;
+
+/// The local part in its one form: without quotes where it needs none, else with no more backslashes than it needs. It has
+/// to be a local part already, in NFC.
+pub fn local_part(text: &str) -> String {
+    let Some(content) = unquoted(text) else { return text.to_owned() };
+    if is_dot_atom(&content) {
+        return content;
+    }
+    let mut quoted = String::with_capacity(content.len() + 2);
+    quoted.push('"');
+    for c in content.chars() {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// The local part as it is compared: in its one form, and in lower case. Not folded: mailboxes whose letters fold alike,
+/// such as `ss` and the sharp s, are two.
+pub fn local_key(text: &str) -> String {
+    nfc(&local_part(&nfc(text)).to_lowercase())
+}
+
+/// What a quoted string holds.
+fn unquoted(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    let mut content = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        content.push(if c == '\\' { chars.next()? } else { c });
+    }
+    Some(content)
+}
+
+/// Atoms with dots between them (RFC 5321, section 4.1.2; RFC 6531, section 3.3 adds all that is not ASCII).
+fn is_dot_atom(text: &str) -> bool {
+    let atext = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(atext))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_that_are_not_needed_make_no_other_mailbox() {
+        for (text, form) in [
+            ("bob", "bob"),
+            ("\"bob\"", "bob"),
+            ("\"b\\ob\"", "bob"),
+            ("\"a.b\"", "a.b"),
+            ("\"a..b\"", "\"a..b\""),
+            ("\".a\"", "\".a\""),
+            ("\"a b\"", "\"a b\""),
+            ("\"a\\ b\"", "\"a b\""),
+            ("\"a\\\"b\"", "\"a\\\"b\""),
+            ("\"\\a\\\\\"", "\"a\\\\\""),
+            ("\"\"", "\"\""),
+            ("\"j\u{fc}rgen\"", "j\u{fc}rgen"),
+        ] {
+            assert_eq!(local_part(text), form, "{text}");
+            assert_eq!(local_part(form), form, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_have_one_case_and_one_normal_form() {
+        assert_eq!(local_key("JOSE\u{301}"), "jos\u{e9}");
+        assert_eq!(local_key("\"Bob\""), "bob");
+        assert_eq!(local_key("bo\u{212a}"), "bok");
+        assert_ne!(local_key("stra\u{df}e"), local_key("strasse"));
+    }
+}

@@ -1,0 +1,52 @@
+//! Text that people give, at the place where it enters: in its normal form, or refused. The rules are those of
+//! [`tenantry_text`]; `docs/security.md` tells them.
+
+use std::ops::RangeInclusive;
+
+pub use tenantry_text::{Refused, address, code, fold, local_key, local_part, name, password, search_key};
+
+use super::{Error, Result, error::Reason};
+
+/// A name for people of so many characters, in its normal form. `field` is at fault otherwise, and `rule` says how long a
+/// name is.
+pub fn name_of(field: &str, text: &str, length: RangeInclusive<usize>, rule: &str) -> Result<String> {
+    let invalid = |message: String| Error::invalid(Reason::InvalidArgument, field, message);
+    let name = name(text).map_err(|refused| match refused.character.is_control() {
+        // Those are not typed by people; the rules of names go without saying which it was.
+        true => invalid(rule.to_owned()),
+        false => invalid(refused.to_string()),
+    })?;
+    if length.contains(&name.chars().count()) { Ok(name) } else { Err(invalid(rule.to_owned())) }
+}
+
+/// Lines of text in NFC, of so many characters at most. They are read one at a time and nothing is found by them, so only
+/// control characters are refused, but line feeds and tabulators are not. `field` is at fault otherwise, and `rule` says how
+/// long it may be.
+pub fn prose(field: &str, text: &str, most: usize, rule: &str) -> Result<String> {
+    let text = tenantry_text::nfc(text);
+    let is_plain = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    if text.chars().count() <= most && text.chars().all(is_plain) {
+        return Ok(text);
+    }
+    Err(Error::invalid(Reason::InvalidArgument, field, rule.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_measured_in_its_normal_form() {
+        assert_eq!(name_of("name", &"e\u{301}".repeat(3), 1..=3, "long").unwrap(), "\u{e9}".repeat(3));
+        assert_eq!(name_of("name", " \u{a0}", 1..=3, "long").unwrap_err().to_string(), "long");
+        let refused = name_of("name", "a\u{202e}b", 1..=3, "long").unwrap_err();
+        assert!(refused.to_string().contains("U+202E"), "{refused}");
+        assert_eq!(refused.violations[0].field, "name");
+    }
+
+    #[test]
+    fn prose_has_lines() {
+        assert_eq!(prose("reason", "a\ne\u{301}", 3, "long").unwrap(), "a\n\u{e9}");
+        assert!(prose("reason", "a\0", 3, "long").is_err() && prose("reason", "abcd", 3, "long").is_err());
+    }
+}

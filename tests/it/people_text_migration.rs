@@ -1,0 +1,206 @@
+//! What older versions kept as it was typed, after the migration that brings it into one normal form.
+
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder};
+use tenantry::{
+    base::{Access, Cx, PageRequest, Role, Secret, TenantRef, TenantScope, cx::CxFacts},
+    identity::{
+        self, Credentials, NewAccount, Password, Passwords, People, Reach, UserRef,
+        groups::{GroupChange, GroupRef, NewGroup},
+        identities, user_changes,
+        user_changes::UserEdit,
+        users::{self, UserFilter},
+    },
+    store::{
+        Kek, Vault,
+        entities::{accounts, identities as identity_rows, tenants as tenant_rows},
+    },
+    tenants::{self, NewTenant},
+};
+use uuid::Uuid;
+
+use crate::db::{TestDb, cx, platform_cx};
+
+const MIGRATION: &str = "m20260101_000015_text";
+const PASSWORD: &str = "correct horse battery";
+const NFC: &str = "jos\u{e9}@example.com";
+const NFD: &str = "jose\u{301}@example.com";
+
+async fn sql(db: &TestDb, statements: &[String]) {
+    let statements = statements.to_vec();
+    db.write(&platform_cx("test"), "test", move |tx| {
+        let statements = statements.clone();
+        Box::pin(async move {
+            for statement in &statements {
+                tx.conn().execute_unprepared(statement).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+    .unwrap();
+}
+
+/// Takes the migration back, so that the rows are what an older version left.
+async fn age(db: &TestDb) {
+    sql(
+        db,
+        &[
+            format!("DELETE FROM seaql_migrations WHERE version = '{MIGRATION}'"),
+            "ALTER TABLE accounts DROP COLUMN search_key".to_owned(),
+        ],
+    )
+    .await;
+}
+
+async fn tenant(db: &TestDb) -> TenantScope {
+    db.write(&platform_cx("tenant.create"), "test", |tx| {
+        Box::pin(async move { Ok(tenants::insert(tx, &NewTenant::named("acme".parse().unwrap()), None).await?.1) })
+    })
+    .await
+    .unwrap()
+}
+
+/// An account as an older version kept it.
+async fn account(db: &TestDb, scope: TenantScope, username: &str, email: &str, name: &str) -> Uuid {
+    let new = NewAccount::login(Some(scope), username, Password::of_development(PASSWORD), Role::User);
+    let id = identity::create_account(db, &Passwords::new(1), &platform_cx("x"), new).await.unwrap();
+    let row = accounts::ActiveModel {
+        id: sea_orm::ActiveValue::Unchanged(id),
+        email: Set(Some(email.to_owned())),
+        email_key: Set(Some(email.to_lowercase())),
+        display_name: Set(name.to_owned()),
+        ..Default::default()
+    };
+    db.write(&platform_cx("test"), "test", move |tx| {
+        let row = row.clone();
+        Box::pin(async move {
+            accounts::Entity::update(row).exec(tx.conn()).await?;
+            Ok(())
+        })
+    })
+    .await
+    .unwrap();
+    id
+}
+
+fn people(db: &TestDb) -> People {
+    let kek = Kek::from_base64(&Kek::generate()).unwrap();
+    People::new(db.store.clone(), Passwords::new(2), Vault::new(db.store.clone(), Some(kek)))
+}
+
+/// Whose login it is that a text begins.
+async fn log_in(people: &People, user: &str, last: u8) -> Option<Uuid> {
+    let facts = CxFacts::clone(&cx("auth.login", Access::None));
+    let cx = Cx::new(CxFacts { client: Some(std::net::Ipv4Addr::new(192, 0, 2, last).into()), ..facts });
+    let password = Secret::new(PASSWORD.to_owned());
+    let credentials =
+        Credentials { tenant: Some(TenantRef::parse("acme")), user: user.to_owned(), password, code: None };
+    identity::login(&cx, people, &credentials).await.ok().map(|login| login.account.id)
+}
+
+both_databases! {
+    async fn rows_of_older_versions_lock_nobody_out_and_become_no_others(db: TestDb) {
+        let scope = tenant(&db).await;
+        let apart = account(&db, scope, "apart", NFD, "E\u{301}lodie").await;
+        let composed = account(&db, scope, "composed", NFC, "Jos\u{e9}\u{200b}").await;
+        let quoted = account(&db, scope, "quoted", "\"bob\"@example.com", "").await;
+        let hidden = account(&db, scope, "hidden", "eve\u{200b}@example.com", "\u{3164}").await;
+        let alone = account(&db, scope, "alone", "ju\u{308}rgen@example.com", "STRASSE").await;
+        let numeric = account(&db, scope, "numeric", "a@1.2.3.4", "x").await;
+        age(&db).await;
+        let applied = db.migrate(|_| ()).await.unwrap();
+        assert_eq!(applied, [MIGRATION]);
+
+        let people = people(&db);
+        for (n, (text, id)) in (1..).zip([
+            // Of two spellings, each is whose it was.
+            (NFD, apart), (NFC, composed), ("JOS\u{c9}@example.com", composed),
+            // Where there is one, every spelling is.
+            ("\"bob\"@example.com", quoted), ("bob@example.com", quoted),
+            ("ju\u{308}rgen@example.com", alone), ("j\u{fc}rgen@example.com", alone),
+            // What would be refused today goes on working.
+            ("eve\u{200b}@example.com", hidden), ("a@1.2.3.4", numeric),
+            ("apart", apart), ("composed", composed),
+        ]) {
+            assert_eq!(log_in(&people, text, n).await, Some(id), "{text:?}");
+        }
+        let filter = |text: &str| UserFilter { text: text.to_owned(), ..UserFilter::default() };
+        let find = async |text: &str| {
+            let request = PageRequest::of("users", None, None).unwrap();
+            let cx = platform_cx("x");
+            let page = users::page(&cx, &db, &TenantRef::parse("acme"), &filter(text), Reach::All, request).await.unwrap();
+            page.items.into_iter().map(|user| user.account.id).collect::<Vec<_>>()
+        };
+        assert_eq!(find("\u{c9}LODIE").await, [apart]);
+        assert_eq!(find("stra\u{df}e").await, [alone]);
+        assert_eq!(find("HIDDEN").await, [hidden]);
+        assert_eq!(find("JOS\u{c9}").await, [apart, composed]);
+        let rows = accounts::Entity::find().order_by_asc(accounts::Column::Id).all(db.read()).await.unwrap();
+        let names: Vec<_> = rows.iter().map(|row| row.display_name.as_str()).collect();
+        assert_eq!(names, ["\u{c9}lodie", "Jos\u{e9}", "", "", "STRASSE", "x"]);
+
+        // What is read is written back, though it could not be new.
+        for (id, email) in [("hidden", "eve\u{200b}@example.com"), ("numeric", "a@1.2.3.4"), ("apart", NFC)] {
+            let of = UserRef { tenant: TenantRef::parse("acme"), user: id.to_owned(), version: None };
+            let edit = UserEdit { email: Some(email.to_owned()), role: Some("auditor".to_owned()), ..UserEdit::default() };
+            user_changes::update(&platform_cx("user.update"), &db, &of, edit).await.unwrap_or_else(|e| panic!("{id}: {e:?}"));
+            let edit = UserEdit { email: Some("b@1.2.3.4".to_owned()), ..UserEdit::default() };
+            assert!(user_changes::update(&platform_cx("user.update"), &db, &of, edit).await.is_err());
+        }
+    }
+
+    async fn names_of_older_versions_can_be_told_apart_and_changed(db: TestDb) {
+        let scope = tenant(&db).await;
+        let (acme, tenant) = (TenantRef::parse("acme"), scope.tenant().uuid());
+        let kept = [
+            "Caf\u{e9}", "Cafe\u{301}", "CAFE\u{301}\u{200b}", "\u{3164}", "Stra\u{df}e", "STRASSE", "Plain",
+        ];
+        let mut statements = Vec::new();
+        for (n, name) in kept.iter().enumerate() {
+            let new = NewGroup { name: format!("g{n}"), ..NewGroup::default() };
+            identity::groups::create(&platform_cx("group.create"), &db, &acme, new).await.unwrap();
+            let key = name.to_lowercase();
+            statements.push(format!("UPDATE \"groups\" SET name = '{name}', name_key = '{key}' WHERE name_key = 'g{n}'"));
+        }
+        statements.push("UPDATE tenants SET display_name = '\u{202e}\u{200b}' WHERE name = 'acme'".to_owned());
+        sql(&db, &statements).await;
+        db.write(&platform_cx("test"), "test", move |tx| {
+            Box::pin(async move {
+                for (n, email) in [(8, NFD), (9, NFC), (10, "\"bob\"@example.com")] {
+                    let now = Set(tx.now().into());
+                    let row = identity_rows::ActiveModel {
+                        id: Set(Uuid::from_u128(n)),
+                        email: Set(email.to_owned()),
+                        email_key: Set(email.to_owned()),
+                        is_active: Set(true),
+                        created_at: now.clone(),
+                        updated_at: now,
+                    };
+                    identity_rows::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+        age(&db).await;
+        db.migrate(|_| ()).await.unwrap();
+
+        let request = PageRequest::of("groups", None, None).unwrap();
+        let rows = identity::groups::page(&platform_cx("x"), &db, &acme, "", request).await.unwrap().items;
+        let names: Vec<_> = rows.iter().map(|group| group.row.name.as_str()).collect();
+        assert_eq!(names, ["Caf\u{e9}", "Caf\u{e9} (2)", "CAF\u{c9} (3)", "group", "Stra\u{df}e (2)", "STRASSE", "Plain"]);
+        // Every group can be changed afterwards: its key is its name's.
+        for group in rows {
+            let of = GroupRef { tenant: acme.clone(), id: group.shown_id(), version: None };
+            let change = GroupChange { description: Some("x".to_owned()), ..GroupChange::default() };
+            identity::groups::update(&platform_cx("group.update"), &db, &of, change).await.unwrap();
+        }
+        let found = async |email: &str| {
+            identities::list(&platform_cx("x"), &db, Some(email)).await.unwrap().first().map(|found| found.id.as_u128())
+        };
+        assert_eq!((found(NFD).await, found(NFC).await, found("bob@example.com").await), (Some(8), Some(9), Some(10)));
+        let tenant = tenant_rows::Entity::find_by_id(tenant).one(db.read()).await.unwrap().unwrap();
+        assert_eq!(tenant.display_name, "acme");
+    }
+}
