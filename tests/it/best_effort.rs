@@ -3,14 +3,18 @@
 use std::{fs::File, io::Read, process::Stdio};
 
 use crate::harness::{
-    eventually,
+    PATIENCE, eventually,
     server::{Server, Setup},
 };
 
 const CALLS: usize = 600;
 
-/// Calls that are logged, and a write; all of them answered.
+/// Calls that are logged, and a write; all of them answered, and in time.
 async fn is_served(server: &Server) {
+    tokio::time::timeout(2 * PATIENCE, calls(server)).await.expect("the calls are answered");
+}
+
+async fn calls(server: &Server) {
     let admin = server.admin();
     for number in 0..CALLS {
         let answer = admin.get("/admin/v2/clusters").await;
