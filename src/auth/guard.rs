@@ -16,7 +16,7 @@ use super::{
     roles, tokens,
 };
 use crate::base::{
-    Access, Caller, CallerKind, Clock, Cx, Drain, Error, Kind, Result, Role, TenantId, TenantRef,
+    Access, Caller, CallerKind, Clock, Cx, Drain, Error, KeyedCall, Kind, Result, Role, TenantId, TenantRef,
     caller::CallerFacts,
     cx::CxFacts,
     error::Reason,
@@ -101,6 +101,7 @@ impl Guard {
             client: client.map(|client| client.address),
             secure: client.is_some_and(|client| client.secure),
             user_agent: client.and_then(|client| client.user_agent.clone()),
+            keyed: extensions.get::<KeyedCall>().cloned(),
             clock: self.clock.clone(),
             drain: extensions.get::<Drain>().cloned().unwrap_or_default(),
         }))

@@ -7,6 +7,7 @@ use super::{
     clock::Clock,
     drain::Drain,
     error::{Error, Result},
+    keyed_call::KeyedCall,
     scope::Access,
 };
 
@@ -37,6 +38,8 @@ pub struct CxFacts {
     pub secure: bool,
     /// What the client says that it is, cut to a bounded length.
     pub user_agent: Option<Arc<str>>,
+    /// The idempotency key that the call came under.
+    pub keyed: Option<KeyedCall>,
     /// The clock.
     pub clock: Clock,
     /// Tells when the server is about to stop. A call that has no end of its own ends then.
@@ -62,6 +65,7 @@ impl Cx {
             client: None,
             secure: false,
             user_agent: None,
+            keyed: None,
             clock,
             drain: Drain::default(),
         })

@@ -36,18 +36,10 @@ pub async fn began(store: &Store, account: &Account, token_id: &str, expires_at:
         .await
 }
 
-/// Forgets a session that was logged out.
-pub async fn ended(store: &Store, token_id: &str) -> Result<()> {
-    let id = token_id.to_owned();
-    store
-        .maintain("session.forget", move |tx| {
-            let id = id.clone();
-            Box::pin(async move {
-                Entity::delete_by_id(id).exec(tx.conn()).await?;
-                Ok(())
-            })
-        })
-        .await
+/// Forgets a session whose token is revoked.
+pub(super) async fn ended(tx: &Tx, token_id: &str) -> Result<()> {
+    Entity::delete_by_id(token_id).exec(tx.conn()).await?;
+    Ok(())
 }
 
 /// How many sessions an account of this epoch has.

@@ -7,6 +7,7 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::live_sessions;
 use crate::{
     base::{Cx, Result},
     store::{
@@ -30,7 +31,8 @@ pub struct Revoked {
     pub latest: Option<OffsetDateTime>,
 }
 
-/// Revokes a token that ends at `expires_at` by itself. Revoked twice, it stays revoked until the later of the two ends.
+/// Revokes a token that ends at `expires_at` by itself, and forgets the session that it may be. Revoked twice, it stays
+/// revoked until the later of the two ends.
 pub async fn revoke_token(store: &Store, cx: &Cx, jti: String, expires_at: OffsetDateTime) -> Result<()> {
     store
         .write(cx, "token.revoke", move |tx| {
@@ -40,14 +42,15 @@ pub async fn revoke_token(store: &Store, cx: &Cx, jti: String, expires_at: Offse
                 revoked_at: Stamp::from(tx.now()),
             };
             Box::pin(async move {
-                tx.audit(row.jti.clone());
+                let jti = row.jti.clone();
+                tx.audit(jti.clone());
                 let twice = OnConflict::column(revoked_tokens::Column::Jti)
                     .value(revoked_tokens::Column::ExpiresAt, Expr::cust(LATER_END))
                     .update_column(revoked_tokens::Column::RevokedAt)
                     .to_owned();
                 let insert = revoked_tokens::Entity::insert(row.into_active_model()).on_conflict(twice);
                 insert.exec_without_returning(tx.conn()).await?;
-                Ok(())
+                live_sessions::ended(tx, &jti).await
             })
         })
         .await

@@ -11,13 +11,30 @@ const SECONDS: &[f64] =
 /// How often recorded values are folded into the histograms, so that they do not pile up while nobody asks.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// All counters. Each is there from the start with 0: what rises from nothing is no increase to Prometheus.
+const COUNTERS: [&str; 4] = [
+    "tenantry_calls_shed_total",
+    "tenantry_log_lines_lost_total",
+    "tenantry_panics_total",
+    "tenantry.store.write.retries",
+];
+/// All gauges, there from the start too.
+const GAUGES: [&str; 1] = ["tenantry_calls_in_flight"];
+
 /// Begins to record. Once a process.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     super::process::mark_start();
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("duration".to_owned()), SECONDS)?
-        .install_recorder()
+        .install_recorder()?;
+    for name in COUNTERS {
+        metrics::counter!(name).increment(0);
+    }
+    for name in GAUGES {
+        metrics::gauge!(name).increment(0.0);
+    }
+    Ok(handle)
 }
 
 /// Folds recorded values until `stop`.
@@ -26,6 +43,42 @@ pub(super) async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
         tokio::select! {
             () = tokio::time::sleep(UPKEEP) => handle.run_upkeep(),
             () = stop.cancelled() => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn every_counter_and_gauge_is_there_from_the_start() {
+        let mut found = Vec::new();
+        names_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        found.retain(|name| name != "name");
+        found.sort();
+        found.dedup();
+        let mut known: Vec<_> = COUNTERS.into_iter().chain(GAUGES).map(|name| format!("\"{name}\"")).collect();
+        known.sort();
+        assert_eq!(found, known);
+    }
+
+    /// What stands between the parentheses of the macros that count.
+    fn names_in(dir: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                names_in(&path, found);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for kind in ["counter", "gauge"] {
+                let macro_call = format!("metrics::{kind}!(");
+                let calls = text.split(&macro_call).skip(1);
+                found.extend(calls.map(|call| call.split([')', ',']).next().unwrap().trim().to_owned()));
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use sea_orm::{DatabaseTransaction, TransactionTrait};
 use tokio::sync::oneshot;
 
 use super::{
-    Store, conflict,
+    Store, conflict, idempotent,
     job::{Job, Work},
     standing,
     tx::{Journal, Tx},
@@ -32,7 +32,8 @@ impl Store {
     /// Runs a write of a call in one transaction with its audit event and its outbox events.
     ///
     /// `work` owns its data and may run more than once, so it leaves no trace but in the transaction; nothing is awaited
-    /// in it but the transaction. If it recorded no audit event, the call's own action and target are recorded.
+    /// in it but the transaction. If it recorded no audit event, the call's own action and target are recorded. The first
+    /// write of a call under an idempotency key claims the key in the same transaction.
     pub async fn write<T, F>(&self, cx: &Cx, operation: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -58,10 +59,13 @@ impl Store {
     {
         let started = Instant::now();
         let (reply, answer) = oneshot::channel();
-        let request_id = cx.request_id.clone();
+        let (request_id, keyed) = (cx.request_id.clone(), cx.keyed.clone());
         self.admit(Box::new(Work { cx, audited, work, value: None, reply })).await;
         // A runner that is gone without an answer was stopped from outside.
         let outcome = answer.await.unwrap_or_else(|_| Err(conflict::unavailable("the writer stopped", "write to")));
+        if let (Ok(_), Some(call)) = (&outcome, keyed) {
+            call.note_written();
+        }
         measure(operation, &request_id, started.elapsed(), outcome.is_ok());
         outcome
     }
@@ -135,6 +139,7 @@ pub(super) async fn run(
     let tx = Tx::new(conn, job.cx().clone(), clock.clone());
     let work = async {
         standing::check(&tx).await?;
+        idempotent::claim(&tx).await?;
         job.run(&tx).await
     };
     let outcome = AssertUnwindSafe(work).catch_unwind().await;

@@ -1,5 +1,8 @@
-//! Answers that were given under an `Idempotency-Key`: who claims a key first makes the call, and whoever comes with it
-//! later gets the same answer.
+//! Calls under an `Idempotency-Key`: which of them took effect, and what they were answered.
+//!
+//! There is a row for each key whose call wrote something. It is made in the transaction of the call's first write, so
+//! there is no moment in which the one is there and the other is not, whatever ends the call, and the database refuses it
+//! to a second call. The answer is added afterwards. A call that wrote nothing leaves nothing.
 
 use std::time::Duration;
 
@@ -10,74 +13,79 @@ use super::{
     Stamp, Store, Tx,
     entities::idempotent_answers::{Column, Entity, Model},
 };
-use crate::base::Result;
+use crate::base::{Error, KeyedCall, Kind, Result, error::Reason};
 
 /// How long a key is remembered after its first use (zero-trust contract, section 2).
 pub const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// What became of a claim.
+/// What is known of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// The key was free: the call is the claimant's to make.
-    First,
-    /// The key stands for another request.
+pub enum Known {
+    /// No call took effect under it.
+    Nothing,
+    /// It stands for another request.
     Other,
-    /// The same request was answered so; sealed.
+    /// The same request took effect, and was answered so; sealed.
     Answered(String),
-    /// The same request was begun then, and has no answer.
-    Begun(OffsetDateTime),
+    /// The same request took effect then, and its answer is not there.
+    Unanswered(OffsetDateTime),
 }
 
-/// Claims a key for a request. `id` is the digest of whose key it is and for what.
-pub async fn claim(store: &Store, id: &str, request_hash: &str) -> Result<Claim> {
-    let (id, request_hash) = (id.to_owned(), request_hash.to_owned());
-    store
-        .maintain("idempotency.claim", move |tx| {
-            let expires_at = Stamp::from(tx.now() + KEPT);
-            let row = Model { id: id.clone(), request_hash: request_hash.clone(), answer: None, expires_at };
-            Box::pin(async move { claim_in(tx, row).await })
-        })
-        .await
-}
-
-async fn claim_in(tx: &Tx, row: Model) -> Result<Claim> {
-    let (id, request_hash) = (row.id.clone(), row.request_hash.clone());
-    let over = Entity::delete_many().filter(Column::Id.eq(&id)).filter(Column::ExpiresAt.lte(Stamp::from(tx.now())));
-    over.exec(tx.conn()).await?;
-    let taken = OnConflict::column(Column::Id).do_nothing().to_owned();
-    let insert = Entity::insert(row.into_active_model()).on_conflict(taken);
-    if insert.exec_without_returning(tx.conn()).await? == 1 {
-        return Ok(Claim::First);
-    }
-    Ok(match Entity::find_by_id(id).one(tx.conn()).await? {
-        Some(row) if row.request_hash != request_hash => Claim::Other,
-        Some(Model { answer: Some(answer), .. }) => Claim::Answered(answer),
-        Some(row) => Claim::Begun(row.expires_at.time() - KEPT),
-        // Given back at this very moment; whoever claims again may have it.
-        None => Claim::Begun(tx.now()),
+/// Looks for a call that took effect under the key.
+pub async fn look(store: &Store, call: &KeyedCall) -> Result<Known> {
+    let row = Entity::find_by_id(call.id()).one(store.read()).await?;
+    let now = Stamp::from(store.clock().now());
+    Ok(match row.filter(|row| row.expires_at > now) {
+        None => Known::Nothing,
+        Some(row) if row.request_hash != call.request_hash() => Known::Other,
+        Some(Model { answer: Some(answer), .. }) => Known::Answered(answer),
+        Some(row) => Known::Unanswered(row.expires_at.time() - KEPT),
     })
 }
 
-/// Keeps the sealed answer of a call that was claimed.
-pub async fn keep(store: &Store, id: &str, answer: String) -> Result<()> {
-    let id = id.to_owned();
+/// Claims the key of the call that writes, unless an earlier write of the same call did. Fails with ABORTED if another
+/// call took effect under it; whoever answers the call looks for that one.
+pub(super) async fn claim(tx: &Tx) -> Result<()> {
+    let Some(call) = tx.cx().keyed.as_ref().filter(|call| !call.has_written()) else { return Ok(()) };
+    if insert(tx, call, None).await? {
+        return Ok(());
+    }
+    let text = "another request with this Idempotency-Key took effect";
+    Err(Error::new(Kind::Aborted, Reason::IdempotentCallBegun, text))
+}
+
+/// Keeps the sealed answer of a call. One that wrote nothing is remembered by its answer alone.
+pub async fn keep(store: &Store, call: &KeyedCall, answer: String) -> Result<()> {
+    let call = call.clone();
     store
         .maintain("idempotency.keep", move |tx| {
-            let keep = begun(Entity::update_many(), &id).col_expr(Column::Answer, Expr::value(answer.as_str()));
-            Box::pin(async move { Ok(keep.exec(tx.conn()).await.map(drop)?) })
+            let (call, answer) = (call.clone(), answer.clone());
+            Box::pin(async move {
+                if !call.has_written() {
+                    return insert(tx, &call, Some(answer)).await.map(drop);
+                }
+                let unanswered =
+                    Entity::update_many().filter(Column::Id.eq(call.id())).filter(Column::Answer.is_null());
+                let keep = unanswered.col_expr(Column::Answer, Expr::value(answer));
+                Ok(keep.exec(tx.conn()).await.map(drop)?)
+            })
         })
         .await
 }
 
-/// Gives back a key whose call came to nothing, so that it may be tried again.
-pub async fn release(store: &Store, id: &str) -> Result<()> {
-    let id = id.to_owned();
-    store
-        .maintain("idempotency.release", move |tx| {
-            let gone = begun(Entity::delete_many(), &id);
-            Box::pin(async move { Ok(gone.exec(tx.conn()).await.map(drop)?) })
-        })
-        .await
+/// Makes the row of a call, unless there is one.
+async fn insert(tx: &Tx, call: &KeyedCall, answer: Option<String>) -> Result<bool> {
+    let over = Entity::delete_many().filter(Column::Id.eq(call.id()));
+    over.filter(Column::ExpiresAt.lte(Stamp::from(tx.now()))).exec(tx.conn()).await?;
+    let row = Model {
+        id: call.id().to_owned(),
+        request_hash: call.request_hash().to_owned(),
+        answer,
+        expires_at: Stamp::from(tx.now() + KEPT),
+    };
+    let taken = OnConflict::column(Column::Id).do_nothing().to_owned();
+    let insert = Entity::insert(row.into_active_model()).on_conflict(taken);
+    Ok(insert.exec_without_returning(tx.conn()).await? == 1)
 }
 
 /// Forgets the keys whose time is over, and tells how many.
@@ -88,9 +96,4 @@ pub async fn prune(store: &Store) -> Result<u64> {
             Box::pin(async move { Ok(over.exec(tx.conn()).await?.rows_affected) })
         })
         .await
-}
-
-/// Narrows a statement to a call without an answer.
-fn begun<Q: QueryFilter>(statement: Q, id: &str) -> Q {
-    statement.filter(Column::Id.eq(id)).filter(Column::Answer.is_null())
 }

@@ -31,13 +31,17 @@ mod standing;
 mod tx;
 mod vault;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use sea_orm::{DatabaseConnection, DbBackend};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 
 pub use connect::StoreConfig;
@@ -47,6 +51,9 @@ pub use tx::Tx;
 pub use vault::{Kek, Vault};
 
 use crate::base::{Clock, Result};
+
+/// How long the end of the store waits for calls that are seen through.
+const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
@@ -59,6 +66,8 @@ struct Inner {
     group: Option<group::Writer>,
     /// What still runs although nobody may wait for it any more.
     tasks: TaskTracker,
+    /// Calls that are seen through, whoever waits for them.
+    calls: TaskTracker,
     /// Rung after each commit that left something for the relay to number.
     committed: Notify,
     /// The names of the clusters.
@@ -80,6 +89,7 @@ impl Store {
             clock: config.clock,
             group,
             tasks,
+            calls: TaskTracker::new(),
             committed: Notify::new(),
             clusters,
             migrated: AtomicBool::new(false),
@@ -124,8 +134,18 @@ impl Store {
         schema::migrate(&self.0.db, progress).await
     }
 
-    /// Waits for the writes that have begun, then closes every connection.
+    /// Runs a call to its end, whether or not anybody waits for it. [`close`](Self::close) gives it a moment.
+    pub fn see_through<T: Send + 'static>(&self, call: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.0.calls.spawn(call)
+    }
+
+    /// Waits for the calls that are seen through, for a moment, and for the writes that have begun; then closes every
+    /// connection.
     pub async fn close(&self) {
+        self.0.calls.close();
+        if tokio::time::timeout(LAST_CALLS, self.0.calls.wait()).await.is_err() {
+            tracing::warn!("calls under idempotency keys were cut off");
+        }
         if let Some(group) = &self.0.group {
             group.stop();
         }

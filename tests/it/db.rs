@@ -156,6 +156,7 @@ pub fn cx(action: &'static str, access: Access) -> Cx {
         client: None,
         secure: false,
         user_agent: None,
+        keyed: None,
         clock: Clock::system(),
         drain: Drain::default(),
     })

@@ -1,18 +1,18 @@
 //! `Idempotency-Key`: a call that comes twice takes effect once.
 
 use futures::future::join_all;
-use sea_orm::EntityTrait;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use tenantry::{
-    base::Clock,
+    base::{Clock, Cx, Error, KeyedCall, cx::CxFacts, error::Reason},
     store::{
         Store, StoreConfig,
-        entities::idempotent_answers,
-        idempotent::{self, Claim},
+        entities::{audit_events, idempotent_answers},
+        idempotent::{self, Known},
     },
 };
 
 use crate::{
-    db::TestDb,
+    db::{TestDb, platform_cx},
     directory_verbs::tenant,
     harness::{
         http::{Answer, Http},
@@ -49,33 +49,77 @@ fn replayed(answer: &Answer, first: &Answer) {
     assert_eq!((answer.header("idempotent-replayed"), first.header("idempotent-replayed")), (Some("true"), None));
 }
 
+/// A request under the key `id`, as a process sees it that knows of no write of it.
+fn call(id: &str, request: &str) -> KeyedCall {
+    KeyedCall::new(id.to_owned(), request.to_owned())
+}
+
+/// A write of a call: a row that can be counted.
+async fn write(store: &Store, call: &KeyedCall) -> Result<(), Error> {
+    let cx = Cx::new(CxFacts { keyed: Some(call.clone()), ..CxFacts::clone(&platform_cx("test.write")) });
+    let write = store.write(&cx, "test", |tx| {
+        Box::pin(async move {
+            tx.audit("counted");
+            Ok(())
+        })
+    });
+    write.await
+}
+
+async fn written(store: &Store) -> u64 {
+    let counted = audit_events::Entity::find().filter(audit_events::Column::Target.eq("counted"));
+    counted.count(store.read()).await.unwrap()
+}
+
 both_databases! {
-    async fn one_of_many_claims_is_the_first(db: TestDb) {
+    async fn one_of_many_calls_writes_and_claims_the_key(db: TestDb) {
         let replica = db.replica().await;
-        let claims = join_all((0..32).map(|number| {
+        // More would wait for connections, which take their time to be made.
+        let writes = join_all((0..8).map(|number| {
             let store = if number % 2 == 0 { db.store.clone() } else { replica.clone() };
-            tokio::spawn(async move { idempotent::claim(&store, "id", "hash").await.unwrap() })
+            tokio::spawn(async move { write(&store, &call("id", "hash")).await })
         }));
-        let claims: Vec<_> = claims.await.into_iter().map(Result::unwrap).collect();
-        assert_eq!(claims.iter().filter(|claim| **claim == Claim::First).count(), 1);
-        assert!(claims.iter().all(|claim| matches!(claim, Claim::First | Claim::Begun(_))));
-        assert_eq!(idempotent::claim(&db, "id", "other").await.unwrap(), Claim::Other);
-        idempotent::keep(&db, "id", "sealed".to_owned()).await.unwrap();
-        assert_eq!(idempotent::claim(&db, "id", "hash").await.unwrap(), Claim::Answered("sealed".to_owned()));
-        idempotent::release(&db, "id").await.unwrap();
-        assert!(matches!(idempotent::claim(&db, "id", "hash").await.unwrap(), Claim::Answered(_)), "an answer stays");
+        let writes: Vec<_> = writes.await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(writes.iter().filter(|write| write.is_ok()).count(), 1);
+        let refused = |error: &Error| error.reason == Reason::IdempotentCallBegun;
+        assert!(writes.iter().all(|write| write.as_ref().err().is_none_or(refused)), "{writes:?}");
+        assert_eq!(written(&db).await, 1);
+        assert!(matches!(idempotent::look(&db, &call("id", "hash")).await.unwrap(), Known::Unanswered(_)));
+        assert_eq!(idempotent::look(&db, &call("id", "other")).await.unwrap(), Known::Other);
     }
 
-    async fn a_claim_ends_after_a_day_or_when_it_is_given_back(db: TestDb) {
-        assert_eq!(idempotent::claim(&db, "one", "a").await.unwrap(), Claim::First);
-        idempotent::release(&db, "one").await.unwrap();
-        assert_eq!(idempotent::claim(&db, "one", "b").await.unwrap(), Claim::First);
+    async fn a_key_is_claimed_exactly_if_the_write_comes_to_pass(db: TestDb) {
+        let keyed = call("id", "hash");
+        let cx = Cx::new(CxFacts { keyed: Some(keyed.clone()), ..CxFacts::clone(&platform_cx("test.write")) });
+        let failing = db.write(&cx, "test", |_| {
+            Box::pin(async { Err::<(), _>(Error::exists(Reason::GroupExists, "no")) })
+        });
+        assert_eq!(failing.await.unwrap_err().reason, Reason::GroupExists);
+        assert!(!keyed.has_written());
+        assert_eq!(idempotent::look(&db, &keyed).await.unwrap(), Known::Nothing);
+        for _ in 0..2 {
+            write(&db, &keyed).await.expect("a call may write more than once");
+        }
+        assert!(keyed.has_written());
+        idempotent::keep(&db, &keyed, "sealed".to_owned()).await.unwrap();
+        idempotent::keep(&db, &keyed, "later".to_owned()).await.unwrap();
+        assert_eq!(idempotent::look(&db, &call("id", "hash")).await.unwrap(), Known::Answered("sealed".to_owned()));
+        let nothing = call("nothing", "hash");
+        idempotent::keep(&db, &nothing, "first".to_owned()).await.unwrap();
+        idempotent::keep(&db, &nothing, "second".to_owned()).await.unwrap();
+        assert_eq!(idempotent::look(&db, &nothing).await.unwrap(), Known::Answered("first".to_owned()));
+    }
+
+    async fn a_key_is_forgotten_after_a_day(db: TestDb) {
+        write(&db, &call("one", "a")).await.unwrap();
         let clock = Clock::manual(db.clock().now() + idempotent::KEPT - time::Duration::SECOND);
         let later = Store::open(StoreConfig { clock: clock.clone(), ..StoreConfig::new(&db.url) }).await.unwrap();
-        assert!(matches!(idempotent::claim(&later, "one", "b").await.unwrap(), Claim::Begun(_)));
+        assert!(matches!(idempotent::look(&later, &call("one", "a")).await.unwrap(), Known::Unanswered(_)));
+        assert!(write(&later, &call("one", "b")).await.is_err());
         assert_eq!(idempotent::prune(&later).await.unwrap(), 0);
         clock.advance(time::Duration::seconds(2));
-        assert_eq!(idempotent::claim(&later, "one", "c").await.unwrap(), Claim::First);
+        assert_eq!(idempotent::look(&later, &call("one", "b")).await.unwrap(), Known::Nothing);
+        write(&later, &call("one", "b")).await.unwrap();
         clock.advance(time::Duration::days(2));
         assert_eq!(idempotent::prune(&later).await.unwrap(), 1);
     }
@@ -122,24 +166,53 @@ both_databases! {
         assert_eq!(total(&admin, KEYS).await, 1);
     }
 
-    async fn a_caller_who_hangs_up_is_answered_when_it_comes_again(db: TestDb) {
-        let server = serve(&db).await;
-        let admin = admin(&server).await;
-        let line = format!("POST {KEYS} HTTP/1.1\r\nIdempotency-Key: one");
-        let mut begun = admin.begin(&line, NEW_KEY.len()).await;
-        begun.send(NEW_KEY).await;
-        drop(begun);
-        let answer = post(&admin, KEYS, "one", NEW_KEY).await;
-        assert_eq!(answer.status, 201, "{answer:?}");
-        assert_eq!(total(&admin, KEYS).await, 1);
+    async fn two_servers_let_one_call_take_effect(db: TestDb) {
+        let first = serve(&db).await;
+        let second = first.setup().start().await;
+        let one = admin(&first).await;
+        let other = one.clone().at(second.address());
+        for number in 0..20 {
+            let (key, body) = (format!("key-{number}"), format!(r#"{{"name":"key-{number}","role":"read_only"}}"#));
+            let answers = tokio::join!(post(&one, KEYS, &key, &body), post(&other, KEYS, &key, &body));
+            for answer in [&answers.0, &answers.1] {
+                assert_eq!(answer.status, 201, "{answer:?}");
+            }
+            assert_eq!(answers.0.body, answers.1.body);
+        }
+        assert_eq!(total(&one, KEYS).await, 20);
     }
 
-    async fn refusals_are_no_answers_and_broken_rules_are(db: TestDb) {
+    async fn a_call_that_did_nothing_leaves_its_key_free(db: TestDb) {
         let server = serve(&db).await;
         let admin = admin(&server).await;
-        let broken = post(&admin, KEYS, "rule", r#"{"name":"","role":"user"}"#).await;
-        assert_eq!(broken.status, 422, "{broken:?}");
-        replayed(&post(&admin, KEYS, "rule", r#"{"name":"","role":"user"}"#).await, &broken);
+        let created = r#"{"action":"create","name":"eng"}"#;
+        let plain = admin.clone().header("idempotency-key", "g");
+        let head = |extra: &str| {
+            format!("POST {GROUPS} HTTP/1.1\r\n{extra}Idempotency-Key: g\r\nContent-Length: {}", created.len())
+        };
+        for (wrong, status) in
+            [("Content-Type: text/plain\r\n", "415"), ("Content-Type: application/json\r\nContent-Encoding: x\r\n", "415")]
+        {
+            let refused = admin.raw(&head(wrong), created).await;
+            assert!(refused.starts_with(&format!("HTTP/1.1 {status}")), "{refused}");
+        }
+        for (body, status) in [("{", 400), (r#"{"action":"create","name":""}"#, 422), (r#"{"action":"fly"}"#, 422)] {
+            for _ in 0..2 {
+                let refused = plain.call(reqwest::Method::POST, GROUPS, Some(body)).await;
+                assert_eq!((refused.status, refused.header("idempotent-replayed")), (status, None), "{refused:?}");
+            }
+        }
+        assert_eq!(post(&admin, "/v1/admin/nowhere", "g", created).await.status, 404);
+        let corrected = post(&admin, GROUPS, "g", created).await;
+        assert_eq!(corrected.status, 201, "{corrected:?}");
+        replayed(&post(&admin, GROUPS, "g", created).await, &corrected);
+        let read_otherwise = admin.raw(&head("Content-Type: text/plain\r\n"), created).await;
+        assert!(read_otherwise.starts_with("HTTP/1.1 409"), "{read_otherwise}");
+    }
+
+    async fn a_refusal_is_no_answer(db: TestDb) {
+        let server = serve(&db).await;
+        let admin = admin(&server).await;
         let above = r#"{"name":"x","role":"platform_admin"}"#;
         for _ in 0..2 {
             let refused = post(&admin, KEYS, "right", above).await;

@@ -8,6 +8,8 @@ mod db;
 
 mod api_keys;
 mod authorization;
+mod best_effort;
+mod cancellations;
 mod controlplane_modes;
 mod controlplane_rest;
 mod controlplane_sessions;

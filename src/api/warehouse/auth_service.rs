@@ -57,7 +57,6 @@ impl Auth {
 
     async fn log_out(&self, cx: &Cx) -> Result<Response<LogoutResponse>> {
         self.sessions.log_out(cx).await?;
-        live_sessions::ended(&self.sessions.people().store, &cx.caller.token_id).await?;
         with_cookie(LogoutResponse {}, &cookies::Session::Warehouse.end(cx.secure))
     }
 

@@ -198,6 +198,7 @@ impl Shared {
         }
         request.extensions_mut().insert(authentication);
         let place = self.load.place(head, &request, permit, known)?;
+        idempotency::hold(&mut request, &place);
         let watched = place.clone();
         let request = if place.is_arriving() {
             request.map(|body| Body::new(Received::new(body, watched, self.patience)))

@@ -1,4 +1,4 @@
-//! Answers that were given under an `Idempotency-Key`.
+//! Calls that took effect under an `Idempotency-Key`, with their answers.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,7 +13,7 @@ pub struct Model {
     pub id: String,
     /// Digest of the request.
     pub request_hash: String,
-    /// The sealed answer; none while the call runs.
+    /// The sealed answer; none until it is known.
     pub answer: Option<String>,
     /// When it is forgotten.
     pub expires_at: Stamp,

@@ -87,18 +87,25 @@ impl Setup {
 
     /// Starts the server on a free port and waits until it listens.
     pub async fn launch(&self) -> Server {
+        self.launch_logging_to(Stdio::piped()).await
+    }
+
+    /// As [`launch`](Self::launch), with this in place of a log that the test reads.
+    pub async fn launch_logging_to(&self, stderr: Stdio) -> Server {
         let mut child = self
             .program()
             .args(["dev", "--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let log = Log::default();
         log.collect(child.stdout.take().unwrap());
-        log.collect(child.stderr.take().unwrap());
+        if let Some(stderr) = child.stderr.take() {
+            log.collect(stderr);
+        }
         let address = eventually("the server to say where it listens", async || {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the server ended before it was ready: {status}\n{}", log.text());

@@ -1,0 +1,89 @@
+//! Answers as they are kept under a key: sealed, because they may hold secrets.
+
+use axum::body::Body;
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, response::Parts};
+use serde::{Deserialize, Serialize};
+
+use super::request::Keyed;
+use crate::{
+    base::{Error, Kind, Result, error::Reason},
+    store::{Store, Vault, idempotent},
+};
+
+/// The header of an answer that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Largest answer that is kept, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// Keeps answers and gives them again.
+pub(super) struct Answers {
+    store: Store,
+    vault: Vault,
+}
+
+/// An answer as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    status: u16,
+    headers: Vec<(String, String)>,
+    /// In base64; none if it was too large.
+    body: Option<String>,
+}
+
+impl Answers {
+    pub(super) fn new(store: Store, vault: Vault) -> Self {
+        Self { store, vault }
+    }
+
+    /// Fails if answers for this caller cannot be sealed.
+    pub(super) async fn check(&self, keyed: &Keyed) -> Result<()> {
+        self.vault.seal(keyed.tenant, &purpose(keyed), b"").await.map(drop)
+    }
+
+    /// Keeps the answer of a call. One that cannot be kept is an answer all the same.
+    pub(super) async fn keep(&self, keyed: &Keyed, parts: &Parts, body: &Bytes) {
+        if let Err(error) = self.try_keep(keyed, parts, body).await {
+            tracing::error!(%error, cause = error.cause.as_deref(), "an answer cannot be kept for its idempotency key");
+        }
+    }
+
+    async fn try_keep(&self, keyed: &Keyed, parts: &Parts, body: &Bytes) -> Result<()> {
+        let text =
+            |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
+        let kept = Kept {
+            status: parts.status.as_u16(),
+            headers: parts.headers.iter().filter_map(text).collect(),
+            body: (body.len() <= MAX_ANSWER).then(|| STANDARD_NO_PAD.encode(body)),
+        };
+        let kept = serde_json::to_vec(&kept).map_err(Error::internal)?;
+        let sealed = self.vault.seal(keyed.tenant, &purpose(keyed), &kept).await?;
+        idempotent::keep(&self.store, &keyed.call, sealed).await
+    }
+
+    /// A kept answer, given again.
+    pub(super) async fn replay(&self, keyed: &Keyed, sealed: &str) -> Result<Response<Body>> {
+        let kept = self.vault.open(keyed.tenant, &purpose(keyed), sealed).await?;
+        let kept: Kept = serde_json::from_slice(kept.expose()).map_err(Error::internal)?;
+        let body = kept.body.ok_or_else(too_large)?;
+        let mut response = Response::new(Body::from(STANDARD_NO_PAD.decode(body).map_err(Error::internal)?));
+        *response.status_mut() = StatusCode::from_u16(kept.status).map_err(Error::internal)?;
+        for (name, value) in kept.headers {
+            let name = HeaderName::try_from(name).map_err(Error::internal)?;
+            response.headers_mut().append(name, HeaderValue::try_from(value).map_err(Error::internal)?);
+        }
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        Ok(response)
+    }
+}
+
+/// What an answer is sealed for: it opens under its own key alone.
+fn purpose(keyed: &Keyed) -> String {
+    format!("idempotent-answer:{}", keyed.call.id())
+}
+
+fn too_large() -> Error {
+    let text = "the request with this Idempotency-Key took effect, and its answer was too large to be kept";
+    Error::new(Kind::Aborted, Reason::IdempotentAnswerLost, text)
+}

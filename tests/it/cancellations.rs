@@ -1,0 +1,190 @@
+//! Calls under an `Idempotency-Key` that are cut off: whatever ends the wait, each of them takes effect once.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{StreamExt, future::join_all, stream};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+
+use crate::{
+    db::TestDb,
+    directory_verbs::tenant,
+    harness::{
+        eventually,
+        http::{Answer, Begun, Http},
+        server::{Server, Setup},
+    },
+};
+
+const KEYS: &str = "/v1/admin/api-keys";
+/// Calls that are cut off while the server goes on, on each database.
+const CUT_OFF: u32 = 460;
+/// How many of them are under way at once.
+const AT_ONCE: usize = 12;
+/// How often the server is killed, on each database.
+const KILLS: u32 = 5;
+/// Calls that are under way when it is.
+const KILLED: u32 = 8;
+
+/// A call whose effect carries the name of its key.
+struct Call {
+    key: String,
+    body: String,
+}
+
+impl Call {
+    fn new(key: impl Into<String>) -> Self {
+        let key = key.into();
+        let body = format!(r#"{{"name":"{key}","role":"read_only"}}"#);
+        Self { key, body }
+    }
+
+    async fn send(&self, http: &Http) -> Answer {
+        http.clone().header("idempotency-key", &self.key).call(reqwest::Method::POST, KEYS, Some(&self.body)).await
+    }
+
+    /// Sends its head.
+    async fn begin(&self, http: &Http) -> Begun {
+        http.begin(&format!("POST {KEYS} HTTP/1.1\r\nIdempotency-Key: {}", self.key), self.body.len()).await
+    }
+
+    /// Sends it, and hangs up after so long.
+    async fn hang_up(&self, http: &Http, after: Duration) {
+        let mut begun = self.begin(http).await;
+        begun.send(&self.body).await;
+        tokio::time::sleep(after).await;
+    }
+
+    /// Sends it, and wants an answer within so long.
+    async fn hurry(&self, http: &Http, within: Duration) -> Answer {
+        self.send(&http.clone().header("x-server-timeout", &format!("{:.6}", within.as_secs_f64()))).await
+    }
+
+    /// Sends it until it is answered: it comes to pass, or is said to have.
+    async fn complete(&self, http: &Http) -> Answer {
+        eventually(&format!("an answer to {}", self.key), async || {
+            let answer = self.send(http).await;
+            let pending = answer.status == 503 || (answer.status == 409 && answer.body.contains("being worked on"));
+            (!pending).then_some(answer)
+        })
+        .await
+    }
+}
+
+/// A random time of up to 20 ms.
+fn moment() -> Duration {
+    Duration::from_micros(rand::random_range(0..20_000))
+}
+
+async fn admin(server: &Server) -> Http {
+    server.http().token(server.setup().mint(&["--role", "admin", "--tenant", "acme"]).await)
+}
+
+/// How many keys there are of each name.
+async fn effects(db: &TestDb) -> BTreeMap<String, u32> {
+    let mut effects = BTreeMap::new();
+    let names = Statement::from_string(db.backend(), "SELECT name FROM api_keys");
+    for row in db.read().query_all_raw(names).await.unwrap() {
+        *effects.entry(row.try_get("", "name").unwrap()).or_default() += 1;
+    }
+    effects
+}
+
+/// Holds up every write of API keys until it is dropped.
+async fn hold_up(db: &TestDb) -> DatabaseConnection {
+    let mut options = sea_orm::ConnectOptions::new(&db.url);
+    options.max_connections(1);
+    let holding = Database::connect(options).await.unwrap();
+    let statements = match db.is_sqlite() {
+        true => "BEGIN IMMEDIATE",
+        false => "BEGIN; LOCK TABLE api_keys IN EXCLUSIVE MODE",
+    };
+    holding.execute_unprepared(statements).await.unwrap();
+    holding
+}
+
+async fn let_go(holding: DatabaseConnection) {
+    holding.execute_unprepared("COMMIT").await.unwrap();
+    holding.close().await.unwrap();
+}
+
+both_databases! {
+    async fn a_deadline_ends_the_wait_and_not_the_call(db: TestDb) {
+        tenant(&db, "acme").await;
+        let server = Setup::dev().database(&db.url).start().await;
+        let admin = admin(&server).await;
+        let call = Call::new("deadline");
+        assert_eq!(Call::new("before").send(&admin).await.status, 201);
+        let holding = hold_up(&db).await;
+        let late = call.hurry(&admin, Duration::from_millis(100)).await;
+        assert_eq!(late.status, 504, "{late:?}");
+        let_go(holding).await;
+        let answer = call.complete(&admin).await;
+        assert_eq!((answer.status, answer.header("idempotent-replayed")), (201, Some("true")), "{answer:?}");
+        assert_eq!(effects(&db).await["deadline"], 1);
+    }
+
+    async fn a_hang_up_ends_the_wait_and_not_the_call(db: TestDb) {
+        tenant(&db, "acme").await;
+        let server = Setup::dev().database(&db.url).start().await;
+        let admin = admin(&server).await;
+        let call = Call::new("hang-up");
+        assert_eq!(Call::new("before").send(&admin).await.status, 201);
+        let holding = hold_up(&db).await;
+        call.hang_up(&admin, Duration::from_millis(100)).await;
+        let_go(holding).await;
+        let answer = call.complete(&admin).await;
+        assert_eq!((answer.status, answer.header("idempotent-replayed")), (201, Some("true")), "{answer:?}");
+        assert_eq!(effects(&db).await["hang-up"], 1);
+    }
+
+    async fn each_of_many_calls_that_are_cut_off_takes_effect_once(db: TestDb) {
+        tenant(&db, "acme").await;
+        let server = Setup::dev().database(&db.url).start().await;
+        let admin = admin(&server).await;
+        let calls = stream::iter(0..CUT_OFF).for_each_concurrent(AT_ONCE, async |number| {
+            let call = Call::new(format!("cut-{number}"));
+            match number % 4 {
+                0 => drop(call.hurry(&admin, moment()).await),
+                1 => call.hang_up(&admin, moment()).await,
+                2 => drop(tokio::join!(call.hurry(&admin, moment()), call.hang_up(&admin, moment()))),
+                // Most calls are over sooner.
+                _ => drop(call.hurry(&admin, moment() / 8).await),
+            }
+            let answer = call.complete(&admin).await;
+            assert_eq!(answer.status, 201, "{}: {answer:?}", call.key);
+        });
+        calls.await;
+        let effects = effects(&db).await;
+        assert!(effects.values().all(|times| *times == 1), "{effects:?}");
+        assert_eq!(effects.len(), CUT_OFF as usize);
+    }
+
+    async fn each_of_many_calls_of_a_server_that_is_killed_takes_effect_once(db: TestDb) {
+        tenant(&db, "acme").await;
+        let setup = Setup::dev().database(&db.url);
+        for kill in 0..KILLS {
+            let mut server = setup.start().await;
+            let http = admin(&server).await;
+            let calls: Vec<_> = (0..KILLED).map(|number| Call::new(format!("kill-{kill}-{number}"))).collect();
+            let under_way = join_all(calls.iter().map(async |call| {
+                let mut begun = call.begin(&http).await;
+                begun.send(&call.body).await;
+                begun
+            }));
+            let under_way = under_way.await;
+            tokio::time::sleep(moment()).await;
+            server.kill().await;
+            drop(under_way);
+            let server = setup.start().await;
+            let http = http.at(server.address());
+            for call in &calls {
+                let answer = call.complete(&http).await;
+                let told = answer.status == 201 || (answer.status == 409 && answer.body.contains("took effect"));
+                assert!(told, "{}: {answer:?}", call.key);
+            }
+        }
+        let effects = effects(&db).await;
+        assert!(effects.values().all(|times| *times == 1), "{effects:?}");
+        assert_eq!(effects.len(), (KILLS * KILLED) as usize);
+    }
+}
