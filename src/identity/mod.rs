@@ -15,7 +15,7 @@ mod label;
 pub mod live_sessions;
 pub mod login;
 mod members;
-mod password_rules;
+pub mod password_rules;
 pub mod passwords;
 pub mod places;
 mod rank;

@@ -27,6 +27,11 @@ const WAIT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Log(Option<(Sender<()>, JoinHandle<()>)>);
 
+/// Checks a filter without using it.
+pub fn check(filter: &str) -> Result<(), ParseError> {
+    EnvFilter::builder().parse(filter).map(drop)
+}
+
 /// Begins to log what the filter lets through. Once a process; later calls change nothing.
 pub fn init(filter: &str) -> Result<Log, ParseError> {
     let filter = EnvFilter::builder().parse(filter)?;

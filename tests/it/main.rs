@@ -8,6 +8,7 @@ mod db;
 
 mod api_keys;
 mod authorization;
+mod commands;
 mod controlplane_modes;
 mod controlplane_rest;
 mod controlplane_sessions;
