@@ -5,6 +5,7 @@ pub mod config;
 mod config_check;
 mod data_dir;
 mod dev;
+mod keys;
 mod material;
 mod migrate;
 mod openapi;
@@ -74,6 +75,9 @@ enum Command {
     /// Sign and revoke tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// Check and rotate the keys that encrypt stored secrets
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Check the configuration
     #[command(subcommand)]
     Config(config_check::Command),
@@ -104,6 +108,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Migrate(arguments) => migrate::run(&common, &arguments),
         Command::Users(command) => users::run(&common, command),
         Command::Token(command) => token::run(&common, command),
+        Command::Keys(command) => keys::run(&common, command),
         Command::Config(command) => config_check::run(&common, command),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),

@@ -19,6 +19,7 @@ pub mod password_rules;
 pub mod passwords;
 pub mod places;
 mod rank;
+pub mod reseal;
 pub mod revoked;
 pub mod role_grants;
 pub mod second_factor;

@@ -25,6 +25,8 @@ pub mod ledger;
 pub mod like;
 pub mod outbox;
 pub mod relay;
+pub mod reseal;
+pub mod rotation;
 mod schema;
 pub mod scopes;
 mod sealed;
