@@ -19,6 +19,7 @@ mod m20260101_000007_people;
 mod m20260101_000008_directory;
 mod m20260101_000010_login_sessions;
 mod m20260101_000011_directory_indexes;
+mod m20260101_000012_key_encryption;
 mod m20260101_000014_messaging_documents;
 mod m20260101_000015_text;
 
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000008_directory::Migration),
             Box::new(m20260101_000010_login_sessions::Migration),
             Box::new(m20260101_000011_directory_indexes::Migration),
+            Box::new(m20260101_000012_key_encryption::Migration),
             Box::new(m20260101_000014_messaging_documents::Migration),
             Box::new(m20260101_000015_text::Migration),
         ]

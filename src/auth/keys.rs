@@ -3,7 +3,7 @@
 //! One key signs. A second, older one may still verify, so that keys rotate without a moment in which good tokens are
 //! refused. A key is known by its `kid`: the thumbprint of RFC 7638, as RFC 8037 says it for this curve.
 
-use std::{fmt, io::Write, path::Path};
+use std::{fmt, path::Path};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{
@@ -14,6 +14,8 @@ use hmac::{Hmac, Mac};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::base::private_file;
 
 /// The line before a key that `dev` made. Readers of PEM skip it (RFC 7468, 2); `serve` looks for it.
 const DEV_MARK: &str = "Made by `tenantry dev`, for development alone";
@@ -41,7 +43,7 @@ const CSRF_LABEL: &[u8] = b"tenantry csrf token 1";
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// It cannot be read or written.
-    #[error("key file {path} cannot be used")]
+    #[error("key file {path} cannot be read or written")]
     File {
         /// Where it should be.
         path: String,
@@ -60,6 +62,9 @@ pub enum KeyError {
         /// Where it is.
         path: String,
     },
+    /// None is configured.
+    #[error("no key file is configured")]
+    Missing,
     /// Others may read it.
     #[error("key file {path} can be read by others than its owner: chmod 600")]
     Exposed {
@@ -74,7 +79,8 @@ impl Keys {
         Ok(Self { signing: read(signing)?, previous: previous.map(read).transpose()? })
     }
 
-    /// Reads the signing key, or makes one for development, with mode 0600, if there is no such file.
+    /// Reads the signing key, or makes one for development, with mode 0600, if there is no such file. Of several who do
+    /// so at once one makes the key, and all read it.
     pub fn load_or_create(signing: &Path, previous: Option<&Path>) -> Result<Self, KeyError> {
         if !signing.exists() {
             create(signing)?;
@@ -202,20 +208,8 @@ fn check_strict(path: &Path) -> Result<(), KeyError> {
 fn create(path: &Path) -> Result<(), KeyError> {
     let pem =
         generate().to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Format { path: path.display().to_string() })?;
-    write_private(path, format!("{DEV_MARK}\n{}", *pem).as_bytes()).map_err(|source| file_error(path, source))
-}
-
-/// Writes a file that its owner alone may read, whole or not at all.
-pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let draft = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)
+    let made = private_file::create(path, format!("{DEV_MARK}\n{}", *pem).as_bytes());
+    made.map(drop).map_err(|source| file_error(path, source))
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> KeyError {
@@ -257,7 +251,7 @@ mod tests {
         let (made, own) = (dir.path().join("dev.pem"), dir.path().join("own.pem"));
         Keys::load_or_create(&made, None).unwrap();
         assert!(matches!(Keys::load_strict(&made, None), Err(KeyError::Development { .. })));
-        write_private(&own, generate().to_pkcs8_pem(LineEnding::LF).unwrap().as_bytes()).unwrap();
+        private_file::write(&own, generate().to_pkcs8_pem(LineEnding::LF).unwrap().as_bytes()).unwrap();
         assert!(Keys::load_strict(&own, None).is_ok());
         assert!(matches!(Keys::load_strict(&own, Some(&made)), Err(KeyError::Development { .. })));
         for mode in [0o640, 0o604] {

@@ -1,4 +1,5 @@
-//! What everything may use: errors, ids, names, the caller and the context of a call, the clock, secrets, words.
+//! What everything may use: errors, ids, names, the caller and the context of a call, the clock, secrets and their files,
+//! words.
 
 pub mod caller;
 pub mod clock;
@@ -10,6 +11,7 @@ pub mod ids;
 pub mod keyed_call;
 pub mod names;
 pub mod page;
+pub mod private_file;
 pub mod scope;
 pub mod secret;
 pub mod text;

@@ -1,8 +1,8 @@
 //! `tenantry completions SHELL`.
 
-use std::io::Write;
-
 use clap_complete::Shell;
+
+use super::output;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
@@ -14,6 +14,5 @@ pub(super) struct Args {
 pub(super) fn run(arguments: &Args, mut command: clap::Command) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "tenantry", &mut script);
-    std::io::stdout().write_all(&script)?;
-    Ok(())
+    output::product(&script)
 }

@@ -1,30 +1,60 @@
-//! `tenantry config check`: the effective settings and where each came from.
+//! `tenantry config check`: the effective settings, where each came from, and what is wrong with them.
 
 use std::fmt::Write as _;
 
-use super::{Common, config::Layers, start::tls};
+use super::{
+    Common,
+    config::{ConfigError, Found, UNUSABLE},
+    material::{Material, Purpose},
+    output,
+};
 
 /// Commands on the configuration.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Print the effective settings with their sources, secrets masked; fail if any is wrong
-    Check,
+    ///
+    /// Reads the settings and the files that they name, as a start does. It does not open the database: `migrate
+    /// status` and `keys status` do.
+    Check {
+        /// Check also what `serve` asks for beyond that
+        #[arg(long)]
+        production: bool,
+    },
 }
 
 pub(super) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
-    let Command::Check = command;
-    let (config, layers) = common.load(&[])?;
-    print!("{}", table(&layers));
-    tls(&config)?;
-    Ok(())
+    let Command::Check { production } = command;
+    let purpose = if production { Purpose::Production } else { Purpose::Any };
+    let mut found = common.find(&[]);
+    let mut title = UNUSABLE;
+    if let Some(config) = found.config() {
+        match Material::read(config, purpose) {
+            Ok(material) => {
+                material.warnings.iter().for_each(|warning| output::complain(format_args!("warning: {warning}")))
+            }
+            Err(ConfigError { title: what, problems }) => (title, found.problems) = (what, problems),
+        }
+    }
+    output::tell(table(&found).trim_end());
+    match found.problems.is_empty() {
+        true => Ok(()),
+        false => Err(ConfigError { title, problems: found.problems }.into()),
+    }
 }
 
-/// One line a setting: key, value, source.
-fn table(layers: &Layers) -> String {
-    let rows: Vec<_> = layers
+/// One line a setting: key, value, source. A value that is wrong is not shown: it may be a secret in the wrong place.
+fn table(found: &Found) -> String {
+    let wrong = |key| found.problems.iter().any(|problem| problem.key == Some(key));
+    let rows: Vec<_> = found
+        .layers
         .shown()
         .map(|(setting, value, source)| {
-            let value = if value.is_empty() { "(not set)".to_owned() } else { value };
+            let value = match value {
+                _ if wrong(setting.key) => "(not usable)".to_owned(),
+                value if value.is_empty() => "(not set)".to_owned(),
+                value => value,
+            };
             (setting.key, value, source.to_string())
         })
         .collect();

@@ -1,7 +1,6 @@
 //! `tenantry dev`: everything that a developer needs, on this machine alone.
 
 use std::{
-    io::Write as _,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -12,20 +11,22 @@ use anyhow::Context;
 use super::{
     Common, Usage,
     config::{Config, TlsFiles},
-    dev_key_file,
-    start::{app, bind, block_on, init_logs, is_new, open_store, serve},
+    data_dir, dev_kek_file, dev_key_file,
+    material::{Material, Purpose, read_kek},
+    output,
+    start::{app, bind, block_on, check_keys, init_logs, is_new, open_store, serve},
 };
 use crate::{
     auth::{
         Surface,
-        keys::{Keys, write_private},
+        keys::Keys,
         tokens::{self, Claims},
     },
-    base::{Clock, Cx, Error, Role, Secret},
+    base::{Clock, Cx, Error, Role, Secret, error::Reason, private_file},
     identity::{self, NewAccount, Password, Passwords},
     messaging,
     server::Signals,
-    store::{Kek, Store},
+    store::{Kek, Keyring, Store},
 };
 
 /// The ports that the documents of the surfaces use.
@@ -49,10 +50,11 @@ pub(super) struct Args {
 
 pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     let own = if arguments.listen.is_empty() { vec![] } else { vec![("listen", arguments.listen.join(","))] };
-    let (config, _) = common.load(&own)?;
+    let config = common.load(&own)?;
+    let material = Material::read(&config, Purpose::Any)?;
     let _log = init_logs(&config)?;
     let (addresses, exposed) = addresses(&config, arguments.insecure_listen)?;
-    block_on(start(config, addresses, exposed))
+    block_on(start(config, material, addresses, exposed))
 }
 
 /// Where to listen, and whether others can reach it.
@@ -68,29 +70,35 @@ fn addresses(config: &Config, insecure: bool) -> Result<(Vec<SocketAddr>, bool),
     Ok((addresses, exposed))
 }
 
-async fn start(mut config: Config, addresses: Vec<SocketAddr>, exposed: bool) -> anyhow::Result<()> {
+async fn start(
+    config: Config,
+    mut material: Material,
+    addresses: Vec<SocketAddr>,
+    exposed: bool,
+) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
+    material.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let (listeners, bound) = bind(&addresses, true).await?;
-    make_private_dir(&config.data_dir)?;
-    let key = config.jwt_key.clone().unwrap_or_else(|| dev_key_file(&config.data_dir));
-    let keys = Keys::load_or_create(&key, config.jwt_key_previous.as_deref())?;
+    data_dir::make(&config.data_dir, |warning| tracing::warn!("{warning}"))?;
+    let keys = material.keys_or(|| Keys::load_or_create(&dev_key_file(&config.data_dir), None))?;
     let token = write_token(&config.data_dir, &keys)?;
-    if config.kek.is_none() {
-        config.kek = Some(dev_kek(&config.data_dir)?);
+    if material.keyring.is_none() {
+        material.keyring = Some(dev_keyring(&config.data_dir)?);
     }
     let random = exposed.then(|| uuid::Uuid::new_v4().simple().to_string());
     let password = Password::of_development(random.as_deref().unwrap_or(ADMIN));
     let ahead = is_new(&config).then(|| hash_ahead(&password));
     let store = open_store(&config).await?;
     store.migrate(|name| tracing::info!(migration = name, "migrating")).await?;
+    check_keys(&store, material.keyring.as_ref()).await?;
     admin_account(&store, exposed, password, ahead).await?;
     if config.messaging_bootstrap.unwrap_or(true) {
         // Before the server says that it is ready: what it tells of its tenants does not change by itself afterwards.
         messaging::bootstrap(&Cx::system("messaging.bootstrap", store.clock().clone()), &store).await?;
     }
-    let mut app = app(&config, store, keys)?;
+    let mut app = app(&config, material, store, keys)?;
     app.open_manager = is_open(exposed, config.kubeop_require_auth);
-    print(&welcome(&bound, config.tls.as_ref(), &token, random.as_deref()))?;
+    output::tell_secret(welcome(&bound, config.tls.as_ref(), &token, random.as_deref()).trim_end());
     serve(app, listeners, signals).await
 }
 
@@ -99,56 +107,24 @@ fn is_open(exposed: bool, require_auth: Option<bool>) -> bool {
     !exposed && require_auth != Some(true)
 }
 
-/// A directory that its owner alone may enter.
-fn make_private_dir(path: &Path) -> anyhow::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).with_context(|| format!("cannot make the data directory {}", path.display()))?;
-    #[cfg(unix)]
-    if let Err(error) = close_to_others(path) {
-        tracing::warn!(%error, path = %path.display(), "others may enter the data directory");
-    }
-    Ok(())
-}
-
-/// Closes a directory that was there before to everybody but its owner. One that holds other things is left as it is:
-/// `--data-dir /tmp` must not close `/tmp`.
-#[cfg(unix)]
-fn close_to_others(path: &Path) -> std::io::Result<()> {
-    use std::{fs, io, os::unix::fs::PermissionsExt};
-
-    const OTHERS: u32 = 0o077;
-    let mode = fs::metadata(path)?.permissions().mode();
-    if mode & OTHERS == 0 {
-        return Ok(());
-    }
-    let ours = dev_key_file(path).exists() || fs::read_dir(path)?.next().is_none();
-    if !ours || mode & 0o1000 != 0 {
-        return Err(io::Error::other("it was not made for this, and its mode is left as it is"));
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-}
-
 /// Writes a token of the platform's administrator beside the data.
 fn write_token(data_dir: &Path, keys: &Keys) -> anyhow::Result<PathBuf> {
     let (role, clock) = (Role::PlatformAdmin, Clock::system());
     let claims = Claims::minted(ADMIN.to_owned(), role, &Surface::ALL, TOKEN_TIME, &clock);
     let path = data_dir.join("admin.jwt");
-    write_private(&path, tokens::issue(keys, &claims)?.as_bytes())
+    private_file::write(&path, tokens::issue(keys, &claims)?.as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
 
-/// The file of the key that seals secrets beside the data, which is made if it is missing.
-fn dev_kek(data_dir: &Path) -> anyhow::Result<Secret<String>> {
-    let path = data_dir.join("kek");
-    if !path.exists() {
-        write_private(&path, Kek::generate().expose().as_bytes())
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(Secret::new(path.to_string_lossy().into_owned()))
+/// The key beside the data that seals secrets, which is made if it is missing. Of several who do so at once one makes it,
+/// and all read it.
+fn dev_keyring(data_dir: &Path) -> anyhow::Result<Keyring> {
+    let path = dev_kek_file(data_dir);
+    private_file::create(&path, Kek::generate().expose().as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let kek = read_kek(&Secret::new(path.to_string_lossy().into_owned())).map_err(anyhow::Error::msg)?;
+    Ok(Keyring::from(kek))
 }
 
 /// The hash of the administrator's password, made beside the opening of a database that is new: it takes longer than all
@@ -165,29 +141,38 @@ fn hash_ahead(password: &Password) -> Ahead {
 async fn admin_account(store: &Store, exposed: bool, password: Password, ahead: Option<Ahead>) -> anyhow::Result<()> {
     let cx = Cx::system("dev", store.clock().clone());
     let passwords = Passwords::new(1);
-    if identity::accounts::exists(store, None, ADMIN).await? {
-        if exposed {
-            identity::set_password(store, &passwords, &cx, None, ADMIN, password).await?;
-        }
+    if make_admin(store, &cx, &passwords, password.clone(), ahead).await? || !exposed {
         return Ok(());
+    }
+    identity::set_password(store, &passwords, &cx, None, ADMIN, password).await?;
+    Ok(())
+}
+
+/// Makes the account; false if there is one, also if another process made it a moment ago.
+async fn make_admin(
+    store: &Store,
+    cx: &Cx,
+    passwords: &Passwords,
+    password: Password,
+    ahead: Option<Ahead>,
+) -> anyhow::Result<bool> {
+    if identity::accounts::exists(store, None, ADMIN).await? {
+        return Ok(false);
     }
     let hash = match ahead {
         Some(ahead) => ahead.await??,
         None => passwords.hash(password.clone()).await?,
     };
     let account = NewAccount::login(None, ADMIN, password, Role::PlatformAdmin);
-    let made = store.write(&cx, "account.create", move |tx| {
+    let made = store.write(cx, "account.create", move |tx| {
         let (account, hash) = (account.clone(), hash.clone());
         Box::pin(async move { identity::accounts::insert(tx, &account, hash).await })
     });
-    made.await?;
-    Ok(())
-}
-
-fn print(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    match made.await {
+        Ok(_) => Ok(true),
+        Err(error) if error.reason == Reason::AccountExists => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What to try.
@@ -224,32 +209,13 @@ Try:
     )
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
-
     use super::*;
-
-    fn mode_after(file: Option<&str>) -> u32 {
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        if let Some(file) = file {
-            fs::write(dir.path().join(file), "x").unwrap();
-        }
-        make_private_dir(dir.path()).unwrap();
-        fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777
-    }
 
     #[test]
     fn no_server_that_others_can_reach_is_open() {
         assert!(is_open(false, None) && is_open(false, Some(false)) && !is_open(false, Some(true)));
         assert!([None, Some(false), Some(true)].into_iter().all(|require_auth| !is_open(true, require_auth)));
-    }
-
-    #[test]
-    fn a_data_directory_is_closed_to_others_and_another_is_not() {
-        assert_eq!(mode_after(None), 0o700);
-        assert_eq!(mode_after(Some("jwt.pem")), 0o700);
-        assert_eq!(mode_after(Some("thesis.tex")), 0o755);
     }
 }

@@ -2,9 +2,11 @@
 
 use super::{
     Common,
-    start::{block_on, open_store},
+    config::Config,
+    data_dir, output,
+    start::{block_on, open_existing, open_store},
 };
-use crate::store::Store;
+use crate::{base::Kind, store::Store};
 
 /// Arguments of `migrate`.
 #[derive(Debug, clap::Args)]
@@ -18,35 +20,51 @@ pub(super) struct Args {
 enum Action {
     /// Apply what is pending (the default)
     Up,
-    /// Say what is pending; fail if anything is
+    /// Show what is pending; fail if anything is
     Status,
 }
 
 pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
-    let (config, _) = common.load(&[])?;
+    let config = common.load(&[])?;
     block_on(async {
-        let store = open_store(&config).await?;
-        let done = match arguments.action.unwrap_or(Action::Up) {
-            Action::Up => up(&store).await,
-            Action::Status => status(&store).await,
-        };
-        store.close().await;
-        done
+        match arguments.action.unwrap_or(Action::Up) {
+            Action::Up => up(&config).await,
+            Action::Status => status(&config).await,
+        }
     })
 }
 
-async fn up(store: &Store) -> anyhow::Result<()> {
-    let applied = store.migrate(|name| println!("applying {name}")).await?;
-    println!("{} applied; the schema is up to date", applied.len());
+async fn up(config: &Config) -> anyhow::Result<()> {
+    if config.database_url.is_none() {
+        data_dir::make(&config.data_dir, |warning| output::complain(format_args!("warning: {warning}")))?;
+    }
+    let store = open_store(config).await?;
+    let applied = store.migrate(|name| output::tell(format_args!("applying {name}"))).await;
+    store.close().await;
+    output::tell(format_args!("{} applied; the schema is up to date", applied?.len()));
     Ok(())
 }
 
-async fn status(store: &Store) -> anyhow::Result<()> {
-    let pending = store.pending_migrations().await?;
+/// Only asks: it makes no database, not even an empty file.
+async fn status(config: &Config) -> anyhow::Result<()> {
+    let pending = match open_existing(config).await {
+        Ok(store) => {
+            let pending = store.pending_migrations().await;
+            store.close().await;
+            pending?
+        }
+        Err(error) if is_missing(&error) => Store::known_migrations(),
+        Err(error) => return Err(error),
+    };
     for name in &pending {
-        println!("pending {name}");
+        output::tell(format_args!("pending {name}"));
     }
     anyhow::ensure!(pending.is_empty(), "{} pending: run `tenantry migrate up`", pending.len());
-    println!("the schema is up to date");
+    output::tell("the schema is up to date");
     Ok(())
+}
+
+/// Whether there is no database yet.
+fn is_missing(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<crate::base::Error>().is_some_and(|error| error.kind == Kind::NotFound)
 }

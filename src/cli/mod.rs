@@ -3,9 +3,14 @@
 mod completions;
 pub mod config;
 mod config_check;
+mod data_dir;
 mod dev;
+mod keys;
+mod material;
 mod migrate;
 mod openapi;
+mod output;
+mod report;
 mod serve;
 mod start;
 mod token;
@@ -21,7 +26,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use self::config::{Config, Layers};
+use self::config::{Config, ConfigError, Found};
 
 /// One control plane for multi-tenant platforms.
 ///
@@ -40,7 +45,7 @@ struct Cli {
 struct Common {
     /// TOML file with settings [variable: TENANTRY_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    config: Option<String>,
     /// Directory of the embedded database and the development keys [variable: TENANTRY_DATA_DIR] [default: .tenantry]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
@@ -60,7 +65,7 @@ struct Common {
 enum Command {
     /// Run everything on this machine for development: embedded SQLite, generated keys, loopback only
     Dev(dev::Args),
-    /// Run the server in production; says what is missing if it cannot
+    /// Run the server in production; refuses settings that are only good for development
     Serve(serve::Args),
     /// Bring the schema of the database up to date
     Migrate(migrate::Args),
@@ -70,7 +75,10 @@ enum Command {
     /// Sign and revoke tokens
     #[command(subcommand)]
     Token(token::Command),
-    /// Look at the configuration
+    /// Check and rotate the keys that encrypt stored secrets
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Check the configuration
     #[command(subcommand)]
     Config(config_check::Command),
     /// Print the OpenAPI 3.1 document of the REST operations
@@ -88,9 +96,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come as errors too; clap knows which of them succeed. A closed pipe is no failure.
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            let printed = error.print();
+            // Help and version come as errors too; they are what was asked for.
+            return if error.use_stderr() { ExitCode::from(2) } else { ended(output::written(printed)) };
         }
     };
     let common = cli.common;
@@ -100,14 +108,19 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Migrate(arguments) => migrate::run(&common, &arguments),
         Command::Users(command) => users::run(&common, command),
         Command::Token(command) => token::run(&common, command),
+        Command::Keys(command) => keys::run(&common, command),
         Command::Config(command) => config_check::run(&common, command),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     };
+    ended(done)
+}
+
+fn ended(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::complain(format_args!("error: {}", report::text(&error)));
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }
@@ -119,8 +132,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 struct Usage(&'static str);
 
 impl Common {
-    /// The configuration under these flags and a command's own.
-    fn load(&self, own: &[(&'static str, String)]) -> Result<(Config, Layers), config::ConfigError> {
+    /// The configuration under these flags and a command's own; fails if any setting is wrong.
+    fn load(&self, own: &[(&'static str, String)]) -> Result<Config, ConfigError> {
+        self.find(own).usable()
+    }
+
+    /// The same, with what is wrong beside it.
+    fn find(&self, own: &[(&'static str, String)]) -> Found {
         let shared = [
             ("data_dir", &self.data_dir),
             ("database_url", &self.database_url),
@@ -129,7 +147,7 @@ impl Common {
         ];
         let shared = shared.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
         let flags: Vec<_> = shared.chain(own.iter().cloned()).collect();
-        Config::load(&flags, self.config.as_deref())
+        Config::find(&flags, self.config.as_deref())
     }
 }
 
@@ -141,4 +159,9 @@ fn key_file(config: &Config) -> PathBuf {
 /// Where `dev` keeps its key.
 fn dev_key_file(data_dir: &Path) -> PathBuf {
     data_dir.join("jwt.pem")
+}
+
+/// Where `dev` keeps the key that seals secrets.
+fn dev_kek_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("kek")
 }

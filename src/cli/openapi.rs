@@ -1,10 +1,11 @@
 //! `tenantry openapi`: prints an OpenAPI document, as the server serves it, in lines that can be read.
 
-use std::{fs, io::Write, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 
+use super::output;
 use crate::server::docs;
 
 /// Arguments of `openapi`.
@@ -23,8 +24,7 @@ pub(super) fn run(arguments: &Args) -> anyhow::Result<()> {
     let document: serde_json::Value = serde_json::from_slice(document)?;
     let text = serde_json::to_string_pretty(&document)? + "\n";
     match &arguments.output {
-        Some(path) => fs::write(path, text).with_context(|| path.display().to_string())?,
-        None => std::io::stdout().write_all(text.as_bytes())?,
+        Some(path) => fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
+        None => output::product(text.as_bytes()),
     }
-    Ok(())
 }

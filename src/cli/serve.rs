@@ -4,10 +4,11 @@ use super::{
     Common,
     config::Config,
     dev::ADMIN,
-    start::{app, bind, block_on, init_logs, open_store, serve, tls},
+    material::{Material, Purpose},
+    start::{app, bind, block_on, check_keys, init_logs, open_existing, serve},
 };
 use crate::{
-    auth::keys::Keys,
+    auth::keys::KeyError,
     base::Secret,
     identity::{Passwords, accounts},
     server::Signals,
@@ -22,32 +23,32 @@ pub(super) struct Args {
     listen: Vec<String>,
 }
 
-/// Why `serve` does not start: every reason, not the first alone.
-#[derive(Debug, thiserror::Error)]
-#[error("the configuration is not fit for production:\n  {}", .0.join("\n  "))]
-struct Unfit(Vec<String>);
-
 pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     let own = if arguments.listen.is_empty() { vec![] } else { vec![("listen", arguments.listen.join(","))] };
-    let (config, _) = common.load(&own)?;
-    let keys = check(&config)?;
+    let config = common.load(&own)?;
+    let material = Material::read(&config, Purpose::Production)?;
     let _log = init_logs(&config)?;
-    block_on(start(config, keys))
+    block_on(start(config, material))
 }
 
-async fn start(config: Config, keys: Keys) -> anyhow::Result<()> {
+async fn start(config: Config, mut material: Material) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
+    material.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    // There is one: it was read for production.
+    let keys = material.keys_or(|| Err(KeyError::Missing))?;
     let (listeners, bound) = bind(&config.listen, false).await?;
-    let store = open_store(&config).await?;
+    let store = open_existing(&config).await?;
     let pending = store.pending_migrations().await?;
     refuse_dev_account(&store, !pending.is_empty()).await?;
-    if !pending.is_empty() {
+    if pending.is_empty() {
+        check_keys(&store, material.keyring.as_ref()).await?;
+    } else {
         tracing::warn!(
             pending = pending.len(),
             "the schema is behind: run `tenantry migrate up`; not ready until then"
         );
     }
-    let app = app(&config, store, keys)?;
+    let app = app(&config, material, store, keys)?;
     tracing::info!(?bound, "listening");
     serve(app, listeners, signals).await
 }
@@ -66,51 +67,25 @@ async fn refuse_dev_account(store: &Store, behind: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Finds everything that is missing or only good for development.
-fn check(config: &Config) -> Result<Keys, Unfit> {
-    let mut unfit = Vec::new();
-    let keys = match &config.jwt_key {
-        None => {
-            unfit.push("TENANTRY_JWT_KEY is missing: the file of the Ed25519 key that signs tokens".to_owned());
-            None
-        }
-        Some(path) => Keys::load_strict(path, config.jwt_key_previous.as_deref())
-            .map_err(|error| unfit.push(format!("TENANTRY_JWT_KEY or TENANTRY_JWT_KEY_PREVIOUS: {error}")))
-            .ok(),
-    };
-    if let Err(error) = tls(config) {
-        unfit.push(format!("TENANTRY_TLS_CERT or TENANTRY_TLS_KEY: {error}"));
-    }
-    if config.database_url.is_none() {
-        unfit.push("TENANTRY_DATABASE_URL is missing: postgres://... or sqlite:FILE".to_owned());
-    }
-    if config.listen.is_empty() {
-        unfit.push("TENANTRY_LISTEN is missing: the addresses to listen on".to_owned());
-    }
-    if config.kubeop_require_auth == Some(false) {
-        unfit.push("KUBEOP_REQUIRE_AUTH=false is for local demos: only dev runs without authentication".to_owned());
-    }
-    match keys {
-        Some(keys) if unfit.is_empty() => Ok(keys),
-        _ => Err(Unfit(unfit)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::keys::write_private;
+    use crate::{auth::keys::Keys, base::private_file};
 
-    fn config(env: &[(&str, &str)]) -> Config {
-        Config::read(&[], env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())), None).unwrap().0
+    fn check(env: &[(&str, &str)]) -> Result<(), String> {
+        let env = env.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+        let config = Config::read(&[], env, None).usable().unwrap();
+        Material::read(&config, Purpose::Production).map(drop).map_err(|error| error.to_string())
     }
 
     #[test]
     fn everything_that_is_missing_is_told_at_once() {
-        let told = check(&config(&[("KUBEOP_REQUIRE_AUTH", "false")])).unwrap_err().to_string();
-        for part in ["TENANTRY_JWT_KEY", "TENANTRY_DATABASE_URL", "TENANTRY_LISTEN", "KUBEOP_REQUIRE_AUTH=false"] {
+        let told = check(&[("KUBEOP_REQUIRE_AUTH", "false"), ("QOD_API_KEY", "letmein")]).unwrap_err();
+        let missing = ["TENANTRY_JWT_KEY", "TENANTRY_DATABASE_URL", "TENANTRY_LISTEN", "KUBEOP_REQUIRE_AUTH"];
+        for part in missing.into_iter().chain(["QOD_API_KEY", "openssl rand"]) {
             assert!(told.contains(part), "{told}");
         }
+        assert!(!told.contains("letmein"), "{told}");
     }
 
     #[test]
@@ -122,14 +97,15 @@ mod tests {
             ("TENANTRY_JWT_KEY", key.to_str().unwrap()),
             ("TENANTRY_DATABASE_URL", "postgres://db/tenantry"),
             ("TENANTRY_LISTEN", "0.0.0.0:8080"),
+            ("QOD_API_KEY", "0123456789abcdefghij"),
         ];
-        assert!(check(&config(&env)).unwrap_err().to_string().contains("made by `tenantry dev`"));
-        write_private(&key, development.split_once('\n').unwrap().1.as_bytes()).unwrap();
-        assert!(check(&config(&env)).is_ok());
+        assert!(check(&env).unwrap_err().contains("made by `tenantry dev`"));
+        private_file::write(&key, development.split_once('\n').unwrap().1.as_bytes()).unwrap();
+        assert_eq!(check(&env), Ok(()));
         let (cert, tls_key) = (("TENANTRY_TLS_CERT", "/nowhere/cert.pem"), ("TENANTRY_TLS_KEY", "/nowhere/key.pem"));
-        let unfit = check(&config(&[&env[..], &[cert, tls_key]].concat())).unwrap_err().to_string();
+        let unfit = check(&[&env[..], &[cert, tls_key]].concat()).unwrap_err();
         assert!(unfit.contains("TENANTRY_TLS_CERT") && unfit.contains("/nowhere/cert.pem"), "{unfit}");
         env.push(("TENANTRY_JWT_KEY_PREVIOUS", "/nowhere/old.pem"));
-        assert!(check(&config(&env)).unwrap_err().to_string().contains("/nowhere/old.pem"));
+        assert!(check(&env).unwrap_err().contains("/nowhere/old.pem"));
     }
 }

@@ -10,22 +10,18 @@ use std::{
 use anyhow::Context;
 use tokio::net::TcpListener;
 
-use super::config::{Config, TlsFiles};
+use super::{config::Config, material::Material};
 use crate::{
-    auth::{
-        foreign::{ApiKey, ManagerKey},
-        keys::Keys,
-    },
-    base::{Clock, Secret},
+    auth::keys::Keys,
+    base::Clock,
     messaging::MessagingSettings,
     server::{
-        App, Signals, Tls,
+        App, Signals,
         layers::{Edge, Limits},
         logs::{self, Log},
         metrics,
-        tls::TlsError,
     },
-    store::{Kek, Store, StoreConfig},
+    store::{Keyring, Location, Store, StoreConfig, Vault},
     tenants::MultitenancySettings,
 };
 
@@ -39,32 +35,41 @@ pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
     done
 }
 
-/// Opens the configured database, or the embedded one in the data directory.
+/// Opens the configured database, or the embedded one in the data directory; makes it if it is an SQLite file that is not
+/// there.
 pub(super) async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let url = match &config.database_url {
-        Some(url) => url.clone(),
-        None => Secret::new(embedded_url(&config.data_dir)),
-    };
-    let settings = StoreConfig {
-        max_connections: config.database_connections,
-        clock: Clock::system(),
-        ..StoreConfig::new(url.expose().clone())
-    };
-    Store::open(settings).await.context("the database cannot be opened")
+    open(config, true).await
 }
 
 /// As [`open_store`], but makes no database where there is none.
 pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Store> {
-    let file = match &config.database_url {
-        Some(url) => url.expose().strip_prefix("sqlite:").map(|file| file.trim_start_matches("//").into()),
-        None => Some(embedded_file(&config.data_dir)),
-    };
-    if let Some(file) = file {
-        let path = file.to_string_lossy();
-        let path = Path::new(path.split_once('?').map_or(&*path, |(path, _)| path));
-        anyhow::ensure!(path.exists(), "there is no database {}", path.display());
+    open(config, false).await
+}
+
+/// As [`open_existing`], for commands that use the tables: fails, and says what to do, if the schema is behind.
+pub(super) async fn open_migrated(config: &Config) -> anyhow::Result<Store> {
+    let store = open_existing(config).await?;
+    let pending = store.pending_migrations().await;
+    if let Ok([]) = pending.as_deref() {
+        return Ok(store);
     }
-    open_store(config).await
+    store.close().await;
+    pending?;
+    anyhow::bail!("the schema is behind: run `tenantry migrate up`")
+}
+
+async fn open(config: &Config, create: bool) -> anyhow::Result<Store> {
+    let location = match &config.database_url {
+        Some(url) => Location::Url(url.clone()),
+        None => Location::File(embedded_file(&config.data_dir)),
+    };
+    let settings = StoreConfig {
+        create,
+        max_connections: config.database_connections,
+        clock: Clock::system(),
+        ..StoreConfig::at(location)
+    };
+    Store::open(settings).await.context("the database cannot be opened")
 }
 
 /// Whether the embedded database has yet to be made.
@@ -76,13 +81,9 @@ fn embedded_file(data_dir: &Path) -> PathBuf {
     data_dir.join("tenantry.db")
 }
 
-fn embedded_url(data_dir: &Path) -> String {
-    format!("sqlite:{}", embedded_file(data_dir).display())
-}
-
 /// Begins to log under the configuration.
 pub(super) fn init_logs(config: &Config) -> anyhow::Result<Log> {
-    logs::init(&config.log).context("log (TENANTRY_LOG) is no filter")
+    logs::init(&config.log).context("log (TENANTRY_LOG) is not a log filter")
 }
 
 /// Binds every address. One that cannot be had is a warning as long as another can, if `lenient`.
@@ -113,20 +114,19 @@ pub(super) async fn bind(
     }
 }
 
-/// The certificate of a configuration, if it has one.
-pub(super) fn tls(config: &Config) -> Result<Option<Tls>, TlsError> {
-    config.tls.as_ref().map(|TlsFiles { certificate, key }| Tls::load(certificate, key)).transpose()
+/// Fails, and says what to do, if the keys that seal secrets are not those of the database.
+pub(super) async fn check_keys(store: &Store, ring: Option<&Keyring>) -> anyhow::Result<()> {
+    Ok(Vault::new(store.clone(), ring.cloned()).verify().await?)
 }
 
-/// The server of a configuration. `signals` are caught from before it listens, so that none is lost.
-pub(super) fn app(config: &Config, store: Store, keys: Keys) -> anyhow::Result<App> {
-    let manager_key = config.kubeop_jwt_signing_key.as_ref().map(ManagerKey::from_base64).transpose();
+/// The server of a configuration.
+pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys) -> anyhow::Result<App> {
     Ok(App {
         store,
         keys: Arc::new(keys),
-        manager_key: manager_key.context("kubeop_jwt_signing_key (KUBEOP_JWT_SIGNING_KEY) is no key")?,
-        warehouse_key: config.qod_api_key.as_ref().and_then(ApiKey::new),
-        kek: kek(config)?,
+        manager_key: material.manager_key,
+        warehouse_key: material.warehouse_key,
+        keyring: material.keyring,
         max_tenants: config.max_tenants,
         multitenancy: MultitenancySettings::new(
             config.multitenancy,
@@ -142,23 +142,11 @@ pub(super) fn app(config: &Config, store: Store, keys: Keys) -> anyhow::Result<A
             timeout: config.request_timeout,
         },
         edge: Edge { proxies: config.trusted_proxies.clone(), origins: config.cors_origins.clone() },
-        tls: tls(config)?,
+        tls: material.tls,
         open_manager: false,
         drain_timeout: config.drain_timeout,
         metrics: metrics::install().context("the metrics cannot be recorded")?,
     })
-}
-
-/// The key that seals secrets: `TENANTRY_KEK` is a file that holds it, or the key itself.
-pub(super) fn kek(config: &Config) -> anyhow::Result<Option<Kek>> {
-    let Some(setting) = &config.kek else { return Ok(None) };
-    let file = Path::new(setting.expose());
-    let text = if file.is_file() {
-        Secret::new(std::fs::read_to_string(file).with_context(|| format!("kek (TENANTRY_KEK): {}", file.display()))?)
-    } else {
-        setting.clone()
-    };
-    Kek::from_base64(&text).map(Some).context("kek (TENANTRY_KEK) is neither a file nor a key")
 }
 
 /// Serves until a signal. Calls that were cut off at the deadline are a failure.

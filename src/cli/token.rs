@@ -7,7 +7,7 @@ use super::{Common, token_mint, token_revoke};
 pub(super) enum Command {
     /// Sign a token offline with the configured key and print it
     Mint(token_mint::Args),
-    /// Revoke a token before its end
+    /// Revoke a token before it expires
     Revoke(token_revoke::Args),
 }
 

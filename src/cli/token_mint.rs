@@ -7,8 +7,8 @@ use anyhow::Context;
 use super::{
     Common, Usage,
     config::{self, Config},
-    key_file,
-    start::{block_on, open_existing},
+    key_file, output, report,
+    start::{block_on, open_migrated},
 };
 use crate::{
     auth::{
@@ -49,13 +49,13 @@ pub(super) struct Args {
 
 pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     check(arguments)?;
-    let (config, _) = common.load(&[])?;
+    let config = common.load(&[])?;
     let path = key_file(&config);
     let keys = Keys::load(&path, None)
         .context("no key to sign with: set TENANTRY_JWT_KEY, or TENANTRY_DATA_DIR to the data of `tenantry dev`")?;
     let tenant = arguments.tenant.as_deref().map(|text| tenant(&config, text)).transpose()?;
-    println!("{}", tokens::issue(&keys, &claims(arguments, tenant, &Clock::system()))?);
-    Ok(())
+    let token = tokens::issue(&keys, &claims(arguments, tenant, &Clock::system()))?;
+    output::product(format!("{token}\n").as_bytes())
 }
 
 /// What the token says of the tenant: its id, which no other tenant ever gets. A name is looked up for that; only where
@@ -65,7 +65,7 @@ fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
     let reference = TenantRef::parse(text);
     let found = block_on(async {
         let look_up = async {
-            let store = open_existing(config).await?;
+            let store = open_migrated(config).await?;
             let found = tenants::find(&store, &reference).await;
             store.close().await;
             anyhow::Ok(found?)
@@ -77,11 +77,14 @@ fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
         // No name is signed that reads as an id: servers take it for the id.
         (_, Ok(id)) => Ok(id.dashed()),
         (Ok(_), _) => {
-            eprintln!("warning: there is no tenant {text} yet; signs the name in place of the tenant's id");
+            output::complain(format_args!(
+                "warning: there is no tenant {text} yet; signs the name in place of the tenant's id"
+            ));
             Ok(text.to_owned())
         }
         (Err(error), _) => {
-            eprintln!("warning: {error:#}; signs the name {text} in place of the tenant's id");
+            let why = report::text(&error);
+            output::complain(format_args!("warning: {why}; signs the name {text} in place of the tenant's id"));
             Ok(text.to_owned())
         }
     }

@@ -8,8 +8,8 @@ use time::{Duration, OffsetDateTime};
 use super::{
     Common,
     config::Config,
-    key_file,
-    start::{block_on, open_store},
+    key_file, output,
+    start::{block_on, open_migrated},
 };
 use crate::{
     auth::{
@@ -51,10 +51,10 @@ struct Target {
 }
 
 pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
-    let (config, _) = common.load(&[])?;
+    let config = common.load(&[])?;
     let target = identify(&arguments.token, |token| is_signed(&config, token))?;
     block_on(async {
-        let store = open_store(&config).await?;
+        let store = open_migrated(&config).await?;
         let cx = Cx::system("token revoke", store.clock().clone());
         let until = kept_until(target.end, store.clock().now());
         let mut done = Ok(());
@@ -63,7 +63,7 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
         }
         store.close().await;
         done?;
-        println!("revoked {}", target.ids.join(" and "));
+        output::tell(format_args!("revoked {}", target.ids.join(" and ")));
         Ok(())
     })
 }

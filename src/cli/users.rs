@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::{
-    Common,
-    start::{block_on, open_store},
+    Common, output,
+    start::{block_on, open_migrated},
 };
 use crate::{
     base::{Cx, Role, Secret},
@@ -17,7 +17,7 @@ use crate::{
 /// Commands on accounts of the platform.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Make the account of a platform administrator, or one that grants let into tenants
+    /// Create the account of a platform administrator, or an account that grants let into tenants
     Create(CreateArgs),
     /// Set the password of a platform account; tokens that it was given before are revoked
     SetPassword {
@@ -31,10 +31,10 @@ pub(super) enum Command {
 /// The account to make.
 #[derive(Debug, clap::Args)]
 pub(super) struct CreateArgs {
-    /// Name of the account of an administrator
+    /// Name of the account of a platform administrator
     #[arg(long, value_name = "NAME", required_unless_present = "name", conflicts_with = "name")]
     admin: Option<String>,
-    /// Name of the account of somebody whom grants let into tenants; the grants are those of the address
+    /// Name of an account without rights of its own; the grants of its email address let it into tenants
     #[arg(long, value_name = "NAME", requires = "email")]
     name: Option<String>,
     /// Email address of the account
@@ -47,22 +47,23 @@ pub(super) struct CreateArgs {
 /// Where the password comes from.
 #[derive(Debug, clap::Args)]
 pub(super) struct PasswordArgs {
-    /// File whose first line is the password [default: asked on the terminal]
+    /// File whose first line is the password, of 12 characters or more that are not easy to guess [default: asked on
+    /// the terminal]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
 
 pub(super) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
-    let (config, _) = common.load(&[])?;
+    let config = common.load(&[])?;
     let (name, source) = match &command {
         Command::Create(account) => (account.username(), &account.password),
         Command::SetPassword { name, password } => (name.as_str(), password),
     };
     identity::accounts::check_name(name)?;
-    let password = Password::checked(read(source.password_file.as_deref())?, name)?;
     block_on(async {
-        let store = open_store(&config).await?;
-        let done = apply(&store, &command, password).await;
+        // Before anybody is asked for a password.
+        let store = open_migrated(&config).await?;
+        let done = apply(&store, &command, source).await;
         store.close().await;
         done
     })
@@ -74,35 +75,49 @@ impl CreateArgs {
         self.admin.as_ref().or(self.name.as_ref()).map(String::as_str).unwrap_or_default()
     }
 
+    fn email(&self) -> anyhow::Result<Option<Email>> {
+        Ok(self.email.as_deref().map(Email::read).transpose()?)
+    }
+
     fn new_account(&self, password: Password) -> anyhow::Result<NewAccount> {
         let role = if self.admin.is_some() { Role::PlatformAdmin } else { Role::User };
-        let email = self.email.as_deref().map(Email::read).transpose()?;
-        Ok(NewAccount { email, ..NewAccount::login(None, self.username(), password, role) })
+        Ok(NewAccount { email: self.email()?, ..NewAccount::login(None, self.username(), password, role) })
     }
 }
 
-async fn apply(store: &Store, command: &Command, password: Password) -> anyhow::Result<()> {
+async fn apply(store: &Store, command: &Command, source: &PasswordArgs) -> anyhow::Result<()> {
     let passwords = Passwords::new(1);
     match command {
         Command::Create(account) => {
+            let names = [Some(account.username().to_owned()), account.email()?.map(|email| email.as_str().to_owned())];
+            let password = ask(source, names.into_iter().flatten().collect()).await?;
             let cx = Cx::system("users create", store.clock().clone());
             identity::create_account(store, &passwords, &cx, account.new_account(password)?).await?;
             let what = if account.admin.is_some() { "platform administrator" } else { "account" };
-            println!("created the {what} {}", account.username());
+            output::tell(format_args!("created the {what} {}", account.username()));
         }
         Command::SetPassword { name, .. } => {
+            let password = ask(source, vec![name.clone()]).await?;
             let cx = Cx::system("users set-password", store.clock().clone());
             identity::set_password(store, &passwords, &cx, None, name, password).await?;
-            println!("set the password of {name} and revoked its tokens");
+            output::tell(format_args!("set the password of {name} and revoked its tokens"));
         }
     }
     Ok(())
+}
+
+/// A password that an account of the platform may have. `names` are those of the account.
+async fn ask(source: &PasswordArgs, names: Vec<String>) -> anyhow::Result<Password> {
+    let text = read(source.password_file.as_deref())?;
+    Ok(identity::password_rules::checked_for_platform(text, names).await?)
 }
 
 /// Reads a password from a file, or twice from the terminal without showing it.
 fn read(file: Option<&Path>) -> anyhow::Result<Secret<String>> {
     if let Some(file) = file {
         let content = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        // Editors of some systems begin a file with a byte order mark, which nobody can type.
+        let content = content.trim_start_matches('\u{feff}');
         return Ok(Secret::new(content.lines().next().unwrap_or_default().to_owned()));
     }
     let ask = |prompt| rpassword::prompt_password(prompt).context("no terminal to ask on: use --password-file");

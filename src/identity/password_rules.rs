@@ -1,4 +1,5 @@
-//! Which passwords users may have (zero-trust contract, section 4.2).
+//! Which passwords users may have (zero-trust contract, section 4.2), and the accounts of the platform, whose password
+//! opens more and therefore has to be harder to guess.
 
 use zxcvbn::{Score, zxcvbn};
 
@@ -14,6 +15,15 @@ const MAX: usize = 256;
 /// guess is estimated from lists of the most common passwords, names and words, and from patterns such as repetitions and
 /// sequences; a million guesses are not enough.
 pub(super) async fn checked(text: Secret<String>, names: Vec<String>) -> Result<Password> {
+    harder_than(Score::One, text, names).await
+}
+
+/// As for users, for an account of the platform: a hundred million guesses are not enough.
+pub async fn checked_for_platform(text: Secret<String>, names: Vec<String>) -> Result<Password> {
+    harder_than(Score::Two, text, names).await
+}
+
+async fn harder_than(score: Score, text: Secret<String>, names: Vec<String>) -> Result<Password> {
     let text = normalized(&text);
     if !(MIN..=MAX).contains(&text.expose().chars().count()) {
         return Err(weak("a password has 12 to 256 characters"));
@@ -23,16 +33,17 @@ pub(super) async fn checked(text: Secret<String>, names: Vec<String>) -> Result<
         return Err(weak("a password may not be the name or the address of its user"));
     }
     // A long text takes milliseconds.
-    let judged = tokio::task::spawn_blocking(move || (is_easy(text.expose(), &names), text)).await;
+    let judged = tokio::task::spawn_blocking(move || (guessed(text.expose(), &names) <= score, text)).await;
     match judged.map_err(Error::internal)? {
         (true, _) => Err(weak("the password is too easy to guess")),
         (false, text) => Ok(Password::kept(text)),
     }
 }
 
-fn is_easy(password: &str, names: &[String]) -> bool {
+/// How hard a password is to guess.
+fn guessed(password: &str, names: &[String]) -> Score {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    zxcvbn(password, &names).score() < Score::Two
+    zxcvbn(password, &names).score()
 }
 
 #[cfg(test)]
@@ -59,6 +70,24 @@ mod tests {
         }
         for good in ["correct horse battery staple", "zu viele Köche", "tR0ub4dor&3-plus"] {
             assert_eq!(refused(good).await, None, "{good}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_platform_has_the_strictest_policy() {
+        let refused = async |text: &str| {
+            let names = vec!["ops".to_owned()];
+            checked_for_platform(Secret::new(text.to_owned()), names).await.is_err()
+        };
+        for easy in ["12345678", "password", "admin123", "opsopsops", "short-one!1", "opsopsopsops"] {
+            assert!(refused(easy).await, "{easy}");
+        }
+        for medium in ["sunshine#1988", "Password-2024"] {
+            let user = checked(Secret::new(medium.to_owned()), Vec::new()).await;
+            assert!(user.is_ok() && refused(medium).await, "{medium} is good enough for a user alone");
+        }
+        for good in ["correct horse battery staple", "zu viele Köche 17", "tR0ub4dor&3-plus"] {
+            assert!(!refused(good).await, "{good}");
         }
     }
 }

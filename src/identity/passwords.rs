@@ -17,8 +17,6 @@ use tokio::sync::oneshot;
 
 use crate::base::{Error, Kind, Result, Secret, error::Reason, text};
 
-/// Least length of a password, in characters.
-pub const MIN_CHARS: usize = 8;
 /// Longest password, in bytes: longer ones only cost time.
 pub const MAX_BYTES: usize = 1024;
 /// Most passwords that wait for a thread. Each takes tens of milliseconds, so more would wait for seconds.
@@ -32,22 +30,6 @@ const BCRYPT_BYTES: usize = 72;
 pub struct Password(Secret<String>);
 
 impl Password {
-    /// A password that keeps the policy: 8 characters at least, 1024 bytes at most, not the account's name.
-    pub fn checked(text: Secret<String>, username: &str) -> Result<Self> {
-        let text = normalized(&text);
-        let password = text.expose();
-        if password.chars().count() < MIN_CHARS {
-            return Err(weak("a password has 8 characters at least"));
-        }
-        if password.len() > MAX_BYTES {
-            return Err(weak("a password has 1024 bytes at most"));
-        }
-        if password.eq_ignore_ascii_case(username) {
-            return Err(weak("a password may not be the name of its account"));
-        }
-        Ok(Self(text))
-    }
-
     /// A password that need not keep the policy: that of the development account, which only `dev` on loopback makes.
     pub fn of_development(text: &str) -> Self {
         Self::kept(Secret::new(text.to_owned()))
@@ -318,12 +300,5 @@ mod tests {
         let refused: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
         assert!(!refused.is_empty() && refused.iter().all(|error| error.reason == Reason::Overloaded), "{refused:?}");
         assert!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() >= QUEUE);
-    }
-
-    #[test]
-    fn the_policy_refuses_what_is_short_long_or_the_name() {
-        let refused = |text: &str| Password::checked(Secret::new(text.to_owned()), "Alexandra").is_err();
-        assert!(refused("") && refused("1234567") && refused("alexandra") && refused(&"x".repeat(1025)));
-        assert!(!refused("12345678") && !refused("pässword"));
     }
 }

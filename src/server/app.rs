@@ -30,7 +30,7 @@ use crate::{
     base::{Cx, Drain, Error, Result},
     identity::{Passwords, People},
     messaging::{self, MessagingSettings},
-    store::{Kek, Store, Vault, idempotent, relay},
+    store::{Keyring, Store, Vault, idempotent, relay},
     tenants::{self, MultitenancySettings},
     warehouse::EdgeAddress,
 };
@@ -45,8 +45,8 @@ pub struct App {
     pub manager_key: Option<ManagerKey>,
     /// The warehouse's static key.
     pub warehouse_key: Option<ApiKey>,
-    /// The key that seals secrets; without it there are none that could be kept.
-    pub kek: Option<Kek>,
+    /// The keys that seal secrets; without them there are none that could be kept.
+    pub keyring: Option<Keyring>,
     /// Most tenants in the registry; `None` is no limit.
     pub max_tenants: Option<u64>,
     /// Settings of the control-plane surface.
@@ -75,7 +75,7 @@ impl App {
     /// Serves on these listeners until a signal, then lets the calls in flight finish. Returns whether all did.
     pub async fn run(self, listeners: Vec<TcpListener>, mut signals: Signals) -> Result<bool> {
         let (drain, abort) = (Drain::default(), CancellationToken::new());
-        let readiness = Readiness::new(checks::all(&self.store));
+        let readiness = Readiness::new(checks::all(&self.store, self.vault()));
         let refusals = Refusals::new(self.store.clock().clone());
         let key_uses = KeyUses::new(self.store.clock().clone());
         let revocations = Revocations::default();
@@ -110,6 +110,10 @@ impl App {
         tasks.end().await;
         self.store.close().await;
         Ok(finished)
+    }
+
+    fn vault(&self) -> Vault {
+        Vault::new(self.store.clone(), self.keyring.clone())
     }
 
     /// Starts what runs beside the calls.
@@ -148,7 +152,7 @@ impl App {
     {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(refusals.clone(), clock.clone()).with_checks_of(&self.store));
-        let vault = Vault::new(self.store.clone(), self.kek.clone());
+        let vault = self.vault();
         let people = People::new(self.store.clone(), Passwords::of_server(), vault.clone());
         let parts = Parts {
             store: self.store.clone(),

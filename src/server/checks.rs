@@ -1,17 +1,18 @@
 //! What the server needs to be ready.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use async_trait::async_trait;
 
 use super::readiness::Check;
-use crate::store::Store;
+use crate::store::{Store, Vault};
 
-/// The checks by the names that `/readyz` tells. A server without keys does not start, so that check names what holds as
-/// long as the process lives.
-pub(super) fn all(store: &Store) -> Vec<(&'static str, Box<dyn Check>)> {
+/// The checks by the names that `/readyz` tells.
+pub(super) fn all(store: &Store, vault: Vault) -> Vec<(&'static str, Box<dyn Check>)> {
     vec![
         ("database", Box::new(Database(store.clone()))),
         ("migrations", Box::new(Migrations(store.clone()))),
-        ("keys", Box::new(Keys)),
+        ("keys", Box::new(Keys { vault, told: AtomicBool::new(false) })),
     ]
 }
 
@@ -33,11 +34,26 @@ impl Check for Migrations {
     }
 }
 
-struct Keys;
+/// The key-encryption keys are those of the database. The keys that sign tokens are read at the start, and hold as long as
+/// the process lives.
+struct Keys {
+    vault: Vault,
+    /// Whether the log has been told what is wrong.
+    told: AtomicBool,
+}
 
 #[async_trait]
 impl Check for Keys {
     async fn passes(&self) -> bool {
-        true
+        // A database that does not answer says nothing of the keys; its own check fails.
+        let Ok(fit) = self.vault.fit().await else { return false };
+        let fits = fit.require();
+        if let Err(error) = &fits
+            && !self.told.load(Ordering::Relaxed)
+        {
+            tracing::error!(%error, "not ready: the keys do not fit the database");
+        }
+        self.told.store(fits.is_err(), Ordering::Relaxed);
+        fits.is_ok()
     }
 }

@@ -47,6 +47,11 @@ fn quiet(filter: &str) -> String {
     })
 }
 
+/// Checks a filter without using it.
+pub fn check(filter: &str) -> Result<(), ParseError> {
+    EnvFilter::builder().parse(quiet(filter)).map(drop)
+}
+
 /// Begins to log what the filter lets through, panics included. Once a process; later calls change nothing.
 pub fn init(filter: &str) -> Result<Log, ParseError> {
     let filter = EnvFilter::builder().parse(quiet(filter))?;

@@ -1,6 +1,12 @@
 //! Opening the database.
 
-use std::{fmt, path::Path, str::FromStr, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use sea_orm::{
     DatabaseConnection, DbBackend,
@@ -20,11 +26,22 @@ use crate::base::{
 /// How long a connection of PostgreSQL may be idle before it is tried when it is next used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
+/// Where a database is.
+#[derive(Clone)]
+pub enum Location {
+    /// `sqlite:PATH` or `postgres://...`, read as a URL: its path may be percent-encoded. It may hold a password.
+    Url(Secret<String>),
+    /// An SQLite file, its path as it is.
+    File(PathBuf),
+}
+
 /// How to open a store.
 #[derive(Clone)]
 pub struct StoreConfig {
-    /// `sqlite:<path>` or `postgres://...`. It may hold a password.
-    pub url: Secret<String>,
+    /// Where the database is.
+    pub location: Location,
+    /// Whether to make an SQLite database that is not there.
+    pub create: bool,
     /// Most connections at once: all of PostgreSQL's, the readers of SQLite.
     pub max_connections: u32,
     /// How long a call waits for a connection, and on SQLite for another process that writes, before it fails as
@@ -39,8 +56,14 @@ pub struct StoreConfig {
 impl StoreConfig {
     /// The defaults for a URL.
     pub fn new(url: impl Into<String>) -> Self {
+        Self::at(Location::Url(Secret::new(url.into())))
+    }
+
+    /// The defaults for a location.
+    pub fn at(location: Location) -> Self {
         Self {
-            url: Secret::new(url.into()),
+            location,
+            create: true,
             max_connections: 16,
             acquire_timeout: Duration::from_secs(3),
             migrate_timeout: Duration::from_secs(60),
@@ -51,8 +74,58 @@ impl StoreConfig {
 
 impl fmt::Debug for StoreConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreConfig").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("StoreConfig").field("create", &self.create).finish_non_exhaustive()
     }
+}
+
+/// A location that was read.
+enum Target {
+    Sqlite(SqliteConnectOptions),
+    Postgres(PgConnectOptions),
+}
+
+impl Location {
+    fn read(&self) -> Result<Target> {
+        let url = match self {
+            Self::File(path) => return Ok(Target::Sqlite(SqliteConnectOptions::new().filename(plain(path)))),
+            Self::Url(url) => url.expose(),
+        };
+        if url.starts_with("sqlite:") {
+            return read_sqlite(url).map(Target::Sqlite);
+        }
+        if let Some(rest) = ["postgres://", "postgresql://"].iter().find_map(|scheme| url.strip_prefix(scheme)) {
+            // What follows is a password that was cut in two. The driver would take the halves for a port and an option.
+            let beyond = rest.find(['/', '?', '#']).map_or("", |end| &rest[end..]);
+            if beyond.contains('@') {
+                return Err(bad_url("the postgres url has an @ after its host: percent-encode / ? # @ in a password"));
+            }
+            let options = PgConnectOptions::from_str(url);
+            return options.map(Target::Postgres).map_err(|_| bad_url("the postgres url cannot be read"));
+        }
+        Err(bad_url("the database url must begin with sqlite: or postgres://"))
+    }
+}
+
+/// Fails unless a URL names a database in a form that [`Store::open`](super::Store::open) takes. Opens nothing.
+pub fn check_url(url: &Secret<String>) -> Result<()> {
+    Location::Url(url.clone()).read().map(drop)
+}
+
+/// A path that SQLite cannot mistake for a URI, as it does what begins with `file:`.
+fn plain(path: &Path) -> Cow<'_, Path> {
+    if path.is_absolute() { path.into() } else { Path::new(".").join(path).into() }
+}
+
+fn read_sqlite(url: &str) -> Result<SqliteConnectOptions> {
+    let options = SqliteConnectOptions::from_str(url).map_err(|_| bad_url("the sqlite url cannot be read"))?;
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Err(bad_url("the database must be a file: readers and the writer have connections of their own"));
+    }
+    if options.get_filename().as_os_str().is_empty() {
+        return Err(bad_url("the sqlite url names no file"));
+    }
+    let path = plain(options.get_filename()).into_owned();
+    Ok(options.filename(path))
 }
 
 /// The open connections.
@@ -83,15 +156,11 @@ impl Databases {
     }
 }
 
-/// Opens the database that the URL names.
+/// Opens the database.
 pub(super) async fn open(config: &StoreConfig) -> Result<Databases> {
-    let url = config.url.expose();
-    if url.starts_with("sqlite:") {
-        open_sqlite(config, url).await
-    } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        open_postgres(config, url)
-    } else {
-        Err(bad_url("the database url must begin with sqlite: or postgres:"))
+    match config.location.read()? {
+        Target::Sqlite(options) => open_sqlite(config, options).await,
+        Target::Postgres(options) => Ok(open_postgres(config, options)),
     }
 }
 
@@ -100,14 +169,14 @@ fn bad_url(message: &'static str) -> Error {
     Error::invalid(Reason::InvalidArgument, "database_url", message)
 }
 
-async fn open_sqlite(config: &StoreConfig, url: &str) -> Result<Databases> {
-    let options = SqliteConnectOptions::from_str(url).map_err(|_| bad_url("the sqlite url cannot be read"))?;
-    if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(bad_url("the database must be a file: readers and the writer have connections of their own"));
+async fn open_sqlite(config: &StoreConfig, options: SqliteConnectOptions) -> Result<Databases> {
+    match (config.create, options.get_filename()) {
+        (true, file) => create_private(file)?,
+        (false, file) if !file.exists() => return Err(missing(file)),
+        (false, _) => {}
     }
-    create_private(options.get_filename())?;
     let options = options
-        .create_if_missing(true)
+        .create_if_missing(config.create)
         .foreign_keys(true)
         .busy_timeout(config.acquire_timeout)
         .journal_mode(SqliteJournalMode::Wal)
@@ -154,8 +223,13 @@ fn create_private(path: &Path) -> Result<()> {
     }
 }
 
-fn open_postgres(config: &StoreConfig, url: &str) -> Result<Databases> {
-    let options = PgConnectOptions::from_str(url).map_err(|_| bad_url("the postgres url cannot be read"))?;
+/// There is no such file, and none is to be made.
+fn missing(path: &Path) -> Error {
+    let message = format!("there is no database {}: run `tenantry migrate up`", path.display());
+    Error::not_found(Reason::DatabaseUnavailable, message)
+}
+
+fn open_postgres(config: &StoreConfig, options: PgConnectOptions) -> Databases {
     let options = options.application_name("tenantry");
     let pool = PgPoolOptions::new()
         .max_connections(config.max_connections.max(1))
@@ -171,5 +245,5 @@ fn open_postgres(config: &StoreConfig, url: &str) -> Result<Databases> {
         })
         .connect_lazy_with(options.clone());
     let pool = DatabaseConnection::from(pool);
-    Ok(Databases { read: pool.clone(), write: pool, direct: Some(options), migrate_timeout: config.migrate_timeout })
+    Databases { read: pool.clone(), write: pool, direct: Some(options), migrate_timeout: config.migrate_timeout }
 }

@@ -19,13 +19,17 @@ mod heads;
 pub mod idempotent;
 mod job;
 pub mod json;
+pub mod keyring;
 pub mod lease;
 pub mod ledger;
 pub mod like;
 pub mod outbox;
 pub mod relay;
+pub mod reseal;
+pub mod rotation;
 mod schema;
 pub mod scopes;
+mod sealed;
 mod stamp;
 mod standing;
 mod tx;
@@ -44,11 +48,12 @@ use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 
-pub use connect::StoreConfig;
+pub use connect::{Location, StoreConfig, check_url};
+pub use keyring::{Kek, Keyring};
 pub use outbox::OutboxEvent;
 pub use stamp::Stamp;
 pub use tx::Tx;
-pub use vault::{Kek, Vault};
+pub use vault::Vault;
 
 use crate::base::{Clock, Result};
 
@@ -126,6 +131,11 @@ impl Store {
         let pending = schema::pending(self.read()).await?;
         self.0.migrated.store(pending.is_empty(), Ordering::Relaxed);
         Ok(pending)
+    }
+
+    /// Names of all migrations that this program knows, oldest first: what a database lacks that is not there yet.
+    pub fn known_migrations() -> Vec<String> {
+        schema::known()
     }
 
     /// Applies the pending migrations, telling `progress` the name of each before it starts, and returns their names.

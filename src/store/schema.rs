@@ -34,6 +34,11 @@ pub(super) async fn pending(db: &DatabaseConnection) -> Result<Vec<String>> {
     Ok(missing(&applied).map(|migration| migration.name().to_owned()).collect())
 }
 
+/// Names of all migrations.
+pub(super) fn known() -> Vec<String> {
+    missing(&HashSet::new()).map(|migration| migration.name().to_owned()).collect()
+}
+
 /// Applies what is pending and returns the names.
 pub(super) async fn migrate(db: &Databases, mut progress: impl FnMut(&str) + Send) -> Result<Vec<String>> {
     let Some(direct) = &db.direct else { return migrate_locked(db, &mut progress).await };

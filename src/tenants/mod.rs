@@ -11,7 +11,7 @@ mod tenant;
 mod write;
 
 pub use grace::{GRACE, deprovision, purge_due, restore};
-pub use multitenancy::{Multitenancy, MultitenancySettings, UNLICENSED, unlicensed};
+pub use multitenancy::{Multitenancy, MultitenancySettings, UNLICENSED, is_feature, unlicensed};
 pub use names::released_at;
 pub use status::Status;
 pub use suspension::{Authority, Suspension, end_sessions, refuse_suspended, suspend, unsuspend};

@@ -36,14 +36,18 @@ impl MultitenancySettings {
     /// The settings of a configuration: whether it is asked for, the features of the license, and whether databases may be
     /// made. Features are compared without regard to case.
     pub fn new(configured: bool, features: &[String], self_service: bool) -> Self {
-        let covers = |word: &String| [ALL, FEATURE].iter().any(|known| word.eq_ignore_ascii_case(known));
-        let state = match (configured, features.iter().any(covers)) {
+        let state = match (configured, features.iter().any(|word| is_feature(word))) {
             (true, true) => Multitenancy::Enabled,
             (true, false) => Multitenancy::Unlicensed,
             (false, _) => Multitenancy::Disabled,
         };
         Self { state, self_service: self_service && configured }
     }
+}
+
+/// Whether a word of the license means something here, in whatever case.
+pub fn is_feature(word: &str) -> bool {
+    [ALL, FEATURE].iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 impl Multitenancy {

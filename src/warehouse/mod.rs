@@ -1,6 +1,7 @@
 //! The warehouse area: tenants with the provider that their users log in with (warehouse contract, sections 2 and 3).
 
 pub mod providers;
+pub mod reseal;
 pub mod rules;
 pub mod tenants;
 

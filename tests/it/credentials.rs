@@ -147,7 +147,7 @@ async fn serve_refuses_what_dev_made() {
     server.ended().await;
     let (made, own) = (server.setup().data_dir().join("jwt.pem"), server.setup().home().join("own.pem"));
     let pem = std::fs::read_to_string(&made).unwrap();
-    tenantry::auth::keys::write_private(&own, pem.split_once('\n').unwrap().1.as_bytes()).unwrap();
+    tenantry::base::private_file::write(&own, pem.split_once('\n').unwrap().1.as_bytes()).unwrap();
     for (key, told) in [(made, "made by `tenantry dev`"), (own, "the account admin has the password")] {
         let setup = server.setup().clone().database(&url).env("TENANTRY_JWT_KEY", key.to_str().unwrap());
         let output = setup.run(&["serve", "--listen", "127.0.0.1:0"]).await;

@@ -31,6 +31,7 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("kill -HUP", "it would end the server of the test, which speaks no TLS"),
             ("export TENANTRY_TRUSTED_PROXIES", "it sets a variable for a server that is started later"),
+            ("TENANTRY_KEK=next.kek", "the server of the test does not hold the next key"),
             ("sqlite3", "the client of SQLite is not among what the tests need"),
         ],
     ),

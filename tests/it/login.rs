@@ -35,7 +35,7 @@ const PASSWORD: &str = "correct horse battery";
 
 fn people(db: &TestDb) -> People {
     let kek = Kek::from_base64(&Kek::generate()).unwrap();
-    People::new(db.store.clone(), Passwords::new(2), Vault::new(db.store.clone(), Some(kek)))
+    People::new(db.store.clone(), Passwords::new(2), Vault::new(db.store.clone(), Some(kek.into())))
 }
 
 /// The context of a public call, from an address of its own.
@@ -274,7 +274,7 @@ both_databases! {
     async fn secrets_are_sealed_for_their_tenant(db: TestDb) {
         let (one, other) = (tenant(&db, "one").await.tenant(), tenant(&db, "other").await.tenant());
         let kek = Kek::from_base64(&Kek::generate()).unwrap();
-        let vault = || Vault::new(db.store.clone(), Some(kek.clone()));
+        let vault = || Vault::new(db.store.clone(), Some(kek.clone().into()));
         let first = vault();
         let sealed = join_all((0..4).map(|_| first.seal(Some(one), "test", b"secret"))).await;
         for sealed in sealed {

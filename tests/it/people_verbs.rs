@@ -36,7 +36,7 @@ use crate::{
 
 fn people(db: &TestDb) -> People {
     let kek = Kek::from_base64(&Kek::generate()).unwrap();
-    People::new(db.store.clone(), Passwords::new(2), Vault::new(db.store.clone(), Some(kek)))
+    People::new(db.store.clone(), Passwords::new(2), Vault::new(db.store.clone(), Some(kek.into())))
 }
 
 fn acme() -> TenantRef {

@@ -130,7 +130,7 @@ async fn peopled(setup: Setup, url: &str) -> Server {
     account(&store, acme, "clerk", Role::User).await;
     let fresh = account(&store, acme, "fresh", Role::Admin).await;
     let careful = account(&store, acme, "careful", Role::Admin).await;
-    let vault = Vault::new(store.clone(), Some(Kek::from_base64(&kek).unwrap()));
+    let vault = Vault::new(store.clone(), Some(Kek::from_base64(&kek).unwrap().into()));
     let secret = vault.seal(Some(acme.tenant()), &totp_purpose(careful), &[7; 20]).await.unwrap();
     let cx = platform_cx("account.update");
     let changed = store.write(&cx, "test", move |tx| {

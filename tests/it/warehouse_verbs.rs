@@ -21,7 +21,7 @@ use tenantry::{
 use crate::db::{TestDb, platform_cx};
 
 fn area(db: &TestDb, kek: Option<Kek>) -> Warehouse {
-    Warehouse { store: db.store.clone(), vault: Vault::new(db.store.clone(), kek), max_tenants: None }
+    Warehouse { store: db.store.clone(), vault: Vault::new(db.store.clone(), kek.map(Into::into)), max_tenants: None }
 }
 
 fn some_kek() -> Option<Kek> {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fmt,
     path::{Path, PathBuf},
 };
@@ -12,7 +13,11 @@ use figment::{
     value::{Dict, Value},
 };
 
-use super::settings::{self, CONFIG_VARIABLE, PREFIX, SETTINGS, Setting, Show};
+use super::{
+    Problem,
+    settings::{self, CONFIG_VARIABLE, PREFIX, SETTINGS, Setting},
+    shown,
+};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,24 +47,26 @@ impl fmt::Display for Source {
 #[derive(Clone, Default)]
 pub struct Layers(BTreeMap<&'static str, (String, Source)>);
 
+/// The flags of a command: the key of each setting, and its text.
+pub type Flags = [(&'static str, String)];
+
 impl Layers {
-    /// Lays flags over the environment over the file. An empty text counts as not set. Problems are collected, so that
-    /// one run tells them all.
-    pub fn read(
-        flags: &[(&'static str, String)],
-        environment: impl Iterator<Item = (String, String)>,
-        config_flag: Option<&Path>,
-        problems: &mut Vec<String>,
+    /// Lays flags over the environment over the file. Problems are collected, so that one run tells them all.
+    pub(super) fn read(
+        flags: &Flags,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+        config_flag: Option<&str>,
+        problems: &mut Vec<Problem>,
     ) -> Self {
-        let environment: BTreeMap<String, String> = environment.filter(|(_, value)| !value.is_empty()).collect();
+        let environment = ours(environment, problems);
         let mut layers = Self::default();
-        let file = config_flag.map(Path::to_owned).or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
-        if let Some(file) = file {
-            layers.lay_file(&file, problems);
+        let named = [config_flag, environment.get(CONFIG_VARIABLE).map(String::as_str)];
+        if let Some(file) = named.into_iter().find_map(|named| cleaned_path(named, problems)) {
+            layers.lay_file(Path::new(&file), problems);
         }
         layers.lay_environment(&environment, problems);
         for (key, value) in flags {
-            layers.0.insert(key, (value.clone(), Source::Flag));
+            layers.lay(key, value, Source::Flag, problems);
         }
         layers
     }
@@ -73,36 +80,45 @@ impl Layers {
     /// Each setting with the value to show and its source.
     pub fn shown(&self) -> impl Iterator<Item = (&'static Setting, String, Source)> {
         SETTINGS.iter().map(|setting| match self.0.get(setting.key) {
-            Some((value, source)) => (setting, show(setting.show, value), source.clone()),
+            Some((value, source)) => (setting, shown::show(setting.show, value), source.clone()),
             None => (setting, setting.default.to_owned(), Source::Default),
         })
     }
 
-    fn lay_environment(&mut self, environment: &BTreeMap<String, String>, problems: &mut Vec<String>) {
+    /// Lays one value, whatever its source: every setting is read in the same way.
+    fn lay(&mut self, key: &'static str, text: &str, source: Source, problems: &mut Vec<Problem>) {
+        match clean(text) {
+            Ok(None) => {}
+            Ok(Some(text)) => {
+                self.0.insert(key, (text, source));
+            }
+            Err(why) => problems.push(Problem::of(key, why)),
+        }
+    }
+
+    fn lay_environment(&mut self, environment: &BTreeMap<String, String>, problems: &mut Vec<Problem>) {
         for (variable, value) in environment {
             if let Some(setting) = settings::by_variable(variable) {
-                self.0.insert(setting.key, (value.clone(), Source::Environment));
-            } else if variable.starts_with(PREFIX) && variable != CONFIG_VARIABLE {
-                problems.push(format!("unknown environment variable {variable}"));
+                self.lay(setting.key, value, Source::Environment, problems);
+            } else if variable != CONFIG_VARIABLE && clean(value) != Ok(None) {
+                problems.push(Problem::general(format!("unknown environment variable {variable}")));
             }
         }
     }
 
-    fn lay_file(&mut self, path: &Path, problems: &mut Vec<String>) {
+    fn lay_file(&mut self, path: &Path, problems: &mut Vec<Problem>) {
         let values = match read_file(path) {
             Ok(values) => values,
-            Err(problem) => return problems.push(problem),
+            Err(problem) => return problems.push(Problem::general(problem)),
         };
         for (key, value) in values {
-            match (settings::by_key(&key), text(&value)) {
-                (None, _) => problems.push(format!("unknown key {key} in {}", path.display())),
-                (Some(_), None) => {
-                    problems.push(format!("{key} in {} must be a plain value or a list", path.display()))
-                }
-                (Some(_), Some(text)) if text.is_empty() => {}
-                (Some(setting), Some(text)) => {
-                    self.0.insert(setting.key, (text, Source::File(path.to_owned())));
-                }
+            let Some(setting) = settings::by_key(&key) else {
+                problems.push(Problem::general(format!("unknown key {key} in {}", path.display())));
+                continue;
+            };
+            match text(&value) {
+                Some(text) => self.lay(setting.key, &text, Source::File(path.to_owned()), problems),
+                None => problems.push(Problem::of(setting.key, "must be a plain value or a list")),
             }
         }
     }
@@ -114,12 +130,53 @@ impl fmt::Debug for Layers {
     }
 }
 
+/// A text as it is read: without a byte order mark and without blanks and line ends around it, which files and secret
+/// stores add; `None` if nothing is left. No setting has a line end or another control character within it, but the
+/// content of a file that was given in place of its name has.
+fn clean(text: &str) -> Result<Option<String>, &'static str> {
+    let text = settings::trimmed(text);
+    if text.contains(char::is_control) {
+        return Err("must not contain line ends or other control characters");
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+fn cleaned_path(named: Option<&str>, problems: &mut Vec<Problem>) -> Option<String> {
+    clean(named?).unwrap_or_else(|why| {
+        problems.push(Problem::general(format!("--config ({CONFIG_VARIABLE}) {why}")));
+        None
+    })
+}
+
+/// The variables that are ours. A value that is not UTF-8 is a problem; what others do with theirs is not.
+fn ours(
+    environment: impl Iterator<Item = (OsString, OsString)>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, String> {
+    let mut ours = BTreeMap::new();
+    for (variable, value) in environment {
+        let variable = variable.to_string_lossy().into_owned();
+        let setting = settings::by_variable(&variable);
+        if setting.is_none() && !variable.starts_with(PREFIX) {
+            continue;
+        }
+        match (value.into_string(), setting) {
+            (Ok(value), _) => {
+                ours.insert(variable, value);
+            }
+            (Err(_), Some(setting)) => problems.push(Problem::of(setting.key, "must be UTF-8")),
+            (Err(_), None) => problems.push(Problem::general(format!("{variable} must be UTF-8"))),
+        }
+    }
+    ours
+}
+
 /// Reads a TOML file. What the parser says of a bad one quotes the file, secrets and all, so only its first line, the
 /// place of the error, is told.
 fn read_file(path: &Path) -> Result<Dict, String> {
     let name = path.display();
     let content = std::fs::read_to_string(path).map_err(|error| format!("configuration file {name}: {error}"))?;
-    Figment::from(Toml::string(&content)).extract().map_err(|error| {
+    Figment::from(Toml::string(settings::trimmed(&content))).extract().map_err(|error| {
         let place = error.to_string().lines().next().unwrap_or_default().to_owned();
         format!("configuration file {name} is not valid TOML: {place}")
     })
@@ -135,20 +192,5 @@ fn text(value: &Value) -> Option<String> {
         }
         Value::Array(_, items) => items.iter().map(text).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
         _ => None,
-    }
-}
-
-/// A value as it may be printed.
-fn show(how: Show, value: &str) -> String {
-    match how {
-        Show::Plain => value.to_owned(),
-        Show::Masked => "***".to_owned(),
-        Show::Url => {
-            let value = value.split_once('?').map_or(value.to_owned(), |(head, _)| format!("{head}?***"));
-            match (value.split_once("://"), value.rsplit_once('@')) {
-                (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
-                _ => value,
-            }
-        }
     }
 }

@@ -3,18 +3,15 @@
 mod layers;
 mod parse;
 mod settings;
+mod shown;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-pub use layers::{Layers, Source};
+pub use layers::{Flags, Layers, Source};
 pub use parse::duration;
-pub use settings::{SETTINGS, Setting};
+pub use settings::{SETTINGS, Setting, trimmed};
 
 use crate::{auth::Origins, base::Secret, server::layers::TrustedProxies, warehouse::EdgeAddress};
 
@@ -35,6 +32,8 @@ pub struct Config {
     pub jwt_key_previous: Option<PathBuf>,
     /// The key that seals secrets, in base64, or the file that holds it.
     pub kek: Option<Secret<String>>,
+    /// The key that sealed secrets before, in the same form.
+    pub kek_previous: Option<Secret<String>>,
     /// The certificate of the listeners, and its key: both or none.
     pub tls: Option<TlsFiles>,
     /// The proxies that are believed to tell who their clients are.
@@ -82,28 +81,85 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// One thing that is wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key of the setting, if it is one setting's.
+    pub key: Option<&'static str>,
+    /// What is wrong. It does not repeat the value: that may be a secret in the wrong place.
+    pub text: String,
+}
+
+impl Problem {
+    /// A problem of one setting; `what` goes on after its name.
+    pub fn of(key: &'static str, what: impl fmt::Display) -> Self {
+        let variable = settings::by_key(key).map_or("", |setting| setting.variable);
+        Self { key: Some(key), text: format!("{key} ({variable}) {what}") }
+    }
+
+    /// A problem that is not one setting's.
+    pub fn general(text: impl Into<String>) -> Self {
+        Self { key: None, text: text.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// What is wrong with the configuration: every problem, not the first alone.
 #[derive(Debug, thiserror::Error)]
-#[error("the configuration is not usable:\n  {}", .0.join("\n  "))]
-pub struct ConfigError(pub Vec<String>);
+#[error("{title}:\n  {}", .problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n  "))]
+pub struct ConfigError {
+    /// What the configuration is not good for.
+    pub title: &'static str,
+    /// The problems.
+    pub problems: Vec<Problem>,
+}
+
+/// What a configuration with problems is not.
+pub const UNUSABLE: &str = "the configuration is not usable";
+
+/// The settings as they were found, usable or not.
+#[derive(Debug)]
+pub struct Found {
+    /// The typed values. Where there is a problem they hold something harmless, which nobody may use.
+    config: Config,
+    /// The texts and their sources.
+    pub layers: Layers,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl Found {
+    /// The configuration, unless there is a problem.
+    pub fn usable(self) -> Result<Config, ConfigError> {
+        match self.problems.is_empty() {
+            true => Ok(self.config),
+            false => Err(ConfigError { title: UNUSABLE, problems: self.problems }),
+        }
+    }
+
+    /// The configuration, unless there is a problem; the same as [`usable`](Self::usable) for those who go on with the
+    /// rest.
+    pub fn config(&self) -> Option<&Config> {
+        self.problems.is_empty().then_some(&self.config)
+    }
+}
 
 impl Config {
-    /// Reads the configuration of this process, with the flags of its command.
-    pub fn load(flags: &[(&'static str, String)], file: Option<&Path>) -> Result<(Self, Layers), ConfigError> {
-        // A variable that is not Unicode is none of ours.
-        let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        Self::read(flags, environment, file)
+    /// Finds the configuration of this process, with the flags of its command.
+    pub fn find(flags: &Flags, file: Option<&str>) -> Found {
+        Self::read(flags, std::env::vars_os(), file)
     }
 
     /// The same, of a given environment.
-    pub fn read(
-        flags: &[(&'static str, String)],
-        environment: impl Iterator<Item = (String, String)>,
-        file: Option<&Path>,
-    ) -> Result<(Self, Layers), ConfigError> {
+    pub fn read(flags: &Flags, environment: impl Iterator<Item = (OsString, OsString)>, file: Option<&str>) -> Found {
         let mut problems = Vec::new();
         let layers = Layers::read(flags, environment, file, &mut problems);
         let config = parse::config(&layers, &mut problems);
-        if problems.is_empty() { Ok((config, layers)) } else { Err(ConfigError(problems)) }
+        Found { config, layers, problems }
     }
 }

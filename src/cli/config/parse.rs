@@ -4,7 +4,7 @@ use std::{net::IpAddr, num::NonZero, str::FromStr, time::Duration};
 
 use http::uri::Authority;
 
-use super::{Config, Layers, TlsFiles, settings};
+use super::{Config, Layers, Problem, TlsFiles};
 use crate::{base::Secret, warehouse::EdgeAddress};
 
 /// Text that the manager's document uses for a key that was not set.
@@ -16,7 +16,7 @@ const HOST: &str = "a host name or an address, without a port";
 const ORIGINS: &str = "origins such as https://console.example.com, without a path, with commas between; or * alone";
 
 /// Reads every setting; what does not read adds a problem and is left at a harmless value, which nobody uses.
-pub(super) fn config(layers: &Layers, problems: &mut Vec<String>) -> Config {
+pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
     let mut p = Parser { layers, problems };
     Config {
         listen: p.list("listen", "an address with a port, such as 127.0.0.1:8080"),
@@ -26,6 +26,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<String>) -> Config {
         jwt_key: p.text("jwt_key").map(Into::into),
         jwt_key_previous: p.text("jwt_key_previous").map(Into::into),
         kek: p.text("kek").map(Secret::new),
+        kek_previous: p.previous_kek().map(Secret::new),
         tls: p.tls(),
         trusted_proxies: p.value("trusted_proxies", NETWORKS).unwrap_or_default(),
         cors_origins: p.value("cors_origins", ORIGINS).unwrap_or_default(),
@@ -61,7 +62,7 @@ impl FromStr for HostName {
 
 struct Parser<'a> {
     layers: &'a Layers,
-    problems: &'a mut Vec<String>,
+    problems: &'a mut Vec<Problem>,
 }
 
 impl Parser<'_> {
@@ -70,21 +71,20 @@ impl Parser<'_> {
     }
 
     /// Notes a problem with a setting. The text that was given is not repeated: it may be a secret in the wrong place.
-    fn problem(&mut self, key: &str, wanted: &str) {
-        let variable = settings::by_key(key).map_or("", |setting| setting.variable);
-        self.problems.push(format!("{key} ({variable}) must be {wanted}"));
+    fn problem(&mut self, key: &'static str, wanted: &str) {
+        self.problems.push(Problem::of(key, format_args!("must be {wanted}")));
     }
 
-    fn value<T: FromStr>(&mut self, key: &str, wanted: &str) -> Option<T> {
+    fn value<T: FromStr>(&mut self, key: &'static str, wanted: &str) -> Option<T> {
         let text = self.text(key)?;
-        let value = text.trim().parse().ok();
+        let value = text.parse().ok();
         if value.is_none() {
             self.problem(key, wanted);
         }
         value
     }
 
-    fn bounded<T: TryFrom<u64> + Default>(&mut self, key: &str, least: u64, most: u64) -> T {
+    fn bounded<T: TryFrom<u64> + Default>(&mut self, key: &'static str, least: u64, most: u64) -> T {
         let wanted = format!("a whole number from {least} to {most}");
         let Some(number) = self.value::<u64>(key, &wanted) else { return T::default() };
         if !(least..=most).contains(&number) {
@@ -93,8 +93,8 @@ impl Parser<'_> {
         T::try_from(number).unwrap_or_default()
     }
 
-    fn bool(&mut self, key: &str) -> Option<bool> {
-        let text = self.text(key)?.trim().to_ascii_lowercase();
+    fn bool(&mut self, key: &'static str) -> Option<bool> {
+        let text = self.text(key)?.to_ascii_lowercase();
         match text.as_str() {
             "true" | "1" | "yes" | "on" => Some(true),
             "false" | "0" | "no" | "off" => Some(false),
@@ -134,7 +134,16 @@ impl Parser<'_> {
         }
     }
 
-    fn list<T: FromStr>(&mut self, key: &str, wanted: &str) -> Vec<T> {
+    /// The key that sealed before; it is nothing without the one that seals.
+    fn previous_kek(&mut self) -> Option<String> {
+        let previous = self.text("kek_previous");
+        if previous.is_some() && self.text("kek").is_none() {
+            self.problem("kek", "set together with kek_previous");
+        }
+        previous
+    }
+
+    fn list<T: FromStr>(&mut self, key: &'static str, wanted: &str) -> Vec<T> {
         let Some(text) = self.text(key) else { return Vec::new() };
         let items: Result<Vec<T>, _> = text.split(',').map(|item| item.trim().parse()).collect();
         items.unwrap_or_else(|_| {
@@ -143,7 +152,7 @@ impl Parser<'_> {
         })
     }
 
-    fn duration(&mut self, key: &str) -> Duration {
+    fn duration(&mut self, key: &'static str) -> Duration {
         let value = self.text(key).and_then(|text| duration(&text));
         if value.is_none() {
             self.problem(key, "a duration such as 500ms, 30s, 15m, 24h or 7d");

@@ -18,8 +18,8 @@ pub struct Setting {
 pub enum Show {
     /// As it is.
     Plain,
-    /// As a URL without its user, password and query.
-    Url,
+    /// As the URL of a database: without user, password and query.
+    Database,
     /// Not at all.
     Masked,
 }
@@ -39,11 +39,12 @@ macro_rules! setting {
 pub const SETTINGS: &[Setting] = &[
     setting!("listen", "TENANTRY_LISTEN", "", Plain),
     setting!("data_dir", "TENANTRY_DATA_DIR", ".tenantry", Plain),
-    setting!("database_url", "TENANTRY_DATABASE_URL", "", Url),
+    setting!("database_url", "TENANTRY_DATABASE_URL", "", Database),
     setting!("database_connections", "TENANTRY_DATABASE_CONNECTIONS", "10", Plain),
     setting!("jwt_key", "TENANTRY_JWT_KEY", "", Plain),
     setting!("jwt_key_previous", "TENANTRY_JWT_KEY_PREVIOUS", "", Plain),
     setting!("kek", "TENANTRY_KEK", "", Masked),
+    setting!("kek_previous", "TENANTRY_KEK_PREVIOUS", "", Masked),
     setting!("tls_cert", "TENANTRY_TLS_CERT", "", Plain),
     setting!("tls_key", "TENANTRY_TLS_KEY", "", Plain),
     setting!("trusted_proxies", "TENANTRY_TRUSTED_PROXIES", "", Plain),
@@ -77,4 +78,10 @@ pub fn by_key(key: &str) -> Option<&'static Setting> {
 /// The setting of that variable.
 pub fn by_variable(variable: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.variable == variable)
+}
+
+/// A text from outside without a byte order mark and without blanks and line ends around it: editors and secret stores
+/// add them, and nobody means them.
+pub fn trimmed(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim()
 }

@@ -1,14 +1,21 @@
-use std::{io::Write, path::Path, time::Duration};
+use std::{ffi::OsString, io::Write, path::Path};
 
 use super::*;
+
+fn found(flags: &[(&'static str, &str)], env: &[(&str, &str)], file: Option<&Path>) -> Found {
+    let flags: Vec<_> = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+    let env = env.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+    Config::read(&flags, env, file.map(|file| file.to_str().unwrap()))
+}
 
 fn read(
     flags: &[(&'static str, &str)],
     env: &[(&str, &str)],
     file: Option<&Path>,
 ) -> Result<(Config, Layers), ConfigError> {
-    let flags: Vec<_> = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
-    Config::read(&flags, env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())), file)
+    let found = found(flags, env, file);
+    let layers = found.layers.clone();
+    found.usable().map(|config| (config, layers))
 }
 
 fn file(content: &str) -> tempfile::NamedTempFile {
@@ -19,6 +26,72 @@ fn file(content: &str) -> tempfile::NamedTempFile {
 
 fn problems(env: &[(&str, &str)], content: &str) -> String {
     read(&[], env, Some(file(content).path())).unwrap_err().to_string()
+}
+
+#[test]
+fn every_setting_is_read_in_one_way() {
+    for setting in SETTINGS {
+        let key = setting.key;
+        let line = file(&format!("{key} = \"\\n\\t \\r\\n\"\n"));
+        for blank in ["", " ", "\n", "\u{feff}\r\n"] {
+            let sources = [
+                found(&[(key, blank)], &[], None),
+                found(&[], &[(setting.variable, blank)], None),
+                found(&[], &[], Some(line.path())),
+            ];
+            for found in sources {
+                assert!(found.problems.is_empty(), "{key} {blank:?}: {:?}", found.problems);
+                assert_eq!(found.layers.text(key).unwrap_or_default(), setting.default, "{key} {blank:?} is not set");
+            }
+        }
+        let around = "\u{feff} x \r\n";
+        let of_file = file(&format!("{key} = {around:?}\n").replace("\\u{feff}", "\\uFEFF"));
+        let sources = [
+            found(&[(key, around)], &[], None),
+            found(&[], &[(setting.variable, around)], None),
+            found(&[], &[], Some(of_file.path())),
+        ];
+        for found in sources {
+            assert_eq!(found.layers.text(key), Some("x"), "{key}");
+        }
+        let within = "hun\nter2";
+        let of_file = file(&format!("{key} = {within:?}\n"));
+        let sources = [
+            found(&[(key, within)], &[], None),
+            found(&[], &[(setting.variable, within)], None),
+            found(&[], &[], Some(of_file.path())),
+        ];
+        for found in sources {
+            let told = format!("{:?} {:?}", found.problems, found.layers);
+            assert!(told.contains("line ends") && !told.contains("hun"), "{key}: {told}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_of_ours_that_is_not_utf_8_is_an_error() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let bytes = || OsString::from_vec(vec![b'h', b'u', 0xff]);
+    for name in SETTINGS.iter().map(|setting| setting.variable).chain(["TENANTRY_CONFIG", "TENANTRY_LISTN"]) {
+        let told = Config::read(&[], [(name.into(), bytes())].into_iter(), None).usable().unwrap_err().to_string();
+        assert!(told.contains(name) && told.contains("UTF-8") && !told.contains("hu\u{fffd}"), "{told}");
+    }
+    let others = [("PATH".into(), bytes()), (OsString::from_vec(vec![0xff]), "x".into())];
+    assert!(Config::read(&[], others.into_iter(), None).usable().is_ok(), "what others set is theirs");
+}
+
+#[test]
+fn a_file_may_begin_with_a_byte_order_mark() {
+    let file = file("\u{feff}log = 'debug'\n");
+    assert_eq!(read(&[], &[], Some(file.path())).unwrap().0.log, "debug");
+}
+
+#[test]
+fn an_older_key_needs_the_one_that_seals() {
+    let told = read(&[], &[("TENANTRY_KEK_PREVIOUS", "x")], None).unwrap_err().to_string();
+    assert!(told.contains("TENANTRY_KEK") && told.contains("together with kek_previous"), "{told}");
 }
 
 #[test]
@@ -82,6 +155,7 @@ fn values_out_of_form_are_refused_without_being_repeated() {
         ("TENANTRY_TRUSTED_PROXIES", "10.0.0.0/8, hunter2"),
         ("TENANTRY_CORS_ORIGINS", "hunter2"),
         ("TENANTRY_CORS_ORIGINS", "*, https://console.example"),
+        ("TENANTRY_JWT_KEY", "-----BEGIN PRIVATE KEY-----\nhunter2"),
     ] {
         let told = read(&[], &[(variable, value)], None).unwrap_err().to_string();
         assert!(told.contains(variable) && !told.contains("hunter2"), "{told}");

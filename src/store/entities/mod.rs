@@ -15,6 +15,7 @@ pub(super) mod group_members;
 pub(super) mod groups;
 pub mod idempotent_answers;
 pub mod identities;
+pub(super) mod key_encryption;
 pub mod leases;
 pub mod login_sessions;
 pub(super) mod messaging_tenants;

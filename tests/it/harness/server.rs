@@ -64,7 +64,15 @@ impl Setup {
 
     /// The program with other arguments, in the same environment; waits for its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        self.program().env("TENANTRY_DATA_DIR", self.data_dir()).args(arguments).output().await.unwrap()
+        let output = self.command(arguments).kill_on_drop(true).output();
+        tokio::time::timeout(4 * super::PATIENCE, output).await.expect("the command does not end").unwrap()
+    }
+
+    /// The same, to be started otherwise.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut program = self.program();
+        program.env("TENANTRY_DATA_DIR", self.data_dir()).args(arguments);
+        program
     }
 
     /// A token from `token mint` with these arguments.

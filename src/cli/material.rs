@@ -1,0 +1,197 @@
+//! What a server is made of, read from the settings and from the files that they name. `dev`, `serve` and `config check`
+//! read it here, so that what one refuses the others refuse.
+
+use std::path::Path;
+
+use super::config::{Config, ConfigError, Problem, TlsFiles, UNUSABLE, trimmed};
+use crate::{
+    auth::{
+        foreign::{ApiKey, ManagerKey},
+        keys::{KeyError, Keys},
+    },
+    base::Secret,
+    server::{Tls, logs, tls::TlsError},
+    store::{self, Kek, Keyring},
+    tenants::is_feature,
+};
+
+/// What the configuration has to be good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// For any command.
+    Any,
+    /// For `serve`, which takes nothing that is only good for development.
+    Production,
+}
+
+/// Least length of the warehouse's static key in production, in bytes: as long as 128 bits are in base64, nearly.
+const LEAST_API_KEY: usize = 20;
+
+/// Keys and certificates, ready for use.
+pub(super) struct Material {
+    /// The key that signs tokens, if a file is configured.
+    pub keys: Option<Keys>,
+    /// The key that signed before.
+    pub previous_keys: Option<Keys>,
+    /// The manager's shared key.
+    pub manager_key: Option<ManagerKey>,
+    /// The warehouse's static key.
+    pub warehouse_key: Option<ApiKey>,
+    /// The keys that seal secrets.
+    pub keyring: Option<Keyring>,
+    /// The certificate of the listeners.
+    pub tls: Option<Tls>,
+    /// What is odd, but stops nothing.
+    pub warnings: Vec<String>,
+}
+
+impl Material {
+    /// The keys of the configured files; `signing` takes the place of one that is not configured.
+    pub fn keys_or(&mut self, signing: impl FnOnce() -> Result<Keys, KeyError>) -> Result<Keys, KeyError> {
+        let keys = match self.keys.take() {
+            Some(keys) => keys,
+            None => signing()?,
+        };
+        Ok(match self.previous_keys.take() {
+            Some(previous) => previous.rotated(keys),
+            None => keys,
+        })
+    }
+
+    /// Reads everything, and tells every problem at once.
+    pub fn read(config: &Config, purpose: Purpose) -> Result<Self, ConfigError> {
+        let mut reader = Reader { config, purpose, problems: Vec::new() };
+        reader.check_texts();
+        let material = Self {
+            keys: reader.keys("jwt_key", config.jwt_key.as_deref()),
+            previous_keys: reader.keys("jwt_key_previous", config.jwt_key_previous.as_deref()),
+            manager_key: reader.manager_key(),
+            warehouse_key: reader.warehouse_key(),
+            keyring: reader.keyring(),
+            tls: reader.tls(),
+            warnings: warnings(config),
+        };
+        if purpose == Purpose::Production {
+            reader.check_production();
+        }
+        match (reader.problems.is_empty(), purpose) {
+            (true, _) => Ok(material),
+            (false, Purpose::Any) => Err(ConfigError { title: UNUSABLE, problems: reader.problems }),
+            (false, Purpose::Production) => {
+                Err(ConfigError { title: "the configuration is not fit for production", problems: reader.problems })
+            }
+        }
+    }
+}
+
+/// Reads a key-encryption key: the setting is a file that holds it, or the key itself.
+pub(super) fn read_kek(setting: &Secret<String>) -> Result<Kek, String> {
+    let file = Path::new(setting.expose());
+    if !file.is_file() {
+        return Kek::from_base64(setting).map_err(|_| "must be a file, or a key of 32 bytes in base64".to_owned());
+    }
+    let name = file.display();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("names the file {name}: {error}"))?;
+    let text = Secret::new(trimmed(&text).to_owned());
+    Kek::from_base64(&text).map_err(|_| format!("names the file {name}, which holds no key of 32 bytes in base64"))
+}
+
+struct Reader<'a> {
+    config: &'a Config,
+    purpose: Purpose,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, key: &'static str, what: impl std::fmt::Display) {
+        self.problems.push(Problem::of(key, what));
+    }
+
+    /// What `value` is, or `None` and a problem of the setting.
+    fn noted<T, E: std::fmt::Display>(&mut self, key: &'static str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|error| self.problem(key, error)).ok()
+    }
+
+    fn check_texts(&mut self) {
+        if logs::check(&self.config.log).is_err() {
+            self.problem("log", "must be a log filter, such as info or tenantry=debug");
+        }
+        if let Some(url) = &self.config.database_url
+            && let Err(error) = store::check_url(url)
+        {
+            self.problem("database_url", format_args!("is not usable: {error}"));
+        }
+    }
+
+    fn keys(&mut self, key: &'static str, path: Option<&Path>) -> Option<Keys> {
+        let path = path?;
+        let keys = match self.purpose {
+            Purpose::Any => Keys::load(path, None),
+            Purpose::Production => Keys::load_strict(path, None),
+        };
+        let keys = keys.map_err(|error| match std::error::Error::source(&error) {
+            Some(source) => format!("is not usable: {error}: {source}"),
+            None => format!("is not usable: {error}"),
+        });
+        self.noted(key, keys)
+    }
+
+    fn manager_key(&mut self) -> Option<ManagerKey> {
+        let key = ManagerKey::from_base64(self.config.kubeop_jwt_signing_key.as_ref()?);
+        self.noted("kubeop_jwt_signing_key", key.map_err(|error| format!("is not usable: {error}")))
+    }
+
+    fn warehouse_key(&mut self) -> Option<ApiKey> {
+        let text = self.config.qod_api_key.as_ref()?;
+        if self.purpose == Purpose::Production && text.expose().len() < LEAST_API_KEY {
+            let make = "make one with `openssl rand -hex 32`";
+            self.problem("qod_api_key", format_args!("must have {LEAST_API_KEY} characters or more: {make}"));
+        }
+        ApiKey::new(text)
+    }
+
+    fn keyring(&mut self) -> Option<Keyring> {
+        let current = self.noted("kek", read_kek(self.config.kek.as_ref()?));
+        let previous = self.config.kek_previous.as_ref().map(read_kek);
+        let previous = previous.and_then(|previous| self.noted("kek_previous", previous));
+        Some(Keyring::new(current?, previous))
+    }
+
+    fn tls(&mut self) -> Option<Tls> {
+        let TlsFiles { certificate, key } = self.config.tls.as_ref()?;
+        let of = |error: &TlsError| match error {
+            TlsError::NoKey { .. } => "tls_key",
+            TlsError::File { path, .. } if Path::new(path) == key => "tls_key",
+            _ => "tls_cert",
+        };
+        Tls::load(certificate, key)
+            .map_err(|error| self.problem(of(&error), format_args!("is not usable: {error}")))
+            .ok()
+    }
+
+    /// What only `serve` asks for.
+    fn check_production(&mut self) {
+        if self.config.jwt_key.is_none() {
+            self.problem("jwt_key", "is missing: the file of the Ed25519 key that signs tokens");
+        }
+        if self.config.database_url.is_none() {
+            self.problem("database_url", "is missing: postgres://... or sqlite:FILE");
+        }
+        if self.config.listen.is_empty() {
+            self.problem("listen", "is missing: the addresses to listen on");
+        }
+        if self.config.kubeop_require_auth == Some(false) {
+            self.problem(
+                "kubeop_require_auth",
+                "must not be false: only dev runs without authentication, for local demos",
+            );
+        }
+    }
+}
+
+/// Words that this program does not know may be features of another part of the platform, or misspelt.
+fn warnings(config: &Config) -> Vec<String> {
+    let unknown = config.features.iter().filter(|word| !is_feature(word));
+    let shown = unknown.map(|word| format!("features (TENANTRY_FEATURES) has {word:?}, which opens nothing here"));
+    shown.collect()
+}

@@ -1,0 +1,46 @@
+//! Errors as operators read them. A caller of the server learns nothing of an inner cause, which goes to the log; whoever
+//! runs a command has no log, and needs the cause.
+
+use std::error::Error as StdError;
+
+use crate::base::Error;
+
+/// An error with its whole chain of causes, on one line where they fit one.
+pub(super) fn text(error: &anyhow::Error) -> String {
+    let mut text = format!("{error:#}");
+    for link in error.chain() {
+        if let Some(cause) = link.downcast_ref::<Error>().and_then(|error| error.cause.as_deref()) {
+            append(&mut text, cause);
+        }
+    }
+    text
+}
+
+/// Appends a cause and what caused it. Many say themselves what caused them; that is not said twice.
+fn append(text: &mut String, cause: &(dyn StdError + 'static)) {
+    let mut next = Some(cause);
+    while let Some(cause) = next {
+        let told = cause.to_string();
+        if !text.contains(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        next = cause.source();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn an_operator_is_told_the_inner_cause_once() {
+        let cause = std::io::Error::other("no such table: accounts");
+        let error: anyhow::Result<()> = Err(Error::internal(cause)).context("cannot look");
+        assert_eq!(text(&error.unwrap_err()), "cannot look: internal error: no such table: accounts");
+        let told = Error::internal("twice").caused_by("internal error");
+        assert_eq!(text(&told.into()), "internal error");
+    }
+}

@@ -1,0 +1,202 @@
+//! New data keys, and all values sealed anew under them, while servers serve.
+//!
+//! A run begins by raising the generation in the row of `key_encryption`; every owner whose last data key is of an earlier
+//! generation gets one of this. Servers seal under it within [`NOTICED`]; what is sealed under the earlier ones still
+//! opens. Then the areas seal their values anew. A run that was killed has left its mark in that row, and the next one
+//! goes on with it. Earlier keys are removed once nothing is sealed under them.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    prelude::Uuid, sea_query::Expr,
+};
+use serde_json::{Value, json};
+
+pub use super::vault::NOTICED;
+use super::{
+    Stamp, Store,
+    entities::{data_keys, key_encryption},
+    keyring::{self, Keyring},
+    sealed, vault,
+};
+use crate::base::{Cx, Error, Result, TenantId, error::Reason};
+
+/// Owners, or values, of one transaction.
+pub const PAGE: u64 = 100;
+/// How long a key is kept after a later one took its place, though nothing is known to be sealed under it: answers under
+/// idempotency keys are sealed too, and live for a day.
+pub const KEPT: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// A run that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Data keys of earlier generations are replaced.
+    pub generation: i64,
+    /// Whether an earlier run began it.
+    pub resumed: bool,
+}
+
+/// What became of the values of an area.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Values that were sealed anew.
+    pub resealed: u64,
+    /// Values that do not open. They are left as they are.
+    pub left: u64,
+}
+
+impl std::ops::AddAssign for Resealed {
+    fn add_assign(&mut self, other: Self) {
+        self.resealed += other.resealed;
+        self.left += other.left;
+    }
+}
+
+/// Whose secret a value is, and the version of the key that it is sealed under.
+pub type InUse = BTreeSet<(Option<TenantId>, i64)>;
+
+/// The version of the data key that a text is sealed under; `None` if it is no sealed text.
+pub fn version(sealed: &str) -> Option<i64> {
+    sealed::version(sealed)
+}
+
+/// Begins a run, or goes on with one that did not end. `None` if nothing was ever sealed.
+pub async fn begin(store: &Store, ring: &Keyring) -> Result<Option<Run>> {
+    keyring::fit(store.read(), Some(ring)).await?.require()?;
+    if data_keys::Entity::find().one(store.read()).await?.is_none() {
+        return Ok(None);
+    }
+    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).one(store.read()).await?;
+    if let Some(row) = row.filter(|row| row.resealing) {
+        return Ok(Some(Run { generation: row.generation, resumed: true }));
+    }
+    let ring = ring.clone();
+    let cx = Cx::system("keys reseal", store.clock().clone());
+    store
+        .write(&cx, "keys.reseal", move |tx| {
+            let ring = ring.clone();
+            Box::pin(async move {
+                // Makes the row where there is none.
+                keyring::hold(tx, &ring).await?;
+                let row =
+                    key_encryption::Entity::find_by_id(key_encryption::ONE).lock_exclusive().one(tx.conn()).await?;
+                let row = row.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
+                let (resumed, generation) = match row.resealing {
+                    true => (true, row.generation),
+                    false => (false, row.generation + 1),
+                };
+                let mut row = row.into_active_model();
+                row.generation = Set(generation);
+                row.resealing = Set(true);
+                row.update(tx.conn()).await?;
+                tx.audit_in(None, "data keys", json!({"state": "begun", "generation": generation}));
+                Ok(Some(Run { generation, resumed }))
+            })
+        })
+        .await
+}
+
+/// Ends a run.
+pub async fn end(store: &Store, details: Value) -> Result<()> {
+    let cx = Cx::system("keys reseal", store.clock().clone());
+    store
+        .write(&cx, "keys.reseal", move |tx| {
+            let mut details = details.clone();
+            Box::pin(async move {
+                key_encryption::Entity::update_many()
+                    .col_expr(key_encryption::Column::Resealing, Expr::value(false))
+                    .exec(tx.conn())
+                    .await?;
+                details["state"] = json!("finished");
+                tx.audit_in(None, "data keys", details);
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// Makes a later data key for every owner whose last one is of an earlier generation. `progress` is told how many were made.
+pub async fn renew(store: &Store, ring: &Keyring, run: Run, mut progress: impl FnMut(u64)) -> Result<u64> {
+    let mut made = 0;
+    let mut failures = 0;
+    loop {
+        match renew_page(store, ring, run).await {
+            Ok(0) => return Ok(made),
+            Ok(more) => {
+                made += more;
+                progress(made);
+            }
+            // A tenant of the page was deleted meanwhile; the next page is without it.
+            Err(error) if is_gone(&error) && failures < 5 => failures += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether a row has no tenant any more, as each database says it.
+fn is_gone(error: &Error) -> bool {
+    matches!(error.reason, Reason::TenantNotFound | Reason::TenantInUse)
+}
+
+async fn renew_page(store: &Store, ring: &Keyring, run: Run) -> Result<u64> {
+    let owners: Vec<Option<Uuid>> = data_keys::Entity::find()
+        .select_only()
+        .column(data_keys::Column::TenantId)
+        .group_by(data_keys::Column::TenantId)
+        .having(ExprTrait::lt(data_keys::Column::Version.max(), run.generation))
+        .limit(PAGE)
+        .into_tuple()
+        .all(store.read())
+        .await?;
+    let count = owners.len() as u64;
+    if owners.is_empty() {
+        return Ok(0);
+    }
+    let ring = ring.clone();
+    store
+        .maintain("keys.renew", move |tx| {
+            let (ring, owners) = (ring.clone(), owners.clone());
+            Box::pin(async move {
+                for tenant in owners {
+                    vault::make_in(tx, &ring, tenant.map(TenantId::from_uuid)).await?;
+                }
+                Ok(())
+            })
+        })
+        .await?;
+    Ok(count)
+}
+
+/// Removes data keys that later ones took the place of, [`KEPT`] ago or longer, and under which nothing of `in_use` is
+/// sealed. Returns how many.
+pub async fn prune(store: &Store, in_use: InUse) -> Result<u64> {
+    let rows = data_keys::Entity::find().all(store.read()).await?;
+    let long_ago = Stamp::from(store.clock().now() - KEPT);
+    let replaced = |row: &data_keys::Model| {
+        rows.iter()
+            .any(|later| later.tenant_id == row.tenant_id && later.version > row.version && later.created_at < long_ago)
+    };
+    let key = |row: &data_keys::Model| (row.tenant_id.map(TenantId::from_uuid), row.version);
+    let old: Vec<_> =
+        rows.iter().filter(|row| replaced(row) && !in_use.contains(&key(row))).map(|row| row.owner.clone()).collect();
+    if old.is_empty() {
+        return Ok(0);
+    }
+    let count = old.len();
+    let cx = Cx::system("keys prune", store.clock().clone());
+    store
+        .write(&cx, "keys.prune", move |tx| {
+            let old = old.clone();
+            Box::pin(async move {
+                for page in old.chunks(PAGE as usize) {
+                    let gone = data_keys::Entity::delete_many().filter(data_keys::Column::Owner.is_in(page.to_vec()));
+                    gone.exec(tx.conn()).await?;
+                }
+                tx.audit_in(None, "data keys", json!({"removed": count}));
+                Ok(())
+            })
+        })
+        .await?;
+    Ok(count as u64)
+}

@@ -1,0 +1,315 @@
+//! The commands as an operator meets them: settings, paths, outputs that cannot be written, and the order of first steps.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Output, Stdio},
+};
+
+use futures::future::join_all;
+use serde_json::json;
+use tenantry::auth::{keys::Keys, tokens};
+
+use crate::{
+    db::{self, postgres_unmigrated},
+    harness::{
+        PATIENCE,
+        http::Http,
+        server::{Server, Setup},
+    },
+};
+
+/// A password that an account of the platform may have.
+const PASSWORD: &str = "plain-Harbour-94-lantern";
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn password_file(setup: &Setup, content: impl AsRef<[u8]>) -> String {
+    let path = setup.home().join("password");
+    fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+async fn log_in(http: &Http, name: &str, password: &str) -> u16 {
+    let body = json!({"username": name, "password": password}).to_string();
+    http.call(reqwest::Method::POST, "/api/auth/login", Some(&body)).await.status
+}
+
+/// Everything that a command prints goes to where nothing can be written, or nobody reads.
+async fn run_unheard(setup: &Setup, arguments: &[&str], full: bool) -> Output {
+    let mut command = setup.command(arguments);
+    if full {
+        command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    } else {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        command.stdout(writer);
+    }
+    // Not `output`, which would take standard output for itself.
+    let child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("a command does not end").unwrap()
+}
+
+#[tokio::test]
+async fn a_text_that_cannot_be_written_is_no_panic_and_undoes_nothing() {
+    let setup = Setup::dev();
+    let file = password_file(&setup, PASSWORD);
+    let create = ["users", "create", "--admin", "ops", "--password-file", &file];
+    let set = ["users", "set-password", "ops", "--password-file", &file];
+    fs::create_dir(setup.data_dir()).unwrap();
+    Keys::load_or_create(&setup.data_dir().join("jwt.pem"), None).unwrap();
+    let mint = ["token", "mint", "--role", "platform_admin"];
+    // What tells of something that was done or found, and the status of that.
+    let telling: [(&[&str], i32); 8] = [
+        (&["migrate", "status"], 1),
+        (&["migrate", "up"], 0),
+        (&["migrate", "status"], 0),
+        (&create, 0),
+        (&set, 0),
+        (&["token", "revoke", "some-id"], 0),
+        (&["config", "check"], 0),
+        (&["keys", "status"], 0),
+    ];
+    for (arguments, status) in telling {
+        let output = run_unheard(&setup, arguments, true).await;
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).contains("cannot write to standard output"), "{arguments:?}: {}", said(&output));
+    }
+    let again = run_unheard(&setup, &create, false).await;
+    assert!(again.status.code() == Some(1) && said(&again).contains("exists"), "it was made: {}", said(&again));
+    let told = run_unheard(&setup, &["users", "create", "--admin", "eve", "--password-file", &file], true).await;
+    assert!(said(&told).contains("created the platform administrator eve"), "{}", said(&told));
+    // What is the whole point of a command fails with it.
+    let products: [&[&str]; 5] = [&mint, &["openapi"], &["completions", "bash"], &["--help"], &["--version"]];
+    for arguments in products {
+        let output = run_unheard(&setup, arguments, true).await;
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).contains("cannot write to standard output"), "{arguments:?}: {}", said(&output));
+    }
+    // Whoever stops to read has had enough.
+    let all = products.into_iter().chain(telling.iter().map(|(arguments, _)| *arguments).filter(|of| **of != create));
+    for arguments in all {
+        let output = run_unheard(&setup, arguments, false).await;
+        assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""), "{arguments:?}");
+    }
+    // Nor does it matter that the complaint cannot be written.
+    let mut command = setup.command(&["config", "check"]);
+    command.env("TENANTRY_LOG", "a=b=c");
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_eq!(command.stdout(full()).stderr(full()).status().await.unwrap().code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_data_directory_is_the_path_that_it_says() {
+    for name in ["x%41", "feature%2Fx", "a?b", "a#b", "file:x", "two words", "Größe", ":memory:", "sqlite:y"] {
+        let home = Setup::dev();
+        let server = home.clone().env("TENANTRY_DATA_DIR", name).start().await;
+        let dir = home.home().join(name);
+        let entries = |path: &Path| {
+            let names = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.collect::<std::collections::BTreeSet<_>>()
+        };
+        assert!(entries(&dir).is_superset(&["jwt.pem", "kek", "tenantry.db"].map(str::to_owned).into()), "{name}");
+        assert_eq!(entries(home.home()).len(), 1, "{name}: {:?}", entries(home.home()));
+        let token = fs::read_to_string(dir.join("admin.jwt")).unwrap();
+        let admin = server.http().token(token.trim());
+        let made = admin.put("/admin/v2/tenants/acme", r#"{"allowedClusters":["standalone"]}"#).await;
+        assert_eq!(made.status, 204, "{name}: {made:?}");
+        // Other commands look in the same place.
+        let mint = ["--data-dir", name, "token", "mint", "--role", "admin", "--tenant", "acme"];
+        let minted = home.command(&mint).env_remove("TENANTRY_DATA_DIR").output().await.unwrap();
+        assert_eq!((minted.status.code(), said(&minted).as_str()), (Some(0), ""), "{name}");
+        let keys = Keys::load(&dir.join("jwt.pem"), None).unwrap();
+        let claims = tokens::verify(&keys, String::from_utf8(minted.stdout).unwrap().trim()).unwrap();
+        assert_ne!(claims.tenant.as_deref(), Some("acme"), "{name}: the token holds the id");
+    }
+}
+
+#[tokio::test]
+async fn commands_before_the_migration_say_what_to_do_and_leave_no_file() {
+    let home = Setup::dev();
+    let file = password_file(&home, PASSWORD);
+    let commands: [&[&str]; 7] = [
+        &["users", "create", "--admin", "ops", "--password-file", &file],
+        &["users", "set-password", "ops", "--password-file", &file],
+        &["token", "revoke", "some-id"],
+        &["migrate", "status"],
+        &["keys", "status"],
+        &["keys", "rotate"],
+        &["keys", "reseal"],
+    ];
+    let kek = tenantry::store::Kek::generate();
+    let elsewhere = home.home().join("other.db");
+    let setups = [
+        home.clone(),
+        home.clone().database(format!("sqlite:{}", elsewhere.display())),
+        home.clone().database(postgres_unmigrated().await),
+    ];
+    for setup in setups {
+        let setup = setup.env("TENANTRY_KEK", kek.expose());
+        for command in commands {
+            let output = setup.run(command).await;
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+            assert!(said.contains("run `tenantry migrate up`") && !said.contains("internal"), "{command:?}: {said}");
+            assert!(!setup.data_dir().exists() && !elsewhere.exists(), "{command:?} leaves a file");
+        }
+    }
+    // What it says works.
+    assert!(home.run(&["migrate", "up"]).await.status.success());
+    let created = home.run(commands[0]).await;
+    assert!(created.status.success(), "{}", said(&created));
+    assert!(home.run(&["migrate", "status"]).await.status.success());
+}
+
+#[tokio::test]
+async fn an_operator_is_told_the_cause_of_an_internal_error() {
+    let home = Setup::dev();
+    assert!(home.run(&["migrate", "up"]).await.status.success());
+    let url = format!("sqlite:{}", home.data_dir().join("tenantry.db").display());
+    let store = tenantry::store::Store::open(tenantry::store::StoreConfig::new(&url)).await.unwrap();
+    let cx = db::platform_cx("x");
+    let broken = store.write(&cx, "test", |tx| {
+        Box::pin(async move {
+            sea_orm::ConnectionTrait::execute_unprepared(tx.conn(), "DROP TABLE revoked_tokens").await?;
+            Ok(())
+        })
+    });
+    broken.await.unwrap();
+    store.close().await;
+    let output = home.run(&["token", "revoke", "some-id"]).await;
+    assert!(said(&output).contains("no such table: revoked_tokens"), "{}", said(&output));
+}
+
+/// The ids of the keys that a server's tokens are verified with.
+async fn key_ids(server: &Server) -> String {
+    server.http().get("/.well-known/jwks.json").await.body
+}
+
+#[tokio::test]
+async fn first_starts_at_once_make_one_of_each_thing_and_all_work() {
+    for round in 0..4 {
+        let setup = Setup::dev();
+        let servers = join_all((0..3).map(|_| setup.start())).await;
+        let kept = Keys::load(&setup.data_dir().join("jwt.pem"), None).unwrap();
+        for server in &servers {
+            assert!(key_ids(server).await.contains(kept.kid()), "round {round}: the key is on the disk");
+            let read = server.admin().get("/admin/v2/tenants").await;
+            assert_eq!(read.status, 200, "round {round}: the token opens every server");
+            assert_eq!(log_in(&server.http(), "admin", "admin").await, 200, "round {round}");
+        }
+        // Secrets that one sealed are opened by the others.
+        let (one, other) = (servers[0].admin(), servers[1].admin());
+        let post = async |http: &Http, path: &str, body| http.call(reqwest::Method::POST, path, Some(body)).await;
+        let tenant = post(&one, "/v1/admin/tenants/lifecycle", r#"{"action":"create","slug":"acme"}"#).await;
+        assert_eq!(tenant.status, 201, "{tenant:?}");
+        let user = r#"{"action":"create","tenant_id":"acme","user_id":"ada","email":"ada@example.com","role":"admin"}"#;
+        assert_eq!(post(&one, "/v1/admin/users/lifecycle", user).await.status, 201);
+        let enroll = r#"{"tenant_id":"acme","user_id":"ada"}"#;
+        assert_eq!(post(&one, "/v1/admin/users/totp/enroll", enroll).await.status, 200);
+        let verify = r#"{"tenant_id":"acme","user_id":"ada","code":"000000"}"#;
+        let answer = post(&other, "/v1/admin/users/totp/verify", verify).await;
+        assert!(answer.status == 401 || answer.status == 200, "round {round}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_check_refuses_what_the_start_refuses() {
+    let home = Setup::dev();
+    fs::write(home.home().join("not-a-key"), "hunter2").unwrap();
+    let wrong = [
+        ("TENANTRY_KEK", "hunter2"),
+        ("TENANTRY_KEK", "not-a-key"),
+        ("KUBEOP_JWT_SIGNING_KEY", "hunter2"),
+        ("KUBEOP_JWT_SIGNING_KEY", "aHVudGVyMg=="),
+        ("TENANTRY_LOG", "hunter2=hunter2=hunter2"),
+        ("TENANTRY_DATABASE_URL", "mysql://root:hunter2@db"),
+        ("TENANTRY_DATABASE_URL", "postgres:app:hunter2@db"),
+        ("TENANTRY_DATABASE_URL", "host=db user=app password=hunter2 dbname=x"),
+        ("TENANTRY_DATABASE_URL", "sqlite::memory:"),
+        ("TENANTRY_DATABASE_URL", "sqlite:"),
+        ("TENANTRY_JWT_KEY", "/nowhere"),
+        ("TENANTRY_JWT_KEY", "not-a-key"),
+        ("TENANTRY_JWT_KEY_PREVIOUS", "/nowhere"),
+        ("TENANTRY_TLS_CERT", "/nowhere"),
+        ("TENANTRY_LISTEN", "hunter2"),
+        ("TENANTRY_KEK_PREVIOUS", "hunter2"),
+    ];
+    for (variable, value) in wrong {
+        let setup = home.clone().env(variable, value);
+        // A flag would stand above the variable.
+        let dev: &[&str] = if variable == "TENANTRY_LISTEN" { &["dev"] } else { &["dev", "--listen", "127.0.0.1:0"] };
+        for command in [&["config", "check"], dev] {
+            let output = setup.run(command).await;
+            let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), said(&output));
+            assert_eq!(output.status.code(), Some(1), "{variable}={value} {command:?}: {told}");
+            assert!(told.contains(variable.trim_end_matches("_CERT")), "{variable}={value} {command:?}: {told}");
+            assert!(!told.contains("hunter2"), "{variable}={value} {command:?}: {told}");
+        }
+        assert!(!home.data_dir().exists(), "nothing was begun: {variable}={value}");
+    }
+    let production = home.run(&["config", "check", "--production"]).await;
+    assert!(production.status.code() == Some(1) && said(&production).contains("TENANTRY_JWT_KEY"), "{production:?}");
+    assert!(home.run(&["config", "check"]).await.status.success());
+    let odd = home.clone().env("TENANTRY_FEATURES", "nonsense").run(&["config", "check"]).await;
+    assert!(odd.status.success() && said(&odd).contains("nonsense"), "{odd:?}");
+}
+
+#[tokio::test]
+async fn the_check_shows_no_part_of_a_secret() {
+    for (url, shown) in [
+        ("postgres://app:Sup3r?Secret@db/app", "postgres://***"),
+        ("postgres://app:123?Secret@db/app", "postgres://***"),
+        ("postgres://app:Sup3rSecret@db/app", "postgres://***@db/app"),
+        ("host=db user=app password=Secret dbname=x", "(not usable)"),
+        ("postgres:app:Secret@db", "(not usable)"),
+    ] {
+        let output = Setup::dev().database(url).run(&["config", "check"]).await;
+        let table = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = table.lines().find(|line| line.starts_with("database_url")).expect("a line of the URL");
+        assert!(line.contains(shown) || line.contains("(not usable)"), "{url}: {line}");
+        let all = format!("{table}{}", said(&output));
+        assert!(!all.contains("Secret") && !all.contains("Sup3r") && !all.contains("123"), "{url}: {all}");
+    }
+}
+
+#[tokio::test]
+async fn line_ends_around_a_setting_change_nothing() {
+    let setup = Setup::dev().env("QOD_API_KEY", "letmein\n").database("sqlite:own.db\n");
+    let server = setup.start().await;
+    assert!(setup.home().join("own.db").exists(), "no database of another name");
+    let read = server.http().header("x-api-key", "letmein").get("/api/tenant/list").await;
+    assert_ne!(read.status, 401, "{read:?}");
+    let blank = Setup::dev().env("QOD_API_KEY", " \n").start().await;
+    let read = blank.http().header("x-api-key", "").get("/api/tenant/list").await;
+    assert_eq!(read.status, 401, "there is no key: {read:?}");
+}
+
+#[tokio::test]
+async fn the_strongest_account_has_the_strictest_policy() {
+    let server = Server::dev().await;
+    let setup = server.setup();
+    let create = async |name: &str, content: &[u8]| {
+        let file = password_file(setup, content);
+        setup.run(&["users", "create", "--admin", name, "--password-file", &file]).await
+    };
+    for weak in ["12345678", "password", "admin123", "opsopsops", "opsopsopsops", "passwordpassword", "admin", ""] {
+        let output = create("ops", weak.as_bytes()).await;
+        assert!(output.status.code() == Some(1) && said(&output).contains("password"), "{weak}: {}", said(&output));
+        let file = password_file(setup, weak);
+        let output = setup.run(&["users", "set-password", "admin", "--password-file", &file]).await;
+        assert_eq!(output.status.code(), Some(1), "{weak}: {}", said(&output));
+    }
+    assert_eq!(log_in(&server.http(), "admin", "admin").await, 200, "the account of development stays");
+    for (name, content) in [("mark", format!("\u{feff}{PASSWORD}\r\n")), ("plain", format!("{PASSWORD}\nmore\n"))] {
+        let output = create(name, content.as_bytes()).await;
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!(log_in(&server.http(), name, PASSWORD).await, 200, "{name}");
+    }
+    // As PowerShell writes a file.
+    let wide: Vec<u8> = format!("\u{feff}{PASSWORD}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let output = create("wide", &wide).await;
+    assert!(output.status.code() == Some(1) && said(&output).contains("UTF-8"), "{}", said(&output));
+}
