@@ -19,6 +19,7 @@ mod m20260101_000007_people;
 mod m20260101_000008_directory;
 mod m20260101_000010_login_sessions;
 mod m20260101_000011_directory_indexes;
+mod m20260101_000013_revisions;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000008_directory::Migration),
             Box::new(m20260101_000010_login_sessions::Migration),
             Box::new(m20260101_000011_directory_indexes::Migration),
+            Box::new(m20260101_000013_revisions::Migration),
         ]
     }
 }

@@ -10,6 +10,7 @@ pub mod ids;
 pub mod names;
 pub mod page;
 pub mod scope;
+pub mod seat;
 pub mod secret;
 pub mod words;
 

@@ -135,6 +135,7 @@ pub(super) fn app(config: &Config, store: Store, keys: Keys) -> anyhow::Result<A
         ),
         messaging: MessagingSettings { force_delete: config.messaging_force_delete, max_tenants: config.max_tenants },
         messaging_bootstrap: config.messaging_bootstrap,
+        messaging_proxy_roles: config.messaging_proxy_roles.clone(),
         limits: Limits {
             max_body: config.max_body_bytes,
             max_in_flight: config.max_in_flight,

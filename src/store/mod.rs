@@ -24,6 +24,7 @@ pub mod ledger;
 pub mod like;
 pub mod outbox;
 pub mod relay;
+mod revocations;
 mod schema;
 pub mod scopes;
 mod stamp;
@@ -42,6 +43,7 @@ use tokio_util::task::TaskTracker;
 
 pub use connect::StoreConfig;
 pub use outbox::OutboxEvent;
+pub use revocations::Revocation;
 pub use stamp::Stamp;
 pub use tx::Tx;
 pub use vault::{Kek, Vault};
@@ -63,6 +65,10 @@ struct Inner {
     committed: Notify,
     /// The names of the clusters.
     clusters: Arc<clusters::ClusterNames>,
+    /// Who is told of revocations.
+    revoked: Arc<revocations::Listeners>,
+    /// The leases of others, as they were last seen.
+    leases: lease::Seen,
     /// No migration was pending when last asked; that never changes back.
     migrated: AtomicBool,
 }
@@ -73,8 +79,9 @@ impl Store {
         let db = connect::open(&config).await?;
         let tasks = TaskTracker::new();
         let clusters = Arc::<clusters::ClusterNames>::default();
+        let revoked = Arc::<revocations::Listeners>::default();
         let group = (db.backend() == DbBackend::Sqlite)
-            .then(|| group::Writer::start(&db, config.clock.clone(), Arc::clone(&clusters), &tasks));
+            .then(|| group::Writer::start(&db, config.clock.clone(), group::Told::new(&clusters, &revoked), &tasks));
         let store = Self(Arc::new(Inner {
             db,
             clock: config.clock,
@@ -82,6 +89,8 @@ impl Store {
             tasks,
             committed: Notify::new(),
             clusters,
+            revoked,
+            leases: lease::Seen::default(),
             migrated: AtomicBool::new(false),
         }));
         store.ping().await?;

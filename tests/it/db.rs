@@ -147,6 +147,7 @@ pub fn cx(action: &'static str, access: Access) -> Cx {
         client: None,
         secure: false,
         user_agent: None,
+        seat: None,
         clock: Clock::system(),
         drain: Drain::default(),
     })

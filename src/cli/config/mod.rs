@@ -16,7 +16,11 @@ pub use layers::{Layers, Source};
 pub use parse::duration;
 pub use settings::{SETTINGS, Setting};
 
-use crate::{auth::Origins, base::Secret, server::layers::TrustedProxies};
+use crate::{
+    auth::{Origins, ProxyRoles},
+    base::Secret,
+    server::layers::TrustedProxies,
+};
 
 /// The effective configuration.
 #[derive(Clone, Debug)]
@@ -63,6 +67,8 @@ pub struct Config {
     pub messaging_bootstrap: bool,
     /// Allow forced deletion of messaging tenants.
     pub messaging_force_delete: bool,
+    /// The subjects of proxies before the messaging surface.
+    pub messaging_proxy_roles: ProxyRoles,
     /// The manager's shared key, base64.
     pub kubeop_jwt_signing_key: Option<Secret<String>>,
     /// Whether the manager surface asks for credentials; `None` leaves it to the command.

@@ -59,6 +59,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("self_service_provisioning", "TENANTRY_SELF_SERVICE_PROVISIONING", "false", Plain),
     setting!("messaging_bootstrap", "TENANTRY_MESSAGING_BOOTSTRAP", "false", Plain),
     setting!("messaging_force_delete", "TENANTRY_MESSAGING_FORCE_DELETE", "true", Plain),
+    setting!("messaging_proxy_roles", "TENANTRY_MESSAGING_PROXY_ROLES", "", Plain),
     setting!("kubeop_jwt_signing_key", "KUBEOP_JWT_SIGNING_KEY", "", Masked),
     setting!("kubeop_require_auth", "KUBEOP_REQUIRE_AUTH", "", Plain),
     setting!("qod_api_key", "QOD_API_KEY", "", Masked),
