@@ -1,29 +1,65 @@
-//! What a flood of logins costs everybody else: the time that 99 of 100 reads of a tenant stay within, while nobody logs
-//! in and while hundreds of clients try wrong passwords, in turns of one run.
+//! What a flood of failing logins from one address costs everybody else: the time that 99 of 100 reads and logins of another
+//! address stay within, while nobody floods, while 2,000 connections do, and while five HTTP/2 connections with 200 streams
+//! each do, in turns of one run.
+//!
+//! `cargo bench --bench login_flood`, on Linux, where all of 127.0.0.0/8 is this machine.
 
 mod support;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use futures::future::join_all;
 use support::program::Program;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+/// From where the flood comes.
+const FLOOD: [u8; 4] = [127, 0, 0, 2];
+/// From where the others call.
+const OTHERS: [u8; 4] = [127, 0, 0, 3];
 /// Clients that read, each after a pause, as people do.
 const READERS: usize = 8;
 /// The pause between two reads of a client.
 const PAUSE: Duration = Duration::from_millis(4);
-/// Clients that try passwords, each as fast as it is answered.
-const ATTACKERS: usize = 256;
+/// The pause between two logins of the one client that logs in.
+const LOGIN_PAUSE: Duration = Duration::from_millis(60);
+/// Connections of the flood over HTTP/1.1, each of which tries as fast as it is answered.
+const CONNECTIONS: usize = 2000;
+/// Connections of the flood over HTTP/2, and streams of each.
+const H2: (usize, usize) = (5, 200);
 /// Length of a turn, and turns of each side.
-const TURN: Duration = Duration::from_secs(3);
-const TURNS: usize = 7;
-/// How many times as long a read may take during a flood.
+const TURN: Duration = Duration::from_secs(6);
+const TURNS: usize = 5;
+/// How many times as long a call may take during a flood.
 const GOAL: f64 = 2.0;
+
+/// Who floods.
+#[derive(Clone, Copy)]
+enum Side {
+    Nobody,
+    Http1,
+    Http2,
+}
+
+const SIDES: [(Side, &str); 3] = [
+    (Side::Nobody, "nobody floods"),
+    (Side::Http1, "2,000 connections try passwords"),
+    (Side::Http2, "5 HTTP/2 connections of 200 streams do"),
+];
+
+/// The requests of those who are measured.
+struct Calls {
+    address: SocketAddr,
+    read: Vec<u8>,
+    login: Vec<u8>,
+}
 
 fn main() {
     let home = tempfile::tempdir().expect("a directory");
@@ -32,73 +68,157 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let headers = format!("authorization: Bearer {}\r\ncontent-type: application/json\r\n", token.trim());
     let create = support::request("PUT", "/admin/v2/tenants/acme", &headers, r#"{"allowedClusters":["standalone"]}"#);
-    let read = support::request("GET", "/admin/v2/tenants/acme", &headers, "");
+    let calls = Calls {
+        address: program.address,
+        read: support::request("GET", "/admin/v2/tenants/acme", &headers, ""),
+        login: login("admin", "admin"),
+    };
     runtime.block_on(async {
         let mut stream = TcpStream::connect(program.address).await.expect("it listens");
         assert_eq!(support::exchange(&mut stream, &create).await, Some(204));
+        while support::exchange(&mut stream, &calls.login).await != Some(200) {
+            tokio::time::sleep(LOGIN_PAUSE).await;
+        }
     });
 
-    let mut p99s = [Vec::new(), Vec::new()];
-    let mut tries = 0;
-    for turn in 0..TURNS * 2 {
-        let flooded = turn % 2;
-        let attackers = if flooded == 1 { ATTACKERS } else { 0 };
-        let (p99, tried) = runtime.block_on(turn_of(program.address, &read, attackers));
-        p99s[flooded].push(p99);
-        tries += tried;
+    let mut p99s = SIDES.map(|_| (Vec::new(), Vec::new()));
+    let mut tries = [0; SIDES.len()];
+    for turn in 0..TURNS * SIDES.len() {
+        let side = turn % SIDES.len();
+        let flood = Flood::begin(program.address, SIDES[side].0);
+        let (reads, logins) = runtime.block_on(turn_of(&calls));
+        tries[side] += flood.end();
+        p99s[side].0.push(reads);
+        p99s[side].1.push(logins);
     }
-    let [quiet, flood] = p99s.map(|mut p99s| {
-        p99s.sort();
-        p99s[TURNS / 2].as_secs_f64() * 1000.0
-    });
-    println!("p99 of point reads, {READERS} readers, median of {TURNS} turns each");
-    println!("  nobody logs in                   {quiet:>8.2} ms");
-    println!("  {ATTACKERS} clients try passwords        {flood:>8.2} ms ({tries} tries answered)");
-    println!("  ratio {:.2} (goal at most {GOAL})", flood / quiet);
+    println!("p99 of {READERS} readers and of one who logs in, median of {TURNS} turns each");
+    let p99s = p99s.map(|(reads, logins)| (support::median(reads), support::median(logins)));
+    for (side, (reads, logins)) in p99s.iter().enumerate() {
+        let (name, answered) = (SIDES[side].1, tries[side]);
+        println!("  {name:<40} reads {reads:>8.2} ms, logins {logins:>8.2} ms ({answered} tries answered)");
+    }
+    for (side, (reads, logins)) in p99s.iter().enumerate().skip(1) {
+        let (of_reads, of_logins) = (reads / p99s[0].0, logins / p99s[0].1);
+        println!("  {}: ratio of reads {of_reads:.2}, of logins {of_logins:.2} (goal at most {GOAL})", SIDES[side].1);
+    }
 }
 
-/// One turn: the p99 of the reads, and how many logins were answered.
-async fn turn_of(address: SocketAddr, read: &[u8], attackers: usize) -> (Duration, u64) {
+fn login(user: &str, password: &str) -> Vec<u8> {
+    let body = format!(r#"{{"username":"{user}","password":"{password}"}}"#);
+    support::request("POST", "/api/auth/login", "content-type: application/json\r\n", &body)
+}
+
+async fn connect(from: [u8; 4], to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((IpAddr::from(from), 0).into())?;
+    let stream = socket.connect(to).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// One turn: the p99 of the reads and of the logins, in milliseconds.
+async fn turn_of(calls: &Calls) -> (f64, f64) {
     let stop = CancellationToken::new();
     let ending = async {
         tokio::time::sleep(TURN).await;
         stop.cancel();
     };
-    let readers = join_all((0..READERS).map(|_| reader(address, read, stop.clone())));
-    let attacks = join_all((0..attackers).map(|number| attacker(address, number, stop.clone())));
-    let (times, tried, ()) = tokio::join!(readers, attacks, ending);
-    let mut times: Vec<_> = times.into_iter().flatten().collect();
-    times.sort();
-    (times[times.len() * 99 / 100], tried.iter().sum())
+    let readers = join_all((0..READERS).map(|_| measured(calls.address, &calls.read, PAUSE, stop.clone())));
+    let logins = measured(calls.address, &calls.login, LOGIN_PAUSE, stop.clone());
+    let (reads, logins, ()) = tokio::join!(readers, logins, ending);
+    (p99(reads.into_iter().flatten().collect()), p99(logins))
 }
 
-async fn reader(address: SocketAddr, read: &[u8], stop: CancellationToken) -> Vec<Duration> {
-    let mut stream = TcpStream::connect(address).await.expect("the server listens");
-    stream.set_nodelay(true).expect("a socket");
+fn p99(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() * 99 / 100].as_secs_f64() * 1000.0
+}
+
+/// Calls again and again over one connection; each call has to succeed.
+async fn measured(address: SocketAddr, call: &[u8], pause: Duration, stop: CancellationToken) -> Vec<Duration> {
+    let mut stream = connect(OTHERS, address).await.expect("the server listens");
     let mut times = Vec::new();
     while !stop.is_cancelled() {
         let started = Instant::now();
-        assert_eq!(support::exchange(&mut stream, read).await, Some(200));
+        assert_eq!(support::exchange(&mut stream, call).await, Some(200));
         times.push(started.elapsed());
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
     times
 }
 
-/// Tries one password after the other on an account of its own, so that the delays of others do not protect the server.
-async fn attacker(address: SocketAddr, number: usize, stop: CancellationToken) -> u64 {
-    let body = format!(r#"{{"username":"user-{number}","password":"not the password"}}"#);
-    let login = support::request("POST", "/api/auth/login", "content-type: application/json\r\n", &body);
-    let mut answered = 0;
-    while !stop.is_cancelled() {
-        let Ok(mut stream) = TcpStream::connect(address).await else { continue };
-        tokio::select! {
-            status = support::exchange(&mut stream, &login) => {
-                assert!(status.is_none_or(|status| matches!(status, 401 | 429 | 503)), "{status:?}");
-                answered += 1;
-            }
-            () = stop.cancelled() => {}
+/// A flood, on a thread of its own.
+struct Flood {
+    stop: CancellationToken,
+    answered: Arc<AtomicU64>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Flood {
+    fn begin(address: SocketAddr, side: Side) -> Self {
+        let (stop, answered) = (CancellationToken::new(), Arc::<AtomicU64>::default());
+        let (stopped, counted) = (stop.clone(), answered.clone());
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let flood = async {
+                match side {
+                    Side::Nobody => {}
+                    Side::Http1 => {
+                        join_all((0..CONNECTIONS).map(|number| over_http1(address, number, &counted))).await;
+                    }
+                    Side::Http2 => {
+                        join_all((0..H2.0).map(|number| over_http2(address, number, &counted))).await;
+                    }
+                }
+            };
+            runtime.block_on(async {
+                tokio::select! {
+                    () = flood => {}
+                    () = stopped.cancelled() => {}
+                }
+            });
+        });
+        Self { stop, answered, thread }
+    }
+
+    /// How many tries were answered.
+    fn end(self) -> u64 {
+        self.stop.cancel();
+        self.thread.join().expect("a thread that ends");
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
+/// Tries one name after the other, so that the delays of an account do not protect the server.
+async fn over_http1(address: SocketAddr, number: usize, answered: &AtomicU64) {
+    loop {
+        let Ok(mut stream) = connect(FLOOD, address).await else { continue };
+        for attempt in 0.. {
+            let call = login(&format!("user-{number}-{attempt}"), "not the password");
+            let Some(status) = support::exchange(&mut stream, &call).await else { break };
+            assert!(matches!(status, 401 | 429 | 503), "{status}");
+            answered.fetch_add(1, Ordering::Relaxed);
         }
     }
-    answered
+}
+
+async fn over_http2(address: SocketAddr, connection: usize, answered: &AtomicU64) {
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().local_address(IpAddr::from(FLOOD));
+    let client = client.build().expect("a client");
+    let streams = (0..H2.1).map(|stream| {
+        let client = client.clone();
+        async move {
+            for attempt in 0.. {
+                let body =
+                    format!(r#"{{"username":"user-{connection}-{stream}-{attempt}","password":"not the password"}}"#);
+                let call = client.post(format!("http://{address}/api/auth/login"));
+                let call = call.header("content-type", "application/json").body(body);
+                if let Ok(answer) = call.send().await {
+                    assert!(matches!(answer.status().as_u16(), 401 | 429 | 503), "{}", answer.status());
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    });
+    join_all(streams).await;
 }

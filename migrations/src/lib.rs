@@ -20,6 +20,7 @@ mod m20260101_000008_directory;
 mod m20260101_000010_login_sessions;
 mod m20260101_000011_directory_indexes;
 mod m20260101_000012_key_encryption;
+mod m20260101_000013_revisions;
 mod m20260101_000014_messaging_documents;
 mod m20260101_000015_text;
 
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000010_login_sessions::Migration),
             Box::new(m20260101_000011_directory_indexes::Migration),
             Box::new(m20260101_000012_key_encryption::Migration),
+            Box::new(m20260101_000013_revisions::Migration),
             Box::new(m20260101_000014_messaging_documents::Migration),
             Box::new(m20260101_000015_text::Migration),
         ]

@@ -16,6 +16,7 @@ use super::{
     keys::Keys,
     open_manager,
     origins::Origins,
+    principal::{self, Principals},
     request::ClientInfo,
     revocation::Revocations,
     surface::Surface,
@@ -52,6 +53,7 @@ pub struct Authenticator {
     manager: Option<ManagerKey>,
     warehouse: Option<ApiKey>,
     api_keys: Option<ApiKeys>,
+    principals: Option<Principals>,
     origins: Origins,
     open_manager: bool,
     revocations: Revocations,
@@ -82,8 +84,20 @@ impl Authenticator {
     pub fn new(keys: Arc<Keys>, revocations: Revocations, tenants: Arc<dyn Tenants>, clock: Clock) -> Self {
         let cache = TokenCache::new(clock.clone());
         let origins = Origins::default();
-        let (manager, warehouse, api_keys, open_manager) = (None, None, None, false);
-        Self { keys, manager, warehouse, api_keys, origins, open_manager, revocations, cache, tenants, clock }
+        let (manager, warehouse, api_keys, principals, open_manager) = (None, None, None, None, false);
+        Self {
+            keys,
+            manager,
+            warehouse,
+            api_keys,
+            principals,
+            origins,
+            open_manager,
+            revocations,
+            cache,
+            tenants,
+            clock,
+        }
     }
 
     /// Reads the documented credentials of others too, where they are configured.
@@ -94,6 +108,11 @@ impl Authenticator {
     /// Reads the API keys of tenants too, on the zero-trust surface.
     pub fn with_api_keys(self, api_keys: ApiKeys) -> Self {
         Self { api_keys: Some(api_keys), ..self }
+    }
+
+    /// Reads on the messaging surface for whom a caller speaks.
+    pub fn with_principals(self, principals: Principals) -> Self {
+        Self { principals: Some(principals), ..self }
     }
 
     /// Lets pages of these origins, besides our own, change things with a session in a cookie.
@@ -123,27 +142,40 @@ impl Authenticator {
 
     async fn who(&self, surface: Surface, call: &Parts) -> Result<Option<Caller>> {
         if let Some((keys, text)) = self.api_key_of(surface, &call.headers) {
-            let client = call.extensions.get::<ClientInfo>().map(|client| client.address);
+            let client = call.extensions.get::<ClientInfo>().and_then(|client| client.address);
             return keys.caller(self.tenants.as_ref(), text, client).await.map(Some);
         }
         match self.credential(surface, call)? {
-            Some(credential) => self.caller(credential).await.map(Some),
+            Some(credential) => {
+                let caller = self.caller(credential).await?;
+                self.with_principal(surface, caller, &call.headers).await.map(Some)
+            }
             None if self.open_manager && surface == Surface::Manager => open_manager::admit(call),
             None => Ok(None),
+        }
+    }
+
+    /// The caller, and for whom it speaks. Where nobody can say who that is, the call is refused.
+    async fn with_principal(&self, surface: Surface, caller: Caller, headers: &HeaderMap) -> Result<Caller> {
+        match &self.principals {
+            _ if surface != Surface::Messaging => Ok(caller),
+            Some(principals) => principals.join(caller, headers).await,
+            None if headers.contains_key(principal::HEADER) => Err(tokens::invalid()),
+            None => Ok(caller),
         }
     }
 
     /// The API key that the headers carry, where such keys are good.
     fn api_key_of<'h>(&self, surface: Surface, headers: &'h HeaderMap) -> Option<(&ApiKeys, &'h str)> {
         let keys = self.api_keys.as_ref().filter(|_| surface == Surface::ZeroTrust)?;
-        bearer(headers).ok().filter(|text| api_keys::reads_as_key(text)).map(|text| (keys, text))
+        bearer(headers).ok().flatten().filter(|text| api_keys::reads_as_key(text)).map(|text| (keys, text))
     }
 
     /// The credential that the headers carry. A header that is there and cannot be read is a bad credential, not none. A
     /// browser sends its cookie by itself, so it counts only where nothing else was given.
     fn credential(&self, surface: Surface, call: &Parts) -> Result<Option<Credential>> {
-        if call.headers.contains_key(AUTHORIZATION) {
-            return self.bearer(surface, bearer(&call.headers)?).map(Some);
+        if let Some(token) = bearer(&call.headers)? {
+            return self.bearer(surface, token).map(Some);
         }
         match (surface, call.headers.get("x-api-key")) {
             (Surface::Warehouse, Some(key)) => self.api_key(surface, key.as_bytes()).map(Some),
@@ -242,6 +274,7 @@ impl Authenticator {
             project: credential.project,
             token_id: credential.token_id,
             ends: credential.ends.and_then(|end| OffsetDateTime::from_unix_timestamp(end).ok()),
+            principal: None,
         }))
     }
 }
@@ -288,19 +321,23 @@ pub fn foreign_token_id(token: &str) -> String {
     format!("sha256:{}", sha256_hex([token.as_bytes()]))
 }
 
-/// The token of the one `Authorization: Bearer` header (RFC 6750; the scheme in any case).
-fn bearer(headers: &HeaderMap) -> Result<&str> {
+/// The token of the one `Authorization: Bearer` header (RFC 6750; the scheme in any case). Another scheme is none that
+/// anybody here reads, such as that of a proxy on the way: as if the header had not been given.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
-    let (Some(header), None) = (all.next(), all.next()) else { return Err(tokens::invalid()) };
-    let text = header.to_str().map_err(|_| tokens::invalid())?;
-    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-    // Another scheme is none that anybody here reads: as if nothing had been given.
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(tokens::missing());
+    let header = match (all.next(), all.next()) {
+        (None, _) => return Ok(None),
+        (Some(header), None) => header.as_bytes(),
+        (Some(_), Some(_)) => return Err(tokens::invalid()),
+    };
+    let end = header.iter().position(|octet| *octet == b' ').unwrap_or(header.len());
+    let (scheme, token) = header.split_at(end);
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Ok(None);
     }
-    let token = token.trim_matches(' ');
-    let good = !token.is_empty() && !token.contains(' ');
-    if good { Ok(token) } else { Err(tokens::invalid()) }
+    let token = std::str::from_utf8(token).map_err(|_| tokens::invalid())?.trim_matches(' ');
+    let good = !token.is_empty() && token.is_ascii() && !token.contains(' ');
+    if good { Ok(Some(token)) } else { Err(tokens::invalid()) }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use cookie::{Cookie, SameSite};
-use http::{Method, header::COOKIE, request::Parts};
+use http::{HeaderValue, Method, header::COOKIE, request::Parts};
 
 use super::{
     csrf,
@@ -78,17 +78,25 @@ impl Session {
 }
 
 /// The token that a call of REST carries in the cookie of its session. One that comes twice is not believed: another
-/// site under the same domain can add cookies, and nobody can tell which is whose.
+/// site under the same domain can add cookies, and nobody can tell which is whose. What other cookies hold does not matter:
+/// a server reads octets (RFC 6265, section 5.4), and whoever set them may have written any.
 pub(super) fn token(surface: Surface, call: &Parts) -> Result<Option<String>> {
     let Some(session) = Session::of(surface, call.uri.path()).filter(|_| is_rest(call)) else { return Ok(None) };
-    let texts = call.headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    let all = texts.flat_map(Cookie::split_parse).filter_map(Result::ok);
-    let mut ours = all.filter(|cookie| cookie.name() == session.name());
+    let fields = call.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let mut ours = fields.flat_map(|field| field.split(|octet| *octet == b';')).filter_map(|pair| value(pair, session));
     match (ours.next(), ours.next()) {
         (None, _) => Ok(None),
-        (Some(cookie), None) => Ok(Some(cookie.value().to_owned())),
+        (Some(value), None) => {
+            std::str::from_utf8(value).map(|value| Some(value.to_owned())).map_err(|_| tokens::invalid())
+        }
         (Some(_), Some(_)) => Err(tokens::invalid()),
     }
+}
+
+/// The value of a pair of a cookie header, if it is the session's.
+fn value(pair: &[u8], session: Session) -> Option<&[u8]> {
+    let sign = pair.iter().position(|octet| *octet == b'=')?;
+    (pair[..sign].trim_ascii() == session.name().as_bytes()).then(|| pair[sign + 1..].trim_ascii())
 }
 
 /// Refuses a call with the session of a cookie that changes something, unless one of our pages made it, or one of an
@@ -148,6 +156,25 @@ mod tests {
         }
         let grpc = [both[0], ("content-type", "application/grpc-web+proto")];
         assert_eq!(carried(Surface::Warehouse, "/api/tenant/list", &grpc).unwrap(), None);
+    }
+
+    #[test]
+    fn what_another_cookie_holds_does_not_matter() {
+        let of = |field: &[u8]| {
+            let call = Request::get("/api/pool").header("cookie", field).body(()).unwrap();
+            token(Surface::Warehouse, &call.into_parts().0)
+        };
+        for field in [
+            "theme=d\u{fc}nkel; qod_session=w".as_bytes(),
+            b"theme=d\xfcnkel; qod_session=w",
+            b"qod_session=w; \xff\xfe=\x80; =; ;a",
+            b"a=\"x; qod_session=w; b=y\"",
+            b"no pair; qod_session = w ",
+        ] {
+            assert_eq!(of(field).unwrap().as_deref(), Some("w"), "{field:?}");
+        }
+        assert_eq!(of(b"a=1; qod_sessio\xfe=w").unwrap(), None);
+        assert_eq!(of(b"qod_session=\xfc").unwrap_err().reason, Reason::CredentialsInvalid);
     }
 
     #[test]

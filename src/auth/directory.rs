@@ -2,10 +2,13 @@
 
 use async_trait::async_trait;
 
-use super::{api_keys::FindKey, authenticate::Tenants, guard::Custom};
+use super::{api_keys::FindKey, authenticate::Tenants, guard::Custom, principal::FindPrincipal};
 use crate::{
-    base::{Caller, Result, TenantId, TenantRef, caller::CallerTenant},
-    identity::{ApiKey, api_keys},
+    base::{
+        Basis, Caller, CallerKind, Result, TenantId, TenantRef,
+        caller::{CallerFacts, CallerTenant},
+    },
+    identity::{ApiKey, api_keys, named},
     messaging,
     store::Store,
     tenants,
@@ -33,6 +36,30 @@ impl Tenants for Store {
 impl FindKey for Store {
     async fn find_key(&self, digest: &str) -> Result<Option<ApiKey>> {
         api_keys::find(self, digest).await
+    }
+}
+
+#[async_trait]
+impl FindPrincipal for Store {
+    async fn find_principal(&self, subject: &str) -> Result<Option<Caller>> {
+        let Some(named) = named::find(self, subject).await? else { return Ok(None) };
+        let (account, tenant) = (named.account, named.tenant);
+        let tenant = tenant.map(|tenant| CallerTenant {
+            id: tenant.id,
+            key: tenant.name.key(),
+            suspended: !tenant.status.admits(),
+            named_since: 0,
+        });
+        Ok(Some(Caller::new(CallerFacts {
+            kind: CallerKind::User,
+            subject: subject.to_owned(),
+            role: account.role,
+            also: named.also,
+            account: Some(account.id),
+            basis: Basis::Account { id: account.id, epoch: account.epoch },
+            tenant,
+            ..CallerFacts::default()
+        })))
     }
 }
 

@@ -21,6 +21,7 @@ use crate::base::{
     cx::CxFacts,
     error::Reason,
     scope::{access_to, foreign_tenant},
+    seat::Seated,
 };
 use crate::store::Store;
 
@@ -88,7 +89,10 @@ impl Guard {
         if let (Some(facts), Some(tenant)) = (extensions.get::<CallFacts>(), claim.tenant) {
             facts.set_tenant(tenant);
         }
-        let access = self.access(&method.auth, &caller, claim).await?;
+        let mut access = Access::Platform;
+        for party in caller.parties() {
+            access = access.and(self.access(&method.auth, &party, claim).await?)?;
+        }
         let client = extensions.get::<ClientInfo>();
         Ok(Cx::new(CxFacts {
             caller,
@@ -98,10 +102,11 @@ impl Guard {
             audit_action: method.audit.as_ref().map(|audit| audit.by_value(claim.audited.unwrap_or_default())),
             audit_target: claim.target.map(str::to_owned),
             deadline: extensions.get::<Deadline>().map(|deadline| deadline.0),
-            client: client.map(|client| client.address),
-            secure: client.is_some_and(|client| client.secure),
+            client: client.and_then(|client| client.address),
+            secure: client.is_some_and(ClientInfo::needs_tls),
             user_agent: client.and_then(|client| client.user_agent.clone()),
             keyed: extensions.get::<KeyedCall>().cloned(),
+            seat: extensions.get::<Seated>().cloned(),
             clock: self.clock.clone(),
             drain: extensions.get::<Drain>().cloned().unwrap_or_default(),
         }))
@@ -170,7 +175,7 @@ fn admit(method: &'static MethodInfo, extensions: &Extensions) -> Result<Caller,
         Some(Authentication::Anonymous) => return Err(tokens::missing().into()),
         None => return Err(Error::internal("no authentication stood before the guard").into()),
     };
-    check_caller(&method.auth, caller)?;
+    caller.parties().try_for_each(|party| check_caller(&method.auth, &party))?;
     Ok(caller.clone())
 }
 

@@ -44,7 +44,8 @@ struct Uses {
     count: u64,
     /// When the last one was, and from where.
     last: Option<(OffsetDateTime, Option<IpAddr>)>,
-    addresses: BTreeSet<IpAddr>,
+    /// Where the client was not known, that is told too.
+    addresses: BTreeSet<Option<IpAddr>>,
 }
 
 impl Line for Used {
@@ -74,7 +75,7 @@ impl KeyUses {
     /// Counts a use.
     pub(super) fn count(&self, key: &ApiKey, client: Option<IpAddr>) {
         let last = Some((self.0.clock().now(), client));
-        let uses = Uses { count: 1, last, addresses: client.into_iter().collect() };
+        let uses = Uses { count: 1, last, addresses: [client].into() };
         self.0.add(Used(Some((key.tenant, key.id, key.role))), uses);
     }
 }
@@ -125,9 +126,13 @@ fn event(counted: &Counted<Used>) -> AuditRecord {
         details: json!({
             "count": uses.count,
             "minute": counted.minute * 60,
-            "addresses": uses.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "addresses": uses.addresses.iter().map(named).collect::<Vec<_>>(),
         }),
     }
+}
+
+fn named(address: &Option<IpAddr>) -> String {
+    address.map_or("unknown".to_owned(), |address| address.to_string())
 }
 
 #[cfg(test)]
@@ -141,7 +146,7 @@ mod tests {
         let one = |second: i64, address: [u8; 4]| {
             let address = IpAddr::from(address);
             let at = datetime!(2026-01-01 0:00 UTC) + time::Duration::seconds(second);
-            Uses { count: 1, last: Some((at, Some(address))), addresses: [address].into() }
+            Uses { count: 1, last: Some((at, Some(address))), addresses: [Some(address)].into() }
         };
         let mut uses = Uses::default();
         for (second, last) in [(2, 1), (9, 2), (5, 1)] {

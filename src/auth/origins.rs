@@ -113,11 +113,12 @@ impl Site {
 }
 
 /// Whether an origin is the one that the call went to. A page without TLS is not the same as one with it: whoever is on
-/// the way can write it. The other way round a proxy that nobody told us of may have ended TLS.
+/// the way can write it, so where TLS is not known only a page with it is ours. The other way round a proxy that nobody told
+/// us of may have ended TLS.
 fn is_own(scheme: &Scheme, origin: &Authority, client: &ClientInfo) -> bool {
     let Some(host) = &client.host else { return false };
     let port = |authority: &Authority| authority.port_u16().or(default_port(scheme));
-    let safe = *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && !client.secure);
+    let safe = *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && !client.needs_tls());
     safe && origin.host().eq_ignore_ascii_case(host.host()) && port(origin) == port(host)
 }
 
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     fn client(host: &str, secure: bool) -> ClientInfo {
-        let address = IpAddr::from([192, 0, 2, 1]);
+        let (address, secure) = (Some(IpAddr::from([192, 0, 2, 1])), Some(secure));
         ClientInfo { address, secure, host: host.parse().ok(), local: false, user_agent: None }
     }
 
@@ -180,6 +181,8 @@ mod tests {
         assert_eq!(of("https://API.example:443", &tls), Site::Own);
         assert_eq!(of("https://api.example", &proxied), Site::Own, "a proxy may have ended TLS");
         assert_eq!(of("http://api.example", &tls), Site::Foreign, "whoever is on the way writes that page");
+        let untold = ClientInfo { secure: None, ..client("api.example", false) };
+        assert_eq!((of("https://api.example", &untold), of("http://api.example", &untold)), (Site::Own, Site::Foreign));
         for foreign in
             ["http://api.example", "https://evil.example", "null", "", "file://", "http://u@api.example:8080"]
         {

@@ -172,7 +172,7 @@ fn details(counted: &Counted<Refused>) -> Value {
     });
     if !counted.count.tried.is_empty() {
         details["tried"] = json!(counted.count.tried);
-        details["address"] = json!(counted.line.near.map(shown));
+        details["address"] = json!(counted.line.near.map_or("unknown".to_owned(), shown));
     }
     details
 }

@@ -19,11 +19,12 @@ use crate::base::Caller;
 /// proxy tells of the connection before its own.
 #[derive(Clone, Debug)]
 pub struct ClientInfo {
-    /// The client's address.
-    pub address: IpAddr,
-    /// Whether the client speaks TLS.
-    pub secure: bool,
-    /// The host, with the port where one was given, that the client called; `None` if it named none, or several.
+    /// The client's address; `None` if a proxy stands before it that does not tell. Such a client is in no network.
+    pub address: Option<IpAddr>,
+    /// Whether the client speaks TLS; `None` if a proxy stands before it that does not tell.
+    pub secure: Option<bool>,
+    /// The host, with the port where one was given, that the client called; `None` if it named none, or several, or if
+    /// proxies tell what is no host.
     pub host: Option<Authority>,
     /// Whether the client is a program on this machine, and no proxy speaks for another one.
     pub local: bool,
@@ -39,6 +40,11 @@ impl ClientInfo {
     pub fn user_agent(headers: &HeaderMap) -> Option<Arc<str>> {
         let text = String::from_utf8_lossy(headers.get(USER_AGENT)?.as_bytes());
         Some(text[..text.floor_char_boundary(Self::MAX_USER_AGENT)].into())
+    }
+
+    /// Whether cookies and pages of the client are those of TLS: unless it is known to speak without.
+    pub fn needs_tls(&self) -> bool {
+        self.secure != Some(false)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Which tokens were revoked: by their id, or by a later epoch of their account.
 //!
-//! Every use of a token asks a snapshot in memory. The database keeps the revocations across restarts; a task reads new
-//! ones at least every [`REFRESH`], and a revocation by this process is noted at once.
+//! Every use of a token asks a snapshot in memory. The database keeps the revocations across restarts; a task reads those of
+//! other processes every [`REFRESH`], by their revisions and by no clock, and a revocation by this process holds from its
+//! commit on.
 
 use std::{
     collections::HashMap,
@@ -10,27 +11,29 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::tokens::{self, Claims, LEEWAY};
 use crate::{
-    base::{Error, Kind, Result, error::Reason},
+    base::{Clock, Error, Kind, Result, error::Reason},
     identity::revoked::{self, Revoked},
     store::Store,
 };
 
-/// How old the snapshot may be.
-pub const REFRESH: Duration = Duration::from_millis(500);
+pub use crate::store::Revocation;
 
-/// How far back each reading reaches behind the newest revocation that is known: transactions commit out of order, and
-/// the clocks of replicas differ.
-const OVERLAP: time::Duration = time::Duration::SECOND.saturating_mul(30);
-/// After so many readings one reads everything, for a replica whose clock is further behind than the overlap.
-const WHOLE_EVERY: u32 = 120;
+/// How often the database is asked for what others revoked: half as long as a revocation may take at most.
+pub const REFRESH: Duration = Duration::from_millis(250);
+
+/// After so many readings one reads everything: what was changed by hand, or by a server of an earlier version, has no
+/// revision of its own.
+const WHOLE_EVERY: u32 = 240;
 /// After so many readings the database forgets what has ended.
-const PRUNE_EVERY: u32 = 7200;
+const PRUNE_EVERY: u32 = 14_400;
+/// For how long a revocation is kept after the end of its token, in seconds. Long, because the one who forgets may have a
+/// clock that is ahead, or that is set back later.
+pub const KEPT: i64 = 24 * 3600;
 
 /// The revocations that are known. Cheap to clone; clones share them.
 #[derive(Clone, Default)]
@@ -53,25 +56,6 @@ struct Snapshot {
     epochs: HashMap<Uuid, i64>,
 }
 
-/// A revocation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Revocation {
-    /// Of one token.
-    Token {
-        /// Its id.
-        id: String,
-        /// When it ends by itself, in seconds since the epoch.
-        expires_at: i64,
-    },
-    /// Of every token that an account was given in an earlier epoch.
-    Account {
-        /// The account.
-        id: Uuid,
-        /// Its epoch now.
-        epoch: i64,
-    },
-}
-
 impl Revocations {
     /// Fails if our token was revoked, or if nobody can say.
     pub fn check(&self, claims: &Claims) -> Result<()> {
@@ -89,16 +73,27 @@ impl Revocations {
         snapshot.judge(snapshot.tokens.contains_key(id))
     }
 
-    /// Adds revocations, and forgets those of tokens that ended before `now` anyway.
+    /// Adds the revocations that the database holds, and forgets those of tokens that ended long before `now`.
     pub fn note(&self, revocations: impl IntoIterator<Item = Revocation>, now: i64) {
+        self.add(revocations, now, true);
+    }
+
+    /// What is told of each revocation of this process: it holds at once.
+    pub fn listener(&self, clock: Clock) -> impl Fn(&[Revocation]) + Send + Sync + 'static {
+        let revocations = self.clone();
+        move |revoked| revocations.add(revoked.iter().cloned(), clock.unix(), false)
+    }
+
+    fn add(&self, revocations: impl IntoIterator<Item = Revocation>, now: i64, loaded: bool) {
         let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.0.current.load();
         let fresh: Vec<_> = revocations.into_iter().filter(|revocation| !old.knows(revocation)).collect();
         let stale = old.tokens.values().any(|end| is_over(*end, now));
-        if fresh.is_empty() && !stale && old.loaded {
+        let loaded = loaded || old.loaded;
+        if fresh.is_empty() && !stale && old.loaded == loaded {
             return;
         }
-        let mut next = Snapshot { loaded: true, ..Snapshot::clone(&old) };
+        let mut next = Snapshot { loaded, ..Snapshot::clone(&old) };
         next.tokens.retain(|_, end| !is_over(*end, now));
         fresh.into_iter().for_each(|revocation| next.add(revocation));
         self.0.current.store(Arc::new(next));
@@ -118,6 +113,8 @@ impl Snapshot {
         match revocation {
             Revocation::Token { id, expires_at } => self.tokens.get(id).is_some_and(|known| known >= expires_at),
             Revocation::Account { id, epoch } => self.epochs.get(id).is_some_and(|known| known >= epoch),
+            // Whoever keeps keys asks for itself.
+            Revocation::ApiKey { .. } => true,
         }
     }
 
@@ -131,6 +128,7 @@ impl Snapshot {
                 let known = self.epochs.entry(id).or_insert(epoch);
                 *known = epoch.max(*known);
             }
+            Revocation::ApiKey { .. } => {}
         }
     }
 }
@@ -139,15 +137,15 @@ impl Snapshot {
 pub async fn follow(store: Store, revocations: Revocations, stop: CancellationToken) {
     let mut period = tokio::time::interval(REFRESH);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut latest = None;
+    let mut seen = None;
     for reading in 0_u32.. {
         tokio::select! {
             _ = period.tick() => {}
             () = stop.cancelled() => return,
         }
-        let since = if reading.is_multiple_of(WHOLE_EVERY) { None } else { latest };
-        match load(&store, &revocations, since).await {
-            Ok(newest) => latest = newest.map(|newest: OffsetDateTime| newest - OVERLAP).max(latest),
+        let whole = reading.is_multiple_of(WHOLE_EVERY);
+        match catch_up(&store, &revocations, seen.filter(|_| !whole)).await {
+            Ok(revision) => seen = Some(revision),
             Err(error) => tracing::debug!(%error, "revocations cannot be read"),
         }
         if reading.is_multiple_of(PRUNE_EVERY) {
@@ -156,39 +154,41 @@ pub async fn follow(store: Store, revocations: Revocations, stop: CancellationTo
     }
 }
 
-/// Reads the revocations of the database since a moment, or all of them. Returns the moment of the newest.
-pub async fn load(
-    store: &Store,
-    revocations: &Revocations,
-    since: Option<OffsetDateTime>,
-) -> Result<Option<OffsetDateTime>> {
-    let Revoked { tokens, accounts, latest } = revoked::revoked_since(store, since).await?;
+/// Reads what is new since a revision. One that is higher than the database's is of another past, from which it was
+/// restored: then everything is read.
+async fn catch_up(store: &Store, revocations: &Revocations, seen: Option<i64>) -> Result<i64> {
+    let last = store.revocation_revision().await?;
+    match seen {
+        Some(seen) if seen == last => Ok(seen),
+        seen => load(store, revocations, seen.filter(|seen| *seen < last)).await,
+    }
+}
+
+/// Reads the revocations of the database after a revision, or all of them. Returns the last revision of which all is known.
+pub async fn load(store: &Store, revocations: &Revocations, after: Option<i64>) -> Result<i64> {
+    let Revoked { tokens, accounts, revision } = revoked::revoked_after(store, after).await?;
     let tokens = tokens.into_iter().map(|(id, expires_at)| Revocation::Token { id, expires_at });
     let accounts = accounts.into_iter().map(|(id, epoch)| Revocation::Account { id, epoch });
     revocations.note(tokens.chain(accounts), store.clock().unix());
-    Ok(latest)
+    Ok(revision)
 }
 
 async fn prune(store: &Store) {
-    let before = store.clock().now() - time::Duration::seconds(3 * LEEWAY);
+    let before = store.clock().now() - time::Duration::seconds(KEPT + LEEWAY);
     if let Err(error) = revoked::prune(store, before).await {
         tracing::debug!(%error, "revocations of tokens that ended cannot be removed");
     }
 }
 
-/// Whether a token is refused for its age alone, so that its revocation need not be kept. Twice the leeway, so that no
-/// clock that is a little behind brings a revoked token back.
+/// Whether a token has been refused for its age alone for so long that its revocation need not be kept.
 pub fn is_over(expires_at: i64, now: i64) -> bool {
-    expires_at.saturating_add(2 * LEEWAY) < now
+    expires_at.saturating_add(KEPT) < now
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        auth::Surface,
-        base::{Clock, Role},
-    };
+    use crate::{auth::Surface, base::Role};
 
     fn claims(account: Option<(Uuid, i64)>) -> Claims {
         let clock = Clock::system();
@@ -209,6 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn a_revocation_of_this_process_tells_nothing_of_those_before_it() {
+        let (revocations, one, other) = (Revocations::default(), claims(None), claims(None));
+        let tell = revocations.listener(Clock::system());
+        tell(&[
+            Revocation::Token { id: one.jti.clone(), expires_at: one.exp },
+            Revocation::ApiKey { id: Uuid::now_v7() },
+        ]);
+        assert!(revoked(&revocations, &one));
+        assert_eq!(revocations.check(&other).unwrap_err().kind, Kind::Unavailable);
+    }
+
+    #[test]
     fn a_token_is_revoked_by_its_id() {
         let (revocations, one, other) = (Revocations::default(), claims(None), claims(None));
         revocations.note([Revocation::Token { id: one.jti.clone(), expires_at: one.exp }], one.iat);
@@ -222,7 +234,7 @@ mod tests {
         for expires_at in [one.exp - 50, one.exp, one.exp - 50] {
             revocations.note([Revocation::Token { id: one.jti.clone(), expires_at }], one.iat);
         }
-        revocations.note([], one.exp + 2 * LEEWAY - 1);
+        revocations.note([], one.exp + KEPT - 1);
         assert!(revoked(&revocations, &one));
     }
 
@@ -240,9 +252,9 @@ mod tests {
     fn what_has_ended_is_forgotten() {
         let (revocations, one) = (Revocations::default(), claims(None));
         revocations.note([Revocation::Token { id: one.jti.clone(), expires_at: one.exp }], one.iat);
-        revocations.note([], one.exp + LEEWAY);
-        assert!(revoked(&revocations, &one));
-        revocations.note([], one.exp + 2 * LEEWAY + 1);
+        revocations.note([], one.exp + KEPT);
+        assert!(revoked(&revocations, &one), "a clock that is set back brings no revoked token back");
+        revocations.note([], one.exp + KEPT + 1);
         assert!(!revoked(&revocations, &one));
     }
 }

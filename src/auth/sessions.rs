@@ -8,7 +8,6 @@ use super::{
     csrf,
     keys::Keys,
     refusals::Refusals,
-    revocation::{Revocation, Revocations},
     surface::Surface,
     tokens::{self, Claims, MAX_LIFETIME},
 };
@@ -49,7 +48,6 @@ pub struct SessionOf<'a> {
 pub struct Sessions {
     people: People,
     keys: Arc<Keys>,
-    revocations: Revocations,
     refusals: Refusals,
 }
 
@@ -68,8 +66,8 @@ impl<'a> SessionOf<'a> {
 
 impl Sessions {
     /// Sessions of these people, signed with these keys.
-    pub fn new(people: People, keys: Arc<Keys>, revocations: Revocations, refusals: Refusals) -> Self {
-        Self { people, keys, revocations, refusals }
+    pub fn new(people: People, keys: Arc<Keys>, refusals: Refusals) -> Self {
+        Self { people, keys, refusals }
     }
 
     /// The people who log in.
@@ -124,9 +122,7 @@ impl Sessions {
         let longest =
             if cx.caller.account.is_some() { LONGEST } else { Duration::from_secs(MAX_LIFETIME.unsigned_abs()) };
         let expires_at = cx.caller.ends.unwrap_or(clock.now() + longest);
-        revoked::revoke_token(&self.people.store, cx, id.clone(), expires_at).await?;
-        self.revocations.note([Revocation::Token { id, expires_at: expires_at.unix_timestamp() }], clock.unix());
-        Ok(())
+        revoked::revoke_token(&self.people.store, cx, id, expires_at).await
     }
 }
 

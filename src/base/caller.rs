@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{ids::TenantId, names};
 
 /// The one who calls, as the credential says. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller(Arc<CallerFacts>);
 
 /// What is known of a caller.
@@ -35,6 +35,8 @@ pub struct CallerFacts {
     pub token_id: String,
     /// When the token ends; none where the credential is no token of ours.
     pub ends: Option<OffsetDateTime>,
+    /// For whom the caller says that it speaks: a proxy for the client behind it. A call needs the rights of both.
+    pub principal: Option<Caller>,
 }
 
 impl Default for CallerFacts {
@@ -51,6 +53,7 @@ impl Default for CallerFacts {
             project: None,
             token_id: String::new(),
             ends: None,
+            principal: None,
         }
     }
 }
@@ -113,9 +116,24 @@ impl Caller {
         })
     }
 
-    /// Every role of the caller.
+    /// Those whose rights a call needs, each by itself: the caller, and the one for whom it speaks.
+    pub fn parties(&self) -> impl Iterator<Item = Self> {
+        let own = match &self.principal {
+            None => self.clone(),
+            Some(_) => Self::new(CallerFacts { principal: None, ..CallerFacts::clone(self) }),
+        };
+        std::iter::once(own).chain(self.principal.clone())
+    }
+
+    /// Every role of the caller; those of its principal as well, where it speaks for one. `platform_admin` is every role.
     pub fn roles(&self) -> RoleSet {
-        self.also.with(self.role)
+        let own = self.also.with(self.role);
+        match self.principal.as_ref().map(Self::roles) {
+            None => own,
+            Some(theirs) if theirs.contains(Role::PlatformAdmin) => own,
+            Some(theirs) if own.contains(Role::PlatformAdmin) => theirs,
+            Some(theirs) => own.common(theirs),
+        }
     }
 
     /// Whether the caller may hand out a role, and may change an account that bears it: nobody reaches above their own.
@@ -123,14 +141,17 @@ impl Caller {
         self.roles().iter().any(|own| own.rank() >= role.rank())
     }
 
-    /// Whether the caller stands above all tenants.
+    /// Whether the caller, and its principal, stands above all tenants.
     pub fn is_platform(&self) -> bool {
-        self.role == Role::PlatformAdmin && self.tenant.is_none()
+        let own = self.role == Role::PlatformAdmin && self.tenant.is_none();
+        own && self.principal.as_ref().is_none_or(Self::is_platform)
     }
 
-    /// Whether the caller belongs to the tenant that a reference names.
+    /// Whether the caller, and its principal unless that stands above all tenants, belongs to the tenant that a reference
+    /// names.
     pub fn belongs_to(&self, tenant: &names::TenantRef) -> bool {
-        self.tenant.as_ref().is_some_and(|own| tenant.names(own.id, &own.key))
+        let own = self.tenant.as_ref().is_some_and(|own| tenant.names(own.id, &own.key));
+        own && self.principal.as_ref().is_none_or(|theirs| theirs.is_platform() || theirs.belongs_to(tenant))
     }
 }
 
@@ -266,6 +287,11 @@ impl RoleSet {
         self.0 & 1 << role as u8 != 0
     }
 
+    /// The roles that both have.
+    pub fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether the two have a role in common.
     pub fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -293,6 +319,21 @@ mod tests {
         assert!(set.contains(Role::Auditor) && set.contains(Role::User) && !set.contains(Role::Admin));
         assert_eq!(set.iter().collect::<Vec<_>>(), [Role::Auditor, Role::User]);
         assert!(set.meets(RoleSet::default().with(Role::User)) && !set.meets(RoleSet::default().with(Role::Admin)));
+    }
+
+    #[test]
+    fn who_speaks_for_another_has_what_both_have() {
+        let of = |role| Caller::new(CallerFacts { role, ..CallerFacts::default() });
+        let both =
+            |own, theirs| Caller::new(CallerFacts { role: own, principal: Some(of(theirs)), ..CallerFacts::default() });
+        let (platform, admin, user) = (Role::PlatformAdmin, Role::Admin, Role::User);
+        assert!(both(platform, platform).is_platform());
+        for (own, theirs) in [(platform, user), (user, platform), (platform, admin), (admin, platform)] {
+            assert!(!both(own, theirs).is_platform() && !both(own, theirs).outranks(platform), "{own} for {theirs}");
+        }
+        assert!(both(platform, admin).outranks(admin) && both(admin, platform).outranks(admin));
+        assert_eq!(both(admin, user).roles(), RoleSet::default(), "a role that one of them lacks");
+        assert_eq!(both(platform, user).parties().map(|party| party.role).collect::<Vec<_>>(), [platform, user]);
     }
 
     #[test]

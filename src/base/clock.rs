@@ -2,7 +2,8 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
+    time::Instant,
 };
 
 use time::{Duration, OffsetDateTime};
@@ -37,6 +38,16 @@ impl Clock {
         };
         // A count of microseconds below a million is a valid one.
         now.replace_microsecond(now.microsecond()).unwrap_or(now)
+    }
+
+    /// How long it has been running: a time that nobody sets, for what must not depend on the wall clock. It says nothing
+    /// to another process.
+    pub fn running(&self) -> std::time::Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match &self.0 {
+            Source::System => START.elapsed(),
+            Source::Manual(_) => (self.now() - OffsetDateTime::UNIX_EPOCH).unsigned_abs(),
+        }
     }
 
     /// Seconds since the epoch.

@@ -1,14 +1,19 @@
 //! The context of a call: the first argument of every verb.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     caller::Caller,
     clock::Clock,
     drain::Drain,
-    error::{Error, Result},
+    error::{Error, Kind, Reason, Result},
     keyed_call::KeyedCall,
     scope::Access,
+    seat::Seated,
 };
 
 /// The context of a call. Cheap to clone.
@@ -32,14 +37,16 @@ pub struct CxFacts {
     pub audit_target: Option<String>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
-    /// The address that the call came from; none for the program's own work.
+    /// The address that the call came from; none if it is not known, and for the program's own work.
     pub client: Option<IpAddr>,
-    /// Whether the client spoke TLS all the way.
+    /// Whether what the answer leaves with the client is for TLS alone: unless it is known to speak without.
     pub secure: bool,
     /// What the client says that it is, cut to a bounded length.
     pub user_agent: Option<Arc<str>>,
     /// The idempotency key that the call came under.
     pub keyed: Option<KeyedCall>,
+    /// The place of the call among those that are worked on; none for the program's own work.
+    pub seat: Option<Seated>,
     /// The clock.
     pub clock: Clock,
     /// Tells when the server is about to stop. A call that has no end of its own ends then.
@@ -66,9 +73,33 @@ impl Cx {
             secure: false,
             user_agent: None,
             keyed: None,
+            seat: None,
             clock,
             drain: Drain::default(),
         })
+    }
+
+    /// Waits for something without the place of the call, so that it takes none from others. Fails with UNAVAILABLE if it
+    /// came and there is no place any more. If it did not come the call has none: it has only to say so.
+    pub async fn aside<T>(&self, waiting: impl Future<Output = Option<T>>) -> Result<Option<T>> {
+        let seat = self.seat.as_ref().map(|Seated(seat)| seat);
+        if let Some(seat) = seat {
+            seat.leave();
+        }
+        let came = waiting.await;
+        if came.is_none() || seat.is_none_or(|seat| seat.take()) {
+            return Ok(came);
+        }
+        let message = "the server has too much to do; retry later";
+        Err(Error::new(Kind::Unavailable, Reason::Overloaded, message))
+    }
+
+    /// Waits before a refusal, which needs no place any more.
+    pub async fn rest(&self, time: Duration) {
+        if let Some(Seated(seat)) = &self.seat {
+            seat.leave();
+        }
+        tokio::time::sleep(time).await;
     }
 
     /// The context that the guard left in the extensions of a request. Its absence means that no guard stood before

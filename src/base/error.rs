@@ -5,13 +5,16 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use tonic::Status;
+use tonic::{Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
 
 pub use crate::proto::errors::v1::Reason;
 
 /// The domain of our reasons in `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "tenantry";
+
+/// What a caller is challenged with whose credential is no good.
+const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
 
 /// A result whose error is the domain error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -115,13 +118,33 @@ impl Error {
         if self.retry_after.is_some() {
             details.set_retry_info(self.retry_after);
         }
-        Status::with_error_details(self.kind, self.message.clone(), details)
+        let mut status = Status::with_error_details(self.kind, self.message.clone(), details);
+        if matches!(self.reason, Reason::CredentialsInvalid | Reason::CredentialsExpired | Reason::CredentialsRevoked) {
+            // RFC 6750, section 3.1: who gave no credential is told of none. That case is the transcoder's own.
+            let challenge = MetadataValue::from_static(INVALID_TOKEN);
+            status.metadata_mut().insert("www-authenticate", challenge);
+        }
+        status
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_that_is_no_good_is_told_from_none() {
+        let challenge = |reason| {
+            let status = Error::unauthenticated(reason, "no").to_status();
+            status.metadata().get("www-authenticate").map(|value| value.to_str().unwrap().to_owned())
+        };
+        for bad in [Reason::CredentialsInvalid, Reason::CredentialsExpired, Reason::CredentialsRevoked] {
+            assert_eq!(challenge(bad).as_deref(), Some("Bearer error=\"invalid_token\""), "{bad:?}");
+        }
+        for none in [Reason::CredentialsMissing, Reason::LoginRefused] {
+            assert_eq!(challenge(none), None, "{none:?}");
+        }
+    }
 
     #[test]
     fn a_status_tells_when_to_come_back() {

@@ -13,6 +13,7 @@ pub mod names;
 pub mod page;
 pub mod private_file;
 pub mod scope;
+pub mod seat;
 pub mod secret;
 pub mod text;
 pub mod words;

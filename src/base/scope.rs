@@ -40,6 +40,18 @@ impl TenantScope {
     }
 }
 
+impl Access {
+    /// As far as both reach. Fails where that is no tenant, because each reaches another one.
+    pub fn and(self, other: Self) -> Result<Self> {
+        match (self, other) {
+            (Self::Platform, narrower) | (narrower, Self::Platform) => Ok(narrower),
+            (Self::None, _) | (_, Self::None) => Ok(Self::None),
+            (one, other) if one == other => Ok(one),
+            _ => Err(foreign_tenant()),
+        }
+    }
+}
+
 /// The answer to a caller that names a tenant which is not its own, whether it exists or not.
 pub fn foreign_tenant() -> Error {
     Error::denied(Reason::TenantForeign, "the caller does not belong to this tenant")

@@ -136,6 +136,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
         messaging: MessagingSettings { force_delete: config.messaging_force_delete, max_tenants: config.max_tenants },
         warehouse_edge: config.warehouse_edge.clone(),
         messaging_bootstrap: config.messaging_bootstrap.unwrap_or_default(),
+        messaging_proxy_roles: config.messaging_proxy_roles.clone(),
         limits: Limits {
             max_body: config.max_body_bytes,
             max_in_flight: config.max_in_flight,

@@ -1,8 +1,8 @@
 //! Accounts: how they are made, found and changed.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel,
-    QueryFilter, Select, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait,
+    IntoActiveModel, QueryFilter, Select, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     base::{Cx, Error, IdKind, Result, Role, Secret, TenantScope, error::Reason, text},
-    store::{Stamp, Store, Tx, entities::accounts},
+    store::{Revocation, Stamp, Store, Tx, entities::accounts},
     tenants::Authority,
 };
 
@@ -119,6 +119,7 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
         totp_last_step: None,
         epoch: 0,
         epoch_changed_at: now,
+        epoch_revision: 0,
         created_at: now,
         updated_at: now,
     };
@@ -221,6 +222,7 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
     if change.end_sessions {
         next.epoch = Set(epoch + 1);
         next.epoch_changed_at = Set(now);
+        tx.revoke(Revocation::Account { id, epoch: epoch + 1 });
     }
     next.version = Set(version + 1);
     next.updated_at = Set(now);
@@ -231,16 +233,15 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
 /// many accounts there are.
 pub async fn end_sessions_of(tx: &Tx, identity: Uuid) -> Result<u64> {
     let now = Stamp::from(tx.now());
-    let ended = accounts::Entity::update_many()
-        .col_expr(accounts::Column::Epoch, Expr::col(accounts::Column::Epoch).add(1))
-        .col_expr(accounts::Column::EpochChangedAt, Expr::value(now))
+    let theirs = Condition::all().add(accounts::Column::TenantId.is_null());
+    let theirs = theirs.add(accounts::Column::IdentityId.eq(identity));
+    accounts::Entity::update_many()
         .col_expr(accounts::Column::Version, Expr::col(accounts::Column::Version).add(1))
         .col_expr(accounts::Column::UpdatedAt, Expr::value(now))
-        .filter(accounts::Column::TenantId.is_null())
-        .filter(accounts::Column::IdentityId.eq(identity))
+        .filter(theirs.clone())
         .exec(tx.conn())
         .await?;
-    Ok(ended.rows_affected)
+    tx.end_sessions(theirs).await
 }
 
 /// Sets the password of an account, and revokes every token that it was given before.

@@ -15,7 +15,7 @@ use crate::{
         Basis, Caller, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, TenantScope,
         digest::sha256_hex, error::Reason,
     },
-    store::{Store, Tx, scopes::ApiKeyRow},
+    store::{Revocation, Store, Tx, scopes::ApiKeyRow},
     tenants,
 };
 
@@ -253,6 +253,7 @@ async fn revoke_in(tx: &Tx, tenant: &TenantRef, id: Uuid) -> Result<ApiKey> {
     }
     let now = tx.now();
     rows.revoke_api_key(id, now).await?;
+    tx.revoke(Revocation::ApiKey { id });
     tx.audit_in(Some(tenant.id), key.shown_id(), json!({"name": key.name}));
     Ok(ApiKey { revoked_at: key.revoked_at.or(Some(now)), ..key })
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     base::{
         Access, Caller, CallerKind, Cx, Error, Result, RoleSet, Secret, TenantRef, TenantScope, caller::CallerFacts,
-        cx::CxFacts, error::Reason, names::fold, text,
+        cx::CxFacts, error::Reason, text,
     },
     store::{Stamp, Tx, entities::accounts as rows},
     tenants::{self, Tenant},
@@ -79,25 +79,30 @@ struct Found {
 /// not log in are one answer, LOGIN_REFUSED, and take the same time. With the right password, an account with a second
 /// factor is told that it needs a code.
 pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
-    let place = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
-    let attempt = Attempt::new(&format!("{place}/{}", fold(credentials.user.trim())), cx.client);
-    let _place = people.throttle.wait(&attempt).await?;
-    let outcome = attempt_login(cx, people, credentials).await;
+    let arrival = people.throttle.approach(cx).await?;
+    let (place, mut found) = find(people, credentials).await?;
+    let attempt = match &found {
+        Some(found) => Attempt::on(found.row.id, cx.client),
+        None => Attempt::named(&place, &credentials.user, cx.client),
+    };
+    let turn = people.throttle.wait(cx, arrival, attempt).await?;
+    if turn.waited {
+        // It may have another password by now.
+        found = find(people, credentials).await?.1;
+    }
+    let outcome = attempt_login(cx, people, credentials, found).await;
     match &outcome {
         Ok(login) => {
-            people.throttle.succeeded(&attempt);
+            turn.succeeded();
             people.factors.succeeded(login.account.id);
         }
-        Err(error) if matches!(error.reason, Reason::LoginRefused | Reason::SecondFactorInvalid) => {
-            people.throttle.failed(&attempt);
-        }
+        Err(error) if matches!(error.reason, Reason::LoginRefused | Reason::SecondFactorInvalid) => turn.failed(),
         Err(_) => {}
     }
     outcome
 }
 
-async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
-    let found = find(people, credentials).await?;
+async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials, found: Option<Found>) -> Result<Login> {
     let hash = found.as_ref().map(|found| found.row.password_hash.clone()).unwrap_or_default();
     let verdict = people.passwords.judge(credentials.password.clone(), hash).await?;
     let found = found.filter(|found| verdict != Verdict::Wrong && may_log_in(found)).ok_or_else(refused)?;
@@ -110,11 +115,13 @@ async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials) -> R
     finish(cx, people, found, factor, renewal).await
 }
 
-async fn find(people: &People, credentials: &Credentials) -> Result<Option<Found>> {
+/// The account that credentials name, if there is one, and the place where it would be.
+async fn find(people: &People, credentials: &Credentials) -> Result<(String, Option<Found>)> {
     let store = &people.store;
     let user = credentials.user.trim();
+    let named = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
     if user.len() > MAX_USER {
-        return Ok(None);
+        return Ok((named, None));
     }
     let tenant = match &credentials.tenant {
         None => None,
@@ -126,7 +133,7 @@ async fn find(people: &People, credentials: &Credentials) -> Result<Option<Found
                 Err(error) if error.reason == Reason::TenantNotFound => {
                     // As long as for one that exists: the look-up of an account, for nothing.
                     accounts::find(store.read(), None, user).await?;
-                    return Ok(None);
+                    return Ok((named, None));
                 }
                 Err(error) => return Err(error),
             }
@@ -134,7 +141,8 @@ async fn find(people: &People, credentials: &Credentials) -> Result<Option<Found
     };
     let scope = tenant.as_ref().map(|(_, scope)| *scope);
     let row = accounts::find(store.read(), scope, user).await?;
-    Ok(row.map(|row| Found { row, tenant }))
+    let place = tenant.as_ref().map_or(named, |(tenant, _)| tenant.id.dashed());
+    Ok((place, row.map(|row| Found { row, tenant })))
 }
 
 fn may_log_in(found: &Found) -> bool {

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod accounts;
+mod address_gate;
 mod admins;
 pub mod api_keys;
 mod attempts;
@@ -15,6 +16,7 @@ mod label;
 pub mod live_sessions;
 pub mod login;
 mod members;
+pub mod named;
 pub mod password_rules;
 pub mod passwords;
 pub mod places;

@@ -1,7 +1,7 @@
 //! Revoked tokens, as the database keeps them.
 
 use sea_orm::{
-    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 use time::OffsetDateTime;
@@ -11,7 +11,7 @@ use super::live_sessions;
 use crate::{
     base::{Cx, Result},
     store::{
-        Stamp, Store,
+        Revocation, Stamp, Store,
         entities::{accounts, revoked_tokens},
     },
 };
@@ -20,15 +20,15 @@ use crate::{
 const LATER_END: &str = "CASE WHEN excluded.expires_at > revoked_tokens.expires_at \
                          THEN excluded.expires_at ELSE revoked_tokens.expires_at END";
 
-/// What was revoked, since some moment.
+/// What was revoked, after some revision.
 #[derive(Clone, Debug, Default)]
 pub struct Revoked {
     /// Ids of tokens with their ends, in seconds since the epoch.
     pub tokens: Vec<(String, i64)>,
     /// Accounts with their epochs.
     pub accounts: Vec<(Uuid, i64)>,
-    /// The latest moment among them.
-    pub latest: Option<OffsetDateTime>,
+    /// The last revision of which all is here. There may be more of later ones.
+    pub revision: i64,
 }
 
 /// Revokes a token that ends at `expires_at` by itself, and forgets the session that it may be. Revoked twice, it stays
@@ -40,6 +40,7 @@ pub async fn revoke_token(store: &Store, cx: &Cx, jti: String, expires_at: Offse
                 jti: jti.clone(),
                 expires_at: expires_at.into(),
                 revoked_at: Stamp::from(tx.now()),
+                revision: 0,
             };
             Box::pin(async move {
                 let jti = row.jti.clone();
@@ -48,29 +49,29 @@ pub async fn revoke_token(store: &Store, cx: &Cx, jti: String, expires_at: Offse
                     .value(revoked_tokens::Column::ExpiresAt, Expr::cust(LATER_END))
                     .update_column(revoked_tokens::Column::RevokedAt)
                     .to_owned();
-                let insert = revoked_tokens::Entity::insert(row.into_active_model()).on_conflict(twice);
+                let insert = revoked_tokens::Entity::insert(row.clone().into_active_model()).on_conflict(twice);
                 insert.exec_without_returning(tx.conn()).await?;
+                tx.revoke(Revocation::Token { id: row.jti, expires_at: expires_at.unix_timestamp() });
                 live_sessions::ended(tx, &jti).await
             })
         })
         .await
 }
 
-/// What was revoked at `since` or later; everything, without it.
-pub async fn revoked_since(store: &Store, since: Option<OffsetDateTime>) -> Result<Revoked> {
-    let since = Stamp::from(since.unwrap_or(OffsetDateTime::UNIX_EPOCH));
-    let tokens =
-        revoked_tokens::Entity::find().filter(revoked_tokens::Column::RevokedAt.gte(since)).all(store.read()).await?;
-    let accounts = accounts::Entity::find()
-        .filter(accounts::Column::EpochChangedAt.gte(since))
-        .filter(accounts::Column::Epoch.gt(0))
-        .all(store.read())
-        .await?;
-    let moments = tokens.iter().map(|token| token.revoked_at).chain(accounts.iter().map(|a| a.epoch_changed_at));
+/// What was revoked after a revision; everything, without it. The revision is asked first: what commits meanwhile is found
+/// by the next reading, or by both.
+pub async fn revoked_after(store: &Store, revision: Option<i64>) -> Result<Revoked> {
+    let last = store.revocation_revision().await?;
+    // What was revoked before there were revisions has none.
+    let after = revision.unwrap_or(-1);
+    let tokens = revoked_tokens::Entity::find().filter(revoked_tokens::Column::Revision.gt(after));
+    let accounts = accounts::Entity::find().select_only().column(accounts::Column::Id).column(accounts::Column::Epoch);
+    let accounts = accounts.filter(accounts::Column::EpochRevision.gt(after)).filter(accounts::Column::Epoch.gt(0));
+    let tokens = tokens.all(store.read()).await?;
     Ok(Revoked {
-        latest: moments.max().map(Stamp::time),
         tokens: tokens.into_iter().map(|t| (t.jti, t.expires_at.time().unix_timestamp())).collect(),
-        accounts: accounts.into_iter().map(|account| (account.id, account.epoch)).collect(),
+        accounts: accounts.into_tuple().all(store.read()).await?,
+        revision: last,
     })
 }
 

@@ -60,7 +60,7 @@ pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: Ne
     user_rules::not_by_key(&cx.caller)?;
     let (tenant, found) = users::find_within(cx, &people.store, user, reach).await?;
     let own = user_rules::is_own(&cx.caller, &found.account);
-    let verified = if own { Some(verify(cx, people, &tenant, &found, new.current).await?) } else { None };
+    let verified = if own { Some(verify(cx, people, &found, new.current).await?) } else { None };
     let (password, made) = match new.text {
         Some(text) => (password_rules::checked(text, names(&found.account)).await?, None),
         None => {
@@ -146,22 +146,16 @@ fn as_account(cx: &Cx, login: &Login) -> Cx {
 }
 
 /// Verifies the password so far, and returns its hash. Failures slow the next attempts down, as those of logins do.
-async fn verify(
-    cx: &Cx,
-    people: &People,
-    tenant: &Tenant,
-    user: &User,
-    given: Option<Secret<String>>,
-) -> Result<String> {
+async fn verify(cx: &Cx, people: &People, user: &User, given: Option<Secret<String>>) -> Result<String> {
     let given = given.ok_or_else(|| Error::invalid(Reason::FieldRequired, "current_password", "required"))?;
-    let attempt = Attempt::new(&format!("{}/{}", tenant.name.key(), user.account.id), cx.client);
-    let _place = people.throttle.wait(&attempt).await?;
+    let arrival = people.throttle.approach(cx).await?;
+    let turn = people.throttle.wait(cx, arrival, Attempt::on(user.account.id, cx.client)).await?;
     let hash = users::password_hash(&people.store, user).await?;
     if people.passwords.verify(given, hash.clone()).await? {
-        people.throttle.succeeded(&attempt);
+        turn.succeeded();
         Ok(hash)
     } else {
-        people.throttle.failed(&attempt);
+        turn.failed();
         Err(wrong())
     }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     auth::{
-        ApiKeys, Authenticator, Guard, KeyUses, Sessions,
+        ApiKeys, Authenticator, Guard, KeyUses, Principals, ProxyRoles, Sessions,
         foreign::{ApiKey, ManagerKey},
         key_uses,
         keys::Keys,
@@ -57,6 +57,8 @@ pub struct App {
     pub warehouse_edge: EdgeAddress,
     /// Make what a messaging platform expects on its first start.
     pub messaging_bootstrap: bool,
+    /// The subjects of proxies before the messaging surface.
+    pub messaging_proxy_roles: ProxyRoles,
     /// Bounds of one call.
     pub limits: Limits,
     /// Proxies and foreign origins.
@@ -79,6 +81,8 @@ impl App {
         let refusals = Refusals::new(self.store.clock().clone());
         let key_uses = KeyUses::new(self.store.clock().clone());
         let revocations = Revocations::default();
+        // Before the first reading, so that none is lost between the two.
+        self.store.on_revocation(revocations.listener(self.store.clock().clone()));
         if let Err(error) = revocation::load(&self.store, &revocations, None).await {
             // Tokens are refused as long as nobody can say which are revoked; the task below tries again.
             tracing::warn!(%error, "revocations cannot be read yet");
@@ -157,7 +161,7 @@ impl App {
         let parts = Parts {
             store: self.store.clone(),
             vault,
-            sessions: Sessions::new(people, self.keys.clone(), revocations.clone(), refusals.clone()),
+            sessions: Sessions::new(people, self.keys.clone(), refusals.clone()),
             max_tenants: self.max_tenants,
             multitenancy: self.multitenancy,
             messaging: self.messaging,
@@ -170,9 +174,12 @@ impl App {
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone());
         let front = services::assemble(&parts, health, ops)?;
         let api_keys = ApiKeys::new(Arc::new(self.store.clone()), key_uses.clone(), clock.clone());
+        self.store.on_revocation(api_keys.listener());
+        let principals = Principals::new(Arc::new(self.store.clone()), self.messaging_proxy_roles.clone());
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
             .with_foreign(self.manager_key.clone(), self.warehouse_key.clone())
             .with_api_keys(api_keys)
+            .with_principals(principals)
             .with_origins(self.edge.origins.clone())
             .with_open_manager(self.open_manager);
         let (authenticator, edge) = (Arc::new(authenticator), self.edge.clone());

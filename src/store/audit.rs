@@ -48,7 +48,8 @@ pub struct AuditRecord {
     pub request_id: String,
     /// The gRPC path, or the command.
     pub rpc: Cow<'static, str>,
-    /// The address that the call came from; kept among the details, as `client`.
+    /// The address that the call came from; kept among the details, as `client`, which is `unknown` for a request whose
+    /// address is not known.
     pub client: Option<IpAddr>,
     /// A JSON object; null stands for an empty one.
     pub details: Value,
@@ -72,6 +73,11 @@ impl AuditRecord {
 
     pub(super) fn into_row(self, clock: &Clock) -> audit_events::Model {
         let caller = self.caller.as_ref();
+        let client = match self.client {
+            Some(client) => Some(client.to_string()),
+            // Every request came from somewhere; what the program does by itself did not.
+            None => (!self.request_id.is_empty()).then(|| "unknown".to_owned()),
+        };
         audit_events::Model {
             // Never the injected clock's: the order of these ids is the order of the log.
             id: Uuid::now_v7(),
@@ -88,16 +94,18 @@ impl AuditRecord {
             outcome: self.outcome.as_str().to_owned(),
             request_id: self.request_id,
             rpc: self.rpc.into_owned(),
-            details: details(self.details, self.client),
+            details: details(self.details, client, caller.and_then(|caller| caller.principal.as_ref())),
         }
     }
 }
 
-/// The details as they are stored, with the client's address where it is known.
-fn details(details: Value, client: Option<IpAddr>) -> String {
+/// The details as they are stored, with where the call came from and for whom the caller said that it speaks.
+fn details(details: Value, client: Option<String>, principal: Option<&Caller>) -> String {
     let mut details = if details.is_null() { json!({}) } else { details };
-    if let (Some(client), Some(members)) = (client, details.as_object_mut()) {
-        members.insert("client".to_owned(), client.to_string().into());
+    if let Some(members) = details.as_object_mut() {
+        members.extend(client.map(|client| ("client".to_owned(), client.into())));
+        let principal = principal.map(|principal| storable(&principal.subject));
+        members.extend(principal.map(|principal| ("original_principal".to_owned(), principal.into())));
     }
     details.to_string()
 }

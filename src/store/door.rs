@@ -100,14 +100,15 @@ impl Store {
         let (conn, journal) = run(job, conn, self.clock()).await;
         let outcome = match journal {
             Ok(journal) => {
-                let wakes = !journal.is_empty();
-                journal.write(&conn).await.map(|()| wakes).map_err(Error::from)
+                let left = (!journal.is_empty(), journal.revoked.clone());
+                journal.write(&conn).await.map(|()| left).map_err(Error::from)
             }
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(wakes) => {
+            Ok((wakes, revoked)) => {
                 conn.commit().await?;
+                self.0.revoked.tell(&revoked);
                 self.committed(wakes);
                 Ok(())
             }

@@ -14,7 +14,7 @@ use sea_orm::{
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::{clusters::ClusterNames, connect::Databases, door, job::Job, tx::Journal};
+use super::{clusters::ClusterNames, connect::Databases, door, job::Job, revocations::Listeners, tx::Journal};
 use crate::base::{Clock, Error, Result};
 
 /// Most writes of one group.
@@ -30,11 +30,23 @@ pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
 }
 
+/// Who is told of what was committed.
+pub(super) struct Told {
+    clusters: Arc<ClusterNames>,
+    revoked: Arc<Listeners>,
+}
+
+impl Told {
+    pub fn new(clusters: &Arc<ClusterNames>, revoked: &Arc<Listeners>) -> Self {
+        Self { clusters: Arc::clone(clusters), revoked: Arc::clone(revoked) }
+    }
+}
+
 /// The task's own.
 struct Group {
     db: DatabaseConnection,
     clock: Clock,
-    clusters: Arc<ClusterNames>,
+    told: Told,
     /// How many more groups have savepoints.
     wary: u32,
 }
@@ -44,9 +56,9 @@ type Outcomes = Vec<Result<()>>;
 
 impl Writer {
     /// Starts the task.
-    pub fn start(db: &Databases, clock: Clock, clusters: Arc<ClusterNames>, tasks: &TaskTracker) -> Self {
+    pub fn start(db: &Databases, clock: Clock, told: Told, tasks: &TaskTracker) -> Self {
         let (queue, mut waiting) = mpsc::channel(QUEUE);
-        let mut group = Group { db: db.write.clone(), clock, clusters, wary: 0 };
+        let mut group = Group { db: db.write.clone(), clock, told, wary: 0 };
         tasks.spawn(async move {
             let mut jobs = Vec::with_capacity(GROUP);
             while waiting.recv_many(&mut jobs, GROUP).await > 0 {
@@ -148,7 +160,7 @@ impl Group {
     /// Numbers, seals and writes the journal, and commits. No relay is needed: this transaction is the only one that
     /// writes, so whoever commits later gets higher numbers.
     async fn finish(&self, tx: DatabaseTransaction, mut journal: Journal) -> Result<(), DbErr> {
-        let clusters_changed = journal.clusters_changed;
+        let (clusters_changed, revoked) = (journal.clusters_changed, journal.revoked.clone());
         let written = async {
             journal.number(&tx).await?;
             journal.write(&tx).await
@@ -159,8 +171,9 @@ impl Group {
         }
         tx.commit().await?;
         if clusters_changed {
-            self.clusters.changed();
+            self.told.clusters.changed();
         }
+        self.told.revoked.tell(&revoked);
         Ok(())
     }
 }

@@ -1,17 +1,25 @@
 //! Leases: work that only one replica may do at a time.
 //!
-//! A lease has an end, so that the work goes on when its holder dies, and a fence that grows with every holder. The
-//! holder's clock decides only when to try; what makes it safe is [`Lease::hold`], which checks the fence in the very
-//! transaction that does the work and keeps the row locked until it commits.
+//! A lease is lost by silence, so that the work goes on when its holder dies, and has a fence that grows with every holder.
+//! What makes it safe is [`Lease::hold`], which checks the fence in the very transaction that does the work and keeps the
+//! row locked until it commits. When to try is decided without anybody's wall clock: whoever wants the lease of another one
+//! watches its row, and takes it when the row has not changed for the whole time by the watcher's own stopwatch.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    sea_query::{CaseStatement, Expr, OnConflict},
+};
 
 use super::{Stamp, Store, Tx, entities::leases};
 use crate::base::{Error, Result};
 
-/// A lease that was taken. It may have ended meanwhile: only [`Lease::hold`] knows.
+/// A lease that was taken. It may have been lost meanwhile: only [`Lease::hold`] knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     name: &'static str,
@@ -20,26 +28,51 @@ pub struct Lease {
     ttl: Duration,
 }
 
-/// Takes the lease if nobody holds it, or if it is the holder's own already. Every taking raises the fence.
-const TAKE: &str = "INSERT INTO leases (name, holder, fence, expires_at) VALUES ($1, $2, 1, $3) \
-    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = leases.fence + 1, expires_at = excluded.expires_at \
-    WHERE leases.expires_at <= $4 OR leases.holder = $2 RETURNING fence";
+/// The mark of a lease that was given back.
+const FREE: i64 = 0;
+
+/// The marks of the leases of others, and when each was seen for the first time, by [`Clock::running`](crate::base::Clock).
+#[derive(Default)]
+pub(super) struct Seen(Mutex<HashMap<&'static str, (Mark, Duration)>>);
+
+/// What changes in the row with everything that the holder does.
+type Mark = (i64, Stamp);
+
+impl Seen {
+    /// Whether a lease has had the same mark for so long.
+    fn is_silent(&self, name: &'static str, mark: Mark, ttl: Duration, now: Duration) -> bool {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, since) = seen.entry(name).or_insert((mark, now));
+        if *known != mark {
+            (*known, *since) = (mark, now);
+        }
+        now.saturating_sub(*since) >= ttl
+    }
+}
 
 impl Lease {
-    /// Takes a lease for `ttl`; `None` if another one holds it.
+    /// Takes a lease for `ttl`; `None` if another one holds it. It may be taken from one who was silent for so long since
+    /// this process first looked.
     pub async fn take(store: &Store, name: &'static str, holder: &str, ttl: Duration) -> Result<Option<Self>> {
+        let found = leases::Entity::find_by_id(name).one(store.read()).await?;
+        let free = found.as_ref().is_none_or(|row| {
+            let mark = (row.fence, row.expires_at);
+            let silent = || store.0.leases.is_silent(name, mark, ttl, store.clock().running());
+            row.expires_at.micros() == FREE || row.holder == holder || silent()
+        });
+        if !free {
+            return Ok(None);
+        }
         let holder = holder.to_owned();
         store
             .maintain("lease.take", move |tx| {
-                let holder = holder.clone();
+                let (holder, found) = (holder.clone(), found.clone());
                 Box::pin(async move {
-                    let now = tx.now();
-                    let values =
-                        [name.into(), holder.as_str().into(), Stamp::from(now + ttl).into(), Stamp::from(now).into()];
-                    let take = Statement::from_sql_and_values(tx.backend(), TAKE, values);
-                    let Some(row) = tx.conn().query_one_raw(take).await? else { return Ok(None) };
-                    let fence = row.try_get_by_index(0)?;
-                    Ok(Some(Self { name, holder, fence, ttl }))
+                    let taken = match found {
+                        None => first(tx, name, &holder, ttl).await?.then_some(1),
+                        Some(row) => after(tx, row, &holder, ttl).await?,
+                    };
+                    Ok(taken.map(|fence| Self { name, holder, fence, ttl }))
                 })
             })
             .await
@@ -48,7 +81,7 @@ impl Lease {
     /// Renews the lease inside a write and keeps everyone else from taking it until the write ends. `false` if it was
     /// lost: the write must not go on.
     pub async fn hold(&self, tx: &Tx) -> Result<bool> {
-        let renewed = self.row().col_expr(leases::Column::ExpiresAt, Expr::value(Stamp::from(tx.now() + self.ttl)));
+        let renewed = self.row().col_expr(leases::Column::ExpiresAt, next_mark(tx, self.ttl));
         Ok(renewed.exec(tx.conn()).await?.rows_affected == 1)
     }
 
@@ -56,8 +89,8 @@ impl Lease {
     pub async fn release(self, store: &Store) -> Result<()> {
         store
             .maintain("lease.release", move |tx| {
-                let ended = self.row().col_expr(leases::Column::ExpiresAt, Expr::value(Stamp::from(tx.now())));
-                Box::pin(async move { ended.exec(tx.conn()).await.map(drop).map_err(Error::from) })
+                let free = self.row().col_expr(leases::Column::ExpiresAt, Expr::value(FREE));
+                Box::pin(async move { free.exec(tx.conn()).await.map(drop).map_err(Error::from) })
             })
             .await
     }
@@ -68,4 +101,32 @@ impl Lease {
             .filter(leases::Column::Holder.eq(self.holder.as_str()))
             .filter(leases::Column::Fence.eq(self.fence))
     }
+}
+
+/// Takes a lease that nobody ever had; `false` if another one was first.
+async fn first(tx: &Tx, name: &str, holder: &str, ttl: Duration) -> Result<bool> {
+    let (name, holder) = (name.to_owned(), holder.to_owned());
+    let row = leases::Model { name, holder, fence: 1, expires_at: Stamp::from(tx.now() + ttl) };
+    let taken = OnConflict::column(leases::Column::Name).do_nothing().to_owned();
+    let insert = leases::Entity::insert(row.into_active_model()).on_conflict(taken);
+    Ok(insert.exec_without_returning(tx.conn()).await? == 1)
+}
+
+/// Takes a lease as it was seen; `None` if its holder, or another one, was faster. The fence that it has then.
+async fn after(tx: &Tx, seen: leases::Model, holder: &str, ttl: Duration) -> Result<Option<i64>> {
+    let taken = leases::Entity::update_many()
+        .col_expr(leases::Column::Holder, Expr::value(holder))
+        .col_expr(leases::Column::Fence, Expr::value(seen.fence + 1))
+        .col_expr(leases::Column::ExpiresAt, next_mark(tx, ttl))
+        .filter(leases::Column::Name.eq(seen.name))
+        .filter(leases::Column::Fence.eq(seen.fence))
+        .filter(leases::Column::ExpiresAt.eq(seen.expires_at));
+    Ok((taken.exec(tx.conn()).await?.rows_affected == 1).then_some(seen.fence + 1))
+}
+
+/// When the lease would end by the holder's clock. Others compare it for a change alone, so it grows whatever that clock
+/// does.
+fn next_mark(tx: &Tx, ttl: Duration) -> Expr {
+    let (column, end) = (Expr::col(leases::Column::ExpiresAt), Stamp::from(tx.now() + ttl));
+    CaseStatement::new().case(column.clone().lt(end), Expr::value(end)).finally(column.add(1)).into()
 }

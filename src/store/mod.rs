@@ -27,6 +27,7 @@ pub mod outbox;
 pub mod relay;
 pub mod reseal;
 pub mod rotation;
+mod revocations;
 mod schema;
 pub mod scopes;
 mod sealed;
@@ -51,6 +52,7 @@ use tokio_util::task::TaskTracker;
 pub use connect::{Location, StoreConfig, check_url};
 pub use keyring::{Kek, Keyring};
 pub use outbox::OutboxEvent;
+pub use revocations::Revocation;
 pub use stamp::Stamp;
 pub use tx::Tx;
 pub use vault::Vault;
@@ -77,6 +79,10 @@ struct Inner {
     committed: Notify,
     /// The names of the clusters.
     clusters: Arc<clusters::ClusterNames>,
+    /// Who is told of revocations.
+    revoked: Arc<revocations::Listeners>,
+    /// The leases of others, as they were last seen.
+    leases: lease::Seen,
     /// No migration was pending when last asked; that never changes back.
     migrated: AtomicBool,
 }
@@ -87,8 +93,9 @@ impl Store {
         let db = connect::open(&config).await?;
         let tasks = TaskTracker::new();
         let clusters = Arc::<clusters::ClusterNames>::default();
+        let revoked = Arc::<revocations::Listeners>::default();
         let group = (db.backend() == DbBackend::Sqlite)
-            .then(|| group::Writer::start(&db, config.clock.clone(), Arc::clone(&clusters), &tasks));
+            .then(|| group::Writer::start(&db, config.clock.clone(), group::Told::new(&clusters, &revoked), &tasks));
         let store = Self(Arc::new(Inner {
             db,
             clock: config.clock,
@@ -97,6 +104,8 @@ impl Store {
             calls: TaskTracker::new(),
             committed: Notify::new(),
             clusters,
+            revoked,
+            leases: lease::Seen::default(),
             migrated: AtomicBool::new(false),
         }));
         store.ping().await?;

@@ -1,13 +1,16 @@
 //! The relay of PostgreSQL: numbers the outbox and seals the audit log. (On SQLite the one writer does that itself.)
 //!
 //! Rows commit without a number, because a number that is taken before the commit is wrong for whoever commits late: a
-//! reader that has seen 8 would never look for 7. One replica at a time holds the lease and gives out the numbers, in
-//! the order of the rows' ids, to rows that have committed.
+//! reader that has seen 8 would never look for 7. One replica at a time holds the lease and gives out the numbers to rows
+//! that have committed, in the order of their places. A sequence gives those when the row is written, so a row that rests
+//! on what another one tells of comes after it; the ids would not do, as they begin with the wall clock of the writer.
 
 use std::time::Duration;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    Value,
+    sea_query::{Expr, NullOrdering, Order},
 };
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -34,9 +37,10 @@ const REST: Duration = Duration::from_secs(1);
 /// Most rows of one step.
 const ROWS: u64 = 500;
 
-/// Numbers outbox rows in the order of their ids.
-const NUMBER: &str = "UPDATE outbox SET revision = waiting.place + $1 \
-    FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place FROM outbox WHERE revision IS NULL ORDER BY id LIMIT $2) \
+/// Numbers outbox rows in the order of their places.
+const NUMBER: &str = "UPDATE outbox SET revision = waiting.turn + $1 \
+    FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY place NULLS FIRST, id) AS turn FROM outbox WHERE revision IS NULL \
+          ORDER BY place NULLS FIRST, id LIMIT $2) \
     AS waiting WHERE outbox.id = waiting.id";
 
 /// A relay.
@@ -168,6 +172,7 @@ async fn number(tx: &Tx) -> Result<u64> {
 async fn seal(tx: &Tx) -> Result<u64> {
     let mut events = audit_events::Entity::find()
         .filter(audit_events::Column::Seq.is_null())
+        .order_by_with_nulls(Expr::col("place"), Order::Asc, NullOrdering::First)
         .order_by_asc(audit_events::Column::Id)
         .limit(ROWS)
         .all(tx.conn())

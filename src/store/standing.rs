@@ -7,14 +7,22 @@ use super::{
     Stamp, Tx,
     entities::{accounts, api_keys},
 };
-use crate::base::{Basis, Error, Result, error::Reason};
+use crate::base::{Basis, Caller, Error, Result, error::Reason};
 
 /// The status of an account that may act.
 const ACTIVE: &str = "active";
 
-/// Fails as revoked if what the caller rests on has gone.
+/// Fails as revoked if what the caller rests on has gone, or what the one rests on for whom it speaks.
 pub(super) async fn check(tx: &Tx) -> Result<()> {
-    let stands = match tx.cx().caller.basis {
+    let caller = &tx.cx().caller;
+    for party in [Some(caller), caller.principal.as_ref()].into_iter().flatten() {
+        check_party(tx, party).await?;
+    }
+    Ok(())
+}
+
+async fn check_party(tx: &Tx, party: &Caller) -> Result<()> {
+    let stands = match party.basis {
         Basis::Token => return Ok(()),
         Basis::Account { id, epoch } => {
             let account = accounts::Entity::find_by_id(id).one(tx.conn()).await?;

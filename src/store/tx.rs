@@ -8,11 +8,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    OutboxEvent,
+    OutboxEvent, Revocation,
     audit::{self, AuditRecord, Outcome},
     chain,
     entities::{audit_events, outbox as outbox_rows},
-    heads, outbox,
+    heads, outbox, revocations,
 };
 use crate::base::{Clock, Cx, Error, Result, TenantId};
 
@@ -31,6 +31,8 @@ pub(super) struct Journal {
     outbox: Vec<outbox_rows::Model>,
     /// Whether a cluster was made or deleted.
     pub clusters_changed: bool,
+    /// What is revoked; the rows are there already.
+    pub revoked: Vec<Revocation>,
 }
 
 impl Tx {
@@ -80,6 +82,11 @@ impl Tx {
         self.journal().audit.push(record.into_row(&self.clock));
     }
 
+    /// Says that something is revoked: a row says so already. It gets its revision with the commit.
+    pub fn revoke(&self, revocation: Revocation) {
+        self.journal().revoked.push(revocation);
+    }
+
     /// Says that a cluster is made or deleted.
     pub fn clusters_change(&self) {
         self.journal().clusters_changed = true;
@@ -119,6 +126,7 @@ impl Journal {
         self.audit.append(&mut other.audit);
         self.outbox.append(&mut other.outbox);
         self.clusters_changed |= other.clusters_changed;
+        self.revoked.append(&mut other.revoked);
     }
 
     /// Gives the rows their numbers. For the one writer of SQLite, inside the transaction that will write them.
@@ -135,9 +143,10 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes the rows, one insert for each kind.
+    /// Writes the rows, one insert for each kind, and numbers what is revoked. The last thing before the commit.
     pub async fn write(self, conn: &impl ConnectionTrait) -> Result<(), DbErr> {
         audit::insert(conn, self.audit).await?;
-        outbox::insert(conn, self.outbox).await
+        outbox::insert(conn, self.outbox).await?;
+        revocations::number(conn, &self.revoked).await
     }
 }

@@ -1,6 +1,10 @@
 //! What became of names: which were given up, and when.
 
-use sea_orm::{ActiveValue::Set, EntityTrait, PaginatorTrait, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set,
+    EntityTrait, PaginatorTrait,
+    sea_query::{Expr, OnConflict},
+};
 use time::OffsetDateTime;
 
 use crate::{
@@ -14,11 +18,15 @@ use crate::{
     },
 };
 
+/// The later of the moments that are known and told, in the SQL of both databases: a clock that is behind takes nothing back.
+const LATER: &str = "CASE WHEN excluded.released_at > released_names.released_at \
+                     THEN excluded.released_at ELSE released_names.released_at END";
+
 /// Notes that a tenant gives its name up, or that it takes one by renaming: a token that was signed before for the name
 /// is not for the tenant that bears it afterwards.
 pub(super) async fn release(tx: &Tx, name: &TenantName) -> Result<()> {
     let row = ActiveModel { name_key: Set(name.key()), released_at: Set(Stamp::from(tx.now())) };
-    let later = OnConflict::column(Column::NameKey).update_column(Column::ReleasedAt).to_owned();
+    let later = OnConflict::column(Column::NameKey).value(Column::ReleasedAt, Expr::cust(LATER)).to_owned();
     Entity::insert(row).on_conflict(later).exec_without_returning(tx.conn()).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, Condition};
 
 use super::{
     Status, Tenant,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{Caller, Cx, Error, Result, TenantScope, error::Reason},
-    store::{Stamp, Tx, entities::accounts},
+    store::{Tx, entities::accounts},
 };
 
 /// Who suspended a tenant, or an account.
@@ -95,13 +95,7 @@ pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Ten
 
 /// Ends the sessions of every user of a tenant: the tokens that their accounts were given so far are revoked.
 pub async fn end_sessions(tx: &Tx, scope: TenantScope) -> Result<()> {
-    accounts::Entity::update_many()
-        .col_expr(accounts::Column::Epoch, Expr::col(accounts::Column::Epoch).add(1))
-        .col_expr(accounts::Column::EpochChangedAt, Expr::value(Stamp::from(tx.now())))
-        .filter(accounts::Column::TenantId.eq(scope.tenant().uuid()))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
+    tx.end_sessions(Condition::all().add(accounts::Column::TenantId.eq(scope.tenant().uuid()))).await.map(drop)
 }
 
 /// Lifts a suspension; a tenant that is not suspended stays as it is. What the platform set, the platform lifts.

@@ -52,9 +52,12 @@ async fn refusal(server: &Server, token: Option<&str>) -> String {
         (http, grpc) = (http.token(token), grpc.token(token));
     }
     let answer = http.get(PATH).await;
-    assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Bearer")), "{answer:?}");
+    let challenge = if token.is_some() { r#"Bearer error="invalid_token""# } else { "Bearer" };
+    assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some(challenge)), "{answer:?}");
     let status = grpc.call(&method, DynamicMessage::new(method.input())).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
+    let challenge = status.metadata().get("www-authenticate").map(|value| value.to_str().unwrap());
+    assert_eq!(challenge, token.map(|_| r#"Bearer error="invalid_token""#), "{status:?}");
     status.get_details_error_info().unwrap().reason
 }
 

@@ -157,6 +157,7 @@ pub fn cx(action: &'static str, access: Access) -> Cx {
         secure: false,
         user_agent: None,
         keyed: None,
+        seat: None,
         clock: Clock::system(),
         drain: Drain::default(),
     })

@@ -36,6 +36,39 @@ async fn a_proxys_word_counts_if_it_is_trusted() {
 }
 
 #[tokio::test]
+async fn a_client_whom_the_proxy_does_not_tell_is_in_no_network() {
+    let server = Setup::dev().env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1").start().await;
+    let admin = server.admin().header("x-forwarded-for", "127.0.0.9");
+    let tenant = r#"{"action":"create","name":"Acme","slug":"acme"}"#;
+    let made = admin.call(reqwest::Method::POST, "/v1/admin/tenants/lifecycle", Some(tenant)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let key = r#"{"tenant_id":"acme","name":"inside","role":"admin","allowed_cidrs":["127.0.0.0/8"]}"#;
+    let key = admin.call(reqwest::Method::POST, "/v1/admin/api-keys", Some(key)).await;
+    let key = key.json()["api_key"].as_str().unwrap().to_owned();
+    let inside = server.http().token(&key);
+    for (n, (headers, client, status)) in [
+        ("X-Forwarded-For: 127.0.0.9", "127.0.0.9", 200),
+        ("X-Forwarded-For: 198.51.100.7", "198.51.100.7", 401),
+        ("X-Forwarded-For: 127.0.0.1, 198.51.100.7", "198.51.100.7", 401),
+        ("X-Forwarded-For: \u{fc}, 198.51.100.7", "198.51.100.7", 401),
+        ("X-Forwarded-For: 127.0.0.1, \u{fc}", "unknown", 401),
+        ("X-Forwarded-For: 198.51.100.7\r\nForwarded: for=1.2.3.4", "unknown", 401),
+        ("X-Forwarded-For: unknown", "unknown", 401),
+        ("Forwarded: for=_hidden", "unknown", 401),
+        ("X-Forwarded-Proto: https", "unknown", 401),
+        ("Accept: */*", "unknown", 401),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = format!("told-{n}");
+        let answer = inside.raw(&format!("GET /v1/admin/users HTTP/1.1\r\nX-Request-Id: {id}\r\n{headers}"), "").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers}: {answer}");
+        assert_eq!(line(&server, &id).await["client"], client, "{headers}");
+    }
+}
+
+#[tokio::test]
 async fn the_audit_log_has_the_clients_address() {
     let mut server = Setup::dev().env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1").start().await;
     let body = r#"{"allowedClusters":["standalone"]}"#;

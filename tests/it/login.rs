@@ -236,7 +236,7 @@ both_databases! {
         let revocations = Revocations::default();
         revocation::load(&db, &revocations, None).await.unwrap();
         let refusals = Refusals::new(db.clock().clone());
-        let sessions = Sessions::new(people, Arc::new(Keys::ephemeral()), revocations.clone(), refusals.clone());
+        let sessions = Sessions::new(people, Arc::new(Keys::ephemeral()), refusals.clone());
         let begin = async || {
             let login = sessions.log_in(&stranger(1), &credentials(Some("acme"), "ada", PASSWORD, None)).await.unwrap();
             sessions.begin(&SessionOf::login(&login), Surface::Warehouse, Duration::from_secs(600)).unwrap().claims

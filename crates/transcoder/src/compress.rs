@@ -89,9 +89,10 @@ where
 
 /// Whether there can be an answer that a caller accepts: a plain one, or one in a coding of ours.
 fn can_be_met(headers: &HeaderMap) -> bool {
-    let texts = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let texts: Vec<_> =
+        headers.get_all(ACCEPT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     let (mut plain, mut ours) = (true, false);
-    for coding in texts.flat_map(|text| text.split(',')) {
+    for coding in texts.iter().flat_map(|text| text.split(',')) {
         let mut parts = coding.split(';').map(|part| part.trim().to_ascii_lowercase());
         let name = parts.next().unwrap_or_default();
         let weight = parts.find_map(|part| part.strip_prefix("q=").map(str::to_owned));

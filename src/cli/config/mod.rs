@@ -13,7 +13,12 @@ pub use layers::{Flags, Layers, Source};
 pub use parse::duration;
 pub use settings::{SETTINGS, Setting, trimmed};
 
-use crate::{auth::Origins, base::Secret, server::layers::TrustedProxies, warehouse::EdgeAddress};
+use crate::{
+    auth::{Origins, ProxyRoles},
+    base::Secret,
+    server::layers::TrustedProxies,
+    warehouse::EdgeAddress,
+};
 
 /// The effective configuration.
 #[derive(Clone, Debug)]
@@ -64,6 +69,8 @@ pub struct Config {
     pub messaging_force_delete: bool,
     /// Where clients of the warehouse send their queries.
     pub warehouse_edge: EdgeAddress,
+    /// The subjects of proxies before the messaging surface.
+    pub messaging_proxy_roles: ProxyRoles,
     /// The manager's shared key, base64.
     pub kubeop_jwt_signing_key: Option<Secret<String>>,
     /// Whether the manager surface asks for credentials; `None` leaves it to the command.

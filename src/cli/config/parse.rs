@@ -13,6 +13,7 @@ const PLACEHOLDER: &str = "REPLACE-ME";
 /// What settings of more than one part look like.
 const NETWORKS: &str = "networks such as 10.0.0.0/8 or single addresses, with commas between";
 const HOST: &str = "a host name or an address, without a port";
+const SUBJECTS: &str = "subjects of tokens, with commas between";
 const ORIGINS: &str = "origins such as https://console.example.com, without a path, with commas between; or * alone";
 
 /// Reads every setting; what does not read adds a problem and is left at a harmless value, which nobody uses.
@@ -42,6 +43,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         messaging_bootstrap: p.bool("messaging_bootstrap"),
         messaging_force_delete: p.bool("messaging_force_delete").unwrap_or_default(),
         warehouse_edge: p.warehouse_edge(),
+        messaging_proxy_roles: p.value("messaging_proxy_roles", SUBJECTS).unwrap_or_default(),
         kubeop_jwt_signing_key: p.text("kubeop_jwt_signing_key").filter(|key| key != PLACEHOLDER).map(Secret::new),
         kubeop_require_auth: p.bool("kubeop_require_auth"),
         qod_api_key: p.text("qod_api_key").map(Secret::new),

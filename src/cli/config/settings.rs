@@ -63,6 +63,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("warehouse_edge_host", "TENANTRY_WAREHOUSE_EDGE_HOST", "", Plain),
     setting!("warehouse_edge_port", "TENANTRY_WAREHOUSE_EDGE_PORT", "", Plain),
     setting!("warehouse_edge_tls", "TENANTRY_WAREHOUSE_EDGE_TLS", "", Plain),
+    setting!("messaging_proxy_roles", "TENANTRY_MESSAGING_PROXY_ROLES", "", Plain),
     setting!("kubeop_jwt_signing_key", "KUBEOP_JWT_SIGNING_KEY", "", Masked),
     setting!("kubeop_require_auth", "KUBEOP_REQUIRE_AUTH", "", Plain),
     setting!("qod_api_key", "QOD_API_KEY", "", Masked),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, VARY},
 };
 use sha2::{Digest, Sha256};
 
@@ -42,15 +42,19 @@ impl Resource {
         Self { paths, template, content_type, source, digest: OnceLock::new(), packed: OnceLock::new() }
     }
 
-    /// Answers GET.
+    /// Answers GET: the file, unless the caller has it already, or asked for one that is gone (RFC 9110, section 13.2.2).
     pub fn answer(&self, headers: &HeaderMap) -> Response<Body> {
         let gzip = lists(headers, &ACCEPT_ENCODING, |item| takes(item, "gzip"));
         // Two representations of one file have two tags (RFC 9110, section 8.8.3.3).
-        let tag = if gzip { format!("\"{}-gzip\"", self.digest()) } else { format!("\"{}\"", self.digest()) };
+        let tag = self.tag(gzip);
         let known = lists(headers, &IF_NONE_MATCH, |item| item == "*" || item.trim_start_matches("W/") == tag);
-        let mut response = if known {
+        // Strong comparison (section 13.1.1), with both tags: the caller may have asked for the other representation before.
+        let wanted = |item: &str| item == "*" || [self.tag(true), self.tag(false)].iter().any(|tag| tag == item);
+        let gone = headers.contains_key(IF_MATCH) && !lists(headers, &IF_MATCH, wanted);
+        let bare = gone || known;
+        let mut response = if bare {
             let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.status_mut() = if gone { StatusCode::PRECONDITION_FAILED } else { StatusCode::NOT_MODIFIED };
             response
         } else if gzip {
             let mut response = Response::new(Body::from(self.packed()));
@@ -64,10 +68,14 @@ impl Resource {
         if let Ok(tag) = HeaderValue::from_str(&tag) {
             headers.insert(ETAG, tag);
         }
-        if !known {
+        if !bare {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         }
         response
+    }
+
+    fn tag(&self, gzip: bool) -> String {
+        if gzip { format!("\"{}-gzip\"", self.digest()) } else { format!("\"{}\"", self.digest()) }
     }
 
     fn digest(&self) -> &str {
@@ -111,8 +119,8 @@ fn pack(bytes: &[u8]) -> Bytes {
 
 /// Whether an item of a list in a header is of a kind.
 fn lists(headers: &HeaderMap, name: &HeaderName, is: impl Fn(&str) -> bool) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|item| is(item.trim()))
+    let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    values.any(|value| value.split(',').any(|item| is(item.trim())))
 }
 
 /// Whether an item of Accept-Encoding is this coding with a weight above zero.
@@ -154,6 +162,29 @@ mod tests {
         assert_eq!(resource.answer(&headers).status(), StatusCode::NOT_MODIFIED);
         headers.insert(IF_NONE_MATCH, HeaderValue::from_static("\"other\", W/\"another\""));
         assert_eq!(resource.answer(&headers).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn a_file_that_is_not_the_one_that_was_asked_for_is_no_answer() {
+        let resource = Resource::new(Vec::new(), "/x", "text/plain", Source::Plain(b"words".as_slice().into()));
+        let status = |tags: &[(HeaderName, &[u8])]| {
+            let pairs = tags.iter().map(|(name, value)| (name.clone(), HeaderValue::from_bytes(value).unwrap()));
+            resource.answer(&pairs.collect()).status()
+        };
+        let (plain, packed) = (resource.tag(false), resource.tag(true));
+        for one in [plain.as_bytes(), packed.as_bytes(), b"*", &[b"\"\xfc\", ".as_slice(), plain.as_bytes()].concat()] {
+            assert_eq!(status(&[(IF_MATCH, one)]), StatusCode::OK);
+        }
+        for other in [b"\"no\"".as_slice(), b"", format!("W/{plain}").as_bytes(), b"\"\xfc\""] {
+            assert_eq!(status(&[(IF_MATCH, other)]), StatusCode::PRECONDITION_FAILED);
+        }
+        let both = [(IF_MATCH, b"\"no\"".as_slice()), (IF_NONE_MATCH, plain.as_bytes())];
+        assert_eq!(status(&both), StatusCode::PRECONDITION_FAILED, "it is asked first");
+        assert_eq!(status(&[(IF_MATCH, b"*".as_slice()), both[1].clone()]), StatusCode::NOT_MODIFIED);
+        assert_eq!(
+            status(&[(IF_NONE_MATCH, &[b"\"\xfc\", ".as_slice(), plain.as_bytes()].concat())]),
+            StatusCode::NOT_MODIFIED
+        );
     }
 
     #[test]

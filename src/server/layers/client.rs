@@ -55,16 +55,17 @@ pub(super) fn identify(request: &mut Request<Body>, trusted: &TrustedProxies) {
     let user_agent = ClientInfo::user_agent(headers);
     let client = if trusted.trusts(peer) {
         let told = trusted.tell(peer, headers);
+        // A proxy's own address is never its client's: what is not told is not known.
         ClientInfo {
             address: told.address,
-            secure: told.secure.unwrap_or(secure),
-            host: told.host.or(called),
-            local: told.whole && peer.is_loopback() && told.address.is_loopback(),
+            secure: told.secure,
+            host: told.host.unwrap_or(called),
+            local: peer.is_loopback() && told.address.is_some_and(|address| address.is_loopback()),
             user_agent,
         }
     } else {
         let local = peer.is_loopback() && !SIGNS.iter().any(|name| headers.contains_key(name));
-        ClientInfo { address: peer, secure, host: called, local, user_agent }
+        ClientInfo { address: Some(peer), secure: Some(secure), host: called, local, user_agent }
     };
     request.extensions_mut().insert(client);
 }
@@ -88,66 +89,86 @@ fn authority(text: &str) -> Option<Authority> {
 }
 
 /// What proxies tell of a client.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Told {
-    /// The address that is furthest away and vouched for by a trusted proxy.
-    address: IpAddr,
-    /// Whether that is the client's, and not the last proxy that we know of.
-    whole: bool,
+    /// The client's address, if trusted proxies tell the whole way to it.
+    address: Option<IpAddr>,
     secure: Option<bool>,
-    host: Option<Authority>,
+    /// The host that the client called: `None` if they say nothing of it, `Some(None)` if what they say is no host.
+    host: Option<Option<Authority>>,
+}
+
+impl Told {
+    /// What two tell alike. Where one is silent it is not alike.
+    fn and(self, other: Self) -> Self {
+        fn alike<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
+            one.filter(|one| other.as_ref() == Some(one))
+        }
+        let host = match (self.host, other.host) {
+            (None, None) => None,
+            (one, other) => Some(alike(one, other).flatten()),
+        };
+        Self { address: alike(self.address, other.address), secure: alike(self.secure, other.secure), host }
+    }
 }
 
 /// What one proxy tells of whom it was called by.
 #[derive(Clone, Copy, Default)]
 struct Hop<'r> {
     address: Option<IpAddr>,
-    proto: Option<&'r str>,
-    host: Option<&'r str>,
+    proto: Option<&'r [u8]>,
+    host: Option<&'r [u8]>,
 }
 
 impl TrustedProxies {
     /// What the headers tell that came through a trusted peer. A proxy that writes one of the two kinds of headers may
-    /// pass on what a client made up in the other; where they disagree neither is believed.
+    /// pass on what a client made up in the other; so where both are there, only what both tell is believed.
     fn tell(&self, peer: IpAddr, headers: &HeaderMap) -> Told {
-        let nobody = Told { address: peer, whole: false, secure: None, host: None };
-        let by_old = || self.walk(peer, &x_forwarded(headers));
-        let by_new = || self.walk(peer, &forwarded(headers));
-        match (headers.contains_key(FOR), headers.contains_key(FORWARDED)) {
-            (_, false) => by_old(),
-            (false, true) => by_new(),
-            (true, true) => Some(by_old()).filter(|told| told.address == by_new().address).unwrap_or(nobody),
+        let old = [FOR, PROTO, THEIR_HOST].iter().any(|name| headers.contains_key(name));
+        let by_old = old.then(|| self.walk(peer, &x_forwarded(headers)));
+        let by_new = headers.contains_key(FORWARDED).then(|| self.walk(peer, &forwarded(headers)));
+        match (by_old, by_new) {
+            (Some(by_old), Some(by_new)) => by_old.and(by_new),
+            (told, None) | (None, told) => told.unwrap_or_default(),
         }
     }
 
-    /// Goes from the peer towards the client as long as trusted proxies tell the way. `hops` has the nearest first.
+    /// Goes from the peer towards the client as long as trusted proxies tell the way. `hops` has the nearest first. If
+    /// the way ends at a proxy that does not tell, the client is unknown.
     fn walk(&self, peer: IpAddr, hops: &[Hop<'_>]) -> Told {
-        let (mut address, mut whole, mut last) = (peer, false, Hop::default());
+        let (mut at, mut address, mut last) = (peer, None, Hop::default());
         for hop in hops {
-            if !self.trusts(address) {
+            if !self.trusts(at) {
                 break;
             }
-            last = *hop;
-            whole = hop.address.is_some();
+            (last, address) = (*hop, hop.address);
             let Some(next) = hop.address else { break };
-            address = next;
+            at = next;
         }
-        let secure = last.proto.map(|proto| proto.eq_ignore_ascii_case("https"));
-        Told { address, whole, secure, host: last.host.and_then(authority) }
+        let host = last.host.map(|host| std::str::from_utf8(host).ok().and_then(authority));
+        Told { address, secure: last.proto.and_then(is_secure), host }
     }
+}
+
+/// Whether a protocol is that of TLS; what is neither of the two tells nothing.
+fn is_secure(proto: &[u8]) -> Option<bool> {
+    let is = |name: &[u8]| proto.eq_ignore_ascii_case(name);
+    if is(b"https") { Some(true) } else { is(b"http").then_some(false) }
 }
 
 /// The hops of the headers `X-Forwarded-*`, the nearest first. A proxy that does not add to a list replaces it, so the
 /// last item of a shorter list tells of all hops beyond.
 fn x_forwarded(headers: &HeaderMap) -> Vec<Hop<'_>> {
     let (protos, hosts) = (items(headers, &PROTO), items(headers, &THEIR_HOST));
-    let at = |list: &[_], index: usize| list.get(index).or(list.last()).copied();
+    fn at<'r>(list: &[&'r [u8]], index: usize) -> Option<&'r [u8]> {
+        list.get(index).or(list.last()).copied()
+    }
     let hop = |index, address| Hop { address, proto: at(&protos, index), host: at(&hosts, index) };
     let nodes = items(headers, &FOR);
     if nodes.is_empty() {
         return vec![hop(0, None)];
     }
-    nodes.iter().enumerate().map(|(index, text)| hop(index, node(text))).collect()
+    nodes.iter().enumerate().map(|(index, node)| hop(index, address(node))).collect()
 }
 
 /// The hops of the header `Forwarded` (RFC 7239), the nearest first. No value that we read may hold a comma or a
@@ -156,31 +177,35 @@ fn forwarded(headers: &HeaderMap) -> Vec<Hop<'_>> {
     items(headers, &FORWARDED).into_iter().map(element).collect()
 }
 
-fn element(text: &str) -> Hop<'_> {
-    text.split(';').filter_map(|pair| pair.split_once('=')).fold(Hop::default(), pair)
+fn element(item: &[u8]) -> Hop<'_> {
+    item.split(|octet| *octet == b';').fold(Hop::default(), pair)
 }
 
-fn pair<'r>(hop: Hop<'r>, (name, value): (&str, &'r str)) -> Hop<'r> {
-    let value = value.trim();
-    let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-    match name.trim().to_ascii_lowercase().as_str() {
-        "for" => Hop { address: node(value), ..hop },
-        "proto" => Hop { proto: Some(value), ..hop },
-        "host" => Hop { host: Some(value), ..hop },
+fn pair<'r>(hop: Hop<'r>, pair: &'r [u8]) -> Hop<'r> {
+    let Some(sign) = pair.iter().position(|octet| *octet == b'=') else { return hop };
+    let (name, value) = (pair[..sign].trim_ascii(), pair[sign + 1..].trim_ascii());
+    let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+    match name.to_ascii_lowercase().as_slice() {
+        b"for" => Hop { address: address(value), ..hop },
+        b"proto" => Hop { proto: Some(value), ..hop },
+        b"host" => Hop { host: Some(value), ..hop },
         _ => hop,
     }
 }
 
-/// The items of a list in a header, the last first. What is no text is an item that tells nothing.
-fn items<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Vec<&'r str> {
-    let texts = headers.get_all(name).iter().map(|value: &HeaderValue| value.to_str().unwrap_or_default());
-    let mut items: Vec<_> = texts.flat_map(|text| text.split(',')).map(str::trim).collect();
+/// The items of a list in a header, the last first. They are octets: the client may have written anything into an item of
+/// its own, and that must not hide the items which proxies added.
+fn items<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Vec<&'r [u8]> {
+    let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let mut items: Vec<_> =
+        values.flat_map(|value| value.split(|octet| *octet == b',')).map(<[u8]>::trim_ascii).collect();
     items.reverse();
     items
 }
 
-/// The address of a node, with or without a port.
-fn node(text: &str) -> Option<IpAddr> {
+/// The address of a node, with or without a port; none if the item is no address.
+fn address(node: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(node).ok()?;
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
     address.map(|address: IpAddr| address.to_canonical())

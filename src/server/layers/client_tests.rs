@@ -2,6 +2,11 @@ use super::*;
 
 /// Who is the client of a call that comes from this peer with these headers.
 fn client(trusted: &str, peer: &str, headers: &[(&str, &str)]) -> ClientInfo {
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    client_of(trusted, peer, &headers)
+}
+
+fn client_of(trusted: &str, peer: &str, headers: &[(&str, &[u8])]) -> ClientInfo {
     let request = headers.iter().fold(Request::get("/"), |request, (name, value)| request.header(*name, *value));
     let mut request = request.body(Body::empty()).unwrap();
     request.extensions_mut().insert(Peer { address: SocketAddr::new(peer.parse().unwrap(), 4711), secure: false });
@@ -11,7 +16,11 @@ fn client(trusted: &str, peer: &str, headers: &[(&str, &str)]) -> ClientInfo {
 }
 
 fn address(trusted: &str, peer: &str, headers: &[(&str, &str)]) -> String {
-    client(trusted, peer, headers).address.to_string()
+    shown(&client(trusted, peer, headers))
+}
+
+fn shown(client: &ClientInfo) -> String {
+    client.address.map_or("unknown".to_owned(), |address| address.to_string())
 }
 
 const PROXY: &str = "10.0.0.0/8, 127.0.0.1";
@@ -38,7 +47,7 @@ fn what_a_stranger_says_is_not_believed() {
     ];
     for trusted in ["", PROXY] {
         let client = client(trusted, "192.0.2.9", &said);
-        assert_eq!((client.address.to_string(), client.secure), ("192.0.2.9".to_owned(), false));
+        assert_eq!((shown(&client), client.secure), ("192.0.2.9".to_owned(), Some(false)));
         assert_eq!(client.host.unwrap(), "own.example");
     }
 }
@@ -54,10 +63,11 @@ fn the_client_is_the_nearest_that_is_no_trusted_proxy() {
         ("2001:db8::7", "2001:db8::7"),
         ("::ffff:198.51.100.7", "198.51.100.7"),
         ("10.0.0.5, 10.0.0.4", "10.0.0.5"),
-        // The last proxy that we know of, where it does not tell.
-        ("198.51.100.7, unknown", "10.0.0.1"),
-        ("198.51.100.7, unknown, 10.0.0.2", "10.0.0.2"),
-        ("", "10.0.0.1"),
+        // Where a proxy does not tell, the client is unknown, and not the proxy.
+        ("198.51.100.7, unknown", "unknown"),
+        ("198.51.100.7, unknown, 10.0.0.2", "unknown"),
+        ("198.51.100.7, 198.51.100.8 10.0.0.2", "unknown"),
+        ("", "unknown"),
     ];
     for (chain, want) in cases {
         assert_eq!(address(PROXY, "10.0.0.1", &[("x-forwarded-for", chain)]), want, "{chain}");
@@ -73,8 +83,9 @@ fn the_standard_header_is_read_too() {
         ("for=198.51.100.7", "198.51.100.7"),
         ("For=\"[2001:db8::7]:4711\";proto=https", "2001:db8::7"),
         ("for=1.1.1.1, for=198.51.100.7; by=10.0.0.2 , for=10.0.0.3", "198.51.100.7"),
-        ("for=_hidden", "10.0.0.1"),
-        ("proto=https", "10.0.0.1"),
+        ("for=_hidden", "unknown"),
+        ("for=unknown, for=10.0.0.2", "unknown"),
+        ("proto=https", "unknown"),
         // An open quote of the client's swallows nothing.
         ("for=\"1.1.1.1, for=198.51.100.7", "198.51.100.7"),
         ("for=\"1.1.1.1;x=\", for=198.51.100.7", "198.51.100.7"),
@@ -86,11 +97,54 @@ fn the_standard_header_is_read_too() {
 
 #[test]
 fn of_two_that_disagree_neither_is_believed() {
-    let both = |other| [("x-forwarded-for", "198.51.100.7"), ("forwarded", other), ("x-forwarded-proto", "https")];
-    let agreed = client(PROXY, "10.0.0.1", &both("for=198.51.100.7"));
-    assert!(agreed.address.to_string() == "198.51.100.7" && agreed.secure);
-    let torn = client(PROXY, "10.0.0.1", &both("for=203.0.113.1"));
-    assert!(torn.address.to_string() == "10.0.0.1" && !torn.secure && !torn.local);
+    let both = |other| {
+        let old =
+            [("x-forwarded-for", "198.51.100.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "a.example")];
+        client(PROXY, "10.0.0.1", &[&old[..], &[("forwarded", other), ("host", "inner")]].concat())
+    };
+    let agreed = both("for=198.51.100.7;proto=https;host=a.example");
+    assert_eq!((shown(&agreed).as_str(), agreed.secure), ("198.51.100.7", Some(true)));
+    assert_eq!(agreed.host.unwrap(), "a.example");
+    let torn = both("for=203.0.113.1;proto=http;host=b.example");
+    assert_eq!((torn.address, torn.secure, torn.host, torn.local), (None, None, None, false));
+    let silent = both("for=198.51.100.7");
+    assert_eq!((shown(&silent).as_str(), silent.secure, silent.host), ("198.51.100.7", None, None));
+    // A proxy that tells no address passes on what the client made up in the other header.
+    let made_up = [("x-forwarded-proto", "https"), ("forwarded", "for=10.9.9.9")];
+    assert_eq!(address(PROXY, "10.0.0.1", &made_up), "unknown");
+}
+
+#[test]
+fn unknown_is_never_the_proxy_and_an_odd_item_hides_no_other() {
+    let of = |name: &str, value: &[u8]| client_of(PROXY, "127.0.0.1", &[(name, value)]);
+    let odd: [(&str, &[u8]); 6] = [
+        ("x-forwarded-for", b"\xfc, 198.51.100.7"),
+        ("x-forwarded-for", b"\xff\xfe,\x80 , 198.51.100.7 ,10.0.0.2"),
+        ("x-forwarded-for", "\u{fc}, 127.0.0.1, 198.51.100.7".as_bytes()),
+        ("forwarded", b"for=\xfc, for=198.51.100.7"),
+        ("forwarded", b"for=127.0.0.1;by=\xfc, for=198.51.100.7;ext=\xfc"),
+        ("forwarded", b"for=\"\xfc, for=\"198.51.100.7\""),
+    ];
+    for (name, odd) in odd {
+        let client = of(name, odd);
+        assert_eq!((shown(&client).as_str(), client.local), ("198.51.100.7", false), "{odd:?}");
+    }
+    let untold: [(&str, &[u8]); 8] = [
+        ("x-forwarded-for", b"\xfc"),
+        ("x-forwarded-for", b"127.0.0.1, \xfc"),
+        ("x-forwarded-for", b"127.0.0.1, 127.0.0.1\xfc"),
+        ("x-forwarded-for", b"unknown"),
+        ("forwarded", b"for=_hidden"),
+        ("forwarded", b"for=127.0.0.1\xfc"),
+        ("x-real-ip", b"127.0.0.1"),
+        ("via", b"1.1 x"),
+    ];
+    for (name, untold) in untold {
+        let client = of(name, untold);
+        assert_eq!((client.address, client.local), (None, false), "{name} {untold:?}");
+    }
+    let bare = client_of(PROXY, "127.0.0.1", &[]);
+    assert_eq!((bare.address, bare.secure, bare.local), (None, None, false), "a proxy that tells nothing");
 }
 
 #[test]
@@ -99,18 +153,22 @@ fn protocol_and_host_are_those_that_the_client_used() {
         let client = client(PROXY, "10.0.0.1", headers);
         (client.secure, client.host.map(|host| host.to_string()).unwrap_or_default())
     };
+    let (plain, tls) = (Some(false), Some(true));
     let (chain, host) = (("x-forwarded-for", "198.51.100.7, 10.0.0.2"), ("host", "inner:8080"));
-    assert_eq!(of(&[chain, host]), (false, "inner:8080".to_owned()));
+    assert_eq!(of(&[chain, host]), (None, "inner:8080".to_owned()));
     let one = [chain, host, ("x-forwarded-proto", "https"), ("x-forwarded-host", "api.example")];
-    assert_eq!(of(&one), (true, "api.example".to_owned()));
+    assert_eq!(of(&one), (tls, "api.example".to_owned()));
     let two = [chain, ("x-forwarded-proto", "https, http"), ("x-forwarded-host", "api.example, inner")];
-    assert_eq!(of(&two), (true, "api.example".to_owned()));
+    assert_eq!(of(&two), (tls, "api.example".to_owned()));
     let standard = "for=198.51.100.7;proto=https;host=\"api.example:8443\", for=10.0.0.2;proto=http;host=inner";
-    assert_eq!(of(&[("forwarded", standard), host]), (true, "api.example:8443".to_owned()));
+    assert_eq!(of(&[("forwarded", standard), host]), (tls, "api.example:8443".to_owned()));
     let made_up = "for=1.1.1.1;proto=https;host=evil.example, for=198.51.100.7;proto=http;host=api.example";
-    assert_eq!(of(&[("forwarded", made_up), host]), (false, "api.example".to_owned()));
+    assert_eq!(of(&[("forwarded", made_up), host]), (plain, "api.example".to_owned()));
     let bad = [chain, host, ("x-forwarded-host", "me@evil.example")];
-    assert_eq!(of(&bad).1, "inner:8080");
+    assert_eq!(of(&bad).1, "", "what is no host is not the one that the proxy called");
+    for odd in ["wss", "", "https://"] {
+        assert_eq!(of(&[chain, ("x-forwarded-proto", odd)]).0, None, "{odd}");
+    }
 }
 
 #[test]

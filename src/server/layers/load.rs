@@ -3,7 +3,8 @@
 //! A call works under a permit. One whose body is still on its way does no work: it waits under a permit of another kind,
 //! of which there are more, and exchanges that for a working one when the body is whole. So a caller who sends slowly, or
 //! not at all, takes no work from others. Callers without a credential have permits of their own: whatever they do, those
-//! who have one are served. Probes need no permit, or an overloaded server would be taken for a dead one.
+//! who have one are served. A call that only waits, as a login does after failures, gives its permit back meanwhile. Probes
+//! need no permit, or an overloaded server would be taken for a dead one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +16,7 @@ use super::{
     receive,
 };
 use crate::{
-    base::{Error, Kind, error::Reason},
+    base::{Error, Kind, error::Reason, seat::Seat},
     server::ops,
 };
 
@@ -31,25 +32,29 @@ pub(super) struct Load {
 }
 
 /// The permits of one kind of callers.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Lane {
     working: Arc<Semaphore>,
     arriving: Arc<Semaphore>,
 }
 
 /// What a call holds while it waits for its answer's head. A stream that is open after that costs memory, not work.
+#[derive(Debug)]
 pub(super) struct Place {
     lane: Lane,
     grpc: bool,
     state: Mutex<State>,
 }
 
+#[derive(Debug)]
 enum State {
     /// The body is on its way.
     Arriving { _permit: Option<OwnedSemaphorePermit> },
     /// The call is whole.
     Working { _permit: Option<OwnedSemaphorePermit> },
-    /// The call was whole, and there was too much to do.
+    /// The call is whole, and waits for something that is no work.
+    Aside,
+    /// The call was whole, or had waited, and there was too much to do.
     Refused,
     /// The body did not come in time.
     Stalled,
@@ -149,6 +154,23 @@ impl Place {
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change is one assignment.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat for Place {
+    fn leave(&self) {
+        let mut state = self.state();
+        if matches!(*state, State::Working { _permit: Some(_) }) {
+            *state = State::Aside;
+        }
+    }
+
+    fn take(&self) -> bool {
+        let mut state = self.state();
+        if matches!(*state, State::Aside) {
+            *state = self.lane.work().map_or(State::Refused, |permit| State::Working { _permit: Some(permit) });
+        }
+        !matches!(*state, State::Refused)
     }
 }
 

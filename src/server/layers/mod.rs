@@ -45,7 +45,7 @@ pub use self::{
 };
 use crate::{
     auth::{Authentication, Authenticator, CallFacts, Origins},
-    base::Error,
+    base::{Error, seat::Seated},
 };
 
 /// Bounds of what one call may take.
@@ -199,6 +199,7 @@ impl Shared {
         request.extensions_mut().insert(authentication);
         let place = self.load.place(head, &request, permit, known)?;
         idempotency::hold(&mut request, &place);
+        request.extensions_mut().insert(Seated(place.clone()));
         let watched = place.clone();
         let request = if place.is_arriving() {
             request.map(|body| Body::new(Received::new(body, watched, self.patience)))

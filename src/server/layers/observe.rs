@@ -38,8 +38,8 @@ struct Record {
     status: StatusCode,
     template: Option<&'static str>,
     peer: Option<Peer>,
-    /// Address of the client, which a trusted proxy may stand before.
-    client: Option<IpAddr>,
+    /// Address of the client, which a trusted proxy may stand before that does not tell it.
+    client: Option<Option<IpAddr>>,
     /// Lines that callers without a credential may make.
     budget: Option<LineBudget>,
 }
@@ -136,7 +136,7 @@ impl Record {
         let tenant = self.facts.tenant();
         let request_id: &str = &self.request_id.0;
         let peer = self.peer.map(|peer| tracing::field::display(peer.address));
-        let client = self.client.map(tracing::field::display);
+        let client = self.client.map(|known| known.map_or("unknown".to_owned(), |address| address.to_string()));
         if self.ops.is_some() {
             tracing::debug!(target: "tenantry::access", request_id, call, status, duration_ms, client, peer);
         } else {

@@ -59,6 +59,8 @@ pub struct Model {
     pub epoch: i64,
     /// When the epoch began.
     pub epoch_changed_at: Stamp,
+    /// Revision of the revocation that began it; 0 if none did.
+    pub epoch_revision: i64,
     /// When it was made.
     pub created_at: Stamp,
     /// When it last changed.

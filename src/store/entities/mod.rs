@@ -7,6 +7,7 @@ pub mod accounts;
 pub(super) mod api_keys;
 pub mod audit_events;
 pub mod clusters;
+pub mod counters;
 pub(super) mod data_keys;
 pub mod derived_names;
 pub(super) mod email_domains;

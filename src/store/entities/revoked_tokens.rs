@@ -15,6 +15,8 @@ pub struct Model {
     pub expires_at: Stamp,
     /// When it was revoked.
     pub revoked_at: Stamp,
+    /// Revision of the revocation.
+    pub revision: i64,
 }
 
 /// Relations.

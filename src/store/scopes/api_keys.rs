@@ -154,10 +154,11 @@ impl Store {
     }
 }
 
-/// Another server may have noted a later use.
+/// Another server may have noted a later use. One that lies in the future was noted by a clock that is ahead.
 async fn note_use(tx: &Tx, last: &ApiKeyUse) -> Result<()> {
-    let at = Stamp::from(last.at);
-    let earlier = Condition::any().add(Column::LastUsedAt.is_null()).add(Column::LastUsedAt.lt(at));
+    let (at, now) = (Stamp::from(last.at), Stamp::from(tx.now()));
+    let unknown = Condition::any().add(Column::LastUsedAt.is_null());
+    let earlier = unknown.add(Column::LastUsedAt.lt(at)).add(Column::LastUsedAt.gt(now));
     Entity::update_many()
         .col_expr(Column::LastUsedAt, Expr::value(at))
         .col_expr(Column::LastUsedIp, Expr::value(last.address.map(|address| address.to_string())))

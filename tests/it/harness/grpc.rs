@@ -17,6 +17,7 @@ use tonic::{
 pub struct Grpc {
     channel: Channel,
     token: Option<String>,
+    principal: Option<String>,
 }
 
 impl Grpc {
@@ -27,12 +28,18 @@ impl Grpc {
 
     /// A client without credentials over a channel of another kind.
     pub fn over(channel: Channel) -> Self {
-        Self { channel, token: None }
+        Self { channel, token: None, principal: None }
     }
 
     /// The same client with a bearer token.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// The same client that says for whom it speaks.
+    pub fn principal(mut self, principal: impl Into<String>) -> Self {
+        self.principal = Some(principal.into());
         self
     }
 
@@ -44,6 +51,9 @@ impl Grpc {
         let mut request = Request::new(message);
         if let Some(token) = &self.token {
             request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        if let Some(principal) = &self.principal {
+            request.metadata_mut().insert("x-original-principal", principal.parse().unwrap());
         }
         let answer = client.unary(request, PathAndQuery::try_from(path).unwrap(), Dynamic(method.output())).await?;
         Ok(answer.into_inner())

@@ -1,5 +1,7 @@
 //! Which form of a stream a caller accepts (RFC 9110, section 12.5.1).
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderValue, header::ACCEPT};
 
 /// A form of a stream of messages.
@@ -14,9 +16,10 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// The form that a caller accepts best. Lines, unless events or a list are liked better.
+    /// The form that a caller accepts best. A range that cannot be read is one of nothing that we have. Lines, unless events or a list are liked better.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let texts: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        let texts: Vec<_> =
+            headers.get_all(ACCEPT).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         let forms = [(Self::Lines, LINES), (Self::Events, EVENTS), (Self::List, LIST)];
         let quality = |kinds: &[&str]| kinds.iter().map(|kind| quality(&texts, kind)).max().unwrap_or_default();
         let mut best = (Self::Lines, quality(forms[0].1));
@@ -45,7 +48,7 @@ const EVENTS: &[&str] = &["text/event-stream"];
 const LIST: &[&str] = &["application/json"];
 
 /// How much a media type is wanted, in thousandths: by the most specific range that has it.
-fn quality(texts: &[&str], kind: &str) -> u16 {
+fn quality(texts: &[Cow<'_, str>], kind: &str) -> u16 {
     let family = kind.split('/').next().unwrap_or_default();
     let mut found = (0, 0);
     for range in texts.iter().flat_map(|text| text.split(',')) {
@@ -95,5 +98,12 @@ mod tests {
             assert_eq!(of(list), Framing::List, "{list}");
         }
         assert_eq!(of("text/event-stream;q=0, */*"), Framing::Lines);
+    }
+
+    #[test]
+    fn a_range_that_is_no_text_hides_no_other() {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_bytes(b"text/\xfc;q=\xff, text/event-stream").unwrap());
+        assert_eq!(Framing::of(&headers), Framing::Events);
     }
 }

@@ -1,0 +1,55 @@
+//! Orders that rest on no clock: revocations get a revision from a counter, and what waits for the relay a place from a
+//! sequence.
+
+use sea_orm_migration::{
+    prelude::*,
+    sea_orm::{ConnectionTrait, DbBackend},
+};
+
+use crate::columns::{index, number, text};
+
+/// The migration.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.create_table(counters()).await?;
+        for (table, column) in [("revoked_tokens", "revision"), ("accounts", "epoch_revision")] {
+            let add = Table::alter().table(table).add_column(number(column).default(0)).take();
+            manager.alter_table(add).await?;
+            manager.create_index(index(&format!("{table}_{column}"), table, &[column])).await?;
+        }
+        for (table, number) in [("outbox", "revision"), ("audit_events", "seq")] {
+            place(manager, table, number).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The last number that was given out for a purpose. Who takes the next one holds the row until the end of the
+/// transaction, so whoever sees a number sees all that came before it.
+fn counters() -> TableCreateStatement {
+    Table::create().table("counters").col(text("name").primary_key()).col(number("value")).take()
+}
+
+/// The place of a row among those that wait, in the order in which they were written: a row that rests on another one is
+/// written after that one has committed. Rows from before have none, and go first. On SQLite nothing waits.
+async fn place(manager: &SchemaManager<'_>, table: &str, number: &str) -> Result<(), DbErr> {
+    let db = manager.get_connection();
+    if db.get_database_backend() != DbBackend::Postgres {
+        return db.execute_unprepared(&format!("ALTER TABLE {table} ADD COLUMN place bigint NULL")).await.map(drop);
+    }
+    for statement in [
+        format!("CREATE SEQUENCE {table}_place AS bigint"),
+        // Without a default at first: no row that is there has to be written again.
+        format!("ALTER TABLE {table} ADD COLUMN place bigint NULL"),
+        format!("ALTER TABLE {table} ALTER COLUMN place SET DEFAULT nextval('{table}_place')"),
+        format!("ALTER SEQUENCE {table}_place OWNED BY {table}.place"),
+        format!("CREATE INDEX {table}_waiting ON {table} (place NULLS FIRST, id) WHERE {number} IS NULL"),
+    ] {
+        db.execute_unprepared(&statement).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Whom the subject of a credential names, where nobody shows a credential: the account that bears it.
+
+use super::{Account, AccountStatus, accounts};
+use crate::{
+    base::{Cx, Result, RoleSet, TenantName, TenantRef, error::Reason},
+    store::{Stamp, Store},
+    tenants::{self, Tenant},
+};
+
+/// An account that is named by its subject, and what it may.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The account.
+    pub account: Account,
+    /// Its tenant.
+    pub tenant: Option<Tenant>,
+    /// Roles that were granted beside its own.
+    pub also: RoleSet,
+}
+
+/// The account whose tokens have exactly this subject, if it may act now: `<tenant>/<username>`, or `<username>` on the
+/// platform.
+pub async fn find(store: &Store, subject: &str) -> Result<Option<Named>> {
+    let Some((tenant, username)) = place(store, subject).await? else { return Ok(None) };
+    let scope = tenant.as_ref().map(|(_, scope)| *scope);
+    let row = accounts::find(store.read(), scope, username).await?;
+    let Some(account) = row.map(Account::try_from).transpose()? else { return Ok(None) };
+    let also = match scope {
+        Some(scope) => store.tenant(scope).standing_roles(account.id, Stamp::from(store.clock().now())).await?.0,
+        None => RoleSet::default(),
+    };
+    let tenant = tenant.map(|(tenant, _)| tenant);
+    let exact = account.subject(tenant.as_ref().map(|tenant| tenant.name.as_str())) == subject;
+    let may_act = account.status == AccountStatus::Active && tenant.as_ref().is_none_or(|t| t.status.admits());
+    Ok((exact && may_act).then_some(Named { account, tenant, also }))
+}
+
+/// The tenant of a subject, and the name in it; none if there is no such tenant.
+async fn place<'s>(
+    store: &Store,
+    subject: &'s str,
+) -> Result<Option<(Option<(Tenant, crate::base::TenantScope)>, &'s str)>> {
+    let Some((tenant, username)) = subject.split_once('/') else { return Ok(Some((None, subject))) };
+    let Ok(name) = tenant.parse::<TenantName>() else { return Ok(None) };
+    // The program itself looks: who is asked about does not call.
+    let system = Cx::system("auth.principal", store.clock().clone());
+    match tenants::resolve(&system, store, &TenantRef::Name(name.key())).await {
+        Ok(found) => Ok(Some((Some(found), username))),
+        Err(error) if error.reason == Reason::TenantNotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,127 @@
+//! Revocations: what somebody rested on who may act no more.
+//!
+//! A write that revokes takes the next revision as the last thing before its commit, and holds the counter until then. So
+//! revisions become visible in their order, and a server that has seen one has seen all before it, whatever its clock says
+//! and whatever the clocks of those who revoked. The process that commits tells its own listeners before it answers.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect, Statement,
+    sea_query::Expr,
+};
+use uuid::Uuid;
+
+use super::{
+    Stamp, Store, Tx,
+    entities::{accounts, counters, revoked_tokens},
+};
+use crate::base::Result;
+
+/// Name of the counter.
+const COUNTER: &str = "revocations";
+/// Takes the next revision.
+const NEXT: &str = "INSERT INTO counters (name, value) VALUES ($1, 1) \
+    ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
+/// Most rows that one statement numbers.
+const ROWS: usize = 1000;
+
+/// A revocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// Of one token.
+    Token {
+        /// Its id.
+        id: String,
+        /// When it ends by itself, in seconds since the epoch.
+        expires_at: i64,
+    },
+    /// Of every token that an account was given in an earlier epoch.
+    Account {
+        /// The account.
+        id: Uuid,
+        /// Its epoch now.
+        epoch: i64,
+    },
+    /// Of an API key.
+    ApiKey {
+        /// The key.
+        id: Uuid,
+    },
+}
+
+/// Who is told of the revocations of this process.
+#[derive(Default)]
+pub(super) struct Listeners(RwLock<Vec<Arc<Listener>>>);
+
+type Listener = dyn Fn(&[Revocation]) + Send + Sync;
+
+impl Listeners {
+    /// Tells what was committed.
+    pub fn tell(&self, revoked: &[Revocation]) {
+        if revoked.is_empty() {
+            return;
+        }
+        let listeners = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        listeners.iter().for_each(|listener| listener(revoked));
+    }
+}
+
+impl Store {
+    /// Lets `listener` hear of every revocation of this process, after its commit and before anybody is answered.
+    pub fn on_revocation(&self, listener: impl Fn(&[Revocation]) + Send + Sync + 'static) {
+        self.0.revoked.0.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(listener));
+    }
+
+    /// The last revision of a revocation; 0 before the first.
+    pub async fn revocation_revision(&self) -> Result<i64> {
+        let row = counters::Entity::find_by_id(COUNTER).one(self.read()).await?;
+        Ok(row.map_or(0, |row| row.value))
+    }
+}
+
+impl Tx {
+    /// Begins a new epoch for all accounts of a condition: every token that they were given so far is revoked. How many
+    /// accounts there are.
+    pub async fn end_sessions(&self, of: Condition) -> Result<u64> {
+        accounts::Entity::update_many()
+            .col_expr(accounts::Column::Epoch, Expr::col(accounts::Column::Epoch).add(1))
+            .col_expr(accounts::Column::EpochChangedAt, Expr::value(Stamp::from(self.now())))
+            .filter(of.clone())
+            .exec(self.conn())
+            .await?;
+        let ended = accounts::Entity::find().select_only().column(accounts::Column::Id).column(accounts::Column::Epoch);
+        let ended: Vec<(Uuid, i64)> = ended.filter(of).into_tuple().all(self.conn()).await?;
+        ended.iter().for_each(|(id, epoch)| self.revoke(Revocation::Account { id: *id, epoch: *epoch }));
+        Ok(ended.len() as u64)
+    }
+}
+
+/// Numbers what a transaction revokes. The last statements before the commit: whoever waits for the counter waits for
+/// nothing but a commit.
+pub(super) async fn number(conn: &impl ConnectionTrait, revoked: &[Revocation]) -> Result<(), DbErr> {
+    let (mut tokens, mut epochs) = (Vec::new(), Vec::new());
+    for revocation in revoked {
+        match revocation {
+            Revocation::Token { id, .. } => tokens.push(id.as_str()),
+            Revocation::Account { id, .. } => epochs.push(*id),
+            // Keys are looked up, and not kept for longer than a revocation may take.
+            Revocation::ApiKey { .. } => {}
+        }
+    }
+    if tokens.is_empty() && epochs.is_empty() {
+        return Ok(());
+    }
+    let next = Statement::from_sql_and_values(conn.get_database_backend(), NEXT, [COUNTER.into()]);
+    let row = conn.query_one_raw(next).await?.ok_or_else(|| DbErr::RecordNotFound(COUNTER.to_owned()))?;
+    let revision: i64 = row.try_get_by_index(0)?;
+    for ids in tokens.chunks(ROWS) {
+        let rows = revoked_tokens::Entity::update_many().filter(revoked_tokens::Column::Jti.is_in(ids.iter().copied()));
+        rows.col_expr(revoked_tokens::Column::Revision, Expr::value(revision)).exec(conn).await?;
+    }
+    for ids in epochs.chunks(ROWS) {
+        let rows = accounts::Entity::update_many().filter(accounts::Column::Id.is_in(ids.iter().copied()));
+        rows.col_expr(accounts::Column::EpochRevision, Expr::value(revision)).exec(conn).await?;
+    }
+    Ok(())
+}

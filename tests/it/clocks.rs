@@ -1,0 +1,252 @@
+//! Servers whose clocks are wrong, on both databases: no revocation waits for a clock, no lease is lost to one, and no order
+//! rests on one.
+
+use std::time::{Duration, Instant};
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use tenantry::{
+    auth::{
+        Surface,
+        revocation::{self, KEPT, Revocations},
+        tokens::Claims,
+    },
+    base::{Clock, Role, error::Reason},
+    identity::{self, NewAccount, Password, Passwords, accounts, revoked},
+    store::{
+        Store, StoreConfig,
+        entities::{audit_events, outbox, revoked_tokens},
+        lease::Lease,
+        relay::Relay,
+    },
+    tenants,
+};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::db::{TestDb, eventually, platform_cx};
+
+const OFF: time::Duration = time::Duration::minutes(10);
+/// How long a revocation may take; more than the half second, as the machine may be busy, and far below the minute after
+/// which everything is read again.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Another server on the database, whose clock is off by so much.
+async fn server(db: &TestDb, off: time::Duration) -> Store {
+    let clock = Clock::manual(OffsetDateTime::now_utc() + off);
+    Store::open(StoreConfig { clock, ..StoreConfig::new(&db.url) }).await.unwrap()
+}
+
+async fn account(db: &TestDb, name: &str) -> Uuid {
+    let password = Password::of_development("correct horse");
+    let new = NewAccount::login(None, name, password, Role::PlatformAdmin);
+    identity::create_account(db, &Passwords::new(1), &platform_cx("account.create"), new).await.unwrap()
+}
+
+async fn new_password(store: &Store, name: &str) {
+    let (cx, password) = (platform_cx("account.set_password"), Password::of_development("another one"));
+    identity::set_password(store, &Passwords::new(1), &cx, None, name, password).await.unwrap();
+}
+
+fn session(account: Option<Uuid>) -> Claims {
+    let (role, ttl) = (Role::PlatformAdmin, Duration::from_secs(3600));
+    let minted = Claims::minted("x".into(), role, &[Surface::Native], ttl, &Clock::system());
+    Claims { account, epoch: account.map(|_| 0), ..minted }
+}
+
+fn is_revoked(revocations: &Revocations, claims: &Claims) -> bool {
+    revocations.check(claims).is_err_and(|error| error.reason == Reason::CredentialsRevoked)
+}
+
+async fn revoke(store: &Store, token: &Claims) {
+    let end = OffsetDateTime::from_unix_timestamp(token.exp).unwrap();
+    revoked::revoke_token(store, &platform_cx("token.revoke"), token.jti.clone(), end).await.unwrap();
+}
+
+both_databases! {
+    async fn a_clock_that_is_wrong_delays_no_revocation(db: TestDb) {
+        let (ada, bob) = (account(&db, "ada").await, account(&db, "bob").await);
+        let clocks = [time::Duration::ZERO, OFF, -OFF];
+        let (mut readers, stop) = (Vec::new(), CancellationToken::new());
+        for off in clocks {
+            let known = Revocations::default();
+            tokio::spawn(revocation::follow(server(&db, off).await, known.clone(), stop.clone()));
+            eventually("the first reading", || async { known.check(&session(None)).is_ok() }).await;
+            readers.push(known);
+        }
+        let all_know = async |what: &str, claims: &Claims| {
+            let began = Instant::now();
+            eventually(what, || async { readers.iter().all(|known| is_revoked(known, claims)) }).await;
+            assert!(began.elapsed() < SOON, "{what} took {:?}", began.elapsed());
+        };
+        // What a server whose clock is ahead leaves must not hide what the others do after it, and the reverse.
+        let fast = server(&db, OFF).await;
+        new_password(&fast, "bob").await;
+        all_know("the password that the fast server changed", &session(Some(bob))).await;
+        for off in clocks {
+            let token = session(None);
+            revoke(&server(&db, off).await, &token).await;
+            all_know(&format!("a token that was revoked {off} off"), &token).await;
+        }
+        let slow = server(&db, -OFF).await;
+        new_password(&slow, "ada").await;
+        all_know("the password that the slow server changed", &session(Some(ada))).await;
+        stop.cancel();
+    }
+
+    async fn revisions_are_seen_in_their_order(db: TestDb) {
+        let tokens: Vec<_> = (0..40).map(|_| session(None)).collect();
+        let writers = [server(&db, OFF).await, server(&db, -OFF).await, db.store.clone()];
+        let (known, mut seen) = (Revocations::default(), None);
+        let writing = futures::future::join_all(tokens.iter().enumerate().map(|(n, token)| revoke(&writers[n % 3], token)));
+        let reading = async {
+            // Each reading goes on where the one before ended; nothing is read again as a whole.
+            while tokens.iter().any(|token| !is_revoked(&known, token)) {
+                seen = Some(revocation::load(&db, &known, seen).await.unwrap());
+                tokio::task::yield_now().await;
+            }
+        };
+        let both = async { tokio::join!(writing, reading) };
+        tokio::time::timeout(Duration::from_secs(30), both).await.expect("no revocation is skipped");
+    }
+
+    async fn a_revocation_holds_at_once_where_it_was_made(db: TestDb) {
+        let ada = account(&db, "ada").await;
+        let known = Revocations::default();
+        revocation::load(&db, &known, None).await.unwrap();
+        db.on_revocation(known.listener(Clock::system()));
+        for _ in 0..20 {
+            let token = session(None);
+            assert!(known.check(&token).is_ok());
+            revoke(&db, &token).await;
+            assert!(is_revoked(&known, &token));
+        }
+        assert!(known.check(&session(Some(ada))).is_ok());
+        new_password(&db, "ada").await;
+        assert!(is_revoked(&known, &session(Some(ada))));
+    }
+
+    async fn a_whole_tenant_loses_its_sessions_at_once(db: TestDb) {
+        let scope = crate::directory_verbs::tenant(&db, "acme").await;
+        let password = Password::of_development("correct horse");
+        let new = NewAccount::login(Some(scope), "ada", password, Role::Admin);
+        let ada = identity::create_account(&db, &Passwords::new(1), &platform_cx("x"), new).await.unwrap();
+        let (here, elsewhere) = (Revocations::default(), Revocations::default());
+        let seen = revocation::load(&db, &elsewhere, None).await.unwrap();
+        revocation::load(&db, &here, None).await.unwrap();
+        db.on_revocation(here.listener(Clock::system()));
+        let cx = platform_cx("x");
+        let ended = db.write(&cx, "test", move |tx| {
+            Box::pin(async move { tenants::end_sessions(tx, scope).await })
+        });
+        ended.await.unwrap();
+        assert!(is_revoked(&here, &session(Some(ada))));
+        revocation::load(&db, &elsewhere, Some(seen)).await.unwrap();
+        assert!(is_revoked(&elsewhere, &session(Some(ada))));
+        assert!(accounts::exists(&db, Some(scope), "ada").await.unwrap());
+    }
+
+    async fn a_clock_that_is_ahead_forgets_no_revocation(db: TestDb) {
+        let token = session(None);
+        revoke(&db, &token).await;
+        let end = OffsetDateTime::from_unix_timestamp(token.exp).unwrap();
+        let fast = server(&db, time::Duration::hours(2)).await;
+        let known = Revocations::default();
+        let stop = CancellationToken::new();
+        let follower = tokio::spawn(revocation::follow(fast, known.clone(), stop.clone()));
+        eventually("the first reading, after which it forgets", || async { known.check(&session(None)).is_ok() }).await;
+        stop.cancel();
+        follower.await.unwrap();
+        assert!(is_revoked(&known, &token), "its clock may be set back");
+        let restarted = Revocations::default();
+        revocation::load(&db, &restarted, None).await.unwrap();
+        assert!(is_revoked(&restarted, &token), "and others know better");
+        assert_eq!(revoked::prune(&db, end + time::Duration::seconds(KEPT)).await.unwrap(), 1);
+        assert!(revoked_tokens::Entity::find().one(db.read()).await.unwrap().is_none());
+    }
+
+    async fn a_lease_is_lost_by_silence_and_not_to_a_clock(db: TestDb) {
+        let ttl = Duration::from_millis(300);
+        let lease = Lease::take(&server(&db, -OFF).await, "test", "slow", ttl).await.unwrap().expect("a free lease");
+        let fast = server(&db, OFF).await;
+        let hold = async || {
+            let lease = lease.clone();
+            db.write(&platform_cx("x"), "test", move |tx| {
+                let lease = lease.clone();
+                Box::pin(async move { lease.hold(tx).await })
+            })
+            .await
+            .unwrap()
+        };
+        let began = Instant::now();
+        while began.elapsed() < 3 * ttl {
+            assert!(hold().await, "it is held");
+            for other in [&fast, &db.store] {
+                let taken = Lease::take(other, "test", "other", ttl).await.unwrap();
+                assert_eq!(taken, None, "nobody takes a lease from one who works, whatever the clocks say");
+            }
+            tokio::time::sleep(ttl / 20).await;
+        }
+        // A holder that has gone is silent, whatever end its clock has written.
+        let gone = Lease::take(&fast, "other", "fast", ttl).await.unwrap().expect("a free lease");
+        let began = Instant::now();
+        eventually("the lease of the silent one", || async {
+            Lease::take(&db, "other", "right", ttl).await.unwrap().is_some()
+        })
+        .await;
+        assert!((ttl..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
+        let cx = platform_cx("x");
+        let lost = db.write(&cx, "test", move |tx| {
+            let gone = gone.clone();
+            Box::pin(async move { gone.hold(tx).await })
+        });
+        assert!(!lost.await.unwrap(), "the fence has grown");
+    }
+}
+
+/// On PostgreSQL alone: the one writer of SQLite numbers events in its transaction, and nothing waits.
+#[tokio::test]
+async fn events_are_numbered_as_they_were_written() {
+    let db = crate::db::postgres().await;
+    // Each write begins after the one before has committed; the clock of each writer is behind that of the one before.
+    for number in 0..5_u64 {
+        let id = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 2_000_000_000 - 60 * number, 0));
+        let at = tenantry::store::Stamp::from(OffsetDateTime::UNIX_EPOCH);
+        let row = outbox::ActiveModel {
+            id: sea_orm::Set(id),
+            revision: sea_orm::Set(None),
+            topic: sea_orm::Set("test".to_owned()),
+            tenant_id: sea_orm::Set(None),
+            key: sea_orm::Set(number.to_string()),
+            payload: sea_orm::Set("{}".to_owned()),
+            created_at: sea_orm::Set(at),
+        };
+        outbox::Entity::insert(row).exec_without_returning(db.read()).await.unwrap();
+        let text = || sea_orm::Set(String::new());
+        let event = audit_events::ActiveModel {
+            id: sea_orm::Set(id),
+            seq: sea_orm::Set(None),
+            prev_hash: sea_orm::Set(None),
+            hash: sea_orm::Set(None),
+            at: sea_orm::Set(at),
+            caller_subject: text(),
+            caller_role: text(),
+            caller_kind: text(),
+            tenant_id: sea_orm::Set(None),
+            action: text(),
+            target: sea_orm::Set(number.to_string()),
+            outcome: text(),
+            request_id: text(),
+            rpc: text(),
+            details: sea_orm::Set("{}".to_owned()),
+        };
+        audit_events::Entity::insert(event).exec_without_returning(db.read()).await.unwrap();
+    }
+    Relay::new(&db).step().await.unwrap().expect("the relay's lease is free");
+    let rows = outbox::Entity::find().filter(outbox::Column::Topic.eq("test"));
+    let rows = rows.order_by_asc(outbox::Column::Revision).all(db.read()).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["0", "1", "2", "3", "4"]);
+    let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Seq).all(db.read()).await.unwrap();
+    let written: Vec<_> = events.iter().map(|event| event.target.as_str()).collect();
+    assert_eq!(written, ["0", "1", "2", "3", "4"]);
+}

@@ -1,0 +1,120 @@
+//! For whom a proxy before the messaging surface speaks: a call needs the rights of both, on REST and gRPC alike.
+
+use prost_reflect::DynamicMessage;
+use reqwest::Method;
+use serde_json::json;
+use tonic::Code;
+
+use crate::harness::{
+    eventually,
+    grpc::{self, Grpc},
+    http::Answer,
+    server::{Server, Setup},
+};
+
+const TENANTS: &str = "/admin/v2/tenants";
+const SPACES: &str = "/admin/v2/namespaces/acme";
+
+/// A server whose tenant `acme` names `ops` an administrator and has the users `ada`, `eve` (admin) and `rita` (read_only).
+async fn serve(proxies: &str) -> Server {
+    let server = Setup::dev().env("TENANTRY_MESSAGING_PROXY_ROLES", proxies).start().await;
+    let admin = server.admin();
+    let info = r#"{"adminRoles":["ops"],"allowedClusters":["standalone"]}"#;
+    assert_eq!(admin.put("/admin/v2/tenants/acme", info).await.status, 204);
+    for (id, role) in [("ada", "admin"), ("eve", "admin"), ("rita", "read_only")] {
+        let user = json!({"action": "create", "tenant_id": "acme", "user_id": id, "email": format!("{id}@example.com"),
+            "role": role, "password": "correct horse battery staple"});
+        let made = admin.call(Method::POST, "/v1/admin/users/lifecycle", Some(&user.to_string())).await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    // `dev` makes its account besides.
+    let root = platform(&server, "root").await;
+    eventually("the account of dev", async || {
+        (get(&server, &root, "admin", TENANTS).await.status == 200).then_some(())
+    })
+    .await;
+    server
+}
+
+async fn platform(server: &Server, subject: &str) -> String {
+    server.setup().mint(&["--role", "platform_admin", "--sub", subject]).await
+}
+
+async fn get(server: &Server, token: &str, principal: &str, path: &str) -> Answer {
+    server.http().token(token).header("x-original-principal", principal).get(path).await
+}
+
+/// The code of a list of all tenants over gRPC.
+async fn list(server: &Server, token: &str, principal: &str) -> Code {
+    let name = "tenantry.messaging.v2.TenantService.ListTenants";
+    let method = grpc::methods().into_iter().find(|method| method.full_name() == name).unwrap();
+    let client = Grpc::new(server.address()).token(token).principal(principal);
+    client.call(&method, DynamicMessage::new(method.input())).await.map_or_else(|status| status.code(), |_| Code::Ok)
+}
+
+#[tokio::test]
+async fn a_call_needs_the_rights_of_the_caller_and_of_the_principal() {
+    let server = serve("proxy").await;
+    let root = platform(&server, "root").await;
+    for (principal, status, code) in [
+        ("nobody", 403, Code::PermissionDenied),
+        ("acme/ada", 403, Code::PermissionDenied),
+        ("acme/nobody", 403, Code::PermissionDenied),
+        ("nowhere/ada", 403, Code::PermissionDenied),
+        ("Admin", 403, Code::PermissionDenied),
+        ("admin, root", 403, Code::PermissionDenied),
+        ("admin", 200, Code::Ok),
+        ("root", 200, Code::Ok),
+        (" ", 200, Code::Ok),
+    ] {
+        let answer = get(&server, &root, principal, TENANTS).await;
+        assert_eq!(answer.status, status, "{principal}: {answer:?}");
+        assert_eq!(list(&server, &root, principal.trim()).await, code, "{principal}");
+    }
+    for (principal, status) in [("nobody", 403), ("ops", 200), ("acme/ada", 200), ("acme/rita", 200), ("admin", 200)] {
+        let answer = get(&server, &root, principal, SPACES).await;
+        assert_eq!(answer.status, status, "{principal}: {answer:?}");
+        let made = server.http().token(&root).header("x-original-principal", principal);
+        let made = made.put(&format!("{SPACES}/of-{}", principal.replace('/', "-")), "{}").await;
+        let want = if principal == "acme/rita" { 403 } else { status.max(204) };
+        assert_eq!(made.status, want, "{principal}: {made:?}");
+    }
+    // The other way round: the one behind may what the caller may not.
+    let weak = server.setup().mint(&["--role", "read_only", "--tenant", "acme", "--sub", "weak"]).await;
+    assert_eq!(get(&server, &weak, "admin", TENANTS).await.status, 403);
+    assert_eq!(get(&server, &weak, "admin", SPACES).await.status, 200);
+    assert_eq!(get(&server, &weak, "nobody", SPACES).await.status, 403);
+    // On other surfaces the header is nobody's.
+    let cross = server.admin().header("x-original-principal", "nobody");
+    assert_eq!(cross.get("/v1/admin/tenants").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_proxy_says_for_whom_it_calls_and_never_calls_for_itself() {
+    let server = serve("proxy, edge").await;
+    let proxy = platform(&server, "proxy").await;
+    let silent = server.http().token(&proxy).get(TENANTS).await;
+    let text = "Invalid combination of Original principal cannot be empty if the request is via proxy.";
+    assert_eq!((silent.status, silent.json()["reason"].as_str()), (401, Some(text)), "{silent:?}");
+    for (principal, status) in [(" ", 401), ("proxy", 401), ("edge", 401), ("admin", 200), ("nobody", 403)] {
+        let answer = get(&server, &proxy, principal, TENANTS).await;
+        assert_eq!(answer.status, status, "{principal}: {answer:?}");
+    }
+    let twice = server.http().token(&proxy).header("x-original-principal", "admin");
+    assert_eq!(twice.header("x-original-principal", "admin").get(TENANTS).await.status, 401);
+    assert_eq!(list(&server, &proxy, "admin").await, Code::Ok);
+    assert_eq!(list(&server, &proxy, "nobody").await, Code::PermissionDenied);
+    assert_eq!(list(&server, &proxy, "").await, Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_principal_that_is_suspended_has_no_rights_left() {
+    let server = serve("proxy").await;
+    let proxy = platform(&server, "proxy").await;
+    assert_eq!(get(&server, &proxy, "acme/ada", SPACES).await.status, 200);
+    let suspend = json!({"tenant_id": "acme", "user_id": "ada", "reason": "gone"}).to_string();
+    let answer = server.admin().call(Method::POST, "/v1/admin/users/suspend", Some(&suspend)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(get(&server, &proxy, "acme/ada", SPACES).await.status, 403);
+    assert_eq!(get(&server, &proxy, "acme/eve", SPACES).await.status, 200);
+}
