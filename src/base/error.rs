@@ -11,7 +11,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 pub use crate::proto::errors::v1::Reason;
 
 /// The domain of our reasons in `google.rpc.ErrorInfo`.
-pub const DOMAIN: &str = "tenantry";
+pub const DOMAIN: &str = crate::proto::ERROR_DOMAIN;
 
 /// A result whose error is the domain error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

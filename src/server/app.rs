@@ -7,14 +7,15 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    checks, grpc_health,
+    checks,
+    grpc::{self, Standard},
     layers::{Edge, Limits, Patience, Stack},
     listen, metrics,
     ops::Ops,
     readiness::Readiness,
     services,
     signals::{Hangups, Signals},
-    surfaces::{GrpcService, Parts},
+    surfaces::Parts,
     tls::{self, Tls},
 };
 use crate::{
@@ -83,8 +84,9 @@ impl App {
             // Tokens are refused as long as nobody can say which are revoked; the task below tries again.
             tracing::warn!(%error, "revocations cannot be read yet");
         }
-        let (reporter, health) = tonic_health::server::health_reporter();
-        let service = self.service(health, &readiness, &refusals, &key_uses, revocations.clone(), &drain)?;
+        let standard = grpc::standard(&drain)?;
+        let health = standard.health.clone();
+        let service = self.service(standard, &readiness, &refusals, &key_uses, revocations.clone(), &drain)?;
 
         let mut running = self.spawn(refusals, revocations, &tasks);
         running.spawn(key_uses::follow(key_uses, self.store.clone(), tasks.clone()));
@@ -92,7 +94,7 @@ impl App {
             let hangups = Hangups::catch().map_err(Error::internal)?;
             running.spawn(tls::follow(tls.clone(), hangups, tasks.clone()));
         }
-        running.spawn(grpc_health::follow(readiness.clone(), reporter, services::service_names()?, tasks.clone()));
+        running.spawn(health.follow(readiness.clone(), tasks.clone()));
 
         let bounds = listen::Bounds::of_process();
         let (tls, time) = (self.tls.clone(), self.drain_timeout);
@@ -122,18 +124,15 @@ impl App {
         running
     }
 
-    fn service<H>(
+    fn service(
         &self,
-        health: H,
+        standard: Standard,
         readiness: &Readiness,
         refusals: &Refusals,
         key_uses: &KeyUses,
         revocations: Revocations,
         drain: &Drain,
-    ) -> Result<Stack<services::Front>>
-    where
-        H: GrpcService,
-    {
+    ) -> Result<Stack<services::Front>> {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(refusals.clone(), clock.clone()).with_checks_of(&self.store));
         let vault = Vault::new(self.store.clone(), self.kek.clone());
@@ -151,7 +150,7 @@ impl App {
             drain: drain.clone(),
         };
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone());
-        let front = services::assemble(&parts, health, ops)?;
+        let front = services::assemble(&parts, standard, ops);
         let api_keys = ApiKeys::new(Arc::new(self.store.clone()), key_uses.clone(), clock.clone());
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
             .with_foreign(self.manager_key.clone(), self.warehouse_key.clone())
