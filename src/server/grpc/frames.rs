@@ -226,3 +226,74 @@ pub(super) fn whole(buffer: &mut BytesMut) -> Option<BytesMut> {
     let length = buffer.get(1..PREFIX)?.get_u32() as usize;
     (buffer.len() >= PREFIX + length).then(|| buffer.split_to(PREFIX + length))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    fn rules(single: bool, gzip: bool) -> Rules {
+        Rules { single, gzip, terms: Terms { limit: 100, details: true } }
+    }
+
+    fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
+        [&[flag][..], &(message.len() as u32).to_be_bytes(), message].concat()
+    }
+
+    /// What passes of a body that comes in parts of a length, and the status at which it ends, if it does.
+    async fn pass(body: &[u8], part: usize, rules: Rules) -> (Vec<u8>, Option<Kind>) {
+        let parts: Vec<_> = body.chunks(part).map(|part| Ok::<_, Status>(Frame::data(part.to_vec().into()))).collect();
+        let body = Body::new(http_body_util::StreamBody::new(futures::stream::iter(parts)));
+        let (mut frames, mut passed) = (Frames::new(body, rules), Vec::new());
+        while let Some(frame) = frames.frame().await {
+            match frame {
+                Ok(frame) => passed.extend_from_slice(&frame.into_data().unwrap()),
+                Err(status) => {
+                    assert!(frames.frame().await.is_none(), "an error is the end");
+                    return (passed, Some(status.code()));
+                }
+            }
+        }
+        (passed, None)
+    }
+
+    fn gzip(message: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(message).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[tokio::test]
+    async fn messages_are_the_same_in_whatever_parts_they_arrive() {
+        let sent = [frame(0, b"one"), frame(0, b""), frame(1, &gzip(b"three")), frame(0, &[b'x'; 100])].concat();
+        let plain = [frame(0, b"one"), frame(0, b""), frame(0, b"three"), frame(0, &[b'x'; 100])].concat();
+        for part in 1..=sent.len() {
+            assert_eq!(pass(&sent, part, rules(false, true)).await, (plain.clone(), None), "{part}");
+            let (_, status) = pass(&sent, part, rules(true, true)).await;
+            assert_eq!(status, Some(Kind::Unimplemented), "{part}");
+            let (_, status) = pass(&sent, part, rules(false, false)).await;
+            assert_eq!(status, Some(Kind::Internal), "{part}");
+            let cut = &sent[..sent.len() - 1];
+            assert_eq!(pass(cut, part, rules(false, true)).await.1, Some(Kind::Internal), "{part}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_limit_is_that_of_a_message_packed_or_not() {
+        for (body, status) in [
+            (frame(0, &[0; 100]), None),
+            (frame(0, &[0; 101]), Some(Kind::ResourceExhausted)),
+            (frame(1, &gzip(&[0; 100])), None),
+            (frame(1, &gzip(&[0; 101])), Some(Kind::ResourceExhausted)),
+            (frame(1, &gzip(&vec![0; 10_000_000])[..100]), Some(Kind::ResourceExhausted)),
+            (frame(1, &gzip(b"whole")[..15]), Some(Kind::Internal)),
+            (b"\x01\xff\xff\xff\xff".to_vec(), Some(Kind::ResourceExhausted)),
+            (Vec::new(), Some(Kind::Unimplemented)),
+        ] {
+            assert_eq!(pass(&body, 7, rules(true, true)).await.1, status, "{body:?}");
+        }
+    }
+}

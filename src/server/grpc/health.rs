@@ -56,6 +56,11 @@ impl Health {
         }
     }
 
+    /// Whether the server is ready. One that is about to stop is not, however its last check went.
+    fn is_ready(&self) -> bool {
+        *self.ready.borrow() && !self.drain.has_begun()
+    }
+
     /// Whether the name is that of a service, or the empty one, which is the whole server.
     fn knows(&self, service: &str) -> bool {
         service.is_empty() || self.services.contains(service)
@@ -73,11 +78,11 @@ impl health_server::Health for Health {
         if !self.knows(&request.get_ref().service) {
             return Err(Error::new(Kind::NotFound, Reason::MethodUnknown, "there is no such service").to_status());
         }
-        Ok(Response::new(answer(*self.ready.borrow())))
+        Ok(Response::new(answer(self.is_ready())))
     }
 
     async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
-        let ready = *self.ready.borrow();
+        let ready = self.is_ready();
         let names = std::iter::once(String::new()).chain(self.services.iter().cloned());
         Ok(Response::new(HealthListResponse { statuses: names.map(|name| (name, answer(ready))).collect() }))
     }
@@ -135,7 +140,7 @@ impl Watcher {
             return std::future::pending().await;
         };
         loop {
-            let now = answer(*ready.borrow_and_update());
+            let now = answer(*ready.borrow_and_update() && !self.drain.has_begun());
             if self.told != Some(now) {
                 return Ok(now);
             }
@@ -148,5 +153,27 @@ impl Watcher {
     /// The server stops: whoever was told that it serves hears that it does not, then the stream ends.
     fn last(&self) -> Result<HealthCheckResponse, Status> {
         if self.told == Some(answer(true)) { Ok(answer(false)) } else { Err(Drain::status()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{health_server::Health as _, *};
+
+    #[tokio::test]
+    async fn a_server_that_is_about_to_stop_serves_nothing_whatever_its_last_check_said() {
+        let drain = Drain::default();
+        let health = Health::of(["a.B"].into_iter(), drain.clone());
+        health.ready.send_replace(true);
+        let check = async || {
+            let request = HealthCheckRequest { service: "a.B".to_owned() };
+            health.check(Request::new(request)).await.unwrap().into_inner().status()
+        };
+        assert_eq!(check().await, ServingStatus::Serving);
+        drain.begin();
+        assert_eq!(check().await, ServingStatus::NotServing);
+        let listed = health.list(Request::new(HealthListRequest {})).await.unwrap().into_inner().statuses;
+        assert_eq!(listed.len(), 2);
+        assert!(listed.values().all(|health| health.status() == ServingStatus::NotServing), "{listed:?}");
     }
 }
