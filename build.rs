@@ -6,7 +6,7 @@ mod docs_assets;
 #[path = "src/auth/permissions.rs"]
 mod permissions;
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 /// What the OpenAPI documents say beside the protos: of the surfaces, and of the paths that the server itself answers.
 const OPENAPI: [&str; 2] = [include_str!("src/api/openapi.json"), include_str!("src/server/openapi.json")];
@@ -26,10 +26,23 @@ fn main() {
         .openapi(OPENAPI[0])
         .openapi(OPENAPI[1])
         .openapi(&format!(r#"{{"info": {{"version": "{}"}}}}"#, env!("CARGO_PKG_VERSION")))
+        .tonic(codec)
         .compile();
-    if let Err(error) = compiled {
+    if let Err(error) = compiled.and_then(|()| standard()) {
         fail(&error);
     }
+}
+
+/// The services that every gRPC server has, and the details of errors. They have no rules of ours, so they are no part of
+/// `proto/`.
+fn standard() -> Result<(), transcoder_build::Error> {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    transcoder_build::Builder::new("third_party/proto").out_dir(out.join("standard")).tonic(codec).compile()
+}
+
+/// All services read messages with our codec, which has our own words for those that cannot be read.
+fn codec(tonic: transcoder_build::tonic_prost_build::Builder) -> transcoder_build::tonic_prost_build::Builder {
+    tonic.build_transport(false).codec_path("crate::proto::codec::MessageCodec")
 }
 
 /// The message is all that cargo shows of a failed build script, so it stands alone.

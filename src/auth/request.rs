@@ -5,15 +5,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use http::{
-    HeaderMap, HeaderValue,
-    header::{CONTENT_TYPE, USER_AGENT},
-    request::Parts,
-    uri::Authority,
-};
+use http::{HeaderMap, header::USER_AGENT, request::Parts, uri::Authority};
 use transcoder::MethodInfo;
 
-use crate::base::Caller;
+use crate::base::{Caller, GrpcForm};
 
 /// Who is at the other end of a call, as far as it is to be believed: what the connection tells, and what a trusted
 /// proxy tells of the connection before its own.
@@ -48,14 +43,9 @@ impl ClientInfo {
     }
 }
 
-/// Whether a content type is that of gRPC or gRPC-Web.
-pub fn is_grpc(content_type: &HeaderValue) -> bool {
-    content_type.as_bytes().starts_with(b"application/grpc")
-}
-
 /// Whether a call is one of REST, by its path and by its content type.
 pub(super) fn is_rest(call: &Parts) -> bool {
-    !call.uri.path().starts_with("/tenantry.") && !call.headers.get(CONTENT_TYPE).is_some_and(is_grpc)
+    !call.uri.path().starts_with("/tenantry.") && GrpcForm::of(&call.headers).is_none()
 }
 
 /// What the guard learns of a call, for the access log and the metrics that stand outside it. Clones share the facts.

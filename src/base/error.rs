@@ -11,7 +11,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 pub use crate::proto::errors::v1::Reason;
 
 /// The domain of our reasons in `google.rpc.ErrorInfo`.
-pub const DOMAIN: &str = "tenantry";
+pub const DOMAIN: &str = crate::proto::ERROR_DOMAIN;
 
 /// What a caller is challenged with whose credential is no good.
 const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";

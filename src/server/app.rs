@@ -7,14 +7,15 @@ use tokio::{net::TcpListener, sync::Mutex};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    checks, grpc_health,
+    checks,
+    grpc::{self, Standard},
     layers::{Edge, Limits, Patience, Stack},
     listen, metrics,
     ops::Ops,
     readiness::Readiness,
     services,
     signals::{Hangups, Signals},
-    surfaces::{GrpcService, Parts},
+    surfaces::Parts,
     tasks::Tasks,
     tls::{self, Tls},
 };
@@ -87,29 +88,25 @@ impl App {
             // Tokens are refused as long as nobody can say which are revoked; the task below tries again.
             tracing::warn!(%error, "revocations cannot be read yet");
         }
-        let (reporter, health) = tonic_health::server::health_reporter();
-        let service = self.service(health, &readiness, &refusals, &key_uses, revocations.clone(), &drain)?;
+        let standard = grpc::standard(&drain)?;
+        let health = standard.health.clone();
+        let service = self.service(standard, &readiness, &refusals, &key_uses, revocations.clone(), &drain)?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
-        let names = services::service_names()?;
 
         let mut tasks = self.spawn(refusals, revocations, key_uses);
         if let (Some(tls), Some(hangups)) = (self.tls.clone(), hangups) {
             let hangups = Arc::new(Mutex::new(hangups));
             tasks.spawn("tls", move |stop| tls::follow(tls.clone(), hangups.clone(), stop));
         }
-        let report = (readiness.clone(), reporter.clone(), names.clone());
-        tasks.spawn("health", move |stop| {
-            let (readiness, reporter, names) = report.clone();
-            grpc_health::follow(readiness, reporter, names, stop)
-        });
+        let checked = readiness.clone();
+        tasks.spawn("health", move |stop| health.clone().follow(checked.clone(), stop));
 
         let bounds = listen::Bounds::of_process();
         let (tls, time) = (self.tls.clone(), self.drain_timeout);
         let serving = listen::serve(listeners, service, bounds, tls, drain.clone(), abort.clone(), time);
-        let told = async || grpc_health::report(&reporter, &names, false).await;
         let finished = tokio::select! {
             finished = serving => finished,
-            never = end(&mut signals, &readiness, told, &drain, &abort) => match never {},
+            never = end(&mut signals, &readiness, &drain, &abort) => match never {},
         };
         tasks.end().await;
         self.store.close().await;
@@ -142,18 +139,15 @@ impl App {
         tasks
     }
 
-    fn service<H>(
+    fn service(
         &self,
-        health: H,
+        standard: Standard,
         readiness: &Readiness,
         refusals: &Refusals,
         key_uses: &KeyUses,
         revocations: Revocations,
         drain: &Drain,
-    ) -> Result<Stack<services::Front>>
-    where
-        H: GrpcService,
-    {
+    ) -> Result<Stack<services::Front>> {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(refusals.clone(), clock.clone()).with_checks_of(&self.store));
         let vault = self.vault();
@@ -172,7 +166,7 @@ impl App {
             drain: drain.clone(),
         };
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone());
-        let front = services::assemble(&parts, health, ops)?;
+        let front = services::assemble(&parts, standard, ops);
         let api_keys = ApiKeys::new(Arc::new(self.store.clone()), key_uses.clone(), clock.clone());
         self.store.on_revocation(api_keys.listener());
         let principals = Principals::new(Arc::new(self.store.clone()), self.messaging_proxy_roles.clone());
@@ -188,18 +182,11 @@ impl App {
 }
 
 /// Waits for a signal and lets the server drain; a second one ends what is left at once.
-async fn end(
-    signals: &mut Signals,
-    readiness: &Readiness,
-    told: impl AsyncFn(),
-    drain: &Drain,
-    abort: &CancellationToken,
-) -> Infallible {
+async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort: &CancellationToken) -> Infallible {
     signals.next().await;
     tracing::info!("stopping: calls in flight may finish; a second signal ends at once");
-    // First, so that whoever asks or watches is told before the listeners close and the streams end.
+    // First, so that whoever asks is told before the listeners close.
     readiness.drain();
-    told().await;
     drain.begin();
     signals.next().await;
     abort.cancel();

@@ -115,7 +115,7 @@ fn json(status: StatusCode, body: &Value) -> Response<Body> {
 }
 
 /// The answer to HEAD: all but the body, whose length is still told.
-fn without_body(response: Response<Body>) -> Response<Body> {
+pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = http_body::Body::size_hint(&body).exact() {
         parts.headers.insert(CONTENT_LENGTH, length.into());

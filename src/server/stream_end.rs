@@ -1,4 +1,4 @@
-//! The end of gRPC streams that have none of their own: the caller's deadline, and the drain.
+//! The end of gRPC streams at the caller's deadline. (With the drain they end themselves: `Drain`.)
 //!
 //! Stands around the gRPC services, inside of gRPC-Web, so that an end is trailers for both.
 
@@ -16,20 +16,17 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
 use super::layers::Until;
-use crate::base::{Drain, Error, Kind, error::Reason};
-
-/// Services of libraries, whose streams know nothing of a drain.
-const ENDLESS: &str = "/grpc.";
+use crate::base::{Error, Kind, error::Reason};
 
 /// Ends streams in time.
 #[derive(Clone, Debug)]
-pub(super) struct StreamEndLayer(pub Drain);
+pub(super) struct StreamEndLayer;
 
 impl<S> Layer<S> for StreamEndLayer {
     type Service = StreamEnd<S>;
 
     fn layer(&self, inner: S) -> StreamEnd<S> {
-        StreamEnd { inner, drain: self.0.clone() }
+        StreamEnd { inner }
     }
 }
 
@@ -37,7 +34,6 @@ impl<S> Layer<S> for StreamEndLayer {
 #[derive(Clone, Debug)]
 pub(super) struct StreamEnd<S> {
     inner: S,
-    drain: Drain,
 }
 
 impl<S, B> Service<Request<B>> for StreamEnd<S>
@@ -56,18 +52,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let until = request.extensions().get::<Until>().copied();
-        let drain = request.uri().path().starts_with(ENDLESS).then(|| self.drain.clone());
         let answer = self.inner.call(request);
-        if until.is_none() && drain.is_none() {
-            return Box::pin(answer);
-        }
+        let Some(until) = until else { return Box::pin(answer) };
         Box::pin(async move {
             let response = answer.await?;
             // One that has its status in the head has no more to come.
             if response.headers().contains_key("grpc-status") {
                 return Ok(response);
             }
-            Ok(response.map(|body| Body::new(Bounded::new(body, until, drain))))
+            Ok(response.map(|body| Body::new(Bounded::new(body, until))))
         })
     }
 }
@@ -75,28 +68,12 @@ where
 /// The body of an answer, with an end.
 struct Bounded {
     body: Option<Body>,
-    deadline: Option<Pin<Box<Sleep>>>,
-    draining: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    deadline: Pin<Box<Sleep>>,
 }
 
 impl Bounded {
-    fn new(body: Body, until: Option<Until>, drain: Option<Drain>) -> Self {
-        let deadline = until.map(|until| Box::pin(sleep_until(until.0.into())));
-        let draining = drain.map(|drain| -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(async move { drain.draining().await })
-        });
-        Self { body: Some(body), deadline, draining }
-    }
-
-    /// Why the stream has to end now, if it has to.
-    fn end(&mut self, waits: bool, cx: &mut Context<'_>) -> Option<Status> {
-        if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
-            let text = "the call took too long";
-            return Some(Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, text).to_status());
-        }
-        // What is ready is the last word of the stream, such as that the server no longer serves.
-        let draining = waits && self.draining.as_mut().is_some_and(|draining| draining.as_mut().poll(cx).is_ready());
-        draining.then(Drain::status)
+    fn new(body: Body, until: Until) -> Self {
+        Self { body: Some(body), deadline: Box::pin(sleep_until(until.0.into())) }
     }
 }
 
@@ -107,13 +84,13 @@ impl http_body::Body for Bounded {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let polled = Pin::new(body).poll_frame(cx);
-        let Some(status) = self.end(polled.is_pending(), cx) else { return polled };
         let over = matches!(&polled, Poll::Ready(None))
             || matches!(&polled, Poll::Ready(Some(Ok(frame))) if frame.is_trailers());
-        self.body = None;
-        if over {
+        if over || self.deadline.as_mut().poll(cx).is_pending() {
             return polled;
         }
+        self.body = None;
+        let status = Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, "the call took too long").to_status();
         let trailers = status.into_http::<()>().into_parts().0.headers;
         Poll::Ready(Some(Ok(Frame::trailers(only_status(trailers)))))
     }
@@ -155,11 +132,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_ends_with_its_deadline_and_with_the_drain() {
-        let drain = Drain::default();
-        drain.begin();
+    async fn a_stream_ends_with_its_deadline() {
         let soon = Until(Instant::now() + Duration::from_millis(20));
-        assert_eq!(end(Bounded::new(one_word(), Some(soon), None)).await, "4");
-        assert_eq!(end(Bounded::new(one_word(), None, Some(drain))).await, "14");
+        assert_eq!(end(Bounded::new(one_word(), soon)).await, "4");
     }
 }

@@ -2,14 +2,15 @@
 
 use axum::body::Body;
 use http::{
-    HeaderValue, Request, Response,
+    HeaderValue, Method, Request, Response,
     header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
 use transcoder::{Dialects, Origin, RequestId};
 
 use crate::{
-    auth::{Surface, request::is_grpc},
-    base::{Error, Kind},
+    auth::Surface,
+    base::{Error, GrpcForm, Kind},
+    server::ops::without_body,
 };
 
 /// What an answer needs to know of its request.
@@ -17,10 +18,12 @@ use crate::{
 pub(super) struct Head {
     /// Path, without the query.
     pub path: String,
-    /// Content type of a gRPC or gRPC-Web request; `None` for REST.
-    pub grpc: Option<HeaderValue>,
+    /// The form of the answer to a gRPC or gRPC-Web request; `None` for REST.
+    pub grpc: Option<GrpcForm>,
     /// Id of the request.
     pub request_id: RequestId,
+    /// Whether the method is HEAD, whose answers have no body. HTTP/2 does not see to that by itself.
+    pub is_head: bool,
 }
 
 /// A failure of a layer.
@@ -40,9 +43,10 @@ const RETRY_SECONDS: u32 = 1;
 impl Head {
     /// The head of a request.
     pub fn of(request: &Request<Body>, request_id: RequestId) -> Self {
-        let content_type = request.headers().get(CONTENT_TYPE);
-        let grpc = content_type.filter(|value| is_grpc(value));
-        Self { path: request.uri().path().to_owned(), grpc: grpc.cloned(), request_id }
+        let headers = request.headers();
+        let grpc = GrpcForm::of(headers).map(|form| form.of_answer(headers));
+        let is_head = request.method() == Method::HEAD;
+        Self { path: request.uri().path().to_owned(), grpc, request_id, is_head }
     }
 }
 
@@ -50,10 +54,10 @@ impl Head {
 pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Response<Body> {
     let busy = matches!(failure, Failure::Busy(_));
     let failure = with_request_id(failure, head);
-    let mut response = match (failure, &head.grpc) {
-        (Failure::Call(error) | Failure::Busy(error), Some(content_type)) => {
+    let mut response = match (failure, head.grpc) {
+        (Failure::Call(error) | Failure::Busy(error), Some(form)) => {
             let mut response = error.to_status().into_http();
-            response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
+            response.headers_mut().insert(CONTENT_TYPE, form.media_type());
             response
         }
         (Failure::Call(error) | Failure::Busy(error), None) => {
@@ -64,7 +68,7 @@ pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Resp
     if busy {
         response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS.into());
     }
-    response
+    if head.is_head { without_body(response) } else { response }
 }
 
 /// Tells browsers to take an answer of REST for what it says that it is, and everybody to keep no answer of a surface: it

@@ -75,6 +75,8 @@ impl Observation {
     pub(super) fn end(mut self, response: Response<Body>) -> Response<Body> {
         let Some(mut record) = self.0.take() else { return response };
         record.status = response.status();
+        // What has not even the form of a call of gRPC has an answer of HTTP.
+        record.grpc &= record.status == StatusCode::OK;
         record.template = response
             .extensions()
             .get::<Answered>()
@@ -227,6 +229,7 @@ fn status_text(status: StatusCode) -> &'static str {
         501 => "501",
         503 => "503",
         504 => "504",
+        505 => "505",
         code => ["1xx", "2xx", "3xx", "4xx", "5xx"].get(usize::from(code / 100).wrapping_sub(1)).unwrap_or(&"other"),
     }
 }

@@ -159,7 +159,7 @@ async fn a_call_that_takes_too_long_is_cut() {
     let response = answer(short, "/shout/slow", &[("x-server-timeout", "3600")]).await;
     assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
     let before = std::time::Instant::now();
-    let asked = [("content-type", "application/grpc-web+proto"), ("grpc-timeout", "50m")];
+    let asked = [("content-type", "Application/gRPC-Web; charset=utf-8"), ("grpc-timeout", "50m")];
     let response = answer(LIMITS, "/t.S/Slow", &asked).await;
     assert_eq!(header(&response, "grpc-status"), "4");
     assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc-web+proto");
@@ -256,6 +256,16 @@ async fn a_body_that_says_it_is_too_long_is_refused() {
     assert_eq!(answer(LIMITS, "/shout/fine", &[("content-length", "100")]).await.status(), StatusCode::OK);
     let grpc = [("content-length", "101"), ("content-type", "application/grpc+proto")];
     assert_eq!(answer(LIMITS, "/t.S/Fine", &grpc).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_refused_head_has_no_body() {
+    let mut request = request("/shout/panic", &[]);
+    *request.method_mut() = Method::HEAD;
+    let response = stack(LIMITS).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(header(&response, "content-length").parse::<u64>().unwrap() > 0, "that of the answer to GET");
+    assert_eq!(text(response).await, "");
 }
 
 #[tokio::test]

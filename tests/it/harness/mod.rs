@@ -11,6 +11,7 @@ pub mod rpc;
 pub mod server;
 pub mod talk;
 pub mod tls;
+pub mod wire;
 
 use std::{
     env,

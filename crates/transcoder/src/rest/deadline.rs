@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 static SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
@@ -16,6 +16,14 @@ pub struct Deadline(pub Instant);
 pub fn asked(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     text(&GRPC_TIMEOUT).and_then(grpc_timeout).or_else(|| text(&SERVER_TIMEOUT).and_then(seconds))
+}
+
+/// Whether a caller gives a `grpc-timeout` that cannot be read, or more than one. On REST that is as good as none; the gRPC
+/// protocol leaves it to the server.
+pub fn has_unreadable_timeout(headers: &HeaderMap) -> bool {
+    let mut given = headers.get_all(&GRPC_TIMEOUT).iter();
+    let readable = |value: &HeaderValue| value.to_str().ok().and_then(grpc_timeout).is_some();
+    given.next().is_some_and(|first| !readable(first) || given.next().is_some())
 }
 
 fn grpc_timeout(text: &str) -> Option<Duration> {
@@ -50,6 +58,13 @@ mod tests {
         assert_eq!(grpc_timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
         for bad in ["", "m", "1", "123456789S", "-1S", "+1S", "1.5S", "1x", "1é"] {
             assert_eq!(grpc_timeout(bad), None, "{bad}");
+        }
+        let given = |texts: &[&'static str]| {
+            texts.iter().map(|text| (GRPC_TIMEOUT.clone(), HeaderValue::from_static(text))).collect::<HeaderMap>()
+        };
+        assert!(!has_unreadable_timeout(&given(&[])) && !has_unreadable_timeout(&given(&["250m"])));
+        for bad in [&["soon"][..], &["-1S"], &[""], &["1S", "2S"], &["1S, 2S"]] {
+            assert!(has_unreadable_timeout(&given(bad)), "{bad:?}");
         }
         assert_eq!(seconds("1.5"), Some(Duration::from_millis(1500)));
         for bad in ["", "0", "-1", "NaN", "inf", "1e300", "soon"] {

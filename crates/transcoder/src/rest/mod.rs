@@ -22,7 +22,7 @@ pub use answer::Answered;
 pub(crate) use answer::InPieces;
 pub use body::{Broken, ResponseBody};
 pub use builder::RestBuilder;
-pub use deadline::{Deadline, asked};
+pub use deadline::{Deadline, asked, has_unreadable_timeout};
 pub use endpoint::Handles;
 #[cfg(feature = "compression")]
 pub(crate) use etag::CODINGS;

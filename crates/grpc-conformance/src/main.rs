@@ -1,0 +1,106 @@
+//! The server under test of `connectconformance`, the suite of the ConnectRPC project: its service behind the layers, the
+//! listeners and the gRPC rules of Tenantry, and nothing else of it.
+//!
+//! The suite starts the program once for each protocol and version of HTTP, writes what it wants to standard input, reads
+//! where the server listens from standard output, and ends it with a signal. Both are a length of four bytes and a message.
+
+mod plan;
+mod service;
+
+use std::{
+    io::{Read, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use prost::Message as _;
+use tenantry::{
+    auth::{Authenticator, authenticate::Tenants, keys::Keys, revocation::Revocations},
+    base::{Clock, Drain, TenantRef, caller::CallerTenant},
+    server::{
+        grpc::{Door, Methods, Terms},
+        layers::{Edge, Limits, Patience, Stack},
+        listen,
+    },
+};
+use tokio::{net::TcpListener, signal::unix};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use transcoder::Dialects;
+
+use self::{
+    proto::{ServerCompatRequest, ServerCompatResponse},
+    service::Conformance,
+};
+
+/// What the protos of the suite compile to. All methods answer with messages of one type, as all are the same on the wire.
+#[allow(dead_code, missing_docs, clippy::all, rustdoc::all)]
+mod proto {
+    include!(concat!(env!("OUT_DIR"), "/connectrpc.conformance.v1.rs"));
+}
+
+const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+/// Longest message where the suite names no limit, in bytes.
+const MAX_MESSAGE: usize = 4 << 20;
+
+/// Credentials are none of the suite's concerns.
+struct NoTenants;
+
+#[async_trait]
+impl Tenants for NoTenants {
+    async fn find(&self, _: &TenantRef) -> tenantry::base::Result<Option<CallerTenant>> {
+        Ok(None)
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let wanted = read().context("standard input has no ServerCompatRequest")?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = u32::from(listener.local_addr()?.port());
+    write(&ServerCompatResponse { host: "127.0.0.1".to_owned(), port, pem_cert: Vec::new() })?;
+    let limit = match wanted.message_receive_limit {
+        0 => MAX_MESSAGE,
+        limit => limit as usize,
+    };
+    let (bounds, abort) = (listen::Bounds::of_process(), CancellationToken::new());
+    let serving =
+        listen::serve(vec![listener], stack(limit)?, bounds, None, Drain::default(), abort, Duration::from_secs(1));
+    let mut ended = unix::signal(unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = serving => {}
+        _ = ended.recv() => {}
+    }
+    Ok(())
+}
+
+/// The service behind all that stands before the services of a server.
+fn stack(limit: usize) -> Result<Stack<Door>> {
+    let methods = Arc::new(Methods::of_sets(&[DESCRIPTORS])?);
+    // The suite wants details in the errors of its service alone.
+    let terms = Terms { limit, details: false };
+    let door = Door::new(Routes::new(Conformance).into_axum_router(), methods, terms);
+    let (keys, tenants) = (Arc::new(Keys::ephemeral()), Arc::new(NoTenants));
+    let authenticator = Authenticator::new(keys, Revocations::default(), tenants, Clock::system());
+    let limits = Limits { max_body: limit, max_in_flight: 1000, timeout: Duration::from_secs(30) };
+    let (patience, edge) = (Patience::default(), Edge::default());
+    Ok(Stack::new(door, Arc::new(authenticator), Dialects::default(), limits, patience, edge))
+}
+
+fn read() -> Result<ServerCompatRequest> {
+    let (mut input, mut length) = (std::io::stdin().lock(), [0; 4]);
+    input.read_exact(&mut length)?;
+    let mut message = Vec::new();
+    input.take(u32::from_be_bytes(length).into()).read_to_end(&mut message)?;
+    Ok(ServerCompatRequest::decode(&*message)?)
+}
+
+fn write(message: &ServerCompatResponse) -> Result<()> {
+    let message = message.encode_to_vec();
+    let mut output = std::io::stdout().lock();
+    output.write_all(&u32::try_from(message.len())?.to_be_bytes())?;
+    output.write_all(&message)?;
+    Ok(output.flush()?)
+}

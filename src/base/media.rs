@@ -1,0 +1,132 @@
+//! The media types of gRPC and gRPC-Web.
+//!
+//! A media type has no case and may have parameters (RFC 9110 8.3.1), so it is read and never compared as text.
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+
+/// A form of gRPC, as the media type of a request tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcForm {
+    /// gRPC over HTTP/2.
+    Native,
+    /// gRPC-Web: what HTTP/2 has in trailers is part of the body.
+    Web,
+    /// gRPC-Web in base64.
+    WebText,
+}
+
+/// The family of all of them; what else begins so is gRPC with a codec that is not served.
+const FAMILY: &str = "application/grpc";
+
+impl GrpcForm {
+    /// The form of a request, by its `Content-Type`. `None` for all that is no gRPC with messages of protobuf.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        Self::of_type(&essence(headers.get(CONTENT_TYPE)?)?)
+    }
+
+    /// Whether a request is meant for gRPC, with whatever codec.
+    pub fn is_meant(headers: &HeaderMap) -> bool {
+        let essence = headers.get(CONTENT_TYPE).and_then(essence);
+        let rest = essence.as_deref().and_then(|essence| essence.strip_prefix(FAMILY));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', '-']))
+    }
+
+    /// The media type, in its shortest full form.
+    pub const fn media_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Native => "application/grpc",
+            Self::Web => "application/grpc-web+proto",
+            Self::WebText => "application/grpc-web-text+proto",
+        })
+    }
+
+    /// The form of the answer to a request of this form: gRPC-Web is answered in base64 where `Accept` asks for that
+    /// at least as much as for the binary form.
+    pub fn of_answer(self, headers: &HeaderMap) -> Self {
+        if self == Self::Native {
+            return self;
+        }
+        let best = |form: Self| accepted(headers).filter(|(f, _)| *f == form).map(|(_, weight)| weight).max();
+        match (best(Self::WebText), best(Self::Web)) {
+            (Some(text), binary) if text > 0 && text >= binary.unwrap_or(0) => Self::WebText,
+            _ => Self::Web,
+        }
+    }
+
+    fn of_type(essence: &str) -> Option<Self> {
+        match essence.strip_suffix("+proto").unwrap_or(essence) {
+            FAMILY => Some(Self::Native),
+            "application/grpc-web" => Some(Self::Web),
+            "application/grpc-web-text" => Some(Self::WebText),
+            _ => None,
+        }
+    }
+}
+
+/// The media type without its parameters, in lower case.
+fn essence(value: &HeaderValue) -> Option<String> {
+    let text = value.to_str().ok()?;
+    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// The forms that `Accept` names, each with its weight in thousandths.
+fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (GrpcForm, u16)> {
+    let texts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(',')).filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let form = GrpcForm::of_type(&parts.next()?.to_ascii_lowercase())?;
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        let weight: f32 = weight.map_or(1.0, |weight| weight.trim().parse().unwrap_or_default());
+        // In bounds, so the conversion is exact enough.
+        Some((form, (weight.clamp(0.0, 1.0) * 1000.0).round() as u16))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(content_type: &str, accept: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+        headers.insert(ACCEPT, accept.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn media_types_have_no_case_and_may_have_parameters() {
+        let of = |content_type: &str| GrpcForm::of(&headers(content_type, "*/*"));
+        for native in ["application/grpc", "Application/GRPC+Proto", "application/grpc ; charset=utf-8"] {
+            assert_eq!(of(native), Some(GrpcForm::Native), "{native}");
+        }
+        for web in ["application/grpc-web", "APPLICATION/grpc-web+proto; charset=utf-8; x=y"] {
+            assert_eq!(of(web), Some(GrpcForm::Web), "{web}");
+        }
+        assert_eq!(of("application/grpc-web-text+Proto;a=b"), Some(GrpcForm::WebText));
+        for other in
+            ["application/grpcfoo", "application/grpc+json", "application/grpc-web+json", "application/json", "", "x"]
+        {
+            assert_eq!(of(other), None, "{other}");
+        }
+        let meant = |content_type: &str| GrpcForm::is_meant(&headers(content_type, "*/*"));
+        assert!(meant("application/GRPC+json; a=b") && meant("application/grpc-web+thrift"));
+        assert!(!meant("application/grpcfoo") && !meant("application/json"));
+    }
+
+    #[test]
+    fn grpc_web_is_answered_in_the_form_that_is_asked_for() {
+        let of = |accept: &str| GrpcForm::WebText.of_answer(&headers("application/grpc-web-text", accept));
+        for text in ["application/grpc-web-text", "*/*;q=0.1, Application/grpc-web-text+proto; q=0.4"] {
+            assert_eq!(of(text), GrpcForm::WebText, "{text}");
+        }
+        for binary in ["*/*", "application/grpc-web-text;q=0", "application/grpc-web-text;q=0.1, application/grpc-web"]
+        {
+            assert_eq!(of(binary), GrpcForm::Web, "{binary}");
+        }
+        let native = headers("application/grpc", "application/grpc-web-text");
+        assert_eq!(GrpcForm::Native.of_answer(&native), GrpcForm::Native);
+    }
+}

@@ -1,0 +1,113 @@
+//! Answers of gRPC in gzip, for those who accept that, where it saves something.
+
+use std::{
+    io::Write,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use flate2::{Compression, write::GzEncoder};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http_body::Frame;
+use tonic::{Status, body::Body};
+
+use super::frames::{PREFIX, whole};
+
+/// How messages of this call are compressed.
+pub(super) static ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+/// What the other side takes.
+pub(super) static ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+pub(super) const GZIP: &str = "gzip";
+/// What this side takes.
+pub(super) const SERVED: &str = "identity,gzip";
+
+/// Messages above so many bytes are compressed, as bodies of REST are.
+const COMPRESSED_ABOVE: usize = 1024;
+
+/// Whether a caller takes messages in gzip.
+pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
+    let texts = headers.get_all(&ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(',')).any(|encoding| encoding.trim() == GZIP)
+}
+
+/// The answer with its messages compressed. An answer without messages stays as it is.
+pub(super) fn compress(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    if headers.contains_key("grpc-status") || headers.contains_key(&ENCODING) {
+        return response;
+    }
+    headers.insert(ENCODING.clone(), HeaderValue::from_static(GZIP));
+    response.map(|body| Body::new(Compressed { body, buffer: BytesMut::new(), last: None }))
+}
+
+/// A body whose messages are compressed as they pass.
+struct Compressed {
+    body: Body,
+    /// The beginning of a message that is not whole yet.
+    buffer: BytesMut,
+    /// What comes after the last bytes.
+    last: Option<Frame<Bytes>>,
+}
+
+impl http_body::Body for Compressed {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        if let Some(last) = this.last.take() {
+            return Poll::Ready(Some(Ok(last)));
+        }
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else { return Poll::Pending };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => {
+                    this.buffer.extend_from_slice(&data);
+                    let messages = squeeze_all(&mut this.buffer);
+                    if !messages.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(messages))));
+                    }
+                }
+                // The service writes whole messages; if it ever did not, the rest goes out as it is.
+                Some(Ok(Err(last))) if !this.buffer.is_empty() => {
+                    this.last = Some(last);
+                    return Poll::Ready(Some(Ok(Frame::data(this.buffer.split().freeze()))));
+                }
+                Some(Ok(Err(last))) => return Poll::Ready(Some(Ok(last))),
+                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                None if !this.buffer.is_empty() => {
+                    return Poll::Ready(Some(Ok(Frame::data(this.buffer.split().freeze()))));
+                }
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+/// The messages that are whole, one after the other, as they are sent.
+fn squeeze_all(buffer: &mut BytesMut) -> Bytes {
+    let mut sent = BytesMut::new();
+    while let Some(message) = whole(buffer) {
+        let squeezed =
+            if message.len() - PREFIX > COMPRESSED_ABOVE && message[0] == 0 { squeeze(&message) } else { None };
+        match squeezed {
+            Some(squeezed) => sent.extend_from_slice(&squeezed),
+            None if sent.is_empty() => sent = message,
+            None => sent.extend_from_slice(&message),
+        }
+    }
+    sent.freeze()
+}
+
+/// A message in gzip with its prefix, if that is shorter.
+fn squeeze(message: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(vec![1; PREFIX], Compression::fast());
+    // Writing to memory does not fail.
+    encoder.write_all(&message[PREFIX..]).ok()?;
+    let mut squeezed = encoder.finish().ok()?;
+    // Shorter than the message, whose length fits.
+    let length = u32::try_from(squeezed.len() - PREFIX).ok()?;
+    squeezed[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+    (squeezed.len() < message.len()).then_some(squeezed)
+}

@@ -1,0 +1,179 @@
+//! `grpc.health.v1`: each service serves when the server is ready.
+//!
+//! The rules are those of `third_party/proto/grpc/health/v1/health.proto`.
+
+use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
+
+use futures::{Stream, stream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    base::{Drain, Error, Kind, error::Reason},
+    proto::grpc::health::v1::{
+        HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+        health_check_response::ServingStatus,
+        health_server::{self, HealthServer},
+    },
+    server::readiness::Readiness,
+};
+
+/// How often the readiness is asked.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The health of a server. Clones share it.
+#[derive(Clone)]
+pub struct Health {
+    services: Arc<BTreeSet<String>>,
+    ready: Arc<watch::Sender<bool>>,
+    drain: Drain,
+}
+
+impl Health {
+    /// The health of these services, which are not ready until somebody says so. Who watches is let go with the drain.
+    pub(super) fn of<'s>(services: impl Iterator<Item = &'s str>, drain: Drain) -> Self {
+        let services = services.map(str::to_owned).collect();
+        Self { services: Arc::new(services), ready: Arc::new(watch::Sender::new(false)), drain }
+    }
+
+    /// The service.
+    pub(super) fn server(&self) -> HealthServer<Self> {
+        HealthServer::new(self.clone())
+    }
+
+    /// Follows the readiness of the server, until `stop`.
+    pub async fn follow(self, readiness: Readiness, stop: CancellationToken) {
+        let mut period = tokio::time::interval(PERIOD);
+        period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = period.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            let ready = readiness.failing().await.is_empty();
+            self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
+        }
+    }
+
+    /// Whether the server is ready. One that is about to stop is not, however its last check went.
+    fn is_ready(&self) -> bool {
+        *self.ready.borrow() && !self.drain.has_begun()
+    }
+
+    /// Whether the name is that of a service, or the empty one, which is the whole server.
+    fn knows(&self, service: &str) -> bool {
+        service.is_empty() || self.services.contains(service)
+    }
+}
+
+fn answer(ready: bool) -> HealthCheckResponse {
+    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    HealthCheckResponse { status: status.into() }
+}
+
+#[tonic::async_trait]
+impl health_server::Health for Health {
+    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        if !self.knows(&request.get_ref().service) {
+            return Err(Error::new(Kind::NotFound, Reason::MethodUnknown, "there is no such service").to_status());
+        }
+        Ok(Response::new(answer(self.is_ready())))
+    }
+
+    async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
+        let ready = self.is_ready();
+        let names = std::iter::once(String::new()).chain(self.services.iter().cloned());
+        Ok(Response::new(HealthListResponse { statuses: names.map(|name| (name, answer(ready))).collect() }))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let ready = self.knows(&request.get_ref().service).then(|| self.ready.subscribe());
+        let watcher = Watcher { ready, drain: self.drain.clone(), told: None, left: false };
+        Ok(Response::new(Box::pin(stream::unfold(watcher, Watcher::next))))
+    }
+}
+
+/// One who watches a service.
+struct Watcher {
+    /// Whether the service is ready; `None` where there is no such service, which stays so.
+    ready: Option<watch::Receiver<bool>>,
+    drain: Drain,
+    /// What was told last.
+    told: Option<HealthCheckResponse>,
+    /// Whether the end was told.
+    left: bool,
+}
+
+impl Watcher {
+    /// What is told next.
+    async fn next(mut self) -> Option<(Result<HealthCheckResponse, Status>, Self)> {
+        if self.left {
+            return None;
+        }
+        let next = if self.told.is_none() {
+            self.news().await
+        } else {
+            let drain = self.drain.clone();
+            tokio::select! {
+                // First, as there is news too when the server stops.
+                biased;
+                () = drain.draining() => self.last(),
+                next = self.news() => next,
+            }
+        };
+        match &next {
+            Ok(next) => self.told = Some(*next),
+            Err(_) => self.left = true,
+        }
+        Some((next, self))
+    }
+
+    /// The state now, then each that differs from what was told.
+    async fn news(&mut self) -> Result<HealthCheckResponse, Status> {
+        let Some(ready) = &mut self.ready else {
+            if self.told.is_none() {
+                return Ok(HealthCheckResponse { status: ServingStatus::ServiceUnknown.into() });
+            }
+            return std::future::pending().await;
+        };
+        loop {
+            let now = answer(*ready.borrow_and_update() && !self.drain.has_begun());
+            if self.told != Some(now) {
+                return Ok(now);
+            }
+            if ready.changed().await.is_err() {
+                return Err(Drain::status());
+            }
+        }
+    }
+
+    /// The server stops: whoever was told that it serves hears that it does not, then the stream ends.
+    fn last(&self) -> Result<HealthCheckResponse, Status> {
+        if self.told == Some(answer(true)) { Ok(answer(false)) } else { Err(Drain::status()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{health_server::Health as _, *};
+
+    #[tokio::test]
+    async fn a_server_that_is_about_to_stop_serves_nothing_whatever_its_last_check_said() {
+        let drain = Drain::default();
+        let health = Health::of(["a.B"].into_iter(), drain.clone());
+        health.ready.send_replace(true);
+        let check = async || {
+            let request = HealthCheckRequest { service: "a.B".to_owned() };
+            health.check(Request::new(request)).await.unwrap().into_inner().status()
+        };
+        assert_eq!(check().await, ServingStatus::Serving);
+        drain.begin();
+        assert_eq!(check().await, ServingStatus::NotServing);
+        let listed = health.list(Request::new(HealthListRequest {})).await.unwrap().into_inner().statuses;
+        assert_eq!(listed.len(), 2);
+        assert!(listed.values().all(|health| health.status() == ServingStatus::NotServing), "{listed:?}");
+    }
+}

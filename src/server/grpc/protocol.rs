@@ -1,0 +1,149 @@
+//! The rules of gRPC that stand between HTTP and the services, and that the library leaves to its users: is there such a
+//! method, can the headers be read, do the messages keep their frames, and are answers compressed.
+//!
+//! Sources: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>, `compression.md` and `statuscodes.md` beside it.
+
+use std::{
+    future::{Future, ready},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+use transcoder::rest::has_unreadable_timeout;
+
+use super::{
+    compress,
+    descriptors::{Methods, Named, Streams},
+    frames::{Frames, Rules},
+};
+use crate::base::{Error, Kind, error::Reason};
+
+/// Longest part of what a caller wrote that an answer repeats, in bytes.
+const MAX_REPEATED: usize = 200;
+
+/// What a server may choose of the rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Longest message of a call in bytes, compressed or not.
+    pub limit: usize,
+    /// Whether a refusal tells its reason in `google.rpc.ErrorInfo`.
+    pub details: bool,
+}
+
+/// Puts the rules around services.
+#[derive(Clone)]
+pub(super) struct ProtocolLayer {
+    methods: Arc<Methods>,
+    terms: Terms,
+}
+
+impl ProtocolLayer {
+    /// The rules for these methods.
+    pub(super) fn new(methods: Arc<Methods>, terms: Terms) -> Self {
+        Self { methods, terms }
+    }
+}
+
+impl<S> Layer<S> for ProtocolLayer {
+    type Service = Protocol<S>;
+
+    fn layer(&self, inner: S) -> Protocol<S> {
+        Protocol { rules: self.clone(), inner }
+    }
+}
+
+/// Services under the rules.
+#[derive(Clone)]
+pub(super) struct Protocol<S> {
+    rules: ProtocolLayer,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Protocol<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let rules = match self.rules.of(&request) {
+            Ok(rules) => rules,
+            Err(refusal) => {
+                let mut response = self.rules.terms.status(refusal).into_http();
+                // Whatever was wrong, this is what is served.
+                response.headers_mut().insert(&compress::ACCEPT_ENCODING, HeaderValue::from_static(compress::SERVED));
+                return Box::pin(ready(Ok(response)));
+            }
+        };
+        // From here on messages are as they were before that.
+        request.headers_mut().remove(&compress::ENCODING);
+        let compressed = compress::is_accepted(request.headers());
+        let answer = self.inner.call(request.map(|body| Body::new(Frames::new(body, rules))));
+        if !compressed {
+            return Box::pin(answer);
+        }
+        Box::pin(async move { answer.await.map(compress::compress) })
+    }
+}
+
+impl Terms {
+    /// A refusal as the caller gets it.
+    pub(super) fn status(self, refusal: Error) -> Status {
+        if self.details { refusal.to_status() } else { Status::new(refusal.kind, refusal.message) }
+    }
+}
+
+impl ProtocolLayer {
+    /// What the messages of a call may be, if its head keeps the rules.
+    fn of(&self, request: &Request<Body>) -> Result<Rules, Error> {
+        let streams = self.method(request.uri().path())?;
+        let headers = request.headers();
+        if has_unreadable_timeout(headers) {
+            let text =
+                "grpc-timeout cannot be read: it is one number of at most eight digits and a unit, H, M, S, m, u or n";
+            return Err(Error::new(Kind::InvalidArgument, Reason::ProtocolViolation, text));
+        }
+        Ok(Rules { single: !streams.from_client, gzip: is_gzip(headers)?, terms: self.terms })
+    }
+
+    fn method(&self, path: &str) -> Result<&Streams, Error> {
+        let text = match self.methods.find(path) {
+            Named::Method(streams) => return Ok(streams),
+            Named::NoMethod { service, method } => {
+                format!("the service {service} has no method {}", shown(method))
+            }
+            Named::NoService(service) => format!("there is no service {}", shown(service)),
+            Named::Nothing => format!("{} is not the path of a method: /package.Service/Method", shown(path)),
+        };
+        Err(Error::new(Kind::Unimplemented, Reason::MethodUnknown, text))
+    }
+}
+
+/// The beginning of what a caller wrote.
+fn shown(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_REPEATED)]
+}
+
+/// Whether messages may be compressed. Another encoding than gzip is refused, and the answer says which there are.
+fn is_gzip(headers: &HeaderMap) -> Result<bool, Error> {
+    match headers.get(&compress::ENCODING).map(|value| value.as_bytes()) {
+        None | Some(b"identity") => Ok(false),
+        Some(encoding) if encoding == compress::GZIP.as_bytes() => Ok(true),
+        Some(_) => {
+            let text = "grpc-encoding names a compression that is not served; gzip and identity are";
+            Err(Error::new(Kind::Unimplemented, Reason::ProtocolViolation, text))
+        }
+    }
+}

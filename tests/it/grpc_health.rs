@@ -1,0 +1,80 @@
+//! Health as its protocol has it.
+
+use std::collections::BTreeSet;
+
+use tenantry::proto::grpc::health::v1::{
+    HealthCheckRequest, HealthListRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
+
+use crate::harness::{PATIENCE, eventually, grpc, server::Server};
+
+fn client(server: &Server) -> HealthClient<Channel> {
+    HealthClient::new(Endpoint::from_shared(format!("http://{}", server.address())).unwrap().connect_lazy())
+}
+
+fn of(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: service.to_owned() }
+}
+
+/// The services of the program that a client can call.
+fn services() -> BTreeSet<String> {
+    let ours = grpc::methods().into_iter().map(|method| method.parent_service().full_name().to_owned());
+    let standard =
+        ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+    ours.chain(standard.map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn every_service_has_a_health_the_standard_ones_too() {
+    let server = Server::dev().await;
+    let mut client = client(&server);
+    eventually("the server to serve", async || {
+        let status = client.check(of("")).await.unwrap().into_inner().status();
+        (status == ServingStatus::Serving).then_some(())
+    })
+    .await;
+    for service in services() {
+        let status = client.check(of(&service)).await.unwrap().into_inner().status();
+        assert_eq!(status, ServingStatus::Serving, "{service}");
+    }
+    for unknown in ["no.Such", "tenantry.messaging.v2", "tenantry.messaging.v2.TenantService/GetTenant"] {
+        assert_eq!(client.check(of(unknown)).await.unwrap_err().code(), Code::NotFound, "{unknown}");
+    }
+    let listed = client.list(HealthListRequest {}).await.unwrap().into_inner().statuses;
+    assert!(listed.values().all(|health| health.status() == ServingStatus::Serving), "{listed:?}");
+    let expected: BTreeSet<_> = services().into_iter().chain([String::new()]).collect();
+    assert_eq!(listed.into_keys().collect::<BTreeSet<_>>(), expected);
+}
+
+#[tokio::test]
+async fn an_unknown_service_is_watched_as_unknown_and_the_stream_stays() {
+    let mut server = Server::dev().await;
+    let mut watch = client(&server).watch(of("no.Such")).await.unwrap().into_inner();
+    let first = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::ServiceUnknown);
+    // It stays as long as the server does, which says so at its end.
+    server.terminate().await;
+    let end = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap_err();
+    assert_eq!(end.code(), Code::Unavailable, "{end}");
+    assert!(server.ended().await.success());
+}
+
+#[tokio::test]
+async fn who_watches_is_told_when_the_server_stops_and_let_go() {
+    let mut server = Server::dev().await;
+    let mut watch = client(&server).watch(of("tenantry.messaging.v2.TenantService")).await.unwrap().into_inner();
+    let mut told = Vec::new();
+    while told.last() != Some(&ServingStatus::Serving) {
+        told.push(tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap().status());
+    }
+    server.terminate().await;
+    let last = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
+    assert_eq!(last.status(), ServingStatus::NotServing);
+    let end = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap_err();
+    assert_eq!(end.code(), Code::Unavailable, "{end}");
+    assert!(server.ended().await.success());
+}

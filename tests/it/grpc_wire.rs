@@ -1,0 +1,336 @@
+//! gRPC to the letter: request lines, media types, frames and headers that no client library would send.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use http::Version;
+use prost::Message as _;
+use tenantry::proto::messaging::v2::{ClusterData, CreateClusterRequest};
+
+use crate::harness::{
+    server::{Server, Setup},
+    wire::{Reply, Wire, frame},
+};
+
+const CREATE: &str = "tenantry.messaging.v2.ClusterService/CreateCluster";
+const LIST: &str = "tenantry.messaging.v2.ClusterService/ListClusters";
+const WEB: &str = "application/grpc-web+proto";
+/// Codes of gRPC.
+const INVALID_ARGUMENT: i32 = 3;
+const RESOURCE_EXHAUSTED: i32 = 8;
+const UNIMPLEMENTED: i32 = 12;
+const INTERNAL: i32 = 13;
+
+fn list(server: &Server) -> Wire {
+    Wire::new(server.address(), LIST).token(&server.admin_token())
+}
+
+/// A call that makes a cluster, if it is carried out.
+fn create(server: &Server, name: &str) -> Wire {
+    let data = ClusterData { service_url: Some("http://a.example:8080".to_owned()), ..ClusterData::default() };
+    let request = CreateClusterRequest { cluster: name.to_owned(), data: Some(data) };
+    Wire::new(server.address(), CREATE).token(&server.admin_token()).body(frame(0, &request.encode_to_vec()))
+}
+
+/// Each form of gRPC, as its media type and the version of HTTP.
+const FORMS: [(&str, Version); 3] =
+    [("application/grpc", Version::HTTP_2), (WEB, Version::HTTP_11), (WEB, Version::HTTP_2)];
+
+async fn clusters(server: &Server) -> String {
+    server.admin().get("/admin/v2/clusters").await.body
+}
+
+#[track_caller]
+fn assert_refused(reply: &Reply, code: i32, reason: &str, text: &str) {
+    assert_eq!((reply.status, reply.grpc()), (200, Some(code)), "{reply:?}");
+    assert_eq!(reply.reason(), format!("tenantry/{reason}"), "{reply:?}");
+    assert!(reply.message().contains(text), "{:?} has not {text:?}", reply.message());
+}
+
+#[tokio::test]
+async fn a_method_is_called_by_post_alone() {
+    let server = Server::dev().await;
+    for (content_type, version) in FORMS {
+        for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"] {
+            let call = create(&server, "unsafe").header("content-type", content_type).over(version).method(method);
+            let reply = call.send().await;
+            assert_eq!((reply.status, reply.header("allow")), (405, "POST"), "{content_type} {method}: {reply:?}");
+            assert_eq!(reply.grpc(), None, "{content_type} {method}");
+        }
+    }
+    // Without a media type of gRPC, too.
+    let reply = list(&server).header("content-type", "").method("GET").body("").send().await;
+    assert_eq!((reply.status, reply.header("allow")), (405, "POST"), "{reply:?}");
+    assert!(!clusters(&server).await.contains("unsafe"));
+    assert_eq!(create(&server, "safe").send().await.grpc(), Some(0));
+    assert!(clusters(&server).await.contains("safe"));
+}
+
+#[tokio::test]
+async fn media_types_are_read_and_not_compared_as_text() {
+    let server = Server::dev().await;
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        for content_type in [
+            "application/grpc-web",
+            "application/grpc-web+proto; charset=utf-8",
+            "Application/gRPC-Web+Proto",
+            "application/grpc-web;a=b;c=\"d\"",
+        ] {
+            let reply = list(&server).header("content-type", content_type).over(version).send().await;
+            assert_eq!((reply.status, reply.header("content-type")), (200, WEB), "{content_type}: {reply:?}");
+            assert_eq!((reply.grpc(), reply.messages().len()), (Some(0), 1), "{content_type}: {reply:?}");
+            assert!(!reply.headers.contains_key("grpc-status"), "the trailers are in the body");
+        }
+        for (content_type, accept) in [
+            ("application/grpc-web-text", "application/grpc-web-text"),
+            ("application/grpc-web-text+proto; charset=utf-8", "application/grpc-web-text, */*"),
+            ("APPLICATION/GRPC-WEB-TEXT", "*/*;q=0.1, Application/grpc-web-text+proto; q=0.7"),
+        ] {
+            let call = list(&server).header("content-type", content_type).header("accept", accept).body("AAAAAAA=");
+            let reply = call.over(version).send().await;
+            assert_eq!(
+                (reply.status, reply.header("content-type")),
+                (200, "application/grpc-web-text+proto"),
+                "{reply:?}"
+            );
+            assert_eq!((reply.grpc(), reply.messages().len()), (Some(0), 1), "{content_type}: {reply:?}");
+        }
+    }
+    for content_type in ["application/grpc+proto", "application/grpc; charset=utf-8", "Application/GRPC"] {
+        let reply = list(&server).header("content-type", content_type).send().await;
+        assert_eq!((reply.grpc(), reply.header("content-type")), (Some(0), "application/grpc"), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn other_media_types_are_unsupported_on_the_path_of_a_method() {
+    let server = Server::dev().await;
+    for content_type in [
+        "application/grpc+json",
+        "application/grpc+foo",
+        "application/grpc-web+json",
+        "application/grpc-web-text+thrift",
+        "application/grpc-webfoo",
+        "application/grpcfoo",
+        "image/jpeg",
+        "application/json",
+        "",
+    ] {
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let reply = create(&server, "other").header("content-type", content_type).over(version).send().await;
+            assert_eq!((reply.status, reply.grpc()), (415, None), "{content_type}: {reply:?}");
+            assert!(String::from_utf8_lossy(&reply.body).contains("application/grpc"), "{reply:?}");
+        }
+    }
+    assert!(!clusters(&server).await.contains("other"));
+    // Whoever means gRPC is told so on any path; all else there has nothing to do with it.
+    let stray = Wire::new(server.address(), "no.Such/Method");
+    assert_eq!(stray.clone().header("content-type", "application/grpc+json").send().await.status, 415);
+    assert_eq!(stray.header("content-type", "image/jpeg").send().await.status, 404);
+}
+
+#[tokio::test]
+async fn grpc_over_http_1_is_told_what_to_do_instead() {
+    let server = Server::dev().await;
+    let reply = create(&server, "old").over(Version::HTTP_11).send().await;
+    assert_eq!(reply.status, 505, "{reply:?}");
+    assert!(String::from_utf8_lossy(&reply.body).contains("application/grpc-web"), "{reply:?}");
+    assert!(!clusters(&server).await.contains("old"));
+}
+
+#[tokio::test]
+async fn a_unary_method_takes_one_message_and_no_other_number() {
+    let server = Server::dev().await;
+    for (content_type, version) in FORMS {
+        let call = |name: &str| create(&server, name).header("content-type", content_type).over(version);
+        let one = call("twice").send().await;
+        assert_eq!(one.grpc(), Some(0), "{one:?}");
+        server.admin().call(reqwest::Method::DELETE, "/admin/v2/clusters/twice", None).await;
+
+        let two = [call("twice").one(), call("other").one()].concat();
+        assert_refused(&call("x").body(two).send().await, UNIMPLEMENTED, "PROTOCOL_VIOLATION", "more were sent");
+        // The second may as well be empty, or only have begun.
+        for rest in [&b"\0\0\0\0\0"[..], b"\0"] {
+            let reply = call("x").body([&call("twice").one()[..], rest].concat()).send().await;
+            assert_eq!(reply.grpc(), Some(if rest.len() == 1 { INTERNAL } else { UNIMPLEMENTED }), "{reply:?}");
+        }
+        assert_refused(&call("x").body("").send().await, UNIMPLEMENTED, "PROTOCOL_VIOLATION", "none was sent");
+        let left = clusters(&server).await;
+        assert!(!left.contains("twice") && !left.contains("other"), "{left}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_above_the_limit_exhausts_a_resource() {
+    let server = Setup::dev().env("TENANTRY_MAX_BODY_BYTES", "2048").start().await;
+    let reflect = Wire::new(server.address(), "grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+    for (content_type, version) in FORMS {
+        for call in [list(&server), reflect.clone()] {
+            let call = call.header("content-type", content_type).over(version);
+            for body in [frame(0, &[0; 2049]), frame(0, &[0; 4000]), Bytes::from_static(b"\0\xff\xff\xff\xff")] {
+                let reply = call.clone().body(body).send().await;
+                assert_refused(&reply, RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", "larger than 2048 bytes");
+            }
+        }
+        // Field 15 is none of the message: what is unknown is passed over, so all of the bytes are good.
+        let full = [&b"\x7a\xfd\x0f"[..], &[b'a'; 2045]].concat();
+        let reply = list(&server).header("content-type", content_type).over(version).body(frame(0, &full)).send().await;
+        assert_eq!(reply.grpc(), Some(0), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn frames_that_break_the_rules_are_internal_errors_that_name_the_rule() {
+    let server = Server::dev().await;
+    let cases: [(&[u8], &str, &str); 6] = [
+        (b"\x01\0\0\0\0", "", "compressed flag"),
+        (b"\x01\0\0\0\0", "identity", "compressed flag"),
+        (b"\x02\0\0\0\0", "", "compressed flag of a message is 2"),
+        (b"\xff\0\0\0\0", "gzip", "compressed flag of a message is 255"),
+        (b"\0\0\0\0\x05ab", "", "middle of a message"),
+        (b"\0\0\0", "", "middle of a message"),
+    ];
+    for (content_type, version) in FORMS {
+        for (body, encoding, text) in cases {
+            let call = list(&server).header("content-type", content_type).header("grpc-encoding", encoding);
+            assert_refused(&call.over(version).body(body).send().await, INTERNAL, "PROTOCOL_VIOLATION", text);
+        }
+    }
+}
+
+fn gzip(message: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(message).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn messages_in_gzip_are_taken_within_the_limit() {
+    let server = Server::dev().await;
+    for (content_type, version) in FORMS {
+        let call = |name: &str| {
+            let call = create(&server, name).header("content-type", content_type).over(version);
+            call.header("grpc-encoding", "gzip")
+        };
+        let message = call("packed").one().slice(5..);
+        let reply = call("packed").body(frame(1, &gzip(&message))).send().await;
+        assert_eq!(reply.grpc(), Some(0), "{reply:?}");
+        assert!(clusters(&server).await.contains("packed"));
+        server.admin().call(reqwest::Method::DELETE, "/admin/v2/clusters/packed", None).await;
+        // Each message says for itself whether it is compressed.
+        assert_eq!(call("packed").send().await.grpc(), Some(0));
+        server.admin().call(reqwest::Method::DELETE, "/admin/v2/clusters/packed", None).await;
+
+        let bomb = gzip(&vec![0; 64 << 20]);
+        assert!(bomb.len() < 100_000);
+        let reply = call("x").body(frame(1, &bomb)).send().await;
+        assert_refused(&reply, RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", "larger than 262144 bytes");
+        for broken in [&b"no gzip"[..], b"", &gzip(&message)[..20]] {
+            let reply = call("x").body(frame(1, broken)).send().await;
+            assert_refused(&reply, INTERNAL, "PROTOCOL_VIOLATION", "gzip");
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_answers_are_packed_for_those_who_take_that() {
+    let server = Server::dev().await;
+    let files = Wire::new(server.address(), "grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+    // file_by_filename, whose answer is large.
+    let name = "google/protobuf/descriptor.proto";
+    let question = frame(0, &[&[0x1a, name.len() as u8], name.as_bytes()].concat());
+    let plain = files.clone().body(question.clone()).send().await;
+    assert_eq!((plain.grpc(), plain.header("grpc-encoding")), (Some(0), ""));
+    let [(0, plain)] = &plain.messages()[..] else { panic!("{plain:?}") };
+    for accept in ["gzip", "identity,deflate,gzip", "identity, gzip"] {
+        let reply = files.clone().body(question.clone()).header("grpc-accept-encoding", accept).send().await;
+        assert_eq!((reply.grpc(), reply.header("grpc-encoding")), (Some(0), "gzip"), "{accept}");
+        let [(1, packed)] = &reply.messages()[..] else { panic!("{reply:?}") };
+        assert!(packed.len() < plain.len() / 2, "{} of {}", packed.len(), plain.len());
+        let mut unpacked = Vec::new();
+        std::io::Read::read_to_end(&mut GzDecoder::new(&packed[..]), &mut unpacked).unwrap();
+        assert_eq!(unpacked, plain[..], "the same message");
+    }
+    // What is small would only grow.
+    let small = list(&server).header("grpc-accept-encoding", "gzip").send().await;
+    assert_eq!((small.grpc(), small.messages()[0].0), (Some(0), 0), "{small:?}");
+    let none = files.body(question).header("grpc-accept-encoding", "deflate").send().await;
+    assert_eq!((none.header("grpc-encoding"), none.messages()[0].0), ("", 0));
+}
+
+#[tokio::test]
+async fn an_encoding_that_is_not_served_is_refused_with_those_that_are() {
+    let server = Server::dev().await;
+    for encoding in ["foo", "deflate", "GZIP", "gzip, identity"] {
+        let reply = list(&server).header("grpc-encoding", encoding).send().await;
+        assert_refused(&reply, UNIMPLEMENTED, "PROTOCOL_VIOLATION", "grpc-encoding");
+        let served: Vec<_> = reply.header("grpc-accept-encoding").split(',').map(str::trim).collect();
+        assert!(served.contains(&"gzip") && served.contains(&"identity"), "{served:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_named() {
+    let server = Server::dev().await;
+    for (content_type, version) in FORMS {
+        for (path, text) in [
+            ("tenantry.messaging.v2.ClusterService/Nope", "tenantry.messaging.v2.ClusterService has no method Nope"),
+            ("grpc.health.v1.Health/Nope", "grpc.health.v1.Health has no method Nope"),
+            ("no.Such/Method", "no service no.Such"),
+            ("tenantry.messaging.v2.ClusterService/listClusters", "no method listClusters"),
+            ("", "is not the path of a method"),
+        ] {
+            let call = Wire::new(server.address(), path).header("content-type", content_type).over(version);
+            assert_refused(&call.send().await, UNIMPLEMENTED, "METHOD_UNKNOWN", text);
+        }
+    }
+    // What a stranger wrote comes back cut.
+    let reply = Wire::new(server.address(), &format!("no.Such{}/X", "x".repeat(5000))).send().await;
+    assert!(reply.message().len() < 300 && reply.grpc() == Some(UNIMPLEMENTED), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_timeout_that_cannot_be_read_is_refused() {
+    let server = Server::dev().await;
+    for (content_type, version) in FORMS {
+        let call = |name: &str| create(&server, name).header("content-type", content_type).over(version);
+        for timeout in ["abc", "-1S", "123456789S", "1", "1s", "1 S", "1.5S", "S", "1S, 2S"] {
+            let reply = call("timed").header("grpc-timeout", timeout).send().await;
+            assert_refused(&reply, INVALID_ARGUMENT, "PROTOCOL_VIOLATION", "grpc-timeout");
+        }
+        let twice = call("timed").header("grpc-timeout", "10S").more("grpc-timeout", "20S").send().await;
+        assert_refused(&twice, INVALID_ARGUMENT, "PROTOCOL_VIOLATION", "grpc-timeout");
+        for timeout in ["99999999H", "30S", "30000m"] {
+            let reply =
+                list(&server).header("content-type", content_type).over(version).header("grpc-timeout", timeout);
+            assert_eq!(reply.send().await.grpc(), Some(0), "{timeout}");
+        }
+    }
+    assert!(!clusters(&server).await.contains("timed"));
+}
+
+#[tokio::test]
+async fn no_word_of_a_library_comes_out() {
+    let server = Server::dev().await;
+    let junk: [&[u8]; 6] = [
+        b"\0\0\0\0\x02\xff\xff",
+        b"\0\0\0\0\x04\x0a\x02\xff\xfe",
+        b"\x07",
+        b"\0\0\0\0\x01\x07",
+        b"!!",
+        b"\0\xff\xff\xff\xff",
+    ];
+    for (content_type, version) in FORMS.into_iter().chain([("application/grpc-web-text", Version::HTTP_11)]) {
+        for body in junk {
+            // A field that is text, so that its bytes are looked at.
+            let reply = create(&server, "x").header("content-type", content_type).over(version).body(body).send().await;
+            assert!([3, 8, 13].contains(&reply.grpc().unwrap()), "{body:?}: {reply:?}");
+            assert!(reply.reason().starts_with("tenantry/"), "{body:?}: {reply:?}");
+            let said = reply.message().to_lowercase();
+            for word in ["error,", "tonic", "prost", "decod", "wire type", "symbol", "eof", "utf-8", "hyper", "h2"] {
+                assert!(!said.contains(word), "{said}");
+            }
+        }
+    }
+}
