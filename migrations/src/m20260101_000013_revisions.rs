@@ -1,5 +1,4 @@
-//! Orders that rest on no clock: revocations get a revision from a counter, and what waits for the relay a place from a
-//! sequence.
+//! Orders that rest on no clock: revocations get a revision, and what waits for the relay a place from a sequence.
 
 use sea_orm_migration::{
     prelude::*,
@@ -28,8 +27,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// The last number that was given out for a purpose. Who takes the next one holds the row until the end of the
-/// transaction, so whoever sees a number sees all that came before it.
+/// The last number that was given out for a purpose.
 fn counters() -> TableCreateStatement {
     Table::create().table("counters").col(text("name").primary_key()).col(number("value")).take()
 }

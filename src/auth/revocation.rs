@@ -157,11 +157,8 @@ pub async fn follow(store: Store, revocations: Revocations, stop: CancellationTo
 /// Reads what is new since a revision. One that is higher than the database's is of another past, from which it was
 /// restored: then everything is read.
 async fn catch_up(store: &Store, revocations: &Revocations, seen: Option<i64>) -> Result<i64> {
-    let last = store.revocation_revision().await?;
-    match seen {
-        Some(seen) if seen == last => Ok(seen),
-        seen => load(store, revocations, seen.filter(|seen| *seen < last)).await,
-    }
+    let revision = load(store, revocations, seen).await?;
+    if seen.is_some_and(|seen| seen > revision) { load(store, revocations, None).await } else { Ok(revision) }
 }
 
 /// Reads the revocations of the database after a revision, or all of them. Returns the last revision of which all is known.

@@ -58,10 +58,10 @@ pub async fn revoke_token(store: &Store, cx: &Cx, jti: String, expires_at: Offse
         .await
 }
 
-/// What was revoked after a revision; everything, without it. The revision is asked first: what commits meanwhile is found
-/// by the next reading, or by both.
+/// What was revoked after a revision; everything, without it. The last revision is asked first: what commits meanwhile is
+/// found by the next reading, or by both.
 pub async fn revoked_after(store: &Store, revision: Option<i64>) -> Result<Revoked> {
-    let last = store.revocation_revision().await?;
+    let last = store.settled_revision().await?;
     // What was revoked before there were revisions has none.
     let after = revision.unwrap_or(-1);
     let tokens = revoked_tokens::Entity::find().filter(revoked_tokens::Column::Revision.gt(after));

@@ -1,14 +1,16 @@
 //! Revocations: what somebody rested on who may act no more.
 //!
-//! A write that revokes takes the next revision as the last thing before its commit, and holds the counter until then. So
-//! revisions become visible in their order, and a server that has seen one has seen all before it, whatever its clock says
-//! and whatever the clocks of those who revoked. The process that commits tells its own listeners before it answers.
+//! Each has a revision, and a server asks for those after the last one before which it knows all. That rests on no clock.
+//! On SQLite the revision comes from a counter: one transaction writes at a time, so they become visible in their order. On
+//! PostgreSQL it is the number of the transaction, and all is known up to the oldest transaction that still runs: what
+//! commits later has a later number, and nobody waits for anybody. The process that commits tells its own listeners before
+//! it answers.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect, Statement,
-    sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    Statement, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -20,9 +22,13 @@ use crate::base::Result;
 
 /// Name of the counter.
 const COUNTER: &str = "revocations";
-/// Takes the next revision.
+/// Takes the next revision from the counter of SQLite.
 const NEXT: &str = "INSERT INTO counters (name, value) VALUES ($1, 1) \
     ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
+/// The revision of a transaction of PostgreSQL.
+const OWN: &str = "SELECT pg_current_xact_id()::text::bigint";
+/// The last one before all transactions that may still commit.
+const SETTLED: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1";
 /// Most rows that one statement numbers.
 const ROWS: usize = 1000;
 
@@ -73,8 +79,11 @@ impl Store {
         self.0.revoked.0.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(listener));
     }
 
-    /// The last revision of a revocation; 0 before the first.
-    pub async fn revocation_revision(&self) -> Result<i64> {
+    /// The last revision up to which no more revocations will come; 0 before the first.
+    pub async fn settled_revision(&self) -> Result<i64> {
+        if self.backend() == DbBackend::Postgres {
+            return Ok(one_number(self.read(), Statement::from_string(DbBackend::Postgres, SETTLED)).await?);
+        }
         let row = counters::Entity::find_by_id(COUNTER).one(self.read()).await?;
         Ok(row.map_or(0, |row| row.value))
     }
@@ -97,8 +106,7 @@ impl Tx {
     }
 }
 
-/// Numbers what a transaction revokes. The last statements before the commit: whoever waits for the counter waits for
-/// nothing but a commit.
+/// Numbers what a transaction revokes, in the transaction.
 pub(super) async fn number(conn: &impl ConnectionTrait, revoked: &[Revocation]) -> Result<(), DbErr> {
     let (mut tokens, mut epochs) = (Vec::new(), Vec::new());
     for revocation in revoked {
@@ -112,9 +120,12 @@ pub(super) async fn number(conn: &impl ConnectionTrait, revoked: &[Revocation]) 
     if tokens.is_empty() && epochs.is_empty() {
         return Ok(());
     }
-    let next = Statement::from_sql_and_values(conn.get_database_backend(), NEXT, [COUNTER.into()]);
-    let row = conn.query_one_raw(next).await?.ok_or_else(|| DbErr::RecordNotFound(COUNTER.to_owned()))?;
-    let revision: i64 = row.try_get_by_index(0)?;
+    let backend = conn.get_database_backend();
+    let next = match backend {
+        DbBackend::Postgres => Statement::from_string(backend, OWN),
+        _ => Statement::from_sql_and_values(backend, NEXT, [COUNTER.into()]),
+    };
+    let revision = one_number(conn, next).await?;
     for ids in tokens.chunks(ROWS) {
         let rows = revoked_tokens::Entity::update_many().filter(revoked_tokens::Column::Jti.is_in(ids.iter().copied()));
         rows.col_expr(revoked_tokens::Column::Revision, Expr::value(revision)).exec(conn).await?;
@@ -124,4 +135,9 @@ pub(super) async fn number(conn: &impl ConnectionTrait, revoked: &[Revocation]) 
         rows.col_expr(accounts::Column::EpochRevision, Expr::value(revision)).exec(conn).await?;
     }
     Ok(())
+}
+
+async fn one_number(conn: &impl ConnectionTrait, statement: Statement) -> Result<i64, DbErr> {
+    let row = conn.query_one_raw(statement).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound(COUNTER.to_owned()))?.try_get_by_index(0)
 }

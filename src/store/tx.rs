@@ -143,7 +143,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes the rows, one insert for each kind, and numbers what is revoked. The last thing before the commit.
+    /// Writes the rows, one insert for each kind, and numbers what is revoked.
     pub async fn write(self, conn: &impl ConnectionTrait) -> Result<(), DbErr> {
         audit::insert(conn, self.audit).await?;
         outbox::insert(conn, self.outbox).await?;

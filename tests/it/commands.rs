@@ -235,7 +235,6 @@ async fn the_check_refuses_what_the_start_refuses() {
         ("TENANTRY_JWT_KEY_PREVIOUS", "/nowhere"),
         ("TENANTRY_TLS_CERT", "/nowhere"),
         ("TENANTRY_LISTEN", "hunter2"),
-        ("TENANTRY_KEK_PREVIOUS", "hunter2"),
     ];
     for (variable, value) in wrong {
         let setup = home.clone().env(variable, value);

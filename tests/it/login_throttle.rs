@@ -76,9 +76,9 @@ both_databases! {
         for from in 1..=7 {
             assert!(attempt(&people, from, "acme", "ada", "wrong").await.is_err());
         }
+        let hash = people.passwords.hash(Password::of_development("another one")).await.unwrap();
         let waiting = attempt(&people, 100, "acme", "ada", "another one");
         let changing = async {
-            let hash = people.passwords.hash(Password::of_development("another one")).await.unwrap();
             let cx = platform_cx("x");
             let changed = db.write(&cx, "test", move |tx| {
                 let password = Some((hash.clone(), false));

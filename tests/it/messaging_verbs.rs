@@ -110,7 +110,7 @@ both_databases! {
         let told: Vec<_> = events.iter().map(|event| (event.action.as_str(), event.target.as_str())).collect();
         assert_eq!(told, [("tenant.create", "acme"), ("namespace.create", "acme/ns"), ("tenant.delete", "acme")]);
         assert!(events.iter().all(|event| event.tenant_id == Some(id.uuid())));
-        assert_eq!(events[2].details, r#"{"force":true,"namespaces":["ns"]}"#);
+        assert_eq!(events[2].details, r#"{"client":"unknown","force":true,"namespaces":["ns"]}"#);
         let events = outbox::Entity::find().order_by_asc(outbox::Column::Id).all(db.read()).await.unwrap();
         let topics: Vec<_> = events.iter().map(|event| event.topic.as_str()).collect();
         assert_eq!(topics, ["tenant", "namespace", "namespace", "tenant"]);

@@ -82,7 +82,7 @@ both_databases! {
         let event = &audit[0];
         assert_eq!((event.action.as_str(), event.target.as_str()), ("cluster.create", "from the request"));
         assert_eq!((event.caller_subject.as_str(), event.caller_role.as_str()), ("root", "platform_admin"));
-        assert_eq!((event.outcome.as_str(), event.request_id.as_str(), event.details.as_str()), ("success", "req-1", "{}"));
+        assert_eq!((event.outcome.as_str(), event.request_id.as_str(), event.details.as_str()), ("success", "req-1", r#"{"client":"unknown"}"#));
         let events = outbox::Entity::find().all(db.read()).await.expect("a read");
         assert_eq!((events.len(), events[0].key.as_str(), events[0].payload.as_str()), (1, "east", "1"));
     }
