@@ -18,20 +18,32 @@ pub enum GrpcForm {
     WebText,
 }
 
+/// The media types that are served.
+const TYPES: [(&str, GrpcForm); 6] = [
+    ("application/grpc", GrpcForm::Native),
+    ("application/grpc+proto", GrpcForm::Native),
+    ("application/grpc-web", GrpcForm::Web),
+    ("application/grpc-web+proto", GrpcForm::Web),
+    ("application/grpc-web-text", GrpcForm::WebText),
+    ("application/grpc-web-text+proto", GrpcForm::WebText),
+];
+
 /// The family of all of them; what else begins so is gRPC with a codec that is not served.
 const FAMILY: &str = "application/grpc";
 
 impl GrpcForm {
     /// The form of a request, by its `Content-Type`. `None` for all that is no gRPC with messages of protobuf.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        Self::of_type(&essence(headers.get(CONTENT_TYPE)?)?)
+        Self::of_type(essence(headers.get(CONTENT_TYPE)?)?)
     }
 
     /// Whether a request is meant for gRPC, with whatever codec.
     pub fn is_meant(headers: &HeaderMap) -> bool {
-        let essence = headers.get(CONTENT_TYPE).and_then(essence);
-        let rest = essence.as_deref().and_then(|essence| essence.strip_prefix(FAMILY));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', '-']))
+        let split =
+            headers.get(CONTENT_TYPE).and_then(essence).and_then(|essence| essence.split_at_checked(FAMILY.len()));
+        split.is_some_and(|(family, rest)| {
+            family.eq_ignore_ascii_case(FAMILY) && (rest.is_empty() || rest.starts_with(['+', '-']))
+        })
     }
 
     /// The media type, in its shortest full form.
@@ -57,19 +69,13 @@ impl GrpcForm {
     }
 
     fn of_type(essence: &str) -> Option<Self> {
-        match essence.strip_suffix("+proto").unwrap_or(essence) {
-            FAMILY => Some(Self::Native),
-            "application/grpc-web" => Some(Self::Web),
-            "application/grpc-web-text" => Some(Self::WebText),
-            _ => None,
-        }
+        TYPES.iter().find(|(name, _)| name.eq_ignore_ascii_case(essence)).map(|(_, form)| *form)
     }
 }
 
-/// The media type without its parameters, in lower case.
-fn essence(value: &HeaderValue) -> Option<String> {
-    let text = value.to_str().ok()?;
-    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+/// The media type without its parameters.
+fn essence(value: &HeaderValue) -> Option<&str> {
+    Some(value.to_str().ok()?.split(';').next()?.trim())
 }
 
 /// The forms that `Accept` names, each with its weight in thousandths.
@@ -77,7 +83,7 @@ fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (GrpcForm, u16)> {
     let texts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     texts.flat_map(|text| text.split(',')).filter_map(|range| {
         let mut parts = range.split(';').map(str::trim);
-        let form = GrpcForm::of_type(&parts.next()?.to_ascii_lowercase())?;
+        let form = GrpcForm::of_type(parts.next()?)?;
         let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
         let weight: f32 = weight.map_or(1.0, |weight| weight.trim().parse().unwrap_or_default());
         // In bounds, so the conversion is exact enough.

@@ -8,11 +8,11 @@ use std::{
 
 use axum::body::Body;
 use futures::FutureExt;
-use http::{Request, Response, header::CONTENT_TYPE};
+use http::{Request, Response};
 use transcoder::{Dialects, RequestId};
 
 use super::answer::{Failure, Head, answer};
-use crate::base::Error;
+use crate::base::{Error, GrpcForm};
 
 /// Runs a call. What the panic said goes to the log alone.
 pub(super) async fn catch<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -40,16 +40,18 @@ fn text(panic: &(dyn Any + Send)) -> &str {
 /// What is kept of a request in case that a layer panics which stands outside of [`catch`].
 pub(super) struct Spare {
     uri: http::Uri,
-    grpc: Option<http::HeaderValue>,
+    grpc: Option<GrpcForm>,
+    is_head: bool,
 }
 
 impl Spare {
     /// Of a request. Costs no allocation.
     pub(super) fn of(request: &Request<Body>) -> Self {
-        let content_type = request.headers().get(CONTENT_TYPE);
+        let headers = request.headers();
         Self {
             uri: request.uri().clone(),
-            grpc: content_type.filter(|value| crate::auth::request::is_grpc(value)).cloned(),
+            grpc: GrpcForm::of(headers).map(|form| form.of_answer(headers)),
+            is_head: request.method() == http::Method::HEAD,
         }
     }
 
@@ -63,7 +65,8 @@ impl Spare {
             count(panic.as_ref());
             tracing::error!(panic = text(panic.as_ref()), "a layer panicked");
             let request_id = RequestId(uuid::Uuid::now_v7().simple().to_string());
-            let head = Head { path: self.uri.path().to_owned(), grpc: self.grpc, request_id };
+            let (path, is_head) = (self.uri.path().to_owned(), self.is_head);
+            let head = Head { path, grpc: self.grpc, request_id, is_head };
             let written = catch_unwind(AssertUnwindSafe(|| refuse(&head, failure(panic.as_ref()))));
             // Where it is the dialect that panics, the answer has none.
             written.unwrap_or_else(|again| answer(&Dialects::default(), &head, failure(again.as_ref())))
