@@ -21,7 +21,7 @@ use crate::db::{cx, platform_cx};
 
 fn vault(store: &Store) -> Vault {
     let kek = Kek::from_base64(&Secret::new("A".repeat(43))).expect("a key");
-    Vault::new(store.clone(), Some(kek))
+    Vault::new(store.clone(), Some(kek.into()))
 }
 
 /// Every member of a cluster, none with its default.

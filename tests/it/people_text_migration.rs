@@ -85,7 +85,7 @@ async fn account(db: &TestDb, scope: TenantScope, username: &str, email: &str, n
 
 fn people(db: &TestDb) -> People {
     let kek = Kek::from_base64(&Kek::generate()).unwrap();
-    People::new(db.store.clone(), Passwords::new(2), Vault::new(db.store.clone(), Some(kek)))
+    People::new(db.store.clone(), Passwords::new(2), Vault::new(db.store.clone(), Some(kek.into())))
 }
 
 /// Whose login it is that a text begins.
