@@ -198,7 +198,7 @@ impl<'c> Schemas<'c> {
 fn is_required(surface: &Surface, field: &FieldDescriptor, rule: &FieldRule, form: Form) -> bool {
     match form {
         Form::Output if field.supports_presence() => is_null_when_unset(surface, field),
-        Form::Output => !surface.omit_defaults,
+        Form::Output => !surface.omit_defaults && !rule.omit_empty,
         Form::Input => rule.required,
         Form::Partial => false,
     }

@@ -40,6 +40,7 @@ message Parcel {
   optional google.protobuf.NullValue nothing = 16;
   optional string grade = 17 [(shop.options.v1.field) = {schema: '{"enum": ["a", "b"]}'}];
   repeated int32 marks = 18 [(shop.options.v1.field) = {schema: '{"minimum": 1}'}];
+  repeated string stamps = 19 [(shop.options.v1.field) = {omit_empty: true}];
 }
 // Kinds of parcels.
 enum Kind {
@@ -74,6 +75,7 @@ fn an_answer_has_what_the_codec_prints() {
     let schema = &document["components"]["schemas"]["Parcel"];
     assert_eq!(schema["description"], "A parcel. It has a weight.");
     assert_eq!(schema["required"], json!(["counts", "inner", "kind", "marks", "photo", "pin", "weight"]));
+    assert!(schema["properties"]["stamps"].is_object(), "what may be left out is no less told");
     let properties = &schema["properties"];
     assert_eq!(properties["parcelName"], json!({"type": "string", "description": "Its name.", "examples": ["books"]}));
     assert_eq!(properties["weight"], json!({"type": "string", "pattern": "^-?[0-9]{1,19}$"}));
