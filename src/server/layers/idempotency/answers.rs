@@ -1,10 +1,13 @@
 //! Answers as they are kept under a key: sealed, because they may hold secrets.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, response::Parts};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::request::Keyed;
 use crate::{
@@ -16,6 +19,11 @@ use crate::{
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Largest answer that is kept, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
+
+/// How long it is tried to keep an answer. The call took effect, and without its answer nobody could be told.
+const PERSISTENCE: Duration = Duration::from_secs(10);
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Keeps answers and gives them again.
 pub(super) struct Answers {
@@ -42,10 +50,17 @@ impl Answers {
         self.vault.seal(keyed.tenant, &purpose(keyed), b"").await.map(drop)
     }
 
-    /// Keeps the answer of a call. One that cannot be kept is an answer all the same.
+    /// Keeps the answer of a call; tries again for a while if the database is away. One that cannot be kept is an answer
+    /// all the same.
     pub(super) async fn keep(&self, keyed: &Keyed, parts: &Parts, body: &Bytes) {
-        if let Err(error) = self.try_keep(keyed, parts, body).await {
-            tracing::error!(%error, cause = error.cause.as_deref(), "an answer cannot be kept for its idempotency key");
+        let end = Instant::now() + PERSISTENCE;
+        while let Err(error) = self.try_keep(keyed, parts, body).await {
+            if error.kind != Kind::Unavailable || Instant::now() >= end {
+                let cause = error.cause.as_deref();
+                tracing::error!(%error, cause, "an answer cannot be kept for its idempotency key");
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
