@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::Secret,
-    identity,
+    identity, messaging,
     store::{
         self, Keyring, Store, Vault, keyring,
         reseal::{NOTICED, Resealed},
@@ -118,9 +118,11 @@ async fn reseal(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
     let vault = Vault::new(store.clone(), Some(ring.clone()));
     let factors = identity::reseal::reseal(store, &vault, |done| tell_values("second factors", done)).await?;
     let secrets = warehouse::reseal::reseal(store, &vault, |done| tell_values("secrets of providers", done)).await?;
-    let left = factors.left + secrets.left;
+    let clusters = messaging::reseal::reseal(store, &vault, |done| tell_values("secrets of clusters", done)).await?;
+    let left = factors.left + secrets.left + clusters.left;
     let details = json!({
-        "data_keys": made, "second_factors": factors.resealed, "provider_secrets": secrets.resealed, "left": left,
+        "data_keys": made, "second_factors": factors.resealed, "provider_secrets": secrets.resealed,
+        "cluster_secrets": clusters.resealed, "left": left,
     });
     store::reseal::end(store, details).await?;
     anyhow::ensure!(left == 0, "{left} stored secrets cannot be decrypted and were left as they are");
@@ -137,6 +139,7 @@ fn tell_values(what: &str, done: Resealed) {
 async fn prune(store: &Store) -> anyhow::Result<()> {
     let mut in_use = identity::reseal::keys_in_use(store).await?;
     in_use.append(&mut warehouse::reseal::keys_in_use(store).await?);
+    in_use.append(&mut messaging::reseal::keys_in_use(store).await?);
     let gone = store::reseal::prune(store, in_use).await?;
     output::tell(format_args!("removed {gone} data keys"));
     Ok(())

@@ -170,7 +170,7 @@ fn secrets_of(data: &mut ClusterData) -> [&mut Option<String>; 4] {
 }
 
 /// What the secrets of a cluster are sealed for.
-fn purpose(name: &str) -> String {
+pub(super) fn purpose(name: &str) -> String {
     format!("messaging cluster {name}")
 }
 

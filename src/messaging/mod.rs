@@ -6,6 +6,7 @@
 pub mod clusters;
 pub mod namespaces;
 pub mod policies;
+pub mod reseal;
 pub mod rules;
 pub mod tenants;
 

@@ -24,6 +24,7 @@ mod draining;
 mod early_answers;
 mod edge;
 mod faults;
+mod fields;
 mod floors;
 mod grpc_health;
 mod grpc_reflection;

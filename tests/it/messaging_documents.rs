@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr};
 use tenantry::{
     base::{Access, Error, Kind, Secret, TenantRef, error::Reason},
     messaging::{
@@ -10,18 +10,22 @@ use tenantry::{
         clusters::{self, ClusterData},
         namespaces,
         policies::NamespacePolicies,
+        reseal,
         rules::InfoInput,
         tenants,
     },
     proto::messaging::v2::{BundlesData, ClusterUrl, RetentionPolicies},
-    store::{Kek, Store, Vault, entities::clusters as rows},
+    store::{self, Kek, Keyring, Store, Vault, entities::clusters as rows},
 };
 
 use crate::db::{cx, platform_cx};
 
+fn ring() -> Keyring {
+    Kek::from_base64(&Secret::new("A".repeat(43))).expect("a key").into()
+}
+
 fn vault(store: &Store) -> Vault {
-    let kek = Kek::from_base64(&Secret::new("A".repeat(43))).expect("a key");
-    Vault::new(store.clone(), Some(kek.into()))
+    Vault::new(store.clone(), Some(ring()))
 }
 
 /// Every member of a cluster, none with its default.
@@ -134,6 +138,33 @@ both_databases! {
         });
         assert_eq!(moved.await.unwrap().rows_affected, 1);
         assert_eq!(clusters::get(&platform, &db, &vault, "c").await.unwrap_err().kind, Kind::Internal);
+    }
+
+    async fn secrets_of_clusters_are_sealed_anew_under_later_keys(db: TestDb) {
+        let cx = platform_cx("cluster.create");
+        for name in ["a", "b"] {
+            clusters::create(&cx, &db, &vault(&db), name, Some(&whole())).await.unwrap();
+        }
+        cluster(&db, "without").await;
+        let sealed = async || {
+            let rows = rows::Entity::find().order_by_asc(rows::Column::Name).all(db.read()).await.unwrap();
+            rows.into_iter().map(|row| row.sealed).collect::<Vec<_>>()
+        };
+        let (before, used) = (sealed().await, reseal::keys_in_use(&db).await.unwrap());
+        assert_eq!(used.len(), 1, "the platform's one key: {used:?}");
+        let run = store::reseal::begin(&db, &ring()).await.unwrap().expect("something is sealed");
+        store::reseal::renew(&db, &ring(), run, |_| ()).await.unwrap();
+        // A server that begins after the later key was made.
+        let later = vault(&db);
+        let done = reseal::reseal(&db, &later, |_| ()).await.unwrap();
+        assert_eq!((done.resealed, done.left), (2, 0));
+        assert!(reseal::keys_in_use(&db).await.unwrap().is_disjoint(&used), "the earlier key is not needed");
+        let after = sealed().await;
+        assert!(before.iter().zip(&after).all(|(before, after)| before.is_none() || before != after));
+        for name in ["a", "b"] {
+            assert_eq!(clusters::get(&cx, &db, &later, name).await.unwrap(), whole());
+        }
+        assert_eq!(reseal::reseal(&db, &later, |_| ()).await.unwrap().resealed, 0, "once is enough");
     }
 
     async fn policies_of_a_namespace_are_kept(db: TestDb) {

@@ -5,6 +5,7 @@ pub mod docs;
 pub mod golden;
 pub mod grpc;
 pub mod http;
+pub mod json;
 pub mod line;
 pub mod mask;
 pub mod rpc;

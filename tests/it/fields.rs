@@ -1,0 +1,387 @@
+//! No member is accepted and forgotten: each field of each request, found by reflection, is left out of a call that gives
+//! it, and something must become different by that: the answer, what is read back afterwards, or the audit log. Fields
+//! without any effect must be explained in `tests/data/fields.json`, with the source of the rule.
+//!
+//! `tests/golden/fields.txt` tells what each field is for; a field that is new needs a case that gives it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+};
+
+use futures::StreamExt as _;
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use crate::harness::{
+    golden,
+    grpc::{self, Grpc},
+    json as messages, root,
+    server::{Server, Setup},
+};
+
+/// The file of the cases.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cases {
+    /// Calls that many cases begin with, by name.
+    preludes: BTreeMap<String, Vec<Step>>,
+    cases: Vec<Case>,
+    /// Fields without an effect: what is said of them and where.
+    explained: BTreeMap<String, String>,
+}
+
+/// One call whose fields are left out, one after the other.
+#[derive(Deserialize)]
+struct Case {
+    #[serde(flatten)]
+    step: Step,
+    /// What goes before it: preludes and calls.
+    #[serde(default)]
+    before: Vec<Before>,
+    /// What is read afterwards.
+    #[serde(default)]
+    after: Vec<Step>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Before {
+    Prelude(String),
+    Step(Step),
+}
+
+/// A call. `$name` in its texts is what an earlier one took; `$T` is a word that no other run has.
+#[derive(Deserialize)]
+struct Step {
+    /// Service and method, below `tenantry.`.
+    call: String,
+    request: Json,
+    /// The token; the platform administrator's without.
+    #[serde(default, rename = "as")]
+    token: Option<String>,
+    /// What to take of the answer, by JSON pointers; `totp ` before one makes a code of the secret there.
+    #[serde(default)]
+    take: BTreeMap<String, String>,
+}
+
+/// A server, and its database beside it.
+struct World {
+    server: Server,
+    grpc: Grpc,
+    db: DatabaseConnection,
+    methods: BTreeMap<String, MethodDescriptor>,
+    preludes: BTreeMap<String, Vec<Step>>,
+}
+
+/// How many cases are tried at a time.
+const AT_ONCE: usize = 4;
+
+/// Everything that a run showed, by its path.
+type Seen = BTreeMap<String, Json>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_field_of_every_request_has_an_effect() {
+    let text = fs::read_to_string(root().join("tests/data/fields.json")).unwrap();
+    let cases: Cases = serde_json::from_str(&text).unwrap();
+    // Passwords are slow to make, and a busy machine is no failure.
+    let server = Setup::dev().env("TENANTRY_REQUEST_TIMEOUT", "5m").start().await;
+    let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
+    let methods = grpc::methods().into_iter().map(|method| (short(&method), method)).collect();
+    let (grpc, db) = (Grpc::new(server.address()), Database::connect(url).await.unwrap());
+    let world = World { server, grpc, db, methods, preludes: cases.preludes };
+    let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    // Runs share nothing but the server, so several go on at a time.
+    let effects =
+        futures::stream::iter(cases.cases.iter().enumerate().map(|(number, case)| world.effects(number, case)));
+    let effects: Vec<_> = effects.buffered(AT_ONCE).collect().await;
+    for (case, effects) in cases.cases.iter().zip(effects) {
+        let of = found.entry(case.step.call.clone()).or_default();
+        for (field, effect) in effects {
+            of.entry(field).or_insert(effect);
+        }
+    }
+    golden::check("fields.txt", &table(&world, found, cases.explained));
+}
+
+impl World {
+    /// What each field that a case gives is good for, as far as anything is.
+    async fn effects(&self, number: usize, case: &Case) -> Vec<(String, String)> {
+        let tag = |run: usize| format!("q{number}x{run}q");
+        let (one, two) = (self.run(case, &tag(0), "").await, self.run(case, &tag(1), "").await);
+        // What differs between two equal calls tells nothing; that it is there does.
+        let steady = |path: &String| one.get(path) == two.get(path);
+        let mut effects = Vec::new();
+        for (run, field) in given(&self.message(&case.step, &case.step.request)).into_iter().enumerate() {
+            let less = self.run(case, &tag(run + 2), &field).await;
+            let paths: BTreeSet<_> = one.keys().chain(two.keys()).chain(less.keys()).collect();
+            let differs = |path: &&&String| {
+                one.contains_key(**path) != less.contains_key(**path)
+                    && one.contains_key(**path) == two.contains_key(**path)
+                    || steady(path) && one.get(**path) != less.get(**path)
+            };
+            let mut changed = paths.iter().filter(differs);
+            if changed.clone().next().is_some() {
+                let kept = kept(case, &field, &one, changed.clone().copied());
+                let first = changed.next().unwrap();
+                effects.push((field, kept.unwrap_or_else(|| decided(first, &one, &less))));
+            }
+        }
+        effects
+    }
+
+    /// Makes a call of a case, without a field, and looks around.
+    async fn run(&self, case: &Case, tag: &str, without: &str) -> Seen {
+        let mut taken = BTreeMap::from([("T".to_owned(), Json::from(tag))]);
+        for before in &case.before {
+            let steps = match before {
+                Before::Prelude(name) => self.preludes[name].as_slice(),
+                Before::Step(step) => std::slice::from_ref(step),
+            };
+            for step in steps {
+                let made = self.step(step, &mut taken, "").await;
+                assert!(made.get("error").is_none(), "{} {}: {made}", step.call, step.request);
+            }
+        }
+        let mut seen = vec![("answer".to_owned(), self.step(&case.step, &mut taken, without).await)];
+        seen.push(("audit log".to_owned(), Json::from(self.audited(tag).await)));
+        for step in &case.after {
+            let name = step.call.split('/').next_back().unwrap().to_owned();
+            seen.push((name, self.step(step, &mut taken, "").await));
+        }
+        let mut flat = Seen::new();
+        for (name, value) in seen {
+            flatten(&name, &value, tag, &mut flat);
+        }
+        flat
+    }
+
+    /// Makes a call, and takes what is to be taken of its answer.
+    async fn step(&self, step: &Step, taken: &mut BTreeMap<String, Json>, without: &str) -> Json {
+        let request = filled(&step.request, taken);
+        let mut message = self.message(step, &request);
+        if !without.is_empty() {
+            clear(&mut message, without);
+        }
+        let token = step.token.as_ref().map(|token| filled(&Json::from(token.as_str()), taken));
+        let token = token.map_or_else(|| self.server.admin_token(), |token| token.as_str().unwrap().to_owned());
+        match self.grpc.clone().token(token).call(&self.methods[&step.call], message).await {
+            Ok(answer) => {
+                let answer = messages::shown(&answer);
+                for (name, place) in &step.take {
+                    let (code, place) = place.strip_prefix("totp ").map_or((false, place.as_str()), |at| (true, at));
+                    let Some(value) = answer.pointer(place) else { continue };
+                    let value = if code { totp(value.as_str().unwrap()).into() } else { value.clone() };
+                    taken.insert(name.clone(), value);
+                }
+                answer
+            }
+            Err(status) => json!({"error": format!("{:?}", status.code()), "text": status.message()}),
+        }
+    }
+
+    fn message(&self, step: &Step, request: &Json) -> DynamicMessage {
+        let method = self.methods.get(&step.call).unwrap_or_else(|| panic!("there is no {}", step.call));
+        messages::message(&method.input(), request)
+    }
+
+    /// What the audit log tells that names a run, oldest first.
+    async fn audited(&self, tag: &str) -> Vec<Json> {
+        let sql =
+            "SELECT action, details FROM audit_events WHERE outcome = 'success' AND instr(details, ?) > 0 ORDER BY id";
+        let query = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [tag.into()]);
+        let rows = self.db.query_all_raw(query).await.unwrap();
+        let told = rows.iter().map(|row| {
+            let text = |column: &str| row.try_get::<String>("", column).unwrap();
+            json!({"action": text("action"), "details": serde_json::from_str::<Json>(&text("details")).unwrap()})
+        });
+        told.collect()
+    }
+}
+
+/// The name of a method in the cases.
+fn short(method: &MethodDescriptor) -> String {
+    let service = method.parent_service();
+    format!("{}/{}", service.full_name().trim_start_matches("tenantry."), method.name())
+}
+
+/// A request with what was taken in place of its names.
+fn filled(request: &Json, taken: &BTreeMap<String, Json>) -> Json {
+    match request {
+        Json::String(text) => {
+            if let Some(whole) = text.strip_prefix('$').and_then(|name| taken.get(name)) {
+                return whole.clone();
+            }
+            // Longer names first, so that none is taken for the head of another.
+            let mut names: Vec<_> = taken.iter().collect();
+            names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+            let text = names.into_iter().fold(text.clone(), |text, (name, value)| {
+                text.replace(&format!("${name}"), value.as_str().unwrap_or_default())
+            });
+            Json::from(text)
+        }
+        Json::Array(items) => items.iter().map(|item| filled(item, taken)).collect(),
+        Json::Object(members) => members.iter().map(|(name, value)| (name.clone(), filled(value, taken))).collect(),
+        other => other.clone(),
+    }
+}
+
+fn totp(secret: &str) -> String {
+    let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
+    totp_rs::Builder::new().with_secret(secret).build().unwrap().generate_current().to_string()
+}
+
+/// All that a value holds, by path, with one word in place of the run's own.
+fn flatten(path: &str, value: &Json, tag: &str, into: &mut Seen) {
+    match value {
+        Json::Object(members) => members.iter().for_each(|(name, value)| {
+            flatten(&format!("{path}.{}", name.replace(tag, "T")), value, tag, into);
+        }),
+        Json::Array(items) => {
+            items.iter().enumerate().for_each(|(at, value)| flatten(&format!("{path}[{at}]"), value, tag, into));
+        }
+        Json::String(text) => drop(into.insert(path.to_owned(), Json::from(text.replace(tag, "T")))),
+        other => drop(into.insert(path.to_owned(), other.clone())),
+    }
+}
+
+/// What is said of a field whose value is read back in what changes without it.
+fn kept<'p>(case: &Case, field: &str, seen: &Seen, changed: impl Iterator<Item = &'p String>) -> Option<String> {
+    let mut values = Vec::new();
+    at(&case.step.request, field, &mut values);
+    let values: Vec<_> =
+        values.into_iter().map(|value| filled(&value, &BTreeMap::from([("T".into(), "T".into())]))).collect();
+    let is_value = |path: &&String| seen.get(*path).is_some_and(|shown| values.contains(shown));
+    let read_back = |path: &&String| !path.starts_with("answer") && !path.starts_with("audit log") && is_value(path);
+    changed.into_iter().find(read_back).map(|path| format!("kept: read back at {path}"))
+}
+
+/// The scalars that stand at a path of fields.
+fn at(request: &Json, path: &str, into: &mut Vec<Json>) {
+    match request {
+        Json::Object(members) if path.is_empty() => members.values().for_each(|value| at(value, path, into)),
+        Json::Object(members) => {
+            let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+            match name.strip_suffix("{}") {
+                Some(name) => {
+                    let entries = members.get(name).and_then(Json::as_object).into_iter().flat_map(|map| map.values());
+                    entries.for_each(|value| at(value, rest, into));
+                }
+                None => members.get(name).into_iter().for_each(|value| at(value, rest, into)),
+            }
+        }
+        Json::Array(items) => items.iter().for_each(|item| at(item, path, into)),
+        scalar => into.push(scalar.clone()),
+    }
+}
+
+/// What is said of a field that decides something.
+fn decided(path: &str, one: &Seen, less: &Seen) -> String {
+    let error = |seen: &Seen| seen.get("answer.error").and_then(Json::as_str).unwrap_or("OK").to_owned();
+    match (error(one), error(less)) {
+        (with, without) if with != without => format!("decides: {with} with it, {without} without"),
+        _ => format!("decides: without it another {}", path.replace(|c: char| c.is_ascii_digit(), "")),
+    }
+}
+
+/// The fields that a request gives, down to those that hold no message of ours.
+fn given(message: &DynamicMessage) -> Vec<String> {
+    let mut found = Vec::new();
+    for (field, value) in message.fields() {
+        match value {
+            Value::Message(inner) if is_ours(&inner.descriptor()) => {
+                found.extend(given(inner).into_iter().map(|below| format!("{}.{below}", field.name())));
+            }
+            Value::Map(entries) if map_of_ours(&field).is_some() => {
+                let below = entries.values().filter_map(Value::as_message).flat_map(given);
+                let below: BTreeSet<_> = below.map(|below| format!("{}{{}}.{below}", field.name())).collect();
+                found.extend(below);
+            }
+            _ => found.push(field.name().to_owned()),
+        }
+    }
+    found
+}
+
+/// Leaves a field out.
+fn clear(message: &mut DynamicMessage, path: &str) {
+    let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+    if rest.is_empty() {
+        return message.clear_field_by_name(name);
+    }
+    match message.get_field_by_name_mut(name.trim_end_matches("{}")).unwrap() {
+        Value::Message(inner) => clear(inner, rest),
+        Value::Map(entries) => entries.values_mut().for_each(|value| {
+            if let Value::Message(inner) = value {
+                clear(inner, rest);
+            }
+        }),
+        other => panic!("{path} leads through {other:?}"),
+    }
+}
+
+/// All fields of a message, down to those that hold no message of ours.
+fn fields(message: &MessageDescriptor) -> Vec<String> {
+    let below = |prefix: String, inner: &MessageDescriptor| {
+        fields(inner).into_iter().map(|below| format!("{prefix}.{below}")).collect::<Vec<_>>()
+    };
+    let of_field = |field: prost_reflect::FieldDescriptor| match field.kind() {
+        _ if field.is_map() => match map_of_ours(&field) {
+            Some(inner) => below(format!("{}{{}}", field.name()), &inner),
+            None => vec![field.name().to_owned()],
+        },
+        Kind::Message(inner) if is_ours(&inner) && !field.is_list() => below(field.name().to_owned(), &inner),
+        _ => vec![field.name().to_owned()],
+    };
+    message.fields().flat_map(of_field).collect()
+}
+
+fn is_ours(message: &MessageDescriptor) -> bool {
+    message.full_name().starts_with("tenantry.")
+}
+
+/// The message of ours that the entries of a map hold.
+fn map_of_ours(field: &prost_reflect::FieldDescriptor) -> Option<MessageDescriptor> {
+    let Kind::Message(entry) = field.kind() else { return None };
+    let value = field.is_map().then(|| entry.map_entry_value_field().kind())?;
+    value.as_message().filter(|message| is_ours(message)).cloned()
+}
+
+/// Every field of every request with what it is for. Fails for one of which nothing is known, and for what is said of one
+/// that is not, or that needs no words.
+fn table(
+    world: &World,
+    mut found: BTreeMap<String, BTreeMap<String, String>>,
+    mut explained: BTreeMap<String, String>,
+) -> String {
+    let mut text = String::from(
+        "What each field of each request is for. `kept`: a later call reads it back. `decides`: without it the call does \
+         something else. All else is explained by hand, with the source of the rule.\n",
+    );
+    let mut unknown = Vec::new();
+    for (method, descriptor) in &world.methods {
+        let mut effects = found.remove(method).unwrap_or_default();
+        let names = fields(&descriptor.input());
+        if names.is_empty() {
+            continue;
+        }
+        writeln!(text, "\n{method}").unwrap();
+        for name in names {
+            let said = explained.remove(&format!("{method} {name}"));
+            match (effects.remove(&name), said) {
+                (Some(effect), None) => writeln!(text, "  {name:<58} {effect}").unwrap(),
+                (None, Some(said)) => writeln!(text, "  {name:<58} {said}").unwrap(),
+                (Some(effect), Some(_)) => unknown.push(format!("{method} {name} needs no explanation: {effect}")),
+                (None, None) => {
+                    unknown.push(format!("{method} {name}: nothing changes without it, or no case gives it"))
+                }
+            }
+        }
+    }
+    unknown.extend(explained.into_keys().map(|field| format!("{field} is explained, and there is no such field")));
+    assert!(unknown.is_empty(), "{}\n\n{text}", unknown.join("\n"));
+    text
+}
