@@ -176,7 +176,7 @@ both_databases! {
         let rows = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
         let told: Vec<_> = rows.iter().map(|row| (row.caller_subject.as_str(), row.outcome.as_str())).collect();
         assert_eq!(told, [("root", "refused"), ("", "refused")]);
-        assert_eq!((rows[0].details.as_str(), rows[0].target.as_str()), (r#"{"count":7}"#, "a\u{fffd}b"));
+        assert_eq!((rows[0].details.as_str(), rows[0].target.as_str()), (r#"{"client":"unknown","count":7}"#, "a\u{fffd}b"));
     }
 
     async fn derived_names_are_chosen_once_and_outlive_their_tenant(db: TestDb) {
