@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// The one that gives memory back (docs/architecture.md, "Decisions").
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     tenantry::cli::main()
 }
