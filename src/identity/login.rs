@@ -1,6 +1,6 @@
 //! Logging in: from a name, a password and a code to an account that may.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -200,8 +200,9 @@ async fn note(
     tenant: Option<(Tenant, TenantScope)>,
 ) -> Result<Login> {
     let id = row.id;
-    // Read again: it may have been suspended, or given another password, since.
-    let current = rows::Entity::find_by_id(id).one(tx.conn()).await?;
+    // Read again: it may have been suspended, or given another password, since. Held to the end of the transaction, so that
+    // neither happens between this reading and the change below, which would take on what it did not look at.
+    let current = rows::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
     let same = |now: &rows::Model| {
         now.status == row.status && now.epoch == row.epoch && now.password_hash == row.password_hash
     };

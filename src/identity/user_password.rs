@@ -1,6 +1,6 @@
 //! Passwords of users: one's own, and those of others (zero-trust contract, section 4.2).
 
-use sea_orm::EntityTrait;
+use sea_orm::{EntityTrait, QuerySelect};
 use serde_json::json;
 
 use super::{
@@ -118,7 +118,7 @@ pub async fn renew(
         .write(&as_account(cx, login), "user.password", move |tx| {
             let hash = hash.clone();
             Box::pin(async move {
-                let row = accounts::Entity::find_by_id(id).one(tx.conn()).await?;
+                let row = accounts::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
                 // Every change of its password, role or standing raises the epoch.
                 let active = |row: &accounts::Model| row.epoch == epoch && row.status == AccountStatus::Active.as_str();
                 let row = row.filter(active).ok_or_else(wrong)?;

@@ -190,14 +190,23 @@ pub(super) async fn hold<'r>(tx: &Tx, ring: &'r Keyring) -> Result<Held<'r>> {
     Ok(Held { kek, generation: row.generation })
 }
 
-/// Fails if a rotation that was not finished left data keys under a key that the ring lacks.
+/// Fails if a rotation that was not finished left data keys under a key that the ring lacks. Rows from before keys had ids
+/// do not name theirs: those are opened.
 pub(super) async fn refuse_left_behind(conn: &impl ConnectionTrait, ring: &Keyring) -> Result<()> {
     let held = ring.all().map(|kek| kek.id.clone());
     let left = data_keys::Entity::find().filter(data_keys::Column::Kek.is_not_in(held)).one(conn).await?;
-    let Some(id) = left.and_then(|row| row.kek) else { return Ok(()) };
+    let left = match left {
+        Some(row) => Some(row),
+        None => {
+            let unnamed = data_keys::Entity::find().filter(data_keys::Column::Kek.is_null()).all(conn).await?;
+            unnamed.into_iter().find(|row| ring.key_of(row).is_none())
+        }
+    };
+    let Some(row) = left else { return Ok(()) };
+    let id = row.kek.map_or_else(String::new, |id| format!(" (its id is {id})"));
     let message = format!(
-        "there are data keys under another key-encryption key (its id is {id}): give that key as TENANTRY_KEK_PREVIOUS and \
-         run `tenantry keys rotate`"
+        "there are data keys under another key-encryption key{id}: give that key as TENANTRY_KEK_PREVIOUS and run \
+         `tenantry keys rotate`"
     );
     Err(Error::new(Kind::Unavailable, Reason::KekMissing, message))
 }

@@ -132,6 +132,22 @@ both_databases! {
         assert_eq!(keyring::fit(db.read(), Some(&own.into())).await.unwrap(), Fit::Fits);
     }
 
+    async fn a_data_key_that_names_no_key_and_does_not_open_is_found_at_the_start(db: TestDb) {
+        let tenants = make_tenants(&db, 2).await;
+        let (old, new) = (kek(), kek());
+        let before = vault(&db, old.clone());
+        seal_all(&[&before], &tenants).await.into_iter().for_each(|sealed| drop(sealed.unwrap()));
+        execute(&db, "UPDATE data_keys SET kek = NULL").await;
+        // As after a rotation that was killed before its first page was done.
+        let turned = format!("UPDATE key_encryption SET kek = '{}'", new.id());
+        execute(&db, Box::leak(turned.into_boxed_str())).await;
+        let alone = vault(&db, new.clone());
+        assert_eq!(alone.fit().await.unwrap(), Fit::Fits, "the row alone does not tell");
+        let left = alone.verify().await.unwrap_err();
+        assert!(left.kind == Kind::Unavailable && left.to_string().contains("TENANTRY_KEK_PREVIOUS"), "{left}");
+        vault(&db, Keyring::new(new, Some(old))).verify().await.unwrap();
+    }
+
     async fn the_key_is_rotated_while_servers_seal_and_open(db: TestDb) {
         let tenants = make_tenants(&db, 250).await;
         let (old, new) = (kek(), kek());

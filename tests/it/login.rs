@@ -27,9 +27,13 @@ use tenantry::{
     },
     tenants::{self, NewTenant},
 };
+use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::db::{TestDb, cx, platform_cx};
+use crate::{
+    db::{TestDb, cx, eventually, platform_cx},
+    keys::number,
+};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -286,6 +290,42 @@ both_databases! {
         let bare = Vault::new(db.store.clone(), None).seal(None, "test", b"x").await.unwrap_err();
         assert!(bare.reason == Reason::KekMissing && bare.to_string().contains("TENANTRY_KEK"), "{bare}");
     }
+}
+
+/// On PostgreSQL alone: the one writer of SQLite does one of the two after the other.
+#[tokio::test]
+async fn a_login_that_meets_a_suspension_on_its_way_is_refused() {
+    let db = crate::db::postgres().await;
+    let people = people(&db);
+    let id = account(&db, None, "ada", Role::PlatformAdmin).await;
+    let (made, commit) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (store, is_made, may_commit) = (db.store.clone(), made.clone(), commit.clone());
+    let suspension = tokio::spawn(async move {
+        let cx = platform_cx("user.update");
+        let written = store.write(&cx, "test", move |tx| {
+            let (made, commit) = (is_made.clone(), may_commit.clone());
+            Box::pin(async move {
+                let row = rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();
+                let status = Some((AccountStatus::Suspended, None));
+                accounts::change(tx, row, &AccountChange { status, ..AccountChange::default() }).await?;
+                made.notify_one();
+                commit.notified().await;
+                Ok(())
+            })
+        });
+        written.await
+    });
+    made.notified().await;
+    let login =
+        tokio::spawn(
+            async move { identity::login(&stranger(1), &people, &credentials(None, "ada", PASSWORD, None)).await },
+        );
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("the login waits for the account", async || number(&db, waiting).await > 0).await;
+    commit.notify_one();
+    suspension.await.unwrap().unwrap();
+    assert_eq!(reason(login.await.unwrap()), Reason::LoginRefused);
 }
 
 /// The code of this moment, as an authenticator app finds it.
