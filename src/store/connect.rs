@@ -5,17 +5,18 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sea_orm::{
     DatabaseConnection, DbBackend,
     sqlx::{
-        Connection,
+        self, Connection, SqlitePool,
         postgres::{PgConnectOptions, PgPoolOptions},
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
     },
 };
+use tokio::time::sleep;
 
 use super::conflict;
 use crate::base::{
@@ -25,6 +26,8 @@ use crate::base::{
 
 /// How long a connection of PostgreSQL may be idle before it is tried when it is next used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
+/// The pause before an SQLite file that another one is making is opened again.
+const OPEN_AGAIN: Duration = Duration::from_millis(10);
 
 /// Where a database is.
 #[derive(Clone)]
@@ -181,10 +184,27 @@ async fn open_sqlite(config: &StoreConfig, options: SqliteConnectOptions) -> Res
         .busy_timeout(config.acquire_timeout)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
-    let write = writer(config).connect_with(options.clone()).await;
-    let write = write.map_err(|error| conflict::unavailable(error, "open"))?;
+    let write = first_connection(config, &options).await.map_err(|error| conflict::unavailable(error, "open"))?;
     let read = readers(config).connect_lazy_with(options.read_only(true));
     Ok(Databases { read: read.into(), write: write.into(), direct: None, migrate_timeout: config.migrate_timeout })
+}
+
+/// Opens the connection that writes. Of several who open a new file at once only one can make it a WAL file, and SQLite
+/// tells the others at once that it is locked, without waiting for the busy timeout.
+async fn first_connection(config: &StoreConfig, options: &SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
+    let began = Instant::now();
+    loop {
+        match writer(config).connect_with(options.clone()).await {
+            Err(error) if is_locked(&error) && began.elapsed() < config.acquire_timeout => sleep(OPEN_AGAIN).await,
+            opened => return opened,
+        }
+    }
+}
+
+/// Whether another connection held what this one needed: SQLITE_BUSY, 5, and its extended codes.
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 /// One connection that never grows old. If a failure left it inside a transaction (SQLite ends one by itself when the disk

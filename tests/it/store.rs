@@ -246,3 +246,16 @@ both_databases! {
         assert_eq!(row.created_at.time(), now);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_open_a_new_file_at_once_none_fails() {
+    for round in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("new.db").display());
+        let open = || tokio::spawn(Store::open(StoreConfig::new(&url)));
+        for opened in join_all((0..8).map(|_| open())).await {
+            let store = opened.unwrap().unwrap_or_else(|error| panic!("round {round}: {error:?}"));
+            store.close().await;
+        }
+    }
+}

@@ -18,6 +18,7 @@ pub struct Grpc {
     channel: Channel,
     token: Option<String>,
     principal: Option<String>,
+    client: Option<String>,
 }
 
 impl Grpc {
@@ -28,7 +29,7 @@ impl Grpc {
 
     /// A client without credentials over a channel of another kind.
     pub fn over(channel: Channel) -> Self {
-        Self { channel, token: None, principal: None }
+        Self { channel, token: None, principal: None, client: None }
     }
 
     /// The same client with a bearer token.
@@ -43,6 +44,12 @@ impl Grpc {
         self
     }
 
+    /// The same client, as a trusted proxy that tells from which address the call came.
+    pub fn client(mut self, address: impl Into<String>) -> Self {
+        self.client = Some(address.into());
+        self
+    }
+
     /// Calls a unary method.
     pub async fn call(&self, method: &MethodDescriptor, message: DynamicMessage) -> Result<DynamicMessage, Status> {
         let mut client = Client::new(self.channel.clone());
@@ -54,6 +61,9 @@ impl Grpc {
         }
         if let Some(principal) = &self.principal {
             request.metadata_mut().insert("x-original-principal", principal.parse().unwrap());
+        }
+        if let Some(client) = &self.client {
+            request.metadata_mut().insert("x-forwarded-for", client.parse().unwrap());
         }
         let answer = client.unary(request, PathAndQuery::try_from(path).unwrap(), Dynamic(method.output())).await?;
         Ok(answer.into_inner())
