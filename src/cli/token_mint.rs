@@ -99,6 +99,11 @@ fn check(arguments: &Args) -> Result<(), Usage> {
     if arguments.sub.as_deref().is_some_and(|subject| !is_subject(subject)) {
         return Err(Usage("--sub is empty or has control characters"));
     }
+    for (name, given) in [("--project", &arguments.project), ("--tenant", &arguments.tenant)] {
+        if given.as_deref().is_some_and(|text| text.trim().is_empty()) {
+            return Err(Usage(if name == "--project" { "--project is empty" } else { "--tenant is empty" }));
+        }
+    }
     match (arguments.role == Role::Project, arguments.project.is_some()) {
         (true, false) => Err(Usage("the role project needs --project")),
         (false, true) => Err(Usage("--project needs the role project")),

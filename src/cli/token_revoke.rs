@@ -71,7 +71,7 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
 /// The ids of a token and its end. Servers know a token by its id, and one of others by the digest of its text too.
 fn identify(text: &str, is_signed: impl FnOnce(&str) -> bool) -> anyhow::Result<Target> {
     if text.matches('.').count() != 2 {
-        anyhow::ensure!(!text.is_empty() && text.len() <= MAX_ID, "that is neither a token nor an id");
+        anyhow::ensure!(!text.trim().is_empty() && text.len() <= MAX_ID, "that is neither a token nor an id");
         return Ok(Target { ids: vec![text.to_owned()], end: None });
     }
     let claims: Claims = insecure_decode_claims(text).ok().context("that is no token")?;

@@ -118,7 +118,10 @@ fn read(file: Option<&Path>) -> anyhow::Result<Secret<String>> {
         let content = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         // Editors of some systems begin a file with a byte order mark, which nobody can type.
         let content = content.trim_start_matches('\u{feff}');
-        return Ok(Secret::new(content.lines().next().unwrap_or_default().to_owned()));
+        let line = content.split(['\n', '\r']).next().unwrap_or_default();
+        let typed = "the password has a control character, which nobody can type: write it as one line of text";
+        anyhow::ensure!(!line.contains(char::is_control), "{}: {typed}", file.display());
+        return Ok(Secret::new(line.to_owned()));
     }
     let ask = |prompt| rpassword::prompt_password(prompt).context("no terminal to ask on: use --password-file");
     let password = ask("Password: ")?;

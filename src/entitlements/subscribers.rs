@@ -105,6 +105,9 @@ pub async fn update(
 ) -> Result<Subscriber> {
     tenants::refuse_suspended(cx)?;
     let display_name = new_name.as_deref().map(|name| name_for_people("name", name)).transpose()?;
+    if display_name.as_deref().is_some_and(str::is_empty) {
+        return Err(Error::invalid(Reason::InvalidArgument, "name", "a name has at least 1 character"));
+    }
     let of = of.clone();
     store
         .write(cx, "tenant.update", move |tx| {

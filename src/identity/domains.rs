@@ -3,9 +3,9 @@
 
 use uuid::Uuid;
 
-use super::{Identity, domain, email::ends_in_number};
+use super::{Email, Identity};
 use crate::{
-    base::{Cx, Error, Kind, Result, TenantId, TenantRef, TenantScope, error::Reason, text},
+    base::{Cx, Error, Kind, Result, TenantId, TenantRef, TenantScope, error::Reason},
     store::{Store, Tx, scopes::EmailDomainRow},
     tenants,
 };
@@ -91,9 +91,8 @@ fn read(text: &str) -> Result<String> {
         return Err(Error::new(Kind::InvalidArgument, Reason::EmailDomainInvalid, "A domain is required."));
     }
     let invalid = || Error::invalid(Reason::EmailDomainInvalid, "domain", "value is not a valid domain name");
-    // No domain ends in a number (RFC 3696, section 2), and what is not seen is no part of one.
-    let text = text::address(text).map_err(|_| invalid())?;
-    domain(&text).ok().filter(|domain| !ends_in_number(domain)).ok_or_else(invalid)
+    // A domain that no address can have would let nobody in.
+    Email::read(&format!("a@{text}")).map(|address| address.domain().to_owned()).map_err(|_| invalid())
 }
 
 fn not_found() -> Error {
@@ -131,6 +130,8 @@ mod tests {
             "1.2.3.4",
             "example.123",
             "a\u{200b}.com",
+            "\u{2422}.com",
+            "example\u{3002}net",
         ] {
             assert_eq!(read(text).unwrap_err().reason, Reason::EmailDomainInvalid, "{text}");
         }

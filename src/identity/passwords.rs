@@ -24,6 +24,12 @@ const QUEUE: usize = 128;
 
 /// Bytes of a password that bcrypt reads.
 const BCRYPT_BYTES: usize = 72;
+/// The most that a stored hash may cost to compare: KiB of memory, passes and lanes of argon2, the exponent of bcrypt. Each
+/// is some ten times what is recommended.
+const MOST_MEMORY: u32 = 256 * 1024;
+const MOST_PASSES: u32 = 16;
+const MOST_LANES: u32 = 16;
+const MOST_BCRYPT: u32 = 15;
 
 /// A password that may be set, in its normal form.
 #[derive(Clone, Debug)]
@@ -184,14 +190,31 @@ fn verdict_of(password: &str, hash: &str) -> Verdict {
     if hash.starts_with("$2") {
         return bcrypt_verdict(password, hash);
     }
-    let Ok(hash) = PasswordHash::new(hash) else { return unreadable(password) };
+    let Some(hash) = PasswordHash::new(hash).ok().filter(is_affordable) else { return unreadable(password) };
     let right = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
     if right { Verdict::Right } else { Verdict::Wrong }
+}
+
+/// Whether a hash of argon2 asks for no more work than one that somebody would make: a row that came from elsewhere must
+/// not keep a thread for hours.
+fn is_affordable(hash: &PasswordHash<'_>) -> bool {
+    let params = argon2::Params::try_from(hash);
+    params.is_ok_and(|params| {
+        params.m_cost() <= MOST_MEMORY && params.t_cost() <= MOST_PASSES && params.p_cost() <= MOST_LANES
+    })
+}
+
+/// Whether a hash of bcrypt does. Its cost stands after the version: `$2b$12$...`.
+fn is_affordable_bcrypt(hash: &str) -> bool {
+    hash.split('$').nth(2).and_then(|cost| cost.parse::<u32>().ok()).is_some_and(|cost| cost <= MOST_BCRYPT)
 }
 
 /// bcrypt reads 72 bytes, and a zero after a shorter password, which it then reads again from the start. So it cannot tell
 /// a password of 72 bytes or more from others, nor one with a zero in it; the second is nobody's.
 fn bcrypt_verdict(password: &str, hash: &str) -> Verdict {
+    if !is_affordable_bcrypt(hash) {
+        return unreadable(password);
+    }
     match bcrypt::verify(password, hash) {
         Ok(true) if password.contains('\0') => Verdict::Wrong,
         Ok(true) if password.len() >= BCRYPT_BYTES => Verdict::Truncated,
@@ -284,6 +307,9 @@ mod tests {
             "$2b$10$short",
             "$2b$99$abcdefghijklmnopqrstuuxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
             "$argon2id$",
+            "$argon2id$v=19$m=4294967295,t=2,p=1$c2FsdHNhbHRzYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "$argon2id$v=19$m=19456,t=4294967295,p=1$c2FsdHNhbHRzYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "$2b$31$abcdefghijklmnopqrstuuxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
             "{SHA}x",
             "x",
         ] {

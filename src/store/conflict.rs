@@ -124,6 +124,22 @@ pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sy
     Error::new(Kind::Unavailable, Reason::DatabaseUnavailable, message).caused_by(cause)
 }
 
+/// Whether another process held the SQLite file.
+pub(super) fn is_locked(error: &DbErr) -> bool {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => is_locked_file(error),
+        _ => false,
+    }
+}
+
+/// The same of an error of the driver: SQLITE_BUSY, 5, and its extended codes.
+pub(super) fn is_locked_file(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
+}
+
 fn is_unavailable(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,

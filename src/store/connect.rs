@@ -195,16 +195,12 @@ async fn first_connection(config: &StoreConfig, options: &SqliteConnectOptions) 
     let began = Instant::now();
     loop {
         match writer(config).connect_with(options.clone()).await {
-            Err(error) if is_locked(&error) && began.elapsed() < config.acquire_timeout => sleep(OPEN_AGAIN).await,
+            Err(error) if conflict::is_locked_file(&error) && began.elapsed() < config.acquire_timeout => {
+                sleep(OPEN_AGAIN).await
+            }
             opened => return opened,
         }
     }
-}
-
-/// Whether another connection held what this one needed: SQLITE_BUSY, 5, and its extended codes.
-fn is_locked(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == 5)
 }
 
 /// One connection that never grows old. If a failure left it inside a transaction (SQLite ends one by itself when the disk

@@ -53,11 +53,7 @@ pub(super) async fn migrate(db: &Databases, mut progress: impl FnMut(&str) + Sen
 
 /// All pending migrations in one transaction: none or all. On SQLite that transaction is the lock as well.
 async fn migrate_locked(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) -> Result<Vec<String>> {
-    let immediate = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let tx = db.write.begin_with_options(immediate).await?;
+    let tx = begin(db).await?;
     Migrator::install(&tx).await?;
     let applied = applied(&tx).await?;
     let mut names = Vec::new();
@@ -68,6 +64,21 @@ async fn migrate_locked(db: &Databases, progress: &mut (impl FnMut(&str) + Send)
     }
     tx.commit().await?;
     Ok(names)
+}
+
+/// The transaction. On SQLite another one may be migrating for longer than a write waits.
+async fn begin(db: &Databases) -> Result<DatabaseTransaction> {
+    let deadline = Instant::now() + db.migrate_timeout;
+    loop {
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        match db.write.begin_with_options(immediate).await {
+            Err(error) if conflict::is_locked(&error) && Instant::now() < deadline => tokio::time::sleep(POLL).await,
+            begun => return Ok(begun?),
+        }
+    }
 }
 
 async fn apply(tx: &DatabaseTransaction, migration: &dyn MigrationTrait) -> Result<()> {

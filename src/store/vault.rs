@@ -19,7 +19,8 @@ use crate::base::{Error, Result, Secret, TenantId, error::Reason};
 
 /// Most data keys that are kept in memory.
 const KEPT: u64 = 1024;
-/// How long a server goes on sealing with a key after there is a later one.
+/// How long a server goes on sealing with a key after there is a later one, and with a key at all after the one that seals
+/// it was changed for one that the server does not have.
 pub const NOTICED: Duration = Duration::from_secs(3);
 
 /// Seals and opens secrets. Cheap to clone.
@@ -39,7 +40,8 @@ impl Vault {
     /// A vault on a store. Without keys it seals nothing, and says which setting is missing.
     pub fn new(store: Store, ring: Option<Keyring>) -> Self {
         let latest = Cache::builder().max_capacity(KEPT).time_to_live(NOTICED).build();
-        Self(Arc::new(Inner { store, ring, keys: Cache::new(KEPT), latest }))
+        let keys = Cache::builder().max_capacity(KEPT).time_to_live(NOTICED).build();
+        Self(Arc::new(Inner { store, ring, keys, latest }))
     }
 
     /// How the keys fit the database. Reads one row.

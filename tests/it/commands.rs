@@ -302,11 +302,17 @@ async fn the_strongest_account_has_the_strictest_policy() {
         assert_eq!(output.status.code(), Some(1), "{weak}: {}", said(&output));
     }
     assert_eq!(log_in(&server.http(), "admin", "admin").await, 200, "the account of development stays");
-    for (name, content) in [("mark", format!("\u{feff}{PASSWORD}\r\n")), ("plain", format!("{PASSWORD}\nmore\n"))] {
+    for (name, content) in [
+        ("mark", format!("\u{feff}{PASSWORD}\r\n")),
+        ("plain", format!("{PASSWORD}\nmore\n")),
+        ("old", format!("{PASSWORD}\r")),
+    ] {
         let output = create(name, content.as_bytes()).await;
         assert!(output.status.success(), "{}", said(&output));
         assert_eq!(log_in(&server.http(), name, PASSWORD).await, 200, "{name}");
     }
+    let output = create("nul", format!("{PASSWORD}\0\n").as_bytes()).await;
+    assert!(output.status.code() == Some(1) && said(&output).contains("control character"), "{}", said(&output));
     // As PowerShell writes a file.
     let wide: Vec<u8> = format!("\u{feff}{PASSWORD}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let output = create("wide", &wide).await;

@@ -105,6 +105,8 @@ async fn what_the_head_tells_is_refused_before_the_body_is_asked_for() {
         ("Content-Type: text/plain", "415"),
         ("Content-Type: application/json\r\nContent-Encoding: gzip", "415"),
         ("Transfer-Encoding: chunked\r\nContent-Type: text/plain", "415"),
+        ("Transfer-Encoding: gzip, chunked\r\nContent-Type: application/json", "501"),
+        ("Transfer-Encoding: chunked, Chunked\r\nContent-Type: application/json", "501"),
     ] {
         let length = if said.contains("chunked") { "" } else { "Content-Length: 9\r\n" };
         let head = format!(

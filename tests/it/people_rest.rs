@@ -85,6 +85,7 @@ const ABOUT_TENANTS: &[Line] = &[
     // Change.
     (Platform, "POST", TENANT, Some(r#"{"action":"update","tenant_id":"acme","name":"Acme Ltd","slug":"acme-2","if_version":1}"#)),
     (Platform, "POST", TENANT, Some(r#"{"action":"update","tenant_id":"acme-2","name":"x","if_version":1}"#)),
+    (Platform, "POST", TENANT, Some(r#"{"action":"update","tenant_id":"acme-2","name":" \u3000 "}"#)),
     (Platform, "POST", TENANT, Some(r#"{"action":"update","tenant_id":"acme-2","slug":"OTHER"}"#)),
     (Platform, "POST", TENANT, Some(r#"{"action":"update","tenant_id":"acme-2","slug":"other"}"#)),
     (Platform, "POST", TENANT, Some(r#"{"action":"update","tenant_id":"else.WHERE","name":"Elsewhere","slug":"Else.where"}"#)),

@@ -1,8 +1,11 @@
 //! The door and what it leaves behind.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use futures::{FutureExt, future::join_all};
@@ -258,4 +261,27 @@ async fn of_many_who_open_a_new_file_at_once_none_fails() {
             store.close().await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_migrates_waits_for_another_one_who_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", dir.path().join("new.db").display());
+    let config = || StoreConfig { acquire_timeout: Duration::from_millis(50), ..StoreConfig::new(&url) };
+    let (busy, waiting) = (Store::open(config()).await.unwrap(), Store::open(config()).await.unwrap());
+    let (begun, started) = tokio::sync::oneshot::channel();
+    let working = tokio::spawn(async move {
+        let mut begun = Some(begun);
+        let done = busy.migrate(|_| {
+            if let Some(begun) = begun.take() {
+                begun.send(()).unwrap();
+                // Longer than a write waits.
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        });
+        assert!(!done.await.unwrap().is_empty());
+    });
+    started.await.unwrap();
+    assert_eq!(waiting.migrate(|_| ()).await.unwrap(), Vec::<String>::new(), "the other one did everything");
+    working.await.unwrap();
 }

@@ -6,6 +6,7 @@
 pub(super) mod answer;
 mod client;
 mod cors;
+mod framing;
 mod host;
 mod idempotency;
 mod limits;
@@ -145,7 +146,7 @@ impl Shared {
         // Access log and metrics: outside everything that may refuse or fail, so that refusals are counted.
         let observation = observe::begin(&request, &head, facts);
         // Around all answers, so that a page may read why it was refused; before all work, as a preflight needs none.
-        let mut response = match host::check(&request) {
+        let mut response = match host::check(&request).and_then(|()| framing::check(&request)) {
             Ok(()) => cors::run(self.cors.as_ref(), request, |request| self.answer(inner, &head, request)).await,
             // It may be meant for somebody else.
             Err(failure) => self.fail(&head, failure),

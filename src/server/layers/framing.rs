@@ -1,0 +1,25 @@
+//! How the body of a request is framed (RFC 9112, section 6.1): in chunks, or by its length. A coding beside that would be
+//! ignored, and a proxy before us that decodes it would read another message.
+
+use axum::body::Body;
+use http::{Request, header::TRANSFER_ENCODING};
+use transcoder::Origin;
+
+use super::answer::Failure;
+use crate::base::Kind;
+
+/// Refuses a request with a transfer coding that is not understood.
+pub(super) fn check(request: &Request<Body>) -> Result<(), Failure> {
+    let fields = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let codings = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
+    let mut codings = codings.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty());
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => {
+            let text = "the only transfer coding that is understood is chunked, once";
+            let failure = transcoder::Failure::new(Origin::Decode, Kind::Unimplemented, "TRANSFER_CODING", text);
+            Err(Failure::Rest(Box::new(failure)))
+        }
+    }
+}
