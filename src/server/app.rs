@@ -31,7 +31,7 @@ use crate::{
     base::{Cx, Drain, Error, Result},
     identity::{Passwords, People},
     messaging::{self, MessagingSettings},
-    store::{Keyring, Store, Vault, idempotent, relay},
+    store::{Keyring, Store, Vault, idempotent, older_text, relay},
     tenants::{self, MultitenancySettings},
     warehouse::EdgeAddress,
 };
@@ -128,6 +128,8 @@ impl App {
         tasks.spawn("refusals", move |stop| refusals::follow(refusals.clone(), store.clone(), stop));
         let store = self.store.clone();
         tasks.spawn("key uses", move |stop| key_uses::follow(key_uses.clone(), store.clone(), stop));
+        let store = self.store.clone();
+        tasks.spawn("text", move |stop| older_text::follow(store.clone(), stop));
         let store = self.store.clone();
         tasks.spawn("purge", move |stop| purge(store.clone(), stop));
         let metrics = self.metrics.clone();

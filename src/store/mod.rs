@@ -23,6 +23,7 @@ pub mod keyring;
 pub mod lease;
 pub mod ledger;
 pub mod like;
+pub mod older_text;
 pub mod outbox;
 pub mod relay;
 pub mod reseal;
