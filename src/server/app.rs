@@ -83,7 +83,7 @@ impl App {
         let key_uses = KeyUses::new(self.store.clock().clone());
         let revocations = Revocations::default();
         // Before the first reading, so that none is lost between the two.
-        self.store.on_revocation(revocations.listener(self.store.clock().clone()));
+        self.store.on_revocation(revocations.listener());
         if let Err(error) = revocation::load(&self.store, &revocations, None).await {
             // Tokens are refused as long as nobody can say which are revoked; the task below tries again.
             tracing::warn!(%error, "revocations cannot be read yet");

@@ -34,6 +34,7 @@ pub mod scopes;
 mod sealed;
 mod stamp;
 mod standing;
+mod time;
 mod tx;
 mod vault;
 
