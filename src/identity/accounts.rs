@@ -313,6 +313,15 @@ pub async fn find(
     Ok(found.filter(|account| account.status != AccountStatus::Deleted.as_str()))
 }
 
+/// Whether an account of exactly this name was deleted.
+pub(super) async fn was_deleted(store: &Store, tenant: Option<TenantScope>, username: &str) -> Result<bool> {
+    if check_name(username).is_err() {
+        return Ok(false);
+    }
+    let deleted = in_place(tenant).filter(accounts::Column::Status.eq(AccountStatus::Deleted.as_str()));
+    Ok(deleted.filter(accounts::Column::Username.eq(username)).one(store.read()).await?.is_some())
+}
+
 /// There is no such account.
 pub fn not_found() -> Error {
     Error::not_found(Reason::AccountNotFound, "there is no such account")
