@@ -322,22 +322,38 @@ pub fn foreign_token_id(token: &str) -> String {
 }
 
 /// The token of the one `Authorization: Bearer` header (RFC 6750; the scheme in any case). Another scheme is none that
-/// anybody here reads, such as that of a proxy on the way: as if the header had not been given.
+/// anybody here reads, such as that of a proxy on the way: as if the header had not been given. What begins with this
+/// scheme and goes on otherwise than RFC 9110 (11.4) has it, with spaces and a token, is a bad credential.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let header = match (all.next(), all.next()) {
         (None, _) => return Ok(None),
-        (Some(header), None) => header.as_bytes(),
+        // HTTP/2 does not drop the space around a value, as HTTP/1.1 does.
+        (Some(header), None) => trim(header.as_bytes(), b" \t"),
         (Some(_), Some(_)) => return Err(tokens::invalid()),
     };
-    let end = header.iter().position(|octet| *octet == b' ').unwrap_or(header.len());
+    let end = header.iter().position(|octet| !is_tchar(*octet)).unwrap_or(header.len());
     let (scheme, token) = header.split_at(end);
     if !scheme.eq_ignore_ascii_case(b"bearer") {
         return Ok(None);
     }
-    let token = std::str::from_utf8(token).map_err(|_| tokens::invalid())?.trim_matches(' ');
-    let good = !token.is_empty() && token.is_ascii() && !token.contains(' ');
-    if good { Ok(Some(token)) } else { Err(tokens::invalid()) }
+    let spaced = token.starts_with(b" ");
+    let token = trim(token, b" ");
+    let good = spaced && !token.is_empty() && token.iter().all(u8::is_ascii_graphic);
+    std::str::from_utf8(token).ok().filter(|_| good).map(Some).ok_or_else(tokens::invalid)
+}
+
+/// A text without these characters around it.
+fn trim<'t>(text: &'t [u8], around: &[u8]) -> &'t [u8] {
+    let is_meant = |octet: &u8| !around.contains(octet);
+    let start = text.iter().position(is_meant).unwrap_or(text.len());
+    let end = text.iter().rposition(is_meant).map_or(start, |last| last + 1);
+    &text[start..end]
+}
+
+/// Whether a character may be in the name of a scheme (RFC 9110, 5.6.2).
+fn is_tchar(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
 }
 
 #[cfg(test)]

@@ -103,6 +103,7 @@ impl Guard {
             audit_target: claim.target.map(str::to_owned),
             deadline: extensions.get::<Deadline>().map(|deadline| deadline.0),
             client: client.and_then(|client| client.address),
+            peer: client.map(|client| client.peer),
             secure: client.is_some_and(ClientInfo::needs_tls),
             user_agent: client.and_then(|client| client.user_agent.clone()),
             keyed: extensions.get::<KeyedCall>().cloned(),

@@ -310,7 +310,14 @@ async fn a_context_tells_where_the_call_came_from() {
     let (guard, mut extensions) = (guard(), extensions(caller(Role::PlatformAdmin, None)));
     let address = std::net::IpAddr::from([192, 0, 2, 1]);
     let user_agent = Some("curl/8".into());
-    extensions.insert(ClientInfo { address: Some(address), secure: Some(true), host: None, local: false, user_agent });
+    extensions.insert(ClientInfo {
+        address: Some(address),
+        peer: address,
+        secure: Some(true),
+        host: None,
+        local: false,
+        user_agent,
+    });
     guard.admit(&FIXED, &mut extensions).unwrap();
     guard.enter(&FIXED, on("acme"), &mut extensions).await.unwrap();
     let cx = Cx::of(&extensions).unwrap();

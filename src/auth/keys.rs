@@ -193,13 +193,8 @@ fn read(path: &Path) -> Result<Key, KeyError> {
 
 fn check_strict(path: &Path) -> Result<(), KeyError> {
     let named = || path.display().to_string();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(path).map_err(|source| file_error(path, source))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: named() });
-        }
+    if private_file::is_exposed(path).map_err(|source| file_error(path, source))? {
+        return Err(KeyError::Exposed { path: named() });
     }
     let pem = std::fs::read_to_string(path).map_err(|source| file_error(path, source))?;
     if pem.contains(DEV_MARK) { Err(KeyError::Development { path: named() }) } else { Ok(()) }

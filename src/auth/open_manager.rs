@@ -52,7 +52,14 @@ mod tests {
     /// What comes of a call: the caller's subject, nobody, or why it is refused.
     fn admitted(host: &str, local: bool, headers: &[(&str, &str)]) -> Result<Option<String>, Reason> {
         let address = Some(IpAddr::from([127, 0, 0, 1]));
-        let client = ClientInfo { address, secure: Some(false), host: host.parse().ok(), local, user_agent: None };
+        let client = ClientInfo {
+            address,
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
+            secure: Some(false),
+            host: host.parse().ok(),
+            local,
+            user_agent: None,
+        };
         let call = Request::post("/v1/tenants").extension(client);
         let call = headers.iter().fold(call, |call, (name, value)| call.header(*name, *value));
         let found = admit(&call.body(()).unwrap().into_parts().0).map_err(|error| error.reason)?;

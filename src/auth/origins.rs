@@ -137,7 +137,14 @@ mod tests {
 
     fn client(host: &str, secure: bool) -> ClientInfo {
         let (address, secure) = (Some(IpAddr::from([192, 0, 2, 1])), Some(secure));
-        ClientInfo { address, secure, host: host.parse().ok(), local: false, user_agent: None }
+        ClientInfo {
+            address,
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
+            secure,
+            host: host.parse().ok(),
+            local: false,
+            user_agent: None,
+        }
     }
 
     fn site(headers: &[(&'static str, &str)], client: &ClientInfo) -> Site {

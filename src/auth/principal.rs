@@ -16,7 +16,7 @@ const MAX_SUBJECT: usize = 512;
 /// Finds out who a principal is. The store, or a fake in tests.
 #[async_trait]
 pub trait FindPrincipal: Send + Sync + 'static {
-    /// The account that bears exactly this subject, as a caller, if it may act now.
+    /// The account that bears exactly this subject, as a caller. Fails with PERMISSION_DENIED if it may not act now.
     async fn find_principal(&self, subject: &str) -> Result<Option<Caller>>;
 }
 

@@ -16,6 +16,8 @@ use crate::base::{Caller, GrpcForm};
 pub struct ClientInfo {
     /// The client's address; `None` if a proxy stands before it that does not tell. Such a client is in no network.
     pub address: Option<IpAddr>,
+    /// The address at the other end of the connection: the client's, or that of a proxy.
+    pub peer: IpAddr,
     /// Whether the client speaks TLS; `None` if a proxy stands before it that does not tell.
     pub secure: Option<bool>,
     /// The host, with the port where one was given, that the client called; `None` if it named none, or several, or if

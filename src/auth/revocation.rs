@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::tokens::{self, Claims, LEEWAY};
 use crate::{
-    base::{Clock, Error, Kind, Result, error::Reason},
-    identity::revoked::{self, Revoked},
+    base::{Error, Kind, Result, error::Reason},
+    identity::revoked::{self, Revoked, Seen},
     store::Store,
 };
 
@@ -31,8 +31,8 @@ pub const REFRESH: Duration = Duration::from_millis(250);
 const WHOLE_EVERY: u32 = 240;
 /// After so many readings the database forgets what has ended.
 const PRUNE_EVERY: u32 = 14_400;
-/// For how long a revocation is kept after the end of its token, in seconds. Long, because the one who forgets may have a
-/// clock that is ahead, or that is set back later.
+/// For how long a revocation is kept after the end of its token, in seconds. Long, because the clocks of those who check
+/// the token may be behind that of the database.
 pub const KEPT: i64 = 24 * 3600;
 
 /// The revocations that are known. Cheap to clone; clones share them.
@@ -73,28 +73,31 @@ impl Revocations {
         snapshot.judge(snapshot.tokens.contains_key(id))
     }
 
-    /// Adds the revocations that the database holds, and forgets those of tokens that ended long before `now`.
+    /// Adds the revocations that the database holds, and forgets those of tokens that ended long before `now`, which is
+    /// its time.
     pub fn note(&self, revocations: impl IntoIterator<Item = Revocation>, now: i64) {
-        self.add(revocations, now, true);
+        self.add(revocations, Some(now));
     }
 
     /// What is told of each revocation of this process: it holds at once.
-    pub fn listener(&self, clock: Clock) -> impl Fn(&[Revocation]) + Send + Sync + 'static {
+    pub fn listener(&self) -> impl Fn(&[Revocation]) + Send + Sync + 'static {
         let revocations = self.clone();
-        move |revoked| revocations.add(revoked.iter().cloned(), clock.unix(), false)
+        move |revoked| revocations.add(revoked.iter().cloned(), None)
     }
 
-    fn add(&self, revocations: impl IntoIterator<Item = Revocation>, now: i64, loaded: bool) {
+    /// Adds revocations; those of the database come with its time.
+    fn add(&self, revocations: impl IntoIterator<Item = Revocation>, now: Option<i64>) {
         let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.0.current.load();
+        let is_over = |end: i64| now.is_some_and(|now| is_over(end, now));
         let fresh: Vec<_> = revocations.into_iter().filter(|revocation| !old.knows(revocation)).collect();
-        let stale = old.tokens.values().any(|end| is_over(*end, now));
-        let loaded = loaded || old.loaded;
+        let stale = old.tokens.values().any(|end| is_over(*end));
+        let loaded = now.is_some() || old.loaded;
         if fresh.is_empty() && !stale && old.loaded == loaded {
             return;
         }
         let mut next = Snapshot { loaded, ..Snapshot::clone(&old) };
-        next.tokens.retain(|_, end| !is_over(*end, now));
+        next.tokens.retain(|_, end| !is_over(*end));
         fresh.into_iter().for_each(|revocation| next.add(revocation));
         self.0.current.store(Arc::new(next));
     }
@@ -144,8 +147,8 @@ pub async fn follow(store: Store, revocations: Revocations, stop: CancellationTo
             () = stop.cancelled() => return,
         }
         let whole = reading.is_multiple_of(WHOLE_EVERY);
-        match catch_up(&store, &revocations, seen.filter(|_| !whole)).await {
-            Ok(revision) => seen = Some(revision),
+        match load(&store, &revocations, seen.clone().filter(|_| !whole)).await {
+            Ok(further) => seen = Some(further),
             Err(error) => tracing::debug!(%error, "revocations cannot be read"),
         }
         if reading.is_multiple_of(PRUNE_EVERY) {
@@ -154,25 +157,22 @@ pub async fn follow(store: Store, revocations: Revocations, stop: CancellationTo
     }
 }
 
-/// Reads what is new since a revision. One that is higher than the database's is of another past, from which it was
-/// restored: then everything is read.
-async fn catch_up(store: &Store, revocations: &Revocations, seen: Option<i64>) -> Result<i64> {
-    let revision = load(store, revocations, seen).await?;
-    if seen.is_some_and(|seen| seen > revision) { load(store, revocations, None).await } else { Ok(revision) }
-}
-
-/// Reads the revocations of the database after a revision, or all of them. Returns the last revision of which all is known.
-pub async fn load(store: &Store, revocations: &Revocations, after: Option<i64>) -> Result<i64> {
-    let Revoked { tokens, accounts, revision } = revoked::revoked_after(store, after).await?;
+/// Reads what was revoked since somebody looked, or everything. Returns how far all is known.
+pub async fn load(store: &Store, revocations: &Revocations, seen: Option<Seen>) -> Result<Seen> {
+    let Revoked { tokens, accounts, seen, now } = revoked::revoked_after(store, seen.as_ref()).await?;
     let tokens = tokens.into_iter().map(|(id, expires_at)| Revocation::Token { id, expires_at });
     let accounts = accounts.into_iter().map(|(id, epoch)| Revocation::Account { id, epoch });
-    revocations.note(tokens.chain(accounts), store.clock().unix());
-    Ok(revision)
+    revocations.note(tokens.chain(accounts), now.unix_timestamp());
+    Ok(seen)
 }
 
 async fn prune(store: &Store) {
-    let before = store.clock().now() - time::Duration::seconds(KEPT + LEEWAY);
-    if let Err(error) = revoked::prune(store, before).await {
+    let pruned = async {
+        // Not by the clock of this server: one that is ahead would forget what still counts.
+        let before = store.time().await? - time::Duration::seconds(KEPT + LEEWAY);
+        revoked::prune(store, before).await
+    };
+    if let Err(error) = pruned.await {
         tracing::debug!(%error, "revocations of tokens that ended cannot be removed");
     }
 }
@@ -185,7 +185,10 @@ pub fn is_over(expires_at: i64, now: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{auth::Surface, base::Role};
+    use crate::{
+        auth::Surface,
+        base::{Clock, Role},
+    };
 
     fn claims(account: Option<(Uuid, i64)>) -> Claims {
         let clock = Clock::system();
@@ -208,7 +211,7 @@ mod tests {
     #[test]
     fn a_revocation_of_this_process_tells_nothing_of_those_before_it() {
         let (revocations, one, other) = (Revocations::default(), claims(None), claims(None));
-        let tell = revocations.listener(Clock::system());
+        let tell = revocations.listener();
         tell(&[
             Revocation::Token { id: one.jti.clone(), expires_at: one.exp },
             Revocation::ApiKey { id: Uuid::now_v7() },

@@ -39,6 +39,8 @@ pub struct CxFacts {
     pub deadline: Option<Instant>,
     /// The address that the call came from; none if it is not known, and for the program's own work.
     pub client: Option<IpAddr>,
+    /// The address at the other end of the connection, which may be that of a proxy; none for the program's own work.
+    pub peer: Option<IpAddr>,
     /// Whether what the answer leaves with the client is for TLS alone: unless it is known to speak without.
     pub secure: bool,
     /// What the client says that it is, cut to a bounded length.
@@ -70,6 +72,7 @@ impl Cx {
             audit_target: None,
             deadline: None,
             client: None,
+            peer: None,
             secure: false,
             user_agent: None,
             keyed: None,
@@ -77,6 +80,11 @@ impl Cx {
             clock,
             drain: Drain::default(),
         })
+    }
+
+    /// The address by which the caller is counted: the client's, or that of the proxy which does not tell it.
+    pub fn counted_as(&self) -> Option<IpAddr> {
+        self.client.or(self.peer)
     }
 
     /// Waits for something without the place of the call, so that it takes none from others. Fails with UNAVAILABLE if it

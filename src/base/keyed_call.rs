@@ -14,6 +14,7 @@ pub struct KeyedCall(Arc<Facts>);
 struct Facts {
     id: String,
     request_hash: String,
+    older_hash: Option<String>,
     wrote: AtomicBool,
 }
 
@@ -21,7 +22,12 @@ impl KeyedCall {
     /// A call that has written nothing. `id` is the digest of whose key it is and for what, `request_hash` that of the
     /// request.
     pub fn new(id: String, request_hash: String) -> Self {
-        Self(Arc::new(Facts { id, request_hash, wrote: AtomicBool::new(false) }))
+        Self::known_as(id, request_hash, None)
+    }
+
+    /// As [`new`](Self::new), with the digest that the version before made of the request: its keys are remembered for a day.
+    pub fn known_as(id: String, request_hash: String, older_hash: Option<String>) -> Self {
+        Self(Arc::new(Facts { id, request_hash, older_hash, wrote: AtomicBool::new(false) }))
     }
 
     /// Digest of whose key it is and for what.
@@ -32,6 +38,11 @@ impl KeyedCall {
     /// Digest of the request.
     pub fn request_hash(&self) -> &str {
         &self.0.request_hash
+    }
+
+    /// Whether a digest that was kept is that of the request, by the rule of this version or of the one before.
+    pub fn is_request(&self, kept: &str) -> bool {
+        kept == self.0.request_hash || self.0.older_hash.as_deref() == Some(kept)
     }
 
     /// Whether a write of the call was acknowledged, and the key with it. One that was not acknowledged may have come to

@@ -9,23 +9,81 @@ use std::{
 /// Writes a file, whole or not at all, in the place of one that is there.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = Draft::make(path, content)?;
-    fs::rename(&draft.0, path)
+    fs::rename(&draft.0, path)?;
+    keep_name(path)
 }
 
 /// Makes a file, whole or not at all. Returns whether it was made; one that is there stays as it is, also if it came
 /// into being a moment ago.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
     let draft = Draft::make(path, content)?;
-    // A link appears with all of the content at once, and never in the place of another file.
-    match fs::hard_link(&draft.0, path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        // Some file systems have no links.
-        Err(_) => match write_new(path, content) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            written => written.map(|()| true),
-        },
+    // Not every file system has the first two.
+    let made = rename_new(&draft, path).or_else(|_| link(&draft, path)).or_else(|_| rename_locked(&draft, path))?;
+    if made {
+        keep_name(path)?;
     }
+    Ok(made)
+}
+
+/// Whether others than its owner may read or change a file.
+pub fn is_exposed(path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    return Ok(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path)?.permissions()) & 0o077 != 0);
+    #[cfg(not(unix))]
+    return fs::metadata(path).map(|_| false);
+}
+
+/// Gives a draft its name, unless there is such a file, in one step.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn rename_new(draft: &Draft, path: &Path) -> io::Result<bool> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    is_new(renameat_with(CWD, &draft.0, CWD, path, RenameFlags::NOREPLACE).map_err(io::Error::from))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn rename_new(_: &Draft, _: &Path) -> io::Result<bool> {
+    Err(ErrorKind::Unsupported.into())
+}
+
+/// The same with a second name, which appears with all of the content at once; the first one goes with the draft.
+fn link(draft: &Draft, path: &Path) -> io::Result<bool> {
+    is_new(fs::hard_link(&draft.0, path))
+}
+
+/// The same in two steps, under a lock of the directory that everybody takes who comes this far. It ends with the process
+/// that holds it, at the latest.
+fn rename_locked(draft: &Draft, path: &Path) -> io::Result<bool> {
+    let directory = fs::File::open(directory(path))?;
+    directory.lock()?;
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => fs::rename(&draft.0, path).map(|()| true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a name was given; one that was there before is no failure.
+fn is_new(named: io::Result<()>) -> io::Result<bool> {
+    match named {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        named => named.map(|()| true),
+    }
+}
+
+/// Sees that a name is on the disk: the content is there already.
+fn keep_name(path: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    match fs::File::open(directory(path))?.sync_all() {
+        // Some file systems have nothing to do for that.
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => Ok(()),
+        kept => kept,
+    }
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A file on its way to another name; it goes with its value.
@@ -64,30 +122,47 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn of_many_who_make_a_file_one_does_and_nothing_is_left_beside_it() {
+    /// Many who make a file with a way to name it: one does, what is there is whole at any time, and nothing is left.
+    fn race(name: impl Fn(&Draft, &Path) -> io::Result<bool> + Sync) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
+        let make = |n: u8| name(&Draft::make(&path, &[b'0' + n; 64]).unwrap(), &path).unwrap();
         let made = std::thread::scope(|scope| {
-            let makers: Vec<_> = (0..8)
-                .map(|n| {
-                    (
-                        n,
-                        scope.spawn({
-                            let path = &path;
-                            move || create(path, &[b'0' + n; 64]).unwrap()
-                        }),
-                    )
-                })
-                .collect();
+            let makers: Vec<_> = (0..8).map(|n| (n, scope.spawn(move || make(n)))).collect();
+            while !path.exists() {
+                std::thread::yield_now();
+            }
+            let seen = fs::read(&path).unwrap();
+            assert!(seen.len() == 64 && seen.iter().all(|byte| *byte == seen[0]), "{seen:?}");
             makers.into_iter().filter_map(|(n, maker)| maker.join().unwrap().then_some(n)).collect::<Vec<_>>()
         });
         let [winner] = made.as_slice() else { panic!("{made:?}") };
         assert_eq!(fs::read(&path).unwrap(), [b'0' + winner; 64]);
+        assert!(!make(9), "nor is one replaced that was there before");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_many_who_make_a_file_one_does_and_nothing_is_left_beside_it() {
+        race(|draft, path| rename_new(draft, path).or_else(|_| link(draft, path)));
+    }
+
+    #[test]
+    fn a_file_system_that_lacks_something_makes_no_difference() {
+        race(link);
+        race(rename_locked);
+    }
+
+    #[test]
+    fn a_file_is_made_once_and_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        assert!(create(&path, b"first").unwrap());
         write(&path, b"next").unwrap();
         assert!(!create(&path, b"late").unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"next");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(create(&dir.path().join("none/key"), b"x").is_err());
+        assert!(cfg!(not(unix)) || !is_exposed(&path).unwrap());
     }
 }

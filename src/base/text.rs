@@ -3,7 +3,9 @@
 
 use std::ops::RangeInclusive;
 
-pub use tenantry_text::{Refused, address, code, fold, local_key, local_part, name, password, search_key};
+pub use tenantry_text::{
+    Refused, address, cleaned_name, code, fold, local_key, local_part, name, password, search_key,
+};
 
 use super::{Error, Result, error::Reason};
 

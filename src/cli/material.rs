@@ -9,7 +9,7 @@ use crate::{
         foreign::{ApiKey, ManagerKey},
         keys::{KeyError, Keys},
     },
-    base::Secret,
+    base::{Secret, private_file},
     server::{Tls, logs, tls::TlsError},
     store::{self, Kek, Keyring},
     tenants::is_feature,
@@ -151,10 +151,25 @@ impl Reader<'_> {
     }
 
     fn keyring(&mut self) -> Option<Keyring> {
-        let current = self.noted("kek", read_kek(self.config.kek.as_ref()?));
-        let previous = self.config.kek_previous.as_ref().map(read_kek);
-        let previous = previous.and_then(|previous| self.noted("kek_previous", previous));
+        let current = self.kek("kek", self.config.kek.as_ref());
+        let previous = self.kek("kek_previous", self.config.kek_previous.as_ref());
         Some(Keyring::new(current?, previous))
+    }
+
+    fn kek(&mut self, key: &'static str, setting: Option<&Secret<String>>) -> Option<Kek> {
+        let kek = read_kek(setting?);
+        if kek.is_ok() && self.purpose == Purpose::Production {
+            let file = Path::new(setting?.expose());
+            // What is no file is the key itself.
+            if private_file::is_exposed(file).unwrap_or_default() {
+                let file = file.display();
+                self.problem(
+                    key,
+                    format_args!("names the file {file}, which others than its owner can read: chmod 600"),
+                );
+            }
+        }
+        self.noted(key, kek)
     }
 
     fn tls(&mut self) -> Option<Tls> {

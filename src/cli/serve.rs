@@ -108,4 +108,33 @@ mod tests {
         env.push(("TENANTRY_JWT_KEY_PREVIOUS", "/nowhere/old.pem"));
         assert!(check(&env).unwrap_err().contains("/nowhere/old.pem"));
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_of_key_encryption_keys_are_their_owners_alone() {
+        use std::{fs, os::unix::fs::PermissionsExt};
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        let (kek, previous) = (path("kek"), path("previous.kek"));
+        for file in [&kek, &previous] {
+            private_file::write(file.as_ref(), crate::store::Kek::generate().expose().as_bytes()).unwrap();
+        }
+        let env = [("TENANTRY_KEK", kek.as_str()), ("TENANTRY_KEK_PREVIOUS", previous.as_str())];
+        let told = || check(&env).unwrap_err();
+        assert!(!told().contains("KEK"), "{}", told());
+        for (file, variable) in [(&kek, "(TENANTRY_KEK)"), (&previous, "(TENANTRY_KEK_PREVIOUS)")] {
+            for mode in [0o640, 0o604] {
+                fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+                let told = told();
+                assert!(
+                    told.contains(variable) && told.contains(file.as_str()) && told.contains("chmod 600"),
+                    "{told}"
+                );
+            }
+            fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let own = Config::read(&[], env.map(|(k, v)| (k.into(), v.into())).into_iter(), None).usable().unwrap();
+        fs::set_permissions(&kek, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Material::read(&own, Purpose::Any).is_ok(), "commands of an operator take it");
+    }
 }

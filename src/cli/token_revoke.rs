@@ -56,7 +56,8 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     block_on(async {
         let store = open_migrated(&config).await?;
         let cx = Cx::system("token revoke", store.clock().clone());
-        let until = kept_until(target.end, store.clock().now());
+        // The later of two clocks: one that is behind would let the revocation end before the token.
+        let until = kept_until(target.end, store.clock().now().max(store.time().await?));
         let mut done = Ok(());
         for id in &target.ids {
             done = done.and(revoke_token(&store, &cx, id.clone(), until).await);

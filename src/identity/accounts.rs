@@ -1,7 +1,7 @@
 //! Accounts: how they are made, found and changed.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait,
     IntoActiveModel, QueryFilter, Select, sea_query::Expr,
 };
 use uuid::Uuid;
@@ -313,6 +313,15 @@ pub async fn find(
     Ok(found.filter(|account| account.status != AccountStatus::Deleted.as_str()))
 }
 
+/// Whether an account of exactly this name was deleted.
+pub(super) async fn was_deleted(store: &Store, tenant: Option<TenantScope>, username: &str) -> Result<bool> {
+    if check_name(username).is_err() {
+        return Ok(false);
+    }
+    let deleted = in_place(tenant).filter(accounts::Column::Status.eq(AccountStatus::Deleted.as_str()));
+    Ok(deleted.filter(accounts::Column::Username.eq(username)).one(store.read()).await?.is_some())
+}
+
 /// There is no such account.
 pub fn not_found() -> Error {
     Error::not_found(Reason::AccountNotFound, "there is no such account")
@@ -339,6 +348,15 @@ fn by_email(tenant: Option<TenantScope>, key: &str) -> Select<accounts::Entity> 
 fn search_key(row: &accounts::Model) -> String {
     let (email, key) = (row.email.as_deref(), row.email_key.as_deref());
     text::search_key([row.username.as_str(), email.unwrap_or_default(), key.unwrap_or_default(), &row.display_name])
+}
+
+/// The name of an account as [`fold`] makes it. The key of a deleted one has its name no more.
+pub(super) fn lower_username(backend: DbBackend) -> Expr {
+    match backend {
+        // Whatever the locale of the database makes of an I.
+        DbBackend::Postgres => Expr::cust("lower(username COLLATE \"C\")"),
+        _ => Expr::cust("lower(username)"),
+    }
 }
 
 fn fold(username: &str) -> String {

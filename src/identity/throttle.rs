@@ -3,8 +3,9 @@
 //! Whoever fails from an address on an account waits longer with each failure, one attempt after the other. Besides, each
 //! failure on an account, and each from an address, delays the next attempts there a little, whoever makes them, so that
 //! neither many addresses nor many accounts help much. Nobody can lock another one out: what others did costs two seconds
-//! at most. An account is counted by what the attempt's words lead to, not by the words, so that other spellings of it, its
-//! name, its address and its id have one count. Whoever waits holds no place that others need ([`Cx::aside`]).
+//! at most. What is attempted to log in on is counted by the words that name it, folded, and not by what they lead to: so
+//! the delays are the same whether there is such an account or not. Its name, its address and its id have a count each.
+//! Whoever waits holds no place that others need ([`Cx::aside`]).
 
 use std::{
     hash::Hash,
@@ -40,8 +41,8 @@ const MEMORY: Duration = Duration::from_secs(15 * 60);
 /// Most accounts, addresses and pairs that are remembered, each.
 const ENTRIES: u64 = 20_000;
 
-/// Where a caller is, as far as one person has it: an IPv6 network of 64 bits is one subscriber's. All who are not known are
-/// in one place.
+/// Where a caller is, as far as one person has it: an IPv6 network of 64 bits is one subscriber's. Those whom a proxy does not
+/// tell are where it is.
 type Near = Option<IpAddr>;
 
 /// Who attempts what.
@@ -53,7 +54,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// An attempt on an account that exists, from an address.
+    /// An attempt of somebody who is known, on their own account, from an address.
     pub fn on(account: Uuid, address: Option<IpAddr>) -> Self {
         Self {
             account: Sha256::new_with_prefix(b"account").chain_update(account.as_bytes()).finalize().into(),
@@ -61,14 +62,14 @@ impl Attempt {
         }
     }
 
-    /// An attempt on an account that does not exist, by its place and the words that name it, from an address.
+    /// An attempt on an account that may exist or not, by the words that name its place and it, from an address.
     pub fn named(place: &str, name: &str, address: Option<IpAddr>) -> Self {
         let text = format!("{place}/{}", normal(name));
         Self { account: Sha256::new_with_prefix(b"name").chain_update(text).finalize().into(), near: near(address) }
     }
 }
 
-/// The words that name an account as they would be looked up, so that it does not show in the delays that there is none.
+/// The words that name an account, one spelling for all that are looked up alike.
 fn normal(name: &str) -> String {
     let name = name.trim();
     match (IdKind::User.read(name), Email::read(name)) {
@@ -138,7 +139,7 @@ impl Throttle {
     /// Waits as long as failures from the address cost, and for a place among its attempts: not even a look-up is made
     /// without one. Fails with RESOURCE_EXHAUSTED, and says when to come back, if too many wait.
     pub async fn approach(&self, cx: &Cx) -> Result<Arrival> {
-        let near = near(cx.client);
+        let near = near(cx.counted_as());
         let gate = self.gates.get_with(near, Arc::default);
         let mut arrival = Arrival { at: Instant::now(), near, gate, place: None };
         let failures = self.addresses.get(&near).unwrap_or_default();
@@ -335,6 +336,24 @@ mod tests {
         assert!(turn(&throttle, "ada", 1).await.is_ok());
     }
 
+    #[tokio::test]
+    async fn those_whom_a_proxy_does_not_tell_are_counted_by_the_proxy() {
+        let throttle = Throttle::default();
+        let behind = |last: u8| {
+            let peer = Some(Ipv4Addr::new(10, 0, 0, last).into());
+            let facts = crate::base::cx::CxFacts::clone(&cx(1));
+            Cx::new(crate::base::cx::CxFacts { client: None, peer, ..facts })
+        };
+        let come = async |cx: Cx| {
+            let arrival = throttle.approach(&cx).await?;
+            throttle.wait(&cx, arrival, Attempt::named("acme", "ada", cx.counted_as())).await
+        };
+        let held = futures::future::join_all((0..11).map(|_| come(behind(1)))).await;
+        let admitted = held.iter().filter(|turn| turn.is_ok()).count();
+        assert_eq!(admitted, super::super::address_gate::AT_ONCE, "they have one gate");
+        assert!(come(behind(2)).await.is_ok(), "and those behind another proxy have another one");
+    }
+
     #[test]
     fn all_spellings_of_a_name_are_one_account() {
         let of = |name: &str| Attempt::named("acme", name, None);
@@ -349,7 +368,7 @@ mod tests {
         let network = |text: &str| Attempt::on(id, Some(text.parse().unwrap()));
         assert_eq!(network("2001:db8::1"), network("2001:db8::2:3"));
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
-        assert_ne!(network("192.0.2.1"), Attempt::on(id, None), "who is not known is in a place of their own");
+        assert_ne!(network("192.0.2.1"), Attempt::on(id, None));
     }
 
     /// Counts whether its call has a place.

@@ -1,6 +1,6 @@
 //! How users are made, changed and deleted (zero-trust contract, section 4.2).
 
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, ExprTrait, QueryFilter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -136,8 +136,10 @@ async fn insert(tx: &Tx, scope: TenantScope, draft: &Draft) -> Result<User> {
 
 /// An id of choice is never used again, though its account be deleted.
 async fn refuse_used(tx: &Tx, scope: TenantScope, id: &str) -> Result<()> {
-    // The name is the first line of what is searched, and stays there.
+    // The name is the first line of what is searched, and stays there; an older version leaves that empty.
     let named = Column::SearchKey.like(beginning(&format!("{}\n", text::fold(id))));
+    let unfilled = Column::SearchKey.eq("").and(accounts::lower_username(tx.backend()).eq(id.to_ascii_lowercase()));
+    let named = Condition::any().add(named).add(unfilled);
     let used = accounts::in_place(Some(scope)).filter(Column::NamedId.eq(true)).filter(named).one(tx.conn()).await?;
     match used {
         Some(_) => Err(Error::exists(Reason::AccountExists, "a user has this id, or had it")),

@@ -149,7 +149,7 @@ fn as_account(cx: &Cx, login: &Login) -> Cx {
 async fn verify(cx: &Cx, people: &People, user: &User, given: Option<Secret<String>>) -> Result<String> {
     let given = given.ok_or_else(|| Error::invalid(Reason::FieldRequired, "current_password", "required"))?;
     let arrival = people.throttle.approach(cx).await?;
-    let turn = people.throttle.wait(cx, arrival, Attempt::on(user.account.id, cx.client)).await?;
+    let turn = people.throttle.wait(cx, arrival, Attempt::on(user.account.id, cx.counted_as())).await?;
     let hash = users::password_hash(&people.store, user).await?;
     if people.passwords.verify(given, hash.clone()).await? {
         turn.succeeded();

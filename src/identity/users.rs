@@ -1,7 +1,8 @@
 //! The users of a tenant: how they are found and listed (zero-trust contract, section 4.2).
 
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, sea_query::Expr,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, Func},
 };
 use uuid::Uuid;
 
@@ -183,6 +184,15 @@ impl Asked {
             return Condition::all().add(Expr::value(false));
         }
         // Folded here and in the row by the same function: the databases do not agree on what `lower` does.
-        Condition::all().add(Column::SearchKey.like(holding(&self.text)))
+        let columns = [
+            Expr::col(Column::UsernameKey),
+            Expr::col(Column::EmailKey),
+            Func::lower(Expr::col(Column::DisplayName)).into(),
+        ];
+        // Where an older version left it empty, what that one looked in.
+        let unfilled =
+            columns.into_iter().fold(Condition::any(), |any, column| any.add(column.like(holding(&self.text))));
+        let unfilled = Condition::all().add(Column::SearchKey.eq("")).add(unfilled);
+        Condition::any().add(Column::SearchKey.like(holding(&self.text))).add(unfilled)
     }
 }

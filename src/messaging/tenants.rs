@@ -85,8 +85,7 @@ pub async fn update(
     version: Option<i64>,
 ) -> Result<i64> {
     let mut allowed = clusters::all(store).await?;
-    let every = allowed.clone();
-    if !rules::clusters_named(info)?.iter().all(|cluster| every.contains(cluster)) {
+    if !rules::clusters_named(info)?.iter().all(|cluster| allowed.contains(cluster)) {
         // A tenant that does not exist allows nothing more.
         let facet = store.tenant_with_messaging(&cx.access, &TenantRef::parse(named)).await?.and_then(|found| found.2);
         allowed.extend(facet.map(|facet| facet.allowed_clusters).unwrap_or_default());
@@ -95,18 +94,21 @@ pub async fn update(
     let tenant = named.to_owned();
     store
         .write(cx, "tenant.update", move |tx| {
-            let (tenant, facet, every) = (tenant.clone(), facet.clone(), every.clone());
-            Box::pin(async move { replace(tx, &tenant, &facet, every, version).await })
+            let (tenant, facet) = (tenant.clone(), facet.clone());
+            Box::pin(async move { replace(tx, &tenant, &facet, version).await })
         })
         .await
         .worded(Reason::VersionStale, "Concurrent modification")
         .worded(Reason::TenantNotFound, format!("Tenant {} not found", quoted(named)))
 }
 
-async fn replace(tx: &Tx, named: &str, facet: &MessagingRow, every: Vec<String>, version: Option<i64>) -> Result<i64> {
+async fn replace(tx: &Tx, named: &str, facet: &MessagingRow, version: Option<i64>) -> Result<i64> {
     let (_, scope) = lookup::resolve_locked(tx, named).await?;
     let tenant = tenants::update(tx, scope, version, &Change::default()).await?;
     let rows = tx.tenant(scope);
+    // Read while the tenant is held: a namespace on a cluster that was made before this waited is seen, and none can be
+    // made until the end of the write.
+    let every = tx.cluster_names().await?;
     let mut before = rows.messaging().await?.map_or_else(|| every.clone(), |facet| facet.allowed_clusters);
     // A cluster that is gone holds no namespace, so its name may go as well.
     before.retain(|cluster| every.contains(cluster));

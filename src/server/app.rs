@@ -31,7 +31,7 @@ use crate::{
     base::{Cx, Drain, Error, Result},
     identity::{Passwords, People},
     messaging::{self, MessagingSettings},
-    store::{Keyring, Store, Vault, idempotent, relay},
+    store::{Keyring, Store, Vault, idempotent, older_text, relay},
     tenants::{self, MultitenancySettings},
     warehouse::EdgeAddress,
 };
@@ -83,7 +83,7 @@ impl App {
         let key_uses = KeyUses::new(self.store.clock().clone());
         let revocations = Revocations::default();
         // Before the first reading, so that none is lost between the two.
-        self.store.on_revocation(revocations.listener(self.store.clock().clone()));
+        self.store.on_revocation(revocations.listener());
         if let Err(error) = revocation::load(&self.store, &revocations, None).await {
             // Tokens are refused as long as nobody can say which are revoked; the task below tries again.
             tracing::warn!(%error, "revocations cannot be read yet");
@@ -128,6 +128,8 @@ impl App {
         tasks.spawn("refusals", move |stop| refusals::follow(refusals.clone(), store.clone(), stop));
         let store = self.store.clone();
         tasks.spawn("key uses", move |stop| key_uses::follow(key_uses.clone(), store.clone(), stop));
+        let store = self.store.clone();
+        tasks.spawn("text", move |stop| older_text::follow(store.clone(), stop));
         let store = self.store.clone();
         tasks.spawn("purge", move |stop| purge(store.clone(), stop));
         let metrics = self.metrics.clone();

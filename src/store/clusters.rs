@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sea_orm::{DbBackend, EntityTrait, QuerySelect};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QuerySelect};
 
-use super::{Store, entities::clusters};
+use super::{Store, Tx, entities::clusters};
 use crate::base::Result;
 
 /// How long the names are kept.
@@ -51,8 +51,7 @@ impl Store {
                 _ => kept.changes,
             }
         };
-        let names = clusters::Entity::find().select_only().column(clusters::Column::Name).into_tuple();
-        let names: Arc<Vec<String>> = Arc::new(names.all(self.read()).await?);
+        let names = Arc::new(all(self.read()).await?);
         if self.backend() == DbBackend::Sqlite {
             let mut kept = self.0.clusters.lock();
             if kept.changes == changes {
@@ -61,4 +60,15 @@ impl Store {
         }
         Ok(names)
     }
+}
+
+impl Tx {
+    /// The names of all clusters as this write sees them, in no order.
+    pub async fn cluster_names(&self) -> Result<Vec<String>> {
+        Ok(all(self.conn()).await?)
+    }
+}
+
+async fn all(conn: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    clusters::Entity::find().select_only().column(clusters::Column::Name).into_tuple().all(conn).await
 }

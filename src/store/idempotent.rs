@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr, sea_query::OnConflict};
-use time::OffsetDateTime;
 
 use super::{
     Stamp, Store, Tx,
@@ -27,19 +26,21 @@ pub enum Known {
     Other,
     /// The same request took effect, and was answered so; sealed.
     Answered(String),
-    /// The same request took effect then, and its answer is not there.
-    Unanswered(OffsetDateTime),
+    /// The same request took effect so long ago, and its answer is not there.
+    Unanswered(time::Duration),
 }
 
 /// Looks for a call that took effect under the key.
 pub async fn look(store: &Store, call: &KeyedCall) -> Result<Known> {
     let row = Entity::find_by_id(call.id()).one(store.read()).await?;
-    let now = Stamp::from(store.clock().now());
-    Ok(match row.filter(|row| row.expires_at > now) {
-        None => Known::Nothing,
-        Some(row) if row.request_hash != call.request_hash() => Known::Other,
-        Some(Model { answer: Some(answer), .. }) => Known::Answered(answer),
-        Some(row) => Known::Unanswered(row.expires_at.time() - KEPT),
+    let Some(row) = row else { return Ok(Known::Nothing) };
+    // By a server whose clock is ahead, nothing is forgotten, and done a second time.
+    let now = store.time().await?;
+    Ok(match row {
+        row if row.expires_at <= Stamp::from(now) => Known::Nothing,
+        row if !call.is_request(&row.request_hash) => Known::Other,
+        Model { answer: Some(answer), .. } => Known::Answered(answer),
+        row => Known::Unanswered(now - (row.expires_at.time() - KEPT)),
     })
 }
 
@@ -76,12 +77,13 @@ pub async fn keep(store: &Store, call: &KeyedCall, answer: String) -> Result<()>
 /// Makes the row of a call, unless there is one.
 async fn insert(tx: &Tx, call: &KeyedCall, answer: Option<String>) -> Result<bool> {
     let over = Entity::delete_many().filter(Column::Id.eq(call.id()));
-    over.filter(Column::ExpiresAt.lte(Stamp::from(tx.now()))).exec(tx.conn()).await?;
+    let now = tx.time().await?;
+    over.filter(Column::ExpiresAt.lte(Stamp::from(now))).exec(tx.conn()).await?;
     let row = Model {
         id: call.id().to_owned(),
         request_hash: call.request_hash().to_owned(),
         answer,
-        expires_at: Stamp::from(tx.now() + KEPT),
+        expires_at: Stamp::from(now + KEPT),
     };
     let taken = OnConflict::column(Column::Id).do_nothing().to_owned();
     let insert = Entity::insert(row.into_active_model()).on_conflict(taken);
@@ -92,8 +94,10 @@ async fn insert(tx: &Tx, call: &KeyedCall, answer: Option<String>) -> Result<boo
 pub async fn prune(store: &Store) -> Result<u64> {
     store
         .maintain("idempotency.prune", |tx| {
-            let over = Entity::delete_many().filter(Column::ExpiresAt.lte(Stamp::from(tx.now())));
-            Box::pin(async move { Ok(over.exec(tx.conn()).await?.rows_affected) })
+            Box::pin(async move {
+                let over = Entity::delete_many().filter(Column::ExpiresAt.lte(Stamp::from(tx.time().await?)));
+                Ok(over.exec(tx.conn()).await?.rows_affected)
+            })
         })
         .await
 }

@@ -23,6 +23,7 @@ pub mod keyring;
 pub mod lease;
 pub mod ledger;
 pub mod like;
+pub mod older_text;
 pub mod outbox;
 pub mod relay;
 pub mod reseal;
@@ -33,6 +34,7 @@ pub mod scopes;
 mod sealed;
 mod stamp;
 mod standing;
+mod time;
 mod tx;
 mod vault;
 

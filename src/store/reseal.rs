@@ -8,19 +8,23 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QuerySelect,
-    prelude::Uuid, sea_query::Expr,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryResult, QuerySelect,
+    TryGetable, Value,
+    prelude::Uuid,
+    sea_query::{Expr, Order, Query},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub use super::vault::NOTICED;
 use super::{
-    Stamp, Store,
+    Stamp, Store, Vault,
     entities::{data_keys, key_encryption},
     keyring::{self, Keyring},
     sealed, vault,
 };
-use crate::base::{Cx, Error, Result, TenantId, error::Reason};
+use crate::base::{Cx, Error, Kind, Result, TenantId, error::Reason};
 
 /// Owners, or values, of one transaction.
 pub const PAGE: u64 = 100;
@@ -55,6 +59,115 @@ impl std::ops::AddAssign for Resealed {
 
 /// Whose secret a value is, and the version of the key that it is sealed under.
 pub type InUse = BTreeSet<(Option<TenantId>, i64)>;
+
+/// What a value is sealed for, and the sealed value.
+pub type Purposed = (String, String);
+
+/// A column whose texts are sealed values, or JSON that has some: their characters stand in JSON as they are.
+pub struct SealedColumn<K> {
+    /// The table.
+    pub table: &'static str,
+    /// Its primary key.
+    pub key: &'static str,
+    /// The column.
+    pub column: &'static str,
+    /// The column that tells the tenant whose secrets they are; without one they are the platform's.
+    pub tenant: Option<&'static str>,
+    /// The sealed values in the text of a row.
+    pub values: fn(&K, &str) -> Result<Vec<Purposed>>,
+}
+
+/// A row with a text in such a column.
+struct SealedRow<K> {
+    key: K,
+    tenant: Option<TenantId>,
+    text: String,
+}
+
+impl<K: TryGetable + Into<Value> + Clone + Send + Sync + 'static> SealedColumn<K> {
+    /// Seals every value anew that is sealed under an earlier data key. `progress` is told after each transaction.
+    pub async fn reseal(&self, store: &Store, vault: &Vault, mut progress: impl FnMut(Resealed)) -> Result<Resealed> {
+        let (mut done, mut after) = (Resealed::default(), None);
+        loop {
+            let page = self.page(store, after).await?;
+            let Some(last) = page.last() else { return Ok(done) };
+            after = Some(last.key.clone());
+            let mut changes = Vec::new();
+            for row in page {
+                let (mut text, mut count) = (row.text.clone(), 0);
+                for (purpose, sealed) in (self.values)(&row.key, &row.text)? {
+                    match vault.reseal(row.tenant, &purpose, &sealed).await {
+                        Ok(None) => {}
+                        Ok(Some(anew)) => (text, count) = (text.replacen(&sealed, &anew, 1), count + 1),
+                        Err(error) if error.kind == Kind::Internal => done.left += 1,
+                        Err(error) => return Err(error),
+                    }
+                }
+                if count > 0 {
+                    changes.push((row, text, count));
+                }
+            }
+            done.resealed += self.put(store, changes).await?;
+            progress(done);
+        }
+    }
+
+    /// The data keys that values are sealed under.
+    pub async fn keys_in_use(&self, store: &Store) -> Result<InUse> {
+        let (mut keys, mut after) = (InUse::new(), None);
+        loop {
+            let page = self.page(store, after).await?;
+            let Some(last) = page.last() else { return Ok(keys) };
+            after = Some(last.key.clone());
+            for row in page {
+                let values = (self.values)(&row.key, &row.text)?;
+                keys.extend(values.iter().filter_map(|(_, sealed)| Some((row.tenant, version(sealed)?))));
+            }
+        }
+    }
+
+    async fn page(&self, store: &Store, after: Option<K>) -> Result<Vec<SealedRow<K>>> {
+        let mut query = Query::select();
+        query.column(self.key).column(self.column).columns(self.tenant).from(self.table);
+        query.and_where(Expr::col(self.column).is_not_null()).order_by(self.key, Order::Asc).limit(PAGE);
+        if let Some(after) = after {
+            query.and_where(Expr::col(self.key).gt(after));
+        }
+        let read = |row: QueryResult| {
+            let tenant: Option<Uuid> = self.tenant.map_or(Ok(None), |column| row.try_get("", column))?;
+            let (key, text) = (row.try_get("", self.key)?, row.try_get("", self.column)?);
+            Ok(SealedRow { key, tenant: tenant.map(TenantId::from_uuid), text })
+        };
+        store.read().query_all(&query).await?.into_iter().map(read).collect()
+    }
+
+    /// Writes texts with values that were sealed anew, unless they changed meanwhile; who changed them sealed them under a key
+    /// of that moment. How many values there are.
+    async fn put(&self, store: &Store, changes: Vec<(SealedRow<K>, String, u64)>) -> Result<u64> {
+        if changes.is_empty() {
+            return Ok(0);
+        }
+        let update = |(row, text, count): (SealedRow<K>, String, u64)| {
+            let mut update = Query::update();
+            update.table(self.table).value(self.column, text);
+            update.and_where(Expr::col(self.key).eq(row.key)).and_where(Expr::col(self.column).eq(row.text));
+            (update, count)
+        };
+        let updates: Vec<_> = changes.into_iter().map(update).collect();
+        store
+            .maintain("keys.reseal", move |tx| {
+                let updates = updates.clone();
+                Box::pin(async move {
+                    let mut changed = 0;
+                    for (update, count) in updates {
+                        changed += count * tx.conn().execute(&update).await?.rows_affected();
+                    }
+                    Ok(changed)
+                })
+            })
+            .await
+    }
+}
 
 /// The version of the data key that a text is sealed under; `None` if it is no sealed text.
 pub fn version(sealed: &str) -> Option<i64> {
@@ -98,7 +211,7 @@ pub async fn begin(store: &Store, ring: &Keyring) -> Result<Option<Run>> {
 }
 
 /// Ends a run.
-pub async fn end(store: &Store, details: Value) -> Result<()> {
+pub async fn end(store: &Store, details: serde_json::Value) -> Result<()> {
     let cx = Cx::system("keys reseal", store.clock().clone());
     store
         .write(&cx, "keys.reseal", move |tx| {
@@ -172,7 +285,7 @@ async fn renew_page(store: &Store, ring: &Keyring, run: Run) -> Result<u64> {
 /// sealed. Returns how many.
 pub async fn prune(store: &Store, in_use: InUse) -> Result<u64> {
     let rows = data_keys::Entity::find().all(store.read()).await?;
-    let long_ago = Stamp::from(store.clock().now() - KEPT);
+    let long_ago = Stamp::from(store.time().await? - KEPT);
     let replaced = |row: &data_keys::Model| {
         rows.iter()
             .any(|later| later.tenant_id == row.tenant_id && later.version > row.version && later.created_at < long_ago)

@@ -9,14 +9,16 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
-    Statement, sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryResult,
+    QuerySelect, Statement, sea_query::Expr,
 };
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
     Stamp, Store, Tx,
     entities::{accounts, counters, revoked_tokens},
+    time::NOW,
 };
 use crate::base::Result;
 
@@ -28,7 +30,7 @@ const NEXT: &str = "INSERT INTO counters (name, value) VALUES ($1, 1) \
 /// The revision of a transaction of PostgreSQL.
 const OWN: &str = "SELECT pg_current_xact_id()::text::bigint";
 /// The last one before all transactions that may still commit.
-const SETTLED: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1";
+const SETTLED: &str = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1";
 /// Most rows that one statement numbers.
 const ROWS: usize = 1000;
 
@@ -79,13 +81,16 @@ impl Store {
         self.0.revoked.0.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(listener));
     }
 
-    /// The last revision up to which no more revocations will come; 0 before the first.
-    pub async fn settled_revision(&self) -> Result<i64> {
+    /// The last revision up to which no more revocations will come, 0 before the first; and the time, as [`Store::time`]
+    /// tells it.
+    pub async fn settled_revision(&self) -> Result<(i64, OffsetDateTime)> {
         if self.backend() == DbBackend::Postgres {
-            return Ok(one_number(self.read(), Statement::from_string(DbBackend::Postgres, SETTLED)).await?);
+            let query = Statement::from_string(DbBackend::Postgres, format!("SELECT {SETTLED}, {NOW}"));
+            let row = one_row(self.read(), query).await?;
+            return Ok((row.try_get_by_index(0)?, row.try_get_by_index::<Stamp>(1)?.time()));
         }
         let row = counters::Entity::find_by_id(COUNTER).one(self.read()).await?;
-        Ok(row.map_or(0, |row| row.value))
+        Ok((row.map_or(0, |row| row.value), self.clock().now()))
     }
 }
 
@@ -125,7 +130,7 @@ pub(super) async fn number(conn: &impl ConnectionTrait, revoked: &[Revocation]) 
         DbBackend::Postgres => Statement::from_string(backend, OWN),
         _ => Statement::from_sql_and_values(backend, NEXT, [COUNTER.into()]),
     };
-    let revision = one_number(conn, next).await?;
+    let revision: i64 = one_row(conn, next).await?.try_get_by_index(0)?;
     for ids in tokens.chunks(ROWS) {
         let rows = revoked_tokens::Entity::update_many().filter(revoked_tokens::Column::Jti.is_in(ids.iter().copied()));
         rows.col_expr(revoked_tokens::Column::Revision, Expr::value(revision)).exec(conn).await?;
@@ -137,7 +142,6 @@ pub(super) async fn number(conn: &impl ConnectionTrait, revoked: &[Revocation]) 
     Ok(())
 }
 
-async fn one_number(conn: &impl ConnectionTrait, statement: Statement) -> Result<i64, DbErr> {
-    let row = conn.query_one_raw(statement).await?;
-    row.ok_or_else(|| DbErr::RecordNotFound(COUNTER.to_owned()))?.try_get_by_index(0)
+async fn one_row(conn: &impl ConnectionTrait, statement: Statement) -> Result<QueryResult, DbErr> {
+    conn.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound(COUNTER.to_owned()))
 }

@@ -55,6 +55,11 @@ impl Tx {
         &self.cx
     }
 
+    /// The clock.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The time.
     pub fn now(&self) -> OffsetDateTime {
         self.clock.now()

@@ -149,7 +149,8 @@ pub(super) async fn make_in(tx: &Tx, ring: &Keyring, tenant: Option<TenantId>) -
     let row = data_keys::Model {
         wrapped: sealed::seal(&kek.cipher, &owner, &rand::random::<[u8; KEY]>())?,
         tenant_id: tenant.map(TenantId::uuid),
-        created_at: Stamp::from(tx.now()),
+        // The keys before it are removed by the same clock.
+        created_at: Stamp::from(tx.time().await?),
         kek: Some(kek.id().to_owned()),
         version: generation,
         owner,

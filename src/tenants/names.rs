@@ -25,7 +25,9 @@ const LATER: &str = "CASE WHEN excluded.released_at > released_names.released_at
 /// Notes that a tenant gives its name up, or that it takes one by renaming: a token that was signed before for the name
 /// is not for the tenant that bears it afterwards.
 pub(super) async fn release(tx: &Tx, name: &TenantName) -> Result<()> {
-    let row = ActiveModel { name_key: Set(name.key()), released_at: Set(Stamp::from(tx.now())) };
+    // The later of two clocks: by one that is behind, tokens of the one before would be the next one's.
+    let released_at = Set(Stamp::from(tx.now().max(tx.time().await?)));
+    let row = ActiveModel { name_key: Set(name.key()), released_at };
     let later = OnConflict::column(Column::NameKey).value(Column::ReleasedAt, Expr::cust(LATER)).to_owned();
     Entity::insert(row).on_conflict(later).exec_without_returning(tx.conn()).await?;
     Ok(())

@@ -10,13 +10,14 @@ use tenantry::{
         revocation::{self, KEPT, Revocations},
         tokens::Claims,
     },
-    base::{Clock, Role, error::Reason},
+    base::{Clock, Role, TenantRef, error::Reason},
     identity::{self, NewAccount, Password, Passwords, accounts, revoked},
     store::{
-        Store, StoreConfig,
+        Keyring, Store, StoreConfig,
         entities::{audit_events, outbox, revoked_tokens},
         lease::Lease,
         relay::Relay,
+        reseal,
     },
     tenants,
 };
@@ -61,6 +62,11 @@ fn is_revoked(revocations: &Revocations, claims: &Claims) -> bool {
 async fn revoke(store: &Store, token: &Claims) {
     let end = OffsetDateTime::from_unix_timestamp(token.exp).unwrap();
     revoked::revoke_token(store, &platform_cx("token.revoke"), token.jti.clone(), end).await.unwrap();
+}
+
+/// A UUID in the SQL of a database: SQLite keeps its bytes.
+fn literal(db: &TestDb, id: Uuid) -> String {
+    if db.is_sqlite() { format!("x'{}'", id.simple()) } else { format!("'{id}'") }
 }
 
 both_databases! {
@@ -122,7 +128,7 @@ both_databases! {
         let ada = account(&db, "ada").await;
         let known = Revocations::default();
         revocation::load(&db, &known, None).await.unwrap();
-        db.on_revocation(known.listener(Clock::system()));
+        db.on_revocation(known.listener());
         for _ in 0..20 {
             let token = session(None);
             assert!(known.check(&token).is_ok());
@@ -142,7 +148,7 @@ both_databases! {
         let (here, elsewhere) = (Revocations::default(), Revocations::default());
         let seen = revocation::load(&db, &elsewhere, None).await.unwrap();
         revocation::load(&db, &here, None).await.unwrap();
-        db.on_revocation(here.listener(Clock::system()));
+        db.on_revocation(here.listener());
         let cx = platform_cx("x");
         let ended = db.write(&cx, "test", move |tx| {
             Box::pin(async move { tenants::end_sessions(tx, scope).await })
@@ -171,6 +177,53 @@ both_databases! {
         assert!(is_revoked(&restarted, &token), "and others know better");
         assert_eq!(revoked::prune(&db, end + time::Duration::seconds(KEPT)).await.unwrap(), 1);
         assert!(revoked_tokens::Entity::find().one(db.read()).await.unwrap().is_none());
+    }
+
+    async fn a_database_of_another_past_is_read_from_its_beginning(db: TestDb) {
+        let (ada, bob) = (account(&db, "ada").await, account(&db, "bob").await);
+        let known = Revocations::default();
+        let (kept, lost) = (session(None), session(None));
+        revoke(&db, &kept).await;
+        revoke(&db, &lost).await;
+        let seen = revocation::load(&db, &known, None).await.unwrap();
+        assert!(is_revoked(&known, &lost));
+        // A standby that had not got the last one takes over, gives its revision to another, and goes on from there before
+        // the server looks again.
+        let row = revoked_tokens::Entity::find_by_id(&lost.jti).one(db.read()).await.unwrap().unwrap();
+        let late = session(None);
+        let statement = format!(
+            "UPDATE revoked_tokens SET jti = '{}' WHERE jti = '{}'; UPDATE accounts SET epoch = 1, epoch_revision = {} \
+             WHERE id = {}",
+            late.jti,
+            lost.jti,
+            row.revision,
+            literal(&db, bob),
+        );
+        for statement in statement.split("; ") {
+            crate::directory_verbs::sql(&db, statement.to_owned()).await.unwrap();
+        }
+        let after = session(None);
+        revoke(&db, &after).await;
+        let seen = revocation::load(&db, &known, Some(seen)).await.unwrap();
+        for (claims, what) in [(&after, "the next"), (&late, "one under a revision of before"), (&session(Some(bob)), "an account")] {
+            assert!(is_revoked(&known, claims), "{what}");
+        }
+        assert!(is_revoked(&known, &lost), "what was known once stays so");
+        assert!(known.check(&session(Some(ada))).is_ok());
+        // The same of an account as the last that was seen.
+        new_password(&db, "ada").await;
+        let seen = revocation::load(&db, &known, Some(seen)).await.unwrap();
+        assert!(is_revoked(&known, &session(Some(ada))));
+        let (late, after) = (session(None), session(None));
+        revoke(&db, &late).await;
+        let number = "SELECT max(epoch_revision) FROM accounts";
+        let statement = format!("UPDATE revoked_tokens SET revision = ({number}) WHERE jti = '{}'", late.jti);
+        crate::directory_verbs::sql(&db, statement).await.unwrap();
+        let statement = format!("UPDATE accounts SET epoch = 0, epoch_revision = 0 WHERE id = {}", literal(&db, ada));
+        crate::directory_verbs::sql(&db, statement).await.unwrap();
+        revoke(&db, &after).await;
+        revocation::load(&db, &known, Some(seen)).await.unwrap();
+        assert!(is_revoked(&known, &late) && is_revoked(&known, &after));
     }
 
     async fn a_lease_is_lost_by_silence_and_not_to_a_clock(db: TestDb) {
@@ -210,6 +263,69 @@ both_databases! {
         });
         assert!(!lost.await.unwrap(), "the fence has grown");
     }
+}
+
+/// On PostgreSQL alone: the clock of SQLite is that of its one server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
+    let db = crate::db::postgres().await;
+    let fast = server(&db, time::Duration::days(60)).await;
+    // Revocations, in the database and in the memory of the server.
+    let token = session(None);
+    revoke(&db, &token).await;
+    let (known, stop) = (Revocations::default(), CancellationToken::new());
+    let follower = tokio::spawn(revocation::follow(fast.clone(), known.clone(), stop.clone()));
+    eventually("the first reading, after which it forgets", || async { known.check(&session(None)).is_ok() }).await;
+    stop.cancel();
+    follower.await.unwrap();
+    assert!(is_revoked(&known, &token), "its clock may be set back");
+    let restarted = Revocations::default();
+    revocation::load(&db, &restarted, None).await.unwrap();
+    assert!(is_revoked(&restarted, &token), "and others know better");
+    // Tenants in their time of grace, whoever deleted them.
+    let slow = server(&db, -time::Duration::days(60)).await;
+    for (store, name) in [(&db.store, "acme"), (&slow, "dock")] {
+        let scope = crate::directory_verbs::tenant(&db, name).await;
+        let cx = platform_cx("tenant.delete");
+        let deleted = store.write(&cx, "test", move |tx| {
+            Box::pin(async move {
+                let named = TenantRef::Id(scope.tenant());
+                let (tenant, scope) = tenants::resolve_locked(tx, &named).await?;
+                tenants::deprovision(tx, &tenant, scope, tenants::GRACE).await
+            })
+        });
+        deleted.await.unwrap();
+        assert_eq!(tenants::purge_due(&fast).await.unwrap(), 0, "{name}");
+        assert_eq!(tenants::purge_due(&db).await.unwrap(), 0, "{name}");
+    }
+    // Data keys that later ones took the place of, whoever made those.
+    let ring = Keyring::from(crate::keys::kek());
+    let sealed = crate::keys::vault(&db, ring.clone()).seal(None, "x", b"secret").await.unwrap();
+    for store in [&db.store, &slow] {
+        let run = reseal::begin(store, &ring).await.unwrap().unwrap();
+        assert_eq!(reseal::renew(store, &ring, run, |_| ()).await.unwrap(), 1);
+        reseal::end(store, serde_json::json!({})).await.unwrap();
+        for pruning in [&fast, &db.store] {
+            assert_eq!(reseal::prune(pruning, reseal::InUse::new()).await.unwrap(), 0);
+        }
+    }
+    assert!(
+        crate::keys::vault(&db, ring).open(None, "x", &sealed).await.is_ok(),
+        "an answer that was kept a moment ago"
+    );
+    // Names that were given up.
+    let scope = crate::directory_verbs::tenant(&db, "gone").await;
+    let before = OffsetDateTime::now_utc() - time::Duration::SECOND;
+    let cx = platform_cx("tenant.delete");
+    let deleted = slow.write(&cx, "test", move |tx| {
+        Box::pin(async move {
+            let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::Id(scope.tenant())).await?;
+            tenants::delete(tx, &tenant, scope).await
+        })
+    });
+    deleted.await.unwrap();
+    let released = tenants::released_at(&db, "gone").await.unwrap().unwrap();
+    assert!(released > before, "a token that was signed for the name yesterday is not the next tenant's: {released}");
 }
 
 /// On PostgreSQL alone: the one writer of SQLite numbers events in its transaction, and nothing waits.

@@ -154,6 +154,7 @@ pub fn cx(action: &'static str, access: Access) -> Cx {
         audit_target: Some("from the request".to_owned()),
         deadline: None,
         client: None,
+        peer: None,
         secure: false,
         user_agent: None,
         keyed: None,

@@ -52,7 +52,10 @@ async fn a_client_whom_the_proxy_does_not_tell_is_in_no_network() {
         ("X-Forwarded-For: 127.0.0.1, 198.51.100.7", "198.51.100.7", 401),
         ("X-Forwarded-For: \u{fc}, 198.51.100.7", "198.51.100.7", 401),
         ("X-Forwarded-For: 127.0.0.1, \u{fc}", "unknown", 401),
-        ("X-Forwarded-For: 198.51.100.7\r\nForwarded: for=1.2.3.4", "unknown", 401),
+        // The proxy writes one of the two headers; what its client made up in the other is not read.
+        ("X-Forwarded-For: 127.0.0.9\r\nForwarded: for=1.2.3.4", "127.0.0.9", 200),
+        ("X-Forwarded-For: 198.51.100.7\r\nForwarded: for=127.0.0.9", "198.51.100.7", 401),
+        ("Forwarded: for=127.0.0.9", "unknown", 401),
         ("X-Forwarded-For: unknown", "unknown", 401),
         ("Forwarded: for=_hidden", "unknown", 401),
         ("X-Forwarded-Proto: https", "unknown", 401),
@@ -70,10 +73,12 @@ async fn a_client_whom_the_proxy_does_not_tell_is_in_no_network() {
 
 #[tokio::test]
 async fn the_audit_log_has_the_clients_address() {
-    let mut server = Setup::dev().env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1").start().await;
+    let setup = Setup::dev().env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1").env("TENANTRY_PROXY_HEADERS", "forwarded");
+    let mut server = setup.start().await;
     let body = r#"{"allowedClusters":["standalone"]}"#;
     let head = format!(
         "PUT /admin/v2/tenants/acme HTTP/1.1\r\nForwarded: for=\"[2001:db8::7]:4711\"\r\n\
+         X-Forwarded-For: 192.0.2.9\r\n\
          Content-Type: application/json\r\nContent-Length: {}",
         body.len()
     );

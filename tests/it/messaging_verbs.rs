@@ -1,7 +1,7 @@
 //! The messaging verbs: what they do, in which order they check, and what they say (contract 4, sections 5 and 6).
 
 use futures::future::join_all;
-use sea_orm::{EntityTrait, QueryOrder};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, Statement, TransactionTrait};
 use tenantry::{
     base::{Access, Cx, Error, Kind, TenantId, TenantRef, error::Reason},
     messaging::{
@@ -407,4 +407,41 @@ both_databases! {
         let names = namespaces::list(&platform_cx("x"), &db, "public").await.unwrap();
         assert_eq!(names, ["public/default"]);
     }
+}
+
+/// On PostgreSQL alone: SQLite has one writer, and what it reads first is as old as what it reads last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_comes_while_an_update_waits_is_seen_by_it() {
+    let db = crate::db::postgres().await;
+    add_clusters(&db, &["west"]).await;
+    let id = create(&db, "acme", &info(&[], &["standalone", "west"])).await.unwrap();
+    clusters::delete(&platform_cx("cluster.delete"), &db, "west").await.unwrap();
+    // Somebody holds the tenant; meanwhile the cluster comes back, and a namespace on it.
+    let other = db.replica().await;
+    let held = other.read().begin().await.unwrap();
+    held.execute_unprepared(&format!("SELECT 1 FROM tenants WHERE id = '{}' FOR UPDATE", id.uuid())).await.unwrap();
+    let store = db.store.clone();
+    let waiting = tokio::spawn(async move {
+        tenants::update(&platform_cx("tenant.update"), &store, "acme", Some(&simple()), None).await
+    });
+    crate::db::eventually("the update to wait", || async {
+        let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        let waits = Statement::from_string(DbBackend::Postgres, waits);
+        db.read().query_one_raw(waits).await.unwrap().is_some()
+    })
+    .await;
+    for statement in [
+        "INSERT INTO clusters (name, peer_cluster_names, settings, created_at, updated_at) VALUES ('west', '[]', '{}', 1, 1)".to_owned(),
+        format!(
+            "INSERT INTO namespaces (id, tenant_id, name, replication_clusters, policies, created_at) \
+             VALUES ('{}', '{}', 'ns', '[\"west\"]', '{{}}', 1)",
+            uuid::Uuid::now_v7(),
+            id.uuid()
+        ),
+    ] {
+        held.execute_unprepared(&statement).await.unwrap();
+    }
+    held.commit().await.unwrap();
+    let refused = waiting.await.unwrap().expect_err("a namespace is on the cluster");
+    assert_eq!(refused.reason, Reason::ClusterInUse, "{refused:?}");
 }

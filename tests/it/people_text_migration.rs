@@ -1,18 +1,19 @@
-//! What older versions kept as it was typed, after the migration that brings it into one normal form.
+//! What older versions kept as it was typed, before and after servers bring it into one normal form.
 
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use tenantry::{
-    base::{Access, Cx, PageRequest, Role, Secret, TenantRef, TenantScope, cx::CxFacts},
+    base::{Access, Cx, PageRequest, Role, Secret, TenantRef, TenantScope, cx::CxFacts, error::Reason},
     identity::{
         self, Credentials, NewAccount, Password, Passwords, People, Reach, UserRef,
         groups::{GroupChange, GroupRef, NewGroup},
         identities, user_changes,
-        user_changes::UserEdit,
+        user_changes::{NewUser, UserEdit},
         users::{self, UserFilter},
     },
     store::{
         Kek, Vault,
         entities::{accounts, identities as identity_rows, tenants as tenant_rows},
+        older_text,
     },
     tenants::{self, NewTenant},
 };
@@ -98,7 +99,60 @@ async fn log_in(people: &People, user: &str, last: u8) -> Option<Uuid> {
     identity::login(&cx, people, &credentials).await.ok().map(|login| login.account.id)
 }
 
+/// The users whom a search finds, by their ids.
+async fn found(db: &TestDb, text: &str) -> Vec<String> {
+    let filter = UserFilter { text: text.to_owned(), ..UserFilter::default() };
+    let request = PageRequest::of("users", None, None).unwrap();
+    let cx = platform_cx("x");
+    let page = users::page(&cx, db, &TenantRef::parse("acme"), &filter, Reach::All, request).await.unwrap();
+    page.items.into_iter().map(|user| user.account.shown_id()).collect()
+}
+
 both_databases! {
+    async fn what_an_older_server_leaves_is_known_before_it_is_filled(db: TestDb) {
+        tenant(&db).await;
+        let (people, acme) = (people(&db), TenantRef::parse("acme"));
+        let make = async |id: &str, email: &str, name: &str| {
+            let new = NewUser { id: Some(id.to_owned()), email: email.to_owned(), ..NewUser::default() };
+            let new = NewUser { display_name: name.to_owned(), ..new };
+            user_changes::create(&platform_cx("user.create"), &people, &acme, new).await.map(drop)
+        };
+        make("Gone", "gone@example.com", "Gone").await.unwrap();
+        make("here", "jos\u{e9}@example.com", "Ada Lovelace").await.unwrap();
+        let gone = UserRef { tenant: acme.clone(), user: "Gone".to_owned(), version: None };
+        user_changes::delete(&platform_cx("user.delete"), &db, &gone, None).await.unwrap();
+        sql(&db, &["UPDATE accounts SET search_key = ''".to_owned()]).await;
+        for id in ["Gone", "gone", "GONE"] {
+            let refused = make(id, "other@example.com", "Other").await.unwrap_err();
+            assert_eq!(refused.reason, Reason::AccountExists, "{id}: an id is never used again");
+        }
+        for text in ["HERE", "jos\u{e9}@", "lovelace", ""] {
+            assert_eq!(found(&db, text).await, ["here"], "{text}");
+        }
+        assert!(found(&db, "nobody").await.is_empty());
+        make("gon", "other@example.com", "Other").await.expect("what an id begins with is another one");
+    }
+
+    async fn what_an_older_server_does_meanwhile_is_found_by_the_next_look(db: TestDb) {
+        tenant(&db).await;
+        let people = people(&db);
+        for id in ["ada", "gone"] {
+            let email = format!("{id}@b\u{fc}cher.example");
+            let new = NewUser { id: Some(id.to_owned()), email, display_name: "Ada".to_owned(), ..NewUser::default() };
+            user_changes::create(&platform_cx("user.create"), &people, &TenantRef::parse("acme"), new).await.unwrap();
+        }
+        let gone = UserRef { tenant: TenantRef::parse("acme"), user: "gone".to_owned(), version: None };
+        user_changes::delete(&platform_cx("user.delete"), &db, &gone, None).await.unwrap();
+        assert_eq!(older_text::renew(&db).await.unwrap(), 0, "what this version writes has its form");
+        let changed = "UPDATE accounts SET display_name = 'Jose\u{301}\u{200b}' WHERE username = 'ada'".to_owned();
+        sql(&db, &[changed]).await;
+        let server = crate::harness::server::Setup::dev().database(&db.url).start().await;
+        crate::db::eventually("the look at the start of a server", || async { found(&db, "jos\u{c9}").await == ["ada"] }).await;
+        drop(server);
+        let rows = accounts::Entity::find().filter(accounts::Column::Username.eq("ada")).all(db.read()).await.unwrap();
+        assert_eq!(rows[0].display_name, "Jos\u{e9}");
+    }
+
     async fn rows_of_older_versions_lock_nobody_out_and_become_no_others(db: TestDb) {
         let scope = tenant(&db).await;
         let apart = account(&db, scope, "apart", NFD, "E\u{301}lodie").await;
@@ -110,6 +164,10 @@ both_databases! {
         age(&db).await;
         let applied = db.migrate(|_| ()).await.unwrap();
         assert_eq!(applied, [MIGRATION]);
+        let unfilled = accounts::Entity::find().filter(accounts::Column::SearchKey.eq(""));
+        assert_eq!(unfilled.count(db.read()).await.unwrap(), 6, "servers of the version before wait for no row");
+        assert_eq!(older_text::renew(&db).await.unwrap(), 6);
+        assert_eq!(older_text::renew(&db).await.unwrap(), 0, "what has its form stays as it is");
 
         let people = people(&db);
         for (n, (text, id)) in (1..).zip([
@@ -185,6 +243,13 @@ both_databases! {
         .unwrap();
         age(&db).await;
         db.migrate(|_| ()).await.unwrap();
+        // Two servers start at once; whoever comes second to a row tries again later.
+        let (replica, mut rounds) = (db.replica().await, 0);
+        while let (Err(_), _) | (_, Err(_)) = tokio::join!(older_text::renew(&db), older_text::renew(&replica)) {
+            rounds += 1;
+            assert!(rounds < 100, "it comes to an end");
+        }
+        assert_eq!(older_text::renew(&db).await.unwrap(), 0);
 
         let request = PageRequest::of("groups", None, None).unwrap();
         let rows = identity::groups::page(&platform_cx("x"), &db, &acme, "", request).await.unwrap().items;

@@ -118,3 +118,37 @@ async fn a_principal_that_is_suspended_has_no_rights_left() {
     assert_eq!(get(&server, &proxy, "acme/ada", SPACES).await.status, 403);
     assert_eq!(get(&server, &proxy, "acme/eve", SPACES).await.status, 200);
 }
+
+#[tokio::test]
+async fn an_account_that_may_not_act_administers_nothing_by_its_name() {
+    let server = serve("proxy").await;
+    let (admin, proxy) = (server.admin(), platform(&server, "proxy").await);
+    let names = r#"{"adminRoles":["acme/ada","acme/rita","acme/new","dock/eve","acme/nobody"],"allowedClusters":["standalone"]}"#;
+    for tenant in ["other", "dock"] {
+        assert_eq!(admin.put(&format!("/admin/v2/tenants/{tenant}"), names).await.status, 204);
+    }
+    let post = async |path: &str, body: serde_json::Value| {
+        let answer = admin.call(Method::POST, path, Some(&body.to_string())).await;
+        assert!(answer.status < 300, "{path}: {answer:?}");
+    };
+    let user = |tenant: &str, id: &str| {
+        json!({"action": "create", "tenant_id": tenant, "user_id": id, "email": format!("{id}@example.com"), "role": "user",
+            "password": "correct horse battery staple"})
+    };
+    post("/v1/admin/users/lifecycle", user("dock", "eve")).await;
+    let others = "/admin/v2/namespaces/other";
+    for principal in ["acme/ada", "acme/rita", "dock/eve", "acme/nobody"] {
+        assert_eq!(get(&server, &proxy, principal, others).await.status, 200, "{principal}");
+    }
+    post("/v1/admin/users/suspend", json!({"tenant_id": "acme", "user_id": "ada", "reason": "gone"})).await;
+    let delete = json!({"action": "delete", "tenant_id": "acme", "user_id": "rita", "reason": "gone"});
+    post("/v1/admin/users/lifecycle", delete).await;
+    post("/v1/admin/tenants/lifecycle", json!({"action": "suspend", "tenant_id": "dock", "reason": "unpaid"})).await;
+    for principal in ["acme/ada", "acme/rita", "dock/eve"] {
+        let answer = get(&server, &proxy, principal, others).await;
+        assert_eq!(answer.status, 403, "{principal}: {answer:?}");
+        assert_eq!(list(&server, &proxy, principal).await, Code::PermissionDenied, "{principal}");
+    }
+    assert_eq!(get(&server, &proxy, "acme/nobody", others).await.status, 200, "whom nobody knows goes on");
+    assert_eq!(get(&server, &proxy, "acme/Ada", others).await.status, 403, "another spelling is another subject");
+}

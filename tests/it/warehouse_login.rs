@@ -243,17 +243,22 @@ async fn who_fails_too_often_is_told_when_to_come_back() {
         assert_eq!(log_in(&server.http(), wrong).await.status, 401);
     }
     let mut at_once = tokio::task::JoinSet::new();
+    let attempt = |http| async move { log_in(&http, wrong).await };
     for _ in 0..40 {
-        let http = server.http();
-        at_once.spawn(async move { log_in(&http, wrong).await });
+        at_once.spawn(attempt(server.http()));
     }
+    let mut seen = 0;
     let refused = loop {
         let answer = at_once.join_next().await.expect("one of them is refused").unwrap();
-        if answer.status == 429 {
-            break answer;
+        let seconds: Option<u64> = answer.header("retry-after").map(|seconds| seconds.parse().unwrap());
+        match (answer.status, seconds) {
+            (429, Some(11..)) => break answer,
+            // On a busy machine more come in the same moment than the address has places: they come again.
+            (429, Some(_)) => _ = at_once.spawn(attempt(server.http())),
+            _ => {}
         }
+        seen += 1;
+        assert!(seen < 1000, "{answer:?}");
     };
-    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
-    assert!(seconds > 10, "{refused:?}");
     assert_eq!(refused.json()["error"], "too_many_attempts");
 }

@@ -1,6 +1,5 @@
 //! Text that people give: its normal form, how it is compared, and which characters names and addresses have.
 //!
-//! The server and the migrations share this crate, so that a row that was filled by a migration is found by the server.
 //! Unicode's data are those of the ICU4X crates, and of `caseless` for the folding of cases. Names and addresses have
 //! assigned characters alone, whose normal form and folding no later version of Unicode changes (Unicode Standard
 //! Annex 15, section 3).

@@ -41,7 +41,7 @@ pub struct Config {
     pub kek_previous: Option<Secret<String>>,
     /// The certificate of the listeners, and its key: both or none.
     pub tls: Option<TlsFiles>,
-    /// The proxies that are believed to tell who their clients are.
+    /// The proxies that are believed to tell who their clients are, and the headers in which they do.
     pub trusted_proxies: TrustedProxies,
     /// The foreign origins whose pages may call.
     pub cors_origins: Origins,

@@ -5,7 +5,7 @@ use std::{net::IpAddr, num::NonZero, str::FromStr, time::Duration};
 use http::uri::Authority;
 
 use super::{Config, Layers, Problem, TlsFiles};
-use crate::{base::Secret, warehouse::EdgeAddress};
+use crate::{base::Secret, server::layers::TrustedProxies, warehouse::EdgeAddress};
 
 /// Text that the manager's document uses for a key that was not set.
 const PLACEHOLDER: &str = "REPLACE-ME";
@@ -29,7 +29,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         kek: p.text("kek").map(Secret::new),
         kek_previous: p.previous_kek().map(Secret::new),
         tls: p.tls(),
-        trusted_proxies: p.value("trusted_proxies", NETWORKS).unwrap_or_default(),
+        trusted_proxies: p.trusted_proxies(),
         cors_origins: p.value("cors_origins", ORIGINS).unwrap_or_default(),
         log: p.text("log").unwrap_or_default(),
         max_body_bytes: p.bounded("max_body_bytes", 1024, 1 << 30),
@@ -105,6 +105,12 @@ impl Parser<'_> {
                 None
             }
         }
+    }
+
+    /// The proxies, and the headers that they write.
+    fn trusted_proxies(&mut self) -> TrustedProxies {
+        let headers = self.value("proxy_headers", "x-forwarded or forwarded").unwrap_or_default();
+        self.value::<TrustedProxies>("trusted_proxies", NETWORKS).unwrap_or_default().that_write(headers)
     }
 
     /// The certificate and its key; one without the other is a problem.

@@ -48,6 +48,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("tls_cert", "TENANTRY_TLS_CERT", "", Plain),
     setting!("tls_key", "TENANTRY_TLS_KEY", "", Plain),
     setting!("trusted_proxies", "TENANTRY_TRUSTED_PROXIES", "", Plain),
+    setting!("proxy_headers", "TENANTRY_PROXY_HEADERS", "x-forwarded", Plain),
     setting!("cors_origins", "TENANTRY_CORS_ORIGINS", "", Plain),
     setting!("log", "TENANTRY_LOG", "info", Plain),
     setting!("max_body_bytes", "TENANTRY_MAX_BODY_BYTES", "262144", Plain),

@@ -21,9 +21,40 @@ const THEIR_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Headers that proxies add. Where one is, somebody speaks for another.
 const SIGNS: [HeaderName; 6] = [FORWARDED, FOR, PROTO, THEIR_HOST, VIA, HeaderName::from_static("x-real-ip")];
 
-/// The proxies whose word counts: `TENANTRY_TRUSTED_PROXIES`.
+/// The proxies whose word counts: `TENANTRY_TRUSTED_PROXIES`, and where they write it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    headers: ProxyHeaders,
+}
+
+/// The headers in which proxies tell of their clients: `TENANTRY_PROXY_HEADERS`. A proxy that writes the one kind passes on
+/// what a client made up in the other, so only one is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyHeaders {
+    /// `X-Forwarded-For`, `-Proto` and `-Host`, as most write them.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+/// A text names no kind of headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("neither x-forwarded nor forwarded")]
+pub struct NoHeaders;
+
+impl FromStr for ProxyHeaders {
+    type Err = NoHeaders;
+
+    fn from_str(text: &str) -> Result<Self, NoHeaders> {
+        match text.to_ascii_lowercase().as_str() {
+            "x-forwarded" => Ok(Self::XForwarded),
+            "forwarded" => Ok(Self::Forwarded),
+            _ => Err(NoHeaders),
+        }
+    }
+}
 
 /// A text is no list of networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,13 +67,19 @@ impl FromStr for TrustedProxies {
     /// Reads networks (CIDR) and single addresses, with commas between.
     fn from_str(text: &str) -> Result<Self, NoNetworks> {
         let net = |item: &str| item.parse().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
-        text.split(',').map(|item| net(item.trim())).collect::<Option<_>>().map(Self).ok_or(NoNetworks)
+        let networks = text.split(',').map(|item| net(item.trim())).collect::<Option<_>>().ok_or(NoNetworks)?;
+        Ok(Self { networks, headers: ProxyHeaders::default() })
     }
 }
 
 impl TrustedProxies {
+    /// The same, which write these headers.
+    pub fn that_write(self, headers: ProxyHeaders) -> Self {
+        Self { headers, ..self }
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|net| net.contains(&address))
+        self.networks.iter().any(|net| net.contains(&address))
     }
 }
 
@@ -58,6 +95,7 @@ pub(super) fn identify(request: &mut Request<Body>, trusted: &TrustedProxies) {
         // A proxy's own address is never its client's: what is not told is not known.
         ClientInfo {
             address: told.address,
+            peer,
             secure: told.secure,
             host: told.host.unwrap_or(called),
             local: peer.is_loopback() && told.address.is_some_and(|address| address.is_loopback()),
@@ -65,7 +103,7 @@ pub(super) fn identify(request: &mut Request<Body>, trusted: &TrustedProxies) {
         }
     } else {
         let local = peer.is_loopback() && !SIGNS.iter().any(|name| headers.contains_key(name));
-        ClientInfo { address: Some(peer), secure: Some(secure), host: called, local, user_agent }
+        ClientInfo { address: Some(peer), peer, secure: Some(secure), host: called, local, user_agent }
     };
     request.extensions_mut().insert(client);
 }
@@ -98,20 +136,6 @@ struct Told {
     host: Option<Option<Authority>>,
 }
 
-impl Told {
-    /// What two tell alike. Where one is silent it is not alike.
-    fn and(self, other: Self) -> Self {
-        fn alike<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
-            one.filter(|one| other.as_ref() == Some(one))
-        }
-        let host = match (self.host, other.host) {
-            (None, None) => None,
-            (one, other) => Some(alike(one, other).flatten()),
-        };
-        Self { address: alike(self.address, other.address), secure: alike(self.secure, other.secure), host }
-    }
-}
-
 /// What one proxy tells of whom it was called by.
 #[derive(Clone, Copy, Default)]
 struct Hop<'r> {
@@ -121,15 +145,14 @@ struct Hop<'r> {
 }
 
 impl TrustedProxies {
-    /// What the headers tell that came through a trusted peer. A proxy that writes one of the two kinds of headers may
-    /// pass on what a client made up in the other; so where both are there, only what both tell is believed.
+    /// What the headers tell that came through a trusted peer.
     fn tell(&self, peer: IpAddr, headers: &HeaderMap) -> Told {
-        let old = [FOR, PROTO, THEIR_HOST].iter().any(|name| headers.contains_key(name));
-        let by_old = old.then(|| self.walk(peer, &x_forwarded(headers)));
-        let by_new = headers.contains_key(FORWARDED).then(|| self.walk(peer, &forwarded(headers)));
-        match (by_old, by_new) {
-            (Some(by_old), Some(by_new)) => by_old.and(by_new),
-            (told, None) | (None, told) => told.unwrap_or_default(),
+        match self.headers {
+            ProxyHeaders::XForwarded if [FOR, PROTO, THEIR_HOST].iter().any(|name| headers.contains_key(name)) => {
+                self.walk(peer, &x_forwarded(headers))
+            }
+            ProxyHeaders::Forwarded if headers.contains_key(FORWARDED) => self.walk(peer, &forwarded(headers)),
+            _ => Told::default(),
         }
     }
 

@@ -6,12 +6,25 @@ fn client(trusted: &str, peer: &str, headers: &[(&str, &str)]) -> ClientInfo {
     client_of(trusted, peer, &headers)
 }
 
+/// The same with bytes. The proxies write the header `Forwarded` where it is among them.
 fn client_of(trusted: &str, peer: &str, headers: &[(&str, &[u8])]) -> ClientInfo {
+    let trusted = if trusted.is_empty() { TrustedProxies::default() } else { trusted.parse().unwrap() };
+    let standard = headers.iter().any(|(name, _)| *name == "forwarded");
+    let written = if standard { ProxyHeaders::Forwarded } else { ProxyHeaders::XForwarded };
+    client_by(&trusted.that_write(written), peer, headers)
+}
+
+/// The client behind proxies that write these headers.
+fn that_write(written: ProxyHeaders, headers: &[(&str, &str)]) -> ClientInfo {
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    client_by(&PROXY.parse::<TrustedProxies>().unwrap().that_write(written), "10.0.0.1", &headers)
+}
+
+fn client_by(trusted: &TrustedProxies, peer: &str, headers: &[(&str, &[u8])]) -> ClientInfo {
     let request = headers.iter().fold(Request::get("/"), |request, (name, value)| request.header(*name, *value));
     let mut request = request.body(Body::empty()).unwrap();
     request.extensions_mut().insert(Peer { address: SocketAddr::new(peer.parse().unwrap(), 4711), secure: false });
-    let trusted = if trusted.is_empty() { TrustedProxies::default() } else { trusted.parse().unwrap() };
-    identify(&mut request, &trusted);
+    identify(&mut request, trusted);
     request.extensions().get::<ClientInfo>().unwrap().clone()
 }
 
@@ -96,22 +109,24 @@ fn the_standard_header_is_read_too() {
 }
 
 #[test]
-fn of_two_that_disagree_neither_is_believed() {
-    let both = |other| {
-        let old =
-            [("x-forwarded-for", "198.51.100.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "a.example")];
-        client(PROXY, "10.0.0.1", &[&old[..], &[("forwarded", other), ("host", "inner")]].concat())
-    };
-    let agreed = both("for=198.51.100.7;proto=https;host=a.example");
-    assert_eq!((shown(&agreed).as_str(), agreed.secure), ("198.51.100.7", Some(true)));
-    assert_eq!(agreed.host.unwrap(), "a.example");
-    let torn = both("for=203.0.113.1;proto=http;host=b.example");
-    assert_eq!((torn.address, torn.secure, torn.host, torn.local), (None, None, None, false));
-    let silent = both("for=198.51.100.7");
-    assert_eq!((shown(&silent).as_str(), silent.secure, silent.host), ("198.51.100.7", None, None));
-    // A proxy that tells no address passes on what the client made up in the other header.
-    let made_up = [("x-forwarded-proto", "https"), ("forwarded", "for=10.9.9.9")];
-    assert_eq!(address(PROXY, "10.0.0.1", &made_up), "unknown");
+fn a_header_that_the_proxies_do_not_write_is_not_read() {
+    let old = [("x-forwarded-for", "198.51.100.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "a.example")];
+    let new = [("forwarded", "for=203.0.113.1;proto=http;host=b.example")];
+    let host = [("host", "inner")];
+    for (headers, told) in [
+        (ProxyHeaders::XForwarded, ("198.51.100.7", Some(true), "a.example")),
+        (ProxyHeaders::Forwarded, ("203.0.113.1", Some(false), "b.example")),
+    ] {
+        let both = that_write(headers, &[&old[..], &new, &host].concat());
+        assert_eq!((shown(&both).as_str(), both.secure, both.host.unwrap().as_str()), told);
+        let other: &[_] = if headers == ProxyHeaders::Forwarded { &old } else { &new };
+        let silent = that_write(headers, &[other, &host].concat());
+        assert_eq!((shown(&silent).as_str(), silent.secure), ("unknown", None), "a client makes nothing known");
+        assert_eq!((silent.host.unwrap().as_str(), silent.peer), ("inner", "10.0.0.1".parse::<IpAddr>().unwrap()));
+    }
+    assert_eq!(" x-forwarded".trim().parse(), Ok(ProxyHeaders::XForwarded));
+    assert_eq!("Forwarded".parse(), Ok(ProxyHeaders::Forwarded));
+    assert_eq!("x-forwarded-for".parse::<ProxyHeaders>(), Err(NoHeaders));
 }
 
 #[test]

@@ -39,7 +39,7 @@ use self::{
     receive::Received,
 };
 pub use self::{
-    client::{NoNetworks, TrustedProxies},
+    client::{NoHeaders, NoNetworks, ProxyHeaders, TrustedProxies},
     idempotency::Idempotent,
     receive::Patience,
     timeout::Until,

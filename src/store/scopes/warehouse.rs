@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, OnConflict},
-};
+use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel, sea_query::OnConflict};
 
 use super::TenantRows;
 use crate::{
     base::{Access, Result, TenantId, scope::foreign_tenant},
-    store::{Store, Tx, entities::warehouse_tenants, json},
+    store::{Store, entities::warehouse_tenants, json},
 };
 
 /// What the warehouse surface keeps of a tenant.
@@ -63,35 +60,5 @@ impl Store {
         }
         let rows = warehouse_tenants::Entity::find().all(self.read()).await?;
         rows.into_iter().map(|row| Ok((TenantId::from_uuid(row.tenant_id), row.try_into()?))).collect()
-    }
-
-    /// Facets in the order of their tenants' ids, after one of them. For the program's own work.
-    pub(crate) async fn warehouse_page(
-        &self,
-        after: Option<TenantId>,
-        limit: u64,
-    ) -> Result<Vec<(TenantId, WarehouseRow)>> {
-        let mut query = warehouse_tenants::Entity::find();
-        if let Some(after) = after {
-            query = query.filter(warehouse_tenants::Column::TenantId.gt(after.uuid()));
-        }
-        let rows = query.order_by_asc(warehouse_tenants::Column::TenantId).limit(limit).all(self.read()).await?;
-        rows.into_iter().map(|row| Ok((TenantId::from_uuid(row.tenant_id), row.try_into()?))).collect()
-    }
-}
-
-impl Tx {
-    /// Replaces the configuration of a facet, unless it is another one by now; whether it did. For the program's own work.
-    pub(crate) async fn swap_warehouse_config(
-        &self,
-        tenant: TenantId,
-        before: &WarehouseRow,
-        config: &BTreeMap<String, String>,
-    ) -> Result<bool> {
-        let update = warehouse_tenants::Entity::update_many()
-            .col_expr(warehouse_tenants::Column::AuthConfig, Expr::value(json::to_text(config)?))
-            .filter(warehouse_tenants::Column::TenantId.eq(tenant.uuid()))
-            .filter(warehouse_tenants::Column::AuthConfig.eq(json::to_text(&before.auth_config)?));
-        Ok(update.exec(self.conn()).await?.rows_affected == 1)
     }
 }

@@ -66,7 +66,7 @@ impl Keyed {
         ];
         // None of them holds a line break.
         let id = sha256_hex([who.join("\n").as_bytes()]);
-        Self { call: KeyedCall::new(id, request_hash(parts, body)), tenant }
+        Self { call: KeyedCall::known_as(id, request_hash(parts, body), Some(older_hash(parts, body))), tenant }
     }
 }
 
@@ -83,6 +83,12 @@ fn request_hash(parts: &Parts, body: &Bytes) -> String {
         }
     }
     sha256_hex([head.as_slice(), b"\n", body])
+}
+
+/// The same as the version before made it, of the query and the body. What it kept is compared by it, so that whoever sends
+/// a call again while servers are exchanged is not told that it is another one.
+fn older_hash(parts: &Parts, body: &Bytes) -> String {
+    sha256_hex([parts.uri.query().unwrap_or_default().as_bytes(), b"\n", body])
 }
 
 /// The one key of a call: 1 to 255 visible characters of ASCII.

@@ -1,0 +1,279 @@
+//! Text of people that an older version left as it was typed, brought into its normal form, and the column in which
+//! accounts are searched, filled.
+//!
+//! Servers do it beside their calls, when they start and then every hour, and not the migration that adds the column: it
+//! would hold the rows that servers of the version before work with, and those leave such rows for as long as they run.
+//! Until a row is done, whoever compares names looks at its other columns. Nobody is locked out and no two accounts become
+//! one: of rows that now have the same key, the oldest takes it, and the others keep the key that they have, by which they
+//! are found as well.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectionTrait, DbErr, ExprTrait, QueryResult,
+    prelude::Uuid,
+    sea_query::{Expr, LockType, Order, Query, SelectStatement},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::Store;
+use crate::base::{Result, text as people};
+
+/// Rows that are read at a time.
+const PAGE: u64 = 500;
+/// Rows that are changed in one transaction: few, so that nobody waits long for one of them.
+const BATCH: usize = 50;
+/// The pause after each.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often it is looked for rows.
+const EVERY: Duration = Duration::from_secs(3600);
+/// How long to wait before what failed is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Tables with text of people.
+#[derive(Clone, Copy)]
+enum Rows {
+    Accounts,
+    Identities,
+    Groups,
+    Tenants,
+    ApiKeys,
+}
+
+/// What becomes of a row: the columns that change.
+type Change = Vec<(&'static str, String)>;
+
+/// Looks for rows now and every hour, until `stop`.
+pub async fn follow(store: Store, stop: CancellationToken) {
+    loop {
+        let renewed = tokio::select! {
+            renewed = renew(&store) => renewed,
+            () = stop.cancelled() => return,
+        };
+        let pause = match renewed {
+            Ok(0) => EVERY,
+            Ok(rows) => {
+                tracing::info!(rows, "text that an older version kept was brought into its normal form");
+                EVERY
+            }
+            Err(error) => {
+                tracing::debug!(%error, "text that an older version kept cannot be brought into its normal form now");
+                RETRY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Looks at every row, and changes those that an older version left. How many there were.
+pub async fn renew(store: &Store) -> Result<u64> {
+    let mut changed = 0;
+    for rows in [Rows::Accounts, Rows::Identities, Rows::Groups, Rows::Tenants, Rows::ApiKeys] {
+        changed += renew_table(store, rows).await?;
+    }
+    Ok(changed)
+}
+
+/// A table, oldest rows first.
+async fn renew_table(store: &Store, rows: Rows) -> Result<u64> {
+    let (mut changed, mut last) = (0, None);
+    loop {
+        let page = store.read().query_all(&rows.page(last.as_ref())?).await?;
+        let mut older = Vec::new();
+        for row in &page {
+            if !rows.change(store.read(), row).await?.is_empty() {
+                older.push(row.try_get::<Uuid>("", "id")?);
+            }
+        }
+        for ids in older.chunks(BATCH) {
+            changed += rewrite(store, rows, ids.to_vec()).await?;
+            tokio::time::sleep(PAUSE).await;
+        }
+        last = page.into_iter().next_back();
+        if last.is_none() {
+            return Ok(changed);
+        }
+    }
+}
+
+/// Changes rows as they are now: they are read again and held.
+async fn rewrite(store: &Store, rows: Rows, ids: Vec<Uuid>) -> Result<u64> {
+    store
+        .maintain("text.renew", move |tx| {
+            let ids = ids.clone();
+            Box::pin(async move {
+                let held = rows.select().and_where(Expr::col("id").is_in(ids)).lock(LockType::Update).take();
+                let mut changed = 0;
+                for row in &tx.conn().query_all(&held).await? {
+                    let values = rows.change(tx.conn(), row).await?;
+                    if !values.is_empty() {
+                        let same = Expr::col("id").eq(row.try_get::<Uuid>("", "id")?);
+                        let values = values.into_iter().map(|(column, value)| (column, Expr::value(value)));
+                        let update = Query::update().table(rows.table()).values(values).and_where(same).take();
+                        tx.conn().execute(&update).await?;
+                        changed += 1;
+                    }
+                }
+                Ok(changed)
+            })
+        })
+        .await
+}
+
+impl Rows {
+    fn table(self) -> &'static str {
+        match self {
+            Self::Accounts => "accounts",
+            Self::Identities => "identities",
+            Self::Groups => "groups",
+            Self::Tenants => "tenants",
+            Self::ApiKeys => "api_keys",
+        }
+    }
+
+    /// The columns that are read besides the id.
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Accounts => &["tenant_id", "username", "email", "email_key", "display_name", "status", "search_key"],
+            Self::Identities => &["email_key"],
+            Self::Groups => &["tenant_id", "name", "name_key"],
+            Self::Tenants => &["name", "display_name"],
+            Self::ApiKeys => &["tenant_id", "name"],
+        }
+    }
+
+    /// The columns of the primary key. The last one is the id, and older rows have lower ones.
+    fn key(self) -> &'static [&'static str] {
+        match self {
+            Self::Accounts | Self::Identities | Self::Tenants => &["id"],
+            Self::Groups | Self::ApiKeys => &["tenant_id", "id"],
+        }
+    }
+
+    fn select(self) -> SelectStatement {
+        let mut query = Query::select();
+        query.column("id").columns(self.columns().iter().copied()).from(self.table());
+        for column in self.key() {
+            query.order_by(*column, Order::Asc);
+        }
+        query
+    }
+
+    /// The rows after one.
+    fn page(self, last: Option<&QueryResult>) -> Result<SelectStatement, DbErr> {
+        let mut query = self.select().limit(PAGE).take();
+        if let Some(last) = last {
+            let values = self.key().iter().map(|column| last.try_get::<Uuid>("", column).map(Expr::value));
+            let columns = self.key().iter().map(|column| Expr::col(*column));
+            query.and_where(Expr::tuple(columns).gt(Expr::tuple(values.collect::<Result<Vec<_>, _>>()?)));
+        }
+        Ok(query)
+    }
+
+    /// What becomes of a row; nothing of one that has its form.
+    async fn change<C: ConnectionTrait>(self, db: &C, row: &QueryResult) -> Result<Change, DbErr> {
+        match self {
+            Self::Accounts => account(db, row).await,
+            Self::Identities => identity(db, row).await,
+            Self::Groups => group(db, row).await,
+            // A tenant that has no name for people left has its handle for one.
+            Self::Tenants => cleaned(row, "display_name", &row.try_get::<String>("", "name")?),
+            Self::ApiKeys => cleaned(row, "name", "key"),
+        }
+    }
+}
+
+async fn account<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change, DbErr> {
+    let text = |column| row.try_get::<String>("", column);
+    let maybe = |column| row.try_get::<Option<String>>("", column);
+    let (username, shown, filled) = (text("username")?, text("display_name")?, text("search_key")?);
+    // A deleted account is searched by what it had, which it has no more.
+    if text("status")? == "deleted" && !filled.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (email, kept, display_name) = (maybe("email")?, maybe("email_key")?, people::cleaned_name(&shown));
+    let mut key = kept.as_deref().and_then(address_key);
+    if let Some(wanted) = &key {
+        // A name comes before an address: by one that is another account's name, that one would be found.
+        let (addressed, named) =
+            (others(row, "accounts", "email_key", wanted)?, others(row, "accounts", "username_key", wanted)?);
+        if taken(db, &addressed).await? || taken(db, &named).await? {
+            key = None;
+        }
+    }
+    let address = key.as_deref().or(kept.as_deref()).unwrap_or_default();
+    let search_key =
+        people::search_key([username.as_str(), email.as_deref().unwrap_or_default(), address, &display_name]);
+    let mut change = Vec::new();
+    if search_key != filled {
+        change.push(("search_key", search_key));
+    }
+    if display_name != shown {
+        change.push(("display_name", display_name));
+    }
+    change.extend(key.map(|key| ("email_key", key)));
+    Ok(change)
+}
+
+async fn identity<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change, DbErr> {
+    let kept: String = row.try_get("", "email_key")?;
+    let Some(key) = address_key(&kept) else { return Ok(Vec::new()) };
+    let taken = taken(db, &other("identities", "email_key", &key, row.try_get("", "id")?)).await?;
+    Ok(if taken { Vec::new() } else { vec![("email_key", key)] })
+}
+
+/// Groups with names that cannot be told apart get a number, but the oldest.
+async fn group<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change, DbErr> {
+    let (shown, kept): (String, String) = (row.try_get("", "name")?, row.try_get("", "name_key")?);
+    let cleaned = or(people::cleaned_name(&shown), "group");
+    let mut name = cleaned.clone();
+    let mut number = 1;
+    while people::fold(&name) != kept && taken(db, &others(row, "groups", "name_key", &people::fold(&name))?).await? {
+        number += 1;
+        name = format!("{cleaned} ({number})");
+    }
+    let key = people::fold(&name);
+    Ok(if name == shown && key == kept { Vec::new() } else { vec![("name", name), ("name_key", key)] })
+}
+
+fn cleaned(row: &QueryResult, column: &'static str, instead: &str) -> Result<Change, DbErr> {
+    let shown: String = row.try_get("", column)?;
+    let name = or(people::cleaned_name(&shown), instead);
+    Ok(if name == shown { Vec::new() } else { vec![(column, name)] })
+}
+
+fn or(name: String, instead: &str) -> String {
+    if name.is_empty() { instead.to_owned() } else { name }
+}
+
+/// The key of an address by today's rules, where it is another one. An address with characters that are refused today
+/// stays as it is.
+fn address_key(kept: &str) -> Option<String> {
+    let address = people::address(kept).ok()?;
+    let (local, domain) = address.rsplit_once('@')?;
+    Some(format!("{}@{domain}", people::local_key(local))).filter(|key| key != kept)
+}
+
+/// Whether there is such a row.
+async fn taken<C: ConnectionTrait>(db: &C, query: &SelectStatement) -> Result<bool, DbErr> {
+    Ok(db.query_one(query).await?.is_some())
+}
+
+/// The rows but this one, in the same tenant or on the platform, that have a key.
+fn others(row: &QueryResult, table: &'static str, column: &'static str, key: &str) -> Result<SelectStatement, DbErr> {
+    let mut query = other(table, column, key, row.try_get("", "id")?);
+    let place = Expr::col("tenant_id");
+    query.and_where(match row.try_get::<Option<Uuid>>("", "tenant_id")? {
+        Some(tenant) => place.eq(tenant),
+        None => place.is_null(),
+    });
+    Ok(query)
+}
+
+fn other(table: &'static str, column: &'static str, key: &str, id: Uuid) -> SelectStatement {
+    let (same, another) = (Expr::col(column).eq(key), Expr::col("id").ne(id));
+    Query::select().column("id").from(table).and_where(same).and_where(another).limit(1).take()
+}

@@ -1,0 +1,33 @@
+//! The time by one clock, for what no server with a clock of its own may decide: that something is over for good.
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement};
+use time::OffsetDateTime;
+
+use super::{Stamp, Store, Tx};
+use crate::base::{Clock, Result};
+
+/// The time of PostgreSQL, in whole microseconds since the epoch.
+pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+
+impl Store {
+    /// The time by the clock of the database, which is one for all servers. SQLite has none but that of its one server.
+    pub async fn time(&self) -> Result<OffsetDateTime> {
+        Ok(of(self.read(), self.clock()).await?)
+    }
+}
+
+impl Tx {
+    /// As [`Store::time`], inside a write.
+    pub async fn time(&self) -> Result<OffsetDateTime> {
+        Ok(of(self.conn(), self.clock()).await?)
+    }
+}
+
+async fn of(conn: &impl ConnectionTrait, clock: &Clock) -> Result<OffsetDateTime, DbErr> {
+    if conn.get_database_backend() != DatabaseBackend::Postgres {
+        return Ok(clock.now());
+    }
+    let row = conn.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, format!("SELECT {NOW}"))).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the time".to_owned()))?;
+    Ok(row.try_get_by_index::<Stamp>(0)?.time())
+}
