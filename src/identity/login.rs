@@ -80,13 +80,15 @@ struct Found {
 /// factor is told that it needs a code.
 pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
     let arrival = people.throttle.approach(cx).await?;
-    let mut found = find(people, credentials).await?;
-    let place = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
-    let attempt = Attempt::named(&place, &credentials.user, cx.counted_as());
+    let (place, mut found) = find(people, credentials).await?;
+    let attempt = match &found {
+        Some(found) => Attempt::on(found.row.id, cx.counted_as()),
+        None => Attempt::named(&place, &credentials.user, cx.counted_as()),
+    };
     let turn = people.throttle.wait(cx, arrival, attempt).await?;
     if turn.waited {
         // It may have another password by now.
-        found = find(people, credentials).await?;
+        found = find(people, credentials).await?.1;
     }
     let outcome = attempt_login(cx, people, credentials, found).await;
     match &outcome {
@@ -113,12 +115,13 @@ async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials, foun
     finish(cx, people, found, factor, renewal).await
 }
 
-/// The account that credentials name, if there is one.
-async fn find(people: &People, credentials: &Credentials) -> Result<Option<Found>> {
+/// The account that credentials name, if there is one, and the place where it would be.
+async fn find(people: &People, credentials: &Credentials) -> Result<(String, Option<Found>)> {
     let store = &people.store;
     let user = credentials.user.trim();
+    let named = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
     if user.len() > MAX_USER {
-        return Ok(None);
+        return Ok((named, None));
     }
     let tenant = match &credentials.tenant {
         None => None,
@@ -130,7 +133,7 @@ async fn find(people: &People, credentials: &Credentials) -> Result<Option<Found
                 Err(error) if error.reason == Reason::TenantNotFound => {
                     // As long as for one that exists: the look-up of an account, for nothing.
                     accounts::find(store.read(), None, user).await?;
-                    return Ok(None);
+                    return Ok((named, None));
                 }
                 Err(error) => return Err(error),
             }
@@ -138,7 +141,8 @@ async fn find(people: &People, credentials: &Credentials) -> Result<Option<Found
     };
     let scope = tenant.as_ref().map(|(_, scope)| *scope);
     let row = accounts::find(store.read(), scope, user).await?;
-    Ok(row.map(|row| Found { row, tenant }))
+    let place = tenant.as_ref().map_or(named, |(tenant, _)| tenant.id.dashed());
+    Ok((place, row.map(|row| Found { row, tenant })))
 }
 
 fn may_log_in(found: &Found) -> bool {

@@ -3,9 +3,10 @@
 //! Whoever fails from an address on an account waits longer with each failure, one attempt after the other. Besides, each
 //! failure on an account, and each from an address, delays the next attempts there a little, whoever makes them, so that
 //! neither many addresses nor many accounts help much. Nobody can lock another one out: what others did costs two seconds
-//! at most. What is attempted to log in on is counted by the words that name it, folded, and not by what they lead to: so
-//! the delays are the same whether there is such an account or not. Its name, its address and its id have a count each.
-//! Whoever waits holds no place that others need ([`Cx::aside`]).
+//! at most. An account is counted by what the attempt's words lead to, not by the words, so that other spellings of it, its
+//! name, its address and its id have one count. (That two spellings share a count tells that they are one account to who
+//! tries both often enough; that an account could be tried more often under more names would be worse.) Whoever waits
+//! holds no place that others need ([`Cx::aside`]).
 
 use std::{
     hash::Hash,
@@ -54,7 +55,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// An attempt of somebody who is known, on their own account, from an address.
+    /// An attempt on an account that exists, from an address.
     pub fn on(account: Uuid, address: Option<IpAddr>) -> Self {
         Self {
             account: Sha256::new_with_prefix(b"account").chain_update(account.as_bytes()).finalize().into(),
@@ -62,14 +63,14 @@ impl Attempt {
         }
     }
 
-    /// An attempt on an account that may exist or not, by the words that name its place and it, from an address.
+    /// An attempt on an account that does not exist, by its place and the words that name it, from an address.
     pub fn named(place: &str, name: &str, address: Option<IpAddr>) -> Self {
         let text = format!("{place}/{}", normal(name));
         Self { account: Sha256::new_with_prefix(b"name").chain_update(text).finalize().into(), near: near(address) }
     }
 }
 
-/// The words that name an account, one spelling for all that are looked up alike.
+/// The words that name an account as they would be looked up, so that it does not show in the delays that there is none.
 fn normal(name: &str) -> String {
     let name = name.trim();
     match (IdKind::User.read(name), Email::read(name)) {
