@@ -177,8 +177,11 @@ impl Authenticator {
         if let Some(token) = bearer(&call.headers)? {
             return self.bearer(surface, token).map(Some);
         }
-        match (surface, call.headers.get("x-api-key")) {
-            (Surface::Warehouse, Some(key)) => self.api_key(surface, key.as_bytes()).map(Some),
+        let mut keys = call.headers.get_all("x-api-key").iter();
+        match (surface, keys.next(), keys.next()) {
+            (Surface::Warehouse, Some(key), None) => self.api_key(surface, key.as_bytes()).map(Some),
+            // Another one may have been added on the way.
+            (Surface::Warehouse, Some(_), Some(_)) => Err(tokens::invalid()),
             _ => self.session(surface, call),
         }
     }

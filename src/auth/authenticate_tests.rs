@@ -197,6 +197,10 @@ async fn the_api_key_is_good_on_the_warehouse_surface_alone() {
     assert!(with_headers(&f, TENANTS, &key).await.unwrap().is_none());
     let wrong = with_headers(&f, WAREHOUSE, &[("x-api-key", "letmeout")]).await;
     assert_eq!(wrong.unwrap_err(), Reason::CredentialsInvalid);
+    for (one, other) in [("letmein", "letmeout"), ("letmeout", "letmein"), ("letmein", "letmein")] {
+        let twice = with_headers(&f, WAREHOUSE, &[("x-api-key", one), ("x-api-key", other)]).await;
+        assert_eq!(twice.unwrap_err(), Reason::CredentialsInvalid, "{one} {other}");
+    }
 }
 
 /// A call of a page of `https://db.example`.

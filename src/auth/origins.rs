@@ -64,7 +64,9 @@ fn origin(text: &str) -> Option<HeaderValue> {
 fn parts(text: &str) -> Option<(Scheme, Authority)> {
     let uri: Uri = text.parse().ok()?;
     let (scheme, authority) = (uri.scheme()?.clone(), uri.authority()?.clone());
-    let bare = uri.path().trim_start_matches('/').is_empty() && uri.query().is_none();
+    // A pattern is none: no browser sends one.
+    let bare =
+        !authority.host().contains('*') && uri.path().trim_start_matches('/').is_empty() && uri.query().is_none();
     (bare && !authority.as_str().contains('@')).then_some((scheme, authority))
 }
 

@@ -10,8 +10,8 @@ use crate::base::{Caller, CallerKind, Error, Result, caller::CallerFacts, error:
 
 /// The header that names the principal; the same in gRPC metadata.
 pub const HEADER: HeaderName = HeaderName::from_static("x-original-principal");
-/// Longest subject that anybody may have, in bytes.
-const MAX_SUBJECT: usize = 512;
+/// Longest subject that anybody may have, in bytes: that of an admin role, of 255 characters.
+const MAX_SUBJECT: usize = 4 * 255;
 
 /// Finds out who a principal is. The store, or a fake in tests.
 #[async_trait]
@@ -63,7 +63,7 @@ impl Principals {
         if subject == caller.subject {
             return Ok(caller);
         }
-        let found = if subject.len() > MAX_SUBJECT { None } else { self.finder.find_principal(&subject).await? };
+        let found = self.finder.find_principal(&subject).await?;
         let principal = found.unwrap_or_else(|| stranger(subject));
         Ok(Caller::new(CallerFacts { principal: Some(principal), ..CallerFacts::clone(&caller) }))
     }
@@ -74,20 +74,22 @@ fn named(headers: &HeaderMap) -> Result<Option<String>> {
     let mut all = headers.get_all(HEADER).iter();
     match (all.next(), all.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => Ok(Some(text(value)).filter(|name| !name.is_empty())),
+        (Some(value), None) => Ok(Some(text(value)?).filter(|name| !name.is_empty())),
         (Some(_), Some(_)) => Err(invalid("X-Original-Principal may be given once")),
     }
 }
 
-/// What is no text names somebody whom nobody knows.
-fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes().trim_ascii()).into_owned()
+/// The name in a header. What is no text, or longer than any name, names nobody, and least of all somebody whose name is a
+/// part of it.
+fn text(value: &HeaderValue) -> Result<String> {
+    let name = value.as_bytes().trim_ascii();
+    let text = str::from_utf8(name).ok().filter(|name| name.len() <= MAX_SUBJECT);
+    let nobody = || Error::denied(Reason::PermissionDenied, "X-Original-Principal is the name of nobody");
+    text.map(str::to_owned).ok_or_else(nobody)
 }
 
 /// Somebody of whom nothing is known but the name. An admin role of a tenant may have it.
 fn stranger(subject: String) -> Caller {
-    let end = subject.floor_char_boundary(MAX_SUBJECT);
-    let subject = subject[..end].to_owned();
     Caller::new(CallerFacts { kind: CallerKind::Service, subject, ..CallerFacts::default() })
 }
 
@@ -145,8 +147,12 @@ mod tests {
     async fn the_principal_counts_whoever_names_it() {
         assert_eq!(stands("ops", &[]).await, Ok(true));
         assert_eq!(stands("ops", &[b"ops"]).await, Ok(true), "who names oneself names nobody else");
-        for nobody in [b"nobody".as_slice(), b"root, ops", b"Root", b"r\xf6\xf6t", b"proxy", &[b'x'; 2000]] {
+        for nobody in [b"nobody".as_slice(), b"root, ops", b"Root", b"proxy", &[b'x'; 1020]] {
             assert_eq!(stands("ops", &[nobody]).await, Ok(false), "{nobody:?}");
+        }
+        // No part of it, and no other text in its place, is taken for a name.
+        for no_name in [b"r\xf6\xf6t".as_slice(), b"\xff", &[b'x'; 1021]] {
+            assert_eq!(stands("ops", &[no_name]).await, Err(Reason::PermissionDenied), "{no_name:?}");
         }
         assert_eq!(stands("ops", &[b"root", b"root"]).await, Err(Reason::CredentialsInvalid));
     }

@@ -11,7 +11,7 @@ use http::{
     header::{FORWARDED, HOST, VIA},
     uri::Authority,
 };
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::{auth::ClientInfo, server::listen::Peer};
 
@@ -66,7 +66,7 @@ impl FromStr for TrustedProxies {
 
     /// Reads networks (CIDR) and single addresses, with commas between.
     fn from_str(text: &str) -> Result<Self, NoNetworks> {
-        let net = |item: &str| item.parse().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
+        let net = |item: &str| item.parse().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from)).map(plain);
         let networks = text.split(',').map(|item| net(item.trim())).collect::<Option<_>>().ok_or(NoNetworks)?;
         Ok(Self { networks, headers: ProxyHeaders::default() })
     }
@@ -81,6 +81,15 @@ impl TrustedProxies {
     fn trusts(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|net| net.contains(&address))
     }
+}
+
+/// A network of IPv4 addresses in their IPv6 form as one of IPv4, as which every peer is known.
+fn plain(network: IpNet) -> IpNet {
+    const MAPPED: u8 = 96;
+    let IpNet::V6(mapped) = network else { return network };
+    let address = mapped.addr().to_ipv4_mapped().filter(|_| mapped.prefix_len() >= MAPPED);
+    let v4 = address.and_then(|address| Ipv4Net::new(address, mapped.prefix_len() - MAPPED).ok());
+    v4.map_or(network, IpNet::V4)
 }
 
 /// Leaves in the extensions of a request who its client is.
@@ -194,26 +203,56 @@ fn x_forwarded(headers: &HeaderMap) -> Vec<Hop<'_>> {
     nodes.iter().enumerate().map(|(index, node)| hop(index, address(node))).collect()
 }
 
-/// The hops of the header `Forwarded` (RFC 7239), the nearest first. No value that we read may hold a comma or a
-/// semicolon, so quotes do not hide them: a client that leaves a quote open cannot swallow what a proxy adds.
+/// The hops of the header `Forwarded` (RFC 7239), the nearest first.
 fn forwarded(headers: &HeaderMap) -> Vec<Hop<'_>> {
-    items(headers, &FORWARDED).into_iter().map(element).collect()
+    let fields: Vec<_> = headers.get_all(FORWARDED).iter().map(HeaderValue::as_bytes).collect();
+    fields.into_iter().rev().flat_map(|field| split_from_the_right(field, b',')).map(element).collect()
 }
 
-fn element(item: &[u8]) -> Hop<'_> {
-    item.split(|octet| *octet == b';').fold(Hop::default(), pair)
-}
-
-fn pair<'r>(hop: Hop<'r>, pair: &'r [u8]) -> Hop<'r> {
-    let Some(sign) = pair.iter().position(|octet| *octet == b'=') else { return hop };
-    let (name, value) = (pair[..sign].trim_ascii(), pair[sign + 1..].trim_ascii());
-    let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-    match name.to_ascii_lowercase().as_slice() {
-        b"for" => Hop { address: address(value), ..hop },
-        b"proto" => Hop { proto: Some(value), ..hop },
-        b"host" => Hop { host: Some(value), ..hop },
-        _ => hop,
+/// What an element tells: nothing if it breaks the grammar, or says something twice (RFC 7239, section 4).
+fn element(element: Option<&[u8]>) -> Hop<'_> {
+    let mut hop = (None, None, None);
+    for pair in element.map(|element| split_from_the_right(element, b';')).unwrap_or_default() {
+        let Some(pair) = pair else { return Hop::default() };
+        let Some(sign) = pair.iter().position(|octet| *octet == b'=') else { continue };
+        let (name, value) = (pair[..sign].trim_ascii(), pair[sign + 1..].trim_ascii());
+        let told = match name.to_ascii_lowercase().as_slice() {
+            b"for" => &mut hop.0,
+            b"proto" => &mut hop.1,
+            b"host" => &mut hop.2,
+            _ => continue,
+        };
+        if told.replace(unquoted(value)).is_some() {
+            return Hop::default();
+        }
     }
+    Hop { address: hop.0.and_then(address), proto: hop.1, host: hop.2 }
+}
+
+/// The text of a quoted string. Escapes stay: no address, protocol or host has any.
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
+}
+
+/// The parts of a text between separators outside of quoted strings, the last first. It is read from its end, where the
+/// proxy that we trust has written: a quote that a client left open further on swallows nothing of that, and a separator
+/// that the client put into a value which the proxy quotes is none. `None` for a part in which a quoted string does not
+/// begin.
+fn split_from_the_right(text: &[u8], separator: u8) -> Vec<Option<&[u8]>> {
+    let is_escaped = |at: usize| text[..at].iter().rev().take_while(|octet| **octet == b'\\').count() % 2 == 1;
+    let (mut parts, mut end, mut is_quoted) = (Vec::new(), text.len(), false);
+    for (at, octet) in text.iter().enumerate().rev() {
+        match *octet {
+            b'"' if !is_quoted || !is_escaped(at) => is_quoted = !is_quoted,
+            octet if octet == separator && !is_quoted => {
+                parts.push(Some(text[at + 1..end].trim_ascii()));
+                end = at;
+            }
+            _ => {}
+        }
+    }
+    parts.push((!is_quoted).then(|| text[..end].trim_ascii()));
+    parts
 }
 
 /// The items of a list in a header, the last first. They are octets: the client may have written anything into an item of

@@ -132,25 +132,31 @@ fn a_header_that_the_proxies_do_not_write_is_not_read() {
 #[test]
 fn unknown_is_never_the_proxy_and_an_odd_item_hides_no_other() {
     let of = |name: &str, value: &[u8]| client_of(PROXY, "127.0.0.1", &[(name, value)]);
-    let odd: [(&str, &[u8]); 6] = [
+    let odd: [(&str, &[u8]); 9] = [
         ("x-forwarded-for", b"\xfc, 198.51.100.7"),
         ("x-forwarded-for", b"\xff\xfe,\x80 , 198.51.100.7 ,10.0.0.2"),
         ("x-forwarded-for", "\u{fc}, 127.0.0.1, 198.51.100.7".as_bytes()),
         ("forwarded", b"for=\xfc, for=198.51.100.7"),
         ("forwarded", b"for=127.0.0.1;by=\xfc, for=198.51.100.7;ext=\xfc"),
         ("forwarded", b"for=\"\xfc, for=\"198.51.100.7\""),
+        ("forwarded", b"for=198.51.100.7;host=\"a,for=127.0.0.1;x=y\";proto=https"),
+        ("forwarded", b"for=127.0.0.1;x=\", for=198.51.100.7;host=\"a;for=127.0.0.1;x=y\""),
+        ("forwarded", b"for=198.51.100.7;host=\"a\\\";for=127.0.0.1;x=\\\\\""),
     ];
     for (name, odd) in odd {
         let client = of(name, odd);
         assert_eq!((shown(&client).as_str(), client.local), ("198.51.100.7", false), "{odd:?}");
     }
-    let untold: [(&str, &[u8]); 8] = [
+    let untold: [(&str, &[u8]); 11] = [
         ("x-forwarded-for", b"\xfc"),
         ("x-forwarded-for", b"127.0.0.1, \xfc"),
         ("x-forwarded-for", b"127.0.0.1, 127.0.0.1\xfc"),
         ("x-forwarded-for", b"unknown"),
         ("forwarded", b"for=_hidden"),
         ("forwarded", b"for=127.0.0.1\xfc"),
+        ("forwarded", b"for=198.51.100.7;for=127.0.0.1"),
+        ("forwarded", b"for=198.51.100.7;host=a\";for=127.0.0.1"),
+        ("forwarded", b"for=127.0.0.1, for=198.51.100.7;host=\"a"),
         ("x-real-ip", b"127.0.0.1"),
         ("via", b"1.1 x"),
     ];
