@@ -81,18 +81,18 @@ fn main() {
         }
     });
 
-    let mut p99s = SIDES.map(|_| (Vec::new(), Vec::new()));
+    let mut times = SIDES.map(|_| (Vec::new(), Vec::new()));
     let mut tries = [0; SIDES.len()];
     for turn in 0..TURNS * SIDES.len() {
         let side = turn % SIDES.len();
         let flood = Flood::begin(program.address, SIDES[side].0);
         let (reads, logins) = runtime.block_on(turn_of(&calls));
         tries[side] += flood.end();
-        p99s[side].0.push(reads);
-        p99s[side].1.push(logins);
+        times[side].0.extend(reads);
+        times[side].1.extend(logins);
     }
-    println!("p99 of {READERS} readers and of one who logs in, median of {TURNS} turns each");
-    let p99s = p99s.map(|(reads, logins)| (support::median(reads), support::median(logins)));
+    println!("p99 of {READERS} readers and of one who logs in, over {TURNS} turns");
+    let p99s = times.map(|(reads, logins)| (p99(reads), p99(logins)));
     for (side, (reads, logins)) in p99s.iter().enumerate() {
         let (name, answered) = (SIDES[side].1, tries[side]);
         println!("  {name:<40} reads {reads:>8.2} ms, logins {logins:>8.2} ms ({answered} tries answered)");
@@ -116,8 +116,8 @@ async fn connect(from: [u8; 4], to: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// One turn: the p99 of the reads and of the logins, in milliseconds.
-async fn turn_of(calls: &Calls) -> (f64, f64) {
+/// One turn: how long each read and each login took.
+async fn turn_of(calls: &Calls) -> (Vec<Duration>, Vec<Duration>) {
     let stop = CancellationToken::new();
     let ending = async {
         tokio::time::sleep(TURN).await;
@@ -126,9 +126,10 @@ async fn turn_of(calls: &Calls) -> (f64, f64) {
     let readers = join_all((0..READERS).map(|_| measured(calls.address, &calls.read, PAUSE, stop.clone())));
     let logins = measured(calls.address, &calls.login, LOGIN_PAUSE, stop.clone());
     let (reads, logins, ()) = tokio::join!(readers, logins, ending);
-    (p99(reads.into_iter().flatten().collect()), p99(logins))
+    (reads.into_iter().flatten().collect(), logins)
 }
 
+/// In milliseconds.
 fn p99(mut times: Vec<Duration>) -> f64 {
     times.sort();
     times[times.len() * 99 / 100].as_secs_f64() * 1000.0

@@ -16,6 +16,7 @@ pub mod private_file;
 pub mod scope;
 pub mod seat;
 pub mod secret;
+pub mod subscriber;
 pub mod text;
 pub mod words;
 
@@ -31,4 +32,5 @@ pub use names::{TenantName, TenantRef};
 pub use page::{Page, PageRequest};
 pub use scope::{Access, TenantScope};
 pub use secret::Secret;
+pub use subscriber::subscriber;
 pub use words::Worded;

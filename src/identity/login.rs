@@ -90,7 +90,7 @@ pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Resul
         // It may have another password by now.
         found = find(people, credentials).await?.1;
     }
-    let outcome = attempt_login(cx, people, credentials, found).await;
+    let outcome = attempt_login(cx, people, credentials, found, turn.apart).await;
     match &outcome {
         Ok(login) => {
             turn.succeeded();
@@ -102,9 +102,15 @@ pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Resul
     outcome
 }
 
-async fn attempt_login(cx: &Cx, people: &People, credentials: &Credentials, found: Option<Found>) -> Result<Login> {
+async fn attempt_login(
+    cx: &Cx,
+    people: &People,
+    credentials: &Credentials,
+    found: Option<Found>,
+    apart: bool,
+) -> Result<Login> {
     let hash = found.as_ref().map(|found| found.row.password_hash.clone()).unwrap_or_default();
-    let verdict = people.passwords.judge(credentials.password.clone(), hash).await?;
+    let verdict = people.passwords.judge(credentials.password.clone(), hash, apart).await?;
     let found = found.filter(|found| verdict != Verdict::Wrong && may_log_in(found)).ok_or_else(refused)?;
     let factor = factor(people, &found.row, credentials.code.as_ref()).await?;
     let renewal = match verdict {

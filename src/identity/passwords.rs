@@ -76,9 +76,16 @@ pub enum Verdict {
 
 /// Hashes and verifies passwords, no more at once than there are threads: each takes 19 MiB and tens of milliseconds of
 /// a core, so without a bound a burst of logins would stop everything else. The threads start with the first password and
-/// have the lowest priority, so that calls which need no password go first. Cheap to clone.
+/// have the lowest priority, so that calls which need no password go first. Whoever has failed often has one thread apart,
+/// for which nobody else waits. Cheap to clone.
 #[derive(Clone)]
-pub struct Passwords(Arc<Pool>);
+pub struct Passwords(Arc<Pools>);
+
+struct Pools {
+    usual: Pool,
+    /// For those who have failed often.
+    apart: Pool,
+}
 
 struct Pool {
     at_once: usize,
@@ -90,7 +97,7 @@ type Job = Box<dyn FnOnce() + Send>;
 impl Passwords {
     /// A pool of this many threads.
     pub fn new(at_once: usize) -> Self {
-        Self(Arc::new(Pool { at_once, queue: OnceLock::new() }))
+        Self(Arc::new(Pools { usual: Pool::of(at_once), apart: Pool::of(1) }))
     }
 
     /// A pool for a server: a core in two, and one at least.
@@ -100,25 +107,34 @@ impl Passwords {
 
     /// The hash of a password as a PHC string: argon2id with the parameters that OWASP recommends.
     pub async fn hash(&self, password: Password) -> Result<String> {
-        self.run(move || {
-            let hash = Argon2::default().hash_password(password.0.expose().as_bytes());
-            hash.map(|hash| hash.to_string()).map_err(|error| Error::internal(error.to_string()))
-        })
-        .await
+        self.0
+            .usual
+            .run(move || {
+                let hash = Argon2::default().hash_password(password.0.expose().as_bytes());
+                hash.map(|hash| hash.to_string()).map_err(|error| Error::internal(error.to_string()))
+            })
+            .await
     }
 
     /// Whether a password is the one of the hash.
     pub async fn verify(&self, password: Secret<String>, hash: String) -> Result<bool> {
-        Ok(self.judge(password, hash).await? != Verdict::Wrong)
+        Ok(self.judge(password, hash, false).await? != Verdict::Wrong)
     }
 
     /// What a password is to a hash of ours, or to one of bcrypt that came from elsewhere. It takes as long to learn that
     /// there is no password (the empty hash) as that it is another one. The password is taken in its normal form, and as it
-    /// was typed, which older versions hashed.
-    pub async fn judge(&self, password: Secret<String>, hash: String) -> Result<Verdict> {
+    /// was typed, which older versions hashed. `apart` tells that it comes from where many have failed.
+    pub async fn judge(&self, password: Secret<String>, hash: String, apart: bool) -> Result<Verdict> {
         // One that is too long to be anybody's is judged as a wrong one, and takes as long.
         let hash = if password.expose().len() > MAX_BYTES { String::new() } else { hash };
-        self.run(move || Ok(judge(password.expose(), &hash))).await
+        let pool = if apart { &self.0.apart } else { &self.0.usual };
+        pool.run(move || Ok(judge(password.expose(), &hash))).await
+    }
+}
+
+impl Pool {
+    fn of(at_once: usize) -> Self {
+        Self { at_once, queue: OnceLock::new() }
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -129,7 +145,7 @@ impl Passwords {
                 let _ = reply.send(work());
             }
         });
-        match self.0.queue().try_send(job) {
+        match self.queue().try_send(job) {
             Ok(()) => answer.await.map_err(Error::internal)?,
             Err(TrySendError::Full(_)) => {
                 let message = "too many logins at a time; retry later";
@@ -138,9 +154,7 @@ impl Passwords {
             Err(TrySendError::Disconnected(_)) => Err(Error::internal("the threads for passwords have ended")),
         }
     }
-}
 
-impl Pool {
     fn queue(&self) -> &SyncSender<Job> {
         self.queue.get_or_init(|| {
             let (sender, receiver) = sync_channel(QUEUE);
@@ -197,7 +211,7 @@ fn verdict_of(password: &str, hash: &str) -> Verdict {
 
 /// Whether a hash of argon2 asks for no more work than one that somebody would make: a row that came from elsewhere must
 /// not keep a thread for hours.
-fn is_affordable(hash: &PasswordHash<'_>) -> bool {
+fn is_affordable(hash: &PasswordHash) -> bool {
     let params = argon2::Params::try_from(hash);
     params.is_ok_and(|params| {
         params.m_cost() <= MOST_MEMORY && params.t_cost() <= MOST_PASSES && params.p_cost() <= MOST_LANES
@@ -260,15 +274,15 @@ mod tests {
     #[tokio::test]
     async fn a_hash_from_elsewhere_verifies_and_is_outdated() {
         let (pool, hash) = (Passwords::new(1), bcrypt::hash("correct horse", 4).unwrap());
-        assert_eq!(pool.judge(secret("correct horse"), hash.clone()).await.unwrap(), Verdict::Outdated);
-        assert_eq!(pool.judge(secret("correct horsf"), hash).await.unwrap(), Verdict::Wrong);
+        assert_eq!(pool.judge(secret("correct horse"), hash.clone(), false).await.unwrap(), Verdict::Outdated);
+        assert_eq!(pool.judge(secret("correct horsf"), hash, false).await.unwrap(), Verdict::Wrong);
     }
 
     #[tokio::test]
     async fn a_password_is_the_same_in_every_normal_form() {
         let pool = Passwords::new(1);
         let (composed, apart) = ("zu viele K\u{f6}che", "zu viele Ko\u{308}che");
-        let judge = async |text: &str, hash: &str| pool.judge(secret(text), hash.to_owned()).await.unwrap();
+        let judge = async |text: &str, hash: &str| pool.judge(secret(text), hash.to_owned(), false).await.unwrap();
         for set in [composed, apart] {
             let hash = pool.hash(Password::kept(secret(set))).await.unwrap();
             for typed in [composed, apart] {
@@ -288,7 +302,7 @@ mod tests {
     async fn a_hash_that_did_not_see_all_of_a_password_is_not_replaced() {
         let pool = Passwords::new(1);
         let hash = |text: &str| bcrypt::hash(text, 4).unwrap();
-        let judge = async |text: &str, hash: &str| pool.judge(secret(text), hash.to_owned()).await.unwrap();
+        let judge = async |text: &str, hash: &str| pool.judge(secret(text), hash.to_owned(), false).await.unwrap();
         let long = "x1".repeat(40);
         let stored = hash(&long);
         assert_eq!(judge(&long, &stored).await, Verdict::Truncated);
@@ -313,7 +327,11 @@ mod tests {
             "{SHA}x",
             "x",
         ] {
-            assert_eq!(pool.judge(secret("correct horse"), hash.to_owned()).await.unwrap(), Verdict::Wrong, "{hash}");
+            assert_eq!(
+                pool.judge(secret("correct horse"), hash.to_owned(), false).await.unwrap(),
+                Verdict::Wrong,
+                "{hash}"
+            );
         }
     }
 

@@ -23,7 +23,7 @@ use super::{
     Email,
     address_gate::{Gate, NARROW_FROM, Place},
 };
-use crate::base::{Cx, Error, IdKind, Kind, Result, error::Reason, names::fold};
+use crate::base::{Cx, Error, IdKind, Kind, Result, error::Reason, names::fold, subscriber};
 
 /// Failures that cost nothing: people mistype.
 const FREE: u32 = 3;
@@ -59,14 +59,17 @@ impl Attempt {
     pub fn on(account: Uuid, address: Option<IpAddr>) -> Self {
         Self {
             account: Sha256::new_with_prefix(b"account").chain_update(account.as_bytes()).finalize().into(),
-            near: near(address),
+            near: address.map(subscriber),
         }
     }
 
     /// An attempt on an account that does not exist, by its place and the words that name it, from an address.
     pub fn named(place: &str, name: &str, address: Option<IpAddr>) -> Self {
         let text = format!("{place}/{}", normal(name));
-        Self { account: Sha256::new_with_prefix(b"name").chain_update(text).finalize().into(), near: near(address) }
+        Self {
+            account: Sha256::new_with_prefix(b"name").chain_update(text).finalize().into(),
+            near: address.map(subscriber),
+        }
     }
 }
 
@@ -78,13 +81,6 @@ fn normal(name: &str) -> String {
         (None, Ok(email)) => email.key().to_owned(),
         (None, Err(_)) => fold(name),
     }
-}
-
-fn near(address: Option<IpAddr>) -> Near {
-    address.map(|address| match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
-        v4 => v4,
-    })
 }
 
 /// An attempt that may look up on what it is made.
@@ -105,6 +101,8 @@ pub struct Turn<'t> {
     place: Place,
     /// Whether it came after a while, in which things may have changed.
     pub waited: bool,
+    /// Whether it comes from where many have failed.
+    pub apart: bool,
 }
 
 /// Failures of late, and when the next attempt may be made.
@@ -140,7 +138,7 @@ impl Throttle {
     /// Waits as long as failures from the address cost, and for a place among its attempts: not even a look-up is made
     /// without one. Fails with RESOURCE_EXHAUSTED, and says when to come back, if too many wait.
     pub async fn approach(&self, cx: &Cx) -> Result<Arrival> {
-        let near = near(cx.counted_as());
+        let near = cx.counted_as().map(subscriber);
         let gate = self.gates.get_with(near, Arc::default);
         let mut arrival = Arrival { at: Instant::now(), near, gate, place: None };
         let failures = self.addresses.get(&near).unwrap_or_default();
@@ -165,13 +163,13 @@ impl Throttle {
             self.enter(cx, &mut arrival, since).await?;
         }
         let place = arrival.place.take().ok_or_else(|| Error::internal("an attempt without a place"))?;
-        Ok(Turn { throttle: self, attempt, place, waited })
+        Ok(Turn { throttle: self, attempt, place, waited, apart: self.is_narrow(arrival.near) })
     }
 
     /// Sleeps until so long after the arrival, and then goes through the gate of the address.
     async fn enter(&self, cx: &Cx, arrival: &mut Arrival, since: Duration) -> Result<()> {
         let gate = arrival.gate.clone();
-        let narrow = self.addresses.get(&arrival.near).unwrap_or_default() >= NARROW_FROM;
+        let narrow = self.is_narrow(arrival.near);
         let left = since.saturating_sub(arrival.at.elapsed());
         arrival.place = if left.is_zero() && !narrow {
             gate.pass(false).await
@@ -187,6 +185,11 @@ impl Throttle {
             Some(_) => Ok(()),
             None => Err(self.refuse(cx, arrival, Duration::ZERO).await),
         }
+    }
+
+    /// Whether so many have failed at an address that its attempts are worked on one at a time.
+    fn is_narrow(&self, near: Near) -> bool {
+        self.addresses.get(&near).unwrap_or_default() >= NARROW_FROM
     }
 
     /// Why an attempt is refused, after a while if that has happened often at the address: who does not listen is not
