@@ -27,7 +27,6 @@ use tower::{Service, ServiceExt};
 use super::{
     connection::{self, Answer, Connection, Crowd, Graceful, Guarded, Patience, Streams, Working},
     first_bytes::FirstBytes,
-    log_budget::LineBudget,
     tls::{self, Tls},
 };
 use crate::base::Drain;
@@ -248,7 +247,7 @@ where
         let connection = Connection::new(working);
         let stream = FirstBytes::within(bounds.silence, stream);
         let stream = TokioIo::new(Guarded::new(stream, connection.clone(), bounds.patience));
-        let (of_calls, to_tell, budget) = (connection.clone(), drain.clone(), LineBudget::new(peer.address));
+        let (of_calls, to_tell) = (connection.clone(), drain.clone());
         // A call begins here, with its head, and not only when its future is polled.
         let service = service_fn(move |request: Request<Incoming>| {
             let whole = http_body::Body::is_end_stream(request.body());
@@ -256,7 +255,6 @@ where
             let (mut request, rest) = connection::take(request, &of_calls);
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(to_tell.clone());
-            request.extensions_mut().insert(budget.clone());
             let answered = service.clone().oneshot(request);
             async move {
                 let mut response = match answered.await {

@@ -15,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{LevelFilter, ParseError},
+};
 
 /// Bytes that wait before the writer is called.
 const MUCH: usize = 64 * 1024;
@@ -47,9 +50,13 @@ fn quiet(filter: &str) -> String {
     })
 }
 
-/// Checks a filter without using it.
-pub fn check(filter: &str) -> Result<(), ParseError> {
-    EnvFilter::builder().parse(quiet(filter)).map(drop)
+/// Whether a text is a filter. A word alone that is no level would be taken for a part of the program, all of which is to be
+/// logged, and is most likely a level that was misspelt.
+pub fn is_filter(text: &str) -> bool {
+    let has_level = |directive: &str| {
+        directive.is_empty() || directive.contains(['=', '[']) || directive.parse::<LevelFilter>().is_ok()
+    };
+    EnvFilter::builder().parse(quiet(text)).is_ok() && text.split(',').all(|directive| has_level(directive.trim()))
 }
 
 /// Begins to log what the filter lets through, panics included. Once a process; later calls change nothing.

@@ -12,9 +12,10 @@ const SECONDS: &[f64] =
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// All counters. Each is there from the start with 0: what rises from nothing is no increase to Prometheus.
-const COUNTERS: [&str; 4] = [
+const COUNTERS: [&str; 5] = [
     "tenantry_calls_shed_total",
     "tenantry_log_lines_lost_total",
+    "tenantry_access_lines_left_out_total",
     "tenantry_panics_total",
     "tenantry.store.write.retries",
 ];

@@ -8,7 +8,6 @@ mod first_bytes;
 pub mod grpc;
 pub mod layers;
 pub mod listen;
-mod log_budget;
 pub mod logs;
 pub mod metrics;
 pub mod ops;

@@ -10,6 +10,7 @@ mod framing;
 mod host;
 mod idempotency;
 mod limits;
+mod line_budget;
 mod load;
 mod observe;
 mod panics;
@@ -36,6 +37,7 @@ pub(super) use self::panics::count as count_panic;
 use self::{
     answer::{Failure, Head},
     cors::Cors,
+    line_budget::LineBudget,
     receive::Received,
 };
 pub use self::{
@@ -84,6 +86,7 @@ struct Shared {
     patience: Patience,
     proxies: TrustedProxies,
     cors: Option<Cors>,
+    lines: Arc<LineBudget>,
 }
 
 impl<S> Stack<S> {
@@ -98,7 +101,9 @@ impl<S> Stack<S> {
     ) -> Self {
         let load = load::Load::new(limits.max_in_flight);
         let (proxies, cors) = (edge.proxies, Cors::of(&edge.origins));
-        Self { inner, shared: Arc::new(Shared { authenticator, dialects, load, limits, patience, proxies, cors }) }
+        let lines = Arc::default();
+        let shared = Shared { authenticator, dialects, load, limits, patience, proxies, cors, lines };
+        Self { inner, shared: Arc::new(shared) }
     }
 }
 
@@ -144,7 +149,7 @@ impl Shared {
         request.extensions_mut().insert(facts.clone());
         let head = Head::of(&request, id);
         // Access log and metrics: outside everything that may refuse or fail, so that refusals are counted.
-        let observation = observe::begin(&request, &head, facts);
+        let observation = observe::begin(&request, &head, facts, self.lines.clone());
         // Around all answers, so that a page may read why it was refused; before all work, as a preflight needs none.
         let mut response = match host::check(&request).and_then(|()| framing::check(&request)) {
             Ok(()) => cors::run(self.cors.as_ref(), request, |request| self.answer(inner, &head, request)).await,

@@ -6,6 +6,7 @@
 use std::{
     net::IpAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -16,11 +17,14 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use transcoder::{Answered, RequestId};
 
-use super::answer::{Head, status_word};
+use super::{
+    answer::{Head, status_word},
+    line_budget::LineBudget,
+};
 use crate::{
     auth::{CallFacts, ClientInfo},
     base::{Caller, Kind},
-    server::{listen::Peer, log_budget::LineBudget, ops},
+    server::{listen::Peer, ops},
 };
 
 /// A call under observation, until [`end`](Observation::end).
@@ -41,7 +45,7 @@ struct Record {
     /// Address of the client, which a trusted proxy may stand before that does not tell it.
     client: Option<Option<IpAddr>>,
     /// Lines that callers without a credential may make.
-    budget: Option<LineBudget>,
+    budget: Arc<LineBudget>,
 }
 
 /// How a call ended.
@@ -53,7 +57,7 @@ enum End {
 }
 
 /// Begins to observe a call.
-pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts) -> Observation {
+pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts, budget: Arc<LineBudget>) -> Observation {
     metrics::gauge!("tenantry_calls_in_flight").increment(1.0);
     Observation(Some(Record {
         begun: Instant::now(),
@@ -66,7 +70,7 @@ pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts) -> O
         template: None,
         peer: request.extensions().get::<Peer>().copied(),
         client: request.extensions().get::<ClientInfo>().map(|client| client.address),
-        budget: request.extensions().get::<LineBudget>().cloned(),
+        budget,
     }))
 }
 
@@ -129,7 +133,8 @@ impl Record {
     fn log(&self, status: &'static str, seconds: f64) {
         let caller = self.facts.caller();
         let counted = caller.is_none() && self.ops.is_none();
-        if counted && self.budget.as_ref().is_some_and(|budget| !budget.take()) {
+        let from = || self.client.flatten().or(self.peer.map(|peer| peer.address.ip()));
+        if counted && !self.budget.take(from()) {
             return;
         }
         let call = self.facts.method().map_or_else(|| self.route(), |method| method.path);
