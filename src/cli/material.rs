@@ -113,7 +113,7 @@ impl Reader<'_> {
     }
 
     fn check_texts(&mut self) {
-        if logs::check(&self.config.log).is_err() {
+        if !logs::is_filter(&self.config.log) {
             self.problem("log", "must be a log filter, such as info or tenantry=debug");
         }
         if let Some(url) = &self.config.database_url

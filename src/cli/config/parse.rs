@@ -57,7 +57,12 @@ impl FromStr for HostName {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let named = |text: &str| text.parse::<Authority>().is_ok_and(|authority| authority.host() == text);
+        let fits = |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
+        let named = |text: &str| {
+            text.parse::<Authority>().is_ok_and(|authority| authority.host() == text)
+                && text.len() <= 253
+                && text.split('.').all(fits)
+        };
         if text.parse::<IpAddr>().is_ok() || named(text) { Ok(Self(text.to_owned())) } else { Err(()) }
     }
 }
