@@ -88,7 +88,8 @@ impl App {
             // Tokens are refused as long as nobody can say which are revoked; the task below tries again.
             tracing::warn!(%error, "revocations cannot be read yet");
         }
-        let standard = grpc::standard(&drain)?;
+        let bounds = listen::Bounds::of_process();
+        let standard = grpc::standard(&drain, bounds.connections)?;
         let health = standard.health.clone();
         let service = self.service(standard, &readiness, &refusals, &key_uses, revocations.clone(), &drain)?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
@@ -101,7 +102,6 @@ impl App {
         let checked = readiness.clone();
         tasks.spawn("health", move |stop| health.clone().follow(checked.clone(), stop));
 
-        let bounds = listen::Bounds::of_process();
         let (tls, time) = (self.tls.clone(), self.drain_timeout);
         let serving = listen::serve(listeners, service, bounds, tls, drain.clone(), abort.clone(), time);
         let finished = tokio::select! {

@@ -5,7 +5,7 @@ use std::{
     fs, io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto::{self, HttpServerConnExec},
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -25,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
 
 use super::{
-    connection::{self, Answer, Connection, Crowd, Graceful, Guarded, Patience, Streams, Working},
+    connection::{self, Answer, Connection, Crowd, End, Graceful, Guarded, Patience, Streams, Wire},
     first_bytes::FirstBytes,
     tls::{self, Tls},
 };
@@ -35,9 +36,12 @@ use crate::base::Drain;
 const MAX_HEADERS: u32 = 64 * 1024;
 /// How long the headers of a request may take to arrive; a connection that is idle for so long is closed, too.
 const HEADER_TIME: Duration = Duration::from_secs(30);
-/// How often an idle HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-const KEEP_ALIVE_PATIENCE: Duration = Duration::from_secs(20);
+/// How long nothing comes over TCP until the system asks the peer whether it is still there, how often it asks, and how many
+/// times in vain: whoever lost its power says no good-bye.
+const PROBES: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(6);
+/// How long connections may take to end when the time to drain is over.
+const LAST: Duration = Duration::from_secs(1);
 /// Most calls at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
 /// How long to wait when the system has no room for another connection.
@@ -87,7 +91,7 @@ pub struct Peer {
 
 /// Serves on these listeners until the drain begins, then lets the calls in flight finish until `deadline` has passed or
 /// `abort` comes. Returns whether all of them finished. Connections are no work: one without a call ends soon, whatever its
-/// peer does. With `tls` every listener speaks it, and nothing else.
+/// peer does, and so does one whose peer does not take its answers. With `tls` every listener speaks it, and nothing else.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     service: S,
@@ -101,9 +105,9 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    let (connections, working) = (TaskTracker::new(), Working::default());
+    let (connections, end) = (TaskTracker::new(), End::with(drain.clone()));
     let door = Door {
-        talk: Talk { http: builder(bounds.patience), service, bounds, drain: drain.clone(), working: working.clone() },
+        talk: Talk { http: builder(bounds.patience), service, bounds, drain: drain.clone(), end: end.clone() },
         tls,
         connections: connections.clone(),
         free: Arc::new(Semaphore::new(bounds.connections)),
@@ -117,10 +121,21 @@ where
     // The listeners are closed: what comes now goes elsewhere.
     connections.close();
     tokio::select! {
-        () = connections.wait() => true,
-        () = tokio::time::sleep(deadline) => working.load(Ordering::Relaxed) == 0,
-        () = abort.cancelled() => working.load(Ordering::Relaxed) == 0,
+        () = connections.wait() => {}
+        () = tokio::time::sleep(deadline) => {}
+        () = abort.cancelled() => {}
     }
+    end.cut();
+    // What does not even end now is at work.
+    let ended = tokio::time::timeout(LAST, connections.wait()).await.is_ok();
+    let (untaken, cut) = (end.untaken(), end.cut_off());
+    if untaken > 0 {
+        tracing::warn!(connections = untaken, "answers were cut off, because their peers took nothing of them");
+    }
+    if cut > 0 {
+        tracing::warn!(connections = cut, "calls were cut off, because the time to drain was over");
+    }
+    ended && cut == 0
 }
 
 fn builder(patience: Patience) -> auto::Builder<Streams> {
@@ -135,8 +150,8 @@ fn builder(patience: Patience) -> auto::Builder<Streams> {
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEADERS)
         .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE_PATIENCE);
+        .keep_alive_interval(patience.ping)
+        .keep_alive_timeout(patience.pong);
     http
 }
 
@@ -157,7 +172,7 @@ struct Talk<S> {
     service: S,
     bounds: Bounds,
     drain: Drain,
-    working: Working,
+    end: End,
 }
 
 impl<S> Door<S>
@@ -201,6 +216,7 @@ where
     fn connect(&self, stream: TcpStream, address: SocketAddr, room: OwnedSemaphorePermit) {
         // Answers are written whole; waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&PROBES);
         let (talk, tls, crowd) = (self.talk.clone(), self.tls.clone(), self.crowd.subscribe());
         self.connections.spawn(async move {
             let _room = room;
@@ -236,25 +252,25 @@ where
     /// Serves HTTP on a stream to its end. What was agreed on in the handshake is spoken, and nothing else.
     async fn serve<C>(self, stream: C, peer: Peer, agreed: Option<&[u8]>, crowd: Crowd)
     where
-        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        C: AsyncRead + AsyncWrite + Wire + Unpin + Send + 'static,
     {
-        let Self { http, service, bounds, drain, working } = self;
+        let Self { http, service, bounds, drain, end } = self;
         let http = match agreed {
             Some(tls::HTTP_2) => http.http2_only(),
             Some(tls::HTTP_1) => http.http1_only(),
             _ => http,
         };
-        let connection = Connection::new(working);
+        let connection = Connection::new();
         let stream = FirstBytes::within(bounds.silence, stream);
         let stream = TokioIo::new(Guarded::new(stream, connection.clone(), bounds.patience));
-        let (of_calls, to_tell) = (connection.clone(), drain.clone());
+        let of_calls = connection.clone();
         // A call begins here, with its head, and not only when its future is polled.
         let service = service_fn(move |request: Request<Incoming>| {
             let whole = http_body::Body::is_end_stream(request.body());
             let call = of_calls.begin(request.version() == Version::HTTP_2, whole);
             let (mut request, rest) = connection::take(request, &of_calls);
             request.extensions_mut().insert(peer);
-            request.extensions_mut().insert(to_tell.clone());
+            request.extensions_mut().insert(drain.clone());
             let answered = service.clone().oneshot(request);
             async move {
                 let mut response = match answered.await {
@@ -268,8 +284,10 @@ where
             }
         });
         let serving = http.serve_connection(stream, service).into_owned();
-        if let Some(Err(error)) = connection::drive(serving, &connection, &drain, crowd).await {
-            tracing::debug!(%error, "a connection ended early");
+        match connection::drive(serving, &connection, &end, crowd, bounds.patience.untaken).await {
+            Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+            Some(Ok(())) => {}
+            None => tracing::debug!(address = %peer.address, "a connection was closed that was of no use any more"),
         }
     }
 }
@@ -294,6 +312,9 @@ fn is_of_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
+#[cfg(test)]
+#[path = "listen_end_tests.rs"]
+mod end_tests;
 #[cfg(test)]
 #[path = "listen_tests.rs"]
 mod tests;

@@ -5,12 +5,13 @@ use futures::{StreamExt, stream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpSocket,
+    task::JoinHandle,
 };
 
 use super::*;
 
 /// More than the system keeps for a connection.
-const LARGE: usize = 16 << 20;
+pub(super) const LARGE: usize = 16 << 20;
 
 /// A server with one connection at a time, and its address.
 async fn server(tls: Option<Tls>, drain: &Drain) -> SocketAddr {
@@ -18,11 +19,28 @@ async fn server(tls: Option<Tls>, drain: &Drain) -> SocketAddr {
 }
 
 async fn server_with(tls: Option<Tls>, drain: &Drain, patience: Patience) -> SocketAddr {
+    serve_with(tls, drain, patience, Duration::from_secs(5)).await.0
+}
+
+/// The same with so much time to drain, and what it returns.
+pub(super) async fn serve_with(
+    tls: Option<Tls>,
+    drain: &Drain,
+    patience: Patience,
+    time: Duration,
+) -> (SocketAddr, JoinHandle<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = tower::service_fn(async |request: Request<Body>| {
         let body = match request.uri().path() {
             "/large" => Body::from(vec![b'x'; LARGE]),
+            "/fits" => Body::from(vec![b'x'; 1 << 20]),
+            "/part" => Body::from(vec![b'x'; 30_000]),
+            "/late" => {
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                Body::from("fine")
+            }
+            "/never" | "/n" => std::future::pending().await,
             "/panics" => Body::from_stream(stream::iter([1, 0]).map(|part| {
                 assert!(part > 0, "this one panics");
                 Ok::<_, Infallible>(Bytes::from("part"))
@@ -33,8 +51,7 @@ async fn server_with(tls: Option<Tls>, drain: &Drain, patience: Patience) -> Soc
     });
     let bounds = Bounds { connections: 1, silence: Duration::from_millis(100), patience };
     let (drain, abort) = (drain.clone(), CancellationToken::new());
-    tokio::spawn(serve(vec![listener], service, bounds, tls, drain, abort, Duration::from_secs(5)));
-    address
+    (address, tokio::spawn(serve(vec![listener], service, bounds, tls, drain, abort, time)))
 }
 
 #[tokio::test]
@@ -81,7 +98,7 @@ fn the_bound_leaves_room_for_other_files() {
     assert!(bounds.connections >= 1 && open_files().is_none_or(|files| bounds.connections < files));
 }
 
-async fn fine(address: SocketAddr) {
+pub(super) async fn fine(address: SocketAddr) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
@@ -106,7 +123,8 @@ async fn a_peer_that_does_not_read_is_not_waited_for() {
 #[tokio::test]
 async fn idle_connections_and_those_that_do_not_read_make_room_for_others() {
     let drain = Drain::default();
-    let address = server_with(None, &drain, Patience::default()).await;
+    let patience = Patience { untaken: Duration::from_secs(2), ..Patience::default() };
+    let address = server_with(None, &drain, patience).await;
     for ask in [&b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(2048).unwrap();
@@ -151,15 +169,20 @@ async fn a_stream_that_its_peer_leaves_untaken_is_reset_and_others_go_on() {
         let (answer, _) = client.clone().ready().await.unwrap().send_request(request, true).unwrap();
         answer.await.unwrap().into_body()
     };
+    let all = async |mut body: h2::RecvStream| {
+        let mut all = Vec::new();
+        while let Some(part) = body.data().await {
+            all.extend_from_slice(&part.unwrap());
+        }
+        all
+    };
     let mut untaken = ask("/large").await;
-    let mut taken = ask("/").await;
-    assert_eq!(&taken.data().await.unwrap().unwrap()[..], b"fine");
+    assert_eq!(all(ask("/").await).await, b"fine");
     // Its first thousand bytes come, and nothing is given back.
     assert_eq!(untaken.data().await.unwrap().unwrap().len(), 1000);
     let reset = tokio::time::timeout(Duration::from_secs(20), untaken.data()).await.unwrap().unwrap().unwrap_err();
     assert!(reset.is_reset(), "{reset:?}");
-    let mut after = ask("/").await;
-    assert_eq!(&after.data().await.unwrap().unwrap()[..], b"fine");
+    assert_eq!(all(ask("/").await).await, b"fine");
     drain.begin();
 }
 

@@ -53,6 +53,15 @@ impl Open {
         })
     }
 
+    /// The next health with what stands before it, in however many pieces it comes.
+    async fn health(&mut self) -> Vec<u8> {
+        let mut message = Vec::new();
+        while message.len() < 7 {
+            message.extend_from_slice(&self.next().await.expect("one more message"));
+        }
+        message
+    }
+
     async fn trailers(&mut self) -> HeaderMap {
         while self.next().await.is_some() {}
         self.body.trailers().await.unwrap().expect("a gRPC stream ends with a status")
@@ -72,13 +81,9 @@ async fn ends_soon(server: &mut Server, held: &str) {
 async fn a_watch_is_told_and_ends_with_the_drain() {
     let mut server = Server::dev().await;
     let mut watch = Open::new(&server, "/grpc.health.v1.Health/Watch", b"", &[]).await;
-    assert_eq!(&watch.next().await.unwrap()[..], b"\0\0\0\0\x02\x08\x01", "serving");
+    assert_eq!(watch.health().await, b"\0\0\0\0\x02\x08\x01", "serving");
     ends_soon(&mut server, "a watch").await;
-    let mut last = Bytes::new();
-    while let Some(message) = watch.next().await {
-        last = message;
-    }
-    assert!(last.ends_with(b"\0\0\0\0\x02\x08\x02"), "not serving: {last:?}");
+    assert_eq!(watch.health().await, b"\0\0\0\0\x02\x08\x02", "not serving");
     assert_eq!(watch.trailers().await["grpc-status"], "14");
 }
 
@@ -117,18 +122,88 @@ async fn a_peer_without_a_call_in_flight_does_not_hold_up_the_end() {
         peer.write_all(begin).await.unwrap();
         peers.push(peer);
     }
-    // One that does not read what it has asked for.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(2048).unwrap();
-    let mut deaf = socket.connect(address).await.unwrap();
-    let asks = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(6);
-    deaf.write_all(asks.as_bytes()).await.unwrap();
-    deaf.readable().await.unwrap();
+    // One that does nothing but ask whether we are still there.
+    let mut pinging = TcpStream::connect(address).await.unwrap();
+    pinging.write_all(settings).await.unwrap();
+    let pinging = tokio::spawn(async move {
+        while pinging.write_all(b"\0\0\x08\x06\0\0\0\0\0pingping").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    });
     // One that has ended its side while nothing was asked.
     let mut half = TcpStream::connect(address).await.unwrap();
     half.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     half.readable().await.unwrap();
     ends_soon(&mut server, "peers").await;
+    pinging.await.unwrap();
+}
+
+/// A peer whose own buffer is small, with so much asked for that the server cannot write it all.
+async fn asks_for_much(server: &Server) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let mut peer = socket.connect(server.address()).await.unwrap();
+    let asks = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(6);
+    peer.write_all(asks.as_bytes()).await.unwrap();
+    peer.readable().await.unwrap();
+    // Until the server waits for it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    peer
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_does_not_hold_up_the_end_for_long() {
+    let mut server = Setup::dev().env("TENANTRY_DRAIN_TIMEOUT", "10m").start().await;
+    let _deaf = asks_for_much(&server).await;
+    server.terminate().await;
+    let status = server.ended().await;
+    assert!(status.success(), "{status}");
+    let told = async || server.log().contains("their peers took nothing of them").then_some(());
+    eventually("the log to tell what was cut off", told).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_slowly_gets_its_answer_to_the_end() {
+    let mut server = Setup::dev().env("TENANTRY_DRAIN_TIMEOUT", "10m").start().await;
+    let mut slow = asks_for_much(&server).await;
+    server.terminate().await;
+    let (begun, mut read, mut part) = (Instant::now(), Vec::new(), vec![0; 4096]);
+    while begun.elapsed() < Duration::from_secs(12) {
+        // 10 KiB in a second; for minutes that does not let the server write more.
+        let bytes = slow.read(&mut part).await.expect("the connection goes on");
+        read.extend_from_slice(&part[..bytes]);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    tokio::time::timeout(PATIENCE, slow.read_to_end(&mut read)).await.unwrap().unwrap();
+    let status = server.ended().await;
+    assert!(status.success(), "{status}");
+    // Whole answers, one after the other.
+    let mut rest = &read[..];
+    while !rest.is_empty() {
+        let end = rest.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+        let head = String::from_utf8_lossy(&rest[..end]).to_lowercase();
+        let length: usize =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).expect("a length");
+        rest = rest.get(end + length..).unwrap_or_else(|| panic!("the answer is cut off: {head}"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_longer_than_the_drain_is_told_by_the_exit_status() {
+    let mut server = Setup::dev().env("TENANTRY_DRAIN_TIMEOUT", "2s").start().await;
+    let mut slow = asks_for_much(&server).await;
+    server.terminate().await;
+    let reading = tokio::spawn(async move {
+        let mut part = [0; 4096];
+        while slow.read(&mut part).await.is_ok_and(|bytes| bytes > 0) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let status = server.ended().await;
+    assert!(!status.success(), "{status}");
+    let told = async || server.log().contains("because the time to drain was over").then_some(());
+    eventually("the log to tell how much was cut off", told).await;
+    reading.abort();
 }
 
 #[tokio::test]

@@ -131,6 +131,53 @@ async fn what_the_head_tells_is_refused_before_the_body_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_key_for_the_call_does_not_have_the_body_asked_for() {
+    let server = Server::dev().await;
+    assert_eq!(server.admin().put("/admin/v2/tenants/acme", INFO).await.status, 204);
+    let token = async |role| server.setup().mint(&["--role", role, "--tenant", "acme"]).await;
+    let (admin, auditor) = (token("admin").await, token("auditor").await);
+    let (json, key) = ("Content-Type: application/json", "Idempotency-Key: k");
+    let keys = "POST /v1/admin/api-keys";
+    for (line, token, said, status) in [
+        (keys, &"none".to_owned(), format!("{json}\r\n{key}"), "401"),
+        (keys, &auditor, format!("{json}\r\n{key}"), "403"),
+        ("POST /v1/admin/nowhere", &admin, format!("{json}\r\n{key}"), "404"),
+        ("POST /v1/admin/tenants/lifecycle/x", &admin, format!("{json}\r\n{key}"), "404"),
+        ("POST /v1/admin/users", &admin, format!("{json}\r\n{key}"), "405"),
+        (keys, &admin, format!("Content-Type: text/plain\r\n{key}"), "415"),
+        (keys, &admin, format!("{json}\r\n{key}\r\nContent-Encoding: gzip"), "415"),
+        (keys, &admin, format!("{json}\r\n{key}\r\nContent-Length: 300000"), "413"),
+        (keys, &admin, format!("{json}\r\nIdempotency-Key: a b"), "400"),
+    ] {
+        let length = if said.contains("Content-Length") { "" } else { "Content-Length: 9\r\n" };
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{said}\r\n{length}Expect: 100-continue\r\n\r\n"
+        );
+        let answer = exchange(&mut connect(&server).await, &head, b"").await;
+        assert!(answer.starts_with(&format!("http/1.1 {status}")), "{line} {said}: {answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_begins_before_its_request_is_over_says_that_the_connection_closes() {
+    let server = Server::dev().await;
+    let mut stream = connect(&server).await;
+    // A call that streams both ways, in chunks without an end.
+    let head = "POST /grpc.reflection.v1.ServerReflection/ServerReflectionInfo HTTP/1.1\r\nHost: x\r\n\
+                Content-Type: application/grpc-web+proto\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n\0\0\0\0\x02\x3a\0\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    while !answer.contains("\r\n\r\n") {
+        let mut part = [0; 4096];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut part)).await.unwrap().unwrap();
+        assert!(read > 0, "{answer}");
+        answer += &String::from_utf8_lossy(&part[..read]).to_ascii_lowercase();
+    }
+    assert!(answer.starts_with("http/1.1 200") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_half_closed_peer_gets_its_answer() {
     let server = Server::dev().await;
     let token = server.admin_token();

@@ -6,7 +6,7 @@ use tenantry::proto::grpc::health::v1::{
     HealthCheckRequest, HealthListRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use tonic::{
-    Code,
+    Code, Response,
     transport::{Channel, Endpoint},
 };
 
@@ -77,4 +77,24 @@ async fn who_watches_is_told_when_the_server_stops_and_let_go() {
     let end = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap_err();
     assert_eq!(end.code(), Code::Unavailable, "{end}");
     assert!(server.ended().await.success());
+}
+
+#[tokio::test]
+async fn watches_have_a_bound_that_calls_do_not_have() {
+    let server = Server::dev().await;
+    let watch = async || client(&server).watch(of("")).await.map(Response::into_inner);
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        open.push(watch().await.unwrap());
+    }
+    let refused = watch().await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(
+        refused.message().starts_with("64 streams of health and reflection are open from this address"),
+        "{refused}"
+    );
+    assert_eq!(client(&server).check(of("")).await.unwrap().into_inner().status(), ServingStatus::Serving);
+    // Whoever leaves makes room.
+    open.pop();
+    eventually("room for one more", async || watch().await.ok()).await;
 }

@@ -2,13 +2,20 @@
 
 use std::io::Write as _;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use http::Version;
 use prost::Message as _;
+use reqwest::Method;
 use tenantry::proto::messaging::v2::{ClusterData, CreateClusterRequest};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::harness::{
+    PATIENCE,
     server::{Server, Setup},
     wire::{Reply, Wire, frame},
 };
@@ -308,6 +315,36 @@ async fn a_timeout_that_cannot_be_read_is_refused() {
         }
     }
     assert!(!clusters(&server).await.contains("timed"));
+}
+
+#[tokio::test]
+async fn base64_in_pieces_is_read_wherever_http_cuts_it() {
+    let server = Server::dev().await;
+    let message = create(&server, "in-pieces").one();
+    // Of a message of which each part was encoded, and padded, by itself.
+    let text = [&message[..7], &message[7..]].map(|part| STANDARD.encode(part)).concat();
+    assert!(text[..12].ends_with('='), "{text}");
+    for cut in 1..text.len() {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let head = format!(
+            "POST /{CREATE} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/grpc-web-text\r\n\
+             Accept: application/grpc-web-text\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+            server.admin_token()
+        );
+        let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+        let body = [chunk(&text[..cut]), chunk(&text[cut..]), "0\r\n\r\n".to_owned()].concat();
+        stream.write_all((head + &body).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        let said: Vec<u8> = answer.lines().filter_map(|line| STANDARD.decode(line).ok()).flatten().collect();
+        assert!(String::from_utf8_lossy(&said).contains("grpc-status:0"), "{cut}: {answer}");
+        assert_eq!(
+            server.admin().call(Method::DELETE, "/admin/v2/clusters/in-pieces", None).await.status,
+            204,
+            "{cut}"
+        );
+    }
 }
 
 #[tokio::test]

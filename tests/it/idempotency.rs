@@ -222,8 +222,10 @@ both_databases! {
         let corrected = post(&admin, GROUPS, "g", created).await;
         assert_eq!(corrected.status, 201, "{corrected:?}");
         replayed(&post(&admin, GROUPS, "g", created).await, &corrected);
-        let read_otherwise = admin.raw(&head("Content-Type: text/plain\r\n"), created).await;
-        assert!(read_otherwise.starts_with("HTTP/1.1 409"), "{read_otherwise}");
+        for (said, status) in [("application/json; charset=utf-8", 409), ("text/plain", 415)] {
+            let read_otherwise = admin.raw(&head(&format!("Content-Type: {said}\r\n")), created).await;
+            assert!(read_otherwise.starts_with(&format!("HTTP/1.1 {status}")), "{read_otherwise}");
+        }
     }
 
     async fn a_refusal_is_no_answer(db: TestDb) {

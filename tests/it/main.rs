@@ -29,6 +29,7 @@ mod floors;
 mod grpc_health;
 mod grpc_reflection;
 mod grpc_wire;
+mod half_closed;
 mod harness;
 mod idempotency;
 mod identity;

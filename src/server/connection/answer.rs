@@ -32,8 +32,14 @@ impl Answer {
 
     /// Hands over a part.
     fn hand_over(&mut self, mut part: Bytes) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if part.len() > PART {
-            self.rest = part.split_off(PART);
+        let most = match part.len() {
+            // h2 takes a part whole as soon as its peer has room for a byte, and after the last part nobody could reset the
+            // stream any more. A last byte that goes by itself has to wait until there was room for all before it.
+            length @ 2..=PART if self.call.is_http2() => length - 1,
+            _ => PART,
+        };
+        if part.len() > most {
+            self.rest = part.split_off(most);
         }
         self.call.wait_for_peer();
         streams::handed_over();

@@ -6,7 +6,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -33,6 +36,10 @@ pub(in crate::server) struct Rest {
     place: Mutex<Place>,
     /// The body comes only if it is asked for.
     expects: bool,
+    /// It was.
+    asked: AtomicBool,
+    /// How long it is at most, where it says so.
+    length: Option<u64>,
     connection: Arc<Connection>,
 }
 
@@ -40,17 +47,11 @@ enum Place {
     /// The call has it.
     Held,
     /// The call has left it.
-    Left(Left),
+    Left(Incoming),
     /// It was read to its end.
     Over,
     /// The answer is on its way; whoever leaves the body decides alone.
     Answered,
-}
-
-struct Left {
-    body: Incoming,
-    /// Somebody has read of it.
-    asked: bool,
 }
 
 /// Takes a request for a call, and what is to be settled when the call is answered. HTTP/2 has streams for that.
@@ -61,10 +62,15 @@ pub(in crate::server) fn take(
     if request.version() > Version::HTTP_11 || http_body::Body::is_end_stream(request.body()) {
         return (request.map(Body::new), None);
     }
-    let expects = expects(request.headers());
-    let rest = Arc::new(Rest { place: Mutex::new(Place::Held), expects, connection: connection.clone() });
+    let rest = Arc::new(Rest {
+        place: Mutex::new(Place::Held),
+        expects: expects(request.headers()),
+        asked: AtomicBool::new(false),
+        length: length(request.body()),
+        connection: connection.clone(),
+    });
     let kept = rest.clone();
-    let request = request.map(|body| Body::new(Kept { left: Some(Left { body, asked: false }), rest: kept }));
+    let request = request.map(|body| Body::new(Kept { body: Some(body), rest: kept }));
     (request, Some(rest))
 }
 
@@ -72,29 +78,38 @@ fn expects(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
+fn length(body: &Incoming) -> Option<u64> {
+    http_body::Body::size_hint(body).upper()
+}
+
 impl Rest {
     /// The call is answered. Says in the answer that the connection closes, if it does.
     pub(in crate::server) fn settle<B>(&self, response: &mut Response<B>) {
         let place = std::mem::replace(&mut *self.place(), Place::Answered);
         let late = response.status() == StatusCode::REQUEST_TIMEOUT;
-        match place {
-            Place::Left(left) if !late && self.is_small(&left) => self.read(left),
-            Place::Left(_) => say(response),
-            // A call that streams both ways.
-            Place::Held => {}
-            Place::Over | Place::Answered if late => say(response),
-            Place::Over | Place::Answered => {}
+        let closes = match place {
+            Place::Left(body) if !late && self.is_small(length(&body)) => {
+                self.read(body);
+                false
+            }
+            Place::Left(_) => true,
+            // A call that streams both ways may leave a rest when nothing can be said any more.
+            Place::Held => late || !self.is_small(self.length),
+            Place::Over | Place::Answered => late,
+        };
+        if closes {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
 
-    fn is_small(&self, left: &Left) -> bool {
-        let upper = http_body::Body::size_hint(&left.body).upper();
-        (left.asked || !self.expects) && upper.is_some_and(|upper| upper <= MOST)
+    /// Whether a rest of this length is read.
+    fn is_small(&self, length: Option<u64>) -> bool {
+        (!self.expects || self.asked.load(Ordering::Relaxed)) && length.is_some_and(|length| length <= MOST)
     }
 
     /// Reads what is left, for a while. If that is not enough, the connection closes.
-    fn read(&self, left: Left) {
-        let (mut body, connection) = (left.body, self.connection.clone());
+    fn read(&self, mut body: Incoming) {
+        let connection = self.connection.clone();
         let reading = async move {
             while let Some(frame) = body.frame().await {
                 if frame.is_err() {
@@ -115,20 +130,16 @@ impl Rest {
     }
 }
 
-fn say<B>(response: &mut Response<B>) {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-}
-
 /// The body, as the call has it.
 struct Kept {
     /// None when it was read to its end.
-    left: Option<Left>,
+    body: Option<Incoming>,
     rest: Arc<Rest>,
 }
 
 impl Kept {
     fn over(&mut self) {
-        self.left = None;
+        self.body = None;
         *self.rest.place() = Place::Over;
         self.rest.connection.clean.store(true, Ordering::Relaxed);
     }
@@ -139,45 +150,43 @@ impl http_body::Body for Kept {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(left) = &mut self.left else { return Poll::Ready(None) };
-        left.asked = true;
-        let polled = Pin::new(&mut left.body).poll_frame(cx);
-        let whole = http_body::Body::is_end_stream(&left.body);
-        let connection = &self.rest.connection;
-        if polled.is_pending() {
-            // Whoever reads the connection may know that nothing more comes.
-            if !connection.awaiting.swap(true, Ordering::Relaxed) {
-                connection.reader.wake();
-            }
-            return Poll::Pending;
-        }
-        connection.awaiting.store(false, Ordering::Relaxed);
-        if whole || matches!(polled, Poll::Ready(None)) {
-            self.over();
+        let this = &mut *self;
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        this.rest.asked.store(true, Ordering::Relaxed);
+        // Before the body is asked, so that what came before the end is not missed.
+        let ended = this.rest.connection.has_peer_ended(cx.waker());
+        let polled = Pin::new(&mut *body).poll_frame(cx);
+        let whole = http_body::Body::is_end_stream(body);
+        match polled {
+            Poll::Pending if ended => this.rest.connection.starve(),
+            Poll::Pending => {}
+            Poll::Ready(None) => this.over(),
+            Poll::Ready(_) if whole => this.over(),
+            Poll::Ready(_) => {}
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left.as_ref().is_none_or(|left| http_body::Body::is_end_stream(&left.body))
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left.as_ref().map_or(SizeHint::with_exact(0), |left| http_body::Body::size_hint(&left.body))
+        self.body.as_ref().map_or(SizeHint::with_exact(0), http_body::Body::size_hint)
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let Some(left) = self.left.take() else { return };
+        let Some(body) = self.body.take() else { return };
         let mut place = self.rest.place();
         if matches!(*place, Place::Answered) {
             drop(place);
-            if self.rest.is_small(&left) {
-                self.rest.read(left);
+            if self.rest.is_small(length(&body)) {
+                self.rest.read(body);
             }
             return;
         }
-        *place = Place::Left(left);
+        *place = Place::Left(body);
     }
 }

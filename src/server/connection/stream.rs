@@ -15,15 +15,22 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::Connection;
+use super::{
+    Connection,
+    wire::{State, Wire},
+};
 
 /// How long a peer may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// Until it takes more of what is written.
     pub write: Duration,
-    /// For its answer, once it has ended its own side: longer than any call takes. A stream beyond that has no reader.
-    pub half_closed: Duration,
+    /// The same in the drain, and where others wait for its place.
+    pub untaken: Duration,
+    /// To send something over HTTP/2 before it is asked whether it is still there.
+    pub ping: Duration,
+    /// To say that it is.
+    pub pong: Duration,
     /// To send what it still has on the way when we have ended our side, in total and until the next bytes.
     pub rest: (Duration, Duration),
 }
@@ -32,7 +39,9 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             write: Duration::from_secs(30),
-            half_closed: Duration::from_secs(60),
+            untaken: Duration::from_secs(10),
+            ping: Duration::from_secs(30),
+            pong: Duration::from_secs(20),
             rest: (Duration::from_secs(30), Duration::from_secs(5)),
         }
     }
@@ -40,6 +49,10 @@ impl Default for Patience {
 
 /// Most bytes that are read after the end of our side.
 const MOST_REST: usize = 64 << 20;
+/// How often it is looked whether a peer is still there that has ended its side.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked whether a peer has taken all.
+const TICK: Duration = Duration::from_millis(50);
 /// Bytes that are thrown away at a time, and how often in a row.
 const SCRATCH: usize = 16 * 1024;
 const IN_A_ROW: usize = 16;
@@ -51,9 +64,11 @@ pub(in crate::server) struct Guarded<S> {
     patience: Patience,
     /// Runs while the peer takes nothing of what is written.
     writing: Option<Pin<Box<Sleep>>>,
+    /// What it had taken when that was last looked at.
+    taken: u64,
     /// The peer has ended its side.
     ended: bool,
-    /// Runs while nobody is told so.
+    /// Runs until it is looked again whether it is still there, and what it has taken.
     holding: Option<Pin<Box<Sleep>>>,
     /// Our side has ended.
     closing: Option<Closing>,
@@ -66,42 +81,73 @@ struct Closing {
     read: usize,
 }
 
-impl<S> Guarded<S> {
+impl<S: Wire> Guarded<S> {
     /// Puts a stream under bounds.
     pub(in crate::server) fn new(stream: S, connection: Arc<Connection>, patience: Patience) -> Self {
-        Self { stream, connection, patience, writing: None, ended: false, holding: None, closing: None }
+        Self { stream, connection, patience, writing: None, taken: 0, ended: false, holding: None, closing: None }
     }
 
-    /// The end of the peer's side, as soon as it matters.
+    /// The end of the peer's side, as soon as it matters. Until then nobody reads, and so nobody would notice that the peer
+    /// is gone.
     fn peer_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.reader.register(cx.waker());
-        let unsent = self.writing.is_some();
-        if !unsent && !self.connection.outlives_its_peers_side() {
-            self.holding = None;
+        let outlived = self.connection.outlives_its_peers_side(cx);
+        if !outlived && self.writing.is_none() {
             return Poll::Ready(Ok(()));
         }
-        let time = self.patience.half_closed;
-        let holding = self.holding.get_or_insert_with(|| Box::pin(sleep(time)));
-        holding.as_mut().poll(cx).map(Ok)
+        loop {
+            ready!(self.holding.get_or_insert_with(|| Box::pin(sleep(LOOK))).as_mut().poll(cx));
+            self.holding = None;
+            if self.stream.state().gone {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+        }
+    }
+
+    /// Whether the peer has taken something since this was last asked.
+    fn takes(&mut self, state: State) -> bool {
+        std::mem::replace(&mut self.taken, state.taken) != state.taken
+    }
+
+    /// In the drain, waits until the peer has taken what the kernel holds for it. Elsewhere the kernel sees to that; the
+    /// network of a container may end with us.
+    fn delivered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.connection.drains.load(Ordering::Relaxed) {
+            let state = self.stream.state();
+            if state.gone || !state.owing {
+                break;
+            }
+            if self.takes(state) || !self.connection.blocked.swap(true, Ordering::Relaxed) {
+                self.connection.mark();
+            }
+            ready!(self.holding.get_or_insert_with(|| Box::pin(sleep(TICK))).as_mut().poll(cx));
+            self.holding = None;
+        }
+        self.connection.blocked.store(false, Ordering::Relaxed);
+        Poll::Ready(())
     }
 
     /// What was written, if the peer takes it in time.
-    fn written(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let Poll::Ready(Ok(bytes)) = polled else { return self.in_time(cx, polled) };
-        self.connection.moved.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.in_time(cx, polled)
-    }
-
     fn in_time<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            if self.writing.take().is_some() && self.ended {
-                // Whoever was not told of the peer's end may be told now.
-                cx.waker().wake_by_ref();
+            if self.writing.take().is_some() {
+                self.connection.mark();
+                self.connection.blocked.store(false, Ordering::Relaxed);
+                if self.ended {
+                    // Whoever was not told of the peer's end may be told now.
+                    cx.waker().wake_by_ref();
+                }
             }
             return polled;
         }
-        let time = self.patience.write;
-        ready!(self.writing.get_or_insert_with(|| Box::pin(sleep(time))).as_mut().poll(cx));
+        let state = self.stream.state();
+        if self.takes(state) || self.writing.is_none() {
+            self.connection.mark();
+            self.connection.blocked.store(true, Ordering::Relaxed);
+            self.writing = Some(Box::pin(sleep(self.patience.write)));
+        }
+        if let Some(writing) = &mut self.writing {
+            ready!(writing.as_mut().poll(cx));
+        }
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")))
     }
 }
@@ -132,7 +178,7 @@ impl<S: AsyncRead + Unpin> Guarded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + Wire + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ended {
             return self.peer_ended(cx);
@@ -141,18 +187,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
             self.connection.clean.store(false, Ordering::Relaxed);
-            self.connection.moved.fetch_add(1, Ordering::Relaxed);
             return Poll::Ready(Ok(()));
         }
         self.ended = buffer.remaining() > 0;
-        if self.ended { self.peer_ended(cx) } else { Poll::Ready(Ok(())) }
+        if !self.ended {
+            return Poll::Ready(Ok(()));
+        }
+        self.connection.peer_ended();
+        self.peer_ended(cx)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Wire + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.written(cx, polled)
+        self.in_time(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -162,6 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.closing.is_none() {
+            ready!(self.delivered(cx));
             let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
             ready!(self.in_time(cx, polled))?;
             if self.ended || !self.connection.may_have_more() {
@@ -179,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.written(cx, polled)
+        self.in_time(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

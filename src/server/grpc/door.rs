@@ -22,6 +22,7 @@ use tower::{Service, util::MapResponseLayer};
 use super::{
     descriptors::{Methods, Named},
     protocol::{ProtocolLayer, Terms},
+    text::Decoded,
 };
 use crate::{base::GrpcForm, server::ops::without_body};
 
@@ -74,6 +75,7 @@ impl Service<Request<Body>> for Door {
         match form(&request) {
             Ok(form) => {
                 normalize(&mut request, form);
+                let request = if form == GrpcForm::WebText { decode(request) } else { request };
                 Box::pin(self.services.call(request))
             }
             Err(refusal) => Box::pin(ready(Ok(refusal.answer(request.method())))),
@@ -101,6 +103,13 @@ fn normalize(request: &mut Request<Body>, form: GrpcForm) {
         headers.insert(ACCEPT, answer.media_type());
     }
     headers.insert(CONTENT_TYPE, form.media_type());
+}
+
+/// Makes gRPC-Web of its form in base64, which tonic-web reads rightly only where it is cut as it likes. The answer is in
+/// the form that `Accept` names all the same.
+fn decode(mut request: Request<Body>) -> Request<Body> {
+    request.headers_mut().insert(CONTENT_TYPE, GrpcForm::Web.media_type());
+    request.map(|body| Body::new(Decoded::new(body)))
 }
 
 impl Refusal {

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use super::visitors::{Visit, Visitors};
 use crate::{
     base::{Drain, Error, Kind, error::Reason},
     proto::grpc::health::v1::{
@@ -28,13 +29,14 @@ pub struct Health {
     services: Arc<BTreeSet<String>>,
     ready: Arc<watch::Sender<bool>>,
     drain: Drain,
+    visitors: Visitors,
 }
 
 impl Health {
     /// The health of these services, which are not ready until somebody says so. Who watches is let go with the drain.
-    pub(super) fn of<'s>(services: impl Iterator<Item = &'s str>, drain: Drain) -> Self {
+    pub(super) fn of<'s>(services: impl Iterator<Item = &'s str>, drain: Drain, visitors: Visitors) -> Self {
         let services = services.map(str::to_owned).collect();
-        Self { services: Arc::new(services), ready: Arc::new(watch::Sender::new(false)), drain }
+        Self { services: Arc::new(services), ready: Arc::new(watch::Sender::new(false)), drain, visitors }
     }
 
     /// The service.
@@ -90,8 +92,9 @@ impl health_server::Health for Health {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let visit = self.visitors.enter(request.extensions())?;
         let ready = self.knows(&request.get_ref().service).then(|| self.ready.subscribe());
-        let watcher = Watcher { ready, drain: self.drain.clone(), told: None, left: false };
+        let watcher = Watcher { ready, drain: self.drain.clone(), told: None, left: false, _visit: visit };
         Ok(Response::new(Box::pin(stream::unfold(watcher, Watcher::next))))
     }
 }
@@ -105,6 +108,7 @@ struct Watcher {
     told: Option<HealthCheckResponse>,
     /// Whether the end was told.
     left: bool,
+    _visit: Visit,
 }
 
 impl Watcher {
@@ -163,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_is_about_to_stop_serves_nothing_whatever_its_last_check_said() {
         let drain = Drain::default();
-        let health = Health::of(["a.B"].into_iter(), drain.clone());
+        let health = Health::of(["a.B"].into_iter(), drain.clone(), Visitors::new(1));
         health.ready.send_replace(true);
         let check = async || {
             let request = HealthCheckRequest { service: "a.B".to_owned() };

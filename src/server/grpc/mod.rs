@@ -1,7 +1,8 @@
 //! gRPC and gRPC-Web: from the request line to the services, and the services that every gRPC server has.
 //!
 //! What the protocol asks of a server beyond moving messages is here: `door` looks at the request line, `protocol` at the
-//! head of a call, `frames` at its messages; `compress` packs answers; `reflection` and `health` are services.
+//! head of a call, `frames` at its messages; `text` unpacks base64, `compress` packs answers; `reflection` and `health` are
+//! services, and `visitors` bounds their streams.
 
 mod compress;
 mod descriptors;
@@ -10,11 +11,14 @@ mod frames;
 mod health;
 mod protocol;
 mod reflection;
+mod text;
+mod visitors;
 
 use std::{borrow::Cow, sync::Arc};
 
 use tonic::service::Routes;
 
+use self::visitors::Visitors;
 pub use self::{descriptors::Methods, door::Door, health::Health, protocol::Terms};
 use crate::base::{Drain, Error, Kind, error::Reason};
 
@@ -28,12 +32,13 @@ pub struct Standard {
     pub health: Health,
 }
 
-/// The standard services of this server. Their streams end with the drain.
-pub fn standard(drain: &Drain) -> Result<Standard, Error> {
+/// The standard services of a server that takes so many connections. Their streams end with the drain.
+pub fn standard(drain: &Drain, connections: usize) -> Result<Standard, Error> {
     let files = descriptors::files()?;
     let methods = Arc::new(Methods::of_files(&files));
-    let health = Health::of(methods.services(), drain.clone());
-    let (v1, v1alpha) = reflection::servers(&files, drain);
+    let visitors = Visitors::new(connections);
+    let health = Health::of(methods.services(), drain.clone(), visitors.clone());
+    let (v1, v1alpha) = reflection::servers(&files, drain, visitors);
     let routes = Routes::new(v1).add_service(v1alpha).add_service(health.server());
     Ok(Standard { methods, routes, health })
 }

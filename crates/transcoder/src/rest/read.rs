@@ -16,15 +16,9 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    check(rule, headers, &body, most)?;
     if body.is_end_stream() {
         return Ok(Bytes::new());
-    }
-    if body.size_hint().lower() > most as u64 {
-        return Err(Box::new(Failure::too_large(most)));
-    }
-    // A body that says its length is there, and one that waits to be asked for will be. One in pieces may still be empty.
-    if body.size_hint().lower() > 0 || headers.contains_key(header::EXPECT) {
-        check_head(rule, headers)?;
     }
     let bytes = match Limited::new(body, most).collect().await {
         Ok(collected) => collected.to_bytes(),
@@ -44,6 +38,24 @@ where
         && !matches!(rule.binding.body, Body::Raw { .. })
         && bytes.trim_ascii().is_empty();
     Ok(if blank { Bytes::new() } else { bytes })
+}
+
+/// Refuses a body before anybody asks for it, if the head of the request is reason enough.
+pub(super) fn check<B>(rule: &Rule, headers: &HeaderMap, body: &B, most: usize) -> Result<(), Box<Failure>>
+where
+    B: http_body::Body,
+{
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    if body.size_hint().lower() > most as u64 {
+        return Err(Box::new(Failure::too_large(most)));
+    }
+    // A body that says its length is there, and one that waits to be asked for will be. One in pieces may still be empty.
+    if body.size_hint().lower() > 0 || headers.contains_key(header::EXPECT) {
+        check_head(rule, headers)?;
+    }
+    Ok(())
 }
 
 /// Refuses a body by what its head says, if that is no form in which the rule takes one.

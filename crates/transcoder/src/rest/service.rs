@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{Extensions, Method, Request, Response, StatusCode, request::Parts};
 use tokio::time::{Instant, timeout_at};
 use tonic::Code;
 
@@ -79,6 +79,30 @@ where
     }
 }
 
+impl Rest {
+    /// The answer to a request whose head alone decides it, before anybody asks for its body; none where there is a method
+    /// to be called. For layers that have to read the body before the call.
+    pub fn answer_to_head<B>(&self, parts: &Parts, body: &B) -> Option<Response<ResponseBody>>
+    where
+        B: http_body::Body,
+    {
+        let inner = &self.0;
+        let route = match inner.route(parts) {
+            Ok(route) => route,
+            Err(response) => return Some(*response),
+        };
+        // What the guard learns here it learns again when the method is called.
+        let checked =
+            inner.admit(route.rule, &mut parts.extensions.clone()).and_then(|()| match route.rule.binding.body {
+                Body::None => Ok(()),
+                _ => read::check(route.rule, &parts.headers, body, inner.max_body),
+            });
+        let failure = checked.err()?;
+        let response = inner.refuse(route.rule, parts.extensions.get().cloned(), failure);
+        Some(if parts.method == Method::HEAD { answer::without_body(response) } else { response })
+    }
+}
+
 /// Where a request goes.
 enum Target<'i> {
     Route(&'i Route),
@@ -129,9 +153,16 @@ impl Inner {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
-        let head = parts.method == Method::HEAD;
-        let response = match self.target(&parts) {
-            Ok(Target::Route(route)) => return Begun::Called(self.serve(route, parts, body)),
+        match self.route(&parts) {
+            Ok(route) => Begun::Called(self.serve(route, parts, body)),
+            Err(response) => Begun::Answered(*response),
+        }
+    }
+
+    /// The route of a request, or the answer where there is none.
+    fn route(&self, parts: &Parts) -> Result<&Route, Box<Response<ResponseBody>>> {
+        let response = match self.target(parts) {
+            Ok(Target::Route(route)) => return Ok(route),
             Ok(Target::Redirect(location)) => answer::redirect(&location),
             Ok(Target::Options(allow)) => answer::options(&allow),
             Err(failure) => {
@@ -139,7 +170,8 @@ impl Inner {
                 self.dialects.refuse(parts.uri.path(), Failure { request_id, ..*failure })
             }
         };
-        Begun::Answered(if head { answer::without_body(response) } else { response })
+        let head = parts.method == Method::HEAD;
+        Err(Box::new(if head { answer::without_body(response) } else { response }))
     }
 
     /// The rule of a request, or why there is none.
@@ -213,13 +245,20 @@ impl Inner {
                 }
                 response
             }
-            Err(failure) => {
-                let failure = Failure { request_id: request_id.map(|id| id.0), ..*failure.under(rule) };
-                let dialect = self.dialects.named(rule.info.surface.error_dialect);
-                answer::refuse(dialect, failure, Some(rule.matched()))
-            }
+            Err(failure) => self.refuse(rule, request_id, failure),
         };
         if head { answer::without_body(response) } else { response }
+    }
+
+    fn refuse(
+        &self,
+        rule: &'static Rule,
+        request_id: Option<RequestId>,
+        failure: Box<Failure>,
+    ) -> Response<ResponseBody> {
+        let failure = Failure { request_id: request_id.map(|id| id.0), ..*failure.under(rule) };
+        let dialect = self.dialects.named(rule.info.surface.error_dialect);
+        answer::refuse(dialect, failure, Some(rule.matched()))
     }
 
     fn answer(
@@ -252,14 +291,19 @@ impl Inner {
         if self.facts {
             parts.extensions.insert(rule.matched());
         }
-        if let Err(status) = self.guard.admit(rule.info, &mut parts.extensions) {
-            let failure = Failure::of_status(Origin::Guard, &status, rule.status);
-            return Box::pin(ready(Err(Box::new(failure))));
+        if let Err(failure) = self.admit(rule, &mut parts.extensions) {
+            return Box::pin(ready(Err(failure)));
         }
         match rule.binding.body {
             Body::None => self.call_with(route, parts, Bytes::new()),
             _ => Box::pin(self.read_and_call(route, parts, body)),
         }
+    }
+
+    /// The first step of the guard.
+    fn admit(&self, rule: &'static Rule, extensions: &mut Extensions) -> Result<(), Box<Failure>> {
+        let refused = |status| Box::new(Failure::of_status(Origin::Guard, &status, rule.status));
+        self.guard.admit(rule.info, extensions).map_err(refused)
     }
 
     async fn read_and_call<B>(&self, route: &Route, parts: Parts, body: B) -> Result<Success, Box<Failure>>

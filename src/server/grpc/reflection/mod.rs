@@ -13,7 +13,7 @@ use futures::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use self::{alpha::Alpha, index::Index};
-use super::descriptors::File;
+use super::{descriptors::File, visitors::Visitors};
 use crate::{
     base::{Drain, Kind},
     proto::grpc::reflection::v1::{
@@ -29,8 +29,10 @@ use crate::{
 pub(super) fn servers(
     files: &[File],
     drain: &Drain,
+    visitors: Visitors,
 ) -> (ServerReflectionServer<Reflection>, Alpha<ServerReflectionServer<Reflection>>) {
-    let server = ServerReflectionServer::new(Reflection { index: Arc::new(Index::of(files)), drain: drain.clone() });
+    let reflection = Reflection { index: Arc::new(Index::of(files)), drain: drain.clone(), visitors };
+    let server = ServerReflectionServer::new(reflection);
     (server.clone(), Alpha(server))
 }
 
@@ -38,6 +40,7 @@ pub(super) fn servers(
 pub(super) struct Reflection {
     index: Arc<Index>,
     drain: Drain,
+    visitors: Visitors,
 }
 
 #[tonic::async_trait]
@@ -48,8 +51,12 @@ impl ServerReflection for Reflection {
         &self,
         request: Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
-        let index = self.index.clone();
-        let answers = request.into_inner().map(move |question| question.map(|question| answer(&index, question)));
+        let (index, visit) = (self.index.clone(), self.visitors.enter(request.extensions())?);
+        let answers = request.into_inner().map(move |question| {
+            // It lasts as long as the stream.
+            let _ = &visit;
+            question.map(|question| answer(&index, question))
+        });
         Ok(Response::new(Box::pin(self.drain.end(answers))))
     }
 }

@@ -1,8 +1,9 @@
 //! `Idempotency-Key`: a POST of the zero-trust surface that comes twice under one key takes effect once, and is answered the
 //! same both times (zero-trust contract, section 2).
 //!
-//! It stands inside of the other layers, around REST: the caller is known, the guard is not asked yet. A key belongs to its
-//! caller, with the roles it has, and to the path, so nobody is told by a replay what the guard would not let them do.
+//! It stands inside of the other layers, around REST: the caller is known. What the head of a request alone decides is
+//! answered before the body is asked for. A key belongs to its caller, with the roles it has, and to the path, so nobody is
+//! told by a replay what the guard would not let them do.
 //!
 //! The key is claimed by the call's first write, in the same transaction ([`idempotent`]), so "claimed" and "done" cannot
 //! part: a call that wrote nothing leaves nothing, whatever it was answered, and one that wrote is never done again,
@@ -116,7 +117,13 @@ impl Shared {
         caller: &Caller,
         request: Request<Body>,
     ) -> Result<Response<Body>, Failure> {
-        let (keyed, mut request) = request::read(caller, request, self.max_body).await?;
+        let key = request::read_key(request.headers())?;
+        let (parts, body) = request.into_parts();
+        // Whoever waits to be asked for the body is asked only if it matters.
+        if let Some(response) = rest.answer_to_head(&parts, &body) {
+            return Ok(response.map(Body::new));
+        }
+        let (keyed, mut request) = request::read(caller, &key, parts, body, self.max_body).await?;
         let place = request.extensions_mut().remove::<Arc<Place>>();
         let shared = self.clone();
         let answered = self.store.see_through(async move {

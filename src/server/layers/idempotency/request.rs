@@ -31,16 +31,16 @@ pub(super) struct Keyed {
     pub tenant: Option<TenantId>,
 }
 
-/// Reads the key and the body, and prepares the request to run whether or not the caller waits.
+/// Reads the body, and prepares the request to run whether or not the caller waits.
 pub(super) async fn read(
     caller: &Caller,
-    request: Request<Body>,
+    key: &str,
+    mut parts: Parts,
+    body: Body,
     most: usize,
 ) -> Result<(Keyed, Request<Body>), Failure> {
-    let key = read_key(request.headers())?;
-    let (mut parts, body) = request.into_parts();
     let body = read_body(body, most).await?;
-    let keyed = Keyed::of(caller, &key, &parts, &body);
+    let keyed = Keyed::of(caller, key, &parts, &body);
     for name in WAITS {
         parts.headers.remove(name);
     }
@@ -92,7 +92,7 @@ fn older_hash(parts: &Parts, body: &Bytes) -> String {
 }
 
 /// The one key of a call: 1 to 255 visible characters of ASCII.
-fn read_key(headers: &HeaderMap) -> Result<String, Failure> {
+pub(super) fn read_key(headers: &HeaderMap) -> Result<String, Failure> {
     let mut all = headers.get_all(KEY).iter();
     let key = match (all.next(), all.next()) {
         (Some(key), None) => key.as_bytes(),

@@ -1,0 +1,113 @@
+//! What the system knows of the TCP connection below a stream.
+
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// A stream over TCP.
+pub(in crate::server) trait Wire {
+    /// What is known of its connection.
+    fn state(&self) -> State;
+}
+
+/// What is known of a connection. Nothing, on systems other than Linux.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::server) struct State {
+    /// How many bytes the peer has taken. It may take for minutes from what the kernel holds before we can write again.
+    pub taken: u64,
+    /// The kernel holds what the peer has not taken.
+    pub owing: bool,
+    /// The connection is no more: it was reset, or the peer answers no probe.
+    pub gone: bool,
+}
+
+impl Wire for TcpStream {
+    #[cfg(target_os = "linux")]
+    fn state(&self) -> State {
+        linux::state(self)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn state(&self) -> State {
+        State::default()
+    }
+}
+
+impl Wire for TlsStream<TcpStream> {
+    fn state(&self) -> State {
+        self.get_ref().0.state()
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use nix::{
+        libc,
+        sys::socket::{getsockopt, sockopt::GetStruct},
+    };
+
+    use super::{State, TcpStream};
+
+    /// The begin of `struct tcp_info`, as far as it is of use here. Fields are only ever added to its end.
+    #[derive(Clone, Copy)]
+    #[repr(C)]
+    struct Info {
+        state: u8,
+        _1: [u8; 23],
+        unacked: u32,
+        _2: [u8; 92],
+        bytes_acked: u64,
+        _3: [u8; 16],
+        notsent_bytes: u32,
+    }
+
+    /// The option `TCP_INFO`.
+    #[derive(Clone, Copy)]
+    struct TcpInfo;
+
+    nix::getsockopt_impl!(TcpInfo, libc::IPPROTO_TCP, libc::TCP_INFO, Info, GetStruct<Info>);
+
+    /// `TCP_CLOSE` of the kernel.
+    const CLOSED: u8 = 7;
+
+    pub(super) fn state(stream: &TcpStream) -> State {
+        let Ok(info) = getsockopt(stream, TcpInfo) else { return State::default() };
+        State { taken: info.bytes_acked, owing: info.unacked > 0 || info.notsent_bytes > 0, gone: info.state == CLOSED }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_peer_takes_and_its_end_are_known() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let known = async |stream: &TcpStream, known: fn(State) -> bool| {
+            while !known(stream.state()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        stream.write_all(&[0; 1000]).await.unwrap();
+        known(&stream, |state| state == State { taken: 1000, owing: false, gone: false }).await;
+        // More than there is room for on its side.
+        while stream.try_write(&[0; 1 << 16]).is_ok() {}
+        known(&stream, |state| state.taken > 1000 && state.owing).await;
+        let taken = stream.state().taken;
+        peer.read_exact(&mut vec![0; 1 << 20]).await.unwrap();
+        while stream.state().taken == taken {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // To close with bytes unread is to reset.
+        drop(peer);
+        known(&stream, |state| state.gone).await;
+    }
+}

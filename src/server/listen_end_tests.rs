@@ -1,0 +1,303 @@
+//! Which connections end in the drain and where others need their places, and which peers are waited for.
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+    task::JoinHandle,
+};
+
+use super::{
+    tests::{LARGE, fine, serve_with},
+    *,
+};
+
+/// Far longer than what is to be waited for, and far below the time to drain.
+const SOON: Duration = Duration::from_secs(20);
+const TIME_TO_DRAIN: Duration = Duration::from_secs(60);
+
+/// A frame of HTTP/2: type, flags, stream and what it carries.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// The request for a path of one character beside the slash, on a stream.
+fn headers(stream: u32, path: &[u8; 2]) -> Vec<u8> {
+    // GET, http, :path, :authority.
+    frame(1, 0b101, stream, &[&b"\x82\x86\x04\x02"[..], path, b"\x41\x01x"].concat())
+}
+
+/// A peer that speaks HTTP/2 and reads nothing.
+async fn http2(address: SocketAddr) -> TcpStream {
+    let mut peer = TcpStream::connect(address).await.unwrap();
+    let begin = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, b"")].concat();
+    peer.write_all(&begin).await.unwrap();
+    peer
+}
+
+/// Sends something again and again, until the connection ends.
+fn repeat(mut peer: TcpStream, mut next: impl FnMut() -> Vec<u8> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        while peer.write_all(&next()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    })
+}
+
+/// One that asks for the large answer and has read its begin.
+async fn reader(address: SocketAddr) -> TcpStream {
+    reader_of(address, "/large").await
+}
+
+/// One that asks for a path and has a small buffer for the answer.
+async fn reader_of(address: SocketAddr, path: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let mut reader = socket.connect(address).await.unwrap();
+    reader.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    reader.readable().await.unwrap();
+    // Until the server can write no more.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    reader
+}
+
+/// Reads 32 KiB a second: far too little to let the server write again soon. Returns how much that was.
+async fn read_slowly(reader: &mut TcpStream, time: Duration) -> usize {
+    let (begun, mut read, mut part) = (Instant::now(), 0, vec![0; 8 * 1024]);
+    while begun.elapsed() < time {
+        read += reader.read(&mut part).await.expect("the connection goes on");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    read
+}
+
+/// Reads what is left of a large answer.
+async fn read_the_rest(mut reader: TcpStream, mut read: usize) {
+    let mut rest = Vec::new();
+    read += tokio::time::timeout(SOON, reader.read_to_end(&mut rest)).await.unwrap().unwrap();
+    assert!(read > LARGE, "{read} bytes");
+}
+
+fn patient() -> Patience {
+    Patience { untaken: Duration::from_secs(4), ..Patience::default() }
+}
+
+async fn ends(serving: JoinHandle<bool>) -> bool {
+    tokio::time::timeout(SOON, serving).await.expect("the server ends soon").unwrap()
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_waited_for_in_the_drain() {
+    let drain = Drain::default();
+    let (address, serving) = serve_with(None, &drain, patient(), TIME_TO_DRAIN).await;
+    let mut reader = reader(address).await;
+    drain.begin();
+    let read = read_slowly(&mut reader, Duration::from_secs(8)).await;
+    read_the_rest(reader, read).await;
+    assert!(ends(serving).await, "nothing was cut off");
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_all_although_it_seldom_lets_the_server_write() {
+    let drain = Drain::default();
+    let patience = Patience { write: Duration::from_secs(3), ..Patience::default() };
+    let (address, serving) = serve_with(None, &drain, patience, TIME_TO_DRAIN).await;
+    let mut reader = reader(address).await;
+    let read = read_slowly(&mut reader, Duration::from_secs(6)).await;
+    drain.begin();
+    read_the_rest(reader, read).await;
+    assert!(ends(serving).await);
+}
+
+#[tokio::test]
+async fn a_slow_reader_whose_time_is_over_is_told_by_the_result() {
+    let drain = Drain::default();
+    let (address, serving) = serve_with(None, &drain, patient(), Duration::from_secs(3)).await;
+    let mut reader = reader(address).await;
+    drain.begin();
+    read_slowly(&mut reader, Duration::from_secs(2)).await;
+    assert!(!ends(serving).await, "a call was cut off");
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_is_not_waited_for_in_the_drain() {
+    let drain = Drain::default();
+    let (address, serving) = serve_with(None, &drain, patient(), TIME_TO_DRAIN).await;
+    let _deaf = reader(address).await;
+    drain.begin();
+    assert!(ends(serving).await, "that is its own fault");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_drain_does_not_end_before_an_answer_that_the_kernel_holds_is_taken() {
+    for reads in [true, false] {
+        let drain = Drain::default();
+        let (address, serving) = serve_with(None, &drain, patient(), TIME_TO_DRAIN).await;
+        let mut reader = reader_of(address, "/fits").await;
+        drain.begin();
+        if reads {
+            read_slowly(&mut reader, Duration::from_secs(6)).await;
+            assert!(!serving.is_finished());
+            reader.read_to_end(&mut Vec::new()).await.unwrap();
+        }
+        assert!(ends(serving).await);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_keeps_its_place_where_others_wait() {
+    let drain = Drain::default();
+    let (address, _serving) = serve_with(None, &drain, patient(), TIME_TO_DRAIN).await;
+    let mut reader = reader(address).await;
+    let waits = tokio::spawn(fine(address));
+    read_slowly(&mut reader, Duration::from_secs(7)).await;
+    assert!(!waits.is_finished());
+    // From here on it reads nothing.
+    tokio::time::timeout(SOON, waits).await.unwrap().unwrap();
+    drain.begin();
+}
+
+#[tokio::test]
+async fn pings_are_no_call() {
+    let drain = Drain::default();
+    let (address, serving) = serve_with(None, &drain, Patience::default(), TIME_TO_DRAIN).await;
+    let ping = || frame(6, 0, 0, b"pingping");
+    let first = repeat(http2(address).await, ping);
+    // There is room for this one only because that one had to go.
+    fine(address).await;
+    let second = repeat(http2(address).await, ping);
+    drain.begin();
+    assert!(ends(serving).await);
+    for pinging in [first, second] {
+        tokio::time::timeout(SOON, pinging).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn calls_that_begin_long_after_the_peer_was_told_do_not_hold_up_the_end() {
+    let drain = Drain::default();
+    let (address, serving) = serve_with(None, &drain, Patience::default(), TIME_TO_DRAIN).await;
+    let mut stream = 1;
+    let _calling = repeat(http2(address).await, move || {
+        stream += 2;
+        headers(stream, b"/a")
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drain.begin();
+    assert!(ends(serving).await);
+}
+
+#[tokio::test]
+async fn an_answer_of_one_part_that_is_not_taken_is_reset() {
+    for window in [0, 1, 3] {
+        let drain = Drain::default();
+        let patience = Patience { write: Duration::from_millis(300), ..Patience::default() };
+        let (address, _serving) = serve_with(None, &drain, patience, TIME_TO_DRAIN).await;
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(window);
+        let (client, connection) =
+            builder.handshake::<_, Bytes>(TcpStream::connect(address).await.unwrap()).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::get("http://localhost/").body(()).unwrap();
+        let (answer, _) = client.ready().await.unwrap().send_request(request, true).unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        let mut read = 0;
+        let reset = loop {
+            match tokio::time::timeout(SOON, body.data()).await.expect("it is reset").unwrap() {
+                Ok(part) => read += part.len(),
+                Err(reset) => break reset,
+            }
+        };
+        assert!(reset.is_reset() && read as u32 == window, "{window}: {reset:?} after {read}");
+        drain.begin();
+    }
+}
+
+#[tokio::test]
+async fn answers_that_wait_for_the_window_of_the_connection_are_reset() {
+    let drain = Drain::default();
+    let patience = Patience { write: Duration::from_millis(300), ..Patience::default() };
+    let (address, _serving) = serve_with(None, &drain, patience, TIME_TO_DRAIN).await;
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(1 << 20);
+    let (client, connection) = builder.handshake::<_, Bytes>(TcpStream::connect(address).await.unwrap()).await.unwrap();
+    tokio::spawn(connection);
+    // Each of one part, and 65535 bytes for all. Nothing is ever given back.
+    let (mut whole, mut reset, mut bodies) = (0, 0, Vec::new());
+    for _ in 0..4 {
+        let request = Request::get("http://localhost/part").body(()).unwrap();
+        let (answer, _) = client.clone().ready().await.unwrap().send_request(request, true).unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        loop {
+            match tokio::time::timeout(SOON, body.data()).await.expect("it is reset, or all comes") {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break reset += usize::from(error.is_reset()),
+                None => break whole += 1,
+            }
+        }
+        // To drop it would be to give its bytes back.
+        bodies.push(body);
+    }
+    assert_eq!((whole, reset), (2, 2));
+    drain.begin();
+}
+
+#[tokio::test]
+async fn a_peer_that_has_ended_its_side_is_waited_for_as_long_as_it_is_there() {
+    let drain = Drain::default();
+    let (address, _serving) = serve_with(None, &drain, Patience::default(), TIME_TO_DRAIN).await;
+    let ask = async |path: &str| {
+        let mut peer = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        peer.write_all(head.as_bytes()).await.unwrap();
+        peer.shutdown().await.unwrap();
+        peer
+    };
+    let mut answer = String::new();
+    ask("/late").await.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("fine"), "{answer}");
+    // This one would never be answered, and is gone: its reset is all that tells.
+    let gone = ask("/never").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    SockRef::from(&gone).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(gone);
+    fine(address).await;
+    drain.begin();
+}
+
+#[tokio::test]
+async fn a_peer_with_an_open_stream_that_answers_no_ping_is_given_up() {
+    let drain = Drain::default();
+    let brief = Duration::from_millis(200);
+    let patience = Patience { ping: brief, pong: brief, ..Patience::default() };
+    let (address, _serving) = serve_with(None, &drain, patience, TIME_TO_DRAIN).await;
+    let mut silent = http2(address).await;
+    silent.write_all(&headers(1, b"/n")).await.unwrap();
+    fine(address).await;
+    drain.begin();
+}
+
+/// The kernel tells its timers in a table: two is that of the probes.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_system_asks_whether_peers_are_still_there() {
+    let drain = Drain::default();
+    let (address, _serving) = serve_with(None, &drain, Patience::default(), TIME_TO_DRAIN).await;
+    let peer = TcpStream::connect(address).await.unwrap();
+    let ends = [address.port(), peer.local_addr().unwrap().port()].map(|port| format!(":{port:04X}"));
+    let timer = || {
+        let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
+        let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let mut rows = rows.filter(|row| row[1].ends_with(&ends[0]) && row[2].ends_with(&ends[1]));
+        rows.next().is_some_and(|row| row[5].starts_with("02:"))
+    };
+    let set = async {
+        while !timer() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, set).await.unwrap();
+    drain.begin();
+}
