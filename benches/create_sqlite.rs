@@ -171,6 +171,7 @@ fn tenant(id: Uuid, name: &str, now: Stamp) -> rows::Model {
         created_at: now,
         updated_at: now,
         purge_at: None,
+        list_key: format!("{name}\n{name}"),
     }
 }
 

@@ -39,8 +39,27 @@ impl Program {
 
     /// Resident memory in MiB.
     pub fn memory(&self) -> f64 {
+        self.status("VmRSS")
+    }
+
+    /// That of it which is not the program's file, in MiB.
+    pub fn own_memory(&self) -> f64 {
+        self.status("RssAnon")
+    }
+
+    /// The most resident memory that it has had, in MiB.
+    pub fn peak(&self) -> f64 {
+        self.status("VmHWM")
+    }
+
+    /// Begins anew to look for the most.
+    pub fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("a process of ours");
+    }
+
+    fn status(&self, name: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("its memory");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("its memory");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
     }
 }

@@ -6,11 +6,21 @@ pub mod messaging;
 pub mod warehouse;
 pub mod zerotrust;
 
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
 use prost_types::Timestamp;
 use time::OffsetDateTime;
 use tonic::{Request, Response, Status};
+use transcoder::pages;
 
-use crate::base::{Cx, Error, Kind, Result};
+use crate::{
+    base::{Cx, Error, Kind, Result, error::Reason},
+    store::Pages,
+};
+
+/// How long a further page of a list may take to be read.
+const PAGE: Duration = Duration::from_secs(30);
 
 /// Takes a request apart: its context, which the guard left there, and its message.
 fn take<T>(request: Request<T>) -> Result<(Cx, T), Status> {
@@ -34,6 +44,42 @@ fn answer<T>(cx: &Cx, outcome: Result<T>) -> Result<Response<T>, Status> {
         }
         error.to_status()
     })
+}
+
+/// Makes the answer of a list: its first page, and the further ones as they are asked for. `message` makes one of a page.
+fn listed<T, M>(
+    cx: &Cx,
+    list: Result<Pages<T>>,
+    mut message: impl FnMut(Vec<T>) -> M + Send + 'static,
+) -> Result<Response<M>, Status>
+where
+    T: Send + 'static,
+    M: 'static,
+{
+    let Pages { first, rest } = match list {
+        Ok(list) => list,
+        Err(error) => return answer(cx, Err(error)),
+    };
+    let first = Response::new(message(first));
+    let Some(rest) = rest else { return Ok(first) };
+    let cx = cx.clone();
+    let pages = stream::unfold(rest, |mut rest| async move {
+        // The peer's own time does not count.
+        let page = tokio::time::timeout(PAGE, rest.next()).await.unwrap_or_else(|_| Some(Err(late())));
+        page.map(|page| (page, rest))
+    });
+    let pages = pages.map(move |page| {
+        if let Err(error) = &page {
+            let (request_id, rpc, reason) = (cx.request_id.as_str(), cx.rpc, error.reason_name());
+            tracing::warn!(request_id, rpc, reason, "a list was not finished");
+        }
+        answer(&cx, page.map(&mut message)).map(Response::into_inner)
+    });
+    Ok(pages::followed(first, pages))
+}
+
+fn late() -> Error {
+    Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, "a page of the list took too long")
 }
 
 /// A moment as messages have it.

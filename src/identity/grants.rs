@@ -10,7 +10,7 @@ use super::{accounts, domains, identities};
 use crate::{
     base::{Cx, Error, Kind, Result, Role, TenantId, TenantRef, error::Reason, scope::platform_only},
     store::{
-        Store, Tx,
+        Pages, Store, Tx,
         scopes::{self, GrantRow},
     },
     tenants,
@@ -118,20 +118,19 @@ pub struct Wanted {
 }
 
 /// Grants, oldest first; ended ones too. For platform callers.
-pub async fn list(cx: &Cx, store: &Store, wanted: &Wanted) -> Result<Vec<Grant>> {
+pub async fn list(cx: &Cx, store: &Store, wanted: &Wanted) -> Result<Pages<Grant>> {
     platform_only(&cx.access)?;
     if wanted.identity == Some(None) {
-        return Ok(Vec::new());
+        return Ok(Pages::whole(Vec::new()));
     }
     let tenant = match &wanted.tenant {
         None => None,
         Some(tenant) => match tenants::find(store, tenant).await? {
             Some(tenant) => Some(tenant.id),
-            None => return Ok(Vec::new()),
+            None => return Ok(Pages::whole(Vec::new())),
         },
     };
-    let rows = scopes::grants(store.read(), &cx.access, wanted.identity.flatten(), tenant).await?;
-    rows.into_iter().map(Grant::try_from).collect()
+    scopes::grants(cx, store, wanted.identity.flatten(), tenant).await?.try_map(Grant::try_from)
 }
 
 /// Makes a grant. Checks, in this order: the role, the identity, the tenant, the domain of the identity's address, the

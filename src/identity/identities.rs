@@ -1,14 +1,15 @@
 //! Identities: people across tenants, each by an email address. Grants give them roles in tenants.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, sea_query::OnConflict,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, Order, QueryFilter,
+    QueryOrder, QuerySelect, Select, sea_query::OnConflict,
 };
 use uuid::Uuid;
 
 use super::Email;
 use crate::{
     base::{Cx, Error, Result, error::Reason, scope::platform_only},
-    store::{Stamp, Store, Tx, entities::identities},
+    store::{Pages, Stamp, Store, Tx, entities::identities, pages::by_bytes},
 };
 
 /// An identity.
@@ -36,20 +37,27 @@ impl Identity {
 }
 
 /// The identities, by address; with a text, those alone whose address it is. For platform callers.
-pub async fn list(cx: &Cx, store: &Store, email: Option<&str>) -> Result<Vec<Identity>> {
+pub async fn list(cx: &Cx, store: &Store, email: Option<&str>) -> Result<Pages<Identity>> {
     platform_only(&cx.access)?;
     let Some(text) = email else {
-        let rows = identities::Entity::find().all(store.read()).await?;
-        let mut found: Vec<_> = rows.into_iter().map(Identity::from).collect();
-        // Here, because the databases do not agree on the order of texts.
-        found.sort_by(|a, b| a.email.cmp(&b.email));
-        return Ok(found);
+        let backend = store.backend();
+        let query = move |after, limit| query(backend, after).limit(limit).into_model::<identities::Model>();
+        let rows = Pages::read(cx, store, |row| row.email_key.clone(), query).await?;
+        return Ok(rows.map(Identity::from));
     };
     // What is no address is nobody's.
     let keys = Email::keys(text);
     let rows = identities::Entity::find().filter(identities::Column::EmailKey.is_in(keys.clone()));
     let found = rows.all(store.read()).await?.into_iter().map(Identity::from);
-    Ok(found.min_by_key(|identity| keys.iter().position(|key| *key == identity.email)).into_iter().collect())
+    let found = found.min_by_key(|identity| keys.iter().position(|key| *key == identity.email));
+    Ok(Pages::whole(found.into_iter().collect()))
+}
+
+/// The query for the identities that follow an address.
+pub fn query(backend: DbBackend, after: Option<String>) -> Select<identities::Entity> {
+    let email = by_bytes(backend, identities::Column::EmailKey);
+    let after = after.map(|after| email.clone().gt(after));
+    identities::Entity::find().filter(Condition::all().add_option(after)).order_by(email, Order::Asc)
 }
 
 /// Makes the identity of an address. Fails with INVALID_ARGUMENT for what is none, with ALREADY_EXISTS if there is one.

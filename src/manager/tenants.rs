@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::{
     base::{Cx, Error, Result, TenantName, TenantRef, error::Reason, names::NotAName},
-    store::Store,
-    tenants::{self, NewTenant, Status, Tenant},
+    store::{Pages, Store},
+    tenants::{self, NewTenant, Order, Status, Tenant},
 };
 
 /// Creates a tenant.
@@ -24,10 +24,8 @@ pub async fn create(cx: &Cx, store: &Store, max: Option<u64>, name: &str) -> Res
 }
 
 /// All tenants, newest first.
-pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<Tenant>> {
-    let mut tenants = tenants::list(cx, store, &Status::PRESENT).await?;
-    tenants.reverse();
-    Ok(tenants)
+pub async fn list(cx: &Cx, store: &Store) -> Result<Pages<Tenant>> {
+    tenants::list(cx, store, Order::NewestFirst, &Status::PRESENT).await
 }
 
 /// A tenant.

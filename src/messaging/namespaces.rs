@@ -5,20 +5,18 @@ use serde_json::{Value, json};
 use super::{MessagingSettings, lookup, policies, policies::NamespacePolicies, rules};
 use crate::{
     base::{Cx, Error, Result, Worded, error::Reason, words::quoted},
-    store::{OutboxEvent, Store, Tx, json, scopes::NamespaceRow},
+    store::{OutboxEvent, Pages, Store, Tx, json, scopes::NamespaceRow},
     tenants::Tenant,
 };
 
 /// The full names (`tenant/namespace`) of the namespaces of the tenant `named`, sorted.
-pub async fn list(cx: &Cx, store: &Store, named: &str) -> Result<Vec<String>> {
+pub async fn list(cx: &Cx, store: &Store, named: &str) -> Result<Pages<String>> {
     if !lookup::is_possible(named) {
         return Err(Error::invalid(Reason::TenantNameInvalid, "tenant", "Tenant name is not valid"));
     }
     let (tenant, scope) = lookup::resolve(cx, store, named).await.worded(Reason::TenantNotFound, "Tenant not found")?;
-    let namespaces = store.tenant(scope).namespaces().await?;
-    let mut names: Vec<_> = namespaces.iter().map(|namespace| full_name(&tenant, &namespace.name)).collect();
-    rules::sort_utf16(&mut names);
-    Ok(names)
+    let names = store.namespace_names(cx, scope).await?;
+    Ok(names.map(move |name| full_name(&tenant, &name)))
 }
 
 /// All policies of a namespace.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{Cx, Error, Result, TenantId, TenantName, TenantRef, TenantScope, Worded, error::Reason, words::quoted},
-    store::{Store, Tx, scopes::MessagingRow},
+    store::{Pages, Store, Tx, scopes::MessagingRow},
     tenants::{self, Change, NewTenant, Status, Tenant},
 };
 
@@ -21,12 +21,9 @@ pub struct TenantView {
     pub version: i64,
 }
 
-/// The names of all tenants, sorted by UTF-16 code unit.
-pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<String>> {
-    let tenants = tenants::list(cx, store, &Status::PRESENT).await?;
-    let mut names: Vec<String> = tenants.into_iter().map(|tenant| tenant.name.as_str().to_owned()).collect();
-    rules::sort_utf16(&mut names);
-    Ok(names)
+/// The names of all tenants, sorted by UTF-16 code unit: they have ASCII alone, whose units are its bytes.
+pub async fn list(cx: &Cx, store: &Store) -> Result<Pages<String>> {
+    tenants::names(cx, store, &Status::PRESENT).await
 }
 
 /// The settings of a tenant. One that another surface made shows no admin roles and every cluster.

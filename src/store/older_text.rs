@@ -1,7 +1,7 @@
-//! Text of people that an older version left as it was typed, brought into its normal form, and the column in which
-//! accounts are searched, filled.
+//! Text of people that an older version left as it was typed, brought into its normal form, and the columns filled in which
+//! accounts are searched and by which tenants are sorted.
 //!
-//! Servers do it beside their calls, when they start and then every hour, and not the migration that adds the column: it
+//! Servers do it beside their calls, when they start and then every hour, and not the migrations that add the columns: they
 //! would hold the rows that servers of the version before work with, and those leave such rows for as long as they run.
 //! Until a row is done, whoever compares names looks at its other columns. Nobody is locked out and no two accounts become
 //! one: of rows that now have the same key, the oldest takes it, and the others keep the key that they have, by which they
@@ -140,7 +140,7 @@ impl Rows {
             Self::Accounts => &["tenant_id", "username", "email", "email_key", "display_name", "status", "search_key"],
             Self::Identities => &["email_key"],
             Self::Groups => &["tenant_id", "name", "name_key"],
-            Self::Tenants => &["name", "display_name"],
+            Self::Tenants => &["name", "display_name", "list_key"],
             Self::ApiKeys => &["tenant_id", "name"],
         }
     }
@@ -179,9 +179,8 @@ impl Rows {
             Self::Accounts => account(db, row).await,
             Self::Identities => identity(db, row).await,
             Self::Groups => group(db, row).await,
-            // A tenant that has no name for people left has its handle for one.
-            Self::Tenants => cleaned(row, "display_name", &row.try_get::<String>("", "name")?),
-            Self::ApiKeys => cleaned(row, "name", "key"),
+            Self::Tenants => tenant(row),
+            Self::ApiKeys => Ok(cleaned(row, "name", "key")?.1),
         }
     }
 }
@@ -239,10 +238,23 @@ async fn group<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change, 
     Ok(if name == shown && key == kept { Vec::new() } else { vec![("name", name), ("name_key", key)] })
 }
 
-fn cleaned(row: &QueryResult, column: &'static str, instead: &str) -> Result<Change, DbErr> {
+/// A tenant that has no name for people left has its handle for one.
+fn tenant(row: &QueryResult) -> Result<Change, DbErr> {
+    let (name, sorted): (String, String) = (row.try_get("", "name")?, row.try_get("", "list_key")?);
+    let (display_name, mut change) = cleaned(row, "display_name", &name)?;
+    let list_key = people::search_key([display_name.as_str(), name.as_str()]);
+    if list_key != sorted {
+        change.push(("list_key", list_key));
+    }
+    Ok(change)
+}
+
+/// The name in a column in its form, and what becomes of the column.
+fn cleaned(row: &QueryResult, column: &'static str, instead: &str) -> Result<(String, Change), DbErr> {
     let shown: String = row.try_get("", column)?;
     let name = or(people::cleaned_name(&shown), instead);
-    Ok(if name == shown { Vec::new() } else { vec![(column, name)] })
+    let change = if name == shown { Vec::new() } else { vec![(column, name.clone())] };
+    Ok((name, change))
 }
 
 fn or(name: String, instead: &str) -> String {

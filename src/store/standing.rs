@@ -1,10 +1,11 @@
 //! Whether the caller of a write still stands: asked inside its transaction, because authentication learns of suspensions and
 //! revocations a moment late, and nobody who lost their rights may use that moment to write.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use time::OffsetDateTime;
 
 use super::{
-    Stamp, Tx,
+    Stamp, Store, Tx,
     entities::{accounts, api_keys},
 };
 use crate::base::{Basis, Caller, Error, Result, error::Reason};
@@ -14,23 +15,33 @@ const ACTIVE: &str = "active";
 
 /// Fails as revoked if what the caller rests on has gone, or what the one rests on for whom it speaks.
 pub(super) async fn check(tx: &Tx) -> Result<()> {
-    let caller = &tx.cx().caller;
+    check_on(tx.conn(), &tx.cx().caller, tx.now()).await
+}
+
+impl Store {
+    /// Fails as revoked if what a caller rests on has gone: for calls that read for long.
+    pub(super) async fn check_standing(&self, caller: &Caller) -> Result<()> {
+        check_on(self.read(), caller, self.clock().now()).await
+    }
+}
+
+async fn check_on(conn: &impl ConnectionTrait, caller: &Caller, now: OffsetDateTime) -> Result<()> {
     for party in [Some(caller), caller.principal.as_ref()].into_iter().flatten() {
-        check_party(tx, party).await?;
+        check_party(conn, party, now).await?;
     }
     Ok(())
 }
 
-async fn check_party(tx: &Tx, party: &Caller) -> Result<()> {
+async fn check_party(conn: &impl ConnectionTrait, party: &Caller, now: OffsetDateTime) -> Result<()> {
     let stands = match party.basis {
         Basis::Token => return Ok(()),
         Basis::Account { id, epoch } => {
-            let account = accounts::Entity::find_by_id(id).one(tx.conn()).await?;
+            let account = accounts::Entity::find_by_id(id).one(conn).await?;
             account.is_some_and(|account| account.status == ACTIVE && account.epoch == epoch)
         }
         Basis::ApiKey(id) => {
-            let key = api_keys::Entity::find().filter(api_keys::Column::Id.eq(id)).one(tx.conn()).await?;
-            key.is_some_and(|key| key.revoked_at.is_none() && key.expires_at > Stamp::from(tx.now()))
+            let key = api_keys::Entity::find().filter(api_keys::Column::Id.eq(id)).one(conn).await?;
+            key.is_some_and(|key| key.revoked_at.is_none() && key.expires_at > Stamp::from(now))
         }
     };
     if stands {

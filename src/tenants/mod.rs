@@ -2,6 +2,7 @@
 
 mod grace;
 mod limit;
+mod lists;
 mod multitenancy;
 mod names;
 pub mod plane;
@@ -11,11 +12,10 @@ mod tenant;
 mod write;
 
 pub use grace::{GRACE, deprovision, purge_due, restore};
+pub use lists::{Order, list, names, names_query, query};
 pub use multitenancy::{Multitenancy, MultitenancySettings, UNLICENSED, is_feature, unlicensed};
 pub use names::released_at;
 pub use status::Status;
 pub use suspension::{Authority, Suspension, end_sessions, refuse_suspended, suspend, unsuspend};
-pub use tenant::{
-    Tenant, count, find, list, not_found, page, resolve, resolve_any, resolve_any_locked, resolve_locked,
-};
+pub use tenant::{Tenant, count, find, not_found, page, resolve, resolve_any, resolve_any_locked, resolve_locked};
 pub use write::{Change, NewTenant, delete, insert, rename, update};

@@ -3,14 +3,14 @@
 
 use serde_json::json;
 
-use super::{NewTenant, Status, Tenant, resolve_any_locked, write};
+use super::{NewTenant, Order, Status, Tenant, resolve_any_locked, write};
 use crate::{
     base::{
         Cx, Error, Kind, Result, TenantName, TenantRef,
         error::{Reason, Violation},
         text,
     },
-    store::{Store, Tx},
+    store::{Pages, Store, Tx},
 };
 
 /// Longest name for people, in characters.
@@ -39,10 +39,10 @@ pub struct Removed {
 }
 
 /// The tenants of a status, oldest first; no word means every status, and a word that is none no tenant.
-pub async fn list(cx: &Cx, store: &Store, word: Option<&str>) -> Result<Vec<Tenant>> {
+pub async fn list(cx: &Cx, store: &Store, word: Option<&str>) -> Result<Pages<Tenant>> {
     let statuses: Vec<Status> =
         Status::ALL.into_iter().filter(|status| word.is_none_or(|word| status.as_str() == word)).collect();
-    super::list(cx, store, &statuses).await
+    super::list(cx, store, Order::OldestFirst, &statuses).await
 }
 
 /// Creates an active tenant. Checks, in this order: name and slug, that no tenant has the slug in whatever case, and the

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use time::OffsetDateTime;
 
-use super::{Status, Suspension};
+use super::{Status, Suspension, lists};
 use crate::{
     base::{
         Access, Cx, Error, Page, PageRequest, Result, TenantId, TenantName, TenantRef, TenantScope, error::Reason,
@@ -86,15 +86,10 @@ pub async fn resolve_any_locked(tx: &Tx, reference: &TenantRef) -> Result<(Tenan
     resolve_on(&tx.cx().access, tx.conn(), reference, true).await
 }
 
-/// All tenants in one of these statuses, oldest first. For platform callers.
-pub async fn list(cx: &Cx, store: &Store, statuses: &[Status]) -> Result<Vec<Tenant>> {
-    let rows = listed(cx, statuses)?.order_by_asc(tenants::Column::Id).all(store.read()).await?;
-    rows.into_iter().map(Tenant::try_from).collect()
-}
-
 /// A page of the tenants in one of these statuses, oldest first. For platform callers.
 pub async fn page(cx: &Cx, store: &Store, statuses: &[Status], request: PageRequest) -> Result<Page<Tenant>> {
-    let query = listed(cx, statuses)?;
+    platform_only(&cx.access)?;
+    let query = lists::within(statuses);
     let total = query.clone().count(store.read()).await?;
     let after = request.after.map(|id| tenants::Column::Id.gt(id));
     let query = query.filter(Condition::all().add_option(after)).order_by_asc(tenants::Column::Id);
@@ -106,12 +101,6 @@ pub async fn page(cx: &Cx, store: &Store, statuses: &[Status], request: PageRequ
 /// How many tenants there are, in whatever status.
 pub async fn count(store: &Store) -> Result<u64> {
     Ok(tenants::Entity::find().count(store.read()).await?)
-}
-
-fn listed(cx: &Cx, statuses: &[Status]) -> Result<Select<tenants::Entity>> {
-    platform_only(&cx.access)?;
-    let words = statuses.iter().map(|status| status.as_str());
-    Ok(tenants::Entity::find().filter(tenants::Column::Status.is_in(words)))
 }
 
 fn present((tenant, scope): (Tenant, TenantScope)) -> Result<(Tenant, TenantScope)> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use serde_json::json;
 
-use super::{Status, Suspension, Tenant, limit, names, not_found};
+use super::{Status, Suspension, Tenant, limit, lists, names, not_found};
 use crate::{
     base::{
         Error, Result, TenantId, TenantName, TenantScope,
@@ -73,6 +73,7 @@ pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenan
         created_at: now,
         updated_at: now,
         purge_at: None,
+        list_key: lists::key(&new.display_name, new.name.as_str()),
     };
     let scope = TenantScope::grant(&tx.cx().access, TenantId::from_uuid(row.id), &row.name_key)?;
     tenants::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
@@ -128,9 +129,20 @@ async fn apply(
         let exists = tenants::Entity::find_by_id(id).one(tx.conn()).await?.is_some();
         return Err(if exists { stale() } else { not_found() });
     };
+    sort_anew(tx, &row).await?;
     let tenant = Tenant::try_from(row)?;
     emit(tx, &tenant, "updated");
     Ok(tenant)
+}
+
+/// Gives a tenant its place in lists, if it has another one: since it changed, or since an older program wrote it.
+async fn sort_anew(tx: &Tx, row: &tenants::Model) -> Result<()> {
+    let key = lists::key(&row.display_name, &row.name);
+    if row.list_key != key {
+        let update = tenants::Entity::update_many().col_expr(tenants::Column::ListKey, Expr::value(key));
+        update.filter(tenants::Column::Id.eq(row.id)).exec(tx.conn()).await?;
+    }
+    Ok(())
 }
 
 /// Gives a tenant another handle. Fails if it is taken in whatever case. The same handle again changes nothing. A tenant

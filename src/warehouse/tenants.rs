@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{
     base::{
-        Access, Cx, Error, Result, TenantId, TenantRef, TenantScope, Worded, error::Reason, names::fold,
-        scope::foreign_tenant, text, words::quoted,
+        Access, Cx, Error, Result, TenantId, TenantRef, TenantScope, Worded, error::Reason, scope::foreign_tenant,
+        words::quoted,
     },
-    store::{Store, Tx, scopes::WarehouseRow},
-    tenants::{self, NewTenant, Status, Tenant},
+    store::{Pages, Store, Tx, scopes::WarehouseRow},
+    tenants::{self, NewTenant, Order, Status, Tenant},
 };
 
 /// A tenant as it is shown.
@@ -71,26 +71,30 @@ pub async fn create(cx: &Cx, area: &Warehouse, wanted: Wanted) -> Result<TenantV
 }
 
 /// The tenants that the caller administers, sorted by name.
-pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<TenantView>> {
-    let mut shown = match &cx.access {
+pub async fn list(cx: &Cx, store: &Store) -> Result<Pages<TenantView>> {
+    match &cx.access {
         Access::Platform => {
-            let tenants = tenants::list(cx, store, &Status::PRESENT).await?;
-            let mut facets = store.warehouse_facets(&cx.access).await?;
-            let shown = |tenant: Tenant| {
-                let facet = facets.remove(&tenant.id);
-                view(tenant, facet)
-            };
-            tenants.into_iter().map(shown).collect::<Result<Vec<_>>>()?
+            let tenants = tenants::list(cx, store, Order::ByDisplayName, &Status::PRESENT).await?;
+            let (cx, store) = (cx.clone(), store.clone());
+            tenants.then(move |page| views(cx.clone(), store.clone(), page)).await
         }
         Access::Tenant(own) => {
             let (tenant, scope) = tenants::resolve(cx, store, own).await?;
             let facet = store.tenant(scope).warehouse().await?;
-            vec![view(tenant, facet)?]
+            Ok(Pages::whole(vec![view(tenant, facet)?]))
         }
-        Access::None => return Err(foreign_tenant()),
+        Access::None => Err(foreign_tenant()),
+    }
+}
+
+/// Tenants with their facets.
+async fn views(cx: Cx, store: Store, tenants: Vec<Tenant>) -> Result<Vec<TenantView>> {
+    let mut facets = store.warehouse_facets(&cx.access, tenants.iter().map(|tenant| tenant.id)).await?;
+    let view = |tenant: Tenant| {
+        let facet = facets.remove(&tenant.id);
+        view(tenant, facet)
     };
-    shown.sort_by_cached_key(|tenant| (text::fold(&tenant.display_name), fold(&tenant.name)));
-    Ok(shown)
+    tenants.into_iter().map(view).collect()
 }
 
 /// Suspends a tenant, or lifts that. What is so already stays so.

@@ -38,6 +38,8 @@ mod journal;
 mod keys;
 mod login;
 mod login_throttle;
+mod long_list_queries;
+mod long_lists;
 mod manager_open;
 mod manager_rest;
 mod manager_verbs;

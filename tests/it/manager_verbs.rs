@@ -37,7 +37,7 @@ both_databases! {
         for name in ["a", "c", "b"] {
             create(&db, name).await.unwrap();
         }
-        let listed = tenants::list(&platform_cx("x"), &db).await.unwrap();
+        let listed = tenants::list(&platform_cx("x"), &db).await.unwrap().all().await.unwrap();
         let names: Vec<_> = listed.iter().map(|tenant| tenant.name.as_str()).collect();
         assert_eq!(names, ["b", "c", "a"]);
         let refused = tenants::list(&cx("x", Access::Tenant(named("a"))), &db).await.unwrap_err();

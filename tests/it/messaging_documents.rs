@@ -211,7 +211,7 @@ both_databases! {
         let data = ClusterData { listener_name: Some("x".repeat(64 * 1024)), ..ClusterData::default() };
         let refused = clusters::create(&platform_cx("cluster.create"), &db, &vault(&db), "a", Some(&data)).await;
         assert_eq!(refused.unwrap_err().kind, Kind::InvalidArgument);
-        assert!(namespaces::list(&platform_cx("x"), &db, "acme").await.unwrap().is_empty());
+        assert!(namespaces::list(&platform_cx("x"), &db, "acme").await.unwrap().first.is_empty());
     }
 
     async fn a_namespace_on_two_clusters_is_deleted_by_force_alone(db: TestDb) {
@@ -243,7 +243,7 @@ both_databases! {
             tenant(&db, name, &[name]).await;
             let cx = platform_cx("namespace.create");
             namespaces::create(&cx, &db, name, name, &NamespacePolicies::default()).await.unwrap();
-            assert_eq!(namespaces::list(&cx, &db, name).await.unwrap(), [format!("{name}/{name}")]);
+            assert_eq!(namespaces::list(&cx, &db, name).await.unwrap().all().await.unwrap(), [format!("{name}/{name}")]);
             let held = namespaces::get(&cx, &db, name, name).await.unwrap().replication_clusters;
             assert_eq!(held, [name], "the first cluster that the tenant may use");
         }

@@ -90,7 +90,7 @@ both_databases! {
         }
         create(&db, "zed", &simple()).await.unwrap();
         create(&db, "alpha", &simple()).await.unwrap();
-        assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap(), ["Acme", "alpha", "zed"]);
+        assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap().all().await.unwrap(), ["Acme", "alpha", "zed"]);
 
         let version = tenants::update(&platform_cx("tenant.update"), &db, "Acme", Some(&simple()), None).await.unwrap();
         assert_eq!((version, get(&db, "Acme").await), (2, (list(&[]), list(&["standalone"]))));
@@ -156,7 +156,7 @@ both_databases! {
         for outcome in outcomes.into_iter().filter(Result::is_err) {
             told(outcome, Kind::AlreadyExists, Reason::TenantExists, "Tenant already exist");
         }
-        assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap().len(), 1);
+        assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap().all().await.unwrap().len(), 1);
     }
 
     async fn the_limit_is_exact_under_64_creates(db: TestDb) {
@@ -174,7 +174,7 @@ both_databases! {
             let text = "Exceed the maximum number of tenants";
             told(outcome, Kind::FailedPrecondition, Reason::TenantLimitReached, text);
         }
-        assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap().len(), 10);
+        assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap().all().await.unwrap().len(), 10);
     }
 
     async fn a_tenant_made_elsewhere_shows_defaults_until_it_is_updated(db: TestDb) {
@@ -250,7 +250,7 @@ both_databases! {
         delete(OPEN, true).await.unwrap();
         told(delete(OPEN, true).await, Kind::NotFound, Reason::TenantNotFound, "Tenant doesn't exist");
         create(&db, "acme", &simple()).await.unwrap();
-        let empty = namespaces::list(&platform_cx("x"), &db, "acme").await.unwrap();
+        let empty = namespaces::list(&platform_cx("x"), &db, "acme").await.unwrap().all().await.unwrap();
         assert!(empty.is_empty(), "a tenant made again begins without namespaces");
     }
 
@@ -260,7 +260,7 @@ both_databases! {
         for name in ["b", "a", "B"] {
             add_namespace(&db, "Acme", name, &[]).await.unwrap();
         }
-        let names = namespaces::list(&platform_cx("x"), &db, "Acme").await.unwrap();
+        let names = namespaces::list(&platform_cx("x"), &db, "Acme").await.unwrap().all().await.unwrap();
         assert_eq!(names, ["Acme/B", "Acme/a", "Acme/b"]);
         let add = async |tenant: &str, name: &str, clusters: &[&str]| add_namespace(&db, tenant, name, clusters).await;
         told(add("no", "x/y", &[]).await, Kind::InvalidArgument, Reason::NamespaceNameInvalid, "Namespace name is not valid");
@@ -404,7 +404,7 @@ both_databases! {
         one.and(two).expect("both replicas start");
         bootstrap(&platform_cx("messaging.bootstrap"), &db).await.expect("a later start");
         assert_eq!(get(&db, "public").await, (list(&[]), list(&["standalone"])));
-        let names = namespaces::list(&platform_cx("x"), &db, "public").await.unwrap();
+        let names = namespaces::list(&platform_cx("x"), &db, "public").await.unwrap().all().await.unwrap();
         assert_eq!(names, ["public/default"]);
     }
 }

@@ -262,7 +262,7 @@ both_databases! {
             identity::groups::update(&platform_cx("group.update"), &db, &of, change).await.unwrap();
         }
         let found = async |email: &str| {
-            identities::list(&platform_cx("x"), &db, Some(email)).await.unwrap().first().map(|found| found.id.as_u128())
+            identities::list(&platform_cx("x"), &db, Some(email)).await.unwrap().first.first().map(|found| found.id.as_u128())
         };
         assert_eq!((found(NFD).await, found(NFC).await, found("bob@example.com").await), (Some(8), Some(9), Some(10)));
         let tenant = tenant_rows::Entity::find_by_id(tenant).one(db.read()).await.unwrap().unwrap();

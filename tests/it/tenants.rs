@@ -15,7 +15,7 @@ use tenantry::{
         error::Reason,
     },
     store::{Store, Tx, entities},
-    tenants::{self, Authority, Change, NewTenant, Status, Tenant},
+    tenants::{self, Authority, Change, NewTenant, Order, Status, Tenant},
 };
 
 use crate::db::{cx, platform_cx};
@@ -132,7 +132,8 @@ both_databases! {
         set_status(&db, tenant.id, Status::Deprovisioning).await;
         let resolved = tenants::resolve(&platform_cx("x"), &db, &named("acme")).await;
         assert_eq!(resolved.unwrap_err().reason, Reason::TenantNotFound);
-        assert!(tenants::list(&platform_cx("x"), &db, &Status::PRESENT).await.unwrap().is_empty());
+        let listed = tenants::list(&platform_cx("x"), &db, Order::OldestFirst, &Status::PRESENT).await.unwrap();
+        assert!(listed.first.is_empty() && listed.rest.is_none());
         assert_eq!(tenants::find(&db, &named("acme")).await.unwrap().unwrap().status, Status::Deprovisioning);
         let cx = platform_cx("tenant.create");
         let again = db.write(&cx, "test", |tx| {

@@ -80,7 +80,7 @@ both_databases! {
         let new = Wanted { provider: Some("keycloak".to_owned()), config, ..wanted("acme") };
         let made = tenants::create(&platform_cx("tenant.create"), &area, new).await.unwrap();
         assert_eq!(made.config, keycloak(&[("clientSecret", "***"), ("clientSecretRef", "env:KC")]));
-        assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap(), [made]);
+        assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap().all().await.unwrap(), [made]);
         let kept = kept(&db).await.unwrap();
         assert!(!kept.contains("hunter2") && kept.contains("env:KC"), "{kept}");
         let kept: Config = serde_json::from_str(&kept).unwrap();
@@ -93,7 +93,7 @@ both_databases! {
         let new = Wanted { provider: Some("keycloak".to_owned()), config, ..wanted("acme") };
         let refused = tenants::create(&platform_cx("tenant.create"), &area(&db, None), new).await.unwrap_err();
         assert_eq!(refused.reason, Reason::KekMissing);
-        assert_eq!((kept(&db).await, tenants::list(&platform_cx("x"), &db).await.unwrap()), (None, Vec::new()));
+        assert_eq!((kept(&db).await, tenants::list(&platform_cx("x"), &db).await.unwrap().all().await.unwrap()), (None, Vec::new()));
     }
 
     async fn a_new_provider_replaces_the_old_configuration(db: TestDb) {
@@ -114,7 +114,7 @@ both_databases! {
             Box::pin(async move { Ok(tenantry::tenants::insert(tx, &new, None).await?.0) })
         });
         let made = made.await.unwrap();
-        let listed = tenants::list(&platform_cx("x"), &db).await.unwrap();
+        let listed = tenants::list(&platform_cx("x"), &db).await.unwrap().all().await.unwrap();
         let [only] = &listed[..] else { panic!("{listed:?}") };
         assert_eq!((only.id, only.provider.as_str(), &only.config), (made.id, "db", &Config::new()));
         // It gets a facet when it needs one, and goes with it.
@@ -143,11 +143,11 @@ both_databases! {
         let acme = create(&db, "acme").await.unwrap();
         create(&db, "beta").await.unwrap();
         let boss = admin_of(&acme);
-        assert_eq!(tenants::list(&boss, &db).await.unwrap(), [acme]);
+        assert_eq!(tenants::list(&boss, &db).await.unwrap().all().await.unwrap(), [acme]);
         for name in ["beta", "missing"] {
             let refused = tenants::set_disabled(&boss, &db, name, true).await.unwrap_err();
             assert_eq!(refused.reason, Reason::TenantForeign, "{name}");
         }
-        assert!(db.warehouse_facets(&boss.access).await.is_err());
+        assert!(db.warehouse_facets(&boss.access, []).await.is_err());
     }
 }

@@ -88,6 +88,8 @@ pub struct Rest {
     pub etag: Option<Etag>,
     /// What the events of a stream carry.
     pub event: Event,
+    /// The list of the response that may come in pages; empty if none.
+    pub paged_list: String,
 }
 
 /// Where entity tags come from and go to, by paths of fields; empty if nowhere.
@@ -235,6 +237,7 @@ impl<'p> Options<'p> {
             media_type: text(&rule, "media_type"),
             etag: message(&rule, "etag").map(|etag| Etag::of(&etag)),
             event: message(&rule, "event").map(|event| Event::of(&event)).unwrap_or_default(),
+            paged_list: text(&rule, "paged_list"),
         }
     }
 

@@ -19,7 +19,7 @@ use http_body::Body;
 use tower::Service;
 use tower_http::compression::{Compression, CompressionBody, Predicate, predicate::SizeAbove};
 
-use crate::rest::{CODINGS, InPieces};
+use crate::rest::{CODINGS, InPieces, Unmeasured};
 
 /// A service whose answers are compressed where that is worth it: of text, above a floor of size. Streams stay as they are,
 /// so that each piece arrives when it is sent.
@@ -69,9 +69,10 @@ where
         Box::pin(async move {
             let mut response = answer.await?;
             let status = response.status();
+            let unmeasured = response.extensions().get::<Unmeasured>().is_some();
             let headers = response.headers_mut();
             tell_apart(headers);
-            if head && is_text(media_type(headers)) && length(headers) > Some(floor) {
+            if head && is_text(media_type(headers)) && (unmeasured || length(headers) > Some(floor)) {
                 headers.append(VARY, ACCEPT_ENCODING.into());
                 if asked {
                     // The length of an answer that nobody compressed is not known.

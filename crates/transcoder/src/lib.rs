@@ -15,6 +15,7 @@ mod guard;
 pub mod json;
 mod metadata;
 mod method;
+pub mod pages;
 pub mod percent;
 mod required;
 pub mod rest;

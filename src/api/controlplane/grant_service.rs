@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::wanted;
 use crate::{
-    api::{answer, take, timestamp},
+    api::{answer, listed, take, timestamp},
     base::{TenantRef, ids::read_dashed},
     identity::{
         Grant,
@@ -39,7 +39,7 @@ impl GrantService for Grants {
             tenant: wanted(&message.tenant_id).map(TenantRef::parse),
         };
         let grants = grants::list(&cx, &self.store, &of).await;
-        answer(&cx, grants.map(|grants| ListGrantsResponse { grants: grants.into_iter().map(shown).collect() }))
+        listed(&cx, grants, |page| ListGrantsResponse { grants: page.into_iter().map(shown).collect() })
     }
 
     async fn create_grant(

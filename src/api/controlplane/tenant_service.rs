@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::wanted;
 use crate::{
-    api::{answer, take, timestamp},
+    api::{answer, listed, take, timestamp},
     base::TenantRef,
     proto::controlplane::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,
@@ -41,12 +41,12 @@ impl TenantService for Tenants {
     ) -> Result<Response<ListTenantsResponse>, Status> {
         let (cx, message) = take(request)?;
         let tenants = plane::list(&cx, &self.store, wanted(&message.status)).await;
-        let listed = tenants.map(|tenants| ListTenantsResponse {
-            // A list in memory is no longer than this.
-            total: tenants.len() as i64,
-            tenants: tenants.into_iter().map(summary).collect(),
-        });
-        answer(&cx, listed)
+        let mut total = 0;
+        listed(&cx, tenants, move |page| {
+            // No page is longer than this. The last one has the number of all.
+            total += page.len() as i64;
+            ListTenantsResponse { tenants: page.into_iter().map(summary).collect(), total }
+        })
     }
 
     async fn create_tenant(

@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::wanted;
 use crate::{
-    api::{answer, take},
+    api::{answer, listed, take},
     identity::{Identity, identities},
     proto::controlplane::v1::{
         CreateUserRequest, CreateUserResponse, ListUsersRequest, ListUsersResponse, User,
@@ -31,7 +31,7 @@ impl UserService for Users {
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
         let (cx, message) = take(request)?;
         let users = identities::list(&cx, &self.store, wanted(&message.email)).await;
-        answer(&cx, users.map(|users| ListUsersResponse { users: users.into_iter().map(shown).collect() }))
+        listed(&cx, users, |page| ListUsersResponse { users: page.into_iter().map(shown).collect() })
     }
 
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<CreateUserResponse>, Status> {

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    api::{answer, take, timestamp},
+    api::{answer, listed, take, timestamp},
     base::{Result, TenantRef},
     manager::tenants,
     proto::manager::v1::{
@@ -46,7 +46,7 @@ impl TenantService for Tenants {
     ) -> Result<Response<ListTenantsResponse>, Status> {
         let (cx, _) = take(request)?;
         let tenants = tenants::list(&cx, &self.store).await;
-        answer(&cx, tenants.map(|all| ListTenantsResponse { tenants: all.into_iter().map(shown).collect() }))
+        listed(&cx, tenants, |page| ListTenantsResponse { tenants: page.into_iter().map(shown).collect() })
     }
 
     async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<GetTenantResponse>, Status> {

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    api::{answer, take},
+    api::{answer, listed, take},
     base::Result,
     messaging::{MessagingSettings, namespaces},
     proto::messaging::v2::{
@@ -36,7 +36,7 @@ impl NamespaceService for Namespaces {
     ) -> Result<Response<ListNamespacesResponse>, Status> {
         let (cx, message) = take(request)?;
         let names = namespaces::list(&cx, &self.store, &message.tenant).await;
-        answer(&cx, names.map(|namespaces| ListNamespacesResponse { namespaces }))
+        listed(&cx, names, |namespaces| ListNamespacesResponse { namespaces })
     }
 
     async fn get_namespace(

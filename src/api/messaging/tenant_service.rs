@@ -4,7 +4,7 @@ use prost_types::FieldMask;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    api::{answer, take},
+    api::{answer, listed, take},
     base::Result,
     messaging::{
         MessagingSettings,
@@ -41,7 +41,7 @@ impl TenantService for Tenants {
     ) -> Result<Response<ListTenantsResponse>, Status> {
         let (cx, _) = take(request)?;
         let names = tenants::list(&cx, &self.store).await;
-        answer(&cx, names.map(|tenants| ListTenantsResponse { tenants }))
+        listed(&cx, names, |tenants| ListTenantsResponse { tenants })
     }
 
     async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<GetTenantResponse>, Status> {

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    api::{answer, take},
+    api::{answer, listed, take},
     proto::warehouse::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, ListTenantsRequest,
         ListTenantsResponse, SetTenantAuthRequest, SetTenantAuthResponse, SetTenantDisabledRequest,
@@ -47,7 +47,7 @@ impl TenantService for Tenants {
     ) -> Result<Response<ListTenantsResponse>, Status> {
         let (cx, _) = take(request)?;
         let views = tenants::list(&cx, &self.area.store).await;
-        answer(&cx, views.map(|views| ListTenantsResponse { tenants: views.into_iter().map(shown).collect() }))
+        listed(&cx, views, |page| ListTenantsResponse { tenants: page.into_iter().map(shown).collect() })
     }
 
     async fn set_tenant_disabled(

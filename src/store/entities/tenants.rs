@@ -34,6 +34,8 @@ pub struct Model {
     pub updated_at: Stamp,
     /// When a deleted tenant's time of grace is over.
     pub purge_at: Option<Stamp>,
+    /// Names for people and of its own as they are sorted; empty if a program wrote the row that knows of no such order.
+    pub list_key: String,
 }
 
 /// Relations.

@@ -5,16 +5,17 @@
 //! identity's own account.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    Select, sea_query::Expr,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::TenantRows;
 use crate::{
-    base::{Access, Result, TenantId, scope::platform_only},
+    base::{Access, Cx, Result, TenantId, scope::platform_only},
     store::{
-        Stamp, Tx,
+        Pages, Stamp, Store, Tx,
         entities::{grants as rows, tenants},
     },
 };
@@ -83,17 +84,23 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
 
 /// Grants, oldest first: of one identity and in one tenant, where these are given. For platform callers.
 pub async fn grants(
-    conn: &impl ConnectionTrait,
-    access: &Access,
+    cx: &Cx,
+    store: &Store,
     identity: Option<Uuid>,
     tenant: Option<TenantId>,
-) -> Result<Vec<GrantRow>> {
-    platform_only(access)?;
+) -> Result<Pages<GrantRow>> {
+    platform_only(&cx.access)?;
+    let query = move |after, limit| grants_query(identity, tenant, after).limit(limit).into_model::<rows::Model>();
+    Ok(Pages::read(cx, store, |row| row.id, query).await?.map(GrantRow::from))
+}
+
+/// The query for the grants that follow one.
+pub fn grants_query(identity: Option<Uuid>, tenant: Option<TenantId>, after: Option<Uuid>) -> Select<rows::Entity> {
     let wanted = Condition::all()
         .add_option(identity.map(|identity| rows::Column::IdentityId.eq(identity)))
-        .add_option(tenant.map(|tenant| rows::Column::TenantId.eq(tenant.uuid())));
-    let found = rows::Entity::find().filter(wanted).order_by_asc(rows::Column::Id).all(conn).await?;
-    Ok(found.into_iter().map(GrantRow::from).collect())
+        .add_option(tenant.map(|tenant| rows::Column::TenantId.eq(tenant.uuid())))
+        .add_option(after.map(|after| rows::Column::Id.gt(after)));
+    rows::Entity::find().filter(wanted).order_by_asc(rows::Column::Id)
 }
 
 /// The grant of an id, whatever tenant it is in. For platform callers.

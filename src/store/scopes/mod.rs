@@ -20,10 +20,10 @@ use uuid::Uuid;
 
 pub use api_keys::{ApiKeyRow, ApiKeyUse};
 pub use email_domains::EmailDomainRow;
-pub use grants::{GrantRow, clear_defaults, grant_by_id, grants, grants_of_identity};
+pub use grants::{GrantRow, clear_defaults, grant_by_id, grants, grants_of_identity, grants_query};
 pub use groups::GroupRow;
 pub use messaging::MessagingRow;
-pub use namespaces::NamespaceRow;
+pub use namespaces::{NamespaceRow, names_query as namespace_names_query};
 pub use roles::{RoleRow, TENANT_WIDE};
 pub use warehouse::WarehouseRow;
 pub use zerotrust::ZeroTrustRow;

@@ -1,13 +1,16 @@
 //! A tenant's namespaces.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, Order, QueryFilter,
+    QueryOrder, QuerySelect, Select,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::TenantRows;
 use crate::{
-    base::Result,
-    store::{Stamp, entities::namespaces, json},
+    base::{Cx, Result, TenantScope},
+    store::{Pages, Stamp, Store, entities::namespaces, json, pages::by_bytes},
 };
 
 /// A namespace.
@@ -37,6 +40,26 @@ impl TryFrom<namespaces::Model> for NamespaceRow {
             created_at: row.created_at.time(),
         })
     }
+}
+
+impl Store {
+    /// The names of a tenant's namespaces, sorted by their bytes.
+    pub async fn namespace_names(&self, cx: &Cx, scope: TenantScope) -> Result<Pages<String>> {
+        let (backend, tenant) = (self.backend(), scope.tenant().uuid());
+        Pages::read(cx, self, String::clone, move |after, limit| {
+            names_query(backend, tenant, after).limit(limit).into_tuple()
+        })
+        .await
+    }
+}
+
+/// The query for the names of a tenant's namespaces that follow a name.
+pub fn names_query(backend: DbBackend, tenant: Uuid, after: Option<String>) -> Select<namespaces::Entity> {
+    let name = by_bytes(backend, namespaces::Column::Name);
+    let after = after.map(|after| name.clone().gt(after));
+    let query = namespaces::Entity::find().select_only().column(namespaces::Column::Name);
+    let query = query.filter(namespaces::Column::TenantId.eq(tenant)).filter(Condition::all().add_option(after));
+    query.order_by(name, Order::Asc)
 }
 
 impl<C: ConnectionTrait> TenantRows<'_, C> {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel, sea_query::OnConflict};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
 
 use super::TenantRows;
 use crate::{
-    base::{Access, Result, TenantId, scope::foreign_tenant},
+    base::{Access, Result, TenantId, scope::platform_only},
     store::{Store, entities::warehouse_tenants, json},
 };
 
@@ -53,12 +53,16 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
 }
 
 impl Store {
-    /// The facets of all tenants that have one. For platform callers.
-    pub async fn warehouse_facets(&self, access: &Access) -> Result<BTreeMap<TenantId, WarehouseRow>> {
-        if *access != Access::Platform {
-            return Err(foreign_tenant());
-        }
-        let rows = warehouse_tenants::Entity::find().all(self.read()).await?;
+    /// The facets of those of some tenants that have one. For platform callers.
+    pub async fn warehouse_facets(
+        &self,
+        access: &Access,
+        tenants: impl IntoIterator<Item = TenantId>,
+    ) -> Result<BTreeMap<TenantId, WarehouseRow>> {
+        platform_only(access)?;
+        let ids = tenants.into_iter().map(TenantId::uuid);
+        let rows = warehouse_tenants::Entity::find().filter(warehouse_tenants::Column::TenantId.is_in(ids));
+        let rows = rows.all(self.read()).await?;
         rows.into_iter().map(|row| Ok((TenantId::from_uuid(row.tenant_id), row.try_into()?))).collect()
     }
 }

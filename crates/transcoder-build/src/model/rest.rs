@@ -2,7 +2,7 @@
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
-use super::{Binding, Check};
+use super::{Binding, Check, HTTP_BODY};
 use crate::{
     Error,
     names::{is_integer, oneof_of},
@@ -64,6 +64,7 @@ impl Check<'_> {
     pub(super) fn rest(&self, rest: &Rest, bindings: &[Binding]) -> Result<(), Error> {
         self.etag(rest, bindings)?;
         self.event(rest)?;
+        self.paged(rest, bindings)?;
         self.success(rest)?;
         self.inputs(rest, bindings)?;
         match rest.status.iter().find(|(reason, status)| reason.is_empty() || !(400..600).contains(status)) {
@@ -189,6 +190,32 @@ impl Check<'_> {
         self.word_field(&output, &event.id, false)?;
         self.word_field(&output, &event.kind, true)?;
         self.word_field(&input, &event.resume, false)
+    }
+
+    /// The list that comes in pages: it is the answer, or a member of it.
+    fn paged(&self, rest: &Rest, bindings: &[Binding]) -> Result<(), Error> {
+        let name = &rest.paged_list;
+        if name.is_empty() {
+            return Ok(());
+        }
+        let output = self.method.output();
+        if name.contains('.') {
+            return Err(self.fail("paged_list names a field of the response itself"));
+        }
+        if self.method.is_server_streaming() || output.full_name() == HTTP_BODY {
+            return Err(self.fail("paged_list, but the answer is a stream or raw bytes"));
+        }
+        if rest.empty_body || matches!(rest.success_status, 204 | 304) {
+            return Err(self.fail("paged_list, but the answer has no body"));
+        }
+        if !self.field(&output, name)?.is_list() {
+            return Err(self.fail(format!("{name} comes in pages, but is no list")));
+        }
+        let other = |binding: &&Binding| !binding.http.response_body.is_empty() && binding.http.response_body != *name;
+        match bindings.iter().find(other) {
+            Some(binding) => Err(self.fail(format!("{name} comes in pages, but {} lacks it", binding.http.path))),
+            None => Ok(()),
+        }
     }
 
     /// A field whose value is one word: a string or an integer, or a value of an enum. An empty path names none.

@@ -56,9 +56,19 @@ fn method(out: &mut String, methods: &mut String, method: &Method, (tonic, packa
         (response, outer) = (format!("S::{stream}"), format!("Self::{stream}"));
     }
     let call = call(method);
+    // REST does without the trait, and sends the pages of a list one by one.
+    let answer = match method.rest.paged_list.as_str() {
+        "" => format!("{call}(self, request).await"),
+        list => format!(
+            "let answer = {call}(self, request).await?; \
+             ::transcoder::pages::whole(answer, |answer: &mut {outer}| &mut answer.{list}, {domain}).await",
+            list = snake(list),
+            domain = literal(domain),
+        ),
+    };
     let _ = writeln!(
         methods,
-        "async fn {function}(&self, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{outer}>, tonic::Status> {{ {call}(self, request).await }}"
+        "async fn {function}(&self, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{outer}>, tonic::Status> {{ {answer} }}"
     );
     let _ = writeln!(
         out,

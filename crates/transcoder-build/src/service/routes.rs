@@ -113,6 +113,9 @@ fn handles(method: &Method, binding: &Binding, package: &str) -> String {
     word("tag", rest.etag.as_ref().map(|etag| etag.response.as_str()).unwrap_or_default());
     word("event_id", &rest.event.id);
     word("event_type", &rest.event.kind);
+    if let Some(list) = output.fields().position(|field| field.name() == rest.paged_list) {
+        let _ = write!(handles, "paged: Some(::transcoder::rest::Paged::<{response}>::new({list})), ");
+    }
     handles
 }
 

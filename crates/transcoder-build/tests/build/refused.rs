@@ -272,3 +272,26 @@ fn protos_that_do_not_compile() {
     let error = check("syntax = \"proto2\"; message A { required string b = 1; }", false).unwrap_err().to_string();
     assert_eq!(error, "A.b: a required field of proto2 is not supported");
 }
+
+#[test]
+fn pages() {
+    let paged = |list: &str, more: &str| rest(&format!("paged_list: \"{list}\" {more}"));
+    refused(&paged("nope", ""), "shop.v1.Order has no field nope");
+    refused(&paged("name", ""), "name comes in pages, but is no list");
+    refused(&paged("labels", ""), "labels comes in pages, but is no list");
+    refused(&paged("owner.address", ""), "paged_list names a field of the response itself");
+    refused(&paged("tags", "empty_body: true"), "paged_list, but the answer has no body");
+    refused(&paged("tags", "success_status: 204"), "paged_list, but the answer has no body");
+    let answer = |field: &str| {
+        let rule = format!(r#"{{get: "/orders" response_body: "{field}"}}"#);
+        let rest = r#"option (shop.options.v1.rest) = {paged_list: "tags"};"#;
+        rpc(&format!("{PUBLIC} option (google.api.http) = {rule}; {rest}"))
+    };
+    refused_at("Orders.Call", &answer("owners"), "tags comes in pages, but /orders lacks it");
+    service(&answer("tags")).unwrap();
+    service(&rpc(&paged("tags", ""))).unwrap();
+    let stream = format!(
+        "rpc Call(Order) returns (stream Order) {{ {PUBLIC} {GET} option (shop.options.v1.rest) = {{paged_list: \"tags\"}}; }}"
+    );
+    refused_at("Orders.Call", &stream, "paged_list, but the answer is a stream or raw bytes");
+}

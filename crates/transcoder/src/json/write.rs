@@ -1,6 +1,6 @@
 //! Writing messages as JSON: the one generic writer behind the generated code.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     escape,
@@ -53,7 +53,7 @@ impl<'h> Writer<'h> {
     }
 
     /// Writes a text as it is.
-    pub(super) fn raw(&mut self, text: &str) {
+    pub(crate) fn raw(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
 
@@ -102,10 +102,39 @@ impl<'h> Writer<'h> {
     }
 
     fn members<M: Message>(&mut self, message: &M, state: State) {
+        self.some_members(message, 0..M::FIELDS.len(), state);
+    }
+
+    fn some_members<M: Message>(&mut self, message: &M, fields: Range<usize>, state: State) {
         let mut members = Members { writer: self, state };
-        for field in 0..M::FIELDS.len() {
+        for field in fields {
             message.write(field, &mut members);
         }
+    }
+
+    /// Writes a message up to the last item of one of its lists, which has items and is left open.
+    pub(crate) fn opened<M: Message>(&mut self, message: &M, list: usize) {
+        self.out.push(b'{');
+        self.some_members(message, 0..list + 1, State::First);
+        self.out.pop();
+    }
+
+    /// Writes the items of a list alone, without its brackets.
+    pub(crate) fn items_of<M: Message>(&mut self, message: &M, list: usize) {
+        let start = self.out.len();
+        message.write(list, &mut Members { writer: self, state: State::Bare });
+        // An empty list may be left out.
+        if self.out.len() > start {
+            self.out.remove(start);
+            self.out.pop();
+        }
+    }
+
+    /// Writes what follows the last item of a list of a message.
+    pub(crate) fn closed<M: Message>(&mut self, message: &M, list: usize) {
+        self.out.push(b']');
+        self.some_members(message, list + 1..M::FIELDS.len(), State::Later);
+        self.out.push(b'}');
     }
 
     /// Writes something that may nest in itself without end.

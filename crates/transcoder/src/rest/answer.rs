@@ -29,6 +29,10 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InPieces;
 
+/// The answer to HEAD whose body would be text of a length that nobody knows; in the extensions of its response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unmeasured;
+
 /// How a REST call ended; in the extensions of its response if it failed, and of that of a method if
 /// [`RestBuilder::with_facts`](crate::RestBuilder::with_facts) asked for it.
 #[derive(Clone, Copy, Debug)]
@@ -58,24 +62,30 @@ pub(super) fn whole(success: Success, payload: Option<Payload>) -> Response<Resp
     response
 }
 
-/// An answer that is a stream, in a form of a media type.
+/// An answer that comes into being as it is sent: a stream, in a form of a media type, or a long list.
 pub(super) fn pieces(
     rule: &Rule,
     success: Success,
     content_type: HeaderValue,
     body: ResponseBody,
 ) -> Response<ResponseBody> {
-    let Success { status, metadata, extensions, .. } = success;
+    let Success { status, metadata, extensions, tag, .. } = success;
     let mut response = full(status, body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type);
-    if !rule.raw_answer {
+    if let Some(tag) = tag {
+        etag::insert(headers, &tag);
+    }
+    let messages = rule.stream && !rule.raw_answer;
+    if messages {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(BUFFERING, HeaderValue::from_static("no"));
     }
     finish(&mut response, metadata, extensions);
-    response.extensions_mut().insert(InPieces);
-    if !rule.raw_answer {
+    if rule.stream || rule.raw_answer {
+        response.extensions_mut().insert(InPieces);
+    }
+    if messages {
         response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
     }
     response
@@ -138,11 +148,18 @@ pub(super) fn options(allow: &str) -> Response<ResponseBody> {
     response
 }
 
-/// The answer to HEAD: all but the body, whose length is still told.
+/// The answer to HEAD: all but the body, whose length is still told where it is known.
 pub(super) fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
-    if let Some(length) = http_body::Body::size_hint(&body).exact().filter(|length| *length > 0) {
-        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    match http_body::Body::size_hint(&body).exact() {
+        Some(0) => {}
+        Some(length) => {
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        None if parts.extensions.get::<InPieces>().is_none() => {
+            parts.extensions.insert(Unmeasured);
+        }
+        None => {}
     }
     Response::from_parts(parts, ResponseBody::default())
 }

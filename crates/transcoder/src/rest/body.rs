@@ -17,7 +17,8 @@ enum Kind {
     Pieces(Pin<Box<dyn Body<Data = Bytes, Error = Broken> + Send>>),
 }
 
-/// An answer of raw bytes ended before it was whole. There is no place in it to say why, so the connection is broken off.
+/// An answer of raw bytes, or of a long list, ended before it was whole. There is no place in it to say why, so the
+/// connection is broken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 

@@ -8,6 +8,7 @@ use tonic::Status;
 use super::{
     bind::{self, Mask, Upload},
     etag,
+    pages::Paged,
     payload::Payload,
     rule::{Call, Rule},
     stream::{Item, Items},
@@ -40,12 +41,23 @@ pub struct Handles<Req, Res> {
     pub event_id: Word<Res>,
     /// The type of that event.
     pub event_type: Word<Res>,
+    /// The list of an answer that may come in pages.
+    pub paged: Option<Paged<Res>>,
 }
 
 impl<Req, Res> Handles<Req, Res> {
     /// Writes the answer and does no more.
     pub const fn new(write: Write<Res>) -> Self {
-        Self { write, created: None, mask: None, upload: None, tag: None, event_id: None, event_type: None }
+        Self {
+            write,
+            created: None,
+            mask: None,
+            upload: None,
+            tag: None,
+            event_id: None,
+            event_type: None,
+            paged: None,
+        }
     }
 }
 

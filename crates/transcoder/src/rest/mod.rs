@@ -8,6 +8,7 @@ mod builder;
 mod deadline;
 mod endpoint;
 mod etag;
+mod pages;
 mod payload;
 mod read;
 mod route;
@@ -19,7 +20,7 @@ mod unary;
 
 pub use answer::Answered;
 #[cfg(feature = "compression")]
-pub(crate) use answer::InPieces;
+pub(crate) use answer::{InPieces, Unmeasured};
 pub use body::{Broken, ResponseBody};
 pub use builder::RestBuilder;
 pub use deadline::{Deadline, asked, has_unreadable_timeout};
@@ -27,6 +28,7 @@ pub use endpoint::Handles;
 #[cfg(feature = "compression")]
 pub(crate) use etag::CODINGS;
 pub use etag::{EtagRule, etag_mismatch};
+pub use pages::Paged;
 pub use payload::{Payload, json, value};
 pub use route::Route;
 pub use rule::{Binding, Body, Matched, Rule};

@@ -14,7 +14,8 @@ pub struct Payload {
     pub bytes: Bytes,
 }
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The media type of JSON.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl Payload {
     pub(super) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -27,7 +28,7 @@ impl Payload {
 }
 
 /// Room for a usual answer, so that writing it does not grow it step by step.
-const ROOM: usize = 1024;
+pub(super) const ROOM: usize = 1024;
 
 /// Writes an answer, or one field of it, as JSON.
 pub fn json<M: Message>(message: M, field: Option<usize>, habits: &Habits) -> Result<Payload, Unprintable> {

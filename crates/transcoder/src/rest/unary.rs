@@ -3,14 +3,19 @@
 use std::future::Future;
 
 use http::StatusCode;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{
     endpoint::{Answer, Content, Endpoint, Handles, Success, refused, request, unprintable},
     etag,
+    pages::{Begun, begin},
     rule::{Call, Rule},
 };
-use crate::json::Message;
+use crate::{
+    failure::{Failure, Origin},
+    json::Message,
+    pages,
+};
 
 /// A rule and the method behind it, which answers once.
 pub(super) struct Unary<Req, Res, F> {
@@ -28,7 +33,7 @@ where
 {
     fn call(&self, call: Call) -> Answer {
         let rule = self.rule;
-        let Handles { write, created, tag, .. } = self.handles;
+        let Handles { write, created, tag, paged, .. } = self.handles;
         let request = match request(rule, call, &self.handles) {
             Ok(request) => request,
             Err(failure) => return Box::pin(std::future::ready(Err(failure))),
@@ -36,11 +41,21 @@ where
         let answer = (self.call)(request);
         Box::pin(async move {
             let response = answer.await.map_err(|status| refused(rule, &status))?;
-            let (metadata, message, extensions) = response.into_parts();
+            let (metadata, mut message, mut extensions) = response.into_parts();
+            let mut pieces = None;
+            if let Some(further) = pages::further::<Res>(&mut extensions) {
+                let Some(paged) = paged else { return Err(unpaged()) };
+                match begin(rule, paged, message, further).await? {
+                    Begun::Whole(whole) => message = whole,
+                    Begun::Pieces(first, content) => (message, pieces) = (first, Some(content)),
+                }
+            }
             let success = if created.is_some_and(|created| created(&message)) { 201 } else { rule.success };
             let held = tag.and_then(|tag| tag(&message));
             let mut tag = rule.etag.zip(held).and_then(|(etag, held)| etag.tag(&held));
-            let content = if rule.empty_body {
+            let content = if let Some(pieces) = pieces {
+                pieces
+            } else if rule.empty_body {
                 Content::None
             } else {
                 let payload = write(message, rule.response, &rule.info.surface.habits).map_err(unprintable)?;
@@ -53,4 +68,10 @@ where
             Ok(Success { status, metadata, extensions, content, tag })
         })
     }
+}
+
+/// A service answers in pages, and its method has no list for them.
+fn unpaged() -> Box<Failure> {
+    let text = "the answer has further pages, and its method has no paged_list";
+    Box::new(Failure::new(Origin::Server, Code::Internal, "PAGES_UNEXPECTED", text))
 }

@@ -9,10 +9,10 @@ use std::{
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
-use transcoder::{Deadline, Dialects, Open, Rest, RestBuilder, etag_mismatch};
+use transcoder::{Deadline, Dialects, Open, Rest, RestBuilder, etag_mismatch, pages};
 use transcoder_conformance::rules::{
     conformance::rules::v1::{
-        Beat, BeatKind, CountRequest, DeleteDocRequest, Doc, GetDocRequest, PushRequest, PushResponse, Tick,
+        Beat, BeatKind, CountRequest, DeleteDocRequest, Doc, GetDocRequest, Numbers, PushRequest, PushResponse, Tick,
         UpdateDocRequest, Versioned, docs_rest, docs_server::Docs, flow_rest, flow_server::Flow, versioned,
     },
     google::api::HttpBody,
@@ -96,6 +96,25 @@ impl Flow for Desk {
 
     async fn sleep(&self, _: Request<GetDocRequest>) -> Result<Response<Doc>, Status> {
         std::future::pending().await
+    }
+
+    async fn list_numbers(&self, request: Request<CountRequest>) -> Result<Response<Numbers>, Status> {
+        let request = request.into_inner();
+        let CountRequest { to, after, fail_at, stay } = request;
+        let starts = (after..to.max(after + 1)).step_by(3);
+        let mut pages = starts.map(move |start| {
+            let numbers = start + 1..=to.min(start + 3);
+            if numbers.contains(&fail_at) {
+                return Err(lost());
+            }
+            let total = numbers.clone().last().map_or(0, |last| last - after);
+            Ok(Numbers { name: "some".to_owned(), numbers: numbers.map(tick).collect(), total })
+        });
+        let first = Response::new(pages.next().unwrap()?);
+        if stay {
+            return Ok(pages::followed(first, tokio_stream::iter(pages).chain(tokio_stream::pending())));
+        }
+        Ok(if to - after > 3 { pages::followed(first, tokio_stream::iter(pages)) } else { first })
     }
 
     async fn talk(&self, request: Request<Streaming<Tick>>) -> Result<Response<Items<Tick>>, Status> {

@@ -1,4 +1,4 @@
-//! Streams, raw bytes, entity tags, deadlines and compression, against the services of flow.proto.
+//! Streams, long lists, raw bytes, entity tags, deadlines and compression, against the services of flow.proto.
 
 mod bench;
 mod bytes;
@@ -6,4 +6,5 @@ mod compression;
 mod deadlines;
 mod details;
 mod etags;
+mod pages;
 mod streams;

@@ -1,0 +1,282 @@
+//! The queries of long lists, on both databases: each is in the order of an index, and its pages are the whole list.
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, QuerySelect, QueryTrait, Statement};
+use tenantry::{
+    base::{Access, Basis, Caller, Cx, Role, TenantRef, caller::CallerFacts, cx::CxFacts, error::Reason, names, text},
+    identity::{grants, identities},
+    messaging::namespaces,
+    store::{
+        Pages,
+        entities::tenants,
+        older_text,
+        scopes::{grants_query, namespace_names_query},
+    },
+    tenants::{self as registry, Order, Status},
+};
+use uuid::Uuid;
+
+use crate::db::{TestDb, platform_cx};
+
+/// Adds tenants of various names, ages and states. Those whose names for people are to be `wide` all have one.
+pub async fn fill(db: &DatabaseConnection, count: u32, wide: usize) {
+    let (numbers, id, line) = dialect(db, count);
+    let (same, more) = (if wide == 0 { "i % 2 = 0" } else { "1 = 2" }, "x".repeat(wide));
+    // A prime, so that the order of names is another one than that of ages.
+    let named = format!(
+        "SELECT i, CASE WHEN i % 3 = 0 THEN 'T-' ELSE 't_' END || (i * 7919 % 1000003) AS name,
+                CASE WHEN i % 3 = 0 THEN 't-' ELSE 't_' END || (i * 7919 % 1000003) AS key FROM {numbers}"
+    );
+    let shown = format!(
+        "SELECT i, name, key, CASE WHEN {same} THEN name ELSE 'Élodie ' || (i % 10) || '{more}' END AS shown,
+                CASE WHEN {same} THEN key ELSE 'élodie ' || (i % 10) || '{more}' END AS folded FROM ({named}) AS named"
+    );
+    let tenants = format!(
+        "INSERT INTO tenants
+           (id, name, name_key, display_name, status, version, labels, created_at, updated_at, list_key)
+         SELECT {id}, name, key, shown,
+                CASE WHEN i % 50 = 0 THEN 'deprovisioning' WHEN i % 49 = 0 THEN 'suspended' ELSE 'active' END,
+                1, '{{}}', i * 1000000, i * 1000000, folded || {line} || key
+         FROM ({shown}) AS shown WHERE key NOT IN (SELECT name_key FROM tenants)"
+    );
+    db.execute_unprepared(&tenants).await.unwrap();
+    db.execute_unprepared(
+        "INSERT INTO warehouse_tenants (tenant_id, auth_provider, auth_config)
+         SELECT id, 'keycloak', '{\"clientSecret\":\"sealed\",\"realm\":\"r\"}' FROM tenants
+         WHERE created_at / 1000000 % 5 = 0 AND id NOT IN (SELECT tenant_id FROM warehouse_tenants)",
+    )
+    .await
+    .unwrap();
+}
+
+/// In the SQL of a database: the numbers from one to another as a table of `i`, a new id, and a line feed.
+fn dialect(db: &DatabaseConnection, count: u32) -> (String, &'static str, &'static str) {
+    if db.get_database_backend() == DbBackend::Postgres {
+        return (format!("generate_series(1::bigint, {count}) AS n(i)"), "gen_random_uuid()", "chr(10)");
+    }
+    let numbers = format!(
+        "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n) AS n"
+    );
+    (numbers, "randomblob(16)", "char(10)")
+}
+
+/// Adds identities, each with a grant in a tenant, and as many namespaces of that tenant.
+async fn people(db: &DatabaseConnection, count: u32, tenant: Uuid) {
+    let (numbers, id, _) = dialect(db, count);
+    let sqlite = db.get_database_backend() == DbBackend::Sqlite;
+    let tenant = if sqlite { format!("x'{}'", tenant.simple()) } else { format!("'{tenant}'::uuid") };
+    let scattered = "(i * 7919 % 1000003)";
+    for statement in [
+        format!(
+            "INSERT INTO identities (id, email, email_key, is_active, created_at, updated_at)
+             SELECT {id}, 'x', CASE WHEN i % 2 = 0 THEN 'a-' ELSE 'a.' END || {scattered} || '@x.y', true, 0, 0
+             FROM {numbers}"
+        ),
+        format!(
+            "INSERT INTO grants (tenant_id, id, identity_id, role, is_default, created_at)
+             SELECT {tenant}, {id}, id, 'member', false, 0 FROM identities"
+        ),
+        format!(
+            "INSERT INTO namespaces (tenant_id, id, name, replication_clusters, policies, created_at)
+             SELECT {tenant}, {id}, CASE WHEN i % 2 = 0 THEN 'A-' ELSE 'a.' END || {scattered}, '[]', '{{}}', 0
+             FROM {numbers}"
+        ),
+    ] {
+        db.execute_unprepared(&statement).await.unwrap();
+    }
+}
+
+/// The tenants that surfaces show.
+pub async fn present(db: &DatabaseConnection) -> Vec<tenants::Model> {
+    let mut rows = tenants::Entity::find().all(db).await.unwrap();
+    rows.retain(|row| row.status != "deprovisioning");
+    rows
+}
+
+/// As a locale has it in which no text is sorted by its bytes.
+async fn localize(db: &TestDb) {
+    if !db.is_sqlite() {
+        for (table, column) in [("tenants", "name"), ("identities", "email_key"), ("namespaces", "name")] {
+            let statement = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE text COLLATE \"und-x-icu\"");
+            db.read().execute_unprepared(&statement).await.unwrap();
+        }
+    }
+}
+
+/// A connection that may write past the door.
+async fn beside(db: &TestDb) -> DatabaseConnection {
+    sea_orm::Database::connect(&db.url).await.unwrap()
+}
+
+async fn all<T: Send + 'static>(list: tenantry::base::Result<Pages<T>>) -> Vec<T> {
+    let list = list.unwrap();
+    assert!(list.rest.is_some() && list.first.len() == 1000);
+    list.all().await.unwrap()
+}
+
+/// How a database goes about a query.
+async fn plan(db: &DatabaseConnection, query: impl QueryTrait) -> String {
+    let backend = db.get_database_backend();
+    let explain = if backend == DbBackend::Postgres { "EXPLAIN" } else { "EXPLAIN QUERY PLAN" };
+    let statement = format!("{explain} {}", query.build(backend));
+    let rows = db.query_all_raw(Statement::from_string(backend, statement)).await.unwrap();
+    let column = if backend == DbBackend::Postgres { "QUERY PLAN" } else { "detail" };
+    rows.iter().map(|row| row.try_get::<String>("", column).unwrap() + "\n").collect()
+}
+
+both_databases! {
+    async fn pages_of_tenants_are_the_whole_list_in_its_order(db: TestDb) {
+        localize(&db).await;
+        fill(&beside(&db).await, 3100, 0).await;
+        let (cx, mut rows) = (platform_cx("x"), present(db.read()).await);
+        let names = all(registry::names(&cx, &db, &Status::PRESENT).await).await;
+        let mut expected: Vec<_> = rows.iter().map(|row| row.name.clone()).collect();
+        expected.sort();
+        assert!(names == expected);
+        let list = async |order| {
+            let tenants = all(registry::list(&cx, &db, order, &Status::PRESENT).await).await;
+            tenants.into_iter().map(|tenant| tenant.id.uuid()).collect::<Vec<_>>()
+        };
+        let ids = |rows: &[tenants::Model]| rows.iter().map(|row| row.id).collect::<Vec<_>>();
+        rows.sort_by_key(|row| row.id);
+        assert!(list(Order::OldestFirst).await == ids(&rows));
+        rows.reverse();
+        assert!(list(Order::NewestFirst).await == ids(&rows));
+        rows.sort_by_cached_key(|row| (text::fold(&row.display_name), names::fold(&row.name)));
+        assert!(list(Order::ByDisplayName).await == ids(&rows));
+        let few = registry::list(&cx, &db, Order::OldestFirst, &[Status::Suspended]).await.unwrap();
+        assert!(few.rest.is_none() && few.first.iter().all(|tenant| tenant.status == Status::Suspended));
+    }
+
+    async fn exactly_a_page_has_no_other_behind_it(db: TestDb) {
+        let beside = beside(&db).await;
+        fill(&beside, 1100, 0).await;
+        let count = present(&beside).await.len();
+        let more = "SELECT id FROM tenants WHERE status = 'active' LIMIT";
+        let more = format!("DELETE FROM tenants WHERE id IN ({more} {})", count - 1000);
+        beside.execute_unprepared(&more).await.unwrap();
+        let names = registry::names(&platform_cx("x"), &db, &Status::PRESENT).await.unwrap();
+        assert!(names.first.len() == 1000 && names.rest.is_none());
+    }
+
+    async fn people_grants_and_namespaces_come_in_pages_too(db: TestDb) {
+        localize(&db).await;
+        let beside = beside(&db).await;
+        fill(&beside, 2200, 0).await;
+        let tenant = present(&beside).await.remove(0);
+        people(&beside, 2200, tenant.id).await;
+        let cx = platform_cx("x");
+        let people = all(identities::list(&cx, &db, None).await).await;
+        assert!(people.len() == 2200 && people.is_sorted_by(|a, b| a.email < b.email));
+        let of = grants::Wanted { identity: None, tenant: Some(TenantRef::parse(&tenant.name)) };
+        for wanted in [grants::Wanted::default(), of] {
+            let grants = all(grants::list(&cx, &db, &wanted).await).await;
+            assert!(grants.len() == 2200 && grants.is_sorted_by(|a, b| a.id < b.id));
+        }
+        let spaces = all(namespaces::list(&cx, &db, &tenant.name).await).await;
+        assert!(spaces.len() == 2200 && spaces.is_sorted_by(|a, b| a < b));
+    }
+
+    async fn no_list_is_sorted_when_it_is_read(db: TestDb) {
+        let beside = beside(&db).await;
+        fill(&beside, 20_000, 0).await;
+        let (backend, uuid, row) = (db.backend(), Uuid::from_u128(1 << 127), present(&beside).await.remove(0));
+        people(&beside, 20_000, row.id).await;
+        beside.execute_unprepared("ANALYZE").await.unwrap();
+        let mut plans = Vec::new();
+        for after in [None, Some(())] {
+            let place = after.map(|()| (row.list_key.clone(), row.id));
+            for order in [Order::OldestFirst, Order::NewestFirst, Order::ByDisplayName] {
+                plans.push(plan(&beside, registry::query(order, &Status::PRESENT, place.clone()).limit(1001)).await);
+            }
+            let name = after.map(|()| row.name.clone());
+            plans.push(plan(&beside, registry::names_query(backend, &Status::PRESENT, name.clone()).limit(1001)).await);
+            plans.push(plan(&beside, identities::query(backend, name.clone()).limit(1001)).await);
+            plans.push(plan(&beside, namespace_names_query(backend, row.id, name).limit(1001)).await);
+            plans.push(plan(&beside, grants_query(None, None, after.map(|()| uuid)).limit(1001)).await);
+            plans.push(plan(&beside, grants_query(Some(uuid), None, after.map(|()| uuid)).limit(1001)).await);
+        }
+        for plan in plans {
+            let sorts = ["TEMP B-TREE", "Sort"].iter().any(|word| plan.contains(word));
+            let index = plan.contains("Index") || plan.contains("USING INDEX") || plan.contains("USING COVERING INDEX");
+            assert!(index && !sorts, "{plan}");
+        }
+    }
+
+    async fn who_no_longer_stands_gets_no_further_page(db: TestDb) {
+        fill(&beside(&db).await, 1500, 0).await;
+        let gone = Basis::Account { id: Uuid::from_u128(7), epoch: 0 };
+        let caller = Caller::new(CallerFacts { role: Role::PlatformAdmin, basis: gone, ..CallerFacts::default() });
+        let cx = Cx::new(CxFacts { caller, access: Access::Platform, ..CxFacts::clone(&platform_cx("x")) });
+        let list = registry::names(&cx, &db, &Status::PRESENT).await.unwrap();
+        assert_eq!(list.first.len(), 1000);
+        assert_eq!(list.all().await.unwrap_err().reason, Reason::CredentialsRevoked);
+    }
+
+    async fn a_tenant_finds_its_place_when_it_changes(db: TestDb) {
+        let named = async |name: &'static str, display_name: &'static str| {
+            let display_name = display_name.to_owned();
+            let new = registry::NewTenant { display_name, ..registry::NewTenant::named(name.parse().unwrap()) };
+            db.write(&platform_cx("tenant.create"), "test", move |tx| {
+                let new = new.clone();
+                Box::pin(async move { Ok(registry::insert(tx, &new, None).await?.0) })
+            })
+            .await
+            .unwrap()
+        };
+        named("a", "\u{c9}lodie").await;
+        named("b", "Zo\u{eb}").await;
+        named("c", "c").await;
+        let listed = async || {
+            let list = registry::list(&platform_cx("x"), &db, Order::ByDisplayName, &Status::PRESENT).await.unwrap();
+            list.first.iter().map(|tenant| tenant.name.as_str().to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(listed().await, "c b a");
+        let change = async |name: &'static str, to: Option<&'static str>| {
+            db.write(&platform_cx("tenant.update"), "test", move |tx| {
+                Box::pin(async move {
+                    let (tenant, scope) = registry::resolve_locked(tx, &TenantRef::parse(name)).await?;
+                    match to {
+                        Some(to) => registry::rename(tx, &tenant, scope, to.parse().unwrap()).await,
+                        None => {
+                            let change = registry::Change { display_name: Some("B".to_owned()), ..Default::default() };
+                            registry::update(tx, scope, None, &change).await
+                        }
+                    }
+                })
+            })
+            .await
+            .unwrap();
+        };
+        change("a", None).await;
+        assert_eq!(listed().await, "a c b");
+        change("c", Some("aa")).await;
+        assert_eq!(listed().await, "aa a b");
+        // As a program wrote it that knows no such order.
+        beside(&db).await.execute_unprepared("UPDATE tenants SET list_key = '' WHERE name = 'b'").await.unwrap();
+        assert_eq!(listed().await, "b aa a");
+        change("b", None).await;
+        assert_eq!(listed().await, "aa a b");
+    }
+
+    async fn tenants_of_older_versions_have_their_place(db: TestDb) {
+        let beside = beside(&db).await;
+        fill(&beside, 2500, 0).await;
+        let mut statements = vec!["DELETE FROM seaql_migrations WHERE version = 'm20260101_000016_lists'"];
+        statements.extend(["DROP INDEX tenants_list_key", "DROP INDEX tenants_names", "DROP INDEX grants_of_identity"]);
+        if !db.is_sqlite() {
+            statements.extend(["DROP INDEX identities_emails", "DROP INDEX namespaces_names"]);
+        }
+        statements.push("ALTER TABLE tenants DROP COLUMN list_key");
+        for statement in statements {
+            beside.execute_unprepared(statement).await.unwrap();
+        }
+        let newer = db.replica().await;
+        assert_eq!(newer.migrate(|_| ()).await.unwrap(), ["m20260101_000016_lists"]);
+        assert_eq!(older_text::renew(&newer).await.unwrap(), 2500);
+        let mut rows = present(&beside).await;
+        rows.sort_by_cached_key(|row| (text::fold(&row.display_name), names::fold(&row.name)));
+        let list = registry::list(&platform_cx("x"), &newer, Order::ByDisplayName, &Status::PRESENT).await;
+        let listed: Vec<_> = all(list).await.into_iter().map(|tenant| tenant.id.uuid()).collect();
+        assert!(listed == rows.iter().map(|row| row.id).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,297 @@
+//! Lists that are longer than a page, over the wire: whole and in order whatever is written meanwhile, read no faster than
+//! their peer takes them, and broken off when they cannot be finished.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use http::Version;
+use prost::Message as _;
+use reqwest::{Client, Method, Response};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use serde_json::Value;
+use tenantry::{
+    base::{names, text},
+    proto::messaging::v2::ListTenantsResponse,
+    store::entities::tenants,
+};
+
+use crate::{
+    db,
+    harness::{
+        PATIENCE, eventually,
+        http::Http,
+        server::{Server, Setup},
+        wire::Wire,
+    },
+    long_list_queries::{fill, present},
+};
+
+const INFO: &str = r#"{"allowedClusters":["standalone"]}"#;
+
+/// A list of tenants that has no pages for its callers.
+struct List {
+    path: &'static str,
+    /// The items of its answer.
+    items: fn(&Value) -> &Value,
+    /// The handle in an item.
+    name: fn(&Value) -> &Value,
+    /// By what it is sorted.
+    key: fn(&tenants::Model) -> (String, String),
+    newest_first: bool,
+}
+
+const LISTS: &[List] = &[
+    List {
+        path: "/admin/v2/tenants",
+        items: |answer| answer,
+        name: |item| item,
+        key: |row| (row.name.clone(), String::new()),
+        newest_first: false,
+    },
+    List {
+        path: "/v1/tenants",
+        items: |answer| answer,
+        name: |item| &item["name"],
+        key: |row| (row.id.to_string(), String::new()),
+        newest_first: true,
+    },
+    List {
+        path: "/api/tenant/list",
+        items: |answer| &answer["tenants"],
+        name: |item| &item["name"],
+        key: |row| (text::fold(&row.display_name), names::fold(&row.name)),
+        newest_first: false,
+    },
+    List {
+        path: "/api/control-plane/tenants?status=active",
+        items: |answer| &answer["tenants"],
+        name: |item| &item["slug"],
+        key: |row| (row.id.to_string(), String::new()),
+        newest_first: false,
+    },
+];
+
+impl List {
+    /// The handles in an answer.
+    fn told(&self, answer: &Value) -> Vec<String> {
+        let items = (self.items)(answer).as_array().unwrap();
+        items.iter().map(|item| (self.name)(item).as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The handles that it has of these tenants.
+    fn expected(&self, mut rows: Vec<tenants::Model>) -> Vec<String> {
+        rows.retain(|row| !self.path.ends_with("=active") || row.status == "active");
+        rows.sort_by_cached_key(self.key);
+        if self.newest_first {
+            rows.reverse();
+        }
+        rows.into_iter().map(|row| row.name).collect()
+    }
+}
+
+/// A server on a fresh database of each kind, and a way to the database beside it.
+async fn both(setup: impl Fn() -> Setup) -> Vec<(Server, DatabaseConnection)> {
+    let sqlite = setup().start().await;
+    let url = format!("sqlite:{}", sqlite.setup().data_dir().join("tenantry.db").display());
+    let beside = Database::connect(url).await.unwrap();
+    let url = db::postgres_unmigrated().await;
+    let postgres = setup().database(&url).start().await;
+    vec![(sqlite, beside), (postgres, Database::connect(url).await.unwrap())]
+}
+
+#[tokio::test]
+async fn every_list_is_whole_and_in_order_while_tenants_come_and_go() {
+    for (server, beside) in both(Setup::dev).await {
+        fill(&beside, 3500, 0).await;
+        let (stay, admin) = (present(&beside).await, server.admin());
+        let (going_on, made) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU32::new(0)));
+        let mut others = tokio::task::JoinSet::new();
+        for client in 0..3 {
+            others.spawn(come_and_go(server.admin(), client, going_on.clone(), made.clone()));
+        }
+        for list in LISTS {
+            let before = made.load(Ordering::Relaxed);
+            let answer = admin.get(list.path).await;
+            let mut told = list.told(&answer.json());
+            // Every one once, whoever it is.
+            assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), told.len(), "{}", list.path);
+            if let Some(total) = answer.json()["total"].as_u64() {
+                assert_eq!(total, told.len() as u64);
+            }
+            told.retain(|name| !name.starts_with("come-"));
+            assert!(told == list.expected(stay.clone()), "{}: {} tenants", list.path, told.len());
+            let goes_on = async || (made.load(Ordering::Relaxed) > before).then_some(());
+            eventually("tenants to come and go", goes_on).await;
+        }
+        going_on.store(false, Ordering::Relaxed);
+        others.join_all().await;
+        let paged = by_small_pages(&admin).await;
+        for list in LISTS.iter().take(3) {
+            let told = list.told(&admin.get(list.path).await.json());
+            assert!(told.into_iter().collect::<BTreeSet<_>>() == paged, "{}", list.path);
+        }
+    }
+}
+
+/// Makes tenants and deletes them, one after the other.
+async fn come_and_go(admin: Http, client: u32, going_on: Arc<AtomicBool>, made: Arc<AtomicU32>) {
+    while going_on.load(Ordering::Relaxed) {
+        // Somewhere among all others in the order of names.
+        let path = format!("/admin/v2/tenants/come-{client}-{}", made.fetch_add(1, Ordering::Relaxed));
+        assert_eq!(admin.put(&path, INFO).await.status, 204);
+        assert_eq!(admin.call(Method::DELETE, &path, None).await.status, 204);
+    }
+}
+
+/// The handles of the tenants that are there, by the one list that has pages for its callers.
+async fn by_small_pages(admin: &Http) -> BTreeSet<String> {
+    let (mut found, mut cursor) = (BTreeSet::new(), String::new());
+    loop {
+        let page = admin.get(&format!("/v1/admin/tenants?limit=500&cursor={cursor}")).await.json();
+        let there = page["tenants"].as_array().unwrap().iter().filter(|tenant| tenant["status"] != "deleted");
+        found.extend(there.map(|tenant| tenant["slug"].as_str().unwrap().to_owned()));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => return found,
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_long_list_shows_is_what_a_short_one_does() {
+    for (server, beside) in both(Setup::dev).await {
+        fill(&beside, 2500, 0).await;
+        let admin = server.admin();
+        let answer = admin.get("/api/tenant/list").await;
+        assert!(!answer.body.contains("sealed") && answer.header("content-length").is_none());
+        for item in answer.json()["tenants"].as_array().unwrap() {
+            let sealed = item["authConfig"].get("clientSecret");
+            assert_eq!(sealed.map(|secret| secret == "***"), (item["authProvider"] == "keycloak").then_some(true));
+        }
+        let head = admin.call(Method::HEAD, "/admin/v2/tenants", None).await;
+        assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")));
+        // One of its tenants sees itself.
+        let own = present(&beside).await.remove(7);
+        let token = server.setup().mint(&["--role", "admin", "--tenant", &own.name]).await;
+        let told = server.http().token(&token).get("/api/tenant/list").await.json();
+        assert_eq!(LISTS[2].told(&told), [own.name]);
+        for path in ["/admin/v2/tenants", "/v1/tenants", "/api/control-plane/tenants"] {
+            assert_eq!(server.http().token(&token).get(path).await.status, 403, "{path}");
+        }
+    }
+}
+
+/// Asks for a list, and reads no more than the head of its answer.
+async fn ask(server: &Server, path: &str, http2: bool) -> Response {
+    let client = Client::builder().no_proxy();
+    let client = match http2 {
+        true => client.http2_prior_knowledge().http2_initial_stream_window_size(65_535),
+        false => client.http1_only(),
+    };
+    let request = client.build().unwrap().get(format!("http://{}{path}", server.address()));
+    let answer = request.bearer_auth(server.admin_token()).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer
+}
+
+/// Reads the rest of an answer: what came, and whether it came to its end.
+async fn read(mut answer: Response) -> (String, bool) {
+    let mut told = Vec::new();
+    let whole = loop {
+        match tokio::time::timeout(PATIENCE, answer.chunk()).await.expect("an end of either kind") {
+            Ok(Some(chunk)) => told.extend_from_slice(&chunk),
+            Ok(None) => break true,
+            Err(_) => break false,
+        }
+    };
+    (String::from_utf8_lossy(&told).into_owned(), whole)
+}
+
+/// How many tenants an answer of the warehouse's list shows.
+fn shown(told: &str) -> usize {
+    told.matches("\"displayName\"").count()
+}
+
+#[tokio::test]
+async fn no_pages_are_read_for_a_peer_that_does_not_read() {
+    for (server, beside) in both(Setup::dev).await {
+        for http2 in [false, true] {
+            // Forty pages of half a mebibyte. The buffers of the system may hold a few.
+            fill(&beside, 40_000, 400).await;
+            let answer = ask(&server, "/api/tenant/list", http2).await;
+            // For a server that reads ahead of its peer.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            beside.execute_unprepared("DELETE FROM tenants").await.unwrap();
+            let (told, whole) = read(answer).await;
+            assert!(whole && told.ends_with("]}"));
+            assert!((1..20_000).contains(&shown(&told)), "{} tenants were read before they were gone", shown(&told));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_finished_is_broken_off() {
+    for (server, beside) in both(Setup::dev).await {
+        fill(&beside, 20_000, 400).await;
+        for http2 in [false, true] {
+            let answer = ask(&server, "/api/tenant/list", http2).await;
+            beside.execute_unprepared("ALTER TABLE tenants RENAME TO tenants_that_were").await.unwrap();
+            let (told, whole) = read(answer).await;
+            assert!(!whole && shown(&told) > 0 && !told.ends_with("]}"), "http2: {http2}");
+            // What fails at once is answered as ever.
+            assert_eq!(server.admin().get("/api/tenant/list").await.status, 500);
+            beside.execute_unprepared("ALTER TABLE tenants_that_were RENAME TO tenants").await.unwrap();
+        }
+        let logged = async || {
+            let log = server.log();
+            let ended =
+                |line: &&str| line.contains("warehouse.v1.TenantService/ListTenants") && line.contains("UNKNOWN");
+            (log.contains("a list was not finished") && log.lines().filter(ended).count() == 2).then_some(())
+        };
+        eventually("the log to tell of it", logged).await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_may_take_longer_than_a_call_until_its_answer_begins() {
+    for (server, beside) in both(|| Setup::dev().env("TENANTRY_REQUEST_TIMEOUT", "1s")).await {
+        fill(&beside, 20_000, 400).await;
+        let answer = ask(&server, "/api/tenant/list", false).await;
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        let (told, whole) = read(answer).await;
+        assert!(whole && shown(&told) == present(&beside).await.len(), "{}", shown(&told));
+    }
+}
+
+#[tokio::test]
+async fn over_grpc_a_list_is_one_message_or_refused() {
+    for (server, beside) in both(Setup::dev).await {
+        let call = Wire::new(server.address(), "tenantry.messaging.v2.TenantService/ListTenants");
+        let call = call.token(&server.admin_token());
+        let web = call.clone().header("content-type", "application/grpc-web+proto").over(Version::HTTP_11);
+        fill(&beside, 2500, 0).await;
+        for call in [&call, &web] {
+            let reply = call.send().await;
+            let [(_, message)] = &reply.messages()[..] else { panic!("{:?} {}", reply.grpc(), reply.message()) };
+            let listed = ListTenantsResponse::decode(message.clone()).unwrap().tenants;
+            assert!(listed == LISTS[0].expected(present(&beside).await));
+        }
+        let long = format!("UPDATE tenants SET name = name || '{}'", "x".repeat(200));
+        fill(&beside, 30_000, 0).await;
+        beside.execute_unprepared(&long).await.unwrap();
+        for call in [&call, &web] {
+            let reply = call.send().await;
+            assert_eq!((reply.grpc(), &*reply.reason()), (Some(8), "tenantry/LIST_TOO_LONG"));
+            assert_eq!(reply.message(), "the list is too long for one gRPC message; ask for it over REST");
+            assert!(reply.messages().is_empty());
+        }
+        let listed = server.admin().get("/admin/v2/tenants").await;
+        assert!(LISTS[0].told(&listed.json()) == LISTS[0].expected(present(&beside).await));
+    }
+}
