@@ -76,8 +76,8 @@ pub enum Verdict {
 
 /// Hashes and verifies passwords, no more at once than there are threads: each takes 19 MiB and tens of milliseconds of
 /// a core, so without a bound a burst of logins would stop everything else. The threads start with the first password and
-/// have the lowest priority, so that calls which need no password go first. Whoever has failed often has one thread apart,
-/// for which nobody else waits. Cheap to clone.
+/// have a low priority, so that calls which need no password go first. Whoever has failed often has one thread apart, of the
+/// lowest, for which nobody else waits. Cheap to clone.
 #[derive(Clone)]
 pub struct Passwords(Arc<Pools>);
 
@@ -89,6 +89,7 @@ struct Pools {
 
 struct Pool {
     at_once: usize,
+    priority: ThreadPriority,
     queue: OnceLock<SyncSender<Job>>,
 }
 
@@ -97,7 +98,7 @@ type Job = Box<dyn FnOnce() + Send>;
 impl Passwords {
     /// A pool of this many threads.
     pub fn new(at_once: usize) -> Self {
-        Self(Arc::new(Pools { usual: Pool::of(at_once), apart: Pool::of(1) }))
+        Self(Arc::new(Pools { usual: Pool::of(at_once, usual_priority()), apart: Pool::of(1, ThreadPriority::Min) }))
     }
 
     /// A pool for a server: a core in two, and one at least.
@@ -133,8 +134,8 @@ impl Passwords {
 }
 
 impl Pool {
-    fn of(at_once: usize) -> Self {
-        Self { at_once, queue: OnceLock::new() }
+    fn of(at_once: usize, priority: ThreadPriority) -> Self {
+        Self { at_once, priority, queue: OnceLock::new() }
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -160,8 +161,9 @@ impl Pool {
             let (sender, receiver) = sync_channel(QUEUE);
             let receiver = Arc::new(Mutex::new(receiver));
             for _ in 0..self.at_once {
-                let receiver = receiver.clone();
-                let started = thread::Builder::new().name("password".to_owned()).spawn(move || work(&receiver));
+                let (receiver, priority) = (receiver.clone(), self.priority);
+                let started =
+                    thread::Builder::new().name("password".to_owned()).spawn(move || work(&receiver, priority));
                 if let Err(error) = started {
                     tracing::error!(%error, "a thread for passwords cannot be started");
                 }
@@ -171,9 +173,14 @@ impl Pool {
     }
 }
 
+/// The priority of the threads for everybody: niceness 4 on Linux, below the calls, and well above the thread apart.
+fn usual_priority() -> ThreadPriority {
+    36_u8.try_into().map_or(ThreadPriority::Min, ThreadPriority::Crossplatform)
+}
+
 /// A thread of the pool; it ends with the pool.
-fn work(receiver: &Mutex<Receiver<Job>>) {
-    if let Err(error) = set_current_thread_priority(ThreadPriority::Min) {
+fn work(receiver: &Mutex<Receiver<Job>>, priority: ThreadPriority) {
+    if let Err(error) = set_current_thread_priority(priority) {
         tracing::debug!(?error, "a thread for passwords has the priority of all others");
     }
     loop {
