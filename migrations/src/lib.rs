@@ -23,7 +23,8 @@ mod m20260101_000012_key_encryption;
 mod m20260101_000013_revisions;
 mod m20260101_000014_messaging_documents;
 mod m20260101_000015_text;
-mod m20260101_000016_lists;
+mod m20260101_000016_list_key;
+mod m20260101_000017_lists;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -46,7 +47,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000013_revisions::Migration),
             Box::new(m20260101_000014_messaging_documents::Migration),
             Box::new(m20260101_000015_text::Migration),
-            Box::new(m20260101_000016_lists::Migration),
+            Box::new(m20260101_000016_list_key::Migration),
+            Box::new(m20260101_000017_lists::Migration),
         ]
     }
 }

@@ -125,8 +125,8 @@ impl Rows {
 }
 
 impl Seen {
-    /// Whether the database still has the last revocation. One that was followed by another of the same account, or
-    /// forgotten, is missing too: then everything is read for once.
+    /// Whether the database still has the last revocation, or a later one in its row. One that was forgotten is missing too:
+    /// then everything is read for once.
     async fn is_there(&self, store: &Store) -> Result<bool> {
         let revision = match &self.last {
             None => return Ok(true),
@@ -138,7 +138,7 @@ impl Seen {
                 row.into_tuple().one(store.read()).await?
             }
         };
-        Ok(revision == Some(self.revision))
+        Ok(revision.is_some_and(|revision| revision >= self.revision))
     }
 }
 

@@ -172,12 +172,22 @@ fn is_outage(code: &str) -> bool {
 
 /// Whether the same transaction may well succeed when it runs again: a serialization failure or a deadlock.
 pub(super) fn is_transient(error: &Error) -> bool {
+    has_code(error, &["40001", "40P01"])
+}
+
+/// Whether others hold what a migration needs: a deadlock with them, or the time for the lock was over.
+pub(super) fn is_held_up(error: &Error) -> bool {
+    has_code(error, &["40P01", "55P03"])
+}
+
+/// Whether an error of PostgreSQL has one of these codes.
+fn has_code(error: &Error, codes: &[&str]) -> bool {
     let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<DbErr>());
     let Some(DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = cause else {
         return false;
     };
     let sqlx::Error::Database(cause) = &**cause else { return false };
-    matches!(cause.code().as_deref(), Some("40001" | "40P01"))
+    cause.code().is_some_and(|code| codes.contains(&code.as_ref()))
 }
 
 #[cfg(test)]

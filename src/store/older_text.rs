@@ -57,7 +57,7 @@ pub async fn follow(store: Store, stop: CancellationToken) {
                 EVERY
             }
             Err(error) => {
-                tracing::debug!(%error, "text that an older version kept cannot be brought into its normal form now");
+                tracing::warn!(%error, "text that an older version kept cannot be brought into its normal form now");
                 RETRY
             }
         };
@@ -70,11 +70,16 @@ pub async fn follow(store: Store, stop: CancellationToken) {
 
 /// Looks at every row, and changes those that an older version left. How many there were.
 pub async fn renew(store: &Store) -> Result<u64> {
-    let mut changed = 0;
-    for rows in [Rows::Accounts, Rows::Identities, Rows::Groups, Rows::Tenants, Rows::ApiKeys] {
-        changed += renew_table(store, rows).await?;
+    let (mut changed, mut failed) = (0, None);
+    // The order of lists waits for the tenants.
+    for rows in [Rows::Tenants, Rows::Accounts, Rows::Identities, Rows::Groups, Rows::ApiKeys] {
+        match renew_table(store, rows).await {
+            Ok(rows) => changed += rows,
+            // The others are looked at all the same.
+            Err(error) => failed = Some(error),
+        }
     }
-    Ok(changed)
+    failed.map_or(Ok(changed), Err)
 }
 
 /// A table, oldest rows first.
@@ -96,6 +101,8 @@ async fn renew_table(store: &Store, rows: Rows) -> Result<u64> {
         if last.is_none() {
             return Ok(changed);
         }
+        // Calls go first.
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

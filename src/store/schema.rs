@@ -24,6 +24,8 @@ use crate::base::{
 
 /// The advisory lock of those who migrate: the letters `tenantry` as a number.
 const LOCK: i64 = i64::from_be_bytes(*b"tenantry");
+/// How long a migration waits for a table. Whoever comes after it waits behind it.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
 /// How often a waiting replica asks for the lock.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -41,9 +43,9 @@ pub(super) fn known() -> Vec<String> {
 
 /// Applies what is pending and returns the names.
 pub(super) async fn migrate(db: &Databases, mut progress: impl FnMut(&str) + Send) -> Result<Vec<String>> {
-    let Some(direct) = &db.direct else { return migrate_locked(db, &mut progress).await };
+    let Some(direct) = &db.direct else { return all_at_once(db, &mut progress).await };
     let lock = lock(direct, db.migrate_timeout).await?;
-    let outcome = migrate_locked(db, &mut progress).await;
+    let outcome = one_by_one(db, &mut progress).await;
     // The end of the connection is the end of the lock.
     if let Err(error) = lock.close().await {
         tracing::debug!(%error, "closing the connection of the migration lock failed");
@@ -51,8 +53,8 @@ pub(super) async fn migrate(db: &Databases, mut progress: impl FnMut(&str) + Sen
     outcome
 }
 
-/// All pending migrations in one transaction: none or all. On SQLite that transaction is the lock as well.
-async fn migrate_locked(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) -> Result<Vec<String>> {
+/// All pending migrations of SQLite in one transaction, which is the lock as well: none or all.
+async fn all_at_once(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) -> Result<Vec<String>> {
     let tx = begin(db).await?;
     Migrator::install(&tx).await?;
     let applied = applied(&tx).await?;
@@ -63,10 +65,51 @@ async fn migrate_locked(db: &Databases, progress: &mut (impl FnMut(&str) + Send)
         names.push(migration.name().to_owned());
     }
     tx.commit().await?;
+    look_again(db).await.map_err(|error| conflict::unavailable(error, "read"))?;
     Ok(names)
 }
 
-/// The transaction. On SQLite another one may be migrating for longer than a write waits.
+/// Lets readers of SQLite that were open before the migration see the tables as they are. One that does not know of a column
+/// takes its quoted name for a text, and keeps the statement that it made of that.
+async fn look_again(db: &Databases) -> sqlx::Result<()> {
+    let (pool, mut readers) = (db.read.get_sqlite_connection_pool(), Vec::new());
+    while let Some(mut reader) = pool.try_acquire() {
+        sqlx::query("SELECT name FROM sqlite_schema LIMIT 1").fetch_optional(&mut *reader).await?;
+        readers.push(reader);
+    }
+    Ok(())
+}
+
+/// Each pending migration of PostgreSQL in a transaction of its own. Servers of the version before go on meanwhile, so none
+/// holds a table longer than it has to, and none waits for long with others behind it.
+async fn one_by_one(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) -> Result<Vec<String>> {
+    Migrator::install(&db.write).await?;
+    let applied = applied(&db.write).await?;
+    let mut names = Vec::new();
+    for migration in missing(&applied) {
+        progress(migration.name());
+        let deadline = Instant::now() + db.migrate_timeout;
+        loop {
+            match apply_alone(&db.write, migration.as_ref()).await {
+                Err(error) if conflict::is_held_up(&error) && Instant::now() < deadline => {
+                    tokio::time::sleep(POLL).await
+                }
+                done => break done?,
+            }
+        }
+        names.push(migration.name().to_owned());
+    }
+    Ok(names)
+}
+
+async fn apply_alone(db: &DatabaseConnection, migration: &dyn MigrationTrait) -> Result<()> {
+    let tx = db.begin().await?;
+    tx.execute_unprepared(LOCK_TIMEOUT).await?;
+    apply(&tx, migration).await?;
+    Ok(tx.commit().await?)
+}
+
+/// The transaction. Another process may be migrating for longer than a write waits.
 async fn begin(db: &Databases) -> Result<DatabaseTransaction> {
     let deadline = Instant::now() + db.migrate_timeout;
     loop {

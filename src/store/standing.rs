@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::{
     Stamp, Store, Tx,
-    entities::{accounts, api_keys},
+    entities::{accounts, api_keys, revoked_tokens},
 };
 use crate::base::{Basis, Caller, Error, Result, error::Reason};
 
@@ -19,9 +19,15 @@ pub(super) async fn check(tx: &Tx) -> Result<()> {
 }
 
 impl Store {
-    /// Fails as revoked if what a caller rests on has gone: for calls that read for long.
+    /// Fails as revoked if what a caller rests on has gone, its token itself too: for calls that read for long.
     pub(super) async fn check_standing(&self, caller: &Caller) -> Result<()> {
-        check_on(self.read(), caller, self.clock().now()).await
+        let now = self.clock().now();
+        let revoked = !caller.token_id.is_empty()
+            && revoked_tokens::Entity::find_by_id(caller.token_id.as_str()).one(self.read()).await?.is_some();
+        if revoked || caller.ends.is_some_and(|end| end <= now) {
+            return Err(gone());
+        }
+        check_on(self.read(), caller, now).await
     }
 }
 
@@ -47,5 +53,9 @@ async fn check_party(conn: &impl ConnectionTrait, party: &Caller, now: OffsetDat
     if stands {
         return Ok(());
     }
-    Err(Error::unauthenticated(Reason::CredentialsRevoked, "the credentials were revoked"))
+    Err(gone())
+}
+
+fn gone() -> Error {
+    Error::unauthenticated(Reason::CredentialsRevoked, "the credentials were revoked")
 }

@@ -140,6 +140,20 @@ both_databases! {
         assert!(is_revoked(&known, &session(Some(ada))));
     }
 
+    async fn another_revocation_of_one_account_is_no_other_past(db: TestDb) {
+        let ada = account(&db, "ada").await;
+        revoke(&db, &session(None)).await;
+        new_password(&db, "ada").await;
+        let mut known = revoked::revoked_after(&db, None).await.unwrap();
+        // Until what others do on the server of the database has settled.
+        while !(known.tokens.is_empty() && known.accounts.is_empty()) {
+            known = revoked::revoked_after(&db, Some(&known.seen)).await.unwrap();
+        }
+        new_password(&db, "ada").await;
+        let news = revoked::revoked_after(&db, Some(&known.seen)).await.unwrap();
+        assert_eq!((news.tokens.len(), news.accounts.as_slice()), (0, &[(ada, 2)][..]), "not everything is read");
+    }
+
     async fn a_whole_tenant_loses_its_sessions_at_once(db: TestDb) {
         let scope = crate::directory_verbs::tenant(&db, "acme").await;
         let password = Password::of_development("correct horse");

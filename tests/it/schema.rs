@@ -65,6 +65,33 @@ async fn a_replica_does_not_wait_forever_for_another_one_that_migrates() {
     assert!(error.to_string().contains("another process has been migrating"), "{error}");
 }
 
+/// Whoever writes holds the tenant first and its accounts after it, and migrations change both tables.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_and_writes_of_older_servers_do_not_wait_for_each_other() {
+    let db = db::postgres().await;
+    create(&db, "acme").await.unwrap();
+    let older = Database::connect(&db.url).await.unwrap();
+    for statement in [
+        "DELETE FROM seaql_migrations WHERE version >= 'm20260101_000015'",
+        "ALTER TABLE accounts DROP COLUMN search_key",
+        "ALTER TABLE tenants DROP COLUMN list_key",
+        "DROP INDEX accounts_names, tenants_names, grants_of_identity, identities_emails, namespaces_names",
+    ] {
+        older.execute_unprepared(statement).await.unwrap();
+    }
+    let write = sea_orm::TransactionTrait::begin(&older).await.unwrap();
+    write.execute_unprepared("SELECT * FROM tenants FOR UPDATE").await.unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let newer = db.replica().await;
+    let migrating = tokio::spawn(async move { newer.migrate(|name| tell.send(name.to_owned()).unwrap()).await });
+    while told.recv().await.expect("it comes to the tenants") != "m20260101_000016_list_key" {}
+    // Now it waits for the tenants.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    write.execute_unprepared("UPDATE accounts SET display_name = display_name").await.expect("no deadlock");
+    write.commit().await.unwrap();
+    assert_eq!(migrating.await.unwrap().expect("it goes on").len(), 3);
+}
+
 both_databases! {
     async fn an_older_program_runs_on_a_newer_schema(db: TestDb) {
         db.write(&platform_cx("x"), "test", |tx| {

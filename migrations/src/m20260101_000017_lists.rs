@@ -1,7 +1,5 @@
-//! Ways to read long lists a page at a time: an index in the order of each, so that nothing is sorted or held as a whole.
-//!
-//! Tenants get a column for the order of their names for people, which no database has: `list_key`, folded as the server
-//! folds it. Servers fill it while they serve (`src/store/older_text.rs`); until then a tenant stands first.
+//! Ways to read long lists a page at a time: an index in the order of each, so that nothing is sorted or held as a whole. And
+//! one to find a deleted account by the name that it had.
 
 use sea_orm_migration::{
     prelude::*,
@@ -17,14 +15,13 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
         let postgres = db.get_database_backend() == DbBackend::Postgres;
-        // PostgreSQL compares texts as its locale has it unless it is told to compare bytes; SQLite compares bytes.
         let bytes = if postgres { " COLLATE \"C\"" } else { "" };
         for statement in [
-            format!("ALTER TABLE tenants ADD COLUMN list_key text{bytes} NOT NULL DEFAULT ''"),
             "CREATE INDEX tenants_list_key ON tenants (list_key, id)".to_owned(),
             // With the status, so that the names of those in some of them are read from the index alone.
             format!("CREATE INDEX tenants_names ON tenants (name{bytes}, status)"),
             "CREATE INDEX grants_of_identity ON grants (identity_id, id)".to_owned(),
+            "CREATE INDEX accounts_names ON accounts (tenant_id, username)".to_owned(),
         ] {
             db.execute_unprepared(&statement).await?;
         }
