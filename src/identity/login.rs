@@ -88,7 +88,13 @@ pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Resul
     let turn = people.throttle.wait(cx, arrival, attempt).await?;
     if turn.waited {
         // It may have another password by now.
-        found = find(people, credentials).await?.1;
+        found = match find(people, credentials).await {
+            Ok((_, found)) => found,
+            Err(error) => {
+                turn.unsettled();
+                return Err(error);
+            }
+        };
     }
     let outcome = attempt_login(cx, people, credentials, found, turn.apart).await;
     match &outcome {
@@ -97,7 +103,7 @@ pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Resul
             people.factors.succeeded(login.account.id);
         }
         Err(error) if matches!(error.reason, Reason::LoginRefused | Reason::SecondFactorInvalid) => turn.failed(),
-        Err(_) => {}
+        Err(_) => turn.unsettled(),
     }
     outcome
 }

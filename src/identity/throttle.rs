@@ -98,7 +98,8 @@ pub struct Arrival {
 pub struct Turn<'t> {
     throttle: &'t Throttle,
     attempt: Attempt,
-    place: Place,
+    /// None once it is known what became of the attempt.
+    place: Option<Place>,
     /// Whether it came after a while, in which things may have changed.
     pub waited: bool,
     /// Whether it comes from where many have failed.
@@ -163,7 +164,7 @@ impl Throttle {
             self.enter(cx, &mut arrival, since).await?;
         }
         let place = arrival.place.take().ok_or_else(|| Error::internal("an attempt without a place"))?;
-        Ok(Turn { throttle: self, attempt, place, waited, apart: self.is_narrow(arrival.near) })
+        Ok(Turn { throttle: self, attempt, place: Some(place), waited, apart: self.is_narrow(arrival.near) })
     }
 
     /// Sleeps until so long after the arrival, and then goes through the gate of the address.
@@ -236,14 +237,33 @@ impl Throttle {
 
 impl Turn<'_> {
     /// Notes that the attempt failed.
-    pub fn failed(self) {
-        self.throttle.failed_at(&self.attempt, Instant::now());
-        self.place.failed();
+    pub fn failed(mut self) {
+        self.fail();
     }
 
     /// Notes that it succeeded: who knows the password need not wait for it again.
-    pub fn succeeded(self) {
+    pub fn succeeded(mut self) {
+        self.place = None;
         self.throttle.succeeded(&self.attempt);
+    }
+
+    /// Notes that nobody can say, for a reason of ours.
+    pub fn unsettled(mut self) {
+        self.place = None;
+    }
+
+    fn fail(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.throttle.failed_at(&self.attempt, Instant::now());
+            place.failed();
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    /// Whoever ends the call on its way, by a deadline or by going away, has tried all the same.
+    fn drop(&mut self) {
+        self.fail();
     }
 }
 
@@ -338,6 +358,17 @@ mod tests {
         assert!(turn(&throttle, "ada", 2).await.is_ok());
         drop(held);
         assert!(turn(&throttle, "ada", 1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn whoever_leaves_on_the_way_has_tried() {
+        for (leave, cost) in [((|turn| drop(turn)) as fn(Turn<'_>), FIRST), (|turn| turn.unsettled(), Duration::ZERO)] {
+            let throttle = Throttle::default();
+            for _ in 0..=FREE {
+                leave(turn(&throttle, "ada", 1).await.unwrap());
+            }
+            assert_eq!(throttle.turn(&attempt("ada", 1), Instant::now()).unwrap() >= FIRST, cost == FIRST);
+        }
     }
 
     #[tokio::test]

@@ -150,13 +150,24 @@ async fn verify(cx: &Cx, people: &People, user: &User, given: Option<Secret<Stri
     let given = given.ok_or_else(|| Error::invalid(Reason::FieldRequired, "current_password", "required"))?;
     let arrival = people.throttle.approach(cx).await?;
     let turn = people.throttle.wait(cx, arrival, Attempt::on(user.account.id, cx.counted_as())).await?;
-    let hash = users::password_hash(&people.store, user).await?;
-    if people.passwords.verify(given, hash.clone()).await? {
-        turn.succeeded();
-        Ok(hash)
-    } else {
-        turn.failed();
-        Err(wrong())
+    let verified = async {
+        let hash = users::password_hash(&people.store, user).await?;
+        let right = people.passwords.verify(given, hash.clone()).await?;
+        Ok(right.then_some(hash))
+    };
+    match verified.await {
+        Ok(Some(hash)) => {
+            turn.succeeded();
+            Ok(hash)
+        }
+        Ok(None) => {
+            turn.failed();
+            Err(wrong())
+        }
+        Err(error) => {
+            turn.unsettled();
+            Err(error)
+        }
     }
 }
 
