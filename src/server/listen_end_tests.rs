@@ -147,6 +147,30 @@ async fn the_drain_does_not_end_before_an_answer_that_the_kernel_holds_is_taken(
 }
 
 #[tokio::test]
+async fn the_drain_waits_for_what_the_kernel_holds_over_http2_too() {
+    let drain = Drain::default();
+    let (address, serving) = serve_with(None, &drain, patient(), TIME_TO_DRAIN).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let mut peer = socket.connect(address).await.unwrap();
+    // Windows of 16 MiB, and GET /fits.
+    let settings = frame(4, 0, 0, &[&4_u16.to_be_bytes()[..], &(16_u32 << 20).to_be_bytes()].concat());
+    let window = frame(8, 0, 0, &(16_u32 << 20).to_be_bytes());
+    let call = frame(1, 0b101, 1, b"\x82\x86\x04\x05/fits\x41\x01x");
+    peer.write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &window, &call].concat()).await.unwrap();
+    peer.readable().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drain.begin();
+    let mut read = read_slowly(&mut peer, Duration::from_secs(4)).await;
+    assert!(!serving.is_finished());
+    // Nobody is there to take this if the connection is closed, and then the system throws away what it holds.
+    peer.write_all(&frame(8, 0, 0, &1024_u32.to_be_bytes())).await.unwrap();
+    read += peer.read_to_end(&mut Vec::new()).await.unwrap();
+    assert!(read > 1 << 20, "{read} bytes");
+    assert!(ends(serving).await);
+}
+
+#[tokio::test]
 async fn a_slow_reader_keeps_its_place_where_others_wait() {
     let drain = Drain::default();
     let (address, _serving) = serve_with(None, &drain, patient(), TIME_TO_DRAIN).await;

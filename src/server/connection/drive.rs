@@ -78,19 +78,26 @@ where
 {
     let mut serving = pin!(serving);
     // `serving` goes first, always: it knows whether the peer has taken something meanwhile.
-    let idle = tokio::select! {
-        biased;
-        served = &mut serving => return Some(served),
-        () = end.drain.draining() => LINGER,
-        () = in_the_way(connection, crowd, untaken) => LOOK,
-    };
-    connection.ends_after(idle);
-    connection.drains.store(end.drain.has_begun(), Ordering::Relaxed);
-    serving.as_mut().end();
     tokio::select! {
         biased;
         served = &mut serving => return Some(served),
-        () = useless(connection, idle, untaken) => {
+        () = end.drain.draining() => {}
+        () = in_the_way(connection, crowd, untaken) => {}
+    }
+    // What its peer has sent before it could know of the end is still done.
+    connection.ends_after(LINGER);
+    serving.as_mut().end();
+    let draining = async {
+        end.drain.draining().await;
+        connection.drains.store(true, Ordering::Relaxed);
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        // The drain may begin while others wait for the place.
+        () = draining => {}
+        served = &mut serving => return Some(served),
+        () = useless(connection, LINGER, untaken) => {
             if connection.doing() == Doing::Answering && end.drain.has_begun() {
                 end.untaken.fetch_add(1, Ordering::Relaxed);
             }
@@ -126,6 +133,8 @@ async fn useless(connection: &Connection, idle: Duration, untaken: Duration) {
     loop {
         sleep(LOOK).await;
         let useless = match connection.doing() {
+            // On HTTP/2 a call is over when the kernel has its answer, and its peer may still be taking that.
+            Doing::Nothing if connection.is_owed() && connection.last().elapsed() < untaken => false,
             Doing::Nothing => connection.last().max(now).elapsed() >= idle,
             Doing::Working => false,
             Doing::Answering => connection.last().elapsed() >= untaken,

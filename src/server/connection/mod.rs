@@ -48,6 +48,8 @@ pub(super) struct Connection {
     ends: OnceLock<Instant>,
     /// It ends because the server does.
     drains: AtomicBool,
+    /// At the end: the peer has not taken all answers of the calls that are over.
+    owing: AtomicBool,
     /// The peer has ended its side.
     ended: AtomicBool,
     /// A call has asked for more of its body since then, and there was nothing.
@@ -83,6 +85,7 @@ impl Connection {
             last: AtomicU64::default(),
             ends: OnceLock::new(),
             drains: AtomicBool::default(),
+            owing: AtomicBool::default(),
             ended: AtomicBool::default(),
             starved: AtomicBool::default(),
             clean: AtomicBool::default(),
@@ -129,6 +132,16 @@ impl Connection {
     /// Calls that begin later are not waited for: their peer was told that the connection ends.
     fn ends_after(&self, time: Duration) {
         let _ = self.ends.set(Instant::now() + time);
+    }
+
+    /// Whether it ends.
+    fn is_ending(&self) -> bool {
+        self.ends.get().is_some()
+    }
+
+    /// Whether the kernel still held answers for the peer when that was last looked at, which is only done at the end.
+    fn is_owed(&self) -> bool {
+        self.owing.load(Ordering::Relaxed)
     }
 
     /// The peer has ended its side. A call that waits for more of its body asks again, and then knows.

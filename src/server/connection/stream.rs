@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Connection,
+    Connection, Doing,
     wire::{State, Wire},
 };
 
@@ -66,6 +66,8 @@ pub(in crate::server) struct Guarded<S> {
     writing: Option<Pin<Box<Sleep>>>,
     /// What it had taken when that was last looked at.
     taken: u64,
+    /// What it will have taken when it has the answers of all calls that are over; looked at when the connection ends.
+    answered: Option<u64>,
     /// The peer has ended its side.
     ended: bool,
     /// Runs until it is looked again whether it is still there, and what it has taken.
@@ -84,7 +86,17 @@ struct Closing {
 impl<S: Wire> Guarded<S> {
     /// Puts a stream under bounds.
     pub(in crate::server) fn new(stream: S, connection: Arc<Connection>, patience: Patience) -> Self {
-        Self { stream, connection, patience, writing: None, taken: 0, ended: false, holding: None, closing: None }
+        Self {
+            stream,
+            connection,
+            patience,
+            writing: None,
+            taken: 0,
+            answered: None,
+            ended: false,
+            holding: None,
+            closing: None,
+        }
     }
 
     /// The end of the peer's side, as soon as it matters. Until then nobody reads, and so nobody would notice that the peer
@@ -106,6 +118,22 @@ impl<S: Wire> Guarded<S> {
     /// Whether the peer has taken something since this was last asked.
     fn takes(&mut self, state: State) -> bool {
         std::mem::replace(&mut self.taken, state.taken) != state.taken
+    }
+
+    /// Looks whether the peer is still taking answers of calls that are over. What is written after those, answers to its
+    /// pings, does not count.
+    fn look_at_answers(&mut self) {
+        if self.connection.doing() != Doing::Nothing {
+            self.answered = None;
+            return;
+        }
+        let state = self.stream.state();
+        let answered = *self.answered.get_or_insert(state.taken + state.owed);
+        let owing = state.owing && !state.gone && state.taken < answered;
+        if owing && self.takes(state) {
+            self.connection.mark();
+        }
+        self.connection.owing.store(owing, Ordering::Relaxed);
     }
 
     /// In the drain, waits until the peer has taken what the kernel holds for it. Elsewhere the kernel sees to that; the
@@ -184,7 +212,11 @@ impl<S: AsyncRead + Wire + Unpin> AsyncRead for Guarded<S> {
             return self.peer_ended(cx);
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if polled.is_pending() && self.connection.is_ending() {
+            self.look_at_answers();
+        }
+        ready!(polled)?;
         if buffer.filled().len() > before {
             self.connection.clean.store(false, Ordering::Relaxed);
             return Poll::Ready(Ok(()));

@@ -16,6 +16,8 @@ pub(in crate::server) struct State {
     pub taken: u64,
     /// The kernel holds what the peer has not taken.
     pub owing: bool,
+    /// How many bytes that is at most.
+    pub owed: u64,
     /// The connection is no more: it was reset, or the peer answers no probe.
     pub gone: bool,
 }
@@ -52,7 +54,9 @@ mod linux {
     #[repr(C)]
     struct Info {
         state: u8,
-        _1: [u8; 23],
+        _1: [u8; 15],
+        snd_mss: u32,
+        _rcv_mss: u32,
         unacked: u32,
         _2: [u8; 92],
         bytes_acked: u64,
@@ -71,7 +75,9 @@ mod linux {
 
     pub(super) fn state(stream: &TcpStream) -> State {
         let Ok(info) = getsockopt(stream, TcpInfo) else { return State::default() };
-        State { taken: info.bytes_acked, owing: info.unacked > 0 || info.notsent_bytes > 0, gone: info.state == CLOSED }
+        // What was sent is counted in segments.
+        let owed = u64::from(info.unacked) * u64::from(info.snd_mss) + u64::from(info.notsent_bytes);
+        State { taken: info.bytes_acked, owing: owed > 0, owed, gone: info.state == CLOSED }
     }
 }
 
@@ -97,7 +103,7 @@ mod tests {
             }
         };
         stream.write_all(&[0; 1000]).await.unwrap();
-        known(&stream, |state| state == State { taken: 1000, owing: false, gone: false }).await;
+        known(&stream, |state| state == State { taken: 1000, owing: false, owed: 0, gone: false }).await;
         // More than there is room for on its side.
         while stream.try_write(&[0; 1 << 16]).is_ok() {}
         known(&stream, |state| state.taken > 1000 && state.owing).await;

@@ -36,9 +36,9 @@ pub struct Standard {
 pub fn standard(drain: &Drain, connections: usize) -> Result<Standard, Error> {
     let files = descriptors::files()?;
     let methods = Arc::new(Methods::of_files(&files));
-    let visitors = Visitors::new(connections);
-    let health = Health::of(methods.services(), drain.clone(), visitors.clone());
-    let (v1, v1alpha) = reflection::servers(&files, drain, visitors);
+    // Apart, so that whoever looks around keeps nobody from watching.
+    let health = Health::of(methods.services(), drain.clone(), Visitors::new(connections));
+    let (v1, v1alpha) = reflection::servers(&files, drain, Visitors::new(connections));
     let routes = Routes::new(v1).add_service(v1alpha).add_service(health.server());
     Ok(Standard { methods, routes, health })
 }

@@ -54,12 +54,10 @@ impl Visitors {
         let mut open = self.open();
         if open.get(&near).is_some_and(|of_one| *of_one >= self.of_one) {
             let open = self.of_one;
-            return Err(full(format!(
-                "{open} streams of health and reflection are open from this address; end one first"
-            )));
+            return Err(full(format!("{open} such streams are open from this address; end one first")));
         }
         if open.values().sum::<usize>() >= self.most {
-            return Err(full("too many streams of health and reflection are open; retry later".to_owned()));
+            return Err(full("too many such streams are open; retry later".to_owned()));
         }
         *open.entry(near).or_default() += 1;
         Ok(Visit { visitors: self.clone(), near })
@@ -108,9 +106,9 @@ mod tests {
         let _second = enter("2001:db8::2").unwrap();
         let refused = enter("2001:db8::3").unwrap_err();
         assert_eq!(refused.code(), Kind::ResourceExhausted, "one network is one");
-        assert!(refused.message().starts_with("2 streams of health and reflection"), "{refused}");
+        assert!(refused.message().starts_with("2 such streams"), "{refused}");
         let third = enter("192.0.2.1").unwrap();
-        assert!(enter("192.0.2.2").unwrap_err().message().starts_with("too many streams"));
+        assert!(enter("192.0.2.2").unwrap_err().message().starts_with("too many such streams"));
         drop(first);
         let _fourth = enter("").unwrap();
         drop(third);
