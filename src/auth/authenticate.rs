@@ -351,6 +351,7 @@ fn trim<'t>(text: &'t [u8], around: &[u8]) -> &'t [u8] {
     let is_meant = |octet: &u8| !around.contains(octet);
     let start = text.iter().position(is_meant).unwrap_or(text.len());
     let end = text.iter().rposition(is_meant).map_or(start, |last| last + 1);
+    // Cannot panic: the first character that is meant is not behind the last one, and without any both are the length.
     &text[start..end]
 }
 

@@ -85,8 +85,12 @@ async fn a_migration_and_writes_of_older_servers_do_not_wait_for_each_other() {
     let newer = db.replica().await;
     let migrating = tokio::spawn(async move { newer.migrate(|name| tell.send(name.to_owned()).unwrap()).await });
     while told.recv().await.expect("it comes to the tenants") != "m20260101_000016_list_key" {}
-    // Now it waits for the tenants.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let waiting = "SELECT 1 FROM pg_locks WHERE relation = 'tenants'::regclass AND NOT granted";
+    eventually("the migration to wait for the tenants", || async {
+        let waiting = Statement::from_string(older.get_database_backend(), waiting);
+        older.query_one_raw(waiting).await.unwrap().is_some()
+    })
+    .await;
     write.execute_unprepared("UPDATE accounts SET display_name = display_name").await.expect("no deadlock");
     write.commit().await.unwrap();
     assert_eq!(migrating.await.unwrap().expect("it goes on").len(), 3);
