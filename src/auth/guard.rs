@@ -176,13 +176,14 @@ fn admit(method: &'static MethodInfo, extensions: &Extensions) -> Result<Caller,
         Some(Authentication::Anonymous) => return Err(tokens::missing().into()),
         None => return Err(Error::internal("no authentication stood before the guard").into()),
     };
-    caller.parties().try_for_each(|party| check_caller(&method.auth, &party))?;
+    caller.parties().try_for_each(|party| check_caller(method, &party))?;
     Ok(caller.clone())
 }
 
-fn check_caller(rule: &AuthRule, caller: &Caller) -> Result<()> {
-    if !rule.while_suspended && caller.tenant.as_ref().is_some_and(|tenant| tenant.suspended) {
-        return Err(Error::denied(Reason::TenantSuspended, "the caller's tenant is suspended"));
+fn check_caller(method: &MethodInfo, caller: &Caller) -> Result<()> {
+    let rule = &method.auth;
+    if let (false, Some(tenant)) = (rule.while_suspended, &caller.tenant) {
+        tenant.refuse_suspended(method.path)?;
     }
     if !kind_admitted(rule.callers, caller.kind) {
         return Err(Error::denied(Reason::CallerKindRefused, "this kind of caller may not call the method"));

@@ -5,7 +5,11 @@ use std::{fmt, str::FromStr, sync::Arc};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{ids::TenantId, names};
+use super::{
+    error::{Error, Reason, Result},
+    ids::TenantId,
+    names,
+};
 
 /// The one who calls, as the credential says. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +102,19 @@ pub struct CallerTenant {
     /// Since when it may be meant by the name that led to it, in seconds since the epoch: no tenant that had the name
     /// before gave it up later. 0 where an id led to it.
     pub named_since: i64,
+}
+
+impl CallerTenant {
+    /// Refuses a call if the tenant is suspended. On the zero-trust surface the credential is no longer good (its contract,
+    /// decisions: 401); on the others the caller is known, and may not (403).
+    pub fn refuse_suspended(&self, rpc: &str) -> Result<()> {
+        let text = "the caller's tenant is suspended";
+        match self.suspended {
+            false => Ok(()),
+            true if rpc.starts_with("/tenantry.zerotrust.") => Err(Error::unauthenticated(Reason::TenantSuspended, text)),
+            true => Err(Error::denied(Reason::TenantSuspended, text)),
+        }
+    }
 }
 
 impl Caller {

@@ -116,12 +116,7 @@ pub async fn unsuspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<T
 /// Refuses the callers of a suspended tenant. For verbs of RPCs that admit them because one of their actions lifts the
 /// suspension: everything else that such an RPC does asks this first.
 pub fn refuse_suspended(cx: &Cx) -> Result<()> {
-    match &cx.caller.tenant {
-        Some(tenant) if tenant.suspended => {
-            Err(Error::denied(Reason::TenantSuspended, "the caller's tenant is suspended"))
-        }
-        _ => Ok(()),
-    }
+    cx.caller.tenant.as_ref().map_or(Ok(()), |tenant| tenant.refuse_suspended(cx.rpc))
 }
 
 #[cfg(test)]

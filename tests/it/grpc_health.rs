@@ -82,14 +82,19 @@ async fn who_watches_is_told_when_the_server_stops_and_let_go() {
 #[tokio::test]
 async fn watches_have_a_bound_that_calls_do_not_have() {
     let server = Server::dev().await;
-    let watch = async || client(&server).watch(of("")).await.map(Response::into_inner);
+    let mut clients: Vec<_> = (0..8).map(|_| client(&server)).collect();
     let mut open = Vec::new();
-    for _ in 0..64 {
-        open.push(watch().await.unwrap());
+    for client in &mut clients {
+        for _ in 0..64 {
+            let mut watch = client.watch(of("")).await.unwrap().into_inner();
+            assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+            open.push(watch);
+        }
     }
+    let watch = async || client(&server).watch(of("")).await.map(Response::into_inner);
     let refused = watch().await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
-    assert!(refused.message().starts_with("64 such streams are open from this address"), "{refused}");
+    assert!(refused.message().starts_with("512 such streams are open from this address"), "{refused}");
     assert_eq!(client(&server).check(of("")).await.unwrap().into_inner().status(), ServingStatus::Serving);
     // Whoever leaves makes room.
     open.pop();

@@ -225,12 +225,16 @@ both_databases! {
         let (ada, path) = (session(&server, "ada", ADA).await, "/v1/admin/tenants/lifecycle");
         assert_eq!(post(&ada, path, json!({"action": "suspend"})).await.status, 200);
         let list = "/v1/admin/users";
-        eventually("the tenant to be suspended", || async { ada.get(list).await.status == 403 }).await;
+        eventually("the tenant to be suspended", || async { ada.get(list).await.status == 401 }).await;
         assert_eq!(log_in(&server, "root", ADA, None).await.status, 401);
         assert_eq!(post(&ada, path, json!({"action": "reactivate"})).await.status, 200, "the way back");
         eventually("the tenant to be active", || async { ada.get(list).await.status == 200 }).await;
         let suspend = json!({"action": "suspend", "tenant_id": "acme"});
         assert_eq!(post(&server.admin(), path, suspend).await.status, 200);
         is_refused("the session", &ada).await;
+        let reactivate = json!({"action": "reactivate", "tenant_id": "acme"});
+        assert_eq!(post(&server.admin(), path, reactivate).await.status, 200);
+        eventually("the tenant to be active", || async { log_in(&server, "root", ADA, None).await.status == 200 }).await;
+        assert_eq!(ada.get(list).await.status, 401, "the session ended with the suspension");
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::visitors::{Visit, Visitors};
+use super::visitors::Visitors;
 use crate::{
     base::{Drain, Error, Kind, error::Reason},
     proto::grpc::health::v1::{
@@ -94,8 +94,8 @@ impl health_server::Health for Health {
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let visit = self.visitors.enter(request.extensions())?;
         let ready = self.knows(&request.get_ref().service).then(|| self.ready.subscribe());
-        let watcher = Watcher { ready, drain: self.drain.clone(), told: None, left: false, _visit: visit };
-        Ok(Response::new(Box::pin(stream::unfold(watcher, Watcher::next))))
+        let watcher = Watcher { ready, drain: self.drain.clone(), told: None, left: false };
+        Ok(Response::new(Box::pin(visit.bound(stream::unfold(watcher, Watcher::next)))))
     }
 }
 
@@ -108,7 +108,6 @@ struct Watcher {
     told: Option<HealthCheckResponse>,
     /// Whether the end was told.
     left: bool,
-    _visit: Visit,
 }
 
 impl Watcher {

@@ -1,13 +1,18 @@
 //! Bounds of the streams that need no credential and have no end of their own: the watches of health, and reflection.
 //!
-//! Such a stream may say nothing for days, and its connection is not taken for idle, so it holds a place of all connections.
+//! Such a stream may be silent for days, and its connection does not count as idle, so it occupies a connection. Within the
+//! bounds a stream lasts as long as its caller likes. Beyond them it ends after a while, and its caller opens it again; so a
+//! crowd behind one address is served, and nobody occupies all connections.
 
 use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use futures::{Stream, StreamExt, stream};
+use tokio::time::Instant;
 use tonic::{Extensions, Status};
 
 use crate::{
@@ -15,22 +20,27 @@ use crate::{
     base::{Error, Kind, error::Reason, subscriber},
 };
 
-/// Most streams of all callers, and of those of one address.
+/// Most streams without an end, of all callers and of those of one address.
 const MOST: usize = 1024;
 const OF_ONE: usize = 64;
-/// How much of the connections they may take at most.
+/// The largest share of the connections that they may occupy.
 const SHARE: usize = 4;
+/// How many times as many streams there may be if they end after a while.
+const CROWD: usize = 8;
+/// How long those last: as long as an idle connection stays open.
+const STAY: Duration = Duration::from_secs(30);
 
 /// The streams that are open. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Visitors {
     most: usize,
     of_one: usize,
+    stay: Duration,
     open: Arc<Mutex<HashMap<Near, usize>>>,
 }
 
-/// Who counts as one: an address, or the network of one site, which IPv6 gives a whole range of addresses. Those whom
-/// their proxy does not tell are the proxy.
+/// Who counts as one: an address, or the network of one site, which IPv6 gives a whole range of addresses. Callers whose
+/// proxy does not report their address count as the proxy.
 type Near = Option<IpAddr>;
 
 /// A stream that is open, until this is dropped.
@@ -38,13 +48,15 @@ type Near = Option<IpAddr>;
 pub(super) struct Visit {
     visitors: Visitors,
     near: Near,
+    /// When the stream has to end; `None` where its caller decides.
+    until: Option<Instant>,
 }
 
 impl Visitors {
     /// Bounds for a server that takes so many connections.
     pub(super) fn new(connections: usize) -> Self {
         let most = (connections / SHARE).clamp(1, MOST);
-        Self { most, of_one: most.min(OF_ONE), open: Arc::default() }
+        Self { most, of_one: most.min(OF_ONE), stay: STAY, open: Arc::default() }
     }
 
     /// A stream begins, if there may be one more.
@@ -52,20 +64,47 @@ impl Visitors {
         let client = extensions.get::<ClientInfo>();
         let near = client.map(|client| subscriber(client.address.unwrap_or(client.peer)));
         let mut open = self.open();
-        if open.get(&near).is_some_and(|of_one| *of_one >= self.of_one) {
-            let open = self.of_one;
-            return Err(full(format!("{open} such streams are open from this address; end one first")));
+        let of_one = open.get(&near).copied().unwrap_or_default();
+        if of_one >= self.of_one * CROWD {
+            return Err(full(format!("{of_one} such streams are open from this address; end one first")));
         }
-        if open.values().sum::<usize>() >= self.most {
+        let all = open.values().sum::<usize>();
+        if all >= self.most * CROWD {
             return Err(full("too many such streams are open; retry later".to_owned()));
         }
+        let lasts = of_one < self.of_one && all < self.most;
         *open.entry(near).or_default() += 1;
-        Ok(Visit { visitors: self.clone(), near })
+        Ok(Visit { visitors: self.clone(), near, until: (!lasts).then(|| Instant::now() + self.stay) })
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<Near, usize>> {
         // Each change is one step.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Visit {
+    /// The stream of this visit, which ends no later than the visit may last.
+    pub(super) fn bound<T: Send>(
+        self,
+        stream: impl Stream<Item = Result<T, Status>> + Send,
+    ) -> impl Stream<Item = Result<T, Status>> + Send {
+        let open = Some((Box::pin(stream), self));
+        stream::unfold(open, |open| async move {
+            let (mut stream, visit) = open?;
+            tokio::select! {
+                next = stream.next() => next.map(|next| (next, Some((stream, visit)))),
+                () = over(visit.until) => Some((Err(ended()), None)),
+            }
+        })
+    }
+}
+
+/// Waits until then; for ever if there is no such time.
+async fn over(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -85,6 +124,12 @@ fn full(text: String) -> Status {
     Error::new(Kind::ResourceExhausted, Reason::Overloaded, text).to_status()
 }
 
+/// Clients of health open a watch again that ends so, at once if they have had an answer.
+fn ended() -> Status {
+    let text = "many such streams are open, so this one has ended; open it again";
+    Error::new(Kind::Unavailable, Reason::Overloaded, text).to_status()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,20 +145,49 @@ mod tests {
 
     #[test]
     fn one_address_and_all_of_them_have_their_bounds() {
-        let visitors = Visitors { most: 3, of_one: 2, open: Arc::default() };
+        let visitors = Visitors { most: 3, of_one: 2, stay: STAY, open: Arc::default() };
+        let enter = |address: &str| visitors.enter(&from(address)).unwrap();
+        let lasts = |visit: &Visit| visit.until.is_none();
+        let (first, second) = (enter("2001:db8::1"), enter("2001:db8::2"));
+        assert!(lasts(&first) && lasts(&second));
+        let third = enter("2001:db8::3");
+        assert!(!lasts(&third), "one network is one");
+        let other = enter("192.0.2.1");
+        assert!(!lasts(&other), "all have their bound");
+        drop((third, other));
+        assert!(lasts(&enter("192.0.2.1")));
+        drop((first, second));
+        assert!(visitors.open().is_empty(), "whoever left is forgotten");
+    }
+
+    #[test]
+    fn a_crowd_is_bounded_too() {
+        let visitors = Visitors { most: 3, of_one: 2, stay: STAY, open: Arc::default() };
         let enter = |address: &str| visitors.enter(&from(address));
-        let first = enter("2001:db8::1").unwrap();
-        let _second = enter("2001:db8::2").unwrap();
-        let refused = enter("2001:db8::3").unwrap_err();
-        assert_eq!(refused.code(), Kind::ResourceExhausted, "one network is one");
-        assert!(refused.message().starts_with("2 such streams"), "{refused}");
-        let third = enter("192.0.2.1").unwrap();
-        assert!(enter("192.0.2.2").unwrap_err().message().starts_with("too many such streams"));
-        drop(first);
-        let _fourth = enter("").unwrap();
-        drop(third);
-        let _fifth = enter("2001:db8::1").unwrap();
-        assert_eq!(visitors.open().len(), 2, "whoever left is forgotten");
+        let of_one: Vec<_> = (0..16).map(|_| enter("192.0.2.1").unwrap()).collect();
+        let refused = enter("192.0.2.1").unwrap_err();
+        assert_eq!(refused.code(), Kind::ResourceExhausted);
+        assert!(refused.message().starts_with("16 such streams"), "{refused}");
+        let _others: Vec<_> = (0..8).map(|_| enter("").unwrap()).collect();
+        assert!(enter("192.0.2.3").unwrap_err().message().starts_with("too many such streams"));
+        drop(of_one);
+        assert!(enter("192.0.2.3").is_ok(), "there is room again");
+    }
+
+    #[tokio::test]
+    async fn a_stream_beyond_the_bounds_is_served_and_ends_after_a_while() {
+        let visitors = Visitors { most: 1, of_one: 1, stay: Duration::from_millis(20), open: Arc::default() };
+        let stream = || {
+            let visit = visitors.enter(&from("192.0.2.1")).unwrap();
+            Box::pin(visit.bound(stream::iter([Ok(1)]).chain(stream::pending::<Result<i32, Status>>())))
+        };
+        let (mut lasting, mut short) = (stream(), stream());
+        assert_eq!((lasting.next().await.unwrap().unwrap(), short.next().await.unwrap().unwrap()), (1, 1));
+        assert_eq!(short.next().await.unwrap().unwrap_err().code(), Kind::Unavailable);
+        assert!(short.next().await.is_none());
+        assert!(futures::poll!(lasting.next()).is_pending(), "its caller ends it");
+        drop(lasting);
+        assert!(visitors.open().is_empty());
     }
 
     #[test]

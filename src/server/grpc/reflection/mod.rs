@@ -52,12 +52,8 @@ impl ServerReflection for Reflection {
         request: Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
         let (index, visit) = (self.index.clone(), self.visitors.enter(request.extensions())?);
-        let answers = request.into_inner().map(move |question| {
-            // It lasts as long as the stream.
-            let _ = &visit;
-            question.map(|question| answer(&index, question))
-        });
-        Ok(Response::new(Box::pin(self.drain.end(answers))))
+        let answers = request.into_inner().map(move |question| question.map(|question| answer(&index, question)));
+        Ok(Response::new(Box::pin(self.drain.end(visit.bound(answers)))))
     }
 }
 
