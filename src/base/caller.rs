@@ -111,7 +111,9 @@ impl CallerTenant {
         let text = "the caller's tenant is suspended";
         match self.suspended {
             false => Ok(()),
-            true if rpc.starts_with("/tenantry.zerotrust.") => Err(Error::unauthenticated(Reason::TenantSuspended, text)),
+            true if rpc.starts_with("/tenantry.zerotrust.") => {
+                Err(Error::unauthenticated(Reason::TenantSuspended, text))
+            }
             true => Err(Error::denied(Reason::TenantSuspended, text)),
         }
     }

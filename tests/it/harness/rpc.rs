@@ -20,14 +20,17 @@ pub fn rows() -> Vec<Row> {
 }
 
 impl Row {
-    /// A request with these texts in the fields of these names, as far as it has such, and bad in all else, so that little
-    /// comes of it.
+    /// A request with these texts in the fields of these names, as far as it has such (a list has one), and nothing else,
+    /// so that little comes of it.
     pub fn request(&self, fields: &[(&str, &str)]) -> DynamicMessage {
         let mut message = DynamicMessage::new(self.method.input());
         for (name, value) in fields {
-            let field = message.descriptor().get_field_by_name(name);
-            if field.is_some_and(|field| matches!(field.kind(), Kind::String) && !field.is_list()) {
-                message.set_field_by_name(name, Value::String((*value).to_owned()));
+            let Some(field) = message.descriptor().get_field_by_name(name) else { continue };
+            let value = Value::String((*value).to_owned());
+            match field.kind() {
+                Kind::String if field.is_list() => message.set_field(&field, Value::List(vec![value])),
+                Kind::String if !field.is_map() => message.set_field(&field, value),
+                _ => {}
             }
         }
         if let Some(action) = &self.action {
@@ -75,22 +78,35 @@ fn actions(method: &MethodDescriptor) -> Vec<String> {
 fn rest(message: &DynamicMessage, http: &Method, path: &str, body: &str) -> (String, Option<String>) {
     let (mut path, mut left) = (path.to_owned(), serde_json::Map::new());
     for (field, value) in message.fields() {
-        let (variable, text) = (format!("{{{}}}", field.name()), value.as_str().unwrap());
-        if path.contains(&variable) {
-            path = path.replace(&variable, text);
-        } else {
-            left.insert(field.json_name().to_owned(), text.into());
+        let (variable, json) = (format!("{{{}}}", field.name()), json(value));
+        match json.as_str() {
+            Some(text) if path.contains(&variable) => path = path.replace(&variable, text),
+            _ => drop(left.insert(field.json_name().to_owned(), json)),
         }
     }
     assert!(!path.contains('{'), "{path} has a variable that this test does not know");
     match body {
         "*" => (path, Some(serde_json::Value::Object(left).to_string())),
         "" if !left.is_empty() => {
-            let pairs: Vec<_> = left.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap())).collect();
+            let pairs: Vec<_> = left.iter().flat_map(|(key, value)| pairs(key, value)).collect();
             (format!("{path}?{}", pairs.join("&")), None)
         }
         _ => (path, matches!(*http, Method::PUT | Method::POST | Method::PATCH).then(|| "{}".to_owned())),
     }
+}
+
+/// A text, or a list of texts.
+fn json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::List(items) => items.iter().map(json).collect(),
+        _ => value.as_str().unwrap().into(),
+    }
+}
+
+/// How a value is written in a query: a list has a pair for each item.
+fn pairs(key: &str, value: &serde_json::Value) -> Vec<String> {
+    let items = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+    items.iter().map(|item| format!("{key}={}", item.as_str().unwrap())).collect()
 }
 
 /// The REST paths of a method, each with the field that its body is.
