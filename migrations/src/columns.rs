@@ -1,6 +1,9 @@
 //! Column types that both databases share.
 
-use sea_orm_migration::prelude::*;
+use sea_orm::sea_query::{
+    ColumnDef, ForeignKey, ForeignKeyAction, ForeignKeyCreateStatement, Index, IndexCreateStatement, IntoIden,
+    IntoTableRef,
+};
 
 /// Text that must be there.
 pub fn text(name: impl IntoIden) -> ColumnDef {

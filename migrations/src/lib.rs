@@ -4,9 +4,13 @@
 //! (contract). Names of unique indexes are part of the interface: the store turns violations into domain conflicts by
 //! them. Times are whole microseconds since the epoch in `bigint` columns, so that both databases compare them alike;
 //! JSON is text, so that what was hashed is what is read.
+//!
+//! The store runs them (`src/store/schema.rs`) and records each by the name of its file in the table [`record`], which has
+//! the form of SeaORM's own migrator.
 
-pub use sea_orm_migration;
-use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use std::{future::Future, pin::Pin};
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, StatementBuilder};
 
 mod columns;
 mod m20260101_000001_registry;
@@ -25,30 +29,70 @@ mod m20260101_000014_messaging_documents;
 mod m20260101_000015_text;
 mod m20260101_000016_list_key;
 mod m20260101_000017_lists;
+pub mod record;
+
+/// The outcome of a migration.
+type Outcome<'a> = Pin<Box<dyn Future<Output = Result<(), DbErr>> + Send + 'a>>;
+
+/// One migration.
+#[derive(Clone, Copy)]
+pub struct Migration {
+    /// The name of its file, under which it is recorded.
+    pub name: &'static str,
+    up: for<'a> fn(&'a Schema<'a>) -> Outcome<'a>,
+}
+
+impl Migration {
+    /// Applies it in a transaction, and records it there.
+    pub async fn apply(&self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        (self.up)(&Schema(tx)).await?;
+        record::insert(tx, self.name).await
+    }
+}
+
+/// The migrations of these files.
+macro_rules! migrations {
+    ($($file:ident),* $(,)?) => {
+        [$(Migration { name: stringify!($file), up: |schema| Box::pin($file::up(schema)) }),*]
+    };
+}
 
 /// All migrations, oldest first.
-pub struct Migrator;
+pub const MIGRATIONS: [Migration; 16] = migrations![
+    m20260101_000001_registry,
+    m20260101_000002_messaging,
+    m20260101_000003_journal,
+    m20260101_000004_identity,
+    m20260101_000005_released_names,
+    m20260101_000006_lifecycle,
+    m20260101_000007_people,
+    m20260101_000008_directory,
+    m20260101_000010_login_sessions,
+    m20260101_000011_directory_indexes,
+    m20260101_000012_key_encryption,
+    m20260101_000013_revisions,
+    m20260101_000014_messaging_documents,
+    m20260101_000015_text,
+    m20260101_000016_list_key,
+    m20260101_000017_lists,
+];
 
-#[sea_orm_migration::async_trait::async_trait]
-impl MigratorTrait for Migrator {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m20260101_000001_registry::Migration),
-            Box::new(m20260101_000002_messaging::Migration),
-            Box::new(m20260101_000003_journal::Migration),
-            Box::new(m20260101_000004_identity::Migration),
-            Box::new(m20260101_000005_released_names::Migration),
-            Box::new(m20260101_000006_lifecycle::Migration),
-            Box::new(m20260101_000007_people::Migration),
-            Box::new(m20260101_000008_directory::Migration),
-            Box::new(m20260101_000010_login_sessions::Migration),
-            Box::new(m20260101_000011_directory_indexes::Migration),
-            Box::new(m20260101_000012_key_encryption::Migration),
-            Box::new(m20260101_000013_revisions::Migration),
-            Box::new(m20260101_000014_messaging_documents::Migration),
-            Box::new(m20260101_000015_text::Migration),
-            Box::new(m20260101_000016_list_key::Migration),
-            Box::new(m20260101_000017_lists::Migration),
-        ]
+/// The schema of a database that a migration changes.
+pub(crate) struct Schema<'a>(&'a DatabaseTransaction);
+
+impl Schema<'_> {
+    /// Runs a statement in the form that the database has it.
+    async fn run(&self, statement: impl StatementBuilder + Sync) -> Result<(), DbErr> {
+        self.0.execute(&statement).await.map(drop)
+    }
+
+    /// Runs a statement in the database's own words.
+    async fn sql(&self, statement: &str) -> Result<(), DbErr> {
+        self.0.execute_unprepared(statement).await.map(drop)
+    }
+
+    /// Whether it is PostgreSQL; SQLite otherwise.
+    fn is_postgres(&self) -> bool {
+        self.0.get_database_backend() == DbBackend::Postgres
     }
 }

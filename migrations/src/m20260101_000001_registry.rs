@@ -1,21 +1,20 @@
 //! The tenant registry and the ledger of derived names.
 
-use sea_orm_migration::prelude::*;
+use sea_orm::{
+    DbErr,
+    sea_query::{Index, Table, TableCreateStatement},
+};
 
-use crate::columns::{id, number, text, text_null, unique};
+use crate::{
+    Schema,
+    columns::{id, number, text, text_null, unique},
+};
 
-/// The migration.
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(tenants()).await?;
-        manager.create_index(unique("tenants_name_key_unique", "tenants", &["name_key"])).await?;
-        manager.create_table(derived_names()).await?;
-        manager.create_index(unique("derived_names_owner_unique", "derived_names", &["kind", "tenant_id"])).await
-    }
+pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
+    schema.run(tenants()).await?;
+    schema.run(unique("tenants_name_key_unique", "tenants", &["name_key"])).await?;
+    schema.run(derived_names()).await?;
+    schema.run(unique("derived_names_owner_unique", "derived_names", &["kind", "tenant_id"])).await
 }
 
 fn tenants() -> TableCreateStatement {

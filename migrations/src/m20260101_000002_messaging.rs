@@ -2,23 +2,22 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sea_orm_migration::prelude::*;
+use sea_orm::{
+    DbErr,
+    sea_query::{ForeignKey, ForeignKeyAction, Index, InsertStatement, Query, Table, TableCreateStatement},
+};
 
-use crate::columns::{id, number, text, text_null, unique};
+use crate::{
+    Schema,
+    columns::{id, number, text, text_null, unique},
+};
 
-/// The migration.
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(clusters()).await?;
-        manager.create_table(messaging_tenants()).await?;
-        manager.create_table(namespaces()).await?;
-        manager.create_index(unique("namespaces_name_unique", "namespaces", &["tenant_id", "name"])).await?;
-        manager.execute(standalone()).await
-    }
+pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
+    schema.run(clusters()).await?;
+    schema.run(messaging_tenants()).await?;
+    schema.run(namespaces()).await?;
+    schema.run(unique("namespaces_name_unique", "namespaces", &["tenant_id", "name"])).await?;
+    schema.run(standalone()).await
 }
 
 fn clusters() -> TableCreateStatement {

@@ -1,25 +1,24 @@
 //! What every write leaves behind: audit events and outbox events; and the leases of those who number them.
 
-use sea_orm_migration::prelude::*;
+use sea_orm::{
+    DbErr,
+    sea_query::{ColumnDef, ConditionalStatement, Expr, ExprTrait, IndexCreateStatement, Table, TableCreateStatement},
+};
 
-use crate::columns::{id, index, number, number_null, text, unique};
+use crate::{
+    Schema,
+    columns::{id, index, number, number_null, text, unique},
+};
 
-/// The migration.
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(audit_events()).await?;
-        manager.create_index(numbered("audit_events_seq_unique", "audit_events", "seq")).await?;
-        manager.create_index(waiting("audit_events_unsealed", "audit_events", "seq")).await?;
-        manager.create_index(index("audit_events_tenant", "audit_events", &["tenant_id", "id"])).await?;
-        manager.create_table(outbox()).await?;
-        manager.create_index(numbered("outbox_revision_unique", "outbox", "revision")).await?;
-        manager.create_index(waiting("outbox_unnumbered", "outbox", "revision")).await?;
-        manager.create_table(leases()).await
-    }
+pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
+    schema.run(audit_events()).await?;
+    schema.run(numbered("audit_events_seq_unique", "audit_events", "seq")).await?;
+    schema.run(waiting("audit_events_unsealed", "audit_events", "seq")).await?;
+    schema.run(index("audit_events_tenant", "audit_events", &["tenant_id", "id"])).await?;
+    schema.run(outbox()).await?;
+    schema.run(numbered("outbox_revision_unique", "outbox", "revision")).await?;
+    schema.run(waiting("outbox_unnumbered", "outbox", "revision")).await?;
+    schema.run(leases()).await
 }
 
 /// Rows that the relay has yet to number, in the order in which it will.

@@ -1,24 +1,26 @@
 //! Accounts, and tokens that were revoked before their end.
 
-use sea_orm_migration::prelude::*;
+use sea_orm::{
+    DbErr,
+    sea_query::{
+        ColumnDef, ConditionalStatement, Expr, ExprTrait, ForeignKey, ForeignKeyAction, IndexCreateStatement, Table,
+        TableCreateStatement,
+    },
+};
 
-use crate::columns::{id, index, number, text, text_null, unique};
+use crate::{
+    Schema,
+    columns::{id, index, number, text, text_null, unique},
+};
 
-/// The migration.
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(accounts()).await?;
-        manager.create_index(in_a_tenant()).await?;
-        manager.create_index(on_the_platform()).await?;
-        manager.create_index(index("accounts_epoch_changed", "accounts", &["epoch_changed_at"])).await?;
-        manager.create_table(revoked_tokens()).await?;
-        manager.create_index(index("revoked_tokens_revoked", "revoked_tokens", &["revoked_at"])).await?;
-        manager.create_index(index("revoked_tokens_expires", "revoked_tokens", &["expires_at"])).await
-    }
+pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
+    schema.run(accounts()).await?;
+    schema.run(in_a_tenant()).await?;
+    schema.run(on_the_platform()).await?;
+    schema.run(index("accounts_epoch_changed", "accounts", &["epoch_changed_at"])).await?;
+    schema.run(revoked_tokens()).await?;
+    schema.run(index("revoked_tokens_revoked", "revoked_tokens", &["revoked_at"])).await?;
+    schema.run(index("revoked_tokens_expires", "revoked_tokens", &["expires_at"])).await
 }
 
 /// An account goes with its tenant; one without a tenant is a platform account.

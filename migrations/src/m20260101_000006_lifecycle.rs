@@ -1,21 +1,20 @@
 //! The end of a tenant with a time of grace, and what the zero-trust and warehouse surfaces keep of one.
 
-use sea_orm_migration::prelude::*;
+use sea_orm::{
+    DbErr,
+    sea_query::{Table, TableCreateStatement},
+};
 
-use crate::columns::{number_null, of_tenant, text};
+use crate::{
+    Schema,
+    columns::{number_null, of_tenant, text},
+};
 
-/// The migration.
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let purge = Table::alter().table("tenants").add_column(number_null("purge_at")).take();
-        manager.alter_table(purge).await?;
-        manager.create_table(facet("zerotrust_tenants", &["plan", "overrides"])).await?;
-        manager.create_table(facet("warehouse_tenants", &["auth_provider", "auth_config"])).await
-    }
+pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
+    let purge = Table::alter().table("tenants").add_column(number_null("purge_at")).take();
+    schema.run(purge).await?;
+    schema.run(facet("zerotrust_tenants", &["plan", "overrides"])).await?;
+    schema.run(facet("warehouse_tenants", &["auth_provider", "auth_config"])).await
 }
 
 /// A facet is nothing but settings, so it goes with its tenant.

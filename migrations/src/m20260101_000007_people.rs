@@ -1,33 +1,35 @@
 //! Identities, their grants, the email domains of tenants, and what accounts are besides a name and a password.
 
-use sea_orm_migration::prelude::*;
+use sea_orm::{
+    DbErr,
+    sea_query::{
+        ColumnDef, ConditionalStatement, Expr, ExprTrait, ForeignKey, ForeignKeyAction, Index, IndexCreateStatement,
+        Table, TableCreateStatement,
+    },
+};
 
-use crate::columns::{flag, id, index, number, number_null, of_tenant, text, text_null, unique};
+use crate::{
+    Schema,
+    columns::{flag, id, index, number, number_null, of_tenant, text, text_null, unique},
+};
 
-/// The migration.
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(identities()).await?;
-        manager.create_index(unique("identities_email_unique", "identities", &["email_key"])).await?;
-        for column in account_columns() {
-            manager.alter_table(Table::alter().table("accounts").add_column(column).take()).await?;
-        }
-        // What belongs to an account of a tenant leads to both, so that a link across tenants fails here too.
-        manager.create_index(unique("accounts_tenant_id_unique", "accounts", &["tenant_id", "id"])).await?;
-        manager.create_index(emails_in_a_tenant()).await?;
-        manager.create_index(emails_on_the_platform()).await?;
-        manager.create_index(index("accounts_identity", "accounts", &["identity_id"])).await?;
-        manager.create_table(grants()).await?;
-        manager.create_index(unique("grants_member_unique", "grants", &["identity_id", "tenant_id"])).await?;
-        manager.create_index(unique("grants_id_unique", "grants", &["id"])).await?;
-        manager.create_table(email_domains()).await?;
-        manager.create_index(unique("email_domains_domain_unique", "email_domains", &["tenant_id", "domain"])).await?;
-        manager.create_table(recovery_codes()).await
+pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
+    schema.run(identities()).await?;
+    schema.run(unique("identities_email_unique", "identities", &["email_key"])).await?;
+    for column in account_columns() {
+        schema.run(Table::alter().table("accounts").add_column(column).take()).await?;
     }
+    // What belongs to an account of a tenant leads to both, so that a link across tenants fails here too.
+    schema.run(unique("accounts_tenant_id_unique", "accounts", &["tenant_id", "id"])).await?;
+    schema.run(emails_in_a_tenant()).await?;
+    schema.run(emails_on_the_platform()).await?;
+    schema.run(index("accounts_identity", "accounts", &["identity_id"])).await?;
+    schema.run(grants()).await?;
+    schema.run(unique("grants_member_unique", "grants", &["identity_id", "tenant_id"])).await?;
+    schema.run(unique("grants_id_unique", "grants", &["id"])).await?;
+    schema.run(email_domains()).await?;
+    schema.run(unique("email_domains_domain_unique", "email_domains", &["tenant_id", "domain"])).await?;
+    schema.run(recovery_codes()).await
 }
 
 fn identities() -> TableCreateStatement {

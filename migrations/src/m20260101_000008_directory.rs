@@ -1,25 +1,24 @@
 //! A tenant's directory: groups and their members, roles beside an account's own, API keys; and the keys that seal secrets.
 
-use sea_orm_migration::prelude::*;
+use sea_orm::{
+    DbErr,
+    sea_query::{ColumnDef, ForeignKey, ForeignKeyAction, Index, Table, TableCreateStatement},
+};
 
-use crate::columns::{id, number, number_null, of_account, of_tenant, text, text_null, unique};
+use crate::{
+    Schema,
+    columns::{id, number, number_null, of_account, of_tenant, text, text_null, unique},
+};
 
-/// The migration.
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(groups()).await?;
-        manager.create_index(unique("groups_name_unique", "groups", &["tenant_id", "name_key"])).await?;
-        manager.create_table(group_members()).await?;
-        manager.create_table(account_roles()).await?;
-        manager.create_table(api_keys()).await?;
-        manager.create_index(unique("api_keys_secret_unique", "api_keys", &["secret_hash"])).await?;
-        manager.create_table(data_keys()).await?;
-        manager.create_table(idempotent_answers()).await
-    }
+pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
+    schema.run(groups()).await?;
+    schema.run(unique("groups_name_unique", "groups", &["tenant_id", "name_key"])).await?;
+    schema.run(group_members()).await?;
+    schema.run(account_roles()).await?;
+    schema.run(api_keys()).await?;
+    schema.run(unique("api_keys_secret_unique", "api_keys", &["secret_hash"])).await?;
+    schema.run(data_keys()).await?;
+    schema.run(idempotent_answers()).await
 }
 
 fn groups() -> TableCreateStatement {

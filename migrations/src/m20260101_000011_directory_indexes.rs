@@ -1,17 +1,10 @@
 //! Ways to a tenant's directory: the groups of an account, and the answers whose day is over.
 
-use sea_orm_migration::prelude::*;
+use sea_orm::DbErr;
 
-use crate::columns::index;
+use crate::{Schema, columns::index};
 
-/// The migration.
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_index(index("group_members_account", "group_members", &["tenant_id", "account_id"])).await?;
-        manager.create_index(index("idempotent_answers_expires", "idempotent_answers", &["expires_at"])).await
-    }
+pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
+    schema.run(index("group_members_account", "group_members", &["tenant_id", "account_id"])).await?;
+    schema.run(index("idempotent_answers_expires", "idempotent_answers", &["expires_at"])).await
 }

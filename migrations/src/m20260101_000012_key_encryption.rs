@@ -1,23 +1,22 @@
 //! Which key-encryption key seals the data keys, and several data keys for one owner.
 
-use sea_orm_migration::prelude::*;
+use sea_orm::{
+    DbErr,
+    sea_query::{Table, TableCreateStatement},
+};
 
-use crate::columns::{flag, index, number, text, text_null};
+use crate::{
+    Schema,
+    columns::{flag, index, number, text, text_null},
+};
 
-/// The migration.
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(key_encryption()).await?;
-        // One at a time: SQLite adds no two columns in one statement.
-        let add = |column| Table::alter().table("data_keys").add_column(column).take();
-        manager.alter_table(add(text_null("kek"))).await?;
-        manager.alter_table(add(number("version").default(1).take())).await?;
-        manager.create_index(index("data_keys_tenant_version", "data_keys", &["tenant_id", "version"])).await
-    }
+pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
+    schema.run(key_encryption()).await?;
+    // One at a time: SQLite adds no two columns in one statement.
+    let add = |column| Table::alter().table("data_keys").add_column(column).take();
+    schema.run(add(text_null("kek"))).await?;
+    schema.run(add(number("version").default(1).take())).await?;
+    schema.run(index("data_keys_tenant_version", "data_keys", &["tenant_id", "version"])).await
 }
 
 /// The one row that names the key of the database.

@@ -1,30 +1,26 @@
 //! Orders that rest on no clock: revocations get a revision, and what waits for the relay a place from a sequence.
 
-use sea_orm_migration::{
-    prelude::*,
-    sea_orm::{ConnectionTrait, DbBackend},
+use sea_orm::{
+    DbErr,
+    sea_query::{Table, TableCreateStatement},
 };
 
-use crate::columns::{index, number, text};
+use crate::{
+    Schema,
+    columns::{index, number, text},
+};
 
-/// The migration.
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(counters()).await?;
-        for (table, column) in [("revoked_tokens", "revision"), ("accounts", "epoch_revision")] {
-            let add = Table::alter().table(table).add_column(number(column).default(0)).take();
-            manager.alter_table(add).await?;
-            manager.create_index(index(&format!("{table}_{column}"), table, &[column])).await?;
-        }
-        for (table, number) in [("outbox", "revision"), ("audit_events", "seq")] {
-            place(manager, table, number).await?;
-        }
-        Ok(())
+pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
+    schema.run(counters()).await?;
+    for (table, column) in [("revoked_tokens", "revision"), ("accounts", "epoch_revision")] {
+        let add = Table::alter().table(table).add_column(number(column).default(0)).take();
+        schema.run(add).await?;
+        schema.run(index(&format!("{table}_{column}"), table, &[column])).await?;
     }
+    for (table, number) in [("outbox", "revision"), ("audit_events", "seq")] {
+        place(schema, table, number).await?;
+    }
+    Ok(())
 }
 
 /// The last number that was given out for a purpose.
@@ -34,10 +30,9 @@ fn counters() -> TableCreateStatement {
 
 /// The place of a row among those that wait, in the order in which they were written: a row that rests on another one is
 /// written after that one has committed. Rows from before have none, and go first. On SQLite nothing waits.
-async fn place(manager: &SchemaManager<'_>, table: &str, number: &str) -> Result<(), DbErr> {
-    let db = manager.get_connection();
-    if db.get_database_backend() != DbBackend::Postgres {
-        return db.execute_unprepared(&format!("ALTER TABLE {table} ADD COLUMN place bigint NULL")).await.map(drop);
+async fn place(schema: &Schema<'_>, table: &str, number: &str) -> Result<(), DbErr> {
+    if !schema.is_postgres() {
+        return schema.sql(&format!("ALTER TABLE {table} ADD COLUMN place bigint NULL")).await;
     }
     for statement in [
         format!("CREATE SEQUENCE {table}_place AS bigint"),
@@ -47,7 +42,7 @@ async fn place(manager: &SchemaManager<'_>, table: &str, number: &str) -> Result
         format!("ALTER SEQUENCE {table}_place OWNED BY {table}.place"),
         format!("CREATE INDEX {table}_waiting ON {table} (place NULLS FIRST, id) WHERE {number} IS NULL"),
     ] {
-        db.execute_unprepared(&statement).await?;
+        schema.sql(&statement).await?;
     }
     Ok(())
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
-use jsonwebtoken::Algorithm;
 use time::OffsetDateTime;
 
 use super::{
@@ -197,7 +196,7 @@ impl Authenticator {
     fn bearer(&self, surface: Surface, token: &str) -> Result<Credential> {
         match &self.manager {
             // One algorithm for each key: the header chooses which key is tried, never how it is used.
-            Some(key) if surface == Surface::Manager && tokens::read_header(token)?.alg == Algorithm::HS256 => {
+            Some(key) if surface == Surface::Manager && tokens::parse(token)?.header.is_hs256() => {
                 self.managers(key, token)
             }
             _ => self.own(surface, token),

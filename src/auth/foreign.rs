@@ -1,16 +1,15 @@
 //! The documented credentials of others: each is good under its own key and on its own surface alone.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::tokens;
+use super::{jws, tokens};
 use crate::base::{Result, Role, Secret};
 
 /// The manager's key: `KUBEOP_JWT_SIGNING_KEY`.
 #[derive(Clone)]
-pub struct ManagerKey(DecodingKey);
+pub struct ManagerKey(jws::Key);
 
 /// The manager's key cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,13 +61,15 @@ impl ManagerKey {
     /// Reads the key from the setting's text.
     pub fn from_base64(text: &Secret<String>) -> Result<Self, ManagerKeyError> {
         let key = STANDARD.decode(text.expose().trim()).map_err(|_| ManagerKeyError::Encoding)?;
-        if key.len() < 32 { Err(ManagerKeyError::Short) } else { Ok(Self(DecodingKey::from_secret(&key))) }
+        if key.len() < 32 {
+            return Err(ManagerKeyError::Short);
+        }
+        jws::Key::hs256(&key).map(Self).ok_or(ManagerKeyError::Short)
     }
 
     /// Checks form, signature and claims of a token. Times are checked by [`ManagerClaims::check`].
     pub fn verify(&self, token: &str) -> Result<ManagerClaims> {
-        tokens::read_header(token)?;
-        let wire: Wire = tokens::decode(token, &self.0, Algorithm::HS256)?;
+        let wire: Wire = tokens::parse(token)?.verify(&self.0).ok_or_else(tokens::invalid)?;
         let (role, tenant, project) = read_role(&wire);
         let Wire { sub: subject, exp, nbf, iat, jti, .. } = wire;
         // The document asks for no subject; one that is there fits a line of a log.
@@ -118,11 +119,10 @@ impl ApiKey {
 
 #[cfg(test)]
 mod tests {
-    use jsonwebtoken::{EncodingKey, Header};
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::base::error::Reason;
+    use crate::{auth::jws::sign_hmac, base::error::Reason};
 
     const NOW: i64 = 1_800_000_000;
     const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -131,8 +131,8 @@ mod tests {
         ManagerKey::from_base64(&Secret::new(STANDARD.encode(SECRET))).unwrap_or_else(|e| panic!("{e}"))
     }
 
-    fn token(algorithm: Algorithm, claims: &Value) -> String {
-        jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(SECRET)).unwrap()
+    fn token(claims: &Value) -> String {
+        sign_hmac("HS256", SECRET, claims)
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
             (json!({"role": "admin"}), None),
         ];
         for (claims, want) in cases {
-            let got = key().verify(&token(Algorithm::HS256, &claims));
+            let got = key().verify(&token(&claims));
             let got = got.ok().map(|c| (c.role, c.tenant, c.project));
             assert_eq!(got, want.map(|(r, t, p)| (r, t.map(str::to_owned), p.map(str::to_owned))), "{claims}");
         }
@@ -159,11 +159,10 @@ mod tests {
     #[test]
     fn one_algorithm_and_one_key() {
         let claims = json!({"role": "admin", "exp": NOW});
-        assert!(key().verify(&token(Algorithm::HS512, &claims)).is_err());
-        let other = EncodingKey::from_secret(b"another key of thirty-two bytes!!");
-        let forged = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &other).unwrap();
+        assert!(key().verify(&sign_hmac("HS512", SECRET, &claims)).is_err());
+        let forged = sign_hmac("HS256", b"another key of thirty-two bytes!!", &claims);
         assert_eq!(key().verify(&forged).unwrap_err().reason, Reason::CredentialsInvalid);
-        let good = key().verify(&token(Algorithm::HS256, &claims)).unwrap();
+        let good = key().verify(&token(&claims)).unwrap();
         assert!(good.check(NOW).is_ok());
         assert_eq!(good.check(NOW + 60).unwrap_err().reason, Reason::CredentialsExpired);
     }

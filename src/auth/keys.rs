@@ -10,11 +10,11 @@ use ed25519_dalek::{
     SigningKey,
     pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
 };
-use hmac::{Hmac, Mac};
-use jsonwebtoken::{DecodingKey, EncodingKey};
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::jws;
 use crate::base::private_file;
 
 /// The line before a key that `dev` made. Readers of PEM skip it (RFC 7468, 2); `serve` looks for it.
@@ -30,8 +30,8 @@ pub struct Keys {
 struct Key {
     kid: String,
     x: String,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    signing: SigningKey,
+    verifying: jws::Key,
     /// A key of its own for the tokens against request forgery.
     csrf: Hmac<Sha256>,
 }
@@ -96,7 +96,7 @@ impl Keys {
 
     /// Keys that live in memory only.
     pub fn ephemeral() -> Self {
-        Self { signing: Key::of(&generate()), previous: None }
+        Self { signing: Key::of(generate()), previous: None }
     }
 
     /// The same keys after a rotation: `next` signs, what signed before still verifies, what verified before does not.
@@ -110,13 +110,13 @@ impl Keys {
     }
 
     /// The key that signs.
-    pub(super) fn encoding(&self) -> &EncodingKey {
-        &self.signing.encoding
+    pub(super) fn signing(&self) -> &SigningKey {
+        &self.signing.signing
     }
 
     /// The key of that id, if it is in use.
-    pub(super) fn decoding(&self, kid: &str) -> Option<&DecodingKey> {
-        self.all().find(|key| key.kid == kid).map(|key| &key.decoding)
+    pub(super) fn verifying(&self, kid: &str) -> Option<&jws::Key> {
+        self.all().find(|key| key.kid == kid).map(|key| &key.verifying)
     }
 
     /// The keyed hashes of tokens against request forgery, ready for a message: that of the signing key, then that of
@@ -148,15 +148,14 @@ impl fmt::Debug for Keys {
 }
 
 impl Key {
-    fn of(key: &SigningKey) -> Self {
+    fn of(key: SigningKey) -> Self {
         let x = URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
         Self {
             kid: thumbprint(&x),
-            // Ed25519 keys always fit the fixed PKCS#8 form, so the error cannot happen; an empty key signs nothing.
-            encoding: EncodingKey::from_ed_der(key.to_pkcs8_der().as_ref().map_or(&[], |der| der.as_bytes())),
-            decoding: DecodingKey::from_ed_der(key.verifying_key().as_bytes()),
-            csrf: derived(key, CSRF_LABEL),
             x,
+            csrf: derived(&key, CSRF_LABEL),
+            verifying: jws::Key::EdDsa(key.verifying_key()),
+            signing: key,
         }
     }
 }
@@ -188,7 +187,7 @@ fn generate() -> SigningKey {
 fn read(path: &Path) -> Result<Key, KeyError> {
     let pem = std::fs::read_to_string(path).map_err(|source| file_error(path, source))?;
     let key = SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::Format { path: path.display().to_string() })?;
-    Ok(Key::of(&key))
+    Ok(Key::of(key))
 }
 
 fn check_strict(path: &Path) -> Result<(), KeyError> {

@@ -8,6 +8,7 @@ pub mod csrf;
 mod directory;
 pub mod foreign;
 pub mod guard;
+mod jws;
 pub mod key_uses;
 pub mod keys;
 mod open_manager;

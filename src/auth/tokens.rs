@@ -5,11 +5,14 @@
 
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, Header, Validation, errors::ErrorKind};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::{keys::Keys, surface::Surface};
+use super::{
+    jws::{self, Header, Jws},
+    keys::Keys,
+    surface::Surface,
+};
 use crate::base::{Clock, Error, Result, Role, error::Reason};
 
 /// The issuer of our tokens.
@@ -86,20 +89,17 @@ impl Claims {
 
 /// Signs claims.
 pub fn issue(keys: &Keys, claims: &Claims) -> Result<String> {
-    let mut header = Header::new(Algorithm::EdDSA);
-    header.typ = Some(TYPE.to_owned());
-    header.kid = Some(keys.kid().to_owned());
-    jsonwebtoken::encode(&header, claims, keys.encoding()).map_err(Error::internal)
+    jws::sign(keys.signing(), &Header::eddsa(TYPE, keys.kid()), claims).map_err(Error::internal)
 }
 
 /// Checks form, signature and issuer of a token. Times, audience and revocation are the caller's to check next.
 pub fn verify(keys: &Keys, token: &str) -> Result<Claims> {
-    let header = read_header(token)?;
-    if !header.typ.as_deref().is_some_and(is_access_token) {
+    let jws = parse(token)?;
+    if !jws.header.typ.as_deref().is_some_and(is_access_token) {
         return Err(invalid());
     }
-    let key = header.kid.as_deref().and_then(|kid| keys.decoding(kid)).ok_or_else(invalid)?;
-    let claims: Claims = decode(token, key, Algorithm::EdDSA)?;
+    let key = jws.header.kid.as_deref().and_then(|kid| keys.verifying(kid)).ok_or_else(invalid)?;
+    let claims: Claims = jws.verify(key).ok_or_else(invalid)?;
     if claims.iss != ISSUER || claims.jti.is_empty() || claims.account.is_some() != claims.epoch.is_some() {
         return Err(invalid());
     }
@@ -131,32 +131,17 @@ pub(super) fn check_times(exp: i64, nbf: Option<i64>, iat: Option<i64>, now: i64
     if begins.is_some_and(|begins| begins > now.saturating_add(LEEWAY)) { Err(invalid()) } else { Ok(()) }
 }
 
-/// Reads a token's header, of any dialect. `crit` names extensions that a reader must understand (RFC 7515, 4.1.11); we
-/// understand none, so its presence refuses the token. The JWT crate does not look at it.
-pub(super) fn read_header(token: &str) -> Result<Header> {
+/// Takes a token of any issuer apart.
+pub(super) fn parse(token: &str) -> Result<Jws<'_>> {
     if token.len() > MAX_LEN {
         return Err(invalid());
     }
-    let header = jsonwebtoken::decode_header(token).map_err(|_| invalid())?;
-    if header.crit.is_some() || header.extras.inner().contains_key("b64") { Err(invalid()) } else { Ok(header) }
+    Jws::parse(token).ok_or_else(invalid)
 }
 
-/// Checks the signature under one key and one algorithm, and reads the claims. The crate's own checks of claims are off:
-/// they read the system's clock, and ours are made above.
-pub(super) fn decode<T: serde::de::DeserializeOwned>(
-    token: &str,
-    key: &jsonwebtoken::DecodingKey,
-    algorithm: Algorithm,
-) -> Result<T> {
-    let mut validation = Validation::new(algorithm);
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    match jsonwebtoken::decode(token, key, &validation) {
-        Ok(data) => Ok(data.claims),
-        Err(error) if matches!(error.kind(), ErrorKind::Provider(_)) => Err(Error::internal(error)),
-        Err(_) => Err(invalid()),
-    }
+/// The claims of a token of any issuer, as they stand: its signature is not verified. `None` if it is no token.
+pub fn unverified_claims<T: DeserializeOwned>(token: &str) -> Option<T> {
+    Jws::parse(token)?.unverified()
 }
 
 fn is_access_token(typ: &str) -> bool {

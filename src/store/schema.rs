@@ -3,17 +3,11 @@
 use std::{collections::HashSet, time::Duration};
 
 use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::Set,
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, SqliteTransactionMode, TransactionOptions,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
     sqlx::{self, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions},
 };
-use tenantry_migrations::{
-    Migrator,
-    sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, seaql_migrations},
-};
-use time::OffsetDateTime;
+use tenantry_migrations::{MIGRATIONS, Migration, record};
 use tokio::time::Instant;
 
 use super::{conflict, connect::Databases};
@@ -31,14 +25,13 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Names of the migrations that the database lacks. Migrations that a newer program applied are none of our business.
 pub(super) async fn pending(db: &DatabaseConnection) -> Result<Vec<String>> {
-    let applied =
-        if SchemaManager::new(db).has_table("seaql_migrations").await? { applied(db).await? } else { HashSet::new() };
-    Ok(missing(&applied).map(|migration| migration.name().to_owned()).collect())
+    let applied = if record::is_installed(db).await? { record::applied(db).await? } else { HashSet::new() };
+    Ok(missing(&applied).map(|migration| migration.name.to_owned()).collect())
 }
 
 /// Names of all migrations.
 pub(super) fn known() -> Vec<String> {
-    missing(&HashSet::new()).map(|migration| migration.name().to_owned()).collect()
+    MIGRATIONS.iter().map(|migration| migration.name.to_owned()).collect()
 }
 
 /// Applies what is pending and returns the names.
@@ -56,13 +49,13 @@ pub(super) async fn migrate(db: &Databases, mut progress: impl FnMut(&str) + Sen
 /// All pending migrations of SQLite in one transaction, which is the lock as well: none or all.
 async fn all_at_once(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) -> Result<Vec<String>> {
     let tx = begin(db).await?;
-    Migrator::install(&tx).await?;
-    let applied = applied(&tx).await?;
+    record::install(&tx).await?;
+    let applied = record::applied(&tx).await?;
     let mut names = Vec::new();
     for migration in missing(&applied) {
-        progress(migration.name());
-        apply(&tx, migration.as_ref()).await?;
-        names.push(migration.name().to_owned());
+        progress(migration.name);
+        migration.apply(&tx).await?;
+        names.push(migration.name.to_owned());
     }
     tx.commit().await?;
     look_again(db).await.map_err(|error| conflict::unavailable(error, "read"))?;
@@ -83,29 +76,29 @@ async fn look_again(db: &Databases) -> sqlx::Result<()> {
 /// Each pending migration of PostgreSQL in a transaction of its own. Servers of the version before go on meanwhile, so none
 /// holds a table longer than it has to, and none waits for long with others behind it.
 async fn one_by_one(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) -> Result<Vec<String>> {
-    Migrator::install(&db.write).await?;
-    let applied = applied(&db.write).await?;
+    record::install(&db.write).await?;
+    let applied = record::applied(&db.write).await?;
     let mut names = Vec::new();
     for migration in missing(&applied) {
-        progress(migration.name());
+        progress(migration.name);
         let deadline = Instant::now() + db.migrate_timeout;
         loop {
-            match apply_alone(&db.write, migration.as_ref()).await {
+            match apply_alone(&db.write, migration).await {
                 Err(error) if conflict::is_held_up(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(POLL).await
                 }
                 done => break done?,
             }
         }
-        names.push(migration.name().to_owned());
+        names.push(migration.name.to_owned());
     }
     Ok(names)
 }
 
-async fn apply_alone(db: &DatabaseConnection, migration: &dyn MigrationTrait) -> Result<()> {
+async fn apply_alone(db: &DatabaseConnection, migration: &Migration) -> Result<()> {
     let tx = db.begin().await?;
     tx.execute_unprepared(LOCK_TIMEOUT).await?;
-    apply(&tx, migration).await?;
+    migration.apply(&tx).await?;
     Ok(tx.commit().await?)
 }
 
@@ -124,23 +117,8 @@ async fn begin(db: &Databases) -> Result<DatabaseTransaction> {
     }
 }
 
-async fn apply(tx: &DatabaseTransaction, migration: &dyn MigrationTrait) -> Result<()> {
-    migration.up(&SchemaManager::new(tx)).await?;
-    let record = seaql_migrations::ActiveModel {
-        version: Set(migration.name().to_owned()),
-        applied_at: Set(OffsetDateTime::now_utc().unix_timestamp()),
-    };
-    record.insert(tx).await?;
-    Ok(())
-}
-
-async fn applied(db: &impl ConnectionTrait) -> Result<HashSet<String>> {
-    let rows = seaql_migrations::Entity::find().all(db).await?;
-    Ok(rows.into_iter().map(|row| row.version).collect())
-}
-
-fn missing(applied: &HashSet<String>) -> impl Iterator<Item = Box<dyn MigrationTrait>> {
-    Migrator::migrations().into_iter().filter(|migration| !applied.contains(migration.name()))
+fn missing(applied: &HashSet<String>) -> impl Iterator<Item = &'static Migration> {
+    MIGRATIONS.iter().filter(|migration| !applied.contains(migration.name))
 }
 
 /// Takes the lock on a connection of its own. It is asked for again and again rather than waited for: a session that

@@ -47,6 +47,7 @@ mod messaging_documents;
 mod messaging_replay;
 mod messaging_rest;
 mod messaging_verbs;
+mod older_schema;
 mod one_registry;
 mod openapi;
 mod operations;
