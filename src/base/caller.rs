@@ -291,19 +291,22 @@ impl fmt::Display for Role {
     }
 }
 
-/// A set of roles.
+/// A set of roles: a bit for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct RoleSet(u8);
+pub struct RoleSet(u16);
+
+// A role without a bit of its own would wrap to that of another role.
+const _: () = assert!(Role::ALL.len() <= u16::BITS as usize, "RoleSet needs a wider integer");
 
 impl RoleSet {
     /// The set with one more.
     pub fn with(self, role: Role) -> Self {
-        Self(self.0 | 1 << role as u8)
+        Self(self.0 | Self::bit(role))
     }
 
     /// Whether the role is in it.
     pub fn contains(self, role: Role) -> bool {
-        self.0 & 1 << role as u8 != 0
+        self.0 & Self::bit(role) != 0
     }
 
     /// The roles that both have.
@@ -319,6 +322,10 @@ impl RoleSet {
     /// The roles, in the order of [`Role::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Role> {
         Role::ALL.into_iter().filter(move |role| self.contains(*role))
+    }
+
+    fn bit(role: Role) -> u16 {
+        1 << role as u16
     }
 }
 
@@ -338,6 +345,16 @@ mod tests {
         assert!(set.contains(Role::Auditor) && set.contains(Role::User) && !set.contains(Role::Admin));
         assert_eq!(set.iter().collect::<Vec<_>>(), [Role::Auditor, Role::User]);
         assert!(set.meets(RoleSet::default().with(Role::User)) && !set.meets(RoleSet::default().with(Role::Admin)));
+    }
+
+    #[test]
+    fn every_role_has_a_bit_of_its_own() {
+        for (position, role) in Role::ALL.into_iter().enumerate() {
+            assert_eq!(role as usize, position, "{role} is at its place in Role::ALL");
+            let set = RoleSet::default().with(role);
+            assert_eq!(set.iter().collect::<Vec<_>>(), [role]);
+        }
+        assert_eq!(RoleSet::from_iter(Role::ALL).iter().count(), Role::ALL.len());
     }
 
     #[test]
