@@ -82,6 +82,11 @@ impl Cx {
         })
     }
 
+    /// What the call does, for metrics and the log: its audit action or, without one, its RPC.
+    pub fn operation(&self) -> &'static str {
+        self.audit_action.unwrap_or(self.rpc)
+    }
+
     /// The address by which the caller is counted: the client's, or that of the proxy which does not tell it.
     pub fn counted_as(&self) -> Option<IpAddr> {
         self.client.or(self.peer)

@@ -164,11 +164,7 @@ async fn make_admin(
         None => passwords.hash(password.clone()).await?,
     };
     let account = NewAccount::login(None, ADMIN, password, Role::PlatformAdmin);
-    let made = store.write(cx, "account.create", move |tx| {
-        let (account, hash) = (account.clone(), hash.clone());
-        Box::pin(async move { identity::accounts::insert(tx, &account, hash).await })
-    });
-    match made.await {
+    match store.write(cx, (account, hash), identity::accounts::insert_new).await {
         Ok(_) => Ok(true),
         Err(error) if error.reason == Reason::AccountExists => Ok(false),
         Err(error) => Err(error.into()),

@@ -10,8 +10,8 @@ use crate::{
         names::{NotAName, fold},
     },
     identity::{self, Email, NewAccount, accounts, name_for_people},
-    store::{Store, Tx, scopes::ZeroTrustRow},
-    tenants::{self, Change, GRACE, NewTenant, Status, Tenant},
+    store::{ChangeKind, SessionsOf, Store, Tx, scopes::ZeroTrustRow},
+    tenants::{self, GRACE, NewTenant, Status, Tenant, TenantChange},
 };
 
 /// A subscriber to be.
@@ -65,20 +65,25 @@ pub async fn create(cx: &Cx, store: &Store, new: NewSubscriber, max: Option<u64>
     let admin = new.admin_email.as_deref().map(Email::read).transpose().map_err(invalid)?;
     let tenant = NewTenant { display_name, ..NewTenant::named(slug) };
     let facet = ZeroTrustRow { plan: plan.as_str().to_owned(), overrides };
-    store
-        .write(cx, "tenant.create", move |tx| {
-            let (tenant, facet, admin) = (tenant.clone(), facet.clone(), admin.clone());
-            Box::pin(async move {
-                let (tenant, scope) = tenants::insert(tx, &tenant, max).await?;
-                tx.tenant(scope).put_zerotrust(&facet).await?;
-                audit(tx, &tenant, json!({"plan": facet.plan, "overrides": facet.overrides}));
-                if let Some(email) = admin {
-                    accounts::insert(tx, &first_admin(scope, email), String::new()).await?;
-                }
-                Subscriber::of(tenant, Some(facet))
-            })
-        })
-        .await
+    store.write(cx, Draft { tenant, facet, admin, max }, insert).await
+}
+
+/// A subscriber to be that keeps the rules.
+struct Draft {
+    tenant: NewTenant,
+    facet: ZeroTrustRow,
+    admin: Option<Email>,
+    max: Option<u64>,
+}
+
+async fn insert(tx: &Tx, Draft { tenant, facet, admin, max }: &Draft) -> Result<Subscriber> {
+    let (tenant, scope) = tenants::insert(tx, tenant, *max).await?;
+    tx.tenant(scope).put_zerotrust(facet).await?;
+    tenants::record(tx, ChangeKind::Created, &tenant, json!({"plan": facet.plan, "overrides": facet.overrides}));
+    if let Some(email) = admin {
+        accounts::insert(tx, &first_admin(scope, email.clone()), String::new()).await?;
+    }
+    Subscriber::of(tenant, Some(facet.clone()))
 }
 
 /// An administrator who is invited, and called by the id.
@@ -108,28 +113,27 @@ pub async fn update(
     if display_name.as_deref().is_some_and(str::is_empty) {
         return Err(Error::invalid(Reason::InvalidArgument, "name", "a name has at least 1 character"));
     }
-    let of = of.clone();
-    store
-        .write(cx, "tenant.update", move |tx| {
-            let (of, new_slug, display_name) = (of.clone(), new_slug.clone(), display_name.clone());
-            Box::pin(async move {
-                let (before, scope) = locked(tx, &of).await?;
-                // The slug of a tenant that another surface made need not be one that this one would make.
-                let renamed = new_slug.filter(|text| text != before.name.as_str());
-                let mut tenant = match renamed.map(|text| slug(&text)).transpose()? {
-                    Some(slug) => tenants::rename(tx, &before, scope, slug).await?,
-                    None => before.clone(),
-                };
-                if let Some(display_name) = display_name.filter(|name| *name != before.display_name) {
-                    let change = Change { display_name: Some(display_name), ..Change::default() };
-                    tenant = tenants::update(tx, scope, None, &change).await?;
-                }
-                let told = |tenant: &Tenant| json!({"slug": tenant.name.as_str(), "name": tenant.display_name});
-                audit(tx, &tenant, json!({"before": told(&before), "after": told(&tenant)}));
-                view(tx, scope, tenant).await
-            })
-        })
-        .await
+    store.write(cx, (of.clone(), new_slug, display_name), change_names).await
+}
+
+async fn change_names(
+    tx: &Tx,
+    (of, new_slug, display_name): &(SubscriberRef, Option<String>, Option<String>),
+) -> Result<Subscriber> {
+    let (before, scope) = locked(tx, of).await?;
+    // The slug of a tenant that another surface made need not be one that this one would make.
+    let renamed = new_slug.as_deref().filter(|text| *text != before.name.as_str());
+    let mut tenant = match renamed.map(slug).transpose()? {
+        Some(slug) => tenants::rename(tx, &before, scope, slug).await?,
+        None => before.clone(),
+    };
+    if let Some(display_name) = display_name.clone().filter(|name| *name != before.display_name) {
+        let change = TenantChange { display_name: Some(display_name), ..TenantChange::default() };
+        tenant = tenants::update(tx, scope, None, &change).await?;
+    }
+    let told = |tenant: &Tenant| json!({"slug": tenant.name.as_str(), "name": tenant.display_name});
+    tenants::record_update(tx, &before, &tenant, json!({"before": told(&before), "after": told(&tenant)}));
+    view(tx, scope, tenant).await
 }
 
 /// Sets the plan of a tenant, and the limits beside it. Fails as [`update`] does.
@@ -143,63 +147,49 @@ pub async fn set_plan(
     tenants::refuse_suspended(cx)?;
     let plan: Plan = word.parse()?;
     let facet = ZeroTrustRow { plan: plan.as_str().to_owned(), overrides: plan::overrides(overrides)? };
-    let of = of.clone();
-    store
-        .write(cx, "tenant.set_plan", move |tx| {
-            let (of, facet) = (of.clone(), facet.clone());
-            Box::pin(async move {
-                let (tenant, scope) = locked(tx, &of).await?;
-                let before = view(tx, scope, tenant).await?;
-                tx.tenant(scope).put_zerotrust(&facet).await?;
-                let tenant = tenants::update(tx, scope, None, &Change::default()).await?;
-                let after = json!({"plan": facet.plan, "overrides": facet.overrides});
-                let before = json!({"plan": before.plan.as_str(), "overrides": before.overrides});
-                audit(tx, &tenant, json!({"before": before, "after": after}));
-                Subscriber::of(tenant, Some(facet))
-            })
-        })
-        .await
+    store.write(cx, (of.clone(), facet), put_plan).await
+}
+
+async fn put_plan(tx: &Tx, (of, facet): &(SubscriberRef, ZeroTrustRow)) -> Result<Subscriber> {
+    let (tenant, scope) = locked(tx, of).await?;
+    let before = view(tx, scope, tenant).await?;
+    tx.tenant(scope).put_zerotrust(facet).await?;
+    let tenant = tenants::update(tx, scope, None, &TenantChange::default()).await?;
+    let after = json!({"plan": facet.plan, "overrides": facet.overrides});
+    let before = json!({"plan": before.plan.as_str(), "overrides": before.overrides});
+    tenants::record(tx, ChangeKind::Updated, &tenant, json!({"before": before, "after": after}));
+    Subscriber::of(tenant, Some(facet.clone()))
 }
 
 /// Suspends a tenant. A suspension by the platform ends the sessions of its users; one by the tenant itself leaves its
 /// administrators the way back. Fails with NOT_FOUND if there is no such tenant, with ABORTED if it has another version.
 pub async fn suspend(cx: &Cx, store: &Store, of: &SubscriberRef, reason: Option<String>) -> Result<Subscriber> {
     tenants::refuse_suspended(cx)?;
-    let (of, reason) = (of.clone(), identity::reason(reason)?);
-    store
-        .write(cx, "tenant.suspend", move |tx| {
-            let (of, reason) = (of.clone(), reason.clone());
-            Box::pin(async move {
-                let (before, scope) = locked(tx, &of).await?;
-                let tenant = tenants::suspend(tx, &before, scope).await?;
-                audit(tx, &tenant, json!({"reason": reason, "before": before.status.as_str()}));
-                view(tx, scope, tenant).await
-            })
-        })
-        .await
+    store.write(cx, (of.clone(), identity::reason(reason)?), put_suspension).await
+}
+
+async fn put_suspension(tx: &Tx, (of, reason): &(SubscriberRef, Option<String>)) -> Result<Subscriber> {
+    let (before, scope) = locked(tx, of).await?;
+    let tenant = tenants::suspend(tx, &before, scope).await?;
+    tenants::record_update(tx, &before, &tenant, json!({"reason": reason, "before": before.status.as_str()}));
+    view(tx, scope, tenant).await
 }
 
 /// Lifts the suspension of a tenant; for the platform, takes a deletion back within its time of grace too. Any other tenant
 /// stays as it is. Fails as [`suspend`] does, and with PERMISSION_DENIED for a suspension by the platform.
 pub async fn reactivate(cx: &Cx, store: &Store, of: &SubscriberRef, reason: Option<String>) -> Result<Subscriber> {
-    let (of, reason) = (of.clone(), identity::reason(reason)?);
-    store
-        .write(cx, "tenant.reactivate", move |tx| {
-            let (of, reason) = (of.clone(), reason.clone());
-            Box::pin(async move {
-                let (before, scope) = locked_any(tx, &of).await?;
-                let tenant = match before.status {
-                    Status::Deprovisioning if tx.cx().caller.is_platform() => {
-                        tenants::restore(tx, &before, scope).await?
-                    }
-                    Status::Deprovisioning => return Err(tenants::not_found()),
-                    _ => tenants::unsuspend(tx, &before, scope).await?,
-                };
-                audit(tx, &tenant, json!({"reason": reason, "before": before.status.as_str()}));
-                view(tx, scope, tenant).await
-            })
-        })
-        .await
+    store.write(cx, (of.clone(), identity::reason(reason)?), lift).await
+}
+
+async fn lift(tx: &Tx, (of, reason): &(SubscriberRef, Option<String>)) -> Result<Subscriber> {
+    let (before, scope) = locked_any(tx, of).await?;
+    let tenant = match before.status {
+        Status::Deprovisioning if tx.cx().caller.is_platform() => tenants::restore(tx, &before, scope).await?,
+        Status::Deprovisioning => return Err(tenants::not_found()),
+        _ => tenants::unsuspend(tx, &before, scope).await?,
+    };
+    tenants::record_update(tx, &before, &tenant, json!({"reason": reason, "before": before.status.as_str()}));
+    view(tx, scope, tenant).await
 }
 
 /// Deletes a tenant with a time of grace, or at once, and ends the sessions of its users. Fails as [`suspend`] does, with
@@ -212,29 +202,26 @@ pub async fn delete(
     reason: Option<String>,
 ) -> Result<Subscriber> {
     tenants::refuse_suspended(cx)?;
-    let (of, reason) = (of.clone(), identity::reason(reason)?);
-    store
-        .write(cx, "tenant.delete", move |tx| {
-            let (of, deletion, reason) = (of.clone(), deletion.clone(), reason.clone());
-            Box::pin(async move {
-                let (before, scope) = locked_any(tx, &of).await?;
-                if fold(&deletion.confirm) != before.name.key() {
-                    let message = "must be the slug of the tenant";
-                    return Err(Error::invalid(Reason::ConfirmationWrong, "confirm_slug", message));
-                }
-                let details = json!({"reason": reason, "purge": deletion.purge, "before": before.status.as_str()});
-                audit(tx, &before, details);
-                if deletion.purge {
-                    let gone = view(tx, scope, before.clone()).await?;
-                    tenants::delete(tx, &before, scope).await?;
-                    return Ok(gone);
-                }
-                let tenant = tenants::deprovision(tx, &before, scope, GRACE).await?;
-                tenants::end_sessions(tx, scope).await?;
-                view(tx, scope, tenant).await
-            })
-        })
-        .await
+    store.write(cx, (of.clone(), deletion, identity::reason(reason)?), remove).await
+}
+
+async fn remove(tx: &Tx, (of, deletion, reason): &(SubscriberRef, Deletion, Option<String>)) -> Result<Subscriber> {
+    let (before, scope) = locked_any(tx, of).await?;
+    if fold(&deletion.confirm) != before.name.key() {
+        let message = "must be the slug of the tenant";
+        return Err(Error::invalid(Reason::ConfirmationWrong, "confirm_slug", message));
+    }
+    let details = json!({"reason": reason, "purge": deletion.purge, "before": before.status.as_str()});
+    if deletion.purge {
+        let gone = view(tx, scope, before.clone()).await?;
+        tenants::delete(tx, &before, scope).await?;
+        tenants::record(tx, ChangeKind::Deleted, &before, details);
+        return Ok(gone);
+    }
+    let tenant = tenants::deprovision(tx, &before, scope, GRACE).await?;
+    tenants::record_update(tx, &before, &tenant, details);
+    tx.end_sessions(SessionsOf::Tenant(scope)).await?;
+    view(tx, scope, tenant).await
 }
 
 /// The tenant of a call, which nobody else changes until the write ends.
@@ -257,10 +244,6 @@ fn checked(of: &SubscriberRef, found: (Tenant, TenantScope)) -> Result<(Tenant, 
 
 async fn view(tx: &Tx, scope: TenantScope, tenant: Tenant) -> Result<Subscriber> {
     Subscriber::of(tenant, tx.tenant(scope).zerotrust().await?)
-}
-
-fn audit(tx: &Tx, tenant: &Tenant, details: Value) {
-    tx.audit_in(Some(tenant.id), tenant.name.as_str(), details);
 }
 
 /// The slug of a tenant to be: stricter than the registry's names.

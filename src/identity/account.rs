@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     base::{Error, IdKind, Result, Role, TenantId},
-    store::{Stamp, entities::accounts},
+    store::{Change, ChangeKind, Stamp, entities::accounts},
     tenants::Authority,
 };
 
@@ -59,6 +59,11 @@ impl Account {
     /// The id as the zero-trust surface shows it: `usr_...`, or the name that the account was made with as its id.
     pub fn shown_id(&self) -> String {
         if self.named_id { self.username.clone() } else { IdKind::User.show(self.id) }
+    }
+
+    /// What happened to it.
+    pub fn change(&self, kind: ChangeKind) -> Change {
+        Change::of_account(kind, self.tenant, self.id, self.version)
     }
 
     /// The subject of the tokens of the account: `<tenant>/<username>` in a tenant, `<username>` on the platform.

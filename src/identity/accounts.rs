@@ -1,9 +1,10 @@
 //! Accounts: how they are made, found and changed.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait,
-    IntoActiveModel, QueryFilter, Select, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel,
+    QueryFilter, Select, sea_query::Expr,
 };
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -11,8 +12,8 @@ use super::{
     passwords::{Password, Passwords},
 };
 use crate::{
-    base::{Cx, Error, IdKind, Result, Role, Secret, TenantScope, error::Reason, text},
-    store::{Revocation, Stamp, Store, Tx, entities::accounts},
+    base::{Cx, Error, IdKind, Result, Role, Secret, TenantId, TenantScope, error::Reason, text},
+    store::{Change, ChangeKind, Stamp, Store, Tx, entities::accounts},
     tenants::Authority,
 };
 
@@ -52,12 +53,12 @@ impl NewAccount {
 pub async fn create_account(store: &Store, passwords: &Passwords, cx: &Cx, new: NewAccount) -> Result<Uuid> {
     check(&new)?;
     let password_hash = hash(passwords, new.password.as_ref()).await?;
-    store
-        .write(cx, "account.create", move |tx| {
-            let (new, password_hash) = (new.clone(), password_hash.clone());
-            Box::pin(async move { insert(tx, &new, password_hash).await.map(|account| account.id) })
-        })
-        .await
+    Ok(store.write(cx, (new, password_hash), insert_new).await?.id)
+}
+
+/// Adds an account with the hash of its password; [`insert`] as a write of its own.
+pub async fn insert_new(tx: &Tx, (new, password_hash): &(NewAccount, String)) -> Result<Account> {
+    insert(tx, new, password_hash.clone()).await
 }
 
 /// The hash of a password as it is stored; without a password, a text that no password verifies.
@@ -125,7 +126,8 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
     };
     let row = accounts::Model { search_key: search_key(&row), ..row };
     accounts::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
-    tx.audit_in(tenant, username, serde_json::json!({"role": new.role.as_str()}));
+    let change = Change::of_account(ChangeKind::Created, tenant, id, row.version);
+    tx.changed(change, username, json!({"role": new.role.as_str()}));
     row.try_into()
 }
 
@@ -190,7 +192,7 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
         refuse_named(tx, &row, email).await?;
     }
     let now = Stamp::from(tx.now());
-    let (id, epoch, version) = (row.id, row.epoch, row.version);
+    let (id, epoch, version, tenant) = (row.id, row.epoch, row.version, row.tenant_id.map(TenantId::from_uuid));
     let mut found = row.clone();
     let mut next = row.into_active_model();
     if let Some(email) = &change.email {
@@ -222,26 +224,11 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
     if change.end_sessions {
         next.epoch = Set(epoch + 1);
         next.epoch_changed_at = Set(now);
-        tx.revoke(Revocation::Account { id, epoch: epoch + 1 });
+        tx.sessions_ended(tenant, id, epoch + 1);
     }
     next.version = Set(version + 1);
     next.updated_at = Set(now);
     next.update(tx.conn()).await?.try_into()
-}
-
-/// Ends every session of the platform's accounts of an identity: the tokens that they were given so far are revoked. How
-/// many accounts there are.
-pub async fn end_sessions_of(tx: &Tx, identity: Uuid) -> Result<u64> {
-    let now = Stamp::from(tx.now());
-    let theirs = Condition::all().add(accounts::Column::TenantId.is_null());
-    let theirs = theirs.add(accounts::Column::IdentityId.eq(identity));
-    accounts::Entity::update_many()
-        .col_expr(accounts::Column::Version, Expr::col(accounts::Column::Version).add(1))
-        .col_expr(accounts::Column::UpdatedAt, Expr::value(now))
-        .filter(theirs.clone())
-        .exec(tx.conn())
-        .await?;
-    tx.end_sessions(theirs).await
 }
 
 /// Sets the password of an account, and revokes every token that it was given before.
@@ -254,22 +241,18 @@ pub async fn set_password(
     username: &str,
     password: Password,
 ) -> Result<()> {
-    let (username, password_hash) = (username.to_owned(), passwords.hash(password).await?);
-    store
-        .write(cx, "account.set_password", move |tx| {
-            let (username, password_hash) = (username.clone(), password_hash.clone());
-            Box::pin(async move {
-                let account = by_name(tenant, &username).one(tx.conn()).await?.ok_or_else(not_found)?;
-                let password = Some((password_hash, false));
-                let invited = account.status == AccountStatus::Invited.as_str();
-                let status = invited.then_some((AccountStatus::Active, None));
-                let new = AccountChange { password, status, end_sessions: true, ..AccountChange::default() };
-                change(tx, account, &new).await?;
-                tx.audit_in(tenant.map(TenantScope::tenant), username, serde_json::Value::Null);
-                Ok(())
-            })
-        })
-        .await
+    store.write(cx, (tenant, username.to_owned(), passwords.hash(password).await?), put_password).await
+}
+
+async fn put_password(tx: &Tx, (tenant, username, hash): &(Option<TenantScope>, String, String)) -> Result<()> {
+    let account = by_name(*tenant, username).one(tx.conn()).await?.ok_or_else(not_found)?;
+    let password = Some((hash.clone(), false));
+    let invited = account.status == AccountStatus::Invited.as_str();
+    let status = invited.then_some((AccountStatus::Active, None));
+    let new = AccountChange { password, status, end_sessions: true, ..AccountChange::default() };
+    let account = change(tx, account, &new).await?;
+    tx.changed(account.change(ChangeKind::Updated), username, Value::Null);
+    Ok(())
 }
 
 /// Whether there is an account of that name.

@@ -15,7 +15,7 @@ use crate::{
         Basis, Caller, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, TenantScope,
         digest::sha256_hex, error::Reason,
     },
-    store::{Revocation, Store, Tx, scopes::ApiKeyRow},
+    store::{Change, ChangeKind, Resource, Revocation, Store, Tx, scopes::ApiKeyRow},
     tenants,
 };
 
@@ -107,6 +107,10 @@ impl ApiKey {
         IdKind::ApiKey.show(self.id)
     }
 
+    fn change(&self, kind: ChangeKind) -> Change {
+        Change::new(Resource::ApiKey, kind, self.shown_id()).within(self.tenant)
+    }
+
     /// The subject of callers with this key.
     pub fn subject(&self) -> String {
         format!("key:{}", self.shown_id())
@@ -186,35 +190,49 @@ pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewApiKey) 
     let life = life(new.expires_in)?;
     let networks = networks(&new.networks)?;
     let (prefix, text) = generate();
-    let (tenant, digest) = (tenant.clone(), digest(text.expose()));
-    let draft = move |tx: &Tx| ApiKeyRow {
-        id: tx.new_id(),
-        name: name.clone(),
-        role: role.as_str().to_owned(),
-        prefix: prefix.clone(),
-        networks: networks.iter().map(ToString::to_string).collect(),
-        created_by: tx.cx().caller.subject.clone(),
-        created_at: tx.now(),
-        expires_at: tx.now() + life,
-        last_used_at: None,
-        last_used_ip: None,
-        revoked_at: None,
-    };
-    let made = store.write(cx, "apikey.create", move |tx| {
-        let (tenant, row, digest) = (tenant.clone(), draft(tx), digest.clone());
-        Box::pin(async move { insert(tx, &tenant, row, &digest).await })
-    });
-    Ok(MadeApiKey { key: made.await?, text })
+    let draft = Draft { tenant: tenant.clone(), name, role, life, networks, prefix, digest: digest(text.expose()) };
+    Ok(MadeApiKey { key: store.write(cx, draft, insert).await?, text })
 }
 
-async fn insert(tx: &Tx, tenant: &TenantRef, row: ApiKeyRow, digest: &str) -> Result<ApiKey> {
-    let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
+/// A key to be that keeps the rules.
+struct Draft {
+    tenant: TenantRef,
+    name: String,
+    role: Role,
+    life: Duration,
+    networks: Vec<IpNet>,
+    prefix: String,
+    digest: String,
+}
+
+impl Draft {
+    fn row(&self, tx: &Tx) -> ApiKeyRow {
+        ApiKeyRow {
+            id: tx.new_id(),
+            name: self.name.clone(),
+            role: self.role.as_str().to_owned(),
+            prefix: self.prefix.clone(),
+            networks: self.networks.iter().map(ToString::to_string).collect(),
+            created_by: tx.cx().caller.subject.clone(),
+            created_at: tx.now(),
+            expires_at: tx.now() + self.life,
+            last_used_at: None,
+            last_used_ip: None,
+            revoked_at: None,
+        }
+    }
+}
+
+async fn insert(tx: &Tx, draft: &Draft) -> Result<ApiKey> {
+    let (tenant, scope) = tenants::resolve_locked(tx, &draft.tenant).await?;
+    let row = draft.row(tx);
     refuse_escape(tx, scope, &row).await?;
-    tx.tenant(scope).insert_api_key(&row, digest).await?;
+    tx.tenant(scope).insert_api_key(&row, &draft.digest).await?;
     let ends = row.expires_at.unix_timestamp();
     let details = json!({"name": row.name, "role": row.role, "expires_at": ends, "networks": row.networks});
-    tx.audit_in(Some(tenant.id), IdKind::ApiKey.show(row.id), details);
-    ApiKey::of(tenant.id, row)
+    let key = ApiKey::of(tenant.id, row)?;
+    tx.changed(key.change(ChangeKind::Created), key.shown_id(), details);
+    Ok(key)
 }
 
 /// Refuses a key that outlasts the rank of whoever makes it; and one that outlasts the key with which it is made, or is
@@ -235,26 +253,20 @@ async fn refuse_escape(tx: &Tx, scope: TenantScope, row: &ApiKeyRow) -> Result<(
 /// for one whose role is above the caller's own.
 pub async fn revoke(cx: &Cx, store: &Store, tenant: &TenantRef, id: &str) -> Result<ApiKey> {
     let id = IdKind::ApiKey.read(id).ok_or_else(not_found)?;
-    let tenant = tenant.clone();
-    store
-        .write(cx, "apikey.revoke", move |tx| {
-            let tenant = tenant.clone();
-            Box::pin(async move { revoke_in(tx, &tenant, id).await })
-        })
-        .await
+    store.write(cx, (tenant.clone(), id), revoke_in).await
 }
 
-async fn revoke_in(tx: &Tx, tenant: &TenantRef, id: Uuid) -> Result<ApiKey> {
+async fn revoke_in(tx: &Tx, (tenant, id): &(TenantRef, Uuid)) -> Result<ApiKey> {
     let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
     let rows = tx.tenant(scope);
-    let key = rows.api_key(id).await?.map(|row| ApiKey::of(tenant.id, row)).transpose()?.ok_or_else(not_found)?;
+    let key = rows.api_key(*id).await?.map(|row| ApiKey::of(tenant.id, row)).transpose()?.ok_or_else(not_found)?;
     if !tx.cx().caller.outranks(key.role) {
         return Err(above_own());
     }
     let now = tx.now();
-    rows.revoke_api_key(id, now).await?;
-    tx.revoke(Revocation::ApiKey { id });
-    tx.audit_in(Some(tenant.id), key.shown_id(), json!({"name": key.name}));
+    rows.revoke_api_key(*id, now).await?;
+    tx.revoke(Revocation::ApiKey { id: *id });
+    tx.changed(key.change(ChangeKind::Revoked), key.shown_id(), json!({"name": key.name}));
     Ok(ApiKey { revoked_at: key.revoked_at.or(Some(now)), ..key })
 }
 

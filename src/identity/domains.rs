@@ -1,12 +1,13 @@
 //! The email domains that a tenant allows: the addresses of those who may be granted a role in it. No domain at all allows
 //! every address (control-plane contract, section 3.6).
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Email, Identity};
 use crate::{
     base::{Cx, Error, Kind, Result, TenantId, TenantRef, TenantScope, error::Reason},
-    store::{Store, Tx, scopes::EmailDomainRow},
+    store::{Change, ChangeKind, Resource, Store, Tx, scopes::EmailDomainRow},
     tenants,
 };
 
@@ -40,38 +41,38 @@ pub async fn list(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<Vec<Emai
 
 /// Adds a domain. Checks, in this order: the domain, the tenant, and that the tenant does not have it.
 pub async fn add(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str) -> Result<EmailDomain> {
-    let (tenant, domain) = (tenant.clone(), read(text)?);
-    store
-        .write(cx, "email_domain.add", move |tx| {
-            let (tenant, domain) = (tenant.clone(), domain.clone());
-            Box::pin(async move {
-                let (_, scope) = tenants::resolve_any_locked(tx, &tenant).await?;
-                let row = EmailDomainRow { id: tx.new_id(), domain };
-                tx.tenant(scope).insert_email_domain(&row, tx.now()).await?;
-                tx.audit_in(Some(scope.tenant()), row.domain.clone(), serde_json::Value::Null);
-                Ok(EmailDomain::of(scope.tenant(), row))
-            })
-        })
-        .await
+    store.write(cx, (tenant.clone(), read(text)?), insert).await
+}
+
+async fn insert(tx: &Tx, (tenant, domain): &(TenantRef, String)) -> Result<EmailDomain> {
+    let (_, scope) = tenants::resolve_any_locked(tx, tenant).await?;
+    let row = EmailDomainRow { id: tx.new_id(), domain: domain.clone() };
+    tx.tenant(scope).insert_email_domain(&row, tx.now()).await?;
+    let made = EmailDomain::of(scope.tenant(), row);
+    record(tx, ChangeKind::Created, &made);
+    Ok(made)
 }
 
 /// Removes a domain. Grants that were made under it stay.
 pub async fn remove(cx: &Cx, store: &Store, tenant: &TenantRef, id: Option<Uuid>) -> Result<()> {
-    let (tenant, id) = (tenant.clone(), id.ok_or_else(not_found)?);
-    let removed = store.write(cx, "email_domain.remove", move |tx| {
-        let tenant = tenant.clone();
-        Box::pin(async move {
-            let (_, scope) = tenants::resolve_any_locked(tx, &tenant).await?;
-            let row = tx.tenant(scope).email_domain(id).await?.ok_or_else(not_found)?;
-            if !tx.tenant(scope).delete_email_domain(id).await? {
-                return Err(not_found());
-            }
-            tx.audit_in(Some(scope.tenant()), row.domain, serde_json::Value::Null);
-            Ok(())
-        })
-    });
+    let removed = store.write(cx, (tenant.clone(), id.ok_or_else(not_found)?), remove_in).await;
     // Of a tenant that does not exist, the domain does not either.
-    removed.await.map_err(|error| if error.reason == Reason::TenantNotFound { not_found() } else { error })
+    removed.map_err(|error| if error.reason == Reason::TenantNotFound { not_found() } else { error })
+}
+
+async fn remove_in(tx: &Tx, (tenant, id): &(TenantRef, Uuid)) -> Result<()> {
+    let (_, scope) = tenants::resolve_any_locked(tx, tenant).await?;
+    let row = tx.tenant(scope).email_domain(*id).await?.ok_or_else(not_found)?;
+    if !tx.tenant(scope).delete_email_domain(*id).await? {
+        return Err(not_found());
+    }
+    record(tx, ChangeKind::Deleted, &EmailDomain::of(scope.tenant(), row));
+    Ok(())
+}
+
+fn record(tx: &Tx, kind: ChangeKind, domain: &EmailDomain) {
+    let change = Change::new(Resource::EmailDomain, kind, domain.id.to_string()).within(domain.tenant);
+    tx.changed(change, domain.domain.as_str(), Value::Null);
 }
 
 /// Fails if the tenant allows domains, and not that of the identity.

@@ -6,11 +6,11 @@ use serde_json::json;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset, format_description::well_known::Iso8601};
 use uuid::Uuid;
 
-use super::{accounts, domains, identities};
+use super::{domains, identities};
 use crate::{
     base::{Cx, Error, Kind, Result, Role, TenantId, TenantRef, error::Reason, scope::platform_only},
     store::{
-        Pages, Store, Tx,
+        Change, ChangeKind, Pages, Resource, SessionsOf, Store, Tx,
         scopes::{self, GrantRow},
     },
     tenants,
@@ -137,15 +137,10 @@ pub async fn list(cx: &Cx, store: &Store, wanted: &Wanted) -> Result<Pages<Grant
 /// end, and that the identity has no grant in the tenant.
 pub async fn create(cx: &Cx, store: &Store, new: NewGrant) -> Result<Grant> {
     let role = new.role.as_deref().map_or(Ok(GrantRole::Member), str::parse)?;
-    store
-        .write(cx, "grant.create", move |tx| {
-            let new = new.clone();
-            Box::pin(async move { insert(tx, &new, role).await })
-        })
-        .await
+    store.write(cx, (new, role), insert).await
 }
 
-async fn insert(tx: &Tx, new: &NewGrant, role: GrantRole) -> Result<Grant> {
+async fn insert(tx: &Tx, (new, role): &(NewGrant, GrantRole)) -> Result<Grant> {
     platform_only(&tx.cx().access)?;
     let identity = new.identity.ok_or_else(identities::not_found)?;
     // Locked, so that of two defaults that are made at once one is left.
@@ -153,7 +148,7 @@ async fn insert(tx: &Tx, new: &NewGrant, role: GrantRole) -> Result<Grant> {
     let (tenant, scope) = tenants::resolve_any_locked(tx, &new.tenant).await?;
     domains::check(tx, scope, &identity).await?;
     let expires_at = new.expires_at.as_deref().map(moment).transpose()?;
-    if role == GrantRole::Support && expires_at.is_none() {
+    if *role == GrantRole::Support && expires_at.is_none() {
         return Err(bad_end("A support grant needs expires_at."));
     }
     if tx.tenant(scope).has_grant(identity.id).await? {
@@ -171,35 +166,32 @@ async fn insert(tx: &Tx, new: &NewGrant, role: GrantRole) -> Result<Grant> {
         expires_at,
     };
     tx.tenant(scope).insert_grant(&row, tx.now()).await?;
-    audit(tx, &row);
+    record(tx, ChangeKind::Created, &row);
     row.try_into()
 }
 
 /// Deletes a grant, and ends the sessions that may rest on it: every session of the platform's accounts of the identity.
 pub async fn delete(cx: &Cx, store: &Store, id: Option<Uuid>) -> Result<()> {
-    let id = id.ok_or_else(not_found)?;
-    store
-        .write(cx, "grant.delete", move |tx| {
-            Box::pin(async move {
-                let row = scopes::grant_by_id(tx.conn(), &tx.cx().access, id).await?.ok_or_else(not_found)?;
-                let resolved = tenants::resolve_any_locked(tx, &TenantRef::Id(row.tenant)).await;
-                // Of a tenant that went meanwhile, the grant went with it.
-                let (_, scope) = resolved.map_err(|error| match error.reason {
-                    Reason::TenantNotFound => not_found(),
-                    _ => error,
-                })?;
-                if !tx.tenant(scope).delete_grant(id).await? {
-                    return Err(not_found());
-                }
-                accounts::end_sessions_of(tx, row.identity).await?;
-                audit(tx, &row);
-                Ok(())
-            })
-        })
-        .await
+    store.write(cx, id.ok_or_else(not_found)?, remove).await
 }
 
-fn audit(tx: &Tx, row: &GrantRow) {
+async fn remove(tx: &Tx, id: &Uuid) -> Result<()> {
+    let row = scopes::grant_by_id(tx.conn(), &tx.cx().access, *id).await?.ok_or_else(not_found)?;
+    let resolved = tenants::resolve_any_locked(tx, &TenantRef::Id(row.tenant)).await;
+    // Of a tenant that went meanwhile, the grant went with it.
+    let (_, scope) = resolved.map_err(|error| match error.reason {
+        Reason::TenantNotFound => not_found(),
+        _ => error,
+    })?;
+    if !tx.tenant(scope).delete_grant(*id).await? {
+        return Err(not_found());
+    }
+    record(tx, ChangeKind::Deleted, &row);
+    tx.end_sessions(SessionsOf::Identity(row.identity)).await?;
+    Ok(())
+}
+
+fn record(tx: &Tx, kind: ChangeKind, row: &GrantRow) {
     let end = row.expires_at.map(OffsetDateTime::unix_timestamp);
     let details = json!({
         "user": row.identity,
@@ -207,7 +199,8 @@ fn audit(tx: &Tx, row: &GrantRow) {
         "is_default": row.is_default,
         "expires_at": end,
     });
-    tx.audit_in(Some(row.tenant), row.id.to_string(), details);
+    let change = Change::new(Resource::Grant, kind, row.id.to_string()).within(row.tenant);
+    tx.changed(change, row.id.to_string(), details);
 }
 
 /// A moment in ISO 8601: with an offset, or in UTC; a date alone is its midnight.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::{Cx, Error, IdKind, Page, PageRequest, Result, TenantId, TenantRef, TenantScope, error::Reason},
-    store::{OutboxEvent, Store, Tx, scopes::GroupRow},
+    store::{Change, ChangeKind, Resource, Store, Tx, scopes::GroupRow},
     tenants,
 };
 
@@ -84,26 +84,19 @@ pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str, reques
 /// Makes a group. Fails with INVALID_ARGUMENT for a bad name, description or policy id and for users that the tenant does
 /// not have, with ALREADY_EXISTS if the name is taken in whatever case.
 pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewGroup) -> Result<Group> {
-    let new = group_rules::check_new(new)?;
-    let tenant = tenant.clone();
-    store
-        .write(cx, "group.create", move |tx| {
-            let (tenant, new) = (tenant.clone(), new.clone());
-            Box::pin(async move { insert(tx, &tenant, new).await })
-        })
-        .await
+    store.write(cx, (tenant.clone(), group_rules::check_new(new)?), insert).await
 }
 
-async fn insert(tx: &Tx, tenant: &TenantRef, new: NewGroup) -> Result<Group> {
+async fn insert(tx: &Tx, (tenant, new): &(TenantRef, NewGroup)) -> Result<Group> {
     let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
     let accounts = members::resolve(tx, scope, &new.users).await?;
     let row = GroupRow {
         id: tx.new_id(),
-        name: new.name,
-        description: new.description,
+        name: new.name.clone(),
+        description: new.description.clone(),
         source: group_rules::LOCAL.to_owned(),
         external_id: None,
-        policy_id: new.policy_id,
+        policy_id: new.policy_id.clone(),
         version: 1,
         created_at: tx.now(),
         updated_at: tx.now(),
@@ -112,55 +105,44 @@ async fn insert(tx: &Tx, tenant: &TenantRef, new: NewGroup) -> Result<Group> {
     rows.insert_group(&row).await?;
     let added = rows.add_members(row.id, &accounts, tx.now()).await?;
     let details = json!({"name": row.name, "policy_id": row.policy_id, "members": shown(&added)});
-    record(tx, scope, &row, "created", details);
+    record(tx, scope, &row, ChangeKind::Created, details);
     Ok(Group { tenant: scope.tenant(), row, members: added.len() as u64 })
 }
 
 /// Changes a group. Fails as [`create`] does, with NOT_FOUND if there is no such group, with ABORTED if it has another
 /// version, with FAILED_PRECONDITION for the name of a group that comes from a directory.
 pub async fn update(cx: &Cx, store: &Store, group: &GroupRef, change: GroupChange) -> Result<Group> {
-    let change = group_rules::check_change(change)?;
-    let group = group.clone();
-    store
-        .write(cx, "group.update", move |tx| {
-            let (group, change) = (group.clone(), change.clone());
-            Box::pin(async move { update_in(tx, &group, &change).await })
-        })
-        .await
+    store.write(cx, (group.clone(), group_rules::check_change(change)?), update_in).await
 }
 
-async fn update_in(tx: &Tx, group: &GroupRef, change: &GroupChange) -> Result<Group> {
+async fn update_in(tx: &Tx, (group, change): &(GroupRef, GroupChange)) -> Result<Group> {
     let (scope, before) = locked(tx, group).await?;
     let mut row = group_rules::changed(before.clone(), change)?;
     if row != before {
         put(tx, scope, &mut row).await?;
     }
     let told = |row: &GroupRow| json!({"name": row.name, "description": row.description, "policy_id": row.policy_id});
-    record(tx, scope, &row, "updated", json!({"before": told(&before), "after": told(&row)}));
+    record(tx, scope, &row, ChangeKind::Updated, json!({"before": told(&before), "after": told(&row)}));
     counted(tx, scope, row).await
 }
 
 /// Deletes a group with its memberships and the roles that were granted for it, and tells what it was. Fails as [`update`] does, and with FAILED_PRECONDITION,
 /// unless `force`, if a policy is for its members or it comes from a directory.
 pub async fn delete(cx: &Cx, store: &Store, group: &GroupRef, force: bool) -> Result<Group> {
-    let group = group.clone();
-    store
-        .write(cx, "group.delete", move |tx| {
-            let group = group.clone();
-            Box::pin(async move {
-                let (scope, row) = locked(tx, &group).await?;
-                if !force {
-                    group_rules::refuse(&row, Edit::Delete)?;
-                }
-                let gone = counted(tx, scope, row).await?;
-                tx.tenant(scope).delete_roles_for(gone.row.id).await?;
-                tx.tenant(scope).delete_group(gone.row.id).await?;
-                let details = json!({"name": gone.row.name, "members": gone.members, "force": force});
-                record(tx, scope, &gone.row, "deleted", details);
-                Ok(gone)
-            })
-        })
-        .await
+    store.write(cx, (group.clone(), force), delete_in).await
+}
+
+async fn delete_in(tx: &Tx, (group, force): &(GroupRef, bool)) -> Result<Group> {
+    let (scope, row) = locked(tx, group).await?;
+    if !force {
+        group_rules::refuse(&row, Edit::Delete)?;
+    }
+    let gone = counted(tx, scope, row).await?;
+    tx.tenant(scope).delete_roles_for(gone.row.id).await?;
+    tx.tenant(scope).delete_group(gone.row.id).await?;
+    let details = json!({"name": gone.row.name, "members": gone.members, "force": force});
+    record(tx, scope, &gone.row, ChangeKind::Deleted, details);
+    Ok(gone)
 }
 
 /// Puts users into a group; those who are in it already stay. Fails as [`update`] does, with INVALID_ARGUMENT for users
@@ -176,16 +158,10 @@ pub async fn remove_members(cx: &Cx, store: &Store, group: &GroupRef, users: Vec
 
 async fn change_members(cx: &Cx, store: &Store, group: &GroupRef, users: Vec<String>, add: bool) -> Result<Group> {
     members::check_given(&users)?;
-    let group = group.clone();
-    store
-        .write(cx, "group.members", move |tx| {
-            let (group, users) = (group.clone(), users.clone());
-            Box::pin(async move { change_members_in(tx, &group, &users, add).await })
-        })
-        .await
+    store.write(cx, (group.clone(), users, add), change_members_in).await
 }
 
-async fn change_members_in(tx: &Tx, group: &GroupRef, users: &[String], add: bool) -> Result<Group> {
+async fn change_members_in(tx: &Tx, (group, users, add): &(GroupRef, Vec<String>, bool)) -> Result<Group> {
     let (scope, mut row) = locked(tx, group).await?;
     group_rules::refuse(&row, Edit::Members)?;
     let accounts = members::resolve(tx, scope, users).await?;
@@ -197,8 +173,8 @@ async fn change_members_in(tx: &Tx, group: &GroupRef, users: &[String], add: boo
     if !changed.is_empty() {
         put(tx, scope, &mut row).await?;
     }
-    let word = if add { "added" } else { "removed" };
-    record(tx, scope, &row, "members", json!({"name": row.name, word: shown(&changed)}));
+    let word = if *add { "added" } else { "removed" };
+    record(tx, scope, &row, ChangeKind::Members, json!({"name": row.name, word: shown(&changed)}));
     counted(tx, scope, row).await
 }
 
@@ -212,7 +188,7 @@ pub(super) async fn join(tx: &Tx, scope: TenantScope, groups: &[Uuid], account: 
         group_rules::refuse(&row, Edit::Members)?;
         if !rows.add_members(row.id, &[account], tx.now()).await?.is_empty() {
             put(tx, scope, &mut row).await?;
-            emit(tx, scope, &row, "members");
+            tx.also_changed(change(scope, &row, ChangeKind::Members));
         }
     }
     Ok(())
@@ -250,17 +226,15 @@ fn shown(accounts: &[Uuid]) -> Vec<String> {
     accounts.iter().map(|account| IdKind::User.show(*account)).collect()
 }
 
-/// Leaves a change in the audit log and the outbox.
-fn record(tx: &Tx, scope: TenantScope, row: &GroupRow, change: &str, details: Value) {
-    tx.audit_in(Some(scope.tenant()), IdKind::Group.show(row.id), details);
-    emit(tx, scope, row, change);
+fn record(tx: &Tx, scope: TenantScope, row: &GroupRow, kind: ChangeKind, details: Value) {
+    tx.changed(change(scope, row, kind), IdKind::Group.show(row.id), details);
 }
 
-fn emit(tx: &Tx, scope: TenantScope, row: &GroupRow, change: &str) {
-    tx.emit(OutboxEvent {
-        topic: "group".into(),
-        tenant: Some(scope.tenant()),
-        key: IdKind::Group.show(row.id),
-        payload: json!({"change": change, "name": row.name, "version": row.version}),
-    });
+/// A group has other members, and the version that it had.
+pub(super) fn members_changed(scope: TenantScope, id: Uuid) -> Change {
+    Change::new(Resource::Group, ChangeKind::Members, IdKind::Group.show(id)).within(scope.tenant())
+}
+
+fn change(scope: TenantScope, row: &GroupRow, kind: ChangeKind) -> Change {
+    Change::new(Resource::Group, kind, IdKind::Group.show(row.id)).within(scope.tenant()).at(row.version)
 }

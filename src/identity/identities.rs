@@ -4,12 +4,13 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, Order, QueryFilter,
     QueryOrder, QuerySelect, Select, sea_query::OnConflict,
 };
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::Email;
 use crate::{
     base::{Cx, Error, Result, error::Reason, scope::platform_only},
-    store::{Pages, Stamp, Store, Tx, entities::identities, pages::by_bytes},
+    store::{Change, ChangeKind, Pages, Resource, Stamp, Store, Tx, entities::identities, pages::by_bytes},
 };
 
 /// An identity.
@@ -63,21 +64,21 @@ pub fn query(backend: DbBackend, after: Option<String>) -> Select<identities::En
 /// Makes the identity of an address. Fails with INVALID_ARGUMENT for what is none, with ALREADY_EXISTS if there is one.
 pub async fn create(cx: &Cx, store: &Store, email: &str) -> Result<Identity> {
     platform_only(&cx.access)?;
-    let email = Email::read(email)?;
-    store
-        .write(cx, "identity.create", move |tx| {
-            let email = email.clone();
-            Box::pin(async move {
-                if by_email(tx.conn(), &email).await?.is_some() {
-                    return Err(Error::exists(Reason::IdentityExists, "a user with that email exists"));
-                }
-                let row = new_row(tx, &email);
-                identities::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
-                tx.audit(row.email_key.clone());
-                Ok(Identity::from(row))
-            })
-        })
-        .await
+    store.write(cx, Email::read(email)?, insert).await
+}
+
+async fn insert(tx: &Tx, email: &Email) -> Result<Identity> {
+    if by_email(tx.conn(), email).await?.is_some() {
+        return Err(Error::exists(Reason::IdentityExists, "a user with that email exists"));
+    }
+    let row = new_row(tx, email);
+    identities::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    tx.changed(created(row.id), row.email_key.as_str(), Value::Null);
+    Ok(Identity::from(row))
+}
+
+fn created(id: Uuid) -> Change {
+    Change::new(Resource::Identity, ChangeKind::Created, id.to_string())
 }
 
 fn new_row(tx: &Tx, email: &Email) -> identities::Model {
@@ -99,6 +100,7 @@ pub async fn ensure(tx: &Tx, email: &Email) -> Result<Uuid> {
     let there = OnConflict::column(identities::Column::EmailKey).do_nothing().to_owned();
     let insert = identities::Entity::insert(row.into_active_model()).on_conflict(there);
     if insert.exec_without_returning(tx.conn()).await? == 1 {
+        tx.also_changed(created(made));
         return Ok(made);
     }
     Ok(by_email(tx.conn(), email).await?.map_or(made, |identity| identity.id))

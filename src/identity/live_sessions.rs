@@ -22,18 +22,14 @@ pub async fn began(store: &Store, account: &Account, token_id: &str, expires_at:
         epoch: account.epoch,
         expires_at: expires_at.into(),
     };
-    store
-        .maintain("session.note", move |tx| {
-            let row = row.clone();
-            Box::pin(async move {
-                let over = Column::ExpiresAt.lte(Stamp::from(tx.now())).or(Column::Epoch.lt(row.epoch));
-                let ended = Entity::delete_many().filter(Column::AccountId.eq(row.account_id)).filter(over);
-                ended.exec(tx.conn()).await?;
-                Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
-                Ok(())
-            })
-        })
-        .await
+    store.maintain("session.note", row, note).await
+}
+
+async fn note(tx: &Tx, row: &Model) -> Result<()> {
+    let over = Column::ExpiresAt.lte(Stamp::from(tx.now())).or(Column::Epoch.lt(row.epoch));
+    Entity::delete_many().filter(Column::AccountId.eq(row.account_id)).filter(over).exec(tx.conn()).await?;
+    Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    Ok(())
 }
 
 /// Forgets a session whose token is revoked.

@@ -70,6 +70,9 @@ enum Renewal {
     Demand,
 }
 
+/// An account whose owner proved to be it, and what that proof does.
+type Verified = (rows::Model, Option<(Tenant, TenantScope)>, Factor, Renewal);
+
 struct Found {
     row: rows::Model,
     tenant: Option<(Tenant, TenantScope)>,
@@ -195,22 +198,10 @@ async fn finish(cx: &Cx, people: &People, found: Found, factor: Factor, renewal:
         audit_action: Some("auth.login"),
         ..CxFacts::clone(cx)
     });
-    people
-        .store
-        .write(&as_account, "auth.login", move |tx| {
-            let (row, factor, renewal, tenant) = (row.clone(), factor.clone(), renewal.clone(), tenant.clone());
-            Box::pin(async move { note(tx, row, &factor, renewal, tenant).await })
-        })
-        .await
+    people.store.write(&as_account, (row, tenant, factor, renewal), note).await
 }
 
-async fn note(
-    tx: &Tx,
-    row: rows::Model,
-    factor: &Factor,
-    renewal: Renewal,
-    tenant: Option<(Tenant, TenantScope)>,
-) -> Result<Login> {
+async fn note(tx: &Tx, (row, tenant, factor, renewal): &Verified) -> Result<Login> {
     let id = row.id;
     // Read again: it may have been suspended, or given another password, since. Held to the end of the transaction, so that
     // neither happens between this reading and the change below, which would take on what it did not look at.
@@ -229,17 +220,17 @@ async fn note(
     change.totp_last_step = sea_orm::ActiveValue::NotSet;
     match renewal {
         Renewal::None => {}
-        Renewal::Hash(hash) => change.password_hash = Set(hash),
+        Renewal::Hash(hash) => change.password_hash = Set(hash.clone()),
         Renewal::Demand => change.must_change = Set(true),
     }
     let account: Account = change.update(tx.conn()).await?.try_into()?;
-    let (also, roles_end) = match &tenant {
+    let (also, roles_end) = match tenant {
         Some((_, scope)) => tx.tenant(*scope).standing_roles(id, Stamp::from(tx.now())).await?,
         None => (RoleSet::default(), None),
     };
     let details = serde_json::json!({"second_factor": !matches!(factor, Factor::None)});
-    tx.audit_in(account.tenant, account.username.clone(), details);
-    Ok(Login { account, tenant: tenant.map(|(tenant, _)| tenant), also, roles_end })
+    tx.audit_only(account.tenant, account.username.clone(), details);
+    Ok(Login { account, tenant: tenant.as_ref().map(|(tenant, _)| tenant.clone()), also, roles_end })
 }
 
 /// The account as the caller of its own login.

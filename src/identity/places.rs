@@ -56,16 +56,10 @@ pub async fn first(store: &Store, account: &Account) -> Result<Option<Place>> {
 /// Lets the account that calls act elsewhere, and notes that in the audit log. Fails with PERMISSION_DENIED where it may
 /// not, whether there is such a tenant or not.
 pub async fn switch(cx: &Cx, store: &Store, to: Option<&TenantRef>) -> Result<Seat> {
-    let to = to.cloned();
-    store
-        .write(cx, "account.switch", move |tx| {
-            let to = to.clone();
-            Box::pin(async move { seat(tx, to.as_ref()).await })
-        })
-        .await
+    store.write(cx, to.cloned(), seat).await
 }
 
-async fn seat(tx: &Tx, to: Option<&TenantRef>) -> Result<Seat> {
+async fn seat(tx: &Tx, to: &Option<TenantRef>) -> Result<Seat> {
     // The account before its grants: whoever deletes a grant meanwhile raises the epoch after the one that is read here.
     let account = own(tx.cx(), tx.conn()).await?.ok_or_else(no_access)?;
     let place = match to {
@@ -79,7 +73,7 @@ async fn seat(tx: &Tx, to: Option<&TenantRef>) -> Result<Seat> {
     let tenant = place.as_ref().map(|place| &place.tenant);
     let target = tenant.map_or("platform", |tenant| tenant.name.as_str());
     let details = json!({"account": account.id, "role": place.as_ref().map(|place| place.role.as_str())});
-    tx.audit_in(tenant.map(|tenant| tenant.id), target, details);
+    tx.audit_only(tenant.map(|tenant| tenant.id), target, details);
     Ok(Seat { account, place })
 }
 

@@ -4,6 +4,7 @@ use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
+use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ use super::live_sessions;
 use crate::{
     base::{Cx, Result},
     store::{
-        Revocation, Stamp, Store,
+        Change, ChangeKind, Resource, Revocation, Stamp, Store, Tx,
         entities::{accounts, revoked_tokens},
     },
 };
@@ -51,28 +52,25 @@ enum Last {
 /// Revokes a token that ends at `expires_at` by itself, and forgets the session that it may be. Revoked twice, it stays
 /// revoked until the later of the two ends.
 pub async fn revoke_token(store: &Store, cx: &Cx, jti: String, expires_at: OffsetDateTime) -> Result<()> {
-    store
-        .write(cx, "token.revoke", move |tx| {
-            let row = revoked_tokens::Model {
-                jti: jti.clone(),
-                expires_at: expires_at.into(),
-                revoked_at: Stamp::from(tx.now()),
-                revision: 0,
-            };
-            Box::pin(async move {
-                let jti = row.jti.clone();
-                tx.audit(jti.clone());
-                let twice = OnConflict::column(revoked_tokens::Column::Jti)
-                    .value(revoked_tokens::Column::ExpiresAt, Expr::cust(LATER_END))
-                    .update_column(revoked_tokens::Column::RevokedAt)
-                    .to_owned();
-                let insert = revoked_tokens::Entity::insert(row.clone().into_active_model()).on_conflict(twice);
-                insert.exec_without_returning(tx.conn()).await?;
-                tx.revoke(Revocation::Token { id: row.jti, expires_at: expires_at.unix_timestamp() });
-                live_sessions::ended(tx, &jti).await
-            })
-        })
-        .await
+    store.write(cx, (jti, expires_at), revoke).await
+}
+
+async fn revoke(tx: &Tx, (jti, expires_at): &(String, OffsetDateTime)) -> Result<()> {
+    let row = revoked_tokens::Model {
+        jti: jti.clone(),
+        expires_at: (*expires_at).into(),
+        revoked_at: Stamp::from(tx.now()),
+        revision: 0,
+    };
+    let twice = OnConflict::column(revoked_tokens::Column::Jti)
+        .value(revoked_tokens::Column::ExpiresAt, Expr::cust(LATER_END))
+        .update_column(revoked_tokens::Column::RevokedAt)
+        .to_owned();
+    let insert = revoked_tokens::Entity::insert(row.into_active_model()).on_conflict(twice);
+    insert.exec_without_returning(tx.conn()).await?;
+    tx.revoke(Revocation::Token { id: jti.clone(), expires_at: expires_at.unix_timestamp() });
+    tx.changed(Change::new(Resource::Token, ChangeKind::Revoked, jti), jti, Value::Null);
+    live_sessions::ended(tx, jti).await
 }
 
 /// What was revoked since somebody looked; everything, if they did not, or if the database has another past than what they
@@ -144,12 +142,10 @@ impl Seen {
 
 /// Forgets revocations of tokens that ended before `before`.
 pub async fn prune(store: &Store, before: OffsetDateTime) -> Result<u64> {
-    store
-        .maintain("token.prune", move |tx| {
-            Box::pin(async move {
-                let ended = revoked_tokens::Column::ExpiresAt.lt(Stamp::from(before));
-                Ok(revoked_tokens::Entity::delete_many().filter(ended).exec(tx.conn()).await?.rows_affected)
-            })
-        })
-        .await
+    store.maintain("token.prune", before, prune_in).await
+}
+
+async fn prune_in(tx: &Tx, before: &OffsetDateTime) -> Result<u64> {
+    let ended = revoked_tokens::Column::ExpiresAt.lt(Stamp::from(*before));
+    Ok(revoked_tokens::Entity::delete_many().filter(ended).exec(tx.conn()).await?.rows_affected)
 }

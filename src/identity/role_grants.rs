@@ -5,13 +5,13 @@ use time::OffsetDateTime;
 
 use super::{
     AccountChange, RoleGrant, RoleScope, User, UserRef, admins, rank,
-    user_changes::{audit, put},
+    user_changes::{put, record},
     user_rules,
     users::{self, Held},
 };
 use crate::{
     base::{Caller, Cx, Error, IdKind, Result, Role, TenantRef, error::Reason},
-    store::{Store, Tx, scopes::RoleRow},
+    store::{ChangeKind, Store, Tx, scopes::RoleRow},
 };
 
 /// Which role a call is about, and where it holds.
@@ -48,15 +48,11 @@ pub async fn grant(
     if expires_at.is_some_and(|end| end <= store.clock().now()) {
         return Err(Error::invalid(Reason::InvalidArgument, "expires_at", "a grant ends in the future"));
     }
-    store
-        .write(cx, "rbac.grant", move |tx| {
-            let asked = asked.clone();
-            Box::pin(async move { grant_in(tx, &asked, expires_at).await })
-        })
-        .await
+    store.write(cx, (asked, expires_at), grant_in).await
 }
 
-async fn grant_in(tx: &Tx, asked: &Asked, expires_at: Option<OffsetDateTime>) -> Result<User> {
+async fn grant_in(tx: &Tx, (asked, expires_at): &(Asked, Option<OffsetDateTime>)) -> Result<User> {
+    let expires_at = *expires_at;
     let held = hold(tx, asked).await?;
     user_rules::not_to_oneself(&tx.cx().caller, &held.user.account)?;
     let holds = |grant: &&RoleGrant| grant.role == asked.role && grant.scope == asked.scope;
@@ -92,13 +88,7 @@ async fn grant_in(tx: &Tx, asked: &Asked, expires_at: Option<OffsetDateTime>) ->
 /// ends the user's sessions. Fails as [`grant`] does, and with FAILED_PRECONDITION for the last active administrator and
 /// for the role `user` of a user who has no other of their own.
 pub async fn revoke(cx: &Cx, store: &Store, user: &UserRef, role: &RoleRef) -> Result<User> {
-    let asked = read(&cx.caller, user, role)?;
-    store
-        .write(cx, "rbac.revoke", move |tx| {
-            let asked = asked.clone();
-            Box::pin(async move { revoke_in(tx, &asked).await })
-        })
-        .await
+    store.write(cx, read(&cx.caller, user, role)?, revoke_in).await
 }
 
 async fn revoke_in(tx: &Tx, asked: &Asked) -> Result<User> {
@@ -172,7 +162,7 @@ fn ended() -> AccountChange {
 }
 
 fn done(tx: &Tx, held: &Held, after: User) -> Result<User> {
-    audit(tx, held, json!({"before": told(&held.user), "after": told(&after)}));
+    record(tx, ChangeKind::Roles, held, &after, json!({"before": told(&held.user), "after": told(&after)}));
     Ok(after)
 }
 

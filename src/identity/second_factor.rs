@@ -3,7 +3,7 @@
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -11,14 +11,14 @@ use super::{
     AccountChange, People, Reach, TotpState, User, UserRef,
     login::totp_purpose,
     totp::{self, TotpSecret},
-    user_changes::{audit, put},
+    user_changes::{put, record},
     user_rules,
     users::{self, Held},
 };
 use crate::{
     base::{Cx, Error, Result, Secret, error::Reason},
     store::{
-        Stamp, Store, Tx,
+        ChangeKind, Stamp, Store, Tx,
         entities::{accounts, recovery_codes},
     },
 };
@@ -50,32 +50,33 @@ pub async fn enroll(cx: &Cx, people: &People, user: &UserRef, reach: Reach) -> R
     let name = user_rules::shown_email(account).unwrap_or_else(|| account.username.clone());
     let (text, uri) = secret.provisioning(&name)?;
     let sealed = people.vault.seal(account.tenant, &totp_purpose(account.id), secret.bytes()).await?;
-    let (user, id) = (user.clone(), account.id);
-    let written = people.store.write(cx, "user.mfa.enroll", move |tx| {
-        let (user, sealed) = (user.clone(), sealed.clone());
-        Box::pin(async move {
-            let held = hold(tx, &user, reach, id).await?;
-            refuse_enabled(&held.user)?;
-            let expires_at = tx.now() + PENDING;
-            put_pending(tx, held.row.clone(), sealed, expires_at).await?;
-            audit(tx, &held, json!({}));
-            Ok(expires_at)
-        })
-    });
-    Ok(Enrollment { secret: Secret::new(text), uri: Secret::new(uri), expires_at: written.await? })
+    let own = Found { user: user.clone(), reach, id: account.id, sealed };
+    let expires_at = people.store.write(cx, own, put_pending).await?;
+    Ok(Enrollment { secret: Secret::new(text), uri: Secret::new(uri), expires_at })
 }
 
-async fn put_pending(tx: &Tx, row: accounts::Model, sealed: String, expires_at: OffsetDateTime) -> Result<()> {
-    let version = row.version;
-    let mut row = row.into_active_model();
+/// The user that was found before a write, and the sealed secret of its second factor.
+struct Found {
+    user: UserRef,
+    reach: Reach,
+    id: Uuid,
+    sealed: String,
+}
+
+async fn put_pending(tx: &Tx, found: &Found) -> Result<OffsetDateTime> {
+    let held = hold(tx, found).await?;
+    refuse_enabled(&held.user)?;
+    let (version, expires_at) = (held.row.version, tx.now() + PENDING);
+    let mut row = held.row.clone().into_active_model();
     row.totp_state = Set(TotpState::Pending.as_str().to_owned());
-    row.totp_secret = Set(Some(sealed));
+    row.totp_secret = Set(Some(found.sealed.clone()));
     row.totp_pending_until = Set(Some(expires_at.into()));
     row.totp_last_step = Set(None);
     row.version = Set(version + 1);
     row.updated_at = Set(tx.now().into());
     row.update(tx.conn()).await?;
-    Ok(())
+    record_next(tx, &held, json!({}));
+    Ok(expires_at)
 }
 
 /// Confirms a second factor by a code, and returns its recovery codes. Fails as [`enroll`] does, with UNAUTHENTICATED for a
@@ -96,21 +97,8 @@ pub async fn confirm(
     let step = secret.step(code.expose(), people.store.clock().now())?.ok_or_else(totp::invalid)?;
     let codes = totp::recovery_codes(RECOVERY_CODES);
     let hashes: Vec<_> = codes.iter().map(|code| totp::recovery_hash(code)).collect();
-    let user = user.clone();
-    let written = people.store.write(cx, "user.mfa.enable", move |tx| {
-        let (user, sealed, hashes) = (user.clone(), sealed.clone(), hashes.clone());
-        Box::pin(async move {
-            let held = hold(tx, &user, reach, id).await?;
-            // It may have been confirmed, or made anew, since.
-            let waits = held.user.account.totp == TotpState::Pending && held.row.totp_secret.as_ref() == Some(&sealed);
-            if !waits {
-                return Err(nothing_waits());
-            }
-            totp::take_step(tx, id, step).await?;
-            put_enabled(tx, &held, hashes).await
-        })
-    });
-    written.await?;
+    let own = Found { user: user.clone(), reach, id, sealed };
+    people.store.write(cx, (own, step, hashes), enable).await?;
     people.factors.succeeded(id);
     Ok(codes.into_iter().map(Secret::new).collect())
 }
@@ -124,7 +112,18 @@ async fn pending(store: &Store, account: Uuid) -> Result<String> {
     row.totp_secret.filter(|_| waits).ok_or_else(nothing_waits)
 }
 
-async fn put_enabled(tx: &Tx, held: &Held, hashes: Vec<String>) -> Result<()> {
+async fn enable(tx: &Tx, (found, step, hashes): &(Found, i64, Vec<String>)) -> Result<()> {
+    let held = hold(tx, found).await?;
+    // It may have been confirmed, or made anew, since.
+    let waits = held.user.account.totp == TotpState::Pending && held.row.totp_secret.as_ref() == Some(&found.sealed);
+    if !waits {
+        return Err(nothing_waits());
+    }
+    totp::take_step(tx, found.id, *step).await?;
+    put_enabled(tx, &held, hashes).await
+}
+
+async fn put_enabled(tx: &Tx, held: &Held, hashes: &[String]) -> Result<()> {
     let id = held.row.id;
     accounts::Entity::update_many()
         .col_expr(accounts::Column::TotpState, Expr::value(TotpState::Enabled.as_str()))
@@ -136,10 +135,11 @@ async fn put_enabled(tx: &Tx, held: &Held, hashes: Vec<String>) -> Result<()> {
         .await?;
     forget_codes(tx, id).await?;
     let created_at = Stamp::from(tx.now());
-    let rows = hashes.into_iter().map(|code_hash| recovery_codes::Model { account_id: id, code_hash, created_at });
+    let hashes = hashes.iter().cloned();
+    let rows = hashes.map(|code_hash| recovery_codes::Model { account_id: id, code_hash, created_at });
     let rows = rows.map(IntoActiveModel::into_active_model);
     recovery_codes::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    audit(tx, held, json!({"recovery_codes": RECOVERY_CODES}));
+    record_next(tx, held, json!({"recovery_codes": RECOVERY_CODES}));
     Ok(())
 }
 
@@ -151,23 +151,28 @@ pub async fn disable(cx: &Cx, store: &Store, user: &UserRef, reason: &str) -> Re
     if reason.trim().is_empty() {
         return Err(Error::invalid(Reason::InvalidArgument, "reason", "say why"));
     }
-    let (user, reason) = (user.clone(), user_rules::reason(Some(reason.to_owned()))?);
-    store
-        .write(cx, "user.mfa.disable", move |tx| {
-            let (user, reason) = (user.clone(), reason.clone());
-            Box::pin(async move {
-                let held = users::hold(tx, &user).await?;
-                user_rules::reachable(&tx.cx().caller, &held.user)?;
-                let before = held.user.account.totp;
-                audit(tx, &held, json!({"reason": reason, "before": before.as_str()}));
-                if before != TotpState::None {
-                    clear(tx, held.row.id).await?;
-                    put(tx, &held, &AccountChange { end_sessions: true, ..AccountChange::default() }).await?;
-                }
-                Ok(())
-            })
-        })
-        .await
+    store.write(cx, (user.clone(), user_rules::reason(Some(reason.to_owned()))?), disable_in).await
+}
+
+async fn disable_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<()> {
+    let held = users::hold(tx, user).await?;
+    user_rules::reachable(&tx.cx().caller, &held.user)?;
+    let before = held.user.account.totp;
+    let after = if before == TotpState::None {
+        held.user.clone()
+    } else {
+        clear(tx, held.row.id).await?;
+        put(tx, &held, &AccountChange { end_sessions: true, ..AccountChange::default() }).await?
+    };
+    record(tx, ChangeKind::Updated, &held, &after, json!({"reason": reason, "before": before.as_str()}));
+    Ok(())
+}
+
+/// Records a change that raised the version of a user by one.
+fn record_next(tx: &Tx, held: &Held, details: Value) {
+    let mut after = held.user.clone();
+    after.account.version += 1;
+    record(tx, ChangeKind::Updated, held, &after, details);
 }
 
 /// Takes the second factor from an account, with its recovery codes.
@@ -189,12 +194,12 @@ async fn forget_codes(tx: &Tx, account: Uuid) -> Result<()> {
 }
 
 /// The same user, held: the name may be another one's by now.
-async fn hold(tx: &Tx, user: &UserRef, reach: Reach, id: Uuid) -> Result<Held> {
-    let held = users::hold(tx, user).await?;
-    if held.row.id != id {
+async fn hold(tx: &Tx, found: &Found) -> Result<Held> {
+    let held = users::hold(tx, &found.user).await?;
+    if held.row.id != found.id {
         return Err(super::accounts::not_found());
     }
-    user_rules::admitted(&tx.cx().caller, reach, &held.user)?;
+    user_rules::admitted(&tx.cx().caller, found.reach, &held.user)?;
     Ok(held)
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     base::{Cx, Error, Result, Role, Secret, TenantRef, TenantScope, error::Reason, text},
-    store::{Store, Tx, entities::accounts::Column, like::beginning},
+    store::{ChangeKind, Store, Tx, entities::accounts::Column, like::beginning},
     tenants,
 };
 
@@ -62,39 +62,29 @@ struct Draft {
 /// the id or the address is taken; an id is taken for ever.
 pub async fn create(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) -> Result<User> {
     let draft = draft(cx, people, new).await?;
-    let tenant = tenant.clone();
-    people
-        .store
-        .write(cx, "user.create", move |tx| {
-            let (tenant, draft) = (tenant.clone(), draft.clone());
-            Box::pin(async move {
-                let (_, scope) = tenants::resolve_locked(tx, &tenant).await?;
-                insert(tx, scope, &draft).await
-            })
-        })
-        .await
+    people.store.write(cx, (tenant.clone(), draft), create_in).await
+}
+
+async fn create_in(tx: &Tx, (tenant, draft): &(TenantRef, Draft)) -> Result<User> {
+    let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
+    insert(tx, scope, draft).await
 }
 
 /// Invites a user, as [`create`] does without a password, and tells whether that is news: an address that was invited
 /// stays so.
 pub async fn invite(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) -> Result<(User, bool)> {
     let draft = draft(cx, people, NewUser { password: None, ..new }).await?;
-    let tenant = tenant.clone();
-    people
-        .store
-        .write(cx, "user.invite", move |tx| {
-            let (tenant, draft) = (tenant.clone(), draft.clone());
-            Box::pin(async move {
-                let (tenant, scope) = tenants::resolve_locked(tx, &tenant).await?;
-                let there = accounts::in_place(Some(scope)).filter(Column::EmailKey.eq(draft.email.key()));
-                let invited = there.filter(Column::Status.eq(AccountStatus::Invited.as_str())).one(tx.conn()).await?;
-                let Some(row) = invited else { return Ok((insert(tx, scope, &draft).await?, true)) };
-                let user = users::as_user(tx, scope, row.try_into()?).await?;
-                tx.audit_in(Some(tenant.id), user.account.shown_id(), json!({"again": true}));
-                Ok((user, false))
-            })
-        })
-        .await
+    people.store.write(cx, (tenant.clone(), draft), invite_in).await
+}
+
+async fn invite_in(tx: &Tx, (tenant, draft): &(TenantRef, Draft)) -> Result<(User, bool)> {
+    let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
+    let there = accounts::in_place(Some(scope)).filter(Column::EmailKey.eq(draft.email.key()));
+    let invited = there.filter(Column::Status.eq(AccountStatus::Invited.as_str())).one(tx.conn()).await?;
+    let Some(row) = invited else { return Ok((insert(tx, scope, draft).await?, true)) };
+    let user = users::as_user(tx, scope, row.try_into()?).await?;
+    tx.audit_only(Some(tenant.id), user.account.shown_id(), json!({"again": true}));
+    Ok((user, false))
 }
 
 async fn draft(cx: &Cx, people: &People, new: NewUser) -> Result<Draft> {
@@ -161,20 +151,15 @@ pub async fn update(cx: &Cx, store: &Store, user: &UserRef, edit: UserEdit) -> R
         role: edit.role.as_deref().map(|word| user_rules::role(&cx.caller, word)).transpose()?,
         ..AccountChange::default()
     };
-    let user = user.clone();
-    store
-        .write(cx, "user.update", move |tx| {
-            let (user, change, kept) = (user.clone(), change.clone(), kept.clone());
-            Box::pin(async move { update_in(tx, &user, change, kept.as_deref()).await })
-        })
-        .await
+    store.write(cx, (user.clone(), change, kept), update_in).await
 }
 
-async fn update_in(tx: &Tx, user: &UserRef, asked: AccountChange, kept: Option<&str>) -> Result<User> {
+async fn update_in(tx: &Tx, (user, asked, kept): &(UserRef, AccountChange, Option<String>)) -> Result<User> {
+    let asked = asked.clone();
     let held = users::hold(tx, user).await?;
     user_rules::reachable(&tx.cx().caller, &held.user)?;
     let before = &held.user.account;
-    if let Some(text) = kept.filter(|text| user_rules::shown_email(before).as_deref() != Some(*text)) {
+    if let Some(text) = kept.as_deref().filter(|text| user_rules::shown_email(before).as_deref() != Some(*text)) {
         Email::read(text)?;
     }
     let change = AccountChange {
@@ -203,7 +188,7 @@ async fn update_in(tx: &Tx, user: &UserRef, asked: AccountChange, kept: Option<&
     };
     let is_change = change.email.is_some() || change.display_name.is_some() || change.role.is_some();
     let after = if is_change { put(tx, &held, &change).await? } else { held.user.clone() };
-    audit(tx, &held, json!({"before": told(&held.user), "after": told(&after)}));
+    record(tx, ChangeKind::Updated, &held, &after, json!({"before": told(&held.user), "after": told(&after)}));
     Ok(after)
 }
 
@@ -219,48 +204,46 @@ async fn refuse_demotion(tx: &Tx, held: &Held, role: Role) -> Result<()> {
 
 /// Deletes a user: it keeps its id, and nothing else that others could want. Fails as [`update`] does, and for oneself.
 pub async fn delete(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
-    let (user, reason) = (user.clone(), user_rules::reason(reason)?);
-    store
-        .write(cx, "user.delete", move |tx| {
-            let (user, reason) = (user.clone(), reason.clone());
-            Box::pin(async move {
-                let held = users::hold(tx, &user).await?;
-                user_rules::not_own(&tx.cx().caller, &held.user.account)?;
-                user_rules::reachable(&tx.cx().caller, &held.user)?;
-                user_suspension::refuse_foreign(tx, &held)?;
-                admins::refuse_last(tx, held.scope, &held.user).await?;
-                let rows = tx.tenant(held.scope);
-                rows.delete_roles(held.row.id).await?;
-                rows.leave_groups(held.row.id).await?;
-                second_factor::clear(tx, held.row.id).await?;
-                let change = AccountChange {
-                    status: Some((AccountStatus::Deleted, None)),
-                    password: Some((String::new(), false)),
-                    end_sessions: true,
-                    ..AccountChange::default()
-                };
-                audit(tx, &held, json!({"reason": reason, "role": held.user.account.role.as_str()}));
-                put(tx, &held, &change).await
-            })
-        })
-        .await
+    store.write(cx, (user.clone(), user_rules::reason(reason)?), delete_in).await
+}
+
+async fn delete_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<User> {
+    let held = users::hold(tx, user).await?;
+    user_rules::not_own(&tx.cx().caller, &held.user.account)?;
+    user_rules::reachable(&tx.cx().caller, &held.user)?;
+    user_suspension::refuse_foreign(tx, &held)?;
+    admins::refuse_last(tx, held.scope, &held.user).await?;
+    let rows = tx.tenant(held.scope);
+    rows.delete_roles(held.row.id).await?;
+    rows.leave_groups(held.row.id).await?;
+    second_factor::clear(tx, held.row.id).await?;
+    for group in &held.user.groups {
+        tx.also_changed(groups::members_changed(held.scope, *group));
+    }
+    let change = AccountChange {
+        status: Some((AccountStatus::Deleted, None)),
+        password: Some((String::new(), false)),
+        end_sessions: true,
+        ..AccountChange::default()
+    };
+    let after = put(tx, &held, &change).await?;
+    let details = json!({"reason": reason, "role": held.user.account.role.as_str()});
+    record(tx, ChangeKind::Deleted, &held, &after, details);
+    Ok(after)
 }
 
 /// Ends the sessions of a user. Fails with NOT_FOUND if there is no such user, with PERMISSION_DENIED for one above the
 /// caller's own role.
 pub async fn force_reauth(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
-    let (user, reason) = (user.clone(), user_rules::reason(reason)?);
-    store
-        .write(cx, "user.force_reauth", move |tx| {
-            let (user, reason) = (user.clone(), reason.clone());
-            Box::pin(async move {
-                let held = users::hold(tx, &user).await?;
-                user_rules::reachable(&tx.cx().caller, &held.user)?;
-                audit(tx, &held, json!({"reason": reason}));
-                put(tx, &held, &AccountChange { end_sessions: true, ..AccountChange::default() }).await
-            })
-        })
-        .await
+    store.write(cx, (user.clone(), user_rules::reason(reason)?), force_reauth_in).await
+}
+
+async fn force_reauth_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<User> {
+    let held = users::hold(tx, user).await?;
+    user_rules::reachable(&tx.cx().caller, &held.user)?;
+    let after = put(tx, &held, &AccountChange { end_sessions: true, ..AccountChange::default() }).await?;
+    record(tx, ChangeKind::Updated, &held, &after, json!({"reason": reason}));
+    Ok(after)
 }
 
 /// Changes the account of a user that is held.
@@ -269,7 +252,11 @@ pub(super) async fn put(tx: &Tx, held: &Held, change: &AccountChange) -> Result<
     users::as_user(tx, held.scope, account).await
 }
 
-/// Leaves what was done to a user in the audit log.
-pub(super) fn audit(tx: &Tx, held: &Held, details: Value) {
-    tx.audit_in(Some(held.tenant.id), held.user.account.shown_id(), details);
+/// Records what a call did to a user that was held, which may be as it was.
+pub(super) fn record(tx: &Tx, kind: ChangeKind, held: &Held, after: &User, details: Value) {
+    let target = held.user.account.shown_id();
+    match held.row.version == after.account.version {
+        true => tx.audit_only(Some(held.tenant.id), target, details),
+        false => tx.changed(after.account.change(kind), target, details),
+    }
 }

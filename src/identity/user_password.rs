@@ -2,18 +2,19 @@
 
 use sea_orm::{EntityTrait, QuerySelect};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{
     Account, AccountChange, AccountStatus, Login, Password, People, Reach, User, UserRef, password_rules,
     passwords::{normalized, weak},
     throttle::Attempt,
     totp,
-    user_changes::{audit, put},
+    user_changes::{put, record},
     user_rules, users,
 };
 use crate::{
     base::{Access, Caller, CallerKind, Cx, Error, Result, Secret, caller::CallerFacts, cx::CxFacts, error::Reason},
-    store::{Tx, entities::accounts},
+    store::{ChangeKind, Tx, entities::accounts},
     tenants::Tenant,
 };
 
@@ -45,6 +46,7 @@ pub struct PasswordSet {
 #[derive(Clone, Debug)]
 struct Plan {
     user: UserRef,
+    reach: Reach,
     own: bool,
     /// The hash that was verified, of those who set their own.
     verified: Option<String>,
@@ -70,31 +72,30 @@ pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: Ne
     };
     let must_change = new.must_change.unwrap_or(made.is_some());
     let hash = people.passwords.hash(password).await?;
-    let plan = Plan { user: user.clone(), own, verified, hash, must_change, made: made.is_some() };
-    let written = people.store.write(cx, "user.password", move |tx| {
-        let plan = plan.clone();
-        Box::pin(async move { put_password(tx, plan, reach).await })
-    });
-    Ok(PasswordSet { user: written.await?, tenant, own, made })
+    let plan = Plan { user: user.clone(), reach, own, verified, hash, must_change, made: made.is_some() };
+    let user = people.store.write(cx, plan, put_password).await?;
+    Ok(PasswordSet { user, tenant, own, made })
 }
 
-async fn put_password(tx: &Tx, plan: Plan, reach: Reach) -> Result<User> {
+async fn put_password(tx: &Tx, plan: &Plan) -> Result<User> {
     let held = users::hold(tx, &plan.user).await?;
-    user_rules::admitted(&tx.cx().caller, reach, &held.user)?;
+    user_rules::admitted(&tx.cx().caller, plan.reach, &held.user)?;
     // Another password may have been set since the one so far was verified, or the name may be another user's.
-    let same = plan.verified.is_none_or(|hash| hash == held.row.password_hash);
+    let same = plan.verified.as_ref().is_none_or(|hash| *hash == held.row.password_hash);
     if !same || plan.own != user_rules::is_own(&tx.cx().caller, &held.user.account) {
         return Err(wrong());
     }
     let invited = held.user.account.status == AccountStatus::Invited;
     let change = AccountChange {
-        password: Some((plan.hash, plan.must_change)),
+        password: Some((plan.hash.clone(), plan.must_change)),
         status: invited.then_some((AccountStatus::Active, None)),
         end_sessions: true,
         ..AccountChange::default()
     };
-    audit(tx, &held, json!({"own": plan.own, "generated": plan.made, "must_change": plan.must_change}));
-    put(tx, &held, &change).await
+    let after = put(tx, &held, &change).await?;
+    let details = json!({"own": plan.own, "generated": plan.made, "must_change": plan.must_change});
+    record(tx, ChangeKind::Updated, &held, &after, details);
+    Ok(after)
 }
 
 /// Sets the password of an account that logged in just now with another one, and ends every session of it. Fails with
@@ -112,24 +113,20 @@ pub async fn renew(
     }
     let password = password_rules::checked(new, names(&login.account)).await?;
     let hash = people.passwords.hash(password).await?;
-    let (id, epoch) = (login.account.id, login.account.epoch);
-    people
-        .store
-        .write(&as_account(cx, login), "user.password", move |tx| {
-            let hash = hash.clone();
-            Box::pin(async move {
-                let row = accounts::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
-                // Every change of its password, role or standing raises the epoch.
-                let active = |row: &accounts::Model| row.epoch == epoch && row.status == AccountStatus::Active.as_str();
-                let row = row.filter(active).ok_or_else(wrong)?;
-                let change =
-                    AccountChange { password: Some((hash, false)), end_sessions: true, ..AccountChange::default() };
-                let account = super::accounts::change(tx, row, &change).await?;
-                tx.audit_in(account.tenant, account.shown_id(), json!({"own": true, "at_login": true}));
-                Ok(account)
-            })
-        })
-        .await
+    people.store.write(&as_account(cx, login), (login.account.id, login.account.epoch, hash), put_renewed).await
+}
+
+async fn put_renewed(tx: &Tx, (id, epoch, hash): &(Uuid, i64, String)) -> Result<Account> {
+    let row = accounts::Entity::find_by_id(*id).lock_exclusive().one(tx.conn()).await?;
+    // Every change of its password, role or standing raises the epoch.
+    let active = |row: &accounts::Model| row.epoch == *epoch && row.status == AccountStatus::Active.as_str();
+    let row = row.filter(active).ok_or_else(wrong)?;
+    let password = Some((hash.clone(), false));
+    let change = AccountChange { password, end_sessions: true, ..AccountChange::default() };
+    let account = super::accounts::change(tx, row, &change).await?;
+    let details = json!({"own": true, "at_login": true});
+    tx.changed(account.change(ChangeKind::Updated), account.shown_id(), details);
+    Ok(account)
 }
 
 /// The context of a call in which an account logged in.

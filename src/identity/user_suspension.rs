@@ -4,13 +4,13 @@ use serde_json::json;
 
 use super::{
     AccountChange, AccountStatus, User, UserRef, admins, live_sessions,
-    user_changes::{audit, put},
+    user_changes::{put, record},
     user_rules,
     users::{self, Held},
 };
 use crate::{
     base::{Cx, Error, Result, error::Reason},
-    store::{Store, Tx},
+    store::{ChangeKind, Store, Tx},
     tenants::Authority,
 };
 
@@ -27,22 +27,19 @@ pub struct Suspended {
 /// set. Fails with INVALID_ARGUMENT for oneself, with PERMISSION_DENIED for a user above the caller's own role, with
 /// NOT_FOUND if there is no such user, with FAILED_PRECONDITION for the last active administrator.
 pub async fn suspend(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<Suspended> {
-    let (user, reason) = (user.clone(), user_rules::reason(reason)?);
-    store
-        .write(cx, "user.suspend", move |tx| {
-            let (user, reason) = (user.clone(), reason.clone());
-            Box::pin(async move {
-                let held = users::hold(tx, &user).await?;
-                user_rules::not_own(&tx.cx().caller, &held.user.account)?;
-                user_rules::reachable(&tx.cx().caller, &held.user)?;
-                admins::refuse_last(tx, held.scope, &held.user).await?;
-                let suspended = suspend_held(tx, &held).await?;
-                let before = held.user.account.status.as_str();
-                audit(tx, &held, json!({"reason": reason, "before": before, "sessions": suspended.sessions}));
-                Ok(suspended)
-            })
-        })
-        .await
+    store.write(cx, (user.clone(), user_rules::reason(reason)?), suspend_in).await
+}
+
+async fn suspend_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<Suspended> {
+    let held = users::hold(tx, user).await?;
+    user_rules::not_own(&tx.cx().caller, &held.user.account)?;
+    user_rules::reachable(&tx.cx().caller, &held.user)?;
+    admins::refuse_last(tx, held.scope, &held.user).await?;
+    let suspended = suspend_held(tx, &held).await?;
+    let before = held.user.account.status.as_str();
+    let details = json!({"reason": reason, "before": before, "sessions": suspended.sessions});
+    record(tx, ChangeKind::Updated, &held, &suspended.user, details);
+    Ok(suspended)
 }
 
 async fn suspend_held(tx: &Tx, held: &Held) -> Result<Suspended> {
@@ -63,24 +60,23 @@ async fn suspend_held(tx: &Tx, held: &Held) -> Result<Suspended> {
 /// PERMISSION_DENIED for a user above the caller's own role and for a suspension by the platform, with NOT_FOUND if there is
 /// no such user.
 pub async fn reactivate(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
-    let (user, reason) = (user.clone(), user_rules::reason(reason)?);
-    store
-        .write(cx, "user.reactivate", move |tx| {
-            let (user, reason) = (user.clone(), reason.clone());
-            Box::pin(async move {
-                let held = users::hold(tx, &user).await?;
-                user_rules::not_own(&tx.cx().caller, &held.user.account)?;
-                user_rules::reachable(&tx.cx().caller, &held.user)?;
-                audit(tx, &held, json!({"reason": reason, "before": held.user.account.status.as_str()}));
-                if held.user.account.status != AccountStatus::Suspended {
-                    return Ok(held.user);
-                }
-                refuse_foreign(tx, &held)?;
-                let status = user_rules::working(!held.row.password_hash.is_empty());
-                put(tx, &held, &AccountChange { status: Some((status, None)), ..AccountChange::default() }).await
-            })
-        })
-        .await
+    store.write(cx, (user.clone(), user_rules::reason(reason)?), reactivate_in).await
+}
+
+async fn reactivate_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<User> {
+    let held = users::hold(tx, user).await?;
+    user_rules::not_own(&tx.cx().caller, &held.user.account)?;
+    user_rules::reachable(&tx.cx().caller, &held.user)?;
+    let after = if held.user.account.status == AccountStatus::Suspended {
+        refuse_foreign(tx, &held)?;
+        let status = user_rules::working(!held.row.password_hash.is_empty());
+        put(tx, &held, &AccountChange { status: Some((status, None)), ..AccountChange::default() }).await?
+    } else {
+        held.user.clone()
+    };
+    let details = json!({"reason": reason, "before": held.user.account.status.as_str()});
+    record(tx, ChangeKind::Updated, &held, &after, details);
+    Ok(after)
 }
 
 /// Refuses a tenant's caller to undo or to get around the platform's suspension of a user.

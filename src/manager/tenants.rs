@@ -4,23 +4,19 @@ use serde_json::{Value, json};
 
 use crate::{
     base::{Cx, Error, Result, TenantName, TenantRef, error::Reason, names::NotAName},
-    store::{Pages, Store},
+    store::{ChangeKind, Pages, Store, Tx},
     tenants::{self, NewTenant, Order, Status, Tenant},
 };
 
 /// Creates a tenant.
 pub async fn create(cx: &Cx, store: &Store, max: Option<u64>, name: &str) -> Result<Tenant> {
-    let new = NewTenant::named(tenant_name(name)?);
-    store
-        .write(cx, "tenant.create", move |tx| {
-            let new = new.clone();
-            Box::pin(async move {
-                let (tenant, _) = tenants::insert(tx, &new, max).await?;
-                tx.audit_in(Some(tenant.id), tenant.name.as_str(), Value::Null);
-                Ok(tenant)
-            })
-        })
-        .await
+    store.write(cx, (NewTenant::named(tenant_name(name)?), max), insert).await
+}
+
+async fn insert(tx: &Tx, (new, max): &(NewTenant, Option<u64>)) -> Result<Tenant> {
+    let (tenant, _) = tenants::insert(tx, new, *max).await?;
+    tenants::record(tx, ChangeKind::Created, &tenant, Value::Null);
+    Ok(tenant)
 }
 
 /// All tenants, newest first.
@@ -38,37 +34,29 @@ pub async fn update(cx: &Cx, store: &Store, named: &str, name: Option<&str>) -> 
     if named.is_empty() {
         return Err(Error::invalid(Reason::FieldRequired, "id", "the tenant's id is empty"));
     }
-    let (tenant, name) = (TenantRef::parse(named), name.map(tenant_name).transpose()?);
-    store
-        .write(cx, "tenant.update", move |tx| {
-            let (tenant, name) = (tenant.clone(), name.clone());
-            Box::pin(async move {
-                let (before, scope) = tenants::resolve_locked(tx, &tenant).await?;
-                let after = match name {
-                    Some(name) => tenants::rename(tx, &before, scope, name).await?,
-                    None => before.clone(),
-                };
-                tx.audit_in(Some(after.id), after.name.as_str(), json!({"before": before.name.as_str()}));
-                Ok(())
-            })
-        })
-        .await
+    store.write(cx, (TenantRef::parse(named), name.map(tenant_name).transpose()?), rename).await
+}
+
+async fn rename(tx: &Tx, (tenant, name): &(TenantRef, Option<TenantName>)) -> Result<()> {
+    let (before, scope) = tenants::resolve_locked(tx, tenant).await?;
+    let after = match name {
+        Some(name) => tenants::rename(tx, &before, scope, name.clone()).await?,
+        None => before.clone(),
+    };
+    tenants::record_update(tx, &before, &after, json!({"before": before.name.as_str()}));
+    Ok(())
 }
 
 /// Deletes a tenant, unless another surface keeps something for it.
 pub async fn delete(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<()> {
-    let tenant = tenant.clone();
-    store
-        .write(cx, "tenant.delete", move |tx| {
-            let tenant = tenant.clone();
-            Box::pin(async move {
-                let (tenant, scope) = tenants::resolve_locked(tx, &tenant).await?;
-                tenants::delete(tx, &tenant, scope).await?;
-                tx.audit_in(Some(tenant.id), tenant.name.as_str(), Value::Null);
-                Ok(())
-            })
-        })
-        .await
+    store.write(cx, tenant.clone(), remove).await
+}
+
+async fn remove(tx: &Tx, tenant: &TenantRef) -> Result<()> {
+    let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
+    tenants::delete(tx, &tenant, scope).await?;
+    tenants::record(tx, ChangeKind::Deleted, &tenant, Value::Null);
+    Ok(())
 }
 
 /// The name of a tenant to be. What is around it is not trimmed: a name is taken as it is given, or not at all.

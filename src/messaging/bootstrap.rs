@@ -3,7 +3,7 @@
 use super::{namespaces, policies::NamespacePolicies, rules, tenants};
 use crate::{
     base::{Cx, Result, TenantRef, error::Reason},
-    store::{Store, scopes::MessagingRow},
+    store::{Store, Tx, scopes::MessagingRow},
     tenants::find,
 };
 
@@ -18,20 +18,17 @@ pub async fn bootstrap(cx: &Cx, store: &Store) -> Result<()> {
     if find(store, &TenantRef::parse(TENANT)).await?.is_some() {
         return Ok(());
     }
-    let made = store
-        .write(cx, "messaging.bootstrap", |tx| {
-            Box::pin(async move {
-                let clusters = vec![CLUSTER.to_owned()];
-                let facet = MessagingRow { admin_roles: Vec::new(), allowed_clusters: clusters.clone() };
-                tenants::insert(tx, rules::tenant_name(TENANT)?, &facet, None).await?;
-                let held = NamespacePolicies { replication_clusters: clusters.clone(), ..NamespacePolicies::default() };
-                namespaces::insert(tx, TENANT, NAMESPACE.to_owned(), &held, &clusters).await
-            })
-        })
-        .await;
-    match made {
+    match store.write(cx, (), insert).await {
         // Another replica was first.
         Err(error) if error.reason == Reason::TenantExists => Ok(()),
         outcome => outcome,
     }
+}
+
+async fn insert(tx: &Tx, (): &()) -> Result<()> {
+    let clusters = vec![CLUSTER.to_owned()];
+    let facet = MessagingRow { admin_roles: Vec::new(), allowed_clusters: clusters.clone() };
+    tenants::insert(tx, rules::tenant_name(TENANT)?, &facet, None).await?;
+    let policies = NamespacePolicies { replication_clusters: clusters.clone(), ..NamespacePolicies::default() };
+    namespaces::insert(tx, TENANT, NAMESPACE, &policies, &clusters).await
 }

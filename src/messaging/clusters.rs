@@ -1,15 +1,17 @@
 //! Clusters. They belong to the platform, not to a tenant.
 
+use std::sync::Arc;
+
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, EntityTrait, QueryFilter,
 };
-use serde_json::json;
+use serde_json::Value;
 
 use super::{addresses, document, rules};
 use crate::{
     base::{Access, Cx, Error, Result, Worded, error::Reason},
-    store::{OutboxEvent, Stamp, Store, Tx, Vault, entities::clusters, json},
+    store::{Change, ChangeKind, Invalidate, Resource, Stamp, Store, Tx, Vault, entities::clusters, json},
 };
 
 /// Where a cluster is reached, and how.
@@ -56,20 +58,16 @@ pub async fn create(cx: &Cx, store: &Store, vault: &Vault, name: &str, data: Opt
     let data = checked(data)?;
     rules::cluster_name(name)?;
     let row = columns(vault, name, data).await?;
-    store
-        .write(cx, "cluster.create", move |tx| {
-            let row = row.clone();
-            Box::pin(async move {
-                record(tx, row.name.as_ref(), "created");
-                tx.clusters_change();
-                let now = Set(Stamp::from(tx.now()));
-                let row = clusters::ActiveModel { created_at: now.clone(), updated_at: now, ..row };
-                clusters::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-                Ok(())
-            })
-        })
-        .await
-        .worded(Reason::ClusterExists, "Cluster already exists")
+    store.write(cx, row, insert).await.worded(Reason::ClusterExists, "Cluster already exists")
+}
+
+async fn insert(tx: &Tx, row: &clusters::ActiveModel) -> Result<()> {
+    let now = Set(Stamp::from(tx.now()));
+    let row = clusters::ActiveModel { created_at: now.clone(), updated_at: now, ..row.clone() };
+    record(tx, row.name.as_ref(), ChangeKind::Created);
+    tx.after_commit(Invalidate::ClusterNames);
+    clusters::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
 }
 
 /// Replaces what is stored of a cluster.
@@ -79,21 +77,18 @@ pub async fn update(cx: &Cx, store: &Store, vault: &Vault, name: &str, data: Opt
         return Err(not_found());
     }
     let row = columns(vault, name, data).await?;
-    store
-        .write(cx, "cluster.update", move |tx| {
-            let row = row.clone();
-            Box::pin(async move {
-                record(tx, row.name.as_ref(), "updated");
-                let row = clusters::ActiveModel { updated_at: Set(Stamp::from(tx.now())), ..row };
-                let updated = clusters::Entity::update_many()
-                    .filter(clusters::Column::Name.eq(row.name.as_ref()))
-                    .set(row)
-                    .exec(tx.conn())
-                    .await?;
-                if updated.rows_affected == 0 { Err(not_found()) } else { Ok(()) }
-            })
-        })
-        .await
+    store.write(cx, row, replace).await
+}
+
+async fn replace(tx: &Tx, row: &clusters::ActiveModel) -> Result<()> {
+    let row = clusters::ActiveModel { updated_at: Set(Stamp::from(tx.now())), ..row.clone() };
+    record(tx, row.name.as_ref(), ChangeKind::Updated);
+    let updated = clusters::Entity::update_many()
+        .filter(clusters::Column::Name.eq(row.name.as_ref()))
+        .set(row)
+        .exec(tx.conn())
+        .await?;
+    if updated.rows_affected == 0 { Err(not_found()) } else { Ok(()) }
 }
 
 /// Deletes a cluster. Tenants, namespaces and other clusters that name it keep the name, as the contract's product has it
@@ -103,18 +98,14 @@ pub async fn delete(cx: &Cx, store: &Store, name: &str) -> Result<()> {
     if !rules::is_entity_name(name) {
         return Err(not_found());
     }
-    let name = name.to_owned();
-    store
-        .write(cx, "cluster.delete", move |tx| {
-            let name = name.clone();
-            Box::pin(async move {
-                record(tx, &name, "deleted");
-                tx.clusters_change();
-                let deleted = clusters::Entity::delete_by_id(name).exec(tx.conn()).await?;
-                if deleted.rows_affected == 0 { Err(not_found()) } else { Ok(()) }
-            })
-        })
-        .await
+    store.write(cx, Arc::from(name), remove).await
+}
+
+async fn remove(tx: &Tx, name: &Arc<str>) -> Result<()> {
+    record(tx, name, ChangeKind::Deleted);
+    tx.after_commit(Invalidate::ClusterNames);
+    let deleted = clusters::Entity::delete_by_id(&**name).exec(tx.conn()).await?;
+    if deleted.rows_affected == 0 { Err(not_found()) } else { Ok(()) }
 }
 
 /// The names of all clusters, sorted.
@@ -174,10 +165,8 @@ pub(super) fn purpose(name: &str) -> String {
     format!("messaging cluster {name}")
 }
 
-fn record(tx: &Tx, name: &str, change: &str) {
-    tx.audit(name);
-    let payload = json!({"change": change});
-    tx.emit(OutboxEvent { topic: "cluster".into(), tenant: None, key: name.to_owned(), payload });
+fn record(tx: &Tx, name: &str, kind: ChangeKind) {
+    tx.changed(Change::new(Resource::Cluster, kind, name), name, Value::Null);
 }
 
 fn not_found() -> Error {

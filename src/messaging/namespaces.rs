@@ -1,11 +1,13 @@
 //! Namespaces: the divisions of a tenant. One of them is enough to protect the tenant from deletion.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{MessagingSettings, lookup, policies, policies::NamespacePolicies, rules};
 use crate::{
     base::{Cx, Error, Result, Worded, error::Reason, words::quoted},
-    store::{OutboxEvent, Pages, Store, Tx, json, scopes::NamespaceRow},
+    store::{Change, ChangeKind, Pages, Resource, Store, Tx, json, scopes::NamespaceRow},
     tenants::Tenant,
 };
 
@@ -34,11 +36,10 @@ pub async fn create(cx: &Cx, store: &Store, named: &str, name: &str, policies: &
     check_names(named, name)?;
     let policies = policies::checked(&format!("{named}/{name}"), policies)?;
     let known = store.cluster_names().await?;
-    let (named, name) = (named.to_owned(), name.to_owned());
+    let new = (named.to_owned(), name.to_owned(), policies, known);
     store
-        .write(cx, "namespace.create", move |tx| {
-            let (named, name, policies, known) = (named.clone(), name.clone(), policies.clone(), known.clone());
-            Box::pin(async move { insert(tx, &named, name, &policies, &known).await })
+        .write(cx, new, async |tx: &Tx, (named, name, policies, known): &(String, String, _, Arc<Vec<String>>)| {
+            insert(tx, named, name, policies, known).await
         })
         .await
         .worded(Reason::TenantNotFound, "Tenant does not exist")
@@ -50,7 +51,7 @@ pub async fn create(cx: &Cx, store: &Store, named: &str, name: &str, policies: &
 pub(super) async fn insert(
     tx: &Tx,
     named: &str,
-    name: String,
+    name: &str,
     policies: &NamespacePolicies,
     known: &[String],
 ) -> Result<()> {
@@ -60,12 +61,12 @@ pub(super) async fn insert(
     let allowed = facet.map_or_else(|| known.to_vec(), |facet| facet.allowed_clusters);
     let replication_clusters = policies::replication_clusters(tenant.name.as_str(), policies, &allowed, known)?;
     let policies = policies::to_text(policies)?;
-    let namespace = NamespaceRow { id: tx.new_id(), name, replication_clusters, policies, created_at: tx.now() };
+    let (id, name, created_at) = (tx.new_id(), name.to_owned(), tx.now());
+    let namespace = NamespaceRow { id, name, replication_clusters, policies, created_at };
     rows.insert_namespace(&namespace).await?;
     let given: Value = json::from_text(&namespace.policies)?;
     let details = json!({"replication_clusters": namespace.replication_clusters, "policies": given});
-    tx.audit_in(Some(tenant.id), full_name(&tenant, &namespace.name), details);
-    emit(tx, &tenant, &namespace.name, "created");
+    tx.changed(change(&tenant, &namespace.name, ChangeKind::Created), full_name(&tenant, &namespace.name), details);
     Ok(())
 }
 
@@ -84,13 +85,7 @@ pub async fn delete(
         return Err(Error::precondition(Reason::ForceDeleteForbidden, text));
     }
     check_names(named, name)?;
-    let (owned, target) = (named.to_owned(), name.to_owned());
-    let deleted = store
-        .write(cx, "namespace.delete", move |tx| {
-            let (named, name) = (owned.clone(), target.clone());
-            Box::pin(async move { remove(tx, &named, &name, force).await })
-        })
-        .await;
+    let deleted = store.write(cx, (named.to_owned(), name.to_owned(), force), remove).await;
     let missing = format!("Namespace {}/{} does not exist.", quoted(named), quoted(name));
     deleted.map_err(|error| match error.reason {
         Reason::TenantNotFound | Reason::NamespaceNotFound => Error::not_found(Reason::NamespaceNotFound, missing),
@@ -98,12 +93,12 @@ pub async fn delete(
     })
 }
 
-async fn remove(tx: &Tx, named: &str, name: &str, force: bool) -> Result<()> {
+async fn remove(tx: &Tx, (named, name, force): &(String, String, bool)) -> Result<()> {
     let missing = || Error::not_found(Reason::NamespaceNotFound, "there is no such namespace");
     let (tenant, scope) = lookup::resolve_locked(tx, named).await?;
     let rows = tx.tenant(scope);
     let row = rows.namespace(name).await?.ok_or_else(missing)?;
-    if row.replication_clusters.len() > 1 && !force {
+    if row.replication_clusters.len() > 1 && !*force {
         let text = format!(
             "Cannot delete the global namespace {}. There are still more than one replication clusters configured or \
              replication clusters is empty.",
@@ -114,18 +109,13 @@ async fn remove(tx: &Tx, named: &str, name: &str, force: bool) -> Result<()> {
     if !rows.delete_namespace(name).await? {
         return Err(missing());
     }
-    tx.audit_in(Some(tenant.id), full_name(&tenant, name), json!({"force": force}));
-    emit(tx, &tenant, name, "deleted");
+    tx.changed(change(&tenant, name, ChangeKind::Deleted), full_name(&tenant, name), json!({"force": force}));
     Ok(())
 }
 
-pub(super) fn emit(tx: &Tx, tenant: &Tenant, name: &str, change: &str) {
-    tx.emit(OutboxEvent {
-        topic: "namespace".into(),
-        tenant: Some(tenant.id),
-        key: full_name(tenant, name),
-        payload: json!({"change": change}),
-    });
+/// A change of a namespace.
+pub(super) fn change(tenant: &Tenant, name: &str, kind: ChangeKind) -> Change {
+    Change::new(Resource::Namespace, kind, full_name(tenant, name)).within(tenant.id)
 }
 
 /// The full name of a namespace.

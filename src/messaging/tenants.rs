@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     base::{Cx, Error, Result, TenantId, TenantName, TenantRef, TenantScope, Worded, error::Reason, words::quoted},
-    store::{Pages, Store, Tx, scopes::MessagingRow},
-    tenants::{self, Change, NewTenant, Status, Tenant},
+    store::{ChangeKind, Pages, Store, Tx, scopes::MessagingRow},
+    tenants::{self, NewTenant, Status, Tenant, TenantChange},
 };
 
 /// A tenant's settings and the version that they have.
@@ -52,11 +52,10 @@ pub async fn create(
 ) -> Result<TenantId> {
     let name = rules::tenant_name(name)?;
     let facet = checked(info, &store.cluster_names().await?)?;
-    let max = settings.max_tenants;
+    let new = (name, facet, settings.max_tenants);
     store
-        .write(cx, "tenant.create", move |tx| {
-            let (name, facet) = (name.clone(), facet.clone());
-            Box::pin(async move { insert(tx, name, &facet, max).await })
+        .write(cx, new, async |tx: &Tx, (name, facet, max): &(TenantName, MessagingRow, _)| {
+            insert(tx, name.clone(), facet, *max).await
         })
         .await
         .worded(Reason::TenantExists, "Tenant already exist")
@@ -67,7 +66,7 @@ pub async fn create(
 pub(super) async fn insert(tx: &Tx, name: TenantName, facet: &MessagingRow, max: Option<u64>) -> Result<TenantId> {
     let (tenant, scope) = tenants::insert(tx, &NewTenant::named(name), max).await?;
     tx.tenant(scope).insert_messaging(facet).await?;
-    tx.audit_in(Some(tenant.id), tenant.name.as_str(), details(facet));
+    tenants::record(tx, ChangeKind::Created, &tenant, details(facet));
     Ok(tenant.id)
 }
 
@@ -88,20 +87,16 @@ pub async fn update(
         allowed.extend(facet.map(|facet| facet.allowed_clusters).unwrap_or_default());
     }
     let facet = checked(info, &allowed)?;
-    let tenant = named.to_owned();
     store
-        .write(cx, "tenant.update", move |tx| {
-            let (tenant, facet) = (tenant.clone(), facet.clone());
-            Box::pin(async move { replace(tx, &tenant, &facet, version).await })
-        })
+        .write(cx, (named.to_owned(), facet, version), replace)
         .await
         .worded(Reason::VersionStale, "Concurrent modification")
         .worded(Reason::TenantNotFound, format!("Tenant {} not found", quoted(named)))
 }
 
-async fn replace(tx: &Tx, named: &str, facet: &MessagingRow, version: Option<i64>) -> Result<i64> {
+async fn replace(tx: &Tx, (named, facet, version): &(String, MessagingRow, Option<i64>)) -> Result<i64> {
     let (_, scope) = lookup::resolve_locked(tx, named).await?;
-    let tenant = tenants::update(tx, scope, version, &Change::default()).await?;
+    let tenant = tenants::update(tx, scope, *version, &TenantChange::default()).await?;
     let rows = tx.tenant(scope);
     // Read while the tenant is held: a namespace on a cluster that was made before this waited is seen, and none can be
     // made until the end of the write.
@@ -113,7 +108,7 @@ async fn replace(tx: &Tx, named: &str, facet: &MessagingRow, version: Option<i64
     let used = namespaces.iter().map(|namespace| (namespace.name.as_str(), &*namespace.replication_clusters));
     rules::clusters_free(tenant.name.as_str(), &before, &facet.allowed_clusters, used)?;
     rows.put_messaging(facet).await?;
-    tx.audit_in(Some(tenant.id), tenant.name.as_str(), details(facet));
+    tenants::record(tx, ChangeKind::Updated, &tenant, details(facet));
     Ok(tenant.version)
 }
 
@@ -123,20 +118,15 @@ pub async fn delete(cx: &Cx, store: &Store, settings: &MessagingSettings, named:
         let text = "Broker doesn't allow forced deletion of tenants";
         return Err(Error::precondition(Reason::ForceDeleteForbidden, text));
     }
-    let named = named.to_owned();
-    store
-        .write(cx, "tenant.delete", move |tx| {
-            let named = named.clone();
-            Box::pin(async move {
-                let (tenant, scope) = lookup::resolve_locked(tx, &named).await?;
-                let namespaces = clear(tx, &tenant, scope, force).await?;
-                tenants::delete(tx, &tenant, scope).await?;
-                tx.audit_in(Some(tenant.id), tenant.name.as_str(), json!({"force": force, "namespaces": namespaces}));
-                Ok(())
-            })
-        })
-        .await
-        .worded(Reason::TenantNotFound, "Tenant doesn't exist")
+    store.write(cx, (named.to_owned(), force), remove).await.worded(Reason::TenantNotFound, "Tenant doesn't exist")
+}
+
+async fn remove(tx: &Tx, (named, force): &(String, bool)) -> Result<()> {
+    let (tenant, scope) = lookup::resolve_locked(tx, named).await?;
+    let namespaces = clear(tx, &tenant, scope, *force).await?;
+    tenants::delete(tx, &tenant, scope).await?;
+    tenants::record(tx, ChangeKind::Deleted, &tenant, json!({"force": force, "namespaces": namespaces}));
+    Ok(())
 }
 
 /// Deletes the namespaces of a tenant that is about to go, or refuses because there are some. Their names.
@@ -148,7 +138,7 @@ async fn clear(tx: &Tx, tenant: &Tenant, scope: TenantScope, force: bool) -> Res
     let mut names = Vec::with_capacity(namespaces.len());
     for namespace in namespaces {
         tx.tenant(scope).delete_namespace(&namespace.name).await?;
-        super::namespaces::emit(tx, tenant, &namespace.name, "deleted");
+        tx.also_changed(super::namespaces::change(tenant, &namespace.name, ChangeKind::Deleted));
         names.push(namespace.name);
     }
     Ok(names)

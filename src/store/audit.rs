@@ -1,12 +1,12 @@
 //! The audit log: what a write leaves behind, in its own transaction.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Stamp, Store, entities::audit_events};
+use super::{Stamp, Store, Tx, entities::audit_events};
 use crate::base::{Caller, Clock, Cx, Result, TenantId};
 
 /// Most rows of one insert. PostgreSQL takes 65,535 values in a statement, SQLite 32,766.
@@ -61,7 +61,7 @@ impl AuditRecord {
         Self {
             caller: Some(cx.caller.clone()),
             tenant: None,
-            action: Cow::Borrowed(cx.audit_action.unwrap_or(cx.rpc)),
+            action: Cow::Borrowed(cx.operation()),
             target: cx.audit_target.clone().unwrap_or_default(),
             outcome,
             request_id: cx.request_id.clone(),
@@ -120,12 +120,12 @@ pub async fn append(store: &Store, records: Vec<AuditRecord>) -> Result<()> {
     if records.is_empty() {
         return Ok(());
     }
-    store
-        .maintain("audit.append", move |tx| {
-            records.iter().cloned().for_each(|record| tx.record(record));
-            Box::pin(async { Ok(()) })
-        })
-        .await
+    store.maintain("audit.append", Arc::from(records), record_all).await
+}
+
+async fn record_all(tx: &Tx, records: &Arc<[AuditRecord]>) -> Result<()> {
+    records.iter().cloned().for_each(|record| tx.record(record));
+    Ok(())
 }
 
 pub(super) async fn insert(conn: &impl ConnectionTrait, rows: Vec<audit_events::Model>) -> Result<(), DbErr> {

@@ -45,7 +45,7 @@ impl Store {
     /// The names of all clusters, in no order.
     pub async fn cluster_names(&self) -> Result<Arc<Vec<String>>> {
         let changes = {
-            let kept = self.0.clusters.lock();
+            let kept = self.0.observers.clusters.lock();
             match &kept.names {
                 Some((read, names)) if read.elapsed() < KEPT => return Ok(Arc::clone(names)),
                 _ => kept.changes,
@@ -53,7 +53,7 @@ impl Store {
         };
         let names = Arc::new(all(self.read()).await?);
         if self.backend() == DbBackend::Sqlite {
-            let mut kept = self.0.clusters.lock();
+            let mut kept = self.0.observers.clusters.lock();
             if kept.changes == changes {
                 kept.names = Some((Instant::now(), Arc::clone(&names)));
             }

@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::FutureExt;
 use sea_orm::{DatabaseTransaction, TransactionTrait};
 use tokio::sync::oneshot;
 
 use super::{
     Store, conflict, idempotent,
-    job::{Job, Work},
+    job::{Job, Work, WriteFn},
     standing,
     tx::{Journal, Tx},
 };
@@ -28,39 +28,59 @@ const RUNS: u32 = 6;
 /// Pause before the second run; each further one may be twice as long.
 const PAUSE: Duration = Duration::from_millis(5);
 
+tokio::task_local! {
+    /// Set while a write runs.
+    static WRITING: ();
+}
+
+/// Whether this runs inside a write, where nothing is awaited but the transaction: on SQLite all other writes wait for it,
+/// on PostgreSQL its locks are held. Clients of other systems ask this, and refuse.
+pub fn in_write() -> bool {
+    WRITING.try_with(|()| ()).is_ok()
+}
+
 impl Store {
     /// Runs a write of a call in one transaction with its audit event and its outbox events.
     ///
-    /// `work` owns its data and may run more than once, so it leaves no trace but in the transaction; nothing is awaited
-    /// in it but the transaction. If it recorded no audit event, the call's own action and target are recorded. The first
-    /// write of a call under an idempotency key claims the key in the same transaction.
-    pub async fn write<T, F>(&self, cx: &Cx, operation: &'static str, work: F) -> Result<T>
+    /// `work` may run more than once on the same input, so it leaves no trace but in the transaction; nothing is awaited
+    /// in it but the transaction ([`in_write`]). If it recorded no audit event, the call's own action and target are
+    /// recorded. The first write of a call under an idempotency key claims the key in the same transaction.
+    ///
+    /// ```ignore
+    /// store.write(cx, (tenant, draft), insert).await
+    ///
+    /// async fn insert(tx: &Tx, (tenant, draft): &(TenantRef, Draft)) -> Result<User> { .. }
+    /// ```
+    pub async fn write<I, T, F>(&self, cx: &Cx, input: I, work: F) -> Result<T>
     where
+        I: Send + Sync + 'static,
         T: Send + 'static,
-        F: for<'t> Fn(&'t Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+        F: for<'t> WriteFn<'t, I, T> + 'static,
     {
-        self.enter(cx.clone(), operation, true, work).await
+        self.enter(cx.clone(), true, input, work).await
     }
 
     /// Runs a write that is no call's: numbering, leases, counters. It needs no audit event.
-    pub(crate) async fn maintain<T, F>(&self, operation: &'static str, work: F) -> Result<T>
+    pub(crate) async fn maintain<I, T, F>(&self, task: &'static str, input: I, work: F) -> Result<T>
     where
+        I: Send + Sync + 'static,
         T: Send + 'static,
-        F: for<'t> Fn(&'t Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+        F: for<'t> WriteFn<'t, I, T> + 'static,
     {
-        let cx = Cx::system(operation, self.clock().clone());
-        self.enter(cx, operation, false, work).await
+        let cx = Cx::system(task, self.clock().clone());
+        self.enter(cx, false, input, work).await
     }
 
-    async fn enter<T, F>(&self, cx: Cx, operation: &'static str, audited: bool, work: F) -> Result<T>
+    async fn enter<I, T, F>(&self, cx: Cx, audited: bool, input: I, work: F) -> Result<T>
     where
+        I: Send + Sync + 'static,
         T: Send + 'static,
-        F: for<'t> Fn(&'t Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+        F: for<'t> WriteFn<'t, I, T> + 'static,
     {
         let started = Instant::now();
         let (reply, answer) = oneshot::channel();
-        let (request_id, keyed) = (cx.request_id.clone(), cx.keyed.clone());
-        self.admit(Box::new(Work { cx, audited, work, value: None, reply })).await;
+        let (operation, request_id, keyed) = (cx.operation(), cx.request_id.clone(), cx.keyed.clone());
+        self.admit(Box::new(Work { cx, audited, input, work, value: None, reply })).await;
         // A runner that is gone without an answer was stopped from outside.
         let outcome = answer.await.unwrap_or_else(|_| Err(conflict::unavailable("the writer stopped", "write to")));
         if let (Ok(_), Some(call)) = (&outcome, keyed) {
@@ -100,15 +120,15 @@ impl Store {
         let (conn, journal) = run(job, conn, self.clock()).await;
         let outcome = match journal {
             Ok(journal) => {
-                let left = (!journal.is_empty(), journal.revoked.clone());
-                journal.write(&conn).await.map(|()| left).map_err(Error::from)
+                let wakes = !journal.is_empty();
+                journal.write(&conn).await.map(|steps| (wakes, steps)).map_err(Error::from)
             }
             Err(error) => Err(error),
         };
         match outcome {
-            Ok((wakes, revoked)) => {
+            Ok((wakes, after_commit)) => {
                 conn.commit().await?;
-                self.0.revoked.tell(&revoked);
+                self.0.observers.committed(after_commit);
                 self.committed(wakes);
                 Ok(())
             }
@@ -143,7 +163,7 @@ pub(super) async fn run(
         idempotent::claim(&tx).await?;
         job.run(&tx).await
     };
-    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    let outcome = AssertUnwindSafe(WRITING.scope((), work)).catch_unwind().await;
     let (conn, journal) = tx.finish(audited);
     let outcome = outcome.unwrap_or_else(|panic| Err(Error::internal(panic_text(panic.as_ref()))));
     (conn, outcome.and(journal))

@@ -6,7 +6,7 @@
 //! group is rolled back and runs again with a savepoint each, and so do the next few groups. Nobody is answered before
 //! the commit, not even with an error: what the error says may rest on a neighbour's write that did not come to pass.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -14,7 +14,7 @@ use sea_orm::{
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::{clusters::ClusterNames, connect::Databases, door, job::Job, revocations::Listeners, tx::Journal};
+use super::{after_commit::Observers, connect::Databases, door, job::Job, tx::Journal};
 use crate::base::{Clock, Error, Result};
 
 /// Most writes of one group.
@@ -30,23 +30,11 @@ pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
 }
 
-/// Who is told of what was committed.
-pub(super) struct Told {
-    clusters: Arc<ClusterNames>,
-    revoked: Arc<Listeners>,
-}
-
-impl Told {
-    pub fn new(clusters: &Arc<ClusterNames>, revoked: &Arc<Listeners>) -> Self {
-        Self { clusters: Arc::clone(clusters), revoked: Arc::clone(revoked) }
-    }
-}
-
 /// The task's own.
 struct Group {
     db: DatabaseConnection,
     clock: Clock,
-    told: Told,
+    observers: Observers,
     /// How many more groups have savepoints.
     wary: u32,
 }
@@ -56,9 +44,9 @@ type Outcomes = Vec<Result<()>>;
 
 impl Writer {
     /// Starts the task.
-    pub fn start(db: &Databases, clock: Clock, told: Told, tasks: &TaskTracker) -> Self {
+    pub fn start(db: &Databases, clock: Clock, observers: Observers, tasks: &TaskTracker) -> Self {
         let (queue, mut waiting) = mpsc::channel(QUEUE);
-        let mut group = Group { db: db.write.clone(), clock, told, wary: 0 };
+        let mut group = Group { db: db.write.clone(), clock, observers, wary: 0 };
         tasks.spawn(async move {
             let mut jobs = Vec::with_capacity(GROUP);
             while waiting.recv_many(&mut jobs, GROUP).await > 0 {
@@ -160,20 +148,19 @@ impl Group {
     /// Numbers, seals and writes the journal, and commits. No relay is needed: this transaction is the only one that
     /// writes, so whoever commits later gets higher numbers.
     async fn finish(&self, tx: DatabaseTransaction, mut journal: Journal) -> Result<(), DbErr> {
-        let (clusters_changed, revoked) = (journal.clusters_changed, journal.revoked.clone());
         let written = async {
             journal.number(&tx).await?;
             journal.write(&tx).await
         };
-        if let Err(error) = written.await {
-            tx.rollback().await?;
-            return Err(error);
-        }
+        let after_commit = match written.await {
+            Ok(steps) => steps,
+            Err(error) => {
+                tx.rollback().await?;
+                return Err(error);
+            }
+        };
         tx.commit().await?;
-        if clusters_changed {
-            self.told.clusters.changed();
-        }
-        self.told.revoked.tell(&revoked);
+        self.observers.committed(after_commit);
         Ok(())
     }
 }

@@ -57,21 +57,16 @@ pub(super) async fn claim(tx: &Tx) -> Result<()> {
 
 /// Keeps the sealed answer of a call. One that wrote nothing is remembered by its answer alone.
 pub async fn keep(store: &Store, call: &KeyedCall, answer: String) -> Result<()> {
-    let call = call.clone();
-    store
-        .maintain("idempotency.keep", move |tx| {
-            let (call, answer) = (call.clone(), answer.clone());
-            Box::pin(async move {
-                if !call.has_written() {
-                    return insert(tx, &call, Some(answer)).await.map(drop);
-                }
-                let unanswered =
-                    Entity::update_many().filter(Column::Id.eq(call.id())).filter(Column::Answer.is_null());
-                let keep = unanswered.col_expr(Column::Answer, Expr::value(answer));
-                Ok(keep.exec(tx.conn()).await.map(drop)?)
-            })
-        })
-        .await
+    store.maintain("idempotency.keep", (call.clone(), answer), keep_in).await
+}
+
+async fn keep_in(tx: &Tx, (call, answer): &(KeyedCall, String)) -> Result<()> {
+    if !call.has_written() {
+        return insert(tx, call, Some(answer.clone())).await.map(drop);
+    }
+    let unanswered = Entity::update_many().filter(Column::Id.eq(call.id())).filter(Column::Answer.is_null());
+    let keep = unanswered.col_expr(Column::Answer, Expr::value(answer.as_str()));
+    Ok(keep.exec(tx.conn()).await.map(drop)?)
 }
 
 /// Makes the row of a call, unless there is one.
@@ -92,12 +87,10 @@ async fn insert(tx: &Tx, call: &KeyedCall, answer: Option<String>) -> Result<boo
 
 /// Forgets the keys whose time is over, and tells how many.
 pub async fn prune(store: &Store) -> Result<u64> {
-    store
-        .maintain("idempotency.prune", |tx| {
-            Box::pin(async move {
-                let over = Entity::delete_many().filter(Column::ExpiresAt.lte(Stamp::from(tx.time().await?)));
-                Ok(over.exec(tx.conn()).await?.rows_affected)
-            })
-        })
-        .await
+    store.maintain("idempotency.prune", (), prune_in).await
+}
+
+async fn prune_in(tx: &Tx, (): &()) -> Result<u64> {
+    let over = Entity::delete_many().filter(Column::ExpiresAt.lte(Stamp::from(tx.time().await?)));
+    Ok(over.exec(tx.conn()).await?.rows_affected)
 }

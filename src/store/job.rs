@@ -20,19 +20,43 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, outcome: Result<()>);
 }
 
+/// What a write does: an `async fn(&Tx, &I) -> Result<T>` whose future can move between threads, or such an async closure
+/// with typed parameters. The input is borrowed, because a write may run more than once.
+pub trait WriteFn<'t, I: 't, T>: Send + Sync {
+    /// A run on its way.
+    type Run: Future<Output = Result<T>> + Send + 't;
+
+    /// Runs once.
+    fn run(&self, tx: &'t Tx, input: &'t I) -> Self::Run;
+}
+
+impl<'t, I: 't, T, F, R> WriteFn<'t, I, T> for F
+where
+    F: Fn(&'t Tx, &'t I) -> R + Send + Sync,
+    R: Future<Output = Result<T>> + Send + 't,
+{
+    type Run = R;
+
+    fn run(&self, tx: &'t Tx, input: &'t I) -> R {
+        self(tx, input)
+    }
+}
+
 /// The one kind of [`Job`].
-pub(super) struct Work<T, F> {
+pub(super) struct Work<I, T, F> {
     pub cx: Cx,
     pub audited: bool,
+    pub input: I,
     pub work: F,
     pub value: Option<T>,
     pub reply: oneshot::Sender<Result<T>>,
 }
 
-impl<T, F> Job for Work<T, F>
+impl<I, T, F> Job for Work<I, T, F>
 where
+    I: Send + Sync + 'static,
     T: Send + 'static,
-    F: for<'t> Fn(&'t Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+    F: for<'t> WriteFn<'t, I, T> + 'static,
 {
     fn cx(&self) -> &Cx {
         &self.cx
@@ -48,7 +72,7 @@ where
 
     fn run<'t>(&'t mut self, tx: &'t Tx) -> BoxFuture<'t, Result<()>> {
         let (work, value) = (&self.work, &mut self.value);
-        let running = work(tx);
+        let running = work.run(tx, &self.input);
         Box::pin(async move {
             *value = Some(running.await?);
             Ok(())

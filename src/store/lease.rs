@@ -63,19 +63,8 @@ impl Lease {
         if !free {
             return Ok(None);
         }
-        let holder = holder.to_owned();
-        store
-            .maintain("lease.take", move |tx| {
-                let (holder, found) = (holder.clone(), found.clone());
-                Box::pin(async move {
-                    let taken = match found {
-                        None => first(tx, name, &holder, ttl).await?.then_some(1),
-                        Some(row) => after(tx, row, &holder, ttl).await?,
-                    };
-                    Ok(taken.map(|fence| Self { name, holder, fence, ttl }))
-                })
-            })
-            .await
+        let wanted = Self { name, holder: holder.to_owned(), fence: 1, ttl };
+        store.maintain("lease.take", (wanted, found), take_in).await
     }
 
     /// Renews the lease inside a write and keeps everyone else from taking it until the write ends. `false` if it was
@@ -87,12 +76,7 @@ impl Lease {
 
     /// Gives the lease back, so that the next holder need not wait for its end. The fence stays.
     pub async fn release(self, store: &Store) -> Result<()> {
-        store
-            .maintain("lease.release", move |tx| {
-                let free = self.row().col_expr(leases::Column::ExpiresAt, Expr::value(FREE));
-                Box::pin(async move { free.exec(tx.conn()).await.map(drop).map_err(Error::from) })
-            })
-            .await
+        store.maintain("lease.release", self, release_in).await
     }
 
     fn row(&self) -> sea_orm::UpdateMany<leases::Entity> {
@@ -101,6 +85,21 @@ impl Lease {
             .filter(leases::Column::Holder.eq(self.holder.as_str()))
             .filter(leases::Column::Fence.eq(self.fence))
     }
+}
+
+/// Takes a lease whose row is as it was found.
+async fn take_in(tx: &Tx, (wanted, found): &(Lease, Option<leases::Model>)) -> Result<Option<Lease>> {
+    let Lease { name, holder, ttl, .. } = wanted;
+    let taken = match found {
+        None => first(tx, name, holder, *ttl).await?.then_some(1),
+        Some(row) => after(tx, row.clone(), holder, *ttl).await?,
+    };
+    Ok(taken.map(|fence| Lease { fence, ..wanted.clone() }))
+}
+
+async fn release_in(tx: &Tx, lease: &Lease) -> Result<()> {
+    let free = lease.row().col_expr(leases::Column::ExpiresAt, Expr::value(FREE));
+    free.exec(tx.conn()).await.map(drop).map_err(Error::from)
 }
 
 /// Takes a lease that nobody ever had; `false` if another one was first.

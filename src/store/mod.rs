@@ -7,8 +7,10 @@
 //! that is dropped during `BEGIN` (sqlx issues 4385 and 4393), and a read is one statement without a transaction; the
 //! pool drains what a dropped one left on the wire.
 
+mod after_commit;
 pub mod audit;
 pub mod chain;
+mod change;
 mod clusters;
 mod conflict;
 mod connect;
@@ -24,7 +26,7 @@ pub mod lease;
 pub mod ledger;
 pub mod like;
 pub mod older_text;
-pub mod outbox;
+mod outbox;
 pub mod pages;
 pub mod relay;
 pub mod reseal;
@@ -52,11 +54,14 @@ use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 
+pub use after_commit::Invalidate;
+pub use change::{Change, ChangeKind, Resource};
 pub use connect::{Location, StoreConfig, check_url};
+pub use door::in_write;
+pub use job::WriteFn;
 pub use keyring::{Kek, Keyring};
-pub use outbox::OutboxEvent;
 pub use pages::Pages;
-pub use revocations::Revocation;
+pub use revocations::{Revocation, SessionsOf};
 pub use stamp::Stamp;
 pub use tx::Tx;
 pub use vault::Vault;
@@ -81,10 +86,8 @@ struct Inner {
     calls: TaskTracker,
     /// Rung after each commit that left something for the relay to number.
     committed: Notify,
-    /// The names of the clusters.
-    clusters: Arc<clusters::ClusterNames>,
-    /// Who is told of revocations.
-    revoked: Arc<revocations::Listeners>,
+    /// What follows a commit in this process.
+    observers: after_commit::Observers,
     /// The leases of others, as they were last seen.
     leases: lease::Seen,
     /// No migration was pending when last asked; that never changes back.
@@ -96,10 +99,9 @@ impl Store {
     pub async fn open(config: StoreConfig) -> Result<Self> {
         let db = connect::open(&config).await?;
         let tasks = TaskTracker::new();
-        let clusters = Arc::<clusters::ClusterNames>::default();
-        let revoked = Arc::<revocations::Listeners>::default();
+        let observers = after_commit::Observers::default();
         let group = (db.backend() == DbBackend::Sqlite)
-            .then(|| group::Writer::start(&db, config.clock.clone(), group::Told::new(&clusters, &revoked), &tasks));
+            .then(|| group::Writer::start(&db, config.clock.clone(), observers.clone(), &tasks));
         let store = Self(Arc::new(Inner {
             db,
             clock: config.clock,
@@ -107,8 +109,7 @@ impl Store {
             tasks,
             calls: TaskTracker::new(),
             committed: Notify::new(),
-            clusters,
-            revoked,
+            observers,
             leases: lease::Seen::default(),
             migrated: AtomicBool::new(false),
         }));

@@ -16,7 +16,7 @@ use sea_orm::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Store;
+use super::{Store, Tx};
 use crate::base::{Result, text as people};
 
 /// Rows that are read at a time.
@@ -108,26 +108,23 @@ async fn renew_table(store: &Store, rows: Rows) -> Result<u64> {
 
 /// Changes rows as they are now: they are read again and held.
 async fn rewrite(store: &Store, rows: Rows, ids: Vec<Uuid>) -> Result<u64> {
-    store
-        .maintain("text.renew", move |tx| {
-            let ids = ids.clone();
-            Box::pin(async move {
-                let held = rows.select().and_where(Expr::col("id").is_in(ids)).lock(LockType::Update).take();
-                let mut changed = 0;
-                for row in &tx.conn().query_all(&held).await? {
-                    let values = rows.change(tx.conn(), row).await?;
-                    if !values.is_empty() {
-                        let same = Expr::col("id").eq(row.try_get::<Uuid>("", "id")?);
-                        let values = values.into_iter().map(|(column, value)| (column, Expr::value(value)));
-                        let update = Query::update().table(rows.table()).values(values).and_where(same).take();
-                        tx.conn().execute(&update).await?;
-                        changed += 1;
-                    }
-                }
-                Ok(changed)
-            })
-        })
-        .await
+    store.maintain("text.renew", (rows, ids), rewrite_in).await
+}
+
+async fn rewrite_in(tx: &Tx, (rows, ids): &(Rows, Vec<Uuid>)) -> Result<u64> {
+    let held = rows.select().and_where(Expr::col("id").is_in(ids.iter().copied())).lock(LockType::Update).take();
+    let mut changed = 0;
+    for row in &tx.conn().query_all(&held).await? {
+        let values = rows.change(tx.conn(), row).await?;
+        if !values.is_empty() {
+            let same = Expr::col("id").eq(row.try_get::<Uuid>("", "id")?);
+            let values = values.into_iter().map(|(column, value)| (column, Expr::value(value)));
+            let update = Query::update().table(rows.table()).values(values).and_where(same).take();
+            tx.conn().execute(&update).await?;
+            changed += 1;
+        }
+    }
+    Ok(changed)
 }
 
 impl Rows {

@@ -137,16 +137,7 @@ impl Relay {
             },
         };
         self.lease = Some(lease.clone());
-        let step = self.store.maintain("relay.step", move |tx| {
-            let lease = lease.clone();
-            Box::pin(async move {
-                if !lease.hold(tx).await? {
-                    return Ok(None);
-                }
-                Ok(Some(Step { numbered: number(tx).await?, sealed: seal(tx).await? }))
-            })
-        });
-        let step = step.await?;
+        let step = self.store.maintain("relay.step", lease, step_in).await?;
         if step.is_none() {
             self.lease = None;
         }
@@ -161,6 +152,14 @@ impl Relay {
             tracing::debug!(%error, "the relay's lease was not given back and will run out");
         }
     }
+}
+
+/// A step under a lease; `None` if it was lost.
+async fn step_in(tx: &Tx, lease: &Lease) -> Result<Option<Step>> {
+    if !lease.hold(tx).await? {
+        return Ok(None);
+    }
+    Ok(Some(Step { numbered: number(tx).await?, sealed: seal(tx).await? }))
 }
 
 async fn number(tx: &Tx) -> Result<u64> {

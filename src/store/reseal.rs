@@ -5,7 +5,7 @@
 //! opens. Then the areas seal their values anew. A run that was killed has left its mark in that row, and the next one
 //! goes on with it. Earlier keys are removed once nothing is sealed under them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use sea_orm::{
     ActiveModelTrait,
@@ -13,13 +13,13 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryResult, QuerySelect,
     TryGetable, Value,
     prelude::Uuid,
-    sea_query::{Expr, Order, Query},
+    sea_query::{Expr, Order, Query, UpdateStatement},
 };
 use serde_json::json;
 
 pub use super::vault::NOTICED;
 use super::{
-    Stamp, Store, Vault,
+    Stamp, Store, Tx, Vault,
     entities::{data_keys, key_encryption},
     keyring::{self, Keyring},
     sealed, vault,
@@ -154,19 +154,16 @@ impl<K: TryGetable + Into<Value> + Clone + Send + Sync + 'static> SealedColumn<K
             (update, count)
         };
         let updates: Vec<_> = changes.into_iter().map(update).collect();
-        store
-            .maintain("keys.reseal", move |tx| {
-                let updates = updates.clone();
-                Box::pin(async move {
-                    let mut changed = 0;
-                    for (update, count) in updates {
-                        changed += count * tx.conn().execute(&update).await?.rows_affected();
-                    }
-                    Ok(changed)
-                })
-            })
-            .await
+        store.maintain("keys.reseal", Arc::from(updates), put_all).await
     }
+}
+
+async fn put_all(tx: &Tx, updates: &Arc<[(UpdateStatement, u64)]>) -> Result<u64> {
+    let mut changed = 0;
+    for (update, count) in updates.iter() {
+        changed += count * tx.conn().execute(update).await?.rows_affected();
+    }
+    Ok(changed)
 }
 
 /// The version of the data key that a text is sealed under; `None` if it is no sealed text.
@@ -184,49 +181,42 @@ pub async fn begin(store: &Store, ring: &Keyring) -> Result<Option<Run>> {
     if let Some(row) = row.filter(|row| row.resealing) {
         return Ok(Some(Run { generation: row.generation, resumed: true }));
     }
-    let ring = ring.clone();
     let cx = Cx::system("keys reseal", store.clock().clone());
-    store
-        .write(&cx, "keys.reseal", move |tx| {
-            let ring = ring.clone();
-            Box::pin(async move {
-                // Makes the row where there is none.
-                keyring::hold(tx, &ring).await?;
-                let row =
-                    key_encryption::Entity::find_by_id(key_encryption::ONE).lock_exclusive().one(tx.conn()).await?;
-                let row = row.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
-                let (resumed, generation) = match row.resealing {
-                    true => (true, row.generation),
-                    false => (false, row.generation + 1),
-                };
-                let mut row = row.into_active_model();
-                row.generation = Set(generation);
-                row.resealing = Set(true);
-                row.update(tx.conn()).await?;
-                tx.audit_in(None, "data keys", json!({"state": "begun", "generation": generation}));
-                Ok(Some(Run { generation, resumed }))
-            })
-        })
-        .await
+    store.write(&cx, ring.clone(), begin_in).await.map(Some)
+}
+
+async fn begin_in(tx: &Tx, ring: &Keyring) -> Result<Run> {
+    // Makes the row where there is none.
+    keyring::hold(tx, ring).await?;
+    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).lock_exclusive().one(tx.conn()).await?;
+    let row = row.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
+    let (resumed, generation) = match row.resealing {
+        true => (true, row.generation),
+        false => (false, row.generation + 1),
+    };
+    let mut row = row.into_active_model();
+    row.generation = Set(generation);
+    row.resealing = Set(true);
+    row.update(tx.conn()).await?;
+    tx.audit_only(None, "data keys", json!({"state": "begun", "generation": generation}));
+    Ok(Run { generation, resumed })
 }
 
 /// Ends a run.
 pub async fn end(store: &Store, details: serde_json::Value) -> Result<()> {
     let cx = Cx::system("keys reseal", store.clock().clone());
-    store
-        .write(&cx, "keys.reseal", move |tx| {
-            let mut details = details.clone();
-            Box::pin(async move {
-                key_encryption::Entity::update_many()
-                    .col_expr(key_encryption::Column::Resealing, Expr::value(false))
-                    .exec(tx.conn())
-                    .await?;
-                details["state"] = json!("finished");
-                tx.audit_in(None, "data keys", details);
-                Ok(())
-            })
-        })
-        .await
+    store.write(&cx, details, end_in).await
+}
+
+async fn end_in(tx: &Tx, details: &serde_json::Value) -> Result<()> {
+    key_encryption::Entity::update_many()
+        .col_expr(key_encryption::Column::Resealing, Expr::value(false))
+        .exec(tx.conn())
+        .await?;
+    let mut details = details.clone();
+    details["state"] = json!("finished");
+    tx.audit_only(None, "data keys", details);
+    Ok(())
 }
 
 /// Makes a later data key for every owner whose last one is of an earlier generation. `progress` is told how many were made.
@@ -266,19 +256,15 @@ async fn renew_page(store: &Store, ring: &Keyring, run: Run) -> Result<u64> {
     if owners.is_empty() {
         return Ok(0);
     }
-    let ring = ring.clone();
-    store
-        .maintain("keys.renew", move |tx| {
-            let (ring, owners) = (ring.clone(), owners.clone());
-            Box::pin(async move {
-                for tenant in owners {
-                    vault::make_in(tx, &ring, tenant.map(TenantId::from_uuid)).await?;
-                }
-                Ok(())
-            })
-        })
-        .await?;
+    store.maintain("keys.renew", (ring.clone(), owners), renew_in).await?;
     Ok(count)
+}
+
+async fn renew_in(tx: &Tx, (ring, owners): &(Keyring, Vec<Option<Uuid>>)) -> Result<()> {
+    for tenant in owners {
+        vault::make_in(tx, ring, tenant.map(TenantId::from_uuid)).await?;
+    }
+    Ok(())
 }
 
 /// Removes data keys that later ones took the place of, [`KEPT`] ago or longer, and under which nothing of `in_use` is
@@ -296,20 +282,15 @@ pub async fn prune(store: &Store, in_use: InUse) -> Result<u64> {
     if old.is_empty() {
         return Ok(0);
     }
-    let count = old.len();
     let cx = Cx::system("keys prune", store.clock().clone());
-    store
-        .write(&cx, "keys.prune", move |tx| {
-            let old = old.clone();
-            Box::pin(async move {
-                for page in old.chunks(PAGE as usize) {
-                    let gone = data_keys::Entity::delete_many().filter(data_keys::Column::Owner.is_in(page.to_vec()));
-                    gone.exec(tx.conn()).await?;
-                }
-                tx.audit_in(None, "data keys", json!({"removed": count}));
-                Ok(())
-            })
-        })
-        .await?;
-    Ok(count as u64)
+    store.write(&cx, Arc::from(old), prune_in).await
+}
+
+async fn prune_in(tx: &Tx, old: &Arc<[String]>) -> Result<u64> {
+    for page in old.chunks(PAGE as usize) {
+        let gone = data_keys::Entity::delete_many().filter(data_keys::Column::Owner.is_in(page.to_vec()));
+        gone.exec(tx.conn()).await?;
+    }
+    tx.audit_only(None, "data keys", json!({"removed": old.len()}));
+    Ok(old.len() as u64)
 }

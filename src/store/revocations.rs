@@ -16,11 +16,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Stamp, Store, Tx,
+    Change, ChangeKind, Resource, Stamp, Store, Tx,
     entities::{accounts, counters, revoked_tokens},
     time::NOW,
 };
-use crate::base::Result;
+use crate::base::{IdKind, Result, TenantId, TenantScope};
 
 /// Name of the counter.
 const COUNTER: &str = "revocations";
@@ -78,7 +78,7 @@ impl Listeners {
 impl Store {
     /// Lets `listener` hear of every revocation of this process, after its commit and before anybody is answered.
     pub fn on_revocation(&self, listener: impl Fn(&[Revocation]) + Send + Sync + 'static) {
-        self.0.revoked.0.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(listener));
+        self.0.observers.revoked.0.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(listener));
     }
 
     /// The last revision up to which no more revocations will come, 0 before the first; and the time, as [`Store::time`]
@@ -94,25 +94,65 @@ impl Store {
     }
 }
 
+/// Whose sessions end.
+#[derive(Clone, Copy, Debug)]
+pub enum SessionsOf {
+    /// Those of every account of a tenant.
+    Tenant(TenantScope),
+    /// Those of the platform's accounts of an identity.
+    Identity(Uuid),
+}
+
+impl SessionsOf {
+    fn accounts(self) -> Condition {
+        match self {
+            Self::Tenant(scope) => Condition::all().add(accounts::Column::TenantId.eq(scope.tenant().uuid())),
+            Self::Identity(id) => {
+                Condition::all().add(accounts::Column::TenantId.is_null()).add(accounts::Column::IdentityId.eq(id))
+            }
+        }
+    }
+}
+
 impl Tx {
-    /// Begins a new epoch for all accounts of a condition: every token that they were given so far is revoked. How many
-    /// accounts there are.
-    pub async fn end_sessions(&self, of: Condition) -> Result<u64> {
+    /// Ends the sessions of accounts: begins a new epoch for each, which revokes every token that they were given so far,
+    /// and raises their versions. How many accounts there are.
+    pub async fn end_sessions(&self, of: SessionsOf) -> Result<u64> {
+        let now = Stamp::from(self.now());
         accounts::Entity::update_many()
             .col_expr(accounts::Column::Epoch, Expr::col(accounts::Column::Epoch).add(1))
-            .col_expr(accounts::Column::EpochChangedAt, Expr::value(Stamp::from(self.now())))
-            .filter(of.clone())
+            .col_expr(accounts::Column::EpochChangedAt, Expr::value(now))
+            .col_expr(accounts::Column::Version, Expr::col(accounts::Column::Version).add(1))
+            .col_expr(accounts::Column::UpdatedAt, Expr::value(now))
+            .filter(of.accounts())
             .exec(self.conn())
             .await?;
         let ended = accounts::Entity::find().select_only().column(accounts::Column::Id).column(accounts::Column::Epoch);
-        let ended: Vec<(Uuid, i64)> = ended.filter(of).into_tuple().all(self.conn()).await?;
-        ended.iter().for_each(|(id, epoch)| self.revoke(Revocation::Account { id: *id, epoch: *epoch }));
+        let ended: Vec<(Uuid, i64)> = ended.filter(of.accounts()).into_tuple().all(self.conn()).await?;
+        match of {
+            // One event stands for all accounts of a tenant, of which there may be many.
+            SessionsOf::Tenant(scope) => {
+                ended.iter().for_each(|(id, epoch)| self.revoke(Revocation::Account { id: *id, epoch: *epoch }));
+                let tenant = scope.tenant();
+                self.also_changed(Change::new(Resource::Sessions, ChangeKind::Ended, tenant.dashed()).within(tenant));
+            }
+            SessionsOf::Identity(_) => ended.iter().for_each(|(id, epoch)| self.sessions_ended(None, *id, *epoch)),
+        }
         Ok(ended.len() as u64)
+    }
+
+    /// Records that the sessions of one account end. Its row has the new epoch already.
+    pub fn sessions_ended(&self, tenant: Option<TenantId>, id: Uuid, epoch: i64) {
+        self.revoke(Revocation::Account { id, epoch });
+        self.also_changed(Change::new(Resource::Sessions, ChangeKind::Ended, IdKind::User.show(id)).within(tenant));
     }
 }
 
 /// Numbers what a transaction revokes, in the transaction.
-pub(super) async fn number(conn: &impl ConnectionTrait, revoked: &[Revocation]) -> Result<(), DbErr> {
+pub(super) async fn number(
+    conn: &impl ConnectionTrait,
+    revoked: impl Iterator<Item = &Revocation>,
+) -> Result<(), DbErr> {
     let (mut tokens, mut epochs) = (Vec::new(), Vec::new());
     for revocation in revoked {
         match revocation {

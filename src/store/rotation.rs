@@ -61,30 +61,25 @@ async fn turn(store: &Store, cx: &Cx, ring: &Keyring) -> Result<Option<String>> 
     if row.is_some_and(|row| row.kek == ring.current().id()) {
         return Ok(None);
     }
-    let ring = ring.clone();
-    store
-        .write(cx, "keys.rotate", move |tx| {
-            let ring = ring.clone();
-            Box::pin(async move {
-                // Makes the row where there is none.
-                keyring::hold(tx, &ring).await?;
-                let held =
-                    key_encryption::Entity::find_by_id(key_encryption::ONE).lock_exclusive().one(tx.conn()).await?;
-                let row = held.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
-                let (from, to) = (row.kek.clone(), ring.current().id().to_owned());
-                ring.find(&from).ok_or_else(|| keyring::not_held(Some(&from)))?;
-                tx.audit_in(None, to.clone(), json!({"state": "begun", "from": from}));
-                if from == to {
-                    return Ok(None);
-                }
-                let mut row = row.into_active_model();
-                row.kek = Set(to);
-                row.changed_at = Set(Stamp::from(tx.now()));
-                row.update(tx.conn()).await?;
-                Ok(Some(from))
-            })
-        })
-        .await
+    store.write(cx, ring.clone(), turn_in).await
+}
+
+async fn turn_in(tx: &Tx, ring: &Keyring) -> Result<Option<String>> {
+    // Makes the row where there is none.
+    keyring::hold(tx, ring).await?;
+    let held = key_encryption::Entity::find_by_id(key_encryption::ONE).lock_exclusive().one(tx.conn()).await?;
+    let row = held.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
+    let (from, to) = (row.kek.clone(), ring.current().id().to_owned());
+    ring.find(&from).ok_or_else(|| keyring::not_held(Some(&from)))?;
+    tx.audit_only(None, to.clone(), json!({"state": "begun", "from": from}));
+    if from == to {
+        return Ok(None);
+    }
+    let mut row = row.into_active_model();
+    row.kek = Set(to);
+    row.changed_at = Set(Stamp::from(tx.now()));
+    row.update(tx.conn()).await?;
+    Ok(Some(from))
 }
 
 /// What one transaction did.
@@ -97,31 +92,26 @@ struct Page {
 
 /// Seals the next data keys after a name anew; `None` if there are no more.
 async fn rewrap(store: &Store, ring: &Keyring, after: String) -> Result<Option<Page>> {
-    let ring = ring.clone();
-    store
-        .maintain("keys.rewrap", move |tx| {
-            let (ring, after) = (ring.clone(), after.clone());
-            Box::pin(async move {
-                let kek = ring.current();
-                if keyring::hold(tx, &ring).await?.kek.id() != kek.id() {
-                    let message = "another rotation has begun, to another key";
-                    return Err(Error::precondition(Reason::KekMissing, message));
-                }
-                let rows =
-                    others(kek).filter(data_keys::Column::Owner.gt(after)).order_by_asc(data_keys::Column::Owner);
-                let rows = rows.limit(PAGE).lock_exclusive().all(tx.conn()).await?;
-                let Some(last) = rows.last().map(|row| row.owner.clone()) else { return Ok(None) };
-                let mut page = Page { rewrapped: 0, left: 0, last };
-                for row in rows {
-                    match rewrap_row(tx, &ring, row).await? {
-                        true => page.rewrapped += 1,
-                        false => page.left += 1,
-                    }
-                }
-                Ok(Some(page))
-            })
-        })
-        .await
+    store.maintain("keys.rewrap", (ring.clone(), after), rewrap_page).await
+}
+
+async fn rewrap_page(tx: &Tx, (ring, after): &(Keyring, String)) -> Result<Option<Page>> {
+    let kek = ring.current();
+    if keyring::hold(tx, ring).await?.kek.id() != kek.id() {
+        let message = "another rotation has begun, to another key";
+        return Err(Error::precondition(Reason::KekMissing, message));
+    }
+    let rows = others(kek).filter(data_keys::Column::Owner.gt(after.as_str())).order_by_asc(data_keys::Column::Owner);
+    let rows = rows.limit(PAGE).lock_exclusive().all(tx.conn()).await?;
+    let Some(last) = rows.last().map(|row| row.owner.clone()) else { return Ok(None) };
+    let mut page = Page { rewrapped: 0, left: 0, last };
+    for row in rows {
+        match rewrap_row(tx, ring, row).await? {
+            true => page.rewrapped += 1,
+            false => page.left += 1,
+        }
+    }
+    Ok(Some(page))
 }
 
 /// Seals a data key with the current key of the ring; false if no key of the ring opens it.
@@ -143,16 +133,12 @@ fn others(kek: &Kek) -> Select<data_keys::Entity> {
 }
 
 async fn audit(store: &Store, cx: &Cx, target: &str, details: serde_json::Value) -> Result<()> {
-    let target = target.to_owned();
-    store
-        .write(cx, "keys.rotate", move |tx| {
-            let (target, details) = (target.clone(), details.clone());
-            Box::pin(async move {
-                tx.audit_in(None, target, details);
-                Ok(())
-            })
-        })
-        .await
+    store.write(cx, (target.to_owned(), details), audit_in).await
+}
+
+async fn audit_in(tx: &Tx, (target, details): &(String, serde_json::Value)) -> Result<()> {
+    tx.audit_only(None, target, details.clone());
+    Ok(())
 }
 
 /// The data keys of a database, by what opens them.

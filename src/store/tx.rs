@@ -1,4 +1,4 @@
-//! What a write sees: the transaction, and the journal of what it will leave behind.
+//! What a write sees: the transaction, and the journal of what it leaves behind.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    OutboxEvent, Revocation,
+    Change, Invalidate, Revocation,
+    after_commit::AfterCommit,
     audit::{self, AuditRecord, Outcome},
     chain,
     entities::{audit_events, outbox as outbox_rows},
@@ -24,15 +25,12 @@ pub struct Tx {
     journal: Mutex<Journal>,
 }
 
-/// Rows that go into the transaction after the run.
+/// Rows that go into the transaction after the run, and what follows its commit.
 #[derive(Default)]
 pub(super) struct Journal {
     audit: Vec<audit_events::Model>,
     outbox: Vec<outbox_rows::Model>,
-    /// Whether a cluster was made or deleted.
-    pub clusters_changed: bool,
-    /// What is revoked; the rows are there already.
-    pub revoked: Vec<Revocation>,
+    after_commit: Vec<AfterCommit>,
 }
 
 impl Tx {
@@ -70,13 +68,22 @@ impl Tx {
         self.clock.new_id()
     }
 
-    /// Records the call's success on a target that belongs to no tenant.
-    pub fn audit(&self, target: impl Into<String>) {
-        self.audit_in(None, target, Value::Null);
+    /// Records a change: an audit event of the call with this target and these details (a JSON object, or null), and an
+    /// outbox event.
+    pub fn changed(&self, change: Change, target: impl Into<String>, details: Value) {
+        self.audit_only(change.tenant(), target, details);
+        self.also_changed(change);
     }
 
-    /// Records the call's success on a target of a tenant, with details (a JSON object, or null).
-    pub fn audit_in(&self, tenant: Option<TenantId>, target: impl Into<String>, details: Value) {
+    /// Records a change that comes with another one, such as the end of sessions with a suspension. It has an outbox event
+    /// of its own, and the audit event of the other one.
+    pub fn also_changed(&self, change: Change) {
+        self.journal().outbox.push(change.into_row(&self.clock));
+    }
+
+    /// Records in the audit log a call that changes nothing that others follow, such as a login, or one that left all as
+    /// it was.
+    pub fn audit_only(&self, tenant: Option<TenantId>, target: impl Into<String>, details: Value) {
         let record =
             AuditRecord { tenant, target: target.into(), details, ..AuditRecord::of(&self.cx, Outcome::Success) };
         self.record(record);
@@ -87,19 +94,15 @@ impl Tx {
         self.journal().audit.push(record.into_row(&self.clock));
     }
 
-    /// Says that something is revoked: a row says so already. It gets its revision with the commit.
+    /// Records a revocation whose row is written: it gets its revision with the commit, and the listeners of this process
+    /// hear of it after that.
     pub fn revoke(&self, revocation: Revocation) {
-        self.journal().revoked.push(revocation);
+        self.journal().after_commit.push(AfterCommit::Revoked(revocation));
     }
 
-    /// Says that a cluster is made or deleted.
-    pub fn clusters_change(&self) {
-        self.journal().clusters_changed = true;
-    }
-
-    /// Records that something changed.
-    pub fn emit(&self, event: OutboxEvent) {
-        self.journal().outbox.push(event.into_row(&self.clock));
+    /// Has something that this process keeps in memory read anew after the commit.
+    pub fn after_commit(&self, invalidate: Invalidate) {
+        self.journal().after_commit.push(AfterCommit::Invalidate(invalidate));
     }
 
     /// Ends the run. A call's write that recorded nothing is recorded under the call's own action; if it has none
@@ -130,8 +133,7 @@ impl Journal {
     pub fn append(&mut self, mut other: Self) {
         self.audit.append(&mut other.audit);
         self.outbox.append(&mut other.outbox);
-        self.clusters_changed |= other.clusters_changed;
-        self.revoked.append(&mut other.revoked);
+        self.after_commit.append(&mut other.after_commit);
     }
 
     /// Gives the rows their numbers. For the one writer of SQLite, inside the transaction that will write them.
@@ -148,10 +150,15 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes the rows, one insert for each kind, and numbers what is revoked.
-    pub async fn write(self, conn: &impl ConnectionTrait) -> Result<(), DbErr> {
+    /// Writes the rows, one insert for each kind, and numbers what is revoked. Returns what follows the commit.
+    pub async fn write(self, conn: &impl ConnectionTrait) -> Result<Vec<AfterCommit>, DbErr> {
         audit::insert(conn, self.audit).await?;
         outbox::insert(conn, self.outbox).await?;
-        revocations::number(conn, &self.revoked).await
+        let revoked = self.after_commit.iter().filter_map(|step| match step {
+            AfterCommit::Revoked(revocation) => Some(revocation),
+            AfterCommit::Invalidate(_) => None,
+        });
+        revocations::number(conn, revoked).await?;
+        Ok(self.after_commit)
     }
 }

@@ -125,14 +125,9 @@ impl Vault {
 
     /// Makes the first key of an owner, unless another call is first, and returns the row that is stored.
     async fn make(&self, ring: &Keyring, tenant: Option<TenantId>) -> Result<data_keys::Model> {
-        let ring = ring.clone();
-        self.0
-            .store
-            .maintain("vault.key", move |tx| {
-                let ring = ring.clone();
-                Box::pin(async move { make_in(tx, &ring, tenant).await })
-            })
-            .await
+        let owner = (ring.clone(), tenant);
+        let make = async |tx: &Tx, (ring, tenant): &(Keyring, Option<TenantId>)| make_in(tx, ring, *tenant).await;
+        self.0.store.maintain("vault.key", owner, make).await
     }
 }
 

@@ -2,16 +2,16 @@
 //! the time is over (zero-trust contract, decisions).
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use serde_json::json;
 use time::Duration;
 
 use super::{
     Status, Tenant,
     write::{self, Standing},
 };
-use crate::store::Tx;
 use crate::{
-    base::{Cx, Result, TenantId, TenantRef, TenantScope},
-    store::{Stamp, Store, entities::tenants},
+    base::{Cx, Result, TenantId, TenantRef, TenantScope, error::Reason},
+    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, entities::tenants},
 };
 
 /// The time of grace.
@@ -61,23 +61,22 @@ pub async fn purge_due(store: &Store) -> Result<usize> {
 /// Deletes one tenant if its time is still over: somebody may have restored or purged it meanwhile.
 async fn purge(store: &Store, id: TenantId, now: Stamp) -> Result<bool> {
     let cx = Cx::system("tenant.purge", store.clock().clone());
-    store
-        .write(&cx, "tenant.purge", move |tx| {
-            Box::pin(async move {
-                let found = super::resolve_any_locked(tx, &TenantRef::Id(id)).await;
-                let due = |tenant: &Tenant| tenant.purge_at.is_some_and(|at| Stamp::from(at) <= now);
-                let purged = match found {
-                    Ok((tenant, scope)) if due(&tenant) => {
-                        write::delete(tx, &tenant, scope).await?;
-                        true
-                    }
-                    Ok(_) => false,
-                    Err(error) if error.reason == crate::base::error::Reason::TenantNotFound => false,
-                    Err(error) => return Err(error),
-                };
-                tx.audit_in(Some(id), id.dashed(), serde_json::json!({"purged": purged}));
-                Ok(purged)
-            })
-        })
-        .await
+    store.write(&cx, (id, now), purge_in).await
+}
+
+async fn purge_in(tx: &Tx, (id, now): &(TenantId, Stamp)) -> Result<bool> {
+    let due = |tenant: &Tenant| tenant.purge_at.is_some_and(|at| Stamp::from(at) <= *now);
+    match super::resolve_any_locked(tx, &TenantRef::Id(*id)).await {
+        Ok((tenant, scope)) if due(&tenant) => {
+            write::delete(tx, &tenant, scope).await?;
+            let change = Change::new(Resource::Tenant, ChangeKind::Deleted, id.dashed());
+            tx.changed(change.within(*id).at(tenant.version), id.dashed(), json!({"purged": true}));
+            Ok(true)
+        }
+        Err(error) if error.reason != Reason::TenantNotFound => Err(error),
+        _ => {
+            tx.audit_only(Some(*id), id.dashed(), json!({"purged": false}));
+            Ok(false)
+        }
+    }
 }

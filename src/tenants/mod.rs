@@ -16,6 +16,6 @@ pub use lists::{Order, list, names, names_query, query};
 pub use multitenancy::{Multitenancy, MultitenancySettings, UNLICENSED, is_feature, unlicensed};
 pub use names::released_at;
 pub use status::Status;
-pub use suspension::{Authority, Suspension, end_sessions, refuse_suspended, suspend, unsuspend};
+pub use suspension::{Authority, Suspension, refuse_suspended, suspend, unsuspend};
 pub use tenant::{Tenant, count, find, not_found, page, resolve, resolve_any, resolve_any_locked, resolve_locked};
-pub use write::{Change, NewTenant, delete, insert, rename, update};
+pub use write::{NewTenant, TenantChange, delete, insert, record, record_update, rename, update};

@@ -10,7 +10,7 @@ use crate::{
         error::{Reason, Violation},
         text,
     },
-    store::{Pages, Store, Tx},
+    store::{ChangeKind, Pages, Store, Tx},
 };
 
 /// Longest name for people, in characters.
@@ -48,33 +48,22 @@ pub async fn list(cx: &Cx, store: &Store, word: Option<&str>) -> Result<Pages<Te
 /// Creates an active tenant. Checks, in this order: name and slug, that no tenant has the slug in whatever case, and the
 /// limit.
 pub async fn create(cx: &Cx, store: &Store, max: Option<u64>, name: &str, slug: &str) -> Result<Tenant> {
-    let new = checked(name, slug)?;
-    store
-        .write(cx, "tenant.create", move |tx| {
-            let new = new.clone();
-            Box::pin(async move {
-                let (tenant, _) = write::insert(tx, &new, max).await?;
-                let details = json!({"display_name": tenant.display_name});
-                tx.audit_in(Some(tenant.id), tenant.name.as_str(), details);
-                Ok(tenant)
-            })
-        })
-        .await
+    store.write(cx, (checked(name, slug)?, max), insert).await
+}
+
+async fn insert(tx: &Tx, (new, max): &(NewTenant, Option<u64>)) -> Result<Tenant> {
+    let (tenant, _) = write::insert(tx, new, *max).await?;
+    write::record(tx, ChangeKind::Created, &tenant, json!({"display_name": tenant.display_name}));
+    Ok(tenant)
 }
 
 /// Deletes a tenant at once, one in its time of grace too, with its grants and email domains. Checks, in this order: the
 /// tenant, the confirmation, and that no other surface keeps anything for it.
 pub async fn delete(cx: &Cx, store: &Store, tenant: &TenantRef, removal: Removal) -> Result<Removed> {
-    let tenant = tenant.clone();
-    store
-        .write(cx, "tenant.delete", move |tx| {
-            let (tenant, removal) = (tenant.clone(), removal.clone());
-            Box::pin(async move { remove(tx, &tenant, &removal).await })
-        })
-        .await
+    store.write(cx, (tenant.clone(), removal), remove).await
 }
 
-async fn remove(tx: &Tx, tenant: &TenantRef, removal: &Removal) -> Result<Removed> {
+async fn remove(tx: &Tx, (tenant, removal): &(TenantRef, Removal)) -> Result<Removed> {
     let (tenant, scope) = resolve_any_locked(tx, tenant).await?;
     if removal.confirm != tenant.name.as_str() {
         let message = "Confirmation does not match the tenant slug.";
@@ -86,7 +75,7 @@ async fn remove(tx: &Tx, tenant: &TenantRef, removal: &Removal) -> Result<Remove
         removed.errors.push("drop database: no database is recorded for this tenant".to_owned());
     }
     let details = json!({"drop_database": removal.drop_database, "errors": removed.errors});
-    tx.audit_in(Some(tenant.id), tenant.name.as_str(), details);
+    write::record(tx, ChangeKind::Deleted, &tenant, details);
     Ok(removed)
 }
 

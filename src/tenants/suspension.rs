@@ -2,15 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use sea_orm::{ColumnTrait, Condition};
-
 use super::{
     Status, Tenant,
     write::{self, Standing},
 };
 use crate::{
     base::{Caller, Cx, Error, Result, TenantScope, error::Reason},
-    store::{Tx, entities::accounts},
+    store::{SessionsOf, Tx},
 };
 
 /// Who suspended a tenant, or an account.
@@ -88,14 +86,9 @@ pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Ten
     let standing = Standing { status: Status::Suspended, suspended_by: Some(by), purge_at: None };
     let tenant = write::stand(tx, scope, &standing).await?;
     if authority == Authority::Platform {
-        end_sessions(tx, scope).await?;
+        tx.end_sessions(SessionsOf::Tenant(scope)).await?;
     }
     Ok(tenant)
-}
-
-/// Ends the sessions of every user of a tenant: the tokens that their accounts were given so far are revoked.
-pub async fn end_sessions(tx: &Tx, scope: TenantScope) -> Result<()> {
-    tx.end_sessions(Condition::all().add(accounts::Column::TenantId.eq(scope.tenant().uuid()))).await.map(drop)
 }
 
 /// Lifts a suspension; a tenant that is not suspended stays as it is. What the platform set, the platform lifts.

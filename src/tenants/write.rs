@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
-use serde_json::json;
+use serde_json::Value;
 
 use super::{Status, Suspension, Tenant, limit, lists, names, not_found};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         Error, Result, TenantId, TenantName, TenantScope,
         error::{Kind, Reason},
     },
-    store::{OutboxEvent, Stamp, Tx, entities::tenants, json},
+    store::{Change, ChangeKind, Resource, Stamp, Tx, entities::tenants, json},
 };
 
 /// A tenant to be.
@@ -36,7 +36,7 @@ impl NewTenant {
 
 /// What changes of a tenant; the default changes nothing but the version.
 #[derive(Clone, Debug, Default)]
-pub struct Change {
+pub struct TenantChange {
     /// A new handle. Names that were derived from the old one stay.
     pub name: Option<TenantName>,
     /// A new name for people.
@@ -77,26 +77,24 @@ pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenan
     };
     let scope = TenantScope::grant(&tx.cx().access, TenantId::from_uuid(row.id), &row.name_key)?;
     tenants::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
-    let tenant = Tenant::try_from(row)?;
-    emit(tx, &tenant, "created");
-    Ok((tenant, scope))
+    Ok((Tenant::try_from(row)?, scope))
 }
 
 /// Changes a tenant and raises its version. With `expected`, fails as stale if the tenant has another version.
-pub async fn update(tx: &Tx, scope: TenantScope, expected: Option<i64>, change: &Change) -> Result<Tenant> {
+pub async fn update(tx: &Tx, scope: TenantScope, expected: Option<i64>, change: &TenantChange) -> Result<Tenant> {
     apply(tx, scope, expected, change, None).await
 }
 
 /// Gives a tenant another standing and raises its version.
 pub(super) async fn stand(tx: &Tx, scope: TenantScope, standing: &Standing) -> Result<Tenant> {
-    apply(tx, scope, None, &Change::default(), Some(standing)).await
+    apply(tx, scope, None, &TenantChange::default(), Some(standing)).await
 }
 
 async fn apply(
     tx: &Tx,
     scope: TenantScope,
     expected: Option<i64>,
-    change: &Change,
+    change: &TenantChange,
     standing: Option<&Standing>,
 ) -> Result<Tenant> {
     let id = scope.tenant().uuid();
@@ -130,9 +128,7 @@ async fn apply(
         return Err(if exists { stale() } else { not_found() });
     };
     sort_anew(tx, &row).await?;
-    let tenant = Tenant::try_from(row)?;
-    emit(tx, &tenant, "updated");
-    Ok(tenant)
+    Tenant::try_from(row)
 }
 
 /// Gives a tenant its place in lists, if it has another one: since it changed, or since an older program wrote it.
@@ -156,7 +152,7 @@ pub async fn rename(tx: &Tx, tenant: &Tenant, scope: TenantScope, name: TenantNa
         names::release(tx, &name).await?;
     }
     let display_name = (tenant.display_name == tenant.name.as_str()).then(|| name.as_str().to_owned());
-    update(tx, scope, None, &Change { name: Some(name), display_name, ..Change::default() }).await
+    update(tx, scope, None, &TenantChange { name: Some(name), display_name, ..TenantChange::default() }).await
 }
 
 /// Fails and names what still hangs on a tenant, if anything does.
@@ -176,20 +172,23 @@ pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> 
     if deleted.rows_affected == 0 {
         return Err(not_found());
     }
-    names::release(tx, &tenant.name).await?;
-    emit(tx, tenant, "deleted");
-    Ok(())
+    names::release(tx, &tenant.name).await
 }
 
 fn stale() -> Error {
     Error::new(Kind::Aborted, Reason::VersionStale, "the tenant changed meanwhile; read it again")
 }
 
-fn emit(tx: &Tx, tenant: &Tenant, change: &str) {
-    tx.emit(OutboxEvent {
-        topic: "tenant".into(),
-        tenant: Some(tenant.id),
-        key: tenant.id.dashed(),
-        payload: json!({"change": change, "name": tenant.name.as_str(), "version": tenant.version}),
-    });
+/// Records what a call did to a tenant. Every verb that makes, changes or deletes one does so, once.
+pub fn record(tx: &Tx, kind: ChangeKind, tenant: &Tenant, details: Value) {
+    let change = Change::new(Resource::Tenant, kind, tenant.id.dashed()).within(tenant.id).at(tenant.version);
+    tx.changed(change, tenant.name.as_str(), details);
+}
+
+/// Records what a call left of a tenant, which may be as it was.
+pub fn record_update(tx: &Tx, before: &Tenant, after: &Tenant, details: Value) {
+    match before.version == after.version {
+        true => tx.audit_only(Some(after.id), after.name.as_str(), details),
+        false => record(tx, ChangeKind::Updated, after, details),
+    }
 }

@@ -1,6 +1,6 @@
 //! Tenants as the warehouse sees them: the registry's, with the provider that their users log in with.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Warehouse,
@@ -12,8 +12,8 @@ use crate::{
         Access, Cx, Error, Result, TenantId, TenantRef, TenantScope, Worded, error::Reason, scope::foreign_tenant,
         words::quoted,
     },
-    store::{Pages, Store, Tx, scopes::WarehouseRow},
-    tenants::{self, NewTenant, Order, Status, Tenant},
+    store::{ChangeKind, Pages, Store, Tx, scopes::WarehouseRow},
+    tenants::{self, NewTenant, Order, Status, Tenant, TenantChange},
 };
 
 /// A tenant as it is shown.
@@ -55,19 +55,15 @@ pub async fn create(cx: &Cx, area: &Warehouse, wanted: Wanted) -> Result<TenantV
     let display_name = rules::display_name(wanted.display_name.as_deref(), &name)?;
     let facet = facet(area, wanted.provider.as_deref(), wanted.config).await?;
     let taken = format!("tenant already exists: {name}");
-    let (new, max) = (NewTenant { display_name, ..NewTenant::named(name) }, area.max_tenants);
-    area.store
-        .write(cx, "tenant.create", move |tx| {
-            let (new, facet) = (new.clone(), facet.clone());
-            Box::pin(async move {
-                let (tenant, scope) = tenants::insert(tx, &new, max).await?;
-                tx.tenant(scope).put_warehouse(&facet).await?;
-                tx.audit_in(Some(tenant.id), tenant.name.as_str(), json!({"auth_provider": facet.auth_provider}));
-                view(tenant, Some(facet))
-            })
-        })
-        .await
-        .worded(Reason::TenantExists, taken)
+    let new = NewTenant { display_name, ..NewTenant::named(name) };
+    area.store.write(cx, (new, facet, area.max_tenants), insert).await.worded(Reason::TenantExists, taken)
+}
+
+async fn insert(tx: &Tx, (new, facet, max): &(NewTenant, WarehouseRow, Option<u64>)) -> Result<TenantView> {
+    let (tenant, scope) = tenants::insert(tx, new, *max).await?;
+    tx.tenant(scope).put_warehouse(facet).await?;
+    tenants::record(tx, ChangeKind::Created, &tenant, json!({"auth_provider": facet.auth_provider}));
+    view(tenant, Some(facet.clone()))
 }
 
 /// The tenants that the caller administers, sorted by name.
@@ -100,58 +96,44 @@ async fn views(cx: Cx, store: Store, tenants: Vec<Tenant>) -> Result<Vec<TenantV
 /// Suspends a tenant, or lifts that. What is so already stays so.
 pub async fn set_disabled(cx: &Cx, store: &Store, named: &str, disabled: bool) -> Result<TenantView> {
     let tenant = TenantRef::parse(named);
-    store
-        .write(cx, "tenant.set_disabled", move |tx| {
-            let tenant = tenant.clone();
-            Box::pin(async move {
-                let (tenant, scope) = tenants::resolve_locked(tx, &tenant).await?;
-                let tenant = if disabled {
-                    tenants::suspend(tx, &tenant, scope).await?
-                } else {
-                    tenants::unsuspend(tx, &tenant, scope).await?
-                };
-                tx.audit_in(Some(tenant.id), tenant.name.as_str(), json!({"disabled": disabled}));
-                shown(tx, tenant, scope).await
-            })
-        })
-        .await
-        .worded(Reason::TenantNotFound, missing(named))
+    store.write(cx, (tenant, disabled), put_disabled).await.worded(Reason::TenantNotFound, missing(named))
+}
+
+async fn put_disabled(tx: &Tx, (tenant, disabled): &(TenantRef, bool)) -> Result<TenantView> {
+    let (before, scope) = tenants::resolve_locked(tx, tenant).await?;
+    let after = match disabled {
+        true => tenants::suspend(tx, &before, scope).await?,
+        false => tenants::unsuspend(tx, &before, scope).await?,
+    };
+    tenants::record_update(tx, &before, &after, json!({"disabled": disabled}));
+    shown(tx, after, scope).await
 }
 
 /// Replaces the provider of a tenant and its configuration. Checks both before it looks for the tenant.
 pub async fn set_auth(cx: &Cx, area: &Warehouse, named: &str, provider: &str, config: Config) -> Result<TenantView> {
     let facet = facet(area, Some(provider), config).await?;
     let tenant = TenantRef::parse(named);
-    area.store
-        .write(cx, "tenant.set_auth", move |tx| {
-            let (tenant, facet) = (tenant.clone(), facet.clone());
-            Box::pin(async move {
-                let (_, scope) = tenants::resolve_locked(tx, &tenant).await?;
-                let tenant = tenants::update(tx, scope, None, &tenants::Change::default()).await?;
-                tx.tenant(scope).put_warehouse(&facet).await?;
-                tx.audit_in(Some(tenant.id), tenant.name.as_str(), json!({"auth_provider": facet.auth_provider}));
-                view(tenant, Some(facet))
-            })
-        })
-        .await
-        .worded(Reason::TenantNotFound, missing(named))
+    area.store.write(cx, (tenant, facet), put_auth).await.worded(Reason::TenantNotFound, missing(named))
+}
+
+async fn put_auth(tx: &Tx, (tenant, facet): &(TenantRef, WarehouseRow)) -> Result<TenantView> {
+    let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
+    let tenant = tenants::update(tx, scope, None, &TenantChange::default()).await?;
+    tx.tenant(scope).put_warehouse(facet).await?;
+    tenants::record(tx, ChangeKind::Updated, &tenant, json!({"auth_provider": facet.auth_provider}));
+    view(tenant, Some(facet.clone()))
 }
 
 /// Deletes a tenant, unless something still hangs on it.
 pub async fn delete(cx: &Cx, store: &Store, named: &str) -> Result<()> {
-    let tenant = TenantRef::parse(named);
-    store
-        .write(cx, "tenant.delete", move |tx| {
-            let tenant = tenant.clone();
-            Box::pin(async move {
-                let (tenant, scope) = tenants::resolve_locked(tx, &tenant).await?;
-                tenants::delete(tx, &tenant, scope).await?;
-                tx.audit_in(Some(tenant.id), tenant.name.as_str(), serde_json::Value::Null);
-                Ok(())
-            })
-        })
-        .await
-        .worded(Reason::TenantNotFound, missing(named))
+    store.write(cx, TenantRef::parse(named), remove).await.worded(Reason::TenantNotFound, missing(named))
+}
+
+async fn remove(tx: &Tx, tenant: &TenantRef) -> Result<()> {
+    let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
+    tenants::delete(tx, &tenant, scope).await?;
+    tenants::record(tx, ChangeKind::Deleted, &tenant, Value::Null);
+    Ok(())
 }
 
 fn missing(named: &str) -> String {

@@ -115,7 +115,7 @@ both_databases! {
         let (door, made) = (Door::of(&db, &Clock::system()), make(&db, key("admin")).await);
         let suspended = async || door.opens(&made).await.map(|caller| caller.tenant.as_ref().unwrap().suspended);
         assert_eq!(suspended().await, Ok(false));
-        db.write(&platform_cx("tenant.suspend"), "test", move |tx| {
+        crate::db::write(&db, &platform_cx("tenant.suspend"), move |tx| {
             Box::pin(async move {
                 let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::Id(scope.tenant())).await?;
                 tenants::suspend(tx, &tenant, scope).await
@@ -124,7 +124,7 @@ both_databases! {
         .await
         .unwrap();
         assert_eq!(suspended().await, Ok(true), "the guard refuses it");
-        db.write(&platform_cx("tenant.delete"), "test", move |tx| {
+        crate::db::write(&db, &platform_cx("tenant.delete"), move |tx| {
             Box::pin(async move {
                 let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::Id(scope.tenant())).await?;
                 tenants::delete(tx, &tenant, scope).await

@@ -10,10 +10,10 @@ use tenantry::{
         revocation::{self, KEPT, Revocations},
         tokens::Claims,
     },
-    base::{Clock, Role, TenantRef, error::Reason},
+    base::{Clock, Role, TenantRef, TenantScope, error::Reason},
     identity::{self, NewAccount, Password, Passwords, accounts, revoked},
     store::{
-        Keyring, Store, StoreConfig,
+        Keyring, SessionsOf, Store, StoreConfig, Tx,
         entities::{audit_events, outbox, revoked_tokens},
         lease::Lease,
         relay::Relay,
@@ -164,10 +164,8 @@ both_databases! {
         revocation::load(&db, &here, None).await.unwrap();
         db.on_revocation(here.listener());
         let cx = platform_cx("x");
-        let ended = db.write(&cx, "test", move |tx| {
-            Box::pin(async move { tenants::end_sessions(tx, scope).await })
-        });
-        ended.await.unwrap();
+        let end = async |tx: &Tx, scope: &TenantScope| tx.end_sessions(SessionsOf::Tenant(*scope)).await;
+        assert_eq!(db.write(&cx, scope, end).await.unwrap(), 1);
         assert!(is_revoked(&here, &session(Some(ada))));
         revocation::load(&db, &elsewhere, Some(seen)).await.unwrap();
         assert!(is_revoked(&elsewhere, &session(Some(ada))));
@@ -246,7 +244,7 @@ both_databases! {
         let fast = server(&db, OFF).await;
         let hold = async || {
             let lease = lease.clone();
-            db.write(&platform_cx("x"), "test", move |tx| {
+            crate::db::write(&db, &platform_cx("x"), move |tx| {
                 let lease = lease.clone();
                 Box::pin(async move { lease.hold(tx).await })
             })
@@ -271,7 +269,7 @@ both_databases! {
         .await;
         assert!((ttl..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
         let cx = platform_cx("x");
-        let lost = db.write(&cx, "test", move |tx| {
+        let lost = crate::db::write(&db, &cx, move |tx| {
             let gone = gone.clone();
             Box::pin(async move { gone.hold(tx).await })
         });
@@ -301,7 +299,7 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
     for (store, name) in [(&db.store, "acme"), (&slow, "dock")] {
         let scope = crate::directory_verbs::tenant(&db, name).await;
         let cx = platform_cx("tenant.delete");
-        let deleted = store.write(&cx, "test", move |tx| {
+        let deleted = crate::db::write(store, &cx, move |tx| {
             Box::pin(async move {
                 let named = TenantRef::Id(scope.tenant());
                 let (tenant, scope) = tenants::resolve_locked(tx, &named).await?;
@@ -331,7 +329,7 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
     let scope = crate::directory_verbs::tenant(&db, "gone").await;
     let before = OffsetDateTime::now_utc() - time::Duration::SECOND;
     let cx = platform_cx("tenant.delete");
-    let deleted = slow.write(&cx, "test", move |tx| {
+    let deleted = crate::db::write(&slow, &cx, move |tx| {
         Box::pin(async move {
             let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::Id(scope.tenant())).await?;
             tenants::delete(tx, &tenant, scope).await

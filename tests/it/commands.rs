@@ -171,7 +171,7 @@ async fn an_operator_is_told_the_cause_of_an_internal_error() {
     let url = format!("sqlite:{}", home.data_dir().join("tenantry.db").display());
     let store = tenantry::store::Store::open(tenantry::store::StoreConfig::new(&url)).await.unwrap();
     let cx = db::platform_cx("x");
-    let broken = store.write(&cx, "test", |tx| {
+    let broken = crate::db::write(&store, &cx, |tx| {
         Box::pin(async move {
             sea_orm::ConnectionTrait::execute_unprepared(tx.conn(), "DROP TABLE revoked_tokens").await?;
             Ok(())

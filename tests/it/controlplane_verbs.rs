@@ -32,7 +32,7 @@ fn root() -> Cx {
 async fn tenant(store: &Store, name: &str) -> TenantScope {
     let name = name.to_owned();
     let cx = root();
-    let made = store.write(&cx, "test", move |tx| {
+    let made = crate::db::write(store, &cx, move |tx| {
         let new = NewTenant::named(name.parse().unwrap());
         Box::pin(async move { Ok(tenants::insert(tx, &new, None).await?.1) })
     });
@@ -170,7 +170,7 @@ both_databases! {
             let end = (name == "ended").then(|| "2020-01-01".to_owned());
             grant(&db, NewGrant { expires_at: end, ..to(&mine, name) }).await.unwrap();
         }
-        db.write(&root(), "test", |tx| {
+        crate::db::write(&db, &root(), |tx| {
             Box::pin(async move {
                 let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::parse("asleep")).await?;
                 tenants::suspend(tx, &tenant, scope).await?;
@@ -188,7 +188,7 @@ both_databases! {
         let seat = places::switch(&of(bob), &db, Some(&TenantRef::parse("OPEN"))).await.unwrap();
         assert_eq!((seat.account.id, seat.place.unwrap().role.role()), (bob, Role::User));
 
-        db.write(&root(), "test", move |tx| {
+        crate::db::write(&db, &root(), move |tx| {
             Box::pin(async move {
                 let row = identity_rows::Entity::find_by_id(mine.id).one(tx.conn()).await?.unwrap();
                 let mut row = row.into_active_model();
@@ -225,7 +225,7 @@ both_databases! {
         let acme = TenantRef::parse("acme");
         grant(&db, to(&bob, "acme")).await.unwrap();
         domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.com").await.unwrap();
-        db.write(&root(), "test", |tx| {
+        crate::db::write(&db, &root(), |tx| {
             Box::pin(async move {
                 let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::parse("acme")).await?;
                 tenants::deprovision(tx, &tenant, scope, tenants::GRACE).await

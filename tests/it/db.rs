@@ -5,11 +5,12 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use futures::future::BoxFuture;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tempfile::TempDir;
 use tenantry::{
-    base::{Access, Caller, CallerKind, Clock, Cx, Drain, Role, caller::CallerFacts, cx::CxFacts},
-    store::{Store, StoreConfig},
+    base::{Access, Caller, CallerKind, Clock, Cx, Drain, Result, Role, caller::CallerFacts, cx::CxFacts},
+    store::{Store, StoreConfig, Tx},
 };
 use tokio::sync::OnceCell;
 
@@ -60,6 +61,22 @@ impl TestDb {
     pub fn is_sqlite(&self) -> bool {
         self.dir.is_some()
     }
+}
+
+/// A write whose closure owns what it works on; those of the program have an input and a name.
+pub async fn write<T, F>(store: &Store, cx: &Cx, work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: for<'t> Fn(&'t Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+{
+    store.write(cx, work, run).await
+}
+
+async fn run<T, F>(tx: &Tx, work: &F) -> Result<T>
+where
+    F: for<'t> Fn(&'t Tx) -> BoxFuture<'t, Result<T>> + Send + Sync,
+{
+    work(tx).await
 }
 
 /// A fresh SQLite file.

@@ -21,7 +21,7 @@ use crate::db::{TestDb, cx, platform_cx};
 
 pub async fn tenant(db: &TestDb, name: &str) -> TenantScope {
     let name = name.to_owned();
-    db.write(&platform_cx("tenant.create"), "test", move |tx| {
+    crate::db::write(db, &platform_cx("tenant.create"), move |tx| {
         let new = NewTenant::named(name.parse().unwrap());
         Box::pin(async move { Ok(tenants::insert(tx, &new, None).await?.1) })
     })
@@ -78,7 +78,7 @@ async fn names(store: &Store, tenant: &str, text: &str) -> Vec<String> {
 /// Runs SQL that no verb runs.
 pub async fn sql(store: &Store, text: String) -> Result<(), DbErr> {
     let (text, cx) = (std::sync::Arc::new(text), platform_cx("test"));
-    let outcome = store.write(&cx, "test", move |tx| {
+    let outcome = crate::db::write(store, &cx, move |tx| {
         let text = text.clone();
         Box::pin(async move { Ok(tx.conn().execute_unprepared(&text).await.map(drop)?) })
     });

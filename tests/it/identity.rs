@@ -31,7 +31,7 @@ async fn create(db: &TestDb, account: NewAccount) -> tenantry::base::Result<uuid
 
 async fn tenant(db: &TestDb, name: &str) -> TenantScope {
     let (name, cx) = (name.to_owned(), platform_cx("tenant.create"));
-    let made = db.write(&cx, "test", move |tx| {
+    let made = crate::db::write(db, &cx, move |tx| {
         let new = NewTenant::named(name.parse().unwrap());
         Box::pin(async move { Ok(tenants::insert(tx, &new, None).await?.1) })
     });
@@ -121,7 +121,7 @@ both_databases! {
         let scope = tenant(&db, "one").await;
         create(&db, account(Some(scope), "ada")).await.unwrap();
         let cx = platform_cx("tenant.delete");
-        let deleted = db.write(&cx, "test", move |tx| {
+        let deleted = crate::db::write(&db, &cx, move |tx| {
             Box::pin(async move {
                 let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::Id(scope.tenant())).await?;
                 tenants::delete(tx, &tenant, scope).await

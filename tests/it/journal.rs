@@ -10,7 +10,7 @@ use sea_orm::{
 use tenantry::{
     base::{Clock, TenantName},
     store::{
-        OutboxEvent, Store, StoreConfig,
+        Change, ChangeKind, Resource, Store, StoreConfig,
         audit::{self, AuditRecord, Outcome},
         chain::{self, Verdict},
         entities::{audit_events, outbox},
@@ -24,19 +24,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::db::{self, TestDb, eventually, platform_cx};
 
+fn change(key: &str) -> Change {
+    Change::new(Resource::Cluster, ChangeKind::Updated, key)
+}
+
 /// A write that leaves one audit event and one outbox event.
 async fn emit(store: &Store, key: &str) {
     let key = key.to_owned();
-    store
-        .write(&platform_cx("test.emit"), "test", move |tx| {
-            let key = key.clone();
-            Box::pin(async move {
-                tx.emit(OutboxEvent { topic: "test".into(), tenant: None, key, payload: serde_json::Value::Null });
-                Ok(())
-            })
+    crate::db::write(store, &platform_cx("test.emit"), move |tx| {
+        let key = key.clone();
+        Box::pin(async move {
+            tx.also_changed(change(&key));
+            Ok(())
         })
-        .await
-        .expect("a write");
+    })
+    .await
+    .expect("a write");
 }
 
 /// Keys of the numbered outbox rows, by revision; the revisions have no gap.
@@ -76,10 +79,9 @@ both_databases! {
     }
 
     async fn events_of_one_write_keep_their_order(db: TestDb) {
-        db.write(&platform_cx("x"), "test", |tx| {
+        crate::db::write(&db, &platform_cx("x"), |tx| {
             for key in ["a", "b", "c"] {
-                tx.emit(OutboxEvent { topic: "test".into(), tenant: None, key: key.into(), payload: serde_json::Value::Null });
-                tx.audit(key);
+                tx.changed(change(key), key, serde_json::Value::Null);
             }
             Box::pin(async { Ok(()) })
         })
@@ -141,7 +143,7 @@ both_databases! {
         let (id, target) = (second.id, second.target);
         let set = async |target: &str| {
             let target = target.to_owned();
-            db.write(&platform_cx("x"), "test", move |tx| {
+            crate::db::write(&db, &platform_cx("x"), move |tx| {
                 let row = audit_events::ActiveModel { id: Unchanged(id), target: Set(target.clone()), ..Default::default() };
                 Box::pin(async move { Ok(row.update(tx.conn()).await.map(drop)?) })
             })
@@ -153,7 +155,7 @@ both_databases! {
         set(&target).await;
         assert!(matches!(chain::verify(&db).await.unwrap(), Verdict::Sound { .. }));
         let cx = platform_cx("x");
-        db.write(&cx, "test", move |tx| {
+        crate::db::write(&db, &cx, move |tx| {
             Box::pin(async move {
                 audit_events::Entity::delete_by_id(id).exec(tx.conn()).await?;
                 Ok(())
@@ -182,7 +184,7 @@ both_databases! {
     async fn derived_names_are_chosen_once_and_outlive_their_tenant(db: TestDb) {
         let derive = async |name: &str| {
             let name: TenantName = name.parse().unwrap();
-            db.write(&platform_cx("x"), "test", move |tx| {
+            crate::db::write(&db, &platform_cx("x"), move |tx| {
                 let name = name.clone();
                 Box::pin(async move {
                     let (tenant, scope) = tenants::insert(tx, &NewTenant::named(name.clone()), None).await?;

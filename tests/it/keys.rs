@@ -35,7 +35,7 @@ pub fn vault(db: &TestDb, ring: impl Into<Keyring>) -> Vault {
 
 pub async fn make_tenants(store: &Store, count: usize) -> Vec<TenantId> {
     let cx = platform_cx("tenant.create");
-    let made = store.write(&cx, "test", move |tx| {
+    let made = crate::db::write(store, &cx, move |tx| {
         Box::pin(async move {
             let mut made = Vec::new();
             for n in 0..count {
@@ -71,7 +71,7 @@ async fn sealed_with(store: &Store) -> Vec<Option<String>> {
 
 pub async fn execute(store: &Store, sql: &'static str) {
     let cx = platform_cx("x");
-    let done = store.write(&cx, "test", move |tx| {
+    let done = crate::db::write(store, &cx, move |tx| {
         Box::pin(async move {
             tx.conn().execute_unprepared(sql).await?;
             Ok(())

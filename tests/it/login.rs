@@ -59,7 +59,7 @@ fn credentials(tenant: Option<&str>, user: &str, password: &str, code: Option<&s
 
 async fn tenant(db: &TestDb, name: &str) -> TenantScope {
     let name = name.to_owned();
-    db.write(&platform_cx("tenant.create"), "test", move |tx| {
+    crate::db::write(db, &platform_cx("tenant.create"), move |tx| {
         let new = NewTenant::named(name.parse().unwrap());
         Box::pin(async move { Ok(tenants::insert(tx, &new, None).await?.1) })
     })
@@ -73,7 +73,7 @@ async fn account(db: &TestDb, tenant: Option<TenantScope>, username: &str, role:
 }
 
 async fn change(db: &TestDb, id: Uuid, change: AccountChange) {
-    db.write(&platform_cx("user.update"), "test", move |tx| {
+    crate::db::write(db, &platform_cx("user.update"), move |tx| {
         let change = change.clone();
         Box::pin(async move {
             let row = rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();
@@ -86,7 +86,7 @@ async fn change(db: &TestDb, id: Uuid, change: AccountChange) {
 
 /// Writes columns of an account directly.
 async fn set(db: &TestDb, id: Uuid, set: impl Fn(&mut rows::ActiveModel) + Send + Sync + Clone + 'static) {
-    db.write(&platform_cx("test"), "test", move |tx| {
+    crate::db::write(db, &platform_cx("test"), move |tx| {
         let set = set.clone();
         Box::pin(async move {
             let mut row = rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap().into_active_model();
@@ -143,7 +143,7 @@ both_databases! {
             assert_eq!(error.to_string(), "the name or the password is wrong");
         }
         let cx = platform_cx("tenant.suspend");
-        db.write(&cx, "test", |tx| Box::pin(async move {
+        crate::db::write(&db, &cx, |tx| Box::pin(async move {
             let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::parse("acme")).await?;
             tenants::suspend(tx, &tenant, scope).await
         }))
@@ -189,7 +189,7 @@ both_databases! {
             code_hash: totp::recovery_hash(&code),
             created_at: Clock::system().now().into(),
         };
-        db.write(&platform_cx("x"), "test", move |tx| {
+        crate::db::write(&db, &platform_cx("x"), move |tx| {
             let row = row.clone();
             Box::pin(async move {
                 recovery_codes::Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
@@ -228,7 +228,7 @@ both_databases! {
         let facts = CxFacts::clone(&platform_cx("tenant.update"));
         let caller = Caller::new(CallerFacts { account: Some(id), basis, ..CallerFacts::clone(&facts.caller) });
         let cx = Cx::new(CxFacts { caller, ..facts });
-        let write = async || db.write(&cx, "test", |_| Box::pin(async { Ok(()) })).await;
+        let write = async || crate::db::write(&db, &cx, |_| Box::pin(async { Ok(()) })).await;
         write().await.unwrap();
         change(&db, id, AccountChange { end_sessions: true, ..AccountChange::default() }).await;
         assert_eq!(write().await.unwrap_err().reason, Reason::CredentialsRevoked);
@@ -302,7 +302,7 @@ async fn a_login_that_meets_a_suspension_on_its_way_is_refused() {
     let (store, is_made, may_commit) = (db.store.clone(), made.clone(), commit.clone());
     let suspension = tokio::spawn(async move {
         let cx = platform_cx("user.update");
-        let written = store.write(&cx, "test", move |tx| {
+        let written = crate::db::write(&store, &cx, move |tx| {
             let (made, commit) = (is_made.clone(), may_commit.clone());
             Box::pin(async move {
                 let row = rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();

@@ -80,7 +80,7 @@ both_databases! {
         let waiting = attempt(&people, 100, "acme", "ada", "another one");
         let changing = async {
             let cx = platform_cx("x");
-            let changed = db.write(&cx, "test", move |tx| {
+            let changed = crate::db::write(&db, &cx, move |tx| {
                 let password = Some((hash.clone(), false));
                 Box::pin(async move {
                     let row = rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();

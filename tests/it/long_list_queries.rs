@@ -237,7 +237,7 @@ both_databases! {
         let named = async |name: &'static str, display_name: &'static str| {
             let display_name = display_name.to_owned();
             let new = registry::NewTenant { display_name, ..registry::NewTenant::named(name.parse().unwrap()) };
-            db.write(&platform_cx("tenant.create"), "test", move |tx| {
+            crate::db::write(&db, &platform_cx("tenant.create"), move |tx| {
                 let new = new.clone();
                 Box::pin(async move { Ok(registry::insert(tx, &new, None).await?.0) })
             })
@@ -253,13 +253,13 @@ both_databases! {
         };
         assert_eq!(listed().await, "c b a");
         let change = async |name: &'static str, to: Option<&'static str>| {
-            db.write(&platform_cx("tenant.update"), "test", move |tx| {
+            crate::db::write(&db, &platform_cx("tenant.update"), move |tx| {
                 Box::pin(async move {
                     let (tenant, scope) = registry::resolve_locked(tx, &TenantRef::parse(name)).await?;
                     match to {
                         Some(to) => registry::rename(tx, &tenant, scope, to.parse().unwrap()).await,
                         None => {
-                            let change = registry::Change { display_name: Some("B".to_owned()), ..Default::default() };
+                            let change = registry::TenantChange { display_name: Some("B".to_owned()), ..Default::default() };
                             registry::update(tx, scope, None, &change).await
                         }
                     }

@@ -64,6 +64,7 @@ mod reflection;
 mod reseal;
 mod rules;
 mod schema;
+mod session_ends;
 mod store;
 mod tenants;
 mod tls;

@@ -132,7 +132,7 @@ both_databases! {
         assert_eq!(clusters::list(&platform, &db).await.unwrap(), ["a", "standalone"]);
         assert_eq!(rows::Entity::find_by_id("a").one(db.read()).await.unwrap().unwrap(), row);
         // A sealed secret is good for its own cluster alone.
-        let moved = db.write(&platform, "cluster.move", |tx| {
+        let moved = crate::db::write(&db, &platform, |tx| {
             let named_c = rows::Entity::update_many().col_expr(rows::Column::Name, Expr::value("c"));
             Box::pin(async move { Ok(named_c.filter(rows::Column::Name.eq("a")).exec(tx.conn()).await?) })
         });

@@ -48,7 +48,7 @@ async fn create(store: &Store, name: &str, info: &InfoInput) -> Result<TenantId,
 async fn create_elsewhere(store: &Store, name: &str) -> TenantId {
     let name = name.parse().expect("a name");
     let cx = create_cx();
-    let tenant = store.write(&cx, "tenant.create", move |tx| {
+    let tenant = crate::db::write(store, &cx, move |tx| {
         let new = NewTenant::named(tenantry::base::TenantName::clone(&name));
         Box::pin(async move { tenantry::tenants::insert(tx, &new, None).await })
     });

@@ -245,7 +245,7 @@ async fn set_hash(db: &TestDb, hash: String) {
     let set = accounts::Entity::update_many()
         .col_expr(accounts::Column::PasswordHash, sea_orm::sea_query::Expr::value(hash))
         .filter(accounts::Column::Username.eq("ada"));
-    db.write(&db::platform_cx("test"), "test", move |tx| {
+    crate::db::write(db, &db::platform_cx("test"), move |tx| {
         let set = set.clone();
         Box::pin(async move {
             set.exec(tx.conn()).await?;

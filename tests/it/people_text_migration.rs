@@ -28,7 +28,7 @@ const NFD: &str = "jose\u{301}@example.com";
 
 async fn sql(db: &TestDb, statements: &[String]) {
     let statements = statements.to_vec();
-    db.write(&platform_cx("test"), "test", move |tx| {
+    crate::db::write(db, &platform_cx("test"), move |tx| {
         let statements = statements.clone();
         Box::pin(async move {
             for statement in &statements {
@@ -54,7 +54,7 @@ async fn age(db: &TestDb) {
 }
 
 async fn tenant(db: &TestDb) -> TenantScope {
-    db.write(&platform_cx("tenant.create"), "test", |tx| {
+    crate::db::write(db, &platform_cx("tenant.create"), |tx| {
         Box::pin(async move { Ok(tenants::insert(tx, &NewTenant::named("acme".parse().unwrap()), None).await?.1) })
     })
     .await
@@ -72,7 +72,7 @@ async fn account(db: &TestDb, scope: TenantScope, username: &str, email: &str, n
         display_name: Set(name.to_owned()),
         ..Default::default()
     };
-    db.write(&platform_cx("test"), "test", move |tx| {
+    crate::db::write(db, &platform_cx("test"), move |tx| {
         let row = row.clone();
         Box::pin(async move {
             accounts::Entity::update(row).exec(tx.conn()).await?;
@@ -222,7 +222,7 @@ both_databases! {
         }
         statements.push("UPDATE tenants SET display_name = '\u{202e}\u{200b}' WHERE name = 'acme'".to_owned());
         sql(&db, &statements).await;
-        db.write(&platform_cx("test"), "test", move |tx| {
+        crate::db::write(&db, &platform_cx("test"), move |tx| {
             Box::pin(async move {
                 for (n, email) in [(8, NFD), (9, NFC), (10, "\"bob\"@example.com")] {
                     let now = Set(tx.now().into());

@@ -98,7 +98,7 @@ async fn a_migration_and_writes_of_older_servers_do_not_wait_for_each_other() {
 
 both_databases! {
     async fn an_older_program_runs_on_a_newer_schema(db: TestDb) {
-        db.write(&platform_cx("x"), "test", |tx| {
+        crate::db::write(&db, &platform_cx("x"), |tx| {
             Box::pin(async move {
                 let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_newer', 0)";
                 tx.conn().execute_unprepared(newer).await?;

@@ -16,8 +16,9 @@ use sea_orm::{
 use tenantry::{
     base::{Clock, Cx, Error, Kind, Result, cx::CxFacts, error::Reason},
     store::{
-        OutboxEvent, Stamp, Store, StoreConfig, Tx,
+        Change, ChangeKind, Resource, Stamp, Store, StoreConfig, Tx,
         entities::{audit_events, clusters, outbox},
+        in_write,
     },
 };
 
@@ -40,18 +41,17 @@ async fn insert(tx: &Tx, name: &str) -> Result<()> {
         updated_at: now,
     };
     clusters::Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
-    tx.emit(OutboxEvent { topic: "cluster".into(), tenant: None, key: name.to_owned(), payload: 1.into() });
+    tx.also_changed(Change::new(Resource::Cluster, ChangeKind::Created, name));
     Ok(())
 }
 
 async fn write(store: &Store, name: &str) -> Result<()> {
     let name = name.to_owned();
-    store
-        .write(&platform_cx("cluster.create"), "cluster.create", move |tx| {
-            let name = name.clone();
-            Box::pin(async move { insert(tx, &name).await })
-        })
-        .await
+    crate::db::write(store, &platform_cx("cluster.create"), move |tx| {
+        let name = name.clone();
+        Box::pin(async move { insert(tx, &name).await })
+    })
+    .await
 }
 
 async fn names(store: &Store) -> Vec<String> {
@@ -63,7 +63,9 @@ async fn names(store: &Store) -> Vec<String> {
 /// everyone else from writing.
 async fn no_transaction_is_open(db: &TestDb) {
     if db.is_sqlite() {
-        db.store.write(&platform_cx("x"), "test", |_| Box::pin(async { Ok(()) })).await.expect("another one may write");
+        crate::db::write(&db.store, &platform_cx("x"), |_| Box::pin(async { Ok(()) }))
+            .await
+            .expect("another one may write");
         return;
     }
     let open = "SELECT count(*) FROM pg_stat_activity \
@@ -87,12 +89,11 @@ both_databases! {
         assert_eq!((event.caller_subject.as_str(), event.caller_role.as_str()), ("root", "platform_admin"));
         assert_eq!((event.outcome.as_str(), event.request_id.as_str(), event.details.as_str()), ("success", "req-1", r#"{"client":"unknown"}"#));
         let events = outbox::Entity::find().all(db.read()).await.expect("a read");
-        assert_eq!((events.len(), events[0].key.as_str(), events[0].payload.as_str()), (1, "east", "1"));
+        assert_eq!((events.len(), events[0].key.as_str(), events[0].payload.as_str()), (1, "east", r#"{"change":"created"}"#));
     }
 
     async fn a_failed_write_leaves_nothing(db: TestDb) {
-        let failed: Result<()> = db
-            .write(&platform_cx("cluster.create"), "cluster.create", |tx| {
+        let failed: Result<()> = crate::db::write(&db, &platform_cx("cluster.create"), |tx| {
                 Box::pin(async move {
                     insert(tx, "east").await?;
                     Err(Error::precondition(Reason::ClusterInUse, "no"))
@@ -108,12 +109,12 @@ both_databases! {
     async fn no_audit_no_commit(db: TestDb) {
         let facts = CxFacts { audit_action: None, ..CxFacts::clone(&platform_cx("x")) };
         let cx = Cx::new(facts);
-        let failed = db.write(&cx, "test", |tx| Box::pin(async move { insert(tx, "east").await })).await;
+        let failed = crate::db::write(&db, &cx, |tx| Box::pin(async move { insert(tx, "east").await })).await;
         assert_eq!(failed.unwrap_err().kind, Kind::Internal);
         assert_eq!(names(&db).await, ["standalone"]);
-        db.write(&cx, "test", |tx| {
+        crate::db::write(&db, &cx, |tx| {
             Box::pin(async move {
-                tx.audit("named");
+                tx.audit_only(None, "named", serde_json::Value::Null);
                 insert(tx, "east").await
             })
         })
@@ -125,7 +126,7 @@ both_databases! {
 
     async fn a_panic_is_internal_and_hurts_nobody(db: TestDb) {
         let cx = platform_cx("x");
-        let panics = db.write(&cx, "test", |tx| {
+        let panics = crate::db::write(&db, &cx, |tx| {
             Box::pin(async move {
                 insert(tx, "broken").await?;
                 panic!("as planned")
@@ -204,8 +205,7 @@ both_databases! {
     async fn a_run_again_sees_the_transaction_afresh(db: TestDb) {
         let runs = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&runs);
-        let value = db
-            .write(&platform_cx("x"), "test", move |tx| {
+        let value = crate::db::write(&db, &platform_cx("x"), move |tx| {
                 let run = counted.fetch_add(1, Ordering::Relaxed);
                 Box::pin(async move {
                     insert(tx, &format!("run{run}")).await?;
@@ -224,6 +224,35 @@ both_databases! {
         assert_eq!(outbox::Entity::find().count(db.read()).await.unwrap(), 1);
     }
 
+    async fn a_write_knows_that_it_is_one(db: TestDb) {
+        assert!(!in_write());
+        let cx = platform_cx("x");
+        let inside = async |tx: &Tx, (): &()| {
+            tx.conn().execute_unprepared("SELECT 1").await?;
+            // What is spawned is not part of the write, and holds nothing of it.
+            let elsewhere = tokio::spawn(async { in_write() }).await;
+            Ok((in_write(), elsewhere.map_err(tenantry::base::Error::internal)?))
+        };
+        assert_eq!(db.write(&cx, (), inside).await.unwrap(), (true, false));
+        let failed = db.write(&cx, (), async |_: &Tx, (): &()| Err::<(), _>(Error::internal("no"))).await;
+        assert!(failed.is_err() && !in_write());
+    }
+
+    async fn the_input_of_a_write_outlives_its_runs(db: TestDb) {
+        let dropped = Arc::new(AtomicU32::new(0));
+        struct Input(Arc<AtomicU32>);
+        impl Drop for Input {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let seen = async |tx: &Tx, input: &Input| {
+            tx.conn().execute_unprepared("SELECT 1").await?;
+            Ok(input.0.load(Ordering::Relaxed))
+        };
+        assert_eq!(db.write(&platform_cx("x"), Input(Arc::clone(&dropped)), seen).await.unwrap(), 0);
+    }
+
     async fn a_closed_store_is_unavailable(db: TestDb) {
         db.close().await;
         let error = write(&db, "east").await.unwrap_err();
@@ -233,7 +262,7 @@ both_databases! {
 
     async fn times_come_back_as_they_were(db: TestDb) {
         let now = Clock::system().now();
-        db.write(&platform_cx("x"), "test", move |tx| Box::pin(async move {
+        crate::db::write(&db, &platform_cx("x"), move |tx| Box::pin(async move {
             insert(tx, "east").await?;
             let row = clusters::ActiveModel {
                 name: Set("east".to_owned()),

@@ -15,7 +15,7 @@ use tenantry::{
         error::Reason,
     },
     store::{Store, Tx, entities},
-    tenants::{self, Authority, Change, NewTenant, Order, Status, Tenant},
+    tenants::{self, Authority, NewTenant, Order, Status, Tenant, TenantChange},
 };
 
 use crate::db::{cx, platform_cx};
@@ -27,7 +27,7 @@ fn named(name: &str) -> TenantRef {
 async fn insert(store: &Store, name: &str) -> Tenant {
     let name: TenantName = name.parse().expect("a name");
     let cx = platform_cx("tenant.create");
-    let inserted = store.write(&cx, "test", move |tx| {
+    let inserted = crate::db::write(store, &cx, move |tx| {
         let name = name.clone();
         Box::pin(async move { tenants::insert(tx, &NewTenant::named(name), None).await })
     });
@@ -35,20 +35,19 @@ async fn insert(store: &Store, name: &str) -> Tenant {
 }
 
 async fn set_status(store: &Store, id: TenantId, status: Status) {
-    store
-        .write(&platform_cx("x"), "test", move |tx| {
-            Box::pin(async move {
-                let row = entities::tenants::ActiveModel {
-                    id: Unchanged(id.uuid()),
-                    status: Set(status.as_str().to_owned()),
-                    ..Default::default()
-                };
-                row.update(tx.conn()).await?;
-                Ok(())
-            })
+    crate::db::write(store, &platform_cx("x"), move |tx| {
+        Box::pin(async move {
+            let row = entities::tenants::ActiveModel {
+                id: Unchanged(id.uuid()),
+                status: Set(status.as_str().to_owned()),
+                ..Default::default()
+            };
+            row.update(tx.conn()).await?;
+            Ok(())
         })
-        .await
-        .expect("a status");
+    })
+    .await
+    .expect("a status");
 }
 
 /// Runs a change of the registry on the tenant of that name, as the caller of a context.
@@ -57,15 +56,14 @@ where
     F: for<'t> Fn(&'t Tx, Tenant, TenantScope) -> BoxFuture<'t, Result<Tenant, Error>> + Send + Sync + 'static,
 {
     let (name, change) = (named(name), Arc::new(change));
-    store
-        .write(&cx, "test", move |tx| {
-            let (name, change) = (name.clone(), change.clone());
-            Box::pin(async move {
-                let (tenant, scope) = tenants::resolve_any_locked(tx, &name).await?;
-                change(tx, tenant, scope).await
-            })
+    crate::db::write(store, &cx, move |tx| {
+        let (name, change) = (name.clone(), change.clone());
+        Box::pin(async move {
+            let (tenant, scope) = tenants::resolve_any_locked(tx, &name).await?;
+            change(tx, tenant, scope).await
         })
-        .await
+    })
+    .await
 }
 
 async fn suspend(store: &Store, cx: Cx, name: &str) -> Result<Tenant, Error> {
@@ -102,17 +100,16 @@ fn own_cx(tenant: &Tenant) -> Cx {
     Cx::new(CxFacts { caller, access: Access::Tenant(TenantRef::Id(tenant.id)), ..CxFacts::clone(&platform) })
 }
 
-async fn update(store: &Store, name: &str, expected: Option<i64>, change: Change) -> Result<Tenant, Error> {
+async fn update(store: &Store, name: &str, expected: Option<i64>, change: TenantChange) -> Result<Tenant, Error> {
     let name = named(name);
-    store
-        .write(&platform_cx("tenant.update"), "test", move |tx| {
-            let (name, change) = (name.clone(), change.clone());
-            Box::pin(async move {
-                let (_, scope) = tenants::resolve_locked(tx, &name).await?;
-                tenants::update(tx, scope, expected, &change).await
-            })
+    crate::db::write(store, &platform_cx("tenant.update"), move |tx| {
+        let (name, change) = (name.clone(), change.clone());
+        Box::pin(async move {
+            let (_, scope) = tenants::resolve_locked(tx, &name).await?;
+            tenants::update(tx, scope, expected, &change).await
         })
-        .await
+    })
+    .await
 }
 
 both_databases! {
@@ -136,7 +133,7 @@ both_databases! {
         assert!(listed.first.is_empty() && listed.rest.is_none());
         assert_eq!(tenants::find(&db, &named("acme")).await.unwrap().unwrap().status, Status::Deprovisioning);
         let cx = platform_cx("tenant.create");
-        let again = db.write(&cx, "test", |tx| {
+        let again = crate::db::write(&db, &cx, |tx| {
             Box::pin(async move { tenants::insert(tx, &NewTenant::named("ACME".parse().unwrap()), None).await })
         });
         assert_eq!(again.await.unwrap_err().reason, Reason::TenantExists);
@@ -145,12 +142,12 @@ both_databases! {
     async fn a_change_raises_the_version_and_a_stale_one_is_refused(db: TestDb) {
         insert(&db, "acme").await;
         let labels = BTreeMap::from([("tier".to_owned(), "gold".to_owned())]);
-        let change = Change { display_name: Some("Acme Inc".to_owned()), labels: Some(labels.clone()), ..Change::default() };
+        let change = TenantChange { display_name: Some("Acme Inc".to_owned()), labels: Some(labels.clone()), ..TenantChange::default() };
         let changed = update(&db, "acme", Some(1), change).await.unwrap();
         assert_eq!((changed.version, changed.display_name.as_str(), &changed.labels), (2, "Acme Inc", &labels));
-        let error = update(&db, "acme", Some(1), Change::default()).await.unwrap_err();
+        let error = update(&db, "acme", Some(1), TenantChange::default()).await.unwrap_err();
         assert_eq!((error.kind, error.reason), (Kind::Aborted, Reason::VersionStale));
-        let touched = update(&db, "acme", None, Change::default()).await.unwrap();
+        let touched = update(&db, "acme", None, TenantChange::default()).await.unwrap();
         assert_eq!((touched.version, touched.display_name.as_str()), (3, "Acme Inc"));
         assert_eq!(tenants::find(&db, &named("acme")).await.unwrap(), Some(touched));
     }

@@ -133,7 +133,7 @@ async fn peopled(setup: Setup, url: &str) -> Server {
     let vault = Vault::new(store.clone(), Some(Kek::from_base64(&kek).unwrap().into()));
     let secret = vault.seal(Some(acme.tenant()), &totp_purpose(careful), &[7; 20]).await.unwrap();
     let cx = platform_cx("account.update");
-    let changed = store.write(&cx, "test", move |tx| {
+    let changed = crate::db::write(&store, &cx, move |tx| {
         let secret = secret.clone();
         Box::pin(async move {
             let row = |id| accounts::ActiveModel { id: Unchanged(id), ..Default::default() };
@@ -164,7 +164,7 @@ const BOSS: &str = r#"{"username":"boss","password":"a password","tenant":"acme"
 
 async fn tenant(store: &Store) -> TenantScope {
     let cx = platform_cx("tenant.create");
-    let made = store.write(&cx, "test", move |tx| {
+    let made = crate::db::write(store, &cx, move |tx| {
         let new = NewTenant::named("acme".parse().unwrap());
         Box::pin(async move { Ok(tenants::insert(tx, &new, None).await?.1) })
     });

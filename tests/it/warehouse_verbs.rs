@@ -109,7 +109,7 @@ both_databases! {
 
     async fn a_tenant_of_another_surface_has_our_own_accounts(db: TestDb) {
         let cx = platform_cx("tenant.create");
-        let made = db.write(&cx, "test", |tx| {
+        let made = crate::db::write(&db, &cx, |tx| {
             let new = NewTenant::named("made-elsewhere".parse().unwrap());
             Box::pin(async move { Ok(tenantry::tenants::insert(tx, &new, None).await?.0) })
         });

@@ -140,18 +140,16 @@ impl Store {
 
     /// Writes the audit events of uses of keys, and notes the last use of each key. It is no call's write.
     pub async fn note_api_key_uses(&self, uses: Vec<ApiKeyUse>, events: Vec<AuditRecord>) -> Result<()> {
-        self.maintain("apikey.use", move |tx| {
-            let uses = uses.clone();
-            events.iter().cloned().for_each(|event| tx.record(event));
-            Box::pin(async move {
-                for last in &uses {
-                    note_use(tx, last).await?;
-                }
-                Ok(())
-            })
-        })
-        .await
+        self.maintain("apikey.use", (uses, events), note_uses).await
     }
+}
+
+async fn note_uses(tx: &Tx, (uses, events): &(Vec<ApiKeyUse>, Vec<AuditRecord>)) -> Result<()> {
+    events.iter().cloned().for_each(|event| tx.record(event));
+    for last in uses {
+        note_use(tx, last).await?;
+    }
+    Ok(())
 }
 
 /// Another server may have noted a later use. One that lies in the future was noted by a clock that is ahead.
