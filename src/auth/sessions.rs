@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::{Cx, Error, Result, Role, RoleSet, Secret, TenantId, error::Reason},
-    identity::{Account, Credentials, Login, People, login, revoked},
+    identity::{Account, Credentials, Login, NewSession, People, login, revoked},
 };
 
 /// Longest life of a session. A logout is kept as long, so none is forgotten before its session ends.
@@ -75,9 +75,26 @@ impl Sessions {
         &self.people
     }
 
-    /// Logs in (see [`login`]), and counts a refusal for the audit log.
+    /// Logs in (see [`login::login`]), and counts a refusal for the audit log.
     pub async fn log_in(&self, cx: &Cx, credentials: &Credentials) -> Result<Login> {
-        let outcome = login(cx, &self.people, credentials).await;
+        self.log_in_noting(cx, credentials, None).await
+    }
+
+    /// Logs in, and notes in the same write the session that was planned for it, if the account may have one.
+    pub async fn log_in_to(
+        &self,
+        cx: &Cx,
+        credentials: &Credentials,
+        planned: &Claims,
+        admits: fn(&Login) -> bool,
+    ) -> Result<Login> {
+        let expires_at = OffsetDateTime::from_unix_timestamp(planned.exp).map_err(Error::internal)?;
+        let session = NewSession { token_id: planned.jti.clone(), expires_at, admits };
+        self.log_in_noting(cx, credentials, Some(&session)).await
+    }
+
+    async fn log_in_noting(&self, cx: &Cx, credentials: &Credentials, session: Option<&NewSession>) -> Result<Login> {
+        let outcome = login::begin(cx, &self.people, credentials, session).await;
         if let Err(error) = &outcome
             && is_refusal(error)
         {
@@ -86,23 +103,33 @@ impl Sessions {
         outcome
     }
 
+    /// The claims of a session on a surface for so long, before it is known whose it is.
+    pub fn plan(&self, surface: Surface, ttl: Duration) -> Claims {
+        Claims::minted(String::new(), Role::User, &[surface], ttl.min(LONGEST), self.people.store.clock())
+    }
+
     /// Signs a session on a surface for so long, or until the role ends.
     pub fn begin(&self, of: &SessionOf<'_>, surface: Surface, ttl: Duration) -> Result<Session> {
-        let (clock, ttl) = (self.people.store.clock(), ttl.min(LONGEST));
+        self.begin_planned(of, self.plan(surface, ttl))
+    }
+
+    /// Signs a session that was planned.
+    pub fn begin_planned(&self, of: &SessionOf<'_>, planned: Claims) -> Result<Session> {
         let subject = match of.account.tenant {
             // An account of a tenant is called by it; one of the platform keeps its name wherever it acts.
             Some(_) => of.account.subject(of.tenant.map(|(_, name)| name)),
             None => of.account.subject(None),
         };
-        let minted = Claims::minted(subject, of.role, &[surface], ttl, clock);
-        let ends = of.ends.map_or(minted.exp, OffsetDateTime::unix_timestamp);
+        let ends = of.ends.map_or(planned.exp, OffsetDateTime::unix_timestamp);
         let claims = Claims {
-            exp: minted.exp.min(ends),
+            sub: subject,
+            role: of.role.as_str().to_owned(),
+            exp: planned.exp.min(ends),
             roles: of.also.iter().filter(|role| *role != of.role).map(|role| role.as_str().to_owned()).collect(),
             tenant: of.tenant.map(|(id, _)| id.dashed()),
             account: Some(of.account.id),
             epoch: Some(of.account.epoch),
-            ..minted
+            ..planned
         };
         Ok(Session { token: Secret::new(tokens::issue(&self.keys, &claims)?), claims })
     }

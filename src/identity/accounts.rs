@@ -1,8 +1,8 @@
 //! Accounts: how they are made, found and changed.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel,
-    QueryFilter, Select, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait,
+    IntoActiveModel, QueryFilter, Select, sea_query::Expr,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -133,23 +133,30 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
 
 /// The unique indexes decide between two at once; this tells the usual case in our words.
 async fn refuse_taken(tx: &Tx, new: &NewAccount) -> Result<()> {
-    if by_name(new.tenant, &new.username).one(tx.conn()).await?.is_some() {
+    let name = Some(fold(&new.username)).filter(|name| !name.is_empty());
+    // A name that is another's address, or the reverse, would let one account pass for the other.
+    let name_as_email = Email::read(&new.username).ok().map(|email| email.key().to_owned());
+    let email = new.email.as_ref().map(|email| email.key().to_owned());
+    let email_as_name = email.as_deref().map(fold);
+    let named = name.iter().chain(&email_as_name).cloned();
+    let addressed = email.iter().chain(&name_as_email).cloned();
+    let alike = Condition::any()
+        .add(accounts::Column::UsernameKey.is_in(named))
+        .add(accounts::Column::EmailKey.is_in(addressed));
+    let rows = in_place(new.tenant).filter(alike).all(tx.conn()).await?;
+    let is_named =
+        |name: &Option<String>| name.is_some() && rows.iter().any(|row| Some(&row.username_key) == name.as_ref());
+    let is_addressed = |key: &Option<String>| key.is_some() && rows.iter().any(|row| row.email_key == *key);
+    if is_named(&name) {
         return Err(Error::exists(Reason::AccountExists, "an account of that name exists"));
     }
-    // A name that is another's address, or the reverse, would let one account pass for the other.
-    if let Ok(name) = Email::read(&new.username)
-        && by_email(new.tenant, name.key()).one(tx.conn()).await?.is_some()
-    {
+    if is_addressed(&name_as_email) {
         return Err(Error::exists(Reason::AccountExists, "an account has that name as its email address"));
     }
-    let Some(email) = &new.email else { return Ok(()) };
-    if by_email(new.tenant, email.key()).one(tx.conn()).await?.is_some() {
+    if is_addressed(&email) {
         return Err(Error::exists(Reason::EmailExists, "an account with that email address exists"));
     }
-    match by_name(new.tenant, email.key()).one(tx.conn()).await? {
-        Some(_) => Err(address_is_a_name()),
-        None => Ok(()),
-    }
+    if is_named(&email_as_name) { Err(address_is_a_name()) } else { Ok(()) }
 }
 
 /// Refuses an address for an account that is the name of another one in its place.
@@ -276,24 +283,34 @@ pub async fn find(
     tenant: Option<TenantScope>,
     named: &str,
 ) -> Result<Option<accounts::Model>> {
-    let mut found = match IdKind::User.read(named) {
+    let found = match IdKind::User.read(named) {
         Some(id) => in_place(tenant).filter(accounts::Column::Id.eq(id)).one(conn).await?,
-        // What is no name is nobody's, and the database may not even take it as a text.
-        None if check_name(named).is_err() => None,
-        None => by_name(tenant, named).one(conn).await?,
+        None => by_name_or_email(conn, tenant, named).await?,
     };
-    if found.is_none() {
-        let keys = Email::keys(named);
-        let mut rows = match keys.is_empty() {
-            true => Vec::new(),
-            false => in_place(tenant).filter(accounts::Column::EmailKey.is_in(keys.clone())).all(conn).await?,
-        };
-        // Of two whose addresses are spellings of one, whoever typed the spelling of theirs means themselves.
-        let place = |row: &accounts::Model| keys.iter().position(|key| row.email_key.as_ref() == Some(key));
-        rows.sort_by_key(place);
-        found = rows.into_iter().next();
-    }
     Ok(found.filter(|account| account.status != AccountStatus::Deleted.as_str()))
+}
+
+async fn by_name_or_email(
+    conn: &impl ConnectionTrait,
+    tenant: Option<TenantScope>,
+    named: &str,
+) -> Result<Option<accounts::Model>> {
+    // What cannot be a name is not asked for: the database may not even take it as a text.
+    let (name, keys) = (check_name(named).is_ok().then(|| fold(named)), Email::keys(named));
+    if name.is_none() && keys.is_empty() {
+        return Ok(None);
+    }
+    let named = Condition::any()
+        .add_option(name.as_deref().map(|name| accounts::Column::UsernameKey.eq(name)))
+        .add(accounts::Column::EmailKey.is_in(keys.clone()));
+    let rows = in_place(tenant).filter(named).all(conn).await?;
+    // A name comes before an address. Of two whose addresses are spellings of one, whoever typed the spelling of theirs
+    // means themselves.
+    let place = |row: &accounts::Model| match name.as_ref() == Some(&row.username_key) {
+        true => 0,
+        false => 1 + keys.iter().position(|key| row.email_key.as_ref() == Some(key)).unwrap_or(keys.len()),
+    };
+    Ok(rows.into_iter().min_by_key(place))
 }
 
 /// Whether an account of exactly this name was deleted.
@@ -320,10 +337,6 @@ pub fn in_place(tenant: Option<TenantScope>) -> Select<accounts::Entity> {
 
 fn by_name(tenant: Option<TenantScope>, username: &str) -> Select<accounts::Entity> {
     in_place(tenant).filter(accounts::Column::UsernameKey.eq(fold(username)))
-}
-
-fn by_email(tenant: Option<TenantScope>, key: &str) -> Select<accounts::Entity> {
-    in_place(tenant).filter(accounts::Column::EmailKey.eq(key))
 }
 
 /// What a search for an account looks in: its name, on a line of its own, its address as it is shown and as it is compared,

@@ -175,9 +175,9 @@ pub fn digest(text: &str) -> String {
 
 /// A page of the keys of a tenant, those that have ended or were revoked included.
 pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageRequest) -> Result<Page<ApiKey>> {
-    let (tenant, scope) = tenants::resolve(cx, store, tenant).await?;
+    let scope = tenants::reach(cx, store, tenant).await?;
     let (rows, total) = store.tenant(scope).api_keys(request).await?;
-    let keys = rows.into_iter().map(|row| ApiKey::of(tenant.id, row)).collect::<Result<Vec<_>>>()?;
+    let keys = rows.into_iter().map(|row| ApiKey::of(scope.tenant(), row)).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(request, keys, total, |key| key.id))
 }
 

@@ -68,7 +68,7 @@ impl Group {
 
 /// A page of the groups whose name holds `text`, in whatever case.
 pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str, request: PageRequest) -> Result<Page<Group>> {
-    let (tenant, scope) = tenants::resolve(cx, store, tenant).await?;
+    let scope = tenants::reach(cx, store, tenant).await?;
     let rows = store.tenant(scope);
     // No name holds a control character, and PostgreSQL takes no zero.
     let (found, total) = match text.chars().any(char::is_control) {
@@ -78,7 +78,7 @@ pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str, reques
     let page = Page::cut(request, found, total, |group| group.id);
     let ids: Vec<_> = page.items.iter().map(|group| group.id).collect();
     let counts = rows.member_counts(&ids).await?;
-    Ok(page.map(|row| Group { tenant: tenant.id, members: counts.get(&row.id).copied().unwrap_or_default(), row }))
+    Ok(page.map(|row| Group { tenant: scope.tenant(), members: counts.get(&row.id).copied().unwrap_or_default(), row }))
 }
 
 /// Makes a group. Fails with INVALID_ARGUMENT for a bad name, description or policy id and for users that the tenant does

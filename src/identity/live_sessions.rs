@@ -1,7 +1,7 @@
 //! Which sessions began with a login, so that whoever ends them can tell how many there were. Whether a session is good is
 //! not decided here: its token says that, with the epoch of its account and the list of revoked tokens.
 
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -14,21 +14,29 @@ use crate::{
     },
 };
 
-/// Notes a session of an account, and forgets those of its sessions that have ended.
+/// Notes a session of an account that began after its login.
 pub async fn began(store: &Store, account: &Account, token_id: &str, expires_at: OffsetDateTime) -> Result<()> {
-    let row = Model {
-        token_id: token_id.to_owned(),
-        account_id: account.id,
-        epoch: account.epoch,
-        expires_at: expires_at.into(),
-    };
-    store.maintain("session.note", row, note).await
+    store.maintain("session.note", row(account, token_id, expires_at), insert).await
 }
 
-async fn note(tx: &Tx, row: &Model) -> Result<()> {
-    let over = Column::ExpiresAt.lte(Stamp::from(tx.now())).or(Column::Epoch.lt(row.epoch));
-    Entity::delete_many().filter(Column::AccountId.eq(row.account_id)).filter(over).exec(tx.conn()).await?;
+/// Notes a session of an account, in the write of its login.
+pub(super) async fn note(tx: &Tx, account: &Account, token_id: &str, expires_at: OffsetDateTime) -> Result<()> {
+    insert(tx, &row(account, token_id, expires_at)).await
+}
+
+fn row(account: &Account, token_id: &str, expires_at: OffsetDateTime) -> Model {
+    let (token_id, expires_at) = (token_id.to_owned(), expires_at.into());
+    Model { token_id, account_id: account.id, epoch: account.epoch, expires_at }
+}
+
+async fn insert(tx: &Tx, row: &Model) -> Result<()> {
     Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Forgets the sessions that ended by themselves before a moment.
+pub(super) async fn prune(tx: &Tx, before: OffsetDateTime) -> Result<()> {
+    Entity::delete_many().filter(Column::ExpiresAt.lt(Stamp::from(before))).exec(tx.conn()).await?;
     Ok(())
 }
 

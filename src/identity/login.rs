@@ -1,14 +1,15 @@
 //! Logging in: from a name, a password and a code to an account that may.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Account, AccountStatus, People, TotpState, accounts,
+    Account, AccountStatus, People, RoleGrant, TotpState, User, accounts, live_sessions,
     passwords::{Password, Verdict},
     throttle::Attempt,
     totp::{self, TotpSecret},
+    users,
 };
 use crate::{
     base::{
@@ -43,6 +44,28 @@ pub struct Login {
     pub also: RoleSet,
     /// When the first of those ends.
     pub roles_end: Option<OffsetDateTime>,
+    /// Every role, wherever it holds.
+    pub roles: Vec<RoleGrant>,
+    /// The groups that it is in.
+    pub groups: Vec<Uuid>,
+}
+
+impl Login {
+    /// The account as a user; one of the platform has no groups and no grants.
+    pub fn user(&self) -> User {
+        User { account: self.account.clone(), roles: self.roles.clone(), groups: self.groups.clone() }
+    }
+}
+
+/// The session that a login begins, as it is known before.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Id of its token.
+    pub token_id: String,
+    /// When it ends, unless a role of the account ends before.
+    pub expires_at: OffsetDateTime,
+    /// Whether the account may have one; a login that may not is noted all the same.
+    pub admits: fn(&Login) -> bool,
 }
 
 /// Longest text that may name an account, in bytes.
@@ -70,8 +93,13 @@ enum Renewal {
     Demand,
 }
 
-/// An account whose owner proved to be it, and what that proof does.
-type Verified = (rows::Model, Option<(Tenant, TenantScope)>, Factor, Renewal);
+/// An account whose password and second factor are right, and what the login does.
+struct Verified {
+    found: Found,
+    factor: Factor,
+    renewal: Renewal,
+    session: Option<NewSession>,
+}
 
 struct Found {
     row: rows::Model,
@@ -82,6 +110,11 @@ struct Found {
 /// not log in are one answer, LOGIN_REFUSED, and take the same time. With the right password, an account with a second
 /// factor is told that it needs a code.
 pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
+    begin(cx, people, credentials, None).await
+}
+
+/// Logs in as [`login`] does, and notes the session that begins with that.
+pub async fn begin(cx: &Cx, people: &People, credentials: &Credentials, session: Option<&NewSession>) -> Result<Login> {
     let arrival = people.throttle.approach(cx).await?;
     let (place, mut found) = find(people, credentials).await?;
     let attempt = match &found {
@@ -99,7 +132,7 @@ pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Resul
             }
         };
     }
-    let outcome = attempt_login(cx, people, credentials, found, turn.apart).await;
+    let outcome = attempt_login(cx, people, credentials, found, turn.apart, session).await;
     match &outcome {
         Ok(login) => {
             turn.succeeded();
@@ -117,6 +150,7 @@ async fn attempt_login(
     credentials: &Credentials,
     found: Option<Found>,
     apart: bool,
+    session: Option<&NewSession>,
 ) -> Result<Login> {
     let hash = found.as_ref().map(|found| found.row.password_hash.clone()).unwrap_or_default();
     let verdict = people.passwords.judge(credentials.password.clone(), hash, apart).await?;
@@ -127,7 +161,7 @@ async fn attempt_login(
         Verdict::Truncated => Renewal::Demand,
         Verdict::Right | Verdict::Wrong => Renewal::None,
     };
-    finish(cx, people, found, factor, renewal).await
+    finish(cx, people, Verified { found, factor, renewal, session: session.cloned() }).await
 }
 
 /// The account that credentials name, if there is one, and the place where it would be.
@@ -190,47 +224,59 @@ pub fn totp_purpose(account: Uuid) -> String {
 }
 
 /// Takes the code and notes the login, in one write whose audit event names the account.
-async fn finish(cx: &Cx, people: &People, found: Found, factor: Factor, renewal: Renewal) -> Result<Login> {
-    let Found { row, tenant } = found;
+async fn finish(cx: &Cx, people: &People, verified: Verified) -> Result<Login> {
+    let Found { row, tenant } = &verified.found;
     let as_account = Cx::new(CxFacts {
-        caller: caller(&row, tenant.as_ref().map(|(tenant, _)| tenant)),
+        caller: caller(row, tenant.as_ref().map(|(tenant, _)| tenant)),
         access: Access::Platform,
         audit_action: Some("auth.login"),
         ..CxFacts::clone(cx)
     });
-    people.store.write(&as_account, (row, tenant, factor, renewal), note).await
+    people.store.write(&as_account, verified, note).await
 }
 
-async fn note(tx: &Tx, (row, tenant, factor, renewal): &Verified) -> Result<Login> {
-    let id = row.id;
-    // Read again: it may have been suspended, or given another password, since. Held to the end of the transaction, so that
-    // neither happens between this reading and the change below, which would take on what it did not look at.
-    let current = rows::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
-    let same = |now: &rows::Model| {
-        now.status == row.status && now.epoch == row.epoch && now.password_hash == row.password_hash
-    };
-    let current = current.filter(same).ok_or_else(refused)?;
+async fn note(tx: &Tx, Verified { found, factor, renewal, session }: &Verified) -> Result<Login> {
+    let Found { row, tenant } = found;
     match factor {
         Factor::None => {}
-        Factor::Step(step) => totp::take_step(tx, id, *step).await?,
-        Factor::Recovery(code) => totp::take_recovery(tx, id, code.expose()).await?,
+        Factor::Step(step) => totp::take_step(tx, row.id, *step).await?,
+        Factor::Recovery(code) => totp::take_recovery(tx, row.id, code.expose()).await?,
     }
-    let mut change = current.into_active_model();
-    change.last_login_at = Set(Some(Stamp::from(tx.now())));
-    change.totp_last_step = sea_orm::ActiveValue::NotSet;
+    let account = put_login(tx, row, renewal).await?;
+    let user = match tenant {
+        Some((_, scope)) => users::as_user(tx, *scope, account).await?,
+        None => User { roles: vec![RoleGrant::own(&account)], groups: Vec::new(), account },
+    };
+    let (also, roles_end) = user.standing();
+    let User { account, roles, groups } = user;
+    let tenant = tenant.as_ref().map(|(tenant, _)| tenant.clone());
+    let login = Login { account, tenant, also, roles_end, roles, groups };
+    if let Some(session) = session.as_ref().filter(|session| (session.admits)(&login)) {
+        let ends = login.roles_end.map_or(session.expires_at, |end| end.min(session.expires_at));
+        live_sessions::note(tx, &login.account, &session.token_id, ends).await?;
+    }
+    let details = serde_json::json!({"second_factor": !matches!(factor, Factor::None)});
+    tx.audit_only(login.account.tenant, login.account.username.clone(), details);
+    Ok(login)
+}
+
+/// Writes the time of the login to an account that is still what was verified: it may have been suspended, or given
+/// another password, since.
+async fn put_login(tx: &Tx, verified: &rows::Model, renewal: &Renewal) -> Result<Account> {
+    let mut change =
+        rows::ActiveModel { last_login_at: Set(Some(Stamp::from(tx.now()))), ..rows::ActiveModel::default() };
     match renewal {
         Renewal::None => {}
         Renewal::Hash(hash) => change.password_hash = Set(hash.clone()),
         Renewal::Demand => change.must_change = Set(true),
     }
-    let account: Account = change.update(tx.conn()).await?.try_into()?;
-    let (also, roles_end) = match tenant {
-        Some((_, scope)) => tx.tenant(*scope).standing_roles(id, Stamp::from(tx.now())).await?,
-        None => (RoleSet::default(), None),
-    };
-    let details = serde_json::json!({"second_factor": !matches!(factor, Factor::None)});
-    tx.audit_only(account.tenant, account.username.clone(), details);
-    Ok(Login { account, tenant: tenant.as_ref().map(|(tenant, _)| tenant.clone()), also, roles_end })
+    let same = rows::Entity::update_many()
+        .set(change)
+        .filter(rows::Column::Id.eq(verified.id))
+        .filter(rows::Column::Status.eq(verified.status.as_str()))
+        .filter(rows::Column::Epoch.eq(verified.epoch))
+        .filter(rows::Column::PasswordHash.eq(verified.password_hash.as_str()));
+    same.exec_with_returning(tx.conn()).await?.pop().ok_or_else(refused)?.try_into()
 }
 
 /// The account as the caller of its own login.

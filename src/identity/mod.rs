@@ -41,7 +41,7 @@ pub use attempts::Attempts;
 pub use email::{Email, domain};
 pub use grants::{Grant, GrantRole};
 pub use identities::Identity;
-pub use login::{Credentials, Login, login};
+pub use login::{Credentials, Login, NewSession, login};
 pub use passwords::{Password, Passwords};
 pub use throttle::Throttle;
 pub use user::{Reach, RoleGrant, RoleScope, User, UserRef};

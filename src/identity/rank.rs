@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait, QueryFilter};
 use time::OffsetDateTime;
 
-use super::{RoleScope, accounts, api_keys, user_rules, users};
+use super::{Account, RoleGrant, RoleScope, accounts, api_keys, user_rules};
 use crate::{
     base::{Error, Result, Role, TenantScope, error::Reason},
     store::{Tx, entities::accounts::Column},
@@ -37,10 +37,12 @@ async fn until(tx: &Tx, scope: TenantScope, role: Role) -> Result<Option<OffsetD
     }
     // A minted token is given by whoever runs the server.
     let Some(id) = caller.account else { return Ok(None) };
-    let row = accounts::in_place(Some(scope)).filter(Column::Id.eq(id)).one(tx.conn()).await?;
-    let row = row.ok_or_else(user_rules::above)?;
-    let user = users::as_user(tx, scope, row.try_into()?).await?;
-    let high = user.roles.iter().filter(|own| own.scope == RoleScope::Tenant && own.role.rank() >= role.rank());
+    // The door read the account before the tenant was locked: another write may have taken a role from it since.
+    let own = accounts::in_place(Some(scope)).filter(Column::Id.eq(id)).one(tx.conn()).await?;
+    let own: Account = own.ok_or_else(user_rules::above)?.try_into()?;
+    let granted = tx.tenant(scope).roles_of(&[id], tx.now()).await?.into_iter().map(RoleGrant::try_from);
+    let roles = std::iter::once(Ok(RoleGrant::own(&own))).chain(granted).collect::<Result<Vec<_>>>()?;
+    let high = roles.iter().filter(|own| own.scope == RoleScope::Tenant && own.role.rank() >= role.rank());
     let ends: Option<Vec<_>> = high.map(|own| own.expires_at).collect();
     match ends {
         Some(ends) => ends.into_iter().max().map(Some).ok_or_else(user_rules::above),

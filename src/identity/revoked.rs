@@ -140,12 +140,13 @@ impl Seen {
     }
 }
 
-/// Forgets revocations of tokens that ended before `before`.
+/// Forgets revocations of tokens, and sessions, that ended before `before`. How many revocations.
 pub async fn prune(store: &Store, before: OffsetDateTime) -> Result<u64> {
     store.maintain("token.prune", before, prune_in).await
 }
 
 async fn prune_in(tx: &Tx, before: &OffsetDateTime) -> Result<u64> {
+    live_sessions::prune(tx, *before).await?;
     let ended = revoked_tokens::Column::ExpiresAt.lt(Stamp::from(*before));
     Ok(revoked_tokens::Entity::delete_many().filter(ended).exec(tx.conn()).await?.rows_affected)
 }

@@ -44,7 +44,7 @@ pub struct Enrollment {
 /// is enabled or nothing can be sealed.
 pub async fn enroll(cx: &Cx, people: &People, user: &UserRef, reach: Reach) -> Result<Enrollment> {
     user_rules::not_by_key(&cx.caller)?;
-    let (_, found) = users::find_within(cx, &people.store, user, reach).await?;
+    let found = users::find_within(cx, &people.store, user, reach).await?;
     refuse_enabled(&found)?;
     let (account, secret) = (&found.account, TotpSecret::generate());
     let name = user_rules::shown_email(account).unwrap_or_else(|| account.username.clone());
@@ -89,7 +89,7 @@ pub async fn confirm(
     code: &Secret<String>,
 ) -> Result<Vec<Secret<String>>> {
     user_rules::not_by_key(&cx.caller)?;
-    let (_, found) = users::find_within(cx, &people.store, user, reach).await?;
+    let found = users::find_within(cx, &people.store, user, reach).await?;
     let id = found.account.id;
     let sealed = pending(&people.store, id).await?;
     people.factors.begin(id)?;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    AccountChange, AccountStatus, Email, NewAccount, Password, People, User, UserRef, accounts, admins, groups,
-    password_rules, rank, second_factor, user_rules, user_suspension,
+    AccountChange, AccountStatus, Email, NewAccount, Password, People, RoleGrant, User, UserRef, accounts, admins,
+    groups, password_rules, rank, second_factor, user_rules, user_suspension,
     users::{self, Held},
 };
 use crate::{
@@ -121,7 +121,8 @@ async fn insert(tx: &Tx, scope: TenantScope, draft: &Draft) -> Result<User> {
     };
     let account = accounts::insert(tx, &new, draft.password_hash.clone().unwrap_or_default()).await?;
     groups::join(tx, scope, &draft.groups, account.id).await?;
-    users::as_user(tx, scope, account).await
+    // An account that was made in this write has no other roles and groups.
+    Ok(User { roles: vec![RoleGrant::own(&account)], groups: draft.groups.clone(), account })
 }
 
 /// An id of choice is never used again, though its account be deleted.

@@ -60,7 +60,7 @@ struct Plan {
 /// user whom the caller may not change, with NOT_FOUND if there is no such user.
 pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: NewPassword) -> Result<PasswordSet> {
     user_rules::not_by_key(&cx.caller)?;
-    let (tenant, found) = users::find_within(cx, &people.store, user, reach).await?;
+    let found = users::find_within(cx, &people.store, user, reach).await?;
     let own = user_rules::is_own(&cx.caller, &found.account);
     let verified = if own { Some(verify(cx, people, &found, new.current).await?) } else { None };
     let (password, made) = match new.text {
@@ -73,11 +73,11 @@ pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: Ne
     let must_change = new.must_change.unwrap_or(made.is_some());
     let hash = people.passwords.hash(password).await?;
     let plan = Plan { user: user.clone(), reach, own, verified, hash, must_change, made: made.is_some() };
-    let user = people.store.write(cx, plan, put_password).await?;
+    let (tenant, user) = people.store.write(cx, plan, put_password).await?;
     Ok(PasswordSet { user, tenant, own, made })
 }
 
-async fn put_password(tx: &Tx, plan: &Plan) -> Result<User> {
+async fn put_password(tx: &Tx, plan: &Plan) -> Result<(Tenant, User)> {
     let held = users::hold(tx, &plan.user).await?;
     user_rules::admitted(&tx.cx().caller, plan.reach, &held.user)?;
     // Another password may have been set since the one so far was verified, or the name may be another user's.
@@ -95,7 +95,7 @@ async fn put_password(tx: &Tx, plan: &Plan) -> Result<User> {
     let after = put(tx, &held, &change).await?;
     let details = json!({"own": plan.own, "generated": plan.made, "must_change": plan.must_change});
     record(tx, ChangeKind::Updated, &held, &after, details);
-    Ok(after)
+    Ok((held.tenant, after))
 }
 
 /// Sets the password of an account that logged in just now with another one, and ends every session of it. Fails with

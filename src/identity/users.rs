@@ -48,7 +48,7 @@ pub async fn page(
     request: PageRequest,
 ) -> Result<Page<User>> {
     let asked = Asked::read(filter)?;
-    let (_, scope) = tenants::resolve(cx, store, tenant).await?;
+    let scope = tenants::reach(cx, store, tenant).await?;
     let mut query = asked.query(store, scope);
     if reach == Reach::Own {
         query = query.filter(Column::Id.is_in(cx.caller.account));
@@ -66,7 +66,7 @@ pub async fn page(
 /// A user of a tenant, by the id of the account.
 pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef, account: Uuid) -> Result<User> {
     let user = IdKind::User.show(account);
-    find(cx, store, &UserRef { tenant: tenant.clone(), user, version: None }).await.map(|(_, user)| user)
+    find(cx, store, &UserRef { tenant: tenant.clone(), user, version: None }).await
 }
 
 /// The account of a caller who logged in, as a user.
@@ -76,36 +76,26 @@ pub async fn of_caller(cx: &Cx, store: &Store) -> Result<Option<User>> {
         return get(cx, store, &TenantRef::Id(own.id), account).await.map(Some);
     }
     let row = accounts::find(store.read(), None, &IdKind::User.show(account)).await?.ok_or_else(accounts::not_found)?;
-    of_account(store, row.try_into()?).await.map(Some)
-}
-
-/// An account that logged in, as a user; one of the platform has no groups and no grants here.
-pub async fn of_account(store: &Store, account: Account) -> Result<User> {
-    match account.tenant {
-        // Who logged in may see themselves.
-        Some(tenant) => {
-            get(&Cx::system("user.get", store.clock().clone()), store, &TenantRef::Id(tenant), account.id).await
-        }
-        None => Ok(User { roles: vec![RoleGrant::own(&account)], groups: Vec::new(), account }),
-    }
+    // One of the platform has no groups and no grants here.
+    let account: Account = row.try_into()?;
+    Ok(Some(User { roles: vec![RoleGrant::own(&account)], groups: Vec::new(), account }))
 }
 
 /// The user that a call names, whose account the caller may change. Whoever may touch their own account alone is not told
 /// which others there are.
-pub(super) async fn find_within(cx: &Cx, store: &Store, user: &UserRef, reach: Reach) -> Result<(Tenant, User)> {
+pub(super) async fn find_within(cx: &Cx, store: &Store, user: &UserRef, reach: Reach) -> Result<User> {
     match find(cx, store, user).await {
-        Ok(found) => user_rules::admitted(&cx.caller, reach, &found.1).map(|()| found),
+        Ok(found) => user_rules::admitted(&cx.caller, reach, &found).map(|()| found),
         Err(error) if error.reason == Reason::AccountNotFound && reach == Reach::Own => Err(user_rules::own_alone()),
         Err(error) => Err(error),
     }
 }
 
 /// The user that a call names, to read.
-async fn find(cx: &Cx, store: &Store, user: &UserRef) -> Result<(Tenant, User)> {
-    let (tenant, scope) = tenants::resolve(cx, store, &user.tenant).await?;
+async fn find(cx: &Cx, store: &Store, user: &UserRef) -> Result<User> {
+    let scope = tenants::reach(cx, store, &user.tenant).await?;
     let row = accounts::find(store.read(), Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
-    let user = one(dressed(&store.tenant(scope), vec![row.try_into()?], store.clock().now()).await?)?;
-    Ok((tenant, user))
+    one(dressed(&store.tenant(scope), vec![row.try_into()?], store.clock().now()).await?)
 }
 
 /// The hash of a user's password, as it is now.

@@ -5,6 +5,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -58,7 +59,12 @@ pub struct StoreConfig {
     pub migrate_timeout: Duration,
     /// The clock.
     pub clock: Clock,
+    /// Who hears of every statement that a call sends; nobody, by default.
+    pub on_statement: Option<OnStatement>,
 }
+
+/// Hears of a statement, by its SQL without the values. Transactions begin and end unheard.
+pub type OnStatement = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl StoreConfig {
     /// The defaults for a URL.
@@ -75,6 +81,7 @@ impl StoreConfig {
             acquire_timeout: Duration::from_secs(3),
             migrate_timeout: Duration::from_secs(60),
             clock: Clock::system(),
+            on_statement: None,
         }
     }
 }
@@ -165,10 +172,17 @@ impl Databases {
 
 /// Opens the database.
 pub(super) async fn open(config: &StoreConfig) -> Result<Databases> {
-    match config.location.read()? {
-        Target::Sqlite(options) => open_sqlite(config, options).await,
-        Target::Postgres(options) => Ok(open_postgres(config, options)),
+    let mut databases = match config.location.read()? {
+        Target::Sqlite(options) => open_sqlite(config, options).await?,
+        Target::Postgres(options) => open_postgres(config, options),
+    };
+    if let Some(heard) = &config.on_statement {
+        for connection in [&mut databases.read, &mut databases.write] {
+            let heard = Arc::clone(heard);
+            connection.set_metric_callback(move |info| heard(&info.statement.sql));
+        }
     }
+    Ok(databases)
 }
 
 /// The driver's own text would repeat the URL with its password, so it is not kept.

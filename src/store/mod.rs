@@ -56,7 +56,7 @@ use tokio_util::task::TaskTracker;
 
 pub use after_commit::Invalidate;
 pub use change::{Change, ChangeKind, Resource};
-pub use connect::{Location, StoreConfig, check_url};
+pub use connect::{Location, OnStatement, StoreConfig, check_url};
 pub use door::in_write;
 pub use job::WriteFn;
 pub use keyring::{Kek, Keyring};

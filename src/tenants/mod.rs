@@ -17,5 +17,7 @@ pub use multitenancy::{Multitenancy, MultitenancySettings, UNLICENSED, is_featur
 pub use names::released_at;
 pub use status::Status;
 pub use suspension::{Authority, Suspension, refuse_suspended, suspend, unsuspend};
-pub use tenant::{Tenant, count, find, not_found, page, resolve, resolve_any, resolve_any_locked, resolve_locked};
+pub use tenant::{
+    Tenant, count, find, not_found, page, reach, resolve, resolve_any, resolve_any_locked, resolve_locked,
+};
 pub use write::{NewTenant, TenantChange, delete, insert, record, record_update, rename, update};

@@ -65,6 +65,7 @@ mod reseal;
 mod rules;
 mod schema;
 mod session_ends;
+mod statements;
 mod store;
 mod tenants;
 mod tls;

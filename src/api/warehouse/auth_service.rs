@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
 use tonic::{
     Request, Response, Status, async_trait,
     metadata::{Ascii, MetadataValue},
@@ -16,7 +15,7 @@ use crate::{
         tokens::Claims,
     },
     base::{Cx, Error, Kind, Result, Secret, TenantRef, error::Reason},
-    identity::{Credentials, Login, live_sessions},
+    identity::{Credentials, Login},
     proto::warehouse::v1::{
         LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, WhoAmIRequest, WhoAmIResponse,
         auth_service_server::AuthService,
@@ -43,12 +42,12 @@ impl Auth {
     }
 
     async fn log_in(&self, cx: &Cx, message: LoginRequest) -> Result<Response<LoginResponse>> {
-        let login = self.sessions.log_in(cx, &credentials(message)?).await?;
+        let planned = self.sessions.plan(Surface::Warehouse, TTL);
+        let admits = |login: &Login| rules::check_login(login).is_ok();
+        let login = self.sessions.log_in_to(cx, &credentials(message)?, &planned, admits).await?;
         rules::check_login(&login)?;
-        let session = self.sessions.begin(&SessionOf::login(&login), Surface::Warehouse, TTL)?;
-        let Claims { jti, iat, exp, .. } = &session.claims;
-        let ends = OffsetDateTime::from_unix_timestamp(*exp).map_err(Error::internal)?;
-        live_sessions::began(&self.sessions.people().store, &login.account, jti, ends).await?;
+        let session = self.sessions.begin_planned(&SessionOf::login(&login), planned)?;
+        let Claims { iat, exp, .. } = &session.claims;
         // A role that ends sooner ends the session with it.
         let time = Duration::from_secs(u64::try_from(exp - iat).unwrap_or_default());
         let cookie = cookies::Session::Warehouse.begin(session.token.expose(), time, cx.secure);

@@ -13,6 +13,7 @@ use crate::{
     auth::{
         Sessions, Surface, cookies,
         sessions::{Session, SessionOf},
+        tokens::Claims,
     },
     base::{Cx, Error, Result},
     identity::{User, live_sessions},
@@ -23,9 +24,14 @@ use crate::{
 /// How long a session lasts.
 const TIME: Duration = Duration::from_secs(8 * 3600);
 
+/// A session to be.
+pub(super) fn plan(sessions: &Sessions) -> Claims {
+    sessions.plan(Surface::ZeroTrust, TIME)
+}
+
 /// Begins a session, and notes it.
 pub(super) async fn begin(sessions: &Sessions, of: &SessionOf<'_>) -> Result<Session> {
-    let session = sessions.begin(of, Surface::ZeroTrust, TIME)?;
+    let session = sessions.begin_planned(of, plan(sessions))?;
     let ends = OffsetDateTime::from_unix_timestamp(session.claims.exp).map_err(Error::internal)?;
     live_sessions::began(&sessions.people().store, of.account, &session.claims.jti, ends).await?;
     Ok(session)

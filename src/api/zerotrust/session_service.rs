@@ -5,7 +5,10 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{session, shown};
 use crate::{
     api::{answer, take},
-    auth::{Sessions, sessions::SessionOf},
+    auth::{
+        Sessions,
+        sessions::{Session, SessionOf},
+    },
     base::{Cx, Error, Result, Role, Secret, TenantId, TenantRef, error::Reason},
     identity::{Credentials, Login, user_password, users},
     proto::zerotrust::v1::{
@@ -29,10 +32,11 @@ impl AdminSessions {
     async fn log_in(&self, cx: &Cx, mut message: LoginRequest) -> Result<Response<LoginResponse>> {
         let new = message.new_password.take().map(Secret::new);
         let credentials = credentials(message);
-        let login = self.sessions.log_in(cx, &credentials).await?;
-        let login = self.renewed(cx, admitted(login)?, &credentials.password, new).await?;
-        let user = users::of_account(&self.sessions.people().store, login.account.clone()).await?;
-        let session = session::begin(&self.sessions, &SessionOf::login(&login)).await?;
+        let (login, session) = match new {
+            Some(new) => self.renewed(cx, &credentials, new).await?,
+            None => self.begun(cx, &credentials).await?,
+        };
+        let user = login.user();
         let told = session::shown(&self.sessions, &session);
         let answer = LoginResponse {
             token: told.token,
@@ -45,25 +49,26 @@ impl AdminSessions {
         session::with_cookie(Response::new(answer), cx, &session)
     }
 
-    /// A login whose account has the new password. One whose password has to be changed is none without.
-    async fn renewed(
-        &self,
-        cx: &Cx,
-        login: Login,
-        current: &Secret<String>,
-        new: Option<Secret<String>>,
-    ) -> Result<Login> {
-        match new {
-            Some(new) => {
-                let account = user_password::renew(cx, self.sessions.people(), &login, current, new).await?;
-                Ok(Login { account, ..login })
-            }
-            None if login.account.must_change => {
-                let message = "the password has to be changed: log in with new_password";
-                Err(Error::denied(Reason::PasswordChangeRequired, message))
-            }
-            None => Ok(login),
-        }
+    /// A login with its session, in one write.
+    async fn begun(&self, cx: &Cx, credentials: &Credentials) -> Result<(Login, Session)> {
+        let planned = session::plan(&self.sessions);
+        let admits = |login: &Login| admitted(login).is_ok() && lasting(login).is_ok();
+        let login = self.sessions.log_in_to(cx, credentials, &planned, admits).await?;
+        admitted(&login)?;
+        lasting(&login)?;
+        let session = self.sessions.begin_planned(&SessionOf::login(&login), planned)?;
+        Ok((login, session))
+    }
+
+    /// A login that gives the account a new password, with the session that begins after that.
+    async fn renewed(&self, cx: &Cx, credentials: &Credentials, new: Secret<String>) -> Result<(Login, Session)> {
+        let login = self.sessions.log_in(cx, credentials).await?;
+        admitted(&login)?;
+        let current = &credentials.password;
+        let account = user_password::renew(cx, self.sessions.people(), &login, current, new).await?;
+        let login = Login { account, ..login };
+        let session = session::begin(&self.sessions, &SessionOf::login(&login)).await?;
+        Ok((login, session))
     }
 
     async fn log_out(&self, cx: &Cx) -> Result<Response<LogoutResponse>> {
@@ -116,10 +121,19 @@ fn credentials(message: LoginRequest) -> Credentials {
 }
 
 /// Refuses accounts of the platform that grants let into tenants elsewhere: here they have no rights.
-fn admitted(login: Login) -> Result<Login> {
+fn admitted(login: &Login) -> Result<()> {
     if login.tenant.is_none() && login.account.role != Role::PlatformAdmin {
         let message = "the account has no rights in this administration";
         return Err(Error::denied(Reason::PermissionDenied, message));
     }
-    Ok(login)
+    Ok(())
+}
+
+/// Refuses a login with a password that has to be changed.
+fn lasting(login: &Login) -> Result<()> {
+    if login.account.must_change {
+        let message = "the password has to be changed: log in with new_password";
+        return Err(Error::denied(Reason::PasswordChangeRequired, message));
+    }
+    Ok(())
 }
