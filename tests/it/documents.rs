@@ -26,6 +26,7 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
             ("UPDATE_GOLDEN=1", "it changes files of the repository, and builds"),
         ],
     ),
+    ("docs/data.md", &[]),
     ("docs/grpc.md", &[]),
     (
         "docs/operations.md",

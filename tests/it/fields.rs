@@ -7,79 +7,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    fs,
-    net::Ipv4Addr,
-    sync::atomic::{AtomicU32, Ordering},
 };
 
 use futures::StreamExt as _;
-use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value};
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
-use serde::Deserialize;
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value as Json, json};
 
 use crate::harness::{
+    cases::{self, Case, World, filled},
     golden,
-    grpc::{self, Grpc},
-    json as messages, root,
-    server::{Server, Setup},
 };
-
-/// The file of the cases.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Cases {
-    /// Calls that many cases begin with, by name.
-    preludes: BTreeMap<String, Vec<Step>>,
-    cases: Vec<Case>,
-    /// Fields without an effect: what is said of them and where.
-    explained: BTreeMap<String, String>,
-}
-
-/// One call whose fields are left out, one after the other.
-#[derive(Deserialize)]
-struct Case {
-    #[serde(flatten)]
-    step: Step,
-    /// What goes before it: preludes and calls.
-    #[serde(default)]
-    before: Vec<Before>,
-    /// What is read afterwards.
-    #[serde(default)]
-    after: Vec<Step>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Before {
-    Prelude(String),
-    Step(Step),
-}
-
-/// A call. `$name` in its texts is what an earlier one took; `$T` is a word that no other run has.
-#[derive(Deserialize)]
-struct Step {
-    /// Service and method, below `tenantry.`.
-    call: String,
-    request: Json,
-    /// The token; the platform administrator's without.
-    #[serde(default, rename = "as")]
-    token: Option<String>,
-    /// What to take of the answer, by JSON pointers; `totp ` before one makes a code of the secret there.
-    #[serde(default)]
-    take: BTreeMap<String, String>,
-}
-
-/// A server, and its database beside it.
-struct World {
-    server: Server,
-    grpc: Grpc,
-    /// How many runs have begun.
-    runs: AtomicU32,
-    db: DatabaseConnection,
-    methods: BTreeMap<String, MethodDescriptor>,
-    preludes: BTreeMap<String, Vec<Step>>,
-}
 
 /// How many cases are tried at a time.
 const AT_ONCE: usize = 4;
@@ -89,15 +27,8 @@ type Seen = BTreeMap<String, Json>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_field_of_every_request_has_an_effect() {
-    let text = fs::read_to_string(root().join("tests/data/fields.json")).unwrap();
-    let cases: Cases = serde_json::from_str(&text).unwrap();
-    // Passwords are slow to make, and a busy machine is no failure.
-    let setup = Setup::dev().env("TENANTRY_REQUEST_TIMEOUT", "5m").env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1");
-    let server = setup.start().await;
-    let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
-    let methods = grpc::methods().into_iter().map(|method| (short(&method), method)).collect();
-    let (grpc, db) = (Grpc::new(server.address()), Database::connect(url).await.unwrap());
-    let world = World { server, grpc, runs: AtomicU32::new(0), db, methods, preludes: cases.preludes };
+    let cases = cases::read("fields.json");
+    let world = World::start(cases.preludes).await;
     let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     // Runs share nothing but the server, so several go on at a time.
     let effects =
@@ -144,62 +75,20 @@ impl World {
         effects
     }
 
-    /// Makes a call of a case, without a field, and looks around. Each run comes from an address of its own, so that the
-    /// failing logins of one slow down no other.
+    /// Makes a call of a case, without a field, and looks around.
     async fn run(&self, case: &Case, tag: &str, without: &str) -> Seen {
-        let run = self.runs.fetch_add(1, Ordering::Relaxed);
-        let grpc = &self.grpc.clone().client(Ipv4Addr::from_bits(0x0a00_0001 + run).to_string());
-        let mut taken = BTreeMap::from([("T".to_owned(), Json::from(tag))]);
-        for before in &case.before {
-            let steps = match before {
-                Before::Prelude(name) => self.preludes[name].as_slice(),
-                Before::Step(step) => std::slice::from_ref(step),
-            };
-            for step in steps {
-                let made = self.step(grpc, step, &mut taken, "").await;
-                assert!(made.get("error").is_none(), "{} {}: {made}", step.call, step.request);
-            }
-        }
-        let mut seen = vec![("answer".to_owned(), self.step(grpc, &case.step, &mut taken, without).await)];
+        let (grpc, mut taken) = self.begin(case, tag).await;
+        let mut seen = vec![("answer".to_owned(), self.step(&grpc, &case.step, &mut taken, without).await)];
         seen.push(("audit log".to_owned(), Json::from(self.audited(tag).await)));
         for step in &case.after {
             let name = step.call.split('/').next_back().unwrap().to_owned();
-            seen.push((name, self.step(grpc, step, &mut taken, "").await));
+            seen.push((name, self.step(&grpc, step, &mut taken, "").await));
         }
         let mut flat = Seen::new();
         for (name, value) in seen {
             flatten(&name, &value, tag, &mut flat);
         }
         flat
-    }
-
-    /// Makes a call, and takes what is to be taken of its answer.
-    async fn step(&self, grpc: &Grpc, step: &Step, taken: &mut BTreeMap<String, Json>, without: &str) -> Json {
-        let request = filled(&step.request, taken);
-        let mut message = self.message(step, &request);
-        if !without.is_empty() {
-            clear(&mut message, without);
-        }
-        let token = step.token.as_ref().map(|token| filled(&Json::from(token.as_str()), taken));
-        let token = token.map_or_else(|| self.server.admin_token(), |token| token.as_str().unwrap().to_owned());
-        match grpc.clone().token(token).call(&self.methods[&step.call], message).await {
-            Ok(answer) => {
-                let answer = messages::shown(&answer);
-                for (name, place) in &step.take {
-                    let (code, place) = place.strip_prefix("totp ").map_or((false, place.as_str()), |at| (true, at));
-                    let Some(value) = answer.pointer(place) else { continue };
-                    let value = if code { totp(value.as_str().unwrap()).into() } else { value.clone() };
-                    taken.insert(name.clone(), value);
-                }
-                answer
-            }
-            Err(status) => json!({"error": format!("{:?}", status.code()), "text": status.message()}),
-        }
-    }
-
-    fn message(&self, step: &Step, request: &Json) -> DynamicMessage {
-        let method = self.methods.get(&step.call).unwrap_or_else(|| panic!("there is no {}", step.call));
-        messages::message(&method.input(), request)
     }
 
     /// What the audit log tells that names a run, oldest first.
@@ -214,38 +103,6 @@ impl World {
         });
         told.collect()
     }
-}
-
-/// The name of a method in the cases.
-fn short(method: &MethodDescriptor) -> String {
-    let service = method.parent_service();
-    format!("{}/{}", service.full_name().trim_start_matches("tenantry."), method.name())
-}
-
-/// A request with what was taken in place of its names.
-fn filled(request: &Json, taken: &BTreeMap<String, Json>) -> Json {
-    match request {
-        Json::String(text) => {
-            if let Some(whole) = text.strip_prefix('$').and_then(|name| taken.get(name)) {
-                return whole.clone();
-            }
-            // Longer names first, so that none is taken for the head of another.
-            let mut names: Vec<_> = taken.iter().collect();
-            names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-            let text = names.into_iter().fold(text.clone(), |text, (name, value)| {
-                text.replace(&format!("${name}"), value.as_str().unwrap_or_default())
-            });
-            Json::from(text)
-        }
-        Json::Array(items) => items.iter().map(|item| filled(item, taken)).collect(),
-        Json::Object(members) => members.iter().map(|(name, value)| (name.clone(), filled(value, taken))).collect(),
-        other => other.clone(),
-    }
-}
-
-fn totp(secret: &str) -> String {
-    let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
-    totp_rs::Builder::new().with_secret(secret).build().unwrap().generate_current().to_string()
 }
 
 /// All that a value holds, by path, with one word in place of the run's own.
@@ -318,23 +175,6 @@ fn given(message: &DynamicMessage) -> Vec<String> {
         }
     }
     found
-}
-
-/// Leaves a field out.
-fn clear(message: &mut DynamicMessage, path: &str) {
-    let (name, rest) = path.split_once('.').unwrap_or((path, ""));
-    if rest.is_empty() {
-        return message.clear_field_by_name(name);
-    }
-    match message.get_field_by_name_mut(name.trim_end_matches("{}")).unwrap() {
-        Value::Message(inner) => clear(inner, rest),
-        Value::Map(entries) => entries.values_mut().for_each(|value| {
-            if let Value::Message(inner) = value {
-                clear(inner, rest);
-            }
-        }),
-        other => panic!("{path} leads through {other:?}"),
-    }
 }
 
 /// All fields of a message, down to those that hold no message of ours.

@@ -10,6 +10,7 @@ mod api_keys;
 mod authorization;
 mod best_effort;
 mod cancellations;
+mod changes;
 mod clocks;
 mod commands;
 mod controlplane_modes;

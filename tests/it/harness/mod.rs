@@ -1,5 +1,6 @@
 //! What the tests share: the program as a child process, HTTP, golden files, the documents' commands.
 
+pub mod cases;
 pub mod conversation;
 pub mod docs;
 pub mod golden;

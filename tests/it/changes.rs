@@ -1,0 +1,111 @@
+//! No change goes unseen: every RPC with an audit rule, and each of its actions, leaves an outbox event when it takes
+//! effect, or is an exception of `tests/data/changes.json` with its reason. A new one needs a case there or in
+//! `tests/data/fields.json`. No event has more than the ids and the version of what changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_reflect::MethodDescriptor;
+use sea_orm::{EntityTrait, QueryOrder};
+use serde_json::Value as Json;
+use tenantry::store::entities::{audit_events, outbox};
+
+use crate::harness::{
+    cases::{self, Case, World, short},
+    grpc,
+};
+
+/// An RPC with an audit rule and, where a field of the request decides which audit action it is, a value of that field.
+type Change = (String, Option<String>);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_has_an_outbox_event() {
+    let (fields, own) = (cases::read("fields.json"), cases::read("changes.json"));
+    let preludes = fields.preludes.into_iter().chain(own.preludes).collect();
+    let (world, mut exceptions) = (World::start(preludes).await, own.explained);
+    let mut missing: BTreeSet<Change> = grpc::methods().iter().flat_map(changes_of).collect();
+    // Those that took effect and left no event.
+    let mut silent = BTreeSet::new();
+    for (number, case) in own.cases.iter().chain(&fields.cases).enumerate() {
+        let change = (case.step.call.clone(), action(case));
+        if !missing.contains(&change) {
+            continue;
+        }
+        match events(&world, case, &format!("q{number}q")).await {
+            None => {}
+            Some(topics) if topics.is_empty() => drop(silent.insert(change)),
+            Some(_) => {
+                silent.remove(&change);
+                missing.remove(&change);
+            }
+        }
+    }
+    for (call, action) in silent {
+        let reason = exceptions.remove(&call);
+        assert!(reason.is_some(), "{call} {action:?} takes effect and leaves no outbox event");
+        missing.remove(&(call, action));
+    }
+    assert!(missing.is_empty(), "no case of these takes effect: {missing:?}");
+    assert!(exceptions.is_empty(), "these leave an outbox event, or are no RPCs: {exceptions:?}");
+}
+
+/// The topics of the events that a call leaves; `None` if it was refused.
+async fn events(world: &World, case: &Case, tag: &str) -> Option<Vec<String>> {
+    let (grpc, mut taken) = world.begin(case, tag).await;
+    let (before, audited) = (rows(world).await.len(), audits(world).await);
+    let answer = world.step(&grpc, &case.step, &mut taken, "").await;
+    if answer.get("error").is_some() {
+        return None;
+    }
+    assert!(audits(world).await > audited, "{} is not in the audit log", case.step.call);
+    let new = rows(world).await.split_off(before);
+    new.iter().for_each(|row| check(row, tag));
+    Some(new.into_iter().map(|row| row.topic).collect())
+}
+
+async fn rows(world: &World) -> Vec<outbox::Model> {
+    outbox::Entity::find().order_by_asc(outbox::Column::Revision).all(&world.db).await.unwrap()
+}
+
+async fn audits(world: &World) -> usize {
+    audit_events::Entity::find().all(&world.db).await.unwrap().len()
+}
+
+/// The names of people, addresses and texts of a run have its tag; only names that are ids may.
+fn check(row: &outbox::Model, tag: &str) {
+    let payload: BTreeMap<String, Json> = serde_json::from_str(&row.payload).unwrap();
+    let known = |member: &&String| ["change", "version"].contains(&member.as_str());
+    assert!(payload.keys().all(|member| known(&member)) && payload.contains_key("change"), "{row:?}");
+    assert!(!row.payload.contains(tag), "{row:?}");
+    let named = ["namespace", "cluster"].contains(&row.topic.as_str());
+    assert!(named || !row.key.contains(tag) && !row.key.contains('@'), "{row:?}");
+    assert!(row.tenant_id.is_some() || !["group", "api_key", "grant", "email_domain"].contains(&row.topic.as_str()));
+}
+
+/// What a case does, where that is a value of the field `action`.
+fn action(case: &Case) -> Option<String> {
+    let rule = changes_of_call(&case.step.call);
+    let given = case.step.request.get("action").and_then(Json::as_str).map(str::to_owned);
+    given.filter(|given| rule.iter().any(|(_, action)| action.as_ref() == Some(given)))
+}
+
+fn changes_of_call(call: &str) -> Vec<Change> {
+    grpc::methods().iter().filter(|method| short(method) == call).flat_map(changes_of).collect()
+}
+
+/// The changes of a method: none without an audit rule.
+fn changes_of(method: &MethodDescriptor) -> Vec<Change> {
+    let audit = method.parent_pool().get_extension_by_name("tenantry.options.v1.audit").unwrap();
+    let options = method.options();
+    if !options.has_extension(&audit) {
+        return Vec::new();
+    }
+    let rule = options.get_extension(&audit).as_message().unwrap().clone();
+    let by = rule.get_field_by_name("action_by").unwrap().as_message().unwrap().clone();
+    let values = by.get_field_by_name("map").unwrap().as_map().unwrap().clone();
+    let actions = values.keys().map(|value| Some(value.as_str().unwrap().to_owned()));
+    let name = short(method);
+    match values.is_empty() {
+        true => vec![(name, None)],
+        false => actions.map(|action| (name.clone(), action)).collect(),
+    }
+}

@@ -1,0 +1,194 @@
+//! Calls in a file: each with what goes before it, so that it takes effect.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::Ipv4Addr,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
+use sea_orm::{Database, DatabaseConnection};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::{
+    grpc::{self, Grpc},
+    json as messages, root,
+    server::{Server, Setup},
+};
+
+/// The file of the cases.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cases {
+    /// Calls that many cases begin with, by name.
+    pub preludes: BTreeMap<String, Vec<Step>>,
+    pub cases: Vec<Case>,
+    /// Fields without an effect: what is said of them and where.
+    pub explained: BTreeMap<String, String>,
+}
+
+/// One call whose fields are left out, one after the other.
+#[derive(Deserialize)]
+pub struct Case {
+    #[serde(flatten)]
+    pub step: Step,
+    /// What goes before it: preludes and calls.
+    #[serde(default)]
+    pub before: Vec<Before>,
+    /// What is read afterwards.
+    #[serde(default)]
+    pub after: Vec<Step>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Before {
+    Prelude(String),
+    Step(Step),
+}
+
+/// A call. `$name` in its texts is what an earlier one took; `$T` is a word that no other run has.
+#[derive(Deserialize)]
+pub struct Step {
+    /// Service and method, below `tenantry.`.
+    pub call: String,
+    pub request: Json,
+    /// The token; the platform administrator's without.
+    #[serde(default, rename = "as")]
+    pub token: Option<String>,
+    /// What to take of the answer, by JSON pointers; `totp ` before one makes a code of the secret there.
+    #[serde(default)]
+    pub take: BTreeMap<String, String>,
+}
+
+/// What earlier calls of a run took, by name.
+pub type Taken = BTreeMap<String, Json>;
+
+/// A server, and its database beside it.
+pub struct World {
+    server: Server,
+    grpc: Grpc,
+    /// How many runs have begun.
+    runs: AtomicU32,
+    pub db: DatabaseConnection,
+    pub methods: BTreeMap<String, MethodDescriptor>,
+    preludes: BTreeMap<String, Vec<Step>>,
+}
+
+/// The cases of a file.
+pub fn read(name: &str) -> Cases {
+    let text = fs::read_to_string(root().join("tests/data").join(name)).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+impl World {
+    /// A server for cases that begin with these calls.
+    pub async fn start(preludes: BTreeMap<String, Vec<Step>>) -> Self {
+        // Passwords are slow to make, and a busy machine is no failure.
+        let setup = Setup::dev().env("TENANTRY_REQUEST_TIMEOUT", "5m").env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1");
+        let server = setup.start().await;
+        let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
+        let methods = grpc::methods().into_iter().map(|method| (short(&method), method)).collect();
+        let (grpc, db) = (Grpc::new(server.address()), Database::connect(url).await.unwrap());
+        Self { server, grpc, runs: AtomicU32::new(0), db, methods, preludes }
+    }
+
+    /// Makes the calls that go before a case. Each run comes from an address of its own, so that the failing logins of one
+    /// slow down no other.
+    pub async fn begin(&self, case: &Case, tag: &str) -> (Grpc, Taken) {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let grpc = self.grpc.clone().client(Ipv4Addr::from_bits(0x0a00_0001 + run).to_string());
+        let mut taken = BTreeMap::from([("T".to_owned(), Json::from(tag))]);
+        for before in &case.before {
+            let steps = match before {
+                Before::Prelude(name) => self.preludes[name].as_slice(),
+                Before::Step(step) => std::slice::from_ref(step),
+            };
+            for step in steps {
+                let made = self.step(&grpc, step, &mut taken, "").await;
+                assert!(made.get("error").is_none(), "{} {}: {made}", step.call, step.request);
+            }
+        }
+        (grpc, taken)
+    }
+
+    /// Makes a call, and takes what is to be taken of its answer.
+    pub async fn step(&self, grpc: &Grpc, step: &Step, taken: &mut Taken, without: &str) -> Json {
+        let request = filled(&step.request, taken);
+        let mut message = self.message(step, &request);
+        if !without.is_empty() {
+            clear(&mut message, without);
+        }
+        let token = step.token.as_ref().map(|token| filled(&Json::from(token.as_str()), taken));
+        let token = token.map_or_else(|| self.server.admin_token(), |token| token.as_str().unwrap().to_owned());
+        match grpc.clone().token(token).call(&self.methods[&step.call], message).await {
+            Ok(answer) => {
+                let answer = messages::shown(&answer);
+                for (name, place) in &step.take {
+                    let (code, place) = place.strip_prefix("totp ").map_or((false, place.as_str()), |at| (true, at));
+                    let Some(value) = answer.pointer(place) else { continue };
+                    let value = if code { totp(value.as_str().unwrap()).into() } else { value.clone() };
+                    taken.insert(name.clone(), value);
+                }
+                answer
+            }
+            Err(status) => json!({"error": format!("{:?}", status.code()), "text": status.message()}),
+        }
+    }
+
+    pub fn message(&self, step: &Step, request: &Json) -> DynamicMessage {
+        let method = self.methods.get(&step.call).unwrap_or_else(|| panic!("there is no {}", step.call));
+        messages::message(&method.input(), request)
+    }
+}
+
+/// The name of a method in the cases.
+pub fn short(method: &MethodDescriptor) -> String {
+    let service = method.parent_service();
+    format!("{}/{}", service.full_name().trim_start_matches("tenantry."), method.name())
+}
+
+/// A request with what was taken in place of its names.
+pub fn filled(request: &Json, taken: &Taken) -> Json {
+    match request {
+        Json::String(text) => {
+            if let Some(whole) = text.strip_prefix('$').and_then(|name| taken.get(name)) {
+                return whole.clone();
+            }
+            // Longer names first, so that none is taken for the head of another.
+            let mut names: Vec<_> = taken.iter().collect();
+            names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+            let text = names.into_iter().fold(text.clone(), |text, (name, value)| {
+                text.replace(&format!("${name}"), value.as_str().unwrap_or_default())
+            });
+            Json::from(text)
+        }
+        Json::Array(items) => items.iter().map(|item| filled(item, taken)).collect(),
+        Json::Object(members) => members.iter().map(|(name, value)| (name.clone(), filled(value, taken))).collect(),
+        other => other.clone(),
+    }
+}
+
+fn totp(secret: &str) -> String {
+    let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
+    totp_rs::Builder::new().with_secret(secret).build().unwrap().generate_current().to_string()
+}
+
+/// Leaves a field out.
+fn clear(message: &mut DynamicMessage, path: &str) {
+    let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+    if rest.is_empty() {
+        return message.clear_field_by_name(name);
+    }
+    match message.get_field_by_name_mut(name.trim_end_matches("{}")).unwrap() {
+        Value::Message(inner) => clear(inner, rest),
+        Value::Map(entries) => entries.values_mut().for_each(|value| {
+            if let Value::Message(inner) = value {
+                clear(inner, rest);
+            }
+        }),
+        other => panic!("{path} leads through {other:?}"),
+    }
+}
