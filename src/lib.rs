@@ -1,17 +1,19 @@
 //! Tenantry: one control plane for multi-tenant platforms.
 //!
 //! Floors, lowest first; a file uses only what stands below it: [`proto`], [`base`], then the store and the providers,
-//! the areas of the domain, `auth`, `api`, `server`, `cli`. `docs/architecture.md` tells the whole house.
+//! the jobs, the areas of the domain, `auth`, `api`, `server`, `cli`. `docs/architecture.md` tells the whole house.
 
 // These macros panic where the reader is gone; `cli::output` does not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod api;
+pub mod audit;
 pub mod auth;
 pub mod base;
 pub mod cli;
 pub mod entitlements;
 pub mod identity;
+pub mod jobs;
 pub mod manager;
 pub mod messaging;
 pub mod proto;

@@ -29,6 +29,7 @@ mod m20260101_000014_messaging_documents;
 mod m20260101_000015_text;
 mod m20260101_000016_list_key;
 mod m20260101_000017_lists;
+mod m20260101_000018_jobs;
 pub mod record;
 
 /// The outcome of a migration.
@@ -58,7 +59,7 @@ macro_rules! migrations {
 }
 
 /// All migrations, oldest first.
-pub const MIGRATIONS: [Migration; 16] = migrations![
+pub const MIGRATIONS: [Migration; 17] = migrations![
     m20260101_000001_registry,
     m20260101_000002_messaging,
     m20260101_000003_journal,
@@ -75,6 +76,7 @@ pub const MIGRATIONS: [Migration; 16] = migrations![
     m20260101_000015_text,
     m20260101_000016_list_key,
     m20260101_000017_lists,
+    m20260101_000018_jobs,
 ];
 
 /// The schema of a database that a migration changes.

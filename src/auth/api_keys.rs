@@ -12,8 +12,9 @@ use std::{
 use async_trait::async_trait;
 use moka::sync::Cache;
 
-use super::{authenticate::Tenants, key_uses::KeyUses, tokens};
+use super::{authenticate::Tenants, tokens};
 use crate::{
+    audit::ApiKeyUses,
     base::{Basis, Caller, CallerKind, Clock, Result, TenantRef, caller::CallerFacts},
     identity::{ApiKey, api_keys},
     store::Revocation,
@@ -39,13 +40,13 @@ pub struct ApiKeys {
     known: Cache<String, (u64, Arc<ApiKey>)>,
     /// How often this process revoked keys. What was looked up before the last time is looked up again.
     revoked: Arc<AtomicU64>,
-    uses: KeyUses,
+    uses: ApiKeyUses,
     clock: Clock,
 }
 
 impl ApiKeys {
     /// The keys that `finder` finds.
-    pub fn new(finder: Arc<dyn FindKey>, uses: KeyUses, clock: Clock) -> Self {
+    pub fn new(finder: Arc<dyn FindKey>, uses: ApiKeyUses, clock: Clock) -> Self {
         let known = Cache::builder().max_capacity(MOST).time_to_live(KEPT).build();
         Self { finder, known, revoked: Arc::default(), uses, clock }
     }

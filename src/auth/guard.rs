@@ -11,10 +11,10 @@ use transcoder::{AuthRule, Claim, Deadline, MethodInfo, Permission, RequestId, T
 use super::{
     authenticate::Authentication,
     directory::MessagingAdminRoles,
-    refusals::Refusals,
     request::{CallFacts, ClientInfo},
     roles, tokens,
 };
+use crate::audit::Denials;
 use crate::base::{
     Access, Caller, CallerKind, Clock, Cx, Drain, Error, KeyedCall, Kind, Result, Role, TenantId, TenantRef,
     caller::CallerFacts,
@@ -35,7 +35,7 @@ pub trait Custom: Send + Sync + 'static {
 /// Decides who may call what.
 pub struct Guard {
     customs: HashMap<&'static str, Arc<dyn Custom>>,
-    refusals: Refusals,
+    denials: Denials,
     clock: Clock,
 }
 
@@ -48,8 +48,8 @@ struct Admitted {
 
 impl Guard {
     /// A guard that knows no custom checks.
-    pub fn new(refusals: Refusals, clock: Clock) -> Self {
-        Self { customs: HashMap::new(), refusals, clock }
+    pub fn new(denials: Denials, clock: Clock) -> Self {
+        Self { customs: HashMap::new(), denials, clock }
     }
 
     /// Knows the custom checks of every surface, by the names that the proto options use.
@@ -120,9 +120,9 @@ impl Guard {
             // A request that makes no sense is no refusal.
             (None, _) if error.kind == Kind::InvalidArgument => {}
             (None, Some(Authentication::Caller(caller, _))) => {
-                self.refusals.count(Some(caller), method.path, error.reason);
+                self.denials.count(Some(caller), method.path, error.reason);
             }
-            (None, _) => self.refusals.count(None, method.path, error.reason),
+            (None, _) => self.denials.count(None, method.path, error.reason),
         }
         error.to_status()
     }

@@ -89,7 +89,7 @@ impl Custom for Admins {
 
 fn guard() -> Guard {
     let clock = Clock::manual(datetime!(2026-01-01 00:00 UTC));
-    Guard::new(Refusals::new(clock.clone()), clock).with_custom("admins", Arc::new(Admins))
+    Guard::new(Denials::new(clock.clone()), clock).with_custom("admins", Arc::new(Admins))
 }
 
 fn caller(role: Role, tenant: Option<&str>) -> Caller {
@@ -161,7 +161,7 @@ async fn a_role_without_the_permission_is_refused_before_the_message() {
     let mut extensions = extensions(caller(Role::ReadOnly, Some("acme")));
     let status = guard.admit(&FIXED, &mut extensions).unwrap_err();
     assert_eq!(status.code(), Kind::PermissionDenied);
-    assert_eq!(guard.refusals.take(true).len(), 1);
+    assert_eq!(guard.denials.take(true).len(), 1);
 }
 
 #[tokio::test]
@@ -225,7 +225,7 @@ async fn an_unknown_action_tells_what_is_known_and_is_no_refusal() {
     let details = tonic_types::StatusExt::get_details_bad_request(&status).unwrap();
     let violation = &details.field_violations[0];
     assert_eq!((&*violation.field, &*violation.description), ("what.to_do", "must be one of create, list"));
-    assert_eq!(guard.refusals.take(true).len(), 0);
+    assert_eq!(guard.denials.take(true).len(), 0);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Which tokens were revoked: by their id, or by a later epoch of their account.
 //!
-//! Every use of a token asks a snapshot in memory. The database keeps the revocations across restarts; a task reads those of
+//! Every use of a token asks a snapshot in memory. The database keeps the revocations across restarts; a job reads those of
 //! other processes every [`REFRESH`], by their revisions and by no clock, and a revocation by this process holds from its
 //! commit on.
 
@@ -11,7 +11,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::tokens::{self, Claims, LEEWAY};
@@ -26,11 +25,6 @@ pub use crate::store::Revocation;
 /// How often the database is asked for what others revoked: half as long as a revocation may take at most.
 pub const REFRESH: Duration = Duration::from_millis(250);
 
-/// After so many readings one reads everything: what was changed by hand, or by a server of an earlier version, has no
-/// revision of its own.
-const WHOLE_EVERY: u32 = 240;
-/// After so many readings the database forgets what has ended.
-const PRUNE_EVERY: u32 = 14_400;
 /// For how long a revocation is kept after the end of its token, in seconds. Long, because the clocks of those who check
 /// the token may be behind that of the database.
 pub const KEPT: i64 = 24 * 3600;
@@ -136,27 +130,6 @@ impl Snapshot {
     }
 }
 
-/// Reads the revocations of the database until `stop`. While the database is away, what is known holds.
-pub async fn follow(store: Store, revocations: Revocations, stop: CancellationToken) {
-    let mut period = tokio::time::interval(REFRESH);
-    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut seen = None;
-    for reading in 0_u32.. {
-        tokio::select! {
-            _ = period.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        let whole = reading.is_multiple_of(WHOLE_EVERY);
-        match load(&store, &revocations, seen.clone().filter(|_| !whole)).await {
-            Ok(further) => seen = Some(further),
-            Err(error) => tracing::debug!(%error, "revocations cannot be read"),
-        }
-        if reading.is_multiple_of(PRUNE_EVERY) {
-            prune(&store).await;
-        }
-    }
-}
-
 /// Reads what was revoked since somebody looked, or everything. Returns how far all is known.
 pub async fn load(store: &Store, revocations: &Revocations, seen: Option<Seen>) -> Result<Seen> {
     let Revoked { tokens, accounts, seen, now } = revoked::revoked_after(store, seen.as_ref()).await?;
@@ -166,15 +139,11 @@ pub async fn load(store: &Store, revocations: &Revocations, seen: Option<Seen>) 
     Ok(seen)
 }
 
-async fn prune(store: &Store) {
-    let pruned = async {
-        // Not by the clock of this server: one that is ahead would forget what still counts.
-        let before = store.time().await? - time::Duration::seconds(KEPT + LEEWAY);
-        revoked::prune(store, before).await
-    };
-    if let Err(error) = pruned.await {
-        tracing::debug!(%error, "revocations of tokens that ended cannot be removed");
-    }
+/// Has the database forget the revocations of tokens that ended long ago, and returns how many there were.
+pub async fn forget(store: &Store) -> Result<u64> {
+    // Not by the clock of this server: one that is ahead would forget what still counts.
+    let before = store.time().await? - time::Duration::seconds(KEPT + LEEWAY);
+    revoked::prune(store, before).await
 }
 
 /// Whether a token has been refused for its age alone for so long that its revocation need not be kept.

@@ -7,11 +7,11 @@ use time::OffsetDateTime;
 use super::{
     csrf,
     keys::Keys,
-    refusals::Refusals,
     surface::Surface,
     tokens::{self, Claims, MAX_LIFETIME},
 };
 use crate::{
+    audit::Denials,
     base::{Cx, Error, Result, Role, RoleSet, Secret, TenantId, error::Reason},
     identity::{Account, Credentials, Login, NewSession, People, login, revoked},
 };
@@ -48,7 +48,7 @@ pub struct SessionOf<'a> {
 pub struct Sessions {
     people: People,
     keys: Arc<Keys>,
-    refusals: Refusals,
+    denials: Denials,
 }
 
 impl<'a> SessionOf<'a> {
@@ -66,8 +66,8 @@ impl<'a> SessionOf<'a> {
 
 impl Sessions {
     /// Sessions of these people, signed with these keys.
-    pub fn new(people: People, keys: Arc<Keys>, refusals: Refusals) -> Self {
-        Self { people, keys, refusals }
+    pub fn new(people: People, keys: Arc<Keys>, denials: Denials) -> Self {
+        Self { people, keys, denials }
     }
 
     /// The people who log in.
@@ -98,7 +98,7 @@ impl Sessions {
         if let Err(error) = &outcome
             && is_refusal(error)
         {
-            self.refusals.count_login(&credentials.user, cx.client, cx.rpc, error.reason);
+            self.denials.count_login(&credentials.user, cx.client, cx.rpc, error.reason);
         }
         outcome
     }

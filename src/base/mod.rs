@@ -1,6 +1,7 @@
 //! What everything may use: errors, ids, names, the caller and the context of a call, the clock, secrets and their files,
 //! words.
 
+pub mod activator;
 pub mod caller;
 pub mod clock;
 pub mod cx;
@@ -12,6 +13,7 @@ pub mod keyed_call;
 pub mod media;
 pub mod names;
 pub mod page;
+pub mod panics;
 pub mod private_file;
 pub mod scope;
 pub mod seat;
@@ -20,6 +22,7 @@ pub mod subscriber;
 pub mod text;
 pub mod words;
 
+pub use activator::Activator;
 pub use caller::{Basis, Caller, CallerKind, Role, RoleSet};
 pub use clock::Clock;
 pub use cx::Cx;

@@ -5,6 +5,7 @@ pub mod config;
 mod config_check;
 mod data_dir;
 mod dev;
+mod jobs;
 mod keys;
 mod material;
 mod migrate;
@@ -78,6 +79,8 @@ enum Command {
     /// Check and rotate the keys that encrypt stored secrets
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Show the background jobs that the servers share, and have one run now
+    Jobs(jobs::Args),
     /// Check the configuration
     #[command(subcommand)]
     Config(config_check::Command),
@@ -109,6 +112,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Users(command) => users::run(&common, command),
         Command::Token(command) => token::run(&common, command),
         Command::Keys(command) => keys::run(&common, command),
+        Command::Jobs(arguments) => jobs::run(&common, &arguments),
         Command::Config(command) => config_check::run(&common, command),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),

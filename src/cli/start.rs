@@ -145,6 +145,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
         edge: Edge { proxies: config.trusted_proxies.clone(), origins: config.cors_origins.clone() },
         tls: material.tls,
         open_manager: false,
+        outbox_retention: config.outbox_retention,
         drain_timeout: config.drain_timeout,
         metrics: metrics::install().context("the metrics cannot be recorded")?,
     })

@@ -4,6 +4,7 @@
 //! newest line, byte for byte: its clients match on them.
 
 pub mod clusters;
+pub mod jobs;
 pub mod namespaces;
 pub mod policies;
 pub mod reseal;

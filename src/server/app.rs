@@ -1,4 +1,4 @@
-//! The whole server: what it is made of, its background tasks, and its end.
+//! The whole server: what it is made of, what runs beside the calls, and its end.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     checks,
-    grpc::{self, Standard},
+    grpc::{self, Health, Standard},
+    jobs::{self, Work},
     layers::{Edge, Limits, Patience, Stack},
     listen, metrics,
     ops::Ops,
@@ -20,21 +21,24 @@ use super::{
     tls::{self, Tls},
 };
 use crate::{
+    audit::{ApiKeyUses, Denials},
     auth::{
-        ApiKeys, Authenticator, Guard, KeyUses, Principals, ProxyRoles, Sessions,
+        ApiKeys, Authenticator, Guard, Principals, ProxyRoles, Sessions,
         foreign::{ApiKey, ManagerKey},
-        key_uses,
         keys::Keys,
-        refusals::{self, Refusals},
         revocation::{self, Revocations},
     },
-    base::{Cx, Drain, Error, Result},
+    base::{Drain, Error, Result},
     identity::{Passwords, People},
-    messaging::{self, MessagingSettings},
-    store::{Keyring, Store, Vault, idempotent, older_text, relay},
-    tenants::{self, MultitenancySettings},
+    jobs::{Board, Jobs},
+    messaging::MessagingSettings,
+    store::{Keyring, Store, Vault},
+    tenants::MultitenancySettings,
     warehouse::EdgeAddress,
 };
+
+/// How long jobs and tasks may take to end.
+const END: Duration = Duration::from_secs(5);
 
 /// What a server is made of.
 pub struct App {
@@ -68,6 +72,8 @@ pub struct App {
     pub tls: Option<Tls>,
     /// Ask local callers on manager paths for no credential. For development alone.
     pub open_manager: bool,
+    /// How long events stay in the outbox at least.
+    pub outbox_retention: Duration,
     /// How long calls may run on after a signal.
     pub drain_timeout: Duration,
     /// The metrics of this process.
@@ -79,28 +85,24 @@ impl App {
     pub async fn run(self, listeners: Vec<TcpListener>, mut signals: Signals) -> Result<bool> {
         let (drain, abort) = (Drain::default(), CancellationToken::new());
         let readiness = Readiness::new(checks::all(&self.store, self.vault()));
-        let refusals = Refusals::new(self.store.clock().clone());
-        let key_uses = KeyUses::new(self.store.clock().clone());
+        let counts = Counts::new(&self.store);
         let revocations = Revocations::default();
         // Before the first reading, so that none is lost between the two.
         self.store.on_revocation(revocations.listener());
         if let Err(error) = revocation::load(&self.store, &revocations, None).await {
-            // Tokens are refused as long as nobody can say which are revoked; the task below tries again.
+            // Tokens are refused as long as nobody can say which are revoked; the job tries again.
             tracing::warn!(%error, "revocations cannot be read yet");
         }
         let bounds = listen::Bounds::of_process();
         let standard = grpc::standard(&drain, bounds.connections)?;
         let health = standard.health.clone();
-        let service = self.service(standard, &readiness, &refusals, &key_uses, revocations.clone(), &drain)?;
+        let board = Board::default();
+        let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone(), board.clone());
+        let service = self.service(standard, ops, &counts, revocations.clone(), &drain)?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
-        let mut tasks = self.spawn(refusals, revocations, key_uses);
-        if let (Some(tls), Some(hangups)) = (self.tls.clone(), hangups) {
-            let hangups = Arc::new(Mutex::new(hangups));
-            tasks.spawn("tls", move |stop| tls::follow(tls.clone(), hangups.clone(), stop));
-        }
-        let checked = readiness.clone();
-        tasks.spawn("health", move |stop| health.clone().follow(checked.clone(), stop));
+        let jobs = self.start_jobs(&revocations, &counts, board);
+        let tasks = self.spawn(hangups, health, &readiness);
 
         let (tls, time) = (self.tls.clone(), self.drain_timeout);
         let serving = listen::serve(listeners, service, bounds, tls, drain.clone(), abort.clone(), time);
@@ -108,7 +110,7 @@ impl App {
             finished = serving => finished,
             never = end(&mut signals, &readiness, &drain, &abort) => match never {},
         };
-        tasks.end().await;
+        tokio::join!(tasks.end(END), jobs.end(END));
         self.store.close().await;
         Ok(finished)
     }
@@ -117,47 +119,48 @@ impl App {
         Vault::new(self.store.clone(), self.keyring.clone())
     }
 
-    /// Starts what runs beside the calls.
-    fn spawn(&self, refusals: Refusals, revocations: Revocations, key_uses: KeyUses) -> Tasks {
+    fn start_jobs(&self, revocations: &Revocations, counts: &Counts, board: Board) -> Jobs {
+        let work = Work {
+            store: &self.store,
+            revocations,
+            denials: &counts.denials,
+            api_key_uses: &counts.api_key_uses,
+            outbox_retention: self.outbox_retention,
+            messaging_bootstrap: self.messaging_bootstrap,
+        };
+        jobs::start(&work, board)
+    }
+
+    /// Starts the tasks beside the calls that are no jobs.
+    fn spawn(&self, hangups: Option<Hangups>, health: Health, readiness: &Readiness) -> Tasks {
         let mut tasks = Tasks::new();
-        let store = self.store.clone();
-        tasks.spawn("relay", move |stop| relay::follow(store.clone(), stop));
-        let store = self.store.clone();
-        tasks.spawn("revocations", move |stop| revocation::follow(store.clone(), revocations.clone(), stop));
-        let store = self.store.clone();
-        tasks.spawn("refusals", move |stop| refusals::follow(refusals.clone(), store.clone(), stop));
-        let store = self.store.clone();
-        tasks.spawn("key uses", move |stop| key_uses::follow(key_uses.clone(), store.clone(), stop));
-        let store = self.store.clone();
-        tasks.spawn("text", move |stop| older_text::follow(store.clone(), stop));
-        let store = self.store.clone();
-        tasks.spawn("purge", move |stop| purge(store.clone(), stop));
+        if let (Some(tls), Some(hangups)) = (self.tls.clone(), hangups) {
+            let hangups = Arc::new(Mutex::new(hangups));
+            tasks.spawn("tls", move |stop| tls::follow(tls.clone(), hangups.clone(), stop));
+        }
+        let readiness = readiness.clone();
+        tasks.spawn("health", move |stop| health.clone().follow(readiness.clone(), stop));
         let metrics = self.metrics.clone();
         tasks.spawn("metrics", move |stop| metrics::upkeep(metrics.clone(), stop));
-        if self.messaging_bootstrap {
-            let store = self.store.clone();
-            tasks.spawn("messaging bootstrap", move |stop| bootstrap(store.clone(), stop));
-        }
         tasks
     }
 
     fn service(
         &self,
         standard: Standard,
-        readiness: &Readiness,
-        refusals: &Refusals,
-        key_uses: &KeyUses,
+        ops: Ops,
+        counts: &Counts,
         revocations: Revocations,
         drain: &Drain,
     ) -> Result<Stack<services::Front>> {
         let clock = self.store.clock().clone();
-        let guard = Arc::new(Guard::new(refusals.clone(), clock.clone()).with_checks_of(&self.store));
+        let guard = Arc::new(Guard::new(counts.denials.clone(), clock.clone()).with_checks_of(&self.store));
         let vault = self.vault();
         let people = People::new(self.store.clone(), Passwords::of_server(), vault.clone());
         let parts = Parts {
             store: self.store.clone(),
             vault,
-            sessions: Sessions::new(people, self.keys.clone(), refusals.clone()),
+            sessions: Sessions::new(people, self.keys.clone(), counts.denials.clone()),
             max_tenants: self.max_tenants,
             multitenancy: self.multitenancy,
             messaging: self.messaging,
@@ -167,9 +170,8 @@ impl App {
             max_body: self.limits.max_body,
             drain: drain.clone(),
         };
-        let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone());
         let front = services::assemble(&parts, standard, ops);
-        let api_keys = ApiKeys::new(Arc::new(self.store.clone()), key_uses.clone(), clock.clone());
+        let api_keys = ApiKeys::new(Arc::new(self.store.clone()), counts.api_key_uses.clone(), clock.clone());
         self.store.on_revocation(api_keys.listener());
         let principals = Principals::new(Arc::new(self.store.clone()), self.messaging_proxy_roles.clone());
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
@@ -183,6 +185,18 @@ impl App {
     }
 }
 
+/// What is counted for the audit log.
+struct Counts {
+    denials: Denials,
+    api_key_uses: ApiKeyUses,
+}
+
+impl Counts {
+    fn new(store: &Store) -> Self {
+        Self { denials: Denials::new(store.clock().clone()), api_key_uses: ApiKeyUses::new(store.clock().clone()) }
+    }
+}
+
 /// Waits for a signal and lets the server drain; a second one ends what is left at once.
 async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort: &CancellationToken) -> Infallible {
     signals.next().await;
@@ -193,40 +207,4 @@ async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort:
     signals.next().await;
     abort.cancel();
     std::future::pending().await
-}
-
-/// How often that is looked for whose time is over: tenants in their time of grace, answers under idempotency keys.
-const PURGE: Duration = Duration::from_secs(600);
-
-/// Deletes what has had its time, until `stop`.
-async fn purge(store: Store, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(PURGE) => {}
-            () = stop.cancelled() => return,
-        }
-        match tenants::purge_due(&store).await {
-            Ok(0) => {}
-            Ok(gone) => tracing::info!(gone, "tenants were purged whose time of grace was over"),
-            Err(error) => tracing::warn!(%error, "tenants whose time of grace is over cannot be purged now"),
-        }
-        if let Err(error) = idempotent::prune(&store).await {
-            tracing::debug!(%error, "answers whose time is over cannot be removed");
-        }
-    }
-}
-
-/// How long to wait before what failed at the start is tried again.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// Makes what the messaging surface shall begin with, as soon as the schema is there.
-async fn bootstrap(store: Store, stop: CancellationToken) {
-    let cx = Cx::system("messaging.bootstrap", store.clock().clone());
-    while let Err(error) = messaging::bootstrap(&cx, &store).await {
-        tracing::warn!(%error, "the messaging bootstrap failed; trying again");
-        tokio::select! {
-            () = tokio::time::sleep(RETRY) => {}
-            () = stop.cancelled() => return,
-        }
-    }
 }

@@ -6,6 +6,8 @@ mod connection;
 pub mod docs;
 mod first_bytes;
 pub mod grpc;
+mod job_status;
+pub mod jobs;
 pub mod layers;
 pub mod listen;
 pub mod logs;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{
-    HeaderValue, Method, Response, StatusCode,
+    HeaderValue, Method, Response, StatusCode, Uri,
     header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE},
     request::Parts,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
-use super::{docs, process, readiness::Readiness};
-use crate::auth::keys::Keys;
+use super::{docs, job_status, process, readiness::Readiness};
+use crate::{auth::keys::Keys, jobs::Board};
 
 /// The operational paths.
 const PATHS: [&str; 7] = ["/healthz", "/readyz", "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json"];
@@ -24,6 +24,7 @@ pub struct Ops {
     readiness: Readiness,
     keys: Arc<Keys>,
     metrics: PrometheusHandle,
+    jobs: Board,
 }
 
 /// The template of an operational path.
@@ -38,8 +39,8 @@ pub fn is_ops(path: &str) -> bool {
 
 impl Ops {
     /// The operational paths of a server.
-    pub fn new(readiness: Readiness, keys: Arc<Keys>, metrics: PrometheusHandle) -> Self {
-        Self { readiness, keys, metrics }
+    pub fn new(readiness: Readiness, keys: Arc<Keys>, metrics: PrometheusHandle, jobs: Board) -> Self {
+        Self { readiness, keys, metrics, jobs }
     }
 
     /// Answers an operational path.
@@ -53,7 +54,7 @@ impl Ops {
         let response = match (path, docs::answer(path, &request.headers)) {
             (_, Some(document)) => document,
             ("/healthz", _) => json(StatusCode::OK, &json!({"status": "ok"})),
-            ("/readyz", _) => self.ready().await,
+            ("/readyz", _) => self.ready(is_verbose(&request.uri)).await,
             ("/health", _) => json(StatusCode::OK, &warehouse_health()),
             ("/ready", _) => self.warehouse_ready().await,
             ("/version", _) => json(StatusCode::OK, &version()),
@@ -63,13 +64,16 @@ impl Ops {
         if method == Method::HEAD { without_body(response) } else { response }
     }
 
-    async fn ready(&self) -> Response<Body> {
+    async fn ready(&self, verbose: bool) -> Response<Body> {
         let failing = self.readiness.failing().await;
-        if failing.is_empty() {
-            json(StatusCode::OK, &json!({"status": "ready"}))
-        } else {
-            json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "not_ready", "failing": failing}))
+        let (status, mut body) = match failing.is_empty() {
+            true => (StatusCode::OK, json!({"status": "ready"})),
+            false => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "not_ready", "failing": failing})),
+        };
+        if verbose {
+            body["jobs"] = job_status::shown(&self.jobs);
         }
+        json(status, &body)
     }
 
     /// The same in the words of the warehouse's document (warehouse contract, decisions).
@@ -90,6 +94,11 @@ impl Ops {
         response.headers_mut().insert(CONTENT_TYPE, kind);
         response
     }
+}
+
+/// Whether the query has the parameter `verbose`, whatever its value.
+fn is_verbose(uri: &Uri) -> bool {
+    uri.query().unwrap_or_default().split('&').any(|part| part.split('=').next() == Some("verbose"))
 }
 
 /// What the warehouse's clients ask for to see that the process runs. No surface makes pools or nodes yet.

@@ -1,4 +1,5 @@
-//! What runs beside the calls. A task that panics is one fault of ours: it is counted and logged, and the task begins again.
+//! What runs beside the calls and is no job: it waits for something and tells others, and there is nothing to be repeated,
+//! agreed upon with other servers, or shown to operators. A task that panics is one fault of ours: it is counted and logged, and the task begins again.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -6,12 +7,10 @@ use futures::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::layers::count_panic;
+use crate::base::panics;
 
 /// How long to wait before a task begins again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long tasks may take to end.
-const END: Duration = Duration::from_secs(5);
 
 /// The tasks of a server.
 pub(super) struct Tasks {
@@ -33,7 +32,7 @@ impl Tasks {
         let stop = self.stop.clone();
         self.running.spawn(async move {
             while let Err(panic) = AssertUnwindSafe(begin(stop.clone())).catch_unwind().await {
-                count_panic(panic.as_ref());
+                panics::count(panic.as_ref());
                 tracing::error!(task = name, "a task panicked and begins again");
                 tokio::select! {
                     () = tokio::time::sleep(PAUSE) => {}
@@ -43,11 +42,11 @@ impl Tasks {
         });
     }
 
-    /// Tells all tasks to end and waits for that, for a bounded time.
-    pub(super) async fn end(mut self) {
+    /// Tells all tasks to end and waits for that, no longer than `time`.
+    pub(super) async fn end(mut self, time: Duration) {
         self.stop.cancel();
         let all = async { while self.running.join_next().await.is_some() {} };
-        if tokio::time::timeout(END, all).await.is_err() {
+        if tokio::time::timeout(time, all).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
     }
@@ -80,6 +79,6 @@ mod tests {
             }
         };
         tokio::time::timeout(20 * PAUSE, again).await.expect("the task begins again");
-        tasks.end().await;
+        tasks.end(20 * PAUSE).await;
     }
 }

@@ -129,7 +129,9 @@ impl Store {
             Ok((wakes, after_commit)) => {
                 conn.commit().await?;
                 self.0.observers.committed(after_commit);
-                self.committed(wakes);
+                if wakes {
+                    self.0.committed.ring();
+                }
                 Ok(())
             }
             Err(error) => {
@@ -138,13 +140,6 @@ impl Store {
                 }
                 Err(error)
             }
-        }
-    }
-
-    /// Rings for the relay.
-    pub(super) fn committed(&self, wakes: bool) {
-        if wakes {
-            self.0.committed.notify_one();
         }
     }
 }

@@ -22,11 +22,11 @@ pub mod idempotent;
 mod job;
 pub mod json;
 pub mod keyring;
-pub mod lease;
 pub mod ledger;
 pub mod like;
 pub mod older_text;
 mod outbox;
+pub mod outbox_retention;
 pub mod pages;
 pub mod relay;
 pub mod reseal;
@@ -51,7 +51,7 @@ use std::{
 };
 
 use sea_orm::{DatabaseConnection, DbBackend};
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 pub use after_commit::Invalidate;
@@ -66,7 +66,7 @@ pub use stamp::Stamp;
 pub use tx::Tx;
 pub use vault::Vault;
 
-use crate::base::{Clock, Result};
+use crate::base::{Activator, Clock, Result};
 
 /// How long the end of the store waits for calls that are seen through.
 const LAST_CALLS: Duration = Duration::from_secs(5);
@@ -85,11 +85,9 @@ struct Inner {
     /// Calls that are seen through, whoever waits for them.
     calls: TaskTracker,
     /// Rung after each commit that left something for the relay to number.
-    committed: Notify,
+    committed: Activator,
     /// What follows a commit in this process.
     observers: after_commit::Observers,
-    /// The leases of others, as they were last seen.
-    leases: lease::Seen,
     /// No migration was pending when last asked; that never changes back.
     migrated: AtomicBool,
 }
@@ -108,9 +106,8 @@ impl Store {
             group,
             tasks,
             calls: TaskTracker::new(),
-            committed: Notify::new(),
+            committed: Activator::default(),
             observers,
-            leases: lease::Seen::default(),
             migrated: AtomicBool::new(false),
         }));
         store.ping().await?;
@@ -125,6 +122,11 @@ impl Store {
     /// Which database it is.
     pub fn backend(&self) -> DbBackend {
         self.0.db.backend()
+    }
+
+    /// Rung after each commit that left something for the relay to number.
+    pub fn committed(&self) -> &Activator {
+        &self.0.committed
     }
 
     /// The clock.

@@ -14,7 +14,6 @@ use sea_orm::{
     prelude::Uuid,
     sea_query::{Expr, LockType, Order, Query, SelectStatement},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{Store, Tx};
 use crate::base::{Result, text as people};
@@ -25,10 +24,6 @@ const PAGE: u64 = 500;
 const BATCH: usize = 50;
 /// The pause after each.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often it is looked for rows.
-const EVERY: Duration = Duration::from_secs(3600);
-/// How long to wait before what failed is tried again.
-const RETRY: Duration = Duration::from_secs(10);
 
 /// Tables with text of people.
 #[derive(Clone, Copy)]
@@ -42,31 +37,6 @@ enum Rows {
 
 /// What becomes of a row: the columns that change.
 type Change = Vec<(&'static str, String)>;
-
-/// Looks for rows now and every hour, until `stop`.
-pub async fn follow(store: Store, stop: CancellationToken) {
-    loop {
-        let renewed = tokio::select! {
-            renewed = renew(&store) => renewed,
-            () = stop.cancelled() => return,
-        };
-        let pause = match renewed {
-            Ok(0) => EVERY,
-            Ok(rows) => {
-                tracing::info!(rows, "text that an older version kept was brought into its normal form");
-                EVERY
-            }
-            Err(error) => {
-                tracing::warn!(%error, "text that an older version kept cannot be brought into its normal form now");
-                RETRY
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled() => return,
-        }
-    }
-}
 
 /// Looks at every row, and changes those that an older version left. How many there were.
 pub async fn renew(store: &Store) -> Result<u64> {

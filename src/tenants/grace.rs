@@ -18,7 +18,7 @@ use crate::{
 pub const GRACE: Duration = Duration::days(30);
 
 /// Most tenants that one sweep ends.
-const SWEEP: u64 = 100;
+pub(super) const SWEEP: u64 = 100;
 
 /// Deletes a tenant with a time of grace, unless something still hangs on it. One that is deleted already stays so.
 pub async fn deprovision(tx: &Tx, tenant: &Tenant, scope: TenantScope, grace: Duration) -> Result<Tenant> {

@@ -1,6 +1,7 @@
 //! The registry: tenants, whatever surface made them.
 
 mod grace;
+pub mod jobs;
 mod limit;
 mod lists;
 mod multitenancy;

@@ -8,13 +8,13 @@ use std::{
 
 use sea_orm::{EntityTrait, QueryOrder};
 use tenantry::{
-    auth::{ApiKeys, KeyUses, key_uses},
+    audit::{ApiKeyUses, api_key_use},
+    auth::ApiKeys,
     base::{Caller, CallerKind, Clock, PageRequest, Role, TenantRef, error::Reason},
     identity::api_keys::{self, MadeApiKey, NewApiKey},
     store::{Store, entities::audit_events},
     tenants,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     db::{TestDb, platform_cx},
@@ -25,12 +25,12 @@ use crate::{
 struct Door {
     store: Store,
     keys: ApiKeys,
-    uses: KeyUses,
+    uses: ApiKeyUses,
 }
 
 impl Door {
     fn of(db: &TestDb, clock: &Clock) -> Self {
-        let uses = KeyUses::new(clock.clone());
+        let uses = ApiKeyUses::new(clock.clone());
         let keys = ApiKeys::new(Arc::new(db.store.clone()), uses.clone(), clock.clone());
         Self { store: db.store.clone(), keys, uses }
     }
@@ -144,9 +144,7 @@ both_databases! {
             door.open(one.text.expose(), [192, 0, 2, last]).await.unwrap();
         }
         door.opens(&other).await.unwrap();
-        let stop = CancellationToken::new();
-        stop.cancel();
-        key_uses::follow(door.uses.clone(), db.store.clone(), stop).await;
+        assert_eq!(api_key_use::flush(&door.uses, &db, true).await.unwrap(), 2);
         let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
         let uses: Vec<_> = events.into_iter().filter(|event| event.action == "apikey.use").collect();
         assert_eq!(uses.len(), 2);

@@ -7,16 +7,16 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use tenantry::{
     auth::{
         Surface,
+        jobs::ReadRevocations,
         revocation::{self, KEPT, Revocations},
         tokens::Claims,
     },
     base::{Clock, Role, TenantRef, TenantScope, error::Reason},
     identity::{self, NewAccount, Password, Passwords, accounts, revoked},
+    jobs::{self, Leases, Run, store::relay::Relay},
     store::{
         Keyring, SessionsOf, Store, StoreConfig, Tx,
         entities::{audit_events, outbox, revoked_tokens},
-        lease::Lease,
-        relay::Relay,
         reseal,
     },
     tenants,
@@ -36,6 +36,10 @@ const SOON: Duration = Duration::from_secs(5);
 async fn server(db: &TestDb, off: time::Duration) -> Store {
     let clock = Clock::manual(OffsetDateTime::now_utc() + off);
     Store::open(StoreConfig { clock, ..StoreConfig::new(&db.url) }).await.unwrap()
+}
+
+fn follow(store: &Store, known: &Revocations, stop: &CancellationToken) -> impl Future<Output = ()> + use<> {
+    jobs::follow(ReadRevocations::new(known, store), store.clone(), stop.clone())
 }
 
 async fn account(db: &TestDb, name: &str) -> Uuid {
@@ -76,7 +80,7 @@ both_databases! {
         let (mut readers, stop) = (Vec::new(), CancellationToken::new());
         for off in clocks {
             let known = Revocations::default();
-            tokio::spawn(revocation::follow(server(&db, off).await, known.clone(), stop.clone()));
+            tokio::spawn(follow(&server(&db, off).await, &known, &stop));
             eventually("the first reading", || async { known.check(&session(None)).is_ok() }).await;
             readers.push(known);
         }
@@ -179,8 +183,9 @@ both_databases! {
         let fast = server(&db, time::Duration::hours(2)).await;
         let known = Revocations::default();
         let stop = CancellationToken::new();
-        let follower = tokio::spawn(revocation::follow(fast, known.clone(), stop.clone()));
-        eventually("the first reading, after which it forgets", || async { known.check(&session(None)).is_ok() }).await;
+        let follower = tokio::spawn(follow(&fast, &known, &stop));
+        eventually("the first reading", || async { known.check(&session(None)).is_ok() }).await;
+        assert_eq!(revocation::forget(&fast).await.unwrap(), 0);
         stop.cancel();
         follower.await.unwrap();
         assert!(is_revoked(&known, &token), "its clock may be set back");
@@ -240,8 +245,10 @@ both_databases! {
 
     async fn a_lease_is_lost_by_silence_and_not_to_a_clock(db: TestDb) {
         let ttl = Duration::from_millis(300);
-        let lease = Lease::take(&server(&db, -OFF).await, "test", "slow", ttl).await.unwrap().expect("a free lease");
-        let fast = server(&db, OFF).await;
+        let slow = Leases::new(&server(&db, -OFF).await, "slow");
+        let lease = slow.take("test", ttl).await.unwrap().expect("a free lease");
+        let fast = Leases::new(&server(&db, OFF).await, "fast");
+        let right = Leases::new(&db, "right");
         let hold = async || {
             let lease = lease.clone();
             crate::db::write(&db, &platform_cx("x"), move |tx| {
@@ -254,17 +261,17 @@ both_databases! {
         let began = Instant::now();
         while began.elapsed() < 3 * ttl {
             assert!(hold().await, "it is held");
-            for other in [&fast, &db.store] {
-                let taken = Lease::take(other, "test", "other", ttl).await.unwrap();
+            for other in [&fast, &right] {
+                let taken = other.take("test", ttl).await.unwrap();
                 assert_eq!(taken, None, "nobody takes a lease from one who works, whatever the clocks say");
             }
             tokio::time::sleep(ttl / 20).await;
         }
         // A holder that has gone is silent, whatever end its clock has written.
-        let gone = Lease::take(&fast, "other", "fast", ttl).await.unwrap().expect("a free lease");
+        let gone = fast.take("other", ttl).await.unwrap().expect("a free lease");
         let began = Instant::now();
         eventually("the lease of the silent one", || async {
-            Lease::take(&db, "other", "right", ttl).await.unwrap().is_some()
+            right.take("other", ttl).await.unwrap().is_some()
         })
         .await;
         assert!((ttl..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
@@ -286,8 +293,9 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
     let token = session(None);
     revoke(&db, &token).await;
     let (known, stop) = (Revocations::default(), CancellationToken::new());
-    let follower = tokio::spawn(revocation::follow(fast.clone(), known.clone(), stop.clone()));
-    eventually("the first reading, after which it forgets", || async { known.check(&session(None)).is_ok() }).await;
+    let follower = tokio::spawn(follow(&fast, &known, &stop));
+    eventually("the first reading", || async { known.check(&session(None)).is_ok() }).await;
+    assert_eq!(revocation::forget(&fast).await.unwrap(), 0);
     stop.cancel();
     follower.await.unwrap();
     assert!(is_revoked(&known, &token), "its clock may be set back");
@@ -378,7 +386,7 @@ async fn events_are_numbered_as_they_were_written() {
         };
         audit_events::Entity::insert(event).exec_without_returning(db.read()).await.unwrap();
     }
-    Relay::new(&db).step().await.unwrap().expect("the relay's lease is free");
+    Relay::new(&db).step(&Run::unleased()).await.unwrap();
     let rows = outbox::Entity::find().filter(outbox::Column::Topic.eq("test"));
     let rows = rows.order_by_asc(outbox::Column::Revision).all(db.read()).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["0", "1", "2", "3", "4"]);

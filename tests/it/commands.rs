@@ -62,7 +62,7 @@ async fn a_text_that_cannot_be_written_is_no_panic_and_undoes_nothing() {
     Keys::load_or_create(&setup.data_dir().join("jwt.pem"), None).unwrap();
     let mint = ["token", "mint", "--role", "platform_admin"];
     // What tells of something that was done or found, and the status of that.
-    let telling: [(&[&str], i32); 8] = [
+    let telling: [(&[&str], i32); 9] = [
         (&["migrate", "status"], 1),
         (&["migrate", "up"], 0),
         (&["migrate", "status"], 0),
@@ -71,6 +71,7 @@ async fn a_text_that_cannot_be_written_is_no_panic_and_undoes_nothing() {
         (&["token", "revoke", "some-id"], 0),
         (&["config", "check"], 0),
         (&["keys", "status"], 0),
+        (&["jobs"], 0),
     ];
     for (arguments, status) in telling {
         let output = run_unheard(&setup, arguments, true).await;
@@ -131,7 +132,7 @@ async fn a_data_directory_is_the_path_that_it_says() {
 async fn commands_before_the_migration_say_what_to_do_and_leave_no_file() {
     let home = Setup::dev();
     let file = password_file(&home, PASSWORD);
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 9] = [
         &["users", "create", "--admin", "ops", "--password-file", &file],
         &["users", "set-password", "ops", "--password-file", &file],
         &["token", "revoke", "some-id"],
@@ -139,6 +140,8 @@ async fn commands_before_the_migration_say_what_to_do_and_leave_no_file() {
         &["keys", "status"],
         &["keys", "rotate"],
         &["keys", "reseal"],
+        &["jobs"],
+        &["jobs", "run", "tenant-purge"],
     ];
     let kek = tenantry::store::Kek::generate();
     let elsewhere = home.home().join("other.db");

@@ -9,8 +9,8 @@ use std::{
 use crate::harness::root;
 
 /// The floors, lowest first. A part uses its own files and what stands below its floor.
-const FLOORS: [&[&str]; 8] =
-    [&["proto"], &["base"], &["store", "providers"], AREAS, &["auth"], &["api"], &["server"], &["cli"]];
+const FLOORS: [&[&str]; 9] =
+    [&["proto"], &["base"], &["store", "providers"], &["jobs"], AREAS, &["auth"], &["api"], &["server"], &["cli"]];
 
 /// The areas of the domain: the one floor whose parts may use each other, without circles.
 const AREAS: &[&str] = &[

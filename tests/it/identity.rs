@@ -4,20 +4,29 @@ use std::time::Duration;
 
 use sea_orm::{EntityTrait, PaginatorTrait, QueryOrder};
 use tenantry::{
+    audit::{Denials, denials},
     auth::{
         Surface,
-        refusals::{self, Refusals},
+        jobs::ReadRevocations,
         revocation::{self, Revocations},
         tokens::Claims,
     },
     base::{Kind, Role, TenantRef, TenantScope, error::Reason},
     identity::{self, NewAccount, Password, Passwords, revoked},
-    store::entities::{accounts, audit_events, revoked_tokens},
+    jobs,
+    store::{
+        Store,
+        entities::{accounts, audit_events, revoked_tokens},
+    },
     tenants::{self, NewTenant},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::db::{TestDb, eventually, platform_cx};
+
+fn follow(store: &Store, known: &Revocations, stop: &CancellationToken) -> impl Future<Output = ()> + use<> {
+    jobs::follow(ReadRevocations::new(known, store), store.clone(), stop.clone())
+}
 
 fn account(tenant: Option<TenantScope>, username: &str) -> NewAccount {
     let role = if tenant.is_some() { Role::Admin } else { Role::PlatformAdmin };
@@ -98,7 +107,7 @@ both_databases! {
     async fn a_revoked_token_stays_revoked_on_every_replica(db: TestDb) {
         let (cx, one, stop) = (platform_cx("token.revoke"), token(None), CancellationToken::new());
         let running = Revocations::default();
-        let follower = tokio::spawn(revocation::follow(db.replica().await, running.clone(), stop.clone()));
+        let follower = tokio::spawn(follow(&db.replica().await, &running, &stop));
         eventually("the first reading", || async { running.check(&one).is_ok() }).await;
         let ends = time::OffsetDateTime::from_unix_timestamp(one.exp).unwrap();
         // The later end holds, whichever is told first.
@@ -132,14 +141,13 @@ both_databases! {
     }
 
     async fn refused_calls_are_audited_once_a_minute(db: TestDb) {
-        let refusals = Refusals::new(db.clock().clone());
+        let denials = Denials::new(db.clock().clone());
         for _ in 0..5 {
-            refusals.count(None, "/t.S/M", Reason::CredentialsMissing);
+            denials.count(None, "/t.S/M", Reason::CredentialsMissing);
         }
-        refusals.count(Some(&platform_cx("x").caller), "/t.S/M", Reason::PermissionDenied);
-        let stop = CancellationToken::new();
-        stop.cancel();
-        refusals::follow(refusals, db.store.clone(), stop).await;
+        denials.count(Some(&platform_cx("x").caller), "/t.S/M", Reason::PermissionDenied);
+        assert_eq!(denials::flush(&denials, &db, false).await.unwrap(), 0, "the minute is not over");
+        assert_eq!(denials::flush(&denials, &db, true).await.unwrap(), 2);
         let rows = audit_events::Entity::find().order_by_asc(audit_events::Column::CallerSubject).all(db.read()).await;
         let rows = rows.unwrap();
         let told: Vec<_> = rows

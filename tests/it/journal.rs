@@ -9,14 +9,14 @@ use sea_orm::{
 };
 use tenantry::{
     base::{Clock, TenantName},
+    jobs::{self, Leases, Run, store::relay::Relay},
     store::{
         Change, ChangeKind, Resource, Store, StoreConfig,
         audit::{self, AuditRecord, Outcome},
         chain::{self, Verdict},
         entities::{audit_events, outbox},
-        lease::Lease,
         ledger::{self, NameKind},
-        relay::{self, Relay, Step},
+        relay::Step,
     },
     tenants::{self, NewTenant},
 };
@@ -54,10 +54,8 @@ async fn numbered(store: &Store) -> Vec<String> {
 
 /// Lets a relay work, where one is needed: the writer of SQLite leaves nothing to do.
 async fn relayed(db: &TestDb) -> Step {
-    let mut relay = Relay::new(db);
-    let step = relay.step().await.expect("a step").expect("the lease");
+    let step = Relay::new(db).step(&Run::unleased()).await.expect("a step");
     assert!(!db.is_sqlite() || step == Step::default());
-    relay.release().await;
     step
 }
 
@@ -97,7 +95,9 @@ both_databases! {
     async fn two_replicas_never_give_out_a_number_twice(db: TestDb) {
         let replica = db.replica().await;
         let stop = CancellationToken::new();
-        let relays = [relay::spawn(&db, stop.clone()), relay::spawn(&replica, stop.clone())];
+        let relays = [&db.store, &replica].map(|store| {
+            tokio::spawn(jobs::follow(Relay::new(store), store.clone(), stop.clone()))
+        });
         let writers = [&db.store, &replica].map(|store| {
             let store = store.clone();
             tokio::spawn(async move {
@@ -126,11 +126,12 @@ both_databases! {
 
     async fn a_lease_that_is_given_back_is_free_at_once(db: TestDb) {
         let ttl = Duration::from_secs(60);
-        let lease = Lease::take(&db, "test", "one", ttl).await.unwrap().expect("a free lease");
-        assert_eq!(Lease::take(&db, "test", "two", ttl).await.unwrap(), None);
-        assert!(Lease::take(&db, "other", "two", ttl).await.unwrap().is_some());
+        let (one, two) = (Leases::new(&db, "one"), Leases::new(&db, "two"));
+        let lease = one.take("test", ttl).await.unwrap().expect("a free lease");
+        assert_eq!(two.take("test", ttl).await.unwrap(), None);
+        assert!(two.take("other", ttl).await.unwrap().is_some());
         lease.release(&db).await.unwrap();
-        assert!(Lease::take(&db, "test", "two", ttl).await.unwrap().is_some());
+        assert!(two.take("test", ttl).await.unwrap().is_some());
     }
 
     async fn a_changed_event_breaks_the_chain(db: TestDb) {
@@ -238,15 +239,20 @@ async fn a_relay_that_lost_its_lease_writes_nothing() {
     let db = db::postgres().await;
     let clock = Clock::manual(Clock::system().now());
     let (one, two) = (on_clock(&db, &clock).await, on_clock(&db, &clock).await);
-    let (mut first, mut second) = (Relay::new(&one), Relay::new(&two));
+    let (ttl, stop) = (Duration::from_secs(10), CancellationToken::new());
+    let (leases, others) = (Leases::new(&one, "one"), Leases::new(&two, "two"));
+    let run = Run::leased(leases.take("relay", ttl).await.unwrap().unwrap(), &stop);
     emit(&one, "a").await;
-    assert_eq!(first.step().await.unwrap().unwrap().numbered, 1);
+    assert_eq!(Relay::new(&one).step(&run).await.unwrap().numbered, 1);
     emit(&one, "b").await;
-    assert_eq!(second.step().await.unwrap(), None, "the first one holds the lease");
+    assert_eq!(others.take("relay", ttl).await.unwrap(), None, "the first one holds the lease");
     clock.advance(time::Duration::minutes(1));
-    assert_eq!(second.step().await.unwrap().unwrap().numbered, 1, "the lease had run out");
+    let other = Run::leased(others.take("relay", ttl).await.unwrap().expect("the lease had run out"), &stop);
+    assert_eq!(Relay::new(&two).step(&other).await.unwrap().numbered, 1);
     emit(&one, "c").await;
-    assert_eq!(first.step().await.unwrap(), None, "the fence has grown");
+    let lost = Relay::new(&one).step(&run).await.unwrap_err();
+    assert_eq!(lost.to_string(), "another server has taken the job over");
+    assert!(run.is_stopped() && !other.is_stopped(), "the run is to end, and the server goes on");
     assert_eq!(numbered(&db).await, ["a", "b"]);
 }
 
@@ -265,9 +271,9 @@ async fn a_row_that_commits_late_is_not_skipped() {
     };
     early.insert(&open).await.unwrap();
     emit(&db, "prompt").await;
-    let mut relay = Relay::new(&db);
-    assert_eq!(relay.step().await.unwrap().unwrap().numbered, 1, "an open transaction stalls nobody");
+    let (relay, run) = (Relay::new(&db), Run::unleased());
+    assert_eq!(relay.step(&run).await.unwrap().numbered, 1, "an open transaction stalls nobody");
     open.commit().await.unwrap();
-    assert_eq!(relay.step().await.unwrap().unwrap().numbered, 1);
+    assert_eq!(relay.step(&run).await.unwrap().numbered, 1);
     assert_eq!(numbered(&db).await, ["prompt", "late"]);
 }

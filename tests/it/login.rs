@@ -5,10 +5,10 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use futures::future::join_all;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use tenantry::{
+    audit::Denials,
     auth::{
         Sessions, Surface,
         keys::Keys,
-        refusals::Refusals,
         revocation::{self, Revocations},
         sessions::SessionOf,
     },
@@ -239,8 +239,8 @@ both_databases! {
         let id = account(&db, Some(acme), "ada", Role::Admin).await;
         let revocations = Revocations::default();
         revocation::load(&db, &revocations, None).await.unwrap();
-        let refusals = Refusals::new(db.clock().clone());
-        let sessions = Sessions::new(people, Arc::new(Keys::ephemeral()), refusals.clone());
+        let denials = Denials::new(db.clock().clone());
+        let sessions = Sessions::new(people, Arc::new(Keys::ephemeral()), denials.clone());
         let begin = async || {
             let login = sessions.log_in(&stranger(1), &credentials(Some("acme"), "ada", PASSWORD, None)).await.unwrap();
             sessions.begin(&SessionOf::login(&login), Surface::Warehouse, Duration::from_secs(600)).unwrap().claims
@@ -262,7 +262,7 @@ both_databases! {
 
         let refused = sessions.log_in(&stranger(2), &credentials(Some("acme"), "ada", "wrong", None)).await;
         assert_eq!(reason(refused), Reason::LoginRefused);
-        assert!(refusals.take(true).iter().any(|(_, calls)| calls.tried == ["(ada?)"]));
+        assert!(denials.take(true).iter().any(|(_, calls)| calls.tried == ["(ada?)"]));
     }
 
     async fn every_login_is_audited_under_the_account(db: TestDb) {

@@ -284,7 +284,7 @@ both_databases! {
         fill(&beside, 2500, 0).await;
         let mut statements = vec!["DELETE FROM seaql_migrations WHERE version >= 'm20260101_000016'"];
         statements.extend(["DROP INDEX tenants_list_key", "DROP INDEX tenants_names", "DROP INDEX grants_of_identity"]);
-        statements.push("DROP INDEX accounts_names");
+        statements.extend(["DROP INDEX accounts_names", "DROP TABLE jobs", "DROP TABLE outbox_marks"]);
         if !db.is_sqlite() {
             statements.extend(["DROP INDEX identities_emails", "DROP INDEX namespaces_names"]);
         }
@@ -293,7 +293,8 @@ both_databases! {
             beside.execute_unprepared(statement).await.unwrap();
         }
         let newer = db.replica().await;
-        assert_eq!(newer.migrate(|_| ()).await.unwrap(), ["m20260101_000016_list_key", "m20260101_000017_lists"]);
+        let migrations = ["m20260101_000016_list_key", "m20260101_000017_lists", "m20260101_000018_jobs"];
+        assert_eq!(newer.migrate(|_| ()).await.unwrap(), migrations);
         assert_eq!(older_text::renew(&newer).await.unwrap(), 2500);
         let mut rows = present(&beside).await;
         rows.sort_by_cached_key(|row| (text::fold(&row.display_name), names::fold(&row.name)));

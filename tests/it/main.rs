@@ -35,6 +35,7 @@ mod harness;
 mod idempotency;
 mod identity;
 mod isolation;
+mod jobs;
 mod journal;
 mod keys;
 mod login;

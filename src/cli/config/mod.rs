@@ -55,6 +55,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How long calls may run on after a signal to stop.
     pub drain_timeout: Duration,
+    /// How long events stay in the outbox at least.
+    pub outbox_retention: Duration,
     /// Most tenants in the registry; `None` is no limit.
     pub max_tenants: Option<u64>,
     /// Whether there are many tenants to keep.

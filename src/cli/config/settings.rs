@@ -55,6 +55,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("max_in_flight", "TENANTRY_MAX_IN_FLIGHT", "1024", Plain),
     setting!("request_timeout", "TENANTRY_REQUEST_TIMEOUT", "30s", Plain),
     setting!("drain_timeout", "TENANTRY_DRAIN_TIMEOUT", "25s", Plain),
+    setting!("outbox_retention", "TENANTRY_OUTBOX_RETENTION", "7d", Plain),
     setting!("max_tenants", "TENANTRY_MAX_TENANTS", "", Plain),
     setting!("multitenancy", "TENANTRY_MULTITENANCY", "true", Plain),
     setting!("features", "TENANTRY_FEATURES", "all", Plain),

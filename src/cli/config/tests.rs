@@ -241,3 +241,19 @@ fn the_edge_of_the_warehouse_has_two_names_for_each_setting() {
         assert!(edge(&[(variable, value)]).unwrap_err().to_string().contains(variable), "{value}");
     }
 }
+
+#[test]
+fn the_outbox_is_kept_for_a_time_that_followers_can_rely_on() {
+    let kept =
+        |text: &str| read(&[], &[("TENANTRY_OUTBOX_RETENTION", text)], None).map(|(config, _)| config.outbox_retention);
+    assert_eq!(kept("").unwrap(), Duration::from_secs(7 * 24 * 3600));
+    assert_eq!(kept("1m").unwrap(), Duration::from_secs(60));
+    assert_eq!(kept("3650d").unwrap(), Duration::from_secs(3650 * 24 * 3600));
+    for (text, wanted) in [("59s", "from 1m to 3650d"), ("3651d", "from 1m to 3650d"), ("0d", "7d"), ("soon", "7d")] {
+        let problem = kept(text).unwrap_err().to_string();
+        assert!(
+            problem.contains("outbox_retention (TENANTRY_OUTBOX_RETENTION)") && problem.contains(wanted),
+            "{problem}"
+        );
+    }
+}

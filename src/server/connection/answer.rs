@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::{Call, streams};
-use crate::server::layers::count_panic;
+use crate::base::panics;
 
 /// Largest part that is handed over at once, in bytes: a peer that takes one such part makes progress.
 const PART: usize = 32 * 1024;
@@ -66,7 +66,7 @@ impl http_body::Body for Answer {
         // A body that panicked is not polled again.
         let polled =
             catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.body).poll_frame(cx))).unwrap_or_else(|panic| {
-                count_panic(panic.as_ref());
+                panics::count(panic.as_ref());
                 self.body = Body::empty();
                 Poll::Ready(Some(Err(axum::Error::new(Panicked))))
             });

@@ -33,7 +33,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower::Service;
 use transcoder::Dialects;
 
-pub(super) use self::panics::count as count_panic;
 use self::{
     answer::{Failure, Head},
     cors::Cors,

@@ -12,7 +12,10 @@ use http::{Request, Response};
 use transcoder::{Dialects, RequestId};
 
 use super::answer::{Failure, Head, answer};
-use crate::base::{Error, GrpcForm};
+use crate::base::{
+    Error, GrpcForm,
+    panics::{count, text},
+};
 
 /// Runs a call. What the panic said goes to the log alone.
 pub(super) async fn catch<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -23,18 +26,8 @@ pub(super) async fn catch<T>(call: impl Future<Output = Result<T, Failure>>) -> 
     })
 }
 
-/// Counts a panic.
-pub fn count(panic: &(dyn Any + Send)) {
-    metrics::counter!("tenantry_panics_total").increment(1);
-    tracing::debug!(panic = text(panic), "a panic was caught");
-}
-
 fn failure(panic: &(dyn Any + Send)) -> Failure {
     Failure::Call(Error::internal(format!("panic: {}", text(panic))))
-}
-
-fn text(panic: &(dyn Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
 }
 
 /// What is kept of a request in case that a layer panics which stands outside of [`catch`].

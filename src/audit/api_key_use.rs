@@ -5,12 +5,11 @@ use std::{borrow::Cow, collections::BTreeSet, net::IpAddr};
 
 use serde_json::json;
 use time::OffsetDateTime;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::tally::{self, Count, Counted, Line, Tally};
+use super::aggregate::{Aggregate, Count, Counted, Line};
 use crate::{
-    base::{Caller, CallerKind, Clock, IdKind, Role, TenantId, caller::CallerFacts},
+    base::{Caller, CallerKind, Clock, IdKind, Result, Role, TenantId, caller::CallerFacts},
     identity::ApiKey,
     store::{
         Store,
@@ -32,7 +31,7 @@ const OTHERS: &str = "(others)";
 
 /// Counts of uses since the last flush. Cheap to clone; clones share the counts.
 #[derive(Clone)]
-pub struct KeyUses(Tally<Used>);
+pub struct ApiKeyUses(Aggregate<Used>);
 
 /// Whose uses are counted together: those of a key, or of those that are too many; with the role for the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,40 +65,36 @@ impl Count for Uses {
     }
 }
 
-impl KeyUses {
+impl ApiKeyUses {
     /// No uses yet.
     pub fn new(clock: Clock) -> Self {
-        Self(Tally::new(MAX_LINES, clock))
+        Self(Aggregate::new(MAX_LINES, clock))
     }
 
     /// Counts a use.
-    pub(super) fn count(&self, key: &ApiKey, client: Option<IpAddr>) {
+    pub fn count(&self, key: &ApiKey, client: Option<IpAddr>) {
         let last = Some((self.0.clock().now(), client));
         let uses = Uses { count: 1, last, addresses: [client].into() };
         self.0.add(Used(Some((key.tenant, key.id, key.role))), uses);
     }
 }
 
-/// Writes the uses of whole minutes down until `stop`, and all that is left then.
-pub async fn follow(uses: KeyUses, store: Store, stop: CancellationToken) {
-    while tally::due(&stop).await {
-        flush(&uses, &store, false).await;
-    }
-    flush(&uses, &store, true).await;
-}
-
-async fn flush(uses: &KeyUses, store: &Store, all: bool) {
+/// Writes the uses of whole minutes down; those of the running minute too if `all`. Returns how many lines there were. What
+/// cannot be written is kept for the next time.
+pub async fn flush(uses: &ApiKeyUses, store: &Store, all: bool) -> Result<u64> {
     let mut taken = uses.0.take(all);
+    let lines = taken.len() as u64;
     while !taken.is_empty() {
         let batch = &taken[taken.len().saturating_sub(BATCH)..];
         let last = batch.iter().filter_map(last_use).collect();
         let events = batch.iter().map(event).collect();
         if let Err(error) = store.note_api_key_uses(last, events).await {
-            tracing::warn!(%error, lines = taken.len(), "uses of API keys cannot be audited now");
-            return uses.0.put_back(taken);
+            uses.0.put_back(taken);
+            return Err(error);
         }
         taken.truncate(taken.len().saturating_sub(BATCH));
     }
+    Ok(lines)
 }
 
 fn last_use(counted: &Counted<Used>) -> Option<ApiKeyUse> {

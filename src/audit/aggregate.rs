@@ -1,26 +1,12 @@
-//! Counts of what happens too often to be written down each time: one line for all of a kind within a minute.
+//! Counts of what happens too often for an audit event each time: one event for all of a kind within a minute.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use tokio_util::sync::CancellationToken;
-
 use crate::base::Clock;
-
-/// How often whole minutes are written down.
-const PERIOD: Duration = Duration::from_secs(10);
-
-/// Waits until whole minutes are to be written down; `false` when the time has come for all that is left.
-pub(super) async fn due(stop: &CancellationToken) -> bool {
-    tokio::select! {
-        () = tokio::time::sleep(PERIOD) => true,
-        () = stop.cancelled() => false,
-    }
-}
 
 /// What is counted as one within a minute.
 pub(super) trait Line: Clone + Eq + Hash + Send {
@@ -50,7 +36,7 @@ pub(super) struct Counted<L: Line> {
 }
 
 /// Counts since they were last taken. Cheap to clone; clones share the counts.
-pub(super) struct Tally<L: Line> {
+pub(super) struct Aggregate<L: Line> {
     lines: Arc<Mutex<Lines<L>>>,
     /// Most lines between two takings.
     most: usize,
@@ -59,13 +45,13 @@ pub(super) struct Tally<L: Line> {
 
 type Lines<L> = HashMap<(L, i64), <L as Line>::Count>;
 
-impl<L: Line> Clone for Tally<L> {
+impl<L: Line> Clone for Aggregate<L> {
     fn clone(&self) -> Self {
         Self { lines: self.lines.clone(), most: self.most, clock: self.clock.clone() }
     }
 }
 
-impl<L: Line> Tally<L> {
+impl<L: Line> Aggregate<L> {
     /// Nothing is counted yet.
     pub fn new(most: usize, clock: Clock) -> Self {
         Self { lines: Arc::default(), most, clock }
@@ -129,8 +115,8 @@ mod tests {
         }
     }
 
-    fn taken(tally: &Tally<&'static str>, all: bool) -> Vec<(&'static str, u64)> {
-        let mut taken: Vec<_> = tally.take(all).into_iter().map(|counted| (counted.line, counted.count)).collect();
+    fn taken(aggregate: &Aggregate<&'static str>, all: bool) -> Vec<(&'static str, u64)> {
+        let mut taken: Vec<_> = aggregate.take(all).into_iter().map(|counted| (counted.line, counted.count)).collect();
         taken.sort_unstable();
         taken
     }
@@ -138,25 +124,25 @@ mod tests {
     #[test]
     fn what_happens_within_a_minute_is_one_line() {
         let clock = Clock::manual(datetime!(2026-01-01 00:00:10 UTC));
-        let tally = Tally::new(10, clock.clone());
+        let aggregate = Aggregate::new(10, clock.clone());
         for line in ["a", "a", "b"] {
-            tally.add(line, 1);
+            aggregate.add(line, 1);
         }
-        assert_eq!(taken(&tally, false), []);
+        assert_eq!(taken(&aggregate, false), []);
         clock.advance(time::Duration::MINUTE);
-        tally.add("a", 1);
-        let whole = tally.take(false);
+        aggregate.add("a", 1);
+        let whole = aggregate.take(false);
         assert_eq!(whole.len(), 2);
-        tally.put_back(whole);
-        assert_eq!(taken(&tally, true), [("a", 1), ("a", 2), ("b", 1)]);
+        aggregate.put_back(whole);
+        assert_eq!(taken(&aggregate, true), [("a", 1), ("a", 2), ("b", 1)]);
     }
 
     #[test]
     fn the_memory_is_bounded_and_nothing_goes_uncounted() {
-        let tally = Tally::new(2, Clock::manual(datetime!(2026-01-01 00:00 UTC)));
+        let aggregate = Aggregate::new(2, Clock::manual(datetime!(2026-01-01 00:00 UTC)));
         for line in ["a", "b", "c", "d", "a"] {
-            tally.add(line, 1);
+            aggregate.add(line, 1);
         }
-        assert_eq!(taken(&tally, true), [("a", 2), ("b", 1), ("others", 2)]);
+        assert_eq!(taken(&aggregate, true), [("a", 2), ("b", 1), ("others", 2)]);
     }
 }

@@ -1,4 +1,4 @@
-//! Refused calls, counted for the audit log.
+//! Denied calls, counted for the audit log.
 //!
 //! A refused call changes nothing, so it has no transaction to be audited in. Calls of one caller to one RPC within a
 //! minute become one event with a count, so that nobody can fill the audit log by being refused. Logins have no caller: those
@@ -8,11 +8,10 @@ use std::{borrow::Cow, net::IpAddr};
 
 use ipnet::{IpNet, Ipv6Net};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
-use super::tally::{self, Count, Counted, Line, Tally};
+use super::aggregate::{Aggregate, Count, Counted, Line};
 use crate::{
-    base::{Caller, CallerKind, Clock, Role, TenantId, caller::CallerFacts, error::Reason},
+    base::{Caller, CallerKind, Clock, Result, Role, TenantId, caller::CallerFacts, error::Reason},
     store::{
         Store,
         audit::{self, AuditRecord, Outcome},
@@ -36,7 +35,7 @@ const ACTION: &str = "call.refuse";
 
 /// What is counted as one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Refused {
+pub struct Denied {
     /// Subject of the caller.
     pub subject: String,
     /// Role of the caller, if there is one.
@@ -60,7 +59,7 @@ pub struct Calls {
     pub tried: Vec<String>,
 }
 
-impl Line for Refused {
+impl Line for Denied {
     type Count = Calls;
 
     fn among_others(self) -> Self {
@@ -81,17 +80,17 @@ impl Count for Calls {
 
 /// Counts of refused calls since the last flush. Cheap to clone; clones share the counts.
 #[derive(Clone)]
-pub struct Refusals(Tally<Refused>);
+pub struct Denials(Aggregate<Denied>);
 
-impl Refusals {
+impl Denials {
     /// No refusals yet.
     pub fn new(clock: Clock) -> Self {
-        Self(Tally::new(MAX_LINES, clock))
+        Self(Aggregate::new(MAX_LINES, clock))
     }
 
     /// Counts a refused call.
     pub fn count(&self, caller: Option<&Caller>, rpc: &'static str, reason: Reason) {
-        let line = Refused {
+        let line = Denied {
             subject: caller.map_or(NOBODY, |caller| caller.subject.as_str()).to_owned(),
             role: caller.map(|caller| caller.role),
             tenant: caller.and_then(|caller| caller.tenant.as_ref()).map(|tenant| tenant.id),
@@ -107,11 +106,11 @@ impl Refusals {
         let plain: String = tried.chars().filter(|c| !c.is_control()).take(MAX_TRIED).collect();
         let (subject, near) = (NOBODY.to_owned(), client.and_then(near));
         let calls = Calls { count: 1, tried: vec![format!("({plain}?)")] };
-        self.0.add(Refused { subject, role: None, tenant: None, rpc, reason, near }, calls);
+        self.0.add(Denied { subject, role: None, tenant: None, rpc, reason, near }, calls);
     }
 
     /// Takes the counts of whole minutes; those of the running minute too if `all`.
-    pub fn take(&self, all: bool) -> Vec<(Refused, Calls)> {
+    pub fn take(&self, all: bool) -> Vec<(Denied, Calls)> {
         self.0.take(all).into_iter().map(|counted| (counted.line, counted.count)).collect()
     }
 }
@@ -124,24 +123,22 @@ fn near(address: IpAddr) -> Option<IpNet> {
     }
 }
 
-/// Writes the counts of whole minutes to the audit log until `stop`, and all that is left then.
-pub async fn follow(refusals: Refusals, store: Store, stop: CancellationToken) {
-    while tally::due(&stop).await {
-        flush(&refusals, &store, false).await;
-    }
-    flush(&refusals, &store, true).await;
-}
-
-async fn flush(refusals: &Refusals, store: &Store, all: bool) {
-    let taken = refusals.0.take(all);
+/// Writes the counts of whole minutes to the audit log; those of the running minute too if `all`. Returns how many lines
+/// there were. What cannot be written is kept for the next time.
+pub async fn flush(denials: &Denials, store: &Store, all: bool) -> Result<u64> {
+    let taken = denials.0.take(all);
+    let lines = taken.len() as u64;
     let records = taken.iter().map(record).collect();
-    if let Err(error) = audit::append(store, records).await {
-        tracing::warn!(%error, lines = taken.len(), "refused calls cannot be audited now");
-        refusals.0.put_back(taken);
+    match audit::append(store, records).await {
+        Ok(()) => Ok(lines),
+        Err(error) => {
+            denials.0.put_back(taken);
+            Err(error)
+        }
     }
 }
 
-fn record(counted: &Counted<Refused>) -> AuditRecord {
+fn record(counted: &Counted<Denied>) -> AuditRecord {
     let refused = &counted.line;
     AuditRecord {
         caller: refused.role.map(|role| {
@@ -163,7 +160,7 @@ fn record(counted: &Counted<Refused>) -> AuditRecord {
     }
 }
 
-fn details(counted: &Counted<Refused>) -> Value {
+fn details(counted: &Counted<Denied>) -> Value {
     let reason = counted.line.reason.as_str_name();
     let mut details = json!({
         "reason": reason.strip_prefix("REASON_").unwrap_or(reason),
@@ -190,31 +187,31 @@ mod tests {
     #[test]
     fn calls_of_one_minute_are_one_line() {
         let clock = Clock::manual(datetime!(2026-01-01 00:00:10 UTC));
-        let refusals = Refusals::new(clock.clone());
+        let denials = Denials::new(clock.clone());
         for _ in 0..3 {
-            refusals.count(None, "/a", Reason::CredentialsMissing);
+            denials.count(None, "/a", Reason::CredentialsMissing);
         }
-        refusals.count(Some(&Caller::system()), "/a", Reason::PermissionDenied);
-        assert!(refusals.take(false).is_empty());
+        denials.count(Some(&Caller::system()), "/a", Reason::PermissionDenied);
+        assert!(denials.take(false).is_empty());
         clock.advance(time::Duration::MINUTE);
-        refusals.count(None, "/a", Reason::CredentialsMissing);
+        denials.count(None, "/a", Reason::CredentialsMissing);
         let mut counts: Vec<_> =
-            refusals.take(false).into_iter().map(|(line, calls)| (line.subject, calls.count)).collect();
+            denials.take(false).into_iter().map(|(line, calls)| (line.subject, calls.count)).collect();
         counts.sort();
         assert_eq!(counts, [("(nobody)".to_owned(), 3), ("system".to_owned(), 1)]);
-        assert_eq!(refusals.take(true).len(), 1);
+        assert_eq!(denials.take(true).len(), 1);
     }
 
     #[test]
     fn logins_from_one_place_are_one_line_with_some_of_their_names() {
-        let refusals = Refusals::new(Clock::manual(datetime!(2026-01-01 00:00 UTC)));
+        let denials = Denials::new(Clock::manual(datetime!(2026-01-01 00:00 UTC)));
         let from = |text: &str| Some(text.parse().unwrap());
         for n in 0..20 {
-            refusals.count_login(&format!("ada{n}\n{}", "x".repeat(99)), from("192.0.2.1"), "/l", Reason::LoginRefused);
+            denials.count_login(&format!("ada{n}\n{}", "x".repeat(99)), from("192.0.2.1"), "/l", Reason::LoginRefused);
             let own = format!("2001:db8:0:1::{n}");
-            refusals.count_login("ada", from(&own), "/l", Reason::LoginRefused);
+            denials.count_login("ada", from(&own), "/l", Reason::LoginRefused);
         }
-        let mut told: Vec<_> = refusals.0.take(true).iter().map(record).collect();
+        let mut told: Vec<_> = denials.0.take(true).iter().map(record).collect();
         told.sort_by_key(|record| record.target.len());
         assert_eq!(told.len(), 2);
         assert_eq!((told[0].target.as_str(), told[0].details["count"].as_u64()), ("(ada?)", Some(20)));
@@ -227,15 +224,15 @@ mod tests {
 
     #[test]
     fn the_memory_is_bounded() {
-        let refusals = Refusals::new(Clock::system());
+        let denials = Denials::new(Clock::system());
         let caller = |n: usize| {
             let facts = crate::base::caller::CallerFacts::clone(&Caller::system());
             Caller::new(crate::base::caller::CallerFacts { subject: n.to_string(), ..facts })
         };
         for n in 0..MAX_LINES + 100 {
-            refusals.count(Some(&caller(n)), "/a", Reason::PermissionDenied);
+            denials.count(Some(&caller(n)), "/a", Reason::PermissionDenied);
         }
-        let lines = refusals.take(true);
+        let lines = denials.take(true);
         assert!(lines.len() <= MAX_LINES + 2);
         assert_eq!(lines.iter().map(|(_, calls)| calls.count).sum::<u64>(), (MAX_LINES + 100) as u64);
     }

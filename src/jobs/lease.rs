@@ -12,12 +12,14 @@ use std::{
 };
 
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, UpdateMany,
     sea_query::{CaseStatement, Expr, OnConflict},
 };
 
-use super::{Stamp, Store, Tx, entities::leases};
-use crate::base::{Error, Result};
+use crate::{
+    base::{Error, Result},
+    store::{Stamp, Store, Tx, entities::leases},
+};
 
 /// A lease that was taken. It may have been lost meanwhile: only [`Lease::hold`] knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,17 +33,48 @@ pub struct Lease {
 /// The mark of a lease that was given back.
 const FREE: i64 = 0;
 
-/// The marks of the leases of others, and when each was seen for the first time, by [`Clock::running`](crate::base::Clock).
-#[derive(Default)]
-pub(super) struct Seen(Mutex<HashMap<&'static str, (Mark, Duration)>>);
-
 /// What changes in the row with everything that the holder does.
 type Mark = (i64, Stamp);
 
-impl Seen {
+/// Takes leases for one holder.
+#[derive(Debug)]
+pub struct Leases {
+    store: Store,
+    holder: String,
+    /// The marks of the leases of others, and when each was seen for the first time, by [`Clock::running`](crate::base::Clock).
+    seen: Mutex<HashMap<&'static str, (Mark, Duration)>>,
+}
+
+impl Leases {
+    /// Of a holder, whose name no other one has.
+    pub fn new(store: &Store, holder: impl Into<String>) -> Self {
+        Self { store: store.clone(), holder: holder.into(), seen: Mutex::default() }
+    }
+
+    /// The name of the holder.
+    pub fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    /// Takes a lease for `ttl`; `None` if another one holds it. It may be taken from one who was silent for so long since
+    /// this value first looked.
+    pub async fn take(&self, name: &'static str, ttl: Duration) -> Result<Option<Lease>> {
+        let found = leases::Entity::find_by_id(name).one(self.store.read()).await?;
+        let free = found.as_ref().is_none_or(|row| {
+            let mark = (row.fence, row.expires_at);
+            row.expires_at.micros() == FREE || row.holder == self.holder || self.is_silent(name, mark, ttl)
+        });
+        if !free {
+            return Ok(None);
+        }
+        let wanted = Lease { name, holder: self.holder.clone(), fence: 1, ttl };
+        self.store.maintain("lease.take", (wanted, found), take_in).await
+    }
+
     /// Whether a lease has had the same mark for so long.
-    fn is_silent(&self, name: &'static str, mark: Mark, ttl: Duration, now: Duration) -> bool {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn is_silent(&self, name: &'static str, mark: Mark, ttl: Duration) -> bool {
+        let now = self.store.clock().running();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, since) = seen.entry(name).or_insert((mark, now));
         if *known != mark {
             (*known, *since) = (mark, now);
@@ -51,22 +84,6 @@ impl Seen {
 }
 
 impl Lease {
-    /// Takes a lease for `ttl`; `None` if another one holds it. It may be taken from one who was silent for so long since
-    /// this process first looked.
-    pub async fn take(store: &Store, name: &'static str, holder: &str, ttl: Duration) -> Result<Option<Self>> {
-        let found = leases::Entity::find_by_id(name).one(store.read()).await?;
-        let free = found.as_ref().is_none_or(|row| {
-            let mark = (row.fence, row.expires_at);
-            let silent = || store.0.leases.is_silent(name, mark, ttl, store.clock().running());
-            row.expires_at.micros() == FREE || row.holder == holder || silent()
-        });
-        if !free {
-            return Ok(None);
-        }
-        let wanted = Self { name, holder: holder.to_owned(), fence: 1, ttl };
-        store.maintain("lease.take", (wanted, found), take_in).await
-    }
-
     /// Renews the lease inside a write and keeps everyone else from taking it until the write ends. `false` if it was
     /// lost: the write must not go on.
     pub async fn hold(&self, tx: &Tx) -> Result<bool> {
@@ -74,12 +91,34 @@ impl Lease {
         Ok(renewed.exec(tx.conn()).await?.rows_affected == 1)
     }
 
-    /// Gives the lease back, so that the next holder need not wait for its end. The fence stays.
-    pub async fn release(self, store: &Store) -> Result<()> {
-        store.maintain("lease.release", self, release_in).await
+    /// Renews the lease in a write of its own; `false` if it was lost.
+    pub async fn renew(&self, store: &Store) -> Result<bool> {
+        store.maintain("lease.renew", self.clone(), hold_in).await
     }
 
-    fn row(&self) -> sea_orm::UpdateMany<leases::Entity> {
+    /// Gives the lease back, so that the next holder need not wait for its end. The fence stays.
+    pub async fn release(self, store: &Store) -> Result<()> {
+        store.maintain("lease.release", self, free_in).await
+    }
+
+    /// As [`release`](Self::release), inside a write that ends the work.
+    pub(super) async fn free(&self, tx: &Tx) -> Result<()> {
+        let free = self.row().col_expr(leases::Column::ExpiresAt, Expr::value(FREE));
+        free.exec(tx.conn()).await.map(drop).map_err(Error::from)
+    }
+
+    /// One that nobody gave, for tests without a database.
+    #[cfg(test)]
+    pub(super) fn of_test(name: &'static str, fence: i64) -> Self {
+        Self { name, holder: "it".to_owned(), fence, ttl: Duration::from_secs(10) }
+    }
+
+    /// Who holds it.
+    pub fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    fn row(&self) -> UpdateMany<leases::Entity> {
         leases::Entity::update_many()
             .filter(leases::Column::Name.eq(self.name))
             .filter(leases::Column::Holder.eq(self.holder.as_str()))
@@ -97,9 +136,12 @@ async fn take_in(tx: &Tx, (wanted, found): &(Lease, Option<leases::Model>)) -> R
     Ok(taken.map(|fence| Lease { fence, ..wanted.clone() }))
 }
 
-async fn release_in(tx: &Tx, lease: &Lease) -> Result<()> {
-    let free = lease.row().col_expr(leases::Column::ExpiresAt, Expr::value(FREE));
-    free.exec(tx.conn()).await.map(drop).map_err(Error::from)
+async fn hold_in(tx: &Tx, lease: &Lease) -> Result<bool> {
+    lease.hold(tx).await
+}
+
+async fn free_in(tx: &Tx, lease: &Lease) -> Result<()> {
+    lease.free(tx).await
 }
 
 /// Takes a lease that nobody ever had; `false` if another one was first.

@@ -1,0 +1,186 @@
+//! The table of the jobs of which one server at a time does the work: when each is due, and how it went. Its times are those
+//! of the database's clock, so servers whose clocks differ agree.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, UpdateMany,
+    sea_query::{CaseStatement, Expr},
+};
+use time::OffsetDateTime;
+
+use super::{Lease, Placement};
+use crate::{
+    base::{Cx, Result},
+    store::{
+        Stamp, Store, Tx,
+        entities::jobs::{Column, Entity, Model},
+    },
+};
+
+/// What became of an attempt to begin a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    Yes,
+    /// It is due in so long: another server was faster.
+    NotDue(Duration),
+    /// The lease is lost.
+    Lost,
+}
+
+/// How runs ended, since that was noted last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub runs: u64,
+    pub failures: u64,
+    pub items: u64,
+    /// Why the last one failed; `None` if it succeeded or there was none.
+    pub error: Option<String>,
+    /// After how long the job is due again.
+    pub next: Duration,
+    /// Whether the server keeps the lease.
+    pub keep: bool,
+}
+
+/// What is known of every job that ever ran, by name.
+pub async fn all(store: &Store) -> Result<Vec<Model>> {
+    Ok(Entity::find().order_by_asc(Column::Job).all(store.read()).await?)
+}
+
+/// Has a job be due now: a server runs it when it looks next.
+pub async fn request(store: &Store, cx: &Cx, name: &'static str) -> Result<()> {
+    store.write(cx, name, request_in).await
+}
+
+async fn request_in(tx: &Tx, name: &&'static str) -> Result<()> {
+    let now = Stamp::from(tx.time().await?);
+    let due = row(name).col_expr(Column::NextRun, Expr::value(now)).exec(tx.conn()).await?;
+    if due.rows_affected == 0 {
+        insert(tx, name, "", None, now).await?;
+    }
+    tx.audit_only(*name);
+    Ok(())
+}
+
+/// After how long a job is due; `None` if it is due now.
+pub(super) async fn wait(store: &Store, name: &str, longest: Duration) -> Result<Option<Duration>> {
+    match Entity::find_by_id(name).one(store.read()).await? {
+        None => Ok(None),
+        Some(row) => Ok(left(&row, store.time().await?, longest)),
+    }
+}
+
+/// The time until a job is due. More than its longest pause is no time that a server wrote by this clock, which was set back.
+fn left(row: &Model, now: OffsetDateTime, longest: Duration) -> Option<Duration> {
+    let left = Duration::try_from(row.next_run.time() - now).ok()?;
+    (!left.is_zero() && left <= longest).then_some(left)
+}
+
+/// Notes that a run begins. If its longest pause is given, the job has to be due; otherwise the lease is given back.
+pub(super) async fn begin(
+    store: &Store,
+    lease: &Lease,
+    name: &'static str,
+    longest_pause: Option<Duration>,
+) -> Result<Begun> {
+    store.maintain("jobs.begin", (lease.clone(), name, longest_pause), begin_in).await
+}
+
+async fn begin_in(tx: &Tx, (lease, name, longest_pause): &(Lease, &'static str, Option<Duration>)) -> Result<Begun> {
+    if !lease.hold(tx).await? {
+        return Ok(Begun::Lost);
+    }
+    let (found, time) = (Entity::find_by_id(*name).one(tx.conn()).await?, tx.time().await?);
+    if let (Some(found), Some(longest)) = (&found, longest_pause)
+        && let Some(wait) = left(found, time, *longest)
+    {
+        lease.free(tx).await?;
+        return Ok(Begun::NotDue(wait));
+    }
+    let (now, holder) = (Stamp::from(time), lease.holder());
+    if found.is_none() {
+        insert(tx, name, holder, Some(now), now).await?;
+        return Ok(Begun::Yes);
+    }
+    // Until the end is noted it stays due, for another server in case that this one dies.
+    let begun = row(name)
+        .col_expr(Column::Holder, Expr::value(holder))
+        .col_expr(Column::LastStart, Expr::value(now))
+        .col_expr(Column::NextRun, Expr::value(now));
+    begun.exec(tx.conn()).await?;
+    Ok(Begun::Yes)
+}
+
+/// Notes how runs ended, and gives the lease back unless the server keeps it; `false` if it is lost.
+pub(super) async fn end(
+    store: &Store,
+    lease: &Lease,
+    name: &'static str,
+    placement: Placement,
+    ended: Ended,
+) -> Result<bool> {
+    store.maintain("jobs.end", (lease.clone(), name, placement, ended), end_in).await
+}
+
+async fn end_in(tx: &Tx, (lease, name, placement, ended): &(Lease, &'static str, Placement, Ended)) -> Result<bool> {
+    if !lease.hold(tx).await? {
+        return Ok(false);
+    }
+    let now = tx.time().await?;
+    how_it_went(name, now.into(), ended)
+        .col_expr(Column::NextRun, next_run((now + ended.next).into(), *placement))
+        .exec(tx.conn())
+        .await?;
+    if !ended.keep {
+        lease.free(tx).await?;
+    }
+    Ok(true)
+}
+
+fn how_it_went(name: &str, now: Stamp, ended: &Ended) -> UpdateMany<Entity> {
+    let more = |column: Column, by: u64| Expr::col(column).add(i64::try_from(by).unwrap_or(i64::MAX));
+    let update = row(name)
+        .col_expr(Column::LastEnd, Expr::value(now))
+        .col_expr(Column::Runs, more(Column::Runs, ended.runs))
+        .col_expr(Column::Failures, more(Column::Failures, ended.failures))
+        .col_expr(Column::Items, more(Column::Items, ended.items));
+    match &ended.error {
+        Some(error) => update
+            .col_expr(Column::LastFailure, Expr::value(now))
+            .col_expr(Column::LastError, Expr::value(error.as_str())),
+        None if ended.runs > ended.failures => update.col_expr(Column::LastSuccess, Expr::value(now)),
+        None => update,
+    }
+}
+
+/// The next run; if somebody has asked for one since this one began, that stays.
+fn next_run(next: Stamp, placement: Placement) -> Expr {
+    if placement == Placement::Leader {
+        return Expr::value(next);
+    }
+    let asked = Expr::col(Column::NextRun).gt(Expr::col(Column::LastStart));
+    CaseStatement::new().case(asked, Expr::col(Column::NextRun)).finally(next).into()
+}
+
+fn row(name: &str) -> UpdateMany<Entity> {
+    Entity::update_many().filter(Column::Job.eq(name))
+}
+
+/// Makes the row of a job that has not run yet.
+async fn insert(tx: &Tx, name: &str, holder: &str, last_start: Option<Stamp>, next_run: Stamp) -> Result<()> {
+    let row = Model {
+        job: name.to_owned(),
+        holder: holder.to_owned(),
+        last_start,
+        last_end: None,
+        last_success: None,
+        last_failure: None,
+        last_error: None,
+        runs: 0,
+        failures: 0,
+        items: 0,
+        next_run,
+    };
+    Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}

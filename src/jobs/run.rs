@@ -1,0 +1,109 @@
+//! One run of a job, as the job sees it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Lease;
+use crate::{
+    base::{Error, Kind, Result, error::Reason},
+    store::{Store, Tx, WriteFn},
+};
+
+/// What a run may ask and do.
+#[derive(Debug)]
+pub struct Run {
+    lease: Option<Lease>,
+    stop: CancellationToken,
+    lost: AtomicBool,
+    last: bool,
+}
+
+impl Run {
+    /// Of a job that runs on every server, or outside of a server.
+    pub fn unleased() -> Self {
+        Self::new(None, CancellationToken::new())
+    }
+
+    /// Under a lease; `stop` ends the job.
+    pub fn leased(lease: Lease, stop: &CancellationToken) -> Self {
+        Self::new(Some(lease), stop.child_token())
+    }
+
+    pub(super) fn new(lease: Option<Lease>, stop: CancellationToken) -> Self {
+        Self { lease, stop, lost: AtomicBool::new(false), last: false }
+    }
+
+    /// The run at the end of the server, which nothing stops but the time for the end.
+    pub fn last() -> Self {
+        Self { last: true, ..Self::unleased() }
+    }
+
+    /// Whether it is the run at the end of the server.
+    pub fn is_last(&self) -> bool {
+        self.last
+    }
+
+    /// Whether the run is to end: the server ends, or another one has taken the job over.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Does work, and gives it up where it stands when the run is to end; then there is no outcome.
+    pub async fn until_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.stop.run_until_cancelled(work).await
+    }
+
+    /// Runs a write of the job, as [`Store::maintain`] does. Under a lease it is fenced: it fails, and the run is to end, if
+    /// another server has taken the job over.
+    pub async fn maintain<I, T, F>(&self, store: &Store, operation: &'static str, input: I, work: F) -> Result<T>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'t> WriteFn<'t, I, T> + 'static,
+    {
+        let fenced = Fenced { lease: self.lease.clone(), input, work };
+        if let Some(done) = store.maintain(operation, fenced, run_fenced::<I, T, F>).await? {
+            return Ok(done);
+        }
+        self.lose();
+        Err(taken_over())
+    }
+
+    /// Notes that the lease is lost, and ends the run.
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.stop.cancel();
+    }
+
+    /// Whether the lease is lost.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+}
+
+/// A write that runs only under its lease.
+struct Fenced<I, F> {
+    lease: Option<Lease>,
+    input: I,
+    work: F,
+}
+
+/// Runs a write; `None`, and nothing is done, if the lease is lost.
+async fn run_fenced<I, T, F>(tx: &Tx, fenced: &Fenced<I, F>) -> Result<Option<T>>
+where
+    I: Sync,
+    F: for<'t> WriteFn<'t, I, T>,
+{
+    if let Some(lease) = &fenced.lease
+        && !lease.hold(tx).await?
+    {
+        return Ok(None);
+    }
+    fenced.work.run(tx, &fenced.input).await.map(Some)
+}
+
+/// What became of a run whose lease is lost.
+pub(super) fn taken_over() -> Error {
+    Error::new(Kind::Aborted, Reason::Internal, "another server has taken the job over")
+}

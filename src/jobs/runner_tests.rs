@@ -1,0 +1,391 @@
+//! The runner, with other servers and a time that the tests make up.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Board, Job, Lease, Placement, Report, Run, Schedule, State, Status,
+    coordination::{Claim, Claimed, Coordination},
+    record::Ended,
+    runner::{LOOK, NOTE, Runner, WATCH},
+};
+use crate::base::{Activator, Clock, Error, Result};
+
+const NAME: &str = "it";
+const PERIOD: Duration = Duration::from_secs(100);
+const LONG: Duration = Duration::from_secs(40);
+
+/// What a run is to do.
+#[derive(Clone, Copy)]
+enum Step {
+    Do(Report),
+    Fail,
+    Panic,
+    /// Takes so long, whatever happens.
+    Take(Duration),
+    /// Goes on until the run is to end.
+    Wait,
+}
+
+/// What a run told when it began: when, and whether it is the last.
+type Began = (Duration, bool);
+
+/// What the job of a test is made of.
+struct Script {
+    steps: Mutex<VecDeque<Step>>,
+    began: UnboundedSender<Began>,
+    start: Instant,
+    schedule: Schedule,
+    activator: Activator,
+}
+
+impl Script {
+    async fn run(&self, run: &Run) -> Result<Report> {
+        self.began.send((self.start.elapsed(), run.is_last())).unwrap();
+        let step = self.steps.lock().unwrap().pop_front();
+        match step.unwrap_or(Step::Do(Report::done(1))) {
+            Step::Do(report) => return Ok(report),
+            Step::Fail => return Err(Error::internal("hunter2")),
+            Step::Panic => panic!("hunter2"),
+            Step::Take(time) => sleep(time).await,
+            Step::Wait => assert_eq!(run.until_stopped(std::future::pending::<()>()).await, None),
+        }
+        Ok(Report::done(1))
+    }
+}
+
+macro_rules! job {
+    ($name:ident, $placement:ident, $last:literal) => {
+        struct $name(Script);
+
+        impl From<Script> for $name {
+            fn from(script: Script) -> Self {
+                Self(script)
+            }
+        }
+
+        impl Job for $name {
+            const NAME: &'static str = NAME;
+            const PLACEMENT: Placement = Placement::$placement;
+            const LAST_RUN: bool = $last;
+
+            fn schedule(&self) -> Schedule {
+                self.0.schedule
+            }
+
+            fn activator(&self) -> Option<Activator> {
+                Some(self.0.activator.clone())
+            }
+
+            async fn run(&self, run: &Run) -> Result<Report> {
+                self.0.run(run).await
+            }
+        }
+    };
+}
+
+job!(Own, EveryServer, true);
+job!(Shared, OneServer, false);
+job!(Led, Leader, false);
+
+/// The other servers: what they answer, and what they were asked and told.
+#[derive(Clone, Default)]
+struct Others(Arc<Mutex<Said>>);
+
+#[derive(Default)]
+struct Said {
+    claims: VecDeque<Result<Claim>>,
+    renewals: VecDeque<bool>,
+    forced: Vec<bool>,
+    ended: Vec<Ended>,
+    fences: i64,
+}
+
+impl Coordination for Others {
+    async fn claim(&self, _: Claimed, force: bool) -> Result<Claim> {
+        let mut said = self.0.lock().unwrap();
+        said.forced.push(force);
+        said.fences += 1;
+        let lease = Lease::of_test(NAME, said.fences);
+        said.claims.pop_front().unwrap_or(Ok(Claim::Mine(lease)))
+    }
+
+    async fn renew(&self, _: &Lease) -> Result<bool> {
+        Ok(self.0.lock().unwrap().renewals.pop_front().unwrap_or(true))
+    }
+
+    async fn record(&self, _: &Lease, _: Claimed, ended: Ended) -> Result<bool> {
+        self.0.lock().unwrap().ended.push(ended);
+        Ok(true)
+    }
+}
+
+/// A job that runs.
+struct Running {
+    board: Board,
+    began: UnboundedReceiver<Began>,
+    activator: Activator,
+    others: Others,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+fn start<J: Job + From<Script>>(schedule: Schedule, steps: impl IntoIterator<Item = Step>, others: Others) -> Running {
+    let (sender, began) = unbounded_channel();
+    let (activator, board, stop) = (Activator::default(), Board::default(), CancellationToken::new());
+    let script = Script {
+        steps: Mutex::new(steps.into_iter().collect()),
+        began: sender,
+        start: Instant::now(),
+        schedule,
+        activator: activator.clone(),
+    };
+    let runner = Runner::new(J::from(script), others.clone(), board.clone(), Clock::system(), stop.clone());
+    Running { board, began, activator, others, stop, task: tokio::spawn(runner.follow()) }
+}
+
+impl Running {
+    /// When the next run begins.
+    async fn next(&mut self) -> Duration {
+        self.began.recv().await.expect("a run").0
+    }
+
+    fn status(&self) -> Status {
+        self.board.of(NAME).expect("the job is on the board")
+    }
+
+    fn ended(&self) -> Vec<Ended> {
+        self.others.0.lock().unwrap().ended.clone()
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.task.await.expect("the runner ends by itself");
+    }
+}
+
+/// Lets everything happen that needs no time.
+async fn settled() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+/// Asserts that a moment is a pause after another one, or up to a tenth of the pause before that.
+fn is_after(pause: Duration, before: Duration, moment: Duration) {
+    let waited = moment - before;
+    let slack = Duration::from_millis(10);
+    assert!((pause.mul_f64(0.9)..=pause + slack).contains(&waited), "{waited:?} is not {pause:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_that_take_long_do_not_pile_up() {
+    let mut job = start::<Own>(Schedule::every(PERIOD), [Step::Take(3 * PERIOD)], Others::default());
+    assert!(job.next().await < Duration::from_millis(10), "it runs at the start");
+    let second = job.next().await;
+    is_after(PERIOD, 3 * PERIOD, second);
+    is_after(PERIOD, second, job.next().await);
+    settled().await;
+    let status = job.status();
+    assert_eq!((status.runs, status.failures, status.items, status.state), (3, 0, 3, State::Idle));
+    assert!(status.next_run > status.last_success && status.last_failure.is_none(), "{status:?}");
+    job.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_a_failure_of_one_run() {
+    let mut job = start::<Own>(Schedule::every(PERIOD), [Step::Panic], Others::default());
+    let first = job.next().await;
+    settled().await;
+    let failure = job.status().last_failure.expect("it is told");
+    assert_eq!(failure.error, "the job panicked; the log has more");
+    is_after(Duration::from_secs(1), first, job.next().await);
+    settled().await;
+    let status = job.status();
+    assert_eq!((status.runs, status.failures, status.state), (2, 1, State::Idle));
+    job.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_tried_again_after_pauses_that_grow() {
+    let steps = [Step::Fail, Step::Fail, Step::Fail, Step::Do(Report::done(7)), Step::Fail];
+    let mut job = start::<Own>(Schedule::every(PERIOD), steps, Others::default());
+    let mut before = job.next().await;
+    for (seconds, failures) in [(1, 2), (2, 3), (4, 3), (100, 4), (1, 4)] {
+        let next = job.next().await;
+        is_after(Duration::from_secs(seconds), before, next);
+        before = next;
+        settled().await;
+        assert_eq!(job.status().failures, failures);
+    }
+    let status = job.status();
+    assert_eq!(status.items, 7);
+    assert_eq!(status.last_failure.unwrap().error, "internal error", "the cause is for the log");
+    job.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ring_runs_the_job_before_its_time_and_none_is_lost() {
+    let rest = Duration::from_secs(5);
+    let mut job = start::<Own>(Schedule::every(PERIOD).with_rest(rest), [Step::Take(LONG)], Others::default());
+    // The first rest is before the first run.
+    is_after(rest, Duration::ZERO, job.next().await);
+    job.activator.ring();
+    job.activator.ring();
+    let second = job.next().await;
+    assert_eq!(second.as_secs(), (rest + LONG + rest).as_secs(), "rung while it ran: after the rest");
+    let third = job.next().await;
+    is_after(PERIOD, second, third);
+    sleep(Duration::from_secs(20)).await;
+    job.activator.ring();
+    assert_eq!(job.next().await.as_secs(), third.as_secs() + 20, "rung while it waited: at once");
+    job.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_done_runs_again_only_when_it_is_woken() {
+    let mut job = start::<Own>(Schedule::once(), [Step::Fail], Others::default());
+    job.next().await;
+    job.next().await;
+    sleep(1000 * PERIOD).await;
+    assert!(job.began.try_recv().is_err(), "it is done");
+    assert_eq!(job.status().state, State::Done);
+    job.activator.ring();
+    job.next().await;
+    job.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_stops_the_run_and_has_the_last_one_done() {
+    let mut job = start::<Own>(Schedule::every(PERIOD), [Step::Wait], Others::default());
+    job.next().await;
+    sleep(LONG).await;
+    assert_eq!(job.status().state, State::Running);
+    job.stop.cancel();
+    let (_, is_last) = job.began.recv().await.unwrap();
+    assert!(is_last);
+    (&mut job.task).await.unwrap();
+    assert!(job.began.recv().await.is_none(), "no run comes after the last");
+    assert_eq!((job.status().runs, job.status().state), (2, State::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_not_due_is_asked_for_and_runs_when_it_is() {
+    let others = Others::default();
+    let wait = LOOK + LOOK / 2;
+    let answers = [wait, wait - LOOK];
+    others.0.lock().unwrap().claims.extend(answers.map(|wait| Ok(Claim::NotDue(wait))));
+    let mut job = start::<Shared>(Schedule::every(PERIOD), [], others);
+    settled().await;
+    assert!(job.status().next_run.is_some() && !job.status().holds_lease);
+    let first = job.next().await;
+    is_after(wait, Duration::ZERO, first);
+    settled().await;
+    let ended = job.ended().pop().expect("it is noted");
+    assert_eq!((ended.runs, ended.items, ended.keep, ended.error), (1, 1, false, None));
+    assert!(ended.next <= PERIOD && !job.status().holds_lease);
+    job.activator.ring();
+    job.next().await;
+    assert_eq!(job.others.0.lock().unwrap().forced, [false, false, false, true]);
+    job.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_starts_has_its_job_run_although_it_is_not_due() {
+    let others = Others::default();
+    others.0.lock().unwrap().claims.push_back(Ok(Claim::Elsewhere));
+    let mut job = start::<Shared>(Schedule::every(PERIOD).at_each_start(), [], others);
+    is_after(WATCH, Duration::ZERO, job.next().await);
+    assert_eq!(job.others.0.lock().unwrap().forced, [true, true], "also after another server's run");
+    job.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_batch_is_followed_by_the_next_under_the_same_lease() {
+    let full = Step::Do(Report::batch(5, 5));
+    let mut job =
+        start::<Shared>(Schedule::every(PERIOD), [full, full, Step::Do(Report::batch(1, 5))], Others::default());
+    for _ in 0..3 {
+        assert!(job.next().await < Duration::from_millis(10));
+    }
+    settled().await;
+    assert_eq!(job.others.0.lock().unwrap().forced.len(), 1);
+    let noted: Vec<_> = job.ended().iter().map(|ended| (ended.runs, ended.items, ended.keep)).collect();
+    assert_eq!(noted, [(1, 5, true), (2, 6, false)]);
+    job.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_lease_is_lost_is_told_and_notes_nothing() {
+    let others = Others::default();
+    {
+        let mut said = others.0.lock().unwrap();
+        said.renewals.extend([true, true, false]);
+        let lease = Lease::of_test(NAME, 1);
+        said.claims.extend([Ok(Claim::Mine(lease)), Ok(Claim::Elsewhere)]);
+    }
+    let mut job = start::<Shared>(Schedule::every(PERIOD), [Step::Wait], others);
+    job.next().await;
+    settled().await;
+    assert!(job.status().holds_lease);
+    // It ends by the token of the run, after the third renewal; then another server is at work for a while.
+    let second = job.next().await;
+    is_after(Duration::from_secs(9) + 2 * WATCH, Duration::ZERO, second);
+    settled().await;
+    let status = job.status();
+    assert_eq!((status.runs, status.failures), (2, 1));
+    assert_eq!(status.last_failure.unwrap().error, "another server has taken the job over");
+    let noted: Vec<_> = job.ended().iter().map(|ended| (ended.runs, ended.failures)).collect();
+    assert_eq!(noted, [(1, 0)], "the lost run is not noted");
+    job.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_server_that_runs_the_job_is_watched() {
+    let others = Others::default();
+    others.0.lock().unwrap().claims.extend((0..3).map(|_| Ok(Claim::Elsewhere)));
+    let mut job = start::<Shared>(Schedule::every(PERIOD), [], others);
+    settled().await;
+    assert_eq!((job.status().state, job.status().runs), (State::Elsewhere, 0));
+    is_after(3 * WATCH, Duration::ZERO, job.next().await);
+    job.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_keeps_its_lease_and_notes_what_it_does_from_time_to_time() {
+    let period = NOTE / 10;
+    let mut job = start::<Led>(Schedule::every(period), [], Others::default());
+    for _ in 0..30 {
+        job.next().await;
+    }
+    settled().await;
+    assert_eq!(job.others.0.lock().unwrap().forced.len(), 1, "one claim");
+    let noted = job.ended();
+    assert!((3..=4).contains(&noted.len()) && noted.iter().all(|ended| ended.keep), "{noted:?}");
+    let others = job.others.clone();
+    job.end().await;
+    let noted = others.0.lock().unwrap().ended.clone();
+    assert_eq!(noted.iter().map(|ended| ended.runs).sum::<u64>(), 30, "none is forgotten");
+    assert!(!noted.last().unwrap().keep, "the lease is given back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_does_not_answer_is_a_failure_that_is_tried_again() {
+    let others = Others::default();
+    others.0.lock().unwrap().claims.push_back(Err(Error::internal("hunter2")));
+    let mut job = start::<Shared>(Schedule::every(PERIOD), [], others);
+    is_after(Duration::from_secs(1), Duration::ZERO, job.next().await);
+    settled().await;
+    assert_eq!((job.status().runs, job.status().failures), (2, 1));
+    let ended = job.ended().pop().unwrap();
+    assert_eq!((ended.runs, ended.failures, ended.error), (2, 1, None));
+    job.end().await;
+}

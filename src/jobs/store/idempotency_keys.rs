@@ -1,0 +1,36 @@
+//! Forgets idempotency keys whose time is over, with the answers that were kept under them.
+
+use std::time::Duration;
+
+use crate::{
+    base::Result,
+    jobs::{Job, Placement, Report, Run, Schedule},
+    store::{Store, idempotent},
+};
+
+/// How often.
+const PERIOD: Duration = Duration::from_secs(600);
+
+/// The job.
+#[derive(Debug)]
+pub struct ForgetIdempotencyKeys(Store);
+
+impl ForgetIdempotencyKeys {
+    /// Of a store.
+    pub fn new(store: &Store) -> Self {
+        Self(store.clone())
+    }
+}
+
+impl Job for ForgetIdempotencyKeys {
+    const NAME: &'static str = "idempotency-keys";
+    const PLACEMENT: Placement = Placement::OneServer;
+
+    fn schedule(&self) -> Schedule {
+        Schedule::every(PERIOD)
+    }
+
+    async fn run(&self, _: &Run) -> Result<Report> {
+        Ok(Report::done(idempotent::prune(&self.0).await?))
+    }
+}

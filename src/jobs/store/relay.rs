@@ -1,0 +1,63 @@
+//! The relay of PostgreSQL: numbers the outbox and seals the audit log, soon after each commit. On SQLite the one writer does
+//! that itself.
+
+use std::time::Duration;
+
+use crate::{
+    base::{Activator, Result},
+    jobs::{Job, Placement, Report, Run, Schedule},
+    store::{
+        Store, Tx,
+        relay::{self, Step},
+    },
+};
+
+/// How often the relay looks for rows that others committed.
+const POLL: Duration = Duration::from_millis(200);
+/// How long it lets rows gather after it has worked: one update of many rows is much cheaper than many of one.
+const GATHER: Duration = Duration::from_millis(20);
+/// How long it rests after a failure.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The relay.
+#[derive(Debug)]
+pub struct Relay(Store);
+
+impl Relay {
+    /// Of a store.
+    pub fn new(store: &Store) -> Self {
+        Self(store.clone())
+    }
+
+    /// Numbers and seals what has committed, up to a bound.
+    pub async fn step(&self, run: &Run) -> Result<Step> {
+        run.maintain(&self.0, "relay.step", (), step_in).await
+    }
+}
+
+async fn step_in(tx: &Tx, (): &()) -> Result<Step> {
+    relay::step(tx).await
+}
+
+impl Job for Relay {
+    const NAME: &'static str = "relay";
+    const PLACEMENT: Placement = Placement::Leader;
+
+    fn schedule(&self) -> Schedule {
+        Schedule::every(POLL).with_rest(GATHER).with_retry(RETRY, RETRY)
+    }
+
+    fn activator(&self) -> Option<Activator> {
+        Some(self.0.committed().clone())
+    }
+
+    /// A relay at rest writes nothing.
+    async fn is_wanted(&self) -> Result<bool> {
+        relay::is_work_waiting(&self.0).await
+    }
+
+    async fn run(&self, run: &Run) -> Result<Report> {
+        let step = self.step(run).await?;
+        Ok(Report { items: step.numbered + step.sealed, more: step.is_full() })
+    }
+}

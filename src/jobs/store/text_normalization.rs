@@ -1,0 +1,47 @@
+//! Brings text that servers of older versions left as it was typed into its normal form.
+
+use std::time::Duration;
+
+use crate::{
+    base::Result,
+    jobs::{Job, Placement, Report, Run, Schedule},
+    store::{Store, older_text},
+};
+
+/// How often it is looked for such text: servers of the version before may still write it.
+const PERIOD: Duration = Duration::from_secs(3600);
+/// How long to wait before what failed is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// The job.
+#[derive(Debug)]
+pub struct NormalizeText(Store);
+
+impl NormalizeText {
+    /// Of a store.
+    pub fn new(store: &Store) -> Self {
+        Self(store.clone())
+    }
+}
+
+impl Job for NormalizeText {
+    const NAME: &'static str = "text-normalization";
+    const PLACEMENT: Placement = Placement::OneServer;
+
+    fn schedule(&self) -> Schedule {
+        // Also when the last server of the version before was replaced.
+        Schedule::every(PERIOD).at_each_start().with_retry(RETRY, RETRY)
+    }
+
+    async fn run(&self, run: &Run) -> Result<Report> {
+        // What is done when the server ends stays done, and the next run looks at all rows again.
+        let Some(renewed) = run.until_stopped(older_text::renew(&self.0)).await else {
+            return Ok(Report { items: 0, more: true });
+        };
+        let rows = renewed?;
+        if rows > 0 {
+            tracing::info!(rows, "text that an older version kept was brought into its normal form");
+        }
+        Ok(Report::done(rows))
+    }
+}

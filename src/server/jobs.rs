@@ -1,0 +1,113 @@
+//! Every background job of a server, in one list. A new one is added here, and nowhere else.
+
+use std::time::Duration;
+
+use sea_orm::DbBackend;
+
+use crate::{
+    audit::{
+        ApiKeyUses, Denials,
+        jobs::{AuditApiKeyUse, AuditDenials},
+    },
+    auth::{
+        jobs::{ForgetRevocations, ReadRevocations},
+        revocation::Revocations,
+    },
+    jobs::{
+        Board, Job, Jobs,
+        store::{
+            idempotency_keys::ForgetIdempotencyKeys, outbox_retention::PruneOutbox, relay::Relay,
+            text_normalization::NormalizeText,
+        },
+    },
+    messaging::jobs::Bootstrap,
+    store::Store,
+    tenants::jobs::PurgeTenants,
+};
+
+/// What the jobs work on.
+pub(super) struct Work<'a> {
+    pub store: &'a Store,
+    pub revocations: &'a Revocations,
+    pub denials: &'a Denials,
+    pub api_key_uses: &'a ApiKeyUses,
+    /// How long events stay in the outbox at least.
+    pub outbox_retention: Duration,
+    /// Whether the messaging surface begins with a tenant.
+    pub messaging_bootstrap: bool,
+}
+
+/// Starts all jobs.
+pub(super) fn start(work: &Work<'_>, board: Board) -> Jobs {
+    let store = work.store;
+    let mut jobs = Jobs::new(store, board);
+    jobs.start(ReadRevocations::new(work.revocations, store));
+    jobs.start(AuditDenials::new(work.denials, store));
+    jobs.start(AuditApiKeyUse::new(work.api_key_uses, store));
+    if work.messaging_bootstrap {
+        jobs.start(Bootstrap::new(store));
+    }
+    // One server does these for all: see `ON_REQUEST`.
+    if has_relay(store.backend()) {
+        jobs.start(Relay::new(store));
+    }
+    jobs.start(ForgetIdempotencyKeys::new(store));
+    jobs.start(ForgetRevocations::new(store));
+    jobs.start(NormalizeText::new(store));
+    jobs.start(PruneOutbox::new(store, work.outbox_retention));
+    jobs.start(PurgeTenants::new(store));
+    jobs
+}
+
+/// The names of the jobs that one server does for all when they are due, or when somebody asks for them.
+pub const ON_REQUEST: [&str; 5] =
+    [ForgetRevocations::NAME, ForgetIdempotencyKeys::NAME, PruneOutbox::NAME, PurgeTenants::NAME, NormalizeText::NAME];
+
+/// The names of the jobs that one server does for all, on such a database.
+pub fn shared(backend: DbBackend) -> Vec<&'static str> {
+    let mut names = ON_REQUEST.to_vec();
+    if has_relay(backend) {
+        names.push(Relay::NAME);
+    }
+    names.sort_unstable();
+    names
+}
+
+/// On SQLite the one writer numbers and seals what it writes.
+fn has_relay(backend: DbBackend) -> bool {
+    backend == DbBackend::Postgres
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{jobs::Placement, store::StoreConfig};
+
+    #[tokio::test]
+    async fn the_names_of_shared_jobs_are_those_of_the_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("it.db").display());
+        let store = Store::open(StoreConfig::new(&url)).await.unwrap();
+        let (board, clock) = (Board::default(), store.clock().clone());
+        let work = Work {
+            store: &store,
+            revocations: &Revocations::default(),
+            denials: &Denials::new(clock.clone()),
+            api_key_uses: &ApiKeyUses::new(clock),
+            outbox_retention: Duration::from_secs(60),
+            messaging_bootstrap: true,
+        };
+        let mut jobs = start(&work, board.clone());
+        jobs.start(Relay::new(&store));
+        jobs.end(Duration::from_secs(5)).await;
+        let all = board.all();
+        let of =
+            |placement| all.iter().filter(|job| job.placement == placement).map(|job| job.name).collect::<Vec<_>>();
+        assert_eq!(of(Placement::OneServer), ON_REQUEST);
+        assert_eq!(of(Placement::Leader), [Relay::NAME]);
+        let not_here: Vec<_> =
+            shared(DbBackend::Postgres).into_iter().filter(|name| board.of(name).is_none()).collect();
+        assert_eq!(not_here, [""; 0]);
+        assert!(!shared(DbBackend::Sqlite).contains(&Relay::NAME));
+    }
+}

@@ -1,0 +1,41 @@
+//! Jobs for tenants.
+
+use std::time::Duration;
+
+use super::grace::{self, SWEEP};
+use crate::{
+    base::Result,
+    jobs::{Job, Placement, Report, Run, Schedule},
+    store::Store,
+};
+
+/// How often it is looked for tenants whose time of grace is over.
+const PERIOD: Duration = Duration::from_secs(600);
+
+/// Deletes the tenants whose time of grace is over.
+#[derive(Debug)]
+pub struct PurgeTenants(Store);
+
+impl PurgeTenants {
+    /// Of a store.
+    pub fn new(store: &Store) -> Self {
+        Self(store.clone())
+    }
+}
+
+impl Job for PurgeTenants {
+    const NAME: &'static str = "tenant-purge";
+    const PLACEMENT: Placement = Placement::OneServer;
+
+    fn schedule(&self) -> Schedule {
+        Schedule::every(PERIOD)
+    }
+
+    async fn run(&self, _: &Run) -> Result<Report> {
+        let gone = grace::purge_due(&self.0).await? as u64;
+        if gone > 0 {
+            tracing::info!(gone, "tenants were purged whose time of grace was over");
+        }
+        Ok(Report::batch(gone, SWEEP))
+    }
+}
