@@ -13,11 +13,15 @@
 //! `proto::shop::v1::order_service_rest` with `METHODS`, `Guarded` and `routes`; and, at the root, `OPENAPI`: an OpenAPI
 //! 3.1 document of everything, under the empty name, and one for each surface, under the surface's.
 
+mod code;
 mod codec;
+mod handlers;
 mod model;
 mod names;
 mod openapi;
 mod options;
+mod output;
+mod parts;
 mod service;
 mod sources;
 pub mod template;
@@ -28,8 +32,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use prost::Message as _;
-use prost_reflect::{DescriptorPool, FileDescriptor};
+use handlers::Handlers;
+pub use parts::Part;
+use prost_reflect::DescriptorPool;
 pub use tonic_prost_build;
 
 /// What can go wrong in a build. Each says what is at fault and why.
@@ -49,6 +54,9 @@ pub enum Error {
     /// The frame of the OpenAPI documents is not what it should be.
     #[error("the frame of the OpenAPI documents: {0}")]
     Frame(String),
+    /// The parts that shall be generated do not fit together.
+    #[error("{0}")]
+    Parts(&'static str),
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -58,9 +66,6 @@ pub enum Error {
         source: std::io::Error,
     },
 }
-
-/// The package of the options of REST.
-const GOOGLE_API: &str = "google.api";
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.display().to_string();
@@ -78,6 +83,9 @@ pub struct Builder {
     error_domain: String,
     frames: Vec<String>,
     limits: Limits,
+    parts: Vec<Part>,
+    definitions: Option<String>,
+    handlers: Option<Handlers>,
     tonic: fn(tonic_prost_build::Builder) -> tonic_prost_build::Builder,
 }
 
@@ -111,6 +119,9 @@ impl Builder {
             error_domain: String::new(),
             frames: Vec::new(),
             limits: Limits { depth: 64, items: 10_000 },
+            parts: vec![Part::Definitions, Part::Services, Part::Documents],
+            definitions: None,
+            handlers: None,
             tonic: |tonic| tonic.build_transport(false),
         }
     }
@@ -135,7 +146,7 @@ impl Builder {
         self
     }
 
-    /// The permissions that rules may name.
+    /// The permissions that rules may name. They are checked where the definitions are generated.
     pub fn permissions<'a>(mut self, permissions: impl IntoIterator<Item = &'a str>) -> Self {
         self.permissions = permissions.into_iter().map(str::to_owned).collect();
         self
@@ -184,6 +195,28 @@ impl Builder {
         self
     }
 
+    /// Which parts are generated; all unless told. Two crates can share the work: one has the definitions, which take long to
+    /// compile and seldom change, and the other the services, by [`definitions_in`](Self::definitions_in).
+    pub fn parts(mut self, parts: impl IntoIterator<Item = Part>) -> Self {
+        self.parts = parts.into_iter().collect();
+        self
+    }
+
+    /// The path of the module in which another crate includes its `transcoder.rs` with the definitions, such as
+    /// `::shop_proto`. Needed where [`parts`](Self::parts) has the services without the definitions.
+    pub fn definitions_in(mut self, module: &str) -> Self {
+        self.definitions = Some(module.to_owned());
+        self
+    }
+
+    /// Services are written as handlers: the generated trait has a method for each RPC that takes a context and the request,
+    /// and returns the response or an error, all without the types of tonic. `context` and `error` are the paths of the types;
+    /// the context implements `transcoder::handler::Context`.
+    pub fn handlers(mut self, context: &str, error: &str) -> Self {
+        self.handlers = Some(Handlers { context: context.to_owned(), error: error.to_owned() });
+        self
+    }
+
     /// Compiles and checks, and writes nothing.
     pub fn check(&self) -> Result<Compiled, Error> {
         let mut files = Vec::new();
@@ -198,7 +231,9 @@ impl Builder {
         let descriptors = compiler.encode_file_descriptor_set();
         let pool = DescriptorPool::decode(&*descriptors).map_err(|error| Error::Proto(error.to_string()))?;
         let options = options::Options::new(&pool, self.options_package.clone());
-        let services = model::services(&pool, &options, &self.permissions)?;
+        // Where the definitions are elsewhere, they were checked there.
+        let permissions = self.has(Part::Definitions).then_some(&*self.permissions);
+        let services = model::services(&pool, &options, permissions)?;
         let code = self.code(&pool, &options, &services)?;
         let frame = openapi::Frame::read(&self.frames)?;
         openapi::check(&pool, &options)?;
@@ -206,103 +241,9 @@ impl Builder {
         Ok(Compiled { descriptors, code, openapi })
     }
 
-    /// Generates `transcoder.rs`, which includes the rest, `descriptors.bin`, and the documents in `openapi/`.
-    pub fn compile(self) -> Result<(), Error> {
-        for root in std::iter::once(&self.root).chain(&self.includes) {
-            println!("cargo:rerun-if-changed={}", root.display());
-        }
-        let compiled = self.check()?;
-        let out = match &self.out_dir {
-            Some(dir) => dir.clone(),
-            None => PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()),
-        };
-        std::fs::create_dir_all(&out).map_err(io(&out))?;
-        let path = out.join("descriptors.bin");
-        std::fs::write(&path, &compiled.descriptors).map_err(io(&path))?;
-        let set = prost_types::FileDescriptorSet::decode(&*compiled.descriptors)
-            .map_err(|error| Error::Proto(error.to_string()))?;
-        (self.tonic)(tonic_prost_build::configure())
-            .btree_map(".")
-            .include_file("transcoder.rs")
-            .out_dir(&out)
-            .compile_fds(set)
-            .map_err(io(&out))?;
-        for (package, code) in compiled.code {
-            let path = out.join(names::file(&package));
-            let tonic = std::fs::read_to_string(&path).map_err(io(&path))?;
-            std::fs::write(&path, tonic + &code).map_err(io(&path))?;
-        }
-        write_openapi(&out, &compiled.openapi)
+    fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
     }
-
-    fn code(
-        &self,
-        pool: &DescriptorPool,
-        options: &options::Options<'_>,
-        services: &[model::Service],
-    ) -> Result<BTreeMap<String, String>, Error> {
-        let mut packages: BTreeMap<String, Vec<FileDescriptor>> = BTreeMap::new();
-        for file in pool.files().filter(|file| self.is_own(file)) {
-            packages.entry(file.package_name().to_owned()).or_default().push(file);
-        }
-        let with_types = packages
-            .iter()
-            .filter(|(package, files)| *package != GOOGLE_API && files.iter().any(|file| file.messages().len() > 0));
-        let with_types: Vec<&str> = with_types.map(|(package, _)| package.as_str()).collect();
-        // A surface knows the types of every package, if there is an Any to hold them.
-        let holds_any = |package: &&str| packages.get(*package).is_some_and(|files| codec::holds_any(files));
-        let known = if with_types.iter().any(holds_any) { &*with_types } else { &[] };
-        let mut code: BTreeMap<String, String> = BTreeMap::new();
-        for (package, files) in &packages {
-            let out = code.entry(package.clone()).or_default();
-            for message in files.iter().flat_map(FileDescriptor::messages) {
-                codec::message(out, &message, options)?;
-            }
-            for item in files.iter().flat_map(FileDescriptor::enums) {
-                codec::enumeration(out, &item);
-            }
-            if with_types.contains(&package.as_str()) {
-                codec::types(out, package, files);
-            }
-        }
-        for service in services {
-            let out = code.entry(service.descriptor.package_name().to_owned()).or_default();
-            service::service(out, service, known, &self.error_domain, self.limits);
-        }
-        code.retain(|_, code| !code.is_empty());
-        Ok(code)
-    }
-
-    /// Whether the messages of a file get a codec: not the options, not protobuf's own, and of `google.api` the raw bytes
-    /// alone. All others of Google's, such as `google.type`, are messages like those of anybody.
-    fn is_own(&self, file: &FileDescriptor) -> bool {
-        match file.package_name() {
-            "google.protobuf" => false,
-            GOOGLE_API => file.messages().any(|one| one.full_name() == model::HTTP_BODY),
-            package => Some(package) != self.options_package.as_deref(),
-        }
-    }
-}
-
-/// Writes the documents, and the constant that holds them to the root of the generated code.
-fn write_openapi(out: &Path, documents: &BTreeMap<String, serde_json::Value>) -> Result<(), Error> {
-    let dir = out.join("openapi");
-    std::fs::create_dir_all(&dir).map_err(io(&dir))?;
-    let mut entries = String::new();
-    for (surface, document) in documents {
-        let file = if surface.is_empty() { "everything.json".to_owned() } else { format!("surface-{surface}.json") };
-        let path = dir.join(&file);
-        std::fs::write(&path, document.to_string()).map_err(io(&path))?;
-        let (name, file) = (names::literal(surface), names::literal(&format!("openapi/{file}")));
-        entries.push_str(&format!("({name}, include_bytes!({file})), "));
-    }
-    let path = out.join("transcoder.rs");
-    let code = std::fs::read_to_string(&path).map_err(io(&path))?;
-    let constant = format!(
-        "/// The OpenAPI documents, by surface; that of everything has the empty name.\n\
-         pub const OPENAPI: &[(&str, &[u8])] = &[{entries}];\n"
-    );
-    std::fs::write(&path, code + &constant).map_err(io(&path))
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {

@@ -90,6 +90,8 @@ pub struct Rest {
     pub event: Event,
     /// The list of the response that may come in pages; empty if none.
     pub paged_list: String,
+    /// The handler gives metadata with its message.
+    pub with_metadata: bool,
 }
 
 /// Where entity tags come from and go to, by paths of fields; empty if nowhere.
@@ -238,6 +240,7 @@ impl<'p> Options<'p> {
             etag: message(&rule, "etag").map(|etag| Etag::of(&etag)),
             event: message(&rule, "event").map(|event| Event::of(&event)).unwrap_or_default(),
             paged_list: text(&rule, "paged_list"),
+            with_metadata: flag(&rule, "with_metadata"),
         }
     }
 

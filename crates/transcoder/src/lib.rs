@@ -12,6 +12,7 @@ mod dialects;
 mod failure;
 pub mod grpc;
 mod guard;
+pub mod handler;
 pub mod json;
 mod metadata;
 mod method;
@@ -20,6 +21,7 @@ pub mod percent;
 mod required;
 pub mod rest;
 pub mod router;
+mod service;
 
 pub use aip193::Aip193;
 pub use dialect::{Dialect, Rendered};
@@ -29,11 +31,13 @@ pub use guard::{Claim, Guard, Open};
 pub use method::{AuditRule, AuthRule, MethodInfo, Permission, Surface, TenantRule, TrailingSlash};
 pub use required::{Missing, require};
 pub use rest::{Answered, Deadline, Matched, Rest, RestBuilder, etag_mismatch};
+pub use service::{GrpcService, Served, Service};
 
 /// What generated code names, so that a crate with generated code needs no dependency but this one and tonic's.
 #[doc(hidden)]
 pub mod generated {
     pub use async_trait::async_trait;
+    pub use futures_core::Stream;
     pub use http;
     pub use serde;
     pub use tonic;

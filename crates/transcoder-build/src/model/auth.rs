@@ -30,7 +30,7 @@ impl Check<'_> {
         }
         let by_field = auth.permission_by.iter().flat_map(|by| by.map.iter().map(|(_, permission)| permission));
         for permission in std::iter::once(&auth.permission).filter(|name| !name.is_empty()).chain(by_field) {
-            if !self.permissions.contains(permission) {
+            if self.permissions.is_some_and(|known| !known.contains(permission)) {
                 return Err(self.fail(format!("unknown permission {permission:?}")));
             }
         }

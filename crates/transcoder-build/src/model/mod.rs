@@ -88,8 +88,12 @@ fn part(message: &MessageDescriptor, name: &str, itself: &str) -> Option<Message
     field.kind().as_message().cloned()
 }
 
-/// Reads and checks all services. `permissions` are those that rules may name.
-pub fn services(pool: &DescriptorPool, options: &Options<'_>, permissions: &[String]) -> Result<Vec<Service>, Error> {
+/// Reads and checks all services. `permissions` are those that rules may name; without them any will do.
+pub fn services(
+    pool: &DescriptorPool,
+    options: &Options<'_>,
+    permissions: Option<&[String]>,
+) -> Result<Vec<Service>, Error> {
     let mut services = Vec::new();
     for descriptor in pool.services().filter(|service| !service.package_name().starts_with("google.")) {
         let methods = descriptor.methods().map(|method| self::method(method, options, permissions));
@@ -99,7 +103,11 @@ pub fn services(pool: &DescriptorPool, options: &Options<'_>, permissions: &[Str
     Ok(services)
 }
 
-fn method(descriptor: MethodDescriptor, options: &Options<'_>, permissions: &[String]) -> Result<Method, Error> {
+fn method(
+    descriptor: MethodDescriptor,
+    options: &Options<'_>,
+    permissions: Option<&[String]>,
+) -> Result<Method, Error> {
     let check = Check { method: &descriptor, options, permissions };
     let auth = check.auth()?;
     let rest = options.rest(&descriptor);
@@ -137,7 +145,7 @@ fn check_stream(method: &Method) -> Result<(), Error> {
 struct Check<'a> {
     method: &'a MethodDescriptor,
     options: &'a Options<'a>,
-    permissions: &'a [String],
+    permissions: Option<&'a [String]>,
 }
 
 impl Check<'_> {

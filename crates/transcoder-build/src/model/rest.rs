@@ -84,6 +84,9 @@ impl Check<'_> {
         if self.method.is_server_streaming() && (bodiless || !rest.created_field.is_empty()) {
             return Err(self.fail("a stream has a body and one status"));
         }
+        if self.method.is_server_streaming() && rest.with_metadata {
+            return Err(self.fail("a stream has no metadata of the handler"));
+        }
         if rest.created_field.is_empty() {
             return Ok(());
         }
@@ -199,6 +202,9 @@ impl Check<'_> {
             return Ok(());
         }
         let output = self.method.output();
+        if rest.with_metadata {
+            return Err(self.fail("a list in pages has no metadata of the handler"));
+        }
         if name.contains('.') {
             return Err(self.fail("paged_list names a field of the response itself"));
         }

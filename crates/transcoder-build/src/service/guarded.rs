@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 
 use prost_reflect::{Kind, MessageDescriptor};
 
-use super::{constant, message_type};
+use super::{Scope, constant};
 use crate::{
     model::{self, Method, Service},
-    names::{literal, path, snake},
+    names::{camel, literal, snake},
     options::Tenant,
 };
 
 /// Emits the service behind the guard.
-pub fn guarded(out: &mut String, service: &Service, tonic: &str, package: &str, domain: &str) {
+pub fn guarded(out: &mut String, service: &Service, scope: &Scope<'_>, domain: &str) {
     let _ = writeln!(
         out,
         "/// The service behind the guard: every call, from gRPC and from REST, passes it on the decoded message.\n\
@@ -31,9 +31,10 @@ pub fn guarded(out: &mut String, service: &Service, tonic: &str, package: &str, 
     );
     let mut methods = String::new();
     for method in &service.methods {
-        self::method(out, &mut methods, method, (tonic, package, domain));
+        self::method(out, &mut methods, method, scope, domain);
     }
-    let _ = writeln!(out, "#[async_trait]\nimpl<S: {tonic}> {tonic} for Guarded<S> {{\n{methods}}}");
+    let (bound, tonic) = (&scope.bound, format!("{}::{}", scope.tonic, camel(service.descriptor.name())));
+    let _ = writeln!(out, "#[async_trait]\nimpl<S: {bound}> {tonic} for Guarded<S> {{\n{methods}}}");
 }
 
 /// The function that calls a method behind the guard. REST calls it as it is, without the box of the trait's method.
@@ -41,10 +42,10 @@ pub fn call(method: &Method) -> String {
     format!("call_{}", snake(method.descriptor.name()).trim_start_matches("r#"))
 }
 
-fn method(out: &mut String, methods: &mut String, method: &Method, (tonic, package, domain): (&str, &str, &str)) {
+fn method(out: &mut String, methods: &mut String, method: &Method, scope: &Scope<'_>, domain: &str) {
     let function = snake(method.descriptor.name());
     let (input, output) = (method.descriptor.input(), method.descriptor.output());
-    let (mut request, mut response) = (message_type(&input, package), message_type(&output, package));
+    let (mut request, mut response) = (scope.message(&input), scope.message(&output));
     let mut outer = response.clone();
     if method.descriptor.is_client_streaming() {
         request = format!("tonic::Streaming<{request}>");
@@ -52,8 +53,12 @@ fn method(out: &mut String, methods: &mut String, method: &Method, (tonic, packa
     if method.descriptor.is_server_streaming() {
         // tonic takes the name as the proto spells it.
         let stream = format!("{}Stream", method.descriptor.name());
-        let _ = writeln!(methods, "type {stream} = S::{stream};");
-        (response, outer) = (format!("S::{stream}"), format!("Self::{stream}"));
+        let inner = match scope.handlers {
+            Some(_) => format!("::transcoder::handler::Statuses<{response}>"),
+            None => format!("S::{stream}"),
+        };
+        let _ = writeln!(methods, "type {stream} = {inner};");
+        (response, outer) = (inner, format!("Self::{stream}"));
     }
     let call = call(method);
     // REST does without the trait, and sends the pages of a list one by one.
@@ -70,15 +75,23 @@ fn method(out: &mut String, methods: &mut String, method: &Method, (tonic, packa
         methods,
         "async fn {function}(&self, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{outer}>, tonic::Status> {{ {answer} }}"
     );
+    let inner = match scope.handlers {
+        Some(handlers) => handlers.call(method),
+        None => format!(
+            "<S as {bound}>::{function}(&*service.inner, tonic::Request::from_parts(metadata, extensions, message)).await",
+            bound = scope.bound
+        ),
+    };
     let _ = writeln!(
         out,
-        "async fn {call}<S: {tonic}>(service: &Guarded<S>, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{response}>, tonic::Status> {{\n\
+        "async fn {call}<S: {bound}>(service: &Guarded<S>, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{response}>, tonic::Status> {{\n\
          let (metadata, mut extensions, message) = request.into_parts();\n\
          let claim = {claim};\n\
-         service.guard.enter(&{constant}, claim, &mut extensions).await?;\n{require}\
-         {tonic}::{function}(&*service.inner, tonic::Request::from_parts(metadata, extensions, message)).await\n}}",
+         service.guard.enter(&{tables}{constant}, claim, &mut extensions).await?;\n{require}{inner}\n}}",
+        bound = scope.bound,
+        tables = scope.tables,
         constant = constant(method),
-        claim = claim(method, &input, package),
+        claim = claim(method, &input, scope),
         require = if method.has_required {
             format!("::transcoder::require(&message, {})?;\n", literal(domain))
         } else {
@@ -88,9 +101,9 @@ fn method(out: &mut String, methods: &mut String, method: &Method, (tonic, packa
 }
 
 /// What the guard is told of the message.
-fn claim(method: &Method, input: &MessageDescriptor, package: &str) -> String {
+fn claim(method: &Method, input: &MessageDescriptor, scope: &Scope<'_>) -> String {
     let text = |field: Option<&str>| {
-        field.map_or_else(|| "None".to_owned(), |field| format!("Some({})", text_of(input, field, package)))
+        field.map_or_else(|| "None".to_owned(), |field| format!("Some({})", text_of(input, field, scope)))
     };
     let tenant = match &method.auth.tenant {
         Some(Tenant::Field(field)) => Some(field.as_str()),
@@ -110,14 +123,14 @@ fn claim(method: &Method, input: &MessageDescriptor, package: &str) -> String {
 }
 
 /// An expression for the text at a field path of `message`; empty where it is unset.
-fn text_of(message: &MessageDescriptor, field_path: &str, package: &str) -> String {
+fn text_of(message: &MessageDescriptor, field_path: &str, scope: &Scope<'_>) -> String {
     let fields = model::steps(message, field_path).unwrap_or_default();
     let Some((last, outer)) = fields.split_last() else { return "\"\"".to_owned() };
     let leaf = |base: &str| {
         let place = format!("{base}.{}", snake(last.name()));
         match last.kind() {
             Kind::Enum(item) => {
-                let ty = path(item.full_name(), item.package_name(), package, 1);
+                let ty = scope.path(item.full_name(), item.package_name());
                 let number = if last.supports_presence() { format!("{place}.unwrap_or_default()") } else { place };
                 format!("<{ty} as ::transcoder::json::Enum>::name({number}).unwrap_or_default()")
             }

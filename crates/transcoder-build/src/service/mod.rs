@@ -1,53 +1,118 @@
-//! Emits, for each service, a module with its method table, its guarded twin and its REST routes.
+//! Emits what is needed of each service: the tables of its methods and paths, and the guarded service with its REST routes.
 
 mod guarded;
 mod routes;
 mod rule;
+mod scope;
 
 use std::fmt::Write as _;
 
-use prost_reflect::MessageDescriptor;
+pub use scope::Scope;
 
 use crate::{
     Limits,
+    handlers::Handlers,
     model::{Method, Service},
-    names::{camel, literal, module, path, server_module, snake},
+    names::{camel, literal, module, snake},
     options::{Surface, Tenant},
-    wellknown::well_known,
 };
 
-/// Emits the module of a service. `known` are the packages whose messages an `Any` may hold, `domain` is that of the
-/// reasons of errors.
-pub fn service(out: &mut String, service: &Service, known: &[&str], domain: &str, limits: Limits) {
-    let name = service.descriptor.name();
-    let package = service.descriptor.package_name();
-    let own = format!("{}_rest", snake(name).trim_start_matches("r#"));
-    let tonic = format!("super::{}::{}", server_module(name), camel(name));
-    let _ = writeln!(
-        out,
-        "/// What REST and the guard need of `{}`.\npub mod {own} {{\n\
-         use ::transcoder::generated::{{async_trait, tonic}};",
-        service.descriptor.full_name()
-    );
-    let types = known.iter().map(|known| format!("{}TYPES, ", module(known, package, 1))).collect::<String>();
-    let own_surface = service.methods.first().map(|method| &method.surface).cloned().unwrap_or_default();
-    surface(out, own_surface, &types, limits);
-    for method in &service.methods {
-        method_info(out, service, method);
-        for (index, binding) in method.bindings.iter().enumerate() {
-            rule::rule(out, method, index, binding);
+/// Emits the modules of a service.
+pub struct Emit<'a> {
+    /// The service.
+    pub service: &'a Service,
+    /// The domain of the reasons of errors.
+    pub domain: &'a str,
+    /// The types of handlers; none if the service implements tonic's trait.
+    pub handlers: Option<&'a Handlers>,
+}
+
+impl Emit<'_> {
+    /// Emits the tables of the methods and their paths. `known` are the packages whose messages an `Any` may hold. The module
+    /// stays open for what serves the service, if that is to follow.
+    pub fn definitions(&self, out: &mut String, known: &[String], limits: Limits, serving: bool) {
+        let service = self.service;
+        let package = service.descriptor.package_name();
+        let _ = writeln!(
+            out,
+            "/// The rules of `{}` and its paths.\npub mod {} {{",
+            service.descriptor.full_name(),
+            rest_module(service),
+        );
+        let types = known.iter().map(|known| format!("{}TYPES, ", module(known, package, 1))).collect::<String>();
+        let own_surface = service.methods.first().map(|method| &method.surface).cloned().unwrap_or_default();
+        surface(out, own_surface, &types, limits);
+        for method in &service.methods {
+            method_info(out, service, method);
+            for (index, binding) in method.bindings.iter().enumerate() {
+                rule::rule(out, method, index, binding);
+            }
+        }
+        let statics: Vec<_> = service.methods.iter().map(|method| format!("&{}", constant(method))).collect();
+        let _ = writeln!(
+            out,
+            "/// Every method of the service.\n\
+             pub static METHODS: &[&::transcoder::MethodInfo] = &[{}];",
+            statics.join(", ")
+        );
+        if !self.goes_on(serving) {
+            out.push_str("}\n");
         }
     }
-    let statics: Vec<_> = service.methods.iter().map(|method| format!("&{}", constant(method))).collect();
+
+    /// Whether what serves the service is in the module of its tables.
+    fn goes_on(&self, serving: bool) -> bool {
+        serving && self.handlers.is_none()
+    }
+
+    /// Emits what serves the service. `definitions` is the module of another crate that has the definitions; without one they
+    /// are before it in the same file.
+    pub fn serving(&self, out: &mut String, definitions: Option<&str>) {
+        let service = self.service;
+        let goes_on = definitions.is_none() && self.goes_on(true);
+        if !goes_on {
+            let name = match self.handlers {
+                Some(_) => handlers_module(service),
+                None => rest_module(service),
+            };
+            let _ = writeln!(out, "/// What serves `{}`.\npub mod {name} {{", service.descriptor.full_name());
+        }
+        out.push_str("use ::transcoder::generated::{async_trait, tonic};\n");
+        let scope = Scope::new(service, definitions, goes_on, self.handlers);
+        if let Some(handlers) = self.handlers {
+            handlers.trait_of(out, service, &scope);
+        }
+        guarded::guarded(out, service, &scope, self.domain);
+        routes::routes(out, service, &scope);
+        mount(out, service, &scope);
+        out.push_str("}\n");
+    }
+}
+
+/// The module of the tables of a service.
+fn rest_module(service: &Service) -> String {
+    format!("{}_rest", snake(service.descriptor.name()).trim_start_matches("r#"))
+}
+
+/// The module of the handlers of a service.
+fn handlers_module(service: &Service) -> String {
+    snake(service.descriptor.name())
+}
+
+/// Emits the function that makes one value of all of a service.
+fn mount(out: &mut String, service: &Service, scope: &Scope<'_>) {
     let _ = writeln!(
         out,
-        "/// Every method of the service.\n\
-         pub static METHODS: &[&::transcoder::MethodInfo] = &[{}];",
-        statics.join(", ")
+        "/// The service over gRPC and REST, to be served behind a guard.\n\
+         pub fn mount<S: {bound}>(inner: S) -> ::transcoder::Service {{\n\
+         ::transcoder::Service::new({tables}METHODS, |guard, max_message| {{\n\
+         let service = Guarded::new(inner, guard);\n\
+         (routes(&service), {tonic}::{server}Server::new(service).max_decoding_message_size(max_message))\n}})\n}}",
+        bound = scope.bound,
+        tables = scope.tables,
+        tonic = scope.tonic,
+        server = camel(service.descriptor.name()),
     );
-    guarded::guarded(out, service, &tonic, package, domain);
-    routes::routes(out, service, &tonic, package);
-    out.push_str("}\n");
 }
 
 fn surface(out: &mut String, surface: Surface, types: &str, limits: Limits) {
@@ -136,12 +201,4 @@ fn method_info(out: &mut String, service: &Service, method: &Method) {
 /// Pairs of value and name.
 fn pairs(map: &[(String, String)]) -> String {
     map.iter().map(|(value, name)| format!("({}, {}), ", literal(value), literal(name))).collect()
-}
-
-/// The Rust type of a request or response, seen from the service's module.
-fn message_type(message: &MessageDescriptor, package: &str) -> String {
-    match well_known(message) {
-        Some(known) => known.rust.to_owned(),
-        None => path(message.full_name(), message.package_name(), package, 1),
-    }
 }

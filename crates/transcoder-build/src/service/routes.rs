@@ -4,37 +4,39 @@ use std::fmt::Write as _;
 
 use prost_reflect::{Kind, MessageDescriptor};
 
-use super::{constant, guarded, message_type};
+use super::{Scope, constant, guarded};
 use crate::{
     model::{self, Binding, Method, Service},
-    names::{oneof_of, path, snake, variant},
+    names::{oneof_of, snake, variant},
     wellknown::well_known,
 };
 
 /// Emits the routes of a service.
-pub fn routes(out: &mut String, service: &Service, tonic: &str, package: &str) {
+pub fn routes(out: &mut String, service: &Service, scope: &Scope<'_>) {
     let _ = writeln!(
         out,
         "/// The REST routes of the service.\n\
-         pub fn routes<S: {tonic}>(service: &Guarded<S>) -> Vec<::transcoder::rest::Route> {{\n\
+         pub fn routes<S: {bound}>(service: &Guarded<S>) -> Vec<::transcoder::rest::Route> {{\n\
          let service = ::std::sync::Arc::new(Guarded {{ inner: service.inner.clone(), guard: service.guard.clone() }});\n\
-         vec!["
+         vec![",
+        bound = scope.bound,
     );
     for method in &service.methods {
         for (index, binding) in method.bindings.iter().enumerate() {
             let call = guarded::call(method);
-            let input = message_type(&method.descriptor.input(), package);
-            let output = message_type(&method.descriptor.output(), package);
+            let input = scope.message(&method.descriptor.input());
+            let output = scope.message(&method.descriptor.output());
             let form = if method.descriptor.is_server_streaming() { "stream" } else { "unary" };
             let _ = writeln!(
                 out,
-                "::transcoder::rest::Route::{form}::<{input}, {output}, _, _{more}>(&{constant}_RULE_{index}, {{ let service = service.clone(); \
+                "::transcoder::rest::Route::{form}::<{input}, {output}, _, _{more}>(&{tables}{constant}_RULE_{index}, {{ let service = service.clone(); \
                  move |request| {{ let service = service.clone(); async move {{ {call}(&service, request).await }} }} }}, \
                  ::transcoder::rest::Handles {{ {handles}..::transcoder::rest::Handles::new({write}) }}),",
                 more = if form == "stream" { ", _" } else { "" },
+                tables = scope.tables,
                 constant = constant(method),
-                handles = handles(method, binding, package),
-                write = write(method, binding, package),
+                handles = handles(method, binding, scope),
+                write = write(method, binding, scope),
             );
         }
     }
@@ -42,15 +44,15 @@ pub fn routes(out: &mut String, service: &Service, tonic: &str, package: &str) {
 }
 
 /// How the answer becomes the body of a response.
-fn write(method: &Method, binding: &Binding, package: &str) -> String {
+fn write(method: &Method, binding: &Binding, scope: &Scope<'_>) -> String {
     let output = method.descriptor.output();
-    let ty = message_type(&output, package);
+    let ty = scope.message(&output);
     match (method.downloads(binding), &*binding.http.response_body) {
         (true, "") => format!("|body: {ty}, _, _| Ok(::transcoder::rest::Payload::raw(&body.content_type, body.data))"),
         (true, field) => format!(
             "|answer: {ty}, _, _| {{ let body = {}.unwrap_or_default(); \
              Ok(::transcoder::rest::Payload::raw(&body.content_type, body.data)) }}",
-            bytes_of(&output, field, package)
+            bytes_of(&output, field, scope)
         ),
         _ => match well_known(&output).filter(|known| known.rust != "()") {
             Some(known) => format!("::transcoder::rest::value::<{}>", known.kind),
@@ -60,12 +62,12 @@ fn write(method: &Method, binding: &Binding, package: &str) -> String {
 }
 
 /// An expression for the raw bytes in a field of `answer`, if it is set.
-fn bytes_of(output: &MessageDescriptor, name: &str, package: &str) -> String {
+fn bytes_of(output: &MessageDescriptor, name: &str, scope: &Scope<'_>) -> String {
     let field = output.get_field_by_name(name);
     match field.as_ref().and_then(|field| Some((field, oneof_of(field)?))) {
         None => format!("answer.{}", snake(name)),
         Some((field, oneof)) => {
-            let variant = variant(field, &oneof, |full| path(full, output.package_name(), package, 1));
+            let variant = variant(field, &oneof, |full| scope.path(full, output.package_name()));
             let place = snake(oneof.name());
             format!(
                 "answer.{place}.and_then(|way| match way {{ {variant}(body) => Some(body), #[allow(unreachable_patterns)] _ => None }})"
@@ -75,9 +77,9 @@ fn bytes_of(output: &MessageDescriptor, name: &str, package: &str) -> String {
 }
 
 /// What else is done with the messages, where the options ask for it.
-fn handles(method: &Method, binding: &Binding, package: &str) -> String {
+fn handles(method: &Method, binding: &Binding, scope: &Scope<'_>) -> String {
     let (input, output) = (method.descriptor.input(), method.descriptor.output());
-    let (request, response) = (message_type(&input, package), message_type(&output, package));
+    let (request, response) = (scope.message(&input), scope.message(&output));
     let rest = &method.rest;
     let mut handles = String::new();
     if !rest.created_field.is_empty() {
@@ -92,12 +94,12 @@ fn handles(method: &Method, binding: &Binding, package: &str) -> String {
             Some(field) => match oneof_of(&field) {
                 None => format!("message.{} = Some(body);", snake(field.name())),
                 Some(oneof) => {
-                    let variant = variant(&field, &oneof, |full| path(full, input.package_name(), package, 1));
+                    let variant = variant(&field, &oneof, |full| scope.path(full, input.package_name()));
                     format!("message.{} = Some({variant}(body));", snake(oneof.name()))
                 }
             },
         };
-        let ty = message_type(&body, package);
+        let ty = scope.message(&body);
         let _ = write!(
             handles,
             "upload: Some(|message: &mut {request}, content_type, data| {{ \
@@ -106,7 +108,7 @@ fn handles(method: &Method, binding: &Binding, package: &str) -> String {
     }
     let mut word = |handle: &str, field: &str| {
         if !field.is_empty() {
-            let word = word_of(&output, field, package);
+            let word = word_of(&output, field, scope);
             let _ = write!(handles, "{handle}: Some(|answer: &{response}| {word}), ");
         }
     };
@@ -120,14 +122,14 @@ fn handles(method: &Method, binding: &Binding, package: &str) -> String {
 }
 
 /// An expression for the text of a field of `answer`, by its path: a string or integer, or the name of an enum's value.
-fn word_of(message: &MessageDescriptor, field_path: &str, package: &str) -> String {
+fn word_of(message: &MessageDescriptor, field_path: &str, scope: &Scope<'_>) -> String {
     let fields = model::steps(message, field_path).unwrap_or_default();
     let Some((last, outer)) = fields.split_last() else { return "None".to_owned() };
     let inner: String =
         outer.iter().map(|field| format!(".and_then(|m| m.{}.as_ref())", snake(field.name()))).collect();
     let value = match last.kind() {
         Kind::Enum(item) => {
-            let ty = path(item.full_name(), item.package_name(), package, 1);
+            let ty = scope.path(item.full_name(), item.package_name());
             format!("<{ty} as ::transcoder::json::Enum>::name(value).map(::std::string::ToString::to_string)")
         }
         _ => "Some(value.to_string())".to_owned(),

@@ -39,7 +39,7 @@ pub fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) 
     let mask = binding.mask.as_ref().map_or_else(|| "None".to_owned(), |mask| format!("Some({})", literal(mask)));
     let _ = writeln!(
         out,
-        "static {constant}_RULE_{index}: ::transcoder::rest::Rule = ::transcoder::rest::Rule {{ \
+        "#[doc(hidden)] pub static {constant}_RULE_{index}: ::transcoder::rest::Rule = ::transcoder::rest::Rule {{ \
          method: {method}, template: {template}, info: &{constant}, \
          binding: ::transcoder::rest::Binding {{ body: ::transcoder::rest::Body::{body}, taken: &[{taken}], \
          body_or_query: {either}, body_required: {required}, lenient: &[{lenient}], mask: {mask} }}, response: {response}, success: {success}, empty_body: {empty}, \

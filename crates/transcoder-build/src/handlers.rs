@@ -1,0 +1,102 @@
+//! Emits the traits of handlers: a method for each RPC, without the types of tonic.
+
+use std::fmt::Write as _;
+
+use crate::{
+    model::{Method, Service},
+    names::{camel, snake},
+    service::Scope,
+};
+
+/// The types of the context and the error of handlers, by their paths.
+#[derive(Clone, Debug)]
+pub struct Handlers {
+    /// The context.
+    pub context: String,
+    /// The error.
+    pub error: String,
+}
+
+impl Handlers {
+    /// Emits the trait of a service.
+    pub fn trait_of(&self, out: &mut String, service: &Service, scope: &Scope<'_>) {
+        let _ = writeln!(
+            out,
+            "/// The handlers of `{}`.\npub trait {}: Send + Sync + 'static {{",
+            service.descriptor.full_name(),
+            camel(service.descriptor.name()),
+        );
+        for method in &service.methods {
+            let request = scope.message(&method.descriptor.input());
+            let request = match method.descriptor.is_client_streaming() {
+                true => format!("tonic::Streaming<{request}>"),
+                false => request,
+            };
+            let _ = writeln!(
+                out,
+                "/// `{full}`.\nfn {function}(&self, cx: &{context}, request: {request}) \
+                 -> impl ::core::future::Future<Output = ::core::result::Result<{answer}, {error}>> + Send;",
+                full = method.descriptor.full_name(),
+                function = snake(method.descriptor.name()),
+                context = self.context,
+                answer = self.answer(method, scope),
+                error = self.error,
+            );
+        }
+        out.push_str("}\n");
+    }
+
+    /// What a handler returns where it succeeds.
+    fn answer(&self, method: &Method, scope: &Scope<'_>) -> String {
+        let (response, error) = (scope.message(&method.descriptor.output()), &self.error);
+        match Answer::of(method) {
+            Answer::Message => response,
+            Answer::Metadata => format!("tonic::Response<{response}>"),
+            Answer::Pages => format!("::transcoder::handler::Pages<{response}, {error}>"),
+            Answer::Stream => format!(
+                "impl ::transcoder::generated::Stream<Item = ::core::result::Result<{response}, {error}>> + Send + 'static"
+            ),
+        }
+    }
+
+    /// An expression that calls the handler of a method and makes tonic's answer of what it returns.
+    pub fn call(&self, method: &Method) -> String {
+        let answer = match Answer::of(method) {
+            Answer::Message => "message",
+            Answer::Metadata => "response",
+            Answer::Pages => "pages",
+            Answer::Stream => "stream",
+        };
+        format!(
+            "let cx = <{context} as ::transcoder::handler::Context>::of(&extensions, &metadata)?;\n\
+             let outcome = S::{function}(&service.inner, &cx, message).await;\n\
+             ::transcoder::handler::{answer}(cx, outcome)",
+            context = self.context,
+            function = snake(method.descriptor.name()),
+        )
+    }
+}
+
+/// The forms of what a handler returns.
+enum Answer {
+    Message,
+    /// A message with metadata.
+    Metadata,
+    /// A list in pages.
+    Pages,
+    Stream,
+}
+
+impl Answer {
+    fn of(method: &Method) -> Self {
+        if method.descriptor.is_server_streaming() {
+            Self::Stream
+        } else if !method.rest.paged_list.is_empty() {
+            Self::Pages
+        } else if method.rest.with_metadata {
+            Self::Metadata
+        } else {
+            Self::Message
+        }
+    }
+}

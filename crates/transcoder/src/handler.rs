@@ -1,0 +1,129 @@
+//! Handlers: services whose methods take a context and a message, and return a message or an error of their own.
+//!
+//! `transcoder-build` generates a trait of handlers for each service, if `Builder::handlers` says which context and which
+//! error they have, and the code between it and tonic, which calls this module.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Poll, ready},
+};
+
+use futures_core::Stream;
+use http::Extensions;
+use tonic::{Response, Status, metadata::MetadataMap};
+
+use crate::pages;
+
+/// The context of a call, which every handler takes.
+pub trait Context: Sized + Send + Sync + Unpin + 'static {
+    /// Why a handler fails.
+    type Error: Send + 'static;
+
+    /// The context of a call, from what the layers and the guard left in the extensions of its request.
+    fn of(extensions: &Extensions, metadata: &MetadataMap) -> Result<Self, Status>;
+
+    /// The status of a call whose handler failed. The error goes no further, so this is the place to log it.
+    fn status(&self, error: Self::Error) -> Status;
+}
+
+/// For handlers that need no context of their own: the extensions themselves.
+impl Context for Extensions {
+    type Error = Status;
+
+    fn of(extensions: &Extensions, _: &MetadataMap) -> Result<Self, Status> {
+        Ok(extensions.clone())
+    }
+
+    fn status(&self, error: Status) -> Status {
+        error
+    }
+}
+
+/// A list that may be longer than one message (the option `paged_list`): its first page, and the further ones, which are read
+/// as they are sent.
+pub struct Pages<M, E> {
+    first: M,
+    further: Option<BoxStream<M, E>>,
+}
+
+type BoxStream<M, E> = Pin<Box<dyn Stream<Item = Result<M, E>> + Send>>;
+
+impl<M, E> Pages<M, E> {
+    /// A list of one page.
+    pub fn one(page: M) -> Self {
+        Self { first: page, further: None }
+    }
+
+    /// A list of several pages.
+    pub fn new(first: M, further: impl Stream<Item = Result<M, E>> + Send + 'static) -> Self {
+        Self { first, further: Some(Box::pin(further)) }
+    }
+}
+
+impl<M: fmt::Debug, E> fmt::Debug for Pages<M, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("first", &self.first).field("more", &self.further.is_some()).finish()
+    }
+}
+
+/// The messages of a handler's stream, with statuses for its errors.
+pub type Statuses<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
+
+/// Answers with a message.
+#[doc(hidden)]
+pub fn message<C: Context, M>(cx: C, outcome: Result<M, C::Error>) -> Result<Response<M>, Status> {
+    outcome.map(Response::new).map_err(|error| cx.status(error))
+}
+
+/// Answers with a message and metadata.
+#[doc(hidden)]
+pub fn response<C: Context, M>(cx: C, outcome: Result<Response<M>, C::Error>) -> Result<Response<M>, Status> {
+    outcome.map_err(|error| cx.status(error))
+}
+
+/// Answers with a list.
+#[doc(hidden)]
+pub fn pages<C: Context, M: Send + 'static>(
+    cx: C,
+    outcome: Result<Pages<M, C::Error>, C::Error>,
+) -> Result<Response<M>, Status> {
+    match outcome {
+        Ok(Pages { first, further: None }) => Ok(Response::new(first)),
+        Ok(Pages { first, further: Some(further) }) => {
+            Ok(pages::followed(Response::new(first), Answers { cx, inner: further }))
+        }
+        Err(error) => Err(cx.status(error)),
+    }
+}
+
+/// Answers with a stream.
+#[doc(hidden)]
+pub fn stream<C: Context, M: Send + 'static>(
+    cx: C,
+    outcome: Result<impl Stream<Item = Result<M, C::Error>> + Send + 'static, C::Error>,
+) -> Result<Response<Statuses<M>>, Status> {
+    match outcome {
+        Ok(inner) => Ok(Response::new(Box::pin(Answers { cx, inner: Box::pin(inner) as BoxStream<M, C::Error> }))),
+        Err(error) => Err(cx.status(error)),
+    }
+}
+
+/// A stream of a handler, with statuses for its errors.
+struct Answers<C: Context, M> {
+    cx: C,
+    inner: BoxStream<M, C::Error>,
+}
+
+impl<C: Context, M> Stream for Answers<C, M> {
+    type Item = Result<M, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(self.inner.as_mut().poll_next(context));
+        Poll::Ready(item.map(|item| item.map_err(|error| self.cx.status(error))))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.size_hint()
+    }
+}
