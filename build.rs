@@ -1,51 +1,43 @@
-//! Compiles `proto/` to tonic services with their REST routes, JSON codec, guards and OpenAPI documents, packs what `/docs`
-//! serves, and notes which build this is.
+//! Generates the OpenAPI documents of `proto/`, packs what `/docs` serves, and notes which build this is. Messages and services
+//! are generated in `crates/tenantry-proto`.
 
 #[path = "build/docs_assets.rs"]
 mod docs_assets;
-#[path = "src/auth/permissions.rs"]
-mod permissions;
 
 use std::{path::PathBuf, process::Command};
+
+use transcoder_build::{Builder, Part};
 
 /// What the OpenAPI documents say beside the protos: of the surfaces, and of the paths that the server itself answers.
 const OPENAPI: [&str; 2] = [include_str!("src/api/openapi.json"), include_str!("src/server/openapi.json")];
 
 fn main() {
     version();
-    for file in ["build", "src/auth/permissions.rs", "src/api/openapi.json", "src/server/openapi.json"] {
+    for file in ["build", "src/api/openapi.json", "src/server/openapi.json"] {
         println!("cargo:rerun-if-changed={file}");
     }
     if let Err(error) = docs_assets::write() {
         fail(&error);
     }
-    let compiled = transcoder_build::Builder::new("proto")
-        .options_package("tenantry.options.v1")
-        .error_domain("tenantry")
-        .permissions(permissions::TABLE.iter().map(|(permission, _)| *permission))
-        .openapi(OPENAPI[0])
-        .openapi(OPENAPI[1])
-        .openapi(&format!(r#"{{"info": {{"version": "{}"}}}}"#, env!("CARGO_PKG_VERSION")))
-        .tonic(codec)
-        .compile();
-    if let Err(error) = compiled.and_then(|()| standard()) {
+    if let Err(error) = documents() {
         fail(&error);
     }
 }
 
-/// The services that every gRPC server has, and the details of errors. They have no rules of ours, so they are no part of
-/// `proto/`.
-fn standard() -> Result<(), transcoder_build::Error> {
+/// The OpenAPI documents, which `src/server/docs/` serves.
+fn documents() -> Result<(), transcoder_build::Error> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
-    transcoder_build::Builder::new("third_party/proto").out_dir(out.join("standard")).tonic(codec).compile()
+    Builder::new("proto")
+        .out_dir(out.join("documents"))
+        .options_package("tenantry.options.v1")
+        .parts([Part::Documents])
+        .openapi(OPENAPI[0])
+        .openapi(OPENAPI[1])
+        .openapi(&format!(r#"{{"info": {{"version": "{}"}}}}"#, env!("CARGO_PKG_VERSION")))
+        .compile()
 }
 
-/// All services read messages with our codec, which has our own words for those that cannot be read.
-fn codec(tonic: transcoder_build::tonic_prost_build::Builder) -> transcoder_build::tonic_prost_build::Builder {
-    tonic.build_transport(false).codec_path("crate::proto::codec::MessageCodec")
-}
-
-/// The message is all that cargo shows of a failed build script, so it stands alone.
+/// Cargo shows only this of a build script that fails.
 fn fail(error: &dyn std::error::Error) -> ! {
     eprintln!("error: {error}");
     std::process::exit(1);

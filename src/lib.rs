@@ -16,8 +16,10 @@ pub mod identity;
 pub mod jobs;
 pub mod manager;
 pub mod messaging;
-pub mod proto;
 pub mod server;
 pub mod store;
 pub mod tenants;
 pub mod warehouse;
+
+/// What is generated from the protos, and the table of permissions.
+pub use tenantry_proto as proto;

@@ -13,7 +13,6 @@ mod jws;
 pub mod keys;
 mod open_manager;
 pub mod origins;
-pub mod permissions;
 pub mod principal;
 pub mod request;
 pub mod revocation;

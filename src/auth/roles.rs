@@ -2,8 +2,10 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use super::permissions::TABLE;
-use crate::base::{Role, RoleSet};
+use crate::{
+    base::{Role, RoleSet},
+    proto::permissions::TABLE,
+};
 
 /// Permissions with the roles that hold them, as bits, so that the question costs one lookup and no text compare.
 static HOLDERS: LazyLock<HashMap<&'static str, RoleSet>> = LazyLock::new(|| {

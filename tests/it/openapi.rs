@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use prost_reflect::DescriptorPool;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
-use tenantry::proto;
+use tenantry::{proto, server::docs};
 
 use crate::harness::server::{Server, Setup};
 
@@ -61,7 +61,7 @@ async fn the_document_of_a_surface_has_its_operations_alone() {
 
 #[tokio::test]
 async fn every_document_is_whole() {
-    for (name, document) in proto::OPENAPI {
+    for (name, document) in docs::OPENAPI {
         let document: Value = serde_json::from_slice(document).unwrap();
         let mut texts = vec![&document];
         while let Some(value) = texts.pop() {
@@ -122,7 +122,7 @@ async fn the_page_has_all_it_needs_and_may_do_nothing_else() {
         }
     }
     let script = server.http().get("/docs/start.js").await.body;
-    for (surface, _) in proto::OPENAPI {
+    for (surface, _) in docs::OPENAPI {
         let url = if surface.is_empty() { "/openapi.json".to_owned() } else { format!("/openapi/{surface}.json") };
         assert!(script.contains(&format!("\"{url}\"")), "{script}");
     }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tenantry::auth::permissions;
+use tenantry::proto::permissions;
 use transcoder_build::{Builder, Error};
 
 use crate::harness::{grpc, root};

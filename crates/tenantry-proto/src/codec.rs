@@ -1,4 +1,4 @@
-//! Protobuf on gRPC, with our own answer to a message that cannot be read.
+//! Protobuf on gRPC, with an error text of our own for a message that cannot be decoded.
 //!
 //! What the parser says of it would tell callers of its innards, and as a status of the library it would have no details.
 
@@ -12,7 +12,7 @@ use tonic::{
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::ERROR_DOMAIN;
+use crate::ERROR_DOMAIN;
 
 /// The codec of every service; `build.rs` names it to the generator.
 #[derive(Debug)]

@@ -12,7 +12,9 @@ use http::{
 };
 
 use self::resource::{Resource, Source};
-use crate::proto;
+
+// `OPENAPI`, the documents as `build.rs` generated them.
+include!(concat!(env!("OUT_DIR"), "/documents/transcoder.rs"));
 
 /// What the page may do: its own scripts and styles, and calls to this server. Swagger UI has its icons as `data:`.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -34,7 +36,7 @@ const HEADERS: [(HeaderName, &str); 7] = [
 const DOCUMENTS: &str = "[/* documents */]";
 
 static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
-    let mut all: Vec<_> = proto::OPENAPI.iter().map(|(surface, json)| document_resource(surface, json)).collect();
+    let mut all: Vec<_> = OPENAPI.iter().map(|(surface, json)| document_resource(surface, json)).collect();
     all.extend(page());
     all
 });
@@ -42,12 +44,12 @@ static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
 /// The OpenAPI document of a surface, or of everything, as compact JSON.
 pub fn document(surface: Option<&str>) -> Option<&'static [u8]> {
     let name = surface.unwrap_or_default();
-    proto::OPENAPI.iter().find(|(known, _)| *known == name).map(|(_, document)| *document)
+    OPENAPI.iter().find(|(known, _)| *known == name).map(|(_, document)| *document)
 }
 
 /// The surfaces that have a document.
 pub fn surfaces() -> impl Iterator<Item = &'static str> {
-    proto::OPENAPI.iter().map(|(surface, _)| *surface).filter(|surface| !surface.is_empty())
+    OPENAPI.iter().map(|(surface, _)| *surface).filter(|surface| !surface.is_empty())
 }
 
 /// The template of a path that is answered here.
