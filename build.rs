@@ -1,5 +1,5 @@
-//! Generates the OpenAPI documents of `proto/`, packs what `/docs` serves, and notes which build this is. Messages and services
-//! are generated in `crates/tenantry-proto`.
+//! Generates the traits of the services and the OpenAPI documents of `proto/`, packs what `/docs` serves, and notes which build
+//! this is. Messages and the rules of methods are generated in `crates/tenantry-proto`.
 
 #[path = "build/docs_assets.rs"]
 mod docs_assets;
@@ -19,22 +19,35 @@ fn main() {
     if let Err(error) = docs_assets::write() {
         fail(&error);
     }
-    if let Err(error) = documents() {
+    if let Err(error) = services().and_then(|()| documents()) {
         fail(&error);
     }
 }
 
+/// The traits that `src/api/` implements, and how their services are mounted.
+fn services() -> Result<(), transcoder_build::Error> {
+    protos("services")
+        .parts([Part::Services])
+        .definitions_in("::tenantry_proto")
+        .handlers("crate::base::Cx", "crate::base::Error")
+        .error_domain("tenantry")
+        .compile()
+}
+
 /// The OpenAPI documents, which `src/server/docs/` serves.
 fn documents() -> Result<(), transcoder_build::Error> {
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
-    Builder::new("proto")
-        .out_dir(out.join("documents"))
-        .options_package("tenantry.options.v1")
+    protos("documents")
         .parts([Part::Documents])
         .openapi(OPENAPI[0])
         .openapi(OPENAPI[1])
         .openapi(&format!(r#"{{"info": {{"version": "{}"}}}}"#, env!("CARGO_PKG_VERSION")))
         .compile()
+}
+
+/// A generator of our protos, which writes to a folder of its own.
+fn protos(folder: &str) -> Builder {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    Builder::new("proto").out_dir(out.join(folder)).options_package("tenantry.options.v1")
 }
 
 /// Cargo shows only this of a build script that fails.

@@ -22,7 +22,7 @@ fn own() -> Result<(), Error> {
         .options_package("tenantry.options.v1")
         .error_domain("tenantry")
         .permissions(permissions::TABLE.iter().map(|(permission, _)| *permission))
-        .parts([Part::Definitions, Part::Services])
+        .parts([Part::Definitions])
         .tonic(tonic)
         .compile()
 }
@@ -30,8 +30,11 @@ fn own() -> Result<(), Error> {
 /// The standard services of gRPC and the details of errors. They have none of our options.
 fn standard() -> Result<(), Error> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
-    let parts = [Part::Definitions];
-    Builder::new("../../third_party/proto").out_dir(out.join("standard")).parts(parts).tonic(tonic).compile()
+    Builder::new("../../third_party/proto")
+        .out_dir(out.join("standard"))
+        .parts([Part::Definitions])
+        .tonic(tonic)
+        .compile()
 }
 
 fn tonic(tonic: tonic_prost_build::Builder) -> tonic_prost_build::Builder {

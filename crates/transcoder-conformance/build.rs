@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use transcoder_build::{Builder, Error};
+use transcoder_build::{Builder, Error, Part};
 
 fn main() {
     if let Err(error) = compile() {
@@ -18,11 +18,24 @@ fn compile() -> Result<(), Error> {
     Builder::new("proto").out_dir(out.join("tables")).compile()?;
     Builder::new("proto-odd").out_dir(out.join("odd")).compile()?;
     Builder::new("proto-google").out_dir(out.join("google")).compile()?;
-    Builder::new("proto-rules")
-        .include("proto")
-        .out_dir(out.join("rules"))
-        .options_package("conformance.options.v1")
-        .error_domain("conformance")
-        .permissions(["thing.read", "thing.write"])
+    let rules = |out: PathBuf| {
+        Builder::new("proto-rules")
+            .include("proto")
+            .out_dir(out)
+            .options_package("conformance.options.v1")
+            .error_domain("conformance")
+    };
+    rules(out.join("rules")).permissions(["thing.read", "thing.write"]).compile()?;
+    // The same services once more, as handlers.
+    rules(out.join("handlers"))
+        .parts([Part::Services])
+        .definitions_in("crate::rules")
+        .handlers("crate::handlers::Call", "crate::handlers::Refused")
+        .compile()?;
+    Builder::new("proto-odd")
+        .out_dir(out.join("odd-handlers"))
+        .parts([Part::Services])
+        .definitions_in("crate::odd")
+        .handlers("::http::Extensions", "::tonic::Status")
         .compile()
 }

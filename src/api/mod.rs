@@ -1,81 +1,122 @@
-//! The tonic services, one folder a surface, one file a service. Thin: one message in, one verb, one message out.
+//! The surfaces, one folder each, and in it one file a service. Thin: one message in, one verb, one message out.
 
 pub mod controlplane;
+mod deps;
 pub mod manager;
 pub mod messaging;
 pub mod warehouse;
 pub mod zerotrust;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
+use http::Extensions;
 use prost_types::Timestamp;
 use time::OffsetDateTime;
-use tonic::{Request, Response, Status};
-use transcoder::pages;
+use tonic::{Status, metadata::MetadataMap};
+use transcoder::{
+    Aip193, Dialects, Service,
+    handler::{self, Context},
+};
 
+pub use self::deps::{Deps, Settings};
 use crate::{
-    base::{Cx, Error, Kind, Result, error::Reason},
+    base::{
+        Cx, Error, Kind, Result,
+        error::{DOMAIN, Reason},
+    },
     store::Pages,
 };
+
+/// The traits of the services and their `mount`, a module each, as `build.rs` generates them from `proto/`.
+#[allow(missing_docs, clippy::all)]
+pub mod handlers {
+    include!(concat!(env!("OUT_DIR"), "/services/transcoder.rs"));
+
+    pub use tenantry::*;
+}
 
 /// How long a further page of a list may take to be read.
 const PAGE: Duration = Duration::from_secs(30);
 
-/// Takes a request apart: its context, which the guard left there, and its message.
-fn take<T>(request: Request<T>) -> Result<(Cx, T), Status> {
-    let (_, extensions, message) = request.into_parts();
-    match Cx::of(&extensions) {
-        Ok(cx) => Ok((cx, message)),
-        Err(error) => {
-            tracing::error!(cause = error.cause.as_deref(), "a service was called without its guard");
-            Err(error.to_status())
-        }
-    }
+/// A list that comes in pages.
+type List<M> = handler::Pages<M, Error>;
+
+/// The services of every surface.
+pub fn services(deps: &Deps) -> Vec<Service> {
+    let surfaces = [
+        controlplane::services(deps),
+        zerotrust::services(deps),
+        manager::services(deps),
+        warehouse::services(deps),
+        messaging::services(deps),
+    ];
+    surfaces.into_iter().flatten().collect()
 }
 
-/// Makes the answer of a call. This is the boundary where the cause of an error is logged, once, and lost.
-fn answer<T>(cx: &Cx, outcome: Result<T>) -> Result<Response<T>, Status> {
-    outcome.map(Response::new).map_err(|error| {
-        log(cx, &error);
+/// The REST error dialects of every surface.
+pub fn dialects() -> Dialects {
+    let dialects = Dialects::new([
+        controlplane::dialect(),
+        zerotrust::dialect(),
+        manager::dialect(),
+        warehouse::dialect(),
+        messaging::dialect(),
+    ]);
+    dialects.with_fallback(Arc::new(Aip193 { domain: DOMAIN }))
+}
+
+/// How the generated code calls the handlers.
+impl Context for Cx {
+    type Error = Error;
+
+    fn of(extensions: &Extensions, _: &MetadataMap) -> Result<Self, Status> {
+        Cx::of(extensions).map_err(|error| {
+            tracing::error!(cause = error.cause.as_deref(), "a service was called without its guard");
+            error.to_status()
+        })
+    }
+
+    /// This is the boundary where the cause of an error is logged, once, and dropped.
+    fn status(&self, error: Error) -> Status {
+        log(self, &error);
         if error.kind == Kind::Internal {
-            let message = format!("internal error; request id {}", cx.request_id).into();
+            let message = format!("internal error; request id {}", self.request_id).into();
             return Error { message, ..error }.to_status();
         }
         error.to_status()
-    })
+    }
 }
 
-/// Makes the answer of a list: its first page, and the further ones as they are asked for. `message` makes one of a page.
-fn listed<T, M>(
-    cx: &Cx,
-    list: Result<Pages<T>>,
-    mut message: impl FnMut(Vec<T>) -> M + Send + 'static,
-) -> Result<Response<M>, Status>
+/// The answer of a list: its first page, and the further ones as they are asked for. `message` makes one of a page.
+fn listed<T, M>(cx: &Cx, list: Pages<T>, mut message: impl FnMut(Vec<T>) -> M + Send + 'static) -> List<M>
 where
     T: Send + 'static,
     M: 'static,
 {
-    let Pages { first, rest } = match list {
-        Ok(list) => list,
-        Err(error) => return answer(cx, Err(error)),
-    };
-    let first = Response::new(message(first));
-    let Some(rest) = rest else { return Ok(first) };
-    let cx = cx.clone();
-    let pages = stream::unfold(rest, |mut rest| async move {
-        // The peer's own time does not count.
-        let page = tokio::time::timeout(PAGE, rest.next()).await.unwrap_or_else(|_| Some(Err(late())));
-        page.map(|page| (page, rest))
+    let first = message(list.first);
+    match list.rest {
+        Some(rest) => List::new(first, further(cx.clone(), rest).map(move |page| page.map(&mut message))),
+        None => List::one(first),
+    }
+}
+
+/// The further pages of a list, each bounded in time.
+fn further<T: Send + 'static>(
+    cx: Cx,
+    pages: impl Stream<Item = Result<Vec<T>>> + Send + Unpin + 'static,
+) -> impl Stream<Item = Result<Vec<T>>> + Send + 'static {
+    let pages = stream::unfold(pages, |mut pages| async move {
+        // The time that the peer takes does not count.
+        let page = tokio::time::timeout(PAGE, pages.next()).await.unwrap_or_else(|_| Some(Err(late())));
+        page.map(|page| (page, pages))
     });
-    let pages = pages.map(move |page| {
-        if let Err(error) = &page {
+    pages.inspect(move |page| {
+        if let Err(error) = page {
             let (request_id, rpc, reason) = (cx.request_id.as_str(), cx.rpc, error.reason_name());
             tracing::warn!(request_id, rpc, reason, "a list was not finished");
         }
-        answer(&cx, page.map(&mut message)).map(Response::into_inner)
-    });
-    Ok(pages::followed(first, pages))
+    })
 }
 
 fn late() -> Error {

@@ -70,11 +70,6 @@ impl Sessions {
         Self { people, keys, denials }
     }
 
-    /// The people who log in.
-    pub fn people(&self) -> &People {
-        &self.people
-    }
-
     /// Logs in (see [`login::login`]), and counts a refusal for the audit log.
     pub async fn log_in(&self, cx: &Cx, credentials: &Credentials) -> Result<Login> {
         self.log_in_noting(cx, credentials, None).await

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 
 use super::{config::Config, material::Material};
 use crate::{
+    api::Settings,
     auth::keys::Keys,
     base::Clock,
     messaging::MessagingSettings,
@@ -127,14 +128,19 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
         manager_key: material.manager_key,
         warehouse_key: material.warehouse_key,
         keyring: material.keyring,
-        max_tenants: config.max_tenants,
-        multitenancy: MultitenancySettings::new(
-            config.multitenancy,
-            &config.features,
-            config.self_service_provisioning,
-        ),
-        messaging: MessagingSettings { force_delete: config.messaging_force_delete, max_tenants: config.max_tenants },
-        warehouse_edge: config.warehouse_edge.clone(),
+        settings: Settings {
+            max_tenants: config.max_tenants,
+            multitenancy: MultitenancySettings::new(
+                config.multitenancy,
+                &config.features,
+                config.self_service_provisioning,
+            ),
+            messaging: MessagingSettings {
+                force_delete: config.messaging_force_delete,
+                max_tenants: config.max_tenants,
+            },
+            warehouse_edge: config.warehouse_edge.clone(),
+        },
         messaging_bootstrap: config.messaging_bootstrap.unwrap_or_default(),
         messaging_proxy_roles: config.messaging_proxy_roles.clone(),
         limits: Limits {

@@ -58,7 +58,7 @@ async fn request_in(tx: &Tx, name: &&'static str) -> Result<()> {
     if due.rows_affected == 0 {
         insert(tx, name, "", None, now).await?;
     }
-    tx.audit_only(*name);
+    tx.audit_only(None, *name, serde_json::json!({}));
     Ok(())
 }
 

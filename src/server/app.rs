@@ -14,13 +14,13 @@ use super::{
     listen, metrics,
     ops::Ops,
     readiness::Readiness,
-    services,
+    services::{self, Around},
     signals::{Hangups, Signals},
-    surfaces::Parts,
     tasks::Tasks,
     tls::{self, Tls},
 };
 use crate::{
+    api::{self, Deps, Settings},
     audit::{ApiKeyUses, Denials},
     auth::{
         ApiKeys, Authenticator, Guard, Principals, ProxyRoles, Sessions,
@@ -31,10 +31,7 @@ use crate::{
     base::{Drain, Error, Result},
     identity::{Passwords, People},
     jobs::{Board, Jobs},
-    messaging::MessagingSettings,
     store::{Keyring, Store, Vault},
-    tenants::MultitenancySettings,
-    warehouse::EdgeAddress,
 };
 
 /// How long jobs and tasks may take to end.
@@ -52,14 +49,8 @@ pub struct App {
     pub warehouse_key: Option<ApiKey>,
     /// The keys that seal secrets; without them there are none that could be kept.
     pub keyring: Option<Keyring>,
-    /// Most tenants in the registry; `None` is no limit.
-    pub max_tenants: Option<u64>,
-    /// Settings of the control-plane surface.
-    pub multitenancy: MultitenancySettings,
-    /// Settings of the messaging surface.
-    pub messaging: MessagingSettings,
-    /// Where clients of the warehouse send their queries.
-    pub warehouse_edge: EdgeAddress,
+    /// Settings of the surfaces.
+    pub settings: Settings,
     /// Make what a messaging platform expects on its first start.
     pub messaging_bootstrap: bool,
     /// The subjects of proxies before the messaging surface.
@@ -98,7 +89,7 @@ impl App {
         let health = standard.health.clone();
         let board = Board::default();
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone(), board.clone());
-        let service = self.service(standard, ops, &counts, revocations.clone(), &drain)?;
+        let service = self.service(standard, ops, &counts, revocations.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
         let jobs = self.start_jobs(&revocations, &counts, board);
@@ -151,26 +142,20 @@ impl App {
         ops: Ops,
         counts: &Counts,
         revocations: Revocations,
-        drain: &Drain,
     ) -> Result<Stack<services::Front>> {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(counts.denials.clone(), clock.clone()).with_checks_of(&self.store));
         let vault = self.vault();
         let people = People::new(self.store.clone(), Passwords::of_server(), vault.clone());
-        let parts = Parts {
+        let deps = Deps {
             store: self.store.clone(),
             vault,
-            sessions: Sessions::new(people, self.keys.clone(), counts.denials.clone()),
-            max_tenants: self.max_tenants,
-            multitenancy: self.multitenancy,
-            messaging: self.messaging,
-            warehouse_edge: self.warehouse_edge.clone(),
-            guard,
-            dialects: services::dialects(),
-            max_body: self.limits.max_body,
-            drain: drain.clone(),
+            sessions: Sessions::new(people.clone(), self.keys.clone(), counts.denials.clone()),
+            people,
+            settings: self.settings.clone(),
         };
-        let front = services::assemble(&parts, standard, ops);
+        let around = Around { guard, dialects: api::dialects(), max_body: self.limits.max_body };
+        let front = services::assemble(&deps, &around, standard, ops);
         let api_keys = ApiKeys::new(Arc::new(self.store.clone()), counts.api_key_uses.clone(), clock.clone());
         self.store.on_revocation(api_keys.listener());
         let principals = Principals::new(Arc::new(self.store.clone()), self.messaging_proxy_roles.clone());
@@ -181,7 +166,7 @@ impl App {
             .with_origins(self.edge.origins.clone())
             .with_open_manager(self.open_manager);
         let (authenticator, edge) = (Arc::new(authenticator), self.edge.clone());
-        Ok(Stack::new(front, authenticator, parts.dialects, self.limits, Patience::default(), edge))
+        Ok(Stack::new(front, authenticator, around.dialects, self.limits, Patience::default(), edge))
     }
 }
 

@@ -18,7 +18,6 @@ pub mod readiness;
 pub mod services;
 mod signals;
 mod stream_end;
-mod surfaces;
 mod tasks;
 pub mod tls;
 

@@ -4,22 +4,22 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use axum::body::Body;
 use http::{Request, Response, header::ACCEPT_ENCODING};
 use tower::{Service, service_fn, util::MapResponseLayer};
-use transcoder::{Dialects, RestBuilder, compress::Compressed, grpc::AdmitLayer};
+use transcoder::{Dialects, Guard, RestBuilder, compress::Compressed, grpc::AdmitLayer};
 
 use super::{
     grpc::{Door, Standard, Terms},
     layers::Idempotent,
     ops::Ops,
     stream_end::StreamEndLayer,
-    surfaces::{self, Parts},
 };
-use crate::api::controlplane::Stub;
+use crate::api::{self, Deps, controlplane::Stub};
 
 /// Answers of REST above so many bytes are compressed for those who accept that.
 const COMPRESSED_ABOVE: u64 = 1024;
@@ -33,27 +33,39 @@ pub struct Front {
     ops: Ops,
 }
 
-/// The REST error dialects of all surfaces.
-pub fn dialects() -> Dialects {
-    surfaces::dialects()
+/// What stands around the services.
+pub struct Around {
+    /// Decides who may call what.
+    pub guard: Arc<dyn Guard>,
+    /// How REST errors are written.
+    pub dialects: Dialects,
+    /// Longest body of a REST request, and longest message on gRPC, in bytes.
+    pub max_body: usize,
 }
 
 /// Assembles every service. `standard` are those that every gRPC server has.
-pub fn assemble(parts: &Parts, standard: Standard, ops: Ops) -> Front {
-    let rest = RestBuilder::new(parts.dialects.clone()).max_body(parts.max_body).with_facts();
-    let surfaces = surfaces::add(standard.routes, rest, parts);
+pub fn assemble(deps: &Deps, around: &Around, standard: Standard, ops: Ops) -> Front {
+    let Around { guard, dialects, max_body } = around;
+    let mut grpc = standard.routes.into_axum_router();
+    let mut rest = RestBuilder::new(dialects.clone()).max_body(*max_body).with_facts();
+    let mut methods = Vec::new();
+    for service in api::services(deps) {
+        let service = service.serve(guard.clone(), *max_body);
+        grpc = grpc.route_service(&service.grpc_path(), service.grpc);
+        rest = rest.routes(service.routes);
+        methods.extend(service.methods);
+    }
     // The guard's first step, before a body is read; then the end of streams that have none.
-    let grpc = surfaces.grpc.into_axum_router().layer((
-        AdmitLayer::new(surfaces.methods, parts.guard.clone()),
+    let grpc = grpc.layer((
+        AdmitLayer::new(methods, guard.clone()),
         StreamEndLayer,
         MapResponseLayer::new(|response: Response<Body>| response.map(tonic::body::Body::new)),
     ));
-    let terms = Terms { limit: parts.max_body, details: true };
+    let terms = Terms { limit: *max_body, details: true };
     let grpc = Door::new(grpc, standard.methods, terms);
-    let rest = surfaces.rest.build(parts.guard.clone());
-    let vault = parts.sessions.people().vault.clone();
-    let rest = Idempotent::new(rest, parts.store.clone(), vault, parts.dialects.clone(), parts.max_body);
-    Front { grpc, rest, stub: surfaces.stub, ops }
+    let rest = rest.build(guard.clone());
+    let rest = Idempotent::new(rest, deps.store.clone(), deps.vault.clone(), dialects.clone(), *max_body);
+    Front { grpc, rest, stub: Stub::of(deps, guard, dialects), ops }
 }
 
 impl Service<Request<Body>> for Front {

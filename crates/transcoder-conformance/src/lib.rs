@@ -3,6 +3,8 @@
 pub mod bounds;
 pub mod checks;
 pub mod compliance;
+#[allow(missing_docs, clippy::all)]
+pub mod handlers;
 pub mod query;
 pub mod tables;
 pub mod templates;
@@ -33,6 +35,12 @@ pub mod google {
 #[allow(missing_docs, clippy::all)]
 pub mod rules {
     include!(concat!(env!("OUT_DIR"), "/rules/transcoder.rs"));
+}
+
+/// What is generated from `proto-odd/` as handlers.
+#[allow(missing_docs, nonstandard_style, clippy::all)]
+pub mod odd_handlers {
+    include!(concat!(env!("OUT_DIR"), "/odd-handlers/transcoder.rs"));
 }
 
 pub use transcoder::Open;

@@ -1,62 +1,44 @@
 //! `EmailDomainService`: whose addresses a tenant allows.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use crate::{
-    api::{answer, take},
-    base::{TenantRef, ids::read_dashed},
+    api::{Deps, handlers::controlplane::v1::email_domain_service::EmailDomainService},
+    base::{Cx, Result, TenantRef, ids::read_dashed},
     identity::domains::{self, EmailDomain},
     proto::controlplane::v1::{
         CreateEmailDomainRequest, CreateEmailDomainResponse, DeleteEmailDomainRequest, DeleteEmailDomainResponse,
         EmailDomain as EmailDomainMessage, ListEmailDomainsRequest, ListEmailDomainsResponse,
-        email_domain_service_server::EmailDomainService,
     },
-    store::Store,
 };
 
 /// The service.
-#[derive(Clone, Debug)]
 pub struct EmailDomains {
-    store: Store,
+    pub(super) deps: Deps,
 }
 
-impl EmailDomains {
-    /// The service on a store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
-    }
-}
-
-#[async_trait]
 impl EmailDomainService for EmailDomains {
-    async fn list_email_domains(
-        &self,
-        request: Request<ListEmailDomainsRequest>,
-    ) -> Result<Response<ListEmailDomainsResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let found = domains::list(&cx, &self.store, &TenantRef::parse(&message.tenant_id)).await;
-        let listed = found.map(|found| found.into_iter().map(shown).collect());
-        answer(&cx, listed.map(|email_domains| ListEmailDomainsResponse { email_domains }))
+    async fn list_email_domains(&self, cx: &Cx, message: ListEmailDomainsRequest) -> Result<ListEmailDomainsResponse> {
+        let found = domains::list(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
+        Ok(ListEmailDomainsResponse { email_domains: found.into_iter().map(shown).collect() })
     }
 
     async fn create_email_domain(
         &self,
-        request: Request<CreateEmailDomainRequest>,
-    ) -> Result<Response<CreateEmailDomainResponse>, Status> {
-        let (cx, message) = take(request)?;
+        cx: &Cx,
+        message: CreateEmailDomainRequest,
+    ) -> Result<CreateEmailDomainResponse> {
         let (tenant, domain) = (TenantRef::parse(&message.tenant_id), message.domain.unwrap_or_default());
-        let added = domains::add(&cx, &self.store, &tenant, &domain).await;
-        answer(&cx, added.map(|added| CreateEmailDomainResponse { email_domain: Some(shown(added)) }))
+        let added = domains::add(cx, &self.deps.store, &tenant, &domain).await?;
+        Ok(CreateEmailDomainResponse { email_domain: Some(shown(added)) })
     }
 
     async fn delete_email_domain(
         &self,
-        request: Request<DeleteEmailDomainRequest>,
-    ) -> Result<Response<DeleteEmailDomainResponse>, Status> {
-        let (cx, message) = take(request)?;
+        cx: &Cx,
+        message: DeleteEmailDomainRequest,
+    ) -> Result<DeleteEmailDomainResponse> {
         let (tenant, id) = (TenantRef::parse(&message.tenant_id), read_dashed(&message.domain_id));
-        let removed = domains::remove(&cx, &self.store, &tenant, id).await;
-        answer(&cx, removed.map(|()| DeleteEmailDomainResponse {}))
+        domains::remove(cx, &self.deps.store, &tenant, id).await?;
+        Ok(DeleteEmailDomainResponse {})
     }
 }
 

@@ -1,52 +1,35 @@
 //! `GrantService`: roles of identities in tenants.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::wanted;
 use crate::{
-    api::{answer, listed, take, timestamp},
-    base::{TenantRef, ids::read_dashed},
+    api::{Deps, List, handlers::controlplane::v1::grant_service::GrantService, listed, timestamp},
+    base::{Cx, Result, TenantRef, ids::read_dashed},
     identity::{
         Grant,
         grants::{self, NewGrant, Wanted},
     },
     proto::controlplane::v1::{
         CreateGrantRequest, CreateGrantResponse, DeleteGrantRequest, DeleteGrantResponse, Grant as GrantMessage,
-        ListGrantsRequest, ListGrantsResponse, grant_service_server::GrantService,
+        ListGrantsRequest, ListGrantsResponse,
     },
-    store::Store,
 };
 
 /// The service.
-#[derive(Clone, Debug)]
 pub struct Grants {
-    store: Store,
+    pub(super) deps: Deps,
 }
 
-impl Grants {
-    /// The service on a store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
-    }
-}
-
-#[async_trait]
 impl GrantService for Grants {
-    async fn list_grants(&self, request: Request<ListGrantsRequest>) -> Result<Response<ListGrantsResponse>, Status> {
-        let (cx, message) = take(request)?;
+    async fn list_grants(&self, cx: &Cx, message: ListGrantsRequest) -> Result<List<ListGrantsResponse>> {
         let of = Wanted {
             identity: wanted(&message.user_id).map(read_dashed),
             tenant: wanted(&message.tenant_id).map(TenantRef::parse),
         };
-        let grants = grants::list(&cx, &self.store, &of).await;
-        listed(&cx, grants, |page| ListGrantsResponse { grants: page.into_iter().map(shown).collect() })
+        let grants = grants::list(cx, &self.deps.store, &of).await?;
+        Ok(listed(cx, grants, |page| ListGrantsResponse { grants: page.into_iter().map(shown).collect() }))
     }
 
-    async fn create_grant(
-        &self,
-        request: Request<CreateGrantRequest>,
-    ) -> Result<Response<CreateGrantResponse>, Status> {
-        let (cx, message) = take(request)?;
+    async fn create_grant(&self, cx: &Cx, message: CreateGrantRequest) -> Result<CreateGrantResponse> {
         let CreateGrantRequest { user_id, tenant_id, role, is_default, expires_at } = message;
         let new = NewGrant {
             identity: read_dashed(&user_id.unwrap_or_default()),
@@ -55,17 +38,13 @@ impl GrantService for Grants {
             is_default,
             expires_at,
         };
-        let grant = grants::create(&cx, &self.store, new).await;
-        answer(&cx, grant.map(|grant| CreateGrantResponse { grant: Some(shown(grant)) }))
+        let grant = grants::create(cx, &self.deps.store, new).await?;
+        Ok(CreateGrantResponse { grant: Some(shown(grant)) })
     }
 
-    async fn delete_grant(
-        &self,
-        request: Request<DeleteGrantRequest>,
-    ) -> Result<Response<DeleteGrantResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let deleted = grants::delete(&cx, &self.store, read_dashed(&message.grant_id)).await;
-        answer(&cx, deleted.map(|()| DeleteGrantResponse {}))
+    async fn delete_grant(&self, cx: &Cx, message: DeleteGrantRequest) -> Result<DeleteGrantResponse> {
+        grants::delete(cx, &self.deps.store, read_dashed(&message.grant_id)).await?;
+        Ok(DeleteGrantResponse {})
     }
 }
 

@@ -9,14 +9,41 @@ mod stub;
 mod tenant_service;
 mod user_service;
 
-pub use dialect::ControlPlaneDialect;
-pub use email_domain_service::EmailDomains;
-pub use grant_service::Grants;
-pub use session_service::SessionTokens;
-pub use status_service::Statuses;
-pub use stub::Stub;
-pub use tenant_service::Tenants;
-pub use user_service::Users;
+use std::sync::Arc;
+
+use transcoder::{Dialect, Service};
+
+pub use self::stub::Stub;
+use self::{
+    dialect::ControlPlaneDialect, email_domain_service::EmailDomains, grant_service::Grants,
+    session_service::SessionTokens, status_service::Statuses, tenant_service::Tenants, user_service::Users,
+};
+use super::{Deps, handlers::controlplane::v1 as handlers};
+use crate::tenants::{Multitenancy, UNLICENSED};
+
+/// The services: all of them, the login only, or the login and the names of the others, as configuration and license say.
+pub(super) fn services(deps: &Deps) -> Vec<Service> {
+    let deps = || deps.clone();
+    let mut services = vec![handlers::session_service::mount(SessionTokens { deps: deps() })];
+    let others = [
+        handlers::status_service::mount(Statuses { deps: deps() }),
+        handlers::tenant_service::mount(Tenants { deps: deps() }),
+        handlers::user_service::mount(Users { deps: deps() }),
+        handlers::grant_service::mount(Grants { deps: deps() }),
+        handlers::email_domain_service::mount(EmailDomains { deps: deps() }),
+    ];
+    match deps().settings.multitenancy.state {
+        Multitenancy::Enabled => services.extend(others),
+        Multitenancy::Unlicensed => services.extend(others.map(|service| service.unimplemented(UNLICENSED))),
+        Multitenancy::Disabled => {}
+    }
+    services
+}
+
+/// The dialect, its name and the paths that it rules.
+pub(super) fn dialect() -> (&'static str, &'static [&'static str], Arc<dyn Dialect>) {
+    (ControlPlaneDialect::NAME, ControlPlaneDialect::PREFIXES, Arc::new(ControlPlaneDialect))
+}
 
 /// A text that narrows a list; the empty one does not.
 fn wanted(text: &str) -> Option<&str> {

@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use tonic::{Request, Response, Status, async_trait};
-
 use crate::{
-    api::{answer, take},
-    auth::{Sessions, Surface, sessions::SessionOf},
-    base::{Cx, Error, Result as Outcome, Secret, TenantRef, error::Reason},
+    api::{Deps, handlers::controlplane::v1::session_service::SessionService},
+    auth::{Surface, sessions::SessionOf},
+    base::{Cx, Error, Result, Secret, TenantRef, error::Reason},
     identity::{
         Credentials,
         places::{self, Place, Seat},
     },
     proto::controlplane::v1::{
         Account as AccountMessage, ListAccountsRequest, ListAccountsResponse, LoginRequest, LoginResponse,
-        SwitchAccountRequest, SwitchAccountResponse, session_service_server::SessionService,
+        SwitchAccountRequest, SwitchAccountResponse,
     },
-    store::Store,
     tenants::Multitenancy,
 };
 
@@ -24,30 +21,19 @@ use crate::{
 const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// The service.
-#[derive(Clone)]
 pub struct SessionTokens {
-    sessions: Sessions,
-    multitenancy: Multitenancy,
+    pub(super) deps: Deps,
 }
 
 impl SessionTokens {
-    /// The service of these sessions.
-    pub fn new(sessions: Sessions, multitenancy: Multitenancy) -> Self {
-        Self { sessions, multitenancy }
-    }
-
-    fn store(&self) -> &Store {
-        &self.sessions.people().store
-    }
-
-    async fn log_in(&self, cx: &Cx, credentials: &Credentials) -> Outcome<String> {
-        let login = self.sessions.log_in(cx, credentials).await?;
+    async fn log_in(&self, cx: &Cx, credentials: &Credentials) -> Result<String> {
+        let login = self.deps.sessions.log_in(cx, credentials).await?;
         if login.account.must_change {
             let message = "The password must be changed before the account can be used here.";
             return Err(Error::denied(Reason::PasswordChangeRequired, message));
         }
-        let place = match self.multitenancy {
-            Multitenancy::Enabled => places::first(self.store(), &login.account).await?,
+        let place = match self.deps.settings.multitenancy.state {
+            Multitenancy::Enabled => places::first(&self.deps.store, &login.account).await?,
             _ => None,
         };
         match place {
@@ -56,20 +42,24 @@ impl SessionTokens {
         }
     }
 
-    async fn list(&self, cx: &Cx) -> Outcome<Vec<Place>> {
-        if self.multitenancy.is_enabled() { places::list(cx, self.store()).await } else { Ok(Vec::new()) }
+    async fn list(&self, cx: &Cx) -> Result<Vec<Place>> {
+        if self.deps.settings.multitenancy.state.is_enabled() {
+            places::list(cx, &self.deps.store).await
+        } else {
+            Ok(Vec::new())
+        }
     }
 
-    async fn switch(&self, cx: &Cx, to: Option<&str>) -> Outcome<String> {
-        self.multitenancy.require()?;
+    async fn switch(&self, cx: &Cx, to: Option<&str>) -> Result<String> {
+        self.deps.settings.multitenancy.state.require()?;
         let to = to.map(TenantRef::parse);
-        let seat = places::switch(cx, self.store(), to.as_ref()).await?;
+        let seat = places::switch(cx, &self.deps.store, to.as_ref()).await?;
         self.sit(cx, &seat)
     }
 
     /// A session of an account in the place where it acts. It ends with the session that the call came with: who has a
     /// token cannot make it last by asking for others.
-    fn sit(&self, cx: &Cx, seat: &Seat) -> Outcome<String> {
+    fn sit(&self, cx: &Cx, seat: &Seat) -> Result<String> {
         let place = seat.place.as_ref();
         let ends = [place.and_then(|place| place.ends), cx.caller.ends];
         self.token(&SessionOf {
@@ -81,40 +71,28 @@ impl SessionTokens {
         })
     }
 
-    fn token(&self, of: &SessionOf<'_>) -> Outcome<String> {
-        let session = self.sessions.begin(of, Surface::ControlPlane, LIFETIME)?;
+    fn token(&self, of: &SessionOf<'_>) -> Result<String> {
+        let session = self.deps.sessions.begin(of, Surface::ControlPlane, LIFETIME)?;
         Ok(session.token.expose().clone())
     }
 }
 
-#[async_trait]
 impl SessionService for SessionTokens {
-    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let token = self.log_in(&cx, &credentials(message)).await;
-        answer(&cx, token.map(|authorization| LoginResponse { authorization }))
+    async fn login(&self, cx: &Cx, message: LoginRequest) -> Result<LoginResponse> {
+        let authorization = self.log_in(cx, &credentials(message)).await?;
+        Ok(LoginResponse { authorization })
     }
 
-    async fn list_accounts(
-        &self,
-        request: Request<ListAccountsRequest>,
-    ) -> Result<Response<ListAccountsResponse>, Status> {
-        let (cx, _) = take(request)?;
-        let listed = self.list(&cx).await.map(|places| ListAccountsResponse {
-            // A list in memory is no longer than this.
-            total: places.len() as i64,
-            accounts: places.into_iter().map(shown).collect(),
-        });
-        answer(&cx, listed)
+    async fn list_accounts(&self, cx: &Cx, _: ListAccountsRequest) -> Result<ListAccountsResponse> {
+        let places = self.list(cx).await?;
+        // A list in memory is no longer than this.
+        let total = places.len() as i64;
+        Ok(ListAccountsResponse { total, accounts: places.into_iter().map(shown).collect() })
     }
 
-    async fn switch_account(
-        &self,
-        request: Request<SwitchAccountRequest>,
-    ) -> Result<Response<SwitchAccountResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let token = self.switch(&cx, message.tenant_id.as_deref()).await;
-        answer(&cx, token.map(|authorization| SwitchAccountResponse { authorization }))
+    async fn switch_account(&self, cx: &Cx, message: SwitchAccountRequest) -> Result<SwitchAccountResponse> {
+        let authorization = self.switch(cx, message.tenant_id.as_deref()).await?;
+        Ok(SwitchAccountResponse { authorization })
     }
 }
 

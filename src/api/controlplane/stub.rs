@@ -7,7 +7,12 @@ use axum::body::Body;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::LOCATION};
 use transcoder::{Dialects, Failure, Guard, MethodInfo, Origin, RequestId};
 
-use crate::{auth::surface, proto::controlplane::v1::status_service_rest::GET_STATUS, tenants::unlicensed};
+use crate::{
+    api::Deps,
+    auth::surface,
+    proto::controlplane::v1::status_service_rest::GET_STATUS,
+    tenants::{Multitenancy, unlicensed},
+};
 
 /// The paths that it answers, and all below them.
 const PREFIXES: [&str; 2] = ["/api/control-plane", "/api/v1/control-plane"];
@@ -26,9 +31,10 @@ pub struct Stub {
 }
 
 impl Stub {
-    /// The stub behind a guard.
-    pub fn new(guard: Arc<dyn Guard>, dialects: Dialects) -> Self {
-        Self { guard, dialects }
+    /// The stub behind a guard; none where it is not needed.
+    pub fn of(deps: &Deps, guard: &Arc<dyn Guard>, dialects: &Dialects) -> Option<Self> {
+        let needed = deps.settings.multitenancy.state == Multitenancy::Unlicensed;
+        needed.then(|| Self { guard: guard.clone(), dialects: dialects.clone() })
     }
 
     /// Whether a path is the stub's to answer.

@@ -1,17 +1,13 @@
 //! `TenantService`: the tenants of the registry.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::wanted;
 use crate::{
-    api::{answer, listed, take, timestamp},
-    base::TenantRef,
+    api::{Deps, List, handlers::controlplane::v1::tenant_service::TenantService, listed, timestamp},
+    base::{Cx, Result, TenantRef},
     proto::controlplane::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,
         GetTenantResponse, ListTenantsRequest, ListTenantsResponse, Tenant as TenantMessage, TenantSummary,
-        tenant_service_server::TenantService,
     },
-    store::Store,
     tenants::{
         self, Tenant,
         plane::{self, Removal, Removed},
@@ -19,61 +15,37 @@ use crate::{
 };
 
 /// The service.
-#[derive(Clone, Debug)]
 pub struct Tenants {
-    store: Store,
-    /// Most tenants of the registry; none is no limit.
-    max: Option<u64>,
+    pub(super) deps: Deps,
 }
 
-impl Tenants {
-    /// The service on a store that may hold so many tenants.
-    pub fn new(store: Store, max: Option<u64>) -> Self {
-        Self { store, max }
-    }
-}
-
-#[async_trait]
 impl TenantService for Tenants {
-    async fn list_tenants(
-        &self,
-        request: Request<ListTenantsRequest>,
-    ) -> Result<Response<ListTenantsResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let tenants = plane::list(&cx, &self.store, wanted(&message.status)).await;
+    async fn list_tenants(&self, cx: &Cx, message: ListTenantsRequest) -> Result<List<ListTenantsResponse>> {
+        let tenants = plane::list(cx, &self.deps.store, wanted(&message.status)).await?;
         let mut total = 0;
-        listed(&cx, tenants, move |page| {
+        Ok(listed(cx, tenants, move |page| {
             // No page is longer than this. The last one has the number of all.
             total += page.len() as i64;
             ListTenantsResponse { tenants: page.into_iter().map(summary).collect(), total }
-        })
+        }))
     }
 
-    async fn create_tenant(
-        &self,
-        request: Request<CreateTenantRequest>,
-    ) -> Result<Response<CreateTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
+    async fn create_tenant(&self, cx: &Cx, message: CreateTenantRequest) -> Result<CreateTenantResponse> {
         let (name, slug) = (message.name.unwrap_or_default(), message.slug.unwrap_or_default());
-        let tenant = plane::create(&cx, &self.store, self.max, &name, &slug).await;
-        answer(&cx, tenant.map(|tenant| CreateTenantResponse { tenant: Some(summary(tenant)) }))
+        let tenant = plane::create(cx, &self.deps.store, self.deps.settings.max_tenants, &name, &slug).await?;
+        Ok(CreateTenantResponse { tenant: Some(summary(tenant)) })
     }
 
-    async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<GetTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let tenant = tenants::resolve_any(&cx, &self.store, &TenantRef::parse(&message.tenant_id)).await;
-        answer(&cx, tenant.map(|(tenant, _)| GetTenantResponse { tenant: Some(shown(tenant)) }))
+    async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {
+        let (tenant, _) = tenants::resolve_any(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
+        Ok(GetTenantResponse { tenant: Some(shown(tenant)) })
     }
 
-    async fn delete_tenant(
-        &self,
-        request: Request<DeleteTenantRequest>,
-    ) -> Result<Response<DeleteTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
+    async fn delete_tenant(&self, cx: &Cx, message: DeleteTenantRequest) -> Result<DeleteTenantResponse> {
         let DeleteTenantRequest { tenant_id, confirm, drop_database } = message;
         let removal = Removal { confirm: confirm.unwrap_or_default(), drop_database };
-        let removed = plane::delete(&cx, &self.store, &TenantRef::parse(&tenant_id), removal).await;
-        answer(&cx, removed.map(report))
+        let removed = plane::delete(cx, &self.deps.store, &TenantRef::parse(&tenant_id), removal).await?;
+        Ok(report(removed))
     }
 }
 

@@ -1,85 +1,51 @@
 //! `TenantService`: tenants by id, name and age.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use crate::{
-    api::{answer, listed, take, timestamp},
-    base::{Result, TenantRef},
+    api::{Deps, List, handlers::manager::v1::tenant_service::TenantService, listed, timestamp},
+    base::{Cx, Result, TenantRef},
     manager::tenants,
     proto::manager::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,
         GetTenantResponse, ListTenantsRequest, ListTenantsResponse, ReplaceTenantRequest, ReplaceTenantResponse,
-        Tenant, UpdateTenantRequest, UpdateTenantResponse, tenant_service_server::TenantService,
+        Tenant, UpdateTenantRequest, UpdateTenantResponse,
     },
-    store::Store,
     tenants::Tenant as Registered,
 };
 
 /// The service.
-#[derive(Clone)]
 pub struct Tenants {
-    store: Store,
-    max_tenants: Option<u64>,
+    pub(super) deps: Deps,
 }
 
-impl Tenants {
-    /// The service on a store, with the limit on tenants.
-    pub fn new(store: Store, max_tenants: Option<u64>) -> Self {
-        Self { store, max_tenants }
-    }
-}
-
-#[async_trait]
 impl TenantService for Tenants {
-    async fn create_tenant(
-        &self,
-        request: Request<CreateTenantRequest>,
-    ) -> Result<Response<CreateTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let tenant = tenants::create(&cx, &self.store, self.max_tenants, message.name()).await;
-        answer(&cx, tenant.map(|tenant| CreateTenantResponse { tenant: Some(shown(tenant)) }))
+    async fn create_tenant(&self, cx: &Cx, message: CreateTenantRequest) -> Result<CreateTenantResponse> {
+        let tenant = tenants::create(cx, &self.deps.store, self.deps.settings.max_tenants, message.name()).await?;
+        Ok(CreateTenantResponse { tenant: Some(shown(tenant)) })
     }
 
-    async fn list_tenants(
-        &self,
-        request: Request<ListTenantsRequest>,
-    ) -> Result<Response<ListTenantsResponse>, Status> {
-        let (cx, _) = take(request)?;
-        let tenants = tenants::list(&cx, &self.store).await;
-        listed(&cx, tenants, |page| ListTenantsResponse { tenants: page.into_iter().map(shown).collect() })
+    async fn list_tenants(&self, cx: &Cx, _: ListTenantsRequest) -> Result<List<ListTenantsResponse>> {
+        let tenants = tenants::list(cx, &self.deps.store).await?;
+        Ok(listed(cx, tenants, |page| ListTenantsResponse { tenants: page.into_iter().map(shown).collect() }))
     }
 
-    async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<GetTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let tenant = tenants::get(&cx, &self.store, &TenantRef::parse(&message.tenant_id)).await;
-        answer(&cx, tenant.map(|tenant| GetTenantResponse { tenant: Some(shown(tenant)) }))
+    async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {
+        let tenant = tenants::get(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
+        Ok(GetTenantResponse { tenant: Some(shown(tenant)) })
     }
 
-    async fn replace_tenant(
-        &self,
-        request: Request<ReplaceTenantRequest>,
-    ) -> Result<Response<ReplaceTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let updated = tenants::update(&cx, &self.store, message.id(), Some(message.name())).await;
-        answer(&cx, updated.map(|()| ReplaceTenantResponse {}))
+    async fn replace_tenant(&self, cx: &Cx, message: ReplaceTenantRequest) -> Result<ReplaceTenantResponse> {
+        tenants::update(cx, &self.deps.store, message.id(), Some(message.name())).await?;
+        Ok(ReplaceTenantResponse {})
     }
 
-    async fn update_tenant(
-        &self,
-        request: Request<UpdateTenantRequest>,
-    ) -> Result<Response<UpdateTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let updated = tenants::update(&cx, &self.store, message.id(), message.name.as_deref()).await;
-        answer(&cx, updated.map(|()| UpdateTenantResponse {}))
+    async fn update_tenant(&self, cx: &Cx, message: UpdateTenantRequest) -> Result<UpdateTenantResponse> {
+        tenants::update(cx, &self.deps.store, message.id(), message.name.as_deref()).await?;
+        Ok(UpdateTenantResponse {})
     }
 
-    async fn delete_tenant(
-        &self,
-        request: Request<DeleteTenantRequest>,
-    ) -> Result<Response<DeleteTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let deleted = tenants::delete(&cx, &self.store, &TenantRef::parse(&message.tenant_id)).await;
-        answer(&cx, deleted.map(|()| DeleteTenantResponse {}))
+    async fn delete_tenant(&self, cx: &Cx, message: DeleteTenantRequest) -> Result<DeleteTenantResponse> {
+        tenants::delete(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
+        Ok(DeleteTenantResponse {})
     }
 }
 

@@ -1,38 +1,27 @@
 //! `BrokerService`: the two probes of the messaging platform.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use crate::{
-    api::{answer, take},
+    api::{Deps, handlers::messaging::v2::broker_service::BrokerService},
+    base::{Cx, Result},
     proto::{
         google::api::HttpBody,
-        messaging::v2::{CheckHealthRequest, CheckReadyRequest, broker_service_server::BrokerService},
+        messaging::v2::{CheckHealthRequest, CheckReadyRequest},
     },
-    store::Store,
 };
 
 /// The service.
-#[derive(Clone, Debug)]
 pub struct Brokers {
-    store: Store,
+    pub(super) deps: Deps,
 }
 
-impl Brokers {
-    /// Probes of a server on this store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
-    }
-}
-
-#[async_trait]
 impl BrokerService for Brokers {
-    async fn check_health(&self, _: Request<CheckHealthRequest>) -> Result<Response<HttpBody>, Status> {
-        Ok(Response::new(ok()))
+    async fn check_health(&self, _: &Cx, _: CheckHealthRequest) -> Result<HttpBody> {
+        Ok(ok())
     }
 
-    async fn check_ready(&self, request: Request<CheckReadyRequest>) -> Result<Response<HttpBody>, Status> {
-        let (cx, _) = take(request)?;
-        answer(&cx, self.store.ping().await.map(|()| ok()))
+    async fn check_ready(&self, _: &Cx, _: CheckReadyRequest) -> Result<HttpBody> {
+        self.deps.store.ping().await?;
+        Ok(ok())
     }
 }
 

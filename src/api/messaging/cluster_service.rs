@@ -1,76 +1,45 @@
 //! `ClusterService`: the places that tenants may use.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use crate::{
-    api::{answer, take},
-    base::Result,
+    api::{Deps, handlers::messaging::v2::cluster_service::ClusterService},
+    base::{Cx, Result},
     messaging::clusters,
     proto::messaging::v2::{
         CreateClusterRequest, CreateClusterResponse, DeleteClusterRequest, DeleteClusterResponse, GetClusterRequest,
         GetClusterResponse, ListClustersRequest, ListClustersResponse, UpdateClusterRequest, UpdateClusterResponse,
-        cluster_service_server::ClusterService,
     },
-    store::{Store, Vault},
 };
 
 /// The service.
-#[derive(Clone, Debug)]
 pub struct Clusters {
-    store: Store,
-    vault: Vault,
+    pub(super) deps: Deps,
 }
 
-impl Clusters {
-    /// The service on a store, with what seals secrets.
-    pub fn new(store: Store, vault: Vault) -> Self {
-        Self { store, vault }
-    }
-}
-
-#[async_trait]
 impl ClusterService for Clusters {
-    async fn list_clusters(
-        &self,
-        request: Request<ListClustersRequest>,
-    ) -> Result<Response<ListClustersResponse>, Status> {
-        let (cx, _) = take(request)?;
-        let names = clusters::list(&cx, &self.store).await;
-        answer(&cx, names.map(|clusters| ListClustersResponse { clusters }))
+    async fn list_clusters(&self, cx: &Cx, _: ListClustersRequest) -> Result<ListClustersResponse> {
+        let clusters = clusters::list(cx, &self.deps.store).await?;
+        Ok(ListClustersResponse { clusters })
     }
 
-    async fn get_cluster(&self, request: Request<GetClusterRequest>) -> Result<Response<GetClusterResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let data = clusters::get(&cx, &self.store, &self.vault, &message.cluster).await;
-        answer(&cx, data.map(|data| GetClusterResponse { data: Some(data) }))
+    async fn get_cluster(&self, cx: &Cx, message: GetClusterRequest) -> Result<GetClusterResponse> {
+        let data = clusters::get(cx, &self.deps.store, &self.deps.vault, &message.cluster).await?;
+        Ok(GetClusterResponse { data: Some(data) })
     }
 
-    async fn create_cluster(
-        &self,
-        request: Request<CreateClusterRequest>,
-    ) -> Result<Response<CreateClusterResponse>, Status> {
-        let (cx, message) = take(request)?;
+    async fn create_cluster(&self, cx: &Cx, message: CreateClusterRequest) -> Result<CreateClusterResponse> {
         let CreateClusterRequest { cluster, data } = message;
-        let created = clusters::create(&cx, &self.store, &self.vault, &cluster, data.as_ref()).await;
-        answer(&cx, created.map(|()| CreateClusterResponse {}))
+        clusters::create(cx, &self.deps.store, &self.deps.vault, &cluster, data.as_ref()).await?;
+        Ok(CreateClusterResponse {})
     }
 
-    async fn update_cluster(
-        &self,
-        request: Request<UpdateClusterRequest>,
-    ) -> Result<Response<UpdateClusterResponse>, Status> {
-        let (cx, message) = take(request)?;
+    async fn update_cluster(&self, cx: &Cx, message: UpdateClusterRequest) -> Result<UpdateClusterResponse> {
         let UpdateClusterRequest { cluster, data } = message;
-        let updated = clusters::update(&cx, &self.store, &self.vault, &cluster, data.as_ref()).await;
-        answer(&cx, updated.map(|()| UpdateClusterResponse {}))
+        clusters::update(cx, &self.deps.store, &self.deps.vault, &cluster, data.as_ref()).await?;
+        Ok(UpdateClusterResponse {})
     }
 
-    async fn delete_cluster(
-        &self,
-        request: Request<DeleteClusterRequest>,
-    ) -> Result<Response<DeleteClusterResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let deleted = clusters::delete(&cx, &self.store, &message.cluster).await;
-        answer(&cx, deleted.map(|()| DeleteClusterResponse {}))
+    async fn delete_cluster(&self, cx: &Cx, message: DeleteClusterRequest) -> Result<DeleteClusterResponse> {
+        clusters::delete(cx, &self.deps.store, &message.cluster).await?;
+        Ok(DeleteClusterResponse {})
     }
 }

@@ -6,8 +6,28 @@ mod dialect;
 mod namespace_service;
 mod tenant_service;
 
-pub use broker_service::Brokers;
-pub use cluster_service::Clusters;
-pub use dialect::MessagingDialect;
-pub use namespace_service::Namespaces;
-pub use tenant_service::Tenants;
+use std::sync::Arc;
+
+use transcoder::{Dialect, Service};
+
+use self::{
+    broker_service::Brokers, cluster_service::Clusters, dialect::MessagingDialect, namespace_service::Namespaces,
+    tenant_service::Tenants,
+};
+use super::{Deps, handlers::messaging::v2 as handlers};
+
+/// The services.
+pub(super) fn services(deps: &Deps) -> Vec<Service> {
+    let deps = || deps.clone();
+    vec![
+        handlers::tenant_service::mount(Tenants { deps: deps() }),
+        handlers::cluster_service::mount(Clusters { deps: deps() }),
+        handlers::namespace_service::mount(Namespaces { deps: deps() }),
+        handlers::broker_service::mount(Brokers { deps: deps() }),
+    ]
+}
+
+/// The dialect, its name and the paths that it rules.
+pub(super) fn dialect() -> (&'static str, &'static [&'static str], Arc<dyn Dialect>) {
+    (MessagingDialect::NAME, MessagingDialect::PREFIXES, Arc::new(MessagingDialect))
+}

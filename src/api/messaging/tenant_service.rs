@@ -1,82 +1,53 @@
 //! `TenantService`: tenants with their admin roles and allowed clusters.
 
 use prost_types::FieldMask;
-use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    api::{answer, listed, take},
-    base::Result,
+    api::{Deps, List, handlers::messaging::v2::tenant_service::TenantService, listed},
+    base::{Cx, Result},
     messaging::{
-        MessagingSettings,
         rules::InfoInput,
         tenants::{self, TenantView},
     },
     proto::messaging::v2::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,
         GetTenantResponse, ListTenantsRequest, ListTenantsResponse, TenantInfo, UpdateTenantRequest,
-        UpdateTenantResponse, tenant_service_server::TenantService,
+        UpdateTenantResponse,
     },
-    store::Store,
 };
 
 /// The service.
-#[derive(Clone, Debug)]
 pub struct Tenants {
-    store: Store,
-    settings: MessagingSettings,
+    pub(super) deps: Deps,
 }
 
-impl Tenants {
-    /// The service on a store.
-    pub fn new(store: Store, settings: MessagingSettings) -> Self {
-        Self { store, settings }
-    }
-}
-
-#[async_trait]
 impl TenantService for Tenants {
-    async fn list_tenants(
-        &self,
-        request: Request<ListTenantsRequest>,
-    ) -> Result<Response<ListTenantsResponse>, Status> {
-        let (cx, _) = take(request)?;
-        let names = tenants::list(&cx, &self.store).await;
-        listed(&cx, names, |tenants| ListTenantsResponse { tenants })
+    async fn list_tenants(&self, cx: &Cx, _: ListTenantsRequest) -> Result<List<ListTenantsResponse>> {
+        let names = tenants::list(cx, &self.deps.store).await?;
+        Ok(listed(cx, names, |tenants| ListTenantsResponse { tenants }))
     }
 
-    async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<GetTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let view = tenants::get(&cx, &self.store, &message.tenant).await;
-        answer(&cx, view.map(shown))
+    async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {
+        let view = tenants::get(cx, &self.deps.store, &message.tenant).await?;
+        Ok(shown(view))
     }
 
-    async fn create_tenant(
-        &self,
-        request: Request<CreateTenantRequest>,
-    ) -> Result<Response<CreateTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
+    async fn create_tenant(&self, cx: &Cx, message: CreateTenantRequest) -> Result<CreateTenantResponse> {
         let info = input(message.info, message.given.as_ref());
-        let id = tenants::create(&cx, &self.store, &self.settings, &message.tenant, info.as_ref()).await;
-        answer(&cx, id.map(|id| CreateTenantResponse { id: id.dashed() }))
+        let id = tenants::create(cx, &self.deps.store, &self.deps.settings.messaging, &message.tenant, info.as_ref())
+            .await?;
+        Ok(CreateTenantResponse { id: id.dashed() })
     }
 
-    async fn update_tenant(
-        &self,
-        request: Request<UpdateTenantRequest>,
-    ) -> Result<Response<UpdateTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
+    async fn update_tenant(&self, cx: &Cx, message: UpdateTenantRequest) -> Result<UpdateTenantResponse> {
         let info = input(message.info, message.given.as_ref());
-        let version = tenants::update(&cx, &self.store, &message.tenant, info.as_ref(), message.version).await;
-        answer(&cx, version.map(|version| UpdateTenantResponse { version }))
+        let version = tenants::update(cx, &self.deps.store, &message.tenant, info.as_ref(), message.version).await?;
+        Ok(UpdateTenantResponse { version })
     }
 
-    async fn delete_tenant(
-        &self,
-        request: Request<DeleteTenantRequest>,
-    ) -> Result<Response<DeleteTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
-        let deleted = tenants::delete(&cx, &self.store, &self.settings, &message.tenant, message.force).await;
-        answer(&cx, deleted.map(|()| DeleteTenantResponse {}))
+    async fn delete_tenant(&self, cx: &Cx, message: DeleteTenantRequest) -> Result<DeleteTenantResponse> {
+        tenants::delete(cx, &self.deps.store, &self.deps.settings.messaging, &message.tenant, message.force).await?;
+        Ok(DeleteTenantResponse {})
     }
 }
 

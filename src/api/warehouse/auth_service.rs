@@ -3,23 +3,20 @@
 use std::time::Duration;
 
 use tonic::{
-    Request, Response, Status, async_trait,
+    Response,
     metadata::{Ascii, MetadataValue},
 };
 
 use crate::{
-    api::{answer, take},
+    api::{Deps, handlers::warehouse::v1::auth_service::AuthService},
     auth::{
-        Sessions, Surface, cookies,
+        Surface, cookies,
         sessions::{Session, SessionOf},
         tokens::Claims,
     },
     base::{Cx, Error, Kind, Result, Secret, TenantRef, error::Reason},
     identity::{Credentials, Login},
-    proto::warehouse::v1::{
-        LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, WhoAmIRequest, WhoAmIResponse,
-        auth_service_server::AuthService,
-    },
+    proto::warehouse::v1::{LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, WhoAmIRequest, WhoAmIResponse},
     tenants,
     warehouse::rules,
 };
@@ -30,35 +27,11 @@ const TTL: Duration = Duration::from_secs(8 * 3600);
 const ADMIN: &str = "admin";
 
 /// The service.
-#[derive(Clone)]
 pub struct Auth {
-    sessions: Sessions,
+    pub(super) deps: Deps,
 }
 
 impl Auth {
-    /// The service on the sessions of the server.
-    pub fn new(sessions: Sessions) -> Self {
-        Self { sessions }
-    }
-
-    async fn log_in(&self, cx: &Cx, message: LoginRequest) -> Result<Response<LoginResponse>> {
-        let planned = self.sessions.plan(Surface::Warehouse, TTL);
-        let admits = |login: &Login| rules::check_login(login).is_ok();
-        let login = self.sessions.log_in_to(cx, &credentials(message)?, &planned, admits).await?;
-        rules::check_login(&login)?;
-        let session = self.sessions.begin_planned(&SessionOf::login(&login), planned)?;
-        let Claims { iat, exp, .. } = &session.claims;
-        // A role that ends sooner ends the session with it.
-        let time = Duration::from_secs(u64::try_from(exp - iat).unwrap_or_default());
-        let cookie = cookies::Session::Warehouse.begin(session.token.expose(), time, cx.secure);
-        with_cookie(self.logged_in(login, &session), &cookie)
-    }
-
-    async fn log_out(&self, cx: &Cx) -> Result<Response<LogoutResponse>> {
-        self.sessions.log_out(cx).await?;
-        with_cookie(LogoutResponse {}, &cookies::Session::Warehouse.end(cx.secure))
-    }
-
     fn logged_in(&self, login: Login, session: &Session) -> LoginResponse {
         let tenant = login.tenant.map(|tenant| tenant.name.as_str().to_owned());
         LoginResponse {
@@ -69,15 +42,35 @@ impl Auth {
             manageable_tenants: tenant.iter().cloned().collect(),
             tenant,
             admin: true,
-            csrf_token: self.sessions.csrf_token(&session.claims.jti),
+            csrf_token: self.deps.sessions.csrf_token(&session.claims.jti),
         }
     }
+}
 
-    async fn who(&self, cx: &Cx) -> Result<WhoAmIResponse> {
+impl AuthService for Auth {
+    async fn login(&self, cx: &Cx, message: LoginRequest) -> Result<Response<LoginResponse>> {
+        let planned = self.deps.sessions.plan(Surface::Warehouse, TTL);
+        let admits = |login: &Login| rules::check_login(login).is_ok();
+        let login = self.deps.sessions.log_in_to(cx, &credentials(message)?, &planned, admits).await?;
+        rules::check_login(&login)?;
+        let session = self.deps.sessions.begin_planned(&SessionOf::login(&login), planned)?;
+        let Claims { iat, exp, .. } = &session.claims;
+        // A role that ends sooner ends the session with it.
+        let time = Duration::from_secs(u64::try_from(exp - iat).unwrap_or_default());
+        let cookie = cookies::Session::Warehouse.begin(session.token.expose(), time, cx.secure);
+        with_cookie(self.logged_in(login, &session), &cookie)
+    }
+
+    async fn logout(&self, cx: &Cx, _: LogoutRequest) -> Result<Response<LogoutResponse>> {
+        self.deps.sessions.log_out(cx).await?;
+        with_cookie(LogoutResponse {}, &cookies::Session::Warehouse.end(cx.secure))
+    }
+
+    async fn who_am_i(&self, cx: &Cx, _: WhoAmIRequest) -> Result<WhoAmIResponse> {
         let caller = &cx.caller;
         let tenant = match &caller.tenant {
             Some(own) => {
-                let (tenant, _) = tenants::resolve(cx, &self.sessions.people().store, &TenantRef::Id(own.id)).await?;
+                let (tenant, _) = tenants::resolve(cx, &self.deps.store, &TenantRef::Id(own.id)).await?;
                 Some(tenant.name.as_str().to_owned())
             }
             None => None,
@@ -90,27 +83,8 @@ impl Auth {
             manageable_tenants: tenant.iter().filter(|_| admin).cloned().collect(),
             tenant,
             admin,
-            csrf_token: caller.account.map(|_| self.sessions.csrf_token(&caller.token_id)),
+            csrf_token: caller.account.map(|_| self.deps.sessions.csrf_token(&caller.token_id)),
         })
-    }
-}
-
-#[async_trait]
-impl AuthService for Auth {
-    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.log_in(&cx, message).await).map(Response::into_inner)
-    }
-
-    async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
-        let (cx, _) = take(request)?;
-        answer(&cx, self.log_out(&cx).await).map(Response::into_inner)
-    }
-
-    async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
-        let (cx, _) = take(request)?;
-        let who = self.who(&cx).await;
-        answer(&cx, who)
     }
 }
 

@@ -5,7 +5,27 @@ mod config_service;
 mod dialect;
 mod tenant_service;
 
-pub use auth_service::Auth;
-pub use config_service::Configs;
-pub use dialect::WarehouseDialect;
-pub use tenant_service::Tenants;
+use std::sync::Arc;
+
+use transcoder::{Dialect, Service};
+
+use self::{auth_service::Auth, config_service::Configs, dialect::WarehouseDialect, tenant_service::Tenants};
+use super::{Deps, handlers::warehouse::v1 as handlers};
+use crate::warehouse::Warehouse;
+
+/// The services.
+pub(super) fn services(deps: &Deps) -> Vec<Service> {
+    let area =
+        Warehouse { store: deps.store.clone(), vault: deps.vault.clone(), max_tenants: deps.settings.max_tenants };
+    let deps = || deps.clone();
+    vec![
+        handlers::config_service::mount(Configs { deps: deps() }),
+        handlers::auth_service::mount(Auth { deps: deps() }),
+        handlers::tenant_service::mount(Tenants { area }),
+    ]
+}
+
+/// The dialect, its name and the paths that it rules.
+pub(super) fn dialect() -> (&'static str, &'static [&'static str], Arc<dyn Dialect>) {
+    (WarehouseDialect::NAME, WarehouseDialect::PREFIXES, Arc::new(WarehouseDialect))
+}

@@ -1,53 +1,24 @@
 //! `ApiKeyService`: credentials of programs.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::given;
 use crate::{
-    api::{answer, take, timestamp},
+    api::{Deps, handlers::zerotrust::v1::api_key_service::ApiKeyService, timestamp},
     base::{Cx, Error, PageRequest, Result, Secret, error::Reason},
     identity::{
         ApiKey,
         api_keys::{self, NewApiKey},
     },
     proto::zerotrust::v1::{
-        self as proto, ApiKeyAnswer, ChangeApiKeyRequest, ChangeApiKeyResponse, ListApiKeysRequest,
-        ListApiKeysResponse, api_key_service_server::ApiKeyService,
+        self as proto, ApiKeyAnswer, ChangeApiKeyRequest, ChangeApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse,
     },
-    store::Store,
 };
 
 /// The service.
-#[derive(Clone, Debug)]
 pub struct ApiKeys {
-    store: Store,
+    pub(super) deps: Deps,
 }
 
 impl ApiKeys {
-    /// The service on a store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
-    }
-
-    async fn list(&self, cx: &Cx, message: ListApiKeysRequest) -> Result<ListApiKeysResponse> {
-        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
-        let request = PageRequest::of("api_keys", message.limit.map(i64::from), message.cursor.as_deref())?;
-        let page = api_keys::page(cx, &self.store, &tenant, request).await?;
-        Ok(ListApiKeysResponse {
-            api_keys: page.items.into_iter().map(shown).collect(),
-            next_cursor: page.next,
-            total: page.total.cast_signed(),
-        })
-    }
-
-    async fn change(&self, cx: &Cx, message: ChangeApiKeyRequest) -> Result<ChangeApiKeyResponse> {
-        match message.action.as_deref() {
-            None | Some("" | "create") => self.create(cx, message).await,
-            Some("revoke") => self.revoke(cx, message).await,
-            Some(_) => Err(Error::invalid(Reason::ActionUnknown, "action", "must be one of create, revoke")),
-        }
-    }
-
     async fn create(&self, cx: &Cx, message: ChangeApiKeyRequest) -> Result<ChangeApiKeyResponse> {
         given::only("create", &[("key_id", message.key_id.is_some())], &[])?;
         let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
@@ -57,7 +28,7 @@ impl ApiKeys {
             expires_in: message.expires_in_seconds,
             networks: message.allowed_cidrs,
         };
-        let made = api_keys::create(cx, &self.store, &tenant, new).await?;
+        let made = api_keys::create(cx, &self.deps.store, &tenant, new).await?;
         Ok(ChangeApiKeyResponse { answer: Some(told(made.key, Some(&made.text))), created: true })
     }
 
@@ -65,27 +36,29 @@ impl ApiKeys {
         given::only("revoke", &fields_of_create(&message), &[])?;
         let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
         let id = given::required("key_id", message.key_id)?;
-        let key = api_keys::revoke(cx, &self.store, &tenant, &id).await?;
+        let key = api_keys::revoke(cx, &self.deps.store, &tenant, &id).await?;
         Ok(ChangeApiKeyResponse { answer: Some(told(key, None)), created: false })
     }
 }
 
-#[async_trait]
 impl ApiKeyService for ApiKeys {
-    async fn list_api_keys(
-        &self,
-        request: Request<ListApiKeysRequest>,
-    ) -> Result<Response<ListApiKeysResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.list(&cx, message).await)
+    async fn list_api_keys(&self, cx: &Cx, message: ListApiKeysRequest) -> Result<ListApiKeysResponse> {
+        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+        let request = PageRequest::of("api_keys", message.limit.map(i64::from), message.cursor.as_deref())?;
+        let page = api_keys::page(cx, &self.deps.store, &tenant, request).await?;
+        Ok(ListApiKeysResponse {
+            api_keys: page.items.into_iter().map(shown).collect(),
+            next_cursor: page.next,
+            total: page.total.cast_signed(),
+        })
     }
 
-    async fn change_api_key(
-        &self,
-        request: Request<ChangeApiKeyRequest>,
-    ) -> Result<Response<ChangeApiKeyResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.change(&cx, message).await)
+    async fn change_api_key(&self, cx: &Cx, message: ChangeApiKeyRequest) -> Result<ChangeApiKeyResponse> {
+        match message.action.as_deref() {
+            None | Some("" | "create") => self.create(cx, message).await,
+            Some("revoke") => self.revoke(cx, message).await,
+            Some(_) => Err(Error::invalid(Reason::ActionUnknown, "action", "must be one of create, revoke")),
+        }
     }
 }
 

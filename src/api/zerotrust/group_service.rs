@@ -1,35 +1,25 @@
 //! `GroupService`: groups of the users of a tenant.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::given;
 use crate::{
-    api::{answer, take, timestamp},
+    api::{Deps, handlers::zerotrust::v1::group_service::GroupService, timestamp},
     base::{Cx, PageRequest, Result},
     identity::groups::{self, Group, GroupChange, GroupRef, NewGroup},
     proto::zerotrust::v1::{
         self as proto, ChangeGroupRequest, ChangeGroupResponse, GroupAnswer, ListGroupsRequest, ListGroupsResponse,
-        group_service_server::GroupService,
     },
-    store::Store,
 };
 
 /// The service.
-#[derive(Clone, Debug)]
 pub struct Groups {
-    store: Store,
+    pub(super) deps: Deps,
 }
 
-impl Groups {
-    /// The service on a store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
-    }
-
-    async fn list(&self, cx: &Cx, message: ListGroupsRequest) -> Result<ListGroupsResponse> {
+impl GroupService for Groups {
+    async fn list_groups(&self, cx: &Cx, message: ListGroupsRequest) -> Result<ListGroupsResponse> {
         let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
         let request = PageRequest::of("groups", message.limit.map(i64::from), message.cursor.as_deref())?;
-        let page = groups::page(cx, &self.store, &tenant, &message.q, request).await?;
+        let page = groups::page(cx, &self.deps.store, &tenant, &message.q, request).await?;
         Ok(ListGroupsResponse {
             groups: page.items.into_iter().map(shown).collect(),
             next_cursor: page.next,
@@ -37,10 +27,10 @@ impl Groups {
         })
     }
 
-    async fn change(&self, cx: &Cx, message: ChangeGroupRequest) -> Result<ChangeGroupResponse> {
+    async fn change_group(&self, cx: &Cx, message: ChangeGroupRequest) -> Result<ChangeGroupResponse> {
         let action = message.action.as_deref().unwrap_or_default();
         given::only(action, &fields(&message), takes(action))?;
-        let (store, created) = (&self.store, action == "create");
+        let (store, created) = (&self.deps.store, action == "create");
         let group = match action {
             "create" => {
                 let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
@@ -53,22 +43,6 @@ impl Groups {
             _ => groups::remove_members(cx, store, &named(cx, &message)?, message.user_ids).await,
         };
         Ok(ChangeGroupResponse { answer: Some(GroupAnswer { group: Some(shown(group?)) }), created })
-    }
-}
-
-#[async_trait]
-impl GroupService for Groups {
-    async fn list_groups(&self, request: Request<ListGroupsRequest>) -> Result<Response<ListGroupsResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.list(&cx, message).await)
-    }
-
-    async fn change_group(
-        &self,
-        request: Request<ChangeGroupRequest>,
-    ) -> Result<Response<ChangeGroupResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.change(&cx, message).await)
     }
 }
 

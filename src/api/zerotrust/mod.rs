@@ -13,11 +13,31 @@ mod tenant_service;
 mod totp_service;
 mod user_service;
 
-pub use api_key_service::ApiKeys;
-pub use dialect::ZeroTrustDialect;
-pub use group_service::Groups;
-pub use role_service::RoleGrants;
-pub use session_service::AdminSessions;
-pub use tenant_service::Tenants;
-pub use totp_service::SecondFactors;
-pub use user_service::Users;
+use std::sync::Arc;
+
+use transcoder::{Dialect, Service};
+
+use self::{
+    api_key_service::ApiKeys, dialect::ZeroTrustDialect, group_service::Groups, role_service::RoleGrants,
+    session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors, user_service::Users,
+};
+use super::{Deps, handlers::zerotrust::v1 as handlers};
+
+/// The services.
+pub(super) fn services(deps: &Deps) -> Vec<Service> {
+    let deps = || deps.clone();
+    vec![
+        handlers::group_service::mount(Groups { deps: deps() }),
+        handlers::api_key_service::mount(ApiKeys { deps: deps() }),
+        handlers::tenant_service::mount(Tenants { deps: deps() }),
+        handlers::user_service::mount(Users { deps: deps() }),
+        handlers::totp_service::mount(SecondFactors { deps: deps() }),
+        handlers::role_service::mount(RoleGrants { deps: deps() }),
+        handlers::session_service::mount(AdminSessions { deps: deps() }),
+    ]
+}
+
+/// The dialect, its name and the paths that it rules.
+pub(super) fn dialect() -> (&'static str, &'static [&'static str], Arc<dyn Dialect>) {
+    (ZeroTrustDialect::NAME, ZeroTrustDialect::PREFIXES, Arc::new(ZeroTrustDialect))
+}

@@ -2,65 +2,41 @@
 
 use prost_types::Timestamp;
 use time::{Duration, OffsetDateTime};
-use tonic::{Request, Response, Status, async_trait};
 
 use super::{given, people::named, shown};
 use crate::{
-    api::{answer, take},
+    api::{Deps, handlers::zerotrust::v1::role_service::RoleService},
     base::{Cx, Error, Result, error::Reason},
     identity::{
         User,
         role_grants::{self, RoleRef},
     },
-    proto::zerotrust::v1::{
-        GrantRoleRequest, GrantRoleResponse, RevokeRoleRequest, RevokeRoleResponse, RoleScope,
-        role_service_server::RoleService,
-    },
-    store::Store,
+    proto::zerotrust::v1::{GrantRoleRequest, GrantRoleResponse, RevokeRoleRequest, RevokeRoleResponse, RoleScope},
 };
 
 /// The service.
-#[derive(Clone, Debug)]
 pub struct RoleGrants {
-    store: Store,
+    pub(super) deps: Deps,
 }
 
-impl RoleGrants {
-    /// The service on a store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
-    }
-
-    async fn grant(&self, cx: &Cx, message: GrantRoleRequest) -> Result<GrantRoleResponse> {
+impl RoleService for RoleGrants {
+    async fn grant_role(&self, cx: &Cx, message: GrantRoleRequest) -> Result<GrantRoleResponse> {
         let role = asked(message.role, message.scope)?;
         let end = message.expires_at.map(|end| moment(&end)).transpose()?;
         let user = given::required("user_id", message.user_id)?;
         let of = named(cx, message.tenant_id.as_deref(), user, None)?;
-        let User { account, roles, .. } = role_grants::grant(cx, &self.store, &of, &role, end).await?;
+        let User { account, roles, .. } = role_grants::grant(cx, &self.deps.store, &of, &role, end).await?;
         let roles = shown::roles_of(account.tenant, roles);
         Ok(GrantRoleResponse { user_id: account.shown_id(), roles })
     }
 
-    async fn revoke(&self, cx: &Cx, message: RevokeRoleRequest) -> Result<RevokeRoleResponse> {
+    async fn revoke_role(&self, cx: &Cx, message: RevokeRoleRequest) -> Result<RevokeRoleResponse> {
         let role = asked(message.role, message.scope)?;
         let user = given::required("user_id", message.user_id)?;
         let of = named(cx, message.tenant_id.as_deref(), user, None)?;
-        let User { account, roles, .. } = role_grants::revoke(cx, &self.store, &of, &role).await?;
+        let User { account, roles, .. } = role_grants::revoke(cx, &self.deps.store, &of, &role).await?;
         let roles = shown::roles_of(account.tenant, roles);
         Ok(RevokeRoleResponse { user_id: account.shown_id(), roles })
-    }
-}
-
-#[async_trait]
-impl RoleService for RoleGrants {
-    async fn grant_role(&self, request: Request<GrantRoleRequest>) -> Result<Response<GrantRoleResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.grant(&cx, message).await)
-    }
-
-    async fn revoke_role(&self, request: Request<RevokeRoleRequest>) -> Result<Response<RevokeRoleResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.revoke(&cx, message).await)
     }
 }
 

@@ -10,6 +10,7 @@ use tonic::{
 };
 
 use crate::{
+    api::Deps,
     auth::{
         Sessions, Surface, cookies,
         sessions::{Session, SessionOf},
@@ -30,18 +31,18 @@ pub(super) fn plan(sessions: &Sessions) -> Claims {
 }
 
 /// Begins a session, and notes it.
-pub(super) async fn begin(sessions: &Sessions, of: &SessionOf<'_>) -> Result<Session> {
-    let session = sessions.begin_planned(of, plan(sessions))?;
+pub(super) async fn begin(deps: &Deps, of: &SessionOf<'_>) -> Result<Session> {
+    let session = deps.sessions.begin_planned(of, plan(&deps.sessions))?;
     let ends = OffsetDateTime::from_unix_timestamp(session.claims.exp).map_err(Error::internal)?;
-    live_sessions::began(&sessions.people().store, of.account, &session.claims.jti, ends).await?;
+    live_sessions::began(&deps.store, of.account, &session.claims.jti, ends).await?;
     Ok(session)
 }
 
 /// Begins a session for a user whose others have ended.
-pub(super) async fn fresh(sessions: &Sessions, user: &User, tenant: &Tenant) -> Result<Session> {
+pub(super) async fn fresh(deps: &Deps, user: &User, tenant: &Tenant) -> Result<Session> {
     let (also, ends) = user.standing();
     let tenant = Some((tenant.id, tenant.name.as_str()));
-    begin(sessions, &SessionOf { account: &user.account, tenant, role: user.account.role, also, ends }).await
+    begin(deps, &SessionOf { account: &user.account, tenant, role: user.account.role, also, ends }).await
 }
 
 /// A session as it is told, once.

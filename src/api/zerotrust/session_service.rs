@@ -1,35 +1,49 @@
 //! `SessionService`: logging in and out of the administration.
 
-use tonic::{Request, Response, Status, async_trait};
+use tonic::Response;
 
 use super::{session, shown};
 use crate::{
-    api::{answer, take},
-    auth::{
-        Sessions,
-        sessions::{Session, SessionOf},
-    },
+    api::{Deps, handlers::zerotrust::v1::session_service::SessionService},
+    auth::sessions::{Session, SessionOf},
     base::{Cx, Error, Result, Role, Secret, TenantId, TenantRef, error::Reason},
     identity::{Credentials, Login, user_password, users},
     proto::zerotrust::v1::{
         GetSessionRequest, GetSessionResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
-        session_service_server::SessionService,
     },
 };
 
 /// The service.
-#[derive(Clone)]
 pub struct AdminSessions {
-    sessions: Sessions,
+    pub(super) deps: Deps,
 }
 
 impl AdminSessions {
-    /// The service for these sessions.
-    pub fn new(sessions: Sessions) -> Self {
-        Self { sessions }
+    /// A login with its session, in one write.
+    async fn begun(&self, cx: &Cx, credentials: &Credentials) -> Result<(Login, Session)> {
+        let sessions = &self.deps.sessions;
+        let planned = session::plan(sessions);
+        let admits = |login: &Login| admitted(login).is_ok() && lasting(login).is_ok();
+        let login = sessions.log_in_to(cx, credentials, &planned, admits).await?;
+        admitted(&login)?;
+        lasting(&login)?;
+        let session = sessions.begin_planned(&SessionOf::login(&login), planned)?;
+        Ok((login, session))
     }
 
-    async fn log_in(&self, cx: &Cx, mut message: LoginRequest) -> Result<Response<LoginResponse>> {
+    /// A login that gives the account a new password, with the session that begins after that.
+    async fn renewed(&self, cx: &Cx, credentials: &Credentials, new: Secret<String>) -> Result<(Login, Session)> {
+        let login = self.deps.sessions.log_in(cx, credentials).await?;
+        admitted(&login)?;
+        let account = user_password::renew(cx, &self.deps.people, &login, &credentials.password, new).await?;
+        let login = Login { account, ..login };
+        let session = session::begin(&self.deps, &SessionOf::login(&login)).await?;
+        Ok((login, session))
+    }
+}
+
+impl SessionService for AdminSessions {
+    async fn login(&self, cx: &Cx, mut message: LoginRequest) -> Result<Response<LoginResponse>> {
         let new = message.new_password.take().map(Secret::new);
         let credentials = credentials(message);
         let (login, session) = match new {
@@ -37,7 +51,7 @@ impl AdminSessions {
             None => self.begun(cx, &credentials).await?,
         };
         let user = login.user();
-        let told = session::shown(&self.sessions, &session);
+        let told = session::shown(&self.deps.sessions, &session);
         let answer = LoginResponse {
             token: told.token,
             token_type: told.token_type,
@@ -49,63 +63,23 @@ impl AdminSessions {
         session::with_cookie(Response::new(answer), cx, &session)
     }
 
-    /// A login with its session, in one write.
-    async fn begun(&self, cx: &Cx, credentials: &Credentials) -> Result<(Login, Session)> {
-        let planned = session::plan(&self.sessions);
-        let admits = |login: &Login| admitted(login).is_ok() && lasting(login).is_ok();
-        let login = self.sessions.log_in_to(cx, credentials, &planned, admits).await?;
-        admitted(&login)?;
-        lasting(&login)?;
-        let session = self.sessions.begin_planned(&SessionOf::login(&login), planned)?;
-        Ok((login, session))
-    }
-
-    /// A login that gives the account a new password, with the session that begins after that.
-    async fn renewed(&self, cx: &Cx, credentials: &Credentials, new: Secret<String>) -> Result<(Login, Session)> {
-        let login = self.sessions.log_in(cx, credentials).await?;
-        admitted(&login)?;
-        let current = &credentials.password;
-        let account = user_password::renew(cx, self.sessions.people(), &login, current, new).await?;
-        let login = Login { account, ..login };
-        let session = session::begin(&self.sessions, &SessionOf::login(&login)).await?;
-        Ok((login, session))
-    }
-
-    async fn log_out(&self, cx: &Cx) -> Result<Response<LogoutResponse>> {
-        self.sessions.log_out(cx).await?;
+    async fn logout(&self, cx: &Cx, _: LogoutRequest) -> Result<Response<LogoutResponse>> {
+        self.deps.sessions.log_out(cx).await?;
         session::without_cookie(Response::new(LogoutResponse {}), cx)
     }
 
-    async fn get(&self, cx: &Cx) -> Result<GetSessionResponse> {
+    async fn get_session(&self, cx: &Cx, _: GetSessionRequest) -> Result<GetSessionResponse> {
         let caller = &cx.caller;
-        let user = users::of_caller(cx, &self.sessions.people().store).await?;
+        let user = users::of_caller(cx, &self.deps.store).await?;
         Ok(GetSessionResponse {
             subject: caller.subject.clone(),
             kind: caller.kind.as_str().to_lowercase(),
             tenant_id: caller.tenant.as_ref().map(|tenant| TenantId::zero_trust(tenant.id)),
             role: caller.role.as_str().to_owned(),
             roles: caller.roles().iter().map(|role| role.as_str().to_owned()).collect(),
-            csrf_token: user.is_some().then(|| self.sessions.csrf_token(&caller.token_id)),
+            csrf_token: user.is_some().then(|| self.deps.sessions.csrf_token(&caller.token_id)),
             user: user.map(shown::user),
         })
-    }
-}
-
-#[async_trait]
-impl SessionService for AdminSessions {
-    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.log_in(&cx, message).await).map(Response::into_inner)
-    }
-
-    async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
-        let (cx, _) = take(request)?;
-        answer(&cx, self.log_out(&cx).await).map(Response::into_inner)
-    }
-
-    async fn get_session(&self, request: Request<GetSessionRequest>) -> Result<Response<GetSessionResponse>, Status> {
-        let (cx, _) = take(request)?;
-        answer(&cx, self.get(&cx).await)
     }
 }
 

@@ -1,10 +1,8 @@
 //! `TenantService`: tenants with what they subscribed to.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::{given, shown};
 use crate::{
-    api::{answer, take},
+    api::{Deps, handlers::zerotrust::v1::tenant_service::TenantService},
     base::{Cx, PageRequest, Result},
     entitlements::{
         Subscriber,
@@ -12,48 +10,21 @@ use crate::{
     },
     proto::zerotrust::v1::{
         ChangeTenantRequest, ChangeTenantResponse, ListTenantsRequest, ListTenantsResponse, TenantAnswer,
-        tenant_service_server::TenantService,
     },
-    store::Store,
     tenants,
 };
 
 /// The service.
-#[derive(Clone, Debug)]
 pub struct Tenants {
-    store: Store,
-    max_tenants: Option<u64>,
+    pub(super) deps: Deps,
 }
 
 impl Tenants {
-    /// The service on a store, for at most so many tenants.
-    pub fn new(store: Store, max_tenants: Option<u64>) -> Self {
-        Self { store, max_tenants }
-    }
-
-    async fn list(&self, cx: &Cx, message: ListTenantsRequest) -> Result<ListTenantsResponse> {
-        let request = PageRequest::of("tenants", message.limit.map(i64::from), message.cursor.as_deref())?;
-        let page = subscribers::page(cx, &self.store, request).await?;
-        Ok(ListTenantsResponse {
-            tenants: page.items.into_iter().map(shown::tenant).collect(),
-            next_cursor: page.next,
-            total: page.total.cast_signed(),
-        })
-    }
-
-    async fn change(&self, cx: &Cx, message: ChangeTenantRequest) -> Result<ChangeTenantResponse> {
-        let action = message.action.clone().unwrap_or_default();
-        given::only(&action, &fields(&message), takes(&action))?;
-        let subscriber = self.act(cx, &action, message).await?;
-        let answer = Some(TenantAnswer { tenant: Some(shown::tenant(subscriber)) });
-        Ok(ChangeTenantResponse { answer, created: action == "create" })
-    }
-
     async fn act(&self, cx: &Cx, action: &str, message: ChangeTenantRequest) -> Result<Subscriber> {
-        let store = &self.store;
+        let store = &self.deps.store;
         if action == "create" {
             tenants::refuse_suspended(cx)?;
-            return subscribers::create(cx, store, new(message)?, self.max_tenants).await;
+            return subscribers::create(cx, store, new(message)?, self.deps.settings.max_tenants).await;
         }
         let of = named(cx, &message)?;
         match action {
@@ -75,22 +46,23 @@ impl Tenants {
     }
 }
 
-#[async_trait]
 impl TenantService for Tenants {
-    async fn list_tenants(
-        &self,
-        request: Request<ListTenantsRequest>,
-    ) -> Result<Response<ListTenantsResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.list(&cx, message).await)
+    async fn list_tenants(&self, cx: &Cx, message: ListTenantsRequest) -> Result<ListTenantsResponse> {
+        let request = PageRequest::of("tenants", message.limit.map(i64::from), message.cursor.as_deref())?;
+        let page = subscribers::page(cx, &self.deps.store, request).await?;
+        Ok(ListTenantsResponse {
+            tenants: page.items.into_iter().map(shown::tenant).collect(),
+            next_cursor: page.next,
+            total: page.total.cast_signed(),
+        })
     }
 
-    async fn change_tenant(
-        &self,
-        request: Request<ChangeTenantRequest>,
-    ) -> Result<Response<ChangeTenantResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.change(&cx, message).await)
+    async fn change_tenant(&self, cx: &Cx, message: ChangeTenantRequest) -> Result<ChangeTenantResponse> {
+        let action = message.action.clone().unwrap_or_default();
+        given::only(&action, &fields(&message), takes(&action))?;
+        let subscriber = self.act(cx, &action, message).await?;
+        let answer = Some(TenantAnswer { tenant: Some(shown::tenant(subscriber)) });
+        Ok(ChangeTenantResponse { answer, created: action == "create" })
     }
 }
 

@@ -1,18 +1,16 @@
 //! `TotpService`: the second factor of users.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::{
     given,
     people::{named, own_or_named, reach},
 };
 use crate::{
-    api::{answer, take, timestamp},
+    api::{Deps, handlers::zerotrust::v1::totp_service::TotpService, timestamp},
     base::{Cx, Result, Secret},
-    identity::{People, TotpState, second_factor, totp},
+    identity::{TotpState, second_factor, totp},
     proto::zerotrust::v1::{
         DisableTotpRequest, DisableTotpResponse, EnrollTotpRequest, EnrollTotpResponse, VerifyTotpRequest,
-        VerifyTotpResponse, totp_service_server::TotpService,
+        VerifyTotpResponse,
     },
 };
 
@@ -20,20 +18,14 @@ use crate::{
 const PERMISSION: &str = "zerotrust.users.mfa";
 
 /// The service.
-#[derive(Clone)]
 pub struct SecondFactors {
-    people: People,
+    pub(super) deps: Deps,
 }
 
-impl SecondFactors {
-    /// The service for these people.
-    pub fn new(people: People) -> Self {
-        Self { people }
-    }
-
-    async fn enroll(&self, cx: &Cx, message: EnrollTotpRequest) -> Result<EnrollTotpResponse> {
+impl TotpService for SecondFactors {
+    async fn enroll_totp(&self, cx: &Cx, message: EnrollTotpRequest) -> Result<EnrollTotpResponse> {
         let of = own_or_named(cx, message.tenant_id.as_deref(), message.user_id)?;
-        let made = second_factor::enroll(cx, &self.people, &of, reach(cx, PERMISSION)).await?;
+        let made = second_factor::enroll(cx, &self.deps.people, &of, reach(cx, PERMISSION)).await?;
         Ok(EnrollTotpResponse {
             // The one place that tells them.
             secret: made.secret.expose().clone(),
@@ -46,10 +38,10 @@ impl SecondFactors {
         })
     }
 
-    async fn verify(&self, cx: &Cx, message: VerifyTotpRequest) -> Result<VerifyTotpResponse> {
+    async fn verify_totp(&self, cx: &Cx, message: VerifyTotpRequest) -> Result<VerifyTotpResponse> {
         let code = Secret::new(given::required("code", message.code)?);
         let of = own_or_named(cx, message.tenant_id.as_deref(), message.user_id)?;
-        let codes = second_factor::confirm(cx, &self.people, &of, reach(cx, PERMISSION), &code).await?;
+        let codes = second_factor::confirm(cx, &self.deps.people, &of, reach(cx, PERMISSION), &code).await?;
         Ok(VerifyTotpResponse {
             status: TotpState::Enabled.as_str().to_owned(),
             // The one place that tells them.
@@ -57,32 +49,11 @@ impl SecondFactors {
         })
     }
 
-    async fn disable(&self, cx: &Cx, message: DisableTotpRequest) -> Result<DisableTotpResponse> {
+    async fn disable_totp(&self, cx: &Cx, message: DisableTotpRequest) -> Result<DisableTotpResponse> {
         let user = given::required("user_id", message.user_id)?;
         let reason = given::required("reason", message.reason)?;
         let of = named(cx, message.tenant_id.as_deref(), user, None)?;
-        second_factor::disable(cx, &self.people.store, &of, &reason).await?;
+        second_factor::disable(cx, &self.deps.people.store, &of, &reason).await?;
         Ok(DisableTotpResponse { status: TotpState::None.as_str().to_owned() })
-    }
-}
-
-#[async_trait]
-impl TotpService for SecondFactors {
-    async fn enroll_totp(&self, request: Request<EnrollTotpRequest>) -> Result<Response<EnrollTotpResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.enroll(&cx, message).await)
-    }
-
-    async fn verify_totp(&self, request: Request<VerifyTotpRequest>) -> Result<Response<VerifyTotpResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.verify(&cx, message).await)
-    }
-
-    async fn disable_totp(
-        &self,
-        request: Request<DisableTotpRequest>,
-    ) -> Result<Response<DisableTotpResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.disable(&cx, message).await)
     }
 }

@@ -1,6 +1,6 @@
 //! `UserService`: accounts inside a tenant.
 
-use tonic::{Request, Response, Status, async_trait};
+use tonic::Response;
 
 use super::{
     given,
@@ -8,8 +8,7 @@ use super::{
     session, shown,
 };
 use crate::{
-    api::{answer, take},
-    auth::Sessions,
+    api::{Deps, handlers::zerotrust::v1::user_service::UserService},
     base::{Cx, PageRequest, Result, Secret},
     identity::{
         User,
@@ -21,46 +20,19 @@ use crate::{
     proto::zerotrust::v1::{
         ChangeUserRequest, ChangeUserResponse, ListUsersRequest, ListUsersResponse, ReactivateUserRequest,
         ReactivateUserResponse, SetPasswordRequest, SetPasswordResponse, SuspendUserRequest, SuspendUserResponse,
-        UserAnswer, user_service_server::UserService,
+        UserAnswer,
     },
 };
 
 /// The service.
-#[derive(Clone)]
 pub struct Users {
-    sessions: Sessions,
+    pub(super) deps: Deps,
 }
 
 impl Users {
-    /// The service for these people and their sessions.
-    pub fn new(sessions: Sessions) -> Self {
-        Self { sessions }
-    }
-
-    async fn list(&self, cx: &Cx, message: ListUsersRequest) -> Result<ListUsersResponse> {
-        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
-        let request = PageRequest::of("users", message.limit.map(i64::from), message.cursor.as_deref())?;
-        let ListUsersRequest { q: text, status, role, group_id: group, .. } = message;
-        let filter = UserFilter { text, status, role, group };
-        let (store, reach) = (&self.sessions.people().store, reach(cx, "zerotrust.users.read"));
-        let page = users::page(cx, store, &tenant, &filter, reach, request).await?;
-        Ok(ListUsersResponse {
-            users: page.items.into_iter().map(shown::user).collect(),
-            next_cursor: page.next,
-            total: page.total.cast_signed(),
-        })
-    }
-
-    async fn change(&self, cx: &Cx, message: ChangeUserRequest) -> Result<ChangeUserResponse> {
-        let action = message.action.clone().unwrap_or_default();
-        given::only(&action, &fields(&message), takes(&action))?;
-        let (user, created) = self.act(cx, &action, message).await?;
-        Ok(ChangeUserResponse { answer: Some(UserAnswer { user: Some(shown::user(user)) }), created })
-    }
-
     /// The user, and whether it was made.
     async fn act(&self, cx: &Cx, action: &str, message: ChangeUserRequest) -> Result<(User, bool)> {
-        let people = self.sessions.people();
+        let people = &self.deps.people;
         if matches!(action, "create" | "invite") {
             let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
             let new = new(message)?;
@@ -84,6 +56,29 @@ impl Users {
         };
         Ok((user?, false))
     }
+}
+
+impl UserService for Users {
+    async fn list_users(&self, cx: &Cx, message: ListUsersRequest) -> Result<ListUsersResponse> {
+        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+        let request = PageRequest::of("users", message.limit.map(i64::from), message.cursor.as_deref())?;
+        let ListUsersRequest { q: text, status, role, group_id: group, .. } = message;
+        let filter = UserFilter { text, status, role, group };
+        let (store, reach) = (&self.deps.store, reach(cx, "zerotrust.users.read"));
+        let page = users::page(cx, store, &tenant, &filter, reach, request).await?;
+        Ok(ListUsersResponse {
+            users: page.items.into_iter().map(shown::user).collect(),
+            next_cursor: page.next,
+            total: page.total.cast_signed(),
+        })
+    }
+
+    async fn change_user(&self, cx: &Cx, message: ChangeUserRequest) -> Result<ChangeUserResponse> {
+        let action = message.action.clone().unwrap_or_default();
+        given::only(&action, &fields(&message), takes(&action))?;
+        let (user, created) = self.act(cx, &action, message).await?;
+        Ok(ChangeUserResponse { answer: Some(UserAnswer { user: Some(shown::user(user)) }), created })
+    }
 
     async fn set_password(&self, cx: &Cx, message: SetPasswordRequest) -> Result<Response<SetPasswordResponse>> {
         user_password::check_given(message.password.is_some(), message.generate)?;
@@ -94,9 +89,9 @@ impl Users {
             must_change: message.must_change,
         };
         let reach = reach(cx, "zerotrust.users.write");
-        let set = user_password::set(cx, self.sessions.people(), &of, reach, new).await?;
+        let set = user_password::set(cx, &self.deps.people, &of, reach, new).await?;
         let fresh = match set.own {
-            true => Some(session::fresh(&self.sessions, &set.user, &set.tenant).await?),
+            true => Some(session::fresh(&self.deps, &set.user, &set.tenant).await?),
             false => None,
         };
         let answer = Response::new(SetPasswordResponse {
@@ -104,7 +99,7 @@ impl Users {
             must_change: set.user.account.must_change,
             // The one place that tells it.
             temporary_password: set.made.map(|text| text.expose().clone()),
-            session: fresh.as_ref().map(|fresh| session::shown(&self.sessions, fresh)),
+            session: fresh.as_ref().map(|fresh| session::shown(&self.deps.sessions, fresh)),
         });
         match &fresh {
             Some(fresh) => session::with_cookie(answer, cx, fresh),
@@ -112,10 +107,10 @@ impl Users {
         }
     }
 
-    async fn suspend(&self, cx: &Cx, message: SuspendUserRequest) -> Result<SuspendUserResponse> {
+    async fn suspend_user(&self, cx: &Cx, message: SuspendUserRequest) -> Result<SuspendUserResponse> {
         let user = given::required("user_id", message.user_id)?;
         let of = named(cx, message.tenant_id.as_deref(), user, message.if_version)?;
-        let done = user_suspension::suspend(cx, &self.sessions.people().store, &of, message.reason).await?;
+        let done = user_suspension::suspend(cx, &self.deps.store, &of, message.reason).await?;
         Ok(SuspendUserResponse {
             user: Some(shown::user(done.user)),
             sessions_terminated: done.sessions.cast_signed(),
@@ -124,49 +119,12 @@ impl Users {
         })
     }
 
-    async fn reactivate(&self, cx: &Cx, message: ReactivateUserRequest) -> Result<ReactivateUserResponse> {
+    async fn reactivate_user(&self, cx: &Cx, message: ReactivateUserRequest) -> Result<ReactivateUserResponse> {
         let user = given::required("user_id", message.user_id)?;
         let of = named(cx, message.tenant_id.as_deref(), user, message.if_version)?;
-        let user = user_suspension::reactivate(cx, &self.sessions.people().store, &of, message.reason).await?;
+        let user = user_suspension::reactivate(cx, &self.deps.store, &of, message.reason).await?;
         // No user has a device yet.
         Ok(ReactivateUserResponse { user: Some(shown::user(user)), devices_reactivated: 0 })
-    }
-}
-
-#[async_trait]
-impl UserService for Users {
-    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.list(&cx, message).await)
-    }
-
-    async fn change_user(&self, request: Request<ChangeUserRequest>) -> Result<Response<ChangeUserResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.change(&cx, message).await)
-    }
-
-    async fn set_password(
-        &self,
-        request: Request<SetPasswordRequest>,
-    ) -> Result<Response<SetPasswordResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.set_password(&cx, message).await).map(Response::into_inner)
-    }
-
-    async fn suspend_user(
-        &self,
-        request: Request<SuspendUserRequest>,
-    ) -> Result<Response<SuspendUserResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.suspend(&cx, message).await)
-    }
-
-    async fn reactivate_user(
-        &self,
-        request: Request<ReactivateUserRequest>,
-    ) -> Result<Response<ReactivateUserResponse>, Status> {
-        let (cx, message) = take(request)?;
-        answer(&cx, self.reactivate(&cx, message).await)
     }
 }
 

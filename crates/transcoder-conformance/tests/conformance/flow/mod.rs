@@ -6,5 +6,6 @@ mod compression;
 mod deadlines;
 mod details;
 mod etags;
+mod handlers;
 mod pages;
 mod streams;
