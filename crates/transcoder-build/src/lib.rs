@@ -11,7 +11,7 @@
 //!
 //! For a service `shop.v1.OrderService` that gives, beside what tonic generates, a module
 //! `proto::shop::v1::order_service_rest` with `METHODS`, `Guarded` and `routes`; and, at the root, `OPENAPI`: an OpenAPI
-//! 3.1 document of everything, under the empty name, and one for each surface, under the surface's.
+//! 3.1 document of everything, under the empty name, and one for each surface, under the surface's; and `SURFACES`, their paths.
 
 mod code;
 mod codec;
@@ -24,6 +24,7 @@ mod output;
 mod parts;
 mod service;
 mod sources;
+mod surfaces;
 pub mod template;
 mod wellknown;
 
@@ -103,6 +104,8 @@ pub struct Compiled {
     pub descriptors: Vec<u8>,
     /// Code by package.
     pub code: BTreeMap<String, String>,
+    /// Code of the root: the paths of the surfaces.
+    pub surfaces: String,
     /// OpenAPI documents by surface; that of everything has the empty name.
     pub openapi: BTreeMap<String, serde_json::Value>,
 }
@@ -235,10 +238,11 @@ impl Builder {
         let permissions = self.has(Part::Definitions).then_some(&*self.permissions);
         let services = model::services(&pool, &options, permissions)?;
         let code = self.code(&pool, &options, &services)?;
+        let surfaces = surfaces::surfaces(&model::surfaces(&services)?);
         let frame = openapi::Frame::read(&self.frames)?;
         openapi::check(&pool, &options)?;
         let openapi = openapi::documents(&pool, &services, &options, &frame);
-        Ok(Compiled { descriptors, code, openapi })
+        Ok(Compiled { descriptors, code, surfaces, openapi })
     }
 
     fn has(&self, part: Part) -> bool {

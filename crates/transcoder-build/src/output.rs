@@ -50,7 +50,9 @@ impl Builder {
             let tonic = fs::read_to_string(&path).map_err(io(&path))?;
             write(&path, tonic + code)?;
         }
-        Ok(())
+        let path = out.join("transcoder.rs");
+        let code = fs::read_to_string(&path).map_err(io(&path))?;
+        write(&path, code + &compiled.surfaces)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{aip193::Aip193, dialect::Dialect, percent};
+use crate::{aip193::Aip193, dialect::Dialect, percent, surfaces::SurfacePaths};
 
 /// The dialects of a server: by name for a surface's own methods, by the longest prefix for paths that no rule has.
 #[derive(Clone)]
@@ -22,6 +22,23 @@ impl Dialects {
         for (name, prefixes, dialect) in dialects {
             table.by_prefix.extend(prefixes.iter().map(|prefix| (*prefix, dialect.clone())));
             table.by_name.insert(name, dialect);
+        }
+        table.by_prefix.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Self(Arc::new(table))
+    }
+
+    /// The dialects of surfaces, by their names; each rules the paths of the surfaces that name it.
+    pub fn of_surfaces(
+        surfaces: &'static [SurfacePaths],
+        dialects: impl IntoIterator<Item = (&'static str, Arc<dyn Dialect>)>,
+    ) -> Self {
+        let Self(table) = Self::new(dialects.into_iter().map(|(name, dialect)| (name, &[] as &[_], dialect)));
+        let mut table = Arc::unwrap_or_clone(table);
+        for surface in surfaces {
+            if let Some(dialect) = table.by_name.get(surface.error_dialect) {
+                let prefixes = surface.prefixes.iter().chain(surface.error_prefixes);
+                table.by_prefix.extend(prefixes.map(|prefix| (*prefix, dialect.clone())));
+            }
         }
         table.by_prefix.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         Self(Arc::new(table))

@@ -22,6 +22,7 @@ mod required;
 pub mod rest;
 pub mod router;
 mod service;
+pub mod surfaces;
 
 pub use aip193::Aip193;
 pub use dialect::{Dialect, Rendered};
@@ -32,6 +33,7 @@ pub use method::{AuditRule, AuthRule, MethodInfo, Permission, Surface, TenantRul
 pub use required::{Missing, require};
 pub use rest::{Answered, Deadline, Matched, Rest, RestBuilder, etag_mismatch};
 pub use service::{GrpcService, Served, Service};
+pub use surfaces::SurfacePaths;
 
 /// What generated code names, so that a crate with generated code needs no dependency but this one and tonic's.
 #[doc(hidden)]

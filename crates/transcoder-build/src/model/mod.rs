@@ -2,8 +2,11 @@
 
 mod auth;
 mod rest;
+mod surfaces;
 
 use std::collections::HashMap;
+
+pub use surfaces::{SurfacePaths, surfaces};
 
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 
@@ -68,6 +71,12 @@ impl Method {
         part(&self.descriptor.output(), &binding.http.response_body, "")
     }
 
+    /// The statuses by reason: the method's own, then those of its surface.
+    pub fn statuses(&self) -> impl Iterator<Item = &(String, u32)> {
+        let own = |reason: &String| self.rest.status.iter().any(|(own, _)| own == reason);
+        self.rest.status.iter().chain(self.surface.status.iter().filter(move |(reason, _)| !own(reason)))
+    }
+
     /// Whether the body of the request is raw bytes.
     pub fn uploads(&self, binding: &Binding) -> bool {
         self.body(binding).is_some_and(|body| body.full_name() == HTTP_BODY)
@@ -112,7 +121,8 @@ fn method(
     let auth = check.auth()?;
     let rest = options.rest(&descriptor);
     let surface = check.surface()?;
-    let bindings = check.bindings(&rest)?;
+    let bindings = check.bindings(&rest, &surface)?;
+    check.statuses(&rest, &surface)?;
     check.required(&bindings)?;
     let audit = check.audit(&auth, &bindings)?;
     check.rest(&rest, &bindings)?;

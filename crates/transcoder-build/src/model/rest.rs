@@ -6,14 +6,14 @@ use super::{Binding, Check, HTTP_BODY};
 use crate::{
     Error,
     names::{is_integer, oneof_of},
-    options::{Http, Rest},
+    options::{Http, Rest, Surface},
     template::Template,
     wellknown::is_well_known,
 };
 
 impl Check<'_> {
-    pub(super) fn bindings(&self, rest: &Rest) -> Result<Vec<Binding>, Error> {
-        let bindings = self.options.http(self.method).into_iter().map(|http| self.binding(http));
+    pub(super) fn bindings(&self, rest: &Rest, surface: &Surface) -> Result<Vec<Binding>, Error> {
+        let bindings = self.options.http(self.method, surface).into_iter().map(|http| self.binding(http));
         let bindings = bindings.collect::<Result<Vec<_>, _>>()?;
         match (bindings.is_empty(), rest.grpc_only) {
             (true, false) if self.options.has_rules() && !self.method.is_client_streaming() => {
@@ -66,9 +66,18 @@ impl Check<'_> {
         self.event(rest)?;
         self.paged(rest, bindings)?;
         self.success(rest)?;
-        self.inputs(rest, bindings)?;
-        match rest.status.iter().find(|(reason, status)| reason.is_empty() || !(400..600).contains(status)) {
-            Some((reason, status)) => Err(self.fail(format!("status {status} for reason {reason:?}"))),
+        self.inputs(rest, bindings)
+    }
+
+    /// The statuses by reason, and the reasons whose status the surface says.
+    pub(super) fn statuses(&self, rest: &Rest, surface: &Surface) -> Result<(), Error> {
+        let mut all = rest.status.iter().chain(&surface.status);
+        if let Some((reason, status)) = all.find(|(reason, status)| reason.is_empty() || !(400..600).contains(status)) {
+            return Err(self.fail(format!("status {status} for reason {reason:?}")));
+        }
+        let known = |reason: &&String| !surface.status.iter().any(|(known, _)| known == *reason);
+        match rest.fails_with.iter().find(known) {
+            Some(reason) => Err(self.fail(format!("fails_with {reason}, for which the surface has no status"))),
             None => Ok(()),
         }
     }

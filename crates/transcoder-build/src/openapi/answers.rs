@@ -131,7 +131,9 @@ pub fn failures(
         let named = CODES.iter().find(|(code, _)| *code == word);
         can(named.is_some(), named.map_or(&[], |(_, status)| std::slice::from_ref(status)));
     }
-    for (reason, status) in &method.rest.status {
+    let told = |reason: &String| method.rest.fails_with.contains(reason);
+    let of_surface = method.surface.status.iter().filter(|(reason, _)| told(reason));
+    for (reason, status) in method.rest.status.iter().chain(of_surface) {
         let status = u16::try_from(*status).unwrap_or_default();
         statuses.entry(status).or_default().insert(reason.clone());
     }

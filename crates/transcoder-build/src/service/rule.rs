@@ -34,8 +34,7 @@ pub fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) 
         field => format!("{:?}", position(&method.descriptor.output(), field)),
     };
     let lenient: Vec<_> = method.rest.lenient_query.iter().map(|key| literal(key)).collect();
-    let status: Vec<_> =
-        method.rest.status.iter().map(|(reason, status)| format!("({}, {status})", literal(reason))).collect();
+    let status: Vec<_> = method.statuses().map(|(reason, status)| format!("({}, {status})", literal(reason))).collect();
     let mask = binding.mask.as_ref().map_or_else(|| "None".to_owned(), |mask| format!("Some({})", literal(mask)));
     let _ = writeln!(
         out,

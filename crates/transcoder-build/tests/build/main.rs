@@ -2,7 +2,9 @@
 
 mod accepted;
 mod openapi;
+mod parts;
 mod refused;
+mod surfaces;
 
 use std::fs;
 

@@ -3,10 +3,14 @@
 //! They are extensions of one package (`auth`, `audit`, `rest` on methods, `surface` on files, `field` on fields), whose
 //! messages have the members that are read here.
 
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value,
-};
+mod read;
+mod surface;
+
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value};
 use serde_json::Map;
+
+use self::read::{enum_name, enum_names, extension, flag, list, message, number, statuses, text, texts};
+pub use self::surface::{Surface, below};
 
 /// Reads options.
 #[derive(Debug)]
@@ -92,6 +96,8 @@ pub struct Rest {
     pub paged_list: String,
     /// The handler gives metadata with its message.
     pub with_metadata: bool,
+    /// Reasons whose statuses the surface says.
+    pub fails_with: Vec<String>,
 }
 
 /// Where entity tags come from and go to, by paths of fields; empty if nowhere.
@@ -114,33 +120,6 @@ pub struct Event {
     pub kind: String,
     /// Is given Last-Event-ID.
     pub resume: String,
-}
-
-/// `(surface)`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surface {
-    /// Name.
-    pub name: String,
-    /// Name of the error dialect.
-    pub error_dialect: String,
-    /// Member names are written as proto names.
-    pub snake_case: bool,
-    /// 64-bit integers are written as numbers.
-    pub int64_as_number: bool,
-    /// Unknown members and query keys are ignored.
-    pub ignore_unknown: bool,
-    /// Names are matched without regard to case.
-    pub any_case: bool,
-    /// Unset messages and optional fields are written as null.
-    pub unset_as_null: bool,
-    /// Scalars, lists and maps without presence are left out where they have their default.
-    pub omit_defaults: bool,
-    /// Variant of `Timestamps`.
-    pub timestamps: String,
-    /// Variant of `TrailingSlash`.
-    pub trailing_slash: String,
-    /// A body of blanks alone is none.
-    pub blank_body_absent: bool,
 }
 
 /// `(field)`, as far as documents tell it.
@@ -226,14 +205,13 @@ impl<'p> Options<'p> {
     /// `(rest)` of a method.
     pub fn rest(&self, method: &MethodDescriptor) -> Rest {
         let Some(rule) = self.extension(&method.options(), "rest") else { return Rest::default() };
-        let by_reason = |rule: &DynamicMessage| (enum_name(rule, "reason", "REASON_"), number(rule, "status"));
         Rest {
             success_status: number(&rule, "success_status"),
             created_field: text(&rule, "created_field"),
             empty_body: flag(&rule, "empty_body"),
-            status: list(&rule, "status").iter().filter_map(Value::as_message).map(by_reason).collect(),
+            status: statuses(&rule),
             body_or_query: flag(&rule, "body_or_query"),
-            lenient_query: list(&rule, "lenient_query").iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
+            lenient_query: texts(&rule, "lenient_query"),
             grpc_only: flag(&rule, "grpc_only"),
             body_required: flag(&rule, "body_required"),
             media_type: text(&rule, "media_type"),
@@ -241,6 +219,7 @@ impl<'p> Options<'p> {
             event: message(&rule, "event").map(|event| Event::of(&event)).unwrap_or_default(),
             paged_list: text(&rule, "paged_list"),
             with_metadata: flag(&rule, "with_metadata"),
+            fails_with: enum_names(&rule, "fails_with", "REASON_"),
         }
     }
 
@@ -250,20 +229,7 @@ impl<'p> Options<'p> {
         let package = self.pool.files().filter(|file| file.package_name() == own.package_name());
         let mut files = std::iter::once(own.clone()).chain(package);
         let rule = files.find_map(|file| self.extension(&file.options(), "surface"))?;
-        let is = |field: &str, name: &str| enum_name(&rule, field, "") == name;
-        Some(Surface {
-            name: text(&rule, "name"),
-            error_dialect: text(&rule, "error_dialect"),
-            snake_case: is("names", "NAMES_SNAKE_CASE"),
-            int64_as_number: is("int64", "INT64_NUMBER"),
-            ignore_unknown: is("unknown", "UNKNOWN_IGNORE"),
-            any_case: flag(&rule, "any_case"),
-            unset_as_null: is("unset", "UNSET_NULL"),
-            omit_defaults: is("defaults", "DEFAULTS_OMIT"),
-            timestamps: enum_name(&rule, "timestamps", "TIMESTAMPS_"),
-            trailing_slash: enum_name(&rule, "trailing_slash", "TRAILING_SLASH_"),
-            blank_body_absent: is("blank_body", "BLANK_BODY_ABSENT"),
-        })
+        Some(Surface::of(&rule))
     }
 
     /// `(field)` of a field.
@@ -321,11 +287,18 @@ impl<'p> Options<'p> {
         outer.pop();
     }
 
-    /// The bindings of `google.api.http`: the rule's own, then the additional ones.
-    pub fn http(&self, method: &MethodDescriptor) -> Vec<Http> {
+    /// The bindings of `google.api.http`: the rule's own, then the additional ones; each before those that the aliases of the
+    /// surface make of it.
+    pub fn http(&self, method: &MethodDescriptor, surface: &Surface) -> Vec<Http> {
         let Some(rule) = extension(self.pool, &method.options(), "google.api.http") else { return Vec::new() };
         let more = list(&rule, "additional_bindings");
-        std::iter::once(&rule).chain(more.iter().filter_map(Value::as_message)).filter_map(binding).collect()
+        let own = std::iter::once(&rule).chain(more.iter().filter_map(Value::as_message)).filter_map(binding);
+        let with_aliases = own.flat_map(|http| {
+            let aliases = surface.alias_of(&http.path);
+            let others: Vec<_> = aliases.into_iter().map(|path| Http { path, ..http.clone() }).collect();
+            std::iter::once(http).chain(others)
+        });
+        with_aliases.collect()
     }
 }
 
@@ -363,50 +336,4 @@ fn binding(rule: &DynamicMessage) -> Option<Http> {
         .find(|(_, path)| !path.is_empty())
         .or_else(|| message(rule, "custom").map(|custom| (text(&custom, "kind"), text(&custom, "path"))))?;
     Some(Http { method, path, body, response_body })
-}
-
-fn extension(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
-    let extension = pool.get_extension_by_name(name)?;
-    options.has_extension(&extension).then(|| options.get_extension(&extension).as_message().cloned()).flatten()
-}
-
-fn message(of: &DynamicMessage, field: &str) -> Option<DynamicMessage> {
-    of.has_field_by_name(field).then(|| of.get_field_by_name(field)?.as_message().cloned()).flatten()
-}
-
-fn list(of: &DynamicMessage, field: &str) -> Vec<Value> {
-    of.get_field_by_name(field).and_then(|value| value.as_list().map(<[Value]>::to_vec)).unwrap_or_default()
-}
-
-fn text(of: &DynamicMessage, field: &str) -> String {
-    of.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-fn flag(of: &DynamicMessage, field: &str) -> bool {
-    of.get_field_by_name(field).and_then(|value| value.as_bool()).unwrap_or_default()
-}
-
-fn number(of: &DynamicMessage, field: &str) -> u32 {
-    of.get_field_by_name(field).and_then(|value| value.as_u32()).unwrap_or_default()
-}
-
-/// The name of an enum's value, without its prefix; empty for the unspecified one.
-fn enum_name(of: &DynamicMessage, field: &str, prefix: &str) -> String {
-    let number = of.get_field_by_name(field).and_then(|value| value.as_enum_number()).unwrap_or_default();
-    enum_value(of, field, number, prefix)
-}
-
-fn enum_names(of: &DynamicMessage, field: &str, prefix: &str) -> Vec<String> {
-    list(of, field)
-        .iter()
-        .filter_map(Value::as_enum_number)
-        .map(|number| enum_value(of, field, number, prefix))
-        .collect()
-}
-
-fn enum_value(of: &DynamicMessage, field: &str, number: i32, prefix: &str) -> String {
-    let kind = of.descriptor().get_field_by_name(field).map(|field| field.kind());
-    let value = kind.and_then(|kind| kind.as_enum().and_then(|kind| kind.get_value(number)));
-    let name = value.filter(|value| value.number() != 0).map(|value| value.name().to_owned()).unwrap_or_default();
-    name.strip_prefix(prefix).map(str::to_owned).unwrap_or(name)
 }
