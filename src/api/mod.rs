@@ -15,16 +15,21 @@ use prost_types::Timestamp;
 use time::OffsetDateTime;
 use tonic::{Status, metadata::MetadataMap};
 use transcoder::{
-    Aip193, Dialects, Service,
+    Aip193, Dialect, Dialects, Service,
     handler::{self, Context},
 };
 
 pub use self::deps::{Deps, Settings};
+use self::{
+    controlplane::ControlPlaneDialect, manager::ManagerDialect, messaging::MessagingDialect,
+    warehouse::WarehouseDialect, zerotrust::ZeroTrustDialect,
+};
 use crate::{
     base::{
         Cx, Error, Kind, Result,
         error::{DOMAIN, Reason},
     },
+    proto::SURFACES,
     store::Pages,
 };
 
@@ -54,16 +59,16 @@ pub fn services(deps: &Deps) -> Vec<Service> {
     surfaces.into_iter().flatten().collect()
 }
 
-/// The REST error dialects of every surface.
+/// The REST error dialects, by the names that the protos give them.
 pub fn dialects() -> Dialects {
-    let dialects = Dialects::new([
-        controlplane::dialect(),
-        zerotrust::dialect(),
-        manager::dialect(),
-        warehouse::dialect(),
-        messaging::dialect(),
-    ]);
-    dialects.with_fallback(Arc::new(Aip193 { domain: DOMAIN }))
+    let dialects: [(_, Arc<dyn Dialect>); 5] = [
+        ("control-plane", Arc::new(ControlPlaneDialect)),
+        ("manager", Arc::new(ManagerDialect)),
+        ("messaging", Arc::new(MessagingDialect)),
+        ("warehouse", Arc::new(WarehouseDialect)),
+        ("zero-trust", Arc::new(ZeroTrustDialect)),
+    ];
+    Dialects::of_surfaces(SURFACES, dialects).with_fallback(Arc::new(Aip193 { domain: DOMAIN }))
 }
 
 /// How the generated code calls the handlers.
@@ -138,5 +143,26 @@ fn log(cx: &Cx, error: &Error) {
             tracing::error!(request_id, rpc, reason, cause = cause as &dyn std::error::Error, "the call failed");
         }
         _ => tracing::debug!(request_id, rpc, reason, cause = cause as &dyn std::error::Error, "the call was refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use transcoder::Failure;
+
+    use super::*;
+
+    #[test]
+    fn every_surface_has_its_dialect() {
+        let of = |dialect: &dyn Dialect| dialect.render(&Failure::not_found()).body;
+        let dialects = dialects();
+        let fallback = of(dialects.named("no such dialect"));
+        for surface in SURFACES {
+            assert_ne!(of(dialects.named(surface.error_dialect)), fallback, "{}", surface.error_dialect);
+            assert!(!surface.prefixes.is_empty(), "{}", surface.name);
+            for prefix in surface.prefixes.iter().chain(surface.error_prefixes) {
+                assert_eq!(of(dialects.of_path(prefix)), of(dialects.named(surface.error_dialect)), "{prefix}");
+            }
+        }
     }
 }

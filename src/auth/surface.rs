@@ -2,8 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
+use transcoder::SurfacePaths;
 /// The path as the router compares it: by decoded segments.
 pub use transcoder::percent::canonical_path as decoded;
+pub use transcoder::surfaces::covers;
+
+use crate::proto::SURFACES;
 
 /// A documented API on the one registry. Its word is the audience of its tokens and the name in the proto option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,48 +31,6 @@ pub enum Surface {
 #[error("unknown audience; one of control-plane, zero-trust, manager, warehouse, messaging, native")]
 pub struct UnknownSurface;
 
-/// Proto packages by surface, with the slashes and dots that end them in a gRPC path.
-const PACKAGES: &[(&str, Surface)] = &[
-    ("/tenantry.controlplane.", Surface::ControlPlane),
-    ("/tenantry.zerotrust.", Surface::ZeroTrust),
-    ("/tenantry.edge.", Surface::ZeroTrust),
-    ("/tenantry.manager.", Surface::Manager),
-    ("/tenantry.warehouse.", Surface::Warehouse),
-    ("/tenantry.messaging.", Surface::Messaging),
-    ("/tenantry.registry.", Surface::Native),
-];
-
-/// REST prefixes by surface; the longest that matches whole segments wins.
-const PREFIXES: &[(&str, Surface)] = &[
-    ("/admin/v2", Surface::Messaging),
-    ("/api/auth", Surface::Warehouse),
-    ("/api/auth/accounts", Surface::ControlPlane),
-    ("/api/auth/switch-account", Surface::ControlPlane),
-    ("/api/config", Surface::Warehouse),
-    ("/api/control-plane", Surface::ControlPlane),
-    ("/api/database", Surface::Warehouse),
-    ("/api/group", Surface::Warehouse),
-    ("/api/host", Surface::ControlPlane),
-    ("/api/login", Surface::ControlPlane),
-    ("/api/membership", Surface::Warehouse),
-    ("/api/node", Surface::Warehouse),
-    ("/api/pool", Surface::Warehouse),
-    ("/api/role", Surface::Warehouse),
-    ("/api/tenant", Surface::Warehouse),
-    ("/api/user", Surface::Warehouse),
-    ("/api/v1/control-plane", Surface::ControlPlane),
-    ("/registry/v1", Surface::Native),
-    ("/v1", Surface::ZeroTrust),
-    ("/v1/apps", Surface::Manager),
-    ("/v1/invoices", Surface::Manager),
-    ("/v1/jwt", Surface::Manager),
-    ("/v1/kubeconfigs", Surface::Manager),
-    ("/v1/platform", Surface::Manager),
-    ("/v1/projects", Surface::Manager),
-    ("/v1/tenants", Surface::Manager),
-    ("/v1/usage", Surface::Manager),
-];
-
 impl Surface {
     /// Every surface.
     pub const ALL: [Surface; 6] =
@@ -86,23 +48,11 @@ impl Surface {
         }
     }
 
-    /// The surface that a gRPC or REST path belongs to; `None` for paths of no surface, such as health and reflection.
+    /// The surface that a gRPC or REST path belongs to, as the protos say; `None` for paths of no surface, such as health and
+    /// reflection.
     pub fn of_path(path: &str) -> Option<Self> {
-        if path.starts_with("/tenantry.") {
-            return PACKAGES.iter().find(|(package, _)| path.starts_with(package)).map(|(_, surface)| *surface);
-        }
-        let path = decoded(path);
-        PREFIXES
-            .iter()
-            .filter(|(prefix, _)| covers(prefix, &path))
-            .max_by_key(|(prefix, _)| prefix.len())
-            .map(|(_, surface)| *surface)
+        SurfacePaths::of_path(SURFACES, path)?.name.parse().ok()
     }
-}
-
-/// Whether a decoded path begins with these whole segments.
-pub fn covers(prefix: &str, path: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
 }
 
 impl FromStr for Surface {
@@ -124,10 +74,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_surface_of_the_protos_is_an_audience() {
+        for surface in SURFACES {
+            assert_eq!(surface.name.parse().map(Surface::as_str), Ok(surface.name));
+        }
+    }
+
+    #[test]
     fn paths_lead_to_their_surface() {
         let cases = [
             ("/tenantry.messaging.v2.TenantService/GetTenant", Some(Surface::Messaging)),
-            ("/tenantry.edge.v1.GatewayService/Watch", Some(Surface::ZeroTrust)),
+            ("/tenantry.zerotrust.v1.GroupService/ListGroups", Some(Surface::ZeroTrust)),
             ("/tenantry.messagingx.v2.TenantService/GetTenant", None),
             ("/grpc.health.v1.Health/Check", None),
             ("/healthz", None),
@@ -152,7 +109,6 @@ mod tests {
             ("/api/auth/switch-account", Some(Surface::ControlPlane)),
             ("/api/login", Some(Surface::ControlPlane)),
             ("/api/v1/control-plane/tenants", Some(Surface::ControlPlane)),
-            ("/registry/v1/tenants", Some(Surface::Native)),
         ];
         for (path, surface) in cases {
             assert_eq!(Surface::of_path(path), surface, "{path}");

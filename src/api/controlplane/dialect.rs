@@ -36,20 +36,6 @@ const TEXTS: &[(&str, &str)] = &[
 /// What a failure of ours says; the log has the cause under the request id.
 const UNEXPECTED: &str = "An unexpected error occurred";
 
-impl ControlPlaneDialect {
-    /// Its name in the surface option.
-    pub const NAME: &str = "control-plane";
-    /// The paths that it rules.
-    pub const PREFIXES: &[&str] = &[
-        "/api/control-plane",
-        "/api/v1/control-plane",
-        "/api/login",
-        "/api/host",
-        "/api/auth/accounts",
-        "/api/auth/switch-account",
-    ];
-}
-
 impl Dialect for ControlPlaneDialect {
     fn render(&self, failure: &Failure) -> Rendered {
         let rendered = Rendered::json(failure, &json!({"detail": detail(failure)}));

@@ -9,14 +9,12 @@ mod stub;
 mod tenant_service;
 mod user_service;
 
-use std::sync::Arc;
+use transcoder::Service;
 
-use transcoder::{Dialect, Service};
-
-pub use self::stub::Stub;
+pub use self::{dialect::ControlPlaneDialect, stub::Stub};
 use self::{
-    dialect::ControlPlaneDialect, email_domain_service::EmailDomains, grant_service::Grants,
-    session_service::SessionTokens, status_service::Statuses, tenant_service::Tenants, user_service::Users,
+    email_domain_service::EmailDomains, grant_service::Grants, session_service::SessionTokens,
+    status_service::Statuses, tenant_service::Tenants, user_service::Users,
 };
 use super::{Deps, handlers::controlplane::v1 as handlers};
 use crate::tenants::{Multitenancy, UNLICENSED};
@@ -38,11 +36,6 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         Multitenancy::Disabled => {}
     }
     services
-}
-
-/// The dialect, its name and the paths that it rules.
-pub(super) fn dialect() -> (&'static str, &'static [&'static str], Arc<dyn Dialect>) {
-    (ControlPlaneDialect::NAME, ControlPlaneDialect::PREFIXES, Arc::new(ControlPlaneDialect))
 }
 
 /// A text that narrows a list; the empty one does not.

@@ -10,12 +10,12 @@ use transcoder::{Dialects, Failure, Guard, MethodInfo, Origin, RequestId};
 use crate::{
     api::Deps,
     auth::surface,
-    proto::controlplane::v1::status_service_rest::GET_STATUS,
+    proto::{SURFACES, controlplane::v1::status_service_rest::GET_STATUS},
     tenants::{Multitenancy, unlicensed},
 };
 
-/// The paths that it answers, and all below them.
-const PREFIXES: [&str; 2] = ["/api/control-plane", "/api/v1/control-plane"];
+/// The paths that it answers are this one, its aliases, and all below them.
+const ROOT: &str = "/api/control-plane";
 /// The methods that the surface could have; the others are no method of any path.
 const METHODS: [Method; 5] = [Method::DELETE, Method::GET, Method::PATCH, Method::POST, Method::PUT];
 /// The same as Allow has them.
@@ -40,13 +40,13 @@ impl Stub {
     /// Whether a path is the stub's to answer.
     pub fn covers(path: &str) -> bool {
         let path = surface::decoded(path);
-        PREFIXES.into_iter().any(|prefix| surface::covers(prefix, &path))
+        roots().any(|root| surface::covers(root, &path))
     }
 
     /// Answers a request for a path that it [covers](Stub::covers).
     pub fn answer(&self, mut request: Request<Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
-        if PREFIXES.contains(&&*surface::decoded(&path)) {
+        if roots().any(|root| root == surface::decoded(&path)) {
             return redirect(&path, request.uri().query());
         }
         let failure = self.failure(&mut request);
@@ -63,6 +63,11 @@ impl Stub {
             Ok(()) => Failure::of_status(Origin::Service, &unlicensed().to_status(), &[]),
         }
     }
+}
+
+fn roots() -> impl Iterator<Item = &'static str> {
+    let aliases = SURFACES.iter().flat_map(|surface| surface.aliases);
+    std::iter::once(ROOT).chain(aliases.filter(|(from, _)| *from == ROOT).map(|(_, to)| *to))
 }
 
 /// To the same path with a slash.

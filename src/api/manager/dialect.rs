@@ -8,22 +8,6 @@ use transcoder::{Dialect, Failure, Rendered};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ManagerDialect;
 
-impl ManagerDialect {
-    /// Its name in the surface option.
-    pub const NAME: &str = "manager";
-    /// The paths that it rules.
-    pub const PREFIXES: &[&str] = &[
-        "/v1/apps",
-        "/v1/invoices",
-        "/v1/jwt",
-        "/v1/kubeconfigs",
-        "/v1/platform",
-        "/v1/projects",
-        "/v1/tenants",
-        "/v1/usage",
-    ];
-}
-
 impl Dialect for ManagerDialect {
     fn render(&self, failure: &Failure) -> Rendered {
         Rendered::json(failure, &json!({"error": code(failure), "detail": failure.message}))

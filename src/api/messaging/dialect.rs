@@ -7,13 +7,6 @@ use transcoder::{Dialect, Failure, Rendered};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MessagingDialect;
 
-impl MessagingDialect {
-    /// Its name in the surface option.
-    pub const NAME: &str = "messaging";
-    /// The paths that it rules.
-    pub const PREFIXES: &[&str] = &["/admin/v2"];
-}
-
 impl Dialect for MessagingDialect {
     fn render(&self, failure: &Failure) -> Rendered {
         Rendered::json(failure, &json!({"reason": failure.message}))

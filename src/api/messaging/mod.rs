@@ -6,13 +6,11 @@ mod dialect;
 mod namespace_service;
 mod tenant_service;
 
-use std::sync::Arc;
+use transcoder::Service;
 
-use transcoder::{Dialect, Service};
-
+pub use self::dialect::MessagingDialect;
 use self::{
-    broker_service::Brokers, cluster_service::Clusters, dialect::MessagingDialect, namespace_service::Namespaces,
-    tenant_service::Tenants,
+    broker_service::Brokers, cluster_service::Clusters, namespace_service::Namespaces, tenant_service::Tenants,
 };
 use super::{Deps, handlers::messaging::v2 as handlers};
 
@@ -25,9 +23,4 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::namespace_service::mount(Namespaces { deps: deps() }),
         handlers::broker_service::mount(Brokers { deps: deps() }),
     ]
-}
-
-/// The dialect, its name and the paths that it rules.
-pub(super) fn dialect() -> (&'static str, &'static [&'static str], Arc<dyn Dialect>) {
-    (MessagingDialect::NAME, MessagingDialect::PREFIXES, Arc::new(MessagingDialect))
 }

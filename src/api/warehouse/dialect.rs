@@ -9,13 +9,6 @@ use transcoder::{Dialect, Failure, Rendered};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WarehouseDialect;
 
-impl WarehouseDialect {
-    /// Its name in the surface option.
-    pub const NAME: &str = "warehouse";
-    /// The paths that it rules, the two probes of its clients among them; the control plane's have longer prefixes.
-    pub const PREFIXES: &[&str] = &["/api", "/health", "/ready"];
-}
-
 /// Codes by reason, where the HTTP status alone does not tell. Clients act on the code, so one that is here stays.
 const CODES: &[(&str, &str)] = &[
     ("ADMIN_REQUIRED", "admin_required"),

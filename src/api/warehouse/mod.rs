@@ -5,11 +5,10 @@ mod config_service;
 mod dialect;
 mod tenant_service;
 
-use std::sync::Arc;
+use transcoder::Service;
 
-use transcoder::{Dialect, Service};
-
-use self::{auth_service::Auth, config_service::Configs, dialect::WarehouseDialect, tenant_service::Tenants};
+pub use self::dialect::WarehouseDialect;
+use self::{auth_service::Auth, config_service::Configs, tenant_service::Tenants};
 use super::{Deps, handlers::warehouse::v1 as handlers};
 use crate::warehouse::Warehouse;
 
@@ -23,9 +22,4 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::auth_service::mount(Auth { deps: deps() }),
         handlers::tenant_service::mount(Tenants { area }),
     ]
-}
-
-/// The dialect, its name and the paths that it rules.
-pub(super) fn dialect() -> (&'static str, &'static [&'static str], Arc<dyn Dialect>) {
-    (WarehouseDialect::NAME, WarehouseDialect::PREFIXES, Arc::new(WarehouseDialect))
 }

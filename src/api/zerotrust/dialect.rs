@@ -12,13 +12,6 @@ use transcoder::{Dialect, Failure, Origin, Rendered};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ZeroTrustDialect;
 
-impl ZeroTrustDialect {
-    /// Its name in the surface option.
-    pub const NAME: &str = "zero-trust";
-    /// The paths that it rules, unknown ones included. The manager surface has longer prefixes.
-    pub const PREFIXES: &[&str] = &["/v1"];
-}
-
 /// The body of an error, in the order in which it is documented.
 #[derive(Serialize)]
 struct Body<'a> {
@@ -62,7 +55,6 @@ fn status(failure: &Failure) -> StatusCode {
             };
             if malformed { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY }
         }
-        Code::FailedPrecondition if failure.reason == "KEK_MISSING" => StatusCode::SERVICE_UNAVAILABLE,
         Code::FailedPrecondition if failure.status == StatusCode::BAD_REQUEST => StatusCode::CONFLICT,
         _ => failure.status,
     }
@@ -126,7 +118,6 @@ mod tests {
             (Code::Aborted, "VERSION_STALE", 409, "conflict"),
             (Code::FailedPrecondition, "LAST_ADMIN", 409, "conflict"),
             (Code::FailedPrecondition, "TENANT_LIMIT_REACHED", 409, "entitlement_exceeded"),
-            (Code::FailedPrecondition, "KEK_MISSING", 503, "not_ready"),
             (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", 429, "rate_limited"),
             (Code::Internal, "INTERNAL", 500, "internal_error"),
             (Code::Unavailable, "DATABASE_UNAVAILABLE", 503, "not_ready"),

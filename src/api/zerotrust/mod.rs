@@ -13,13 +13,12 @@ mod tenant_service;
 mod totp_service;
 mod user_service;
 
-use std::sync::Arc;
+use transcoder::Service;
 
-use transcoder::{Dialect, Service};
-
+pub use self::dialect::ZeroTrustDialect;
 use self::{
-    api_key_service::ApiKeys, dialect::ZeroTrustDialect, group_service::Groups, role_service::RoleGrants,
-    session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors, user_service::Users,
+    api_key_service::ApiKeys, group_service::Groups, role_service::RoleGrants, session_service::AdminSessions,
+    tenant_service::Tenants, totp_service::SecondFactors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -35,9 +34,4 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::role_service::mount(RoleGrants { deps: deps() }),
         handlers::session_service::mount(AdminSessions { deps: deps() }),
     ]
-}
-
-/// The dialect, its name and the paths that it rules.
-pub(super) fn dialect() -> (&'static str, &'static [&'static str], Arc<dyn Dialect>) {
-    (ZeroTrustDialect::NAME, ZeroTrustDialect::PREFIXES, Arc::new(ZeroTrustDialect))
 }
