@@ -1,5 +1,5 @@
-//! Background jobs: when those of which one server does the work ran last, and are due next. And since when the events of the
-//! outbox are there, so that old ones can go by the clock of the database.
+//! The background jobs that one server runs for all: the results of their runs and when they are due. And the newest revision
+//! of the outbox at some times, by which old events are deleted.
 
 use sea_orm::{
     DbErr,
@@ -33,7 +33,7 @@ fn jobs() -> TableCreateStatement {
         .take()
 }
 
-/// What the newest revision of the outbox was at some time.
+/// The newest revision of the outbox at some times.
 fn outbox_marks() -> TableCreateStatement {
     Table::create().table("outbox_marks").col(number("revision").primary_key()).col(number("at")).take()
 }

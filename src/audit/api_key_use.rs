@@ -79,8 +79,8 @@ impl ApiKeyUses {
     }
 }
 
-/// Writes the uses of whole minutes down; those of the running minute too if `all`. Returns how many lines there were. What
-/// cannot be written is kept for the next time.
+/// Writes the counts of completed minutes to the audit log, and those of the current minute if `all`. Returns the number of
+/// events. On a failure the counts are kept.
 pub async fn flush(uses: &ApiKeyUses, store: &Store, all: bool) -> Result<u64> {
     let mut taken = uses.0.take(all);
     let lines = taken.len() as u64;

@@ -123,8 +123,8 @@ fn near(address: IpAddr) -> Option<IpNet> {
     }
 }
 
-/// Writes the counts of whole minutes to the audit log; those of the running minute too if `all`. Returns how many lines
-/// there were. What cannot be written is kept for the next time.
+/// Writes the counts of completed minutes to the audit log, and those of the current minute if `all`. Returns the number of
+/// events. On a failure the counts are kept.
 pub async fn flush(denials: &Denials, store: &Store, all: bool) -> Result<u64> {
     let taken = denials.0.take(all);
     let lines = taken.len() as u64;

@@ -1,4 +1,4 @@
-//! Writes the sums down. Each server does so for what it has counted, and what is left when it ends.
+//! Jobs that write the aggregates to the audit log: each server those that it has counted, and the rest at shutdown.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::{
     store::Store,
 };
 
-/// How often whole minutes are written down.
+/// How often completed minutes are written.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Writes down which calls were refused.
+/// Writes the counts of denied calls.
 pub struct AuditDenials {
     denials: Denials,
     store: Store,
 }
 
 impl AuditDenials {
-    /// Of what is counted there.
+    /// Writes these counts.
     pub fn new(denials: &Denials, store: &Store) -> Self {
         Self { denials: denials.clone(), store: store.clone() }
     }
@@ -39,14 +39,14 @@ impl Job for AuditDenials {
     }
 }
 
-/// Writes down how often API keys were used.
+/// Writes the counts of uses of API keys.
 pub struct AuditApiKeyUse {
     uses: ApiKeyUses,
     store: Store,
 }
 
 impl AuditApiKeyUse {
-    /// Of what is counted there.
+    /// Writes these counts.
     pub fn new(uses: &ApiKeyUses, store: &Store) -> Self {
         Self { uses: uses.clone(), store: store.clone() }
     }

@@ -1,5 +1,5 @@
-//! What the audit log is told of in sums: calls that were refused, and uses of API keys. What a call changes is recorded with
-//! the change, by the store.
+//! Audit events that are aggregated: denied calls and uses of API keys, one event per minute and kind. The store records
+//! what a call changes, with the change.
 
 mod aggregate;
 pub mod api_key_use;

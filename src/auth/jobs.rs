@@ -1,4 +1,4 @@
-//! Jobs for what was revoked.
+//! Jobs for revocations.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,13 +13,13 @@ use crate::{
     store::Store,
 };
 
-/// After so many readings one reads everything: what was changed by hand, or by a server of an earlier version, has no
-/// revision of its own.
+/// One of this many reads is complete: changes by hand, or by a server of an earlier version, have no revision of their
+/// own.
 const WHOLE_EVERY: u32 = 240;
-/// How often the database forgets revocations of tokens that have ended.
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// How often revocations of expired tokens are deleted.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
-/// Reads the revocations of other processes. While the database is away, what is known holds.
+/// Reads the revocations of other processes. While the database is unavailable, the known ones stay in force.
 pub struct ReadRevocations {
     store: Store,
     revocations: Revocations,
@@ -28,21 +28,21 @@ pub struct ReadRevocations {
 
 #[derive(Default)]
 struct Progress {
-    readings: u32,
+    reads: u32,
     seen: Option<Seen>,
 }
 
 impl ReadRevocations {
-    /// Into these.
+    /// Reads into `revocations`.
     pub fn new(revocations: &Revocations, store: &Store) -> Self {
         Self { store: store.clone(), revocations: revocations.clone(), progress: Mutex::default() }
     }
 
-    /// How far this reading begins; `None` for one that reads everything.
+    /// Where this read begins; `None` for a complete one.
     fn begin(&self) -> Option<Seen> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let whole = progress.readings.is_multiple_of(WHOLE_EVERY);
-        progress.readings = progress.readings.wrapping_add(1);
+        let whole = progress.reads.is_multiple_of(WHOLE_EVERY);
+        progress.reads = progress.reads.wrapping_add(1);
         progress.seen.clone().filter(|_| !whole)
     }
 }
@@ -62,26 +62,26 @@ impl Job for ReadRevocations {
     }
 }
 
-/// Forgets revocations of tokens that ended long ago.
+/// Deletes revocations of tokens that expired long ago.
 #[derive(Debug)]
-pub struct ForgetRevocations(Store);
+pub struct PruneRevocations(Store);
 
-impl ForgetRevocations {
+impl PruneRevocations {
     /// Of a store.
     pub fn new(store: &Store) -> Self {
         Self(store.clone())
     }
 }
 
-impl Job for ForgetRevocations {
+impl Job for PruneRevocations {
     const NAME: &'static str = "ended-revocations";
     const PLACEMENT: Placement = Placement::OneServer;
 
     fn schedule(&self) -> Schedule {
-        Schedule::every(FORGET_EVERY)
+        Schedule::every(PRUNE_EVERY)
     }
 
     async fn run(&self, _: &Run) -> Result<Report> {
-        Ok(Report::done(revocation::forget(&self.0).await?))
+        Ok(Report::done(revocation::prune(&self.0).await?))
     }
 }

@@ -139,8 +139,8 @@ pub async fn load(store: &Store, revocations: &Revocations, seen: Option<Seen>) 
     Ok(seen)
 }
 
-/// Has the database forget the revocations of tokens that ended long ago, and returns how many there were.
-pub async fn forget(store: &Store) -> Result<u64> {
+/// Deletes the revocations of tokens that expired long ago, and returns how many.
+pub async fn prune(store: &Store) -> Result<u64> {
     // Not by the clock of this server: one that is ahead would forget what still counts.
     let before = store.time().await? - time::Duration::seconds(KEPT + LEEWAY);
     revoked::prune(store, before).await

@@ -1,4 +1,4 @@
-//! Panics that were caught: faults of this program that end one call, or one run of a job, and nothing else.
+//! Caught panics: bugs that end one call or one run of a job.
 
 use std::any::Any;
 
@@ -8,7 +8,7 @@ pub fn count(panic: &(dyn Any + Send)) {
     tracing::debug!(panic = text(panic), "a panic was caught");
 }
 
-/// What the panic said. For the log alone.
+/// The message of a panic. Only for the log.
 pub fn text(panic: &(dyn Any + Send)) -> &str {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
 }

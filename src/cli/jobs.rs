@@ -1,5 +1,5 @@
-//! `tenantry jobs`: the background jobs of which one server does the work for all, as the database knows them. What each
-//! server does for itself is shown by its own `/readyz?verbose`.
+//! `tenantry jobs`: the background jobs that one server runs for all, from the database. The jobs of every server are in its
+//! own `/readyz?verbose`.
 
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
@@ -16,10 +16,10 @@ use crate::{
     store::{Stamp, Store, entities::jobs::Model},
 };
 
-/// The heads of the columns.
+/// The column headers.
 const HEAD: [&str; 9] =
     ["JOB", "STATE", "LAST START", "LAST SUCCESS", "NEXT RUN", "RUNS", "FAILURES", "ITEMS", "SERVER"];
-/// What stands for a value that there is none of.
+/// A missing value.
 const NONE: &str = "-";
 
 /// Arguments of `jobs`.
@@ -32,9 +32,9 @@ pub(super) struct Args {
 /// What to do about jobs.
 #[derive(Clone, Debug, clap::Subcommand)]
 enum Action {
-    /// Show when each job ran last, how that went, and when it is due next (the default)
+    /// Show the last and the next run of each job (the default)
     List,
-    /// Have a job be due now; a running server runs it within ten seconds
+    /// Make a job due now; a running server runs it within ten seconds
     Run {
         /// Name of the job
         #[arg(value_parser = PossibleValuesParser::new(ON_REQUEST))]
@@ -68,8 +68,8 @@ async fn list(store: &Store) -> anyhow::Result<()> {
 }
 
 async fn request(store: &Store, name: &str) -> anyhow::Result<()> {
-    // clap lets no other name through.
-    let name = ON_REQUEST.into_iter().find(|known| *known == name).context("there is no such job")?;
+    // clap accepts no other name.
+    let name = ON_REQUEST.into_iter().find(|known| *known == name).context("unknown job")?;
     let cx = Cx::system("jobs run", store.clock().clone());
     record::request(store, &cx, name).await?;
     output::tell(format_args!("{name} is due: a running server runs it within ten seconds"));
@@ -96,7 +96,7 @@ fn row(job: &Model) -> [String; 9] {
     ]
 }
 
-/// What is known of a job. One whose server died in the middle of a run looks as if it ran, until another takes over.
+/// The state after the last run. If a server dies during a run, the job is shown as running until another server takes over.
 fn state(job: &Model) -> &'static str {
     match job {
         Model { last_start: None, .. } => "never ran",
@@ -122,7 +122,7 @@ fn moment(at: Option<Stamp>) -> String {
     at.and_then(second).unwrap_or_else(|| NONE.to_owned())
 }
 
-/// Lines with the columns one below the other.
+/// The lines of a table with aligned columns.
 fn table(rows: &[[String; 9]]) -> Vec<String> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<_> = (0..HEAD.len()).map(width).collect();

@@ -79,7 +79,7 @@ enum Command {
     /// Check and rotate the keys that encrypt stored secrets
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Show the background jobs that the servers share, and have one run now
+    /// Show the background jobs that one server runs for all, or request a run
     Jobs(jobs::Args),
     /// Check the configuration
     #[command(subcommand)]

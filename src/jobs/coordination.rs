@@ -1,46 +1,46 @@
-//! How servers agree on who runs a job, and when.
+//! How servers agree which of them runs a job, and when.
 
 use std::time::Duration;
 
 use super::{
     Lease, Leases, Placement,
-    record::{self, Begun, Ended},
+    record::{self, Begin, RunSummary},
 };
 use crate::{base::Result, store::Store};
 
-/// How long a server that is silent keeps a lease.
+/// How long a lease survives without a renewal.
 pub(super) const TTL: Duration = Duration::from_secs(10);
 
-/// What a runner asks the other servers, by way of the database.
+/// The agreement with the other servers. Tests replace it, so that they need no database.
 pub(super) trait Coordination: Send + Sync + 'static {
-    /// Takes the lease of a job that is due, and notes that a run begins. `force` has it be due.
-    fn claim(&self, job: Claimed, force: bool) -> impl Future<Output = Result<Claim>> + Send;
+    /// Takes the lease of a job that is due, and records the start of a run. `force` skips the check that it is due.
+    fn claim(&self, job: JobInfo, force: bool) -> impl Future<Output = Result<Claim>> + Send;
 
     /// Renews a lease; `false` if it is lost.
     fn renew(&self, lease: &Lease) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Notes how runs ended; `false` if the lease is lost, and then nothing is noted.
-    fn record(&self, lease: &Lease, job: Claimed, ended: Ended) -> impl Future<Output = Result<bool>> + Send;
+    /// Records the outcome of runs. `false` if the lease is lost: then nothing is recorded.
+    fn record(&self, lease: &Lease, job: JobInfo, ended: RunSummary) -> impl Future<Output = Result<bool>> + Send;
 }
 
-/// A job that one server runs at a time.
+/// What the agreement needs to know of a job.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Claimed {
+pub(super) struct JobInfo {
     pub name: &'static str,
     pub placement: Placement,
     /// The longest time between two runs.
     pub longest_pause: Duration,
 }
 
-/// The answer to a claim.
+/// The result of a claim.
 #[derive(Debug)]
 pub(super) enum Claim {
-    /// The job is this server's.
+    /// This server runs the job.
     Mine(Lease),
-    /// It is due in so long.
+    /// The job is not due for this long.
     NotDue(Duration),
-    /// Another server runs it.
-    Elsewhere,
+    /// Another server holds the lease.
+    Held,
 }
 
 /// Coordination by leases and the table of jobs.
@@ -57,17 +57,17 @@ impl Database {
 }
 
 impl Coordination for Database {
-    async fn claim(&self, job: Claimed, force: bool) -> Result<Claim> {
+    async fn claim(&self, job: JobInfo, force: bool) -> Result<Claim> {
         let by_time = job.placement == Placement::OneServer && !force;
-        // Asked first, so that a job that is not due writes nothing.
+        // A read first: a job that is not due must not write.
         if by_time && let Some(wait) = record::wait(&self.store, job.name, job.longest_pause).await? {
             return Ok(Claim::NotDue(wait));
         }
-        let Some(lease) = self.leases.take(job.name, TTL).await? else { return Ok(Claim::Elsewhere) };
+        let Some(lease) = self.leases.take(job.name, TTL).await? else { return Ok(Claim::Held) };
         Ok(match record::begin(&self.store, &lease, job.name, by_time.then_some(job.longest_pause)).await? {
-            Begun::Yes => Claim::Mine(lease),
-            Begun::NotDue(wait) => Claim::NotDue(wait),
-            Begun::Lost => Claim::Elsewhere,
+            Begin::Yes => Claim::Mine(lease),
+            Begin::NotDue(wait) => Claim::NotDue(wait),
+            Begin::Lost => Claim::Held,
         })
     }
 
@@ -75,7 +75,7 @@ impl Coordination for Database {
         lease.renew(&self.store).await
     }
 
-    async fn record(&self, lease: &Lease, job: Claimed, ended: Ended) -> Result<bool> {
+    async fn record(&self, lease: &Lease, job: JobInfo, ended: RunSummary) -> Result<bool> {
         record::end(&self.store, lease, job.name, job.placement, ended).await
     }
 }

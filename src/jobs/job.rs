@@ -1,50 +1,48 @@
-//! What a job is.
+//! The trait of a job.
 
 use super::{Run, Schedule};
 use crate::base::{Activator, Result};
 
-/// Work in the background.
+/// A background job.
 pub trait Job: Send + Sync + 'static {
-    /// The name by which operators know it: in the status, the metrics, the log and, where there is one, the lease.
+    /// The name in the status, the metrics, the log and the lease.
     const NAME: &'static str;
-    /// Which servers do the work.
+    /// Which servers run it.
     const PLACEMENT: Placement;
-    /// Whether it runs once more when the server ends, to keep what would be lost with the process.
+    /// Whether it runs once more at shutdown, to save what is only in memory.
     const LAST_RUN: bool = false;
 
     /// When it runs.
     fn schedule(&self) -> Schedule;
 
-    /// What has it run before its time.
+    /// Wakes the job before its next run is due.
     fn activator(&self) -> Option<Activator> {
         None
     }
 
-    /// Whether there is anything to do. Asked before each run, and before the lease is taken, so that a job that often has
-    /// nothing to do writes nothing then.
+    /// Whether there is work. Checked before the lease is taken, so that a frequent job with nothing to do does not write.
     fn is_wanted(&self) -> impl Future<Output = Result<bool>> + Send {
         async { Ok(true) }
     }
 
-    /// Does a bounded piece of the work.
+    /// Does one bounded batch of work.
     fn run(&self, run: &Run) -> impl Future<Output = Result<Report>> + Send;
 }
 
-/// Which servers do the work of a job.
+/// Which servers run a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// Each server, for itself.
+    /// Every server, independently.
     EveryServer,
-    /// One server at a time, any of them. The database knows when the job is due, for all servers together and over
-    /// restarts.
+    /// One server at a time. The database records when the job is due next, for all servers and across restarts.
     OneServer,
-    /// One server, until it ends or is silent for the time of the lease. For jobs that run too often to be agreed upon each
-    /// time.
+    /// One server, which keeps the lease between runs until it stops or fails. For jobs that run too often to agree on
+    /// each run.
     Leader,
 }
 
 impl Placement {
-    /// The word for operators.
+    /// The name in `/readyz?verbose`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::EveryServer => "every_server",
@@ -58,22 +56,22 @@ impl Placement {
     }
 }
 
-/// What a run did.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// How much, in a unit of the job's own: rows, tenants, keys.
+    /// Items processed, in the job's own unit: rows, tenants, keys.
     pub items: u64,
-    /// Whether more is left: then the next run follows at once.
+    /// Whether there is more to do: then the next run follows at once.
     pub more: bool,
 }
 
 impl Report {
-    /// All there was to do is done.
+    /// Everything is done.
     pub fn done(items: u64) -> Self {
         Self { items, more: false }
     }
 
-    /// A batch is done; a full one leaves more.
+    /// One batch is done; a full one means that there is more to do.
     pub fn batch(items: u64, most: u64) -> Self {
         Self { items, more: items >= most }
     }

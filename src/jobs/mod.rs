@@ -1,12 +1,12 @@
-//! Background jobs: named work that no call waits for, done again and again.
+//! Background jobs: named work that runs periodically or on demand, independent of any call.
 //!
-//! A [`Job`] takes no input and is idempotent: it finds out by itself what is left to do, so that a run that was missed, cut
-//! off or done twice does no harm. The [`runner`] decides when it runs, on which server, and what becomes of a failure; the
-//! job does one bounded piece of work and reports what it did. What operators see of it is its [`Status`]. All jobs of a
-//! server are listed in one place, `src/server/jobs.rs`.
+//! A [`Job`] takes no input and is idempotent: each run finds out what is left to do, so a run that is missed, interrupted or
+//! repeated does no harm. The runner decides when and on which server it runs, and handles failures; the job does one
+//! bounded batch of work and reports the result. Its [`Status`] is shown to operators. `src/server/jobs.rs` lists all jobs
+//! of a server.
 //!
-//! Work of which one server at a time does its part is fenced: [`Run::maintain`] holds the job's [lease](Lease) inside the
-//! transaction of the work, so a server that was too slow and lost the lease commits nothing.
+//! Jobs that one server runs for all are fenced: [`Run::maintain`] checks the [`Lease`] in the transaction of the work, so a
+//! server that has lost the lease cannot commit.
 
 mod coordination;
 mod job;
@@ -26,4 +26,4 @@ pub use lease::{Lease, Leases};
 pub use run::Run;
 pub use schedule::Schedule;
 pub use set::{Jobs, follow};
-pub use status::{Board, Failure, State, Status};
+pub use status::{Failure, State, Status, StatusBoard};

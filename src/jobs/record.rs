@@ -1,5 +1,5 @@
-//! The table of the jobs of which one server at a time does the work: when each is due, and how it went. Its times are those
-//! of the database's clock, so servers whose clocks differ agree.
+//! The table `jobs`: when each job of one server is due, and the results of its runs. All times are from the clock of the
+//! database, so servers agree even if their own clocks differ.
 
 use std::time::Duration;
 
@@ -18,36 +18,36 @@ use crate::{
     },
 };
 
-/// What became of an attempt to begin a run.
+/// The result of starting a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Begun {
+pub(super) enum Begin {
     Yes,
-    /// It is due in so long: another server was faster.
+    /// Another server has run it in the meantime; it is not due for this long.
     NotDue(Duration),
     /// The lease is lost.
     Lost,
 }
 
-/// How runs ended, since that was noted last.
+/// The runs since the last record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(super) struct RunSummary {
     pub runs: u64,
     pub failures: u64,
     pub items: u64,
-    /// Why the last one failed; `None` if it succeeded or there was none.
+    /// The error of the last run; `None` if it succeeded.
     pub error: Option<String>,
-    /// After how long the job is due again.
+    /// The delay until the next run.
     pub next: Duration,
     /// Whether the server keeps the lease.
     pub keep: bool,
 }
 
-/// What is known of every job that ever ran, by name.
+/// The rows of all jobs that have run or were requested, by name.
 pub async fn all(store: &Store) -> Result<Vec<Model>> {
     Ok(Entity::find().order_by_asc(Column::Job).all(store.read()).await?)
 }
 
-/// Has a job be due now: a server runs it when it looks next.
+/// Makes a job due now. A server runs it the next time it checks.
 pub async fn request(store: &Store, cx: &Cx, name: &'static str) -> Result<()> {
     store.write(cx, name, request_in).await
 }
@@ -62,7 +62,7 @@ async fn request_in(tx: &Tx, name: &&'static str) -> Result<()> {
     Ok(())
 }
 
-/// After how long a job is due; `None` if it is due now.
+/// The time until a job is due; `None` if it is due now.
 pub(super) async fn wait(store: &Store, name: &str, longest: Duration) -> Result<Option<Duration>> {
     match Entity::find_by_id(name).one(store.read()).await? {
         None => Ok(None),
@@ -70,64 +70,68 @@ pub(super) async fn wait(store: &Store, name: &str, longest: Duration) -> Result
     }
 }
 
-/// The time until a job is due. More than its longest pause is no time that a server wrote by this clock, which was set back.
+/// The time until a job is due. A time beyond its longest delay means that the clock of the database was set back: the job is
+/// due then.
 fn left(row: &Model, now: OffsetDateTime, longest: Duration) -> Option<Duration> {
     let left = Duration::try_from(row.next_run.time() - now).ok()?;
     (!left.is_zero() && left <= longest).then_some(left)
 }
 
-/// Notes that a run begins. If its longest pause is given, the job has to be due; otherwise the lease is given back.
+/// Records the start of a run. With `longest_pause`, only if the job is due; if it is not, the lease is released.
 pub(super) async fn begin(
     store: &Store,
     lease: &Lease,
     name: &'static str,
     longest_pause: Option<Duration>,
-) -> Result<Begun> {
+) -> Result<Begin> {
     store.maintain("jobs.begin", (lease.clone(), name, longest_pause), begin_in).await
 }
 
-async fn begin_in(tx: &Tx, (lease, name, longest_pause): &(Lease, &'static str, Option<Duration>)) -> Result<Begun> {
+async fn begin_in(tx: &Tx, (lease, name, longest_pause): &(Lease, &'static str, Option<Duration>)) -> Result<Begin> {
     if !lease.hold(tx).await? {
-        return Ok(Begun::Lost);
+        return Ok(Begin::Lost);
     }
     let (found, time) = (Entity::find_by_id(*name).one(tx.conn()).await?, tx.time().await?);
     if let (Some(found), Some(longest)) = (&found, longest_pause)
         && let Some(wait) = left(found, time, *longest)
     {
         lease.free(tx).await?;
-        return Ok(Begun::NotDue(wait));
+        return Ok(Begin::NotDue(wait));
     }
     let (now, holder) = (Stamp::from(time), lease.holder());
     if found.is_none() {
         insert(tx, name, holder, Some(now), now).await?;
-        return Ok(Begun::Yes);
+        return Ok(Begin::Yes);
     }
-    // Until the end is noted it stays due, for another server in case that this one dies.
+    // It stays due until the end is recorded, so that another server repeats it if this one dies.
     let begun = row(name)
         .col_expr(Column::Holder, Expr::value(holder))
         .col_expr(Column::LastStart, Expr::value(now))
         .col_expr(Column::NextRun, Expr::value(now));
     begun.exec(tx.conn()).await?;
-    Ok(Begun::Yes)
+    Ok(Begin::Yes)
 }
 
-/// Notes how runs ended, and gives the lease back unless the server keeps it; `false` if it is lost.
+/// Records the outcome of runs, and releases the lease unless the server keeps it. `false` if the lease is lost.
 pub(super) async fn end(
     store: &Store,
     lease: &Lease,
     name: &'static str,
     placement: Placement,
-    ended: Ended,
+    ended: RunSummary,
 ) -> Result<bool> {
     store.maintain("jobs.end", (lease.clone(), name, placement, ended), end_in).await
 }
 
-async fn end_in(tx: &Tx, (lease, name, placement, ended): &(Lease, &'static str, Placement, Ended)) -> Result<bool> {
+async fn end_in(
+    tx: &Tx,
+    (lease, name, placement, ended): &(Lease, &'static str, Placement, RunSummary),
+) -> Result<bool> {
     if !lease.hold(tx).await? {
         return Ok(false);
     }
     let now = tx.time().await?;
-    how_it_went(name, now.into(), ended)
+    outcome(name, now.into(), ended)
         .col_expr(Column::NextRun, next_run((now + ended.next).into(), *placement))
         .exec(tx.conn())
         .await?;
@@ -137,7 +141,7 @@ async fn end_in(tx: &Tx, (lease, name, placement, ended): &(Lease, &'static str,
     Ok(true)
 }
 
-fn how_it_went(name: &str, now: Stamp, ended: &Ended) -> UpdateMany<Entity> {
+fn outcome(name: &str, now: Stamp, ended: &RunSummary) -> UpdateMany<Entity> {
     let more = |column: Column, by: u64| Expr::col(column).add(i64::try_from(by).unwrap_or(i64::MAX));
     let update = row(name)
         .col_expr(Column::LastEnd, Expr::value(now))
@@ -153,20 +157,20 @@ fn how_it_went(name: &str, now: Stamp, ended: &Ended) -> UpdateMany<Entity> {
     }
 }
 
-/// The next run; if somebody has asked for one since this one began, that stays.
+/// The next run. A request that came after the start of this run is kept.
 fn next_run(next: Stamp, placement: Placement) -> Expr {
     if placement == Placement::Leader {
         return Expr::value(next);
     }
-    let asked = Expr::col(Column::NextRun).gt(Expr::col(Column::LastStart));
-    CaseStatement::new().case(asked, Expr::col(Column::NextRun)).finally(next).into()
+    let requested = Expr::col(Column::NextRun).gt(Expr::col(Column::LastStart));
+    CaseStatement::new().case(requested, Expr::col(Column::NextRun)).finally(next).into()
 }
 
 fn row(name: &str) -> UpdateMany<Entity> {
     Entity::update_many().filter(Column::Job.eq(name))
 }
 
-/// Makes the row of a job that has not run yet.
+/// Inserts the row of a job.
 async fn insert(tx: &Tx, name: &str, holder: &str, last_start: Option<Stamp>, next_run: Stamp) -> Result<()> {
     let row = Model {
         job: name.to_owned(),

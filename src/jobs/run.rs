@@ -1,4 +1,4 @@
-//! One run of a job, as the job sees it.
+//! The context of one run of a job.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +10,7 @@ use crate::{
     store::{Store, Tx, WriteFn},
 };
 
-/// What a run may ask and do.
+/// The context of one run.
 #[derive(Debug)]
 pub struct Run {
     lease: Option<Lease>,
@@ -20,12 +20,12 @@ pub struct Run {
 }
 
 impl Run {
-    /// Of a job that runs on every server, or outside of a server.
+    /// A run without a lease: of a job of every server, or outside of a server.
     pub fn unleased() -> Self {
         Self::new(None, CancellationToken::new())
     }
 
-    /// Under a lease; `stop` ends the job.
+    /// A run under a lease; `stop` cancels it.
     pub fn leased(lease: Lease, stop: &CancellationToken) -> Self {
         Self::new(Some(lease), stop.child_token())
     }
@@ -34,28 +34,28 @@ impl Run {
         Self { lease, stop, lost: AtomicBool::new(false), last: false }
     }
 
-    /// The run at the end of the server, which nothing stops but the time for the end.
+    /// The run at shutdown, which is not cancelled.
     pub fn last() -> Self {
         Self { last: true, ..Self::unleased() }
     }
 
-    /// Whether it is the run at the end of the server.
+    /// Whether this is the run at shutdown.
     pub fn is_last(&self) -> bool {
         self.last
     }
 
-    /// Whether the run is to end: the server ends, or another one has taken the job over.
+    /// Whether the run is cancelled: the server is shutting down, or the lease is lost.
     pub fn is_stopped(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// Does work, and gives it up where it stands when the run is to end; then there is no outcome.
+    /// Runs `work`, and drops it if the run is cancelled first; then the result is `None`.
     pub async fn until_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.stop.run_until_cancelled(work).await
     }
 
-    /// Runs a write of the job, as [`Store::maintain`] does. Under a lease it is fenced: it fails, and the run is to end, if
-    /// another server has taken the job over.
+    /// Runs a write like [`Store::maintain`], fenced by the lease: if another server has taken it over, the write fails and
+    /// the run is cancelled.
     pub async fn maintain<I, T, F>(&self, store: &Store, operation: &'static str, input: I, work: F) -> Result<T>
     where
         I: Send + Sync + 'static,
@@ -70,7 +70,7 @@ impl Run {
         Err(taken_over())
     }
 
-    /// Notes that the lease is lost, and ends the run.
+    /// Marks the lease as lost and cancels the run.
     pub(super) fn lose(&self) {
         self.lost.store(true, Ordering::Release);
         self.stop.cancel();
@@ -103,7 +103,7 @@ where
     fenced.work.run(tx, &fenced.input).await.map(Some)
 }
 
-/// What became of a run whose lease is lost.
+/// The error of a run whose lease is lost.
 pub(super) fn taken_over() -> Error {
     Error::new(Kind::Aborted, Reason::Internal, "another server has taken the job over")
 }

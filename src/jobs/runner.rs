@@ -1,50 +1,50 @@
-//! Runs one job on one server, until the server ends.
+//! Runs one job on one server until shutdown.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, time::Duration};
+use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use futures::FutureExt;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Board, Job, Lease, Placement, Report, Run, Schedule, State,
-    coordination::{Claim, Claimed, Coordination},
-    record::Ended,
+    Job, Lease, Placement, Report, Run, Schedule, State, StatusBoard,
+    coordination::{Claim, Coordination, JobInfo},
+    record::RunSummary,
     run::taken_over,
     status::{self, Failed},
 };
 use crate::base::{Activator, Clock, Error, panics};
 
-/// How often a job that is not due is looked for in the database: somebody may have asked for it.
-pub(super) const LOOK: Duration = Duration::from_secs(10);
-/// How often it is looked whether the server that runs a job still does.
-pub(super) const WATCH: Duration = Duration::from_secs(2);
-/// How often a lease is renewed during a long run.
-const RENEW: Duration = Duration::from_secs(3);
-/// How often the leader of a job notes how it goes.
-pub(super) const NOTE: Duration = Duration::from_secs(10);
-/// The time to the next run in the database, for a job that has none.
+/// How often the database is checked for a request to run a job that is not due.
+pub(super) const DUE_POLL: Duration = Duration::from_secs(10);
+/// How often the lease of another server is checked.
+pub(super) const HOLDER_POLL: Duration = Duration::from_secs(2);
+/// How often the lease is renewed during a run.
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// How often runs are recorded while the lease is kept.
+pub(super) const RECORD_EVERY: Duration = Duration::from_secs(10);
+/// The recorded delay to the next run of a job that is not periodic.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// One job.
+/// The runner of one job.
 pub(super) struct Runner<J, C> {
     job: J,
-    others: C,
-    board: Board,
+    coordination: C,
+    board: StatusBoard,
     clock: Clock,
     stop: CancellationToken,
     schedule: Schedule,
     lease: Option<Lease>,
-    /// Whether the next run does not wait until the job is due.
+    /// Run the job even if it is not due.
     forced: bool,
-    /// In a row.
+    /// Consecutive failures.
     failures: u32,
-    /// What the database is to be told of runs.
-    unnoted: Ended,
-    noted_at: Option<Instant>,
+    /// Runs that are not recorded in the database yet.
+    unrecorded: RunSummary,
+    recorded_at: Option<Instant>,
 }
 
-/// What comes after a turn.
+/// How long to wait for the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pause {
     Now,
@@ -52,7 +52,7 @@ enum Pause {
     UntilWoken,
 }
 
-/// How a run ended.
+/// The outcome of a run.
 enum Outcome {
     Done(Report),
     Failed(Error),
@@ -61,25 +61,41 @@ enum Outcome {
 }
 
 impl<J: Job, C: Coordination> Runner<J, C> {
-    pub fn new(job: J, others: C, board: Board, clock: Clock, stop: CancellationToken) -> Self {
+    pub fn new(job: J, coordination: C, board: StatusBoard, clock: Clock, stop: CancellationToken) -> Self {
         board.add(J::NAME, J::PLACEMENT);
         let schedule = job.schedule();
-        let (forced, unnoted) = (schedule.at_start(), Ended::default());
-        Self { job, others, board, clock, stop, schedule, lease: None, forced, failures: 0, unnoted, noted_at: None }
+        let (forced, unrecorded) = (schedule.at_start(), RunSummary::default());
+        Self {
+            job,
+            coordination,
+            board,
+            clock,
+            stop,
+            schedule,
+            lease: None,
+            forced,
+            failures: 0,
+            unrecorded,
+            recorded_at: None,
+        }
     }
 
-    /// Runs the job until the stop, then once more where it wants that.
+    /// Runs the job until shutdown.
     pub async fn follow(mut self) {
         let activator = self.job.activator();
         let mut pause = Pause::For(Duration::ZERO);
         while let Some(woken) = self.wait(pause, activator.as_ref()).await {
             self.forced |= woken;
-            pause = self.turn().await;
+            // Nothing that panics ends the job, not even outside of its own code.
+            pause = match AssertUnwindSafe(self.turn()).catch_unwind().await {
+                Ok(pause) => pause,
+                Err(panic) => self.settle(panicked::<J>(panic.as_ref())).await,
+            };
         }
         self.end().await;
     }
 
-    /// Waits for the next turn; whether it was woken for it. `None` at the stop.
+    /// Waits for the next turn. Returns whether the job was woken before it was due; `None` at shutdown.
     async fn wait(&self, pause: Pause, activator: Option<&Activator>) -> Option<bool> {
         let (rest, pause) = match pause {
             Pause::Now => return (!self.stop.is_cancelled()).then_some(false),
@@ -91,7 +107,7 @@ impl<J: Job, C: Coordination> Runner<J, C> {
             sleep(rest).await;
             let rung = async {
                 match activator {
-                    Some(activator) => activator.rung().await,
+                    Some(activator) => activator.activated().await,
                     None => std::future::pending().await,
                 }
             };
@@ -109,7 +125,7 @@ impl<J: Job, C: Coordination> Runner<J, C> {
         self.stop.run_until_cancelled(time).await
     }
 
-    /// Runs the job if there is work, it is due and this server's.
+    /// Runs the job if there is work, it is due, and this server has the lease.
     async fn turn(&mut self) -> Pause {
         match self.job.is_wanted().await {
             Ok(true) => {}
@@ -117,10 +133,10 @@ impl<J: Job, C: Coordination> Runner<J, C> {
             Err(error) => return self.settle(Outcome::Failed(error)).await,
         }
         if J::PLACEMENT.is_leased() && self.lease.is_none() {
-            match self.others.claim(self.claimed(), self.forced).await {
+            match self.coordination.claim(self.info(), self.forced).await {
                 Ok(Claim::Mine(lease)) => self.lease = Some(lease),
                 Ok(Claim::NotDue(wait)) => return self.idle(Some(wait)),
-                Ok(Claim::Elsewhere) => return self.elsewhere(),
+                Ok(Claim::Held) => return self.stand_by(),
                 Err(error) => return self.settle(Outcome::Failed(error)).await,
             }
         }
@@ -129,7 +145,7 @@ impl<J: Job, C: Coordination> Runner<J, C> {
         self.settle(outcome).await
     }
 
-    /// Runs the job once. Its lease is renewed meanwhile, and the run told to end when it is lost.
+    /// Runs the job once and renews its lease meanwhile.
     async fn run(&self, run: Run) -> Outcome {
         self.board.begun(J::NAME, self.clock.now());
         self.board.holds(J::NAME, self.lease.is_some());
@@ -141,11 +157,7 @@ impl<J: Job, C: Coordination> Runner<J, C> {
         };
         status::measure(J::NAME, began.elapsed());
         match ended {
-            Err(panic) => {
-                panics::count(panic.as_ref());
-                tracing::error!(job = J::NAME, panic = panics::text(panic.as_ref()), "a background job panicked");
-                Outcome::Panicked
-            }
+            Err(panic) => panicked::<J>(panic.as_ref()),
             Ok(_) if run.is_lost() => Outcome::Lost,
             Ok(Ok(report)) => Outcome::Done(report),
             Ok(Err(error)) => Outcome::Failed(error),
@@ -155,19 +167,21 @@ impl<J: Job, C: Coordination> Runner<J, C> {
     async fn renew(&self, run: &Run) -> Infallible {
         if let Some(lease) = &self.lease {
             loop {
-                sleep(RENEW).await;
-                match self.others.renew(lease).await {
+                sleep(RENEW_EVERY).await;
+                match self.coordination.renew(lease).await {
                     Ok(true) => {}
                     Ok(false) => break run.lose(),
-                    // What the run writes is fenced all the same.
-                    Err(error) => tracing::debug!(job = J::NAME, %error, "a lease cannot be renewed now"),
+                    // Harmless: the writes of the run are fenced.
+                    Err(error) => {
+                        tracing::debug!(job = J::NAME, %error, "the lease of a background job cannot be renewed")
+                    }
                 }
             }
         }
         std::future::pending().await
     }
 
-    /// Notes how a run ended and decides when the next one is.
+    /// Records the outcome of a run and decides when the next one is due.
     async fn settle(&mut self, outcome: Outcome) -> Pause {
         let now = self.clock.now();
         let failure = match outcome {
@@ -175,28 +189,28 @@ impl<J: Job, C: Coordination> Runner<J, C> {
                 self.succeeded(report);
                 let next = if report.more { Some(Duration::ZERO) } else { self.schedule.after_success() };
                 let more = report.more && !self.stop.is_cancelled();
-                self.note(next.unwrap_or(NEVER), more || J::PLACEMENT == Placement::Leader).await;
+                self.record(next.unwrap_or(NEVER), more || J::PLACEMENT == Placement::Leader).await;
                 return if more { Pause::Now } else { self.idle(next) };
             }
             Outcome::Failed(error) => {
                 self.log(&error);
                 (Failed::Error, error.to_string())
             }
-            Outcome::Panicked => (Failed::Panic, "the job panicked; the log has more".to_owned()),
+            Outcome::Panicked => (Failed::Panic, "the job panicked; see the log".to_owned()),
             Outcome::Lost => (Failed::Lost, taken_over().to_string()),
         };
         self.board.failed(J::NAME, now, failure.0, &failure.1);
         if failure.0 == Failed::Lost {
-            (self.lease, self.unnoted) = (None, Ended::default());
-            return self.elsewhere();
+            (self.lease, self.unrecorded) = (None, RunSummary::default());
+            return self.stand_by();
         }
         self.failures = self.failures.saturating_add(1);
-        self.unnoted.runs += 1;
-        self.unnoted.failures += 1;
-        self.unnoted.error = Some(failure.1);
+        self.unrecorded.runs += 1;
+        self.unrecorded.failures += 1;
+        self.unrecorded.error = Some(failure.1);
         let next = self.schedule.after_failures(self.failures);
-        self.noted_at = None;
-        self.note(next, J::PLACEMENT == Placement::Leader).await;
+        self.recorded_at = None;
+        self.record(next, J::PLACEMENT == Placement::Leader).await;
         self.idle(Some(next))
     }
 
@@ -204,14 +218,14 @@ impl<J: Job, C: Coordination> Runner<J, C> {
         self.board.succeeded(J::NAME, self.clock.now(), report);
         if self.failures > 0 {
             tracing::info!(job = J::NAME, failures = self.failures, "a background job succeeds again");
-            (self.failures, self.noted_at) = (0, None);
+            (self.failures, self.recorded_at) = (0, None);
         }
-        self.unnoted.runs += 1;
-        self.unnoted.items += report.items;
-        self.unnoted.error = None;
+        self.unrecorded.runs += 1;
+        self.unrecorded.items += report.items;
+        self.unrecorded.error = None;
     }
 
-    /// The first failure is worth a warning; whoever wants to see all of them has the metrics.
+    /// Only the first of consecutive failures is a warning, so that a long outage does not fill the log; metrics count all.
     fn log(&self, error: &Error) {
         let cause = error.cause.as_ref();
         if self.failures == 0 {
@@ -221,54 +235,62 @@ impl<J: Job, C: Coordination> Runner<J, C> {
         }
     }
 
-    /// Tells the database how it went, a leader not each time. A lease that is not kept is given back with that.
-    async fn note(&mut self, next: Duration, keep: bool) {
+    /// Records runs in the database, at most every [`RECORD_EVERY`] while the lease is kept. Otherwise releases it with that.
+    async fn record(&mut self, next: Duration, keep: bool) {
         let Some(lease) = self.lease.clone() else { return };
-        if keep && self.noted_at.is_some_and(|noted| noted.elapsed() < NOTE) {
+        if keep && self.recorded_at.is_some_and(|noted| noted.elapsed() < RECORD_EVERY) {
             return;
         }
-        self.unnoted.next = next;
-        self.unnoted.keep = keep;
+        self.unrecorded.next = next;
+        self.unrecorded.keep = keep;
         if !keep {
             self.lease = None;
         }
-        match self.others.record(&lease, self.claimed(), self.unnoted.clone()).await {
-            Ok(true) => (self.unnoted, self.noted_at) = (Ended::default(), Some(Instant::now())),
-            Ok(false) => (self.lease, self.unnoted) = (None, Ended::default()),
-            // The next note has it.
-            Err(error) => tracing::debug!(job = J::NAME, %error, "how a job went cannot be noted now"),
+        match self.coordination.record(&lease, self.info(), self.unrecorded.clone()).await {
+            Ok(true) => (self.unrecorded, self.recorded_at) = (RunSummary::default(), Some(Instant::now())),
+            Ok(false) => (self.lease, self.unrecorded) = (None, RunSummary::default()),
+            // The next record includes these runs.
+            Err(error) => tracing::debug!(job = J::NAME, %error, "the runs of a background job cannot be recorded"),
         }
     }
 
-    /// Nothing to do for so long, or until somebody wakes the job.
+    /// Waits this long, or until the job is woken.
     fn idle(&self, pause: Option<Duration>) -> Pause {
         let state = if pause.is_some() { State::Idle } else { State::Done };
         let next = pause.map(|pause| self.clock.now() + pause);
         self.board.waits(J::NAME, state, next, self.lease.is_some());
         match (pause, J::PLACEMENT) {
             (None, _) => Pause::UntilWoken,
-            (Some(pause), Placement::OneServer) => Pause::For(pause.min(LOOK)),
+            (Some(pause), Placement::OneServer) => Pause::For(pause.min(DUE_POLL)),
             (Some(pause), _) => Pause::For(pause),
         }
     }
 
-    fn elsewhere(&self) -> Pause {
-        self.board.waits(J::NAME, State::Elsewhere, None, false);
-        Pause::For(self.schedule.period().map_or(WATCH, |period| period.min(WATCH)))
+    /// Waits for the lease of another server.
+    fn stand_by(&self) -> Pause {
+        self.board.waits(J::NAME, State::Standby, None, false);
+        Pause::For(self.schedule.period().map_or(HOLDER_POLL, |period| period.min(HOLDER_POLL)))
     }
 
-    /// The last run, where there is one, and the end of the lease.
+    /// Does the last run if the job has one, and releases the lease.
     async fn end(&mut self) {
         if J::LAST_RUN {
             let outcome = self.run(Run::last()).await;
             self.settle(outcome).await;
         }
-        self.note(self.schedule.period().unwrap_or(NEVER), false).await;
+        self.record(self.schedule.period().unwrap_or(NEVER), false).await;
         self.board.waits(J::NAME, State::Done, None, false);
     }
 
-    fn claimed(&self) -> Claimed {
+    fn info(&self) -> JobInfo {
         let longest_pause = self.schedule.longest_pause().unwrap_or(NEVER);
-        Claimed { name: J::NAME, placement: J::PLACEMENT, longest_pause }
+        JobInfo { name: J::NAME, placement: J::PLACEMENT, longest_pause }
     }
+}
+
+/// Counts and logs a panic.
+fn panicked<J: Job>(panic: &(dyn Any + Send)) -> Outcome {
+    panics::count(panic);
+    tracing::error!(job = J::NAME, panic = panics::text(panic), "a background job panicked");
+    Outcome::Panicked
 }

@@ -1,4 +1,4 @@
-//! The runner, with other servers and a time that the tests make up.
+//! The runner with paused time and a fake coordination.
 
 use std::{
     collections::VecDeque,
@@ -14,10 +14,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Board, Job, Lease, Placement, Report, Run, Schedule, State, Status,
-    coordination::{Claim, Claimed, Coordination},
-    record::Ended,
-    runner::{LOOK, NOTE, Runner, WATCH},
+    Job, Lease, Placement, Report, Run, Schedule, State, Status, StatusBoard,
+    coordination::{Claim, Coordination, JobInfo},
+    record::RunSummary,
+    runner::{DUE_POLL, HOLDER_POLL, RECORD_EVERY, Runner},
 };
 use crate::base::{Activator, Clock, Error, Result};
 
@@ -106,14 +106,20 @@ struct Others(Arc<Mutex<Said>>);
 struct Said {
     claims: VecDeque<Result<Claim>>,
     renewals: VecDeque<bool>,
+    panics: u32,
     forced: Vec<bool>,
-    ended: Vec<Ended>,
+    ended: Vec<RunSummary>,
     fences: i64,
 }
 
 impl Coordination for Others {
-    async fn claim(&self, _: Claimed, force: bool) -> Result<Claim> {
+    async fn claim(&self, _: JobInfo, force: bool) -> Result<Claim> {
         let mut said = self.0.lock().unwrap();
+        if said.panics > 0 {
+            said.panics -= 1;
+            drop(said);
+            panic!("hunter2");
+        }
         said.forced.push(force);
         said.fences += 1;
         let lease = Lease::of_test(NAME, said.fences);
@@ -124,7 +130,7 @@ impl Coordination for Others {
         Ok(self.0.lock().unwrap().renewals.pop_front().unwrap_or(true))
     }
 
-    async fn record(&self, _: &Lease, _: Claimed, ended: Ended) -> Result<bool> {
+    async fn record(&self, _: &Lease, _: JobInfo, ended: RunSummary) -> Result<bool> {
         self.0.lock().unwrap().ended.push(ended);
         Ok(true)
     }
@@ -132,7 +138,7 @@ impl Coordination for Others {
 
 /// A job that runs.
 struct Running {
-    board: Board,
+    board: StatusBoard,
     began: UnboundedReceiver<Began>,
     activator: Activator,
     others: Others,
@@ -142,7 +148,7 @@ struct Running {
 
 fn start<J: Job + From<Script>>(schedule: Schedule, steps: impl IntoIterator<Item = Step>, others: Others) -> Running {
     let (sender, began) = unbounded_channel();
-    let (activator, board, stop) = (Activator::default(), Board::default(), CancellationToken::new());
+    let (activator, board, stop) = (Activator::default(), StatusBoard::default(), CancellationToken::new());
     let script = Script {
         steps: Mutex::new(steps.into_iter().collect()),
         began: sender,
@@ -164,7 +170,7 @@ impl Running {
         self.board.of(NAME).expect("the job is on the board")
     }
 
-    fn ended(&self) -> Vec<Ended> {
+    fn ended(&self) -> Vec<RunSummary> {
         self.others.0.lock().unwrap().ended.clone()
     }
 
@@ -206,11 +212,22 @@ async fn a_panic_is_a_failure_of_one_run() {
     let first = job.next().await;
     settled().await;
     let failure = job.status().last_failure.expect("it is told");
-    assert_eq!(failure.error, "the job panicked; the log has more");
+    assert_eq!(failure.error, "the job panicked; see the log");
     is_after(Duration::from_secs(1), first, job.next().await);
     settled().await;
     let status = job.status();
     assert_eq!((status.runs, status.failures, status.state), (2, 1, State::Idle));
+    job.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_outside_of_the_run_does_not_end_the_job() {
+    let others = Others::default();
+    others.0.lock().unwrap().panics = 2;
+    let mut job = start::<Shared>(Schedule::every(PERIOD), [], others);
+    is_after(Duration::from_secs(3), Duration::ZERO, job.next().await);
+    settled().await;
+    assert_eq!((job.status().runs, job.status().failures), (3, 2));
     job.end().await;
 }
 
@@ -227,7 +244,7 @@ async fn failures_are_tried_again_after_pauses_that_grow() {
         assert_eq!(job.status().failures, failures);
     }
     let status = job.status();
-    assert_eq!(status.items, 7);
+    assert_eq!(status.items, 8, "the last one did one more");
     assert_eq!(status.last_failure.unwrap().error, "internal error", "the cause is for the log");
     job.end().await;
 }
@@ -238,14 +255,14 @@ async fn a_ring_runs_the_job_before_its_time_and_none_is_lost() {
     let mut job = start::<Own>(Schedule::every(PERIOD).with_rest(rest), [Step::Take(LONG)], Others::default());
     // The first rest is before the first run.
     is_after(rest, Duration::ZERO, job.next().await);
-    job.activator.ring();
-    job.activator.ring();
+    job.activator.activate();
+    job.activator.activate();
     let second = job.next().await;
     assert_eq!(second.as_secs(), (rest + LONG + rest).as_secs(), "rung while it ran: after the rest");
     let third = job.next().await;
     is_after(PERIOD, second, third);
     sleep(Duration::from_secs(20)).await;
-    job.activator.ring();
+    job.activator.activate();
     assert_eq!(job.next().await.as_secs(), third.as_secs() + 20, "rung while it waited: at once");
     job.end().await;
 }
@@ -258,7 +275,7 @@ async fn a_job_that_is_done_runs_again_only_when_it_is_woken() {
     sleep(1000 * PERIOD).await;
     assert!(job.began.try_recv().is_err(), "it is done");
     assert_eq!(job.status().state, State::Done);
-    job.activator.ring();
+    job.activator.activate();
     job.next().await;
     job.end().await;
 }
@@ -280,8 +297,8 @@ async fn the_end_stops_the_run_and_has_the_last_one_done() {
 #[tokio::test(start_paused = true)]
 async fn a_job_that_is_not_due_is_asked_for_and_runs_when_it_is() {
     let others = Others::default();
-    let wait = LOOK + LOOK / 2;
-    let answers = [wait, wait - LOOK];
+    let wait = DUE_POLL + DUE_POLL / 2;
+    let answers = [wait, wait - DUE_POLL];
     others.0.lock().unwrap().claims.extend(answers.map(|wait| Ok(Claim::NotDue(wait))));
     let mut job = start::<Shared>(Schedule::every(PERIOD), [], others);
     settled().await;
@@ -292,7 +309,7 @@ async fn a_job_that_is_not_due_is_asked_for_and_runs_when_it_is() {
     let ended = job.ended().pop().expect("it is noted");
     assert_eq!((ended.runs, ended.items, ended.keep, ended.error), (1, 1, false, None));
     assert!(ended.next <= PERIOD && !job.status().holds_lease);
-    job.activator.ring();
+    job.activator.activate();
     job.next().await;
     assert_eq!(job.others.0.lock().unwrap().forced, [false, false, false, true]);
     job.end().await;
@@ -301,9 +318,9 @@ async fn a_job_that_is_not_due_is_asked_for_and_runs_when_it_is() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_starts_has_its_job_run_although_it_is_not_due() {
     let others = Others::default();
-    others.0.lock().unwrap().claims.push_back(Ok(Claim::Elsewhere));
+    others.0.lock().unwrap().claims.push_back(Ok(Claim::Held));
     let mut job = start::<Shared>(Schedule::every(PERIOD).at_each_start(), [], others);
-    is_after(WATCH, Duration::ZERO, job.next().await);
+    is_after(HOLDER_POLL, Duration::ZERO, job.next().await);
     assert_eq!(job.others.0.lock().unwrap().forced, [true, true], "also after another server's run");
     job.end().await;
 }
@@ -330,7 +347,7 @@ async fn a_run_whose_lease_is_lost_is_told_and_notes_nothing() {
         let mut said = others.0.lock().unwrap();
         said.renewals.extend([true, true, false]);
         let lease = Lease::of_test(NAME, 1);
-        said.claims.extend([Ok(Claim::Mine(lease)), Ok(Claim::Elsewhere)]);
+        said.claims.extend([Ok(Claim::Mine(lease)), Ok(Claim::Held)]);
     }
     let mut job = start::<Shared>(Schedule::every(PERIOD), [Step::Wait], others);
     job.next().await;
@@ -338,7 +355,7 @@ async fn a_run_whose_lease_is_lost_is_told_and_notes_nothing() {
     assert!(job.status().holds_lease);
     // It ends by the token of the run, after the third renewal; then another server is at work for a while.
     let second = job.next().await;
-    is_after(Duration::from_secs(9) + 2 * WATCH, Duration::ZERO, second);
+    is_after(Duration::from_secs(9) + 2 * HOLDER_POLL, Duration::ZERO, second);
     settled().await;
     let status = job.status();
     assert_eq!((status.runs, status.failures), (2, 1));
@@ -351,17 +368,17 @@ async fn a_run_whose_lease_is_lost_is_told_and_notes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn another_server_that_runs_the_job_is_watched() {
     let others = Others::default();
-    others.0.lock().unwrap().claims.extend((0..3).map(|_| Ok(Claim::Elsewhere)));
+    others.0.lock().unwrap().claims.extend((0..3).map(|_| Ok(Claim::Held)));
     let mut job = start::<Shared>(Schedule::every(PERIOD), [], others);
     settled().await;
-    assert_eq!((job.status().state, job.status().runs), (State::Elsewhere, 0));
-    is_after(3 * WATCH, Duration::ZERO, job.next().await);
+    assert_eq!((job.status().state, job.status().runs), (State::Standby, 0));
+    is_after(3 * HOLDER_POLL, Duration::ZERO, job.next().await);
     job.end().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_keeps_its_lease_and_notes_what_it_does_from_time_to_time() {
-    let period = NOTE / 10;
+    let period = RECORD_EVERY / 10;
     let mut job = start::<Led>(Schedule::every(period), [], Others::default());
     for _ in 0..30 {
         job.next().await;

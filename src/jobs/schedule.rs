@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// The first pause after a failure, unless the job says otherwise.
+/// The default delay after the first failure.
 const RETRY: Duration = Duration::from_secs(1);
-/// The longest one.
+/// The default upper bound of that delay.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
-/// When a job runs. Every pause begins at the end of a run, so runs that take long or are late do not pile up.
+/// When a job runs. Delays start at the end of a run, so long or late runs do not pile up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     period: Option<Duration>,
@@ -18,66 +18,65 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// So long after each run at the latest. A server that starts runs it if it is due; a job that each server does for
-    /// itself always is.
+    /// Repeatedly, with at most `period` between two runs. The first run is at startup: always for a job of every server,
+    /// if it is due for a job of one server.
     pub const fn every(period: Duration) -> Self {
         Self { period: Some(period), ..Self::once() }
     }
 
-    /// At the start, until it has succeeded; then only when it is woken.
+    /// At startup, until it has succeeded; after that only when it is woken.
     pub const fn once() -> Self {
         Self { period: None, rest: Duration::ZERO, retry: RETRY, longest_retry: LONGEST_RETRY, at_start: false }
     }
 
-    /// And whenever a server starts.
+    /// Also at the startup of each server, whether or not it is due.
     pub const fn at_each_start(self) -> Self {
         Self { at_start: true, ..self }
     }
 
-    /// Nor sooner than so long after a run that left nothing to do, although it is woken.
+    /// With at least `rest` between two runs, even if it is woken, unless a run reports that there is more to do.
     pub const fn with_rest(self, rest: Duration) -> Self {
         Self { rest, ..self }
     }
 
-    /// The pause after a failure, which doubles with each further one up to `longest`.
+    /// With this delay after a failure, doubled after each consecutive failure, up to `longest`.
     pub const fn with_retry(self, retry: Duration, longest: Duration) -> Self {
         Self { retry, longest_retry: longest, ..self }
     }
 
-    /// The time between two runs; `None` if there is no second one.
+    /// The longest time between two runs; `None` if the job is not periodic.
     pub fn period(&self) -> Option<Duration> {
         self.period
     }
 
-    /// Whether each server that starts runs it.
+    /// Whether the job runs at the startup of each server.
     pub(super) fn at_start(&self) -> bool {
         self.at_start
     }
 
-    /// The longest pause; `None` if there is a run that nothing but a wake-up follows.
+    /// The longest delay between two runs; `None` if the job is not periodic.
     pub(super) fn longest_pause(&self) -> Option<Duration> {
         self.period.map(|period| period.max(self.longest_retry))
     }
 
-    /// The shortest pause.
+    /// The shortest delay, except between batches.
     pub(super) fn rest(&self) -> Duration {
         self.rest
     }
 
-    /// The pause after a run that succeeded. Up to a tenth shorter than the period, so that servers that started together
-    /// do not stay together.
+    /// The delay after a success: the period, shortened by up to 10 % so that servers do not stay in step.
     pub(super) fn after_success(&self) -> Option<Duration> {
         self.period.map(shortened)
     }
 
-    /// The pause after so many failures in a row.
+    /// The delay after this many consecutive failures.
     pub(super) fn after_failures(&self, failures: u32) -> Duration {
         let doubled = self.retry.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
         shortened(doubled.min(self.longest_retry))
     }
 }
 
-/// A pause less up to a tenth of it.
+/// The delay, shortened by up to 10 %.
 fn shortened(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.9..=1.0))
 }

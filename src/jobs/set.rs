@@ -6,41 +6,41 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Board, Job, coordination::Database, runner::Runner};
+use super::{Job, StatusBoard, coordination::Database, runner::Runner};
 use crate::store::Store;
 
 /// The jobs that run on a server.
 pub struct Jobs {
     store: Store,
     holder: String,
-    board: Board,
+    board: StatusBoard,
     stop: CancellationToken,
     running: JoinSet<()>,
 }
 
 impl Jobs {
-    /// None yet. Their status will be on the board.
-    pub fn new(store: &Store, board: Board) -> Self {
+    /// An empty set, whose jobs report to `board`.
+    pub fn new(store: &Store, board: StatusBoard) -> Self {
         Self { store: store.clone(), holder: holder(), board, stop: CancellationToken::new(), running: JoinSet::new() }
     }
 
     /// Starts a job.
     pub fn start<J: Job>(&mut self, job: J) {
-        let others = Database::new(&self.store, &self.holder);
+        let coordination = Database::new(&self.store, &self.holder);
         let (board, clock, stop) = (self.board.clone(), self.store.clock().clone(), self.stop.clone());
-        self.running.spawn(Runner::new(job, others, board, clock, stop).follow());
+        self.running.spawn(Runner::new(job, coordination, board, clock, stop).follow());
     }
 
-    /// Tells all jobs to end and waits for that, no longer than `time`; what still runs then is cut off.
+    /// Stops all jobs and waits for them, at most `time`; jobs that still run then are aborted.
     pub async fn end(self, time: Duration) {
         self.stop.cancel();
         if !all_end(self.running, time).await {
-            tracing::warn!("some background jobs did not end in time and were cut off");
+            tracing::warn!("some background jobs did not stop in time and were aborted");
         }
     }
 }
 
-/// Waits until all have ended, no longer than `time`; what still runs then is cut off. Whether all had.
+/// Waits for all tasks, at most `time`; those that still run then are aborted. Returns whether all ended.
 async fn all_end(mut running: JoinSet<()>, time: Duration) -> bool {
     let all = async { while running.join_next().await.is_some() {} };
     tokio::time::timeout(time, all).await.is_ok()
@@ -48,11 +48,11 @@ async fn all_end(mut running: JoinSet<()>, time: Duration) -> bool {
 
 /// Runs a single job until `stop`.
 pub async fn follow<J: Job>(job: J, store: Store, stop: CancellationToken) {
-    let (others, clock) = (Database::new(&store, &holder()), store.clock().clone());
-    Runner::new(job, others, Board::default(), clock, stop).follow().await;
+    let (coordination, clock) = (Database::new(&store, &holder()), store.clock().clone());
+    Runner::new(job, coordination, StatusBoard::default(), clock, stop).follow().await;
 }
 
-/// A name that no other process has, and by which an operator finds this one.
+/// A unique name of this process that an operator recognizes: host, process id, and a random part.
 fn holder() -> String {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = match host.trim() {

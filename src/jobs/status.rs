@@ -1,4 +1,4 @@
-//! What operators see of jobs: their status and their metrics.
+//! The status and the metrics of jobs.
 
 use std::{
     collections::BTreeMap,
@@ -10,16 +10,16 @@ use time::OffsetDateTime;
 
 use super::{Placement, Report};
 
-/// The outcomes of runs, as `tenantry_job_runs_total` names them.
+/// Values of the label `outcome` of `tenantry_job_runs_total`.
 const OUTCOMES: [&str; 4] = [SUCCESS, ERROR, PANIC, LOST];
 const SUCCESS: &str = "success";
 const ERROR: &str = "error";
 const PANIC: &str = "panic";
-const LOST: &str = "lost";
+const LOST: &str = "lease_lost";
 
-/// The jobs of a server with their status. Cheap to clone; clones share it.
+/// The status of all jobs of a server. Cheap to clone; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Board(Arc<Mutex<BTreeMap<&'static str, Status>>>);
+pub struct StatusBoard(Arc<Mutex<BTreeMap<&'static str, Status>>>);
 
 /// The status of a job on one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,61 +28,61 @@ pub struct Status {
     pub name: &'static str,
     /// Which servers do the work.
     pub placement: Placement,
-    /// What it does now.
+    /// What it is doing.
     pub state: State,
-    /// Whether this server holds the lease.
+    /// Whether this server holds the lease, as far as it knows: a lease can expire unnoticed between two runs.
     pub holds_lease: bool,
-    /// Runs that ended.
+    /// Completed runs.
     pub runs: u64,
-    /// Those of them that did not succeed.
+    /// Completed runs that did not succeed.
     pub failures: u64,
-    /// What they got done, in the job's own unit.
+    /// Items processed by all runs, in the job's own unit.
     pub items: u64,
-    /// When the last run began.
+    /// Start of the last run.
     pub last_start: Option<OffsetDateTime>,
-    /// When a run succeeded last.
+    /// End of the last run that succeeded.
     pub last_success: Option<OffsetDateTime>,
-    /// How the last run ended that did not succeed.
+    /// The last run that did not succeed.
     pub last_failure: Option<Failure>,
-    /// When the next run is due here, as far as that is known.
+    /// When the next run is due, if that is known.
     pub next_run: Option<OffsetDateTime>,
 }
 
-/// What a job does.
+/// What a job is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It waits for its time.
+    /// Waiting until the next run is due.
     Idle,
-    /// It runs.
+    /// Running.
     Running,
-    /// Another server runs it.
-    Elsewhere,
-    /// It has done all that it had to do.
+    /// Another server holds the lease; this one would take over.
+    Standby,
+    /// Finished for good, unless it is woken.
     Done,
 }
 
 impl State {
-    /// The word for operators.
+    /// The name in `/readyz?verbose`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Idle => "idle",
             Self::Running => "running",
-            Self::Elsewhere => "elsewhere",
+            Self::Standby => "standby",
             Self::Done => "done",
         }
     }
 }
 
-/// How a run ended that did not succeed.
+/// A run that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// When.
     pub at: OffsetDateTime,
-    /// Why, as callers would be told: without the inner cause.
+    /// The public error text, without the inner cause.
     pub error: String,
 }
 
-impl Board {
+impl StatusBoard {
     /// The status of every job, by name.
     pub fn all(&self) -> Vec<Status> {
         self.jobs().values().cloned().collect()
@@ -93,7 +93,7 @@ impl Board {
         self.jobs().get(name).cloned()
     }
 
-    /// Puts a job on the board. Its counters are there from the start: what rises from nothing is no increase to Prometheus.
+    /// Adds a job. Its counters start at 0, because Prometheus sees no increase in a series that appears with its first value.
     pub(super) fn add(&self, name: &'static str, placement: Placement) {
         let status = Status {
             name,
@@ -139,7 +139,7 @@ impl Board {
         count(name, how.outcome());
     }
 
-    /// What the job does until its next run.
+    /// Sets what the job does until its next run.
     pub(super) fn waits(&self, name: &str, state: State, next_run: Option<OffsetDateTime>, holds_lease: bool) {
         self.change(name, |status| {
             (status.state, status.next_run, status.holds_lease) = (state, next_run, holds_lease);
@@ -161,7 +161,7 @@ impl Board {
     }
 }
 
-/// In what way a run did not succeed.
+/// Why a run did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failed {
     Error,
@@ -183,7 +183,7 @@ fn count(name: &'static str, outcome: &'static str) {
     metrics::counter!("tenantry_job_runs_total", "job" => name, "outcome" => outcome).increment(1);
 }
 
-/// Measures a run.
+/// Records the duration of a run.
 pub(super) fn measure(name: &'static str, elapsed: Duration) {
     metrics::histogram!("tenantry_job_duration_seconds", "job" => name).record(elapsed.as_secs_f64());
 }

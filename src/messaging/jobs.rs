@@ -7,12 +7,12 @@ use crate::{
     store::Store,
 };
 
-/// Makes what the surface shall begin with, as soon as the schema is there.
+/// Creates what a messaging platform expects on its first start, as soon as the schema exists.
 #[derive(Debug)]
 pub struct Bootstrap(Store);
 
 impl Bootstrap {
-    /// In a store.
+    /// Of a store.
     pub fn new(store: &Store) -> Self {
         Self(store.clone())
     }

@@ -30,7 +30,7 @@ use crate::{
     },
     base::{Drain, Error, Result},
     identity::{Passwords, People},
-    jobs::{Board, Jobs},
+    jobs::{Jobs, StatusBoard},
     store::{Keyring, Store, Vault},
 };
 
@@ -87,7 +87,7 @@ impl App {
         let bounds = listen::Bounds::of_process();
         let standard = grpc::standard(&drain, bounds.connections)?;
         let health = standard.health.clone();
-        let board = Board::default();
+        let board = StatusBoard::default();
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone(), board.clone());
         let service = self.service(standard, ops, &counts, revocations.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
@@ -110,7 +110,7 @@ impl App {
         Vault::new(self.store.clone(), self.keyring.clone())
     }
 
-    fn start_jobs(&self, revocations: &Revocations, counts: &Counts, board: Board) -> Jobs {
+    fn start_jobs(&self, revocations: &Revocations, counts: &Counts, board: StatusBoard) -> Jobs {
         let work = Work {
             store: &self.store,
             revocations,

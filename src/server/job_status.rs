@@ -1,12 +1,12 @@
-//! The status of the background jobs, as `/readyz?verbose` shows it.
+//! The status of the background jobs in `/readyz?verbose`.
 
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::jobs::{Board, Status};
+use crate::jobs::{Status, StatusBoard};
 
 /// All jobs, by name.
-pub(super) fn shown(board: &Board) -> Value {
+pub(super) fn shown(board: &StatusBoard) -> Value {
     board.all().iter().map(job).collect()
 }
 

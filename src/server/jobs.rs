@@ -1,4 +1,4 @@
-//! Every background job of a server, in one list. A new one is added here, and nowhere else.
+//! The list of all background jobs of a server. A new job is registered only here.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::{
         jobs::{AuditApiKeyUse, AuditDenials},
     },
     auth::{
-        jobs::{ForgetRevocations, ReadRevocations},
+        jobs::{PruneRevocations, ReadRevocations},
         revocation::Revocations,
     },
     jobs::{
-        Board, Job, Jobs,
+        Job, Jobs, StatusBoard,
         store::{
-            idempotency_keys::ForgetIdempotencyKeys, outbox_retention::PruneOutbox, relay::Relay,
+            idempotency_keys::PruneIdempotencyKeys, outbox_retention::PruneOutbox, relay::Relay,
             text_normalization::NormalizeText,
         },
     },
@@ -25,20 +25,20 @@ use crate::{
     tenants::jobs::PurgeTenants,
 };
 
-/// What the jobs work on.
+/// What the jobs need.
 pub(super) struct Work<'a> {
     pub store: &'a Store,
     pub revocations: &'a Revocations,
     pub denials: &'a Denials,
     pub api_key_uses: &'a ApiKeyUses,
-    /// How long events stay in the outbox at least.
+    /// How long outbox events are kept at least.
     pub outbox_retention: Duration,
     /// Whether the messaging surface begins with a tenant.
     pub messaging_bootstrap: bool,
 }
 
 /// Starts all jobs.
-pub(super) fn start(work: &Work<'_>, board: Board) -> Jobs {
+pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     let store = work.store;
     let mut jobs = Jobs::new(store, board);
     jobs.start(ReadRevocations::new(work.revocations, store));
@@ -47,23 +47,23 @@ pub(super) fn start(work: &Work<'_>, board: Board) -> Jobs {
     if work.messaging_bootstrap {
         jobs.start(Bootstrap::new(store));
     }
-    // One server does these for all: see `ON_REQUEST`.
+    // One server runs these for all; `ON_REQUEST` names them.
     if has_relay(store.backend()) {
         jobs.start(Relay::new(store));
     }
-    jobs.start(ForgetIdempotencyKeys::new(store));
-    jobs.start(ForgetRevocations::new(store));
+    jobs.start(PruneIdempotencyKeys::new(store));
+    jobs.start(PruneRevocations::new(store));
     jobs.start(NormalizeText::new(store));
     jobs.start(PruneOutbox::new(store, work.outbox_retention));
     jobs.start(PurgeTenants::new(store));
     jobs
 }
 
-/// The names of the jobs that one server does for all when they are due, or when somebody asks for them.
+/// The names of the jobs that one server runs for all when they are due or requested.
 pub const ON_REQUEST: [&str; 5] =
-    [ForgetRevocations::NAME, ForgetIdempotencyKeys::NAME, PruneOutbox::NAME, PurgeTenants::NAME, NormalizeText::NAME];
+    [PruneRevocations::NAME, PruneIdempotencyKeys::NAME, PruneOutbox::NAME, PurgeTenants::NAME, NormalizeText::NAME];
 
-/// The names of the jobs that one server does for all, on such a database.
+/// The names of the jobs that one server runs for all, with this database.
 pub fn shared(backend: DbBackend) -> Vec<&'static str> {
     let mut names = ON_REQUEST.to_vec();
     if has_relay(backend) {
@@ -73,7 +73,7 @@ pub fn shared(backend: DbBackend) -> Vec<&'static str> {
     names
 }
 
-/// On SQLite the one writer numbers and seals what it writes.
+/// With SQLite, the writer itself numbers events and seals the audit log.
 fn has_relay(backend: DbBackend) -> bool {
     backend == DbBackend::Postgres
 }
@@ -88,7 +88,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", dir.path().join("it.db").display());
         let store = Store::open(StoreConfig::new(&url)).await.unwrap();
-        let (board, clock) = (Board::default(), store.clock().clone());
+        let (board, clock) = (StatusBoard::default(), store.clock().clone());
         let work = Work {
             store: &store,
             revocations: &Revocations::default(),

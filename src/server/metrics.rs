@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 /// Upper bounds of the histograms of times, in seconds: those that OpenTelemetry advises, and two below for point reads.
 const SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Upper bounds for runs of background jobs, which may take minutes. Few, because each job has a series for each.
+const JOB_SECONDS: &[f64] = &[0.01, 0.1, 1.0, 10.0, 100.0];
 /// How often recorded values are folded into the histograms, so that they do not pile up while nobody asks.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -31,6 +33,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("duration".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("tenantry_job_duration_seconds".to_owned()), JOB_SECONDS)?
         .install_recorder()?;
     for name in COUNTERS {
         metrics::counter!(name).increment(0);

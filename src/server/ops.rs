@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
 use super::{docs, job_status, process, readiness::Readiness};
-use crate::{auth::keys::Keys, jobs::Board};
+use crate::{auth::keys::Keys, jobs::StatusBoard};
 
 /// The operational paths.
 const PATHS: [&str; 7] = ["/healthz", "/readyz", "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json"];
@@ -24,7 +24,7 @@ pub struct Ops {
     readiness: Readiness,
     keys: Arc<Keys>,
     metrics: PrometheusHandle,
-    jobs: Board,
+    jobs: StatusBoard,
 }
 
 /// The template of an operational path.
@@ -39,7 +39,7 @@ pub fn is_ops(path: &str) -> bool {
 
 impl Ops {
     /// The operational paths of a server.
-    pub fn new(readiness: Readiness, keys: Arc<Keys>, metrics: PrometheusHandle, jobs: Board) -> Self {
+    pub fn new(readiness: Readiness, keys: Arc<Keys>, metrics: PrometheusHandle, jobs: StatusBoard) -> Self {
         Self { readiness, keys, metrics, jobs }
     }
 

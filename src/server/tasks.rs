@@ -1,5 +1,5 @@
-//! What runs beside the calls and is no job: it waits for something and tells others, and there is nothing to be repeated,
-//! agreed upon with other servers, or shown to operators. A task that panics is one fault of ours: it is counted and logged, and the task begins again.
+//! Background tasks that are not jobs: each waits for something and passes it on, with no result to retry or to show. A task
+//! that panics is restarted; the panic is counted and logged.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 

@@ -130,7 +130,7 @@ impl Store {
                 conn.commit().await?;
                 self.0.observers.committed(after_commit);
                 if wakes {
-                    self.0.committed.ring();
+                    self.0.committed.activate();
                 }
                 Ok(())
             }

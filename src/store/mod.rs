@@ -124,7 +124,7 @@ impl Store {
         self.0.db.backend()
     }
 
-    /// Rung after each commit that left something for the relay to number.
+    /// Activated after each commit that left something for the relay to number.
     pub fn committed(&self) -> &Activator {
         &self.0.committed
     }

@@ -1,10 +1,10 @@
-//! How long events stay in the outbox.
+//! Retention of outbox events.
 //!
-//! Whoever follows the outbox may go on where it was for as long as the retention. That is by the clock of the database and
-//! not by the times in the events, which are of the clocks of their writers: the pruning notes from time to time how far the
-//! outbox is numbered, and deletes what had been numbered by the last mark that is old enough. Events without a revision are
-//! never deleted, as the relay has yet to number them, nor is the newest one, from which the numbering goes on. What is
-//! deleted is always the oldest part, and how far that goes is remembered.
+//! A follower of the outbox can resume for the whole retention. The age of an event is measured by the clock of the database,
+//! not by its `created_at`, which is from the clock of its writer: each pruning records the newest revision with the time
+//! (`outbox_marks`), and deletes up to the newest recorded revision that is old enough. Events without a revision are never
+//! deleted, because the relay has not numbered them yet, and neither is the newest event, from which the numbering
+//! continues. The deleted events are always a prefix of the outbox; its end is recorded.
 
 use std::time::Duration;
 
@@ -21,24 +21,24 @@ use super::{
 };
 use crate::base::Result;
 
-/// Name of the counter that tells up to which revision events were deleted.
+/// The counter that holds the highest deleted revision.
 const PRUNED: &str = "outbox_pruned";
 
-/// What a run of the pruning did.
+/// The result of a pruning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Events that were deleted.
+    /// Deleted events.
     pub events: u64,
     /// Whether more are old enough.
     pub more: bool,
 }
 
-/// The revision up to which events were deleted, 0 before the first. Nobody can go on from below it.
+/// The highest deleted revision; 0 if none is deleted. A follower cannot resume from below it.
 pub async fn pruned_through(store: &Store) -> Result<i64> {
     Ok(counter(store.read()).await?)
 }
 
-/// Deletes events that had been numbered for longer than `retention`, at most `most` revisions of them.
+/// Deletes events that were numbered longer ago than `retention`, at most `most`.
 pub async fn prune(tx: &Tx, retention: Duration, most: u32) -> Result<Pruned> {
     let (conn, now) = (tx.conn(), tx.time().await?);
     let newest = heads::revision(conn).await?;
@@ -57,7 +57,7 @@ pub async fn prune(tx: &Tx, retention: Duration, most: u32) -> Result<Pruned> {
     Ok(Pruned { events: deleted.rows_affected, more: through < last })
 }
 
-/// Notes that this is the newest revision now, unless it was before.
+/// Records the newest revision with the time, unless it is recorded already.
 async fn mark(conn: &impl ConnectionTrait, newest: i64, now: OffsetDateTime) -> Result<(), DbErr> {
     if newest == 0 {
         return Ok(());
@@ -68,7 +68,7 @@ async fn mark(conn: &impl ConnectionTrait, newest: i64, now: OffsetDateTime) -> 
     Ok(())
 }
 
-/// The newest revision that was there at a time; 0 if none is known.
+/// The newest recorded revision at a time; 0 if there is none.
 async fn old(conn: &impl ConnectionTrait, at: OffsetDateTime) -> Result<i64, DbErr> {
     let mark = outbox_marks::Entity::find()
         .filter(outbox_marks::Column::At.lte(Stamp::from(at)))

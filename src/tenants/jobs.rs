@@ -9,10 +9,10 @@ use crate::{
     store::Store,
 };
 
-/// How often it is looked for tenants whose time of grace is over.
+/// How often.
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// Deletes the tenants whose time of grace is over.
+/// Deletes tenants after their grace period.
 #[derive(Debug)]
 pub struct PurgeTenants(Store);
 

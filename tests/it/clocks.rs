@@ -185,7 +185,7 @@ both_databases! {
         let stop = CancellationToken::new();
         let follower = tokio::spawn(follow(&fast, &known, &stop));
         eventually("the first reading", || async { known.check(&session(None)).is_ok() }).await;
-        assert_eq!(revocation::forget(&fast).await.unwrap(), 0);
+        assert_eq!(revocation::prune(&fast).await.unwrap(), 0);
         stop.cancel();
         follower.await.unwrap();
         assert!(is_revoked(&known, &token), "its clock may be set back");
@@ -295,7 +295,7 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
     let (known, stop) = (Revocations::default(), CancellationToken::new());
     let follower = tokio::spawn(follow(&fast, &known, &stop));
     eventually("the first reading", || async { known.check(&session(None)).is_ok() }).await;
-    assert_eq!(revocation::forget(&fast).await.unwrap(), 0);
+    assert_eq!(revocation::prune(&fast).await.unwrap(), 0);
     stop.cancel();
     follower.await.unwrap();
     assert!(is_revoked(&known, &token), "its clock may be set back");

@@ -9,15 +9,14 @@ use std::{
 };
 
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
-use serde_json::Value;
 use tenantry::{
     base::{Clock, Result},
     jobs::{
-        Board, Job, Jobs, Placement, Report, Run, Schedule, State, record,
+        Job, Jobs, Placement, Report, Run, Schedule, State, StatusBoard, record,
         store::{outbox_retention::PruneOutbox, relay::Relay},
     },
     store::{
-        OutboxEvent, Stamp, Store, StoreConfig,
+        Change, ChangeKind, Resource, Stamp, Store, StoreConfig, Tx,
         entities::{jobs, outbox, outbox_marks},
         outbox_retention::{self, Pruned, pruned_through},
     },
@@ -42,15 +41,18 @@ async fn emit(db: &TestDb, events: u32) {
 }
 
 async fn write(store: &Store, events: u32) {
-    let cx = platform_cx("test.emit");
-    let written = store.write(&cx, "test", move |tx| {
-        for number in 0..events {
-            let (topic, key) = ("test".into(), number.to_string());
-            tx.emit(OutboxEvent { topic, tenant: None, key, payload: Value::Null });
-        }
-        Box::pin(async { Ok(()) })
-    });
-    written.await.unwrap();
+    store.write(&platform_cx("test.emit"), events, write_in).await.unwrap();
+}
+
+async fn write_in(tx: &Tx, events: &u32) -> Result<()> {
+    for number in 0..*events {
+        tx.also_changed(Change::new(Resource::Cluster, ChangeKind::Updated, number.to_string()));
+    }
+    Ok(())
+}
+
+async fn prune_in(tx: &Tx, most: &u32) -> Result<Pruned> {
+    outbox_retention::prune(tx, WEEK, *most).await
 }
 
 /// Lets time pass for the outbox: what it has noted was so long ago.
@@ -119,7 +121,7 @@ both_databases! {
         age(&db, 8).await;
         let mut batches = Vec::new();
         for through in [4, 8, 10, 10] {
-            let pruned = db.write(&platform_cx("x"), "test", |tx| Box::pin(outbox_retention::prune(tx, WEEK, 4))).await.unwrap();
+            let pruned = db.write(&platform_cx("x"), 4, prune_in).await.unwrap();
             batches.push((pruned.events, pruned.more));
             assert_eq!(pruned_through(&db).await.unwrap(), through);
         }
@@ -131,12 +133,12 @@ both_databases! {
         let replica = db.replica().await;
         let runs = Arc::new(AtomicU32::new(0));
         let servers = [&db.store, &replica].map(|store| {
-            let board = Board::default();
+            let board = StatusBoard::default();
             let mut jobs = Jobs::new(store, board.clone());
             jobs.start(Counted(runs.clone()));
             (jobs, board)
         });
-        let looked = |board: &Board| board.of(Counted::NAME).is_some_and(|job| job.state == State::Idle && job.next_run.is_some());
+        let looked = |board: &StatusBoard| board.of(Counted::NAME).is_some_and(|job| job.state == State::Idle && job.next_run.is_some());
         eventually("both servers to know when it is due", async || servers.iter().all(|(_, board)| looked(board)).then_some(())).await;
         assert_eq!(runs.load(Ordering::Relaxed), 1);
         let row = row(&db).await;
@@ -146,7 +148,7 @@ both_databases! {
             jobs.end(PATIENCE).await;
         }
         // The database remembers it for those who start later, until somebody asks for it.
-        let board = Board::default();
+        let board = StatusBoard::default();
         let mut jobs = Jobs::new(&db, board.clone());
         jobs.start(Counted(runs.clone()));
         eventually("the new server to know when it is due", async || looked(&board).then_some(())).await;
@@ -163,10 +165,10 @@ both_databases! {
         sql(&db, format!("INSERT INTO leases VALUES ('{}', 'gone', 7, 1)", Counted::NAME)).await.unwrap();
         let clock = Clock::manual(OffsetDateTime::now_utc());
         let store = Store::open(StoreConfig { clock: clock.clone(), ..StoreConfig::new(&db.url) }).await.unwrap();
-        let (runs, board) = (Arc::new(AtomicU32::new(0)), Board::default());
+        let (runs, board) = (Arc::new(AtomicU32::new(0)), StatusBoard::default());
         let mut jobs = Jobs::new(&store, board.clone());
         jobs.start(Counted(runs.clone()));
-        let elsewhere = async || (board.of(Counted::NAME)?.state == State::Elsewhere).then_some(());
+        let elsewhere = async || (board.of(Counted::NAME)?.state == State::Standby).then_some(());
         eventually("the server to find another one at work", elsewhere).await;
         assert_eq!(runs.load(Ordering::Relaxed), 0);
         clock.advance(time::Duration::MINUTE);

@@ -7,7 +7,8 @@ use std::{
 };
 
 use tenantry::{
-    auth::{Sessions, Surface, keys::Keys, refusals::Refusals, sessions::SessionOf},
+    audit::Denials,
+    auth::{Sessions, Surface, keys::Keys, sessions::SessionOf},
     base::{
         Access, Basis, Caller, Clock, Cx, PageRequest, Role, Secret, TenantRef, TenantScope,
         caller::{CallerFacts, CallerTenant},
@@ -124,7 +125,7 @@ both_databases! {
         let bob = UserRef { tenant: named.clone(), user: tenantry::base::IdKind::User.show(bob), version: None };
         let page = PageRequest::read(None, None).unwrap();
         let people = People::new(store.clone(), Passwords::new(1), Vault::new(store.clone(), None));
-        let sessions = Sessions::new(people.clone(), Arc::new(Keys::ephemeral()), Refusals::new(Clock::system()));
+        let sessions = Sessions::new(people.clone(), Arc::new(Keys::ephemeral()), Denials::new(Clock::system()));
         let public = cx("auth.login", Access::None);
 
         let planned = sessions.plan(Surface::ZeroTrust, Duration::from_secs(3600));

@@ -1,4 +1,4 @@
-//! Forgets idempotency keys whose time is over, with the answers that were kept under them.
+//! Deletes expired idempotency keys with their answers.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ const PERIOD: Duration = Duration::from_secs(600);
 
 /// The job.
 #[derive(Debug)]
-pub struct ForgetIdempotencyKeys(Store);
+pub struct PruneIdempotencyKeys(Store);
 
-impl ForgetIdempotencyKeys {
+impl PruneIdempotencyKeys {
     /// Of a store.
     pub fn new(store: &Store) -> Self {
         Self(store.clone())
     }
 }
 
-impl Job for ForgetIdempotencyKeys {
+impl Job for PruneIdempotencyKeys {
     const NAME: &'static str = "idempotency-keys";
     const PLACEMENT: Placement = Placement::OneServer;
 

@@ -1,4 +1,4 @@
-//! The jobs that look after the tables of the store itself. Those of the areas are in the areas.
+//! Jobs for the tables of the store itself. Jobs of an area are in its `jobs.rs`.
 
 pub mod idempotency_keys;
 pub mod outbox_retention;

@@ -1,4 +1,4 @@
-//! Deletes events from the outbox that are older than anybody was promised.
+//! Deletes outbox events after the retention.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::{
     },
 };
 
-/// Longest time between two runs. An event may stay for so much longer.
+/// The longest time between two runs. An event may be kept for this much longer.
 const LONGEST_PERIOD: Duration = Duration::from_secs(3600);
-/// Shortest one.
+/// The shortest time between two runs.
 const SHORTEST_PERIOD: Duration = Duration::from_secs(10);
-/// Runs within the retention.
+/// Runs during one retention.
 const RUNS: u32 = 24;
-/// Most events that one transaction deletes.
+/// Most events of one transaction.
 const BATCH: u32 = 1000;
 
 /// The job.
@@ -28,7 +28,7 @@ pub struct PruneOutbox {
 }
 
 impl PruneOutbox {
-    /// Keeps events for `retention` at least.
+    /// Keeps events for at least `retention`.
     pub fn new(store: &Store, retention: Duration) -> Self {
         Self { store: store.clone(), retention }
     }

@@ -1,5 +1,4 @@
-//! The relay of PostgreSQL: numbers the outbox and seals the audit log, soon after each commit. On SQLite the one writer does
-//! that itself.
+//! The relay for PostgreSQL: numbers the outbox and seals the audit log after each commit. With SQLite, the writer does both.
 
 use std::time::Duration;
 
@@ -12,11 +11,11 @@ use crate::{
     },
 };
 
-/// How often the relay looks for rows that others committed.
+/// How often the relay checks for rows that other servers committed.
 const POLL: Duration = Duration::from_millis(200);
-/// How long it lets rows gather after it has worked: one update of many rows is much cheaper than many of one.
+/// The pause after a run, in which rows accumulate: one update of many rows is much cheaper than many updates.
 const GATHER: Duration = Duration::from_millis(20);
-/// How long it rests after a failure.
+/// The delay after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The relay.
@@ -51,7 +50,6 @@ impl Job for Relay {
         Some(self.0.committed().clone())
     }
 
-    /// A relay at rest writes nothing.
     async fn is_wanted(&self) -> Result<bool> {
         relay::is_work_waiting(&self.0).await
     }

@@ -1,4 +1,4 @@
-//! Brings text that servers of older versions left as it was typed into its normal form.
+//! Normalizes text that servers of older versions wrote.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::{
     store::{Store, older_text},
 };
 
-/// How often it is looked for such text: servers of the version before may still write it.
+/// How often: servers of the version before may still write such text.
 const PERIOD: Duration = Duration::from_secs(3600);
-/// How long to wait before what failed is tried again.
+/// The delay after a failure.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// The job.
@@ -29,12 +29,12 @@ impl Job for NormalizeText {
     const PLACEMENT: Placement = Placement::OneServer;
 
     fn schedule(&self) -> Schedule {
-        // Also when the last server of the version before was replaced.
+        // Also at each start, because the last server of the version before may have stopped just now.
         Schedule::every(PERIOD).at_each_start().with_retry(RETRY, RETRY)
     }
 
     async fn run(&self, run: &Run) -> Result<Report> {
-        // What is done when the server ends stays done, and the next run looks at all rows again.
+        // Changed rows stay changed; the next run checks all rows again.
         let Some(renewed) = run.until_stopped(older_text::renew(&self.0)).await else {
             return Ok(Report { items: 0, more: true });
         };

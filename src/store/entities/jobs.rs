@@ -1,4 +1,4 @@
-//! The jobs of which one server at a time does the work.
+//! The background jobs that one server runs for all.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,25 +11,25 @@ pub struct Model {
     /// Name of the job.
     #[sea_orm(primary_key, auto_increment = false)]
     pub job: String,
-    /// The server that ran it last; empty before the first run.
+    /// The server of the last run; empty before the first.
     pub holder: String,
-    /// When a run began last.
+    /// Start of the last run.
     pub last_start: Option<Stamp>,
-    /// When a run ended last, whatever its outcome.
+    /// End of the last run.
     pub last_end: Option<Stamp>,
-    /// When a run succeeded last.
+    /// End of the last run that succeeded.
     pub last_success: Option<Stamp>,
-    /// When a run failed last.
+    /// End of the last run that failed.
     pub last_failure: Option<Stamp>,
-    /// Why, without the inner cause.
+    /// Its public error text.
     pub last_error: Option<String>,
-    /// Runs that ended.
+    /// Completed runs.
     pub runs: i64,
-    /// Those of them that failed.
+    /// Completed runs that failed.
     pub failures: i64,
-    /// What they got done, in the job's own unit.
+    /// Items processed by all runs.
     pub items: i64,
-    /// From when on it is due.
+    /// When the next run is due.
     pub next_run: Stamp,
 }
 

@@ -1,4 +1,4 @@
-//! How far the outbox had been numbered at some time.
+//! The newest revision of the outbox at some times.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::store::Stamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "outbox_marks")]
 pub struct Model {
-    /// The newest revision then.
+    /// The newest revision at that time.
     #[sea_orm(primary_key, auto_increment = false)]
     pub revision: i64,
     /// The time by the clock of the database.
