@@ -59,11 +59,11 @@ pub struct StoreConfig {
     pub migrate_timeout: Duration,
     /// The clock.
     pub clock: Clock,
-    /// Who hears of every statement that a call sends; nobody, by default.
+    /// Called with every statement; not set by default.
     pub on_statement: Option<OnStatement>,
 }
 
-/// Hears of a statement, by its SQL without the values. Transactions begin and end unheard.
+/// Called with the SQL of a statement, without its values. BEGIN, COMMIT and savepoints are not reported.
 pub type OnStatement = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl StoreConfig {
@@ -176,10 +176,10 @@ pub(super) async fn open(config: &StoreConfig) -> Result<Databases> {
         Target::Sqlite(options) => open_sqlite(config, options).await?,
         Target::Postgres(options) => open_postgres(config, options),
     };
-    if let Some(heard) = &config.on_statement {
+    if let Some(on_statement) = &config.on_statement {
         for connection in [&mut databases.read, &mut databases.write] {
-            let heard = Arc::clone(heard);
-            connection.set_metric_callback(move |info| heard(&info.statement.sql));
+            let on_statement = Arc::clone(on_statement);
+            connection.set_metric_callback(move |info| on_statement(&info.statement.sql));
         }
     }
     Ok(databases)

@@ -20,8 +20,8 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, outcome: Result<()>);
 }
 
-/// What a write does: an `async fn(&Tx, &I) -> Result<T>` whose future can move between threads, or such an async closure
-/// with typed parameters. The input is borrowed, because a write may run more than once.
+/// The work of a write: an `async fn(&Tx, &I) -> Result<T>` whose future is `Send`, or an async closure that captures
+/// nothing and names the types of its parameters. The input is borrowed, because a write may run more than once.
 pub trait WriteFn<'t, I: 't, T>: Send + Sync {
     /// A run on its way.
     type Run: Future<Output = Result<T>> + Send + 't;

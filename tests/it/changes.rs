@@ -1,4 +1,4 @@
-//! No change goes unseen: every RPC with an audit rule, and each of its actions, leaves an outbox event when it takes
+//! Every change has an outbox event: every RPC with an audit rule, and each of its actions, leaves an outbox event when it takes
 //! effect, or is an exception of `tests/data/changes.json` with its reason. A new one needs a case there or in
 //! `tests/data/fields.json`. No event has more than the ids and the version of what changed.
 

@@ -1,4 +1,4 @@
-//! Whatever ends the sessions of an account, its row says so in the same way: another epoch, a higher version, a new time.
+//! Every way to end sessions changes the rows of the accounts alike: another epoch, a higher version, a new time.
 
 use sea_orm::EntityTrait;
 use tenantry::{

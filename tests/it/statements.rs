@@ -1,4 +1,5 @@
-//! How many statements calls send to the database. The golden files list them, so that one more shows in review.
+//! The statements of twelve calls, counted by the hook of the store. The golden files list them, so that a new one shows in
+//! review.
 
 use std::{
     fmt::Write as _,
@@ -116,7 +117,7 @@ fn no_tenant(statements: &[String]) {
 }
 
 both_databases! {
-    async fn of_ten_calls_are_pinned(db: TestDb) {
+    async fn of_twelve_calls_are_pinned(db: TestDb) {
         let mut counted = Counted::open(&db).await;
         let store = counted.store.clone();
         let acme = crate::directory_verbs::tenant(&db, "acme").await;
