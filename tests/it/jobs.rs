@@ -9,6 +9,7 @@ use std::{
 };
 
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use serde_json::Value;
 use tenantry::{
     base::{Clock, Result},
     jobs::{
