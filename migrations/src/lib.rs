@@ -84,7 +84,7 @@ pub(crate) struct Schema<'a>(&'a DatabaseTransaction);
 
 impl Schema<'_> {
     /// Runs a statement in the form that the database has it.
-    async fn run(&self, statement: impl StatementBuilder + Sync) -> Result<(), DbErr> {
+    async fn run(&self, statement: impl StatementBuilder) -> Result<(), DbErr> {
         self.0.execute(&statement).await.map(drop)
     }
 

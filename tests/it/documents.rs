@@ -13,10 +13,7 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
     (
         "README.md",
         &[
-            (
-                "cargo run --release -- dev",
-                "it builds the program in the release profile; the tests run the one they built",
-            ),
+            ("cargo run --release -- dev", "it builds the program in release mode; the tests run the one they built"),
             ("scripts/test", "it is what runs this test"),
         ],
     ),
