@@ -62,8 +62,12 @@ async fn a_log_that_nobody_reads_costs_lines_alone() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     let server = Setup::dev().env("TENANTRY_LOG", "trace").launch_logging_to(Stdio::from(writer)).await;
     is_served(&server).await;
+    let admin = server.admin();
     eventually("lost lines to be counted", async || {
-        server.admin().get("/admin/v2/clusters").await;
+        // Many for each look at the metrics, which take longer than a call.
+        for _ in 0..20 {
+            admin.get("/admin/v2/clusters").await;
+        }
         (metric(&server, "tenantry_log_lines_lost_total").await > 0.0).then_some(())
     })
     .await;
