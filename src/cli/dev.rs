@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 
 use super::{
     Common, Usage,
@@ -14,7 +15,7 @@ use super::{
     data_dir, dev_kek_file, dev_key_file,
     material::{Material, Purpose, read_kek},
     output,
-    start::{app, bind, block_on, check_keys, init_logs, is_new, open_store, serve},
+    start::{app, bind, block_on_server, check_keys, init_logs, is_new, open_store, serve},
 };
 use crate::{
     auth::{
@@ -25,7 +26,7 @@ use crate::{
     base::{Clock, Cx, Error, Role, Secret, error::Reason, private_file},
     identity::{self, NewAccount, Password, Passwords},
     messaging,
-    server::Signals,
+    server::{App, Signals},
     store::{Kek, Keyring, Store},
 };
 
@@ -54,7 +55,7 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     let material = Material::read(&config, Purpose::Any)?;
     let _log = init_logs(&config)?;
     let (addresses, exposed) = addresses(&config, arguments.insecure_listen)?;
-    block_on(start(config, material, addresses, exposed))
+    block_on_server(start(config, material, addresses, exposed))
 }
 
 /// Where to listen, and whether others can reach it.
@@ -70,13 +71,21 @@ fn addresses(config: &Config, insecure: bool) -> Result<(Vec<SocketAddr>, bool),
     Ok((addresses, exposed))
 }
 
-async fn start(
+async fn start(config: Config, material: Material, addresses: Vec<SocketAddr>, exposed: bool) -> anyhow::Result<()> {
+    let mut signals = Signals::catch()?;
+    let preparing = prepare(config, material, addresses, exposed);
+    let Some(prepared) = signals.during_start(preparing).await else { return Ok(()) };
+    let (app, listeners) = prepared?;
+    serve(app, listeners, signals).await
+}
+
+/// The server, with all that it needs made.
+async fn prepare(
     config: Config,
     mut material: Material,
     addresses: Vec<SocketAddr>,
     exposed: bool,
-) -> anyhow::Result<()> {
-    let signals = Signals::catch()?;
+) -> anyhow::Result<(App, Vec<TcpListener>)> {
     material.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let (listeners, bound) = bind(&addresses, true).await?;
     data_dir::make(&config.data_dir, |warning| tracing::warn!("{warning}"))?;
@@ -99,7 +108,7 @@ async fn start(
     let mut app = app(&config, material, store, keys)?;
     app.open_manager = is_open(exposed, config.kubeop_require_auth);
     output::tell_secret(welcome(&bound, config.tls.as_ref(), &token, random.as_deref()).trim_end());
-    serve(app, listeners, signals).await
+    Ok((app, listeners))
 }
 
 /// Whether local callers on manager paths need no token: never on a server that others can reach.

@@ -1,17 +1,19 @@
 //! `tenantry serve`: the server in production. It starts on nothing that is only good for development.
 
+use tokio::net::TcpListener;
+
 use super::{
     Common,
     config::Config,
     dev::ADMIN,
     material::{Material, Purpose},
-    start::{app, bind, block_on, check_keys, init_logs, open_existing, serve},
+    start::{app, bind, block_on_server, check_keys, init_logs, open_existing, serve},
 };
 use crate::{
     auth::keys::KeyError,
     base::Secret,
     identity::{Passwords, accounts},
-    server::Signals,
+    server::{App, Signals},
     store::Store,
 };
 
@@ -28,11 +30,18 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     let config = common.load(&own)?;
     let material = Material::read(&config, Purpose::Production)?;
     let _log = init_logs(&config)?;
-    block_on(start(config, material))
+    block_on_server(start(config, material))
 }
 
-async fn start(config: Config, mut material: Material) -> anyhow::Result<()> {
-    let signals = Signals::catch()?;
+async fn start(config: Config, material: Material) -> anyhow::Result<()> {
+    let mut signals = Signals::catch()?;
+    let Some(prepared) = signals.during_start(prepare(config, material)).await else { return Ok(()) };
+    let (app, listeners) = prepared?;
+    serve(app, listeners, signals).await
+}
+
+/// The server, all of whose settings were found good.
+async fn prepare(config: Config, mut material: Material) -> anyhow::Result<(App, Vec<TcpListener>)> {
     material.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     // There is one: it was read for production.
     let keys = material.keys_or(|| Err(KeyError::Missing))?;
@@ -50,7 +59,7 @@ async fn start(config: Config, mut material: Material) -> anyhow::Result<()> {
     }
     let app = app(&config, material, store, keys)?;
     tracing::info!(?bound, "listening");
-    serve(app, listeners, signals).await
+    Ok((app, listeners))
 }
 
 /// Refuses a database whose administrator still has the password that `dev` gave it. Before the schema is up to date

@@ -26,8 +26,28 @@ use crate::{
     tenants::MultitenancySettings,
 };
 
-/// Runs a command that waits for things. Two workers carry more than one database can answer; more only cost memory.
+/// Runs a command that waits for things; SIGTERM and SIGINT end it at once.
 pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    end_on_signal().context("signals cannot be caught")?;
+    block_on_server(work)
+}
+
+/// Lets a signal end the process at once, with the status that a shell gives to a process which a signal ended. The
+/// system does so by itself, but not for the first process of a container, which gets no signal that it does not catch.
+/// A thread of its own sees to it, whatever the command is doing: it may be waiting for somebody to read its output.
+fn end_on_signal() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = runtime.block_on(async { Signals::catch() })?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let signal = runtime.block_on(signals.next());
+        std::process::exit(128 + signal.as_raw_value())
+    })?;
+    Ok(())
+}
+
+/// Runs a server, which looks at signals itself. Two workers carry more than one database can answer; more only cost
+/// memory.
+pub(super) fn block_on_server<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(cores.max(2)).enable_all().build()?;
     let done = runtime.block_on(work);

@@ -80,7 +80,9 @@ impl App {
         let revocations = Revocations::default();
         // Before the first reading, so that none is lost between the two.
         self.store.on_revocation(revocations.listener());
-        if let Err(error) = revocation::load(&self.store, &revocations, None).await {
+        let loading = revocation::load(&self.store, &revocations, None);
+        let Some(loaded) = signals.during_start(loading).await else { return Ok(true) };
+        if let Err(error) = loaded {
             // Tokens are refused as long as nobody can say which are revoked; the job tries again.
             tracing::warn!(%error, "revocations cannot be read yet");
         }
@@ -97,13 +99,15 @@ impl App {
 
         let (tls, time) = (self.tls.clone(), self.drain_timeout);
         let serving = listen::serve(listeners, service, bounds, tls, drain.clone(), abort.clone(), time);
-        let finished = tokio::select! {
-            finished = serving => finished,
-            never = end(&mut signals, &readiness, &drain, &abort) => match never {},
+        let whole = async {
+            let finished = serving.await;
+            close(tasks, jobs, &self.store, &abort).await;
+            finished
         };
-        tokio::join!(tasks.end(END), jobs.end(END));
-        self.store.close().await;
-        Ok(finished)
+        tokio::select! {
+            finished = whole => Ok(finished),
+            never = end(&mut signals, &readiness, &drain, &abort) => match never {},
+        }
     }
 
     fn vault(&self) -> Vault {
@@ -182,7 +186,7 @@ impl Counts {
     }
 }
 
-/// Waits for a signal and lets the server drain; a second one ends what is left at once.
+/// Waits for a signal and lets the server drain; a second one, also after the calls, ends what is left at once.
 async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort: &CancellationToken) -> Infallible {
     signals.next().await;
     tracing::info!("stopping: calls in flight may finish; a second signal ends at once");
@@ -192,4 +196,24 @@ async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort:
     signals.next().await;
     abort.cancel();
     std::future::pending().await
+}
+
+/// How long the background tasks and the store have, after a second signal, to end by themselves.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// Ends what is left after the calls. Both steps have bounds of their own; a second signal cuts them short.
+async fn close(tasks: Tasks, jobs: Jobs, store: &Store, abort: &CancellationToken) {
+    tracing::info!("the calls have ended: closing the database");
+    let closing = async {
+        tokio::join!(tasks.end(END), jobs.end(END));
+        store.close().await;
+    };
+    let hurried = async {
+        abort.cancelled().await;
+        tokio::time::sleep(LAST_MOMENT).await;
+    };
+    tokio::select! {
+        () = closing => {}
+        () = hurried => tracing::warn!("a second signal came: background tasks and the database were not waited for"),
+    }
 }

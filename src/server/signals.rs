@@ -17,10 +17,22 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub async fn next(&mut self) {
+    pub async fn next(&mut self) -> SignalKind {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+        }
+    }
+
+    /// What a part of the start of a server came to; none if a signal came first.
+    pub async fn during_start<T>(&mut self, start: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            started = start => Some(started),
+            _ = self.next() => {
+                tracing::info!("stopping: a signal came before the server was ready");
+                None
+            }
         }
     }
 }

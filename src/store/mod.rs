@@ -70,6 +70,8 @@ use crate::base::{Activator, Clock, Result};
 
 /// How long the end of the store waits for calls that are seen through.
 const LAST_CALLS: Duration = Duration::from_secs(5);
+/// How long it waits for writes that have begun and for the database to let go of its connections.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
@@ -165,8 +167,8 @@ impl Store {
         self.0.calls.spawn(call)
     }
 
-    /// Waits for the calls that are seen through, for a moment, and for the writes that have begun; then closes every
-    /// connection.
+    /// Waits for the calls that are seen through and for the writes that have begun, each for a moment, and closes every
+    /// connection. A database that does not answer is left: it rolls back what was not committed.
     pub async fn close(&self) {
         self.0.calls.close();
         if tokio::time::timeout(LAST_CALLS, self.0.calls.wait()).await.is_err() {
@@ -176,8 +178,13 @@ impl Store {
             group.stop();
         }
         self.0.tasks.close();
-        self.0.tasks.wait().await;
-        self.0.db.close().await;
+        let closing = async {
+            self.0.tasks.wait().await;
+            self.0.db.close().await;
+        };
+        if tokio::time::timeout(LAST_WRITES, closing).await.is_err() {
+            tracing::warn!("the database did not answer in time: its connections were left open");
+        }
     }
 }
 

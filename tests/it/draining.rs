@@ -9,9 +9,13 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::harness::{
-    PATIENCE, eventually,
-    server::{Server, Setup},
+use crate::{
+    db::postgres_unmigrated,
+    harness::{
+        PATIENCE, eventually,
+        line::Line,
+        server::{Server, Setup},
+    },
 };
 
 /// Far below the time to drain, and far above what the end takes on an idle machine.
@@ -243,4 +247,45 @@ async fn an_answer_on_its_way_is_finished_although_the_server_is_told_to_end() {
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
     assert_eq!(body.len().to_string(), length);
     assert!(server.ended().await.success());
+}
+
+/// A server whose database goes silent, with connections that stay open, while a write waits for it.
+async fn with_a_silent_database(drain: &str) -> (Server, Line) {
+    let line = Line::to(&postgres_unmigrated().await).await;
+    let server = Setup::dev().database(line.url()).env("TENANTRY_DRAIN_TIMEOUT", drain).start().await;
+    line.silence();
+    let admin = server.admin();
+    // Nobody waits for its answer.
+    tokio::spawn(async move { admin.try_put("/admin/v2/tenants/acme", r#"{"allowedClusters":["standalone"]}"#).await });
+    let in_flight = async || {
+        let metrics = server.http().get("/metrics").await.body;
+        let calls = metrics.lines().find_map(|line| line.strip_prefix("tenantry_calls_in_flight "))?;
+        // The call that asks is one of them.
+        (calls.parse::<f64>().unwrap() >= 2.0).then_some(())
+    };
+    eventually("the write to wait for the database", in_flight).await;
+    (server, line)
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_does_not_hold_up_the_end() {
+    let (mut server, _line) = with_a_silent_database("1s").await;
+    server.terminate().await;
+    let status = server.ended().await;
+    assert_eq!(status.code(), Some(1), "a call was cut off");
+    let told = async || server.log().contains("the database did not answer in time").then_some(());
+    eventually("the log to tell that the database was left", told).await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_what_waits_for_the_database_after_the_calls() {
+    let (mut server, _line) = with_a_silent_database("1s").await;
+    server.terminate().await;
+    let over = async || server.log().contains("the calls have ended").then_some(());
+    eventually("the end of the calls", over).await;
+    server.signal("INT").await;
+    assert_eq!(server.ended().await.code(), Some(1), "a call was cut off");
+    let told = async || server.log().contains("a second signal came").then_some(());
+    eventually("the log to tell that nothing more was waited for", told).await;
+    assert!(!server.log().contains("did not answer in time"), "it was not waited for that: {}", server.log());
 }

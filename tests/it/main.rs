@@ -67,6 +67,7 @@ mod reseal;
 mod rules;
 mod schema;
 mod session_ends;
+mod starting;
 mod statements;
 mod store;
 mod tenants;

@@ -1,4 +1,4 @@
-//! A way to the database server that can be cut.
+//! A way to the database server that can be cut, or go silent.
 
 use tokio::{
     io::copy_bidirectional,
@@ -9,7 +9,14 @@ use tokio::{
 /// The way.
 pub struct Line {
     url: String,
-    open: watch::Sender<bool>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Open,
+    Cut,
+    Silent,
 }
 
 impl Line {
@@ -19,9 +26,9 @@ impl Line {
         let (target, name) = rest.split_once('/').expect("the URL names a database");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("{user}@{}/{name}", listener.local_addr().unwrap());
-        let (open, _) = watch::channel(true);
-        tokio::spawn(forward(listener, target.to_owned(), open.subscribe()));
-        Self { url, open }
+        let (state, _) = watch::channel(State::Open);
+        tokio::spawn(forward(listener, target.to_owned(), state.subscribe()));
+        Self { url, state }
     }
 
     /// The URL of the database over this line.
@@ -31,33 +38,41 @@ impl Line {
 
     /// Ends all connections and refuses new ones.
     pub fn cut(&self) {
-        self.open.send_replace(false);
+        self.state.send_replace(State::Cut);
+    }
+
+    /// Passes nothing on any more, and leaves all connections open, as a database server whose processes are stopped.
+    pub fn silence(&self) {
+        self.state.send_replace(State::Silent);
     }
 
     /// Undoes [`Line::cut`].
     pub fn mend(&self) {
-        self.open.send_replace(true);
+        self.state.send_replace(State::Open);
     }
 }
 
 /// Accepts connections for as long as the line exists; while it is cut they end at once.
-async fn forward(listener: TcpListener, target: String, mut open: watch::Receiver<bool>) {
+async fn forward(listener: TcpListener, target: String, mut state: watch::Receiver<State>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            gone = open.changed() => if gone.is_err() { return } else { continue },
+            gone = state.changed() => if gone.is_err() { return } else { continue },
         };
         let Ok((mut near, _)) = accepted else { continue };
-        if !*open.borrow() {
+        if *state.borrow() == State::Cut {
             continue;
         }
-        let (target, mut open) = (target.clone(), open.clone());
+        let (target, mut state) = (target.clone(), state.clone());
         tokio::spawn(async move {
             let Ok(mut far) = TcpStream::connect(target).await else { return };
             tokio::select! {
-                _ = copy_bidirectional(&mut near, &mut far) => {}
-                _ = open.wait_for(|open| !open) => {}
+                biased;
+                _ = state.wait_for(|state| *state != State::Open) => {}
+                _ = copy_bidirectional(&mut near, &mut far) => return,
             }
+            // The end of the line ends this, too.
+            let _ = state.wait_for(|state| *state == State::Cut).await;
         });
     }
 }

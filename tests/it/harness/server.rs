@@ -68,11 +68,27 @@ impl Setup {
         tokio::time::timeout(4 * super::PATIENCE, output).await.expect("the command does not end").unwrap()
     }
 
+    /// As [`run`](Self::run), with the data directory that the environment says.
+    pub async fn run_in_place(&self, arguments: &[&str]) -> Output {
+        let mut program = self.program();
+        let output = program.args(arguments).kill_on_drop(true).output();
+        tokio::time::timeout(4 * super::PATIENCE, output).await.expect("the command does not end").unwrap()
+    }
+
     /// The same, to be started otherwise.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut program = self.program();
         program.env("TENANTRY_DATA_DIR", self.data_dir()).args(arguments);
         program
+    }
+
+    /// As [`command`](Self::command), with SIGTERM and SIGINT ignored unless it catches them: so they are for the first
+    /// process of a container.
+    pub fn first_process(&self, arguments: &[&str]) -> Command {
+        let mut shell = self.configured(Command::new("sh"));
+        shell.env("TENANTRY_DATA_DIR", self.data_dir());
+        shell.args(["-c", "trap '' TERM INT; exec \"$0\" \"$@\"", PROGRAM]).args(arguments);
+        shell
     }
 
     /// A token from `token mint` with these arguments.
@@ -125,7 +141,11 @@ impl Setup {
     }
 
     fn program(&self) -> Command {
-        let mut program = unconfigured(Command::new(PROGRAM));
+        self.configured(Command::new(PROGRAM))
+    }
+
+    fn configured(&self, program: Command) -> Command {
+        let mut program = unconfigured(program);
         program.current_dir(self.home()).envs(self.env.iter().cloned());
         program
     }
