@@ -21,6 +21,8 @@ use crate::{
 };
 
 const KEYS: &str = "/v1/admin/api-keys";
+const TENANTS: &str = "/v1/admin/tenants/lifecycle";
+const LOGOUT: &str = "/v1/admin/logout";
 const GROUPS: &str = "/v1/admin/groups/lifecycle";
 const NEW_KEY: &str = r#"{"name":"ci","role":"read_only"}"#;
 
@@ -225,6 +227,38 @@ both_databases! {
         for (said, status) in [("application/json; charset=utf-8", 409), ("text/plain", 415)] {
             let read_otherwise = admin.raw(&head(&format!("Content-Type: {said}\r\n")), created).await;
             assert!(read_otherwise.starts_with(&format!("HTTP/1.1 {status}")), "{read_otherwise}");
+        }
+    }
+
+    async fn a_key_is_looked_at_while_the_callers_tenant_is_suspended(db: TestDb) {
+        let server = serve(&db).await;
+        let admin = admin(&server).await;
+        let change = async |key: &str, action: &str| {
+            let body = format!(r#"{{"action":"{action}","tenant_id":"acme","reason":"x"}}"#);
+            let answer = post(&admin, TENANTS, key, &body).await;
+            assert_eq!(answer.status, 200, "{key} {action}: {answer:?}");
+            answer
+        };
+        let suspended = change("k1", "suspend").await;
+        replayed(&change("k1", "suspend").await, &suspended);
+        let reactivated = change("k2", "reactivate").await;
+        change("k3", "suspend").await;
+        replayed(&change("k2", "reactivate").await, &reactivated);
+        replayed(&change("k1", "suspend").await, &suspended);
+        let refused = post(&admin, KEYS, "k4", NEW_KEY).await;
+        assert_eq!(refused.status, 401, "what a suspended tenant may not do is refused as without a key: {refused:?}");
+        let refused = post(&admin, KEYS, "a b", NEW_KEY).await;
+        assert_eq!(refused.status, 401, "and before the key is read: {refused:?}");
+        let reused = post(&admin, TENANTS, "k2", r#"{"action":"reactivate","tenant_id":"acme"}"#).await;
+        assert_eq!(reused.status, 409, "{reused:?}");
+        let state = server.admin().get("/v1/admin/tenants").await.json();
+        assert_eq!(state["tenants"][0]["status"], "suspended", "nothing was done twice: {state}");
+        let again = change("k6", "reactivate").await.json();
+        assert_eq!(again["tenant"]["version"], 5, "four changes, each once: {again}");
+        change("k7", "suspend").await;
+        for status in [204, 401] {
+            let out = admin.clone().header("idempotency-key", "k8").call(reqwest::Method::POST, LOGOUT, None).await;
+            assert_eq!(out.status, status, "a logout ends the credential whose key it came under: {out:?}");
         }
     }
 
