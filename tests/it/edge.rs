@@ -72,6 +72,29 @@ async fn a_client_whom_the_proxy_does_not_tell_is_in_no_network() {
 }
 
 #[tokio::test]
+async fn a_trusted_proxys_own_address_is_never_the_clients() {
+    let server = Setup::dev().env("TENANTRY_TRUSTED_PROXIES", "127.0.0.0/8").start().await;
+    let tenant = r#"{"action":"create","name":"Acme","slug":"acme"}"#;
+    let made = server.admin().call(reqwest::Method::POST, "/v1/admin/tenants/lifecycle", Some(tenant)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let key = r#"{"tenant_id":"acme","name":"inside","role":"admin","allowed_cidrs":["127.0.0.0/8"]}"#;
+    let key = server.admin().call(reqwest::Method::POST, "/v1/admin/api-keys", Some(key)).await;
+    let inside = server.http().token(key.json()["api_key"].as_str().unwrap());
+    // The outer proxy removes the header, and the inner one adds the address of the outer one.
+    for (n, told) in ["127.0.0.9", "127.0.0.8, 127.0.0.9", "::ffff:127.0.0.9"].into_iter().enumerate() {
+        let id = format!("outer-{n}");
+        let head = format!("X-Request-Id: {id}\r\nX-Forwarded-For: {told}");
+        let answer = inside.raw(&format!("GET /v1/admin/users HTTP/1.1\r\n{head}"), "").await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{told}: {answer}");
+        assert_eq!(line(&server, &id).await["client"], "unknown", "{told}");
+        let open = server.http().header("x-forwarded-for", told).get("/v1/tenants").await;
+        assert_eq!(open.status, 401, "nobody knows that the client is on this machine: {told}: {open:?}");
+    }
+    let told = server.http().header("x-forwarded-for", "::1").get("/v1/tenants").await;
+    assert_eq!(told.status, 200, "a client on this machine: {told:?}");
+}
+
+#[tokio::test]
 async fn the_audit_log_has_the_clients_address() {
     let setup = Setup::dev().env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1").env("TENANTRY_PROXY_HEADERS", "forwarded");
     let mut server = setup.start().await;

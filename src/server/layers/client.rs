@@ -166,7 +166,7 @@ impl TrustedProxies {
     }
 
     /// Goes from the peer towards the client as long as trusted proxies tell the way. `hops` has the nearest first. If
-    /// the way ends at a proxy that does not tell, the client is unknown.
+    /// the way ends at a trusted proxy, that one did not tell who called it, and the client is unknown.
     fn walk(&self, peer: IpAddr, hops: &[Hop<'_>]) -> Told {
         let (mut at, mut address, mut last) = (peer, None, Hop::default());
         for hop in hops {
@@ -177,6 +177,7 @@ impl TrustedProxies {
             let Some(next) = hop.address else { break };
             at = next;
         }
+        let address = address.filter(|client| !self.trusts(*client));
         let host = last.host.map(|host| std::str::from_utf8(host).ok().and_then(authority));
         Told { address, secure: last.proto.and_then(is_secure), host }
     }
@@ -209,13 +210,22 @@ fn forwarded(headers: &HeaderMap) -> Vec<Hop<'_>> {
     fields.into_iter().rev().flat_map(|field| split_from_the_right(field, b',')).map(element).collect()
 }
 
+/// What stands around separators, and not around the `=` of a pair.
+const BLANKS: [u8; 2] = [b' ', b'\t'];
+
 /// What an element tells: nothing if it breaks the grammar, or says something twice (RFC 7239, section 4).
 fn element(element: Option<&[u8]>) -> Hop<'_> {
     let mut hop = (None, None, None);
     for pair in element.map(|element| split_from_the_right(element, b';')).unwrap_or_default() {
         let Some(pair) = pair else { return Hop::default() };
-        let Some(sign) = pair.iter().position(|octet| *octet == b'=') else { continue };
-        let (name, value) = (pair[..sign].trim_ascii(), pair[sign + 1..].trim_ascii());
+        if pair.is_empty() {
+            continue;
+        }
+        let Some(sign) = pair.iter().position(|octet| *octet == b'=') else { return Hop::default() };
+        let (name, value) = (&pair[..sign], &pair[sign + 1..]);
+        if name.is_empty() || [name.last(), value.first()].into_iter().flatten().any(|octet| BLANKS.contains(octet)) {
+            return Hop::default();
+        }
         let told = match name.to_ascii_lowercase().as_slice() {
             b"for" => &mut hop.0,
             b"proto" => &mut hop.1,

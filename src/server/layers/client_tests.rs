@@ -75,7 +75,11 @@ fn the_client_is_the_nearest_that_is_no_trusted_proxy() {
         ("[2001:db8::7]:4711", "2001:db8::7"),
         ("2001:db8::7", "2001:db8::7"),
         ("::ffff:198.51.100.7", "198.51.100.7"),
-        ("10.0.0.5, 10.0.0.4", "10.0.0.5"),
+        // Where the way ends at a trusted proxy, nobody has told who called it.
+        ("10.0.0.5, 10.0.0.4", "unknown"),
+        ("10.0.0.5", "unknown"),
+        ("127.0.0.1", "unknown"),
+        ("::ffff:10.0.0.5", "unknown"),
         // Where a proxy does not tell, the client is unknown, and not the proxy.
         ("198.51.100.7, unknown", "unknown"),
         ("198.51.100.7, unknown, 10.0.0.2", "unknown"),
@@ -99,6 +103,18 @@ fn the_standard_header_is_read_too() {
         ("for=_hidden", "unknown"),
         ("for=unknown, for=10.0.0.2", "unknown"),
         ("proto=https", "unknown"),
+        ("for=10.0.0.5", "unknown"),
+        ("for=10.0.0.5, for=10.0.0.2", "unknown"),
+        // An element that breaks the grammar tells nothing, and those before it are out of reach.
+        ("for = 198.51.100.7", "unknown"),
+        ("for =198.51.100.7", "unknown"),
+        ("for= 198.51.100.7", "unknown"),
+        ("for=\t198.51.100.7", "unknown"),
+        ("for=198.51.100.7;proto = https", "unknown"),
+        ("for=198.51.100.7;x", "unknown"),
+        ("for=198.51.100.7;=x", "unknown"),
+        ("for=1.1.1.1, for = 198.51.100.7", "unknown"),
+        ("for=198.51.100.7;", "198.51.100.7"),
         // An open quote of the client's swallows nothing.
         ("for=\"1.1.1.1, for=198.51.100.7", "198.51.100.7"),
         ("for=\"1.1.1.1;x=\", for=198.51.100.7", "198.51.100.7"),
@@ -201,7 +217,11 @@ fn a_client_is_local_only_if_nobody_speaks_for_another() {
     {
         assert!(!local("", "127.0.0.1", &[sign]), "{sign:?}: a proxy that we know nothing of");
     }
-    assert!(local(PROXY, "127.0.0.1", &[("x-forwarded-for", "127.0.0.1")]));
+    assert!(local(PROXY, "127.0.0.1", &[("x-forwarded-for", "127.0.0.2")]));
+    assert!(local(PROXY, "127.0.0.1", &[("x-forwarded-for", "::1")]));
+    for proxy in ["127.0.0.1", "127.0.0.2, 127.0.0.1"] {
+        assert!(!local("127.0.0.0/8", "127.0.0.1", &[("x-forwarded-for", proxy)]), "{proxy}: a proxy's own address");
+    }
     assert!(!local(PROXY, "127.0.0.1", &[("x-forwarded-for", "198.51.100.7")]));
     assert!(!local(PROXY, "127.0.0.1", &[]), "the proxy does not tell for whom it speaks");
     assert!(!local(PROXY, "127.0.0.1", &[("x-forwarded-for", "198.51.100.7, unknown")]));
