@@ -67,9 +67,13 @@ pub fn domain(text: &str) -> Result<String> {
     if ascii.contains('.') && ascii.len() <= 253 { Ok(ascii) } else { Err(invalid()) }
 }
 
-/// Whether the last label of a domain is a number, as in what was meant as an address of a host.
-pub(super) fn ends_in_number(domain: &str) -> bool {
-    domain.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()))
+/// Whether the last label of a domain, in lower case, is a number, as in what was meant as an address of a host: decimal,
+/// or hexadecimal after `0x` (the URL standard, "ends in a number checker").
+fn ends_in_number(domain: &str) -> bool {
+    domain.rsplit('.').next().is_some_and(|label| match label.strip_prefix("0x") {
+        Some(digits) => digits.bytes().all(|octet| octet.is_ascii_hexdigit()),
+        None => label.bytes().all(|octet| octet.is_ascii_digit()),
+    })
 }
 
 fn parse(text: &str) -> Option<EmailAddress> {
@@ -108,6 +112,11 @@ mod tests {
             "ada@example..com",
             "a@1.2.3.4",
             "a@example.123",
+            "bob@example.0x1",
+            "bob@example.0X1f",
+            "bob@example.0x",
+            "bob@1.2.3.0x4",
+            "bob@example.\u{ff10}\u{ff58}1",
             "bob\u{200b}@example.com",
             "\u{feff}bob@example.com",
             "bob\u{202e}@example.com",
@@ -117,6 +126,13 @@ mod tests {
             assert!(Email::read(text).is_err(), "{text}");
         }
         assert!(Email::read(&format!("{}@example.com", "a".repeat(250))).is_err());
+    }
+
+    #[test]
+    fn a_domain_with_digits_is_no_number() {
+        for text in ["a@0x1.example", "a@example.x1", "a@example.0xg", "a@123.example", "a@example.xn--p1ai"] {
+            assert!(Email::read(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

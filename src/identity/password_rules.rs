@@ -11,7 +11,8 @@ const MIN: usize = 12;
 /// Greatest length, in characters.
 const MAX: usize = 256;
 
-/// A password that keeps the policy: 12 to 256 characters, not one of `names`, and not easy to guess. What is easy to
+/// A password that keeps the policy: 12 to 256 characters, not one of `names`, and not easy to guess. It keeps it as it was
+/// typed and in its normal form: one character may have a normal form of many, and many of one. What is easy to
 /// guess is estimated from lists of the most common passwords, names and words, and from patterns such as repetitions and
 /// sequences; a million guesses are not enough.
 pub(super) async fn checked(text: Secret<String>, names: Vec<String>) -> Result<Password> {
@@ -24,8 +25,10 @@ pub async fn checked_for_platform(text: Secret<String>, names: Vec<String>) -> R
 }
 
 async fn harder_than(score: Score, text: Secret<String>, names: Vec<String>) -> Result<Password> {
-    let text = normalized(&text);
-    if !(MIN..=MAX).contains(&text.expose().chars().count()) {
+    let typed = text;
+    let text = normalized(&typed);
+    let (keystrokes, length) = (typed.expose().chars().count(), text.expose().chars().count());
+    if keystrokes.min(length) < MIN || length > MAX {
         return Err(weak("a password has 12 to 256 characters"));
     }
     let folded = text::fold(text.expose());
@@ -33,7 +36,12 @@ async fn harder_than(score: Score, text: Secret<String>, names: Vec<String>) -> 
         return Err(weak("a password may not be the name or the address of its user"));
     }
     // A long text takes milliseconds.
-    let judged = tokio::task::spawn_blocking(move || (guessed(text.expose(), &names) <= score, text)).await;
+    let judged = tokio::task::spawn_blocking(move || {
+        let forms = [text.expose(), typed.expose()];
+        let forms = if forms[0] == forms[1] { &forms[..1] } else { &forms };
+        (forms.iter().any(|form| guessed(form, &names) <= score), text)
+    });
+    let judged = judged.await;
     match judged.map_err(Error::internal)? {
         (true, _) => Err(weak("the password is too easy to guess")),
         (false, text) => Ok(Password::kept(text)),
@@ -63,6 +71,8 @@ mod tests {
         assert!(refusal("Ada.Lovelace").await.contains("name"));
         assert!(refusal("\u{ff21}da.Lovelace").await.contains("name"), "in whatever normal form");
         assert!(refusal(&"o\u{308}".repeat(11)).await.contains("12 to 256"), "measured in its normal form");
+        assert!(refusal("\u{fdfa}").await.contains("12 to 256"), "and as it is typed");
+        assert!(refusal("\u{fdfa}abcdefghij").await.contains("12 to 256"));
         for easy in
             ["password1234", "123456789012", "aaaaaaaaaaaa", "qwertyuiop[]", "passwordpassword", "ada.lovelace1"]
         {
@@ -81,6 +91,14 @@ mod tests {
         };
         for easy in ["12345678", "password", "admin123", "opsopsops", "short-one!1", "opsopsopsops"] {
             assert!(refused(easy).await, "{easy}");
+        }
+        // Few keystrokes, whose normal form is a long text that no list has.
+        for (ligature, times) in [("\u{fdfa}", 1), ("\u{fdfa}", 12), ("\u{fdfa}", 24), ("\u{337f}", 12)] {
+            assert!(refused(&ligature.repeat(times)).await, "{ligature} {times}");
+        }
+        // And the other way round: letters that look unusual, whose normal form is a common word.
+        for disguised in ["\u{ff50}\u{ff41}ssword1234", "\u{24d0}\u{24d1}cdefghijklm"] {
+            assert!(refused(disguised).await, "{disguised}");
         }
         for medium in ["sunshine#1988", "Password-2024"] {
             let user = checked(Secret::new(medium.to_owned()), Vec::new()).await;
