@@ -6,7 +6,7 @@ use super::{
     Common,
     config::{ConfigError, Found, UNUSABLE},
     material::{Material, Purpose},
-    output,
+    output, places,
 };
 
 /// Commands on the configuration.
@@ -29,12 +29,17 @@ pub(super) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
     let mut found = common.find(&[]);
     let mut title = UNUSABLE;
     if let Some(config) = found.config() {
+        let mut problems = places::problems(config, purpose);
         match Material::read(config, purpose) {
             Ok(material) => {
                 material.warnings.iter().for_each(|warning| output::complain(format_args!("warning: {warning}")))
             }
-            Err(ConfigError { title: what, problems }) => (title, found.problems) = (what, problems),
+            Err(ConfigError { title: what, problems: more }) => {
+                title = what;
+                problems.extend(more);
+            }
         }
+        found.problems = problems;
     }
     output::tell(table(&found).trim_end());
     match found.problems.is_empty() {

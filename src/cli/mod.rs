@@ -11,6 +11,7 @@ mod material;
 mod migrate;
 mod openapi;
 mod output;
+mod places;
 mod report;
 mod serve;
 mod start;

@@ -120,9 +120,13 @@ impl Location {
     }
 }
 
-/// Fails unless a URL names a database in a form that [`Store::open`](super::Store::open) takes. Opens nothing.
-pub fn check_url(url: &Secret<String>) -> Result<()> {
-    Location::Url(url.clone()).read().map(drop)
+/// Fails unless a URL names a database in a form that [`Store::open`](super::Store::open) takes. Opens nothing. Returns the
+/// file, where the database is one.
+pub fn check_url(url: &Secret<String>) -> Result<Option<PathBuf>> {
+    match Location::Url(url.clone()).read()? {
+        Target::Sqlite(options) => Ok(Some(options.get_filename().to_owned())),
+        Target::Postgres(_) => Ok(None),
+    }
 }
 
 /// A path that SQLite cannot mistake for a URI, as it does what begins with `file:`.
@@ -134,6 +138,11 @@ fn read_sqlite(url: &str) -> Result<SqliteConnectOptions> {
     let options = SqliteConnectOptions::from_str(url).map_err(|_| bad_url("the sqlite url cannot be read"))?;
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(bad_url("the database must be a file: readers and the writer have connections of their own"));
+    }
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+    if parameters.any(|(name, value)| matches!((&*name, &*value), ("mode", "ro") | ("immutable", "true" | "1"))) {
+        return Err(bad_url("the sqlite url says that nothing may be written: leave out mode=ro and immutable"));
     }
     if options.get_filename().as_os_str().is_empty() {
         return Err(bad_url("the sqlite url names no file"));

@@ -262,6 +262,57 @@ async fn the_check_refuses_what_the_start_refuses() {
     assert!(odd.status.success() && said(&odd).contains("nonsense"), "{odd:?}");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_check_refuses_a_place_that_a_start_cannot_use() {
+    let home = Setup::dev();
+    fs::write(home.home().join("file"), "x").unwrap();
+    fs::create_dir(home.home().join("directory")).unwrap();
+    fs::create_dir_all(home.home().join("odd/kek")).unwrap();
+    fs::create_dir(home.home().join("spoilt")).unwrap();
+    fs::write(home.home().join("spoilt/jwt.pem"), "no key").unwrap();
+    let before = entries(home.home());
+    for (variable, value) in [
+        ("TENANTRY_DATABASE_URL", "sqlite:x.db?mode=ro"),
+        ("TENANTRY_DATABASE_URL", "sqlite:x.db?cache=private&mode=r%6f"),
+        ("TENANTRY_DATABASE_URL", "sqlite:x.db?immutable=true"),
+        ("TENANTRY_DATABASE_URL", "sqlite:/nowhere/x.db"),
+        ("TENANTRY_DATABASE_URL", "sqlite:file/x.db"),
+        ("TENANTRY_DATABASE_URL", "sqlite:directory"),
+        ("TENANTRY_DATABASE_URL", "sqlite:/proc/x.db"),
+        ("TENANTRY_DATA_DIR", "/etc/passwd"),
+        ("TENANTRY_DATA_DIR", "file/below"),
+        ("TENANTRY_DATA_DIR", "/proc/x"),
+        ("TENANTRY_DATA_DIR", "odd"),
+        ("TENANTRY_DATA_DIR", "spoilt"),
+    ] {
+        let setup = home.clone().env(variable, value);
+        for arguments in [&["config", "check"][..], &["dev", "--listen", "127.0.0.1:0"]] {
+            let output = setup.run_in_place(arguments).await;
+            assert_eq!(output.status.code(), Some(1), "{variable}={value} {arguments:?}: {}", said(&output));
+            if arguments[0] == "config" {
+                assert!(said(&output).contains(variable), "{variable}={value}: {}", said(&output));
+                assert_eq!(entries(home.home()), before, "a check makes nothing: {variable}={value}");
+            }
+        }
+        let _ = fs::remove_dir_all(home.home().join(".tenantry"));
+    }
+    for (variable, value) in [
+        ("TENANTRY_DATABASE_URL", "sqlite:directory/new.db"),
+        ("TENANTRY_DATABASE_URL", "sqlite:new.db?mode=rwc"),
+        ("TENANTRY_DATA_DIR", "deep/below/it"),
+        ("TENANTRY_DATA_DIR", "directory"),
+    ] {
+        let output = home.clone().env(variable, value).run_in_place(&["config", "check"]).await;
+        assert!(output.status.success(), "{variable}={value}: {}", said(&output));
+    }
+}
+
+/// The names in a directory.
+fn entries(path: &Path) -> std::collections::BTreeSet<String> {
+    fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
 #[tokio::test]
 async fn the_check_shows_no_part_of_a_secret() {
     for (url, shown) in [
