@@ -131,6 +131,32 @@ async fn what_the_head_tells_is_refused_before_the_body_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_query_or_path_that_cannot_be_read_does_not_have_the_body_asked_for() {
+    let server = Server::dev().await;
+    assert_eq!(server.admin().put("/admin/v2/tenants/acme", INFO).await.status, 204);
+    let minted = server.setup().mint(&["--role", "admin", "--tenant", "acme"]).await;
+    let platform = server.admin_token();
+    for (line, token, key, status) in [
+        ("PUT /admin/v2/tenants/a?force=%zz", &platform, "", "400"),
+        ("PUT /admin/v2/tenants/a?%zz", &platform, "", "400"),
+        ("PUT /admin/v2/tenants/%zz", &platform, "", "400"),
+        ("POST /v1/admin/api-keys?x=%zz", &minted, "", "400"),
+        ("POST /v1/admin/api-keys?x=%zz", &minted, "Idempotency-Key: k\r\n", "400"),
+        // What the guard says comes first.
+        ("PUT /admin/v2/tenants/a?force=%zz", &"none".to_owned(), "", "401"),
+    ] {
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n{key}\
+             Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+            INFO.len()
+        );
+        let answer = exchange(&mut connect(&server).await, &head, b"").await;
+        assert!(answer.starts_with(&format!("http/1.1 {status}")), "{line} {key}: {answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_for_the_call_does_not_have_the_body_asked_for() {
     let server = Server::dev().await;
     assert_eq!(server.admin().put("/admin/v2/tenants/acme", INFO).await.status, 204);

@@ -3,6 +3,7 @@
 use http::{
     HeaderName,
     header::{CONTENT_TYPE, IF_MATCH},
+    request::Parts,
 };
 use prost_types::FieldMask;
 
@@ -72,6 +73,16 @@ pub(super) fn message<M: Message>(
         header(&mut message, (LAST_EVENT_ID, field), id, habits, &rules)?;
     }
     Ok(message)
+}
+
+/// Fails if the query or the path of a request cannot be bound, whatever its body holds.
+pub(super) fn head<M: Message>(rule: &Rule, parts: &Parts) -> Result<(), Fault> {
+    let (habits, mut message, mut bound) = (&rule.info.surface.habits, M::default(), Vec::new());
+    if let Some(text) = parts.uri.query() {
+        let rules = Rules { taken: rule.binding.taken, given: &[], lenient: rule.binding.lenient, overwrite: false };
+        query(&mut message, text, habits, &rules, &mut bound).map_err(|fault| fault.at(Place::Query))?;
+    }
+    path(&mut message, rule, parts.uri.path(), habits, &mut bound).map_err(|fault| fault.at(Place::Path))
 }
 
 /// Binds the value of a header to the field of a path in proto names.

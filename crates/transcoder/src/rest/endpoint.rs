@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, request::Parts};
 use tonic::Status;
 
 use super::{
@@ -89,6 +89,14 @@ pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Success, Box<Failure
 
 pub(super) trait Endpoint: Send + Sync {
     fn call(&self, call: Call) -> Answer;
+
+    /// Fails if no body could make a request of the method out of this head.
+    fn check_head(&self, parts: &Parts) -> Result<(), Box<Failure>>;
+}
+
+/// Fails if the query or the path cannot be bound to the request of a method.
+pub(super) fn check_head<Req: Message>(rule: &'static Rule, parts: &Parts) -> Result<(), Box<Failure>> {
+    bind::head::<Req>(rule, parts).map_err(|fault| undecodable(rule, fault))
 }
 
 /// The request of a method, decoded.

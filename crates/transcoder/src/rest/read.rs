@@ -10,13 +10,12 @@ use crate::failure::{Failure, Origin};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Reads the body that a rule takes, up to so many bytes.
+/// Reads the body that a rule takes, up to so many bytes, once [`check`] found no reason against that.
 pub(super) async fn body<B>(rule: &Rule, headers: &HeaderMap, body: B, most: usize) -> Result<Bytes, Box<Failure>>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    check(rule, headers, &body, most)?;
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
@@ -52,10 +51,15 @@ where
         return Err(Box::new(Failure::too_large(most)));
     }
     // A body that says its length is there, and one that waits to be asked for will be. One in pieces may still be empty.
-    if body.size_hint().lower() > 0 || headers.contains_key(header::EXPECT) {
+    if body.size_hint().lower() > 0 || is_held_back(headers, body) {
         check_head(rule, headers)?;
     }
     Ok(())
+}
+
+/// Whether a body is sent only when it is asked for.
+pub(super) fn is_held_back(headers: &HeaderMap, body: &impl http_body::Body) -> bool {
+    !body.is_end_stream() && headers.contains_key(header::EXPECT)
 }
 
 /// Refuses a body by what its head says, if that is no form in which the rule takes one.

@@ -3,15 +3,17 @@
 use std::{future::Future, marker::PhantomData, sync::Arc};
 
 use futures_core::Stream;
+use http::request::Parts;
 use tonic::Status;
 
 use super::{
     endpoint::{Answer, Endpoint, Handles},
+    etag::Conditions,
     rule::{Call, Rule},
     streaming::Streaming,
     unary::Unary,
 };
-use crate::json::Message;
+use crate::{failure::Failure, json::Message};
 
 /// One rule and the method behind it.
 #[derive(Clone)]
@@ -53,5 +55,13 @@ impl Route {
 
     pub(super) fn call(&self, call: Call) -> Answer {
         self.endpoint.call(call)
+    }
+
+    /// Fails if the head of a request is reason enough to refuse it, whatever its body holds.
+    pub(super) fn check_head(&self, parts: &Parts) -> Result<(), Box<Failure>> {
+        if let (Some(etag), false) = (&self.rule.etag, parts.method.is_safe()) {
+            Conditions::of(&parts.headers)?.tag_for(etag)?;
+        }
+        self.endpoint.check_head(parts)
     }
 }

@@ -95,7 +95,7 @@ impl Rest {
         let checked =
             inner.admit(route.rule, &mut parts.extensions.clone()).and_then(|()| match route.rule.binding.body {
                 Body::None => Ok(()),
-                _ => read::check(route.rule, &parts.headers, body, inner.max_body),
+                _ => inner.check_head(route, parts, body),
             });
         let failure = checked.err()?;
         let response = inner.refuse(route.rule, parts.extensions.get().cloned(), failure);
@@ -306,12 +306,23 @@ impl Inner {
         self.guard.admit(rule.info, extensions).map_err(refused)
     }
 
+    /// Refuses a request before anybody asks for its body, if its head is reason enough. What the query and the path hold
+    /// is looked at then only if the body waits for that: all others are told first what is wrong with the body.
+    fn check_head<B>(&self, route: &Route, parts: &Parts, body: &B) -> Result<(), Box<Failure>>
+    where
+        B: http_body::Body,
+    {
+        read::check(route.rule, &parts.headers, body, self.max_body)?;
+        if read::is_held_back(&parts.headers, body) { route.check_head(parts) } else { Ok(()) }
+    }
+
     async fn read_and_call<B>(&self, route: &Route, parts: Parts, body: B) -> Result<Success, Box<Failure>>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let rule = route.rule;
+        self.check_head(route, &parts, &body)?;
         let body = read::body(rule, &parts.headers, body, self.max_body).await?;
         let missing = match rule.binding.body {
             Body::Raw { .. } => body.is_empty(),

@@ -8,11 +8,11 @@ use std::{
 };
 
 use futures_core::Stream;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, request::Parts};
 use tonic::Status;
 
 use super::{
-    endpoint::{Answer, Content, Endpoint, Handles, Success, Word, Write, refused, request, unprintable},
+    endpoint::{Answer, Content, Endpoint, Handles, Success, Word, Write, check_head, refused, request, unprintable},
     payload::Payload,
     rule::{Call, Rule},
     stream::Item,
@@ -35,6 +35,10 @@ where
     Fut: Future<Output = Result<tonic::Response<St>, Status>> + Send + 'static,
     St: Stream<Item = Result<Res, Status>> + Send + 'static,
 {
+    fn check_head(&self, parts: &Parts) -> Result<(), Box<Failure>> {
+        check_head::<Req>(self.rule, parts)
+    }
+
     fn call(&self, call: Call) -> Answer {
         let (rule, patience) = (self.rule, call.patience);
         let Handles { write, event_id, event_type, .. } = self.handles;

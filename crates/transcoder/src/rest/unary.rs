@@ -2,11 +2,11 @@
 
 use std::future::Future;
 
-use http::StatusCode;
+use http::{StatusCode, request::Parts};
 use tonic::{Code, Status};
 
 use super::{
-    endpoint::{Answer, Content, Endpoint, Handles, Success, refused, request, unprintable},
+    endpoint::{Answer, Content, Endpoint, Handles, Success, check_head, refused, request, unprintable},
     etag,
     pages::{Begun, begin},
     rule::{Call, Rule},
@@ -31,6 +31,10 @@ where
     F: Fn(tonic::Request<Req>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<tonic::Response<Res>, Status>> + Send + 'static,
 {
+    fn check_head(&self, parts: &Parts) -> Result<(), Box<Failure>> {
+        check_head::<Req>(self.rule, parts)
+    }
+
     fn call(&self, call: Call) -> Answer {
         let rule = self.rule;
         let Handles { write, created, tag, paged, .. } = self.handles;
