@@ -77,7 +77,7 @@ impl Context for Cx {
 
     fn of(extensions: &Extensions, _: &MetadataMap) -> Result<Self, Status> {
         Cx::of(extensions).map_err(|error| {
-            tracing::error!(cause = error.cause.as_deref(), "a service was called without its guard");
+            tracing::error!(cause = error.cause.as_deref(), "a service was called without the guard");
             error.to_status()
         })
     }

@@ -132,7 +132,7 @@ impl Authenticator {
             Ok(Some(caller)) => Authentication::Caller(caller, surface),
             Err(error) => {
                 if let Some(cause) = &error.cause {
-                    tracing::error!(cause = cause.as_ref(), "a credential could not be checked");
+                    tracing::error!(cause = cause.as_ref(), "cannot verify a credential");
                 }
                 Authentication::Refused(Arc::new(error))
             }

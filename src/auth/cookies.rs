@@ -109,7 +109,7 @@ pub(super) fn check_change(keys: &Keys, origins: &Origins, session: &str, call: 
     let listed = matches!((named.next(), named.next()), (Some(origin), None) if origins.lists(origin));
     let own = call.extensions.get::<ClientInfo>().is_some_and(|client| Site::of(&call.headers, client) == Site::Own);
     if !own && !listed {
-        let text = "a page of another site may not use this session";
+        let text = "this session cannot be used from a page of another site";
         return Err(Error::denied(Reason::OriginRefused, text));
     }
     csrf::check(keys, session, &call.headers)

@@ -32,7 +32,7 @@ pub(super) fn check(keys: &Keys, session: &str, headers: &HeaderMap) -> Result<(
 }
 
 fn refused() -> Error {
-    let text = "a call that changes something with a session cookie needs the session's token in X-CSRF-Token";
+    let text = "a change under a session cookie requires the session's token in X-CSRF-Token";
     Error::denied(Reason::CsrfTokenInvalid, text)
 }
 

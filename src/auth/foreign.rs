@@ -18,7 +18,7 @@ pub enum ManagerKeyError {
     #[error("not standard base64")]
     Encoding,
     /// Too short to resist guessing (RFC 7518, 3.2).
-    #[error("the decoded key has less than 32 bytes")]
+    #[error("the decoded key is shorter than 32 bytes")]
     Short,
 }
 

@@ -75,7 +75,7 @@ impl Guard {
         let (Err(refused), Some(custom)) = (&by_table, rule.custom) else { return by_table };
         let (Some(text), Some(custom)) = (claim.tenant, self.customs.get(custom)) else { return by_table };
         let tenant = TenantRef::parse(text);
-        tracing::debug!(reason = refused.reason_name(), "the table refuses; a custom check decides");
+        tracing::debug!(reason = refused.reason_name(), "refused by the permission table; the custom check decides");
         // By the id that was found: the name may be another tenant's before the verb looks it up.
         match custom.admits(caller, &tenant).await? {
             Some(id) => asked_permission(rule, claim).map(|_| Access::Tenant(TenantRef::Id(id))),
@@ -161,7 +161,7 @@ impl transcoder::Guard for Guard {
 }
 
 /// Why a call fails whose first step was skipped.
-const NOT_ADMITTED: &str = "the first step of the guard did not run for this method";
+const NOT_ADMITTED: &str = "the first step of the guard did not run";
 
 /// The first step: the caller, its kind, and what its role may ever do with this method.
 fn admit(method: &'static MethodInfo, extensions: &Extensions) -> Result<Caller, std::sync::Arc<Error>> {
@@ -174,7 +174,7 @@ fn admit(method: &'static MethodInfo, extensions: &Extensions) -> Result<Caller,
         Some(Authentication::Caller(..)) => return Err(tokens::invalid().into()),
         Some(Authentication::Refused(error)) => return Err(error.clone()),
         Some(Authentication::Anonymous) => return Err(tokens::missing().into()),
-        None => return Err(Error::internal("no authentication stood before the guard").into()),
+        None => return Err(Error::internal("authentication did not run").into()),
     };
     caller.parties().try_for_each(|party| check_caller(method, &party))?;
     Ok(caller.clone())
@@ -186,7 +186,7 @@ fn check_caller(method: &MethodInfo, caller: &Caller) -> Result<()> {
         tenant.refuse_suspended(method.path)?;
     }
     if !kind_admitted(rule.callers, caller.kind) {
-        return Err(Error::denied(Reason::CallerKindRefused, "this kind of caller may not call the method"));
+        return Err(Error::denied(Reason::CallerKindRefused, "this kind of caller cannot call this method"));
     }
     // A custom check looks at the message, so the refusal waits for the second step.
     let possible = rule.custom.is_some() || holds_any(&rule.permission, caller);
@@ -246,7 +246,7 @@ fn table_access(rule: TenantRule, caller: &Caller, claim: &Claim<'_>) -> Result<
 }
 
 fn no_tenant_claim() -> Error {
-    Error::internal("the rule names a tenant field and the claim has none")
+    Error::internal("the rule names a tenant field that the claim does not have")
 }
 
 /// The reason tells an administrator of a tenant that no role inside a tenant would be enough.
@@ -258,7 +258,7 @@ fn permission_denied(permission: &Permission, caller: &Caller) -> Error {
         }
         _ => Reason::PermissionDenied,
     };
-    Error::denied(reason, "the caller's role lacks the permission")
+    Error::denied(reason, "your role does not have the required permission")
 }
 
 /// The caller of a public method: whatever credential came with it was not needed and is not believed.

@@ -18,7 +18,7 @@ use super::jws;
 use crate::base::private_file;
 
 /// The line before a key that `dev` made. Readers of PEM skip it (RFC 7468, 2); `serve` looks for it.
-const DEV_MARK: &str = "Made by `tenantry dev`, for development alone";
+const DEV_MARK: &str = "Made by `tenantry dev`, for development only";
 
 /// The keys in use. Prints no key material.
 pub struct Keys {
@@ -57,7 +57,7 @@ pub enum KeyError {
         path: String,
     },
     /// `dev` made it.
-    #[error("key file {path} was made by `tenantry dev`, for development alone")]
+    #[error("key file {path} was made by `tenantry dev` and is for development only")]
     Development {
         /// Where it is.
         path: String,
@@ -66,7 +66,7 @@ pub enum KeyError {
     #[error("no key file is configured")]
     Missing,
     /// Others may read it.
-    #[error("key file {path} can be read by others than its owner: chmod 600")]
+    #[error("key file {path} is readable by other users: chmod 600 it")]
     Exposed {
         /// Where it is.
         path: String,

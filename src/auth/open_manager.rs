@@ -19,11 +19,11 @@ pub(super) fn admit(call: &Parts) -> Result<Option<Caller>> {
         return Ok(None);
     }
     if !client.host.as_ref().is_some_and(is_loopback_host) {
-        return Err(refused("without a token this server is called as localhost or by a loopback address alone"));
+        return Err(refused("unauthenticated access is allowed only via localhost or a loopback address"));
     }
     let cross_site = call.headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
     if cross_site || Site::of(&call.headers, client) == Site::Foreign {
-        return Err(refused("a page of another site may not call without a token"));
+        return Err(refused("a page of another site cannot call without a token"));
     }
     Ok(Some(caller()))
 }

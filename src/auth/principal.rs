@@ -75,7 +75,7 @@ fn named(headers: &HeaderMap) -> Result<Option<String>> {
     match (all.next(), all.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => Ok(Some(text(value)?).filter(|name| !name.is_empty())),
-        (Some(_), Some(_)) => Err(invalid("X-Original-Principal may be given once")),
+        (Some(_), Some(_)) => Err(invalid("send X-Original-Principal only once")),
     }
 }
 
@@ -84,7 +84,7 @@ fn named(headers: &HeaderMap) -> Result<Option<String>> {
 fn text(value: &HeaderValue) -> Result<String> {
     let name = value.as_bytes().trim_ascii();
     let text = str::from_utf8(name).ok().filter(|name| name.len() <= MAX_SUBJECT);
-    let nobody = || Error::denied(Reason::PermissionDenied, "X-Original-Principal is the name of nobody");
+    let nobody = || Error::denied(Reason::PermissionDenied, "X-Original-Principal is not a valid subject");
     text.map(str::to_owned).ok_or_else(nobody)
 }
 

@@ -138,7 +138,7 @@ impl Sessions {
     pub async fn log_out(&self, cx: &Cx) -> Result<()> {
         let (id, clock) = (cx.caller.token_id.clone(), self.people.store.clock());
         if id.is_empty() {
-            return Err(Error::precondition(Reason::SessionMissing, "the credential is no session that could end"));
+            return Err(Error::precondition(Reason::SessionMissing, "this credential is not a session"));
         }
         // A session of an account ends by itself soon; a minted token may live long.
         let longest =

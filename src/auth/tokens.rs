@@ -179,7 +179,7 @@ pub fn expired() -> Error {
 
 /// The answer to a credential that was revoked.
 pub fn revoked() -> Error {
-    Error::unauthenticated(Reason::CredentialsRevoked, "the credentials were revoked")
+    Error::unauthenticated(Reason::CredentialsRevoked, "the credentials have been revoked")
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl CallerTenant {
     /// Refuses a call if the tenant is suspended. On the zero-trust surface the credential is no longer good (its contract,
     /// decisions: 401); on the others the caller is known, and may not (403).
     pub fn refuse_suspended(&self, rpc: &str) -> Result<()> {
-        let text = "the caller's tenant is suspended";
+        let text = "your tenant is suspended";
         match self.suspended {
             false => Ok(()),
             true if rpc.starts_with("/tenantry.zerotrust.") => {

@@ -103,7 +103,7 @@ impl Cx {
         if came.is_none() || seat.is_none_or(|seat| seat.take()) {
             return Ok(came);
         }
-        let message = "the server has too much to do; retry later";
+        let message = "the server is overloaded; retry later";
         Err(Error::new(Kind::Unavailable, Reason::Overloaded, message))
     }
 
@@ -118,7 +118,7 @@ impl Cx {
     /// The context that the guard left in the extensions of a request. Its absence means that no guard stood before
     /// the service, and nothing runs then.
     pub fn of(extensions: &http::Extensions) -> Result<Self> {
-        extensions.get::<Self>().cloned().ok_or_else(|| Error::internal("no guard stood before this call"))
+        extensions.get::<Self>().cloned().ok_or_else(|| Error::internal("the guard did not run"))
     }
 }
 

@@ -37,7 +37,7 @@ impl Drain {
 
     /// What a stream that ends because of the drain ends with: UNAVAILABLE, and the reason `SERVER_STOPPING`.
     pub fn status() -> Status {
-        let text = "the server is about to stop; connect again";
+        let text = "the server is shutting down; reconnect";
         Error::new(Kind::Unavailable, Reason::ServerStopping, text).to_status()
     }
 

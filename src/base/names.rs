@@ -20,19 +20,19 @@ pub struct TenantName(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAName {
     /// It is empty or longer than that.
-    #[error("a name has 1 to {0} characters")]
+    #[error("a name must have 1 to {0} characters")]
     Length(usize),
     /// It has other characters than names may have.
-    #[error("a name has letters, digits and `_ - = : .`")]
+    #[error("a name may contain only letters, digits and `_ - = : .`")]
     Characters,
     /// It begins with another character than a letter, a digit or `_`.
-    #[error("a name has letters, digits and `_ - = : .`, first a letter, a digit or `_`")]
+    #[error("a name may contain only letters, digits and `_ - = : .`, and must start with a letter, a digit or `_`")]
     First,
     /// A path cannot hold it, because there it means another place (RFC 3986, section 3.3).
-    #[error("a name is neither `.` nor `..`")]
+    #[error("a name must not be `.` or `..`")]
     Dots,
     /// It reads as an id.
-    #[error("a name may not read as an id")]
+    #[error("a name must not have the form of an id")]
     ReadsAsId,
 }
 

@@ -47,7 +47,7 @@ impl PageRequest {
         let limit = match limit {
             None => DEFAULT,
             Some(limit) => u64::try_from(limit).ok().filter(|limit| (1..=MAX).contains(limit)).ok_or_else(|| {
-                Error::invalid(Reason::InvalidArgument, "limit", format!("limit is a number from 1 to {MAX}"))
+                Error::invalid(Reason::InvalidArgument, "limit", format!("limit must be a number from 1 to {MAX}"))
             })?,
         };
         let after = cursor.filter(|cursor| !cursor.is_empty()).map(|cursor| uncover(list, cursor)).transpose()?;
@@ -86,7 +86,7 @@ fn uncover(list: &str, cursor: &str) -> Result<Uuid> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap_or_default();
     match bytes.split_first_chunk() {
         Some((id, of)) if of == list.as_bytes() => Ok(Uuid::from_bytes(*id)),
-        _ => Err(Error::invalid(Reason::CursorInvalid, "cursor", "the cursor is not one that this list gave")),
+        _ => Err(Error::invalid(Reason::CursorInvalid, "cursor", "the cursor is not valid for this list")),
     }
 }
 

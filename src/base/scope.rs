@@ -54,7 +54,7 @@ impl Access {
 
 /// The answer to a caller that names a tenant which is not its own, whether it exists or not.
 pub fn foreign_tenant() -> Error {
-    Error::denied(Reason::TenantForeign, "the caller does not belong to this tenant")
+    Error::denied(Reason::TenantForeign, "you do not have access to this tenant")
 }
 
 /// Fails unless the access covers every tenant.

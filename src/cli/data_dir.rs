@@ -13,10 +13,10 @@ pub(super) fn make(path: &Path, warn: impl FnOnce(&str)) -> anyhow::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).with_context(|| format!("cannot make the data directory {}", path.display()))?;
+    builder.create(path).with_context(|| format!("cannot create the data directory {}", path.display()))?;
     #[cfg(unix)]
     if let Err(error) = close_to_others(path) {
-        warn(&format!("others may enter the data directory {}: {error}", path.display()));
+        warn(&format!("the data directory {} is accessible to other users: {error}", path.display()));
     }
     Ok(())
 }
@@ -34,7 +34,7 @@ fn close_to_others(path: &Path) -> std::io::Result<()> {
     }
     let ours = dev_key_file(path).exists() || fs::read_dir(path)?.next().is_none();
     if !ours || mode & 0o1000 != 0 {
-        return Err(io::Error::other("it was not made for this, and its mode is left as it is"));
+        return Err(io::Error::other("it was not created by tenantry, so its mode is not changed"));
     }
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }

@@ -66,7 +66,7 @@ fn addresses(config: &Config, insecure: bool) -> Result<(Vec<SocketAddr>, bool),
     };
     let exposed = addresses.iter().any(|address| !address.ip().is_loopback());
     if exposed && !insecure {
-        return Err(Usage("dev listens on loopback alone; --insecure-listen lets others reach it"));
+        return Err(Usage("dev listens only on loopback; use --insecure-listen to listen on other addresses"));
     }
     Ok((addresses, exposed))
 }

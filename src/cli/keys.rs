@@ -72,7 +72,7 @@ fn ring(config: &Config) -> anyhow::Result<Option<Keyring>> {
 }
 
 fn needed(ring: Option<&Keyring>) -> anyhow::Result<&Keyring> {
-    ring.context("TENANTRY_KEK is missing: the key that is to seal")
+    ring.context("TENANTRY_KEK is not set: it must hold the new key")
 }
 
 async fn rotate(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
@@ -95,11 +95,11 @@ async fn rotate(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
 async fn status(store: &Store, ring: Option<&Keyring>) -> anyhow::Result<()> {
     let status = rotation::status(store, ring).await?;
     output::tell(report(&status, ring));
-    keyring::fit(store.read(), ring).await?.require().context("the keys do not fit the database")?;
+    keyring::fit(store.read(), ring).await?.require().context("the keys do not match the database")?;
     let KeyStatus { previous, closed, resealing, .. } = status;
     anyhow::ensure!(closed == 0, "{closed} data keys are sealed with a key that is not configured");
-    anyhow::ensure!(previous == 0, "a rotation is not finished: run `tenantry keys rotate`");
-    anyhow::ensure!(!resealing, "values are not all sealed anew: run `tenantry keys reseal`");
+    anyhow::ensure!(previous == 0, "a rotation is unfinished: run `tenantry keys rotate`");
+    anyhow::ensure!(!resealing, "some values are not resealed yet: run `tenantry keys reseal`");
     Ok(())
 }
 
@@ -109,7 +109,7 @@ async fn reseal(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
         return Ok(());
     };
     if run.resumed {
-        output::tell(format_args!("going on with a run that did not end (generation {})", run.generation));
+        output::tell(format_args!("resuming an interrupted run (generation {})", run.generation));
     }
     let made =
         store::reseal::renew(store, ring, run, |made| output::tell(format_args!("{made} new data keys"))).await?;
@@ -127,13 +127,13 @@ async fn reseal(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
     store::reseal::end(store, details).await?;
     anyhow::ensure!(left == 0, "{left} stored secrets cannot be decrypted and were left as they are");
     output::tell(
-        "every value is sealed under the last data key of its owner; `tenantry keys prune` removes earlier ones",
+        "every value is sealed under its owner's latest data key; `tenantry keys prune` removes the older ones",
     );
     Ok(())
 }
 
 fn tell_values(what: &str, done: Resealed) {
-    output::tell(format_args!("{} {what} are sealed anew", done.resealed));
+    output::tell(format_args!("{} {what} were resealed", done.resealed));
 }
 
 async fn prune(store: &Store) -> anyhow::Result<()> {

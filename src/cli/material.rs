@@ -77,9 +77,10 @@ impl Material {
         match (reader.problems.is_empty(), purpose) {
             (true, _) => Ok(material),
             (false, Purpose::Any) => Err(ConfigError { title: UNUSABLE, problems: reader.problems }),
-            (false, Purpose::Production) => {
-                Err(ConfigError { title: "the configuration is not fit for production", problems: reader.problems })
-            }
+            (false, Purpose::Production) => Err(ConfigError {
+                title: "the configuration is not suitable for production",
+                problems: reader.problems,
+            }),
         }
     }
 }
@@ -88,12 +89,13 @@ impl Material {
 pub(super) fn read_kek(setting: &Secret<String>) -> Result<Kek, String> {
     let file = Path::new(setting.expose());
     if !file.is_file() {
-        return Kek::from_base64(setting).map_err(|_| "must be a file, or a key of 32 bytes in base64".to_owned());
+        return Kek::from_base64(setting).map_err(|_| "must be a file or a 32-byte key in base64".to_owned());
     }
     let name = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| format!("names the file {name}: {error}"))?;
     let text = Secret::new(trimmed(&text).to_owned());
-    Kek::from_base64(&text).map_err(|_| format!("names the file {name}, which holds no key of 32 bytes in base64"))
+    Kek::from_base64(&text)
+        .map_err(|_| format!("names the file {name}, which does not contain a 32-byte key in base64"))
 }
 
 struct Reader<'a> {
@@ -145,7 +147,7 @@ impl Reader<'_> {
         let text = self.config.qod_api_key.as_ref()?;
         if self.purpose == Purpose::Production && text.expose().len() < LEAST_API_KEY {
             let make = "make one with `openssl rand -hex 32`";
-            self.problem("qod_api_key", format_args!("must have {LEAST_API_KEY} characters or more: {make}"));
+            self.problem("qod_api_key", format_args!("must have at least {LEAST_API_KEY} characters: {make}"));
         }
         ApiKey::new(text)
     }
@@ -165,7 +167,7 @@ impl Reader<'_> {
                 let file = file.display();
                 self.problem(
                     key,
-                    format_args!("names the file {file}, which others than its owner can read: chmod 600"),
+                    format_args!("names the file {file}, which is readable by other users: chmod 600 it"),
                 );
             }
         }
@@ -187,7 +189,7 @@ impl Reader<'_> {
     /// What only `serve` asks for.
     fn check_production(&mut self) {
         if self.config.jwt_key.is_none() {
-            self.problem("jwt_key", "is missing: the file of the Ed25519 key that signs tokens");
+            self.problem("jwt_key", "is not set: the file with the Ed25519 key that signs tokens");
         }
         if self.config.database_url.is_none() {
             self.problem("database_url", "is missing: postgres://... or sqlite:FILE");
@@ -207,6 +209,6 @@ impl Reader<'_> {
 /// Words that this program does not know may be features of another part of the platform, or misspelt.
 fn warnings(config: &Config) -> Vec<String> {
     let unknown = config.features.iter().filter(|word| !is_feature(word));
-    let shown = unknown.map(|word| format!("features (TENANTRY_FEATURES) has {word:?}, which opens nothing here"));
+    let shown = unknown.map(|word| format!("features (TENANTRY_FEATURES) has {word:?}, which is not a known feature"));
     shown.collect()
 }

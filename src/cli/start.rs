@@ -121,7 +121,7 @@ pub(super) async fn bind(
                 listeners.push(listener);
             }
             Err(error) if lenient => {
-                tracing::warn!(%address, %error, "an address is left out");
+                tracing::warn!(%address, %error, "skipping an address");
                 last = Some((address, error));
             }
             Err(error) => return Err(error).with_context(|| format!("cannot listen on {address}")),
@@ -129,7 +129,7 @@ pub(super) async fn bind(
     }
     match last {
         Some((address, error)) if listeners.is_empty() => {
-            Err(error).with_context(|| format!("no address to listen on is free; the last was {address}"))
+            Err(error).with_context(|| format!("cannot listen on any of the addresses; the last was {address}"))
         }
         _ => Ok((listeners, bound)),
     }
@@ -180,6 +180,6 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
 /// Serves until a signal. Calls that were cut off at the deadline are a failure.
 pub(super) async fn serve(app: App, listeners: Vec<TcpListener>, signals: Signals) -> anyhow::Result<()> {
     let finished = app.run(listeners, signals).await?;
-    anyhow::ensure!(finished, "some calls were cut off when the time to drain was over");
+    anyhow::ensure!(finished, "some calls were cut off when the drain timeout expired");
     Ok(())
 }

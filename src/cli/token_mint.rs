@@ -51,8 +51,9 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     check(arguments)?;
     let config = common.load(&[])?;
     let path = key_file(&config);
-    let keys = Keys::load(&path, None)
-        .context("no key to sign with: set TENANTRY_JWT_KEY, or TENANTRY_DATA_DIR to the data of `tenantry dev`")?;
+    let keys = Keys::load(&path, None).context(
+        "no signing key: set TENANTRY_JWT_KEY, or set TENANTRY_DATA_DIR to the data directory of `tenantry dev`",
+    )?;
     let tenant = arguments.tenant.as_deref().map(|text| tenant(&config, text)).transpose()?;
     let token = tokens::issue(&keys, &claims(arguments, tenant, &Clock::system()))?;
     output::product(format!("{token}\n").as_bytes())
@@ -70,7 +71,7 @@ fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
             store.close().await;
             anyhow::Ok(found?)
         };
-        tokio::time::timeout(PATIENCE, look_up).await.context("the database takes too long")?
+        tokio::time::timeout(PATIENCE, look_up).await.context("the database did not answer in time")?
     });
     match (found, text.parse::<TenantId>()) {
         (Ok(Some(tenant)), _) if tenant.status.is_present() => Ok(tenant.id.dashed()),
@@ -78,13 +79,15 @@ fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
         (_, Ok(id)) => Ok(id.dashed()),
         (Ok(_), _) => {
             output::complain(format_args!(
-                "warning: there is no tenant {text} yet; signs the name in place of the tenant's id"
+                "warning: there is no tenant {text} yet; the token holds the name instead of the tenant's id"
             ));
             Ok(text.to_owned())
         }
         (Err(error), _) => {
             let why = report::text(&error);
-            output::complain(format_args!("warning: {why}; signs the name {text} in place of the tenant's id"));
+            output::complain(format_args!(
+                "warning: {why}; the token holds the name {text} instead of the tenant's id"
+            ));
             Ok(text.to_owned())
         }
     }
@@ -94,7 +97,7 @@ fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
 fn check(arguments: &Args) -> Result<(), Usage> {
     let platform = arguments.role == Role::PlatformAdmin;
     if platform && (arguments.tenant.is_some() || arguments.project.is_some()) {
-        return Err(Usage("platform_admin stands above all tenants: leave out --tenant and --project"));
+        return Err(Usage("platform_admin covers all tenants: omit --tenant and --project"));
     }
     if arguments.sub.as_deref().is_some_and(|subject| !is_subject(subject)) {
         return Err(Usage("--sub is empty or has control characters"));
@@ -126,5 +129,5 @@ fn claims(arguments: &Args, tenant: Option<String>, clock: &Clock) -> tokens::Cl
 
 fn parse_ttl(text: &str) -> Result<Duration, &'static str> {
     let fits = |ttl: &Duration| (1..=MAX_LIFETIME.unsigned_abs()).contains(&ttl.as_secs());
-    config::duration(text).filter(fits).ok_or("a duration such as 30m, 1h or 7d; 400d at most")
+    config::duration(text).filter(fits).ok_or("a duration such as 30m, 1h or 7d, at most 400d")
 }

@@ -71,10 +71,10 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
 /// The ids of a token and its end. Servers know a token by its id, and one of others by the digest of its text too.
 fn identify(text: &str, is_signed: impl FnOnce(&str) -> bool) -> anyhow::Result<Target> {
     if text.matches('.').count() != 2 {
-        anyhow::ensure!(!text.trim().is_empty() && text.len() <= MAX_ID, "that is neither a token nor an id");
+        anyhow::ensure!(!text.trim().is_empty() && text.len() <= MAX_ID, "not a token or a token id");
         return Ok(Target { ids: vec![text.to_owned()], end: None });
     }
-    let claims: Claims = tokens::unverified_claims(text).context("that is no token")?;
+    let claims: Claims = tokens::unverified_claims(text).context("not a token")?;
     let own = claims.jti.filter(|id| !id.is_empty() && id.len() <= MAX_ID);
     let ids = own.into_iter().chain([foreign_token_id(text)]).collect();
     Ok(Target { ids, end: claims.exp.map(|end| (end, is_signed(text))) })

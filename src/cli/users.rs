@@ -119,12 +119,12 @@ fn read(file: Option<&Path>) -> anyhow::Result<Secret<String>> {
         // Editors of some systems begin a file with a byte order mark, which nobody can type.
         let content = content.trim_start_matches('\u{feff}');
         let line = content.split(['\n', '\r']).next().unwrap_or_default();
-        let typed = "the password has a control character, which nobody can type: write it as one line of text";
+        let typed = "the password contains a control character: write it as one line of text";
         anyhow::ensure!(!line.contains(char::is_control), "{}: {typed}", file.display());
         return Ok(Secret::new(line.to_owned()));
     }
-    let ask = |prompt| rpassword::prompt_password(prompt).context("no terminal to ask on: use --password-file");
+    let ask = |prompt| rpassword::prompt_password(prompt).context("no terminal to prompt on: use --password-file");
     let password = ask("Password: ")?;
-    anyhow::ensure!(ask("Again: ")? == password, "the two passwords differ");
+    anyhow::ensure!(ask("Again: ")? == password, "the passwords do not match");
     Ok(Secret::new(password))
 }

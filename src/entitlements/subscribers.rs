@@ -111,7 +111,7 @@ pub async fn update(
     tenants::refuse_suspended(cx)?;
     let display_name = new_name.as_deref().map(|name| name_for_people("name", name)).transpose()?;
     if display_name.as_deref().is_some_and(str::is_empty) {
-        return Err(Error::invalid(Reason::InvalidArgument, "name", "a name has at least 1 character"));
+        return Err(Error::invalid(Reason::InvalidArgument, "name", "a name must have at least 1 character"));
     }
     store.write(cx, (of.clone(), new_slug, display_name), change_names).await
 }
@@ -236,7 +236,7 @@ async fn locked_any(tx: &Tx, of: &SubscriberRef) -> Result<(Tenant, TenantScope)
 
 fn checked(of: &SubscriberRef, found: (Tenant, TenantScope)) -> Result<(Tenant, TenantScope)> {
     if of.version.is_some_and(|version| version != found.0.version) {
-        let message = "the tenant changed meanwhile; read it again";
+        let message = "the tenant was changed in the meantime; read it again";
         return Err(Error::new(Kind::Aborted, Reason::VersionStale, message));
     }
     Ok(found)
@@ -249,7 +249,7 @@ async fn view(tx: &Tx, scope: TenantScope, tenant: Tenant) -> Result<Subscriber>
 /// The slug of a tenant to be: stricter than the registry's names.
 fn slug(text: &str) -> Result<TenantName> {
     let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let message = "a slug has 3 to 40 lower-case letters, digits and dashes, and begins with no dash";
+    let message = "a slug must have 3 to 40 lower-case letters, digits and dashes, and must not start with a dash";
     let invalid = || Error::invalid(Reason::TenantNameInvalid, "slug", message);
     if !(3..=40).contains(&text.len()) || !text.bytes().all(good) {
         return Err(invalid());

@@ -79,7 +79,8 @@ pub fn check(new: &NewAccount) -> Result<()> {
     if fits {
         return Ok(());
     }
-    let message = "platform accounts have the role platform_admin or user, and no others are platform_admin or project";
+    let message =
+        "a platform account must be platform_admin or user; a tenant account cannot be platform_admin or project";
     Err(Error::invalid(Reason::InvalidArgument, "role", message))
 }
 
@@ -148,13 +149,13 @@ async fn refuse_taken(tx: &Tx, new: &NewAccount) -> Result<()> {
         |name: &Option<String>| name.is_some() && rows.iter().any(|row| Some(&row.username_key) == name.as_ref());
     let is_addressed = |key: &Option<String>| key.is_some() && rows.iter().any(|row| row.email_key == *key);
     if is_named(&name) {
-        return Err(Error::exists(Reason::AccountExists, "an account of that name exists"));
+        return Err(Error::exists(Reason::AccountExists, "an account with that name already exists"));
     }
     if is_addressed(&name_as_email) {
-        return Err(Error::exists(Reason::AccountExists, "an account has that name as its email address"));
+        return Err(Error::exists(Reason::AccountExists, "the name is the email address of another account"));
     }
     if is_addressed(&email) {
-        return Err(Error::exists(Reason::EmailExists, "an account with that email address exists"));
+        return Err(Error::exists(Reason::EmailExists, "an account with that email address already exists"));
     }
     if is_named(&email_as_name) { Err(address_is_a_name()) } else { Ok(()) }
 }
@@ -173,7 +174,7 @@ async fn refuse_named(tx: &Tx, row: &accounts::Model, email: &Email) -> Result<(
 }
 
 fn address_is_a_name() -> Error {
-    Error::exists(Reason::EmailExists, "an account has that email address as its name")
+    Error::exists(Reason::EmailExists, "the email address is the name of another account")
 }
 
 /// What changes of an account; the default changes nothing but the version.
@@ -324,7 +325,7 @@ pub(super) async fn was_deleted(store: &Store, tenant: Option<TenantScope>, user
 
 /// There is no such account.
 pub fn not_found() -> Error {
-    Error::not_found(Reason::AccountNotFound, "there is no such account")
+    Error::not_found(Reason::AccountNotFound, "account not found")
 }
 
 /// The accounts of a tenant, or of the platform.
@@ -367,6 +368,6 @@ pub fn check_name(username: &str) -> Result<()> {
     if is_name && IdKind::User.read(username).is_none() {
         return Ok(());
     }
-    let message = "the name of an account has 1 to 254 letters, digits and `. _ @ + -`";
+    let message = "an account name must have 1 to 254 letters, digits and `. _ @ + -`";
     Err(Error::invalid(Reason::AccountNameInvalid, "username", message))
 }

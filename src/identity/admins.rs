@@ -23,6 +23,6 @@ pub(super) async fn refuse_last(tx: &Tx, scope: TenantScope, leaving: &User) -> 
     if other.one(tx.conn()).await?.is_some() {
         return Ok(());
     }
-    let message = "this is the last active administrator of the tenant";
+    let message = "the last active administrator of a tenant cannot be removed, suspended or demoted";
     Err(Error::precondition(Reason::LastAdmin, message))
 }

@@ -242,7 +242,7 @@ async fn refuse_escape(tx: &Tx, scope: TenantScope, row: &ApiKeyRow) -> Result<(
     if let Some(own) = of_caller(tx, scope).await? {
         let new = ApiKey::of(scope.tenant(), row.clone())?;
         if !own.covers(&new) {
-            let message = "a key makes keys that end no later than itself and are good in its own networks alone";
+            let message = "an API key cannot create a key that expires later or allows more networks than itself";
             return Err(Error::denied(Reason::RoleAboveOwn, message));
         }
     }
@@ -278,7 +278,7 @@ fn role(cx: &Cx, word: &str) -> Result<Role> {
         Some(role) if role != Role::PlatformAdmin => Ok(role),
         _ => {
             let message =
-                "a key has one of the roles admin, network_admin, security_operator, auditor, read_only, user";
+                "the role of a key must be one of admin, network_admin, security_operator, auditor, read_only, user";
             Err(Error::invalid(Reason::InvalidArgument, "role", message))
         }
     }
@@ -289,7 +289,7 @@ fn life(seconds: Option<i64>) -> Result<Duration> {
     if LIFE.contains(&seconds) {
         return Ok(Duration::seconds(seconds));
     }
-    let message = format!("a key lives {} to {} seconds", LIFE.start(), LIFE.end());
+    let message = format!("the lifetime of a key must be {} to {} seconds", LIFE.start(), LIFE.end());
     Err(Error::invalid(Reason::InvalidArgument, "expires_in_seconds", message))
 }
 
@@ -303,7 +303,7 @@ fn networks(texts: &[String]) -> Result<Vec<IpNet>> {
     for text in texts {
         let net = network(text).ok_or_else(|| {
             let shown: String = text.chars().filter(|c| !c.is_control()).take(64).collect();
-            bad(format!("no network such as 10.0.0.0/8 or 2001:db8::/32, with no bits behind its prefix: {shown}"))
+            bad(format!("not a network such as 10.0.0.0/8 or 2001:db8::/32 (host bits must be zero): {shown}"))
         })?;
         if !networks.contains(&net) {
             networks.push(net);
@@ -330,11 +330,11 @@ fn generate() -> (String, Secret<String>) {
 
 /// There is no such key.
 fn not_found() -> Error {
-    Error::not_found(Reason::ApiKeyNotFound, "there is no such API key")
+    Error::not_found(Reason::ApiKeyNotFound, "API key not found")
 }
 
 fn above_own() -> Error {
-    Error::denied(Reason::RoleAboveOwn, "the role is above the caller's own")
+    Error::denied(Reason::RoleAboveOwn, "the role is above your own")
 }
 
 #[cfg(test)]

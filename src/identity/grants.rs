@@ -71,10 +71,9 @@ impl FromStr for GrantRole {
     type Err = Error;
 
     fn from_str(word: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == word)
-            .ok_or_else(|| Error::invalid(Reason::GrantRoleUnknown, "role", "a role is 'member', 'admin' or 'support'"))
+        Self::ALL.into_iter().find(|role| role.as_str() == word).ok_or_else(|| {
+            Error::invalid(Reason::GrantRoleUnknown, "role", "the role must be 'member', 'admin' or 'support'")
+        })
     }
 }
 
@@ -152,7 +151,7 @@ async fn insert(tx: &Tx, (new, role): &(NewGrant, GrantRole)) -> Result<Grant> {
         return Err(bad_end("A support grant needs expires_at."));
     }
     if tx.tenant(scope).has_grant(identity.id).await? {
-        return Err(Error::exists(Reason::GrantExists, "the user has a grant in that tenant"));
+        return Err(Error::exists(Reason::GrantExists, "the user already has a grant in that tenant"));
     }
     if new.is_default {
         scopes::clear_defaults(tx, identity.id).await?;

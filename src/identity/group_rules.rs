@@ -68,30 +68,33 @@ pub(super) fn changed(mut row: GroupRow, change: &GroupChange) -> Result<GroupRo
 pub(super) fn refuse(row: &GroupRow, edit: Edit) -> Result<()> {
     if row.source != LOCAL {
         let what = match edit {
-            Edit::Name => "its name is changed there",
-            Edit::Members => "its members are changed there",
-            Edit::Delete => "it is deleted there, or here with force",
+            Edit::Name => "change its name there",
+            Edit::Members => "change its members there",
+            Edit::Delete => "delete it there, or set force to delete it here",
         };
-        return Err(Error::precondition(Reason::GroupSynced, format!("the group comes from a directory: {what}")));
+        return Err(Error::precondition(Reason::GroupSynced, format!("the group is managed by a directory: {what}")));
     }
     if edit == Edit::Delete && row.policy_id.is_some() {
-        return Err(Error::precondition(Reason::GroupInUse, "a policy is for this group; force deletes it anyway"));
+        return Err(Error::precondition(
+            Reason::GroupInUse,
+            "the group is used by a policy; set force to delete it anyway",
+        ));
     }
     Ok(())
 }
 
 /// The group has another version than the one that the caller read.
 pub(super) fn stale() -> Error {
-    Error::new(Kind::Aborted, Reason::VersionStale, "the group changed meanwhile; read it again")
+    Error::new(Kind::Aborted, Reason::VersionStale, "the group was changed in the meantime; read it again")
 }
 
 fn description(text: String) -> Result<String> {
-    text::prose("description", &text, MAX_DESCRIPTION, "a description has at most 500 characters")
+    text::prose("description", &text, MAX_DESCRIPTION, "a description must have at most 500 characters")
 }
 
 fn policy_id(text: String) -> Result<String> {
     let good = text.len() <= MAX_POLICY && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    let message = format!("the id of a policy has at most {MAX_POLICY} letters, digits and `. _ -`");
+    let message = format!("a policy id must have at most {MAX_POLICY} letters, digits and `. _ -`");
     if good { Ok(text) } else { Err(Error::invalid(Reason::InvalidArgument, "policy_id", message)) }
 }
 

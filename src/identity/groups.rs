@@ -183,7 +183,7 @@ async fn change_members_in(tx: &Tx, (group, users, add): &(GroupRef, Vec<String>
 pub(super) async fn join(tx: &Tx, scope: TenantScope, groups: &[Uuid], account: Uuid) -> Result<()> {
     let rows = tx.tenant(scope);
     for id in groups {
-        let unknown = || Error::invalid(Reason::GroupNotFound, "group_ids", "there is no such group");
+        let unknown = || Error::invalid(Reason::GroupNotFound, "group_ids", "group not found");
         let mut row = rows.group_locked(*id).await?.ok_or_else(unknown)?;
         group_rules::refuse(&row, Edit::Members)?;
         if !rows.add_members(row.id, &[account], tx.now()).await?.is_empty() {
@@ -219,7 +219,7 @@ async fn counted(tx: &Tx, scope: TenantScope, row: GroupRow) -> Result<Group> {
 
 /// There is no such group.
 fn not_found() -> Error {
-    Error::not_found(Reason::GroupNotFound, "there is no such group")
+    Error::not_found(Reason::GroupNotFound, "group not found")
 }
 
 fn shown(accounts: &[Uuid]) -> Vec<String> {

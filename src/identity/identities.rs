@@ -69,7 +69,7 @@ pub async fn create(cx: &Cx, store: &Store, email: &str) -> Result<Identity> {
 
 async fn insert(tx: &Tx, email: &Email) -> Result<Identity> {
     if by_email(tx.conn(), email).await?.is_some() {
-        return Err(Error::exists(Reason::IdentityExists, "a user with that email exists"));
+        return Err(Error::exists(Reason::IdentityExists, "a user with that email already exists"));
     }
     let row = new_row(tx, email);
     identities::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;

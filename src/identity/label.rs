@@ -7,7 +7,7 @@ const MAX: usize = 64;
 
 /// A name in its normal form: 1 to 64 characters.
 pub(super) fn read(text: &str) -> Result<String> {
-    text::name_of("name", text, 1..=MAX, "a name has 1 to 64 characters")
+    text::name_of("name", text, 1..=MAX, "a name must have 1 to 64 characters")
 }
 
 #[cfg(test)]

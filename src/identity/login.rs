@@ -205,7 +205,7 @@ async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>
     };
     let given = code.map(|code| text::code(code.expose())).filter(|code| !code.is_empty());
     let Some(given) = given else {
-        let message = "a code of the second factor is required";
+        let message = "a second-factor code is required";
         return Err(Error::unauthenticated(Reason::SecondFactorRequired, message));
     };
     // Only who knows the password comes this far, so nobody is locked out by strangers.
@@ -289,5 +289,5 @@ fn caller(row: &rows::Model, tenant: Option<&Tenant>) -> Caller {
 
 /// The one answer to whoever may not log in.
 fn refused() -> Error {
-    Error::unauthenticated(Reason::LoginRefused, "the name or the password is wrong")
+    Error::unauthenticated(Reason::LoginRefused, "the name or password is wrong")
 }

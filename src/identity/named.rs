@@ -42,7 +42,10 @@ pub async fn find(store: &Store, subject: &str) -> Result<Option<Named>> {
 }
 
 fn may_not_act() -> Error {
-    Error::denied(Reason::PermissionDenied, "the account of the original principal is suspended, deleted or invited")
+    Error::denied(
+        Reason::PermissionDenied,
+        "the account of the original principal is suspended, deleted or not yet active",
+    )
 }
 
 /// The tenant of a subject, and the name in it; none if there is no such tenant.

@@ -29,11 +29,11 @@ async fn harder_than(score: Score, text: Secret<String>, names: Vec<String>) -> 
     let text = normalized(&typed);
     let (keystrokes, length) = (typed.expose().chars().count(), text.expose().chars().count());
     if keystrokes.min(length) < MIN || length > MAX {
-        return Err(weak("a password has 12 to 256 characters"));
+        return Err(weak("a password must have 12 to 256 characters"));
     }
     let folded = text::fold(text.expose());
     if names.iter().any(|name| text::fold(name) == folded) {
-        return Err(weak("a password may not be the name or the address of its user"));
+        return Err(weak("a password must not be the name or email address of its user"));
     }
     // A long text takes milliseconds.
     let judged = tokio::task::spawn_blocking(move || {

@@ -149,10 +149,10 @@ impl Pool {
         match self.queue().try_send(job) {
             Ok(()) => answer.await.map_err(Error::internal)?,
             Err(TrySendError::Full(_)) => {
-                let message = "too many logins at a time; retry later";
+                let message = "too many concurrent logins; retry later";
                 Err(Error::new(Kind::Unavailable, Reason::Overloaded, message))
             }
-            Err(TrySendError::Disconnected(_)) => Err(Error::internal("the threads for passwords have ended")),
+            Err(TrySendError::Disconnected(_)) => Err(Error::internal("the password threads have stopped")),
         }
     }
 
@@ -165,7 +165,7 @@ impl Pool {
                 let started =
                     thread::Builder::new().name("password".to_owned()).spawn(move || work(&receiver, priority));
                 if let Err(error) = started {
-                    tracing::error!(%error, "a thread for passwords cannot be started");
+                    tracing::error!(%error, "cannot start a password thread");
                 }
             }
             sender
@@ -181,7 +181,7 @@ fn usual_priority() -> ThreadPriority {
 /// A thread of the pool; it ends with the pool.
 fn work(receiver: &Mutex<Receiver<Job>>, priority: ThreadPriority) {
     if let Err(error) = set_current_thread_priority(priority) {
-        tracing::debug!(?error, "a thread for passwords has the priority of all others");
+        tracing::debug!(?error, "cannot lower the priority of a password thread");
     }
     loop {
         let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -247,7 +247,7 @@ fn bcrypt_verdict(password: &str, hash: &str) -> Verdict {
 
 /// A stored hash that cannot be read is no password's: a new one has to be set.
 fn unreadable(password: &str) -> Verdict {
-    tracing::warn!("the stored hash of a password cannot be read; set the password of the account again");
+    tracing::warn!("cannot read a stored password hash; set the account's password again");
     nobody(password)
 }
 

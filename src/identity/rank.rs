@@ -21,7 +21,7 @@ pub(super) async fn refuse_outlasting(
     if end.is_some_and(|end| end <= own) {
         return Ok(());
     }
-    let message = "the caller has the rank of this role for a time only, and gives it until that ends at most";
+    let message = "your own role expires; a grant must not outlast it";
     Err(Error::denied(Reason::RoleAboveOwn, message))
 }
 

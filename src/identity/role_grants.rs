@@ -46,7 +46,7 @@ pub async fn grant(
 ) -> Result<User> {
     let asked = read(&cx.caller, user, role)?;
     if expires_at.is_some_and(|end| end <= store.clock().now()) {
-        return Err(Error::invalid(Reason::InvalidArgument, "expires_at", "a grant ends in the future"));
+        return Err(Error::invalid(Reason::InvalidArgument, "expires_at", "a grant must expire in the future"));
     }
     store.write(cx, (asked, expires_at), grant_in).await
 }
@@ -65,7 +65,7 @@ async fn grant_in(tx: &Tx, (asked, expires_at): &(Asked, Option<OffsetDateTime>)
     rank::refuse_outlasting(tx, held.scope, asked.role, expires_at).await?;
     if let RoleScope::Group(id) = asked.scope {
         let there = tx.tenant(held.scope).group(id).await?;
-        there.ok_or_else(|| no_scope("there is no such group"))?;
+        there.ok_or_else(|| no_scope("group not found"))?;
     }
     if known.is_some() && expires_at.is_some() && asked.role == Role::Admin && asked.scope == RoleScope::Tenant {
         refuse_unless_lasting(tx, &held, &without(&held.user, asked)).await?;
@@ -95,7 +95,7 @@ async fn revoke_in(tx: &Tx, asked: &Asked) -> Result<User> {
     let held = hold(tx, asked).await?;
     let own = asked.scope == RoleScope::Tenant && held.user.account.role == asked.role;
     if own && asked.role == Role::User {
-        let message = "every user has a role of their own, at least the role user";
+        let message = "a user must have a role; the lowest is user";
         return Err(Error::precondition(Reason::AccountState, message));
     }
     refuse_unless_lasting(tx, &held, &without(&held.user, asked)).await?;
@@ -122,7 +122,7 @@ fn read(caller: &Caller, user: &UserRef, role: &RoleRef) -> Result<Asked> {
     user_rules::not_by_key(caller)?;
     let given = user_rules::role(caller, &role.role).map_err(|error| match error.reason {
         // A role is a thing of its own here, and no value of a field.
-        Reason::RoleUnknown => Error::not_found(Reason::RoleUnknown, "there is no such role"),
+        Reason::RoleUnknown => Error::not_found(Reason::RoleUnknown, "role not found"),
         _ => error,
     })?;
     let (scope, tenant) = scope(role)?;
@@ -136,11 +136,11 @@ fn scope(role: &RoleRef) -> Result<(RoleScope, Option<TenantRef>)> {
     match (kind.as_str(), id) {
         ("tenant", id) => Ok((RoleScope::Tenant, id.map(TenantRef::parse))),
         ("group", Some(id)) => {
-            let group = IdKind::Group.read(id).ok_or_else(|| no_scope("there is no such group"))?;
+            let group = IdKind::Group.read(id).ok_or_else(|| no_scope("group not found"))?;
             Ok((RoleScope::Group(group), None))
         }
-        ("pool", Some(_)) => Err(no_scope("there is no such pool")),
-        ("group" | "pool", None) => Err(no_scope("a group or a pool has an id")),
+        ("pool", Some(_)) => Err(no_scope("pool not found")),
+        ("group" | "pool", None) => Err(no_scope("a group or pool scope requires an id")),
         _ => Err(Error::invalid(Reason::InvalidArgument, "scope.type", "must be one of tenant, group, pool")),
     }
 }
@@ -153,7 +153,7 @@ async fn hold(tx: &Tx, asked: &Asked) -> Result<Held> {
     let held = users::hold(tx, &asked.user).await?;
     user_rules::reachable(&tx.cx().caller, &held.user)?;
     let is_own = |named: &TenantRef| named.names(held.tenant.id, &held.tenant.name.key());
-    if asked.tenant.as_ref().is_none_or(is_own) { Ok(held) } else { Err(no_scope("this is another tenant")) }
+    if asked.tenant.as_ref().is_none_or(is_own) { Ok(held) } else { Err(no_scope("this is not your tenant")) }
 }
 
 /// A change of roles ends the sessions: tokens say which roles there were.

@@ -205,13 +205,13 @@ async fn hold(tx: &Tx, found: &Found) -> Result<Held> {
 
 fn refuse_enabled(user: &User) -> Result<()> {
     if user.account.totp == TotpState::Enabled {
-        let message = "the second factor is enabled; disable it first";
+        let message = "a second factor is already enabled; disable it first";
         return Err(Error::precondition(Reason::SecondFactorState, message));
     }
     Ok(())
 }
 
 fn nothing_waits() -> Error {
-    let message = "no second factor waits for a code; enroll first";
+    let message = "no enrollment is pending; enroll first";
     Error::precondition(Reason::SecondFactorState, message)
 }

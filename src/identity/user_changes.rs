@@ -133,7 +133,7 @@ async fn refuse_used(tx: &Tx, scope: TenantScope, id: &str) -> Result<()> {
     let named = Condition::any().add(named).add(unfilled);
     let used = accounts::in_place(Some(scope)).filter(Column::NamedId.eq(true)).filter(named).one(tx.conn()).await?;
     match used {
-        Some(_) => Err(Error::exists(Reason::AccountExists, "a user has this id, or had it")),
+        Some(_) => Err(Error::exists(Reason::AccountExists, "the id belongs or belonged to another user")),
         None => Ok(()),
     }
 }

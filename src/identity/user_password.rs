@@ -109,7 +109,7 @@ pub async fn renew(
     new: Secret<String>,
 ) -> Result<Account> {
     if normalized(&new).expose() == normalized(current).expose() {
-        return Err(weak("the new password is the one so far"));
+        return Err(weak("the new password must differ from the current one"));
     }
     let password = password_rules::checked(new, names(&login.account)).await?;
     let hash = people.passwords.hash(password).await?;
@@ -182,8 +182,8 @@ fn wrong() -> Error {
 /// Checks that a password is given or asked for, and not both.
 pub fn check_given(text: bool, generate: bool) -> Result<()> {
     match (text, generate) {
-        (true, true) => Err(weak("give a password or have one made, not both")),
-        (false, false) => Err(Error::invalid(Reason::FieldRequired, "password", "required, unless one is to be made")),
+        (true, true) => Err(weak("set either password or generate, not both")),
+        (false, false) => Err(Error::invalid(Reason::FieldRequired, "password", "required unless generate is true")),
         _ => Ok(()),
     }
 }

@@ -20,18 +20,18 @@ const MAX_GROUPS: usize = 100;
 pub(super) fn id(text: String) -> Result<String> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     let is_id = (1..=MAX_ID).contains(&text.len()) && text.bytes().all(good) && accounts::check_name(&text).is_ok();
-    let message = "an id has 1 to 64 letters, digits and `. _ -`";
+    let message = "an id must have 1 to 64 letters, digits and `. _ -`";
     if is_id { Ok(text) } else { Err(Error::invalid(Reason::AccountNameInvalid, "user_id", message)) }
 }
 
 /// A name for people in its normal form: at most 128 characters. `field` is at fault otherwise.
 pub fn name_for_people(field: &str, text: &str) -> Result<String> {
-    text::name_of(field, text, 0..=MAX_NAME, "a name has at most 128 characters")
+    text::name_of(field, text, 0..=MAX_NAME, "a name must have at most 128 characters")
 }
 
 /// Why something is done, for the audit log: at most 500 characters, where it is told.
 pub fn reason(text: Option<String>) -> Result<Option<String>> {
-    text.map(|text| text::prose("reason", &text, MAX_REASON, "a reason has at most 500 characters")).transpose()
+    text.map(|text| text::prose("reason", &text, MAX_REASON, "a reason must have at most 500 characters")).transpose()
 }
 
 /// The ids of groups, each once.
@@ -41,7 +41,7 @@ pub(super) fn groups(ids: &[String]) -> Result<Vec<Uuid>> {
     }
     let mut groups = Vec::with_capacity(ids.len());
     for id in ids {
-        let unknown = || Error::invalid(Reason::GroupNotFound, "group_ids", "there is no such group");
+        let unknown = || Error::invalid(Reason::GroupNotFound, "group_ids", "group not found");
         let id = IdKind::Group.read(id).ok_or_else(unknown)?;
         if !groups.contains(&id) {
             groups.push(id);
@@ -85,7 +85,7 @@ pub(super) fn is_own(caller: &Caller, account: &Account) -> bool {
 /// Refuses what nobody does to their own account.
 pub(super) fn not_own(caller: &Caller, account: &Account) -> Result<()> {
     if is_own(caller, account) {
-        return Err(Error::invalid(Reason::AccountOwn, "user_id", "nobody does this to their own account"));
+        return Err(Error::invalid(Reason::AccountOwn, "user_id", "this action is not allowed on your own account"));
     }
     Ok(())
 }
@@ -93,8 +93,7 @@ pub(super) fn not_own(caller: &Caller, account: &Account) -> Result<()> {
 /// Refuses to give a role to one's own account, or to prolong or raise one that it has.
 pub(super) fn not_to_oneself(caller: &Caller, account: &Account) -> Result<()> {
     if is_own(caller, account) {
-        let message =
-            "nobody gives a role to their own account, nor prolongs or raises one; another administrator does";
+        let message = "you cannot grant, extend or raise a role on your own account; ask another administrator";
         return Err(Error::denied(Reason::AccountOwn, message));
     }
     Ok(())
@@ -103,7 +102,7 @@ pub(super) fn not_to_oneself(caller: &Caller, account: &Account) -> Result<()> {
 /// Refuses API keys: what leads to lasting rights is done by people, and by tokens that were minted for it.
 pub(super) fn not_by_key(caller: &Caller) -> Result<()> {
     if api_keys::is_of_caller(caller) {
-        let message = "roles, passwords of others and second factors are not for API keys";
+        let message = "API keys cannot change roles, second factors or other users' passwords";
         return Err(Error::denied(Reason::CallerKindRefused, message));
     }
     Ok(())
@@ -112,7 +111,7 @@ pub(super) fn not_by_key(caller: &Caller) -> Result<()> {
 /// Refuses a change of what a directory keeps of an account.
 pub(super) fn not_synced(account: &Account) -> Result<()> {
     if account.source == DIRECTORY {
-        let message = "the user comes from a directory: address and name are changed there";
+        let message = "the user is managed by a directory: change the address and name there";
         return Err(Error::precondition(Reason::AccountSynced, message));
     }
     Ok(())
@@ -131,17 +130,17 @@ pub fn shown_email(account: &Account) -> Option<String> {
 
 /// The caller may touch no account but their own.
 pub(super) fn own_alone() -> Error {
-    Error::denied(Reason::PermissionDenied, "the caller's role lacks the permission for other users")
+    Error::denied(Reason::PermissionDenied, "your role does not permit this for other users")
 }
 
 /// The role or the user stands above the caller.
 pub(super) fn above() -> Error {
-    Error::denied(Reason::RoleAboveOwn, "the role or the user is above the caller's own role")
+    Error::denied(Reason::RoleAboveOwn, "the role or the user is above your own role")
 }
 
 /// The user has another version than the one that the caller read.
 pub(super) fn stale() -> Error {
-    Error::new(Kind::Aborted, Reason::VersionStale, "the user changed meanwhile; read it again")
+    Error::new(Kind::Aborted, Reason::VersionStale, "the user was changed in the meantime; read it again")
 }
 
 #[cfg(test)]

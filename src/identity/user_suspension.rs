@@ -83,7 +83,7 @@ async fn reactivate_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> R
 pub(super) fn refuse_foreign(tx: &Tx, held: &Held) -> Result<()> {
     let suspended = held.user.account.status == AccountStatus::Suspended;
     if suspended && !Authority::of(&tx.cx().caller).may_lift(set_by(held)) {
-        let message = "the platform suspended this user, and the platform alone changes that";
+        let message = "this user was suspended by the platform; only the platform can change that";
         return Err(Error::denied(Reason::SuspensionForeign, message));
     }
     Ok(())

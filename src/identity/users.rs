@@ -139,8 +139,8 @@ impl Asked {
             let known = AccountStatus::ALL.into_iter().find(|status| status.as_str() == word);
             known.ok_or_else(|| no("status", "must be one of invited, active, suspended, deleted"))
         };
-        let role = |word: &String| word.parse().map_err(|_| no("role", "there is no such role"));
-        let group = |id: &String| IdKind::Group.read(id).ok_or_else(|| no("group_id", "this is no id of a group"));
+        let role = |word: &String| word.parse().map_err(|_| no("role", "role not found"));
+        let group = |id: &String| IdKind::Group.read(id).ok_or_else(|| no("group_id", "not a group id"));
         Ok(Self {
             text: text::fold(&filter.text),
             status: filter.status.as_ref().map(status).transpose()?,

@@ -32,7 +32,7 @@ fn exact(found: (Tenant, TenantScope), named: &str) -> Result<(Tenant, TenantSco
     if names(named, found.0.name.as_str()) {
         return Ok(found);
     }
-    Err(Error::not_found(Reason::TenantNotFound, "there is no such tenant"))
+    Err(Error::not_found(Reason::TenantNotFound, "tenant not found"))
 }
 
 #[cfg(test)]

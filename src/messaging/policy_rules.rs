@@ -45,7 +45,7 @@ const AUTO_UPDATE_STRATEGIES: &[&str] = &[
 /// Checks all policies but clusters, bundles and quotas.
 pub fn check(policies: &NamespacePolicies) -> Result<()> {
     if policies.deleted {
-        return Err(out_of_range("deleted", "deleted is not for callers to say: delete the namespace"));
+        return Err(out_of_range("deleted", "deleted cannot be set: delete the namespace instead"));
     }
     if policies.offload_policies.is_some() {
         return Err(out_of_range("offload_policies", "offload_policies cannot be set here"));

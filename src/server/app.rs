@@ -84,7 +84,7 @@ impl App {
         let Some(loaded) = signals.during_start(loading).await else { return Ok(true) };
         if let Err(error) = loaded {
             // Tokens are refused as long as nobody can say which are revoked; the job tries again.
-            tracing::warn!(%error, "revocations cannot be read yet");
+            tracing::warn!(%error, "cannot read revocations yet");
         }
         let bounds = listen::Bounds::of_process();
         let standard = grpc::standard(&drain, bounds.connections)?;
@@ -189,7 +189,7 @@ impl Counts {
 /// Waits for a signal and lets the server drain; a second one, also after the calls, ends what is left at once.
 async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort: &CancellationToken) -> Infallible {
     signals.next().await;
-    tracing::info!("stopping: calls in flight may finish; a second signal ends at once");
+    tracing::info!("shutting down: waiting for calls in flight; a second signal stops at once");
     // First, so that whoever asks is told before the listeners close.
     readiness.drain();
     drain.begin();

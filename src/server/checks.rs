@@ -51,7 +51,7 @@ impl Check for Keys {
         if let Err(error) = &fits
             && !self.told.load(Ordering::Relaxed)
         {
-            tracing::error!(%error, "not ready: the keys do not fit the database");
+            tracing::error!(%error, "not ready: the keys do not match the database");
         }
         self.told.store(fits.is_err(), Ordering::Relaxed);
         fits.is_ok()

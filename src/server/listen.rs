@@ -130,10 +130,10 @@ where
     let ended = tokio::time::timeout(LAST, connections.wait()).await.is_ok();
     let (untaken, cut) = (end.untaken(), end.cut_off());
     if untaken > 0 {
-        tracing::warn!(connections = untaken, "answers were cut off, because their peers took nothing of them");
+        tracing::warn!(connections = untaken, "responses were cut off because their peers did not read them");
     }
     if cut > 0 {
-        tracing::warn!(connections = cut, "calls were cut off, because the time to drain was over");
+        tracing::warn!(connections = cut, "calls were cut off because the drain timeout expired");
     }
     ended && cut == 0
 }
@@ -191,7 +191,7 @@ where
                 Err(error) if is_of_peer(&error) => {}
                 Err(error) => {
                     if logged.is_none_or(|when| when.elapsed() >= ACCEPT_LOG) {
-                        tracing::warn!(%error, "no connection can be accepted");
+                        tracing::warn!(%error, "cannot accept connections");
                         logged = Some(Instant::now());
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -287,7 +287,7 @@ where
         match connection::drive(serving, &connection, &end, crowd, bounds.patience.untaken).await {
             Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
             Some(Ok(())) => {}
-            None => tracing::debug!(address = %peer.address, "a connection was closed that was of no use any more"),
+            None => tracing::debug!(address = %peer.address, "closed an idle connection to make room"),
         }
     }
 }

@@ -33,7 +33,7 @@ impl Tasks {
         self.running.spawn(async move {
             while let Err(panic) = AssertUnwindSafe(begin(stop.clone())).catch_unwind().await {
                 panics::count(panic.as_ref());
-                tracing::error!(task = name, "a task panicked and begins again");
+                tracing::error!(task = name, "a task panicked and was restarted");
                 tokio::select! {
                     () = tokio::time::sleep(PAUSE) => {}
                     () = stop.cancelled() => return,
@@ -47,7 +47,7 @@ impl Tasks {
         self.stop.cancel();
         let all = async { while self.running.join_next().await.is_some() {} };
         if tokio::time::timeout(time, all).await.is_err() {
-            tracing::warn!("some tasks did not end in time");
+            tracing::warn!("some tasks did not stop in time");
         }
     }
 }

@@ -43,7 +43,7 @@ struct Files {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("TLS file {path} cannot be read: {source}")]
+    #[error("cannot read TLS file {path}: {source}")]
     File {
         /// Where it should be.
         path: String,
@@ -51,13 +51,13 @@ pub enum TlsError {
         source: io::Error,
     },
     /// The file of the certificate holds none.
-    #[error("TLS file {path} holds no certificate in PEM")]
+    #[error("TLS file {path} does not contain a PEM certificate")]
     NoCertificate {
         /// Where it is.
         path: String,
     },
     /// The file of the key holds none.
-    #[error("TLS file {path} holds no private key in PEM, or one with a passphrase")]
+    #[error("TLS file {path} does not contain a PEM private key without a passphrase")]
     NoKey {
         /// Where it is.
         path: String,
@@ -105,9 +105,9 @@ pub(super) async fn follow(tls: Tls, hangups: Arc<Mutex<Hangups>>, stop: Cancell
         }
         let again = tls.clone();
         match tokio::task::spawn_blocking(move || again.reload()).await {
-            Ok(Ok(())) => tracing::info!("the TLS certificate was read again"),
-            Ok(Err(error)) => tracing::error!(%error, "the TLS certificate stays as it was"),
-            Err(error) => tracing::error!(%error, "the TLS certificate could not be read again and stays as it was"),
+            Ok(Ok(())) => tracing::info!("the TLS certificate was reloaded"),
+            Ok(Err(error)) => tracing::error!(%error, "the TLS certificate is unchanged"),
+            Err(error) => tracing::error!(%error, "cannot reload the TLS certificate; the old one stays in use"),
         }
     }
 }
@@ -189,12 +189,12 @@ mod tests {
         fs::write(pair.key(), KeyPair::generate().unwrap().serialize_pem()).unwrap();
         refused("cannot be used with the key in");
         fs::write(pair.key(), "hunter2").unwrap();
-        refused("holds no private key");
+        refused("does not contain a PEM private key");
         fs::remove_file(pair.key()).unwrap();
-        refused("key.pem cannot be read");
+        refused("cannot read TLS file");
         fs::write(pair.key(), good).unwrap();
         fs::write(pair.certificate(), "hunter2").unwrap();
-        refused("holds no certificate");
+        refused("does not contain a PEM certificate");
         fs::write(pair.certificate(), "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n")
             .unwrap();
         refused("cannot be used with the key in");

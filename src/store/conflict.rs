@@ -22,67 +22,67 @@ const UNIQUE: &[Unique] = &[
         index: "tenants_name_key_unique",
         columns: "tenants.name_key",
         reason: Reason::TenantExists,
-        message: "a tenant of that name exists",
+        message: "a tenant with that name already exists",
     },
     Unique {
         index: "accounts_username_unique",
         columns: "accounts.tenant_id, accounts.username_key",
         reason: Reason::AccountExists,
-        message: "an account of that name exists",
+        message: "an account with that name already exists",
     },
     Unique {
         index: "accounts_platform_username_unique",
         columns: "accounts.username_key",
         reason: Reason::AccountExists,
-        message: "an account of that name exists",
+        message: "an account with that name already exists",
     },
     Unique {
         index: "accounts_email_unique",
         columns: "accounts.tenant_id, accounts.email_key",
         reason: Reason::EmailExists,
-        message: "an account with that email address exists",
+        message: "an account with that email address already exists",
     },
     Unique {
         index: "accounts_platform_email_unique",
         columns: "accounts.email_key",
         reason: Reason::EmailExists,
-        message: "an account with that email address exists",
+        message: "an account with that email address already exists",
     },
     Unique {
         index: "groups_name_unique",
         columns: "groups.tenant_id, groups.name_key",
         reason: Reason::GroupExists,
-        message: "a group of that name exists",
+        message: "a group with that name already exists",
     },
     Unique {
         index: "identities_email_unique",
         columns: "identities.email_key",
         reason: Reason::IdentityExists,
-        message: "a user with that email exists",
+        message: "a user with that email already exists",
     },
     Unique {
         index: "grants_member_unique",
         columns: "grants.identity_id, grants.tenant_id",
         reason: Reason::GrantExists,
-        message: "the user has a grant in that tenant",
+        message: "the user already has a grant in that tenant",
     },
     Unique {
         index: "email_domains_domain_unique",
         columns: "email_domains.tenant_id, email_domains.domain",
         reason: Reason::EmailDomainExists,
-        message: "the tenant has that email domain",
+        message: "the tenant already has that email domain",
     },
     Unique {
         index: "clusters_pkey",
         columns: "clusters.name",
         reason: Reason::ClusterExists,
-        message: "a cluster of that name exists",
+        message: "a cluster with that name already exists",
     },
     Unique {
         index: "namespaces_name_unique",
         columns: "namespaces.tenant_id, namespaces.name",
         reason: Reason::NamespaceExists,
-        message: "a namespace of that name exists in the tenant",
+        message: "a namespace with that name already exists in the tenant",
     },
 ];
 
@@ -110,7 +110,7 @@ fn unique_violation(error: DbErr, text: &str) -> Error {
 /// not say which; its one writer meets only the second, because verbs look for what a row belongs to first.
 fn foreign_key_violation(error: DbErr, text: &str) -> Error {
     if text.starts_with("insert or update") {
-        Error::not_found(Reason::TenantNotFound, "there is no such tenant").caused_by(error)
+        Error::not_found(Reason::TenantNotFound, "tenant not found").caused_by(error)
     } else {
         Error::precondition(Reason::TenantInUse, "the tenant is still in use").caused_by(error)
     }

@@ -114,7 +114,7 @@ impl Location {
                 return Err(bad_url("the postgres url has an @ after its host: percent-encode / ? # @ in a password"));
             }
             let options = PgConnectOptions::from_str(url);
-            return options.map(Target::Postgres).map_err(|_| bad_url("the postgres url cannot be read"));
+            return options.map(Target::Postgres).map_err(|_| bad_url("the postgres url is not valid"));
         }
         Err(bad_url("the database url must begin with sqlite: or postgres://"))
     }
@@ -135,7 +135,7 @@ fn plain(path: &Path) -> Cow<'_, Path> {
 }
 
 fn read_sqlite(url: &str) -> Result<SqliteConnectOptions> {
-    let options = SqliteConnectOptions::from_str(url).map_err(|_| bad_url("the sqlite url cannot be read"))?;
+    let options = SqliteConnectOptions::from_str(url).map_err(|_| bad_url("the sqlite url is not valid"))?;
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(bad_url("the database must be a file: readers and the writer have connections of their own"));
     }
@@ -145,7 +145,7 @@ fn read_sqlite(url: &str) -> Result<SqliteConnectOptions> {
         return Err(bad_url("the sqlite url says that nothing may be written: leave out mode=ro and immutable"));
     }
     if options.get_filename().as_os_str().is_empty() {
-        return Err(bad_url("the sqlite url names no file"));
+        return Err(bad_url("the sqlite url does not name a file"));
     }
     let path = plain(options.get_filename()).into_owned();
     Ok(options.filename(path))

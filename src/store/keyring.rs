@@ -32,7 +32,7 @@ pub struct Kek {
 
 /// The text is no key-encryption key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key-encryption key is 32 bytes in base64")]
+#[error("the key-encryption key must be 32 bytes in base64")]
 pub struct NotAKek;
 
 impl Kek {
@@ -123,8 +123,7 @@ impl Fit {
         match self {
             Self::Fits => Ok(()),
             Self::Missing => {
-                let message = "secrets are sealed in this database, and no key-encryption key is configured: set \
-                               TENANTRY_KEK to the key that sealed them";
+                let message = "the database contains sealed secrets, but no key-encryption key is configured: set TENANTRY_KEK to the key that sealed them";
                 Err(Error::new(kind, reason, message))
             }
             Self::Other(id) => {
@@ -222,8 +221,7 @@ async fn first_data_key(conn: &impl ConnectionTrait) -> Result<Option<data_keys:
 
 /// Callers learn that the server cannot do it now; the log, which key it would need.
 pub(super) fn not_held(id: Option<&str>) -> Error {
-    let message =
-        "secrets cannot be sealed or opened: this server does not have the key-encryption key of its database";
+    let message = "cannot seal or open secrets: this server does not have the key-encryption key of its database";
     let cause = format!("the id of the database's key is {}", id.unwrap_or("not known"));
     Error::new(Kind::Unavailable, Reason::KekMissing, message).caused_by(cause)
 }

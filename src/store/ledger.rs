@@ -65,7 +65,7 @@ pub async fn derive(tx: &Tx, scope: TenantScope, name: &TenantName, kind: NameKi
             return Ok(recorded);
         }
     }
-    Err(Error::internal(format!("no {} name is left for the tenant {tenant}", kind.kind)))
+    Err(Error::internal(format!("no free {} name for the tenant {tenant}", kind.kind)))
 }
 
 async fn recorded(conn: &impl ConnectionTrait, tenant: TenantId, kind: NameKind) -> Result<Option<String>> {

@@ -172,7 +172,7 @@ impl Store {
     pub async fn close(&self) {
         self.0.calls.close();
         if tokio::time::timeout(LAST_CALLS, self.0.calls.wait()).await.is_err() {
-            tracing::warn!("calls under idempotency keys were cut off");
+            tracing::warn!("calls with idempotency keys were interrupted");
         }
         if let Some(group) = &self.0.group {
             group.stop();

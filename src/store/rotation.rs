@@ -98,7 +98,7 @@ async fn rewrap(store: &Store, ring: &Keyring, after: String) -> Result<Option<P
 async fn rewrap_page(tx: &Tx, (ring, after): &(Keyring, String)) -> Result<Option<Page>> {
     let kek = ring.current();
     if keyring::hold(tx, ring).await?.kek.id() != kek.id() {
-        let message = "another rotation has begun, to another key";
+        let message = "another rotation to a different key has started";
         return Err(Error::precondition(Reason::KekMissing, message));
     }
     let rows = others(kek).filter(data_keys::Column::Owner.gt(after.as_str())).order_by_asc(data_keys::Column::Owner);

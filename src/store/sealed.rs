@@ -50,7 +50,7 @@ pub(super) fn version(sealed: &str) -> Option<i64> {
 
 /// Opens a text under the key of its version.
 pub(super) fn open(cipher: &Aes256Gcm, purpose: &str, sealed: &str) -> Result<Secret<Vec<u8>>> {
-    let failed = || Error::internal("a sealed secret does not open: it was changed, or sealed under another key");
+    let failed = || Error::internal("cannot open a sealed secret: it was modified or sealed under another key");
     let text = version(sealed).and_then(|_| sealed.rsplit_once(':')).map(|(_, text)| text).ok_or_else(failed)?;
     let bytes = STANDARD_NO_PAD.decode(text).map_err(|_| failed())?;
     let (nonce, sealed) = bytes.split_first_chunk::<NONCE>().ok_or_else(failed)?;

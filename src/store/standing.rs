@@ -57,5 +57,5 @@ async fn check_party(conn: &impl ConnectionTrait, party: &Caller, now: OffsetDat
 }
 
 fn gone() -> Error {
-    Error::unauthenticated(Reason::CredentialsRevoked, "the credentials were revoked")
+    Error::unauthenticated(Reason::CredentialsRevoked, "the credentials have been revoked")
 }

@@ -187,6 +187,6 @@ pub(super) fn row_name(tenant: Option<TenantId>, version: i64) -> String {
 }
 
 fn missing() -> Error {
-    let message = "this needs a key that seals secrets, and none is configured: set TENANTRY_KEK";
+    let message = "no key-encryption key is configured; set TENANTRY_KEK";
     Error::precondition(Reason::KekMissing, message)
 }

@@ -34,7 +34,7 @@ impl Job for PurgeTenants {
     async fn run(&self, _: &Run) -> Result<Report> {
         let gone = grace::purge_due(&self.0).await? as u64;
         if gone > 0 {
-            tracing::info!(gone, "tenants were purged whose time of grace was over");
+            tracing::info!(gone, "purged tenants past their grace period");
         }
         Ok(Report::batch(gone, SWEEP))
     }

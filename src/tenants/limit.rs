@@ -19,10 +19,10 @@ pub(super) async fn check(tx: &Tx, name: &TenantName, max: u64) -> Result<()> {
     }
     let taken = tenants::Entity::find().filter(tenants::Column::NameKey.eq(name.key())).count(tx.conn()).await?;
     if taken > 0 {
-        return Err(Error::exists(Reason::TenantExists, "a tenant of that name exists"));
+        return Err(Error::exists(Reason::TenantExists, "a tenant with that name already exists"));
     }
     if tenants::Entity::find().count(tx.conn()).await? >= max {
-        return Err(Error::precondition(Reason::TenantLimitReached, "as many tenants exist as are allowed"));
+        return Err(Error::precondition(Reason::TenantLimitReached, "the tenant limit is reached"));
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(super) async fn release(tx: &Tx, name: &TenantName) -> Result<()> {
 pub(super) async fn refuse_id(tx: &Tx, name: &TenantName) -> Result<()> {
     let Some(id) = name.as_id() else { return Ok(()) };
     if tenants::Entity::find_by_id(id.uuid()).count(tx.conn()).await? > 0 {
-        return Err(Error::exists(Reason::TenantExists, "the name is the id of a tenant"));
+        return Err(Error::exists(Reason::TenantExists, "the name is the id of another tenant"));
     }
     Ok(())
 }

@@ -94,8 +94,7 @@ fn broken(name: Option<String>, slugged: bool) -> Error {
     let mut violations = Vec::new();
     violations.extend(name.map(|rule| violation("name", rule)));
     if !slugged {
-        let rule = "a slug has 1 to 100 lower-case letters, digits and hyphens, begins and ends with a letter or a digit, \
-                    and does not read as an id";
+        let rule = "a slug must have 1 to 100 lower-case letters, digits and hyphens, start and end with a letter or digit, and not have the form of an id";
         violations.push(violation("slug", rule.to_owned()));
     }
     let reason = if slugged { Reason::DisplayNameInvalid } else { Reason::TenantNameInvalid };
@@ -105,7 +104,7 @@ fn broken(name: Option<String>, slugged: bool) -> Error {
 
 /// The name for people in its normal form, or the rule that it breaks.
 fn display_name(name: &str) -> Result<String, String> {
-    let rule = "a name has 1 to 255 characters, and no control characters";
+    let rule = "a name must have 1 to 255 characters and no control characters";
     text::name_of("name", name, 1..=MAX_DISPLAY_NAME, rule).map_err(|error| error.message.into_owned())
 }
 

@@ -99,7 +99,7 @@ pub async fn unsuspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<T
     // One that nobody signed counts as the platform's.
     let set = tenant.suspended_by.as_ref().map_or(Authority::Platform, |by| by.authority);
     if !Authority::of(&tx.cx().caller).may_lift(set) {
-        let message = "the platform suspended this tenant, and the platform alone lifts that";
+        let message = "this tenant was suspended by the platform; only the platform can reactivate it";
         return Err(Error::denied(Reason::SuspensionForeign, message));
     }
     let standing = Standing { status: Status::Active, suspended_by: None, purge_at: None };

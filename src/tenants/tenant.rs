@@ -125,7 +125,7 @@ fn present((tenant, scope): (Tenant, TenantScope)) -> Result<(Tenant, TenantScop
 
 /// There is no such tenant.
 pub fn not_found() -> Error {
-    Error::not_found(Reason::TenantNotFound, "there is no such tenant")
+    Error::not_found(Reason::TenantNotFound, "tenant not found")
 }
 
 async fn find_on(conn: &impl ConnectionTrait, reference: &TenantRef, lock: bool) -> Result<Option<Tenant>> {

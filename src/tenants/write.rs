@@ -176,7 +176,7 @@ pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> 
 }
 
 fn stale() -> Error {
-    Error::new(Kind::Aborted, Reason::VersionStale, "the tenant changed meanwhile; read it again")
+    Error::new(Kind::Aborted, Reason::VersionStale, "the tenant was changed in the meantime; read it again")
 }
 
 /// Records what a call did to a tenant. Every verb that makes, changes or deletes one does so, once.

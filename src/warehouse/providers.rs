@@ -160,15 +160,16 @@ fn bounded(config: &Config) -> Result<()> {
     for (key, value) in config {
         if key.is_empty() || key.chars().count() > MAX_KEY || key.contains(char::is_control) {
             return Err(refused(format!(
-                "a key of authConfig has 1 to {MAX_KEY} characters, and no control characters"
+                "a key of authConfig must have 1 to {MAX_KEY} characters and no control characters"
             )));
         }
         if value.chars().count() > MAX_VALUE || value.contains(char::is_control) {
-            let text = format!("a value of authConfig has {MAX_VALUE} characters at most, and no control characters");
+            let text =
+                format!("a value of authConfig must have at most {MAX_VALUE} characters and no control characters");
             return Err(refused(text));
         }
         if is_secret(key, value) && value == MASK {
-            return Err(refused("authConfig has a mask in place of a secret: give the secret"));
+            return Err(refused("authConfig contains the masked placeholder; send the secret itself"));
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ pub const MAX_DISPLAY_NAME: usize = 200;
 pub fn tenant_name(name: Option<&str>, id: Option<&str>) -> Result<TenantName> {
     let given = match (name, id) {
         (Some(name), Some(id)) if !name.eq_ignore_ascii_case(id) => {
-            return Err(invalid_name("name and id differ: one of them is enough"));
+            return Err(invalid_name("name and id differ: send only one of them"));
         }
         (given, other) => given.or(other).unwrap_or_default(),
     };
@@ -29,7 +29,7 @@ pub fn tenant_name(name: Option<&str>, id: Option<&str>) -> Result<TenantName> {
 
 /// The name for people: the name itself where none, or a blank one, was given.
 pub fn display_name(given: Option<&str>, name: &TenantName) -> Result<String> {
-    let rule = "displayName has 200 characters at most, and no control characters";
+    let rule = "displayName must have at most 200 characters and no control characters";
     let given = text::name_of("display_name", given.unwrap_or_default(), 0..=MAX_DISPLAY_NAME, rule)?;
     Ok(if given.is_empty() { name.as_str().to_owned() } else { given })
 }
@@ -53,13 +53,13 @@ pub fn is_admin(roles: RoleSet) -> bool {
 /// Refuses the login of an account that administers nothing, and of one whose password has to be changed first.
 pub fn check_login(login: &Login) -> Result<()> {
     if login.account.must_change {
-        let text = "the password has to be changed before the account can be used here";
+        let text = "the password must be changed before the account can be used here";
         return Err(Error::new(Kind::Unauthenticated, Reason::PasswordChangeRequired, text));
     }
     if is_admin(login.also.with(login.account.role)) {
         return Ok(());
     }
-    Err(Error::denied(Reason::AdminRequired, "the account administers no tenant"))
+    Err(Error::denied(Reason::AdminRequired, "the account is not an administrator of any tenant"))
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_name_is_given_once_or_twice_alike() {
         assert_eq!(tenant_name(Some("Acme"), Some("aCME")).unwrap().as_str(), "acme");
-        assert_eq!(told(tenant_name(Some("acme"), Some("beta"))), "name and id differ: one of them is enough");
+        assert_eq!(told(tenant_name(Some("acme"), Some("beta"))), "name and id differ: send only one of them");
         for (name, id) in [(None, None), (Some(""), None), (Some(""), Some("")), (None, Some(""))] {
             assert_eq!(told(tenant_name(name, id)), "the tenant's name is empty");
         }

@@ -121,7 +121,7 @@ async fn a_token_does_not_outlive_its_tenant_into_another_of_the_name() {
         let answer = server.admin().call(reqwest::Method::DELETE, "/admin/v2/tenants/acme", None).await;
         assert_eq!(answer.status, 204);
     };
-    assert_eq!(read(early.clone()).await, 401, "there is no such tenant");
+    assert_eq!(read(early.clone()).await, 401, "tenant not found");
     create().await;
     assert_eq!(read(early.clone()).await, 200, "nobody had the name before");
     assert_eq!(read(token(now() + 50)).await, 401, "nobody knows whose name it is then");
@@ -166,7 +166,7 @@ async fn a_token_is_minted_without_a_database() {
     let keys = Keys::load_or_create(&setup.data_dir().join("jwt.pem"), None).unwrap();
     let minted = setup.run(&["token", "mint", "--role", "admin", "--tenant", "acme"]).await;
     assert!(minted.status.success() && !setup.data_dir().join("tenantry.db").exists());
-    assert!(String::from_utf8_lossy(&minted.stderr).contains("signs the name"), "{minted:?}");
+    assert!(String::from_utf8_lossy(&minted.stderr).contains("the token holds the name"), "{minted:?}");
     let claims = tokens::verify(&keys, String::from_utf8(minted.stdout).unwrap().trim()).unwrap();
     assert_eq!((claims.tenant.as_deref(), claims.sub), (Some("acme"), format!("minted:admin:{}", claims.jti)));
     for bad in [&["--ttl", "401d"][..], &["--sub", ""], &["--sub", "a\nb"]] {

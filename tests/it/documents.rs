@@ -39,6 +39,7 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("docs/references.md", &[]),
     ("docs/security.md", &[]),
+    ("docs/style.md", &[]),
     ("docs/surfaces.md", &[]),
     ("docs/transcoding.md", &[]),
 ];

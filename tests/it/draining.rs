@@ -162,7 +162,7 @@ async fn a_peer_that_reads_nothing_does_not_hold_up_the_end_for_long() {
     server.terminate().await;
     let status = server.ended().await;
     assert!(status.success(), "{status}");
-    let told = async || server.log().contains("their peers took nothing of them").then_some(());
+    let told = async || server.log().contains("because their peers did not read them").then_some(());
     eventually("the log to tell what was cut off", told).await;
 }
 
@@ -205,7 +205,7 @@ async fn an_answer_that_takes_longer_than_the_drain_is_told_by_the_exit_status()
     });
     let status = server.ended().await;
     assert!(!status.success(), "{status}");
-    let told = async || server.log().contains("because the time to drain was over").then_some(());
+    let told = async || server.log().contains("because the drain timeout expired").then_some(());
     eventually("the log to tell how much was cut off", told).await;
     reading.abort();
 }

@@ -193,8 +193,8 @@ async fn frames_that_break_the_rules_are_internal_errors_that_name_the_rule() {
     let cases: [(&[u8], &str, &str); 6] = [
         (b"\x01\0\0\0\0", "", "compressed flag"),
         (b"\x01\0\0\0\0", "identity", "compressed flag"),
-        (b"\x02\0\0\0\0", "", "compressed flag of a message is 2"),
-        (b"\xff\0\0\0\0", "gzip", "compressed flag of a message is 255"),
+        (b"\x02\0\0\0\0", "", "must be 0 or 1, not 2"),
+        (b"\xff\0\0\0\0", "gzip", "must be 0 or 1, not 255"),
         (b"\0\0\0\0\x05ab", "", "middle of a message"),
         (b"\0\0\0", "", "middle of a message"),
     ];

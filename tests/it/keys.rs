@@ -255,7 +255,7 @@ both_databases! {
         assert!(refused.status == 503 && !refused.body.contains(other.id()), "{refused:?}");
         assert_eq!(sealed_with(&db).await, [Some(other.id().to_owned())], "nothing is sealed with it");
         eventually("the log to say so", async || {
-            server.log().contains("the keys do not fit the database").then_some(())
+            server.log().contains("the keys do not match the database").then_some(())
         })
         .await;
         // The other one was the wrong one: once nothing is sealed with it, all is well again.

@@ -140,7 +140,7 @@ both_databases! {
             let refused = identity::login(&stranger(n), &people, &credentials(place, user, password, None)).await;
             let error = refused.unwrap_err();
             assert_eq!((error.kind, error.reason), (Kind::Unauthenticated, Reason::LoginRefused), "{place:?} {user}");
-            assert_eq!(error.to_string(), "the name or the password is wrong");
+            assert_eq!(error.to_string(), "the name or password is wrong");
         }
         let cx = platform_cx("tenant.suspend");
         crate::db::write(&db, &cx, |tx| Box::pin(async move {

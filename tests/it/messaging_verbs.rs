@@ -387,7 +387,7 @@ both_databases! {
         assert!(tenants::get(&own, &db, &acme.dashed()).await.is_ok(), "its own tenant by another spelling");
         let nobody = TenantId::from_uuid(uuid::Uuid::from_u128(7)).dashed();
         for foreign in ["other", "missing", &nobody] {
-            let text = "the caller does not belong to this tenant";
+            let text = "you do not have access to this tenant";
             told(tenants::get(&own, &db, foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
             told(namespaces::list(&own, &db, foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
             let adding = namespaces::create(&own, &db, foreign, "ns", &NamespacePolicies::default()).await;

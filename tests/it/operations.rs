@@ -83,7 +83,7 @@ async fn sigterm_ends_the_server_in_order_and_the_data_stays() {
     assert!(status.success(), "{status}");
     // No line is lost that waited when the end came.
     let id = created.header("x-request-id").unwrap();
-    let told = async || (server.log().contains(id) && server.log().contains("stopping")).then_some(());
+    let told = async || (server.log().contains(id) && server.log().contains("shutting down")).then_some(());
     crate::harness::eventually("the last lines of the log", told).await;
     let server = setup.start().await;
     let tenant = server.admin().get("/admin/v2/tenants/acme").await;

@@ -29,7 +29,7 @@ async fn a_temporary_password_gives_no_session() {
         (answer.status, serde_json::from_str::<Value>(&answer.body).unwrap())
     };
     let (status, refused) = log_in(temporary, None).await;
-    assert!(status == 403 && refused.to_string().contains("log in with new_password"), "{refused}");
+    assert!(status == 403 && refused.to_string().contains("log in again with new_password"), "{refused}");
     for weak in ["short", "aaaaaaaaaaaa", temporary] {
         assert_eq!(log_in(temporary, Some(weak)).await.0, 422, "{weak}");
     }

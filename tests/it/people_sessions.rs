@@ -168,7 +168,7 @@ both_databases! {
         assert_eq!(post(&ada, enroll, json!({})).await.status, 409);
 
         let without = log_in(&server, "ada", ADA, None).await;
-        assert_eq!((without.status, &without.json()["detail"]), (401, &"a code of the second factor is required".into()));
+        assert_eq!((without.status, &without.json()["detail"]), (401, &"a second-factor code is required".into()));
         assert_eq!(log_in(&server, "ada", ADA, Some(&first)).await.status, 401, "a replay");
         let next = code(secret, 1);
         assert_eq!(log_in(&server, "ada", ADA, Some(&next)).await.status, 200);

@@ -35,6 +35,10 @@ async fn signalled(setup: &Setup, arguments: &[&str], signal: &str) -> Output {
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
     let pid = child.id().unwrap();
+    // The shell that starts the program may not ignore signals yet.
+    let program = format!("/proc/{pid}/exe");
+    let is_started = async || std::fs::read_link(&program).ok()?.ends_with("tenantry").then_some(());
+    eventually("the program to be started", is_started).await;
     eventually("the end of the command", async || {
         let sent = tokio::process::Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status();
         sent.await.unwrap();

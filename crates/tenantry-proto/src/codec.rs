@@ -63,6 +63,6 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
 /// A message that is no protobuf of the type that the method takes.
 fn unreadable() -> Status {
     let details = ErrorDetails::with_error_info("INVALID_ARGUMENT", ERROR_DOMAIN, HashMap::new());
-    let text = "malformed message: it is no protobuf of the type that the method takes";
+    let text = "malformed message: not a valid protobuf message of the method's request type";
     Status::with_error_details(Code::InvalidArgument, text, details)
 }

@@ -52,5 +52,5 @@ fn asked(role: Option<String>, scope: Option<RoleScope>) -> Result<RoleRef> {
 fn moment(given: &Timestamp) -> Result<OffsetDateTime> {
     let time = OffsetDateTime::from_unix_timestamp(given.seconds).ok();
     let time = time.and_then(|time| time.checked_add(Duration::microseconds(i64::from(given.nanos) / 1000)));
-    time.ok_or_else(|| Error::invalid(Reason::InvalidArgument, "expires_at", "there is no such time"))
+    time.ok_or_else(|| Error::invalid(Reason::InvalidArgument, "expires_at", "not a valid time"))
 }

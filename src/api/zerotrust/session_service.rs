@@ -97,7 +97,7 @@ fn credentials(message: LoginRequest) -> Credentials {
 /// Refuses accounts of the platform that grants let into tenants elsewhere: here they have no rights.
 fn admitted(login: &Login) -> Result<()> {
     if login.tenant.is_none() && login.account.role != Role::PlatformAdmin {
-        let message = "the account has no rights in this administration";
+        let message = "this account has no administrator role";
         return Err(Error::denied(Reason::PermissionDenied, message));
     }
     Ok(())
@@ -106,7 +106,7 @@ fn admitted(login: &Login) -> Result<()> {
 /// Refuses a login with a password that has to be changed.
 fn lasting(login: &Login) -> Result<()> {
     if login.account.must_change {
-        let message = "the password has to be changed: log in with new_password";
+        let message = "the password must be changed: log in again with new_password";
         return Err(Error::denied(Reason::PasswordChangeRequired, message));
     }
     Ok(())

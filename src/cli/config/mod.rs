@@ -129,7 +129,7 @@ pub struct ConfigError {
 }
 
 /// What a configuration with problems is not.
-pub const UNUSABLE: &str = "the configuration is not usable";
+pub const UNUSABLE: &str = "the configuration is invalid";
 
 /// The settings as they were found, usable or not.
 #[derive(Debug)]

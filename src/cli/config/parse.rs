@@ -11,10 +11,11 @@ use crate::{base::Secret, server::layers::TrustedProxies, warehouse::EdgeAddress
 const PLACEHOLDER: &str = "REPLACE-ME";
 
 /// What settings of more than one part look like.
-const NETWORKS: &str = "networks such as 10.0.0.0/8 or single addresses, with commas between";
+const NETWORKS: &str = "a comma-separated list of networks such as 10.0.0.0/8 or single addresses";
 const HOST: &str = "a host name or an address, without a port";
-const SUBJECTS: &str = "subjects of tokens, with commas between";
-const ORIGINS: &str = "origins such as https://console.example.com, without a path, with commas between; or * alone";
+const SUBJECTS: &str = "a comma-separated list of token subjects";
+const ORIGINS: &str =
+    "a comma-separated list of origins such as https://console.example.com, without a path; or only *";
 
 /// Reads every setting; what does not read adds a problem and is left at a harmless value, which nobody uses.
 pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {

@@ -40,7 +40,7 @@ impl Job for NormalizeText {
         };
         let rows = renewed?;
         if rows > 0 {
-            tracing::info!(rows, "text that an older version kept was brought into its normal form");
+            tracing::info!(rows, "normalized text that an older version had stored");
         }
         Ok(Report::done(rows))
     }

@@ -49,7 +49,7 @@ impl Answer {
 
 /// Whoever made the answer has panicked.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer could not be finished")]
+#[error("the response could not be completed")]
 struct Panicked;
 
 impl http_body::Body for Answer {

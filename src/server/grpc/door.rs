@@ -116,15 +116,14 @@ impl Refusal {
     /// The answer, which is plain text: whoever asked speaks none of the dialects of REST.
     fn answer(self, method: &Method) -> Response<Body> {
         let (status, text) = match self {
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "a call of gRPC is a POST"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "a gRPC call must be a POST"),
             Self::MediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "a call of gRPC has the Content-Type application/grpc, application/grpc-web or application/grpc-web-text, \
-                 with messages of protobuf",
+                "a gRPC call must have the Content-Type application/grpc, application/grpc-web or application/grpc-web-text, with protobuf messages",
             ),
             Self::Version => (
                 StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-                "gRPC needs HTTP/2; over HTTP/1.1 send gRPC-Web, application/grpc-web",
+                "gRPC requires HTTP/2; over HTTP/1.1 use gRPC-Web (application/grpc-web)",
             ),
         };
         let mut response = Response::new(Body::from(text));

@@ -95,7 +95,7 @@ impl Frames {
     /// A message begins. Returns what stands before it, unless that has to wait until it is unpacked.
     fn begin(&mut self, prefix: [u8; PREFIX]) -> Result<Option<Bytes>, Error> {
         if self.rules.single && self.begun {
-            return Err(cardinality("the method takes one message, and more were sent"));
+            return Err(cardinality("the method takes one message, but more were sent"));
         }
         self.begun = true;
         let [flag, length @ ..] = prefix;
@@ -107,14 +107,14 @@ impl Frames {
                 Ok(Some(Bytes::copy_from_slice(&prefix)))
             }
             1 if !self.rules.gzip => {
-                Err(violation("the compressed flag of a message is set, and grpc-encoding names no compression"))
+                Err(violation("the compressed flag of a message is set, but grpc-encoding does not name a compression"))
             }
             1 if length == 0 => Err(not_gzip()),
             1 => {
                 self.state = State::Packed(length, BytesMut::new());
                 Ok(None)
             }
-            _ => Err(violation(format!("the compressed flag of a message is {flag}; it may be 0 or 1"))),
+            _ => Err(violation(format!("the compressed flag of a message must be 0 or 1, not {flag}"))),
         }
     }
 
@@ -140,7 +140,7 @@ impl Frames {
             _ => return Err(violation("the body ended in the middle of a message")),
         }
         if self.rules.single && !self.begun {
-            return Err(cardinality("the method takes one message, and none was sent"));
+            return Err(cardinality("the method takes one message, but none was sent"));
         }
         Ok(())
     }
@@ -202,7 +202,7 @@ fn broken(status: Status, terms: Terms) -> Status {
     if status.code() == Kind::Cancelled {
         return status;
     }
-    let text = "malformed message: the body is no base64, or broke off";
+    let text = "malformed message: the body is not valid base64 or is incomplete";
     terms.status(Error::new(Kind::InvalidArgument, Reason::InvalidArgument, text))
 }
 
@@ -218,7 +218,7 @@ fn too_large(limit: usize) -> Error {
 }
 
 fn not_gzip() -> Error {
-    violation("a compressed message is not what grpc-encoding says: gzip")
+    violation("a compressed message is not valid gzip, which grpc-encoding names")
 }
 
 /// The first message of a buffer with its prefix, if it is whole.

@@ -78,7 +78,7 @@ fn answer(ready: bool) -> HealthCheckResponse {
 impl health_server::Health for Health {
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         if !self.knows(&request.get_ref().service) {
-            return Err(Error::new(Kind::NotFound, Reason::MethodUnknown, "there is no such service").to_status());
+            return Err(Error::new(Kind::NotFound, Reason::MethodUnknown, "service not found").to_status());
         }
         Ok(Response::new(answer(self.is_ready())))
     }

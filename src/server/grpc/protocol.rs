@@ -111,8 +111,7 @@ impl ProtocolLayer {
         let streams = self.method(request.uri().path())?;
         let headers = request.headers();
         if has_unreadable_timeout(headers) {
-            let text =
-                "grpc-timeout cannot be read: it is one number of at most eight digits and a unit, H, M, S, m, u or n";
+            let text = "grpc-timeout is not valid: expected at most eight digits and a unit (H, M, S, m, u or n)";
             return Err(Error::new(Kind::InvalidArgument, Reason::ProtocolViolation, text));
         }
         Ok(Rules { single: !streams.from_client, gzip: is_gzip(headers)?, terms: self.terms })
@@ -122,7 +121,7 @@ impl ProtocolLayer {
         let text = match self.methods.find(path) {
             Named::Method(streams) => return Ok(streams),
             Named::NoMethod { service, method } => {
-                format!("the service {service} has no method {}", shown(method))
+                format!("service {service} has no method {}", shown(method))
             }
             Named::NoService(service) => format!("there is no service {}", shown(service)),
             Named::Nothing => format!("{} is not the path of a method: /package.Service/Method", shown(path)),
@@ -142,7 +141,7 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Error> {
         None | Some(b"identity") => Ok(false),
         Some(encoding) if encoding == compress::GZIP.as_bytes() => Ok(true),
         Some(_) => {
-            let text = "grpc-encoding names a compression that is not served; gzip and identity are";
+            let text = "grpc-encoding names an unsupported compression; use gzip or identity";
             Err(Error::new(Kind::Unimplemented, Reason::ProtocolViolation, text))
         }
     }

@@ -20,7 +20,7 @@ pub(super) struct Decoded {
 
 /// A body is not what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the body is no base64")]
+#[error("the body is not valid base64")]
 struct NoBase64;
 
 impl Decoded {

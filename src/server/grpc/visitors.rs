@@ -66,7 +66,7 @@ impl Visitors {
         let mut open = self.open();
         let of_one = open.get(&near).copied().unwrap_or_default();
         if of_one >= self.of_one * CROWD {
-            return Err(full(format!("{of_one} such streams are open from this address; end one first")));
+            return Err(full(format!("{of_one} such streams are open from this address; close one first")));
         }
         let all = open.values().sum::<usize>();
         if all >= self.most * CROWD {

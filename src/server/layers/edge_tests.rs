@@ -104,9 +104,11 @@ async fn an_open_manager_is_open_to_this_machine_alone() {
     assert_eq!(who(true, "", &[host, forwarded]).await, "nobody", "somebody speaks for another");
     assert_eq!(who(true, "127.0.0.0/8", &[host, forwarded]).await, "nobody");
     assert_eq!(who(true, "127.0.0.0/8", &[host]).await, "nobody");
-    assert_eq!(who(true, "127.0.0.0/8", &[host, ("x-forwarded-for", "127.0.0.1")]).await, "open-manager");
-    let renamed = [host, ("x-forwarded-for", "127.0.0.1"), ("x-forwarded-host", "evil.example")];
-    assert_eq!(who(true, "127.0.0.0/8", &renamed).await, "ORIGIN_REFUSED");
+    let (local, proxy) = (("x-forwarded-for", "127.0.0.2"), "127.0.0.1/32");
+    assert_eq!(who(true, "127.0.0.0/8", &[host, local]).await, "nobody", "another proxy is not the client");
+    assert_eq!(who(true, proxy, &[host, local]).await, "open-manager");
+    let renamed = [host, local, ("x-forwarded-host", "evil.example")];
+    assert_eq!(who(true, proxy, &renamed).await, "ORIGIN_REFUSED");
     let grpc = who(true, "", &[host, ("content-type", "application/grpc")]).await;
     assert_eq!(grpc, "nobody");
 }

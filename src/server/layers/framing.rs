@@ -17,7 +17,7 @@ pub(super) fn check(request: &Request<Body>) -> Result<(), Failure> {
         (None, _) => Ok(()),
         (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => Ok(()),
         _ => {
-            let text = "the only transfer coding that is understood is chunked, once";
+            let text = "the only supported transfer coding is chunked, once";
             let failure = transcoder::Failure::new(Origin::Decode, Kind::Unimplemented, "TRANSFER_CODING", text);
             Err(Failure::Rest(Box::new(failure)))
         }

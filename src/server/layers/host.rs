@@ -14,19 +14,19 @@ pub(super) fn check(request: &Request<Body>) -> Result<(), Failure> {
     let (host, more) = (told.next(), told.next().is_some());
     let called = request.uri().authority().map(http::uri::Authority::as_str);
     if more {
-        return Err(malformed("the header Host comes once"));
+        return Err(malformed("send the Host header only once"));
     }
     let Some(host) = host else {
         let required = request.version() == Version::HTTP_11;
-        return if required { Err(malformed("the header Host is missing")) } else { valid(called) };
+        return if required { Err(malformed("the Host header is missing")) } else { valid(called) };
     };
     let host = host.to_str().ok().filter(|host| is_host(host));
-    let host = host.ok_or_else(|| malformed("the header Host is no host with an optional port"))?;
+    let host = host.ok_or_else(|| malformed("the Host header must be a host with an optional port"))?;
     valid(called)?;
     // On HTTP/1.1 the target of the request wins.
     match called.filter(|_| request.version() == Version::HTTP_2) {
         Some(called) if !bare(called).eq_ignore_ascii_case(bare(host)) => {
-            Err(malformed("the header Host is another one than :authority"))
+            Err(malformed("the Host header differs from :authority"))
         }
         _ => Ok(()),
     }
@@ -34,7 +34,9 @@ pub(super) fn check(request: &Request<Body>) -> Result<(), Failure> {
 
 fn valid(called: Option<&str>) -> Result<(), Failure> {
     match called {
-        Some(called) if !is_host(called) => Err(malformed("the target names no host with an optional port")),
+        Some(called) if !is_host(called) => {
+            Err(malformed("the request target must contain a host with an optional port"))
+        }
         _ => Ok(()),
     }
 }

@@ -53,9 +53,7 @@ impl LineBudget {
         if period.of_all >= OF_ALL {
             if period.of_all == OF_ALL {
                 period.of_all += 1;
-                tracing::warn!(
-                    "calls without a credential are too many to log each: the rest of the minute has no lines"
-                );
+                tracing::warn!("too many calls without a credential to log each; no more are logged this minute");
             }
             return false;
         }
@@ -66,7 +64,7 @@ impl LineBudget {
                 let client = subscriber.map_or("unknown".to_owned(), |address| address.to_string());
                 tracing::warn!(
                     client,
-                    "calls without a credential are too many to log each: the rest of the minute has no lines"
+                    "too many calls without a credential to log each; no more are logged this minute"
                 );
             }
             return false;

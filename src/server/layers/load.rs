@@ -185,6 +185,6 @@ fn is_read_of_rest(head: &Head, method: &Method) -> bool {
 
 fn busy() -> Failure {
     metrics::counter!("tenantry_calls_shed_total").increment(1);
-    let error = Error::new(Kind::Unavailable, Reason::Overloaded, "the server has too much to do; retry later");
+    let error = Error::new(Kind::Unavailable, Reason::Overloaded, "the server is overloaded; retry later");
     Failure::Busy(error)
 }

@@ -57,7 +57,7 @@ impl Answers {
         while let Err(error) = self.try_keep(keyed, parts, body).await {
             if error.kind != Kind::Unavailable || Instant::now() >= end {
                 let cause = error.cause.as_deref();
-                tracing::error!(%error, cause, "an answer cannot be kept for its idempotency key");
+                tracing::error!(%error, cause, "cannot store the response of a call with an idempotency key");
                 return;
             }
             tokio::time::sleep(PAUSE).await;
@@ -99,6 +99,6 @@ fn purpose(keyed: &Keyed) -> String {
 }
 
 fn too_large() -> Error {
-    let text = "the request with this Idempotency-Key took effect, and its answer was too large to be kept";
+    let text = "the request with this Idempotency-Key succeeded, but its response was too large to be stored";
     Error::new(Kind::Aborted, Reason::IdempotentAnswerLost, text)
 }

@@ -196,22 +196,23 @@ impl Shared {
 }
 
 fn reused() -> Error {
-    Error::exists(Reason::IdempotencyKeyReused, "the Idempotency-Key was used for another request")
+    Error::exists(Reason::IdempotencyKeyReused, "the Idempotency-Key was already used for a different request")
 }
 
 fn running() -> Error {
-    let text = "a request with this Idempotency-Key is being worked on; retry later";
+    let text = "a request with this Idempotency-Key is in progress; retry later";
     Error::new(Kind::Aborted, Reason::IdempotentCallBegun, text).retry_after(Duration::from_secs(1))
 }
 
 /// A call took effect so long ago, and nobody knows its answer.
 fn unanswered(age: time::Duration) -> Error {
     if age < SETTLING {
-        let text = "a request with this Idempotency-Key took effect, and its answer is not there yet; retry later";
+        let text =
+            "a request with this Idempotency-Key took effect, but its response is not available yet; retry later";
         return Error::new(Kind::Aborted, Reason::IdempotentCallBegun, text).retry_after(Duration::from_secs(1));
     }
-    let text = "a request with this Idempotency-Key took effect, and its answer was not kept; look before you send it \
-                again under another key";
+    let text = "a request with this Idempotency-Key took effect, but its response was not stored; check the resource \
+                before retrying with a new key";
     Error::new(Kind::Aborted, Reason::IdempotentAnswerLost, text)
 }
 
@@ -224,6 +225,6 @@ mod tests {
         let settling = unanswered(time::Duration::SECOND);
         assert_eq!((settling.kind, settling.retry_after), (Kind::Aborted, Some(Duration::from_secs(1))));
         let lost = unanswered(time::Duration::seconds(30));
-        assert!(lost.retry_after.is_none() && lost.to_string().contains("was not kept"), "{lost}");
+        assert!(lost.retry_after.is_none() && lost.to_string().contains("was not stored"), "{lost}");
     }
 }

@@ -101,7 +101,7 @@ pub(super) fn read_key(headers: &HeaderMap) -> Result<String, Failure> {
     if (1..=MAX_KEY).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic) {
         return Ok(String::from_utf8_lossy(key).into_owned());
     }
-    let text = format!("Idempotency-Key has 1 to {MAX_KEY} visible ASCII characters, and comes once");
+    let text = format!("send Idempotency-Key once, with 1 to {MAX_KEY} visible ASCII characters");
     Err(malformed("IDEMPOTENCY_KEY_INVALID", text))
 }
 
