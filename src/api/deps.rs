@@ -4,7 +4,7 @@ use crate::{
     auth::Sessions,
     identity::People,
     messaging::MessagingSettings,
-    store::{Store, Vault},
+    store::{Sealer, Store},
     tenants::MultitenancySettings,
     warehouse::EdgeAddress,
 };
@@ -15,7 +15,7 @@ pub struct Deps {
     /// The store.
     pub store: Store,
     /// Seals secrets.
-    pub vault: Vault,
+    pub sealer: Sealer,
     /// Accounts and their passwords.
     pub people: People,
     /// Begins and ends sessions.

@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
-use super::revocation::{self, REFRESH, Revocations};
+use super::authn::revocation::{self, REFRESH, Revocations};
 use crate::{
     base::Result,
-    identity::revoked::Seen,
+    identity::sessions::revocations::Seen,
     jobs::{Job, Placement, Report, Run, Schedule},
     store::Store,
 };

@@ -20,8 +20,10 @@ use super::{
 use crate::{
     auth::{
         Surface,
-        keys::Keys,
-        tokens::{self, Claims},
+        authn::{
+            keys::Keys,
+            tokens::{self, Claims},
+        },
     },
     base::{Clock, Cx, Error, Role, Secret, error::Reason, private_file},
     identity::{self, NewAccount, Password, Passwords},

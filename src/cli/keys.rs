@@ -15,9 +15,12 @@ use crate::{
     base::Secret,
     identity, messaging,
     store::{
-        self, Keyring, Store, Vault, keyring,
-        reseal::{NOTICED, Resealed},
-        rotation::{self, KeyStatus},
+        self, Keyring, Sealer, Store,
+        sealing::{
+            keyring,
+            reseal::{NOTICED, Resealed},
+            rotation::{self, KeyStatus},
+        },
     },
     warehouse,
 };
@@ -104,7 +107,7 @@ async fn status(store: &Store, ring: Option<&Keyring>) -> anyhow::Result<()> {
 }
 
 async fn reseal(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
-    let Some(run) = store::reseal::begin(store, ring).await? else {
+    let Some(run) = store::sealing::reseal::begin(store, ring).await? else {
         output::tell("nothing is sealed in this database");
         return Ok(());
     };
@@ -112,19 +115,20 @@ async fn reseal(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
         output::tell(format_args!("resuming an interrupted run (generation {})", run.generation));
     }
     let made =
-        store::reseal::renew(store, ring, run, |made| output::tell(format_args!("{made} new data keys"))).await?;
+        store::sealing::reseal::renew(store, ring, run, |made| output::tell(format_args!("{made} new data keys")))
+            .await?;
     // Servers that know the keys before them seal under those a moment longer; what they seal has to be found below.
     tokio::time::sleep(NOTICED).await;
-    let vault = Vault::new(store.clone(), Some(ring.clone()));
-    let factors = identity::reseal::reseal(store, &vault, |done| tell_values("second factors", done)).await?;
-    let secrets = warehouse::reseal::reseal(store, &vault, |done| tell_values("secrets of providers", done)).await?;
-    let clusters = messaging::reseal::reseal(store, &vault, |done| tell_values("secrets of clusters", done)).await?;
+    let sealer = Sealer::new(store.clone(), Some(ring.clone()));
+    let factors = identity::reseal::reseal(store, &sealer, |done| tell_values("second factors", done)).await?;
+    let secrets = warehouse::reseal::reseal(store, &sealer, |done| tell_values("secrets of providers", done)).await?;
+    let clusters = messaging::reseal::reseal(store, &sealer, |done| tell_values("secrets of clusters", done)).await?;
     let left = factors.left + secrets.left + clusters.left;
     let details = json!({
         "data_keys": made, "second_factors": factors.resealed, "provider_secrets": secrets.resealed,
         "cluster_secrets": clusters.resealed, "left": left,
     });
-    store::reseal::end(store, details).await?;
+    store::sealing::reseal::end(store, details).await?;
     anyhow::ensure!(left == 0, "{left} stored secrets cannot be decrypted and were left as they are");
     output::tell(
         "every value is sealed under its owner's latest data key; `tenantry keys prune` removes the older ones",
@@ -140,7 +144,7 @@ async fn prune(store: &Store) -> anyhow::Result<()> {
     let mut in_use = identity::reseal::keys_in_use(store).await?;
     in_use.append(&mut warehouse::reseal::keys_in_use(store).await?);
     in_use.append(&mut messaging::reseal::keys_in_use(store).await?);
-    let gone = store::reseal::prune(store, in_use).await?;
+    let gone = store::sealing::reseal::prune(store, in_use).await?;
     output::tell(format_args!("removed {gone} data keys"));
     Ok(())
 }

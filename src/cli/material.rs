@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::config::{Config, ConfigError, Problem, TlsFiles, UNUSABLE, trimmed};
 use crate::{
-    auth::{
-        foreign::{ApiKey, ManagerKey},
+    auth::authn::{
         keys::{KeyError, Keys},
+        legacy_tokens::{ApiKey, ManagerKey},
     },
     base::{Secret, private_file},
     server::{Tls, logs, tls::TlsError},

@@ -10,7 +10,7 @@ use super::{
     dev_kek_file, dev_key_file,
     material::{Purpose, read_kek},
 };
-use crate::{auth::keys::Keys, base::Secret, store};
+use crate::{auth::authn::keys::Keys, base::Secret, store};
 
 /// What is wrong with the places that a configuration names.
 pub(super) fn problems(config: &Config, purpose: Purpose) -> Vec<Problem> {

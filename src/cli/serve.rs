@@ -10,7 +10,7 @@ use super::{
     start::{app, bind, block_on_server, check_keys, init_logs, open_existing, serve},
 };
 use crate::{
-    auth::keys::KeyError,
+    auth::authn::keys::KeyError,
     base::Secret,
     identity::{Passwords, accounts},
     server::{App, Signals},
@@ -79,7 +79,7 @@ async fn refuse_dev_account(store: &Store, behind: bool) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{auth::keys::Keys, base::private_file};
+    use crate::{auth::authn::keys::Keys, base::private_file};
 
     fn check(env: &[(&str, &str)]) -> Result<(), String> {
         let env = env.iter().map(|(k, v)| ((*k).into(), (*v).into()));

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::{config::Config, material::Material};
 use crate::{
     api::Settings,
-    auth::keys::Keys,
+    auth::authn::keys::Keys,
     base::Clock,
     messaging::MessagingSettings,
     server::{
@@ -22,7 +22,7 @@ use crate::{
         logs::{self, Log},
         metrics,
     },
-    store::{Keyring, Location, Store, StoreConfig, Vault},
+    store::{Keyring, Location, Sealer, Store, StoreConfig},
     tenants::MultitenancySettings,
 };
 
@@ -137,7 +137,7 @@ pub(super) async fn bind(
 
 /// Fails, and says what to do, if the keys that seal secrets are not those of the database.
 pub(super) async fn check_keys(store: &Store, ring: Option<&Keyring>) -> anyhow::Result<()> {
-    Ok(Vault::new(store.clone(), ring.cloned()).verify().await?)
+    Ok(Sealer::new(store.clone(), ring.cloned()).verify().await?)
 }
 
 /// The server of a configuration.

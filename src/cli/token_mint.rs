@@ -13,8 +13,10 @@ use super::{
 use crate::{
     auth::{
         Surface,
-        keys::Keys,
-        tokens::{self, MAX_LIFETIME, is_subject},
+        authn::{
+            keys::Keys,
+            tokens::{self, MAX_LIFETIME, is_subject},
+        },
     },
     base::{Clock, Role, TenantId, TenantRef},
     tenants,

@@ -11,14 +11,14 @@ use super::{
     start::{block_on, open_migrated},
 };
 use crate::{
-    auth::{
+    auth::authn::{
         authenticate::foreign_token_id,
-        foreign::ManagerKey,
         keys::Keys,
+        legacy_tokens::ManagerKey,
         tokens::{self, MAX_LIFETIME},
     },
     base::Cx,
-    identity::revoked::revoke_token,
+    identity::sessions::revocations::revoke_token,
 };
 
 /// How long the revocation of an id is kept, when nobody knows when its token ends: longer than a token lives.

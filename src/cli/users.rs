@@ -109,7 +109,7 @@ async fn apply(store: &Store, command: &Command, source: &PasswordArgs) -> anyho
 /// A password that an account of the platform may have. `names` are those of the account.
 async fn ask(source: &PasswordArgs, names: Vec<String>) -> anyhow::Result<Password> {
     let text = read(source.password_file.as_deref())?;
-    Ok(identity::password_rules::checked_for_platform(text, names).await?)
+    Ok(identity::passwords::policy::checked_for_platform(text, names).await?)
 }
 
 /// Reads a password from a file, or twice from the terminal without showing it.

@@ -9,7 +9,7 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{label, rank};
+use super::{accounts::display_name, roles::ceiling};
 use crate::{
     base::{
         Basis, Caller, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, TenantScope,
@@ -185,7 +185,7 @@ pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageReque
 /// the caller's own, for one that the caller has for a shorter time than the key, and for a key that would do more than the
 /// one with which it is made.
 pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewApiKey) -> Result<MadeApiKey> {
-    let name = label::read(&new.name)?;
+    let name = display_name::read(&new.name)?;
     let role = role(cx, &new.role)?;
     let life = life(new.expires_in)?;
     let networks = networks(&new.networks)?;
@@ -246,7 +246,7 @@ async fn refuse_escape(tx: &Tx, scope: TenantScope, row: &ApiKeyRow) -> Result<(
             return Err(Error::denied(Reason::RoleAboveOwn, message));
         }
     }
-    rank::refuse_outlasting(tx, scope, role, Some(row.expires_at)).await
+    ceiling::refuse_outlasting(tx, scope, role, Some(row.expires_at)).await
 }
 
 /// Revokes a key, if it is not revoked already. Fails with NOT_FOUND if the tenant has no such key, with PERMISSION_DENIED

@@ -1,53 +1,31 @@
 //! People and programs that log in: identities, accounts, their passwords and second factors, and revoked tokens.
 
-mod account;
 pub mod accounts;
-mod address_gate;
-mod admins;
 pub mod api_keys;
-mod attempts;
-pub mod domains;
-mod email;
 pub mod grants;
-mod group_rules;
 pub mod groups;
-pub mod identities;
-mod label;
-pub mod live_sessions;
 pub mod login;
-mod members;
-pub mod named;
-pub mod password_rules;
 pub mod passwords;
-pub mod places;
-mod rank;
 pub mod reseal;
-pub mod revoked;
-pub mod role_grants;
+pub mod roles;
 pub mod second_factor;
-pub mod throttle;
-pub mod totp;
-mod user;
-pub mod user_changes;
-pub mod user_password;
-mod user_rules;
-pub mod user_suspension;
+pub mod sessions;
 pub mod users;
 
-pub use account::{Account, AccountStatus, TotpState};
+pub use accounts::account::{Account, AccountStatus, TotpState};
+pub use accounts::email::{Email, domain};
+pub use accounts::identities::Identity;
 pub use accounts::{AccountChange, NewAccount, create_account, set_password};
 pub use api_keys::ApiKey;
-pub use attempts::Attempts;
-pub use email::{Email, domain};
 pub use grants::{Grant, GrantRole};
-pub use identities::Identity;
+pub use login::backoff::Throttle;
 pub use login::{Credentials, Login, NewSession, login};
 pub use passwords::{Password, Passwords};
-pub use throttle::Throttle;
-pub use user::{Reach, RoleGrant, RoleScope, User, UserRef};
-pub use user_rules::{name_for_people, reason, shown_email};
+pub use second_factor::attempts::Attempts;
+pub use users::rules::{name_for_people, reason, shown_email};
+pub use users::user::{Reach, RoleGrant, RoleScope, User, UserRef};
 
-use crate::store::{Store, Vault};
+use crate::store::{Sealer, Store};
 
 /// What the verbs about people work with. Cheap to clone.
 #[derive(Clone)]
@@ -61,12 +39,12 @@ pub struct People {
     /// Bounds attempts to confirm a second factor.
     pub factors: Attempts,
     /// Seals second factors.
-    pub vault: Vault,
+    pub sealer: Sealer,
 }
 
 impl People {
     /// The people of a store.
-    pub fn new(store: Store, passwords: Passwords, vault: Vault) -> Self {
-        Self { store, passwords, throttle: Throttle::default(), factors: Attempts::default(), vault }
+    pub fn new(store: Store, passwords: Passwords, sealer: Sealer) -> Self {
+        Self { store, passwords, throttle: Throttle::default(), factors: Attempts::default(), sealer }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{addresses, document, rules};
 use crate::{
     base::{Access, Cx, Error, Result, Worded, error::Reason},
-    store::{Change, ChangeKind, Invalidate, Resource, Stamp, Store, Tx, Vault, entities::clusters, json},
+    store::{Change, ChangeKind, Invalidate, Resource, Sealer, Stamp, Store, Tx, entities::clusters, json},
 };
 
 /// Where a cluster is reached, and how.
@@ -26,7 +26,7 @@ pub async fn list(_cx: &Cx, store: &Store) -> Result<Vec<String>> {
 }
 
 /// What is stored of a cluster. Its secrets are shown to the platform alone.
-pub async fn get(cx: &Cx, store: &Store, vault: &Vault, name: &str) -> Result<ClusterData> {
+pub async fn get(cx: &Cx, store: &Store, sealer: &Sealer, name: &str) -> Result<ClusterData> {
     if !rules::is_entity_name(name) {
         return Err(not_found());
     }
@@ -43,7 +43,7 @@ pub async fn get(cx: &Cx, store: &Store, vault: &Vault, name: &str) -> Result<Cl
     if let Some(sealed) = row.sealed
         && cx.access == Access::Platform
     {
-        let opened = vault.open(None, &purpose(name), &sealed).await?;
+        let opened = sealer.open(None, &purpose(name), &sealed).await?;
         let text = str::from_utf8(opened.expose()).map_err(Error::internal)?;
         let mut secrets: ClusterData = document::from_text(text)?;
         for (slot, secret) in secrets_of(&mut data).into_iter().zip(secrets_of(&mut secrets)) {
@@ -54,10 +54,10 @@ pub async fn get(cx: &Cx, store: &Store, vault: &Vault, name: &str) -> Result<Cl
 }
 
 /// Creates a cluster. Checks the data, the name, and that no cluster has it.
-pub async fn create(cx: &Cx, store: &Store, vault: &Vault, name: &str, data: Option<&ClusterData>) -> Result<()> {
+pub async fn create(cx: &Cx, store: &Store, sealer: &Sealer, name: &str, data: Option<&ClusterData>) -> Result<()> {
     let data = checked(data)?;
     rules::cluster_name(name)?;
-    let row = columns(vault, name, data).await?;
+    let row = columns(sealer, name, data).await?;
     store.write(cx, row, insert).await.worded(Reason::ClusterExists, "Cluster already exists")
 }
 
@@ -71,12 +71,12 @@ async fn insert(tx: &Tx, row: &clusters::ActiveModel) -> Result<()> {
 }
 
 /// Replaces what is stored of a cluster.
-pub async fn update(cx: &Cx, store: &Store, vault: &Vault, name: &str, data: Option<&ClusterData>) -> Result<()> {
+pub async fn update(cx: &Cx, store: &Store, sealer: &Sealer, name: &str, data: Option<&ClusterData>) -> Result<()> {
     let data = checked(data)?;
     if !rules::is_entity_name(name) {
         return Err(not_found());
     }
-    let row = columns(vault, name, data).await?;
+    let row = columns(sealer, name, data).await?;
     store.write(cx, row, replace).await
 }
 
@@ -122,7 +122,7 @@ fn checked(data: Option<&ClusterData>) -> Result<ClusterData> {
 }
 
 /// All columns but the times. What is secret is sealed; the rest has the mask in its place.
-async fn columns(vault: &Vault, name: &str, mut data: ClusterData) -> Result<clusters::ActiveModel> {
+async fn columns(sealer: &Sealer, name: &str, mut data: ClusterData) -> Result<clusters::ActiveModel> {
     let mut secrets = ClusterData::default();
     for (slot, secret) in secrets_of(&mut data).into_iter().zip(secrets_of(&mut secrets)) {
         // An empty one is none, and shown as it was given.
@@ -133,7 +133,7 @@ async fn columns(vault: &Vault, name: &str, mut data: ClusterData) -> Result<clu
     let sealed = if secrets == ClusterData::default() {
         None
     } else {
-        Some(vault.seal(None, &purpose(name), document::to_text("data", &secrets)?.as_bytes()).await?)
+        Some(sealer.seal(None, &purpose(name), document::to_text("data", &secrets)?.as_bytes()).await?)
     };
     Ok(clusters::ActiveModel {
         name: Set(name.to_owned()),

@@ -4,8 +4,8 @@ use super::clusters::purpose;
 use crate::{
     base::Result,
     store::{
-        Store, Vault,
-        reseal::{InUse, Resealed, SealedColumn},
+        Sealer, Store,
+        sealing::reseal::{InUse, Resealed, SealedColumn},
     },
 };
 
@@ -18,8 +18,8 @@ const SECRETS: SealedColumn<String> = SealedColumn {
 };
 
 /// Seals every secret anew that is sealed under an earlier data key. `progress` is told after each transaction.
-pub async fn reseal(store: &Store, vault: &Vault, progress: impl FnMut(Resealed)) -> Result<Resealed> {
-    SECRETS.reseal(store, vault, progress).await
+pub async fn reseal(store: &Store, sealer: &Sealer, progress: impl FnMut(Resealed)) -> Result<Resealed> {
+    SECRETS.reseal(store, sealer, progress).await
 }
 
 /// The data keys that secrets are sealed under.

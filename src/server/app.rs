@@ -24,14 +24,16 @@ use crate::{
     audit::{ApiKeyUses, Denials},
     auth::{
         ApiKeys, Authenticator, Guard, Principals, ProxyRoles, Sessions,
-        foreign::{ApiKey, ManagerKey},
-        keys::Keys,
-        revocation::{self, Revocations},
+        authn::{
+            keys::Keys,
+            legacy_tokens::{ApiKey, ManagerKey},
+            revocation::{self, Revocations},
+        },
     },
     base::{Drain, Error, Result},
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
-    store::{Keyring, Store, Vault},
+    store::{Keyring, Sealer, Store},
 };
 
 /// How long jobs and tasks may take to end.
@@ -75,7 +77,7 @@ impl App {
     /// Serves on these listeners until a signal, then lets the calls in flight finish. Returns whether all did.
     pub async fn run(self, listeners: Vec<TcpListener>, mut signals: Signals) -> Result<bool> {
         let (drain, abort) = (Drain::default(), CancellationToken::new());
-        let readiness = Readiness::new(checks::all(&self.store, self.vault()));
+        let readiness = Readiness::new(checks::all(&self.store, self.sealer()));
         let counts = Counts::new(&self.store);
         let revocations = Revocations::default();
         // Before the first reading, so that none is lost between the two.
@@ -110,8 +112,8 @@ impl App {
         }
     }
 
-    fn vault(&self) -> Vault {
-        Vault::new(self.store.clone(), self.keyring.clone())
+    fn sealer(&self) -> Sealer {
+        Sealer::new(self.store.clone(), self.keyring.clone())
     }
 
     fn start_jobs(&self, revocations: &Revocations, counts: &Counts, board: StatusBoard) -> Jobs {
@@ -149,11 +151,11 @@ impl App {
     ) -> Result<Stack<services::Front>> {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(counts.denials.clone(), clock.clone()).with_checks_of(&self.store));
-        let vault = self.vault();
-        let people = People::new(self.store.clone(), Passwords::of_server(), vault.clone());
+        let sealer = self.sealer();
+        let people = People::new(self.store.clone(), Passwords::of_server(), sealer.clone());
         let deps = Deps {
             store: self.store.clone(),
-            vault,
+            sealer,
             sessions: Sessions::new(people.clone(), self.keys.clone(), counts.denials.clone()),
             people,
             settings: self.settings.clone(),

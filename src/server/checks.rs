@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 
 use super::readiness::Check;
-use crate::store::{Store, Vault};
+use crate::store::{Sealer, Store};
 
 /// The checks by the names that `/readyz` tells.
-pub(super) fn all(store: &Store, vault: Vault) -> Vec<(&'static str, Box<dyn Check>)> {
+pub(super) fn all(store: &Store, sealer: Sealer) -> Vec<(&'static str, Box<dyn Check>)> {
     vec![
         ("database", Box::new(Database(store.clone()))),
         ("migrations", Box::new(Migrations(store.clone()))),
-        ("keys", Box::new(Keys { vault, told: AtomicBool::new(false) })),
+        ("keys", Box::new(Keys { sealer, told: AtomicBool::new(false) })),
     ]
 }
 
@@ -37,7 +37,7 @@ impl Check for Migrations {
 /// The key-encryption keys are those of the database. The keys that sign tokens are read at the start, and hold as long as
 /// the process lives.
 struct Keys {
-    vault: Vault,
+    sealer: Sealer,
     /// Whether the log has been told what is wrong.
     told: AtomicBool,
 }
@@ -46,7 +46,7 @@ struct Keys {
 impl Check for Keys {
     async fn passes(&self) -> bool {
         // A database that does not answer says nothing of the keys; its own check fails.
-        let Ok(fit) = self.vault.fit().await else { return false };
+        let Ok(fit) = self.sealer.fit().await else { return false };
         let fits = fit.require();
         if let Err(error) = &fits
             && !self.told.load(Ordering::Relaxed)

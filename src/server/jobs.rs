@@ -10,8 +10,8 @@ use crate::{
         jobs::{AuditApiKeyUse, AuditDenials},
     },
     auth::{
+        authn::revocation::Revocations,
         jobs::{PruneRevocations, ReadRevocations},
-        revocation::Revocations,
     },
     jobs::{
         Job, Jobs, StatusBoard,

@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
 use super::{docs, job_status, process, readiness::Readiness};
-use crate::{auth::keys::Keys, jobs::StatusBoard};
+use crate::{auth::authn::keys::Keys, jobs::StatusBoard};
 
 /// The operational paths.
 const PATHS: [&str; 7] = ["/healthz", "/readyz", "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json"];

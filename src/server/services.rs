@@ -64,7 +64,7 @@ pub fn assemble(deps: &Deps, around: &Around, standard: Standard, ops: Ops) -> F
     let terms = Terms { limit: *max_body, details: true };
     let grpc = Door::new(grpc, standard.methods, terms);
     let rest = rest.build(guard.clone());
-    let rest = Idempotent::new(rest, deps.store.clone(), deps.vault.clone(), dialects.clone(), *max_body);
+    let rest = Idempotent::new(rest, deps.store.clone(), deps.sealer.clone(), dialects.clone(), *max_body);
     Front { grpc, rest, stub: Stub::of(deps, guard, dialects), ops }
 }
 

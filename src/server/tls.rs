@@ -106,7 +106,7 @@ pub(super) async fn follow(tls: Tls, hangups: Arc<Mutex<Hangups>>, stop: Cancell
         let again = tls.clone();
         match tokio::task::spawn_blocking(move || again.reload()).await {
             Ok(Ok(())) => tracing::info!("the TLS certificate was reloaded"),
-            Ok(Err(error)) => tracing::error!(%error, "the TLS certificate is unchanged"),
+            Ok(Err(error)) => tracing::error!(%error, "cannot reload the TLS certificate; the old one stays in use"),
             Err(error) => tracing::error!(%error, "cannot reload the TLS certificate; the old one stays in use"),
         }
     }

@@ -7,21 +7,14 @@
 //! that is dropped during `BEGIN` (sqlx issues 4385 and 4393), and a read is one statement without a transaction; the
 //! pool drains what a dropped one left on the wire.
 
-mod after_commit;
 pub mod audit;
 pub mod chain;
-mod change;
 mod clusters;
 mod conflict;
 mod connect;
-mod door;
 pub mod entities;
-mod group;
-mod heads;
 pub mod idempotent;
-mod job;
 pub mod json;
-pub mod keyring;
 pub mod ledger;
 pub mod like;
 pub mod older_text;
@@ -29,17 +22,14 @@ mod outbox;
 pub mod outbox_retention;
 pub mod pages;
 pub mod relay;
-pub mod reseal;
 mod revocations;
-pub mod rotation;
 mod schema;
 pub mod scopes;
-mod sealed;
-mod stamp;
-mod standing;
+pub mod sealing;
+mod sequence;
 mod time;
-mod tx;
-mod vault;
+mod timestamp;
+mod write;
 
 use std::{
     future::Future,
@@ -54,17 +44,17 @@ use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-pub use after_commit::Invalidate;
-pub use change::{Change, ChangeKind, Resource};
 pub use connect::{Location, OnStatement, StoreConfig, check_url};
-pub use door::in_write;
-pub use job::WriteFn;
-pub use keyring::{Kek, Keyring};
 pub use pages::Pages;
 pub use revocations::{Revocation, SessionsOf};
-pub use stamp::Stamp;
-pub use tx::Tx;
-pub use vault::Vault;
+pub use sealing::keyring::{Kek, Keyring};
+pub use sealing::sealer::Sealer;
+pub use timestamp::Stamp;
+pub use write::after_commit::Invalidate;
+pub use write::change::{Change, ChangeKind, Resource};
+pub use write::in_write;
+pub use write::queued::WriteFn;
+pub use write::tx::Tx;
 
 use crate::base::{Activator, Clock, Result};
 
@@ -81,7 +71,7 @@ struct Inner {
     db: connect::Databases,
     clock: Clock,
     /// The one writer of SQLite; PostgreSQL has a transaction for each write.
-    group: Option<group::Writer>,
+    group: Option<write::group_commit::Writer>,
     /// What still runs although nobody may wait for it any more.
     tasks: TaskTracker,
     /// Calls that are seen through, whoever waits for them.
@@ -89,7 +79,7 @@ struct Inner {
     /// Rung after each commit that left something for the relay to number.
     committed: Activator,
     /// What follows a commit in this process.
-    observers: after_commit::Observers,
+    observers: write::after_commit::Observers,
     /// No migration was pending when last asked; that never changes back.
     migrated: AtomicBool,
 }
@@ -99,9 +89,9 @@ impl Store {
     pub async fn open(config: StoreConfig) -> Result<Self> {
         let db = connect::open(&config).await?;
         let tasks = TaskTracker::new();
-        let observers = after_commit::Observers::default();
+        let observers = write::after_commit::Observers::default();
         let group = (db.backend() == DbBackend::Sqlite)
-            .then(|| group::Writer::start(&db, config.clock.clone(), observers.clone(), &tasks));
+            .then(|| write::group_commit::Writer::start(&db, config.clock.clone(), observers.clone(), &tasks));
         let store = Self(Arc::new(Inner {
             db,
             clock: config.clock,

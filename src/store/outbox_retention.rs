@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use super::{
     Stamp, Store, Tx,
     entities::{counters, outbox, outbox_marks},
-    heads,
+    sequence,
 };
 use crate::base::Result;
 
@@ -41,7 +41,7 @@ pub async fn pruned_through(store: &Store) -> Result<i64> {
 /// Deletes events that were numbered longer ago than `retention`, at most `most`.
 pub async fn prune(tx: &Tx, retention: Duration, most: u32) -> Result<Pruned> {
     let (conn, now) = (tx.conn(), tx.time().await?);
-    let newest = heads::revision(conn).await?;
+    let newest = sequence::revision(conn).await?;
     mark(conn, newest, now).await?;
     let (done, old) = (counter(conn).await?, old(conn, now - retention).await?);
     let last = old.min(newest - 1);

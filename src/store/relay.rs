@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     Store, Tx, chain,
     entities::{audit_events, outbox},
-    heads,
+    sequence,
 };
 use crate::base::Result;
 
@@ -63,7 +63,7 @@ pub async fn step(tx: &Tx) -> Result<Step> {
 }
 
 async fn number(tx: &Tx) -> Result<u64> {
-    let last = heads::revision(tx.conn()).await?;
+    let last = sequence::revision(tx.conn()).await?;
     let number = Statement::from_sql_and_values(tx.backend(), NUMBER, [last.into(), (ROWS as i64).into()]);
     Ok(tx.conn().execute_raw(number).await?.rows_affected())
 }
@@ -79,7 +79,7 @@ async fn seal(tx: &Tx) -> Result<u64> {
     if events.is_empty() {
         return Ok(0);
     }
-    chain::seal(heads::seal(tx.conn()).await?, &mut events);
+    chain::seal(sequence::seal(tx.conn()).await?, &mut events);
     let rows = events.len();
     let values = events
         .into_iter()

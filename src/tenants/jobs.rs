@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::grace::{self, SWEEP};
+use super::soft_delete::{self, SWEEP};
 use crate::{
     base::Result,
     jobs::{Job, Placement, Report, Run, Schedule},
@@ -32,7 +32,7 @@ impl Job for PurgeTenants {
     }
 
     async fn run(&self, _: &Run) -> Result<Report> {
-        let gone = grace::purge_due(&self.0).await? as u64;
+        let gone = soft_delete::purge_due(&self.0).await? as u64;
         if gone > 0 {
             tracing::info!(gone, "purged tenants past their grace period");
         }

@@ -1,18 +1,18 @@
 //! The registry: tenants, whatever surface made them.
 
-mod grace;
 pub mod jobs;
 mod limit;
 mod lists;
 mod multitenancy;
 mod names;
 pub mod plane;
+pub mod soft_delete;
 mod status;
 mod suspension;
 mod tenant;
 mod write;
 
-pub use grace::{GRACE, deprovision, purge_due, restore};
+pub use self::soft_delete::{GRACE, deprovision, purge_due, restore};
 pub use lists::{Order, list, names, names_query, query};
 pub use multitenancy::{Multitenancy, MultitenancySettings, UNLICENSED, is_feature, unlicensed};
 pub use names::released_at;

@@ -5,7 +5,7 @@ pub mod reseal;
 pub mod rules;
 pub mod tenants;
 
-use crate::store::{Store, Vault};
+use crate::store::{Sealer, Store};
 
 /// What the verbs of the area work with. Cheap to clone.
 #[derive(Clone)]
@@ -13,7 +13,7 @@ pub struct Warehouse {
     /// The store.
     pub store: Store,
     /// Seals secrets in the configuration of providers.
-    pub vault: Vault,
+    pub sealer: Sealer,
     /// Most tenants of the registry; none is no limit.
     pub max_tenants: Option<u64>,
 }

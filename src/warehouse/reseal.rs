@@ -6,8 +6,8 @@ use super::{providers, providers::Config, tenants::secret_purpose};
 use crate::{
     base::Result,
     store::{
-        Store, Vault, json,
-        reseal::{self, InUse, Purposed, Resealed, SealedColumn},
+        Sealer, Store, json,
+        sealing::reseal::{self, InUse, Purposed, Resealed, SealedColumn},
     },
 };
 
@@ -23,8 +23,8 @@ fn secrets(_tenant: &Uuid, config: &str) -> Result<Vec<Purposed>> {
 }
 
 /// Seals every secret anew that is sealed under an earlier data key. `progress` is told after each transaction.
-pub async fn reseal(store: &Store, vault: &Vault, progress: impl FnMut(Resealed)) -> Result<Resealed> {
-    SECRETS.reseal(store, vault, progress).await
+pub async fn reseal(store: &Store, sealer: &Sealer, progress: impl FnMut(Resealed)) -> Result<Resealed> {
+    SECRETS.reseal(store, sealer, progress).await
 }
 
 /// The data keys that secrets are sealed under.

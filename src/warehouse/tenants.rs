@@ -148,7 +148,7 @@ async fn facet(area: &Warehouse, provider: Option<&str>, config: Config) -> Resu
     let mut sealed = Config::new();
     for (key, value) in config {
         let value = match providers::is_secret(&key, &value) {
-            true => area.vault.seal(None, &secret_purpose(&key), value.as_bytes()).await?,
+            true => area.sealer.seal(None, &secret_purpose(&key), value.as_bytes()).await?,
             false => value,
         };
         sealed.insert(key, value);

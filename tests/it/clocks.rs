@@ -7,17 +7,19 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use tenantry::{
     auth::{
         Surface,
+        authn::{
+            revocation::{self, KEPT, Revocations},
+            tokens::Claims,
+        },
         jobs::ReadRevocations,
-        revocation::{self, KEPT, Revocations},
-        tokens::Claims,
     },
     base::{Clock, Role, TenantRef, TenantScope, error::Reason},
-    identity::{self, NewAccount, Password, Passwords, accounts, revoked},
+    identity::{self, NewAccount, Password, Passwords, accounts, sessions::revocations},
     jobs::{self, Leases, Run, store::relay::Relay},
     store::{
         Keyring, SessionsOf, Store, StoreConfig, Tx,
         entities::{audit_events, outbox, revoked_tokens},
-        reseal,
+        sealing::reseal,
     },
     tenants,
 };
@@ -65,7 +67,7 @@ fn is_revoked(revocations: &Revocations, claims: &Claims) -> bool {
 
 async fn revoke(store: &Store, token: &Claims) {
     let end = OffsetDateTime::from_unix_timestamp(token.exp).unwrap();
-    revoked::revoke_token(store, &platform_cx("token.revoke"), token.jti.clone(), end).await.unwrap();
+    revocations::revoke_token(store, &platform_cx("token.revoke"), token.jti.clone(), end).await.unwrap();
 }
 
 /// A UUID in the SQL of a database: SQLite keeps its bytes.
@@ -148,13 +150,13 @@ both_databases! {
         let ada = account(&db, "ada").await;
         revoke(&db, &session(None)).await;
         new_password(&db, "ada").await;
-        let mut known = revoked::revoked_after(&db, None).await.unwrap();
+        let mut known = revocations::revoked_after(&db, None).await.unwrap();
         // Until what others do on the server of the database has settled.
         while !(known.tokens.is_empty() && known.accounts.is_empty()) {
-            known = revoked::revoked_after(&db, Some(&known.seen)).await.unwrap();
+            known = revocations::revoked_after(&db, Some(&known.seen)).await.unwrap();
         }
         new_password(&db, "ada").await;
-        let news = revoked::revoked_after(&db, Some(&known.seen)).await.unwrap();
+        let news = revocations::revoked_after(&db, Some(&known.seen)).await.unwrap();
         assert_eq!((news.tokens.len(), news.accounts.as_slice()), (0, &[(ada, 2)][..]), "not everything is read");
     }
 
@@ -192,7 +194,7 @@ both_databases! {
         let restarted = Revocations::default();
         revocation::load(&db, &restarted, None).await.unwrap();
         assert!(is_revoked(&restarted, &token), "and others know better");
-        assert_eq!(revoked::prune(&db, end + time::Duration::seconds(KEPT)).await.unwrap(), 1);
+        assert_eq!(revocations::prune(&db, end + time::Duration::seconds(KEPT)).await.unwrap(), 1);
         assert!(revoked_tokens::Entity::find().one(db.read()).await.unwrap().is_none());
     }
 
@@ -320,7 +322,7 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
     }
     // Data keys that later ones took the place of, whoever made those.
     let ring = Keyring::from(crate::keys::kek());
-    let sealed = crate::keys::vault(&db, ring.clone()).seal(None, "x", b"secret").await.unwrap();
+    let sealed = crate::keys::sealer(&db, ring.clone()).seal(None, "x", b"secret").await.unwrap();
     for store in [&db.store, &slow] {
         let run = reseal::begin(store, &ring).await.unwrap().unwrap();
         assert_eq!(reseal::renew(store, &ring, run, |_| ()).await.unwrap(), 1);
@@ -330,7 +332,7 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
         }
     }
     assert!(
-        crate::keys::vault(&db, ring).open(None, "x", &sealed).await.is_ok(),
+        crate::keys::sealer(&db, ring).open(None, "x", &sealed).await.is_ok(),
         "an answer that was kept a moment ago"
     );
     // Names that were given up.

@@ -8,7 +8,7 @@ use std::{
 
 use futures::future::join_all;
 use serde_json::json;
-use tenantry::auth::{keys::Keys, tokens};
+use tenantry::auth::authn::{keys::Keys, tokens};
 
 use crate::{
     db::{self, postgres_unmigrated},

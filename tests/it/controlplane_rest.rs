@@ -7,8 +7,10 @@ use reqwest::Method;
 use tenantry::{
     auth::{
         Surface,
-        keys::Keys,
-        tokens::{self, Claims},
+        authn::{
+            keys::Keys,
+            tokens::{self, Claims},
+        },
     },
     base::{Clock, Role},
 };

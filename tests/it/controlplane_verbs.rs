@@ -7,10 +7,12 @@ use tenantry::{
         Access, Caller, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts, cx::CxFacts, error::Reason,
     },
     identity::{
-        self, Email, Grant, GrantRole, Identity, NewAccount, Password, Passwords, domains,
-        grants::{self, NewGrant, Wanted},
-        identities,
-        places::{self, Place},
+        self, Email, Grant, GrantRole, Identity, NewAccount, Password, Passwords,
+        accounts::identities,
+        grants::{
+            self, NewGrant, Wanted, email_domains,
+            switch::{self, Place},
+        },
     },
     store::{
         Store,
@@ -80,7 +82,7 @@ async fn epoch(store: &Store, account: Uuid) -> i64 {
 
 async fn first(store: &Store, account: Uuid) -> Option<String> {
     let row = rows::Entity::find_by_id(account).one(store.read()).await.unwrap().unwrap();
-    let place = places::first(store, &row.try_into().unwrap()).await.unwrap();
+    let place = switch::first(store, &row.try_into().unwrap()).await.unwrap();
     place.map(|place| place.tenant.name.to_string())
 }
 
@@ -119,7 +121,7 @@ both_databases! {
         let bob = identity(&db, "bob@example.com").await;
         tenant(&db, "acme").await;
         let acme = TenantRef::parse("acme");
-        let domain = domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.org").await.unwrap();
+        let domain = email_domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.org").await.unwrap();
         let mut new = NewGrant {
             identity: None,
             tenant: TenantRef::parse("missing"),
@@ -135,7 +137,7 @@ both_databases! {
         assert_eq!(refused(&new).await, Reason::TenantNotFound);
         new.tenant = acme.clone();
         assert_eq!(refused(&new).await, Reason::EmailDomainRefused);
-        domains::remove(&platform_cx("email_domain.remove"), &db, &acme, Some(domain.id)).await.unwrap();
+        email_domains::remove(&platform_cx("email_domain.remove"), &db, &acme, Some(domain.id)).await.unwrap();
         assert_eq!(refused(&new).await, Reason::GrantEndInvalid);
         new.expires_at = None;
         assert_eq!(refused(&new).await, Reason::GrantEndInvalid, "support ends");
@@ -180,12 +182,12 @@ both_databases! {
         })
         .await
         .unwrap();
-        assert_eq!(names(&places::list(&of(bob), &db).await.unwrap()), ["open"]);
+        assert_eq!(names(&switch::list(&of(bob), &db).await.unwrap()), ["open"]);
         for closed in ["ended", "asleep", "gone"] {
-            let error = places::switch(&of(bob), &db, Some(&TenantRef::parse(closed))).await.unwrap_err();
+            let error = switch::switch(&of(bob), &db, Some(&TenantRef::parse(closed))).await.unwrap_err();
             assert_eq!(error.reason, Reason::AccountNotGranted, "{closed}");
         }
-        let seat = places::switch(&of(bob), &db, Some(&TenantRef::parse("OPEN"))).await.unwrap();
+        let seat = switch::switch(&of(bob), &db, Some(&TenantRef::parse("OPEN"))).await.unwrap();
         assert_eq!((seat.account.id, seat.place.unwrap().role.role()), (bob, Role::User));
 
         crate::db::write(&db, &root(), move |tx| {
@@ -199,7 +201,7 @@ both_databases! {
         })
         .await
         .unwrap();
-        assert!(places::list(&of(bob), &db).await.unwrap().is_empty(), "an identity that is not active has none");
+        assert!(switch::list(&of(bob), &db).await.unwrap().is_empty(), "an identity that is not active has none");
     }
 
     async fn a_login_begins_in_the_default_else_in_the_oldest_place(db: TestDb) {
@@ -224,7 +226,7 @@ both_databases! {
         tenant(&db, "Acme").await;
         let acme = TenantRef::parse("acme");
         grant(&db, to(&bob, "acme")).await.unwrap();
-        domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.com").await.unwrap();
+        email_domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.com").await.unwrap();
         crate::db::write(&db, &root(), |tx| {
             Box::pin(async move {
                 let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::parse("acme")).await?;
@@ -241,7 +243,7 @@ both_databases! {
         assert_eq!(refused.reason, Reason::ConfirmationMismatch, "the handle as it was given");
         let removed = plane::delete(&delete_cx, &db, &acme, removal("Acme")).await.unwrap();
         assert!(removed.registry_removed && removed.errors.is_empty() && !removed.database_dropped);
-        assert!(all(&db).await.is_empty() && domains::list(&root(), &db, &acme).await.unwrap().is_empty());
+        assert!(all(&db).await.is_empty() && email_domains::list(&root(), &db, &acme).await.unwrap().is_empty());
         assert_eq!(identities::list(&root(), &db, None).await.unwrap().all().await.unwrap(), [bob]);
     }
 
@@ -255,7 +257,7 @@ both_databases! {
         assert_eq!(grants::create(&own, &db, to(&bob, "acme")).await.map_err(reason), Err(Reason::TenantForeign));
         let granted = grant(&db, to(&bob, "acme")).await.unwrap();
         assert_eq!(grants::delete(&own, &db, Some(granted.id)).await.map_err(reason), Err(Reason::TenantForeign));
-        assert!(domains::list(&own, &db, &TenantRef::parse("acme")).await.is_ok(), "its own domains it may");
+        assert!(email_domains::list(&own, &db, &TenantRef::parse("acme")).await.is_ok(), "its own domains it may");
     }
 
     async fn every_write_is_audited_under_its_name(db: TestDb) {
@@ -264,11 +266,11 @@ both_databases! {
         identity(&db, "ada@example.com").await;
         let tenant = plane::create(&platform_cx("tenant.create"), &db, None, "Acme", "acme").await.unwrap();
         let acme = TenantRef::Id(tenant.id);
-        let domain = domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.com").await.unwrap();
+        let domain = email_domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.com").await.unwrap();
         let granted = grant(&db, to(&mine, "acme")).await.unwrap();
-        places::switch(&of(bob), &db, Some(&acme)).await.unwrap();
+        switch::switch(&of(bob), &db, Some(&acme)).await.unwrap();
         grants::delete(&platform_cx("grant.delete"), &db, Some(granted.id)).await.unwrap();
-        domains::remove(&platform_cx("email_domain.remove"), &db, &acme, Some(domain.id)).await.unwrap();
+        email_domains::remove(&platform_cx("email_domain.remove"), &db, &acme, Some(domain.id)).await.unwrap();
         let removal = Removal { confirm: "acme".to_owned(), drop_database: true };
         plane::delete(&platform_cx("tenant.delete"), &db, &acme, removal).await.unwrap();
         let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use tenantry::{
     auth::{
         Surface,
-        keys::Keys,
-        tokens::{self, Claims},
+        authn::{
+            keys::Keys,
+            tokens::{self, Claims},
+        },
     },
     base::{Clock, Role},
     identity::accounts,

@@ -7,12 +7,14 @@ use tenantry::{
     audit::{Denials, denials},
     auth::{
         Surface,
+        authn::{
+            revocation::{self, Revocations},
+            tokens::Claims,
+        },
         jobs::ReadRevocations,
-        revocation::{self, Revocations},
-        tokens::Claims,
     },
     base::{Kind, Role, TenantRef, TenantScope, error::Reason},
-    identity::{self, NewAccount, Password, Passwords, revoked},
+    identity::{self, NewAccount, Password, Passwords, sessions::revocations},
     jobs,
     store::{
         Store,
@@ -113,7 +115,7 @@ both_databases! {
         // The later end holds, whichever is told first.
         for seconds in [500, 0, 300] {
             let told = ends - time::Duration::seconds(seconds);
-            revoked::revoke_token(&db, &cx, one.jti.clone(), told).await.unwrap();
+            revocations::revoke_token(&db, &cx, one.jti.clone(), told).await.unwrap();
         }
         eventually("the revocation", || async { running.check(&one).is_err() }).await;
         stop.cancel();
@@ -121,8 +123,8 @@ both_databases! {
         let restarted = Revocations::default();
         revocation::load(&db, &restarted, None).await.unwrap();
         assert_eq!(reason(restarted.check(&one)), Some(Reason::CredentialsRevoked));
-        assert_eq!(revoked::prune(&db, ends).await.unwrap(), 0);
-        assert_eq!(revoked::prune(&db, ends + time::Duration::SECOND).await.unwrap(), 1);
+        assert_eq!(revocations::prune(&db, ends).await.unwrap(), 0);
+        assert_eq!(revocations::prune(&db, ends + time::Duration::SECOND).await.unwrap(), 1);
         assert_eq!(revoked_tokens::Entity::find().count(db.read()).await.unwrap(), 0);
     }
 

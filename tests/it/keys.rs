@@ -8,9 +8,11 @@ use serde_json::json;
 use tenantry::{
     base::{Kind, Result, TenantId, error::Reason},
     store::{
-        Kek, Keyring, Store, Vault,
-        keyring::{self, Fit},
-        rotation::{self, Rotated},
+        Kek, Keyring, Sealer, Store,
+        sealing::{
+            keyring::{self, Fit},
+            rotation::{self, Rotated},
+        },
     },
     tenants::{self, NewTenant},
 };
@@ -29,8 +31,8 @@ pub fn kek() -> Kek {
     Kek::from_base64(&Kek::generate()).unwrap()
 }
 
-pub fn vault(db: &TestDb, ring: impl Into<Keyring>) -> Vault {
-    Vault::new(db.store.clone(), Some(ring.into()))
+pub fn sealer(db: &TestDb, ring: impl Into<Keyring>) -> Sealer {
+    Sealer::new(db.store.clone(), Some(ring.into()))
 }
 
 pub async fn make_tenants(store: &Store, count: usize) -> Vec<TenantId> {
@@ -48,8 +50,8 @@ pub async fn make_tenants(store: &Store, count: usize) -> Vec<TenantId> {
     made.await.unwrap()
 }
 
-/// Seals a secret for each tenant, by one vault after the other, a few at a time.
-async fn seal_all(vaults: &[&Vault], tenants: &[TenantId]) -> Vec<Result<String>> {
+/// Seals a secret for each tenant, by one sealer after the other, a few at a time.
+async fn seal_all(vaults: &[&Sealer], tenants: &[TenantId]) -> Vec<Result<String>> {
     let seals =
         tenants.iter().enumerate().map(|(n, tenant)| vaults[n % vaults.len()].seal(Some(*tenant), "x", b"secret"));
     stream::iter(seals).buffered(8).collect().await
@@ -84,9 +86,9 @@ both_databases! {
     async fn a_key_that_is_not_the_databases_seals_and_opens_nothing(db: TestDb) {
         let tenants = make_tenants(&db, 2).await;
         let (own, other) = (kek(), kek());
-        assert_eq!(vault(&db, other.clone()).fit().await.unwrap(), Fit::Fits, "nothing is sealed yet");
-        let sealed = vault(&db, own.clone()).seal(Some(tenants[0]), "x", b"secret").await.unwrap();
-        let wrong = vault(&db, other.clone());
+        assert_eq!(sealer(&db, other.clone()).fit().await.unwrap(), Fit::Fits, "nothing is sealed yet");
+        let sealed = sealer(&db, own.clone()).seal(Some(tenants[0]), "x", b"secret").await.unwrap();
+        let wrong = sealer(&db, other.clone());
         assert_eq!(wrong.fit().await.unwrap(), Fit::Other(Some(own.id().to_owned())));
         let refusal = wrong.verify().await.unwrap_err().to_string();
         assert!(refusal.contains("TENANTRY_KEK") && refusal.contains(own.id()), "{refusal}");
@@ -96,11 +98,11 @@ both_databases! {
         }
         assert_eq!(wrong.open(Some(tenants[0]), "x", &sealed).await.unwrap_err().kind, Kind::Unavailable);
         assert_eq!(number(&db, "SELECT count(*) FROM data_keys").await, 1, "nothing was sealed with it");
-        let right = vault(&db, own);
+        let right = sealer(&db, own);
         assert_eq!(right.open(Some(tenants[0]), "x", &sealed).await.unwrap().expose(), b"secret");
         right.seal(Some(tenants[1]), "x", b"secret").await.unwrap();
         right.verify().await.unwrap();
-        let none = Vault::new(db.store.clone(), None);
+        let none = Sealer::new(db.store.clone(), None);
         assert_eq!(none.fit().await.unwrap(), Fit::Missing);
         assert!(none.verify().await.unwrap_err().to_string().contains("set TENANTRY_KEK"));
     }
@@ -108,7 +110,7 @@ both_databases! {
     async fn servers_with_different_keys_do_not_split_the_tenants(db: TestDb) {
         let tenants = make_tenants(&db, 40).await;
         let replica = db.replica().await;
-        let vaults = [vault(&db, kek()), Vault::new(replica, Some(kek().into()))];
+        let vaults = [sealer(&db, kek()), Sealer::new(replica, Some(kek().into()))];
         let outcomes = seal_all(&[&vaults[0], &vaults[1]], &tenants).await;
         let kinds: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(|error| error.kind).collect();
         assert_eq!(kinds, vec![Kind::Unavailable; 20], "one key seals for all of its server, the other for none");
@@ -118,13 +120,13 @@ both_databases! {
     async fn a_database_from_before_tells_its_key_by_its_data_keys(db: TestDb) {
         let tenants = make_tenants(&db, 2).await;
         let (own, other) = (kek(), kek());
-        let sealed = vault(&db, own.clone()).seal(Some(tenants[0]), "x", b"secret").await.unwrap();
+        let sealed = sealer(&db, own.clone()).seal(Some(tenants[0]), "x", b"secret").await.unwrap();
         execute(&db, "UPDATE data_keys SET kek = NULL").await;
         execute(&db, "DELETE FROM key_encryption").await;
-        let wrong = vault(&db, other);
+        let wrong = sealer(&db, other);
         assert_eq!(wrong.fit().await.unwrap(), Fit::Other(None));
         assert_eq!(wrong.seal(Some(tenants[1]), "x", b"secret").await.unwrap_err().kind, Kind::Unavailable);
-        let right = vault(&db, own.clone());
+        let right = sealer(&db, own.clone());
         right.verify().await.unwrap();
         assert_eq!(right.open(Some(tenants[0]), "x", &sealed).await.unwrap().expose(), b"secret");
         right.seal(Some(tenants[1]), "x", b"secret").await.unwrap();
@@ -135,28 +137,28 @@ both_databases! {
     async fn a_data_key_that_names_no_key_and_does_not_open_is_found_at_the_start(db: TestDb) {
         let tenants = make_tenants(&db, 2).await;
         let (old, new) = (kek(), kek());
-        let before = vault(&db, old.clone());
+        let before = sealer(&db, old.clone());
         seal_all(&[&before], &tenants).await.into_iter().for_each(|sealed| drop(sealed.unwrap()));
         execute(&db, "UPDATE data_keys SET kek = NULL").await;
         // As after a rotation that was killed before its first page was done.
         let turned = format!("UPDATE key_encryption SET kek = '{}'", new.id());
         execute(&db, Box::leak(turned.into_boxed_str())).await;
-        let alone = vault(&db, new.clone());
+        let alone = sealer(&db, new.clone());
         assert_eq!(alone.fit().await.unwrap(), Fit::Fits, "the row alone does not tell");
         let left = alone.verify().await.unwrap_err();
         assert!(left.kind == Kind::Unavailable && left.to_string().contains("TENANTRY_KEK_PREVIOUS"), "{left}");
-        vault(&db, Keyring::new(new, Some(old))).verify().await.unwrap();
+        sealer(&db, Keyring::new(new, Some(old))).verify().await.unwrap();
     }
 
     async fn the_key_is_rotated_while_servers_seal_and_open(db: TestDb) {
         let tenants = make_tenants(&db, 250).await;
         let (old, new) = (kek(), kek());
-        let before = vault(&db, old.clone());
+        let before = sealer(&db, old.clone());
         let sealed = seal_all(&[&before], &tenants[..200]).await;
         let sealed: Vec<_> = sealed.into_iter().map(Result::unwrap).collect();
         // As servers are restarted: whichever way round they hold the two.
         let rings = [Keyring::new(new.clone(), Some(old.clone())), Keyring::new(old.clone(), Some(new.clone()))];
-        let servers = rings.clone().map(|ring| vault(&db, ring));
+        let servers = rings.clone().map(|ring| sealer(&db, ring));
         let mut steps = Vec::new();
         let rotated = rotation::rotate(&db, &rings[0], |done, total| steps.push((done, total)));
         let both = [&servers[0], &servers[1]];
@@ -165,14 +167,14 @@ both_databases! {
         assert_eq!((rotated.from.as_deref(), rotated.left), (Some(old.id()), 0));
         assert!(rotated.rewrapped >= 200 && steps.len() >= 2 && steps.iter().all(|(done, total)| done <= total), "{steps:?}");
         assert_eq!(sealed_with(&db).await, [Some(new.id().to_owned())]);
-        let after = vault(&db, new.clone());
+        let after = sealer(&db, new.clone());
         after.verify().await.unwrap();
         for (tenant, sealed) in tenants.iter().zip(sealed.into_iter().chain(late.into_iter().map(Result::unwrap))) {
-            for vault in [&after, &servers[0], &servers[1]] {
-                assert_eq!(vault.open(Some(*tenant), "x", &sealed).await.unwrap().expose(), b"secret");
+            for sealer in [&after, &servers[0], &servers[1]] {
+                assert_eq!(sealer.open(Some(*tenant), "x", &sealed).await.unwrap().expose(), b"secret");
             }
         }
-        assert_eq!(vault(&db, old.clone()).fit().await.unwrap(), Fit::Other(Some(new.id().to_owned())));
+        assert_eq!(sealer(&db, old.clone()).fit().await.unwrap(), Fit::Other(Some(new.id().to_owned())));
         let events = "SELECT count(*) FROM audit_events WHERE action = 'keys rotate'";
         assert_eq!(number(&db, events).await, 2, "its begin and its end");
         let again = rotation::rotate(&db, &rings[0], |_, _| panic!("there is nothing to do")).await.unwrap();
@@ -188,7 +190,7 @@ both_databases! {
         let tenants = make_tenants(&db, 1500).await;
         let (old, new) = (Kek::generate(), Kek::generate());
         let [old_kek, new_kek] = [&old, &new].map(|text| Kek::from_base64(text).unwrap());
-        let before = vault(&db, old_kek.clone());
+        let before = sealer(&db, old_kek.clone());
         let sealed = seal_all(&[&before], &tenants).await;
         let alone = Setup::dev().database(&db.url).env("TENANTRY_KEK", new.expose());
         let setup = alone.clone().env("TENANTRY_KEK_PREVIOUS", old.expose());
@@ -204,7 +206,7 @@ both_databases! {
         let status = setup.run(&["keys", "status"]).await;
         let told = String::from_utf8_lossy(&status.stderr).into_owned();
         assert!(status.status.code() == Some(1) && told.contains("run `tenantry keys rotate`"), "{told}");
-        let both = vault(&db, Keyring::new(new_kek.clone(), Some(old_kek)));
+        let both = sealer(&db, Keyring::new(new_kek.clone(), Some(old_kek)));
         for (tenant, sealed) in tenants.iter().zip(sealed) {
             assert_eq!(both.open(Some(*tenant), "x", &sealed.unwrap()).await.unwrap().expose(), b"secret");
         }
@@ -219,7 +221,7 @@ both_databases! {
         assert!(rest.status.success(), "{}", String::from_utf8_lossy(&rest.stderr));
         assert_eq!(number(&db, left).await, 0);
         assert!(alone.run(&["keys", "status"]).await.status.success());
-        vault(&db, new_kek).verify().await.unwrap();
+        sealer(&db, new_kek).verify().await.unwrap();
     }
 
     async fn a_server_whose_key_is_not_the_databases_does_not_start(db: TestDb) {
@@ -245,7 +247,7 @@ both_databases! {
         let tenant = make_tenants(&db, 1).await[0];
         // Another server, with another key, is the first to seal.
         let other = kek();
-        let sealed = vault(&db, other.clone()).seal(Some(tenant), "x", b"secret").await.unwrap();
+        let sealed = sealer(&db, other.clone()).seal(Some(tenant), "x", b"secret").await.unwrap();
         eventually("the server to see that its key is not the database's", async || {
             let ready = server.http().get("/readyz").await;
             (ready.status == 503 && ready.body.contains("keys")).then_some(())

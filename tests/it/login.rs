@@ -8,9 +8,11 @@ use tenantry::{
     audit::Denials,
     auth::{
         Sessions, Surface,
-        keys::Keys,
-        revocation::{self, Revocations},
-        sessions::SessionOf,
+        authn::{
+            keys::Keys,
+            revocation::{self, Revocations},
+            sessions::SessionOf,
+        },
     },
     base::{
         Access, Basis, Caller, Clock, Cx, Error, Kind, Role, Secret, TenantRef, TenantScope, caller::CallerFacts,
@@ -19,10 +21,10 @@ use tenantry::{
     identity::{
         self, AccountChange, AccountStatus, Credentials, Login, NewAccount, Password, Passwords, People, accounts,
         login::totp_purpose,
-        totp::{self, TotpSecret},
+        second_factor::totp::{self, TotpSecret},
     },
     store::{
-        Kek, Vault,
+        Kek, Sealer,
         entities::{accounts as rows, audit_events, recovery_codes},
     },
     tenants::{self, NewTenant},
@@ -39,7 +41,7 @@ const PASSWORD: &str = "correct horse battery";
 
 fn people(db: &TestDb) -> People {
     let kek = Kek::from_base64(&Kek::generate()).unwrap();
-    People::new(db.store.clone(), Passwords::new(2), Vault::new(db.store.clone(), Some(kek.into())))
+    People::new(db.store.clone(), Passwords::new(2), Sealer::new(db.store.clone(), Some(kek.into())))
 }
 
 /// The context of a public call, from an address of its own.
@@ -167,7 +169,7 @@ both_databases! {
     async fn a_code_of_the_second_factor_is_good_once(db: TestDb) {
         let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
         let secret = TotpSecret::generate();
-        let sealed = people.vault.seal(None, &totp_purpose(id), secret.bytes()).await.unwrap();
+        let sealed = people.sealer.seal(None, &totp_purpose(id), secret.bytes()).await.unwrap();
         set(&db, id, move |row| {
             row.totp_state = Set("enabled".to_owned());
             row.totp_secret = Set(Some(sealed.clone()));
@@ -204,7 +206,7 @@ both_databases! {
 
     async fn codes_of_the_second_factor_cannot_be_tried_for_long(db: TestDb) {
         let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
-        let sealed = people.vault.seal(None, &totp_purpose(id), TotpSecret::generate().bytes()).await.unwrap();
+        let sealed = people.sealer.seal(None, &totp_purpose(id), TotpSecret::generate().bytes()).await.unwrap();
         set(&db, id, move |row| {
             row.totp_state = Set("enabled".to_owned());
             row.totp_secret = Set(Some(sealed.clone()));
@@ -278,16 +280,16 @@ both_databases! {
     async fn secrets_are_sealed_for_their_tenant(db: TestDb) {
         let (one, other) = (tenant(&db, "one").await.tenant(), tenant(&db, "other").await.tenant());
         let kek = Kek::from_base64(&Kek::generate()).unwrap();
-        let vault = || Vault::new(db.store.clone(), Some(kek.clone().into()));
-        let first = vault();
+        let sealer = || Sealer::new(db.store.clone(), Some(kek.clone().into()));
+        let first = sealer();
         let sealed = join_all((0..4).map(|_| first.seal(Some(one), "test", b"secret"))).await;
         for sealed in sealed {
             let sealed = sealed.unwrap();
-            assert_eq!(vault().open(Some(one), "test", &sealed).await.unwrap().expose(), b"secret");
-            assert!(vault().open(Some(other), "test", &sealed).await.is_err());
-            assert!(vault().open(Some(one), "other", &sealed).await.is_err());
+            assert_eq!(sealer().open(Some(one), "test", &sealed).await.unwrap().expose(), b"secret");
+            assert!(sealer().open(Some(other), "test", &sealed).await.is_err());
+            assert!(sealer().open(Some(one), "other", &sealed).await.is_err());
         }
-        let bare = Vault::new(db.store.clone(), None).seal(None, "test", b"x").await.unwrap_err();
+        let bare = Sealer::new(db.store.clone(), None).seal(None, "test", b"x").await.unwrap_err();
         assert!(bare.reason == Reason::KekMissing && bare.to_string().contains("TENANTRY_KEK"), "{bare}");
     }
 }

@@ -17,7 +17,7 @@ use serde_json::json;
 use tenantry::{
     base::{Cx, IdKind, Role, Secret, TenantRef, cx::CxFacts, error::Reason},
     identity::{self, AccountChange, Credentials, Email, NewAccount, Password, Passwords, People, accounts},
-    store::{Vault, entities::accounts as rows},
+    store::{Sealer, entities::accounts as rows},
 };
 
 use crate::{
@@ -45,7 +45,7 @@ both_databases! {
         };
         let passwords = Passwords::new(2);
         let id = identity::create_account(&db, &passwords, &platform_cx("account.create"), new).await.unwrap();
-        let people = People::new(db.store.clone(), passwords, Vault::new(db.store.clone(), None));
+        let people = People::new(db.store.clone(), passwords, Sealer::new(db.store.clone(), None));
         let (shown, dashed) = (IdKind::User.show(id), scope.tenant().dashed());
         let spellings = [
             ("acme", "ada"),
@@ -72,7 +72,7 @@ both_databases! {
         let new = NewAccount::login(Some(scope), "ada", Password::of_development(PASSWORD), Role::Admin);
         let passwords = Passwords::new(2);
         let id = identity::create_account(&db, &passwords, &platform_cx("account.create"), new).await.unwrap();
-        let people = People::new(db.store.clone(), passwords, Vault::new(db.store.clone(), None));
+        let people = People::new(db.store.clone(), passwords, Sealer::new(db.store.clone(), None));
         for from in 1..=7 {
             assert!(attempt(&people, from, "acme", "ada", "wrong").await.is_err());
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, QuerySelect, QueryTrait, Statement};
 use tenantry::{
     base::{Access, Basis, Caller, Cx, Role, TenantRef, caller::CallerFacts, cx::CxFacts, error::Reason, names, text},
-    identity::{grants, identities, revoked::revoke_token},
+    identity::{accounts::identities, grants, sessions::revocations::revoke_token},
     messaging::namespaces,
     store::{
         Pages,
@@ -13,7 +13,8 @@ use tenantry::{
         older_text,
         scopes::{grants_query, namespace_names_query},
     },
-    tenants::{self as registry, Order, Status},
+    tenants as registry,
+    tenants::{Order, Status},
 };
 use time::OffsetDateTime;
 use uuid::Uuid;

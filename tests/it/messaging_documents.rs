@@ -15,7 +15,7 @@ use tenantry::{
         tenants,
     },
     proto::messaging::v2::{BundlesData, ClusterUrl, RetentionPolicies},
-    store::{self, Kek, Keyring, Store, Vault, entities::clusters as rows},
+    store::{self, Kek, Keyring, Sealer, Store, entities::clusters as rows},
 };
 
 use crate::db::{cx, platform_cx};
@@ -24,8 +24,8 @@ fn ring() -> Keyring {
     Kek::from_base64(&Secret::new("A".repeat(43))).expect("a key").into()
 }
 
-fn vault(store: &Store) -> Vault {
-    Vault::new(store.clone(), Some(ring()))
+fn sealer(store: &Store) -> Sealer {
+    Sealer::new(store.clone(), Some(ring()))
 }
 
 /// Every member of a cluster, none with its default.
@@ -87,7 +87,9 @@ async fn tenant(store: &Store, name: &str, allowed: &[&str]) {
 
 async fn cluster(store: &Store, name: &str) {
     let data = ClusterData::default();
-    clusters::create(&platform_cx("cluster.create"), store, &vault(store), name, Some(&data)).await.expect("a cluster");
+    clusters::create(&platform_cx("cluster.create"), store, &sealer(store), name, Some(&data))
+        .await
+        .expect("a cluster");
 }
 
 async fn delete(store: &Store, name: &str, force: bool) -> Result<(), Error> {
@@ -97,31 +99,31 @@ async fn delete(store: &Store, name: &str, force: bool) -> Result<(), Error> {
 
 both_databases! {
     async fn every_member_of_a_cluster_is_kept(db: TestDb) {
-        let (cx, vault) = (platform_cx("cluster.create"), vault(&db));
-        clusters::create(&cx, &db, &vault, "a", Some(&whole())).await.unwrap();
-        assert_eq!(clusters::get(&cx, &db, &vault, "a").await.unwrap(), whole());
+        let (cx, sealer) = (platform_cx("cluster.create"), sealer(&db));
+        clusters::create(&cx, &db, &sealer, "a", Some(&whole())).await.unwrap();
+        assert_eq!(clusters::get(&cx, &db, &sealer, "a").await.unwrap(), whole());
         // What is left out of an update is cleared; an empty secret is shown as it is, and needs no key.
-        let bare = Vault::new(db.store.clone(), None);
+        let bare = Sealer::new(db.store.clone(), None);
         let less = ClusterData { authentication_parameters: Some(String::new()), ..ClusterData::default() };
         clusters::update(&cx, &db, &bare, "a", Some(&less)).await.unwrap();
         assert_eq!(clusters::get(&cx, &db, &bare, "a").await.unwrap(), less);
-        clusters::update(&cx, &db, &vault, "a", Some(&whole())).await.unwrap();
-        assert_eq!(clusters::get(&cx, &db, &vault, "a").await.unwrap(), whole());
-        clusters::create(&cx, &db, &vault, "b", Some(&ClusterData::default())).await.unwrap();
-        assert_eq!(clusters::get(&cx, &db, &vault, "b").await.unwrap(), ClusterData::default());
+        clusters::update(&cx, &db, &sealer, "a", Some(&whole())).await.unwrap();
+        assert_eq!(clusters::get(&cx, &db, &sealer, "a").await.unwrap(), whole());
+        clusters::create(&cx, &db, &sealer, "b", Some(&ClusterData::default())).await.unwrap();
+        assert_eq!(clusters::get(&cx, &db, &sealer, "b").await.unwrap(), ClusterData::default());
     }
 
     async fn secrets_of_a_cluster_are_sealed_and_shown_to_the_platform_alone(db: TestDb) {
-        let (platform, vault) = (platform_cx("cluster.create"), vault(&db));
-        clusters::create(&platform, &db, &vault, "a", Some(&whole())).await.unwrap();
+        let (platform, sealer) = (platform_cx("cluster.create"), sealer(&db));
+        clusters::create(&platform, &db, &sealer, "a", Some(&whole())).await.unwrap();
         for access in [Access::None, Access::Tenant(TenantRef::parse("acme"))] {
-            let seen = clusters::get(&cx("x", access), &db, &vault, "a").await.unwrap();
+            let seen = clusters::get(&cx("x", access), &db, &sealer, "a").await.unwrap();
             assert_eq!(seen, masked(&whole()));
         }
         let row = rows::Entity::find_by_id("a").one(db.read()).await.unwrap().unwrap();
         assert!(!format!("{row:?}").contains("s3cret"), "{row:?}");
         // Without the key nothing is stored in the clear, and nothing that was there changes.
-        let bare = Vault::new(db.store.clone(), None);
+        let bare = Sealer::new(db.store.clone(), None);
         for refused in [
             clusters::create(&platform, &db, &bare, "b", Some(&whole())).await.unwrap_err(),
             clusters::update(&platform, &db, &bare, "a", Some(&whole())).await.unwrap_err(),
@@ -137,13 +139,13 @@ both_databases! {
             Box::pin(async move { Ok(named_c.filter(rows::Column::Name.eq("a")).exec(tx.conn()).await?) })
         });
         assert_eq!(moved.await.unwrap().rows_affected, 1);
-        assert_eq!(clusters::get(&platform, &db, &vault, "c").await.unwrap_err().kind, Kind::Internal);
+        assert_eq!(clusters::get(&platform, &db, &sealer, "c").await.unwrap_err().kind, Kind::Internal);
     }
 
     async fn secrets_of_clusters_are_sealed_anew_under_later_keys(db: TestDb) {
         let cx = platform_cx("cluster.create");
         for name in ["a", "b"] {
-            clusters::create(&cx, &db, &vault(&db), name, Some(&whole())).await.unwrap();
+            clusters::create(&cx, &db, &sealer(&db), name, Some(&whole())).await.unwrap();
         }
         cluster(&db, "without").await;
         let sealed = async || {
@@ -152,10 +154,10 @@ both_databases! {
         };
         let (before, used) = (sealed().await, reseal::keys_in_use(&db).await.unwrap());
         assert_eq!(used.len(), 1, "the platform's one key: {used:?}");
-        let run = store::reseal::begin(&db, &ring()).await.unwrap().expect("something is sealed");
-        store::reseal::renew(&db, &ring(), run, |_| ()).await.unwrap();
+        let run = store::sealing::reseal::begin(&db, &ring()).await.unwrap().expect("something is sealed");
+        store::sealing::reseal::renew(&db, &ring(), run, |_| ()).await.unwrap();
         // A server that begins after the later key was made.
-        let later = vault(&db);
+        let later = sealer(&db);
         let done = reseal::reseal(&db, &later, |_| ()).await.unwrap();
         assert_eq!((done.resealed, done.left), (2, 0));
         assert!(reseal::keys_in_use(&db).await.unwrap().is_disjoint(&used), "the earlier key is not needed");
@@ -209,7 +211,7 @@ both_databases! {
         let refused = namespaces::create(&platform_cx("namespace.create"), &db, "acme", "ns", &policies).await;
         assert_eq!(refused.unwrap_err().kind, Kind::InvalidArgument);
         let data = ClusterData { listener_name: Some("x".repeat(64 * 1024)), ..ClusterData::default() };
-        let refused = clusters::create(&platform_cx("cluster.create"), &db, &vault(&db), "a", Some(&data)).await;
+        let refused = clusters::create(&platform_cx("cluster.create"), &db, &sealer(&db), "a", Some(&data)).await;
         assert_eq!(refused.unwrap_err().kind, Kind::InvalidArgument);
         assert!(namespaces::list(&platform_cx("x"), &db, "acme").await.unwrap().first.is_empty());
     }
@@ -256,7 +258,7 @@ both_databases! {
             assert_eq!(created.unwrap_err().reason, Reason::NamespaceNameInvalid, "{name}");
             let data = ClusterData::default();
             let cx = platform_cx("cluster.create");
-            let created = clusters::create(&cx, &db, &vault(&db), name, Some(&data)).await;
+            let created = clusters::create(&cx, &db, &sealer(&db), name, Some(&data)).await;
             assert_eq!(created.unwrap_err().reason, Reason::ClusterNameInvalid, "{name}");
         }
     }

@@ -12,7 +12,7 @@ use tenantry::{
         rules::InfoInput,
         tenants,
     },
-    store::{Store, Vault, entities::audit_events, entities::outbox},
+    store::{Sealer, Store, entities::audit_events, entities::outbox},
     tenants::NewTenant,
 };
 
@@ -62,8 +62,8 @@ async fn get(store: &Store, tenant: &str) -> (Vec<String>, Vec<String>) {
 
 async fn add_clusters(store: &Store, names: &[&str]) {
     for name in names {
-        let vault = Vault::new(store.clone(), None);
-        clusters::create(&platform_cx("cluster.create"), store, &vault, name, Some(&ClusterData::default()))
+        let sealer = Sealer::new(store.clone(), None);
+        clusters::create(&platform_cx("cluster.create"), store, &sealer, name, Some(&ClusterData::default()))
             .await
             .expect("a cluster");
     }
@@ -346,7 +346,7 @@ both_databases! {
     }
 
     async fn clusters_of_the_platform(db: TestDb) {
-        let (cx, vault) = (platform_cx("cluster.create"), Vault::new(db.store.clone(), None));
+        let (cx, sealer) = (platform_cx("cluster.create"), Sealer::new(db.store.clone(), None));
         let data = ClusterData {
             service_url: Some("http://a:8080".to_owned()),
             peer_cluster_names: list(&["b", "a", "b"]),
@@ -354,27 +354,27 @@ both_databases! {
         };
         assert_eq!(clusters::list(&cx, &db).await.unwrap(), ["standalone"]);
         let text = "cluster data is required";
-        told(clusters::create(&cx, &db, &vault, "a b", None).await, Kind::InvalidArgument, Reason::ClusterDataMissing, text);
+        told(clusters::create(&cx, &db, &sealer, "a b", None).await, Kind::InvalidArgument, Reason::ClusterDataMissing, text);
         let text = "Cluster name is not valid";
-        told(clusters::create(&cx, &db, &vault, "a b", Some(&data)).await, Kind::InvalidArgument, Reason::ClusterNameInvalid, text);
-        clusters::create(&cx, &db, &vault, "west", Some(&data)).await.unwrap();
+        told(clusters::create(&cx, &db, &sealer, "a b", Some(&data)).await, Kind::InvalidArgument, Reason::ClusterNameInvalid, text);
+        clusters::create(&cx, &db, &sealer, "west", Some(&data)).await.unwrap();
         let text = "Cluster already exists";
-        told(clusters::create(&cx, &db, &vault, "west", Some(&data)).await, Kind::AlreadyExists, Reason::ClusterExists, text);
+        told(clusters::create(&cx, &db, &sealer, "west", Some(&data)).await, Kind::AlreadyExists, Reason::ClusterExists, text);
         let expected = ClusterData { peer_cluster_names: list(&["b", "a"]), ..data.clone() };
-        assert_eq!(clusters::get(&cx, &db, &vault, "west").await.unwrap(), expected);
+        assert_eq!(clusters::get(&cx, &db, &sealer, "west").await.unwrap(), expected);
         let replaced = ClusterData { broker_service_url: Some("pulsar://a:6650".to_owned()), ..ClusterData::default() };
-        clusters::update(&cx, &db, &vault, "west", Some(&replaced)).await.unwrap();
-        assert_eq!(clusters::get(&cx, &db, &vault, "west").await.unwrap(), replaced);
+        clusters::update(&cx, &db, &sealer, "west", Some(&replaced)).await.unwrap();
+        assert_eq!(clusters::get(&cx, &db, &sealer, "west").await.unwrap(), replaced);
         let zero = ClusterData { service_url: Some("a\0".to_owned()), ..ClusterData::default() };
-        assert_eq!(clusters::update(&cx, &db, &vault, "west", Some(&zero)).await.unwrap_err().kind, Kind::InvalidArgument);
+        assert_eq!(clusters::update(&cx, &db, &sealer, "west", Some(&zero)).await.unwrap_err().kind, Kind::InvalidArgument);
 
         create(&db, "acme", &info(&[], &["west"])).await.unwrap();
         clusters::delete(&cx, &db, "west").await.unwrap();
         assert_eq!(get(&db, "acme").await.1, ["west"], "a tenant keeps the name of a deleted cluster");
         let text = "Cluster does not exist";
         for name in ["west", "a b", "West\0"] {
-            told(clusters::get(&cx, &db, &vault, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
-            told(clusters::update(&cx, &db, &vault, name, Some(&data)).await, Kind::NotFound, Reason::ClusterNotFound, text);
+            told(clusters::get(&cx, &db, &sealer, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
+            told(clusters::update(&cx, &db, &sealer, name, Some(&data)).await, Kind::NotFound, Reason::ClusterNotFound, text);
             told(clusters::delete(&cx, &db, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
         }
     }

@@ -9,13 +9,15 @@ use tenantry::{
     identity::{
         self, AccountStatus, NewAccount, Password, Passwords, People, Reach, User, UserRef, accounts,
         api_keys::{self, MadeApiKey, NewApiKey},
-        role_grants::{self, RoleRef},
+        roles::grants::{self as role_grants, RoleRef},
         second_factor,
-        user_changes::{self, NewUser, UserEdit},
-        user_password::{self, NewPassword},
-        user_suspension,
+        users::{
+            lifecycle::{self, NewUser, UserEdit},
+            password::{self, NewPassword},
+            suspension,
+        },
     },
-    store::{Vault, entities::accounts as rows},
+    store::{Sealer, entities::accounts as rows},
     tenants,
 };
 use time::{Duration, OffsetDateTime};
@@ -60,7 +62,7 @@ async fn grant(db: &TestDb, cx: &Cx, name: &str, word: &str, end: Option<OffsetD
 }
 
 fn people(db: &TestDb) -> People {
-    People::new(db.store.clone(), Passwords::new(1), Vault::new(db.store.clone(), None))
+    People::new(db.store.clone(), Passwords::new(1), Sealer::new(db.store.clone(), None))
 }
 
 fn new_user(name: &str, role: &str) -> NewUser {
@@ -94,8 +96,8 @@ both_databases! {
         }
         denied(grant(&db, &own, "ada", "auditor", None).await, Reason::AccountOwn);
         let raised = UserEdit { role: Some("admin".to_owned()), ..UserEdit::default() };
-        denied(user_changes::update(&own, &db, &user("ada"), raised).await, Reason::AccountOwn);
-        let again = user_suspension::reactivate(&own, &db, &user("ada"), None).await.unwrap_err();
+        denied(lifecycle::update(&own, &db, &user("ada"), raised).await, Reason::AccountOwn);
+        let again = suspension::reactivate(&own, &db, &user("ada"), None).await.unwrap_err();
         assert_eq!(again.reason, Reason::AccountOwn);
         role_grants::revoke(&platform_cx("rbac.revoke"), &db, &user("ada"), &role("admin")).await.unwrap();
     }
@@ -111,16 +113,16 @@ both_databases! {
         }
         grant(&db, &own, "bob", "admin", Some(soon)).await.unwrap();
         let people = people(&db);
-        denied(user_changes::create(&own, &people, &acme(), new_user("eve", "auditor")).await, Reason::RoleAboveOwn);
-        user_changes::create(&own, &people, &acme(), new_user("eve", "user")).await.unwrap();
+        denied(lifecycle::create(&own, &people, &acme(), new_user("eve", "auditor")).await, Reason::RoleAboveOwn);
+        lifecycle::create(&own, &people, &acme(), new_user("eve", "user")).await.unwrap();
         let raised = UserEdit { role: Some("admin".to_owned()), ..UserEdit::default() };
-        denied(user_changes::update(&own, &db, &user("eve"), raised.clone()).await, Reason::RoleAboveOwn);
+        denied(lifecycle::update(&own, &db, &user("eve"), raised.clone()).await, Reason::RoleAboveOwn);
         denied(make_key(&db, &own, key("read_only")).await, Reason::RoleAboveOwn);
         make_key(&db, &own, NewApiKey { expires_in: Some(86_400), ..key("admin") }).await.unwrap();
         make_key(&db, &own, key("user")).await.expect("everybody has this rank for good");
         // Who has it for good gives it for good.
         grant(&db, &platform_cx("rbac.grant"), "ada", "admin", None).await.unwrap();
-        user_changes::update(&own, &db, &user("eve"), raised).await.unwrap();
+        lifecycle::update(&own, &db, &user("eve"), raised).await.unwrap();
         make_key(&db, &own, key("admin")).await.unwrap();
     }
 
@@ -141,12 +143,12 @@ both_databases! {
             }
         }
         let people = people(&db);
-        denied(user_changes::create(&own, &people, &acme(), new_user("eve", "admin")).await, Reason::RoleAboveOwn);
-        user_changes::create(&own, &people, &acme(), new_user("eve", "user")).await.unwrap();
+        denied(lifecycle::create(&own, &people, &acme(), new_user("eve", "admin")).await, Reason::RoleAboveOwn);
+        lifecycle::create(&own, &people, &acme(), new_user("eve", "user")).await.unwrap();
         let soon = db.clock().now() + Duration::HOUR;
         denied(grant(&db, &own, "ada", "auditor", Some(soon)).await, Reason::CallerKindRefused);
         denied(role_grants::revoke(&own, &db, &user("ada"), &role("auditor")).await, Reason::CallerKindRefused);
-        denied(user_password::set(&own, &people, &user("ada"), Reach::All, NewPassword::default()).await, Reason::CallerKindRefused);
+        denied(password::set(&own, &people, &user("ada"), Reach::All, NewPassword::default()).await, Reason::CallerKindRefused);
         denied(second_factor::disable(&own, &db, &user("ada"), "lost").await, Reason::CallerKindRefused);
         denied(second_factor::enroll(&own, &people, &user("ada"), Reach::All).await.map(drop), Reason::CallerKindRefused);
         api_keys::revoke(&platform_cx("apikey.revoke"), &db, &acme(), &made.key.shown_id()).await.unwrap();
@@ -157,15 +159,15 @@ both_databases! {
         let scope = tenant(&db, "acme").await;
         let (ada, _) = (account(&db, scope, "ada").await, account(&db, scope, "bob").await);
         grant(&db, &platform_cx("rbac.grant"), "ada", "admin", None).await.unwrap();
-        user_suspension::suspend(&platform_cx("user.suspend"), &db, &user("bob"), None).await.unwrap();
+        suspension::suspend(&platform_cx("user.suspend"), &db, &user("bob"), None).await.unwrap();
         let own = by_admin(scope, ada);
         let moved = UserEdit { email: Some("new@example.com".to_owned()), ..UserEdit::default() };
-        denied(user_changes::delete(&own, &db, &user("bob"), None).await, Reason::SuspensionForeign);
-        denied(user_changes::update(&own, &db, &user("bob"), moved.clone()).await, Reason::SuspensionForeign);
-        user_changes::update(&platform_cx("user.update"), &db, &user("bob"), moved.clone()).await.unwrap();
-        user_suspension::reactivate(&platform_cx("user.reactivate"), &db, &user("bob"), None).await.unwrap();
-        user_suspension::suspend(&own, &db, &user("bob"), None).await.unwrap();
-        let gone = user_changes::delete(&own, &db, &user("bob"), None).await.unwrap();
+        denied(lifecycle::delete(&own, &db, &user("bob"), None).await, Reason::SuspensionForeign);
+        denied(lifecycle::update(&own, &db, &user("bob"), moved.clone()).await, Reason::SuspensionForeign);
+        lifecycle::update(&platform_cx("user.update"), &db, &user("bob"), moved.clone()).await.unwrap();
+        suspension::reactivate(&platform_cx("user.reactivate"), &db, &user("bob"), None).await.unwrap();
+        suspension::suspend(&own, &db, &user("bob"), None).await.unwrap();
+        let gone = lifecycle::delete(&own, &db, &user("bob"), None).await.unwrap();
         assert_eq!(gone.account.status, AccountStatus::Deleted);
     }
 
@@ -202,7 +204,7 @@ both_databases! {
             assert_eq!(make("x", Some("Max@example.com")).await.unwrap_err().reason, Reason::EmailExists);
         }
         let taken = UserEdit { email: Some("max@example.com".to_owned()), ..UserEdit::default() };
-        let error = user_changes::update(&platform_cx("user.update"), &db, &user("ada"), taken).await.unwrap_err();
+        let error = lifecycle::update(&platform_cx("user.update"), &db, &user("ada"), taken).await.unwrap_err();
         assert_eq!(error.reason, Reason::EmailExists);
         assert!(accounts::find(db.read(), Some(scope), "ada@example.com").await.unwrap().is_some());
     }

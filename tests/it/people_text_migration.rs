@@ -5,13 +5,15 @@ use tenantry::{
     base::{Access, Cx, PageRequest, Role, Secret, TenantRef, TenantScope, cx::CxFacts, error::Reason},
     identity::{
         self, Credentials, NewAccount, Password, Passwords, People, Reach, UserRef,
+        accounts::identities,
         groups::{GroupChange, GroupRef, NewGroup},
-        identities, user_changes,
-        user_changes::{NewUser, UserEdit},
-        users::{self, UserFilter},
+        users::{
+            self, UserFilter,
+            lifecycle::{self, NewUser, UserEdit},
+        },
     },
     store::{
-        Kek, Vault,
+        Kek, Sealer,
         entities::{accounts, identities as identity_rows, tenants as tenant_rows},
         older_text,
     },
@@ -86,7 +88,7 @@ async fn account(db: &TestDb, scope: TenantScope, username: &str, email: &str, n
 
 fn people(db: &TestDb) -> People {
     let kek = Kek::from_base64(&Kek::generate()).unwrap();
-    People::new(db.store.clone(), Passwords::new(2), Vault::new(db.store.clone(), Some(kek.into())))
+    People::new(db.store.clone(), Passwords::new(2), Sealer::new(db.store.clone(), Some(kek.into())))
 }
 
 /// Whose login it is that a text begins.
@@ -115,12 +117,12 @@ both_databases! {
         let make = async |id: &str, email: &str, name: &str| {
             let new = NewUser { id: Some(id.to_owned()), email: email.to_owned(), ..NewUser::default() };
             let new = NewUser { display_name: name.to_owned(), ..new };
-            user_changes::create(&platform_cx("user.create"), &people, &acme, new).await.map(drop)
+            lifecycle::create(&platform_cx("user.create"), &people, &acme, new).await.map(drop)
         };
         make("Gone", "gone@example.com", "Gone").await.unwrap();
         make("here", "jos\u{e9}@example.com", "Ada Lovelace").await.unwrap();
         let gone = UserRef { tenant: acme.clone(), user: "Gone".to_owned(), version: None };
-        user_changes::delete(&platform_cx("user.delete"), &db, &gone, None).await.unwrap();
+        lifecycle::delete(&platform_cx("user.delete"), &db, &gone, None).await.unwrap();
         sql(&db, &["UPDATE accounts SET search_key = ''".to_owned()]).await;
         for id in ["Gone", "gone", "GONE"] {
             let refused = make(id, "other@example.com", "Other").await.unwrap_err();
@@ -139,10 +141,10 @@ both_databases! {
         for id in ["ada", "gone"] {
             let email = format!("{id}@b\u{fc}cher.example");
             let new = NewUser { id: Some(id.to_owned()), email, display_name: "Ada".to_owned(), ..NewUser::default() };
-            user_changes::create(&platform_cx("user.create"), &people, &TenantRef::parse("acme"), new).await.unwrap();
+            lifecycle::create(&platform_cx("user.create"), &people, &TenantRef::parse("acme"), new).await.unwrap();
         }
         let gone = UserRef { tenant: TenantRef::parse("acme"), user: "gone".to_owned(), version: None };
-        user_changes::delete(&platform_cx("user.delete"), &db, &gone, None).await.unwrap();
+        lifecycle::delete(&platform_cx("user.delete"), &db, &gone, None).await.unwrap();
         assert_eq!(older_text::renew(&db).await.unwrap(), 0, "what this version writes has its form");
         let changed = "UPDATE accounts SET display_name = 'Jose\u{301}\u{200b}' WHERE username = 'ada'".to_owned();
         sql(&db, &[changed]).await;
@@ -201,9 +203,9 @@ both_databases! {
         for (id, email) in [("hidden", "eve\u{200b}@example.com"), ("numeric", "a@1.2.3.4"), ("apart", NFC)] {
             let of = UserRef { tenant: TenantRef::parse("acme"), user: id.to_owned(), version: None };
             let edit = UserEdit { email: Some(email.to_owned()), role: Some("auditor".to_owned()), ..UserEdit::default() };
-            user_changes::update(&platform_cx("user.update"), &db, &of, edit).await.unwrap_or_else(|e| panic!("{id}: {e:?}"));
+            lifecycle::update(&platform_cx("user.update"), &db, &of, edit).await.unwrap_or_else(|e| panic!("{id}: {e:?}"));
             let edit = UserEdit { email: Some("b@1.2.3.4".to_owned()), ..UserEdit::default() };
-            assert!(user_changes::update(&platform_cx("user.update"), &db, &of, edit).await.is_err());
+            assert!(lifecycle::update(&platform_cx("user.update"), &db, &of, edit).await.is_err());
         }
     }
 

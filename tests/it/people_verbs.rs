@@ -15,15 +15,17 @@ use tenantry::{
     identity::{
         AccountStatus, Passwords, People, Reach, User, UserRef,
         groups::{self, NewGroup},
-        role_grants::{self, RoleRef},
+        roles::grants::{self as role_grants, RoleRef},
         second_factor,
-        user_changes::{self, NewUser, UserEdit},
-        user_password::{self, NewPassword},
-        user_suspension,
-        users::{self, UserFilter},
+        users::{
+            self, UserFilter,
+            lifecycle::{self, NewUser, UserEdit},
+            password::{self, NewPassword},
+            suspension,
+        },
     },
     store::{
-        Kek, Store, Vault,
+        Kek, Sealer, Store,
         entities::{accounts, audit_events},
     },
     tenants::Status,
@@ -36,7 +38,7 @@ use crate::{
 
 fn people(db: &TestDb) -> People {
     let kek = Kek::from_base64(&Kek::generate()).unwrap();
-    People::new(db.store.clone(), Passwords::new(2), Vault::new(db.store.clone(), Some(kek.into())))
+    People::new(db.store.clone(), Passwords::new(2), Sealer::new(db.store.clone(), Some(kek.into())))
 }
 
 fn acme() -> TenantRef {
@@ -58,7 +60,7 @@ fn of_tenant(scope: TenantScope, role: Role, account: Option<uuid::Uuid>) -> Cx 
 async fn make(people: &People, id: &str, role: &str) -> User {
     let new = NewUser { id: Some(id.to_owned()), email: format!("{id}@example.com"), ..NewUser::default() };
     let new = NewUser { role: Some(role.to_owned()), password: secret("correct horse battery staple"), ..new };
-    user_changes::create(&platform_cx("user.create"), people, &acme(), new).await.unwrap()
+    lifecycle::create(&platform_cx("user.create"), people, &acme(), new).await.unwrap()
 }
 
 fn secret(text: &str) -> Option<Secret<String>> {
@@ -126,8 +128,8 @@ both_databases! {
         let demote = async |n: usize, name: &String| {
             let (store, of) = (&db.store, of(name));
             match n % 4 {
-                0 => user_changes::update(&platform_cx("user.update"), store, &of, to("user")).await.map(drop),
-                2 => user_suspension::suspend(&platform_cx("user.suspend"), store, &of, None).await.map(drop),
+                0 => lifecycle::update(&platform_cx("user.update"), store, &of, to("user")).await.map(drop),
+                2 => suspension::suspend(&platform_cx("user.suspend"), store, &of, None).await.map(drop),
                 _ => role_grants::revoke(&platform_cx("rbac.revoke"), store, &of, &role("admin")).await.map(drop),
             }
         };
@@ -148,10 +150,10 @@ both_databases! {
         role_grants::grant(&cx, &db, &of("bob"), &role("admin"), end).await.unwrap();
         assert_eq!(admins(&db).await, ["ada", "bob"]);
         let last = (Kind::FailedPrecondition, Reason::LastAdmin);
-        told(user_changes::update(&cx, &db, &of("ada"), to("auditor")).await, last.0, last.1);
-        told(user_changes::delete(&cx, &db, &of("ada"), None).await, last.0, last.1);
+        told(lifecycle::update(&cx, &db, &of("ada"), to("auditor")).await, last.0, last.1);
+        told(lifecycle::delete(&cx, &db, &of("ada"), None).await, last.0, last.1);
         role_grants::grant(&cx, &db, &of("bob"), &role("admin"), None).await.unwrap();
-        user_changes::update(&cx, &db, &of("ada"), to("auditor")).await.unwrap();
+        lifecycle::update(&cx, &db, &of("ada"), to("auditor")).await.unwrap();
         told(role_grants::grant(&cx, &db, &of("bob"), &role("admin"), end).await, last.0, last.1);
         told(role_grants::revoke(&cx, &db, &of("bob"), &role("admin")).await, last.0, last.1);
     }
@@ -163,27 +165,27 @@ both_databases! {
         make(&people, "bob", "user").await;
         let operator = of_tenant(scope, Role::SecurityOperator, None);
         let above = (Kind::PermissionDenied, Reason::RoleAboveOwn);
-        told(user_suspension::suspend(&operator, &db, &of("ada"), None).await, above.0, above.1);
-        told(user_changes::update(&operator, &db, &of("bob"), to("admin")).await, above.0, above.1);
+        told(suspension::suspend(&operator, &db, &of("ada"), None).await, above.0, above.1);
+        told(lifecycle::update(&operator, &db, &of("bob"), to("admin")).await, above.0, above.1);
         told(role_grants::grant(&operator, &db, &of("bob"), &role("admin"), None).await, above.0, above.1);
         told(second_factor::disable(&operator, &db, &of("ada"), "x").await, above.0, above.1);
         // A role that was granted counts too.
         role_grants::grant(&platform_cx("rbac.grant"), &db, &of("bob"), &role("admin"), None).await.unwrap();
-        told(user_suspension::suspend(&operator, &db, &of("bob"), None).await, above.0, above.1);
+        told(suspension::suspend(&operator, &db, &of("bob"), None).await, above.0, above.1);
         let admin = of_tenant(scope, Role::Admin, Some(ada.account.id));
         told(role_grants::grant(&admin, &db, &of("bob"), &role("platform_admin"), None).await, above.0, above.1);
         let own = (Kind::InvalidArgument, Reason::AccountOwn);
-        told(user_suspension::suspend(&admin, &db, &of("ada"), None).await, own.0, own.1);
-        told(user_changes::delete(&admin, &db, &of("ada"), None).await, own.0, own.1);
+        told(suspension::suspend(&admin, &db, &of("ada"), None).await, own.0, own.1);
+        told(lifecycle::delete(&admin, &db, &of("ada"), None).await, own.0, own.1);
 
-        let by_tenant = user_suspension::suspend(&admin, &db, &of("bob"), None).await.unwrap();
+        let by_tenant = suspension::suspend(&admin, &db, &of("bob"), None).await.unwrap();
         assert_eq!(by_tenant.user.account.status, AccountStatus::Suspended);
-        user_suspension::suspend(&platform_cx("user.suspend"), &db, &of("bob"), None).await.unwrap();
-        user_suspension::suspend(&admin, &db, &of("bob"), None).await.unwrap();
-        let lifted = user_suspension::reactivate(&admin, &db, &of("bob"), None).await;
+        suspension::suspend(&platform_cx("user.suspend"), &db, &of("bob"), None).await.unwrap();
+        suspension::suspend(&admin, &db, &of("bob"), None).await.unwrap();
+        let lifted = suspension::reactivate(&admin, &db, &of("bob"), None).await;
         told(lifted, Kind::PermissionDenied, Reason::SuspensionForeign);
         let cx = platform_cx("user.reactivate");
-        let lifted = user_suspension::reactivate(&cx, &db, &of("bob"), None).await.unwrap();
+        let lifted = suspension::reactivate(&cx, &db, &of("bob"), None).await.unwrap();
         assert_eq!((lifted.account.status, lifted.account.suspended_by), (AccountStatus::Active, None));
     }
 
@@ -193,16 +195,16 @@ both_databases! {
         let root = tenantry::identity::NewAccount::login(None, "root", tenantry::identity::Password::of_development("x"), Role::PlatformAdmin);
         let root = tenantry::identity::create_account(&db, &people.passwords, &platform_cx("x"), root).await.unwrap();
         let eve = NewUser { email: "eve@example.com".to_owned(), ..NewUser::default() };
-        let eve = user_changes::create(&platform_cx("x"), &people, &TenantRef::parse("other"), eve).await.unwrap();
+        let eve = lifecycle::create(&platform_cx("x"), &people, &TenantRef::parse("other"), eve).await.unwrap();
         let admin = of_tenant(scope, Role::Admin, None);
         let shown = tenantry::base::IdKind::User.show(root);
         for user in ["root", &shown, &eve.account.shown_id(), "eve@example.com"] {
             for cx in [&admin, &platform_cx("x")] {
-                told(user_suspension::suspend(cx, &db, &of(user), None).await, Kind::NotFound, Reason::AccountNotFound);
+                told(suspension::suspend(cx, &db, &of(user), None).await, Kind::NotFound, Reason::AccountNotFound);
             }
         }
         let elsewhere = UserRef { tenant: TenantRef::parse("other"), ..of("eve@example.com") };
-        let foreign = user_suspension::suspend(&admin, &db, &elsewhere, None).await;
+        let foreign = suspension::suspend(&admin, &db, &elsewhere, None).await;
         told(foreign, Kind::PermissionDenied, Reason::TenantForeign);
     }
 
@@ -213,7 +215,7 @@ both_databases! {
         let own = of_tenant(scope, Role::User, Some(ada.account.id));
         for user in ["bob", "nobody"] {
             let new = NewPassword { text: secret("another long enough one"), ..NewPassword::default() };
-            let refused = user_password::set(&own, &people, &of(user), Reach::Own, new).await;
+            let refused = password::set(&own, &people, &of(user), Reach::Own, new).await;
             told(refused, Kind::PermissionDenied, Reason::PermissionDenied);
             let refused = second_factor::enroll(&own, &people, &of(user), Reach::Own).await;
             told(refused, Kind::PermissionDenied, Reason::PermissionDenied);
@@ -234,15 +236,15 @@ both_databases! {
         let new = NewGroup { name: "Ops".to_owned(), users: vec!["ada".to_owned()], ..NewGroup::default() };
         let group = groups::create(&cx, &db, &acme(), new).await.unwrap();
         role_grants::grant(&cx, &db, &of("ada"), &role("auditor"), None).await.unwrap();
-        let gone = user_changes::delete(&cx, &db, &of("ada"), Some("left".to_owned())).await.unwrap();
+        let gone = lifecycle::delete(&cx, &db, &of("ada"), Some("left".to_owned())).await.unwrap();
         assert_eq!((gone.account.status, gone.roles.len(), gone.groups.len()), (AccountStatus::Deleted, 1, 0));
-        told(user_changes::delete(&cx, &db, &of("ada"), None).await, Kind::NotFound, Reason::AccountNotFound);
+        told(lifecycle::delete(&cx, &db, &of("ada"), None).await, Kind::NotFound, Reason::AccountNotFound);
         let row = accounts::Entity::find_by_id(gone.account.id).one(db.read()).await.unwrap().unwrap();
         assert_eq!((row.password_hash.as_str(), row.email_key), ("", None));
         let new = |id: &str| NewUser { id: Some(id.to_owned()), email: "ada@example.com".to_owned(), ..NewUser::default() };
-        let again = user_changes::create(&cx, &people, &acme(), new("aDA")).await;
+        let again = lifecycle::create(&cx, &people, &acme(), new("aDA")).await;
         told(again, Kind::AlreadyExists, Reason::AccountExists);
-        let other = user_changes::create(&cx, &people, &acme(), new("ada-2")).await.unwrap();
+        let other = lifecycle::create(&cx, &people, &acme(), new("ada-2")).await.unwrap();
         assert_eq!(other.account.status, AccountStatus::Invited);
         assert_eq!(ids(&db, UserFilter::default()).await, ["ada-2"]);
         let in_group = UserFilter { group: Some(group.shown_id()), ..UserFilter::default() };
@@ -255,7 +257,7 @@ both_databases! {
         make(&people, "ada", "admin").await;
         make(&people, "bob_1", "user").await;
         let name = UserEdit { display_name: Some("Robert 100%".to_owned()), ..UserEdit::default() };
-        user_changes::update(&platform_cx("user.update"), &db, &of("bob_1"), name).await.unwrap();
+        lifecycle::update(&platform_cx("user.update"), &db, &of("bob_1"), name).await.unwrap();
         for (text, found) in
             [("ADA", vec!["ada"]), ("EXAMPLE", vec!["ada", "bob_1"]), ("robert", vec!["bob_1"]), ("b_1", vec!["bob_1"])]
         {
@@ -277,26 +279,26 @@ both_databases! {
         let cx = platform_cx("user.update");
         let name = |name: &str| UserEdit { display_name: Some(name.to_owned()), ..UserEdit::default() };
         let synced = (Kind::FailedPrecondition, Reason::AccountSynced);
-        told(user_changes::update(&cx, &db, &of("ada"), name("Ada")).await, synced.0, synced.1);
+        told(lifecycle::update(&cx, &db, &of("ada"), name("Ada")).await, synced.0, synced.1);
         let email = UserEdit { email: Some("new@example.com".to_owned()), ..UserEdit::default() };
-        told(user_changes::update(&cx, &db, &of("ada"), email).await, synced.0, synced.1);
+        told(lifecycle::update(&cx, &db, &of("ada"), email).await, synced.0, synced.1);
         let same = UserEdit { email: Some("ADA@example.com".to_owned()), ..name("") };
-        assert_eq!(user_changes::update(&cx, &db, &of("ada"), same).await.unwrap().account.version, 1);
-        assert_eq!(user_changes::update(&cx, &db, &of("ada"), to("auditor")).await.unwrap().account.version, 2);
+        assert_eq!(lifecycle::update(&cx, &db, &of("ada"), same).await.unwrap().account.version, 1);
+        assert_eq!(lifecycle::update(&cx, &db, &of("ada"), to("auditor")).await.unwrap().account.version, 2);
         let stale = UserRef { version: Some(1), ..of("ada") };
-        told(user_changes::update(&cx, &db, &stale, to("user")).await, Kind::Aborted, Reason::VersionStale);
+        told(lifecycle::update(&cx, &db, &stale, to("user")).await, Kind::Aborted, Reason::VersionStale);
     }
 
     async fn every_change_of_a_user_is_audited_without_a_secret(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         let people = people(&db);
         make(&people, "ada", "user").await;
-        user_changes::update(&platform_cx("user.update"), &db, &of("ada"), to("auditor")).await.unwrap();
+        lifecycle::update(&platform_cx("user.update"), &db, &of("ada"), to("auditor")).await.unwrap();
         let new = NewPassword { text: secret("another long enough one"), ..NewPassword::default() };
-        user_password::set(&platform_cx("user.password.set"), &people, &of("ada"), Reach::All, new).await.unwrap();
+        password::set(&platform_cx("user.password.set"), &people, &of("ada"), Reach::All, new).await.unwrap();
         second_factor::enroll(&platform_cx("user.mfa.enroll"), &people, &of("ada"), Reach::All).await.unwrap();
         second_factor::disable(&platform_cx("user.mfa.disable"), &db, &of("ada"), "a drill").await.unwrap();
-        user_suspension::suspend(&platform_cx("user.suspend"), &db, &of("ada"), Some("left".to_owned())).await.unwrap();
+        suspension::suspend(&platform_cx("user.suspend"), &db, &of("ada"), Some("left".to_owned())).await.unwrap();
         let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
         let of_ada: Vec<_> = events.iter().filter(|event| event.target == "ada").collect();
         let actions: Vec<_> = of_ada.iter().map(|event| event.action.as_str()).collect();

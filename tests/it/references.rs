@@ -12,9 +12,11 @@ use tenantry::{
         UserRef,
         api_keys::{self, NewApiKey},
         groups::{self, GroupChange, GroupRef, NewGroup},
-        role_grants::{self, RoleRef},
-        user_changes::{self, UserEdit},
-        users,
+        roles::grants::{self as role_grants, RoleRef},
+        users::{
+            self,
+            lifecycle::{self, UserEdit},
+        },
     },
     store::Store,
 };
@@ -158,7 +160,7 @@ both_databases! {
         groups::delete(&cx, &db, &of(&ops), false).await.unwrap();
         for (name, scopes) in [("ada", vec![dev.shown_id()]), ("bob", vec![])] {
             let edit = UserEdit { display_name: Some("still here".to_owned()), ..UserEdit::default() };
-            let after = user_changes::update(&cx, &db, &user(name), edit).await.unwrap();
+            let after = lifecycle::update(&cx, &db, &user(name), edit).await.unwrap();
             let granted: Vec<_> = after.roles.iter().skip(1).map(|grant| grant.scope.id()).collect();
             assert_eq!(granted, scopes, "{name} has roles for groups that exist");
             assert_eq!(after.groups, [dev.row.id], "{name}");
@@ -170,7 +172,7 @@ both_databases! {
 
         let key = NewApiKey { name: "ci".to_owned(), role: "auditor".to_owned(), expires_in: None, networks: Vec::new() };
         let key = api_keys::create(&cx, &db, &acme, key).await.unwrap().key;
-        user_changes::delete(&cx, &db, &user("ada"), None).await.unwrap();
+        lifecycle::delete(&cx, &db, &user("ada"), None).await.unwrap();
         let change = GroupChange { description: Some("changed".to_owned()), ..GroupChange::default() };
         assert_eq!(groups::update(&cx, &db, &of(&dev), change).await.unwrap().members, 1);
         assert_eq!(groups::add_members(&cx, &db, &of(&dev), vec!["bob".to_owned()]).await.unwrap().members, 1);

@@ -5,13 +5,13 @@ use std::process::Stdio;
 use serde_json::json;
 use tenantry::store::{
     Kek, Keyring, Store,
-    reseal::{self, InUse, Run},
+    sealing::reseal::{self, InUse, Run},
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{
     harness::server::Setup,
-    keys::{enroll, execute, kek, make_tenants, number, rows, vault},
+    keys::{enroll, execute, kek, make_tenants, number, rows, sealer},
 };
 
 both_databases! {
@@ -53,7 +53,7 @@ both_databases! {
         let verify = json!({"tenant_id": "acme", "user_id": "ada", "code": code(&secret)}).to_string();
         let verified = server.admin().call(reqwest::Method::POST, "/v1/admin/users/totp/verify", Some(&verify)).await;
         assert_eq!(verified.status, 200, "{verified:?}");
-        let opener = vault(&db, Kek::from_base64(&key).unwrap());
+        let opener = sealer(&db, Kek::from_base64(&key).unwrap());
         let found = rows(&db, "SELECT auth_config FROM warehouse_tenants").await;
         let config: serde_json::Value = serde_json::from_str(&found[0].try_get_by_index::<String>(0).unwrap()).unwrap();
         let purpose = tenantry::warehouse::tenants::secret_purpose("hush");
@@ -64,7 +64,7 @@ both_databases! {
     async fn a_data_key_is_removed_once_nothing_is_sealed_under_it(db: TestDb) {
         let tenants = make_tenants(&db, 3).await;
         let ring = Keyring::from(kek());
-        let before = vault(&db, ring.clone());
+        let before = sealer(&db, ring.clone());
         let mut sealed = Vec::new();
         for tenant in &tenants[..2] {
             sealed.push(before.seal(Some(*tenant), "x", b"secret").await.unwrap());
@@ -77,7 +77,7 @@ both_databases! {
             assert_eq!(reseal::renew(&db, &ring, run, |_| ()).await.unwrap(), 0, "once");
             reseal::end(&db, json!({})).await.unwrap();
         }
-        let after = vault(&db, ring.clone());
+        let after = sealer(&db, ring.clone());
         let anew = after.reseal(Some(tenants[1]), "x", &sealed[1]).await.unwrap().unwrap();
         assert!(anew.starts_with("v2:3:"), "{anew}");
         assert_eq!(after.reseal(Some(tenants[1]), "x", &anew).await.unwrap(), None);
@@ -86,7 +86,7 @@ both_databases! {
         assert_eq!(reseal::prune(&db, in_use.clone()).await.unwrap(), 0, "they were replaced a moment ago");
         execute(&db, "UPDATE data_keys SET created_at = created_at - 259200000000").await;
         assert_eq!(reseal::prune(&db, in_use).await.unwrap(), 3);
-        let fresh = vault(&db, ring);
+        let fresh = sealer(&db, ring);
         assert_eq!(fresh.open(Some(tenants[0]), "x", &sealed[0]).await.unwrap().expose(), b"secret");
         assert_eq!(fresh.open(Some(tenants[1]), "x", &anew).await.unwrap().expose(), b"secret");
         assert!(fresh.open(Some(tenants[1]), "x", &sealed[1]).await.is_err(), "its key is gone");

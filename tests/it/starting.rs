@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use tenantry::{
-    auth::keys::Keys,
+    auth::authn::keys::Keys,
     base::private_file,
     store::{Kek, Store, StoreConfig},
 };

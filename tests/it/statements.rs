@@ -9,7 +9,10 @@ use std::{
 
 use tenantry::{
     audit::Denials,
-    auth::{Sessions, Surface, keys::Keys, sessions::SessionOf},
+    auth::{
+        Sessions, Surface,
+        authn::{keys::Keys, sessions::SessionOf},
+    },
     base::{
         Access, Basis, Caller, Clock, Cx, PageRequest, Role, Secret, TenantRef, TenantScope,
         caller::{CallerFacts, CallerTenant},
@@ -18,13 +21,16 @@ use tenantry::{
     identity::{
         self, Credentials, Email, NewAccount, Password, Passwords, People, Reach, UserRef, api_keys,
         groups::{self, NewGroup},
-        revoked,
-        role_grants::{self, RoleRef},
-        user_changes::{self, NewUser},
-        user_suspension, users,
+        roles::grants::{self as role_grants, RoleRef},
+        sessions::revocations,
+        users::{
+            self,
+            lifecycle::{self, NewUser},
+            suspension,
+        },
     },
     messaging::{self, MessagingSettings, rules::InfoInput},
-    store::{OnStatement, Store, StoreConfig, Vault},
+    store::{OnStatement, Sealer, Store, StoreConfig},
 };
 use uuid::Uuid;
 
@@ -125,7 +131,7 @@ both_databases! {
         let named = TenantRef::Id(acme.tenant());
         let bob = UserRef { tenant: named.clone(), user: tenantry::base::IdKind::User.show(bob), version: None };
         let page = PageRequest::read(None, None).unwrap();
-        let people = People::new(store.clone(), Passwords::new(1), Vault::new(store.clone(), None));
+        let people = People::new(store.clone(), Passwords::new(1), Sealer::new(store.clone(), None));
         let sessions = Sessions::new(people.clone(), Arc::new(Keys::ephemeral()), Denials::new(Clock::system()));
         let public = cx("auth.login", Access::None);
 
@@ -142,7 +148,7 @@ both_databases! {
 
         let new = NewUser { email: "eve@example.com".to_owned(), role: Some("auditor".to_owned()), ..NewUser::default() };
         let by_ada = admin(ada, acme, "user.create");
-        counted.call("create a user", user_changes::create(&by_ada, &people, &named, new)).await.0.unwrap();
+        counted.call("create a user", lifecycle::create(&by_ada, &people, &named, new)).await.0.unwrap();
         let by_ada = admin(ada, acme, "group.create");
         let new = NewGroup { name: "ops".to_owned(), users: vec![bob.user.clone()], ..NewGroup::default() };
         counted.call("create a group with a member", groups::create(&by_ada, &store, &named, new)).await.0.unwrap();
@@ -163,10 +169,10 @@ both_databases! {
         let by_ada = admin(ada, acme, "rbac.grant");
         counted.call("grant a role", role_grants::grant(&by_ada, &store, &bob, &role, None)).await.0.unwrap();
         let by_ada = admin(ada, acme, "user.suspend");
-        counted.call("suspend a user", user_suspension::suspend(&by_ada, &store, &bob, None)).await.0.unwrap();
+        counted.call("suspend a user", suspension::suspend(&by_ada, &store, &bob, None)).await.0.unwrap();
         let end = time::OffsetDateTime::from_unix_timestamp(session.claims.exp).unwrap();
         let by_ada = admin(ada, acme, "auth.logout");
-        counted.call("log out", revoked::revoke_token(&store, &by_ada, session.claims.jti, end)).await.0.unwrap();
+        counted.call("log out", revocations::revoke_token(&store, &by_ada, session.claims.jti, end)).await.0.unwrap();
 
         let open = MessagingSettings { max_tenants: None, force_delete: true };
         let info = InfoInput {

@@ -8,9 +8,9 @@ use sea_orm::{
 };
 use tenantry::{
     base::{Role, Secret, TenantScope},
-    identity::{self, NewAccount, Password, Passwords, login::totp_purpose, totp},
+    identity::{self, NewAccount, Password, Passwords, login::totp_purpose, second_factor::totp},
     store::{
-        Kek, Store, StoreConfig, Vault,
+        Kek, Sealer, Store, StoreConfig,
         entities::{accounts, recovery_codes},
     },
     tenants::{self, NewTenant},
@@ -130,8 +130,8 @@ async fn peopled(setup: Setup, url: &str) -> Server {
     account(&store, acme, "clerk", Role::User).await;
     let fresh = account(&store, acme, "fresh", Role::Admin).await;
     let careful = account(&store, acme, "careful", Role::Admin).await;
-    let vault = Vault::new(store.clone(), Some(Kek::from_base64(&kek).unwrap().into()));
-    let secret = vault.seal(Some(acme.tenant()), &totp_purpose(careful), &[7; 20]).await.unwrap();
+    let sealer = Sealer::new(store.clone(), Some(Kek::from_base64(&kek).unwrap().into()));
+    let secret = sealer.seal(Some(acme.tenant()), &totp_purpose(careful), &[7; 20]).await.unwrap();
     let cx = platform_cx("account.update");
     let changed = crate::db::write(&store, &cx, move |tx| {
         let secret = secret.clone();

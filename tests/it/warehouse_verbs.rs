@@ -9,7 +9,7 @@ use tenantry::{
         cx::CxFacts,
         error::Reason,
     },
-    store::{Kek, Vault},
+    store::{Kek, Sealer},
     tenants::{NewTenant, Status},
     warehouse::{
         Warehouse,
@@ -21,7 +21,7 @@ use tenantry::{
 use crate::db::{TestDb, platform_cx};
 
 fn area(db: &TestDb, kek: Option<Kek>) -> Warehouse {
-    Warehouse { store: db.store.clone(), vault: Vault::new(db.store.clone(), kek.map(Into::into)), max_tenants: None }
+    Warehouse { store: db.store.clone(), sealer: Sealer::new(db.store.clone(), kek.map(Into::into)), max_tenants: None }
 }
 
 fn some_kek() -> Option<Kek> {
@@ -84,7 +84,7 @@ both_databases! {
         let kept = kept(&db).await.unwrap();
         assert!(!kept.contains("hunter2") && kept.contains("env:KC"), "{kept}");
         let kept: Config = serde_json::from_str(&kept).unwrap();
-        let opened = area.vault.open(None, &secret_purpose("clientSecret"), &kept["clientSecret"]).await.unwrap();
+        let opened = area.sealer.open(None, &secret_purpose("clientSecret"), &kept["clientSecret"]).await.unwrap();
         assert_eq!(opened, Secret::new(b"hunter2".to_vec()));
     }
 

@@ -17,7 +17,10 @@ use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use prost::Message as _;
 use tenantry::{
-    auth::{Authenticator, authenticate::Tenants, keys::Keys, revocation::Revocations},
+    auth::{
+        Authenticator,
+        authn::{authenticate::Tenants, keys::Keys, revocation::Revocations},
+    },
     base::{Clock, Drain, TenantRef, caller::CallerTenant},
     server::{
         grpc::{Door, Methods, Terms},

@@ -3,7 +3,7 @@
 use crate::{
     api::{Deps, handlers::controlplane::v1::email_domain_service::EmailDomainService},
     base::{Cx, Result, TenantRef, ids::read_dashed},
-    identity::domains::{self, EmailDomain},
+    identity::grants::email_domains::{self, EmailDomain},
     proto::controlplane::v1::{
         CreateEmailDomainRequest, CreateEmailDomainResponse, DeleteEmailDomainRequest, DeleteEmailDomainResponse,
         EmailDomain as EmailDomainMessage, ListEmailDomainsRequest, ListEmailDomainsResponse,
@@ -17,7 +17,7 @@ pub struct EmailDomains {
 
 impl EmailDomainService for EmailDomains {
     async fn list_email_domains(&self, cx: &Cx, message: ListEmailDomainsRequest) -> Result<ListEmailDomainsResponse> {
-        let found = domains::list(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
+        let found = email_domains::list(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
         Ok(ListEmailDomainsResponse { email_domains: found.into_iter().map(shown).collect() })
     }
 
@@ -27,7 +27,7 @@ impl EmailDomainService for EmailDomains {
         message: CreateEmailDomainRequest,
     ) -> Result<CreateEmailDomainResponse> {
         let (tenant, domain) = (TenantRef::parse(&message.tenant_id), message.domain.unwrap_or_default());
-        let added = domains::add(cx, &self.deps.store, &tenant, &domain).await?;
+        let added = email_domains::add(cx, &self.deps.store, &tenant, &domain).await?;
         Ok(CreateEmailDomainResponse { email_domain: Some(shown(added)) })
     }
 
@@ -37,7 +37,7 @@ impl EmailDomainService for EmailDomains {
         message: DeleteEmailDomainRequest,
     ) -> Result<DeleteEmailDomainResponse> {
         let (tenant, id) = (TenantRef::parse(&message.tenant_id), read_dashed(&message.domain_id));
-        domains::remove(cx, &self.deps.store, &tenant, id).await?;
+        email_domains::remove(cx, &self.deps.store, &tenant, id).await?;
         Ok(DeleteEmailDomainResponse {})
     }
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::{
     api::{Deps, handlers::controlplane::v1::session_service::SessionService},
-    auth::{Surface, sessions::SessionOf},
+    auth::{Surface, authn::sessions::SessionOf},
     base::{Cx, Error, Result, Secret, TenantRef, error::Reason},
     identity::{
         Credentials,
-        places::{self, Place, Seat},
+        grants::switch::{self, Place, Seat},
     },
     proto::controlplane::v1::{
         Account as AccountMessage, ListAccountsRequest, ListAccountsResponse, LoginRequest, LoginResponse,
@@ -33,7 +33,7 @@ impl SessionTokens {
             return Err(Error::denied(Reason::PasswordChangeRequired, message));
         }
         let place = match self.deps.settings.multitenancy.state {
-            Multitenancy::Enabled => places::first(&self.deps.store, &login.account).await?,
+            Multitenancy::Enabled => switch::first(&self.deps.store, &login.account).await?,
             _ => None,
         };
         match place {
@@ -44,7 +44,7 @@ impl SessionTokens {
 
     async fn list(&self, cx: &Cx) -> Result<Vec<Place>> {
         if self.deps.settings.multitenancy.state.is_enabled() {
-            places::list(cx, &self.deps.store).await
+            switch::list(cx, &self.deps.store).await
         } else {
             Ok(Vec::new())
         }
@@ -53,7 +53,7 @@ impl SessionTokens {
     async fn switch(&self, cx: &Cx, to: Option<&str>) -> Result<String> {
         self.deps.settings.multitenancy.state.require()?;
         let to = to.map(TenantRef::parse);
-        let seat = places::switch(cx, &self.deps.store, to.as_ref()).await?;
+        let seat = switch::switch(cx, &self.deps.store, to.as_ref()).await?;
         self.sit(cx, &seat)
     }
 

@@ -4,7 +4,7 @@ use super::wanted;
 use crate::{
     api::{Deps, List, handlers::controlplane::v1::user_service::UserService, listed},
     base::{Cx, Result},
-    identity::{Identity, identities},
+    identity::{Identity, accounts::identities},
     proto::controlplane::v1::{CreateUserRequest, CreateUserResponse, ListUsersRequest, ListUsersResponse, User},
 };
 

@@ -22,19 +22,19 @@ impl ClusterService for Clusters {
     }
 
     async fn get_cluster(&self, cx: &Cx, message: GetClusterRequest) -> Result<GetClusterResponse> {
-        let data = clusters::get(cx, &self.deps.store, &self.deps.vault, &message.cluster).await?;
+        let data = clusters::get(cx, &self.deps.store, &self.deps.sealer, &message.cluster).await?;
         Ok(GetClusterResponse { data: Some(data) })
     }
 
     async fn create_cluster(&self, cx: &Cx, message: CreateClusterRequest) -> Result<CreateClusterResponse> {
         let CreateClusterRequest { cluster, data } = message;
-        clusters::create(cx, &self.deps.store, &self.deps.vault, &cluster, data.as_ref()).await?;
+        clusters::create(cx, &self.deps.store, &self.deps.sealer, &cluster, data.as_ref()).await?;
         Ok(CreateClusterResponse {})
     }
 
     async fn update_cluster(&self, cx: &Cx, message: UpdateClusterRequest) -> Result<UpdateClusterResponse> {
         let UpdateClusterRequest { cluster, data } = message;
-        clusters::update(cx, &self.deps.store, &self.deps.vault, &cluster, data.as_ref()).await?;
+        clusters::update(cx, &self.deps.store, &self.deps.sealer, &cluster, data.as_ref()).await?;
         Ok(UpdateClusterResponse {})
     }
 

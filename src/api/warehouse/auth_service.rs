@@ -10,9 +10,12 @@ use tonic::{
 use crate::{
     api::{Deps, handlers::warehouse::v1::auth_service::AuthService},
     auth::{
-        Surface, cookies,
-        sessions::{Session, SessionOf},
-        tokens::Claims,
+        Surface,
+        authn::{
+            cookies,
+            sessions::{Session, SessionOf},
+            tokens::Claims,
+        },
     },
     base::{Cx, Error, Kind, Result, Secret, TenantRef, error::Reason},
     identity::{Credentials, Login},

@@ -15,7 +15,7 @@ use crate::warehouse::Warehouse;
 /// The services.
 pub(super) fn services(deps: &Deps) -> Vec<Service> {
     let area =
-        Warehouse { store: deps.store.clone(), vault: deps.vault.clone(), max_tenants: deps.settings.max_tenants };
+        Warehouse { store: deps.store.clone(), sealer: deps.sealer.clone(), max_tenants: deps.settings.max_tenants };
     let deps = || deps.clone();
     vec![
         handlers::config_service::mount(Configs { deps: deps() }),

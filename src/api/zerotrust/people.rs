@@ -2,7 +2,7 @@
 
 use super::given;
 use crate::{
-    auth::roles,
+    auth::authz::roles,
     base::{Cx, IdKind, Result},
     identity::{Reach, UserRef},
 };

@@ -9,7 +9,7 @@ use crate::{
     base::{Cx, Error, Result, error::Reason},
     identity::{
         User,
-        role_grants::{self, RoleRef},
+        roles::grants::{self, RoleRef},
     },
     proto::zerotrust::v1::{GrantRoleRequest, GrantRoleResponse, RevokeRoleRequest, RevokeRoleResponse, RoleScope},
 };
@@ -25,7 +25,7 @@ impl RoleService for RoleGrants {
         let end = message.expires_at.map(|end| moment(&end)).transpose()?;
         let user = given::required("user_id", message.user_id)?;
         let of = named(cx, message.tenant_id.as_deref(), user, None)?;
-        let User { account, roles, .. } = role_grants::grant(cx, &self.deps.store, &of, &role, end).await?;
+        let User { account, roles, .. } = grants::grant(cx, &self.deps.store, &of, &role, end).await?;
         let roles = shown::roles_of(account.tenant, roles);
         Ok(GrantRoleResponse { user_id: account.shown_id(), roles })
     }
@@ -34,7 +34,7 @@ impl RoleService for RoleGrants {
         let role = asked(message.role, message.scope)?;
         let user = given::required("user_id", message.user_id)?;
         let of = named(cx, message.tenant_id.as_deref(), user, None)?;
-        let User { account, roles, .. } = role_grants::revoke(cx, &self.deps.store, &of, &role).await?;
+        let User { account, roles, .. } = grants::revoke(cx, &self.deps.store, &of, &role).await?;
         let roles = shown::roles_of(account.tenant, roles);
         Ok(RevokeRoleResponse { user_id: account.shown_id(), roles })
     }

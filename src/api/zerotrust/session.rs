@@ -12,12 +12,15 @@ use tonic::{
 use crate::{
     api::Deps,
     auth::{
-        Sessions, Surface, cookies,
-        sessions::{Session, SessionOf},
-        tokens::Claims,
+        Sessions, Surface,
+        authn::{
+            cookies,
+            sessions::{Session, SessionOf},
+            tokens::Claims,
+        },
     },
     base::{Cx, Error, Result},
-    identity::{User, live_sessions},
+    identity::{User, sessions::records},
     proto::zerotrust::v1::SessionToken,
     tenants::Tenant,
 };
@@ -34,7 +37,7 @@ pub(super) fn plan(sessions: &Sessions) -> Claims {
 pub(super) async fn begin(deps: &Deps, of: &SessionOf<'_>) -> Result<Session> {
     let session = deps.sessions.begin_planned(of, plan(&deps.sessions))?;
     let ends = OffsetDateTime::from_unix_timestamp(session.claims.exp).map_err(Error::internal)?;
-    live_sessions::began(&deps.store, of.account, &session.claims.jti, ends).await?;
+    records::began(&deps.store, of.account, &session.claims.jti, ends).await?;
     Ok(session)
 }
 

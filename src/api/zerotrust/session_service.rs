@@ -5,9 +5,12 @@ use tonic::Response;
 use super::{session, shown};
 use crate::{
     api::{Deps, handlers::zerotrust::v1::session_service::SessionService},
-    auth::sessions::{Session, SessionOf},
+    auth::authn::sessions::{Session, SessionOf},
     base::{Cx, Error, Result, Role, Secret, TenantId, TenantRef, error::Reason},
-    identity::{Credentials, Login, user_password, users},
+    identity::{
+        Credentials, Login,
+        users::{self, password},
+    },
     proto::zerotrust::v1::{
         GetSessionRequest, GetSessionResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
     },
@@ -35,7 +38,7 @@ impl AdminSessions {
     async fn renewed(&self, cx: &Cx, credentials: &Credentials, new: Secret<String>) -> Result<(Login, Session)> {
         let login = self.deps.sessions.log_in(cx, credentials).await?;
         admitted(&login)?;
-        let account = user_password::renew(cx, &self.deps.people, &login, &credentials.password, new).await?;
+        let account = password::renew(cx, &self.deps.people, &login, &credentials.password, new).await?;
         let login = Login { account, ..login };
         let session = session::begin(&self.deps, &SessionOf::login(&login)).await?;
         Ok((login, session))

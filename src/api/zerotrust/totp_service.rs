@@ -7,7 +7,10 @@ use super::{
 use crate::{
     api::{Deps, handlers::zerotrust::v1::totp_service::TotpService, timestamp},
     base::{Cx, Result, Secret},
-    identity::{TotpState, second_factor, totp},
+    identity::{
+        TotpState,
+        second_factor::{self, totp},
+    },
     proto::zerotrust::v1::{
         DisableTotpRequest, DisableTotpResponse, EnrollTotpRequest, EnrollTotpResponse, VerifyTotpRequest,
         VerifyTotpResponse,

@@ -12,10 +12,12 @@ use crate::{
     base::{Cx, PageRequest, Result, Secret},
     identity::{
         User,
-        user_changes::{self, NewUser, UserEdit},
-        user_password::{self, NewPassword},
-        user_suspension,
-        users::{self, UserFilter},
+        users::{
+            self, UserFilter,
+            lifecycle::{self, NewUser, UserEdit},
+            password::{self, NewPassword},
+            suspension,
+        },
     },
     proto::zerotrust::v1::{
         ChangeUserRequest, ChangeUserResponse, ListUsersRequest, ListUsersResponse, ReactivateUserRequest,
@@ -37,8 +39,8 @@ impl Users {
             let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
             let new = new(message)?;
             return match action {
-                "create" => Ok((user_changes::create(cx, people, &tenant, new).await?, true)),
-                _ => user_changes::invite(cx, people, &tenant, new).await,
+                "create" => Ok((lifecycle::create(cx, people, &tenant, new).await?, true)),
+                _ => lifecycle::invite(cx, people, &tenant, new).await,
             };
         }
         let user = given::required("user_id", message.user_id)?;
@@ -46,13 +48,13 @@ impl Users {
         let user = match action {
             "update" => {
                 let edit = UserEdit { email: message.email, display_name: message.display_name, role: message.role };
-                user_changes::update(cx, store, &of, edit).await
+                lifecycle::update(cx, store, &of, edit).await
             }
-            "suspend" => user_suspension::suspend(cx, store, &of, message.reason).await.map(|done| done.user),
-            "reactivate" => user_suspension::reactivate(cx, store, &of, message.reason).await,
-            "delete" => user_changes::delete(cx, store, &of, message.reason).await,
+            "suspend" => suspension::suspend(cx, store, &of, message.reason).await.map(|done| done.user),
+            "reactivate" => suspension::reactivate(cx, store, &of, message.reason).await,
+            "delete" => lifecycle::delete(cx, store, &of, message.reason).await,
             // The guard admits no other.
-            _ => user_changes::force_reauth(cx, store, &of, message.reason).await,
+            _ => lifecycle::force_reauth(cx, store, &of, message.reason).await,
         };
         Ok((user?, false))
     }
@@ -81,7 +83,7 @@ impl UserService for Users {
     }
 
     async fn set_password(&self, cx: &Cx, message: SetPasswordRequest) -> Result<Response<SetPasswordResponse>> {
-        user_password::check_given(message.password.is_some(), message.generate)?;
+        password::check_given(message.password.is_some(), message.generate)?;
         let of = own_or_named(cx, message.tenant_id.as_deref(), message.user_id)?;
         let new = NewPassword {
             text: message.password.map(Secret::new),
@@ -89,7 +91,7 @@ impl UserService for Users {
             must_change: message.must_change,
         };
         let reach = reach(cx, "zerotrust.users.write");
-        let set = user_password::set(cx, &self.deps.people, &of, reach, new).await?;
+        let set = password::set(cx, &self.deps.people, &of, reach, new).await?;
         let fresh = match set.own {
             true => Some(session::fresh(&self.deps, &set.user, &set.tenant).await?),
             false => None,
@@ -110,7 +112,7 @@ impl UserService for Users {
     async fn suspend_user(&self, cx: &Cx, message: SuspendUserRequest) -> Result<SuspendUserResponse> {
         let user = given::required("user_id", message.user_id)?;
         let of = named(cx, message.tenant_id.as_deref(), user, message.if_version)?;
-        let done = user_suspension::suspend(cx, &self.deps.store, &of, message.reason).await?;
+        let done = suspension::suspend(cx, &self.deps.store, &of, message.reason).await?;
         Ok(SuspendUserResponse {
             user: Some(shown::user(done.user)),
             sessions_terminated: done.sessions.cast_signed(),
@@ -122,7 +124,7 @@ impl UserService for Users {
     async fn reactivate_user(&self, cx: &Cx, message: ReactivateUserRequest) -> Result<ReactivateUserResponse> {
         let user = given::required("user_id", message.user_id)?;
         let of = named(cx, message.tenant_id.as_deref(), user, message.if_version)?;
-        let user = user_suspension::reactivate(cx, &self.deps.store, &of, message.reason).await?;
+        let user = suspension::reactivate(cx, &self.deps.store, &of, message.reason).await?;
         // No user has a device yet.
         Ok(ReactivateUserResponse { user: Some(shown::user(user)), devices_reactivated: 0 })
     }

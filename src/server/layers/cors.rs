@@ -17,7 +17,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::request_id;
-use crate::auth::{Origins, csrf};
+use crate::auth::{Origins, authn::csrf};
 
 /// How long a browser may keep what a preflight told it.
 const MAX_AGE: Duration = Duration::from_secs(600);

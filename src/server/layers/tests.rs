@@ -9,7 +9,7 @@ use tower::{ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    auth::{authenticate::Tenants, keys::Keys, revocation::Revocations},
+    auth::authn::{authenticate::Tenants, keys::Keys, revocation::Revocations},
     base::{Clock, Result, TenantRef, caller::CallerTenant},
 };
 

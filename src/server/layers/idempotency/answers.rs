@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::request::Keyed;
 use crate::{
     base::{Error, Kind, Result, error::Reason},
-    store::{Store, Vault, idempotent},
+    store::{Sealer, Store, idempotent},
 };
 
 /// The header of an answer that was given before.
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Keeps answers and gives them again.
 pub(super) struct Answers {
     store: Store,
-    vault: Vault,
+    sealer: Sealer,
 }
 
 /// An answer as it is kept.
@@ -41,13 +41,13 @@ struct Kept {
 }
 
 impl Answers {
-    pub(super) fn new(store: Store, vault: Vault) -> Self {
-        Self { store, vault }
+    pub(super) fn new(store: Store, sealer: Sealer) -> Self {
+        Self { store, sealer }
     }
 
     /// Fails if answers for this caller cannot be sealed.
     pub(super) async fn check(&self, keyed: &Keyed) -> Result<()> {
-        self.vault.seal(keyed.tenant, &purpose(keyed), b"").await.map(drop)
+        self.sealer.seal(keyed.tenant, &purpose(keyed), b"").await.map(drop)
     }
 
     /// Keeps the answer of a call; tries again for a while if the database is away. One that cannot be kept is an answer
@@ -73,13 +73,13 @@ impl Answers {
             body: (body.len() <= MAX_ANSWER).then(|| STANDARD_NO_PAD.encode(body)),
         };
         let kept = serde_json::to_vec(&kept).map_err(Error::internal)?;
-        let sealed = self.vault.seal(keyed.tenant, &purpose(keyed), &kept).await?;
+        let sealed = self.sealer.seal(keyed.tenant, &purpose(keyed), &kept).await?;
         idempotent::keep(&self.store, &keyed.call, sealed).await
     }
 
     /// A kept answer, given again.
     pub(super) async fn replay(&self, keyed: &Keyed, sealed: &str) -> Result<Response<Body>> {
-        let kept = self.vault.open(keyed.tenant, &purpose(keyed), sealed).await?;
+        let kept = self.sealer.open(keyed.tenant, &purpose(keyed), sealed).await?;
         let kept: Kept = serde_json::from_slice(kept.expose()).map_err(Error::internal)?;
         let body = kept.body.ok_or_else(too_large)?;
         let mut response = Response::new(Body::from(STANDARD_NO_PAD.decode(body).map_err(Error::internal)?));

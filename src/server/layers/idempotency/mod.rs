@@ -35,7 +35,7 @@ use crate::{
     auth::{Authentication, Surface},
     base::{Caller, Error, Kind, Result, error::Reason},
     store::{
-        Store, Vault,
+        Sealer, Store,
         idempotent::{self, Known},
     },
 };
@@ -64,8 +64,8 @@ struct Shared {
 
 impl Idempotent {
     /// Puts the keys before REST.
-    pub fn new(rest: Rest, store: Store, vault: Vault, dialects: Dialects, max_body: usize) -> Self {
-        let answers = Answers::new(store.clone(), vault);
+    pub fn new(rest: Rest, store: Store, sealer: Sealer, dialects: Dialects, max_body: usize) -> Self {
+        let answers = Answers::new(store.clone(), sealer);
         Self { rest, shared: Arc::new(Shared { store, answers, latches: Latches::default(), dialects, max_body }) }
     }
 

@@ -1,0 +1,72 @@
+//! The token against request forgery: what a page that may read our answers can send, and a form on a foreign page cannot.
+//!
+//! It is bound to a session and kept nowhere: a keyed hash of the session's token id, under a key that is derived from
+//! the signing key. It ends with the session, and is good on every server that has the key.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::Mac;
+use http::{HeaderMap, HeaderName};
+
+use super::keys::Keys;
+use crate::base::{Error, Result, error::Reason};
+
+/// The header that carries the token.
+pub const HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
+
+/// The token of the session whose token has this id (`jti`). A login tells it, and whoever asks who is logged in.
+pub fn token(keys: &Keys, session: &str) -> String {
+    // There always is a signing key.
+    let hash = keys.csrf().next().map(|hash| hash.chain_update(session).finalize().into_bytes());
+    URL_SAFE_NO_PAD.encode(hash.unwrap_or_default())
+}
+
+/// Checks that the headers carry the token of a session, once. A token of before a rotation of keys is good as long as
+/// its session.
+pub(in crate::auth) fn check(keys: &Keys, session: &str, headers: &HeaderMap) -> Result<()> {
+    let mut given = headers.get_all(HEADER).iter();
+    let (Some(given), None) = (given.next(), given.next()) else { return Err(refused()) };
+    let given = URL_SAFE_NO_PAD.decode(given.as_bytes()).map_err(|_| refused())?;
+    // Compares without an early end.
+    let good = keys.csrf().any(|hash| hash.chain_update(session).verify_slice(&given).is_ok());
+    if good { Ok(()) } else { Err(refused()) }
+}
+
+fn refused() -> Error {
+    let text = "a change under a session cookie requires the session's token in X-CSRF-Token";
+    Error::denied(Reason::CsrfTokenInvalid, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good(keys: &Keys, session: &str, tokens: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for token in tokens {
+            headers.append(HEADER, token.parse().unwrap());
+        }
+        check(keys, session, &headers).is_ok()
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_session_alone() {
+        let keys = Keys::ephemeral();
+        let one = token(&keys, "one");
+        assert!(one.len() == 43 && good(&keys, "one", &[&one]));
+        assert!(!good(&keys, "two", &[&one]) && !good(&Keys::ephemeral(), "one", &[&one]));
+        assert_ne!(one, token(&keys, "two"));
+        for bad in [&[] as &[&str], &[""], &["one"], &[&one[..42]], &[&one, &one], &[&format!("{one}A")]] {
+            assert!(!good(&keys, "one", bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_of_keys_ends_no_session() {
+        let keys = Keys::ephemeral();
+        let before = token(&keys, "one");
+        let keys = keys.rotated(Keys::ephemeral());
+        assert!(good(&keys, "one", &[&before]) && good(&keys, "one", &[&token(&keys, "one")]));
+        let keys = keys.rotated(Keys::ephemeral());
+        assert!(!good(&keys, "one", &[&before]));
+    }
+}

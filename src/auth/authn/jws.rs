@@ -1,0 +1,151 @@
+//! Signed tokens: the compact form of JSON Web Signature (RFC 7515) with the two algorithms that are in use, EdDSA over
+//! Ed25519 (RFC 8037) and HS256 (RFC 7518, 3.2).
+//!
+//! A key belongs to one algorithm, so the header of a token cannot choose how its own signature is checked. Claims are
+//! read after the signature was verified; what they say is for the caller to check.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ed25519_dalek::{Signature, Signer, SigningKey};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use sha2::Sha256;
+
+/// The header's `alg` of a signature by Ed25519.
+const EDDSA: &str = "EdDSA";
+/// The header's `alg` of a keyed hash.
+const HS256: &str = "HS256";
+
+/// A key that verifies tokens.
+#[derive(Clone)]
+pub(in crate::auth) enum Key {
+    /// The public key of a pair.
+    EdDsa(ed25519_dalek::VerifyingKey),
+    /// A shared secret.
+    Hs256(Hmac<Sha256>),
+}
+
+/// The part of a token that says how it was signed. Members that do not matter here are ignored, as RFC 7515 wants it.
+#[derive(Debug, Deserialize, Serialize)]
+pub(in crate::auth) struct Header {
+    alg: String,
+    /// What kind of token it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::auth) typ: Option<String>,
+    /// The id of the key that signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::auth) kid: Option<String>,
+    /// All other members.
+    #[serde(flatten, skip_serializing)]
+    rest: BTreeMap<String, IgnoredAny>,
+}
+
+/// Members that change how a token is read: `crit` names extensions that a reader must understand (RFC 7515, 4.1.11), `b64`
+/// changes what is signed (RFC 7797). None is understood here, so a token with one is refused.
+const REFUSED: [&str; 2] = ["crit", "b64"];
+
+/// A token that was taken apart and not verified yet.
+pub(in crate::auth) struct Jws<'t> {
+    pub(in crate::auth) header: Header,
+    /// Header and payload, as they were signed.
+    message: &'t str,
+    payload: &'t str,
+    signature: &'t str,
+}
+
+impl Key {
+    /// A shared secret of any length.
+    pub(in crate::auth) fn hs256(secret: &[u8]) -> Option<Self> {
+        Hmac::new_from_slice(secret).ok().map(Self::Hs256)
+    }
+
+    fn alg(&self) -> &'static str {
+        match self {
+            Self::EdDsa(_) => EDDSA,
+            Self::Hs256(_) => HS256,
+        }
+    }
+
+    fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            // Strict: refuses keys and signatures of small order, under which one signature fits many messages.
+            Self::EdDsa(key) => {
+                Signature::from_slice(signature).is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
+            }
+            // Compares without an early end.
+            Self::Hs256(key) => key.clone().chain_update(message).verify_slice(signature).is_ok(),
+        }
+    }
+}
+
+impl Header {
+    /// The header of a token that an Ed25519 key signs.
+    pub(in crate::auth) fn eddsa(typ: &str, kid: &str) -> Self {
+        Self { alg: EDDSA.to_owned(), typ: Some(typ.to_owned()), kid: Some(kid.to_owned()), rest: BTreeMap::new() }
+    }
+
+    /// Whether the token says that it was signed with a shared secret.
+    pub(in crate::auth) fn is_hs256(&self) -> bool {
+        self.alg == HS256
+    }
+}
+
+impl<'t> Jws<'t> {
+    /// Takes a token apart. `None` if it has another form, or needs something of its reader that is not understood here.
+    pub(in crate::auth) fn parse(token: &'t str) -> Option<Self> {
+        let (message, signature) = token.rsplit_once('.')?;
+        let (header, payload) = message.split_once('.')?;
+        let header: Header = json(header)?;
+        let understood = !REFUSED.iter().any(|member| header.rest.contains_key(*member));
+        understood.then_some(Self { header, message, payload, signature })
+    }
+
+    /// The claims, if the key has signed them.
+    pub(in crate::auth) fn verify<T: DeserializeOwned>(&self, key: &Key) -> Option<T> {
+        let signature = URL_SAFE_NO_PAD.decode(self.signature).ok()?;
+        let good = self.header.alg == key.alg() && key.verifies(self.message.as_bytes(), &signature);
+        good.then(|| json(self.payload)).flatten()
+    }
+
+    /// The claims as they stand, which anybody may have written.
+    pub(in crate::auth) fn unverified<T: DeserializeOwned>(&self) -> Option<T> {
+        json(self.payload)
+    }
+}
+
+/// Signs claims with an Ed25519 key.
+pub(in crate::auth) fn sign(key: &SigningKey, header: &Header, claims: &impl Serialize) -> serde_json::Result<String> {
+    let [header, claims] =
+        [serde_json::to_vec(header)?, serde_json::to_vec(claims)?].map(|p| URL_SAFE_NO_PAD.encode(p));
+    let message = format!("{header}.{claims}");
+    let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).to_bytes());
+    Ok(format!("{message}.{signature}"))
+}
+
+fn json<T: DeserializeOwned>(part: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+/// A token of a test that says it was signed with HS256, or another algorithm, under a shared secret.
+#[cfg(test)]
+pub(in crate::auth) fn sign_hmac(alg: &str, secret: &[u8], claims: &impl Serialize) -> String {
+    let header = serde_json::json!({"alg": alg, "typ": "JWT"});
+    sign_hmac_with(&header, secret, claims)
+}
+
+/// As [`sign_hmac`], with a header of its own.
+#[cfg(test)]
+pub(in crate::auth) fn sign_hmac_with(header: &serde_json::Value, secret: &[u8], claims: &impl Serialize) -> String {
+    let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims).unwrap());
+    let message = format!("{}.{claims}", URL_SAFE_NO_PAD.encode(header.to_string()));
+    let hash = Hmac::<Sha256>::new_from_slice(secret).unwrap().chain_update(&message).finalize().into_bytes();
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(hash))
+}
+
+#[cfg(test)]
+#[path = "jws_tests.rs"]
+mod tests;

@@ -1,0 +1,167 @@
+//! For whom a caller of the messaging surface speaks: a proxy calls with its own token and tells in
+//! `X-Original-Principal` who called it. The call then needs the rights of both (messaging contract, section 13).
+
+use std::{collections::BTreeSet, str::FromStr, sync::Arc};
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::base::{Caller, CallerKind, Error, Result, caller::CallerFacts, error::Reason};
+
+/// The header that names the principal; the same in gRPC metadata.
+pub const HEADER: HeaderName = HeaderName::from_static("x-original-principal");
+/// Longest subject that anybody may have, in bytes: that of an admin role, of 255 characters.
+const MAX_SUBJECT: usize = 4 * 255;
+
+/// Finds out who a principal is. The store, or a fake in tests.
+#[async_trait]
+pub trait FindPrincipal: Send + Sync + 'static {
+    /// The account that bears exactly this subject, as a caller. Fails with PERMISSION_DENIED if it may not act now.
+    async fn find_principal(&self, subject: &str) -> Result<Option<Caller>>;
+}
+
+/// The subjects of proxies, which never call for themselves: `TENANTRY_MESSAGING_PROXY_ROLES`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyRoles(BTreeSet<String>);
+
+/// A text is no list of subjects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a list of subjects")]
+pub struct NoSubjects;
+
+impl FromStr for ProxyRoles {
+    type Err = NoSubjects;
+
+    /// Reads subjects with commas between.
+    fn from_str(text: &str) -> Result<Self, NoSubjects> {
+        let subjects: BTreeSet<_> = text.split(',').map(|subject| subject.trim().to_owned()).collect();
+        if subjects.iter().any(String::is_empty) { Err(NoSubjects) } else { Ok(Self(subjects)) }
+    }
+}
+
+/// Reads who the principal of a call is.
+pub struct Principals {
+    finder: Arc<dyn FindPrincipal>,
+    proxies: ProxyRoles,
+}
+
+impl Principals {
+    /// Principals that `finder` finds, and the proxies that must name one.
+    pub fn new(finder: Arc<dyn FindPrincipal>, proxies: ProxyRoles) -> Self {
+        Self { finder, proxies }
+    }
+
+    /// The caller together with the principal that it names, if it names one.
+    pub(in crate::auth) async fn join(&self, caller: Caller, headers: &HeaderMap) -> Result<Caller> {
+        let is_proxy = self.proxies.0.contains(&caller.subject);
+        let Some(subject) = named(headers)? else {
+            return if is_proxy { Err(missing()) } else { Ok(caller) };
+        };
+        if is_proxy && self.proxies.0.contains(&subject) {
+            return Err(invalid("Invalid combination of Original principal cannot be a proxy role."));
+        }
+        if subject == caller.subject {
+            return Ok(caller);
+        }
+        let found = self.finder.find_principal(&subject).await?;
+        let principal = found.unwrap_or_else(|| stranger(subject));
+        Ok(Caller::new(CallerFacts { principal: Some(principal), ..CallerFacts::clone(&caller) }))
+    }
+}
+
+/// The principal that the headers name; a blank name is none.
+fn named(headers: &HeaderMap) -> Result<Option<String>> {
+    let mut all = headers.get_all(HEADER).iter();
+    match (all.next(), all.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => Ok(Some(text(value)?).filter(|name| !name.is_empty())),
+        (Some(_), Some(_)) => Err(invalid("send X-Original-Principal only once")),
+    }
+}
+
+/// The name in a header. What is no text, or longer than any name, names nobody, and least of all somebody whose name is a
+/// part of it.
+fn text(value: &HeaderValue) -> Result<String> {
+    let name = value.as_bytes().trim_ascii();
+    let text = str::from_utf8(name).ok().filter(|name| name.len() <= MAX_SUBJECT);
+    let nobody = || Error::denied(Reason::PermissionDenied, "X-Original-Principal is not a valid subject");
+    text.map(str::to_owned).ok_or_else(nobody)
+}
+
+/// Somebody of whom nothing is known but the name. An admin role of a tenant may have it.
+fn stranger(subject: String) -> Caller {
+    Caller::new(CallerFacts { kind: CallerKind::Service, subject, ..CallerFacts::default() })
+}
+
+/// A proxy does not say for whom it calls. The text is a contract's.
+fn missing() -> Error {
+    let text = "Invalid combination of Original principal cannot be empty if the request is via proxy.";
+    Error::unauthenticated(Reason::CredentialsMissing, text)
+}
+
+fn invalid(text: &'static str) -> Error {
+    Error::unauthenticated(Reason::CredentialsInvalid, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Role;
+
+    /// Knows the platform's administrator `root` alone.
+    struct Known;
+
+    #[async_trait]
+    impl FindPrincipal for Known {
+        async fn find_principal(&self, subject: &str) -> Result<Option<Caller>> {
+            let facts =
+                CallerFacts { role: Role::PlatformAdmin, subject: subject.to_owned(), ..CallerFacts::default() };
+            Ok((subject == "root").then(|| Caller::new(facts)))
+        }
+    }
+
+    /// Whether a platform's caller of this subject still stands above all tenants, or why it is refused.
+    async fn stands(subject: &str, headers: &[&[u8]]) -> Result<bool, Reason> {
+        let principals = Principals::new(Arc::new(Known), "proxy, other-proxy".parse().unwrap());
+        let (role, subject) = (Role::PlatformAdmin, subject.to_owned());
+        let caller = Caller::new(CallerFacts { role, subject, ..CallerFacts::default() });
+        let mut map = HeaderMap::new();
+        for value in headers {
+            map.append(HEADER, HeaderValue::from_bytes(value).unwrap());
+        }
+        principals.join(caller, &map).await.map(|joined| joined.is_platform()).map_err(|error| error.reason)
+    }
+
+    #[tokio::test]
+    async fn a_proxy_must_say_for_whom_it_calls() {
+        assert_eq!(stands("proxy", &[]).await, Err(Reason::CredentialsMissing));
+        assert_eq!(stands("proxy", &[b" "]).await, Err(Reason::CredentialsMissing));
+        for proxy in [b"proxy".as_slice(), b"other-proxy"] {
+            assert_eq!(stands("proxy", &[proxy]).await, Err(Reason::CredentialsInvalid));
+        }
+        assert_eq!(stands("proxy", &[b"root"]).await, Ok(true));
+        assert_eq!(stands("proxy", &[b"nobody"]).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn the_principal_counts_whoever_names_it() {
+        assert_eq!(stands("ops", &[]).await, Ok(true));
+        assert_eq!(stands("ops", &[b"ops"]).await, Ok(true), "who names oneself names nobody else");
+        for nobody in [b"nobody".as_slice(), b"root, ops", b"Root", b"proxy", &[b'x'; 1020]] {
+            assert_eq!(stands("ops", &[nobody]).await, Ok(false), "{nobody:?}");
+        }
+        // No part of it, and no other text in its place, is taken for a name.
+        for no_name in [b"r\xf6\xf6t".as_slice(), b"\xff", &[b'x'; 1021]] {
+            assert_eq!(stands("ops", &[no_name]).await, Err(Reason::PermissionDenied), "{no_name:?}");
+        }
+        assert_eq!(stands("ops", &[b"root", b"root"]).await, Err(Reason::CredentialsInvalid));
+    }
+
+    #[test]
+    fn subjects_are_read_as_a_list() {
+        assert_eq!("a, b/c ".parse::<ProxyRoles>().unwrap().0, ["a".to_owned(), "b/c".to_owned()].into());
+        for bad in ["", "a,", ",", " "] {
+            assert_eq!(bad.parse::<ProxyRoles>(), Err(NoSubjects), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Which tokens were revoked: by their id, or by a later epoch of their account.
+//!
+//! Every use of a token asks a snapshot in memory. The database keeps the revocations across restarts; a job reads those of
+//! other processes every [`REFRESH`], by their revisions and by no clock, and a revocation by this process holds from its
+//! commit on.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use uuid::Uuid;
+
+use super::tokens::{self, Claims, LEEWAY};
+use crate::{
+    base::{Error, Kind, Result, error::Reason},
+    identity::sessions::revocations::{self, Revoked, Seen},
+    store::Store,
+};
+
+pub use crate::store::Revocation;
+
+/// How often the database is asked for what others revoked: half as long as a revocation may take at most.
+pub const REFRESH: Duration = Duration::from_millis(250);
+
+/// For how long a revocation is kept after the end of its token, in seconds. Long, because the clocks of those who check
+/// the token may be behind that of the database.
+pub const KEPT: i64 = 24 * 3600;
+
+/// The revocations that are known. Cheap to clone; clones share them.
+#[derive(Clone, Default)]
+pub struct Revocations(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    current: ArcSwap<Snapshot>,
+    /// Held while a new snapshot is made, so that no note is lost between two writers.
+    writing: Mutex<()>,
+}
+
+#[derive(Clone, Default)]
+struct Snapshot {
+    /// The database was read once. Before that nobody can say which token is good.
+    loaded: bool,
+    /// Ends of revoked tokens, by token id.
+    tokens: HashMap<String, i64>,
+    /// Epochs of accounts.
+    epochs: HashMap<Uuid, i64>,
+}
+
+impl Revocations {
+    /// Fails if our token was revoked, or if nobody can say.
+    pub fn check(&self, claims: &Claims) -> Result<()> {
+        let snapshot = self.0.current.load();
+        let by_account = claims
+            .account
+            .zip(claims.epoch)
+            .is_some_and(|(account, epoch)| snapshot.epochs.get(&account).is_some_and(|current| *current > epoch));
+        snapshot.judge(by_account || snapshot.tokens.contains_key(&claims.jti))
+    }
+
+    /// Fails if the token of that id was revoked, or if nobody can say.
+    pub fn check_id(&self, id: &str) -> Result<()> {
+        let snapshot = self.0.current.load();
+        snapshot.judge(snapshot.tokens.contains_key(id))
+    }
+
+    /// Adds the revocations that the database holds, and forgets those of tokens that ended long before `now`, which is
+    /// its time.
+    pub fn note(&self, revocations: impl IntoIterator<Item = Revocation>, now: i64) {
+        self.add(revocations, Some(now));
+    }
+
+    /// What is told of each revocation of this process: it holds at once.
+    pub fn listener(&self) -> impl Fn(&[Revocation]) + Send + Sync + 'static {
+        let revocations = self.clone();
+        move |revoked| revocations.add(revoked.iter().cloned(), None)
+    }
+
+    /// Adds revocations; those of the database come with its time.
+    fn add(&self, revocations: impl IntoIterator<Item = Revocation>, now: Option<i64>) {
+        let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.0.current.load();
+        let is_over = |end: i64| now.is_some_and(|now| is_over(end, now));
+        let fresh: Vec<_> = revocations.into_iter().filter(|revocation| !old.knows(revocation)).collect();
+        let stale = old.tokens.values().any(|end| is_over(*end));
+        let loaded = now.is_some() || old.loaded;
+        if fresh.is_empty() && !stale && old.loaded == loaded {
+            return;
+        }
+        let mut next = Snapshot { loaded, ..Snapshot::clone(&old) };
+        next.tokens.retain(|_, end| !is_over(*end));
+        fresh.into_iter().for_each(|revocation| next.add(revocation));
+        self.0.current.store(Arc::new(next));
+    }
+}
+
+impl Snapshot {
+    fn judge(&self, revoked: bool) -> Result<()> {
+        if revoked {
+            return Err(tokens::revoked());
+        }
+        let message = "the database is unavailable; retry later";
+        self.loaded.then_some(()).ok_or_else(|| Error::new(Kind::Unavailable, Reason::DatabaseUnavailable, message))
+    }
+
+    fn knows(&self, revocation: &Revocation) -> bool {
+        match revocation {
+            Revocation::Token { id, expires_at } => self.tokens.get(id).is_some_and(|known| known >= expires_at),
+            Revocation::Account { id, epoch } => self.epochs.get(id).is_some_and(|known| known >= epoch),
+            // Whoever keeps keys asks for itself.
+            Revocation::ApiKey { .. } => true,
+        }
+    }
+
+    fn add(&mut self, revocation: Revocation) {
+        match revocation {
+            Revocation::Token { id, expires_at } => {
+                let known = self.tokens.entry(id).or_insert(expires_at);
+                *known = expires_at.max(*known);
+            }
+            Revocation::Account { id, epoch } => {
+                let known = self.epochs.entry(id).or_insert(epoch);
+                *known = epoch.max(*known);
+            }
+            Revocation::ApiKey { .. } => {}
+        }
+    }
+}
+
+/// Reads what was revoked since somebody looked, or everything. Returns how far all is known.
+pub async fn load(store: &Store, revocations: &Revocations, seen: Option<Seen>) -> Result<Seen> {
+    let Revoked { tokens, accounts, seen, now } = revocations::revoked_after(store, seen.as_ref()).await?;
+    let tokens = tokens.into_iter().map(|(id, expires_at)| Revocation::Token { id, expires_at });
+    let accounts = accounts.into_iter().map(|(id, epoch)| Revocation::Account { id, epoch });
+    revocations.note(tokens.chain(accounts), now.unix_timestamp());
+    Ok(seen)
+}
+
+/// Deletes the revocations of tokens that expired long ago, and returns how many.
+pub async fn prune(store: &Store) -> Result<u64> {
+    // Not by the clock of this server: one that is ahead would forget what still counts.
+    let before = store.time().await? - time::Duration::seconds(KEPT + LEEWAY);
+    revocations::prune(store, before).await
+}
+
+/// Whether a token has been refused for its age alone for so long that its revocation need not be kept.
+pub fn is_over(expires_at: i64, now: i64) -> bool {
+    expires_at.saturating_add(KEPT) < now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::Surface,
+        base::{Clock, Role},
+    };
+
+    fn claims(account: Option<(Uuid, i64)>) -> Claims {
+        let clock = Clock::system();
+        let minted = Claims::minted("x".into(), Role::User, &[Surface::Native], Duration::from_secs(60), &clock);
+        Claims { account: account.map(|a| a.0), epoch: account.map(|a| a.1), ..minted }
+    }
+
+    fn revoked(revocations: &Revocations, claims: &Claims) -> bool {
+        revocations.check(claims).is_err_and(|error| error.reason == Reason::CredentialsRevoked)
+    }
+
+    #[test]
+    fn nothing_is_good_before_the_database_was_read() {
+        let (revocations, one) = (Revocations::default(), claims(None));
+        assert_eq!(revocations.check(&one).unwrap_err().kind, Kind::Unavailable);
+        revocations.note([], one.iat);
+        assert!(revocations.check(&one).is_ok());
+    }
+
+    #[test]
+    fn a_revocation_of_this_process_tells_nothing_of_those_before_it() {
+        let (revocations, one, other) = (Revocations::default(), claims(None), claims(None));
+        let tell = revocations.listener();
+        tell(&[
+            Revocation::Token { id: one.jti.clone(), expires_at: one.exp },
+            Revocation::ApiKey { id: Uuid::now_v7() },
+        ]);
+        assert!(revoked(&revocations, &one));
+        assert_eq!(revocations.check(&other).unwrap_err().kind, Kind::Unavailable);
+    }
+
+    #[test]
+    fn a_token_is_revoked_by_its_id() {
+        let (revocations, one, other) = (Revocations::default(), claims(None), claims(None));
+        revocations.note([Revocation::Token { id: one.jti.clone(), expires_at: one.exp }], one.iat);
+        assert!(revoked(&revocations, &one) && revocations.check_id(&one.jti).is_err());
+        assert!(!revoked(&revocations, &other));
+    }
+
+    #[test]
+    fn the_later_end_of_a_revocation_holds() {
+        let (revocations, one) = (Revocations::default(), claims(None));
+        for expires_at in [one.exp - 50, one.exp, one.exp - 50] {
+            revocations.note([Revocation::Token { id: one.jti.clone(), expires_at }], one.iat);
+        }
+        revocations.note([], one.exp + KEPT - 1);
+        assert!(revoked(&revocations, &one));
+    }
+
+    #[test]
+    fn an_account_revokes_what_it_was_given_before() {
+        let (revocations, account) = (Revocations::default(), Uuid::now_v7());
+        revocations.note([Revocation::Account { id: account, epoch: 2 }], 0);
+        revocations.note([Revocation::Account { id: account, epoch: 1 }], 0);
+        assert!(revoked(&revocations, &claims(Some((account, 1)))));
+        assert!(!revoked(&revocations, &claims(Some((account, 2)))));
+        assert!(!revoked(&revocations, &claims(Some((Uuid::now_v7(), 0)))));
+    }
+
+    #[test]
+    fn what_has_ended_is_forgotten() {
+        let (revocations, one) = (Revocations::default(), claims(None));
+        revocations.note([Revocation::Token { id: one.jti.clone(), expires_at: one.exp }], one.iat);
+        revocations.note([], one.exp + KEPT);
+        assert!(revoked(&revocations, &one), "a clock that is set back brings no revoked token back");
+        revocations.note([], one.exp + KEPT + 1);
+        assert!(!revoked(&revocations, &one));
+    }
+}

@@ -1,0 +1,156 @@
+//! Sessions: tokens of ours that a login stands behind.
+
+use std::{sync::Arc, time::Duration};
+
+use time::OffsetDateTime;
+
+use super::{
+    csrf,
+    keys::Keys,
+    tokens::{self, Claims, MAX_LIFETIME},
+};
+use crate::auth::surface::Surface;
+use crate::{
+    audit::Denials,
+    base::{Cx, Error, Result, Role, RoleSet, Secret, TenantId, error::Reason},
+    identity::{Account, Credentials, Login, NewSession, People, login, sessions::revocations},
+};
+
+/// Longest life of a session. A logout is kept as long, so none is forgotten before its session ends.
+pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// A session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The token.
+    pub token: Secret<String>,
+    /// What it says.
+    pub claims: Claims,
+}
+
+/// What a session is to be good for.
+#[derive(Clone, Debug)]
+pub struct SessionOf<'a> {
+    /// The account that logged in.
+    pub account: &'a Account,
+    /// The tenant in which it acts, by id and name.
+    pub tenant: Option<(TenantId, &'a str)>,
+    /// Its role there.
+    pub role: Role,
+    /// Roles beside it.
+    pub also: RoleSet,
+    /// When a role ends, and the session with it.
+    pub ends: Option<OffsetDateTime>,
+}
+
+/// Begins and ends sessions. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions {
+    people: People,
+    keys: Arc<Keys>,
+    denials: Denials,
+}
+
+impl<'a> SessionOf<'a> {
+    /// The session of a login: the account in its own place, with its own roles.
+    pub fn login(login: &'a Login) -> Self {
+        Self {
+            account: &login.account,
+            tenant: login.tenant.as_ref().map(|tenant| (tenant.id, tenant.name.as_str())),
+            role: login.account.role,
+            also: login.also,
+            ends: login.roles_end,
+        }
+    }
+}
+
+impl Sessions {
+    /// Sessions of these people, signed with these keys.
+    pub fn new(people: People, keys: Arc<Keys>, denials: Denials) -> Self {
+        Self { people, keys, denials }
+    }
+
+    /// Logs in (see [`login::login`]), and counts a refusal for the audit log.
+    pub async fn log_in(&self, cx: &Cx, credentials: &Credentials) -> Result<Login> {
+        self.log_in_noting(cx, credentials, None).await
+    }
+
+    /// Logs in, and notes in the same write the session that was planned for it, if the account may have one.
+    pub async fn log_in_to(
+        &self,
+        cx: &Cx,
+        credentials: &Credentials,
+        planned: &Claims,
+        admits: fn(&Login) -> bool,
+    ) -> Result<Login> {
+        let expires_at = OffsetDateTime::from_unix_timestamp(planned.exp).map_err(Error::internal)?;
+        let session = NewSession { token_id: planned.jti.clone(), expires_at, admits };
+        self.log_in_noting(cx, credentials, Some(&session)).await
+    }
+
+    async fn log_in_noting(&self, cx: &Cx, credentials: &Credentials, session: Option<&NewSession>) -> Result<Login> {
+        let outcome = login::begin(cx, &self.people, credentials, session).await;
+        if let Err(error) = &outcome
+            && is_refusal(error)
+        {
+            self.denials.count_login(&credentials.user, cx.client, cx.rpc, error.reason);
+        }
+        outcome
+    }
+
+    /// The claims of a session on a surface for so long, before it is known whose it is.
+    pub fn plan(&self, surface: Surface, ttl: Duration) -> Claims {
+        Claims::minted(String::new(), Role::User, &[surface], ttl.min(LONGEST), self.people.store.clock())
+    }
+
+    /// Signs a session on a surface for so long, or until the role ends.
+    pub fn begin(&self, of: &SessionOf<'_>, surface: Surface, ttl: Duration) -> Result<Session> {
+        self.begin_planned(of, self.plan(surface, ttl))
+    }
+
+    /// Signs a session that was planned.
+    pub fn begin_planned(&self, of: &SessionOf<'_>, planned: Claims) -> Result<Session> {
+        let subject = match of.account.tenant {
+            // An account of a tenant is called by it; one of the platform keeps its name wherever it acts.
+            Some(_) => of.account.subject(of.tenant.map(|(_, name)| name)),
+            None => of.account.subject(None),
+        };
+        let ends = of.ends.map_or(planned.exp, OffsetDateTime::unix_timestamp);
+        let claims = Claims {
+            sub: subject,
+            role: of.role.as_str().to_owned(),
+            exp: planned.exp.min(ends),
+            roles: of.also.iter().filter(|role| *role != of.role).map(|role| role.as_str().to_owned()).collect(),
+            tenant: of.tenant.map(|(id, _)| id.dashed()),
+            account: Some(of.account.id),
+            epoch: Some(of.account.epoch),
+            ..planned
+        };
+        Ok(Session { token: Secret::new(tokens::issue(&self.keys, &claims)?), claims })
+    }
+
+    /// What pages send in `X-CSRF-Token` in the session whose token has this id.
+    pub fn csrf_token(&self, token_id: &str) -> String {
+        csrf::token(&self.keys, token_id)
+    }
+
+    /// Ends the session that a call came with, on every server.
+    pub async fn log_out(&self, cx: &Cx) -> Result<()> {
+        let (id, clock) = (cx.caller.token_id.clone(), self.people.store.clock());
+        if id.is_empty() {
+            return Err(Error::precondition(Reason::SessionMissing, "this credential is not a session"));
+        }
+        // A session of an account ends by itself soon; a minted token may live long.
+        let longest =
+            if cx.caller.account.is_some() { LONGEST } else { Duration::from_secs(MAX_LIFETIME.unsigned_abs()) };
+        let expires_at = cx.caller.ends.unwrap_or(clock.now() + longest);
+        revocations::revoke_token(&self.people.store, cx, id, expires_at).await
+    }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.reason,
+        Reason::LoginRefused | Reason::SecondFactorInvalid | Reason::SecondFactorRequired | Reason::TooManyAttempts
+    )
+}

@@ -1,0 +1,271 @@
+//! The guard at run time: the rules come from the proto options, the answers from here. What it was not told, it
+//! refuses.
+
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
+
+use async_trait::async_trait;
+use http::Extensions;
+use tonic::Status;
+use transcoder::{AuthRule, Claim, Deadline, MethodInfo, Permission, RequestId, TenantRule};
+
+use super::roles;
+use crate::audit::Denials;
+use crate::auth::{
+    authn::{authenticate::Authentication, tokens},
+    lookups::MessagingAdminRoles,
+    request::{CallFacts, ClientInfo},
+};
+use crate::base::{
+    Access, Caller, CallerKind, Clock, Cx, Drain, Error, KeyedCall, Kind, Result, Role, TenantId, TenantRef,
+    caller::CallerFacts,
+    cx::CxFacts,
+    error::Reason,
+    scope::{access_to, foreign_tenant},
+    seat::Seated,
+};
+use crate::store::Store;
+
+/// A hand-written check that may admit a caller whom the table of roles refuses, on one tenant.
+#[async_trait]
+pub trait Custom: Send + Sync + 'static {
+    /// The tenant, if the caller may call on it; none if not, and none if there is no such tenant.
+    async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<Option<TenantId>>;
+}
+
+/// Decides who may call what.
+pub struct Guard {
+    customs: HashMap<&'static str, Arc<dyn Custom>>,
+    denials: Denials,
+    clock: Clock,
+}
+
+/// The proof that the first step was passed, for one method.
+#[derive(Clone, Debug)]
+struct Admitted {
+    method: &'static MethodInfo,
+    caller: Caller,
+}
+
+impl Guard {
+    /// A guard that knows no custom checks.
+    pub fn new(denials: Denials, clock: Clock) -> Self {
+        Self { customs: HashMap::new(), denials, clock }
+    }
+
+    /// Knows the custom checks of every surface, by the names that the proto options use.
+    pub fn with_checks_of(self, store: &Store) -> Self {
+        self.with_custom("messaging_admin_roles", Arc::new(MessagingAdminRoles(store.clone())))
+    }
+
+    /// Knows the custom check of that name too.
+    pub fn with_custom(mut self, name: &'static str, custom: Arc<dyn Custom>) -> Self {
+        self.customs.insert(name, custom);
+        self
+    }
+
+    /// The access that a caller has by the decoded message.
+    async fn access(&self, rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Result<Access> {
+        if rule.public {
+            return Ok(Access::None);
+        }
+        let by_table = check_permission(rule, caller, claim).and_then(|()| table_access(rule.tenant, caller, claim));
+        if matches!(&by_table, Err(error) if error.kind == Kind::InvalidArgument) {
+            return by_table;
+        }
+        let (Err(refused), Some(custom)) = (&by_table, rule.custom) else { return by_table };
+        let (Some(text), Some(custom)) = (claim.tenant, self.customs.get(custom)) else { return by_table };
+        let tenant = TenantRef::parse(text);
+        tracing::debug!(reason = refused.reason_name(), "refused by the permission table; the custom check decides");
+        // By the id that was found: the name may be another tenant's before the verb looks it up.
+        match custom.admits(caller, &tenant).await? {
+            Some(id) => asked_permission(rule, claim).map(|_| Access::Tenant(TenantRef::Id(id))),
+            None => by_table,
+        }
+    }
+
+    async fn context(&self, method: &'static MethodInfo, claim: &Claim<'_>, extensions: &Extensions) -> Result<Cx> {
+        let admitted = extensions.get::<Admitted>().filter(|admitted| std::ptr::eq(admitted.method, method));
+        let caller = admitted.map(|admitted| admitted.caller.clone()).ok_or_else(|| Error::internal(NOT_ADMITTED))?;
+        if let (Some(facts), Some(tenant)) = (extensions.get::<CallFacts>(), claim.tenant) {
+            facts.set_tenant(tenant);
+        }
+        let mut access = Access::Platform;
+        for party in caller.parties() {
+            access = access.and(self.access(&method.auth, &party, claim).await?)?;
+        }
+        let client = extensions.get::<ClientInfo>();
+        Ok(Cx::new(CxFacts {
+            caller,
+            access,
+            request_id: extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+            rpc: method.path,
+            audit_action: method.audit.as_ref().map(|audit| audit.by_value(claim.audited.unwrap_or_default())),
+            audit_target: claim.target.map(str::to_owned),
+            deadline: extensions.get::<Deadline>().map(|deadline| deadline.0),
+            client: client.and_then(|client| client.address),
+            peer: client.map(|client| client.peer),
+            secure: client.is_some_and(ClientInfo::needs_tls),
+            user_agent: client.and_then(|client| client.user_agent.clone()),
+            keyed: extensions.get::<KeyedCall>().cloned(),
+            seat: extensions.get::<Seated>().cloned(),
+            clock: self.clock.clone(),
+            drain: extensions.get::<Drain>().cloned().unwrap_or_default(),
+        }))
+    }
+
+    /// Counts a refusal for the audit log, notes the cause of a failure in the log, and makes the answer.
+    fn refuse(&self, method: &'static MethodInfo, extensions: &Extensions, error: &Error) -> Status {
+        match (&error.cause, extensions.get::<Authentication>()) {
+            (Some(cause), _) => tracing::error!(rpc = method.path, cause = cause.as_ref(), "the guard failed"),
+            // A request that makes no sense is no refusal.
+            (None, _) if error.kind == Kind::InvalidArgument => {}
+            (None, Some(Authentication::Caller(caller, _))) => {
+                self.denials.count(Some(caller), method.path, error.reason);
+            }
+            (None, _) => self.denials.count(None, method.path, error.reason),
+        }
+        error.to_status()
+    }
+}
+
+impl transcoder::Guard for Guard {
+    fn admit(&self, method: &'static MethodInfo, extensions: &mut Extensions) -> Result<(), Status> {
+        if let Some(facts) = extensions.get::<CallFacts>() {
+            facts.set_method(method);
+        }
+        match admit(method, extensions) {
+            Ok(caller) => {
+                extensions.insert(Admitted { method, caller });
+                Ok(())
+            }
+            Err(refusal) => Err(self.refuse(method, extensions, &refusal)),
+        }
+    }
+
+    fn enter<'a>(
+        &'a self,
+        method: &'static MethodInfo,
+        claim: Claim<'a>,
+        extensions: &'a mut Extensions,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>> {
+        Box::pin(async move {
+            match self.context(method, &claim, extensions).await {
+                Ok(cx) => {
+                    extensions.insert(cx);
+                    Ok(())
+                }
+                Err(error) => Err(self.refuse(method, extensions, &error)),
+            }
+        })
+    }
+}
+
+/// Why a call fails whose first step was skipped.
+const NOT_ADMITTED: &str = "the first step of the guard did not run";
+
+/// The first step: the caller, its kind, and what its role may ever do with this method.
+fn admit(method: &'static MethodInfo, extensions: &Extensions) -> Result<Caller, std::sync::Arc<Error>> {
+    if method.auth.public {
+        return Ok(nobody());
+    }
+    let caller = match extensions.get::<Authentication>() {
+        // The credential was checked for the surface of the path; the method must be of that surface.
+        Some(Authentication::Caller(caller, surface)) if surface.as_str() == method.surface.name => caller,
+        Some(Authentication::Caller(..)) => return Err(tokens::invalid().into()),
+        Some(Authentication::Refused(error)) => return Err(error.clone()),
+        Some(Authentication::Anonymous) => return Err(tokens::missing().into()),
+        None => return Err(Error::internal("authentication did not run").into()),
+    };
+    caller.parties().try_for_each(|party| check_caller(method, &party))?;
+    Ok(caller.clone())
+}
+
+fn check_caller(method: &MethodInfo, caller: &Caller) -> Result<()> {
+    let rule = &method.auth;
+    if let (false, Some(tenant)) = (rule.while_suspended, &caller.tenant) {
+        tenant.refuse_suspended(method.path)?;
+    }
+    if !kind_admitted(rule.callers, caller.kind) {
+        return Err(Error::denied(Reason::CallerKindRefused, "this kind of caller cannot call this method"));
+    }
+    // A custom check looks at the message, so the refusal waits for the second step.
+    let possible = rule.custom.is_some() || holds_any(&rule.permission, caller);
+    if possible { Ok(()) } else { Err(permission_denied(&rule.permission, caller)) }
+}
+
+/// Whether the caller's role may do anything of what the method does.
+fn holds_any(permission: &Permission, caller: &Caller) -> bool {
+    match permission {
+        Permission::None => false,
+        Permission::Fixed(permission) => roles::holds(caller.roles(), permission),
+        Permission::ByField { map, .. } => map.iter().any(|(_, permission)| roles::holds(caller.roles(), permission)),
+    }
+}
+
+/// An empty list admits persons and programs.
+fn kind_admitted(callers: &[&str], kind: CallerKind) -> bool {
+    match callers {
+        [] => matches!(kind, CallerKind::User | CallerKind::Service),
+        listed => listed.contains(&kind.as_str()),
+    }
+}
+
+/// The second step's half of the permission: the one that the message asks for.
+fn check_permission(rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Result<()> {
+    match asked_permission(rule, claim) {
+        Ok(Some(permission)) if roles::holds(caller.roles(), permission) => Ok(()),
+        // What the method knows is told to those alone who may do some of it.
+        Err(unknown) if holds_any(&rule.permission, caller) => Err(unknown),
+        _ => Err(permission_denied(&rule.permission, caller)),
+    }
+}
+
+/// The permission that the message asks for; none on public methods. Fails if it asks for what is not listed.
+fn asked_permission(rule: &AuthRule, claim: &Claim<'_>) -> Result<Option<&'static str>> {
+    let asked = rule.permission.by_value(claim.action.unwrap_or_default());
+    match &rule.permission {
+        Permission::ByField { field, map } if asked.is_none() => {
+            let listed: Vec<_> = map.iter().map(|(value, _)| *value).collect();
+            Err(Error::invalid(Reason::ActionUnknown, field, format!("must be one of {}", listed.join(", "))))
+        }
+        _ => Ok(asked),
+    }
+}
+
+/// How far a caller who holds the permission reaches. No tenant is looked up here.
+fn table_access(rule: TenantRule, caller: &Caller, claim: &Claim<'_>) -> Result<Access> {
+    if caller.is_platform() {
+        return Ok(Access::Platform);
+    }
+    match (rule, &caller.tenant) {
+        (TenantRule::None, _) => Ok(Access::None),
+        (TenantRule::Field(_), _) => access_to(caller, &TenantRef::parse(claim.tenant.ok_or_else(no_tenant_claim)?)),
+        (TenantRule::Caller | TenantRule::Resource, Some(own)) => Ok(Access::Tenant(TenantRef::Id(own.id))),
+        (TenantRule::Caller | TenantRule::Resource, None) => Err(foreign_tenant()),
+    }
+}
+
+fn no_tenant_claim() -> Error {
+    Error::internal("the rule names a tenant field that the claim does not have")
+}
+
+/// The reason tells an administrator of a tenant that no role inside a tenant would be enough.
+fn permission_denied(permission: &Permission, caller: &Caller) -> Error {
+    let administers = caller.roles().contains(Role::Admin);
+    let reason = match permission {
+        Permission::Fixed(permission) if administers && roles::platform_alone_holds(permission) => {
+            Reason::PlatformRequired
+        }
+        _ => Reason::PermissionDenied,
+    };
+    Error::denied(reason, "your role does not have the required permission")
+}
+
+/// The caller of a public method: whatever credential came with it was not needed and is not believed.
+fn nobody() -> Caller {
+    Caller::new(CallerFacts { kind: CallerKind::User, subject: "anonymous".to_owned(), ..CallerFacts::default() })
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

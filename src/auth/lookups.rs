@@ -1,0 +1,78 @@
+//! What authentication and the guard ask the domain: the tenant of a credential, API keys, and hand-written checks.
+
+use async_trait::async_trait;
+
+use super::{
+    authn::{api_keys::FindKey, authenticate::Tenants, principal::FindPrincipal},
+    authz::guard::Custom,
+};
+use crate::{
+    base::{
+        Basis, Caller, CallerKind, Result, TenantId, TenantRef,
+        caller::{CallerFacts, CallerTenant},
+    },
+    identity::{ApiKey, accounts::principals, api_keys},
+    messaging,
+    store::Store,
+    tenants,
+};
+
+#[async_trait]
+impl Tenants for Store {
+    async fn find(&self, tenant: &TenantRef) -> Result<Option<CallerTenant>> {
+        let found = tenants::find(self, tenant).await?.filter(|tenant| tenant.status.is_present());
+        let Some(found) = found else { return Ok(None) };
+        let released = match tenant {
+            TenantRef::Id(_) => None,
+            TenantRef::Name(key) | TenantRef::Either(_, key) => tenants::released_at(self, key).await?,
+        };
+        Ok(Some(CallerTenant {
+            id: found.id,
+            key: found.name.key(),
+            suspended: !found.status.admits(),
+            named_since: released.map_or(0, |at| at.unix_timestamp() + 1),
+        }))
+    }
+}
+
+#[async_trait]
+impl FindKey for Store {
+    async fn find_key(&self, digest: &str) -> Result<Option<ApiKey>> {
+        api_keys::find(self, digest).await
+    }
+}
+
+#[async_trait]
+impl FindPrincipal for Store {
+    async fn find_principal(&self, subject: &str) -> Result<Option<Caller>> {
+        let Some(named) = principals::find(self, subject).await? else { return Ok(None) };
+        let (account, tenant) = (named.account, named.tenant);
+        let tenant = tenant.map(|tenant| CallerTenant {
+            id: tenant.id,
+            key: tenant.name.key(),
+            suspended: !tenant.status.admits(),
+            named_since: 0,
+        });
+        Ok(Some(Caller::new(CallerFacts {
+            kind: CallerKind::User,
+            subject: subject.to_owned(),
+            role: account.role,
+            also: named.also,
+            account: Some(account.id),
+            basis: Basis::Account { id: account.id, epoch: account.epoch },
+            tenant,
+            ..CallerFacts::default()
+        })))
+    }
+}
+
+/// `messaging_admin_roles`: a caller whose subject is among the admin roles of the tenant administers its namespaces,
+/// whatever its role says (messaging contract, decisions).
+pub(in crate::auth) struct MessagingAdminRoles(pub Store);
+
+#[async_trait]
+impl Custom for MessagingAdminRoles {
+    async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<Option<TenantId>> {
+        messaging::administered(&self.0, tenant, &caller.subject).await
+    }
+}

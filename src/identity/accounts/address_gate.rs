@@ -1,0 +1,145 @@
+//! How many attempts of one address are worked on, and how many wait.
+//!
+//! An address that fails a lot gets a narrow gate: one attempt at a time, and a pause after each that fails. So whatever
+//! comes from there, the hashing of passwords has next to nothing to do with it, and others find it free. Nobody who waits
+//! here holds anything that others need.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Most attempts of an address that are worked on at a time: others find the door open meanwhile.
+pub(in crate::identity) const AT_ONCE: usize = 8;
+/// So many failures make the gate of an address narrow.
+pub(in crate::identity) const NARROW_FROM: u32 = 32;
+/// How long a narrow gate stays shut after a failure.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How long an attempt stands before a narrow gate.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Most attempts that stand before it: about as many as pass while nobody fails.
+const STANDING: usize = 64;
+/// Most attempts of an address that sleep. Each costs some memory, and nothing else.
+const ASLEEP: usize = 4096;
+
+/// The gate of one address.
+#[derive(Debug)]
+pub(in crate::identity) struct Gate {
+    wide: Arc<Semaphore>,
+    narrow: Arc<Semaphore>,
+    standing: AtomicUsize,
+    asleep: Arc<Semaphore>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        let of = |permits| Arc::new(Semaphore::new(permits));
+        Self { wide: of(AT_ONCE), narrow: of(1), standing: AtomicUsize::new(0), asleep: of(ASLEEP) }
+    }
+}
+
+/// The place of an attempt among those of its address; given back when it falls.
+#[derive(Debug)]
+pub(in crate::identity) struct Place {
+    permits: Vec<OwnedSemaphorePermit>,
+    narrow: bool,
+}
+
+/// Stands before a gate as long as it lives.
+struct Standing<'g>(&'g AtomicUsize);
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Gate {
+    /// Leave to sleep; none if too many do.
+    pub fn sleep(&self) -> Option<OwnedSemaphorePermit> {
+        self.asleep.clone().try_acquire_owned().ok()
+    }
+
+    /// Goes through the gate, if there is a place soon.
+    pub async fn pass(&self, narrow: bool) -> Option<Place> {
+        let one = if narrow { Some(self.queue().await?) } else { None };
+        let any = self.wide.clone().try_acquire_owned().ok()?;
+        Some(Place { permits: one.into_iter().chain([any]).collect(), narrow })
+    }
+
+    async fn queue(&self) -> Option<OwnedSemaphorePermit> {
+        if self.standing.fetch_add(1, Ordering::Relaxed) >= STANDING {
+            self.standing.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let _standing = Standing(&self.standing);
+        tokio::time::timeout(PATIENCE, self.narrow.clone().acquire_owned()).await.ok()?.ok()
+    }
+}
+
+impl Place {
+    /// The attempt failed: a narrow gate stays shut for a while.
+    pub fn failed(self) {
+        let Self { permits, narrow } = self;
+        if narrow && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                tokio::time::sleep(PAUSE).await;
+                drop(permits);
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wide_gate_lets_so_many_through_at_a_time() {
+        let gate = Gate::default();
+        let mut places = Vec::new();
+        for _ in 0..AT_ONCE {
+            places.push(gate.pass(false).await.unwrap());
+        }
+        assert!(gate.pass(false).await.is_none());
+        places.pop();
+        assert!(gate.pass(false).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_narrow_gate_lets_one_through_and_stays_shut_after_a_failure() {
+        let gate = Gate::default();
+        let started = tokio::time::Instant::now();
+        for _ in 0..4 {
+            gate.pass(true).await.unwrap().failed();
+        }
+        assert!(started.elapsed() >= 3 * PAUSE, "{:?}", started.elapsed());
+        let held = gate.pass(true).await.unwrap();
+        let waiting = tokio::time::Instant::now();
+        assert!(gate.pass(true).await.is_none(), "the one before it does not end");
+        assert!(waiting.elapsed() >= PATIENCE);
+        drop(held);
+        drop(gate.pass(true).await.unwrap());
+        assert!(
+            futures::FutureExt::now_or_never(gate.pass(true)).flatten().is_some(),
+            "one that succeeds shuts nothing"
+        );
+    }
+
+    #[tokio::test]
+    async fn before_a_narrow_gate_stand_so_many_and_no_more() {
+        let gate = Gate::default();
+        let _held = gate.pass(true).await.unwrap();
+        let waits = futures::future::join_all((0..STANDING + 20).map(|_| async {
+            let began = tokio::time::Instant::now();
+            assert!(gate.pass(true).await.is_none());
+            began.elapsed() >= PATIENCE
+        }));
+        assert_eq!(waits.await.iter().filter(|waited| **waited).count(), STANDING);
+    }
+}

@@ -1,0 +1,380 @@
+//! Accounts: how they are made, found and changed.
+
+pub(in crate::identity) mod account;
+pub(in crate::identity) mod address_gate;
+pub(in crate::identity) mod display_name;
+pub(in crate::identity) mod email;
+pub mod identities;
+pub mod principals;
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait,
+    IntoActiveModel, QueryFilter, Select, sea_query::Expr,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Account, AccountStatus, Email,
+    passwords::{Password, Passwords},
+};
+use crate::{
+    base::{Cx, Error, IdKind, Result, Role, Secret, TenantId, TenantScope, error::Reason, text},
+    store::{Change, ChangeKind, Stamp, Store, Tx, entities::accounts},
+    tenants::Authority,
+};
+
+/// Longest name of an account, in characters: an email address may be one.
+const MAX_NAME: usize = 254;
+
+/// An account to be made.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// The tenant; none for a platform account.
+    pub tenant: Option<TenantScope>,
+    /// Name, unique in the tenant or on the platform without regard to case; the id is the name of an account that
+    /// [`insert`] makes without one.
+    pub username: String,
+    /// Whether the name stands for the id where accounts are shown.
+    pub named_id: bool,
+    /// Address for mail, unique in the tenant or on the platform without regard to case.
+    pub email: Option<Email>,
+    /// Name for people.
+    pub display_name: String,
+    /// Password; without one the account is invited and cannot log in.
+    pub password: Option<Password>,
+    /// Role. `platform_admin` is for platform accounts; the only other role there is `user`, whom grants let into tenants.
+    pub role: Role,
+}
+
+impl NewAccount {
+    /// A login of a name and a password.
+    pub fn login(tenant: Option<TenantScope>, username: &str, password: Password, role: Role) -> Self {
+        let (username, password) = (username.to_owned(), Some(password));
+        Self { tenant, username, named_id: false, email: None, display_name: String::new(), password, role }
+    }
+}
+
+/// Makes an account and returns its id. Fails with ALREADY_EXISTS if the name or the address is taken, with
+/// INVALID_ARGUMENT if the name or the role does not fit.
+pub async fn create_account(store: &Store, passwords: &Passwords, cx: &Cx, new: NewAccount) -> Result<Uuid> {
+    check(&new)?;
+    let password_hash = hash(passwords, new.password.as_ref()).await?;
+    Ok(store.write(cx, (new, password_hash), insert_new).await?.id)
+}
+
+/// Adds an account with the hash of its password; [`insert`] as a write of its own.
+pub async fn insert_new(tx: &Tx, (new, password_hash): &(NewAccount, String)) -> Result<Account> {
+    insert(tx, new, password_hash.clone()).await
+}
+
+/// The hash of a password as it is stored; without a password, a text that no password verifies.
+pub async fn hash(passwords: &Passwords, password: Option<&Password>) -> Result<String> {
+    match password {
+        Some(password) => passwords.hash(password.clone()).await,
+        None => Ok(String::new()),
+    }
+}
+
+/// Checks what is known of an account before anybody asks the database.
+pub fn check(new: &NewAccount) -> Result<()> {
+    check_name(&new.username)?;
+    let fits = match new.tenant {
+        None => matches!(new.role, Role::PlatformAdmin | Role::User),
+        Some(_) => !matches!(new.role, Role::PlatformAdmin | Role::Project),
+    };
+    if fits {
+        return Ok(());
+    }
+    let message =
+        "a platform account must be platform_admin or user; a tenant account cannot be platform_admin or project";
+    Err(Error::invalid(Reason::InvalidArgument, "role", message))
+}
+
+/// Adds an account, inside a write. `password_hash` is that of [`hash`].
+pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<Account> {
+    refuse_taken(tx, new).await?;
+    let (id, now) = (tx.new_id(), Stamp::from(tx.now()));
+    let username = if new.username.is_empty() { IdKind::User.show(id) } else { new.username.clone() };
+    let tenant = new.tenant.map(TenantScope::tenant);
+    let identity = match (&new.email, tenant) {
+        (Some(email), None) => Some(super::accounts::identities::ensure(tx, email).await?),
+        _ => None,
+    };
+    let status = if new.password.is_some() { AccountStatus::Active } else { AccountStatus::Invited };
+    let row = accounts::Model {
+        id,
+        tenant_id: tenant.map(|tenant| tenant.uuid()),
+        username_key: fold(&username),
+        search_key: String::new(),
+        username: username.clone(),
+        identity_id: identity,
+        email: new.email.as_ref().map(|email| email.as_str().to_owned()),
+        email_key: new.email.as_ref().map(|email| email.key().to_owned()),
+        display_name: new.display_name.clone(),
+        named_id: new.named_id,
+        source: "local".to_owned(),
+        external_id: None,
+        password_hash,
+        role: new.role.as_str().to_owned(),
+        status: status.as_str().to_owned(),
+        suspended_by: None,
+        must_change: false,
+        last_login_at: None,
+        version: 1,
+        totp_state: "none".to_owned(),
+        totp_secret: None,
+        totp_pending_until: None,
+        totp_last_step: None,
+        epoch: 0,
+        epoch_changed_at: now,
+        epoch_revision: 0,
+        created_at: now,
+        updated_at: now,
+    };
+    let row = accounts::Model { search_key: search_key(&row), ..row };
+    accounts::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    let change = Change::of_account(ChangeKind::Created, tenant, id, row.version);
+    tx.changed(change, username, json!({"role": new.role.as_str()}));
+    row.try_into()
+}
+
+/// The unique indexes decide between two at once; this tells the usual case in our words.
+async fn refuse_taken(tx: &Tx, new: &NewAccount) -> Result<()> {
+    let name = Some(fold(&new.username)).filter(|name| !name.is_empty());
+    // A name that is another's address, or the reverse, would let one account pass for the other.
+    let name_as_email = Email::read(&new.username).ok().map(|email| email.key().to_owned());
+    let email = new.email.as_ref().map(|email| email.key().to_owned());
+    let email_as_name = email.as_deref().map(fold);
+    let named = name.iter().chain(&email_as_name).cloned();
+    let addressed = email.iter().chain(&name_as_email).cloned();
+    let alike = Condition::any()
+        .add(accounts::Column::UsernameKey.is_in(named))
+        .add(accounts::Column::EmailKey.is_in(addressed));
+    let rows = in_place(new.tenant).filter(alike).all(tx.conn()).await?;
+    let is_named =
+        |name: &Option<String>| name.is_some() && rows.iter().any(|row| Some(&row.username_key) == name.as_ref());
+    let is_addressed = |key: &Option<String>| key.is_some() && rows.iter().any(|row| row.email_key == *key);
+    if is_named(&name) {
+        return Err(Error::exists(Reason::AccountExists, "an account with that name already exists"));
+    }
+    if is_addressed(&name_as_email) {
+        return Err(Error::exists(Reason::AccountExists, "the name is the email address of another account"));
+    }
+    if is_addressed(&email) {
+        return Err(Error::exists(Reason::EmailExists, "an account with that email address already exists"));
+    }
+    if is_named(&email_as_name) { Err(address_is_a_name()) } else { Ok(()) }
+}
+
+/// Refuses an address for an account that is the name of another one in its place.
+async fn refuse_named(tx: &Tx, row: &accounts::Model, email: &Email) -> Result<()> {
+    let place = match row.tenant_id {
+        Some(tenant) => accounts::Column::TenantId.eq(tenant),
+        None => accounts::Column::TenantId.is_null(),
+    };
+    let others = accounts::Entity::find().filter(place).filter(accounts::Column::Id.ne(row.id));
+    match others.filter(accounts::Column::UsernameKey.eq(fold(email.key()))).one(tx.conn()).await? {
+        Some(_) => Err(address_is_a_name()),
+        None => Ok(()),
+    }
+}
+
+fn address_is_a_name() -> Error {
+    Error::exists(Reason::EmailExists, "the email address is the name of another account")
+}
+
+/// What changes of an account; the default changes nothing but the version.
+#[derive(Clone, Debug, Default)]
+pub struct AccountChange {
+    /// A new address.
+    pub email: Option<Email>,
+    /// A new name for people.
+    pub display_name: Option<String>,
+    /// A new role.
+    pub role: Option<Role>,
+    /// A new status, and who suspended the account if it is that.
+    pub status: Option<(AccountStatus, Option<Authority>)>,
+    /// The hash of a new password, and whether it has to be changed at the next login.
+    pub password: Option<(String, bool)>,
+    /// Ends every session: the tokens that the account was given so far are revoked.
+    pub end_sessions: bool,
+}
+
+/// Changes an account, raises its version, and returns it. A deleted account gives up its name and address.
+pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Result<Account> {
+    if let Some(email) = &change.email {
+        refuse_named(tx, &row, email).await?;
+    }
+    let now = Stamp::from(tx.now());
+    let (id, epoch, version, tenant) = (row.id, row.epoch, row.version, row.tenant_id.map(TenantId::from_uuid));
+    let mut found = row.clone();
+    let mut next = row.into_active_model();
+    if let Some(email) = &change.email {
+        found.email = Some(email.as_str().to_owned());
+        found.email_key = Some(email.key().to_owned());
+        next.email = Set(Some(email.as_str().to_owned()));
+        next.email_key = Set(Some(email.key().to_owned()));
+    }
+    if let Some(display_name) = &change.display_name {
+        next.display_name = Set(display_name.clone());
+        found.display_name.clone_from(display_name);
+    }
+    next.search_key = Set(search_key(&found));
+    if let Some(role) = change.role {
+        next.role = Set(role.as_str().to_owned());
+    }
+    if let Some((status, by)) = change.status {
+        next.status = Set(status.as_str().to_owned());
+        next.suspended_by = Set(by.map(|by| by.as_str().to_owned()));
+        if status == AccountStatus::Deleted {
+            next.username_key = Set(format!("/deleted/{id}"));
+            next.email_key = Set(None);
+        }
+    }
+    if let Some((hash, must_change)) = &change.password {
+        next.password_hash = Set(hash.clone());
+        next.must_change = Set(*must_change);
+    }
+    if change.end_sessions {
+        next.epoch = Set(epoch + 1);
+        next.epoch_changed_at = Set(now);
+        tx.sessions_ended(tenant, id, epoch + 1);
+    }
+    next.version = Set(version + 1);
+    next.updated_at = Set(now);
+    next.update(tx.conn()).await?.try_into()
+}
+
+/// Sets the password of an account, and revokes every token that it was given before.
+/// Fails with NOT_FOUND if there is no such account.
+pub async fn set_password(
+    store: &Store,
+    passwords: &Passwords,
+    cx: &Cx,
+    tenant: Option<TenantScope>,
+    username: &str,
+    password: Password,
+) -> Result<()> {
+    store.write(cx, (tenant, username.to_owned(), passwords.hash(password).await?), put_password).await
+}
+
+async fn put_password(tx: &Tx, (tenant, username, hash): &(Option<TenantScope>, String, String)) -> Result<()> {
+    let account = by_name(*tenant, username).one(tx.conn()).await?.ok_or_else(not_found)?;
+    let password = Some((hash.clone(), false));
+    let invited = account.status == AccountStatus::Invited.as_str();
+    let status = invited.then_some((AccountStatus::Active, None));
+    let new = AccountChange { password, status, end_sessions: true, ..AccountChange::default() };
+    let account = change(tx, account, &new).await?;
+    tx.changed(account.change(ChangeKind::Updated), username, Value::Null);
+    Ok(())
+}
+
+/// Whether there is an account of that name.
+pub async fn exists(store: &Store, tenant: Option<TenantScope>, username: &str) -> Result<bool> {
+    Ok(by_name(tenant, username).one(store.read()).await?.is_some())
+}
+
+/// Whether a platform account has this password. For the server's own checks: it does not ask whether the account may
+/// log in.
+pub async fn has_password(store: &Store, passwords: &Passwords, username: &str, text: Secret<String>) -> Result<bool> {
+    match by_name(None, username).one(store.read()).await? {
+        Some(account) => passwords.verify(text, account.password_hash).await,
+        None => Ok(false),
+    }
+}
+
+/// The account that a text names in a tenant, or on the platform: by id, by name or by email address, in that order.
+/// Deleted accounts are missing.
+pub async fn find(
+    conn: &impl ConnectionTrait,
+    tenant: Option<TenantScope>,
+    named: &str,
+) -> Result<Option<accounts::Model>> {
+    let found = match IdKind::User.read(named) {
+        Some(id) => in_place(tenant).filter(accounts::Column::Id.eq(id)).one(conn).await?,
+        None => by_name_or_email(conn, tenant, named).await?,
+    };
+    Ok(found.filter(|account| account.status != AccountStatus::Deleted.as_str()))
+}
+
+async fn by_name_or_email(
+    conn: &impl ConnectionTrait,
+    tenant: Option<TenantScope>,
+    named: &str,
+) -> Result<Option<accounts::Model>> {
+    // What cannot be a name is not asked for: the database may not even take it as a text.
+    let (name, keys) = (check_name(named).is_ok().then(|| fold(named)), Email::keys(named));
+    if name.is_none() && keys.is_empty() {
+        return Ok(None);
+    }
+    let named = Condition::any()
+        .add_option(name.as_deref().map(|name| accounts::Column::UsernameKey.eq(name)))
+        .add(accounts::Column::EmailKey.is_in(keys.clone()));
+    let rows = in_place(tenant).filter(named).all(conn).await?;
+    // A name comes before an address. Of two whose addresses are spellings of one, whoever typed the spelling of theirs
+    // means themselves.
+    let place = |row: &accounts::Model| match name.as_ref() == Some(&row.username_key) {
+        true => 0,
+        false => 1 + keys.iter().position(|key| row.email_key.as_ref() == Some(key)).unwrap_or(keys.len()),
+    };
+    Ok(rows.into_iter().min_by_key(place))
+}
+
+/// Whether an account of exactly this name was deleted.
+pub(super) async fn was_deleted(store: &Store, tenant: Option<TenantScope>, username: &str) -> Result<bool> {
+    if check_name(username).is_err() {
+        return Ok(false);
+    }
+    let deleted = in_place(tenant).filter(accounts::Column::Status.eq(AccountStatus::Deleted.as_str()));
+    Ok(deleted.filter(accounts::Column::Username.eq(username)).one(store.read()).await?.is_some())
+}
+
+/// There is no such account.
+pub fn not_found() -> Error {
+    Error::not_found(Reason::AccountNotFound, "account not found")
+}
+
+/// The accounts of a tenant, or of the platform.
+pub fn in_place(tenant: Option<TenantScope>) -> Select<accounts::Entity> {
+    accounts::Entity::find().filter(match tenant {
+        Some(scope) => accounts::Column::TenantId.eq(scope.tenant().uuid()),
+        None => accounts::Column::TenantId.is_null(),
+    })
+}
+
+fn by_name(tenant: Option<TenantScope>, username: &str) -> Select<accounts::Entity> {
+    in_place(tenant).filter(accounts::Column::UsernameKey.eq(fold(username)))
+}
+
+/// What a search for an account looks in: its name, on a line of its own, its address as it is shown and as it is compared,
+/// and its name for people. A deleted account keeps it.
+fn search_key(row: &accounts::Model) -> String {
+    let (email, key) = (row.email.as_deref(), row.email_key.as_deref());
+    text::search_key([row.username.as_str(), email.unwrap_or_default(), key.unwrap_or_default(), &row.display_name])
+}
+
+/// The name of an account as [`fold`] makes it. The key of a deleted one has its name no more.
+pub(super) fn lower_username(backend: DbBackend) -> Expr {
+    match backend {
+        // Whatever the locale of the database makes of an I.
+        DbBackend::Postgres => Expr::cust("lower(username COLLATE \"C\")"),
+        _ => Expr::cust("lower(username)"),
+    }
+}
+
+fn fold(username: &str) -> String {
+    username.to_ascii_lowercase()
+}
+
+/// A name stands in token subjects (`<tenant>/<username>`) and in logs, so it has no slash, space or control character.
+/// It is nothing that reads as an id.
+pub fn check_name(username: &str) -> Result<()> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"._@+-".contains(&b);
+    let is_name = (1..=MAX_NAME).contains(&username.len()) && username.bytes().all(good);
+    if is_name && IdKind::User.read(username).is_none() {
+        return Ok(());
+    }
+    let message = "an account name must have 1 to 254 letters, digits and `. _ @ + -`";
+    Err(Error::invalid(Reason::AccountNameInvalid, "username", message))
+}

@@ -1,0 +1,66 @@
+//! Whom the subject of a credential names, where nobody shows a credential: the account that bears it.
+
+use crate::identity::{Account, AccountStatus, accounts};
+use crate::{
+    base::{Cx, Error, Result, RoleSet, TenantName, TenantRef, error::Reason},
+    store::{Stamp, Store},
+    tenants::{self, Tenant},
+};
+
+/// An account that is named by its subject, and what it may.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The account.
+    pub account: Account,
+    /// Its tenant.
+    pub tenant: Option<Tenant>,
+    /// Roles that were granted beside its own.
+    pub also: RoleSet,
+}
+
+/// The account whose tokens have exactly this subject: `<tenant>/<username>`, or `<username>` on the platform. Fails with
+/// PERMISSION_DENIED if it may not act now, because it or its tenant is suspended or deleted, or it is only invited: what
+/// names it, as the admin roles of tenants do, gives it nothing meanwhile.
+pub async fn find(store: &Store, subject: &str) -> Result<Option<Named>> {
+    let Some((tenant, username)) = place(store, subject).await? else { return Ok(None) };
+    let scope = tenant.as_ref().map(|(_, scope)| *scope);
+    let row = accounts::find(store.read(), scope, username).await?;
+    let tenant = tenant.map(|(tenant, _)| tenant);
+    let account = row.map(Account::try_from).transpose()?;
+    let exact = |account: &Account| account.subject(tenant.as_ref().map(|tenant| tenant.name.as_str())) == subject;
+    let Some(account) = account.filter(exact) else {
+        return if accounts::was_deleted(store, scope, username).await? { Err(may_not_act()) } else { Ok(None) };
+    };
+    if account.status != AccountStatus::Active || tenant.as_ref().is_some_and(|tenant| !tenant.status.admits()) {
+        return Err(may_not_act());
+    }
+    let also = match scope {
+        Some(scope) => store.tenant(scope).standing_roles(account.id, Stamp::from(store.clock().now())).await?.0,
+        None => RoleSet::default(),
+    };
+    Ok(Some(Named { account, tenant, also }))
+}
+
+fn may_not_act() -> Error {
+    Error::denied(
+        Reason::PermissionDenied,
+        "the account of the original principal is suspended, deleted or not yet active",
+    )
+}
+
+/// The tenant of a subject, and the name in it; none if there is no such tenant.
+async fn place<'s>(
+    store: &Store,
+    subject: &'s str,
+) -> Result<Option<(Option<(Tenant, crate::base::TenantScope)>, &'s str)>> {
+    let Some((tenant, username)) = subject.split_once('/') else { return Ok(Some((None, subject))) };
+    let Ok(name) = tenant.parse::<TenantName>() else { return Ok(None) };
+    // The program itself looks: who is asked about does not call.
+    let system = Cx::system("auth.principal", store.clock().clone());
+    // One that is being deleted, too: its accounts may not act.
+    match tenants::resolve_any(&system, store, &TenantRef::Name(name.key())).await {
+        Ok(found) => Ok(Some((Some(found), username))),
+        Err(error) if error.reason == Reason::TenantNotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,140 @@
+//! The email domains that a tenant allows: the addresses of those who may be granted a role in it. No domain at all allows
+//! every address (control-plane contract, section 3.6).
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::identity::{Email, Identity};
+use crate::{
+    base::{Cx, Error, Kind, Result, TenantId, TenantRef, TenantScope, error::Reason},
+    store::{Change, ChangeKind, Resource, Store, Tx, scopes::EmailDomainRow},
+    tenants,
+};
+
+/// An email domain of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailDomain {
+    /// Its id.
+    pub id: Uuid,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The domain, in lower case and punycode.
+    pub domain: String,
+}
+
+impl EmailDomain {
+    fn of(tenant: TenantId, row: EmailDomainRow) -> Self {
+        Self { id: row.id, tenant, domain: row.domain }
+    }
+}
+
+/// The domains of a tenant, by name; those of a tenant that does not exist are none.
+pub async fn list(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<Vec<EmailDomain>> {
+    let scope = match tenants::resolve_any(cx, store, tenant).await {
+        Ok((_, scope)) => scope,
+        Err(error) if error.reason == Reason::TenantNotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let rows = store.tenant(scope).email_domains().await?;
+    Ok(rows.into_iter().map(|row| EmailDomain::of(scope.tenant(), row)).collect())
+}
+
+/// Adds a domain. Checks, in this order: the domain, the tenant, and that the tenant does not have it.
+pub async fn add(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str) -> Result<EmailDomain> {
+    store.write(cx, (tenant.clone(), read(text)?), insert).await
+}
+
+async fn insert(tx: &Tx, (tenant, domain): &(TenantRef, String)) -> Result<EmailDomain> {
+    let (_, scope) = tenants::resolve_any_locked(tx, tenant).await?;
+    let row = EmailDomainRow { id: tx.new_id(), domain: domain.clone() };
+    tx.tenant(scope).insert_email_domain(&row, tx.now()).await?;
+    let made = EmailDomain::of(scope.tenant(), row);
+    record(tx, ChangeKind::Created, &made);
+    Ok(made)
+}
+
+/// Removes a domain. Grants that were made under it stay.
+pub async fn remove(cx: &Cx, store: &Store, tenant: &TenantRef, id: Option<Uuid>) -> Result<()> {
+    let removed = store.write(cx, (tenant.clone(), id.ok_or_else(not_found)?), remove_in).await;
+    // Of a tenant that does not exist, the domain does not either.
+    removed.map_err(|error| if error.reason == Reason::TenantNotFound { not_found() } else { error })
+}
+
+async fn remove_in(tx: &Tx, (tenant, id): &(TenantRef, Uuid)) -> Result<()> {
+    let (_, scope) = tenants::resolve_any_locked(tx, tenant).await?;
+    let row = tx.tenant(scope).email_domain(*id).await?.ok_or_else(not_found)?;
+    if !tx.tenant(scope).delete_email_domain(*id).await? {
+        return Err(not_found());
+    }
+    record(tx, ChangeKind::Deleted, &EmailDomain::of(scope.tenant(), row));
+    Ok(())
+}
+
+fn record(tx: &Tx, kind: ChangeKind, domain: &EmailDomain) {
+    let change = Change::new(Resource::EmailDomain, kind, domain.id.to_string()).within(domain.tenant);
+    tx.changed(change, domain.domain.as_str(), Value::Null);
+}
+
+/// Fails if the tenant allows domains, and not that of the identity.
+pub(in crate::identity) async fn check(tx: &Tx, scope: TenantScope, identity: &Identity) -> Result<()> {
+    let allowed = tx.tenant(scope).email_domains().await?;
+    if allowed.is_empty() || allowed.iter().any(|row| row.domain == identity.domain()) {
+        return Ok(());
+    }
+    let message = "This user's email domain is not allowed for this tenant.";
+    Err(Error::denied(Reason::EmailDomainRefused, message))
+}
+
+/// What follows the last `@` of a text, as domains are compared.
+fn read(text: &str) -> Result<String> {
+    let text = text.rsplit('@').next().unwrap_or_default().trim();
+    if text.is_empty() {
+        return Err(Error::new(Kind::InvalidArgument, Reason::EmailDomainInvalid, "A domain is required."));
+    }
+    let invalid = || Error::invalid(Reason::EmailDomainInvalid, "domain", "value is not a valid domain name");
+    // A domain that no address can have would let nobody in.
+    Email::read(&format!("a@{text}")).map(|address| address.domain().to_owned()).map_err(|_| invalid())
+}
+
+fn not_found() -> Error {
+    Error::not_found(Reason::EmailDomainNotFound, "Email domain not found.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_what_follows_the_last_at() {
+        for (text, domain) in [
+            ("example.com", "example.com"),
+            (" Bob@Example.COM ", "example.com"),
+            ("a@b@Example.com", "example.com"),
+            ("@bücher.example", "xn--bcher-kva.example"),
+        ] {
+            assert_eq!(read(text).unwrap(), domain, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_domain_is_refused() {
+        for text in [
+            "",
+            "  ",
+            "bob@",
+            "not a domain",
+            "localhost",
+            "*.example.com",
+            "-a.com",
+            "a..b",
+            "a\0.com",
+            "1.2.3.4",
+            "example.123",
+            "a\u{200b}.com",
+            "\u{2422}.com",
+            "example\u{3002}net",
+        ] {
+            assert_eq!(read(text).unwrap_err().reason, Reason::EmailDomainInvalid, "{text}");
+        }
+    }
+}

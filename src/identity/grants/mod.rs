@@ -1,0 +1,280 @@
+//! Grants: the roles of identities in tenants (control-plane contract, section 3.8).
+
+pub mod email_domains;
+pub mod switch;
+
+use std::str::FromStr;
+
+use serde_json::json;
+use time::{Date, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset, format_description::well_known::Iso8601};
+use uuid::Uuid;
+
+use super::accounts::identities;
+use crate::{
+    base::{Cx, Error, Kind, Result, Role, TenantId, TenantRef, error::Reason, scope::platform_only},
+    store::{
+        Change, ChangeKind, Pages, Resource, SessionsOf, Store, Tx,
+        scopes::{self, GrantRow},
+    },
+    tenants,
+};
+
+/// A grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Its id.
+    pub id: Uuid,
+    /// The identity.
+    pub identity: Uuid,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The role.
+    pub role: GrantRole,
+    /// Whether a login begins with the tenant.
+    pub is_default: bool,
+    /// When it ends; never, without.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Roles that are granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantRole {
+    /// Uses what the tenant offers.
+    Member,
+    /// Administers the tenant.
+    Admin,
+    /// Reads the tenant, for a time.
+    Support,
+}
+
+impl GrantRole {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Member, Self::Admin, Self::Support];
+
+    /// The word of the role.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Support => "support",
+        }
+    }
+
+    /// The role in the tenant that it gives.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Member => Role::User,
+            Self::Admin => Role::Admin,
+            Self::Support => Role::ReadOnly,
+        }
+    }
+}
+
+impl FromStr for GrantRole {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == word).ok_or_else(|| {
+            Error::invalid(Reason::GrantRoleUnknown, "role", "the role must be 'member', 'admin' or 'support'")
+        })
+    }
+}
+
+impl TryFrom<GrantRow> for Grant {
+    type Error = Error;
+
+    fn try_from(row: GrantRow) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            identity: row.identity,
+            tenant: row.tenant,
+            role: row.role.parse().map_err(|_| Error::internal(format!("a grant has the role {:?}", row.role)))?,
+            is_default: row.is_default,
+            expires_at: row.expires_at,
+        })
+    }
+}
+
+/// A grant to be made, as the caller gave it.
+#[derive(Clone, Debug)]
+pub struct NewGrant {
+    /// The identity, if the text was an id.
+    pub identity: Option<Uuid>,
+    /// The tenant.
+    pub tenant: TenantRef,
+    /// Word of the role; none is that of a member.
+    pub role: Option<String>,
+    /// Whether a login begins with the tenant.
+    pub is_default: bool,
+    /// When it ends, in ISO 8601.
+    pub expires_at: Option<String>,
+}
+
+/// Which grants a list holds; every condition must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Those of one identity; `Some(None)` is a text that is no identity's.
+    pub identity: Option<Option<Uuid>>,
+    /// Those in one tenant.
+    pub tenant: Option<TenantRef>,
+}
+
+/// Grants, oldest first; ended ones too. For platform callers.
+pub async fn list(cx: &Cx, store: &Store, wanted: &Wanted) -> Result<Pages<Grant>> {
+    platform_only(&cx.access)?;
+    if wanted.identity == Some(None) {
+        return Ok(Pages::whole(Vec::new()));
+    }
+    let tenant = match &wanted.tenant {
+        None => None,
+        Some(tenant) => match tenants::find(store, tenant).await? {
+            Some(tenant) => Some(tenant.id),
+            None => return Ok(Pages::whole(Vec::new())),
+        },
+    };
+    scopes::grants(cx, store, wanted.identity.flatten(), tenant).await?.try_map(Grant::try_from)
+}
+
+/// Makes a grant. Checks, in this order: the role, the identity, the tenant, the domain of the identity's address, the
+/// end, and that the identity has no grant in the tenant.
+pub async fn create(cx: &Cx, store: &Store, new: NewGrant) -> Result<Grant> {
+    let role = new.role.as_deref().map_or(Ok(GrantRole::Member), str::parse)?;
+    store.write(cx, (new, role), insert).await
+}
+
+async fn insert(tx: &Tx, (new, role): &(NewGrant, GrantRole)) -> Result<Grant> {
+    platform_only(&tx.cx().access)?;
+    let identity = new.identity.ok_or_else(identities::not_found)?;
+    // Locked, so that of two defaults that are made at once one is left.
+    let identity = identities::by_id_locked(tx, identity).await?.ok_or_else(identities::not_found)?;
+    let (tenant, scope) = tenants::resolve_any_locked(tx, &new.tenant).await?;
+    email_domains::check(tx, scope, &identity).await?;
+    let expires_at = new.expires_at.as_deref().map(moment).transpose()?;
+    if *role == GrantRole::Support && expires_at.is_none() {
+        return Err(bad_end("A support grant needs expires_at."));
+    }
+    if tx.tenant(scope).has_grant(identity.id).await? {
+        return Err(Error::exists(Reason::GrantExists, "the user already has a grant in that tenant"));
+    }
+    if new.is_default {
+        scopes::clear_defaults(tx, identity.id).await?;
+    }
+    let row = GrantRow {
+        id: tx.new_id(),
+        tenant: tenant.id,
+        identity: identity.id,
+        role: role.as_str().to_owned(),
+        is_default: new.is_default,
+        expires_at,
+    };
+    tx.tenant(scope).insert_grant(&row, tx.now()).await?;
+    record(tx, ChangeKind::Created, &row);
+    row.try_into()
+}
+
+/// Deletes a grant, and ends the sessions that may rest on it: every session of the platform's accounts of the identity.
+pub async fn delete(cx: &Cx, store: &Store, id: Option<Uuid>) -> Result<()> {
+    store.write(cx, id.ok_or_else(not_found)?, remove).await
+}
+
+async fn remove(tx: &Tx, id: &Uuid) -> Result<()> {
+    let row = scopes::grant_by_id(tx.conn(), &tx.cx().access, *id).await?.ok_or_else(not_found)?;
+    let resolved = tenants::resolve_any_locked(tx, &TenantRef::Id(row.tenant)).await;
+    // Of a tenant that went meanwhile, the grant went with it.
+    let (_, scope) = resolved.map_err(|error| match error.reason {
+        Reason::TenantNotFound => not_found(),
+        _ => error,
+    })?;
+    if !tx.tenant(scope).delete_grant(*id).await? {
+        return Err(not_found());
+    }
+    record(tx, ChangeKind::Deleted, &row);
+    tx.end_sessions(SessionsOf::Identity(row.identity)).await?;
+    Ok(())
+}
+
+fn record(tx: &Tx, kind: ChangeKind, row: &GrantRow) {
+    let end = row.expires_at.map(OffsetDateTime::unix_timestamp);
+    let details = json!({
+        "user": row.identity,
+        "role": row.role,
+        "is_default": row.is_default,
+        "expires_at": end,
+    });
+    let change = Change::new(Resource::Grant, kind, row.id.to_string()).within(row.tenant);
+    tx.changed(change, row.id.to_string(), details);
+}
+
+/// A moment in ISO 8601: with an offset, or in UTC; a date alone is its midnight.
+fn moment(text: &str) -> Result<OffsetDateTime> {
+    // A blank stands for the `T` in what many programs print.
+    let text = text.trim().replacen(' ', "T", 1);
+    let at = OffsetDateTime::parse(&text, &Iso8601::PARSING)
+        .or_else(|_| PrimitiveDateTime::parse(&text, &Iso8601::PARSING).map(PrimitiveDateTime::assume_utc))
+        .or_else(|_| Date::parse(&text, &Iso8601::PARSING).map(|date| date.with_time(Time::MIDNIGHT).assume_utc()));
+    let at = at.ok().and_then(|at| at.checked_to_offset(UtcOffset::UTC));
+    // What has no year of four digits cannot be written in the answers.
+    at.filter(|at| (1..=9999).contains(&at.year())).ok_or_else(|| bad_end("expires_at must be an ISO-8601 datetime."))
+}
+
+fn bad_end(message: &'static str) -> Error {
+    Error::new(Kind::InvalidArgument, Reason::GrantEndInvalid, message)
+}
+
+fn not_found() -> Error {
+    Error::not_found(Reason::GrantNotFound, "Grant not found.")
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_moment_is_converted_to_utc() {
+        let noon = datetime!(2026-07-01 12:00 UTC);
+        for text in [
+            "2026-07-01T12:00:00Z",
+            "2026-07-01T14:00:00+02:00",
+            "2026-07-01T06:30:00-05:30",
+            "2026-07-01T12:00:00",
+            "2026-07-01T12:00",
+            "2026-07-01T12:00:00.000000",
+            " 20260701T120000Z ",
+            "2026-07-01 12:00:00+00:00",
+        ] {
+            assert_eq!(moment(text).unwrap(), noon, "{text}");
+            assert_eq!(moment(text).unwrap().offset(), UtcOffset::UTC);
+        }
+        assert_eq!(moment("2026-07-01").unwrap(), datetime!(2026-07-01 0:00 UTC));
+        assert_eq!(moment("2026-07-01T12:00:00.25+00:00").unwrap(), noon + time::Duration::milliseconds(250));
+    }
+
+    #[test]
+    fn what_is_no_moment_is_refused() {
+        for text in [
+            "",
+            "tomorrow",
+            "1767225600",
+            "2026-13-01T00:00:00Z",
+            "2026-02-30",
+            "2026-07-01T25:00:00Z",
+            "2026-07-01T12:00:00+99:00",
+            "2026-07-01T12:00:00Z; DROP",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-14:00",
+            "+12026-01-01T00:00:00Z",
+        ] {
+            assert_eq!(moment(text).unwrap_err().reason, Reason::GrantEndInvalid, "{text}");
+        }
+    }
+
+    #[test]
+    fn roles_have_words() {
+        for role in GrantRole::ALL {
+            assert_eq!(role.as_str().parse::<GrantRole>().unwrap(), role);
+        }
+        assert!("owner".parse::<GrantRole>().is_err() && "Admin".parse::<GrantRole>().is_err());
+    }
+}

@@ -1,0 +1,240 @@
+//! Groups of the accounts of a tenant (zero-trust contract, section 4.3).
+
+pub(in crate::identity) mod members;
+pub(in crate::identity) mod rules;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use self::rules::Edit;
+use crate::{
+    base::{Cx, Error, IdKind, Page, PageRequest, Result, TenantId, TenantRef, TenantScope, error::Reason},
+    store::{Change, ChangeKind, Resource, Store, Tx, scopes::GroupRow},
+    tenants,
+};
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// What is kept of it.
+    pub row: GroupRow,
+    /// How many accounts are in it.
+    pub members: u64,
+}
+
+/// A group to be.
+#[derive(Clone, Debug, Default)]
+pub struct NewGroup {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The policy of its members.
+    pub policy_id: Option<String>,
+    /// Who is in it from the start: users by id, by name or by email address.
+    pub users: Vec<String>,
+}
+
+/// What changes of a group; the default changes nothing.
+#[derive(Clone, Debug, Default)]
+pub struct GroupChange {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new description.
+    pub description: Option<String>,
+    /// Another policy of its members; an empty one takes it away.
+    pub policy_id: Option<String>,
+}
+
+/// Which group a call is about.
+#[derive(Clone, Debug)]
+pub struct GroupRef {
+    /// The tenant.
+    pub tenant: TenantRef,
+    /// The id, as it is shown.
+    pub id: String,
+    /// The version that the caller read, if the call is to fail on another one.
+    pub version: Option<i64>,
+}
+
+impl Group {
+    /// The id as it is shown.
+    pub fn shown_id(&self) -> String {
+        IdKind::Group.show(self.row.id)
+    }
+}
+
+/// A page of the groups whose name holds `text`, in whatever case.
+pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str, request: PageRequest) -> Result<Page<Group>> {
+    let scope = tenants::reach(cx, store, tenant).await?;
+    let rows = store.tenant(scope);
+    // No name holds a control character, and PostgreSQL takes no zero.
+    let (found, total) = match text.chars().any(char::is_control) {
+        true => (Vec::new(), 0),
+        false => rows.groups(text, request).await?,
+    };
+    let page = Page::cut(request, found, total, |group| group.id);
+    let ids: Vec<_> = page.items.iter().map(|group| group.id).collect();
+    let counts = rows.member_counts(&ids).await?;
+    Ok(page.map(|row| Group { tenant: scope.tenant(), members: counts.get(&row.id).copied().unwrap_or_default(), row }))
+}
+
+/// Makes a group. Fails with INVALID_ARGUMENT for a bad name, description or policy id and for users that the tenant does
+/// not have, with ALREADY_EXISTS if the name is taken in whatever case.
+pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewGroup) -> Result<Group> {
+    store.write(cx, (tenant.clone(), rules::check_new(new)?), insert).await
+}
+
+async fn insert(tx: &Tx, (tenant, new): &(TenantRef, NewGroup)) -> Result<Group> {
+    let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
+    let accounts = members::resolve(tx, scope, &new.users).await?;
+    let row = GroupRow {
+        id: tx.new_id(),
+        name: new.name.clone(),
+        description: new.description.clone(),
+        source: rules::LOCAL.to_owned(),
+        external_id: None,
+        policy_id: new.policy_id.clone(),
+        version: 1,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    let rows = tx.tenant(scope);
+    rows.insert_group(&row).await?;
+    let added = rows.add_members(row.id, &accounts, tx.now()).await?;
+    let details = json!({"name": row.name, "policy_id": row.policy_id, "members": shown(&added)});
+    record(tx, scope, &row, ChangeKind::Created, details);
+    Ok(Group { tenant: scope.tenant(), row, members: added.len() as u64 })
+}
+
+/// Changes a group. Fails as [`create`] does, with NOT_FOUND if there is no such group, with ABORTED if it has another
+/// version, with FAILED_PRECONDITION for the name of a group that comes from a directory.
+pub async fn update(cx: &Cx, store: &Store, group: &GroupRef, change: GroupChange) -> Result<Group> {
+    store.write(cx, (group.clone(), rules::check_change(change)?), update_in).await
+}
+
+async fn update_in(tx: &Tx, (group, change): &(GroupRef, GroupChange)) -> Result<Group> {
+    let (scope, before) = locked(tx, group).await?;
+    let mut row = rules::changed(before.clone(), change)?;
+    if row != before {
+        put(tx, scope, &mut row).await?;
+    }
+    let told = |row: &GroupRow| json!({"name": row.name, "description": row.description, "policy_id": row.policy_id});
+    record(tx, scope, &row, ChangeKind::Updated, json!({"before": told(&before), "after": told(&row)}));
+    counted(tx, scope, row).await
+}
+
+/// Deletes a group with its memberships and the roles that were granted for it, and tells what it was. Fails as [`update`] does, and with FAILED_PRECONDITION,
+/// unless `force`, if a policy is for its members or it comes from a directory.
+pub async fn delete(cx: &Cx, store: &Store, group: &GroupRef, force: bool) -> Result<Group> {
+    store.write(cx, (group.clone(), force), delete_in).await
+}
+
+async fn delete_in(tx: &Tx, (group, force): &(GroupRef, bool)) -> Result<Group> {
+    let (scope, row) = locked(tx, group).await?;
+    if !force {
+        rules::refuse(&row, Edit::Delete)?;
+    }
+    let gone = counted(tx, scope, row).await?;
+    tx.tenant(scope).delete_roles_for(gone.row.id).await?;
+    tx.tenant(scope).delete_group(gone.row.id).await?;
+    let details = json!({"name": gone.row.name, "members": gone.members, "force": force});
+    record(tx, scope, &gone.row, ChangeKind::Deleted, details);
+    Ok(gone)
+}
+
+/// Puts users into a group; those who are in it already stay. Fails as [`update`] does, with INVALID_ARGUMENT for users
+/// that the tenant does not have, and then puts none in.
+pub async fn add_members(cx: &Cx, store: &Store, group: &GroupRef, users: Vec<String>) -> Result<Group> {
+    change_members(cx, store, group, users, true).await
+}
+
+/// Takes users out of a group; those who are not in it do not matter. Fails as [`add_members`] does.
+pub async fn remove_members(cx: &Cx, store: &Store, group: &GroupRef, users: Vec<String>) -> Result<Group> {
+    change_members(cx, store, group, users, false).await
+}
+
+async fn change_members(cx: &Cx, store: &Store, group: &GroupRef, users: Vec<String>, add: bool) -> Result<Group> {
+    members::check_given(&users)?;
+    store.write(cx, (group.clone(), users, add), change_members_in).await
+}
+
+async fn change_members_in(tx: &Tx, (group, users, add): &(GroupRef, Vec<String>, bool)) -> Result<Group> {
+    let (scope, mut row) = locked(tx, group).await?;
+    rules::refuse(&row, Edit::Members)?;
+    let accounts = members::resolve(tx, scope, users).await?;
+    let rows = tx.tenant(scope);
+    let changed = match add {
+        true => rows.add_members(row.id, &accounts, tx.now()).await?,
+        false => rows.remove_members(row.id, &accounts).await?,
+    };
+    if !changed.is_empty() {
+        put(tx, scope, &mut row).await?;
+    }
+    let word = if *add { "added" } else { "removed" };
+    record(tx, scope, &row, ChangeKind::Members, json!({"name": row.name, word: shown(&changed)}));
+    counted(tx, scope, row).await
+}
+
+/// Puts an account that was made just now into groups. Fails with INVALID_ARGUMENT for a group that the tenant does not
+/// have, with FAILED_PRECONDITION for one whose members a directory keeps.
+pub(super) async fn join(tx: &Tx, scope: TenantScope, groups: &[Uuid], account: Uuid) -> Result<()> {
+    let rows = tx.tenant(scope);
+    for id in groups {
+        let unknown = || Error::invalid(Reason::GroupNotFound, "group_ids", "group not found");
+        let mut row = rows.group_locked(*id).await?.ok_or_else(unknown)?;
+        rules::refuse(&row, Edit::Members)?;
+        if !rows.add_members(row.id, &[account], tx.now()).await?.is_empty() {
+            put(tx, scope, &mut row).await?;
+            tx.also_changed(change(scope, &row, ChangeKind::Members));
+        }
+    }
+    Ok(())
+}
+
+/// The group of a call, which nobody else changes until the write ends.
+async fn locked(tx: &Tx, group: &GroupRef) -> Result<(TenantScope, GroupRow)> {
+    let (_, scope) = tenants::resolve_locked(tx, &group.tenant).await?;
+    let id = IdKind::Group.read(&group.id).ok_or_else(not_found)?;
+    let row = tx.tenant(scope).group_locked(id).await?.ok_or_else(not_found)?;
+    if group.version.is_some_and(|version| version != row.version) {
+        return Err(rules::stale());
+    }
+    Ok((scope, row))
+}
+
+/// Writes a group that changed, as its next version.
+async fn put(tx: &Tx, scope: TenantScope, row: &mut GroupRow) -> Result<()> {
+    row.version += 1;
+    row.updated_at = tx.now();
+    tx.tenant(scope).put_group(row).await
+}
+
+async fn counted(tx: &Tx, scope: TenantScope, row: GroupRow) -> Result<Group> {
+    let counts = tx.tenant(scope).member_counts(&[row.id]).await?;
+    Ok(Group { tenant: scope.tenant(), members: counts.get(&row.id).copied().unwrap_or_default(), row })
+}
+
+/// There is no such group.
+fn not_found() -> Error {
+    Error::not_found(Reason::GroupNotFound, "group not found")
+}
+
+fn shown(accounts: &[Uuid]) -> Vec<String> {
+    accounts.iter().map(|account| IdKind::User.show(*account)).collect()
+}
+
+fn record(tx: &Tx, scope: TenantScope, row: &GroupRow, kind: ChangeKind, details: Value) {
+    tx.changed(change(scope, row, kind), IdKind::Group.show(row.id), details);
+}
+
+/// A group has other members, and the version that it had.
+pub(super) fn members_changed(scope: TenantScope, id: Uuid) -> Change {
+    Change::new(Resource::Group, ChangeKind::Members, IdKind::Group.show(id)).within(scope.tenant())
+}
+
+fn change(scope: TenantScope, row: &GroupRow, kind: ChangeKind) -> Change {
+    Change::new(Resource::Group, kind, IdKind::Group.show(row.id)).within(scope.tenant()).at(row.version)
+}

@@ -1,0 +1,138 @@
+//! What a group may be, and what may be changed of it.
+
+use super::{GroupChange, NewGroup, members};
+use crate::identity::accounts::display_name;
+use crate::{
+    base::{Error, Kind, Result, error::Reason, text},
+    store::scopes::GroupRow,
+};
+
+/// The source of groups that are kept here.
+pub(in crate::identity) const LOCAL: &str = "local";
+/// Longest description, in characters.
+const MAX_DESCRIPTION: usize = 500;
+/// Longest id of a policy.
+const MAX_POLICY: usize = 64;
+
+/// Kinds of changes that not every group allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::identity) enum Edit {
+    /// Another name.
+    Name,
+    /// Other members.
+    Members,
+    /// The end.
+    Delete,
+}
+
+/// Checks a group before anybody asks the database.
+pub(in crate::identity) fn check_new(new: NewGroup) -> Result<NewGroup> {
+    if new.users.len() > members::MOST {
+        return Err(members::too_many());
+    }
+    Ok(NewGroup {
+        name: display_name::read(&new.name)?,
+        description: description(new.description)?,
+        policy_id: new.policy_id.filter(|id| !id.is_empty()).map(policy_id).transpose()?,
+        users: new.users,
+    })
+}
+
+/// Checks a change before anybody asks the database.
+pub(in crate::identity) fn check_change(change: GroupChange) -> Result<GroupChange> {
+    Ok(GroupChange {
+        name: change.name.as_deref().map(display_name::read).transpose()?,
+        description: change.description.map(description).transpose()?,
+        policy_id: change.policy_id.map(|id| if id.is_empty() { Ok(id) } else { policy_id(id) }).transpose()?,
+    })
+}
+
+/// The group after a change. Fails if its directory keeps what would change.
+pub(in crate::identity) fn changed(mut row: GroupRow, change: &GroupChange) -> Result<GroupRow> {
+    if let Some(name) = change.name.as_ref().filter(|name| **name != row.name) {
+        refuse(&row, Edit::Name)?;
+        row.name.clone_from(name);
+    }
+    if let Some(description) = &change.description {
+        row.description.clone_from(description);
+    }
+    if let Some(id) = &change.policy_id {
+        row.policy_id = Some(id.clone()).filter(|id| !id.is_empty());
+    }
+    Ok(row)
+}
+
+/// Refuses an edit that the group does not allow.
+pub(in crate::identity) fn refuse(row: &GroupRow, edit: Edit) -> Result<()> {
+    if row.source != LOCAL {
+        let what = match edit {
+            Edit::Name => "change its name there",
+            Edit::Members => "change its members there",
+            Edit::Delete => "delete it there, or set force to delete it here",
+        };
+        return Err(Error::precondition(Reason::GroupSynced, format!("the group is managed by a directory: {what}")));
+    }
+    if edit == Edit::Delete && row.policy_id.is_some() {
+        return Err(Error::precondition(
+            Reason::GroupInUse,
+            "the group is used by a policy; set force to delete it anyway",
+        ));
+    }
+    Ok(())
+}
+
+/// The group has another version than the one that the caller read.
+pub(in crate::identity) fn stale() -> Error {
+    Error::new(Kind::Aborted, Reason::VersionStale, "the group was changed in the meantime; read it again")
+}
+
+fn description(text: String) -> Result<String> {
+    text::prose("description", &text, MAX_DESCRIPTION, "a description must have at most 500 characters")
+}
+
+fn policy_id(text: String) -> Result<String> {
+    let good = text.len() <= MAX_POLICY && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let message = format!("a policy id must have at most {MAX_POLICY} letters, digits and `. _ -`");
+    if good { Ok(text) } else { Err(Error::invalid(Reason::InvalidArgument, "policy_id", message)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn row(source: &str, policy: Option<&str>) -> GroupRow {
+        GroupRow {
+            id: Uuid::nil(),
+            name: "Ops".to_owned(),
+            description: String::new(),
+            source: source.to_owned(),
+            external_id: None,
+            policy_id: policy.map(str::to_owned),
+            version: 1,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn an_empty_policy_takes_it_away() {
+        let change = |id: &str| check_change(GroupChange { policy_id: Some(id.to_owned()), ..GroupChange::default() });
+        assert_eq!(changed(row(LOCAL, Some("pol_1")), &change("").unwrap()).unwrap().policy_id, None);
+        assert_eq!(changed(row(LOCAL, None), &change("pol_1").unwrap()).unwrap().policy_id.as_deref(), Some("pol_1"));
+        assert!(change("pol 1").is_err() && change("a\0").is_err());
+    }
+
+    #[test]
+    fn a_directory_keeps_name_and_members() {
+        let synced = row("directory", None);
+        let renamed = |name: &str| GroupChange { name: Some(name.to_owned()), ..GroupChange::default() };
+        assert_eq!(changed(synced.clone(), &renamed("Other")).unwrap_err().reason, Reason::GroupSynced);
+        assert!(changed(synced.clone(), &renamed("Ops")).is_ok(), "the same name is no change");
+        assert!(refuse(&synced, Edit::Members).is_err() && refuse(&synced, Edit::Delete).is_err());
+        assert!(refuse(&row(LOCAL, None), Edit::Delete).is_ok());
+        assert_eq!(refuse(&row(LOCAL, Some("p")), Edit::Delete).unwrap_err().reason, Reason::GroupInUse);
+    }
+}

@@ -1,0 +1,296 @@
+//! Logging in: from a name, a password and a code to an account that may.
+
+pub mod backoff;
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use self::backoff::Attempt;
+use super::{
+    Account, AccountStatus, People, RoleGrant, TotpState, User, accounts,
+    passwords::{Password, Verdict},
+    second_factor::totp::{self, TotpSecret},
+    sessions::records,
+    users,
+};
+use crate::{
+    base::{
+        Access, Caller, CallerKind, Cx, Error, Result, RoleSet, Secret, TenantRef, TenantScope, caller::CallerFacts,
+        cx::CxFacts, error::Reason, text,
+    },
+    store::{Stamp, Tx, entities::accounts as rows},
+    tenants::{self, Tenant},
+};
+
+/// What somebody gives to log in.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The tenant; none for an account of the platform.
+    pub tenant: Option<TenantRef>,
+    /// Name, email address or id of the account.
+    pub user: String,
+    /// The password.
+    pub password: Secret<String>,
+    /// A code of the second factor, or a recovery code.
+    pub code: Option<Secret<String>>,
+}
+
+/// An account that logged in.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The account.
+    pub account: Account,
+    /// Its tenant.
+    pub tenant: Option<Tenant>,
+    /// Roles that were granted beside its own.
+    pub also: RoleSet,
+    /// When the first of those ends.
+    pub roles_end: Option<OffsetDateTime>,
+    /// Every role, wherever it holds.
+    pub roles: Vec<RoleGrant>,
+    /// The groups that it is in.
+    pub groups: Vec<Uuid>,
+}
+
+impl Login {
+    /// The account as a user; one of the platform has no groups and no grants.
+    pub fn user(&self) -> User {
+        User { account: self.account.clone(), roles: self.roles.clone(), groups: self.groups.clone() }
+    }
+}
+
+/// The session that a login begins, as it is known before.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Id of its token.
+    pub token_id: String,
+    /// When it ends, unless a role of the account ends before.
+    pub expires_at: OffsetDateTime,
+    /// Whether the account may have one; a login that may not is noted all the same.
+    pub admits: fn(&Login) -> bool,
+}
+
+/// Longest text that may name an account, in bytes.
+const MAX_USER: usize = 320;
+
+/// How the second factor was given.
+#[derive(Clone, Debug)]
+enum Factor {
+    /// The account has none.
+    None,
+    /// The code of a time step.
+    Step(i64),
+    /// A recovery code.
+    Recovery(Secret<String>),
+}
+
+/// What becomes of the stored hash.
+#[derive(Clone, Debug)]
+enum Renewal {
+    /// It stays.
+    None,
+    /// It is replaced by one of the same password.
+    Hash(String),
+    /// It stays, and the password has to be changed: nobody knows whether what was typed is all of it.
+    Demand,
+}
+
+/// An account whose password and second factor are right, and what the login does.
+struct Verified {
+    found: Found,
+    factor: Factor,
+    renewal: Renewal,
+    session: Option<NewSession>,
+}
+
+struct Found {
+    row: rows::Model,
+    tenant: Option<(Tenant, TenantScope)>,
+}
+
+/// Logs in. Failures slow the next attempts down; an unknown account, a wrong password, and an account or tenant that may
+/// not log in are one answer, LOGIN_REFUSED, and take the same time. With the right password, an account with a second
+/// factor is told that it needs a code.
+pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
+    begin(cx, people, credentials, None).await
+}
+
+/// Logs in as [`login`] does, and notes the session that begins with that.
+pub async fn begin(cx: &Cx, people: &People, credentials: &Credentials, session: Option<&NewSession>) -> Result<Login> {
+    let arrival = people.throttle.approach(cx).await?;
+    let (place, mut found) = find(people, credentials).await?;
+    let attempt = match &found {
+        Some(found) => Attempt::on(found.row.id, cx.counted_as()),
+        None => Attempt::named(&place, &credentials.user, cx.counted_as()),
+    };
+    let turn = people.throttle.wait(cx, arrival, attempt).await?;
+    if turn.waited {
+        // It may have another password by now.
+        found = match find(people, credentials).await {
+            Ok((_, found)) => found,
+            Err(error) => {
+                turn.unsettled();
+                return Err(error);
+            }
+        };
+    }
+    let outcome = attempt_login(cx, people, credentials, found, turn.apart, session).await;
+    match &outcome {
+        Ok(login) => {
+            turn.succeeded();
+            people.factors.succeeded(login.account.id);
+        }
+        Err(error) if matches!(error.reason, Reason::LoginRefused | Reason::SecondFactorInvalid) => turn.failed(),
+        Err(_) => turn.unsettled(),
+    }
+    outcome
+}
+
+async fn attempt_login(
+    cx: &Cx,
+    people: &People,
+    credentials: &Credentials,
+    found: Option<Found>,
+    apart: bool,
+    session: Option<&NewSession>,
+) -> Result<Login> {
+    let hash = found.as_ref().map(|found| found.row.password_hash.clone()).unwrap_or_default();
+    let verdict = people.passwords.judge(credentials.password.clone(), hash, apart).await?;
+    let found = found.filter(|found| verdict != Verdict::Wrong && may_log_in(found)).ok_or_else(refused)?;
+    let factor = factor(people, &found.row, credentials.code.as_ref()).await?;
+    let renewal = match verdict {
+        Verdict::Outdated => Renewal::Hash(people.passwords.hash(Password::kept(credentials.password.clone())).await?),
+        Verdict::Truncated => Renewal::Demand,
+        Verdict::Right | Verdict::Wrong => Renewal::None,
+    };
+    finish(cx, people, Verified { found, factor, renewal, session: session.cloned() }).await
+}
+
+/// The account that credentials name, if there is one, and the place where it would be.
+async fn find(people: &People, credentials: &Credentials) -> Result<(String, Option<Found>)> {
+    let store = &people.store;
+    let user = credentials.user.trim();
+    let named = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
+    if user.len() > MAX_USER {
+        return Ok((named, None));
+    }
+    let tenant = match &credentials.tenant {
+        None => None,
+        Some(reference) => {
+            // Nobody is known yet: the program itself looks.
+            let system = Cx::system("auth.login", store.clock().clone());
+            match tenants::resolve(&system, store, reference).await {
+                Ok(found) => Some(found),
+                Err(error) if error.reason == Reason::TenantNotFound => {
+                    // As long as for one that exists: the look-up of an account, for nothing.
+                    accounts::find(store.read(), None, user).await?;
+                    return Ok((named, None));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    let scope = tenant.as_ref().map(|(_, scope)| *scope);
+    let row = accounts::find(store.read(), scope, user).await?;
+    let place = tenant.as_ref().map_or(named, |(tenant, _)| tenant.id.dashed());
+    Ok((place, row.map(|row| Found { row, tenant })))
+}
+
+fn may_log_in(found: &Found) -> bool {
+    let admitted = found.tenant.as_ref().is_none_or(|(tenant, _)| tenant.status.admits());
+    admitted && found.row.status == AccountStatus::Active.as_str()
+}
+
+async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>>) -> Result<Factor> {
+    let (TotpState::Enabled, Some(sealed)) = (row.totp_state.parse()?, &row.totp_secret) else {
+        return Ok(Factor::None);
+    };
+    let given = code.map(|code| text::code(code.expose())).filter(|code| !code.is_empty());
+    let Some(given) = given else {
+        let message = "a second-factor code is required";
+        return Err(Error::unauthenticated(Reason::SecondFactorRequired, message));
+    };
+    // Only who knows the password comes this far, so nobody is locked out by strangers.
+    people.factors.begin(row.id)?;
+    if !totp::is_code(&given) {
+        return Ok(Factor::Recovery(Secret::new(given)));
+    }
+    let tenant = row.tenant_id.map(crate::base::TenantId::from_uuid);
+    let secret = TotpSecret::kept(people.sealer.open(tenant, &totp_purpose(row.id), sealed).await?);
+    secret.step(&given, people.store.clock().now())?.map(Factor::Step).ok_or_else(totp::invalid)
+}
+
+/// What the sealed second factor of an account is for: a secret cannot be moved to another account.
+pub fn totp_purpose(account: Uuid) -> String {
+    format!("{}:{account}", totp::PURPOSE)
+}
+
+/// Takes the code and notes the login, in one write whose audit event names the account.
+async fn finish(cx: &Cx, people: &People, verified: Verified) -> Result<Login> {
+    let Found { row, tenant } = &verified.found;
+    let as_account = Cx::new(CxFacts {
+        caller: caller(row, tenant.as_ref().map(|(tenant, _)| tenant)),
+        access: Access::Platform,
+        audit_action: Some("auth.login"),
+        ..CxFacts::clone(cx)
+    });
+    people.store.write(&as_account, verified, note).await
+}
+
+async fn note(tx: &Tx, Verified { found, factor, renewal, session }: &Verified) -> Result<Login> {
+    let Found { row, tenant } = found;
+    match factor {
+        Factor::None => {}
+        Factor::Step(step) => totp::take_step(tx, row.id, *step).await?,
+        Factor::Recovery(code) => totp::take_recovery(tx, row.id, code.expose()).await?,
+    }
+    let account = put_login(tx, row, renewal).await?;
+    let user = match tenant {
+        Some((_, scope)) => users::as_user(tx, *scope, account).await?,
+        None => User { roles: vec![RoleGrant::own(&account)], groups: Vec::new(), account },
+    };
+    let (also, roles_end) = user.standing();
+    let User { account, roles, groups } = user;
+    let tenant = tenant.as_ref().map(|(tenant, _)| tenant.clone());
+    let login = Login { account, tenant, also, roles_end, roles, groups };
+    if let Some(session) = session.as_ref().filter(|session| (session.admits)(&login)) {
+        let ends = login.roles_end.map_or(session.expires_at, |end| end.min(session.expires_at));
+        records::note(tx, &login.account, &session.token_id, ends).await?;
+    }
+    let details = serde_json::json!({"second_factor": !matches!(factor, Factor::None)});
+    tx.audit_only(login.account.tenant, login.account.username.clone(), details);
+    Ok(login)
+}
+
+/// Writes the time of the login to an account that is still what was verified: it may have been suspended, or given
+/// another password, since.
+async fn put_login(tx: &Tx, verified: &rows::Model, renewal: &Renewal) -> Result<Account> {
+    let mut change =
+        rows::ActiveModel { last_login_at: Set(Some(Stamp::from(tx.now()))), ..rows::ActiveModel::default() };
+    match renewal {
+        Renewal::None => {}
+        Renewal::Hash(hash) => change.password_hash = Set(hash.clone()),
+        Renewal::Demand => change.must_change = Set(true),
+    }
+    let same = rows::Entity::update_many()
+        .set(change)
+        .filter(rows::Column::Id.eq(verified.id))
+        .filter(rows::Column::Status.eq(verified.status.as_str()))
+        .filter(rows::Column::Epoch.eq(verified.epoch))
+        .filter(rows::Column::PasswordHash.eq(verified.password_hash.as_str()));
+    same.exec_with_returning(tx.conn()).await?.pop().ok_or_else(refused)?.try_into()
+}
+
+/// The account as the caller of its own login.
+fn caller(row: &rows::Model, tenant: Option<&Tenant>) -> Caller {
+    let subject = tenant.map_or_else(|| row.username.clone(), |tenant| format!("{}/{}", tenant.name, row.username));
+    let role = row.role.parse().unwrap_or(crate::base::Role::User);
+    let account = Some(row.id);
+    Caller::new(CallerFacts { kind: CallerKind::User, subject, role, account, ..CallerFacts::default() })
+}
+
+/// The one answer to whoever may not log in.
+fn refused() -> Error {
+    Error::unauthenticated(Reason::LoginRefused, "the name or password is wrong")
+}

@@ -1,0 +1,111 @@
+//! Which passwords users may have (zero-trust contract, section 4.2), and the accounts of the platform, whose password
+//! opens more and therefore has to be harder to guess.
+
+use zxcvbn::{Score, zxcvbn};
+
+use super::{Password, normalized, weak};
+use crate::base::{Error, Result, Secret, text};
+
+/// Least length, in characters.
+const MIN: usize = 12;
+/// Greatest length, in characters.
+const MAX: usize = 256;
+
+/// A password that keeps the policy: 12 to 256 characters, not one of `names`, and not easy to guess. It keeps it as it was
+/// typed and in its normal form: one character may have a normal form of many, and many of one. What is easy to
+/// guess is estimated from lists of the most common passwords, names and words, and from patterns such as repetitions and
+/// sequences; a million guesses are not enough.
+pub(in crate::identity) async fn checked(text: Secret<String>, names: Vec<String>) -> Result<Password> {
+    harder_than(Score::One, text, names).await
+}
+
+/// As for users, for an account of the platform: a hundred million guesses are not enough.
+pub async fn checked_for_platform(text: Secret<String>, names: Vec<String>) -> Result<Password> {
+    harder_than(Score::Two, text, names).await
+}
+
+async fn harder_than(score: Score, text: Secret<String>, names: Vec<String>) -> Result<Password> {
+    let typed = text;
+    let text = normalized(&typed);
+    let (keystrokes, length) = (typed.expose().chars().count(), text.expose().chars().count());
+    if keystrokes.min(length) < MIN || length > MAX {
+        return Err(weak("a password must have 12 to 256 characters"));
+    }
+    let folded = text::fold(text.expose());
+    if names.iter().any(|name| text::fold(name) == folded) {
+        return Err(weak("a password must not be the name or email address of its user"));
+    }
+    // A long text takes milliseconds.
+    let judged = tokio::task::spawn_blocking(move || {
+        let forms = [text.expose(), typed.expose()];
+        let forms = if forms[0] == forms[1] { &forms[..1] } else { &forms };
+        (forms.iter().any(|form| guessed(form, &names) <= score), text)
+    });
+    let judged = judged.await;
+    match judged.map_err(Error::internal)? {
+        (true, _) => Err(weak("the password is too easy to guess")),
+        (false, text) => Ok(Password::kept(text)),
+    }
+}
+
+/// How hard a password is to guess.
+fn guessed(password: &str, names: &[String]) -> Score {
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    zxcvbn(password, &names).score()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refused(text: &str) -> Option<String> {
+        let names = vec!["ada.lovelace".to_owned(), "ada.lovelace@example.com".to_owned()];
+        checked(Secret::new(text.to_owned()), names).await.err().map(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn the_policy_refuses_what_is_short_long_a_name_or_easy() {
+        let refusal = async |text: &str| refused(text).await.unwrap_or_default();
+        assert!(refusal("short-one!1").await.contains("12 to 256"));
+        assert!(refusal(&"x1".repeat(129)).await.contains("12 to 256"));
+        assert!(refusal("Ada.Lovelace").await.contains("name"));
+        assert!(refusal("\u{ff21}da.Lovelace").await.contains("name"), "in whatever normal form");
+        assert!(refusal(&"o\u{308}".repeat(11)).await.contains("12 to 256"), "measured in its normal form");
+        assert!(refusal("\u{fdfa}").await.contains("12 to 256"), "and as it is typed");
+        assert!(refusal("\u{fdfa}abcdefghij").await.contains("12 to 256"));
+        for easy in
+            ["password1234", "123456789012", "aaaaaaaaaaaa", "qwertyuiop[]", "passwordpassword", "ada.lovelace1"]
+        {
+            assert!(refusal(easy).await.contains("easy"), "{easy}");
+        }
+        for good in ["correct horse battery staple", "zu viele Köche", "tR0ub4dor&3-plus"] {
+            assert_eq!(refused(good).await, None, "{good}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_platform_has_the_strictest_policy() {
+        let refused = async |text: &str| {
+            let names = vec!["ops".to_owned()];
+            checked_for_platform(Secret::new(text.to_owned()), names).await.is_err()
+        };
+        for easy in ["12345678", "password", "admin123", "opsopsops", "short-one!1", "opsopsopsops"] {
+            assert!(refused(easy).await, "{easy}");
+        }
+        // Few keystrokes, whose normal form is a long text that no list has.
+        for (ligature, times) in [("\u{fdfa}", 1), ("\u{fdfa}", 12), ("\u{fdfa}", 24), ("\u{337f}", 12)] {
+            assert!(refused(&ligature.repeat(times)).await, "{ligature} {times}");
+        }
+        // And the other way round: letters that look unusual, whose normal form is a common word.
+        for disguised in ["\u{ff50}\u{ff41}ssword1234", "\u{24d0}\u{24d1}cdefghijklm"] {
+            assert!(refused(disguised).await, "{disguised}");
+        }
+        for medium in ["sunshine#1988", "Password-2024"] {
+            let user = checked(Secret::new(medium.to_owned()), Vec::new()).await;
+            assert!(user.is_ok() && refused(medium).await, "{medium} is good enough for a user alone");
+        }
+        for good in ["correct horse battery staple", "zu viele Köche 17", "tR0ub4dor&3-plus"] {
+            assert!(!refused(good).await, "{good}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! How long a caller has the rank on which it hands out roles: what it gives must not outlast that.
+
+use sea_orm::{ColumnTrait, QueryFilter};
+use time::OffsetDateTime;
+
+use crate::identity::{Account, RoleGrant, RoleScope, accounts, api_keys, users::rules};
+use crate::{
+    base::{Error, Result, Role, TenantScope, error::Reason},
+    store::{Tx, entities::accounts::Column},
+};
+
+/// Refuses to give a role until an end, or for good without one, if the caller has its rank for a shorter time: by grants
+/// that end, or as an API key.
+pub(in crate::identity) async fn refuse_outlasting(
+    tx: &Tx,
+    scope: TenantScope,
+    role: Role,
+    end: Option<OffsetDateTime>,
+) -> Result<()> {
+    let Some(own) = until(tx, scope, role).await? else { return Ok(()) };
+    if end.is_some_and(|end| end <= own) {
+        return Ok(());
+    }
+    let message = "your own role expires; a grant must not outlast it";
+    Err(Error::denied(Reason::RoleAboveOwn, message))
+}
+
+/// Until when the caller has the rank of a role; for good, without. It is read anew: what a token says may be over.
+async fn until(tx: &Tx, scope: TenantScope, role: Role) -> Result<Option<OffsetDateTime>> {
+    let caller = &tx.cx().caller;
+    // Every user has this rank.
+    if role.rank() == Role::User.rank() || caller.is_platform() {
+        return Ok(None);
+    }
+    if let Some(key) = api_keys::of_caller(tx, scope).await? {
+        return Ok(Some(key.expires_at));
+    }
+    // A minted token is given by whoever runs the server.
+    let Some(id) = caller.account else { return Ok(None) };
+    // The door read the account before the tenant was locked: another write may have taken a role from it since.
+    let own = accounts::in_place(Some(scope)).filter(Column::Id.eq(id)).one(tx.conn()).await?;
+    let own: Account = own.ok_or_else(rules::above)?.try_into()?;
+    let granted = tx.tenant(scope).roles_of(&[id], tx.now()).await?.into_iter().map(RoleGrant::try_from);
+    let roles = std::iter::once(Ok(RoleGrant::own(&own))).chain(granted).collect::<Result<Vec<_>>>()?;
+    let high = roles.iter().filter(|own| own.scope == RoleScope::Tenant && own.role.rank() >= role.rank());
+    let ends: Option<Vec<_>> = high.map(|own| own.expires_at).collect();
+    match ends {
+        Some(ends) => ends.into_iter().max().map(Some).ok_or_else(rules::above),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,82 @@
+//! A bound on failed attempts: so many in so long, then none until the time is over (zero-trust contract, section 9).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use moka::sync::Cache;
+use uuid::Uuid;
+
+use crate::base::Result;
+use crate::identity::login::backoff::too_many;
+
+/// Most attempts within [`WINDOW`].
+const MOST: usize = 5;
+/// How long an attempt counts.
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+/// Most accounts that are remembered.
+const ENTRIES: u64 = 20_000;
+
+/// Attempts on accounts. Cheap to clone; clones share the memory. It is the process's own: a restart forgets.
+#[derive(Clone)]
+pub struct Attempts(Cache<Uuid, Arc<Mutex<Vec<Instant>>>>);
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(ENTRIES).time_to_idle(WINDOW).build())
+    }
+}
+
+impl Attempts {
+    /// Counts an attempt before it is made, so that many at once are no way around. Fails with RESOURCE_EXHAUSTED, and
+    /// says when to come back, if there were too many.
+    pub fn begin(&self, account: Uuid) -> Result<()> {
+        self.begin_at(account, Instant::now())
+    }
+
+    fn begin_at(&self, account: Uuid, now: Instant) -> Result<()> {
+        let counted = self.0.get_with(account, Arc::default);
+        let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.retain(|at| now.duration_since(*at) < WINDOW);
+        match counted.first() {
+            Some(first) if counted.len() >= MOST => Err(too_many(WINDOW.saturating_sub(now.duration_since(*first)))),
+            _ => {
+                counted.push(now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets the attempts on an account: one of them succeeded.
+    pub fn succeeded(&self, account: Uuid) {
+        self.0.invalidate(&account);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::Reason;
+
+    #[test]
+    fn five_attempts_in_a_quarter_of_an_hour_and_no_more() {
+        let (attempts, one, other, start) =
+            (Attempts::default(), Uuid::from_u128(1), Uuid::from_u128(2), Instant::now());
+        for _ in 0..MOST {
+            attempts.begin_at(one, start).unwrap();
+        }
+        let refused = attempts.begin_at(one, start + Duration::from_secs(60)).unwrap_err();
+        assert_eq!(refused.reason, Reason::TooManyAttempts);
+        assert!(attempts.begin_at(other, start).is_ok());
+        assert!(attempts.begin_at(one, start + WINDOW).is_ok());
+    }
+
+    #[test]
+    fn a_success_forgets_them() {
+        let (attempts, one) = (Attempts::default(), Uuid::from_u128(1));
+        (0..MOST).for_each(|_| attempts.begin(one).unwrap());
+        attempts.succeeded(one);
+        assert!(attempts.begin(one).is_ok());
+    }
+}

@@ -1,0 +1,222 @@
+//! The second factor of users: how it is enrolled, confirmed and taken away (zero-trust contract, section 4.2).
+
+pub(in crate::identity) mod attempts;
+pub mod totp;
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr,
+};
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use self::totp::TotpSecret;
+use super::{
+    AccountChange, People, Reach, TotpState, User, UserRef,
+    login::totp_purpose,
+    users::{
+        self, Held,
+        lifecycle::{put, record},
+        rules,
+    },
+};
+use crate::{
+    base::{Cx, Error, Result, Secret, error::Reason},
+    store::{
+        ChangeKind, Stamp, Store, Tx,
+        entities::{accounts, recovery_codes},
+    },
+};
+
+/// How long a secret that was shown may be confirmed.
+const PENDING: Duration = Duration::minutes(10);
+/// Recovery codes of a second factor.
+const RECOVERY_CODES: usize = 10;
+
+/// A second factor that waits for its first code.
+#[derive(Clone, Debug)]
+pub struct Enrollment {
+    /// The secret as people type it.
+    pub secret: Secret<String>,
+    /// The URI that authenticator apps scan.
+    pub uri: Secret<String>,
+    /// Until when it may be confirmed.
+    pub expires_at: OffsetDateTime,
+}
+
+/// Makes the secret of a second factor, in place of one that was not confirmed. Fails with PERMISSION_DENIED for a user
+/// whom the caller may not change, with NOT_FOUND if there is no such user, with FAILED_PRECONDITION if the second factor
+/// is enabled or nothing can be sealed.
+pub async fn enroll(cx: &Cx, people: &People, user: &UserRef, reach: Reach) -> Result<Enrollment> {
+    rules::not_by_key(&cx.caller)?;
+    let found = users::find_within(cx, &people.store, user, reach).await?;
+    refuse_enabled(&found)?;
+    let (account, secret) = (&found.account, TotpSecret::generate());
+    let name = rules::shown_email(account).unwrap_or_else(|| account.username.clone());
+    let (text, uri) = secret.provisioning(&name)?;
+    let sealed = people.sealer.seal(account.tenant, &totp_purpose(account.id), secret.bytes()).await?;
+    let own = Found { user: user.clone(), reach, id: account.id, sealed };
+    let expires_at = people.store.write(cx, own, put_pending).await?;
+    Ok(Enrollment { secret: Secret::new(text), uri: Secret::new(uri), expires_at })
+}
+
+/// The user that was found before a write, and the sealed secret of its second factor.
+struct Found {
+    user: UserRef,
+    reach: Reach,
+    id: Uuid,
+    sealed: String,
+}
+
+async fn put_pending(tx: &Tx, found: &Found) -> Result<OffsetDateTime> {
+    let held = hold(tx, found).await?;
+    refuse_enabled(&held.user)?;
+    let (version, expires_at) = (held.row.version, tx.now() + PENDING);
+    let mut row = held.row.clone().into_active_model();
+    row.totp_state = Set(TotpState::Pending.as_str().to_owned());
+    row.totp_secret = Set(Some(found.sealed.clone()));
+    row.totp_pending_until = Set(Some(expires_at.into()));
+    row.totp_last_step = Set(None);
+    row.version = Set(version + 1);
+    row.updated_at = Set(tx.now().into());
+    row.update(tx.conn()).await?;
+    record_next(tx, &held, json!({}));
+    Ok(expires_at)
+}
+
+/// Confirms a second factor by a code, and returns its recovery codes. Fails as [`enroll`] does, with UNAUTHENTICATED for a
+/// wrong code, with RESOURCE_EXHAUSTED after too many of them, with FAILED_PRECONDITION if nothing waits for a code.
+pub async fn confirm(
+    cx: &Cx,
+    people: &People,
+    user: &UserRef,
+    reach: Reach,
+    code: &Secret<String>,
+) -> Result<Vec<Secret<String>>> {
+    rules::not_by_key(&cx.caller)?;
+    let found = users::find_within(cx, &people.store, user, reach).await?;
+    let id = found.account.id;
+    let sealed = pending(&people.store, id).await?;
+    people.factors.begin(id)?;
+    let secret = TotpSecret::kept(people.sealer.open(found.account.tenant, &totp_purpose(id), &sealed).await?);
+    let step = secret.step(code.expose(), people.store.clock().now())?.ok_or_else(totp::invalid)?;
+    let codes = totp::recovery_codes(RECOVERY_CODES);
+    let hashes: Vec<_> = codes.iter().map(|code| totp::recovery_hash(code)).collect();
+    let own = Found { user: user.clone(), reach, id, sealed };
+    people.store.write(cx, (own, step, hashes), enable).await?;
+    people.factors.succeeded(id);
+    Ok(codes.into_iter().map(Secret::new).collect())
+}
+
+/// The sealed secret of a second factor that waits for a code.
+async fn pending(store: &Store, account: Uuid) -> Result<String> {
+    let row = accounts::Entity::find_by_id(account).one(store.read()).await?.ok_or_else(super::accounts::not_found)?;
+    let now = Stamp::from(store.clock().now());
+    let in_time = row.totp_pending_until.is_some_and(|until| until > now);
+    let waits = row.totp_state == TotpState::Pending.as_str() && in_time;
+    row.totp_secret.filter(|_| waits).ok_or_else(nothing_waits)
+}
+
+async fn enable(tx: &Tx, (found, step, hashes): &(Found, i64, Vec<String>)) -> Result<()> {
+    let held = hold(tx, found).await?;
+    // It may have been confirmed, or made anew, since.
+    let waits = held.user.account.totp == TotpState::Pending && held.row.totp_secret.as_ref() == Some(&found.sealed);
+    if !waits {
+        return Err(nothing_waits());
+    }
+    totp::take_step(tx, found.id, *step).await?;
+    put_enabled(tx, &held, hashes).await
+}
+
+async fn put_enabled(tx: &Tx, held: &Held, hashes: &[String]) -> Result<()> {
+    let id = held.row.id;
+    accounts::Entity::update_many()
+        .col_expr(accounts::Column::TotpState, Expr::value(TotpState::Enabled.as_str()))
+        .col_expr(accounts::Column::TotpPendingUntil, Expr::value(None::<i64>))
+        .col_expr(accounts::Column::Version, Expr::value(held.row.version + 1))
+        .col_expr(accounts::Column::UpdatedAt, Expr::value(Stamp::from(tx.now())))
+        .filter(accounts::Column::Id.eq(id))
+        .exec(tx.conn())
+        .await?;
+    forget_codes(tx, id).await?;
+    let created_at = Stamp::from(tx.now());
+    let hashes = hashes.iter().cloned();
+    let rows = hashes.map(|code_hash| recovery_codes::Model { account_id: id, code_hash, created_at });
+    let rows = rows.map(IntoActiveModel::into_active_model);
+    recovery_codes::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    record_next(tx, held, json!({"recovery_codes": RECOVERY_CODES}));
+    Ok(())
+}
+
+/// Takes the second factor from a user, and ends every session of it; where there is none, nothing changes. Fails with
+/// INVALID_ARGUMENT without a reason, with PERMISSION_DENIED for a user above the caller's own role, with NOT_FOUND if
+/// there is no such user.
+pub async fn disable(cx: &Cx, store: &Store, user: &UserRef, reason: &str) -> Result<()> {
+    rules::not_by_key(&cx.caller)?;
+    if reason.trim().is_empty() {
+        return Err(Error::invalid(Reason::InvalidArgument, "reason", "say why"));
+    }
+    store.write(cx, (user.clone(), rules::reason(Some(reason.to_owned()))?), disable_in).await
+}
+
+async fn disable_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<()> {
+    let held = users::hold(tx, user).await?;
+    rules::reachable(&tx.cx().caller, &held.user)?;
+    let before = held.user.account.totp;
+    let after = if before == TotpState::None {
+        held.user.clone()
+    } else {
+        clear(tx, held.row.id).await?;
+        put(tx, &held, &AccountChange { end_sessions: true, ..AccountChange::default() }).await?
+    };
+    record(tx, ChangeKind::Updated, &held, &after, json!({"reason": reason, "before": before.as_str()}));
+    Ok(())
+}
+
+/// Records a change that raised the version of a user by one.
+fn record_next(tx: &Tx, held: &Held, details: Value) {
+    let mut after = held.user.clone();
+    after.account.version += 1;
+    record(tx, ChangeKind::Updated, held, &after, details);
+}
+
+/// Takes the second factor from an account, with its recovery codes.
+pub(super) async fn clear(tx: &Tx, account: Uuid) -> Result<()> {
+    accounts::Entity::update_many()
+        .col_expr(accounts::Column::TotpState, Expr::value(TotpState::None.as_str()))
+        .col_expr(accounts::Column::TotpSecret, Expr::value(None::<String>))
+        .col_expr(accounts::Column::TotpPendingUntil, Expr::value(None::<i64>))
+        .filter(accounts::Column::Id.eq(account))
+        .exec(tx.conn())
+        .await?;
+    forget_codes(tx, account).await
+}
+
+async fn forget_codes(tx: &Tx, account: Uuid) -> Result<()> {
+    let codes = recovery_codes::Entity::delete_many().filter(recovery_codes::Column::AccountId.eq(account));
+    codes.exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// The same user, held: the name may be another one's by now.
+async fn hold(tx: &Tx, found: &Found) -> Result<Held> {
+    let held = users::hold(tx, &found.user).await?;
+    if held.row.id != found.id {
+        return Err(super::accounts::not_found());
+    }
+    rules::admitted(&tx.cx().caller, found.reach, &held.user)?;
+    Ok(held)
+}
+
+fn refuse_enabled(user: &User) -> Result<()> {
+    if user.account.totp == TotpState::Enabled {
+        let message = "a second factor is already enabled; disable it first";
+        return Err(Error::precondition(Reason::SecondFactorState, message));
+    }
+    Ok(())
+}
+
+fn nothing_waits() -> Error {
+    let message = "no enrollment is pending; enroll first";
+    Error::precondition(Reason::SecondFactorState, message)
+}

@@ -1,0 +1,263 @@
+//! How users are made, changed and deleted (zero-trust contract, section 4.2).
+
+use sea_orm::{ColumnTrait, Condition, ExprTrait, QueryFilter};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Held, last_admin, rules, suspension};
+use crate::identity::{
+    AccountChange, AccountStatus, Email, NewAccount, Password, People, RoleGrant, User, UserRef, accounts, groups,
+    passwords::policy, roles::ceiling, second_factor, users,
+};
+use crate::{
+    base::{Cx, Error, Result, Role, Secret, TenantRef, TenantScope, error::Reason, text},
+    store::{ChangeKind, Store, Tx, entities::accounts::Column, like::beginning},
+    tenants,
+};
+
+/// The field of a user's name.
+const DISPLAY_NAME: &str = "display_name";
+
+/// A user to be.
+#[derive(Clone, Debug, Default)]
+pub struct NewUser {
+    /// An id of the caller's choice.
+    pub id: Option<String>,
+    /// Address for mail.
+    pub email: String,
+    /// Name for people.
+    pub display_name: String,
+    /// Word of the role; `user` without one.
+    pub role: Option<String>,
+    /// Groups that it joins, as their ids are shown.
+    pub groups: Vec<String>,
+    /// The password; without one the user is invited.
+    pub password: Option<Secret<String>>,
+}
+
+/// What changes of a user; the default changes nothing.
+#[derive(Clone, Debug, Default)]
+pub struct UserEdit {
+    /// A new address.
+    pub email: Option<String>,
+    /// A new name for people.
+    pub display_name: Option<String>,
+    /// Word of a new role.
+    pub role: Option<String>,
+}
+
+/// A user to be that keeps the rules.
+#[derive(Clone, Debug)]
+struct Draft {
+    id: Option<String>,
+    email: Email,
+    display_name: String,
+    role: Role,
+    groups: Vec<Uuid>,
+    password_hash: Option<String>,
+}
+
+/// Makes a user: active with a password, invited without. Fails with INVALID_ARGUMENT for what breaks a rule, with
+/// PERMISSION_DENIED for a role above the caller's own or one that the caller has for a time only, with ALREADY_EXISTS if
+/// the id or the address is taken; an id is taken for ever.
+pub async fn create(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) -> Result<User> {
+    let draft = draft(cx, people, new).await?;
+    people.store.write(cx, (tenant.clone(), draft), create_in).await
+}
+
+async fn create_in(tx: &Tx, (tenant, draft): &(TenantRef, Draft)) -> Result<User> {
+    let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
+    insert(tx, scope, draft).await
+}
+
+/// Invites a user, as [`create`] does without a password, and tells whether that is news: an address that was invited
+/// stays so.
+pub async fn invite(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) -> Result<(User, bool)> {
+    let draft = draft(cx, people, NewUser { password: None, ..new }).await?;
+    people.store.write(cx, (tenant.clone(), draft), invite_in).await
+}
+
+async fn invite_in(tx: &Tx, (tenant, draft): &(TenantRef, Draft)) -> Result<(User, bool)> {
+    let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
+    let there = accounts::in_place(Some(scope)).filter(Column::EmailKey.eq(draft.email.key()));
+    let invited = there.filter(Column::Status.eq(AccountStatus::Invited.as_str())).one(tx.conn()).await?;
+    let Some(row) = invited else { return Ok((insert(tx, scope, draft).await?, true)) };
+    let user = users::as_user(tx, scope, row.try_into()?).await?;
+    tx.audit_only(Some(tenant.id), user.account.shown_id(), json!({"again": true}));
+    Ok((user, false))
+}
+
+async fn draft(cx: &Cx, people: &People, new: NewUser) -> Result<Draft> {
+    let email = Email::read(&new.email)?;
+    let id = new.id.map(rules::id).transpose()?;
+    let display_name = rules::name_for_people(DISPLAY_NAME, &new.display_name)?;
+    let groups = rules::groups(&new.groups)?;
+    let role = rules::role(&cx.caller, new.role.as_deref().unwrap_or(Role::User.as_str()))?;
+    let password_hash = match new.password {
+        None => None,
+        Some(text) => {
+            let names = [Some(email.key().to_owned()), id.clone(), Some(display_name.clone())];
+            let password = policy::checked(text, names.into_iter().flatten().collect()).await?;
+            Some(people.passwords.hash(password).await?)
+        }
+    };
+    Ok(Draft { id, email, display_name, role, groups, password_hash })
+}
+
+async fn insert(tx: &Tx, scope: TenantScope, draft: &Draft) -> Result<User> {
+    ceiling::refuse_outlasting(tx, scope, draft.role, None).await?;
+    if let Some(id) = &draft.id {
+        refuse_used(tx, scope, id).await?;
+    }
+    let new = NewAccount {
+        tenant: Some(scope),
+        username: draft.id.clone().unwrap_or_default(),
+        named_id: draft.id.is_some(),
+        email: Some(draft.email.clone()),
+        display_name: draft.display_name.clone(),
+        // That there is one makes the account active; the hash is its own.
+        password: draft.password_hash.as_ref().map(|_| Password::kept(Secret::default())),
+        role: draft.role,
+    };
+    let account = accounts::insert(tx, &new, draft.password_hash.clone().unwrap_or_default()).await?;
+    groups::join(tx, scope, &draft.groups, account.id).await?;
+    // An account that was made in this write has no other roles and groups.
+    Ok(User { roles: vec![RoleGrant::own(&account)], groups: draft.groups.clone(), account })
+}
+
+/// An id of choice is never used again, though its account be deleted.
+async fn refuse_used(tx: &Tx, scope: TenantScope, id: &str) -> Result<()> {
+    // The name is the first line of what is searched, and stays there; an older version leaves that empty.
+    let named = Column::SearchKey.like(beginning(&format!("{}\n", text::fold(id))));
+    let unfilled = Column::SearchKey.eq("").and(accounts::lower_username(tx.backend()).eq(id.to_ascii_lowercase()));
+    let named = Condition::any().add(named).add(unfilled);
+    let used = accounts::in_place(Some(scope)).filter(Column::NamedId.eq(true)).filter(named).one(tx.conn()).await?;
+    match used {
+        Some(_) => Err(Error::exists(Reason::AccountExists, "the id belongs or belonged to another user")),
+        None => Ok(()),
+    }
+}
+
+/// Changes a user. A new role ends the sessions. Fails as [`create`] does, with NOT_FOUND if there is no such user, with
+/// ABORTED if it has another version, with FAILED_PRECONDITION for what a directory keeps and for the role of the last
+/// administrator, with PERMISSION_DENIED for a role of the caller's own that would not be lower, and within a tenant for
+/// the address of a user whom the platform suspended.
+pub async fn update(cx: &Cx, store: &Store, user: &UserRef, edit: UserEdit) -> Result<User> {
+    let display_name = edit.display_name.as_deref().map(|name| rules::name_for_people(DISPLAY_NAME, name));
+    // An address that an older version took may be written back, though a new one could not be so.
+    let kept = edit.email.clone().filter(|text| Email::read(text).is_err());
+    let change = AccountChange {
+        email: edit.email.as_deref().filter(|_| kept.is_none()).map(Email::read).transpose()?,
+        display_name: display_name.transpose()?,
+        role: edit.role.as_deref().map(|word| rules::role(&cx.caller, word)).transpose()?,
+        ..AccountChange::default()
+    };
+    store.write(cx, (user.clone(), change, kept), update_in).await
+}
+
+async fn update_in(tx: &Tx, (user, asked, kept): &(UserRef, AccountChange, Option<String>)) -> Result<User> {
+    let asked = asked.clone();
+    let held = users::hold(tx, user).await?;
+    rules::reachable(&tx.cx().caller, &held.user)?;
+    let before = &held.user.account;
+    if let Some(text) = kept.as_deref().filter(|text| rules::shown_email(before).as_deref() != Some(*text)) {
+        Email::read(text)?;
+    }
+    let change = AccountChange {
+        email: asked.email.filter(|email| rules::shown_email(before).as_deref() != Some(email.key())),
+        display_name: asked.display_name.filter(|name| *name != before.display_name),
+        role: asked.role.filter(|role| *role != before.role),
+        ..AccountChange::default()
+    };
+    let change = AccountChange { end_sessions: change.role.is_some(), ..change };
+    if change.email.is_some() || change.display_name.is_some() {
+        rules::not_synced(before)?;
+    }
+    if change.email.is_some() {
+        suspension::refuse_foreign(tx, &held)?;
+    }
+    if let Some(role) = change.role {
+        if role.rank() >= before.role.rank() {
+            rules::not_to_oneself(&tx.cx().caller, before)?;
+        }
+        ceiling::refuse_outlasting(tx, held.scope, role, None).await?;
+        refuse_demotion(tx, &held, role).await?;
+    }
+    let told = |user: &User| {
+        let account = &user.account;
+        json!({"email": account.email, "display_name": account.display_name, "role": account.role.as_str()})
+    };
+    let is_change = change.email.is_some() || change.display_name.is_some() || change.role.is_some();
+    let after = if is_change { put(tx, &held, &change).await? } else { held.user.clone() };
+    record(tx, ChangeKind::Updated, &held, &after, json!({"before": told(&held.user), "after": told(&after)}));
+    Ok(after)
+}
+
+/// Refuses to take the account's own role from the last administrator; a grant of the same role keeps them one.
+async fn refuse_demotion(tx: &Tx, held: &Held, role: Role) -> Result<()> {
+    let mut after = held.user.clone();
+    after.account.role = role;
+    if let Some(own) = after.roles.first_mut() {
+        own.role = role;
+    }
+    if after.is_lasting_admin() { Ok(()) } else { last_admin::refuse_last(tx, held.scope, &held.user).await }
+}
+
+/// Deletes a user: it keeps its id, and nothing else that others could want. Fails as [`update`] does, and for oneself.
+pub async fn delete(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
+    store.write(cx, (user.clone(), rules::reason(reason)?), delete_in).await
+}
+
+async fn delete_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<User> {
+    let held = users::hold(tx, user).await?;
+    rules::not_own(&tx.cx().caller, &held.user.account)?;
+    rules::reachable(&tx.cx().caller, &held.user)?;
+    suspension::refuse_foreign(tx, &held)?;
+    last_admin::refuse_last(tx, held.scope, &held.user).await?;
+    let rows = tx.tenant(held.scope);
+    rows.delete_roles(held.row.id).await?;
+    rows.leave_groups(held.row.id).await?;
+    second_factor::clear(tx, held.row.id).await?;
+    for group in &held.user.groups {
+        tx.also_changed(groups::members_changed(held.scope, *group));
+    }
+    let change = AccountChange {
+        status: Some((AccountStatus::Deleted, None)),
+        password: Some((String::new(), false)),
+        end_sessions: true,
+        ..AccountChange::default()
+    };
+    let after = put(tx, &held, &change).await?;
+    let details = json!({"reason": reason, "role": held.user.account.role.as_str()});
+    record(tx, ChangeKind::Deleted, &held, &after, details);
+    Ok(after)
+}
+
+/// Ends the sessions of a user. Fails with NOT_FOUND if there is no such user, with PERMISSION_DENIED for one above the
+/// caller's own role.
+pub async fn force_reauth(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
+    store.write(cx, (user.clone(), rules::reason(reason)?), force_reauth_in).await
+}
+
+async fn force_reauth_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<User> {
+    let held = users::hold(tx, user).await?;
+    rules::reachable(&tx.cx().caller, &held.user)?;
+    let after = put(tx, &held, &AccountChange { end_sessions: true, ..AccountChange::default() }).await?;
+    record(tx, ChangeKind::Updated, &held, &after, json!({"reason": reason}));
+    Ok(after)
+}
+
+/// Changes the account of a user that is held.
+pub(in crate::identity) async fn put(tx: &Tx, held: &Held, change: &AccountChange) -> Result<User> {
+    let account = accounts::change(tx, held.row.clone(), change).await?;
+    users::as_user(tx, held.scope, account).await
+}
+
+/// Records what a call did to a user that was held, which may be as it was.
+pub(in crate::identity) fn record(tx: &Tx, kind: ChangeKind, held: &Held, after: &User, details: Value) {
+    let target = held.user.account.shown_id();
+    match held.row.version == after.account.version {
+        true => tx.audit_only(Some(held.tenant.id), target, details),
+        false => tx.changed(after.account.change(kind), target, details),
+    }
+}

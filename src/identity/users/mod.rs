@@ -1,0 +1,196 @@
+//! The users of a tenant: how they are found and listed (zero-trust contract, section 4.2).
+
+pub(in crate::identity) mod last_admin;
+pub mod lifecycle;
+pub mod password;
+pub(in crate::identity) mod rules;
+pub mod suspension;
+pub(in crate::identity) mod user;
+
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, Func},
+};
+use uuid::Uuid;
+
+use self::user::dressed;
+use super::{Account, AccountStatus, Reach, RoleGrant, User, UserRef, accounts};
+use crate::{
+    base::{Cx, Error, IdKind, Page, PageRequest, Result, Role, TenantRef, TenantScope, error::Reason, text},
+    store::{
+        Store, Tx,
+        entities::accounts::{Column, Entity, Model},
+        like::holding,
+    },
+    tenants::{self, Tenant},
+};
+
+/// Which users of a tenant a list is about; the default is about all that are not deleted.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    /// Only those whose id, address or name for people holds this text, in whatever case and normal form.
+    pub text: String,
+    /// Word of their status.
+    pub status: Option<String>,
+    /// Word of a role that they have in the whole tenant.
+    pub role: Option<String>,
+    /// A group that they are in, as its id is shown.
+    pub group: Option<String>,
+}
+
+/// A user that a write is about, whom nobody else changes until the write ends.
+pub(super) struct Held {
+    pub tenant: Tenant,
+    pub scope: TenantScope,
+    pub row: Model,
+    pub user: User,
+}
+
+/// A page of the users of a tenant, oldest first; those who may touch their own account alone see themselves.
+pub async fn page(
+    cx: &Cx,
+    store: &Store,
+    tenant: &TenantRef,
+    filter: &UserFilter,
+    reach: Reach,
+    request: PageRequest,
+) -> Result<Page<User>> {
+    let asked = Asked::read(filter)?;
+    let scope = tenants::reach(cx, store, tenant).await?;
+    let mut query = asked.query(store, scope);
+    if reach == Reach::Own {
+        query = query.filter(Column::Id.is_in(cx.caller.account));
+    }
+    let total = query.clone().count(store.read()).await?;
+    let after = request.after.map(|id| Column::Id.gt(id));
+    let query = query.filter(Condition::all().add_option(after)).order_by_asc(Column::Id);
+    let rows = query.limit(request.rows()).all(store.read()).await?;
+    let found = rows.into_iter().map(Account::try_from).collect::<Result<Vec<_>>>()?;
+    let page = Page::cut(request, found, total, |account| account.id);
+    let items = dressed(&store.tenant(scope), page.items, store.clock().now()).await?;
+    Ok(Page { items, next: page.next, total: page.total })
+}
+
+/// A user of a tenant, by the id of the account.
+pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef, account: Uuid) -> Result<User> {
+    let user = IdKind::User.show(account);
+    find(cx, store, &UserRef { tenant: tenant.clone(), user, version: None }).await
+}
+
+/// The account of a caller who logged in, as a user.
+pub async fn of_caller(cx: &Cx, store: &Store) -> Result<Option<User>> {
+    let Some(account) = cx.caller.account else { return Ok(None) };
+    if let Some(own) = &cx.caller.tenant {
+        return get(cx, store, &TenantRef::Id(own.id), account).await.map(Some);
+    }
+    let row = accounts::find(store.read(), None, &IdKind::User.show(account)).await?.ok_or_else(accounts::not_found)?;
+    // One of the platform has no groups and no grants here.
+    let account: Account = row.try_into()?;
+    Ok(Some(User { roles: vec![RoleGrant::own(&account)], groups: Vec::new(), account }))
+}
+
+/// The user that a call names, whose account the caller may change. Whoever may touch their own account alone is not told
+/// which others there are.
+pub(super) async fn find_within(cx: &Cx, store: &Store, user: &UserRef, reach: Reach) -> Result<User> {
+    match find(cx, store, user).await {
+        Ok(found) => rules::admitted(&cx.caller, reach, &found).map(|()| found),
+        Err(error) if error.reason == Reason::AccountNotFound && reach == Reach::Own => Err(rules::own_alone()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The user that a call names, to read.
+async fn find(cx: &Cx, store: &Store, user: &UserRef) -> Result<User> {
+    let scope = tenants::reach(cx, store, &user.tenant).await?;
+    let row = accounts::find(store.read(), Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
+    one(dressed(&store.tenant(scope), vec![row.try_into()?], store.clock().now()).await?)
+}
+
+/// The hash of a user's password, as it is now.
+pub(super) async fn password_hash(store: &Store, user: &User) -> Result<String> {
+    let row = Entity::find_by_id(user.account.id).one(store.read()).await?;
+    row.map(|row| row.password_hash).ok_or_else(accounts::not_found)
+}
+
+/// The user that a call names, to change.
+pub(super) async fn hold(tx: &Tx, user: &UserRef) -> Result<Held> {
+    let (tenant, scope) = tenants::resolve_locked(tx, &user.tenant).await?;
+    let row = accounts::find(tx.conn(), Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
+    if user.version.is_some_and(|version| version != row.version) {
+        return Err(rules::stale());
+    }
+    let user = as_user(tx, scope, row.clone().try_into()?).await?;
+    Ok(Held { tenant, scope, row, user })
+}
+
+/// An account of the tenant as a user, inside a write.
+pub(super) async fn as_user(tx: &Tx, scope: TenantScope, account: Account) -> Result<User> {
+    one(dressed(&tx.tenant(scope), vec![account], tx.now()).await?)
+}
+
+fn one(users: Vec<User>) -> Result<User> {
+    users.into_iter().next().ok_or_else(accounts::not_found)
+}
+
+/// A filter whose words are known.
+struct Asked {
+    text: String,
+    status: Option<AccountStatus>,
+    role: Option<Role>,
+    group: Option<Uuid>,
+}
+
+impl Asked {
+    fn read(filter: &UserFilter) -> Result<Self> {
+        let no = |field, message: &'static str| Error::invalid(Reason::InvalidArgument, field, message);
+        let status = |word: &String| {
+            let known = AccountStatus::ALL.into_iter().find(|status| status.as_str() == word);
+            known.ok_or_else(|| no("status", "must be one of invited, active, suspended, deleted"))
+        };
+        let role = |word: &String| word.parse().map_err(|_| no("role", "role not found"));
+        let group = |id: &String| IdKind::Group.read(id).ok_or_else(|| no("group_id", "not a group id"));
+        Ok(Self {
+            text: text::fold(&filter.text),
+            status: filter.status.as_ref().map(status).transpose()?,
+            role: filter.role.as_ref().map(role).transpose()?,
+            group: filter.group.as_ref().map(group).transpose()?,
+        })
+    }
+
+    fn query(&self, store: &Store, scope: TenantScope) -> Select<Entity> {
+        let rows = store.tenant(scope);
+        let mut query = accounts::in_place(Some(scope)).filter(match self.status {
+            Some(status) => Column::Status.eq(status.as_str()),
+            None => Column::Status.ne(AccountStatus::Deleted.as_str()),
+        });
+        if !self.text.is_empty() {
+            query = query.filter(self.holds_text());
+        }
+        if let Some(role) = self.role {
+            let granted = Column::Id.in_subquery(rows.holders(role, store.clock().now()));
+            query = query.filter(Condition::any().add(Column::Role.eq(role.as_str())).add(granted));
+        }
+        if let Some(group) = self.group {
+            query = query.filter(Column::Id.in_subquery(rows.members(group)));
+        }
+        query
+    }
+
+    fn holds_text(&self) -> Condition {
+        // No name holds a control character, and PostgreSQL takes no zero.
+        if self.text.chars().any(char::is_control) {
+            return Condition::all().add(Expr::value(false));
+        }
+        // Folded here and in the row by the same function: the databases do not agree on what `lower` does.
+        let columns = [
+            Expr::col(Column::UsernameKey),
+            Expr::col(Column::EmailKey),
+            Func::lower(Expr::col(Column::DisplayName)).into(),
+        ];
+        // Where an older version left it empty, what that one looked in.
+        let unfilled =
+            columns.into_iter().fold(Condition::any(), |any, column| any.add(column.like(holding(&self.text))));
+        let unfilled = Condition::all().add(Column::SearchKey.eq("")).add(unfilled);
+        Condition::any().add(Column::SearchKey.like(holding(&self.text))).add(unfilled)
+    }
+}

@@ -1,0 +1,192 @@
+//! Passwords of users: one's own, and those of others (zero-trust contract, section 4.2).
+
+use sea_orm::{EntityTrait, QuerySelect};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    lifecycle::{put, record},
+    rules,
+};
+use crate::identity::{
+    Account, AccountChange, AccountStatus, Login, Password, People, Reach, User, UserRef,
+    login::backoff::Attempt,
+    passwords::{normalized, policy, weak},
+    second_factor::totp,
+    users,
+};
+use crate::{
+    base::{Access, Caller, CallerKind, Cx, Error, Result, Secret, caller::CallerFacts, cx::CxFacts, error::Reason},
+    store::{ChangeKind, Tx, entities::accounts},
+    tenants::Tenant,
+};
+
+/// A password to be.
+#[derive(Clone, Debug, Default)]
+pub struct NewPassword {
+    /// Its text; none to have one made.
+    pub text: Option<Secret<String>>,
+    /// The password so far, for those who set their own.
+    pub current: Option<Secret<String>>,
+    /// Whether it has to be changed; that of others who had one made, if nobody says.
+    pub must_change: Option<bool>,
+}
+
+/// A password that was set.
+#[derive(Clone, Debug)]
+pub struct PasswordSet {
+    /// The user.
+    pub user: User,
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Whether the caller set their own.
+    pub own: bool,
+    /// The password that was made.
+    pub made: Option<Secret<String>>,
+}
+
+/// What a write does.
+#[derive(Clone, Debug)]
+struct Plan {
+    user: UserRef,
+    reach: Reach,
+    own: bool,
+    /// The hash that was verified, of those who set their own.
+    verified: Option<String>,
+    hash: String,
+    must_change: bool,
+    made: bool,
+}
+
+/// Sets the password of a user, and ends every session of it. An invited user becomes active. Fails with INVALID_ARGUMENT
+/// for a password that breaks the policy, with UNAUTHENTICATED for a wrong password so far, with PERMISSION_DENIED for a
+/// user whom the caller may not change, with NOT_FOUND if there is no such user.
+pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: NewPassword) -> Result<PasswordSet> {
+    rules::not_by_key(&cx.caller)?;
+    let found = users::find_within(cx, &people.store, user, reach).await?;
+    let own = rules::is_own(&cx.caller, &found.account);
+    let verified = if own { Some(verify(cx, people, &found, new.current).await?) } else { None };
+    let (password, made) = match new.text {
+        Some(text) => (policy::checked(text, names(&found.account)).await?, None),
+        None => {
+            let text = Secret::new(totp::recovery_codes(2).join("-"));
+            (Password::kept(text.clone()), Some(text))
+        }
+    };
+    let must_change = new.must_change.unwrap_or(made.is_some());
+    let hash = people.passwords.hash(password).await?;
+    let plan = Plan { user: user.clone(), reach, own, verified, hash, must_change, made: made.is_some() };
+    let (tenant, user) = people.store.write(cx, plan, put_password).await?;
+    Ok(PasswordSet { user, tenant, own, made })
+}
+
+async fn put_password(tx: &Tx, plan: &Plan) -> Result<(Tenant, User)> {
+    let held = users::hold(tx, &plan.user).await?;
+    rules::admitted(&tx.cx().caller, plan.reach, &held.user)?;
+    // Another password may have been set since the one so far was verified, or the name may be another user's.
+    let same = plan.verified.as_ref().is_none_or(|hash| *hash == held.row.password_hash);
+    if !same || plan.own != rules::is_own(&tx.cx().caller, &held.user.account) {
+        return Err(wrong());
+    }
+    let invited = held.user.account.status == AccountStatus::Invited;
+    let change = AccountChange {
+        password: Some((plan.hash.clone(), plan.must_change)),
+        status: invited.then_some((AccountStatus::Active, None)),
+        end_sessions: true,
+        ..AccountChange::default()
+    };
+    let after = put(tx, &held, &change).await?;
+    let details = json!({"own": plan.own, "generated": plan.made, "must_change": plan.must_change});
+    record(tx, ChangeKind::Updated, &held, &after, details);
+    Ok((held.tenant, after))
+}
+
+/// Sets the password of an account that logged in just now with another one, and ends every session of it. Fails with
+/// INVALID_ARGUMENT for a password that breaks the policy or is the one so far, with UNAUTHENTICATED if the account changed
+/// since the login.
+pub async fn renew(
+    cx: &Cx,
+    people: &People,
+    login: &Login,
+    current: &Secret<String>,
+    new: Secret<String>,
+) -> Result<Account> {
+    if normalized(&new).expose() == normalized(current).expose() {
+        return Err(weak("the new password must differ from the current one"));
+    }
+    let password = policy::checked(new, names(&login.account)).await?;
+    let hash = people.passwords.hash(password).await?;
+    people.store.write(&as_account(cx, login), (login.account.id, login.account.epoch, hash), put_renewed).await
+}
+
+async fn put_renewed(tx: &Tx, (id, epoch, hash): &(Uuid, i64, String)) -> Result<Account> {
+    let row = accounts::Entity::find_by_id(*id).lock_exclusive().one(tx.conn()).await?;
+    // Every change of its password, role or standing raises the epoch.
+    let active = |row: &accounts::Model| row.epoch == *epoch && row.status == AccountStatus::Active.as_str();
+    let row = row.filter(active).ok_or_else(wrong)?;
+    let password = Some((hash.clone(), false));
+    let change = AccountChange { password, end_sessions: true, ..AccountChange::default() };
+    let account = crate::identity::accounts::change(tx, row, &change).await?;
+    let details = json!({"own": true, "at_login": true});
+    tx.changed(account.change(ChangeKind::Updated), account.shown_id(), details);
+    Ok(account)
+}
+
+/// The context of a call in which an account logged in.
+fn as_account(cx: &Cx, login: &Login) -> Cx {
+    let account = &login.account;
+    let caller = Caller::new(CallerFacts {
+        kind: CallerKind::User,
+        subject: account.subject(login.tenant.as_ref().map(|tenant| tenant.name.as_str())),
+        role: account.role,
+        account: Some(account.id),
+        ..CallerFacts::default()
+    });
+    Cx::new(CxFacts { caller, access: Access::Platform, audit_action: Some("user.password.set"), ..CxFacts::clone(cx) })
+}
+
+/// Verifies the password so far, and returns its hash. Failures slow the next attempts down, as those of logins do.
+async fn verify(cx: &Cx, people: &People, user: &User, given: Option<Secret<String>>) -> Result<String> {
+    let given = given.ok_or_else(|| Error::invalid(Reason::FieldRequired, "current_password", "required"))?;
+    let arrival = people.throttle.approach(cx).await?;
+    let turn = people.throttle.wait(cx, arrival, Attempt::on(user.account.id, cx.counted_as())).await?;
+    let verified = async {
+        let hash = users::password_hash(&people.store, user).await?;
+        let right = people.passwords.verify(given, hash.clone()).await?;
+        Ok(right.then_some(hash))
+    };
+    match verified.await {
+        Ok(Some(hash)) => {
+            turn.succeeded();
+            Ok(hash)
+        }
+        Ok(None) => {
+            turn.failed();
+            Err(wrong())
+        }
+        Err(error) => {
+            turn.unsettled();
+            Err(error)
+        }
+    }
+}
+
+/// What a password may not be.
+fn names(account: &Account) -> Vec<String> {
+    let names = [Some(account.username.clone()), rules::shown_email(account), Some(account.display_name.clone())];
+    names.into_iter().flatten().collect()
+}
+
+/// The password so far is another one.
+fn wrong() -> Error {
+    Error::unauthenticated(Reason::LoginRefused, "the current password is wrong")
+}
+
+/// Checks that a password is given or asked for, and not both.
+pub fn check_given(text: bool, generate: bool) -> Result<()> {
+    match (text, generate) {
+        (true, true) => Err(weak("set either password or generate, not both")),
+        (false, false) => Err(Error::invalid(Reason::FieldRequired, "password", "required unless generate is true")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,186 @@
+//! The rules of users, without a database (zero-trust contract, section 4.2).
+
+use uuid::Uuid;
+
+use crate::base::{Caller, Error, IdKind, Kind, Result, Role, error::Reason, text};
+use crate::identity::{Account, AccountStatus, Email, Reach, User, accounts, api_keys};
+
+/// Longest id of a caller's choice, in characters.
+const MAX_ID: usize = 64;
+/// Longest name for people, in characters.
+const MAX_NAME: usize = 128;
+/// Longest reason, in characters.
+const MAX_REASON: usize = 500;
+/// The source of accounts that a directory keeps.
+pub(in crate::identity) const DIRECTORY: &str = "directory";
+/// Most groups that a user is made into.
+const MAX_GROUPS: usize = 100;
+
+/// An id of the caller's choice: 1 to 64 letters, digits and `. _ -`.
+pub(in crate::identity) fn id(text: String) -> Result<String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let is_id = (1..=MAX_ID).contains(&text.len()) && text.bytes().all(good) && accounts::check_name(&text).is_ok();
+    let message = "an id must have 1 to 64 letters, digits and `. _ -`";
+    if is_id { Ok(text) } else { Err(Error::invalid(Reason::AccountNameInvalid, "user_id", message)) }
+}
+
+/// A name for people in its normal form: at most 128 characters. `field` is at fault otherwise.
+pub fn name_for_people(field: &str, text: &str) -> Result<String> {
+    text::name_of(field, text, 0..=MAX_NAME, "a name must have at most 128 characters")
+}
+
+/// Why something is done, for the audit log: at most 500 characters, where it is told.
+pub fn reason(text: Option<String>) -> Result<Option<String>> {
+    text.map(|text| text::prose("reason", &text, MAX_REASON, "a reason must have at most 500 characters")).transpose()
+}
+
+/// The ids of groups, each once.
+pub(in crate::identity) fn groups(ids: &[String]) -> Result<Vec<Uuid>> {
+    if ids.len() > MAX_GROUPS {
+        return Err(Error::invalid(Reason::InvalidArgument, "group_ids", "at most 100 groups at once"));
+    }
+    let mut groups = Vec::with_capacity(ids.len());
+    for id in ids {
+        let unknown = || Error::invalid(Reason::GroupNotFound, "group_ids", "group not found");
+        let id = IdKind::Group.read(id).ok_or_else(unknown)?;
+        if !groups.contains(&id) {
+            groups.push(id);
+        }
+    }
+    Ok(groups)
+}
+
+/// The role that a caller gives to a user. Fails with INVALID_ARGUMENT for what is no role of a tenant, with
+/// PERMISSION_DENIED for a role above the caller's own.
+pub(in crate::identity) fn role(caller: &Caller, word: &str) -> Result<Role> {
+    let unknown = || {
+        let roles = "admin, network_admin, security_operator, auditor, read_only, user";
+        Error::invalid(Reason::RoleUnknown, "role", format!("must be one of {roles}"))
+    };
+    let role: Role = word.parse().map_err(|_| unknown())?;
+    if !caller.outranks(role) {
+        return Err(above());
+    }
+    if matches!(role, Role::PlatformAdmin | Role::Project) { Err(unknown()) } else { Ok(role) }
+}
+
+/// Refuses a caller whom some role of a user stands above.
+pub(in crate::identity) fn reachable(caller: &Caller, user: &User) -> Result<()> {
+    if user.every_role().iter().all(|role| caller.outranks(role)) { Ok(()) } else { Err(above()) }
+}
+
+/// Refuses whoever may touch their own account alone, unless it is that; and for others, as [`reachable`] does.
+pub(in crate::identity) fn admitted(caller: &Caller, reach: Reach, user: &User) -> Result<()> {
+    if is_own(caller, &user.account) {
+        return Ok(());
+    }
+    if reach == Reach::Own { Err(own_alone()) } else { reachable(caller, user) }
+}
+
+/// Whether a caller logged in as an account.
+pub(in crate::identity) fn is_own(caller: &Caller, account: &Account) -> bool {
+    caller.account == Some(account.id)
+}
+
+/// Refuses what nobody does to their own account.
+pub(in crate::identity) fn not_own(caller: &Caller, account: &Account) -> Result<()> {
+    if is_own(caller, account) {
+        return Err(Error::invalid(Reason::AccountOwn, "user_id", "this action is not allowed on your own account"));
+    }
+    Ok(())
+}
+
+/// Refuses to give a role to one's own account, or to prolong or raise one that it has.
+pub(in crate::identity) fn not_to_oneself(caller: &Caller, account: &Account) -> Result<()> {
+    if is_own(caller, account) {
+        let message = "you cannot grant, extend or raise a role on your own account; ask another administrator";
+        return Err(Error::denied(Reason::AccountOwn, message));
+    }
+    Ok(())
+}
+
+/// Refuses API keys: what leads to lasting rights is done by people, and by tokens that were minted for it.
+pub(in crate::identity) fn not_by_key(caller: &Caller) -> Result<()> {
+    if api_keys::is_of_caller(caller) {
+        let message = "API keys cannot change roles, second factors or other users' passwords";
+        return Err(Error::denied(Reason::CallerKindRefused, message));
+    }
+    Ok(())
+}
+
+/// Refuses a change of what a directory keeps of an account.
+pub(in crate::identity) fn not_synced(account: &Account) -> Result<()> {
+    if account.source == DIRECTORY {
+        let message = "the user is managed by a directory: change the address and name there";
+        return Err(Error::precondition(Reason::AccountSynced, message));
+    }
+    Ok(())
+}
+
+/// The status that an account has when nothing keeps it from working.
+pub(in crate::identity) fn working(has_password: bool) -> AccountStatus {
+    if has_password { AccountStatus::Active } else { AccountStatus::Invited }
+}
+
+/// The address of an account, as it is compared and shown.
+pub fn shown_email(account: &Account) -> Option<String> {
+    let email = account.email.as_ref()?;
+    Some(Email::read(email).map_or_else(|_| email.clone(), |email| email.key().to_owned()))
+}
+
+/// The caller may touch no account but their own.
+pub(in crate::identity) fn own_alone() -> Error {
+    Error::denied(Reason::PermissionDenied, "your role does not permit this for other users")
+}
+
+/// The role or the user stands above the caller.
+pub(in crate::identity) fn above() -> Error {
+    Error::denied(Reason::RoleAboveOwn, "the role or the user is above your own role")
+}
+
+/// The user has another version than the one that the caller read.
+pub(in crate::identity) fn stale() -> Error {
+    Error::new(Kind::Aborted, Reason::VersionStale, "the user was changed in the meantime; read it again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::caller::CallerFacts;
+
+    fn caller(role: Role) -> Caller {
+        Caller::new(CallerFacts { role, ..CallerFacts::default() })
+    }
+
+    #[test]
+    fn ids_of_choice_are_plain_and_read_as_no_other() {
+        for good in ["a", "Ada.L-1_x", &"x".repeat(64)] {
+            assert!(id(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a@b", "ä", "a/b", &"x".repeat(65), "usr_01J7ST8Z0GFCQ9TCATDDY8V7GF"] {
+            assert_eq!(id(bad.to_owned()).unwrap_err().violations[0].field, "user_id", "{bad}");
+        }
+    }
+
+    #[test]
+    fn nobody_gives_a_role_above_their_own() {
+        let reason = |from, word: &str| role(&caller(from), word).err().map(|error| error.reason);
+        assert_eq!(reason(Role::Admin, "admin"), None);
+        assert_eq!(reason(Role::SecurityOperator, "admin"), Some(Reason::RoleAboveOwn));
+        assert_eq!(reason(Role::Admin, "platform_admin"), Some(Reason::RoleAboveOwn));
+        assert_eq!(reason(Role::PlatformAdmin, "platform_admin"), Some(Reason::RoleUnknown));
+        for word in ["project", "root", "", "Admin"] {
+            assert_eq!(reason(Role::Admin, word), Some(Reason::RoleUnknown), "{word}");
+        }
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        assert_eq!(name_for_people("name", " Ada ").unwrap(), "Ada");
+        for bad in ["x".repeat(129), "a\0".to_owned(), "a\u{200b}".to_owned()] {
+            assert_eq!(name_for_people("name", &bad).unwrap_err().violations[0].field, "name");
+        }
+        assert!(reason(Some("x".repeat(501))).is_err() && reason(Some("a\nb".to_owned())).is_ok());
+        assert!(groups(&["grp_x".to_owned()]).is_err());
+    }
+}

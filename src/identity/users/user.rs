@@ -1,0 +1,179 @@
+//! What a user is: an account inside a tenant, with its roles and groups (zero-trust contract, section 3).
+
+use sea_orm::ConnectionTrait;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::identity::Account;
+use crate::{
+    base::{Error, IdKind, Result, Role, RoleSet, TenantRef},
+    store::scopes::{RoleRow, TENANT_WIDE, TenantRows},
+};
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The account.
+    pub account: Account,
+    /// Every role that holds: the account's own first, then those that were granted, oldest first.
+    pub roles: Vec<RoleGrant>,
+    /// The groups that it is in.
+    pub groups: Vec<Uuid>,
+}
+
+/// A role that somebody has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleGrant {
+    /// The role.
+    pub role: Role,
+    /// Where it holds.
+    pub scope: RoleScope,
+    /// Subject of who granted it; none for the account's own role.
+    pub granted_by: Option<String>,
+    /// When it was granted, or the account was made.
+    pub granted_at: OffsetDateTime,
+    /// When it ends.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Where a role holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleScope {
+    /// In the whole tenant.
+    Tenant,
+    /// For what belongs to a group.
+    Group(Uuid),
+    /// For a pool of gateways.
+    Pool(String),
+}
+
+/// Which user a call is about.
+#[derive(Clone, Debug)]
+pub struct UserRef {
+    /// The tenant.
+    pub tenant: TenantRef,
+    /// Id, name or address.
+    pub user: String,
+    /// The version that the caller read, if the call is to fail on another one.
+    pub version: Option<i64>,
+}
+
+/// Whose accounts a call may touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Those of the tenant, as far as their roles are not above the caller's.
+    All,
+    /// The caller's own.
+    Own,
+}
+
+impl User {
+    /// Every role, wherever it holds.
+    pub fn every_role(&self) -> RoleSet {
+        self.roles.iter().map(|grant| grant.role).collect()
+    }
+
+    /// The roles in the whole tenant beside the account's own, and when the first of them ends.
+    pub fn standing(&self) -> (RoleSet, Option<OffsetDateTime>) {
+        let granted =
+            || self.roles.iter().filter(|grant| grant.granted_by.is_some() && grant.scope == RoleScope::Tenant);
+        let roles = granted().map(|grant| grant.role).collect();
+        (roles, granted().filter_map(|grant| grant.expires_at).min())
+    }
+
+    /// Whether the user administers the tenant, and does so for good.
+    pub fn is_lasting_admin(&self) -> bool {
+        let lasting = |grant: &RoleGrant| {
+            grant.role == Role::Admin && grant.scope == RoleScope::Tenant && grant.expires_at.is_none()
+        };
+        self.roles.iter().any(lasting)
+    }
+}
+
+impl RoleGrant {
+    /// The role that an account has of its own.
+    pub fn own(account: &Account) -> Self {
+        Self {
+            role: account.role,
+            scope: RoleScope::Tenant,
+            granted_by: None,
+            granted_at: account.created_at,
+            expires_at: None,
+        }
+    }
+}
+
+impl TryFrom<RoleRow> for RoleGrant {
+    type Error = Error;
+
+    fn try_from(row: RoleRow) -> Result<Self> {
+        Ok(Self {
+            role: row.role.parse().map_err(Error::internal)?,
+            scope: RoleScope::stored(&row.scope_type, row.scope_id)?,
+            granted_by: Some(row.granted_by),
+            granted_at: row.granted_at,
+            expires_at: row.expires_at,
+        })
+    }
+}
+
+impl RoleScope {
+    /// The word of the kind, as it is stored and shown.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Tenant => TENANT_WIDE,
+            Self::Group(_) => "group",
+            Self::Pool(_) => "pool",
+        }
+    }
+
+    /// Which group or pool, as it is stored and shown; empty for the tenant.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Tenant => String::new(),
+            Self::Group(id) => IdKind::Group.show(*id),
+            Self::Pool(id) => id.clone(),
+        }
+    }
+
+    fn stored(kind: &str, id: String) -> Result<Self> {
+        let unknown = || Error::internal(format!("a role has the unknown scope {kind:?}"));
+        match kind {
+            TENANT_WIDE => Ok(Self::Tenant),
+            "group" => IdKind::Group.read(&id).map(Self::Group).ok_or_else(unknown),
+            "pool" => Ok(Self::Pool(id)),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+/// Accounts of a tenant as users: with the roles that hold at a moment, and their groups.
+pub(in crate::identity) async fn dressed<C: ConnectionTrait>(
+    rows: &TenantRows<'_, C>,
+    accounts: Vec<Account>,
+    now: OffsetDateTime,
+) -> Result<Vec<User>> {
+    let ids: Vec<_> = accounts.iter().map(|account| account.id).collect();
+    let granted = rows.roles_of(&ids, now).await?;
+    let mut groups = rows.groups_of(&ids).await?;
+    let user = |account: Account| {
+        let own = std::iter::once(Ok(RoleGrant::own(&account)));
+        let of_account = granted.iter().filter(|row| row.account == account.id).cloned();
+        let roles = own.chain(of_account.map(RoleGrant::try_from)).collect::<Result<_>>()?;
+        Ok(User { roles, groups: groups.remove(&account.id).unwrap_or_default(), account })
+    };
+    accounts.into_iter().map(user).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_read_as_they_were_stored() {
+        for scope in [RoleScope::Tenant, RoleScope::Group(Uuid::from_u128(7)), RoleScope::Pool("pool_1".to_owned())] {
+            assert_eq!(RoleScope::stored(scope.kind(), scope.id()).unwrap(), scope);
+        }
+        assert!(RoleScope::stored("group", "x".to_owned()).is_err() && RoleScope::stored("x", String::new()).is_err());
+    }
+}

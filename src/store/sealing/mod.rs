@@ -1,0 +1,7 @@
+//! Envelope encryption of secrets: data keys, the key-encryption key over them, and the rotation of both.
+
+pub mod keyring;
+pub mod reseal;
+pub mod rotation;
+mod sealed;
+pub(in crate::store) mod sealer;

@@ -1,0 +1,298 @@
+//! New data keys, and all values sealed anew under them, while servers serve.
+//!
+//! A run begins by raising the generation in the row of `key_encryption`; every owner whose last data key is of an earlier
+//! generation gets one of this. Servers seal under it within [`NOTICED`]; what is sealed under the earlier ones still
+//! opens. Then the areas seal their values anew. A run that was killed has left its mark in that row, and the next one
+//! goes on with it. Earlier keys are removed once nothing is sealed under them.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryResult, QuerySelect,
+    TryGetable, Value,
+    prelude::Uuid,
+    sea_query::{Expr, Order, Query, UpdateStatement},
+};
+use serde_json::json;
+
+pub use super::sealer::NOTICED;
+use super::{
+    keyring::{self, Keyring},
+    sealed, sealer,
+};
+use crate::base::{Cx, Error, Kind, Result, TenantId, error::Reason};
+use crate::store::{
+    Sealer, Stamp, Store, Tx,
+    entities::{data_keys, key_encryption},
+};
+
+/// Owners, or values, of one transaction.
+pub const PAGE: u64 = 100;
+/// How long a key is kept after a later one took its place, though nothing is known to be sealed under it: answers under
+/// idempotency keys are sealed too, and live for a day.
+pub const KEPT: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// A run that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Data keys of earlier generations are replaced.
+    pub generation: i64,
+    /// Whether an earlier run began it.
+    pub resumed: bool,
+}
+
+/// What became of the values of an area.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Values that were sealed anew.
+    pub resealed: u64,
+    /// Values that do not open. They are left as they are.
+    pub left: u64,
+}
+
+impl std::ops::AddAssign for Resealed {
+    fn add_assign(&mut self, other: Self) {
+        self.resealed += other.resealed;
+        self.left += other.left;
+    }
+}
+
+/// Whose secret a value is, and the version of the key that it is sealed under.
+pub type InUse = BTreeSet<(Option<TenantId>, i64)>;
+
+/// What a value is sealed for, and the sealed value.
+pub type Purposed = (String, String);
+
+/// A column whose texts are sealed values, or JSON that has some: their characters stand in JSON as they are.
+pub struct SealedColumn<K> {
+    /// The table.
+    pub table: &'static str,
+    /// Its primary key.
+    pub key: &'static str,
+    /// The column.
+    pub column: &'static str,
+    /// The column that tells the tenant whose secrets they are; without one they are the platform's.
+    pub tenant: Option<&'static str>,
+    /// The sealed values in the text of a row.
+    pub values: fn(&K, &str) -> Result<Vec<Purposed>>,
+}
+
+/// A row with a text in such a column.
+struct SealedRow<K> {
+    key: K,
+    tenant: Option<TenantId>,
+    text: String,
+}
+
+impl<K: TryGetable + Into<Value> + Clone + Send + Sync + 'static> SealedColumn<K> {
+    /// Seals every value anew that is sealed under an earlier data key. `progress` is told after each transaction.
+    pub async fn reseal(&self, store: &Store, sealer: &Sealer, mut progress: impl FnMut(Resealed)) -> Result<Resealed> {
+        let (mut done, mut after) = (Resealed::default(), None);
+        loop {
+            let page = self.page(store, after).await?;
+            let Some(last) = page.last() else { return Ok(done) };
+            after = Some(last.key.clone());
+            let mut changes = Vec::new();
+            for row in page {
+                let (mut text, mut count) = (row.text.clone(), 0);
+                for (purpose, sealed) in (self.values)(&row.key, &row.text)? {
+                    match sealer.reseal(row.tenant, &purpose, &sealed).await {
+                        Ok(None) => {}
+                        Ok(Some(anew)) => (text, count) = (text.replacen(&sealed, &anew, 1), count + 1),
+                        Err(error) if error.kind == Kind::Internal => done.left += 1,
+                        Err(error) => return Err(error),
+                    }
+                }
+                if count > 0 {
+                    changes.push((row, text, count));
+                }
+            }
+            done.resealed += self.put(store, changes).await?;
+            progress(done);
+        }
+    }
+
+    /// The data keys that values are sealed under.
+    pub async fn keys_in_use(&self, store: &Store) -> Result<InUse> {
+        let (mut keys, mut after) = (InUse::new(), None);
+        loop {
+            let page = self.page(store, after).await?;
+            let Some(last) = page.last() else { return Ok(keys) };
+            after = Some(last.key.clone());
+            for row in page {
+                let values = (self.values)(&row.key, &row.text)?;
+                keys.extend(values.iter().filter_map(|(_, sealed)| Some((row.tenant, version(sealed)?))));
+            }
+        }
+    }
+
+    async fn page(&self, store: &Store, after: Option<K>) -> Result<Vec<SealedRow<K>>> {
+        let mut query = Query::select();
+        query.column(self.key).column(self.column).columns(self.tenant).from(self.table);
+        query.and_where(Expr::col(self.column).is_not_null()).order_by(self.key, Order::Asc).limit(PAGE);
+        if let Some(after) = after {
+            query.and_where(Expr::col(self.key).gt(after));
+        }
+        let read = |row: QueryResult| {
+            let tenant: Option<Uuid> = self.tenant.map_or(Ok(None), |column| row.try_get("", column))?;
+            let (key, text) = (row.try_get("", self.key)?, row.try_get("", self.column)?);
+            Ok(SealedRow { key, tenant: tenant.map(TenantId::from_uuid), text })
+        };
+        store.read().query_all(&query).await?.into_iter().map(read).collect()
+    }
+
+    /// Writes texts with values that were sealed anew, unless they changed meanwhile; who changed them sealed them under a key
+    /// of that moment. How many values there are.
+    async fn put(&self, store: &Store, changes: Vec<(SealedRow<K>, String, u64)>) -> Result<u64> {
+        if changes.is_empty() {
+            return Ok(0);
+        }
+        let update = |(row, text, count): (SealedRow<K>, String, u64)| {
+            let mut update = Query::update();
+            update.table(self.table).value(self.column, text);
+            update.and_where(Expr::col(self.key).eq(row.key)).and_where(Expr::col(self.column).eq(row.text));
+            (update, count)
+        };
+        let updates: Vec<_> = changes.into_iter().map(update).collect();
+        store.maintain("keys.reseal", Arc::from(updates), put_all).await
+    }
+}
+
+async fn put_all(tx: &Tx, updates: &Arc<[(UpdateStatement, u64)]>) -> Result<u64> {
+    let mut changed = 0;
+    for (update, count) in updates.iter() {
+        changed += count * tx.conn().execute(update).await?.rows_affected();
+    }
+    Ok(changed)
+}
+
+/// The version of the data key that a text is sealed under; `None` if it is no sealed text.
+pub fn version(sealed: &str) -> Option<i64> {
+    sealed::version(sealed)
+}
+
+/// Begins a run, or goes on with one that did not end. `None` if nothing was ever sealed.
+pub async fn begin(store: &Store, ring: &Keyring) -> Result<Option<Run>> {
+    keyring::fit(store.read(), Some(ring)).await?.require()?;
+    if data_keys::Entity::find().one(store.read()).await?.is_none() {
+        return Ok(None);
+    }
+    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).one(store.read()).await?;
+    if let Some(row) = row.filter(|row| row.resealing) {
+        return Ok(Some(Run { generation: row.generation, resumed: true }));
+    }
+    let cx = Cx::system("keys reseal", store.clock().clone());
+    store.write(&cx, ring.clone(), begin_in).await.map(Some)
+}
+
+async fn begin_in(tx: &Tx, ring: &Keyring) -> Result<Run> {
+    // Makes the row where there is none.
+    keyring::hold(tx, ring).await?;
+    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).lock_exclusive().one(tx.conn()).await?;
+    let row = row.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
+    let (resumed, generation) = match row.resealing {
+        true => (true, row.generation),
+        false => (false, row.generation + 1),
+    };
+    let mut row = row.into_active_model();
+    row.generation = Set(generation);
+    row.resealing = Set(true);
+    row.update(tx.conn()).await?;
+    tx.audit_only(None, "data keys", json!({"state": "begun", "generation": generation}));
+    Ok(Run { generation, resumed })
+}
+
+/// Ends a run.
+pub async fn end(store: &Store, details: serde_json::Value) -> Result<()> {
+    let cx = Cx::system("keys reseal", store.clock().clone());
+    store.write(&cx, details, end_in).await
+}
+
+async fn end_in(tx: &Tx, details: &serde_json::Value) -> Result<()> {
+    key_encryption::Entity::update_many()
+        .col_expr(key_encryption::Column::Resealing, Expr::value(false))
+        .exec(tx.conn())
+        .await?;
+    let mut details = details.clone();
+    details["state"] = json!("finished");
+    tx.audit_only(None, "data keys", details);
+    Ok(())
+}
+
+/// Makes a later data key for every owner whose last one is of an earlier generation. `progress` is told how many were made.
+pub async fn renew(store: &Store, ring: &Keyring, run: Run, mut progress: impl FnMut(u64)) -> Result<u64> {
+    let mut made = 0;
+    let mut failures = 0;
+    loop {
+        match renew_page(store, ring, run).await {
+            Ok(0) => return Ok(made),
+            Ok(more) => {
+                made += more;
+                progress(made);
+            }
+            // A tenant of the page was deleted meanwhile; the next page is without it.
+            Err(error) if is_gone(&error) && failures < 5 => failures += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether a row has no tenant any more, as each database says it.
+fn is_gone(error: &Error) -> bool {
+    matches!(error.reason, Reason::TenantNotFound | Reason::TenantInUse)
+}
+
+async fn renew_page(store: &Store, ring: &Keyring, run: Run) -> Result<u64> {
+    let owners: Vec<Option<Uuid>> = data_keys::Entity::find()
+        .select_only()
+        .column(data_keys::Column::TenantId)
+        .group_by(data_keys::Column::TenantId)
+        .having(ExprTrait::lt(data_keys::Column::Version.max(), run.generation))
+        .limit(PAGE)
+        .into_tuple()
+        .all(store.read())
+        .await?;
+    let count = owners.len() as u64;
+    if owners.is_empty() {
+        return Ok(0);
+    }
+    store.maintain("keys.renew", (ring.clone(), owners), renew_in).await?;
+    Ok(count)
+}
+
+async fn renew_in(tx: &Tx, (ring, owners): &(Keyring, Vec<Option<Uuid>>)) -> Result<()> {
+    for tenant in owners {
+        sealer::make_in(tx, ring, tenant.map(TenantId::from_uuid)).await?;
+    }
+    Ok(())
+}
+
+/// Removes data keys that later ones took the place of, [`KEPT`] ago or longer, and under which nothing of `in_use` is
+/// sealed. Returns how many.
+pub async fn prune(store: &Store, in_use: InUse) -> Result<u64> {
+    let rows = data_keys::Entity::find().all(store.read()).await?;
+    let long_ago = Stamp::from(store.time().await? - KEPT);
+    let replaced = |row: &data_keys::Model| {
+        rows.iter()
+            .any(|later| later.tenant_id == row.tenant_id && later.version > row.version && later.created_at < long_ago)
+    };
+    let key = |row: &data_keys::Model| (row.tenant_id.map(TenantId::from_uuid), row.version);
+    let old: Vec<_> =
+        rows.iter().filter(|row| replaced(row) && !in_use.contains(&key(row))).map(|row| row.owner.clone()).collect();
+    if old.is_empty() {
+        return Ok(0);
+    }
+    let cx = Cx::system("keys prune", store.clock().clone());
+    store.write(&cx, Arc::from(old), prune_in).await
+}
+
+async fn prune_in(tx: &Tx, old: &Arc<[String]>) -> Result<u64> {
+    for page in old.chunks(PAGE as usize) {
+        let gone = data_keys::Entity::delete_many().filter(data_keys::Column::Owner.is_in(page.to_vec()));
+        gone.exec(tx.conn()).await?;
+    }
+    tx.audit_only(None, "data keys", json!({"removed": old.len()}));
+    Ok(old.len() as u64)
+}

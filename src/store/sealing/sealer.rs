@@ -1,0 +1,191 @@
+//! Secrets at rest: sealed with a data key for each tenant, which is sealed with the one key-encryption key.
+//!
+//! A tenant's key goes with the tenant, and with it all that it sealed. An owner may have several keys: the last one seals,
+//! and the ones before open what they sealed, until it is sealed anew.
+
+use std::{sync::Arc, time::Duration};
+
+use aes_gcm::Aes256Gcm;
+use moka::sync::Cache;
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Select, sea_query::OnConflict};
+
+use super::{
+    keyring::{self, Fit, Held, Keyring},
+    sealed::{self, KEY},
+};
+use crate::base::{Error, Result, Secret, TenantId, error::Reason};
+use crate::store::{Stamp, Store, Tx, entities::data_keys};
+
+/// Most data keys that are kept in memory.
+const KEPT: u64 = 1024;
+/// How long a server goes on sealing with a key after there is a later one, and with a key at all after the one that seals
+/// it was changed for one that the server does not have.
+pub const NOTICED: Duration = Duration::from_secs(3);
+
+/// Seals and opens secrets. Cheap to clone.
+#[derive(Clone)]
+pub struct Sealer(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    ring: Option<Keyring>,
+    /// Keys by the names of their rows. A row never gets another key.
+    keys: Cache<String, Arc<Aes256Gcm>>,
+    /// The version of the key that seals, by owner.
+    latest: Cache<Option<TenantId>, i64>,
+}
+
+impl Sealer {
+    /// A sealer on a store. Without keys it seals nothing, and says which setting is missing.
+    pub fn new(store: Store, ring: Option<Keyring>) -> Self {
+        let latest = Cache::builder().max_capacity(KEPT).time_to_live(NOTICED).build();
+        let keys = Cache::builder().max_capacity(KEPT).time_to_live(NOTICED).build();
+        Self(Arc::new(Inner { store, ring, keys, latest }))
+    }
+
+    /// How the keys fit the database. Reads one row.
+    pub async fn fit(&self) -> Result<Fit> {
+        keyring::fit(self.0.store.read(), self.0.ring.as_ref()).await
+    }
+
+    /// Fails unless the keys fit the database and every data key in it, and says what to do. For the start: it may read
+    /// every data key.
+    pub async fn verify(&self) -> Result<()> {
+        self.fit().await?.require()?;
+        match &self.0.ring {
+            Some(ring) => keyring::refuse_left_behind(self.0.store.read(), ring).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Seals a secret of a tenant, or of the platform, for a purpose. Not inside of a write: the first secret of a tenant
+    /// makes its key.
+    pub async fn seal(&self, tenant: Option<TenantId>, purpose: &str, secret: &[u8]) -> Result<String> {
+        let (version, key) = self.latest(tenant).await?;
+        sealed::seal_under(version, &key, purpose, secret)
+    }
+
+    /// Opens what was sealed for the same tenant and purpose.
+    pub async fn open(&self, tenant: Option<TenantId>, purpose: &str, sealed: &str) -> Result<Secret<Vec<u8>>> {
+        let Some(version) = sealed::version(sealed) else {
+            return Err(Error::internal("what should be sealed is not"));
+        };
+        sealed::open(self.key(tenant, version).await?.as_ref(), purpose, sealed)
+    }
+
+    /// The same secret sealed under the owner's last key; `None` if it is so already.
+    pub async fn reseal(&self, tenant: Option<TenantId>, purpose: &str, sealed: &str) -> Result<Option<String>> {
+        let (version, key) = self.latest(tenant).await?;
+        if sealed::version(sealed) == Some(version) {
+            return Ok(None);
+        }
+        let secret = self.open(tenant, purpose, sealed).await?;
+        sealed::seal_under(version, &key, purpose, secret.expose()).map(Some)
+    }
+
+    fn ring(&self) -> Result<&Keyring> {
+        self.0.ring.as_ref().ok_or_else(missing)
+    }
+
+    /// The key that seals, and its version.
+    async fn latest(&self, tenant: Option<TenantId>) -> Result<(i64, Arc<Aes256Gcm>)> {
+        let ring = self.ring()?;
+        if let Some(version) = self.0.latest.get(&tenant) {
+            return Ok((version, self.key(tenant, version).await?));
+        }
+        let row = match keys_of(tenant).order_by_desc(data_keys::Column::Version).one(self.0.store.read()).await? {
+            Some(row) => row,
+            None => self.make(ring, tenant).await?,
+        };
+        let (version, key) = (row.version, self.data_key(&row)?);
+        self.0.latest.insert(tenant, version);
+        Ok((version, key))
+    }
+
+    /// The key of a version.
+    async fn key(&self, tenant: Option<TenantId>, version: i64) -> Result<Arc<Aes256Gcm>> {
+        self.ring()?;
+        let name = row_name(tenant, version);
+        if let Some(key) = self.0.keys.get(&name) {
+            return Ok(key);
+        }
+        let row = data_keys::Entity::find_by_id(&name).one(self.0.store.read()).await?;
+        self.data_key(&row.ok_or_else(|| Error::internal(format!("there is no data key {name}")))?)
+    }
+
+    fn data_key(&self, row: &data_keys::Model) -> Result<Arc<Aes256Gcm>> {
+        if let Some(key) = self.0.keys.get(&row.owner) {
+            return Ok(key);
+        }
+        let key = Arc::new(unwrapped(self.ring()?, row)?);
+        self.0.keys.insert(row.owner.clone(), key.clone());
+        Ok(key)
+    }
+
+    /// Makes the first key of an owner, unless another call is first, and returns the row that is stored.
+    async fn make(&self, ring: &Keyring, tenant: Option<TenantId>) -> Result<data_keys::Model> {
+        let owner = (ring.clone(), tenant);
+        let make = async |tx: &Tx, (ring, tenant): &(Keyring, Option<TenantId>)| make_in(tx, ring, *tenant).await;
+        self.0.store.maintain("sealer.key", owner, make).await
+    }
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealer")
+    }
+}
+
+/// Makes the key of an owner in the generation of now, unless there is one, and returns the row that is stored.
+pub(in crate::store) async fn make_in(tx: &Tx, ring: &Keyring, tenant: Option<TenantId>) -> Result<data_keys::Model> {
+    let Held { kek, generation } = keyring::hold(tx, ring).await?;
+    let owner = row_name(tenant, generation);
+    let row = data_keys::Model {
+        wrapped: sealed::seal(&kek.cipher, &owner, &rand::random::<[u8; KEY]>())?,
+        tenant_id: tenant.map(TenantId::uuid),
+        // The keys before it are removed by the same clock.
+        created_at: Stamp::from(tx.time().await?),
+        kek: Some(kek.id().to_owned()),
+        version: generation,
+        owner,
+    };
+    let made = row.clone();
+    let first = OnConflict::column(data_keys::Column::Owner).do_nothing().to_owned();
+    let insert = data_keys::Entity::insert(row.into_active_model()).on_conflict(first);
+    if insert.exec_without_returning(tx.conn()).await? == 1 {
+        return Ok(made);
+    }
+    let row = data_keys::Entity::find_by_id(&made.owner).one(tx.conn()).await?;
+    Ok(row.unwrap_or(made))
+}
+
+/// The data key of a row. Fails as a server does whose keys do not fit if the key that sealed it is not held.
+pub(in crate::store) fn unwrapped(ring: &Keyring, row: &data_keys::Model) -> Result<Aes256Gcm> {
+    let held = match &row.kek {
+        Some(id) => ring.find(id),
+        None => ring.key_of(row),
+    };
+    let kek = held.ok_or_else(|| keyring::not_held(row.kek.as_deref()))?;
+    let key = sealed::open(&kek.cipher, row.purpose(), &row.wrapped)?;
+    let key: &[u8; KEY] = key.expose().as_slice().try_into().map_err(Error::internal)?;
+    Ok(sealed::cipher(key))
+}
+
+/// The keys of an owner.
+pub(in crate::store) fn keys_of(tenant: Option<TenantId>) -> Select<data_keys::Entity> {
+    data_keys::Entity::find().filter(match tenant {
+        Some(tenant) => data_keys::Column::TenantId.eq(tenant.uuid()),
+        None => data_keys::Column::TenantId.is_null(),
+    })
+}
+
+/// The name of a key's row.
+pub(in crate::store) fn row_name(tenant: Option<TenantId>, version: i64) -> String {
+    let owner = tenant.map_or_else(|| data_keys::PLATFORM.to_owned(), TenantId::dashed);
+    if version == 1 { owner } else { format!("{owner}#{version}") }
+}
+
+fn missing() -> Error {
+    let message = "no key-encryption key is configured; set TENANTRY_KEK";
+    Error::precondition(Reason::KekMissing, message)
+}

@@ -1,0 +1,36 @@
+//! The last numbers that were given out. Whoever asks must be the only one who gives out more until it commits: the one
+//! writer of SQLite, or the holder of the relay's lease.
+//!
+//! They are read from the newest numbered rows, so whatever prunes old rows leaves the newest.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::{
+    chain::Head,
+    entities::{audit_events, outbox},
+};
+
+/// The newest revision of the outbox; 0 before the first.
+pub(in crate::store) async fn revision(conn: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let newest: Option<i64> = outbox::Entity::find()
+        .select_only()
+        .column(outbox::Column::Revision)
+        .filter(outbox::Column::Revision.is_not_null())
+        .order_by_desc(outbox::Column::Revision)
+        .limit(1)
+        .into_tuple()
+        .one(conn)
+        .await?;
+    Ok(newest.unwrap_or(0))
+}
+
+/// The newest link of the audit chain.
+pub(in crate::store) async fn seal(conn: &impl ConnectionTrait) -> Result<Head, DbErr> {
+    let newest = audit_events::Entity::find()
+        .filter(audit_events::Column::Seq.is_not_null())
+        .order_by_desc(audit_events::Column::Seq)
+        .limit(1)
+        .one(conn)
+        .await?;
+    Ok(newest.as_ref().and_then(Head::of).unwrap_or(Head::START))
+}

@@ -1,0 +1,61 @@
+//! Whether the caller of a write still stands: asked inside its transaction, because authentication learns of suspensions and
+//! revocations a moment late, and nobody who lost their rights may use that moment to write.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use time::OffsetDateTime;
+
+use crate::base::{Basis, Caller, Error, Result, error::Reason};
+use crate::store::{
+    Stamp, Store, Tx,
+    entities::{accounts, api_keys, revoked_tokens},
+};
+
+/// The status of an account that may act.
+const ACTIVE: &str = "active";
+
+/// Fails as revoked if what the caller rests on has gone, or what the one rests on for whom it speaks.
+pub(in crate::store) async fn check(tx: &Tx) -> Result<()> {
+    check_on(tx.conn(), &tx.cx().caller, tx.now()).await
+}
+
+impl Store {
+    /// Fails as revoked if what a caller rests on has gone, its token itself too: for calls that read for long.
+    pub(in crate::store) async fn check_standing(&self, caller: &Caller) -> Result<()> {
+        let now = self.clock().now();
+        let revoked = !caller.token_id.is_empty()
+            && revoked_tokens::Entity::find_by_id(caller.token_id.as_str()).one(self.read()).await?.is_some();
+        if revoked || caller.ends.is_some_and(|end| end <= now) {
+            return Err(gone());
+        }
+        check_on(self.read(), caller, now).await
+    }
+}
+
+async fn check_on(conn: &impl ConnectionTrait, caller: &Caller, now: OffsetDateTime) -> Result<()> {
+    for party in [Some(caller), caller.principal.as_ref()].into_iter().flatten() {
+        check_party(conn, party, now).await?;
+    }
+    Ok(())
+}
+
+async fn check_party(conn: &impl ConnectionTrait, party: &Caller, now: OffsetDateTime) -> Result<()> {
+    let stands = match party.basis {
+        Basis::Token => return Ok(()),
+        Basis::Account { id, epoch } => {
+            let account = accounts::Entity::find_by_id(id).one(conn).await?;
+            account.is_some_and(|account| account.status == ACTIVE && account.epoch == epoch)
+        }
+        Basis::ApiKey(id) => {
+            let key = api_keys::Entity::find().filter(api_keys::Column::Id.eq(id)).one(conn).await?;
+            key.is_some_and(|key| key.revoked_at.is_none() && key.expires_at > Stamp::from(now))
+        }
+    };
+    if stands {
+        return Ok(());
+    }
+    Err(gone())
+}
+
+fn gone() -> Error {
+    Error::unauthenticated(Reason::CredentialsRevoked, "the credentials have been revoked")
+}

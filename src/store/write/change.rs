@@ -1,0 +1,164 @@
+//! What a write changed, as those who follow the outbox see it: which resource, and what happened to it. They read the
+//! resource itself for more, so a change has ids and never a secret or what is known of a person.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::base::{Clock, IdKind, TenantId};
+use crate::store::{Stamp, entities::outbox};
+
+/// Kinds of resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// A tenant, with its settings on every surface. The id is that of the registry.
+    Tenant,
+    /// An account of a tenant or of the platform, with its roles, password and second factor. The id is `usr_...`.
+    Account,
+    /// A group. The id is `grp_...`.
+    Group,
+    /// An API key. The id is `key_...`.
+    ApiKey,
+    /// An identity.
+    Identity,
+    /// The role of an identity in a tenant.
+    Grant,
+    /// An e-mail domain of a tenant.
+    EmailDomain,
+    /// A namespace of a tenant. The id is `<tenant>/<namespace>`.
+    Namespace,
+    /// A cluster. The id is its name.
+    Cluster,
+    /// The sessions of an account (`usr_...`), or of all accounts of a tenant (the tenant's id).
+    Sessions,
+    /// A token. The id is its `jti`.
+    Token,
+}
+
+impl Resource {
+    /// The topic of its events.
+    pub fn topic(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Account => "account",
+            Self::Group => "group",
+            Self::ApiKey => "api_key",
+            Self::Identity => "identity",
+            Self::Grant => "grant",
+            Self::EmailDomain => "email_domain",
+            Self::Namespace => "namespace",
+            Self::Cluster => "cluster",
+            Self::Sessions => "sessions",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// What happened to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It is new.
+    Created,
+    /// Something of it is different.
+    Updated,
+    /// It is gone.
+    Deleted,
+    /// A group has other members.
+    Members,
+    /// An account has other roles.
+    Roles,
+    /// A key or a token is not valid any more.
+    Revoked,
+    /// Sessions were ended.
+    Ended,
+}
+
+impl ChangeKind {
+    /// The word in the event.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+            Self::Members => "members",
+            Self::Roles => "roles",
+            Self::Revoked => "revoked",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// A change of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    resource: Resource,
+    kind: ChangeKind,
+    id: String,
+    tenant: Option<TenantId>,
+    version: Option<i64>,
+}
+
+impl Change {
+    /// What happened to the resource with an id. It belongs to no tenant.
+    pub fn new(resource: Resource, kind: ChangeKind, id: impl Into<String>) -> Self {
+        Self { resource, kind, id: id.into(), tenant: None, version: None }
+    }
+
+    /// What happened to an account.
+    pub fn of_account(kind: ChangeKind, tenant: Option<TenantId>, id: Uuid, version: i64) -> Self {
+        Self::new(Resource::Account, kind, IdKind::User.show(id)).within(tenant).at(version)
+    }
+
+    /// The tenant that the resource belongs to, or is.
+    #[must_use]
+    pub fn within(self, tenant: impl Into<Option<TenantId>>) -> Self {
+        Self { tenant: tenant.into(), ..self }
+    }
+
+    /// The version that the resource has now.
+    #[must_use]
+    pub fn at(self, version: i64) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
+    /// The tenant that the resource belongs to, or is.
+    pub fn tenant(&self) -> Option<TenantId> {
+        self.tenant
+    }
+
+    pub(in crate::store) fn into_row(self, clock: &Clock) -> outbox::Model {
+        outbox::Model {
+            // Never the injected clock's: the events of one transaction keep their order by it.
+            id: Uuid::now_v7(),
+            revision: None,
+            topic: self.resource.topic().to_owned(),
+            tenant_id: self.tenant.map(TenantId::uuid),
+            key: self.id,
+            payload: payload(self.kind, self.version).to_string(),
+            created_at: Stamp::from(clock.now()),
+        }
+    }
+}
+
+fn payload(kind: ChangeKind, version: Option<i64>) -> Value {
+    match version {
+        Some(version) => json!({"change": kind.as_str(), "version": version}),
+        None => json!({"change": kind.as_str()}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_ids_and_nothing_else() {
+        let tenant = TenantId::from_uuid(Uuid::from_u128(7));
+        let clock = Clock::system();
+        let row = Change::of_account(ChangeKind::Roles, Some(tenant), Uuid::from_u128(8), 3).into_row(&clock);
+        assert_eq!((row.topic.as_str(), row.tenant_id), ("account", Some(tenant.uuid())));
+        assert_eq!(row.key, IdKind::User.show(Uuid::from_u128(8)));
+        assert_eq!(row.payload, r#"{"change":"roles","version":3}"#);
+        let row = Change::new(Resource::Cluster, ChangeKind::Deleted, "east").into_row(&clock);
+        assert_eq!((row.tenant_id, row.payload.as_str()), (None, r#"{"change":"deleted"}"#));
+    }
+}

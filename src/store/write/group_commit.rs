@@ -1,0 +1,167 @@
+//! Grouped commits on SQLite.
+//!
+//! SQLite has one writer at a time and a durable commit costs a sync of the disk. One task owns the writing connection,
+//! takes all writes that wait, runs them and commits them together. A write that fails hurts no other: a group runs bare
+//! at first, because nearly all writes succeed and two savepoint statements cost as much as the rows; when one fails, the
+//! group is rolled back and runs again with a savepoint each, and so do the next few groups. Nobody is answered before
+//! the commit, not even with an error: what the error says may rest on a neighbour's write that did not come to pass.
+
+use std::sync::{Mutex, PoisonError};
+
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::{after_commit::Observers, queued::Job, tx::Effects};
+use crate::base::{Clock, Error, Result};
+use crate::store::{connect::Databases, write};
+
+/// Most writes of one group.
+const GROUP: usize = 256;
+/// Most writes that wait; more wait outside.
+const QUEUE: usize = 1024;
+/// How many groups have savepoints after a write failed.
+const WARY: u32 = 16;
+
+/// Where writes go.
+pub(in crate::store) struct Writer {
+    /// Gone once the writer was told to stop.
+    queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+}
+
+/// The task's own.
+struct Group {
+    db: DatabaseConnection,
+    clock: Clock,
+    observers: Observers,
+    /// How many more groups have savepoints.
+    wary: u32,
+}
+
+/// The outcome of each write of a group that committed.
+type Outcomes = Vec<Result<()>>;
+
+impl Writer {
+    /// Starts the task.
+    pub fn start(db: &Databases, clock: Clock, observers: Observers, tasks: &TaskTracker) -> Self {
+        let (queue, mut waiting) = mpsc::channel(QUEUE);
+        let mut group = Group { db: db.write.clone(), clock, observers, wary: 0 };
+        tasks.spawn(async move {
+            let mut jobs = Vec::with_capacity(GROUP);
+            while waiting.recv_many(&mut jobs, GROUP).await > 0 {
+                group.run(jobs.drain(..)).await;
+            }
+        });
+        Self { queue: Mutex::new(Some(queue)) }
+    }
+
+    /// Queues a write. After the stop its caller is told by the reply that falls.
+    pub async fn admit(&self, job: Box<dyn Job>) {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(queue) = queue {
+            let _ = queue.send(job).await;
+        }
+    }
+
+    /// Lets the task end when the queue is empty.
+    pub fn stop(&self) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Group {
+    async fn run(&mut self, jobs: impl Iterator<Item = Box<dyn Job>>) {
+        let mut jobs: Vec<_> = jobs.filter(|job| !job.abandoned()).collect();
+        if jobs.is_empty() {
+            return;
+        }
+        metrics::histogram!("tenantry.store.group.size").record(jobs.len() as f64);
+        match self.commit(&mut jobs).await {
+            Ok(outcomes) => jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome)),
+            Err(error) => jobs.into_iter().for_each(|job| job.answer(Err(Error::from(error.clone())))),
+        }
+    }
+
+    /// Runs the writes and commits; gives the outcome of each, or why all of them failed.
+    async fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Outcomes, DbErr> {
+        if self.wary == 0 {
+            if let Some(outcomes) = self.commit_bare(jobs).await? {
+                return Ok(outcomes);
+            }
+            self.wary = WARY;
+        }
+        self.wary -= 1;
+        self.commit_with_savepoints(jobs).await
+    }
+
+    /// Runs the writes one after another; `None` if one of several failed, and nothing came to pass.
+    async fn commit_bare(&self, jobs: &mut [Box<dyn Job>]) -> Result<Option<Outcomes>, DbErr> {
+        let alone = jobs.len() == 1;
+        let mut effects = Effects::default();
+        let mut tx = self.begin().await?;
+        for job in jobs.iter_mut() {
+            let (same, recorded) = write::run(job.as_mut(), tx, &self.clock).await;
+            tx = same;
+            match recorded {
+                Ok(recorded) => effects.append(recorded),
+                Err(error) => {
+                    tx.rollback().await?;
+                    return Ok(alone.then(|| vec![Err(error)]));
+                }
+            }
+        }
+        self.finish(tx, effects).await?;
+        Ok(Some(jobs.iter().map(|_| Ok(())).collect()))
+    }
+
+    async fn commit_with_savepoints(&self, jobs: &mut [Box<dyn Job>]) -> Result<Outcomes, DbErr> {
+        let mut effects = Effects::default();
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        let tx = self.begin().await?;
+        for job in jobs {
+            let (savepoint, recorded) = write::run(job.as_mut(), tx.begin().await?, &self.clock).await;
+            outcomes.push(match recorded {
+                Ok(recorded) => {
+                    savepoint.commit().await?;
+                    effects.append(recorded);
+                    Ok(())
+                }
+                Err(error) => {
+                    savepoint.rollback().await?;
+                    Err(error)
+                }
+            });
+        }
+        self.finish(tx, effects).await?;
+        Ok(outcomes)
+    }
+
+    async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.db.begin_with_options(immediate).await
+    }
+
+    /// Numbers, seals and writes the effects, and commits. No relay is needed: this transaction is the only one that
+    /// writes, so whoever commits later gets higher numbers.
+    async fn finish(&self, tx: DatabaseTransaction, mut effects: Effects) -> Result<(), DbErr> {
+        let written = async {
+            effects.number(&tx).await?;
+            effects.write(&tx).await
+        };
+        let after_commit = match written.await {
+            Ok(steps) => steps,
+            Err(error) => {
+                tx.rollback().await?;
+                return Err(error);
+            }
+        };
+        tx.commit().await?;
+        self.observers.committed(after_commit);
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! The door: every write of a call goes through it.
+//!
+//! It names and measures the operation, runs it in a task of its own, so that a caller who goes away cannot leave a
+//! connection inside a transaction (sqlx issues 4385 and 4393), runs it again after a serialization failure or a
+//! deadlock, and appends what the write recorded to the same transaction. It answers after COMMIT.
+
+pub(super) mod after_commit;
+pub(super) mod caller_check;
+pub(super) mod change;
+pub(super) mod group_commit;
+pub(super) mod queued;
+pub(super) mod tx;
+
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
+
+use futures::FutureExt;
+use sea_orm::{DatabaseTransaction, TransactionTrait};
+use tokio::sync::oneshot;
+
+use self::{
+    queued::{Job, Work, WriteFn},
+    tx::{Effects, Tx},
+};
+use super::{Store, conflict, idempotent};
+use crate::base::{Clock, Cx, Error, Result};
+
+/// A write that takes longer than this is logged.
+const SLOW: Duration = Duration::from_millis(200);
+/// How often a write runs at most.
+const RUNS: u32 = 6;
+/// Pause before the second run; each further one may be twice as long.
+const PAUSE: Duration = Duration::from_millis(5);
+
+tokio::task_local! {
+    /// Set while a write runs.
+    static WRITING: ();
+}
+
+/// Whether this runs inside a write, where nothing is awaited but the transaction: on SQLite all other writes wait for it,
+/// on PostgreSQL its locks are held. Clients of other systems ask this, and refuse.
+pub fn in_write() -> bool {
+    WRITING.try_with(|()| ()).is_ok()
+}
+
+impl Store {
+    /// Runs a write of a call in one transaction with its audit event and its outbox events.
+    ///
+    /// `work` may run more than once on the same input, so it leaves no trace but in the transaction; nothing is awaited
+    /// in it but the transaction ([`in_write`]). If it recorded no audit event, the call's own action and target are
+    /// recorded. The first write of a call under an idempotency key claims the key in the same transaction.
+    ///
+    /// ```ignore
+    /// store.write(cx, (tenant, draft), insert).await
+    ///
+    /// async fn insert(tx: &Tx, (tenant, draft): &(TenantRef, Draft)) -> Result<User> { .. }
+    /// ```
+    pub async fn write<I, T, F>(&self, cx: &Cx, input: I, work: F) -> Result<T>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'t> WriteFn<'t, I, T> + 'static,
+    {
+        self.enter(cx.clone(), true, input, work).await
+    }
+
+    /// Runs a write that is no call's: numbering, leases, counters. It needs no audit event.
+    pub(crate) async fn maintain<I, T, F>(&self, task: &'static str, input: I, work: F) -> Result<T>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'t> WriteFn<'t, I, T> + 'static,
+    {
+        let cx = Cx::system(task, self.clock().clone());
+        self.enter(cx, false, input, work).await
+    }
+
+    async fn enter<I, T, F>(&self, cx: Cx, audited: bool, input: I, work: F) -> Result<T>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'t> WriteFn<'t, I, T> + 'static,
+    {
+        let started = Instant::now();
+        let (reply, answer) = oneshot::channel();
+        let (operation, request_id, keyed) = (cx.operation(), cx.request_id.clone(), cx.keyed.clone());
+        self.admit(Box::new(Work { cx, audited, input, work, value: None, reply })).await;
+        // A runner that is gone without an answer was stopped from outside.
+        let outcome = answer.await.unwrap_or_else(|_| Err(conflict::unavailable("the writer stopped", "write to")));
+        if let (Ok(_), Some(call)) = (&outcome, keyed) {
+            call.note_written();
+        }
+        measure(operation, &request_id, started.elapsed(), outcome.is_ok());
+        outcome
+    }
+
+    /// Hands a write to the one who runs it.
+    async fn admit(&self, job: Box<dyn Job>) {
+        match &self.0.group {
+            Some(group) => group.admit(job).await,
+            None => {
+                let store = self.clone();
+                self.0.tasks.spawn(async move { store.run_alone(job).await });
+            }
+        }
+    }
+
+    /// Runs a write in a transaction of its own, again while the database asks for it.
+    async fn run_alone(&self, mut job: Box<dyn Job>) {
+        for run in 1.. {
+            let outcome = self.attempt(job.as_mut()).await;
+            match outcome {
+                Err(error) if run < RUNS && conflict::is_transient(&error) && !job.abandoned() => {
+                    metrics::counter!("tenantry.store.write.retries").increment(1);
+                    tokio::time::sleep(PAUSE * 2_u32.pow(run - 1).min(16) * rand::random_range(1..=8) / 8).await;
+                }
+                outcome => return job.answer(outcome),
+            }
+        }
+    }
+
+    async fn attempt(&self, job: &mut dyn Job) -> Result<()> {
+        let conn = self.0.db.write.begin().await?;
+        let (conn, effects) = run(job, conn, self.clock()).await;
+        let outcome = match effects {
+            Ok(effects) => {
+                let wakes = !effects.is_empty();
+                effects.write(&conn).await.map(|steps| (wakes, steps)).map_err(Error::from)
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok((wakes, after_commit)) => {
+                conn.commit().await?;
+                self.0.observers.committed(after_commit);
+                if wakes {
+                    self.0.committed.activate();
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if let Err(error) = conn.rollback().await {
+                    tracing::debug!(%error, "rolling back failed");
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Runs a write once on a transaction, and gives the transaction back with what the run recorded. A panic in it is an
+/// internal error.
+pub(in crate::store) async fn run(
+    job: &mut dyn Job,
+    conn: DatabaseTransaction,
+    clock: &Clock,
+) -> (DatabaseTransaction, Result<Effects>) {
+    let audited = job.audited();
+    let tx = Tx::new(conn, job.cx().clone(), clock.clone());
+    let work = async {
+        caller_check::check(&tx).await?;
+        idempotent::claim(&tx).await?;
+        job.run(&tx).await
+    };
+    let outcome = AssertUnwindSafe(WRITING.scope((), work)).catch_unwind().await;
+    let (conn, effects) = tx.finish(audited);
+    let outcome = outcome.unwrap_or_else(|panic| Err(Error::internal(panic_text(panic.as_ref()))));
+    (conn, outcome.and(effects))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("a write panicked: {}", text.unwrap_or("no message"))
+}
+
+fn measure(operation: &'static str, request_id: &str, elapsed: Duration, succeeded: bool) {
+    let outcome = if succeeded { "success" } else { "error" };
+    metrics::histogram!("tenantry.store.write.duration", "operation" => operation, "outcome" => outcome)
+        .record(elapsed.as_secs_f64());
+    if elapsed >= SLOW {
+        tracing::warn!(operation, request_id, elapsed_ms = elapsed.as_millis() as u64, "slow write");
+    }
+}
