@@ -38,7 +38,7 @@ use crate::{
 pub mod handlers {
     include!(concat!(env!("OUT_DIR"), "/services/transcoder.rs"));
 
-    pub use tenantry::*;
+    pub use self::tenantry::*;
 }
 
 /// How long a further page of a list may take to be read.

@@ -1,7 +1,8 @@
 //! Whether a start can use the places in which it keeps its data. Nothing is made to find that out.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, absolute},
 };
 
@@ -32,12 +33,29 @@ pub(super) fn problems(config: &Config, purpose: Purpose) -> Vec<Problem> {
 fn check_file(file: &Path) -> Result<(), String> {
     match fs::metadata(file) {
         Ok(found) if found.is_dir() => Err("it is a directory".to_owned()),
-        Ok(_) => check_writable(file),
+        Ok(_) => {
+            check_writable(file)?;
+            // Its log is made beside it.
+            file.parent().map_or(Ok(()), check_directory)?;
+            check_is_database(file)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => match file.parent() {
             Some(parent) => check_directory(parent),
             None => Err(error.to_string()),
         },
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Fails if a file has content that is not SQLite's (https://sqlite.org/fileformat2.html, section 1.3).
+fn check_is_database(file: &Path) -> Result<(), String> {
+    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+    let mut head = Vec::new();
+    let opened = fs::File::open(file).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head));
+    opened.map_err(|error| format!("{}: {error}", file.display()))?;
+    match head.is_empty() || head == MAGIC {
+        true => Ok(()),
+        false => Err(format!("{} is not an SQLite database", file.display())),
     }
 }
 

@@ -267,6 +267,7 @@ async fn the_check_refuses_what_the_start_refuses() {
 async fn the_check_refuses_a_place_that_a_start_cannot_use() {
     let home = Setup::dev();
     fs::write(home.home().join("file"), "x").unwrap();
+    fs::write(home.home().join("text"), "a text that is long enough for a header\n").unwrap();
     fs::create_dir(home.home().join("directory")).unwrap();
     fs::create_dir_all(home.home().join("odd/kek")).unwrap();
     fs::create_dir(home.home().join("spoilt")).unwrap();
@@ -279,6 +280,7 @@ async fn the_check_refuses_a_place_that_a_start_cannot_use() {
         ("TENANTRY_DATABASE_URL", "sqlite:/nowhere/x.db"),
         ("TENANTRY_DATABASE_URL", "sqlite:file/x.db"),
         ("TENANTRY_DATABASE_URL", "sqlite:directory"),
+        ("TENANTRY_DATABASE_URL", "sqlite:text"),
         ("TENANTRY_DATABASE_URL", "sqlite:/proc/x.db"),
         ("TENANTRY_DATA_DIR", "/etc/passwd"),
         ("TENANTRY_DATA_DIR", "file/below"),

@@ -142,6 +142,7 @@ async fn a_query_or_path_that_cannot_be_read_does_not_have_the_body_asked_for() 
         ("PUT /admin/v2/tenants/%zz", &platform, "", "400"),
         ("POST /v1/admin/api-keys?x=%zz", &minted, "", "400"),
         ("POST /v1/admin/api-keys?x=%zz", &minted, "Idempotency-Key: k\r\n", "400"),
+        ("POST /v1/admin/logout?x=%zz", &minted, "Idempotency-Key: k\r\n", "400"),
         // What the guard says comes first.
         ("PUT /admin/v2/tenants/a?force=%zz", &"none".to_owned(), "", "401"),
     ] {

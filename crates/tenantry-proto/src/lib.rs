@@ -12,8 +12,8 @@ mod standard {
     include!(concat!(env!("OUT_DIR"), "/standard/transcoder.rs"));
 }
 
-pub use standard::grpc;
-pub use tenantry::*;
+pub use self::standard::grpc;
+pub use self::tenantry::*;
 
 /// The encoded `FileDescriptorSet` of `proto/`, custom options included.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

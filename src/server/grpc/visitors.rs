@@ -25,8 +25,10 @@ const MOST: usize = 1024;
 const OF_ONE: usize = 64;
 /// The largest share of the connections that they may occupy.
 const SHARE: usize = 4;
-/// How many times as many streams there may be if they end after a while.
+/// How many times as many streams there may be from one address if they end after a while.
 const CROWD: usize = 8;
+/// The largest share of the connections that all streams together may occupy.
+const CROWD_SHARE: usize = 2;
 /// How long those last: as long as an idle connection stays open.
 const STAY: Duration = Duration::from_secs(30);
 
@@ -35,13 +37,22 @@ const STAY: Duration = Duration::from_secs(30);
 pub(super) struct Visitors {
     most: usize,
     of_one: usize,
+    crowd: usize,
     stay: Duration,
-    open: Arc<Mutex<HashMap<Near, usize>>>,
+    open: Arc<Mutex<HashMap<Near, Open>>>,
 }
 
 /// Who counts as one: an address, or the network of one site, which IPv6 gives a whole range of addresses. Callers whose
 /// proxy does not report their address count as the proxy.
 type Near = Option<IpAddr>;
+
+/// How many streams are open. Those that end by themselves do not count against those that last, or a crowd of one address
+/// would shorten the streams of all others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Open {
+    lasting: usize,
+    all: usize,
+}
 
 /// A stream that is open, until this is dropped.
 #[derive(Debug)]
@@ -56,7 +67,8 @@ impl Visitors {
     /// Bounds for a server that takes so many connections.
     pub(super) fn new(connections: usize) -> Self {
         let most = (connections / SHARE).clamp(1, MOST);
-        Self { most, of_one: most.min(OF_ONE), stay: STAY, open: Arc::default() }
+        let crowd = (connections / CROWD_SHARE).clamp(1, MOST * CROWD);
+        Self { most, of_one: most.min(OF_ONE), crowd, stay: STAY, open: Arc::default() }
     }
 
     /// A stream begins, if there may be one more.
@@ -65,19 +77,21 @@ impl Visitors {
         let near = client.map(|client| subscriber(client.address.unwrap_or(client.peer)));
         let mut open = self.open();
         let of_one = open.get(&near).copied().unwrap_or_default();
-        if of_one >= self.of_one * CROWD {
-            return Err(full(format!("{of_one} such streams are open from this address; close one first")));
+        if of_one.all >= self.of_one * CROWD {
+            return Err(full(format!("{} such streams are open from this address; close one first", of_one.all)));
         }
-        let all = open.values().sum::<usize>();
-        if all >= self.most * CROWD {
+        let sum = |count: fn(&Open) -> usize| open.values().map(count).sum::<usize>();
+        if sum(|open| open.all) >= self.crowd {
             return Err(full("too many such streams are open; retry later".to_owned()));
         }
-        let lasts = of_one < self.of_one && all < self.most;
-        *open.entry(near).or_default() += 1;
+        let lasts = of_one.lasting < self.of_one && sum(|open| open.lasting) < self.most;
+        let of_one = open.entry(near).or_default();
+        of_one.all += 1;
+        of_one.lasting += usize::from(lasts);
         Ok(Visit { visitors: self.clone(), near, until: (!lasts).then(|| Instant::now() + self.stay) })
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<Near, usize>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<Near, Open>> {
         // Each change is one step.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,8 +126,9 @@ impl Drop for Visit {
     fn drop(&mut self) {
         let mut open = self.visitors.open();
         if let Some(of_one) = open.get_mut(&self.near) {
-            *of_one -= 1;
-            if *of_one == 0 {
+            of_one.all -= 1;
+            of_one.lasting -= usize::from(self.until.is_none());
+            if of_one.all == 0 {
                 open.remove(&self.near);
             }
         }
@@ -145,7 +160,7 @@ mod tests {
 
     #[test]
     fn one_address_and_all_of_them_have_their_bounds() {
-        let visitors = Visitors { most: 3, of_one: 2, stay: STAY, open: Arc::default() };
+        let visitors = Visitors { most: 3, of_one: 2, crowd: 24, stay: STAY, open: Arc::default() };
         let enter = |address: &str| visitors.enter(&from(address)).unwrap();
         let lasts = |visit: &Visit| visit.until.is_none();
         let (first, second) = (enter("2001:db8::1"), enter("2001:db8::2"));
@@ -153,16 +168,17 @@ mod tests {
         let third = enter("2001:db8::3");
         assert!(!lasts(&third), "one network is one");
         let other = enter("192.0.2.1");
-        assert!(!lasts(&other), "all have their bound");
+        assert!(lasts(&other), "a crowd does not shorten the streams of others");
+        assert!(!lasts(&enter("192.0.2.2")), "all have their bound");
         drop((third, other));
-        assert!(lasts(&enter("192.0.2.1")));
+        assert!(lasts(&enter("192.0.2.2")));
         drop((first, second));
         assert!(visitors.open().is_empty(), "whoever left is forgotten");
     }
 
     #[test]
     fn a_crowd_is_bounded_too() {
-        let visitors = Visitors { most: 3, of_one: 2, stay: STAY, open: Arc::default() };
+        let visitors = Visitors { most: 3, of_one: 2, crowd: 24, stay: STAY, open: Arc::default() };
         let enter = |address: &str| visitors.enter(&from(address));
         let of_one: Vec<_> = (0..16).map(|_| enter("192.0.2.1").unwrap()).collect();
         let refused = enter("192.0.2.1").unwrap_err();
@@ -176,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_beyond_the_bounds_is_served_and_ends_after_a_while() {
-        let visitors = Visitors { most: 1, of_one: 1, stay: Duration::from_millis(20), open: Arc::default() };
+        let visitors = Visitors { most: 1, of_one: 1, crowd: 8, stay: Duration::from_millis(20), open: Arc::default() };
         let stream = || {
             let visit = visitors.enter(&from("192.0.2.1")).unwrap();
             Box::pin(visit.bound(stream::iter([Ok(1)]).chain(stream::pending::<Result<i32, Status>>())))
@@ -192,9 +208,12 @@ mod tests {
 
     #[test]
     fn the_bounds_leave_most_connections_to_others() {
-        let bounds = |connections| (Visitors::new(connections).most, Visitors::new(connections).of_one);
-        assert_eq!(bounds(8192), (1024, 64));
-        assert_eq!(bounds(768), (192, 64));
-        assert_eq!(bounds(1), (1, 1));
+        let bounds = |connections| {
+            let Visitors { most, of_one, crowd, .. } = Visitors::new(connections);
+            (most, of_one, crowd)
+        };
+        assert_eq!(bounds(8192), (1024, 64, 4096));
+        assert_eq!(bounds(768), (192, 64, 384));
+        assert_eq!(bounds(1), (1, 1, 1));
     }
 }

@@ -52,7 +52,7 @@ impl Store {
     /// in it but the transaction ([`in_write`]). If it recorded no audit event, the call's own action and target are
     /// recorded. The first write of a call under an idempotency key claims the key in the same transaction.
     ///
-    /// ```ignore
+    /// ```text
     /// store.write(cx, (tenant, draft), insert).await
     ///
     /// async fn insert(tx: &Tx, (tenant, draft): &(TenantRef, Draft)) -> Result<User> { .. }

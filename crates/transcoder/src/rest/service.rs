@@ -94,6 +94,7 @@ impl Rest {
         // What the guard learns here it learns again when the method is called.
         let checked =
             inner.admit(route.rule, &mut parts.extensions.clone()).and_then(|()| match route.rule.binding.body {
+                Body::None if read::is_held_back(&parts.headers, body) => route.check_head(parts),
                 Body::None => Ok(()),
                 _ => inner.check_head(route, parts, body),
             });
