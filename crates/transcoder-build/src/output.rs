@@ -64,6 +64,7 @@ fn tree(code: &BTreeMap<String, String>) -> String {
         let modules: Vec<_> = package.split('.').filter(|module| !module.is_empty()).map(snake).collect();
         let common = open.iter().zip(&modules).take_while(|(one, other)| one == other).count();
         text.push_str(&"}\n".repeat(open.len() - common));
+        // Counted over both lists, so it is no more than either length.
         for module in &modules[common..] {
             text.push_str(&format!("pub mod {module} {{\n"));
         }
