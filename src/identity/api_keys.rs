@@ -1,5 +1,5 @@
-//! API keys: credentials of programs, each in one tenant, which outlive whoever made them (zero-trust contract, section
-//! 4.14).
+//! API keys: credentials of programs in one tenant, which outlive the account that created them (zero-trust
+//! contract, section 4.14).
 
 use std::net::IpAddr;
 
@@ -19,67 +19,54 @@ use crate::{
     tenants,
 };
 
-/// What every key begins with.
+/// The prefix of every key.
 const BEGIN: &str = "tak_";
-/// Characters of the part that may be shown.
+/// Length of the public part, in characters.
 const PREFIX: usize = 8;
-/// Characters of the secret: 32 bytes.
+/// Length of the secret part, in characters: 32 bytes.
 const SECRET: usize = 43;
-/// Most networks of a key.
+/// Maximum number of networks of a key.
 const MAX_NETWORKS: usize = 64;
-/// How long a key may live, in seconds: from a day to a year.
+/// Permitted lifetimes, in seconds: from a day to a year.
 const LIFE: std::ops::RangeInclusive<i64> = 86_400..=31_536_000;
-/// How long it lives where nobody says: 90 days.
+/// Default lifetime, in seconds: 90 days.
 const USUAL_LIFE: i64 = 7_776_000;
 
-/// An API key, without its secret.
+/// An API key without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its id.
     pub id: Uuid,
-    /// Its tenant.
     pub tenant: TenantId,
-    /// What it is for.
     pub name: String,
-    /// Its role in the tenant.
     pub role: Role,
-    /// The part of the key that may be shown.
+    /// The public part of the key.
     pub prefix: String,
-    /// Networks that it may be used from; any, if there are none.
+    /// Networks that the key may be used from; empty for any.
     pub networks: Vec<IpNet>,
-    /// Subject of who made it.
+    /// Subject of the creator.
     pub created_by: String,
-    /// When it was made.
     pub created_at: OffsetDateTime,
-    /// When it ends.
     pub expires_at: OffsetDateTime,
-    /// When it was used last; written down within two minutes.
+    /// Written within two minutes of the use.
     pub last_used_at: Option<OffsetDateTime>,
-    /// From where.
     pub last_used_ip: Option<String>,
-    /// When it was revoked.
     pub revoked_at: Option<OffsetDateTime>,
 }
 
-/// A key to be.
 #[derive(Clone, Debug)]
 pub struct NewApiKey {
-    /// What it is for.
     pub name: String,
-    /// Word of its role.
     pub role: String,
-    /// How long it lives, in seconds; 90 days, if nobody says.
+    /// Lifetime in seconds; defaults to 90 days.
     pub expires_in: Option<i64>,
-    /// Networks that it may be used from; any, if there are none.
+    /// Networks that the key may be used from; empty for any.
     pub networks: Vec<String>,
 }
 
-/// A key that was made just now.
 #[derive(Clone, Debug)]
 pub struct MadeApiKey {
-    /// The key.
     pub key: ApiKey,
-    /// Its whole text, which nobody can tell again.
+    /// The whole key, which is not stored.
     pub text: Secret<String>,
 }
 
@@ -102,7 +89,6 @@ impl ApiKey {
         })
     }
 
-    /// The id as it is shown.
     pub fn shown_id(&self) -> String {
         IdKind::ApiKey.show(self.id)
     }
@@ -111,23 +97,22 @@ impl ApiKey {
         Change::new(Resource::ApiKey, kind, self.shown_id()).within(self.tenant)
     }
 
-    /// The subject of callers with this key.
+    /// The subject of callers that use this key.
     pub fn subject(&self) -> String {
         format!("key:{}", self.shown_id())
     }
 
-    /// Whether the key opens anything at a moment for a client at an address. Where there are networks, a client whose
-    /// address is not known is in none of them.
+    /// Whether the key is valid at `now` for a client. A client of unknown address is in no network.
     pub fn admits(&self, now: OffsetDateTime, client: Option<IpAddr>) -> bool {
         let inside = |client: IpAddr| self.networks.iter().any(|net| net.contains(&client.to_canonical()));
         let near = self.networks.is_empty() || client.is_some_and(inside);
         near && self.revoked_at.is_none() && now < self.expires_at
     }
 
-    /// Whether another key is good at no moment and in no network where this one is not.
+    /// Whether another key is valid only when and where this one is.
     fn covers(&self, other: &Self) -> bool {
         let inside = |net: &IpNet| self.networks.iter().any(|own| own.contains(net));
-        // A key without networks is good in all of them.
+        // A key without networks is valid in all of them.
         let near = self.networks.is_empty() || !other.networks.is_empty() && other.networks.iter().all(inside);
         near && other.expires_at <= self.expires_at
     }
@@ -142,24 +127,24 @@ pub fn is_key(text: &str) -> bool {
     parts.is_some_and(|(prefix, rest)| word(prefix, PREFIX) && secret(rest))
 }
 
-/// Whether a text wants to be a key, good or not.
+/// Whether a text is meant as a key, valid or not.
 pub fn reads_as_key(text: &str) -> bool {
     text.starts_with(BEGIN)
 }
 
-/// The key with a digest. For authentication: what it finds must not reach a caller.
+/// The key with a digest. For authentication: the result must not be returned to a caller.
 pub async fn find(store: &Store, digest: &str) -> Result<Option<ApiKey>> {
     let found = store.api_key_by_digest(digest).await?;
     found.map(|(tenant, row)| ApiKey::of(tenant, row)).transpose()
 }
 
-/// Whether the caller is a program with an API key.
+/// Whether the caller uses an API key.
 pub(super) fn is_of_caller(caller: &Caller) -> bool {
     matches!(caller.basis, Basis::ApiKey(_))
 }
 
-/// The key with which the caller calls in a tenant, as it is now; none, if it calls otherwise. Fails with
-/// PERMISSION_DENIED for a key that was revoked, has ended or is not the tenant's.
+/// The current state of the API key that the caller uses; none for other callers. Fails with PERMISSION_DENIED
+/// for a key that was revoked, has expired or belongs to another tenant.
 pub(super) async fn of_caller(tx: &Tx, scope: TenantScope) -> Result<Option<ApiKey>> {
     let Basis::ApiKey(id) = tx.cx().caller.basis else { return Ok(None) };
     let row = tx.tenant(scope).api_key(id).await?;
@@ -168,12 +153,12 @@ pub(super) async fn of_caller(tx: &Tx, scope: TenantScope) -> Result<Option<ApiK
     live.map(Some).ok_or_else(above_own)
 }
 
-/// The digest under which a key is kept.
+/// The digest under which a key is stored.
 pub fn digest(text: &str) -> String {
     sha256_hex([text.as_bytes()])
 }
 
-/// A page of the keys of a tenant, those that have ended or were revoked included.
+/// A page of the keys of a tenant, including expired and revoked ones.
 pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageRequest) -> Result<Page<ApiKey>> {
     let scope = tenants::reach(cx, store, tenant).await?;
     let (rows, total) = store.tenant(scope).api_keys(request).await?;
@@ -181,9 +166,9 @@ pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageReque
     Ok(Page::cut(request, keys, total, |key| key.id))
 }
 
-/// Makes a key. Fails with INVALID_ARGUMENT for a bad name, role, time or network, with PERMISSION_DENIED for a role above
-/// the caller's own, for one that the caller has for a shorter time than the key, and for a key that would do more than the
-/// one with which it is made.
+/// Creates a key. Fails with INVALID_ARGUMENT for an invalid name, role, lifetime or network, with
+/// PERMISSION_DENIED for a role above the caller's own, for a role that the caller loses before the key
+/// expires, and for a key that permits more than the key that creates it.
 pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewApiKey) -> Result<MadeApiKey> {
     let name = display_name::read(&new.name)?;
     let role = role(cx, &new.role)?;
@@ -194,7 +179,7 @@ pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewApiKey) 
     Ok(MadeApiKey { key: store.write(cx, draft, insert).await?, text })
 }
 
-/// A key to be that keeps the rules.
+/// A validated [`NewApiKey`].
 struct Draft {
     tenant: TenantRef,
     name: String,
@@ -235,8 +220,8 @@ async fn insert(tx: &Tx, draft: &Draft) -> Result<ApiKey> {
     Ok(key)
 }
 
-/// Refuses a key that outlasts the rank of whoever makes it; and one that outlasts the key with which it is made, or is
-/// good in other networks.
+/// Refuses a key that would outlast the role of the caller; and one that would outlast the API key of the
+/// caller, or be valid in other networks.
 async fn refuse_escape(tx: &Tx, scope: TenantScope, row: &ApiKeyRow) -> Result<()> {
     let role: Role = row.role.parse().map_err(Error::internal)?;
     if let Some(own) = of_caller(tx, scope).await? {
@@ -249,8 +234,8 @@ async fn refuse_escape(tx: &Tx, scope: TenantScope, row: &ApiKeyRow) -> Result<(
     ceiling::refuse_outlasting(tx, scope, role, Some(row.expires_at)).await
 }
 
-/// Revokes a key, if it is not revoked already. Fails with NOT_FOUND if the tenant has no such key, with PERMISSION_DENIED
-/// for one whose role is above the caller's own.
+/// Revokes a key, unless it is revoked already. Fails with NOT_FOUND if the tenant has no such key, with
+/// PERMISSION_DENIED for a key whose role is above the caller's own.
 pub async fn revoke(cx: &Cx, store: &Store, tenant: &TenantRef, id: &str) -> Result<ApiKey> {
     let id = IdKind::ApiKey.read(id).ok_or_else(not_found)?;
     store.write(cx, (tenant.clone(), id), revoke_in).await
@@ -270,7 +255,7 @@ async fn revoke_in(tx: &Tx, (tenant, id): &(TenantRef, Uuid)) -> Result<ApiKey> 
     Ok(ApiKey { revoked_at: key.revoked_at.or(Some(now)), ..key })
 }
 
-/// A key has a role inside a tenant, of the caller's rank at most.
+/// A key has a role inside a tenant that is not above the caller's.
 fn role(cx: &Cx, word: &str) -> Result<Role> {
     let parsed = word.parse().ok().filter(|role| *role != Role::Project);
     match parsed {
@@ -293,7 +278,7 @@ fn life(seconds: Option<i64>) -> Result<Duration> {
     Err(Error::invalid(Reason::InvalidArgument, "expires_in_seconds", message))
 }
 
-/// Networks in CIDR notation, each once; an address alone is a network of one.
+/// Parses networks in CIDR notation and removes duplicates; an address without a prefix is a network of one.
 fn networks(texts: &[String]) -> Result<Vec<IpNet>> {
     let bad = |message: String| Error::invalid(Reason::InvalidArgument, "allowed_cidrs", message);
     if texts.len() > MAX_NETWORKS {
@@ -314,12 +299,12 @@ fn networks(texts: &[String]) -> Result<Vec<IpNet>> {
 
 fn network(text: &str) -> Option<IpNet> {
     let net = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
-    // The addresses of clients are never IPv4 ones in the clothes of IPv6, so such a network would hold none.
+    // Client addresses are never IPv4-mapped IPv6 addresses, so such a network would match nothing.
     let mapped = matches!(net, IpNet::V6(net) if net.addr().to_ipv4_mapped().is_some());
     (net == net.trunc() && !mapped).then_some(net)
 }
 
-/// The part of a new key that may be shown, and its whole text.
+/// The public part of a new key, and the whole key.
 fn generate() -> (String, Secret<String>) {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let prefix: String = rand::random::<[u8; PREFIX]>().map(|b| ALPHABET[usize::from(b & 31)] as char).iter().collect();
@@ -328,7 +313,6 @@ fn generate() -> (String, Secret<String>) {
     (prefix, Secret::new(text))
 }
 
-/// There is no such key.
 fn not_found() -> Error {
     Error::not_found(Reason::ApiKeyNotFound, "API key not found")
 }

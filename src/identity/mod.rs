@@ -27,23 +27,20 @@ pub use users::user::{Reach, RoleGrant, RoleScope, User, UserRef};
 
 use crate::store::{Sealer, Store};
 
-/// What the verbs about people work with. Cheap to clone.
+/// Dependencies of the functions in this module. Cheap to clone.
 #[derive(Clone)]
 pub struct People {
-    /// The store.
     pub store: Store,
-    /// Hashes and verifies passwords.
     pub passwords: Passwords,
-    /// Slows failed attempts down.
+    /// Delays attempts after failures.
     pub throttle: Throttle,
-    /// Bounds attempts to confirm a second factor.
+    /// Limits attempts to confirm a second factor.
     pub factors: Attempts,
-    /// Seals second factors.
+    /// Seals the secrets of second factors.
     pub sealer: Sealer,
 }
 
 impl People {
-    /// The people of a store.
     pub fn new(store: Store, passwords: Passwords, sealer: Sealer) -> Self {
         Self { store, passwords, throttle: Throttle::default(), factors: Attempts::default(), sealer }
     }

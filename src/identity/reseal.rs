@@ -1,4 +1,4 @@
-//! The secrets of second factors, sealed anew under later data keys.
+//! Reseals the secrets of second factors under the latest data keys.
 
 use uuid::Uuid;
 
@@ -19,12 +19,12 @@ const SECRETS: SealedColumn<Uuid> = SealedColumn {
     values: |account, sealed| Ok(vec![(totp_purpose(*account), sealed.to_owned())]),
 };
 
-/// Seals every secret anew that is sealed under an earlier data key. `progress` is told after each transaction.
+/// Reseals every secret that is sealed under an earlier data key. Calls `progress` after each transaction.
 pub async fn reseal(store: &Store, sealer: &Sealer, progress: impl FnMut(Resealed)) -> Result<Resealed> {
     SECRETS.reseal(store, sealer, progress).await
 }
 
-/// The data keys that secrets are sealed under.
+/// The data keys in use.
 pub async fn keys_in_use(store: &Store) -> Result<InUse> {
     SECRETS.keys_in_use(store).await
 }

@@ -1,4 +1,4 @@
-//! What an account is: a login on the platform or in one tenant.
+//! The account model: a login on the platform or in one tenant.
 
 use std::str::FromStr;
 
@@ -11,62 +11,50 @@ use crate::{
     tenants::Authority,
 };
 
-/// An account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Its id.
     pub id: Uuid,
-    /// Its tenant; none for platform accounts.
+    /// None for platform accounts.
     pub tenant: Option<TenantId>,
-    /// The identity whose grants it may use; only platform accounts have one, because only the platform vouches for their
-    /// addresses.
+    /// The identity whose grants the account may use. Only platform accounts have one, because only the platform
+    /// verifies their addresses.
     pub identity: Option<Uuid>,
-    /// Name, as it was given.
+    /// The name as it was given.
     pub username: String,
-    /// Whether the name stands for the id where accounts are shown.
+    /// Whether the name replaces the id in responses.
     pub named_id: bool,
-    /// Address for mail.
     pub email: Option<String>,
-    /// Name for people.
     pub display_name: String,
-    /// Role.
     pub role: Role,
-    /// Where it stands.
     pub status: AccountStatus,
-    /// Who suspended it.
     pub suspended_by: Option<Authority>,
-    /// Where it is kept: `local`, `oidc`, `saml` or `directory`.
+    /// `local`, `oidc`, `saml` or `directory`.
     pub source: String,
-    /// Its id there.
+    /// The id at the source.
     pub external_id: Option<String>,
-    /// Whether the password has to be changed.
+    /// Whether the password must be changed at the next login.
     pub must_change: bool,
-    /// Its second factor.
     pub totp: TotpState,
-    /// When it logged in last.
     pub last_login_at: Option<OffsetDateTime>,
     /// Tokens of an earlier epoch are revoked.
     pub epoch: i64,
-    /// Grows with every change.
+    /// Raised by every change.
     pub version: i64,
-    /// When it was made.
     pub created_at: OffsetDateTime,
-    /// When it last changed.
     pub updated_at: OffsetDateTime,
 }
 
 impl Account {
-    /// The id as the zero-trust surface shows it: `usr_...`, or the name that the account was made with as its id.
+    /// The public id on the zero-trust surface: `usr_...`, or the name if it was chosen as the id.
     pub fn shown_id(&self) -> String {
         if self.named_id { self.username.clone() } else { IdKind::User.show(self.id) }
     }
 
-    /// What happened to it.
     pub fn change(&self, kind: ChangeKind) -> Change {
         Change::of_account(kind, self.tenant, self.id, self.version)
     }
 
-    /// The subject of the tokens of the account: `<tenant>/<username>` in a tenant, `<username>` on the platform.
+    /// The subject of the account's tokens: `<tenant>/<username>` in a tenant, `<username>` on the platform.
     pub fn subject(&self, tenant: Option<&str>) -> String {
         tenant.map_or_else(|| self.username.clone(), |tenant| format!("{tenant}/{}", self.username))
     }
@@ -100,24 +88,21 @@ impl TryFrom<accounts::Model> for Account {
     }
 }
 
-/// Where an account stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountStatus {
-    /// Made, and has no password yet.
+    /// Created without a password.
     Invited,
     /// May log in.
     Active,
-    /// May not log in until someone lifts that.
+    /// May not log in until the suspension is lifted.
     Suspended,
-    /// Gone; the row keeps what others still refer to.
+    /// Deleted; the row is kept for references to it.
     Deleted,
 }
 
 impl AccountStatus {
-    /// Every status.
     pub const ALL: [Self; 4] = [Self::Invited, Self::Active, Self::Suspended, Self::Deleted];
 
-    /// The stored word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Invited => "invited",
@@ -136,19 +121,17 @@ impl FromStr for AccountStatus {
     }
 }
 
-/// Where the second factor of an account stands.
+/// The state of the second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TotpState {
-    /// There is none.
     None,
-    /// Its secret was shown, and no code of it has been seen yet.
+    /// Enrollment has started but is not confirmed.
     Pending,
-    /// A login needs it.
+    /// Logins require a code.
     Enabled,
 }
 
 impl TotpState {
-    /// The stored word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",

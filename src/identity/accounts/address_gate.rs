@@ -1,8 +1,8 @@
-//! How many attempts of one address are worked on, and how many wait.
+//! Limits the concurrent attempts of one address and how many of them wait.
 //!
-//! An address that fails a lot gets a narrow gate: one attempt at a time, and a pause after each that fails. So whatever
-//! comes from there, the hashing of passwords has next to nothing to do with it, and others find it free. Nobody who waits
-//! here holds anything that others need.
+//! An address with many failures gets a narrow gate: one attempt at a time, and a pause after each failure. So
+//! attempts from there take almost no password hashing capacity from other clients. An attempt that waits here
+//! holds no resource that others need.
 
 use std::{
     sync::{
@@ -14,20 +14,19 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Most attempts of an address that are worked on at a time: others find the door open meanwhile.
+/// Maximum number of concurrent attempts of an address.
 pub(in crate::identity) const AT_ONCE: usize = 8;
-/// So many failures make the gate of an address narrow.
+/// Number of failures that makes the gate of an address narrow.
 pub(in crate::identity) const NARROW_FROM: u32 = 32;
-/// How long a narrow gate stays shut after a failure.
+/// How long a narrow gate is closed after a failure.
 const PAUSE: Duration = Duration::from_millis(250);
-/// How long an attempt stands before a narrow gate.
+/// How long an attempt waits at a narrow gate.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Most attempts that stand before it: about as many as pass while nobody fails.
+/// Maximum number of attempts waiting at a narrow gate: about as many as pass in that time without failures.
 const STANDING: usize = 64;
-/// Most attempts of an address that sleep. Each costs some memory, and nothing else.
+/// Maximum number of sleeping attempts of an address. Each costs some memory and nothing else.
 const ASLEEP: usize = 4096;
 
-/// The gate of one address.
 #[derive(Debug)]
 pub(in crate::identity) struct Gate {
     wide: Arc<Semaphore>,
@@ -43,14 +42,14 @@ impl Default for Gate {
     }
 }
 
-/// The place of an attempt among those of its address; given back when it falls.
+/// The slot of an attempt among those of its address; released on drop.
 #[derive(Debug)]
 pub(in crate::identity) struct Place {
     permits: Vec<OwnedSemaphorePermit>,
     narrow: bool,
 }
 
-/// Stands before a gate as long as it lives.
+/// Counts as waiting at the gate until dropped.
 struct Standing<'g>(&'g AtomicUsize);
 
 impl Drop for Standing<'_> {
@@ -60,12 +59,12 @@ impl Drop for Standing<'_> {
 }
 
 impl Gate {
-    /// Leave to sleep; none if too many do.
+    /// Permission to sleep; none if too many do.
     pub fn sleep(&self) -> Option<OwnedSemaphorePermit> {
         self.asleep.clone().try_acquire_owned().ok()
     }
 
-    /// Goes through the gate, if there is a place soon.
+    /// Passes the gate, if a slot is free soon.
     pub async fn pass(&self, narrow: bool) -> Option<Place> {
         let one = if narrow { Some(self.queue().await?) } else { None };
         let any = self.wide.clone().try_acquire_owned().ok()?;
@@ -83,7 +82,7 @@ impl Gate {
 }
 
 impl Place {
-    /// The attempt failed: a narrow gate stays shut for a while.
+    /// Releases the slot after a failure: a narrow gate stays closed for a while.
     pub fn failed(self) {
         let Self { permits, narrow } = self;
         if narrow && let Ok(runtime) = tokio::runtime::Handle::try_current() {

@@ -1,11 +1,11 @@
-//! Names for people that things of a tenant have: groups, API keys.
+//! Display names of groups and API keys.
 
 use crate::base::{Result, text};
 
-/// Longest name, in characters (zero-trust contract, sections 4.3 and 4.7).
+/// Maximum length, in characters (zero-trust contract, sections 4.3 and 4.7).
 const MAX: usize = 64;
 
-/// A name in its normal form: 1 to 64 characters.
+/// Normalizes a name of 1 to 64 characters.
 pub(in crate::identity) fn read(text: &str) -> Result<String> {
     text::name_of("name", text, 1..=MAX, "a name must have 1 to 64 characters")
 }

@@ -1,15 +1,15 @@
-//! Email addresses, and the domains that a tenant allows.
+//! Email addresses and their domains.
 
 use email_address::{EmailAddress, Options};
 
 use crate::base::{Error, Result, error::Reason, text};
 
-/// Longest address, in characters (RFC 5321, 4.5.3.1.3).
+/// Maximum length of an address, in characters (RFC 5321, 4.5.3.1.3).
 const MAX: usize = 254;
-/// What callers are told of a text that is no address.
+/// The public error text for an invalid address.
 const INVALID: &str = "value is not a valid email address";
 
-/// An email address: in its normal form, and as it is compared.
+/// An email address: in normal form, and in the form that is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email {
     text: String,
@@ -17,9 +17,9 @@ pub struct Email {
 }
 
 impl Email {
-    /// Reads an address. Its domain may be an international one, but does not end in a number, as no domain does (RFC 3696,
-    /// section 2). Quotes that the local part does not need are dropped (RFC 5321, section 4.1.2), and it is taken in NFC
-    /// (RFC 6532, section 3.1); characters that are not seen are refused.
+    /// Parses an address. Its domain may be internationalized but must not end in a number, as no domain does (RFC
+    /// 3696, section 2). Unnecessary quotes of the local part are removed (RFC 5321, section 4.1.2), and it is
+    /// converted to NFC (RFC 6532, section 3.1); invisible characters are refused.
     pub fn read(text: &str) -> Result<Self> {
         let text = text::address(text)
             .map_err(|refused| Error::invalid(Reason::EmailInvalid, "email", format!("{INVALID}: {refused}")))?;
@@ -32,9 +32,9 @@ impl Email {
         Ok(Self { text: format!("{local}@{}", parsed.domain()), key })
     }
 
-    /// Every key under which the address that a text names may be kept, the likeliest last: the one of [`Email::key`], and
-    /// before it the one that older versions made of the text as it was typed. Rows keep that one if the other was taken.
-    /// None for what is no address.
+    /// Every key under which the address may be stored, the likeliest last: [`Email::key`], and before it the key
+    /// that older versions derived from the text as it was typed, which a row keeps if the other was taken. Empty
+    /// for a text that is not an address.
     pub fn keys(text: &str) -> Vec<String> {
         let older = parse(text.trim()).and_then(|parsed| {
             let domain = domain(parsed.domain()).ok()?;
@@ -45,30 +45,31 @@ impl Email {
         older.into_iter().chain(key).collect()
     }
 
-    /// The address in its normal form, its domain as it was given.
+    /// The address in normal form, with its domain as given.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The address as it is compared and as the control-plane surface shows it: lower case, its domain in punycode.
+    /// The address in the form that is compared and that the control-plane surface returns: lower case, with its
+    /// domain in punycode.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Its domain, as [`domain`] gives it.
     pub fn domain(&self) -> &str {
         self.key.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 }
 
-/// A domain as it is compared: lower case and punycode (RFC 5891). Fails for what is no DNS name of two labels at least.
+/// A domain in the form that is compared: lower case and punycode (RFC 5891). Fails unless it is a DNS name of
+/// at least two labels.
 pub fn domain(text: &str) -> Result<String> {
     let ascii = idna::domain_to_ascii_strict(text).map_err(|_| invalid())?;
     if ascii.contains('.') && ascii.len() <= 253 { Ok(ascii) } else { Err(invalid()) }
 }
 
-/// Whether the last label of a domain, in lower case, is a number, as in what was meant as an address of a host: decimal,
-/// or hexadecimal after `0x` (the URL standard, "ends in a number checker").
+/// Whether the last label of a domain, in lower case, is a number, as in an IP address: decimal, or hexadecimal
+/// after `0x` (the URL standard, "ends in a number checker").
 fn ends_in_number(domain: &str) -> bool {
     domain.rsplit('.').next().is_some_and(|label| match label.strip_prefix("0x") {
         Some(digits) => digits.bytes().all(|octet| octet.is_ascii_hexdigit()),

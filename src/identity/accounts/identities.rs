@@ -1,4 +1,4 @@
-//! Identities: people across tenants, each by an email address. Grants give them roles in tenants.
+//! Identities: people across tenants, each with an email address. Grants give them roles in tenants.
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, Order, QueryFilter,
@@ -13,14 +13,12 @@ use crate::{
     store::{Change, ChangeKind, Pages, Resource, Stamp, Store, Tx, entities::identities, pages::by_bytes},
 };
 
-/// An identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Its id.
     pub id: Uuid,
-    /// Its address, as it is compared.
+    /// The address in the form that is compared.
     pub email: String,
-    /// Whether its grants are live.
+    /// Whether its grants are in effect.
     pub is_active: bool,
 }
 
@@ -31,13 +29,12 @@ impl From<identities::Model> for Identity {
 }
 
 impl Identity {
-    /// The domain of its address.
     pub fn domain(&self) -> &str {
         self.email.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 }
 
-/// The identities, by address; with a text, those alone whose address it is. For platform callers.
+/// The identities by address; with `email`, only the one with that address. For platform callers.
 pub async fn list(cx: &Cx, store: &Store, email: Option<&str>) -> Result<Pages<Identity>> {
     platform_only(&cx.access)?;
     let Some(text) = email else {
@@ -46,7 +43,7 @@ pub async fn list(cx: &Cx, store: &Store, email: Option<&str>) -> Result<Pages<I
         let rows = Pages::read(cx, store, |row| row.email_key.clone(), query).await?;
         return Ok(rows.map(Identity::from));
     };
-    // What is no address is nobody's.
+    // A text that is not an address matches nothing.
     let keys = Email::keys(text);
     let rows = identities::Entity::find().filter(identities::Column::EmailKey.is_in(keys.clone()));
     let found = rows.all(store.read()).await?.into_iter().map(Identity::from);
@@ -54,14 +51,15 @@ pub async fn list(cx: &Cx, store: &Store, email: Option<&str>) -> Result<Pages<I
     Ok(Pages::whole(found.into_iter().collect()))
 }
 
-/// The query for the identities that follow an address.
+/// The query for the identities after an address.
 pub fn query(backend: DbBackend, after: Option<String>) -> Select<identities::Entity> {
     let email = by_bytes(backend, identities::Column::EmailKey);
     let after = after.map(|after| email.clone().gt(after));
     identities::Entity::find().filter(Condition::all().add_option(after)).order_by(email, Order::Asc)
 }
 
-/// Makes the identity of an address. Fails with INVALID_ARGUMENT for what is none, with ALREADY_EXISTS if there is one.
+/// Creates the identity of an address. Fails with INVALID_ARGUMENT for an invalid address, with ALREADY_EXISTS
+/// if it is taken.
 pub async fn create(cx: &Cx, store: &Store, email: &str) -> Result<Identity> {
     platform_only(&cx.access)?;
     store.write(cx, Email::read(email)?, insert).await
@@ -93,7 +91,7 @@ fn new_row(tx: &Tx, email: &Email) -> identities::Model {
     }
 }
 
-/// The id of the identity of an address, which is made if there is none.
+/// The id of the identity of an address, which is created if necessary.
 pub async fn ensure(tx: &Tx, email: &Email) -> Result<Uuid> {
     let row = new_row(tx, email);
     let made = row.id;
@@ -106,24 +104,21 @@ pub async fn ensure(tx: &Tx, email: &Email) -> Result<Uuid> {
     Ok(by_email(tx.conn(), email).await?.map_or(made, |identity| identity.id))
 }
 
-/// The identity of an address.
 pub async fn by_email(conn: &impl ConnectionTrait, email: &Email) -> Result<Option<Identity>> {
     let found = identities::Entity::find().filter(identities::Column::EmailKey.eq(email.key())).one(conn).await?;
     Ok(found.map(Identity::from))
 }
 
-/// The identity of an id.
 pub async fn by_id(conn: &impl ConnectionTrait, id: Uuid) -> Result<Option<Identity>> {
     Ok(identities::Entity::find_by_id(id).one(conn).await?.map(Identity::from))
 }
 
-/// The identity of an id; nobody else grants it anything until the write ends.
+/// Locks the identity, so that nobody else grants it anything during the write.
 pub(in crate::identity) async fn by_id_locked(tx: &Tx, id: Uuid) -> Result<Option<Identity>> {
-    // SQLite has one writer and needs no lock; its dialect leaves the clause out.
+    // SQLite has one writer and needs no lock; its dialect omits the clause.
     Ok(identities::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?.map(Identity::from))
 }
 
-/// There is no such identity.
 pub fn not_found() -> Error {
     Error::not_found(Reason::IdentityNotFound, "User not found.")
 }

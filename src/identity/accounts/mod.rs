@@ -1,4 +1,4 @@
-//! Accounts: how they are made, found and changed.
+//! Accounts: creation, lookup and changes.
 
 pub(in crate::identity) mod account;
 pub(in crate::identity) mod address_gate;
@@ -24,51 +24,49 @@ use crate::{
     tenants::Authority,
 };
 
-/// Longest name of an account, in characters: an email address may be one.
+/// Maximum length of an account name, in characters: it can be an email address.
 const MAX_NAME: usize = 254;
 
-/// An account to be made.
+/// A requested account.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
-    /// The tenant; none for a platform account.
+    /// None for a platform account.
     pub tenant: Option<TenantScope>,
-    /// Name, unique in the tenant or on the platform without regard to case; the id is the name of an account that
-    /// [`insert`] makes without one.
+    /// Unique in the tenant or on the platform, case-insensitively. If empty, [`insert`] uses the id as the name.
     pub username: String,
-    /// Whether the name stands for the id where accounts are shown.
+    /// Whether the name replaces the id in responses.
     pub named_id: bool,
-    /// Address for mail, unique in the tenant or on the platform without regard to case.
+    /// Unique in the tenant or on the platform, case-insensitively.
     pub email: Option<Email>,
-    /// Name for people.
     pub display_name: String,
-    /// Password; without one the account is invited and cannot log in.
+    /// Without a password the account is invited and cannot log in.
     pub password: Option<Password>,
-    /// Role. `platform_admin` is for platform accounts; the only other role there is `user`, whom grants let into tenants.
+    /// Platform accounts have `platform_admin`, or `user`, whose access to tenants comes from grants.
     pub role: Role,
 }
 
 impl NewAccount {
-    /// A login of a name and a password.
+    /// An account with a name and a password.
     pub fn login(tenant: Option<TenantScope>, username: &str, password: Password, role: Role) -> Self {
         let (username, password) = (username.to_owned(), Some(password));
         Self { tenant, username, named_id: false, email: None, display_name: String::new(), password, role }
     }
 }
 
-/// Makes an account and returns its id. Fails with ALREADY_EXISTS if the name or the address is taken, with
-/// INVALID_ARGUMENT if the name or the role does not fit.
+/// Creates an account and returns its id. Fails with ALREADY_EXISTS if the name or the address is taken, with
+/// INVALID_ARGUMENT if the name or the role is not valid.
 pub async fn create_account(store: &Store, passwords: &Passwords, cx: &Cx, new: NewAccount) -> Result<Uuid> {
     check(&new)?;
     let password_hash = hash(passwords, new.password.as_ref()).await?;
     Ok(store.write(cx, (new, password_hash), insert_new).await?.id)
 }
 
-/// Adds an account with the hash of its password; [`insert`] as a write of its own.
+/// [`insert`] in the form of a write.
 pub async fn insert_new(tx: &Tx, (new, password_hash): &(NewAccount, String)) -> Result<Account> {
     insert(tx, new, password_hash.clone()).await
 }
 
-/// The hash of a password as it is stored; without a password, a text that no password verifies.
+/// The hash of a password for storage; without a password, a text that matches no password.
 pub async fn hash(passwords: &Passwords, password: Option<&Password>) -> Result<String> {
     match password {
         Some(password) => passwords.hash(password.clone()).await,
@@ -76,7 +74,7 @@ pub async fn hash(passwords: &Passwords, password: Option<&Password>) -> Result<
     }
 }
 
-/// Checks what is known of an account before anybody asks the database.
+/// Checks what can be checked of an account without the database.
 pub fn check(new: &NewAccount) -> Result<()> {
     check_name(&new.username)?;
     let fits = match new.tenant {
@@ -91,7 +89,7 @@ pub fn check(new: &NewAccount) -> Result<()> {
     Err(Error::invalid(Reason::InvalidArgument, "role", message))
 }
 
-/// Adds an account, inside a write. `password_hash` is that of [`hash`].
+/// Inserts an account, inside a write. `password_hash` is the result of [`hash`].
 pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<Account> {
     refuse_taken(tx, new).await?;
     let (id, now) = (tx.new_id(), Stamp::from(tx.now()));
@@ -139,10 +137,10 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
     row.try_into()
 }
 
-/// The unique indexes decide between two at once; this tells the usual case in our words.
+/// The unique indexes decide concurrent inserts; this check gives the common case a better error.
 async fn refuse_taken(tx: &Tx, new: &NewAccount) -> Result<()> {
     let name = Some(fold(&new.username)).filter(|name| !name.is_empty());
-    // A name that is another's address, or the reverse, would let one account pass for the other.
+    // A name that is another account's address, or the reverse, would let one account impersonate the other.
     let name_as_email = Email::read(&new.username).ok().map(|email| email.key().to_owned());
     let email = new.email.as_ref().map(|email| email.key().to_owned());
     let email_as_name = email.as_deref().map(fold);
@@ -167,7 +165,7 @@ async fn refuse_taken(tx: &Tx, new: &NewAccount) -> Result<()> {
     if is_named(&email_as_name) { Err(address_is_a_name()) } else { Ok(()) }
 }
 
-/// Refuses an address for an account that is the name of another one in its place.
+/// Refuses an email address that is the name of another account in the same tenant or on the platform.
 async fn refuse_named(tx: &Tx, row: &accounts::Model, email: &Email) -> Result<()> {
     let place = match row.tenant_id {
         Some(tenant) => accounts::Column::TenantId.eq(tenant),
@@ -184,24 +182,21 @@ fn address_is_a_name() -> Error {
     Error::exists(Reason::EmailExists, "the email address is the name of another account")
 }
 
-/// What changes of an account; the default changes nothing but the version.
+/// A change of an account; the default only raises the version.
 #[derive(Clone, Debug, Default)]
 pub struct AccountChange {
-    /// A new address.
     pub email: Option<Email>,
-    /// A new name for people.
     pub display_name: Option<String>,
-    /// A new role.
     pub role: Option<Role>,
-    /// A new status, and who suspended the account if it is that.
+    /// A new status, and who set it if it is a suspension.
     pub status: Option<(AccountStatus, Option<Authority>)>,
-    /// The hash of a new password, and whether it has to be changed at the next login.
+    /// A new password hash, and whether the password must be changed at the next login.
     pub password: Option<(String, bool)>,
-    /// Ends every session: the tokens that the account was given so far are revoked.
+    /// Ends all sessions: all tokens issued to the account are revoked.
     pub end_sessions: bool,
 }
 
-/// Changes an account, raises its version, and returns it. A deleted account gives up its name and address.
+/// Changes an account, raises its version, and returns it. A deleted account releases its name and address.
 pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Result<Account> {
     if let Some(email) = &change.email {
         refuse_named(tx, &row, email).await?;
@@ -246,8 +241,8 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
     next.update(tx.conn()).await?.try_into()
 }
 
-/// Sets the password of an account, and revokes every token that it was given before.
-/// Fails with NOT_FOUND if there is no such account.
+/// Sets the password of an account and revokes all tokens issued to it. Fails with NOT_FOUND if there is no
+/// such account.
 pub async fn set_password(
     store: &Store,
     passwords: &Passwords,
@@ -270,13 +265,12 @@ async fn put_password(tx: &Tx, (tenant, username, hash): &(Option<TenantScope>, 
     Ok(())
 }
 
-/// Whether there is an account of that name.
 pub async fn exists(store: &Store, tenant: Option<TenantScope>, username: &str) -> Result<bool> {
     Ok(by_name(tenant, username).one(store.read()).await?.is_some())
 }
 
-/// Whether a platform account has this password. For the server's own checks: it does not ask whether the account may
-/// log in.
+/// Whether a platform account has this password. For the server's own checks: it does not check whether the
+/// account may log in.
 pub async fn has_password(store: &Store, passwords: &Passwords, username: &str, text: Secret<String>) -> Result<bool> {
     match by_name(None, username).one(store.read()).await? {
         Some(account) => passwords.verify(text, account.password_hash).await,
@@ -284,8 +278,8 @@ pub async fn has_password(store: &Store, passwords: &Passwords, username: &str, 
     }
 }
 
-/// The account that a text names in a tenant, or on the platform: by id, by name or by email address, in that order.
-/// Deleted accounts are missing.
+/// Finds an account in a tenant or on the platform by id, name or email address, in that order. Deleted
+/// accounts are not found.
 pub async fn find(
     conn: &impl ConnectionTrait,
     tenant: Option<TenantScope>,
@@ -303,7 +297,7 @@ async fn by_name_or_email(
     tenant: Option<TenantScope>,
     named: &str,
 ) -> Result<Option<accounts::Model>> {
-    // What cannot be a name is not asked for: the database may not even take it as a text.
+    // A text that cannot be a name is not looked up: the database may not accept it as a parameter.
     let (name, keys) = (check_name(named).is_ok().then(|| fold(named)), Email::keys(named));
     if name.is_none() && keys.is_empty() {
         return Ok(None);
@@ -312,8 +306,7 @@ async fn by_name_or_email(
         .add_option(name.as_deref().map(|name| accounts::Column::UsernameKey.eq(name)))
         .add(accounts::Column::EmailKey.is_in(keys.clone()));
     let rows = in_place(tenant).filter(named).all(conn).await?;
-    // A name comes before an address. Of two whose addresses are spellings of one, whoever typed the spelling of theirs
-    // means themselves.
+    // Names take precedence over addresses. If two addresses differ only in spelling, the exact spelling wins.
     let place = |row: &accounts::Model| match name.as_ref() == Some(&row.username_key) {
         true => 0,
         false => 1 + keys.iter().position(|key| row.email_key.as_ref() == Some(key)).unwrap_or(keys.len()),
@@ -321,7 +314,7 @@ async fn by_name_or_email(
     Ok(rows.into_iter().min_by_key(place))
 }
 
-/// Whether an account of exactly this name was deleted.
+/// Whether an account with exactly this name was deleted.
 pub(super) async fn was_deleted(store: &Store, tenant: Option<TenantScope>, username: &str) -> Result<bool> {
     if check_name(username).is_err() {
         return Ok(false);
@@ -330,7 +323,6 @@ pub(super) async fn was_deleted(store: &Store, tenant: Option<TenantScope>, user
     Ok(deleted.filter(accounts::Column::Username.eq(username)).one(store.read()).await?.is_some())
 }
 
-/// There is no such account.
 pub fn not_found() -> Error {
     Error::not_found(Reason::AccountNotFound, "account not found")
 }
@@ -347,17 +339,17 @@ fn by_name(tenant: Option<TenantScope>, username: &str) -> Select<accounts::Enti
     in_place(tenant).filter(accounts::Column::UsernameKey.eq(fold(username)))
 }
 
-/// What a search for an account looks in: its name, on a line of its own, its address as it is shown and as it is compared,
-/// and its name for people. A deleted account keeps it.
+/// The text that a search looks in: the name on its own line, the address as returned and as compared, and the
+/// display name. A deleted account keeps it.
 fn search_key(row: &accounts::Model) -> String {
     let (email, key) = (row.email.as_deref(), row.email_key.as_deref());
     text::search_key([row.username.as_str(), email.unwrap_or_default(), key.unwrap_or_default(), &row.display_name])
 }
 
-/// The name of an account as [`fold`] makes it. The key of a deleted one has its name no more.
+/// The name of an account as [`fold`] returns it. The key of a deleted account does not contain the name any more.
 pub(super) fn lower_username(backend: DbBackend) -> Expr {
     match backend {
-        // Whatever the locale of the database makes of an I.
+        // Independent of how the database's locale maps the letter I.
         DbBackend::Postgres => Expr::cust("lower(username COLLATE \"C\")"),
         _ => Expr::cust("lower(username)"),
     }
@@ -367,8 +359,8 @@ fn fold(username: &str) -> String {
     username.to_ascii_lowercase()
 }
 
-/// A name stands in token subjects (`<tenant>/<username>`) and in logs, so it has no slash, space or control character.
-/// It is nothing that reads as an id.
+/// A name is part of token subjects (`<tenant>/<username>`) and of logs, so it must not contain a slash, a
+/// space or a control character. It must not have the form of an id.
 pub fn check_name(username: &str) -> Result<()> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b"._@+-".contains(&b);
     let is_name = (1..=MAX_NAME).contains(&username.len()) && username.bytes().all(good);

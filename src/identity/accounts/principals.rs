@@ -1,4 +1,4 @@
-//! Whom the subject of a credential names, where nobody shows a credential: the account that bears it.
+//! Finds the account that a subject names without a credential of it.
 
 use crate::identity::{Account, AccountStatus, accounts};
 use crate::{
@@ -7,20 +7,18 @@ use crate::{
     tenants::{self, Tenant},
 };
 
-/// An account that is named by its subject, and what it may.
+/// An account found by its subject, and its roles.
 #[derive(Clone, Debug)]
 pub struct Named {
-    /// The account.
     pub account: Account,
-    /// Its tenant.
     pub tenant: Option<Tenant>,
-    /// Roles that were granted beside its own.
+    /// Granted roles, without the account's own.
     pub also: RoleSet,
 }
 
-/// The account whose tokens have exactly this subject: `<tenant>/<username>`, or `<username>` on the platform. Fails with
-/// PERMISSION_DENIED if it may not act now, because it or its tenant is suspended or deleted, or it is only invited: what
-/// names it, as the admin roles of tenants do, gives it nothing meanwhile.
+/// The account whose tokens have exactly this subject: `<tenant>/<username>`, or `<username>` on the platform.
+/// Fails with PERMISSION_DENIED if it may not act, because it or its tenant is suspended or deleted, or it is
+/// only invited: being named, for example as an admin role of a tenant, gives it no access in that state.
 pub async fn find(store: &Store, subject: &str) -> Result<Option<Named>> {
     let Some((tenant, username)) = place(store, subject).await? else { return Ok(None) };
     let scope = tenant.as_ref().map(|(_, scope)| *scope);
@@ -48,16 +46,16 @@ fn may_not_act() -> Error {
     )
 }
 
-/// The tenant of a subject, and the name in it; none if there is no such tenant.
+/// The tenant of a subject and the name in it; none if there is no such tenant.
 async fn place<'s>(
     store: &Store,
     subject: &'s str,
 ) -> Result<Option<(Option<(Tenant, crate::base::TenantScope)>, &'s str)>> {
     let Some((tenant, username)) = subject.split_once('/') else { return Ok(Some((None, subject))) };
     let Ok(name) = tenant.parse::<TenantName>() else { return Ok(None) };
-    // The program itself looks: who is asked about does not call.
+    // The lookup runs as the system, because the named account is not the caller.
     let system = Cx::system("auth.principal", store.clock().clone());
-    // One that is being deleted, too: its accounts may not act.
+    // Includes tenants that are being deleted: their accounts may not act.
     match tenants::resolve_any(&system, store, &TenantRef::Name(name.key())).await {
         Ok(found) => Ok(Some((Some(found), username))),
         Err(error) if error.reason == Reason::TenantNotFound => Ok(None),

@@ -1,5 +1,5 @@
-//! The email domains that a tenant allows: the addresses of those who may be granted a role in it. No domain at all allows
-//! every address (control-plane contract, section 3.6).
+//! The allowed email domains of a tenant: only identities with an address in one of them can be granted a role.
+//! Without any domain, all addresses are allowed (control-plane contract, section 3.6).
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -11,14 +11,11 @@ use crate::{
     tenants,
 };
 
-/// An email domain of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailDomain {
-    /// Its id.
     pub id: Uuid,
-    /// The tenant.
     pub tenant: TenantId,
-    /// The domain, in lower case and punycode.
+    /// In lower case and punycode.
     pub domain: String,
 }
 
@@ -28,7 +25,7 @@ impl EmailDomain {
     }
 }
 
-/// The domains of a tenant, by name; those of a tenant that does not exist are none.
+/// The domains of a tenant, by name; an empty list for a tenant that does not exist.
 pub async fn list(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<Vec<EmailDomain>> {
     let scope = match tenants::resolve_any(cx, store, tenant).await {
         Ok((_, scope)) => scope,
@@ -39,7 +36,7 @@ pub async fn list(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<Vec<Emai
     Ok(rows.into_iter().map(|row| EmailDomain::of(scope.tenant(), row)).collect())
 }
 
-/// Adds a domain. Checks, in this order: the domain, the tenant, and that the tenant does not have it.
+/// Adds a domain. Checks, in this order: the domain, the tenant, and that the tenant does not have it yet.
 pub async fn add(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str) -> Result<EmailDomain> {
     store.write(cx, (tenant.clone(), read(text)?), insert).await
 }
@@ -53,10 +50,10 @@ async fn insert(tx: &Tx, (tenant, domain): &(TenantRef, String)) -> Result<Email
     Ok(made)
 }
 
-/// Removes a domain. Grants that were made under it stay.
+/// Removes a domain. Existing grants are kept.
 pub async fn remove(cx: &Cx, store: &Store, tenant: &TenantRef, id: Option<Uuid>) -> Result<()> {
     let removed = store.write(cx, (tenant.clone(), id.ok_or_else(not_found)?), remove_in).await;
-    // Of a tenant that does not exist, the domain does not either.
+    // A tenant that does not exist does not have the domain either.
     removed.map_err(|error| if error.reason == Reason::TenantNotFound { not_found() } else { error })
 }
 
@@ -75,7 +72,7 @@ fn record(tx: &Tx, kind: ChangeKind, domain: &EmailDomain) {
     tx.changed(change, domain.domain.as_str(), Value::Null);
 }
 
-/// Fails if the tenant allows domains, and not that of the identity.
+/// Fails if the tenant restricts domains and the identity's is not allowed.
 pub(in crate::identity) async fn check(tx: &Tx, scope: TenantScope, identity: &Identity) -> Result<()> {
     let allowed = tx.tenant(scope).email_domains().await?;
     if allowed.is_empty() || allowed.iter().any(|row| row.domain == identity.domain()) {
@@ -85,14 +82,14 @@ pub(in crate::identity) async fn check(tx: &Tx, scope: TenantScope, identity: &I
     Err(Error::denied(Reason::EmailDomainRefused, message))
 }
 
-/// What follows the last `@` of a text, as domains are compared.
+/// The part after the last `@`, in the form in which domains are compared.
 fn read(text: &str) -> Result<String> {
     let text = text.rsplit('@').next().unwrap_or_default().trim();
     if text.is_empty() {
         return Err(Error::new(Kind::InvalidArgument, Reason::EmailDomainInvalid, "A domain is required."));
     }
     let invalid = || Error::invalid(Reason::EmailDomainInvalid, "domain", "value is not a valid domain name");
-    // A domain that no address can have would let nobody in.
+    // A domain that no address can have would exclude everybody.
     Email::read(&format!("a@{text}")).map(|address| address.domain().to_owned()).map_err(|_| invalid())
 }
 

@@ -19,39 +19,31 @@ use crate::{
     tenants,
 };
 
-/// A grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Its id.
     pub id: Uuid,
-    /// The identity.
     pub identity: Uuid,
-    /// The tenant.
     pub tenant: TenantId,
-    /// The role.
     pub role: GrantRole,
-    /// Whether a login begins with the tenant.
+    /// Whether logins start in this tenant.
     pub is_default: bool,
-    /// When it ends; never, without.
+    /// None if it does not expire.
     pub expires_at: Option<OffsetDateTime>,
 }
 
-/// Roles that are granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantRole {
-    /// Uses what the tenant offers.
+    /// Uses the services of the tenant.
     Member,
     /// Administers the tenant.
     Admin,
-    /// Reads the tenant, for a time.
+    /// Reads the tenant, for a limited time.
     Support,
 }
 
 impl GrantRole {
-    /// Every role.
     pub const ALL: [Self; 3] = [Self::Member, Self::Admin, Self::Support];
 
-    /// The word of the role.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Member => "member",
@@ -60,7 +52,7 @@ impl GrantRole {
         }
     }
 
-    /// The role in the tenant that it gives.
+    /// The role that the grant gives in the tenant.
     pub fn role(self) -> Role {
         match self {
             Self::Member => Role::User,
@@ -95,31 +87,30 @@ impl TryFrom<GrantRow> for Grant {
     }
 }
 
-/// A grant to be made, as the caller gave it.
+/// A requested grant, as the caller gave it.
 #[derive(Clone, Debug)]
 pub struct NewGrant {
-    /// The identity, if the text was an id.
+    /// None if the text was not an id.
     pub identity: Option<Uuid>,
-    /// The tenant.
     pub tenant: TenantRef,
-    /// Word of the role; none is that of a member.
+    /// Defaults to `member`.
     pub role: Option<String>,
-    /// Whether a login begins with the tenant.
+    /// Whether logins start in this tenant.
     pub is_default: bool,
-    /// When it ends, in ISO 8601.
+    /// In ISO 8601.
     pub expires_at: Option<String>,
 }
 
-/// Which grants a list holds; every condition must hold.
+/// Filter of a list of grants.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// Those of one identity; `Some(None)` is a text that is no identity's.
+    /// Grants of one identity; `Some(None)` if the text cannot be an identity's id.
     pub identity: Option<Option<Uuid>>,
-    /// Those in one tenant.
+    /// Grants in one tenant.
     pub tenant: Option<TenantRef>,
 }
 
-/// Grants, oldest first; ended ones too. For platform callers.
+/// All grants, oldest first, including expired ones. For platform callers.
 pub async fn list(cx: &Cx, store: &Store, wanted: &Wanted) -> Result<Pages<Grant>> {
     platform_only(&cx.access)?;
     if wanted.identity == Some(None) {
@@ -135,8 +126,8 @@ pub async fn list(cx: &Cx, store: &Store, wanted: &Wanted) -> Result<Pages<Grant
     scopes::grants(cx, store, wanted.identity.flatten(), tenant).await?.try_map(Grant::try_from)
 }
 
-/// Makes a grant. Checks, in this order: the role, the identity, the tenant, the domain of the identity's address, the
-/// end, and that the identity has no grant in the tenant.
+/// Creates a grant. Checks, in this order: the role, the identity, the tenant, the domain of the identity's
+/// address, the expiry, and that the identity has no grant in the tenant yet.
 pub async fn create(cx: &Cx, store: &Store, new: NewGrant) -> Result<Grant> {
     let role = new.role.as_deref().map_or(Ok(GrantRole::Member), str::parse)?;
     store.write(cx, (new, role), insert).await
@@ -145,7 +136,7 @@ pub async fn create(cx: &Cx, store: &Store, new: NewGrant) -> Result<Grant> {
 async fn insert(tx: &Tx, (new, role): &(NewGrant, GrantRole)) -> Result<Grant> {
     platform_only(&tx.cx().access)?;
     let identity = new.identity.ok_or_else(identities::not_found)?;
-    // Locked, so that of two defaults that are made at once one is left.
+    // Locked, so that two concurrent calls cannot both leave a default grant.
     let identity = identities::by_id_locked(tx, identity).await?.ok_or_else(identities::not_found)?;
     let (tenant, scope) = tenants::resolve_any_locked(tx, &new.tenant).await?;
     email_domains::check(tx, scope, &identity).await?;
@@ -172,7 +163,7 @@ async fn insert(tx: &Tx, (new, role): &(NewGrant, GrantRole)) -> Result<Grant> {
     row.try_into()
 }
 
-/// Deletes a grant, and ends the sessions that may rest on it: every session of the platform's accounts of the identity.
+/// Deletes a grant and ends the sessions that may depend on it: all sessions of the identity's platform accounts.
 pub async fn delete(cx: &Cx, store: &Store, id: Option<Uuid>) -> Result<()> {
     store.write(cx, id.ok_or_else(not_found)?, remove).await
 }
@@ -180,7 +171,7 @@ pub async fn delete(cx: &Cx, store: &Store, id: Option<Uuid>) -> Result<()> {
 async fn remove(tx: &Tx, id: &Uuid) -> Result<()> {
     let row = scopes::grant_by_id(tx.conn(), &tx.cx().access, *id).await?.ok_or_else(not_found)?;
     let resolved = tenants::resolve_any_locked(tx, &TenantRef::Id(row.tenant)).await;
-    // Of a tenant that went meanwhile, the grant went with it.
+    // If the tenant was deleted in the meantime, so was the grant.
     let (_, scope) = resolved.map_err(|error| match error.reason {
         Reason::TenantNotFound => not_found(),
         _ => error,
@@ -205,15 +196,15 @@ fn record(tx: &Tx, kind: ChangeKind, row: &GrantRow) {
     tx.changed(change, row.id.to_string(), details);
 }
 
-/// A moment in ISO 8601: with an offset, or in UTC; a date alone is its midnight.
+/// Parses an ISO 8601 time: with an offset, or in UTC; a date without a time is midnight.
 fn moment(text: &str) -> Result<OffsetDateTime> {
-    // A blank stands for the `T` in what many programs print.
+    // Many programs print a space instead of the `T`.
     let text = text.trim().replacen(' ', "T", 1);
     let at = OffsetDateTime::parse(&text, &Iso8601::PARSING)
         .or_else(|_| PrimitiveDateTime::parse(&text, &Iso8601::PARSING).map(PrimitiveDateTime::assume_utc))
         .or_else(|_| Date::parse(&text, &Iso8601::PARSING).map(|date| date.with_time(Time::MIDNIGHT).assume_utc()));
     let at = at.ok().and_then(|at| at.checked_to_offset(UtcOffset::UTC));
-    // What has no year of four digits cannot be written in the answers.
+    // A year that does not have four digits cannot be returned in a response.
     at.filter(|at| (1..=9999).contains(&at.year())).ok_or_else(|| bad_end("expires_at must be an ISO-8601 datetime."))
 }
 

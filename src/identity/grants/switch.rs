@@ -1,5 +1,5 @@
-//! Where an account of the platform may act: on the platform, and in the tenants into which the live grants of its identity
-//! let it. Only the platform vouches for an address, so accounts of tenants have no identity and no places.
+//! The tenants that a platform account can act in besides the platform: those of its identity's live grants.
+//! Accounts of tenants have no identity and cannot switch, because only the platform verifies addresses.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde_json::json;
@@ -12,29 +12,25 @@ use crate::{
     tenants::{Status, Tenant},
 };
 
-/// A tenant in which an account may act.
+/// A tenant that an account can switch to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The tenant.
     pub tenant: Tenant,
-    /// The role that the grant gives.
     pub role: GrantRole,
-    /// Whether a login begins there.
+    /// Whether logins start in this tenant.
     pub is_default: bool,
-    /// When the grant ends.
+    /// When the grant expires.
     pub ends: Option<OffsetDateTime>,
 }
 
-/// An account and where it acts; nowhere is on the platform, with its own role.
+/// An account and the tenant it acts in; without one, it acts on the platform with its own role.
 #[derive(Clone, Debug)]
 pub struct Seat {
-    /// The account.
     pub account: Account,
-    /// The tenant.
     pub place: Option<Place>,
 }
 
-/// The tenants in which the account that calls may act, the oldest grant first.
+/// The tenants that the caller's account can act in, oldest grant first.
 pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<Place>> {
     match own(cx, store.read()).await? {
         Some(account) => places(store.read(), &account, store.clock().now()).await,
@@ -42,8 +38,8 @@ pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<Place>> {
     }
 }
 
-/// Where a login of an account begins: an account of the platform that is no administrator in the tenant of its default
-/// grant, else in that of its oldest live one. An administrator's begins on the platform.
+/// The tenant in which a login starts. An administrator starts on the platform; another platform account in the
+/// tenant of its default grant, else in that of its oldest live one.
 pub async fn first(store: &Store, account: &Account) -> Result<Option<Place>> {
     if account.tenant.is_some() || account.role == Role::PlatformAdmin {
         return Ok(None);
@@ -53,14 +49,14 @@ pub async fn first(store: &Store, account: &Account) -> Result<Option<Place>> {
     Ok((first < places.len()).then(|| places.swap_remove(first)))
 }
 
-/// Lets the account that calls act elsewhere, and notes that in the audit log. Fails with PERMISSION_DENIED where it may
-/// not, whether there is such a tenant or not.
+/// Switches the caller's account to a tenant, or to the platform, and records that in the audit log. Fails with
+/// PERMISSION_DENIED without access, whether the tenant exists or not.
 pub async fn switch(cx: &Cx, store: &Store, to: Option<&TenantRef>) -> Result<Seat> {
     store.write(cx, to.cloned(), seat).await
 }
 
 async fn seat(tx: &Tx, to: &Option<TenantRef>) -> Result<Seat> {
-    // The account before its grants: whoever deletes a grant meanwhile raises the epoch after the one that is read here.
+    // The account is read before its grants: a concurrent deletion of a grant raises the epoch after this read.
     let account = own(tx.cx(), tx.conn()).await?.ok_or_else(no_access)?;
     let place = match to {
         None => None,
@@ -77,7 +73,7 @@ async fn seat(tx: &Tx, to: &Option<TenantRef>) -> Result<Seat> {
     Ok(Seat { account, place })
 }
 
-/// The platform's account that calls, if it may still log in. Keys, minted tokens and accounts of tenants are none.
+/// The caller's platform account, if it may still log in. None for keys, minted tokens and accounts of tenants.
 async fn own(cx: &Cx, conn: &impl ConnectionTrait) -> Result<Option<Account>> {
     let Some(id) = cx.caller.account else { return Ok(None) };
     let row = rows::Entity::find_by_id(id)
@@ -88,7 +84,7 @@ async fn own(cx: &Cx, conn: &impl ConnectionTrait) -> Result<Option<Account>> {
     row.map(Account::try_from).transpose()
 }
 
-/// The tenants of the live grants of an account's identity: a grant that has not ended, in a tenant that is active.
+/// The tenants of the live grants of an account's identity: grants that have not expired, in active tenants.
 async fn places(conn: &impl ConnectionTrait, account: &Account, now: OffsetDateTime) -> Result<Vec<Place>> {
     let Some(identity) = account.identity else { return Ok(Vec::new()) };
     if !identities::by_id(conn, identity).await?.is_some_and(|identity| identity.is_active) {

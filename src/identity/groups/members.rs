@@ -1,4 +1,4 @@
-//! Users as callers name them, many at once: by id, by name or by email address.
+//! Resolves lists of users that a caller names by id, name or email address.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,18 +11,17 @@ use crate::{
     store::{Tx, entities::accounts::Column},
 };
 
-/// Most users of one call (zero-trust contract, section 4.3).
+/// Maximum number of users in a call (zero-trust contract, section 4.3).
 pub(in crate::identity) const MOST: usize = 500;
-/// Most unknown users that are repeated to the caller.
+/// Maximum number of unknown users listed in an error.
 const REPEATED: usize = 10;
-/// Most characters of each.
+/// Maximum number of characters of each in an error.
 const SHOWN: usize = 64;
-/// Longest text that can name a user, in bytes.
+/// Maximum length of a text that names a user, in bytes.
 const LONGEST: usize = 254;
-/// The field that lists them.
 const FIELD: &str = "user_ids";
 
-/// Checks a list of users that has to name some.
+/// Checks the length of a list that must not be empty.
 pub(in crate::identity) fn check_given(users: &[String]) -> Result<()> {
     match users.len() {
         0 => Err(Error::invalid(Reason::InvalidArgument, FIELD, "name at least one user")),
@@ -31,13 +30,12 @@ pub(in crate::identity) fn check_given(users: &[String]) -> Result<()> {
     }
 }
 
-/// There are too many users.
 pub(in crate::identity) fn too_many() -> Error {
     Error::invalid(Reason::InvalidArgument, FIELD, format!("at most {MOST} users at once"))
 }
 
-/// The accounts of users, each once, in the order in which they are named. Fails and tells which of them the tenant does
-/// not have; those of other tenants are as unknown as those that nobody has.
+/// The accounts of users without duplicates, in the order given. Fails with a list of the users that the tenant
+/// does not have; users of other tenants look the same as users that do not exist.
 pub(in crate::identity) async fn resolve(tx: &Tx, scope: TenantScope, users: &[String]) -> Result<Vec<Uuid>> {
     let found = find(tx, scope, users).await?;
     let mut seen = BTreeSet::new();
@@ -53,7 +51,7 @@ pub(in crate::identity) async fn resolve(tx: &Tx, scope: TenantScope, users: &[S
     if unknown.is_empty() { Ok(accounts) } else { Err(unknown_users(&unknown)) }
 }
 
-/// Accounts by each of the ways in which they may be named.
+/// Accounts by id, name and email address.
 #[derive(Default)]
 struct Found {
     ids: BTreeSet<Uuid>,
@@ -62,7 +60,7 @@ struct Found {
 }
 
 impl Found {
-    /// As [`accounts::find`]: what reads as an id is one, and a name comes before an address.
+    /// As in [`accounts::find`]: a text in the form of an id is an id, and names take precedence over addresses.
     fn account(&self, user: &str) -> Option<Uuid> {
         match IdKind::User.read(user) {
             Some(id) => self.ids.get(&id).copied(),
@@ -77,7 +75,7 @@ impl Found {
 
 async fn find(tx: &Tx, scope: TenantScope, users: &[String]) -> Result<Found> {
     let (mut ids, mut names, mut emails) = (Vec::new(), Vec::new(), Vec::new());
-    // What no account can be called is not asked for.
+    // Texts that cannot name an account are not looked up.
     for user in users.iter().filter(|user| user.len() <= LONGEST && !user.chars().any(char::is_control)) {
         match IdKind::User.read(user) {
             Some(id) => ids.push(id),

@@ -13,64 +13,54 @@ use crate::{
     tenants,
 };
 
-/// A group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Its tenant.
     pub tenant: TenantId,
-    /// What is kept of it.
     pub row: GroupRow,
-    /// How many accounts are in it.
+    /// Number of members.
     pub members: u64,
 }
 
-/// A group to be.
 #[derive(Clone, Debug, Default)]
 pub struct NewGroup {
-    /// Its name.
     pub name: String,
-    /// What it is for.
     pub description: String,
-    /// The policy of its members.
+    /// The policy that applies to the members.
     pub policy_id: Option<String>,
-    /// Who is in it from the start: users by id, by name or by email address.
+    /// The initial members by id, name or email address.
     pub users: Vec<String>,
 }
 
-/// What changes of a group; the default changes nothing.
+/// A change of a group; the default changes nothing.
 #[derive(Clone, Debug, Default)]
 pub struct GroupChange {
-    /// A new name.
     pub name: Option<String>,
-    /// A new description.
     pub description: Option<String>,
-    /// Another policy of its members; an empty one takes it away.
+    /// A new policy for the members; an empty text removes it.
     pub policy_id: Option<String>,
 }
 
-/// Which group a call is about.
+/// A reference to a group in a request.
 #[derive(Clone, Debug)]
 pub struct GroupRef {
-    /// The tenant.
     pub tenant: TenantRef,
-    /// The id, as it is shown.
+    /// The public id.
     pub id: String,
-    /// The version that the caller read, if the call is to fail on another one.
+    /// The expected version, if the call must fail on another one.
     pub version: Option<i64>,
 }
 
 impl Group {
-    /// The id as it is shown.
     pub fn shown_id(&self) -> String {
         IdKind::Group.show(self.row.id)
     }
 }
 
-/// A page of the groups whose name holds `text`, in whatever case.
+/// A page of the groups whose name contains `text`, compared case-insensitively.
 pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str, request: PageRequest) -> Result<Page<Group>> {
     let scope = tenants::reach(cx, store, tenant).await?;
     let rows = store.tenant(scope);
-    // No name holds a control character, and PostgreSQL takes no zero.
+    // No name contains a control character, and PostgreSQL does not accept a zero byte.
     let (found, total) = match text.chars().any(char::is_control) {
         true => (Vec::new(), 0),
         false => rows.groups(text, request).await?,
@@ -81,8 +71,8 @@ pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str, reques
     Ok(page.map(|row| Group { tenant: scope.tenant(), members: counts.get(&row.id).copied().unwrap_or_default(), row }))
 }
 
-/// Makes a group. Fails with INVALID_ARGUMENT for a bad name, description or policy id and for users that the tenant does
-/// not have, with ALREADY_EXISTS if the name is taken in whatever case.
+/// Creates a group. Fails with INVALID_ARGUMENT for an invalid name, description or policy id and for users
+/// that the tenant does not have, with ALREADY_EXISTS if the name is taken (case-insensitively).
 pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewGroup) -> Result<Group> {
     store.write(cx, (tenant.clone(), rules::check_new(new)?), insert).await
 }
@@ -109,8 +99,8 @@ async fn insert(tx: &Tx, (tenant, new): &(TenantRef, NewGroup)) -> Result<Group>
     Ok(Group { tenant: scope.tenant(), row, members: added.len() as u64 })
 }
 
-/// Changes a group. Fails as [`create`] does, with NOT_FOUND if there is no such group, with ABORTED if it has another
-/// version, with FAILED_PRECONDITION for the name of a group that comes from a directory.
+/// Changes a group. Fails as [`create`] does, with NOT_FOUND if there is no such group, with ABORTED if the
+/// version differs, with FAILED_PRECONDITION for the name of a group that a directory manages.
 pub async fn update(cx: &Cx, store: &Store, group: &GroupRef, change: GroupChange) -> Result<Group> {
     store.write(cx, (group.clone(), rules::check_change(change)?), update_in).await
 }
@@ -126,8 +116,8 @@ async fn update_in(tx: &Tx, (group, change): &(GroupRef, GroupChange)) -> Result
     counted(tx, scope, row).await
 }
 
-/// Deletes a group with its memberships and the roles that were granted for it, and tells what it was. Fails as [`update`] does, and with FAILED_PRECONDITION,
-/// unless `force`, if a policy is for its members or it comes from a directory.
+/// Deletes a group with its memberships and the roles granted for it, and returns it. Fails as [`update`] does,
+/// and with FAILED_PRECONDITION if a policy applies to its members (unless `force`) or a directory manages it.
 pub async fn delete(cx: &Cx, store: &Store, group: &GroupRef, force: bool) -> Result<Group> {
     store.write(cx, (group.clone(), force), delete_in).await
 }
@@ -145,13 +135,13 @@ async fn delete_in(tx: &Tx, (group, force): &(GroupRef, bool)) -> Result<Group> 
     Ok(gone)
 }
 
-/// Puts users into a group; those who are in it already stay. Fails as [`update`] does, with INVALID_ARGUMENT for users
-/// that the tenant does not have, and then puts none in.
+/// Adds users to a group; those who are members already stay. Fails as [`update`] does, and with
+/// INVALID_ARGUMENT, without adding any, for users that the tenant does not have.
 pub async fn add_members(cx: &Cx, store: &Store, group: &GroupRef, users: Vec<String>) -> Result<Group> {
     change_members(cx, store, group, users, true).await
 }
 
-/// Takes users out of a group; those who are not in it do not matter. Fails as [`add_members`] does.
+/// Removes users from a group; those who are not members are ignored. Fails as [`add_members`] does.
 pub async fn remove_members(cx: &Cx, store: &Store, group: &GroupRef, users: Vec<String>) -> Result<Group> {
     change_members(cx, store, group, users, false).await
 }
@@ -178,8 +168,8 @@ async fn change_members_in(tx: &Tx, (group, users, add): &(GroupRef, Vec<String>
     counted(tx, scope, row).await
 }
 
-/// Puts an account that was made just now into groups. Fails with INVALID_ARGUMENT for a group that the tenant does not
-/// have, with FAILED_PRECONDITION for one whose members a directory keeps.
+/// Adds an account that was created in the same write to groups. Fails with INVALID_ARGUMENT for a group that
+/// the tenant does not have, with FAILED_PRECONDITION for a group whose members a directory manages.
 pub(super) async fn join(tx: &Tx, scope: TenantScope, groups: &[Uuid], account: Uuid) -> Result<()> {
     let rows = tx.tenant(scope);
     for id in groups {
@@ -194,7 +184,7 @@ pub(super) async fn join(tx: &Tx, scope: TenantScope, groups: &[Uuid], account: 
     Ok(())
 }
 
-/// The group of a call, which nobody else changes until the write ends.
+/// Loads and locks the group of a call.
 async fn locked(tx: &Tx, group: &GroupRef) -> Result<(TenantScope, GroupRow)> {
     let (_, scope) = tenants::resolve_locked(tx, &group.tenant).await?;
     let id = IdKind::Group.read(&group.id).ok_or_else(not_found)?;
@@ -205,7 +195,7 @@ async fn locked(tx: &Tx, group: &GroupRef) -> Result<(TenantScope, GroupRow)> {
     Ok((scope, row))
 }
 
-/// Writes a group that changed, as its next version.
+/// Stores a changed group as its next version.
 async fn put(tx: &Tx, scope: TenantScope, row: &mut GroupRow) -> Result<()> {
     row.version += 1;
     row.updated_at = tx.now();
@@ -217,7 +207,6 @@ async fn counted(tx: &Tx, scope: TenantScope, row: GroupRow) -> Result<Group> {
     Ok(Group { tenant: scope.tenant(), members: counts.get(&row.id).copied().unwrap_or_default(), row })
 }
 
-/// There is no such group.
 fn not_found() -> Error {
     Error::not_found(Reason::GroupNotFound, "group not found")
 }
@@ -230,7 +219,7 @@ fn record(tx: &Tx, scope: TenantScope, row: &GroupRow, kind: ChangeKind, details
     tx.changed(change(scope, row, kind), IdKind::Group.show(row.id), details);
 }
 
-/// A group has other members, and the version that it had.
+/// Membership changes do not raise the version of the group.
 pub(super) fn members_changed(scope: TenantScope, id: Uuid) -> Change {
     Change::new(Resource::Group, ChangeKind::Members, IdKind::Group.show(id)).within(scope.tenant())
 }

@@ -1,4 +1,4 @@
-//! What a group may be, and what may be changed of it.
+//! Validation of groups and their changes.
 
 use super::{GroupChange, NewGroup, members};
 use crate::identity::accounts::display_name;
@@ -7,25 +7,22 @@ use crate::{
     store::scopes::GroupRow,
 };
 
-/// The source of groups that are kept here.
+/// The source of groups that are managed here.
 pub(in crate::identity) const LOCAL: &str = "local";
-/// Longest description, in characters.
+/// Maximum length of a description, in characters.
 const MAX_DESCRIPTION: usize = 500;
-/// Longest id of a policy.
+/// Maximum length of a policy id.
 const MAX_POLICY: usize = 64;
 
-/// Kinds of changes that not every group allows.
+/// Edits that not every group permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::identity) enum Edit {
-    /// Another name.
     Name,
-    /// Other members.
     Members,
-    /// The end.
     Delete,
 }
 
-/// Checks a group before anybody asks the database.
+/// Validates a new group without the database.
 pub(in crate::identity) fn check_new(new: NewGroup) -> Result<NewGroup> {
     if new.users.len() > members::MOST {
         return Err(members::too_many());
@@ -38,7 +35,7 @@ pub(in crate::identity) fn check_new(new: NewGroup) -> Result<NewGroup> {
     })
 }
 
-/// Checks a change before anybody asks the database.
+/// Validates a change without the database.
 pub(in crate::identity) fn check_change(change: GroupChange) -> Result<GroupChange> {
     Ok(GroupChange {
         name: change.name.as_deref().map(display_name::read).transpose()?,
@@ -47,7 +44,7 @@ pub(in crate::identity) fn check_change(change: GroupChange) -> Result<GroupChan
     })
 }
 
-/// The group after a change. Fails if its directory keeps what would change.
+/// Applies a change to a group. Fails for attributes that its directory manages.
 pub(in crate::identity) fn changed(mut row: GroupRow, change: &GroupChange) -> Result<GroupRow> {
     if let Some(name) = change.name.as_ref().filter(|name| **name != row.name) {
         refuse(&row, Edit::Name)?;
@@ -62,7 +59,7 @@ pub(in crate::identity) fn changed(mut row: GroupRow, change: &GroupChange) -> R
     Ok(row)
 }
 
-/// Refuses an edit that the group does not allow.
+/// Refuses an edit that the group does not permit.
 pub(in crate::identity) fn refuse(row: &GroupRow, edit: Edit) -> Result<()> {
     if row.source != LOCAL {
         let what = match edit {
@@ -81,7 +78,6 @@ pub(in crate::identity) fn refuse(row: &GroupRow, edit: Edit) -> Result<()> {
     Ok(())
 }
 
-/// The group has another version than the one that the caller read.
 pub(in crate::identity) fn stale() -> Error {
     Error::new(Kind::Aborted, Reason::VersionStale, "the group was changed in the meantime; read it again")
 }

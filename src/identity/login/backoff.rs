@@ -1,12 +1,14 @@
-//! Failed attempts slow the next ones down.
+//! Backoff after failed attempts.
 //!
-//! Whoever fails from an address on an account waits longer with each failure, one attempt after the other. Besides, each
-//! failure on an account, and each from an address, delays the next attempts there a little, whoever makes them, so that
-//! neither many addresses nor many accounts help much. Nobody can lock another one out: what others did costs two seconds
-//! at most. An account is counted by what the attempt's words lead to, not by the words, so that other spellings of it, its
-//! name, its address and its id have one count. (That two spellings share a count tells that they are one account to who
-//! tries both often enough; that an account could be tried more often under more names would be worse.) Whoever waits
-//! holds no place that others need ([`Cx::aside`]).
+//! Each failure of an address on an account makes its next attempt on that account wait longer, and such
+//! attempts run one after the other. In addition, failures on an account, and failures from an address, add a
+//! small delay to every further attempt there, so that spreading attempts over many addresses or many accounts
+//! gains little. Nobody can lock out another client: failures of others add at most two seconds.
+//!
+//! Failures are counted for the account that an attempt resolves to, not for the text it was given, so that all
+//! spellings, the name, the address and the id of an account share one count. (A client that tries two
+//! spellings often enough can learn that they are one account; allowing more attempts under more names would be
+//! worse.) A waiting attempt does not occupy a slot that other calls need ([`Cx::aside`]).
 
 use std::{
     hash::Hash,
@@ -25,37 +27,37 @@ use crate::identity::{
     accounts::address_gate::{Gate, NARROW_FROM, Place},
 };
 
-/// Failures that cost nothing: people mistype.
+/// Failures without a delay: people mistype.
 const FREE: u32 = 3;
-/// What the first failure after those costs; each further one costs twice as much.
+/// Delay after the first failure beyond [`FREE`]; doubles with each further one.
 const FIRST: Duration = Duration::from_millis(250);
-/// The most that one's own failures cost.
+/// Maximum delay for a client's own failures.
 const OWN_MOST: Duration = Duration::from_secs(8);
-/// The most that failures of others cost.
+/// Maximum delay for failures of others.
 const SHARED_MOST: Duration = Duration::from_secs(2);
-/// The most that a refusal waits for at an address that was refused again and again.
+/// Maximum delay of a refusal for an address that was refused repeatedly.
 const REFUSED_MOST: Duration = Duration::from_secs(8);
-/// The longest that an attempt waits for its turn; what would wait longer is told to come back.
+/// Longest wait of an attempt; one that would wait longer is refused with a retry time.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long failures are remembered after the last one.
 const MEMORY: Duration = Duration::from_secs(15 * 60);
-/// Most accounts, addresses and pairs that are remembered, each.
+/// Maximum number of accounts, addresses and pairs remembered, each.
 const ENTRIES: u64 = 20_000;
 
-/// Where a caller is, as far as one person has it: an IPv6 network of 64 bits is one subscriber's. Those whom a proxy does not
-/// tell are where it is.
+/// The part of a client's address that identifies a subscriber: for IPv6 the /64 network. Clients whose address
+/// a proxy does not forward share the proxy's address.
 type Near = Option<IpAddr>;
 
-/// Who attempts what.
+/// The account and the origin of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
-    /// Digest of what is attempted: nobody's words are kept, and they may be of any length.
+    /// A digest, because the text of a caller is not kept and can have any length.
     account: [u8; 32],
     near: Near,
 }
 
 impl Attempt {
-    /// An attempt on an account that exists, from an address.
+    /// An attempt on an existing account.
     pub fn on(account: Uuid, address: Option<IpAddr>) -> Self {
         Self {
             account: Sha256::new_with_prefix(b"account").chain_update(account.as_bytes()).finalize().into(),
@@ -63,7 +65,7 @@ impl Attempt {
         }
     }
 
-    /// An attempt on an account that does not exist, by its place and the words that name it, from an address.
+    /// An attempt on an account that does not exist, by the tenant and the name given.
     pub fn named(place: &str, name: &str, address: Option<IpAddr>) -> Self {
         let text = format!("{place}/{}", normal(name));
         Self {
@@ -73,7 +75,7 @@ impl Attempt {
     }
 }
 
-/// The words that name an account as they would be looked up, so that it does not show in the delays that there is none.
+/// Normalizes the name as a lookup would, so that the delays do not reveal that there is no such account.
 fn normal(name: &str) -> String {
     let name = name.trim();
     match (IdKind::User.read(name), Email::read(name)) {
@@ -83,7 +85,7 @@ fn normal(name: &str) -> String {
     }
 }
 
-/// An attempt that may look up on what it is made.
+/// An attempt that may look up its account.
 #[derive(Debug)]
 pub struct Arrival {
     at: Instant,
@@ -92,34 +94,33 @@ pub struct Arrival {
     place: Option<Place>,
 }
 
-/// The turn of an attempt. It ends when it falls, or with what became of the attempt.
+/// An attempt that may verify its credentials. Dropping it without a result counts as a failure.
 #[must_use]
 #[derive(Debug)]
 pub struct Turn<'t> {
     throttle: &'t Throttle,
     attempt: Attempt,
-    /// None once it is known what became of the attempt.
+    /// None once the result was recorded.
     place: Option<Place>,
-    /// Whether it came after a while, in which things may have changed.
+    /// Whether the attempt had to wait, so that the account may have changed since it was looked up.
     pub waited: bool,
-    /// Whether it comes from where many have failed.
+    /// Whether it comes from an address with many failures.
     pub apart: bool,
 }
 
-/// Failures of late, and when the next attempt may be made.
 #[derive(Clone, Copy, Debug)]
 struct Record {
     failures: u32,
     next: Instant,
 }
 
-/// Remembers failed attempts. Cheap to clone; clones share the memory. It is the process's own: a restart forgets.
+/// Remembers failed attempts. Cheap to clone; clones share the state, which is in memory and lost on restart.
 #[derive(Clone, Debug)]
 pub struct Throttle {
     own: Cache<Attempt, Record>,
     accounts: Cache<[u8; 32], u32>,
     addresses: Cache<Near, u32>,
-    /// Attempts from addresses that were told to come back.
+    /// Refused attempts by address.
     refused: Cache<Near, u32>,
     gates: Cache<Near, Arc<Gate>>,
 }
@@ -129,15 +130,15 @@ impl Default for Throttle {
         fn cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
             Cache::builder().max_capacity(ENTRIES).time_to_live(MEMORY).build()
         }
-        // A gate lives as long as somebody comes to it: those who wait before it must not find another one.
+        // A gate must live as long as it is used: attempts that wait at it must not be joined by attempts at a new one.
         let gates = Cache::builder().max_capacity(ENTRIES).time_to_idle(MEMORY).build();
         Self { own: cache(), accounts: cache(), addresses: cache(), refused: cache(), gates }
     }
 }
 
 impl Throttle {
-    /// Waits as long as failures from the address cost, and for a place among its attempts: not even a look-up is made
-    /// without one. Fails with RESOURCE_EXHAUSTED, and says when to come back, if too many wait.
+    /// Waits for the delay of the address and for a slot among its attempts; without a slot not even the account is
+    /// looked up. Fails with RESOURCE_EXHAUSTED and a retry time if too many attempts are waiting.
     pub async fn approach(&self, cx: &Cx) -> Result<Arrival> {
         let near = cx.counted_as().map(subscriber);
         let gate = self.gates.get_with(near, Arc::default);
@@ -147,8 +148,8 @@ impl Throttle {
         Ok(arrival)
     }
 
-    /// Waits until the attempt may be made. Fails with RESOURCE_EXHAUSTED, and says when to come back, if that is too long,
-    /// or if too many attempts of the address are being worked on.
+    /// Waits until the attempt may verify its credentials. Fails with RESOURCE_EXHAUSTED and a retry time if the
+    /// wait would be too long, or if too many attempts of the address are in progress.
     pub async fn wait(&self, cx: &Cx, mut arrival: Arrival, attempt: Attempt) -> Result<Turn<'_>> {
         let since = match self.turn(&attempt, arrival.at) {
             Ok(since) => since,
@@ -159,7 +160,7 @@ impl Throttle {
         };
         let waited = arrival.at.elapsed() < since;
         if waited {
-            // Others of the address go on meanwhile.
+            // Frees the slot for other attempts of the address while this one waits.
             arrival.place = None;
             self.enter(cx, &mut arrival, since).await?;
         }
@@ -167,7 +168,7 @@ impl Throttle {
         Ok(Turn { throttle: self, attempt, place: Some(place), waited, apart: self.is_narrow(arrival.near) })
     }
 
-    /// Sleeps until so long after the arrival, and then goes through the gate of the address.
+    /// Sleeps until `since` after the arrival, then passes the gate of the address.
     async fn enter(&self, cx: &Cx, arrival: &mut Arrival, since: Duration) -> Result<()> {
         let gate = arrival.gate.clone();
         let narrow = self.is_narrow(arrival.near);
@@ -188,13 +189,13 @@ impl Throttle {
         }
     }
 
-    /// Whether so many have failed at an address that its attempts are worked on one at a time.
+    /// Whether the address has so many failures that its attempts run one at a time.
     fn is_narrow(&self, near: Near) -> bool {
         self.addresses.get(&near).unwrap_or_default() >= NARROW_FROM
     }
 
-    /// Why an attempt is refused, after a while if that has happened often at the address: who does not listen is not
-    /// answered as fast as it asks.
+    /// The error for a refused attempt. Addresses that were refused repeatedly get it after a delay, which slows
+    /// clients that retry at once.
     async fn refuse(&self, cx: &Cx, arrival: &Arrival, wait: Duration) -> Error {
         let refused = bump(&self.refused, arrival.near);
         let left = cost(refused, REFUSED_MOST).saturating_sub(arrival.at.elapsed());
@@ -204,7 +205,7 @@ impl Throttle {
         too_many(wait)
     }
 
-    /// How long after its arrival an attempt waits for its turn; the error is how long it would be, if that is too long.
+    /// How long after `now` the attempt may proceed; as an error, the wait that exceeds the limit.
     fn turn(&self, attempt: &Attempt, now: Instant) -> Result<Duration, Duration> {
         let shared = self.accounts.get(&attempt.account).unwrap_or_default();
         let shared = shared.max(self.addresses.get(&attempt.near).unwrap_or_default());
@@ -215,7 +216,7 @@ impl Throttle {
             if wait > PATIENCE {
                 return Err(wait);
             }
-            // The next one waits for this one's turn and its own.
+            // The next attempt waits for this one's turn and for its own delay.
             self.own.insert(*attempt, Record { next: turn + cost(record.failures, OWN_MOST), ..record });
         }
         Ok(turn.duration_since(now))
@@ -236,18 +237,18 @@ impl Throttle {
 }
 
 impl Turn<'_> {
-    /// Notes that the attempt failed.
+    /// Records a failure.
     pub fn failed(mut self) {
         self.fail();
     }
 
-    /// Notes that it succeeded: who knows the password need not wait for it again.
+    /// Records a success and clears the client's own failures on the account.
     pub fn succeeded(mut self) {
         self.place = None;
         self.throttle.succeeded(&self.attempt);
     }
 
-    /// Notes that nobody can say, for a reason of ours.
+    /// Records neither, for an attempt that an internal error ended.
     pub fn unsettled(mut self) {
         self.place = None;
     }
@@ -261,7 +262,8 @@ impl Turn<'_> {
 }
 
 impl Drop for Turn<'_> {
-    /// Whoever ends the call on its way, by a deadline or by going away, has tried all the same.
+    /// A call that ends early, by its deadline or a disconnect, counts as a failure, or backoff could be evaded
+    /// that way.
     fn drop(&mut self) {
         self.fail();
     }
@@ -273,7 +275,7 @@ fn bump<K: Hash + Eq + Send + Sync + 'static>(counts: &Cache<K, u32>, key: K) ->
     count
 }
 
-/// What so many failures cost the next attempt.
+/// The delay after a number of failures.
 fn cost(failures: u32, most: Duration) -> Duration {
     match failures.checked_sub(FREE) {
         None | Some(0) => Duration::ZERO,
@@ -281,7 +283,6 @@ fn cost(failures: u32, most: Duration) -> Duration {
     }
 }
 
-/// Too many failures of late.
 pub fn too_many(wait: Duration) -> Error {
     let seconds = wait.as_secs() + 1;
     let message = format!("too many failed attempts; retry in {seconds} seconds");

@@ -1,4 +1,4 @@
-//! Logging in: from a name, a password and a code to an account that may.
+//! Login: verifies a name, a password and a second factor, and returns the account.
 
 pub mod backoff;
 
@@ -23,80 +23,73 @@ use crate::{
     tenants::{self, Tenant},
 };
 
-/// What somebody gives to log in.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The tenant; none for an account of the platform.
+    /// None for a platform account.
     pub tenant: Option<TenantRef>,
     /// Name, email address or id of the account.
     pub user: String,
-    /// The password.
     pub password: Secret<String>,
-    /// A code of the second factor, or a recovery code.
+    /// A TOTP code or a recovery code.
     pub code: Option<Secret<String>>,
 }
 
-/// An account that logged in.
+/// The result of a successful login.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// The account.
     pub account: Account,
-    /// Its tenant.
     pub tenant: Option<Tenant>,
-    /// Roles that were granted beside its own.
+    /// Granted roles, without the account's own.
     pub also: RoleSet,
-    /// When the first of those ends.
+    /// When the first of the granted roles expires.
     pub roles_end: Option<OffsetDateTime>,
-    /// Every role, wherever it holds.
+    /// All roles, in every scope.
     pub roles: Vec<RoleGrant>,
-    /// The groups that it is in.
     pub groups: Vec<Uuid>,
 }
 
 impl Login {
-    /// The account as a user; one of the platform has no groups and no grants.
+    /// The account as a user; a platform account has no groups and no grants.
     pub fn user(&self) -> User {
         User { account: self.account.clone(), roles: self.roles.clone(), groups: self.groups.clone() }
     }
 }
 
-/// The session that a login begins, as it is known before.
+/// A session to be recorded with the login.
 #[derive(Clone, Debug)]
 pub struct NewSession {
-    /// Id of its token.
     pub token_id: String,
-    /// When it ends, unless a role of the account ends before.
+    /// Expiry, unless a role of the account expires earlier.
     pub expires_at: OffsetDateTime,
-    /// Whether the account may have one; a login that may not is noted all the same.
+    /// Whether the account may have a session. The login is recorded even if not.
     pub admits: fn(&Login) -> bool,
 }
 
-/// Longest text that may name an account, in bytes.
+/// Maximum length of the text that names an account, in bytes.
 const MAX_USER: usize = 320;
 
-/// How the second factor was given.
+/// How the second factor was verified.
 #[derive(Clone, Debug)]
 enum Factor {
-    /// The account has none.
+    /// The account has no second factor.
     None,
-    /// The code of a time step.
+    /// By the code of this time step.
     Step(i64),
-    /// A recovery code.
+    /// By a recovery code.
     Recovery(Secret<String>),
 }
 
-/// What becomes of the stored hash.
+/// What the login does to the stored password hash.
 #[derive(Clone, Debug)]
 enum Renewal {
-    /// It stays.
     None,
-    /// It is replaced by one of the same password.
+    /// Replaces it by a new hash of the same password.
     Hash(String),
-    /// It stays, and the password has to be changed: nobody knows whether what was typed is all of it.
+    /// Keeps it and requires a password change, because the old hash may cover only a part of the password.
     Demand,
 }
 
-/// An account whose password and second factor are right, and what the login does.
+/// An account whose password and second factor were verified, and what the login writes.
 struct Verified {
     found: Found,
     factor: Factor,
@@ -109,14 +102,14 @@ struct Found {
     tenant: Option<(Tenant, TenantScope)>,
 }
 
-/// Logs in. Failures slow the next attempts down; an unknown account, a wrong password, and an account or tenant that may
-/// not log in are one answer, LOGIN_REFUSED, and take the same time. With the right password, an account with a second
-/// factor is told that it needs a code.
+/// Logs in. Failures delay the next attempts. An unknown account, a wrong password, and an account or tenant
+/// that may not log in get the same error, LOGIN_REFUSED, after the same time. An account with a second factor
+/// is asked for a code only after the right password.
 pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
     begin(cx, people, credentials, None).await
 }
 
-/// Logs in as [`login`] does, and notes the session that begins with that.
+/// Logs in as [`login`] does, and records the session that starts.
 pub async fn begin(cx: &Cx, people: &People, credentials: &Credentials, session: Option<&NewSession>) -> Result<Login> {
     let arrival = people.throttle.approach(cx).await?;
     let (place, mut found) = find(people, credentials).await?;
@@ -126,7 +119,7 @@ pub async fn begin(cx: &Cx, people: &People, credentials: &Credentials, session:
     };
     let turn = people.throttle.wait(cx, arrival, attempt).await?;
     if turn.waited {
-        // It may have another password by now.
+        // The password may have been changed during the wait.
         found = match find(people, credentials).await {
             Ok((_, found)) => found,
             Err(error) => {
@@ -167,7 +160,7 @@ async fn attempt_login(
     finish(cx, people, Verified { found, factor, renewal, session: session.cloned() }).await
 }
 
-/// The account that credentials name, if there is one, and the place where it would be.
+/// The account that the credentials name, if it exists, and the tenant as it was given.
 async fn find(people: &People, credentials: &Credentials) -> Result<(String, Option<Found>)> {
     let store = &people.store;
     let user = credentials.user.trim();
@@ -178,12 +171,12 @@ async fn find(people: &People, credentials: &Credentials) -> Result<(String, Opt
     let tenant = match &credentials.tenant {
         None => None,
         Some(reference) => {
-            // Nobody is known yet: the program itself looks.
+            // The caller is not known yet, so the lookup runs as the system.
             let system = Cx::system("auth.login", store.clock().clone());
             match tenants::resolve(&system, store, reference).await {
                 Ok(found) => Some(found),
                 Err(error) if error.reason == Reason::TenantNotFound => {
-                    // As long as for one that exists: the look-up of an account, for nothing.
+                    // An account is looked up here too, so that the response takes as long as for an existing tenant.
                     accounts::find(store.read(), None, user).await?;
                     return Ok((named, None));
                 }
@@ -211,7 +204,7 @@ async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>
         let message = "a second-factor code is required";
         return Err(Error::unauthenticated(Reason::SecondFactorRequired, message));
     };
-    // Only who knows the password comes this far, so nobody is locked out by strangers.
+    // Only clients that know the password get this far, so this limit cannot lock out an account.
     people.factors.begin(row.id)?;
     if !totp::is_code(&given) {
         return Ok(Factor::Recovery(Secret::new(given)));
@@ -221,12 +214,12 @@ async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>
     secret.step(&given, people.store.clock().now())?.map(Factor::Step).ok_or_else(totp::invalid)
 }
 
-/// What the sealed second factor of an account is for: a secret cannot be moved to another account.
+/// Binds the sealed secret to its account, so that it cannot be moved to another one.
 pub fn totp_purpose(account: Uuid) -> String {
     format!("{}:{account}", totp::PURPOSE)
 }
 
-/// Takes the code and notes the login, in one write whose audit event names the account.
+/// Consumes the code and records the login in one write, whose audit event names the account.
 async fn finish(cx: &Cx, people: &People, verified: Verified) -> Result<Login> {
     let Found { row, tenant } = &verified.found;
     let as_account = Cx::new(CxFacts {
@@ -263,8 +256,8 @@ async fn note(tx: &Tx, Verified { found, factor, renewal, session }: &Verified) 
     Ok(login)
 }
 
-/// Writes the time of the login to an account that is still what was verified: it may have been suspended, or given
-/// another password, since.
+/// Records the login time, if the account is still as it was verified: it may have been suspended, or its
+/// password changed.
 async fn put_login(tx: &Tx, verified: &rows::Model, renewal: &Renewal) -> Result<Account> {
     let mut change =
         rows::ActiveModel { last_login_at: Set(Some(Stamp::from(tx.now()))), ..rows::ActiveModel::default() };
@@ -290,7 +283,7 @@ fn caller(row: &rows::Model, tenant: Option<&Tenant>) -> Caller {
     Caller::new(CallerFacts { kind: CallerKind::User, subject, role, account, ..CallerFacts::default() })
 }
 
-/// The one answer to whoever may not log in.
+/// The same error for every reason why a login is refused.
 fn refused() -> Error {
     Error::unauthenticated(Reason::LoginRefused, "the name or password is wrong")
 }

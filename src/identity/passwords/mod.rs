@@ -1,4 +1,4 @@
-//! Passwords: the policy, and argon2id on a bounded pool of threads.
+//! Passwords: the policy, and argon2id hashing on a bounded thread pool.
 
 pub mod policy;
 
@@ -19,38 +19,38 @@ use tokio::sync::oneshot;
 
 use crate::base::{Error, Kind, Result, Secret, error::Reason, text};
 
-/// Longest password, in bytes: longer ones only cost time.
+/// Maximum length in bytes: longer input only costs time.
 pub const MAX_BYTES: usize = 1024;
-/// Most passwords that wait for a thread. Each takes tens of milliseconds, so more would wait for seconds.
+/// Maximum number of queued passwords. Each takes tens of milliseconds, so a longer queue would mean waits of seconds.
 const QUEUE: usize = 128;
 
-/// Bytes of a password that bcrypt reads.
+/// Number of bytes that bcrypt reads of a password.
 const BCRYPT_BYTES: usize = 72;
-/// The most that a stored hash may cost to compare: KiB of memory, passes and lanes of argon2, the exponent of bcrypt. Each
-/// is some ten times what is recommended.
+/// Maximum cost of verifying a stored hash: KiB of memory, passes and lanes of argon2, exponent of bcrypt. Each
+/// is about ten times what is recommended.
 const MOST_MEMORY: u32 = 256 * 1024;
 const MOST_PASSES: u32 = 16;
 const MOST_LANES: u32 = 16;
 const MOST_BCRYPT: u32 = 15;
 
-/// A password that may be set, in its normal form.
+/// A password that may be set, in normal form.
 #[derive(Clone, Debug)]
 pub struct Password(Secret<String>);
 
 impl Password {
-    /// A password that need not keep the policy: that of the development account, which only `dev` on loopback makes.
+    /// A password exempt from the policy: that of the development account, which only `dev` creates, on loopback.
     pub fn of_development(text: &str) -> Self {
         Self::kept(Secret::new(text.to_owned()))
     }
 
-    /// A password that keeps a policy of the caller's own.
+    /// A password that the caller has checked against a policy.
     pub fn kept(text: Secret<String>) -> Self {
         Self(normalized(&text))
     }
 }
 
-/// A password in its normal form, NFKC (NIST SP 800-63B, section 3.1.1.2): what is hashed, what policies measure and what
-/// is compared with another one. One that is too long to be anybody's stays as it is.
+/// The normal form of a password, NFKC (NIST SP 800-63B, section 3.1.1.2): it is hashed, measured by policies
+/// and compared. Overlong input is returned unchanged.
 pub fn normalized(text: &Secret<String>) -> Secret<String> {
     if text.expose().len() > MAX_BYTES {
         return text.clone();
@@ -58,34 +58,33 @@ pub fn normalized(text: &Secret<String>) -> Secret<String> {
     Secret::new(text::password(text.expose()))
 }
 
-/// A password that breaks the policy.
+/// The password violates the policy.
 pub fn weak(message: &'static str) -> Error {
     Error::invalid(Reason::PasswordWeak, "password", message)
 }
 
-/// What became of a password that was given for a hash.
+/// The result of verifying a password against a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is another one.
     Wrong,
-    /// It is the one.
     Right,
-    /// It is the one, and the hash is of a kind that is not made any more: hash it again.
+    /// The password is right, and the hash is of a kind that is not created any more: hash the password again.
     Outdated,
-    /// It is the one as far as the hash tells, which did not see all of it: it must not be hashed again, but changed.
+    /// The password is right as far as the hash covers it: it must be changed, not hashed again.
     Truncated,
 }
 
-/// Hashes and verifies passwords, no more at once than there are threads: each takes 19 MiB and tens of milliseconds of
-/// a core, so without a bound a burst of logins would stop everything else. The threads start with the first password and
-/// have a low priority, so that calls which need no password go first. Whoever has failed often has one thread apart, of the
-/// lowest, for which nobody else waits. Cheap to clone.
+/// Hashes and verifies passwords on a fixed number of threads: each operation takes 19 MiB and tens of
+/// milliseconds of CPU, so an unbounded burst of logins would starve all other calls. The threads start with
+/// the first password and run at low priority, so that calls without a password come first. Clients with many
+/// failures share one separate thread of the lowest priority, so that other clients do not wait for them. Cheap
+/// to clone.
 #[derive(Clone)]
 pub struct Passwords(Arc<Pools>);
 
 struct Pools {
     usual: Pool,
-    /// For those who have failed often.
+    /// For clients with many failures.
     apart: Pool,
 }
 
@@ -103,7 +102,7 @@ impl Passwords {
         Self(Arc::new(Pools { usual: Pool::of(at_once, usual_priority()), apart: Pool::of(1, ThreadPriority::Min) }))
     }
 
-    /// A pool for a server: a core in two, and one at least.
+    /// The pool of a server: half of the cores, at least one.
     pub fn of_server() -> Self {
         Self::new((thread::available_parallelism().map_or(1, usize::from) / 2).max(1))
     }
@@ -119,16 +118,16 @@ impl Passwords {
             .await
     }
 
-    /// Whether a password is the one of the hash.
+    /// Whether the password matches the hash.
     pub async fn verify(&self, password: Secret<String>, hash: String) -> Result<bool> {
         Ok(self.judge(password, hash, false).await? != Verdict::Wrong)
     }
 
-    /// What a password is to a hash of ours, or to one of bcrypt that came from elsewhere. It takes as long to learn that
-    /// there is no password (the empty hash) as that it is another one. The password is taken in its normal form, and as it
-    /// was typed, which older versions hashed. `apart` tells that it comes from where many have failed.
+    /// Verifies a password against one of our hashes or an imported bcrypt hash. An empty hash (no password) takes
+    /// as long as a wrong password. The password is tried in normal form, and as it was typed, which is what older
+    /// versions hashed. `apart` selects the thread for clients with many failures.
     pub async fn judge(&self, password: Secret<String>, hash: String, apart: bool) -> Result<Verdict> {
-        // One that is too long to be anybody's is judged as a wrong one, and takes as long.
+        // Overlong input is treated as a wrong password and takes as long.
         let hash = if password.expose().len() > MAX_BYTES { String::new() } else { hash };
         let pool = if apart { &self.0.apart } else { &self.0.usual };
         pool.run(move || Ok(judge(password.expose(), &hash))).await
@@ -143,7 +142,7 @@ impl Pool {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(move || {
-            // A caller who has gone needs no answer, and no core.
+            // A caller that has disconnected gets no result, and costs no CPU time.
             if !reply.is_closed() {
                 let _ = reply.send(work());
             }
@@ -175,12 +174,13 @@ impl Pool {
     }
 }
 
-/// The priority of the threads for everybody: niceness 4 on Linux, below the calls, and well above the thread apart.
+/// The priority of the regular threads: niceness 4 on Linux, below the calls and well above the thread for
+/// clients with many failures.
 fn usual_priority() -> ThreadPriority {
     36_u8.try_into().map_or(ThreadPriority::Min, ThreadPriority::Crossplatform)
 }
 
-/// A thread of the pool; it ends with the pool.
+/// Runs a thread of the pool, until the pool is dropped.
 fn work(receiver: &Mutex<Receiver<Job>>, priority: ThreadPriority) {
     if let Err(error) = set_current_thread_priority(priority) {
         tracing::debug!(?error, "cannot lower the priority of a password thread");
@@ -188,7 +188,7 @@ fn work(receiver: &Mutex<Receiver<Job>>, priority: ThreadPriority) {
     loop {
         let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        // A job that panics answers nobody; the thread goes on.
+        // A job that panics sends no reply; the thread continues.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
     }
 }
@@ -196,7 +196,7 @@ fn work(receiver: &Mutex<Receiver<Job>>, priority: ThreadPriority) {
 fn judge(password: &str, hash: &str) -> Verdict {
     let normal = text::password(password);
     let mut verdict = verdict_of(&normal, hash);
-    // As much work for every account, so that the time does not tell which have a password.
+    // The same work for every account, so that timing does not reveal which of them have a password.
     if normal != password {
         let typed = verdict_of(password, hash);
         if verdict == Verdict::Wrong {
@@ -218,8 +218,7 @@ fn verdict_of(password: &str, hash: &str) -> Verdict {
     if right { Verdict::Right } else { Verdict::Wrong }
 }
 
-/// Whether a hash of argon2 asks for no more work than one that somebody would make: a row that came from elsewhere must
-/// not keep a thread for hours.
+/// Whether an argon2 hash costs no more than the maximum: an imported row must not occupy a thread for hours.
 fn is_affordable(hash: &PasswordHash) -> bool {
     let params = argon2::Params::try_from(hash);
     params.is_ok_and(|params| {
@@ -227,13 +226,14 @@ fn is_affordable(hash: &PasswordHash) -> bool {
     })
 }
 
-/// Whether a hash of bcrypt does. Its cost stands after the version: `$2b$12$...`.
+/// The same for a bcrypt hash, whose cost follows the version: `$2b$12$...`.
 fn is_affordable_bcrypt(hash: &str) -> bool {
     hash.split('$').nth(2).and_then(|cost| cost.parse::<u32>().ok()).is_some_and(|cost| cost <= MOST_BCRYPT)
 }
 
-/// bcrypt reads 72 bytes, and a zero after a shorter password, which it then reads again from the start. So it cannot tell
-/// a password of 72 bytes or more from others, nor one with a zero in it; the second is nobody's.
+/// bcrypt reads 72 bytes, and appends a zero byte to a shorter password before it repeats it. So it cannot
+/// distinguish passwords of 72 bytes or more that share a prefix, nor passwords that contain a zero byte; the
+/// latter are never accepted.
 fn bcrypt_verdict(password: &str, hash: &str) -> Verdict {
     if !is_affordable_bcrypt(hash) {
         return unreadable(password);
@@ -247,13 +247,13 @@ fn bcrypt_verdict(password: &str, hash: &str) -> Verdict {
     }
 }
 
-/// A stored hash that cannot be read is no password's: a new one has to be set.
+/// A stored hash that cannot be parsed matches no password: the password has to be set again.
 fn unreadable(password: &str) -> Verdict {
     tracing::warn!("cannot read a stored password hash; set the account's password again");
     nobody(password)
 }
 
-/// The work of a wrong password, for nothing.
+/// Does the work of verifying a wrong password.
 fn nobody(password: &str) -> Verdict {
     let least = password.as_bytes().get(..MAX_BYTES).unwrap_or(password.as_bytes());
     let _ = Argon2::default().hash_password(least);
@@ -299,7 +299,7 @@ mod tests {
             }
             assert_eq!(judge("zu viele Koche", &hash).await, Verdict::Wrong);
         }
-        // What an older version hashed as it was typed goes on working, and is hashed anew.
+        // A hash that an older version made of the password as it was typed still works, and is replaced.
         let older = Argon2::default().hash_password(apart.as_bytes()).unwrap().to_string();
         assert_eq!(judge(apart, &older).await, Verdict::Outdated);
         assert_eq!(judge(composed, &older).await, Verdict::Wrong);

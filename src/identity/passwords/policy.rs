@@ -1,25 +1,25 @@
-//! Which passwords users may have (zero-trust contract, section 4.2), and the accounts of the platform, whose password
-//! opens more and therefore has to be harder to guess.
+//! Password policy for users (zero-trust contract, section 4.2) and for platform accounts, whose passwords
+//! protect more and must be harder to guess.
 
 use zxcvbn::{Score, zxcvbn};
 
 use super::{Password, normalized, weak};
 use crate::base::{Error, Result, Secret, text};
 
-/// Least length, in characters.
+/// Minimum length, in characters.
 const MIN: usize = 12;
-/// Greatest length, in characters.
+/// Maximum length, in characters.
 const MAX: usize = 256;
 
-/// A password that keeps the policy: 12 to 256 characters, not one of `names`, and not easy to guess. It keeps it as it was
-/// typed and in its normal form: one character may have a normal form of many, and many of one. What is easy to
-/// guess is estimated from lists of the most common passwords, names and words, and from patterns such as repetitions and
-/// sequences; a million guesses are not enough.
+/// Checks a password against the policy: 12 to 256 characters, not one of `names`, and not easy to guess. It is
+/// checked as it was typed and in normal form: one character can have a normal form of many, and the reverse.
+/// Strength is estimated from lists of common passwords, names and words, and from patterns such as repetitions
+/// and sequences; a password that takes only a million guesses is refused.
 pub(in crate::identity) async fn checked(text: Secret<String>, names: Vec<String>) -> Result<Password> {
     harder_than(Score::One, text, names).await
 }
 
-/// As for users, for an account of the platform: a hundred million guesses are not enough.
+/// The same for a platform account: a password that takes only a hundred million guesses is refused.
 pub async fn checked_for_platform(text: Secret<String>, names: Vec<String>) -> Result<Password> {
     harder_than(Score::Two, text, names).await
 }
@@ -48,7 +48,6 @@ async fn harder_than(score: Score, text: Secret<String>, names: Vec<String>) -> 
     }
 }
 
-/// How hard a password is to guess.
 fn guessed(password: &str, names: &[String]) -> Score {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     zxcvbn(password, &names).score()
@@ -92,11 +91,11 @@ mod tests {
         for easy in ["12345678", "password", "admin123", "opsopsops", "short-one!1", "opsopsopsops"] {
             assert!(refused(easy).await, "{easy}");
         }
-        // Few keystrokes, whose normal form is a long text that no list has.
+        // Few keystrokes, but a long normal form that no list contains.
         for (ligature, times) in [("\u{fdfa}", 1), ("\u{fdfa}", 12), ("\u{fdfa}", 24), ("\u{337f}", 12)] {
             assert!(refused(&ligature.repeat(times)).await, "{ligature} {times}");
         }
-        // And the other way round: letters that look unusual, whose normal form is a common word.
+        // The reverse: unusual letters whose normal form is a common word.
         for disguised in ["\u{ff50}\u{ff41}ssword1234", "\u{24d0}\u{24d1}cdefghijklm"] {
             assert!(refused(disguised).await, "{disguised}");
         }

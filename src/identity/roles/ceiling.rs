@@ -1,4 +1,4 @@
-//! How long a caller has the rank on which it hands out roles: what it gives must not outlast that.
+//! How long the caller has the role that permits a grant: a grant must not outlast it.
 
 use sea_orm::{ColumnTrait, QueryFilter};
 use time::OffsetDateTime;
@@ -9,8 +9,8 @@ use crate::{
     store::{Tx, entities::accounts::Column},
 };
 
-/// Refuses to give a role until an end, or for good without one, if the caller has its rank for a shorter time: by grants
-/// that end, or as an API key.
+/// Refuses to give a role until `end`, or permanently without one, if the caller's own role expires earlier, as
+/// a grant or an API key does.
 pub(in crate::identity) async fn refuse_outlasting(
     tx: &Tx,
     scope: TenantScope,
@@ -25,7 +25,7 @@ pub(in crate::identity) async fn refuse_outlasting(
     Err(Error::denied(Reason::RoleAboveOwn, message))
 }
 
-/// Until when the caller has the rank of a role; for good, without. It is read anew: what a token says may be over.
+/// When the caller loses the rank of a role; none if never. Read from the database, because a token may be outdated.
 async fn until(tx: &Tx, scope: TenantScope, role: Role) -> Result<Option<OffsetDateTime>> {
     let caller = &tx.cx().caller;
     // Every user has this rank.
@@ -35,9 +35,9 @@ async fn until(tx: &Tx, scope: TenantScope, role: Role) -> Result<Option<OffsetD
     if let Some(key) = api_keys::of_caller(tx, scope).await? {
         return Ok(Some(key.expires_at));
     }
-    // A minted token is given by whoever runs the server.
+    // Minted tokens are issued by the operator of the server.
     let Some(id) = caller.account else { return Ok(None) };
-    // The door read the account before the tenant was locked: another write may have taken a role from it since.
+    // The account was read before the tenant was locked: another write may have revoked a role since.
     let own = accounts::in_place(Some(scope)).filter(Column::Id.eq(id)).one(tx.conn()).await?;
     let own: Account = own.ok_or_else(rules::above)?.try_into()?;
     let granted = tx.tenant(scope).roles_of(&[id], tx.now()).await?.into_iter().map(RoleGrant::try_from);

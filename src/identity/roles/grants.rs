@@ -1,4 +1,4 @@
-//! Roles that users are granted beside their own, and how any role is taken back (zero-trust contract, section 4.5).
+//! Grants of roles in addition to an account's own, and revocation of any role (zero-trust contract, section 4.5).
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -17,29 +17,29 @@ use crate::{
     store::{ChangeKind, Store, Tx, scopes::RoleRow},
 };
 
-/// Which role a call is about, and where it holds.
+/// A role and its scope in a request.
 #[derive(Clone, Debug)]
 pub struct RoleRef {
-    /// Word of the role.
     pub role: String,
-    /// Kind and id of the scope; the whole tenant without one.
+    /// Kind and id of the scope; defaults to the whole tenant.
     pub scope: Option<(String, Option<String>)>,
 }
 
-/// What a call asks for, in known words.
+/// A parsed request.
 #[derive(Clone, Debug)]
 struct Asked {
     user: UserRef,
     role: Role,
     scope: RoleScope,
-    /// The tenant that the scope names, which is to be that of the user.
+    /// The tenant that the scope names, which must be the user's.
     tenant: Option<TenantRef>,
 }
 
-/// Grants a role to a user until it ends, or for good. What holds already is not granted again. A change ends the user's
-/// sessions. Fails with INVALID_ARGUMENT for a scope that the tenant does not have and for an end in the past, with
-/// PERMISSION_DENIED for a role or a user above the caller's own, for the caller's own account and for a grant that would
-/// outlast the caller's rank, with NOT_FOUND if there is no such user or role.
+/// Grants a role to a user, with or without an expiry. A role in effect is not granted again. A change ends the
+/// user's sessions. Fails with INVALID_ARGUMENT for a scope that the tenant does not have and for an expiry in
+/// the past, with PERMISSION_DENIED for a role or a user above the caller's own role, for the caller's own
+/// account and for a grant that would outlast the caller's own role, with NOT_FOUND if there is no such user or
+/// role.
 pub async fn grant(
     cx: &Cx,
     store: &Store,
@@ -60,7 +60,7 @@ async fn grant_in(tx: &Tx, (asked, expires_at): &(Asked, Option<OffsetDateTime>)
     rules::not_to_oneself(&tx.cx().caller, &held.user.account)?;
     let holds = |grant: &&RoleGrant| grant.role == asked.role && grant.scope == asked.scope;
     let known = held.user.roles.iter().find(holds);
-    // A role of one's own has no end, and neither has what a grant adds to it.
+    // The account's own role does not expire, so a grant of the same role adds nothing.
     let same = known.is_some_and(|grant| grant.granted_by.is_none() || grant.expires_at == expires_at);
     if same {
         return done(tx, &held, held.user.clone());
@@ -87,9 +87,9 @@ async fn grant_in(tx: &Tx, (asked, expires_at): &(Asked, Option<OffsetDateTime>)
     done(tx, &held, after)
 }
 
-/// Takes a role from a user. Whose own role it is, has the role `user` then. What does not hold need not be taken. A change
-/// ends the user's sessions. Fails as [`grant`] does, and with FAILED_PRECONDITION for the last active administrator and
-/// for the role `user` of a user who has no other of their own.
+/// Revokes a role of a user. If it is the account's own role, `user` replaces it. A role that is not in effect
+/// is ignored. A change ends the user's sessions. Fails as [`grant`] does, and with FAILED_PRECONDITION for the
+/// last active administrator and for the role `user` of an account that has it as its own.
 pub async fn revoke(cx: &Cx, store: &Store, user: &UserRef, role: &RoleRef) -> Result<User> {
     store.write(cx, read(&cx.caller, user, role)?, revoke_in).await
 }
@@ -109,12 +109,11 @@ async fn revoke_in(tx: &Tx, asked: &Asked) -> Result<User> {
     done(tx, &held, after)
 }
 
-/// Fails if a user who administers the tenant would not any more, and nobody else does.
+/// Fails if the change takes the last permanent administrator from the tenant.
 async fn refuse_unless_lasting(tx: &Tx, held: &Held, after: &User) -> Result<()> {
     if after.is_lasting_admin() { Ok(()) } else { last_admin::refuse_last(tx, held.scope, &held.user).await }
 }
 
-/// A user as it is without a role.
 fn without(user: &User, asked: &Asked) -> User {
     let mut after = user.clone();
     after.roles.retain(|grant| grant.role != asked.role || grant.scope != asked.scope);
@@ -124,7 +123,7 @@ fn without(user: &User, asked: &Asked) -> User {
 fn read(caller: &Caller, user: &UserRef, role: &RoleRef) -> Result<Asked> {
     rules::not_by_key(caller)?;
     let given = rules::role(caller, &role.role).map_err(|error| match error.reason {
-        // A role is a thing of its own here, and no value of a field.
+        // A role is a resource here, not the value of a field.
         Reason::RoleUnknown => Error::not_found(Reason::RoleUnknown, "role not found"),
         _ => error,
     })?;
@@ -132,7 +131,7 @@ fn read(caller: &Caller, user: &UserRef, role: &RoleRef) -> Result<Asked> {
     Ok(Asked { user: user.clone(), role: given, scope, tenant })
 }
 
-/// The scope that a call names, with the tenant if it names that.
+/// The scope that a call names, and the tenant if the scope names one.
 fn scope(role: &RoleRef) -> Result<(RoleScope, Option<TenantRef>)> {
     let Some((kind, id)) = &role.scope else { return Ok((RoleScope::Tenant, None)) };
     let id = id.as_deref().filter(|id| !id.is_empty());
@@ -159,7 +158,7 @@ async fn hold(tx: &Tx, asked: &Asked) -> Result<Held> {
     if asked.tenant.as_ref().is_none_or(is_own) { Ok(held) } else { Err(no_scope("this is not your tenant")) }
 }
 
-/// A change of roles ends the sessions: tokens say which roles there were.
+/// Tokens contain the roles, so a change of roles ends the sessions.
 fn ended() -> AccountChange {
     AccountChange { end_sessions: true, ..AccountChange::default() }
 }

@@ -1,4 +1,4 @@
-//! Roles beside the one that an account was created with: grants, and how high a role a caller may grant.
+//! Granted roles, and the limit on the roles that a caller may grant.
 
 pub(in crate::identity) mod ceiling;
 pub mod grants;

@@ -1,4 +1,4 @@
-//! A bound on failed attempts: so many in so long, then none until the time is over (zero-trust contract, section 9).
+//! Limits failed attempts: a number of them in a time window (zero-trust contract, section 9).
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,14 +11,13 @@ use uuid::Uuid;
 use crate::base::Result;
 use crate::identity::login::backoff::too_many;
 
-/// Most attempts within [`WINDOW`].
+/// Maximum number of attempts within [`WINDOW`].
 const MOST: usize = 5;
-/// How long an attempt counts.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
-/// Most accounts that are remembered.
+/// Maximum number of accounts remembered.
 const ENTRIES: u64 = 20_000;
 
-/// Attempts on accounts. Cheap to clone; clones share the memory. It is the process's own: a restart forgets.
+/// Attempts by account. Cheap to clone; clones share the state, which is in memory and lost on restart.
 #[derive(Clone)]
 pub struct Attempts(Cache<Uuid, Arc<Mutex<Vec<Instant>>>>);
 
@@ -29,8 +28,8 @@ impl Default for Attempts {
 }
 
 impl Attempts {
-    /// Counts an attempt before it is made, so that many at once are no way around. Fails with RESOURCE_EXHAUSTED, and
-    /// says when to come back, if there were too many.
+    /// Counts an attempt before it is made, so that concurrent attempts cannot exceed the limit. Fails with
+    /// RESOURCE_EXHAUSTED and a retry time after too many.
     pub fn begin(&self, account: Uuid) -> Result<()> {
         self.begin_at(account, Instant::now())
     }
@@ -48,7 +47,7 @@ impl Attempts {
         }
     }
 
-    /// Forgets the attempts on an account: one of them succeeded.
+    /// Forgets the attempts on an account after a success.
     pub fn succeeded(&self, account: Uuid) {
         self.0.invalidate(&account);
     }

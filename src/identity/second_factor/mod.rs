@@ -1,4 +1,4 @@
-//! The second factor of users: how it is enrolled, confirmed and taken away (zero-trust contract, section 4.2).
+//! The second factor of users: enrollment, confirmation and removal (zero-trust contract, section 4.2).
 
 pub(in crate::identity) mod attempts;
 pub mod totp;
@@ -28,25 +28,24 @@ use crate::{
     },
 };
 
-/// How long a secret that was shown may be confirmed.
+/// How long an enrollment may be confirmed.
 const PENDING: Duration = Duration::minutes(10);
-/// Recovery codes of a second factor.
+/// Number of recovery codes.
 const RECOVERY_CODES: usize = 10;
 
-/// A second factor that waits for its first code.
+/// An enrollment that waits for its first code.
 #[derive(Clone, Debug)]
 pub struct Enrollment {
-    /// The secret as people type it.
+    /// The secret as text.
     pub secret: Secret<String>,
-    /// The URI that authenticator apps scan.
+    /// The URI for authenticator apps.
     pub uri: Secret<String>,
-    /// Until when it may be confirmed.
     pub expires_at: OffsetDateTime,
 }
 
-/// Makes the secret of a second factor, in place of one that was not confirmed. Fails with PERMISSION_DENIED for a user
-/// whom the caller may not change, with NOT_FOUND if there is no such user, with FAILED_PRECONDITION if the second factor
-/// is enabled or nothing can be sealed.
+/// Starts an enrollment and replaces an unconfirmed one. Fails with PERMISSION_DENIED for a user that the
+/// caller may not change, with NOT_FOUND if there is no such user, with FAILED_PRECONDITION if the second
+/// factor is enabled or no key-encryption key is configured.
 pub async fn enroll(cx: &Cx, people: &People, user: &UserRef, reach: Reach) -> Result<Enrollment> {
     rules::not_by_key(&cx.caller)?;
     let found = users::find_within(cx, &people.store, user, reach).await?;
@@ -60,7 +59,7 @@ pub async fn enroll(cx: &Cx, people: &People, user: &UserRef, reach: Reach) -> R
     Ok(Enrollment { secret: Secret::new(text), uri: Secret::new(uri), expires_at })
 }
 
-/// The user that was found before a write, and the sealed secret of its second factor.
+/// A user that was looked up before the write, and the sealed secret of its second factor.
 struct Found {
     user: UserRef,
     reach: Reach,
@@ -84,8 +83,9 @@ async fn put_pending(tx: &Tx, found: &Found) -> Result<OffsetDateTime> {
     Ok(expires_at)
 }
 
-/// Confirms a second factor by a code, and returns its recovery codes. Fails as [`enroll`] does, with UNAUTHENTICATED for a
-/// wrong code, with RESOURCE_EXHAUSTED after too many of them, with FAILED_PRECONDITION if nothing waits for a code.
+/// Confirms an enrollment with a code and returns the recovery codes. Fails as [`enroll`] does, with
+/// UNAUTHENTICATED for a wrong code, with RESOURCE_EXHAUSTED after too many of them, with FAILED_PRECONDITION
+/// if no enrollment is pending.
 pub async fn confirm(
     cx: &Cx,
     people: &People,
@@ -108,7 +108,7 @@ pub async fn confirm(
     Ok(codes.into_iter().map(Secret::new).collect())
 }
 
-/// The sealed secret of a second factor that waits for a code.
+/// The sealed secret of a pending enrollment.
 async fn pending(store: &Store, account: Uuid) -> Result<String> {
     let row = accounts::Entity::find_by_id(account).one(store.read()).await?.ok_or_else(super::accounts::not_found)?;
     let now = Stamp::from(store.clock().now());
@@ -119,7 +119,7 @@ async fn pending(store: &Store, account: Uuid) -> Result<String> {
 
 async fn enable(tx: &Tx, (found, step, hashes): &(Found, i64, Vec<String>)) -> Result<()> {
     let held = hold(tx, found).await?;
-    // It may have been confirmed, or made anew, since.
+    // It may have been confirmed or replaced in the meantime.
     let waits = held.user.account.totp == TotpState::Pending && held.row.totp_secret.as_ref() == Some(&found.sealed);
     if !waits {
         return Err(nothing_waits());
@@ -148,9 +148,9 @@ async fn put_enabled(tx: &Tx, held: &Held, hashes: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Takes the second factor from a user, and ends every session of it; where there is none, nothing changes. Fails with
-/// INVALID_ARGUMENT without a reason, with PERMISSION_DENIED for a user above the caller's own role, with NOT_FOUND if
-/// there is no such user.
+/// Removes the second factor of a user and ends all its sessions; without one, nothing changes. Fails with
+/// INVALID_ARGUMENT without a reason, with PERMISSION_DENIED for a user above the caller's own role, with
+/// NOT_FOUND if there is no such user.
 pub async fn disable(cx: &Cx, store: &Store, user: &UserRef, reason: &str) -> Result<()> {
     rules::not_by_key(&cx.caller)?;
     if reason.trim().is_empty() {
@@ -180,7 +180,7 @@ fn record_next(tx: &Tx, held: &Held, details: Value) {
     record(tx, ChangeKind::Updated, held, &after, details);
 }
 
-/// Takes the second factor from an account, with its recovery codes.
+/// Removes the second factor of an account, with its recovery codes.
 pub(super) async fn clear(tx: &Tx, account: Uuid) -> Result<()> {
     accounts::Entity::update_many()
         .col_expr(accounts::Column::TotpState, Expr::value(TotpState::None.as_str()))
@@ -198,7 +198,7 @@ async fn forget_codes(tx: &Tx, account: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// The same user, held: the name may be another one's by now.
+/// Locks the user and checks that it is the one that was looked up: the name may belong to another account by now.
 async fn hold(tx: &Tx, found: &Found) -> Result<Held> {
     let held = users::hold(tx, &found.user).await?;
     if held.row.id != found.id {

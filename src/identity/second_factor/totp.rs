@@ -1,5 +1,5 @@
-//! The second factor: time-based one-time passwords (RFC 6238), six digits of SHA-1 each thirty seconds, and codes for the
-//! day when the phone is gone.
+//! The second factor: time-based one-time passwords (RFC 6238) with six digits, SHA-1 and a period of thirty
+//! seconds, and recovery codes.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, sea_query::Expr};
@@ -16,52 +16,48 @@ use crate::{
     },
 };
 
-/// Who the secrets are for, as authenticator apps show it.
+/// The issuer that authenticator apps display.
 pub const ISSUER: &str = "Tenantry";
-/// Digits of a code.
 pub const DIGITS: u8 = 6;
-/// The hash of the codes, as authenticator apps call it.
+/// The hash algorithm, as authenticator apps name it.
 pub const ALGORITHM: &str = "SHA1";
-/// How long a code is the current one, in seconds.
+/// How long a code is valid, in seconds.
 pub const PERIOD: u64 = 30;
-/// Steps before and after the current one whose codes are good: clocks differ.
+/// Accepted time steps before and after the current one, to allow for clock differences.
 const SKEW: u16 = 1;
 /// Length of a secret, in bytes (RFC 4226, section 4).
 const SECRET: usize = 20;
-/// What a sealed secret is for.
+/// The purpose of a sealed secret.
 pub const PURPOSE: &str = "totp";
 
-/// The secret of a second factor.
 #[derive(Clone, Debug)]
 pub struct TotpSecret(Secret<Vec<u8>>);
 
 impl TotpSecret {
-    /// A new secret.
     pub fn generate() -> Self {
         Self(Secret::new(rand::random::<[u8; SECRET]>().to_vec()))
     }
 
-    /// A secret that was kept.
     pub fn kept(bytes: Secret<Vec<u8>>) -> Self {
         Self(bytes)
     }
 
-    /// The secret as it is sealed.
+    /// The bytes to be sealed.
     pub fn bytes(&self) -> &[u8] {
         self.0.expose()
     }
 
-    /// The secret as people type it, and the URI that authenticator apps scan.
+    /// The secret as text, and as a URI for authenticator apps.
     pub fn provisioning(&self, account: &str) -> Result<(String, String)> {
         let totp = self.builder().with_issuer(Some(ISSUER)).with_account_name(account).build();
         let totp = totp.map_err(|error| Error::internal(error.to_string()))?;
         let uri = totp.to_url().map_err(|error| Error::internal(error.to_string()))?;
-        // The library leaves out what is usual; the contract has it all.
+        // The library omits the default values; the contract includes all parameters.
         let uri = format!("{uri}&algorithm={ALGORITHM}&digits={DIGITS}&period={PERIOD}");
         Ok((totp.secret().to_base32(), uri))
     }
 
-    /// The time step whose code this is, at a moment. It is read as [`text::code`] does.
+    /// The time step of a code, if it is valid at `now`. The code is normalized by [`text::code`].
     pub fn step(&self, code: &str, now: OffsetDateTime) -> Result<Option<i64>> {
         let code = text::code(code);
         if !is_code(&code) {
@@ -78,13 +74,12 @@ impl TotpSecret {
     }
 }
 
-/// Whether a text, as [`text::code`] reads it, has the form of a code of the second factor. Recovery codes have not.
+/// Whether a text, normalized by [`text::code`], has the form of a TOTP code. Recovery codes do not.
 pub fn is_code(text: &str) -> bool {
     text.len() == usize::from(DIGITS) && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Takes a time step's code from an account, once: whoever comes second with the same code, or with an older one, fails
-/// (RFC 6238, section 5.2).
+/// Consumes the code of a time step: a second use of the same code, or of an older one, fails (RFC 6238, section 5.2).
 pub async fn take_step(tx: &Tx, account: Uuid, step: i64) -> Result<()> {
     let last = accounts::Column::TotpLastStep;
     let taken = accounts::Entity::update_many()
@@ -96,28 +91,27 @@ pub async fn take_step(tx: &Tx, account: Uuid, step: i64) -> Result<()> {
     if taken.rows_affected == 1 { Ok(()) } else { Err(invalid()) }
 }
 
-/// Takes a recovery code from an account, once.
+/// Consumes a recovery code.
 pub async fn take_recovery(tx: &Tx, account: Uuid, code: &str) -> Result<()> {
     let key = (account, recovery_hash(code));
     let taken = recovery_codes::Entity::delete_by_id(key).exec(tx.conn()).await?;
     if taken.rows_affected == 1 { Ok(()) } else { Err(invalid()) }
 }
 
-/// New recovery codes: 50 bits each, in two halves.
+/// Generates recovery codes of 50 bits each, in two halves.
 pub fn recovery_codes(count: usize) -> Vec<String> {
     const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
     let half = || (0..5).map(|_| ALPHABET[rand::random_range(0..ALPHABET.len())] as char).collect::<String>();
     (0..count).map(|_| format!("{}-{}", half(), half())).collect()
 }
 
-/// The digest under which a recovery code is kept. Case and dashes do not matter.
+/// The digest under which a recovery code is stored. Case and dashes are ignored.
 pub fn recovery_hash(code: &str) -> String {
     let plain: String =
         text::code(code).chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     URL_SAFE_NO_PAD.encode(Sha256::digest(plain))
 }
 
-/// The code is wrong or was used before.
 pub fn invalid() -> Error {
     Error::unauthenticated(Reason::SecondFactorInvalid, "the code is wrong or was used before")
 }

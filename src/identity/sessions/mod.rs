@@ -1,4 +1,4 @@
-//! Sessions: the records of those that an account has, and the revocations that end them.
+//! Sessions: the records of active sessions, and the revocations that end them.
 
 pub mod records;
 pub mod revocations;

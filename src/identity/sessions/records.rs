@@ -1,5 +1,5 @@
-//! Which sessions began with a login, so that whoever ends them can tell how many there were. Whether a session is good is
-//! not decided here: its token says that, with the epoch of its account and the list of revoked tokens.
+//! Records of sessions, so that ending them can report their number. They do not decide whether a session is
+//! valid: its token, the epoch of its account and the list of revoked tokens do.
 
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use time::OffsetDateTime;
@@ -14,12 +14,12 @@ use crate::{
     },
 };
 
-/// Notes a session of an account that began after its login.
+/// Records a session that started after its login was committed.
 pub async fn began(store: &Store, account: &Account, token_id: &str, expires_at: OffsetDateTime) -> Result<()> {
     store.maintain("session.note", row(account, token_id, expires_at), insert).await
 }
 
-/// Notes a session of an account, in the write of its login.
+/// Records a session in the write of its login.
 pub(in crate::identity) async fn note(
     tx: &Tx,
     account: &Account,
@@ -39,19 +39,19 @@ async fn insert(tx: &Tx, row: &Model) -> Result<()> {
     Ok(())
 }
 
-/// Forgets the sessions that ended by themselves before a moment.
+/// Deletes the sessions that expired before a time.
 pub(in crate::identity) async fn prune(tx: &Tx, before: OffsetDateTime) -> Result<()> {
     Entity::delete_many().filter(Column::ExpiresAt.lt(Stamp::from(before))).exec(tx.conn()).await?;
     Ok(())
 }
 
-/// Forgets a session whose token is revoked.
+/// Deletes the session of a revoked token.
 pub(in crate::identity) async fn ended(tx: &Tx, token_id: &str) -> Result<()> {
     Entity::delete_by_id(token_id).exec(tx.conn()).await?;
     Ok(())
 }
 
-/// How many sessions an account of this epoch has.
+/// The number of active sessions of an account at this epoch.
 pub(in crate::identity) async fn count(tx: &Tx, account: Uuid, epoch: i64) -> Result<u64> {
     let live = Entity::find()
         .filter(Column::AccountId.eq(account))

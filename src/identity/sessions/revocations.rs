@@ -1,4 +1,4 @@
-//! Revoked tokens, as the database keeps them.
+//! Revoked tokens in the database.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
@@ -17,26 +17,26 @@ use crate::{
     },
 };
 
-/// The later of the end that is known and the one that is told, in the SQL of both databases.
+/// The later of the stored expiry and the new one, in SQL that both databases understand.
 const LATER_END: &str = "CASE WHEN excluded.expires_at > revoked_tokens.expires_at \
                          THEN excluded.expires_at ELSE revoked_tokens.expires_at END";
 
-/// What was revoked, as far as somebody did not know it.
+/// Revocations that a server did not know yet.
 #[derive(Clone, Debug)]
 pub struct Revoked {
-    /// Ids of tokens with their ends, in seconds since the epoch.
+    /// Token ids with their expiry, in seconds since the Unix epoch.
     pub tokens: Vec<(String, i64)>,
     /// Accounts with their epochs.
     pub accounts: Vec<(Uuid, i64)>,
-    /// How far all is known with this. There may be more of what came later.
+    /// The position up to which all revocations are known. `tokens` and `accounts` may include later ones.
     pub seen: Seen,
-    /// The time by the clock of the database.
+    /// The database's current time.
     pub now: OffsetDateTime,
 }
 
-/// How far somebody knows what was revoked: all of it up to the last revocation that had settled. What that one was is
-/// remembered, for a database that lacks it has another past, as a standby has that took over before it got all: there
-/// the same revisions may be given again.
+/// A position in the list of revocations: the server knows all of them up to the last settled one. That one is
+/// remembered to detect a database with a different history, such as a standby that was promoted before it had
+/// replicated everything: it can assign the same revisions again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     revision: i64,
@@ -49,8 +49,8 @@ enum Last {
     Account(Uuid),
 }
 
-/// Revokes a token that ends at `expires_at` by itself, and forgets the session that it may be. Revoked twice, it stays
-/// revoked until the later of the two ends.
+/// Revokes a token that expires at `expires_at` and deletes its session. If it is revoked twice, the later
+/// expiry is kept.
 pub async fn revoke_token(store: &Store, cx: &Cx, jti: String, expires_at: OffsetDateTime) -> Result<()> {
     store.write(cx, (jti, expires_at), revoke).await
 }
@@ -73,25 +73,25 @@ async fn revoke(tx: &Tx, (jti, expires_at): &(String, OffsetDateTime)) -> Result
     records::ended(tx, jti).await
 }
 
-/// What was revoked since somebody looked; everything, if they did not, or if the database has another past than what they
-/// saw. What has settled is asked first: what commits meanwhile is found by the next reading, or by both.
+/// The revocations after a position; all of them without a position, or if the database has a different
+/// history. The settled revision is read first: what commits in the meantime is found by the next call, or by
+/// both.
 pub async fn revoked_after(store: &Store, seen: Option<&Seen>) -> Result<Revoked> {
     let (settled, now) = store.settled_revision().await?;
     if let Some(seen) = seen.filter(|seen| seen.revision <= settled) {
         let rows = Rows::after(store, seen.revision).await?;
-        // After the rows, which are those of this past, then.
+        // After reading the rows, so that they are known to be from the same history.
         if seen.is_there(store).await? {
             return Ok(rows.revoked(seen.clone(), settled, now));
         }
     }
-    // What was revoked before there were revisions has none.
+    // Rows from before revisions were introduced have none.
     Ok(Rows::after(store, -1).await?.revoked(Seen::default(), settled, now))
 }
 
-/// The rows of revocations.
 struct Rows {
     tokens: Vec<revoked_tokens::Model>,
-    /// Accounts with their epochs and the revisions of those.
+    /// Accounts with their epochs, and the revisions of these.
     accounts: Vec<(Uuid, i64, i64)>,
 }
 
@@ -107,7 +107,7 @@ impl Rows {
         Ok(Self { tokens, accounts })
     }
 
-    /// All of it, for somebody who knows what was revoked before.
+    /// Completes the rows with the new position.
     fn revoked(self, before: Seen, settled: i64, now: OffsetDateTime) -> Revoked {
         let tokens = self.tokens.iter().map(|row| (row.revision, Last::Token(row.jti.clone())));
         let accounts = self.accounts.iter().map(|(id, _, revision)| (*revision, Last::Account(*id)));
@@ -123,8 +123,8 @@ impl Rows {
 }
 
 impl Seen {
-    /// Whether the database still has the last revocation, or a later one in its row. One that was forgotten is missing too:
-    /// then everything is read for once.
+    /// Whether the database still has the last revocation, or a later one in its row. A pruned one is missing too;
+    /// then everything is read once.
     async fn is_there(&self, store: &Store) -> Result<bool> {
         let revision = match &self.last {
             None => return Ok(true),
@@ -140,7 +140,8 @@ impl Seen {
     }
 }
 
-/// Forgets revocations of tokens, and sessions, that ended before `before`. How many revocations.
+/// Deletes the revocations of tokens, and the sessions, that expired before `before`. Returns the number of
+/// revocations.
 pub async fn prune(store: &Store, before: OffsetDateTime) -> Result<u64> {
     store.maintain("token.prune", before, prune_in).await
 }

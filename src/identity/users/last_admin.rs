@@ -1,4 +1,4 @@
-//! The administrators of a tenant, of whom one has to stay.
+//! Every tenant keeps at least one active administrator.
 
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect};
 
@@ -8,8 +8,8 @@ use crate::{
     store::{Tx, entities::accounts::Column},
 };
 
-/// Refuses to let an active administrator go, if no other one stays for good: one whose role ends by itself is none who
-/// stays. The tenant is locked, so of two that go at once the second sees that the first has gone.
+/// Refuses the removal of an active administrator unless another permanent one remains; an administrator whose
+/// role expires does not count. The tenant is locked, so the second of two concurrent removals sees the first.
 pub(in crate::identity) async fn refuse_last(tx: &Tx, scope: TenantScope, leaving: &User) -> Result<()> {
     if leaving.account.status != AccountStatus::Active || !leaving.is_lasting_admin() {
         return Ok(());

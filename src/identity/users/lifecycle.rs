@@ -1,4 +1,4 @@
-//! How users are made, changed and deleted (zero-trust contract, section 4.2).
+//! Creation, changes and deletion of users (zero-trust contract, section 4.2).
 
 use sea_orm::{ColumnTrait, Condition, ExprTrait, QueryFilter};
 use serde_json::{Value, json};
@@ -15,38 +15,31 @@ use crate::{
     tenants,
 };
 
-/// The field of a user's name.
 const DISPLAY_NAME: &str = "display_name";
 
-/// A user to be.
 #[derive(Clone, Debug, Default)]
 pub struct NewUser {
-    /// An id of the caller's choice.
+    /// An id chosen by the caller.
     pub id: Option<String>,
-    /// Address for mail.
     pub email: String,
-    /// Name for people.
     pub display_name: String,
-    /// Word of the role; `user` without one.
+    /// Defaults to `user`.
     pub role: Option<String>,
-    /// Groups that it joins, as their ids are shown.
+    /// Public ids of the groups that the user joins.
     pub groups: Vec<String>,
-    /// The password; without one the user is invited.
+    /// Without a password the user is invited.
     pub password: Option<Secret<String>>,
 }
 
-/// What changes of a user; the default changes nothing.
+/// A change of a user; the default changes nothing.
 #[derive(Clone, Debug, Default)]
 pub struct UserEdit {
-    /// A new address.
     pub email: Option<String>,
-    /// A new name for people.
     pub display_name: Option<String>,
-    /// Word of a new role.
     pub role: Option<String>,
 }
 
-/// A user to be that keeps the rules.
+/// A validated [`NewUser`].
 #[derive(Clone, Debug)]
 struct Draft {
     id: Option<String>,
@@ -57,9 +50,9 @@ struct Draft {
     password_hash: Option<String>,
 }
 
-/// Makes a user: active with a password, invited without. Fails with INVALID_ARGUMENT for what breaks a rule, with
-/// PERMISSION_DENIED for a role above the caller's own or one that the caller has for a time only, with ALREADY_EXISTS if
-/// the id or the address is taken; an id is taken for ever.
+/// Creates a user: active with a password, invited without. Fails with INVALID_ARGUMENT for invalid values,
+/// with PERMISSION_DENIED for a role above the caller's own or one that the caller's own role would not
+/// outlast, with ALREADY_EXISTS if the id or the address is taken. An id is never used again.
 pub async fn create(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) -> Result<User> {
     let draft = draft(cx, people, new).await?;
     people.store.write(cx, (tenant.clone(), draft), create_in).await
@@ -70,8 +63,8 @@ async fn create_in(tx: &Tx, (tenant, draft): &(TenantRef, Draft)) -> Result<User
     insert(tx, scope, draft).await
 }
 
-/// Invites a user, as [`create`] does without a password, and tells whether that is news: an address that was invited
-/// stays so.
+/// Invites a user, as [`create`] does without a password. Returns whether the user is new: an address that is
+/// already invited stays invited.
 pub async fn invite(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) -> Result<(User, bool)> {
     let draft = draft(cx, people, NewUser { password: None, ..new }).await?;
     people.store.write(cx, (tenant.clone(), draft), invite_in).await
@@ -115,19 +108,20 @@ async fn insert(tx: &Tx, scope: TenantScope, draft: &Draft) -> Result<User> {
         named_id: draft.id.is_some(),
         email: Some(draft.email.clone()),
         display_name: draft.display_name.clone(),
-        // That there is one makes the account active; the hash is its own.
+        // Only its presence counts: it makes the account active. The hash is passed separately.
         password: draft.password_hash.as_ref().map(|_| Password::kept(Secret::default())),
         role: draft.role,
     };
     let account = accounts::insert(tx, &new, draft.password_hash.clone().unwrap_or_default()).await?;
     groups::join(tx, scope, &draft.groups, account.id).await?;
-    // An account that was made in this write has no other roles and groups.
+    // An account created in this write has no other roles and groups.
     Ok(User { roles: vec![RoleGrant::own(&account)], groups: draft.groups.clone(), account })
 }
 
-/// An id of choice is never used again, though its account be deleted.
+/// An id chosen by a caller is never used again, even after its account was deleted.
 async fn refuse_used(tx: &Tx, scope: TenantScope, id: &str) -> Result<()> {
-    // The name is the first line of what is searched, and stays there; an older version leaves that empty.
+    // The name is the first line of the search key and is kept there after deletion; older versions leave the
+    // search key empty.
     let named = Column::SearchKey.like(beginning(&format!("{}\n", text::fold(id))));
     let unfilled = Column::SearchKey.eq("").and(accounts::lower_username(tx.backend()).eq(id.to_ascii_lowercase()));
     let named = Condition::any().add(named).add(unfilled);
@@ -138,13 +132,13 @@ async fn refuse_used(tx: &Tx, scope: TenantScope, id: &str) -> Result<()> {
     }
 }
 
-/// Changes a user. A new role ends the sessions. Fails as [`create`] does, with NOT_FOUND if there is no such user, with
-/// ABORTED if it has another version, with FAILED_PRECONDITION for what a directory keeps and for the role of the last
-/// administrator, with PERMISSION_DENIED for a role of the caller's own that would not be lower, and within a tenant for
-/// the address of a user whom the platform suspended.
+/// Changes a user. A new role ends all sessions. Fails as [`create`] does, with NOT_FOUND if there is no such
+/// user, with ABORTED if the version differs, with FAILED_PRECONDITION for attributes that a directory manages
+/// and for the role of the last administrator, with PERMISSION_DENIED for a role of the caller's own account
+/// that would not be lower, and within a tenant for the address of a user that the platform suspended.
 pub async fn update(cx: &Cx, store: &Store, user: &UserRef, edit: UserEdit) -> Result<User> {
     let display_name = edit.display_name.as_deref().map(|name| rules::name_for_people(DISPLAY_NAME, name));
-    // An address that an older version took may be written back, though a new one could not be so.
+    // An address that an older version accepted may be written back, although it would be invalid as a new one.
     let kept = edit.email.clone().filter(|text| Email::read(text).is_err());
     let change = AccountChange {
         email: edit.email.as_deref().filter(|_| kept.is_none()).map(Email::read).transpose()?,
@@ -193,7 +187,7 @@ async fn update_in(tx: &Tx, (user, asked, kept): &(UserRef, AccountChange, Optio
     Ok(after)
 }
 
-/// Refuses to take the account's own role from the last administrator; a grant of the same role keeps them one.
+/// Refuses to take the account's own role from the last administrator; with a grant of the same role they remain one.
 async fn refuse_demotion(tx: &Tx, held: &Held, role: Role) -> Result<()> {
     let mut after = held.user.clone();
     after.account.role = role;
@@ -203,7 +197,8 @@ async fn refuse_demotion(tx: &Tx, held: &Held, role: Role) -> Result<()> {
     if after.is_lasting_admin() { Ok(()) } else { last_admin::refuse_last(tx, held.scope, &held.user).await }
 }
 
-/// Deletes a user: it keeps its id, and nothing else that others could want. Fails as [`update`] does, and for oneself.
+/// Deletes a user. The row keeps the id and releases everything that must be unique. Fails as [`update`] does,
+/// and for the caller's own account.
 pub async fn delete(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
     store.write(cx, (user.clone(), rules::reason(reason)?), delete_in).await
 }
@@ -233,8 +228,8 @@ async fn delete_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Resul
     Ok(after)
 }
 
-/// Ends the sessions of a user. Fails with NOT_FOUND if there is no such user, with PERMISSION_DENIED for one above the
-/// caller's own role.
+/// Ends all sessions of a user. Fails with NOT_FOUND if there is no such user, with PERMISSION_DENIED for a
+/// user above the caller's own role.
 pub async fn force_reauth(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
     store.write(cx, (user.clone(), rules::reason(reason)?), force_reauth_in).await
 }
@@ -247,13 +242,13 @@ async fn force_reauth_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) ->
     Ok(after)
 }
 
-/// Changes the account of a user that is held.
+/// Changes the account of a locked user.
 pub(in crate::identity) async fn put(tx: &Tx, held: &Held, change: &AccountChange) -> Result<User> {
     let account = accounts::change(tx, held.row.clone(), change).await?;
     users::as_user(tx, held.scope, account).await
 }
 
-/// Records what a call did to a user that was held, which may be as it was.
+/// Records what a call did to a locked user, which may be unchanged.
 pub(in crate::identity) fn record(tx: &Tx, kind: ChangeKind, held: &Held, after: &User, details: Value) {
     let target = held.user.account.shown_id();
     match held.row.version == after.account.version {

@@ -1,4 +1,4 @@
-//! The users of a tenant: how they are found and listed (zero-trust contract, section 4.2).
+//! The users of a tenant: lookup and lists (zero-trust contract, section 4.2).
 
 pub(in crate::identity) mod last_admin;
 pub mod lifecycle;
@@ -25,20 +25,20 @@ use crate::{
     tenants::{self, Tenant},
 };
 
-/// Which users of a tenant a list is about; the default is about all that are not deleted.
+/// Filter of a list of users; the default matches all that are not deleted.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
-    /// Only those whose id, address or name for people holds this text, in whatever case and normal form.
+    /// Matches users whose id, email address or display name contains this text, compared in normal form and
+    /// case-insensitively.
     pub text: String,
-    /// Word of their status.
     pub status: Option<String>,
-    /// Word of a role that they have in the whole tenant.
+    /// A role that the user has in the whole tenant.
     pub role: Option<String>,
-    /// A group that they are in, as its id is shown.
+    /// The public id of a group that the user is a member of.
     pub group: Option<String>,
 }
 
-/// A user that a write is about, whom nobody else changes until the write ends.
+/// A user that is locked for the rest of the write.
 pub(super) struct Held {
     pub tenant: Tenant,
     pub scope: TenantScope,
@@ -46,7 +46,7 @@ pub(super) struct Held {
     pub user: User,
 }
 
-/// A page of the users of a tenant, oldest first; those who may touch their own account alone see themselves.
+/// A page of the users of a tenant, oldest first. Callers with access only to their own account get only that.
 pub async fn page(
     cx: &Cx,
     store: &Store,
@@ -71,26 +71,25 @@ pub async fn page(
     Ok(Page { items, next: page.next, total: page.total })
 }
 
-/// A user of a tenant, by the id of the account.
 pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef, account: Uuid) -> Result<User> {
     let user = IdKind::User.show(account);
     find(cx, store, &UserRef { tenant: tenant.clone(), user, version: None }).await
 }
 
-/// The account of a caller who logged in, as a user.
+/// The account of the caller as a user, if the caller logged in.
 pub async fn of_caller(cx: &Cx, store: &Store) -> Result<Option<User>> {
     let Some(account) = cx.caller.account else { return Ok(None) };
     if let Some(own) = &cx.caller.tenant {
         return get(cx, store, &TenantRef::Id(own.id), account).await.map(Some);
     }
     let row = accounts::find(store.read(), None, &IdKind::User.show(account)).await?.ok_or_else(accounts::not_found)?;
-    // One of the platform has no groups and no grants here.
+    // A platform account has no groups and no grants here.
     let account: Account = row.try_into()?;
     Ok(Some(User { roles: vec![RoleGrant::own(&account)], groups: Vec::new(), account }))
 }
 
-/// The user that a call names, whose account the caller may change. Whoever may touch their own account alone is not told
-/// which others there are.
+/// The user that a call names, if the caller may change it. Callers with access only to their own account do
+/// not learn which other accounts exist.
 pub(super) async fn find_within(cx: &Cx, store: &Store, user: &UserRef, reach: Reach) -> Result<User> {
     match find(cx, store, user).await {
         Ok(found) => rules::admitted(&cx.caller, reach, &found).map(|()| found),
@@ -99,20 +98,19 @@ pub(super) async fn find_within(cx: &Cx, store: &Store, user: &UserRef, reach: R
     }
 }
 
-/// The user that a call names, to read.
 async fn find(cx: &Cx, store: &Store, user: &UserRef) -> Result<User> {
     let scope = tenants::reach(cx, store, &user.tenant).await?;
     let row = accounts::find(store.read(), Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
     one(dressed(&store.tenant(scope), vec![row.try_into()?], store.clock().now()).await?)
 }
 
-/// The hash of a user's password, as it is now.
+/// The current password hash of a user.
 pub(super) async fn password_hash(store: &Store, user: &User) -> Result<String> {
     let row = Entity::find_by_id(user.account.id).one(store.read()).await?;
     row.map(|row| row.password_hash).ok_or_else(accounts::not_found)
 }
 
-/// The user that a call names, to change.
+/// Loads and locks the user that a call names.
 pub(super) async fn hold(tx: &Tx, user: &UserRef) -> Result<Held> {
     let (tenant, scope) = tenants::resolve_locked(tx, &user.tenant).await?;
     let row = accounts::find(tx.conn(), Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
@@ -132,7 +130,7 @@ fn one(users: Vec<User>) -> Result<User> {
     users.into_iter().next().ok_or_else(accounts::not_found)
 }
 
-/// A filter whose words are known.
+/// A parsed filter.
 struct Asked {
     text: String,
     status: Option<AccountStatus>,
@@ -177,17 +175,17 @@ impl Asked {
     }
 
     fn holds_text(&self) -> Condition {
-        // No name holds a control character, and PostgreSQL takes no zero.
+        // No name contains a control character, and PostgreSQL does not accept a zero byte.
         if self.text.chars().any(char::is_control) {
             return Condition::all().add(Expr::value(false));
         }
-        // Folded here and in the row by the same function: the databases do not agree on what `lower` does.
+        // The filter and the row are folded by the same function, because `lower` differs between databases.
         let columns = [
             Expr::col(Column::UsernameKey),
             Expr::col(Column::EmailKey),
             Func::lower(Expr::col(Column::DisplayName)).into(),
         ];
-        // Where an older version left it empty, what that one looked in.
+        // Rows of older versions have an empty search key: search their columns as those versions did.
         let unfilled =
             columns.into_iter().fold(Condition::any(), |any, column| any.add(column.like(holding(&self.text))));
         let unfilled = Condition::all().add(Column::SearchKey.eq("")).add(unfilled);

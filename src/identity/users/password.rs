@@ -1,4 +1,4 @@
-//! Passwords of users: one's own, and those of others (zero-trust contract, section 4.2).
+//! Passwords of users: their own, and resets by administrators (zero-trust contract, section 4.2).
 
 use sea_orm::{EntityTrait, QuerySelect};
 use serde_json::json;
@@ -21,46 +21,43 @@ use crate::{
     tenants::Tenant,
 };
 
-/// A password to be.
 #[derive(Clone, Debug, Default)]
 pub struct NewPassword {
-    /// Its text; none to have one made.
+    /// None to generate a password.
     pub text: Option<Secret<String>>,
-    /// The password so far, for those who set their own.
+    /// The current password, required for the caller's own account.
     pub current: Option<Secret<String>>,
-    /// Whether it has to be changed; that of others who had one made, if nobody says.
+    /// Whether the password must be changed at the next login; by default, if it was generated.
     pub must_change: Option<bool>,
 }
 
-/// A password that was set.
+/// The result of setting a password.
 #[derive(Clone, Debug)]
 pub struct PasswordSet {
-    /// The user.
     pub user: User,
-    /// The tenant.
     pub tenant: Tenant,
-    /// Whether the caller set their own.
+    /// Whether the account is the caller's own.
     pub own: bool,
-    /// The password that was made.
+    /// The password that was generated.
     pub made: Option<Secret<String>>,
 }
 
-/// What a write does.
+/// The parameters of the write.
 #[derive(Clone, Debug)]
 struct Plan {
     user: UserRef,
     reach: Reach,
     own: bool,
-    /// The hash that was verified, of those who set their own.
+    /// The hash that the current password was verified against, for the caller's own account.
     verified: Option<String>,
     hash: String,
     must_change: bool,
     made: bool,
 }
 
-/// Sets the password of a user, and ends every session of it. An invited user becomes active. Fails with INVALID_ARGUMENT
-/// for a password that breaks the policy, with UNAUTHENTICATED for a wrong password so far, with PERMISSION_DENIED for a
-/// user whom the caller may not change, with NOT_FOUND if there is no such user.
+/// Sets the password of a user and ends all its sessions. An invited user becomes active. Fails with
+/// INVALID_ARGUMENT for a password that violates the policy, with UNAUTHENTICATED for a wrong current password,
+/// with PERMISSION_DENIED for a user that the caller may not change, with NOT_FOUND if there is no such user.
 pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: NewPassword) -> Result<PasswordSet> {
     rules::not_by_key(&cx.caller)?;
     let found = users::find_within(cx, &people.store, user, reach).await?;
@@ -83,7 +80,7 @@ pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: Ne
 async fn put_password(tx: &Tx, plan: &Plan) -> Result<(Tenant, User)> {
     let held = users::hold(tx, &plan.user).await?;
     rules::admitted(&tx.cx().caller, plan.reach, &held.user)?;
-    // Another password may have been set since the one so far was verified, or the name may be another user's.
+    // The password may have been changed since the current one was verified, or the name may belong to another user.
     let same = plan.verified.as_ref().is_none_or(|hash| *hash == held.row.password_hash);
     if !same || plan.own != rules::is_own(&tx.cx().caller, &held.user.account) {
         return Err(wrong());
@@ -101,9 +98,9 @@ async fn put_password(tx: &Tx, plan: &Plan) -> Result<(Tenant, User)> {
     Ok((held.tenant, after))
 }
 
-/// Sets the password of an account that logged in just now with another one, and ends every session of it. Fails with
-/// INVALID_ARGUMENT for a password that breaks the policy or is the one so far, with UNAUTHENTICATED if the account changed
-/// since the login.
+/// Changes the password of an account that just logged in, and ends all its sessions. Fails with
+/// INVALID_ARGUMENT for a password that violates the policy or equals the current one, with UNAUTHENTICATED if
+/// the account was changed since the login.
 pub async fn renew(
     cx: &Cx,
     people: &People,
@@ -121,7 +118,7 @@ pub async fn renew(
 
 async fn put_renewed(tx: &Tx, (id, epoch, hash): &(Uuid, i64, String)) -> Result<Account> {
     let row = accounts::Entity::find_by_id(*id).lock_exclusive().one(tx.conn()).await?;
-    // Every change of its password, role or standing raises the epoch.
+    // Every change of its password, role or status raises the epoch.
     let active = |row: &accounts::Model| row.epoch == *epoch && row.status == AccountStatus::Active.as_str();
     let row = row.filter(active).ok_or_else(wrong)?;
     let password = Some((hash.clone(), false));
@@ -132,7 +129,7 @@ async fn put_renewed(tx: &Tx, (id, epoch, hash): &(Uuid, i64, String)) -> Result
     Ok(account)
 }
 
-/// The context of a call in which an account logged in.
+/// The context of the call with the account as its caller.
 fn as_account(cx: &Cx, login: &Login) -> Cx {
     let account = &login.account;
     let caller = Caller::new(CallerFacts {
@@ -145,7 +142,7 @@ fn as_account(cx: &Cx, login: &Login) -> Cx {
     Cx::new(CxFacts { caller, access: Access::Platform, audit_action: Some("user.password.set"), ..CxFacts::clone(cx) })
 }
 
-/// Verifies the password so far, and returns its hash. Failures slow the next attempts down, as those of logins do.
+/// Verifies the current password and returns its hash. Failures delay the next attempts, as for logins.
 async fn verify(cx: &Cx, people: &People, user: &User, given: Option<Secret<String>>) -> Result<String> {
     let given = given.ok_or_else(|| Error::invalid(Reason::FieldRequired, "current_password", "required"))?;
     let arrival = people.throttle.approach(cx).await?;
@@ -171,18 +168,17 @@ async fn verify(cx: &Cx, people: &People, user: &User, given: Option<Secret<Stri
     }
 }
 
-/// What a password may not be.
+/// Texts that must not be the password.
 fn names(account: &Account) -> Vec<String> {
     let names = [Some(account.username.clone()), rules::shown_email(account), Some(account.display_name.clone())];
     names.into_iter().flatten().collect()
 }
 
-/// The password so far is another one.
 fn wrong() -> Error {
     Error::unauthenticated(Reason::LoginRefused, "the current password is wrong")
 }
 
-/// Checks that a password is given or asked for, and not both.
+/// Checks that either a password or `generate` is set.
 pub fn check_given(text: bool, generate: bool) -> Result<()> {
     match (text, generate) {
         (true, true) => Err(weak("set either password or generate, not both")),

@@ -1,22 +1,22 @@
-//! The rules of users, without a database (zero-trust contract, section 4.2).
+//! Validation and access rules of users that need no database (zero-trust contract, section 4.2).
 
 use uuid::Uuid;
 
 use crate::base::{Caller, Error, IdKind, Kind, Result, Role, error::Reason, text};
 use crate::identity::{Account, AccountStatus, Email, Reach, User, accounts, api_keys};
 
-/// Longest id of a caller's choice, in characters.
+/// Maximum length of an id chosen by the caller, in characters.
 const MAX_ID: usize = 64;
-/// Longest name for people, in characters.
+/// Maximum length of a display name, in characters.
 const MAX_NAME: usize = 128;
-/// Longest reason, in characters.
+/// Maximum length of a reason, in characters.
 const MAX_REASON: usize = 500;
-/// The source of accounts that a directory keeps.
+/// The source of accounts that are managed by a directory.
 pub(in crate::identity) const DIRECTORY: &str = "directory";
-/// Most groups that a user is made into.
+/// Maximum number of groups in the creation of a user.
 const MAX_GROUPS: usize = 100;
 
-/// An id of the caller's choice: 1 to 64 letters, digits and `. _ -`.
+/// Parses an id chosen by the caller: 1 to 64 letters, digits and `. _ -`.
 pub(in crate::identity) fn id(text: String) -> Result<String> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     let is_id = (1..=MAX_ID).contains(&text.len()) && text.bytes().all(good) && accounts::check_name(&text).is_ok();
@@ -24,17 +24,17 @@ pub(in crate::identity) fn id(text: String) -> Result<String> {
     if is_id { Ok(text) } else { Err(Error::invalid(Reason::AccountNameInvalid, "user_id", message)) }
 }
 
-/// A name for people in its normal form: at most 128 characters. `field` is at fault otherwise.
+/// Normalizes a display name of at most 128 characters. An error names `field`.
 pub fn name_for_people(field: &str, text: &str) -> Result<String> {
     text::name_of(field, text, 0..=MAX_NAME, "a name must have at most 128 characters")
 }
 
-/// Why something is done, for the audit log: at most 500 characters, where it is told.
+/// Normalizes a reason for the audit log, of at most 500 characters.
 pub fn reason(text: Option<String>) -> Result<Option<String>> {
     text.map(|text| text::prose("reason", &text, MAX_REASON, "a reason must have at most 500 characters")).transpose()
 }
 
-/// The ids of groups, each once.
+/// Parses group ids and removes duplicates.
 pub(in crate::identity) fn groups(ids: &[String]) -> Result<Vec<Uuid>> {
     if ids.len() > MAX_GROUPS {
         return Err(Error::invalid(Reason::InvalidArgument, "group_ids", "at most 100 groups at once"));
@@ -50,8 +50,8 @@ pub(in crate::identity) fn groups(ids: &[String]) -> Result<Vec<Uuid>> {
     Ok(groups)
 }
 
-/// The role that a caller gives to a user. Fails with INVALID_ARGUMENT for what is no role of a tenant, with
-/// PERMISSION_DENIED for a role above the caller's own.
+/// Parses a role that the caller assigns to a user. Fails with INVALID_ARGUMENT for a role that tenants do not
+/// have, with PERMISSION_DENIED for a role above the caller's own.
 pub(in crate::identity) fn role(caller: &Caller, word: &str) -> Result<Role> {
     let unknown = || {
         let roles = "admin, network_admin, security_operator, auditor, read_only, user";
@@ -64,12 +64,13 @@ pub(in crate::identity) fn role(caller: &Caller, word: &str) -> Result<Role> {
     if matches!(role, Role::PlatformAdmin | Role::Project) { Err(unknown()) } else { Ok(role) }
 }
 
-/// Refuses a caller whom some role of a user stands above.
+/// Refuses callers whose role is below any role of the user.
 pub(in crate::identity) fn reachable(caller: &Caller, user: &User) -> Result<()> {
     if user.every_role().iter().all(|role| caller.outranks(role)) { Ok(()) } else { Err(above()) }
 }
 
-/// Refuses whoever may touch their own account alone, unless it is that; and for others, as [`reachable`] does.
+/// Checks that the caller may access the user: their own account always, others if `reach` permits and
+/// [`reachable`] does.
 pub(in crate::identity) fn admitted(caller: &Caller, reach: Reach, user: &User) -> Result<()> {
     if is_own(caller, &user.account) {
         return Ok(());
@@ -77,12 +78,12 @@ pub(in crate::identity) fn admitted(caller: &Caller, reach: Reach, user: &User) 
     if reach == Reach::Own { Err(own_alone()) } else { reachable(caller, user) }
 }
 
-/// Whether a caller logged in as an account.
+/// Whether the account is the caller's own.
 pub(in crate::identity) fn is_own(caller: &Caller, account: &Account) -> bool {
     caller.account == Some(account.id)
 }
 
-/// Refuses what nobody does to their own account.
+/// Refuses actions that are not allowed on one's own account.
 pub(in crate::identity) fn not_own(caller: &Caller, account: &Account) -> Result<()> {
     if is_own(caller, account) {
         return Err(Error::invalid(Reason::AccountOwn, "user_id", "this action is not allowed on your own account"));
@@ -90,7 +91,7 @@ pub(in crate::identity) fn not_own(caller: &Caller, account: &Account) -> Result
     Ok(())
 }
 
-/// Refuses to give a role to one's own account, or to prolong or raise one that it has.
+/// Refuses to grant, extend or raise a role on the caller's own account.
 pub(in crate::identity) fn not_to_oneself(caller: &Caller, account: &Account) -> Result<()> {
     if is_own(caller, account) {
         let message = "you cannot grant, extend or raise a role on your own account; ask another administrator";
@@ -99,7 +100,7 @@ pub(in crate::identity) fn not_to_oneself(caller: &Caller, account: &Account) ->
     Ok(())
 }
 
-/// Refuses API keys: what leads to lasting rights is done by people, and by tokens that were minted for it.
+/// Refuses API keys: permanent privileges are given only by people and by minted tokens.
 pub(in crate::identity) fn not_by_key(caller: &Caller) -> Result<()> {
     if api_keys::is_of_caller(caller) {
         let message = "API keys cannot change roles, second factors or other users' passwords";
@@ -108,7 +109,7 @@ pub(in crate::identity) fn not_by_key(caller: &Caller) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a change of what a directory keeps of an account.
+/// Refuses to change attributes that a directory manages.
 pub(in crate::identity) fn not_synced(account: &Account) -> Result<()> {
     if account.source == DIRECTORY {
         let message = "the user is managed by a directory: change the address and name there";
@@ -117,28 +118,25 @@ pub(in crate::identity) fn not_synced(account: &Account) -> Result<()> {
     Ok(())
 }
 
-/// The status that an account has when nothing keeps it from working.
+/// The status of an account that is not suspended or deleted.
 pub(in crate::identity) fn working(has_password: bool) -> AccountStatus {
     if has_password { AccountStatus::Active } else { AccountStatus::Invited }
 }
 
-/// The address of an account, as it is compared and shown.
+/// The email address of an account in the form that is compared and returned.
 pub fn shown_email(account: &Account) -> Option<String> {
     let email = account.email.as_ref()?;
     Some(Email::read(email).map_or_else(|_| email.clone(), |email| email.key().to_owned()))
 }
 
-/// The caller may touch no account but their own.
 pub(in crate::identity) fn own_alone() -> Error {
     Error::denied(Reason::PermissionDenied, "your role does not permit this for other users")
 }
 
-/// The role or the user stands above the caller.
 pub(in crate::identity) fn above() -> Error {
     Error::denied(Reason::RoleAboveOwn, "the role or the user is above your own role")
 }
 
-/// The user has another version than the one that the caller read.
 pub(in crate::identity) fn stale() -> Error {
     Error::new(Kind::Aborted, Reason::VersionStale, "the user was changed in the meantime; read it again")
 }

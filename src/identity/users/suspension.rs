@@ -1,4 +1,4 @@
-//! Suspension of users: who is suspended may not log in, and loses every session (zero-trust contract, section 4.2).
+//! Suspension of users: a suspended user cannot log in and loses all sessions (zero-trust contract, section 4.2).
 
 use serde_json::json;
 
@@ -14,18 +14,17 @@ use crate::{
     tenants::Authority,
 };
 
-/// A user that was suspended.
 #[derive(Clone, Debug)]
 pub struct Suspended {
-    /// The user.
     pub user: User,
-    /// How many sessions ended with that.
+    /// Number of sessions that were ended.
     pub sessions: u64,
 }
 
-/// Suspends a user, and ends every session of it. One that is suspended stays so; the platform takes over what the tenant
-/// set. Fails with INVALID_ARGUMENT for oneself, with PERMISSION_DENIED for a user above the caller's own role, with
-/// NOT_FOUND if there is no such user, with FAILED_PRECONDITION for the last active administrator.
+/// Suspends a user and ends all its sessions. A suspended user stays suspended; the platform takes over a
+/// suspension by the tenant. Fails with INVALID_ARGUMENT for the caller's own account, with PERMISSION_DENIED
+/// for a user above the caller's own role, with NOT_FOUND if there is no such user, with FAILED_PRECONDITION
+/// for the last active administrator.
 pub async fn suspend(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<Suspended> {
     store.write(cx, (user.clone(), rules::reason(reason)?), suspend_in).await
 }
@@ -56,9 +55,9 @@ async fn suspend_held(tx: &Tx, held: &Held) -> Result<Suspended> {
     Ok(Suspended { user: put(tx, held, &change).await?, sessions })
 }
 
-/// Lifts the suspension of a user; any other user stays as it is. Fails with INVALID_ARGUMENT for oneself, with
-/// PERMISSION_DENIED for a user above the caller's own role and for a suspension by the platform, with NOT_FOUND if there is
-/// no such user.
+/// Lifts the suspension of a user; does nothing to a user that is not suspended. Fails with INVALID_ARGUMENT
+/// for the caller's own account, with PERMISSION_DENIED for a user above the caller's own role and for a
+/// suspension by the platform, with NOT_FOUND if there is no such user.
 pub async fn reactivate(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
     store.write(cx, (user.clone(), rules::reason(reason)?), reactivate_in).await
 }
@@ -79,7 +78,7 @@ async fn reactivate_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> R
     Ok(after)
 }
 
-/// Refuses a tenant's caller to undo or to get around the platform's suspension of a user.
+/// Refuses callers of a tenant that would lift or bypass a suspension by the platform.
 pub(in crate::identity) fn refuse_foreign(tx: &Tx, held: &Held) -> Result<()> {
     let suspended = held.user.account.status == AccountStatus::Suspended;
     if suspended && !Authority::of(&tx.cx().caller).may_lift(set_by(held)) {
@@ -89,7 +88,7 @@ pub(in crate::identity) fn refuse_foreign(tx: &Tx, held: &Held) -> Result<()> {
     Ok(())
 }
 
-/// Who suspended a user. A suspension that nobody signed counts as the platform's.
+/// Who suspended a user. A suspension without an author counts as the platform's.
 fn set_by(held: &Held) -> Authority {
     held.user.account.suspended_by.unwrap_or(Authority::Platform)
 }

@@ -1,4 +1,4 @@
-//! What a user is: an account inside a tenant, with its roles and groups (zero-trust contract, section 3).
+//! The user model: an account in a tenant, with its roles and groups (zero-trust contract, section 3).
 
 use sea_orm::ConnectionTrait;
 use time::OffsetDateTime;
@@ -10,70 +10,62 @@ use crate::{
     store::scopes::{RoleRow, TENANT_WIDE, TenantRows},
 };
 
-/// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// The account.
     pub account: Account,
-    /// Every role that holds: the account's own first, then those that were granted, oldest first.
+    /// All roles in effect: the account's own first, then granted ones, oldest first.
     pub roles: Vec<RoleGrant>,
-    /// The groups that it is in.
     pub groups: Vec<Uuid>,
 }
 
-/// A role that somebody has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleGrant {
-    /// The role.
     pub role: Role,
-    /// Where it holds.
     pub scope: RoleScope,
-    /// Subject of who granted it; none for the account's own role.
+    /// Subject of the granting caller; none for the account's own role.
     pub granted_by: Option<String>,
-    /// When it was granted, or the account was made.
+    /// When the role was granted, or the account was created.
     pub granted_at: OffsetDateTime,
-    /// When it ends.
     pub expires_at: Option<OffsetDateTime>,
 }
 
-/// Where a role holds.
+/// The scope of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleScope {
-    /// In the whole tenant.
+    /// The whole tenant.
     Tenant,
-    /// For what belongs to a group.
+    /// The resources of a group.
     Group(Uuid),
-    /// For a pool of gateways.
+    /// A pool of gateways.
     Pool(String),
 }
 
-/// Which user a call is about.
+/// A reference to a user in a request.
 #[derive(Clone, Debug)]
 pub struct UserRef {
-    /// The tenant.
     pub tenant: TenantRef,
-    /// Id, name or address.
+    /// Id, name or email address.
     pub user: String,
-    /// The version that the caller read, if the call is to fail on another one.
+    /// The expected version, if the call must fail on another one.
     pub version: Option<i64>,
 }
 
-/// Whose accounts a call may touch.
+/// The accounts that a call may access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Those of the tenant, as far as their roles are not above the caller's.
+    /// All accounts of the tenant whose roles are not above the caller's.
     All,
-    /// The caller's own.
+    /// Only the caller's own.
     Own,
 }
 
 impl User {
-    /// Every role, wherever it holds.
+    /// All roles, in every scope.
     pub fn every_role(&self) -> RoleSet {
         self.roles.iter().map(|grant| grant.role).collect()
     }
 
-    /// The roles in the whole tenant beside the account's own, and when the first of them ends.
+    /// Roles granted for the whole tenant, without the account's own, and when the first of them expires.
     pub fn standing(&self) -> (RoleSet, Option<OffsetDateTime>) {
         let granted =
             || self.roles.iter().filter(|grant| grant.granted_by.is_some() && grant.scope == RoleScope::Tenant);
@@ -81,7 +73,7 @@ impl User {
         (roles, granted().filter_map(|grant| grant.expires_at).min())
     }
 
-    /// Whether the user administers the tenant, and does so for good.
+    /// Whether the user is an administrator of the tenant without an expiry.
     pub fn is_lasting_admin(&self) -> bool {
         let lasting = |grant: &RoleGrant| {
             grant.role == Role::Admin && grant.scope == RoleScope::Tenant && grant.expires_at.is_none()
@@ -91,7 +83,7 @@ impl User {
 }
 
 impl RoleGrant {
-    /// The role that an account has of its own.
+    /// The account's own role as a grant.
     pub fn own(account: &Account) -> Self {
         Self {
             role: account.role,
@@ -118,7 +110,7 @@ impl TryFrom<RoleRow> for RoleGrant {
 }
 
 impl RoleScope {
-    /// The word of the kind, as it is stored and shown.
+    /// The kind as it is stored and returned.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Tenant => TENANT_WIDE,
@@ -127,7 +119,7 @@ impl RoleScope {
         }
     }
 
-    /// Which group or pool, as it is stored and shown; empty for the tenant.
+    /// The group or pool, as it is stored and returned; empty for the tenant.
     pub fn id(&self) -> String {
         match self {
             Self::Tenant => String::new(),
@@ -147,7 +139,7 @@ impl RoleScope {
     }
 }
 
-/// Accounts of a tenant as users: with the roles that hold at a moment, and their groups.
+/// Loads the users of accounts: the roles in effect at `now`, and the groups.
 pub(in crate::identity) async fn dressed<C: ConnectionTrait>(
     rows: &TenantRows<'_, C>,
     accounts: Vec<Account>,
