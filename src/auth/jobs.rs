@@ -33,12 +33,11 @@ struct Progress {
 }
 
 impl ReadRevocations {
-    /// Reads into `revocations`.
     pub fn new(revocations: &Revocations, store: &Store) -> Self {
         Self { store: store.clone(), revocations: revocations.clone(), progress: Mutex::default() }
     }
 
-    /// Where this read begins; `None` for a complete one.
+    /// The position to read from; `None` for a complete read.
     fn begin(&self) -> Option<Seen> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let whole = progress.reads.is_multiple_of(WHOLE_EVERY);
@@ -67,7 +66,6 @@ impl Job for ReadRevocations {
 pub struct PruneRevocations(Store);
 
 impl PruneRevocations {
-    /// Of a store.
     pub fn new(store: &Store) -> Self {
         Self(store.clone())
     }

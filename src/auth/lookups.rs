@@ -1,4 +1,4 @@
-//! What authentication and the guard ask the domain: the tenant of a credential, API keys, and hand-written checks.
+//! Lookups for authentication and the guard: tenants of credentials, API keys, and custom checks.
 
 use async_trait::async_trait;
 
@@ -66,8 +66,8 @@ impl FindPrincipal for Store {
     }
 }
 
-/// `messaging_admin_roles`: a caller whose subject is among the admin roles of the tenant administers its namespaces,
-/// whatever its role says (messaging contract, decisions).
+/// `messaging_admin_roles`: a caller whose subject is one of a tenant's admin roles may administer its
+/// namespaces, whatever its own role (messaging contract, decisions).
 pub(in crate::auth) struct MessagingAdminRoles(pub Store);
 
 #[async_trait]

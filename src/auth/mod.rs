@@ -1,4 +1,4 @@
-//! Credentials to callers; keys; roles and permissions; the guard.
+//! Authentication and authorization: credentials, callers, roles, permissions and the guard.
 
 pub mod authn;
 pub mod authz;

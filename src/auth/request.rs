@@ -1,4 +1,4 @@
-//! What the layers before authentication leave in the extensions of a request.
+//! Extensions that the layers before authentication add to a request.
 
 use std::{
     net::IpAddr,
@@ -10,47 +10,48 @@ use transcoder::MethodInfo;
 
 use crate::base::{Caller, GrpcForm};
 
-/// Who is at the other end of a call, as far as it is to be believed: what the connection tells, and what a trusted
-/// proxy tells of the connection before its own.
+/// The client of a call: what is known from the connection, and what a trusted proxy reports of the client's
+/// connection.
 #[derive(Clone, Debug)]
 pub struct ClientInfo {
-    /// The client's address; `None` if a proxy stands before it that does not tell. Such a client is in no network.
+    /// `None` behind a proxy that does not forward it. Such a client is in no network.
     pub address: Option<IpAddr>,
-    /// The address at the other end of the connection: the client's, or that of a proxy.
+    /// The remote address of the connection: the client's, or a proxy's.
     pub peer: IpAddr,
-    /// Whether the client speaks TLS; `None` if a proxy stands before it that does not tell.
+    /// Whether the client uses TLS; `None` behind a proxy that does not report it.
     pub secure: Option<bool>,
-    /// The host, with the port where one was given, that the client called; `None` if it named none, or several, or if
-    /// proxies tell what is no host.
+    /// The requested host, with a port if the client gave one; `None` if there is none or more than one, or if a
+    /// proxy reports an invalid one.
     pub host: Option<Authority>,
-    /// Whether the client is a program on this machine, and no proxy speaks for another one.
+    /// Whether the client is a program on this machine that is not a proxy for another client.
     pub local: bool,
-    /// What the client says that it is, cut to a bounded length.
+    /// The `User-Agent` header, truncated.
     pub user_agent: Option<Arc<str>>,
 }
 
 impl ClientInfo {
-    /// Longest user agent that is kept, in bytes.
+    /// In bytes.
     const MAX_USER_AGENT: usize = 256;
 
-    /// The user agent that the headers tell, as far as it is kept.
+    /// Reads and truncates the user agent.
     pub fn user_agent(headers: &HeaderMap) -> Option<Arc<str>> {
         let text = String::from_utf8_lossy(headers.get(USER_AGENT)?.as_bytes());
         Some(text[..text.floor_char_boundary(Self::MAX_USER_AGENT)].into())
     }
 
-    /// Whether cookies and pages of the client are those of TLS: unless it is known to speak without.
+    /// Whether to assume TLS for cookies and origins: unless the client is known not to use it.
     pub fn needs_tls(&self) -> bool {
         self.secure != Some(false)
     }
 }
 
-/// Whether a call is one of REST, by its path and by its content type.
+/// Whether a call is a REST call, by its path and its content type.
 pub(super) fn is_rest(call: &Parts) -> bool {
     !call.uri.path().starts_with("/tenantry.") && GrpcForm::of(&call.headers).is_none()
 }
 
-/// What the guard learns of a call, for the access log and the metrics that stand outside it. Clones share the facts.
+/// Facts that the guard learns about a call, for the access log and the metrics, which are outside of it.
+/// Clones share the facts.
 #[derive(Clone, Debug, Default)]
 pub struct CallFacts(Arc<Facts>);
 
@@ -62,31 +63,29 @@ struct Facts {
 }
 
 impl CallFacts {
-    /// Longest tenant that is kept, in bytes: what the caller wrote may be of any length.
+    /// Maximum length of a stored tenant, in bytes: the caller's text can have any length.
     const MAX_TENANT: usize = 128;
 
-    /// The RPC that the call reached.
     pub fn method(&self) -> Option<&'static MethodInfo> {
         self.0.method.get().copied()
     }
 
-    /// The tenant that the call is about, as the caller wrote it.
+    /// The tenant of the call, as the caller wrote it.
     pub fn tenant(&self) -> Option<&str> {
         self.0.tenant.get().map(String::as_str)
     }
 
-    /// Who calls, where a good credential came with the call.
+    /// The caller, if the call has a valid credential.
     pub fn caller(&self) -> Option<&Caller> {
         self.0.caller.get()
     }
 
-    /// Notes who calls.
     pub fn set_caller(&self, caller: &Caller) {
         let _ = self.0.caller.set(caller.clone());
     }
 
     pub(super) fn set_method(&self, method: &'static MethodInfo) {
-        // The first fact stays: a call reaches one RPC.
+        // Only the first value is kept: a call reaches one RPC.
         let _ = self.0.method.set(method);
     }
 

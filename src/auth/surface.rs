@@ -1,4 +1,4 @@
-//! The surfaces: what a token's audience names, found from the path of a call.
+//! Surfaces: the audiences of tokens, determined by the path of a call.
 
 use std::{fmt, str::FromStr};
 
@@ -9,7 +9,7 @@ pub use transcoder::surfaces::covers;
 
 use crate::proto::SURFACES;
 
-/// A documented API on the one registry. Its word is the audience of its tokens and the name in the proto option.
+/// A documented API. Its name is the audience of its tokens and the name in the proto option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Surface {
     /// Placement, enrollment and provisioning of tenants.
@@ -22,21 +22,17 @@ pub enum Surface {
     Warehouse,
     /// Messaging tenants, clusters and namespaces.
     Messaging,
-    /// The registry itself.
     Native,
 }
 
-/// There is no such surface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown audience; one of control-plane, zero-trust, manager, warehouse, messaging, native")]
 pub struct UnknownSurface;
 
 impl Surface {
-    /// Every surface.
     pub const ALL: [Surface; 6] =
         [Self::ControlPlane, Self::ZeroTrust, Self::Manager, Self::Warehouse, Self::Messaging, Self::Native];
 
-    /// The surface's word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ControlPlane => "control-plane",
@@ -48,8 +44,8 @@ impl Surface {
         }
     }
 
-    /// The surface that a gRPC or REST path belongs to, as the protos say; `None` for paths of no surface, such as health and
-    /// reflection.
+    /// The surface of a gRPC or REST path, from the protos; `None` for paths outside all surfaces, such as health
+    /// and reflection.
     pub fn of_path(path: &str) -> Option<Self> {
         SurfacePaths::of_path(SURFACES, path)?.name.parse().ok()
     }

@@ -20,38 +20,37 @@ use crate::{
     store::Revocation,
 };
 
-/// How long a key that was found is not looked up again. A revocation by another process is seen as late as that.
+/// How long a key is cached. Revocations by other processes take effect within this time.
 const KEPT: Duration = Duration::from_millis(500);
-/// Most keys that are kept.
+/// Maximum number of cached keys.
 const MOST: u64 = 4096;
 
-/// Finds API keys. The store, or a fake in tests.
+/// Looks up API keys. Implemented by the store, and by a fake in tests.
 #[async_trait]
 pub trait FindKey: Send + Sync + 'static {
-    /// The key with a digest, in whatever state.
+    /// The key with a digest, in any state.
     async fn find_key(&self, digest: &str) -> Result<Option<ApiKey>>;
 }
 
 /// Turns API keys into callers, and counts their uses.
 pub struct ApiKeys {
     finder: Arc<dyn FindKey>,
-    /// By digest, with the number of revocations before the look-up. Its end and its networks are checked on every use; a
-    /// key that is not there is not remembered.
+    /// By digest, with the revocation count before the lookup. Expiry and networks are checked on every use;
+    /// missing keys are not cached.
     known: Cache<String, (u64, Arc<ApiKey>)>,
-    /// How often this process revoked keys. What was looked up before the last time is looked up again.
+    /// How often this process revoked keys. Entries from before the last revocation are looked up again.
     revoked: Arc<AtomicU64>,
     uses: ApiKeyUses,
     clock: Clock,
 }
 
 impl ApiKeys {
-    /// The keys that `finder` finds.
     pub fn new(finder: Arc<dyn FindKey>, uses: ApiKeyUses, clock: Clock) -> Self {
         let known = Cache::builder().max_capacity(MOST).time_to_live(KEPT).build();
         Self { finder, known, revoked: Arc::default(), uses, clock }
     }
 
-    /// What is told of each revocation of this process: it holds at once.
+    /// Receives the revocations of this process, which take effect at once.
     pub fn listener(&self) -> impl Fn(&[Revocation]) + Send + Sync + 'static {
         let count = self.revoked.clone();
         move |revoked| {
@@ -61,8 +60,8 @@ impl ApiKeys {
         }
     }
 
-    /// The caller of a key. One that does not exist, was revoked, has ended, is used from outside its networks, or whose
-    /// tenant is gone: to a caller they are all the same.
+    /// The caller of a key. Keys that do not exist, were revoked, have expired, are used from outside their
+    /// networks, or whose tenant is gone all get the same error.
     pub async fn caller(&self, tenants: &dyn Tenants, text: &str, client: Option<IpAddr>) -> Result<Caller> {
         let key = self.find(text).await?.filter(|key| key.admits(self.clock.now(), client));
         let key = key.ok_or_else(tokens::invalid)?;
@@ -83,7 +82,7 @@ impl ApiKeys {
             return Ok(None);
         }
         let digest = api_keys::digest(text);
-        // Before the look-up: what it finds may be older than a revocation that is told while it runs.
+        // Read before the lookup, whose result may be older than a revocation during it.
         let revoked = self.revoked.load(Ordering::SeqCst);
         if let Some((_, key)) = self.known.get(&digest).filter(|(before, _)| *before == revoked) {
             return Ok(Some(key));

@@ -1,5 +1,5 @@
-//! From a credential to a caller. Knows no messages and no rules: what it finds is left in the extensions of the
-//! request, and the guard decides.
+//! From a credential to a caller. Knows neither messages nor rules: the result is added to the request's
+//! extensions, and the guard decides.
 
 use std::sync::Arc;
 
@@ -27,21 +27,20 @@ use crate::base::{
 };
 use crate::identity::api_keys;
 
-/// What is known of the caller of a request.
+/// The result of authenticating a request.
 #[derive(Clone, Debug)]
 pub enum Authentication {
-    /// No credential was given.
     Anonymous,
-    /// A good credential, on this surface.
+    /// A valid credential on this surface.
     Caller(Caller, Surface),
-    /// A credential that cannot be used, and why.
+    /// An invalid credential, with the reason.
     Refused(Arc<Error>),
 }
 
-/// Finds the tenant that a credential names. The store's registry, or a fake in tests.
+/// Looks up the tenants of credentials. Implemented by the tenant registry, and by a fake in tests.
 #[async_trait]
 pub trait Tenants: Send + Sync + 'static {
-    /// The tenant, unless there is none or it is being deleted.
+    /// The tenant; `None` if it does not exist or is being deleted.
     async fn find(&self, tenant: &TenantRef) -> Result<Option<CallerTenant>>;
 }
 
@@ -60,7 +59,7 @@ pub struct Authenticator {
     clock: Clock,
 }
 
-/// A credential whose signature is good, before its tenant is looked up.
+/// A credential with a valid signature, before its tenant is looked up.
 #[derive(Debug, PartialEq, Eq)]
 struct Credential {
     kind: CallerKind,
@@ -71,14 +70,14 @@ struct Credential {
     tenant: Option<String>,
     project: Option<String>,
     token_id: String,
-    /// When it was issued, in seconds since the epoch.
+    /// In seconds since the Unix epoch.
     issued: Option<i64>,
-    /// When it ends, of a token of ours, in seconds since the epoch.
+    /// Expiry of one of our tokens, in seconds since the Unix epoch.
     ends: Option<i64>,
 }
 
 impl Authenticator {
-    /// An authenticator of our own tokens.
+    /// An authenticator for our own tokens.
     pub fn new(keys: Arc<Keys>, revocations: Revocations, tenants: Arc<dyn Tenants>, clock: Clock) -> Self {
         let cache = TokenCache::new(clock.clone());
         let origins = Origins::default();
@@ -98,32 +97,32 @@ impl Authenticator {
         }
     }
 
-    /// Reads the documented credentials of others too, where they are configured.
+    /// Also accepts the documented third-party credentials that are configured.
     pub fn with_foreign(self, manager: Option<ManagerKey>, warehouse: Option<ApiKey>) -> Self {
         Self { manager, warehouse, ..self }
     }
 
-    /// Reads the API keys of tenants too, on the zero-trust surface.
+    /// Also accepts the API keys of tenants, on the zero-trust surface.
     pub fn with_api_keys(self, api_keys: ApiKeys) -> Self {
         Self { api_keys: Some(api_keys), ..self }
     }
 
-    /// Reads on the messaging surface for whom a caller speaks.
+    /// Evaluates original principals on the messaging surface.
     pub fn with_principals(self, principals: Principals) -> Self {
         Self { principals: Some(principals), ..self }
     }
 
-    /// Lets pages of these origins, besides our own, change things with a session in a cookie.
+    /// Also allows pages of these origins to make changes with a session cookie.
     pub fn with_origins(self, origins: Origins) -> Self {
         Self { origins, ..self }
     }
 
-    /// Asks local callers on manager paths for no credential, if `open`.
+    /// If `open`, admits local callers on manager paths without a credential.
     pub fn with_open_manager(self, open: bool) -> Self {
         Self { open_manager: open, ..self }
     }
 
-    /// Who calls, by the head of a call.
+    /// The caller, from the head of a call.
     pub async fn authenticate(&self, call: &Parts) -> Authentication {
         let Some(surface) = Surface::of_path(call.uri.path()) else { return Authentication::Anonymous };
         match self.who(surface, call).await {
@@ -153,7 +152,7 @@ impl Authenticator {
         }
     }
 
-    /// The caller, and for whom it speaks. Where nobody can say who that is, the call is refused.
+    /// Combines the caller with its principal. If the principal cannot be determined, the call is refused.
     async fn with_principal(&self, surface: Surface, caller: Caller, headers: &HeaderMap) -> Result<Caller> {
         match &self.principals {
             _ if surface != Surface::Messaging => Ok(caller),
@@ -163,14 +162,14 @@ impl Authenticator {
         }
     }
 
-    /// The API key that the headers carry, where such keys are good.
+    /// The API key in the headers, on surfaces that accept API keys.
     fn api_key_of<'h>(&self, surface: Surface, headers: &'h HeaderMap) -> Option<(&ApiKeys, &'h str)> {
         let keys = self.api_keys.as_ref().filter(|_| surface == Surface::ZeroTrust)?;
         bearer(headers).ok().flatten().filter(|text| api_keys::reads_as_key(text)).map(|text| (keys, text))
     }
 
-    /// The credential that the headers carry. A header that is there and cannot be read is a bad credential, not none. A
-    /// browser sends its cookie by itself, so it counts only where nothing else was given.
+    /// The credential in the headers. A header that cannot be parsed is an invalid credential, not a missing one.
+    /// Browsers send cookies automatically, so a cookie counts only without another credential.
     fn credential(&self, surface: Surface, call: &Parts) -> Result<Option<Credential>> {
         if let Some(token) = bearer(&call.headers)? {
             return self.bearer(surface, token).map(Some);
@@ -178,13 +177,13 @@ impl Authenticator {
         let mut keys = call.headers.get_all("x-api-key").iter();
         match (surface, keys.next(), keys.next()) {
             (Surface::Warehouse, Some(key), None) => self.api_key(surface, key.as_bytes()).map(Some),
-            // Another one may have been added on the way.
+            // The second one may have been added on the way.
             (Surface::Warehouse, Some(_), Some(_)) => Err(tokens::invalid()),
             _ => self.session(surface, call),
         }
     }
 
-    /// The session of a cookie: a token of ours, and no other credential.
+    /// The session of a cookie: one of our tokens, and no other kind of credential.
     fn session(&self, surface: Surface, call: &Parts) -> Result<Option<Credential>> {
         let Some(token) = cookies::token(surface, call)? else { return Ok(None) };
         let credential = self.own(surface, &token)?;
@@ -194,7 +193,7 @@ impl Authenticator {
 
     fn bearer(&self, surface: Surface, token: &str) -> Result<Credential> {
         match &self.manager {
-            // One algorithm for each key: the header chooses which key is tried, never how it is used.
+            // One algorithm per key: the header selects the key, never how it is used.
             Some(key) if surface == Surface::Manager && tokens::parse(token)?.header.is_hs256() => {
                 self.managers(key, token)
             }
@@ -239,7 +238,7 @@ impl Authenticator {
         Ok(Credential { kind, subject, role, also, basis: Basis::Token, tenant, project, token_id, issued, ends: None })
     }
 
-    /// `X-API-Key` holds the static key, or a login session, which is a token of ours.
+    /// `X-API-Key` contains the static key, or a login session, which is one of our tokens.
     fn api_key(&self, surface: Surface, given: &[u8]) -> Result<Credential> {
         if self.warehouse.as_ref().is_some_and(|key| key.matches(given)) {
             return Ok(Credential {
@@ -281,9 +280,9 @@ impl Authenticator {
 }
 
 impl Authenticator {
-    /// The tenant that a credential names. An id is never used again. A name may be, so a credential that holds one must
-    /// have been issued after the last tenant of the name before gave it up, to the second, and not in the future, where
-    /// nobody knows yet whose name it is. There is no leeway in this.
+    /// The tenant that a credential names. Ids are never reused. Names may be, so a credential with a name must
+    /// have been issued after the previous tenant of that name released it, to the second, and not in the future,
+    /// for which the name's owner is not known yet. There is no leeway in this.
     async fn tenant(&self, named: &TenantRef, issued: Option<i64>) -> Result<CallerTenant> {
         let tenant = self.tenants.find(named).await?.ok_or_else(tokens::invalid)?;
         let by_name = !matches!(named, TenantRef::Id(_));
@@ -293,8 +292,8 @@ impl Authenticator {
 }
 
 impl Credential {
-    /// What says two things at once is not believed in either: a platform role confined to a tenant or a project, a
-    /// project role without a project, and a project beside another role.
+    /// Contradictory credentials are refused: a platform role restricted to a tenant or a project, a project role
+    /// without a project, and a project with another role.
     fn check(&self) -> Result<()> {
         let confined = self.tenant.is_some() || self.project.is_some();
         let roles = self.also.with(self.role);
@@ -304,7 +303,7 @@ impl Credential {
     }
 }
 
-/// What a token of ours rests on.
+/// What the validity of one of our tokens depends on.
 fn basis(claims: &Claims) -> Basis {
     match (claims.account, claims.epoch) {
         (Some(id), Some(epoch)) => Basis::Account { id, epoch },
@@ -312,24 +311,23 @@ fn basis(claims: &Claims) -> Basis {
     }
 }
 
-/// The role of a claim.
 fn role(word: &str) -> Result<Role> {
     word.parse().map_err(|_| tokens::invalid())
 }
 
-/// The id by which a token that carries none is revoked.
+/// The id under which a third-party token without an id is revoked.
 pub fn foreign_token_id(token: &str) -> String {
     format!("sha256:{}", sha256_hex([token.as_bytes()]))
 }
 
-/// The token of the one `Authorization: Bearer` header (RFC 6750; the scheme in any case). Another scheme is none that
-/// anybody here reads, such as that of a proxy on the way: as if the header had not been given. What begins with this
-/// scheme and goes on otherwise than RFC 9110 (11.4) has it, with spaces and a token, is a bad credential.
+/// The token of the `Authorization: Bearer` header (RFC 6750; the scheme is case-insensitive). Other schemes,
+/// such as that of a proxy on the way, are not ours and are ignored. A header with this scheme that does not
+/// continue with spaces and a token, as RFC 9110 (11.4) requires, is an invalid credential.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let header = match (all.next(), all.next()) {
         (None, _) => return Ok(None),
-        // HTTP/2 does not drop the space around a value, as HTTP/1.1 does.
+        // HTTP/2 does not strip white space around a value, as HTTP/1.1 does.
         (Some(header), None) => trim(header.as_bytes(), b" \t"),
         (Some(_), Some(_)) => return Err(tokens::invalid()),
     };
@@ -344,16 +342,16 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
     std::str::from_utf8(token).ok().filter(|_| good).map(Some).ok_or_else(tokens::invalid)
 }
 
-/// A text without these characters around it.
+/// Strips characters on both sides.
 fn trim<'t>(text: &'t [u8], around: &[u8]) -> &'t [u8] {
     let is_meant = |octet: &u8| !around.contains(octet);
     let start = text.iter().position(is_meant).unwrap_or(text.len());
     let end = text.iter().rposition(is_meant).map_or(start, |last| last + 1);
-    // Cannot panic: the first character that is meant is not behind the last one, and without any both are the length.
+    // Cannot panic: the first octet that remains is not behind the last one, and if none remains, both are the length.
     &text[start..end]
 }
 
-/// Whether a character may be in the name of a scheme (RFC 9110, 5.6.2).
+/// Whether an octet may be part of a scheme's name (RFC 9110, 5.6.2).
 fn is_tchar(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
 }

@@ -145,7 +145,7 @@ async fn headers_are_read_strictly() {
         assert!(with_headers(&f, TENANTS, &[("authorization", &good)]).await.unwrap().is_some(), "{good}");
     }
     for good in [format!(" Bearer {token}"), format!("\tBearer {token}\t")] {
-        // HTTP/1.1 drops the space around a value; HTTP/2 does not.
+        // HTTP/1.1 strips the space around a value; HTTP/2 does not.
         assert!(with_headers(&f, TENANTS, &[("authorization", &good)]).await.unwrap().is_some(), "{good:?}");
     }
     for bad in [

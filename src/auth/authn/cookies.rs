@@ -1,8 +1,8 @@
-//! Sessions in cookies, for pages in browsers: which cookie belongs to which paths, how a login sets it, how a call
-//! carries it.
+//! Sessions in cookies for browser pages: which cookie belongs to which paths, how a login sets it, and how a
+//! call carries it.
 //!
-//! The cookie holds a token of ours. Browsers send it by themselves, so a call that changes something has to prove that
-//! one of our pages made it ([`super::csrf`]), and no page of another site may be where it came from.
+//! The cookie contains one of our tokens. Browsers send it automatically, so a call that changes something must
+//! prove that one of our pages made it ([`super::csrf`]), and must not come from a page of another site.
 
 use std::time::Duration;
 
@@ -21,17 +21,14 @@ use crate::auth::{
 };
 use crate::base::{Error, Result, error::Reason};
 
-/// A session that a cookie carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
-    /// Of the warehouse surface.
     Warehouse,
-    /// Of the administration on the zero-trust surface.
     Admin,
 }
 
 impl Session {
-    /// The session that calls of REST on this path may carry.
+    /// The session cookie that REST calls on this path may carry.
     pub(in crate::auth) fn of(surface: Surface, path: &str) -> Option<Self> {
         match surface {
             Surface::Warehouse => Some(Self::Warehouse),
@@ -40,7 +37,6 @@ impl Session {
         }
     }
 
-    /// Name of the cookie.
     pub fn name(self) -> &'static str {
         match self {
             Self::Warehouse => "qod_session",
@@ -48,7 +44,7 @@ impl Session {
         }
     }
 
-    /// The path under which browsers send it.
+    /// The path attribute of the cookie.
     pub fn path(self) -> &'static str {
         match self {
             Self::Warehouse => "/api",
@@ -56,14 +52,14 @@ impl Session {
         }
     }
 
-    /// The value of `Set-Cookie` that begins a session with this token, which is good for `time`. `secure` is whether
-    /// the client speaks TLS: its browser then never sends the cookie without.
+    /// The `Set-Cookie` value that starts a session with this token and lifetime. `secure` says whether the client
+    /// uses TLS: its browser then never sends the cookie without TLS.
     pub fn begin(self, token: &str, time: Duration, secure: bool) -> String {
         let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         self.cookie(token, cookie::time::Duration::seconds(seconds), secure)
     }
 
-    /// The value of `Set-Cookie` that ends the session.
+    /// The `Set-Cookie` value that ends the session.
     pub fn end(self, secure: bool) -> String {
         self.cookie("", cookie::time::Duration::ZERO, secure)
     }
@@ -79,9 +75,9 @@ impl Session {
     }
 }
 
-/// The token that a call of REST carries in the cookie of its session. One that comes twice is not believed: another
-/// site under the same domain can add cookies, and nobody can tell which is whose. What other cookies hold does not matter:
-/// a server reads octets (RFC 6265, section 5.4), and whoever set them may have written any.
+/// The session token of a REST call. A duplicate cookie is refused: another site under the same domain can add
+/// cookies, and their origin cannot be determined. Other cookies are ignored: a server receives octets (RFC
+/// 6265, section 5.4), and they may have been set by anybody.
 pub(in crate::auth) fn token(surface: Surface, call: &Parts) -> Result<Option<String>> {
     let Some(session) = Session::of(surface, call.uri.path()).filter(|_| is_rest(call)) else { return Ok(None) };
     let fields = call.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
@@ -95,14 +91,14 @@ pub(in crate::auth) fn token(surface: Surface, call: &Parts) -> Result<Option<St
     }
 }
 
-/// The value of a pair of a cookie header, if it is the session's.
+/// The value of a cookie pair, if it is the session's.
 fn value(pair: &[u8], session: Session) -> Option<&[u8]> {
     let sign = pair.iter().position(|octet| *octet == b'=')?;
     (pair[..sign].trim_ascii() == session.name().as_bytes()).then(|| pair[sign + 1..].trim_ascii())
 }
 
-/// Refuses a call with the session of a cookie that changes something, unless one of our pages made it, or one of an
-/// origin that the configuration lists.
+/// Refuses a call with a session cookie that changes something, unless a page of this server or of a configured
+/// origin made it.
 pub(in crate::auth) fn check_change(keys: &Keys, origins: &Origins, session: &str, call: &Parts) -> Result<()> {
     if matches!(call.method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());

@@ -1,7 +1,7 @@
-//! The token against request forgery: what a page that may read our answers can send, and a form on a foreign page cannot.
+//! CSRF tokens: a page that can read our responses can send one, a form on a foreign page cannot.
 //!
-//! It is bound to a session and kept nowhere: a keyed hash of the session's token id, under a key that is derived from
-//! the signing key. It ends with the session, and is good on every server that has the key.
+//! A token is bound to a session and not stored: it is an HMAC of the session's token id, under a key derived
+//! from the signing key. It expires with the session, and is valid on every server that has the key.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::Mac;
@@ -10,23 +10,23 @@ use http::{HeaderMap, HeaderName};
 use super::keys::Keys;
 use crate::base::{Error, Result, error::Reason};
 
-/// The header that carries the token.
 pub const HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 
-/// The token of the session whose token has this id (`jti`). A login tells it, and whoever asks who is logged in.
+/// The CSRF token of the session with this token id (`jti`). It is returned by a login and by the session's own
+/// endpoint.
 pub fn token(keys: &Keys, session: &str) -> String {
     // There always is a signing key.
     let hash = keys.csrf().next().map(|hash| hash.chain_update(session).finalize().into_bytes());
     URL_SAFE_NO_PAD.encode(hash.unwrap_or_default())
 }
 
-/// Checks that the headers carry the token of a session, once. A token of before a rotation of keys is good as long as
-/// its session.
+/// Checks that the headers contain the token of a session exactly once. After a key rotation, earlier tokens
+/// remain valid as long as their sessions.
 pub(in crate::auth) fn check(keys: &Keys, session: &str, headers: &HeaderMap) -> Result<()> {
     let mut given = headers.get_all(HEADER).iter();
     let (Some(given), None) = (given.next(), given.next()) else { return Err(refused()) };
     let given = URL_SAFE_NO_PAD.decode(given.as_bytes()).map_err(|_| refused())?;
-    // Compares without an early end.
+    // Constant-time comparison.
     let good = keys.csrf().any(|hash| hash.chain_update(session).verify_slice(&given).is_ok());
     if good { Ok(()) } else { Err(refused()) }
 }

@@ -1,8 +1,8 @@
-//! Signed tokens: the compact form of JSON Web Signature (RFC 7515) with the two algorithms that are in use, EdDSA over
-//! Ed25519 (RFC 8037) and HS256 (RFC 7518, 3.2).
+//! Signed tokens: the compact serialization of JSON Web Signature (RFC 7515) with the two algorithms in use,
+//! EdDSA over Ed25519 (RFC 8037) and HS256 (RFC 7518, 3.2).
 //!
-//! A key belongs to one algorithm, so the header of a token cannot choose how its own signature is checked. Claims are
-//! read after the signature was verified; what they say is for the caller to check.
+//! A key is bound to one algorithm, so a token's header cannot choose how its signature is verified. Claims are
+//! returned only after verification; checking their values is up to the caller.
 
 use std::collections::BTreeMap;
 
@@ -15,50 +15,44 @@ use serde::{
 };
 use sha2::Sha256;
 
-/// The header's `alg` of a signature by Ed25519.
 const EDDSA: &str = "EdDSA";
-/// The header's `alg` of a keyed hash.
 const HS256: &str = "HS256";
 
-/// A key that verifies tokens.
 #[derive(Clone)]
 pub(in crate::auth) enum Key {
-    /// The public key of a pair.
+    /// An Ed25519 public key.
     EdDsa(ed25519_dalek::VerifyingKey),
     /// A shared secret.
     Hs256(Hmac<Sha256>),
 }
 
-/// The part of a token that says how it was signed. Members that do not matter here are ignored, as RFC 7515 wants it.
+/// The header of a token. Unknown members are ignored, as RFC 7515 requires.
 #[derive(Debug, Deserialize, Serialize)]
 pub(in crate::auth) struct Header {
     alg: String,
-    /// What kind of token it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::auth) typ: Option<String>,
-    /// The id of the key that signed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::auth) kid: Option<String>,
-    /// All other members.
     #[serde(flatten, skip_serializing)]
     rest: BTreeMap<String, IgnoredAny>,
 }
 
-/// Members that change how a token is read: `crit` names extensions that a reader must understand (RFC 7515, 4.1.11), `b64`
-/// changes what is signed (RFC 7797). None is understood here, so a token with one is refused.
+/// Members that change how a token must be read: `crit` lists extensions that the recipient must understand
+/// (RFC 7515, 4.1.11), `b64` changes the signing input (RFC 7797). Neither is supported, so tokens with them
+/// are refused.
 const REFUSED: [&str; 2] = ["crit", "b64"];
 
-/// A token that was taken apart and not verified yet.
+/// A parsed token that is not verified yet.
 pub(in crate::auth) struct Jws<'t> {
     pub(in crate::auth) header: Header,
-    /// Header and payload, as they were signed.
+    /// Encoded header and payload: the signing input.
     message: &'t str,
     payload: &'t str,
     signature: &'t str,
 }
 
 impl Key {
-    /// A shared secret of any length.
     pub(in crate::auth) fn hs256(secret: &[u8]) -> Option<Self> {
         Hmac::new_from_slice(secret).ok().map(Self::Hs256)
     }
@@ -72,30 +66,31 @@ impl Key {
 
     fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
-            // Strict: refuses keys and signatures of small order, under which one signature fits many messages.
+            // Strict verification refuses keys and signatures of small order, under which one signature is valid for
+            // many messages.
             Self::EdDsa(key) => {
                 Signature::from_slice(signature).is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
             }
-            // Compares without an early end.
+            // Constant-time comparison.
             Self::Hs256(key) => key.clone().chain_update(message).verify_slice(signature).is_ok(),
         }
     }
 }
 
 impl Header {
-    /// The header of a token that an Ed25519 key signs.
+    /// The header of a token signed with an Ed25519 key.
     pub(in crate::auth) fn eddsa(typ: &str, kid: &str) -> Self {
         Self { alg: EDDSA.to_owned(), typ: Some(typ.to_owned()), kid: Some(kid.to_owned()), rest: BTreeMap::new() }
     }
 
-    /// Whether the token says that it was signed with a shared secret.
+    /// Whether the header names HS256.
     pub(in crate::auth) fn is_hs256(&self) -> bool {
         self.alg == HS256
     }
 }
 
 impl<'t> Jws<'t> {
-    /// Takes a token apart. `None` if it has another form, or needs something of its reader that is not understood here.
+    /// Parses a token. `None` if it is malformed or requires an unsupported feature.
     pub(in crate::auth) fn parse(token: &'t str) -> Option<Self> {
         let (message, signature) = token.rsplit_once('.')?;
         let (header, payload) = message.split_once('.')?;
@@ -104,14 +99,14 @@ impl<'t> Jws<'t> {
         understood.then_some(Self { header, message, payload, signature })
     }
 
-    /// The claims, if the key has signed them.
+    /// The claims, if the signature is valid under the key.
     pub(in crate::auth) fn verify<T: DeserializeOwned>(&self, key: &Key) -> Option<T> {
         let signature = URL_SAFE_NO_PAD.decode(self.signature).ok()?;
         let good = self.header.alg == key.alg() && key.verifies(self.message.as_bytes(), &signature);
         good.then(|| json(self.payload)).flatten()
     }
 
-    /// The claims as they stand, which anybody may have written.
+    /// The claims without verification, so they may be forged.
     pub(in crate::auth) fn unverified<T: DeserializeOwned>(&self) -> Option<T> {
         json(self.payload)
     }
@@ -130,14 +125,14 @@ fn json<T: DeserializeOwned>(part: &str) -> Option<T> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
-/// A token of a test that says it was signed with HS256, or another algorithm, under a shared secret.
+/// A test token signed with a shared secret, whose header names HS256 or another algorithm.
 #[cfg(test)]
 pub(in crate::auth) fn sign_hmac(alg: &str, secret: &[u8], claims: &impl Serialize) -> String {
     let header = serde_json::json!({"alg": alg, "typ": "JWT"});
     sign_hmac_with(&header, secret, claims)
 }
 
-/// As [`sign_hmac`], with a header of its own.
+/// [`sign_hmac`] with a custom header.
 #[cfg(test)]
 pub(in crate::auth) fn sign_hmac_with(header: &serde_json::Value, secret: &[u8], claims: &impl Serialize) -> String {
     let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims).unwrap());

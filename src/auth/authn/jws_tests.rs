@@ -40,7 +40,7 @@ fn the_signature_of_rfc_8037_is_good_and_made_alike() {
     let jws = Jws::parse(RFC_8037_TOKEN).unwrap();
     assert!(key.verifies(jws.message.as_bytes(), &decoded(jws.signature)));
     assert_eq!(signing.sign(jws.message.as_bytes()).to_vec(), decoded(jws.signature));
-    // What it signs is a text and no JSON, so there are no claims.
+    // The signed payload is plain text and not JSON, so there are no claims.
     assert!(jws.verify::<Value>(&key).is_none());
 }
 
@@ -60,7 +60,7 @@ fn every_changed_character_spoils_a_token() {
 fn a_header_chooses_no_algorithm() {
     let (_, key) = rfc_8037();
     let claims = json!({"sub": "ops"});
-    // The public key, which everybody knows, as a shared secret.
+    // Signed with the public key as a shared secret.
     for alg in ["HS256", "EdDSA", "none", "eddsa"] {
         let forged = sign_hmac(alg, &decoded(RFC_8037_PUBLIC), &claims);
         assert!(Jws::parse(&forged).unwrap().verify::<Value>(&key).is_none(), "{alg}");
@@ -73,7 +73,7 @@ fn a_header_chooses_no_algorithm() {
 
 #[test]
 fn a_key_of_small_order_verifies_nothing() {
-    // With the neutral element as key and as R, and zero as s, the equation holds for every message.
+    // With the neutral element as key and as R, and s = 0, the equation holds for every message.
     let neutral = {
         let mut point = [0; 32];
         point[0] = 1;
@@ -107,7 +107,7 @@ fn other_forms_are_not_taken_apart() {
         assert!(Jws::parse(token).is_none(), "{token}");
     }
     assert!(Jws::parse(&format!("{twice}.e30.AA")).is_none());
-    // A part too many belongs to the payload, which has no such character.
+    // An extra part is read as part of the payload, in which a dot is not valid.
     let four = format!("{good}.e30.e30.AA");
     assert!(Jws::parse(&four).and_then(|jws| jws.unverified::<Value>()).is_none());
 }

@@ -1,7 +1,7 @@
-//! The keys that sign our tokens: Ed25519 in PKCS#8 PEM files.
+//! Signing keys of our tokens: Ed25519 in PKCS#8 PEM files.
 //!
-//! One key signs. A second, older one may still verify, so that keys rotate without a moment in which good tokens are
-//! refused. A key is known by its `kid`: the thumbprint of RFC 7638, as RFC 8037 says it for this curve.
+//! One key signs; an optional previous one still verifies, so that keys can be rotated without refusing valid
+//! tokens. A key's `kid` is its RFC 7638 thumbprint, as RFC 8037 defines it for this curve.
 
 use std::{fmt, path::Path};
 
@@ -17,70 +17,50 @@ use sha2::{Digest, Sha256};
 use super::jws;
 use crate::base::private_file;
 
-/// The line before a key that `dev` made. Readers of PEM skip it (RFC 7468, 2); `serve` looks for it.
+/// Marks a key created by `dev`. PEM parsers skip text before the key (RFC 7468, 2); `serve` looks for it.
 const DEV_MARK: &str = "Made by `tenantry dev`, for development only";
 
-/// The keys in use. Prints no key material.
+/// The keys in use. `Debug` output contains no key material.
 pub struct Keys {
     signing: Key,
     previous: Option<Key>,
 }
 
-/// One key pair, ready to sign and to verify.
 struct Key {
     kid: String,
     x: String,
     signing: SigningKey,
     verifying: jws::Key,
-    /// A key of its own for the tokens against request forgery.
+    /// The derived key for CSRF tokens.
     csrf: Hmac<Sha256>,
 }
 
-/// What the derived key is for, so that no other derivation gives the same one.
+/// The label of the derivation, so that no other derivation yields the same key.
 const CSRF_LABEL: &[u8] = b"tenantry csrf token 1";
 
-/// A key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// It cannot be read or written.
     #[error("key file {path} cannot be read or written")]
-    File {
-        /// Where it should be.
-        path: String,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// It holds something else. What it holds is not told.
+    File { path: String, source: std::io::Error },
+    /// The error does not reveal the contents.
     #[error("key file {path} holds no Ed25519 private key in PKCS#8 PEM")]
-    Format {
-        /// Where it is.
-        path: String,
-    },
-    /// `dev` made it.
+    Format { path: String },
     #[error("key file {path} was made by `tenantry dev` and is for development only")]
-    Development {
-        /// Where it is.
-        path: String,
-    },
-    /// None is configured.
+    Development { path: String },
     #[error("no key file is configured")]
     Missing,
-    /// Others may read it.
     #[error("key file {path} is readable by other users: chmod 600 it")]
-    Exposed {
-        /// Where it is.
-        path: String,
-    },
+    Exposed { path: String },
 }
 
 impl Keys {
-    /// Reads the signing key and, if there is one, the previous key.
+    /// Loads the signing key and the previous key, if configured.
     pub fn load(signing: &Path, previous: Option<&Path>) -> Result<Self, KeyError> {
         Ok(Self { signing: read(signing)?, previous: previous.map(read).transpose()? })
     }
 
-    /// Reads the signing key, or makes one for development, with mode 0600, if there is no such file. Of several who do
-    /// so at once one makes the key, and all read it.
+    /// Loads the signing key, or creates a development key with mode 0600 if the file does not exist. Of concurrent
+    /// processes one creates the key and all load it.
     pub fn load_or_create(signing: &Path, previous: Option<&Path>) -> Result<Self, KeyError> {
         if !signing.exists() {
             create(signing)?;
@@ -88,39 +68,35 @@ impl Keys {
         Self::load(signing, previous)
     }
 
-    /// As [`Keys::load`], but refuses keys that `dev` made and files that others than their owner may read.
+    /// As [`Keys::load`], but refuses keys created by `dev` and files that users other than the owner can read.
     pub fn load_strict(signing: &Path, previous: Option<&Path>) -> Result<Self, KeyError> {
         std::iter::once(signing).chain(previous).try_for_each(check_strict)?;
         Self::load(signing, previous)
     }
 
-    /// Keys that live in memory only.
+    /// Keys that exist only in memory.
     pub fn ephemeral() -> Self {
         Self { signing: Key::of(generate()), previous: None }
     }
 
-    /// The same keys after a rotation: `next` signs, what signed before still verifies, what verified before does not.
+    /// The keys after a rotation: `next` signs, the current signing key still verifies, the previous one does not.
     pub fn rotated(self, next: Keys) -> Self {
         Self { signing: next.signing, previous: Some(self.signing) }
     }
 
-    /// Id of the key that signs.
     pub fn kid(&self) -> &str {
         &self.signing.kid
     }
 
-    /// The key that signs.
     pub(in crate::auth) fn signing(&self) -> &SigningKey {
         &self.signing.signing
     }
 
-    /// The key of that id, if it is in use.
     pub(in crate::auth) fn verifying(&self, kid: &str) -> Option<&jws::Key> {
         self.all().find(|key| key.kid == kid).map(|key| &key.verifying)
     }
 
-    /// The keyed hashes of tokens against request forgery, ready for a message: that of the signing key, then that of
-    /// the previous one.
+    /// HMACs for CSRF tokens, keyed for the signing key and then for the previous one.
     pub(in crate::auth) fn csrf(&self) -> impl Iterator<Item = Hmac<Sha256>> {
         self.all().map(|key| key.csrf.clone())
     }
@@ -160,7 +136,7 @@ impl Key {
     }
 }
 
-/// A keyed hash under a key that is derived from the private key for one purpose. The derived key tells nothing of the
+/// An HMAC under a key derived from the private key for one purpose. The derived key reveals nothing about the
 /// private one.
 fn derived(key: &SigningKey, label: &[u8]) -> Hmac<Sha256> {
     let derived = keyed(key.as_bytes()).chain_update(label).finalize().into_bytes();
@@ -168,13 +144,13 @@ fn derived(key: &SigningKey, label: &[u8]) -> Hmac<Sha256> {
 }
 
 fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
-    // A key that is shorter than a block of the hash is filled with zeros (RFC 2104, 2).
+    // HMAC pads a key shorter than the block with zeros (RFC 2104, 2).
     let mut block = [0; 64];
     block[..key.len()].copy_from_slice(key);
     Hmac::new(&block.into())
 }
 
-/// RFC 7638: SHA-256 over the required members in the order of their names, without white space.
+/// RFC 7638: SHA-256 over the required members in lexicographic order, without white space.
 fn thumbprint(x: &str) -> String {
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
     URL_SAFE_NO_PAD.encode(Sha256::digest(canonical.as_bytes()))

@@ -1,4 +1,4 @@
-//! The documented credentials of others: each is good under its own key and on its own surface alone.
+//! Documented third-party credentials: each is valid only under its own key and on its own surface.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
@@ -11,10 +11,8 @@ use crate::base::{Result, Role, Secret};
 #[derive(Clone)]
 pub struct ManagerKey(jws::Key);
 
-/// The manager's key cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManagerKeyError {
-    /// Not base64.
     #[error("not standard base64")]
     Encoding,
     /// Too short to resist guessing (RFC 7518, 3.2).
@@ -22,24 +20,18 @@ pub enum ManagerKeyError {
     Short,
 }
 
-/// What a manager's token says.
+/// The claims of a manager token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagerClaims {
-    /// Subject; empty if it has none.
+    /// Empty if the token has none.
     pub subject: String,
-    /// Role, in our words.
     pub role: Role,
-    /// Tenant, by id or name in any spelling.
+    /// Id or name, in any spelling.
     pub tenant: Option<String>,
-    /// Project.
     pub project: Option<String>,
-    /// When the token ends.
     pub exp: i64,
-    /// When it begins.
     nbf: Option<i64>,
-    /// When it was issued, in seconds since the epoch.
     pub iat: Option<i64>,
-    /// Its id, if it has one.
     pub jti: Option<String>,
 }
 
@@ -58,7 +50,7 @@ struct Wire {
 }
 
 impl ManagerKey {
-    /// Reads the key from the setting's text.
+    /// Parses the value of the setting.
     pub fn from_base64(text: &Secret<String>) -> Result<Self, ManagerKeyError> {
         let key = STANDARD.decode(text.expose().trim()).map_err(|_| ManagerKeyError::Encoding)?;
         if key.len() < 32 {
@@ -67,12 +59,12 @@ impl ManagerKey {
         jws::Key::hs256(&key).map(Self).ok_or(ManagerKeyError::Short)
     }
 
-    /// Checks form, signature and claims of a token. Times are checked by [`ManagerClaims::check`].
+    /// Verifies form, signature and claims of a token. Times are checked by [`ManagerClaims::check`].
     pub fn verify(&self, token: &str) -> Result<ManagerClaims> {
         let wire: Wire = tokens::parse(token)?.verify(&self.0).ok_or_else(tokens::invalid)?;
         let (role, tenant, project) = read_role(&wire);
         let Wire { sub: subject, exp, nbf, iat, jti, .. } = wire;
-        // The document asks for no subject; one that is there fits a line of a log.
+        // The documented API requires no subject; if present, it must fit into one log line.
         if subject.contains(char::is_control) {
             return Err(tokens::invalid());
         }
@@ -81,14 +73,15 @@ impl ManagerKey {
 }
 
 impl ManagerClaims {
-    /// Checks the times.
+    /// Checks the validity period.
     pub fn check(&self, now: i64) -> Result<()> {
         tokens::check_times(self.exp, self.nbf, self.iat, now)
     }
 }
 
-/// The manager's roles in our words: `admin` stands above all tenants, `tenant` and `project` are confined by the scope.
-/// Who has another role, or no scope that fits it, is known and may do nothing (manager contract, section 2).
+/// Maps the manager's roles: `admin` covers all tenants, `tenant` and `project` are restricted by the scope. A
+/// caller with another role, or without a matching scope, is authenticated but has no permissions (manager
+/// contract, section 2).
 fn read_role(wire: &Wire) -> (Role, Option<String>, Option<String>) {
     let scope = |prefix| wire.scope.strip_prefix(prefix).filter(|id: &&str| !id.is_empty()).map(str::to_owned);
     match (wire.role.as_str(), scope("tenant:"), scope("project:")) {
@@ -99,18 +92,18 @@ fn read_role(wire: &Wire) -> (Role, Option<String>, Option<String>) {
     }
 }
 
-/// The warehouse's static key: `QOD_API_KEY`, kept as its digest.
+/// The warehouse's static key, `QOD_API_KEY`, as a digest.
 #[derive(Clone)]
 pub struct ApiKey([u8; 32]);
 
 impl ApiKey {
-    /// The key of the setting; the empty text means that there is none.
+    /// `None` for an empty setting.
     pub fn new(text: &Secret<String>) -> Option<Self> {
         (!text.expose().is_empty()).then(|| Self(Sha256::digest(text.expose()).into()))
     }
 
-    /// Whether a header holds the key. Digests of equal length are compared without an early end, so that the time
-    /// tells nothing of the key.
+    /// Whether a header contains the key. Digests of equal length are compared in constant time, so that timing
+    /// reveals nothing about the key.
     pub fn matches(&self, given: &[u8]) -> bool {
         let given: [u8; 32] = Sha256::digest(given).into();
         std::hint::black_box(self.0.iter().zip(given).fold(0, |difference, (a, b)| difference | (a ^ b))) == 0

@@ -1,8 +1,9 @@
-//! Open manager mode: for local demos, as the manager's document has it, calls on manager paths need no credential.
+//! Open manager mode: for local demos, the manager's documentation allows calls on manager paths without a
+//! credential.
 //!
-//! It is for programs on this machine. A page in a browser on this machine is not one of them unless it was served by
-//! this machine: so the call must go to a name that no name server decides, which keeps out a foreign name that was made
-//! to point here (DNS rebinding), and a page of a foreign origin is refused.
+//! It is for programs on this machine. Pages in a local browser are excluded unless this machine served them:
+//! the requested host must be one that needs no name resolution, which excludes foreign names that resolve to
+//! this machine (DNS rebinding), and pages of foreign origins are refused.
 
 use http::request::Parts;
 
@@ -10,7 +11,7 @@ use super::origins::{Site, is_loopback_host};
 use crate::auth::request::{ClientInfo, is_rest};
 use crate::base::{Caller, CallerKind, Error, Result, Role, caller::CallerFacts, error::Reason};
 
-/// The caller of a call on a manager path without a credential; `None` if it needs one.
+/// The caller of a call on a manager path without a credential; `None` if the call needs one.
 pub(in crate::auth) fn admit(call: &Parts) -> Result<Option<Caller>> {
     let Some(client) = call.extensions.get::<ClientInfo>().filter(|client| client.local) else { return Ok(None) };
     if !is_rest(call) {
@@ -47,7 +48,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of a call: the caller's subject, nobody, or why it is refused.
+    /// The result of a call: the caller's subject, none, or the reason for a refusal.
     fn admitted(host: &str, local: bool, headers: &[(&str, &str)]) -> Result<Option<String>, Reason> {
         let address = Some(IpAddr::from([127, 0, 0, 1]));
         let client = ClientInfo {

@@ -1,4 +1,4 @@
-//! Origins: whose page it is that calls, as browsers tell, and whether that page may.
+//! Origins of browser pages, and whether they may call.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -10,30 +10,28 @@ use http::{
 
 use crate::auth::request::ClientInfo;
 
-/// The foreign origins whose pages may call: `TENANTRY_CORS_ORIGINS`.
+/// The allowed foreign origins: `TENANTRY_CORS_ORIGINS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
     any: bool,
     listed: Vec<HeaderValue>,
 }
 
-/// A text is no list of origins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a list of origins")]
 pub struct NoOrigins;
 
 impl Origins {
-    /// Every origin, whose pages then call without cookies.
+    /// Whether every origin is allowed, in which case cookies are not.
     pub fn any(&self) -> bool {
         self.any
     }
 
-    /// The origins that are listed.
     pub fn listed(&self) -> &[HeaderValue] {
         &self.listed
     }
 
-    /// Whether an origin is listed. Origins that any may call from are not: nobody vouches for them.
+    /// Whether an origin is listed explicitly. With `*` none is, because no origin is trusted by name.
     pub fn lists(&self, origin: &HeaderValue) -> bool {
         self.listed.contains(origin)
     }
@@ -42,7 +40,7 @@ impl Origins {
 impl FromStr for Origins {
     type Err = NoOrigins;
 
-    /// Reads origins as browsers send them, with commas between, or `*` alone.
+    /// Parses a comma-separated list of origins as browsers send them, or `*`.
     fn from_str(text: &str) -> Result<Self, NoOrigins> {
         if text.trim() == "*" {
             return Ok(Self { any: true, listed: Vec::new() });
@@ -52,7 +50,7 @@ impl FromStr for Origins {
     }
 }
 
-/// An origin as browsers write it: scheme and host in small letters, a port unless it is the scheme's own, no path.
+/// Parses an origin as browsers serialize it: lower-case scheme and host, no default port, no path.
 fn origin(text: &str) -> Option<HeaderValue> {
     let (scheme, authority) = parts(text)?;
     let as_sent = text == format!("{scheme}://{authority}") && !text.bytes().any(|byte| byte.is_ascii_uppercase());
@@ -60,11 +58,11 @@ fn origin(text: &str) -> Option<HeaderValue> {
     (as_sent && plain).then(|| HeaderValue::from_str(text).ok()).flatten()
 }
 
-/// Scheme and authority of an origin; `None` for `null` and all else that is none.
+/// Scheme and authority of an origin; `None` for `null` and other texts that are not origins.
 fn parts(text: &str) -> Option<(Scheme, Authority)> {
     let uri: Uri = text.parse().ok()?;
     let (scheme, authority) = (uri.scheme()?.clone(), uri.authority()?.clone());
-    // A pattern is none: no browser sends one.
+    // Wildcards are refused: no browser sends them.
     let bare =
         !authority.host().contains('*') && uri.path().trim_start_matches('/').is_empty() && uri.query().is_none();
     (bare && !authority.as_str().contains('@')).then_some((scheme, authority))
@@ -78,10 +76,10 @@ fn default_port(scheme: &Scheme) -> Option<u16> {
     }
 }
 
-/// Where the page that calls comes from, as the browser tells. Programs tell nothing.
+/// The origin of the page that calls, as reported by the browser. Programs report none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::auth) enum Site {
-    /// The caller says nothing of a page, or it is our own page, or the user called.
+    /// No page, a page of this server, or a direct action of the user.
     Own,
     /// A page of another origin on this machine.
     Loopback,
@@ -90,7 +88,7 @@ pub(in crate::auth) enum Site {
 }
 
 impl Site {
-    /// What the headers of a call tell.
+    /// Reads the headers of a call.
     pub(in crate::auth) fn of(headers: &HeaderMap, client: &ClientInfo) -> Self {
         let mut origins = headers.get_all(ORIGIN).iter();
         match (origins.next(), origins.next()) {
@@ -114,9 +112,9 @@ impl Site {
     }
 }
 
-/// Whether an origin is the one that the call went to. A page without TLS is not the same as one with it: whoever is on
-/// the way can write it, so where TLS is not known only a page with it is ours. The other way round a proxy that nobody told
-/// us of may have ended TLS.
+/// Whether an origin is the one that the call was sent to. Without TLS an attacker on the network can inject a
+/// page, so unless the client is known not to use TLS, only an `https` origin counts. The reverse is accepted:
+/// an unconfigured proxy may have terminated TLS.
 fn is_own(scheme: &Scheme, origin: &Authority, client: &ClientInfo) -> bool {
     let Some(host) = &client.host else { return false };
     let port = |authority: &Authority| authority.port_u16().or(default_port(scheme));
@@ -124,7 +122,7 @@ fn is_own(scheme: &Scheme, origin: &Authority, client: &ClientInfo) -> bool {
     safe && origin.host().eq_ignore_ascii_case(host.host()) && port(origin) == port(host)
 }
 
-/// Whether a host is this machine by its name alone: no name server is asked for these.
+/// Whether a host name refers to this machine without name resolution.
 pub(in crate::auth) fn is_loopback_host(authority: &Authority) -> bool {
     let host = authority.host().to_ascii_lowercase();
     let address = host.trim_start_matches('[').trim_end_matches(']');

@@ -1,5 +1,5 @@
-//! For whom a caller of the messaging surface speaks: a proxy calls with its own token and tells in
-//! `X-Original-Principal` who called it. The call then needs the rights of both (messaging contract, section 13).
+//! Original principals on the messaging surface: a proxy calls with its own token and names its client in
+//! `X-Original-Principal`. The call then needs the permissions of both (messaging contract, section 13).
 
 use std::{collections::BTreeSet, str::FromStr, sync::Arc};
 
@@ -8,23 +8,22 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::base::{Caller, CallerKind, Error, Result, caller::CallerFacts, error::Reason};
 
-/// The header that names the principal; the same in gRPC metadata.
+/// The header with the principal; also the key in gRPC metadata.
 pub const HEADER: HeaderName = HeaderName::from_static("x-original-principal");
-/// Longest subject that anybody may have, in bytes: that of an admin role, of 255 characters.
+/// Maximum length of a subject, in bytes: that of an admin role, which has at most 255 characters.
 const MAX_SUBJECT: usize = 4 * 255;
 
-/// Finds out who a principal is. The store, or a fake in tests.
+/// Looks up principals. Implemented by the store, and by a fake in tests.
 #[async_trait]
 pub trait FindPrincipal: Send + Sync + 'static {
-    /// The account that bears exactly this subject, as a caller. Fails with PERMISSION_DENIED if it may not act now.
+    /// The account with exactly this subject, as a caller. Fails with PERMISSION_DENIED if it may not act now.
     async fn find_principal(&self, subject: &str) -> Result<Option<Caller>>;
 }
 
-/// The subjects of proxies, which never call for themselves: `TENANTRY_MESSAGING_PROXY_ROLES`.
+/// The subjects of proxies, which must always name a principal: `TENANTRY_MESSAGING_PROXY_ROLES`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyRoles(BTreeSet<String>);
 
-/// A text is no list of subjects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a list of subjects")]
 pub struct NoSubjects;
@@ -32,26 +31,25 @@ pub struct NoSubjects;
 impl FromStr for ProxyRoles {
     type Err = NoSubjects;
 
-    /// Reads subjects with commas between.
+    /// Parses a comma-separated list of subjects.
     fn from_str(text: &str) -> Result<Self, NoSubjects> {
         let subjects: BTreeSet<_> = text.split(',').map(|subject| subject.trim().to_owned()).collect();
         if subjects.iter().any(String::is_empty) { Err(NoSubjects) } else { Ok(Self(subjects)) }
     }
 }
 
-/// Reads who the principal of a call is.
+/// Determines the principal of a call.
 pub struct Principals {
     finder: Arc<dyn FindPrincipal>,
     proxies: ProxyRoles,
 }
 
 impl Principals {
-    /// Principals that `finder` finds, and the proxies that must name one.
     pub fn new(finder: Arc<dyn FindPrincipal>, proxies: ProxyRoles) -> Self {
         Self { finder, proxies }
     }
 
-    /// The caller together with the principal that it names, if it names one.
+    /// Combines the caller with the principal that the headers name, if any.
     pub(in crate::auth) async fn join(&self, caller: Caller, headers: &HeaderMap) -> Result<Caller> {
         let is_proxy = self.proxies.0.contains(&caller.subject);
         let Some(subject) = named(headers)? else {
@@ -69,7 +67,7 @@ impl Principals {
     }
 }
 
-/// The principal that the headers name; a blank name is none.
+/// The principal in the headers; a blank value counts as absent.
 fn named(headers: &HeaderMap) -> Result<Option<String>> {
     let mut all = headers.get_all(HEADER).iter();
     match (all.next(), all.next()) {
@@ -79,8 +77,8 @@ fn named(headers: &HeaderMap) -> Result<Option<String>> {
     }
 }
 
-/// The name in a header. What is no text, or longer than any name, names nobody, and least of all somebody whose name is a
-/// part of it.
+/// The value of a header. A value that is not text, or longer than any subject, is refused, so that it cannot
+/// match a principal by a part of it.
 fn text(value: &HeaderValue) -> Result<String> {
     let name = value.as_bytes().trim_ascii();
     let text = str::from_utf8(name).ok().filter(|name| name.len() <= MAX_SUBJECT);
@@ -88,12 +86,12 @@ fn text(value: &HeaderValue) -> Result<String> {
     text.map(str::to_owned).ok_or_else(nobody)
 }
 
-/// Somebody of whom nothing is known but the name. An admin role of a tenant may have it.
+/// A caller of which only the subject is known. It may be an admin role of a tenant.
 fn stranger(subject: String) -> Caller {
     Caller::new(CallerFacts { kind: CallerKind::Service, subject, ..CallerFacts::default() })
 }
 
-/// A proxy does not say for whom it calls. The text is a contract's.
+/// A proxy must name a principal. The contract specifies the text.
 fn missing() -> Error {
     let text = "Invalid combination of Original principal cannot be empty if the request is via proxy.";
     Error::unauthenticated(Reason::CredentialsMissing, text)
@@ -108,7 +106,7 @@ mod tests {
     use super::*;
     use crate::base::Role;
 
-    /// Knows the platform's administrator `root` alone.
+    /// Knows only the platform administrator `root`.
     struct Known;
 
     #[async_trait]
@@ -120,7 +118,7 @@ mod tests {
         }
     }
 
-    /// Whether a platform's caller of this subject still stands above all tenants, or why it is refused.
+    /// Whether a platform caller with this subject keeps platform access, or why it is refused.
     async fn stands(subject: &str, headers: &[&[u8]]) -> Result<bool, Reason> {
         let principals = Principals::new(Arc::new(Known), "proxy, other-proxy".parse().unwrap());
         let (role, subject) = (Role::PlatformAdmin, subject.to_owned());
@@ -150,7 +148,7 @@ mod tests {
         for nobody in [b"nobody".as_slice(), b"root, ops", b"Root", b"proxy", &[b'x'; 1020]] {
             assert_eq!(stands("ops", &[nobody]).await, Ok(false), "{nobody:?}");
         }
-        // No part of it, and no other text in its place, is taken for a name.
+        // Neither a part of it nor a substitute is accepted as a name.
         for no_name in [b"r\xf6\xf6t".as_slice(), b"\xff", &[b'x'; 1021]] {
             assert_eq!(stands("ops", &[no_name]).await, Err(Reason::PermissionDenied), "{no_name:?}");
         }

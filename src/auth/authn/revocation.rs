@@ -1,8 +1,8 @@
-//! Which tokens were revoked: by their id, or by a later epoch of their account.
+//! Revoked tokens: by id, or by a later epoch of their account.
 //!
-//! Every use of a token asks a snapshot in memory. The database keeps the revocations across restarts; a job reads those of
-//! other processes every [`REFRESH`], by their revisions and by no clock, and a revocation by this process holds from its
-//! commit on.
+//! Every use of a token checks a snapshot in memory. The database keeps the revocations across restarts. A job
+//! reads those of other processes every [`REFRESH`], by revision and independent of any clock; a revocation by
+//! this process takes effect with its commit.
 
 use std::{
     collections::HashMap,
@@ -22,36 +22,35 @@ use crate::{
 
 pub use crate::store::Revocation;
 
-/// How often the database is asked for what others revoked: half as long as a revocation may take at most.
+/// How often revocations are read from the database: half of the time within which a revocation must take effect.
 pub const REFRESH: Duration = Duration::from_millis(250);
 
-/// For how long a revocation is kept after the end of its token, in seconds. Long, because the clocks of those who check
-/// the token may be behind that of the database.
+/// How long a revocation is kept after its token expired, in seconds: the clock of a server that checks the
+/// token may be behind the database's.
 pub const KEPT: i64 = 24 * 3600;
 
-/// The revocations that are known. Cheap to clone; clones share them.
+/// The known revocations. Cheap to clone; clones share the state.
 #[derive(Clone, Default)]
 pub struct Revocations(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     current: ArcSwap<Snapshot>,
-    /// Held while a new snapshot is made, so that no note is lost between two writers.
+    /// Locked while a snapshot is replaced, so that concurrent writers do not lose revocations.
     writing: Mutex<()>,
 }
 
 #[derive(Clone, Default)]
 struct Snapshot {
-    /// The database was read once. Before that nobody can say which token is good.
+    /// Whether the database was read at all. Until then the validity of tokens is unknown.
     loaded: bool,
-    /// Ends of revoked tokens, by token id.
+    /// Expiry of revoked tokens, by token id.
     tokens: HashMap<String, i64>,
-    /// Epochs of accounts.
     epochs: HashMap<Uuid, i64>,
 }
 
 impl Revocations {
-    /// Fails if our token was revoked, or if nobody can say.
+    /// Fails if the token was revoked, or if revocations are not loaded yet.
     pub fn check(&self, claims: &Claims) -> Result<()> {
         let snapshot = self.0.current.load();
         let by_account = claims
@@ -61,25 +60,25 @@ impl Revocations {
         snapshot.judge(by_account || snapshot.tokens.contains_key(&claims.jti))
     }
 
-    /// Fails if the token of that id was revoked, or if nobody can say.
+    /// Fails if the token with this id was revoked, or if revocations are not loaded yet.
     pub fn check_id(&self, id: &str) -> Result<()> {
         let snapshot = self.0.current.load();
         snapshot.judge(snapshot.tokens.contains_key(id))
     }
 
-    /// Adds the revocations that the database holds, and forgets those of tokens that ended long before `now`, which is
-    /// its time.
+    /// Adds revocations read from the database, and forgets those of tokens that expired long before `now`, the
+    /// database's time.
     pub fn note(&self, revocations: impl IntoIterator<Item = Revocation>, now: i64) {
         self.add(revocations, Some(now));
     }
 
-    /// What is told of each revocation of this process: it holds at once.
+    /// Receives the revocations of this process, which take effect at once.
     pub fn listener(&self) -> impl Fn(&[Revocation]) + Send + Sync + 'static {
         let revocations = self.clone();
         move |revoked| revocations.add(revoked.iter().cloned(), None)
     }
 
-    /// Adds revocations; those of the database come with its time.
+    /// Adds revocations. `now` is set for those read from the database.
     fn add(&self, revocations: impl IntoIterator<Item = Revocation>, now: Option<i64>) {
         let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.0.current.load();
@@ -110,7 +109,7 @@ impl Snapshot {
         match revocation {
             Revocation::Token { id, expires_at } => self.tokens.get(id).is_some_and(|known| known >= expires_at),
             Revocation::Account { id, epoch } => self.epochs.get(id).is_some_and(|known| known >= epoch),
-            // Whoever keeps keys asks for itself.
+            // API keys are cached elsewhere, with their own invalidation.
             Revocation::ApiKey { .. } => true,
         }
     }
@@ -130,7 +129,7 @@ impl Snapshot {
     }
 }
 
-/// Reads what was revoked since somebody looked, or everything. Returns how far all is known.
+/// Reads the revocations since `seen`, or all of them. Returns the new position.
 pub async fn load(store: &Store, revocations: &Revocations, seen: Option<Seen>) -> Result<Seen> {
     let Revoked { tokens, accounts, seen, now } = revocations::revoked_after(store, seen.as_ref()).await?;
     let tokens = tokens.into_iter().map(|(id, expires_at)| Revocation::Token { id, expires_at });
@@ -139,14 +138,14 @@ pub async fn load(store: &Store, revocations: &Revocations, seen: Option<Seen>) 
     Ok(seen)
 }
 
-/// Deletes the revocations of tokens that expired long ago, and returns how many.
+/// Deletes the revocations of tokens that expired long ago. Returns their number.
 pub async fn prune(store: &Store) -> Result<u64> {
-    // Not by the clock of this server: one that is ahead would forget what still counts.
+    // By the database's time: a server whose clock is ahead would delete revocations that still matter.
     let before = store.time().await? - time::Duration::seconds(KEPT + LEEWAY);
     revocations::prune(store, before).await
 }
 
-/// Whether a token has been refused for its age alone for so long that its revocation need not be kept.
+/// Whether a token expired so long ago that its revocation is not needed any more.
 pub fn is_over(expires_at: i64, now: i64) -> bool {
     expires_at.saturating_add(KEPT) < now
 }

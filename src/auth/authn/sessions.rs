@@ -1,4 +1,4 @@
-//! Sessions: tokens of ours that a login stands behind.
+//! Sessions: our tokens that were issued by a login.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,34 +16,30 @@ use crate::{
     identity::{Account, Credentials, Login, NewSession, People, login, sessions::revocations},
 };
 
-/// Longest life of a session. A logout is kept as long, so none is forgotten before its session ends.
+/// Maximum lifetime of a session. Revocations by logout are kept as long.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// A session.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// The token.
     pub token: Secret<String>,
-    /// What it says.
     pub claims: Claims,
 }
 
-/// What a session is to be good for.
+/// The account, tenant and roles of a new session.
 #[derive(Clone, Debug)]
 pub struct SessionOf<'a> {
-    /// The account that logged in.
     pub account: &'a Account,
-    /// The tenant in which it acts, by id and name.
+    /// The id and name of the tenant in which the account acts.
     pub tenant: Option<(TenantId, &'a str)>,
-    /// Its role there.
+    /// The role in that tenant.
     pub role: Role,
-    /// Roles beside it.
+    /// Further roles.
     pub also: RoleSet,
-    /// When a role ends, and the session with it.
+    /// When a role expires, and with it the session.
     pub ends: Option<OffsetDateTime>,
 }
 
-/// Begins and ends sessions. Cheap to clone.
+/// Starts and ends sessions. Cheap to clone.
 #[derive(Clone)]
 pub struct Sessions {
     people: People,
@@ -52,7 +48,7 @@ pub struct Sessions {
 }
 
 impl<'a> SessionOf<'a> {
-    /// The session of a login: the account in its own place, with its own roles.
+    /// The session of a login: the account in its own tenant, with its own roles.
     pub fn login(login: &'a Login) -> Self {
         Self {
             account: &login.account,
@@ -65,7 +61,6 @@ impl<'a> SessionOf<'a> {
 }
 
 impl Sessions {
-    /// Sessions of these people, signed with these keys.
     pub fn new(people: People, keys: Arc<Keys>, denials: Denials) -> Self {
         Self { people, keys, denials }
     }
@@ -75,7 +70,7 @@ impl Sessions {
         self.log_in_noting(cx, credentials, None).await
     }
 
-    /// Logs in, and notes in the same write the session that was planned for it, if the account may have one.
+    /// Logs in, and records the planned session in the same write, if the account may have one.
     pub async fn log_in_to(
         &self,
         cx: &Cx,
@@ -98,20 +93,21 @@ impl Sessions {
         outcome
     }
 
-    /// The claims of a session on a surface for so long, before it is known whose it is.
+    /// The claims of a session on a surface with this lifetime, before its account is known.
     pub fn plan(&self, surface: Surface, ttl: Duration) -> Claims {
         Claims::minted(String::new(), Role::User, &[surface], ttl.min(LONGEST), self.people.store.clock())
     }
 
-    /// Signs a session on a surface for so long, or until the role ends.
+    /// Signs a session on a surface with this lifetime, or until a role expires.
     pub fn begin(&self, of: &SessionOf<'_>, surface: Surface, ttl: Duration) -> Result<Session> {
         self.begin_planned(of, self.plan(surface, ttl))
     }
 
-    /// Signs a session that was planned.
+    /// Signs a planned session.
     pub fn begin_planned(&self, of: &SessionOf<'_>, planned: Claims) -> Result<Session> {
         let subject = match of.account.tenant {
-            // An account of a tenant is called by it; one of the platform keeps its name wherever it acts.
+            // The subject of a tenant's account includes the tenant; that of a platform account is the same wherever it
+            // acts.
             Some(_) => of.account.subject(of.tenant.map(|(_, name)| name)),
             None => of.account.subject(None),
         };
@@ -129,18 +125,18 @@ impl Sessions {
         Ok(Session { token: Secret::new(tokens::issue(&self.keys, &claims)?), claims })
     }
 
-    /// What pages send in `X-CSRF-Token` in the session whose token has this id.
+    /// The expected value of `X-CSRF-Token` for the session with this token id.
     pub fn csrf_token(&self, token_id: &str) -> String {
         csrf::token(&self.keys, token_id)
     }
 
-    /// Ends the session that a call came with, on every server.
+    /// Ends the session of a call, on every server.
     pub async fn log_out(&self, cx: &Cx) -> Result<()> {
         let (id, clock) = (cx.caller.token_id.clone(), self.people.store.clock());
         if id.is_empty() {
             return Err(Error::precondition(Reason::SessionMissing, "this credential is not a session"));
         }
-        // A session of an account ends by itself soon; a minted token may live long.
+        // The session of an account expires soon; a minted token may have a long lifetime.
         let longest =
             if cx.caller.account.is_some() { LONGEST } else { Duration::from_secs(MAX_LIFETIME.unsigned_abs()) };
         let expires_at = cx.caller.ends.unwrap_or(clock.now() + longest);

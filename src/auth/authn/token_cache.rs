@@ -1,8 +1,7 @@
-//! Verified tokens, kept so that a signature is checked once and not on every call: checking one costs more than
-//! reading a row.
+//! A cache of verified tokens, because verifying a signature costs more than reading a row.
 //!
-//! The key is the whole token, so nothing but that very token finds its entry. Times, audience and revocation are
-//! checked on every use by the caller of this cache, so an entry never lets a token live longer than it should.
+//! The key is the whole token, so only the very same token hits an entry. The user of the cache checks times,
+//! audience and revocation on every use, so an entry cannot extend the life of a token.
 
 use std::sync::Arc;
 
@@ -12,14 +11,14 @@ use std::time::{Duration, Instant};
 use super::tokens::{Claims, LEEWAY};
 use crate::base::Clock;
 
-/// Most bytes that the cache holds, keys and claims together.
+/// Maximum size of keys and claims together, in bytes.
 const MAX_BYTES: u64 = 2 * 1024 * 1024;
 
 /// A bounded cache of verified tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct TokenCache(Cache<Arc<str>, Arc<Claims>>);
 
-/// An entry goes when its token ends.
+/// Expires an entry with its token.
 struct AtExpiry(Clock);
 
 impl Expiry<Arc<str>, Arc<Claims>> for AtExpiry {
@@ -30,7 +29,6 @@ impl Expiry<Arc<str>, Arc<Claims>> for AtExpiry {
 }
 
 impl TokenCache {
-    /// An empty cache.
     pub fn new(clock: Clock) -> Self {
         let weight = |token: &Arc<str>, claims: &Arc<Claims>| {
             let texts = token.len() + claims.sub.len() + claims.aud.iter().map(String::len).sum::<usize>();
@@ -44,7 +42,7 @@ impl TokenCache {
         self.0.get(token)
     }
 
-    /// Keeps the claims of a token that was verified just now.
+    /// Stores the claims of a verified token.
     pub fn insert(&self, token: &str, claims: Claims) -> Arc<Claims> {
         let claims = Arc::new(claims);
         self.0.insert(token.into(), claims.clone());

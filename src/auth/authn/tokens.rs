@@ -1,7 +1,7 @@
-//! Our tokens: JWT signed with Ed25519 (RFC 9068 in shape).
+//! Our tokens: JWTs signed with Ed25519, in the shape of RFC 9068.
 //!
-//! A token is checked in two parts. What never changes of it (form, signature, issuer, claims) is checked once and may
-//! be cached; what depends on the moment and the call (times, audience, revocation) is checked on every use.
+//! A token is checked in two parts. What cannot change (form, signature, issuer, claims) is verified once and
+//! may be cached; what depends on the time and the call (times, audience, revocation) is checked on every use.
 
 use std::time::Duration;
 
@@ -15,58 +15,50 @@ use super::{
 use crate::auth::surface::Surface;
 use crate::base::{Clock, Error, Result, Role, error::Reason};
 
-/// The issuer of our tokens.
 pub const ISSUER: &str = "tenantry";
-/// The header's `typ`.
 const TYPE: &str = "at+jwt";
-/// Longest token that is looked at, in bytes.
+/// Maximum length of a token, in bytes.
 pub const MAX_LEN: usize = 8 * 1024;
-/// How far clocks may differ, in seconds.
+/// Tolerated clock difference, in seconds.
 pub const LEEWAY: i64 = 60;
-/// Longest life of a token, in seconds: 400 days. A revocation is kept as long, so none is forgotten before its token
-/// ends.
+/// Maximum lifetime of a token, in seconds: 400 days. A revocation is kept as long.
 pub const MAX_LIFETIME: i64 = 400 * 24 * 3600;
 
-/// The claims of our tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// Issuer: always [`ISSUER`].
+    /// Always [`ISSUER`].
     pub iss: String,
-    /// The surfaces that the token is good for, by their words.
+    /// The surfaces that accept the token.
     #[serde(deserialize_with = "one_or_many")]
     pub aud: Vec<String>,
-    /// Subject.
     pub sub: String,
-    /// When it was signed, in seconds since the epoch.
+    /// In seconds since the Unix epoch, as are `exp` and `nbf`.
     pub iat: i64,
-    /// When it ends.
     pub exp: i64,
-    /// When it begins, if later than `iat`.
+    /// Set only if later than `iat`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
-    /// Id of the token.
     pub jti: String,
-    /// Role, by its word.
     pub role: String,
-    /// Roles that were granted beside it, by their words.
+    /// Granted roles, without `role`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
     /// Tenant of the caller, by id or name in any spelling; absent for platform callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// Project that the caller is confined to.
+    /// The project that the caller is restricted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// The account that logged in; absent on minted tokens.
+    /// The account that logged in; absent in minted tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Uuid>,
-    /// Epoch of that account when it logged in. A later epoch revokes the token.
+    /// Epoch of the account at login. A later epoch revokes the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,
 }
 
 impl Claims {
-    /// Claims of a token that no login stands behind, from now on.
+    /// Claims of a token issued without a login, valid from now on.
     pub fn minted(subject: String, role: Role, audience: &[Surface], ttl: Duration, clock: &Clock) -> Self {
         let now = clock.unix();
         Self {
@@ -87,12 +79,11 @@ impl Claims {
     }
 }
 
-/// Signs claims.
 pub fn issue(keys: &Keys, claims: &Claims) -> Result<String> {
     jws::sign(keys.signing(), &Header::eddsa(TYPE, keys.kid()), claims).map_err(Error::internal)
 }
 
-/// Checks form, signature and issuer of a token. Times, audience and revocation are the caller's to check next.
+/// Verifies form, signature and issuer of a token. The caller must then check times, audience and revocation.
 pub fn verify(keys: &Keys, token: &str) -> Result<Claims> {
     let jws = parse(token)?;
     if !jws.header.typ.as_deref().is_some_and(is_access_token) {
@@ -107,22 +98,23 @@ pub fn verify(keys: &Keys, token: &str) -> Result<Claims> {
     if lifetime > MAX_LIFETIME || !is_subject(&claims.sub) { Err(invalid()) } else { Ok(claims) }
 }
 
-/// Whether a text may be the subject of a token: there is one, and it fits one line of a log.
+/// Whether a text can be the subject of a token: it must not be empty, and must fit into one log line.
 pub fn is_subject(text: &str) -> bool {
     !text.is_empty() && !text.contains(char::is_control)
 }
 
-/// Checks times and audience at the moment `now` on a surface.
+/// Checks times and audience of a token at `now` on a surface.
 pub fn check(claims: &Claims, surface: Surface, now: i64) -> Result<()> {
     check_times(claims.exp, claims.nbf, Some(claims.iat), now)?;
-    // A session was signed by this server's own clock, and ends with what it rests on: there is no leeway in that.
+    // A session was signed with this server's clock, and ends with the login or role that it depends on, so there
+    // is no leeway.
     if claims.account.is_some() && claims.exp <= now {
         return Err(expired());
     }
     if claims.aud.iter().any(|audience| audience == surface.as_str()) { Ok(()) } else { Err(invalid()) }
 }
 
-/// Checks the times of a token, with [`LEEWAY`] either way.
+/// Checks the times of a token with [`LEEWAY`].
 pub(in crate::auth) fn check_times(exp: i64, nbf: Option<i64>, iat: Option<i64>, now: i64) -> Result<()> {
     if exp.saturating_add(LEEWAY) <= now {
         return Err(expired());
@@ -131,7 +123,7 @@ pub(in crate::auth) fn check_times(exp: i64, nbf: Option<i64>, iat: Option<i64>,
     if begins.is_some_and(|begins| begins > now.saturating_add(LEEWAY)) { Err(invalid()) } else { Ok(()) }
 }
 
-/// Takes a token of any issuer apart.
+/// Parses a token of any issuer.
 pub(in crate::auth) fn parse(token: &str) -> Result<Jws<'_>> {
     if token.len() > MAX_LEN {
         return Err(invalid());
@@ -139,7 +131,7 @@ pub(in crate::auth) fn parse(token: &str) -> Result<Jws<'_>> {
     Jws::parse(token).ok_or_else(invalid)
 }
 
-/// The claims of a token of any issuer, as they stand: its signature is not verified. `None` if it is no token.
+/// The unverified claims of a token of any issuer. `None` if it is not a token.
 pub fn unverified_claims<T: DeserializeOwned>(token: &str) -> Option<T> {
     Jws::parse(token)?.unverified()
 }
@@ -148,7 +140,7 @@ fn is_access_token(typ: &str) -> bool {
     typ.eq_ignore_ascii_case(TYPE) || typ.eq_ignore_ascii_case("application/at+jwt")
 }
 
-/// `aud` is one text or a list of texts (RFC 7519, 4.1.3).
+/// `aud` is a string or a list of strings (RFC 7519, 4.1.3).
 fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -162,22 +154,20 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
     })
 }
 
-/// The answer to a request that needs a credential and has none.
+/// The request has no credential and needs one.
 pub fn missing() -> Error {
     Error::unauthenticated(Reason::CredentialsMissing, "credentials are required")
 }
 
-/// The answer to a credential that cannot be used, whatever is wrong with it.
+/// The credential cannot be used; the error does not say why.
 pub fn invalid() -> Error {
     Error::unauthenticated(Reason::CredentialsInvalid, "the credentials are not valid here")
 }
 
-/// The answer to a credential that has ended.
 pub fn expired() -> Error {
     Error::unauthenticated(Reason::CredentialsExpired, "the credentials have expired")
 }
 
-/// The answer to a credential that was revoked.
 pub fn revoked() -> Error {
     Error::unauthenticated(Reason::CredentialsRevoked, "the credentials have been revoked")
 }

@@ -34,7 +34,7 @@ fn refused(keys: &Keys, token: &str) -> Reason {
     use_token(keys, token, NOW).expect_err("the token must be refused").reason
 }
 
-/// A token with a header and claims of our making, signed by the true key.
+/// A token with a custom header and claims, signed with the valid key.
 fn signed(keys: &Keys, header: &Value, claims: &Value) -> String {
     let message = format!("{}.{}", part(header), part(claims));
     let signature = URL_SAFE_NO_PAD.encode(keys.signing().sign(message.as_bytes()).to_bytes());

@@ -1,5 +1,4 @@
-//! The guard at run time: the rules come from the proto options, the answers from here. What it was not told, it
-//! refuses.
+//! Enforces the authorization rules of the proto options. Denies by default.
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
@@ -25,21 +24,20 @@ use crate::base::{
 };
 use crate::store::Store;
 
-/// A hand-written check that may admit a caller whom the table of roles refuses, on one tenant.
+/// A custom check that may admit a caller on one tenant although its role does not.
 #[async_trait]
 pub trait Custom: Send + Sync + 'static {
-    /// The tenant, if the caller may call on it; none if not, and none if there is no such tenant.
+    /// The tenant, if the caller may call on it; `None` if not, or if there is no such tenant.
     async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<Option<TenantId>>;
 }
 
-/// Decides who may call what.
 pub struct Guard {
     customs: HashMap<&'static str, Arc<dyn Custom>>,
     denials: Denials,
     clock: Clock,
 }
 
-/// The proof that the first step was passed, for one method.
+/// Proof that the first step succeeded, for one method.
 #[derive(Clone, Debug)]
 struct Admitted {
     method: &'static MethodInfo,
@@ -47,23 +45,22 @@ struct Admitted {
 }
 
 impl Guard {
-    /// A guard that knows no custom checks.
+    /// A guard without custom checks.
     pub fn new(denials: Denials, clock: Clock) -> Self {
         Self { customs: HashMap::new(), denials, clock }
     }
 
-    /// Knows the custom checks of every surface, by the names that the proto options use.
+    /// Adds the custom checks of all surfaces, under their names in the proto options.
     pub fn with_checks_of(self, store: &Store) -> Self {
         self.with_custom("messaging_admin_roles", Arc::new(MessagingAdminRoles(store.clone())))
     }
 
-    /// Knows the custom check of that name too.
     pub fn with_custom(mut self, name: &'static str, custom: Arc<dyn Custom>) -> Self {
         self.customs.insert(name, custom);
         self
     }
 
-    /// The access that a caller has by the decoded message.
+    /// The access of a caller, determined from the decoded message.
     async fn access(&self, rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Result<Access> {
         if rule.public {
             return Ok(Access::None);
@@ -76,7 +73,7 @@ impl Guard {
         let (Some(text), Some(custom)) = (claim.tenant, self.customs.get(custom)) else { return by_table };
         let tenant = TenantRef::parse(text);
         tracing::debug!(reason = refused.reason_name(), "refused by the permission table; the custom check decides");
-        // By the id that was found: the name may be another tenant's before the verb looks it up.
+        // By the id that the check found: the name may belong to another tenant by the time it is looked up again.
         match custom.admits(caller, &tenant).await? {
             Some(id) => asked_permission(rule, claim).map(|_| Access::Tenant(TenantRef::Id(id))),
             None => by_table,
@@ -113,11 +110,11 @@ impl Guard {
         }))
     }
 
-    /// Counts a refusal for the audit log, notes the cause of a failure in the log, and makes the answer.
+    /// Counts a denial for the audit log, logs the cause of a failure, and returns the status.
     fn refuse(&self, method: &'static MethodInfo, extensions: &Extensions, error: &Error) -> Status {
         match (&error.cause, extensions.get::<Authentication>()) {
             (Some(cause), _) => tracing::error!(rpc = method.path, cause = cause.as_ref(), "the guard failed"),
-            // A request that makes no sense is no refusal.
+            // An invalid request is not a denial.
             (None, _) if error.kind == Kind::InvalidArgument => {}
             (None, Some(Authentication::Caller(caller, _))) => {
                 self.denials.count(Some(caller), method.path, error.reason);
@@ -160,16 +157,15 @@ impl transcoder::Guard for Guard {
     }
 }
 
-/// Why a call fails whose first step was skipped.
 const NOT_ADMITTED: &str = "the first step of the guard did not run";
 
-/// The first step: the caller, its kind, and what its role may ever do with this method.
+/// The first step: the caller, its kind, and whether its role can permit this method at all.
 fn admit(method: &'static MethodInfo, extensions: &Extensions) -> Result<Caller, std::sync::Arc<Error>> {
     if method.auth.public {
         return Ok(nobody());
     }
     let caller = match extensions.get::<Authentication>() {
-        // The credential was checked for the surface of the path; the method must be of that surface.
+        // The credential was verified for the surface of the path; the method must belong to that surface.
         Some(Authentication::Caller(caller, surface)) if surface.as_str() == method.surface.name => caller,
         Some(Authentication::Caller(..)) => return Err(tokens::invalid().into()),
         Some(Authentication::Refused(error)) => return Err(error.clone()),
@@ -188,12 +184,12 @@ fn check_caller(method: &MethodInfo, caller: &Caller) -> Result<()> {
     if !kind_admitted(rule.callers, caller.kind) {
         return Err(Error::denied(Reason::CallerKindRefused, "this kind of caller cannot call this method"));
     }
-    // A custom check looks at the message, so the refusal waits for the second step.
+    // A custom check needs the message, so the decision is left to the second step.
     let possible = rule.custom.is_some() || holds_any(&rule.permission, caller);
     if possible { Ok(()) } else { Err(permission_denied(&rule.permission, caller)) }
 }
 
-/// Whether the caller's role may do anything of what the method does.
+/// Whether the caller's role has any of the permissions that the method may require.
 fn holds_any(permission: &Permission, caller: &Caller) -> bool {
     match permission {
         Permission::None => false,
@@ -202,7 +198,7 @@ fn holds_any(permission: &Permission, caller: &Caller) -> bool {
     }
 }
 
-/// An empty list admits persons and programs.
+/// An empty list admits users and services.
 fn kind_admitted(callers: &[&str], kind: CallerKind) -> bool {
     match callers {
         [] => matches!(kind, CallerKind::User | CallerKind::Service),
@@ -210,17 +206,17 @@ fn kind_admitted(callers: &[&str], kind: CallerKind) -> bool {
     }
 }
 
-/// The second step's half of the permission: the one that the message asks for.
+/// The permission check of the second step: for the permission that the message requires.
 fn check_permission(rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Result<()> {
     match asked_permission(rule, claim) {
         Ok(Some(permission)) if roles::holds(caller.roles(), permission) => Ok(()),
-        // What the method knows is told to those alone who may do some of it.
+        // Only callers with one of the permissions learn which values exist.
         Err(unknown) if holds_any(&rule.permission, caller) => Err(unknown),
         _ => Err(permission_denied(&rule.permission, caller)),
     }
 }
 
-/// The permission that the message asks for; none on public methods. Fails if it asks for what is not listed.
+/// The permission that the message requires; none for public methods. Fails for a value without a permission.
 fn asked_permission(rule: &AuthRule, claim: &Claim<'_>) -> Result<Option<&'static str>> {
     let asked = rule.permission.by_value(claim.action.unwrap_or_default());
     match &rule.permission {
@@ -232,7 +228,7 @@ fn asked_permission(rule: &AuthRule, claim: &Claim<'_>) -> Result<Option<&'stati
     }
 }
 
-/// How far a caller who holds the permission reaches. No tenant is looked up here.
+/// The access of a caller that has the permission. Does not look up a tenant.
 fn table_access(rule: TenantRule, caller: &Caller, claim: &Claim<'_>) -> Result<Access> {
     if caller.is_platform() {
         return Ok(Access::Platform);
@@ -249,7 +245,7 @@ fn no_tenant_claim() -> Error {
     Error::internal("the rule names a tenant field that the claim does not have")
 }
 
-/// The reason tells an administrator of a tenant that no role inside a tenant would be enough.
+/// The reason tells an administrator of a tenant that no role inside a tenant would suffice.
 fn permission_denied(permission: &Permission, caller: &Caller) -> Error {
     let administers = caller.roles().contains(Role::Admin);
     let reason = match permission {
@@ -261,7 +257,7 @@ fn permission_denied(permission: &Permission, caller: &Caller) -> Error {
     Error::denied(reason, "your role does not have the required permission")
 }
 
-/// The caller of a public method: whatever credential came with it was not needed and is not believed.
+/// The caller of a public method: a credential is neither required nor considered.
 fn nobody() -> Caller {
     Caller::new(CallerFacts { kind: CallerKind::User, subject: "anonymous".to_owned(), ..CallerFacts::default() })
 }

@@ -76,7 +76,7 @@ method!(
 );
 method!(ASLEEP, AuthRule { while_suspended: true, ..ONLY_PERMISSION });
 
-/// `ops` administers the tenant `beta`, which exists; nothing else exists.
+/// `ops` administers the tenant `beta`; there are no other tenants.
 struct Admins;
 
 #[async_trait]
@@ -115,7 +115,7 @@ fn extensions(caller: Caller) -> Extensions {
     extensions
 }
 
-/// Both steps, as the generated code takes them.
+/// Both steps, in the order of the generated code.
 async fn call(method: &'static MethodInfo, caller: Caller, claim: Claim<'_>) -> Result<Cx, (Kind, String)> {
     let (guard, mut extensions) = (guard(), extensions(caller));
     let reason = |status: Status| {

@@ -1,4 +1,4 @@
-//! Which role holds which permission.
+//! Which roles have which permissions.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -7,7 +7,7 @@ use crate::{
     proto::permissions::TABLE,
 };
 
-/// Permissions with the roles that hold them, as bits, so that the question costs one lookup and no text compare.
+/// The roles that have each permission, as bits, so that a check costs one lookup and no string comparison.
 static HOLDERS: LazyLock<HashMap<&'static str, RoleSet>> = LazyLock::new(|| {
     TABLE
         .iter()
@@ -18,13 +18,13 @@ static HOLDERS: LazyLock<HashMap<&'static str, RoleSet>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Whether any of the roles holds a permission. `platform_admin` holds every permission of the table; nobody holds one
-/// that is not in the table.
+/// Whether any of the roles has a permission. `platform_admin` has every permission of the table; nobody has
+/// one that is not in the table.
 pub fn holds(roles: RoleSet, permission: &str) -> bool {
     HOLDERS.get(permission).is_some_and(|holders| holders.meets(roles))
 }
 
-/// Whether no role inside a tenant holds a permission of the table.
+/// Whether only `platform_admin` has a permission of the table.
 pub fn platform_alone_holds(permission: &str) -> bool {
     HOLDERS.get(permission) == Some(&RoleSet::default().with(Role::PlatformAdmin))
 }
