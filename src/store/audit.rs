@@ -1,4 +1,4 @@
-//! The audit log: what a write leaves behind, in its own transaction.
+//! The audit log: events are written in the transaction of the change that they describe.
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
@@ -9,20 +9,17 @@ use uuid::Uuid;
 use super::{Stamp, Store, Tx, entities::audit_events};
 use crate::base::{Caller, Clock, Cx, Result, TenantId};
 
-/// Most rows of one insert. PostgreSQL takes 65,535 values in a statement, SQLite 32,766.
+/// Maximum number of rows in one insert. PostgreSQL permits 65,535 parameters in a statement, SQLite 32,766.
 pub(super) const ROWS: usize = 1000;
 
-/// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It did what it was asked.
     Success,
-    /// The caller might not do it.
+    /// The caller was not allowed to do it.
     Refused,
 }
 
 impl Outcome {
-    /// The word that is stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -31,32 +28,26 @@ impl Outcome {
     }
 }
 
-/// One event of the audit log.
 #[derive(Clone, Debug)]
 pub struct AuditRecord {
-    /// Who called; `None` if nobody could be told.
+    /// None if the caller is unknown.
     pub caller: Option<Caller>,
-    /// The tenant that it was about.
     pub tenant: Option<TenantId>,
-    /// What was done, such as `tenant.create`.
+    /// Such as `tenant.create`.
     pub action: Cow<'static, str>,
-    /// To what.
     pub target: String,
-    /// How it ended.
     pub outcome: Outcome,
-    /// Id of the request.
     pub request_id: String,
     /// The gRPC path, or the command.
     pub rpc: Cow<'static, str>,
-    /// The address that the call came from; kept among the details, as `client`, which is `unknown` for a request whose
-    /// address is not known.
+    /// The client address, stored in the details as `client`; `unknown` for a request without a known address.
     pub client: Option<IpAddr>,
-    /// A JSON object; null stands for an empty one.
+    /// A JSON object; null counts as an empty one.
     pub details: Value,
 }
 
 impl AuditRecord {
-    /// The event of a call: its caller, its action and, unless the verb knows better, its target.
+    /// The event of a call, with its caller, its action and its default target.
     pub fn of(cx: &Cx, outcome: Outcome) -> Self {
         Self {
             caller: Some(cx.caller.clone()),
@@ -75,11 +66,11 @@ impl AuditRecord {
         let caller = self.caller.as_ref();
         let client = match self.client {
             Some(client) => Some(client.to_string()),
-            // Every request came from somewhere; what the program does by itself did not.
+            // Every request has a client; the program's own actions do not.
             None => (!self.request_id.is_empty()).then(|| "unknown".to_owned()),
         };
         audit_events::Model {
-            // Never the injected clock's: the order of these ids is the order of the log.
+            // Not the injected clock: the ids determine the order of the log.
             id: Uuid::now_v7(),
             seq: None,
             prev_hash: None,
@@ -99,7 +90,7 @@ impl AuditRecord {
     }
 }
 
-/// The details as they are stored, with where the call came from and for whom the caller said that it speaks.
+/// The details to be stored, with the client address and the principal that the caller named.
 fn details(details: Value, client: Option<String>, principal: Option<&Caller>) -> String {
     let mut details = if details.is_null() { json!({}) } else { details };
     if let Some(members) = details.as_object_mut() {
@@ -110,12 +101,12 @@ fn details(details: Value, client: Option<String>, principal: Option<&Caller>) -
     details.to_string()
 }
 
-/// A text from outside as PostgreSQL takes it: it refuses the character zero.
+/// Replaces zero bytes, which PostgreSQL does not accept in text.
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// Appends events that belong to no write, such as refusals that were counted for a while.
+/// Appends events that belong to no write, such as aggregated denials.
 pub async fn append(store: &Store, records: Vec<AuditRecord>) -> Result<()> {
     if records.is_empty() {
         return Ok(());

@@ -1,5 +1,5 @@
-//! The chain of the audit log: each sealed event carries the hash of itself and of the one before, so that none can be
-//! changed or taken out without a trace.
+//! The hash chain of the audit log: each sealed event contains its own hash and that of the previous event, so
+//! that changes and deletions are detectable.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sha2::{Digest, Sha256};
@@ -7,26 +7,25 @@ use sha2::{Digest, Sha256};
 use super::{Store, entities::audit_events};
 use crate::base::Result;
 
-/// Begins every hash, so that it can be taken for no other.
+/// Domain separation: the prefix of every hash.
 const DOMAIN: &[u8] = b"tenantry audit event 1\n";
-/// What stands before the first event.
+/// The hash before the first event.
 const GENESIS: [u8; 32] = [0; 32];
-/// Events of one page of a verification.
+/// Page size of a verification, in events.
 const PAGE: u64 = 1000;
 
-/// The last link of a chain.
+/// The last link of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// Number of the last sealed event; 0 before the first.
     pub seq: i64,
-    /// Its hash.
     pub hash: [u8; 32],
 }
 
 impl Head {
     pub const START: Self = Self { seq: 0, hash: GENESIS };
 
-    /// The head of an event that is sealed; `None` if it is not.
+    /// The head after a sealed event; `None` if the event is not sealed.
     pub fn of(event: &audit_events::Model) -> Option<Self> {
         Some(Self { seq: event.seq?, hash: event.hash.as_deref()?.try_into().ok()? })
     }
@@ -38,7 +37,7 @@ impl Head {
     }
 }
 
-/// Seals events after a head, in their order.
+/// Seals events in order, starting after `head`.
 pub(super) fn seal(mut head: Head, events: &mut [audit_events::Model]) {
     for event in events {
         let next = head.next(event);
@@ -49,23 +48,23 @@ pub(super) fn seal(mut head: Head, events: &mut [audit_events::Model]) {
     }
 }
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The chain is whole and has so many events.
+    /// The chain is complete.
     Sound {
         /// Number of sealed events.
         events: i64,
     },
-    /// The chain is broken at this place: an event was changed, taken out or put in.
+    /// The chain is broken: an event was changed, deleted or inserted.
     Broken {
-        /// The first number that does not follow from the one before.
+        /// The first number that does not follow from the previous event.
         seq: i64,
     },
 }
 
-/// Verifies the chain from its first event to its last. That its end was not cut off shows only against a number and
-/// hash that were kept elsewhere.
+/// Verifies the chain from its first to its last event. A truncated end can be detected only with a number and
+/// hash stored elsewhere.
 pub async fn verify(store: &Store) -> Result<Verdict> {
     let mut head = Head::START;
     loop {
@@ -88,8 +87,8 @@ pub async fn verify(store: &Store) -> Result<Verdict> {
     }
 }
 
-/// SHA-256 over the hash before, the number, and every column in the table's order: numbers as eight bytes, big end
-/// first; texts with their length before them, so that no two different events read alike.
+/// SHA-256 over the previous hash, the number, and every column in the table's order: numbers as eight
+/// big-endian bytes, texts prefixed with their length, so that the encoding is unambiguous.
 fn hash(prev: &[u8; 32], seq: i64, event: &audit_events::Model) -> [u8; 32] {
     let mut hasher = Sha256::new();
     hasher.update(DOMAIN);

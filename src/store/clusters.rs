@@ -1,8 +1,8 @@
-//! The names of the clusters. They are few, they hardly change, and every tenant that is made asks for them.
+//! A cache of the cluster names, which are few, rarely change, and are needed for every new tenant.
 //!
-//! On SQLite they are kept for a moment: a second read would cost as much as the write that it goes before. A change by
-//! this process is seen at once, one by another process after [`KEPT`] at most. PostgreSQL is always asked, because there
-//! a change by another replica is the rule.
+//! On SQLite the names are cached briefly, because reading them would cost as much as the write that follows. A
+//! change by this process is visible immediately, one by another process after at most [`KEPT`]. On PostgreSQL
+//! the database is always queried, because changes by other replicas are common.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,22 +14,22 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QuerySelect};
 use super::{Store, Tx, entities::clusters};
 use crate::base::Result;
 
-/// How long the names are kept.
+/// How long the names are cached.
 const KEPT: Duration = Duration::from_secs(1);
 
-/// The names as they were last read.
+/// The cached names.
 #[derive(Default)]
 pub(super) struct ClusterNames(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    /// Grows with every change, so that names which were read before it are not kept after it.
+    /// Raised by every change, so that names read before a change are not cached after it.
     changes: u64,
     names: Option<(Instant, Arc<Vec<String>>)>,
 }
 
 impl ClusterNames {
-    /// Forgets the names because they changed.
+    /// Invalidates the names.
     pub fn changed(&self) {
         let mut kept = self.lock();
         kept.changes += 1;
@@ -42,7 +42,7 @@ impl ClusterNames {
 }
 
 impl Store {
-    /// The names of all clusters, in no order.
+    /// The names of all clusters, unordered.
     pub async fn cluster_names(&self) -> Result<Arc<Vec<String>>> {
         let changes = {
             let kept = self.0.observers.clusters.lock();
@@ -63,7 +63,7 @@ impl Store {
 }
 
 impl Tx {
-    /// The names of all clusters as this write sees them, in no order.
+    /// The names of all clusters as seen by this write, unordered.
     pub async fn cluster_names(&self) -> Result<Vec<String>> {
         Ok(all(self.conn()).await?)
     }

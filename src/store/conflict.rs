@@ -1,4 +1,4 @@
-//! What database errors mean to a caller. The one place that reads them.
+//! Maps database errors to domain errors. The only module that inspects them.
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
@@ -7,11 +7,11 @@ use crate::base::{
     error::{Kind, Reason},
 };
 
-/// A unique index and what its violation means.
+/// A unique index and the error for its violation.
 struct Unique {
-    /// Name of the index: what PostgreSQL tells.
+    /// The index name, which PostgreSQL reports.
     index: &'static str,
-    /// Its columns: what SQLite tells.
+    /// The columns, which SQLite reports.
     columns: &'static str,
     reason: Reason,
     message: &'static str,
@@ -106,8 +106,9 @@ fn unique_violation(error: DbErr, text: &str) -> Error {
     }
 }
 
-/// A row came too late for the tenant, the account or the group that it belongs to, or a tenant still has rows. SQLite does
-/// not say which; its one writer meets only the second, because verbs look for what a row belongs to first.
+/// Either the tenant, account or group of a new row is gone, or a deleted tenant still has rows. SQLite does
+/// not report which; it has a single writer, which checks for the parent first, so only the second can occur
+/// there.
 fn foreign_key_violation(error: DbErr, text: &str) -> Error {
     if text.starts_with("insert or update") {
         Error::not_found(Reason::TenantNotFound, "tenant not found").caused_by(error)
@@ -116,7 +117,7 @@ fn foreign_key_violation(error: DbErr, text: &str) -> Error {
     }
 }
 
-/// The database cannot be reached or cannot work now.
+/// The database is unreachable or temporarily unable to work.
 pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>, doing: &'static str) -> Error {
     let cause = cause.into();
     tracing::debug!(error = %cause, "cannot {doing} the database");
@@ -124,7 +125,7 @@ pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sy
     Error::new(Kind::Unavailable, Reason::DatabaseUnavailable, message).caused_by(cause)
 }
 
-/// Whether another process held the SQLite file.
+/// Whether another process has locked the SQLite file.
 pub(super) fn is_locked(error: &DbErr) -> bool {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error))
@@ -134,7 +135,7 @@ pub(super) fn is_locked(error: &DbErr) -> bool {
     }
 }
 
-/// The same of an error of the driver: SQLITE_BUSY, 5, and its extended codes.
+/// The same for a driver error: SQLITE_BUSY, 5, and its extended codes.
 pub(super) fn is_locked_file(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     code.is_some_and(|code| code & 0xff == 5)
@@ -158,8 +159,8 @@ fn is_unavailable(error: &DbErr) -> bool {
     }
 }
 
-/// PostgreSQL: connection trouble, out of resources, shutting down, cancelled, read-only after a failover.
-/// SQLite (numbers): busy, locked, read-only, input or output failed, full, cannot be opened; the low byte tells.
+/// PostgreSQL: connection failures, insufficient resources, shutdown, cancellation, read-only after a failover.
+/// SQLite (numeric): busy, locked, read-only, I/O error, full, cannot open; the low byte is the primary code.
 fn is_outage(code: &str) -> bool {
     match code.parse::<u32>() {
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
@@ -170,17 +171,17 @@ fn is_outage(code: &str) -> bool {
     }
 }
 
-/// Whether the same transaction may well succeed when it runs again: a serialization failure or a deadlock.
+/// Whether the same transaction may succeed when it is retried: after a serialization failure or a deadlock.
 pub(super) fn is_transient(error: &Error) -> bool {
     has_code(error, &["40001", "40P01"])
 }
 
-/// Whether others hold what a migration needs: a deadlock with them, or the time for the lock was over.
+/// Whether a migration was blocked by others: by a deadlock or the lock timeout.
 pub(super) fn is_held_up(error: &Error) -> bool {
     has_code(error, &["40P01", "55P03"])
 }
 
-/// Whether an error of PostgreSQL has one of these codes.
+/// Whether the error is a PostgreSQL error with one of these codes.
 fn has_code(error: &Error, codes: &[&str]) -> bool {
     let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<DbErr>());
     let Some(DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = cause else {

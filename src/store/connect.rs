@@ -1,4 +1,4 @@
-//! Opening the database.
+//! Opens the database.
 
 use std::{
     borrow::Cow,
@@ -25,54 +25,50 @@ use crate::base::{
     error::{Kind, Reason},
 };
 
-/// How long a connection of PostgreSQL may be idle before it is tried when it is next used.
+/// Idle time after which a PostgreSQL connection is tested before it is used again.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
-/// The pause before an SQLite file that another one is making is opened again.
+/// Delay before an SQLite file that another process is creating is opened again.
 const OPEN_AGAIN: Duration = Duration::from_millis(10);
 
-/// How much of the file each reader of SQLite keeps, in KiB; the sign tells SQLite that they are no pages. Its own 2000
-/// would be, for all readers, most of the memory of the program; and the system keeps the file as well.
+/// Page cache of each SQLite reader, in KiB (negative means KiB instead of pages). SQLite's default of 2000 for
+/// all readers would be most of the program's memory; and the operating system caches the file as well.
 const READER_CACHE: &str = "-256";
 
-/// Where a database is.
+/// Where the database is.
 #[derive(Clone)]
 pub enum Location {
-    /// `sqlite:PATH` or `postgres://...`, read as a URL: its path may be percent-encoded. It may hold a password.
+    /// `sqlite:PATH` or `postgres://...`, parsed as a URL, so the path may be percent-encoded. It may contain a
+    /// password.
     Url(Secret<String>),
-    /// An SQLite file, its path as it is.
+    /// An SQLite file, with its literal path.
     File(PathBuf),
 }
 
-/// How to open a store.
 #[derive(Clone)]
 pub struct StoreConfig {
-    /// Where the database is.
     pub location: Location,
-    /// Whether to make an SQLite database that is not there.
+    /// Whether to create a missing SQLite database.
     pub create: bool,
-    /// Most connections at once: all of PostgreSQL's, the readers of SQLite.
+    /// Maximum number of connections: all of PostgreSQL's, or the readers of SQLite.
     pub max_connections: u32,
     /// How long a call waits for a connection, and on SQLite for another process that writes, before it fails as
     /// unavailable.
     pub acquire_timeout: Duration,
     /// How long a replica waits for another one that migrates.
     pub migrate_timeout: Duration,
-    /// The clock.
     pub clock: Clock,
-    /// Called with every statement; not set by default.
+    /// Called with every statement, if set.
     pub on_statement: Option<OnStatement>,
 }
 
-/// Called with the SQL of a statement, without its values. BEGIN, COMMIT and savepoints are not reported.
+/// Called with the SQL of a statement, without its parameters. BEGIN, COMMIT and savepoints are not reported.
 pub type OnStatement = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl StoreConfig {
-    /// The defaults for a URL.
     pub fn new(url: impl Into<String>) -> Self {
         Self::at(Location::Url(Secret::new(url.into())))
     }
 
-    /// The defaults for a location.
     pub fn at(location: Location) -> Self {
         Self {
             location,
@@ -92,7 +88,7 @@ impl fmt::Debug for StoreConfig {
     }
 }
 
-/// A location that was read.
+/// A parsed location.
 enum Target {
     Sqlite(SqliteConnectOptions),
     Postgres(PgConnectOptions),
@@ -108,7 +104,7 @@ impl Location {
             return read_sqlite(url).map(Target::Sqlite);
         }
         if let Some(rest) = ["postgres://", "postgresql://"].iter().find_map(|scheme| url.strip_prefix(scheme)) {
-            // What follows is a password that was cut in two. The driver would take the halves for a port and an option.
+            // An `@` here means that a password was split. The driver would take the parts for a port and an option.
             let beyond = rest.find(['/', '?', '#']).map_or("", |end| &rest[end..]);
             if beyond.contains('@') {
                 return Err(bad_url("the postgres url has an @ after its host: percent-encode / ? # @ in a password"));
@@ -120,8 +116,8 @@ impl Location {
     }
 }
 
-/// Fails unless a URL names a database in a form that [`Store::open`](super::Store::open) takes. Opens nothing. Returns the
-/// file, where the database is one.
+/// Fails unless a URL names a database in a form that [`Store::open`](super::Store::open) accepts. Opens
+/// nothing. Returns the file of an SQLite database.
 pub fn check_url(url: &Secret<String>) -> Result<Option<PathBuf>> {
     match Location::Url(url.clone()).read()? {
         Target::Sqlite(options) => Ok(Some(options.get_filename().to_owned())),
@@ -129,7 +125,7 @@ pub fn check_url(url: &Secret<String>) -> Result<Option<PathBuf>> {
     }
 }
 
-/// A path that SQLite cannot mistake for a URI, as it does what begins with `file:`.
+/// A path that SQLite cannot mistake for a URI, which begins with `file:`.
 fn plain(path: &Path) -> Cow<'_, Path> {
     if path.is_absolute() { path.into() } else { Path::new(".").join(path).into() }
 }
@@ -151,25 +147,21 @@ fn read_sqlite(url: &str) -> Result<SqliteConnectOptions> {
     Ok(options.filename(path))
 }
 
-/// The open connections.
 pub(super) struct Databases {
-    /// Where reads go.
     pub read: DatabaseConnection,
-    /// Where writes go: one connection on SQLite, the same pool as for reads on PostgreSQL.
+    /// One connection on SQLite; the same pool as `read` on PostgreSQL.
     pub write: DatabaseConnection,
-    /// How to reach PostgreSQL outside the pool.
+    /// Options for PostgreSQL connections outside the pool.
     pub direct: Option<PgConnectOptions>,
-    /// How long to wait for another one that migrates.
+    /// How long to wait for another process that migrates.
     pub migrate_timeout: Duration,
 }
 
 impl Databases {
-    /// Which database it is.
     pub fn backend(&self) -> DbBackend {
         self.write.get_database_backend()
     }
 
-    /// Closes every connection.
     pub async fn close(&self) {
         for connection in [&self.read, &self.write] {
             if let Err(error) = connection.close_by_ref().await {
@@ -194,7 +186,7 @@ pub(super) async fn open(config: &StoreConfig) -> Result<Databases> {
     Ok(databases)
 }
 
-/// The driver's own text would repeat the URL with its password, so it is not kept.
+/// The driver's error is dropped, because it contains the URL with its password.
 fn bad_url(message: &'static str) -> Error {
     Error::invalid(Reason::InvalidArgument, "database_url", message)
 }
@@ -217,8 +209,8 @@ async fn open_sqlite(config: &StoreConfig, options: SqliteConnectOptions) -> Res
     Ok(Databases { read: read.into(), write: write.into(), direct: None, migrate_timeout: config.migrate_timeout })
 }
 
-/// Opens the connection that writes. Of several who open a new file at once only one can make it a WAL file, and SQLite
-/// tells the others at once that it is locked, without waiting for the busy timeout.
+/// Opens the connection for writes. Of several processes that open a new file only one can make it a WAL file;
+/// SQLite reports "locked" to the others immediately, ignoring the busy timeout.
 async fn first_connection(config: &StoreConfig, options: &SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
     let began = Instant::now();
     loop {
@@ -231,8 +223,9 @@ async fn first_connection(config: &StoreConfig, options: &SqliteConnectOptions) 
     }
 }
 
-/// One connection that never grows old. If a failure left it inside a transaction (SQLite ends one by itself when the disk
-/// is full, and the driver does not notice), it is closed instead of used again; the ping lets a queued rollback pass.
+/// A pool of one connection without a maximum age. A connection that a failure left inside a transaction is
+/// closed (when the disk is full, SQLite ends the transaction itself and the driver does not notice); the ping
+/// waits for a queued rollback.
 fn writer(config: &StoreConfig) -> SqlitePoolOptions {
     readers(config).max_connections(1).after_release(|connection, _| {
         Box::pin(async move {
@@ -251,7 +244,7 @@ fn readers(config: &StoreConfig) -> SqlitePoolOptions {
         .test_before_acquire(false)
 }
 
-/// Creates the file for its owner alone; SQLite gives its companions the same mode.
+/// Creates the file with access only for its owner; SQLite uses the same mode for its companion files.
 fn create_private(path: &Path) -> Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -267,7 +260,6 @@ fn create_private(path: &Path) -> Result<()> {
     }
 }
 
-/// There is no such file, and none is to be made.
 fn missing(path: &Path) -> Error {
     let message = format!("there is no database {}: run `tenantry migrate up`", path.display());
     Error::not_found(Reason::DatabaseUnavailable, message)

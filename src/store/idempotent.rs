@@ -1,8 +1,8 @@
-//! Calls under an `Idempotency-Key`: which of them took effect, and what they were answered.
+//! Calls with an `Idempotency-Key`: which of them took effect, and their responses.
 //!
-//! There is a row for each key whose call wrote something. It is made in the transaction of the call's first write, so
-//! there is no moment in which the one is there and the other is not, whatever ends the call, and the database refuses it
-//! to a second call. The answer is added afterwards. A call that wrote nothing leaves nothing.
+//! Each key whose call wrote something has a row. The row is inserted in the transaction of the call's first
+//! write, so the effect and the row exist together or not at all, however the call ends; the primary key
+//! refuses a second call. The response is stored later. A call that wrote nothing has no row until then.
 
 use std::time::Duration;
 
@@ -17,24 +17,25 @@ use crate::base::{Error, KeyedCall, Kind, Result, error::Reason};
 /// How long a key is remembered after its first use (zero-trust contract, section 2).
 pub const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// What is known of a key.
+/// What is known about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// No call took effect under it.
+    /// No call with the key took effect.
     Nothing,
-    /// It stands for another request.
+    /// The key belongs to a different request.
     Other,
-    /// The same request took effect, and was answered so; sealed.
+    /// The same request took effect; its sealed response.
     Answered(String),
-    /// The same request took effect so long ago, and its answer is not there.
+    /// The same request took effect this long ago, and its response is not stored.
     Unanswered(time::Duration),
 }
 
-/// Looks for a call that took effect under the key.
+/// Looks up a call that took effect under the key.
 pub async fn look(store: &Store, call: &KeyedCall) -> Result<Known> {
     let row = Entity::find_by_id(call.id()).one(store.read()).await?;
     let Some(row) = row else { return Ok(Known::Nothing) };
-    // By a server whose clock is ahead, nothing is forgotten, and done a second time.
+    // By the database's time: a server whose clock is ahead would consider keys expired too early and execute a
+    // call twice.
     let now = store.time().await?;
     Ok(match row {
         row if row.expires_at <= Stamp::from(now) => Known::Nothing,
@@ -44,8 +45,8 @@ pub async fn look(store: &Store, call: &KeyedCall) -> Result<Known> {
     })
 }
 
-/// Claims the key of the call that writes, unless an earlier write of the same call did. Fails with ABORTED if another
-/// call took effect under it; whoever answers the call looks for that one.
+/// Claims the key of the call that writes, unless an earlier write of the same call did. Fails with ABORTED if
+/// another call took effect under the key; the layer that responds to the call then looks that one up.
 pub(super) async fn claim(tx: &Tx) -> Result<()> {
     let Some(call) = tx.cx().keyed.as_ref().filter(|call| !call.has_written()) else { return Ok(()) };
     if insert(tx, call, None).await? {
@@ -55,7 +56,7 @@ pub(super) async fn claim(tx: &Tx) -> Result<()> {
     Err(Error::new(Kind::Aborted, Reason::IdempotentCallBegun, text))
 }
 
-/// Keeps the sealed answer of a call. One that wrote nothing is remembered by its answer alone.
+/// Stores the sealed response of a call. For a call that wrote nothing, this creates the row.
 pub async fn keep(store: &Store, call: &KeyedCall, answer: String) -> Result<()> {
     store.maintain("idempotency.keep", (call.clone(), answer), keep_in).await
 }
@@ -69,7 +70,7 @@ async fn keep_in(tx: &Tx, (call, answer): &(KeyedCall, String)) -> Result<()> {
     Ok(keep.exec(tx.conn()).await.map(drop)?)
 }
 
-/// Makes the row of a call, unless there is one.
+/// Inserts the row of a call, unless there is one.
 async fn insert(tx: &Tx, call: &KeyedCall, answer: Option<String>) -> Result<bool> {
     let over = Entity::delete_many().filter(Column::Id.eq(call.id()));
     let now = tx.time().await?;
@@ -85,7 +86,7 @@ async fn insert(tx: &Tx, call: &KeyedCall, answer: Option<String>) -> Result<boo
     Ok(insert.exec_without_returning(tx.conn()).await? == 1)
 }
 
-/// Forgets the keys whose time is over, and tells how many.
+/// Deletes expired keys. Returns their number.
 pub async fn prune(store: &Store) -> Result<u64> {
     store.maintain("idempotency.prune", (), prune_in).await
 }

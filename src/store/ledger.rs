@@ -1,31 +1,32 @@
-//! The ledger of derived names: databases, owner roles, secret roles, Kubernetes namespaces.
+//! Derived names: databases, owner roles, secret roles, Kubernetes namespaces.
 //!
-//! A name is derived from the tenant's name once, at first use, and recorded. It never changes when the tenant is
-//! renamed, and the ledger outlives the tenant, so that a later one never inherits what an earlier one had.
+//! A name is derived from the tenant's name once, at first use, and recorded. It does not change when the
+//! tenant is renamed, and it stays reserved after the tenant is deleted, so that a later tenant cannot inherit
+//! resources of an earlier one.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
 
 use super::{Stamp, Tx, entities::derived_names};
 use crate::base::{Error, Result, TenantId, TenantName, TenantScope};
 
-/// Longest base, in characters, before `_` and eight hex digits are added.
+/// Maximum length of the base, in characters, before `_` and eight hex digits are added.
 const BASE: usize = 40;
 
-/// A kind of derived name and how it is built around the base.
+/// A kind of derived name, and how it is built from the base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameKind {
-    /// The word in the ledger.
+    /// The kind as it is stored.
     pub kind: &'static str,
-    /// What stands before the base.
+    /// Text before the base.
     pub prefix: &'static str,
-    /// What stands after it.
+    /// Text after the base.
     pub suffix: &'static str,
 }
 
 impl NameKind {
     /// A tenant's database.
     pub const DATABASE: Self = Self { kind: "database", prefix: "tenant_", suffix: "" };
-    /// The role that owns it.
+    /// The owner role of the database.
     pub const DATABASE_OWNER: Self = Self { kind: "database_owner", prefix: "", suffix: "_owner" };
     /// The role in OpenBAO.
     pub const OPENBAO_ROLE: Self = Self { kind: "openbao_role", prefix: "", suffix: "-role" };
@@ -35,21 +36,21 @@ impl NameKind {
     }
 }
 
-/// The base of every derived name: the tenant's name with lower-case letters, digits and `_` alone, at most 40
+/// The base of all derived names: the tenant's name with only lower-case letters, digits and `_`, at most 40
 /// characters.
 pub fn base(name: &TenantName) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     name.as_str().chars().map(plain).take(BASE).collect()
 }
 
-/// The base for a tenant whose own is another one's already: eight hex digits of the id are added. They are the last
-/// ones, which are random; the first ones are the time.
+/// The base for a tenant whose regular base is taken: with eight hex digits of the id. The last ones, because
+/// they are random, while the first ones are the time.
 pub fn base_with_id(name: &TenantName, id: TenantId) -> String {
     let hex = id.uuid().as_simple().to_string();
     format!("{}_{}", base(name), &hex[hex.len() - 8..])
 }
 
-/// The tenant's name of a kind: the recorded one, or a new one that is recorded now.
+/// Returns the tenant's recorded name of a kind, or derives and records one.
 pub async fn derive(tx: &Tx, scope: TenantScope, name: &TenantName, kind: NameKind) -> Result<String> {
     let tenant = scope.tenant();
     if let Some(recorded) = recorded(tx.conn(), tenant, kind).await? {
@@ -60,7 +61,7 @@ pub async fn derive(tx: &Tx, scope: TenantScope, name: &TenantName, kind: NameKi
         if reserve(tx, tenant, kind, &derived).await? {
             return Ok(derived);
         }
-        // Another write of the same tenant may have been first.
+        // A concurrent write of the same tenant may have recorded one.
         if let Some(recorded) = recorded(tx.conn(), tenant, kind).await? {
             return Ok(recorded);
         }
@@ -77,7 +78,7 @@ async fn recorded(conn: &impl ConnectionTrait, tenant: TenantId, kind: NameKind)
     Ok(row.map(|row| row.name))
 }
 
-/// Records a name unless it is taken; whoever else records it at this moment is waited for.
+/// Records a name unless it is taken. Waits for concurrent transactions that record the same name.
 async fn reserve(tx: &Tx, tenant: TenantId, kind: NameKind, name: &str) -> Result<bool> {
     let row = derived_names::Model {
         kind: kind.kind.to_owned(),

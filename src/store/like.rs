@@ -1,13 +1,13 @@
-//! Patterns of `LIKE`.
+//! Patterns for `LIKE`.
 
 use sea_orm::sea_query::LikeExpr;
 
-/// The pattern of what holds a text, of which every character is meant.
+/// Matches texts that contain `text` literally.
 pub fn holding(text: &str) -> LikeExpr {
     LikeExpr::new(format!("%{}%", literal(text))).escape('\\')
 }
 
-/// The pattern of what begins with a text, of which every character is meant.
+/// Matches texts that begin with `text` literally.
 pub fn beginning(text: &str) -> LikeExpr {
     LikeExpr::new(format!("{}%", literal(text))).escape('\\')
 }

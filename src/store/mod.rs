@@ -1,11 +1,11 @@
-//! The store: SQLite or PostgreSQL behind one door.
+//! The database: SQLite or PostgreSQL.
 //!
-//! Reads go to [`Store::read`] or, for what belongs to a tenant, to [`Store::tenant`]. Every write goes through
-//! [`Store::write`], which appends the audit event and the outbox events in the same transaction.
+//! Reads use [`Store::read`] or, for rows of a tenant, [`Store::tenant`]. Every write uses [`Store::write`],
+//! which adds the audit event and the outbox events in the same transaction.
 //!
-//! Reads run on the caller's own future. That is safe where writes are not: what poisons a pooled connection is a future
-//! that is dropped during `BEGIN` (sqlx issues 4385 and 4393), and a read is one statement without a transaction; the
-//! pool drains what a dropped one left on the wire.
+//! Reads run on the caller's own future, which would not be safe for writes: a future dropped during `BEGIN`
+//! leaves a pooled connection in a bad state (sqlx issues 4385 and 4393), but a read is a single statement
+//! without a transaction, and the pool discards what a dropped read left unread.
 
 pub mod audit;
 pub mod chain;
@@ -58,34 +58,34 @@ pub use write::tx::Tx;
 
 use crate::base::{Activator, Clock, Result};
 
-/// How long the end of the store waits for calls that are seen through.
+/// How long closing the store waits for detached calls.
 const LAST_CALLS: Duration = Duration::from_secs(5);
-/// How long it waits for writes that have begun and for the database to let go of its connections.
+/// How long it waits for started writes and for the connections to close.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
-/// The store. Cheap to clone.
+/// A handle to the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
 struct Inner {
     db: connect::Databases,
     clock: Clock,
-    /// The one writer of SQLite; PostgreSQL has a transaction for each write.
+    /// The single writer of SQLite; PostgreSQL uses one transaction per write.
     group: Option<write::group_commit::Writer>,
-    /// What still runs although nobody may wait for it any more.
+    /// Tasks that may outlive their callers.
     tasks: TaskTracker,
-    /// Calls that are seen through, whoever waits for them.
+    /// Detached calls, which complete even if their callers disconnect.
     calls: TaskTracker,
-    /// Rung after each commit that left something for the relay to number.
+    /// Activated after each commit that has rows for the relay.
     committed: Activator,
-    /// What follows a commit in this process.
+    /// Notified after each commit in this process.
     observers: write::after_commit::Observers,
-    /// No migration was pending when last asked; that never changes back.
+    /// Whether all migrations are applied, which never becomes false again.
     migrated: AtomicBool,
 }
 
 impl Store {
-    /// Opens the database and sees that it answers. Does not migrate.
+    /// Opens the database and checks that it responds. Does not migrate.
     pub async fn open(config: StoreConfig) -> Result<Self> {
         let db = connect::open(&config).await?;
         let tasks = TaskTracker::new();
@@ -106,32 +106,31 @@ impl Store {
         Ok(store)
     }
 
-    /// Where reads go. Rows that belong to a tenant are reached through [`Store::tenant`] instead.
+    /// The connection for reads. Rows of a tenant are accessed through [`Store::tenant`] instead.
     pub fn read(&self) -> &DatabaseConnection {
         &self.0.db.read
     }
 
-    /// Which database it is.
     pub fn backend(&self) -> DbBackend {
         self.0.db.backend()
     }
 
-    /// Activated after each commit that left something for the relay to number.
+    /// Activated after each commit that has rows for the relay.
     pub fn committed(&self) -> &Activator {
         &self.0.committed
     }
 
-    /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
     }
 
-    /// Fails with [`DatabaseUnavailable`](crate::base::error::Reason::DatabaseUnavailable) unless the database answers.
+    /// Fails with [`DatabaseUnavailable`](crate::base::error::Reason::DatabaseUnavailable) if the database does not
+    /// respond.
     pub async fn ping(&self) -> Result<()> {
         Ok(self.read().ping().await?)
     }
 
-    /// Names of the migrations that this program knows and the database lacks, oldest first. Changes nothing.
+    /// Names of the migrations that are not applied, oldest first. Changes nothing.
     pub async fn pending_migrations(&self) -> Result<Vec<String>> {
         if self.0.migrated.load(Ordering::Relaxed) {
             return Ok(Vec::new());
@@ -141,24 +140,24 @@ impl Store {
         Ok(pending)
     }
 
-    /// Names of all migrations that this program knows, oldest first: what a database lacks that is not there yet.
+    /// Names of all migrations of this program, oldest first: those that a new database lacks.
     pub fn known_migrations() -> Vec<String> {
         schema::known()
     }
 
-    /// Applies the pending migrations, telling `progress` the name of each before it starts, and returns their names.
-    /// Any number of replicas may do this at once: one works, the others wait for it.
+    /// Applies the pending migrations and returns their names. Calls `progress` with each name before it starts.
+    /// Several replicas may call this concurrently: one works, the others wait for it.
     pub async fn migrate(&self, progress: impl FnMut(&str) + Send) -> Result<Vec<String>> {
         schema::migrate(&self.0.db, progress).await
     }
 
-    /// Runs a call to its end, whether or not anybody waits for it. [`close`](Self::close) gives it a moment.
+    /// Runs a call to completion, even if its caller disconnects. [`close`](Self::close) waits for it briefly.
     pub fn see_through<T: Send + 'static>(&self, call: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         self.0.calls.spawn(call)
     }
 
-    /// Waits for the calls that are seen through and for the writes that have begun, each for a moment, and closes every
-    /// connection. A database that does not answer is left: it rolls back what was not committed.
+    /// Waits briefly for detached calls and for started writes, then closes all connections. If the database does
+    /// not respond, it rolls back what was not committed.
     pub async fn close(&self) {
         self.0.calls.close();
         if tokio::time::timeout(LAST_CALLS, self.0.calls.wait()).await.is_err() {

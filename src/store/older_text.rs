@@ -1,11 +1,11 @@
-//! Text of people that an older version left as it was typed, brought into its normal form, and the columns filled in which
-//! accounts are searched and by which tenants are sorted.
+//! Normalizes text that older versions stored as it was typed, and fills the columns for searching accounts and
+//! for sorting tenants.
 //!
-//! Servers do it beside their calls, when they start and then every hour, and not the migrations that add the columns: they
-//! would hold the rows that servers of the version before work with, and those leave such rows for as long as they run.
-//! Until a row is done, whoever compares names looks at its other columns. Nobody is locked out and no two accounts become
-//! one: of rows that now have the same key, the oldest takes it, and the others keep the key that they have, by which they
-//! are found as well.
+//! Servers do this in the background, at start and then hourly, instead of the migrations that add the columns:
+//! a migration would lock rows that servers of the previous version use, and those servers keep writing such
+//! rows. Until a row is converted, name comparisons also use its other columns. Nobody loses access and
+//! accounts are never merged: if several rows would get the same key, the oldest gets it, and the others keep
+//! their current keys, by which they are also found.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use sea_orm::{
 use super::{Store, Tx};
 use crate::base::{Result, text as people};
 
-/// Rows that are read at a time.
+/// Number of rows read at a time.
 const PAGE: u64 = 500;
-/// Rows that are changed in one transaction: few, so that nobody waits long for one of them.
+/// Number of rows changed in one transaction: few, so that locks are short.
 const BATCH: usize = 50;
-/// The pause after each.
+/// Delay after each transaction.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Tables with text of people.
+/// Tables with user-supplied text.
 #[derive(Clone, Copy)]
 enum Rows {
     Accounts,
@@ -35,24 +35,24 @@ enum Rows {
     ApiKeys,
 }
 
-/// What becomes of a row: the columns that change.
+/// The changed columns of a row.
 type Change = Vec<(&'static str, String)>;
 
-/// Looks at every row, and changes those that an older version left. How many there were.
+/// Examines all rows and converts those of older versions. Returns their number.
 pub async fn renew(store: &Store) -> Result<u64> {
     let (mut changed, mut failed) = (0, None);
-    // The order of lists waits for the tenants.
+    // Tenants first, because the order of lists depends on them.
     for rows in [Rows::Tenants, Rows::Accounts, Rows::Identities, Rows::Groups, Rows::ApiKeys] {
         match renew_table(store, rows).await {
             Ok(rows) => changed += rows,
-            // The others are looked at all the same.
+            // A failure does not stop the other tables.
             Err(error) => failed = Some(error),
         }
     }
     failed.map_or(Ok(changed), Err)
 }
 
-/// A table, oldest rows first.
+/// Converts a table, oldest rows first.
 async fn renew_table(store: &Store, rows: Rows) -> Result<u64> {
     let (mut changed, mut last) = (0, None);
     loop {
@@ -71,12 +71,12 @@ async fn renew_table(store: &Store, rows: Rows) -> Result<u64> {
         if last.is_none() {
             return Ok(changed);
         }
-        // Calls go first.
+        // Leaves room for calls.
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Changes rows as they are now: they are read again and held.
+/// Rereads rows with a lock and converts them.
 async fn rewrite(store: &Store, rows: Rows, ids: Vec<Uuid>) -> Result<u64> {
     store.maintain("text.renew", (rows, ids), rewrite_in).await
 }
@@ -108,7 +108,7 @@ impl Rows {
         }
     }
 
-    /// The columns that are read besides the id.
+    /// The columns to read besides the id.
     fn columns(self) -> &'static [&'static str] {
         match self {
             Self::Accounts => &["tenant_id", "username", "email", "email_key", "display_name", "status", "search_key"],
@@ -119,7 +119,7 @@ impl Rows {
         }
     }
 
-    /// The columns of the primary key. The last one is the id, and older rows have lower ones.
+    /// The columns of the primary key. The last one is the id, which is lower for older rows.
     fn key(self) -> &'static [&'static str] {
         match self {
             Self::Accounts | Self::Identities | Self::Tenants => &["id"],
@@ -136,7 +136,7 @@ impl Rows {
         query
     }
 
-    /// The rows after one.
+    /// The rows after `last`.
     fn page(self, last: Option<&QueryResult>) -> Result<SelectStatement, DbErr> {
         let mut query = self.select().limit(PAGE).take();
         if let Some(last) = last {
@@ -147,7 +147,7 @@ impl Rows {
         Ok(query)
     }
 
-    /// What becomes of a row; nothing of one that has its form.
+    /// The changes of a row; empty if it is up to date.
     async fn change<C: ConnectionTrait>(self, db: &C, row: &QueryResult) -> Result<Change, DbErr> {
         match self {
             Self::Accounts => account(db, row).await,
@@ -163,14 +163,14 @@ async fn account<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change
     let text = |column| row.try_get::<String>("", column);
     let maybe = |column| row.try_get::<Option<String>>("", column);
     let (username, shown, filled) = (text("username")?, text("display_name")?, text("search_key")?);
-    // A deleted account is searched by what it had, which it has no more.
+    // The search key of a deleted account is kept, because it contains values that the row does not have any more.
     if text("status")? == "deleted" && !filled.is_empty() {
         return Ok(Vec::new());
     }
     let (email, kept, display_name) = (maybe("email")?, maybe("email_key")?, people::cleaned_name(&shown));
     let mut key = kept.as_deref().and_then(address_key);
     if let Some(wanted) = &key {
-        // A name comes before an address: by one that is another account's name, that one would be found.
+        // Names take precedence over addresses, so an address that is another account's name would find that account.
         let (addressed, named) =
             (others(row, "accounts", "email_key", wanted)?, others(row, "accounts", "username_key", wanted)?);
         if taken(db, &addressed).await? || taken(db, &named).await? {
@@ -198,7 +198,7 @@ async fn identity<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Chang
     Ok(if taken { Vec::new() } else { vec![("email_key", key)] })
 }
 
-/// Groups with names that cannot be told apart get a number, but the oldest.
+/// Groups whose names become indistinguishable get a number, except the oldest.
 async fn group<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change, DbErr> {
     let (shown, kept): (String, String) = (row.try_get("", "name")?, row.try_get("", "name_key")?);
     let cleaned = or(people::cleaned_name(&shown), "group");
@@ -212,7 +212,7 @@ async fn group<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change, 
     Ok(if name == shown && key == kept { Vec::new() } else { vec![("name", name), ("name_key", key)] })
 }
 
-/// A tenant that has no name for people left has its handle for one.
+/// A tenant whose display name becomes empty gets its name as display name.
 fn tenant(row: &QueryResult) -> Result<Change, DbErr> {
     let (name, sorted): (String, String) = (row.try_get("", "name")?, row.try_get("", "list_key")?);
     let (display_name, mut change) = cleaned(row, "display_name", &name)?;
@@ -223,7 +223,7 @@ fn tenant(row: &QueryResult) -> Result<Change, DbErr> {
     Ok(change)
 }
 
-/// The name in a column in its form, and what becomes of the column.
+/// The normalized name of a column, and the change to the column.
 fn cleaned(row: &QueryResult, column: &'static str, instead: &str) -> Result<(String, Change), DbErr> {
     let shown: String = row.try_get("", column)?;
     let name = or(people::cleaned_name(&shown), instead);
@@ -235,20 +235,18 @@ fn or(name: String, instead: &str) -> String {
     if name.is_empty() { instead.to_owned() } else { name }
 }
 
-/// The key of an address by today's rules, where it is another one. An address with characters that are refused today
-/// stays as it is.
+/// The address key by the current rules, if it differs. An address with characters that are refused today is kept.
 fn address_key(kept: &str) -> Option<String> {
     let address = people::address(kept).ok()?;
     let (local, domain) = address.rsplit_once('@')?;
     Some(format!("{}@{domain}", people::local_key(local))).filter(|key| key != kept)
 }
 
-/// Whether there is such a row.
 async fn taken<C: ConnectionTrait>(db: &C, query: &SelectStatement) -> Result<bool, DbErr> {
     Ok(db.query_one(query).await?.is_some())
 }
 
-/// The rows but this one, in the same tenant or on the platform, that have a key.
+/// Other rows with a key, in the same tenant or on the platform.
 fn others(row: &QueryResult, table: &'static str, column: &'static str, key: &str) -> Result<SelectStatement, DbErr> {
     let mut query = other(table, column, key, row.try_get("", "id")?);
     let place = Expr::col("tenant_id");

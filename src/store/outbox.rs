@@ -1,6 +1,6 @@
-//! The outbox: what changed ([`Change`](super::Change)), for streams and everyone else who follows. On PostgreSQL rows
-//! commit without a revision and the relay numbers them afterwards, because a number that is taken before the commit would
-//! skip those who commit late.
+//! The outbox: changes ([`Change`](super::Change)) for streams and other consumers. On PostgreSQL rows are
+//! committed without a revision and the relay numbers them later: with numbers assigned before the commit,
+//! readers would skip transactions that commit late.
 
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
 

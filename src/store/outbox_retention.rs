@@ -1,10 +1,11 @@
 //! Retention of outbox events.
 //!
-//! A follower of the outbox can resume for the whole retention. The age of an event is measured by the clock of the database,
-//! not by its `created_at`, which is from the clock of its writer: each pruning records the newest revision with the time
-//! (`outbox_marks`), and deletes up to the newest recorded revision that is old enough. Events without a revision are never
-//! deleted, because the relay has not numbered them yet, and neither is the newest event, from which the numbering
-//! continues. The deleted events are always a prefix of the outbox; its end is recorded.
+//! A consumer of the outbox can resume for the whole retention period. The age of an event is measured by the
+//! database's clock, not by its `created_at`, which comes from the clock of its writer: each pruning records
+//! the newest revision with the time (`outbox_marks`), and deletes up to the newest recorded revision that is
+//! old enough. Events without a revision are never deleted, because the relay has not numbered them yet, and
+//! neither is the newest event, from which the numbering continues. The deleted events are always a prefix of
+//! the outbox, whose end is recorded.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub struct Pruned {
     pub more: bool,
 }
 
-/// The highest deleted revision; 0 if none is deleted. A follower cannot resume from below it.
+/// The highest deleted revision; 0 if none is deleted. Consumers cannot resume from an earlier one.
 pub async fn pruned_through(store: &Store) -> Result<i64> {
     Ok(counter(store.read()).await?)
 }

@@ -1,8 +1,8 @@
-//! Long lists, read a page at a time in the order of a key.
+//! Long lists, read in pages by key (keyset pagination).
 //!
-//! A page is a short read of its own, of what comes after the last key of the page before: no transaction waits for a peer
-//! that is slow, no row is counted past, and what stays as it is while the list is read is in it once, whatever else is
-//! written meanwhile.
+//! Each page is a short read of the rows after the last key of the previous page: no transaction waits for a
+//! slow client, no skipped rows are counted, and a row that does not change during the list appears exactly
+//! once, whatever else is written.
 
 use std::fmt;
 
@@ -18,14 +18,13 @@ use sea_orm::{
 use super::Store;
 use crate::base::{Cx, Result};
 
-/// Items of a page.
+/// Number of items in a page.
 const ITEMS: u64 = 1000;
 
-/// A list: its first page, and the way to the others.
+/// A list as its first page and a stream of the others.
 pub struct Pages<T> {
-    /// The first page.
     pub first: Vec<T>,
-    /// The further pages, each read when it is asked for; `None` if there are none.
+    /// The other pages, each read on demand; `None` if there are none.
     pub rest: Option<BoxStream<'static, Result<Vec<T>>>>,
 }
 
@@ -36,13 +35,14 @@ impl<T> fmt::Debug for Pages<T> {
 }
 
 impl<T: Send + 'static> Pages<T> {
-    /// A list that is known.
+    /// A list that is completely in memory.
     pub fn whole(items: Vec<T>) -> Self {
         Self { first: items, rest: None }
     }
 
-    /// Reads the first page. `query` is for so many rows of the list after a key, sorted by it; `key` tells a row's. Before
-    /// each further page it is asked whether the caller still stands: who reads slowly may read for long.
+    /// Reads the first page. `query` selects up to a number of rows after a key, sorted by the key; `key` returns
+    /// the key of a row. Before each further page the caller's credentials are checked again, because a slow client
+    /// may read for a long time.
     pub async fn read<K, S>(
         cx: &Cx,
         store: &Store,
@@ -70,7 +70,7 @@ impl<T: Send + 'static> Pages<T> {
         Ok(Self { first, rest })
     }
 
-    /// The same list of what becomes of each page.
+    /// Converts the list page by page, asynchronously.
     pub async fn then<U, F>(self, change: impl Fn(Vec<T>) -> F + Send + 'static) -> Result<Pages<U>>
     where
         U: Send + 'static,
@@ -80,21 +80,21 @@ impl<T: Send + 'static> Pages<T> {
         Ok(Pages { first, rest: self.rest.map(|rest| rest.and_then(change).boxed()) })
     }
 
-    /// The same list of what becomes of each item.
+    /// Converts the list item by item, fallibly.
     pub fn try_map<U: Send + 'static>(self, change: impl Fn(T) -> Result<U> + Send + 'static) -> Result<Pages<U>> {
         let first = self.first.into_iter().map(&change).collect::<Result<_>>()?;
         let page = move |page: Result<Vec<T>>| page?.into_iter().map(&change).collect();
         Ok(Pages { first, rest: self.rest.map(|rest| rest.map(page).boxed()) })
     }
 
-    /// The same list of what becomes of each item.
+    /// Converts the list item by item.
     pub fn map<U: Send + 'static>(self, change: impl Fn(T) -> U + Send + 'static) -> Pages<U> {
         let first = self.first.into_iter().map(&change).collect();
         let page = move |page: Vec<T>| page.into_iter().map(&change).collect();
         Pages { first, rest: self.rest.map(|rest| rest.map_ok(page).boxed()) }
     }
 
-    /// All of it, for who knows that it is short.
+    /// Collects the list, for callers that know it to be short.
     pub async fn all(self) -> Result<Vec<T>> {
         let mut all = self.first;
         if let Some(mut rest) = self.rest {
@@ -106,9 +106,10 @@ impl<T: Send + 'static> Pages<T> {
     }
 }
 
-/// A page of the rows that were read, and the key after which the next one begins, if there is one: there was one row more.
+/// Cuts a page from the rows, which include one extra row if there are more. Also returns the key after which
+/// the next page begins, if there is one.
 fn cut<T, K>(mut rows: Vec<T>, key: fn(&T) -> K) -> (Vec<T>, Option<K>) {
-    // A thousand fit.
+    // 1000 fits any `usize`.
     let items = ITEMS as usize;
     let more = rows.len() > items;
     rows.truncate(items);
@@ -116,7 +117,7 @@ fn cut<T, K>(mut rows: Vec<T>, key: fn(&T) -> K) -> (Vec<T>, Option<K>) {
     (rows, next)
 }
 
-/// A column of texts as their bytes compare, as they do in Rust. PostgreSQL goes by its locale unless it is told.
+/// A text column in byte order, as Rust compares strings. PostgreSQL uses its locale unless told otherwise.
 pub fn by_bytes(backend: DbBackend, column: impl ColumnTrait) -> SimpleExpr {
     let column = Expr::col(column.as_column_ref());
     match backend {

@@ -1,10 +1,11 @@
-//! What the relay of PostgreSQL does in the database: it numbers the outbox and seals the audit log. (On SQLite the one
-//! writer does that itself.)
+//! The relay on PostgreSQL, which numbers the outbox and seals the audit log. (On SQLite the single writer does
+//! both.)
 //!
-//! Rows commit without a number, because a number that is taken before the commit is wrong for whoever commits late: a
-//! reader that has seen 8 would never look for 7. One replica at a time holds the lease and gives out the numbers to rows
-//! that have committed, in the order of their places. A sequence gives those when the row is written, so a row that rests
-//! on what another one tells of comes after it; the ids would not do, as they begin with the wall clock of the writer.
+//! Rows are committed without a number, because numbers assigned before the commit can become visible out of
+//! order: a reader that has seen 8 would never look for 7. One replica at a time holds the lease and numbers
+//! committed rows in the order of their `place`, a sequence value assigned when the row is written, so that a
+//! row that depends on another one follows it. Ids would not do, because they begin with the writer's wall
+//! clock.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::base::Result;
 
-/// Most rows of one step.
+/// Maximum number of rows in one step.
 const ROWS: u64 = 500;
 
 /// Numbers outbox rows in the order of their places.
@@ -28,12 +29,12 @@ const NUMBER: &str = "UPDATE outbox SET revision = waiting.turn + $1 \
           ORDER BY place NULLS FIRST, id LIMIT $2) \
     AS waiting WHERE outbox.id = waiting.id";
 
-/// What a step did.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// Outbox rows that got a revision.
+    /// Number of outbox rows that got a revision.
     pub numbered: u64,
-    /// Audit events that were sealed.
+    /// Number of audit events sealed.
     pub sealed: u64,
 }
 
@@ -44,7 +45,7 @@ impl Step {
     }
 }
 
-/// Whether rows wait to be numbered or sealed.
+/// Whether rows are waiting to be numbered or sealed.
 pub async fn is_work_waiting(store: &Store) -> Result<bool> {
     let conn = store.read();
     let outbox = outbox::Entity::find().select_only().column(outbox::Column::Id);
@@ -57,7 +58,7 @@ pub async fn is_work_waiting(store: &Store) -> Result<bool> {
     Ok(audit.is_some())
 }
 
-/// Numbers and seals what has committed, up to a bound. For the holder of the relay's lease, in a transaction that holds it.
+/// Numbers and seals committed rows, up to a limit. Must run in a transaction that holds the relay's lease.
 pub async fn step(tx: &Tx) -> Result<Step> {
     Ok(Step { numbered: number(tx).await?, sealed: seal(tx).await? })
 }

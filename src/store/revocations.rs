@@ -1,10 +1,10 @@
-//! Revocations: what somebody rested on who may act no more.
+//! Revocations of credentials.
 //!
-//! Each has a revision, and a server asks for those after the last one before which it knows all. That rests on no clock.
-//! On SQLite the revision comes from a counter: one transaction writes at a time, so they become visible in their order. On
-//! PostgreSQL it is the number of the transaction, and all is known up to the oldest transaction that still runs: what
-//! commits later has a later number, and nobody waits for anybody. The process that commits tells its own listeners before
-//! it answers.
+//! Each has a revision, and a server asks for those after the revision up to which it knows all of them. This
+//! does not depend on clocks. On SQLite the revision comes from a counter: transactions write one at a time, so
+//! revisions become visible in order. On PostgreSQL it is the transaction id, and all revocations are known up
+//! to the oldest transaction in progress: later commits have higher ids, and nothing has to wait. The process
+//! that commits a revocation notifies its own listeners before it responds.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -22,50 +22,43 @@ use super::{
 };
 use crate::base::{IdKind, Result, TenantId, TenantScope};
 
-/// Name of the counter.
 const COUNTER: &str = "revocations";
-/// Takes the next revision from the counter of SQLite.
+/// Takes the next revision from the counter on SQLite.
 const NEXT: &str = "INSERT INTO counters (name, value) VALUES ($1, 1) \
     ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
-/// The revision of a transaction of PostgreSQL.
+/// The revision of a PostgreSQL transaction.
 const OWN: &str = "SELECT pg_current_xact_id()::text::bigint";
-/// The last one before all transactions that may still commit.
+/// The last revision before all transactions that may still commit.
 const SETTLED: &str = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1";
-/// Most rows that one statement numbers.
+/// Maximum number of rows that one statement numbers.
 const ROWS: usize = 1000;
 
-/// A revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// Of one token.
     Token {
-        /// Its id.
         id: String,
-        /// When it ends by itself, in seconds since the epoch.
+        /// Expiry of the token, in seconds since the Unix epoch.
         expires_at: i64,
     },
-    /// Of every token that an account was given in an earlier epoch.
+    /// Revokes all tokens issued to an account in earlier epochs.
     Account {
-        /// The account.
         id: Uuid,
-        /// Its epoch now.
+        /// The new epoch.
         epoch: i64,
     },
-    /// Of an API key.
     ApiKey {
-        /// The key.
         id: Uuid,
     },
 }
 
-/// Who is told of the revocations of this process.
+/// Listeners for revocations by this process.
 #[derive(Default)]
 pub(super) struct Listeners(RwLock<Vec<Arc<Listener>>>);
 
 type Listener = dyn Fn(&[Revocation]) + Send + Sync;
 
 impl Listeners {
-    /// Tells what was committed.
+    /// Notifies the listeners of committed revocations.
     pub fn tell(&self, revoked: &[Revocation]) {
         if revoked.is_empty() {
             return;
@@ -76,13 +69,13 @@ impl Listeners {
 }
 
 impl Store {
-    /// Lets `listener` hear of every revocation of this process, after its commit and before anybody is answered.
+    /// Registers a listener for revocations by this process. It is called after the commit and before the response.
     pub fn on_revocation(&self, listener: impl Fn(&[Revocation]) + Send + Sync + 'static) {
         self.0.observers.revoked.0.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(listener));
     }
 
-    /// The last revision up to which no more revocations will come, 0 before the first; and the time, as [`Store::time`]
-    /// tells it.
+    /// The last revision up to which no more revocations can appear, 0 before the first; and the time as
+    /// [`Store::time`] returns it.
     pub async fn settled_revision(&self) -> Result<(i64, OffsetDateTime)> {
         if self.backend() == DbBackend::Postgres {
             let query = Statement::from_string(DbBackend::Postgres, format!("SELECT {SETTLED}, {NOW}"));
@@ -94,12 +87,11 @@ impl Store {
     }
 }
 
-/// Whose sessions end.
 #[derive(Clone, Copy, Debug)]
 pub enum SessionsOf {
-    /// Those of every account of a tenant.
+    /// All accounts of a tenant.
     Tenant(TenantScope),
-    /// Those of the platform's accounts of an identity.
+    /// The platform accounts of an identity.
     Identity(Uuid),
 }
 
@@ -115,8 +107,8 @@ impl SessionsOf {
 }
 
 impl Tx {
-    /// Ends the sessions of accounts: begins a new epoch for each, which revokes every token that they were given so far,
-    /// and raises their versions. How many accounts there are.
+    /// Ends the sessions of accounts: starts a new epoch for each, which revokes all tokens issued to it so far,
+    /// and raises its version. Returns the number of accounts.
     pub async fn end_sessions(&self, of: SessionsOf) -> Result<u64> {
         let now = Stamp::from(self.now());
         accounts::Entity::update_many()
@@ -130,7 +122,7 @@ impl Tx {
         let ended = accounts::Entity::find().select_only().column(accounts::Column::Id).column(accounts::Column::Epoch);
         let ended: Vec<(Uuid, i64)> = ended.filter(of.accounts()).into_tuple().all(self.conn()).await?;
         match of {
-            // One event stands for all accounts of a tenant, of which there may be many.
+            // One event for all accounts of a tenant, which may be many.
             SessionsOf::Tenant(scope) => {
                 ended.iter().for_each(|(id, epoch)| self.revoke(Revocation::Account { id: *id, epoch: *epoch }));
                 let tenant = scope.tenant();
@@ -141,14 +133,14 @@ impl Tx {
         Ok(ended.len() as u64)
     }
 
-    /// Records that the sessions of one account end. Its row has the new epoch already.
+    /// Records the end of the sessions of one account, whose row already has the new epoch.
     pub fn sessions_ended(&self, tenant: Option<TenantId>, id: Uuid, epoch: i64) {
         self.revoke(Revocation::Account { id, epoch });
         self.also_changed(Change::new(Resource::Sessions, ChangeKind::Ended, IdKind::User.show(id)).within(tenant));
     }
 }
 
-/// Numbers what a transaction revokes, in the transaction.
+/// Numbers the revocations of a transaction, inside it.
 pub(super) async fn number(
     conn: &impl ConnectionTrait,
     revoked: impl Iterator<Item = &Revocation>,
@@ -158,7 +150,7 @@ pub(super) async fn number(
         match revocation {
             Revocation::Token { id, .. } => tokens.push(id.as_str()),
             Revocation::Account { id, .. } => epochs.push(*id),
-            // Keys are looked up, and not kept for longer than a revocation may take.
+            // API keys need no revision: they are looked up again within the permitted delay.
             Revocation::ApiKey { .. } => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Migrations: which are pending, and applying them when several replicas start at once.
+//! Migrations: determines which are pending, and applies them, also when several replicas start at once.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -16,37 +16,36 @@ use crate::base::{
     error::{Kind, Reason},
 };
 
-/// The advisory lock of those who migrate: the letters `tenantry` as a number.
+/// The advisory lock for migrations: the letters `tenantry` as a number.
 const LOCK: i64 = i64::from_be_bytes(*b"tenantry");
-/// How long a migration waits for a table. Whoever comes after it waits behind it.
+/// How long a migration waits for a table lock, because other statements queue behind it.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
-/// How often a waiting replica asks for the lock.
+/// How often a waiting replica tries to get the lock.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Names of the migrations that the database lacks. Migrations that a newer program applied are none of our business.
+/// Names of the pending migrations. Migrations that a newer program applied are ignored.
 pub(super) async fn pending(db: &DatabaseConnection) -> Result<Vec<String>> {
     let applied = if record::is_installed(db).await? { record::applied(db).await? } else { HashSet::new() };
     Ok(missing(&applied).map(|migration| migration.name.to_owned()).collect())
 }
 
-/// Names of all migrations.
 pub(super) fn known() -> Vec<String> {
     MIGRATIONS.iter().map(|migration| migration.name.to_owned()).collect()
 }
 
-/// Applies what is pending and returns the names.
+/// Applies the pending migrations and returns their names.
 pub(super) async fn migrate(db: &Databases, mut progress: impl FnMut(&str) + Send) -> Result<Vec<String>> {
     let Some(direct) = &db.direct else { return all_at_once(db, &mut progress).await };
     let lock = lock(direct, db.migrate_timeout).await?;
     let outcome = one_by_one(db, &mut progress).await;
-    // The end of the connection is the end of the lock.
+    // Closing the connection releases the lock.
     if let Err(error) = lock.close().await {
         tracing::debug!(%error, "closing the connection of the migration lock failed");
     }
     outcome
 }
 
-/// All pending migrations of SQLite in one transaction, which is the lock as well: none or all.
+/// Applies all pending migrations of SQLite in one transaction, which also serves as the lock.
 async fn all_at_once(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) -> Result<Vec<String>> {
     let tx = begin(db).await?;
     record::install(&tx).await?;
@@ -62,8 +61,8 @@ async fn all_at_once(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) -
     Ok(names)
 }
 
-/// Lets readers of SQLite that were open before the migration see the tables as they are. One that does not know of a column
-/// takes its quoted name for a text, and keeps the statement that it made of that.
+/// Makes SQLite readers that were open before the migration see the new schema. A reader that does not know a
+/// column takes its quoted name for a string literal, and caches the statement prepared that way.
 async fn look_again(db: &Databases) -> sqlx::Result<()> {
     let (pool, mut readers) = (db.read.get_sqlite_connection_pool(), Vec::new());
     while let Some(mut reader) = pool.try_acquire() {
@@ -73,8 +72,9 @@ async fn look_again(db: &Databases) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Each pending migration of PostgreSQL in a transaction of its own. Servers of the version before go on meanwhile, so none
-/// holds a table longer than it has to, and none waits for long with others behind it.
+/// Applies each pending migration of PostgreSQL in its own transaction. Servers of the previous version keep
+/// running, so no migration locks a table longer than necessary, or waits for long while others queue behind
+/// it.
 async fn one_by_one(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) -> Result<Vec<String>> {
     record::install(&db.write).await?;
     let applied = record::applied(&db.write).await?;
@@ -102,7 +102,7 @@ async fn apply_alone(db: &DatabaseConnection, migration: &Migration) -> Result<(
     Ok(tx.commit().await?)
 }
 
-/// The transaction. Another process may be migrating for longer than a write waits.
+/// Begins the transaction. Another process may be migrating for longer than the timeout of a write.
 async fn begin(db: &Databases) -> Result<DatabaseTransaction> {
     let deadline = Instant::now() + db.migrate_timeout;
     loop {
@@ -121,8 +121,8 @@ fn missing(applied: &HashSet<String>) -> impl Iterator<Item = &'static Migration
     MIGRATIONS.iter().filter(|migration| !applied.contains(migration.name))
 }
 
-/// Takes the lock on a connection of its own. It is asked for again and again rather than waited for: a session that
-/// waits in the database holds a snapshot, and that would stall an index that is built concurrently.
+/// Takes the lock on a separate connection. Polls instead of waiting in the database: a waiting session holds a
+/// snapshot, which would block a concurrent index build.
 async fn lock(direct: &PgConnectOptions, patience: Duration) -> Result<PgConnection> {
     let deadline = Instant::now() + patience;
     let mut connection = direct.connect().await.map_err(|error| conflict::unavailable(error, "connect to"))?;

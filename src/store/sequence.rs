@@ -1,7 +1,7 @@
-//! The last numbers that were given out. Whoever asks must be the only one who gives out more until it commits: the one
+//! The last assigned numbers. The caller must be the only one that assigns numbers until it commits: the single
 //! writer of SQLite, or the holder of the relay's lease.
 //!
-//! They are read from the newest numbered rows, so whatever prunes old rows leaves the newest.
+//! They are read from the newest numbered rows, so pruning must keep the newest row.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 

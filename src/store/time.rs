@@ -1,4 +1,4 @@
-//! The time by one clock, for what no server with a clock of its own may decide: that something is over for good.
+//! The database's time, for irreversible decisions such as expiry, which must not depend on the clock of one server.
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement};
 use time::OffsetDateTime;
@@ -6,11 +6,11 @@ use time::OffsetDateTime;
 use super::{Stamp, Store, Tx};
 use crate::base::{Clock, Result};
 
-/// The time of PostgreSQL, in whole microseconds since the epoch.
+/// The time of PostgreSQL, in microseconds since the Unix epoch.
 pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 impl Store {
-    /// The time by the clock of the database, which is one for all servers. SQLite has none but that of its one server.
+    /// The time by the database's clock, which all servers share. On SQLite it is the clock of the only server.
     pub async fn time(&self) -> Result<OffsetDateTime> {
         Ok(of(self.read(), self.clock()).await?)
     }

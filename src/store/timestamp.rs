@@ -1,29 +1,28 @@
-//! Times as both databases keep and compare them.
+//! Timestamps as both databases store and compare them.
 
 use sea_orm::DeriveValueType;
 use time::OffsetDateTime;
 
-/// A moment in whole microseconds since the epoch. SQLite has no type for times, and the texts that stand for them
-/// there do not sort; a number does, on both databases.
+/// A time in microseconds since the Unix epoch. SQLite has no type for times, and its text representations do
+/// not sort correctly; a number does on both databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
 pub struct Stamp(i64);
 
 impl Stamp {
-    /// Microseconds since the epoch.
     pub fn micros(self) -> i64 {
         self.0
     }
 
-    /// The moment in UTC.
+    /// The time in UTC.
     pub fn time(self) -> OffsetDateTime {
-        // Every moment that was ever a time is one again; the epoch stands in for a number that never was.
+        // Every valid time converts back; the epoch replaces a number out of range.
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 }
 
 impl From<OffsetDateTime> for Stamp {
     fn from(time: OffsetDateTime) -> Self {
-        // Microseconds since the epoch fit 64 bits for as long as years have four digits.
+        // Microseconds since the epoch fit into 64 bits as long as years have four digits.
         Self((time.unix_timestamp_nanos() / 1000) as i64)
     }
 }

@@ -1,8 +1,8 @@
-//! The key-encryption keys that a process holds, and which of them is the database's.
+//! The key-encryption keys of a process, and which of them the database uses.
 //!
-//! The database says which key its data keys are sealed with: by the id of the key, in the one row of `key_encryption`.
-//! Whoever seals a data key does so in a transaction that holds that row, with that key and no other. So servers with
-//! different settings cannot seal under different keys: one that does not hold the database's key seals nothing.
+//! The row in `key_encryption` contains the id of the key that seals the data keys. Data keys are sealed in a
+//! transaction that locks this row, and only with that key. So servers with different settings cannot seal
+//! under different keys: a server without the database's key seals nothing.
 
 use aes_gcm::Aes256Gcm;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -20,7 +20,7 @@ use crate::store::{
 
 /// Length of an id, in hex digits.
 const ID: usize = 16;
-/// What an id is the digest of, before the key.
+/// Prefix of the digest that an id is taken from.
 const ID_LABEL: &[u8] = b"tenantry key-encryption key id 1\n";
 
 /// A key-encryption key.
@@ -30,13 +30,12 @@ pub struct Kek {
     pub(in crate::store) cipher: Aes256Gcm,
 }
 
-/// The text is no key-encryption key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the key-encryption key must be 32 bytes in base64")]
 pub struct NotAKek;
 
 impl Kek {
-    /// Reads a key: 32 bytes in base64, padded or not.
+    /// Parses a key: 32 bytes in base64, with or without padding.
     pub fn from_base64(text: &Secret<String>) -> Result<Self, NotAKek> {
         let bytes = STANDARD_NO_PAD.decode(text.expose().trim().trim_end_matches('=')).map_err(|_| NotAKek)?;
         let key: [u8; KEY] = bytes.try_into().map_err(|_| NotAKek)?;
@@ -45,12 +44,13 @@ impl Kek {
         Ok(Self { id, cipher: sealed::cipher(&key) })
     }
 
-    /// A new key, as [`from_base64`](Self::from_base64) reads it.
+    /// Generates a key in the format of [`from_base64`](Self::from_base64).
     pub fn generate() -> Secret<String> {
         Secret::new(STANDARD_NO_PAD.encode(rand::random::<[u8; KEY]>()))
     }
 
-    /// The key's id: the beginning of a digest of the key, in hex. It may be shown; it tells nothing of a random key.
+    /// The id of the key: the beginning of its digest, in hex. Not secret, because it reveals nothing about a
+    /// random key.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Kek {
     }
 }
 
-/// The keys that a process holds: the one that it is to seal with, and the one that sealed before a rotation.
+/// The keys of a process: the current one, and the previous one during a rotation.
 #[derive(Clone, Debug)]
 pub struct Keyring {
     current: Kek,
@@ -76,27 +76,26 @@ impl From<Kek> for Keyring {
 }
 
 impl Keyring {
-    /// A ring of these keys.
     pub fn new(current: Kek, previous: Option<Kek>) -> Self {
         Self { current, previous }
     }
 
-    /// The key that `TENANTRY_KEK` is.
+    /// The key set in `TENANTRY_KEK`.
     pub fn current(&self) -> &Kek {
         &self.current
     }
 
-    /// The key of that id, if it is held.
+    /// The key with an id, if present.
     pub fn find(&self, id: &str) -> Option<&Kek> {
         self.all().find(|kek| kek.id == id)
     }
 
-    /// Every key.
     pub fn all(&self) -> impl Iterator<Item = &Kek> {
         std::iter::once(&self.current).chain(&self.previous)
     }
 
-    /// The key that a data key is sealed with, if it is held. Data keys from before their rows told it are tried.
+    /// The key that a data key is sealed with, if present. Rows without an id are from older versions; all keys are
+    /// tried for them.
     pub(in crate::store) fn key_of(&self, row: &data_keys::Model) -> Option<&Kek> {
         match &row.kek {
             Some(id) => self.find(id).filter(|kek| sealed::open(&kek.cipher, row.purpose(), &row.wrapped).is_ok()),
@@ -105,19 +104,19 @@ impl Keyring {
     }
 }
 
-/// How the keys of a process fit a database.
+/// Whether the keys of a process match a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// They do, or nothing is sealed yet.
+    /// They match, or nothing is sealed yet.
     Fits,
-    /// The process holds no key, and secrets are sealed.
+    /// The process has no key, but there are sealed secrets.
     Missing,
-    /// The database's key is not among them; its id, if it is known.
+    /// The database uses a different key; its id, if known.
     Other(Option<String>),
 }
 
 impl Fit {
-    /// Fails unless the keys fit, and says what to do.
+    /// Fails unless the keys match, with an error that says what to do.
     pub fn require(self) -> Result<()> {
         let (kind, reason) = (Kind::Unavailable, Reason::KekMissing);
         match self {
@@ -138,14 +137,14 @@ impl Fit {
     }
 }
 
-/// How a ring fits a database, by one row.
+/// Checks a keyring against a database, reading one row.
 pub async fn fit(conn: &impl ConnectionTrait, ring: Option<&Keyring>) -> Result<Fit> {
     let row = key_encryption::Entity::find_by_id(key_encryption::ONE).one(conn).await?;
     Ok(match (row, ring) {
         (Some(_), None) => Fit::Missing,
         (Some(row), Some(ring)) if ring.find(&row.kek).is_some() => Fit::Fits,
         (Some(row), Some(_)) => Fit::Other(Some(row.kek)),
-        // Nothing was sealed since the database tells its key.
+        // Nothing was sealed since the database stores the id of its key.
         (None, ring) => match (first_data_key(conn).await?, ring) {
             (None, _) => Fit::Fits,
             (Some(_), None) => Fit::Missing,
@@ -155,14 +154,15 @@ pub async fn fit(conn: &impl ConnectionTrait, ring: Option<&Keyring>) -> Result<
     })
 }
 
-/// The database's key, and the generation of the data keys that are made now.
+/// The database's key, and the current generation of data keys.
 pub(in crate::store) struct Held<'r> {
     pub kek: &'r Kek,
     pub generation: i64,
 }
 
-/// The database's key, held by this transaction: no rotation ends before it does. A database that has none yet gets the
-/// one that opens its data keys, or the current one of the ring if there are none. Fails if the ring lacks it.
+/// Locks and returns the database's key: no rotation can complete before this transaction ends. A database
+/// without one gets the key that opens its data keys, or the current key of the ring if there are none. Fails
+/// if the ring does not have the key.
 pub(in crate::store) async fn hold<'r>(tx: &Tx, ring: &'r Keyring) -> Result<Held<'r>> {
     let find = || key_encryption::Entity::find_by_id(key_encryption::ONE).lock_shared().one(tx.conn());
     let mut row = find().await?;
@@ -181,7 +181,7 @@ pub(in crate::store) async fn hold<'r>(tx: &Tx, ring: &'r Keyring) -> Result<Hel
         let first = OnConflict::column(key_encryption::Column::Id).do_nothing().to_owned();
         let insert = key_encryption::Entity::insert(new.into_active_model()).on_conflict(first);
         insert.exec_without_returning(tx.conn()).await?;
-        // Another server may have been first, with another key.
+        // A concurrent server may have inserted the row first, with another key.
         row = find().await?;
     }
     let row = row.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
@@ -189,8 +189,8 @@ pub(in crate::store) async fn hold<'r>(tx: &Tx, ring: &'r Keyring) -> Result<Hel
     Ok(Held { kek, generation: row.generation })
 }
 
-/// Fails if a rotation that was not finished left data keys under a key that the ring lacks. Rows from before keys had ids
-/// do not name theirs: those are opened.
+/// Fails if an unfinished rotation left data keys under a key that the ring does not have. Rows of older
+/// versions do not name their key and are opened instead.
 pub(in crate::store) async fn refuse_left_behind(conn: &impl ConnectionTrait, ring: &Keyring) -> Result<()> {
     let held = ring.all().map(|kek| kek.id.clone());
     let left = data_keys::Entity::find().filter(data_keys::Column::Kek.is_not_in(held)).one(conn).await?;
@@ -210,7 +210,7 @@ pub(in crate::store) async fn refuse_left_behind(conn: &impl ConnectionTrait, ri
     Err(Error::new(Kind::Unavailable, Reason::KekMissing, message))
 }
 
-/// The data key that tells the database's key where no row does: the platform's, else the oldest one.
+/// The data key that identifies the database's key if there is no row for it: the platform's, else the oldest one.
 async fn first_data_key(conn: &impl ConnectionTrait) -> Result<Option<data_keys::Model>> {
     let platform = data_keys::Entity::find_by_id(data_keys::PLATFORM).one(conn).await?;
     match platform {
@@ -219,7 +219,7 @@ async fn first_data_key(conn: &impl ConnectionTrait) -> Result<Option<data_keys:
     }
 }
 
-/// Callers learn that the server cannot do it now; the log, which key it would need.
+/// Callers learn that the server cannot do this now; the log contains the id of the required key.
 pub(in crate::store) fn not_held(id: Option<&str>) -> Error {
     let message = "cannot seal or open secrets: this server does not have the key-encryption key of its database";
     let cause = format!("the id of the database's key is {}", id.unwrap_or("not known"));

@@ -1,4 +1,4 @@
-//! Envelope encryption of secrets: data keys, the key-encryption key over them, and the rotation of both.
+//! Envelope encryption of secrets: data keys, the key-encryption key that seals them, and the rotation of both.
 
 pub mod keyring;
 pub mod reseal;

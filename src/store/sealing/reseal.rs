@@ -1,9 +1,10 @@
-//! New data keys, and all values sealed anew under them, while servers serve.
+//! Replaces data keys and reseals all values under the new ones, while servers are running.
 //!
-//! A run begins by raising the generation in the row of `key_encryption`; every owner whose last data key is of an earlier
-//! generation gets one of this. Servers seal under it within [`NOTICED`]; what is sealed under the earlier ones still
-//! opens. Then the areas seal their values anew. A run that was killed has left its mark in that row, and the next one
-//! goes on with it. Earlier keys are removed once nothing is sealed under them.
+//! A run begins by raising the generation in the row of `key_encryption`; every owner whose latest data key is
+//! of an earlier generation gets a new one. Servers seal under it within [`NOTICED`]; values sealed under
+//! earlier keys can still be opened. Then each area reseals its values. A run that was interrupted left its
+//! mark in the row, and the next run continues it. Earlier keys are deleted once no values are sealed under
+//! them.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -28,27 +29,26 @@ use crate::store::{
     entities::{data_keys, key_encryption},
 };
 
-/// Owners, or values, of one transaction.
+/// Number of owners, or values, in one transaction.
 pub const PAGE: u64 = 100;
-/// How long a key is kept after a later one took its place, though nothing is known to be sealed under it: answers under
-/// idempotency keys are sealed too, and live for a day.
+/// How long a replaced key is kept, even if no values are known to be sealed under it: responses under
+/// idempotency keys are sealed too, and are kept for a day.
 pub const KEPT: Duration = Duration::from_secs(2 * 24 * 3600);
 
-/// A run that has begun.
+/// A run in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// Data keys of earlier generations are replaced.
     pub generation: i64,
-    /// Whether an earlier run began it.
+    /// Whether it continues an interrupted run.
     pub resumed: bool,
 }
 
-/// What became of the values of an area.
+/// The result for the values of an area.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resealed {
-    /// Values that were sealed anew.
     pub resealed: u64,
-    /// Values that do not open. They are left as they are.
+    /// Values that could not be opened. They are not changed.
     pub left: u64,
 }
 
@@ -59,27 +59,25 @@ impl std::ops::AddAssign for Resealed {
     }
 }
 
-/// Whose secret a value is, and the version of the key that it is sealed under.
+/// The owner of a value, and the version of the key that it is sealed under.
 pub type InUse = BTreeSet<(Option<TenantId>, i64)>;
 
-/// What a value is sealed for, and the sealed value.
+/// The purpose of a value, and the sealed value.
 pub type Purposed = (String, String);
 
-/// A column whose texts are sealed values, or JSON that has some: their characters stand in JSON as they are.
+/// A column with sealed values, or JSON that contains them; their characters need no escaping in JSON.
 pub struct SealedColumn<K> {
-    /// The table.
     pub table: &'static str,
     /// Its primary key.
     pub key: &'static str,
-    /// The column.
     pub column: &'static str,
-    /// The column that tells the tenant whose secrets they are; without one they are the platform's.
+    /// The column with the owning tenant; none if the secrets are the platform's.
     pub tenant: Option<&'static str>,
-    /// The sealed values in the text of a row.
+    /// Extracts the sealed values from the text of a row.
     pub values: fn(&K, &str) -> Result<Vec<Purposed>>,
 }
 
-/// A row with a text in such a column.
+/// A row with text in the column.
 struct SealedRow<K> {
     key: K,
     tenant: Option<TenantId>,
@@ -87,7 +85,7 @@ struct SealedRow<K> {
 }
 
 impl<K: TryGetable + Into<Value> + Clone + Send + Sync + 'static> SealedColumn<K> {
-    /// Seals every value anew that is sealed under an earlier data key. `progress` is told after each transaction.
+    /// Reseals every value that is sealed under an earlier data key. Calls `progress` after each transaction.
     pub async fn reseal(&self, store: &Store, sealer: &Sealer, mut progress: impl FnMut(Resealed)) -> Result<Resealed> {
         let (mut done, mut after) = (Resealed::default(), None);
         loop {
@@ -143,8 +141,8 @@ impl<K: TryGetable + Into<Value> + Clone + Send + Sync + 'static> SealedColumn<K
         store.read().query_all(&query).await?.into_iter().map(read).collect()
     }
 
-    /// Writes texts with values that were sealed anew, unless they changed meanwhile; who changed them sealed them under a key
-    /// of that moment. How many values there are.
+    /// Stores resealed texts, except those that were changed in the meantime, which were sealed under a current
+    /// key. Returns the number of values.
     async fn put(&self, store: &Store, changes: Vec<(SealedRow<K>, String, u64)>) -> Result<u64> {
         if changes.is_empty() {
             return Ok(0);
@@ -168,12 +166,12 @@ async fn put_all(tx: &Tx, updates: &Arc<[(UpdateStatement, u64)]>) -> Result<u64
     Ok(changed)
 }
 
-/// The version of the data key that a text is sealed under; `None` if it is no sealed text.
+/// The version of the data key that a text is sealed under; `None` if it is not a sealed text.
 pub fn version(sealed: &str) -> Option<i64> {
     sealed::version(sealed)
 }
 
-/// Begins a run, or goes on with one that did not end. `None` if nothing was ever sealed.
+/// Starts a run, or continues an interrupted one. `None` if nothing was ever sealed.
 pub async fn begin(store: &Store, ring: &Keyring) -> Result<Option<Run>> {
     keyring::fit(store.read(), Some(ring)).await?.require()?;
     if data_keys::Entity::find().one(store.read()).await?.is_none() {
@@ -188,7 +186,7 @@ pub async fn begin(store: &Store, ring: &Keyring) -> Result<Option<Run>> {
 }
 
 async fn begin_in(tx: &Tx, ring: &Keyring) -> Result<Run> {
-    // Makes the row where there is none.
+    // Creates the row if it is missing.
     keyring::hold(tx, ring).await?;
     let row = key_encryption::Entity::find_by_id(key_encryption::ONE).lock_exclusive().one(tx.conn()).await?;
     let row = row.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
@@ -204,7 +202,6 @@ async fn begin_in(tx: &Tx, ring: &Keyring) -> Result<Run> {
     Ok(Run { generation, resumed })
 }
 
-/// Ends a run.
 pub async fn end(store: &Store, details: serde_json::Value) -> Result<()> {
     let cx = Cx::system("keys reseal", store.clock().clone());
     store.write(&cx, details, end_in).await
@@ -221,7 +218,8 @@ async fn end_in(tx: &Tx, details: &serde_json::Value) -> Result<()> {
     Ok(())
 }
 
-/// Makes a later data key for every owner whose last one is of an earlier generation. `progress` is told how many were made.
+/// Creates a new data key for every owner whose latest one is of an earlier generation. Calls `progress` with
+/// their number.
 pub async fn renew(store: &Store, ring: &Keyring, run: Run, mut progress: impl FnMut(u64)) -> Result<u64> {
     let mut made = 0;
     let mut failures = 0;
@@ -232,14 +230,14 @@ pub async fn renew(store: &Store, ring: &Keyring, run: Run, mut progress: impl F
                 made += more;
                 progress(made);
             }
-            // A tenant of the page was deleted meanwhile; the next page is without it.
+            // A tenant of the page was deleted in the meantime; the next attempt does not include it.
             Err(error) if is_gone(&error) && failures < 5 => failures += 1,
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Whether a row has no tenant any more, as each database says it.
+/// Whether the tenant of a row is gone, as each database reports it.
 fn is_gone(error: &Error) -> bool {
     matches!(error.reason, Reason::TenantNotFound | Reason::TenantInUse)
 }
@@ -269,8 +267,7 @@ async fn renew_in(tx: &Tx, (ring, owners): &(Keyring, Vec<Option<Uuid>>)) -> Res
     Ok(())
 }
 
-/// Removes data keys that later ones took the place of, [`KEPT`] ago or longer, and under which nothing of `in_use` is
-/// sealed. Returns how many.
+/// Deletes data keys that were replaced at least [`KEPT`] ago and are not in `in_use`. Returns their number.
 pub async fn prune(store: &Store, in_use: InUse) -> Result<u64> {
     let rows = data_keys::Entity::find().all(store.read()).await?;
     let long_ago = Stamp::from(store.time().await? - KEPT);

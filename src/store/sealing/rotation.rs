@@ -1,9 +1,9 @@
-//! Rotation of the key-encryption key, while servers serve.
+//! Rotation of the key-encryption key, while servers are running.
 //!
-//! Every server holds the new key and the one before it. One transaction makes the new one the database's: from then on
-//! data keys are sealed with no other. Then the data keys that there are get sealed anew, page by page. They stay the keys
-//! that they are, so nothing that they sealed changes, and no server has to notice. Whoever is killed in between leaves
-//! whole rows, and the next run goes on.
+//! Every server has the new key and the previous one. One transaction makes the new key the database's: from
+//! then on data keys are sealed only with it. Then the existing data keys are resealed with it, page by page.
+//! The data keys themselves do not change, so the values sealed under them stay valid and servers need not
+//! notice. An interrupted run leaves consistent rows, and the next run continues.
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait,
@@ -21,23 +21,23 @@ use crate::store::{
     entities::{data_keys, key_encryption},
 };
 
-/// Data keys of one transaction.
+/// Number of data keys in one transaction.
 const PAGE: u64 = 100;
 
-/// What a rotation did.
+/// The result of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotated {
-    /// The key that was the database's before; `None` if an earlier run had changed that.
+    /// The id of the previous key; `None` if an earlier run had replaced it.
     pub from: Option<String>,
-    /// Data keys that were sealed anew.
+    /// Number of data keys resealed.
     pub rewrapped: u64,
-    /// Data keys that no key of the ring opens. They are left as they are.
+    /// Number of data keys that no key of the ring opens. They are not changed.
     pub left: u64,
 }
 
-/// Makes the current key of the ring the database's, and seals every data key with it. `progress` is told how many are
-/// done, of how many, after each transaction. Fails if the ring lacks the key that is the database's now, and if another
-/// rotation makes another key the database's meanwhile.
+/// Makes the current key of the ring the database's, and seals every data key with it. Calls `progress` after
+/// each transaction with the number of keys done and the total. Fails if the ring does not have the database's
+/// current key, and if a concurrent rotation chooses another key.
 pub async fn rotate(store: &Store, ring: &Keyring, mut progress: impl FnMut(u64, u64)) -> Result<Rotated> {
     keyring::fit(store.read(), Some(ring)).await?.require()?;
     let cx = Cx::system("keys rotate", store.clock().clone());
@@ -57,7 +57,7 @@ pub async fn rotate(store: &Store, ring: &Keyring, mut progress: impl FnMut(u64,
     Ok(Rotated { from, rewrapped, left })
 }
 
-/// Makes the current key of the ring the database's; returns the one before, or `None` if it is so already.
+/// Makes the current key of the ring the database's. Returns the previous one, or `None` if there is nothing to change.
 async fn turn(store: &Store, cx: &Cx, ring: &Keyring) -> Result<Option<String>> {
     let row = key_encryption::Entity::find_by_id(key_encryption::ONE).one(store.read()).await?;
     if row.is_some_and(|row| row.kek == ring.current().id()) {
@@ -67,7 +67,7 @@ async fn turn(store: &Store, cx: &Cx, ring: &Keyring) -> Result<Option<String>> 
 }
 
 async fn turn_in(tx: &Tx, ring: &Keyring) -> Result<Option<String>> {
-    // Makes the row where there is none.
+    // Creates the row if it is missing.
     keyring::hold(tx, ring).await?;
     let held = key_encryption::Entity::find_by_id(key_encryption::ONE).lock_exclusive().one(tx.conn()).await?;
     let row = held.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
@@ -84,15 +84,15 @@ async fn turn_in(tx: &Tx, ring: &Keyring) -> Result<Option<String>> {
     Ok(Some(from))
 }
 
-/// What one transaction did.
+/// The result of one transaction.
 struct Page {
     rewrapped: u64,
     left: u64,
-    /// The name of its last row.
+    /// The id of its last row.
     last: String,
 }
 
-/// Seals the next data keys after a name anew; `None` if there are no more.
+/// Reseals the next data keys after an id; `None` if there are no more.
 async fn rewrap(store: &Store, ring: &Keyring, after: String) -> Result<Option<Page>> {
     store.maintain("keys.rewrap", (ring.clone(), after), rewrap_page).await
 }
@@ -128,7 +128,7 @@ async fn rewrap_row(tx: &Tx, ring: &Keyring, row: data_keys::Model) -> Result<bo
     Ok(true)
 }
 
-/// The data keys that are not sealed with a key, or do not say so.
+/// The data keys that are not known to be sealed with a key.
 fn others(kek: &Kek) -> Select<data_keys::Entity> {
     let kek = data_keys::Column::Kek.ne(kek.id());
     data_keys::Entity::find().filter(Condition::any().add(data_keys::Column::Kek.is_null()).add(kek))
@@ -143,24 +143,24 @@ async fn audit_in(tx: &Tx, (target, details): &(String, serde_json::Value)) -> R
     Ok(())
 }
 
-/// The data keys of a database, by what opens them.
+/// The data keys of a database, counted by the keys that open them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyStatus {
-    /// The id of the database's key; `None` if nothing was sealed yet, or not since the database tells its key.
+    /// The id of the database's key; `None` if nothing was sealed since the id is stored.
     pub kek: Option<String>,
     /// Data keys that the current key of the ring opens.
     pub current: u64,
-    /// Data keys that the key before it opens.
+    /// Data keys that the previous key opens.
     pub previous: u64,
     /// Data keys that no key of the ring opens.
     pub closed: u64,
-    /// Of all data keys, those that do not seal any more: their owners have later ones.
+    /// Data keys that have been replaced by later ones and seal no more values.
     pub earlier: u64,
-    /// Whether values are being sealed anew, under new data keys.
+    /// Whether values are being resealed under new data keys.
     pub resealing: bool,
 }
 
-/// Looks at every data key.
+/// Examines every data key.
 pub async fn status(store: &Store, ring: Option<&Keyring>) -> Result<KeyStatus> {
     let row = key_encryption::Entity::find_by_id(key_encryption::ONE).one(store.read()).await?;
     let resealing = row.as_ref().is_some_and(|row| row.resealing);

@@ -1,8 +1,8 @@
-//! The form of what is sealed: AES-256-GCM (NIST SP 800-38D) with random nonces. What a text is for is authenticated with
-//! it, so that a sealed secret cannot be put into another place.
+//! The format of sealed values: AES-256-GCM (NIST SP 800-38D) with random nonces. The purpose is authenticated
+//! as associated data, so that a sealed secret cannot be moved to another place.
 //!
-//! `v1:` and the base64 of nonce and ciphertext is sealed under the first data key of its owner, or under a key-encryption
-//! key; `v2:N:` and the same, under the owner's data key of version N.
+//! `v1:` and the base64 of nonce and ciphertext is sealed under the owner's first data key, or under a
+//! key-encryption key; `v2:N:` and the same, under the owner's data key of version N.
 
 use aes_gcm::{
     Aes256Gcm, Key, KeyInit, Nonce,
@@ -12,20 +12,19 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 
 use crate::base::{Error, Result, Secret};
 
-/// Length of a key, in bytes.
+/// In bytes.
 pub(in crate::store) const KEY: usize = 32;
-/// Length of a nonce, in bytes.
+/// In bytes.
 const NONCE: usize = 12;
-/// What a text begins with that is sealed under a first key, or a later one.
+/// The prefixes of texts sealed under a first key, and under a later one.
 const FIRST: &str = "v1:";
 const LATER: &str = "v2:";
 
-/// A cipher under a key.
 pub(in crate::store) fn cipher(key: &[u8; KEY]) -> Aes256Gcm {
     Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
 }
 
-/// Seals a secret under the first key of an owner.
+/// Seals a secret under an owner's first key.
 pub(in crate::store) fn seal(cipher: &Aes256Gcm, purpose: &str, secret: &[u8]) -> Result<String> {
     seal_under(1, cipher, purpose, secret)
 }
@@ -39,7 +38,7 @@ pub(in crate::store) fn seal_under(version: i64, cipher: &Aes256Gcm, purpose: &s
     Ok(if version == 1 { format!("{FIRST}{text}") } else { format!("{LATER}{version}:{text}") })
 }
 
-/// The version of the data key that a text is sealed under; `None` if it is no sealed text.
+/// The version of the data key that a text is sealed under; `None` if it is not a sealed text.
 pub(in crate::store) fn version(sealed: &str) -> Option<i64> {
     if sealed.starts_with(FIRST) {
         return Some(1);
@@ -48,7 +47,7 @@ pub(in crate::store) fn version(sealed: &str) -> Option<i64> {
     version.parse().ok().filter(|version| *version > 1)
 }
 
-/// Opens a text under the key of its version.
+/// Opens a text with the key of its version.
 pub(in crate::store) fn open(cipher: &Aes256Gcm, purpose: &str, sealed: &str) -> Result<Secret<Vec<u8>>> {
     let failed = || Error::internal("cannot open a sealed secret: it was modified or sealed under another key");
     let text = version(sealed).and_then(|_| sealed.rsplit_once(':')).map(|(_, text)| text).ok_or_else(failed)?;

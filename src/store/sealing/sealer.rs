@@ -1,7 +1,7 @@
-//! Secrets at rest: sealed with a data key for each tenant, which is sealed with the one key-encryption key.
+//! Encryption of secrets at rest: each tenant has a data key, which is sealed with the key-encryption key.
 //!
-//! A tenant's key goes with the tenant, and with it all that it sealed. An owner may have several keys: the last one seals,
-//! and the ones before open what they sealed, until it is sealed anew.
+//! Deleting a tenant deletes its data key, and makes everything sealed under it unreadable. An owner may have
+//! several keys: the latest one seals, and earlier ones open what is not resealed yet.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +16,10 @@ use super::{
 use crate::base::{Error, Result, Secret, TenantId, error::Reason};
 use crate::store::{Stamp, Store, Tx, entities::data_keys};
 
-/// Most data keys that are kept in memory.
+/// Maximum number of data keys cached in memory.
 const KEPT: u64 = 1024;
-/// How long a server goes on sealing with a key after there is a later one, and with a key at all after the one that seals
-/// it was changed for one that the server does not have.
+/// How long a server may keep sealing with a key after it was replaced, and keep using a data key after it was
+/// resealed with a key-encryption key that the server does not have.
 pub const NOTICED: Duration = Duration::from_secs(3);
 
 /// Seals and opens secrets. Cheap to clone.
@@ -29,27 +29,27 @@ pub struct Sealer(Arc<Inner>);
 struct Inner {
     store: Store,
     ring: Option<Keyring>,
-    /// Keys by the names of their rows. A row never gets another key.
+    /// By row id. The key of a row never changes.
     keys: Cache<String, Arc<Aes256Gcm>>,
-    /// The version of the key that seals, by owner.
+    /// The version of the latest key, by owner.
     latest: Cache<Option<TenantId>, i64>,
 }
 
 impl Sealer {
-    /// A sealer on a store. Without keys it seals nothing, and says which setting is missing.
+    /// A sealer without keys fails with an error that names the missing setting.
     pub fn new(store: Store, ring: Option<Keyring>) -> Self {
         let latest = Cache::builder().max_capacity(KEPT).time_to_live(NOTICED).build();
         let keys = Cache::builder().max_capacity(KEPT).time_to_live(NOTICED).build();
         Self(Arc::new(Inner { store, ring, keys, latest }))
     }
 
-    /// How the keys fit the database. Reads one row.
+    /// Whether the keys match the database. Reads one row.
     pub async fn fit(&self) -> Result<Fit> {
         keyring::fit(self.0.store.read(), self.0.ring.as_ref()).await
     }
 
-    /// Fails unless the keys fit the database and every data key in it, and says what to do. For the start: it may read
-    /// every data key.
+    /// Fails unless the keys match the database and every data key in it, with an error that says what to do. May
+    /// read every data key, so it is for startup.
     pub async fn verify(&self) -> Result<()> {
         self.fit().await?.require()?;
         match &self.0.ring {
@@ -58,14 +58,14 @@ impl Sealer {
         }
     }
 
-    /// Seals a secret of a tenant, or of the platform, for a purpose. Not inside of a write: the first secret of a tenant
-    /// makes its key.
+    /// Seals a secret of a tenant, or of the platform, for a purpose. Must not be called inside a write: the first
+    /// secret of an owner creates its key.
     pub async fn seal(&self, tenant: Option<TenantId>, purpose: &str, secret: &[u8]) -> Result<String> {
         let (version, key) = self.latest(tenant).await?;
         sealed::seal_under(version, &key, purpose, secret)
     }
 
-    /// Opens what was sealed for the same tenant and purpose.
+    /// Opens a value sealed for the same tenant and purpose.
     pub async fn open(&self, tenant: Option<TenantId>, purpose: &str, sealed: &str) -> Result<Secret<Vec<u8>>> {
         let Some(version) = sealed::version(sealed) else {
             return Err(Error::internal("what should be sealed is not"));
@@ -73,7 +73,7 @@ impl Sealer {
         sealed::open(self.key(tenant, version).await?.as_ref(), purpose, sealed)
     }
 
-    /// The same secret sealed under the owner's last key; `None` if it is so already.
+    /// Seals the same secret under the owner's latest key; `None` if it already is.
     pub async fn reseal(&self, tenant: Option<TenantId>, purpose: &str, sealed: &str) -> Result<Option<String>> {
         let (version, key) = self.latest(tenant).await?;
         if sealed::version(sealed) == Some(version) {
@@ -87,7 +87,7 @@ impl Sealer {
         self.0.ring.as_ref().ok_or_else(missing)
     }
 
-    /// The key that seals, and its version.
+    /// The latest key and its version.
     async fn latest(&self, tenant: Option<TenantId>) -> Result<(i64, Arc<Aes256Gcm>)> {
         let ring = self.ring()?;
         if let Some(version) = self.0.latest.get(&tenant) {
@@ -122,7 +122,7 @@ impl Sealer {
         Ok(key)
     }
 
-    /// Makes the first key of an owner, unless another call is first, and returns the row that is stored.
+    /// Creates the first key of an owner, unless a concurrent call does, and returns the stored row.
     async fn make(&self, ring: &Keyring, tenant: Option<TenantId>) -> Result<data_keys::Model> {
         let owner = (ring.clone(), tenant);
         let make = async |tx: &Tx, (ring, tenant): &(Keyring, Option<TenantId>)| make_in(tx, ring, *tenant).await;
@@ -136,14 +136,14 @@ impl std::fmt::Debug for Sealer {
     }
 }
 
-/// Makes the key of an owner in the generation of now, unless there is one, and returns the row that is stored.
+/// Creates the key of an owner in the current generation, unless it exists, and returns the stored row.
 pub(in crate::store) async fn make_in(tx: &Tx, ring: &Keyring, tenant: Option<TenantId>) -> Result<data_keys::Model> {
     let Held { kek, generation } = keyring::hold(tx, ring).await?;
     let owner = row_name(tenant, generation);
     let row = data_keys::Model {
         wrapped: sealed::seal(&kek.cipher, &owner, &rand::random::<[u8; KEY]>())?,
         tenant_id: tenant.map(TenantId::uuid),
-        // The keys before it are removed by the same clock.
+        // The same clock decides when earlier keys are deleted.
         created_at: Stamp::from(tx.time().await?),
         kek: Some(kek.id().to_owned()),
         version: generation,
@@ -159,7 +159,7 @@ pub(in crate::store) async fn make_in(tx: &Tx, ring: &Keyring, tenant: Option<Te
     Ok(row.unwrap_or(made))
 }
 
-/// The data key of a row. Fails as a server does whose keys do not fit if the key that sealed it is not held.
+/// Opens the data key of a row. Fails with the error for non-matching keys if the key that sealed it is missing.
 pub(in crate::store) fn unwrapped(ring: &Keyring, row: &data_keys::Model) -> Result<Aes256Gcm> {
     let held = match &row.kek {
         Some(id) => ring.find(id),
@@ -179,7 +179,7 @@ pub(in crate::store) fn keys_of(tenant: Option<TenantId>) -> Select<data_keys::E
     })
 }
 
-/// The name of a key's row.
+/// The id of a key's row.
 pub(in crate::store) fn row_name(tenant: Option<TenantId>, version: i64) -> String {
     let owner = tenant.map_or_else(|| data_keys::PLATFORM.to_owned(), TenantId::dashed);
     if version == 1 { owner } else { format!("{owner}#{version}") }

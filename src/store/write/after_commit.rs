@@ -1,26 +1,23 @@
-//! What happens in this process once a write has committed, and before its caller is answered.
+//! Steps in this process after a write has committed and before its caller gets the response.
 
 use std::sync::Arc;
 
 use crate::store::{Revocation, clusters::ClusterNames, revocations::Listeners};
 
-/// What a process keeps in memory that a write makes out of date.
+/// In-memory state that a write invalidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalidate {
-    /// The names of the clusters.
     ClusterNames,
 }
 
-/// A step of a write that follows its commit. A write that fails takes none.
+/// A step after the commit of a write. A failed write takes none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) enum AfterCommit {
-    /// Something that is kept in memory is read anew.
     Invalidate(Invalidate),
-    /// The listeners hear of a revocation.
+    /// Notify the listeners of a revocation.
     Revoked(Revocation),
 }
 
-/// Those who take the steps.
 #[derive(Clone, Default)]
 pub(in crate::store) struct Observers {
     pub clusters: Arc<ClusterNames>,
@@ -28,7 +25,7 @@ pub(in crate::store) struct Observers {
 }
 
 impl Observers {
-    /// Takes the steps of writes that have committed.
+    /// Runs the steps of committed writes.
     pub fn committed(&self, steps: Vec<AfterCommit>) {
         let mut revoked = Vec::new();
         for step in steps {

@@ -1,5 +1,5 @@
-//! Whether the caller of a write still stands: asked inside its transaction, because authentication learns of suspensions and
-//! revocations a moment late, and nobody who lost their rights may use that moment to write.
+//! Checks inside a write that its caller is still valid: authentication learns of suspensions and revocations
+//! with a delay, in which a caller without rights must not be able to write.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use time::OffsetDateTime;
@@ -13,13 +13,14 @@ use crate::store::{
 /// The status of an account that may act.
 const ACTIVE: &str = "active";
 
-/// Fails as revoked if what the caller rests on has gone, or what the one rests on for whom it speaks.
+/// Fails as revoked if the caller's account, key or token is not valid any more, or that of its principal.
 pub(in crate::store) async fn check(tx: &Tx) -> Result<()> {
     check_on(tx.conn(), &tx.cx().caller, tx.now()).await
 }
 
 impl Store {
-    /// Fails as revoked if what a caller rests on has gone, its token itself too: for calls that read for long.
+    /// Fails as revoked if the caller's account, key or token is not valid any more. For calls that read for a long
+    /// time.
     pub(in crate::store) async fn check_standing(&self, caller: &Caller) -> Result<()> {
         let now = self.clock().now();
         let revoked = !caller.token_id.is_empty()

@@ -1,5 +1,5 @@
-//! What a write changed, as those who follow the outbox see it: which resource, and what happened to it. They read the
-//! resource itself for more, so a change has ids and never a secret or what is known of a person.
+//! Changes as consumers of the outbox see them: the resource and the kind of change. Consumers read the
+//! resource for details, so a change contains ids and never secrets or personal data.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -7,30 +7,26 @@ use uuid::Uuid;
 use crate::base::{Clock, IdKind, TenantId};
 use crate::store::{Stamp, entities::outbox};
 
-/// Kinds of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// A tenant, with its settings on every surface. The id is that of the registry.
+    /// A tenant with its settings on every surface. The id is that of the registry.
     Tenant,
     /// An account of a tenant or of the platform, with its roles, password and second factor. The id is `usr_...`.
     Account,
-    /// A group. The id is `grp_...`.
+    /// The id is `grp_...`.
     Group,
-    /// An API key. The id is `key_...`.
+    /// The id is `key_...`.
     ApiKey,
-    /// An identity.
     Identity,
-    /// The role of an identity in a tenant.
     Grant,
-    /// An e-mail domain of a tenant.
     EmailDomain,
-    /// A namespace of a tenant. The id is `<tenant>/<namespace>`.
+    /// The id is `<tenant>/<namespace>`.
     Namespace,
-    /// A cluster. The id is its name.
+    /// The id is its name.
     Cluster,
     /// The sessions of an account (`usr_...`), or of all accounts of a tenant (the tenant's id).
     Sessions,
-    /// A token. The id is its `jti`.
+    /// The id is its `jti`.
     Token,
 }
 
@@ -53,27 +49,22 @@ impl Resource {
     }
 }
 
-/// What happened to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It is new.
     Created,
-    /// Something of it is different.
     Updated,
-    /// It is gone.
     Deleted,
-    /// A group has other members.
+    /// The members of a group changed.
     Members,
-    /// An account has other roles.
+    /// The roles of an account changed.
     Roles,
-    /// A key or a token is not valid any more.
+    /// A key or a token was revoked.
     Revoked,
     /// Sessions were ended.
     Ended,
 }
 
 impl ChangeKind {
-    /// The word in the event.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -87,7 +78,6 @@ impl ChangeKind {
     }
 }
 
-/// A change of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     resource: Resource,
@@ -98,23 +88,23 @@ pub struct Change {
 }
 
 impl Change {
-    /// What happened to the resource with an id. It belongs to no tenant.
+    /// A change of a resource outside of tenants.
     pub fn new(resource: Resource, kind: ChangeKind, id: impl Into<String>) -> Self {
         Self { resource, kind, id: id.into(), tenant: None, version: None }
     }
 
-    /// What happened to an account.
+    /// A change of an account.
     pub fn of_account(kind: ChangeKind, tenant: Option<TenantId>, id: Uuid, version: i64) -> Self {
         Self::new(Resource::Account, kind, IdKind::User.show(id)).within(tenant).at(version)
     }
 
-    /// The tenant that the resource belongs to, or is.
+    /// Sets the tenant that the resource belongs to, or is.
     #[must_use]
     pub fn within(self, tenant: impl Into<Option<TenantId>>) -> Self {
         Self { tenant: tenant.into(), ..self }
     }
 
-    /// The version that the resource has now.
+    /// Sets the new version of the resource.
     #[must_use]
     pub fn at(self, version: i64) -> Self {
         Self { version: Some(version), ..self }
@@ -127,7 +117,7 @@ impl Change {
 
     pub(in crate::store) fn into_row(self, clock: &Clock) -> outbox::Model {
         outbox::Model {
-            // Never the injected clock's: the events of one transaction keep their order by it.
+            // Not the injected clock: the ids order the events of one transaction.
             id: Uuid::now_v7(),
             revision: None,
             topic: self.resource.topic().to_owned(),

@@ -1,10 +1,11 @@
-//! Grouped commits on SQLite.
+//! Group commit on SQLite.
 //!
-//! SQLite has one writer at a time and a durable commit costs a sync of the disk. One task owns the writing connection,
-//! takes all writes that wait, runs them and commits them together. A write that fails hurts no other: a group runs bare
-//! at first, because nearly all writes succeed and two savepoint statements cost as much as the rows; when one fails, the
-//! group is rolled back and runs again with a savepoint each, and so do the next few groups. Nobody is answered before
-//! the commit, not even with an error: what the error says may rest on a neighbour's write that did not come to pass.
+//! SQLite has one writer at a time, and a durable commit costs a disk sync. One task owns the writing
+//! connection, takes all queued writes, runs them and commits them together. A failing write does not affect
+//! others: a group first runs without savepoints, because nearly all writes succeed and two savepoint
+//! statements cost as much as the rows; when one fails, the group is rolled back and runs again with a
+//! savepoint for each write, as do the next few groups. No result is returned before the commit, not even an
+//! error, because it may depend on another write of the group that was rolled back.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,29 +19,29 @@ use super::{after_commit::Observers, queued::Job, tx::Effects};
 use crate::base::{Clock, Error, Result};
 use crate::store::{connect::Databases, write};
 
-/// Most writes of one group.
+/// Maximum number of writes in one group.
 const GROUP: usize = 256;
-/// Most writes that wait; more wait outside.
+/// Capacity of the queue.
 const QUEUE: usize = 1024;
-/// How many groups have savepoints after a write failed.
+/// How many groups use savepoints after a write failed.
 const WARY: u32 = 16;
 
-/// Where writes go.
+/// The handle of the writer task.
 pub(in crate::store) struct Writer {
-    /// Gone once the writer was told to stop.
+    /// None once the writer was stopped.
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
 }
 
-/// The task's own.
+/// The state of the task.
 struct Group {
     db: DatabaseConnection,
     clock: Clock,
     observers: Observers,
-    /// How many more groups have savepoints.
+    /// How many more groups use savepoints.
     wary: u32,
 }
 
-/// The outcome of each write of a group that committed.
+/// The outcome of each write in a committed group.
 type Outcomes = Vec<Result<()>>;
 
 impl Writer {
@@ -57,7 +58,7 @@ impl Writer {
         Self { queue: Mutex::new(Some(queue)) }
     }
 
-    /// Queues a write. After the stop its caller is told by the reply that falls.
+    /// Queues a write. After `stop`, it is dropped, and its caller sees the closed reply channel.
     pub async fn admit(&self, job: Box<dyn Job>) {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(queue) = queue {
@@ -65,7 +66,7 @@ impl Writer {
         }
     }
 
-    /// Lets the task end when the queue is empty.
+    /// Stops the task once the queue is empty.
     pub fn stop(&self) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -84,7 +85,7 @@ impl Group {
         }
     }
 
-    /// Runs the writes and commits; gives the outcome of each, or why all of them failed.
+    /// Runs the writes and commits. Returns the outcome of each, or the reason why all of them failed.
     async fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Outcomes, DbErr> {
         if self.wary == 0 {
             if let Some(outcomes) = self.commit_bare(jobs).await? {
@@ -96,7 +97,7 @@ impl Group {
         self.commit_with_savepoints(jobs).await
     }
 
-    /// Runs the writes one after another; `None` if one of several failed, and nothing came to pass.
+    /// Runs the writes one after another; `None` if one of several failed and all were rolled back.
     async fn commit_bare(&self, jobs: &mut [Box<dyn Job>]) -> Result<Option<Outcomes>, DbErr> {
         let alone = jobs.len() == 1;
         let mut effects = Effects::default();
@@ -146,8 +147,8 @@ impl Group {
         self.db.begin_with_options(immediate).await
     }
 
-    /// Numbers, seals and writes the effects, and commits. No relay is needed: this transaction is the only one that
-    /// writes, so whoever commits later gets higher numbers.
+    /// Numbers, seals and writes the effects, and commits. No relay is needed: this is the only writing
+    /// transaction, so later commits get higher numbers.
     async fn finish(&self, tx: DatabaseTransaction, mut effects: Effects) -> Result<(), DbErr> {
         let written = async {
             effects.number(&tx).await?;

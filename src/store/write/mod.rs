@@ -1,8 +1,8 @@
-//! The door: every write of a call goes through it.
+//! The write path of all calls.
 //!
-//! It names and measures the operation, runs it in a task of its own, so that a caller who goes away cannot leave a
-//! connection inside a transaction (sqlx issues 4385 and 4393), runs it again after a serialization failure or a
-//! deadlock, and appends what the write recorded to the same transaction. It answers after COMMIT.
+//! It names and measures the operation, runs it in its own task, so that a caller that disconnects cannot leave
+//! a connection inside a transaction (sqlx issues 4385 and 4393), retries it after a serialization failure or a
+//! deadlock, and adds the recorded effects to the same transaction. It returns after COMMIT.
 
 pub(super) mod after_commit;
 pub(super) mod caller_check;
@@ -29,9 +29,9 @@ use crate::base::{Clock, Cx, Error, Result};
 
 /// A write that takes longer than this is logged.
 const SLOW: Duration = Duration::from_millis(200);
-/// How often a write runs at most.
+/// Maximum number of attempts.
 const RUNS: u32 = 6;
-/// Pause before the second run; each further one may be twice as long.
+/// Delay before the second attempt; the maximum doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(5);
 
 tokio::task_local! {
@@ -39,8 +39,9 @@ tokio::task_local! {
     static WRITING: ();
 }
 
-/// Whether this runs inside a write, where nothing is awaited but the transaction: on SQLite all other writes wait for it,
-/// on PostgreSQL its locks are held. Clients of other systems ask this, and refuse.
+/// Whether the current task is inside a write, which must await nothing but the transaction: on SQLite all
+/// other writes wait for it, on PostgreSQL it holds locks. Clients of other systems check this, and refuse to
+/// run.
 pub fn in_write() -> bool {
     WRITING.try_with(|()| ()).is_ok()
 }
@@ -48,9 +49,9 @@ pub fn in_write() -> bool {
 impl Store {
     /// Runs a write of a call in one transaction with its audit event and its outbox events.
     ///
-    /// `work` may run more than once on the same input, so it leaves no trace but in the transaction; nothing is awaited
-    /// in it but the transaction ([`in_write`]). If it recorded no audit event, the call's own action and target are
-    /// recorded. The first write of a call under an idempotency key claims the key in the same transaction.
+    /// `work` may run more than once on the same input, so it must have no effects outside the transaction, and must await
+    /// nothing else ([`in_write`]). If it records no audit event, the call's own action and target are recorded. The first
+    /// write of a call with an idempotency key claims the key in the same transaction.
     ///
     /// ```text
     /// store.write(cx, (tenant, draft), insert).await
@@ -66,7 +67,7 @@ impl Store {
         self.enter(cx.clone(), true, input, work).await
     }
 
-    /// Runs a write that is no call's: numbering, leases, counters. It needs no audit event.
+    /// Runs a write that belongs to no call: numbering, leases, counters. It needs no audit event.
     pub(crate) async fn maintain<I, T, F>(&self, task: &'static str, input: I, work: F) -> Result<T>
     where
         I: Send + Sync + 'static,
@@ -87,7 +88,7 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let (operation, request_id, keyed) = (cx.operation(), cx.request_id.clone(), cx.keyed.clone());
         self.admit(Box::new(Work { cx, audited, input, work, value: None, reply })).await;
-        // A runner that is gone without an answer was stopped from outside.
+        // A task that is gone without a result was aborted from outside.
         let outcome = answer.await.unwrap_or_else(|_| Err(conflict::unavailable("the writer stopped", "write to")));
         if let (Ok(_), Some(call)) = (&outcome, keyed) {
             call.note_written();
@@ -96,7 +97,7 @@ impl Store {
         outcome
     }
 
-    /// Hands a write to the one who runs it.
+    /// Passes a write to the task that runs it.
     async fn admit(&self, job: Box<dyn Job>) {
         match &self.0.group {
             Some(group) => group.admit(job).await,
@@ -107,7 +108,7 @@ impl Store {
         }
     }
 
-    /// Runs a write in a transaction of its own, again while the database asks for it.
+    /// Runs a write in its own transaction, with retries.
     async fn run_alone(&self, mut job: Box<dyn Job>) {
         for run in 1.. {
             let outcome = self.attempt(job.as_mut()).await;
@@ -150,8 +151,8 @@ impl Store {
     }
 }
 
-/// Runs a write once on a transaction, and gives the transaction back with what the run recorded. A panic in it is an
-/// internal error.
+/// Runs a write once in a transaction, and returns the transaction with the recorded effects. A panic becomes
+/// an internal error.
 pub(in crate::store) async fn run(
     job: &mut dyn Job,
     conn: DatabaseTransaction,

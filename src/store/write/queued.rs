@@ -1,4 +1,4 @@
-//! A write on its way through the door, whatever its type.
+//! A queued write, independent of its types.
 
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -6,24 +6,23 @@ use tokio::sync::oneshot;
 use super::tx::Tx;
 use crate::base::{Cx, Result};
 
-/// A write that can run, any number of times, and then be answered once.
+/// A write that can run several times and is completed once.
 pub(in crate::store) trait Job: Send {
-    /// The call.
     fn cx(&self) -> &Cx;
     /// Whether it must leave an audit event.
     fn audited(&self) -> bool;
-    /// Whether nobody waits for the answer any more.
+    /// Whether its caller has gone away.
     fn abandoned(&self) -> bool;
     /// Runs once and keeps the value.
     fn run<'t>(&'t mut self, tx: &'t Tx) -> BoxFuture<'t, Result<()>>;
-    /// Answers: with the value of the last run, or the error.
+    /// Completes the write with the value of the last run, or with an error.
     fn answer(self: Box<Self>, outcome: Result<()>);
 }
 
-/// The work of a write: an `async fn(&Tx, &I) -> Result<T>` whose future is `Send`, or an async closure that captures
-/// nothing and names the types of its parameters. The input is borrowed, because a write may run more than once.
+/// The function of a write: an `async fn(&Tx, &I) -> Result<T>` with a `Send` future, or an async closure that
+/// captures nothing and declares the types of its parameters. The input is borrowed, because a write may run
+/// more than once.
 pub trait WriteFn<'t, I: 't, T>: Send + Sync {
-    /// A run on its way.
     type Run: Future<Output = Result<T>> + Send + 't;
 
     /// Runs once.
@@ -42,7 +41,7 @@ where
     }
 }
 
-/// The one kind of [`Job`].
+/// The implementation of [`Job`].
 pub(in crate::store) struct Work<I, T, F> {
     pub cx: Cx,
     pub audited: bool,
@@ -86,7 +85,7 @@ where
             (Ok(()), None) => Err(crate::base::Error::internal("a write was answered before it ran")),
             (Err(error), _) => Err(error),
         };
-        // Whoever asked may be gone; what was done stands.
+        // The caller may have gone away; the write is committed all the same.
         let _ = reply.send(answer);
     }
 }
