@@ -1,6 +1,6 @@
-//! The error dialect of the control-plane surface: `{"detail": "<text>"}`, and for what is wrong with the request itself
-//! 422 with `{"detail": [{"type", "loc", "msg", "input"}]}`, one item a fault (control-plane contract, section 1). The texts
-//! are the documented ones; types are those of pydantic, on which clients switch.
+//! The error dialect of the control-plane surface: `{"detail": "<text>"}`, and for invalid requests 422 with
+//! `{"detail": [{"type", "loc", "msg", "input"}]}`, one item per fault (control-plane contract, section 1). The
+//! texts are the documented ones; the types are those of pydantic, on which clients branch.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -10,11 +10,10 @@ use transcoder::{
     json::{Expected, Fault, FaultKind, PathStep, Place},
 };
 
-/// `{"detail": ...}`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ControlPlaneDialect;
 
-/// The documented texts for reasons that every surface knows.
+/// The documented texts for reasons that all surfaces share.
 const TEXTS: &[(&str, &str)] = &[
     ("CREDENTIALS_MISSING", "Not authenticated"),
     ("CREDENTIALS_INVALID", "Expired token."),
@@ -33,7 +32,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("METHOD_NOT_ALLOWED", "Method Not Allowed"),
 ];
 
-/// What a failure of ours says; the log has the cause under the request id.
+/// The text of internal errors; the log has the cause under the request id.
 const UNEXPECTED: &str = "An unexpected error occurred";
 
 impl Dialect for ControlPlaneDialect {
@@ -46,14 +45,14 @@ impl Dialect for ControlPlaneDialect {
     }
 }
 
-/// Whether something is wrong with what the request says. Bodies that are no JSON by their own word or that ended early
-/// have statuses of their own.
+/// Whether the contents of the request are invalid. Bodies that are not JSON by their content type, or that
+/// ended early, have their own statuses.
 fn is_unprocessable(failure: &Failure) -> bool {
     let said = failure.fault.is_some() || failure.origin == Origin::Service || lacks_body(failure);
     failure.code == Code::InvalidArgument && failure.status == StatusCode::BAD_REQUEST && said
 }
 
-/// Whether the request fails because it has no body.
+/// Whether the request fails because its body is missing.
 fn lacks_body(failure: &Failure) -> bool {
     failure.body_missing && matches!(failure.reason.as_str(), "BODY_REQUIRED" | "FIELD_REQUIRED")
 }
@@ -76,7 +75,8 @@ fn detail(failure: &Failure) -> Value {
     text.map_or_else(|| sentence(&failure.message), str::to_owned).into()
 }
 
-/// A text as this surface has them: with a capital, unless it begins with the name of a member. Ours begin without.
+/// A text in the style of this surface: capitalized, unless it begins with the name of a field. Our texts begin
+/// in lower case.
 fn sentence(text: &str) -> String {
     let first = text.split(' ').next().unwrap_or_default();
     if first.contains('_') {
@@ -135,7 +135,7 @@ fn of_kind(fault: &Fault) -> (&'static str, String) {
     }
 }
 
-/// The type and the text for a value that is not what was expected.
+/// The type and the text for a value of the wrong type.
 fn wrong_type(expected: Expected, input: Option<&Value>) -> (&'static str, &'static str) {
     let is_text = input.is_some_and(Value::is_string);
     match expected {

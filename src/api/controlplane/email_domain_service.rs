@@ -1,4 +1,4 @@
-//! `EmailDomainService`: whose addresses a tenant allows.
+//! `EmailDomainService`: the allowed email domains of tenants.
 
 use crate::{
     api::{Deps, handlers::controlplane::v1::email_domain_service::EmailDomainService},
@@ -10,7 +10,6 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct EmailDomains {
     pub(super) deps: Deps,
 }

@@ -14,7 +14,6 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct Grants {
     pub(super) deps: Deps,
 }

@@ -1,4 +1,5 @@
-//! The control-plane surface, `/api/control-plane` and `/api/v1/control-plane`, with its login (control-plane contract).
+//! The control-plane surface, `/api/control-plane` and `/api/v1/control-plane`, with its login (control-plane
+//! contract).
 
 mod dialect;
 mod email_domain_service;
@@ -19,7 +20,7 @@ use self::{
 use super::{Deps, handlers::controlplane::v1 as handlers};
 use crate::tenants::{Multitenancy, UNLICENSED};
 
-/// The services: all of them, the login only, or the login and the names of the others, as configuration and license say.
+/// All services, only the login, or the login and the names of the others, depending on configuration and license.
 pub(super) fn services(deps: &Deps) -> Vec<Service> {
     let deps = || deps.clone();
     let mut services = vec![handlers::session_service::mount(SessionTokens { deps: deps() })];
@@ -38,7 +39,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
     services
 }
 
-/// A text that narrows a list; the empty one does not.
+/// An optional filter; an empty text is none.
 fn wanted(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }

@@ -1,4 +1,4 @@
-//! `SessionService`: logging in, and choosing the tenant to act in.
+//! `SessionService`: login, and switching between tenants.
 
 use std::time::Duration;
 
@@ -17,10 +17,9 @@ use crate::{
     tenants::Multitenancy,
 };
 
-/// How long a session is good (control-plane contract, section 1.2).
+/// Lifetime of a session (control-plane contract, section 1.2).
 const LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The service.
 pub struct SessionTokens {
     pub(super) deps: Deps,
 }
@@ -57,8 +56,8 @@ impl SessionTokens {
         self.sit(cx, &seat)
     }
 
-    /// A session of an account in the place where it acts. It ends with the session that the call came with: who has a
-    /// token cannot make it last by asking for others.
+    /// A session of an account in the tenant that it acts in. It expires with the session of the call, so that
+    /// switching does not extend a session.
     fn sit(&self, cx: &Cx, seat: &Seat) -> Result<String> {
         let place = seat.place.as_ref();
         let ends = [place.and_then(|place| place.ends), cx.caller.ends];
@@ -85,7 +84,7 @@ impl SessionService for SessionTokens {
 
     async fn list_accounts(&self, cx: &Cx, _: ListAccountsRequest) -> Result<ListAccountsResponse> {
         let places = self.list(cx).await?;
-        // A list in memory is no longer than this.
+        // A list in memory is never too long for this.
         let total = places.len() as i64;
         Ok(ListAccountsResponse { total, accounts: places.into_iter().map(shown).collect() })
     }
@@ -96,8 +95,8 @@ impl SessionService for SessionTokens {
     }
 }
 
-/// The credentials of a login. An account of a tenant is named by `tenant` beside it, or before a slash, which no name of
-/// an account has.
+/// The credentials of a login. The tenant of an account is in `tenant`, or in the user id before a slash, which
+/// account names cannot contain.
 fn credentials(message: LoginRequest) -> Credentials {
     let userid = message.userid.unwrap_or_default();
     let (tenant, user) = match (message.tenant, userid.split_once('/')) {

@@ -1,4 +1,4 @@
-//! `StatusService`: what the control plane can do here.
+//! `StatusService`: the capabilities of the control plane.
 
 use crate::{
     api::{Deps, handlers::controlplane::v1::status_service::StatusService},
@@ -7,7 +7,6 @@ use crate::{
     tenants,
 };
 
-/// The service.
 pub struct Statuses {
     pub(super) deps: Deps,
 }
@@ -20,7 +19,7 @@ impl StatusService for Statuses {
             multitenancy_enabled: settings.state.is_enabled(),
             tenant_count: i64::try_from(count).unwrap_or(i64::MAX),
             self_service_provisioning: settings.self_service,
-            // There is no setting yet that would name a database server.
+            // There is no setting for a database server yet.
             provisioner_configured: false,
         })
     }

@@ -1,4 +1,4 @@
-//! What stands in place of the surface where the license does not cover it: 501 on every path, after authentication
+//! Replaces the surface if the license does not include it: 501 on every path, after authentication
 //! (control-plane contract, section 1).
 
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::{
     tenants::{Multitenancy, unlicensed},
 };
 
-/// The paths that it answers are this one, its aliases, and all below them.
+/// The stub handles this path, its aliases, and all paths below them.
 const ROOT: &str = "/api/control-plane";
-/// The methods that the surface could have; the others are no method of any path.
+/// The methods that the surface could have; others get 405.
 const METHODS: [Method; 5] = [Method::DELETE, Method::GET, Method::PATCH, Method::POST, Method::PUT];
-/// The same as Allow has them.
+/// The same methods as an `Allow` header.
 const ALLOW: &str = "DELETE, GET, PATCH, POST, PUT";
-/// Whoever may call this may learn that the rest is not licensed.
+/// Callers that may call this method may learn that the others are not licensed.
 const RULE: &MethodInfo = &GET_STATUS;
 
-/// The stub. Cheap to clone.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct Stub {
     guard: Arc<dyn Guard>,
@@ -31,19 +31,19 @@ pub struct Stub {
 }
 
 impl Stub {
-    /// The stub behind a guard; none where it is not needed.
+    /// The stub; none if the surface is licensed.
     pub fn of(deps: &Deps, guard: &Arc<dyn Guard>, dialects: &Dialects) -> Option<Self> {
         let needed = deps.settings.multitenancy.state == Multitenancy::Unlicensed;
         needed.then(|| Self { guard: guard.clone(), dialects: dialects.clone() })
     }
 
-    /// Whether a path is the stub's to answer.
+    /// Whether the stub handles a path.
     pub fn covers(path: &str) -> bool {
         let path = surface::decoded(path);
         roots().any(|root| surface::covers(root, &path))
     }
 
-    /// Answers a request for a path that it [covers](Stub::covers).
+    /// Responds to a request for a path that it [covers](Stub::covers).
     pub fn answer(&self, mut request: Request<Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         if roots().any(|root| root == surface::decoded(&path)) {
@@ -70,12 +70,12 @@ fn roots() -> impl Iterator<Item = &'static str> {
     std::iter::once(ROOT).chain(aliases.filter(|(from, _)| *from == ROOT).map(|(_, to)| *to))
 }
 
-/// To the same path with a slash.
+/// Redirects to the same path with a slash.
 fn redirect(path: &str, query: Option<&str>) -> Response<Body> {
     let location = query.map_or_else(|| format!("{path}/"), |query| format!("{path}/?{query}"));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    // A path and a query that came in a request are fit for a header.
+    // A path and a query from a request are always valid in a header.
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(LOCATION, location);
     }

@@ -14,7 +14,6 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct Tenants {
     pub(super) deps: Deps,
 }
@@ -24,7 +23,7 @@ impl TenantService for Tenants {
         let tenants = plane::list(cx, &self.deps.store, wanted(&message.status)).await?;
         let mut total = 0;
         Ok(listed(cx, tenants, move |page| {
-            // No page is longer than this. The last one has the number of all.
+            // A page is never too long for this. The last page has the total.
             total += page.len() as i64;
             ListTenantsResponse { tenants: page.into_iter().map(summary).collect(), total }
         }))

@@ -8,7 +8,6 @@ use crate::{
     proto::controlplane::v1::{CreateUserRequest, CreateUserResponse, ListUsersRequest, ListUsersResponse, User},
 };
 
-/// The service.
 pub struct Users {
     pub(super) deps: Deps,
 }

@@ -4,7 +4,6 @@
 use serde_json::json;
 use transcoder::{Dialect, Failure, Rendered};
 
-/// `{"error": "<short code>", "detail": "<text>"}`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ManagerDialect;
 
@@ -14,7 +13,7 @@ impl Dialect for ManagerDialect {
     }
 }
 
-/// The short codes of the contract (section 1) where one fits, and others in their style.
+/// The short codes of the contract (section 1), and others in the same style.
 fn code(failure: &Failure) -> &'static str {
     match failure.reason.as_str() {
         "CREDENTIALS_MISSING" => return "missing token",

@@ -1,4 +1,4 @@
-//! The manager surface, its parts of `/v1` (manager contract).
+//! The manager surface, a part of `/v1` (manager contract).
 
 mod dialect;
 mod tenant_service;
@@ -9,7 +9,6 @@ pub use self::dialect::ManagerDialect;
 use self::tenant_service::Tenants;
 use super::{Deps, handlers::manager::v1 as handlers};
 
-/// The services.
 pub(super) fn services(deps: &Deps) -> Vec<Service> {
     vec![handlers::tenant_service::mount(Tenants { deps: deps.clone() })]
 }

@@ -12,7 +12,6 @@ use crate::{
     tenants::Tenant as Registered,
 };
 
-/// The service.
 pub struct Tenants {
     pub(super) deps: Deps,
 }

@@ -1,4 +1,4 @@
-//! `BrokerService`: the two probes of the messaging platform.
+//! `BrokerService`: the two health probes of the messaging platform.
 
 use crate::{
     api::{Deps, handlers::messaging::v2::broker_service::BrokerService},
@@ -9,7 +9,6 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct Brokers {
     pub(super) deps: Deps,
 }
@@ -25,7 +24,7 @@ impl BrokerService for Brokers {
     }
 }
 
-/// The text that the probes' clients look for.
+/// The text that probe clients expect.
 fn ok() -> HttpBody {
     HttpBody { content_type: "text/plain".to_owned(), data: b"ok".to_vec(), extensions: Vec::new() }
 }

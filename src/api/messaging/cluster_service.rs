@@ -1,4 +1,4 @@
-//! `ClusterService`: the places that tenants may use.
+//! `ClusterService`: the clusters that tenants may use.
 
 use crate::{
     api::{Deps, handlers::messaging::v2::cluster_service::ClusterService},
@@ -10,7 +10,6 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct Clusters {
     pub(super) deps: Deps,
 }

@@ -3,7 +3,6 @@
 use serde_json::json;
 use transcoder::{Dialect, Failure, Rendered};
 
-/// `{"reason": "<text>"}`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MessagingDialect;
 

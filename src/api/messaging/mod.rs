@@ -14,7 +14,6 @@ use self::{
 };
 use super::{Deps, handlers::messaging::v2 as handlers};
 
-/// The services.
 pub(super) fn services(deps: &Deps) -> Vec<Service> {
     let deps = || deps.clone();
     vec![

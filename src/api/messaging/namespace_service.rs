@@ -1,4 +1,4 @@
-//! `NamespaceService`: the divisions of a tenant.
+//! `NamespaceService`: the namespaces of tenants.
 
 use crate::{
     api::{Deps, List, handlers::messaging::v2::namespace_service::NamespaceService, listed},
@@ -10,7 +10,6 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct Namespaces {
     pub(super) deps: Deps,
 }

@@ -16,7 +16,6 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct Tenants {
     pub(super) deps: Deps,
 }
@@ -51,7 +50,7 @@ impl TenantService for Tenants {
     }
 }
 
-/// The settings as the caller gave them. A mask names the members that were given; without one all were.
+/// The settings as the caller gave them. `given` lists the fields that were present; without it all were.
 fn input(info: Option<TenantInfo>, given: Option<&FieldMask>) -> Option<InfoInput> {
     let is_given = |member: &str| given.is_none_or(|mask| mask.paths.iter().any(|path| path == member));
     info.map(|info| InfoInput {

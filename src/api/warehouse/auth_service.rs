@@ -24,12 +24,11 @@ use crate::{
     warehouse::rules,
 };
 
-/// How long a session lasts (warehouse contract, section 2.2).
+/// Lifetime of a session (warehouse contract, section 2.2).
 const TTL: Duration = Duration::from_secs(8 * 3600);
-/// The role of those who administer anything, in the words of this surface.
+/// The name of administrator roles on this surface.
 const ADMIN: &str = "admin";
 
-/// The service.
 pub struct Auth {
     pub(super) deps: Deps,
 }
@@ -58,7 +57,7 @@ impl AuthService for Auth {
         rules::check_login(&login)?;
         let session = self.deps.sessions.begin_planned(&SessionOf::login(&login), planned)?;
         let Claims { iat, exp, .. } = &session.claims;
-        // A role that ends sooner ends the session with it.
+        // A role that expires earlier shortens the session.
         let time = Duration::from_secs(u64::try_from(exp - iat).unwrap_or_default());
         let cookie = cookies::Session::Warehouse.begin(session.token.expose(), time, cx.secure);
         with_cookie(self.logged_in(login, &session), &cookie)
@@ -106,7 +105,7 @@ fn credentials(message: LoginRequest) -> Result<Credentials> {
     })
 }
 
-/// The name in a subject: an account's is `<tenant>/<name>`, and no name has a slash.
+/// The name in a subject: an account's subject is `<tenant>/<name>`, and names contain no slash.
 fn username(of_account: bool, subject: &str) -> &str {
     match subject.rsplit_once('/') {
         Some((_, name)) if of_account => name,
@@ -114,7 +113,7 @@ fn username(of_account: bool, subject: &str) -> &str {
     }
 }
 
-/// The answer with a cookie, which REST sets.
+/// The response with a cookie, which the REST layer sets.
 fn with_cookie<T>(message: T, cookie: &str) -> Result<Response<T>> {
     let mut answer = Response::new(message);
     let value: MetadataValue<Ascii> = cookie.parse().map_err(Error::internal)?;

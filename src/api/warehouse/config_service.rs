@@ -1,4 +1,4 @@
-//! `ConfigService`: what clients need to know before they log in.
+//! `ConfigService`: configuration that clients need before login.
 
 use crate::{
     api::{Deps, handlers::warehouse::v1::config_service::ConfigService},
@@ -7,7 +7,6 @@ use crate::{
     warehouse::EdgeAddress,
 };
 
-/// The service.
 pub struct Configs {
     pub(super) deps: Deps,
 }

@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use serde_json::json;
 use transcoder::{Dialect, Failure, Rendered};
 
-/// `{"error": "<code>", "message": "<text>"}`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WarehouseDialect;
 
-/// Codes by reason, where the HTTP status alone does not tell. Clients act on the code, so one that is here stays.
+/// Codes by reason, where the HTTP status is not specific enough. Clients branch on the codes, so they must not change.
 const CODES: &[(&str, &str)] = &[
     ("ADMIN_REQUIRED", "admin_required"),
     ("AUTH_CONFIG_INVALID", "invalid_auth_config"),
@@ -44,7 +43,7 @@ impl Dialect for WarehouseDialect {
     }
 }
 
-/// The text; what is missing is named as this surface spells it.
+/// The text, with the missing field as this surface spells it.
 fn message(failure: &Failure) -> Cow<'_, str> {
     if failure.reason != "FIELD_REQUIRED" {
         return Cow::Borrowed(&failure.message);
@@ -53,7 +52,7 @@ fn message(failure: &Failure) -> Cow<'_, str> {
     Cow::Owned(format!("missing: {}", names.join(", ")))
 }
 
-/// A proto name as JSON has it: `auth_provider` is `authProvider`.
+/// A proto name in JSON spelling: `auth_provider` is `authProvider`.
 fn camel(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! The warehouse surface, `/api` but for the control plane's part of it (warehouse contract).
+//! The warehouse surface, `/api` without the control plane's part (warehouse contract).
 
 mod auth_service;
 mod config_service;
@@ -12,7 +12,6 @@ use self::{auth_service::Auth, config_service::Configs, tenant_service::Tenants}
 use super::{Deps, handlers::warehouse::v1 as handlers};
 use crate::warehouse::Warehouse;
 
-/// The services.
 pub(super) fn services(deps: &Deps) -> Vec<Service> {
     let area =
         Warehouse { store: deps.store.clone(), sealer: deps.sealer.clone(), max_tenants: deps.settings.max_tenants };

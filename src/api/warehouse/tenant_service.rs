@@ -1,4 +1,4 @@
-//! `TenantService`: tenants with the provider that their users log in with.
+//! `TenantService`: tenants with the authentication provider of their users.
 
 use crate::{
     api::{List, handlers::warehouse::v1::tenant_service::TenantService, listed},
@@ -14,7 +14,6 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct Tenants {
     pub(super) area: Warehouse,
 }

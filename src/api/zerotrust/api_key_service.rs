@@ -13,7 +13,6 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct ApiKeys {
     pub(super) deps: Deps,
 }
@@ -74,7 +73,7 @@ fn fields_of_create(message: &ChangeApiKeyRequest) -> [(&'static str, bool); 4] 
 fn told(key: ApiKey, text: Option<&Secret<String>>) -> ApiKeyAnswer {
     ApiKeyAnswer {
         key_id: key.shown_id(),
-        // The one place that tells it.
+        // The only response that contains the key.
         api_key: text.map(|text| text.expose().clone()),
         prefix: key.prefix,
         role: key.role.as_str().to_owned(),

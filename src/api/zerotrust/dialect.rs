@@ -1,5 +1,5 @@
-//! The error dialect of the zero-trust surface: `{"error": "<code>", "detail": "<text>"}`, with the fields at fault and the
-//! id of the request where they are known (zero-trust contract, section 2). Clients branch on `error`.
+//! The error dialect of the zero-trust surface: `{"error": "<code>", "detail": "<text>"}`, with the invalid
+//! fields and the request id where they are known (zero-trust contract, section 2). Clients branch on `error`.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,10 @@ use serde::Serialize;
 use tonic::Code;
 use transcoder::{Dialect, Failure, Origin, Rendered};
 
-/// `{"error": "<code>", "detail": "<text>"}`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ZeroTrustDialect;
 
-/// The body of an error, in the order in which it is documented.
+/// The body of an error, in the documented order.
 #[derive(Serialize)]
 struct Body<'a> {
     error: &'static str,
@@ -36,15 +35,15 @@ impl Dialect for ZeroTrustDialect {
         };
         Rendered {
             status,
-            // A body of texts always serializes.
+            // A struct of texts always serializes.
             body: serde_json::to_vec(&body).unwrap_or_default(),
             ..Rendered::json(failure, &serde_json::Value::Null)
         }
     }
 }
 
-/// What is malformed is 400 and what breaks a rule is 422; the state of things is a conflict, unless it is the server's
-/// own.
+/// Malformed requests are 400 and violated rules 422; a failed precondition is a conflict, unless it concerns
+/// the server itself.
 fn status(failure: &Failure) -> StatusCode {
     match failure.code {
         Code::InvalidArgument | Code::OutOfRange if failure.status == StatusCode::BAD_REQUEST => {
@@ -60,7 +59,7 @@ fn status(failure: &Failure) -> StatusCode {
     }
 }
 
-/// The word of a status (zero-trust contract, sections 1 and 2).
+/// The code of a status (zero-trust contract, sections 1 and 2).
 fn code(failure: &Failure, status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "unauthorized",

@@ -1,4 +1,4 @@
-//! What the requests of this surface give: fields by action, and the tenant.
+//! Helpers for requests of this surface: fields by action, and the tenant.
 
 use crate::base::{
     Cx, Error, Kind, Result, TenantRef,
@@ -6,8 +6,8 @@ use crate::base::{
     scope::access_to,
 };
 
-/// The tenant of a call: the one that it names, else the caller's own. A tenant that is not the caller's is refused before
-/// anybody looks whether it exists; a platform caller has to name one.
+/// The tenant of a call: the named one, or else the caller's. A tenant other than the caller's is refused
+/// before it is looked up; a platform caller must name one.
 pub(super) fn tenant(cx: &Cx, named: Option<&str>) -> Result<TenantRef> {
     match (named.filter(|text| !text.is_empty()), &cx.caller.tenant) {
         (Some(text), _) => {
@@ -25,8 +25,8 @@ pub(super) fn required<T>(field: &str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| missing(field))
 }
 
-/// Refuses fields that an action does not take, so that nobody believes that they had an effect. `given` tells of each
-/// field whether it is there.
+/// Refuses fields that an action does not take, because they would have no effect. `given` says for each field
+/// whether it is present.
 pub(super) fn only(action: &str, given: &[(&str, bool)], takes: &[&str]) -> Result<()> {
     let stray = given.iter().filter(|(field, there)| *there && !takes.contains(field));
     let description = format!("{action} does not take it");

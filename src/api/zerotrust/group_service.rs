@@ -10,7 +10,6 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct Groups {
     pub(super) deps: Deps,
 }
@@ -39,14 +38,14 @@ impl GroupService for Groups {
             "update" => groups::update(cx, store, &named(cx, &message)?, change(message)).await,
             "delete" => groups::delete(cx, store, &named(cx, &message)?, message.force).await,
             "add_members" => groups::add_members(cx, store, &named(cx, &message)?, message.user_ids).await,
-            // The guard admits no other.
+            // The guard admits no other action.
             _ => groups::remove_members(cx, store, &named(cx, &message)?, message.user_ids).await,
         };
         Ok(ChangeGroupResponse { answer: Some(GroupAnswer { group: Some(shown(group?)) }), created })
     }
 }
 
-/// What an action takes besides the tenant.
+/// The fields of an action besides the tenant.
 fn takes(action: &str) -> &'static [&'static str] {
     match action {
         "create" => &["name", "description", "policy_id", "user_ids"],

@@ -22,7 +22,6 @@ use self::{
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
-/// The services.
 pub(super) fn services(deps: &Deps) -> Vec<Service> {
     let deps = || deps.clone();
     vec![

@@ -1,4 +1,4 @@
-//! Which user a request is about, and whose accounts its caller may touch.
+//! The user that a request is about, and the accounts that its caller may access.
 
 use super::given;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     identity::{Reach, UserRef},
 };
 
-/// Every account of the tenant for callers who hold a permission, for all others their own.
+/// All accounts of the tenant for callers that have the permission, only their own for others.
 pub(super) fn reach(cx: &Cx, permission: &str) -> Reach {
     if roles::holds(cx.caller.roles(), permission) { Reach::All } else { Reach::Own }
 }

@@ -1,4 +1,4 @@
-//! `RoleService`: roles of users beside their own.
+//! `RoleService`: granted roles of users.
 
 use prost_types::Timestamp;
 use time::{Duration, OffsetDateTime};
@@ -14,7 +14,6 @@ use crate::{
     proto::zerotrust::v1::{GrantRoleRequest, GrantRoleResponse, RevokeRoleRequest, RevokeRoleResponse, RoleScope},
 };
 
-/// The service.
 pub struct RoleGrants {
     pub(super) deps: Deps,
 }
@@ -48,7 +47,7 @@ fn asked(role: Option<String>, scope: Option<RoleScope>) -> Result<RoleRef> {
     Ok(RoleRef { role: given::required("role", role)?, scope })
 }
 
-/// A moment to the microsecond, which is what is kept.
+/// A time with microsecond precision, which is what is stored.
 fn moment(given: &Timestamp) -> Result<OffsetDateTime> {
     let time = OffsetDateTime::from_unix_timestamp(given.seconds).ok();
     let time = time.and_then(|time| time.checked_add(Duration::microseconds(i64::from(given.nanos) / 1000)));

@@ -1,4 +1,4 @@
-//! Sessions of this surface: how they begin, and how they are told.
+//! Sessions of this surface.
 
 use std::time::Duration;
 
@@ -25,15 +25,15 @@ use crate::{
     tenants::Tenant,
 };
 
-/// How long a session lasts.
+/// Lifetime of a session.
 const TIME: Duration = Duration::from_secs(8 * 3600);
 
-/// A session to be.
+/// Claims for a new session.
 pub(super) fn plan(sessions: &Sessions) -> Claims {
     sessions.plan(Surface::ZeroTrust, TIME)
 }
 
-/// Begins a session, and notes it.
+/// Starts and records a session.
 pub(super) async fn begin(deps: &Deps, of: &SessionOf<'_>) -> Result<Session> {
     let session = deps.sessions.begin_planned(of, plan(&deps.sessions))?;
     let ends = OffsetDateTime::from_unix_timestamp(session.claims.exp).map_err(Error::internal)?;
@@ -41,14 +41,14 @@ pub(super) async fn begin(deps: &Deps, of: &SessionOf<'_>) -> Result<Session> {
     Ok(session)
 }
 
-/// Begins a session for a user whose others have ended.
+/// Starts a session for a user whose other sessions have ended.
 pub(super) async fn fresh(deps: &Deps, user: &User, tenant: &Tenant) -> Result<Session> {
     let (also, ends) = user.standing();
     let tenant = Some((tenant.id, tenant.name.as_str()));
     begin(deps, &SessionOf { account: &user.account, tenant, role: user.account.role, also, ends }).await
 }
 
-/// A session as it is told, once.
+/// A session as it is returned, only once.
 pub(super) fn shown(sessions: &Sessions, session: &Session) -> SessionToken {
     SessionToken {
         token: session.token.expose().clone(),
@@ -58,12 +58,12 @@ pub(super) fn shown(sessions: &Sessions, session: &Session) -> SessionToken {
     }
 }
 
-/// The answer with a cookie that carries a session, for browsers.
+/// The response with a session cookie, for browsers.
 pub(super) fn with_cookie<T>(answer: Response<T>, cx: &Cx, session: &Session) -> Result<Response<T>> {
     set(answer, &cookies::Session::Admin.begin(session.token.expose(), TIME, cx.secure))
 }
 
-/// The answer with a cookie that carries no session any more.
+/// The response with a cookie that removes the session.
 pub(super) fn without_cookie<T>(answer: Response<T>, cx: &Cx) -> Result<Response<T>> {
     set(answer, &cookies::Session::Admin.end(cx.secure))
 }

@@ -1,4 +1,4 @@
-//! `SessionService`: logging in and out of the administration.
+//! `SessionService`: login and logout of administrators.
 
 use tonic::Response;
 
@@ -16,7 +16,6 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct AdminSessions {
     pub(super) deps: Deps,
 }
@@ -34,7 +33,7 @@ impl AdminSessions {
         Ok((login, session))
     }
 
-    /// A login that gives the account a new password, with the session that begins after that.
+    /// A login that changes the password, with a session that starts after the change.
     async fn renewed(&self, cx: &Cx, credentials: &Credentials, new: Secret<String>) -> Result<(Login, Session)> {
         let login = self.deps.sessions.log_in(cx, credentials).await?;
         admitted(&login)?;
@@ -86,7 +85,7 @@ impl SessionService for AdminSessions {
     }
 }
 
-/// What somebody gives to log in. The transcoder refuses a request that lacks the name or the password.
+/// The transcoder refuses a request without a name or a password.
 fn credentials(message: LoginRequest) -> Credentials {
     let given = |text: &String| !text.trim().is_empty();
     Credentials {
@@ -97,7 +96,7 @@ fn credentials(message: LoginRequest) -> Credentials {
     }
 }
 
-/// Refuses accounts of the platform that grants let into tenants elsewhere: here they have no rights.
+/// Refuses platform accounts with grants in tenants: grants give no permissions on this surface.
 fn admitted(login: &Login) -> Result<()> {
     if login.tenant.is_none() && login.account.role != Role::PlatformAdmin {
         let message = "this account has no administrator role";
@@ -106,7 +105,7 @@ fn admitted(login: &Login) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a login with a password that has to be changed.
+/// Refuses a login if the password must be changed.
 fn lasting(login: &Login) -> Result<()> {
     if login.account.must_change {
         let message = "the password must be changed: log in again with new_password";

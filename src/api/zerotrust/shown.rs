@@ -1,4 +1,4 @@
-//! Objects of this surface as it shows them (zero-trust contract, section 3).
+//! Conversion of objects to messages of this surface (zero-trust contract, section 3).
 
 use prost_types::{ListValue, Struct, value::Kind};
 use serde_json::{Map, Value};
@@ -72,7 +72,6 @@ fn scope(tenant: TenantId, scope: &RoleScope) -> proto::RoleScope {
     proto::RoleScope { r#type: Some(scope.kind().to_owned()), id: Some(id) }
 }
 
-/// A JSON object as protobuf has it.
 fn object(map: Map<String, Value>) -> Struct {
     Struct { fields: map.into_iter().map(|(name, value)| (name, dynamic(value))).collect() }
 }
@@ -89,7 +88,6 @@ fn dynamic(value: Value) -> prost_types::Value {
     prost_types::Value { kind: Some(kind) }
 }
 
-/// A JSON object that protobuf had.
 pub(super) fn map(object: Struct) -> Map<String, Value> {
     object.fields.into_iter().map(|(name, value)| (name, plain(value))).collect()
 }

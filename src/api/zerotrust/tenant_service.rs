@@ -1,4 +1,4 @@
-//! `TenantService`: tenants with what they subscribed to.
+//! `TenantService`: tenants and their subscriptions.
 
 use super::{given, shown};
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
     tenants,
 };
 
-/// The service.
 pub struct Tenants {
     pub(super) deps: Deps,
 }
@@ -36,7 +35,7 @@ impl Tenants {
                 let overrides = message.overrides.map(shown::map).unwrap_or_default();
                 subscribers::set_plan(cx, store, &of, &plan, overrides).await
             }
-            // The guard admits no other.
+            // The guard admits no other action.
             _ => {
                 let confirm = given::required("confirm_slug", message.confirm_slug)?;
                 let deletion = Deletion { confirm, purge: message.purge };
@@ -66,7 +65,7 @@ impl TenantService for Tenants {
     }
 }
 
-/// What an action takes.
+/// The fields of an action.
 fn takes(action: &str) -> &'static [&'static str] {
     match action {
         "create" => &["name", "slug", "plan", "overrides", "admin_email"],

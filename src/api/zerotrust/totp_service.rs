@@ -17,10 +17,9 @@ use crate::{
     },
 };
 
-/// Who may change the second factors of others.
+/// The permission to change second factors of other users.
 const PERMISSION: &str = "zerotrust.users.mfa";
 
-/// The service.
 pub struct SecondFactors {
     pub(super) deps: Deps,
 }
@@ -30,7 +29,7 @@ impl TotpService for SecondFactors {
         let of = own_or_named(cx, message.tenant_id.as_deref(), message.user_id)?;
         let made = second_factor::enroll(cx, &self.deps.people, &of, reach(cx, PERMISSION)).await?;
         Ok(EnrollTotpResponse {
-            // The one place that tells them.
+            // The only response that contains the secret.
             secret: made.secret.expose().clone(),
             provisioning_uri: made.uri.expose().clone(),
             digits: i32::from(totp::DIGITS),
@@ -47,7 +46,7 @@ impl TotpService for SecondFactors {
         let codes = second_factor::confirm(cx, &self.deps.people, &of, reach(cx, PERMISSION), &code).await?;
         Ok(VerifyTotpResponse {
             status: TotpState::Enabled.as_str().to_owned(),
-            // The one place that tells them.
+            // The only response that contains the codes.
             recovery_codes: codes.iter().map(|code| code.expose().clone()).collect(),
         })
     }

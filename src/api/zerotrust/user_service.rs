@@ -1,4 +1,4 @@
-//! `UserService`: accounts inside a tenant.
+//! `UserService`: accounts in a tenant.
 
 use tonic::Response;
 
@@ -26,13 +26,12 @@ use crate::{
     },
 };
 
-/// The service.
 pub struct Users {
     pub(super) deps: Deps,
 }
 
 impl Users {
-    /// The user, and whether it was made.
+    /// The user, and whether it was created.
     async fn act(&self, cx: &Cx, action: &str, message: ChangeUserRequest) -> Result<(User, bool)> {
         let people = &self.deps.people;
         if matches!(action, "create" | "invite") {
@@ -53,7 +52,7 @@ impl Users {
             "suspend" => suspension::suspend(cx, store, &of, message.reason).await.map(|done| done.user),
             "reactivate" => suspension::reactivate(cx, store, &of, message.reason).await,
             "delete" => lifecycle::delete(cx, store, &of, message.reason).await,
-            // The guard admits no other.
+            // The guard admits no other action.
             _ => lifecycle::force_reauth(cx, store, &of, message.reason).await,
         };
         Ok((user?, false))
@@ -99,7 +98,7 @@ impl UserService for Users {
         let answer = Response::new(SetPasswordResponse {
             user_id: set.user.account.shown_id(),
             must_change: set.user.account.must_change,
-            // The one place that tells it.
+            // The only response that contains it.
             temporary_password: set.made.map(|text| text.expose().clone()),
             session: fresh.as_ref().map(|fresh| session::shown(&self.deps.sessions, fresh)),
         });
@@ -116,7 +115,7 @@ impl UserService for Users {
         Ok(SuspendUserResponse {
             user: Some(shown::user(done.user)),
             sessions_terminated: done.sessions.cast_signed(),
-            // No user has a device yet.
+            // Devices are not supported yet, so no user has one.
             devices_suspended: 0,
         })
     }
@@ -125,12 +124,12 @@ impl UserService for Users {
         let user = given::required("user_id", message.user_id)?;
         let of = named(cx, message.tenant_id.as_deref(), user, message.if_version)?;
         let user = suspension::reactivate(cx, &self.deps.store, &of, message.reason).await?;
-        // No user has a device yet.
+        // Devices are not supported yet, so no user has one.
         Ok(ReactivateUserResponse { user: Some(shown::user(user)), devices_reactivated: 0 })
     }
 }
 
-/// What an action takes besides the tenant.
+/// The fields of an action besides the tenant.
 fn takes(action: &str) -> &'static [&'static str] {
     match action {
         "create" => &["user_id", "email", "display_name", "role", "group_ids", "password"],
