@@ -1,16 +1,16 @@
-//! Column types that both databases share.
+//! Column types for both databases.
 
 use sea_orm::sea_query::{
     ColumnDef, ForeignKey, ForeignKeyAction, ForeignKeyCreateStatement, Index, IndexCreateStatement, IntoIden,
     IntoTableRef,
 };
 
-/// Text that must be there.
+/// A required text.
 pub fn text(name: impl IntoIden) -> ColumnDef {
     ColumnDef::new(name).text().not_null().take()
 }
 
-/// Text that may be missing.
+/// An optional text.
 pub fn text_null(name: impl IntoIden) -> ColumnDef {
     ColumnDef::new(name).text().null().take()
 }
@@ -20,17 +20,17 @@ pub fn id(name: impl IntoIden) -> ColumnDef {
     ColumnDef::new(name).uuid().not_null().take()
 }
 
-/// A number of 64 bits, or a time in microseconds since the epoch.
+/// A 64-bit integer, or a time in microseconds since the Unix epoch.
 pub fn number(name: impl IntoIden) -> ColumnDef {
     ColumnDef::new(name).big_integer().not_null().take()
 }
 
-/// A number of 64 bits that may be missing.
+/// An optional 64-bit integer.
 pub fn number_null(name: impl IntoIden) -> ColumnDef {
     ColumnDef::new(name).big_integer().null().take()
 }
 
-/// Yes or no.
+/// A boolean.
 pub fn flag(name: impl IntoIden) -> ColumnDef {
     ColumnDef::new(name).boolean().not_null().take()
 }
@@ -50,7 +50,7 @@ pub fn index(name: &str, table: impl IntoTableRef, columns: &[&'static str]) -> 
     index
 }
 
-/// The column that leads to a tenant, and the foreign key of the table: its rows go with the tenant.
+/// The column that references a tenant, and the foreign key: rows are deleted with the tenant.
 pub fn of_tenant(table: &'static str) -> (ColumnDef, ForeignKeyCreateStatement) {
     let key = ForeignKey::create()
         .name(format!("{table}_tenant_fkey"))
@@ -61,7 +61,7 @@ pub fn of_tenant(table: &'static str) -> (ColumnDef, ForeignKeyCreateStatement) 
     (id("tenant_id"), key)
 }
 
-/// The foreign key of a table whose rows belong to an account of a tenant, and go with it.
+/// The foreign key of a table whose rows belong to an account of a tenant, and are deleted with it.
 pub fn of_account(table: &'static str) -> ForeignKeyCreateStatement {
     ForeignKey::create()
         .name(format!("{table}_account_fkey"))

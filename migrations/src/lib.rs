@@ -1,12 +1,12 @@
-//! The schema of Tenantry, one file a migration, for SQLite and PostgreSQL.
+//! The database schema of Tenantry for SQLite and PostgreSQL, one file per migration.
 //!
-//! Rules for every migration: it adds (expand) and leaves what a running older binary needs; a later one takes away
-//! (contract). Names of unique indexes are part of the interface: the store turns violations into domain conflicts by
-//! them. Times are whole microseconds since the epoch in `bigint` columns, so that both databases compare them alike;
-//! JSON is text, so that what was hashed is what is read.
+//! A migration only adds (expand) and keeps what a running older binary needs; a later one removes it
+//! (contract). Names of unique indexes are part of the interface: the store maps violations to domain errors by
+//! them. Times are microseconds since the Unix epoch in `bigint` columns, so that both databases compare them
+//! alike; JSON is stored as text, so that it is read exactly as it was hashed.
 //!
-//! The store runs them (`src/store/schema.rs`) and records each by the name of its file in the table [`record`], which has
-//! the form of SeaORM's own migrator.
+//! The store runs the migrations (`src/store/schema.rs`) and records each by its file name in the table
+//! [`record`], which is compatible with SeaORM's migrator.
 
 use std::{future::Future, pin::Pin};
 
@@ -32,10 +32,10 @@ mod m20260101_000017_lists;
 mod m20260101_000018_jobs;
 pub mod record;
 
-/// The outcome of a migration.
+/// The result of a migration.
 type Outcome<'a> = Pin<Box<dyn Future<Output = Result<(), DbErr>> + Send + 'a>>;
 
-/// One migration.
+/// A migration.
 #[derive(Clone, Copy)]
 pub struct Migration {
     /// The name of its file, under which it is recorded.
@@ -44,14 +44,14 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// Applies it in a transaction, and records it there.
+    /// Applies the migration in a transaction, and records it there.
     pub async fn apply(&self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         (self.up)(&Schema(tx)).await?;
         record::insert(tx, self.name).await
     }
 }
 
-/// The migrations of these files.
+/// Lists the migrations in these files.
 macro_rules! migrations {
     ($($file:ident),* $(,)?) => {
         [$(Migration { name: stringify!($file), up: |schema| Box::pin($file::up(schema)) }),*]
@@ -79,21 +79,20 @@ pub const MIGRATIONS: [Migration; 17] = migrations![
     m20260101_000018_jobs,
 ];
 
-/// The schema of a database that a migration changes.
+/// The database to be migrated.
 pub(crate) struct Schema<'a>(&'a DatabaseTransaction);
 
 impl Schema<'_> {
-    /// Runs a statement in the form that the database has it.
+    /// Runs a statement in the dialect of the database.
     async fn run(&self, statement: impl StatementBuilder) -> Result<(), DbErr> {
         self.0.execute(&statement).await.map(drop)
     }
 
-    /// Runs a statement in the database's own words.
+    /// Runs raw SQL.
     async fn sql(&self, statement: &str) -> Result<(), DbErr> {
         self.0.execute_unprepared(statement).await.map(drop)
     }
 
-    /// Whether it is PostgreSQL; SQLite otherwise.
     fn is_postgres(&self) -> bool {
         self.0.get_database_backend() == DbBackend::Postgres
     }

@@ -1,4 +1,4 @@
-//! The tenant registry and the ledger of derived names.
+//! The tenant registry and the table of derived names.
 
 use sea_orm::{
     DbErr,
@@ -33,7 +33,7 @@ fn tenants() -> TableCreateStatement {
         .take()
 }
 
-/// The tenant is a soft reference: the ledger of what we made outlives the tenant.
+/// The tenant is a soft reference: derived names stay reserved after the tenant is deleted.
 fn derived_names() -> TableCreateStatement {
     Table::create()
         .table("derived_names")

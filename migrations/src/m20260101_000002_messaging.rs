@@ -1,4 +1,4 @@
-//! Clusters, the messaging facet of a tenant, and namespaces.
+//! Clusters, the messaging settings of tenants, and namespaces.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,7 +35,7 @@ fn clusters() -> TableCreateStatement {
         .take()
 }
 
-/// The facet is nothing but settings, so it goes with its tenant.
+/// Only settings, so the row is deleted with its tenant.
 fn messaging_tenants() -> TableCreateStatement {
     Table::create()
         .table("messaging_tenants")
@@ -52,7 +52,7 @@ fn messaging_tenants() -> TableCreateStatement {
         .take()
 }
 
-/// A tenant that has namespaces cannot be deleted under them.
+/// Namespaces block the deletion of their tenant.
 fn namespaces() -> TableCreateStatement {
     Table::create()
         .table("namespaces")
@@ -72,9 +72,9 @@ fn namespaces() -> TableCreateStatement {
         .take()
 }
 
-/// The cluster that always exists, so that a tenant can be made at once.
+/// The cluster that always exists, so that tenants can be created right away.
 fn standalone() -> InsertStatement {
-    // Microseconds of this era fit 64 bits for 290,000 years.
+    // Microseconds fit into 64 bits for 290,000 years.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
     Query::insert()
         .into_table("clusters")

@@ -1,4 +1,4 @@
-//! What every write leaves behind: audit events and outbox events; and the leases of those who number them.
+//! Audit events and outbox events of writes, and the leases of the processes that number them.
 
 use sea_orm::{
     DbErr,
@@ -21,17 +21,17 @@ pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
     schema.run(leases()).await
 }
 
-/// Rows that the relay has yet to number, in the order in which it will.
+/// Rows that the relay has not numbered yet, in the order in which it numbers them.
 fn waiting(name: &str, table: &'static str, number: &'static str) -> IndexCreateStatement {
     index(name, table, &["id"]).and_where(Expr::col(number).is_null()).take()
 }
 
-/// No number twice. Rows without one are left out, which halves the index work of an insert.
+/// Numbers are unique. Rows without one are excluded, which halves the index work of an insert.
 fn numbered(name: &str, table: &'static str, number: &'static str) -> IndexCreateStatement {
     unique(name, table, &[number]).and_where(Expr::col(number).is_not_null()).take()
 }
 
-/// `seq`, `prev_hash` and `hash` come when the event is sealed into the chain.
+/// `seq`, `prev_hash` and `hash` are set when the event is sealed into the chain.
 fn audit_events() -> TableCreateStatement {
     Table::create()
         .table("audit_events")
@@ -53,7 +53,7 @@ fn audit_events() -> TableCreateStatement {
         .take()
 }
 
-/// `revision` comes when the relay numbers the event.
+/// `revision` is set when the relay numbers the event.
 fn outbox() -> TableCreateStatement {
     Table::create()
         .table("outbox")

@@ -1,4 +1,4 @@
-//! Accounts, and tokens that were revoked before their end.
+//! Accounts, and revoked tokens.
 
 use sea_orm::{
     DbErr,
@@ -23,7 +23,7 @@ pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
     schema.run(index("revoked_tokens_expires", "revoked_tokens", &["expires_at"])).await
 }
 
-/// An account goes with its tenant; one without a tenant is a platform account.
+/// An account is deleted with its tenant; one without a tenant is a platform account.
 fn accounts() -> TableCreateStatement {
     Table::create()
         .table("accounts")
@@ -55,14 +55,14 @@ fn in_a_tenant() -> IndexCreateStatement {
         .take()
 }
 
-/// Missing tenants are not equal to each other, so platform accounts need an index of their own.
+/// NULL tenants are not equal to each other, so platform accounts need a separate index.
 fn on_the_platform() -> IndexCreateStatement {
     unique("accounts_platform_username_unique", "accounts", &["username_key"])
         .and_where(Expr::col("tenant_id").is_null())
         .take()
 }
 
-/// Rows go when the token would have ended anyway.
+/// Rows are deleted once the token has expired.
 fn revoked_tokens() -> TableCreateStatement {
     Table::create()
         .table("revoked_tokens")

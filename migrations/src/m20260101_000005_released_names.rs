@@ -1,4 +1,5 @@
-//! Names that tenants gave up, and when: a token that names a tenant by a name does not outlive that tenant.
+//! Names that tenants released, and when: a token that names a tenant must not be valid for a later tenant of
+//! that name.
 
 use sea_orm::{DbErr, sea_query::Table};
 

@@ -1,4 +1,4 @@
-//! The end of a tenant with a time of grace, and what the zero-trust and warehouse surfaces keep of one.
+//! Deletion of tenants with a grace period, and the tenant settings of the zero-trust and warehouse surfaces.
 
 use sea_orm::{
     DbErr,
@@ -17,7 +17,7 @@ pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
     schema.run(facet("warehouse_tenants", &["auth_provider", "auth_config"])).await
 }
 
-/// A facet is nothing but settings, so it goes with its tenant.
+/// Only settings, so the row is deleted with its tenant.
 fn facet(name: &'static str, columns: &[&'static str]) -> TableCreateStatement {
     let (mut key, mut tenant) = of_tenant(name);
     let mut table = Table::create();

@@ -1,4 +1,4 @@
-//! Identities, their grants, the email domains of tenants, and what accounts are besides a name and a password.
+//! Identities, their grants, the email domains of tenants, and further attributes of accounts.
 
 use sea_orm::{
     DbErr,
@@ -19,7 +19,7 @@ pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
     for column in account_columns() {
         schema.run(Table::alter().table("accounts").add_column(column).take()).await?;
     }
-    // What belongs to an account of a tenant leads to both, so that a link across tenants fails here too.
+    // Rows of a tenant's account reference both, so that links across tenants are impossible.
     schema.run(unique("accounts_tenant_id_unique", "accounts", &["tenant_id", "id"])).await?;
     schema.run(emails_in_a_tenant()).await?;
     schema.run(emails_on_the_platform()).await?;
@@ -44,13 +44,13 @@ fn identities() -> TableCreateStatement {
         .take()
 }
 
-/// The identity is a soft reference: an account may be there before anybody makes the identity of its address.
+/// The identity is a soft reference: an account can exist before the identity of its address is created.
 fn account_columns() -> Vec<ColumnDef> {
     vec![
         ColumnDef::new("identity_id").uuid().null().take(),
         text_null("email_key"),
         text("display_name").default("").take(),
-        // Whether the name stands for the id where accounts are shown.
+        // Whether the name replaces the id in responses.
         flag("named_id").default(false).take(),
         text("source").default("local").take(),
         text_null("external_id"),
@@ -113,7 +113,7 @@ fn email_domains() -> TableCreateStatement {
         .take()
 }
 
-/// Codes are kept as digests, one use each.
+/// Codes are stored as digests and can be used once.
 fn recovery_codes() -> TableCreateStatement {
     Table::create()
         .table("recovery_codes")

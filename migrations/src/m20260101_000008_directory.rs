@@ -1,4 +1,4 @@
-//! A tenant's directory: groups and their members, roles beside an account's own, API keys; and the keys that seal secrets.
+//! Groups and their members, granted roles, API keys; and the keys that seal secrets.
 
 use sea_orm::{
     DbErr,
@@ -60,7 +60,7 @@ fn group_members() -> TableCreateStatement {
         .take()
 }
 
-/// Roles that were granted beside the account's own, in a part of the tenant or for a time.
+/// Granted roles, possibly limited to a part of the tenant or in time.
 fn account_roles() -> TableCreateStatement {
     Table::create()
         .table("account_roles")
@@ -85,7 +85,7 @@ fn account_roles() -> TableCreateStatement {
         .take()
 }
 
-/// The secret is kept as its digest.
+/// The secret is stored as a digest.
 fn api_keys() -> TableCreateStatement {
     let (mut tenant_id, mut tenant) = of_tenant("api_keys");
     Table::create()
@@ -108,8 +108,8 @@ fn api_keys() -> TableCreateStatement {
         .take()
 }
 
-/// A key for each tenant and one for the platform, under the key-encryption key. A tenant's goes with the tenant, and with
-/// it all that it sealed.
+/// One key per tenant and one for the platform, sealed with the key-encryption key. A tenant's key is deleted
+/// with the tenant, which makes everything sealed under it unreadable.
 fn data_keys() -> TableCreateStatement {
     Table::create()
         .table("data_keys")
@@ -127,7 +127,7 @@ fn data_keys() -> TableCreateStatement {
         .take()
 }
 
-/// Answers that were given under an `Idempotency-Key`, for a day. `answer` is sealed; it is missing while the call runs.
+/// Responses to requests with an `Idempotency-Key`, for a day. `answer` is sealed; it is missing while the call runs.
 fn idempotent_answers() -> TableCreateStatement {
     Table::create()
         .table("idempotent_answers")

@@ -1,4 +1,4 @@
-//! Sessions that began with a login, so that whoever ends them can tell how many there were.
+//! Sessions started by a login, so that ending them can report their number.
 
 use sea_orm::{
     DbErr,

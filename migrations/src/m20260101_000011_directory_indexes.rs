@@ -1,4 +1,4 @@
-//! Ways to a tenant's directory: the groups of an account, and the answers whose day is over.
+//! Indexes for the groups of an account and for expired idempotent responses.
 
 use sea_orm::DbErr;
 

@@ -1,4 +1,4 @@
-//! Which key-encryption key seals the data keys, and several data keys for one owner.
+//! The key-encryption key that seals the data keys, and several data keys per owner.
 
 use sea_orm::{
     DbErr,
@@ -12,14 +12,14 @@ use crate::{
 
 pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
     schema.run(key_encryption()).await?;
-    // One at a time: SQLite adds no two columns in one statement.
+    // SQLite cannot add two columns in one statement.
     let add = |column| Table::alter().table("data_keys").add_column(column).take();
     schema.run(add(text_null("kek"))).await?;
     schema.run(add(number("version").default(1).take())).await?;
     schema.run(index("data_keys_tenant_version", "data_keys", &["tenant_id", "version"])).await
 }
 
-/// The one row that names the key of the database.
+/// The row that identifies the database's key.
 fn key_encryption() -> TableCreateStatement {
     Table::create()
         .table("key_encryption")

@@ -1,4 +1,5 @@
-//! Orders that rest on no clock: revocations get a revision, and what waits for the relay a place from a sequence.
+//! Orders that do not depend on clocks: revocations get a revision, and rows waiting for the relay a place from
+//! a sequence.
 
 use sea_orm::{
     DbErr,
@@ -23,20 +24,21 @@ pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The last number that was given out for a purpose.
+/// The last assigned number for a purpose.
 fn counters() -> TableCreateStatement {
     Table::create().table("counters").col(text("name").primary_key()).col(number("value")).take()
 }
 
-/// The place of a row among those that wait, in the order in which they were written: a row that rests on another one is
-/// written after that one has committed. Rows from before have none, and go first. On SQLite nothing waits.
+/// The place of a row among those that wait for the relay, in the order of insertion: a row that depends on
+/// another one is inserted after that one has committed. Older rows have none, and come first. On SQLite no
+/// rows wait.
 async fn place(schema: &Schema<'_>, table: &str, number: &str) -> Result<(), DbErr> {
     if !schema.is_postgres() {
         return schema.sql(&format!("ALTER TABLE {table} ADD COLUMN place bigint NULL")).await;
     }
     for statement in [
         format!("CREATE SEQUENCE {table}_place AS bigint"),
-        // Without a default at first: no row that is there has to be written again.
+        // Without a default at first, so that existing rows need not be rewritten.
         format!("ALTER TABLE {table} ADD COLUMN place bigint NULL"),
         format!("ALTER TABLE {table} ALTER COLUMN place SET DEFAULT nextval('{table}_place')"),
         format!("ALTER SEQUENCE {table}_place OWNED BY {table}.place"),

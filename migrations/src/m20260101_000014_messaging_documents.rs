@@ -1,4 +1,4 @@
-//! What a cluster and a namespace keep beside their columns: all members of their documents, and sealed secrets.
+//! Columns for the complete documents of clusters and namespaces, and for sealed secrets.
 
 use sea_orm::{DbErr, sea_query::Table};
 
@@ -8,7 +8,8 @@ use crate::{
 };
 
 pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
-    // SQLite adds one column a statement. An older program writes neither, so the defaults must be documents.
+    // SQLite adds one column per statement. Older programs write neither column, so the defaults must be valid
+    // documents.
     let columns = [
         ("clusters", text("settings").default("{}").take()),
         ("clusters", text_null("sealed")),

@@ -1,5 +1,6 @@
-//! A column in which accounts are searched. Servers fill it while they serve (`src/store/older_text.rs`): here the rows would
-//! stay locked until the end of the migration, and servers of the version before go on making rows without it.
+//! A column for searching accounts. Servers fill it in the background (`src/store/older_text.rs`): a migration
+//! would keep the rows locked until its end, and servers of the previous version keep inserting rows without
+//! it.
 
 use sea_orm::{DbErr, sea_query::Table};
 

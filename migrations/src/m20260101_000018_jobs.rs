@@ -1,5 +1,5 @@
-//! The background jobs that one server runs for all: the results of their runs and when they are due. And the newest revision
-//! of the outbox at some times, by which old events are deleted.
+//! Background jobs that run on one server at a time: their results and when they are due. And the newest outbox
+//! revision at certain times, for the deletion of old events.
 
 use sea_orm::{
     DbErr,
@@ -33,7 +33,7 @@ fn jobs() -> TableCreateStatement {
         .take()
 }
 
-/// The newest revision of the outbox at some times.
+/// The newest outbox revision at certain times.
 fn outbox_marks() -> TableCreateStatement {
     Table::create().table("outbox_marks").col(number("revision").primary_key()).col(number("at")).take()
 }

@@ -1,5 +1,5 @@
-//! The record of the migrations that were applied to a database. The table is that of SeaORM's migrator, so that databases
-//! which it made are read as they are.
+//! The record of applied migrations. The table is that of SeaORM's migrator, so that databases created with it
+//! can be used.
 
 use std::{
     collections::HashSet,
@@ -8,33 +8,32 @@ use std::{
 
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, Schema, Statement, entity::prelude::*};
 
-/// The table.
 const TABLE: &str = "seaql_migrations";
 
-/// A migration that was applied.
+/// An applied migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "seaql_migrations")]
 pub struct Model {
     /// Its name.
     #[sea_orm(primary_key, auto_increment = false)]
     pub version: String,
-    /// When, in seconds since the epoch.
+    /// In seconds since the Unix epoch.
     pub applied_at: i64,
 }
 
-/// It has none.
+/// There are none.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Makes the table, if there is none.
+/// Creates the table if it is missing.
 pub async fn install(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     let mut table = Schema::new(db.get_database_backend()).create_table_from_entity(Entity);
     db.execute(table.if_not_exists()).await.map(drop)
 }
 
-/// Whether the table is there. Asks for no right to change the schema.
+/// Whether the table exists. Needs no permission to change the schema.
 pub async fn is_installed(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
     let backend = db.get_database_backend();
     let sql = if backend == DbBackend::Postgres {
@@ -45,13 +44,13 @@ pub async fn is_installed(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
     Ok(db.query_one_raw(Statement::from_sql_and_values(backend, sql, [TABLE.into()])).await?.is_some())
 }
 
-/// Names of the migrations that were applied.
+/// Names of the applied migrations.
 pub async fn applied(db: &impl ConnectionTrait) -> Result<HashSet<String>, DbErr> {
     Ok(Entity::find().all(db).await?.into_iter().map(|row| row.version).collect())
 }
 
 pub(crate) async fn insert(db: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
-    // Seconds of this era fit 64 bits.
+    // Seconds fit into 64 bits.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
     ActiveModel { version: Set(name.to_owned()), applied_at: Set(now) }.insert(db).await.map(drop)
 }
