@@ -1,4 +1,4 @@
-//! API keys as credentials, on both databases: what they open, and how soon they do not.
+//! API keys as credentials, on both databases: what they permit, and how soon they stop working.
 
 use std::{
     net::Ipv4Addr,
@@ -21,7 +21,7 @@ use crate::{
     directory_verbs::{key, tenant},
 };
 
-/// Where keys are shown, with a clock of its own.
+/// An API key verifier with a manual clock.
 struct Door {
     store: Store,
     keys: ApiKeys,

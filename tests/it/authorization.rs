@@ -1,5 +1,5 @@
-//! Who may call what: every RPC, found by reflection, as every caller, on its own tenant, another and one that does not
-//! exist, over gRPC and REST. The golden file is read in review.
+//! The authorization matrix: every RPC, found by reflection, called as every caller, on its own tenant, another
+//! one and a missing one, over gRPC and REST. The golden file is read in review.
 
 use std::fmt::Write as _;
 
@@ -15,19 +15,19 @@ use crate::harness::{
     server::{Server, Setup},
 };
 
-/// Tenants that a request names.
+/// The tenants that requests name.
 const TENANTS: [(&str, &str); 3] = [("own", "matrix-own"), ("other", "matrix-other"), ("missing", "matrix-missing")];
-/// The subject that the messaging surface lets administer `matrix-own`.
+/// The subject that is an admin role of `matrix-own` on the messaging surface.
 const ADMIN_ROLE: &str = "ops-team";
-/// Roles inside of a tenant.
+/// Roles in a tenant.
 const ROLES: [&str; 7] = ["admin", "network_admin", "security_operator", "auditor", "read_only", "user", "project"];
 
-/// What the service says to callers whom the guard let pass, and who have no grant.
+/// The service's error for callers that pass the guard but have no grant.
 const NO_GRANT: &str = "You do not have access to the selected account.";
 
 struct Caller {
     name: String,
-    /// What `token mint` is told; none for those without a token.
+    /// Arguments of `token mint`; none for callers without a token.
     minted: Option<Vec<&'static str>>,
     grpc: Grpc,
     http: Http,
@@ -46,7 +46,7 @@ impl Caller {
         Self { name: name.to_owned(), minted, grpc, http }
     }
 
-    /// The caller with a token that it has not used yet, where the method ends the session that it comes with.
+    /// The caller with a fresh token for methods that end the session of their call.
     async fn before(&self, server: &Server, method: &MethodDescriptor) -> Option<Self> {
         if !method.name().eq_ignore_ascii_case("logout") {
             return None;
@@ -57,7 +57,7 @@ impl Caller {
 
 #[tokio::test]
 async fn every_rpc_admits_whom_the_matrix_admits() {
-    // In open manager mode everybody passes on the manager's paths.
+    // In open manager mode everybody is admitted on the manager's paths.
     let server = Setup::dev().env("KUBEOP_REQUIRE_AUTH", "true").start().await;
     let admin = server.admin();
     for (_, tenant) in &TENANTS[..2] {
@@ -67,7 +67,7 @@ async fn every_rpc_admits_whom_the_matrix_admits() {
     let callers = callers(&server).await;
     let rows = rpc::rows();
     let mut cells = vec![vec![String::new(); callers.len()]; rows.len()];
-    // The platform comes last: what it deletes, nobody else can be asked about any more.
+    // The platform administrator is last, because it deletes what the others are tested with.
     for (column, caller) in callers.iter().enumerate() {
         for (row, cells) in rows.iter().zip(&mut cells) {
             for (_, tenant) in TENANTS {
@@ -82,14 +82,14 @@ async fn every_rpc_admits_whom_the_matrix_admits() {
     golden::check("authorization.txt", &table(&rows, &callers, &cells));
 }
 
-/// Takes back what a caller might do to a tenant.
+/// Undoes a suspension.
 async fn lift(admin: &Http, tenant: &str) {
     let body = format!(r#"{{"action":"reactivate","tenant_id":"{tenant}"}}"#);
     let answer = admin.call(Method::POST, "/v1/admin/tenants/lifecycle", Some(&body)).await;
     assert!(matches!(answer.status, 200 | 404), "{answer:?}");
 }
 
-/// The admin roles of a tenant: only the caller's own has one that anybody bears.
+/// The admin roles of a tenant: only the caller's own tenant has one that a caller has.
 fn roles_of(tenant: &str) -> &'static str {
     if tenant == TENANTS[0].1 { ADMIN_ROLE } else { "nobody" }
 }
@@ -105,14 +105,14 @@ async fn callers(server: &Server) -> Vec<Caller> {
     }
     let of_role = vec!["--role", "user", "--tenant", TENANTS[1].1, "--sub", ADMIN_ROLE];
     callers.push(Caller::new(server, &format!("{ADMIN_ROLE} of other"), Some(of_role)).await);
-    // The audience is a surface that has no services yet.
+    // The token's audience is a surface without services.
     let elsewhere = vec!["--role", "platform_admin", "--audience", "native"];
     callers.push(Caller::new(server, "other audience", Some(elsewhere)).await);
     callers.push(Caller::new(server, "platform_admin", Some(vec!["--role", "platform_admin"])).await);
     callers
 }
 
-/// Whether the guard lets a call pass. gRPC and every REST path of the method must agree.
+/// Whether the guard admits a call. gRPC and every REST path of the method must agree.
 async fn verdict(server: &Server, caller: &Caller, row: &Row, tenant: &str) -> &'static str {
     let fields: Vec<_> = OTHERS.into_iter().chain(TENANT_FIELDS.map(|field| (field, tenant))).collect();
     let (method, message) = (&row.method, row.request(&fields));
@@ -135,14 +135,14 @@ async fn verdict(server: &Server, caller: &Caller, row: &Row, tenant: &str) -> &
     over_grpc
 }
 
-/// Fields of requests that do not name the tenant, with their values.
+/// Values for request fields that do not name the tenant.
 const OTHERS: [(&str, &str); 4] = [
     ("namespace", "ns"),
     ("cluster", "standalone"),
     ("domain_id", "01900000-0000-7000-8000-000000000000"),
     ("grant_id", "01900000-0000-7000-8000-000000000000"),
 ];
-/// Fields of requests that name the tenant.
+/// Request fields that name the tenant.
 const TENANT_FIELDS: [&str; 4] = ["tenant", "tenant_id", "name", "id"];
 
 fn table(rows: &[Row], callers: &[Caller], cells: &[Vec<String>]) -> String {

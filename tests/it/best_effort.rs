@@ -1,4 +1,4 @@
-//! Output is best effort: a log that cannot be written costs lines, and no call, no task and no exit status.
+//! Log output is best effort: if the log cannot be written, lines are lost, but no call, no task and no exit status.
 
 use std::{fs::File, io::Read, process::Stdio};
 
@@ -9,7 +9,7 @@ use crate::harness::{
 
 const CALLS: usize = 600;
 
-/// Calls that are logged, and a write; all of them answered, and in time.
+/// Logged calls, and a write; all are answered in time.
 async fn is_served(server: &Server) {
     tokio::time::timeout(2 * PATIENCE, calls(server)).await.expect("the calls are answered");
 }
@@ -64,7 +64,7 @@ async fn a_log_that_nobody_reads_costs_lines_alone() {
     is_served(&server).await;
     let admin = server.admin();
     eventually("lost lines to be counted", async || {
-        // Many for each look at the metrics, which take longer than a call.
+        // Several calls per scrape of the metrics, which takes longer than a call.
         for _ in 0..20 {
             admin.get("/admin/v2/clusters").await;
         }

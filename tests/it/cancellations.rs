@@ -1,4 +1,4 @@
-//! Calls under an `Idempotency-Key` that are cut off: whatever ends the wait, each of them takes effect once.
+//! Cancelled calls with an `Idempotency-Key`: however the wait ends, each of them takes effect once.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,16 +16,16 @@ use crate::{
 };
 
 const KEYS: &str = "/v1/admin/api-keys";
-/// Calls that are cut off while the server goes on, on each database.
+/// Number of calls cancelled while the server keeps running, on each database.
 const CUT_OFF: u32 = 460;
-/// How many of them are under way at once.
+/// Number of concurrent calls.
 const AT_ONCE: usize = 12;
 /// How often the server is killed, on each database.
 const KILLS: u32 = 5;
-/// Calls that are under way when it is.
+/// Number of calls in flight when the server is killed.
 const KILLED: u32 = 8;
 
-/// A call whose effect carries the name of its key.
+/// A call whose effect is identified by its key.
 struct Call {
     key: String,
     body: String,
@@ -42,24 +42,24 @@ impl Call {
         http.clone().header("idempotency-key", &self.key).call(reqwest::Method::POST, KEYS, Some(&self.body)).await
     }
 
-    /// Sends its head.
+    /// Sends the head of the request.
     async fn begin(&self, http: &Http) -> Begun {
         http.begin(&format!("POST {KEYS} HTTP/1.1\r\nIdempotency-Key: {}", self.key), self.body.len()).await
     }
 
-    /// Sends it, and hangs up after so long.
+    /// Sends the request and disconnects after a while.
     async fn hang_up(&self, http: &Http, after: Duration) {
         let mut begun = self.begin(http).await;
         begun.send(&self.body).await;
         tokio::time::sleep(after).await;
     }
 
-    /// Sends it, and wants an answer within so long.
+    /// Sends the request with a deadline.
     async fn hurry(&self, http: &Http, within: Duration) -> Answer {
         self.send(&http.clone().header("x-server-timeout", &format!("{:.6}", within.as_secs_f64()))).await
     }
 
-    /// Sends it until it is answered: it comes to pass, or is said to have.
+    /// Retries until it gets a response: the call takes effect, or is reported to have done so.
     async fn complete(&self, http: &Http) -> Answer {
         eventually(&format!("an answer to {}", self.key), async || {
             let answer = self.send(http).await;
@@ -79,7 +79,7 @@ async fn admin(server: &Server) -> Http {
     server.http().token(server.setup().mint(&["--role", "admin", "--tenant", "acme"]).await)
 }
 
-/// How many keys there are of each name.
+/// The number of API keys of each name.
 async fn effects(db: &TestDb) -> BTreeMap<String, u32> {
     let mut effects = BTreeMap::new();
     let names = Statement::from_string(db.backend(), "SELECT name FROM api_keys");
@@ -89,7 +89,7 @@ async fn effects(db: &TestDb) -> BTreeMap<String, u32> {
     effects
 }
 
-/// Holds up every write of API keys until it is dropped.
+/// Blocks every write of API keys until it is dropped.
 async fn hold_up(db: &TestDb) -> DatabaseConnection {
     let mut options = sea_orm::ConnectOptions::new(&db.url);
     options.max_connections(1);
@@ -147,7 +147,7 @@ both_databases! {
                 0 => drop(call.hurry(&admin, moment()).await),
                 1 => call.hang_up(&admin, moment()).await,
                 2 => drop(tokio::join!(call.hurry(&admin, moment()), call.hang_up(&admin, moment()))),
-                // Most calls are over sooner.
+                // Short, because most calls complete sooner.
                 _ => drop(call.hurry(&admin, moment() / 8).await),
             }
             let answer = call.complete(&admin).await;

@@ -1,6 +1,6 @@
-//! Every change has an outbox event: every RPC with an audit rule, and each of its actions, leaves an outbox event when it takes
-//! effect, or is an exception of `tests/data/changes.json` with its reason. A new one needs a case there or in
-//! `tests/data/fields.json`. No event has more than the ids and the version of what changed.
+//! Every RPC with an audit rule, and each of its actions, writes an outbox event when it takes effect, or is
+//! listed in `tests/data/changes.json` with a reason. A new one needs a case there or in
+//! `tests/data/fields.json`. Events contain only ids and versions of what changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::harness::{
     grpc,
 };
 
-/// An RPC with an audit rule and, where a field of the request decides which audit action it is, a value of that field.
+/// An RPC with an audit rule and, if a field of the request decides the audit action, the value of that field.
 type Change = (String, Option<String>);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,7 +23,7 @@ async fn every_change_has_an_outbox_event() {
     let preludes = fields.preludes.into_iter().chain(own.preludes).collect();
     let (world, mut exceptions) = (World::start(preludes).await, own.explained);
     let mut missing: BTreeSet<Change> = grpc::methods().iter().flat_map(changes_of).collect();
-    // Those that took effect and left no event.
+    // Calls that took effect without an event.
     let mut silent = BTreeSet::new();
     for (number, case) in own.cases.iter().chain(&fields.cases).enumerate() {
         let change = (case.step.call.clone(), action(case));
@@ -48,7 +48,7 @@ async fn every_change_has_an_outbox_event() {
     assert!(exceptions.is_empty(), "these leave an outbox event, or are no RPCs: {exceptions:?}");
 }
 
-/// The topics of the events that a call leaves; `None` if it was refused.
+/// The topics of the events of a call; `None` if it was refused.
 async fn events(world: &World, case: &Case, tag: &str) -> Option<Vec<String>> {
     let (grpc, mut taken) = world.begin(case, tag).await;
     let (before, audited) = (rows(world).await.len(), audits(world).await);
@@ -70,7 +70,7 @@ async fn audits(world: &World) -> usize {
     audit_events::Entity::find().all(&world.db).await.unwrap().len()
 }
 
-/// The names of people, addresses and texts of a run have its tag; only names that are ids may.
+/// Names of people, addresses and texts of a run contain its tag; only names that are ids may appear in an event.
 fn check(row: &outbox::Model, tag: &str) {
     let payload: BTreeMap<String, Json> = serde_json::from_str(&row.payload).unwrap();
     let known = |member: &&String| ["change", "version"].contains(&member.as_str());
@@ -81,7 +81,7 @@ fn check(row: &outbox::Model, tag: &str) {
     assert!(row.tenant_id.is_some() || !["group", "api_key", "grant", "email_domain"].contains(&row.topic.as_str()));
 }
 
-/// What a case does, where that is a value of the field `action`.
+/// The value of the field `action` of a case, if it decides the audit action.
 fn action(case: &Case) -> Option<String> {
     let rule = changes_of_call(&case.step.call);
     let given = case.step.request.get("action").and_then(Json::as_str).map(str::to_owned);
@@ -92,7 +92,7 @@ fn changes_of_call(call: &str) -> Vec<Change> {
     grpc::methods().iter().filter(|method| short(method) == call).flat_map(changes_of).collect()
 }
 
-/// The changes of a method: none without an audit rule.
+/// The changes of a method; none without an audit rule.
 fn changes_of(method: &MethodDescriptor) -> Vec<Change> {
     let audit = method.parent_pool().get_extension_by_name("tenantry.options.v1.audit").unwrap();
     let options = method.options();

@@ -1,5 +1,4 @@
-//! Servers whose clocks are wrong, on both databases: no revocation waits for a clock, no lease is lost to one, and no order
-//! rests on one.
+//! Servers with wrong clocks, on both databases: revocations, leases and orders must not depend on them.
 
 use std::time::{Duration, Instant};
 
@@ -30,11 +29,11 @@ use uuid::Uuid;
 use crate::db::{TestDb, eventually, platform_cx};
 
 const OFF: time::Duration = time::Duration::minutes(10);
-/// How long a revocation may take; more than the half second, as the machine may be busy, and far below the minute after
-/// which everything is read again.
+/// Time limit for a revocation: more than the specified half second, because the machine may be busy, and far
+/// less than the minute after which everything is read again.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Another server on the database, whose clock is off by so much.
+/// Another server on the database, with a clock offset.
 async fn server(db: &TestDb, off: time::Duration) -> Store {
     let clock = Clock::manual(OffsetDateTime::now_utc() + off);
     Store::open(StoreConfig { clock, ..StoreConfig::new(&db.url) }).await.unwrap()
@@ -70,7 +69,7 @@ async fn revoke(store: &Store, token: &Claims) {
     revocations::revoke_token(store, &platform_cx("token.revoke"), token.jti.clone(), end).await.unwrap();
 }
 
-/// A UUID in the SQL of a database: SQLite keeps its bytes.
+/// A UUID literal in SQL: SQLite stores its bytes.
 fn literal(db: &TestDb, id: Uuid) -> String {
     if db.is_sqlite() { format!("x'{}'", id.simple()) } else { format!("'{id}'") }
 }
@@ -91,7 +90,7 @@ both_databases! {
             eventually(what, || async { readers.iter().all(|known| is_revoked(known, claims)) }).await;
             assert!(began.elapsed() < SOON, "{what} took {:?}", began.elapsed());
         };
-        // What a server whose clock is ahead leaves must not hide what the others do after it, and the reverse.
+        // Changes by a server whose clock is ahead must not hide later ones by others, and the reverse.
         let fast = server(&db, OFF).await;
         new_password(&fast, "bob").await;
         all_know("the password that the fast server changed", &session(Some(bob))).await;
@@ -110,7 +109,7 @@ both_databases! {
         let tokens: Vec<_> = (0..30).map(|_| session(None)).collect();
         let writers = [server(&db, OFF).await, server(&db, -OFF).await, db.store.clone()];
         let (known, mut seen) = (Revocations::default(), None);
-        // One write after the other of each server, and all servers at once.
+        // Each server writes sequentially, and all servers write concurrently.
         let writing = futures::future::join_all(writers.iter().enumerate().map(|(n, writer)| {
             let own: Vec<_> = tokens.iter().skip(n).step_by(writers.len()).collect();
             async move {
@@ -120,7 +119,7 @@ both_databases! {
             }
         }));
         let reading = async {
-            // Each reading goes on where the one before ended; nothing is read again as a whole.
+            // Each read continues after the previous one; a complete read would not prove anything.
             while tokens.iter().any(|token| !is_revoked(&known, token)) {
                 seen = Some(revocation::load(&db, &known, seen).await.unwrap());
                 tokio::task::yield_now().await;
@@ -151,7 +150,7 @@ both_databases! {
         revoke(&db, &session(None)).await;
         new_password(&db, "ada").await;
         let mut known = revocations::revoked_after(&db, None).await.unwrap();
-        // Until what others do on the server of the database has settled.
+        // Waits until concurrent changes on the database server are settled.
         while !(known.tokens.is_empty() && known.accounts.is_empty()) {
             known = revocations::revoked_after(&db, Some(&known.seen)).await.unwrap();
         }
@@ -206,8 +205,8 @@ both_databases! {
         revoke(&db, &lost).await;
         let seen = revocation::load(&db, &known, None).await.unwrap();
         assert!(is_revoked(&known, &lost));
-        // A standby that had not got the last one takes over, gives its revision to another, and goes on from there before
-        // the server looks again.
+        // A standby without the last revocation takes over, assigns its revision to another one, and continues from
+        // there before the server reads again.
         let row = revoked_tokens::Entity::find_by_id(&lost.jti).one(db.read()).await.unwrap().unwrap();
         let late = session(None);
         let statement = format!(
@@ -229,7 +228,7 @@ both_databases! {
         }
         assert!(is_revoked(&known, &lost), "what was known once stays so");
         assert!(known.check(&session(Some(ada))).is_ok());
-        // The same of an account as the last that was seen.
+        // The same with an account as the last revocation seen.
         new_password(&db, "ada").await;
         let seen = revocation::load(&db, &known, Some(seen)).await.unwrap();
         assert!(is_revoked(&known, &session(Some(ada))));
@@ -269,7 +268,7 @@ both_databases! {
             }
             tokio::time::sleep(ttl / 20).await;
         }
-        // A holder that has gone is silent, whatever end its clock has written.
+        // A crashed holder does not renew, whatever expiry its clock has written.
         let gone = fast.take("other", ttl).await.unwrap().expect("a free lease");
         let began = Instant::now();
         eventually("the lease of the silent one", || async {
@@ -286,7 +285,7 @@ both_databases! {
     }
 }
 
-/// On PostgreSQL alone: the clock of SQLite is that of its one server.
+/// Only on PostgreSQL: on SQLite the clock of the database is that of its single server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
     let db = crate::db::postgres().await;
@@ -304,7 +303,7 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
     let restarted = Revocations::default();
     revocation::load(&db, &restarted, None).await.unwrap();
     assert!(is_revoked(&restarted, &token), "and others know better");
-    // Tenants in their time of grace, whoever deleted them.
+    // Tenants in their grace period, whichever server deleted them.
     let slow = server(&db, -time::Duration::days(60)).await;
     for (store, name) in [(&db.store, "acme"), (&slow, "dock")] {
         let scope = crate::directory_verbs::tenant(&db, name).await;
@@ -320,7 +319,7 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
         assert_eq!(tenants::purge_due(&fast).await.unwrap(), 0, "{name}");
         assert_eq!(tenants::purge_due(&db).await.unwrap(), 0, "{name}");
     }
-    // Data keys that later ones took the place of, whoever made those.
+    // Replaced data keys, whichever server created them.
     let ring = Keyring::from(crate::keys::kek());
     let sealed = crate::keys::sealer(&db, ring.clone()).seal(None, "x", b"secret").await.unwrap();
     for store in [&db.store, &slow] {
@@ -335,7 +334,7 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
         crate::keys::sealer(&db, ring).open(None, "x", &sealed).await.is_ok(),
         "an answer that was kept a moment ago"
     );
-    // Names that were given up.
+    // Released names.
     let scope = crate::directory_verbs::tenant(&db, "gone").await;
     let before = OffsetDateTime::now_utc() - time::Duration::SECOND;
     let cx = platform_cx("tenant.delete");
@@ -350,11 +349,11 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
     assert!(released > before, "a token that was signed for the name yesterday is not the next tenant's: {released}");
 }
 
-/// On PostgreSQL alone: the one writer of SQLite numbers events in its transaction, and nothing waits.
+/// Only on PostgreSQL: the single writer of SQLite numbers events in its transaction, so none are waiting.
 #[tokio::test]
 async fn events_are_numbered_as_they_were_written() {
     let db = crate::db::postgres().await;
-    // Each write begins after the one before has committed; the clock of each writer is behind that of the one before.
+    // Each write begins after the previous one has committed, and its writer's clock is behind the previous writer's.
     for number in 0..5_u64 {
         let id = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 2_000_000_000 - 60 * number, 0));
         let at = tenantry::store::Stamp::from(OffsetDateTime::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! The commands as an operator meets them: settings, paths, outputs that cannot be written, and the order of first steps.
+//! The commands from an operator's view: settings, paths, unwritable outputs, and the order of the first steps.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// A password that an account of the platform may have.
+/// A password that satisfies the policy for platform accounts.
 const PASSWORD: &str = "plain-Harbour-94-lantern";
 
 fn said(output: &Output) -> String {
@@ -37,7 +37,7 @@ async fn log_in(http: &Http, name: &str, password: &str) -> u16 {
     http.call(reqwest::Method::POST, "/api/auth/login", Some(&body)).await.status
 }
 
-/// Everything that a command prints goes to where nothing can be written, or nobody reads.
+/// Runs a command whose output goes to a full device, or to a pipe without a reader.
 async fn run_unheard(setup: &Setup, arguments: &[&str], full: bool) -> Output {
     let mut command = setup.command(arguments);
     if full {
@@ -47,7 +47,7 @@ async fn run_unheard(setup: &Setup, arguments: &[&str], full: bool) -> Output {
         drop(reader);
         command.stdout(writer);
     }
-    // Not `output`, which would take standard output for itself.
+    // Not `output`, which would capture standard output.
     let child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("a command does not end").unwrap()
 }
@@ -61,7 +61,7 @@ async fn a_text_that_cannot_be_written_is_no_panic_and_undoes_nothing() {
     fs::create_dir(setup.data_dir()).unwrap();
     Keys::load_or_create(&setup.data_dir().join("jwt.pem"), None).unwrap();
     let mint = ["token", "mint", "--role", "platform_admin"];
-    // What tells of something that was done or found, and the status of that.
+    // Commands that report what was done or found, with their exit status.
     let telling: [(&[&str], i32); 9] = [
         (&["migrate", "status"], 1),
         (&["migrate", "up"], 0),
@@ -82,20 +82,20 @@ async fn a_text_that_cannot_be_written_is_no_panic_and_undoes_nothing() {
     assert!(again.status.code() == Some(1) && said(&again).contains("exists"), "it was made: {}", said(&again));
     let told = run_unheard(&setup, &["users", "create", "--admin", "eve", "--password-file", &file], true).await;
     assert!(said(&told).contains("created the platform administrator eve"), "{}", said(&told));
-    // What is the whole point of a command fails with it.
+    // Commands whose purpose is their output fail with it.
     let products: [&[&str]; 5] = [&mint, &["openapi"], &["completions", "bash"], &["--help"], &["--version"]];
     for arguments in products {
         let output = run_unheard(&setup, arguments, true).await;
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
         assert!(said(&output).contains("cannot write to standard output"), "{arguments:?}: {}", said(&output));
     }
-    // Whoever stops to read has had enough.
+    // A reader that stops early is not an error.
     let all = products.into_iter().chain(telling.iter().map(|(arguments, _)| *arguments).filter(|of| **of != create));
     for arguments in all {
         let output = run_unheard(&setup, arguments, false).await;
         assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""), "{arguments:?}");
     }
-    // Nor does it matter that the complaint cannot be written.
+    // Nor is it an error that the message cannot be written.
     let mut command = setup.command(&["config", "check"]);
     command.env("TENANTRY_LOG", "a=b=c");
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -118,7 +118,7 @@ async fn a_data_directory_is_the_path_that_it_says() {
         let admin = server.http().token(token.trim());
         let made = admin.put("/admin/v2/tenants/acme", r#"{"allowedClusters":["standalone"]}"#).await;
         assert_eq!(made.status, 204, "{name}: {made:?}");
-        // Other commands look in the same place.
+        // Other commands use the same directory.
         let mint = ["--data-dir", name, "token", "mint", "--role", "admin", "--tenant", "acme"];
         let minted = home.command(&mint).env_remove("TENANTRY_DATA_DIR").output().await.unwrap();
         assert_eq!((minted.status.code(), said(&minted).as_str()), (Some(0), ""), "{name}");
@@ -160,7 +160,7 @@ async fn commands_before_the_migration_say_what_to_do_and_leave_no_file() {
             assert!(!setup.data_dir().exists() && !elsewhere.exists(), "{command:?} leaves a file");
         }
     }
-    // What it says works.
+    // Following the advice in the message works.
     assert!(home.run(&["migrate", "up"]).await.status.success());
     let created = home.run(commands[0]).await;
     assert!(created.status.success(), "{}", said(&created));
@@ -186,7 +186,7 @@ async fn an_operator_is_told_the_cause_of_an_internal_error() {
     assert!(said(&output).contains("no such table: revoked_tokens"), "{}", said(&output));
 }
 
-/// The ids of the keys that a server's tokens are verified with.
+/// The ids of the keys that verify a server's tokens.
 async fn key_ids(server: &Server) -> String {
     server.http().get("/.well-known/jwks.json").await.body
 }
@@ -203,7 +203,7 @@ async fn first_starts_at_once_make_one_of_each_thing_and_all_work() {
             assert_eq!(read.status, 200, "round {round}: the token opens every server");
             assert_eq!(log_in(&server.http(), "admin", "admin").await, 200, "round {round}");
         }
-        // Secrets that one sealed are opened by the others.
+        // A secret sealed by one server can be opened by the others.
         let (one, other) = (servers[0].admin(), servers[1].admin());
         let post = async |http: &Http, path: &str, body| http.call(reqwest::Method::POST, path, Some(body)).await;
         let tenant = post(&one, "/v1/admin/tenants/lifecycle", r#"{"action":"create","slug":"acme"}"#).await;
@@ -244,7 +244,7 @@ async fn the_check_refuses_what_the_start_refuses() {
     ];
     for (variable, value) in wrong {
         let setup = home.clone().env(variable, value);
-        // A flag would stand above the variable.
+        // A flag would override the variable.
         let dev: &[&str] = if variable == "TENANTRY_LISTEN" { &["dev"] } else { &["dev", "--listen", "127.0.0.1:0"] };
         for command in [&["config", "check"], dev] {
             let output = setup.run(command).await;
@@ -310,7 +310,7 @@ async fn the_check_refuses_a_place_that_a_start_cannot_use() {
     }
 }
 
-/// The names in a directory.
+/// The names of the entries of a directory.
 fn entries(path: &Path) -> std::collections::BTreeSet<String> {
     fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
@@ -372,7 +372,7 @@ async fn the_strongest_account_has_the_strictest_policy() {
     }
     let output = create("nul", format!("{PASSWORD}\0\n").as_bytes()).await;
     assert!(output.status.code() == Some(1) && said(&output).contains("control character"), "{}", said(&output));
-    // As PowerShell writes a file.
+    // The encoding in which PowerShell writes a file.
     let wide: Vec<u8> = format!("\u{feff}{PASSWORD}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let output = create("wide", &wide).await;
     assert!(output.status.code() == Some(1) && said(&output).contains("UTF-8"), "{}", said(&output));

@@ -1,4 +1,5 @@
-//! The three modes of the control-plane surface: whole, unlicensed, and turned off (control-plane contract, decisions).
+//! The three modes of the control-plane surface: complete, unlicensed, and disabled (control-plane contract,
+//! decisions).
 
 use prost_reflect::DynamicMessage;
 use reqwest::Method;
@@ -11,7 +12,7 @@ use crate::harness::{
     server::{Server, Setup},
 };
 
-/// Whether the administrator calls, or nobody.
+/// Whether the administrator calls, or an anonymous client.
 type Line = (bool, &'static str, &'static str, Option<&'static str>);
 
 #[rustfmt::skip]
@@ -43,7 +44,7 @@ async fn hold(server: &Server) -> String {
     written
 }
 
-/// What the methods of the surface that need the mode answer over gRPC, with and without a token.
+/// The gRPC codes of the surface's methods that depend on the mode, with and without a token.
 async fn over_grpc(server: &Server) -> Vec<(Code, Code)> {
     let grpc = Grpc::new(server.address());
     let known = grpc.clone().token(server.admin_token());

@@ -1,4 +1,4 @@
-//! The control-plane surface over REST: every documented answer and error text, in conversations, on both databases.
+//! The control-plane surface over REST: every documented response and error text, as conversations, on both databases.
 
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ use crate::{
     },
 };
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Copy, Debug)]
 enum Who {
-    /// Nobody: no token.
+    /// Without a token.
     Nobody,
     /// The platform administrator.
     Admin,
@@ -36,23 +36,23 @@ enum Who {
     Owner,
     /// `read_only` in tenant `acme`.
     Reader,
-    /// A platform administrator whose token is for another surface.
+    /// A platform administrator with a token for another surface.
     Elsewhere,
-    /// A platform administrator whose token has ended.
+    /// A platform administrator with an expired token.
     Late,
-    /// Somebody with a text that is no token.
+    /// A text that is not a token.
     Garbage,
 }
 use Who::{Admin, Elsewhere, Garbage, Late, Nobody, Owner, Reader};
 
-/// A path without `=` is below `/api/control-plane`.
+/// A path without `=` is relative to `/api/control-plane`.
 type Line = (Who, &'static str, &'static str, Option<&'static str>);
 
 const MESSAGING: Option<&str> = Some(r#"{"allowedClusters":["standalone"]}"#);
 
 #[rustfmt::skip]
 const TENANTS: &[Line] = &[
-    // Who calls.
+    // Callers.
     (Admin, "GET", "/status", None),
     (Nobody, "GET", "/status", None),
     (Garbage, "GET", "/status", None),
@@ -92,7 +92,7 @@ const TENANTS: &[Line] = &[
     (Admin, "GET", "/tenants/a%00b", None),
     (Admin, "GET", "=/api/v1/control-plane/tenants/acme", None),
     (Admin, "GET", "=/api/v1/control-plane/status", None),
-    // Rights.
+    // Permissions.
     (Nobody, "POST", "/tenants", Some("{")),
     (Owner, "GET", "/status", None),
     (Owner, "GET", "/tenants/acme", None),
@@ -200,7 +200,7 @@ const PEOPLE: &[Line] = &[
     (Admin, "DELETE", "/grants/<8>", None),
     (Admin, "DELETE", "/grants/<8>", None),
     (Admin, "DELETE", "/grants/none", None),
-    // What belongs to a tenant goes with it; users stay.
+    // The resources of a tenant are deleted with it; users stay.
     (Admin, "DELETE", "/tenants/beta?confirm=beta", None),
     (Admin, "GET", "/grants", None),
     (Admin, "GET", "/users", None),
@@ -212,7 +212,7 @@ async fn servers(setup: fn() -> Setup) -> [Server; 2] {
     [sqlite, setup().database(postgres_unmigrated().await).start().await]
 }
 
-/// Sends each line and writes it down with its answer.
+/// Sends each line and records it with its response.
 async fn hold(server: &Server, lines: &[Line]) -> String {
     let (mut ids, mut written) = (Ids::default(), String::new());
     for (who, method, path, body) in lines {
@@ -234,7 +234,7 @@ async fn client(server: &Server, who: Who) -> Http {
         Garbage => http.token("garbage"),
         Late => http.token(late(server)),
         Elsewhere => http.token(server.setup().mint(&["--role", "platform_admin", "--audience", "messaging"]).await),
-        // Minted when it is used: the token holds the id of the tenant that exists then.
+        // Minted right before use, because the token contains the id of the current tenant of that name.
         Owner => http.token(server.setup().mint(&["--role", "admin", "--tenant", "acme"]).await),
         Reader => http.token(server.setup().mint(&["--role", "read_only", "--tenant", "acme"]).await),
     }

@@ -1,4 +1,4 @@
-//! Logging in on the control-plane surface, and acting in the tenants that grants open.
+//! Login on the control-plane surface, and switching to tenants with grants.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
@@ -19,7 +19,7 @@ use crate::harness::{
 
 const PASSWORD: &str = "correct horse battery";
 
-/// A server with the tenants `acme` and `beta`, and the platform account `bob`, whom nothing is granted yet.
+/// A server with the tenants `acme` and `beta`, and the platform account `bob`, which has no grants yet.
 async fn prepared(setup: Setup) -> Server {
     let server = setup.start().await;
     std::fs::write(server.setup().home().join("password"), PASSWORD).unwrap();
@@ -77,7 +77,7 @@ async fn status(http: &Http, path: &str) -> u16 {
     http.get(&format!("/api/control-plane{path}")).await.status
 }
 
-/// The slugs of the accounts that are listed.
+/// The accounts in the list.
 async fn accounts(http: &Http) -> Vec<(String, String, bool)> {
     let listed = http.get("/api/auth/accounts").await.json();
     let accounts = listed["accounts"].as_array().unwrap();
@@ -179,7 +179,7 @@ async fn an_account_of_a_tenant_logs_in_by_either_name_and_has_no_grants() {
     let server = prepared(Setup::dev()).await;
     let bob = user(&server, "bob@example.com").await;
     create(&server, "/grants", json!({"user_id": bob, "tenant_id": "beta", "role": "admin"})).await;
-    // An account in `acme` that says it had the address of somebody else.
+    // An account in `acme` that claims the address of another person.
     let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
     let store = Store::open(StoreConfig::new(&url)).await.unwrap();
     let cx = Cx::system("test", store.clock().clone());

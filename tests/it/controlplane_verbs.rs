@@ -45,7 +45,7 @@ async fn identity(store: &Store, email: &str) -> Identity {
     identities::create(&platform_cx("identity.create"), store, email).await.unwrap()
 }
 
-/// A platform account of an address.
+/// A platform account with an address.
 async fn account(store: &Store, name: &str, email: &str, role: Role) -> Uuid {
     let email = Some(Email::read(email).unwrap());
     let new = NewAccount { email, ..NewAccount::login(None, name, Password::of_development("x"), role) };
@@ -65,7 +65,7 @@ async fn all(store: &Store) -> Vec<Grant> {
     grants::list(&root(), store, &Wanted::default()).await.unwrap().all().await.unwrap()
 }
 
-/// The context of an account's own call.
+/// The context of a call by an account.
 fn of(account: Uuid) -> Cx {
     let caller =
         Caller::new(CallerFacts { account: Some(account), subject: "bob".to_owned(), ..CallerFacts::default() });
@@ -151,7 +151,7 @@ both_databases! {
         let second = account(&db, "bobby", "ada@example.com", Role::User).await;
         let acme = tenant(&db, "acme").await;
         let mine = identities::list(&root(), &db, Some("bob@example.com")).await.unwrap().first.remove(0);
-        // The same address in a tenant is another account, which no grant of the platform touches.
+        // The same address in a tenant is another account, which grants on the platform do not affect.
         let email = Some(Email::read("bob@example.com").unwrap());
         let own = NewAccount { email, ..NewAccount::login(Some(acme), "bob", Password::of_development("x"), Role::Admin) };
         let own = identity::create_account(&db, &Passwords::new(1), &root(), own).await.unwrap();

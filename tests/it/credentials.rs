@@ -1,4 +1,4 @@
-//! Bad credentials, over the wire: each is refused with 401 before the body is read, on REST and gRPC alike.
+//! Invalid credentials over the wire: each is refused with 401 before the body is read, on REST and gRPC alike.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn claims() -> Claims {
     Claims::minted("ops".into(), role, &[Surface::Messaging], Duration::from_secs(600), &Clock::system())
 }
 
-/// A token with another header, its signature as it was: what an attacker can make of a good one.
+/// A token with a modified header and the original signature, as an attacker could make from a valid one.
 fn with_header(token: &str, change: impl FnOnce(&mut Value)) -> String {
     let (header, rest) = token.split_once('.').unwrap();
     let mut header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
@@ -46,7 +46,7 @@ fn with_header(token: &str, change: impl FnOnce(&mut Value)) -> String {
     format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()))
 }
 
-/// The reason that gRPC tells; REST must say 401 then.
+/// The reason reported over gRPC; REST must respond with 401.
 async fn refusal(server: &Server, token: Option<&str>) -> String {
     let method = grpc::methods().into_iter().find(|method| method.full_name() == LIST).unwrap();
     let (mut http, mut grpc) = (server.http(), Grpc::new(server.address()));
@@ -183,7 +183,7 @@ async fn the_end_that_a_forged_token_tells_does_not_shorten_its_revocation() {
     let good = claims();
     let token = tokens::issue(&keys(&server), &good).unwrap();
     assert_eq!(server.http().token(&token).get(PATH).await.status, 200);
-    // The same id, and an end in the past, under a key of somebody else.
+    // The same id, and an expiry in the past, signed with another key.
     let forged = Claims { iat: good.iat - 7200, exp: good.iat - 3600, ..good };
     let forged = tokens::issue(&Keys::ephemeral(), &forged).unwrap();
     let revoked = server.setup().run(&["token", "revoke", &forged]).await;

@@ -14,7 +14,7 @@ use tenantry::{
 };
 use tokio::sync::OnceCell;
 
-/// Defines each test twice, as `sqlite::name` and `postgres::name`. Once a module.
+/// Defines each test twice, as `sqlite::name` and `postgres::name`. Can be used once per module.
 macro_rules! both_databases {
     ($($(#[$meta:meta])* async fn $name:ident($db:ident: TestDb) $body:block)*) => {
         $($(#[$meta])* async fn $name($db: crate::db::TestDb) $body)*
@@ -35,10 +35,10 @@ macro_rules! both_databases {
     };
 }
 
-/// A migrated store of a test's own.
+/// A migrated store for one test.
 pub struct TestDb {
     pub store: Store,
-    /// Where it is, to open it a second time.
+    /// The URL, to open the database a second time.
     pub url: String,
     dir: Option<TempDir>,
 }
@@ -52,18 +52,17 @@ impl Deref for TestDb {
 }
 
 impl TestDb {
-    /// A second store on the same database, as another replica has it.
+    /// A second store on the same database, like another replica.
     pub async fn replica(&self) -> Store {
         Store::open(StoreConfig::new(&self.url)).await.expect("the database opens twice")
     }
 
-    /// Whether it is SQLite.
     pub fn is_sqlite(&self) -> bool {
         self.dir.is_some()
     }
 }
 
-/// A write whose closure owns what it works on; those of the program have an input and a name.
+/// A write with a closure that owns its data; the program's writes take an input and are named functions.
 pub async fn write<T, F>(store: &Store, cx: &Cx, work: F) -> Result<T>
 where
     T: Send + 'static,
@@ -79,7 +78,7 @@ where
     work(tx).await
 }
 
-/// A fresh SQLite file.
+/// A fresh, migrated SQLite file.
 pub async fn sqlite() -> TestDb {
     let db = sqlite_unmigrated();
     let store = Store::open(StoreConfig::new(&db.1)).await.expect("sqlite opens");
@@ -87,14 +86,14 @@ pub async fn sqlite() -> TestDb {
     TestDb { store, url: db.1, dir: Some(db.0) }
 }
 
-/// Where a SQLite file may be made.
+/// A temporary directory and the URL of a SQLite file that does not exist yet.
 pub fn sqlite_unmigrated() -> (TempDir, String) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let url = format!("sqlite:{}", dir.path().join("tenantry.db").display());
     (dir, url)
 }
 
-/// A fresh PostgreSQL database, copied from a migrated one.
+/// A fresh PostgreSQL database, copied from a migrated template.
 pub async fn postgres() -> TestDb {
     let template = TEMPLATE.get_or_init(make_template).await;
     let url = create_database(Some(template)).await;
@@ -107,12 +106,12 @@ pub async fn postgres_unmigrated() -> String {
     create_database(None).await
 }
 
-/// A fresh, empty PostgreSQL database that sorts and folds as a locale of the system does.
+/// A fresh, empty PostgreSQL database with the collation and case mapping of a system locale.
 pub async fn postgres_of_locale(locale: &str) -> String {
     create(&format!(" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE '{locale}' LC_CTYPE '{locale}'")).await
 }
 
-/// Name of the migrated database that the others are copied from.
+/// Name of the migrated template database.
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
 async fn make_template() -> String {
@@ -127,7 +126,7 @@ async fn create_database(template: Option<&str>) -> String {
     create(&template.map(|name| format!(" TEMPLATE {name}")).unwrap_or_default()).await
 }
 
-/// A database that is made with these options.
+/// Creates a database with these options.
 async fn create(options: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("it_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -140,7 +139,7 @@ async fn create(options: &str) -> String {
     format!("{server}/{name}")
 }
 
-/// A connection to the throwaway server.
+/// A connection to the test server.
 pub async fn admin() -> DatabaseConnection {
     Database::connect(admin_url()).await.expect("the PostgreSQL of TENANTRY_TEST_POSTGRES_URL answers")
 }
@@ -150,12 +149,12 @@ fn admin_url() -> String {
         .expect("TENANTRY_TEST_POSTGRES_URL is not set: run scripts/test, which starts a PostgreSQL")
 }
 
-/// The context of a platform administrator's call.
+/// The context of a call by a platform administrator.
 pub fn platform_cx(action: &'static str) -> Cx {
     cx(action, Access::Platform)
 }
 
-/// The context of a call that may reach so far.
+/// The context of a call with this access.
 pub fn cx(action: &'static str, access: Access) -> Cx {
     Cx::new(CxFacts {
         caller: Caller::new(CallerFacts {

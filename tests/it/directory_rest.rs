@@ -1,4 +1,4 @@
-//! Groups and API keys over REST: every documented answer, in one conversation that is the same on both databases.
+//! Groups and API keys over REST: every documented response, in one conversation that is the same on both databases.
 
 use std::fmt::Write as _;
 
@@ -16,14 +16,14 @@ use crate::{
     },
 };
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Copy, Debug)]
 enum Who {
-    /// Nobody: no token.
+    /// Without a token.
     Nobody,
-    /// A token that none is.
+    /// A text that is not a token.
     Garbage,
-    /// A token of ours for another surface.
+    /// One of our tokens, for another surface.
     Elsewhere,
     /// The platform administrator.
     Platform,
@@ -61,7 +61,7 @@ const ABOUT_GROUPS: &[Line] = &[
     (Admin, "POST", CHANGE, Some(r#"{"action":"delete","group_id":"<grp_1>"}"#)),
     (Admin, "POST", CHANGE, Some(r#"{"action":"delete","group_id":"<grp_1>","force":true}"#)),
     (Admin, "POST", CHANGE, Some(r#"{"action":"delete","group_id":"<grp_1>","force":true}"#)),
-    // Broken rules.
+    // Violated rules.
     (Admin, "POST", CHANGE, Some(r#"{"action":"create","name":"DEV"}"#)),
     (Admin, "POST", CHANGE, Some(r#"{"action":"create"}"#)),
     (Admin, "POST", CHANGE, Some(r#"{"action":"create","name":" "}"#)),
@@ -74,7 +74,7 @@ const ABOUT_GROUPS: &[Line] = &[
     (Admin, "POST", CHANGE, Some(r#"{"action":"add_members","group_id":"grp_1","user_ids":["ada"]}"#)),
     (Admin, "POST", CHANGE, Some(r#"{"action":"explode","group_id":"<grp_2>"}"#)),
     (Admin, "POST", CHANGE, Some(r#"{"name":"x"}"#)),
-    // Form.
+    // Malformed requests.
     (Admin, "POST", CHANGE, None),
     (Admin, "POST", CHANGE, Some("{")),
     (Admin, "POST", CHANGE, Some("[]")),
@@ -107,7 +107,7 @@ const ABOUT_GROUPS: &[Line] = &[
     (Other, "GET", GROUPS, None),
     (Other, "POST", CHANGE, Some(r#"{"action":"update","group_id":"<grp_2>","name":"mine"}"#)),
     (Other, "POST", CHANGE, Some(r#"{"action":"delete","tenant_id":"acme","group_id":"<grp_2>"}"#)),
-    // Rights.
+    // Permissions.
     (Nobody, "GET", GROUPS, None),
     (Nobody, "POST", CHANGE, Some("{")),
     (Garbage, "GET", GROUPS, None),
@@ -127,7 +127,7 @@ const ABOUT_KEYS: &[Line] = &[
     (Admin, "POST", KEYS, Some(r#"{"action":"revoke","key_id":"<key_1>"}"#)),
     (Admin, "POST", KEYS, Some(r#"{"action":"revoke","key_id":"<key_1>"}"#)),
     (Admin, "GET", "/v1/admin/api-keys?limit=1", None),
-    // Broken rules.
+    // Violated rules.
     (Admin, "POST", KEYS, Some("{}")),
     (Admin, "POST", KEYS, Some(r#"{"name":"x"}"#)),
     (Admin, "POST", KEYS, Some(r#"{"name":"x","role":"owner"}"#)),
@@ -143,7 +143,7 @@ const ABOUT_KEYS: &[Line] = &[
     (Admin, "POST", KEYS, Some(r#"{"name":"x","role":"user","expires_in_seconds":"soon"}"#)),
     (Admin, "POST", KEYS, None),
     (Admin, "DELETE", KEYS, None),
-    // Tenants and rights.
+    // Tenants and permissions.
     (Platform, "GET", KEYS, None),
     (Platform, "GET", "/v1/admin/api-keys?tenant_id=acme&limit=1", None),
     (Other, "GET", KEYS, None),
@@ -184,7 +184,7 @@ async fn http(server: &Server, who: Who) -> Http {
     }
 }
 
-/// Sends each line and writes it down with its answer.
+/// Sends each line and records it with its response.
 async fn hold(server: &Server, lines: &[Line], mask: &mut Mask) -> String {
     let mut written = String::new();
     for (who, method, path, body) in lines {

@@ -75,7 +75,7 @@ async fn names(store: &Store, tenant: &str, text: &str) -> Vec<String> {
     page.items.into_iter().map(|group| group.row.name).collect()
 }
 
-/// Runs SQL that no verb runs.
+/// Runs SQL for which the program has no function.
 pub async fn sql(store: &Store, text: String) -> Result<(), DbErr> {
     let (text, cx) = (std::sync::Arc::new(text), platform_cx("test"));
     let outcome = crate::db::write(store, &cx, move |tx| {
@@ -96,7 +96,7 @@ fn renamed(name: &str) -> GroupChange {
     GroupChange { name: Some(name.to_owned()), ..GroupChange::default() }
 }
 
-/// The context of a caller of a tenant.
+/// The context of a call in a tenant.
 fn tenant_cx(scope: TenantScope, role: Role) -> Cx {
     let facts = CxFacts::clone(&cx("apikey.create", Access::Tenant(TenantRef::Id(scope.tenant()))));
     let caller = Caller::new(CallerFacts { subject: "acme/ada".to_owned(), role, ..CallerFacts::default() });

@@ -8,7 +8,7 @@ use crate::harness::{
     server::Setup,
 };
 
-/// The documents, and for each the blocks of commands that no test runs: how the block begins, and why.
+/// The documents, and for each the command blocks that no test runs: how the block begins, and the reason.
 const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
     (
         "README.md",
@@ -147,7 +147,7 @@ fn files_that_documents_name_are_there() {
     }
 }
 
-/// The operations guide's table has every setting of `config check`, and no other.
+/// The operations guide lists exactly the settings of `config check`.
 #[tokio::test]
 async fn the_table_of_settings_is_whole() {
     let shown = Setup::dev().run(&["config", "check"]).await;
@@ -161,7 +161,7 @@ async fn the_table_of_settings_is_whole() {
     assert_eq!(known, documented);
 }
 
-/// The operations guide has every metric that the server shows.
+/// The operations guide lists every metric of the server.
 #[tokio::test]
 async fn every_metric_is_documented() {
     let server = Setup::dev().start().await;

@@ -1,4 +1,4 @@
-//! The end of a server: it waits for the calls in flight, and for nothing else.
+//! Shutdown: the server waits for calls in flight, and for nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -18,13 +18,13 @@ use crate::{
     },
 };
 
-/// Far below the time to drain, and far above what the end takes on an idle machine.
+/// Far below the drain timeout, and far above the duration of a shutdown on an idle machine.
 const SOON: Duration = Duration::from_secs(12);
 
-/// A gRPC stream that is open.
+/// An open gRPC stream.
 struct Open {
     body: h2::RecvStream,
-    // A stream of requests stays open as long as this is held.
+    // Keeps the request stream open.
     _sending: h2::SendStream<Bytes>,
 }
 
@@ -47,7 +47,7 @@ impl Open {
         Self { body: answer.into_body(), _sending: sending }
     }
 
-    /// The next bytes; none when only trailers are left.
+    /// The next bytes; none when only trailers remain.
     async fn next(&mut self) -> Option<Bytes> {
         let next = tokio::time::timeout(PATIENCE, self.body.data()).await.expect("the stream goes on or ends");
         next.map(|data| {
@@ -57,7 +57,7 @@ impl Open {
         })
     }
 
-    /// The next health with what stands before it, in however many pieces it comes.
+    /// The next health message with its frame header, which may arrive in several pieces.
     async fn health(&mut self) -> Vec<u8> {
         let mut message = Vec::new();
         while message.len() < 7 {
@@ -72,7 +72,7 @@ impl Open {
     }
 }
 
-/// Tells a server to end, and asserts that it does so soon and in order.
+/// Sends SIGTERM to a server, and asserts that it exits soon and cleanly.
 async fn ends_soon(server: &mut Server, held: &str) {
     let begun = Instant::now();
     server.terminate().await;
@@ -118,7 +118,8 @@ async fn a_peer_without_a_call_in_flight_does_not_hold_up_the_end() {
     let mut server = Server::dev().await;
     let address = server.address();
     let mut peers = Vec::new();
-    // Nothing, half a head, the begin of HTTP/2 by a peer that then answers nothing, and half a head after an answer.
+    // Nothing, an incomplete head, an HTTP/2 preface from a peer that then sends nothing, and an incomplete head
+    // after a response.
     let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let again = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /hea";
     for begin in [&b""[..], b"GET /healthz HTTP/1.1\r\nHos", settings, again] {
@@ -126,7 +127,7 @@ async fn a_peer_without_a_call_in_flight_does_not_hold_up_the_end() {
         peer.write_all(begin).await.unwrap();
         peers.push(peer);
     }
-    // One that does nothing but ask whether we are still there.
+    // A peer that only sends pings.
     let mut pinging = TcpStream::connect(address).await.unwrap();
     pinging.write_all(settings).await.unwrap();
     let pinging = tokio::spawn(async move {
@@ -134,7 +135,7 @@ async fn a_peer_without_a_call_in_flight_does_not_hold_up_the_end() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     });
-    // One that has ended its side while nothing was asked.
+    // A peer that closed its side while the connection was idle.
     let mut half = TcpStream::connect(address).await.unwrap();
     half.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     half.readable().await.unwrap();
@@ -142,7 +143,7 @@ async fn a_peer_without_a_call_in_flight_does_not_hold_up_the_end() {
     pinging.await.unwrap();
 }
 
-/// A peer whose own buffer is small, with so much asked for that the server cannot write it all.
+/// A peer with a small receive buffer that requests more than the server can write.
 async fn asks_for_much(server: &Server) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
@@ -150,7 +151,7 @@ async fn asks_for_much(server: &Server) -> TcpStream {
     let asks = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(6);
     peer.write_all(asks.as_bytes()).await.unwrap();
     peer.readable().await.unwrap();
-    // Until the server waits for it.
+    // Waits until the server is blocked on the peer.
     tokio::time::sleep(Duration::from_secs(1)).await;
     peer
 }
@@ -173,7 +174,7 @@ async fn a_peer_that_reads_slowly_gets_its_answer_to_the_end() {
     server.terminate().await;
     let (begun, mut read, mut part) = (Instant::now(), Vec::new(), vec![0; 4096]);
     while begun.elapsed() < Duration::from_secs(12) {
-        // 10 KiB in a second; for minutes that does not let the server write more.
+        // 10 KiB per second, which does not let the server write more for minutes.
         let bytes = slow.read(&mut part).await.expect("the connection goes on");
         read.extend_from_slice(&part[..bytes]);
         tokio::time::sleep(Duration::from_millis(400)).await;
@@ -181,7 +182,7 @@ async fn a_peer_that_reads_slowly_gets_its_answer_to_the_end() {
     tokio::time::timeout(PATIENCE, slow.read_to_end(&mut read)).await.unwrap().unwrap();
     let status = server.ended().await;
     assert!(status.success(), "{status}");
-    // Whole answers, one after the other.
+    // Complete responses, one after the other.
     let mut rest = &read[..];
     while !rest.is_empty() {
         let end = rest.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
@@ -220,7 +221,7 @@ async fn a_call_that_was_cut_off_is_told_by_the_exit_status() {
     );
     let mut begun = TcpStream::connect(server.address()).await.unwrap();
     begun.write_all(head.as_bytes()).await.unwrap();
-    // The call is in flight when it has asked for its body, for which it waits longer than the drain takes.
+    // The call is in flight once it waits for its body, for longer than the drain takes.
     let mut asked = [0; 12];
     tokio::time::timeout(PATIENCE, begun.read_exact(&mut asked)).await.unwrap().unwrap();
     assert_eq!(&asked, b"HTTP/1.1 100");
@@ -249,18 +250,18 @@ async fn an_answer_on_its_way_is_finished_although_the_server_is_told_to_end() {
     assert!(server.ended().await.success());
 }
 
-/// A server whose database goes silent, with connections that stay open, while a write waits for it.
+/// A server whose database stops responding while a write waits for it; its connections stay open.
 async fn with_a_silent_database(drain: &str) -> (Server, Line) {
     let line = Line::to(&postgres_unmigrated().await).await;
     let server = Setup::dev().database(line.url()).env("TENANTRY_DRAIN_TIMEOUT", drain).start().await;
     line.silence();
     let admin = server.admin();
-    // Nobody waits for its answer.
+    // The response is not needed.
     tokio::spawn(async move { admin.try_put("/admin/v2/tenants/acme", r#"{"allowedClusters":["standalone"]}"#).await });
     let in_flight = async || {
         let metrics = server.http().get("/metrics").await.body;
         let calls = metrics.lines().find_map(|line| line.strip_prefix("tenantry_calls_in_flight "))?;
-        // The call that asks is one of them.
+        // The call for the metrics is counted too.
         (calls.parse::<f64>().unwrap() >= 2.0).then_some(())
     };
     eventually("the write to wait for the database", in_flight).await;

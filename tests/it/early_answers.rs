@@ -1,5 +1,5 @@
-//! Connections of HTTP/1.1 at their edges: answers before the request is over, half-closed peers, hosts, `OPTIONS *`, and the
-//! lines that strangers make in the log.
+//! Edge cases of HTTP/1.1 connections: responses before the end of a request, half-closed peers, hosts,
+//! `OPTIONS *`, and log lines caused by strangers.
 
 use http::Request;
 use tokio::{
@@ -11,7 +11,7 @@ use crate::harness::{PATIENCE, eventually, server::Server};
 
 const INFO: &str = r#"{"allowedClusters":["standalone"]}"#;
 
-/// Sends a request as it is and returns what comes back: up to the end, or up to the end of one answer.
+/// Sends a raw request and returns what comes back, up to the end of the connection or of one response.
 async fn exchange(stream: &mut TcpStream, head: &str, body: &[u8]) -> String {
     let sent = async {
         stream.write_all(head.as_bytes()).await?;
@@ -32,7 +32,7 @@ async fn exchange(stream: &mut TcpStream, head: &str, body: &[u8]) -> String {
         .unwrap_or_else(|error| format!("lost: {error}"))
 }
 
-/// Whether an answer has all of its body.
+/// Whether a response has its complete body.
 fn is_whole(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
@@ -60,7 +60,7 @@ async fn an_early_answer_is_read_whatever_the_size_of_the_body() {
         ("405", format!("POST /healthz HTTP/1.1\r\n{json}")),
         ("415", format!("{put}{token}Content-Type: text/plain\r\n")),
         ("200", format!("GET /healthz HTTP/1.1\r\n{json}")),
-        // gRPC says it in its own way.
+        // gRPC has its own form of the error.
         ("200", web.to_owned()),
     ];
     for (status, head) in &cases {
@@ -73,7 +73,7 @@ async fn an_early_answer_is_read_whatever_the_size_of_the_body() {
                 let answer = exchange(&mut stream, &head, &vec![b'x'; size]).await;
                 let shown = &answer[..answer.len().min(300)];
                 assert!(answer.starts_with(&format!("http/1.1 {expected}")), "{head} round {round}: {shown}");
-                // Whoever is not told that the connection closes may go on with it.
+                // Without `Connection: close` the client may reuse the connection.
                 let closes = answer.contains("\r\nconnection: close\r\n");
                 assert!(!closes || size > 20_000, "a small rest is read: {head}: {shown}");
                 if !closes {
@@ -143,7 +143,7 @@ async fn a_query_or_path_that_cannot_be_read_does_not_have_the_body_asked_for() 
         ("POST /v1/admin/api-keys?x=%zz", &minted, "", "400"),
         ("POST /v1/admin/api-keys?x=%zz", &minted, "Idempotency-Key: k\r\n", "400"),
         ("POST /v1/admin/logout?x=%zz", &minted, "Idempotency-Key: k\r\n", "400"),
-        // What the guard says comes first.
+        // The guard decides first.
         ("PUT /admin/v2/tenants/a?force=%zz", &"none".to_owned(), "", "401"),
     ] {
         let head = format!(
@@ -190,7 +190,7 @@ async fn a_key_for_the_call_does_not_have_the_body_asked_for() {
 async fn an_answer_that_begins_before_its_request_is_over_says_that_the_connection_closes() {
     let server = Server::dev().await;
     let mut stream = connect(&server).await;
-    // A call that streams both ways, in chunks without an end.
+    // A bidirectional streaming call with chunks that do not end.
     let head = "POST /grpc.reflection.v1.ServerReflection/ServerReflectionInfo HTTP/1.1\r\nHost: x\r\n\
                 Content-Type: application/grpc-web+proto\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n\0\0\0\0\x02\x3a\0\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -220,14 +220,14 @@ async fn a_half_closed_peer_gets_its_answer() {
         let answer = exchange(&mut stream, "", b"").await;
         assert!(answer.starts_with("http/1.1 204"), "{n}: {answer}");
     }
-    // Large answers too, to their last byte.
+    // Large responses too, up to their last byte.
     let mut stream = connect(&server).await;
     stream.write_all(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = Vec::new();
     tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
     assert!(is_whole(&answer), "{} bytes", answer.len());
-    // One that leaves in the middle of its request gets nothing done, and is not waited for.
+    // A client that disconnects in the middle of its request causes no effect, and is not waited for.
     let mut stream = connect(&server).await;
     let head = format!(
         "PUT /admin/v2/tenants/torn HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
@@ -293,11 +293,11 @@ async fn the_server_as_a_whole_tells_its_methods() {
 async fn a_stranger_makes_a_bounded_number_of_lines_in_the_log() {
     let server = Server::dev().await;
     let before = server.log().lines().count();
-    // Answers to pings that nobody sent.
+    // Acknowledgements of pings that were never sent.
     let mut stream = connect(&server).await;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     stream.write_all(&b"\0\0\x08\x06\x01\0\0\0\0pingpong".repeat(20_000)).await.unwrap();
-    // Calls without a credential, and one behind them that the log tells.
+    // Calls without a credential, followed by one that is logged.
     let mut stream = connect(&server).await;
     for _ in 0..20 {
         stream.write_all("GET /admin/v2/tenants HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100).as_bytes()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Proxies, pages of other origins, compression, and what every answer over REST tells browsers.
+//! Proxies, pages of other origins, compression, and the security headers of REST responses.
 
 use sea_orm::EntityTrait;
 use tenantry::store::{Store, StoreConfig, entities::audit_events};
@@ -10,7 +10,7 @@ use crate::harness::{
 
 const CONSOLE: &str = "https://console.example";
 
-/// The line of the access log of the call with this id.
+/// The access log line of the call with this id.
 async fn line(server: &Server, id: &str) -> serde_json::Value {
     eventually("the call's line", async || {
         let log = server.log();
@@ -52,7 +52,7 @@ async fn a_client_whom_the_proxy_does_not_tell_is_in_no_network() {
         ("X-Forwarded-For: 127.0.0.1, 198.51.100.7", "198.51.100.7", 401),
         ("X-Forwarded-For: \u{fc}, 198.51.100.7", "198.51.100.7", 401),
         ("X-Forwarded-For: 127.0.0.1, \u{fc}", "unknown", 401),
-        // The proxy writes one of the two headers; what its client made up in the other is not read.
+        // The proxy sets one of the two headers; a forged value of the other one is ignored.
         ("X-Forwarded-For: 127.0.0.9\r\nForwarded: for=1.2.3.4", "127.0.0.9", 200),
         ("X-Forwarded-For: 198.51.100.7\r\nForwarded: for=127.0.0.9", "198.51.100.7", 401),
         ("Forwarded: for=127.0.0.9", "unknown", 401),
@@ -80,7 +80,7 @@ async fn a_trusted_proxys_own_address_is_never_the_clients() {
     let key = r#"{"tenant_id":"acme","name":"inside","role":"admin","allowed_cidrs":["127.0.0.0/8"]}"#;
     let key = server.admin().call(reqwest::Method::POST, "/v1/admin/api-keys", Some(key)).await;
     let inside = server.http().token(key.json()["api_key"].as_str().unwrap());
-    // The outer proxy removes the header, and the inner one adds the address of the outer one.
+    // The outer proxy removes the header, and the inner one adds the outer one's address.
     for (n, told) in ["127.0.0.9", "127.0.0.8, 127.0.0.9", "::ffff:127.0.0.9"].into_iter().enumerate() {
         let id = format!("outer-{n}");
         let head = format!("X-Request-Id: {id}\r\nX-Forwarded-For: {told}");

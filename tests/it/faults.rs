@@ -1,4 +1,4 @@
-//! Faults: requests that no client should send, and the loss of the server, the client or the database.
+//! Faults: malformed requests, and the loss of the server, the client or the database.
 
 use std::collections::BTreeSet;
 
@@ -59,7 +59,7 @@ async fn deep_nesting_is_refused_even_where_nobody_reads_it() {
 #[tokio::test]
 async fn a_message_that_cannot_be_read_is_refused_in_our_words() {
     let server = Server::dev().await;
-    // No base64, and a frame whose message has a wire type that does not exist.
+    // Invalid base64, and a frame whose message has an invalid wire type.
     for (kind, body) in [("grpc-web-text", "\0\0\0"), ("grpc-web+proto", "\0\0\0\0\x01\x07")] {
         let head = format!(
             "POST /tenantry.messaging.v2.BrokerService/CheckHealth HTTP/1.1\r\nContent-Type: application/{kind}\r\n\
@@ -92,7 +92,7 @@ async fn calls_that_never_come_keep_nobody_from_working() {
     assert_eq!(server.http().get("/admin/v2/brokers/health").await.status, 200);
 }
 
-/// Begins gRPC calls on a connection of their own and sends nothing of their bodies.
+/// Starts gRPC calls on one connection and sends nothing of their bodies.
 async fn half_open(server: &Server, path: &str, calls: usize) -> impl Sized {
     let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
     let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_client_that_goes_away_in_the_middle_of_a_write_leaves_the_pool_sound(
     for database in both().await {
         let server = database.setup().start().await;
         let admin = server.admin();
-        // More clients than connections, each gone as soon as its request is out.
+        // More clients than connections, each of which disconnects right after its request.
         for n in 0..100 {
             let mut begun = admin.begin(&format!("PUT /admin/v2/tenants/gone-{n} HTTP/1.1"), INFO.len()).await;
             begun.send(INFO).await;
@@ -205,7 +205,7 @@ async fn serve_does_not_start_on_development_defaults() {
     assert!(said.contains("TENANTRY_DATABASE_URL") && said.contains("TENANTRY_JWT_KEY"), "{said}");
 }
 
-/// Where the data of a test is.
+/// The database of a test.
 enum Data {
     Sqlite,
     Postgres(String),
@@ -224,7 +224,7 @@ async fn both() -> [Data; 2] {
     [Data::Sqlite, Data::Postgres(postgres_unmigrated().await)]
 }
 
-/// Creates a tenant; false when the server did not answer.
+/// Creates a tenant; false if the server did not respond.
 async fn acknowledged(admin: &Http, name: &str) -> bool {
     let answer = admin.try_put(&format!("/admin/v2/tenants/{name}"), INFO).await;
     answer.is_ok_and(|answer| answer.status == 204)

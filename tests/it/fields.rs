@@ -1,8 +1,8 @@
-//! No member is accepted and forgotten: each field of each request, found by reflection, is left out of a call that gives
-//! it, and something must become different by that: the answer, what is read back afterwards, or the audit log. Fields
-//! without any effect must be explained in `tests/data/fields.json`, with the source of the rule.
+//! Every request field has an effect: each field, found by reflection, is left out of a call that sets it, and
+//! something must change: the response, what is read back afterwards, or the audit log. Fields without any
+//! effect must be explained in `tests/data/fields.json`, with the source of the rule.
 //!
-//! `tests/golden/fields.txt` tells what each field is for; a field that is new needs a case that gives it.
+//! `tests/golden/fields.txt` lists the effect of each field; a new field needs a case that sets it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,10 +19,10 @@ use crate::harness::{
     golden,
 };
 
-/// How many cases are tried at a time.
+/// Number of concurrent cases.
 const AT_ONCE: usize = 4;
 
-/// Everything that a run showed, by its path.
+/// Everything that a run returned, by path.
 type Seen = BTreeMap<String, Json>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,7 +30,7 @@ async fn every_field_of_every_request_has_an_effect() {
     let cases = cases::read("fields.json");
     let world = World::start(cases.preludes).await;
     let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    // Runs share nothing but the server, so several go on at a time.
+    // Runs share only the server, so several can run concurrently.
     let effects =
         futures::stream::iter(cases.cases.iter().enumerate().map(|(number, case)| world.effects(number, case)));
     let effects: Vec<_> = effects.buffered(AT_ONCE).collect().await;
@@ -44,7 +44,7 @@ async fn every_field_of_every_request_has_an_effect() {
 }
 
 impl World {
-    /// What each field that a case gives is good for, as far as anything is.
+    /// The effect of each field that a case sets.
     async fn effects(&self, number: usize, case: &Case) -> Vec<(String, String)> {
         let tag = |run: usize| format!("q{number}x{run}q");
         let one = self.run(case, &tag(0), "").await;
@@ -53,8 +53,8 @@ impl World {
             let seen = self.run(case, &tag(less.len() + 2), &field).await;
             less.push((field, seen));
         }
-        // What differs between two equal calls tells nothing; that it is there does. The second comes last, so that a time
-        // that passes is seen in it, too.
+        // Values that differ between two equal calls are ignored, but not their presence. The second call is made last,
+        // so that values that change with time are noticed too.
         let two = self.run(case, &tag(1), "").await;
         let steady = |path: &String| one.get(path) == two.get(path);
         let mut effects = Vec::new();
@@ -75,7 +75,7 @@ impl World {
         effects
     }
 
-    /// Makes a call of a case, without a field, and looks around.
+    /// Makes the call of a case without one field, and reads everything back.
     async fn run(&self, case: &Case, tag: &str, without: &str) -> Seen {
         let (grpc, mut taken) = self.begin(case, tag).await;
         let mut seen = vec![("answer".to_owned(), self.step(&grpc, &case.step, &mut taken, without).await)];
@@ -91,7 +91,7 @@ impl World {
         flat
     }
 
-    /// What the audit log tells that names a run, oldest first.
+    /// The audit events that contain a run's tag, oldest first.
     async fn audited(&self, tag: &str) -> Vec<Json> {
         let sql =
             "SELECT action, details FROM audit_events WHERE outcome = 'success' AND instr(details, ?) > 0 ORDER BY id";
@@ -105,7 +105,7 @@ impl World {
     }
 }
 
-/// All that a value holds, by path, with one word in place of the run's own.
+/// All values in a JSON value by path, with the run's tag replaced by a constant.
 fn flatten(path: &str, value: &Json, tag: &str, into: &mut Seen) {
     match value {
         Json::Object(members) => members.iter().for_each(|(name, value)| {
@@ -119,7 +119,7 @@ fn flatten(path: &str, value: &Json, tag: &str, into: &mut Seen) {
     }
 }
 
-/// What is said of a field whose value is read back in what changes without it.
+/// The description of a field whose value is read back in something that changes without it.
 fn kept<'p>(case: &Case, field: &str, seen: &Seen, changed: impl Iterator<Item = &'p String>) -> Option<String> {
     let mut values = Vec::new();
     at(&case.step.request, field, &mut values);
@@ -130,7 +130,7 @@ fn kept<'p>(case: &Case, field: &str, seen: &Seen, changed: impl Iterator<Item =
     changed.into_iter().find(read_back).map(|path| format!("kept: read back at {path}"))
 }
 
-/// The scalars that stand at a path of fields.
+/// The scalars at a path of fields.
 fn at(request: &Json, path: &str, into: &mut Vec<Json>) {
     match request {
         Json::Object(members) if path.is_empty() => members.values().for_each(|value| at(value, path, into)),
@@ -149,7 +149,7 @@ fn at(request: &Json, path: &str, into: &mut Vec<Json>) {
     }
 }
 
-/// What is said of a field that decides something.
+/// The description of a field that decides something.
 fn decided(path: &str, one: &Seen, less: &Seen) -> String {
     let error = |seen: &Seen| seen.get("answer.error").and_then(Json::as_str).unwrap_or("OK").to_owned();
     match (error(one), error(less)) {
@@ -158,7 +158,7 @@ fn decided(path: &str, one: &Seen, less: &Seen) -> String {
     }
 }
 
-/// The fields that a request gives, down to those that hold no message of ours.
+/// The fields that a request sets, down to those without one of our messages.
 fn given(message: &DynamicMessage) -> Vec<String> {
     let mut found = Vec::new();
     for (field, value) in message.fields() {
@@ -177,7 +177,7 @@ fn given(message: &DynamicMessage) -> Vec<String> {
     found
 }
 
-/// All fields of a message, down to those that hold no message of ours.
+/// All fields of a message, down to those without one of our messages.
 fn fields(message: &MessageDescriptor) -> Vec<String> {
     let below = |prefix: String, inner: &MessageDescriptor| {
         fields(inner).into_iter().map(|below| format!("{prefix}.{below}")).collect::<Vec<_>>()
@@ -197,15 +197,15 @@ fn is_ours(message: &MessageDescriptor) -> bool {
     message.full_name().starts_with("tenantry.")
 }
 
-/// The message of ours that the entries of a map hold.
+/// The type of a map's values, if it is one of our messages.
 fn map_of_ours(field: &prost_reflect::FieldDescriptor) -> Option<MessageDescriptor> {
     let Kind::Message(entry) = field.kind() else { return None };
     let value = field.is_map().then(|| entry.map_entry_value_field().kind())?;
     value.as_message().filter(|message| is_ours(message)).cloned()
 }
 
-/// Every field of every request with what it is for. Fails for one of which nothing is known, and for what is said of one
-/// that is not, or that needs no words.
+/// Every field of every request with its effect. Fails for a field without a known effect, and for an
+/// explanation of a field that does not exist or needs none.
 fn table(
     world: &World,
     mut found: BTreeMap<String, BTreeMap<String, String>>,

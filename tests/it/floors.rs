@@ -1,4 +1,4 @@
-//! The house of `docs/architecture.md`: which part may use which, and how long a file may be.
+//! The layers of `docs/architecture.md`: which module may use which, and how long a file may be.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,11 +8,11 @@ use std::{
 
 use crate::harness::root;
 
-/// The floors, lowest first. A part uses its own files and what stands below its floor.
+/// The layers, lowest first. A module uses itself and the layers below.
 const FLOORS: [&[&str]; 9] =
     [&["proto"], &["base"], &["store", "providers"], &["jobs"], AREAS, &["auth"], &["api"], &["server"], &["cli"]];
 
-/// The areas of the domain: the one floor whose parts may use each other, without circles.
+/// The domain areas: the only layer whose modules may use each other, without cycles.
 const AREAS: &[&str] = &[
     "audit",
     "billing",
@@ -30,7 +30,7 @@ const AREAS: &[&str] = &[
     "warehouse",
 ];
 
-/// Longest file, in lines.
+/// Maximum length of a file, in lines.
 const LONGEST: usize = 450;
 
 #[test]
@@ -61,7 +61,7 @@ fn areas_form_no_circle() {
         let others = used.into_iter().filter(|used| *used != own && AREAS.contains(&used.as_str())).collect::<Vec<_>>();
         uses_of.entry(own).or_default().extend(others);
     }
-    // Areas that use no remaining area leave, until none is left; what cannot leave is a circle.
+    // Repeatedly removes areas that use no remaining area; those that are left form a cycle.
     while let Some(done) = uses_of.iter().find(|(_, used)| used.is_empty()).map(|(area, _)| area.clone()) {
         uses_of.remove(&done);
         uses_of.values_mut().for_each(|used| used.retain(|area| *area != done));
@@ -80,7 +80,7 @@ fn no_file_is_longer_than_a_room() {
     assert!(long.is_empty(), "split these files: {long:?}");
 }
 
-/// The part of the house that a file of `src/` belongs to; none for the crate's own two files.
+/// The top-level module of a file in `src/`; none for the crate's own two files.
 fn part(file: &Path) -> Option<String> {
     let first = file.components().nth(1)?.as_os_str().to_str()?;
     let name = first.strip_suffix(".rs").unwrap_or(first);
@@ -91,18 +91,19 @@ fn floor(part: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&part))
 }
 
-/// The parts that a file names: `crate::part`, `crate::{part, ...}`, and `super::` as far as it climbs out of its part.
+/// The top-level modules that a file refers to: `crate::part`, `crate::{part, ...}`, and `super::` where it
+/// leaves the module.
 fn uses(file: &Path, source: &str) -> BTreeSet<String> {
     let code: String =
         source.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n").collect();
     let mut uses = BTreeSet::new();
     for (at, found) in code.match_indices("crate::") {
-        // `$crate::` and `tenantry_crate::` are other words.
+        // `$crate::` and `tenantry_crate::` do not count.
         if !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
             uses.extend(heads(&code[at + found.len()..]));
         }
     }
-    // A file `src/a/b.rs` climbs out with two, `src/a/mod.rs` with one.
+    // `src/a/b.rs` leaves its module with two `super::`, `src/a/mod.rs` with one.
     let mut up = file.components().count() - 1;
     if ["mod.rs", "lib.rs", "main.rs"].iter().any(|name| file.ends_with(name)) {
         up -= 1;
@@ -116,7 +117,7 @@ fn uses(file: &Path, source: &str) -> BTreeSet<String> {
     uses
 }
 
-/// The first words of a path, or of each path in braces.
+/// The first segments of a path, or of each path in braces.
 fn heads(path: &str) -> Vec<String> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let Some(group) = path.strip_prefix('{') else { return vec![word(path)] };
@@ -134,7 +135,7 @@ fn heads(path: &str) -> Vec<String> {
     heads
 }
 
-/// All Rust files under a directory of the repository, by their path in it.
+/// All Rust files in a directory of the repository, by path.
 fn sources(directory: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut open = vec![root().join(directory)];

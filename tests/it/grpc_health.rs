@@ -1,4 +1,4 @@
-//! Health as its protocol has it.
+//! Conformance to the gRPC health protocol.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ fn of(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }
 }
 
-/// The services of the program that a client can call.
+/// The services that a client can call.
 fn services() -> BTreeSet<String> {
     let ours = grpc::methods().into_iter().map(|method| method.parent_service().full_name().to_owned());
     let standard =
@@ -56,7 +56,7 @@ async fn an_unknown_service_is_watched_as_unknown_and_the_stream_stays() {
     let mut watch = client(&server).watch(of("no.Such")).await.unwrap().into_inner();
     let first = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
     assert_eq!(first.status(), ServingStatus::ServiceUnknown);
-    // It stays as long as the server does, which says so at its end.
+    // The watch stays open until the server shuts down, which it reports.
     server.terminate().await;
     let end = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap_err();
     assert_eq!(end.code(), Code::Unavailable, "{end}");
@@ -96,7 +96,7 @@ async fn watches_have_a_bound_that_calls_do_not_have() {
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert!(refused.message().starts_with("512 such streams are open from this address"), "{refused}");
     assert_eq!(client(&server).check(of("")).await.unwrap().into_inner().status(), ServingStatus::Serving);
-    // Whoever leaves makes room.
+    // Closing a watch makes room for another.
     open.pop();
     eventually("room for one more", async || watch().await.ok()).await;
 }

@@ -1,4 +1,5 @@
-//! Reflection as its protocol has it: both versions, extensions, the details of errors, and errors that end no stream.
+//! Conformance to the gRPC reflection protocol: both versions, extensions, error details, and errors that do
+//! not end the stream.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +23,8 @@ fn channel(server: &Server) -> Channel {
     Endpoint::from_shared(format!("http://{}", server.address())).unwrap().connect_lazy()
 }
 
-/// What one stream answers to these questions. Both versions are the same messages, so one client asks both.
+/// The responses to a list of requests on one stream. Both versions use the same messages, so one client serves
+/// for both.
 async fn ask(server: &Server, path: &'static str, questions: Vec<Ask>) -> Vec<ServerReflectionResponse> {
     let questions = questions
         .into_iter()
@@ -45,13 +47,13 @@ fn symbol(name: &str) -> Ask {
     Ask::FileContainingSymbol(name.to_owned())
 }
 
-/// The files of an answer that has some.
+/// The files in a response.
 fn files(answer: Answer) -> Vec<FileDescriptorProto> {
     let Answer::FileDescriptorResponse(files) = answer else { panic!("no file: {answer:?}") };
     files.file_descriptor_proto.iter().map(|file| FileDescriptorProto::decode(&**file).unwrap()).collect()
 }
 
-/// The code of an answer that is an error.
+/// The code of an error response.
 fn error(answer: &Answer) -> i32 {
     let Answer::ErrorResponse(error) = answer else { panic!("no error: {answer:?}") };
     assert!(!error.error_message.is_empty());
@@ -73,7 +75,7 @@ async fn a_question_without_an_answer_is_answered_by_an_error_and_the_stream_goe
             symbol(""),
             Ask::FileByFilename("no/such.proto".to_owned()),
             Ask::AllExtensionNumbersOfType("no.Such".to_owned()),
-            // A service and an enum are no messages.
+            // A service and an enum are not messages.
             Ask::AllExtensionNumbersOfType("tenantry.messaging.v2.TenantService".to_owned()),
             Ask::AllExtensionNumbersOfType("tenantry.errors.v1.Reason".to_owned()),
             Ask::FileContainingExtension(ExtensionRequest {
@@ -141,7 +143,7 @@ async fn extensions_are_found_by_number_by_name_and_by_what_they_extend() {
         other => panic!("{message}: {other:?}"),
     };
     let of_methods = numbers("google.protobuf.MethodOptions").await;
-    // `google.api.http`, and our own rules.
+    // `google.api.http`, and our own options.
     assert!(of_methods.contains(&72_295_728) && of_methods.len() > 1, "{of_methods:?}");
     assert!(!numbers("google.protobuf.FieldOptions").await.is_empty());
     assert!(numbers("google.rpc.ErrorInfo").await.is_empty(), "a message that nobody extends");
@@ -188,7 +190,7 @@ async fn every_symbol_and_every_import_of_every_service_is_found() {
                         .extend(methods.map(|method| (format!("{}.{method}", file.package()), file.name().to_owned())));
                 }
                 for item in &file.enum_type {
-                    // Values are named beside their enum (the protobuf language, "Enumerations").
+                    // Enum values are siblings of their enum (the protobuf language, "Enumerations").
                     let value = item.value[0].name();
                     symbols.insert((format!("{}.{value}", file.package()), file.name().to_owned()));
                 }

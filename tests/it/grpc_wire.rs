@@ -1,4 +1,4 @@
-//! gRPC to the letter: request lines, media types, frames and headers that no client library would send.
+//! gRPC on the wire: request lines, media types, frames and headers that no client library would send.
 
 use std::io::Write as _;
 
@@ -23,7 +23,7 @@ use crate::harness::{
 const CREATE: &str = "tenantry.messaging.v2.ClusterService/CreateCluster";
 const LIST: &str = "tenantry.messaging.v2.ClusterService/ListClusters";
 const WEB: &str = "application/grpc-web+proto";
-/// Codes of gRPC.
+/// gRPC status codes.
 const INVALID_ARGUMENT: i32 = 3;
 const RESOURCE_EXHAUSTED: i32 = 8;
 const UNIMPLEMENTED: i32 = 12;
@@ -33,14 +33,14 @@ fn list(server: &Server) -> Wire {
     Wire::new(server.address(), LIST).token(&server.admin_token())
 }
 
-/// A call that makes a cluster, if it is carried out.
+/// A call that creates a cluster, if it is executed.
 fn create(server: &Server, name: &str) -> Wire {
     let data = ClusterData { service_url: Some("http://a.example:8080".to_owned()), ..ClusterData::default() };
     let request = CreateClusterRequest { cluster: name.to_owned(), data: Some(data) };
     Wire::new(server.address(), CREATE).token(&server.admin_token()).body(frame(0, &request.encode_to_vec()))
 }
 
-/// Each form of gRPC, as its media type and the version of HTTP.
+/// Each form of gRPC, by media type and HTTP version.
 const FORMS: [(&str, Version); 3] =
     [("application/grpc", Version::HTTP_2), (WEB, Version::HTTP_11), (WEB, Version::HTTP_2)];
 
@@ -66,7 +66,7 @@ async fn a_method_is_called_by_post_alone() {
             assert_eq!(reply.grpc(), None, "{content_type} {method}");
         }
     }
-    // Without a media type of gRPC, too.
+    // Also without a gRPC media type.
     let reply = list(&server).header("content-type", "").method("GET").body("").send().await;
     assert_eq!((reply.status, reply.header("allow")), (405, "POST"), "{reply:?}");
     assert!(!clusters(&server).await.contains("unsafe"));
@@ -131,7 +131,7 @@ async fn other_media_types_are_unsupported_on_the_path_of_a_method() {
         }
     }
     assert!(!clusters(&server).await.contains("other"));
-    // Whoever means gRPC is told so on any path; all else there has nothing to do with it.
+    // A gRPC request gets a gRPC error on any path; other requests do not.
     let stray = Wire::new(server.address(), "no.Such/Method");
     assert_eq!(stray.clone().header("content-type", "application/grpc+json").send().await.status, 415);
     assert_eq!(stray.header("content-type", "image/jpeg").send().await.status, 404);
@@ -157,7 +157,7 @@ async fn a_unary_method_takes_one_message_and_no_other_number() {
 
         let two = [call("twice").one(), call("other").one()].concat();
         assert_refused(&call("x").body(two).send().await, UNIMPLEMENTED, "PROTOCOL_VIOLATION", "more were sent");
-        // The second may as well be empty, or only have begun.
+        // The second message may be empty or incomplete.
         for rest in [&b"\0\0\0\0\0"[..], b"\0"] {
             let reply = call("x").body([&call("twice").one()[..], rest].concat()).send().await;
             assert_eq!(reply.grpc(), Some(if rest.len() == 1 { INTERNAL } else { UNIMPLEMENTED }), "{reply:?}");
@@ -180,7 +180,7 @@ async fn a_message_above_the_limit_exhausts_a_resource() {
                 assert_refused(&reply, RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", "larger than 2048 bytes");
             }
         }
-        // Field 15 is none of the message: what is unknown is passed over, so all of the bytes are good.
+        // Field 15 does not exist in the message: unknown fields are skipped, so all bytes are valid.
         let full = [&b"\x7a\xfd\x0f"[..], &[b'a'; 2045]].concat();
         let reply = list(&server).header("content-type", content_type).over(version).body(frame(0, &full)).send().await;
         assert_eq!(reply.grpc(), Some(0), "{reply:?}");
@@ -227,7 +227,7 @@ async fn messages_in_gzip_are_taken_within_the_limit() {
         assert_eq!(reply.grpc(), Some(0), "{reply:?}");
         assert!(clusters(&server).await.contains("packed"));
         server.admin().call(reqwest::Method::DELETE, "/admin/v2/clusters/packed", None).await;
-        // Each message says for itself whether it is compressed.
+        // Each message has its own compression flag.
         assert_eq!(call("packed").send().await.grpc(), Some(0));
         server.admin().call(reqwest::Method::DELETE, "/admin/v2/clusters/packed", None).await;
 
@@ -244,7 +244,7 @@ async fn messages_in_gzip_are_taken_within_the_limit() {
 async fn large_answers_are_packed_for_those_who_take_that() {
     let server = Server::dev().await;
     let files = Wire::new(server.address(), "grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
-    // file_by_filename, whose answer is large.
+    // file_by_filename, which has a large response.
     let name = "google/protobuf/descriptor.proto";
     let question = frame(0, &[&[0x1a, name.len() as u8], name.as_bytes()].concat());
     let plain = files.clone().body(question.clone()).send().await;
@@ -259,7 +259,7 @@ async fn large_answers_are_packed_for_those_who_take_that() {
         std::io::Read::read_to_end(&mut GzDecoder::new(&packed[..]), &mut unpacked).unwrap();
         assert_eq!(unpacked, plain[..], "the same message");
     }
-    // What is small would only grow.
+    // Compression would only enlarge a small message.
     let small = list(&server).header("grpc-accept-encoding", "gzip").send().await;
     assert_eq!((small.grpc(), small.messages()[0].0), (Some(0), 0), "{small:?}");
     let none = files.body(question).header("grpc-accept-encoding", "deflate").send().await;
@@ -292,7 +292,7 @@ async fn an_unknown_method_is_named() {
             assert_refused(&call.send().await, UNIMPLEMENTED, "METHOD_UNKNOWN", text);
         }
     }
-    // What a stranger wrote comes back cut.
+    // Client-supplied text is truncated in the error.
     let reply = Wire::new(server.address(), &format!("no.Such{}/X", "x".repeat(5000))).send().await;
     assert!(reply.message().len() < 300 && reply.grpc() == Some(UNIMPLEMENTED), "{reply:?}");
 }
@@ -321,7 +321,7 @@ async fn a_timeout_that_cannot_be_read_is_refused() {
 async fn base64_in_pieces_is_read_wherever_http_cuts_it() {
     let server = Server::dev().await;
     let message = create(&server, "in-pieces").one();
-    // Of a message of which each part was encoded, and padded, by itself.
+    // A message whose parts were encoded, and padded, separately.
     let text = [&message[..7], &message[7..]].map(|part| STANDARD.encode(part)).concat();
     assert!(text[..12].ends_with('='), "{text}");
     for cut in 1..text.len() {
@@ -360,7 +360,7 @@ async fn no_word_of_a_library_comes_out() {
     ];
     for (content_type, version) in FORMS.into_iter().chain([("application/grpc-web-text", Version::HTTP_11)]) {
         for body in junk {
-            // A field that is text, so that its bytes are looked at.
+            // A string field, so that its bytes are validated.
             let reply = create(&server, "x").header("content-type", content_type).over(version).body(body).send().await;
             assert!([3, 8, 13].contains(&reply.grpc().unwrap()), "{body:?}: {reply:?}");
             assert!(reply.reason().starts_with("tenantry/"), "{body:?}: {reply:?}");

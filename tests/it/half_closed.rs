@@ -1,5 +1,5 @@
-//! Clients that end their side of HTTP/1.1 with their last byte and wait for the answer (RFC 9112, section 9.6), however
-//! the network cuts what they send.
+//! Clients that close their side of an HTTP/1.1 connection after the request and wait for the response (RFC
+//! 9112, section 9.6), however the network splits the data.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::harness::{PATIENCE, server::Server};
 
 const INFO: &str = r#"{"allowedClusters":["standalone"]}"#;
 
-/// How a body is framed.
+/// The framing of a body.
 #[derive(Clone, Copy, Debug)]
 enum Form {
     Length,
     Chunks,
 }
 
-/// A request that makes a tenant, its head and its body.
+/// A request that creates a tenant, as head and body.
 fn put(server: &Server, name: &str, form: Form, more: &str) -> (String, String) {
     let (framing, body) = match form {
         Form::Length => (format!("Content-Length: {}", INFO.len()), INFO.to_owned()),
@@ -42,7 +42,7 @@ async fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// Sends pieces with pauses up to so long between them, and ends with the last.
+/// Sends pieces with random pauses between them, and closes the sending side after the last.
 async fn send(stream: &mut TcpStream, pieces: &[&[u8]], pause: Duration) {
     for (at, piece) in pieces.iter().enumerate() {
         if at > 0 && !pause.is_zero() {
@@ -53,7 +53,7 @@ async fn send(stream: &mut TcpStream, pieces: &[&[u8]], pause: Duration) {
     stream.shutdown().await.unwrap();
 }
 
-/// All that comes back.
+/// Reads until the end of the connection.
 async fn answers(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the connection ends");
@@ -81,7 +81,7 @@ async fn a_request_in_pieces_is_answered_after_the_end_of_its_side() {
             let request = head.clone() + &body;
             let pause = Duration::from_millis(n % 21);
             let pieces = match n % 4 {
-                // The body apart from the head, and its last byte from the others.
+                // The body separate from the head, and its last byte separate from the rest.
                 0 => vec![head.as_bytes(), &body.as_bytes()[..body.len() - 1], &body.as_bytes()[body.len() - 1..]],
                 1 => vec![head.as_bytes(), body.as_bytes()],
                 _ => cut_at_random(request.as_bytes(), 5),
@@ -91,7 +91,7 @@ async fn a_request_in_pieces_is_answered_after_the_end_of_its_side() {
             let answer = answers(&mut stream).await;
             assert!(answer.starts_with("HTTP/1.1 204"), "{form:?} {n}: {answer}");
         }
-        // Each byte by itself.
+        // Byte by byte.
         for n in 0..5 {
             let (head, body) = put(&server, &format!("bytes-{form:?}-{n}"), form, "");
             let request = head + &body;
@@ -141,7 +141,7 @@ async fn a_request_that_is_cut_off_has_no_effect() {
         for n in 0..10 {
             let name = format!("torn-{form:?}-{n}");
             let (head, body) = put(&server, &name, form, "");
-            // Chunks are whole only with their last line.
+            // A chunked body is complete only with its last line.
             let missing = [1, 2, 5, 10, 20][n % 5];
             let begun = &body.as_bytes()[..body.len() - missing];
             let mut stream = connect(&server).await;

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a call that comes twice takes effect once.
+//! `Idempotency-Key`: a repeated call takes effect once.
 
 use futures::future::join_all;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
@@ -51,12 +51,12 @@ fn replayed(answer: &Answer, first: &Answer) {
     assert_eq!((answer.header("idempotent-replayed"), first.header("idempotent-replayed")), (Some("true"), None));
 }
 
-/// A request under the key `id`, as a process sees it that knows of no write of it.
+/// A request with the key `id`, in a process that has not seen a write of it.
 fn call(id: &str, request: &str) -> KeyedCall {
     KeyedCall::new(id.to_owned(), request.to_owned())
 }
 
-/// A write of a call: a row that can be counted.
+/// A write of a call, whose row can be counted.
 async fn write(store: &Store, call: &KeyedCall) -> Result<(), Error> {
     let cx = Cx::new(CxFacts { keyed: Some(call.clone()), ..CxFacts::clone(&platform_cx("test.write")) });
     let write = crate::db::write(store, &cx, |tx| {
@@ -76,7 +76,7 @@ async fn written(store: &Store) -> u64 {
 both_databases! {
     async fn one_of_many_calls_writes_and_claims_the_key(db: TestDb) {
         let replica = db.replica().await;
-        // More would wait for connections, which take their time to be made.
+        // Few, because more would have to wait for new connections.
         let writes = join_all((0..8).map(|number| {
             let store = if number % 2 == 0 { db.store.clone() } else { replica.clone() };
             tokio::spawn(async move { write(&store, &call("id", "hash")).await })
@@ -152,7 +152,7 @@ both_databases! {
         let admin = admin(&server).await;
         let first = post(&admin, KEYS, "one", NEW_KEY).await;
         assert_eq!(first.status, 201, "{first:?}");
-        // As that version kept it: the digest of the query and the body.
+        // As that version stored it: the digest of the query and the body.
         let digest = tenantry::base::digest::sha256_hex([&b""[..], b"\n", NEW_KEY.as_bytes()]);
         crate::directory_verbs::sql(&db, format!("UPDATE idempotent_answers SET request_hash = '{digest}'")).await.unwrap();
         replayed(&post(&admin, KEYS, "one", NEW_KEY).await, &first);
@@ -282,7 +282,7 @@ both_databases! {
     }
 }
 
-/// On PostgreSQL alone: the clock of SQLite is that of its one server.
+/// Only on PostgreSQL: on SQLite the clock of the database is that of its single server.
 #[tokio::test]
 async fn a_server_whose_clock_is_ahead_forgets_no_key() {
     let db = crate::db::postgres().await;
@@ -292,7 +292,7 @@ async fn a_server_whose_clock_is_ahead_forgets_no_key() {
     assert!(matches!(idempotent::look(&fast, &call("one", "a")).await.unwrap(), Known::Unanswered(_)));
     assert!(write(&fast, &call("one", "a")).await.is_err(), "nothing is done twice");
     assert_eq!(idempotent::prune(&fast).await.unwrap(), 0);
-    // And what it keeps, it keeps no longer than others.
+    // And it keeps keys no longer than other servers.
     write(&fast, &call("two", "a")).await.unwrap();
     let rows = idempotent_answers::Entity::find().all(db.read()).await.unwrap();
     let end = tenantry::store::Stamp::from(db.clock().now() + 2 * idempotent::KEPT);

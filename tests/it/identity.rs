@@ -1,4 +1,4 @@
-//! Accounts, revoked tokens and refused calls, on both databases.
+//! Accounts, revoked tokens and denied calls, on both databases.
 
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ both_databases! {
         let follower = tokio::spawn(follow(&db.replica().await, &running, &stop));
         eventually("the first reading", || async { running.check(&one).is_ok() }).await;
         let ends = time::OffsetDateTime::from_unix_timestamp(one.exp).unwrap();
-        // The later end holds, whichever is told first.
+        // The later expiry is kept, in whichever order they are reported.
         for seconds in [500, 0, 300] {
             let told = ends - time::Duration::seconds(seconds);
             revocations::revoke_token(&db, &cx, one.jti.clone(), told).await.unwrap();
@@ -159,7 +159,7 @@ both_databases! {
                 (row.caller_subject.as_str(), row.outcome.as_str(), details["count"].clone(), details["reason"].clone())
             })
             .collect();
-        // Nearly always two rows; three if the minute ended meanwhile.
+        // Nearly always two rows; three if the minute ended in between.
         assert!((2..=3).contains(&told.len()), "{told:?}");
         let counts: u64 = told.iter().filter(|row| row.0.is_empty()).map(|row| row.2.as_u64().unwrap()).sum();
         assert_eq!(counts, 5, "{told:?}");

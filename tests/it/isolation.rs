@@ -1,5 +1,5 @@
-//! No tenant reaches another: every RPC, found by reflection, as the administrator of one tenant, with what is another
-//! tenant's in path, query and body. Nothing of it is told, and nothing of it changes.
+//! Isolation of tenants: every RPC, found by reflection, called by the administrator of one tenant with
+//! references to another tenant's resources in path, query and body. None of them may be returned or changed.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-/// A word that stands in everything of the other tenant which people may read, and in nothing else.
+/// A word in everything of the other tenant that people may read, and in nothing else.
 const MARK: &str = "zebra";
 
-/// What is the other tenant's, by the name of the field that may name it.
+/// The other tenant's references, by the names of the fields that may contain them.
 type Foreign = BTreeMap<&'static str, Vec<String>>;
 
 #[tokio::test]
@@ -37,19 +37,19 @@ async fn nothing_of_another_tenant_is_told_or_changed_on_postgres() {
     check(&server, &Database::connect(url).await.unwrap()).await;
 }
 
-/// In open manager mode everybody is the platform's administrator on the manager's paths.
+/// In open manager mode everybody is the platform administrator on the manager's paths.
 fn closed(setup: Setup) -> Setup {
     setup.env("KUBEOP_REQUIRE_AUTH", "true")
 }
 
-/// Fields that hold several references.
+/// Fields with several references.
 const LISTS: &[&str] = &["user_ids", "group_ids"];
 
-/// Fields that are named as references are and name nothing that a tenant has: ids that other systems give, and what is not
-/// there yet.
+/// Fields that look like references but do not refer to resources of a tenant: ids of other systems, and what
+/// does not exist yet.
 const NO_REFERENCES: &[&str] = &["display_name", "policy_id"];
 
-/// Fails for a field of a request that may name something of another tenant and that the attack leaves empty.
+/// Fails for a request field that may refer to another tenant's resource and that the test does not fill.
 fn assert_complete(foreign: &Foreign) {
     let requests: Vec<_> = rpc::rows().into_iter().map(|row| row.method.input()).collect();
     let fields = requests.iter().flat_map(|request| request.fields().collect::<Vec<_>>());
@@ -81,24 +81,24 @@ async fn check(server: &Server, db: &DatabaseConnection) {
     for row in rpc::rows() {
         let mut sent = Vec::new();
         for fields in variants(&foreign) {
-            // Fields that the request does not have make no other request.
+            // Combinations of fields that the request does not have lead to the same request.
             let message = row.request(&fields);
             if sent.contains(&message) {
                 continue;
             }
             passed.extend(call(server, &token, &row, &fields).await);
             sent.push(message);
-            // The method may have ended the session; its next call needs another one.
+            // The method may have ended the session; the next call needs another one.
         }
     }
     assert_eq!(rows_of(db, id).await, before, "something of the other tenant changed");
-    // Lists of one's own, and what is nobody's, are all that is answered.
+    // Only lists of the caller's own tenant, and responses independent of tenants, may succeed.
     passed.sort();
     passed.dedup();
     crate::harness::golden::check("isolation.txt", &(passed.join("\n") + "\n"));
 }
 
-/// Calls one RPC over gRPC and REST, and answers with its name if the call was not refused.
+/// Calls one RPC over gRPC and REST, and returns its name if the call was not refused.
 async fn call(server: &Server, token: &str, row: &Row, fields: &[(&str, &str)]) -> Vec<String> {
     let token = if row.method.name().eq_ignore_ascii_case("logout") {
         server.setup().mint(&["--role", "admin", "--tenant", "own"]).await
@@ -125,17 +125,17 @@ async fn call(server: &Server, token: &str, row: &Row, fields: &[(&str, &str)]) 
     passed
 }
 
-/// Whether the request itself holds the mark, so that an error may repeat what the caller wrote.
+/// Whether the request itself contains the mark, so that an error may repeat it.
 fn echoed(fields: &[(&str, &str)]) -> bool {
     fields.iter().any(|(_, value)| value.contains(MARK))
 }
 
-/// Requests that name what is the other tenant's: all that they can in the first spelling, then in the next.
+/// Requests that refer to the other tenant's resources: all fields in the first format, then in the next.
 fn variants(foreign: &Foreign) -> Vec<Vec<(&'static str, &str)>> {
     let most = foreign.values().map(Vec::len).max().unwrap_or_default();
     let of =
         |n: usize| foreign.iter().map(move |(field, values)| (*field, values[n % values.len()].as_str())).collect();
-    // Besides, what belongs to the tenant by an id of its own, in the caller's own tenant.
+    // And requests that refer to the other tenant's resources within the caller's own tenant.
     let children = |n: usize| {
         let in_own = |(field, value): (&'static str, &'static str)| (field, value);
         let named = foreign.iter().filter(|(field, _)| !["tenant", "tenant_id", "name", "id"].contains(field));
@@ -143,13 +143,13 @@ fn variants(foreign: &Foreign) -> Vec<Vec<(&'static str, &str)>> {
         named.chain([in_own(("tenant_id", "own")), in_own(("tenant", "own"))]).collect()
     };
     let all: Vec<Vec<_>> = (0..most).map(of).chain((0..most).map(children)).collect();
-    // A call that is refused for its list may have passed without it.
+    // A call that is refused because of a list might be admitted without it.
     let one_by_one =
         |fields: &Vec<(&'static str, _)>| fields.iter().filter(|(field, _)| !LISTS.contains(field)).copied().collect();
     all.iter().map(one_by_one).chain(all.iter().cloned()).collect()
 }
 
-/// Makes the other tenant, with something of everything that a tenant may have.
+/// Creates the other tenant, with at least one of everything that a tenant can have.
 async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
     let slug = format!("{MARK}-inc");
     let tenant = json!({"action": "create", "name": format!("{MARK} Inc"), "slug": slug});
@@ -212,7 +212,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 
-/// All rows of a tenant, by table: whatever table leads to it. The audit log is none of them.
+/// All rows of a tenant by table, in every table with a reference to it, except the audit log.
 async fn rows_of(db: &DatabaseConnection, id: uuid::Uuid) -> BTreeMap<String, Vec<String>> {
     let mut found = BTreeMap::new();
     for table in tables(db).await {
@@ -232,7 +232,7 @@ async fn rows_of(db: &DatabaseConnection, id: uuid::Uuid) -> BTreeMap<String, Ve
     found
 }
 
-/// The tables whose rows belong to tenants.
+/// The tables with rows of tenants.
 async fn tables(db: &DatabaseConnection) -> Vec<String> {
     let sql = match db.get_database_backend() {
         DbBackend::Sqlite => {
@@ -249,7 +249,7 @@ async fn tables(db: &DatabaseConnection) -> Vec<String> {
     names.filter(|name| !["audit_events", "outbox"].contains(&name.as_str())).collect()
 }
 
-/// SQLite's expression for a row as text.
+/// The SQLite expression for a whole row as text.
 async fn whole_row(db: &DatabaseConnection, table: &str) -> String {
     let sql = format!("SELECT name FROM pragma_table_info('{table}')");
     let rows = db.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Background jobs: which server runs them, what operators see of them, and the one that prunes the outbox.
+//! Background jobs: which server runs them, their status, and the pruning of the outbox.
 
 use std::{
     sync::{
@@ -35,7 +35,7 @@ use crate::{
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Writes so many events, and has them numbered.
+/// Writes events and numbers them.
 async fn emit(db: &TestDb, events: u32) {
     write(db, events).await;
     Relay::new(db).step(&Run::unleased()).await.unwrap();
@@ -56,7 +56,7 @@ async fn prune_in(tx: &Tx, most: &u32) -> Result<Pruned> {
     outbox_retention::prune(tx, WEEK, *most).await
 }
 
-/// Lets time pass for the outbox: what it has noted was so long ago.
+/// Makes the outbox older: shifts its recorded times into the past.
 async fn age(db: &TestDb, days: i64) {
     sql(db, format!("UPDATE outbox_marks SET at = at - {}", days * 86_400_000_000)).await.unwrap();
 }
@@ -105,7 +105,7 @@ both_databases! {
         emit(&db, 3).await;
         prune(&db).await;
         age(&db, 30).await;
-        // On SQLite the writer numbers at once.
+        // On SQLite the writer numbers immediately.
         write(&db, 2).await;
         let waiting = if db.is_sqlite() { 0 } else { 2 };
         prune(&db).await;
@@ -148,7 +148,7 @@ both_databases! {
         for (jobs, _) in servers {
             jobs.end(PATIENCE).await;
         }
-        // The database remembers it for those who start later, until somebody asks for it.
+        // The request stays in the database for servers that start later, until a run serves it.
         let board = StatusBoard::default();
         let mut jobs = Jobs::new(&db, board.clone());
         jobs.start(Counted(runs.clone()));
@@ -160,7 +160,7 @@ both_databases! {
     }
 
     async fn a_job_whose_server_died_is_due_and_free_after_its_silence(db: TestDb) {
-        // As a server leaves it that is killed in the middle of a run.
+        // The state after a server was killed in the middle of a run.
         record::request(&db, &platform_cx("x"), Counted::NAME).await.unwrap();
         sql(&db, "UPDATE jobs SET holder = 'gone', last_start = next_run".to_owned()).await.unwrap();
         sql(&db, format!("INSERT INTO leases VALUES ('{}', 'gone', 7, 1)", Counted::NAME)).await.unwrap();
@@ -202,7 +202,7 @@ async fn row(db: &TestDb) -> jobs::Model {
     jobs::Entity::find_by_id(Counted::NAME).one(db.read()).await.unwrap().expect("the job is known")
 }
 
-/// On PostgreSQL alone: the clock of SQLite is that of its one server.
+/// Only on PostgreSQL: on SQLite the clock of the database is that of its single server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_clock_of_a_server_shortens_the_retention() {
     let db = db::postgres().await;
@@ -220,7 +220,7 @@ async fn no_clock_of_a_server_shortens_the_retention() {
     assert_eq!(revisions(&db).await, range(1..=5));
 }
 
-/// What a server tells of a job.
+/// The status of a job as a server reports it.
 async fn told(server: &Server, name: &str) -> Value {
     let answer = server.http().get("/readyz?verbose").await;
     let told = answer.json();

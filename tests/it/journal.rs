@@ -1,4 +1,4 @@
-//! What follows a write: leases, the relay, the chain of the audit log, and the ledger of derived names.
+//! Effects of writes: leases, the relay, the chain of the audit log, and derived names.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn change(key: &str) -> Change {
     Change::new(Resource::Cluster, ChangeKind::Updated, key)
 }
 
-/// A write that leaves one audit event and one outbox event.
+/// A write with one audit event and one outbox event.
 async fn emit(store: &Store, key: &str) {
     let key = key.to_owned();
     crate::db::write(store, &platform_cx("test.emit"), move |tx| {
@@ -42,7 +42,7 @@ async fn emit(store: &Store, key: &str) {
     .expect("a write");
 }
 
-/// Keys of the numbered outbox rows, by revision; the revisions have no gap.
+/// Keys of the numbered outbox rows by revision; asserts that the revisions have no gap.
 async fn numbered(store: &Store) -> Vec<String> {
     let rows = outbox::Entity::find().filter(outbox::Column::Revision.is_not_null());
     let rows = rows.order_by_asc(outbox::Column::Revision).all(store.read()).await.expect("a read");
@@ -52,7 +52,7 @@ async fn numbered(store: &Store) -> Vec<String> {
     rows.into_iter().map(|row| row.key).collect()
 }
 
-/// Lets a relay work, where one is needed: the writer of SQLite leaves nothing to do.
+/// Runs a step of the relay, if one is needed: the writer of SQLite leaves nothing to do.
 async fn relayed(db: &TestDb) -> Step {
     let step = Relay::new(db).step(&Run::unleased()).await.expect("a step");
     assert!(!db.is_sqlite() || step == Step::default());
@@ -209,7 +209,8 @@ both_databases! {
     }
 
     async fn the_questions_of_the_relay_use_an_index(db: TestDb) {
-        // One connection throughout: the planner's setting is the session's. A small table would be scanned otherwise.
+        // A single connection, because planner settings belong to the session. Otherwise a small table would be
+        // scanned.
         let session = sea_orm::TransactionTrait::begin(db.read()).await.unwrap();
         let (explain, place) = if db.is_sqlite() {
             ("EXPLAIN QUERY PLAN", 3)
@@ -228,7 +229,7 @@ both_databases! {
     }
 }
 
-/// The same database with a clock that stands still.
+/// The same database with a manual clock.
 async fn on_clock(db: &TestDb, clock: &Clock) -> Store {
     let config = StoreConfig { clock: clock.clone(), ..StoreConfig::new(&db.url) };
     Store::open(config).await.expect("the database opens")

@@ -1,4 +1,4 @@
-//! The keys that seal secrets: they are the database's, or nothing is sealed and nothing is opened.
+//! Keys that seal secrets: without the database's key nothing is sealed or opened.
 
 use std::process::Stdio;
 
@@ -50,7 +50,7 @@ pub async fn make_tenants(store: &Store, count: usize) -> Vec<TenantId> {
     made.await.unwrap()
 }
 
-/// Seals a secret for each tenant, by one sealer after the other, a few at a time.
+/// Seals a secret for each tenant, alternating between sealers, several at a time.
 async fn seal_all(vaults: &[&Sealer], tenants: &[TenantId]) -> Vec<Result<String>> {
     let seals =
         tenants.iter().enumerate().map(|(n, tenant)| vaults[n % vaults.len()].seal(Some(*tenant), "x", b"secret"));
@@ -65,7 +65,7 @@ pub async fn number(store: &Store, sql: &str) -> i64 {
     rows(store, sql).await[0].try_get_by_index(0).unwrap()
 }
 
-/// The ids of the keys that data keys are sealed with, each once.
+/// The ids of the keys that data keys are sealed with, without duplicates.
 async fn sealed_with(store: &Store) -> Vec<Option<String>> {
     let rows = rows(store, "SELECT DISTINCT kek FROM data_keys ORDER BY kek").await;
     rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
@@ -140,7 +140,7 @@ both_databases! {
         let before = sealer(&db, old.clone());
         seal_all(&[&before], &tenants).await.into_iter().for_each(|sealed| drop(sealed.unwrap()));
         execute(&db, "UPDATE data_keys SET kek = NULL").await;
-        // As after a rotation that was killed before its first page was done.
+        // The state after a rotation was killed before its first page was done.
         let turned = format!("UPDATE key_encryption SET kek = '{}'", new.id());
         execute(&db, Box::leak(turned.into_boxed_str())).await;
         let alone = sealer(&db, new.clone());
@@ -156,7 +156,7 @@ both_databases! {
         let before = sealer(&db, old.clone());
         let sealed = seal_all(&[&before], &tenants[..200]).await;
         let sealed: Vec<_> = sealed.into_iter().map(Result::unwrap).collect();
-        // As servers are restarted: whichever way round they hold the two.
+        // A rolling restart: servers hold the two keys in either order.
         let rings = [Keyring::new(new.clone(), Some(old.clone())), Keyring::new(old.clone(), Some(new.clone()))];
         let servers = rings.clone().map(|ring| sealer(&db, ring));
         let mut steps = Vec::new();
@@ -210,7 +210,7 @@ both_databases! {
         for (tenant, sealed) in tenants.iter().zip(sealed) {
             assert_eq!(both.open(Some(*tenant), "x", &sealed.unwrap()).await.unwrap().expose(), b"secret");
         }
-        // Who gave up the old key too early does not start, and loses nothing.
+        // A server without the previous key does not start yet, and nothing is lost.
         let early = alone.run(&["dev", "--listen", "127.0.0.1:0"]).await;
         let told = String::from_utf8_lossy(&early.stderr).into_owned();
         assert!(early.status.code() == Some(1) && told.contains("TENANTRY_KEK_PREVIOUS"), "{told}");
@@ -245,7 +245,7 @@ both_databases! {
         let key = Kek::generate();
         let server = Setup::dev().database(&db.url).env("TENANTRY_KEK", key.expose()).start().await;
         let tenant = make_tenants(&db, 1).await[0];
-        // Another server, with another key, is the first to seal.
+        // Another server, with another key, seals first.
         let other = kek();
         let sealed = sealer(&db, other.clone()).seal(Some(tenant), "x", b"secret").await.unwrap();
         eventually("the server to see that its key is not the database's", async || {
@@ -260,7 +260,7 @@ both_databases! {
             server.log().contains("the keys do not match the database").then_some(())
         })
         .await;
-        // The other one was the wrong one: once nothing is sealed with it, all is well again.
+        // The other key was the wrong one: once nothing is sealed with it, the keys match again.
         assert!(!sealed.is_empty());
         execute(&db, "DELETE FROM data_keys").await;
         execute(&db, "DELETE FROM key_encryption").await;
@@ -271,7 +271,7 @@ both_databases! {
     }
 }
 
-/// Makes a tenant and a user, and enrolls a second factor for that one, which has to be sealed.
+/// Creates a tenant and a user, and enrolls a second factor, whose secret has to be sealed.
 pub async fn enroll(admin: &Http, tenant: &str) -> Answer {
     let post = async |path: &str, body: serde_json::Value| {
         admin.call(reqwest::Method::POST, path, Some(&body.to_string())).await

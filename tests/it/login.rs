@@ -1,4 +1,4 @@
-//! Logging in, on both databases: who may, what slows the others down, and what ends a session.
+//! Login, on both databases: who may log in, what delays attempts, and what ends a session.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -44,7 +44,7 @@ fn people(db: &TestDb) -> People {
     People::new(db.store.clone(), Passwords::new(2), Sealer::new(db.store.clone(), Some(kek.into())))
 }
 
-/// The context of a public call, from an address of its own.
+/// The context of a public call, from a distinct address.
 fn stranger(last: u8) -> Cx {
     let facts = CxFacts::clone(&cx("auth.login", Access::None));
     Cx::new(CxFacts { client: Some(Ipv4Addr::new(192, 0, 2, last).into()), ..facts })
@@ -86,7 +86,7 @@ async fn change(db: &TestDb, id: Uuid, change: AccountChange) {
     .unwrap();
 }
 
-/// Writes columns of an account directly.
+/// Sets columns of an account directly.
 async fn set(db: &TestDb, id: Uuid, set: impl Fn(&mut rows::ActiveModel) + Send + Sync + Clone + 'static) {
     crate::db::write(db, &platform_cx("test"), move |tx| {
         let set = set.clone();
@@ -294,7 +294,7 @@ both_databases! {
     }
 }
 
-/// On PostgreSQL alone: the one writer of SQLite does one of the two after the other.
+/// Only on PostgreSQL: the single writer of SQLite runs the two one after the other.
 #[tokio::test]
 async fn a_login_that_meets_a_suspension_on_its_way_is_refused() {
     let db = crate::db::postgres().await;
@@ -330,7 +330,7 @@ async fn a_login_that_meets_a_suspension_on_its_way_is_refused() {
     assert_eq!(reason(login.await.unwrap()), Reason::LoginRefused);
 }
 
-/// The code of this moment, as an authenticator app finds it.
+/// The current code, as an authenticator app computes it.
 fn current_code(secret: &TotpSecret) -> String {
     let app = totp_rs::Builder::new().with_secret(secret.bytes().to_vec()).build().unwrap();
     app.generate_current().to_string()

@@ -1,5 +1,5 @@
-//! What failing logins cost whom: one account has one count under all its spellings, and whoever has to wait takes nothing
-//! that others need.
+//! The cost of failed logins: an account has one count for all its spellings, and waiting attempts take no
+//! resources that others need.
 
 use std::{
     collections::BTreeMap,
@@ -56,12 +56,12 @@ both_databases! {
             (&dashed, "ada@xn--bcher-kva.example"),
             ("acme", "ada@b\u{fc}cher.\u{ff45}xample"),
         ];
-        // Each from an address of its own, so that what is counted there slows nobody.
+        // Each from a different address, so that the counts of addresses do not interfere.
         for (from, (place, user)) in (1..).zip(spellings) {
             let refused = attempt(&people, from, place, user, "wrong").await;
             assert_eq!(refused, Err(Reason::LoginRefused), "{place} {user}");
         }
-        // Seven failures cost whoever comes next two seconds, in whatever words.
+        // Seven failures delay the next attempt by two seconds, whichever spelling it uses.
         let began = Instant::now();
         attempt(&people, 100, "acme", "ada", PASSWORD).await.unwrap();
         assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
@@ -105,10 +105,10 @@ async fn log_in(server: &Server, client: &Client, user: &str, password: &str) ->
     call.send().await.map_or(0, |answer| answer.status().as_u16())
 }
 
-/// A flood of failing logins of one address, over so many clients, and what the logins of another address are answered
-/// meanwhile.
+/// A flood of failing logins from one address, over several clients, and the statuses of another address's
+/// logins in the meantime.
 async fn flood(h2: bool, clients: usize, each: usize) -> (Vec<u16>, BTreeMap<u16, usize>) {
-    // Passwords are hashed at the lowest priority, so on a busy machine a login may take long. It is answered all the same.
+    // Passwords are hashed at low priority, so on a busy machine a login may take long, but it must succeed.
     let setup = Setup::dev().env("TENANTRY_MAX_IN_FLIGHT", "32").env("TENANTRY_REQUEST_TIMEOUT", "10m");
     let server = Arc::new(setup.start().await);
     let other = client([127, 0, 0, 3], false);

@@ -1,4 +1,5 @@
-//! The queries of long lists, on both databases: each is in the order of an index, and its pages are the whole list.
+//! The queries of long lists, on both databases: each uses the order of an index, and its pages add up to the
+//! whole list.
 
 use std::time::Duration;
 
@@ -21,11 +22,11 @@ use uuid::Uuid;
 
 use crate::db::{TestDb, platform_cx};
 
-/// Adds tenants of various names, ages and states. Those whose names for people are to be `wide` all have one.
+/// Adds tenants with various names, ages and states. The display names of `wide` ones are the same.
 pub async fn fill(db: &DatabaseConnection, count: u32, wide: usize) {
     let (numbers, id, line) = dialect(db, count);
     let (same, more) = (if wide == 0 { "i % 2 = 0" } else { "1 = 2" }, "x".repeat(wide));
-    // A prime, so that the order of names is another one than that of ages.
+    // A prime, so that names are ordered differently from ages.
     let named = format!(
         "SELECT i, CASE WHEN i % 3 = 0 THEN 'T-' ELSE 't_' END || (i * 7919 % 1000003) AS name,
                 CASE WHEN i % 3 = 0 THEN 't-' ELSE 't_' END || (i * 7919 % 1000003) AS key FROM {numbers}"
@@ -52,7 +53,7 @@ pub async fn fill(db: &DatabaseConnection, count: u32, wide: usize) {
     .unwrap();
 }
 
-/// In the SQL of a database: the numbers from one to another as a table of `i`, a new id, and a line feed.
+/// SQL fragments for a database: the numbers up to `count` as a table of `i`, a new id, and a line feed.
 fn dialect(db: &DatabaseConnection, count: u32) -> (String, &'static str, &'static str) {
     if db.get_database_backend() == DbBackend::Postgres {
         return (format!("generate_series(1::bigint, {count}) AS n(i)"), "gen_random_uuid()", "chr(10)");
@@ -89,14 +90,14 @@ async fn people(db: &DatabaseConnection, count: u32, tenant: Uuid) {
     }
 }
 
-/// The tenants that surfaces show.
+/// The tenants that surfaces list.
 pub async fn present(db: &DatabaseConnection) -> Vec<tenants::Model> {
     let mut rows = tenants::Entity::find().all(db).await.unwrap();
     rows.retain(|row| row.status != "deprovisioning");
     rows
 }
 
-/// As a locale has it in which no text is sorted by its bytes.
+/// Sets a collation under which texts are not sorted by their bytes.
 async fn localize(db: &TestDb) {
     if !db.is_sqlite() {
         for (table, column) in [("tenants", "name"), ("identities", "email_key"), ("namespaces", "name")] {
@@ -106,7 +107,7 @@ async fn localize(db: &TestDb) {
     }
 }
 
-/// A connection that may write past the door.
+/// A connection for writes that bypass the store.
 async fn beside(db: &TestDb) -> DatabaseConnection {
     sea_orm::Database::connect(&db.url).await.unwrap()
 }
@@ -117,7 +118,7 @@ async fn all<T: Send + 'static>(list: tenantry::base::Result<Pages<T>>) -> Vec<T
     list.all().await.unwrap()
 }
 
-/// How a database goes about a query.
+/// The query plan.
 async fn plan(db: &DatabaseConnection, query: impl QueryTrait) -> String {
     let backend = db.get_database_backend();
     let explain = if backend == DbBackend::Postgres { "EXPLAIN" } else { "EXPLAIN QUERY PLAN" };
@@ -186,7 +187,7 @@ both_databases! {
         let (backend, row) = (db.backend(), present(&beside).await.remove(0));
         people(&beside, 20_000, row.id).await;
         beside.execute_unprepared("ANALYZE").await.unwrap();
-        // From the first page on, and after one, where nearly all is still to come.
+        // For the first page, and for a later one with most rows still to come.
         let mut plans = Vec::new();
         for begun in [false, true] {
             let (name, id) = (begun.then(String::new), begun.then(Uuid::nil));
@@ -220,7 +221,7 @@ both_databases! {
         assert_eq!(list.first.len(), 1000);
         assert_eq!(list.all().await.unwrap_err().reason, Reason::CredentialsRevoked);
 
-        // A minted token rests on nothing but itself.
+        // The validity of a minted token depends only on the token itself.
         let token = |id: &str, ends| {
             let minted = CallerFacts { role: Role::PlatformAdmin, token_id: id.to_owned(), ..CallerFacts::default() };
             let caller = Caller::new(CallerFacts { basis: Basis::Token, ends: Some(ends), ..minted });
@@ -273,7 +274,7 @@ both_databases! {
         assert_eq!(listed().await, "a c b");
         change("c", Some("aa")).await;
         assert_eq!(listed().await, "aa a b");
-        // As a program wrote it that knows no such order.
+        // As an older program writes it, which does not know the order.
         beside(&db).await.execute_unprepared("UPDATE tenants SET list_key = '' WHERE name = 'b'").await.unwrap();
         assert_eq!(listed().await, "b aa a");
         change("b", None).await;

@@ -1,5 +1,5 @@
-//! Lists that are longer than a page, over the wire: whole and in order whatever is written meanwhile, read no faster than
-//! their peer takes them, and broken off when they cannot be finished.
+//! Lists longer than a page, over the wire: complete and in order whatever is written concurrently, read no
+//! faster than the client takes them, and aborted if they cannot be completed.
 
 use std::{
     collections::BTreeSet,
@@ -34,14 +34,14 @@ use crate::{
 
 const INFO: &str = r#"{"allowedClusters":["standalone"]}"#;
 
-/// A list of tenants that has no pages for its callers.
+/// A list of tenants that clients get without pagination.
 struct List {
     path: &'static str,
-    /// The items of its answer.
+    /// The items of a response.
     items: fn(&Value) -> &Value,
-    /// The handle in an item.
+    /// The name in an item.
     name: fn(&Value) -> &Value,
-    /// By what it is sorted.
+    /// The sort key.
     key: fn(&tenants::Model) -> (String, String),
     newest_first: bool,
 }
@@ -78,13 +78,13 @@ const LISTS: &[List] = &[
 ];
 
 impl List {
-    /// The handles in an answer.
+    /// The names in a response.
     fn told(&self, answer: &Value) -> Vec<String> {
         let items = (self.items)(answer).as_array().unwrap();
         items.iter().map(|item| (self.name)(item).as_str().unwrap().to_owned()).collect()
     }
 
-    /// The handles that it has of these tenants.
+    /// The names that it should contain for these tenants.
     fn expected(&self, mut rows: Vec<tenants::Model>) -> Vec<String> {
         rows.retain(|row| !self.path.ends_with("=active") || row.status == "active");
         rows.sort_by_cached_key(self.key);
@@ -95,7 +95,7 @@ impl List {
     }
 }
 
-/// A server on a fresh database of each kind, and a way to the database beside it.
+/// A server on a fresh database of each kind, and a separate connection to the database.
 async fn both(setup: impl Fn() -> Setup) -> Vec<(Server, DatabaseConnection)> {
     let sqlite = setup().start().await;
     let url = format!("sqlite:{}", sqlite.setup().data_dir().join("tenantry.db").display());
@@ -119,7 +119,7 @@ async fn every_list_is_whole_and_in_order_while_tenants_come_and_go() {
             let before = made.load(Ordering::Relaxed);
             let answer = admin.get(list.path).await;
             let mut told = list.told(&answer.json());
-            // Every one once, whoever it is.
+            // Every tenant exactly once.
             assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), told.len(), "{}", list.path);
             if let Some(total) = answer.json()["total"].as_u64() {
                 assert_eq!(total, told.len() as u64);
@@ -139,17 +139,17 @@ async fn every_list_is_whole_and_in_order_while_tenants_come_and_go() {
     }
 }
 
-/// Makes tenants and deletes them, one after the other.
+/// Creates and deletes tenants, one after the other.
 async fn come_and_go(admin: Http, client: u32, going_on: Arc<AtomicBool>, made: Arc<AtomicU32>) {
     while going_on.load(Ordering::Relaxed) {
-        // Somewhere among all others in the order of names.
+        // Anywhere in the order of names.
         let path = format!("/admin/v2/tenants/come-{client}-{}", made.fetch_add(1, Ordering::Relaxed));
         assert_eq!(admin.put(&path, INFO).await.status, 204);
         assert_eq!(admin.call(Method::DELETE, &path, None).await.status, 204);
     }
 }
 
-/// The handles of the tenants that are there, by the one list that has pages for its callers.
+/// The names of all tenants, by the one list that has pagination for clients.
 async fn by_small_pages(admin: &Http) -> BTreeSet<String> {
     let (mut found, mut cursor) = (BTreeSet::new(), String::new());
     loop {
@@ -176,7 +176,7 @@ async fn what_a_long_list_shows_is_what_a_short_one_does() {
         }
         let head = admin.call(Method::HEAD, "/admin/v2/tenants", None).await;
         assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")));
-        // One of its tenants sees itself.
+        // A user of one of its tenants sees that tenant.
         let own = present(&beside).await.remove(7);
         let token = server.setup().mint(&["--role", "admin", "--tenant", &own.name]).await;
         let told = server.http().token(&token).get("/api/tenant/list").await.json();
@@ -187,7 +187,7 @@ async fn what_a_long_list_shows_is_what_a_short_one_does() {
     }
 }
 
-/// Asks for a list, and reads no more than the head of its answer.
+/// Requests a list, and reads only the head of the response.
 async fn ask(server: &Server, path: &str, http2: bool) -> Response {
     let client = Client::builder().no_proxy();
     let client = match http2 {
@@ -200,7 +200,7 @@ async fn ask(server: &Server, path: &str, http2: bool) -> Response {
     answer
 }
 
-/// Reads the rest of an answer: what came, and whether it came to its end.
+/// Reads the rest of a response, and whether it was complete.
 async fn read(mut answer: Response) -> (String, bool) {
     let mut told = Vec::new();
     let whole = loop {
@@ -213,7 +213,7 @@ async fn read(mut answer: Response) -> (String, bool) {
     (String::from_utf8_lossy(&told).into_owned(), whole)
 }
 
-/// How many tenants an answer of the warehouse's list shows.
+/// The number of tenants in a response of the warehouse's list.
 fn shown(told: &str) -> usize {
     told.matches("\"displayName\"").count()
 }
@@ -222,10 +222,10 @@ fn shown(told: &str) -> usize {
 async fn no_pages_are_read_for_a_peer_that_does_not_read() {
     for (server, beside) in both(Setup::dev).await {
         for http2 in [false, true] {
-            // Forty pages of half a mebibyte. The buffers of the system may hold a few.
+            // Forty pages of half a mebibyte. The system's buffers may hold a few.
             fill(&beside, 40_000, 400).await;
             let answer = ask(&server, "/api/tenant/list", http2).await;
-            // For a server that reads ahead of its peer.
+            // Gives a server that reads ahead the time to do so.
             tokio::time::sleep(Duration::from_secs(1)).await;
             beside.execute_unprepared("DELETE FROM tenants").await.unwrap();
             let (told, whole) = read(answer).await;
@@ -244,7 +244,7 @@ async fn a_list_that_cannot_be_finished_is_broken_off() {
             beside.execute_unprepared("ALTER TABLE tenants RENAME TO tenants_that_were").await.unwrap();
             let (told, whole) = read(answer).await;
             assert!(!whole && shown(&told) > 0 && !told.ends_with("]}"), "http2: {http2}");
-            // What fails at once is answered as ever.
+            // An immediate failure gets a normal error response.
             assert_eq!(server.admin().get("/api/tenant/list").await.status, 500);
             beside.execute_unprepared("ALTER TABLE tenants_that_were RENAME TO tenants").await.unwrap();
         }

@@ -1,6 +1,6 @@
-//! The tests of the whole program, in one binary: a file an area, and in `harness/` what they share.
+//! Tests of the whole program, in one binary: a file per area, and shared support in `harness/`.
 //!
-//! `scripts/test` runs them. A test that needs PostgreSQL finds the server in `TENANTRY_TEST_POSTGRES_URL`
+//! `scripts/test` runs them. Tests that need PostgreSQL use the server in `TENANTRY_TEST_POSTGRES_URL`
 //! (`scripts/with-postgres cargo test NAME` sets it).
 
 #[macro_use]

@@ -1,4 +1,4 @@
-//! Open manager mode: the document's lines need no token on this machine, and everything else does.
+//! Open manager mode: the documented commands need no token on this machine, and everything else does.
 
 use prost_reflect::DynamicMessage;
 use reqwest::Method;
@@ -81,7 +81,7 @@ async fn a_bad_token_is_not_as_good_as_none_and_another_scheme_is() {
     for bad in ["Bearer x", "Bearer "] {
         assert_eq!(create(&with(bad)).await, refused(401, "invalid token"), "{bad}");
     }
-    // What a scheme says that nobody here reads is no credential, on every surface.
+    // An unknown authentication scheme counts as no credential, on every surface.
     for other in ["Basic YWRtaW46YWRtaW4=", ""] {
         let listed = with(other).get("/v1/tenants").await;
         assert_eq!(listed.status, 200, "{other}: {listed:?}");

@@ -1,4 +1,4 @@
-//! The manager's tenants over REST: every documented answer and error, and who may what, on both databases.
+//! The manager's tenants over REST: every documented response and error, and the permissions, on both databases.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -52,7 +52,7 @@ const TENANTS: &[Line] = &[
     ("admin", "POST", "/v1/tenants", Some("{")),
     ("admin", "POST", "/v1/tenants", Some("[]")),
     ("admin", "POST", "/v1/tenants", Some(r#"{"name":"x"} {}"#)),
-    // Get: ids in every spelling, and what is none.
+    // Get: ids in every format, and invalid ones.
     ("admin", "GET", "/v1/tenants/{first.dashed}", None),
     ("admin", "GET", "/v1/tenants/{first.warehouse}", None),
     ("admin", "GET", "/v1/tenants/{first.zero-trust}", None),
@@ -81,7 +81,7 @@ const TENANTS: &[Line] = &[
     ("admin", "PATCH", "/v1/tenants", Some(r#"{"Name":"x"}"#)),
     ("admin", "PATCH", "/v1/tenants", Some(r#"{"ID":"{first.manager}","Name":""}"#)),
     ("admin", "GET", "/v1/tenants", None),
-    // What another surface keeps.
+    // Resources of other surfaces.
     ("admin", "PUT", "/admin/v2/namespaces/third/orders", None),
     ("admin", "DELETE", "/v1/tenants/{first.manager}", None),
     ("admin", "DELETE", "/admin/v2/namespaces/third/orders?force=true", None),
@@ -112,7 +112,7 @@ async fn tenants_answer_as_documented_on_postgres() {
     golden::check("manager/tenants.txt", &hold(&setup.start().await).await);
 }
 
-/// What is asked of each caller; `T` stands for a tenant, `O` for another one.
+/// Requests sent as each caller; `T` is a tenant, `O` another one.
 #[rustfmt::skip]
 const REQUESTS: &[(&str, &str, Option<&str>)] = &[
     ("GET", "/v1/tenants", None),
@@ -135,7 +135,7 @@ async fn the_documented_roles_may_what_the_contract_says() {
     let mut written = String::from("Statuses by request and caller. T is the caller's tenant, O is another one.\n");
     let mut rows: BTreeMap<usize, Vec<u16>> = BTreeMap::new();
     let callers = callers(&server, &acme, &beta);
-    // The administrator comes last, creates and deletes.
+    // The administrator is last, because it creates and deletes.
     for (_, http) in &callers {
         for (row, (method, path, body)) in REQUESTS.iter().enumerate() {
             let path = path.replace("/T", &format!("/{acme}")).replace("/O", &format!("/{beta}"));

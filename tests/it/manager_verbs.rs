@@ -1,4 +1,4 @@
-//! The rules of the manager's tenants, where there is SQL, on both databases.
+//! The rules of the manager's tenants that involve SQL, on both databases.
 
 use futures::future::join_all;
 use sea_orm::{EntityTrait, QueryOrder};

@@ -1,4 +1,4 @@
-//! What a cluster and a namespace are given is kept, whole, and shown to those who may see it (contract 4, section 13).
+//! Clusters and namespaces are stored completely, and returned to callers that may see them (contract 4, section 13).
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ fn sealer(store: &Store) -> Sealer {
     Sealer::new(store.clone(), Some(ring()))
 }
 
-/// Every member of a cluster, none with its default.
+/// Every member of a cluster, none with its default value.
 fn whole() -> ClusterData {
     let text = |text: &str| Some(text.to_owned());
     ClusterData {
@@ -102,7 +102,7 @@ both_databases! {
         let (cx, sealer) = (platform_cx("cluster.create"), sealer(&db));
         clusters::create(&cx, &db, &sealer, "a", Some(&whole())).await.unwrap();
         assert_eq!(clusters::get(&cx, &db, &sealer, "a").await.unwrap(), whole());
-        // What is left out of an update is cleared; an empty secret is shown as it is, and needs no key.
+        // Members left out of an update are cleared; an empty secret is returned as it is, and needs no key.
         let bare = Sealer::new(db.store.clone(), None);
         let less = ClusterData { authentication_parameters: Some(String::new()), ..ClusterData::default() };
         clusters::update(&cx, &db, &bare, "a", Some(&less)).await.unwrap();
@@ -122,7 +122,7 @@ both_databases! {
         }
         let row = rows::Entity::find_by_id("a").one(db.read()).await.unwrap().unwrap();
         assert!(!format!("{row:?}").contains("s3cret"), "{row:?}");
-        // Without the key nothing is stored in the clear, and nothing that was there changes.
+        // Without the key nothing is stored in clear text, and nothing changes.
         let bare = Sealer::new(db.store.clone(), None);
         for refused in [
             clusters::create(&platform, &db, &bare, "b", Some(&whole())).await.unwrap_err(),
@@ -133,7 +133,7 @@ both_databases! {
         }
         assert_eq!(clusters::list(&platform, &db).await.unwrap(), ["a", "standalone"]);
         assert_eq!(rows::Entity::find_by_id("a").one(db.read()).await.unwrap().unwrap(), row);
-        // A sealed secret is good for its own cluster alone.
+        // A sealed secret is valid only for its own cluster.
         let moved = crate::db::write(&db, &platform, |tx| {
             let named_c = rows::Entity::update_many().col_expr(rows::Column::Name, Expr::value("c"));
             Box::pin(async move { Ok(named_c.filter(rows::Column::Name.eq("a")).exec(tx.conn()).await?) })
@@ -156,7 +156,7 @@ both_databases! {
         assert_eq!(used.len(), 1, "the platform's one key: {used:?}");
         let run = store::sealing::reseal::begin(&db, &ring()).await.unwrap().expect("something is sealed");
         store::sealing::reseal::renew(&db, &ring(), run, |_| ()).await.unwrap();
-        // A server that begins after the later key was made.
+        // A server that started after the later key was created.
         let later = sealer(&db);
         let done = reseal::reseal(&db, &later, |_| ()).await.unwrap();
         assert_eq!((done.resealed, done.left), (2, 0));
@@ -195,7 +195,7 @@ both_databases! {
             ..policies
         };
         assert_eq!(kept, expected);
-        // What is shown can be given again.
+        // What is returned can be submitted again.
         namespaces::create(&cx, &db, "acme", "copy", &kept).await.unwrap();
         assert_eq!(namespaces::get(&cx, &db, "acme", "copy").await.unwrap(), kept);
         for (tenant, name) in [("acme", "NS"), ("ACME", "ns"), ("none", "ns")] {

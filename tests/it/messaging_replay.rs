@@ -1,5 +1,6 @@
-//! A conversation with a real broker of the messaging platform, held with us: what it answered, with what we decided to do
-//! otherwise (contract 4, section 13). `tests/data/messaging-replay.ndjson` has a call a line, in the order that counts.
+//! A recorded conversation with a real broker of the messaging platform, replayed against this server: the
+//! broker's responses, except where we decided otherwise (contract 4, section 13).
+//! `tests/data/messaging-replay.ndjson` has one call per line; their order matters.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs};
 
@@ -16,8 +17,8 @@ use crate::{
     },
 };
 
-/// Paths of that broker that we do not serve, by their first segments after `/admin/v2`; `*` is any segment. A call to one
-/// of them must find nothing: who serves it, takes its line away and has its answers compared.
+/// Paths of that broker that this server does not have, by their segments after `/admin/v2`; `*` is any
+/// segment. They must respond with 404: implementing one removes its line here, and its responses are compared.
 const UNSERVED: &[&[&str]] = &[
     &["brokers", "leaderBroker"],
     &["brokers", "standalone"],
@@ -28,46 +29,45 @@ const UNSERVED: &[&[&str]] = &[
     &["namespaces", "*", "*", "*"],
 ];
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 enum Who {
-    /// The platform's administrator.
+    /// The platform administrator.
     Admin,
-    /// An admin role of the tenant `t1`, without rights of another kind.
+    /// An admin role of the tenant `t1`, without other permissions.
     Alice,
-    /// A token without rights.
+    /// A token without permissions.
     Nobody,
-    /// A token that somebody else signed.
+    /// A token signed with another key.
     Forged,
     /// No credential.
     None,
-    /// A bearer that is no token.
+    /// A bearer token that is not a token.
     Garbage,
-    /// A name and a password.
+    /// Basic authentication.
     Basic,
 }
 
-/// A call and its answer.
+/// A call and its response.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Call {
-    /// Who calls.
+    /// The caller.
     #[serde(rename = "as")]
     who: Who,
     /// Method and path.
     send: String,
-    /// Media type of the body.
+    /// The media type of the body.
     #[serde(rename = "type")]
     media_type: Option<String>,
     body: Option<String>,
     status: u16,
-    /// The body of the answer, as JSON; an empty text if it is empty. Not compared where it is missing.
+    /// The body of the response, as JSON; an empty string for an empty one. Not compared if missing.
     answer: Option<Value>,
 }
 
 impl Call {
-    /// Whether its path is none that we serve.
     fn is_unserved(&self) -> bool {
         let (_, path) = self.send.split_once(' ').unwrap();
         let path = path.split(['?', '#']).next().unwrap();
@@ -117,14 +117,14 @@ async fn replay(setup: Setup) {
 }
 
 async fn callers(server: &Server) -> BTreeMap<Who, Http> {
-    // Every token belongs somewhere: to a tenant that has no part in the conversation.
+    // Every token needs a tenant: one that is not part of the conversation.
     let info = r#"{"allowedClusters":["standalone"]}"#;
     assert_eq!(server.admin().put("/admin/v2/tenants/home", info).await.status, 204);
     let of = async |subject: &str| {
         let token = server.setup().mint(&["--role", "user", "--tenant", "home", "--sub", subject]).await;
         server.http().token(token)
     };
-    // Another installation, another key.
+    // Another installation has another key.
     let elsewhere = Setup::dev().start().await;
     let forged = elsewhere.setup().mint(&["--role", "platform_admin"]).await;
     let bare = server.http();
@@ -139,7 +139,7 @@ async fn callers(server: &Server) -> BTreeMap<Who, Http> {
     ])
 }
 
-/// Sends a call as it is written: what a client library would tidy up is a part of some.
+/// Sends a call exactly as written, because client libraries would normalize some of them.
 async fn send(http: &Http, call: &Call) -> (u16, String) {
     let mut head = format!("{} HTTP/1.1", call.send);
     if let Some(media_type) = &call.media_type {
@@ -162,7 +162,7 @@ fn read(body: &str) -> Value {
     if body.is_empty() { Value::from("") } else { serde_json::from_str(body).unwrap_or(Value::Null) }
 }
 
-/// The value with its lists sorted: they are sets, in no order that counts.
+/// The value with its lists sorted, because they are sets.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Array(items) => {

@@ -1,4 +1,4 @@
-//! The messaging surface over REST: every documented answer and error text, in one conversation.
+//! The messaging surface over REST: every documented response and error text, in one conversation.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use crate::harness::{
     server::{Server, Setup},
 };
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Copy, PartialEq)]
 enum Who {
-    /// Nobody: no token.
+    /// Without a token.
     Nobody,
     /// The platform administrator.
     Admin,
@@ -57,7 +57,7 @@ const TENANTS: &[Line] = &[
     (Admin, "PUT", "/tenants/n", Some(r#"{"adminRoles":[""],"allowedClusters":["us-west","us-west"],"unknown":{"a":[1]}}"#)),
     (Admin, "GET", "/tenants/n", None),
     (Admin, "GET", "/tenants/", None),
-    // Form.
+    // Malformed requests.
     (Admin, "PUT", "/tenants/m", Some("{")),
     (Admin, "PUT", "/tenants/m", Some("[]")),
     (Admin, "PUT", "/tenants/m", Some(r#"{"allowedClusters":"us-west"}"#)),
@@ -75,7 +75,7 @@ const TENANTS: &[Line] = &[
     (Admin, "POST", "/tenants/acme", None),
     (Admin, "POST", "/tenants/acme", Some(r#"{"allowedClusters":["us-west","us-east"]}"#)),
     (Admin, "GET", "/tenants/acme", None),
-    // Rights.
+    // Permissions.
     (Nobody, "GET", "/tenants", None),
     (Nobody, "PUT", "/tenants/x", Some("{")),
     (Reader, "GET", "/tenants", None),
@@ -189,14 +189,14 @@ async fn prepared(setup: Setup) -> Server {
     server
 }
 
-/// Sends each line and writes it down with its answer.
+/// Sends each line and records it with its response.
 async fn hold(server: &Server, lines: &[Line]) -> String {
     let mut written = String::new();
     for (who, method, path, body) in lines {
         let http = match who {
             Nobody => server.http(),
             Admin => server.admin(),
-            // Minted when it is used: the token holds the id of the tenant that exists then.
+            // Minted right before use, because the token contains the id of the current tenant of that name.
             Reader => server.http().token(server.setup().mint(&["--role", "read_only", "--tenant", "acme"]).await),
             User => server.http().token(server.setup().mint(&["--role", "user", "--tenant", "acme"]).await),
         };

@@ -1,4 +1,4 @@
-//! The messaging verbs: what they do, in which order they check, and what they say (contract 4, sections 5 and 6).
+//! The functions of the messaging area: effects, order of checks, and errors (contract 4, sections 5 and 6).
 
 use futures::future::join_all;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, Statement, TransactionTrait};
@@ -44,7 +44,7 @@ async fn create(store: &Store, name: &str, info: &InfoInput) -> Result<TenantId,
     tenants::create(&create_cx(), store, &OPEN, name, Some(info)).await
 }
 
-/// A tenant as another surface makes it: without a messaging facet.
+/// A tenant created by another surface, without messaging settings.
 async fn create_elsewhere(store: &Store, name: &str) -> TenantId {
     let name = name.parse().expect("a name");
     let cx = create_cx();
@@ -328,16 +328,16 @@ both_databases! {
         };
         let (kind, text) = (Kind::FailedPrecondition, "Clusters do not exist");
 
-        // What is read is written back, with other roles, and with a cluster that exists.
+        // What was read can be written back, also with other roles or with an existing cluster added.
         assert_eq!(get(&db, "acme").await, (list(&["r"]), list(&["gone", "west"])));
         update("acme", &["r", "s"], &["gone", "west"]).await.expect("the clusters stay");
         update("acme", &["s"], &["gone", "west", "east"]).await.expect("a cluster more");
         assert_eq!(get(&db, "acme").await, (list(&["s"]), list(&["gone", "west", "east"])));
-        // Nobody else is given the name, nor does the tenant get it anew.
+        // Other tenants cannot get the name, nor can the tenant get it again.
         told(update("other", &[], &["west", "gone"]).await, kind, Reason::ClustersUnknown, text);
         told(update("nobody", &[], &["gone"]).await, kind, Reason::ClustersUnknown, text);
         told(update("acme", &["s"], &["gone", "west", "nope"]).await, kind, Reason::ClustersUnknown, text);
-        // The clusters that exist are protected by namespaces as ever; the one that is gone may be dropped, once.
+        // Existing clusters are still protected by namespaces; the missing one can be removed.
         let kept = update("acme", &["s"], &["gone", "east"]).await.unwrap_err();
         assert_eq!((kept.kind, kept.reason), (kind, Reason::ClusterInUse));
         update("acme", &["s"], &["west"]).await.expect("the deleted cluster is dropped");
@@ -409,14 +409,14 @@ both_databases! {
     }
 }
 
-/// On PostgreSQL alone: SQLite has one writer, and what it reads first is as old as what it reads last.
+/// Only on PostgreSQL: SQLite has a single writer, whose reads are all of the same state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_comes_while_an_update_waits_is_seen_by_it() {
     let db = crate::db::postgres().await;
     add_clusters(&db, &["west"]).await;
     let id = create(&db, "acme", &info(&[], &["standalone", "west"])).await.unwrap();
     clusters::delete(&platform_cx("cluster.delete"), &db, "west").await.unwrap();
-    // Somebody holds the tenant; meanwhile the cluster comes back, and a namespace on it.
+    // The tenant is locked; meanwhile the cluster is created again, with a namespace on it.
     let other = db.replica().await;
     let held = other.read().begin().await.unwrap();
     held.execute_unprepared(&format!("SELECT 1 FROM tenants WHERE id = '{}' FOR UPDATE", id.uuid())).await.unwrap();

@@ -1,7 +1,6 @@
-//! A database that a released program made opens as it is, and later migrations bring it to the schema of a fresh one.
+//! A database created by a released program can be opened, and later migrations bring it to the schema of a fresh one.
 //!
-//! `tests/data/schema` has the dumps of such databases, which the program made when SeaORM's migrator still ran its
-//! migrations.
+//! `tests/data/schema` has dumps of such databases, from a program in which SeaORM's migrator ran the migrations.
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use tenantry::store::{Store, StoreConfig};
@@ -12,12 +11,12 @@ use crate::db::{self, TestDb};
 const SQLITE: &str = include_str!("../data/schema/sqlite.sql");
 const POSTGRES: &str = include_str!("../data/schema/postgres.sql");
 
-/// What was applied, and when.
+/// The applied migrations, with their times.
 const RECORD: &str =
     "SELECT version || ' ' || applied_at FROM seaql_migrations WHERE applied_at = 1767225600 ORDER BY 1";
-/// All that the schema of SQLite consists of.
+/// The complete SQLite schema.
 const SQLITE_SHAPE: &str = "SELECT type || ' ' || name || ': ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1";
-/// All that the schema of PostgreSQL consists of.
+/// The complete PostgreSQL schema.
 const POSTGRES_SHAPE: &str = "\
     SELECT concat_ws(' ', table_name, ordinal_position, column_name, data_type, is_nullable, column_default, collation_name) \
         FROM information_schema.columns WHERE table_schema = 'public' \

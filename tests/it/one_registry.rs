@@ -1,4 +1,5 @@
-//! One tenant registry under all surfaces: what one makes, suspends, renames or deletes, every other one knows.
+//! One tenant registry under all surfaces: what one of them creates, suspends, renames or deletes is visible on
+//! every other.
 //!
 //! A new surface is a row of [`FACES`].
 
@@ -16,25 +17,25 @@ use crate::{
     },
 };
 
-/// A call: method, path and body. `{tenant}` stands for the name or an id of a tenant, `{name}` for a new name.
+/// A call: method, path and body. `{tenant}` is the name or an id of a tenant, `{name}` a new name.
 struct Call(&'static str, &'static str, &'static str);
 
-/// A surface, as far as it shows tenants.
+/// A surface, with its calls on tenants.
 struct Face {
     name: &'static str,
-    /// Makes the tenant `{name}`.
+    /// Creates the tenant `{name}`.
     create: Call,
-    /// Tells all tenants.
+    /// Lists all tenants.
     list: Call,
-    /// The names in that answer, each with whether the tenant is suspended, where the surface tells.
+    /// The names in that response, each with whether the tenant is suspended, if the surface returns that.
     listed: fn(&Value) -> BTreeMap<String, Option<bool>>,
-    /// Tells one tenant.
+    /// Reads one tenant.
     read: Option<Call>,
     suspend: Option<Call>,
     resume: Option<Call>,
-    /// Calls the tenant `{name}` from now on.
+    /// Renames the tenant to `{name}`.
     rename: Option<Call>,
-    /// Deletes the tenant at once; here `{name}` is the tenant's.
+    /// Deletes the tenant immediately; here `{name}` is the tenant's.
     delete: Call,
 }
 
@@ -113,7 +114,7 @@ impl Call {
         http.call(method.parse().unwrap(), &filled(path), body.as_deref()).await
     }
 
-    /// The same, which must succeed.
+    /// Makes the call, which must succeed.
     async fn done(&self, http: &Http, tenant: &str, name: &str) {
         let answer = self.make(http, tenant, name).await;
         assert!((200..300).contains(&answer.status), "{} {} of {tenant} {name}: {answer:?}", self.0, self.1);
@@ -127,7 +128,7 @@ impl Face {
         (self.listed)(&answer.json())
     }
 
-    /// Whether the surface reads the tenant by this name or id; true where it reads none.
+    /// Whether the surface finds the tenant by this name or id; true if it has no such call.
     async fn reads(&self, http: &Http, tenant: &str) -> bool {
         match &self.read {
             Some(read) => read.make(http, tenant, "").await.status == 200,
@@ -136,7 +137,7 @@ impl Face {
     }
 }
 
-/// The id of a tenant, which this surface tells for all.
+/// The id of a tenant, from this surface.
 async fn id(http: &Http, name: &str) -> TenantId {
     http.get(&format!("/v1/tenants/{name}")).await.json()["id"].as_str().unwrap().parse().unwrap()
 }
@@ -144,7 +145,7 @@ async fn id(http: &Http, name: &str) -> TenantId {
 async fn whole_life(server: &Server) {
     let http = server.admin();
     for maker in FACES {
-        // A name that every surface takes.
+        // A name that is valid on every surface.
         let name = format!("of{}", maker.name);
         maker.create.done(&http, "", &name).await;
         let id = id(&http, &name).await;
@@ -159,19 +160,19 @@ async fn known_everywhere(http: &Http, name: &str, id: TenantId) {
     for face in FACES {
         assert!(face.listed(http).await.contains_key(name), "{name} on {}", face.name);
         assert!(face.reads(http, name).await, "{name} on {}", face.name);
-        // Names are in whatever case everywhere but where clients know them in their exact case.
+        // Names are case-insensitive, except on the surface whose clients treat them as case-sensitive.
         let in_capitals = face.reads(http, &name.to_uppercase()).await;
         assert_eq!(in_capitals, face.name != "messaging", "{name} in capitals on {}", face.name);
         for (spelling, id) in spellings(id) {
             assert!(face.reads(http, &id).await, "{name} by its {spelling} id on {}", face.name);
         }
         let again = face.create.make(http, "", name).await;
-        // A surface that takes no name of that form says so.
+        // A surface on which this form of name is invalid says so.
         let out_of_form = face.name != "messaging" && name.parse::<TenantId>().is_ok();
         let refused = if out_of_form { (400..500).contains(&again.status) } else { again.status == 409 };
         assert!(refused, "{name} is made again on {}: {again:?}", face.name);
         let again = face.create.make(http, "", &name.to_uppercase()).await;
-        // A surface that takes no capitals at all says so.
+        // A surface on which capitals are invalid says so.
         assert!((400..500).contains(&again.status), "{name} is made again in capitals on {}: {again:?}", face.name);
     }
 }
@@ -211,7 +212,7 @@ async fn renamed_everywhere(http: &Http, mut name: String, id: TenantId) -> Stri
     name
 }
 
-/// Deletes the tenant on each surface, making it again on the one that made it.
+/// Deletes the tenant on each surface, and creates it again on the one that created it.
 async fn deleted_everywhere(http: &Http, maker: &Face, name: &str, mut id: TenantId) {
     for deleting in FACES {
         for place in 0..spellings(id).len() {
@@ -242,8 +243,8 @@ async fn a_tenant_lives_on_every_surface_on_postgres() {
     whole_life(&Setup::dev().database(db::postgres_unmigrated().await).start().await).await;
 }
 
-/// The id of a tenant that does not exist, as a name in each spelling: the messaging surface takes such names, for there a
-/// path is a name first.
+/// The id of a tenant that does not exist, as a name in each format: the messaging surface accepts such names,
+/// because a path there is a name first.
 fn id_like_names(number: u128) -> [String; 4] {
     let id = TenantId::from_uuid(uuid::Uuid::from_u128(0x0191_f3a4_7c10_7b2e_9d31_5a6b_7c8d_0000 + number));
     spellings(id).map(|(_, name)| name)
@@ -260,7 +261,7 @@ async fn named_like_an_id(server: &Server) {
             let id = id(&http, name).await;
             assert!(spellings(id).iter().all(|(_, spelled)| *spelled != *name), "its id is its own: {name}");
             known_everywhere(&http, name, id).await;
-            // Of one name for each surface, so that each spelling has its turn: of all of them it takes a minute.
+            // One name per surface, so that each format has its turn; all combinations would take a minute.
             if nth % names.len() == place {
                 suspended_everywhere(&http, name, id).await;
             }
@@ -270,7 +271,7 @@ async fn named_like_an_id(server: &Server) {
             }
         }
     }
-    // What is the id of a tenant is no other one's name, in whatever case.
+    // The id of a tenant cannot be another tenant's name, in any case.
     http.put(&format!("{create}acme"), info).await;
     for (_, spelled) in spellings(id(&http, "acme").await) {
         for name in [spelled.to_uppercase(), spelled] {
@@ -302,7 +303,7 @@ async fn a_credential_that_names_an_id_is_not_for_the_tenant_of_that_name() {
         let token = server.setup().mint(&["--role", "admin", "--tenant", tenant]).await;
         server.http().token(token)
     };
-    // Minted for an id before there is a tenant of that name, and in another spelling of it.
+    // Minted for an id before there is a tenant of that name, and in another format.
     let early = [mint(&name).await, mint(&other).await];
     let http = server.admin();
     assert_eq!(
@@ -313,7 +314,7 @@ async fn a_credential_that_names_an_id_is_not_for_the_tenant_of_that_name() {
         assert_eq!(early.get(&format!("/admin/v2/tenants/{name}")).await.status, 401);
         assert_eq!(early.get(&format!("/v1/tenants/{name}")).await.status, 401);
     }
-    // Minted for the tenant, by its name: it reaches the tenant by name and by id.
+    // Minted for the tenant by its name: it reaches the tenant by name and by id.
     let own = mint(&name).await;
     let id = id(&http, &name).await;
     for (_, spelled) in spellings(id) {
@@ -321,7 +322,7 @@ async fn a_credential_that_names_an_id_is_not_for_the_tenant_of_that_name() {
     }
     for named in [&name, &name.to_uppercase()] {
         assert_eq!(own.get(&format!("/v1/tenants/{named}")).await.status, 200, "{named}");
-        // Only the messaging surface tells cases apart.
+        // Only the messaging surface is case-sensitive.
         let status = if *named == name { 200 } else { 404 };
         assert_eq!(own.get(&format!("/admin/v2/namespaces/{named}")).await.status, status, "{named}");
     }

@@ -1,5 +1,5 @@
-//! The OpenAPI documents and their page, as the server and the command line give them. What the documents say is held
-//! against the server by `scripts/openapi-check`.
+//! The OpenAPI documents and their page, as the server and the command line return them.
+//! `scripts/openapi-check` checks the documents against the server.
 
 use std::collections::BTreeSet;
 

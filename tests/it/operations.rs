@@ -1,4 +1,4 @@
-//! What an operator relies on: the probes, the version, the metrics, an orderly end.
+//! What operators rely on: the probes, the version, the metrics, a clean shutdown.
 
 use reqwest::Method;
 
@@ -34,7 +34,7 @@ async fn what_clients_of_the_warehouse_ask_before_they_log_in_is_answered() {
     assert_eq!(server.http().call(Method::POST, "/health", Some("{}")).await.status, 405);
     let usual = serde_json::json!({"flightSqlHost": "", "flightSqlPort": 31338, "flightSqlTls": true, "quackPort": 0});
     assert_eq!(get(server.http(), "/api/config/client").await, (200, usual.clone()));
-    // A credential that is no longer good does not stand in the way: nothing here needs one.
+    // An invalid credential does not matter where none is needed.
     assert_eq!(get(server.http().header("x-api-key", "old"), "/api/config/client").await, (200, usual));
     let unknown = get(server.http(), "/api/config/server").await;
     assert_eq!((unknown.0, &unknown.1["error"]), (404, &"not_found".into()));
@@ -81,7 +81,7 @@ async fn sigterm_ends_the_server_in_order_and_the_data_stays() {
     server.terminate().await;
     let status = server.ended().await;
     assert!(status.success(), "{status}");
-    // No line is lost that waited when the end came.
+    // No queued line is lost at shutdown.
     let id = created.header("x-request-id").unwrap();
     let told = async || (server.log().contains(id) && server.log().contains("shutting down")).then_some(());
     crate::harness::eventually("the last lines of the log", told).await;
@@ -97,9 +97,9 @@ async fn sigterm_ends_the_server_in_order_and_the_data_stays() {
 async fn a_call_that_has_begun_is_answered_although_the_server_is_told_to_end() {
     let mut server = Server::dev().await;
     let body = r#"{"allowedClusters":["standalone"]}"#;
-    // The head of the request is out before the signal, the body only after it: the call has begun.
+    // The head of the request is sent before the signal, the body only after it: the call has begun.
     let mut begun = server.admin().begin("PUT /admin/v2/tenants/slow HTTP/1.1", body.len()).await;
-    // It has begun once the server has read the head; the other call in flight is the question itself.
+    // It has begun once the server has read the head; the other call in flight is the one for the metrics.
     let in_flight = async || {
         let metrics = server.http().get("/metrics").await.body;
         metrics.lines().any(|line| line == "tenantry_calls_in_flight 2").then_some(())

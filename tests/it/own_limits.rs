@@ -1,4 +1,5 @@
-//! What nobody gives to themselves or beyond their own time: roles, accounts and API keys, on both databases.
+//! Privileges that callers cannot give to themselves or beyond their own expiry: roles, accounts and API keys,
+//! on both databases.
 
 use sea_orm::EntityTrait;
 use tenantry::{
@@ -40,13 +41,13 @@ fn role(word: &str) -> RoleRef {
     RoleRef { role: word.to_owned(), scope: None }
 }
 
-/// A call of somebody in the tenant.
+/// A call in the tenant.
 fn by(scope: TenantScope, facts: CallerFacts) -> Cx {
     let base = CxFacts::clone(&cx("test", Access::Tenant(TenantRef::Id(scope.tenant()))));
     Cx::new(CxFacts { caller: Caller::new(facts), ..base })
 }
 
-/// A call of an account whose session says that it administers the tenant.
+/// A call by an account with a session as administrator of the tenant.
 fn by_admin(scope: TenantScope, account: Uuid) -> Cx {
     let (role, account) = (Role::Admin, Some(account));
     by(scope, CallerFacts { subject: "acme/ada".to_owned(), role, account, ..CallerFacts::default() })
@@ -120,7 +121,7 @@ both_databases! {
         denied(make_key(&db, &own, key("read_only")).await, Reason::RoleAboveOwn);
         make_key(&db, &own, NewApiKey { expires_in: Some(86_400), ..key("admin") }).await.unwrap();
         make_key(&db, &own, key("user")).await.expect("everybody has this rank for good");
-        // Who has it for good gives it for good.
+        // A permanent administrator can grant it permanently.
         grant(&db, &platform_cx("rbac.grant"), "ada", "admin", None).await.unwrap();
         lifecycle::update(&own, &db, &user("eve"), raised).await.unwrap();
         make_key(&db, &own, key("admin")).await.unwrap();

@@ -1,4 +1,4 @@
-//! Temporary passwords on the zero-trust surface: they open nothing before they are changed.
+//! Temporary passwords on the zero-trust surface: they must be changed before they give access.
 
 use reqwest::Method;
 use serde_json::{Value, json};

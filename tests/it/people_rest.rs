@@ -1,4 +1,4 @@
-//! Tenants, users and roles over REST: every documented answer, in conversations that are the same on both databases.
+//! Tenants, users and roles over REST: every documented response, in conversations that are the same on both databases.
 
 use std::fmt::Write as _;
 
@@ -14,14 +14,14 @@ use crate::{
     },
 };
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Copy, Debug)]
 enum Who {
-    /// Nobody: no token.
+    /// Without a token.
     Nobody,
-    /// A token that none is.
+    /// A text that is not a token.
     Garbage,
-    /// A token of ours for another surface.
+    /// One of our tokens, for another surface.
     Elsewhere,
     /// The platform administrator.
     Platform,
@@ -70,7 +70,7 @@ const ABOUT_TENANTS: &[Line] = &[
     (Admin, "GET", TENANTS, None),
     (Auditor, "GET", TENANTS, None),
     (Platform, "GET", "/v1/admin/users?tenant_id=acme", None),
-    // Creation: broken rules.
+    // Creation: violated rules.
     (Platform, "POST", TENANT, Some(r#"{"action":"create"}"#)),
     (Platform, "POST", TENANT, Some(r#"{"action":"create","slug":"ACME"}"#)),
     (Platform, "POST", TENANT, Some(r#"{"action":"create","slug":"acme"}"#)),
@@ -95,7 +95,7 @@ const ABOUT_TENANTS: &[Line] = &[
     (Platform, "POST", TENANT, Some(r#"{"action":"set_plan","tenant_id":"acme","plan":"business"}"#)),
     (Platform, "POST", TENANT, Some(r#"{"action":"set_plan","tenant_id":"acme"}"#)),
     (Platform, "POST", TENANT, Some(r#"{"action":"set_plan","tenant_id":"acme","plan":"business","slug":"x"}"#)),
-    // Suspension: what the tenant set the tenant lifts, what the platform set the platform alone.
+    // Suspension: the tenant can lift its own suspension, but not the platform's.
     (Admin, "POST", TENANT, Some(r#"{"action":"suspend","reason":"we are on holiday"}"#)),
     (Admin, "GET", TENANTS, None),
     (Admin, "POST", TENANT, Some(r#"{"action":"suspend"}"#)),
@@ -119,14 +119,14 @@ const ABOUT_TENANTS: &[Line] = &[
     (Platform, "POST", TENANT, Some(r#"{"action":"delete","tenant_id":"acme","confirm_slug":"acme"}"#)),
     (Platform, "POST", TENANT, Some(r#"{"action":"delete","tenant_id":"acme","confirm_slug":"acme","purge":true}"#)),
     (Platform, "POST", TENANT, Some(r#"{"action":"delete","tenant_id":"acme","confirm_slug":"acme","purge":true}"#)),
-    // Rights.
+    // Permissions.
     (Nobody, "GET", TENANTS, None),
     (Nobody, "POST", TENANT, Some("{")),
     (Other, "POST", TENANT, Some(r#"{"action":"create","slug":"mine"}"#)),
     (Other, "POST", TENANT, Some(r#"{"action":"suspend","tenant_id":"Else.where"}"#)),
     (Other, "POST", TENANT, Some(r#"{"action":"suspend","tenant_id":"nowhere"}"#)),
     (Other, "POST", TENANT, Some(r#"{"action":"explode"}"#)),
-    // Form.
+    // Malformed requests.
     (Platform, "POST", TENANT, None),
     (Platform, "POST", TENANT, Some("{")),
     (Platform, "POST", TENANT, Some(r#"{"action":1}"#)),
@@ -178,7 +178,7 @@ const ABOUT_USERS: &[Line] = &[
     (Admin, "GET", "/v1/admin/users?limit=many", None),
     (Admin, "GET", "/v1/admin/users?cursor=garbage", None),
     (Admin, "GET", "/v1/admin/users?colour=red", None),
-    // Broken rules.
+    // Violated rules.
     (Admin, "POST", USER, Some(r#"{"action":"create"}"#)),
     (Admin, "POST", USER, Some(r#"{"action":"create","email":"nobody"}"#)),
     (Admin, "POST", USER, Some(r#"{"action":"create","email":"ADA@example.com"}"#)),
@@ -203,16 +203,16 @@ const ABOUT_USERS: &[Line] = &[
     (Admin, "POST", PASSWORD, Some(r#"{"user_id":"ada@example.com","password":"111111111111"}"#)),
     (Admin, "POST", SUSPEND, Some("{}")),
     (Admin, "POST", SUSPEND, Some(r#"{"user_id":"nobody"}"#)),
-    // The last administrator stays.
+    // The last administrator cannot be removed.
     (Admin, "POST", SUSPEND, Some(r#"{"user_id":"ada@example.com"}"#)),
     (Admin, "POST", USER, Some(r#"{"action":"delete","user_id":"ada@example.com"}"#)),
     (Admin, "POST", USER, Some(r#"{"action":"update","user_id":"ada@example.com","role":"user"}"#)),
-    // Nobody reaches above their own role, or lifts what the platform set.
+    // Callers cannot act on users above their own role, or lift a suspension by the platform.
     (Operator, "POST", SUSPEND, Some(r#"{"user_id":"ada@example.com"}"#)),
     (Platform, "POST", SUSPEND, Some(r#"{"tenant_id":"<ten_1>","user_id":"eve@example.com"}"#)),
     (Admin, "POST", REACTIVATE, Some(r#"{"user_id":"eve@example.com"}"#)),
     (Platform, "POST", REACTIVATE, Some(r#"{"tenant_id":"acme","user_id":"eve@example.com"}"#)),
-    // Tenants and rights.
+    // Tenants and permissions.
     (Platform, "GET", USERS, None),
     (Platform, "GET", "/v1/admin/users?tenant_id=ACME&limit=1", None),
     (Platform, "GET", "/v1/admin/users?tenant_id=nowhere", None),
@@ -234,7 +234,7 @@ const ABOUT_USERS: &[Line] = &[
     (Nobody, "GET", USERS, None),
     (Garbage, "GET", USERS, None),
     (Elsewhere, "GET", USERS, None),
-    // Form.
+    // Malformed requests.
     (Admin, "POST", USER, None),
     (Admin, "POST", USER, Some("{")),
     (Admin, "POST", USER, Some("[]")),
@@ -262,14 +262,14 @@ const ABOUT_ROLES: &[Line] = &[
     (Admin, "POST", REVOKE, Some(r#"{"user_id":"bob@example.com","role":"network_admin","scope":{"type":"group","id":"<grp_1>"}}"#)),
     (Admin, "POST", REVOKE, Some(r#"{"user_id":"bob@example.com","role":"auditor"}"#)),
     (Admin, "POST", REVOKE, Some(r#"{"user_id":"bob@example.com","role":"user"}"#)),
-    // The last administrator stays, until there is another one.
+    // The last administrator cannot be removed until there is another one.
     (Admin, "POST", REVOKE, Some(r#"{"user_id":"ada@example.com","role":"admin"}"#)),
     (Admin, "POST", GRANT, Some(r#"{"user_id":"bob@example.com","role":"admin","expires_at":"2999-01-01T00:00:00Z"}"#)),
     (Admin, "POST", REVOKE, Some(r#"{"user_id":"ada@example.com","role":"admin"}"#)),
     (Admin, "POST", GRANT, Some(r#"{"user_id":"bob@example.com","role":"admin"}"#)),
     (Admin, "POST", REVOKE, Some(r#"{"user_id":"ada@example.com","role":"admin"}"#)),
     (Admin, "POST", GRANT, Some(r#"{"user_id":"bob@example.com","role":"admin","expires_at":"2999-01-01T00:00:00Z"}"#)),
-    // Broken rules.
+    // Violated rules.
     (Admin, "POST", GRANT, Some("{}")),
     (Admin, "POST", GRANT, Some(r#"{"user_id":"bob@example.com","role":"owner"}"#)),
     (Admin, "POST", GRANT, Some(r#"{"user_id":"nobody","role":"user"}"#)),
@@ -282,7 +282,7 @@ const ABOUT_ROLES: &[Line] = &[
     (Admin, "POST", GRANT, Some(r#"{"user_id":"bob@example.com","role":"auditor","scope":{"type":"group","id":"grp_01J7ST8Z0GFCQ9TCATDDY8V7GF"}}"#)),
     (Admin, "POST", GRANT, Some(r#"{"user_id":"bob@example.com","role":"auditor","scope":{"type":"pool","id":"pool_1"}}"#)),
     (Admin, "POST", GRANT, Some(r#"{"user_id":"bob@example.com","role":"auditor","scope":{"type":"tenant","id":"other"}}"#)),
-    // Rights.
+    // Permissions.
     (Operator, "POST", GRANT, Some(r#"{"user_id":"bob@example.com","role":"user"}"#)),
     (Auditor, "POST", REVOKE, Some(r#"{"user_id":"bob@example.com","role":"user"}"#)),
     (Other, "POST", GRANT, Some(r#"{"user_id":"<usr_2>","role":"auditor"}"#)),
@@ -315,7 +315,7 @@ const ABOUT_SESSIONS: &[Line] = &[
     (Nobody, "GET", SESSION, None),
     (Admin, "POST", LOGOUT, None),
     (Nobody, "POST", LOGOUT, None),
-    // Second factors, as far as a conversation without an app goes.
+    // Second factors, as far as possible without an authenticator app.
     (Admin, "POST", ENROLL, Some(r#"{"user_id":"ada"}"#)),
     (Admin, "POST", VERIFY, Some(r#"{"user_id":"eve","code":"123456"}"#)),
     (Admin, "POST", VERIFY, Some(r#"{"user_id":"ada","code":"no code"}"#)),
@@ -352,7 +352,7 @@ async fn http(server: &Server, who: Who) -> Http {
     }
 }
 
-/// Sends each line and writes it down with its answer.
+/// Sends each line and records it with its response.
 async fn hold(db: &TestDb, lines: &[Line]) -> String {
     let server = Setup::dev().database(&db.url).start().await;
     let (mut written, mut mask) = (String::new(), Mask::default());

@@ -1,5 +1,5 @@
-//! Sessions of the administration over the wire: how they begin, in headers and in cookies, and what ends them, on both
-//! databases.
+//! Sessions of administrators over the wire: how they start, in headers and in cookies, and what ends them, on
+//! both databases.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ async fn is_refused(what: &str, session: &Http) {
     assert!(start.elapsed() < std::time::Duration::from_secs(3), "{what} took {:?}", start.elapsed());
 }
 
-/// The code of this moment, or of the step after it, as an authenticator app finds it.
+/// The code of the current time step, or of a later one, as an authenticator app computes it.
 fn code(secret: &str, later: u64) -> String {
     let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
     let app = totp_rs::Builder::new().with_secret(secret).build().unwrap();
@@ -141,7 +141,7 @@ both_databases! {
         let fresh = server.http().token(changed.json()["session"]["token"].as_str().unwrap());
         assert_eq!(fresh.get(SESSION).await.json()["user"]["id"], "ada");
         assert_eq!(log_in(&server, "ada", ADA, None).await.status, 401);
-        // One that was made for somebody has to be changed.
+        // A password generated for another user must be changed.
         let made = post(&fresh, path, json!({"user_id": "root", "generate": true})).await.json();
         assert_eq!((&made["must_change"], &made["session"]), (&true.into(), &Value::Null));
         let temporary = made["temporary_password"].as_str().unwrap();

@@ -1,5 +1,5 @@
-//! Text of people over the wire: one name, one address, one password and one code in every spelling, and nothing that
-//! cannot be seen, on every surface and on both databases.
+//! User-supplied text over the wire: names, addresses, passwords and codes are the same in every spelling, and
+//! invisible characters are refused, on every surface and on both databases.
 
 use reqwest::Method;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -20,7 +20,7 @@ const GROUP: &str = "/v1/admin/groups/lifecycle";
 const LOGIN: &str = "/v1/admin/login";
 const IDENTITY: &str = "/api/control-plane/users";
 
-/// Texts that look like another one or like nothing, each with the character that is at fault.
+/// Texts that look like another one or like nothing, each with the offending character.
 const HIDDEN: [(&str, &str); 8] = [
     ("\u{200b}", "U+200B"),
     ("\u{3164}", "U+3164"),
@@ -55,13 +55,13 @@ async fn log_in(server: &Server, user: &str, password: &str, code: Option<&str>)
     post(&server.http(), LOGIN, json!({"tenant": "acme", "user": user, "password": password, "code": code})).await
 }
 
-/// How many users a search finds.
+/// The number of users that a search finds.
 async fn found(http: &Http, text: &str) -> Value {
     let query: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
     http.get(&format!("/v1/admin/users?tenant_id=acme&q={query}")).await.json()["total"].clone()
 }
 
-/// Searches in whatever case and normal form.
+/// Searches are independent of case and normal form.
 async fn searches(url: &str) {
     let server = serve(url).await;
     let admin = server.admin();
@@ -76,11 +76,11 @@ async fn searches(url: &str) {
     {
         assert_eq!(found(&admin, text).await, total, "{text:?}");
     }
-    // A change is found as well, and what was before is not.
+    // A changed name is found, and the old one is not.
     let change = json!({"action": "update", "tenant_id": "acme", "user_id": "elo", "display_name": "ZO\u{cb}"});
     assert_eq!(post(&admin, USER, change).await.status, 200);
     assert_eq!((found(&admin, "zo\u{eb}").await, found(&admin, name).await), (1.into(), 0.into()));
-    // An id is taken for ever, in whatever case.
+    // An id is never available again, in any case.
     let delete = json!({"action": "delete", "tenant_id": "acme", "user_id": "elo"});
     assert_eq!(post(&admin, USER, delete).await.status, 200);
     assert_eq!(user(&admin, "ELO", json!({"email": "new@example.com"})).await.status, 409);
@@ -106,7 +106,7 @@ both_databases! {
                 assert!((400..500).contains(&answer.status), "{path} {text:?}: {answer:?}");
                 assert!(answer.body.contains(code), "{path} does not name {code}: {answer:?}");
             }
-            // These surfaces have names of ASCII alone.
+            // Names are ASCII on these surfaces.
             let messaging = "/admin/v2/tenants/new%E2%80%8B";
             assert_eq!(admin.put(messaging, r#"{"allowedClusters":["standalone"]}"#).await.status, 412);
         }
@@ -181,7 +181,7 @@ both_databases! {
         let session = log_in(&server, "ada", apart, None).await;
         assert_eq!(session.status, 200, "{session:?}");
         let own = server.http().token(session.json()["token"].as_str().unwrap());
-        // The same password is no new one, however it is typed.
+        // The same password in another spelling is not a new one.
         let again = json!({"tenant": "acme", "user": "ada", "password": composed, "new_password": apart});
         assert_eq!(post(&server.http(), LOGIN, again).await.status, 422);
         let change = json!({"user_id": "ada", "current_password": apart, "password": "noch viel mehr Ko\u{308}che"});
@@ -256,7 +256,7 @@ async fn set_hash(db: &TestDb, hash: String) {
     .unwrap();
 }
 
-/// `lower` of the database knows ASCII alone there.
+/// With this locale, `lower` in the database handles only ASCII.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_are_found_in_whatever_case_where_the_database_knows_ascii_alone() {
     searches(&db::postgres_of_locale("C").await).await;

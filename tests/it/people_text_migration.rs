@@ -1,4 +1,4 @@
-//! What older versions kept as it was typed, before and after servers bring it into one normal form.
+//! Text that older versions stored as it was typed, before and after servers normalize it.
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use tenantry::{
@@ -43,7 +43,7 @@ async fn sql(db: &TestDb, statements: &[String]) {
     .unwrap();
 }
 
-/// Takes the migration back, so that the rows are what an older version left.
+/// Reverts the migration, so that the rows are as an older version left them.
 async fn age(db: &TestDb) {
     sql(
         db,
@@ -63,7 +63,7 @@ async fn tenant(db: &TestDb) -> TenantScope {
     .unwrap()
 }
 
-/// An account as an older version kept it.
+/// An account as an older version stored it.
 async fn account(db: &TestDb, scope: TenantScope, username: &str, email: &str, name: &str) -> Uuid {
     let new = NewAccount::login(Some(scope), username, Password::of_development(PASSWORD), Role::User);
     let id = identity::create_account(db, &Passwords::new(1), &platform_cx("x"), new).await.unwrap();
@@ -91,7 +91,7 @@ fn people(db: &TestDb) -> People {
     People::new(db.store.clone(), Passwords::new(2), Sealer::new(db.store.clone(), Some(kek.into())))
 }
 
-/// Whose login it is that a text begins.
+/// The account that a login with this name leads to.
 async fn log_in(people: &People, user: &str, last: u8) -> Option<Uuid> {
     let facts = CxFacts::clone(&cx("auth.login", Access::None));
     let cx = Cx::new(CxFacts { client: Some(std::net::Ipv4Addr::new(192, 0, 2, last).into()), ..facts });
@@ -101,7 +101,7 @@ async fn log_in(people: &People, user: &str, last: u8) -> Option<Uuid> {
     identity::login(&cx, people, &credentials).await.ok().map(|login| login.account.id)
 }
 
-/// The users whom a search finds, by their ids.
+/// The ids of the users that a search finds.
 async fn found(db: &TestDb, text: &str) -> Vec<String> {
     let filter = UserFilter { text: text.to_owned(), ..UserFilter::default() };
     let request = PageRequest::of("users", None, None).unwrap();
@@ -173,12 +173,12 @@ both_databases! {
 
         let people = people(&db);
         for (n, (text, id)) in (1..).zip([
-            // Of two spellings, each is whose it was.
+            // Of two spellings, each belongs to its account.
             (NFD, apart), (NFC, composed), ("JOS\u{c9}@example.com", composed),
-            // Where there is one, every spelling is.
+            // If there is one account, every spelling leads to it.
             ("\"bob\"@example.com", quoted), ("bob@example.com", quoted),
             ("ju\u{308}rgen@example.com", alone), ("j\u{fc}rgen@example.com", alone),
-            // What would be refused today goes on working.
+            // What would be refused today still works.
             ("eve\u{200b}@example.com", hidden), ("a@1.2.3.4", numeric),
             ("apart", apart), ("composed", composed),
         ]) {
@@ -199,7 +199,7 @@ both_databases! {
         let names: Vec<_> = rows.iter().map(|row| row.display_name.as_str()).collect();
         assert_eq!(names, ["\u{c9}lodie", "Jos\u{e9}", "", "", "STRASSE", "x"]);
 
-        // What is read is written back, though it could not be new.
+        // What was read can be written back, even if it would be invalid for a new account.
         for (id, email) in [("hidden", "eve\u{200b}@example.com"), ("numeric", "a@1.2.3.4"), ("apart", NFC)] {
             let of = UserRef { tenant: TenantRef::parse("acme"), user: id.to_owned(), version: None };
             let edit = UserEdit { email: Some(email.to_owned()), role: Some("auditor".to_owned()), ..UserEdit::default() };
@@ -245,7 +245,7 @@ both_databases! {
         .unwrap();
         age(&db).await;
         db.migrate(|_| ()).await.unwrap();
-        // Two servers start at once; whoever comes second to a row tries again later.
+        // Two servers start concurrently; one that loses the race for a row retries.
         let (replica, mut rounds) = (db.replica().await, 0);
         while let (Err(_), _) | (_, Err(_)) = tokio::join!(older_text::renew(&db), older_text::renew(&replica)) {
             rounds += 1;
@@ -257,7 +257,7 @@ both_databases! {
         let rows = identity::groups::page(&platform_cx("x"), &db, &acme, "", request).await.unwrap().items;
         let names: Vec<_> = rows.iter().map(|group| group.row.name.as_str()).collect();
         assert_eq!(names, ["Caf\u{e9}", "Caf\u{e9} (2)", "CAF\u{c9} (3)", "group", "Stra\u{df}e (2)", "STRASSE", "Plain"]);
-        // Every group can be changed afterwards: its key is its name's.
+        // Every group can still be changed: its key matches its name.
         for group in rows {
             let of = GroupRef { tenant: acme.clone(), id: group.shown_id(), version: None };
             let change = GroupChange { description: Some("x".to_owned()), ..GroupChange::default() };

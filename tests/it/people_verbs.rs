@@ -49,14 +49,14 @@ fn of(user: &str) -> UserRef {
     UserRef { tenant: acme(), user: user.to_owned(), version: None }
 }
 
-/// The context of a caller of a tenant, who logged in with an account or did not.
+/// The context of a call in a tenant, with or without an account.
 fn of_tenant(scope: TenantScope, role: Role, account: Option<uuid::Uuid>) -> Cx {
     let facts = CxFacts::clone(&cx("user.update", Access::Tenant(TenantRef::Id(scope.tenant()))));
     let caller = Caller::new(CallerFacts { subject: "acme/ada".to_owned(), role, account, ..CallerFacts::default() });
     Cx::new(CxFacts { caller, ..facts })
 }
 
-/// Makes a user that is active, called by the id of its choice.
+/// Creates an active user with a chosen id.
 async fn make(people: &People, id: &str, role: &str) -> User {
     let new = NewUser { id: Some(id.to_owned()), email: format!("{id}@example.com"), ..NewUser::default() };
     let new = NewUser { role: Some(role.to_owned()), password: secret("correct horse battery staple"), ..new };
@@ -92,7 +92,7 @@ fn filter(text: &str) -> UserFilter {
     UserFilter { text: text.to_owned(), ..UserFilter::default() }
 }
 
-/// The ids of those who administer the tenant and may log in.
+/// The ids of the active administrators of the tenant.
 async fn admins(store: &Store) -> Vec<String> {
     let (status, role) = (Some("active".to_owned()), Some("admin".to_owned()));
     ids(store, UserFilter { status, role, ..UserFilter::default() }).await
@@ -169,7 +169,7 @@ both_databases! {
         told(lifecycle::update(&operator, &db, &of("bob"), to("admin")).await, above.0, above.1);
         told(role_grants::grant(&operator, &db, &of("bob"), &role("admin"), None).await, above.0, above.1);
         told(second_factor::disable(&operator, &db, &of("ada"), "x").await, above.0, above.1);
-        // A role that was granted counts too.
+        // Granted roles count too.
         role_grants::grant(&platform_cx("rbac.grant"), &db, &of("bob"), &role("admin"), None).await.unwrap();
         told(suspension::suspend(&operator, &db, &of("bob"), None).await, above.0, above.1);
         let admin = of_tenant(scope, Role::Admin, Some(ada.account.id));

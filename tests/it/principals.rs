@@ -1,4 +1,5 @@
-//! For whom a proxy before the messaging surface speaks: a call needs the rights of both, on REST and gRPC alike.
+//! Original principals on the messaging surface: a call through a proxy needs the permissions of both, on REST
+//! and gRPC alike.
 
 use prost_reflect::DynamicMessage;
 use reqwest::Method;
@@ -15,7 +16,7 @@ use crate::harness::{
 const TENANTS: &str = "/admin/v2/tenants";
 const SPACES: &str = "/admin/v2/namespaces/acme";
 
-/// A server whose tenant `acme` names `ops` an administrator and has the users `ada`, `eve` (admin) and `rita` (read_only).
+/// A server whose tenant `acme` has the admin role `ops` and the users `ada`, `eve` (admin) and `rita` (read_only).
 async fn serve(proxies: &str) -> Server {
     let server = Setup::dev().env("TENANTRY_MESSAGING_PROXY_ROLES", proxies).start().await;
     let admin = server.admin();
@@ -27,7 +28,7 @@ async fn serve(proxies: &str) -> Server {
         let made = admin.call(Method::POST, "/v1/admin/users/lifecycle", Some(&user.to_string())).await;
         assert_eq!(made.status, 201, "{made:?}");
     }
-    // `dev` makes its account besides.
+    // `dev` creates its account in the background.
     let root = platform(&server, "root").await;
     eventually("the account of dev", async || {
         (get(&server, &root, "admin", TENANTS).await.status == 200).then_some(())
@@ -44,7 +45,7 @@ async fn get(server: &Server, token: &str, principal: &str, path: &str) -> Answe
     server.http().token(token).header("x-original-principal", principal).get(path).await
 }
 
-/// The code of a list of all tenants over gRPC.
+/// The gRPC code of a list of all tenants.
 async fn list(server: &Server, token: &str, principal: &str) -> Code {
     let name = "tenantry.messaging.v2.TenantService.ListTenants";
     let method = grpc::methods().into_iter().find(|method| method.full_name() == name).unwrap();
@@ -79,12 +80,12 @@ async fn a_call_needs_the_rights_of_the_caller_and_of_the_principal() {
         let want = if principal == "acme/rita" { 403 } else { status.max(204) };
         assert_eq!(made.status, want, "{principal}: {made:?}");
     }
-    // The other way round: the one behind may what the caller may not.
+    // The reverse: the principal has permissions that the caller lacks.
     let weak = server.setup().mint(&["--role", "read_only", "--tenant", "acme", "--sub", "weak"]).await;
     assert_eq!(get(&server, &weak, "admin", TENANTS).await.status, 403);
     assert_eq!(get(&server, &weak, "admin", SPACES).await.status, 200);
     assert_eq!(get(&server, &weak, "nobody", SPACES).await.status, 403);
-    // On other surfaces the header is nobody's.
+    // On other surfaces the header is ignored.
     let cross = server.admin().header("x-original-principal", "nobody");
     assert_eq!(cross.get("/v1/admin/tenants").await.status, 200);
 }

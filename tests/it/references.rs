@@ -1,4 +1,5 @@
-//! What refers to what (`docs/references.md`), held against the schema; and that what is deleted leaves nothing frozen.
+//! References between tables (`docs/references.md`), checked against the schema; and deletions leave nothing
+//! that blocks later changes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +28,7 @@ use crate::{
     harness::root,
 };
 
-/// What a column refers to.
+/// What a column references.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Reference {
     to: BTreeSet<String>,
@@ -35,7 +36,7 @@ struct Reference {
     key: String,
 }
 
-/// The rows of the table in the document, and the tables that it says refer to nothing.
+/// The rows of the table in the document, and the tables that it says have no references.
 fn documented() -> (BTreeMap<String, Reference>, BTreeSet<String>) {
     let text = fs::read_to_string(root().join("docs/references.md")).unwrap();
     let mut rows = BTreeMap::new();
@@ -52,11 +53,11 @@ fn documented() -> (BTreeMap<String, Reference>, BTreeSet<String>) {
     (rows, plain)
 }
 
-/// Whether a column's name says that it refers to something.
+/// Whether the name of a column suggests a reference.
 fn refers(column: &str) -> bool {
     let ends = ["_id", "_ids", "_by", "_cluster", "_clusters", "_names", "_role", "_roles", "_subject", "_ref"];
     let is = ["owner", "holder", "target", "tenant", "account", "cluster", "clusters", "peers"];
-    // A flag, and the role of a caller at that time.
+    // A flag, and the caller's role at the time.
     let plain = ["named_id", "caller_role"];
     !plain.contains(&column) && (is.contains(&column) || ends.iter().any(|end| column.ends_with(end)))
 }
@@ -66,7 +67,7 @@ async fn strings(store: &Store, sql: &str, columns: usize) -> Vec<Vec<String>> {
     rows.iter().map(|row| (0..columns).map(|column| row.try_get_by_index(column).unwrap()).collect()).collect()
 }
 
-/// Every column of every table of ours.
+/// Every column of our tables.
 async fn columns(store: &Store) -> BTreeSet<(String, String)> {
     let sql = match store.backend() {
         DbBackend::Sqlite => {
@@ -164,7 +165,7 @@ both_databases! {
             let granted: Vec<_> = after.roles.iter().skip(1).map(|grant| grant.scope.id()).collect();
             assert_eq!(granted, scopes, "{name} has roles for groups that exist");
             assert_eq!(after.groups, [dev.row.id], "{name}");
-            // Every role that is shown can be granted again as it is.
+            // Every role in a response can be granted again as it is.
             for scope in scopes {
                 role_grants::grant(&cx, &db, &user(name), &for_group(scope), None).await.unwrap();
             }

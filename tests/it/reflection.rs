@@ -1,4 +1,4 @@
-//! What a stranger with a gRPC client and no files can do: list the services by reflection and call each method.
+//! What a gRPC client without proto files can do: list the services by reflection and call each method.
 
 use std::process::Stdio;
 
@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::harness::{self, grpc, server::Server};
 
-/// Runs `buf curl` against the server; the standard output of a success, the error text of a failure.
+/// Runs `buf curl` against the server; returns its output, or the error text of a failure.
 async fn buf(server: &Server, path: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(harness::buf())
         .args(["curl", "--protocol", "grpc", "--http2-prior-knowledge", "--reflect-protocol", "grpc-v1"])
@@ -21,7 +21,7 @@ async fn buf(server: &Server, path: &str, arguments: &[&str]) -> Result<String, 
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
-/// Whether strangers may call a method.
+/// Whether a method needs no credential.
 fn is_public(method: &MethodDescriptor) -> bool {
     method.parent_service().name() == "BrokerService" || ["Login", "GetClientConfig"].contains(&method.name())
 }
@@ -40,15 +40,15 @@ async fn every_service_is_listed_by_reflection() {
 async fn every_method_is_called_by_reflection() {
     let server = Server::dev().await;
     for method in grpc::methods() {
-        // A token for each call: one of them ends the session that it comes with.
+        // A new token for each call, because one of them ends its session.
         let token = server.setup().mint(&["--role", "platform_admin"]).await;
         let authorization = format!("authorization: Bearer {token}");
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let called = buf(&server, &path, &["-H", &authorization, "-d", "{}"]).await;
-        // An empty message is bad for some; that the method itself says so is the point.
+        // An empty message is invalid for some methods, but it must be the method that says so.
         if let Err(error) = called {
             let answered = ["invalid_argument", "failed_precondition", "not_found"];
-            // The administrator's token is minted, and nobody's account to switch.
+            // The administrator's token is minted, so it has no account that could switch.
             let switches = (method.name() == "SwitchAccount").then_some("permission_denied");
             let mut answered = answered.into_iter().chain(switches);
             assert!(answered.any(|code| error.contains(&format!("\"code\": \"{code}\""))), "{path}: {error}");

@@ -1,4 +1,4 @@
-//! New data keys, and every value sealed anew under them.
+//! New data keys, and resealing of all values.
 
 use std::process::Stdio;
 
@@ -29,7 +29,7 @@ both_databases! {
         let all = ["accounts.totp_secret", "data_keys.wrapped", "idempotent_answers.answer", "warehouse_tenants.auth_config"];
         assert_eq!(sealed_somewhere, all, "a place for sealed values that this test does not know has to be sealed anew, too");
 
-        // Killed in the middle, it goes on.
+        // Killed in the middle, it continues.
         let mut run = setup.command(&["keys", "reseal"]).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let line = BufReader::new(run.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
         run.kill().await.unwrap();
@@ -46,7 +46,7 @@ both_databases! {
         assert_eq!(columns_with(&db, "v2:").await, ["accounts.totp_secret", "warehouse_tenants.auth_config"]);
         assert_eq!(number(&db, "SELECT count(*) FROM data_keys").await, 4, "the earlier ones open answers");
 
-        // The server has noticed nothing, and all that was sealed before opens.
+        // The server is not affected, and everything that was sealed before can be opened.
         let replayed = enroll(&admin, "acme").await;
         assert_eq!((replayed.status, &replayed.body), (200, &enrolled.body));
         let secret = enrolled.json()["secret"].as_str().unwrap().to_owned();
@@ -94,7 +94,7 @@ both_databases! {
     }
 }
 
-/// The columns, as `table.column`, in which a text with this in it is found; not counting the log of audit events.
+/// The columns, as `table.column`, that contain a text, without the audit log.
 async fn columns_with(store: &Store, text: &str) -> Vec<String> {
     let all = if store.backend() == sea_orm::DbBackend::Sqlite {
         "SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p WHERE m.type = 'table' ORDER BY 1, 2"
@@ -113,7 +113,7 @@ async fn columns_with(store: &Store, text: &str) -> Vec<String> {
     found
 }
 
-/// The code of this moment, as an authenticator app finds it.
+/// The current code, as an authenticator app computes it.
 fn code(secret: &str) -> String {
     let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
     totp_rs::Builder::new().with_secret(secret).build().unwrap().generate_current().to_string()

@@ -1,4 +1,4 @@
-//! No rule, no build: our own protos, with the authorization rule of one RPC taken out at a time.
+//! An RPC without an authorization rule does not build: our own protos, with one rule removed at a time.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use transcoder_build::{Builder, Error};
 
 use crate::harness::{grpc, root};
 
-/// How a rule begins in the protos.
+/// The beginning of a rule in the protos.
 const RULE: &str = "option (tenantry.options.v1.auth) = ";
 
 fn build(protos: &Path) -> Result<(), Error> {
@@ -54,7 +54,7 @@ fn the_build_fails_for_a_permission_that_no_table_has() {
     assert!(built.unwrap_err().to_string().contains("unknown permission"));
 }
 
-/// The text without the statement that begins at `at` and ends with `;` after its braces.
+/// Removes the statement at `at`, which ends with `;` after its braces.
 fn without_statement(text: &str, at: usize) -> String {
     let mut depth = 0;
     for (offset, c) in text[at..].char_indices() {
@@ -68,7 +68,7 @@ fn without_statement(text: &str, at: usize) -> String {
     panic!("a statement that does not end");
 }
 
-/// The name of the RPC in which a position stands.
+/// The name of the RPC at a position.
 fn rpc_before(text: &str, at: usize) -> &str {
     let start = text[..at].rfind("rpc ").unwrap() + "rpc ".len();
     text[start..].split('(').next().unwrap()

@@ -1,4 +1,4 @@
-//! Migrations, and a database that is away.
+//! Migrations, and an unavailable database.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn open(url: &str) -> Store {
     Store::open(config).await.expect("the database opens")
 }
 
-/// Many replicas start at once on an empty database.
+/// Several replicas start concurrently on an empty database.
 async fn race(url: &str) {
     let stores = join_all((0..6).map(|_| async { Store::open(StoreConfig::new(url)).await.expect("it opens") })).await;
     let known = stores[0].pending_migrations().await.unwrap();
@@ -65,7 +65,7 @@ async fn a_replica_does_not_wait_forever_for_another_one_that_migrates() {
     assert!(error.to_string().contains("another process has been migrating"), "{error}");
 }
 
-/// Whoever writes holds the tenant first and its accounts after it, and migrations change both tables.
+/// Writers lock the tenant before its accounts, and migrations change both tables.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_and_writes_of_older_servers_do_not_wait_for_each_other() {
     let db = db::postgres().await;
@@ -140,8 +140,8 @@ async fn create(store: &Store, name: &str) -> Result<(), tenantry::base::Error> 
     tenants::create(&cx, store, &MessagingSettings::default(), name, Some(&info)).await.map(drop)
 }
 
-/// A database that cannot be used: on PostgreSQL its sessions are ended and new ones refused, as in a restart; on SQLite
-/// another process keeps writing.
+/// An unavailable database: on PostgreSQL its sessions are terminated and new ones refused, as in a restart; on
+/// SQLite another process holds the write lock.
 enum Away {
     Sqlite(sea_orm::DatabaseTransaction),
     Postgres(String),

@@ -1,4 +1,4 @@
-//! Every way to end sessions changes the rows of the accounts alike: another epoch, a higher version, a new time.
+//! All ways to end sessions change the rows of accounts alike: a new epoch, a higher version, a new time.
 
 use sea_orm::EntityTrait;
 use tenantry::{
@@ -21,7 +21,7 @@ async fn row(db: &TestDb, id: Uuid) -> rows::Model {
     rows::Entity::find_by_id(id).one(db.read()).await.unwrap().unwrap()
 }
 
-/// The sessions of an account ended once since it was made.
+/// Asserts that the sessions of an account ended exactly once.
 async fn assert_ended(db: &TestDb, before: &rows::Model) {
     let after = row(db, before.id).await;
     assert_eq!((after.epoch, after.version), (before.epoch + 1, before.version + 1));

@@ -1,4 +1,4 @@
-//! Signals that come before a server is ready, or while a command runs: they end it at once.
+//! Signals before a server is ready, or while a command runs: it exits immediately.
 
 use std::process::{Output, Stdio};
 
@@ -14,10 +14,10 @@ use crate::{
     harness::{PATIENCE, eventually, server::Setup},
 };
 
-/// The lock under which replicas migrate, as the number that PostgreSQL knows it by.
+/// The migration lock of replicas, by its number in PostgreSQL.
 const MIGRATING: &str = "SELECT pg_advisory_lock(8387231245791425145)";
 
-/// One connection that has run these statements, and holds what they lock for as long as it exists.
+/// A connection that has run these statements, and holds their locks as long as it exists.
 async fn holding(url: &str, statements: &[&str]) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).min_connections(1);
@@ -28,8 +28,7 @@ async fn holding(url: &str, statements: &[&str]) -> DatabaseConnection {
     connection
 }
 
-/// Runs a command, and sends it a signal again and again until it ends. It ignores those that come before it can catch
-/// them.
+/// Runs a command, and sends it a signal repeatedly until it exits. Signals before it can handle them are ignored.
 async fn signalled(setup: &Setup, arguments: &[&str], signal: &str) -> Output {
     let mut command = setup.first_process(arguments);
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -53,7 +52,7 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// What a server says that was told to end before it was ready. A supervisor has what it asked for: no failure.
+/// The output of a server that was stopped before it was ready. The supervisor asked for it, so it is not a failure.
 #[track_caller]
 fn gave_up_its_start(output: &Output) {
     assert_eq!(output.status.code(), Some(0), "{}", said(output));
@@ -96,7 +95,7 @@ async fn a_signal_ends_the_start_of_serve_and_every_command_that_waits_for_the_d
     let key = setup.home().join("jwt.pem");
     Keys::load_or_create(&key, None).unwrap();
     let made = std::fs::read_to_string(&key).unwrap();
-    // Without the line that says that it is for development.
+    // Without the line that marks it as a development key.
     private_file::write(&key, made.split_once('\n').unwrap().1.as_bytes()).unwrap();
     let setup = setup.env("TENANTRY_JWT_KEY", key.to_str().unwrap()).env("TENANTRY_KEK", Kek::generate().expose());
     let tables = "accounts, key_encryption, data_keys, revoked_tokens";

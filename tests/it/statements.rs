@@ -1,5 +1,5 @@
-//! The statements of twelve calls, counted by the hook of the store. The golden files list them, so that a new one shows in
-//! review.
+//! The statements of twelve calls, counted by the store's hook. The golden files list them, so that a new one
+//! shows in review.
 
 use std::{
     fmt::Write as _,
@@ -41,11 +41,11 @@ use crate::{
 
 const PASSWORD: &str = "correct horse battery";
 
-/// A store that remembers the statements of each call.
+/// A store that records the statements of each call.
 struct Counted {
     store: Store,
     heard: Arc<Mutex<Vec<String>>>,
-    /// What was found, a line for each call and each of its statements.
+    /// The result, with a line for each call and each of its statements.
     text: String,
 }
 
@@ -58,7 +58,7 @@ impl Counted {
         Self { store: Store::open(config).await.unwrap(), heard, text: String::new() }
     }
 
-    /// The statements of a call. Nothing else uses this store meanwhile.
+    /// The statements of a call. Nothing else uses this store.
     async fn call<T>(&mut self, name: &str, call: impl Future<Output = T>) -> (T, Vec<String>) {
         self.heard.lock().unwrap().clear();
         let answer = call.await;
@@ -76,7 +76,7 @@ fn shown(sql: &str) -> String {
     let count = if sql.contains("COUNT(") { " count" } else { "" };
     let lock = if sql.contains("FOR UPDATE") { " for update" } else { "" };
     match words[0] {
-        // The pages are counted by a query around theirs.
+        // Pages are counted by a query around theirs.
         "SELECT" => match words.iter().zip(&words[1..]).find(|(word, of)| **word == "FROM" && **of != "SELECT") {
             Some((_, table)) => format!("SELECT{count} {table}{lock}"),
             None => sql.to_owned(),
@@ -87,7 +87,7 @@ fn shown(sql: &str) -> String {
     }
 }
 
-/// The call of an administrator who logged in to a tenant.
+/// A call by an administrator who logged in to a tenant.
 fn admin(account: Uuid, tenant: TenantScope, action: &'static str) -> Cx {
     let id = tenant.tenant();
     let own = CallerTenant { id, key: "acme".to_owned(), suspended: false, named_since: 0 };

@@ -1,4 +1,4 @@
-//! The door and what it leaves behind.
+//! Writes and their effects.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use tenantry::{
 
 use crate::db::{TestDb, eventually, platform_cx};
 
-/// Inserts a cluster: the smallest write there is.
+/// Inserts a cluster: the smallest possible write.
 async fn insert(tx: &Tx, name: &str) -> Result<()> {
     let now = Stamp::from(tx.now());
     let row = clusters::Model {
@@ -59,8 +59,8 @@ async fn names(store: &Store) -> Vec<String> {
     rows.into_iter().map(|row| row.name).collect()
 }
 
-/// Fails unless the database soon has no session left that sits inside a transaction. On SQLite such a session would keep
-/// everyone else from writing.
+/// Fails if a session of the database stays inside a transaction. On SQLite such a session would block all
+/// other writers.
 async fn no_transaction_is_open(db: &TestDb) {
     if db.is_sqlite() {
         crate::db::write(&db.store, &platform_cx("x"), |_| Box::pin(async { Ok(()) }))
@@ -176,7 +176,7 @@ both_databases! {
     }
 
     async fn a_dropped_future_leaves_the_pool_sound(db: TestDb) {
-        // One connection, and it is open: the first poll of a write would be the one that sends BEGIN.
+        // One connection, already open, so that the first poll of a write sends BEGIN.
         let config = StoreConfig { max_connections: 1, ..StoreConfig::new(&db.url) };
         let store = Store::open(config).await.expect("the database opens");
         for polls in 0..40_u32 {
@@ -193,7 +193,7 @@ both_databases! {
             store.ping().await.expect("the connection answers");
             no_transaction_is_open(&db).await;
         }
-        // What this pool reports as written is seen through another one.
+        // What this pool reports as written is visible through another one.
         let outcomes = join_all((0..32).map(|number| {
             let store = store.clone();
             async move { write(&store, &format!("after{number}")).await }
@@ -229,7 +229,7 @@ both_databases! {
         let cx = platform_cx("x");
         let inside = async |tx: &Tx, (): &()| {
             tx.conn().execute_unprepared("SELECT 1").await?;
-            // What is spawned is not part of the write, and holds nothing of it.
+            // A spawned task is not part of the write.
             let elsewhere = tokio::spawn(async { in_write() }).await;
             Ok((in_write(), elsewhere.map_err(tenantry::base::Error::internal)?))
         };

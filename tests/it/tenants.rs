@@ -1,4 +1,4 @@
-//! The registry.
+//! The tenant registry.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -50,7 +50,7 @@ async fn set_status(store: &Store, id: TenantId, status: Status) {
     .expect("a status");
 }
 
-/// Runs a change of the registry on the tenant of that name, as the caller of a context.
+/// Runs a change of the tenant with this name, with a context.
 async fn on_tenant<F>(store: &Store, cx: Cx, name: &str, change: F) -> Result<Tenant, Error>
 where
     F: for<'t> Fn(&'t Tx, Tenant, TenantScope) -> BoxFuture<'t, Result<Tenant, Error>> + Send + Sync + 'static,
@@ -87,7 +87,7 @@ async fn rename(store: &Store, name: &str, to: &str) -> Result<Tenant, Error> {
     .await
 }
 
-/// The context of an administrator of the tenant.
+/// The context of a call by an administrator of the tenant.
 fn own_cx(tenant: &Tenant) -> Cx {
     let platform = platform_cx("tenant.suspend");
     let own = CallerTenant { id: tenant.id, key: tenant.name.key(), suspended: false, named_since: 0 };
@@ -175,7 +175,7 @@ both_databases! {
         assert_eq!(suspend(&db, own(), "acme").await.unwrap(), suspended, "twice is once");
         assert_eq!(unsuspend(&db, own(), "acme").await.unwrap().status, Status::Active);
 
-        // The platform takes over what the tenant set, and not the other way round.
+        // The platform can take over a suspension by the tenant, but not the reverse.
         suspend(&db, own(), "acme").await.unwrap();
         let taken = suspend(&db, platform_cx("x"), "acme").await.unwrap();
         assert_eq!(taken.suspended_by.clone().unwrap().authority, Authority::Platform);
@@ -195,7 +195,7 @@ both_databases! {
         assert_eq!(tenants::find(&db, &named("acme")).await.unwrap(), None);
         assert_eq!(rename(&db, "acme-inc", "acme-inc").await.unwrap(), renamed, "the same name changes nothing");
         assert_eq!(rename(&db, "acme-inc", "Acme-Inc").await.unwrap().name.as_str(), "Acme-Inc");
-        // Tokens that were signed for either name before are not this tenant's.
+        // Tokens signed earlier for either name are not valid for this tenant.
         for name in ["acme", "acme-inc"] {
             assert!(tenants::released_at(&db, name).await.unwrap().is_some(), "{name}");
         }

@@ -1,4 +1,4 @@
-//! TLS of the listeners: every protocol over it, and the certificate that is exchanged while the server runs.
+//! TLS of the listeners: every protocol over it, and replacing the certificate while the server runs.
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Version};
@@ -17,7 +17,7 @@ use crate::harness::{
     tls::{Certificate, TlsClient},
 };
 
-/// A server with this certificate, ready.
+/// A ready server with this certificate.
 async fn server(certificate: &Certificate) -> Server {
     let setup = Setup::dev();
     let (cert, key) = (setup.home().join("cert.pem"), setup.home().join("key.pem"));
@@ -76,7 +76,7 @@ async fn a_handshake_that_stalls_keeps_nobody_waiting() {
     let mut stalled = Vec::new();
     for _ in 0..20 {
         let mut stream = TcpStream::connect(server.address()).await.unwrap();
-        // The first bytes of a record that never ends.
+        // The first bytes of a record that is never completed.
         stream.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).await.unwrap();
         stalled.push(stream);
     }
@@ -131,7 +131,7 @@ async fn what_was_agreed_on_in_the_handshake_is_spoken() {
     let certificate = Certificate::new();
     let server = server(&certificate).await;
     let one = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec();
-    // The preface, no settings, and GET /healthz: all of it from the static table but for the path.
+    // The preface, empty settings, and GET /healthz, encoded with the static table except the path.
     let mut two = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
     two.extend_from_slice(b"\0\0\x0c\x01\x05\0\0\0\x01\x82\x87\x04\x08/healthz");
     for (agreed, spoken, answered) in

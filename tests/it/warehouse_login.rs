@@ -1,4 +1,5 @@
-//! Sessions of the warehouse's administrators over REST: logging in and out, in headers and in cookies, on both databases.
+//! Sessions of the warehouse's administrators over REST: login and logout, in headers and in cookies, on both
+//! databases.
 
 use reqwest::Method;
 use sea_orm::{
@@ -33,7 +34,7 @@ const LOGIN: &[Line] = &[
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"Admin","password":"admin","tenant":"  ","unknown":1}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"boss","password":"a password","tenant":"ACME"}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"boss@acme.example","password":"a password","tenant":"acme"}"#)),
-    // Form.
+    // Malformed requests.
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"","password":"x"}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"admin","password":""}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"admin"}"#)),
@@ -41,32 +42,32 @@ const LOGIN: &[Line] = &[
     ("nobody", "POST", "/api/auth/login", Some("{")),
     ("nobody", "POST", "/api/auth/login", None),
     ("nobody", "GET", "/api/auth/login", None),
-    // One text for all who may not.
+    // The same error for every reason.
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"admin","password":"wrong"}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"nobody","password":"wrong"}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"boss","password":"a password"}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"boss","password":"a password","tenant":"missing"}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"admin","password":"admin","tenant":"acme"}"#)),
-    // Those who administer nothing, or have to do something else first.
+    // Users without an administrator role, or who have to do something else first.
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"clerk","password":"a password","tenant":"acme"}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"fresh","password":"a password","tenant":"acme"}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"careful","password":"a password","tenant":"acme"}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"careful","password":"a password","tenant":"acme","code":"wrong-codes"}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"careful","password":"a password","tenant":"acme","code":"ABCDE fghjk"}"#)),
     ("nobody", "POST", "/api/auth/login", Some(r#"{"username":"careful","password":"a password","tenant":"acme","code":"abcde-fghjk"}"#)),
-    // Who is it?
+    // whoami.
     ("session of admin", "GET", "/api/auth/whoami", None),
     ("session of boss", "GET", "/api/auth/whoami", None),
     ("session of boss", "GET", "/api/tenant/list", None),
     ("key", "GET", "/api/auth/whoami", None),
     ("minted reader", "GET", "/api/auth/whoami", None),
     ("nobody", "GET", "/api/auth/whoami", None),
-    // Sessions are for this surface alone.
+    // Sessions are valid only on this surface.
     ("bearer of admin", "GET", "/api/tenant/list", None),
     ("bearer of admin", "GET", "/admin/v2/tenants", None),
     ("bearer of admin", "GET", "/v1/tenants", None),
     ("bearer of admin", "GET", "/api/control-plane/tenants", None),
-    // The end.
+    // Logout.
     ("key", "POST", "/api/auth/logout", None),
     ("nobody", "POST", "/api/auth/logout", None),
     ("session of boss", "POST", "/api/auth/logout", Some("{}")),
@@ -119,8 +120,8 @@ async fn hold(setup: Setup, url: String) -> String {
     talk.end()
 }
 
-/// A server with a tenant `acme` and people in it: `boss` administers it, `clerk` does not, `fresh` has to change the
-/// password, `careful` has a second factor and one recovery code.
+/// A server with a tenant `acme` and its users: `boss` administers it, `clerk` does not, `fresh` has to change
+/// the password, `careful` has a second factor and one recovery code.
 async fn peopled(setup: Setup, url: &str) -> Server {
     let kek = Kek::generate();
     let store = Store::open(StoreConfig::new(url)).await.unwrap();
@@ -151,7 +152,7 @@ async fn peopled(setup: Setup, url: &str) -> Server {
     let setup = setup.database(url).env("TENANTRY_KEK", kek.expose()).env("QOD_API_KEY", "letmein");
     let setup = setup.env("KUBEOP_REQUIRE_AUTH", "true");
     let server = setup.start().await;
-    // The administrator's account is made while the server already answers.
+    // The administrator's account is created while the server already responds.
     eventually("the administrator's account", async || {
         (log_in(&server.http(), ADMIN).await.status == 200).then_some(())
     })
@@ -204,9 +205,9 @@ async fn a_page_needs_its_cookie_and_its_token() {
     let refused = change(foreign).await;
     assert_eq!((refused.status, refused.json()["error"].as_str()), (403, Some("origin_refused")));
     assert_eq!(change(page().header("x-csrf-token", &csrf)).await.status, 200);
-    // The header wins over the cookie.
+    // The header takes precedence over the cookie.
     assert_eq!(page().header("x-api-key", "wrong").get("/api/auth/whoami").await.status, 401);
-    // A login asks nobody, whatever cookie comes along.
+    // A login ignores cookies.
     assert_eq!(log_in(&page(), BOSS).await.status, 200);
 
     let out = page().header("x-csrf-token", &csrf).call(Method::POST, "/api/auth/logout", None).await;
@@ -253,7 +254,7 @@ async fn who_fails_too_often_is_told_when_to_come_back() {
         let seconds: Option<u64> = answer.header("retry-after").map(|seconds| seconds.parse().unwrap());
         match (answer.status, seconds) {
             (429, Some(11..)) => break answer,
-            // On a busy machine more come in the same moment than the address has places: they come again.
+            // On a busy machine more attempts may be concurrent than an address is allowed: they are repeated.
             (429, Some(_)) => _ = at_once.spawn(attempt(server.http())),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! The warehouse's tenants over REST: every documented answer and error text, in one conversation, on both databases.
+//! The warehouse's tenants over REST: every documented response and error text, in one conversation, on both databases.
 
 use crate::{
     db,
@@ -56,7 +56,7 @@ const TENANTS: &[Line] = &[
     ("key", "POST", "/api/tenant/setAuth", Some(r#"{"name":"kc","authProvider":"keycloak","authConfig":{"issuer":"https://a","realm":"r","clientSecret":"***"}}"#)),
     ("key", "POST", "/api/tenant/delete", Some(r#"{"name":"KC"}"#)),
     ("key", "POST", "/api/tenant/delete", Some(r#"{"name":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}"#)),
-    // Form.
+    // Malformed requests.
     ("key", "POST", "/api/tenant/create", Some("{")),
     ("key", "POST", "/api/tenant/create", Some("[]")),
     ("key", "POST", "/api/tenant/create", Some(r#"{"name":1}"#)),
@@ -77,7 +77,7 @@ const TENANTS: &[Line] = &[
     ("key", "GET", "/api/tenant/list?unknown=1", None),
     ("key", "GET", "/api/tenant", None),
     ("key", "GET", "/api/nowhere", None),
-    // The order of the checks, and ids in every spelling.
+    // The order of the checks, and ids in every format.
     ("key", "POST", "/api/tenant/setAuth", Some(r#"{"name":"missing","authProvider":"saml"}"#)),
     ("key", "POST", "/api/tenant/setAuth", Some(r#"{"name":"missing","authProvider":"db","authConfig":{"a":"b"}}"#)),
     ("key", "POST", "/api/tenant/setAuth", Some(r#"{"name":"missing","authProvider":"db"}"#)),
@@ -87,7 +87,7 @@ const TENANTS: &[Line] = &[
     ("key", "POST", "/api/tenant/setDisabled", Some(r#"{"name":"{acme.warehouse}","disabled":false}"#)),
     ("key", "POST", "/api/tenant/setDisabled", Some(r#"{"name":"{acme.manager}","disabled":false}"#)),
     ("key", "POST", "/api/tenant/setDisabled", Some(r#"{"name":"{acme.dashed}","disabled":false}"#)),
-    // A handle that another surface made, and its facet.
+    // A name that another surface created, and its settings here.
     ("platform", "PUT", "/admin/v2/tenants/made-elsewhere", Some(r#"{"allowedClusters":["standalone"]}"#)),
     ("platform", "PUT", "/admin/v2/namespaces/made-elsewhere/orders", None),
     ("key", "GET", "/api/tenant/list", None),
@@ -105,7 +105,7 @@ const TENANTS: &[Line] = &[
     ("other audience", "GET", "/api/tenant/list", None),
     ("platform", "GET", "/api/tenant/list", None),
     ("key", "GET", "/admin/v2/tenants", None),
-    // Rights.
+    // Permissions.
     ("admin of acme", "GET", "/api/tenant/list", None),
     ("admin of acme", "POST", "/api/tenant/create", Some("{")),
     ("admin of acme", "POST", "/api/tenant/delete", Some(r#"{"name":"acme"}"#)),
@@ -118,7 +118,7 @@ const TENANTS: &[Line] = &[
     ("reader of acme", "GET", "/api/tenant/list", None),
     ("reader of acme", "POST", "/api/tenant/create", Some("{")),
     ("reader of acme", "POST", "/api/tenant/setDisabled", OWN),
-    // Suspension: a tenant's administrator lifts what a tenant's administrator set.
+    // Suspension: a tenant's administrator can lift what a tenant's administrator set.
     ("admin of acme", "POST", "/api/tenant/setDisabled", OWN),
     ("admin of acme", "GET", "/api/tenant/list", None),
     ("admin of acme", "POST", "/api/tenant/setAuth", Some(r#"{"name":"acme","authProvider":"db"}"#)),
@@ -176,7 +176,7 @@ async fn no_spelling_of_a_path_leads_around_the_guard() {
         let answer = server.http().header("x-api-key", KEY).get(path).await;
         assert_eq!(answer.status, 200, "{path}");
     }
-    // Other paths: nothing is there, whoever asks, and nothing climbs out of the public ones.
+    // Other paths: they do not exist for any caller, and none leads out of the public ones.
     for path in [
         "////api/tenant/list",
         "//api/tenant/list",
@@ -228,7 +228,8 @@ async fn hold(server: &Server) -> String {
     talk.end()
 }
 
-/// Who calls. Tokens of a tenant are minted when they are used: they hold the id of the tenant that exists then.
+/// The caller. Tokens of a tenant are minted right before use, because they contain the id of the current
+/// tenant of that name.
 async fn caller(server: &Server, who: &str) -> Http {
     let (http, setup) = (server.http(), server.setup());
     match who {

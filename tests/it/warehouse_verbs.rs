@@ -1,4 +1,4 @@
-//! The rules of the warehouse's tenants, where there is SQL, on both databases.
+//! The rules of the warehouse's tenants that involve SQL, on both databases.
 
 use futures::future::join_all;
 use sea_orm::{ConnectionTrait, Statement};
@@ -41,7 +41,7 @@ async fn create(db: &TestDb, name: &str) -> Result<TenantView> {
     tenants::create(&platform_cx("tenant.create"), &area(db, None), wanted(name)).await
 }
 
-/// The context of an administrator of a tenant.
+/// The context of a call by an administrator of a tenant.
 fn admin_of(tenant: &TenantView) -> Cx {
     let own = CallerTenant { id: tenant.id, key: tenant.name.clone(), suspended: false, named_since: 0 };
     let caller = Caller::new(CallerFacts {
@@ -54,7 +54,7 @@ fn admin_of(tenant: &TenantView) -> Cx {
     Cx::new(CxFacts { caller, access, ..CxFacts::clone(&platform_cx("tenant.set_disabled")) })
 }
 
-/// What the table keeps of the configuration of a tenant's provider.
+/// The stored configuration of a tenant's provider.
 async fn kept(db: &TestDb) -> Option<String> {
     let query = Statement::from_string(db.backend(), "SELECT auth_config FROM warehouse_tenants");
     let row = db.read().query_one_raw(query).await.unwrap();
@@ -117,7 +117,7 @@ both_databases! {
         let listed = tenants::list(&platform_cx("x"), &db).await.unwrap().all().await.unwrap();
         let [only] = &listed[..] else { panic!("{listed:?}") };
         assert_eq!((only.id, only.provider.as_str(), &only.config), (made.id, "db", &Config::new()));
-        // It gets a facet when it needs one, and goes with it.
+        // It gets warehouse settings when it needs them, and they are deleted with it.
         let (cx, area) = (platform_cx("x"), area(&db, None));
         let set = tenants::set_auth(&cx, &area, "made-elsewhere", "keycloak", keycloak(&[])).await;
         assert_eq!(set.unwrap().config, keycloak(&[]));

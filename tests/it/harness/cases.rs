@@ -1,4 +1,4 @@
-//! Calls in a file: each with what goes before it, so that it takes effect.
+//! Test cases in a file: calls, each with the calls that prepare it.
 
 use std::{
     collections::BTreeMap,
@@ -18,23 +18,22 @@ use super::{
     server::{Server, Setup},
 };
 
-/// The file of the cases.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cases {
     /// Calls that many cases begin with, by name.
     pub preludes: BTreeMap<String, Vec<Step>>,
     pub cases: Vec<Case>,
-    /// Fields without an effect: what is said of them and where.
+    /// Fields without an effect, with the explanation and its source.
     pub explained: BTreeMap<String, String>,
 }
 
-/// One call whose fields are left out, one after the other.
+/// A call whose fields are left out one at a time.
 #[derive(Deserialize)]
 pub struct Case {
     #[serde(flatten)]
     pub step: Step,
-    /// What goes before it: preludes and calls.
+    /// The preparation: preludes and calls.
     #[serde(default)]
     pub before: Vec<Before>,
     /// What is read afterwards.
@@ -49,44 +48,45 @@ pub enum Before {
     Step(Step),
 }
 
-/// A call. `$name` in its texts is what an earlier one took; `$T` is a word that no other run has.
+/// A call. `$name` in its texts is a value taken from an earlier response; `$T` is a tag unique to the run.
 #[derive(Deserialize)]
 pub struct Step {
-    /// Service and method, below `tenantry.`.
+    /// Service and method, relative to `tenantry.`.
     pub call: String,
     pub request: Json,
-    /// The token; the platform administrator's without.
+    /// The token; defaults to the platform administrator's.
     #[serde(default, rename = "as")]
     pub token: Option<String>,
-    /// What to take of the answer, by JSON pointers; `totp ` before one makes a code of the secret there.
+    /// Values to take from the response, by JSON pointer; `totp ` before a pointer computes a code from the secret
+    /// there.
     #[serde(default)]
     pub take: BTreeMap<String, String>,
 }
 
-/// What earlier calls of a run took, by name.
+/// Values taken from earlier responses of a run, by name.
 pub type Taken = BTreeMap<String, Json>;
 
-/// A server, and its database beside it.
+/// A server, and a connection to its database.
 pub struct World {
     server: Server,
     grpc: Grpc,
-    /// How many runs have begun.
+    /// Number of runs started.
     runs: AtomicU32,
     pub db: DatabaseConnection,
     pub methods: BTreeMap<String, MethodDescriptor>,
     preludes: BTreeMap<String, Vec<Step>>,
 }
 
-/// The cases of a file.
+/// Reads a file of cases.
 pub fn read(name: &str) -> Cases {
     let text = fs::read_to_string(root().join("tests/data").join(name)).unwrap();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 impl World {
-    /// A server for cases that begin with these calls.
+    /// Starts a server for cases with these preludes.
     pub async fn start(preludes: BTreeMap<String, Vec<Step>>) -> Self {
-        // Passwords are slow to make, and a busy machine is no failure.
+        // Hashing passwords is slow, and a busy machine must not make the test fail.
         let setup = Setup::dev().env("TENANTRY_REQUEST_TIMEOUT", "5m").env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1");
         let server = setup.start().await;
         let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
@@ -95,8 +95,8 @@ impl World {
         Self { server, grpc, runs: AtomicU32::new(0), db, methods, preludes }
     }
 
-    /// Makes the calls that go before a case. Each run comes from an address of its own, so that the failing logins of one
-    /// slow down no other.
+    /// Makes the preparing calls of a case. Each run has its own client address, so that failed logins of one run
+    /// do not slow down the others.
     pub async fn begin(&self, case: &Case, tag: &str) -> (Grpc, Taken) {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let grpc = self.grpc.clone().client(Ipv4Addr::from_bits(0x0a00_0001 + run).to_string());
@@ -114,7 +114,7 @@ impl World {
         (grpc, taken)
     }
 
-    /// Makes a call, and takes what is to be taken of its answer.
+    /// Makes a call, and takes values from its response.
     pub async fn step(&self, grpc: &Grpc, step: &Step, taken: &mut Taken, without: &str) -> Json {
         let request = filled(&step.request, taken);
         let mut message = self.message(step, &request);
@@ -144,20 +144,20 @@ impl World {
     }
 }
 
-/// The name of a method in the cases.
+/// The name of a method as in the cases.
 pub fn short(method: &MethodDescriptor) -> String {
     let service = method.parent_service();
     format!("{}/{}", service.full_name().trim_start_matches("tenantry."), method.name())
 }
 
-/// A request with what was taken in place of its names.
+/// Replaces the names of taken values in a request.
 pub fn filled(request: &Json, taken: &Taken) -> Json {
     match request {
         Json::String(text) => {
             if let Some(whole) = text.strip_prefix('$').and_then(|name| taken.get(name)) {
                 return whole.clone();
             }
-            // Longer names first, so that none is taken for the head of another.
+            // Longer names first, because one may be a prefix of another.
             let mut names: Vec<_> = taken.iter().collect();
             names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
             let text = names.into_iter().fold(text.clone(), |text, (name, value)| {
@@ -176,7 +176,7 @@ fn totp(secret: &str) -> String {
     totp_rs::Builder::new().with_secret(secret).build().unwrap().generate_current().to_string()
 }
 
-/// Leaves a field out.
+/// Clears a field.
 fn clear(message: &mut DynamicMessage, path: &str) {
     let (name, rest) = path.split_once('.').unwrap_or((path, ""));
     if rest.is_empty() {

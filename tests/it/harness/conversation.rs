@@ -1,5 +1,6 @@
-//! Conversations over REST: lines that are sent one after the other and written down with their answers, as golden files
-//! keep them. What differs from run to run (ids, times, tokens) is masked; a later line refers to an id by its mask.
+//! Conversations over REST: lines that are sent one after the other and recorded with their responses, as
+//! golden files. What differs between runs (ids, times, tokens) is masked; a later line refers to an id by its
+//! mask.
 
 use std::fmt::Write as _;
 
@@ -7,12 +8,12 @@ use reqwest::Method;
 
 use super::http::Http;
 
-/// The ids of a conversation, in the order in which answers told them.
+/// The ids of a conversation, in the order in which responses returned them.
 #[derive(Default)]
 pub struct Ids(Vec<String>);
 
 impl Ids {
-    /// Sends a line, and writes it down with its answer. `<1>` in the path or the body is the first id.
+    /// Sends a line, and records it with its response. `<1>` in the path or the body is the first id.
     pub async fn say(&mut self, who: &str, http: &Http, line: (&str, &str, Option<&str>)) -> String {
         let (method, path, body) = line;
         let (sent_path, sent_body) = (self.fill(path), body.map(|body| self.fill(body)));
@@ -26,13 +27,13 @@ impl Ids {
         format!("{written}\n{shown}\n")
     }
 
-    /// The text with ids in place of their masks.
+    /// Replaces masks by ids.
     pub fn fill(&self, text: &str) -> String {
         let filled = self.0.iter().enumerate().rev();
         filled.fold(text.to_owned(), |text, (index, id)| text.replace(&format!("<{}>", index + 1), id))
     }
 
-    /// The text with masks in place of what differs.
+    /// Replaces what differs between runs by masks.
     pub fn mask(&mut self, text: &str) -> String {
         let text = value_masked(&value_masked(text, "created_at", "<time>"), "updated_at", "<time>");
         let text = value_masked(&text, "Authorization", "<token>");
@@ -51,7 +52,7 @@ impl Ids {
     }
 }
 
-/// The dashed UUID of version 7 that a text begins with.
+/// The dashed UUIDv7 at the beginning of a text.
 fn id_at(text: &str) -> Option<&str> {
     let id = text.get(..36)?;
     let fits = id.bytes().enumerate().all(|(at, b)| match at {
@@ -62,7 +63,7 @@ fn id_at(text: &str) -> Option<&str> {
     fits.then_some(id)
 }
 
-/// The text with a mask in place of the texts of a JSON member.
+/// Replaces the values of a JSON member by a mask.
 fn value_masked(text: &str, member: &str, mask: &str) -> String {
     let head = format!("\"{member}\":\"");
     let mut parts = text.split(&head);
@@ -75,7 +76,7 @@ fn value_masked(text: &str, member: &str, mask: &str) -> String {
     masked
 }
 
-/// The mask of a time, if it has the documented form: microseconds and no offset.
+/// The mask of a time, if it has the documented format: microseconds and no offset.
 fn time_shape(text: &str) -> &'static str {
     let form = "dddd-dd-ddTdd:dd:dd.dddddd";
     let fits = |(b, f): (u8, u8)| if f == b'd' { b.is_ascii_digit() } else { b == f };

@@ -13,26 +13,24 @@ use super::{
     server::{Server, unconfigured},
 };
 
-/// A block of commands.
 #[derive(Debug)]
 pub struct Block {
-    /// Line of its fence in the document.
+    /// The line of its fence in the document.
     pub line: usize,
     /// Whether it is marked `norun`.
     pub norun: bool,
-    /// The commands.
     pub commands: String,
-    /// What they print, where the document says so.
+    /// The expected output, if the document has it.
     pub prints: Option<String>,
-    /// Whether that is JSON, which is compared by value.
+    /// Whether the output is JSON, which is compared by value.
     pub json: bool,
 }
 
-/// The blocks of commands in a Markdown text.
+/// The command blocks of a Markdown text.
 pub fn blocks(markdown: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut lines = markdown.lines().enumerate();
-    // Whether nothing but empty lines stands between the last block of commands and here.
+    // Whether only empty lines have followed the last command block.
     let mut right_below = false;
     while let Some((number, line)) = lines.next() {
         let Some(info) = line.strip_prefix("```") else {
@@ -64,7 +62,7 @@ pub fn blocks(markdown: &str) -> Vec<Block> {
     blocks
 }
 
-/// Runs the blocks of a document beside a server and compares what they print with what the document says.
+/// Runs the blocks of a document against a server and compares their output with the document.
 pub async fn run(document: &str, server: &Server, blocks: &[Block]) {
     let home = server.setup().home();
     furnish(home, server.address());
@@ -98,13 +96,13 @@ pub async fn run(document: &str, server: &Server, blocks: &[Block]) {
     assert!(output.status.success(), "{document}: {}\n{printed}\n{complaints}", output.status);
 }
 
-/// Whether two texts are the same JSON value, however they are laid out.
+/// Whether two texts are the same JSON value, regardless of formatting.
 fn same_json(one: &str, other: &str) -> bool {
     let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
     read(one).is_some_and(|value| read(other) == Some(value))
 }
 
-/// What the document says, with the `...` of each line filled from the line that was found.
+/// The expected output, with the `...` of each line filled from the actual line.
 fn fill(expected: &str, found: &str) -> String {
     let mut found = found.lines();
     let lines = expected.lines().map(|line| {
@@ -114,7 +112,7 @@ fn fill(expected: &str, found: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether a line is what the pattern says, each `...` of it standing for anything.
+/// Whether a line matches a pattern in which each `...` matches anything.
 fn matches(pattern: &str, line: &str) -> bool {
     let parts: Vec<_> = pattern.split("...").collect();
     let [first, middle @ .., last] = parts.as_slice() else { return pattern == line };
@@ -126,8 +124,8 @@ fn matches(pattern: &str, line: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Makes a directory in which the documents' commands work: the repository's files, the program on the PATH, and
-/// clients that reach the test's server where a document says port 8080, 18080 or 20900 of localhost.
+/// Prepares a directory in which the documents' commands work: the repository's files, the program on the PATH,
+/// and clients that connect to the test's server instead of port 8080, 18080 or 20900 of localhost.
 fn furnish(home: &Path, server: SocketAddr) {
     for entry in fs::read_dir(root()).unwrap() {
         let entry = entry.unwrap();

@@ -1,10 +1,10 @@
-//! Golden files: answers that must not change by accident.
+//! Golden files: output that must not change by accident.
 
 use std::{env, fs, path::PathBuf};
 
 use similar::TextDiff;
 
-/// Compares a text with `tests/golden/<name>`; with `UPDATE_GOLDEN=1` in the environment it writes the file instead.
+/// Compares a text with `tests/golden/<name>`, or writes the file if `UPDATE_GOLDEN=1` is set in the environment.
 #[track_caller]
 pub fn check(name: &str, found: &str) {
     let path = path(name);
@@ -19,7 +19,7 @@ pub fn check(name: &str, found: &str) {
     assert!(expected == found, "{name} is not what was found:\n{}", diff(&expected, found));
 }
 
-/// The lines in which two texts differ, with three lines around them.
+/// The differing lines of two texts, with three lines of context.
 pub fn diff(expected: &str, found: &str) -> String {
     TextDiff::from_lines(expected, found).unified_diff().context_radius(3).header("expected", "found").to_string()
 }

@@ -1,4 +1,4 @@
-//! A gRPC client that knows the services by reflection over the descriptors alone.
+//! A gRPC client that knows the services only from the descriptors.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,6 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-/// A client of one server.
 #[derive(Clone)]
 pub struct Grpc {
     channel: Channel,
@@ -22,12 +21,12 @@ pub struct Grpc {
 }
 
 impl Grpc {
-    /// A client without credentials. It connects with its first call.
+    /// A client without credentials, which connects with its first call.
     pub fn new(address: SocketAddr) -> Self {
         Self::over(Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy())
     }
 
-    /// A client without credentials over a channel of another kind.
+    /// A client without credentials over another channel.
     pub fn over(channel: Channel) -> Self {
         Self { channel, token: None, principal: None, client: None }
     }
@@ -38,13 +37,13 @@ impl Grpc {
         self
     }
 
-    /// The same client that says for whom it speaks.
+    /// The same client with an original principal.
     pub fn principal(mut self, principal: impl Into<String>) -> Self {
         self.principal = Some(principal.into());
         self
     }
 
-    /// The same client, as a trusted proxy that tells from which address the call came.
+    /// The same client as a trusted proxy that forwards a client address.
     pub fn client(mut self, address: impl Into<String>) -> Self {
         self.client = Some(address.into());
         self
@@ -70,7 +69,6 @@ impl Grpc {
     }
 }
 
-/// The descriptors of the program.
 pub fn descriptors() -> DescriptorPool {
     DescriptorPool::decode(tenantry::proto::DESCRIPTORS).unwrap()
 }
@@ -82,7 +80,7 @@ pub fn methods() -> Vec<MethodDescriptor> {
     services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
 }
 
-/// Encodes any message, decodes the one that is expected.
+/// A codec that encodes any message and decodes a given type.
 struct Dynamic(MessageDescriptor);
 
 impl Codec for Dynamic {

@@ -1,4 +1,4 @@
-//! A small HTTP client whose answers are easy to compare.
+//! A small HTTP client whose responses are easy to compare.
 
 use std::{fmt::Write as _, net::SocketAddr};
 
@@ -12,7 +12,6 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A client of one server.
 #[derive(Clone)]
 pub struct Http {
     client: Client,
@@ -21,14 +20,11 @@ pub struct Http {
     headers: HeaderMap,
 }
 
-/// An answer, read to its end.
+/// A complete response.
 #[derive(Debug)]
 pub struct Answer {
-    /// Status code.
     pub status: u16,
-    /// Headers.
     pub headers: HeaderMap,
-    /// Body, as text.
     pub body: String,
 }
 
@@ -51,24 +47,23 @@ impl Http {
         self
     }
 
-    /// The same client of another server.
+    /// The same client for another server.
     pub fn at(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// The same client with one more header in each call.
+    /// The same client with an additional header in each call.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.append(name, value.parse().unwrap());
         self
     }
 
-    /// GET.
     pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, None).await
     }
 
-    /// GET; an error when the server cannot be reached.
+    /// GET; an error if the server is unreachable.
     pub async fn try_get(&self, path: &str) -> reqwest::Result<Answer> {
         self.send(Method::GET, path, None).await
     }
@@ -78,12 +73,12 @@ impl Http {
         self.call(Method::PUT, path, Some(json)).await
     }
 
-    /// PUT of JSON text; an error when the server does not answer.
+    /// PUT of JSON text; an error if the server does not respond.
     pub async fn try_put(&self, path: &str, json: &str) -> reqwest::Result<Answer> {
         self.send(Method::PUT, path, Some(json)).await
     }
 
-    /// Any method, with JSON text as body.
+    /// Any method, with a JSON body.
     pub async fn call(&self, method: Method, path: &str, json: Option<&str>) -> Answer {
         self.send(method.clone(), path, json).await.unwrap_or_else(|error| panic!("{method} {path}: {error:?}"))
     }
@@ -102,13 +97,13 @@ impl Http {
         Ok(Answer { status, headers, body: response.text().await? })
     }
 
-    /// Sends bytes as they are, for what no client library would send, and returns all that comes back. `head` is the
-    /// request up to its empty line, which is added together with `Host`, the token and `Connection: close`.
+    /// Sends raw bytes, for what no client library would send, and returns everything that comes back. `head` is
+    /// the request without its empty line, which is added together with `Host`, the token and `Connection: close`.
     pub async fn raw(&self, head: &str, body: &str) -> String {
         self.open(head).await.finish(body).await
     }
 
-    /// Begins a request with a JSON body of that length and leaves the body for [`Begun::finish`].
+    /// Starts a request with a JSON body of this length, which [`Begun::finish`] sends.
     pub async fn begin(&self, line: &str, length: usize) -> Begun {
         self.open(&format!("{line}\r\nContent-Type: application/json\r\nContent-Length: {length}")).await
     }
@@ -129,12 +124,12 @@ impl Http {
 pub struct Begun(TcpStream);
 
 impl Begun {
-    /// Sends the body.
+    /// Sends a part of the body.
     pub async fn send(&mut self, body: &str) {
         self.0.write_all(body.as_bytes()).await.unwrap();
     }
 
-    /// Sends the body and returns all that comes back.
+    /// Sends the rest of the body and returns everything that comes back.
     pub async fn finish(&mut self, body: &str) -> String {
         self.send(body).await;
         let mut answer = Vec::new();
@@ -144,17 +139,15 @@ impl Begun {
 }
 
 impl Answer {
-    /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The body as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON: {error}: {self:?}"))
     }
 
-    /// The answer as golden files keep it: the status, the headers that the contract fixes, the body.
+    /// The response as golden files contain it: the status, the headers that the contract specifies, the body.
     pub fn shown(&self) -> String {
         let mut shown = format!("{}\n", self.status);
         for name in ["content-type", "allow", "location", "www-authenticate", "etag"] {

@@ -1,10 +1,10 @@
-//! Messages that are known by their descriptors alone, from JSON and to JSON, with their proto names.
+//! Dynamic messages from and to JSON, with proto names.
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage as _, Value};
 use serde_json::Value as Json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// A message of a JSON object. Times are texts, masks too, and what is any JSON is any JSON.
+/// A message from a JSON object. Times and masks are strings, and `Value` fields take any JSON.
 pub fn message(descriptor: &MessageDescriptor, json: &Json) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     match descriptor.full_name() {
@@ -59,7 +59,8 @@ fn one(field: &FieldDescriptor, json: &Json) -> Value {
     }
 }
 
-/// The fields of a message that are set, as JSON. Of a time it tells that there is one: no two runs have the same.
+/// The fields of a message that are set, as JSON. Times only show that they are present, because they differ
+/// between runs.
 pub fn shown(message: &DynamicMessage) -> Json {
     if message.descriptor().full_name() == "google.protobuf.Timestamp" {
         return Json::from("a time");

@@ -1,4 +1,4 @@
-//! A way to the database server that can be cut, or go silent.
+//! A proxy to the database server that can be cut, or go silent.
 
 use tokio::{
     io::copy_bidirectional,
@@ -6,7 +6,6 @@ use tokio::{
     sync::watch,
 };
 
-/// The way.
 pub struct Line {
     url: String,
     state: watch::Sender<State>,
@@ -20,7 +19,7 @@ enum State {
 }
 
 impl Line {
-    /// A line to the server of a database URL.
+    /// A proxy to the server of a database URL.
     pub async fn to(database: &str) -> Self {
         let (user, rest) = database.rsplit_once('@').expect("the URL has a user");
         let (target, name) = rest.split_once('/').expect("the URL names a database");
@@ -31,17 +30,17 @@ impl Line {
         Self { url, state }
     }
 
-    /// The URL of the database over this line.
+    /// The URL of the database through this proxy.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Ends all connections and refuses new ones.
+    /// Closes all connections and refuses new ones.
     pub fn cut(&self) {
         self.state.send_replace(State::Cut);
     }
 
-    /// Passes nothing on any more, and leaves all connections open, as a database server whose processes are stopped.
+    /// Forwards nothing any more, but keeps all connections open, like a stopped database server.
     pub fn silence(&self) {
         self.state.send_replace(State::Silent);
     }
@@ -52,7 +51,7 @@ impl Line {
     }
 }
 
-/// Accepts connections for as long as the line exists; while it is cut they end at once.
+/// Accepts connections as long as the proxy exists; while it is cut they are closed at once.
 async fn forward(listener: TcpListener, target: String, mut state: watch::Receiver<State>) {
     loop {
         let accepted = tokio::select! {
@@ -71,7 +70,7 @@ async fn forward(listener: TcpListener, target: String, mut state: watch::Receiv
                 _ = state.wait_for(|state| *state != State::Open) => {}
                 _ = copy_bidirectional(&mut near, &mut far) => return,
             }
-            // The end of the line ends this, too.
+            // Dropping the proxy ends this task, too.
             let _ = state.wait_for(|state| *state == State::Cut).await;
         });
     }

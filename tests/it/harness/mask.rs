@@ -1,21 +1,21 @@
-//! Answers with ids, keys, cursors and times, made the same in every run.
+//! Replaces ids, keys, cursors and times in responses, so that they are the same in every run.
 
-/// Prefixes of the ids of the zero-trust surface.
+/// Prefixes of ids on the zero-trust surface.
 const IDS: [&str; 4] = ["ten_", "usr_", "grp_", "key_"];
-/// Members whose texts differ from run to run.
+/// Members whose values differ between runs.
 const HIDDEN: [&str; 8] =
     ["prefix", "next_cursor", "request_id", "token", "csrf_token", "temporary_password", "secret", "provisioning_uri"];
 /// Length of an id after its prefix.
 const ULID: usize = 26;
 
-/// Gives each id a name in the order in which it first appears, and remembers it.
+/// Names each id in the order of first appearance, and remembers it.
 #[derive(Default)]
 pub struct Mask {
     ids: Vec<(String, String)>,
 }
 
 impl Mask {
-    /// A text with names in place of ids, times, secrets, cursors and ids of requests.
+    /// Replaces ids, times, secrets, cursors and request ids by names.
     pub fn hide(&mut self, text: &str) -> String {
         let mut hidden = String::with_capacity(text.len());
         let mut rest = text;
@@ -27,12 +27,12 @@ impl Mask {
         hidden
     }
 
-    /// A text with the ids that its names stand for.
+    /// Replaces names by their ids.
     pub fn reveal(&self, text: &str) -> String {
         self.ids.iter().fold(text.to_owned(), |text, (name, id)| text.replace(name.as_str(), id))
     }
 
-    /// What stands for the head of a text, and how long that is.
+    /// The replacement for the beginning of a text, and the length that it replaces.
     fn token(&mut self, text: &str) -> Option<(String, usize)> {
         if let Some(prefix) = IDS.iter().find(|prefix| text.starts_with(**prefix)) {
             let id = text.get(..prefix.len() + ULID)?;
@@ -64,7 +64,7 @@ impl Mask {
     }
 }
 
-/// The length of the time (RFC 3339, UTC) that a text begins with.
+/// The length of the time (RFC 3339, UTC) at the beginning of a text.
 fn time_at(text: &str) -> Option<usize> {
     let head = text.get(..19)?;
     let form = "dddd-dd-ddTdd:dd:dd";

@@ -1,4 +1,4 @@
-//! What the tests share: the program as a child process, HTTP, golden files, the documents' commands.
+//! Shared test support: the program as a child process, HTTP, golden files, the documents' commands.
 
 pub mod cases;
 pub mod conversation;
@@ -21,15 +21,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a test waits for something that should happen at once. Long, because a busy machine is no failure.
+/// How long a test waits for something that should happen immediately. Long, because a busy machine must not
+/// make it fail.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The directory of the repository.
+/// The root of the repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Polls until `probe` yields something; panics with `what` when [`PATIENCE`] has run out.
+/// Polls until `probe` returns something; panics with `what` after [`PATIENCE`].
 pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     let mut poll = tokio::time::interval(Duration::from_millis(5));
@@ -42,7 +43,7 @@ pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>
     }
 }
 
-/// The pinned buf, which `scripts/test` installs; it is the gRPC client of the documents' commands.
+/// The pinned buf, which `scripts/test` installs, and which is the gRPC client in the documents' commands.
 pub fn buf() -> PathBuf {
     if let Some(path) = env::var_os("TENANTRY_TEST_BUF") {
         return path.into();

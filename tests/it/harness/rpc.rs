@@ -1,16 +1,14 @@
-//! Every RPC, found by reflection, as it is called over gRPC and over REST.
+//! Every RPC, found by reflection, with its calls over gRPC and REST.
 
 use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value};
 use reqwest::Method;
 
 use super::grpc;
 
-/// An RPC, or one of its actions where a field of the request decides what may be done.
+/// An RPC, or one of its actions if a field of the request decides the permission.
 #[derive(Clone)]
 pub struct Row {
-    /// The RPC.
     pub method: MethodDescriptor,
-    /// The action.
     pub action: Option<String>,
 }
 
@@ -20,8 +18,8 @@ pub fn rows() -> Vec<Row> {
 }
 
 impl Row {
-    /// A request with these texts in the fields of these names, as far as it has such (a list has one), and nothing else,
-    /// so that little comes of it.
+    /// A request with these values in the fields of these names, as far as the message has them (a list gets one
+    /// element), and nothing else, so that it has little effect.
     pub fn request(&self, fields: &[(&str, &str)]) -> DynamicMessage {
         let mut message = DynamicMessage::new(self.method.input());
         for (name, value) in fields {
@@ -39,7 +37,7 @@ impl Row {
         message
     }
 
-    /// The REST calls that say the same as a request, one for each path.
+    /// The REST calls that are equivalent to a request, one for each path.
     pub fn rest(&self, message: &DynamicMessage) -> Vec<(Method, String, Option<String>)> {
         let calls = paths(&self.method).into_iter().map(|(method, path, body)| {
             let (path, body) = rest(message, &method, &path, &body);
@@ -49,7 +47,7 @@ impl Row {
     }
 }
 
-/// The rows of a method: itself, or each action that its rule lists.
+/// The rows of a method: one, or one for each action in its rule.
 fn rows_of(method: MethodDescriptor) -> Vec<Row> {
     let actions = actions(&method);
     if actions.is_empty() {
@@ -73,8 +71,8 @@ fn actions(method: &MethodDescriptor) -> Vec<String> {
     values
 }
 
-/// The path and the body of a REST call that says the same as a request: its texts in the path, then in the body if that
-/// is the whole request, else in the query.
+/// The path and the body of a REST call that is equivalent to a request: its values in the path, then in the
+/// body if that is the whole request, else in the query.
 fn rest(message: &DynamicMessage, http: &Method, path: &str, body: &str) -> (String, Option<String>) {
     let (mut path, mut left) = (path.to_owned(), serde_json::Map::new());
     for (field, value) in message.fields() {
@@ -95,7 +93,7 @@ fn rest(message: &DynamicMessage, http: &Method, path: &str, body: &str) -> (Str
     }
 }
 
-/// A text, or a list of texts.
+/// A string, or a list of strings.
 fn json(value: &Value) -> serde_json::Value {
     match value {
         Value::List(items) => items.iter().map(json).collect(),
@@ -103,13 +101,13 @@ fn json(value: &Value) -> serde_json::Value {
     }
 }
 
-/// How a value is written in a query: a list has a pair for each item.
+/// A value in a query: a list has a pair for each element.
 fn pairs(key: &str, value: &serde_json::Value) -> Vec<String> {
     let items = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
     items.iter().map(|item| format!("{key}={}", item.as_str().unwrap())).collect()
 }
 
-/// The REST paths of a method, each with the field that its body is.
+/// The REST paths of a method, each with the field that its body maps to.
 fn paths(method: &MethodDescriptor) -> Vec<(Method, String, String)> {
     let http = method.parent_pool().get_extension_by_name("google.api.http").unwrap();
     let options = method.options();

@@ -1,4 +1,4 @@
-//! The built program as a child process.
+//! The program under test as a child process.
 
 use std::{
     env, fs,
@@ -16,13 +16,12 @@ use tokio::{
 
 use super::{eventually, http::Http};
 
-/// The program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tenantry");
 
-/// Prefixes of the environment variables that would configure the program.
+/// Prefixes of the environment variables that configure the program.
 const OURS: [&str; 4] = ["TENANTRY_", "KUBEOP_", "QOD_", "PROXY_"];
 
-/// How to start a server. Two servers of one setup, one after the other, work on the same data.
+/// How to start a server. Servers started one after the other from one setup share its data.
 #[derive(Clone)]
 pub struct Setup {
     home: Arc<TempDir>,
@@ -30,7 +29,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// `tenantry dev` on a fresh directory, without the tenant that it usually begins with.
+    /// `tenantry dev` on a fresh directory, without the default tenant.
     pub fn dev() -> Self {
         Self::plain().env("TENANTRY_MESSAGING_BOOTSTRAP", "false")
     }
@@ -41,13 +40,12 @@ impl Setup {
         Self { home, env: Vec::new() }
     }
 
-    /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.to_owned(), value.into()));
         self
     }
 
-    /// Works on this database instead of the embedded one.
+    /// Uses this database instead of the embedded one.
     pub fn database(self, url: impl Into<String>) -> Self {
         self.env("TENANTRY_DATABASE_URL", url)
     }
@@ -57,33 +55,33 @@ impl Setup {
         self.home.path()
     }
 
-    /// Where the server keeps its data: the default place within its working directory.
+    /// The data directory of the server: the default within its working directory.
     pub fn data_dir(&self) -> PathBuf {
         self.home().join(".tenantry")
     }
 
-    /// The program with other arguments, in the same environment; waits for its end.
+    /// Runs the program with other arguments in the same environment, and waits for its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
         let output = self.command(arguments).kill_on_drop(true).output();
         tokio::time::timeout(4 * super::PATIENCE, output).await.expect("the command does not end").unwrap()
     }
 
-    /// As [`run`](Self::run), with the data directory that the environment says.
+    /// As [`run`](Self::run), with the data directory from the environment.
     pub async fn run_in_place(&self, arguments: &[&str]) -> Output {
         let mut program = self.program();
         let output = program.args(arguments).kill_on_drop(true).output();
         tokio::time::timeout(4 * super::PATIENCE, output).await.expect("the command does not end").unwrap()
     }
 
-    /// The same, to be started otherwise.
+    /// The command of [`run`](Self::run), not started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut program = self.program();
         program.env("TENANTRY_DATA_DIR", self.data_dir()).args(arguments);
         program
     }
 
-    /// As [`command`](Self::command), with SIGTERM and SIGINT ignored unless it catches them: so they are for the first
-    /// process of a container.
+    /// As [`command`](Self::command), with SIGTERM and SIGINT ignored by default, as for the first process of a
+    /// container.
     pub fn first_process(&self, arguments: &[&str]) -> Command {
         let mut shell = self.configured(Command::new("sh"));
         shell.env("TENANTRY_DATA_DIR", self.data_dir());
@@ -114,7 +112,7 @@ impl Setup {
         self.launch_logging_to(Stdio::piped()).await
     }
 
-    /// As [`launch`](Self::launch), with this in place of a log that the test reads.
+    /// As [`launch`](Self::launch), with this as standard error instead of a log that the test can read.
     pub async fn launch_logging_to(&self, stderr: Stdio) -> Server {
         let mut child = self
             .program()
@@ -151,7 +149,7 @@ impl Setup {
     }
 }
 
-/// A command without the variables that would configure the program.
+/// Removes the variables that configure the program.
 pub fn unconfigured(mut command: Command) -> Command {
     for (name, _) in env::vars_os() {
         if OURS.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
@@ -161,7 +159,7 @@ pub fn unconfigured(mut command: Command) -> Command {
     command
 }
 
-/// A running server. It ends with its value.
+/// A running server, which is killed on drop.
 pub struct Server {
     setup: Setup,
     child: Child,
@@ -170,22 +168,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// `tenantry dev` on a fresh directory and the embedded database.
+    /// `tenantry dev` on a fresh directory with the embedded database.
     pub async fn dev() -> Self {
         Setup::dev().start().await
     }
 
-    /// What it was started with.
+    /// The setup that it was started with.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// All that it has printed and logged.
+    /// Everything that it has printed and logged.
     pub fn log(&self) -> String {
         self.log.text()
     }
@@ -206,17 +204,16 @@ impl Server {
         self.http().token(self.admin_token())
     }
 
-    /// Process id.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("the server has ended")
     }
 
-    /// Ends it at once (SIGKILL).
+    /// Kills it (SIGKILL).
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
 
-    /// Asks it to end (SIGTERM); [`Server::ended`] waits for that.
+    /// Asks it to shut down (SIGTERM); [`Server::ended`] waits for that.
     pub async fn terminate(&self) {
         self.signal("TERM").await;
     }
@@ -228,7 +225,7 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     pub async fn ended(&mut self) -> ExitStatus {
         tokio::time::timeout(super::PATIENCE, self.child.wait()).await.expect("the server does not end").unwrap()
     }
@@ -242,7 +239,7 @@ impl Drop for Server {
     }
 }
 
-/// What a server prints, growing.
+/// The output of a server so far.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<String>>);
 
@@ -265,7 +262,7 @@ impl Log {
     }
 }
 
-/// The address in the line by which `dev` says that it is ready.
+/// The address in the line with which `dev` reports that it is ready.
 fn address_in(log: &str) -> Option<SocketAddr> {
     let line = log.lines().find(|line| line.starts_with("tenantry is ready"))?;
     line.split("://").nth(1)?.split_whitespace().next()?.parse().ok()

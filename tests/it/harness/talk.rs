@@ -1,4 +1,4 @@
-//! A conversation over REST, as a golden file keeps it. What differs from run to run is masked.
+//! A conversation over REST, recorded for a golden file. What differs between runs is masked.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -7,11 +7,11 @@ use tenantry::base::TenantId;
 
 use super::http::{Answer, Http};
 
-/// Who calls, with which method, on which path, with which body. `{acme.manager}` in path or body stands for the id of the
-/// tenant `acme` in the manager's spelling, once an answer has told it; so do `dashed`, `warehouse` and `zero-trust`.
+/// The caller, the method, the path and the body. `{acme.manager}` in the path or body is replaced by the id of
+/// the tenant `acme` in the manager's format, once a response has returned it; likewise `dashed`, `warehouse`
+/// and `zero-trust`.
 pub type Line = (&'static str, &'static str, &'static str, Option<&'static str>);
 
-/// A conversation.
 #[derive(Default)]
 pub struct Talk {
     ids: BTreeMap<String, TenantId>,
@@ -19,7 +19,7 @@ pub struct Talk {
 }
 
 impl Talk {
-    /// Sends a line and writes it down with its answer.
+    /// Sends a line and records it with its response.
     pub async fn say(&mut self, http: &Http, line: &Line) -> Answer {
         let (who, method, path, body) = line;
         let sent = body.map(|body| self.filled(body));
@@ -30,7 +30,7 @@ impl Talk {
         answer
     }
 
-    /// All that was said.
+    /// The recorded conversation.
     pub fn end(self) -> String {
         self.written
     }
@@ -53,12 +53,12 @@ impl Talk {
     }
 }
 
-/// An id in every spelling, with the spelling's name.
+/// An id in every format, with the name of the format.
 pub fn spellings(id: TenantId) -> [(&'static str, String); 4] {
     [("dashed", id.dashed()), ("manager", id.manager()), ("warehouse", id.warehouse()), ("zero-trust", id.zero_trust())]
 }
 
-/// A text with its ids, times and tokens masked, as far as they are JSON strings.
+/// Masks ids, times and tokens that are JSON strings.
 pub fn masked(text: &str) -> String {
     let mask = |piece: &str| {
         if let Ok(id) = piece.parse::<TenantId>() {

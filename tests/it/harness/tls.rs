@@ -1,4 +1,4 @@
-//! Certificates, and a client that speaks TLS and trusts certain ones alone.
+//! Certificates, and a TLS client that trusts only certain ones.
 
 use std::{fs, io, net::SocketAddr, path::Path, sync::Arc};
 
@@ -20,28 +20,26 @@ use tokio_rustls::{
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 
-/// A certificate for `localhost` that has signed itself.
+/// A self-signed certificate for `localhost`.
 pub struct Certificate(CertifiedKey<KeyPair>);
 
 impl Certificate {
-    /// A new one.
     pub fn new() -> Self {
         Self(generate_simple_self_signed(["localhost".to_owned()]).unwrap())
     }
 
-    /// Writes it and its key.
+    /// Writes the certificate and its key.
     pub fn write(&self, certificate: &Path, key: &Path) {
         fs::write(certificate, self.0.cert.pem()).unwrap();
         fs::write(key, self.0.signing_key.serialize_pem()).unwrap();
     }
 
-    /// Whether it is this one.
+    /// Whether the DER encoding is that of this certificate.
     pub fn is(&self, der: &CertificateDer<'_>) -> bool {
         self.0.cert.der() == der
     }
 }
 
-/// A client of one server.
 #[derive(Clone)]
 pub struct TlsClient {
     address: SocketAddr,
@@ -49,7 +47,7 @@ pub struct TlsClient {
 }
 
 impl TlsClient {
-    /// A client that trusts these certificates, in one version of TLS, and offers one protocol above it.
+    /// A client that trusts these certificates, uses one version of TLS, and offers one application protocol.
     pub fn new(
         address: SocketAddr,
         trusted: &[&Certificate],
@@ -69,14 +67,14 @@ impl TlsClient {
         Self { address, config: Arc::new(config) }
     }
 
-    /// A connection after its handshake.
+    /// Connects and completes the handshake.
     pub async fn connect(&self) -> io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.address).await?;
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(self.config.clone()).connect(name, stream).await
     }
 
-    /// Sends a request on a connection of its own, in the protocol that the server chose.
+    /// Sends a request on a new connection, in the protocol that the server selected.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
         let stream = self.connect().await.unwrap();
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -94,13 +92,12 @@ impl TlsClient {
         Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
     }
 
-    /// GET.
     pub async fn get(&self, path: &str) -> Response<Bytes> {
         let request = Request::get(format!("https://localhost{path}")).header("host", "localhost");
         self.send(request.body(Full::default()).unwrap()).await
     }
 
-    /// A channel for gRPC.
+    /// A gRPC channel over TLS.
     pub fn channel(&self) -> Channel {
         let client = self.clone();
         let connect = move |_: Uri| {

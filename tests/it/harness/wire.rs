@@ -1,4 +1,4 @@
-//! Calls of gRPC and gRPC-Web as bytes, for what no client library would send.
+//! Raw gRPC and gRPC-Web calls, for what no client library would send.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,6 @@ use tokio::net::TcpStream;
 
 use super::PATIENCE;
 
-/// A call.
 #[derive(Clone, Debug)]
 pub struct Wire {
     address: SocketAddr,
@@ -21,21 +20,19 @@ pub struct Wire {
     body: Bytes,
 }
 
-/// What came back.
+/// A complete response.
 #[derive(Debug)]
 pub struct Reply {
-    /// Status of HTTP.
+    /// The HTTP status.
     pub status: u16,
-    /// Headers.
     pub headers: HeaderMap,
-    /// Body.
     pub body: Bytes,
-    /// Trailers, be they of HTTP/2 or in the body of gRPC-Web; those of an answer without messages are its headers.
+    /// Trailers of HTTP/2 or of the gRPC-Web body; the headers of a trailers-only response.
     pub trailers: HeaderMap,
 }
 
 impl Wire {
-    /// A POST of gRPC over HTTP/2 with one empty message. `path` is `Service/Method`.
+    /// A gRPC POST over HTTP/2 with one empty message. `path` is `Service/Method`.
     pub fn new(address: SocketAddr, path: &str) -> Self {
         let call = Self {
             address,
@@ -48,7 +45,7 @@ impl Wire {
         call.header("content-type", "application/grpc").header("te", "trailers")
     }
 
-    /// The same with another value of a header; an empty one leaves it out.
+    /// The same with another value of a header; an empty one removes it.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.remove(name);
         if !value.is_empty() {
@@ -57,7 +54,7 @@ impl Wire {
         self
     }
 
-    /// The same with one more value of a header.
+    /// The same with an additional value of a header.
     pub fn more(mut self, name: &'static str, value: &str) -> Self {
         self.headers.append(name, value.parse().unwrap());
         self
@@ -68,7 +65,7 @@ impl Wire {
         self.header("authorization", &format!("Bearer {token}"))
     }
 
-    /// The same by another method.
+    /// The same with another method.
     pub fn method(mut self, method: &str) -> Self {
         self.method = method.parse().unwrap();
         self
@@ -80,18 +77,16 @@ impl Wire {
         self
     }
 
-    /// Its body.
     pub fn one(&self) -> Bytes {
         self.body.clone()
     }
 
-    /// The same over another version of HTTP.
+    /// The same over another HTTP version.
     pub fn over(mut self, version: Version) -> Self {
         self.version = version;
         self
     }
 
-    /// Sends it.
     pub async fn send(&self) -> Reply {
         let said = format!("{self:?}");
         let reply = tokio::time::timeout(PATIENCE, async {
@@ -116,7 +111,7 @@ impl Wire {
         let mut client = client.ready().await.unwrap();
         let (response, mut sent) = client.send_request(self.request(), self.body.is_empty()).unwrap();
         if !self.body.is_empty() {
-            // An answer may come before all of it is sent, which is no failure.
+            // The response may arrive before the whole request is sent, which is not an error.
             sent.reserve_capacity(self.body.len());
             let _ = sent.send_data(self.body.clone(), true);
         }
@@ -153,18 +148,18 @@ impl Reply {
         reply
     }
 
-    /// The status of gRPC; `None` if there is none.
+    /// The gRPC status, if there is one.
     pub fn grpc(&self) -> Option<i32> {
         self.trailers.get("grpc-status")?.to_str().ok()?.parse().ok()
     }
 
-    /// The text beside the status.
+    /// The gRPC status message.
     pub fn message(&self) -> String {
         let text = self.trailers.get("grpc-message").map_or("", |value| value.to_str().unwrap());
         unescaped(text)
     }
 
-    /// The reason in the details of the status, with its domain; empty if there is none.
+    /// The reason in the status details, with its domain; empty without one.
     pub fn reason(&self) -> String {
         let Some(details) = self.trailers.get("grpc-status-details-bin") else { return String::new() };
         let details = base64::engine::general_purpose::STANDARD_NO_PAD
@@ -176,12 +171,12 @@ impl Reply {
         infos.map(|info| format!("{}/{}", info.domain, info.reason)).collect()
     }
 
-    /// A header's text; empty if there is none.
+    /// The value of a header; empty without one.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The messages in the body with their flags, trailers of gRPC-Web left out.
+    /// The messages in the body with their flags, without gRPC-Web trailers.
     pub fn messages(&self) -> Vec<(u8, Bytes)> {
         self.frames().into_iter().filter(|(flag, _)| flag & 0x80 == 0).collect()
     }
@@ -209,7 +204,7 @@ impl Reply {
     }
 }
 
-/// A message as gRPC frames it.
+/// A message in a gRPC frame.
 pub fn frame(flag: u8, message: &[u8]) -> Bytes {
     let mut frame = vec![flag];
     frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
@@ -217,7 +212,7 @@ pub fn frame(flag: u8, message: &[u8]) -> Bytes {
     frame.into()
 }
 
-/// Base64 whose parts were each padded, as a server that streams writes it.
+/// Decodes base64 whose parts are padded separately, as a streaming server writes it.
 fn unpadded(text: &[u8]) -> Bytes {
     let parts = text.chunks(4).map(|four| STANDARD.decode(four).unwrap());
     parts.flatten().collect()
