@@ -11,6 +11,7 @@ pub mod audit;
 pub mod auth;
 pub mod base;
 pub mod cli;
+pub mod controlplane;
 pub mod entitlements;
 pub mod identity;
 pub mod jobs;
@@ -20,6 +21,7 @@ pub mod server;
 pub mod store;
 pub mod tenants;
 pub mod warehouse;
+pub mod zerotrust;
 
 /// What is generated from the protos, and the table of permissions.
 pub use tenantry_proto as proto;

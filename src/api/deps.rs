@@ -2,10 +2,10 @@
 
 use crate::{
     auth::Sessions,
+    controlplane::licensing::MultitenancySettings,
     identity::People,
     messaging::MessagingSettings,
     store::{Sealer, Store},
-    tenants::MultitenancySettings,
     warehouse::EdgeAddress,
 };
 

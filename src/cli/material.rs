@@ -10,9 +10,9 @@ use crate::{
         legacy_tokens::{ApiKey, ManagerKey},
     },
     base::{Secret, private_file},
+    controlplane::licensing::is_feature,
     server::{Tls, logs, tls::TlsError},
     store::{self, Kek, Keyring},
-    tenants::is_feature,
 };
 
 /// What the configuration has to be good for.

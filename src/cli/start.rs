@@ -15,15 +15,15 @@ use crate::{
     api::Settings,
     auth::authn::keys::Keys,
     base::Clock,
+    controlplane::licensing::MultitenancySettings,
     messaging::MessagingSettings,
     server::{
         App, Signals,
-        layers::{Edge, Limits},
+        layers::{Ingress, Limits},
         logs::{self, Log},
         metrics,
     },
     store::{Keyring, Location, Sealer, Store, StoreConfig},
-    tenants::MultitenancySettings,
 };
 
 /// Runs a command that waits for things; SIGTERM and SIGINT end it at once.
@@ -168,7 +168,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
             max_in_flight: config.max_in_flight,
             timeout: config.request_timeout,
         },
-        edge: Edge { proxies: config.trusted_proxies.clone(), origins: config.cors_origins.clone() },
+        ingress: Ingress { proxies: config.trusted_proxies.clone(), origins: config.cors_origins.clone() },
         tls: material.tls,
         open_manager: false,
         outbox_retention: config.outbox_retention,

@@ -64,7 +64,7 @@ impl FromStr for Plan {
 }
 
 /// Checks limits that are to stand beside those of a plan: known names, and whole numbers or null for no limit.
-pub(super) fn overrides(given: Map<String, Value>) -> Result<Map<String, Value>> {
+pub fn overrides(given: Map<String, Value>) -> Result<Map<String, Value>> {
     let no =
         |name: &str, message: String| Error::invalid(Reason::InvalidArgument, &format!("overrides.{name}"), message);
     let mut overrides = Map::new();

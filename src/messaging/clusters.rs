@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use serde_json::Value;
 
-use super::{addresses, document, rules};
+use super::{addresses, cluster_names::cluster_names, document, rules};
 use crate::{
     base::{Access, Cx, Error, Result, Worded, error::Reason},
     store::{Change, ChangeKind, Invalidate, Resource, Sealer, Stamp, Store, Tx, entities::clusters, json},
@@ -110,7 +110,7 @@ async fn remove(tx: &Tx, name: &Arc<str>) -> Result<()> {
 
 /// The names of all clusters, sorted.
 pub(super) async fn all(store: &Store) -> Result<Vec<String>> {
-    let mut names = store.cluster_names().await?.to_vec();
+    let mut names = cluster_names(store).await?.to_vec();
     rules::sort_utf16(&mut names);
     Ok(names)
 }

@@ -14,6 +14,7 @@ pub mod tenants;
 mod addresses;
 mod bootstrap;
 mod bundles;
+mod cluster_names;
 mod document;
 mod lookup;
 mod policy_rules;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{MessagingSettings, lookup, policies, policies::NamespacePolicies, rules};
+use super::{MessagingSettings, cluster_names::cluster_names, lookup, policies, policies::NamespacePolicies, rules};
 use crate::{
     base::{Cx, Error, Result, Worded, error::Reason, words::quoted},
     store::{Change, ChangeKind, Pages, Resource, Store, Tx, json, scopes::NamespaceRow},
@@ -35,7 +35,7 @@ pub async fn get(cx: &Cx, store: &Store, named: &str, name: &str) -> Result<Name
 pub async fn create(cx: &Cx, store: &Store, named: &str, name: &str, policies: &NamespacePolicies) -> Result<()> {
     check_names(named, name)?;
     let policies = policies::checked(&format!("{named}/{name}"), policies)?;
-    let known = store.cluster_names().await?;
+    let known = cluster_names(store).await?;
     let new = (named.to_owned(), name.to_owned(), policies, known);
     store
         .write(cx, new, async |tx: &Tx, (named, name, policies, known): &(String, String, _, Arc<Vec<String>>)| {

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::{
-    MessagingSettings, clusters, lookup,
+    MessagingSettings,
+    cluster_names::{cluster_names, cluster_names_in},
+    clusters, lookup,
     rules::{self, InfoInput, TenantInfo},
 };
 use crate::{
@@ -51,7 +53,7 @@ pub async fn create(
     info: Option<&InfoInput>,
 ) -> Result<TenantId> {
     let name = rules::tenant_name(name)?;
-    let facet = checked(info, &store.cluster_names().await?)?;
+    let facet = checked(info, &cluster_names(store).await?)?;
     let new = (name, facet, settings.max_tenants);
     store
         .write(cx, new, async |tx: &Tx, (name, facet, max): &(TenantName, MessagingRow, _)| {
@@ -100,7 +102,7 @@ async fn replace(tx: &Tx, (named, facet, version): &(String, MessagingRow, Optio
     let rows = tx.tenant(scope);
     // Read while the tenant is held: a namespace on a cluster that was made before this waited is seen, and none can be
     // made until the end of the write.
-    let every = tx.cluster_names().await?;
+    let every = cluster_names_in(tx).await?;
     let mut before = rows.messaging().await?.map_or_else(|| every.clone(), |facet| facet.allowed_clusters);
     // A cluster that is gone holds no namespace, so its name may go as well.
     before.retain(|cluster| every.contains(cluster));

@@ -10,7 +10,7 @@ use super::{
     checks,
     grpc::{self, Health, Standard},
     jobs::{self, Work},
-    layers::{Edge, Limits, Patience, Stack},
+    layers::{BodyTimeouts, Ingress, Limits, Stack},
     listen, metrics,
     ops::Ops,
     readiness::Readiness,
@@ -60,7 +60,7 @@ pub struct App {
     /// Bounds of one call.
     pub limits: Limits,
     /// Proxies and foreign origins.
-    pub edge: Edge,
+    pub ingress: Ingress,
     /// The certificate of the listeners; `None` leaves TLS to a proxy.
     pub tls: Option<Tls>,
     /// Ask local callers on manager paths for no credential. For development alone.
@@ -148,7 +148,7 @@ impl App {
         ops: Ops,
         counts: &Counts,
         revocations: Revocations,
-    ) -> Result<Stack<services::Front>> {
+    ) -> Result<Stack<services::Dispatch>> {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(counts.denials.clone(), clock.clone()).with_checks_of(&self.store));
         let sealer = self.sealer();
@@ -169,10 +169,10 @@ impl App {
             .with_foreign(self.manager_key.clone(), self.warehouse_key.clone())
             .with_api_keys(api_keys)
             .with_principals(principals)
-            .with_origins(self.edge.origins.clone())
+            .with_origins(self.ingress.origins.clone())
             .with_open_manager(self.open_manager);
-        let (authenticator, edge) = (Arc::new(authenticator), self.edge.clone());
-        Ok(Stack::new(front, authenticator, around.dialects, self.limits, Patience::default(), edge))
+        let (authenticator, ingress) = (Arc::new(authenticator), self.ingress.clone());
+        Ok(Stack::new(front, authenticator, around.dialects, self.limits, BodyTimeouts::default(), ingress))
     }
 }
 

@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
 
 use super::{
-    connection::{self, Answer, Connection, Crowd, End, Graceful, Guarded, Patience, Streams, Wire},
+    connection::{self, Answer, Connection, Crowd, End, Graceful, Guarded, PeerTimeouts, Streams, Wire},
     first_bytes::FirstBytes,
     tls::{self, Tls},
 };
@@ -62,14 +62,14 @@ pub struct Bounds {
     /// How long a connection may take until it is known what it speaks.
     pub silence: Duration,
     /// How long a peer may have us wait for it after that.
-    pub patience: Patience,
+    pub timeouts: PeerTimeouts,
 }
 
 impl Bounds {
     /// What this process can take.
     pub fn of_process() -> Self {
         let files = open_files().map_or(MAX_CONNECTIONS, |files| files.saturating_sub(OTHER_FILES).max(files / 2));
-        Self { connections: files.clamp(1, MAX_CONNECTIONS), silence: SILENCE, patience: Patience::default() }
+        Self { connections: files.clamp(1, MAX_CONNECTIONS), silence: SILENCE, timeouts: PeerTimeouts::default() }
     }
 }
 
@@ -107,7 +107,7 @@ where
 {
     let (connections, end) = (TaskTracker::new(), End::with(drain.clone()));
     let door = Door {
-        talk: Talk { http: builder(bounds.patience), service, bounds, drain: drain.clone(), end: end.clone() },
+        talk: Talk { http: builder(bounds.timeouts), service, bounds, drain: drain.clone(), end: end.clone() },
         tls,
         connections: connections.clone(),
         free: Arc::new(Semaphore::new(bounds.connections)),
@@ -138,8 +138,8 @@ where
     ended && cut == 0
 }
 
-fn builder(patience: Patience) -> auto::Builder<Streams> {
-    let mut http = auto::Builder::new(Streams { patience: patience.write });
+fn builder(timeouts: PeerTimeouts) -> auto::Builder<Streams> {
+    let mut http = auto::Builder::new(Streams { timeout: timeouts.write });
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
@@ -150,8 +150,8 @@ fn builder(patience: Patience) -> auto::Builder<Streams> {
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEADERS)
         .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(patience.ping)
-        .keep_alive_timeout(patience.pong);
+        .keep_alive_interval(timeouts.ping)
+        .keep_alive_timeout(timeouts.pong);
     http
 }
 
@@ -262,7 +262,7 @@ where
         };
         let connection = Connection::new();
         let stream = FirstBytes::within(bounds.silence, stream);
-        let stream = TokioIo::new(Guarded::new(stream, connection.clone(), bounds.patience));
+        let stream = TokioIo::new(Guarded::new(stream, connection.clone(), bounds.timeouts));
         let of_calls = connection.clone();
         // A call begins here, with its head, and not only when its future is polled.
         let service = service_fn(move |request: Request<Incoming>| {
@@ -284,7 +284,7 @@ where
             }
         });
         let serving = http.serve_connection(stream, service).into_owned();
-        match connection::drive(serving, &connection, &end, crowd, bounds.patience.untaken).await {
+        match connection::drive(serving, &connection, &end, crowd, bounds.timeouts.untaken).await {
             Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
             Some(Ok(())) => {}
             None => tracing::debug!(address = %peer.address, "closed an idle connection to make room"),

@@ -79,8 +79,8 @@ async fn read_the_rest(mut reader: TcpStream, mut read: usize) {
     assert!(read > LARGE, "{read} bytes");
 }
 
-fn patient() -> Patience {
-    Patience { untaken: Duration::from_secs(4), ..Patience::default() }
+fn patient() -> PeerTimeouts {
+    PeerTimeouts { untaken: Duration::from_secs(4), ..PeerTimeouts::default() }
 }
 
 async fn ends(serving: JoinHandle<bool>) -> bool {
@@ -101,8 +101,8 @@ async fn a_slow_reader_is_waited_for_in_the_drain() {
 #[tokio::test]
 async fn a_slow_reader_gets_all_although_it_seldom_lets_the_server_write() {
     let drain = Drain::default();
-    let patience = Patience { write: Duration::from_secs(3), ..Patience::default() };
-    let (address, serving) = serve_with(None, &drain, patience, TIME_TO_DRAIN).await;
+    let timeouts = PeerTimeouts { write: Duration::from_secs(3), ..PeerTimeouts::default() };
+    let (address, serving) = serve_with(None, &drain, timeouts, TIME_TO_DRAIN).await;
     let mut reader = reader(address).await;
     let read = read_slowly(&mut reader, Duration::from_secs(6)).await;
     drain.begin();
@@ -186,7 +186,7 @@ async fn a_slow_reader_keeps_its_place_where_others_wait() {
 #[tokio::test]
 async fn pings_are_no_call() {
     let drain = Drain::default();
-    let (address, serving) = serve_with(None, &drain, Patience::default(), TIME_TO_DRAIN).await;
+    let (address, serving) = serve_with(None, &drain, PeerTimeouts::default(), TIME_TO_DRAIN).await;
     let ping = || frame(6, 0, 0, b"pingping");
     let first = repeat(http2(address).await, ping);
     // There is room for this one only because that one had to go.
@@ -202,7 +202,7 @@ async fn pings_are_no_call() {
 #[tokio::test]
 async fn calls_that_begin_long_after_the_peer_was_told_do_not_hold_up_the_end() {
     let drain = Drain::default();
-    let (address, serving) = serve_with(None, &drain, Patience::default(), TIME_TO_DRAIN).await;
+    let (address, serving) = serve_with(None, &drain, PeerTimeouts::default(), TIME_TO_DRAIN).await;
     let mut stream = 1;
     let _calling = repeat(http2(address).await, move || {
         stream += 2;
@@ -217,8 +217,8 @@ async fn calls_that_begin_long_after_the_peer_was_told_do_not_hold_up_the_end() 
 async fn an_answer_of_one_part_that_is_not_taken_is_reset() {
     for window in [0, 1, 3] {
         let drain = Drain::default();
-        let patience = Patience { write: Duration::from_millis(300), ..Patience::default() };
-        let (address, _serving) = serve_with(None, &drain, patience, TIME_TO_DRAIN).await;
+        let timeouts = PeerTimeouts { write: Duration::from_millis(300), ..PeerTimeouts::default() };
+        let (address, _serving) = serve_with(None, &drain, timeouts, TIME_TO_DRAIN).await;
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(window);
         let (client, connection) =
@@ -242,8 +242,8 @@ async fn an_answer_of_one_part_that_is_not_taken_is_reset() {
 #[tokio::test]
 async fn answers_that_wait_for_the_window_of_the_connection_are_reset() {
     let drain = Drain::default();
-    let patience = Patience { write: Duration::from_millis(300), ..Patience::default() };
-    let (address, _serving) = serve_with(None, &drain, patience, TIME_TO_DRAIN).await;
+    let timeouts = PeerTimeouts { write: Duration::from_millis(300), ..PeerTimeouts::default() };
+    let (address, _serving) = serve_with(None, &drain, timeouts, TIME_TO_DRAIN).await;
     let mut builder = h2::client::Builder::new();
     builder.initial_window_size(1 << 20);
     let (client, connection) = builder.handshake::<_, Bytes>(TcpStream::connect(address).await.unwrap()).await.unwrap();
@@ -271,7 +271,7 @@ async fn answers_that_wait_for_the_window_of_the_connection_are_reset() {
 #[tokio::test]
 async fn a_peer_that_has_ended_its_side_is_waited_for_as_long_as_it_is_there() {
     let drain = Drain::default();
-    let (address, _serving) = serve_with(None, &drain, Patience::default(), TIME_TO_DRAIN).await;
+    let (address, _serving) = serve_with(None, &drain, PeerTimeouts::default(), TIME_TO_DRAIN).await;
     let ask = async |path: &str| {
         let mut peer = TcpStream::connect(address).await.unwrap();
         let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -295,8 +295,8 @@ async fn a_peer_that_has_ended_its_side_is_waited_for_as_long_as_it_is_there() {
 async fn a_peer_with_an_open_stream_that_answers_no_ping_is_given_up() {
     let drain = Drain::default();
     let brief = Duration::from_millis(200);
-    let patience = Patience { ping: brief, pong: brief, ..Patience::default() };
-    let (address, _serving) = serve_with(None, &drain, patience, TIME_TO_DRAIN).await;
+    let timeouts = PeerTimeouts { ping: brief, pong: brief, ..PeerTimeouts::default() };
+    let (address, _serving) = serve_with(None, &drain, timeouts, TIME_TO_DRAIN).await;
     let mut silent = http2(address).await;
     silent.write_all(&headers(1, b"/n")).await.unwrap();
     fine(address).await;
@@ -308,7 +308,7 @@ async fn a_peer_with_an_open_stream_that_answers_no_ping_is_given_up() {
 #[tokio::test]
 async fn the_system_asks_whether_peers_are_still_there() {
     let drain = Drain::default();
-    let (address, _serving) = serve_with(None, &drain, Patience::default(), TIME_TO_DRAIN).await;
+    let (address, _serving) = serve_with(None, &drain, PeerTimeouts::default(), TIME_TO_DRAIN).await;
     let peer = TcpStream::connect(address).await.unwrap();
     let ends = [address.port(), peer.local_addr().unwrap().port()].map(|port| format!(":{port:04X}"));
     let timer = || {

@@ -15,18 +15,18 @@ pub(super) const LARGE: usize = 16 << 20;
 
 /// A server with one connection at a time, and its address.
 async fn server(tls: Option<Tls>, drain: &Drain) -> SocketAddr {
-    server_with(tls, drain, Patience { write: Duration::from_millis(300), ..Patience::default() }).await
+    server_with(tls, drain, PeerTimeouts { write: Duration::from_millis(300), ..PeerTimeouts::default() }).await
 }
 
-async fn server_with(tls: Option<Tls>, drain: &Drain, patience: Patience) -> SocketAddr {
-    serve_with(tls, drain, patience, Duration::from_secs(5)).await.0
+async fn server_with(tls: Option<Tls>, drain: &Drain, timeouts: PeerTimeouts) -> SocketAddr {
+    serve_with(tls, drain, timeouts, Duration::from_secs(5)).await.0
 }
 
 /// The same with so much time to drain, and what it returns.
 pub(super) async fn serve_with(
     tls: Option<Tls>,
     drain: &Drain,
-    patience: Patience,
+    timeouts: PeerTimeouts,
     time: Duration,
 ) -> (SocketAddr, JoinHandle<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -49,7 +49,7 @@ pub(super) async fn serve_with(
         };
         Ok::<_, Infallible>(Response::new(body))
     });
-    let bounds = Bounds { connections: 1, silence: Duration::from_millis(100), patience };
+    let bounds = Bounds { connections: 1, silence: Duration::from_millis(100), timeouts };
     let (drain, abort) = (drain.clone(), CancellationToken::new());
     (address, tokio::spawn(serve(vec![listener], service, bounds, tls, drain, abort, time)))
 }
@@ -123,8 +123,8 @@ async fn a_peer_that_does_not_read_is_not_waited_for() {
 #[tokio::test]
 async fn idle_connections_and_those_that_do_not_read_make_room_for_others() {
     let drain = Drain::default();
-    let patience = Patience { untaken: Duration::from_secs(2), ..Patience::default() };
-    let address = server_with(None, &drain, patience).await;
+    let timeouts = PeerTimeouts { untaken: Duration::from_secs(2), ..PeerTimeouts::default() };
+    let address = server_with(None, &drain, timeouts).await;
     for ask in [&b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(2048).unwrap();

@@ -26,7 +26,7 @@ const COMPRESSED_ABOVE: u64 = 1024;
 
 /// Every service behind one door. Cheap to clone.
 #[derive(Clone)]
-pub struct Front {
+pub struct Dispatch {
     grpc: Door,
     rest: Idempotent,
     stub: Option<Stub>,
@@ -44,7 +44,7 @@ pub struct Around {
 }
 
 /// Assembles every service. `standard` are those that every gRPC server has.
-pub fn assemble(deps: &Deps, around: &Around, standard: Standard, ops: Ops) -> Front {
+pub fn assemble(deps: &Deps, around: &Around, standard: Standard, ops: Ops) -> Dispatch {
     let Around { guard, dialects, max_body } = around;
     let mut grpc = standard.routes.into_axum_router();
     let mut rest = RestBuilder::new(dialects.clone()).max_body(*max_body).with_facts();
@@ -65,10 +65,10 @@ pub fn assemble(deps: &Deps, around: &Around, standard: Standard, ops: Ops) -> F
     let grpc = Door::new(grpc, standard.methods, terms);
     let rest = rest.build(guard.clone());
     let rest = Idempotent::new(rest, deps.store.clone(), deps.sealer.clone(), dialects.clone(), *max_body);
-    Front { grpc, rest, stub: Stub::of(deps, guard, dialects), ops }
+    Dispatch { grpc, rest, stub: Stub::of(deps, guard, dialects), ops }
 }
 
-impl Service<Request<Body>> for Front {
+impl Service<Request<Body>> for Dispatch {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;

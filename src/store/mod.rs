@@ -8,14 +8,13 @@
 //! without a transaction, and the pool discards what a dropped read left unread.
 
 pub mod audit;
+mod cache;
 pub mod chain;
-mod clusters;
 mod conflict;
 mod connect;
 pub mod entities;
 pub mod idempotent;
 pub mod json;
-pub mod ledger;
 pub mod like;
 pub mod older_text;
 mod outbox;

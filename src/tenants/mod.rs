@@ -1,11 +1,10 @@
 //! The registry: tenants, whatever surface made them.
 
+pub mod derived_names;
 pub mod jobs;
 mod limit;
 mod lists;
-mod multitenancy;
 mod names;
-pub mod plane;
 pub mod soft_delete;
 mod status;
 mod suspension;
@@ -14,7 +13,6 @@ mod write;
 
 pub use self::soft_delete::{GRACE, deprovision, purge_due, restore};
 pub use lists::{Order, list, names, names_query, query};
-pub use multitenancy::{Multitenancy, MultitenancySettings, UNLICENSED, is_feature, unlicensed};
 pub use names::released_at;
 pub use status::Status;
 pub use suspension::{Authority, Suspension, refuse_suspended, suspend, unsuspend};

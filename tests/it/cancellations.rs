@@ -7,12 +7,12 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 
 use crate::{
     db::TestDb,
-    directory_verbs::tenant,
     harness::{
         eventually,
         http::{Answer, Begun, Http},
         server::{Server, Setup},
     },
+    rows::tenant,
 };
 
 const KEYS: &str = "/v1/admin/api-keys";

@@ -160,7 +160,7 @@ both_databases! {
     }
 
     async fn a_whole_tenant_loses_its_sessions_at_once(db: TestDb) {
-        let scope = crate::directory_verbs::tenant(&db, "acme").await;
+        let scope = crate::rows::tenant(&db, "acme").await;
         let password = Password::of_development("correct horse");
         let new = NewAccount::login(Some(scope), "ada", password, Role::Admin);
         let ada = identity::create_account(&db, &Passwords::new(1), &platform_cx("x"), new).await.unwrap();
@@ -218,7 +218,7 @@ both_databases! {
             literal(&db, bob),
         );
         for statement in statement.split("; ") {
-            crate::directory_verbs::sql(&db, statement.to_owned()).await.unwrap();
+            crate::rows::sql(&db, statement.to_owned()).await.unwrap();
         }
         let after = session(None);
         revoke(&db, &after).await;
@@ -236,9 +236,9 @@ both_databases! {
         revoke(&db, &late).await;
         let number = "SELECT max(epoch_revision) FROM accounts";
         let statement = format!("UPDATE revoked_tokens SET revision = ({number}) WHERE jti = '{}'", late.jti);
-        crate::directory_verbs::sql(&db, statement).await.unwrap();
+        crate::rows::sql(&db, statement).await.unwrap();
         let statement = format!("UPDATE accounts SET epoch = 0, epoch_revision = 0 WHERE id = {}", literal(&db, ada));
-        crate::directory_verbs::sql(&db, statement).await.unwrap();
+        crate::rows::sql(&db, statement).await.unwrap();
         revoke(&db, &after).await;
         revocation::load(&db, &known, Some(seen)).await.unwrap();
         assert!(is_revoked(&known, &late) && is_revoked(&known, &after));
@@ -306,7 +306,7 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
     // Tenants in their grace period, whichever server deleted them.
     let slow = server(&db, -time::Duration::days(60)).await;
     for (store, name) in [(&db.store, "acme"), (&slow, "dock")] {
-        let scope = crate::directory_verbs::tenant(&db, name).await;
+        let scope = crate::rows::tenant(&db, name).await;
         let cx = platform_cx("tenant.delete");
         let deleted = crate::db::write(store, &cx, move |tx| {
             Box::pin(async move {
@@ -335,7 +335,7 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
         "an answer that was kept a moment ago"
     );
     // Released names.
-    let scope = crate::directory_verbs::tenant(&db, "gone").await;
+    let scope = crate::rows::tenant(&db, "gone").await;
     let before = OffsetDateTime::now_utc() - time::Duration::SECOND;
     let cx = platform_cx("tenant.delete");
     let deleted = crate::db::write(&slow, &cx, move |tx| {

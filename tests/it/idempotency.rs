@@ -13,11 +13,11 @@ use tenantry::{
 
 use crate::{
     db::{TestDb, platform_cx},
-    directory_verbs::tenant,
     harness::{
         http::{Answer, Http},
         server::{Server, Setup},
     },
+    rows::tenant,
 };
 
 const KEYS: &str = "/v1/admin/api-keys";
@@ -116,7 +116,7 @@ both_databases! {
         write(&db, &call("one", "a")).await.unwrap();
         let pass = async |time: time::Duration| {
             let earlier = format!("UPDATE idempotent_answers SET expires_at = expires_at - {}", time.whole_microseconds());
-            crate::directory_verbs::sql(&db, earlier).await.unwrap();
+            crate::rows::sql(&db, earlier).await.unwrap();
         };
         pass(idempotent::KEPT - time::Duration::MINUTE).await;
         assert!(matches!(idempotent::look(&db, &call("one", "a")).await.unwrap(), Known::Unanswered(_)));
@@ -154,7 +154,7 @@ both_databases! {
         assert_eq!(first.status, 201, "{first:?}");
         // As that version stored it: the digest of the query and the body.
         let digest = tenantry::base::digest::sha256_hex([&b""[..], b"\n", NEW_KEY.as_bytes()]);
-        crate::directory_verbs::sql(&db, format!("UPDATE idempotent_answers SET request_hash = '{digest}'")).await.unwrap();
+        crate::rows::sql(&db, format!("UPDATE idempotent_answers SET request_hash = '{digest}'")).await.unwrap();
         replayed(&post(&admin, KEYS, "one", NEW_KEY).await, &first);
         assert_eq!(post(&admin, KEYS, "one", r#"{"name":"other","role":"read_only"}"#).await.status, 409);
         assert_eq!(total(&admin, KEYS).await, 1);

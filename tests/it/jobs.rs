@@ -26,11 +26,11 @@ use time::{OffsetDateTime, macros::datetime};
 
 use crate::{
     db::{self, TestDb, platform_cx},
-    directory_verbs::sql,
     harness::{
         PATIENCE, eventually, golden,
         server::{Server, Setup},
     },
+    rows::sql,
 };
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -22,8 +22,8 @@ use tenantry::{
 
 use crate::{
     db::platform_cx,
-    directory_verbs::tenant,
     harness::server::{Server, Setup},
+    rows::tenant,
 };
 
 const PASSWORD: &str = "correct horse battery staple";

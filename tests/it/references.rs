@@ -24,8 +24,8 @@ use tenantry::{
 
 use crate::{
     db::platform_cx,
-    directory_verbs::{account, tenant},
     harness::root,
+    rows::{account, tenant},
 };
 
 /// What a column references.

@@ -37,8 +37,8 @@ async fn end(db: &TestDb, of: SessionsOf) -> u64 {
 
 both_databases! {
     async fn those_of_a_tenant(db: TestDb) {
-        let scope = crate::directory_verbs::tenant(&db, "acme").await;
-        let other = crate::directory_verbs::tenant(&db, "other").await;
+        let scope = crate::rows::tenant(&db, "acme").await;
+        let other = crate::rows::tenant(&db, "other").await;
         let (ada, bob) = (account(&db, Some(scope), "ada").await, account(&db, Some(scope), "bob").await);
         let eve = account(&db, Some(other), "eve").await;
         let (ada, bob, eve) = (row(&db, ada).await, row(&db, bob).await, row(&db, eve).await);

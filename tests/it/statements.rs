@@ -126,7 +126,7 @@ both_databases! {
     async fn of_twelve_calls_are_pinned(db: TestDb) {
         let mut counted = Counted::open(&db).await;
         let store = counted.store.clone();
-        let acme = crate::directory_verbs::tenant(&db, "acme").await;
+        let acme = crate::rows::tenant(&db, "acme").await;
         let (ada, bob) = (account(&db, acme, "ada", Role::Admin).await, account(&db, acme, "bob", Role::User).await);
         let named = TenantRef::Id(acme.tenant());
         let bob = UserRef { tenant: named.clone(), user: tenantry::base::IdKind::User.show(bob), version: None };

@@ -24,7 +24,7 @@ use tenantry::{
     base::{Clock, Drain, TenantRef, caller::CallerTenant},
     server::{
         grpc::{Door, Methods, Terms},
-        layers::{Edge, Limits, Patience, Stack},
+        layers::{BodyTimeouts, Ingress, Limits, Stack},
         listen,
     },
 };
@@ -88,7 +88,7 @@ fn stack(limit: usize) -> Result<Stack<Door>> {
     let (keys, tenants) = (Arc::new(Keys::ephemeral()), Arc::new(NoTenants));
     let authenticator = Authenticator::new(keys, Revocations::default(), tenants, Clock::system());
     let limits = Limits { max_body: limit, max_in_flight: 1000, timeout: Duration::from_secs(30) };
-    let (patience, edge) = (Patience::default(), Edge::default());
+    let (patience, edge) = (BodyTimeouts::default(), Ingress::default());
     Ok(Stack::new(door, Arc::new(authenticator), Dialects::default(), limits, patience, edge))
 }
 

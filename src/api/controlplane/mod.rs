@@ -18,7 +18,7 @@ use self::{
     status_service::Statuses, tenant_service::Tenants, user_service::Users,
 };
 use super::{Deps, handlers::controlplane::v1 as handlers};
-use crate::tenants::{Multitenancy, UNLICENSED};
+use crate::controlplane::licensing::{Multitenancy, UNLICENSED};
 
 /// All services, only the login, or the login and the names of the others, depending on configuration and license.
 pub(super) fn services(deps: &Deps) -> Vec<Service> {

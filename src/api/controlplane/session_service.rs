@@ -6,6 +6,7 @@ use crate::{
     api::{Deps, handlers::controlplane::v1::session_service::SessionService},
     auth::{Surface, authn::sessions::SessionOf},
     base::{Cx, Error, Result, Secret, TenantRef, error::Reason},
+    controlplane::licensing::Multitenancy,
     identity::{
         Credentials,
         grants::switch::{self, Place, Seat},
@@ -14,7 +15,6 @@ use crate::{
         Account as AccountMessage, ListAccountsRequest, ListAccountsResponse, LoginRequest, LoginResponse,
         SwitchAccountRequest, SwitchAccountResponse,
     },
-    tenants::Multitenancy,
 };
 
 /// Lifetime of a session (control-plane contract, section 1.2).

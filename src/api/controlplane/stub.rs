@@ -10,8 +10,8 @@ use transcoder::{Dialects, Failure, Guard, MethodInfo, Origin, RequestId};
 use crate::{
     api::Deps,
     auth::surface,
+    controlplane::licensing::{Multitenancy, unlicensed},
     proto::{SURFACES, controlplane::v1::status_service_rest::GET_STATUS},
-    tenants::{Multitenancy, unlicensed},
 };
 
 /// The stub handles this path, its aliases, and all paths below them.

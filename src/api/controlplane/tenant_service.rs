@@ -4,14 +4,12 @@ use super::wanted;
 use crate::{
     api::{Deps, List, handlers::controlplane::v1::tenant_service::TenantService, listed, timestamp},
     base::{Cx, Result, TenantRef},
+    controlplane::tenants::{self, Removal, Removed},
     proto::controlplane::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,
         GetTenantResponse, ListTenantsRequest, ListTenantsResponse, Tenant as TenantMessage, TenantSummary,
     },
-    tenants::{
-        self, Tenant,
-        plane::{self, Removal, Removed},
-    },
+    tenants::{Tenant, resolve_any},
 };
 
 pub struct Tenants {
@@ -20,7 +18,7 @@ pub struct Tenants {
 
 impl TenantService for Tenants {
     async fn list_tenants(&self, cx: &Cx, message: ListTenantsRequest) -> Result<List<ListTenantsResponse>> {
-        let tenants = plane::list(cx, &self.deps.store, wanted(&message.status)).await?;
+        let tenants = tenants::list(cx, &self.deps.store, wanted(&message.status)).await?;
         let mut total = 0;
         Ok(listed(cx, tenants, move |page| {
             // A page is never too long for this. The last page has the total.
@@ -31,19 +29,19 @@ impl TenantService for Tenants {
 
     async fn create_tenant(&self, cx: &Cx, message: CreateTenantRequest) -> Result<CreateTenantResponse> {
         let (name, slug) = (message.name.unwrap_or_default(), message.slug.unwrap_or_default());
-        let tenant = plane::create(cx, &self.deps.store, self.deps.settings.max_tenants, &name, &slug).await?;
+        let tenant = tenants::create(cx, &self.deps.store, self.deps.settings.max_tenants, &name, &slug).await?;
         Ok(CreateTenantResponse { tenant: Some(summary(tenant)) })
     }
 
     async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {
-        let (tenant, _) = tenants::resolve_any(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
+        let (tenant, _) = resolve_any(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
         Ok(GetTenantResponse { tenant: Some(shown(tenant)) })
     }
 
     async fn delete_tenant(&self, cx: &Cx, message: DeleteTenantRequest) -> Result<DeleteTenantResponse> {
         let DeleteTenantRequest { tenant_id, confirm, drop_database } = message;
         let removal = Removal { confirm: confirm.unwrap_or_default(), drop_database };
-        let removed = plane::delete(cx, &self.deps.store, &TenantRef::parse(&tenant_id), removal).await?;
+        let removed = tenants::delete(cx, &self.deps.store, &TenantRef::parse(&tenant_id), removal).await?;
         Ok(report(removed))
     }
 }

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 use crate::{
     api::timestamp,
     base::{IdKind, TenantId},
-    entitlements::Subscriber,
     identity::{RoleGrant, RoleScope, User, shown_email},
     proto::zerotrust::v1::{self as proto, Mfa},
     tenants::Status,
+    zerotrust::tenants::Subscriber,
 };
 
 pub(super) fn tenant(subscriber: Subscriber) -> proto::Tenant {

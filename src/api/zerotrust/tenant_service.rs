@@ -4,14 +4,11 @@ use super::{given, shown};
 use crate::{
     api::{Deps, handlers::zerotrust::v1::tenant_service::TenantService},
     base::{Cx, PageRequest, Result},
-    entitlements::{
-        Subscriber,
-        subscribers::{self, Deletion, NewSubscriber, SubscriberRef},
-    },
     proto::zerotrust::v1::{
         ChangeTenantRequest, ChangeTenantResponse, ListTenantsRequest, ListTenantsResponse, TenantAnswer,
     },
-    tenants,
+    tenants::refuse_suspended,
+    zerotrust::tenants::{self, Deletion, NewSubscriber, Subscriber, SubscriberRef},
 };
 
 pub struct Tenants {
@@ -22,24 +19,24 @@ impl Tenants {
     async fn act(&self, cx: &Cx, action: &str, message: ChangeTenantRequest) -> Result<Subscriber> {
         let store = &self.deps.store;
         if action == "create" {
-            tenants::refuse_suspended(cx)?;
-            return subscribers::create(cx, store, new(message)?, self.deps.settings.max_tenants).await;
+            refuse_suspended(cx)?;
+            return tenants::create(cx, store, new(message)?, self.deps.settings.max_tenants).await;
         }
         let of = named(cx, &message)?;
         match action {
-            "update" => subscribers::update(cx, store, &of, message.slug, message.name).await,
-            "suspend" => subscribers::suspend(cx, store, &of, message.reason).await,
-            "reactivate" => subscribers::reactivate(cx, store, &of, message.reason).await,
+            "update" => tenants::update(cx, store, &of, message.slug, message.name).await,
+            "suspend" => tenants::suspend(cx, store, &of, message.reason).await,
+            "reactivate" => tenants::reactivate(cx, store, &of, message.reason).await,
             "set_plan" => {
                 let plan = given::required("plan", message.plan)?;
                 let overrides = message.overrides.map(shown::map).unwrap_or_default();
-                subscribers::set_plan(cx, store, &of, &plan, overrides).await
+                tenants::set_plan(cx, store, &of, &plan, overrides).await
             }
             // The guard admits no other action.
             _ => {
                 let confirm = given::required("confirm_slug", message.confirm_slug)?;
                 let deletion = Deletion { confirm, purge: message.purge };
-                subscribers::delete(cx, store, &of, deletion, message.reason).await
+                tenants::delete(cx, store, &of, deletion, message.reason).await
             }
         }
     }
@@ -48,7 +45,7 @@ impl Tenants {
 impl TenantService for Tenants {
     async fn list_tenants(&self, cx: &Cx, message: ListTenantsRequest) -> Result<ListTenantsResponse> {
         let request = PageRequest::of("tenants", message.limit.map(i64::from), message.cursor.as_deref())?;
-        let page = subscribers::page(cx, &self.deps.store, request).await?;
+        let page = tenants::page(cx, &self.deps.store, request).await?;
         Ok(ListTenantsResponse {
             tenants: page.items.into_iter().map(shown::tenant).collect(),
             next_cursor: page.next,

@@ -26,7 +26,7 @@ pub(super) use self::{
     answer::Answer,
     drive::{Crowd, End, Graceful, drive},
     request::take,
-    stream::{Guarded, Patience},
+    stream::{Guarded, PeerTimeouts},
     streams::Streams,
     wire::{State as WireState, Wire},
 };

@@ -22,7 +22,7 @@ use super::{
 
 /// How long a peer may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct PeerTimeouts {
     /// Until it takes more of what is written.
     pub write: Duration,
     /// The same in the drain, and where others wait for its place.
@@ -35,7 +35,7 @@ pub struct Patience {
     pub rest: (Duration, Duration),
 }
 
-impl Default for Patience {
+impl Default for PeerTimeouts {
     fn default() -> Self {
         Self {
             write: Duration::from_secs(30),
@@ -61,7 +61,7 @@ const IN_A_ROW: usize = 16;
 pub(in crate::server) struct Guarded<S> {
     stream: S,
     connection: Arc<Connection>,
-    patience: Patience,
+    timeouts: PeerTimeouts,
     /// Runs while the peer takes nothing of what is written.
     writing: Option<Pin<Box<Sleep>>>,
     /// What it had taken when that was last looked at.
@@ -85,11 +85,11 @@ struct Closing {
 
 impl<S: Wire> Guarded<S> {
     /// Puts a stream under bounds.
-    pub(in crate::server) fn new(stream: S, connection: Arc<Connection>, patience: Patience) -> Self {
+    pub(in crate::server) fn new(stream: S, connection: Arc<Connection>, timeouts: PeerTimeouts) -> Self {
         Self {
             stream,
             connection,
-            patience,
+            timeouts,
             writing: None,
             taken: 0,
             answered: None,
@@ -171,7 +171,7 @@ impl<S: Wire> Guarded<S> {
         if self.takes(state) || self.writing.is_none() {
             self.connection.mark();
             self.connection.blocked.store(true, Ordering::Relaxed);
-            self.writing = Some(Box::pin(sleep(self.patience.write)));
+            self.writing = Some(Box::pin(sleep(self.timeouts.write)));
         }
         if let Some(writing) = &mut self.writing {
             ready!(writing.as_mut().poll(cx));
@@ -191,7 +191,7 @@ impl<S: AsyncRead + Unpin> Guarded<S> {
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() && closing.read < MOST_REST => {
                     closing.read += buffer.filled().len();
-                    closing.pause = Box::pin(sleep(self.patience.rest.1));
+                    closing.pause = Box::pin(sleep(self.timeouts.rest.1));
                 }
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => {
@@ -249,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Wire + Unpin> AsyncWrite for Guarded<S> {
             if self.ended || !self.connection.may_have_more() {
                 return Poll::Ready(Ok(()));
             }
-            let (end, pause) = self.patience.rest;
+            let (end, pause) = self.timeouts.rest;
             self.closing = Some(Closing { end: Box::pin(sleep(end)), pause: Box::pin(sleep(pause)), read: 0 });
         }
         self.read_rest(cx).map(Ok)

@@ -37,7 +37,7 @@ pub(super) fn asked_for_more() {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) struct Streams {
     /// How long a peer may take to take a part of an answer.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 impl<F> Executor<F> for Streams
@@ -46,12 +46,12 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(run(stream, self.patience));
+        tokio::spawn(run(stream, self.timeout));
     }
 }
 
 /// Runs a stream. To drop it is to reset it.
-async fn run<F: Future>(stream: F, patience: Duration) {
+async fn run<F: Future>(stream: F, timeout: Duration) {
     let steps = Arc::new(AtomicU64::new(0));
     let mut stream = pin!(STEPS.scope(steps.clone(), stream));
     let mut waiting: Option<(u64, Pin<Box<Sleep>>)> = None;
@@ -66,7 +66,7 @@ async fn run<F: Future>(stream: F, patience: Duration) {
             return Poll::Pending;
         }
         if waiting.as_ref().is_none_or(|(before, _)| *before != step) {
-            waiting = Some((step, Box::pin(sleep(patience))));
+            waiting = Some((step, Box::pin(sleep(timeout))));
         }
         match &mut waiting {
             Some((_, sleep)) => sleep.as_mut().poll(cx),

@@ -37,12 +37,12 @@ use self::{
     answer::{Failure, Head},
     cors::Cors,
     line_budget::LineBudget,
-    receive::Received,
+    receive::TimedBody,
 };
 pub use self::{
     client::{NoHeaders, NoNetworks, ProxyHeaders, TrustedProxies},
     idempotency::Idempotent,
-    receive::Patience,
+    receive::BodyTimeouts,
     timeout::Until,
 };
 use crate::{
@@ -63,7 +63,7 @@ pub struct Limits {
 
 /// From where calls may come.
 #[derive(Clone, Debug, Default)]
-pub struct Edge {
+pub struct Ingress {
     /// The proxies that are believed to tell who their clients are.
     pub proxies: TrustedProxies,
     /// The foreign origins whose pages may call.
@@ -82,7 +82,7 @@ struct Shared {
     dialects: Dialects,
     load: load::Load,
     limits: Limits,
-    patience: Patience,
+    timeouts: BodyTimeouts,
     proxies: TrustedProxies,
     cors: Option<Cors>,
     lines: Arc<LineBudget>,
@@ -95,13 +95,13 @@ impl<S> Stack<S> {
         authenticator: Arc<Authenticator>,
         dialects: Dialects,
         limits: Limits,
-        patience: Patience,
-        edge: Edge,
+        timeouts: BodyTimeouts,
+        ingress: Ingress,
     ) -> Self {
         let load = load::Load::new(limits.max_in_flight);
-        let (proxies, cors) = (edge.proxies, Cors::of(&edge.origins));
+        let (proxies, cors) = (ingress.proxies, Cors::of(&ingress.origins));
         let lines = Arc::default();
-        let shared = Shared { authenticator, dialects, load, limits, patience, proxies, cors, lines };
+        let shared = Shared { authenticator, dialects, load, limits, timeouts, proxies, cors, lines };
         Self { inner, shared: Arc::new(shared) }
     }
 }
@@ -207,7 +207,7 @@ impl Shared {
         request.extensions_mut().insert(Seated(place.clone()));
         let watched = place.clone();
         let request = if place.is_arriving() {
-            request.map(|body| Body::new(Received::new(body, watched, self.patience)))
+            request.map(|body| Body::new(TimedBody::new(body, watched, self.timeouts)))
         } else {
             request
         };
@@ -227,6 +227,6 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod edge_tests;
+mod ingress_tests;
 #[cfg(test)]
 mod tests;

@@ -21,14 +21,14 @@ use crate::base::{Error, Kind, error::Reason};
 
 /// How long a body may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct BodyTimeouts {
     /// In total.
     pub total: Duration,
     /// Until the next part of it.
     pub part: Duration,
 }
 
-impl Default for Patience {
+impl Default for BodyTimeouts {
     fn default() -> Self {
         Self { total: Duration::from_secs(10), part: Duration::from_secs(5) }
     }
@@ -56,20 +56,20 @@ enum Cut {
 }
 
 /// A body on its way to a call.
-pub(super) struct Received {
+pub(super) struct TimedBody {
     body: Body,
     place: Arc<Place>,
-    patience: Patience,
+    timeouts: BodyTimeouts,
     /// Time is over then, however it goes on.
     end: Instant,
     /// Runs as long as the next part is awaited.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Received {
+impl TimedBody {
     /// Watches over a body. `place` is of its call.
-    pub(super) fn new(body: Body, place: Arc<Place>, patience: Patience) -> Self {
-        Self { body, place, patience, end: Instant::now() + patience.total, waiting: None }
+    pub(super) fn new(body: Body, place: Arc<Place>, timeouts: BodyTimeouts) -> Self {
+        Self { body, place, timeouts, end: Instant::now() + timeouts.total, waiting: None }
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
@@ -77,7 +77,7 @@ impl Received {
         if !self.place.is_arriving() {
             return Poll::Pending;
         }
-        let (end, part) = (self.end, self.patience.part);
+        let (end, part) = (self.end, self.timeouts.part);
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep_until(end.min(Instant::now() + part))));
         if waiting.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
@@ -87,7 +87,7 @@ impl Received {
     }
 }
 
-impl http_body::Body for Received {
+impl http_body::Body for TimedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -115,7 +115,7 @@ impl http_body::Body for Received {
     }
 }
 
-impl Drop for Received {
+impl Drop for TimedBody {
     fn drop(&mut self) {
         self.place.work_anyway();
     }

@@ -42,7 +42,7 @@ impl transcoder::Dialect for Broken {
 }
 
 /// So short that a test can wait until it is over.
-const PATIENCE: Patience = Patience { total: Duration::from_millis(200), part: Duration::from_millis(50) };
+const TIMEOUTS: BodyTimeouts = BodyTimeouts { total: Duration::from_millis(200), part: Duration::from_millis(50) };
 
 /// What stands behind the layers: paths that misbehave, and one that tells what it was given.
 async fn inner(request: Request<Body>) -> Result<Response<Body>, Infallible> {
@@ -78,10 +78,10 @@ impl<S> Layered for S where
 }
 
 fn stack(limits: Limits) -> impl Layered {
-    stack_at(limits, Edge::default(), false)
+    stack_at(limits, Ingress::default(), false)
 }
 
-pub(super) fn stack_at(limits: Limits, edge: Edge, open_manager: bool) -> impl Layered {
+pub(super) fn stack_at(limits: Limits, ingress: Ingress, open_manager: bool) -> impl Layered {
     let (keys, clock) = (Arc::new(Keys::ephemeral()), Clock::system());
     let authenticator =
         Authenticator::new(keys, Revocations::default(), Arc::new(Nobody), clock).with_open_manager(open_manager);
@@ -89,7 +89,7 @@ pub(super) fn stack_at(limits: Limits, edge: Edge, open_manager: bool) -> impl L
         ("shout", &["/shout"] as &[_], Arc::new(Shout) as Arc<dyn transcoder::Dialect>),
         ("broken", &["/broken"], Arc::new(Broken)),
     ]);
-    Stack::new(service_fn(inner), Arc::new(authenticator), dialects, limits, PATIENCE, edge)
+    Stack::new(service_fn(inner), Arc::new(authenticator), dialects, limits, TIMEOUTS, ingress)
 }
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {

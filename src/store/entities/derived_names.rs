@@ -1,4 +1,4 @@
-//! The ledger of names that were derived from tenants. It outlives them.
+//! Names that were derived from tenants. They outlive them.
 
 use sea_orm::entity::prelude::*;
 

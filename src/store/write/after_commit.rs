@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::store::{Revocation, clusters::ClusterNames, revocations::Listeners};
+use crate::store::{Revocation, cache::Cache, revocations::Listeners};
 
 /// In-memory state that a write invalidates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Invalidate {
     ClusterNames,
 }
@@ -20,7 +20,7 @@ pub(in crate::store) enum AfterCommit {
 
 #[derive(Clone, Default)]
 pub(in crate::store) struct Observers {
-    pub clusters: Arc<ClusterNames>,
+    pub cache: Arc<Cache>,
     pub revoked: Arc<Listeners>,
 }
 
@@ -30,7 +30,7 @@ impl Observers {
         let mut revoked = Vec::new();
         for step in steps {
             match step {
-                AfterCommit::Invalidate(Invalidate::ClusterNames) => self.clusters.changed(),
+                AfterCommit::Invalidate(key) => self.cache.invalidate(key),
                 AfterCommit::Revoked(revocation) => revoked.push(revocation),
             }
         }

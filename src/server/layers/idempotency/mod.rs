@@ -41,7 +41,7 @@ use crate::{
 };
 
 /// How long a call waits for another one with the same key.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUTS: Duration = Duration::from_secs(2);
 /// How often it looks meanwhile for the answer of another server.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long after its first write a call may still be on its way to its answer.
@@ -140,7 +140,7 @@ impl Shared {
     async fn once(&self, mut rest: Rest, keyed: &Keyed, request: Request<Body>) -> Result<Response<Body>> {
         // First of all: an answer that could not be kept would be of a call that can never be told.
         self.answers.check(keyed).await?;
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUTS;
         let _latch = self.latches.enter(keyed.call.id(), end).await.ok_or_else(running)?;
         match self.recall(keyed, end).await? {
             Some(replay) => Ok(replay),
@@ -174,7 +174,7 @@ impl Shared {
         if !keyed.call.has_written() {
             // A write that failed may have come to pass all the same, and another server may have been first: if the
             // database knows of it, that is the answer.
-            match self.recall(keyed, Instant::now() + PATIENCE).await {
+            match self.recall(keyed, Instant::now() + TIMEOUTS).await {
                 Ok(Some(replay)) => return Ok(replay),
                 Err(error) if matches!(error.kind, Kind::Aborted | Kind::AlreadyExists) => return Err(error),
                 Ok(None) => {}

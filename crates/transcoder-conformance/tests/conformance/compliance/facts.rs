@@ -5,30 +5,30 @@ use transcoder::json::{Habits, Msg, decode};
 use transcoder_conformance::{proto::conformance::query::v1::Request, query};
 
 use super::{
-    bench::{Bench, benches},
     driver::echoed,
+    fixture::{Fixture, fixtures},
 };
 use crate::support::call;
 
-async fn bench() -> Bench {
-    benches().await.swap_remove(0)
+async fn fixture() -> Fixture {
+    fixtures().await.swap_remove(0)
 }
 
 /// The number of a continent that is not in the enum survives JSON in both directions.
 #[tokio::test]
 async fn enums_of_unknown_number() {
-    let bench = bench().await;
-    let known = bench.send("GET", "/v1beta1/compliance/enum", None).await.json();
+    let fixture = fixture().await;
+    let known = fixture.send("GET", "/v1beta1/compliance/enum", None).await.json();
     assert_eq!(known["continent"], "ANTARTICA");
-    let unknown = bench.send("GET", "/v1beta1/compliance/enum?request.unknownEnum=true", None).await;
+    let unknown = fixture.send("GET", "/v1beta1/compliance/enum?request.unknownEnum=true", None).await;
     assert_eq!(unknown.status, 400, "the request has no field request");
-    let unknown = bench.send("GET", "/v1beta1/compliance/enum?unknownEnum=true", None).await.json();
+    let unknown = fixture.send("GET", "/v1beta1/compliance/enum?unknownEnum=true", None).await.json();
     assert_eq!(unknown["continent"], -4242);
     let uri = "/v1beta1/compliance/enum?continent=-4242&request.unknownEnum=true";
-    let echo = bench.send("POST", uri, None).await.json();
+    let echo = fixture.send("POST", uri, None).await.json();
     assert_eq!((&echo["continent"], &echo["request"]["unknownEnum"]), (&json!(-4242), &json!(true)));
     let verify = async |query: &str| {
-        bench.send("POST", &format!("/v1beta1/compliance/enum?{query}"), None).await.status.as_u16()
+        fixture.send("POST", &format!("/v1beta1/compliance/enum?{query}"), None).await.status.as_u16()
     };
     assert_eq!(verify("continent=-4242&request.unknownEnum=true").await, 200);
     assert_eq!(verify("continent=ANTARTICA").await, 200);
@@ -39,9 +39,9 @@ async fn enums_of_unknown_number() {
 /// What the path binds is not asked of the query, and not of the body either: the path wins.
 #[tokio::test]
 async fn the_path_wins() {
-    let bench = bench().await;
+    let fixture = fixture().await;
     let uri = "/v1beta1/repeat/path/1/2.5/true/FUNGI:simplepath";
-    let answer = bench.send("GET", &format!("{uri}?info.fString=query"), None).await;
+    let answer = fixture.send("GET", &format!("{uri}?info.fString=query"), None).await;
     assert_eq!((answer.status.as_u16(), answer.violation().as_deref()), (400, Some("info.fString")));
     // No rule of the suite has both a body and a variable.
     let body = r#"{"stringValue": "body", "int32Value": 7}"#;
@@ -52,9 +52,9 @@ async fn the_path_wins() {
 
 #[tokio::test]
 async fn other_facts() {
-    let bench = bench().await;
+    let fixture = fixture().await;
     let status =
-        async |method: &str, uri: &str, body: Option<&str>| bench.send(method, uri, body).await.status.as_u16();
+        async |method: &str, uri: &str, body: Option<&str>| fixture.send(method, uri, body).await.status.as_u16();
     // Any query key on a rule whose body is the whole message.
     assert_eq!(status("POST", "/v1beta1/repeat:body?name=x", Some("{}")).await, 400);
     // A repeated key on a scalar.
@@ -72,6 +72,6 @@ async fn other_facts() {
     assert_eq!(status("GET", &path("FUNGI"), None).await, 200);
     assert_eq!(status("GET", &path("VIRUS"), None).await, 400);
     // A raw plus in a path is a plus.
-    let answer = bench.send("GET", "/v1beta1/repeat/a+b/1/2.5/true/4:simplepath", None).await;
+    let answer = fixture.send("GET", "/v1beta1/repeat/a+b/1/2.5/true/4:simplepath", None).await;
     assert_eq!(echoed(&answer).unwrap().request.unwrap().info.unwrap().f_string, "a+b");
 }

@@ -1,8 +1,8 @@
 //! Google's REST compliance suite, over connections of the loopback.
 
-mod bench;
 mod driver;
 mod facts;
+mod fixture;
 mod negative;
 mod positive;
 

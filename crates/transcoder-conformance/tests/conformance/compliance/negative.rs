@@ -4,8 +4,8 @@ use serde_json::Value;
 use transcoder_conformance::proto::compliance::v1::{ComplianceData, RepeatRequest};
 
 use super::{
-    bench::benches,
     driver::{Call, Form, body, call_of, compare},
+    fixture::fixtures,
 };
 use crate::support::Tally;
 
@@ -35,14 +35,14 @@ fn to_proto_name(name: &str) -> String {
 #[tokio::test]
 async fn a1_query_repeats_the_body() {
     let mut tally = Tally::default();
-    for bench in benches().await {
-        for request in bench.requests_of("RepeatDataBodyInfo") {
+    for fixture in fixtures().await {
+        for request in fixture.requests_of("RepeatDataBodyInfo") {
             let query = call_of("RepeatDataQuery", request, Form::Short).unwrap().query;
             let repeated = Call { query, ..call_of("RepeatDataBodyInfo", request, Form::Short).unwrap() };
-            let answer = bench.call(&repeated).await;
+            let answer = fixture.call(&repeated).await;
             let refused = answer.status == 400 && answer.violation().is_some_and(|field| field.starts_with("info."));
             let why = format!("{}: {} {:?}", answer.status, answer.message(), answer.violation());
-            tally.count(&bench.file, &format!("A1, {:?}", request.name), if refused { Ok(()) } else { Err(why) });
+            tally.count(&fixture.file, &format!("A1, {:?}", request.name), if refused { Ok(()) } else { Err(why) });
         }
     }
     assert!(tally.cases >= 7);
@@ -53,14 +53,14 @@ async fn a1_query_repeats_the_body() {
 #[tokio::test]
 async fn a2_body_in_proto_names() {
     let mut tally = Tally::default();
-    for bench in benches().await {
-        for request in bench.requests_of("RepeatDataBodyInfo") {
+    for fixture in fixtures().await {
+        for request in fixture.requests_of("RepeatDataBodyInfo") {
             let mut sent = RepeatRequest { info: request.info.clone(), ..RepeatRequest::default() };
             sent.info.get_or_insert_default().f_string.push_str(" changed");
             let text = to_proto_names(&body(&sent, Form::Short)["info"]).to_string();
             assert!(text.contains("\"f_string\""), "{text}");
-            let answer = bench.send("POST", "/v1beta1/repeat:bodyinfo", Some(&text)).await;
-            tally.count(&bench.file, &format!("A2, {:?}", request.name), compare(&sent, &answer));
+            let answer = fixture.send("POST", "/v1beta1/repeat:bodyinfo", Some(&text)).await;
+            tally.count(&fixture.file, &format!("A2, {:?}", request.name), compare(&sent, &answer));
         }
     }
     assert!(tally.cases >= 7);
@@ -71,14 +71,18 @@ async fn a2_body_in_proto_names() {
 #[tokio::test]
 async fn a3_query_in_proto_names() {
     let mut tally = Tally::default();
-    for bench in benches().await {
-        for request in bench.requests_of("RepeatDataQuery") {
+    for fixture in fixtures().await {
+        for request in fixture.requests_of("RepeatDataQuery") {
             let mut renamed = call_of("RepeatDataQuery", request, Form::Short).unwrap();
             renamed.query.iter_mut().for_each(|(key, _)| *key = to_proto_name(key));
             assert!(renamed.query.iter().any(|(key, _)| key == "server_verify"), "{renamed:?}");
-            tally.count(&bench.file, &format!("A3, {:?}", request.name), compare(request, &bench.call(&renamed).await));
+            tally.count(
+                &fixture.file,
+                &format!("A3, {:?}", request.name),
+                compare(request, &fixture.call(&renamed).await),
+            );
         }
-        let answer = bench.send("GET", "/v1beta1/repeat:query?info_f_string=x", None).await;
+        let answer = fixture.send("GET", "/v1beta1/repeat:query?info_f_string=x", None).await;
         assert_eq!((answer.status.as_u16(), answer.violation().as_deref()), (400, Some("info_f_string")));
     }
     assert!(tally.cases >= 9);
@@ -109,18 +113,18 @@ fn info(request: &mut RepeatRequest) -> &mut ComplianceData {
 #[tokio::test]
 async fn b_presence_survives() {
     let mut tally = Tally::default();
-    for bench in benches().await {
+    for fixture in fixtures().await {
         for (case, name, change, text) in CHANGES {
             // Files that add groups need not have the requests of the published suite.
-            let Some(unchanged) = bench.request(name) else { continue };
+            let Some(unchanged) = fixture.request(name) else { continue };
             let mut request = unchanged.clone();
             change(&mut request);
             assert!(request != unchanged && request.server_verify, "{case} changes nothing");
             for rpc in ["RepeatDataBody", "RepeatDataQuery"] {
-                let answer = bench.call(&call_of(rpc, &request, Form::Short).unwrap()).await;
+                let answer = fixture.call(&call_of(rpc, &request, Form::Short).unwrap()).await;
                 let right = answer.status == 400 && answer.message() == text;
                 let why = format!("{} {:?}, want {text:?}", answer.status, answer.message());
-                tally.count(&bench.file, &format!("{case} {rpc}"), if right { Ok(()) } else { Err(why) });
+                tally.count(&fixture.file, &format!("{case} {rpc}"), if right { Ok(()) } else { Err(why) });
             }
         }
     }

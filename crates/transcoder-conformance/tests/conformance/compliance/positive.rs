@@ -3,8 +3,8 @@
 use transcoder_conformance::{proto::compliance::v1::ComplianceGroup, tables::File};
 
 use super::{
-    bench::{Bench, benches},
     driver::{Form, call_of, compare, echoed},
+    fixture::{Fixture, fixtures},
 };
 use crate::support::Tally;
 
@@ -12,27 +12,27 @@ use crate::support::Tally;
 pub async fn run(files: Vec<File>) -> Tally {
     let mut tally = Tally::default();
     for file in files {
-        match Bench::of(file).await {
-            Ok(bench) => calls(&bench, &mut tally).await,
+        match Fixture::of(file).await {
+            Ok(fixture) => calls(&fixture, &mut tally).await,
             Err(why) => tally.failures.push(why),
         }
     }
     tally
 }
 
-async fn calls(bench: &Bench, tally: &mut Tally) {
+async fn calls(fixture: &Fixture, tally: &mut Tally) {
     let before = tally.cases;
-    for (index, group) in bench.suite.group.iter().enumerate() {
-        let calls = group_calls(bench, group, tally).await;
+    for (index, group) in fixture.suite.group.iter().enumerate() {
+        let calls = group_calls(fixture, group, tally).await;
         if calls == 0 {
-            tally.count(&bench.file, &format!("group {index}, {:?}", group.name), Err("no call in it".to_owned()));
+            tally.count(&fixture.file, &format!("group {index}, {:?}", group.name), Err("no call in it".to_owned()));
         }
     }
-    tally.refuse_empty(&bench.file, tally.cases - before);
+    tally.refuse_empty(&fixture.file, tally.cases - before);
 }
 
 /// Answers how many calls there were in one form.
-async fn group_calls(bench: &Bench, group: &ComplianceGroup, tally: &mut Tally) -> usize {
+async fn group_calls(fixture: &Fixture, group: &ComplianceGroup, tally: &mut Tally) -> usize {
     for form in [Form::Short, Form::Long] {
         for (request, rpc) in group.requests.iter().flat_map(|request| group.rpcs.iter().map(move |rpc| (request, rpc)))
         {
@@ -42,10 +42,10 @@ async fn group_calls(bench: &Bench, group: &ComplianceGroup, tally: &mut Tally) 
                 None => Err("an RPC is named Compliance. and its name".to_owned()),
             };
             let outcome = match call {
-                Ok(call) => compare(request, &bench.call(&call).await),
+                Ok(call) => compare(request, &fixture.call(&call).await),
                 Err(why) => Err(why),
             };
-            tally.count(&bench.file, &name, outcome);
+            tally.count(&fixture.file, &name, outcome);
         }
     }
     group.requests.len() * group.rpcs.len()
@@ -54,8 +54,8 @@ async fn group_calls(bench: &Bench, group: &ComplianceGroup, tally: &mut Tally) 
 #[tokio::test]
 async fn suite() {
     let mut tally = Tally::default();
-    for bench in benches().await {
-        calls(&bench, &mut tally).await;
+    for fixture in fixtures().await {
+        calls(&fixture, &mut tally).await;
     }
     // The suite as it is published has 53 calls.
     assert!(tally.cases >= 2 * 53, "only {} calls", tally.cases);
@@ -66,8 +66,8 @@ async fn suite() {
 #[tokio::test]
 async fn trailing_resource() {
     let mut tally = Tally::default();
-    for bench in benches().await {
-        for request in bench.requests_of("RepeatDataPathResource") {
+    for fixture in fixtures().await {
+        for request in fixture.requests_of("RepeatDataPathResource") {
             let mut request = request.clone();
             (request.server_verify, request.intended_binding_uri) = (false, None);
             let info = request.info.get_or_insert_default();
@@ -76,14 +76,14 @@ async fn trailing_resource() {
                 let info = request.info.get_or_insert_default();
                 info.f_child.get_or_insert_default().f_string = tail.to_owned();
                 let call = call_of("RepeatDataPathTrailingResource", &request, Form::Short).unwrap();
-                let answer = bench.call(&call).await;
+                let answer = fixture.call(&call).await;
                 let template =
                     "/v1beta1/repeat/{info.f_string=first/*}/{info.f_child.f_string=second/**}:pathtrailingresource";
                 let outcome = compare(&request, &answer).and_then(|()| match echoed(&answer)?.binding_uri {
                     uri if uri == template => Ok(()),
                     other => Err(format!("{other} matched")),
                 });
-                tally.count(&bench.file, &format!("{:?} to {tail}", request.name), outcome);
+                tally.count(&fixture.file, &format!("{:?} to {tail}", request.name), outcome);
             }
         }
     }

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt as _, Empty, Full};
 use serde_json::json;
 use tower::ServiceExt as _;
 
-use super::bench::rest;
+use super::fixture::rest;
 use crate::support::{Answer, call, send};
 
 async fn put(uri: &str, media_type: Option<&str>, body: &'static [u8]) -> Answer {

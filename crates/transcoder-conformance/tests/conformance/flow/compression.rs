@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Empty, Full};
 use tower::ServiceExt as _;
 use transcoder::compress::Compressed;
 
-use super::bench::rest;
+use super::fixture::rest;
 use crate::support::send;
 
 async fn get(uri: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap, Bytes) {

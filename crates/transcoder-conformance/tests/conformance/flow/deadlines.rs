@@ -11,7 +11,7 @@ use http_body_util::Empty;
 use transcoder::{Deadline, Open, RestBuilder};
 use transcoder_conformance::rules::conformance::rules::v1::flow_rest;
 
-use super::bench::{Desk, rest};
+use super::fixture::{Desk, rest};
 use crate::support::{call, send};
 
 #[tokio::test]

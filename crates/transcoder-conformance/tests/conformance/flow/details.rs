@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::bench::rest;
+use super::fixture::rest;
 use crate::support::call;
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 
-use super::bench::rest;
+use super::fixture::rest;
 use crate::support::{Answer, send};
 
 async fn ask(method: &str, uri: &str, headers: &[(&str, &str)], body: &'static str) -> Answer {

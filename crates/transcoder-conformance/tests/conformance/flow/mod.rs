@@ -1,11 +1,11 @@
 //! Streams, long lists, raw bytes, entity tags, deadlines and compression, against the services of flow.proto.
 
-mod bench;
 mod bytes;
 mod compression;
 mod deadlines;
 mod details;
 mod etags;
+mod fixture;
 mod handlers;
 mod pages;
 mod streams;

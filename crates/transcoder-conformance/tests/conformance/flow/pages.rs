@@ -8,7 +8,7 @@ use tower::ServiceExt as _;
 use transcoder::{compress::Compressed, rest::ResponseBody};
 use transcoder_conformance::rules::conformance::rules::v1::{CountRequest, flow_rest, flow_server::Flow};
 
-use super::bench::{Desk, rest};
+use super::fixture::{Desk, rest};
 use crate::support::{call, send};
 
 fn numbers(to: i64) -> Value {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use transcoder::rest::ResponseBody;
 
-use super::bench::rest;
+use super::fixture::rest;
 use crate::support::{Answer, call, send};
 
 async fn get(uri: &str, headers: &[(&str, &str)]) -> Answer {

@@ -3,7 +3,7 @@
 //! What is random comes from a seed, which every failure names. `TENANTRY_ORACLE_SEED` sets it, and
 //! `TENANTRY_ORACLE_COUNT` how many messages there are.
 
-mod departures;
+mod deviations;
 mod mutated;
 mod plain;
 mod process;
@@ -15,7 +15,7 @@ use transcoder::json::{Habits, Msg, Names, decode, encode};
 use transcoder_conformance::{checks::PLAIN, proto::conformance::v1::Everything};
 
 use self::{
-    departures::{DEPARTURES, Verdict},
+    deviations::{DEVIATIONS, Verdict},
     plain::plain,
     process::ask,
     random::Random,
@@ -92,7 +92,7 @@ fn python_reads_what_we_write() {
 }
 
 fn is_excused(verdict: &Verdict, text: &[u8]) -> bool {
-    DEPARTURES.iter().any(|departure| departure.is_of(verdict, text))
+    DEVIATIONS.iter().any(|departure| departure.is_of(verdict, text))
 }
 
 /// What Python writes, we read, and have the message that was written.
@@ -119,28 +119,28 @@ fn we_read_what_python_writes() {
     report(&format!("{} messages from Python to us", answers.len()), &failures);
 }
 
-/// What is wrong in one way or another both read, with the same value, or both refuse, but for the departures.
+/// What is wrong in one way or another both read, with the same value, or both refuse, but for the deviations.
 #[test]
 fn both_read_or_both_refuse() {
     let texts = mutated::texts(&mut Random::new(seed()), count());
     let questions = texts.iter().map(|text| format!("read\t{}", STANDARD.encode(text))).collect();
     let answers = ask(questions);
     assert_eq!(answers.len(), texts.len());
-    let (mut failures, mut met) = (Vec::new(), [0; DEPARTURES.len()]);
+    let (mut failures, mut met) = (Vec::new(), [0; DEVIATIONS.len()]);
     let (mut read, mut refused) = (0, 0);
     for (text, answer) in texts.iter().zip(&answers) {
         let verdict = verdict(text, answer);
         match verdict {
             Verdict::BothRead => read += 1,
             Verdict::BothRefuse => refused += 1,
-            _ => match DEPARTURES.iter().position(|departure| departure.is_of(&verdict, text)) {
+            _ => match DEVIATIONS.iter().position(|departure| departure.is_of(&verdict, text)) {
                 Some(index) => met[index] += 1,
                 None => failures.push(format!("{verdict:?}: {}", String::from_utf8_lossy(text))),
             },
         }
     }
     println!("{} texts: both read {read}, both refused {refused}", texts.len());
-    for (departure, met) in DEPARTURES.iter().zip(met) {
+    for (departure, met) in DEVIATIONS.iter().zip(met) {
         println!("{met:6} {}: {}", departure.name, departure.because);
         if met == 0 {
             failures.push(format!("the departure {:?} was not met: it is none", departure.name));

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::bench::Bench;
+use super::fixture::Fixture;
 use crate::support::{Answer, call};
 
 fn thing(answer: &Answer) -> (u16, String) {
@@ -11,9 +11,9 @@ fn thing(answer: &Answer) -> (u16, String) {
 
 #[tokio::test]
 async fn created_or_not() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let put = async |name: &str| {
-        call(&bench.rest, "POST", "/strict/things", Some(&format!("{{\"name\": \"{name}\"}}"))).await
+        call(&fixture.rest, "POST", "/strict/things", Some(&format!("{{\"name\": \"{name}\"}}"))).await
     };
     assert_eq!(thing(&put("new").await), (201, "new".to_owned()));
     assert_eq!(thing(&put("old").await), (200, "old".to_owned()));
@@ -24,19 +24,19 @@ async fn created_or_not() {
 
 #[tokio::test]
 async fn no_content() {
-    let bench = Bench::new();
-    let answer = call(&bench.rest, "DELETE", "/strict/things/x", None).await;
+    let fixture = Fixture::new();
+    let answer = call(&fixture.rest, "DELETE", "/strict/things/x", None).await;
     assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0));
     assert!(!answer.headers.contains_key("content-type"));
-    let answer = call(&bench.rest, "POST", "/strict/things/x:act", Some("{}")).await;
+    let answer = call(&fixture.rest, "POST", "/strict/things/x:act", Some("{}")).await;
     assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0));
 }
 
 #[tokio::test]
 async fn response_bodies() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let get = async |uri: &str| {
-        let answer = call(&bench.rest, "GET", uri, None).await;
+        let answer = call(&fixture.rest, "GET", uri, None).await;
         assert_eq!(
             (answer.status.as_u16(), answer.headers["content-type"].to_str().unwrap()),
             (200, "application/json")
@@ -59,8 +59,8 @@ async fn response_bodies() {
 
 #[tokio::test]
 async fn downloads() {
-    let bench = Bench::new();
-    let answer = call(&bench.rest, "GET", "/strict/things/abc/bytes", None).await;
+    let fixture = Fixture::new();
+    let answer = call(&fixture.rest, "GET", "/strict/things/abc/bytes", None).await;
     assert_eq!((answer.status.as_u16(), &*answer.body), (200, &b"abc"[..]));
     assert_eq!(answer.headers["content-type"], "text/x-thing");
     assert_eq!(answer.headers["content-disposition"], "attachment");
@@ -68,21 +68,21 @@ async fn downloads() {
 
 #[tokio::test]
 async fn metadata_and_failures() {
-    let bench = Bench::new();
-    assert_eq!(call(&bench.rest, "GET", "/strict/things/x", None).await.headers["x-shelf"], "4");
-    let missing = call(&bench.rest, "GET", "/strict/things/missing", None).await;
+    let fixture = Fixture::new();
+    assert_eq!(call(&fixture.rest, "GET", "/strict/things/x", None).await.headers["x-shelf"], "4");
+    let missing = call(&fixture.rest, "GET", "/strict/things/missing", None).await;
     assert_eq!((missing.status.as_u16(), missing.json()["text"].as_str()), (404, Some("no such thing")));
-    let unprintable = call(&bench.rest, "GET", "/strict/things/unprintable", None).await;
+    let unprintable = call(&fixture.rest, "GET", "/strict/things/unprintable", None).await;
     assert_eq!((unprintable.status.as_u16(), unprintable.json()["from"].as_str()), (500, Some("Server")));
-    assert_eq!(bench.log.take().last().unwrap(), "get by /strict/things/{name}");
+    assert_eq!(fixture.log.take().last().unwrap(), "get by /strict/things/{name}");
 }
 
 #[tokio::test]
 async fn lenient_booleans() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let delete = async |query: &str| {
-        let answer = call(&bench.rest, "DELETE", &format!("/strict/things/x?{query}"), None).await;
-        (answer.status.as_u16(), bench.log.take().pop().unwrap())
+        let answer = call(&fixture.rest, "DELETE", &format!("/strict/things/x?{query}"), None).await;
+        (answer.status.as_u16(), fixture.log.take().pop().unwrap())
     };
     for text in ["true", "TRUE", "True"] {
         assert_eq!(delete(&format!("force={text}")).await, (204, "delete x true false".to_owned()));
@@ -95,9 +95,9 @@ async fn lenient_booleans() {
 
 #[tokio::test]
 async fn body_or_query() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let search = async |query: &str, body: &str| {
-        let answer = call(&bench.rest, "POST", &format!("/strict/things:search?{query}"), Some(body)).await;
+        let answer = call(&fixture.rest, "POST", &format!("/strict/things:search?{query}"), Some(body)).await;
         (answer.status.as_u16(), answer.json())
     };
     let want = json!({"text": "a", "pageSize": 3, "tags": ["x", "y"], "owner": {"tenant": "blue"}});

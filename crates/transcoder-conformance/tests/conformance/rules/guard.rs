@@ -17,7 +17,7 @@ use transcoder_conformance::rules::conformance::rules::v1::{
     things_server::ThingsServer,
 };
 
-use super::bench::{Bench, Log, owner};
+use super::fixture::{Fixture, Log, owner};
 use crate::support::{call, send};
 
 /// A body that must not be read.
@@ -52,11 +52,11 @@ fn post<B>(uri: &str, body: B) -> http::Request<B> {
 
 #[tokio::test]
 async fn refused_before_the_body_is_read() {
-    let bench = Bench::refusing(Some(("admit", Code::Unauthenticated)));
-    let answer = send(&bench.rest, post("/strict/things", Untouchable)).await;
+    let fixture = Fixture::refusing(Some(("admit", Code::Unauthenticated)));
+    let answer = send(&fixture.rest, post("/strict/things", Untouchable)).await;
     assert_eq!(answer.status, 401);
     assert_eq!(answer.headers["www-authenticate"], "Bearer");
-    assert_eq!(bench.log.take(), ["admit PutThing"]);
+    assert_eq!(fixture.log.take(), ["admit PutThing"]);
     let want = json!({
         "oops": "NOT_YOU", "from": "Guard", "text": "refused at admit", "kind": null, "path": null, "id": null,
     });
@@ -65,40 +65,40 @@ async fn refused_before_the_body_is_read() {
 
 #[tokio::test]
 async fn admitted_then_read_then_entered_then_served() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let text = r#"{"name": "new", "owner": {"tenant": "blue"}}"#;
-    let answer = send(&bench.rest, post("/strict/things", Told(bench.log.clone(), Some(text)))).await;
+    let answer = send(&fixture.rest, post("/strict/things", Told(fixture.log.clone(), Some(text)))).await;
     assert_eq!(answer.status, 201);
     let entered = r#"enter PutThing by somebody: Some("blue") None Some("new")"#;
-    assert_eq!(bench.log.take(), ["admit PutThing", "body", entered]);
+    assert_eq!(fixture.log.take(), ["admit PutThing", "body", entered]);
 }
 
 #[tokio::test]
 async fn refused_on_the_decoded_message() {
-    let bench = Bench::refusing(Some(("enter", Code::PermissionDenied)));
-    let answer = call(&bench.rest, "GET", "/strict/things/x?owner.tenant=red", None).await;
+    let fixture = Fixture::refusing(Some(("enter", Code::PermissionDenied)));
+    let answer = call(&fixture.rest, "GET", "/strict/things/x?owner.tenant=red", None).await;
     assert_eq!((answer.status.as_u16(), answer.json()["oops"].clone()), (403, json!("NOT_YOU")));
-    assert_eq!(bench.log.take(), ["admit GetThing", r#"enter GetThing by somebody: Some("red") None None"#]);
+    assert_eq!(fixture.log.take(), ["admit GetThing", r#"enter GetThing by somebody: Some("red") None None"#]);
 }
 
 #[tokio::test]
 async fn what_does_not_decode_is_not_entered() {
-    let bench = Bench::new();
-    let answer = call(&bench.rest, "POST", "/strict/things", Some(r#"{"owner": {"tenant": 1}}"#)).await;
+    let fixture = Fixture::new();
+    let answer = call(&fixture.rest, "POST", "/strict/things", Some(r#"{"owner": {"tenant": 1}}"#)).await;
     let want = json!({
         "oops": "FIELD_MALFORMED", "from": "Decode", "kind": "WrongType", "path": "owner.tenant", "id": null,
         "text": "owner.tenant: expected a string, found a number",
     });
     assert_eq!((answer.status.as_u16(), answer.json()), (400, want));
-    assert_eq!(bench.log.take(), ["admit PutThing"]);
+    assert_eq!(fixture.log.take(), ["admit PutThing"]);
 }
 
 #[tokio::test]
 async fn the_claim_of_an_act() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let entered = async |body: &str| {
-        assert_eq!(call(&bench.rest, "POST", "/strict/things/x:act", Some(body)).await.status, 200, "{body}");
-        bench.log.take().remove(1)
+        assert_eq!(call(&fixture.rest, "POST", "/strict/things/x:act", Some(body)).await.status, 200, "{body}");
+        fixture.log.take().remove(1)
     };
     assert_eq!(
         entered(r#"{"act": "ACT_PAINT"}"#).await,
@@ -130,41 +130,41 @@ fn rules_as_data() {
 
 #[tokio::test]
 async fn over_grpc() {
-    let bench = Bench::new();
-    let admit = AdmitLayer::new(things_rest::METHODS.iter().copied(), bench.guard.clone());
-    let mut client = ThingsClient::new(admit.layer(ThingsServer::new(bench.things.clone())));
+    let fixture = Fixture::new();
+    let admit = AdmitLayer::new(things_rest::METHODS.iter().copied(), fixture.guard.clone());
+    let mut client = ThingsClient::new(admit.layer(ThingsServer::new(fixture.things.clone())));
     let thing = Thing { name: "new".to_owned(), owner: owner("blue"), ..Thing::default() };
     let answer = client.put_thing(PutThingRequest { thing: Some(thing), dry_run: false }).await.unwrap().into_inner();
     assert!(answer.created);
     let entered = r#"enter PutThing by somebody: Some("blue") None Some("new")"#;
-    assert_eq!(bench.log.take(), ["admit PutThing", entered]);
+    assert_eq!(fixture.log.take(), ["admit PutThing", entered]);
     client.get_thing(GetThingRequest::default()).await.unwrap();
     let entered = r#"enter GetThing by somebody: Some("") None None"#;
-    assert_eq!(bench.log.take(), ["admit GetThing", entered, "get by gRPC"]);
+    assert_eq!(fixture.log.take(), ["admit GetThing", entered, "get by gRPC"]);
     client.act_on_thing(ActOnThingRequest { act: Act::Look.into(), ..Default::default() }).await.unwrap();
     let entered = r#"enter ActOnThing by somebody: None Some("ACT_LOOK") None, audited thing.look"#;
-    assert_eq!(bench.log.take(), ["admit ActOnThing", entered]);
+    assert_eq!(fixture.log.take(), ["admit ActOnThing", entered]);
 }
 
 #[tokio::test]
 async fn refused_over_grpc() {
     for (step, steps) in [("admit", 1), ("enter", 2)] {
-        let bench = Bench::refusing(Some((step, Code::PermissionDenied)));
-        let admit = AdmitLayer::new(things_rest::METHODS.iter().copied(), bench.guard.clone());
-        let mut client = ThingsClient::new(admit.layer(ThingsServer::new(bench.things.clone())));
+        let fixture = Fixture::refusing(Some((step, Code::PermissionDenied)));
+        let admit = AdmitLayer::new(things_rest::METHODS.iter().copied(), fixture.guard.clone());
+        let mut client = ThingsClient::new(admit.layer(ThingsServer::new(fixture.things.clone())));
         let status = client.get_thing(GetThingRequest::default()).await.unwrap_err();
         assert_eq!((status.code(), status.message()), (Code::PermissionDenied, &*format!("refused at {step}")));
-        assert_eq!(bench.log.take().len(), steps);
+        assert_eq!(fixture.log.take().len(), steps);
     }
 }
 
 #[tokio::test]
 async fn the_request_id_reaches_the_dialect() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     for uri in ["/strict/things/missing", "/strict/nowhere"] {
         let mut request = http::Request::get(uri).body(http_body_util::Empty::<Bytes>::new()).unwrap();
         request.extensions_mut().insert(RequestId("r-1".to_owned()));
-        let answer = send(&bench.rest, request).await;
+        let answer = send(&fixture.rest, request).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["id"]), (404, &Value::from("r-1")), "{uri}");
     }
 }

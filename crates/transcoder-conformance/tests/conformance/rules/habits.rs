@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::bench::Bench;
+use super::fixture::Fixture;
 use crate::support::call;
 
 async fn put(surface: &str, body: &str) -> (u16, Value) {
-    let answer = call(&Bench::new().rest, "PUT", &format!("/{surface}/things"), Some(body)).await;
+    let answer = call(&Fixture::new().rest, "PUT", &format!("/{surface}/things"), Some(body)).await;
     (answer.status.as_u16(), answer.json())
 }
 
@@ -84,9 +84,9 @@ async fn null_stands_for_nothing_where_it_is_a_value() {
 
 #[tokio::test]
 async fn query_keys() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let get = async |uri: &str| {
-        let answer = call(&bench.rest, "GET", uri, None).await;
+        let answer = call(&fixture.rest, "GET", uri, None).await;
         (answer.status.as_u16(), answer.json())
     };
     let (status, body) = get("/loose/things/x?BYTE_SIZE=3&OWNER.tenant=t&nope=1&owner.nope=2").await;
@@ -110,9 +110,9 @@ async fn any_of_a_known_type() {
 
 #[tokio::test]
 async fn documented_keys_in_any_case() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let keys = async |method: &str, uri: &str, body: Option<&str>| {
-        let answer = call(&bench.rest, method, uri, body).await;
+        let answer = call(&fixture.rest, method, uri, body).await;
         (answer.status.as_u16(), answer.json())
     };
     let want = json!({"ID": "i", "tenantID": "t", "ProjectID": "p", "TTLMinutes": "5"});
@@ -146,19 +146,19 @@ async fn a_body_of_blanks_is_none_where_the_surface_says_so() {
     for (path, status) in [("/loose/keys", 200), ("/snake/things", 400), ("/strict/things", 400)] {
         let method = if path.starts_with("/strict") { "POST" } else { "PUT" };
         for body in [" ", "\r\n\t "] {
-            let answer = call(&Bench::new().rest, method, path, Some(body)).await;
+            let answer = call(&Fixture::new().rest, method, path, Some(body)).await;
             assert_eq!(answer.status.as_u16(), status, "{path} {body:?}");
         }
         // What is blank to people alone is no blank of JSON.
-        assert_eq!(call(&Bench::new().rest, method, path, Some("\u{a0}")).await.status.as_u16(), 400, "{path}");
+        assert_eq!(call(&Fixture::new().rest, method, path, Some("\u{a0}")).await.status.as_u16(), 400, "{path}");
     }
 }
 
 #[tokio::test]
 async fn an_empty_list_is_left_out_where_its_field_says_so() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     for body in [r#"{"tags": [], "marks": {}}"#, r#"{"tags": ["a"], "marks": {"b": "c"}}"#] {
-        let answer = call(&bench.rest, "PUT", "/loose/keys", Some(body)).await.json();
+        let answer = call(&fixture.rest, "PUT", "/loose/keys", Some(body)).await.json();
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         for member in ["tags", "marks"] {
             let given = Some(&body[member]).filter(|value| **value != json!([]) && **value != json!({}));

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::bench::Bench;
+use super::fixture::Fixture;
 use crate::support::call;
 
 /// The mask that arrived.
 async fn mask(uri: &str, body: &str) -> Value {
-    let answer = call(&Bench::new().rest, "PATCH", uri, Some(body)).await;
+    let answer = call(&Fixture::new().rest, "PATCH", uri, Some(body)).await;
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     answer.json()["updateMask"].clone()
 }
@@ -42,6 +42,6 @@ async fn given_by_the_caller() {
 
 #[tokio::test]
 async fn the_path_wins() {
-    let answer = call(&Bench::new().rest, "PATCH", "/strict/things/x", Some(r#"{"name": "y", "ready": true}"#)).await;
+    let answer = call(&Fixture::new().rest, "PATCH", "/strict/things/x", Some(r#"{"name": "y", "ready": true}"#)).await;
     assert_eq!(answer.json()["thing"]["name"], "x");
 }

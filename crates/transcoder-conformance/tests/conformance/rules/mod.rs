@@ -1,8 +1,8 @@
 //! Services whose options say everything that options can say.
 
 mod answers;
-mod bench;
 mod faults;
+mod fixture;
 mod forms;
 mod guard;
 mod habits;

@@ -6,7 +6,7 @@ use http_body_util::{Empty, Full, StreamBody};
 use serde_json::json;
 use tokio_stream::StreamExt as _;
 
-use super::bench::Bench;
+use super::fixture::Fixture;
 use crate::support::{Answer, call, send};
 
 fn allow(answer: &Answer) -> &str {
@@ -15,42 +15,42 @@ fn allow(answer: &Answer) -> &str {
 
 #[tokio::test]
 async fn wrong_methods_and_paths() {
-    let bench = Bench::new();
-    let answer = call(&bench.rest, "PUT", "/strict/things/x", None).await;
+    let fixture = Fixture::new();
+    let answer = call(&fixture.rest, "PUT", "/strict/things/x", None).await;
     assert_eq!((answer.status.as_u16(), allow(&answer)), (405, "DELETE, GET, HEAD, OPTIONS, PATCH"));
     assert_eq!(answer.json()["oops"], "METHOD_NOT_ALLOWED");
-    let answer = call(&bench.rest, "GET", "/strict/nothing/here", None).await;
+    let answer = call(&fixture.rest, "GET", "/strict/nothing/here", None).await;
     assert_eq!((answer.status.as_u16(), answer.json()["oops"].as_str()), (404, Some("PATH_NOT_FOUND")));
     // A path of no dialect speaks AIP-193.
-    let answer = call(&bench.rest, "GET", "/strictly", None).await;
+    let answer = call(&fixture.rest, "GET", "/strictly", None).await;
     assert_eq!((answer.status.as_u16(), answer.json()["error"]["status"].as_str()), (404, Some("NOT_FOUND")));
-    assert_eq!(bench.log.take(), Vec::<String>::new());
+    assert_eq!(fixture.log.take(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn head_and_options() {
-    let bench = Bench::new();
-    let get = call(&bench.rest, "GET", "/strict/things/x", None).await;
-    let head = call(&bench.rest, "HEAD", "/strict/things/x", None).await;
+    let fixture = Fixture::new();
+    let get = call(&fixture.rest, "GET", "/strict/things/x", None).await;
+    let head = call(&fixture.rest, "HEAD", "/strict/things/x", None).await;
     assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
     assert_eq!(head.headers["content-type"], "application/json");
     assert_eq!(head.headers["content-length"], get.body.len().to_string());
-    let head = call(&bench.rest, "HEAD", "/strict/things/missing", None).await;
+    let head = call(&fixture.rest, "HEAD", "/strict/things/missing", None).await;
     assert_eq!((head.status.as_u16(), head.body.len()), (404, 0));
-    let options = call(&bench.rest, "OPTIONS", "/strict/things", None).await;
+    let options = call(&fixture.rest, "OPTIONS", "/strict/things", None).await;
     assert_eq!((options.status.as_u16(), allow(&options)), (204, "GET, HEAD, OPTIONS, POST"));
-    assert_eq!(call(&bench.rest, "OPTIONS", "/strict/nothing", None).await.status, 404);
+    assert_eq!(call(&fixture.rest, "OPTIONS", "/strict/nothing", None).await.status, 404);
 }
 
 #[tokio::test]
 async fn media_types() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let post = async |kind: Option<&str>, body: &'static str| {
         let mut request = Request::post("/strict/things");
         if let Some(kind) = kind {
             request = request.header("content-type", kind);
         }
-        send(&bench.rest, request.body(Full::new(Bytes::from(body))).unwrap()).await
+        send(&fixture.rest, request.body(Full::new(Bytes::from(body))).unwrap()).await
     };
     for kind in
         ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/merge-patch+json"]
@@ -73,46 +73,46 @@ async fn media_types() {
 
 #[tokio::test]
 async fn what_the_head_tells_is_refused_before_the_body_is_asked_for() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     for (name, value) in [("content-type", "text/plain"), ("content-encoding", "gzip")] {
         // Nobody sends this one before it is polled, and a test that polls it fails.
         let asked = tokio_stream::iter([()]).map(|()| -> Result<http_body::Frame<Bytes>, std::convert::Infallible> {
             panic!("the body was asked for")
         });
         let request = Request::post("/strict/things").header("expect", "100-continue").header(name, value);
-        let answer = send(&bench.rest, request.body(StreamBody::new(asked)).unwrap()).await;
+        let answer = send(&fixture.rest, request.body(StreamBody::new(asked)).unwrap()).await;
         assert_eq!(answer.status, 415, "{name}");
     }
 }
 
 #[tokio::test]
 async fn the_server_as_a_whole_tells_its_methods() {
-    let bench = Bench::new();
-    let answer = call(&bench.rest, "OPTIONS", "*", None).await;
+    let fixture = Fixture::new();
+    let answer = call(&fixture.rest, "OPTIONS", "*", None).await;
     assert_eq!((answer.status.as_u16(), allow(&answer)), (204, "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"));
-    assert_eq!(call(&bench.rest, "GET", "*", None).await.status, 404);
+    assert_eq!(call(&fixture.rest, "GET", "*", None).await.status, 404);
 }
 
 #[tokio::test]
 async fn bodies_that_are_too_large() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let large = format!("{{\"name\": \"{}\"}}", "x".repeat(5000));
-    let answer = call(&bench.rest, "POST", "/strict/things", Some(&large)).await;
+    let answer = call(&fixture.rest, "POST", "/strict/things", Some(&large)).await;
     assert_eq!((answer.status.as_u16(), answer.json()["oops"].as_str()), (413, Some("BODY_TOO_LARGE")));
     // A stream without a length is cut off as well.
     let frames =
         (0..100).map(|_| Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from(vec![b' '; 100]))));
     let body = StreamBody::new(tokio_stream::iter(frames));
     let request = Request::post("/strict/things").header("content-type", "application/json").body(body).unwrap();
-    assert_eq!(send(&bench.rest, request).await.status, 413);
+    assert_eq!(send(&fixture.rest, request).await.status, 413);
     // A GET's body is never read.
-    let answer = call(&bench.rest, "GET", "/strict/things/x", Some(&large)).await;
+    let answer = call(&fixture.rest, "GET", "/strict/things/x", Some(&large)).await;
     assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]
 async fn malformed_bodies() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     for (body, kind, path) in [
         ("{", "Syntax", ""),
         ("{} {}", "Syntax", ""),
@@ -132,7 +132,7 @@ async fn malformed_bodies() {
         ),
         (r#"{"extra": {"@type": "x/nope"}}"#, "WrongType", "extra.@type"),
     ] {
-        let answer = call(&bench.rest, "POST", "/strict/things", Some(body)).await;
+        let answer = call(&fixture.rest, "POST", "/strict/things", Some(body)).await;
         let json = answer.json();
         assert_eq!((answer.status.as_u16(), &json["kind"], &json["path"]), (400, &json!(kind), &json!(path)), "{body}");
     }
@@ -140,28 +140,28 @@ async fn malformed_bodies() {
 
 #[tokio::test]
 async fn trailing_slashes() {
-    let bench = Bench::new();
-    assert_eq!(call(&bench.rest, "GET", "/strict/things/x/", None).await.status, 404);
-    let answer = call(&bench.rest, "GET", "/snake/things/x/?byte_size=1", None).await;
+    let fixture = Fixture::new();
+    assert_eq!(call(&fixture.rest, "GET", "/strict/things/x/", None).await.status, 404);
+    let answer = call(&fixture.rest, "GET", "/snake/things/x/?byte_size=1", None).await;
     assert_eq!(
         (answer.status.as_u16(), &answer.headers["location"]),
         (307, &"/snake/things/x?byte_size=1".parse().unwrap())
     );
-    let answer = call(&bench.rest, "GET", "/loose/things/x/", None).await;
+    let answer = call(&fixture.rest, "GET", "/loose/things/x/", None).await;
     assert_eq!((answer.status.as_u16(), answer.json()["name"].as_str()), (200, Some("x")));
-    assert_eq!(call(&bench.rest, "GET", "/loose/things/x//", None).await.status, 404);
+    assert_eq!(call(&fixture.rest, "GET", "/loose/things/x//", None).await.status, 404);
     // A slash does not hide a wrong method.
-    assert_eq!(call(&bench.rest, "POST", "/loose/things/x/", None).await.status, 405);
-    assert_eq!(call(&bench.rest, "GET", "/", None).await.status, 404);
+    assert_eq!(call(&fixture.rest, "POST", "/loose/things/x/", None).await.status, 405);
+    assert_eq!(call(&fixture.rest, "GET", "/", None).await.status, 404);
 }
 
 #[tokio::test]
 async fn redirects_stay_on_the_server() {
     // A path that begins with two slashes would name another host in Location.
     let request = Request::get("//evil.example/things/x/").body(Empty::<Bytes>::new()).unwrap();
-    let answer = send(&Bench::new().rest, request).await;
+    let answer = send(&Fixture::new().rest, request).await;
     assert_eq!((answer.status.as_u16(), answer.headers.get("location")), (404, None));
     // Browsers take a backslash for a slash.
-    let answer = call(&Bench::new().rest, "GET", "/snake/things/\\x/", None).await;
+    let answer = call(&Fixture::new().rest, "GET", "/snake/things/\\x/", None).await;
     assert_eq!((answer.status.as_u16(), answer.headers["location"].to_str().unwrap()), (307, "/snake/things/%5Cx"));
 }

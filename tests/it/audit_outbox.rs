@@ -15,10 +15,12 @@ use tenantry::{
         audit::{self, AuditRecord, Outcome},
         chain::{self, Verdict},
         entities::{audit_events, outbox},
-        ledger::{self, NameKind},
         relay::Step,
     },
-    tenants::{self, NewTenant},
+    tenants::{
+        self, NewTenant,
+        derived_names::{self, NameKind},
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -189,10 +191,10 @@ both_databases! {
                 let name = name.clone();
                 Box::pin(async move {
                     let (tenant, scope) = tenants::insert(tx, &NewTenant::named(name.clone()), None).await?;
-                    let first = ledger::derive(tx, scope, &name, NameKind::DATABASE).await?;
+                    let first = derived_names::derive(tx, scope, &name, NameKind::DATABASE).await?;
                     let renamed = "renamed".parse().unwrap();
-                    let again = ledger::derive(tx, scope, &renamed, NameKind::DATABASE).await?;
-                    let owner = ledger::derive(tx, scope, &name, NameKind::DATABASE_OWNER).await?;
+                    let again = derived_names::derive(tx, scope, &renamed, NameKind::DATABASE).await?;
+                    let owner = derived_names::derive(tx, scope, &name, NameKind::DATABASE_OWNER).await?;
                     tenants::delete(tx, &tenant, scope).await?;
                     Ok((tenant.id, first, again, owner))
                 })

@@ -6,7 +6,6 @@ use reqwest::Method;
 
 use crate::{
     db::{self, TestDb},
-    directory_verbs::{account, tenant},
     harness::{
         golden,
         grpc::{self, Grpc},
@@ -14,6 +13,7 @@ use crate::{
         mask::Mask,
         server::{Server, Setup},
     },
+    rows::{account, tenant},
 };
 
 /// The caller.

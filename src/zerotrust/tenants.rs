@@ -1,18 +1,40 @@
-//! The life of a subscriber: how it is made, changed, suspended and deleted (zero-trust contract, section 4.10).
+//! The tenants of the zero-trust surface, subscribers with plans: how they are made, listed, changed, suspended and deleted
+//! (zero-trust contract, section 4.10).
 
 use serde_json::{Map, Value, json};
 
-use super::{Plan, Subscriber, plan, subscriber};
 use crate::{
     base::{
         Cx, Error, Kind, Page, PageRequest, Result, Role, TenantName, TenantRef, TenantScope,
         error::Reason,
         names::{NotAName, fold},
     },
+    entitlements::{self, Plan},
     identity::{self, Email, NewAccount, accounts, name_for_people},
     store::{ChangeKind, SessionsOf, Store, Tx, scopes::ZeroTrustRow},
     tenants::{self, GRACE, NewTenant, Status, Tenant, TenantChange},
 };
+
+/// A tenant with its plan. One that another surface made has no bounds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscriber {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// What it subscribed to.
+    pub plan: Plan,
+    /// Limits that differ from those of the plan, by their names.
+    pub overrides: Map<String, Value>,
+}
+
+impl Subscriber {
+    fn of(tenant: Tenant, facet: Option<ZeroTrustRow>) -> Result<Self> {
+        let (plan, overrides) = match facet {
+            Some(facet) => (facet.plan.parse()?, facet.overrides),
+            None => (Plan::default(), Map::new()),
+        };
+        Ok(Self { tenant, plan, overrides })
+    }
+}
 
 /// A subscriber to be.
 #[derive(Clone, Debug, Default)]
@@ -47,9 +69,26 @@ pub struct Deletion {
     pub purge: bool,
 }
 
-/// A page of the tenants that a call may see. See [`Subscriber`].
+/// A page of the tenants that a call may see, oldest first, those in their time of grace included: all of them for the
+/// platform, its own for any other caller.
 pub async fn page(cx: &Cx, store: &Store, request: PageRequest) -> Result<Page<Subscriber>> {
-    subscriber::page(cx, store, request).await
+    let found = match &cx.caller.tenant {
+        None => tenants::page(cx, store, &Status::ALL, request).await?,
+        Some(own) => {
+            let (tenant, _) = tenants::resolve_any(cx, store, &TenantRef::Id(own.id)).await?;
+            let after = request.after.is_some_and(|after| tenant.id.uuid() <= after);
+            Page { items: if after { Vec::new() } else { vec![tenant] }, next: None, total: 1 }
+        }
+    };
+    let scope = |tenant: &Tenant| TenantScope::grant(&cx.access, tenant.id, &tenant.name.key());
+    let scopes = found.items.iter().map(scope).collect::<Result<Vec<_>>>()?;
+    let mut facets = store.zerotrust_of(&scopes).await?;
+    let of = |tenant: Tenant| {
+        let facet = facets.remove(&tenant.id.uuid());
+        Subscriber::of(tenant, facet)
+    };
+    let items = found.items.into_iter().map(of).collect::<Result<_>>()?;
+    Ok(Page { items, next: found.next, total: found.total })
 }
 
 /// Makes a tenant. Fails with INVALID_ARGUMENT for what breaks a rule, with ALREADY_EXISTS if the slug is taken in whatever
@@ -60,7 +99,7 @@ pub async fn create(cx: &Cx, store: &Store, new: NewSubscriber, max: Option<u64>
         new.name.as_deref().map(|name| name_for_people("name", name)).transpose()?.filter(|name| !name.is_empty());
     let display_name = name.unwrap_or_else(|| slug.as_str().to_owned());
     let plan: Plan = new.plan.as_deref().map_or(Ok(Plan::default()), str::parse)?;
-    let overrides = plan::overrides(new.overrides)?;
+    let overrides = entitlements::overrides(new.overrides)?;
     let invalid = |error: Error| Error::invalid(error.reason, "admin_email", error.message);
     let admin = new.admin_email.as_deref().map(Email::read).transpose().map_err(invalid)?;
     let tenant = NewTenant { display_name, ..NewTenant::named(slug) };
@@ -146,7 +185,7 @@ pub async fn set_plan(
 ) -> Result<Subscriber> {
     tenants::refuse_suspended(cx)?;
     let plan: Plan = word.parse()?;
-    let facet = ZeroTrustRow { plan: plan.as_str().to_owned(), overrides: plan::overrides(overrides)? };
+    let facet = ZeroTrustRow { plan: plan.as_str().to_owned(), overrides: entitlements::overrides(overrides)? };
     store.write(cx, (of.clone(), facet), put_plan).await
 }
 

@@ -6,6 +6,7 @@ use tenantry::{
     base::{
         Access, Caller, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts, cx::CxFacts, error::Reason,
     },
+    controlplane::tenants::{self as surface, Removal},
     identity::{
         self, Email, Grant, GrantRole, Identity, NewAccount, Password, Passwords,
         accounts::identities,
@@ -18,10 +19,7 @@ use tenantry::{
         Store,
         entities::{accounts as rows, audit_events, identities as identity_rows},
     },
-    tenants::{
-        self, NewTenant,
-        plane::{self, Removal},
-    },
+    tenants::{self, NewTenant},
 };
 use uuid::Uuid;
 
@@ -235,13 +233,13 @@ both_databases! {
         })
         .await
         .unwrap();
-        let listed = plane::list(&root(), &db, Some("deprovisioning")).await.unwrap().all().await.unwrap();
+        let listed = surface::list(&root(), &db, Some("deprovisioning")).await.unwrap().all().await.unwrap();
         assert_eq!(listed.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>(), ["Acme"]);
         let removal = |confirm: &str| Removal { confirm: confirm.to_owned(), drop_database: false };
         let delete_cx = platform_cx("tenant.delete");
-        let refused = plane::delete(&delete_cx, &db, &acme, removal("acme")).await.unwrap_err();
+        let refused = surface::delete(&delete_cx, &db, &acme, removal("acme")).await.unwrap_err();
         assert_eq!(refused.reason, Reason::ConfirmationMismatch, "the handle as it was given");
-        let removed = plane::delete(&delete_cx, &db, &acme, removal("Acme")).await.unwrap();
+        let removed = surface::delete(&delete_cx, &db, &acme, removal("Acme")).await.unwrap();
         assert!(removed.registry_removed && removed.errors.is_empty() && !removed.database_dropped);
         assert!(all(&db).await.is_empty() && email_domains::list(&root(), &db, &acme).await.unwrap().is_empty());
         assert_eq!(identities::list(&root(), &db, None).await.unwrap().all().await.unwrap(), [bob]);
@@ -264,7 +262,7 @@ both_databases! {
         let bob = account(&db, "bob", "bob@example.com", Role::User).await;
         let mine = identities::list(&root(), &db, Some("bob@example.com")).await.unwrap().first.remove(0);
         identity(&db, "ada@example.com").await;
-        let tenant = plane::create(&platform_cx("tenant.create"), &db, None, "Acme", "acme").await.unwrap();
+        let tenant = surface::create(&platform_cx("tenant.create"), &db, None, "Acme", "acme").await.unwrap();
         let acme = TenantRef::Id(tenant.id);
         let domain = email_domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.com").await.unwrap();
         let granted = grant(&db, to(&mine, "acme")).await.unwrap();
@@ -272,7 +270,7 @@ both_databases! {
         grants::delete(&platform_cx("grant.delete"), &db, Some(granted.id)).await.unwrap();
         email_domains::remove(&platform_cx("email_domain.remove"), &db, &acme, Some(domain.id)).await.unwrap();
         let removal = Removal { confirm: "acme".to_owned(), drop_database: true };
-        plane::delete(&platform_cx("tenant.delete"), &db, &acme, removal).await.unwrap();
+        surface::delete(&platform_cx("tenant.delete"), &db, &acme, removal).await.unwrap();
         let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
         let told: Vec<_> = events.iter().skip(1).map(|e| (e.action.as_str(), e.target.clone(), e.tenant_id)).collect();
         let (id, acme) = (granted.id.to_string(), Some(tenant.id.uuid()));

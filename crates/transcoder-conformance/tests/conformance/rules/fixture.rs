@@ -211,14 +211,14 @@ impl Terse for Shop {
 }
 
 /// A server, and what happens in it.
-pub struct Bench {
+pub struct Fixture {
     pub rest: Rest,
     pub things: things_rest::Guarded<Shop>,
     pub guard: Arc<Recorder>,
     pub log: Log,
 }
 
-impl Bench {
+impl Fixture {
     pub fn new() -> Self {
         Self::refusing(None)
     }

@@ -14,24 +14,24 @@ use crate::server::listen::Peer;
 const CONSOLE: &str = "https://console.example";
 const ALLOWED: &str = "access-control-allow-origin";
 
-fn edge(origins: &str, proxies: &str) -> Edge {
-    Edge { origins: origins.parse().unwrap_or_default(), proxies: proxies.parse().unwrap_or_default() }
+fn ingress(origins: &str, proxies: &str) -> Ingress {
+    Ingress { origins: origins.parse().unwrap_or_default(), proxies: proxies.parse().unwrap_or_default() }
 }
 
-async fn answer(edge: Edge, open: bool, method: Method, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+async fn answer(ingress: Ingress, open: bool, method: Method, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
     let named = headers.iter().any(|(name, _)| *name == "host");
     let begun = if named { Request::builder() } else { Request::builder().header("host", "localhost") };
     let request = headers.iter().fold(begun, |request, (name, value)| request.header(*name, *value));
     let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 4711)), secure: false };
     let request = request.method(method).uri(path).extension(peer).body(Body::empty()).unwrap();
-    stack_at(LIMITS, edge, open).oneshot(request).await.unwrap_or_else(|never| match never {})
+    stack_at(LIMITS, ingress, open).oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 #[tokio::test]
 async fn a_preflight_is_answered_for_origins_that_may_call() {
     let preflight = async |origins: &str, origin: &str| {
         let headers = [("origin", origin), ("access-control-request-method", "PUT"), ("content-length", "101")];
-        answer(edge(origins, ""), false, Method::OPTIONS, "/shout/panic", &headers).await
+        answer(ingress(origins, ""), false, Method::OPTIONS, "/shout/panic", &headers).await
     };
     let response = preflight(CONSOLE, CONSOLE).await;
     assert_eq!((response.status(), header(&response, ALLOWED)), (StatusCode::OK, CONSOLE));
@@ -56,7 +56,8 @@ async fn a_preflight_is_answered_for_origins_that_may_call() {
 #[tokio::test]
 async fn answers_and_errors_tell_what_a_page_may_read() {
     for (path, status) in [("/other", StatusCode::OK), ("/shout/panic", StatusCode::INTERNAL_SERVER_ERROR)] {
-        let of = async |headers: &[(&str, &str)]| answer(edge(CONSOLE, ""), false, Method::POST, path, headers).await;
+        let of =
+            async |headers: &[(&str, &str)]| answer(ingress(CONSOLE, ""), false, Method::POST, path, headers).await;
         let allowed = of(&[("origin", CONSOLE)]).await;
         assert_eq!((allowed.status(), header(&allowed, ALLOWED)), (status, CONSOLE));
         assert_eq!(header(&allowed, "access-control-allow-credentials"), "true");
@@ -67,10 +68,10 @@ async fn answers_and_errors_tell_what_a_page_may_read() {
             assert_eq!((other.status(), header(&other, "vary")), (status, "origin"));
             assert!(!other.headers().keys().any(|name| name.as_str().starts_with("access-control")), "{headers:?}");
         }
-        let closed = answer(edge("", ""), false, Method::POST, path, &[("origin", CONSOLE)]).await;
+        let closed = answer(ingress("", ""), false, Method::POST, path, &[("origin", CONSOLE)]).await;
         assert!(!closed.headers().contains_key("vary") && header(&closed, ALLOWED).is_empty());
     }
-    let options = answer(edge(CONSOLE, ""), false, Method::OPTIONS, "/other", &[("origin", CONSOLE)]).await;
+    let options = answer(ingress(CONSOLE, ""), false, Method::OPTIONS, "/other", &[("origin", CONSOLE)]).await;
     assert_eq!(header(&options, ALLOWED), CONSOLE);
     assert_eq!(text(options).await, "true true", "it is no preflight");
 }
@@ -78,17 +79,17 @@ async fn answers_and_errors_tell_what_a_page_may_read() {
 #[tokio::test]
 async fn browsers_are_told_not_to_guess() {
     for path in ["/other", "/shout/panic", "/healthz"] {
-        let rest = answer(edge("", ""), false, Method::GET, path, &[]).await;
+        let rest = answer(ingress("", ""), false, Method::GET, path, &[]).await;
         assert_eq!(header(&rest, "x-content-type-options"), "nosniff", "{path}");
     }
-    let grpc = answer(edge("", ""), false, Method::POST, "/t.S/Fine", &[("content-type", "application/grpc")]).await;
+    let grpc = answer(ingress("", ""), false, Method::POST, "/t.S/Fine", &[("content-type", "application/grpc")]).await;
     assert!(!grpc.headers().contains_key("x-content-type-options"));
 }
 
 #[tokio::test]
 async fn an_open_manager_is_open_to_this_machine_alone() {
     let who = async |open, proxies: &str, headers: &[(&str, &str)]| {
-        text(answer(edge("", proxies), open, Method::POST, "/v1/tenants", headers).await).await
+        text(answer(ingress("", proxies), open, Method::POST, "/v1/tenants", headers).await).await
     };
     let host = ("host", "localhost:8080");
     assert_eq!(who(true, "", &[host]).await, "open-manager");

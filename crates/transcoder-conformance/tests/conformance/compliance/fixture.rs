@@ -27,7 +27,7 @@ use super::driver::Call;
 use crate::support::Answer;
 
 /// A suite and the server that it is run against.
-pub struct Bench {
+pub struct Fixture {
     pub file: File,
     pub suite: ComplianceSuite,
     host: String,
@@ -35,16 +35,16 @@ pub struct Bench {
 }
 
 /// A server for each file of the suite.
-pub async fn benches() -> Vec<Bench> {
+pub async fn fixtures() -> Vec<Fixture> {
     let files = Table::ComplianceSuite.files().unwrap_or_else(|why| panic!("{why}"));
-    let mut benches = Vec::new();
+    let mut fixtures = Vec::new();
     for file in files {
-        benches.push(Bench::of(file).await.unwrap_or_else(|why| panic!("{why}")));
+        fixtures.push(Fixture::of(file).await.unwrap_or_else(|why| panic!("{why}")));
     }
-    benches
+    fixtures
 }
 
-impl Bench {
+impl Fixture {
     /// A server for a file. The requests of other files are unknown to it.
     pub async fn of(file: File) -> Result<Self, String> {
         let suite = compliance::suite(&file.text).map_err(|fault| format!("{}: {fault}", file.path))?;

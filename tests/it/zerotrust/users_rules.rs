@@ -8,10 +8,7 @@ use tenantry::{
         Access, Caller, Cx, Error, Kind, PageRequest, Role, Secret, TenantRef, TenantScope, caller::CallerFacts,
         cx::CxFacts, error::Reason,
     },
-    entitlements::{
-        Plan,
-        subscribers::{self, Deletion, NewSubscriber, SubscriberRef},
-    },
+    entitlements::Plan,
     identity::{
         AccountStatus, Passwords, People, Reach, User, UserRef,
         groups::{self, NewGroup},
@@ -29,11 +26,12 @@ use tenantry::{
         entities::{accounts, audit_events},
     },
     tenants::Status,
+    zerotrust::tenants::{self, Deletion, NewSubscriber, Subscriber, SubscriberRef},
 };
 
 use crate::{
     db::{TestDb, cx, platform_cx},
-    directory_verbs::{sql, tenant},
+    rows::{sql, tenant},
 };
 
 fn people(db: &TestDb) -> People {
@@ -102,14 +100,14 @@ fn subscriber(tenant: &str) -> SubscriberRef {
     SubscriberRef { tenant: TenantRef::parse(tenant), version: None }
 }
 
-async fn subscribe(store: &Store, slug: &str) -> Result<tenantry::entitlements::Subscriber, Error> {
+async fn subscribe(store: &Store, slug: &str) -> Result<Subscriber, Error> {
     let new = NewSubscriber { slug: slug.to_owned(), ..NewSubscriber::default() };
-    subscribers::create(&platform_cx("tenant.create"), store, new, None).await
+    tenants::create(&platform_cx("tenant.create"), store, new, None).await
 }
 
-async fn delete(store: &Store, tenant: &str, purge: bool) -> Result<tenantry::entitlements::Subscriber, Error> {
+async fn delete(store: &Store, tenant: &str, purge: bool) -> Result<Subscriber, Error> {
     let deletion = Deletion { confirm: "acme".to_owned(), purge };
-    subscribers::delete(&platform_cx("tenant.delete"), store, &subscriber(tenant), deletion, None).await
+    tenants::delete(&platform_cx("tenant.delete"), store, &subscriber(tenant), deletion, None).await
 }
 
 both_databases! {
@@ -317,12 +315,12 @@ both_databases! {
         let made = subscribe(&db, "acme").await.unwrap();
         assert_eq!((made.plan, made.overrides.len(), made.tenant.version), (Plan::Unlimited, 0, 1));
         let overrides = Map::from_iter([("users".to_owned(), json!(7.0))]);
-        let set = subscribers::set_plan(&cx, store, &subscriber("acme"), "starter", overrides).await.unwrap();
+        let set = tenants::set_plan(&cx, store, &subscriber("acme"), "starter", overrides).await.unwrap();
         assert_eq!((set.plan, &set.overrides["users"], set.tenant.version), (Plan::Starter, &json!(7), 2));
         let gone = delete(&db, "acme", false).await.unwrap();
         assert!(gone.tenant.status == Status::Deprovisioning && gone.tenant.purge_at.is_some());
         told(subscribe(&db, "acme").await, Kind::AlreadyExists, Reason::TenantExists);
-        let back = subscribers::reactivate(&cx, store, &subscriber("acme"), None).await.unwrap();
+        let back = tenants::reactivate(&cx, store, &subscriber("acme"), None).await.unwrap();
         assert_eq!((back.tenant.status, back.plan), (Status::Active, Plan::Starter));
         delete(&db, "acme", false).await.unwrap();
         delete(&db, "acme", true).await.unwrap();
@@ -334,11 +332,11 @@ both_databases! {
         tenant(&db, "Else.where").await;
         subscribe(&db, "acme").await.unwrap();
         let request = PageRequest::of("tenants", None, None).unwrap();
-        let page = subscribers::page(&platform_cx("x"), &db, request).await.unwrap();
+        let page = tenants::page(&platform_cx("x"), &db, request).await.unwrap();
         let told: Vec<_> = page.items.iter().map(|one| (one.tenant.name.as_str(), one.plan)).collect();
         assert_eq!(told, [("Else.where", Plan::Unlimited), ("acme", Plan::Unlimited)]);
         let cx = platform_cx("tenant.set_plan");
-        let set = subscribers::set_plan(&cx, &db, &subscriber("else.where"), "business", Map::new()).await.unwrap();
+        let set = tenants::set_plan(&cx, &db, &subscriber("else.where"), "business", Map::new()).await.unwrap();
         assert_eq!(set.plan, Plan::Business);
     }
 }

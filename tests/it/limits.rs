@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     db::{TestDb, cx, platform_cx},
-    directory_verbs::{account, key, tenant},
+    rows::{account, key, tenant},
 };
 
 fn acme() -> TenantRef {

@@ -1,40 +1,24 @@
 //! Groups and API keys: their rules, on both databases.
 
 use futures::future::join_all;
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryOrder};
+use sea_orm::{EntityTrait, QueryOrder};
 use tenantry::{
     base::{
         Access, Caller, Cx, Error, IdKind, Kind, PageRequest, Role, TenantRef, TenantScope, caller::CallerFacts,
         cx::CxFacts, error::Reason,
     },
     identity::{
-        self, Email, NewAccount, Password, Passwords,
         api_keys::{self, MadeApiKey, NewApiKey},
         groups::{self, Group, GroupChange, GroupRef, NewGroup},
     },
     store::{Store, entities::audit_events},
-    tenants::{self, NewTenant},
 };
 use uuid::Uuid;
 
-use crate::db::{TestDb, cx, platform_cx};
-
-pub async fn tenant(db: &TestDb, name: &str) -> TenantScope {
-    let name = name.to_owned();
-    crate::db::write(db, &platform_cx("tenant.create"), move |tx| {
-        let new = NewTenant::named(name.parse().unwrap());
-        Box::pin(async move { Ok(tenants::insert(tx, &new, None).await?.1) })
-    })
-    .await
-    .unwrap()
-}
-
-pub async fn account(db: &TestDb, tenant: TenantScope, username: &str) -> Uuid {
-    let email = Some(Email::read(&format!("{username}@example.com")).unwrap());
-    let password = Password::of_development("correct horse battery");
-    let new = NewAccount { email, ..NewAccount::login(Some(tenant), username, password, Role::User) };
-    identity::create_account(db, &Passwords::new(1), &platform_cx("account.create"), new).await.unwrap()
-}
+use crate::{
+    db::{TestDb, cx, platform_cx},
+    rows::{account, key, sql, tenant},
+};
 
 fn named(tenant: &str) -> TenantRef {
     TenantRef::parse(tenant)
@@ -75,16 +59,6 @@ async fn names(store: &Store, tenant: &str, text: &str) -> Vec<String> {
     page.items.into_iter().map(|group| group.row.name).collect()
 }
 
-/// Runs SQL for which the program has no function.
-pub async fn sql(store: &Store, text: String) -> Result<(), DbErr> {
-    let (text, cx) = (std::sync::Arc::new(text), platform_cx("test"));
-    let outcome = crate::db::write(store, &cx, move |tx| {
-        let text = text.clone();
-        Box::pin(async move { Ok(tx.conn().execute_unprepared(&text).await.map(drop)?) })
-    });
-    outcome.await.map_err(|error| DbErr::Custom(error.to_string()))
-}
-
 #[track_caller]
 fn told<T: std::fmt::Debug>(outcome: Result<T, Error>, kind: Kind, reason: Reason) -> Error {
     let error = outcome.expect_err("it is refused");
@@ -101,10 +75,6 @@ fn tenant_cx(scope: TenantScope, role: Role) -> Cx {
     let facts = CxFacts::clone(&cx("apikey.create", Access::Tenant(TenantRef::Id(scope.tenant()))));
     let caller = Caller::new(CallerFacts { subject: "acme/ada".to_owned(), role, ..CallerFacts::default() });
     Cx::new(CxFacts { caller, ..facts })
-}
-
-pub fn key(role: &str) -> NewApiKey {
-    NewApiKey { name: "ci".to_owned(), role: role.to_owned(), expires_in: None, networks: Vec::new() }
 }
 
 async fn make(db: &TestDb, cx: &Cx, new: NewApiKey) -> Result<MadeApiKey, Error> {

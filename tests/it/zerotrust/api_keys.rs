@@ -18,7 +18,7 @@ use tenantry::{
 
 use crate::{
     db::{TestDb, platform_cx},
-    directory_verbs::{key, tenant},
+    rows::{key, tenant},
 };
 
 /// An API key verifier with a manual clock.

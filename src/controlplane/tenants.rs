@@ -3,7 +3,6 @@
 
 use serde_json::json;
 
-use super::{NewTenant, Order, Status, Tenant, resolve_any_locked, write};
 use crate::{
     base::{
         Cx, Error, Kind, Result, TenantName, TenantRef,
@@ -11,6 +10,7 @@ use crate::{
         text,
     },
     store::{ChangeKind, Pages, Store, Tx},
+    tenants::{self, NewTenant, Order, Status, Tenant},
 };
 
 /// Longest name for people, in characters.
@@ -42,7 +42,7 @@ pub struct Removed {
 pub async fn list(cx: &Cx, store: &Store, word: Option<&str>) -> Result<Pages<Tenant>> {
     let statuses: Vec<Status> =
         Status::ALL.into_iter().filter(|status| word.is_none_or(|word| status.as_str() == word)).collect();
-    super::list(cx, store, Order::OldestFirst, &statuses).await
+    tenants::list(cx, store, Order::OldestFirst, &statuses).await
 }
 
 /// Creates an active tenant. Checks, in this order: name and slug, that no tenant has the slug in whatever case, and the
@@ -52,8 +52,8 @@ pub async fn create(cx: &Cx, store: &Store, max: Option<u64>, name: &str, slug: 
 }
 
 async fn insert(tx: &Tx, (new, max): &(NewTenant, Option<u64>)) -> Result<Tenant> {
-    let (tenant, _) = write::insert(tx, new, *max).await?;
-    write::record(tx, ChangeKind::Created, &tenant, json!({"display_name": tenant.display_name}));
+    let (tenant, _) = tenants::insert(tx, new, *max).await?;
+    tenants::record(tx, ChangeKind::Created, &tenant, json!({"display_name": tenant.display_name}));
     Ok(tenant)
 }
 
@@ -64,18 +64,18 @@ pub async fn delete(cx: &Cx, store: &Store, tenant: &TenantRef, removal: Removal
 }
 
 async fn remove(tx: &Tx, (tenant, removal): &(TenantRef, Removal)) -> Result<Removed> {
-    let (tenant, scope) = resolve_any_locked(tx, tenant).await?;
+    let (tenant, scope) = tenants::resolve_any_locked(tx, tenant).await?;
     if removal.confirm != tenant.name.as_str() {
         let message = "Confirmation does not match the tenant slug.";
         return Err(Error::precondition(Reason::ConfirmationMismatch, message));
     }
-    write::delete(tx, &tenant, scope).await?;
+    tenants::delete(tx, &tenant, scope).await?;
     let mut removed = Removed { registry_removed: true, ..Removed::default() };
     if removal.drop_database {
         removed.errors.push("drop database: no database is recorded for this tenant".to_owned());
     }
     let details = json!({"drop_database": removal.drop_database, "errors": removed.errors});
-    write::record(tx, ChangeKind::Deleted, &tenant, details);
+    tenants::record(tx, ChangeKind::Deleted, &tenant, details);
     Ok(removed)
 }
 

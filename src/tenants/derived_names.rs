@@ -6,8 +6,10 @@
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
 
-use super::{Stamp, Tx, entities::derived_names};
-use crate::base::{Error, Result, TenantId, TenantName, TenantScope};
+use crate::{
+    base::{Error, Result, TenantId, TenantName, TenantScope},
+    store::{Stamp, Tx, entities::derived_names},
+};
 
 /// Maximum length of the base, in characters, before `_` and eight hex digits are added.
 const BASE: usize = 40;

@@ -57,7 +57,7 @@ const INTEGERS: [&str; 4] = [
 ];
 
 /// All of them. One that is not met is none and fails the test.
-pub const DEPARTURES: [Departure; 25] = [
+pub const DEVIATIONS: [Departure; 25] = [
     Departure {
         name: "numbers as Python spells them",
         because: "RFC 8259, 6: no plus sign, no leading zeros, no blanks, no digits but ASCII's, digits around the point; a \

@@ -1,0 +1,6 @@
+//! The control-plane surface and its rules.
+
+mod modes;
+mod rest;
+mod rules;
+mod sessions;

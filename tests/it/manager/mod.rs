@@ -1,0 +1,5 @@
+//! The manager surface and its rules.
+
+mod no_auth;
+mod rest;
+mod rules;

@@ -1,0 +1,6 @@
+//! The messaging surface and its rules.
+
+mod documents;
+mod replay;
+mod rest;
+mod rules;

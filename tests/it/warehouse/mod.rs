@@ -1,0 +1,5 @@
+//! The warehouse surface and its rules.
+
+mod login;
+mod rest;
+mod rules;

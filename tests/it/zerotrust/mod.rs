@@ -1,0 +1,11 @@
+//! The zero-trust surface and its rules.
+
+mod api_keys;
+mod groups_rest;
+mod groups_rules;
+mod password_change;
+mod sessions;
+mod users_rest;
+mod users_rules;
+mod users_text;
+mod users_text_migration;
