@@ -5,6 +5,7 @@ pub mod controlplane;
 mod deps;
 pub mod manager;
 pub mod messaging;
+mod registry;
 pub mod warehouse;
 pub mod zerotrust;
 
@@ -45,6 +46,9 @@ pub mod handlers {
 /// Time limit for reading a further page of a list.
 const PAGE: Duration = Duration::from_secs(30);
 
+/// The error dialect of the native surface, and of paths outside all surfaces.
+const AIP_193: &str = "aip-193";
+
 /// A list in pages.
 type List<M> = handler::Pages<M, Error>;
 
@@ -56,13 +60,15 @@ pub fn services(deps: &Deps) -> Vec<Service> {
         manager::services(deps),
         warehouse::services(deps),
         messaging::services(deps),
+        registry::services(deps),
     ];
     surfaces.into_iter().flatten().collect()
 }
 
 /// The REST error dialects by their names in the protos.
 pub fn dialects() -> Dialects {
-    let dialects: [(_, Arc<dyn Dialect>); 5] = [
+    let dialects: [(_, Arc<dyn Dialect>); 6] = [
+        (AIP_193, Arc::new(Aip193 { domain: DOMAIN })),
         ("control-plane", Arc::new(ControlPlaneDialect)),
         ("manager", Arc::new(ManagerDialect)),
         ("messaging", Arc::new(MessagingDialect)),
@@ -158,7 +164,8 @@ mod tests {
         let dialects = dialects();
         let fallback = of(dialects.named("no such dialect"));
         for surface in SURFACES {
-            assert_ne!(of(dialects.named(surface.error_dialect)), fallback, "{}", surface.error_dialect);
+            let is_fallback = of(dialects.named(surface.error_dialect)) == fallback;
+            assert_eq!(is_fallback, surface.error_dialect == AIP_193, "{}", surface.error_dialect);
             assert!(!surface.prefixes.is_empty(), "{}", surface.name);
             for prefix in surface.prefixes.iter().chain(surface.error_prefixes) {
                 assert_eq!(of(dialects.of_path(prefix)), of(dialects.named(surface.error_dialect)), "{prefix}");

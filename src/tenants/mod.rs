@@ -5,6 +5,7 @@ pub mod jobs;
 mod limit;
 mod lists;
 mod names;
+mod reachable;
 pub mod soft_delete;
 mod status;
 mod suspension;
@@ -14,6 +15,7 @@ mod write;
 pub use self::soft_delete::{GRACE, deprovision, purge_due, restore};
 pub use lists::{Order, list, names, names_query, query};
 pub use names::released_at;
+pub use reachable::reachable_page;
 pub use status::Status;
 pub use suspension::{Authority, Suspension, refuse_suspended, suspend, unsuspend};
 pub use tenant::{

@@ -47,6 +47,7 @@ mod operations;
 mod principals;
 mod references;
 mod reflection;
+mod registry_rest;
 mod reseal;
 mod rules;
 mod schema;

@@ -39,6 +39,8 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("messaging.tenants.get", READERS),
     ("messaging.tenants.list", &[]),
     ("messaging.tenants.update", &[]),
+    ("registry.tenants.get", READERS),
+    ("registry.tenants.list", READERS),
     ("warehouse.session.end", ANYONE),
     ("warehouse.session.get", ANYONE),
     ("warehouse.tenants.create", &[]),

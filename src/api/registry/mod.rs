@@ -1,0 +1,13 @@
+//! The native surface, `/registry/v1`: the registry itself, in the terms of the AIPs.
+
+mod tenant_service;
+
+use transcoder::Service;
+
+use self::tenant_service::Tenants;
+use super::{Deps, handlers::registry::v1 as handlers};
+
+/// The services.
+pub(super) fn services(deps: &Deps) -> Vec<Service> {
+    vec![handlers::tenant_service::mount(Tenants { deps: deps.clone() })]
+}

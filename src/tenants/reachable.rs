@@ -1,0 +1,36 @@
+//! The tenants that a call can reach, in every status: all of them for the platform, their own for callers of a tenant.
+
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::{Tenant, not_found};
+use crate::{
+    base::{Access, Cx, Page, PageRequest, Result, TenantId, TenantRef},
+    store::{
+        Store,
+        entities::tenants::{Column, Entity},
+    },
+};
+
+/// A page of the tenants that the call can reach, oldest first. Its `total` is not counted.
+pub async fn reachable_page(cx: &Cx, store: &Store, request: PageRequest) -> Result<Page<Tenant>> {
+    let rows = match &cx.access {
+        Access::Platform => after(store, request.after.map(TenantId::from_uuid), request.rows()).await?,
+        Access::Tenant(own) => own_after(cx, store, own, request).await?,
+        Access::None => return Err(not_found()),
+    };
+    Ok(Page::cut(request, rows, 0, |tenant| tenant.id.uuid()))
+}
+
+/// So many tenants after one, by id.
+async fn after(store: &Store, after: Option<TenantId>, limit: u64) -> Result<Vec<Tenant>> {
+    let after = after.map(|id| Column::Id.gt(id.uuid()));
+    let query = Entity::find().filter(Condition::all().add_option(after)).order_by_asc(Column::Id).limit(limit);
+    query.all(store.read()).await?.into_iter().map(Tenant::try_from).collect()
+}
+
+/// The caller's own tenant, unless the page begins after it.
+async fn own_after(cx: &Cx, store: &Store, own: &TenantRef, request: PageRequest) -> Result<Vec<Tenant>> {
+    let (tenant, _) = super::resolve_any(cx, store, own).await?;
+    let is_listed = request.after.is_none_or(|after| tenant.id.uuid() > after);
+    Ok(is_listed.then_some(tenant).into_iter().collect())
+}
