@@ -1,9 +1,9 @@
-// Connect for Node against a server: lists every service by reflection v1, calls every method over gRPC and over gRPC-Web,
-// and reads the details of every error with types that it has from reflection too. scripts/grpc-check runs it.
+// Checks a server with Connect for Node: lists all services by reflection v1, calls every method over gRPC and gRPC-Web, and
+// decodes the details of every error with types from reflection. scripts/grpc-check runs it.
 //
 // Usage: node grpc-check.mjs DIRECTORY DESCRIPTORS ADDRESS TOKEN TOKEN
-// with the directory that scripts/peers installed connect-node into, the encoded descriptors of grpc.reflection, and a token
-// for each of the two, as it is logged out at the end.
+// DIRECTORY is the directory of connect-node (scripts/peers), DESCRIPTORS the encoded descriptors of grpc.reflection. There is
+// one token for each protocol, because each run ends with a logout.
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -15,13 +15,13 @@ const { createGrpcTransport, createGrpcWebTransport } = require("@connectrpc/con
 const { create, createFileRegistry, fromBinary } = require("@bufbuild/protobuf");
 const { FileDescriptorProtoSchema, FileDescriptorSetSchema } = require("@bufbuild/protobuf/wkt");
 
-// What would say that a method was not reached, or failed in it.
+// Codes of calls that did not reach the method, or of a failure in it.
 const wrong = [Code.Unauthenticated, Code.Unimplemented, Code.Unknown, Code.Internal, Code.Unavailable];
 const assert = (good, what) => {
   if (!good) throw new Error(what);
 };
 
-// One stream of questions; each answer is given to `take`, which returns more questions.
+// Sends requests on a reflection stream and passes each response to `take`, which returns further requests.
 async function reflect(transport, questions, take) {
   const set = fromBinary(FileDescriptorSetSchema, fs.readFileSync(descriptors));
   const service = createFileRegistry(set).getService("grpc.reflection.v1.ServerReflection");
@@ -37,7 +37,7 @@ async function reflect(transport, questions, take) {
   }
 }
 
-// Everything that reflection tells: the names of the services, and a registry of all files.
+// The names of all services and a registry of all files, from reflection.
 async function everything(transport) {
   let services = [];
   await reflect(transport, [{ case: "listServices", value: "" }], (list) => {
@@ -56,7 +56,7 @@ async function everything(transport) {
   return { services, registry: createFileRegistry(create(FileDescriptorSetSchema, { file: sorted(files) })) };
 }
 
-// Imports first, as the registry reads them.
+// Imports come first, as the registry requires.
 function sorted(files) {
   const done = new Map();
   const visit = (file) => {
@@ -92,7 +92,7 @@ async function check(name, transport, token) {
       const infos = error.findDetails(registry.getMessage("google.rpc.ErrorInfo"));
       const path = `${method.parent.typeName}/${method.name}`;
       console.log(`${path}: ${Code[error.code]} ${JSON.stringify(error.rawMessage)} ${infos.map((info) => info.reason)}`);
-      // There is a Logout on more than one surface, and one of them is the first.
+      // Several surfaces have a Logout; the first call ends the session of the token.
       const ended = method.name === "Logout" && error.code === Code.Unauthenticated;
       assert(ended || !wrong.includes(error.code), path);
       assert(infos.length === 1 && infos[0].domain === "tenantry", path);

@@ -1,5 +1,5 @@
-"""gRPC for Python against a server: lists every service by reflection v1alpha, calls every method, and reads the details of
-every error with types that it has from reflection too. scripts/grpc-check runs it.
+"""Checks a server with gRPC for Python: lists all services by reflection v1alpha, calls every method, and decodes the
+details of every error with types from reflection. scripts/grpc-check runs it.
 
 Usage: grpc-check.py ADDRESS TOKEN
 """
@@ -10,7 +10,7 @@ import grpc
 from google.protobuf import descriptor_pool, message_factory
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-# What would say that a method was not reached, or failed in it.
+# Codes of calls that did not reach the method, or of a failure in it.
 WRONG = {
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.UNIMPLEMENTED,
@@ -18,7 +18,7 @@ WRONG = {
     grpc.StatusCode.INTERNAL,
     grpc.StatusCode.UNAVAILABLE,
 }
-# It ends what the token belongs to, so it comes last; there is one on more than one surface.
+# It ends the session of the token, so it is called last; several surfaces have one.
 ENDS = "Logout"
 
 
@@ -38,7 +38,7 @@ def details(pool, error):
 
 
 def call(channel, pool, method, metadata):
-    """Calls a method with an empty message; the error, if there is one."""
+    """Calls a method with an empty message; returns the error, if any."""
     path = f"/{method.containing_service.full_name}/{method.name}"
     request = message(pool, method.input_type.full_name)()
     answer = message(pool, method.output_type.full_name).FromString
@@ -59,7 +59,7 @@ def call(channel, pool, method, metadata):
 def main():
     address, token = sys.argv[1:]
     metadata = [("authorization", f"Bearer {token}")]
-    # Gzip is what the library sends and takes when it is told so.
+    # With this option the library compresses requests and accepts compressed responses.
     channel = grpc.insecure_channel(address, compression=grpc.Compression.Gzip)
     database = ProtoReflectionDescriptorDatabase(channel)
     pool = descriptor_pool.DescriptorPool(database)
@@ -68,7 +68,7 @@ def main():
     called, errors = 0, 0
     for method in sorted(methods, key=lambda method: method.name == ENDS):
         if method.client_streaming:
-            continue  # Reflection, which is asked all the time.
+            continue  # Reflection, which is used for every call anyway.
         called += 1
         error = call(channel, pool, method, metadata)
         if error is None:

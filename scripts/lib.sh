@@ -1,4 +1,4 @@
-# What the scripts share: where the repository is, messages, missing tools. Sourced, not run.
+# Shared functions of the scripts: paths, messages, installation of tools. Sourced, not run.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=$root/.cache
@@ -10,8 +10,8 @@ die() {
     exit 1
 }
 
-# Runs a command in a process group of its own, so that a signal which reaches this script ends all of it, and the traps
-# of the script run. A plain foreground command would make bash wait for it before it looks at the signal.
+# Runs a command in its own process group, so that a signal to this script ends the whole group and the traps of the
+# script run. With a plain foreground command, bash would handle the signal only after the command has ended.
 run_child() {
     set -m
     "$@" &
@@ -20,7 +20,7 @@ run_child() {
     trap 'kill -TERM -- "-$child" 2>/dev/null || true' INT TERM HUP
     local status=0
     wait "$child" || status=$?
-    # A wait that a signal cut short says nothing of the command; the second one collects it.
+    # The status of an interrupted wait is not that of the command; wait again for it.
     if kill -0 "$child" 2>/dev/null; then
         wait "$child" || status=$?
     fi
@@ -28,12 +28,12 @@ run_child() {
     return "$status"
 }
 
-# install_debian PACKAGE...: with apt where that is possible; otherwise says what to install and fails.
+# install_debian PACKAGE...: installs with apt if possible; otherwise prints what to install and fails.
 install_debian() {
     if [ ! -e /etc/debian_version ] || ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
         say "missing: $*"
         say "install it with: sudo apt-get install --no-install-recommends $*"
-        say "(or what your system calls it) and run this again"
+        say "(or the equivalent of your system) and run this again"
         return 1
     fi
     say "installing with apt: $*"
@@ -46,15 +46,15 @@ install_debian() {
     fi
 }
 
-# need COMMAND PACKAGE...: the command is there, or its packages are installed.
+# need COMMAND PACKAGE...: installs the packages if the command is missing.
 need() {
     local command=$1
     shift
     command -v "$command" >/dev/null || install_debian "$@"
 }
 
-# start_dev PROGRAM DIRECTORY [VARIABLE=VALUE...]: a `tenantry dev` that nobody has used yet, on a free port of the loopback,
-# with its data in DIRECTORY/data. Sets `origin`, its URL; stop_dev ends it.
+# start_dev PROGRAM DIRECTORY [VARIABLE=VALUE...]: starts a new `tenantry dev` on a free loopback port, with its data in
+# DIRECTORY/data. Sets `origin` to its URL; stop_dev stops it.
 server=''
 origin=''
 start_dev() {
@@ -70,10 +70,10 @@ start_dev() {
         sleep 0.1
     done
     cat "$dir/server.out" "$dir/server.log" >&2
-    die "the server does not start"
+    die "the server did not start"
 }
 
-# Ends the server that start_dev has started, if it has.
+# Stops the server of start_dev, if there is one.
 stop_dev() {
     [ -n "$server" ] || return 0
     kill "$server" 2>/dev/null || true

@@ -1,12 +1,12 @@
-"""Answers what protobuf for Python makes of messages and JSON. scripts/protobuf-oracle runs it.
+"""Parses and prints JSON with protobuf for Python. scripts/protobuf-oracle runs it.
 
-A question is a line on the input: a verb and its arguments, separated by tabs; texts and bytes are in base64.
+A request is a line of standard input: a verb and its arguments, separated by tabs; texts and bytes are in base64.
 
-  types DESCRIPTORS MESSAGE   the encoded FileDescriptorSet and the name of the message that all else is about.
-                              Answer: `types VERSION`
-  read JSON                   Answer: `read BINARY`, or `refused REASON`
-  make SEED COUNT             Makes random messages. Answers: COUNT times `made BINARY JSON HABIT`, where HABIT names the
-                              options of the printer, which take turns
+  types DESCRIPTORS MESSAGE   Sets the encoded FileDescriptorSet and the name of the message type for the other requests.
+                              Response: `types VERSION`
+  read JSON                   Parses a message. Response: `read BINARY` or `refused REASON`
+  make SEED COUNT             Generates random messages. Response: COUNT lines `made BINARY JSON HABIT`; HABIT names the
+                              options of the printer, which alternate
 """
 
 import base64
@@ -43,7 +43,7 @@ NANOS = [0, 1, 999, 1000, 1001, 999999, 1000000, 500000000, 999000000, 999999000
 
 
 class Maker:
-    """Makes random messages."""
+    """Generates random messages."""
 
     def __init__(self, pool, root, seed):
         self.pool = pool
@@ -52,7 +52,7 @@ class Maker:
         self.held = HELD + [root.full_name] + [m.full_name for m in root.file.message_types_by_name.values()]
 
     def message(self, descriptor, depth=0):
-        """A message of a type."""
+        """A random message of a type."""
         message = message_factory.GetMessageClass(descriptor)()
         name = descriptor.full_name
         if name.startswith(GOOGLE):
@@ -67,7 +67,7 @@ class Maker:
         return message
 
     def field(self, message, field, depth):
-        """Gives a field of a message."""
+        """Sets a field of a message."""
         name = field.name
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             key, value = (field.message_type.fields_by_name[part] for part in ("key", "value"))
@@ -191,7 +191,7 @@ class Maker:
 
 
 class Oracle:
-    """Answers questions about one type of message."""
+    """Handles requests for one message type."""
 
     def types(self, descriptors, name):
         files = descriptor_pb2.FileDescriptorSet.FromString(base64.b64decode(descriptors))
@@ -206,7 +206,7 @@ class Oracle:
         message = self.message()
         try:
             json_format.Parse(base64.b64decode(text), message, descriptor_pool=self.pool)
-        # UnicodeDecodeError, for what is no UTF-8, is a ValueError.
+        # UnicodeDecodeError, for invalid UTF-8, is a ValueError.
         except (json_format.ParseError, ValueError) as why:
             yield "refused", ascii(str(why))
         else:

@@ -1,9 +1,9 @@
-"""Runs the tests that the package pulsar-admin carries, untouched, against a server.
+"""Runs the unmodified tests of the package pulsar-admin against a server.
 
     python pulsar_tests.py http://127.0.0.1:12345 TOKEN-FILE
 
-They call port 8080 of localhost with urllib, and bring no token: the opener that is installed here sends each of these
-calls to the server, with the token.
+The tests call port 8080 of localhost with urllib, without a token. The opener that this script installs redirects these
+calls to the server and adds the token.
 """
 
 import sys
@@ -16,9 +16,9 @@ THERE = "localhost:8080"
 
 
 class Elsewhere(urllib.request.BaseHandler):
-    """Sends what is meant for a fixed address to another one."""
+    """Redirects requests for a fixed address to another one."""
 
-    # Before the handler that takes the address from the request.
+    # Runs before the handler that reads the address from the request.
     handler_order = 100
 
     def __init__(self, address, token):
@@ -36,7 +36,7 @@ def main():
     origin, token_file = sys.argv[1:]
     with open(token_file, encoding="utf-8") as file:
         handler = Elsewhere(urlsplit(origin).netloc, file.read().strip())
-    # No proxy stands between: the address is this machine's.
+    # No proxy, because the server is on this machine.
     urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({}), handler))
     suite = unittest.defaultTestLoader.loadTestsFromNames(TESTS)
     result = unittest.TextTestRunner(verbosity=2).run(suite)

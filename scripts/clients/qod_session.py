@@ -1,8 +1,9 @@
-"""Works with the command line qod as its users do, against a server that nobody has used yet.
+"""Uses the command line qod like a person, with a new server.
 
     python qod_session.py http://127.0.0.1:12345 TOKEN-FILE STATIC-KEY
 
-Runs with the Python of the package, for its table of operations. TOKEN-FILE is the platform's administrator's.
+Run it with the Python of the qod package, because it reads the table of operations there. TOKEN-FILE contains the token of the
+platform administrator.
 """
 
 import importlib
@@ -18,7 +19,7 @@ import httpx
 import qod_cli.commands
 from qod_cli.registry import REGISTRY
 
-# The operations that are served; every other one of the client's table is answered 404.
+# The supported operations; all others in the table of the client get 404.
 SERVED = {
     ("GET", "/health"),
     ("GET", "/ready"),
@@ -32,13 +33,13 @@ SERVED = {
     ("POST", "/api/tenant/setAuth"),
     ("POST", "/api/tenant/delete"),
 }
-# As scripts/clients-check configures the server.
+# The configuration of the server in scripts/clients-check.
 EDGE = {"flightSqlHost": "sql.example.com", "flightSqlPort": 31999, "flightSqlTls": False, "quackPort": 0}
 PASSWORD = "correct horse battery staple"
 
 
 class Qod:
-    """The command line, with a home of its own."""
+    """The command line, with its own home directory."""
 
     def __init__(self, origin, home):
         self.program = os.path.join(os.path.dirname(sys.executable), "qod")
@@ -48,28 +49,28 @@ class Qod:
         }
 
     def run(self, *arguments, typed="", **settings):
-        """Runs a command and gives its status and what it printed. What is typed is read as from a terminal."""
-        # Without a terminal of its own the program reads passwords from the standard input.
+        """Runs a command with `typed` as its input; returns its status and output."""
+        # Without a controlling terminal the program reads passwords from standard input.
         return subprocess.run(
             [self.program, "--json", *arguments], env={**self.environment, **settings}, input=typed, text=True,
             capture_output=True, timeout=60, start_new_session=True, check=False,
         )
 
     def does(self, *arguments, **options):
-        """A command that succeeds: what it prints, read as JSON."""
+        """Runs a command that must succeed, and returns its output parsed as JSON."""
         done = self.run(*arguments, **options)
         assert done.returncode == 0, f"qod {' '.join(arguments)}: {done.stdout}{done.stderr}"
         text = done.stdout[done.stdout.index("{"):] if "{" in done.stdout else done.stdout
         return json.loads(text)
 
     def fails(self, text, *arguments, **options):
-        """A command that fails, with an error that has this text."""
+        """Runs a command that must fail with an error that contains this text."""
         done = self.run(*arguments, **options)
         assert done.returncode == 1 and text in done.stderr, f"qod {' '.join(arguments)}: {done.stdout}{done.stderr}"
 
 
 def post(origin, token, path, body):
-    """A call of another surface."""
+    """Calls another surface."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     request = urllib.request.Request(origin + path, json.dumps(body).encode(), headers)
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as response:
@@ -144,7 +145,7 @@ def logout(qod):
 
 
 def everything_else(origin, key):
-    """What is not served is not found, whoever asks."""
+    """Unsupported operations get 404 for every caller."""
     for module in pkgutil.iter_modules(qod_cli.commands.__path__):
         importlib.import_module(f"qod_cli.commands.{module.name}")
     importlib.import_module("qod_cli.main")
@@ -153,7 +154,7 @@ def everything_else(origin, key):
     for method, path in sorted(operations - SERVED):
         for headers in ({}, {"X-API-Key": key}):
             url, body = origin + path.replace("{", "").replace("}", ""), {} if method in ("POST", "PUT") else None
-            # A connection for each call, as the program has it.
+            # A new connection for each call, like the program.
             answer = httpx.request(method, url, headers=headers, json=body, trust_env=False)
             told = answer.json().get("error") if answer.content else None
             assert (answer.status_code, told) == (404, "not_found"), f"{method} {path}: {answer.status_code} {told}"
