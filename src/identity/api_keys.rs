@@ -357,14 +357,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_opens_nothing_after_its_end_or_its_revocation() {
+    fn expired_and_revoked_keys_are_refused() {
         let (before, end) = (datetime!(2026-01-01 23:59:59 UTC), datetime!(2026-01-02 0:00 UTC));
         assert!(key(&[]).admits(before, None) && !key(&[]).admits(end, None));
         assert!(!ApiKey { revoked_at: Some(before), ..key(&[]) }.admits(before, None));
     }
 
     #[test]
-    fn a_key_is_good_in_its_networks_alone() {
+    fn a_key_is_valid_only_in_its_networks() {
         let now = datetime!(2026-01-01 1:00 UTC);
         let from = |address: &str| key(&["10.0.0.0/8", "2001:db8::/32"]).admits(now, Some(address.parse().unwrap()));
         assert!(from("10.1.2.3") && from("2001:db8::1") && from("::ffff:10.1.2.3"));
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_covers_what_ends_no_later_in_its_own_networks() {
+    fn a_key_covers_keys_that_expire_no_later_in_its_networks() {
         let own = key(&["10.0.0.0/8", "2001:db8::/32"]);
         assert!(own.covers(&key(&["10.1.0.0/16", "2001:db8::1/128"])) && own.covers(&own) && key(&[]).covers(&own));
         assert!(!own.covers(&key(&[])) && !own.covers(&key(&["10.1.0.0/16", "11.0.0.0/8"])));
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_read_exactly() {
+    fn networks_are_parsed_strictly() {
         let read = |text: &str| networks(&[text.to_owned()]).map(|nets| nets[0].to_string());
         assert_eq!(read("192.0.2.7").unwrap(), "192.0.2.7/32");
         assert_eq!(read("2001:DB8::/32").unwrap(), "2001:db8::/32");
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_lives_a_day_to_a_year() {
+    fn a_key_is_valid_for_a_day_to_a_year() {
         assert_eq!(life(None).unwrap(), Duration::days(90));
         assert!(life(Some(86_400)).is_ok() && life(Some(31_536_000)).is_ok());
         for bad in [86_399, 31_536_001, 0, -1, i64::MIN] {

@@ -145,19 +145,19 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_that_moves_to_the_next_field_changes_the_hash() {
+    fn moving_a_character_to_the_next_field_changes_the_hash() {
         assert_ne!(Head::START.next(&event("ab", "c")), Head::START.next(&event("a", "bc")));
     }
 
     #[test]
-    fn the_rendering_stays_as_it_is() {
+    fn the_encoding_does_not_change() {
         let hash = Head::START.next(&event("tenant.create", "acme")).hash;
         let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "4aa5b190bfce91203bea2efcb52a3fa790db73aa490f26ba31f31b4e898b8265");
     }
 
     #[test]
-    fn the_number_and_the_event_before_count() {
+    fn the_hash_covers_the_number_and_the_previous_event() {
         let first = Head::START.next(&event("a", "b"));
         let second = first.next(&event("a", "b"));
         assert_eq!((first.seq, second.seq), (1, 2));

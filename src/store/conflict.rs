@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outages_are_told_from_mistakes() {
+    fn outages_are_distinguished_from_bugs() {
         for code in ["08006", "53300", "57P01", "25006", "5", "261", "266", "13", "14"] {
             assert!(is_outage(code), "{code}");
         }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_in_sql_tells_the_caller_nothing() {
+    fn an_sql_error_reveals_nothing_to_the_caller() {
         let error = Error::from(DbErr::Custom("syntax error near SELECT".to_owned()));
         assert_eq!((error.kind, error.to_string().as_str()), (Kind::Internal, "internal error"));
     }

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_comes_back_to_the_microsecond() {
+    fn a_time_survives_with_microsecond_precision() {
         let time = OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(1_767_225_600_123_456);
         assert_eq!(Stamp::from(time).time(), time);
         assert_eq!(Stamp::from(time).micros(), 1_767_225_600_123_456);

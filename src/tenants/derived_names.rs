@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_comes_after_the_cut_and_before_the_suffix() {
+    fn the_id_follows_the_truncated_base_and_precedes_the_suffix() {
         let id = TenantId::from_uuid(Uuid::from_u128(0x0191_f3a4_7c10_7b2e_9d31_5a6b_7c8d_9e0f));
         let base = base_with_id(&name(&"a".repeat(100)), id);
         assert_eq!(base, format!("{}_7c8d9e0f", "a".repeat(40)));

@@ -62,7 +62,7 @@ async fn relayed(db: &TestDb) -> Step {
 }
 
 both_databases! {
-    async fn what_commits_is_numbered_and_sealed_in_order(db: TestDb) {
+    async fn committed_rows_are_numbered_and_sealed_in_order(db: TestDb) {
         for key in ["a", "b", "c"] {
             emit(&db, key).await;
         }
@@ -94,7 +94,7 @@ both_databases! {
         assert_eq!(targets, ["a", "b", "c"]);
     }
 
-    async fn two_replicas_never_give_out_a_number_twice(db: TestDb) {
+    async fn two_replicas_never_assign_the_same_number(db: TestDb) {
         let replica = db.replica().await;
         let stop = CancellationToken::new();
         let relays = [&db.store, &replica].map(|store| {
@@ -126,7 +126,7 @@ both_databases! {
         }
     }
 
-    async fn a_lease_that_is_given_back_is_free_at_once(db: TestDb) {
+    async fn a_released_lease_is_free_immediately(db: TestDb) {
         let ttl = Duration::from_secs(60);
         let (one, two) = (Leases::new(&db, "one"), Leases::new(&db, "two"));
         let lease = one.take("test", ttl).await.unwrap().expect("a free lease");
@@ -169,7 +169,7 @@ both_databases! {
         assert_eq!(chain::verify(&db).await.unwrap(), Verdict::Broken { seq: 2 });
     }
 
-    async fn refusals_are_appended_outside_any_write(db: TestDb) {
+    async fn denials_are_appended_outside_of_writes(db: TestDb) {
         let refusal = AuditRecord {
             details: serde_json::json!({"count": 7}),
             target: "a\0b".to_owned(),
@@ -184,7 +184,7 @@ both_databases! {
         assert_eq!((rows[0].details.as_str(), rows[0].target.as_str()), (r#"{"client":"unknown","count":7}"#, "a\u{fffd}b"));
     }
 
-    async fn derived_names_are_chosen_once_and_outlive_their_tenant(db: TestDb) {
+    async fn derived_names_are_recorded_once_and_outlive_their_tenant(db: TestDb) {
         let derive = async |name: &str| {
             let name: TenantName = name.parse().unwrap();
             crate::db::write(&db, &platform_cx("x"), move |tx| {
@@ -210,7 +210,7 @@ both_databases! {
         assert_eq!(owner, format!("acme_corp_{}_owner", &hex[24..]));
     }
 
-    async fn the_questions_of_the_relay_use_an_index(db: TestDb) {
+    async fn the_queries_of_the_relay_use_an_index(db: TestDb) {
         // A single connection, because planner settings belong to the session. Otherwise a small table would be
         // scanned.
         let session = sea_orm::TransactionTrait::begin(db.read()).await.unwrap();
@@ -260,7 +260,7 @@ async fn a_relay_that_lost_its_lease_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_commits_late_is_not_skipped() {
+async fn a_late_commit_is_not_skipped() {
     let db = db::postgres().await;
     let other = db.replica().await;
     let open = sea_orm::TransactionTrait::begin(other.read()).await.unwrap();

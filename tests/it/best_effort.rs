@@ -37,7 +37,7 @@ async fn ends_well(mut server: Server) {
 }
 
 #[tokio::test]
-async fn a_log_on_a_full_disk_costs_lines_alone() {
+async fn a_log_on_a_full_disk_loses_only_lines() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let server = Setup::dev().launch_logging_to(full.into()).await;
     is_served(&server).await;
@@ -49,7 +49,7 @@ async fn a_log_on_a_full_disk_costs_lines_alone() {
 }
 
 #[tokio::test]
-async fn a_log_whose_reader_is_gone_costs_lines_alone() {
+async fn a_log_without_a_reader_loses_only_lines() {
     let (reader, writer) = std::io::pipe().unwrap();
     let server = Setup::dev().launch_logging_to(Stdio::from(writer)).await;
     drop(reader);
@@ -58,7 +58,7 @@ async fn a_log_whose_reader_is_gone_costs_lines_alone() {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_costs_lines_alone() {
+async fn a_log_that_blocks_loses_only_lines() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     let server = Setup::dev().env("TENANTRY_LOG", "trace").launch_logging_to(Stdio::from(writer)).await;
     is_served(&server).await;
@@ -90,7 +90,7 @@ async fn a_log_that_nobody_reads_costs_lines_alone() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_server_does_not_wait_for_whoever_reads_its_log() {
+async fn shutdown_does_not_wait_for_the_reader_of_the_log() {
     let (_reader, writer) = std::io::pipe().unwrap();
     let server = Setup::dev().env("TENANTRY_LOG", "trace").launch_logging_to(Stdio::from(writer)).await;
     is_served(&server).await;
@@ -98,7 +98,7 @@ async fn the_end_of_a_server_does_not_wait_for_whoever_reads_its_log() {
 }
 
 #[tokio::test]
-async fn counters_are_there_before_anything_is_counted() {
+async fn counters_exist_before_the_first_event() {
     let server = Server::dev().await;
     for name in [
         "tenantry_calls_shed_total",

@@ -123,7 +123,7 @@ both_databases! {
         assert_eq!(effects(&db).await["deadline"], 1);
     }
 
-    async fn a_hang_up_ends_the_wait_and_not_the_call(db: TestDb) {
+    async fn a_disconnect_ends_the_wait_and_not_the_call(db: TestDb) {
         tenant(&db, "acme").await;
         let server = Setup::dev().database(&db.url).start().await;
         let admin = admin(&server).await;
@@ -137,7 +137,7 @@ both_databases! {
         assert_eq!(effects(&db).await["hang-up"], 1);
     }
 
-    async fn each_of_many_calls_that_are_cut_off_takes_effect_once(db: TestDb) {
+    async fn cancelled_calls_take_effect_exactly_once(db: TestDb) {
         tenant(&db, "acme").await;
         let server = Setup::dev().database(&db.url).start().await;
         let admin = admin(&server).await;
@@ -159,7 +159,7 @@ both_databases! {
         assert_eq!(effects.len(), CUT_OFF as usize);
     }
 
-    async fn each_of_many_calls_of_a_server_that_is_killed_takes_effect_once(db: TestDb) {
+    async fn calls_of_a_killed_server_take_effect_exactly_once(db: TestDb) {
         tenant(&db, "acme").await;
         let setup = Setup::dev().database(&db.url);
         for kill in 0..KILLS {

@@ -75,7 +75,7 @@ fn literal(db: &TestDb, id: Uuid) -> String {
 }
 
 both_databases! {
-    async fn a_clock_that_is_wrong_delays_no_revocation(db: TestDb) {
+    async fn a_wrong_clock_delays_no_revocation(db: TestDb) {
         let (ada, bob) = (account(&db, "ada").await, account(&db, "bob").await);
         let clocks = [time::Duration::ZERO, OFF, -OFF];
         let (mut readers, stop) = (Vec::new(), CancellationToken::new());
@@ -105,7 +105,7 @@ both_databases! {
         stop.cancel();
     }
 
-    async fn revisions_are_seen_in_their_order(db: TestDb) {
+    async fn revisions_become_visible_in_order(db: TestDb) {
         let tokens: Vec<_> = (0..30).map(|_| session(None)).collect();
         let writers = [server(&db, OFF).await, server(&db, -OFF).await, db.store.clone()];
         let (known, mut seen) = (Revocations::default(), None);
@@ -129,7 +129,7 @@ both_databases! {
         tokio::time::timeout(Duration::from_secs(120), both).await.expect("no revocation is skipped");
     }
 
-    async fn a_revocation_holds_at_once_where_it_was_made(db: TestDb) {
+    async fn a_revocation_takes_effect_immediately_where_it_was_made(db: TestDb) {
         let ada = account(&db, "ada").await;
         let known = Revocations::default();
         revocation::load(&db, &known, None).await.unwrap();
@@ -145,7 +145,7 @@ both_databases! {
         assert!(is_revoked(&known, &session(Some(ada))));
     }
 
-    async fn another_revocation_of_one_account_is_no_other_past(db: TestDb) {
+    async fn a_second_revocation_of_an_account_is_not_another_history(db: TestDb) {
         let ada = account(&db, "ada").await;
         revoke(&db, &session(None)).await;
         new_password(&db, "ada").await;
@@ -159,7 +159,7 @@ both_databases! {
         assert_eq!((news.tokens.len(), news.accounts.as_slice()), (0, &[(ada, 2)][..]), "not everything is read");
     }
 
-    async fn a_whole_tenant_loses_its_sessions_at_once(db: TestDb) {
+    async fn all_sessions_of_a_tenant_end_together(db: TestDb) {
         let scope = crate::rows::tenant(&db, "acme").await;
         let password = Password::of_development("correct horse");
         let new = NewAccount::login(Some(scope), "ada", password, Role::Admin);
@@ -177,7 +177,7 @@ both_databases! {
         assert!(accounts::exists(&db, Some(scope), "ada").await.unwrap());
     }
 
-    async fn a_clock_that_is_ahead_forgets_no_revocation(db: TestDb) {
+    async fn a_clock_that_is_ahead_keeps_revocations(db: TestDb) {
         let token = session(None);
         revoke(&db, &token).await;
         let end = OffsetDateTime::from_unix_timestamp(token.exp).unwrap();
@@ -197,7 +197,7 @@ both_databases! {
         assert!(revoked_tokens::Entity::find().one(db.read()).await.unwrap().is_none());
     }
 
-    async fn a_database_of_another_past_is_read_from_its_beginning(db: TestDb) {
+    async fn a_database_with_another_history_is_read_completely(db: TestDb) {
         let (ada, bob) = (account(&db, "ada").await, account(&db, "bob").await);
         let known = Revocations::default();
         let (kept, lost) = (session(None), session(None));
@@ -244,7 +244,7 @@ both_databases! {
         assert!(is_revoked(&known, &late) && is_revoked(&known, &after));
     }
 
-    async fn a_lease_is_lost_by_silence_and_not_to_a_clock(db: TestDb) {
+    async fn a_lease_is_lost_by_missed_renewals_and_not_by_a_clock(db: TestDb) {
         let ttl = Duration::from_millis(300);
         let slow = Leases::new(&server(&db, -OFF).await, "slow");
         let lease = slow.take("test", ttl).await.unwrap().expect("a free lease");
@@ -287,7 +287,7 @@ both_databases! {
 
 /// Only on PostgreSQL: on SQLite the clock of the database is that of its single server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
+async fn a_clock_that_is_days_ahead_expires_nothing_early() {
     let db = crate::db::postgres().await;
     let fast = server(&db, time::Duration::days(60)).await;
     // Revocations, in the database and in the memory of the server.
@@ -351,7 +351,7 @@ async fn a_clock_that_is_days_ahead_ends_nothing_before_its_time() {
 
 /// Only on PostgreSQL: the single writer of SQLite numbers events in its transaction, so none are waiting.
 #[tokio::test]
-async fn events_are_numbered_as_they_were_written() {
+async fn events_are_numbered_in_the_order_of_writing() {
     let db = crate::db::postgres().await;
     // Each write begins after the previous one has committed, and its writer's clock is behind the previous writer's.
     for number in 0..5_u64 {

@@ -53,7 +53,7 @@ async fn run_unheard(setup: &Setup, arguments: &[&str], full: bool) -> Output {
 }
 
 #[tokio::test]
-async fn a_text_that_cannot_be_written_is_no_panic_and_undoes_nothing() {
+async fn unwritable_output_causes_no_panic_and_undoes_nothing() {
     let setup = Setup::dev();
     let file = password_file(&setup, PASSWORD);
     let create = ["users", "create", "--admin", "ops", "--password-file", &file];
@@ -103,7 +103,7 @@ async fn a_text_that_cannot_be_written_is_no_panic_and_undoes_nothing() {
 }
 
 #[tokio::test]
-async fn a_data_directory_is_the_path_that_it_says() {
+async fn a_data_directory_is_taken_literally() {
     for name in ["x%41", "feature%2Fx", "a?b", "a#b", "file:x", "two words", "Größe", ":memory:", "sqlite:y"] {
         let home = Setup::dev();
         let server = home.clone().env("TENANTRY_DATA_DIR", name).start().await;
@@ -168,7 +168,7 @@ async fn commands_before_the_migration_say_what_to_do_and_leave_no_file() {
 }
 
 #[tokio::test]
-async fn an_operator_is_told_the_cause_of_an_internal_error() {
+async fn commands_print_the_cause_of_an_internal_error() {
     let home = Setup::dev();
     assert!(home.run(&["migrate", "up"]).await.status.success());
     let url = format!("sqlite:{}", home.data_dir().join("tenantry.db").display());
@@ -192,7 +192,7 @@ async fn key_ids(server: &Server) -> String {
 }
 
 #[tokio::test]
-async fn first_starts_at_once_make_one_of_each_thing_and_all_work() {
+async fn concurrent_first_starts_share_one_set_of_files_and_all_work() {
     for round in 0..4 {
         let setup = Setup::dev();
         let servers = join_all((0..3).map(|_| setup.start())).await;
@@ -264,7 +264,7 @@ async fn the_check_refuses_what_the_start_refuses() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_check_refuses_a_place_that_a_start_cannot_use() {
+async fn the_check_refuses_paths_that_a_start_cannot_use() {
     let home = Setup::dev();
     fs::write(home.home().join("file"), "x").unwrap();
     fs::write(home.home().join("text"), "a text that is long enough for a header\n").unwrap();
@@ -316,7 +316,7 @@ fn entries(path: &Path) -> std::collections::BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_check_shows_no_part_of_a_secret() {
+async fn the_check_prints_no_part_of_a_secret() {
     for (url, shown) in [
         ("postgres://app:Sup3r?Secret@db/app", "postgres://***"),
         ("postgres://app:123?Secret@db/app", "postgres://***"),

@@ -64,7 +64,7 @@ async fn refusal(server: &Server, token: Option<&str>) -> String {
 }
 
 #[tokio::test]
-async fn bad_tokens_are_refused() {
+async fn invalid_tokens_are_refused() {
     let server = Server::dev().await;
     let (keys, good) = (keys(&server), claims());
     let token = tokens::issue(&keys, &good).unwrap();
@@ -107,7 +107,7 @@ async fn a_revoked_token_is_refused_soon_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_token_does_not_outlive_its_tenant_into_another_of_the_name() {
+async fn a_token_is_not_valid_for_a_later_tenant_of_the_same_name() {
     let server = Server::dev().await;
     let keys = keys(&server);
     let now = || Clock::system().unix();
@@ -178,7 +178,7 @@ async fn a_token_is_minted_without_a_database() {
 }
 
 #[tokio::test]
-async fn the_end_that_a_forged_token_tells_does_not_shorten_its_revocation() {
+async fn the_expiry_in_a_forged_token_does_not_shorten_a_revocation() {
     let server = Server::dev().await;
     let good = claims();
     let token = tokens::issue(&keys(&server), &good).unwrap();

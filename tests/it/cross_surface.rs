@@ -234,12 +234,12 @@ async fn deleted_everywhere(http: &Http, maker: &Face, name: &str, mut id: Tenan
 }
 
 #[tokio::test]
-async fn a_tenant_lives_on_every_surface_on_sqlite() {
+async fn a_tenant_is_visible_on_every_surface_on_sqlite() {
     whole_life(&Server::dev().await).await;
 }
 
 #[tokio::test]
-async fn a_tenant_lives_on_every_surface_on_postgres() {
+async fn a_tenant_is_visible_on_every_surface_on_postgres() {
     whole_life(&Setup::dev().database(db::postgres_unmigrated().await).start().await).await;
 }
 

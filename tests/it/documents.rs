@@ -99,7 +99,7 @@ async fn the_calls_of_the_surfaces_work() {
 }
 
 #[test]
-fn every_document_is_tried_out_and_every_exception_is_named() {
+fn every_document_is_tested_and_every_exception_has_a_reason() {
     let mut present: Vec<String> = vec!["README.md".into(), "CONTRIBUTING.md".into()];
     present.extend(fs::read_dir(root().join("docs")).unwrap().filter_map(|entry| {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -136,7 +136,7 @@ fn links_within_the_repository_lead_somewhere() {
 }
 
 #[test]
-fn files_that_documents_name_are_there() {
+fn files_named_in_documents_exist() {
     let ours = ["src/", "crates/", "migrations/", "proto/", "tests/", "scripts/", "docs/", "benches/"];
     for (document, _) in DOCUMENTS {
         let text = fs::read_to_string(root().join(document)).unwrap();
@@ -149,7 +149,7 @@ fn files_that_documents_name_are_there() {
 
 /// The operations guide lists exactly the settings of `config check`.
 #[tokio::test]
-async fn the_table_of_settings_is_whole() {
+async fn the_table_of_settings_is_complete() {
     let shown = Setup::dev().run(&["config", "check"]).await;
     assert!(shown.status.success(), "{shown:?}");
     let shown = String::from_utf8(shown.stdout).unwrap();

@@ -82,7 +82,7 @@ async fn ends_soon(server: &mut Server, held: &str) {
 }
 
 #[tokio::test]
-async fn a_watch_is_told_and_ends_with_the_drain() {
+async fn a_watch_is_notified_and_ends_with_the_drain() {
     let mut server = Server::dev().await;
     let mut watch = Open::new(&server, "/grpc.health.v1.Health/Watch", b"", &[]).await;
     assert_eq!(watch.health().await, b"\0\0\0\0\x02\x08\x01", "serving");
@@ -103,7 +103,7 @@ async fn an_open_stream_without_an_end_ends_with_the_drain() {
 }
 
 #[tokio::test]
-async fn a_deadline_ends_a_stream_and_not_its_head_alone() {
+async fn a_deadline_ends_a_stream_after_its_head_too() {
     let server = Server::dev().await;
     let deadline = [("grpc-timeout", "300m")];
     let mut watch = Open::new(&server, "/grpc.health.v1.Health/Watch", b"", &deadline).await;
@@ -114,7 +114,7 @@ async fn a_deadline_ends_a_stream_and_not_its_head_alone() {
 }
 
 #[tokio::test]
-async fn a_peer_without_a_call_in_flight_does_not_hold_up_the_end() {
+async fn a_peer_without_a_call_does_not_delay_shutdown() {
     let mut server = Server::dev().await;
     let address = server.address();
     let mut peers = Vec::new();
@@ -157,7 +157,7 @@ async fn asks_for_much(server: &Server) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_peer_that_reads_nothing_does_not_hold_up_the_end_for_long() {
+async fn a_peer_that_reads_nothing_delays_shutdown_only_briefly() {
     let mut server = Setup::dev().env("TENANTRY_DRAIN_TIMEOUT", "10m").start().await;
     let _deaf = asks_for_much(&server).await;
     server.terminate().await;
@@ -168,7 +168,7 @@ async fn a_peer_that_reads_nothing_does_not_hold_up_the_end_for_long() {
 }
 
 #[tokio::test]
-async fn a_peer_that_reads_slowly_gets_its_answer_to_the_end() {
+async fn a_slow_peer_gets_its_complete_response() {
     let mut server = Setup::dev().env("TENANTRY_DRAIN_TIMEOUT", "10m").start().await;
     let mut slow = asks_for_much(&server).await;
     server.terminate().await;
@@ -194,7 +194,7 @@ async fn a_peer_that_reads_slowly_gets_its_answer_to_the_end() {
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_longer_than_the_drain_is_told_by_the_exit_status() {
+async fn a_response_longer_than_the_drain_sets_the_exit_status() {
     let mut server = Setup::dev().env("TENANTRY_DRAIN_TIMEOUT", "2s").start().await;
     let mut slow = asks_for_much(&server).await;
     server.terminate().await;
@@ -212,7 +212,7 @@ async fn an_answer_that_takes_longer_than_the_drain_is_told_by_the_exit_status()
 }
 
 #[tokio::test]
-async fn a_call_that_was_cut_off_is_told_by_the_exit_status() {
+async fn an_aborted_call_sets_the_exit_status() {
     let mut server = Setup::dev().env("TENANTRY_DRAIN_TIMEOUT", "1s").start().await;
     let head = format!(
         "PUT /admin/v2/tenants/slow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
@@ -234,7 +234,7 @@ async fn a_call_that_was_cut_off_is_told_by_the_exit_status() {
 }
 
 #[tokio::test]
-async fn an_answer_on_its_way_is_finished_although_the_server_is_told_to_end() {
+async fn a_response_in_progress_is_completed_during_shutdown() {
     let mut server = Server::dev().await;
     let mut reader = TcpStream::connect(server.address()).await.unwrap();
     let ask = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -269,7 +269,7 @@ async fn with_a_silent_database(drain: &str) -> (Server, Line) {
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_answer_does_not_hold_up_the_end() {
+async fn an_unresponsive_database_does_not_delay_shutdown() {
     let (mut server, _line) = with_a_silent_database("1s").await;
     server.terminate().await;
     let status = server.ended().await;
@@ -279,7 +279,7 @@ async fn a_database_that_does_not_answer_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_what_waits_for_the_database_after_the_calls() {
+async fn a_second_signal_ends_the_wait_for_the_database() {
     let (mut server, _line) = with_a_silent_database("1s").await;
     server.terminate().await;
     let over = async || server.log().contains("the calls have ended").then_some(());

@@ -86,7 +86,7 @@ async fn an_early_answer_is_read_whatever_the_size_of_the_body() {
 }
 
 #[tokio::test]
-async fn a_body_in_pieces_that_nobody_wants_costs_the_connection_and_not_the_answer() {
+async fn an_unwanted_chunked_body_costs_the_connection_but_not_the_response() {
     let server = Server::dev().await;
     let mut stream = connect(&server).await;
     let head = "PUT /admin/v2/tenants/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -98,7 +98,7 @@ async fn a_body_in_pieces_that_nobody_wants_costs_the_connection_and_not_the_ans
 }
 
 #[tokio::test]
-async fn what_the_head_tells_is_refused_before_the_body_is_asked_for() {
+async fn an_invalid_head_is_refused_before_the_body_is_requested() {
     let server = Server::dev().await;
     let token = format!("Authorization: Bearer {}", server.admin_token());
     for (said, status) in [
@@ -131,7 +131,7 @@ async fn what_the_head_tells_is_refused_before_the_body_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_query_or_path_that_cannot_be_read_does_not_have_the_body_asked_for() {
+async fn a_malformed_query_or_path_is_refused_before_the_body_is_requested() {
     let server = Server::dev().await;
     assert_eq!(server.admin().put("/admin/v2/tenants/acme", INFO).await.status, 204);
     let minted = server.setup().mint(&["--role", "admin", "--tenant", "acme"]).await;
@@ -158,7 +158,7 @@ async fn a_query_or_path_that_cannot_be_read_does_not_have_the_body_asked_for() 
 }
 
 #[tokio::test]
-async fn a_key_for_the_call_does_not_have_the_body_asked_for() {
+async fn an_idempotency_key_does_not_request_the_body() {
     let server = Server::dev().await;
     assert_eq!(server.admin().put("/admin/v2/tenants/acme", INFO).await.status, 204);
     let token = async |role| server.setup().mint(&["--role", role, "--tenant", "acme"]).await;
@@ -187,7 +187,7 @@ async fn a_key_for_the_call_does_not_have_the_body_asked_for() {
 }
 
 #[tokio::test]
-async fn an_answer_that_begins_before_its_request_is_over_says_that_the_connection_closes() {
+async fn an_early_response_announces_that_the_connection_closes() {
     let server = Server::dev().await;
     let mut stream = connect(&server).await;
     // A bidirectional streaming call with chunks that do not end.
@@ -241,7 +241,7 @@ async fn a_half_closed_peer_gets_its_answer() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_the_callers_timeout() {
+async fn a_missing_body_is_a_request_timeout() {
     let server = Server::dev().await;
     let head = format!(
         "PUT /admin/v2/tenants/a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
@@ -255,7 +255,7 @@ async fn a_body_that_does_not_come_is_the_callers_timeout() {
 }
 
 #[tokio::test]
-async fn a_request_names_its_host_once() {
+async fn a_request_must_have_exactly_one_host() {
     let server = Server::dev().await;
     for hosts in ["X: y", "Host: a\r\nHost: b", "Host: a b/@", "Host: a@b", "Host: [::1"] {
         let head = format!("GET /version HTTP/1.1\r\n{hosts}\r\n\r\n");
@@ -278,7 +278,7 @@ async fn a_request_names_its_host_once() {
 }
 
 #[tokio::test]
-async fn the_server_as_a_whole_tells_its_methods() {
+async fn options_of_the_whole_server_lists_its_methods() {
     let server = Server::dev().await;
     let answer =
         exchange(&mut connect(&server).await, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"").await;
@@ -290,7 +290,7 @@ async fn the_server_as_a_whole_tells_its_methods() {
 }
 
 #[tokio::test]
-async fn a_stranger_makes_a_bounded_number_of_lines_in_the_log() {
+async fn a_stranger_can_cause_only_a_bounded_number_of_log_lines() {
     let server = Server::dev().await;
     let before = server.log().lines().count();
     // Acknowledgements of pings that were never sent.

@@ -21,7 +21,7 @@ async fn line(server: &Server, id: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_proxys_word_counts_if_it_is_trusted() {
+async fn headers_of_trusted_proxies_are_used() {
     let head = |id: &str| {
         format!("GET /admin/v2/tenants HTTP/1.1\r\nX-Request-Id: {id}\r\nX-Forwarded-For: 1.1.1.1, 198.51.100.7")
     };
@@ -36,7 +36,7 @@ async fn a_proxys_word_counts_if_it_is_trusted() {
 }
 
 #[tokio::test]
-async fn a_client_whom_the_proxy_does_not_tell_is_in_no_network() {
+async fn a_client_with_an_unknown_address_is_in_no_network() {
     let server = Setup::dev().env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1").start().await;
     let admin = server.admin().header("x-forwarded-for", "127.0.0.9");
     let tenant = r#"{"action":"create","name":"Acme","slug":"acme"}"#;
@@ -72,7 +72,7 @@ async fn a_client_whom_the_proxy_does_not_tell_is_in_no_network() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxys_own_address_is_never_the_clients() {
+async fn a_trusted_proxys_address_is_never_the_client_address() {
     let server = Setup::dev().env("TENANTRY_TRUSTED_PROXIES", "127.0.0.0/8").start().await;
     let tenant = r#"{"action":"create","name":"Acme","slug":"acme"}"#;
     let made = server.admin().call(reqwest::Method::POST, "/v1/admin/tenants/lifecycle", Some(tenant)).await;
@@ -144,7 +144,7 @@ async fn pages_of_listed_origins_may_call() {
 }
 
 #[tokio::test]
-async fn without_the_setting_no_page_of_another_origin_may_call() {
+async fn without_the_setting_other_origins_are_refused() {
     let server = Server::dev().await;
     let answer = server.http().raw(&format!("GET /healthz HTTP/1.1\r\nOrigin: {CONSOLE}"), "").await;
     let answer = answer.to_ascii_lowercase();
@@ -153,7 +153,7 @@ async fn without_the_setting_no_page_of_another_origin_may_call() {
 }
 
 #[tokio::test]
-async fn large_answers_are_compressed_for_those_who_accept_it() {
+async fn large_responses_are_compressed_for_clients_that_accept_it() {
     let server = Setup::dev().start().await;
     let admin = server.admin();
     for n in 0..12 {

@@ -15,7 +15,7 @@ use crate::{
 const INFO: &str = r#"{"allowedClusters":["standalone"]}"#;
 
 #[tokio::test]
-async fn a_body_that_is_not_json_is_refused_before_it_is_looked_at() {
+async fn a_body_that_is_not_json_is_refused_unparsed() {
     let server = Server::dev().await;
     let head =
         format!("PUT /admin/v2/tenants/a HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: {}", INFO.len());
@@ -47,7 +47,7 @@ async fn a_small_body_that_is_large_in_memory_is_refused() {
 }
 
 #[tokio::test]
-async fn deep_nesting_is_refused_even_where_nobody_reads_it() {
+async fn deep_nesting_is_refused_even_in_ignored_members() {
     let server = Server::dev().await;
     let deep = format!(r#"{{"allowedClusters":["standalone"],"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     let answer = server.admin().put("/admin/v2/tenants/a", &deep).await;
@@ -57,7 +57,7 @@ async fn deep_nesting_is_refused_even_where_nobody_reads_it() {
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_read_is_refused_in_our_words() {
+async fn a_malformed_message_is_refused_without_library_texts() {
     let server = Server::dev().await;
     // Invalid base64, and a frame whose message has an invalid wire type.
     for (kind, body) in [("grpc-web-text", "\0\0\0"), ("grpc-web+proto", "\0\0\0\0\x01\x07")] {
@@ -73,7 +73,7 @@ async fn a_message_that_cannot_be_read_is_refused_in_our_words() {
 }
 
 #[tokio::test]
-async fn calls_that_never_come_keep_nobody_from_working() {
+async fn incomplete_calls_do_not_block_others() {
     let server = Server::dev().await;
     let paths = ["/tenantry.messaging.v2.BrokerService/CheckHealth", "/grpc.health.v1.Health/Check"];
     let mut begun = Vec::new();
@@ -109,7 +109,7 @@ async fn half_open(server: &Server, path: &str, calls: usize) -> impl Sized {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_in_the_middle_of_a_write_leaves_the_pool_sound() {
+async fn a_client_that_disconnects_in_a_write_leaves_the_pool_usable() {
     for database in both().await {
         let server = database.setup().start().await;
         let admin = server.admin();
@@ -169,7 +169,7 @@ async fn one_of_many_creates_of_a_name_wins() {
 }
 
 #[tokio::test]
-async fn a_database_that_goes_and_comes_back_needs_no_restart() {
+async fn a_database_outage_needs_no_restart() {
     let database = postgres_unmigrated().await;
     let line = Line::to(&database).await;
     let server = Setup::dev().database(line.url()).start().await;

@@ -20,7 +20,7 @@ const AREAS: &[&str] =
 const LONGEST: usize = 450;
 
 #[test]
-fn every_file_uses_only_what_stands_below_it() {
+fn every_file_uses_only_lower_layers() {
     let mut wrong = Vec::new();
     for (file, source) in sources("src") {
         let Some(own) = part(&file) else { continue };
@@ -39,7 +39,7 @@ fn every_file_uses_only_what_stands_below_it() {
 }
 
 #[test]
-fn areas_form_no_circle() {
+fn areas_have_no_cycles() {
     let mut uses_of: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (file, source) in sources("src") {
         let Some(own) = part(&file).filter(|own| AREAS.contains(&own.as_str())) else { continue };
@@ -58,7 +58,7 @@ fn areas_form_no_circle() {
 }
 
 #[test]
-fn no_file_is_longer_than_a_room() {
+fn no_file_is_too_long() {
     let parts = ["src", "crates", "migrations", "tests", "benches"];
     let files = parts.iter().filter(|part| root().join(part).exists()).flat_map(|part| sources(part));
     let long: Vec<_> =

@@ -29,7 +29,7 @@ fn services() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_service_has_a_health_the_standard_ones_too() {
+async fn every_service_has_a_health_status() {
     let server = Server::dev().await;
     let mut client = client(&server);
     eventually("the server to serve", async || {
@@ -51,7 +51,7 @@ async fn every_service_has_a_health_the_standard_ones_too() {
 }
 
 #[tokio::test]
-async fn an_unknown_service_is_watched_as_unknown_and_the_stream_stays() {
+async fn watching_an_unknown_service_reports_unknown_and_stays_open() {
     let mut server = Server::dev().await;
     let mut watch = client(&server).watch(of("no.Such")).await.unwrap().into_inner();
     let first = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
@@ -64,7 +64,7 @@ async fn an_unknown_service_is_watched_as_unknown_and_the_stream_stays() {
 }
 
 #[tokio::test]
-async fn who_watches_is_told_when_the_server_stops_and_let_go() {
+async fn watches_are_notified_and_closed_at_shutdown() {
     let mut server = Server::dev().await;
     let mut watch = client(&server).watch(of("tenantry.messaging.v2.TenantService")).await.unwrap().into_inner();
     let mut told = Vec::new();
@@ -80,7 +80,7 @@ async fn who_watches_is_told_when_the_server_stops_and_let_go() {
 }
 
 #[tokio::test]
-async fn watches_have_a_bound_that_calls_do_not_have() {
+async fn watches_are_limited_and_calls_are_not() {
     let server = Server::dev().await;
     let mut clients: Vec<_> = (0..8).map(|_| client(&server)).collect();
     let mut open = Vec::new();

@@ -66,7 +66,7 @@ fn services(answer: Answer) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn a_question_without_an_answer_is_answered_by_an_error_and_the_stream_goes_on() {
+async fn an_unanswerable_request_gets_an_error_and_the_stream_continues() {
     let server = Server::dev().await;
     for path in [V1, V1ALPHA] {
         let known = symbol("tenantry.messaging.v2.TenantService");
@@ -101,7 +101,7 @@ async fn a_question_without_an_answer_is_answered_by_an_error_and_the_stream_goe
 }
 
 #[tokio::test]
-async fn a_question_that_asks_for_nothing_is_answered_by_an_error_too() {
+async fn an_empty_request_gets_an_error_too() {
     let server = Server::dev().await;
     let mut client = ServerReflectionClient::new(channel(&server));
     let nothing = ServerReflectionRequest::default();

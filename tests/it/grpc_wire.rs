@@ -56,7 +56,7 @@ fn assert_refused(reply: &Reply, code: i32, reason: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn a_method_is_called_by_post_alone() {
+async fn a_method_is_called_only_by_post() {
     let server = Server::dev().await;
     for (content_type, version) in FORMS {
         for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"] {
@@ -75,7 +75,7 @@ async fn a_method_is_called_by_post_alone() {
 }
 
 #[tokio::test]
-async fn media_types_are_read_and_not_compared_as_text() {
+async fn media_types_are_parsed() {
     let server = Server::dev().await;
     for version in [Version::HTTP_11, Version::HTTP_2] {
         for content_type in [
@@ -138,7 +138,7 @@ async fn other_media_types_are_unsupported_on_the_path_of_a_method() {
 }
 
 #[tokio::test]
-async fn grpc_over_http_1_is_told_what_to_do_instead() {
+async fn grpc_over_http_1_gets_a_helpful_error() {
     let server = Server::dev().await;
     let reply = create(&server, "old").over(Version::HTTP_11).send().await;
     assert_eq!(reply.status, 505, "{reply:?}");
@@ -147,7 +147,7 @@ async fn grpc_over_http_1_is_told_what_to_do_instead() {
 }
 
 #[tokio::test]
-async fn a_unary_method_takes_one_message_and_no_other_number() {
+async fn a_unary_method_takes_exactly_one_message() {
     let server = Server::dev().await;
     for (content_type, version) in FORMS {
         let call = |name: &str| create(&server, name).header("content-type", content_type).over(version);
@@ -188,7 +188,7 @@ async fn a_message_above_the_limit_exhausts_a_resource() {
 }
 
 #[tokio::test]
-async fn frames_that_break_the_rules_are_internal_errors_that_name_the_rule() {
+async fn invalid_frames_are_internal_errors_that_name_the_rule() {
     let server = Server::dev().await;
     let cases: [(&[u8], &str, &str); 6] = [
         (b"\x01\0\0\0\0", "", "compressed flag"),
@@ -213,7 +213,7 @@ fn gzip(message: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn messages_in_gzip_are_taken_within_the_limit() {
+async fn gzip_messages_are_accepted_within_the_limit() {
     let server = Server::dev().await;
     let bomb = gzip(&vec![0; 64 << 20]);
     assert!(bomb.len() < 100_000);
@@ -241,7 +241,7 @@ async fn messages_in_gzip_are_taken_within_the_limit() {
 }
 
 #[tokio::test]
-async fn large_answers_are_packed_for_those_who_take_that() {
+async fn large_messages_are_compressed_for_clients_that_accept_it() {
     let server = Server::dev().await;
     let files = Wire::new(server.address(), "grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
     // file_by_filename, which has a large response.
@@ -267,7 +267,7 @@ async fn large_answers_are_packed_for_those_who_take_that() {
 }
 
 #[tokio::test]
-async fn an_encoding_that_is_not_served_is_refused_with_those_that_are() {
+async fn an_unsupported_encoding_is_refused_with_the_supported_ones() {
     let server = Server::dev().await;
     for encoding in ["foo", "deflate", "GZIP", "gzip, identity"] {
         let reply = list(&server).header("grpc-encoding", encoding).send().await;
@@ -298,7 +298,7 @@ async fn an_unknown_method_is_named() {
 }
 
 #[tokio::test]
-async fn a_timeout_that_cannot_be_read_is_refused() {
+async fn a_malformed_timeout_is_refused() {
     let server = Server::dev().await;
     for (content_type, version) in FORMS {
         let call = |name: &str| create(&server, name).header("content-type", content_type).over(version);
@@ -318,7 +318,7 @@ async fn a_timeout_that_cannot_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn base64_in_pieces_is_read_wherever_http_cuts_it() {
+async fn base64_is_decoded_however_http_splits_it() {
     let server = Server::dev().await;
     let message = create(&server, "in-pieces").one();
     // A message whose parts were encoded, and padded, separately.
@@ -348,7 +348,7 @@ async fn base64_in_pieces_is_read_wherever_http_cuts_it() {
 }
 
 #[tokio::test]
-async fn no_word_of_a_library_comes_out() {
+async fn no_library_text_reaches_a_client() {
     let server = Server::dev().await;
     let junk: [&[u8]; 6] = [
         b"\0\0\0\0\x02\xff\xff",

@@ -73,7 +73,7 @@ fn cut_at_random(text: &[u8], pieces: usize) -> Vec<&[u8]> {
 }
 
 #[tokio::test]
-async fn a_request_in_pieces_is_answered_after_the_end_of_its_side() {
+async fn a_split_request_is_answered_after_the_client_half_closed() {
     let server = Server::dev().await;
     for form in [Form::Length, Form::Chunks] {
         for n in 0..40 {
@@ -104,7 +104,7 @@ async fn a_request_in_pieces_is_answered_after_the_end_of_its_side() {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_to_be_asked_for_its_body_is_answered_too() {
+async fn a_request_with_expect_continue_is_answered_too() {
     let server = Server::dev().await;
     for n in 0..10 {
         let form = if n % 2 == 0 { Form::Length } else { Form::Chunks };

@@ -90,7 +90,7 @@ both_databases! {
         assert_eq!(idempotent::look(&db, &call("id", "other")).await.unwrap(), Known::Other);
     }
 
-    async fn a_key_is_claimed_exactly_if_the_write_comes_to_pass(db: TestDb) {
+    async fn a_key_is_claimed_exactly_if_the_write_commits(db: TestDb) {
         let keyed = call("id", "hash");
         let cx = Cx::new(CxFacts { keyed: Some(keyed.clone()), ..CxFacts::clone(&platform_cx("test.write")) });
         let failing = crate::db::write(&db, &cx, |_| {
@@ -129,7 +129,7 @@ both_databases! {
         assert_eq!(idempotent::prune(&db).await.unwrap(), 1);
     }
 
-    async fn a_call_that_comes_again_is_answered_as_before(db: TestDb) {
+    async fn a_repeated_call_gets_the_same_response(db: TestDb) {
         let server = serve(&db).await;
         let admin = admin(&server).await;
         let first = post(&admin, KEYS, "one", NEW_KEY).await;
@@ -147,7 +147,7 @@ both_databases! {
         assert_eq!(total(&admin, KEYS).await, 2);
     }
 
-    async fn a_call_of_the_version_before_is_known_again(db: TestDb) {
+    async fn a_call_to_the_previous_version_is_recognized(db: TestDb) {
         let server = serve(&db).await;
         let admin = admin(&server).await;
         let first = post(&admin, KEYS, "one", NEW_KEY).await;
@@ -160,7 +160,7 @@ both_databases! {
         assert_eq!(total(&admin, KEYS).await, 1);
     }
 
-    async fn an_answer_outlives_the_server_and_is_sealed(db: TestDb) {
+    async fn a_response_survives_a_restart_and_is_sealed(db: TestDb) {
         let mut server = serve(&db).await;
         let token = server.setup().mint(&["--role", "admin", "--tenant", "acme"]).await;
         let first = post(&server.http().token(&token), KEYS, "one", NEW_KEY).await;
@@ -172,7 +172,7 @@ both_databases! {
         replayed(&post(&server.http().token(&token), KEYS, "one", NEW_KEY).await, &first);
     }
 
-    async fn calls_at_the_same_moment_take_effect_once(db: TestDb) {
+    async fn concurrent_calls_take_effect_once(db: TestDb) {
         let server = serve(&db).await;
         let admin = admin(&server).await;
         let answers = join_all((0..16).map(|_| post(&admin, KEYS, "one", NEW_KEY))).await;
@@ -184,7 +184,7 @@ both_databases! {
         assert_eq!(total(&admin, KEYS).await, 1);
     }
 
-    async fn two_servers_let_one_call_take_effect(db: TestDb) {
+    async fn a_call_to_two_servers_takes_effect_once(db: TestDb) {
         let first = serve(&db).await;
         let second = first.setup().start().await;
         let one = admin(&first).await;
@@ -200,7 +200,7 @@ both_databases! {
         assert_eq!(total(&one, KEYS).await, 20);
     }
 
-    async fn a_call_that_did_nothing_leaves_its_key_free(db: TestDb) {
+    async fn a_call_without_effect_does_not_use_its_key(db: TestDb) {
         let server = serve(&db).await;
         let admin = admin(&server).await;
         let created = r#"{"action":"create","name":"eng"}"#;
@@ -230,7 +230,7 @@ both_databases! {
         }
     }
 
-    async fn a_key_is_looked_at_while_the_callers_tenant_is_suspended(db: TestDb) {
+    async fn a_key_is_checked_while_the_callers_tenant_is_suspended(db: TestDb) {
         let server = serve(&db).await;
         let admin = admin(&server).await;
         let change = async |key: &str, action: &str| {
@@ -262,7 +262,7 @@ both_databases! {
         }
     }
 
-    async fn a_refusal_is_no_answer(db: TestDb) {
+    async fn a_refusal_is_not_stored_as_the_response(db: TestDb) {
         let server = serve(&db).await;
         let admin = admin(&server).await;
         let above = r#"{"name":"x","role":"platform_admin"}"#;
@@ -284,7 +284,7 @@ both_databases! {
 
 /// Only on PostgreSQL: on SQLite the clock of the database is that of its single server.
 #[tokio::test]
-async fn a_server_whose_clock_is_ahead_forgets_no_key() {
+async fn a_server_whose_clock_is_ahead_keeps_keys() {
     let db = crate::db::postgres().await;
     let clock = Clock::manual(db.clock().now() + time::Duration::days(3));
     let fast = Store::open(StoreConfig { clock, ..StoreConfig::new(&db.url) }).await.unwrap();

@@ -77,7 +77,7 @@ both_databases! {
         assert!(both.iter().flat_map(|made| made.as_ref().err()).all(|error| error.reason == Reason::AccountExists));
     }
 
-    async fn names_and_roles_that_do_not_fit_are_refused(db: TestDb) {
+    async fn invalid_names_and_roles_are_refused(db: TestDb) {
         for name in ["", "a b", "a/b", "ä", &"x".repeat(255)] {
             let refused = create(&db, account(None, name)).await.unwrap_err();
             assert_eq!(refused.reason, Reason::AccountNameInvalid, "{name}");
@@ -89,7 +89,7 @@ both_databases! {
         assert_eq!(create(&db, platform_in_tenant).await.unwrap_err().kind, Kind::InvalidArgument);
     }
 
-    async fn a_new_password_revokes_what_the_account_was_given(db: TestDb) {
+    async fn a_new_password_revokes_earlier_tokens(db: TestDb) {
         let id = create(&db, account(None, "ada")).await.unwrap();
         let (cx, passwords) = (platform_cx("account.set_password"), Passwords::new(1));
         let before = token(Some((id, 0)));
@@ -128,7 +128,7 @@ both_databases! {
         assert_eq!(revoked_tokens::Entity::find().count(db.read()).await.unwrap(), 0);
     }
 
-    async fn an_account_goes_with_its_tenant(db: TestDb) {
+    async fn an_account_is_deleted_with_its_tenant(db: TestDb) {
         let scope = tenant(&db, "one").await;
         create(&db, account(Some(scope), "ada")).await.unwrap();
         let cx = platform_cx("tenant.delete");
@@ -142,7 +142,7 @@ both_databases! {
         assert_eq!(accounts::Entity::find().count(db.read()).await.unwrap(), 0);
     }
 
-    async fn refused_calls_are_audited_once_a_minute(db: TestDb) {
+    async fn denied_calls_are_audited_once_a_minute(db: TestDb) {
         let denials = Denials::new(db.clock().clone());
         for _ in 0..5 {
             denials.count(None, "/t.S/M", Reason::CredentialsMissing);

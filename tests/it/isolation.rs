@@ -24,14 +24,14 @@ const MARK: &str = "zebra";
 type Foreign = BTreeMap<&'static str, Vec<String>>;
 
 #[tokio::test]
-async fn nothing_of_another_tenant_is_told_or_changed_on_sqlite() {
+async fn other_tenants_are_neither_visible_nor_changed_on_sqlite() {
     let server = closed(Setup::dev()).start().await;
     let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
     check(&server, &Database::connect(url).await.unwrap()).await;
 }
 
 #[tokio::test]
-async fn nothing_of_another_tenant_is_told_or_changed_on_postgres() {
+async fn other_tenants_are_neither_visible_nor_changed_on_postgres() {
     let url = db::postgres_unmigrated().await;
     let server = closed(Setup::dev().database(&url)).start().await;
     check(&server, &Database::connect(url).await.unwrap()).await;

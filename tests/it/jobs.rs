@@ -75,7 +75,7 @@ fn range(revisions: std::ops::RangeInclusive<i64>) -> Vec<Option<i64>> {
 }
 
 both_databases! {
-    async fn events_stay_for_the_retention_and_then_go(db: TestDb) {
+    async fn events_are_deleted_after_the_retention_period(db: TestDb) {
         assert_eq!(prune(&db).await, Report::done(0), "nothing was ever written");
         emit(&db, 10).await;
         assert_eq!(prune(&db).await, Report::done(0));
@@ -90,7 +90,7 @@ both_databases! {
         assert_eq!(outbox_marks::Entity::find().count(db.read()).await.unwrap(), 2, "marks go with what they mark");
     }
 
-    async fn the_newest_event_stays_and_the_numbers_go_on(db: TestDb) {
+    async fn the_newest_event_is_kept_and_the_numbering_continues(db: TestDb) {
         emit(&db, 5).await;
         prune(&db).await;
         age(&db, 30).await;
@@ -101,7 +101,7 @@ both_databases! {
         assert_eq!(revisions(&db).await, range(5..=7), "no number is given twice");
     }
 
-    async fn what_the_relay_has_not_numbered_is_not_deleted(db: TestDb) {
+    async fn events_without_a_number_are_not_deleted(db: TestDb) {
         emit(&db, 3).await;
         prune(&db).await;
         age(&db, 30).await;
@@ -116,7 +116,7 @@ both_databases! {
         assert_eq!(revisions(&db).await, kept);
     }
 
-    async fn a_batch_is_bounded_and_says_that_there_is_more(db: TestDb) {
+    async fn a_batch_is_bounded_and_reports_remaining_work(db: TestDb) {
         emit(&db, 11).await;
         prune(&db).await;
         age(&db, 8).await;
@@ -159,7 +159,7 @@ both_databases! {
         jobs.end(PATIENCE).await;
     }
 
-    async fn a_job_whose_server_died_is_due_and_free_after_its_silence(db: TestDb) {
+    async fn a_job_of_a_dead_server_becomes_due_and_free(db: TestDb) {
         // The state after a server was killed in the middle of a run.
         record::request(&db, &platform_cx("x"), Counted::NAME).await.unwrap();
         sql(&db, "UPDATE jobs SET holder = 'gone', last_start = next_run".to_owned()).await.unwrap();
@@ -238,7 +238,7 @@ async fn create(server: &Server, name: &str) {
 }
 
 #[tokio::test]
-async fn of_two_servers_one_leads_and_the_other_follows_it() {
+async fn of_two_servers_one_is_the_leader() {
     let db = db::postgres().await;
     let setup = Setup::dev().database(&db.url);
     let mut servers = vec![setup.start().await, setup.start().await];
@@ -266,7 +266,7 @@ async fn of_two_servers_one_leads_and_the_other_follows_it() {
 }
 
 #[tokio::test]
-async fn a_server_shows_its_jobs_and_runs_those_that_are_asked_for() {
+async fn a_server_lists_its_jobs_and_runs_them_on_request() {
     let server = Server::dev().await;
     let first = eventually("the first run", async || {
         let job = told(&server, "tenant-purge").await;

@@ -83,7 +83,7 @@ pub async fn execute(store: &Store, sql: &'static str) {
 }
 
 both_databases! {
-    async fn a_key_that_is_not_the_databases_seals_and_opens_nothing(db: TestDb) {
+    async fn a_key_other_than_the_databases_seals_and_opens_nothing(db: TestDb) {
         let tenants = make_tenants(&db, 2).await;
         let (own, other) = (kek(), kek());
         assert_eq!(sealer(&db, other.clone()).fit().await.unwrap(), Fit::Fits, "nothing is sealed yet");
@@ -117,7 +117,7 @@ both_databases! {
         assert_eq!(sealed_with(&db).await.len(), 1);
     }
 
-    async fn a_database_from_before_tells_its_key_by_its_data_keys(db: TestDb) {
+    async fn an_older_database_identifies_its_key_by_its_data_keys(db: TestDb) {
         let tenants = make_tenants(&db, 2).await;
         let (own, other) = (kek(), kek());
         let sealed = sealer(&db, own.clone()).seal(Some(tenants[0]), "x", b"secret").await.unwrap();
@@ -134,7 +134,7 @@ both_databases! {
         assert_eq!(keyring::fit(db.read(), Some(&own.into())).await.unwrap(), Fit::Fits);
     }
 
-    async fn a_data_key_that_names_no_key_and_does_not_open_is_found_at_the_start(db: TestDb) {
+    async fn a_data_key_that_does_not_open_is_found_at_startup(db: TestDb) {
         let tenants = make_tenants(&db, 2).await;
         let (old, new) = (kek(), kek());
         let before = sealer(&db, old.clone());
@@ -186,7 +186,7 @@ both_databases! {
         assert!(foreign.to_string().contains("TENANTRY_KEK_PREVIOUS"), "{foreign}");
     }
 
-    async fn a_rotation_that_was_killed_goes_on_where_it_was(db: TestDb) {
+    async fn an_interrupted_rotation_continues(db: TestDb) {
         let tenants = make_tenants(&db, 1500).await;
         let (old, new) = (Kek::generate(), Kek::generate());
         let [old_kek, new_kek] = [&old, &new].map(|text| Kek::from_base64(text).unwrap());
@@ -224,7 +224,7 @@ both_databases! {
         sealer(&db, new_kek).verify().await.unwrap();
     }
 
-    async fn a_server_whose_key_is_not_the_databases_does_not_start(db: TestDb) {
+    async fn a_server_without_the_databases_key_does_not_start(db: TestDb) {
         let (own, other) = (Kek::generate(), Kek::generate());
         let setup = |key: &str| Setup::dev().database(&db.url).env("TENANTRY_KEK", key);
         let mut server = setup(own.expose()).start().await;
@@ -241,7 +241,7 @@ both_databases! {
         assert_eq!(enroll(&again.admin(), "later").await.status, 200);
     }
 
-    async fn a_key_that_stops_to_fit_is_found_while_serving(db: TestDb) {
+    async fn a_key_that_stops_matching_is_detected_while_serving(db: TestDb) {
         let key = Kek::generate();
         let server = Setup::dev().database(&db.url).env("TENANTRY_KEK", key.expose()).start().await;
         let tenant = make_tenants(&db, 1).await[0];

@@ -86,7 +86,7 @@ async fn epoch(db: &TestDb, id: Uuid) -> i64 {
 }
 
 both_databases! {
-    async fn nobody_gives_a_role_to_themselves(db: TestDb) {
+    async fn no_caller_grants_a_role_to_themselves(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         let ada = account(&db, scope, "ada").await;
         let soon = db.clock().now() + Duration::days(2);
@@ -103,7 +103,7 @@ both_databases! {
         role_grants::revoke(&platform_cx("rbac.revoke"), &db, &user("ada"), &role("admin")).await.unwrap();
     }
 
-    async fn a_rank_for_a_time_is_given_for_that_time(db: TestDb) {
+    async fn a_role_with_an_expiry_is_granted_only_until_then(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         let (ada, _) = (account(&db, scope, "ada").await, account(&db, scope, "bob").await);
         let (soon, own) = (db.clock().now() + Duration::days(2), by_admin(scope, ada));
@@ -127,7 +127,7 @@ both_databases! {
         make_key(&db, &own, key("admin")).await.unwrap();
     }
 
-    async fn a_key_does_not_outgrow_itself(db: TestDb) {
+    async fn a_key_cannot_create_a_more_powerful_key(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         account(&db, scope, "ada").await;
         let networks = vec!["10.0.0.0/8".to_owned()];
@@ -156,7 +156,7 @@ both_databases! {
         assert_eq!(make_key(&db, &own, inside).await.unwrap_err().reason, Reason::CredentialsRevoked);
     }
 
-    async fn a_tenant_does_not_get_around_the_platforms_suspension(db: TestDb) {
+    async fn a_tenant_cannot_bypass_a_suspension_by_the_platform(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         let (ada, _) = (account(&db, scope, "ada").await, account(&db, scope, "bob").await);
         grant(&db, &platform_cx("rbac.grant"), "ada", "admin", None).await.unwrap();
@@ -172,7 +172,7 @@ both_databases! {
         assert_eq!(gone.account.status, AccountStatus::Deleted);
     }
 
-    async fn a_suspension_by_the_platform_ends_sessions_whatever_suspends(db: TestDb) {
+    async fn a_suspension_by_the_platform_ends_sessions_on_every_surface(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         let ada = account(&db, scope, "ada").await;
         let disable = async |cx: &Cx, disabled| {
@@ -188,7 +188,7 @@ both_databases! {
         assert_eq!(tenants::find(&db, &acme()).await.unwrap().unwrap().status, tenants::Status::Suspended);
     }
 
-    async fn a_name_is_nobodys_address_and_the_reverse(db: TestDb) {
+    async fn a_name_cannot_be_another_accounts_address_or_the_reverse(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         account(&db, scope, "ada").await;
         for place in [Some(scope), None] {

@@ -106,7 +106,7 @@ fn reason(outcome: Result<Login, Error>) -> Reason {
 }
 
 both_databases! {
-    async fn an_account_logs_in_by_name_id_and_address_in_its_own_place(db: TestDb) {
+    async fn an_account_logs_in_by_name_id_and_address_in_its_own_tenant(db: TestDb) {
         let (people, acme) = (people(&db), tenant(&db, "acme").await);
         let own = account(&db, Some(acme), "Ada", Role::Admin).await;
         let platform = account(&db, None, "ada", Role::PlatformAdmin).await;
@@ -123,7 +123,7 @@ both_databases! {
         assert!(found.account.last_login_at.is_some());
     }
 
-    async fn who_may_not_log_in_is_told_one_thing(db: TestDb) {
+    async fn every_refused_login_gets_the_same_error(db: TestDb) {
         let (people, acme) = (people(&db), tenant(&db, "acme").await);
         let (_, suspended) = (account(&db, Some(acme), "ada", Role::Admin).await, account(&db, Some(acme), "bob", Role::User).await);
         let status = Some((AccountStatus::Suspended, None));
@@ -155,7 +155,7 @@ both_databases! {
         assert_eq!(reason(refused), Reason::LoginRefused, "a suspended tenant lets nobody in");
     }
 
-    async fn a_hash_from_elsewhere_is_replaced_at_the_first_login(db: TestDb) {
+    async fn an_imported_hash_is_replaced_at_the_first_login(db: TestDb) {
         let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
         let foreign = bcrypt::hash(PASSWORD, 4).unwrap();
         set(&db, id, move |row| row.password_hash = Set(foreign.clone())).await;
@@ -166,7 +166,7 @@ both_databases! {
         assert!(row.password_hash.starts_with("$argon2id$"));
     }
 
-    async fn a_code_of_the_second_factor_is_good_once(db: TestDb) {
+    async fn a_code_of_the_second_factor_is_valid_once(db: TestDb) {
         let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
         let secret = TotpSecret::generate();
         let sealed = people.sealer.seal(None, &totp_purpose(id), secret.bytes()).await.unwrap();
@@ -204,7 +204,7 @@ both_databases! {
         assert_eq!(reason(attempt(Some(&code), 5).await), Reason::SecondFactorInvalid, "a recovery code is good once");
     }
 
-    async fn codes_of_the_second_factor_cannot_be_tried_for_long(db: TestDb) {
+    async fn attempts_at_second_factor_codes_are_limited(db: TestDb) {
         let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
         let sealed = people.sealer.seal(None, &totp_purpose(id), TotpSecret::generate().bytes()).await.unwrap();
         set(&db, id, move |row| {
@@ -221,7 +221,7 @@ both_databases! {
         assert_eq!(reasons[5..], [Reason::TooManyAttempts; 2], "whatever the address");
     }
 
-    async fn who_lost_their_standing_writes_nothing_more(db: TestDb) {
+    async fn a_caller_that_lost_access_writes_nothing_more(db: TestDb) {
         let (people, acme) = (people(&db), tenant(&db, "acme").await);
         let id = account(&db, Some(acme), "ada", Role::Admin).await;
         let login = identity::login(&stranger(1), &people, &credentials(Some("acme"), "ada", PASSWORD, None)).await;
@@ -236,7 +236,7 @@ both_databases! {
         assert_eq!(write().await.unwrap_err().reason, Reason::CredentialsRevoked);
     }
 
-    async fn a_session_ends_with_the_standing_of_its_account(db: TestDb) {
+    async fn a_session_ends_with_the_access_of_its_account(db: TestDb) {
         let (people, acme) = (people(&db), tenant(&db, "acme").await);
         let id = account(&db, Some(acme), "ada", Role::Admin).await;
         let revocations = Revocations::default();
@@ -296,7 +296,7 @@ both_databases! {
 
 /// Only on PostgreSQL: the single writer of SQLite runs the two one after the other.
 #[tokio::test]
-async fn a_login_that_meets_a_suspension_on_its_way_is_refused() {
+async fn a_login_concurrent_with_a_suspension_is_refused() {
     let db = crate::db::postgres().await;
     let people = people(&db);
     let id = account(&db, None, "ada", Role::PlatformAdmin).await;

@@ -67,7 +67,7 @@ both_databases! {
         assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
     }
 
-    async fn who_waits_is_judged_by_what_holds_afterwards(db: TestDb) {
+    async fn a_waiting_login_is_checked_against_the_current_state(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         let new = NewAccount::login(Some(scope), "ada", Password::of_development(PASSWORD), Role::Admin);
         let passwords = Passwords::new(2);
@@ -155,14 +155,14 @@ async fn flood(h2: bool, clients: usize, each: usize) -> (Vec<u16>, BTreeMap<u16
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn logins_that_wait_hold_no_place_that_others_need() {
+async fn waiting_logins_hold_no_resources_that_others_need() {
     let (others, seen) = flood(false, 1, 200).await;
     assert!(others.iter().all(|status| *status == 200), "{others:?}; the attacker: {seen:?}");
     assert!(seen.keys().all(|status| matches!(status, 401 | 429)), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_of_few_connections_do_no_more_than_many_connections() {
+async fn multiplexed_streams_achieve_no_more_than_connections() {
     let (others, seen) = flood(true, 2, 100).await;
     assert!(others.iter().all(|status| *status == 200), "{others:?}; the attacker: {seen:?}");
     assert!(seen.keys().all(|status| matches!(status, 401 | 429)), "{seen:?}");

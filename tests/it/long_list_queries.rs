@@ -129,7 +129,7 @@ async fn plan(db: &DatabaseConnection, query: impl QueryTrait) -> String {
 }
 
 both_databases! {
-    async fn pages_of_tenants_are_the_whole_list_in_its_order(db: TestDb) {
+    async fn pages_of_tenants_add_up_to_the_ordered_list(db: TestDb) {
         localize(&db).await;
         fill(&beside(&db).await, 3100, 0).await;
         let (cx, mut rows) = (platform_cx("x"), present(db.read()).await);
@@ -152,7 +152,7 @@ both_databases! {
         assert!(few.rest.is_none() && few.first.iter().all(|tenant| tenant.status == Status::Suspended));
     }
 
-    async fn exactly_a_page_has_no_other_behind_it(db: TestDb) {
+    async fn exactly_one_page_has_no_next_page(db: TestDb) {
         let beside = beside(&db).await;
         fill(&beside, 1100, 0).await;
         let count = present(&beside).await.len();
@@ -163,7 +163,7 @@ both_databases! {
         assert!(names.first.len() == 1000 && names.rest.is_none());
     }
 
-    async fn people_grants_and_namespaces_come_in_pages_too(db: TestDb) {
+    async fn identities_grants_and_namespaces_are_paged_too(db: TestDb) {
         localize(&db).await;
         let beside = beside(&db).await;
         fill(&beside, 2200, 0).await;
@@ -181,7 +181,7 @@ both_databases! {
         assert!(spaces.len() == 2200 && spaces.is_sorted_by(|a, b| a < b));
     }
 
-    async fn no_list_is_sorted_when_it_is_read(db: TestDb) {
+    async fn every_list_is_read_in_index_order(db: TestDb) {
         let beside = beside(&db).await;
         fill(&beside, 20_000, 0).await;
         let (backend, row) = (db.backend(), present(&beside).await.remove(0));
@@ -212,7 +212,7 @@ both_databases! {
         }
     }
 
-    async fn who_no_longer_stands_gets_no_further_page(db: TestDb) {
+    async fn a_caller_that_lost_access_gets_no_further_page(db: TestDb) {
         fill(&beside(&db).await, 1500, 0).await;
         let gone = Basis::Account { id: Uuid::from_u128(7), epoch: 0 };
         let caller = Caller::new(CallerFacts { role: Role::PlatformAdmin, basis: gone, ..CallerFacts::default() });
@@ -235,7 +235,7 @@ both_databases! {
         }
     }
 
-    async fn a_tenant_finds_its_place_when_it_changes(db: TestDb) {
+    async fn a_changed_tenant_is_sorted_correctly(db: TestDb) {
         let named = async |name: &'static str, display_name: &'static str| {
             let display_name = display_name.to_owned();
             let new = registry::NewTenant { display_name, ..registry::NewTenant::named(name.parse().unwrap()) };
@@ -281,7 +281,7 @@ both_databases! {
         assert_eq!(listed().await, "aa a b");
     }
 
-    async fn tenants_of_older_versions_have_their_place(db: TestDb) {
+    async fn tenants_of_older_versions_are_sorted_first_until_converted(db: TestDb) {
         let beside = beside(&db).await;
         fill(&beside, 2500, 0).await;
         let mut statements = vec!["DELETE FROM seaql_migrations WHERE version >= 'm20260101_000016'"];

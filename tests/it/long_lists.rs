@@ -106,7 +106,7 @@ async fn both(setup: impl Fn() -> Setup) -> Vec<(Server, DatabaseConnection)> {
 }
 
 #[tokio::test]
-async fn every_list_is_whole_and_in_order_while_tenants_come_and_go() {
+async fn every_list_is_complete_and_ordered_under_concurrent_changes() {
     for (server, beside) in both(Setup::dev).await {
         fill(&beside, 3500, 0).await;
         let (stay, admin) = (present(&beside).await, server.admin());
@@ -164,7 +164,7 @@ async fn by_small_pages(admin: &Http) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn what_a_long_list_shows_is_what_a_short_one_does() {
+async fn long_lists_have_the_same_items_as_short_ones() {
     for (server, beside) in both(Setup::dev).await {
         fill(&beside, 2500, 0).await;
         let admin = server.admin();
@@ -219,7 +219,7 @@ fn shown(told: &str) -> usize {
 }
 
 #[tokio::test]
-async fn no_pages_are_read_for_a_peer_that_does_not_read() {
+async fn no_pages_are_read_ahead_of_the_client() {
     for (server, beside) in both(Setup::dev).await {
         for http2 in [false, true] {
             // Forty pages of half a mebibyte. The system's buffers may hold a few.
@@ -236,7 +236,7 @@ async fn no_pages_are_read_for_a_peer_that_does_not_read() {
 }
 
 #[tokio::test]
-async fn a_list_that_cannot_be_finished_is_broken_off() {
+async fn a_list_that_cannot_be_completed_is_aborted() {
     for (server, beside) in both(Setup::dev).await {
         fill(&beside, 20_000, 400).await;
         for http2 in [false, true] {
@@ -259,7 +259,7 @@ async fn a_list_that_cannot_be_finished_is_broken_off() {
 }
 
 #[tokio::test]
-async fn a_list_may_take_longer_than_a_call_until_its_answer_begins() {
+async fn the_timeout_of_a_list_ends_with_its_first_page() {
     for (server, beside) in both(|| Setup::dev().env("TENANTRY_REQUEST_TIMEOUT", "1s")).await {
         fill(&beside, 20_000, 400).await;
         let answer = ask(&server, "/api/tenant/list", false).await;

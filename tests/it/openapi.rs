@@ -44,7 +44,7 @@ async fn every_rest_rule_is_an_operation_of_the_document() {
 }
 
 #[tokio::test]
-async fn the_document_of_a_surface_has_its_operations_alone() {
+async fn the_document_of_a_surface_has_only_its_operations() {
     let server = Server::dev().await;
     let document = server.http().get("/openapi/messaging.json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
@@ -60,7 +60,7 @@ async fn the_document_of_a_surface_has_its_operations_alone() {
 }
 
 #[tokio::test]
-async fn every_document_is_whole() {
+async fn every_document_is_valid() {
     for (name, document) in docs::OPENAPI {
         let document: Value = serde_json::from_slice(document).unwrap();
         let mut texts = vec![&document];
@@ -80,7 +80,7 @@ async fn every_document_is_whole() {
 }
 
 #[tokio::test]
-async fn a_document_is_sent_once_and_packed_where_that_is_taken() {
+async fn documents_are_cached_and_compressed() {
     let server = Server::dev().await;
     let url = |path: &str| format!("http://{}{path}", server.address());
     let client = reqwest::Client::new();
@@ -104,7 +104,7 @@ async fn a_document_is_sent_once_and_packed_where_that_is_taken() {
 }
 
 #[tokio::test]
-async fn the_page_has_all_it_needs_and_may_do_nothing_else() {
+async fn the_page_works_under_a_strict_security_policy() {
     let server = Server::dev().await;
     for path in ["/docs", "/docs/"] {
         let page = server.http().get(path).await;

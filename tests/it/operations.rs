@@ -21,7 +21,7 @@ async fn the_probes_answer_without_credentials() {
 }
 
 #[tokio::test]
-async fn what_clients_of_the_warehouse_ask_before_they_log_in_is_answered() {
+async fn warehouse_clients_get_their_configuration_before_login() {
     let server = Server::dev().await;
     let get = async |http: Http, path: &str| {
         let answer = http.get(path).await;
@@ -73,7 +73,7 @@ async fn metrics_count_refused_calls_too() {
 }
 
 #[tokio::test]
-async fn sigterm_ends_the_server_in_order_and_the_data_stays() {
+async fn sigterm_shuts_down_cleanly_and_keeps_the_data() {
     let setup = Setup::dev();
     let mut server = setup.start().await;
     let created = server.admin().put("/admin/v2/tenants/acme", r#"{"allowedClusters":["standalone"]}"#).await;
@@ -94,7 +94,7 @@ async fn sigterm_ends_the_server_in_order_and_the_data_stays() {
 }
 
 #[tokio::test]
-async fn a_call_that_has_begun_is_answered_although_the_server_is_told_to_end() {
+async fn a_call_in_flight_is_answered_during_shutdown() {
     let mut server = Server::dev().await;
     let body = r#"{"allowedClusters":["standalone"]}"#;
     // The head of the request is sent before the signal, the body only after it: the call has begun.

@@ -54,7 +54,7 @@ async fn list(server: &Server, token: &str, principal: &str) -> Code {
 }
 
 #[tokio::test]
-async fn a_call_needs_the_rights_of_the_caller_and_of_the_principal() {
+async fn a_call_needs_the_permissions_of_the_caller_and_of_the_principal() {
     let server = serve("proxy").await;
     let root = platform(&server, "root").await;
     for (principal, status, code) in [
@@ -91,7 +91,7 @@ async fn a_call_needs_the_rights_of_the_caller_and_of_the_principal() {
 }
 
 #[tokio::test]
-async fn a_proxy_says_for_whom_it_calls_and_never_calls_for_itself() {
+async fn a_proxy_must_name_a_principal_and_never_acts_itself() {
     let server = serve("proxy, edge").await;
     let proxy = platform(&server, "proxy").await;
     let silent = server.http().token(&proxy).get(TENANTS).await;
@@ -109,7 +109,7 @@ async fn a_proxy_says_for_whom_it_calls_and_never_calls_for_itself() {
 }
 
 #[tokio::test]
-async fn a_principal_that_is_suspended_has_no_rights_left() {
+async fn a_suspended_principal_has_no_permissions() {
     let server = serve("proxy").await;
     let proxy = platform(&server, "proxy").await;
     assert_eq!(get(&server, &proxy, "acme/ada", SPACES).await.status, 200);
@@ -121,7 +121,7 @@ async fn a_principal_that_is_suspended_has_no_rights_left() {
 }
 
 #[tokio::test]
-async fn an_account_that_may_not_act_administers_nothing_by_its_name() {
+async fn an_inactive_account_administers_nothing_by_its_name() {
     let server = serve("proxy").await;
     let (admin, proxy) = (server.admin(), platform(&server, "proxy").await);
     let names = r#"{"adminRoles":["acme/ada","acme/rita","acme/new","dock/eve","acme/nobody"],"allowedClusters":["standalone"]}"#;

@@ -137,7 +137,7 @@ both_databases! {
         assert!(missing.is_empty(), "say in docs/references.md what these tables refer to: {missing:?}");
     }
 
-    async fn a_deleted_group_or_user_leaves_the_other_side_as_it_can_be_written(db: TestDb) {
+    async fn deleting_a_group_or_user_leaves_valid_references(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         let (_, bob) = (account(&db, scope, "ada").await, account(&db, scope, "bob").await);
         let acme = TenantRef::parse("acme");

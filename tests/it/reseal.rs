@@ -15,7 +15,7 @@ use crate::{
 };
 
 both_databases! {
-    async fn every_value_is_sealed_anew_while_a_server_serves(db: TestDb) {
+    async fn every_value_is_resealed_while_a_server_runs(db: TestDb) {
         let key = Kek::generate();
         let setup = Setup::dev().database(&db.url).env("TENANTRY_KEK", key.expose());
         let server = setup.start().await;
@@ -61,7 +61,7 @@ both_databases! {
         assert_eq!(opened.expose(), b"hunter2");
     }
 
-    async fn a_data_key_is_removed_once_nothing_is_sealed_under_it(db: TestDb) {
+    async fn a_data_key_is_deleted_once_it_is_unused(db: TestDb) {
         let tenants = make_tenants(&db, 3).await;
         let ring = Keyring::from(kek());
         let before = sealer(&db, ring.clone());

@@ -47,7 +47,7 @@ fn the_build_fails_without_the_rule_of_any_rpc() {
 }
 
 #[test]
-fn the_build_fails_for_a_permission_that_no_table_has() {
+fn the_build_fails_for_an_unknown_permission() {
     let dir = tempfile::tempdir().unwrap();
     copy(&root().join("proto"), dir.path());
     let built = Builder::new(dir.path()).options_package("tenantry.options.v1").permissions([]).check();

@@ -39,13 +39,13 @@ async fn race(url: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_start_at_once_migrate_once_on_sqlite() {
+async fn concurrent_replicas_migrate_once_on_sqlite() {
     let (_dir, url) = db::sqlite_unmigrated();
     race(&url).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_start_at_once_migrate_once_on_postgres() {
+async fn concurrent_replicas_migrate_once_on_postgres() {
     race(&db::postgres_unmigrated().await).await;
 }
 
@@ -113,7 +113,7 @@ both_databases! {
         assert!(store.migrate(|_| ()).await.unwrap().is_empty());
     }
 
-    async fn a_database_that_is_away_and_comes_back(db: TestDb) {
+    async fn a_database_outage_is_reported_and_ends(db: TestDb) {
         let store = open(&db.url).await;
         create(&store, "before").await.expect("a write before");
         let away = Away::begin(&db).await;
@@ -175,7 +175,7 @@ impl Away {
 }
 
 #[tokio::test]
-async fn urls_that_name_no_database_are_refused_without_repeating_them() {
+async fn invalid_database_urls_are_refused_without_repeating_them() {
     for url in
         ["mysql://u:secret@h/d", "postgres://u:secret@h:notaport/d", "sqlite::memory:", "sqlite:file?mode=memory"]
     {
@@ -192,7 +192,7 @@ async fn urls_that_name_no_database_are_refused_without_repeating_them() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_database_file_is_its_owners_alone() {
+async fn the_database_file_is_accessible_only_to_its_owner() {
     let (dir, url) = db::sqlite_unmigrated();
     let store = Store::open(StoreConfig::new(&url)).await.unwrap();
     store.migrate(|_| ()).await.unwrap();

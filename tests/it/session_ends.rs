@@ -36,7 +36,7 @@ async fn end(db: &TestDb, of: SessionsOf) -> u64 {
 }
 
 both_databases! {
-    async fn those_of_a_tenant(db: TestDb) {
+    async fn sessions_of_a_tenant(db: TestDb) {
         let scope = crate::rows::tenant(&db, "acme").await;
         let other = crate::rows::tenant(&db, "other").await;
         let (ada, bob) = (account(&db, Some(scope), "ada").await, account(&db, Some(scope), "bob").await);
@@ -48,7 +48,7 @@ both_databases! {
         assert_eq!(row(&db, eve.id).await, eve, "another tenant's");
     }
 
-    async fn those_of_an_identity(db: TestDb) {
+    async fn sessions_of_an_identity(db: TestDb) {
         let (ada, bob) = (account(&db, None, "ada").await, account(&db, None, "bob").await);
         let (ada, bob) = (row(&db, ada).await, row(&db, bob).await);
         assert_eq!(end(&db, SessionsOf::Identity(ada.identity_id.unwrap())).await, 1);
@@ -56,7 +56,7 @@ both_databases! {
         assert_eq!(row(&db, bob.id).await, bob, "another identity's");
     }
 
-    async fn those_of_an_account(db: TestDb) {
+    async fn sessions_of_an_account(db: TestDb) {
         let ada = account(&db, None, "ada").await;
         let ada = row(&db, ada).await;
         let change = AccountChange { end_sessions: true, ..AccountChange::default() };

@@ -123,7 +123,7 @@ fn no_tenant(statements: &[String]) {
 }
 
 both_databases! {
-    async fn of_twelve_calls_are_pinned(db: TestDb) {
+    async fn statements_of_twelve_calls_are_pinned(db: TestDb) {
         let mut counted = Counted::open(&db).await;
         let store = counted.store.clone();
         let acme = crate::rows::tenant(&db, "acme").await;

@@ -124,7 +124,7 @@ both_databases! {
         assert_eq!((audit.action.as_str(), audit.target.as_str()), ("/test/Call", "named"));
     }
 
-    async fn a_panic_is_internal_and_hurts_nobody(db: TestDb) {
+    async fn a_panic_is_an_internal_error_and_affects_no_other_write(db: TestDb) {
         let cx = platform_cx("x");
         let panics = crate::db::write(&db, &cx, |tx| {
             Box::pin(async move {
@@ -147,7 +147,7 @@ both_databases! {
         assert_eq!(audit_events::Entity::find().count(db.read()).await.unwrap(), 1);
     }
 
-    async fn a_failing_neighbour_costs_no_write_and_doubles_none(db: TestDb) {
+    async fn a_failing_write_in_a_group_neither_loses_nor_repeats_others(db: TestDb) {
         for round in 0..4 {
             let writes = (0..64).map(|number| {
                 let store = db.store.clone();
@@ -163,7 +163,7 @@ both_databases! {
         assert_eq!(outbox::Entity::find().count(db.read()).await.unwrap(), 4 * 32);
     }
 
-    async fn many_writes_at_once_all_commit(db: TestDb) {
+    async fn many_concurrent_writes_all_commit(db: TestDb) {
         let writes = (0..200).map(|number| {
             let store = db.store.clone();
             tokio::spawn(async move { write(&store, &format!("c{number}")).await })
@@ -175,7 +175,7 @@ both_databases! {
         assert_eq!(audit_events::Entity::find().count(db.read()).await.unwrap(), 200);
     }
 
-    async fn a_dropped_future_leaves_the_pool_sound(db: TestDb) {
+    async fn a_dropped_future_leaves_the_pool_usable(db: TestDb) {
         // One connection, already open, so that the first poll of a write sends BEGIN.
         let config = StoreConfig { max_connections: 1, ..StoreConfig::new(&db.url) };
         let store = Store::open(config).await.expect("the database opens");
@@ -202,7 +202,7 @@ both_databases! {
         assert_eq!(names(&db).await.iter().filter(|name| name.starts_with("after")).count(), 32);
     }
 
-    async fn a_run_again_sees_the_transaction_afresh(db: TestDb) {
+    async fn a_retry_sees_a_new_transaction(db: TestDb) {
         let runs = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&runs);
         let value = crate::db::write(&db, &platform_cx("x"), move |tx| {
@@ -260,7 +260,7 @@ both_databases! {
         assert_eq!(db.ping().await.unwrap_err().kind, Kind::Unavailable);
     }
 
-    async fn times_come_back_as_they_were(db: TestDb) {
+    async fn times_are_read_back_unchanged(db: TestDb) {
         let now = Clock::system().now();
         crate::db::write(&db, &platform_cx("x"), move |tx| Box::pin(async move {
             insert(tx, "east").await?;
@@ -280,7 +280,7 @@ both_databases! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_who_open_a_new_file_at_once_none_fails() {
+async fn concurrent_opens_of_a_new_file_all_succeed() {
     for round in 0..20 {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", dir.path().join("new.db").display());
@@ -293,7 +293,7 @@ async fn of_many_who_open_a_new_file_at_once_none_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_migrates_waits_for_another_one_who_does() {
+async fn a_migration_waits_for_another_one() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", dir.path().join("new.db").display());
     let config = || StoreConfig { acquire_timeout: Duration::from_millis(50), ..StoreConfig::new(&url) };

@@ -166,7 +166,7 @@ both_databases! {
         assert_eq!(error.reason, Reason::TenantNotFound);
     }
 
-    async fn who_suspended_a_tenant_decides_who_lifts_it(db: TestDb) {
+    async fn who_may_lift_a_suspension_depends_on_who_set_it(db: TestDb) {
         let tenant = insert(&db, "acme").await;
         let own = || own_cx(&tenant);
         let suspended = suspend(&db, own(), "acme").await.unwrap();
@@ -186,7 +186,7 @@ both_databases! {
         assert_eq!((lifted.status, lifted.suspended_by), (Status::Active, None));
     }
 
-    async fn a_renamed_tenant_is_found_by_its_new_name_alone(db: TestDb) {
+    async fn a_renamed_tenant_is_found_only_by_its_new_name(db: TestDb) {
         let tenant = insert(&db, "acme").await;
         insert(&db, "taken").await;
         assert_eq!(rename(&db, "acme", "TAKEN").await.unwrap_err().reason, Reason::TenantExists);
@@ -201,7 +201,7 @@ both_databases! {
         }
     }
 
-    async fn a_deleted_tenant_can_come_back_until_its_grace_is_over(db: TestDb) {
+    async fn a_deleted_tenant_can_be_restored_during_its_grace_period(db: TestDb) {
         insert(&db, "acme").await;
         let delete = || {
             on_tenant(&db, platform_cx("tenant.delete"), "acme", |tx, tenant, scope| {

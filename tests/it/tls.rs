@@ -70,7 +70,7 @@ async fn grpc_and_grpc_web_are_served() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_stalls_keeps_nobody_waiting() {
+async fn a_stalled_handshake_does_not_block_others() {
     let certificate = Certificate::new();
     let mut server = server(&certificate).await;
     let mut stalled = Vec::new();
@@ -91,7 +91,7 @@ async fn a_handshake_that_stalls_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn the_certificate_is_exchanged_by_a_signal() {
+async fn the_certificate_is_reloaded_by_a_signal() {
     let (before, after) = (Certificate::new(), Certificate::new());
     let server = server(&before).await;
     let (cert, key) = (server.setup().home().join("cert.pem"), server.setup().home().join("key.pem"));
@@ -113,7 +113,7 @@ async fn the_certificate_is_exchanged_by_a_signal() {
 }
 
 #[tokio::test]
-async fn files_that_are_no_certificate_are_told_at_the_start_and_before() {
+async fn invalid_certificate_files_are_reported_by_start_and_check() {
     let setup = Setup::dev().env("TENANTRY_TLS_CERT", "cert.pem");
     let half = setup.run(&["config", "check"]).await;
     let said = String::from_utf8_lossy(&half.stderr);
@@ -127,7 +127,7 @@ async fn files_that_are_no_certificate_are_told_at_the_start_and_before() {
 }
 
 #[tokio::test]
-async fn what_was_agreed_on_in_the_handshake_is_spoken() {
+async fn the_negotiated_protocol_is_used() {
     let certificate = Certificate::new();
     let server = server(&certificate).await;
     let one = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec();

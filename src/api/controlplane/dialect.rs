@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_tell_their_place_and_type() {
+    fn faults_have_their_location_and_type() {
         use transcoder::json::Step;
         let fault = Fault::expected(Expected::String).given(|| json!(7)).within(Step::Member("name"));
         let item = json!({"type": "string_type", "loc": ["body", "name"], "msg": "Input should be a valid string", "input": 7});
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_body_is_missing_as_a_whole() {
+    fn a_missing_body_is_one_fault() {
         let item = json!({"type": "missing", "loc": ["body"], "msg": "Field required", "input": null});
         assert_eq!(body(&Failure::body_required()), (422, json!({"detail": [item]})));
         let other = Failure::new(Origin::Service, Code::FailedPrecondition, "CONFIRMATION_MISMATCH", "no match");

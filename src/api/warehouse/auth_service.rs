@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_an_account_is_the_end_of_its_subject() {
+    fn the_name_of_an_account_is_the_last_part_of_its_subject() {
         assert_eq!(username(true, "acme/ada"), "ada");
         assert_eq!(username(true, "admin"), "admin");
         assert_eq!(username(false, "a/robot"), "a/robot");

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_as_it_is_sent() {
+    fn missing_fields_are_named_as_they_are_sent() {
         let field = |field: &str| Violation { field: field.to_owned(), place: None, description: String::new() };
         let failure = Failure::new(Origin::Service, Code::InvalidArgument, "FIELD_REQUIRED", "missing: auth_provider");
         let failure = Failure { violations: vec![field("name"), field("auth_provider")], ..failure };
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_code_of_its_own_has_that_of_its_status() {
+    fn errors_without_a_code_get_that_of_their_status() {
         let failure = |code, reason: &str| Failure::new(Origin::Service, code, reason, "");
         assert_eq!(code(&failure(Code::Unauthenticated, "CREDENTIALS_INVALID")), "unauthorized");
         assert_eq!(code(&failure(Code::Internal, "INTERNAL")), "internal_error");

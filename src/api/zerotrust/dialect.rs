@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_is_400_and_a_broken_rule_422() {
+    fn malformed_is_400_and_a_violated_rule_422() {
         let is = |status, word: &str| (status, word.to_owned());
         use Code::InvalidArgument;
         assert_eq!(word(Origin::Decode, InvalidArgument, "JSON_MALFORMED"), is(400, "bad_request"));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_code_has_its_word() {
+    fn every_other_status_has_its_code() {
         for (code, reason, status, error) in [
             (Code::Unauthenticated, "", 401, "unauthorized"),
             (Code::PermissionDenied, "", 403, "forbidden"),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_at_fault_are_named() {
+    fn the_invalid_fields_are_named() {
         let (field, description) = ("email".to_owned(), "no address".to_owned());
         let mut failure = Failure::new(Origin::Service, Code::InvalidArgument, "EMAIL_INVALID", "no address");
         failure.violations = vec![transcoder::Violation { field, place: None, description }];

@@ -71,7 +71,7 @@ async fn who(authenticator: &Authenticator, call: http::request::Builder) -> Res
 }
 
 #[tokio::test]
-async fn our_token_makes_a_caller_twice() {
+async fn a_token_authenticates_uncached_and_cached() {
     let f = fixture();
     let token = tokens::issue(&f.keys, &claims(Role::PlatformAdmin)).unwrap();
     for _ in 0..2 {
@@ -92,7 +92,7 @@ async fn a_cached_token_is_refused_once_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_tenant_is_found_or_the_token_is_bad() {
+async fn a_token_with_an_unknown_tenant_is_refused() {
     let f = fixture();
     let of = |tenant: &str| Claims { tenant: Some(tenant.to_owned()), ..claims(Role::Admin) };
     let caller = with_token(&f, TENANTS, &tokens::issue(&f.keys, &of("ACME")).unwrap()).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_tenant_is_found_or_the_token_is_bad() {
 }
 
 #[tokio::test]
-async fn a_name_is_believed_of_its_tenants_time_alone() {
+async fn a_tenant_name_is_valid_only_for_tokens_issued_after_its_release() {
     let f = fixture();
     let good = claims(Role::Admin);
     let of = |iat| tokens::issue(&f.keys, &Claims { tenant: Some("acme".to_owned()), iat, ..good.clone() }).unwrap();
@@ -113,7 +113,7 @@ async fn a_name_is_believed_of_its_tenants_time_alone() {
 }
 
 #[tokio::test]
-async fn a_project_and_its_role_come_together() {
+async fn a_project_requires_the_project_role_and_the_reverse() {
     let f = fixture();
     let of = |role, project: Option<&str>| {
         let project = project.map(str::to_owned);
@@ -126,7 +126,7 @@ async fn a_project_and_its_role_come_together() {
 }
 
 #[tokio::test]
-async fn a_platform_role_is_not_confined() {
+async fn a_platform_role_with_a_tenant_or_project_is_refused() {
     let f = fixture();
     let both = Claims { tenant: Some("acme".to_owned()), ..claims(Role::PlatformAdmin) };
     let refused = with_token(&f, TENANTS, &tokens::issue(&f.keys, &both).unwrap()).await;
@@ -137,7 +137,7 @@ async fn a_platform_role_is_not_confined() {
 }
 
 #[tokio::test]
-async fn headers_are_read_strictly() {
+async fn malformed_headers_are_refused() {
     let f = fixture();
     let token = tokens::issue(&f.keys, &claims(Role::PlatformAdmin)).unwrap();
     assert!(with_headers(&f, TENANTS, &[]).await.unwrap().is_none());
@@ -173,7 +173,7 @@ async fn headers_are_read_strictly() {
 }
 
 #[tokio::test]
-async fn the_managers_tokens_are_good_on_its_surface_alone() {
+async fn manager_tokens_are_valid_only_on_the_manager_surface() {
     let f = fixture();
     let signed = |claims: serde_json::Value| jws::sign_hmac("HS256", SECRET, &claims);
     let token = signed(json!({"role": "admin", "sub": "me", "exp": Clock::system().unix() + 60}));
@@ -190,7 +190,7 @@ async fn the_managers_tokens_are_good_on_its_surface_alone() {
 }
 
 #[tokio::test]
-async fn the_api_key_is_good_on_the_warehouse_surface_alone() {
+async fn the_static_key_is_valid_only_on_the_warehouse_surface() {
     let f = fixture();
     let key = [("x-api-key", "letmein")];
     assert!(with_headers(&f, WAREHOUSE, &key).await.unwrap().unwrap().is_platform());
@@ -219,7 +219,7 @@ fn paged(method: &str, path: &str) -> http::request::Builder {
 }
 
 #[tokio::test]
-async fn a_session_in_a_cookie_reads_and_changes_with_its_token_alone() {
+async fn changes_with_a_session_cookie_require_its_csrf_token() {
     let f = fixture();
     let claims = Claims { aud: vec!["warehouse".to_owned()], ..claims(Role::PlatformAdmin) };
     let cookie = format!("qod_session={}", tokens::issue(&f.keys, &claims).unwrap());
@@ -240,7 +240,7 @@ async fn a_session_in_a_cookie_reads_and_changes_with_its_token_alone() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_changes_nothing_with_a_cookie_unless_it_is_listed() {
+async fn changes_with_a_cookie_from_another_site_require_a_listed_origin() {
     let f = fixture();
     let claims = Claims { aud: vec!["zero-trust".to_owned()], ..claims(Role::PlatformAdmin) };
     let cookie = format!("tenantry_session={}", tokens::issue(&f.keys, &claims).unwrap());
@@ -260,7 +260,7 @@ async fn a_page_of_another_site_changes_nothing_with_a_cookie_unless_it_is_liste
 }
 
 #[tokio::test]
-async fn a_header_wins_over_a_cookie_and_a_bad_cookie_is_no_credential() {
+async fn headers_take_precedence_over_cookies_and_bad_cookies_are_ignored() {
     let f = fixture();
     let key = [("x-api-key", "letmein"), ("cookie", "qod_session=junk")];
     assert_eq!(with_headers(&f, WAREHOUSE, &key).await.unwrap().unwrap().subject, "api-key");
@@ -274,7 +274,7 @@ async fn a_header_wins_over_a_cookie_and_a_bad_cookie_is_no_credential() {
 }
 
 #[tokio::test]
-async fn a_scheme_that_nobody_reads_hides_no_other_credential() {
+async fn an_unknown_scheme_does_not_hide_another_credential() {
     let f = fixture();
     let claims = Claims { aud: vec!["warehouse".to_owned()], ..claims(Role::PlatformAdmin) };
     let session = tokens::issue(&f.keys, &claims).unwrap();
@@ -292,7 +292,7 @@ async fn a_scheme_that_nobody_reads_hides_no_other_credential() {
 }
 
 #[tokio::test]
-async fn an_open_manager_asks_local_callers_for_nothing_and_believes_no_bad_token() {
+async fn open_manager_mode_admits_local_callers_but_no_invalid_token() {
     let f = fixture();
     let local = |path: &str| {
         let address = Some(std::net::IpAddr::from([127, 0, 0, 1]));

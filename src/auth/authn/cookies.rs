@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_read_on_its_own_paths_alone() {
+    fn a_cookie_is_read_only_on_its_own_paths() {
         let both = [("cookie", "a=1; qod_session=w; tenantry_session=z")];
         let cases = [
             (Surface::Warehouse, "/api/tenant/list", Some("w")),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_cookie_holds_does_not_matter() {
+    fn the_contents_of_other_cookies_are_ignored() {
         let of = |field: &[u8]| {
             let call = Request::get("/api/pool").header("cookie", field).body(()).unwrap();
             token(Surface::Warehouse, &call.into_parts().0)
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_that_comes_twice_is_not_believed() {
+    fn a_duplicate_cookie_is_refused() {
         let split = [("cookie", "a=1"), ("cookie", "qod_session=w")];
         assert_eq!(carried(Surface::Warehouse, "/api/pool", &split).unwrap().as_deref(), Some("w"));
         for twice in [&[("cookie", "qod_session=w; qod_session=v")][..], &[split[1], split[1]]] {

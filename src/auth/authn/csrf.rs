@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_its_session_alone() {
+    fn a_csrf_token_is_valid_only_for_its_session() {
         let keys = Keys::ephemeral();
         let one = token(&keys, "one");
         assert!(one.len() == 43 && good(&keys, "one", &[&one]));
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_of_keys_ends_no_session() {
+    fn csrf_tokens_survive_a_key_rotation() {
         let keys = Keys::ephemeral();
         let before = token(&keys, "one");
         let keys = keys.rotated(Keys::ephemeral());

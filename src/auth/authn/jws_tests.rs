@@ -26,7 +26,7 @@ fn rfc_8037() -> (SigningKey, Key) {
 }
 
 #[test]
-fn the_token_of_rfc_7515_is_good_under_its_secret() {
+fn the_token_of_rfc_7515_verifies_with_its_secret() {
     let jws = Jws::parse(RFC_7515_TOKEN).unwrap();
     let claims: Value = jws.verify(&Key::hs256(&decoded(RFC_7515_SECRET)).unwrap()).unwrap();
     assert_eq!(claims, json!({"iss": "joe", "exp": 1_300_819_380, "http://example.com/is_root": true}));
@@ -35,7 +35,7 @@ fn the_token_of_rfc_7515_is_good_under_its_secret() {
 }
 
 #[test]
-fn the_signature_of_rfc_8037_is_good_and_made_alike() {
+fn the_signature_of_rfc_8037_verifies_and_is_reproduced() {
     let (signing, key) = rfc_8037();
     let jws = Jws::parse(RFC_8037_TOKEN).unwrap();
     assert!(key.verifies(jws.message.as_bytes(), &decoded(jws.signature)));
@@ -45,7 +45,7 @@ fn the_signature_of_rfc_8037_is_good_and_made_alike() {
 }
 
 #[test]
-fn every_changed_character_spoils_a_token() {
+fn every_changed_character_invalidates_a_token() {
     let (signing, key) = rfc_8037();
     let token = sign(&signing, &Header::eddsa("at+jwt", "k"), &json!({"sub": "ops"})).unwrap();
     assert_eq!(Jws::parse(&token).unwrap().verify::<Value>(&key), Some(json!({"sub": "ops"})));
@@ -57,7 +57,7 @@ fn every_changed_character_spoils_a_token() {
 }
 
 #[test]
-fn a_header_chooses_no_algorithm() {
+fn a_header_cannot_choose_the_algorithm() {
     let (_, key) = rfc_8037();
     let claims = json!({"sub": "ops"});
     // Signed with the public key as a shared secret.
@@ -85,7 +85,7 @@ fn a_key_of_small_order_verifies_nothing() {
 }
 
 #[test]
-fn other_forms_are_not_taken_apart() {
+fn other_serializations_are_not_parsed() {
     let part = |header: &Value| URL_SAFE_NO_PAD.encode(header.to_string());
     for header in [
         json!({"typ": "JWT"}),

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_key_is_private_and_read_again() {
+    fn a_created_key_is_private_and_can_be_loaded_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("jwt.pem");
         let made = Keys::load_or_create(&path, None).unwrap();
@@ -215,7 +215,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn production_takes_no_key_of_development_and_none_that_others_read() {
+    fn production_refuses_development_keys_and_readable_files() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let (made, own) = (dir.path().join("dev.pem"), dir.path().join("own.pem"));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_something_else_is_refused_without_its_content() {
+    fn an_invalid_key_file_is_refused_without_revealing_its_contents() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("jwt.pem");
         std::fs::write(&path, "hunter2").unwrap();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_set_shows_both_keys_and_no_private_part() {
+    fn the_key_set_has_both_public_keys_and_no_private_key() {
         let keys = Keys::ephemeral().rotated(Keys::ephemeral());
         let set = keys.jwks();
         assert_eq!(set["keys"].as_array().unwrap().len(), 2);

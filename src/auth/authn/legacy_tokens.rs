@@ -161,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_are_no_keys_are_refused() {
+    fn invalid_keys_are_refused() {
         let read = |text: &str| ManagerKey::from_base64(&Secret::new(text.to_owned())).err();
         assert_eq!(read("replace-with-base64-jwt-key"), Some(ManagerKeyError::Encoding));
         assert_eq!(read("c2hvcnQ="), Some(ManagerKeyError::Short));
     }
 
     #[test]
-    fn the_api_key_matches_itself_alone() {
+    fn the_api_key_matches_only_itself() {
         let key = ApiKey::new(&Secret::new("letmein".to_owned())).unwrap();
         assert!(key.matches(b"letmein"));
         assert!(!key.matches(b"letmeiN") && !key.matches(b"") && !key.matches(b"letmein "));

@@ -80,14 +80,14 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_name_that_points_here_is_refused() {
+    fn a_foreign_name_that_resolves_here_is_refused() {
         for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.0.1", "[::]", ""] {
             assert_eq!(admitted(host, true, &[]), Err(Reason::OriginRefused), "{host}");
         }
     }
 
     #[test]
-    fn a_foreign_page_is_refused_and_one_of_this_machine_is_not() {
+    fn a_foreign_page_is_refused_and_a_local_one_is_not() {
         let page = |headers: &[(&str, &str)]| admitted("localhost:8080", true, headers);
         for own in ["http://localhost:8080", "http://localhost:3000", "http://127.0.0.1:1", "http://a.localhost"] {
             assert_eq!(page(&[("origin", own)]), open(), "{own}");

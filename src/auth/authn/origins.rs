@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_read_as_browsers_write_them() {
+    fn origins_are_parsed_as_browsers_send_them() {
         let origins: Origins = "https://a.example, http://b.example:8080".parse().unwrap();
         let lists = |text: &str| origins.lists(&text.parse().unwrap());
         assert!(lists("https://a.example") && lists("http://b.example:8080"));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_ours_is_told_from_others() {
+    fn our_own_pages_are_distinguished_from_others() {
         let (plain, tls) = (client("api.example:8080", false), client("api.example", true));
         let (proxied, nowhere) = (client("api.example", false), client("", false));
         let of = |origin: &str, client| site(&[("origin", origin)], client);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_origin_the_browser_tells_the_site() {
+    fn without_an_origin_header_sec_fetch_site_decides() {
         let client = client("api.example", true);
         assert_eq!(site(&[], &client), Site::Own);
         for (word, told) in [

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_proxy_must_say_for_whom_it_calls() {
+    async fn a_proxy_must_name_a_principal() {
         assert_eq!(stands("proxy", &[]).await, Err(Reason::CredentialsMissing));
         assert_eq!(stands("proxy", &[b" "]).await, Err(Reason::CredentialsMissing));
         for proxy in [b"proxy".as_slice(), b"other-proxy"] {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_principal_counts_whoever_names_it() {
+    async fn a_principal_restricts_every_caller() {
         assert_eq!(stands("ops", &[]).await, Ok(true));
         assert_eq!(stands("ops", &[b"ops"]).await, Ok(true), "who names oneself names nobody else");
         for nobody in [b"nobody".as_slice(), b"root, ops", b"Root", b"proxy", &[b'x'; 1020]] {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_are_read_as_a_list() {
+    fn subjects_are_parsed_as_a_list() {
         assert_eq!("a, b/c ".parse::<ProxyRoles>().unwrap().0, ["a".to_owned(), "b/c".to_owned()].into());
         for bad in ["", "a,", ",", " "] {
             assert_eq!(bad.parse::<ProxyRoles>(), Err(NoSubjects), "{bad}");

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_good_before_the_database_was_read() {
+    fn no_token_is_valid_before_revocations_are_loaded() {
         let (revocations, one) = (Revocations::default(), claims(None));
         assert_eq!(revocations.check(&one).unwrap_err().kind, Kind::Unavailable);
         revocations.note([], one.iat);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_of_this_process_tells_nothing_of_those_before_it() {
+    fn a_revocation_by_this_process_does_not_count_as_loaded() {
         let (revocations, one, other) = (Revocations::default(), claims(None), claims(None));
         let tell = revocations.listener();
         tell(&[
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_later_end_of_a_revocation_holds() {
+    fn the_later_expiry_of_a_revocation_is_kept() {
         let (revocations, one) = (Revocations::default(), claims(None));
         for expires_at in [one.exp - 50, one.exp, one.exp - 50] {
             revocations.note([Revocation::Token { id: one.jti.clone(), expires_at }], one.iat);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_revokes_what_it_was_given_before() {
+    fn a_later_epoch_revokes_the_tokens_of_an_account() {
         let (revocations, account) = (Revocations::default(), Uuid::now_v7());
         revocations.note([Revocation::Account { id: account, epoch: 2 }], 0);
         revocations.note([Revocation::Account { id: account, epoch: 1 }], 0);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_is_forgotten() {
+    fn expired_revocations_are_forgotten() {
         let (revocations, one) = (Revocations::default(), claims(None));
         revocations.note([Revocation::Token { id: one.jti.clone(), expires_at: one.exp }], one.iat);
         revocations.note([], one.exp + KEPT);

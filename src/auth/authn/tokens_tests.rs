@@ -56,7 +56,7 @@ fn changed(change: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Value {
 }
 
 #[test]
-fn what_we_issue_we_accept() {
+fn issued_tokens_are_accepted() {
     let keys = Keys::ephemeral();
     let token = issue(&keys, &claims()).unwrap();
     assert_eq!(use_token(&keys, &token, NOW).unwrap(), claims());
@@ -90,7 +90,7 @@ fn times_are_checked_with_a_minute_of_leeway() {
 }
 
 #[test]
-fn a_token_without_an_end_is_refused() {
+fn a_token_without_an_expiry_is_refused() {
     let keys = Keys::ephemeral();
     for claim in ["exp", "iat", "iss", "aud", "sub", "jti", "role"] {
         let without = changed(|claims| drop(claims.remove(claim)));
@@ -105,7 +105,7 @@ fn a_token_without_an_end_is_refused() {
 }
 
 #[test]
-fn a_token_lives_400_days_at_most() {
+fn a_token_is_valid_for_at_most_400_days() {
     let keys = Keys::ephemeral();
     let of = |exp| issue(&keys, &Claims { exp, ..claims() }).unwrap();
     assert!(use_token(&keys, &of(NOW + MAX_LIFETIME), NOW).is_ok());
@@ -115,7 +115,7 @@ fn a_token_lives_400_days_at_most() {
 }
 
 #[test]
-fn a_subject_is_there_and_fits_a_line() {
+fn a_subject_is_not_empty_and_fits_on_one_line() {
     let keys = Keys::ephemeral();
     for sub in ["", "\n", "ops\u{7f}", "a\0b", "a\u{85}"] {
         let token = issue(&keys, &Claims { sub: sub.to_owned(), ..claims() }).unwrap();
@@ -137,7 +137,7 @@ fn another_issuer_or_audience_is_refused() {
 }
 
 #[test]
-fn headers_that_we_do_not_write_are_refused() {
+fn foreign_headers_are_refused() {
     let keys = Keys::ephemeral();
     let kid = keys.kid();
     let good = changed(|_| ());
@@ -163,7 +163,7 @@ fn headers_that_we_do_not_write_are_refused() {
 }
 
 #[test]
-fn the_public_key_is_no_shared_secret() {
+fn the_public_key_is_not_accepted_as_a_shared_secret() {
     let keys = Keys::ephemeral();
     let set = keys.jwks();
     let x = set["keys"][0]["x"].as_str().unwrap();
@@ -176,7 +176,7 @@ fn the_public_key_is_no_shared_secret() {
 }
 
 #[test]
-fn two_keys_are_good_at_once_and_a_third_is_not() {
+fn the_current_and_the_previous_key_verify_and_no_other() {
     let first = Keys::ephemeral();
     let old = issue(&first, &claims()).unwrap();
     let both = first.rotated(Keys::ephemeral());

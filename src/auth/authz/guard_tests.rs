@@ -165,7 +165,7 @@ async fn a_role_without_the_permission_is_refused_before_the_message() {
 }
 
 #[tokio::test]
-async fn what_no_role_inside_a_tenant_may_is_told_apart() {
+async fn permissions_of_the_platform_have_their_own_reason() {
     for (role, reason) in [(Role::Admin, "PLATFORM_REQUIRED"), (Role::User, "PERMISSION_DENIED")] {
         let refused = call(&PLATFORMS, caller(role, Some("acme")), Claim::default()).await.unwrap_err();
         assert_eq!(refused, refusal(reason));
@@ -174,7 +174,7 @@ async fn what_no_role_inside_a_tenant_may_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_tenant_role_without_a_tenant_reaches_none() {
+async fn a_tenant_role_without_a_tenant_has_no_access() {
     let refused = call(&FIXED, caller(Role::Admin, None), on("acme")).await.unwrap_err();
     assert_eq!(refused, refusal("TENANT_FOREIGN"));
     let refused = call(&OWN, caller(Role::Admin, None), Claim::default()).await.unwrap_err();
@@ -182,7 +182,7 @@ async fn a_tenant_role_without_a_tenant_reaches_none() {
 }
 
 #[tokio::test]
-async fn a_custom_check_admits_on_its_tenant_alone() {
+async fn a_custom_check_admits_only_on_its_tenant() {
     for (role, tenant) in [(Role::User, None), (Role::User, Some("acme")), (Role::Admin, Some("acme"))] {
         let cx = call(&CUSTOM, caller(role, tenant), on("Beta")).await.unwrap();
         assert_eq!(cx.access, Access::Tenant(TenantRef::Id(TenantId::from_uuid(Uuid::from_u128(8)))));
@@ -216,7 +216,7 @@ fn unknown() -> (Kind, String) {
 }
 
 #[tokio::test]
-async fn an_unknown_action_tells_what_is_known_and_is_no_refusal() {
+async fn an_unknown_action_is_an_invalid_argument_that_lists_the_known_ones() {
     let guard = guard();
     let mut extensions = extensions(caller(Role::Admin, Some("acme")));
     guard.admit(&BY_FIELD, &mut extensions).unwrap();
@@ -279,13 +279,13 @@ async fn suspended_tenants_and_wrong_kinds_are_refused() {
 }
 
 #[tokio::test]
-async fn a_public_method_believes_no_credential() {
+async fn a_public_method_ignores_credentials() {
     let cx = call(&PUBLIC, caller(Role::PlatformAdmin, None), Claim::default()).await.unwrap();
     assert_eq!((cx.access.clone(), cx.caller.subject.as_str()), (Access::None, "anonymous"));
 }
 
 #[tokio::test]
-async fn nothing_is_decided_on_facts_that_are_missing() {
+async fn missing_extensions_are_internal_errors() {
     let guard = guard();
     let mut empty = Extensions::new();
     assert_eq!(guard.admit(&FIXED, &mut empty).unwrap_err().code(), Kind::Internal);
@@ -306,7 +306,7 @@ async fn nothing_is_decided_on_facts_that_are_missing() {
 }
 
 #[tokio::test]
-async fn a_context_tells_where_the_call_came_from() {
+async fn the_context_has_the_client_address() {
     let (guard, mut extensions) = (guard(), extensions(caller(Role::PlatformAdmin, None)));
     let address = std::net::IpAddr::from([192, 0, 2, 1]);
     let user_agent = Some("curl/8".into());

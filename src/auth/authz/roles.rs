@@ -48,14 +48,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_table_gives_to_nobody_is_the_platforms() {
+    fn permissions_without_roles_belong_to_the_platform() {
         assert!(platform_alone_holds("messaging.tenants.create"));
         assert!(!platform_alone_holds("messaging.namespaces.create"));
         assert!(!platform_alone_holds("messaging.tenants.explode"));
     }
 
     #[test]
-    fn nobody_holds_a_permission_outside_the_table() {
+    fn no_role_has_a_permission_outside_the_table() {
         for role in Role::ALL {
             assert!(!holds(role, "messaging.tenants.explode"), "{role}");
         }

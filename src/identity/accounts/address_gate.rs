@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_wide_gate_lets_so_many_through_at_a_time() {
+    async fn a_wide_gate_limits_concurrent_attempts() {
         let gate = Gate::default();
         let mut places = Vec::new();
         for _ in 0..AT_ONCE {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_narrow_gate_lets_one_through_and_stays_shut_after_a_failure() {
+    async fn a_narrow_gate_admits_one_attempt_and_closes_after_a_failure() {
         let gate = Gate::default();
         let started = tokio::time::Instant::now();
         for _ in 0..4 {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn before_a_narrow_gate_stand_so_many_and_no_more() {
+    async fn a_narrow_gate_limits_waiting_attempts() {
         let gate = Gate::default();
         let _held = gate.pass(true).await.unwrap();
         let waits = futures::future::join_all((0..STANDING + 20).map(|_| async {

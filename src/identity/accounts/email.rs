@@ -91,14 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_compared_without_regard_to_case_and_script() {
+    fn addresses_are_compared_independent_of_case_and_script() {
         let email = Email::read("  Ada.L@Bücher.Example ").unwrap();
         assert_eq!((email.as_str(), email.key()), ("Ada.L@Bücher.Example", "ada.l@xn--bcher-kva.example"));
         assert_eq!(email.domain(), "xn--bcher-kva.example");
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn invalid_addresses_are_refused() {
         for text in [
             "",
             "ada",
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_with_digits_is_no_number() {
+    fn a_domain_with_digits_is_not_a_number() {
         for text in ["a@0x1.example", "a@example.x1", "a@example.0xg", "a@123.example", "a@example.xn--p1ai"] {
             assert!(Email::read(text).is_ok(), "{text}");
         }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_older_versions_are_found_by_what_their_owners_type() {
+    fn rows_of_older_versions_are_found_by_the_typed_address() {
         assert_eq!(Email::keys("Bob@Example.com"), ["bob@example.com"]);
         assert_eq!(Email::keys("jose\u{301}@example.com"), ["jose\u{301}@example.com", "jos\u{e9}@example.com"]);
         assert_eq!(Email::keys("\"Bob\"@example.com"), ["\"bob\"@example.com", "bob@example.com"]);

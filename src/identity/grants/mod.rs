@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_converted_to_utc() {
+    fn a_time_is_converted_to_utc() {
         let noon = datetime!(2026-07-01 12:00 UTC);
         for text in [
             "2026-07-01T12:00:00Z",
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment_is_refused() {
+    fn invalid_times_are_refused() {
         for text in [
             "",
             "tomorrow",
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_have_words() {
+    fn roles_have_names() {
         for role in GrantRole::ALL {
             assert_eq!(role.as_str().parse::<GrantRole>().unwrap(), role);
         }

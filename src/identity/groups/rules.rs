@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_policy_takes_it_away() {
+    fn an_empty_policy_id_removes_the_policy() {
         let change = |id: &str| check_change(GroupChange { policy_id: Some(id.to_owned()), ..GroupChange::default() });
         assert_eq!(changed(row(LOCAL, Some("pol_1")), &change("").unwrap()).unwrap().policy_id, None);
         assert_eq!(changed(row(LOCAL, None), &change("pol_1").unwrap()).unwrap().policy_id.as_deref(), Some("pol_1"));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_keeps_name_and_members() {
+    fn a_directory_manages_name_and_members() {
         let synced = row("directory", None);
         let renamed = |name: &str| GroupChange { name: Some(name.to_owned()), ..GroupChange::default() };
         assert_eq!(changed(synced.clone(), &renamed("Other")).unwrap_err().reason, Reason::GroupSynced);

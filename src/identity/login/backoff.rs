@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_at_once_wait_one_after_the_other_until_they_are_refused() {
+    fn concurrent_attempts_queue_until_they_are_refused() {
         let (throttle, mine, now) = (Throttle::default(), attempt("ada", 1), Instant::now());
         (0..6).for_each(|_| throttle.failed_at(&mine, now));
         let waits: Vec<_> = (0..40).map(|_| throttle.turn(&mine, now)).collect();
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_did_costs_two_seconds_at_most() {
+    fn failures_of_others_delay_at_most_two_seconds() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         (0..1000).for_each(|n| throttle.failed_at(&attempt("ada", (n % 200) as u8 + 2), now));
         assert!(throttle.turn(&attempt("ada", 1), now).unwrap() <= SHARED_MOST);
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_forgets_ones_own_failures() {
+    fn a_success_clears_the_clients_own_failures() {
         let (throttle, mine, now) = (Throttle::default(), attempt("ada", 1), Instant::now());
         (0..9).for_each(|_| throttle.failed_at(&mine, now));
         throttle.succeeded(&mine);
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_address_leaves_the_door_open_for_others() {
+    async fn one_address_does_not_block_others() {
         let throttle = Throttle::default();
         let held = futures::future::join_all((0..11).map(|n| turn(&throttle, ["a", "b", "c"][n % 3], 1))).await;
         assert_eq!(held.iter().filter(|turn| turn.is_ok()).count(), crate::identity::accounts::address_gate::AT_ONCE);
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_leaves_on_the_way_has_tried() {
+    async fn an_abandoned_attempt_counts_as_a_failure() {
         for (leave, cost) in [((|turn| drop(turn)) as fn(Turn<'_>), FIRST), (|turn| turn.unsettled(), Duration::ZERO)] {
             let throttle = Throttle::default();
             for _ in 0..=FREE {
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_whom_a_proxy_does_not_tell_are_counted_by_the_proxy() {
+    async fn clients_with_unknown_addresses_share_the_proxys_count() {
         let throttle = Throttle::default();
         let behind = |last: u8| {
             let peer = Some(Ipv4Addr::new(10, 0, 0, last).into());
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_holds_no_place() {
+    async fn a_waiting_attempt_holds_no_slot() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         (0..5).for_each(|_| throttle.failed_at(&attempt("ada", 1), now));
         let chair = Arc::new(Chair::default());

@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_verifies_its_password_alone() {
+    async fn a_hash_verifies_only_its_password() {
         let pool = Passwords::new(1);
         let hash = pool.hash(Password::of_development("correct horse")).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_from_elsewhere_verifies_and_is_outdated() {
+    async fn an_imported_hash_verifies_and_is_outdated() {
         let (pool, hash) = (Passwords::new(1), bcrypt::hash("correct horse", 4).unwrap());
         assert_eq!(pool.judge(secret("correct horse"), hash.clone(), false).await.unwrap(), Verdict::Outdated);
         assert_eq!(pool.judge(secret("correct horsf"), hash, false).await.unwrap(), Verdict::Wrong);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_that_did_not_see_all_of_a_password_is_not_replaced() {
+    async fn a_hash_of_a_truncated_password_is_not_replaced() {
         let pool = Passwords::new(1);
         let hash = |text: &str| bcrypt::hash(text, 4).unwrap();
         let judge = async |text: &str, hash: &str| pool.judge(secret(text), hash.to_owned(), false).await.unwrap();
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_that_cannot_be_read_is_no_passwords() {
+    async fn an_unreadable_hash_matches_no_password() {
         let pool = Passwords::new(1);
         for hash in [
             "$2b$",
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_can_wait_are_turned_away() {
+    async fn a_full_queue_refuses_more() {
         let pool = Passwords::new(1);
         let hash = pool.hash(Password::of_development("correct horse")).await.unwrap();
         let many = (0..QUEUE + 20).map(|_| pool.verify(secret("correct horse"), hash.clone()));

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_policy_refuses_what_is_short_long_a_name_or_easy() {
+    async fn the_policy_refuses_short_long_named_and_weak_passwords() {
         let refusal = async |text: &str| refused(text).await.unwrap_or_default();
         assert!(refusal("short-one!1").await.contains("12 to 256"));
         assert!(refusal(&"x1".repeat(129)).await.contains("12 to 256"));

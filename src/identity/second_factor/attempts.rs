@@ -59,7 +59,7 @@ mod tests {
     use crate::base::error::Reason;
 
     #[test]
-    fn five_attempts_in_a_quarter_of_an_hour_and_no_more() {
+    fn at_most_five_attempts_in_fifteen_minutes() {
         let (attempts, one, other, start) =
             (Attempts::default(), Uuid::from_u128(1), Uuid::from_u128(2), Instant::now());
         for _ in 0..MOST {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_forgets_them() {
+    fn a_success_clears_them() {
         let (attempts, one) = (Attempts::default(), Uuid::from_u128(1));
         (0..MOST).for_each(|_| attempts.begin(one).unwrap());
         attempts.succeeded(one);

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_read_with_blanks_and_what_is_none_is_none() {
+    fn codes_may_contain_blanks_and_other_texts_are_refused() {
         let secret = TotpSecret::kept(Secret::new(b"12345678901234567890".to_vec()));
         for code in ["287 082", "287-082", " 287082\n", "2 8 7 0 8 2", "287\u{a0}082", "\u{ff12}87082"] {
             assert_eq!(secret.step(code, at(59)).unwrap(), Some(1), "{code:?} as apps show and people type it");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn apps_are_told_all_they_need() {
+    fn the_provisioning_uri_is_complete() {
         let secret = TotpSecret::kept(Secret::new(b"12345678901234567890".to_vec()));
         let (text, uri) = secret.provisioning("ada@example.com").unwrap();
         assert_eq!(text, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn recovery_codes_are_read_as_people_write_them() {
+    fn recovery_codes_are_read_as_people_type_them() {
         let codes = recovery_codes(10);
         assert_eq!(codes.iter().collect::<std::collections::HashSet<_>>().len(), 10);
         assert_eq!(recovery_hash(&codes[0]), recovery_hash(&codes[0].to_uppercase().replace('-', " ")));

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_choice_are_plain_and_read_as_no_other() {
+    fn chosen_ids_are_plain_and_not_ambiguous() {
         for good in ["a", "Ada.L-1_x", &"x".repeat(64)] {
             assert!(id(good.to_owned()).is_ok(), "{good}");
         }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gives_a_role_above_their_own() {
+    fn no_caller_grants_a_role_above_their_own() {
         let reason = |from, word: &str| role(&caller(from), word).err().map(|error| error.reason);
         assert_eq!(reason(Role::Admin, "admin"), None);
         assert_eq!(reason(Role::SecurityOperator, "admin"), Some(Reason::RoleAboveOwn));

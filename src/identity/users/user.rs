@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_are_read_as_they_were_stored() {
+    fn stored_scopes_are_read_back() {
         for scope in [RoleScope::Tenant, RoleScope::Group(Uuid::from_u128(7)), RoleScope::Pool("pool_1".to_owned())] {
             assert_eq!(RoleScope::stored(scope.kind(), scope.id()).unwrap(), scope);
         }

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_found_tenant_is_reached_by_id_and_by_name() {
+    fn an_existing_tenant_is_reached_by_id_and_by_name() {
         for access in [Access::Tenant(name("acme")), Access::Tenant(TenantRef::Id(id(7))), Access::Platform] {
             assert!(reach(&access, &name("acme"), Some((id(7), "acme"))).is_ok_and(|scope| scope.is_some()));
         }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn hopeless_look_ups_are_not_made() {
+    fn lookups_that_must_fail_are_not_made() {
         assert!(may_look_up(&Access::None, &name("acme")).is_err());
         assert!(may_look_up(&Access::Tenant(name("acme")), &name("other")).is_err());
         assert!(may_look_up(&Access::Tenant(TenantRef::Id(id(7))), &TenantRef::Id(id(8))).is_err());

@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn invalid_keys_are_refused() {
         for text in ["", "c2hvcnQ=", "not base64 at all, but long enough to be a key", &"A".repeat(44)] {
             assert!(Kek::from_base64(&Secret::new(text.to_owned())).is_err(), "{text}");
         }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_the_keys_own_and_not_part_of_it() {
+    fn an_id_identifies_a_key_and_reveals_nothing_of_it() {
         let key = Kek::generate();
         let (kek, same) = (Kek::from_base64(&key).unwrap(), Kek::from_base64(&key).unwrap());
         let other = Kek::from_base64(&Kek::generate()).unwrap();

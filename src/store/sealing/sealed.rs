@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_for_its_purpose_alone() {
+    fn a_sealed_value_opens_only_for_its_purpose() {
         let key = cipher(&rand::random());
         for version in [1, 2, 40] {
             let sealed = seal_under(version, &key, "totp", b"secret").unwrap();

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_has_ids_and_nothing_else() {
+    fn an_event_has_only_ids() {
         let tenant = TenantId::from_uuid(Uuid::from_u128(7));
         let clock = Clock::system();
         let row = Change::of_account(ChangeKind::Roles, Some(tenant), Uuid::from_u128(8), 3).into_row(&clock);

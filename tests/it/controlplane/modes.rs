@@ -73,7 +73,7 @@ async fn without_the_license_everything_but_the_login_is_the_stub() {
 }
 
 #[tokio::test]
-async fn where_it_is_turned_off_there_is_nothing_but_the_login() {
+async fn disabled_it_has_only_the_login() {
     let server = Setup::dev().env("TENANTRY_MULTITENANCY", "false").start().await;
     golden::check("controlplane/disabled.txt", &hold(&server).await);
     for codes in over_grpc(&server).await {
@@ -82,7 +82,7 @@ async fn where_it_is_turned_off_there_is_nothing_but_the_login() {
 }
 
 #[tokio::test]
-async fn the_status_tells_what_is_turned_on() {
+async fn the_status_reports_what_is_enabled() {
     let server = Setup::dev().env("TENANTRY_SELF_SERVICE_PROVISIONING", "true").start().await;
     let status = server.admin().get("/api/control-plane/status").await.json();
     assert_eq!(

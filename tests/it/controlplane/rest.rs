@@ -273,7 +273,7 @@ async fn the_limit_on_tenants_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn of_many_creations_of_one_slug_one_succeeds() {
+async fn one_of_many_concurrent_creates_of_a_slug_succeeds() {
     for server in servers(Setup::dev).await {
         let admin = server.admin();
         let create = async |surface: usize| match surface % 2 {

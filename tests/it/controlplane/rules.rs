@@ -85,7 +85,7 @@ async fn first(store: &Store, account: Uuid) -> Option<String> {
 }
 
 both_databases! {
-    async fn of_defaults_that_are_made_at_once_one_is_left(db: TestDb) {
+    async fn one_of_concurrent_default_grants_remains(db: TestDb) {
         let bob = identity(&db, "bob@example.com").await;
         let tenants: Vec<_> = (0..8).map(|n| format!("t{n}")).collect();
         for name in &tenants {
@@ -99,7 +99,7 @@ both_databases! {
         assert_eq!(all(&db).await.iter().filter(|grant| grant.is_default).count(), 2, "each user has one");
     }
 
-    async fn of_one_grant_that_is_made_at_once_one_succeeds(db: TestDb) {
+    async fn one_of_concurrent_equal_grants_succeeds(db: TestDb) {
         let bob = identity(&db, "bob@example.com").await;
         tenant(&db, "acme").await;
         let made = join_all((0..16).map(|_| grant(&db, to(&bob, "acme")))).await;
@@ -107,7 +107,7 @@ both_databases! {
         assert_eq!(reasons, [Reason::GrantExists; 15]);
     }
 
-    async fn of_one_address_that_is_made_at_once_one_succeeds(db: TestDb) {
+    async fn one_of_concurrent_equal_addresses_succeeds(db: TestDb) {
         let cx = platform_cx("identity.create");
         let make = |n: usize| identities::create(&cx, &db, if n.is_multiple_of(2) { "bob@example.com" } else { "BOB@Example.com" });
         let made = join_all((0..16).map(make)).await;
@@ -115,7 +115,7 @@ both_databases! {
         assert_eq!(reasons, [Reason::IdentityExists; 15]);
     }
 
-    async fn the_checks_of_a_grant_come_in_their_order(db: TestDb) {
+    async fn the_checks_of_a_grant_run_in_order(db: TestDb) {
         let bob = identity(&db, "bob@example.com").await;
         tenant(&db, "acme").await;
         let acme = TenantRef::parse("acme");
@@ -144,7 +144,7 @@ both_databases! {
         assert_eq!(refused(&new).await, Reason::GrantExists);
     }
 
-    async fn deleting_a_grant_ends_the_sessions_of_its_identity_alone(db: TestDb) {
+    async fn deleting_a_grant_ends_only_the_sessions_of_its_identity(db: TestDb) {
         let bob = account(&db, "bob", "bob@example.com", Role::User).await;
         let second = account(&db, "bobby", "ada@example.com", Role::User).await;
         let acme = tenant(&db, "acme").await;
@@ -162,7 +162,7 @@ both_databases! {
         assert_eq!(epoch(&db, bob).await, 1, "nothing was deleted");
     }
 
-    async fn only_live_grants_are_places(db: TestDb) {
+    async fn only_live_grants_are_switch_targets(db: TestDb) {
         let bob = account(&db, "bob", "bob@example.com", Role::User).await;
         let mine = identities::list(&root(), &db, Some("bob@example.com")).await.unwrap().first.remove(0);
         for name in ["ended", "asleep", "gone", "open"] {
@@ -202,7 +202,7 @@ both_databases! {
         assert!(switch::list(&of(bob), &db).await.unwrap().is_empty(), "an identity that is not active has none");
     }
 
-    async fn a_login_begins_in_the_default_else_in_the_oldest_place(db: TestDb) {
+    async fn a_login_starts_in_the_default_or_the_oldest_grant(db: TestDb) {
         let bob = account(&db, "bob", "bob@example.com", Role::User).await;
         let ops = account(&db, "ops", "ops@example.com", Role::PlatformAdmin).await;
         for name in ["one", "two"] {
@@ -219,7 +219,7 @@ both_databases! {
         assert_eq!(first(&db, ops).await, None, "an administrator begins on the platform");
     }
 
-    async fn a_tenant_goes_with_its_grants_and_domains_and_in_its_time_of_grace_too(db: TestDb) {
+    async fn grants_and_domains_are_deleted_with_their_tenant(db: TestDb) {
         let bob = identity(&db, "bob@example.com").await;
         tenant(&db, "Acme").await;
         let acme = TenantRef::parse("acme");
@@ -245,7 +245,7 @@ both_databases! {
         assert_eq!(identities::list(&root(), &db, None).await.unwrap().all().await.unwrap(), [bob]);
     }
 
-    async fn nobody_without_platform_access_reaches_people(db: TestDb) {
+    async fn identities_require_platform_access(db: TestDb) {
         let bob = identity(&db, "bob@example.com").await;
         let acme = tenant(&db, "acme").await;
         let own = cx("grant.create", Access::Tenant(TenantRef::Id(acme.tenant())));
@@ -258,7 +258,7 @@ both_databases! {
         assert!(email_domains::list(&own, &db, &TenantRef::parse("acme")).await.is_ok(), "its own domains it may");
     }
 
-    async fn every_write_is_audited_under_its_name(db: TestDb) {
+    async fn every_write_is_audited_with_its_action(db: TestDb) {
         let bob = account(&db, "bob", "bob@example.com", Role::User).await;
         let mine = identities::list(&root(), &db, Some("bob@example.com")).await.unwrap().first.remove(0);
         identity(&db, "ada@example.com").await;
@@ -289,7 +289,7 @@ both_databases! {
         );
     }
 
-    async fn a_name_that_is_none_is_nobodys_account(db: TestDb) {
+    async fn an_invalid_name_finds_no_account(db: TestDb) {
         for text in ["a\0b", "a b", "", "x/y"] {
             assert!(identity::accounts::find(db.read(), None, text).await.unwrap().is_none(), "{text:?}");
         }

@@ -160,7 +160,7 @@ async fn a_session_ends_with_the_grant_and_with_the_session_that_it_came_from() 
 }
 
 #[tokio::test]
-async fn nobody_goes_where_no_grant_leads() {
+async fn switching_requires_a_grant() {
     let server = prepared(Setup::dev()).await;
     let http = login(&server, "bob").await;
     let refused = (403, json!({"detail": "You do not have access to the selected account."}));
@@ -201,7 +201,7 @@ async fn an_account_of_a_tenant_logs_in_by_either_name_and_has_no_grants() {
 }
 
 #[tokio::test]
-async fn bad_logins_answer_as_documented() {
+async fn failed_logins_answer_as_documented() {
     let server = Server::dev().await;
     eventually("dev to make its account", async || {
         let (status, _) = try_login(&server, json!({"userid": "admin", "password": "admin"})).await;
@@ -230,7 +230,7 @@ async fn bad_logins_answer_as_documented() {
 }
 
 #[tokio::test]
-async fn an_account_that_grants_let_in_needs_an_address() {
+async fn an_account_with_grants_needs_an_address() {
     let setup = Setup::dev();
     for arguments in [&["--name", "bob"][..], &[], &["--name", "bob", "--admin", "ops", "--email", "b@example.com"]] {
         let output = setup.run(&[&["users", "create"], arguments].concat()).await;

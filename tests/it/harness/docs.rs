@@ -159,7 +159,7 @@ fn blocks_are_found_with_what_they_print() {
 }
 
 #[test]
-fn dots_stand_for_anything_within_a_line() {
+fn dots_match_anything_within_a_line() {
     assert!(matches("a...c", "abbc") && matches("...", "") && matches("x", "x") && matches("a...b...c", "a1b2c"));
     assert!(!matches("a...c", "abb") && !matches("x", "xy") && !matches("a...b...b", "ab"));
     assert_eq!(fill("a\nb...", "x\nbc"), "a\nbc");

@@ -22,7 +22,7 @@ fn refused(status: u16, code: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn the_documents_lines_need_no_token() {
+async fn the_documented_commands_need_no_token() {
     for setup in [Setup::dev(), Setup::dev().env("KUBEOP_REQUIRE_AUTH", "false")] {
         let server = setup.start().await;
         let http = server.http().header("host", "localhost:18080");
@@ -52,7 +52,7 @@ async fn a_foreign_page_or_name_is_refused() {
 }
 
 #[tokio::test]
-async fn who_speaks_for_another_needs_a_token() {
+async fn proxied_calls_need_a_token() {
     let server = Server::dev().await;
     for (name, value) in [
         ("x-forwarded-for", "203.0.113.7"),
@@ -65,7 +65,7 @@ async fn who_speaks_for_another_needs_a_token() {
 }
 
 #[tokio::test]
-async fn a_form_of_a_page_is_no_body() {
+async fn form_bodies_are_refused() {
     let server = Server::dev().await;
     for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
         let head = format!("POST /v1/tenants HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: {}", ACME.len());
@@ -75,7 +75,7 @@ async fn a_form_of_a_page_is_no_body() {
 }
 
 #[tokio::test]
-async fn a_bad_token_is_not_as_good_as_none_and_another_scheme_is() {
+async fn an_invalid_token_is_refused_and_another_scheme_is_ignored() {
     let server = Server::dev().await;
     let with = |header| server.http().header("authorization", header);
     for bad in ["Bearer x", "Bearer "] {
@@ -113,7 +113,7 @@ async fn the_configuration_closes_it() {
 }
 
 #[tokio::test]
-async fn a_server_for_others_is_never_open_by_accident() {
+async fn a_server_on_other_addresses_is_never_open_by_default() {
     let setup = Setup::dev();
     let refused = setup.run(&["dev", "--listen", "0.0.0.0:0"]).await;
     let said = String::from_utf8_lossy(&refused.stderr);

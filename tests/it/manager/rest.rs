@@ -129,7 +129,7 @@ const REQUESTS: &[(&str, &str, Option<&str>)] = &[
 ];
 
 #[tokio::test]
-async fn the_documented_roles_may_what_the_contract_says() {
+async fn the_documented_roles_have_the_documented_permissions() {
     let server = setup().start().await;
     let (acme, beta) = (create(&server.admin(), "acme").await, create(&server.admin(), "beta").await);
     let mut written = String::from("Statuses by request and caller. T is the caller's tenant, O is another one.\n");
@@ -195,7 +195,7 @@ async fn create(http: &Http, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_managers_token_opens_no_other_surface() {
+async fn a_manager_token_is_refused_on_other_surfaces() {
     let server = setup().start().await;
     let hour = time::OffsetDateTime::now_utc().unix_timestamp() + 3600;
     let admin = server.http().token(signed(SECRET, json!({"role": "admin", "exp": hour})));
@@ -206,7 +206,7 @@ async fn a_managers_token_opens_no_other_surface() {
 }
 
 #[tokio::test]
-async fn the_limit_on_tenants_is_told() {
+async fn the_limit_on_tenants_is_reported() {
     let server = setup().env("TENANTRY_MAX_TENANTS", "1").start().await;
     create(&server.admin(), "one").await;
     let refused = server.admin().call(Method::POST, "/v1/tenants", Some(r#"{"name":"two"}"#)).await;

@@ -23,7 +23,7 @@ async fn rename(db: &TestDb, tenant: &str, name: &str) -> tenantry::base::Result
 }
 
 both_databases! {
-    async fn a_name_is_given_once_whoever_asks_at_once(db: TestDb) {
+    async fn one_of_concurrent_creates_of_a_name_wins(db: TestDb) {
         let made = join_all((0..32).map(|n| {
             let (db, name) = (&db, if n % 2 == 0 { "acme" } else { "ACME" });
             async move { create(db, name).await }
@@ -44,7 +44,7 @@ both_databases! {
         assert_eq!(refused.kind, Kind::PermissionDenied);
     }
 
-    async fn a_new_name_is_the_one_that_every_reference_leads_to(db: TestDb) {
+    async fn every_reference_finds_a_tenant_by_its_new_name(db: TestDb) {
         let made = create(&db, "acme").await.unwrap();
         create(&db, "taken").await.unwrap();
         assert_eq!(rename(&db, "acme", "Taken").await.unwrap_err().reason, Reason::TenantExists);
@@ -60,7 +60,7 @@ both_databases! {
         create(&db, "acme").await.unwrap();
     }
 
-    async fn what_is_not_given_stays(db: TestDb) {
+    async fn fields_left_out_are_unchanged(db: TestDb) {
         let made = create(&db, "acme").await.unwrap();
         tenants::update(&platform_cx("tenant.update"), &db, "acme", None).await.unwrap();
         assert_eq!(tenants::get(&platform_cx("x"), &db, &named("acme")).await.unwrap(), made);

@@ -98,7 +98,7 @@ async fn delete(store: &Store, name: &str, force: bool) -> Result<(), Error> {
 }
 
 both_databases! {
-    async fn every_member_of_a_cluster_is_kept(db: TestDb) {
+    async fn every_member_of_a_cluster_is_stored(db: TestDb) {
         let (cx, sealer) = (platform_cx("cluster.create"), sealer(&db));
         clusters::create(&cx, &db, &sealer, "a", Some(&whole())).await.unwrap();
         assert_eq!(clusters::get(&cx, &db, &sealer, "a").await.unwrap(), whole());
@@ -113,7 +113,7 @@ both_databases! {
         assert_eq!(clusters::get(&cx, &db, &sealer, "b").await.unwrap(), ClusterData::default());
     }
 
-    async fn secrets_of_a_cluster_are_sealed_and_shown_to_the_platform_alone(db: TestDb) {
+    async fn secrets_of_a_cluster_are_sealed_and_returned_only_to_the_platform(db: TestDb) {
         let (platform, sealer) = (platform_cx("cluster.create"), sealer(&db));
         clusters::create(&platform, &db, &sealer, "a", Some(&whole())).await.unwrap();
         for access in [Access::None, Access::Tenant(TenantRef::parse("acme"))] {
@@ -142,7 +142,7 @@ both_databases! {
         assert_eq!(clusters::get(&platform, &db, &sealer, "c").await.unwrap_err().kind, Kind::Internal);
     }
 
-    async fn secrets_of_clusters_are_sealed_anew_under_later_keys(db: TestDb) {
+    async fn secrets_of_clusters_are_resealed_under_later_keys(db: TestDb) {
         let cx = platform_cx("cluster.create");
         for name in ["a", "b"] {
             clusters::create(&cx, &db, &sealer(&db), name, Some(&whole())).await.unwrap();
@@ -169,7 +169,7 @@ both_databases! {
         assert_eq!(reseal::reseal(&db, &later, |_| ()).await.unwrap().resealed, 0, "once is enough");
     }
 
-    async fn policies_of_a_namespace_are_kept(db: TestDb) {
+    async fn policies_of_a_namespace_are_stored(db: TestDb) {
         tenant(&db, "acme", &["standalone"]).await;
         let policies = NamespacePolicies {
             message_ttl_in_seconds: Some(60),
@@ -204,7 +204,7 @@ both_databases! {
         }
     }
 
-    async fn what_is_too_long_to_keep_is_refused(db: TestDb) {
+    async fn overlong_documents_are_refused(db: TestDb) {
         tenant(&db, "acme", &["standalone"]).await;
         let long = || BTreeMap::from([("owner".to_owned(), "x".repeat(64 * 1024))]);
         let policies = NamespacePolicies { properties: long(), ..NamespacePolicies::default() };
@@ -216,7 +216,7 @@ both_databases! {
         assert!(namespaces::list(&platform_cx("x"), &db, "acme").await.unwrap().first.is_empty());
     }
 
-    async fn a_namespace_on_two_clusters_is_deleted_by_force_alone(db: TestDb) {
+    async fn a_namespace_on_two_clusters_is_deleted_only_by_force(db: TestDb) {
         cluster(&db, "two").await;
         tenant(&db, "acme", &["standalone", "two"]).await;
         let on = |clusters: &[&str]| NamespacePolicies {
@@ -238,7 +238,7 @@ both_databases! {
         tenants::delete(&platform_cx("tenant.delete"), &db, &settings, "acme", true).await.unwrap();
     }
 
-    async fn names_are_taken_and_found_as_the_platform_takes_and_finds_them(db: TestDb) {
+    async fn names_are_accepted_and_found_as_on_the_messaging_platform(db: TestDb) {
         let long = "x".repeat(255);
         for name in ["-a", ".a", "=a", ":a", &long] {
             cluster(&db, name).await;

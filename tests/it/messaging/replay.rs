@@ -82,12 +82,12 @@ impl Call {
 }
 
 #[tokio::test]
-async fn what_a_broker_answered_is_answered_on_sqlite() {
+async fn the_recorded_responses_are_reproduced_on_sqlite() {
     replay(Setup::dev()).await;
 }
 
 #[tokio::test]
-async fn what_a_broker_answered_is_answered_on_postgres() {
+async fn the_recorded_responses_are_reproduced_on_postgres() {
     let url = db::postgres_unmigrated().await;
     replay(Setup::dev().database(&url)).await;
 }

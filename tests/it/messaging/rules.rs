@@ -177,7 +177,7 @@ both_databases! {
         assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap().all().await.unwrap().len(), 10);
     }
 
-    async fn a_tenant_made_elsewhere_shows_defaults_until_it_is_updated(db: TestDb) {
+    async fn a_tenant_of_another_surface_has_default_settings_until_it_is_updated(db: TestDb) {
         add_clusters(&db, &["us-west", "Zone"]).await;
         let id = create_elsewhere(&db, "acme").await;
         assert_eq!(get(&db, "acme").await, (list(&[]), list(&["Zone", "standalone", "us-west"])));
@@ -215,7 +215,7 @@ both_databases! {
         assert_eq!(update("acme", Some(&simple()), Some(2)).await.unwrap(), 3);
     }
 
-    async fn of_many_updates_of_one_version_one_passes(db: TestDb) {
+    async fn one_of_concurrent_updates_of_a_version_succeeds(db: TestDb) {
         create(&db, "acme", &simple()).await.unwrap();
         let outcomes = join_all((0..16).map(|_| {
             let store = db.store.clone();
@@ -316,7 +316,7 @@ both_databases! {
         }
     }
 
-    async fn a_deleted_cluster_freezes_no_tenant_that_names_it(db: TestDb) {
+    async fn a_deleted_cluster_does_not_block_tenants_that_name_it(db: TestDb) {
         add_clusters(&db, &["west", "east", "gone"]).await;
         create(&db, "acme", &info(&["r"], &["gone", "west"])).await.unwrap();
         create(&db, "other", &info(&[], &["west"])).await.unwrap();
@@ -411,7 +411,7 @@ both_databases! {
 
 /// Only on PostgreSQL: SQLite has a single writer, whose reads are all of the same state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_that_comes_while_an_update_waits_is_seen_by_it() {
+async fn an_update_sees_a_cluster_created_while_it_waits() {
     let db = crate::db::postgres().await;
     add_clusters(&db, &["west"]).await;
     let id = create(&db, "acme", &info(&[], &["standalone", "west"])).await.unwrap();

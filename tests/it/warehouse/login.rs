@@ -184,7 +184,7 @@ async fn log_in(http: &Http, body: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_page_needs_its_cookie_and_its_token() {
+async fn a_page_needs_its_cookie_and_its_csrf_token() {
     let setup = Setup::dev();
     let url = format!("sqlite:{}", setup.home().join("warehouse.db").display());
     let server = peopled(setup, &url).await;
@@ -218,7 +218,7 @@ async fn a_page_needs_its_cookie_and_its_token() {
 }
 
 #[tokio::test]
-async fn a_suspended_tenants_administrator_may_look_at_the_session_and_lift_the_own_suspension() {
+async fn a_suspended_tenants_administrator_can_read_the_session_and_lift_the_suspension() {
     let setup = Setup::dev();
     let url = format!("sqlite:{}", setup.home().join("warehouse.db").display());
     let server = peopled(setup, &url).await;
@@ -237,7 +237,7 @@ async fn a_suspended_tenants_administrator_may_look_at_the_session_and_lift_the_
 }
 
 #[tokio::test]
-async fn who_fails_too_often_is_told_when_to_come_back() {
+async fn too_many_failures_return_a_retry_time() {
     let server = Server::dev().await;
     let wrong = r#"{"username":"nobody","password":"wrong"}"#;
     for _ in 0..6 {

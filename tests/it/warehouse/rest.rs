@@ -144,7 +144,7 @@ async fn tenants_answer_as_documented_on_postgres() {
 }
 
 #[tokio::test]
-async fn the_limit_on_tenants_is_told() {
+async fn the_limit_on_tenants_is_reported() {
     let server = setup().env("TENANTRY_MAX_TENANTS", "1").start().await;
     let key = server.http().header("x-api-key", KEY);
     let create = async |name: &str| {
@@ -157,7 +157,7 @@ async fn the_limit_on_tenants_is_told() {
 }
 
 #[tokio::test]
-async fn an_empty_key_opens_nothing() {
+async fn an_empty_key_is_refused() {
     let server = Setup::dev().env("QOD_API_KEY", "").start().await;
     for http in [server.http(), server.http().header("x-api-key", "")] {
         assert_eq!(http.get("/api/tenant/list").await.status, 401);
@@ -165,7 +165,7 @@ async fn an_empty_key_opens_nothing() {
 }
 
 #[tokio::test]
-async fn no_spelling_of_a_path_leads_around_the_guard() {
+async fn no_spelling_of_a_path_bypasses_the_guard() {
     let server = setup().start().await;
     let nobody = server.http();
     // The same path by its decoded segments: the same guard.
@@ -199,7 +199,7 @@ async fn no_spelling_of_a_path_leads_around_the_guard() {
 }
 
 #[tokio::test]
-async fn a_body_has_to_be_json_and_of_a_bounded_length() {
+async fn a_body_must_be_json_of_bounded_length() {
     let server = setup().start().await;
     let admin = server.admin();
     let body = r#"{"name":"acme"}"#;

@@ -62,7 +62,7 @@ async fn kept(db: &TestDb) -> Option<String> {
 }
 
 both_databases! {
-    async fn a_name_is_given_once_whoever_asks_at_once(db: TestDb) {
+    async fn one_of_concurrent_creates_of_a_name_wins(db: TestDb) {
         let made = join_all((0..32).map(|n| {
             let (db, name) = (&db, if n % 2 == 0 { "acme" } else { "ACME" });
             async move { create(db, name).await }
@@ -88,7 +88,7 @@ both_databases! {
         assert_eq!(opened, Secret::new(b"hunter2".to_vec()));
     }
 
-    async fn without_a_key_no_secret_is_taken(db: TestDb) {
+    async fn without_a_key_no_secret_is_accepted(db: TestDb) {
         let config = keycloak(&[("clientSecret", "hunter2")]);
         let new = Wanted { provider: Some("keycloak".to_owned()), config, ..wanted("acme") };
         let refused = tenants::create(&platform_cx("tenant.create"), &area(&db, None), new).await.unwrap_err();
@@ -107,7 +107,7 @@ both_databases! {
         assert_eq!(kept(&db).await.as_deref(), Some("{}"));
     }
 
-    async fn a_tenant_of_another_surface_has_our_own_accounts(db: TestDb) {
+    async fn a_tenant_of_another_surface_has_the_default_provider(db: TestDb) {
         let cx = platform_cx("tenant.create");
         let made = crate::db::write(&db, &cx, |tx| {
             let new = NewTenant::named("made-elsewhere".parse().unwrap());
@@ -125,7 +125,7 @@ both_databases! {
         assert_eq!(kept(&db).await, None);
     }
 
-    async fn who_disabled_a_tenant_decides_who_enables_it(db: TestDb) {
+    async fn who_may_enable_a_tenant_depends_on_who_disabled_it(db: TestDb) {
         let acme = create(&db, "acme").await.unwrap();
         let (platform, boss) = (platform_cx("tenant.set_disabled"), admin_of(&acme));
         let set = async |cx: &Cx, disabled: bool| tenants::set_disabled(cx, &db, "acme", disabled).await;
@@ -139,7 +139,7 @@ both_databases! {
         assert_eq!((found.status, found.suspended_by), (Status::Active, None));
     }
 
-    async fn a_tenants_administrator_reaches_the_own_tenant_alone(db: TestDb) {
+    async fn a_tenants_administrator_reaches_only_their_own_tenant(db: TestDb) {
         let acme = create(&db, "acme").await.unwrap();
         create(&db, "beta").await.unwrap();
         let boss = admin_of(&acme);

@@ -70,7 +70,7 @@ both_databases! {
         assert_eq!(caller.tenant.as_ref().map(|tenant| tenant.id), Some(acme.tenant()));
     }
 
-    async fn bad_keys_are_all_refused_alike(db: TestDb) {
+    async fn all_invalid_keys_get_the_same_error(db: TestDb) {
         tenant(&db, "acme").await;
         let (door, made) = (Door::of(&db, &Clock::system()), make(&db, key("admin")).await);
         let text = made.text.expose();
@@ -110,7 +110,7 @@ both_databases! {
         assert!(door.opens(&other).await.is_ok());
     }
 
-    async fn a_key_sleeps_and_goes_with_its_tenant(db: TestDb) {
+    async fn a_key_is_suspended_and_deleted_with_its_tenant(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         let (door, made) = (Door::of(&db, &Clock::system()), make(&db, key("admin")).await);
         let suspended = async || door.opens(&made).await.map(|caller| caller.tenant.as_ref().unwrap().suspended);
@@ -136,7 +136,7 @@ both_databases! {
         assert_eq!(db.api_key_by_digest(&api_keys::digest(made.text.expose())).await.unwrap(), None);
     }
 
-    async fn uses_of_a_minute_are_one_event_and_noted_on_the_key(db: TestDb) {
+    async fn uses_within_a_minute_are_one_event_and_recorded_on_the_key(db: TestDb) {
         let acme = tenant(&db, "acme").await;
         let clock = Clock::manual(db.clock().now());
         let (door, one, other) = (Door::of(&db, &clock), make(&db, key("admin")).await, make(&db, key("user")).await);

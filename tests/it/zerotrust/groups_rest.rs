@@ -207,7 +207,7 @@ both_databases! {
         golden::check("zerotrust/api_keys.txt", &hold(&server, ABOUT_KEYS, &mut Mask::default()).await);
     }
 
-    async fn a_key_calls_over_rest_and_grpc_until_it_is_revoked(db: TestDb) {
+    async fn a_key_works_over_rest_and_grpc_until_it_is_revoked(db: TestDb) {
         let server = serve(&db).await;
         let admin = http(&server, Admin).await;
         let made = admin.call(Method::POST, KEYS, Some(r#"{"name":"ci","role":"admin"}"#)).await.json();
@@ -234,7 +234,7 @@ both_databases! {
         assert!(!keys.to_string().contains(key));
     }
 
-    async fn the_key_of_a_suspended_tenant_opens_nothing(db: TestDb) {
+    async fn the_key_of_a_suspended_tenant_is_refused(db: TestDb) {
         let server = serve(&db).await;
         let made = http(&server, Admin).await.call(Method::POST, KEYS, Some(r#"{"name":"ci","role":"admin"}"#)).await;
         let program = server.http().token(made.json()["api_key"].as_str().unwrap());
@@ -246,7 +246,7 @@ both_databases! {
         }
     }
 
-    async fn a_key_is_good_in_its_networks_alone(db: TestDb) {
+    async fn a_key_is_valid_only_in_its_networks(db: TestDb) {
         let server = serve(&db).await;
         let admin = http(&server, Admin).await;
         for (network, status) in [("127.0.0.0/8", 200), ("10.0.0.0/8", 401)] {
@@ -257,7 +257,7 @@ both_databases! {
         }
     }
 
-    async fn a_cursor_of_another_list_is_none(db: TestDb) {
+    async fn a_cursor_of_another_list_is_refused(db: TestDb) {
         let server = serve(&db).await;
         let admin = http(&server, Admin).await;
         for name in ["a", "b"] {

@@ -124,7 +124,7 @@ both_databases! {
         assert!(events[1].details.contains(&IdKind::User.show(ada)), "{}", events[1].details);
     }
 
-    async fn a_name_is_taken_once_in_its_tenant_in_whatever_case(db: TestDb) {
+    async fn a_name_is_unique_in_its_tenant_case_insensitively(db: TestDb) {
         tenant(&db, "acme").await;
         tenant(&db, "other").await;
         let ops = create(&db, "acme", "Öps", &[]).await.unwrap();
@@ -150,7 +150,7 @@ both_databases! {
         assert_eq!(names(&db, "acme", "").await.len(), 1);
     }
 
-    async fn users_of_another_tenant_are_as_unknown_as_those_that_nobody_has(db: TestDb) {
+    async fn users_of_another_tenant_look_like_missing_users(db: TestDb) {
         let (acme, other) = (tenant(&db, "acme").await, tenant(&db, "other").await);
         account(&db, acme, "ada").await;
         let eve = IdKind::User.show(account(&db, other, "eve").await);
@@ -197,7 +197,7 @@ both_databases! {
         sql(&db, link(acme, ada)).await.expect("both are of one tenant");
     }
 
-    async fn of_many_changes_of_one_version_one_passes(db: TestDb) {
+    async fn one_of_concurrent_changes_of_a_version_succeeds(db: TestDb) {
         tenant(&db, "acme").await;
         let group = create(&db, "acme", "ops", &[]).await.unwrap();
         let first = GroupRef { version: Some(1), ..of("acme", &group) };
@@ -212,7 +212,7 @@ both_databases! {
         delete(&db, &GroupRef { version: Some(2), ..first }, false).await.unwrap();
     }
 
-    async fn a_directory_keeps_its_groups(db: TestDb) {
+    async fn groups_of_a_directory_are_managed_there(db: TestDb) {
         let acme = tenant(&db, "acme").await;
         account(&db, acme, "ada").await;
         let group = of("acme", &create(&db, "acme", "ops", &[]).await.unwrap());
@@ -227,7 +227,7 @@ both_databases! {
         delete(&db, &group, true).await.unwrap();
     }
 
-    async fn groups_come_in_pages_and_by_name(db: TestDb) {
+    async fn groups_are_listed_in_pages_and_by_name(db: TestDb) {
         tenant(&db, "acme").await;
         tenant(&db, "other").await;
         for name in ["Ops", "dev", "ops_2", "100%", "ÄRZTE"] {
@@ -254,7 +254,7 @@ both_databases! {
         assert_eq!((page.items.len(), page.total, page.next), (0, 6, None));
     }
 
-    async fn a_tenants_caller_sees_its_own_groups_alone(db: TestDb) {
+    async fn a_tenants_caller_sees_only_its_own_groups(db: TestDb) {
         let acme = tenant(&db, "acme").await;
         tenant(&db, "other").await;
         let request = PageRequest::read(None, None).unwrap();
@@ -265,7 +265,7 @@ both_databases! {
         assert!(groups::page(&tenant_cx(acme, Role::Admin), &db, &named("acme"), "", request).await.is_ok());
     }
 
-    async fn nobody_makes_a_key_above_their_own_role(db: TestDb) {
+    async fn no_caller_creates_a_key_above_their_own_role(db: TestDb) {
         let acme = tenant(&db, "acme").await;
         let (admin, operator) = (tenant_cx(acme, Role::Admin), tenant_cx(acme, Role::SecurityOperator));
         let made = make(&db, &admin, key("admin")).await.unwrap();
@@ -296,7 +296,7 @@ both_databases! {
         assert_eq!(first.revoked_at, again.revoked_at);
     }
 
-    async fn the_secret_of_a_key_is_kept_nowhere(db: TestDb) {
+    async fn the_secret_of_a_key_is_not_stored(db: TestDb) {
         let acme = tenant(&db, "acme").await;
         let made = make(&db, &tenant_cx(acme, Role::Admin), key("user")).await.unwrap();
         let secret = made.text.expose()["tak_12345678_".len()..].to_owned();

@@ -124,7 +124,7 @@ both_databases! {
         assert_eq!(log_in(&server, "bob", ADA, None).await.json()["expires_at"], text);
     }
 
-    async fn users_change_their_own_password_with_the_one_so_far(db: TestDb) {
+    async fn users_change_their_own_password_with_the_current_one(db: TestDb) {
         let server = serve(&db).await;
         let (ada, elsewhere) = (session(&server, "ada", ADA).await, session(&server, "ada", ADA).await);
         let path = "/v1/admin/users/password";
@@ -149,7 +149,7 @@ both_databases! {
         assert_eq!((told.status, told.header("set-cookie")), (403, None), "{told:?}");
     }
 
-    async fn a_second_factor_is_enrolled_confirmed_used_and_taken_away(db: TestDb) {
+    async fn a_second_factor_is_enrolled_confirmed_used_and_removed(db: TestDb) {
         let server = serve(&db).await;
         let (ada, root) = (session(&server, "ada", ADA).await, session(&server, "root", ADA).await);
         let (enroll, verify) = ("/v1/admin/users/totp/enroll", "/v1/admin/users/totp/verify");

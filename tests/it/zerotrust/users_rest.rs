@@ -424,7 +424,7 @@ both_databases! {
 }
 
 #[tokio::test]
-async fn the_limit_on_tenants_is_told() {
+async fn the_limit_on_tenants_is_reported() {
     let db = db::sqlite().await;
     let server = Setup::dev().database(&db.url).env("TENANTRY_MAX_TENANTS", "1").start().await;
     let create = async |slug: &str| {

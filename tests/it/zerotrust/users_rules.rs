@@ -111,7 +111,7 @@ async fn delete(store: &Store, tenant: &str, purge: bool) -> Result<Subscriber, 
 }
 
 both_databases! {
-    async fn of_many_demotions_at_once_one_administrator_stays(db: TestDb) {
+    async fn one_administrator_remains_after_concurrent_demotions(db: TestDb) {
         tenant(&db, "acme").await;
         let people = people(&db);
         let names: Vec<_> = (0..16).map(|n| format!("admin-{n:02}")).collect();
@@ -138,7 +138,7 @@ both_databases! {
         assert_eq!(admins(&db).await.len(), 1);
     }
 
-    async fn an_administrator_whose_role_ends_is_none_who_stays(db: TestDb) {
+    async fn an_administrator_with_an_expiring_role_does_not_count(db: TestDb) {
         tenant(&db, "acme").await;
         let people = people(&db);
         make(&people, "ada", "admin").await;
@@ -156,7 +156,7 @@ both_databases! {
         told(role_grants::revoke(&cx, &db, &of("bob"), &role("admin")).await, last.0, last.1);
     }
 
-    async fn nobody_reaches_above_their_own_role_or_what_the_platform_set(db: TestDb) {
+    async fn callers_cannot_act_above_their_own_role_or_on_suspensions_by_the_platform(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         let people = people(&db);
         let ada = make(&people, "ada", "admin").await;
@@ -206,7 +206,7 @@ both_databases! {
         told(foreign, Kind::PermissionDenied, Reason::TenantForeign);
     }
 
-    async fn who_may_touch_their_own_account_alone_learns_of_no_other(db: TestDb) {
+    async fn callers_restricted_to_their_own_account_learn_of_no_other(db: TestDb) {
         let (scope, people) = (tenant(&db, "acme").await, people(&db));
         let ada = make(&people, "ada", "user").await;
         make(&people, "bob", "user").await;
@@ -226,7 +226,7 @@ both_databases! {
         assert_eq!((page.items.len(), page.total), (0, 0));
     }
 
-    async fn a_deleted_user_gives_up_its_address_and_never_its_id(db: TestDb) {
+    async fn a_deleted_user_releases_its_address_but_not_its_id(db: TestDb) {
         tenant(&db, "acme").await;
         let people = people(&db);
         make(&people, "Ada", "user").await;
@@ -249,7 +249,7 @@ both_databases! {
         assert_eq!(ids(&db, in_group).await, Vec::<String>::new());
     }
 
-    async fn lists_are_filtered_in_whatever_case(db: TestDb) {
+    async fn lists_are_filtered_case_insensitively(db: TestDb) {
         tenant(&db, "acme").await;
         let people = people(&db);
         make(&people, "ada", "admin").await;
@@ -269,7 +269,7 @@ both_databases! {
         }
     }
 
-    async fn what_a_directory_keeps_is_changed_there(db: TestDb) {
+    async fn attributes_of_a_directory_are_changed_there(db: TestDb) {
         tenant(&db, "acme").await;
         let people = people(&db);
         make(&people, "ada", "user").await;
@@ -310,7 +310,7 @@ both_databases! {
         assert!(!all.contains("long enough") && !all.contains("argon2") && !all.contains("v1:"), "{all}");
     }
 
-    async fn a_subscriber_from_creation_to_its_end(db: TestDb) {
+    async fn a_tenant_from_creation_to_deletion(db: TestDb) {
         let (cx, store) = (platform_cx("tenant.set_plan"), &db.store);
         let made = subscribe(&db, "acme").await.unwrap();
         assert_eq!((made.plan, made.overrides.len(), made.tenant.version), (Plan::Unlimited, 0, 1));
@@ -328,7 +328,7 @@ both_databases! {
         assert_eq!(subscribe(&db, "acme").await.unwrap().plan, Plan::Unlimited, "nothing of the old one is left");
     }
 
-    async fn a_tenant_made_elsewhere_has_no_bounds(db: TestDb) {
+    async fn a_tenant_of_another_surface_has_no_limits(db: TestDb) {
         tenant(&db, "Else.where").await;
         subscribe(&db, "acme").await.unwrap();
         let request = PageRequest::of("tenants", None, None).unwrap();

@@ -88,7 +88,7 @@ async fn searches(url: &str) {
 }
 
 both_databases! {
-    async fn what_is_not_seen_is_refused_in_names_on_every_surface(db: TestDb) {
+    async fn invisible_characters_are_refused_in_names_on_every_surface(db: TestDb) {
         let server = serve(&db.url).await;
         let admin = server.admin();
         for (text, code) in HIDDEN {
@@ -149,7 +149,7 @@ both_databases! {
         assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
     }
 
-    async fn names_of_groups_are_one_in_every_normal_form(db: TestDb) {
+    async fn names_of_groups_are_unique_across_normal_forms(db: TestDb) {
         let server = serve(&db.url).await;
         let admin = server.admin();
         let made = async |name: &str| {
@@ -167,11 +167,11 @@ both_databases! {
         assert_eq!(listed["total"], 1);
     }
 
-    async fn users_are_found_in_whatever_case_and_normal_form(db: TestDb) {
+    async fn users_are_found_in_any_case_and_normal_form(db: TestDb) {
         searches(&db.url).await;
     }
 
-    async fn a_password_is_the_same_one_on_every_keyboard(db: TestDb) {
+    async fn a_password_is_the_same_in_every_normal_form_over_the_wire(db: TestDb) {
         let server = serve(&db.url).await;
         let (composed, apart) = ("zu viele K\u{f6}che verderben", "zu viele Ko\u{308}che verderben");
         assert_eq!(user(&server.admin(), "ada", json!({"password": composed})).await.status, 201);
@@ -191,7 +191,7 @@ both_databases! {
         assert_eq!(log_in(&server, "ada", "noch viel mehr Koche", None).await.status, 401);
     }
 
-    async fn codes_are_taken_as_people_type_them(db: TestDb) {
+    async fn codes_are_accepted_as_people_type_them(db: TestDb) {
         let server = serve(&db.url).await;
         let admin = server.admin();
         let password = "correct horse battery staple";
@@ -218,7 +218,7 @@ both_databases! {
         assert_eq!(log_in(&server, "ada", password, Some(&recovery)).await.status, 401, "it is good once");
     }
 
-    async fn a_hash_that_did_not_see_all_of_a_password_never_gives_way_to_another_text(db: TestDb) {
+    async fn a_hash_of_a_truncated_password_is_never_replaced_by_another_text(db: TestDb) {
         let server = serve(&db.url).await;
         assert_eq!(user(&server.admin(), "ada", json!({"password": "correct horse battery staple"})).await.status, 201);
         let long = "Xy7".repeat(27);
@@ -258,6 +258,6 @@ async fn set_hash(db: &TestDb, hash: String) {
 
 /// With this locale, `lower` in the database handles only ASCII.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn users_are_found_in_whatever_case_where_the_database_knows_ascii_alone() {
+async fn users_are_found_case_insensitively_with_an_ascii_only_database() {
     searches(&db::postgres_of_locale("C").await).await;
 }

@@ -111,7 +111,7 @@ async fn found(db: &TestDb, text: &str) -> Vec<String> {
 }
 
 both_databases! {
-    async fn what_an_older_server_leaves_is_known_before_it_is_filled(db: TestDb) {
+    async fn rows_of_older_servers_are_found_before_conversion(db: TestDb) {
         tenant(&db).await;
         let (people, acme) = (people(&db), TenantRef::parse("acme"));
         let make = async |id: &str, email: &str, name: &str| {
@@ -135,7 +135,7 @@ both_databases! {
         make("gon", "other@example.com", "Other").await.expect("what an id begins with is another one");
     }
 
-    async fn what_an_older_server_does_meanwhile_is_found_by_the_next_look(db: TestDb) {
+    async fn later_rows_of_older_servers_are_converted_by_the_next_run(db: TestDb) {
         tenant(&db).await;
         let people = people(&db);
         for id in ["ada", "gone"] {
@@ -155,7 +155,7 @@ both_databases! {
         assert_eq!(rows[0].display_name, "Jos\u{e9}");
     }
 
-    async fn rows_of_older_versions_lock_nobody_out_and_become_no_others(db: TestDb) {
+    async fn converting_older_rows_neither_locks_out_nor_merges_accounts(db: TestDb) {
         let scope = tenant(&db).await;
         let apart = account(&db, scope, "apart", NFD, "E\u{301}lodie").await;
         let composed = account(&db, scope, "composed", NFC, "Jos\u{e9}\u{200b}").await;
