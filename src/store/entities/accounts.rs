@@ -1,80 +1,70 @@
-//! Accounts: logins of the platform or of one tenant.
+//! Accounts of the platform and of tenants.
 
 use sea_orm::entity::prelude::*;
 
 use crate::store::Stamp;
 
-/// A row.
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "accounts")]
 pub struct Model {
     /// UUIDv7.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Its tenant; none for platform accounts.
+    /// None for platform accounts.
     pub tenant_id: Option<Uuid>,
-    /// Name as it was given.
+    /// The name as it was given.
     pub username: String,
-    /// Name as it is compared.
+    /// The name in the form that is compared.
     pub username_key: String,
-    /// The identity that it is a login of, for accounts of the platform.
+    /// The identity of a platform account.
     pub identity_id: Option<Uuid>,
-    /// Address for mail.
     pub email: Option<String>,
-    /// Address as it is compared; none once the account is deleted.
+    /// The address in the form that is compared; none once the account is deleted.
     pub email_key: Option<String>,
-    /// Name for people.
     pub display_name: String,
-    /// What a search looks in: name, address and name for people, folded, each on a line of its own.
+    /// The text that searches look in: name, address and display name, folded, one per line.
     pub search_key: String,
-    /// Whether the name stands for the id where accounts are shown.
+    /// Whether the name replaces the id in responses.
     pub named_id: bool,
-    /// Where it is kept: `local`, `oidc`, `saml` or `directory`.
+    /// `local`, `oidc`, `saml` or `directory`.
     pub source: String,
-    /// Its id there.
+    /// The id at the source.
     pub external_id: Option<String>,
-    /// PHC string.
+    /// A PHC string.
     pub password_hash: String,
-    /// Word of the role.
     pub role: String,
-    /// Word of the status.
     pub status: String,
-    /// Who suspended it: `platform` or `tenant`.
+    /// `platform` or `tenant`.
     pub suspended_by: Option<String>,
-    /// Whether the password has to be changed.
+    /// Whether the password must be changed at the next login.
     pub must_change: bool,
-    /// When it logged in last.
     pub last_login_at: Option<Stamp>,
-    /// Grows with every change.
+    /// Raised by every change.
     pub version: i64,
-    /// Where the second factor stands: `none`, `pending` or `enabled`.
+    /// `none`, `pending` or `enabled`.
     pub totp_state: String,
-    /// Its secret, sealed.
+    /// Sealed.
     pub totp_secret: Option<String>,
-    /// Until when a pending one may be confirmed.
+    /// When a pending enrollment expires.
     pub totp_pending_until: Option<Stamp>,
-    /// The last time step whose code was taken.
+    /// The last time step whose code was used.
     pub totp_last_step: Option<i64>,
     /// Tokens of an earlier epoch are revoked.
     pub epoch: i64,
-    /// When the epoch began.
     pub epoch_changed_at: Stamp,
-    /// Revision of the revocation that began it; 0 if none did.
+    /// Revision of the revocation that started the epoch; 0 if none did.
     pub epoch_revision: i64,
-    /// When it was made.
     pub created_at: Stamp,
-    /// When it last changed.
     pub updated_at: Stamp,
 }
 
 impl std::fmt::Debug for Model {
-    /// Leaves out the hash of the password.
+    /// Omits the password hash.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Account").field("id", &self.id).field("username", &self.username).finish_non_exhaustive()
     }
 }
 
-/// Relations.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -4,11 +4,9 @@ use sea_orm::entity::prelude::*;
 
 use crate::store::Stamp;
 
-/// A row.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "clusters")]
 pub struct Model {
-    /// Name.
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
     /// HTTP address of the admin service.
@@ -19,21 +17,18 @@ pub struct Model {
     pub broker_service_url: Option<String>,
     /// TLS address of the brokers.
     pub broker_service_url_tls: Option<String>,
-    /// Address of the proxy before the brokers.
+    /// Address of the proxy in front of the brokers.
     pub proxy_service_url: Option<String>,
     /// JSON list of names.
     pub peer_cluster_names: String,
-    /// JSON object of what has no column of its own; secrets are masked in it.
+    /// JSON object of the settings without a column; secrets are masked.
     pub settings: String,
-    /// The secrets, sealed, if there are any.
+    /// The sealed secrets, if there are any.
     pub sealed: Option<String>,
-    /// When it was made.
     pub created_at: Stamp,
-    /// When it last changed.
     pub updated_at: Stamp,
 }
 
-/// Relations.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,19 +1,16 @@
-//! The last numbers that were given out.
+//! The last assigned numbers.
 
 use sea_orm::entity::prelude::*;
 
-/// A row.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "counters")]
 pub struct Model {
-    /// What is numbered.
+    /// The purpose of the counter.
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
-    /// The last number.
     pub value: i64,
 }
 
-/// Relations.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,47 +1,43 @@
-//! Keys that seal the secrets of a tenant or the platform, each sealed itself.
+//! Data keys of tenants and the platform, each sealed with a key-encryption key.
 
 use sea_orm::entity::prelude::*;
 
 use crate::store::Stamp;
 
-/// Whose the platform's keys are.
+/// The owner in the ids of the platform's keys.
 pub const PLATFORM: &str = "platform";
 
-/// A row.
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "data_keys")]
 pub struct Model {
-    /// Whose secrets, and which of their keys: the dashed id of a tenant, or [`PLATFORM`]; from version 2 on followed by
-    /// `#` and the version.
+    /// The owner, as the dashed id of a tenant or [`PLATFORM`]; from version 2 on followed by `#` and the version.
     #[sea_orm(primary_key, auto_increment = false)]
     pub owner: String,
-    /// The tenant; none for the platform.
+    /// None for the platform.
     pub tenant_id: Option<Uuid>,
-    /// The key, sealed with a key-encryption key.
+    /// The sealed key.
     pub wrapped: String,
-    /// When it was made.
     pub created_at: Stamp,
-    /// The id of the key-encryption key; none where an older program made the row.
+    /// The id of the key-encryption key; none in rows of older programs.
     pub kek: Option<String>,
-    /// The generation that it was made in, from 1. Of the owner's keys the last one seals.
+    /// The generation in which the key was created, from 1. The owner's latest key seals.
     pub version: i64,
 }
 
 impl Model {
-    /// What the key is sealed for.
+    /// The purpose that the key is sealed for.
     pub fn purpose(&self) -> &str {
         &self.owner
     }
 }
 
 impl std::fmt::Debug for Model {
-    /// Leaves out the key.
+    /// Omits the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DataKey").field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 
-/// Relations.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

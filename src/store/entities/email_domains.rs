@@ -4,11 +4,9 @@ use sea_orm::entity::prelude::*;
 
 use crate::store::Stamp;
 
-/// A row.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "email_domains")]
 pub struct Model {
-    /// The tenant.
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant_id: Uuid,
     /// UUIDv7.
@@ -16,11 +14,9 @@ pub struct Model {
     pub id: Uuid,
     /// The domain, in lower case and punycode.
     pub domain: String,
-    /// When it was added.
     pub created_at: Stamp,
 }
 
-/// Relations.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -4,37 +4,31 @@ use sea_orm::entity::prelude::*;
 
 use crate::store::Stamp;
 
-/// A row.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "groups")]
 pub struct Model {
-    /// The tenant.
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant_id: Uuid,
     /// UUIDv7.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Name as it was given.
+    /// The name as it was given.
     pub name: String,
-    /// Name as it is compared.
+    /// The name in the form that is compared.
     pub name_key: String,
-    /// What it is for.
     pub description: String,
-    /// Where it is kept: `local` or `directory`.
+    /// `local` or `directory`.
     pub source: String,
-    /// Its id there.
+    /// The id at the source.
     pub external_id: Option<String>,
-    /// The policy of its members.
+    /// The policy that applies to the members.
     pub policy_id: Option<String>,
-    /// Grows with every change.
+    /// Raised by every change.
     pub version: i64,
-    /// When it was made.
     pub created_at: Stamp,
-    /// When it last changed.
     pub updated_at: Stamp,
 }
 
-/// Relations.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,29 +1,25 @@
-//! Identities: people across tenants, by their email address.
+//! Identities: people across tenants, by email address.
 
 use sea_orm::entity::prelude::*;
 
 use crate::store::Stamp;
 
-/// A row.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "identities")]
 pub struct Model {
     /// UUIDv7.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Address as it was given.
+    /// The address as it was given.
     pub email: String,
-    /// Address as it is compared.
+    /// The address in the form that is compared.
     pub email_key: String,
-    /// Whether grants of the identity are live.
+    /// Whether the identity's grants are in effect.
     pub is_active: bool,
-    /// When it was made.
     pub created_at: Stamp,
-    /// When it last changed.
     pub updated_at: Stamp,
 }
 
-/// Relations.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,14 +1,13 @@
-//! The background jobs that one server runs for all.
+//! Background jobs that run on one server at a time.
 
 use sea_orm::entity::prelude::*;
 
 use crate::store::Stamp;
 
-/// A row. Its times are those of the database's clock.
+/// Times are the database's.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "jobs")]
 pub struct Model {
-    /// Name of the job.
     #[sea_orm(primary_key, auto_increment = false)]
     pub job: String,
     /// The server of the last run; empty before the first.
@@ -21,7 +20,7 @@ pub struct Model {
     pub last_success: Option<Stamp>,
     /// End of the last run that failed.
     pub last_failure: Option<Stamp>,
-    /// Its public error text.
+    /// The public error text of that run.
     pub last_error: Option<String>,
     /// Completed runs.
     pub runs: i64,
@@ -33,7 +32,6 @@ pub struct Model {
     pub next_run: Stamp,
 }
 
-/// Relations.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,12 +1,10 @@
-//! What the messaging surface keeps of a tenant.
+//! Settings of a tenant on the messaging surface.
 
 use sea_orm::entity::prelude::*;
 
-/// A row.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "messaging_tenants")]
 pub struct Model {
-    /// The tenant.
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant_id: Uuid,
     /// JSON list of token subjects.
@@ -15,10 +13,8 @@ pub struct Model {
     pub allowed_clusters: String,
 }
 
-/// Relations.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
-    /// The tenant.
     #[sea_orm(belongs_to = "super::tenants::Entity", from = "Column::TenantId", to = "super::tenants::Column::Id")]
     Tenant,
 }

@@ -1,6 +1,6 @@
 //! The tables, one file each. Times are [`Stamp`](super::Stamp)s; lists and objects are JSON text.
 //!
-//! Tables of a tenant's own rows are visible to the store alone: everything else reaches them through a scope.
+//! Tables with rows of tenants are visible only in the store: other modules access them through a scope.
 
 pub(super) mod account_roles;
 pub mod accounts;

@@ -1,31 +1,27 @@
-//! Events that wait for, or have, a revision.
+//! Outbox events.
 
 use sea_orm::entity::prelude::*;
 
 use crate::store::Stamp;
 
-/// A row.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "outbox")]
 pub struct Model {
     /// UUIDv7.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Place in the stream, from 1; missing until the relay numbers the event.
+    /// Position in the stream, from 1; NULL until the relay numbers the event.
     pub revision: Option<i64>,
-    /// What kind of thing changed.
+    /// The kind of the changed resource.
     pub topic: String,
-    /// The tenant that it belongs to.
+    /// The tenant of the resource.
     pub tenant_id: Option<Uuid>,
-    /// Which thing changed.
+    /// The id of the changed resource.
     pub key: String,
-    /// JSON.
     pub payload: String,
-    /// When it was written.
     pub created_at: Stamp,
 }
 
-/// Relations.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -7,41 +7,35 @@ use crate::{
     store::Stamp,
 };
 
-/// A row.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "tenants")]
 pub struct Model {
     /// UUIDv7, never reused.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Name as it was given.
+    /// The name as it was given.
     pub name: String,
-    /// Name as it is compared.
+    /// The name in the form that is compared.
     pub name_key: String,
-    /// Name for people.
     pub display_name: String,
-    /// Word of the status.
     pub status: String,
-    /// Who suspended it.
+    /// `platform` or `tenant`.
     pub suspended_by: Option<String>,
-    /// Grows with every change.
+    /// Raised by every change.
     pub version: i64,
     /// JSON object of texts.
     pub labels: String,
-    /// When it was made.
     pub created_at: Stamp,
-    /// When it last changed.
     pub updated_at: Stamp,
-    /// When a deleted tenant's time of grace is over.
+    /// End of the grace period of a deleted tenant.
     pub purge_at: Option<Stamp>,
-    /// Names for people and of its own as they are sorted; empty if a program wrote the row that knows of no such order.
+    /// The sort key: display name and name; empty in rows of older programs.
     pub list_key: String,
 }
 
-/// Relations.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
-    /// The messaging facet.
+    /// The settings on the messaging surface.
     #[sea_orm(has_one = "super::messaging_tenants::Entity")]
     Messaging,
 }
@@ -55,7 +49,7 @@ impl Related<super::messaging_tenants::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// The query for the tenant that a reference names; `None` if it is a text that no tenant can be called.
+    /// The query for the tenant of a reference; `None` if it cannot be a tenant's name or id.
     pub fn find_by_ref(reference: &TenantRef) -> Option<Select<Self>> {
         match reference {
             TenantRef::Id(id) => Some(Self::find_by_id(id.uuid())),

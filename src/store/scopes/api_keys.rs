@@ -1,4 +1,4 @@
-//! A tenant's API keys.
+//! API keys of tenants.
 
 use std::net::IpAddr;
 
@@ -20,43 +20,31 @@ use crate::{
     },
 };
 
-/// An API key, without its secret.
+/// An API key without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKeyRow {
-    /// Its id.
     pub id: Uuid,
-    /// What it is for.
     pub name: String,
-    /// Word of its role.
     pub role: String,
-    /// The part of the key that may be shown.
+    /// The public part of the key.
     pub prefix: String,
-    /// Networks that it may be used from; any, if there are none.
+    /// Networks that the key may be used from; empty for any.
     pub networks: Vec<String>,
-    /// Subject of who made it.
+    /// Subject of the creator.
     pub created_by: String,
-    /// When it was made.
     pub created_at: OffsetDateTime,
-    /// When it ends.
     pub expires_at: OffsetDateTime,
-    /// When it was used last.
     pub last_used_at: Option<OffsetDateTime>,
-    /// From where.
     pub last_used_ip: Option<String>,
-    /// When it was revoked.
     pub revoked_at: Option<OffsetDateTime>,
 }
 
-/// The last of the uses of a key that were counted together.
+/// The last of several aggregated uses of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiKeyUse {
-    /// The tenant.
     pub tenant: TenantId,
-    /// The key.
     pub key: Uuid,
-    /// When.
     pub at: OffsetDateTime,
-    /// From where.
     pub address: Option<IpAddr>,
 }
 
@@ -81,7 +69,7 @@ impl TryFrom<Model> for ApiKeyRow {
 }
 
 impl<C: ConnectionTrait> TenantRows<'_, C> {
-    /// Adds a key, which is found by the digest of its text.
+    /// Inserts a key, which is looked up by the digest of its text.
     pub async fn insert_api_key(&self, key: &ApiKeyRow, digest: &str) -> Result<()> {
         let row = Model {
             tenant_id: self.uuid(),
@@ -102,7 +90,6 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(())
     }
 
-    /// A key.
     pub async fn api_key(&self, id: Uuid) -> Result<Option<ApiKeyRow>> {
         Entity::find_by_id((self.uuid(), id)).one(self.conn).await?.map(ApiKeyRow::try_from).transpose()
     }
@@ -119,7 +106,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(())
     }
 
-    /// The rows of a page of the keys, oldest first; and how many there are on all pages.
+    /// A page of the keys, oldest first, and the total number.
     pub async fn api_keys(&self, request: PageRequest) -> Result<(Vec<ApiKeyRow>, u64)> {
         let query = Entity::find().filter(Column::TenantId.eq(self.uuid()));
         let total = query.clone().count(self.conn).await?;
@@ -131,14 +118,13 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
 }
 
 impl Store {
-    /// The key of which this is the digest, and its tenant. Authentication asks before there is an access, so this alone
-    /// takes no proof.
+    /// The key with this digest, and its tenant. Takes no scope, because authentication needs it before there is one.
     pub async fn api_key_by_digest(&self, digest: &str) -> Result<Option<(TenantId, ApiKeyRow)>> {
         let row = Entity::find().filter(Column::SecretHash.eq(digest)).one(self.read()).await?;
         row.map(|row| Ok((TenantId::from_uuid(row.tenant_id), row.try_into()?))).transpose()
     }
 
-    /// Writes the audit events of uses of keys, and notes the last use of each key. It is no call's write.
+    /// Writes audit events for uses of keys, and records the last use of each key. Does not belong to a call.
     pub async fn note_api_key_uses(&self, uses: Vec<ApiKeyUse>, events: Vec<AuditRecord>) -> Result<()> {
         self.maintain("apikey.use", (uses, events), note_uses).await
     }
@@ -152,7 +138,7 @@ async fn note_uses(tx: &Tx, (uses, events): &(Vec<ApiKeyUse>, Vec<AuditRecord>))
     Ok(())
 }
 
-/// Another server may have noted a later use. One that lies in the future was noted by a clock that is ahead.
+/// Another server may have recorded a later use. A recorded use in the future is from a server whose clock is ahead.
 async fn note_use(tx: &Tx, last: &ApiKeyUse) -> Result<()> {
     let (at, now) = (Stamp::from(last.at), Stamp::from(tx.now()));
     let unknown = Condition::any().add(Column::LastUsedAt.is_null());

@@ -1,4 +1,4 @@
-//! The email domains that a tenant allows.
+//! Allowed email domains of tenants.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use time::OffsetDateTime;
@@ -10,10 +10,8 @@ use crate::{
     store::{Stamp, entities::email_domains as rows},
 };
 
-/// An email domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailDomainRow {
-    /// Its id.
     pub id: Uuid,
     /// The domain, in lower case and punycode.
     pub domain: String,
@@ -26,21 +24,21 @@ impl From<rows::Model> for EmailDomainRow {
 }
 
 impl<C: ConnectionTrait> TenantRows<'_, C> {
-    /// All domains, by name.
+    /// All domains, sorted by name.
     pub async fn email_domains(&self) -> Result<Vec<EmailDomainRow>> {
         let found = rows::Entity::find().filter(rows::Column::TenantId.eq(self.uuid())).all(self.conn).await?;
         let mut domains: Vec<_> = found.into_iter().map(EmailDomainRow::from).collect();
-        // Here, because the databases do not agree on the order of texts.
+        // Sorted here, because text order differs between databases.
         domains.sort_by(|a, b| a.domain.cmp(&b.domain));
         Ok(domains)
     }
 
-    /// The domain of an id.
     pub async fn email_domain(&self, id: Uuid) -> Result<Option<EmailDomainRow>> {
         Ok(rows::Entity::find_by_id((self.uuid(), id)).one(self.conn).await?.map(EmailDomainRow::from))
     }
 
-    /// Adds a domain; one that is there is [`EmailDomainExists`](crate::base::error::Reason::EmailDomainExists).
+    /// Inserts a domain. Fails with [`EmailDomainExists`](crate::base::error::Reason::EmailDomainExists) if the
+    /// tenant has it.
     pub async fn insert_email_domain(&self, domain: &EmailDomainRow, now: OffsetDateTime) -> Result<()> {
         let row = rows::Model {
             tenant_id: self.uuid(),
@@ -52,7 +50,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(())
     }
 
-    /// Removes a domain and tells whether it was there.
+    /// Deletes a domain. Returns whether it existed.
     pub async fn delete_email_domain(&self, id: Uuid) -> Result<bool> {
         Ok(rows::Entity::delete_by_id((self.uuid(), id)).exec(self.conn).await?.rows_affected > 0)
     }

@@ -1,8 +1,7 @@
 //! Grants: the roles of identities in a tenant.
 //!
-//! A grant is the tenant's row, and two questions about it are not any one tenant's: what an identity was granted, and
-//! which tenant the grant of an id is in. They take the access of the call, or are asked by those who look after the
-//! identity's own account.
+//! A grant belongs to a tenant, but two queries span tenants: the grants of an identity, and the tenant of a grant. They
+//! check the access of the call, or are only for code that handles the identity's own account.
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -20,20 +19,15 @@ use crate::{
     },
 };
 
-/// A grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantRow {
-    /// Its id.
     pub id: Uuid,
-    /// The tenant.
     pub tenant: TenantId,
-    /// The identity.
     pub identity: Uuid,
-    /// Word of the role.
     pub role: String,
-    /// Whether a login begins with the tenant.
+    /// Whether logins start in this tenant.
     pub is_default: bool,
-    /// When it ends; never, without.
+    /// None if it does not expire.
     pub expires_at: Option<OffsetDateTime>,
 }
 
@@ -61,7 +55,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(found.is_some())
     }
 
-    /// Adds a grant; a second one of the identity is [`GrantExists`](crate::base::error::Reason::GrantExists).
+    /// Inserts a grant. Fails with [`GrantExists`](crate::base::error::Reason::GrantExists) if the identity has one.
     pub async fn insert_grant(&self, grant: &GrantRow, now: OffsetDateTime) -> Result<()> {
         let row = rows::Model {
             tenant_id: self.uuid(),
@@ -76,13 +70,13 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(())
     }
 
-    /// Deletes a grant and tells whether it was there.
+    /// Deletes a grant. Returns whether it existed.
     pub async fn delete_grant(&self, id: Uuid) -> Result<bool> {
         Ok(rows::Entity::delete_by_id((self.uuid(), id)).exec(self.conn).await?.rows_affected > 0)
     }
 }
 
-/// Grants, oldest first: of one identity and in one tenant, where these are given. For platform callers.
+/// Grants, oldest first, optionally of one identity or in one tenant. For platform callers.
 pub async fn grants(
     cx: &Cx,
     store: &Store,
@@ -94,7 +88,7 @@ pub async fn grants(
     Ok(Pages::read(cx, store, |row| row.id, query).await?.map(GrantRow::from))
 }
 
-/// The query for the grants that follow one.
+/// The query for the grants after an id.
 pub fn grants_query(identity: Option<Uuid>, tenant: Option<TenantId>, after: Option<Uuid>) -> Select<rows::Entity> {
     let wanted = Condition::all()
         .add_option(identity.map(|identity| rows::Column::IdentityId.eq(identity)))
@@ -103,15 +97,15 @@ pub fn grants_query(identity: Option<Uuid>, tenant: Option<TenantId>, after: Opt
     rows::Entity::find().filter(wanted).order_by_asc(rows::Column::Id)
 }
 
-/// The grant of an id, whatever tenant it is in. For platform callers.
+/// The grant with an id, in any tenant. For platform callers.
 pub async fn grant_by_id(conn: &impl ConnectionTrait, access: &Access, id: Uuid) -> Result<Option<GrantRow>> {
     platform_only(access)?;
     let found = rows::Entity::find().filter(rows::Column::Id.eq(id)).one(conn).await?;
     Ok(found.map(GrantRow::from))
 }
 
-/// The grants of an identity with their tenants, oldest first. For the identity's own account, which may know them: whose
-/// it is, is the caller's to prove.
+/// The grants of an identity with their tenants, oldest first. The caller must make sure that the identity
+/// belongs to its own account.
 pub async fn grants_of_identity(
     conn: &impl ConnectionTrait,
     identity: Uuid,
@@ -125,7 +119,7 @@ pub async fn grants_of_identity(
     Ok(found.into_iter().filter_map(|(grant, tenant)| Some((grant.into(), tenant?))).collect())
 }
 
-/// Makes no grant of an identity the default any more. For platform callers.
+/// Clears the default flag of all grants of an identity. For platform callers.
 pub async fn clear_defaults(tx: &Tx, identity: Uuid) -> Result<()> {
     platform_only(&tx.cx().access)?;
     rows::Entity::update_many()

@@ -1,4 +1,4 @@
-//! Who is in which of a tenant's groups.
+//! Members of the groups of tenants.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl<C: ConnectionTrait> TenantRows<'_, C> {
-    /// Puts accounts of the tenant into a group, and tells which of them were not in it.
+    /// Adds accounts of the tenant to a group. Returns those that were not members.
     pub async fn add_members(&self, group: Uuid, accounts: &[Uuid], now: OffsetDateTime) -> Result<Vec<Uuid>> {
         let there = self.members_among(group, accounts).await?;
         let new: Vec<_> = accounts.iter().copied().filter(|account| !there.contains(account)).collect();
@@ -34,7 +34,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(new)
     }
 
-    /// Takes accounts out of a group, and tells which of them were in it.
+    /// Removes accounts from a group. Returns those that were members.
     pub async fn remove_members(&self, group: Uuid, accounts: &[Uuid]) -> Result<Vec<Uuid>> {
         let there = self.members_among(group, accounts).await?;
         let gone: Vec<_> = accounts.iter().copied().filter(|account| there.contains(account)).collect();
@@ -45,7 +45,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(gone)
     }
 
-    /// How many members groups have. One without members is not among the answers.
+    /// The number of members by group. Groups without members are missing.
     pub async fn member_counts(&self, groups: &[Uuid]) -> Result<HashMap<Uuid, u64>> {
         let counts: Vec<(Uuid, i64)> = self
             .members_of(groups)
@@ -60,7 +60,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(counts.into_iter().map(|(group, count)| (group, count.unsigned_abs())).collect())
     }
 
-    /// The groups of accounts, in the order in which they joined them.
+    /// The groups of accounts, in the order of joining.
     pub async fn groups_of(&self, accounts: &[Uuid]) -> Result<HashMap<Uuid, Vec<Uuid>>> {
         let rows = Entity::find()
             .filter(Column::TenantId.eq(self.uuid()))
@@ -74,14 +74,14 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(groups)
     }
 
-    /// Takes an account out of every group.
+    /// Removes an account from all groups.
     pub async fn leave_groups(&self, account: Uuid) -> Result<()> {
         let rows = Entity::delete_many().filter(Column::TenantId.eq(self.uuid()));
         rows.filter(Column::AccountId.eq(account)).exec(self.conn).await?;
         Ok(())
     }
 
-    /// Asks which accounts are in a group.
+    /// A query for the accounts in a group.
     pub fn members(&self, group: Uuid) -> SelectStatement {
         self.members_of(&[group]).select_only().column(Column::AccountId).into_query()
     }

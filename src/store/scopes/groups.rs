@@ -1,4 +1,4 @@
-//! A tenant's groups.
+//! Groups of tenants.
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Unchanged, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
@@ -17,26 +17,21 @@ use crate::{
     },
 };
 
-/// A group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupRow {
-    /// Its id.
     pub id: Uuid,
-    /// Its name, unique in the tenant in whatever case.
+    /// Unique in the tenant, case-insensitively.
     pub name: String,
-    /// What it is for.
     pub description: String,
-    /// Where it is kept: `local` or `directory`.
+    /// `local` or `directory`.
     pub source: String,
-    /// Its id there.
+    /// The id at the source.
     pub external_id: Option<String>,
-    /// The policy of its members.
+    /// The policy that applies to the members.
     pub policy_id: Option<String>,
-    /// Grows with every change.
+    /// Raised by every change.
     pub version: i64,
-    /// When it was made.
     pub created_at: OffsetDateTime,
-    /// When it last changed.
     pub updated_at: OffsetDateTime,
 }
 
@@ -57,20 +52,18 @@ impl From<Model> for GroupRow {
 }
 
 impl<C: ConnectionTrait> TenantRows<'_, C> {
-    /// A group.
     pub async fn group(&self, id: Uuid) -> Result<Option<GroupRow>> {
         Ok(Entity::find_by_id((self.uuid(), id)).one(self.conn).await?.map(GroupRow::from))
     }
 
-    /// A group, which nobody else changes until the write ends.
+    /// Loads and locks a group.
     pub async fn group_locked(&self, id: Uuid) -> Result<Option<GroupRow>> {
-        // SQLite has one writer and needs no lock; its dialect leaves the clause out.
+        // SQLite has one writer and needs no lock; its dialect omits the clause.
         let query = Entity::find_by_id((self.uuid(), id)).lock_exclusive();
         Ok(query.one(self.conn).await?.map(GroupRow::from))
     }
 
-    /// The rows of a page of the groups whose name holds a text in whatever case, oldest first; and how many there are
-    /// on all pages.
+    /// A page of the groups whose name contains a text (case-insensitively), oldest first, and the total number.
     pub async fn groups(&self, text: &str, request: PageRequest) -> Result<(Vec<GroupRow>, u64)> {
         let query = self.groups_named(text);
         let total = query.clone().count(self.conn).await?;
@@ -85,13 +78,13 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         if text.is_empty() { query } else { query.filter(Column::NameKey.like(holding(&text))) }
     }
 
-    /// Adds a group; a taken name is [`GroupExists`](crate::base::error::Reason::GroupExists).
+    /// Inserts a group. Fails with [`GroupExists`](crate::base::error::Reason::GroupExists) if the name is taken.
     pub async fn insert_group(&self, group: &GroupRow) -> Result<()> {
         Entity::insert(self.group_model(group).into_active_model()).exec_without_returning(self.conn).await?;
         Ok(())
     }
 
-    /// Writes a group that is there; a taken name is [`GroupExists`](crate::base::error::Reason::GroupExists).
+    /// Updates a group. Fails with [`GroupExists`](crate::base::error::Reason::GroupExists) if the name is taken.
     pub async fn put_group(&self, group: &GroupRow) -> Result<()> {
         let row = self.group_model(group).into_active_model().reset_all();
         let row = ActiveModel { tenant_id: Unchanged(self.uuid()), id: Unchanged(group.id), ..row };

@@ -1,4 +1,4 @@
-//! A tenant's messaging facet.
+//! Settings of tenants on the messaging surface.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
 
@@ -12,12 +12,12 @@ use crate::{
     },
 };
 
-/// What the messaging surface keeps of a tenant.
+/// Settings of a tenant on the messaging surface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessagingRow {
-    /// Token subjects that administer it, without duplicates.
+    /// Token subjects that administer the tenant, without duplicates.
     pub admin_roles: Vec<String>,
-    /// Clusters that it may use, without duplicates.
+    /// Clusters that the tenant may use, without duplicates.
     pub allowed_clusters: Vec<String>,
 }
 
@@ -33,20 +33,20 @@ impl TryFrom<messaging_tenants::Model> for MessagingRow {
 }
 
 impl<C: ConnectionTrait> TenantRows<'_, C> {
-    /// The facet, if the tenant has one.
+    /// The settings, if the tenant has any.
     pub async fn messaging(&self) -> Result<Option<MessagingRow>> {
         let row = messaging_tenants::Entity::find_by_id(self.uuid()).one(self.conn).await?;
         row.map(MessagingRow::try_from).transpose()
     }
 
-    /// Writes the facet of a tenant that was made just now.
+    /// Inserts the settings of a new tenant.
     pub async fn insert_messaging(&self, facet: &MessagingRow) -> Result<()> {
         let row = self.messaging_model(facet)?;
         messaging_tenants::Entity::insert(row.into_active_model()).exec_without_returning(self.conn).await?;
         Ok(())
     }
 
-    /// Writes the facet, whether the tenant had one or not.
+    /// Inserts or replaces the settings.
     pub async fn put_messaging(&self, facet: &MessagingRow) -> Result<()> {
         let row = self.messaging_model(facet)?;
         let replace = OnConflict::column(messaging_tenants::Column::TenantId)
@@ -69,7 +69,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
 }
 
 impl Store {
-    /// A tenant with its messaging facet, in one query.
+    /// A tenant with its messaging settings, in one query.
     pub async fn tenant_with_messaging(
         &self,
         access: &Access,
@@ -90,8 +90,8 @@ impl Store {
         }
     }
 
-    /// The id and the admin roles of a tenant in one of these statuses, in one query. The guard asks before there is an
-    /// access, so this alone takes no proof; it tells nothing else.
+    /// The id and the admin roles of a tenant in one of these statuses, in one query. Takes no scope, because the guard
+    /// needs it before there is one; it returns nothing else.
     pub async fn messaging_admin_roles(
         &self,
         reference: &TenantRef,

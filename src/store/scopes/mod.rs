@@ -1,7 +1,7 @@
-//! The way to rows that belong to a tenant: through the proof that the call may reach it.
+//! Access to rows of tenants, which requires a scope: the proof that the call may access the tenant.
 //!
-//! A table of a tenant's own gets a file here with its queries as methods of [`TenantRows`]; its entity is visible
-//! nowhere else. If its rows must keep a tenant from being deleted, it joins [`BLOCKERS`].
+//! A table with rows of tenants has a file here, with its queries as methods of [`TenantRows`]; its entity is not visible
+//! outside the store. If its rows block the deletion of a tenant, it is listed in [`BLOCKERS`].
 
 mod api_keys;
 mod email_domains;
@@ -31,10 +31,10 @@ pub use zerotrust::ZeroTrustRow;
 use super::{Store, Tx};
 use crate::base::{Access, Result, TenantId, TenantRef, TenantScope, scope::foreign_tenant};
 
-/// Asks whether a tenant has rows of a kind.
+/// Checks whether a tenant has rows of a kind.
 type Ask = for<'t> fn(&'t TenantRows<'t, DatabaseTransaction>) -> BoxFuture<'t, Result<bool>>;
 
-/// What keeps a tenant from being deleted, and how to ask for it.
+/// Resources that block the deletion of a tenant, with a check for each.
 const BLOCKERS: &[(&str, Ask)] = &[("namespaces", |rows| Box::pin(rows.has_namespaces()))];
 
 /// The rows of one tenant.
@@ -44,21 +44,21 @@ pub struct TenantRows<'a, C> {
 }
 
 impl Store {
-    /// A tenant's rows, to read.
+    /// The rows of a tenant, for reads.
     pub fn tenant(&self, scope: TenantScope) -> TenantRows<'_, DatabaseConnection> {
         TenantRows { conn: self.read(), id: scope.tenant() }
     }
 }
 
 impl Tx {
-    /// A tenant's rows, to read and write.
+    /// The rows of a tenant, for reads and writes.
     pub fn tenant(&self, scope: TenantScope) -> TenantRows<'_, DatabaseTransaction> {
         TenantRows { conn: self.conn(), id: scope.tenant() }
     }
 }
 
 impl TenantRows<'_, DatabaseTransaction> {
-    /// The kinds of rows that keep the tenant from being deleted.
+    /// The resources that block the deletion of the tenant.
     pub async fn blockers(&self) -> Result<Vec<&'static str>> {
         let mut found = Vec::new();
         for (kind, ask) in BLOCKERS {
@@ -76,12 +76,12 @@ impl<C> TenantRows<'_, C> {
     }
 }
 
-/// Refuses a look-up that cannot lead to a tenant within the access, before it is made.
+/// Refuses a lookup that cannot lead to a tenant within the access.
 pub fn may_look_up(access: &Access, reference: &TenantRef) -> Result<()> {
     match (access, reference) {
         (Access::Platform, _) => Ok(()),
         (Access::Tenant(own), reference) if own == reference => Ok(()),
-        // Two ids, or two names, that differ: no look-up makes them the same tenant.
+        // Two different ids, or two different names, cannot be the same tenant.
         (Access::Tenant(TenantRef::Id(_)), TenantRef::Id(_)) => Err(foreign_tenant()),
         (Access::Tenant(TenantRef::Name(_)), TenantRef::Name(_)) => Err(foreign_tenant()),
         (Access::Tenant(_), _) => Ok(()),
@@ -89,8 +89,8 @@ pub fn may_look_up(access: &Access, reference: &TenantRef) -> Result<()> {
     }
 }
 
-/// The scope of what a look-up found: its id and folded name. A tenant outside the access is foreign whether it exists
-/// or not; only a tenant within it can be missing.
+/// The scope of a tenant found by its id and folded name. A tenant outside the access is reported as foreign whether it
+/// exists or not; only a tenant within it can be missing.
 pub fn reach(access: &Access, reference: &TenantRef, found: Option<(TenantId, &str)>) -> Result<Option<TenantScope>> {
     match (found, access) {
         (Some((id, key)), access) => TenantScope::grant(access, id, key).map(Some),
@@ -100,7 +100,7 @@ pub fn reach(access: &Access, reference: &TenantRef, found: Option<(TenantId, &s
     }
 }
 
-/// Whether a reference can mean nothing but the tenant of the access.
+/// Whether a reference can only mean the tenant of the access.
 fn is_own(own: &TenantRef, reference: &TenantRef) -> bool {
     match (own, reference) {
         (TenantRef::Id(own), TenantRef::Either(id, _)) => own == id,

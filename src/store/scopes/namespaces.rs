@@ -1,4 +1,4 @@
-//! A tenant's namespaces.
+//! Namespaces of tenants.
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, Order, QueryFilter,
@@ -13,18 +13,14 @@ use crate::{
     store::{Pages, Stamp, Store, entities::namespaces, json, pages::by_bytes},
 };
 
-/// A namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceRow {
-    /// Its id.
     pub id: Uuid,
-    /// Its name within the tenant.
     pub name: String,
-    /// Clusters that hold it, without duplicates; empty leaves the choice to the tenant.
+    /// Clusters with the namespace, without duplicates; if empty, those of the tenant.
     pub replication_clusters: Vec<String>,
-    /// The policies that were given, but for the replication clusters: a JSON object.
+    /// The policies that were set, without the replication clusters: a JSON object.
     pub policies: String,
-    /// When it was made.
     pub created_at: OffsetDateTime,
 }
 
@@ -43,7 +39,7 @@ impl TryFrom<namespaces::Model> for NamespaceRow {
 }
 
 impl Store {
-    /// The names of a tenant's namespaces, sorted by their bytes.
+    /// The names of a tenant's namespaces, in byte order.
     pub async fn namespace_names(&self, cx: &Cx, scope: TenantScope) -> Result<Pages<String>> {
         let (backend, tenant) = (self.backend(), scope.tenant().uuid());
         Pages::read(cx, self, String::clone, move |after, limit| {
@@ -53,7 +49,7 @@ impl Store {
     }
 }
 
-/// The query for the names of a tenant's namespaces that follow a name.
+/// The query for the names of a tenant's namespaces after a name.
 pub fn names_query(backend: DbBackend, tenant: Uuid, after: Option<String>) -> Select<namespaces::Entity> {
     let name = by_bytes(backend, namespaces::Column::Name);
     let after = after.map(|after| name.clone().gt(after));
@@ -63,7 +59,6 @@ pub fn names_query(backend: DbBackend, tenant: Uuid, after: Option<String>) -> S
 }
 
 impl<C: ConnectionTrait> TenantRows<'_, C> {
-    /// Whether there is any namespace.
     pub async fn has_namespaces(&self) -> Result<bool> {
         let one = namespaces::Entity::find()
             .select_only()
@@ -76,14 +71,13 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(one.is_some())
     }
 
-    /// All namespaces.
     pub async fn namespaces(&self) -> Result<Vec<NamespaceRow>> {
         let rows =
             namespaces::Entity::find().filter(namespaces::Column::TenantId.eq(self.uuid())).all(self.conn).await?;
         rows.into_iter().map(NamespaceRow::try_from).collect()
     }
 
-    /// The namespace of a name, in its exact case.
+    /// The namespace with a name (case-sensitive).
     pub async fn namespace(&self, name: &str) -> Result<Option<NamespaceRow>> {
         let row = namespaces::Entity::find()
             .filter(namespaces::Column::TenantId.eq(self.uuid()))
@@ -93,7 +87,8 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         row.map(NamespaceRow::try_from).transpose()
     }
 
-    /// Adds a namespace; a taken name is [`NamespaceExists`](crate::base::error::Reason::NamespaceExists).
+    /// Inserts a namespace. Fails with [`NamespaceExists`](crate::base::error::Reason::NamespaceExists) if the name
+    /// is taken.
     pub async fn insert_namespace(&self, namespace: &NamespaceRow) -> Result<()> {
         let row = namespaces::Model {
             tenant_id: self.uuid(),
@@ -107,7 +102,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(())
     }
 
-    /// Deletes a namespace and tells whether it was there.
+    /// Deletes a namespace. Returns whether it existed.
     pub async fn delete_namespace(&self, name: &str) -> Result<bool> {
         let deleted = namespaces::Entity::delete_many()
             .filter(namespaces::Column::TenantId.eq(self.uuid()))

@@ -1,4 +1,4 @@
-//! A tenant's warehouse facet.
+//! Settings of tenants on the warehouse surface.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::{
     store::{Store, entities::warehouse_tenants, json},
 };
 
-/// What the warehouse surface keeps of a tenant.
+/// Settings of a tenant on the warehouse surface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WarehouseRow {
-    /// Word of the provider that its users log in with.
+    /// The authentication provider of its users.
     pub auth_provider: String,
-    /// What the provider needs to know; secrets in it are sealed.
+    /// The provider's configuration; secrets are sealed.
     pub auth_config: BTreeMap<String, String>,
 }
 
@@ -28,13 +28,13 @@ impl TryFrom<warehouse_tenants::Model> for WarehouseRow {
 }
 
 impl<C: ConnectionTrait> TenantRows<'_, C> {
-    /// The facet, if the tenant has one.
+    /// The settings, if the tenant has any.
     pub async fn warehouse(&self) -> Result<Option<WarehouseRow>> {
         let row = warehouse_tenants::Entity::find_by_id(self.uuid()).one(self.conn).await?;
         row.map(WarehouseRow::try_from).transpose()
     }
 
-    /// Writes the facet, whether the tenant had one or not.
+    /// Inserts or replaces the settings.
     pub async fn put_warehouse(&self, facet: &WarehouseRow) -> Result<()> {
         let row = warehouse_tenants::Model {
             tenant_id: self.uuid(),
@@ -53,7 +53,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
 }
 
 impl Store {
-    /// The facets of those of some tenants that have one. For platform callers.
+    /// The settings of those of the given tenants that have any. For platform callers.
     pub async fn warehouse_facets(
         &self,
         access: &Access,

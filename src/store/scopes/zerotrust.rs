@@ -1,4 +1,4 @@
-//! What the zero-trust surface keeps of a tenant: what it subscribed to.
+//! Settings of a tenant on the zero-trust surface: its subscription.
 
 use std::collections::HashMap;
 
@@ -16,12 +16,10 @@ use crate::{
     },
 };
 
-/// What is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZeroTrustRow {
-    /// Word of the plan.
     pub plan: String,
-    /// Limits that differ from those of the plan, by their names.
+    /// Limits that override those of the plan, by name.
     pub overrides: Map<String, Value>,
 }
 
@@ -34,7 +32,7 @@ impl TryFrom<Model> for ZeroTrustRow {
 }
 
 impl Store {
-    /// What is kept of each of these tenants; of those that another surface made there may be nothing.
+    /// The settings of these tenants; those created by another surface may have none.
     pub async fn zerotrust_of(&self, tenants: &[TenantScope]) -> Result<HashMap<Uuid, ZeroTrustRow>> {
         let ids = tenants.iter().map(|scope| scope.tenant().uuid());
         let rows = Entity::find().filter(Column::TenantId.is_in(ids)).all(self.read()).await?;
@@ -43,12 +41,12 @@ impl Store {
 }
 
 impl<C: ConnectionTrait> TenantRows<'_, C> {
-    /// What is kept of the tenant.
+    /// The settings, if the tenant has any.
     pub async fn zerotrust(&self) -> Result<Option<ZeroTrustRow>> {
         Entity::find_by_id(self.uuid()).one(self.conn).await?.map(ZeroTrustRow::try_from).transpose()
     }
 
-    /// Keeps it, in place of what was there.
+    /// Inserts or replaces the settings.
     pub async fn put_zerotrust(&self, row: &ZeroTrustRow) -> Result<()> {
         let overrides = json::to_text(&row.overrides)?;
         let model = Model { tenant_id: self.uuid(), plan: row.plan.clone(), overrides };
