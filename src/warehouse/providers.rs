@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use http::Uri;
 
-use crate::base::{Error, Result, error::Reason};
+use crate::base::{Error, Result, error::Reason, words::quoted};
 
 /// What is shown in place of a secret.
 pub const MASK: &str = "***";
@@ -117,22 +117,55 @@ const PLAIN: [&str; 20] = [
     "usernameclaim",
     "userpoolid",
 ];
-/// Words that the names of secrets have, whatever the value looks like.
-const SECRETS: [&str; 8] =
-    ["secret", "password", "passphrase", "token", "credential", "privatekey", "apikey", "signingkey"];
+/// Parts of the names of secrets, whatever the value looks like.
+const SECRETS: [&str; 10] =
+    ["secret", "pass", "pwd", "token", "credential", "privatekey", "apikey", "signingkey", "accesskey", "sharedkey"];
+/// Words in the names of secrets that are too short to be searched for inside of other words.
+const SECRET_WORDS: [&str; 5] = ["key", "otp", "pat", "pin", "psk"];
 
-/// Whether a value is a secret. Only what is known to be none is shown: the documented keys, and values that cannot be a
-/// secret, which are URLs without user and query, booleans and numbers.
+/// Whether a value is a secret. Only values that are known not to be secrets are shown: those of the documented keys, and
+/// URLs without user and query, booleans and numbers under names that do not indicate a secret.
 pub fn is_secret(key: &str, value: &str) -> bool {
-    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    if has_user(value) {
+        return true;
+    }
+    let plain = letters(key);
     if PLAIN.contains(&plain.as_str()) {
         return false;
     }
-    let names_one = SECRETS.iter().any(|word| plain.contains(word));
+    let names_one = SECRETS.iter().any(|word| plain.contains(word))
+        || words(key).iter().any(|word| SECRET_WORDS.contains(&word.as_str()));
     if is_issuer(value) {
         return names_one && !plain.ends_with("url") && !plain.ends_with("endpoint");
     }
     names_one || !(value.parse::<bool>().is_ok() || value.parse::<i64>().is_ok())
+}
+
+/// The ASCII letters and digits of a name, in lower case.
+fn letters(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// The words of a name in camel case, or with characters other than letters between them, in lower case.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut previous = ' ';
+    for c in name.chars() {
+        if !c.is_ascii_alphanumeric() || (c.is_ascii_uppercase() && !previous.is_ascii_uppercase()) {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (c.is_ascii_alphanumeric(), words.last_mut()) {
+            word.push(c.to_ascii_lowercase());
+        }
+        previous = c;
+    }
+    words
+}
+
+/// Whether a value is a URL with a user, and perhaps a password, before its host.
+fn has_user(value: &str) -> bool {
+    let authority = value.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 /// A configuration as it is shown.
@@ -167,6 +200,11 @@ fn bounded(config: &Config) -> Result<()> {
             let text =
                 format!("a value of authConfig must have at most {MAX_VALUE} characters and no control characters");
             return Err(refused(text));
+        }
+        // Documented keys are stored unsealed.
+        if PLAIN.contains(&letters(key).as_str()) && has_user(value) {
+            let key = quoted(key);
+            return Err(refused(format!("{key} in authConfig must be a URL without a user name or password")));
         }
         if is_secret(key, value) && value == MASK {
             return Err(refused("authConfig contains the masked placeholder; send the secret itself"));
@@ -263,6 +301,25 @@ mod tests {
         }
         assert!(!is_secret("tokenEndpoint", "https://a/token") && is_secret("hook", "https://a/?key=hunter2"));
         assert!(is_secret("proxy", "https://u:hunter2@a"));
+        for key in [
+            "pass",
+            "passwd",
+            "DB_PWD",
+            "psk",
+            "pin",
+            "totpPIN",
+            "otp",
+            "accessKey",
+            "shared-key",
+            "signing.key",
+            "key",
+        ] {
+            assert!(is_secret(key, "12345678") && is_secret(key, "true"), "{key}");
+        }
+        for key in ["mapping", "spinUp", "timeout", "keys", "monkey", "hotplug"] {
+            assert!(!is_secret(key, "12345678"), "{key}");
+        }
+        assert!(is_secret("baseUrl", "https://svc:hunter2@h/"), "stored by an older version");
         let shown = masked(config(&[("clientSecret", "hunter2"), ("realm", "acme")]));
         assert_eq!(shown, config(&[("clientSecret", MASK), ("realm", "acme")]));
     }
@@ -277,6 +334,10 @@ mod tests {
         assert!(
             with("clientSecret", MASK).is_some() && with("note", MASK).is_some() && with("realm2", "true").is_none()
         );
+        assert!(
+            with("baseUrl", "https://svc:hunter2@h/").is_some() && with("clientSecretRef", "vault://u@v/x").is_some()
+        );
+        assert!(with("baseUrl", "https://h/@x").is_none() && with("jwksUri", "https://h/?p=policy").is_none());
         let keys: Vec<String> = (0..31).map(|n| format!("k{n}")).collect();
         let many: Vec<_> = base.into_iter().chain(keys.iter().map(|key| (key.as_str(), "v"))).collect();
         assert!(told(Provider::Keycloak, &many).is_some());
