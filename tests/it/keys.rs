@@ -186,6 +186,27 @@ both_databases! {
         assert!(foreign.to_string().contains("TENANTRY_KEK_PREVIOUS"), "{foreign}");
     }
 
+    async fn rotations_and_resealings_started_at_once_wait_for_each_other(db: TestDb) {
+        if db.url.starts_with("postgres") {
+            // A deadlock would last longer than the test.
+            let name = "format('ALTER DATABASE %I SET deadlock_timeout = ''1h''', current_database())";
+            execute(&db, Box::leak(format!("DO $$ BEGIN EXECUTE {name}; END $$").into_boxed_str())).await;
+        }
+        let tenants = make_tenants(&db, 3).await;
+        let (old, new) = (Kek::generate(), Kek::generate());
+        seal_all(&[&sealer(&db, Kek::from_base64(&old).unwrap())], &tenants).await;
+        let setup = Setup::dev().database(&db.url).env("TENANTRY_KEK", new.expose());
+        let setup = setup.env("TENANTRY_KEK_PREVIOUS", old.expose());
+        let commands = (0..6).map(|n| {
+            let command = setup.command(&["keys", ["rotate", "reseal"][n % 2]]).kill_on_drop(true).output();
+            async { command.await.unwrap() }
+        });
+        let outputs = tokio::time::timeout(std::time::Duration::from_secs(60), futures::future::join_all(commands));
+        for output in outputs.await.expect("nothing waits for itself") {
+            assert!(output.status.success(), "{output:?}");
+        }
+    }
+
     async fn an_interrupted_rotation_continues(db: TestDb) {
         let tenants = make_tenants(&db, 1500).await;
         let (old, new) = (Kek::generate(), Kek::generate());

@@ -8,7 +8,7 @@ use aes_gcm::Aes256Gcm;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::OnConflict,
+    sea_query::{LockType, OnConflict},
 };
 
 use super::sealed::{self, KEY};
@@ -164,7 +164,15 @@ pub(in crate::store) struct Held<'r> {
 /// without one gets the key that opens its data keys, or the current key of the ring if there are none. Fails
 /// if the ring does not have the key.
 pub(in crate::store) async fn hold<'r>(tx: &Tx, ring: &'r Keyring) -> Result<Held<'r>> {
-    let find = || key_encryption::Entity::find_by_id(key_encryption::ONE).lock_shared().one(tx.conn());
+    let row = row(tx, ring, LockType::Share).await?;
+    let kek = ring.find(&row.kek).ok_or_else(|| not_held(Some(&row.kek)))?;
+    Ok(Held { kek, generation: row.generation })
+}
+
+/// The row of the key-encryption key, locked until the end of the transaction, and created if it is missing. A transaction
+/// that changes the row must not lock it shared first: two of them would wait for each other.
+pub(super) async fn row(tx: &Tx, ring: &Keyring, lock: LockType) -> Result<key_encryption::Model> {
+    let find = || key_encryption::Entity::find_by_id(key_encryption::ONE).lock(lock).one(tx.conn());
     let mut row = find().await?;
     if row.is_none() {
         let kek = match first_data_key(tx.conn()).await? {
@@ -184,9 +192,7 @@ pub(in crate::store) async fn hold<'r>(tx: &Tx, ring: &'r Keyring) -> Result<Hel
         // A concurrent server may have inserted the row first, with another key.
         row = find().await?;
     }
-    let row = row.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
-    let kek = ring.find(&row.kek).ok_or_else(|| not_held(Some(&row.kek)))?;
-    Ok(Held { kek, generation: row.generation })
+    row.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))
 }
 
 /// Fails if an unfinished rotation left data keys under a key that the ring does not have. Rows of older

@@ -14,7 +14,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryResult, QuerySelect,
     TryGetable, Value,
     prelude::Uuid,
-    sea_query::{Expr, Order, Query, UpdateStatement},
+    sea_query::{Expr, LockType, Order, Query, UpdateStatement},
 };
 use serde_json::json;
 
@@ -186,10 +186,8 @@ pub async fn begin(store: &Store, ring: &Keyring) -> Result<Option<Run>> {
 }
 
 async fn begin_in(tx: &Tx, ring: &Keyring) -> Result<Run> {
-    // Creates the row if it is missing.
-    keyring::hold(tx, ring).await?;
-    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).lock_exclusive().one(tx.conn()).await?;
-    let row = row.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
+    let row = keyring::row(tx, ring, LockType::Update).await?;
+    ring.find(&row.kek).ok_or_else(|| keyring::not_held(Some(&row.kek)))?;
     let (resumed, generation) = match row.resealing {
         true => (true, row.generation),
         false => (false, row.generation + 1),

@@ -7,7 +7,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Select, prelude::Uuid,
+    QueryFilter, QueryOrder, QuerySelect, Select, prelude::Uuid, sea_query::LockType,
 };
 use serde_json::json;
 
@@ -67,10 +67,7 @@ async fn turn(store: &Store, cx: &Cx, ring: &Keyring) -> Result<Option<String>> 
 }
 
 async fn turn_in(tx: &Tx, ring: &Keyring) -> Result<Option<String>> {
-    // Creates the row if it is missing.
-    keyring::hold(tx, ring).await?;
-    let held = key_encryption::Entity::find_by_id(key_encryption::ONE).lock_exclusive().one(tx.conn()).await?;
-    let row = held.ok_or_else(|| Error::internal("the row of the key-encryption key is gone"))?;
+    let row = keyring::row(tx, ring, LockType::Update).await?;
     let (from, to) = (row.kek.clone(), ring.current().id().to_owned());
     ring.find(&from).ok_or_else(|| keyring::not_held(Some(&from)))?;
     tx.audit_only(None, to.clone(), json!({"state": "begun", "from": from}));
