@@ -25,7 +25,7 @@ use crate::{
             tokens::{self, Claims},
         },
     },
-    base::{Clock, Cx, Error, Role, Secret, error::Reason, private_file},
+    base::{Clock, Cx, Error, Role, Secret, error::Reason, private_file, setting_file::DEV_MARK},
     identity::{self, NewAccount, Password, Passwords},
     messaging,
     server::{App, Signals},
@@ -132,7 +132,7 @@ fn write_token(data_dir: &Path, keys: &Keys) -> anyhow::Result<PathBuf> {
 /// and all read it.
 fn dev_keyring(data_dir: &Path) -> anyhow::Result<Keyring> {
     let path = dev_kek_file(data_dir);
-    private_file::create(&path, Kek::generate().expose().as_bytes())
+    private_file::create(&path, format!("{DEV_MARK}\n{}\n", Kek::generate().expose()).as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))?;
     let kek = read_kek(&Secret::new(path.to_string_lossy().into_owned())).map_err(anyhow::Error::msg)?;
     Ok(Keyring::from(kek))

@@ -9,7 +9,10 @@ use crate::{
         keys::{KeyError, Keys},
         legacy_tokens::{ApiKey, ManagerKey},
     },
-    base::{Secret, private_file},
+    base::{
+        Secret, private_file,
+        setting_file::{self, DEV_MARK},
+    },
     controlplane::licensing::is_feature,
     server::{Tls, logs, tls::TlsError},
     store::{self, Kek, Keyring},
@@ -92,8 +95,8 @@ pub(super) fn read_kek(setting: &Secret<String>) -> Result<Kek, String> {
         return Kek::from_base64(setting).map_err(|_| "must be a file or a 32-byte key in base64".to_owned());
     }
     let name = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| format!("names the file {name}: {error}"))?;
-    let text = Secret::new(trimmed(&text).to_owned());
+    let text = setting_file::read_text(file).map_err(|error| format!("names the file {name}: {error}"))?;
+    let text = Secret::new(trimmed(text.strip_prefix(DEV_MARK).unwrap_or(&text)).to_owned());
     Kek::from_base64(&text)
         .map_err(|_| format!("names the file {name}, which does not contain a 32-byte key in base64"))
 }
@@ -162,7 +165,14 @@ impl Reader<'_> {
         let kek = read_kek(setting?);
         if kek.is_ok() && self.purpose == Purpose::Production {
             let file = Path::new(setting?.expose());
-            // What is no file is the key itself.
+            // A setting that is not a file is the key itself.
+            if setting_file::read_text(file).is_ok_and(|text| text.starts_with(DEV_MARK)) {
+                let file = file.display();
+                self.problem(
+                    key,
+                    format_args!("names the file {file}, which was made by `tenantry dev` and is for development only"),
+                );
+            }
             if private_file::is_exposed(file).unwrap_or_default() {
                 let file = file.display();
                 self.problem(

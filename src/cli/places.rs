@@ -33,6 +33,7 @@ pub(super) fn problems(config: &Config, purpose: Purpose) -> Vec<Problem> {
 fn check_file(file: &Path) -> Result<(), String> {
     match fs::metadata(file) {
         Ok(found) if found.is_dir() => Err("it is a directory".to_owned()),
+        Ok(found) if !found.is_file() => Err("it is not a regular file".to_owned()),
         Ok(_) => {
             check_writable(file)?;
             // Its log is made beside it.

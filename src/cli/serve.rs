@@ -79,7 +79,10 @@ async fn refuse_dev_account(store: &Store, behind: bool) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{auth::authn::keys::Keys, base::private_file};
+    use crate::{
+        auth::authn::keys::Keys,
+        base::{private_file, setting_file::DEV_MARK},
+    };
 
     fn check(env: &[(&str, &str)]) -> Result<(), String> {
         let env = env.iter().map(|(k, v)| ((*k).into(), (*v).into()));
@@ -131,6 +134,10 @@ mod tests {
         let env = [("TENANTRY_KEK", kek.as_str()), ("TENANTRY_KEK_PREVIOUS", previous.as_str())];
         let told = || check(&env).unwrap_err();
         assert!(!told().contains("KEK"), "{}", told());
+        let own = fs::read_to_string(&previous).unwrap();
+        private_file::write(previous.as_ref(), format!("{DEV_MARK}\n{own}").as_bytes()).unwrap();
+        assert!(told().contains("(TENANTRY_KEK_PREVIOUS)") && told().contains("made by `tenantry dev`"), "{}", told());
+        private_file::write(previous.as_ref(), own.as_bytes()).unwrap();
         for (file, variable) in [(&kek, "(TENANTRY_KEK)"), (&previous, "(TENANTRY_KEK_PREVIOUS)")] {
             for mode in [0o640, 0o604] {
                 fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();

@@ -13,7 +13,7 @@ use super::{accounts::display_name, roles::ceiling};
 use crate::{
     base::{
         Basis, Caller, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, TenantScope,
-        digest::sha256_hex, error::Reason,
+        digest::sha256_hex, error::Reason, network,
     },
     store::{Change, ChangeKind, Resource, Revocation, Store, Tx, scopes::ApiKeyRow},
     tenants,
@@ -278,7 +278,7 @@ fn life(seconds: Option<i64>) -> Result<Duration> {
     Err(Error::invalid(Reason::InvalidArgument, "expires_in_seconds", message))
 }
 
-/// Parses networks in CIDR notation and removes duplicates; an address without a prefix is a network of one.
+/// Parses networks in CIDR notation and removes duplicates.
 fn networks(texts: &[String]) -> Result<Vec<IpNet>> {
     let bad = |message: String| Error::invalid(Reason::InvalidArgument, "allowed_cidrs", message);
     if texts.len() > MAX_NETWORKS {
@@ -286,7 +286,7 @@ fn networks(texts: &[String]) -> Result<Vec<IpNet>> {
     }
     let mut networks = Vec::with_capacity(texts.len());
     for text in texts {
-        let net = network(text).ok_or_else(|| {
+        let net = usable_network(text).ok_or_else(|| {
             let shown: String = text.chars().filter(|c| !c.is_control()).take(64).collect();
             bad(format!("not a network such as 10.0.0.0/8 or 2001:db8::/32 (host bits must be zero): {shown}"))
         })?;
@@ -297,8 +297,8 @@ fn networks(texts: &[String]) -> Result<Vec<IpNet>> {
     Ok(networks)
 }
 
-fn network(text: &str) -> Option<IpNet> {
-    let net = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+fn usable_network(text: &str) -> Option<IpNet> {
+    let net = network::parse(text)?;
     // Client addresses are never IPv4-mapped IPv6 addresses, so such a network would match nothing.
     let mapped = matches!(net, IpNet::V6(net) if net.addr().to_ipv4_mapped().is_some());
     (net == net.trunc() && !mapped).then_some(net)

@@ -22,6 +22,7 @@ use tokio_rustls::{
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Hangups;
+use crate::base::setting_file;
 
 /// HTTP/2 and HTTP/1.1, as they are named in a handshake (RFC 7301).
 pub(super) const HTTP_2: &[u8] = b"h2";
@@ -104,7 +105,10 @@ pub(super) async fn follow(tls: Tls, hangups: Arc<Mutex<Hangups>>, stop: Cancell
             () = stop.cancelled() => return,
         }
         let again = tls.clone();
-        match tokio::task::spawn_blocking(move || again.reload()).await {
+        let reload = tokio::task::spawn_blocking(move || again.reload());
+        // The file system may not answer; that must not delay the end of the server.
+        let Some(reloaded) = stop.run_until_cancelled(reload).await else { return };
+        match reloaded {
             Ok(Ok(())) => tracing::info!("the TLS certificate was reloaded"),
             Ok(Err(error)) => tracing::error!(%error, "cannot reload the TLS certificate; the old one stays in use"),
             Err(error) => tracing::error!(%error, "cannot reload the TLS certificate; the old one stays in use"),
@@ -135,7 +139,7 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::File { path: named(path), source })
+    setting_file::read(path).map_err(|source| TlsError::File { path: named(path), source })
 }
 
 fn named(path: &Path) -> String {

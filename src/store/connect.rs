@@ -140,6 +140,9 @@ fn read_sqlite(url: &str) -> Result<SqliteConnectOptions> {
     if parameters.any(|(name, value)| matches!((&*name, &*value), ("mode", "ro") | ("immutable", "true" | "1"))) {
         return Err(bad_url("the sqlite url says that nothing may be written: leave out mode=ro and immutable"));
     }
+    if url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "vfs") {
+        return Err(bad_url("the sqlite url chooses a file system layer: leave out vfs"));
+    }
     if options.get_filename().as_os_str().is_empty() {
         return Err(bad_url("the sqlite url does not name a file"));
     }

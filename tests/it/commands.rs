@@ -269,6 +269,8 @@ async fn the_check_refuses_paths_that_a_start_cannot_use() {
     fs::write(home.home().join("file"), "x").unwrap();
     fs::write(home.home().join("text"), "a text that is long enough for a header\n").unwrap();
     fs::create_dir(home.home().join("directory")).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(home.home().join("pipe")).status();
+    assert!(pipe.unwrap().success());
     fs::create_dir_all(home.home().join("odd/kek")).unwrap();
     fs::create_dir(home.home().join("spoilt")).unwrap();
     fs::write(home.home().join("spoilt/jwt.pem"), "no key").unwrap();
@@ -282,6 +284,9 @@ async fn the_check_refuses_paths_that_a_start_cannot_use() {
         ("TENANTRY_DATABASE_URL", "sqlite:directory"),
         ("TENANTRY_DATABASE_URL", "sqlite:text"),
         ("TENANTRY_DATABASE_URL", "sqlite:/proc/x.db"),
+        ("TENANTRY_DATABASE_URL", "sqlite:/dev/null"),
+        ("TENANTRY_DATABASE_URL", "sqlite:x.db?vfs=none"),
+        ("TENANTRY_JWT_KEY", "pipe"),
         ("TENANTRY_DATA_DIR", "/etc/passwd"),
         ("TENANTRY_DATA_DIR", "file/below"),
         ("TENANTRY_DATA_DIR", "/proc/x"),
@@ -298,6 +303,11 @@ async fn the_check_refuses_paths_that_a_start_cannot_use() {
             }
         }
         let _ = fs::remove_dir_all(home.home().join(".tenantry"));
+    }
+    for file in ["pipe", "/dev/zero"] {
+        let output = home.run_in_place(&["config", "check", "--config", file]).await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(said(&output).contains("not a regular file"), "{}", said(&output));
     }
     for (variable, value) in [
         ("TENANTRY_DATABASE_URL", "sqlite:directory/new.db"),

@@ -107,6 +107,12 @@ async fn the_certificate_is_reloaded_by_a_signal() {
     eventually("the refusal", async || server.log().contains("the old one stays in use").then_some(())).await;
     assert!(server.log().contains("does not contain a PEM certificate") && shows(&before).await, "{}", server.log());
 
+    std::fs::remove_file(&cert).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&cert).status().unwrap().success());
+    server.signal("HUP").await;
+    eventually("the refusal of a pipe", async || server.log().contains("not a regular file").then_some(())).await;
+    std::fs::remove_file(&cert).unwrap();
+
     after.write(&cert, &key);
     server.signal("HUP").await;
     eventually("the new certificate", async || shows(&after).await.then_some(())).await;

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::jws;
-use crate::base::private_file;
-
-/// Marks a key created by `dev`. PEM parsers skip text before the key (RFC 7468, 2); `serve` looks for it.
-const DEV_MARK: &str = "Made by `tenantry dev`, for development only";
+use crate::base::{
+    private_file,
+    setting_file::{self, DEV_MARK},
+};
 
 /// The keys in use. `Debug` output contains no key material.
 pub struct Keys {
@@ -161,7 +161,7 @@ fn generate() -> SigningKey {
 }
 
 fn read(path: &Path) -> Result<Key, KeyError> {
-    let pem = std::fs::read_to_string(path).map_err(|source| file_error(path, source))?;
+    let pem = setting_file::read_text(path).map_err(|source| file_error(path, source))?;
     let key = SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::Format { path: path.display().to_string() })?;
     Ok(Key::of(key))
 }
@@ -171,7 +171,7 @@ fn check_strict(path: &Path) -> Result<(), KeyError> {
     if private_file::is_exposed(path).map_err(|source| file_error(path, source))? {
         return Err(KeyError::Exposed { path: named() });
     }
-    let pem = std::fs::read_to_string(path).map_err(|source| file_error(path, source))?;
+    let pem = setting_file::read_text(path).map_err(|source| file_error(path, source))?;
     if pem.contains(DEV_MARK) { Err(KeyError::Development { path: named() }) } else { Ok(()) }
 }
 

@@ -18,6 +18,7 @@ use super::{
     settings::{self, CONFIG_VARIABLE, PREFIX, SETTINGS, Setting},
     shown,
 };
+use crate::base::setting_file;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +176,7 @@ fn ours(
 /// place of the error, is told.
 fn read_file(path: &Path) -> Result<Dict, String> {
     let name = path.display();
-    let content = std::fs::read_to_string(path).map_err(|error| format!("configuration file {name}: {error}"))?;
+    let content = setting_file::read_text(path).map_err(|error| format!("configuration file {name}: {error}"))?;
     Figment::from(Toml::string(settings::trimmed(&content))).extract().map_err(|error| {
         let place = error.to_string().lines().next().unwrap_or_default().to_owned();
         format!("configuration file {name} is not valid TOML: {place}")

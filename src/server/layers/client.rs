@@ -13,7 +13,7 @@ use http::{
 };
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::{auth::ClientInfo, server::listen::Peer};
+use crate::{auth::ClientInfo, base::network, server::listen::Peer};
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -66,7 +66,7 @@ impl FromStr for TrustedProxies {
 
     /// Reads networks (CIDR) and single addresses, with commas between.
     fn from_str(text: &str) -> Result<Self, NoNetworks> {
-        let net = |item: &str| item.parse().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from)).map(plain);
+        let net = |item: &str| network::parse(item).map(plain);
         let networks = text.split(',').map(|item| net(item.trim())).collect::<Option<_>>().ok_or(NoNetworks)?;
         Ok(Self { networks, headers: ProxyHeaders::default() })
     }
