@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use crate::{
     api::{Deps, handlers::controlplane::v1::session_service::SessionService},
-    auth::{Surface, authn::sessions::SessionOf},
+    auth::{
+        Surface,
+        authn::{sessions::SessionOf, tokens::Claims},
+    },
     base::{Cx, Error, Result, Secret, TenantRef, error::Reason},
     controlplane::licensing::Multitenancy,
     identity::{
-        Credentials,
+        Credentials, Login,
         grants::switch::{self, Place, Seat},
     },
     proto::controlplane::v1::{
@@ -26,8 +29,10 @@ pub struct SessionTokens {
 
 impl SessionTokens {
     async fn log_in(&self, cx: &Cx, credentials: &Credentials) -> Result<String> {
-        let login = self.deps.sessions.log_in(cx, credentials).await?;
-        if login.account.must_change {
+        let planned = self.plan();
+        let admits = |login: &Login| !login.account.must_change;
+        let login = self.deps.sessions.log_in_to(cx, credentials, &planned, admits).await?;
+        if !admits(&login) {
             let message = "The password must be changed before the account can be used here.";
             return Err(Error::denied(Reason::PasswordChangeRequired, message));
         }
@@ -36,8 +41,8 @@ impl SessionTokens {
             _ => None,
         };
         match place {
-            Some(place) => self.sit(cx, &Seat { account: login.account, place: Some(place) }),
-            None => self.token(&SessionOf::login(&login)),
+            Some(place) => self.sit(cx, &Seat { account: login.account, place: Some(place) }, planned),
+            None => self.token(&SessionOf::login(&login), planned),
         }
     }
 
@@ -52,26 +57,33 @@ impl SessionTokens {
     async fn switch(&self, cx: &Cx, to: Option<&str>) -> Result<String> {
         self.deps.settings.multitenancy.state.require()?;
         let to = to.map(TenantRef::parse);
-        let seat = switch::switch(cx, &self.deps.store, to.as_ref()).await?;
-        self.sit(cx, &seat)
+        let planned = self.plan();
+        let seat = switch::switch(cx, &self.deps.store, to, (planned.jti.clone(), planned.expires_at()?)).await?;
+        self.sit(cx, &seat, planned)
     }
 
     /// A session of an account in the tenant that it acts in. It expires with the session of the call, so that
     /// switching does not extend a session.
-    fn sit(&self, cx: &Cx, seat: &Seat) -> Result<String> {
+    fn sit(&self, cx: &Cx, seat: &Seat, planned: Claims) -> Result<String> {
         let place = seat.place.as_ref();
         let ends = [place.and_then(|place| place.ends), cx.caller.ends];
-        self.token(&SessionOf {
+        let of = SessionOf {
             account: &seat.account,
             tenant: place.map(|place| (place.tenant.id, place.tenant.name.as_str())),
             role: place.map_or(seat.account.role, |place| place.role.role()),
             also: Default::default(),
             ends: ends.into_iter().flatten().min(),
-        })
+        };
+        self.token(&of, planned)
     }
 
-    fn token(&self, of: &SessionOf<'_>) -> Result<String> {
-        let session = self.deps.sessions.begin(of, Surface::ControlPlane, LIFETIME)?;
+    /// Claims for a new session.
+    fn plan(&self) -> Claims {
+        self.deps.sessions.plan(Surface::ControlPlane, LIFETIME)
+    }
+
+    fn token(&self, of: &SessionOf<'_>, planned: Claims) -> Result<String> {
+        let session = self.deps.sessions.begin_planned(of, planned)?;
         Ok(session.token.expose().clone())
     }
 }

@@ -49,7 +49,23 @@ fn asked(role: Option<String>, scope: Option<RoleScope>) -> Result<RoleRef> {
 
 /// A time with microsecond precision, which is what is stored.
 fn moment(given: &Timestamp) -> Result<OffsetDateTime> {
+    // The range of nanoseconds is that of google/protobuf/timestamp.proto.
     let time = OffsetDateTime::from_unix_timestamp(given.seconds).ok();
+    let time = time.filter(|_| (0..1_000_000_000).contains(&given.nanos));
     let time = time.and_then(|time| time.checked_add(Duration::microseconds(i64::from(given.nanos) / 1000)));
     time.ok_or_else(|| Error::invalid(Reason::InvalidArgument, "expires_at", "not a valid time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_out_of_range_are_refused() {
+        let read = |seconds, nanos| moment(&Timestamp { seconds, nanos }).ok().map(OffsetDateTime::unix_timestamp);
+        assert_eq!(read(2_000_000_000, 999_999_999), Some(2_000_000_000));
+        for (seconds, nanos) in [(2_000_000_000, -1), (2_000_000_000, 1_000_000_000), (i64::MAX, 0), (i64::MIN, 0)] {
+            assert_eq!(read(seconds, nanos), None, "{seconds} {nanos}");
+        }
+    }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use prost_types::Timestamp;
-use time::OffsetDateTime;
 use tonic::{
     Response,
     metadata::{Ascii, MetadataValue},
@@ -36,8 +35,7 @@ pub(super) fn plan(sessions: &Sessions) -> Claims {
 /// Starts and records a session.
 pub(super) async fn begin(deps: &Deps, of: &SessionOf<'_>) -> Result<Session> {
     let session = deps.sessions.begin_planned(of, plan(&deps.sessions))?;
-    let ends = OffsetDateTime::from_unix_timestamp(session.claims.exp).map_err(Error::internal)?;
-    records::began(&deps.store, of.account, &session.claims.jti, ends).await?;
+    records::began(&deps.store, of.account, &session.claims.jti, session.claims.expires_at()?).await?;
     Ok(session)
 }
 

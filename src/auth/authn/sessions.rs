@@ -78,8 +78,7 @@ impl Sessions {
         planned: &Claims,
         admits: fn(&Login) -> bool,
     ) -> Result<Login> {
-        let expires_at = OffsetDateTime::from_unix_timestamp(planned.exp).map_err(Error::internal)?;
-        let session = NewSession { token_id: planned.jti.clone(), expires_at, admits };
+        let session = NewSession { token_id: planned.jti.clone(), expires_at: planned.expires_at()?, admits };
         self.log_in_noting(cx, credentials, Some(&session)).await
     }
 

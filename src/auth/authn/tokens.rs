@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
@@ -76,6 +77,11 @@ impl Claims {
             account: None,
             epoch: None,
         }
+    }
+
+    /// When the token expires.
+    pub fn expires_at(&self) -> Result<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp(self.exp).map_err(Error::internal)
     }
 }
 

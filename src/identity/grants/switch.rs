@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::identity::{Account, AccountStatus, GrantRole, accounts::identities};
+use crate::identity::{Account, AccountStatus, GrantRole, accounts::identities, sessions::records};
 use crate::{
     base::{Cx, Error, Result, Role, TenantRef, error::Reason},
     store::{Store, Tx, entities::accounts as rows, scopes},
@@ -49,13 +49,13 @@ pub async fn first(store: &Store, account: &Account) -> Result<Option<Place>> {
     Ok((first < places.len()).then(|| places.swap_remove(first)))
 }
 
-/// Switches the caller's account to a tenant, or to the platform, and records that in the audit log. Fails with
-/// PERMISSION_DENIED without access, whether the tenant exists or not.
-pub async fn switch(cx: &Cx, store: &Store, to: Option<&TenantRef>) -> Result<Seat> {
-    store.write(cx, to.cloned(), seat).await
+/// Switches the caller's account to a tenant, or to the platform, and records that and the session, given by the id of its
+/// token and its expiry. Fails with PERMISSION_DENIED without access, whether the tenant exists or not.
+pub async fn switch(cx: &Cx, store: &Store, to: Option<TenantRef>, session: (String, OffsetDateTime)) -> Result<Seat> {
+    store.write(cx, (to, session), seat).await
 }
 
-async fn seat(tx: &Tx, to: &Option<TenantRef>) -> Result<Seat> {
+async fn seat(tx: &Tx, (to, session): &(Option<TenantRef>, (String, OffsetDateTime))) -> Result<Seat> {
     // The account is read before its grants: a concurrent deletion of a grant raises the epoch after this read.
     let account = own(tx.cx(), tx.conn()).await?.ok_or_else(no_access)?;
     let place = match to {
@@ -66,6 +66,8 @@ async fn seat(tx: &Tx, to: &Option<TenantRef>) -> Result<Seat> {
             Some(places.find(is_meant).ok_or_else(no_access)?)
         }
     };
+    let (token_id, expires_at) = session;
+    records::note(tx, &account, token_id, *expires_at).await?;
     let tenant = place.as_ref().map(|place| &place.tenant);
     let target = tenant.map_or("platform", |tenant| tenant.name.as_str());
     let details = json!({"account": account.id, "role": place.as_ref().map(|place| place.role.as_str())});

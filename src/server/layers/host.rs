@@ -41,8 +41,12 @@ fn valid(called: Option<&str>) -> Result<(), Failure> {
     }
 }
 
-/// Whether a text is `uri-host [ ":" port ]` of RFC 3986. The host may be empty, as that of a target without one is.
+/// Whether a text is `uri-host [ ":" port ]` of RFC 3986. It is empty for a target without an authority; a port without a
+/// host is not valid for http (RFC 9110, section 4.2.1).
 fn is_host(text: &str) -> bool {
+    if text.starts_with(':') {
+        return false;
+    }
     let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((literal, rest))) => {
             return is_literal(literal) && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port));
@@ -54,7 +58,7 @@ fn is_host(text: &str) -> bool {
 }
 
 fn is_port(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_digit())
+    text.is_empty() || (text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok())
 }
 
 fn is_literal(text: &str) -> bool {
@@ -95,10 +99,29 @@ mod tests {
 
     #[test]
     fn hosts_are_told_from_what_is_none() {
-        for host in ["", "a", "a.b-c_d:80", "127.0.0.1:8080", "[::1]", "[2001:db8::7]:443", "a:", "a%2Fb", "[v1.x]"] {
+        for host in
+            ["", "a", "a.b-c_d:80", "127.0.0.1:8080", "[::1]", "[2001:db8::7]:443", "a:", "a:65535", "a%2Fb", "[v1.x]"]
+        {
             assert!(is_host(host), "{host}");
         }
-        for not in ["a b", "a/b", "u@a", "a b/@", "a:b", "a:80:80", "[::1", "[::1]x", "[x]", "a%2", "a\"b", "\u{e9}"] {
+        for not in [
+            "a b",
+            "a/b",
+            "u@a",
+            "a b/@",
+            "a:b",
+            "a:80:80",
+            "[::1",
+            "[::1]x",
+            "[x]",
+            "a%2",
+            "a\"b",
+            "\u{e9}",
+            ":",
+            ":80",
+            "a:65536",
+            "[::1]:99999",
+        ] {
             assert!(!is_host(not), "{not}");
         }
     }

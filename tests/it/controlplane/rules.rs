@@ -29,6 +29,11 @@ fn root() -> Cx {
     platform_cx("test")
 }
 
+/// The id and expiry of a new session.
+fn session() -> (String, time::OffsetDateTime) {
+    (Uuid::new_v4().to_string(), time::OffsetDateTime::now_utc() + time::Duration::HOUR)
+}
+
 async fn tenant(store: &Store, name: &str) -> TenantScope {
     let name = name.to_owned();
     let cx = root();
@@ -182,10 +187,10 @@ both_databases! {
         .unwrap();
         assert_eq!(names(&switch::list(&of(bob), &db).await.unwrap()), ["open"]);
         for closed in ["ended", "asleep", "gone"] {
-            let error = switch::switch(&of(bob), &db, Some(&TenantRef::parse(closed))).await.unwrap_err();
+            let error = switch::switch(&of(bob), &db, Some(TenantRef::parse(closed)), session()).await.unwrap_err();
             assert_eq!(error.reason, Reason::AccountNotGranted, "{closed}");
         }
-        let seat = switch::switch(&of(bob), &db, Some(&TenantRef::parse("OPEN"))).await.unwrap();
+        let seat = switch::switch(&of(bob), &db, Some(TenantRef::parse("OPEN")), session()).await.unwrap();
         assert_eq!((seat.account.id, seat.place.unwrap().role.role()), (bob, Role::User));
 
         crate::db::write(&db, &root(), move |tx| {
@@ -266,7 +271,7 @@ both_databases! {
         let acme = TenantRef::Id(tenant.id);
         let domain = email_domains::add(&platform_cx("email_domain.add"), &db, &acme, "example.com").await.unwrap();
         let granted = grant(&db, to(&mine, "acme")).await.unwrap();
-        switch::switch(&of(bob), &db, Some(&acme)).await.unwrap();
+        switch::switch(&of(bob), &db, Some(acme.clone()), session()).await.unwrap();
         grants::delete(&platform_cx("grant.delete"), &db, Some(granted.id)).await.unwrap();
         email_domains::remove(&platform_cx("email_domain.remove"), &db, &acme, Some(domain.id)).await.unwrap();
         let removal = Removal { confirm: "acme".to_owned(), drop_database: true };

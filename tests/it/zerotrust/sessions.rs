@@ -66,10 +66,12 @@ both_databases! {
         let mut server = serve(&db).await;
         let root = session(&server, "root", ADA).await;
         let (first, second) = (session(&server, "ada", ADA).await, session(&server, "ada", ADA).await);
+        let elsewhere = json!({"userid": "acme/ada", "password": ADA});
+        assert_eq!(post(&server.http(), "/api/login", elsewhere).await.status, 200);
         assert_eq!(first.get(SESSION).await.json()["user"]["id"], "ada");
         let suspended = post(&root, "/v1/admin/users/suspend", json!({"user_id": "ada", "reason": "a drill"})).await;
         let told = suspended.json();
-        assert_eq!((&told["sessions_terminated"], &told["devices_suspended"]), (&2.into(), &0.into()), "{suspended:?}");
+        assert_eq!((&told["sessions_terminated"], &told["devices_suspended"]), (&3.into(), &0.into()), "sessions of every surface count: {suspended:?}");
         is_refused("the first session", &first).await;
         is_refused("the second session", &second).await;
         assert_eq!(log_in(&server, "ada", ADA, None).await.status, 401);
