@@ -7,11 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use figment::{
-    Figment,
-    providers::{Format, Toml},
-    value::{Dict, Value},
-};
+use toml::{Table, Value};
 
 use super::{
     Problem,
@@ -174,10 +170,10 @@ fn ours(
 
 /// Reads a TOML file. What the parser says of a bad one quotes the file, secrets and all, so only its first line, the
 /// place of the error, is told.
-fn read_file(path: &Path) -> Result<Dict, String> {
+fn read_file(path: &Path) -> Result<Table, String> {
     let name = path.display();
     let content = setting_file::read_text(path).map_err(|error| format!("configuration file {name}: {error}"))?;
-    Figment::from(Toml::string(settings::trimmed(&content))).extract().map_err(|error| {
+    settings::trimmed(&content).parse().map_err(|error: toml::de::Error| {
         let place = error.to_string().lines().next().unwrap_or_default().to_owned();
         format!("configuration file {name} is not valid TOML: {place}")
     })
@@ -186,12 +182,10 @@ fn read_file(path: &Path) -> Result<Dict, String> {
 /// The text of a TOML value as a variable would give it: lists with commas.
 fn text(value: &Value) -> Option<String> {
     match value {
-        Value::String(_, text) => Some(text.clone()),
-        Value::Bool(_, value) => Some(value.to_string()),
-        Value::Num(_, number) => {
-            number.to_i128().map(|n| n.to_string()).or_else(|| number.to_u128().map(|n| n.to_string()))
-        }
-        Value::Array(_, items) => items.iter().map(text).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
+        Value::String(text) => Some(text.clone()),
+        Value::Boolean(value) => Some(value.to_string()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Array(items) => items.iter().map(text).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
         _ => None,
     }
 }
