@@ -12,12 +12,12 @@ use super::{
 /// Commands on the configuration.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Print the effective settings with their sources, secrets masked; fail if any is wrong
+    /// Print the effective settings with their sources, secrets masked; fail if any is invalid
     ///
-    /// Reads the settings and the files that they name, as a start does. It does not open the database: `migrate
-    /// status` and `keys status` do.
+    /// Reads the settings and the files that they name, like a start. Does not open the database; for that, use `migrate
+    /// status` and `keys status`.
     Check {
-        /// Check also what `serve` asks for beyond that
+        /// Also check what only `serve` requires
         #[arg(long)]
         production: bool,
     },

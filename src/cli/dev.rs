@@ -42,11 +42,11 @@ const TOKEN_TIME: Duration = Duration::from_secs(24 * 3600);
 /// Arguments of `dev`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Address to listen on; may be repeated [variable: TENANTRY_LISTEN]
-    /// [default: 127.0.0.1 on the ports 18080, 20900 and 8080]
+    /// Address to listen on; may be repeated [env: TENANTRY_LISTEN]
+    /// [default: 127.0.0.1 on ports 18080, 20900 and 8080]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<String>,
-    /// Listen on addresses that others can reach; the administrator gets a random password
+    /// Allow addresses that other machines can reach; the administrator gets a random password
     #[arg(long)]
     insecure_listen: bool,
 }

@@ -34,7 +34,7 @@ pub(super) struct Args {
 enum Action {
     /// Show the last and the next run of each job (the default)
     List,
-    /// Make a job due now; a running server runs it within ten seconds
+    /// Request a run of a job; a running server starts it within ten seconds
     Run {
         /// Name of the job
         #[arg(value_parser = PossibleValuesParser::new(ON_REQUEST))]

@@ -28,18 +28,18 @@ use crate::{
 /// Commands on the keys that seal secrets.
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Show whether the configured keys match the database, and what is left to rotate; fail if anything is
+    /// Show whether the configured keys match the database and whether a rotation is finished; fail if not
     Status,
     /// Make TENANTRY_KEK the key-encryption key of the database, in place of TENANTRY_KEK_PREVIOUS; servers keep running
     ///
-    /// Give every server both keys first, and restart it. An interrupted run is continued by the next one. Afterwards remove
-    /// TENANTRY_KEK_PREVIOUS from the servers.
+    /// Give every server both keys first, and restart it. If a run is interrupted, the next one continues it. Afterwards
+    /// remove TENANTRY_KEK_PREVIOUS from the servers.
     Rotate,
     /// Create new data keys and re-encrypt every stored secret with them; servers keep running
     ///
-    /// An interrupted run is continued by the next one. Earlier data keys stay until `keys prune`.
+    /// If a run is interrupted, the next one continues it. The old data keys stay until `keys prune`.
     Reseal,
-    /// Delete data keys that were replaced two days ago or earlier and that no stored secret uses any more
+    /// Delete data keys that were replaced at least two days ago and that no stored secret uses any more
     Prune,
 }
 

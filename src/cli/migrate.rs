@@ -18,9 +18,9 @@ pub(super) struct Args {
 /// What to do about the schema.
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 enum Action {
-    /// Apply what is pending (the default)
+    /// Apply pending migrations (the default)
     Up,
-    /// Show what is pending; fail if anything is
+    /// Show pending migrations; fail if there are any
     Status,
 }
 

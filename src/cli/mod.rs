@@ -45,20 +45,20 @@ struct Cli {
 /// Flags of every command.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// TOML file with settings [variable: TENANTRY_CONFIG]
+    /// TOML file with settings [env: TENANTRY_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<String>,
-    /// Directory of the embedded database and the development keys [variable: TENANTRY_DATA_DIR] [default: .tenantry]
+    /// Directory of the embedded database and the development keys [env: TENANTRY_DATA_DIR] [default: .tenantry]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Database, `sqlite:FILE` or `postgres://...`; prefer the variable where the URL holds a password
-    /// [variable: TENANTRY_DATABASE_URL] [default: an SQLite file in the data directory]
+    /// Database, `sqlite:FILE` or `postgres://...`; use the variable if the URL contains a password
+    /// [env: TENANTRY_DATABASE_URL] [default: an SQLite file in the data directory]
     #[arg(long, global = true, value_name = "URL", hide_default_value = true)]
     database_url: Option<String>,
-    /// File with the Ed25519 key (PKCS#8 PEM) that signs tokens [variable: TENANTRY_JWT_KEY]
+    /// File with the Ed25519 key (PKCS#8 PEM) that signs tokens [env: TENANTRY_JWT_KEY]
     #[arg(long, global = true, value_name = "FILE")]
     jwt_key: Option<String>,
-    /// Log filter, such as `info` or `tenantry=debug` [variable: TENANTRY_LOG] [default: info]
+    /// Log filter, such as `info` or `tenantry=debug` [env: TENANTRY_LOG] [default: info]
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
 }
@@ -67,11 +67,11 @@ struct Common {
 enum Command {
     /// Run everything on this machine for development: embedded SQLite, generated keys, loopback only
     Dev(dev::Args),
-    /// Run the server in production; refuses settings that are only good for development
+    /// Run the server in production; refuses settings that are only suitable for development
     Serve(serve::Args),
-    /// Bring the schema of the database up to date
+    /// Migrate the schema of the database
     Migrate(migrate::Args),
-    /// Make platform accounts and set their passwords
+    /// Create platform accounts and set their passwords
     #[command(subcommand)]
     Users(users::Command),
     /// Sign and revoke tokens

@@ -11,10 +11,10 @@ use crate::server::docs;
 /// Arguments of `openapi`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Surface whose operations are described [default: all]
+    /// Surface to describe [default: all]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(docs::surfaces()))]
     surface: Option<String>,
-    /// File that the document goes to [default: standard output]
+    /// File to write the document to [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }

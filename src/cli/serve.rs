@@ -20,7 +20,7 @@ use crate::{
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Address to listen on; may be repeated [variable: TENANTRY_LISTEN]
+    /// Address to listen on; may be repeated [env: TENANTRY_LISTEN]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<String>,
 }

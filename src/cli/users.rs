@@ -17,7 +17,7 @@ use crate::{
 /// Commands on accounts of the platform.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Create the account of a platform administrator, or an account that grants let into tenants
+    /// Create the account of a platform administrator, or one that gets access to tenants through grants
     Create(CreateArgs),
     /// Set the password of a platform account; tokens that it was given before are revoked
     SetPassword {
@@ -34,7 +34,7 @@ pub(super) struct CreateArgs {
     /// Name of the account of a platform administrator
     #[arg(long, value_name = "NAME", required_unless_present = "name", conflicts_with = "name")]
     admin: Option<String>,
-    /// Name of an account without rights of its own; the grants of its email address let it into tenants
+    /// Name of an account without rights of its own; the grants of its email address give access to tenants
     #[arg(long, value_name = "NAME", requires = "email")]
     name: Option<String>,
     /// Email address of the account
