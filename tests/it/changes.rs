@@ -11,7 +11,7 @@ use tenantry::store::entities::{audit_events, outbox};
 
 use crate::harness::{
     cases::{self, Case, World, short},
-    grpc,
+    grpc, rpc,
 };
 
 /// An RPC with an audit rule and, if a field of the request decides the audit action, the value of that field.
@@ -92,20 +92,14 @@ fn changes_of_call(call: &str) -> Vec<Change> {
     grpc::methods().iter().filter(|method| short(method) == call).flat_map(changes_of).collect()
 }
 
-/// The changes of a method; none without an audit rule.
+/// The changes of a method: none without an audit rule. Where it has actions each of them is one.
 fn changes_of(method: &MethodDescriptor) -> Vec<Change> {
-    let audit = method.parent_pool().get_extension_by_name("tenantry.options.v1.audit").unwrap();
-    let options = method.options();
-    if !options.has_extension(&audit) {
-        return Vec::new();
-    }
-    let rule = options.get_extension(&audit).as_message().unwrap().clone();
-    let by = rule.get_field_by_name("action_by").unwrap().as_message().unwrap().clone();
-    let values = by.get_field_by_name("map").unwrap().as_map().unwrap().clone();
-    let actions = values.keys().map(|value| Some(value.as_str().unwrap().to_owned()));
     let name = short(method);
-    match values.is_empty() {
-        true => vec![(name, None)],
-        false => actions.map(|action| (name.clone(), action)).collect(),
+    let actions = rpc::actions(method);
+    if !actions.is_empty() {
+        let audited = actions.into_iter().filter(|action| !action.audit.is_empty());
+        return audited.map(|action| (name.clone(), Some(action.name))).collect();
     }
+    let audit = method.parent_pool().get_extension_by_name("tenantry.options.v1.audit").unwrap();
+    if method.options().has_extension(&audit) { vec![(name, None)] } else { Vec::new() }
 }

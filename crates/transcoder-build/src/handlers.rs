@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     model::{Method, Service},
     names::{camel, snake},
-    service::Scope,
+    service::{Scope, enum_of},
 };
 
 /// The types of the context and the error of handlers, by their paths.
@@ -20,6 +20,9 @@ pub struct Handlers {
 impl Handlers {
     /// Emits the trait of a service.
     pub fn trait_of(&self, out: &mut String, service: &Service, scope: &Scope<'_>) {
+        for method in service.methods.iter().filter(|method| method.actions.is_some()) {
+            let _ = writeln!(out, "pub use {}{};", scope.tables, enum_of(method));
+        }
         let _ = writeln!(
             out,
             "/// The handlers of `{}`.\npub trait {}: Send + Sync + 'static {{",
@@ -32,9 +35,13 @@ impl Handlers {
                 true => format!("tonic::Streaming<{request}>"),
                 false => request,
             };
+            let action = match method.actions {
+                Some(_) => format!("action: {}{}, ", scope.tables, enum_of(method)),
+                None => String::new(),
+            };
             let _ = writeln!(
                 out,
-                "/// `{full}`.\nfn {function}(&self, cx: &{context}, request: {request}) \
+                "/// `{full}`.\nfn {function}(&self, cx: &{context}, {action}request: {request}) \
                  -> impl ::core::future::Future<Output = ::core::result::Result<{answer}, {error}>> + Send;",
                 full = method.descriptor.full_name(),
                 function = snake(method.descriptor.name()),
@@ -69,10 +76,11 @@ impl Handlers {
         };
         format!(
             "let cx = <{context} as ::transcoder::handler::Context>::of(&extensions, &metadata)?;\n\
-             let outcome = S::{function}(&service.inner, &cx, message).await;\n\
+             let outcome = S::{function}(&service.inner, &cx, {action}message).await;\n\
              ::transcoder::handler::{answer}(cx, outcome)",
             context = self.context,
             function = snake(method.descriptor.name()),
+            action = if method.actions.is_some() { "action, " } else { "" },
         )
     }
 }

@@ -142,7 +142,7 @@ impl Builder {
         self
     }
 
-    /// Package of the options `auth`, `audit`, `rest`, `surface` and `field`. With it, every method needs an
+    /// Package of the options `auth`, `actions`, `audit`, `rest`, `surface` and `field`. With it, every method needs an
     /// authorization rule; without it, every method is public.
     pub fn options_package(mut self, package: &str) -> Self {
         self.options_package = Some(package.to_owned());

@@ -30,12 +30,10 @@ pub trait Guard: Send + Sync + 'static {
 pub struct Claim<'a> {
     /// Value of the field that names the tenant, where the rule has one. `Some("")` if the caller left it empty.
     pub tenant: Option<&'a str>,
-    /// Value of the field that decides the permission, where the rule has one.
+    /// Name of the action, where the method has several. `Some("")` if the request asks for none that is listed.
     pub action: Option<&'a str>,
     /// Value of the field that names the audit target, where the rule has one.
     pub target: Option<&'a str>,
-    /// Value of the field that decides the audit action, where the rule has one.
-    pub audited: Option<&'a str>,
 }
 
 /// A guard that admits everybody, for services that are public or are guarded elsewhere.

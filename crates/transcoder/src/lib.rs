@@ -4,6 +4,7 @@
 //! `google.api.http`, asks the [`Guard`], binds path, query and body to the request message, calls the tonic service as
 //! a plain trait method, and writes the answer as JSON in the habits of its surface. It knows no service of its own.
 
+pub mod actions;
 mod aip193;
 #[cfg(feature = "compression")]
 pub mod compress;
@@ -24,6 +25,7 @@ pub mod router;
 mod service;
 pub mod surfaces;
 
+pub use actions::{Action, Actions};
 pub use aip193::Aip193;
 pub use dialect::{Dialect, Rendered};
 pub use dialects::Dialects;

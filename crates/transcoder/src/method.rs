@@ -1,6 +1,6 @@
 //! What the descriptors say of an RPC, as static data that the generated code carries.
 
-use crate::json::Habits;
+use crate::{Actions, Claim, json::Habits};
 
 /// One RPC: its names, its rules and the surface it belongs to. Generated, one `static` a method.
 #[derive(Debug)]
@@ -17,6 +17,20 @@ pub struct MethodInfo {
     pub auth: AuthRule,
     /// What it leaves in the audit log; `None` on reads.
     pub audit: Option<AuditRule>,
+}
+
+impl MethodInfo {
+    /// What a call does, as the audit log names it; `None` on reads.
+    pub fn audited(&self, claim: &Claim<'_>) -> Option<&'static str> {
+        let fixed = self.audit.as_ref().map(|audit| audit.action);
+        match &self.auth.permission {
+            Permission::ByAction(actions) => {
+                let action = actions.named(claim.action.unwrap_or_default());
+                fixed.map(|fixed| action.map_or(fixed, |action| action.audit))
+            }
+            _ => fixed,
+        }
+    }
 }
 
 /// A surface: the habits of one documented API.
@@ -69,24 +83,8 @@ pub enum Permission {
     None,
     /// One, whatever the message says.
     Fixed(&'static str),
-    /// By the value of a field of the request.
-    ByField {
-        /// Path of the field.
-        field: &'static str,
-        /// Pairs of value and permission, sorted by value.
-        map: &'static [(&'static str, &'static str)],
-    },
-}
-
-impl Permission {
-    /// The permission that a value of the deciding field asks for; `None` for a value that is not listed.
-    pub fn by_value(&self, value: &str) -> Option<&'static str> {
-        match self {
-            Permission::None => None,
-            Permission::Fixed(permission) => Some(permission),
-            Permission::ByField { map, .. } => lookup(map, value),
-        }
-    }
+    /// That of the action that the request asks for.
+    ByAction(Actions),
 }
 
 /// Where the tenant of a call is found.
@@ -105,21 +103,8 @@ pub enum TenantRule {
 /// What an RPC leaves in the audit log.
 #[derive(Debug)]
 pub struct AuditRule {
-    /// Name of the action, of values that `action_by` does not list; empty where it lists all.
+    /// Name of the action; empty where each action of the method has one of its own.
     pub action: &'static str,
     /// Path of the request field that names the target; empty where the verb names it.
     pub target: &'static str,
-    /// Pairs of value and action, sorted by value, where a field of the request decides the action.
-    pub action_by: &'static [(&'static str, &'static str)],
-}
-
-impl AuditRule {
-    /// The action for a value of the deciding field.
-    pub fn by_value(&self, value: &str) -> &'static str {
-        lookup(self.action_by, value).unwrap_or(self.action)
-    }
-}
-
-fn lookup(map: &[(&str, &'static str)], value: &str) -> Option<&'static str> {
-    map.iter().find(|(listed, _)| *listed == value).map(|(_, name)| *name)
 }

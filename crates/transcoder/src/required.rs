@@ -38,13 +38,15 @@ impl Missing {
 pub fn require<M: Message>(message: &M, domain: &str) -> Result<(), Status> {
     let mut missing = Missing::default();
     message.missing(&mut missing);
-    if missing.paths.is_empty() {
-        return Ok(());
-    }
+    if missing.paths.is_empty() { Ok(()) } else { Err(refusal(&missing.paths, domain)) }
+}
+
+/// The refusal of a request that lacks these fields.
+pub(crate) fn refusal(paths: &[String], domain: &str) -> Status {
     let mut details = ErrorDetails::with_error_info(REASON, domain, [] as [(String, String); 0]);
-    for path in &missing.paths {
+    for path in paths {
         details.add_bad_request_violation(path, "required");
     }
-    let text = format!("missing: {}", missing.paths.join(", "));
-    Err(Status::with_error_details(Code::InvalidArgument, text, details))
+    let text = format!("missing: {}", paths.join(", "));
+    Status::with_error_details(Code::InvalidArgument, text, details)
 }

@@ -2,8 +2,12 @@
 
 use super::given;
 use crate::{
-    api::{Deps, handlers::zerotrust::v1::api_key_service::ApiKeyService, timestamp},
-    base::{Cx, Error, PageRequest, Result, Secret, error::Reason},
+    api::{
+        Deps,
+        handlers::zerotrust::v1::api_key_service::{ApiKeyService, ChangeApiKeyAction},
+        timestamp,
+    },
+    base::{Cx, PageRequest, Result, Secret},
     identity::{
         ApiKey,
         api_keys::{self, NewApiKey},
@@ -19,7 +23,6 @@ pub struct ApiKeys {
 
 impl ApiKeys {
     async fn create(&self, cx: &Cx, message: ChangeApiKeyRequest) -> Result<ChangeApiKeyResponse> {
-        given::only("create", &[("key_id", message.key_id.is_some())], &[])?;
         let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
         let new = NewApiKey {
             name: given::required("name", message.name)?,
@@ -32,7 +35,6 @@ impl ApiKeys {
     }
 
     async fn revoke(&self, cx: &Cx, message: ChangeApiKeyRequest) -> Result<ChangeApiKeyResponse> {
-        given::only("revoke", &fields_of_create(&message), &[])?;
         let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
         let id = given::required("key_id", message.key_id)?;
         let key = api_keys::revoke(cx, &self.deps.store, &tenant, &id).await?;
@@ -52,22 +54,17 @@ impl ApiKeyService for ApiKeys {
         })
     }
 
-    async fn change_api_key(&self, cx: &Cx, message: ChangeApiKeyRequest) -> Result<ChangeApiKeyResponse> {
-        match message.action.as_deref() {
-            None | Some("" | "create") => self.create(cx, message).await,
-            Some("revoke") => self.revoke(cx, message).await,
-            Some(_) => Err(Error::invalid(Reason::ActionUnknown, "action", "must be one of create, revoke")),
+    async fn change_api_key(
+        &self,
+        cx: &Cx,
+        action: ChangeApiKeyAction,
+        message: ChangeApiKeyRequest,
+    ) -> Result<ChangeApiKeyResponse> {
+        match action {
+            ChangeApiKeyAction::Create => self.create(cx, message).await,
+            ChangeApiKeyAction::Revoke => self.revoke(cx, message).await,
         }
     }
-}
-
-fn fields_of_create(message: &ChangeApiKeyRequest) -> [(&'static str, bool); 4] {
-    [
-        ("name", message.name.is_some()),
-        ("role", message.role.is_some()),
-        ("expires_in_seconds", message.expires_in_seconds.is_some()),
-        ("allowed_cidrs", !message.allowed_cidrs.is_empty()),
-    ]
 }
 
 fn told(key: ApiKey, text: Option<&Secret<String>>) -> ApiKeyAnswer {

@@ -2,7 +2,11 @@
 
 use super::given;
 use crate::{
-    api::{Deps, handlers::zerotrust::v1::group_service::GroupService, timestamp},
+    api::{
+        Deps,
+        handlers::zerotrust::v1::group_service::{ChangeGroupAction, GroupService},
+        timestamp,
+    },
     base::{Cx, PageRequest, Result},
     identity::groups::{self, Group, GroupChange, GroupRef, NewGroup},
     proto::zerotrust::v1::{
@@ -26,45 +30,27 @@ impl GroupService for Groups {
         })
     }
 
-    async fn change_group(&self, cx: &Cx, message: ChangeGroupRequest) -> Result<ChangeGroupResponse> {
-        let action = message.action.as_deref().unwrap_or_default();
-        given::only(action, &fields(&message), takes(action))?;
-        let (store, created) = (&self.deps.store, action == "create");
+    async fn change_group(
+        &self,
+        cx: &Cx,
+        action: ChangeGroupAction,
+        message: ChangeGroupRequest,
+    ) -> Result<ChangeGroupResponse> {
+        use ChangeGroupAction::{AddMembers, Create, Delete, RemoveMembers, Update};
+        let store = &self.deps.store;
         let group = match action {
-            "create" => {
+            Create => {
                 let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
                 groups::create(cx, store, &tenant, new_group(message)?).await
             }
-            "update" => groups::update(cx, store, &named(cx, &message)?, change(message)).await,
-            "delete" => groups::delete(cx, store, &named(cx, &message)?, message.force).await,
-            "add_members" => groups::add_members(cx, store, &named(cx, &message)?, message.user_ids).await,
-            // The guard admits no other action.
-            _ => groups::remove_members(cx, store, &named(cx, &message)?, message.user_ids).await,
+            Update => groups::update(cx, store, &named(cx, &message)?, change(message)).await,
+            Delete => groups::delete(cx, store, &named(cx, &message)?, message.force).await,
+            AddMembers => groups::add_members(cx, store, &named(cx, &message)?, message.user_ids).await,
+            RemoveMembers => groups::remove_members(cx, store, &named(cx, &message)?, message.user_ids).await,
         };
-        Ok(ChangeGroupResponse { answer: Some(GroupAnswer { group: Some(shown(group?)) }), created })
+        let answer = Some(GroupAnswer { group: Some(shown(group?)) });
+        Ok(ChangeGroupResponse { answer, created: action == Create })
     }
-}
-
-/// The fields of an action besides the tenant.
-fn takes(action: &str) -> &'static [&'static str] {
-    match action {
-        "create" => &["name", "description", "policy_id", "user_ids"],
-        "update" => &["group_id", "name", "description", "policy_id", "if_version"],
-        "delete" => &["group_id", "if_version", "force"],
-        _ => &["group_id", "user_ids", "if_version"],
-    }
-}
-
-fn fields(message: &ChangeGroupRequest) -> [(&'static str, bool); 7] {
-    [
-        ("group_id", message.group_id.is_some()),
-        ("name", message.name.is_some()),
-        ("description", message.description.is_some()),
-        ("policy_id", message.policy_id.is_some()),
-        ("user_ids", !message.user_ids.is_empty()),
-        ("if_version", message.if_version.is_some()),
-        ("force", message.force),
-    ]
 }
 
 fn new_group(message: ChangeGroupRequest) -> Result<NewGroup> {

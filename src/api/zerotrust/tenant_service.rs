@@ -2,7 +2,10 @@
 
 use super::{given, shown};
 use crate::{
-    api::{Deps, handlers::zerotrust::v1::tenant_service::TenantService},
+    api::{
+        Deps,
+        handlers::zerotrust::v1::tenant_service::{ChangeTenantAction, TenantService},
+    },
     base::{Cx, PageRequest, Result},
     proto::zerotrust::v1::{
         ChangeTenantRequest, ChangeTenantResponse, ListTenantsRequest, ListTenantsResponse, TenantAnswer,
@@ -16,24 +19,25 @@ pub struct Tenants {
 }
 
 impl Tenants {
-    async fn act(&self, cx: &Cx, action: &str, message: ChangeTenantRequest) -> Result<Subscriber> {
+    async fn act(&self, cx: &Cx, action: ChangeTenantAction, message: ChangeTenantRequest) -> Result<Subscriber> {
+        use ChangeTenantAction::{Create, Delete, Reactivate, SetPlan, Suspend, Update};
         let store = &self.deps.store;
-        if action == "create" {
-            refuse_suspended(cx)?;
-            return tenants::create(cx, store, new(message)?, self.deps.settings.max_tenants).await;
-        }
-        let of = named(cx, &message)?;
         match action {
-            "update" => tenants::update(cx, store, &of, message.slug, message.name).await,
-            "suspend" => tenants::suspend(cx, store, &of, message.reason).await,
-            "reactivate" => tenants::reactivate(cx, store, &of, message.reason).await,
-            "set_plan" => {
+            Create => {
+                refuse_suspended(cx)?;
+                tenants::create(cx, store, new(message)?, self.deps.settings.max_tenants).await
+            }
+            Update => tenants::update(cx, store, &named(cx, &message)?, message.slug, message.name).await,
+            Suspend => tenants::suspend(cx, store, &named(cx, &message)?, message.reason).await,
+            Reactivate => tenants::reactivate(cx, store, &named(cx, &message)?, message.reason).await,
+            SetPlan => {
+                let of = named(cx, &message)?;
                 let plan = given::required("plan", message.plan)?;
                 let overrides = message.overrides.map(shown::map).unwrap_or_default();
                 tenants::set_plan(cx, store, &of, &plan, overrides).await
             }
-            // The guard admits no other action.
-            _ => {
+            Delete => {
+                let of = named(cx, &message)?;
                 let confirm = given::required("confirm_slug", message.confirm_slug)?;
                 let deletion = Deletion { confirm, purge: message.purge };
                 tenants::delete(cx, store, &of, deletion, message.reason).await
@@ -53,39 +57,16 @@ impl TenantService for Tenants {
         })
     }
 
-    async fn change_tenant(&self, cx: &Cx, message: ChangeTenantRequest) -> Result<ChangeTenantResponse> {
-        let action = message.action.clone().unwrap_or_default();
-        given::only(&action, &fields(&message), takes(&action))?;
-        let subscriber = self.act(cx, &action, message).await?;
+    async fn change_tenant(
+        &self,
+        cx: &Cx,
+        action: ChangeTenantAction,
+        message: ChangeTenantRequest,
+    ) -> Result<ChangeTenantResponse> {
+        let subscriber = self.act(cx, action, message).await?;
         let answer = Some(TenantAnswer { tenant: Some(shown::tenant(subscriber)) });
-        Ok(ChangeTenantResponse { answer, created: action == "create" })
+        Ok(ChangeTenantResponse { answer, created: action == ChangeTenantAction::Create })
     }
-}
-
-/// The fields of an action.
-fn takes(action: &str) -> &'static [&'static str] {
-    match action {
-        "create" => &["name", "slug", "plan", "overrides", "admin_email"],
-        "update" => &["tenant_id", "name", "slug", "if_version"],
-        "set_plan" => &["tenant_id", "plan", "overrides", "if_version"],
-        "delete" => &["tenant_id", "confirm_slug", "purge", "reason", "if_version"],
-        _ => &["tenant_id", "reason", "if_version"],
-    }
-}
-
-fn fields(message: &ChangeTenantRequest) -> [(&'static str, bool); 10] {
-    [
-        ("tenant_id", message.tenant_id.is_some()),
-        ("name", message.name.is_some()),
-        ("slug", message.slug.is_some()),
-        ("plan", message.plan.is_some()),
-        ("overrides", message.overrides.is_some()),
-        ("admin_email", message.admin_email.is_some()),
-        ("confirm_slug", message.confirm_slug.is_some()),
-        ("purge", message.purge),
-        ("reason", message.reason.is_some()),
-        ("if_version", message.if_version.is_some()),
-    ]
 }
 
 fn new(message: ChangeTenantRequest) -> Result<NewSubscriber> {

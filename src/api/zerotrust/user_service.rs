@@ -8,10 +8,13 @@ use super::{
     session, shown,
 };
 use crate::{
-    api::{Deps, handlers::zerotrust::v1::user_service::UserService},
+    api::{
+        Deps,
+        handlers::zerotrust::v1::user_service::{ChangeUserAction, UserService},
+    },
     base::{Cx, PageRequest, Result, Secret},
     identity::{
-        User,
+        User, UserRef,
         users::{
             self, UserFilter,
             lifecycle::{self, NewUser, UserEdit},
@@ -32,28 +35,26 @@ pub struct Users {
 
 impl Users {
     /// The user, and whether it was created.
-    async fn act(&self, cx: &Cx, action: &str, message: ChangeUserRequest) -> Result<(User, bool)> {
+    async fn act(&self, cx: &Cx, action: ChangeUserAction, message: ChangeUserRequest) -> Result<(User, bool)> {
+        use ChangeUserAction::{Create, Delete, ForceReauth, Invite, Reactivate, Suspend, Update};
         let people = &self.deps.people;
-        if matches!(action, "create" | "invite") {
-            let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
-            let new = new(message)?;
-            return match action {
-                "create" => Ok((lifecycle::create(cx, people, &tenant, new).await?, true)),
-                _ => lifecycle::invite(cx, people, &tenant, new).await,
-            };
-        }
-        let user = given::required("user_id", message.user_id)?;
-        let (store, of) = (&people.store, named(cx, message.tenant_id.as_deref(), user, message.if_version)?);
+        let store = &people.store;
         let user = match action {
-            "update" => {
-                let edit = UserEdit { email: message.email, display_name: message.display_name, role: message.role };
-                lifecycle::update(cx, store, &of, edit).await
+            Create => {
+                let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+                return Ok((lifecycle::create(cx, people, &tenant, new(message)?).await?, true));
             }
-            "suspend" => suspension::suspend(cx, store, &of, message.reason).await.map(|done| done.user),
-            "reactivate" => suspension::reactivate(cx, store, &of, message.reason).await,
-            "delete" => lifecycle::delete(cx, store, &of, message.reason).await,
-            // The guard admits no other action.
-            _ => lifecycle::force_reauth(cx, store, &of, message.reason).await,
+            Invite => {
+                let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+                return lifecycle::invite(cx, people, &tenant, new(message)?).await;
+            }
+            Update => lifecycle::update(cx, store, &existing(cx, &message)?, edit(message)).await,
+            Suspend => {
+                suspension::suspend(cx, store, &existing(cx, &message)?, message.reason).await.map(|done| done.user)
+            }
+            Reactivate => suspension::reactivate(cx, store, &existing(cx, &message)?, message.reason).await,
+            Delete => lifecycle::delete(cx, store, &existing(cx, &message)?, message.reason).await,
+            ForceReauth => lifecycle::force_reauth(cx, store, &existing(cx, &message)?, message.reason).await,
         };
         Ok((user?, false))
     }
@@ -74,10 +75,13 @@ impl UserService for Users {
         })
     }
 
-    async fn change_user(&self, cx: &Cx, message: ChangeUserRequest) -> Result<ChangeUserResponse> {
-        let action = message.action.clone().unwrap_or_default();
-        given::only(&action, &fields(&message), takes(&action))?;
-        let (user, created) = self.act(cx, &action, message).await?;
+    async fn change_user(
+        &self,
+        cx: &Cx,
+        action: ChangeUserAction,
+        message: ChangeUserRequest,
+    ) -> Result<ChangeUserResponse> {
+        let (user, created) = self.act(cx, action, message).await?;
         Ok(ChangeUserResponse { answer: Some(UserAnswer { user: Some(shown::user(user)) }), created })
     }
 
@@ -129,27 +133,14 @@ impl UserService for Users {
     }
 }
 
-/// The fields of an action besides the tenant.
-fn takes(action: &str) -> &'static [&'static str] {
-    match action {
-        "create" => &["user_id", "email", "display_name", "role", "group_ids", "password"],
-        "invite" => &["user_id", "email", "display_name", "role", "group_ids"],
-        "update" => &["user_id", "email", "display_name", "role", "if_version"],
-        _ => &["user_id", "reason", "if_version"],
-    }
+/// The user that an action changes.
+fn existing(cx: &Cx, message: &ChangeUserRequest) -> Result<UserRef> {
+    let user = given::required("user_id", message.user_id.clone())?;
+    named(cx, message.tenant_id.as_deref(), user, message.if_version)
 }
 
-fn fields(message: &ChangeUserRequest) -> [(&'static str, bool); 8] {
-    [
-        ("user_id", message.user_id.is_some()),
-        ("email", message.email.is_some()),
-        ("display_name", message.display_name.is_some()),
-        ("role", message.role.is_some()),
-        ("group_ids", !message.group_ids.is_empty()),
-        ("password", message.password.is_some()),
-        ("reason", message.reason.is_some()),
-        ("if_version", message.if_version.is_some()),
-    ]
+fn edit(message: ChangeUserRequest) -> UserEdit {
+    UserEdit { email: message.email, display_name: message.display_name, role: message.role }
 }
 
 fn new(message: ChangeUserRequest) -> Result<NewUser> {

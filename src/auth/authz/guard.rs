@@ -96,7 +96,7 @@ impl Guard {
             access,
             request_id: extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             rpc: method.path,
-            audit_action: method.audit.as_ref().map(|audit| audit.by_value(claim.audited.unwrap_or_default())),
+            audit_action: method.audited(claim),
             audit_target: claim.target.map(str::to_owned),
             deadline: extensions.get::<Deadline>().map(|deadline| deadline.0),
             client: client.and_then(|client| client.address),
@@ -194,7 +194,9 @@ fn holds_any(permission: &Permission, caller: &Caller) -> bool {
     match permission {
         Permission::None => false,
         Permission::Fixed(permission) => roles::holds(caller.roles(), permission),
-        Permission::ByField { map, .. } => map.iter().any(|(_, permission)| roles::holds(caller.roles(), permission)),
+        Permission::ByAction(actions) => {
+            actions.listed.iter().any(|action| roles::holds(caller.roles(), action.permission))
+        }
     }
 }
 
@@ -218,13 +220,13 @@ fn check_permission(rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Resu
 
 /// The permission that the message requires; none for public methods. Fails for a value without a permission.
 fn asked_permission(rule: &AuthRule, claim: &Claim<'_>) -> Result<Option<&'static str>> {
-    let asked = rule.permission.by_value(claim.action.unwrap_or_default());
     match &rule.permission {
-        Permission::ByField { field, map } if asked.is_none() => {
-            let listed: Vec<_> = map.iter().map(|(value, _)| *value).collect();
-            Err(Error::invalid(Reason::ActionUnknown, field, format!("must be one of {}", listed.join(", "))))
-        }
-        _ => Ok(asked),
+        Permission::None => Ok(None),
+        Permission::Fixed(permission) => Ok(Some(permission)),
+        Permission::ByAction(actions) => match actions.named(claim.action.unwrap_or_default()) {
+            Some(action) => Ok(Some(action.permission)),
+            None => Err(Error::invalid(Reason::ActionUnknown, actions.field, actions.must_be())),
+        },
     }
 }
 

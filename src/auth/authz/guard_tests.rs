@@ -1,5 +1,5 @@
 use time::macros::datetime;
-use transcoder::{AuditRule, Guard as _, Surface as SurfaceInfo, TrailingSlash, json::Habits};
+use transcoder::{Action, Actions, AuditRule, Guard as _, Surface as SurfaceInfo, TrailingSlash, json::Habits};
 use uuid::Uuid;
 
 use super::*;
@@ -25,6 +25,14 @@ const ONLY_PERMISSION: AuthRule = AuthRule {
     while_suspended: false,
 };
 
+const ACTIONS: Actions = Actions {
+    field: "to_do",
+    listed: &[
+        Action { name: "create", permission: "messaging.namespaces.create", audit: "thing.create" },
+        Action { name: "list", permission: "messaging.namespaces.list", audit: "thing.list" },
+    ],
+};
+
 macro_rules! method {
     ($name:ident, $auth:expr) => {
         static $name: MethodInfo = MethodInfo {
@@ -33,7 +41,7 @@ macro_rules! method {
             path: concat!("/t.S/", stringify!($name)),
             surface: &MESSAGING,
             auth: $auth,
-            audit: Some(AuditRule { action: "thing.do", target: "tenant", action_by: &[("create", "thing.create")] }),
+            audit: Some(AuditRule { action: "thing.do", target: "tenant" }),
         };
     };
 }
@@ -49,26 +57,10 @@ method!(
 );
 method!(OWN, AuthRule { tenant: TenantRule::Caller, ..ONLY_PERMISSION });
 method!(GATEWAYS, AuthRule { callers: &["GATEWAY"], ..ONLY_PERMISSION });
+method!(BY_ACTION, AuthRule { permission: Permission::ByAction(ACTIONS), ..ONLY_PERMISSION });
 method!(
-    BY_FIELD,
-    AuthRule {
-        permission: Permission::ByField {
-            field: "what.to_do",
-            map: &[("create", "messaging.namespaces.create"), ("list", "messaging.namespaces.list")],
-        },
-        ..ONLY_PERMISSION
-    }
-);
-method!(
-    BY_FIELD_OR_CUSTOM,
-    AuthRule {
-        permission: Permission::ByField {
-            field: "what.to_do",
-            map: &[("create", "messaging.namespaces.create"), ("list", "messaging.namespaces.list")],
-        },
-        custom: Some("admins"),
-        ..ONLY_PERMISSION
-    }
+    BY_ACTION_OR_CUSTOM,
+    AuthRule { permission: Permission::ByAction(ACTIONS), custom: Some("admins"), ..ONLY_PERMISSION }
 );
 method!(
     PLATFORMS,
@@ -196,9 +188,9 @@ async fn a_custom_check_admits_only_on_its_tenant() {
 }
 
 #[tokio::test]
-async fn the_deciding_field_chooses_the_permission() {
+async fn the_action_chooses_the_permission() {
     let call_with =
-        |role, action| call(&BY_FIELD, caller(role, Some("acme")), Claim { action: Some(action), ..on("acme") });
+        |role, action| call(&BY_ACTION, caller(role, Some("acme")), Claim { action: Some(action), ..on("acme") });
     assert!(call_with(Role::ReadOnly, "list").await.is_ok());
     assert_eq!(call_with(Role::ReadOnly, "create").await.unwrap_err(), refusal("PERMISSION_DENIED"));
     for action in ["explode", "Create", ""] {
@@ -207,7 +199,7 @@ async fn the_deciding_field_chooses_the_permission() {
         assert_eq!(call_with(Role::User, action).await.unwrap_err(), refusal("PERMISSION_DENIED"));
     }
     assert_eq!(call_with(Role::User, "list").await.unwrap_err(), refusal("PERMISSION_DENIED"));
-    let platform = call(&BY_FIELD, caller(Role::PlatformAdmin, None), on("acme")).await.unwrap_err();
+    let platform = call(&BY_ACTION, caller(Role::PlatformAdmin, None), on("acme")).await.unwrap_err();
     assert_eq!(platform, unknown(), "the field is not given");
 }
 
@@ -219,19 +211,19 @@ fn unknown() -> (Kind, String) {
 async fn an_unknown_action_is_an_invalid_argument_that_lists_the_known_ones() {
     let guard = guard();
     let mut extensions = extensions(caller(Role::Admin, Some("acme")));
-    guard.admit(&BY_FIELD, &mut extensions).unwrap();
+    guard.admit(&BY_ACTION, &mut extensions).unwrap();
     let claim = Claim { action: Some("explode"), ..on("acme") };
-    let status = guard.enter(&BY_FIELD, claim, &mut extensions).await.unwrap_err();
+    let status = guard.enter(&BY_ACTION, claim, &mut extensions).await.unwrap_err();
     let details = tonic_types::StatusExt::get_details_bad_request(&status).unwrap();
     let violation = &details.field_violations[0];
-    assert_eq!((&*violation.field, &*violation.description), ("what.to_do", "must be one of create, list"));
+    assert_eq!((&*violation.field, &*violation.description), ("to_do", "must be one of create, list"));
     assert_eq!(guard.denials.take(true).len(), 0);
 }
 
 #[tokio::test]
 async fn a_custom_check_does_not_make_an_action_known() {
     let call_with = |action, tenant| {
-        call(&BY_FIELD_OR_CUSTOM, caller(Role::User, None), Claim { action: Some(action), ..on(tenant) })
+        call(&BY_ACTION_OR_CUSTOM, caller(Role::User, None), Claim { action: Some(action), ..on(tenant) })
     };
     assert!(call_with("create", "beta").await.is_ok());
     assert_eq!(call_with("explode", "beta").await.unwrap_err(), unknown());
@@ -239,12 +231,14 @@ async fn a_custom_check_does_not_make_an_action_known() {
 }
 
 #[tokio::test]
-async fn a_field_decides_the_audit_action() {
-    for (value, action) in [(Some("create"), "thing.create"), (Some("list"), "thing.do"), (None, "thing.do")] {
-        let claim = Claim { audited: value, ..on("acme") };
-        let cx = call(&FIXED, caller(Role::Admin, Some("acme")), claim).await.unwrap();
-        assert_eq!(cx.audit_action, Some(action), "{value:?}");
+async fn the_action_chooses_the_audit_name() {
+    for (action, name) in [("create", "thing.create"), ("list", "thing.list")] {
+        let claim = Claim { action: Some(action), ..on("acme") };
+        let cx = call(&BY_ACTION, caller(Role::Admin, Some("acme")), claim).await.unwrap();
+        assert_eq!(cx.audit_action, Some(name), "{action}");
     }
+    let cx = call(&FIXED, caller(Role::Admin, Some("acme")), on("acme")).await.unwrap();
+    assert_eq!(cx.audit_action, Some("thing.do"));
 }
 
 #[tokio::test]

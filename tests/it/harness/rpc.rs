@@ -47,28 +47,42 @@ impl Row {
     }
 }
 
-/// The rows of a method: one, or one for each action in its rule.
+/// The rows of a method: itself, or each of its actions.
 fn rows_of(method: MethodDescriptor) -> Vec<Row> {
     let actions = actions(&method);
     if actions.is_empty() {
         return vec![Row { method, action: None }];
     }
-    actions.into_iter().map(|action| Row { method: method.clone(), action: Some(action) }).collect()
+    actions.into_iter().map(|action| Row { method: method.clone(), action: Some(action.name) }).collect()
 }
 
-/// The values of the field that decides the permission, sorted.
-fn actions(method: &MethodDescriptor) -> Vec<String> {
-    let auth = method.parent_pool().get_extension_by_name("tenantry.options.v1.auth").unwrap();
-    let options = method.options();
-    let rule = options.get_extension(&auth).as_message().unwrap().clone();
-    if !rule.has_field_by_name("permission_by") {
-        return Vec::new();
-    }
-    let by = rule.get_field_by_name("permission_by").unwrap().as_message().unwrap().clone();
-    let map = by.get_field_by_name("map").unwrap().as_map().unwrap().clone();
-    let mut values: Vec<_> = map.keys().map(|key| key.as_str().unwrap().to_owned()).collect();
-    values.sort();
-    values
+/// An action of a method.
+pub struct Action {
+    /// The value of the deciding field.
+    pub name: String,
+    /// Its name in the audit log: its own, or that of the audit rule.
+    pub audit: String,
+}
+
+/// The actions of a method, sorted by name.
+pub fn actions(method: &MethodDescriptor) -> Vec<Action> {
+    let option = |name: &str| {
+        let extension = method.parent_pool().get_extension_by_name(&format!("tenantry.options.v1.{name}")).unwrap();
+        method.options().get_extension(&extension).as_message().unwrap().clone()
+    };
+    let text = |of: &DynamicMessage, name: &str| of.get_field_by_name(name).unwrap().as_str().unwrap().to_owned();
+    let of_rule = text(&option("audit"), "action");
+    let listed = option("actions").get_field_by_name("action").unwrap().as_list().unwrap().to_vec();
+    let mut actions: Vec<_> = listed
+        .iter()
+        .map(|action| {
+            let action = action.as_message().unwrap();
+            let own = Some(text(action, "audit")).filter(|own| !own.is_empty());
+            Action { name: text(action, "name"), audit: own.unwrap_or_else(|| of_rule.clone()) }
+        })
+        .collect();
+    actions.sort_by(|one, other| one.name.cmp(&other.name));
+    actions
 }
 
 /// The path and the body of a REST call that is equivalent to a request: its values in the path, then in the

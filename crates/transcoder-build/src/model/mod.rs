@@ -1,5 +1,6 @@
 //! The services of a descriptor pool with their rules, checked: what cannot be served as it is written does not build.
 
+mod actions;
 mod auth;
 mod rest;
 mod surfaces;
@@ -13,7 +14,7 @@ use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, Me
 use crate::{
     Error,
     names::oneof_of,
-    options::{Audit, Auth, Http, Options, Rest, Surface, Tenant},
+    options::{Actions, Audit, Auth, Http, Options, Rest, Surface, Tenant},
     template::{Segment, Template},
     wellknown::is_well_known,
 };
@@ -37,6 +38,8 @@ pub struct Method {
     pub descriptor: MethodDescriptor,
     /// Who may call it.
     pub auth: Auth,
+    /// What it can do, if its request says which.
+    pub actions: Option<Actions>,
     /// What it leaves in the audit log.
     pub audit: Option<Audit>,
     /// REST habits.
@@ -124,10 +127,14 @@ fn method(
     let bindings = check.bindings(&rest, &surface)?;
     check.statuses(&rest, &surface)?;
     check.required(&bindings)?;
-    let audit = check.audit(&auth, &bindings)?;
+    let mut actions = check.actions(&auth)?;
+    if let Some(actions) = &actions {
+        check.action_paths(actions, &bindings, &rest)?;
+    }
+    let audit = check.audit(actions.as_mut(), &bindings)?;
     check.rest(&rest, &bindings)?;
     let has_required = !options.required(&descriptor.input()).is_empty();
-    let method = Method { auth, audit, rest, surface, bindings, has_required, descriptor };
+    let method = Method { auth, actions, audit, rest, surface, bindings, has_required, descriptor };
     check_stream(&method)?;
     Ok(method)
 }
@@ -138,8 +145,8 @@ fn check_stream(method: &Method) -> Result<(), Error> {
         return Ok(());
     }
     let by_field = matches!(method.auth.tenant, Some(Tenant::Field(_)))
-        || method.auth.permission_by.is_some()
-        || method.audit.as_ref().is_some_and(|audit| !audit.target.is_empty() || audit.action_by.is_some());
+        || method.actions.is_some()
+        || method.audit.as_ref().is_some_and(|audit| !audit.target.is_empty());
     let why = if !method.bindings.is_empty() {
         "a request that is a stream is served over gRPC only"
     } else if by_field {

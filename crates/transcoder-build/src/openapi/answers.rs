@@ -6,7 +6,7 @@ use prost_reflect::MessageDescriptor;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Context,
+    Context, choices,
     examples::Examples,
     frame::Dialect,
     names::Scope,
@@ -214,14 +214,18 @@ pub fn body(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, bindin
     let field = input.get_field_by_name(name).filter(|_| name != "*");
     let either = method.rest.body_or_query;
     let bound: Vec<_> = binding.template.variables.iter().map(|variable| variable.field.as_str()).collect();
-    let (schema, example, required) = match &field {
-        Some(field) => {
+    let (schema, example, required) = match (&field, &method.actions) {
+        (None, Some(actions)) => {
+            let example = choices::example(&examples, &input, actions, &bound);
+            (schemas.choice(method, actions, &bound), example, true)
+        }
+        (Some(field), _) => {
             let message = field.kind().as_message().cloned().filter(|_| !field.is_list() && !field.is_map());
             let asks = message.is_some_and(|message| asks_for_members(cx, &message, &[]));
             let required = cx.options.field(field).required || asks;
             (schemas.value(surface, field, Form::Input), examples.field(field), required)
         }
-        None => {
+        (None, None) => {
             let form = if either { Form::Partial } else { Form::Input };
             let required = asks_for_members(cx, &input, &bound);
             (schemas.body(surface, &input, form, &bound), examples.message_without(&input, &bound), required)

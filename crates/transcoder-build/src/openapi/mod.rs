@@ -4,6 +4,7 @@
 //! protos cannot say (titles, error bodies, ways to authenticate, paths that no RPC serves) is the [`Frame`].
 
 mod answers;
+mod choices;
 mod comments;
 mod examples;
 mod frame;
@@ -28,7 +29,7 @@ use self::{
 pub use self::{examples::check, frame::Frame};
 use crate::{
     model::{Binding, Method, Service},
-    options::{Options, Surface},
+    options::{Action, Options, Surface},
 };
 
 /// Methods that a binding of any method stands for; the others have bodies of their own meaning.
@@ -228,12 +229,14 @@ impl<'a> Document<'a> {
 fn origin(service: &Service, method: &Method) -> String {
     let rpc = format!("{}/{}", service.descriptor.full_name(), method.descriptor.name());
     let mut text = format!("gRPC: `{rpc}`.");
-    if !method.auth.permission.is_empty() {
-        text.push_str(&format!(" Permission: `{}`.", method.auth.permission));
-    }
-    if let Some(by) = &method.auth.permission_by {
-        let each: Vec<_> = by.map.iter().map(|(value, permission)| format!("`{value}`: `{permission}`")).collect();
-        text.push_str(&format!(" Permission by `{}`: {}.", by.field, each.join(", ")));
+    match (method.single_permission(), &method.actions) {
+        (Some(permission), _) => text.push_str(&format!(" Permission: `{permission}`.")),
+        (None, Some(actions)) => {
+            let permission = |action: &Action| format!("`{}`: `{}`", action.name, action.permission);
+            let each: Vec<_> = actions.list.iter().map(permission).collect();
+            text.push_str(&format!(" Permission by `{}`: {}.", actions.field, each.join(", ")));
+        }
+        (None, None) => {}
     }
     text
 }

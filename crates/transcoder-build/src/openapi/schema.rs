@@ -78,6 +78,21 @@ impl<'c> Schemas<'c> {
         reference(&name)
     }
 
+    /// The name of the schema of a request.
+    pub(super) fn name_of_body(&self, surface: &Surface, message: &MessageDescriptor, form: Form) -> String {
+        self.scope.message(&surface.name, message, form)
+    }
+
+    /// The comment of a message.
+    pub(super) fn comment(&self, message: &MessageDescriptor) -> &'c str {
+        self.cx.comments.of(&message.parent_file(), message.path())
+    }
+
+    /// The rule of a field.
+    pub(super) fn rule(&self, field: &FieldDescriptor) -> FieldRule {
+        self.cx.options.field(field)
+    }
+
     /// The first of a name and its numbered likes that may be used. A file can have other habits than the surface that it
     /// belongs to, and then a message that both use has two schemas.
     fn free(&self, name: String, may: impl Fn(&Self, &str) -> bool) -> String {
@@ -110,7 +125,7 @@ impl<'c> Schemas<'c> {
     fn object(&mut self, surface: &Surface, message: &MessageDescriptor, form: Form, without: &[&str]) -> Value {
         let (mut properties, mut required) = (Map::new(), BTreeSet::new());
         for field in message.fields().filter(|field| !without.contains(&field.name())) {
-            let rule = self.cx.options.field(&field);
+            let rule = self.rule(&field);
             if form != Form::Output && rule.mask_of_body {
                 continue;
             }
@@ -121,7 +136,7 @@ impl<'c> Schemas<'c> {
             properties.insert(name, self.member(surface, &field, &rule, form));
         }
         let mut schema = Map::from_iter([("type".to_owned(), json!("object"))]);
-        describe(&mut schema, self.cx.comments.of(&message.parent_file(), message.path()));
+        describe(&mut schema, self.comment(message));
         if !properties.is_empty() {
             schema.insert("properties".into(), Value::Object(properties));
         }
@@ -135,7 +150,7 @@ impl<'c> Schemas<'c> {
     }
 
     /// The schema of a member, with what is said of the field.
-    fn member(&mut self, surface: &Surface, field: &FieldDescriptor, rule: &FieldRule, form: Form) -> Value {
+    pub(super) fn member(&mut self, surface: &Surface, field: &FieldDescriptor, rule: &FieldRule, form: Form) -> Value {
         let mut schema = self.value(surface, field, form);
         if form != Form::Output {
             narrow(if field.is_list() { &mut schema["items"] } else { &mut schema }, rule);
@@ -195,7 +210,7 @@ impl<'c> Schemas<'c> {
 }
 
 /// Whether the schema of an object requires a member: what the codec always prints, and what a caller must give.
-fn is_required(surface: &Surface, field: &FieldDescriptor, rule: &FieldRule, form: Form) -> bool {
+pub(super) fn is_required(surface: &Surface, field: &FieldDescriptor, rule: &FieldRule, form: Form) -> bool {
     match form {
         Form::Output if field.supports_presence() => is_null_when_unset(surface, field),
         Form::Output => !surface.omit_defaults && !rule.omit_empty,

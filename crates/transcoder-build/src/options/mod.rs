@@ -1,8 +1,9 @@
 //! The options that steer the generator, read by name from the descriptors.
 //!
-//! They are extensions of one package (`auth`, `audit`, `rest` on methods, `surface` on files, `field` on fields), whose
+//! They are extensions of one package (`auth`, `actions`, `audit`, `rest` on methods, `surface` on files, `field` on fields), whose
 //! messages have the members that are read here.
 
+mod actions;
 mod read;
 mod surface;
 
@@ -10,7 +11,10 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MessageDesc
 use serde_json::Map;
 
 use self::read::{enum_name, enum_names, extension, flag, list, message, number, statuses, text, texts};
-pub use self::surface::{Surface, below};
+pub use self::{
+    actions::{Action, Actions},
+    surface::{Surface, below},
+};
 
 /// Reads options.
 #[derive(Debug)]
@@ -26,8 +30,6 @@ pub struct Auth {
     pub public: bool,
     /// The permission.
     pub permission: String,
-    /// The field that decides the permission, and the permissions by its value.
-    pub permission_by: Option<By>,
     /// Kinds of caller, without the enum's prefix.
     pub callers: Vec<String>,
     /// Where the tenant is found.
@@ -36,15 +38,6 @@ pub struct Auth {
     pub custom: String,
     /// Callers of suspended tenants are admitted.
     pub while_suspended: bool,
-}
-
-/// A field of the request that decides, and names by its values, sorted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct By {
-    /// Path of the field.
-    pub field: String,
-    /// Pairs of value and name.
-    pub map: Vec<(String, String)>,
 }
 
 /// Where the tenant of a call is found.
@@ -57,14 +50,12 @@ pub enum Tenant {
 }
 
 /// `(audit)`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Audit {
     /// Name of the action.
     pub action: String,
     /// Path of the request field that names the target.
     pub target: String,
-    /// The field that decides the action, and the actions by its value.
-    pub action_by: Option<By>,
 }
 
 /// `(rest)`.
@@ -187,7 +178,6 @@ impl<'p> Options<'p> {
         Some(Auth {
             public: flag(&rule, "public"),
             permission: text(&rule, "permission"),
-            permission_by: by(&rule, "permission_by"),
             callers: enum_names(&rule, "callers", "CALLER_KIND_"),
             tenant,
             custom: text(&rule, "custom"),
@@ -198,8 +188,12 @@ impl<'p> Options<'p> {
     /// `(audit)` of a method.
     pub fn audit(&self, method: &MethodDescriptor) -> Option<Audit> {
         let rule = self.extension(&method.options(), "audit")?;
-        let action_by = by(&rule, "action_by");
-        Some(Audit { action: text(&rule, "action"), target: text(&rule, "target"), action_by })
+        Some(Audit { action: text(&rule, "action"), target: text(&rule, "target") })
+    }
+
+    /// `(actions)` of a method.
+    pub fn actions(&self, method: &MethodDescriptor) -> Option<Actions> {
+        self.extension(&method.options(), "actions").map(|rule| Actions::of(&rule))
     }
 
     /// `(rest)` of a method.
@@ -312,19 +306,6 @@ impl Event {
     fn of(rule: &DynamicMessage) -> Self {
         Self { id: text(rule, "id"), kind: text(rule, "type"), resume: text(rule, "resume") }
     }
-}
-
-/// A field that decides, with its map.
-fn by(rule: &DynamicMessage, field: &str) -> Option<By> {
-    let by = message(rule, field)?;
-    let mut map: Vec<_> = match by.get_field_by_name("map").as_deref() {
-        Some(Value::Map(map)) => {
-            map.iter().filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value.as_str()?.to_owned()))).collect()
-        }
-        _ => Vec::new(),
-    };
-    map.sort();
-    Some(By { field: text(&by, "field"), map })
 }
 
 fn binding(rule: &DynamicMessage) -> Option<Http> {

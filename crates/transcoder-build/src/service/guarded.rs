@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use prost_reflect::{Kind, MessageDescriptor};
 
-use super::{Scope, constant};
+use super::{Scope, constant, enum_of};
 use crate::{
     model::{self, Method, Service},
     names::{camel, literal, snake},
@@ -87,17 +87,27 @@ fn method(out: &mut String, methods: &mut String, method: &Method, scope: &Scope
         "async fn {call}<S: {bound}>(service: &Guarded<S>, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{response}>, tonic::Status> {{\n\
          let (metadata, mut extensions, message) = request.into_parts();\n\
          let claim = {claim};\n\
-         service.guard.enter(&{tables}{constant}, claim, &mut extensions).await?;\n{require}{inner}\n}}",
+         service.guard.enter(&{tables}{constant}, claim, &mut extensions).await?;\n{checks}{inner}\n}}",
         bound = scope.bound,
         tables = scope.tables,
         constant = constant(method),
         claim = claim(method, &input, scope),
-        require = if method.has_required {
-            format!("::transcoder::require(&message, {})?;\n", literal(domain))
-        } else {
-            String::new()
-        },
+        checks = checks(method, scope, domain),
     );
+}
+
+/// What is checked of a message that the guard let in.
+fn checks(method: &Method, scope: &Scope<'_>, domain: &str) -> String {
+    let (mut checks, domain) = (String::new(), literal(domain));
+    if method.has_required {
+        let _ = writeln!(checks, "::transcoder::require(&message, {domain})?;");
+    }
+    if method.actions.is_some() {
+        // A service of tonic's trait reads the action from the request itself.
+        let name = if scope.handlers.is_some() { "action" } else { "_" };
+        let _ = writeln!(checks, "let {name} = {}{}::checked(&message, {domain})?;", scope.tables, enum_of(method));
+    }
+    checks
 }
 
 /// What the guard is told of the message.
@@ -109,21 +119,19 @@ fn claim(method: &Method, input: &MessageDescriptor, scope: &Scope<'_>) -> Strin
         Some(Tenant::Field(field)) => Some(field.as_str()),
         _ => None,
     };
-    let action = method.auth.permission_by.as_ref().map(|by| by.field.as_str());
-    let audit = method.audit.as_ref();
-    let target = audit.map(|audit| audit.target.as_str()).filter(|target| !target.is_empty());
-    let audited = audit.and_then(|audit| audit.action_by.as_ref()).map(|by| by.field.as_str());
-    format!(
-        "::transcoder::Claim {{ tenant: {}, action: {}, target: {}, audited: {} }}",
-        text(tenant),
-        text(action),
-        text(target),
-        text(audited),
-    )
+    let target = method.audit.as_ref().map(|audit| audit.target.as_str()).filter(|target| !target.is_empty());
+    let action = method.actions.as_ref().map_or_else(
+        || "None".to_owned(),
+        |_| {
+            let action = format!("{}{}", scope.tables, enum_of(method));
+            format!("Some({action}::of(&message).map_or(\"\", {action}::name))")
+        },
+    );
+    format!("::transcoder::Claim {{ tenant: {}, action: {action}, target: {} }}", text(tenant), text(target))
 }
 
 /// An expression for the text at a field path of `message`; empty where it is unset.
-fn text_of(message: &MessageDescriptor, field_path: &str, scope: &Scope<'_>) -> String {
+pub(super) fn text_of(message: &MessageDescriptor, field_path: &str, scope: &Scope<'_>) -> String {
     let fields = model::steps(message, field_path).unwrap_or_default();
     let Some((last, outer)) = fields.split_last() else { return "\"\"".to_owned() };
     let leaf = |base: &str| {

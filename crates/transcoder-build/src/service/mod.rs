@@ -1,5 +1,6 @@
 //! Emits what is needed of each service: the tables of its methods and paths, and the guarded service with its REST routes.
 
+mod actions;
 mod guarded;
 mod routes;
 mod rule;
@@ -7,6 +8,7 @@ mod scope;
 
 use std::fmt::Write as _;
 
+pub use actions::enum_of;
 pub use scope::Scope;
 
 use crate::{
@@ -42,8 +44,10 @@ impl Emit<'_> {
         let types = known.iter().map(|known| format!("{}TYPES, ", module(known, package, 1))).collect::<String>();
         let own_surface = service.methods.first().map(|method| &method.surface).cloned().unwrap_or_default();
         surface(out, own_surface, &types, limits);
+        let scope = Scope::new(service, None, true, None);
         for method in &service.methods {
             method_info(out, service, method);
+            actions::enumeration(out, method, &scope);
             for (index, binding) in method.bindings.iter().enumerate() {
                 rule::rule(out, method, index, binding);
             }
@@ -157,10 +161,10 @@ fn constant(method: &Method) -> String {
 
 fn method_info(out: &mut String, service: &Service, method: &Method) {
     let auth = &method.auth;
-    let permission = match &auth.permission_by {
+    let permission = match &method.actions {
         _ if auth.public => "None".to_owned(),
         None => format!("Fixed({})", literal(&auth.permission)),
-        Some(by) => format!("ByField {{ field: {}, map: &[{}] }}", literal(&by.field), pairs(&by.map)),
+        Some(_) => format!("ByAction({}::TABLE)", enum_of(method)),
     };
     let tenant = match &auth.tenant {
         Some(Tenant::Field(field)) => format!("Field({})", literal(field)),
@@ -177,8 +181,7 @@ fn method_info(out: &mut String, service: &Service, method: &Method) {
         || "None".to_owned(),
         |audit| {
             let (action, target) = (literal(&audit.action), literal(&audit.target));
-            let by = audit.action_by.as_ref().map(|by| pairs(&by.map)).unwrap_or_default();
-            format!("Some(::transcoder::AuditRule {{ action: {action}, target: {target}, action_by: &[{by}] }})")
+            format!("Some(::transcoder::AuditRule {{ action: {action}, target: {target} }})")
         },
     );
     let (full, name) = (service.descriptor.full_name(), method.descriptor.name());
@@ -196,9 +199,4 @@ fn method_info(out: &mut String, service: &Service, method: &Method) {
         public = auth.public,
         while_suspended = auth.while_suspended,
     );
-}
-
-/// Pairs of value and name.
-fn pairs(map: &[(String, String)]) -> String {
-    map.iter().map(|(value, name)| format!("({}, {}), ", literal(value), literal(name))).collect()
 }

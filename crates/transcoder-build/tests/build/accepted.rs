@@ -9,39 +9,27 @@ fn code(methods: &str) -> String {
 }
 
 #[test]
-fn permission_by_a_field_and_nested_tenant() {
+fn a_nested_tenant_and_target() {
     let code = code(&rpc(&format!(
         r#"option (shop.options.v1.auth) = {{
-             permission_by: {{
-               field: "state"
-               map: {{key: "STATE_OPEN" value: "order.write"}}
-               map: {{key: "STATE_CLOSED" value: "order.read"}}
-             }}
+             permission: "order.write"
              tenant: {{field: "owner.address.city"}}
              callers: [CALLER_KIND_AGENT, CALLER_KIND_USER]
              custom: "owner"
              while_suspended: true
            }};
-           option (shop.options.v1.audit) = {{
-             target: "name"
-             action_by: {{
-               field: "state"
-               map: {{key: "STATE_OPEN" value: "order.open"}}
-               map: {{key: "STATE_CLOSED" value: "order.close"}}
-             }}
-           }};
+           option (shop.options.v1.audit) = {{action: "order.open" target: "state"}};
            {GET}"#
     )));
     for piece in [
-        r#"ByField { field: "state", map: &[("STATE_CLOSED", "order.read"), ("STATE_OPEN", "order.write"), ] }"#,
+        r#"permission: ::transcoder::Permission::Fixed("order.write")"#,
         r#"callers: &["AGENT", "USER"]"#,
         r#"TenantRule::Field("owner.address.city")"#,
         r#"custom: Some("owner"), while_suspended: true"#,
-        r#"AuditRule { action: "", target: "name", action_by: &[("STATE_CLOSED", "order.close"), ("STATE_OPEN", "order.open"), ] }"#,
+        r#"AuditRule { action: "order.open", target: "state" }"#,
         r#"tenant: Some(message.owner.as_ref().and_then(|m| m.address.as_ref()).map_or("", |m| m.city.as_str()))"#,
-        r#"action: Some(<super::super::super::shop::v1::State as ::transcoder::json::Enum>::name(message.state)"#,
-        r#"target: Some(message.name.as_str())"#,
-        r#"audited: Some(<super::super::super::shop::v1::State as ::transcoder::json::Enum>::name(message.state)"#,
+        r#"action: None"#,
+        r#"target: Some(<super::super::super::shop::v1::State as ::transcoder::json::Enum>::name(message.state)"#,
     ] {
         assert!(code.contains(piece), "{piece} is not in {code}");
     }

@@ -1,6 +1,7 @@
 //! What builds and what does not, with the reason in the message.
 
 mod accepted;
+mod actions;
 mod openapi;
 mod parts;
 mod refused;
@@ -14,6 +15,10 @@ use transcoder_build::{Builder, Compiled, Error};
 fn options() -> Vec<(&'static str, String)> {
     let file = |name: &'static str, text: &str| (name, text.replace("conformance", "shop"));
     vec![
+        file(
+            "actions.proto",
+            include_str!("../../../transcoder-conformance/proto-rules/conformance/options/v1/actions.proto"),
+        ),
         file(
             "audit.proto",
             include_str!("../../../transcoder-conformance/proto-rules/conformance/options/v1/audit.proto"),
@@ -42,6 +47,7 @@ const HEAD: &str = r#"syntax = "proto3";
 package shop.v1;
 import "google/api/annotations.proto";
 import "google/protobuf/field_mask.proto";
+import "shop/options/v1/actions.proto";
 import "shop/options/v1/audit.proto";
 import "shop/options/v1/auth.proto";
 import "shop/options/v1/field.proto";

@@ -28,7 +28,7 @@ async fn no_content() {
     let answer = call(&fixture.rest, "DELETE", "/strict/things/x", None).await;
     assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0));
     assert!(!answer.headers.contains_key("content-type"));
-    let answer = call(&fixture.rest, "POST", "/strict/things/x:act", Some("{}")).await;
+    let answer = call(&fixture.rest, "POST", "/strict/things/x:act", Some(r#"{"act": "ACT_LOOK"}"#)).await;
     assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0));
 }
 

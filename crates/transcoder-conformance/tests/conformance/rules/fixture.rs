@@ -71,8 +71,8 @@ impl Guard for Recorder {
         extensions: &'a mut http::Extensions,
     ) -> Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>> {
         let caller = extensions.get::<Caller>().map_or("nobody", |caller| caller.0);
-        let Claim { tenant, action, target, audited } = claim;
-        let audited = audited.and_then(|value| Some(format!(", audited {}", method.audit.as_ref()?.by_value(value))));
+        let Claim { tenant, action, target } = claim;
+        let audited = action.map(|_| format!(", audited {}", method.audited(&claim).unwrap_or_default()));
         let audited = audited.unwrap_or_default();
         self.log.write(format!("enter {} by {caller}: {tenant:?} {action:?} {target:?}{audited}", method.name));
         Box::pin(std::future::ready(self.decide("enter")))

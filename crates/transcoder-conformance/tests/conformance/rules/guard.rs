@@ -96,25 +96,34 @@ async fn what_does_not_decode_is_not_entered() {
 #[tokio::test]
 async fn the_claim_of_an_act() {
     let fixture = Fixture::new();
-    let entered = async |body: &str| {
-        assert_eq!(call(&fixture.rest, "POST", "/strict/things/x:act", Some(body)).await.status, 200, "{body}");
+    let entered = async |body: &str, status: u16| {
+        assert_eq!(call(&fixture.rest, "POST", "/strict/things/x:act", Some(body)).await.status, status, "{body}");
         fixture.log.take().remove(1)
     };
     assert_eq!(
-        entered(r#"{"act": "ACT_PAINT"}"#).await,
-        r#"enter ActOnThing by somebody: None Some("ACT_PAINT") None, audited thing.paint"#
+        entered(r#"{"act": "ACT_LOOK"}"#, 200).await,
+        r#"enter ActOnThing by somebody: None Some("ACT_LOOK") None, audited thing.look"#
     );
-    assert_eq!(entered("{}").await, r#"enter ActOnThing by somebody: None Some("ACT_UNSPECIFIED") None, audited "#);
-    assert_eq!(entered(r#"{"act": 99}"#).await, r#"enter ActOnThing by somebody: None Some("") None, audited "#);
+    // The guard lets it pass, so the check of the action refuses it.
+    for body in ["{}", r#"{"act": 99}"#, r#"{"act": "ACT_UNSPECIFIED"}"#] {
+        assert_eq!(entered(body, 400).await, r#"enter ActOnThing by somebody: None Some("") None, audited "#, "{body}");
+    }
 }
 
 #[test]
 fn rules_as_data() {
     let act = &things_rest::ACT_ON_THING;
-    assert_eq!(act.auth.permission.by_value("ACT_LOOK"), Some("thing.read"));
-    assert_eq!(act.auth.permission.by_value("ACT_BURN"), None);
-    let audit = act.audit.as_ref().unwrap();
-    assert_eq!((audit.by_value("ACT_PAINT"), audit.by_value("ACT_BURN")), ("thing.paint", ""));
+    let Permission::ByAction(actions) = &act.auth.permission else { panic!("{act:?}") };
+    assert_eq!(actions.field, "act");
+    let listed: Vec<_> = actions.listed.iter().map(|action| (action.name, action.permission, action.audit)).collect();
+    let want = [
+        ("ACT_BURN", "thing.write", "thing.burn"),
+        ("ACT_LOOK", "thing.read", "thing.look"),
+        ("ACT_PAINT", "thing.write", "thing.paint"),
+    ];
+    assert_eq!(listed, want);
+    let names: Vec<_> = things_rest::ActOnThingAction::ALL.iter().map(|action| action.name()).collect();
+    assert_eq!(names, ["ACT_LOOK", "ACT_PAINT", "ACT_BURN"], "in the order of the proto");
     let get = &things_rest::GET_THING;
     assert!(matches!(get.auth.permission, Permission::Fixed("thing.read")));
     assert_eq!(get.auth.tenant, TenantRule::Field("owner.tenant"));

@@ -1,5 +1,6 @@
 //! Services whose options say everything that options can say.
 
+mod actions;
 mod answers;
 mod faults;
 mod fixture;
