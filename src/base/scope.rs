@@ -1,5 +1,7 @@
 //! How far a call may reach, and the proof that it may reach one tenant.
 
+pub use transcoder::Reach;
+
 use super::{
     caller::Caller,
     error::{Error, Reason, Result},

@@ -23,7 +23,7 @@ pub use login::{Credentials, Login, NewSession, login};
 pub use passwords::{Password, Passwords};
 pub use second_factor::attempts::Attempts;
 pub use users::rules::{name_for_people, reason, shown_email};
-pub use users::user::{Reach, RoleGrant, RoleScope, User, UserRef};
+pub use users::user::{RoleGrant, RoleScope, User, UserRef};
 
 use crate::store::{Sealer, Store};
 

@@ -4,11 +4,11 @@
 use sea_orm::EntityTrait;
 use tenantry::{
     base::{
-        Access, Basis, Caller, CallerKind, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts,
+        Access, Basis, Caller, CallerKind, Cx, Error, Kind, Reach, Role, TenantRef, TenantScope, caller::CallerFacts,
         cx::CxFacts, error::Reason,
     },
     identity::{
-        self, AccountStatus, NewAccount, Password, Passwords, People, Reach, User, UserRef, accounts,
+        self, AccountStatus, NewAccount, Password, Passwords, People, User, UserRef, accounts,
         api_keys::{self, MadeApiKey, NewApiKey},
         roles::grants::{self as role_grants, RoleRef},
         second_factor,

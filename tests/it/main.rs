@@ -44,6 +44,7 @@ mod messaging;
 mod older_schema;
 mod openapi;
 mod operations;
+mod permissions;
 mod principals;
 mod references;
 mod reflection;

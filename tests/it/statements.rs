@@ -14,12 +14,12 @@ use tenantry::{
         authn::{keys::Keys, sessions::SessionOf},
     },
     base::{
-        Access, Basis, Caller, Clock, Cx, PageRequest, Role, Secret, TenantRef, TenantScope,
+        Access, Basis, Caller, Clock, Cx, PageRequest, Reach, Role, Secret, TenantRef, TenantScope,
         caller::{CallerFacts, CallerTenant},
         cx::CxFacts,
     },
     identity::{
-        self, Credentials, Email, NewAccount, Password, Passwords, People, Reach, UserRef, api_keys,
+        self, Credentials, Email, NewAccount, Password, Passwords, People, UserRef, api_keys,
         groups::{self, NewGroup},
         roles::grants::{self as role_grants, RoleRef},
         sessions::revocations,

@@ -35,13 +35,10 @@ impl Handlers {
                 true => format!("tonic::Streaming<{request}>"),
                 false => request,
             };
-            let action = match method.actions {
-                Some(_) => format!("action: {}{}, ", scope.tables, enum_of(method)),
-                None => String::new(),
-            };
+            let decided = decided(method, scope).map(|(name, ty)| format!("{name}: {ty}, ")).unwrap_or_default();
             let _ = writeln!(
                 out,
-                "/// `{full}`.\nfn {function}(&self, cx: &{context}, {action}request: {request}) \
+                "/// `{full}`.\nfn {function}(&self, cx: &{context}, {decided}request: {request}) \
                  -> impl ::core::future::Future<Output = ::core::result::Result<{answer}, {error}>> + Send;",
                 full = method.descriptor.full_name(),
                 function = snake(method.descriptor.name()),
@@ -67,7 +64,7 @@ impl Handlers {
     }
 
     /// An expression that calls the handler of a method and makes tonic's answer of what it returns.
-    pub fn call(&self, method: &Method) -> String {
+    pub fn call(&self, method: &Method, scope: &Scope<'_>) -> String {
         let answer = match Answer::of(method) {
             Answer::Message => "message",
             Answer::Metadata => "response",
@@ -76,12 +73,23 @@ impl Handlers {
         };
         format!(
             "let cx = <{context} as ::transcoder::handler::Context>::of(&extensions, &metadata)?;\n\
-             let outcome = S::{function}(&service.inner, &cx, {action}message).await;\n\
+             let outcome = S::{function}(&service.inner, &cx, {decided}message).await;\n\
              ::transcoder::handler::{answer}(cx, outcome)",
             context = self.context,
             function = snake(method.descriptor.name()),
-            action = if method.actions.is_some() { "action, " } else { "" },
+            decided = decided(method, scope).map(|(name, _)| format!("{name}, ")).unwrap_or_default(),
         )
+    }
+}
+
+/// The name and type of what was decided of a call before its handler runs: the action, or the reach of the caller.
+fn decided(method: &Method, scope: &Scope<'_>) -> Option<(&'static str, String)> {
+    if method.actions.is_some() {
+        Some(("action", format!("{}{}", scope.tables, enum_of(method))))
+    } else if !method.auth.all.is_empty() {
+        Some(("reach", "::transcoder::Reach".to_owned()))
+    } else {
+        None
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the descriptors say of an RPC, as static data that the generated code carries.
 
+#[cfg(doc)]
+use crate::Reach;
 use crate::{Actions, Claim, json::Habits};
 
 /// One RPC: its names, its rules and the surface it belongs to. Generated, one `static` a method.
@@ -83,6 +85,14 @@ pub enum Permission {
     None,
     /// One, whatever the message says.
     Fixed(&'static str),
+    /// One to reach what is the caller's own, and another one to reach everything. The guard leaves the [`Reach`] of the
+    /// caller in the extensions of the request.
+    OwnOrAll {
+        /// The permission that the caller needs.
+        own: &'static str,
+        /// The permission to reach everything.
+        all: &'static str,
+    },
     /// That of the action that the request asks for.
     ByAction(Actions),
 }

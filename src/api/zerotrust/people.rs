@@ -1,16 +1,10 @@
-//! The user that a request is about, and the accounts that its caller may access.
+//! Which user a request is about.
 
 use super::given;
 use crate::{
-    auth::authz::roles,
     base::{Cx, IdKind, Result},
-    identity::{Reach, UserRef},
+    identity::UserRef,
 };
-
-/// All accounts of the tenant for callers that have the permission, only their own for others.
-pub(super) fn reach(cx: &Cx, permission: &str) -> Reach {
-    if roles::holds(cx.caller.roles(), permission) { Reach::All } else { Reach::Own }
-}
 
 /// The user that a request names.
 pub(super) fn named(cx: &Cx, tenant: Option<&str>, user: String, version: Option<i64>) -> Result<UserRef> {

@@ -2,11 +2,11 @@
 
 use super::{
     given,
-    people::{named, own_or_named, reach},
+    people::{named, own_or_named},
 };
 use crate::{
     api::{Deps, handlers::zerotrust::v1::totp_service::TotpService, timestamp},
-    base::{Cx, Result, Secret},
+    base::{Cx, Reach, Result, Secret},
     identity::{
         TotpState,
         second_factor::{self, totp},
@@ -17,17 +17,14 @@ use crate::{
     },
 };
 
-/// The permission to change second factors of other users.
-const PERMISSION: &str = "zerotrust.users.mfa";
-
 pub struct SecondFactors {
     pub(super) deps: Deps,
 }
 
 impl TotpService for SecondFactors {
-    async fn enroll_totp(&self, cx: &Cx, message: EnrollTotpRequest) -> Result<EnrollTotpResponse> {
+    async fn enroll_totp(&self, cx: &Cx, reach: Reach, message: EnrollTotpRequest) -> Result<EnrollTotpResponse> {
         let of = own_or_named(cx, message.tenant_id.as_deref(), message.user_id)?;
-        let made = second_factor::enroll(cx, &self.deps.people, &of, reach(cx, PERMISSION)).await?;
+        let made = second_factor::enroll(cx, &self.deps.people, &of, reach).await?;
         Ok(EnrollTotpResponse {
             // The only response that contains the secret.
             secret: made.secret.expose().clone(),
@@ -40,10 +37,10 @@ impl TotpService for SecondFactors {
         })
     }
 
-    async fn verify_totp(&self, cx: &Cx, message: VerifyTotpRequest) -> Result<VerifyTotpResponse> {
+    async fn verify_totp(&self, cx: &Cx, reach: Reach, message: VerifyTotpRequest) -> Result<VerifyTotpResponse> {
         let code = Secret::new(given::required("code", message.code)?);
         let of = own_or_named(cx, message.tenant_id.as_deref(), message.user_id)?;
-        let codes = second_factor::confirm(cx, &self.deps.people, &of, reach(cx, PERMISSION), &code).await?;
+        let codes = second_factor::confirm(cx, &self.deps.people, &of, reach, &code).await?;
         Ok(VerifyTotpResponse {
             status: TotpState::Enabled.as_str().to_owned(),
             // The only response that contains the codes.

@@ -4,7 +4,7 @@ use tonic::Response;
 
 use super::{
     given,
-    people::{named, own_or_named, reach},
+    people::{named, own_or_named},
     session, shown,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         Deps,
         handlers::zerotrust::v1::user_service::{ChangeUserAction, UserService},
     },
-    base::{Cx, PageRequest, Result, Secret},
+    base::{Cx, PageRequest, Reach, Result, Secret},
     identity::{
         User, UserRef,
         users::{
@@ -61,13 +61,12 @@ impl Users {
 }
 
 impl UserService for Users {
-    async fn list_users(&self, cx: &Cx, message: ListUsersRequest) -> Result<ListUsersResponse> {
+    async fn list_users(&self, cx: &Cx, reach: Reach, message: ListUsersRequest) -> Result<ListUsersResponse> {
         let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
         let request = PageRequest::of("users", message.limit.map(i64::from), message.cursor.as_deref())?;
         let ListUsersRequest { q: text, status, role, group_id: group, .. } = message;
         let filter = UserFilter { text, status, role, group };
-        let (store, reach) = (&self.deps.store, reach(cx, "zerotrust.users.read"));
-        let page = users::page(cx, store, &tenant, &filter, reach, request).await?;
+        let page = users::page(cx, &self.deps.store, &tenant, &filter, reach, request).await?;
         Ok(ListUsersResponse {
             users: page.items.into_iter().map(shown::user).collect(),
             next_cursor: page.next,
@@ -85,7 +84,12 @@ impl UserService for Users {
         Ok(ChangeUserResponse { answer: Some(UserAnswer { user: Some(shown::user(user)) }), created })
     }
 
-    async fn set_password(&self, cx: &Cx, message: SetPasswordRequest) -> Result<Response<SetPasswordResponse>> {
+    async fn set_password(
+        &self,
+        cx: &Cx,
+        reach: Reach,
+        message: SetPasswordRequest,
+    ) -> Result<Response<SetPasswordResponse>> {
         password::check_given(message.password.is_some(), message.generate)?;
         let of = own_or_named(cx, message.tenant_id.as_deref(), message.user_id)?;
         let new = NewPassword {
@@ -93,7 +97,6 @@ impl UserService for Users {
             current: message.current_password.map(Secret::new),
             must_change: message.must_change,
         };
-        let reach = reach(cx, "zerotrust.users.write");
         let set = password::set(cx, &self.deps.people, &of, reach, new).await?;
         let fresh = match set.own {
             true => Some(session::fresh(&self.deps, &set.user, &set.tenant).await?),

@@ -5,7 +5,7 @@ use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 use async_trait::async_trait;
 use http::Extensions;
 use tonic::Status;
-use transcoder::{AuthRule, Claim, Deadline, MethodInfo, Permission, RequestId, TenantRule};
+use transcoder::{AuthRule, Claim, Deadline, MethodInfo, Permission, Reach, RequestId, TenantRule};
 
 use super::roles;
 use crate::audit::Denials;
@@ -148,6 +148,9 @@ impl transcoder::Guard for Guard {
         Box::pin(async move {
             match self.context(method, &claim, extensions).await {
                 Ok(cx) => {
+                    if let Some(reach) = reach(&method.auth.permission, &cx.caller) {
+                        extensions.insert(reach);
+                    }
                     extensions.insert(cx);
                     Ok(())
                 }
@@ -193,7 +196,9 @@ fn check_caller(method: &MethodInfo, caller: &Caller) -> Result<()> {
 fn holds_any(permission: &Permission, caller: &Caller) -> bool {
     match permission {
         Permission::None => false,
-        Permission::Fixed(permission) => roles::holds(caller.roles(), permission),
+        Permission::Fixed(permission) | Permission::OwnOrAll { own: permission, .. } => {
+            roles::holds(caller.roles(), permission)
+        }
         Permission::ByAction(actions) => {
             actions.listed.iter().any(|action| roles::holds(caller.roles(), action.permission))
         }
@@ -222,12 +227,18 @@ fn check_permission(rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Resu
 fn asked_permission(rule: &AuthRule, claim: &Claim<'_>) -> Result<Option<&'static str>> {
     match &rule.permission {
         Permission::None => Ok(None),
-        Permission::Fixed(permission) => Ok(Some(permission)),
+        Permission::Fixed(permission) | Permission::OwnOrAll { own: permission, .. } => Ok(Some(permission)),
         Permission::ByAction(actions) => match actions.named(claim.action.unwrap_or_default()) {
             Some(action) => Ok(Some(action.permission)),
             None => Err(Error::invalid(Reason::ActionUnknown, actions.field, actions.must_be())),
         },
     }
+}
+
+/// Which resources the caller reaches, where the rule has a permission for its own and another one for all.
+fn reach(permission: &Permission, caller: &Caller) -> Option<Reach> {
+    let Permission::OwnOrAll { all, .. } = permission else { return None };
+    Some(if roles::holds(caller.roles(), all) { Reach::All } else { Reach::Own })
 }
 
 /// The access of a caller that has the permission. Does not look up a tenant.
@@ -251,7 +262,9 @@ fn no_tenant_claim() -> Error {
 fn permission_denied(permission: &Permission, caller: &Caller) -> Error {
     let administers = caller.roles().contains(Role::Admin);
     let reason = match permission {
-        Permission::Fixed(permission) if administers && roles::platform_alone_holds(permission) => {
+        Permission::Fixed(permission) | Permission::OwnOrAll { own: permission, .. }
+            if administers && roles::platform_alone_holds(permission) =>
+        {
             Reason::PlatformRequired
         }
         _ => Reason::PermissionDenied,

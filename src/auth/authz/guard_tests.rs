@@ -66,6 +66,14 @@ method!(
     PLATFORMS,
     AuthRule { permission: Permission::Fixed("messaging.tenants.create"), tenant: TenantRule::None, ..ONLY_PERMISSION }
 );
+method!(
+    OWN_OR_ALL,
+    AuthRule {
+        permission: Permission::OwnOrAll { own: "zerotrust.users.self", all: "zerotrust.users.read" },
+        tenant: TenantRule::Caller,
+        ..ONLY_PERMISSION
+    }
+);
 method!(ASLEEP, AuthRule { while_suspended: true, ..ONLY_PERMISSION });
 
 /// `ops` administers the tenant `beta`; there are no other tenants.
@@ -239,6 +247,27 @@ async fn the_action_chooses_the_audit_name() {
     }
     let cx = call(&FIXED, caller(Role::Admin, Some("acme")), on("acme")).await.unwrap();
     assert_eq!(cx.audit_action, Some("thing.do"));
+}
+
+#[tokio::test]
+async fn the_reach_is_that_of_the_callers_permission() {
+    let guard = guard();
+    let reached = async |method, caller: Caller| {
+        let mut extensions = extensions(caller);
+        guard.admit(method, &mut extensions).unwrap();
+        guard.enter(method, on("acme"), &mut extensions).await.unwrap();
+        extensions.get::<Reach>().copied()
+    };
+    assert_eq!(reached(&OWN_OR_ALL, caller(Role::User, Some("acme"))).await, Some(Reach::Own));
+    for role in [Role::ReadOnly, Role::Admin] {
+        assert_eq!(reached(&OWN_OR_ALL, caller(role, Some("acme"))).await, Some(Reach::All), "{role}");
+    }
+    assert_eq!(reached(&OWN_OR_ALL, caller(Role::PlatformAdmin, None)).await, Some(Reach::All));
+    assert_eq!(reached(&FIXED, caller(Role::Admin, Some("acme"))).await, None, "the rule has no reach");
+    // Who speaks for a principal reaches no further than the principal.
+    let mut proxy = CallerFacts::clone(&caller(Role::PlatformAdmin, None));
+    proxy.principal = Some(caller(Role::User, Some("acme")));
+    assert_eq!(reached(&OWN_OR_ALL, Caller::new(proxy)).await, Some(Reach::Own));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
 //! Authorization: what a caller may call, and on which tenant.
 
 pub mod guard;
-pub mod roles;
+mod roles;

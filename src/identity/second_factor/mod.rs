@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use self::totp::TotpSecret;
 use super::{
-    AccountChange, People, Reach, TotpState, User, UserRef,
+    AccountChange, People, TotpState, User, UserRef,
     login::totp_purpose,
     users::{
         self, Held,
@@ -21,7 +21,7 @@ use super::{
     },
 };
 use crate::{
-    base::{Cx, Error, Result, Secret, error::Reason},
+    base::{Cx, Error, Reach, Result, Secret, error::Reason},
     store::{
         ChangeKind, Stamp, Store, Tx,
         entities::{accounts, recovery_codes},

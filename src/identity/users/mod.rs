@@ -14,9 +14,9 @@ use sea_orm::{
 use uuid::Uuid;
 
 use self::user::dressed;
-use super::{Account, AccountStatus, Reach, RoleGrant, User, UserRef, accounts};
+use super::{Account, AccountStatus, RoleGrant, User, UserRef, accounts};
 use crate::{
-    base::{Cx, Error, IdKind, Page, PageRequest, Result, Role, TenantRef, TenantScope, error::Reason, text},
+    base::{Cx, Error, IdKind, Page, PageRequest, Reach, Result, Role, TenantRef, TenantScope, error::Reason, text},
     store::{
         Store, Tx,
         entities::accounts::{Column, Entity, Model},

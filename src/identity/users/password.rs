@@ -9,14 +9,16 @@ use super::{
     rules,
 };
 use crate::identity::{
-    Account, AccountChange, AccountStatus, Login, Password, People, Reach, User, UserRef,
+    Account, AccountChange, AccountStatus, Login, Password, People, User, UserRef,
     login::backoff::Attempt,
     passwords::{normalized, policy, weak},
     second_factor::totp,
     users,
 };
 use crate::{
-    base::{Access, Caller, CallerKind, Cx, Error, Result, Secret, caller::CallerFacts, cx::CxFacts, error::Reason},
+    base::{
+        Access, Caller, CallerKind, Cx, Error, Reach, Result, Secret, caller::CallerFacts, cx::CxFacts, error::Reason,
+    },
     store::{ChangeKind, Tx, entities::accounts},
     tenants::Tenant,
 };

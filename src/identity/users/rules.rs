@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use crate::base::{Caller, Error, IdKind, Kind, Result, Role, error::Reason, text};
-use crate::identity::{Account, AccountStatus, Email, Reach, User, accounts, api_keys};
+use crate::base::{Caller, Error, IdKind, Kind, Reach, Result, Role, error::Reason, text};
+use crate::identity::{Account, AccountStatus, Email, User, accounts, api_keys};
 
 /// Maximum length of an id chosen by the caller, in characters.
 const MAX_ID: usize = 64;

@@ -50,15 +50,6 @@ pub struct UserRef {
     pub version: Option<i64>,
 }
 
-/// The accounts that a call may access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// All accounts of the tenant whose roles are not above the caller's.
-    All,
-    /// Only the caller's own.
-    Own,
-}
-
 impl User {
     /// All roles, in every scope.
     pub fn every_role(&self) -> RoleSet {

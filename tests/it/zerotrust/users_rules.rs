@@ -5,12 +5,12 @@ use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::{Map, Value, json};
 use tenantry::{
     base::{
-        Access, Caller, Cx, Error, Kind, PageRequest, Role, Secret, TenantRef, TenantScope, caller::CallerFacts,
+        Access, Caller, Cx, Error, Kind, PageRequest, Reach, Role, Secret, TenantRef, TenantScope, caller::CallerFacts,
         cx::CxFacts, error::Reason,
     },
     entitlements::Plan,
     identity::{
-        AccountStatus, Passwords, People, Reach, User, UserRef,
+        AccountStatus, Passwords, People, User, UserRef,
         groups::{self, NewGroup},
         roles::grants::{self as role_grants, RoleRef},
         second_factor,

@@ -2,9 +2,9 @@
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use tenantry::{
-    base::{Access, Cx, PageRequest, Role, Secret, TenantRef, TenantScope, cx::CxFacts, error::Reason},
+    base::{Access, Cx, PageRequest, Reach, Role, Secret, TenantRef, TenantScope, cx::CxFacts, error::Reason},
     identity::{
-        self, Credentials, NewAccount, Password, Passwords, People, Reach, UserRef,
+        self, Credentials, NewAccount, Password, Passwords, People, UserRef,
         accounts::identities,
         groups::{GroupChange, GroupRef, NewGroup},
         users::{

@@ -15,18 +15,25 @@ impl Check<'_> {
             return Err(self.fail("no authorization rule; give it the option (auth)"));
         };
         if auth.public {
-            let bare = auth.permission.is_empty() && auth.tenant.is_none() && auth.custom.is_empty();
+            let named = !auth.permission.is_empty() || !auth.all.is_empty() || !auth.custom.is_empty();
+            let bare = !named && auth.tenant.is_none();
             return if bare && auth.callers.is_empty() && !auth.while_suspended {
                 Ok(auth)
             } else {
                 Err(self.fail("a public method has no other authorization rule"))
             };
         }
-        if auth.permission.is_empty() && self.options.actions(self.method).is_none() {
+        let has_actions = self.options.actions(self.method).is_some();
+        if auth.permission.is_empty() && !has_actions {
             return Err(self.fail("name a permission, or the actions that have permissions, or say public"));
         }
-        if !auth.permission.is_empty() {
-            self.permission(&auth.permission)?;
+        for permission in [&auth.permission, &auth.all] {
+            if !permission.is_empty() {
+                self.permission(permission)?;
+            }
+        }
+        if !auth.all.is_empty() && (has_actions || auth.all == auth.permission) {
+            return Err(self.fail("all is another permission than that of the rule, which has no actions"));
         }
         if auth.callers.iter().any(String::is_empty) {
             return Err(self.fail("a kind of caller is unspecified"));

@@ -230,7 +230,12 @@ fn origin(service: &Service, method: &Method) -> String {
     let rpc = format!("{}/{}", service.descriptor.full_name(), method.descriptor.name());
     let mut text = format!("gRPC: `{rpc}`.");
     match (method.single_permission(), &method.actions) {
-        (Some(permission), _) => text.push_str(&format!(" Permission: `{permission}`.")),
+        (Some(permission), _) => {
+            text.push_str(&format!(" Permission: `{permission}`."));
+            if !method.auth.all.is_empty() {
+                text.push_str(&format!(" For more than the caller's own: `{}`.", method.auth.all));
+            }
+        }
         (None, Some(actions)) => {
             let permission = |action: &Action| format!("`{}`: `{}`", action.name, action.permission);
             let each: Vec<_> = actions.list.iter().map(permission).collect();

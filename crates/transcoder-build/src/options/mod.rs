@@ -30,6 +30,8 @@ pub struct Auth {
     pub public: bool,
     /// The permission.
     pub permission: String,
+    /// The permission to reach every resource, where `permission` reaches the caller's own; empty if there is none.
+    pub all: String,
     /// Kinds of caller, without the enum's prefix.
     pub callers: Vec<String>,
     /// Where the tenant is found.
@@ -178,6 +180,7 @@ impl<'p> Options<'p> {
         Some(Auth {
             public: flag(&rule, "public"),
             permission: text(&rule, "permission"),
+            all: text(&rule, "all"),
             callers: enum_names(&rule, "callers", "CALLER_KIND_"),
             tenant,
             custom: text(&rule, "custom"),

@@ -76,7 +76,7 @@ fn method(out: &mut String, methods: &mut String, method: &Method, scope: &Scope
         "async fn {function}(&self, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{outer}>, tonic::Status> {{ {answer} }}"
     );
     let inner = match scope.handlers {
-        Some(handlers) => handlers.call(method),
+        Some(handlers) => handlers.call(method, scope),
         None => format!(
             "<S as {bound}>::{function}(&*service.inner, tonic::Request::from_parts(metadata, extensions, message)).await",
             bound = scope.bound
@@ -106,6 +106,9 @@ fn checks(method: &Method, scope: &Scope<'_>, domain: &str) -> String {
         // A service of tonic's trait reads the action from the request itself.
         let name = if scope.handlers.is_some() { "action" } else { "_" };
         let _ = writeln!(checks, "let {name} = {}{}::checked(&message, {domain})?;", scope.tables, enum_of(method));
+    }
+    if scope.handlers.is_some() && !method.auth.all.is_empty() {
+        checks.push_str("let reach = ::transcoder::Reach::of(&extensions)?;\n");
     }
     checks
 }

@@ -163,6 +163,9 @@ fn method_info(out: &mut String, service: &Service, method: &Method) {
     let auth = &method.auth;
     let permission = match &method.actions {
         _ if auth.public => "None".to_owned(),
+        None if !auth.all.is_empty() => {
+            format!("OwnOrAll {{ own: {}, all: {} }}", literal(&auth.permission), literal(&auth.all))
+        }
         None => format!("Fixed({})", literal(&auth.permission)),
         Some(_) => format!("ByAction({}::TABLE)", enum_of(method)),
     };

@@ -43,6 +43,18 @@ fn users_and_services_are_admitted_by_default() {
 }
 
 #[test]
+fn own_or_all() {
+    let rule = r#"permission: "order.read" all: "order.write" tenant: {from: TENANT_SOURCE_CALLER}"#;
+    let options = format!("option (shop.options.v1.auth) = {{{rule}}}; {GET}");
+    let code = code(&rpc(&options));
+    assert!(code.contains(r#"Permission::OwnOrAll { own: "order.read", all: "order.write" }"#), "{code}");
+    let document = service(&rpc(&options)).unwrap().openapi[""].clone();
+    let description = document["paths"]["/orders"]["get"]["description"].as_str().unwrap().to_owned();
+    let want = "Permission: `order.read`. For more than the caller's own: `order.write`.";
+    assert!(description.ends_with(want), "{description}");
+}
+
+#[test]
 fn grpc_only_and_streams() {
     let public = "option (shop.options.v1.auth) = {public: true};";
     let code = code(&format!(

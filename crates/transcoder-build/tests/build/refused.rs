@@ -34,8 +34,22 @@ fn authorization() {
     refused(GET, "no authorization rule; give it the option (auth)");
     refused(&auth(""), "name a permission, or the actions that have permissions, or say public");
     refused(&auth(&format!(r#"permission: "order.eat" {tenant}"#)), "unknown permission \"order.eat\"");
+    refused(
+        &auth(&format!(r#"permission: "order.read" all: "order.eat" {tenant}"#)),
+        "unknown permission \"order.eat\"",
+    );
+    let why = "all is another permission than that of the rule, which has no actions";
+    refused(&auth(&format!(r#"permission: "order.read" all: "order.read" {tenant}"#)), why);
+    let actions = r#"option (shop.options.v1.actions) = {field: "name" action: {name: "do"}};"#;
+    let rule = auth(&format!(r#"permission: "order.read" all: "order.write" {tenant}"#));
+    refused(&format!("{rule} {actions}"), why);
+    refused(
+        &auth(&format!(r#"all: "order.write" {tenant}"#)),
+        "name a permission, or the actions that have permissions, or say public",
+    );
     for other in [
         r#"permission: "order.read""#,
+        r#"all: "order.write""#,
         tenant,
         r#"custom: "owner""#,
         "callers: CALLER_KIND_USER",
