@@ -47,8 +47,9 @@ impl Actions {
     }
 }
 
-/// Checks the fields of a request against its action. `given` has each field, and whether the request has it; one that is
-/// required is taken. A field that the action does not take is refused, so that no caller believes that it had an effect.
+/// Checks the fields of a request against its action. `given` has each field, and whether the request has it. A field that
+/// the action does not take is refused, because it would have no effect; then the first one of `requires` that is missing.
+/// What is required is taken.
 #[doc(hidden)]
 pub fn check(
     action: &str,
@@ -67,9 +68,11 @@ pub fn check(
         let text = format!("{action} does not take {}", stray.join(", "));
         return Err(Status::with_error_details(Code::InvalidArgument, text, details));
     }
-    let missing = given.iter().filter(|(field, given)| !given && requires.contains(field));
-    let missing: Vec<_> = missing.map(|(field, _)| (*field).to_owned()).collect();
-    if missing.is_empty() { Ok(()) } else { Err(required::refusal(&missing, domain)) }
+    let is_missing = |field: &&&str| !given.iter().any(|(name, given)| *given && name == *field);
+    match requires.iter().find(is_missing) {
+        Some(missing) => Err(required::refusal(&[(*missing).to_owned()], domain)),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -121,11 +124,11 @@ mod tests {
     }
 
     #[test]
-    fn every_missing_field_is_named() {
+    fn the_first_missing_field_is_named() {
         let given = [("color", false), ("coats", true), ("owner", false), ("size", false)];
-        let status = check("paint", &given, &["coats", "size"], &["color", "owner"], "shop").unwrap_err();
-        let violations = vec![violation("color", "required"), violation("owner", "required")];
-        let text = "missing: color, owner";
+        let status = check("paint", &given, &["coats", "size"], &["owner", "color"], "shop").unwrap_err();
+        let violations = vec![violation("owner", "required")];
+        let text = "missing: owner";
         assert_eq!(refusal(&status), (Code::InvalidArgument, text, "FIELD_REQUIRED@shop".to_owned(), violations));
     }
 

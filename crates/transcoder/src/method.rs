@@ -108,6 +108,8 @@ pub enum TenantRule {
     Resource,
     /// A field of the request, by its path.
     Field(&'static str),
+    /// A field of the request, by its path; the caller's own tenant where the field is empty.
+    FieldOrCaller(&'static str),
 }
 
 /// What an RPC leaves in the audit log.

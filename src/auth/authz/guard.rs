@@ -83,7 +83,9 @@ impl Guard {
     async fn context(&self, method: &'static MethodInfo, claim: &Claim<'_>, extensions: &Extensions) -> Result<Cx> {
         let admitted = extensions.get::<Admitted>().filter(|admitted| std::ptr::eq(admitted.method, method));
         let caller = admitted.map(|admitted| admitted.caller.clone()).ok_or_else(|| Error::internal(NOT_ADMITTED))?;
-        if let (Some(facts), Some(tenant)) = (extensions.get::<CallFacts>(), claim.tenant) {
+        if let (Some(facts), Some(tenant)) =
+            (extensions.get::<CallFacts>(), claim.tenant.filter(|text| !text.is_empty()))
+        {
             facts.set_tenant(tenant);
         }
         let mut access = Access::Platform;
@@ -246,11 +248,16 @@ fn table_access(rule: TenantRule, caller: &Caller, claim: &Claim<'_>) -> Result<
     if caller.is_platform() {
         return Ok(Access::Platform);
     }
+    if let (TenantRule::FieldOrCaller(_), Some(text)) = (rule, claim.tenant.filter(|text| !text.is_empty())) {
+        return access_to(caller, &TenantRef::parse(text));
+    }
     match (rule, &caller.tenant) {
         (TenantRule::None, _) => Ok(Access::None),
         (TenantRule::Field(_), _) => access_to(caller, &TenantRef::parse(claim.tenant.ok_or_else(no_tenant_claim)?)),
-        (TenantRule::Caller | TenantRule::Resource, Some(own)) => Ok(Access::Tenant(TenantRef::Id(own.id))),
-        (TenantRule::Caller | TenantRule::Resource, None) => Err(foreign_tenant()),
+        (TenantRule::Caller | TenantRule::FieldOrCaller(_) | TenantRule::Resource, Some(own)) => {
+            Ok(Access::Tenant(TenantRef::Id(own.id)))
+        }
+        (TenantRule::Caller | TenantRule::FieldOrCaller(_) | TenantRule::Resource, None) => Err(foreign_tenant()),
     }
 }
 

@@ -56,6 +56,7 @@ method!(
     AuthRule { permission: Permission::Fixed("messaging.clusters.list"), tenant: TenantRule::None, ..ONLY_PERMISSION }
 );
 method!(OWN, AuthRule { tenant: TenantRule::Caller, ..ONLY_PERMISSION });
+method!(NAMED_OR_OWN, AuthRule { tenant: TenantRule::FieldOrCaller("tenant"), ..ONLY_PERMISSION });
 method!(GATEWAYS, AuthRule { callers: &["GATEWAY"], ..ONLY_PERMISSION });
 method!(BY_ACTION, AuthRule { permission: Permission::ByAction(ACTIONS), ..ONLY_PERMISSION });
 method!(
@@ -285,6 +286,12 @@ async fn other_rules_of_tenant() {
     assert_eq!(cx.access, Access::None);
     let cx = call(&OWN, caller(Role::Admin, Some("acme")), Claim::default()).await.unwrap();
     assert_eq!(cx.access, Access::Tenant(TenantRef::Id(TenantId::from_uuid(Uuid::from_u128(7)))));
+    for claim in [on("acme"), on(""), Claim::default()] {
+        let cx = call(&NAMED_OR_OWN, caller(Role::Admin, Some("acme")), claim).await.unwrap();
+        assert_eq!(cx.access, Access::Tenant(TenantRef::Id(TenantId::from_uuid(Uuid::from_u128(7)))));
+    }
+    let foreign = call(&NAMED_OR_OWN, caller(Role::Admin, Some("acme")), on("other")).await.unwrap_err();
+    assert_eq!(foreign, refusal("TENANT_FOREIGN"));
     let without_claim = call(&FIXED, caller(Role::Admin, Some("acme")), Claim::default()).await.unwrap_err();
     assert_eq!(without_claim.0, Kind::Internal);
 }

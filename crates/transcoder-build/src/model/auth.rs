@@ -40,7 +40,7 @@ impl Check<'_> {
         }
         match &auth.tenant {
             None => Err(self.fail("say where the tenant of the call is found")),
-            Some(Tenant::Field(field)) => self.text_field(field).map(|_| auth),
+            Some(Tenant::Field(field) | Tenant::FieldOrCaller(field)) => self.text_field(field).map(|_| auth),
             Some(Tenant::From(from)) if from.is_empty() => Err(self.fail("say where the tenant of the call is found")),
             Some(Tenant::From(_)) => Ok(auth),
         }

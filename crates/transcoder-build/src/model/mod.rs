@@ -144,7 +144,7 @@ fn check_stream(method: &Method) -> Result<(), Error> {
     if !method.descriptor.is_client_streaming() {
         return Ok(());
     }
-    let by_field = matches!(method.auth.tenant, Some(Tenant::Field(_)))
+    let by_field = matches!(method.auth.tenant, Some(Tenant::Field(_) | Tenant::FieldOrCaller(_)))
         || method.actions.is_some()
         || method.audit.as_ref().is_some_and(|audit| !audit.target.is_empty());
     let why = if !method.bindings.is_empty() {

@@ -118,7 +118,12 @@ pub fn failures(
     can(true, &[429, 500, 503, 504]);
     can(input || !method.surface.ignore_unknown, &[400]);
     can(!method.auth.public, &[401, 403]);
-    can(input || method.auth.tenant == Some(Tenant::From("CALLER".to_owned())), &[404]);
+    let of_caller = match &method.auth.tenant {
+        Some(Tenant::FieldOrCaller(_)) => true,
+        Some(Tenant::From(from)) => from == "CALLER",
+        _ => false,
+    };
+    can(input || of_caller, &[404]);
     can(binding.http.method != "GET", &[409]);
     can(body, &[413, 415]);
     can(method.rest.etag.is_some(), &[412]);

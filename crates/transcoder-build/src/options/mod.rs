@@ -47,6 +47,8 @@ pub struct Auth {
 pub enum Tenant {
     /// A field of the request.
     Field(String),
+    /// A field of the request, or else the caller's own tenant.
+    FieldOrCaller(String),
     /// `CALLER`, `RESOURCE` or `NONE`.
     From(String),
 }
@@ -173,10 +175,12 @@ impl<'p> Options<'p> {
     /// `(auth)` of a method.
     pub fn auth(&self, method: &MethodDescriptor) -> Option<Auth> {
         let rule = self.extension(&method.options(), "auth")?;
-        let tenant = message(&rule, "tenant").map(|tenant| match text(&tenant, "field") {
-            field if field.is_empty() => Tenant::From(enum_name(&tenant, "from", "TENANT_SOURCE_")),
-            field => Tenant::Field(field),
-        });
+        let tenant =
+            message(&rule, "tenant").map(|tenant| match (text(&tenant, "field"), text(&tenant, "field_or_caller")) {
+                (field, _) if !field.is_empty() => Tenant::Field(field),
+                (_, field) if !field.is_empty() => Tenant::FieldOrCaller(field),
+                _ => Tenant::From(enum_name(&tenant, "from", "TENANT_SOURCE_")),
+            });
         Some(Auth {
             public: flag(&rule, "public"),
             permission: text(&rule, "permission"),

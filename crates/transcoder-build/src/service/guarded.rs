@@ -119,7 +119,7 @@ fn claim(method: &Method, input: &MessageDescriptor, scope: &Scope<'_>) -> Strin
         field.map_or_else(|| "None".to_owned(), |field| format!("Some({})", text_of(input, field, scope)))
     };
     let tenant = match &method.auth.tenant {
-        Some(Tenant::Field(field)) => Some(field.as_str()),
+        Some(Tenant::Field(field) | Tenant::FieldOrCaller(field)) => Some(field.as_str()),
         _ => None,
     };
     let target = method.audit.as_ref().map(|audit| audit.target.as_str()).filter(|target| !target.is_empty());

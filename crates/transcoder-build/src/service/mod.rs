@@ -171,6 +171,7 @@ fn method_info(out: &mut String, service: &Service, method: &Method) {
     };
     let tenant = match &auth.tenant {
         Some(Tenant::Field(field)) => format!("Field({})", literal(field)),
+        Some(Tenant::FieldOrCaller(field)) => format!("FieldOrCaller({})", literal(field)),
         Some(Tenant::From(from)) => camel(&from.to_lowercase()),
         None => "None".to_owned(),
     };

@@ -43,6 +43,14 @@ fn users_and_services_are_admitted_by_default() {
 }
 
 #[test]
+fn a_tenant_that_the_request_may_name() {
+    let rule = r#"permission: "order.read" tenant: {field_or_caller: "owner.tenant"}"#;
+    let code = code(&rpc(&format!("option (shop.options.v1.auth) = {{{rule}}}; {GET}")));
+    assert!(code.contains(r#"TenantRule::FieldOrCaller("owner.tenant")"#), "{code}");
+    assert!(code.contains(r#"tenant: Some(message.owner.as_ref().map_or("", |m| m.tenant.as_str()))"#), "{code}");
+}
+
+#[test]
 fn own_or_all() {
     let rule = r#"permission: "order.read" all: "order.write" tenant: {from: TENANT_SOURCE_CALLER}"#;
     let options = format!("option (shop.options.v1.auth) = {{{rule}}}; {GET}");

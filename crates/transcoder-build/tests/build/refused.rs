@@ -73,6 +73,8 @@ fn tenants() {
     refused(&tenant(r#"tenant: {field: "name.nope"}"#), "shop.v1.Order has no field name.nope");
     refused(&tenant(r#"tenant: {field: "owners.tenant"}"#), "shop.v1.Order has no field owners.tenant");
     refused(&tenant(r#"tenant: {field: "owner"}"#), "owner is no single text");
+    refused(&tenant(r#"tenant: {field_or_caller: "owner"}"#), "owner is no single text");
+    refused(&tenant(r#"tenant: {field_or_caller: "nope"}"#), "shop.v1.Order has no field nope");
 }
 
 #[test]

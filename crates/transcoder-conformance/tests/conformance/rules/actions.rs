@@ -59,9 +59,9 @@ async fn what_an_action_does_not_take_is_refused() {
 }
 
 #[tokio::test]
-async fn what_an_action_requires_is_told_at_once() {
+async fn what_an_action_requires_must_be_given() {
     let paint = act(r#"{"act": "ACT_PAINT", "coats": 1}"#).await;
-    assert_eq!(paint, refused("FIELD_REQUIRED", "missing: color, owner"));
+    assert_eq!(paint, refused("FIELD_REQUIRED", "missing: color"), "the first of two");
     let burn = act(r#"{"act": "ACT_BURN", "witnesses": []}"#).await;
     assert_eq!(burn, refused("FIELD_REQUIRED", "missing: witnesses"), "an empty list is none");
 }
