@@ -5,6 +5,7 @@ pub mod controlplane;
 mod deps;
 pub mod manager;
 pub mod messaging;
+mod paging;
 mod registry;
 pub mod warehouse;
 pub mod zerotrust;

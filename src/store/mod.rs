@@ -19,6 +19,7 @@ pub mod like;
 pub mod older_text;
 mod outbox;
 pub mod outbox_retention;
+pub mod page;
 pub mod pages;
 pub mod relay;
 mod revocations;

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, QuerySelect};
 use time::OffsetDateTime;
 
 use super::{Status, Suspension, lists};
@@ -13,7 +11,7 @@ use crate::{
         Access, Cx, Error, Page, PageRequest, Result, TenantId, TenantName, TenantRef, TenantScope, error::Reason,
         scope::platform_only,
     },
-    store::{Stamp, Store, Tx, entities::tenants, json, scopes},
+    store::{Stamp, Store, Tx, entities::tenants, json, page::page as rows_of_page, scopes},
 };
 
 /// A tenant of the registry.
@@ -106,10 +104,7 @@ pub async fn resolve_any_locked(tx: &Tx, reference: &TenantRef) -> Result<(Tenan
 pub async fn page(cx: &Cx, store: &Store, statuses: &[Status], request: PageRequest) -> Result<Page<Tenant>> {
     platform_only(&cx.access)?;
     let query = lists::within(statuses);
-    let total = query.clone().count(store.read()).await?;
-    let after = request.after.map(|id| tenants::Column::Id.gt(id));
-    let query = query.filter(Condition::all().add_option(after)).order_by_asc(tenants::Column::Id);
-    let rows = query.limit(request.rows()).all(store.read()).await?;
+    let (rows, total) = rows_of_page(query, tenants::Column::Id, request, store.read()).await?;
     let rows = rows.into_iter().map(Tenant::try_from).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(request, rows, total, |tenant| tenant.id.uuid()))
 }

@@ -5,9 +5,9 @@ use crate::{
     api::{
         Deps,
         handlers::zerotrust::v1::api_key_service::{ApiKeyService, ChangeApiKeyAction},
-        timestamp,
+        paging, timestamp,
     },
-    base::{Cx, PageRequest, Result, Secret},
+    base::{Cx, Result, Secret},
     identity::{
         ApiKey,
         api_keys::{self, NewApiKey},
@@ -45,13 +45,9 @@ impl ApiKeys {
 impl ApiKeyService for ApiKeys {
     async fn list_api_keys(&self, cx: &Cx, message: ListApiKeysRequest) -> Result<ListApiKeysResponse> {
         let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
-        let request = PageRequest::of("api_keys", message.limit.map(i64::from), message.cursor.as_deref())?;
+        let request = paging::request(&message)?;
         let page = api_keys::page(cx, &self.deps.store, &tenant, request).await?;
-        Ok(ListApiKeysResponse {
-            api_keys: page.items.into_iter().map(shown).collect(),
-            next_cursor: page.next,
-            total: page.total.cast_signed(),
-        })
+        Ok(paging::response(page, shown))
     }
 
     async fn change_api_key(

@@ -5,9 +5,9 @@ use crate::{
     api::{
         Deps,
         handlers::zerotrust::v1::group_service::{ChangeGroupAction, GroupService},
-        timestamp,
+        paging, timestamp,
     },
-    base::{Cx, PageRequest, Result},
+    base::{Cx, Result},
     identity::groups::{self, Group, GroupChange, GroupRef, NewGroup},
     proto::zerotrust::v1::{
         self as proto, ChangeGroupRequest, ChangeGroupResponse, GroupAnswer, ListGroupsRequest, ListGroupsResponse,
@@ -21,13 +21,9 @@ pub struct Groups {
 impl GroupService for Groups {
     async fn list_groups(&self, cx: &Cx, message: ListGroupsRequest) -> Result<ListGroupsResponse> {
         let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
-        let request = PageRequest::of("groups", message.limit.map(i64::from), message.cursor.as_deref())?;
+        let request = paging::request(&message)?;
         let page = groups::page(cx, &self.deps.store, &tenant, &message.q, request).await?;
-        Ok(ListGroupsResponse {
-            groups: page.items.into_iter().map(shown).collect(),
-            next_cursor: page.next,
-            total: page.total.cast_signed(),
-        })
+        Ok(paging::response(page, shown))
     }
 
     async fn change_group(

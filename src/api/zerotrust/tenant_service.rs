@@ -5,8 +5,9 @@ use crate::{
     api::{
         Deps,
         handlers::zerotrust::v1::tenant_service::{ChangeTenantAction, TenantService},
+        paging,
     },
-    base::{Cx, PageRequest, Result},
+    base::{Cx, Result},
     proto::zerotrust::v1::{
         ChangeTenantRequest, ChangeTenantResponse, ListTenantsRequest, ListTenantsResponse, TenantAnswer,
     },
@@ -48,13 +49,9 @@ impl Tenants {
 
 impl TenantService for Tenants {
     async fn list_tenants(&self, cx: &Cx, message: ListTenantsRequest) -> Result<ListTenantsResponse> {
-        let request = PageRequest::of("tenants", message.limit.map(i64::from), message.cursor.as_deref())?;
+        let request = paging::request(&message)?;
         let page = tenants::page(cx, &self.deps.store, request).await?;
-        Ok(ListTenantsResponse {
-            tenants: page.items.into_iter().map(shown::tenant).collect(),
-            next_cursor: page.next,
-            total: page.total.cast_signed(),
-        })
+        Ok(paging::response(page, shown::tenant))
     }
 
     async fn change_tenant(

@@ -11,8 +11,9 @@ use crate::{
     api::{
         Deps,
         handlers::zerotrust::v1::user_service::{ChangeUserAction, UserService},
+        paging,
     },
-    base::{Cx, PageRequest, Reach, Result, Secret},
+    base::{Cx, Reach, Result, Secret},
     identity::{
         User, UserRef,
         users::{
@@ -63,15 +64,11 @@ impl Users {
 impl UserService for Users {
     async fn list_users(&self, cx: &Cx, reach: Reach, message: ListUsersRequest) -> Result<ListUsersResponse> {
         let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
-        let request = PageRequest::of("users", message.limit.map(i64::from), message.cursor.as_deref())?;
+        let request = paging::request(&message)?;
         let ListUsersRequest { q: text, status, role, group_id: group, .. } = message;
         let filter = UserFilter { text, status, role, group };
         let page = users::page(cx, &self.deps.store, &tenant, &filter, reach, request).await?;
-        Ok(ListUsersResponse {
-            users: page.items.into_iter().map(shown::user).collect(),
-            next_cursor: page.next,
-            total: page.total.cast_signed(),
-        })
+        Ok(paging::response(page, shown::user))
     }
 
     async fn change_user(

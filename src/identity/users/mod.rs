@@ -8,7 +8,7 @@ pub mod suspension;
 pub(in crate::identity) mod user;
 
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, Select,
     sea_query::{Expr, Func},
 };
 use uuid::Uuid;
@@ -21,6 +21,7 @@ use crate::{
         Store, Tx,
         entities::accounts::{Column, Entity, Model},
         like::holding,
+        page::page as rows_of_page,
     },
     tenants::{self, Tenant},
 };
@@ -61,10 +62,7 @@ pub async fn page(
     if reach == Reach::Own {
         query = query.filter(Column::Id.is_in(cx.caller.account));
     }
-    let total = query.clone().count(store.read()).await?;
-    let after = request.after.map(|id| Column::Id.gt(id));
-    let query = query.filter(Condition::all().add_option(after)).order_by_asc(Column::Id);
-    let rows = query.limit(request.rows()).all(store.read()).await?;
+    let (rows, total) = rows_of_page(query, Column::Id, request, store.read()).await?;
     let found = rows.into_iter().map(Account::try_from).collect::<Result<Vec<_>>>()?;
     let page = Page::cut(request, found, total, |account| account.id);
     let items = dressed(&store.tenant(scope), page.items, store.clock().now()).await?;

@@ -2,10 +2,7 @@
 
 use std::net::IpAddr;
 
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -17,6 +14,7 @@ use crate::{
         audit::AuditRecord,
         entities::api_keys::{Column, Entity, Model},
         json,
+        page::page,
     },
 };
 
@@ -109,10 +107,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
     /// A page of the keys, oldest first, and the total number.
     pub async fn api_keys(&self, request: PageRequest) -> Result<(Vec<ApiKeyRow>, u64)> {
         let query = Entity::find().filter(Column::TenantId.eq(self.uuid()));
-        let total = query.clone().count(self.conn).await?;
-        let after = request.after.map(|id| Column::Id.gt(id));
-        let query = query.filter(Condition::all().add_option(after)).order_by_asc(Column::Id);
-        let rows = query.limit(request.rows()).all(self.conn).await?;
+        let (rows, total) = page(query, Column::Id, request, self.conn).await?;
         Ok((rows.into_iter().map(ApiKeyRow::try_from).collect::<Result<_>>()?, total))
     }
 }

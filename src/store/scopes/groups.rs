@@ -1,8 +1,8 @@
 //! Groups of tenants.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Unchanged, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ActiveModelTrait, ActiveValue::Unchanged, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QuerySelect, Select,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use crate::{
         Stamp,
         entities::groups::{ActiveModel, Column, Entity, Model},
         like::holding,
+        page::page,
     },
 };
 
@@ -65,11 +66,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
 
     /// A page of the groups whose name contains a text (case-insensitively), oldest first, and the total number.
     pub async fn groups(&self, text: &str, request: PageRequest) -> Result<(Vec<GroupRow>, u64)> {
-        let query = self.groups_named(text);
-        let total = query.clone().count(self.conn).await?;
-        let after = request.after.map(|id| Column::Id.gt(id));
-        let query = query.filter(Condition::all().add_option(after)).order_by_asc(Column::Id);
-        let rows = query.limit(request.rows()).all(self.conn).await?;
+        let (rows, total) = page(self.groups_named(text), Column::Id, request, self.conn).await?;
         Ok((rows.into_iter().map(GroupRow::from).collect(), total))
     }
 

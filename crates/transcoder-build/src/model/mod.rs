@@ -2,6 +2,7 @@
 
 mod actions;
 mod auth;
+mod paging;
 mod rest;
 mod surfaces;
 
@@ -42,6 +43,8 @@ pub struct Method {
     pub actions: Option<Actions>,
     /// What it leaves in the audit log.
     pub audit: Option<Audit>,
+    /// Name of the list of the response that comes in pages; empty if there is none.
+    pub pages: String,
     /// REST habits.
     pub rest: Rest,
     /// The surface.
@@ -133,8 +136,9 @@ fn method(
     }
     let audit = check.audit(actions.as_mut(), &bindings)?;
     check.rest(&rest, &bindings)?;
+    let pages = check.pages()?;
     let has_required = !options.required(&descriptor.input()).is_empty();
-    let method = Method { auth, actions, audit, rest, surface, bindings, has_required, descriptor };
+    let method = Method { auth, actions, audit, pages, rest, surface, bindings, has_required, descriptor };
     check_stream(&method)?;
     Ok(method)
 }

@@ -1,6 +1,6 @@
 //! The options that steer the generator, read by name from the descriptors.
 //!
-//! They are extensions of one package (`auth`, `actions`, `audit`, `rest` on methods, `surface` on files, `field` on fields), whose
+//! They are extensions of one package (`auth`, `actions`, `audit`, `pages`, `rest` on methods, `surface` on files, `field` on fields), whose
 //! messages have the members that are read here.
 
 mod actions;
@@ -201,6 +201,11 @@ impl<'p> Options<'p> {
     /// `(actions)` of a method.
     pub fn actions(&self, method: &MethodDescriptor) -> Option<Actions> {
         self.extension(&method.options(), "actions").map(|rule| Actions::of(&rule))
+    }
+
+    /// `(pages)` of a method: the name of the list.
+    pub fn pages(&self, method: &MethodDescriptor) -> Option<String> {
+        self.extension(&method.options(), "pages").map(|rule| text(&rule, "items"))
     }
 
     /// `(rest)` of a method.

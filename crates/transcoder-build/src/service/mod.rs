@@ -2,6 +2,7 @@
 
 mod actions;
 mod guarded;
+mod paging;
 mod routes;
 mod rule;
 mod scope;
@@ -48,6 +49,7 @@ impl Emit<'_> {
         for method in &service.methods {
             method_info(out, service, method);
             actions::enumeration(out, method, &scope);
+            paging::paging(out, method, &scope);
             for (index, binding) in method.bindings.iter().enumerate() {
                 rule::rule(out, method, index, binding);
             }

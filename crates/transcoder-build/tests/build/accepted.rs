@@ -1,6 +1,6 @@
 //! What builds, and what is generated from it.
 
-use crate::{GET, HEAD, MESSAGES, check, rpc, service};
+use crate::{GET, HEAD, MESSAGES, SURFACE, check, rpc, service};
 
 /// The code beside tonic's, with one blank for every run of blanks.
 fn code(methods: &str) -> String {
@@ -159,4 +159,23 @@ fn tonic_is_told_what_else_to_generate() {
     builder.tonic(|tonic| tonic.type_attribute("a.M", "#[derive(PartialOrd)]")).compile().unwrap();
     let code = std::fs::read_to_string(out.join("a.rs")).unwrap();
     assert!(code.contains("#[derive(PartialOrd)]"), "{code}");
+}
+
+#[test]
+fn pages_have_their_members_in_common() {
+    let messages = "message Ask { optional int32 limit = 1; optional string cursor = 2; }
+        message Page { repeated Order self = 1; optional string next_cursor = 2; int64 total = 3; }";
+    let options = format!(
+        r#"option (shop.options.v1.auth) = {{public: true}}; {GET} option (shop.options.v1.pages) = {{items: "self"}};"#
+    );
+    let service = format!("service Orders {{ rpc Call(Ask) returns (Page) {{ {options} }} }}");
+    let code = check(&format!("{HEAD}{SURFACE}{service}{messages}{MESSAGES}"), true).unwrap().code;
+    let code = code["shop.v1"].split_whitespace().collect::<Vec<_>>().join(" ");
+    for piece in [
+        "impl ::transcoder::PagedRequest for super::super::super::shop::v1::Ask { const LIST: &'static str = \"self\";",
+        "impl ::transcoder::PagedResponse for super::super::super::shop::v1::Page { type Item = super::super::super::shop::v1::Order;",
+        "Self { self_: items, next_cursor, total, ..",
+    ] {
+        assert!(code.contains(piece), "{piece} is not in {code}");
+    }
 }

@@ -31,6 +31,10 @@ fn options() -> Vec<(&'static str, String)> {
             "field.proto",
             include_str!("../../../transcoder-conformance/proto-rules/conformance/options/v1/field.proto"),
         ),
+        file(
+            "pages.proto",
+            include_str!("../../../transcoder-conformance/proto-rules/conformance/options/v1/pages.proto"),
+        ),
         file("reason.proto", include_str!("reason.proto")),
         file(
             "rest.proto",
@@ -51,6 +55,7 @@ import "shop/options/v1/actions.proto";
 import "shop/options/v1/audit.proto";
 import "shop/options/v1/auth.proto";
 import "shop/options/v1/field.proto";
+import "shop/options/v1/pages.proto";
 import "shop/options/v1/rest.proto";
 import "shop/options/v1/surface.proto";
 "#;

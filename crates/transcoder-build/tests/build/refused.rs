@@ -284,3 +284,35 @@ fn pages() {
     );
     refused_at("Orders.Call", &stream, "paged_list, but the answer is a stream or raw bytes");
 }
+
+#[test]
+fn lists_in_pages() {
+    let build = |request: &str, response: &str, items: &str| {
+        let messages = format!("message Ask {{ {request} }} message Page {{ {response} }} message Item {{}}");
+        let options = format!(r#"{PUBLIC} {GET} option (shop.options.v1.pages) = {{items: "{items}"}};"#);
+        let service = format!("service Orders {{ rpc Call(Ask) returns (Page) {{ {options} }} }}");
+        check(&format!("{HEAD}{SURFACE}{service}{messages}"), true)
+    };
+    let request = "optional int32 limit = 1; optional string cursor = 2;";
+    let response =
+        "repeated Item items = 1; optional string next_cursor = 2; int64 total = 3; repeated string tags = 4;";
+    assert!(build(request, response, "items").is_ok());
+    let refused = |request: &str, response: &str, items: &str, why: &str| {
+        let error = build(request, response, items).unwrap_err().to_string();
+        assert_eq!(error, format!("shop.v1.Orders.Call: {why}"), "{request} {response} {items}");
+    };
+    refused(request, response, "nope", "shop.v1.Page has no field nope");
+    for items in ["tags", "total"] {
+        let why = format!("pages: {items} is not a list of messages of the response itself");
+        refused(request, response, items, &why);
+    }
+    refused("optional string cursor = 2;", response, "items", "shop.v1.Ask has no field limit");
+    let plain = request.replace("optional int32", "int32");
+    refused(&plain, response, "items", "pages: limit of shop.v1.Ask must be optional int32");
+    let other = request.replace("optional string", "optional bytes");
+    refused(&other, response, "items", "pages: cursor of shop.v1.Ask must be optional string");
+    let list = response.replace("optional string next_cursor", "repeated string next_cursor");
+    refused(request, &list, "items", "pages: next_cursor of shop.v1.Page must be optional string");
+    let optional = response.replace("int64 total", "optional int64 total");
+    refused(request, &optional, "items", "pages: total of shop.v1.Page must be int64");
+}
