@@ -17,7 +17,7 @@ pub mod idempotent;
 pub mod json;
 pub mod like;
 pub mod older_text;
-mod outbox;
+pub mod outbox;
 pub mod outbox_retention;
 pub mod page;
 pub mod pages;
@@ -118,6 +118,11 @@ impl Store {
     /// Activated after each commit that has rows for the relay.
     pub fn committed(&self) -> &Activator {
         &self.0.committed
+    }
+
+    /// Activated after this process has numbered outbox events: in a commit on SQLite, by the relay on PostgreSQL.
+    pub fn numbered(&self) -> &Activator {
+        &self.0.observers.numbered
     }
 
     pub fn clock(&self) -> &Clock {

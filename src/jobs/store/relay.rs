@@ -56,6 +56,9 @@ impl Job for Relay {
 
     async fn run(&self, run: &Run) -> Result<Report> {
         let step = self.step(run).await?;
+        if step.numbered > 0 {
+            self.0.numbered().activate();
+        }
         Ok(Report { items: step.numbered + step.sealed, more: step.is_full() })
     }
 }

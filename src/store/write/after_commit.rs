@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::store::{Revocation, cache::Cache, revocations::Listeners};
+use crate::{
+    base::Activator,
+    store::{Revocation, cache::Cache, revocations::Listeners},
+};
 
 /// In-memory state that a write invalidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +25,8 @@ pub(in crate::store) enum AfterCommit {
 pub(in crate::store) struct Observers {
     pub cache: Arc<Cache>,
     pub revoked: Arc<Listeners>,
+    /// Wakes the reader of the outbox.
+    pub numbered: Activator,
 }
 
 impl Observers {

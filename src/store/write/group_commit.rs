@@ -150,6 +150,7 @@ impl Group {
     /// Numbers, seals and writes the effects, and commits. No relay is needed: this is the only writing
     /// transaction, so later commits get higher numbers.
     async fn finish(&self, tx: DatabaseTransaction, mut effects: Effects) -> Result<(), DbErr> {
+        let has_events = effects.has_events();
         let written = async {
             effects.number(&tx).await?;
             effects.write(&tx).await
@@ -163,6 +164,9 @@ impl Group {
         };
         tx.commit().await?;
         self.observers.committed(after_commit);
+        if has_events {
+            self.observers.numbered.activate();
+        }
         Ok(())
     }
 }

@@ -122,6 +122,11 @@ impl Effects {
         self.audit.is_empty() && self.outbox.is_empty()
     }
 
+    /// Whether followers of the outbox will see something.
+    pub fn has_events(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     pub fn append(&mut self, mut other: Self) {
         self.audit.append(&mut other.audit);
         self.outbox.append(&mut other.outbox);
