@@ -19,6 +19,7 @@ pub mod manager;
 pub mod messaging;
 pub mod server;
 pub mod store;
+pub mod streams;
 pub mod tenants;
 pub mod warehouse;
 pub mod zerotrust;

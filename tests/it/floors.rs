@@ -9,8 +9,17 @@ use std::{
 use crate::harness::root;
 
 /// The layers, lowest first. A module uses itself and the layers below.
-const FLOORS: [&[&str]; 9] =
-    [&["proto"], &["base"], &["store", "providers"], &["jobs"], AREAS, &["auth"], &["api"], &["server"], &["cli"]];
+const FLOORS: [&[&str]; 9] = [
+    &["proto"],
+    &["base"],
+    &["store", "providers"],
+    &["jobs", "streams"],
+    AREAS,
+    &["auth"],
+    &["api"],
+    &["server"],
+    &["cli"],
+];
 
 /// The domain areas: the only layer whose modules may use each other, without cycles.
 const AREAS: &[&str] =
