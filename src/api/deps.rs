@@ -1,11 +1,15 @@
 //! The dependencies of the services.
 
+use std::sync::Arc;
+
 use crate::{
-    auth::Sessions,
+    auth::{CallerStanding, Sessions},
     controlplane::licensing::MultitenancySettings,
     identity::People,
     messaging::MessagingSettings,
     store::{Sealer, Store},
+    streams::Feed,
+    tenants::source::TenantSource,
     warehouse::EdgeAddress,
 };
 
@@ -16,7 +20,17 @@ pub struct Deps {
     pub sealer: Sealer,
     pub people: People,
     pub sessions: Sessions,
+    pub streams: Streams,
     pub settings: Settings,
+}
+
+/// What streams are made of. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    /// The tenants.
+    pub tenants: Arc<Feed<TenantSource>>,
+    /// Ends the streams of callers who lost their rights.
+    pub standing: CallerStanding,
 }
 
 #[derive(Clone, Debug)]

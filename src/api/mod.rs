@@ -22,7 +22,7 @@ use transcoder::{
     handler::{self, Context},
 };
 
-pub use self::deps::{Deps, Settings};
+pub use self::deps::{Deps, Settings, Streams};
 use self::{
     controlplane::ControlPlaneDialect, manager::ManagerDialect, messaging::MessagingDialect,
     warehouse::WarehouseDialect, zerotrust::ZeroTrustDialect,

@@ -9,6 +9,7 @@ pub mod surface;
 
 pub use authn::api_keys::ApiKeys;
 pub use authn::authenticate::{Authentication, Authenticator};
+pub use authn::caller_standing::CallerStanding;
 pub use authn::origins::Origins;
 pub use authn::principal::{Principals, ProxyRoles};
 pub use authn::sessions::Sessions;

@@ -35,10 +35,15 @@ impl Drain {
         self.0.cancelled().await;
     }
 
-    /// What a stream that ends because of the drain ends with: UNAVAILABLE, and the reason `SERVER_STOPPING`.
+    /// The status of a stream that is terminated by the drain: UNAVAILABLE with the reason `SERVER_STOPPING`.
     pub fn status() -> Status {
+        Self::error().to_status()
+    }
+
+    /// The error of a stream that is terminated by the drain.
+    pub fn error() -> Error {
         let text = "the server is shutting down; reconnect";
-        Error::new(Kind::Unavailable, Reason::ServerStopping, text).to_status()
+        Error::new(Kind::Unavailable, Reason::ServerStopping, text)
     }
 
     /// The same stream, which ends with [`Drain::status`] when the drain begins. Messages that are not taken by then are

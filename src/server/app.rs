@@ -20,10 +20,10 @@ use super::{
     tls::{self, Tls},
 };
 use crate::{
-    api::{self, Deps, Settings},
+    api::{self, Deps, Settings, Streams},
     audit::{ApiKeyUses, Denials},
     auth::{
-        ApiKeys, Authenticator, Guard, Principals, ProxyRoles, Sessions,
+        ApiKeys, Authenticator, CallerStanding, Guard, Principals, ProxyRoles, Sessions,
         authn::{
             keys::Keys,
             legacy_tokens::{ApiKey, ManagerKey},
@@ -34,6 +34,8 @@ use crate::{
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
     store::{Keyring, Sealer, Store},
+    streams::Hub,
+    tenants::source::TenantSource,
 };
 
 /// How long jobs and tasks may take to end.
@@ -93,11 +95,12 @@ impl App {
         let health = standard.health.clone();
         let board = StatusBoard::default();
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone(), board.clone());
-        let service = self.service(standard, ops, &counts, revocations.clone())?;
+        let (hub, streams) = streams(&self.store);
+        let service = self.service(standard, ops, &counts, revocations.clone(), streams)?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
         let jobs = self.start_jobs(&revocations, &counts, board);
-        let tasks = self.spawn(hangups, health, &readiness);
+        let tasks = self.spawn(hangups, health, &readiness, hub);
 
         let (tls, time) = (self.tls.clone(), self.drain_timeout);
         let serving = listen::serve(listeners, service, bounds, tls, drain.clone(), abort.clone(), time);
@@ -129,7 +132,7 @@ impl App {
     }
 
     /// Starts the tasks beside the calls that are no jobs.
-    fn spawn(&self, hangups: Option<Hangups>, health: Health, readiness: &Readiness) -> Tasks {
+    fn spawn(&self, hangups: Option<Hangups>, health: Health, readiness: &Readiness, hub: Arc<Hub>) -> Tasks {
         let mut tasks = Tasks::new();
         if let (Some(tls), Some(hangups)) = (self.tls.clone(), hangups) {
             let hangups = Arc::new(Mutex::new(hangups));
@@ -137,6 +140,10 @@ impl App {
         }
         let readiness = readiness.clone();
         tasks.spawn("health", move |stop| health.clone().follow(readiness.clone(), stop));
+        tasks.spawn("streams", move |stop| {
+            let hub = hub.clone();
+            async move { hub.run(stop).await }
+        });
         let metrics = self.metrics.clone();
         tasks.spawn("metrics", move |stop| metrics::upkeep(metrics.clone(), stop));
         tasks
@@ -148,6 +155,7 @@ impl App {
         ops: Ops,
         counts: &Counts,
         revocations: Revocations,
+        streams: Streams,
     ) -> Result<Stack<services::Dispatch>> {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(counts.denials.clone(), clock.clone()).with_checks_of(&self.store));
@@ -158,6 +166,7 @@ impl App {
             sealer,
             sessions: Sessions::new(people.clone(), self.keys.clone(), counts.denials.clone()),
             people,
+            streams,
             settings: self.settings.clone(),
         };
         let around = Around { guard, dialects: api::dialects(), max_body: self.limits.max_body };
@@ -174,6 +183,14 @@ impl App {
         let (authenticator, ingress) = (Arc::new(authenticator), self.ingress.clone());
         Ok(Stack::new(front, authenticator, around.dialects, self.limits, BodyTimeouts::default(), ingress))
     }
+}
+
+/// The reader of the outbox, and what streams get from it.
+fn streams(store: &Store) -> (Arc<Hub>, Streams) {
+    let (mut hub, standing) = (Hub::new(store), CallerStanding::new(store));
+    let tenants = hub.feed(TenantSource::new(store));
+    hub.follow(Arc::new(standing.clone()));
+    (Arc::new(hub), Streams { tenants, standing })
 }
 
 /// What is counted for the audit log.

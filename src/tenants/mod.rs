@@ -7,6 +7,7 @@ mod lists;
 mod names;
 mod reachable;
 pub mod soft_delete;
+pub mod source;
 mod status;
 mod suspension;
 mod tenant;
@@ -15,7 +16,7 @@ mod write;
 pub use self::soft_delete::{GRACE, deprovision, purge_due, restore};
 pub use lists::{Order, list, names, names_query, query};
 pub use names::released_at;
-pub use reachable::reachable_page;
+pub use reachable::{reachable_page, watchable};
 pub use status::Status;
 pub use suspension::{Authority, Suspension, refuse_suspended, suspend, unsuspend};
 pub use tenant::{

@@ -9,6 +9,7 @@ use crate::{
         Store,
         entities::tenants::{Column, Entity},
     },
+    streams::Reach,
 };
 
 /// A page of the tenants that the call can reach, oldest first. Its `total` is not counted.
@@ -21,8 +22,17 @@ pub async fn reachable_page(cx: &Cx, store: &Store, request: PageRequest) -> Res
     Ok(Page::cut(request, rows, 0, |tenant| tenant.id.uuid()))
 }
 
+/// What a watch of the call can reach.
+pub async fn watchable(cx: &Cx, store: &Store) -> Result<Reach> {
+    let own = match &cx.access {
+        Access::Tenant(own) => Some(super::resolve_any(cx, store, own).await?.1),
+        Access::Platform | Access::None => None,
+    };
+    Reach::of(&cx.access, own)
+}
+
 /// So many tenants after one, by id.
-async fn after(store: &Store, after: Option<TenantId>, limit: u64) -> Result<Vec<Tenant>> {
+pub(super) async fn after(store: &Store, after: Option<TenantId>, limit: u64) -> Result<Vec<Tenant>> {
     let after = after.map(|id| Column::Id.gt(id.uuid()));
     let query = Entity::find().filter(Condition::all().add_option(after)).order_by_asc(Column::Id).limit(limit);
     query.all(store.read()).await?.into_iter().map(Tenant::try_from).collect()

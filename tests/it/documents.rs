@@ -39,6 +39,7 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("docs/references.md", &[]),
     ("docs/security.md", &[]),
+    ("docs/streams.md", &[]),
     ("docs/style.md", &[]),
     ("docs/surfaces.md", &[]),
     ("docs/transcoding.md", &[]),
@@ -91,6 +92,11 @@ async fn the_commands_of_the_references_work() {
 #[tokio::test]
 async fn the_commands_of_the_security_guide_work() {
     try_out("docs/security.md").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_streams_work() {
+    try_out("docs/streams.md").await;
 }
 
 #[tokio::test]

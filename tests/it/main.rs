@@ -56,6 +56,8 @@ mod session_ends;
 mod starting;
 mod statements;
 mod store;
+mod streams;
+mod tenant_watch;
 mod tenants;
 mod tls;
 mod warehouse;

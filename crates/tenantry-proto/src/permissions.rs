@@ -41,6 +41,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("messaging.tenants.update", &[]),
     ("registry.tenants.get", READERS),
     ("registry.tenants.list", READERS),
+    ("registry.tenants.watch", READERS),
     ("warehouse.session.end", ANYONE),
     ("warehouse.session.get", ANYONE),
     ("warehouse.tenants.create", &[]),

@@ -1,5 +1,6 @@
 //! The native surface, `/registry/v1`: the registry itself, in the terms of the AIPs.
 
+mod events;
 mod tenant_service;
 
 use transcoder::Service;

@@ -1,5 +1,7 @@
 //! `TenantService`: the tenants of the registry.
 
+use futures::{Stream, StreamExt};
+
 use crate::{
     api::{Deps, handlers::registry::v1::tenant_service::TenantService, timestamp},
     base::{
@@ -9,8 +11,9 @@ use crate::{
     },
     proto::registry::v1::{
         GetTenantRequest, GetTenantResponse, ListTenantsRequest, ListTenantsResponse, SuspensionAuthority,
-        Tenant as TenantMessage, TenantState,
+        Tenant as TenantMessage, TenantState, WatchTenantsRequest, WatchTenantsResponse,
     },
+    streams::{Watch, until},
     tenants::{self, Authority, Status, Tenant},
 };
 
@@ -34,6 +37,18 @@ impl TenantService for Tenants {
         let (tenant, _) = tenants::resolve_any(cx, &self.deps.store, &TenantRef::parse(&message.tenant)).await?;
         Ok(GetTenantResponse { tenant: Some(to_proto(&tenant)) })
     }
+
+    async fn watch_tenants(
+        &self,
+        cx: &Cx,
+        message: WatchTenantsRequest,
+    ) -> Result<impl Stream<Item = Result<WatchTenantsResponse>> + Send + 'static> {
+        let streams = &self.deps.streams;
+        let reach = tenants::watchable(cx, &self.deps.store).await?;
+        let watch = Watch::open(&streams.tenants, reach, message.revision).await?;
+        let messages = watch.messages().map(|message| message.map(WatchTenantsResponse::from));
+        Ok(until(messages, streams.standing.end_of(cx)))
+    }
 }
 
 /// The page of a request, by AIP-158: the server chooses a size if the caller does not, and lowers one that is too large.
@@ -53,7 +68,7 @@ fn page_request(size: i32, token: &str) -> Result<PageRequest> {
     })
 }
 
-fn to_proto(tenant: &Tenant) -> TenantMessage {
+pub(super) fn to_proto(tenant: &Tenant) -> TenantMessage {
     TenantMessage {
         id: tenant.id.dashed(),
         name: tenant.name.to_string(),

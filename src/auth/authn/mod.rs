@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod authenticate;
+pub mod caller_standing;
 pub mod cookies;
 pub mod csrf;
 mod jws;
@@ -12,5 +13,6 @@ pub mod origins;
 pub mod principal;
 pub mod revocation;
 pub mod sessions;
+
 mod token_cache;
 pub mod tokens;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
 use tonic::{
-    Request, Status,
+    Request, Status, Streaming,
     client::Grpc as Client,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     codegen::http::uri::PathAndQuery,
@@ -49,23 +49,42 @@ impl Grpc {
         self
     }
 
-    /// Calls a unary method.
+    /// Calls a method. Of a stream, the first message is the answer: it may have no end.
     pub async fn call(&self, method: &MethodDescriptor, message: DynamicMessage) -> Result<DynamicMessage, Status> {
+        if method.is_server_streaming() {
+            let first = self.open(method, message).await?.message().await?;
+            return first.ok_or_else(|| Status::internal("the stream has no message"));
+        }
+        let (mut client, request, path) = self.prepare(method, message).await?;
+        Ok(client.unary(request, path, Dynamic(method.output())).await?.into_inner())
+    }
+
+    /// Opens a stream.
+    pub async fn open(
+        &self,
+        method: &MethodDescriptor,
+        message: DynamicMessage,
+    ) -> Result<Streaming<DynamicMessage>, Status> {
+        let (mut client, request, path) = self.prepare(method, message).await?;
+        Ok(client.server_streaming(request, path, Dynamic(method.output())).await?.into_inner())
+    }
+
+    async fn prepare(
+        &self,
+        method: &MethodDescriptor,
+        message: DynamicMessage,
+    ) -> Result<(Client<Channel>, Request<DynamicMessage>, PathAndQuery), Status> {
         let mut client = Client::new(self.channel.clone());
         client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let mut request = Request::new(message);
-        if let Some(token) = &self.token {
-            request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        let principal = self.principal.as_ref().map(|principal| ("x-original-principal", principal.clone()));
+        let client_address = self.client.as_ref().map(|client| ("x-forwarded-for", client.clone()));
+        let token = self.token.as_ref().map(|token| ("authorization", format!("Bearer {token}")));
+        for (name, value) in [token, principal, client_address].into_iter().flatten() {
+            request.metadata_mut().insert(name, value.parse().unwrap());
         }
-        if let Some(principal) = &self.principal {
-            request.metadata_mut().insert("x-original-principal", principal.parse().unwrap());
-        }
-        if let Some(client) = &self.client {
-            request.metadata_mut().insert("x-forwarded-for", client.parse().unwrap());
-        }
-        let answer = client.unary(request, PathAndQuery::try_from(path).unwrap(), Dynamic(method.output())).await?;
-        Ok(answer.into_inner())
+        Ok((client, request, PathAndQuery::try_from(path).unwrap()))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, net::SocketAddr};
 
 use reqwest::{
-    Client, Method,
+    Client, Method, Response,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
     redirect::Policy,
 };
@@ -12,6 +12,12 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::stream::Stream;
+
+/// The media type of streams.
+const LINES: &str = "application/x-ndjson";
+
+/// A client of one server.
 #[derive(Clone)]
 pub struct Http {
     client: Client,
@@ -83,7 +89,23 @@ impl Http {
         self.send(method.clone(), path, json).await.unwrap_or_else(|error| panic!("{method} {path}: {error:?}"))
     }
 
+    /// GET of an answer that has no end.
+    pub async fn stream(&self, path: &str) -> Stream {
+        Stream::new(self.begin_send(Method::GET, path, None).await.unwrap_or_else(|error| panic!("{path}: {error:?}")))
+    }
+
     async fn send(&self, method: Method, path: &str, json: Option<&str>) -> reqwest::Result<Answer> {
+        let mut response = self.begin_send(method, path, json).await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        if headers.get(CONTENT_TYPE).is_some_and(|form| form == LINES) {
+            // A stream may have no end; what it begins with says enough.
+            let first = response.chunk().await?.unwrap_or_default();
+            return Ok(Answer { status, headers, body: String::from_utf8_lossy(&first).into_owned() });
+        }
+        Ok(Answer { status, headers, body: response.text().await? })
+    }
+
+    async fn begin_send(&self, method: Method, path: &str, json: Option<&str>) -> reqwest::Result<Response> {
         let url = format!("http://{}{path}", self.address);
         let mut request = self.client.request(method, url).headers(self.headers.clone());
         if let Some(token) = &self.token {
@@ -92,9 +114,7 @@ impl Http {
         if let Some(json) = json {
             request = request.header(CONTENT_TYPE, "application/json").body(json.to_owned());
         }
-        let response = request.send().await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer { status, headers, body: response.text().await? })
+        request.send().await
     }
 
     /// Sends raw bytes, for what no client library would send, and returns everything that comes back. `head` is

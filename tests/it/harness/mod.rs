@@ -11,6 +11,7 @@ pub mod line;
 pub mod mask;
 pub mod rpc;
 pub mod server;
+pub mod stream;
 pub mod talk;
 pub mod tls;
 pub mod wire;

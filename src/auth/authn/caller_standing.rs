@@ -1,0 +1,137 @@
+//! Whether the caller of an open stream may go on. Authentication is done once for a call, and a stream may be open for days.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::{sync::broadcast, time::sleep};
+
+use super::{authenticate::Tenants, tokens};
+use crate::{
+    base::{Basis, Caller, Cx, Drain, Error, IdKind, Kind, Result, TenantRef},
+    store::{Resource, Store, outbox::Event},
+    streams::Follower,
+};
+
+/// Kinds of resources whose changes may end the rights of a caller.
+const RESOURCES: [Resource; 5] =
+    [Resource::Token, Resource::Sessions, Resource::Account, Resource::ApiKey, Resource::Tenant];
+/// How many batches of changes a stream may be behind. One that missed some asks the database.
+const BEHIND: usize = 64;
+/// How often each stream asks the database without a change, and up to a half later: for rows that were changed by hand.
+const RECHECK: Duration = Duration::from_secs(30);
+/// The delay when the database does not say whether the caller still stands.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Ends the streams of callers who lost their rights. The hub hands it what changes.
+#[derive(Clone, Debug)]
+pub struct CallerStanding {
+    store: Store,
+    changes: broadcast::Sender<Arc<Changes>>,
+}
+
+/// What changed.
+#[derive(Debug)]
+enum Changes {
+    /// These resources.
+    Of(HashSet<String>),
+    /// Nobody knows.
+    Unknown,
+}
+
+impl CallerStanding {
+    /// Of a store.
+    pub fn new(store: &Store) -> Self {
+        Self { store: store.clone(), changes: broadcast::Sender::new(BEHIND) }
+    }
+
+    /// Waits until the stream of a call has to end, and returns why: the server stops, the credential expired or was revoked, or
+    /// the account, key or tenant that it is for was suspended or deleted. While nobody can say whether the caller still stands,
+    /// the stream stays open; it can read nothing new then.
+    pub fn end_of(&self, cx: &Cx) -> impl Future<Output = Error> + Send + 'static + use<> {
+        let (standing, cx) = (self.clone(), cx.clone());
+        async move {
+            tokio::select! {
+                () = cx.drain.draining() => Drain::error(),
+                error = standing.lost(&cx) => error,
+            }
+        }
+    }
+
+    async fn lost(&self, cx: &Cx) -> Error {
+        // Before the first check, so that no change is missed. The rights may have been lost since authentication.
+        let mut changes = self.changes.subscribe();
+        let keys = keys_of(&cx.caller);
+        loop {
+            match self.check(cx).await {
+                Ok(()) => tokio::select! {
+                    () = until_changed(&mut changes, &keys) => {}
+                    () = sleep(next_check(cx)) => {}
+                },
+                Err(error) if matches!(error.kind, Kind::Unauthenticated | Kind::PermissionDenied) => return error,
+                Err(_) => sleep(RETRY).await,
+            }
+        }
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<()> {
+        if cx.caller.ends.is_some_and(|end| end <= cx.clock.now()) {
+            return Err(tokens::expired());
+        }
+        self.store.check_standing(&cx.caller).await?;
+        for party in cx.caller.parties() {
+            let Some(tenant) = &party.tenant else { continue };
+            let tenant = self.store.find(&TenantRef::Id(tenant.id)).await?.ok_or_else(tokens::revoked)?;
+            tenant.refuse_suspended(cx.rpc)?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Follower for CallerStanding {
+    async fn take(&self, events: &[Event], _: i64) -> Result<()> {
+        let concerns = |event: &&Event| RESOURCES.iter().any(|resource| resource.topic() == event.topic);
+        let keys: HashSet<_> = events.iter().filter(concerns).map(|event| event.key.clone()).collect();
+        if !keys.is_empty() {
+            // Fails without an open stream.
+            let _ = self.changes.send(Arc::new(Changes::Of(keys)));
+        }
+        Ok(())
+    }
+
+    fn restart(&self, _: i64) {
+        let _ = self.changes.send(Arc::new(Changes::Unknown));
+    }
+}
+
+/// Waits for a change of something that a caller rests on.
+async fn until_changed(changes: &mut broadcast::Receiver<Arc<Changes>>, keys: &[String]) {
+    loop {
+        match changes.recv().await.as_deref() {
+            Ok(Changes::Of(changed)) if !keys.iter().any(|key| changed.contains(key)) => {}
+            // The sender is in the standing that waits.
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+/// The keys of the events that may end the rights of a caller, or of the one for whom it speaks.
+fn keys_of(caller: &Caller) -> Vec<String> {
+    let of_party = |party: Caller| {
+        let basis = match party.basis {
+            Basis::Token => None,
+            Basis::Account { id, .. } => Some(IdKind::User.show(id)),
+            Basis::ApiKey(id) => Some(IdKind::ApiKey.show(id)),
+        };
+        let token = Some(party.token_id.clone()).filter(|id| !id.is_empty());
+        [basis, token, party.tenant.as_ref().map(|tenant| tenant.id.dashed())]
+    };
+    caller.parties().flat_map(of_party).flatten().collect()
+}
+
+/// The delay to the next check: no later than the end of the credential. Not all streams at once.
+fn next_check(cx: &Cx) -> Duration {
+    let regular = RECHECK.mul_f64(rand::random_range(1.0..1.5));
+    let left = cx.caller.ends.map(|end| Duration::try_from(end - cx.clock.now()).unwrap_or_default());
+    left.map_or(regular, |left| left.min(regular))
+}

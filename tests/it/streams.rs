@@ -1,0 +1,454 @@
+//! Watches of tenants in one process: what there is, then what changes, resumed at any revision, on both databases.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt, future::join_all};
+use sea_orm::EntityTrait;
+use tenantry::{
+    base::{Access, Error, Kind, Result, TenantName, TenantScope, error::Reason},
+    jobs::{
+        self, Job, Run,
+        store::{outbox_retention::PruneOutbox, relay::Relay},
+    },
+    store::{Change, ChangeKind, Resource, Store, Tx, entities, outbox},
+    streams::{Feed, Hub, Message, Reach, Source, Watch},
+    tenants::{self, NewTenant, Tenant, TenantChange, source::TenantSource},
+};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{db::platform_cx, harness::PATIENCE};
+
+/// A hub that reads, and the relay where one is needed.
+struct Streams {
+    hub: Arc<Hub>,
+    feed: Arc<Feed<TenantSource>>,
+    _running: DropGuard,
+}
+
+fn start(store: &Store) -> Streams {
+    let stop = CancellationToken::new();
+    let mut hub = Hub::new(store);
+    let feed = hub.feed(TenantSource::new(store));
+    let hub = Arc::new(hub);
+    let (reading, until) = (hub.clone(), stop.clone());
+    tokio::spawn(async move { reading.run(until).await });
+    tokio::spawn(jobs::follow(Relay::new(store), store.clone(), stop.clone()));
+    Streams { hub, feed, _running: stop.drop_guard() }
+}
+
+impl Streams {
+    async fn watch(&self, revision: i64) -> impl Stream<Item = Result<Message<Tenant>>> + Unpin + use<> {
+        Box::pin(Watch::open(&self.feed, Reach::Everything, revision).await.unwrap().messages())
+    }
+
+    async fn refused(&self, revision: i64) -> (Kind, Reason) {
+        let error = Watch::open(&self.feed, Reach::Everything, revision).await.unwrap_err();
+        (error.kind, error.reason)
+    }
+}
+
+async fn next(messages: &mut (impl Stream<Item = Result<Message<Tenant>>> + Unpin)) -> Message<Tenant> {
+    timeout(PATIENCE, messages.next()).await.expect("a message in time").expect("no end").unwrap()
+}
+
+/// A message in short: the type, the name or id, and the version.
+fn brief(message: &Message<Tenant>) -> String {
+    match message {
+        Message::Current(tenant) => format!("current {} {}", tenant.name, tenant.version),
+        Message::Changed { state, .. } => format!("changed {} {}", state.name, state.version),
+        Message::Deleted { .. } => "deleted".to_owned(),
+        Message::Bookmark(_) => "bookmark".to_owned(),
+    }
+}
+
+fn revision(message: &Message<Tenant>) -> Option<i64> {
+    match message {
+        Message::Current(_) => None,
+        Message::Changed { revision, .. } | Message::Deleted { revision, .. } | Message::Bookmark(revision) => {
+            Some(*revision)
+        }
+    }
+}
+
+async fn create(store: &Store, name: &str) -> TenantScope {
+    let name: TenantName = name.parse().unwrap();
+    store.write(&platform_cx("tenant.create"), name, create_in).await.unwrap()
+}
+
+async fn create_in(tx: &Tx, name: &TenantName) -> Result<TenantScope> {
+    let (tenant, scope) = tenants::insert(tx, &NewTenant::named(name.clone()), None).await?;
+    tenants::record(tx, ChangeKind::Created, &tenant, serde_json::Value::Null);
+    Ok(scope)
+}
+
+/// The scopes of all tenants.
+pub async fn scopes(store: &Store) -> Vec<TenantScope> {
+    let rows = entities::tenants::Entity::find().all(store.read()).await.unwrap();
+    let scope = |row: entities::tenants::Model| {
+        TenantScope::grant(&Access::Platform, tenantry::base::TenantId::from_uuid(row.id), &row.name_key).unwrap()
+    };
+    rows.into_iter().map(scope).collect()
+}
+
+/// Changes each of these tenants, so many times in all, in few transactions.
+pub async fn change_all(store: &Store, scopes: Vec<TenantScope>, changes: usize) {
+    let (all, each) = (Arc::new(scopes), 500);
+    for part in 0..changes / each {
+        store.write(&platform_cx("tenant.update"), (all.clone(), part * each, each), change_in).await.unwrap();
+    }
+}
+
+async fn change_in(tx: &Tx, (scopes, first, changes): &(Arc<Vec<TenantScope>>, usize, usize)) -> Result<()> {
+    for number in *first..first + changes {
+        // Long names, so that the buffers of the kernel are soon full.
+        let name = format!("{number} {}", "\u{1f600}".repeat(200));
+        rename_in(tx, &(scopes[number % scopes.len()], name)).await?;
+    }
+    Ok(())
+}
+
+/// Gives a tenant another name for people.
+async fn rename(store: &Store, scope: TenantScope, display_name: String) {
+    store.write(&platform_cx("tenant.update"), (scope, display_name), rename_in).await.unwrap();
+}
+
+async fn rename_in(tx: &Tx, (scope, display_name): &(TenantScope, String)) -> Result<()> {
+    let change = TenantChange { display_name: Some(display_name.clone()), ..TenantChange::default() };
+    let tenant = tenants::update(tx, *scope, None, &change).await?;
+    tenants::record(tx, ChangeKind::Updated, &tenant, serde_json::Value::Null);
+    Ok(())
+}
+
+async fn delete(store: &Store, scope: TenantScope) {
+    store.write(&platform_cx("tenant.delete"), scope, delete_in).await.unwrap();
+}
+
+async fn delete_in(tx: &Tx, scope: &TenantScope) -> Result<()> {
+    let id = scope.tenant();
+    let (tenant, scope) = tenants::resolve_locked(tx, &tenantry::base::TenantRef::Id(id)).await?;
+    tenants::delete(tx, &tenant, scope).await?;
+    tenants::record(tx, ChangeKind::Deleted, &tenant, serde_json::Value::Null);
+    Ok(())
+}
+
+/// Events of something else.
+async fn emit(store: &Store, events: u32) {
+    store.write(&platform_cx("test.emit"), events, emit_in).await.unwrap();
+}
+
+async fn emit_in(tx: &Tx, events: &u32) -> Result<()> {
+    for number in 0..*events {
+        tx.also_changed(Change::new(Resource::Cluster, ChangeKind::Updated, number.to_string()));
+    }
+    Ok(())
+}
+
+/// The scope of a tenant for its own callers.
+fn own(scope: TenantScope) -> Reach {
+    let id = tenantry::base::TenantRef::Id(scope.tenant());
+    Reach::of(&Access::Tenant(id), Some(scope)).unwrap()
+}
+
+both_databases! {
+    async fn a_watch_begins_with_what_there_is_and_goes_on_with_changes(db: TestDb) {
+        let streams = start(&db);
+        let acme = create(&db, "acme").await;
+        create(&db, "beta").await;
+        let mut watch = streams.watch(0).await;
+        for expected in ["current acme 1", "current beta 1", "bookmark"] {
+            assert_eq!(brief(&next(&mut watch).await), expected);
+        }
+        rename(&db, acme, "Acme Inc".to_owned()).await;
+        let renamed = next(&mut watch).await;
+        assert_eq!(brief(&renamed), "changed acme 2");
+        delete(&db, acme).await;
+        let deleted = next(&mut watch).await;
+        let key = acme.tenant().dashed();
+        assert!(matches!(&deleted, Message::Deleted { key: found, .. } if **found == *key), "{deleted:?}");
+        assert!(revision(&deleted) > revision(&renamed));
+    }
+
+    async fn a_watch_of_many_tenants_begins_with_all_of_them(db: TestDb) {
+        let streams = start(&db);
+        let names: Vec<_> = (0..100).map(|number| format!("tenant-{number:03}")).collect();
+        for name in &names {
+            create(&db, name).await;
+        }
+        let mut watch = streams.watch(0).await;
+        for name in &names {
+            assert_eq!(brief(&next(&mut watch).await), format!("current {name} 1"));
+        }
+        assert_eq!(brief(&next(&mut watch).await), "bookmark");
+    }
+
+    async fn a_watch_resumes_with_the_newest_states(db: TestDb) {
+        let streams = start(&db);
+        let (acme, beta) = (create(&db, "acme").await, create(&db, "beta").await);
+        let mut watch = streams.watch(0).await;
+        while brief(&next(&mut watch).await) != "bookmark" {}
+        rename(&db, acme, "one".to_owned()).await;
+        let from = revision(&next(&mut watch).await).unwrap();
+        drop(watch);
+        for number in 0..100 {
+            rename(&db, beta, number.to_string()).await;
+        }
+        rename(&db, acme, "two".to_owned()).await;
+        delete(&db, beta).await;
+        create(&db, "gamma").await;
+        let mut watch = streams.watch(from).await;
+        // How much of it is read at once differs; the last state of each is what counts.
+        let (mut seen, mut last) = (BTreeMap::new(), from);
+        loop {
+            let message = next(&mut watch).await;
+            let at = revision(&message).unwrap();
+            match &message {
+                Message::Bookmark(_) => break,
+                Message::Changed { state, .. } => seen.insert(state.id.dashed(), Some((state.name.to_string(), state.version))),
+                Message::Deleted { key, .. } => seen.insert(key.as_ref().to_owned(), None),
+                Message::Current(_) => panic!("{message:?}"),
+            };
+            assert!(at > last, "{at} after {last}");
+            last = at;
+        }
+        let states: Vec<_> = seen.into_values().collect();
+        assert_eq!(states, [Some(("acme".to_owned(), 3)), None, Some(("gamma".to_owned(), 1))]);
+    }
+
+    async fn a_tenants_own_watch_has_nothing_of_others(db: TestDb) {
+        let streams = start(&db);
+        let (acme, beta) = (create(&db, "acme").await, create(&db, "beta").await);
+        let mut watch = Box::pin(Watch::open(&streams.feed, own(acme), 0).await.unwrap().messages());
+        for expected in ["current acme 1", "bookmark"] {
+            assert_eq!(brief(&next(&mut watch).await), expected);
+        }
+        rename(&db, beta, "Beta Inc".to_owned()).await;
+        rename(&db, acme, "Acme Inc".to_owned()).await;
+        let renamed = next(&mut watch).await;
+        assert_eq!(brief(&renamed), "changed acme 2");
+        let mut resumed = Box::pin(Watch::open(&streams.feed, own(acme), revision(&renamed).unwrap() - 2).await.unwrap().messages());
+        for expected in ["changed acme 2", "bookmark"] {
+            assert_eq!(brief(&next(&mut resumed).await), expected);
+        }
+    }
+
+    async fn revisions_that_nobody_can_resume_after_are_refused(db: TestDb) {
+        let streams = start(&db);
+        create(&db, "acme").await;
+        crate::harness::eventually("the events to be numbered", async || {
+            (outbox::newest(&db).await.unwrap() == 1).then_some(())
+        })
+        .await;
+        emit(&db, 10).await;
+        crate::harness::eventually("the events to be numbered", async || {
+            (outbox::newest(&db).await.unwrap() == 11).then_some(())
+        })
+        .await;
+        assert_eq!(streams.refused(-1).await, (Kind::InvalidArgument, Reason::InvalidArgument));
+        assert_eq!(streams.refused(12).await, (Kind::OutOfRange, Reason::RevisionUnknown));
+        let mut slow = streams.watch(2).await;
+        let prune = async || PruneOutbox::new(&db, Duration::from_secs(3600)).run(&Run::unleased()).await.unwrap();
+        prune().await;
+        let earlier = "UPDATE outbox_marks SET at = at - 86400000000".to_owned();
+        crate::rows::sql(&db, earlier).await.unwrap();
+        assert_eq!(prune().await.items, 10);
+        assert_eq!(streams.refused(9).await, (Kind::OutOfRange, Reason::RevisionPruned));
+        // One who read too slowly is told, too.
+        let error = timeout(PATIENCE, slow.next()).await.unwrap().unwrap().unwrap_err();
+        assert_eq!((error.kind, error.reason), (Kind::OutOfRange, Reason::RevisionPruned));
+        assert!(slow.next().await.is_none());
+        let mut good = streams.watch(10).await;
+        assert_eq!(next(&mut good).await, Message::Bookmark(11));
+    }
+
+    async fn what_other_servers_change_is_seen(db: TestDb) {
+        let streams = start(&db);
+        let replica = db.replica().await;
+        let acme = create(&replica, "acme").await;
+        let mut watch = streams.watch(0).await;
+        while brief(&next(&mut watch).await) != "bookmark" {}
+        rename(&replica, acme, "Acme Inc".to_owned()).await;
+        assert_eq!(brief(&next(&mut watch).await), "changed acme 2");
+    }
+
+    async fn the_outbox_is_read_while_a_stream_is_open_only(db: TestDb) {
+        let streams = start(&db);
+        let acme = create(&db, "acme").await;
+        let mut watch = streams.watch(0).await;
+        while brief(&next(&mut watch).await) != "bookmark" {}
+        assert_eq!(streams.hub.open_streams(), 1);
+        drop(watch);
+        assert_eq!(streams.hub.open_streams(), 0);
+        rename(&db, acme, "unseen".to_owned()).await;
+        let mut again = streams.watch(0).await;
+        for expected in ["current acme 2", "bookmark"] {
+            assert_eq!(brief(&next(&mut again).await), expected);
+        }
+        rename(&db, acme, "seen".to_owned()).await;
+        assert_eq!(brief(&next(&mut again).await), "changed acme 3");
+    }
+
+    async fn ten_thousand_reconnects_miss_nothing_and_see_no_revision_twice(db: TestDb) {
+        const CLIENTS: usize = 16;
+        const RECONNECTS: usize = 625;
+        let streams = Arc::new(start(&db));
+        let scopes = join_all((0..20).map(async |number| create(&db, &format!("tenant-{number}")).await)).await;
+        let done = Arc::new(AtomicBool::new(false));
+        let writer = {
+            let (store, scopes, done) = (db.store.clone(), scopes.clone(), done.clone());
+            tokio::spawn(async move {
+                let mut written = 0;
+                while !done.load(Ordering::Relaxed) {
+                    rename(&store, scopes[written % scopes.len()], format!("name {written}")).await;
+                    written += 1;
+                }
+                written
+            })
+        };
+        let clients = (0..CLIENTS).map(|_| {
+            let streams = streams.clone();
+            tokio::spawn(async move {
+                let mut client = Client::default();
+                for _ in 0..RECONNECTS {
+                    client.connect(&streams).await;
+                }
+                client
+            })
+        });
+        let clients: Vec<_> = join_all(clients).await.into_iter().map(Result::unwrap).collect();
+        done.store(true, Ordering::Relaxed);
+        let written = writer.await.unwrap();
+        assert!(written >= scopes.len(), "only {written} changes");
+        crate::harness::eventually("all changes to be numbered", async || {
+            let rows = entities::outbox::Entity::find().all(db.read()).await.unwrap();
+            rows.iter().all(|row| row.revision.is_some()).then_some(())
+        })
+        .await;
+        let rows = entities::tenants::Entity::find().all(db.read()).await.unwrap();
+        let expected: BTreeMap<_, _> = rows.into_iter().map(|row| (row.name, row.version)).collect();
+        for mut client in clients {
+            client.connect(&streams).await;
+            assert_eq!(client.versions, expected);
+            assert_eq!(client.connects, RECONNECTS + 1);
+        }
+    }
+}
+
+/// A client that keeps the versions of the tenants, by their names.
+#[derive(Default)]
+struct Client {
+    versions: BTreeMap<String, i64>,
+    revision: i64,
+    connects: usize,
+}
+
+impl Client {
+    /// Opens a watch where the last one was left, and leaves it when it has got everything, or after a few changes.
+    async fn connect(&mut self, streams: &Streams) {
+        self.connects += 1;
+        let mut watch = loop {
+            match Watch::open(&streams.feed, Reach::Everything, self.revision).await {
+                Ok(watch) => break Box::pin(watch.messages()),
+                // On a busy machine the database may have no connection left, and a client comes again.
+                Err(error) => assert_eq!(error.kind, Kind::Unavailable, "{error:?}"),
+            }
+        };
+        loop {
+            let message = next(&mut watch).await;
+            let tenant = match &message {
+                Message::Bookmark(revision) => {
+                    assert!(*revision >= self.revision);
+                    self.revision = *revision;
+                    return;
+                }
+                Message::Changed { revision, state } => {
+                    assert!(*revision > self.revision, "{revision} after {}", self.revision);
+                    self.revision = *revision;
+                    state
+                }
+                Message::Current(state) => state,
+                Message::Deleted { .. } => panic!("{message:?}"),
+            };
+            let known = self.versions.insert(tenant.name.to_string(), tenant.version).unwrap_or_default();
+            assert!(tenant.version >= known, "version {} after {known}", tenant.version);
+            // Some clients leave in the middle of what they missed.
+            if self.revision % 7 == 3 && self.connects.is_multiple_of(2) && self.connects < 100 {
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_idle_watch_gets_bookmarks() {
+    let db = crate::db::sqlite().await;
+    let streams = start(&db);
+    create(&db, "acme").await;
+    let mut watch = streams.watch(0).await;
+    while brief(&next(&mut watch).await) != "bookmark" {}
+    // From here on nothing but the watch waits, so that the time may jump.
+    drop(streams);
+    tokio::time::pause();
+    for _ in 0..3 {
+        let begun = tokio::time::Instant::now();
+        assert_eq!(next(&mut watch).await, Message::Bookmark(1));
+        let waited = begun.elapsed().as_secs_f64();
+        assert!((10.0..=12.6).contains(&waited), "{waited}");
+    }
+}
+
+/// A source that fails at first.
+#[derive(Default)]
+struct Flaky(AtomicUsize);
+
+impl Source for Flaky {
+    type State = String;
+
+    const RESOURCE: Resource = Resource::Cluster;
+
+    async fn load(&self, keys: &[String]) -> Result<HashMap<String, String>> {
+        match self.0.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 => Err(Error::internal("the first times fail")),
+            _ => Ok(keys.iter().map(|key| (key.clone(), format!("state of {key}"))).collect()),
+        }
+    }
+
+    async fn page(&self, _: Reach, _: Option<&str>, _: u64) -> Result<Vec<(String, String)>> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_delayed_and_never_shown_as_deleted() {
+    let db = crate::db::sqlite().await;
+    let stop = CancellationToken::new();
+    let _running = stop.clone().drop_guard();
+    let mut hub = Hub::new(&db);
+    // The followers before the one that fails get the same events again.
+    let tenants = hub.feed(TenantSource::new(&db));
+    let clusters = hub.feed(Flaky::default());
+    tokio::spawn(async move { hub.run(stop).await });
+    let mut of_tenants = Box::pin(Watch::open(&tenants, Reach::Everything, 0).await.unwrap().messages());
+    let mut of_clusters = Box::pin(Watch::open(&clusters, Reach::Everything, 0).await.unwrap().messages());
+    assert_eq!(brief(&next(&mut of_tenants).await), "bookmark");
+    assert!(matches!(of_clusters.next().await, Some(Ok(Message::Bookmark(0)))));
+    create(&db, "acme").await;
+    assert_eq!(brief(&next(&mut of_tenants).await), "changed acme 1");
+    emit(&db, 1).await;
+    create(&db, "beta").await;
+    let state = Arc::new("state of 0".to_owned());
+    let changed = timeout(PATIENCE, of_clusters.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(changed, Message::Changed { revision: 2, state });
+    create(&db, "gamma").await;
+    for (name, number) in [("beta", 3), ("gamma", 4)] {
+        let created = next(&mut of_tenants).await;
+        assert_eq!((brief(&created), revision(&created)), (format!("changed {name} 1"), Some(number)));
+    }
+}
