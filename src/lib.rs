@@ -1,9 +1,9 @@
 //! Tenantry: one control plane for multi-tenant platforms.
 //!
-//! Floors, lowest first; a file uses only what stands below it: [`proto`], [`base`], then the store and the providers,
-//! the jobs, the areas of the domain, `auth`, `api`, `server`, `cli`. `docs/architecture.md` tells the whole house.
+//! Layers, lowest first; a file uses only modules of lower layers: [`proto`], [`base`], then the store and the
+//! providers, the jobs, the areas of the domain, `auth`, `api`, `server`, `cli`. See `docs/architecture.md`.
 
-// These macros panic where the reader is gone; `cli::output` does not.
+// These macros panic if standard output is closed; `cli::output` does not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod api;
@@ -24,5 +24,5 @@ pub mod tenants;
 pub mod warehouse;
 pub mod zerotrust;
 
-/// What is generated from the protos, and the table of permissions.
+/// The generated protos and the table of permissions.
 pub use tenantry_proto as proto;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// The one that gives memory back (docs/architecture.md, "Decisions").
+/// This allocator returns freed memory to the system (docs/architecture.md, "Decisions").
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

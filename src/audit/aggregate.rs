@@ -1,4 +1,4 @@
-//! Counts of what happens too often for an audit event each time: one event for all of a kind within a minute.
+//! Aggregates frequent events for the audit log: one event for all of a kind within a minute.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -8,17 +8,17 @@ use std::{
 
 use crate::base::Clock;
 
-/// What is counted as one within a minute.
+/// The key of an aggregate: everything with an equal key is counted together.
 pub(super) trait Line: Clone + Eq + Hash + Send {
-    /// What is known of all that is counted under a line.
+    /// The counts of a key.
     type Count: Count;
-    /// The line under which this one is counted when there are too many.
+    /// The key for overflow, if there are too many keys.
     fn among_others(self) -> Self;
 }
 
-/// What is known of all that is counted under a line.
+/// The counts of a key.
 pub(super) trait Count: Default + Send {
-    /// Takes in what else is known.
+    /// Adds other counts.
     fn add(&mut self, other: Self);
 }
 
@@ -28,17 +28,17 @@ impl Count for u64 {
     }
 }
 
-/// A line with its minute, in whole minutes since the epoch, and its count.
+/// A key with its minute, in whole minutes since the epoch, and its counts.
 pub(super) struct Counted<L: Line> {
     pub line: L,
     pub minute: i64,
     pub count: L::Count,
 }
 
-/// Counts since they were last taken. Cheap to clone; clones share the counts.
+/// Counts since the last flush. Cheap to clone; clones share the counts.
 pub(super) struct Aggregate<L: Line> {
     lines: Arc<Mutex<Lines<L>>>,
-    /// Most lines between two takings.
+    /// Maximum number of keys between two flushes.
     most: usize,
     clock: Clock,
 }
@@ -52,12 +52,11 @@ impl<L: Line> Clone for Aggregate<L> {
 }
 
 impl<L: Line> Aggregate<L> {
-    /// Nothing is counted yet.
     pub fn new(most: usize, clock: Clock) -> Self {
         Self { lines: Arc::default(), most, clock }
     }
 
-    /// Counts something now.
+    /// Counts an event now.
     pub fn add(&self, line: L, count: L::Count) {
         let minute = self.minute();
         let mut lines = self.lines();
@@ -67,14 +66,14 @@ impl<L: Line> Aggregate<L> {
         lines.entry(key).or_default().add(count);
     }
 
-    /// Takes the counts of whole minutes; those of the running minute too if `all`.
+    /// Takes the counts of completed minutes, and those of the current minute if `all`.
     pub fn take(&self, all: bool) -> Vec<Counted<L>> {
         let now = self.minute();
         let taken: Vec<_> = self.lines().extract_if(|(_, minute), _| all || *minute < now).collect();
         taken.into_iter().map(|((line, minute), count)| Counted { line, minute, count }).collect()
     }
 
-    /// Gives back counts that could not be written down.
+    /// Returns counts that could not be written.
     pub fn put_back(&self, taken: Vec<Counted<L>>) {
         let mut lines = self.lines();
         for Counted { line, minute, count } in taken {
@@ -87,7 +86,7 @@ impl<L: Line> Aggregate<L> {
         }
     }
 
-    /// The clock that tells the minutes.
+    /// The clock of the minutes.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }

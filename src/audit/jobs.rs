@@ -1,4 +1,4 @@
-//! Jobs that write the aggregates to the audit log: each server those that it has counted, and the rest at shutdown.
+//! Jobs that write aggregates to the audit log: each server writes its own counts, and the rest at shutdown.
 
 use std::time::Duration;
 

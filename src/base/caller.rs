@@ -11,40 +11,39 @@ use super::{
     names,
 };
 
-/// The one who calls, as the credential says. Cheap to clone.
+/// The caller, as described by the credential. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller(Arc<CallerFacts>);
 
-/// What is known of a caller.
+/// The facts about a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerFacts {
-    /// Kind of caller.
     pub kind: CallerKind,
     /// Subject of the credential: `<tenant>/<username>` for a tenant's account, `<username>` for a platform account,
     /// any text for a minted token.
     pub subject: String,
-    /// Role; of several, the one that the account was made with.
+    /// Role; if there are several, the one that the account was created with.
     pub role: Role,
-    /// Roles that were granted beside it.
+    /// Additional granted roles.
     pub also: RoleSet,
     /// The account that logged in; `None` for keys and minted tokens.
     pub account: Option<Uuid>,
-    /// What the caller's standing rests on.
+    /// What the caller's authorization depends on.
     pub basis: Basis,
-    /// The tenant that the caller belongs to; `None` for platform callers.
+    /// The caller's tenant; `None` for platform callers.
     pub tenant: Option<CallerTenant>,
-    /// The project that the caller is confined to.
+    /// The project to which the caller is limited.
     pub project: Option<String>,
     /// Id of the token, for revocation and the log.
     pub token_id: String,
-    /// When the token ends; none where the credential is no token of ours.
+    /// When the token expires; `None` if the credential is not one of our tokens.
     pub ends: Option<OffsetDateTime>,
-    /// For whom the caller says that it speaks: a proxy for the client behind it. A call needs the rights of both.
+    /// The principal on whose behalf the caller acts, such as a client behind a proxy. A call needs the rights of both.
     pub principal: Option<Caller>,
 }
 
 impl Default for CallerFacts {
-    /// Nobody in particular, who may do nothing in particular.
+    /// An anonymous caller without any rights.
     fn default() -> Self {
         Self {
             kind: CallerKind::User,
@@ -62,21 +61,19 @@ impl Default for CallerFacts {
     }
 }
 
-/// What a caller's standing rests on. Authentication knows it as it was a moment ago; a write asks again, inside its
-/// transaction, whether it is still so.
+/// What a caller's authorization depends on. Authentication knows its recent state; a write checks again, in its
+/// transaction, that it is still valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Basis {
-    /// A token that nothing in the database stands behind.
+    /// A token that does not depend on anything in the database.
     #[default]
     Token,
-    /// An account in an epoch of it.
+    /// An account in one of its epochs.
     Account {
-        /// The account.
         id: Uuid,
         /// The epoch in which it logged in.
         epoch: i64,
     },
-    /// An API key.
     ApiKey(Uuid),
 }
 
@@ -90,23 +87,21 @@ impl Basis {
     }
 }
 
-/// The tenant that a caller belongs to.
+/// The tenant of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerTenant {
-    /// Its id.
     pub id: TenantId,
-    /// Its name, folded.
+    /// Its folded name.
     pub key: String,
-    /// Whether the tenant is suspended.
     pub suspended: bool,
-    /// Since when it may be meant by the name that led to it, in seconds since the epoch: no tenant that had the name
-    /// before gave it up later. 0 where an id led to it.
+    /// Since when the name refers to this tenant, in seconds since the epoch: no earlier tenant gave up the name later
+    /// than that. 0 if the caller was found by id.
     pub named_since: i64,
 }
 
 impl CallerTenant {
-    /// Refuses a call if the tenant is suspended. On the zero-trust surface the credential is no longer good (its contract,
-    /// decisions: 401); on the others the caller is known, and may not (403).
+    /// Refuses a call if the tenant is suspended. On the zero-trust surface the credential is not valid then (its
+    /// contract, decisions: 401); on the others the caller is authenticated but not permitted (403).
     pub fn refuse_suspended(&self, rpc: &str) -> Result<()> {
         let text = "your tenant is suspended";
         match self.suspended {
@@ -120,7 +115,6 @@ impl CallerTenant {
 }
 
 impl Caller {
-    /// A caller of these facts.
     pub fn new(facts: CallerFacts) -> Self {
         Self(Arc::new(facts))
     }
@@ -135,7 +129,7 @@ impl Caller {
         })
     }
 
-    /// Those whose rights a call needs, each by itself: the caller, and the one for whom it speaks.
+    /// Everyone whose rights a call needs: the caller, and its principal if it has one.
     pub fn parties(&self) -> impl Iterator<Item = Self> {
         let own = match &self.principal {
             None => self.clone(),
@@ -144,7 +138,7 @@ impl Caller {
         std::iter::once(own).chain(self.principal.clone())
     }
 
-    /// Every role of the caller; those of its principal as well, where it speaks for one. `platform_admin` is every role.
+    /// Every role of the caller, including those of its principal. `platform_admin` includes every role.
     pub fn roles(&self) -> RoleSet {
         let own = self.also.with(self.role);
         match self.principal.as_ref().map(Self::roles) {
@@ -155,19 +149,18 @@ impl Caller {
         }
     }
 
-    /// Whether the caller may hand out a role, and may change an account that bears it: nobody reaches above their own.
+    /// Whether the caller may grant a role and change an account that has it: nobody may do so above their own rank.
     pub fn outranks(&self, role: Role) -> bool {
         self.roles().iter().any(|own| own.rank() >= role.rank())
     }
 
-    /// Whether the caller, and its principal, stands above all tenants.
+    /// Whether the caller, and its principal, are of the platform.
     pub fn is_platform(&self) -> bool {
         let own = self.role == Role::PlatformAdmin && self.tenant.is_none();
         own && self.principal.as_ref().is_none_or(Self::is_platform)
     }
 
-    /// Whether the caller, and its principal unless that stands above all tenants, belongs to the tenant that a reference
-    /// names.
+    /// Whether the caller belongs to the referenced tenant, and its principal does too or is of the platform.
     pub fn belongs_to(&self, tenant: &names::TenantRef) -> bool {
         let own = self.tenant.as_ref().is_some_and(|own| tenant.names(own.id, &own.key));
         own && self.principal.as_ref().is_none_or(|theirs| theirs.is_platform() || theirs.belongs_to(tenant))
@@ -182,7 +175,6 @@ impl std::ops::Deref for Caller {
     }
 }
 
-/// Kinds of caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallerKind {
     /// A person.
@@ -191,14 +183,13 @@ pub enum CallerKind {
     Service,
     /// An enrolled device.
     Device,
-    /// A gateway.
     Gateway,
     /// An agent on a host.
     Agent,
 }
 
 impl CallerKind {
-    /// The word that the proto options use.
+    /// The name in the proto options.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "USER",
@@ -210,7 +201,7 @@ impl CallerKind {
     }
 }
 
-/// Roles, with the words of `token mint --role`.
+/// Roles, named as in `token mint --role`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Everything, everywhere.
@@ -221,17 +212,17 @@ pub enum Role {
     NetworkAdmin,
     /// Devices, sessions and incidents of one tenant.
     SecurityOperator,
-    /// Reads one tenant, its audit log too.
+    /// Reads one tenant, including its audit log.
     Auditor,
     /// Reads one tenant.
     ReadOnly,
-    /// Uses what a tenant offers.
+    /// Uses what the tenant offers.
     User,
     /// One project of one tenant.
     Project,
 }
 
-/// There is no such role.
+/// The text is not a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown role; one of platform_admin, admin, network_admin, security_operator, auditor, read_only, user, project"
@@ -239,7 +230,6 @@ pub enum Role {
 pub struct UnknownRole;
 
 impl Role {
-    /// Every role.
     pub const ALL: [Role; 8] = [
         Self::PlatformAdmin,
         Self::Admin,
@@ -251,7 +241,7 @@ impl Role {
         Self::Project,
     ];
 
-    /// How high the role stands. Who has a rank reaches those of the same rank and below, and hands out no higher role.
+    /// The rank of the role. A caller can manage accounts of the same and lower ranks, and grant no higher role.
     pub fn rank(self) -> u8 {
         match self {
             Self::PlatformAdmin => 4,
@@ -262,7 +252,6 @@ impl Role {
         }
     }
 
-    /// The role's word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::PlatformAdmin => "platform_admin",
@@ -291,30 +280,27 @@ impl fmt::Display for Role {
     }
 }
 
-/// A set of roles: a bit for each.
+/// A set of roles, one bit for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RoleSet(u16);
 
-// A role without a bit of its own would wrap to that of another role.
+// A role without its own bit would be taken for another role.
 const _: () = assert!(Role::ALL.len() <= u16::BITS as usize, "RoleSet needs a wider integer");
 
 impl RoleSet {
-    /// The set with one more.
     pub fn with(self, role: Role) -> Self {
         Self(self.0 | Self::bit(role))
     }
 
-    /// Whether the role is in it.
     pub fn contains(self, role: Role) -> bool {
         self.0 & Self::bit(role) != 0
     }
 
-    /// The roles that both have.
     pub fn common(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// Whether the two have a role in common.
+    /// Whether the sets have a role in common.
     pub fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }

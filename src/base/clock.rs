@@ -9,7 +9,7 @@ use std::{
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-/// Tells the time and makes ids. The system's in production; one that stands still until it is told to move in tests.
+/// The source of time and ids: the system's in production; in tests one that moves only on request.
 #[derive(Clone)]
 pub struct Clock(Source);
 
@@ -20,28 +20,27 @@ enum Source {
 }
 
 impl Clock {
-    /// The system's clock.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that stands at `now` until [`advance`](Clock::advance) moves it.
+    /// A clock that stays at `now` until [`advance`](Clock::advance) moves it.
     pub fn manual(now: OffsetDateTime) -> Self {
         Self(Source::Manual(Arc::new(Mutex::new(now))))
     }
 
-    /// The time in UTC, in whole microseconds: what both databases keep.
+    /// The time in UTC, in whole microseconds: the precision of both databases.
     pub fn now(&self) -> OffsetDateTime {
         let now = match &self.0 {
             Source::System => OffsetDateTime::now_utc(),
             Source::Manual(now) => *now.lock().unwrap_or_else(|poisoned| poisoned.into_inner()),
         };
-        // A count of microseconds below a million is a valid one.
+        // A number of microseconds below a million is valid.
         now.replace_microsecond(now.microsecond()).unwrap_or(now)
     }
 
-    /// How long it has been running: a time that nobody sets, for what must not depend on the wall clock. It says nothing
-    /// to another process.
+    /// Monotonic time since the clock was created, for everything that must not depend on the wall clock. Meaningless
+    /// in other processes.
     pub fn running(&self) -> std::time::Duration {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         match &self.0 {
@@ -55,7 +54,7 @@ impl Clock {
         self.now().unix_timestamp()
     }
 
-    /// Moves a manual clock. The system's clock does not move.
+    /// Moves a manual clock. Has no effect on the system's clock.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(now) = &self.0 {
             let mut now = now.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -63,7 +62,7 @@ impl Clock {
         }
     }
 
-    /// A new UUIDv7 of this moment.
+    /// A new UUIDv7 with the current time.
     pub fn new_id(&self) -> Uuid {
         match &self.0 {
             Source::System => Uuid::now_v7(),

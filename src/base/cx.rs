@@ -1,4 +1,4 @@
-//! The context of a call: the first argument of every verb.
+//! The context of a call: the first argument of every operation.
 
 use std::{
     net::IpAddr,
@@ -20,48 +20,45 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Cx(Arc<CxFacts>);
 
-/// What a context holds.
+/// The contents of a context.
 #[derive(Clone, Debug)]
 pub struct CxFacts {
-    /// Who calls.
     pub caller: Caller,
-    /// How far the call may reach.
+    /// Which tenants the call may access.
     pub access: Access,
-    /// Id of the request, as answers and the log show it.
+    /// The request id, as in responses and the log.
     pub request_id: String,
-    /// The gRPC path of the RPC, or the command that runs.
+    /// The gRPC path of the RPC, or the command.
     pub rpc: &'static str,
-    /// Name of the audit action, where the RPC has one.
+    /// Name of the audit action, if the RPC has one.
     pub audit_action: Option<&'static str>,
-    /// The audit target that the request names, where the rule has one.
+    /// The audit target of the request, if the rule has one.
     pub audit_target: Option<String>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
-    /// The address that the call came from; none if it is not known, and for the program's own work.
+    /// The client's address; `None` if it is unknown, and for the program's own work.
     pub client: Option<IpAddr>,
-    /// The address at the other end of the connection, which may be that of a proxy; none for the program's own work.
+    /// The address of the peer of the connection, possibly a proxy; `None` for the program's own work.
     pub peer: Option<IpAddr>,
-    /// Whether what the answer leaves with the client is for TLS alone: unless it is known to speak without.
+    /// Whether cookies must be limited to TLS: unless the client is known to connect without it.
     pub secure: bool,
-    /// What the client says that it is, cut to a bounded length.
+    /// The client's User-Agent, truncated.
     pub user_agent: Option<Arc<str>>,
-    /// The idempotency key that the call came under.
+    /// The call's idempotency key.
     pub keyed: Option<KeyedCall>,
-    /// The place of the call among those that are worked on; none for the program's own work.
+    /// The call's slot among the calls in progress; `None` for the program's own work.
     pub seat: Option<Seated>,
-    /// The clock.
     pub clock: Clock,
-    /// Tells when the server is about to stop. A call that has no end of its own ends then.
+    /// Signals that the server is about to stop. Calls without an end of their own end then.
     pub drain: Drain,
 }
 
 impl Cx {
-    /// A context of these facts.
     pub fn new(facts: CxFacts) -> Self {
         Self(Arc::new(facts))
     }
 
-    /// The context of the program's own work, under the name of a command or task.
+    /// The context of the program's own work, named after a command or task.
     pub fn system(task: &'static str, clock: Clock) -> Self {
         Self::new(CxFacts {
             caller: Caller::system(),
@@ -82,18 +79,18 @@ impl Cx {
         })
     }
 
-    /// What the call does, for metrics and the log: its audit action or, without one, its RPC.
+    /// The operation of the call, for metrics and the log: its audit action, or its RPC if it has none.
     pub fn operation(&self) -> &'static str {
         self.audit_action.unwrap_or(self.rpc)
     }
 
-    /// The address by which the caller is counted: the client's, or that of the proxy which does not tell it.
+    /// The address for limits by address: the client's, or that of the proxy if the client's is unknown.
     pub fn counted_as(&self) -> Option<IpAddr> {
         self.client.or(self.peer)
     }
 
-    /// Waits for something without the place of the call, so that it takes none from others. Fails with UNAVAILABLE if it
-    /// came and there is no place any more. If it did not come the call has none: it has only to say so.
+    /// Waits without occupying the call's slot. Fails with UNAVAILABLE if the wait succeeded but there is no free slot
+    /// any more. After an unsuccessful wait the call has no slot and can only return an error.
     pub async fn aside<T>(&self, waiting: impl Future<Output = Option<T>>) -> Result<Option<T>> {
         let seat = self.seat.as_ref().map(|Seated(seat)| seat);
         if let Some(seat) = seat {
@@ -107,7 +104,7 @@ impl Cx {
         Err(Error::new(Kind::Unavailable, Reason::Overloaded, message))
     }
 
-    /// Waits before a refusal, which needs no place any more.
+    /// Waits before a refusal, which needs no slot afterwards.
     pub async fn rest(&self, time: Duration) {
         if let Some(Seated(seat)) = &self.seat {
             seat.leave();
@@ -115,8 +112,7 @@ impl Cx {
         tokio::time::sleep(time).await;
     }
 
-    /// The context that the guard left in the extensions of a request. Its absence means that no guard stood before
-    /// the service, and nothing runs then.
+    /// The context that the guard left in the extensions of a request. Without it no guard ran, and the call fails.
     pub fn of(extensions: &http::Extensions) -> Result<Self> {
         extensions.get::<Self>().cloned().ok_or_else(|| Error::internal("the guard did not run"))
     }

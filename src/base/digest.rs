@@ -1,8 +1,8 @@
-//! Digests of texts, as they are stored and compared.
+//! Digests of text, as they are stored and compared.
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256 in lower-case hex of parts, one after the other.
+/// SHA-256 of the concatenated parts, in lower-case hex.
 pub fn sha256_hex<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> String {
     let digest = parts.into_iter().fold(Sha256::new(), Sha256::chain_update).finalize();
     digest.iter().fold(String::with_capacity(2 * digest.len()), |mut hex, byte| {

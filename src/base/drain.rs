@@ -1,7 +1,7 @@
-//! The drain: the time between the moment when a server is told to stop and its end.
+//! The drain: the time between the signal to stop and the end of the server.
 //!
-//! Calls in flight may finish in it. What has no end of its own, a watch or any other stream that waits for things to
-//! happen, would hold it up for as long as there is; so every such stream asks [`Drain`] when to end.
+//! Calls in progress may finish in it. Watches and other streams without an end of their own would prolong it
+//! indefinitely, so each of them asks [`Drain`] when to end.
 
 use std::{
     pin::Pin,
@@ -14,23 +14,22 @@ use tonic::Status;
 
 use super::error::{Error, Kind, Reason};
 
-/// Tells when the drain begins. In [`Cx`](super::Cx), and in the extensions of every request. Cheap to clone; clones tell
-/// the same. The default is one that does not begin unless it is told to.
+/// Signals the start of the drain. It is in [`Cx`](super::Cx) and in the extensions of every request. Cheap to clone;
+/// clones share the signal. The default never starts unless [`begin`](Self::begin) is called.
 #[derive(Clone, Debug, Default)]
 pub struct Drain(CancellationToken);
 
 impl Drain {
-    /// Begins the drain. It does not end but with the process.
+    /// Starts the drain, which lasts until the process ends.
     pub fn begin(&self) {
         self.0.cancel();
     }
 
-    /// Whether it has begun.
     pub fn has_begun(&self) -> bool {
         self.0.is_cancelled()
     }
 
-    /// Waits until it begins; at once if it has. May be dropped and asked again.
+    /// Waits until it starts; returns immediately if it has. Cancel safe.
     pub async fn draining(&self) {
         self.0.cancelled().await;
     }
@@ -46,8 +45,8 @@ impl Drain {
         Error::new(Kind::Unavailable, Reason::ServerStopping, text)
     }
 
-    /// The same stream, which ends with [`Drain::status`] when the drain begins. Messages that are not taken by then are
-    /// lost; a stream that has a last word to say waits for [`Drain::draining`] itself.
+    /// A stream that ends with [`Drain::status`] when the drain starts. Messages that were not taken by then are lost;
+    /// a stream with a final message waits for [`Drain::draining`] itself.
     pub fn end<S>(&self, stream: S) -> Ended<S> {
         Ended { stream: Box::pin(stream), draining: Some(Box::pin(self.0.clone().cancelled_owned())), over: false }
     }

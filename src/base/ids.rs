@@ -1,18 +1,18 @@
-//! Ids in every spelling that the surfaces show.
+//! Ids in the spellings of all surfaces.
 //!
-//! A tenant's id is a UUIDv7. The control-plane and native surfaces show it as a dashed UUID, zero-trust as `ten_` and 26
-//! characters of the ULID alphabet, manager as `t_` and 32 hex digits, warehouse as `t-` and 32 hex digits. Every surface
-//! reads every spelling, in any case.
+//! A tenant's id is a UUIDv7. The control-plane and native surfaces write it as a dashed UUID, zero-trust as `ten_` and
+//! 26 characters of the ULID alphabet, manager as `t_` and 32 hex digits, warehouse as `t-` and 32 hex digits. Every
+//! surface accepts every spelling, case-insensitively.
 
 use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
-/// The id of a tenant: never reused.
+/// The id of a tenant; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantId(Uuid);
 
-/// The text is no id in any spelling.
+/// The text is not an id in any spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id")]
 pub struct NotAnId;
@@ -23,12 +23,12 @@ const ULID_ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const ULID_LEN: usize = 26;
 
 impl TenantId {
-    /// An id that has been stored.
+    /// A stored id.
     pub fn from_uuid(id: Uuid) -> Self {
         Self(id)
     }
 
-    /// The id as it is stored.
+    /// The id in its stored form.
     pub fn uuid(self) -> Uuid {
         self.0
     }
@@ -75,12 +75,12 @@ impl FromStr for TenantId {
     }
 }
 
-/// The id of a thing that is shown as a dashed UUID, in any case; none for every other text.
+/// Parses a dashed UUID, case-insensitively; `None` for any other text.
 pub fn read_dashed(text: &str) -> Option<Uuid> {
     (text.len() == uuid::fmt::Hyphenated::LENGTH).then(|| Uuid::try_parse(text).ok()).flatten()
 }
 
-/// Strips an ASCII prefix without regard to case.
+/// Strips an ASCII prefix, ignoring case.
 fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let head = text.get(..prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then(|| &text[prefix.len()..])
@@ -91,7 +91,7 @@ fn parse_hex(text: &str) -> Option<Uuid> {
     plain.then(|| Uuid::try_parse(text).ok()).flatten()
 }
 
-/// The 26 characters of a 128-bit value; the first holds the topmost three bits.
+/// The 26 characters of a 128-bit value; the first has the three most significant bits.
 fn ulid(id: Uuid) -> String {
     let value = id.as_u128();
     (0..ULID_LEN).rev().map(|place| ULID_ALPHABET[(value >> (5 * place)) as usize & 31] as char).collect()
@@ -112,15 +112,14 @@ fn parse_ulid(text: &str) -> Option<Uuid> {
     Some(Uuid::from_u128(value))
 }
 
-/// Kinds of ids that the zero-trust surface shows, each with a prefix before the 26 characters of a ULID (zero-trust
-/// contract, section 2).
+/// Kinds of ids on the zero-trust surface, each with a prefix before the 26 characters of a ULID (zero-trust contract,
+/// section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdKind {
     /// `usr_`: an account.
     User,
     /// `grp_`: a group.
     Group,
-    /// `key_`: an API key.
     ApiKey,
 }
 
@@ -133,12 +132,11 @@ impl IdKind {
         }
     }
 
-    /// The id as it is shown.
     pub fn show(self, id: Uuid) -> String {
         format!("{}{}", self.prefix(), ulid(id))
     }
 
-    /// The id of a text, in any case.
+    /// Parses an id, ignoring case.
     pub fn read(self, text: &str) -> Option<Uuid> {
         parse_ulid(strip_prefix(text, self.prefix())?)
     }

@@ -1,24 +1,25 @@
 //! The media types of gRPC and gRPC-Web.
 //!
-//! A media type has no case and may have parameters (RFC 9110 8.3.1), so it is read and never compared as text.
+//! A media type is case-insensitive and may have parameters (RFC 9110, section 8.3.1), so it is parsed and never
+//! compared as text.
 
 use http::{
     HeaderMap, HeaderValue,
     header::{ACCEPT, CONTENT_TYPE},
 };
 
-/// A form of gRPC, as the media type of a request tells it.
+/// A variant of gRPC, by the media type of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrpcForm {
     /// gRPC over HTTP/2.
     Native,
-    /// gRPC-Web: what HTTP/2 has in trailers is part of the body.
+    /// gRPC-Web: the body contains what HTTP/2 has in trailers.
     Web,
     /// gRPC-Web in base64.
     WebText,
 }
 
-/// The media types that are served.
+/// The supported media types.
 const TYPES: [(&str, GrpcForm); 6] = [
     ("application/grpc", GrpcForm::Native),
     ("application/grpc+proto", GrpcForm::Native),
@@ -28,16 +29,16 @@ const TYPES: [(&str, GrpcForm); 6] = [
     ("application/grpc-web-text+proto", GrpcForm::WebText),
 ];
 
-/// The family of all of them; what else begins so is gRPC with a codec that is not served.
+/// The common prefix; other media types with it are gRPC with an unsupported codec.
 const FAMILY: &str = "application/grpc";
 
 impl GrpcForm {
-    /// The form of a request, by its `Content-Type`. `None` for all that is no gRPC with messages of protobuf.
+    /// The variant of a request, by its `Content-Type`. `None` if it is not gRPC with protobuf messages.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         Self::of_type(essence(headers.get(CONTENT_TYPE)?)?)
     }
 
-    /// Whether a request is meant for gRPC, with whatever codec.
+    /// Whether a request is gRPC, with any codec.
     pub fn is_meant(headers: &HeaderMap) -> bool {
         let split =
             headers.get(CONTENT_TYPE).and_then(essence).and_then(|essence| essence.split_at_checked(FAMILY.len()));
@@ -46,7 +47,7 @@ impl GrpcForm {
         })
     }
 
-    /// The media type, in its shortest full form.
+    /// The media type in its shortest complete form.
     pub const fn media_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Native => "application/grpc",
@@ -55,8 +56,7 @@ impl GrpcForm {
         })
     }
 
-    /// The form of the answer to a request of this form: gRPC-Web is answered in base64 where `Accept` asks for that
-    /// at least as much as for the binary form.
+    /// The variant of the response: for gRPC-Web base64 if `Accept` prefers it at least as much as the binary form.
     pub fn of_answer(self, headers: &HeaderMap) -> Self {
         if self == Self::Native {
             return self;
@@ -78,7 +78,7 @@ fn essence(value: &HeaderValue) -> Option<&str> {
     Some(value.to_str().ok()?.split(';').next()?.trim())
 }
 
-/// The forms that `Accept` names, each with its weight in thousandths.
+/// The variants in `Accept`, each with its weight in thousandths.
 fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (GrpcForm, u16)> {
     let texts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     texts.flat_map(|text| text.split(',')).filter_map(|range| {
@@ -86,7 +86,7 @@ fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (GrpcForm, u16)> {
         let form = GrpcForm::of_type(parts.next()?)?;
         let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
         let weight: f32 = weight.map_or(1.0, |weight| weight.trim().parse().unwrap_or_default());
-        // In bounds, so the conversion is exact enough.
+        // In bounds, so the cast is exact enough.
         Some((form, (weight.clamp(0.0, 1.0) * 1000.0).round() as u16))
     })
 }

@@ -1,5 +1,5 @@
-//! What everything may use: errors, ids, names, the caller and the context of a call, the clock, secrets and their files,
-//! words.
+//! Shared by everything: errors, ids, names, the caller and the context of a call, the clock, secrets and their files,
+//! texts.
 
 pub mod activator;
 pub mod caller;

@@ -4,56 +4,54 @@ use std::{convert::Infallible, fmt, str::FromStr};
 
 use super::ids::TenantId;
 
-/// Longest name, in characters.
 pub const MAX_LEN: usize = 255;
-/// Longest name that the surfaces take whose documents fix no length.
+/// The longest name, in characters, on surfaces without a documented length.
 pub const MAX_PLAIN_LEN: usize = 100;
 
-/// The handle of a tenant: what the surfaces call slug, name or tenant. Unique without regard to case;
-/// `[A-Za-z0-9_.:=-]{1,255}`, but neither `.` nor `..`. That is what the widest surface takes (messaging contract,
-/// section 13); the others are stricter. It reads as no id, unless the messaging surface gave it: there a path is a name
-/// first. No tenant ever has a name that is another one's id.
+/// The handle of a tenant, which the surfaces call slug, name or tenant. Unique, ignoring case;
+/// `[A-Za-z0-9_.:=-]{1,255}`, except `.` and `..`. This is the rule of the most permissive surface (messaging contract,
+/// section 13); the others are stricter. It cannot be parsed as an id, unless the messaging surface created it: there a
+/// path is a name first. A tenant's name is never another tenant's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantName(String);
 
-/// The text is no name that a tenant may have.
+/// The text is not a valid name of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAName {
-    /// It is empty or longer than that.
+    /// It is empty or too long.
     #[error("a name must have 1 to {0} characters")]
     Length(usize),
-    /// It has other characters than names may have.
+    /// It contains characters that are not allowed.
     #[error("a name may contain only letters, digits and `_ - = : .`")]
     Characters,
-    /// It begins with another character than a letter, a digit or `_`.
+    /// It does not start with a letter, a digit or `_`.
     #[error("a name may contain only letters, digits and `_ - = : .`, and must start with a letter, a digit or `_`")]
     First,
-    /// A path cannot hold it, because there it means another place (RFC 3986, section 3.3).
+    /// In a path it would be a relative segment (RFC 3986, section 3.3).
     #[error("a name must not be `.` or `..`")]
     Dots,
-    /// It reads as an id.
     #[error("a name must not have the form of an id")]
     ReadsAsId,
 }
 
 impl TenantName {
-    /// The name as it was given.
+    /// The name as entered.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as it is compared: lower case.
+    /// The name in the form for comparison: lower case.
     pub fn key(&self) -> String {
         fold(&self.0)
     }
 
-    /// A name that has been stored.
+    /// A stored name.
     pub fn stored(name: String) -> Self {
         Self(name)
     }
 
-    /// A name of the surfaces whose documents fix no rule, and where a reference is an id first:
-    /// `[A-Za-z0-9_][A-Za-z0-9_.:=-]{0,99}`, and nothing that reads as an id.
+    /// A name on surfaces that document no rule, and where a reference is an id first:
+    /// `[A-Za-z0-9_][A-Za-z0-9_.:=-]{0,99}`, and nothing that can be parsed as an id.
     pub fn plain(text: &str) -> Result<Self, NotAName> {
         let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
         match text.parse::<Self>() {
@@ -65,7 +63,7 @@ impl TenantName {
         }
     }
 
-    /// The id that the name reads as, if it does.
+    /// The id, if the name can be parsed as one.
     pub fn as_id(&self) -> Option<TenantId> {
         self.0.parse().ok()
     }
@@ -94,37 +92,36 @@ impl fmt::Display for TenantName {
     }
 }
 
-/// Whether a text has only the characters of the messaging contract's names: letters, digits and `_ - = : .`
-/// (section 4). The empty text has only such.
+/// Whether a text has only the characters of names in the messaging contract: letters, digits and `_ - = : .` (section
+/// 4). True for the empty text.
 pub fn is_named_entity(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-=:.".contains(&b))
 }
 
-/// Whether a text is a segment of a path that means another place.
+/// Whether a text is a relative path segment.
 pub fn is_dots(text: &str) -> bool {
     matches!(text, "." | "..")
 }
 
-/// A name as it is compared.
+/// A name in the form for comparison.
 pub fn fold(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-/// How a caller names a tenant: by id in any spelling, or by name in any case. Any text is a reference; whether a
-/// tenant answers to it is another question.
+/// A caller's reference to a tenant: by id in any spelling, or by name in any case. Any text is a reference; whether
+/// such a tenant exists is a separate question.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TenantRef {
-    /// By id.
     Id(TenantId),
-    /// By name, folded.
+    /// By its folded name.
     Name(String),
-    /// By a text that reads as an id and can be a name too. At most one tenant answers to it, for no tenant has a name
-    /// that is another one's id: which of the two is tried first makes no difference.
+    /// A text that can be an id or a name. At most one tenant matches, because a tenant's name is never another
+    /// tenant's id; so the order of the two lookups does not matter.
     Either(TenantId, String),
 }
 
 impl TenantRef {
-    /// Reads a reference.
+    /// Parses a reference.
     pub fn parse(text: &str) -> Self {
         match text.parse() {
             Ok(id) => Self::Either(id, fold(text)),
@@ -132,13 +129,13 @@ impl TenantRef {
         }
     }
 
-    /// Reads the reference of a credential, where what reads as an id is one: an id is never used again, while a name may
-    /// come to be another tenant's.
+    /// Parses the reference in a credential, in which an id always wins: ids are never reused, but a name may become
+    /// another tenant's.
     pub fn of_credential(text: &str) -> Self {
         text.parse().map_or_else(|_| Self::Name(fold(text)), Self::Id)
     }
 
-    /// Whether it names the tenant of that id and folded name.
+    /// Whether it refers to the tenant with this id and folded name.
     pub fn names(&self, id: TenantId, key: &str) -> bool {
         match self {
             Self::Id(named) => *named == id,

@@ -1,48 +1,46 @@
-//! Pages of a list: how many, after which, and how many there are.
+//! Keyset pagination of lists.
 //!
-//! A list is sorted by the id of its items, which begins with the time at which they were made, so a page goes on after
-//! the last id of the one before. The cursor that says so is opaque to callers; it also holds the name of its list, where
-//! that has one, so that the cursor of another list is not mistaken for its own.
+//! A list is sorted by the ids of its items, which start with the time of creation, so a page continues after the last
+//! id of the one before. The cursor is opaque to callers. It also contains the name of its list, if there is one, so
+//! that it is not accepted for another list.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
 use super::error::{Error, Reason, Result};
 
-/// Items of a page where the caller does not say (zero-trust contract, section 2).
+/// The default page size (zero-trust contract, section 2).
 pub const DEFAULT: u64 = 50;
-/// Most items of a page.
+/// The maximum page size.
 pub const MAX: u64 = 500;
 
-/// Which page a caller wants.
+/// A request for a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Most items of the page.
+    /// The maximum number of items.
     pub limit: u64,
-    /// The last item of the page before.
+    /// The last item of the previous page.
     pub after: Option<Uuid>,
-    /// The list; empty for one that has no name.
+    /// The name of the list; empty if it has none.
     pub list: &'static str,
 }
 
-/// A page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// Its items.
     pub items: Vec<T>,
-    /// Where the next one begins; `None` on the last.
+    /// The cursor of the next page; `None` on the last one.
     pub next: Option<String>,
-    /// How many items all pages have.
+    /// The number of items on all pages.
     pub total: u64,
 }
 
 impl PageRequest {
-    /// The page of a request. A limit is 1 to [`MAX`]; a cursor is one that [`Page::cut`] gave.
+    /// Parses the request for a page. A limit is 1 to [`MAX`]; a cursor comes from [`Page::cut`].
     pub fn read(limit: Option<i64>, cursor: Option<&str>) -> Result<Self> {
         Self::of("", limit, cursor)
     }
 
-    /// The page of a request for a list that has a name. A cursor of another one is refused.
+    /// Parses the request for a page of a named list. Cursors of other lists are refused.
     pub fn of(list: &'static str, limit: Option<i64>, cursor: Option<&str>) -> Result<Self> {
         let limit = match limit {
             None => DEFAULT,
@@ -54,16 +52,16 @@ impl PageRequest {
         Ok(Self { limit, after, list })
     }
 
-    /// How many rows to ask for: one more than the page has tells whether there is another page.
+    /// The number of rows to read: one more than the page has, to see whether there is another page.
     pub fn rows(&self) -> u64 {
         self.limit + 1
     }
 }
 
 impl<T> Page<T> {
-    /// The page of the rows that were found for a request; `id` tells an item's.
+    /// Makes the page of the rows that were read for a request; `id` returns the id of an item.
     pub fn cut(request: PageRequest, mut rows: Vec<T>, total: u64, id: impl Fn(&T) -> Uuid) -> Self {
-        // A page has 500 items at most.
+        // The limit is at most 500.
         let limit = request.limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -71,13 +69,13 @@ impl<T> Page<T> {
         Self { items: rows, next, total }
     }
 
-    /// The same page of other items.
+    /// Converts the items.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(change).collect(), next: self.next, total: self.total }
     }
 }
 
-/// A cursor: the id, and after it the name of the list.
+/// A cursor: the id, followed by the name of the list.
 fn cover(list: &str, last: Uuid) -> String {
     URL_SAFE_NO_PAD.encode([last.as_bytes(), list.as_bytes()].concat())
 }

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 
-/// Counts a panic.
 pub fn count(panic: &(dyn Any + Send)) {
     metrics::counter!("tenantry_panics_total").increment(1);
     tracing::debug!(panic = text(panic), "a panic was caught");

@@ -1,4 +1,4 @@
-//! Files that their owner alone may read: keys and tokens.
+//! Files that only their owner may read: keys and tokens.
 
 use std::{
     fs, io,
@@ -6,18 +6,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes a file, whole or not at all, in the place of one that is there.
+/// Writes a file atomically, replacing an existing one.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = Draft::make(path, content)?;
     fs::rename(&draft.0, path)?;
     keep_name(path)
 }
 
-/// Makes a file, whole or not at all. Returns whether it was made; one that is there stays as it is, also if it came
-/// into being a moment ago.
+/// Creates a file atomically. Returns whether it was created; an existing one is left as it is, even if it was created
+/// concurrently.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
     let draft = Draft::make(path, content)?;
-    // Not every file system has the first two.
+    // Not every file system supports the first two.
     let made = rename_new(&draft, path).or_else(|_| link(&draft, path)).or_else(|_| rename_locked(&draft, path))?;
     if made {
         keep_name(path)?;
@@ -25,7 +25,7 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
     Ok(made)
 }
 
-/// Whether others than its owner may read or change a file.
+/// Whether anyone except its owner may read or change a file.
 pub fn is_exposed(path: &Path) -> io::Result<bool> {
     #[cfg(unix)]
     return Ok(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path)?.permissions()) & 0o077 != 0);
@@ -33,7 +33,7 @@ pub fn is_exposed(path: &Path) -> io::Result<bool> {
     return fs::metadata(path).map(|_| false);
 }
 
-/// Gives a draft its name, unless there is such a file, in one step.
+/// Atomically renames a draft unless the new name exists.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn rename_new(draft: &Draft, path: &Path) -> io::Result<bool> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -45,13 +45,13 @@ fn rename_new(_: &Draft, _: &Path) -> io::Result<bool> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// The same with a second name, which appears with all of the content at once; the first one goes with the draft.
+/// The same with a hard link, which appears with its complete content; the draft's own name is removed afterwards.
 fn link(draft: &Draft, path: &Path) -> io::Result<bool> {
     is_new(fs::hard_link(&draft.0, path))
 }
 
-/// The same in two steps, under a lock of the directory that everybody takes who comes this far. It ends with the process
-/// that holds it, at the latest.
+/// The same in two steps, under a lock of the directory that every process takes here. The lock ends with its process
+/// at the latest.
 fn rename_locked(draft: &Draft, path: &Path) -> io::Result<bool> {
     let directory = fs::File::open(directory(path))?;
     directory.lock()?;
@@ -62,7 +62,7 @@ fn rename_locked(draft: &Draft, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether a name was given; one that was there before is no failure.
+/// Whether a name was created; an existing one is not an error.
 fn is_new(named: io::Result<()>) -> io::Result<bool> {
     match named {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -70,13 +70,13 @@ fn is_new(named: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// Sees that a name is on the disk: the content is there already.
+/// Flushes the directory entry to disk; the content already is.
 fn keep_name(path: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }
     match fs::File::open(directory(path))?.sync_all() {
-        // Some file systems have nothing to do for that.
+        // Some file systems do not support or need this.
         Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => Ok(()),
         kept => kept,
     }
@@ -86,13 +86,13 @@ fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A file on its way to another name; it goes with its value.
+/// A file that has not been renamed yet; deleted on drop.
 struct Draft(PathBuf);
 
 impl Draft {
     fn make(path: &Path, content: &[u8]) -> io::Result<Self> {
-        // Beside its place, because a name moves within a file system only. Processes in containers share numbers, so
-        // the name is random.
+        // In the same directory, because renames work only within a file system. Containers share process ids, so the
+        // name is random.
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.tmp", uuid::Uuid::new_v4().simple()));
         let draft = Self(path.with_file_name(name));
@@ -103,7 +103,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // After a rename there is none.
+        // After a rename it does not exist.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -122,7 +122,7 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Many who make a file with a way to name it: one does, what is there is whole at any time, and nothing is left.
+    /// Many concurrent creators: exactly one succeeds, the file is complete at any time, and no drafts are left.
     fn race(name: impl Fn(&Draft, &Path) -> io::Result<bool> + Sync) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");

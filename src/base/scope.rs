@@ -1,4 +1,4 @@
-//! How far a call may reach, and the proof that it may reach one tenant.
+//! Which tenants a call may access, and the proof of access to one of them.
 
 pub use transcoder::Reach;
 
@@ -9,24 +9,24 @@ use super::{
     names::TenantRef,
 };
 
-/// How far a call may reach, as the guard found on the decoded message.
+/// Which tenants a call may access, as the guard determined from the decoded message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Every tenant: a platform caller.
     Platform,
-    /// The tenant that the reference names, and no other.
+    /// Only the referenced tenant.
     Tenant(TenantRef),
-    /// No tenant: the call is about none, or the RPC is public.
+    /// No tenant: the call does not concern one, or the RPC is public.
     None,
 }
 
-/// The proof that the call may reach a tenant. Tenant data is reached through it alone; it is made from a tenant that
-/// was looked up and the call's [`Access`], never from a bare id.
+/// The proof that the call may access a tenant. It is the only way to tenant data. It is made from a tenant that was
+/// looked up and the call's [`Access`], never from a bare id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TenantScope(TenantId);
 
 impl TenantScope {
-    /// The scope of the tenant `id` with the folded name `key`, if the access covers it.
+    /// The scope of the tenant `id` with the folded name `key`, if the access includes it.
     pub fn grant(access: &Access, id: TenantId, key: &str) -> Result<Self> {
         let covered = match access {
             Access::Platform => true,
@@ -36,14 +36,13 @@ impl TenantScope {
         if covered { Ok(Self(id)) } else { Err(foreign_tenant()) }
     }
 
-    /// The tenant.
     pub fn tenant(self) -> TenantId {
         self.0
     }
 }
 
 impl Access {
-    /// As far as both reach. Fails where that is no tenant, because each reaches another one.
+    /// The intersection of both. Fails if they are for different tenants.
     pub fn and(self, other: Self) -> Result<Self> {
         match (self, other) {
             (Self::Platform, narrower) | (narrower, Self::Platform) => Ok(narrower),
@@ -54,18 +53,18 @@ impl Access {
     }
 }
 
-/// The answer to a caller that names a tenant which is not its own, whether it exists or not.
+/// The error for a caller that names another tenant, whether it exists or not.
 pub fn foreign_tenant() -> Error {
     Error::denied(Reason::TenantForeign, "you do not have access to this tenant")
 }
 
-/// Fails unless the access covers every tenant.
+/// Fails unless the access includes every tenant.
 pub fn platform_only(access: &Access) -> Result<()> {
     if *access == Access::Platform { Ok(()) } else { Err(foreign_tenant()) }
 }
 
-/// The access of a caller that belongs to a tenant or to the platform, for the tenant that a message names. A tenant's
-/// caller reaches its own by the id: the name may be another tenant's before the verb looks it up.
+/// The access of a caller of a tenant or of the platform to the tenant in a message. A tenant's caller accesses its own
+/// tenant by id: the name may belong to another tenant by the time of the lookup.
 pub fn access_to(caller: &Caller, tenant: &TenantRef) -> Result<Access> {
     match &caller.tenant {
         _ if caller.is_platform() => Ok(Access::Platform),

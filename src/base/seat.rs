@@ -1,15 +1,15 @@
-//! The place of a call among those that are worked on, which a call that only waits can do without.
+//! The slot of a call in progress, which a waiting call can release.
 
 use std::{fmt, sync::Arc};
 
-/// A place that can be given back for a while.
+/// A slot that can be released for a while.
 pub trait Seat: fmt::Debug + Send + Sync + 'static {
-    /// Gives the place back.
+    /// Releases the slot.
     fn leave(&self);
-    /// Takes a place again. False if there is none: the call must not go on.
+    /// Takes a slot again. False if none is free: then the call must not continue.
     fn take(&self) -> bool;
 }
 
-/// The place of the call that carries it in its extensions.
+/// The slot of a call, in its extensions.
 #[derive(Clone, Debug)]
 pub struct Seated(pub Arc<dyn Seat>);

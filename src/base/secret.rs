@@ -7,12 +7,11 @@ use std::fmt;
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Hides a value.
     pub fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value. Whoever asks keeps it out of logs and answers.
+    /// The value. Keep it out of logs and responses.
     pub fn expose(&self) -> &T {
         &self.0
     }

@@ -1,8 +1,8 @@
-//! Who counts as one at the other end.
+//! Which addresses belong to one subscriber.
 
 use std::net::IpAddr;
 
-/// The address of a subscriber: an IPv6 network of 64 bits is one, who may have any address in it.
+/// The address of a subscriber: for IPv6 its /64 network, in which it can use any address.
 pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),

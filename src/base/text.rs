@@ -1,5 +1,5 @@
-//! Text that people give, at the place where it enters: in its normal form, or refused. The rules are those of
-//! [`tenantry_text`]; `docs/security.md` tells them.
+//! Normalizes and validates text that users enter. The rules are those of [`tenantry_text`]; `docs/security.md`
+//! describes them.
 
 use std::ops::RangeInclusive;
 
@@ -9,21 +9,20 @@ pub use tenantry_text::{
 
 use super::{Error, Result, error::Reason};
 
-/// A name for people of so many characters, in its normal form. `field` is at fault otherwise, and `rule` says how long a
-/// name is.
+/// A display name with a number of characters in `length`, in its normal form. Errors name `field`; `rule` is the text
+/// for a wrong length.
 pub fn name_of(field: &str, text: &str, length: RangeInclusive<usize>, rule: &str) -> Result<String> {
     let invalid = |message: String| Error::invalid(Reason::InvalidArgument, field, message);
     let name = name(text).map_err(|refused| match refused.character.is_control() {
-        // Those are not typed by people; the rules of names go without saying which it was.
+        // Users do not type these; the message repeats the rules of names without naming the character.
         true => invalid(rule.to_owned()),
         false => invalid(refused.to_string()),
     })?;
     if length.contains(&name.chars().count()) { Ok(name) } else { Err(invalid(rule.to_owned())) }
 }
 
-/// Lines of text in NFC, of so many characters at most. They are read one at a time and nothing is found by them, so only
-/// control characters are refused, but line feeds and tabulators are not. `field` is at fault otherwise, and `rule` says how
-/// long it may be.
+/// Multi-line text in NFC, of at most `most` characters. It is only displayed and never searched, so only control
+/// characters are refused, except line feeds and tabs. Errors name `field`; `rule` is the text for a wrong length.
 pub fn prose(field: &str, text: &str, most: usize, rule: &str) -> Result<String> {
     let text = tenantry_text::nfc(text);
     let is_plain = |c: char| !c.is_control() || c == '\n' || c == '\t';

@@ -1,4 +1,4 @@
-//! An area's words for errors that others raise.
+//! Replaces the messages of errors from other modules by those of an area.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,9 @@ use super::{
     names::MAX_LEN,
 };
 
-/// Gives an error of a certain reason another text.
+/// Replaces the message of errors with a certain reason.
 pub trait Worded {
-    /// The same result; an error of the reason says `text`.
+    /// The same result; an error with the reason gets the message `text`.
     fn worded(self, reason: Reason, text: impl Into<Cow<'static, str>>) -> Self;
 }
 
@@ -24,7 +24,7 @@ impl<T> Worded for Result<T> {
     }
 }
 
-/// As much of what a caller wrote as an answer repeats: the length of a name.
+/// The part of a caller's text that a response repeats: at most the length of a name.
 pub fn quoted(text: &str) -> &str {
     text.char_indices().nth(MAX_LEN).map_or(text, |(end, _)| &text[..end])
 }

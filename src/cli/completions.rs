@@ -4,10 +4,8 @@ use clap_complete::Shell;
 
 use super::output;
 
-/// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The shell
     shell: Shell,
 }
 

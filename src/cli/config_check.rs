@@ -1,4 +1,4 @@
-//! `tenantry config check`: the effective settings, where each came from, and what is wrong with them.
+//! `tenantry config check`: the effective settings, their sources, and their problems.
 
 use std::fmt::Write as _;
 
@@ -48,7 +48,7 @@ pub(super) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// One line a setting: key, value, source. A value that is wrong is not shown: it may be a secret in the wrong place.
+/// One line for each setting: key, value, source. An invalid value is not shown: it may be a misplaced secret.
 fn table(found: &Found) -> String {
     let wrong = |key| found.problems.iter().any(|problem| problem.key == Some(key));
     let rows: Vec<_> = found

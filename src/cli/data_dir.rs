@@ -1,4 +1,4 @@
-//! The data directory: the embedded database, and the keys that `dev` makes.
+//! The data directory: the embedded database, and the keys that `dev` creates.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use anyhow::Context;
 
 use super::dev_key_file;
 
-/// Makes a directory that its owner alone may enter, if there is none. `warn` is told if others may enter one that was
-/// there before.
+/// Creates a directory that only its owner may enter, unless it exists. Calls `warn` if others may enter an existing
+/// one.
 pub(super) fn make(path: &Path, warn: impl FnOnce(&str)) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -21,7 +21,7 @@ pub(super) fn make(path: &Path, warn: impl FnOnce(&str)) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Closes a directory that was there before to everybody but its owner. One that holds other things is left as it is:
+/// Removes the permissions of others from an existing directory. A directory with other content is left as it is:
 /// `--data-dir /tmp` must not close `/tmp`.
 #[cfg(unix)]
 fn close_to_others(path: &Path) -> std::io::Result<()> {

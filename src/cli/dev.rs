@@ -1,4 +1,4 @@
-//! `tenantry dev`: everything that a developer needs, on this machine alone.
+//! `tenantry dev`: everything that a developer needs, on one machine.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -32,14 +32,13 @@ use crate::{
     store::{Kek, Keyring, Store},
 };
 
-/// The ports that the documents of the surfaces use.
+/// The ports in the documents of the surfaces.
 const PORTS: [u16; 3] = [18080, 20900, 8080];
-/// The account of the platform's administrator, and its password as long as only this machine can use it.
+/// The platform administrator's account, and its password as long as the server is reachable only from this machine.
 pub(super) const ADMIN: &str = "admin";
-/// How long the token beside the data is good.
+/// Validity of the token in the data directory.
 const TOKEN_TIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Arguments of `dev`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Address to listen on; may be repeated [env: TENANTRY_LISTEN]
@@ -60,7 +59,7 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     block_on_server(start(config, material, addresses, exposed))
 }
 
-/// Where to listen, and whether others can reach it.
+/// Where to listen, and whether other machines can reach it.
 fn addresses(config: &Config, insecure: bool) -> Result<(Vec<SocketAddr>, bool), Usage> {
     let addresses = match config.listen.as_slice() {
         [] => PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).to_vec(),
@@ -81,7 +80,7 @@ async fn start(config: Config, material: Material, addresses: Vec<SocketAddr>, e
     serve(app, listeners, signals).await
 }
 
-/// The server, with all that it needs made.
+/// Prepares the server and everything that it needs.
 async fn prepare(
     config: Config,
     mut material: Material,
@@ -104,7 +103,7 @@ async fn prepare(
     check_keys(&store, material.keyring.as_ref()).await?;
     admin_account(&store, exposed, password, ahead).await?;
     if config.messaging_bootstrap.unwrap_or(true) {
-        // Before the server says that it is ready: what it tells of its tenants does not change by itself afterwards.
+        // Before the server is ready, so that the list of tenants does not change by itself afterwards.
         messaging::bootstrap(&Cx::system("messaging.bootstrap", store.clock().clone()), &store).await?;
     }
     let mut app = app(&config, material, store, keys)?;
@@ -113,12 +112,12 @@ async fn prepare(
     Ok((app, listeners))
 }
 
-/// Whether local callers on manager paths need no token: never on a server that others can reach.
+/// Whether local callers on manager paths need no token: never on a server that other machines can reach.
 fn is_open(exposed: bool, require_auth: Option<bool>) -> bool {
     !exposed && require_auth != Some(true)
 }
 
-/// Writes a token of the platform's administrator beside the data.
+/// Writes a token of the platform administrator to the data directory.
 fn write_token(data_dir: &Path, keys: &Keys) -> anyhow::Result<PathBuf> {
     let (role, clock) = (Role::PlatformAdmin, Clock::system());
     let claims = Claims::minted(ADMIN.to_owned(), role, &Surface::ALL, TOKEN_TIME, &clock);
@@ -128,8 +127,8 @@ fn write_token(data_dir: &Path, keys: &Keys) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// The key beside the data that seals secrets, which is made if it is missing. Of several who do so at once one makes it,
-/// and all read it.
+/// The key-encryption key in the data directory, created if it is missing. Of several processes one creates it, and all
+/// read it.
 fn dev_keyring(data_dir: &Path) -> anyhow::Result<Keyring> {
     let path = dev_kek_file(data_dir);
     private_file::create(&path, format!("{DEV_MARK}\n{}\n", Kek::generate().expose()).as_bytes())
@@ -138,8 +137,8 @@ fn dev_keyring(data_dir: &Path) -> anyhow::Result<Keyring> {
     Ok(Keyring::from(kek))
 }
 
-/// The hash of the administrator's password, made beside the opening of a database that is new: it takes longer than all
-/// else here.
+/// The pending hash of the administrator's password, computed while a new database is opened: it takes longer than
+/// everything else here.
 type Ahead = tokio::task::JoinHandle<Result<String, Error>>;
 
 fn hash_ahead(password: &Password) -> Ahead {
@@ -147,8 +146,8 @@ fn hash_ahead(password: &Password) -> Ahead {
     tokio::spawn(async move { Passwords::new(1).hash(password).await })
 }
 
-/// Makes the administrator's account if there is none. On a server that others can reach its password is a random one,
-/// new with each start.
+/// Creates the administrator's account if there is none. On a server that other machines can reach, it gets a new
+/// random password at each start.
 async fn admin_account(store: &Store, exposed: bool, password: Password, ahead: Option<Ahead>) -> anyhow::Result<()> {
     let cx = Cx::system("dev", store.clock().clone());
     let passwords = Passwords::new(1);
@@ -159,7 +158,7 @@ async fn admin_account(store: &Store, exposed: bool, password: Password, ahead: 
     Ok(())
 }
 
-/// Makes the account; false if there is one, also if another process made it a moment ago.
+/// Creates the account; false if it exists, even if another process created it concurrently.
 async fn make_admin(
     store: &Store,
     cx: &Cx,
@@ -182,13 +181,13 @@ async fn make_admin(
     }
 }
 
-/// What to try.
+/// Suggests what to try.
 fn welcome(bound: &[SocketAddr], tls: Option<&TlsFiles>, token: &Path, password: Option<&str>) -> String {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let certificate = tls.map(|files| files.certificate.display());
     let curl = certificate.as_ref().map_or("curl".to_owned(), |path| format!("curl --cacert {path}"));
     let grpcurl = certificate.map_or("grpcurl -plaintext".to_owned(), |path| format!("grpcurl -cacert {path}"));
-    // Port 8080 is the one that most documents use.
+    // Most documents use port 8080.
     let address = bound.iter().find(|address| address.port() == 8080).or(bound.first()).map(SocketAddr::to_string);
     let address = address.unwrap_or_default();
     let listening: Vec<_> = bound.iter().map(|address| format!("{scheme}://{address}")).collect();

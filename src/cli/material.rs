@@ -1,5 +1,5 @@
-//! What a server is made of, read from the settings and from the files that they name. `dev`, `serve` and `config check`
-//! read it here, so that what one refuses the others refuse.
+//! The keys and certificates of a server, read from the settings and the files that they name. `dev`, `serve` and
+//! `config check` share this code, so that they refuse the same things.
 
 use std::path::Path;
 
@@ -18,38 +18,38 @@ use crate::{
     store::{self, Kek, Keyring},
 };
 
-/// What the configuration has to be good for.
+/// The purpose of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// For any command.
     Any,
-    /// For `serve`, which takes nothing that is only good for development.
+    /// For `serve`, which refuses what is only good for development.
     Production,
 }
 
-/// Least length of the warehouse's static key in production, in bytes: as long as 128 bits are in base64, nearly.
+/// The minimum length of the warehouse's static key in production, in bytes: approximately 128 bits in base64.
 const LEAST_API_KEY: usize = 20;
 
-/// Keys and certificates, ready for use.
+/// Loaded keys and certificates.
 pub(super) struct Material {
-    /// The key that signs tokens, if a file is configured.
+    /// The token signing key, if a file is configured.
     pub keys: Option<Keys>,
-    /// The key that signed before.
+    /// The previous signing key.
     pub previous_keys: Option<Keys>,
     /// The manager's shared key.
     pub manager_key: Option<ManagerKey>,
     /// The warehouse's static key.
     pub warehouse_key: Option<ApiKey>,
-    /// The keys that seal secrets.
+    /// The key-encryption keys.
     pub keyring: Option<Keyring>,
     /// The certificate of the listeners.
     pub tls: Option<Tls>,
-    /// What is odd, but stops nothing.
+    /// Suspicious settings that do not prevent a start.
     pub warnings: Vec<String>,
 }
 
 impl Material {
-    /// The keys of the configured files; `signing` takes the place of one that is not configured.
+    /// The keys of the configured files; `signing` replaces a missing signing key.
     pub fn keys_or(&mut self, signing: impl FnOnce() -> Result<Keys, KeyError>) -> Result<Keys, KeyError> {
         let keys = match self.keys.take() {
             Some(keys) => keys,
@@ -61,7 +61,7 @@ impl Material {
         })
     }
 
-    /// Reads everything, and tells every problem at once.
+    /// Reads everything, and reports all problems together.
     pub fn read(config: &Config, purpose: Purpose) -> Result<Self, ConfigError> {
         let mut reader = Reader { config, purpose, problems: Vec::new() };
         reader.check_texts();
@@ -88,7 +88,7 @@ impl Material {
     }
 }
 
-/// Reads a key-encryption key: the setting is a file that holds it, or the key itself.
+/// Reads a key-encryption key: the setting is the name of a file with it, or the key itself.
 pub(super) fn read_kek(setting: &Secret<String>) -> Result<Kek, String> {
     let file = Path::new(setting.expose());
     if !file.is_file() {
@@ -112,7 +112,7 @@ impl Reader<'_> {
         self.problems.push(Problem::of(key, what));
     }
 
-    /// What `value` is, or `None` and a problem of the setting.
+    /// The value, or `None` after recording a problem of the setting.
     fn noted<T, E: std::fmt::Display>(&mut self, key: &'static str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.problem(key, error)).ok()
     }
@@ -196,7 +196,7 @@ impl Reader<'_> {
             .ok()
     }
 
-    /// What only `serve` asks for.
+    /// Additional checks of `serve`.
     fn check_production(&mut self) {
         if self.config.jwt_key.is_none() {
             self.problem("jwt_key", "is not set: the file with the Ed25519 key that signs tokens");
@@ -216,7 +216,7 @@ impl Reader<'_> {
     }
 }
 
-/// Words that this program does not know may be features of another part of the platform, or misspelt.
+/// Unknown features may belong to another part of the platform, or be misspelt.
 fn warnings(config: &Config) -> Vec<String> {
     let unknown = config.features.iter().filter(|word| !is_feature(word));
     let shown = unknown.map(|word| format!("features (TENANTRY_FEATURES) has {word:?}, which is not a known feature"));

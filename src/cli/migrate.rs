@@ -8,14 +8,13 @@ use super::{
 };
 use crate::{base::Kind, store::Store};
 
-/// Arguments of `migrate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
 }
 
-/// What to do about the schema.
+/// Commands on the schema.
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 enum Action {
     /// Apply pending migrations (the default)
@@ -45,7 +44,7 @@ async fn up(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Only asks: it makes no database, not even an empty file.
+/// Read-only: does not create a database, not even an empty file.
 async fn status(config: &Config) -> anyhow::Result<()> {
     let pending = match open_existing(config).await {
         Ok(store) => {
@@ -64,7 +63,7 @@ async fn status(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether there is no database yet.
+/// Whether the database does not exist yet.
 fn is_missing(error: &anyhow::Error) -> bool {
     error.downcast_ref::<crate::base::Error>().is_some_and(|error| error.kind == Kind::NotFound)
 }

@@ -1,4 +1,4 @@
-//! The command line: one file a command.
+//! The command line: one file for each command.
 
 mod completions;
 pub mod config;
@@ -91,7 +91,7 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Runs the command of this process. Exit codes: 0 success, 1 failure, 2 wrong usage.
+/// Runs the command of this process. Exit codes: 0 for success, 1 for failure, 2 for wrong usage.
 pub fn main() -> ExitCode {
     run(std::env::args_os())
 }
@@ -101,7 +101,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let printed = error.print();
-            // Help and version come as errors too; they are what was asked for.
+            // clap returns help and version as errors; both are a success.
             return if error.use_stderr() { ExitCode::from(2) } else { ended(output::written(printed)) };
         }
     };
@@ -131,18 +131,18 @@ fn ended(done: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// The command was called in a way that cannot work, which clap could not see.
+/// Wrong usage that clap cannot detect.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(&'static str);
 
 impl Common {
-    /// The configuration under these flags and a command's own; fails if any setting is wrong.
+    /// The configuration with these flags and the command's own; fails if any setting is invalid.
     fn load(&self, own: &[(&'static str, String)]) -> Result<Config, ConfigError> {
         self.find(own).usable()
     }
 
-    /// The same, with what is wrong beside it.
+    /// The same, including the problems.
     fn find(&self, own: &[(&'static str, String)]) -> Found {
         let shared = [
             ("data_dir", &self.data_dir),
@@ -156,17 +156,17 @@ impl Common {
     }
 }
 
-/// The key file: the configured one, else the one that `dev` made in the data directory.
+/// The key file: the configured one, otherwise the one that `dev` created in the data directory.
 fn key_file(config: &Config) -> PathBuf {
     config.jwt_key.clone().unwrap_or_else(|| dev_key_file(&config.data_dir))
 }
 
-/// Where `dev` keeps its key.
+/// The file of `dev`'s signing key.
 fn dev_key_file(data_dir: &Path) -> PathBuf {
     data_dir.join("jwt.pem")
 }
 
-/// Where `dev` keeps the key that seals secrets.
+/// The file of `dev`'s key-encryption key.
 fn dev_kek_file(data_dir: &Path) -> PathBuf {
     data_dir.join("kek")
 }

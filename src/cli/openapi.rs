@@ -1,4 +1,4 @@
-//! `tenantry openapi`: prints an OpenAPI document, as the server serves it, in lines that can be read.
+//! `tenantry openapi`: prints an OpenAPI document, as served, with line breaks.
 
 use std::{fs, path::PathBuf};
 
@@ -8,7 +8,6 @@ use clap::builder::PossibleValuesParser;
 use super::output;
 use crate::server::docs;
 
-/// Arguments of `openapi`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Surface to describe [default: all]

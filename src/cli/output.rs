@@ -1,8 +1,8 @@
-//! What commands print. Nothing here panics: whoever reads may be gone, and a disk may be full.
+//! Output of commands. Nothing here panics: the reader may be gone, and a disk may be full.
 //!
-//! A text is either the *product* of a command (a token, a document), and then the command fails if it cannot be
-//! written, or it *tells* what the command did or found. What was done is done although nobody could be told, so a lost
-//! line costs no exit status; the operator learns on standard error what the line would have said.
+//! A text is either the *product* of a command (a token, a document), and the command fails if it cannot be written; or
+//! it *reports* what the command did or found. The command has succeeded even if the report cannot be written: the exit
+//! status stays 0, and the text goes to standard error instead.
 
 use std::{
     fmt::Display,
@@ -11,13 +11,12 @@ use std::{
 
 use anyhow::Context;
 
-/// Writes the product of a command to standard output. A reader that has gone, as `head` does, has had enough: no
-/// failure.
+/// Writes the product of a command to standard output. A closed pipe, as with `head`, is not an error.
 pub(super) fn product(text: &[u8]) -> anyhow::Result<()> {
     written(write(text))
 }
 
-/// What became of a product that somebody else wrote.
+/// The result of writing a product elsewhere.
 pub(super) fn written(outcome: io::Result<()>) -> anyhow::Result<()> {
     match outcome {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -25,7 +24,7 @@ pub(super) fn written(outcome: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// Tells something on standard output, one line or several. If that is not to be, the text goes to standard error.
+/// Reports on standard output, in one or more lines. If that fails, the text goes to standard error.
 pub(super) fn tell(text: impl Display) {
     let text = text.to_string();
     if let Err(error) = told(&text) {
@@ -33,7 +32,7 @@ pub(super) fn tell(text: impl Display) {
     }
 }
 
-/// As [`tell`], for a text with a secret in it, which standard error, a log, must not have.
+/// Like [`tell`], for a text with a secret, which must not go to standard error, which may be a log.
 pub(super) fn tell_secret(text: impl Display) {
     if let Err(error) = told(&text.to_string()) {
         complain(format_args!("warning: cannot write to standard output ({error})"));
@@ -47,7 +46,7 @@ fn told(text: &str) -> io::Result<()> {
     }
 }
 
-/// Writes a line to standard error, if that can be written.
+/// Writes a line to standard error, if possible.
 pub(super) fn complain(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

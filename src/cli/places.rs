@@ -1,4 +1,4 @@
-//! Whether a start can use the places in which it keeps its data. Nothing is made to find that out.
+//! Checks whether a start can use the places of its data, without creating anything.
 
 use std::{
     fs,
@@ -13,15 +13,15 @@ use super::{
 };
 use crate::{auth::authn::keys::Keys, base::Secret, store};
 
-/// What is wrong with the places that a configuration names.
+/// The problems with the places in a configuration.
 pub(super) fn problems(config: &Config, purpose: Purpose) -> Vec<Problem> {
     let mut problems = Vec::new();
-    // A URL that cannot be read is told where the settings are.
+    // A URL that cannot be parsed is reported with the settings.
     let file = config.database_url.as_ref().and_then(|url| store::check_url(url).ok().flatten());
     if let Some(Err(error)) = file.map(|file| check_file(&file)) {
         problems.push(Problem::of("database_url", format_args!("names a file that cannot be used: {error}")));
     }
-    // `serve` has a database and a key elsewhere, and does not use the directory.
+    // With a database and a key elsewhere, `serve` does not use the directory.
     let is_used = purpose == Purpose::Any && (config.database_url.is_none() || config.jwt_key.is_none());
     if is_used && let Err(error) = check_data_dir(config) {
         problems.push(Problem::of("data_dir", format_args!("is not usable: {error}")));
@@ -29,14 +29,14 @@ pub(super) fn problems(config: &Config, purpose: Purpose) -> Vec<Problem> {
     problems
 }
 
-/// Fails unless a database file is there, or could be made.
+/// Fails unless a database file exists or can be created.
 fn check_file(file: &Path) -> Result<(), String> {
     match fs::metadata(file) {
         Ok(found) if found.is_dir() => Err("it is a directory".to_owned()),
         Ok(found) if !found.is_file() => Err("it is not a regular file".to_owned()),
         Ok(_) => {
             check_writable(file)?;
-            // Its log is made beside it.
+            // Its log is created in the same directory.
             file.parent().map_or(Ok(()), check_directory)?;
             check_is_database(file)
         }
@@ -48,7 +48,7 @@ fn check_file(file: &Path) -> Result<(), String> {
     }
 }
 
-/// Fails if a file has content that is not SQLite's (https://sqlite.org/fileformat2.html, section 1.3).
+/// Fails if a file exists and is not an SQLite database (https://sqlite.org/fileformat2.html, section 1.3).
 fn check_is_database(file: &Path) -> Result<(), String> {
     const MAGIC: &[u8; 16] = b"SQLite format 3\0";
     let mut head = Vec::new();
@@ -60,7 +60,7 @@ fn check_is_database(file: &Path) -> Result<(), String> {
     }
 }
 
-/// Fails unless the data directory is there, or could be made, and `dev` can use the keys that it finds in it.
+/// Fails unless the data directory exists or can be created, and `dev` can use the keys in it.
 fn check_data_dir(config: &Config) -> Result<(), String> {
     let path = absolute(&config.data_dir).map_err(|error| error.to_string())?;
     let is_there = |path: &&Path| fs::symlink_metadata(path).is_ok();
@@ -76,7 +76,7 @@ fn check_data_dir(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-/// Fails unless this is a directory in which files can be made.
+/// Fails unless this is a directory in which files can be created.
 fn check_directory(path: &Path) -> Result<(), String> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     match fs::metadata(path) {
@@ -86,7 +86,7 @@ fn check_directory(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Fails if it is certain that nothing can be written here.
+/// Fails if this is certainly not writable.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn check_writable(path: &Path) -> Result<(), String> {
     use rustix::fs::{Access, access};
@@ -97,13 +97,13 @@ fn check_writable(path: &Path) -> Result<(), String> {
     }
 }
 
-/// There the first write finds out.
+/// On other systems the first write fails.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 fn check_writable(_: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a path is in `/proc` or `/sys`, where the superuser is allowed to write and yet cannot make files.
+/// Whether a path is in `/proc` or `/sys`, where even the superuser cannot create files.
 #[cfg(target_os = "linux")]
 fn is_of_the_kernel(path: &Path) -> bool {
     const SYSFS: rustix::fs::FsWord = 0x6265_6572;

@@ -1,4 +1,4 @@
-//! What the commands that serve or use the database share.
+//! Shared by the commands that serve or use the database.
 
 use std::{
     future::Future,
@@ -26,15 +26,15 @@ use crate::{
     store::{Keyring, Location, Sealer, Store, StoreConfig},
 };
 
-/// Runs a command that waits for things; SIGTERM and SIGINT end it at once.
+/// Runs an asynchronous command; SIGTERM and SIGINT end it immediately.
 pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     end_on_signal().context("signals cannot be caught")?;
     block_on_server(work)
 }
 
-/// Lets a signal end the process at once, with the status that a shell gives to a process which a signal ended. The
-/// system does so by itself, but not for the first process of a container, which gets no signal that it does not catch.
-/// A thread of its own sees to it, whatever the command is doing: it may be waiting for somebody to read its output.
+/// Ends the process on a signal, with the exit status that a shell reports for it. The system does so by default,
+/// except for the first process of a container, which gets only signals that it handles. A separate thread handles
+/// them, whatever the command is doing, even if it is blocked on output.
 fn end_on_signal() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::catch() })?;
@@ -45,29 +45,28 @@ fn end_on_signal() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Runs a server, which looks at signals itself. Two workers carry more than one database can answer; more only cost
+/// Runs a server, which handles signals itself. Two workers suffice for the throughput of one database; more only cost
 /// memory.
 pub(super) fn block_on_server<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(cores.max(2)).enable_all().build()?;
     let done = runtime.block_on(work);
-    // What still runs in the background has nothing left to say.
+    // Remaining background work is abandoned.
     runtime.shutdown_background();
     done
 }
 
-/// Opens the configured database, or the embedded one in the data directory; makes it if it is an SQLite file that is not
-/// there.
+/// Opens the configured database, or the embedded one in the data directory; creates a missing SQLite file.
 pub(super) async fn open_store(config: &Config) -> anyhow::Result<Store> {
     open(config, true).await
 }
 
-/// As [`open_store`], but makes no database where there is none.
+/// Like [`open_store`], but does not create a database.
 pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Store> {
     open(config, false).await
 }
 
-/// As [`open_existing`], for commands that use the tables: fails, and says what to do, if the schema is behind.
+/// Like [`open_existing`], for commands that use the tables: fails with instructions if the schema is not up to date.
 pub(super) async fn open_migrated(config: &Config) -> anyhow::Result<Store> {
     let store = open_existing(config).await?;
     let pending = store.pending_migrations().await;
@@ -93,7 +92,7 @@ async fn open(config: &Config, create: bool) -> anyhow::Result<Store> {
     Store::open(settings).await.context("the database cannot be opened")
 }
 
-/// Whether the embedded database has yet to be made.
+/// Whether the embedded database does not exist yet.
 pub(super) fn is_new(config: &Config) -> bool {
     config.database_url.is_none() && !embedded_file(&config.data_dir).exists()
 }
@@ -102,12 +101,12 @@ fn embedded_file(data_dir: &Path) -> PathBuf {
     data_dir.join("tenantry.db")
 }
 
-/// Begins to log under the configuration.
+/// Starts logging with the configuration.
 pub(super) fn init_logs(config: &Config) -> anyhow::Result<Log> {
     logs::init(&config.log).context("log (TENANTRY_LOG) is not a log filter")
 }
 
-/// Binds every address. One that cannot be had is a warning as long as another can, if `lenient`.
+/// Binds every address. With `lenient`, a failure is only a warning as long as another address can be bound.
 pub(super) async fn bind(
     addresses: &[SocketAddr],
     lenient: bool,
@@ -135,7 +134,7 @@ pub(super) async fn bind(
     }
 }
 
-/// Fails, and says what to do, if the keys that seal secrets are not those of the database.
+/// Fails with instructions if the key-encryption keys are not those of the database.
 pub(super) async fn check_keys(store: &Store, ring: Option<&Keyring>) -> anyhow::Result<()> {
     Ok(Sealer::new(store.clone(), ring.cloned()).verify().await?)
 }
@@ -177,7 +176,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
     })
 }
 
-/// Serves until a signal. Calls that were cut off at the deadline are a failure.
+/// Serves until a signal. Returns an error if calls were aborted at the deadline.
 pub(super) async fn serve(app: App, listeners: Vec<TcpListener>, signals: Signals) -> anyhow::Result<()> {
     let finished = app.run(listeners, signals).await?;
     anyhow::ensure!(finished, "some calls were cut off when the drain timeout expired");

@@ -1,4 +1,5 @@
-//! `tenantry token mint`: signs a token, offline where no tenant must be looked up. The token alone goes to stdout.
+//! `tenantry token mint`: signs a token, offline unless a tenant must be looked up. Only the token goes to standard
+//! output.
 
 use std::time::Duration;
 
@@ -22,29 +23,28 @@ use crate::{
     tenants,
 };
 
-/// How long the database may take to tell a tenant's id before the name is signed.
+/// How long to wait for the lookup of a tenant before its name is signed instead.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Arguments of `token mint`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Role: platform_admin, admin, network_admin, security_operator, auditor, read_only, user or project
     #[arg(long)]
     role: Role,
-    /// Tenant that the caller belongs to, by name or id; none for platform callers. The token holds the id, also of a
-    /// name, where the database can be read
+    /// Tenant of the caller, by name or id; none for platform callers. The token has the id, even for a name, if the
+    /// database can be read
     #[arg(long)]
     tenant: Option<String>,
-    /// Project that the caller is confined to; for the role `project`
+    /// Project to which the caller is limited; for the role `project`
     #[arg(long)]
     project: Option<String>,
     /// Subject [default: minted:ROLE:ID, with the id of the token]
     #[arg(long)]
     sub: Option<String>,
-    /// Surface that the token is good for; may be repeated [default: all surfaces]
+    /// Surface for which the token is valid; may be repeated [default: all surfaces]
     #[arg(long)]
     audience: Vec<Surface>,
-    /// How long the token is good, such as 30m, 1h or 7d; 400d at most
+    /// How long the token is valid, such as 30m, 1h or 7d; at most 400d
     #[arg(long, default_value = "1h", value_parser = parse_ttl)]
     ttl: Duration,
 }
@@ -61,9 +61,9 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     output::product(format!("{token}\n").as_bytes())
 }
 
-/// What the token says of the tenant: its id, which no other tenant ever gets. A name is looked up for that; only where
-/// it leads to no tenant yet, or no database can be read, the name itself is signed: servers believe it as long as no
-/// tenant gives that name up.
+/// The tenant in the token: its id, which is never reused. A name is looked up for that; only if no such tenant exists
+/// yet, or no database can be read, the name itself is signed: servers accept it as long as no tenant gives up that
+/// name.
 fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
     let reference = TenantRef::parse(text);
     let found = block_on(async {
@@ -77,7 +77,7 @@ fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
     });
     match (found, text.parse::<TenantId>()) {
         (Ok(Some(tenant)), _) if tenant.status.is_present() => Ok(tenant.id.dashed()),
-        // No name is signed that reads as an id: servers take it for the id.
+        // A name that can be parsed as an id is not signed: servers would take it for the id.
         (_, Ok(id)) => Ok(id.dashed()),
         (Ok(_), _) => {
             output::complain(format_args!(
@@ -95,7 +95,7 @@ fn tenant(config: &Config, text: &str) -> anyhow::Result<String> {
     }
 }
 
-/// What a server would refuse is refused here.
+/// Refuses what a server would refuse.
 fn check(arguments: &Args) -> Result<(), Usage> {
     let platform = arguments.role == Role::PlatformAdmin;
     if platform && (arguments.tenant.is_some() || arguments.project.is_some()) {
@@ -119,7 +119,7 @@ fn check(arguments: &Args) -> Result<(), Usage> {
 fn claims(arguments: &Args, tenant: Option<String>, clock: &Clock) -> tokens::Claims {
     let audience = if arguments.audience.is_empty() { Surface::ALL.to_vec() } else { arguments.audience.clone() };
     let minted = tokens::Claims::minted(String::new(), arguments.role, &audience, arguments.ttl, clock);
-    // With its id no two tokens share a subject by accident: admin roles are given to subjects.
+    // The id in the subject makes it unique: admin roles are granted to subjects.
     let own = || format!("minted:{}:{}", arguments.role, minted.jti);
     tokens::Claims {
         sub: arguments.sub.clone().unwrap_or_else(own),

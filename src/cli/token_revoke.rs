@@ -1,4 +1,4 @@
-//! `tenantry token revoke`: writes a revocation to the database; running servers see it within half a second.
+//! `tenantry token revoke`: writes a revocation to the database; running servers apply it within half a second.
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -21,31 +21,29 @@ use crate::{
     identity::sessions::revocations::revoke_token,
 };
 
-/// How long the revocation of an id is kept, when nobody knows when its token ends: longer than a token lives.
+/// How long the revocation of an id is kept if the expiry of its token is unknown: longer than any token is valid.
 const KEPT: Duration = Duration::seconds(MAX_LIFETIME).saturating_add(Duration::DAY);
-/// Longest id, in bytes.
 const MAX_ID: usize = 256;
 
-/// Arguments of `token revoke`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The token, or its id (`jti`)
     token: String,
 }
 
-/// What a token says of itself.
+/// The claims of a token that matter here.
 #[derive(Deserialize)]
 struct Claims {
     jti: Option<String>,
     exp: Option<i64>,
 }
 
-/// What is to be revoked.
+/// The token to revoke.
 #[derive(Debug, PartialEq, Eq)]
 struct Target {
-    /// The ids that the token is known by.
+    /// The ids of the token.
     ids: Vec<String>,
-    /// Its end, as it says itself, and whether a signature proves that.
+    /// The expiry that it claims, and whether a signature proves it.
     end: Option<(i64, bool)>,
 }
 
@@ -55,7 +53,7 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     block_on(async {
         let store = open_migrated(&config).await?;
         let cx = Cx::system("token revoke", store.clock().clone());
-        // The later of two clocks: one that is behind would let the revocation end before the token.
+        // The later of two clocks: with a slow clock the revocation would end before the token expires.
         let until = kept_until(target.end, store.clock().now().max(store.time().await?));
         let mut done = Ok(());
         for id in &target.ids {
@@ -68,7 +66,8 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
     })
 }
 
-/// The ids of a token and its end. Servers know a token by its id, and one of others by the digest of its text too.
+/// The ids of a token and its expiry. Servers identify a token by its id, and third-party tokens also by the digest of
+/// their text.
 fn identify(text: &str, is_signed: impl FnOnce(&str) -> bool) -> anyhow::Result<Target> {
     if text.matches('.').count() != 2 {
         anyhow::ensure!(!text.trim().is_empty() && text.len() <= MAX_ID, "not a token or a token id");
@@ -80,7 +79,7 @@ fn identify(text: &str, is_signed: impl FnOnce(&str) -> bool) -> anyhow::Result<
     Ok(Target { ids, end: claims.exp.map(|end| (end, is_signed(text))) })
 }
 
-/// Whether a configured key has signed the token.
+/// Whether a configured key signed the token.
 fn is_signed(config: &Config, token: &str) -> bool {
     let ours = || {
         let keys = Keys::load(&key_file(config), config.jwt_key_previous.as_deref()).ok()?;
@@ -93,8 +92,8 @@ fn is_signed(config: &Config, token: &str) -> bool {
     ours().or_else(managers).is_some()
 }
 
-/// How long a revocation is kept. Only a signature proves an end: whoever writes a token may write any end into it, and
-/// one that is told too early would bring the true token of that id back.
+/// How long a revocation is kept. Only a signature proves the expiry: the author of a token can claim any, and a
+/// revocation that is removed too early would make the real token with that id valid again.
 fn kept_until(end: Option<(i64, bool)>, now: OffsetDateTime) -> OffsetDateTime {
     let told = end.and_then(|(end, signed)| Some((OffsetDateTime::from_unix_timestamp(end).ok()?, signed)));
     match told {

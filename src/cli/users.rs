@@ -19,7 +19,7 @@ use crate::{
 pub(super) enum Command {
     /// Create the account of a platform administrator, or one that gets access to tenants through grants
     Create(CreateArgs),
-    /// Set the password of a platform account; tokens that it was given before are revoked
+    /// Set the password of a platform account; tokens issued to it before are revoked
     SetPassword {
         /// Name of the account
         name: String,
@@ -28,7 +28,7 @@ pub(super) enum Command {
     },
 }
 
-/// The account to make.
+/// The new account.
 #[derive(Debug, clap::Args)]
 pub(super) struct CreateArgs {
     /// Name of the account of a platform administrator
@@ -44,11 +44,11 @@ pub(super) struct CreateArgs {
     password: PasswordArgs,
 }
 
-/// Where the password comes from.
+/// The source of the password.
 #[derive(Debug, clap::Args)]
 pub(super) struct PasswordArgs {
-    /// File whose first line is the password, of 12 characters or more that are not easy to guess [default: asked on
-    /// the terminal]
+    /// File whose first line is the password, at least 12 characters that are not easy to guess [default: asked on the
+    /// terminal]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
@@ -61,7 +61,7 @@ pub(super) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
     };
     identity::accounts::check_name(name)?;
     block_on(async {
-        // Before anybody is asked for a password.
+        // Before prompting for a password.
         let store = open_migrated(&config).await?;
         let done = apply(&store, &command, source).await;
         store.close().await;
@@ -70,7 +70,7 @@ pub(super) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
 }
 
 impl CreateArgs {
-    /// The name of the account; clap sees that there is one.
+    /// The name of the account; clap ensures that there is one.
     fn username(&self) -> &str {
         self.admin.as_ref().or(self.name.as_ref()).map(String::as_str).unwrap_or_default()
     }
@@ -106,17 +106,17 @@ async fn apply(store: &Store, command: &Command, source: &PasswordArgs) -> anyho
     Ok(())
 }
 
-/// A password that an account of the platform may have. `names` are those of the account.
+/// Reads a password that meets the rules for platform accounts. `names` are those of the account.
 async fn ask(source: &PasswordArgs, names: Vec<String>) -> anyhow::Result<Password> {
     let text = read(source.password_file.as_deref())?;
     Ok(identity::passwords::policy::checked_for_platform(text, names).await?)
 }
 
-/// Reads a password from a file, or twice from the terminal without showing it.
+/// Reads a password from a file, or twice from the terminal without echo.
 fn read(file: Option<&Path>) -> anyhow::Result<Secret<String>> {
     if let Some(file) = file {
         let content = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        // Editors of some systems begin a file with a byte order mark, which nobody can type.
+        // Some editors start a file with a byte order mark, which nobody can type.
         let content = content.trim_start_matches('\u{feff}');
         let line = content.split(['\n', '\r']).next().unwrap_or_default();
         let typed = "the password contains a control character: write it as one line of text";

@@ -1,40 +1,39 @@
-//! Whether this server keeps many tenants for others: what the configuration asks for and the license covers.
+//! Whether multi-tenancy is configured and licensed.
 
 use crate::base::{Error, Kind, Result, error::Reason};
 
-/// The feature of the license that the control-plane surface needs.
+/// The licensed feature for the control-plane surface.
 const FEATURE: &str = "multitenancy";
-/// The word for every feature.
+/// The name that stands for every feature.
 const ALL: &str = "all";
 
-/// Where multi-tenancy stands.
+/// The state of multi-tenancy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Multitenancy {
-    /// It is configured, and the license covers it.
+    /// Configured and licensed.
     #[default]
     Enabled,
-    /// It is configured, and the license does not cover it.
+    /// Configured but not licensed.
     Unlicensed,
-    /// It is not configured.
+    /// Not configured.
     Disabled,
 }
 
-/// What the configuration says of multi-tenancy.
+/// The settings of multi-tenancy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MultitenancySettings {
-    /// Where it stands.
     pub state: Multitenancy,
-    /// Whether administrators may have databases made by this server.
+    /// Whether administrators may have this server create databases.
     pub self_service: bool,
 }
 
-/// What whoever calls what the license does not cover is told.
+/// The message for calls that the license does not include.
 pub const UNLICENSED: &str = "The control plane requires a license that covers the feature 'multitenancy'; the licensed \
                               features of this server do not include it.";
 
 impl MultitenancySettings {
-    /// The settings of a configuration: whether it is asked for, the features of the license, and whether databases may be
-    /// made. Features are compared without regard to case.
+    /// Whether multi-tenancy is configured, the licensed features, and whether databases may be created. Features are
+    /// case-insensitive.
     pub fn new(configured: bool, features: &[String], self_service: bool) -> Self {
         let state = match (configured, features.iter().any(|word| is_feature(word))) {
             (true, true) => Multitenancy::Enabled,
@@ -45,18 +44,18 @@ impl MultitenancySettings {
     }
 }
 
-/// Whether a word of the license means something here, in whatever case.
+/// Whether a feature of the license is known here, ignoring case.
 pub fn is_feature(word: &str) -> bool {
     [ALL, FEATURE].iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 impl Multitenancy {
-    /// Whether there are tenants to choose between.
+    /// Whether there can be several tenants.
     pub fn is_enabled(self) -> bool {
         self == Self::Enabled
     }
 
-    /// Fails, and says why, unless there are tenants to choose between.
+    /// Fails with the cause unless multi-tenancy is enabled.
     pub fn require(self) -> Result<()> {
         match self {
             Self::Enabled => Ok(()),
@@ -66,7 +65,7 @@ impl Multitenancy {
     }
 }
 
-/// The license does not cover what was called.
+/// The error for calls that the license does not include.
 pub fn unlicensed() -> Error {
     Error::new(Kind::Unimplemented, Reason::FeatureUnlicensed, UNLICENSED)
 }

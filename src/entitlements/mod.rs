@@ -1,4 +1,4 @@
-//! What tenants are entitled to: plans and their limits.
+//! Plans of tenants and their limits (zero-trust contract, section 4.10).
 
 mod plan;
 

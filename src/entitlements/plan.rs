@@ -6,21 +6,20 @@ use serde_json::{Map, Value};
 
 use crate::base::{Error, Result, error::Reason};
 
-/// What a tenant may subscribe to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Plan {
-    /// The smallest.
+    /// The smallest plan.
     Starter,
-    /// The middle one.
+    /// The middle plan.
     Professional,
-    /// The largest with a bound.
+    /// The largest limited plan.
     Business,
-    /// No bounds: what a tenant has that subscribed to nothing.
+    /// No limits: the default for tenants without a subscription.
     #[default]
     Unlimited,
 }
 
-/// Limits that may be set beside those of a plan.
+/// Limits that can override those of a plan.
 pub const LIMITS: [&str; 8] = [
     "users",
     "devices",
@@ -33,10 +32,8 @@ pub const LIMITS: [&str; 8] = [
 ];
 
 impl Plan {
-    /// Every plan.
     pub const ALL: [Self; 4] = [Self::Starter, Self::Professional, Self::Business, Self::Unlimited];
 
-    /// The plan's word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Starter => "starter",
@@ -63,7 +60,7 @@ impl FromStr for Plan {
     }
 }
 
-/// Checks limits that are to stand beside those of a plan: known names, and whole numbers or null for no limit.
+/// Checks overrides of a plan's limits: known names, and whole numbers or null for no limit.
 pub fn overrides(given: Map<String, Value>) -> Result<Map<String, Value>> {
     let no =
         |name: &str, message: String| Error::invalid(Reason::InvalidArgument, &format!("overrides.{name}"), message);
@@ -80,9 +77,9 @@ pub fn overrides(given: Map<String, Value>) -> Result<Map<String, Value>> {
     Ok(overrides)
 }
 
-/// A limit: JSON's numbers come as floats.
+/// A limit: JSON numbers come as floats.
 fn limit(value: &Value) -> Option<Value> {
-    // Whole numbers below 2^53 are exact.
+    // Integers below 2^53 are exact.
     const MOST: f64 = 9_007_199_254_740_991.0;
     match value {
         Value::Null => Some(Value::Null),

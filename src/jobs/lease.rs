@@ -1,9 +1,9 @@
 //! Leases: work that only one replica may do at a time.
 //!
-//! A lease is lost by silence, so that the work goes on when its holder dies, and has a fence that grows with every holder.
-//! What makes it safe is [`Lease::hold`], which checks the fence in the very transaction that does the work and keeps the
-//! row locked until it commits. When to try is decided without anybody's wall clock: whoever wants the lease of another one
-//! watches its row, and takes it when the row has not changed for the whole time by the watcher's own stopwatch.
+//! A lease is lost by silence, so that the work continues if its holder dies, and has a fence that increases with every
+//! holder. Its safety comes from [`Lease::hold`], which checks the fence in the very transaction that does the work and
+//! keeps the row locked until it commits. No wall clock decides when to try: a server that waits for a lease watches
+//! its row, and takes it when the row has not changed for the whole TTL by the watcher's own monotonic clock.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use crate::{
     store::{Stamp, Store, Tx, entities::leases},
 };
 
-/// A lease that was taken. It may have been lost meanwhile: only [`Lease::hold`] knows.
+/// A lease that was taken. It may have been lost since: only [`Lease::hold`] knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     name: &'static str,
@@ -30,10 +30,10 @@ pub struct Lease {
     ttl: Duration,
 }
 
-/// The mark of a lease that was given back.
+/// The mark of a released lease.
 const FREE: i64 = 0;
 
-/// What changes in the row with everything that the holder does.
+/// The part of the row that changes with everything that the holder does.
 type Mark = (i64, Stamp);
 
 /// Takes leases for one holder.
@@ -41,12 +41,12 @@ type Mark = (i64, Stamp);
 pub struct Leases {
     store: Store,
     holder: String,
-    /// The marks of the leases of others, and when each was seen for the first time, by [`Clock::running`](crate::base::Clock).
+    /// The marks of other holders' leases, and when each was first seen, by [`Clock::running`](crate::base::Clock).
     seen: Mutex<HashMap<&'static str, (Mark, Duration)>>,
 }
 
 impl Leases {
-    /// Of a holder, whose name no other one has.
+    /// For a holder with a unique name.
     pub fn new(store: &Store, holder: impl Into<String>) -> Self {
         Self { store: store.clone(), holder: holder.into(), seen: Mutex::default() }
     }
@@ -56,8 +56,8 @@ impl Leases {
         &self.holder
     }
 
-    /// Takes a lease for `ttl`; `None` if another one holds it. It may be taken from one who was silent for so long since
-    /// this value first looked.
+    /// Takes a lease for `ttl`; `None` if another holder has it. It can be taken from a holder that was silent for this
+    /// long since this value first looked.
     pub async fn take(&self, name: &'static str, ttl: Duration) -> Result<Option<Lease>> {
         let found = leases::Entity::find_by_id(name).one(self.store.read()).await?;
         let free = found.as_ref().is_none_or(|row| {
@@ -71,7 +71,7 @@ impl Leases {
         self.store.maintain("lease.take", (wanted, found), take_in).await
     }
 
-    /// Whether a lease has had the same mark for so long.
+    /// Whether a lease has had the same mark for this long.
     fn is_silent(&self, name: &'static str, mark: Mark, ttl: Duration) -> bool {
         let now = self.store.clock().running();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,36 +84,35 @@ impl Leases {
 }
 
 impl Lease {
-    /// Renews the lease inside a write and keeps everyone else from taking it until the write ends. `false` if it was
-    /// lost: the write must not go on.
+    /// Renews the lease in a write and prevents others from taking it until the write ends. `false` if it was lost: the
+    /// write must not continue.
     pub async fn hold(&self, tx: &Tx) -> Result<bool> {
         let renewed = self.row().col_expr(leases::Column::ExpiresAt, next_mark(tx, self.ttl));
         Ok(renewed.exec(tx.conn()).await?.rows_affected == 1)
     }
 
-    /// Renews the lease in a write of its own; `false` if it was lost.
+    /// Renews the lease in a separate write; `false` if it was lost.
     pub async fn renew(&self, store: &Store) -> Result<bool> {
         store.maintain("lease.renew", self.clone(), hold_in).await
     }
 
-    /// Gives the lease back, so that the next holder need not wait for its end. The fence stays.
+    /// Releases the lease, so that the next holder need not wait for its expiry. The fence stays.
     pub async fn release(self, store: &Store) -> Result<()> {
         store.maintain("lease.release", self, free_in).await
     }
 
-    /// As [`release`](Self::release), inside a write that ends the work.
+    /// Like [`release`](Self::release), in a write that ends the work.
     pub(super) async fn free(&self, tx: &Tx) -> Result<()> {
         let free = self.row().col_expr(leases::Column::ExpiresAt, Expr::value(FREE));
         free.exec(tx.conn()).await.map(drop).map_err(Error::from)
     }
 
-    /// One that nobody gave, for tests without a database.
+    /// A lease without a database, for tests.
     #[cfg(test)]
     pub(super) fn of_test(name: &'static str, fence: i64) -> Self {
         Self { name, holder: "it".to_owned(), fence, ttl: Duration::from_secs(10) }
     }
 
-    /// Who holds it.
     pub fn holder(&self) -> &str {
         &self.holder
     }
@@ -126,7 +125,7 @@ impl Lease {
     }
 }
 
-/// Takes a lease whose row is as it was found.
+/// Takes a lease if its row has not changed.
 async fn take_in(tx: &Tx, (wanted, found): &(Lease, Option<leases::Model>)) -> Result<Option<Lease>> {
     let Lease { name, holder, ttl, .. } = wanted;
     let taken = match found {
@@ -144,7 +143,7 @@ async fn free_in(tx: &Tx, lease: &Lease) -> Result<()> {
     lease.free(tx).await
 }
 
-/// Takes a lease that nobody ever had; `false` if another one was first.
+/// Takes a lease without a row; `false` if another server was first.
 async fn first(tx: &Tx, name: &str, holder: &str, ttl: Duration) -> Result<bool> {
     let (name, holder) = (name.to_owned(), holder.to_owned());
     let row = leases::Model { name, holder, fence: 1, expires_at: Stamp::from(tx.now() + ttl) };
@@ -153,7 +152,8 @@ async fn first(tx: &Tx, name: &str, holder: &str, ttl: Duration) -> Result<bool>
     Ok(insert.exec_without_returning(tx.conn()).await? == 1)
 }
 
-/// Takes a lease as it was seen; `None` if its holder, or another one, was faster. The fence that it has then.
+/// Takes a lease if its row has not changed; `None` if its holder, or another server, was faster. Returns the new
+/// fence.
 async fn after(tx: &Tx, seen: leases::Model, holder: &str, ttl: Duration) -> Result<Option<i64>> {
     let taken = leases::Entity::update_many()
         .col_expr(leases::Column::Holder, Expr::value(holder))
@@ -165,8 +165,8 @@ async fn after(tx: &Tx, seen: leases::Model, holder: &str, ttl: Duration) -> Res
     Ok((taken.exec(tx.conn()).await?.rows_affected == 1).then_some(seen.fence + 1))
 }
 
-/// When the lease would end by the holder's clock. Others compare it for a change alone, so it grows whatever that clock
-/// does.
+/// When the lease expires by the holder's clock. Others only check whether it changes, so it increases whatever that
+/// clock does.
 fn next_mark(tx: &Tx, ttl: Duration) -> Expr {
     let (column, end) = (Expr::col(leases::Column::ExpiresAt), Stamp::from(tx.now() + ttl));
     CaseStatement::new().case(column.clone().lt(end), Expr::value(end)).finally(column.add(1)).into()

@@ -24,7 +24,6 @@ impl Jobs {
         Self { store: store.clone(), holder: holder(), board, stop: CancellationToken::new(), running: JoinSet::new() }
     }
 
-    /// Starts a job.
     pub fn start<J: Job>(&mut self, job: J) {
         let coordination = Database::new(&self.store, &self.holder);
         let (board, clock, stop) = (self.board.clone(), self.store.clock().clone(), self.stop.clone());

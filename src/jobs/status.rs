@@ -24,7 +24,6 @@ pub struct StatusBoard(Arc<Mutex<BTreeMap<&'static str, Status>>>);
 /// The status of a job on one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Its name.
     pub name: &'static str,
     /// Which servers do the work.
     pub placement: Placement,
@@ -53,7 +52,6 @@ pub struct Status {
 pub enum State {
     /// Waiting until the next run is due.
     Idle,
-    /// Running.
     Running,
     /// Another server holds the lease; this one would take over.
     Standby,

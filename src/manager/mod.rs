@@ -1,3 +1,3 @@
-//! The manager area: what the manager's document calls tenants, projects and apps (manager contract, section 4).
+//! The manager area: tenants, projects and apps of the manager's document (manager contract, section 4).
 
 pub mod tenants;

@@ -1,4 +1,4 @@
-//! Tenants as the manager sees them: the registry's, by id, name and age.
+//! The tenants of the manager surface: those of the registry, by id, name and age.
 
 use serde_json::{Value, json};
 
@@ -24,12 +24,11 @@ pub async fn list(cx: &Cx, store: &Store) -> Result<Pages<Tenant>> {
     tenants::list(cx, store, Order::NewestFirst, &Status::PRESENT).await
 }
 
-/// A tenant.
 pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<Tenant> {
     Ok(tenants::resolve(cx, store, tenant).await?.0)
 }
 
-/// Gives the tenant that is `named` so a new name, where there is one.
+/// Renames the tenant `named`, if a name is given.
 pub async fn update(cx: &Cx, store: &Store, named: &str, name: Option<&str>) -> Result<()> {
     if named.is_empty() {
         return Err(Error::invalid(Reason::FieldRequired, "id", "the tenant's id is empty"));
@@ -47,7 +46,7 @@ async fn rename(tx: &Tx, (tenant, name): &(TenantRef, Option<TenantName>)) -> Re
     Ok(())
 }
 
-/// Deletes a tenant, unless another surface keeps something for it.
+/// Deletes a tenant, unless another surface has data of it.
 pub async fn delete(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<()> {
     store.write(cx, tenant.clone(), remove).await
 }
@@ -59,7 +58,7 @@ async fn remove(tx: &Tx, tenant: &TenantRef) -> Result<()> {
     Ok(())
 }
 
-/// The name of a tenant to be. What is around it is not trimmed: a name is taken as it is given, or not at all.
+/// The name of a new tenant. It is not trimmed: a name is accepted exactly as given, or refused.
 fn tenant_name(name: &str) -> Result<TenantName> {
     TenantName::plain(name).map_err(|why: NotAName| Error::invalid(Reason::TenantNameInvalid, "name", why.to_string()))
 }

@@ -1,14 +1,14 @@
-//! The addresses of a cluster: which schemes they have, and what is said of one that has another.
+//! The addresses of a cluster: their schemes, and the errors for other schemes.
 
 use crate::{
     base::{Error, Result, error::Reason},
     proto::messaging::v2::{ClusterData, ClusterUrl},
 };
 
-/// What the address of a field must look like.
+/// The required form of an address.
 struct Kind {
     schemes: &'static [&'static str],
-    /// What the contract's product says, byte for byte (messaging contract, section 13).
+    /// The error text of the contract's product, byte for byte (messaging contract, section 13).
     refusal: &'static str,
 }
 
@@ -28,8 +28,8 @@ const PROXY: Kind = Kind {
               or pulsar://ats-proxy.example.com:4080",
 };
 
-/// Every address that is given has the scheme of its field. One of blanks is as good as none: clients in Go send the
-/// empty text for what is not set.
+/// Every address must have the scheme of its field. A blank one counts as absent: clients in Go send an empty text for
+/// unset members.
 pub fn check(data: &ClusterData) -> Result<()> {
     address("data.service_url", data.service_url.as_deref(), &SERVICE)?;
     address("data.service_url_tls", data.service_url_tls.as_deref(), &SERVICE_TLS)?;
@@ -56,15 +56,15 @@ fn address(field: &str, given: Option<&str>, kind: &Kind) -> Result<()> {
     }
 }
 
-/// Whether an address has one of the schemes and names a place. There may be several hosts, separated by commas, so no
-/// parser of URLs reads it.
+/// Whether an address has one of the schemes and a host. There may be several hosts, separated by commas, so this is
+/// not a URL parser.
 fn is_of(given: &str, kind: &Kind) -> bool {
     let Some((scheme, place)) = given.split_once("://") else { return false };
     let authority = place.split(['/', '?', '#']).next().unwrap_or_default();
     kind.schemes.contains(&scheme) && !authority.is_empty() && given.chars().all(is_of_uri)
 }
 
-/// Whether a character may stand in a URI (RFC 3986, section 2), or in one of another script.
+/// Whether a character is allowed in a URI (RFC 3986, section 2), or in an internationalized one.
 fn is_of_uri(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c) || (!c.is_ascii() && c.is_alphanumeric())
 }

@@ -1,4 +1,4 @@
-//! What a messaging platform expects to find on its first start.
+//! The objects that a messaging platform expects on its first start.
 
 use super::{namespaces, policies::NamespacePolicies, rules, tenants};
 use crate::{
@@ -7,13 +7,13 @@ use crate::{
     tenants::find,
 };
 
-/// The tenant, its namespace, and the cluster that always exists.
+/// The names of the tenant, its namespace, and the cluster that always exists.
 const TENANT: &str = "public";
 const NAMESPACE: &str = "default";
 const CLUSTER: &str = "standalone";
 
-/// Makes tenant `public` with namespace `public/default` unless there is such a tenant. Any number of replicas may do
-/// this at once and at every start.
+/// Creates tenant `public` with namespace `public/default` unless the tenant exists. Safe to run on several replicas at
+/// once and at every start.
 pub async fn bootstrap(cx: &Cx, store: &Store) -> Result<()> {
     if find(store, &TenantRef::parse(TENANT)).await?.is_some() {
         return Ok(());

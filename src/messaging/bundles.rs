@@ -1,4 +1,4 @@
-//! Bundles: the ranges of hashes by which the topics of a namespace are spread over brokers.
+//! Bundles: the hash ranges by which the topics of a namespace are distributed over brokers.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +7,14 @@ use crate::{
     proto::messaging::v2::BundlesData,
 };
 
-/// Bundles of a namespace of which nobody said how many it has.
+/// The default number of bundles.
 const DEFAULT: i32 = 4;
-/// Most bundles: more than any installation has, and few enough to be listed.
+/// Maximum number of bundles: more than any installation has, and few enough for a list.
 pub const MAX: i32 = 4096;
-/// Number of hashes.
 const HASHES: u64 = 1 << 32;
-/// The last boundary.
 const LAST: u32 = u32::MAX;
 
-/// The bundles that are stored of what a caller gives: none where no number is given.
+/// The stored form of the given bundles: none if no number is given.
 pub fn checked(given: &BundlesData) -> Result<Option<BundlesData>> {
     if given.num_bundles <= 0 {
         return Ok(None);
@@ -31,7 +29,7 @@ pub fn checked(given: &BundlesData) -> Result<Option<BundlesData>> {
     let boundaries = given.boundaries.iter().map(|text| read(text)).collect::<Result<BTreeSet<_>>>()?;
     match (boundaries.first(), boundaries.last()) {
         (Some(0), Some(&LAST)) => Ok(Some(BundlesData {
-            // There are as many as there are ranges, whatever the caller counted. They are at most 4096.
+            // The number of ranges, whatever the caller counted. At most 4096.
             num_bundles: boundaries.len() as i32 - 1,
             boundaries: boundaries.into_iter().map(write).collect(),
         })),
@@ -43,7 +41,7 @@ pub fn checked(given: &BundlesData) -> Result<Option<BundlesData>> {
     }
 }
 
-/// The bundles as they are shown: with their boundaries.
+/// Bundles with their boundaries, as they are returned.
 pub fn whole(stored: Option<&BundlesData>) -> BundlesData {
     match stored {
         Some(stored) if !stored.boundaries.is_empty() => stored.clone(),
@@ -52,7 +50,7 @@ pub fn whole(stored: Option<&BundlesData>) -> BundlesData {
     }
 }
 
-/// So many ranges of one size; the last one has what is left over.
+/// Ranges of equal size; the last one has the remainder.
 fn evenly(number: i32) -> BundlesData {
     let count = u64::from(number.max(1).unsigned_abs());
     // All but the last are below the number of hashes, so they fit 32 bits.

@@ -14,10 +14,10 @@ use crate::{
     store::{Change, ChangeKind, Invalidate, Resource, Sealer, Stamp, Store, Tx, entities::clusters, json},
 };
 
-/// Where a cluster is reached, and how.
+/// The addresses of a cluster and how it is reached.
 pub use crate::proto::messaging::v2::ClusterData;
 
-/// What stands for a secret that the caller may not see.
+/// The mask for a secret that the caller may not see.
 const MASK: &str = "***";
 
 /// The names of all clusters, sorted.
@@ -25,7 +25,7 @@ pub async fn list(_cx: &Cx, store: &Store) -> Result<Vec<String>> {
     all(store).await
 }
 
-/// What is stored of a cluster. Its secrets are shown to the platform alone.
+/// The data of a cluster. Only the platform sees its secrets.
 pub async fn get(cx: &Cx, store: &Store, sealer: &Sealer, name: &str) -> Result<ClusterData> {
     if !rules::is_entity_name(name) {
         return Err(not_found());
@@ -53,7 +53,7 @@ pub async fn get(cx: &Cx, store: &Store, sealer: &Sealer, name: &str) -> Result<
     Ok(data)
 }
 
-/// Creates a cluster. Checks the data, the name, and that no cluster has it.
+/// Creates a cluster. Checks the data, the name, and that the name is not taken.
 pub async fn create(cx: &Cx, store: &Store, sealer: &Sealer, name: &str, data: Option<&ClusterData>) -> Result<()> {
     let data = checked(data)?;
     rules::cluster_name(name)?;
@@ -70,7 +70,7 @@ async fn insert(tx: &Tx, row: &clusters::ActiveModel) -> Result<()> {
     Ok(())
 }
 
-/// Replaces what is stored of a cluster.
+/// Replaces the data of a cluster.
 pub async fn update(cx: &Cx, store: &Store, sealer: &Sealer, name: &str, data: Option<&ClusterData>) -> Result<()> {
     let data = checked(data)?;
     if !rules::is_entity_name(name) {
@@ -91,8 +91,8 @@ async fn replace(tx: &Tx, row: &clusters::ActiveModel) -> Result<()> {
     if updated.rows_affected == 0 { Err(not_found()) } else { Ok(()) }
 }
 
-/// Deletes a cluster. Tenants, namespaces and other clusters that name it keep the name, as the contract's product has it
-/// (section 13): they go on as they are, may be written back with it, and may drop it at any time. See
+/// Deletes a cluster. Tenants, namespaces and other clusters that refer to it keep its name, as in the contract's
+/// product (section 13): they stay as they are, may be written back with it, and may drop it at any time. See
 /// `docs/references.md`.
 pub async fn delete(cx: &Cx, store: &Store, name: &str) -> Result<()> {
     if !rules::is_entity_name(name) {
@@ -121,11 +121,11 @@ fn checked(data: Option<&ClusterData>) -> Result<ClusterData> {
     Ok(ClusterData { peer_cluster_names: rules::bounded(&data.peer_cluster_names)?, ..data.clone() })
 }
 
-/// All columns but the times. What is secret is sealed; the rest has the mask in its place.
+/// All columns except the times. Secrets are sealed and masked in the rest.
 async fn columns(sealer: &Sealer, name: &str, mut data: ClusterData) -> Result<clusters::ActiveModel> {
     let mut secrets = ClusterData::default();
     for (slot, secret) in secrets_of(&mut data).into_iter().zip(secrets_of(&mut secrets)) {
-        // An empty one is none, and shown as it was given.
+        // An empty one is not a secret, and is returned as given.
         if slot.as_ref().is_some_and(|text| !text.is_empty()) {
             *secret = slot.replace(MASK.to_owned());
         }
@@ -150,7 +150,7 @@ async fn columns(sealer: &Sealer, name: &str, mut data: ClusterData) -> Result<c
     })
 }
 
-/// The members that are secrets: those that the proto says are.
+/// The members that the proto marks as secrets.
 fn secrets_of(data: &mut ClusterData) -> [&mut Option<String>; 4] {
     [
         &mut data.authentication_parameters,
@@ -160,7 +160,7 @@ fn secrets_of(data: &mut ClusterData) -> [&mut Option<String>; 4] {
     ]
 }
 
-/// What the secrets of a cluster are sealed for.
+/// The purpose of a cluster's sealed secrets.
 pub(super) fn purpose(name: &str) -> String {
     format!("messaging cluster {name}")
 }

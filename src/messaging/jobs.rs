@@ -7,12 +7,11 @@ use crate::{
     store::Store,
 };
 
-/// Creates what a messaging platform expects on its first start, as soon as the schema exists.
+/// Creates the objects that a messaging platform expects on its first start, as soon as the schema exists.
 #[derive(Debug)]
 pub struct Bootstrap(Store);
 
 impl Bootstrap {
-    /// Of a store.
     pub fn new(store: &Store) -> Self {
         Self(store.clone())
     }

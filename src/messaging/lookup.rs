@@ -1,5 +1,5 @@
-//! Tenants as the paths of this surface name them: by name in its exact case, which other surfaces do not ask for, or by
-//! id (messaging contract, section 13).
+//! Tenant lookup for this surface: by name in its exact case, which other surfaces ignore, or by id (messaging
+//! contract, section 13).
 
 use crate::{
     base::{Cx, Error, Result, TenantName, TenantRef, TenantScope, error::Reason},
@@ -7,23 +7,23 @@ use crate::{
     tenants::{self, Tenant},
 };
 
-/// The tenant that a call names, if its access covers it, and the proof.
+/// The tenant of a call, if its access includes it, and the proof.
 pub async fn resolve(cx: &Cx, store: &Store, named: &str) -> Result<(Tenant, TenantScope)> {
     exact(tenants::resolve(cx, store, &TenantRef::parse(named)).await?, named)
 }
 
-/// As [`resolve`] inside a write; nobody else changes the tenant until the write ends.
+/// Like [`resolve`] in a write; the tenant is locked until the write ends.
 pub async fn resolve_locked(tx: &Tx, named: &str) -> Result<(Tenant, TenantScope)> {
     exact(tenants::resolve_locked(tx, &TenantRef::parse(named)).await?, named)
 }
 
-/// Whether a text may name the tenant that it was looked up by. Only case may differ between a name and what is found
-/// by it; what differs otherwise is the tenant's id.
+/// Whether a text is a valid reference to the tenant that was found by it. A name must match exactly, including case;
+/// any other text is an id.
 pub fn names(named: &str, tenant: &str) -> bool {
     named == tenant || !named.eq_ignore_ascii_case(tenant)
 }
 
-/// Whether any tenant could have that name or id: ids have the characters of names.
+/// Whether any tenant could have this name or id: ids consist of characters of names.
 pub fn is_possible(named: &str) -> bool {
     named.parse::<TenantName>().is_ok()
 }

@@ -1,7 +1,7 @@
 //! The messaging area: tenants with admin roles and allowed clusters, clusters, and namespaces.
 //!
-//! The texts of its errors, their order and the rules of its names are those of the messaging contract, sections 4 to 6,
-//! newest line, byte for byte: its clients match on them.
+//! The texts of its errors, their order and the rules of its names are those of the messaging contract, sections 4 to
+//! 6, newest line, byte for byte: clients match on them.
 
 pub mod clusters;
 pub mod jobs;
@@ -22,12 +22,12 @@ mod policy_rules;
 pub use bootstrap::bootstrap;
 pub use tenants::administered;
 
-/// What the configuration says of the messaging surface.
+/// The settings of the messaging surface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessagingSettings {
-    /// Whether `force` may delete a tenant with its namespaces, or a namespace whatever it holds.
+    /// Whether `force` may delete a tenant with its namespaces, or a namespace whatever it contains.
     pub force_delete: bool,
-    /// Most tenants of the registry; none is no limit.
+    /// Maximum number of tenants; `None` means no limit.
     pub max_tenants: Option<u64>,
 }
 

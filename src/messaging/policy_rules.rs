@@ -1,5 +1,5 @@
-//! What the policies of a namespace may be. The texts are those of the contract's product, where it has one (messaging
-//! contract, section 13); a value that it would take and forget is refused here.
+//! The rules of a namespace's policies. The texts are those of the contract's product, if it has one (messaging
+//! contract, section 13). Values that it would accept and ignore are refused here.
 
 use prost_types::{ListValue, Struct, Value, value::Kind};
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Most storage nodes of a ledger, and most copies.
+/// Maximum number of storage nodes of a ledger, and of copies.
 const MAX_COPIES: i32 = 5;
 
 const ACTIONS: &[&str] = &["produce", "consume", "functions", "sources", "sinks", "packages"];
@@ -42,7 +42,7 @@ const AUTO_UPDATE_STRATEGIES: &[&str] = &[
     "FullTransitive",
 ];
 
-/// Checks all policies but clusters, bundles and quotas.
+/// Checks all policies except clusters, bundles and quotas.
 pub fn check(policies: &NamespacePolicies) -> Result<()> {
     if policies.deleted {
         return Err(out_of_range("deleted", "deleted cannot be set: delete the namespace instead"));
@@ -58,7 +58,7 @@ pub fn check(policies: &NamespacePolicies) -> Result<()> {
     policies.auth_policies.as_ref().map_or(Ok(()), auth)
 }
 
-/// Numbers that are not negative.
+/// Numbers that must not be negative.
 fn numbers(policies: &NamespacePolicies) -> Result<()> {
     let own_texts = [
         ("message_ttl_in_seconds", policies.message_ttl_in_seconds, "Invalid value for message TTL"),
@@ -106,7 +106,7 @@ fn numbers(policies: &NamespacePolicies) -> Result<()> {
     Ok(())
 }
 
-/// Words out of a list.
+/// Values of enumerations.
 fn words(policies: &NamespacePolicies) -> Result<()> {
     let inactive = policies.inactive_topic_policies.as_ref();
     let given = [
@@ -186,7 +186,7 @@ fn auto_topic_creation(policy: &AutoTopicCreationOverride) -> Result<()> {
     Err(out_of_range("auto_topic_creation_override", text))
 }
 
-/// A quota of a kind, of the namespace of that full name.
+/// A quota of a kind, for the namespace with this full name.
 pub fn backlog_quota(namespace: &str, kind: &str, quota: &BacklogQuota) -> Result<()> {
     let field = "backlog_quota_map";
     if !QUOTA_KINDS.contains(&kind) {
@@ -221,7 +221,7 @@ fn auth(policies: &AuthPolicies) -> Result<()> {
     Ok(())
 }
 
-/// A list of texts, out of those that are known if only some are.
+/// A list of texts, all from `known` if it is given.
 fn texts(field: &str, list: &ListValue, known: Option<&[&str]>) -> Result<()> {
     for Value { kind } in &list.values {
         let Some(Kind::StringValue(text)) = kind else {
@@ -235,12 +235,12 @@ fn texts(field: &str, list: &ListValue, known: Option<&[&str]>) -> Result<()> {
     Ok(())
 }
 
-/// 400: what is given is no such policy.
+/// 400: not a valid policy.
 fn invalid(field: &str, text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::invalid(Reason::PolicyInvalid, &format!("policies.{field}"), text)
 }
 
-/// 412: it is one, and cannot be taken.
+/// 412: a valid policy that cannot be applied.
 fn out_of_range(field: &str, text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::invalid(Reason::PolicyOutOfRange, &format!("policies.{field}"), text)
 }

@@ -36,7 +36,7 @@ fn no_number_is_negative() {
     for (set, text) in cases {
         assert_eq!(refused(set), too_low(text));
     }
-    // Negative is no limit there, and never there.
+    // For some a negative value means no limit, for others it is invalid.
     let low = NamespacePolicies {
         offload_threshold: Some(-1),
         offload_threshold_in_seconds: Some(-1),

@@ -1,4 +1,4 @@
-//! The secrets of clusters, sealed anew under later data keys. They are the platform's.
+//! Re-encrypts the secrets of clusters, which belong to the platform, with newer data keys.
 
 use super::clusters::purpose;
 use crate::{
@@ -17,12 +17,12 @@ const SECRETS: SealedColumn<String> = SealedColumn {
     values: |cluster, sealed| Ok(vec![(purpose(cluster), sealed.to_owned())]),
 };
 
-/// Seals every secret anew that is sealed under an earlier data key. `progress` is told after each transaction.
+/// Re-encrypts every secret that is sealed with an older data key. Calls `progress` after each transaction.
 pub async fn reseal(store: &Store, sealer: &Sealer, progress: impl FnMut(Resealed)) -> Result<Resealed> {
     SECRETS.reseal(store, sealer, progress).await
 }
 
-/// The data keys that secrets are sealed under.
+/// The data keys in use.
 pub async fn keys_in_use(store: &Store) -> Result<InUse> {
     SECRETS.keys_in_use(store).await
 }

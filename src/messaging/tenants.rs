@@ -1,4 +1,4 @@
-//! Tenants as the messaging surface sees them: the registry's, with admin roles and allowed clusters.
+//! The tenants of the messaging surface: those of the registry, with admin roles and allowed clusters.
 
 use serde_json::json;
 
@@ -14,21 +14,20 @@ use crate::{
     tenants::{self, NewTenant, Status, Tenant, TenantChange},
 };
 
-/// A tenant's settings and the version that they have.
+/// A tenant's settings with their version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantView {
-    /// The settings.
     pub info: TenantInfo,
     /// Version of the tenant.
     pub version: i64,
 }
 
-/// The names of all tenants, sorted by UTF-16 code unit: they have ASCII alone, whose units are its bytes.
+/// The names of all tenants, sorted by UTF-16 code unit: names are ASCII, for which that is the order of bytes.
 pub async fn list(cx: &Cx, store: &Store) -> Result<Pages<String>> {
     tenants::names(cx, store, &Status::PRESENT).await
 }
 
-/// The settings of a tenant. One that another surface made shows no admin roles and every cluster.
+/// The settings of a tenant. A tenant of another surface has no admin roles and every cluster.
 pub async fn get(cx: &Cx, store: &Store, named: &str) -> Result<TenantView> {
     let missing = || Error::not_found(Reason::TenantNotFound, "Tenant does not exist");
     let found = store.tenant_with_messaging(&cx.access, &TenantRef::parse(named)).await?;
@@ -43,8 +42,8 @@ pub async fn get(cx: &Cx, store: &Store, named: &str) -> Result<TenantView> {
     Ok(TenantView { info, version: tenant.version })
 }
 
-/// Creates a tenant. Checks, in this order: the name, the clusters, the admin roles, that no tenant has the name in
-/// whatever case, and the limit.
+/// Creates a tenant. Checks, in this order: the name, the clusters, the admin roles, that no tenant has the name
+/// (ignoring case), and the limit.
 pub async fn create(
     cx: &Cx,
     store: &Store,
@@ -72,8 +71,8 @@ pub(super) async fn insert(tx: &Tx, name: TenantName, facet: &MessagingRow, max:
     Ok(tenant.id)
 }
 
-/// Replaces the settings of a tenant and returns the new version. Checks the settings before it looks for the tenant
-/// `named`; clusters that were deleted since the tenant was allowed to use them may stay. With a version, fails if the
+/// Replaces the settings of a tenant and returns the new version. Checks the settings before it looks up the tenant
+/// `named`; clusters that were deleted after the tenant was allowed to use them may stay. With a version, fails if the
 /// tenant has another one.
 pub async fn update(
     cx: &Cx,
@@ -84,7 +83,7 @@ pub async fn update(
 ) -> Result<i64> {
     let mut allowed = clusters::all(store).await?;
     if !rules::clusters_named(info)?.iter().all(|cluster| allowed.contains(cluster)) {
-        // A tenant that does not exist allows nothing more.
+        // A tenant that does not exist allows no other clusters.
         let facet = store.tenant_with_messaging(&cx.access, &TenantRef::parse(named)).await?.and_then(|found| found.2);
         allowed.extend(facet.map(|facet| facet.allowed_clusters).unwrap_or_default());
     }
@@ -100,11 +99,11 @@ async fn replace(tx: &Tx, (named, facet, version): &(String, MessagingRow, Optio
     let (_, scope) = lookup::resolve_locked(tx, named).await?;
     let tenant = tenants::update(tx, scope, *version, &TenantChange::default()).await?;
     let rows = tx.tenant(scope);
-    // Read while the tenant is held: a namespace on a cluster that was made before this waited is seen, and none can be
-    // made until the end of the write.
+    // Read while the tenant is locked: namespaces that were created on a cluster before the lock are included, and no
+    // new ones can be created until the write ends.
     let every = cluster_names_in(tx).await?;
     let mut before = rows.messaging().await?.map_or_else(|| every.clone(), |facet| facet.allowed_clusters);
-    // A cluster that is gone holds no namespace, so its name may go as well.
+    // A deleted cluster has no namespaces, so its name may be removed too.
     before.retain(|cluster| every.contains(cluster));
     let namespaces = rows.namespaces().await?;
     let used = namespaces.iter().map(|namespace| (namespace.name.as_str(), &*namespace.replication_clusters));
@@ -114,7 +113,8 @@ async fn replace(tx: &Tx, (named, facet, version): &(String, MessagingRow, Optio
     Ok(tenant.version)
 }
 
-/// Deletes a tenant. With `force` its namespaces go too, where the configuration allows that; without, they keep it.
+/// Deletes a tenant. With `force` its namespaces are deleted too, if the configuration allows that; otherwise they
+/// prevent it.
 pub async fn delete(cx: &Cx, store: &Store, settings: &MessagingSettings, named: &str, force: bool) -> Result<()> {
     if force && !settings.force_delete {
         let text = "Broker doesn't allow forced deletion of tenants";
@@ -131,7 +131,7 @@ async fn remove(tx: &Tx, (named, force): &(String, bool)) -> Result<()> {
     Ok(())
 }
 
-/// Deletes the namespaces of a tenant that is about to go, or refuses because there are some. Their names.
+/// Deletes the namespaces of a tenant before its deletion, or fails because there are some. Returns their names.
 async fn clear(tx: &Tx, tenant: &Tenant, scope: TenantScope, force: bool) -> Result<Vec<String>> {
     let namespaces = tx.tenant(scope).namespaces().await?;
     if !force && !namespaces.is_empty() {
@@ -146,9 +146,9 @@ async fn clear(tx: &Tx, tenant: &Tenant, scope: TenantScope, force: bool) -> Res
     Ok(names)
 }
 
-/// The tenant of that reference if a token subject is among its admin roles, else none. The guard asks this before the
-/// call has an access. It is one query whether there is such a tenant or not, so that the time tells neither; a
-/// suspended tenant admits nobody but the platform, by whichever way they come. No subject at all administers nothing.
+/// The referenced tenant if a token subject is one of its admin roles. The guard calls this before the call has an
+/// access. It is a single query in any case, so that its duration does not reveal whether the tenant exists. A
+/// suspended tenant admits only the platform, whatever the credential. The empty subject administers nothing.
 pub async fn administered(store: &Store, tenant: &TenantRef, subject: &str) -> Result<Option<TenantId>> {
     if subject.is_empty() {
         return Ok(None);
@@ -158,11 +158,11 @@ pub async fn administered(store: &Store, tenant: &TenantRef, subject: &str) -> R
     Ok(found.filter(|(_, roles)| roles.iter().any(|role| role == subject)).map(|(id, _)| id))
 }
 
-/// The settings, checked in the order of the contract: clusters first, then admin roles. `allowed` are the clusters that
-/// they may name.
+/// The settings, validated in the order of the contract: clusters first, then admin roles. `allowed` are the clusters
+/// that they may name.
 ///
-/// That the clusters exist is asked outside the write, which keeps the one writer of SQLite free: a cluster may be
-/// deleted at any time after the check anyway, and the tenant keeps its name then.
+/// The existence of the clusters is checked outside of the write, so that it does not occupy SQLite's only writer: a
+/// cluster may be deleted at any time after the check anyway, and the tenant keeps its name then.
 fn checked(info: Option<&InfoInput>, allowed: &[String]) -> Result<MessagingRow> {
     let allowed_clusters = rules::clusters_named(info)?;
     rules::clusters_exist(&allowed_clusters, allowed)?;

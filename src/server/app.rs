@@ -1,4 +1,4 @@
-//! The whole server: what it is made of, what runs beside the calls, and its end.
+//! The whole server: its parts, its background work, and its shutdown.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -41,33 +41,29 @@ use crate::{
 /// How long jobs and tasks may take to end.
 const END: Duration = Duration::from_secs(5);
 
-/// What a server is made of.
+/// The parts of a server.
 pub struct App {
-    /// The store, open.
     pub store: Store,
-    /// The keys that sign and verify.
+    /// The keys that sign and verify tokens.
     pub keys: Arc<Keys>,
-    /// The manager's shared key.
     pub manager_key: Option<ManagerKey>,
-    /// The warehouse's static key.
     pub warehouse_key: Option<ApiKey>,
-    /// The keys that seal secrets; without them there are none that could be kept.
+    /// The key-encryption keys; without them no secrets can be stored.
     pub keyring: Option<Keyring>,
-    /// Settings of the surfaces.
     pub settings: Settings,
-    /// Make what a messaging platform expects on its first start.
+    /// Create the objects that a messaging platform expects on its first start.
     pub messaging_bootstrap: bool,
-    /// The subjects of proxies before the messaging surface.
+    /// The subjects of proxies in front of the messaging surface.
     pub messaging_proxy_roles: ProxyRoles,
-    /// Bounds of one call.
+    /// Limits of a call.
     pub limits: Limits,
     /// Proxies and foreign origins.
     pub ingress: Ingress,
     /// The certificate of the listeners; `None` leaves TLS to a proxy.
     pub tls: Option<Tls>,
-    /// Ask local callers on manager paths for no credential. For development alone.
+    /// Local callers on manager paths need no credential. Only for development.
     pub open_manager: bool,
-    /// How long events stay in the outbox at least.
+    /// The minimum time for which events stay in the outbox.
     pub outbox_retention: Duration,
     /// How long calls may run on after a signal.
     pub drain_timeout: Duration,
@@ -76,18 +72,19 @@ pub struct App {
 }
 
 impl App {
-    /// Serves on these listeners until a signal, then lets the calls in flight finish. Returns whether all did.
+    /// Serves on these listeners until a signal, then lets the calls in progress finish. Returns whether all of them
+    /// did.
     pub async fn run(self, listeners: Vec<TcpListener>, mut signals: Signals) -> Result<bool> {
         let (drain, abort) = (Drain::default(), CancellationToken::new());
         let readiness = Readiness::new(checks::all(&self.store, self.sealer()));
         let counts = Counts::new(&self.store);
         let revocations = Revocations::default();
-        // Before the first reading, so that none is lost between the two.
+        // Before the first read, so that no revocation is missed in between.
         self.store.on_revocation(revocations.listener());
         let loading = revocation::load(&self.store, &revocations, None);
         let Some(loaded) = signals.during_start(loading).await else { return Ok(true) };
         if let Err(error) = loaded {
-            // Tokens are refused as long as nobody can say which are revoked; the job tries again.
+            // Tokens are refused until revocations are known; the job retries.
             tracing::warn!(%error, "cannot read revocations yet");
         }
         let bounds = listen::Bounds::of_process();
@@ -205,11 +202,11 @@ impl Counts {
     }
 }
 
-/// Waits for a signal and lets the server drain; a second one, also after the calls, ends what is left at once.
+/// Waits for a signal and starts the drain. A second signal, even after the last call, aborts what is left immediately.
 async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort: &CancellationToken) -> Infallible {
     signals.next().await;
     tracing::info!("shutting down: waiting for calls in flight; a second signal stops at once");
-    // First, so that whoever asks is told before the listeners close.
+    // First, so that probes see it before the listeners close.
     readiness.drain();
     drain.begin();
     signals.next().await;
@@ -217,10 +214,10 @@ async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort:
     std::future::pending().await
 }
 
-/// How long the background tasks and the store have, after a second signal, to end by themselves.
+/// How long background tasks and the store have to end by themselves after a second signal.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
-/// Ends what is left after the calls. Both steps have bounds of their own; a second signal cuts them short.
+/// Ends what is left after the calls. Both steps have their own limits; a second signal cuts them short.
 async fn close(tasks: Tasks, jobs: Jobs, store: &Store, abort: &CancellationToken) {
     tracing::info!("the calls have ended: closing the database");
     let closing = async {

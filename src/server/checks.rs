@@ -1,4 +1,4 @@
-//! What the server needs to be ready.
+//! The checks of readiness.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::readiness::Check;
 use crate::store::{Sealer, Store};
 
-/// The checks by the names that `/readyz` tells.
+/// The checks by their names in `/readyz`.
 pub(super) fn all(store: &Store, sealer: Sealer) -> Vec<(&'static str, Box<dyn Check>)> {
     vec![
         ("database", Box::new(Database(store.clone()))),
@@ -34,18 +34,17 @@ impl Check for Migrations {
     }
 }
 
-/// The key-encryption keys are those of the database. The keys that sign tokens are read at the start, and hold as long as
-/// the process lives.
+/// The key-encryption keys match the database. Token signing keys are read only at startup, so they need no check.
 struct Keys {
     sealer: Sealer,
-    /// Whether the log has been told what is wrong.
+    /// Whether the problem was logged.
     told: AtomicBool,
 }
 
 #[async_trait]
 impl Check for Keys {
     async fn passes(&self) -> bool {
-        // A database that does not answer says nothing of the keys; its own check fails.
+        // If the database does not respond, nothing is known about the keys; the check of the database fails.
         let Ok(fit) = self.sealer.fit().await else { return false };
         let fits = fit.require();
         if let Err(error) = &fits

@@ -1,7 +1,6 @@
-//! A connection that has to say in time what it speaks.
+//! A limit on how long a connection may take to identify its protocol.
 //!
-//! HTTP/1.1 and HTTP/2 bound what comes after that, but nobody else bounds how long it takes until it is known which of
-//! them it is.
+//! Once HTTP/1.1 or HTTP/2 is known, each has its own limits, but nothing else limits the time before that.
 
 use std::{
     future::Future,
@@ -18,20 +17,20 @@ use tokio::{
 
 use super::connection::{Wire, WireState};
 
-/// What a connection of HTTP/2 begins with.
+/// The first bytes of an HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A stream whose first bytes have to come in time: as many as tell HTTP/2 from HTTP/1.1.
+/// A stream whose first bytes must come in time: as many as are needed to distinguish HTTP/2 from HTTP/1.1.
 pub(super) struct FirstBytes<S> {
     stream: S,
-    /// How much of the preface has been read.
+    /// How much of the preface was read.
     read: usize,
-    /// Runs until it is known what the connection speaks.
+    /// Runs until the protocol is known.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> FirstBytes<S> {
-    /// Gives a stream this long.
+    /// Sets the limit.
     pub(super) fn within(time: Duration, stream: S) -> Self {
         Self { stream, read: 0, waiting: Some(Box::pin(sleep(time))) }
     }
@@ -101,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of a connection that sends these bytes and nothing after them.
+    /// The outcome of a connection that sends only these bytes.
     async fn after(parts: &[&[u8]]) -> Option<io::ErrorKind> {
         let (mut client, server) = duplex(64);
         let mut server = FirstBytes::within(Duration::from_millis(30), server);

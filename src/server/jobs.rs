@@ -25,19 +25,18 @@ use crate::{
     tenants::jobs::PurgeTenants,
 };
 
-/// What the jobs need.
+/// The dependencies of the jobs.
 pub(super) struct Work<'a> {
     pub store: &'a Store,
     pub revocations: &'a Revocations,
     pub denials: &'a Denials,
     pub api_key_uses: &'a ApiKeyUses,
-    /// How long outbox events are kept at least.
+    /// The minimum time for which outbox events are kept.
     pub outbox_retention: Duration,
-    /// Whether the messaging surface begins with a tenant.
+    /// Whether the messaging surface starts with a tenant.
     pub messaging_bootstrap: bool,
 }
 
-/// Starts all jobs.
 pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     let store = work.store;
     let mut jobs = Jobs::new(store, board);

@@ -32,66 +32,66 @@ use super::{
 };
 use crate::base::Drain;
 
-/// Most bytes of all headers of a request.
+/// Maximum size of all headers of a request, in bytes.
 const MAX_HEADERS: u32 = 64 * 1024;
-/// How long the headers of a request may take to arrive; a connection that is idle for so long is closed, too.
+/// How long the headers of a request may take to arrive; a connection that is idle for this long is closed too.
 const HEADER_TIME: Duration = Duration::from_secs(30);
-/// How long nothing comes over TCP until the system asks the peer whether it is still there, how often it asks, and how many
-/// times in vain: whoever lost its power says no good-bye.
+/// TCP keepalive: how long a connection may be silent before the system probes the peer, the interval of probes, and
+/// how many may fail. A peer that lost power does not close its connections.
 const PROBES: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(6);
-/// How long connections may take to end when the time to drain is over.
+/// How long connections may take to end after the drain deadline.
 const LAST: Duration = Duration::from_secs(1);
-/// Most calls at once on one HTTP/2 connection.
+/// Maximum number of concurrent calls on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
-/// How long to wait when the system has no room for another connection.
+/// The pause when the system cannot accept another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How often that is logged at most.
+/// The minimum interval of log lines about that.
 const ACCEPT_LOG: Duration = Duration::from_secs(1);
-/// How long a connection may take until it is known what it speaks; with TLS, until the handshake is done, and then again.
+/// How long a connection may take to identify its protocol; with TLS, to finish the handshake, and then again.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Most connections at a time, and how many open files are left for everything else.
+/// Maximum number of connections, and the number of file descriptors reserved for everything else.
 const MAX_CONNECTIONS: usize = 8192;
 const OTHER_FILES: usize = 256;
 
-/// Bounds of the connections of a server.
+/// Limits of the connections of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Most connections at a time; others wait until one ends.
+    /// Maximum number of connections; others wait until one ends.
     pub connections: usize,
-    /// How long a connection may take until it is known what it speaks.
+    /// How long a connection may take to identify its protocol.
     pub silence: Duration,
-    /// How long a peer may have us wait for it after that.
+    /// How long we wait for a peer after that.
     pub timeouts: PeerTimeouts,
 }
 
 impl Bounds {
-    /// What this process can take.
+    /// The limits of this process.
     pub fn of_process() -> Self {
         let files = open_files().map_or(MAX_CONNECTIONS, |files| files.saturating_sub(OTHER_FILES).max(files / 2));
         Self { connections: files.clamp(1, MAX_CONNECTIONS), silence: SILENCE, timeouts: PeerTimeouts::default() }
     }
 }
 
-/// How many files the process may open, where the system tells.
+/// How many files the process may open, if the system reports it.
 fn open_files() -> Option<usize> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The connection that a request came by, in its extensions.
+/// The connection of a request, in its extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
-    /// Address of the other end.
+    /// Address of the peer.
     pub address: SocketAddr,
-    /// Whether it speaks TLS.
+    /// Whether it uses TLS.
     pub secure: bool,
 }
 
-/// Serves on these listeners until the drain begins, then lets the calls in flight finish until `deadline` has passed or
-/// `abort` comes. Returns whether all of them finished. Connections are no work: one without a call ends soon, whatever its
-/// peer does, and so does one whose peer does not take its answers. With `tls` every listener speaks it, and nothing else.
+/// Serves on these listeners until the drain starts, then lets the calls in progress finish until `deadline` or
+/// `abort`. Returns whether all of them finished. Connections themselves are not waited for: one without a call is
+/// closed soon, and so is one whose peer does not read its responses. With `tls`, every listener accepts only TLS.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     service: S,
@@ -118,7 +118,7 @@ where
         _ = futures::future::join_all(accepting) => {}
         () = drain.draining() => {}
     }
-    // The listeners are closed: what comes now goes elsewhere.
+    // The listeners are closed: new connections go to other servers.
     connections.close();
     tokio::select! {
         () = connections.wait() => {}
@@ -126,7 +126,7 @@ where
         () = abort.cancelled() => {}
     }
     end.cut();
-    // What does not even end now is at work.
+    // A connection that does not end even now is running a call.
     let ended = tokio::time::timeout(LAST, connections.wait()).await.is_ok();
     let (untaken, cut) = (end.untaken(), end.cut_off());
     if untaken > 0 {
@@ -144,7 +144,7 @@ fn builder(timeouts: PeerTimeouts) -> auto::Builder<Streams> {
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
         .max_buf_size(MAX_HEADERS as usize)
-        // hyper then looks for the end of the peer's side, and `Guarded` tells it when that matters.
+        // Makes hyper watch for the end of the peer's side; `Guarded` reports it when it matters.
         .half_close(false);
     http.http2()
         .timer(TokioTimer::new())
@@ -155,17 +155,17 @@ fn builder(timeouts: PeerTimeouts) -> auto::Builder<Streams> {
     http
 }
 
-/// What every new connection needs.
+/// Everything that a new connection needs.
 struct Door<S> {
     talk: Talk<S>,
     tls: Option<Tls>,
     connections: TaskTracker,
     free: Arc<Semaphore>,
-    /// How many accepting tasks wait for a place.
+    /// The number of accept loops that wait for a free slot.
     crowd: watch::Sender<usize>,
 }
 
-/// What a connection takes with it.
+/// The state that a connection gets.
 #[derive(Clone)]
 struct Talk<S> {
     http: auto::Builder<Streams>,
@@ -180,14 +180,14 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    /// Accepts connections for ever.
+    /// Accepts connections forever.
     async fn accept(&self, listener: TcpListener) {
         let mut logged: Option<Instant> = None;
         loop {
             let Some(room) = self.room().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => self.connect(stream, peer, room),
-                // The connection was gone before we took it.
+                // The connection was closed before it was accepted.
                 Err(error) if is_of_peer(&error) => {}
                 Err(error) => {
                     if logged.is_none_or(|when| when.elapsed() >= ACCEPT_LOG) {
@@ -200,21 +200,21 @@ where
         }
     }
 
-    /// A place for a connection. Where there is none, those that are idle make room.
+    /// A slot for a connection. If none is free, idle connections are closed.
     async fn room(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(room) = self.free.clone().try_acquire_owned() {
             return Some(room);
         }
         self.crowd.send_modify(|waiting| *waiting += 1);
-        // Nobody closes the semaphore.
+        // The semaphore is never closed.
         let room = self.free.clone().acquire_owned().await.ok();
         self.crowd.send_modify(|waiting| *waiting -= 1);
         room
     }
 
-    /// Serves one connection in a task of its own.
+    /// Serves one connection in its own task.
     fn connect(&self, stream: TcpStream, address: SocketAddr, room: OwnedSemaphorePermit) {
-        // Answers are written whole; waiting for more to send only delays them.
+        // Responses are written in one piece; Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&PROBES);
         let (talk, tls, crowd) = (self.talk.clone(), self.tls.clone(), self.crowd.subscribe());
@@ -233,11 +233,11 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    /// Serves HTTP on a TLS connection, once the handshake is done.
+    /// Serves HTTP on a TLS connection, after the handshake.
     async fn shake_and_serve(self, stream: TcpStream, address: SocketAddr, tls: &Tls, crowd: Crowd) {
         let shaken = tokio::select! {
             shaken = tls.accept(stream, self.bounds.silence) => shaken,
-            // Nothing has been asked yet.
+            // There is no request yet.
             () = self.drain.draining() => return,
         };
         match shaken {
@@ -249,7 +249,7 @@ where
         }
     }
 
-    /// Serves HTTP on a stream to its end. What was agreed on in the handshake is spoken, and nothing else.
+    /// Serves HTTP on a stream until it ends. Only the protocol of the handshake is allowed.
     async fn serve<C>(self, stream: C, peer: Peer, agreed: Option<&[u8]>, crowd: Crowd)
     where
         C: AsyncRead + AsyncWrite + Wire + Unpin + Send + 'static,
@@ -264,7 +264,7 @@ where
         let stream = FirstBytes::within(bounds.silence, stream);
         let stream = TokioIo::new(Guarded::new(stream, connection.clone(), bounds.timeouts));
         let of_calls = connection.clone();
-        // A call begins here, with its head, and not only when its future is polled.
+        // A call starts here, with its head, and not only when its future is polled.
         let service = service_fn(move |request: Request<Incoming>| {
             let whole = http_body::Body::is_end_stream(request.body());
             let call = of_calls.begin(request.version() == Version::HTTP_2, whole);

@@ -1,4 +1,4 @@
-//! Bounds of connections, tried on one that has room for a single one.
+//! Limits of connections, tested with a limit of one.
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::*;
 
-/// More than the system keeps for a connection.
+/// More than the system's buffers for a connection.
 pub(super) const LARGE: usize = 16 << 20;
 
 /// A server with one connection at a time, and its address.
@@ -22,7 +22,7 @@ async fn server_with(tls: Option<Tls>, drain: &Drain, timeouts: PeerTimeouts) ->
     serve_with(tls, drain, timeouts, Duration::from_secs(5)).await.0
 }
 
-/// The same with so much time to drain, and what it returns.
+/// The same with this drain timeout, and its result.
 pub(super) async fn serve_with(
     tls: Option<Tls>,
     drain: &Drain,
@@ -64,7 +64,7 @@ async fn silent_connections_are_closed_and_others_wait_for_room() {
     let mut answer = String::new();
     tokio::time::timeout(Duration::from_secs(20), waits.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("fine"), "{answer}");
-    // There was room for that one only because this one is closed.
+    // There was a slot for that one only because this one was closed.
     ends(&mut silent).await;
     drain.begin();
 }
@@ -83,7 +83,7 @@ async fn a_handshake_has_to_end_in_time() {
     fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let drain = Drain::default();
     let address = server(Some(Tls::load(&certificate, &key).unwrap()), &drain).await;
-    // The second has room only because the first is closed.
+    // There is a slot for the second only because the first was closed.
     for begun in [&[][..], &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]] {
         let mut stalled = TcpStream::connect(address).await.unwrap();
         stalled.write_all(begun).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_peer_that_does_not_read_is_not_waited_for() {
     let mut deaf = socket.connect(address).await.unwrap();
     deaf.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     deaf.readable().await.unwrap();
-    // There is room for this one only because that one is closed.
+    // There is a slot for this one only because that one was closed.
     fine(address).await;
     drain.begin();
 }
@@ -131,7 +131,7 @@ async fn idle_connections_and_those_that_do_not_read_make_room_for_others() {
         let mut held = socket.connect(address).await.unwrap();
         held.write_all(ask).await.unwrap();
         held.readable().await.unwrap();
-        // Far below the thirty seconds for which each of them may stay where there is room.
+        // Much less than the thirty seconds that each may stay while there are free slots.
         fine(address).await;
     }
     drain.begin();
@@ -178,7 +178,7 @@ async fn a_stream_that_its_peer_leaves_untaken_is_reset_and_others_go_on() {
     };
     let mut untaken = ask("/large").await;
     assert_eq!(all(ask("/").await).await, b"fine");
-    // Its first thousand bytes come, and nothing is given back.
+    // Its first thousand bytes arrive, and no window update is sent.
     assert_eq!(untaken.data().await.unwrap().unwrap().len(), 1000);
     let reset = tokio::time::timeout(Duration::from_secs(20), untaken.data()).await.unwrap().unwrap().unwrap_err();
     assert!(reset.is_reset(), "{reset:?}");
@@ -202,7 +202,7 @@ async fn an_answer_that_panics_on_its_way_ends_itself_alone() {
         }
         Ok::<_, h2::Error>(all)
     };
-    // What came before the panic may be lost with the stream, its head included.
+    // Data from before the panic may be lost with the stream, including its head.
     let ended = ask("/panics").await.expect_err("it does not end as if it were whole");
     assert!(ended.is_reset(), "{ended:?}");
     assert_eq!(ask("/").await.unwrap(), b"fine");

@@ -1,10 +1,11 @@
-//! The log: pretty on a terminal, one JSON object a line otherwise. It goes to stderr; stdout belongs to what a command
-//! prints.
+//! The log: human-readable on a terminal, otherwise one JSON object per line. It goes to standard error; standard
+//! output belongs to the output of commands.
 //!
-//! The log is best effort: whatever becomes of stderr costs lines and nothing else. Who logs puts a line into a buffer in
-//! memory and goes on; a thread of its own writes the buffer, ten times a second and whenever much waits, and is the only
-//! one that a full disk, a reader that is gone or a pipe that nobody empties can hold up. Lines that find the buffer full,
-//! or that cannot be written, are lost; they are counted, and the log tells how many as soon as it can be written again.
+//! Logging is best effort: a problem with standard error loses lines and nothing else. Callers append a line to a
+//! buffer in memory and continue. A separate thread writes the buffer, ten times a second and whenever it fills up, and
+//! only this thread can be blocked by a full disk, a closed pipe or a slow reader. Lines that do not fit into the
+//! buffer, or cannot be written, are lost; they are counted, and the log reports the number as soon as it can be
+//! written again.
 
 use std::{
     io::{self, IsTerminal, Write, stderr},
@@ -20,16 +21,16 @@ use tracing_subscriber::{
     filter::{LevelFilter, ParseError},
 };
 
-/// Bytes that wait before the writer is called.
+/// The number of buffered bytes at which the writer is woken.
 const MUCH: usize = 64 * 1024;
-/// Most bytes that wait; a line beyond is lost.
+/// Maximum number of buffered bytes; a line beyond that is lost.
 const MOST: usize = 1 << 20;
-/// How long a line waits at most for a writer that is free.
+/// The maximum delay of a line while the writer is free.
 const WAIT: Duration = Duration::from_millis(100);
 /// How long the end of the process waits for the last lines.
 const LAST: Duration = Duration::from_secs(1);
 
-/// Writes the lines that wait when it goes: whoever starts the log holds it to the end.
+/// Writes the buffered lines on drop: keep it until the end of the process.
 #[must_use = "lines that wait are lost without it"]
 #[derive(Debug)]
 pub struct Log {
@@ -37,10 +38,10 @@ pub struct Log {
     written: Receiver<()>,
 }
 
-/// The libraries that speak with whoever connects. What they say of it a stranger has them say as often as wanted.
+/// Libraries that handle untrusted connections. Strangers could make them log as often as they like.
 const STRANGERS: [&str; 5] = ["h2", "hyper", "hyper_util", "rustls", "tokio_rustls"];
 
-/// The filter without those libraries, but for those that it names.
+/// The filter without these libraries, except for those that it names.
 fn quiet(filter: &str) -> String {
     let named =
         |library: &str| filter.split(',').any(|part| part.trim().split(['=', '[', ':']).next() == Some(library));
@@ -50,8 +51,8 @@ fn quiet(filter: &str) -> String {
     })
 }
 
-/// Whether a text is a filter. A word alone that is no level would be taken for a part of the program, all of which is to be
-/// logged, and is most likely a level that was misspelt.
+/// Whether a text is a filter. A single word that is not a level would be read as a module to log completely, and is
+/// most likely a misspelt level.
 pub fn is_filter(text: &str) -> bool {
     let has_level = |directive: &str| {
         directive.is_empty() || directive.contains(['=', '[']) || directive.parse::<LevelFilter>().is_ok()
@@ -59,22 +60,22 @@ pub fn is_filter(text: &str) -> bool {
     EnvFilter::builder().parse(quiet(text)).is_ok() && text.split(',').all(|directive| has_level(directive.trim()))
 }
 
-/// Begins to log what the filter lets through, panics included. Once a process; later calls change nothing.
+/// Starts logging with the filter, including panics. Only once in a process; later calls have no effect.
 pub fn init(filter: &str) -> Result<Log, ParseError> {
     let filter = EnvFilter::builder().parse(quiet(filter))?;
     let terminal = stderr().is_terminal();
     let (lines, written) = Lines::start(stderr(), if terminal { Pace::Line } else { Pace::Buffer });
     let writer = lines.clone();
-    // The subscriber would tell its own failures with a macro that panics.
+    // By default the subscriber reports its own failures with a macro that panics.
     let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
-    // A second subscriber is refused; the first goes on.
+    // A second subscriber is refused; the first one stays.
     let _ = if terminal {
         builder.with_writer(move || writer.clone()).with_target(false).try_init()
     } else {
         let builder = builder.json().flatten_event(true).with_current_span(false).with_span_list(false);
         builder.with_writer(move || writer.clone()).try_init()
     };
-    // What the standard library prints of a panic would wait for whoever reads stderr.
+    // The default hook writes panics directly to standard error, which may block.
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(panic = text, location = panic.location().map(tracing::field::display), "a thread panicked");
@@ -86,7 +87,7 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.lines.waiting().ended = true;
         self.lines.0.call.notify_one();
-        // Whoever does not read the log does not hold up the end.
+        // A blocked reader of the log must not block the end of the process.
         let _ = self.written.recv_timeout(LAST);
     }
 }
@@ -96,34 +97,34 @@ impl Drop for Log {
 enum Pace {
     /// After each line.
     Line,
-    /// When much waits, and after a while.
+    /// When the buffer fills up, and after a while.
     Buffer,
 }
 
-/// The lines that wait, which all threads add to. Cheap to clone.
+/// The buffered lines, shared by all threads. Cheap to clone.
 #[derive(Clone, Debug)]
 struct Lines(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// Calls the writer.
+    /// Wakes the writer.
     call: Condvar,
-    /// The buffer at which it is called.
+    /// The size of the buffer at which it is woken.
     much: usize,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<u8>,
-    /// Lines that were lost and not told yet.
+    /// Lost lines that were not reported yet.
     lost: u64,
     /// The process ends.
     ended: bool,
 }
 
 impl Lines {
-    /// Starts the thread that writes; its end is told when the last lines are written.
+    /// Starts the writer thread; the receiver is notified when the last lines are written.
     fn start(out: impl Write + Send + 'static, pace: Pace) -> (Self, Receiver<()>) {
         let much = if pace == Pace::Line { 1 } else { MUCH };
         let shared = Shared { waiting: Mutex::default(), call: Condvar::new(), much };
@@ -137,7 +138,7 @@ impl Lines {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing that could panic is done under the lock.
+        // Nothing under the lock can panic.
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -151,7 +152,7 @@ impl Lines {
 }
 
 impl Write for Lines {
-    /// Takes a line, or loses it. Never fails, and waits for nobody.
+    /// Appends a line, or loses it. Never fails or blocks.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut waiting = self.waiting();
         let before = waiting.lines.len();
@@ -174,11 +175,11 @@ impl Write for Lines {
     }
 }
 
-/// The thread that writes.
+/// The writer thread.
 struct Writer<W> {
     lines: Lines,
     out: W,
-    /// The last line was written in part.
+    /// The last line was written only partially.
     torn: bool,
 }
 
@@ -197,7 +198,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Waits for lines and takes them all, with the number of those that were lost.
+    /// Waits for lines and takes them all, with the number of lost ones.
     fn take(&self, lines: &mut Vec<u8>) -> (u64, bool) {
         let much = self.lines.0.much;
         let idle = |waiting: &mut Waiting| !waiting.ended && waiting.lines.len() < much;
@@ -208,7 +209,7 @@ impl<W: Write> Writer<W> {
         (lost, waiting.ended)
     }
 
-    /// Writes lines as far as they can be written, after word of those that were lost.
+    /// Writes as many lines as possible, after reporting lost ones.
     fn write(&mut self, lines: &[u8], lost: u64) {
         if lines.is_empty() {
             return;
@@ -224,12 +225,12 @@ impl<W: Write> Writer<W> {
         self.lines.lose(count(&lines[written..]));
     }
 
-    /// Lines that were lost, and counted, and could not be told of.
+    /// Keeps the number of lost lines that could not be reported.
     fn keep_to_tell(&self, lost: u64) {
         self.lines.waiting().lost += lost;
     }
 
-    /// Writes what can be written, and tells how much that was.
+    /// Writes as much as possible and returns the length.
     fn write_some(&mut self, text: &[u8]) -> usize {
         let mut written = 0;
         while written < text.len() {
@@ -247,7 +248,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// The line that tells of lines that were lost.
+/// The line that reports lost lines.
 fn word_of(lost: u64) -> String {
     let at = time::OffsetDateTime::now_utc();
     let at = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();

@@ -1,19 +1,22 @@
-//! The recorder of this process's metrics.
+//! The metrics recorder of this process.
 
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
-/// Upper bounds of the histograms of times, in seconds: those that OpenTelemetry advises, and two below for point reads.
+/// Upper bounds of the histograms of durations, in seconds: the recommendation of OpenTelemetry, with two smaller ones
+/// for point reads.
 const SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-/// Upper bounds for runs of background jobs, which may take minutes. Few, because each job has a series for each.
+/// Upper bounds for runs of background jobs, which may take minutes. There are few, because each job has a series for
+/// each bound.
 const JOB_SECONDS: &[f64] = &[0.01, 0.1, 1.0, 10.0, 100.0];
-/// How often recorded values are folded into the histograms, so that they do not pile up while nobody asks.
+/// How often recorded values are aggregated into the histograms, so that they do not accumulate while nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// All counters. Each is there from the start with 0: what rises from nothing is no increase to Prometheus.
+/// All counters without labels. They start at 0, because Prometheus sees no increase in a series that appears with its
+/// first value.
 const COUNTERS: [&str; 5] = [
     "tenantry_calls_shed_total",
     "tenantry_log_lines_lost_total",
@@ -21,13 +24,13 @@ const COUNTERS: [&str; 5] = [
     "tenantry_panics_total",
     "tenantry.store.write.retries",
 ];
-/// Counters and gauges with labels. Whoever knows the values of the labels has the counters be there.
+/// Counters and gauges with labels. The code that knows the values of the labels creates them.
 #[cfg(test)]
 const LABELLED: [&str; 2] = ["tenantry_job_runs_total", "tenantry_job_last_success_timestamp_seconds"];
-/// All gauges, there from the start too.
+/// All gauges without labels, which also exist from the start.
 const GAUGES: [&str; 1] = ["tenantry_calls_in_flight"];
 
-/// Begins to record. Once a process.
+/// Starts recording. Only once in a process.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     super::process::mark_start();
     let handle = PrometheusBuilder::new()
@@ -44,7 +47,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// Folds recorded values until `stop`.
+/// Aggregates recorded values until `stop`.
 pub(super) async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -73,7 +76,7 @@ mod tests {
         assert_eq!(found, known);
     }
 
-    /// What stands between the parentheses of the macros that count.
+    /// The arguments of the macros that record metrics.
     fn names_in(dir: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();

@@ -1,16 +1,15 @@
-//! What the system says of this process, in the names that Prometheus clients share. Linux only; elsewhere nothing is
-//! told.
+//! The system's metrics of this process, with the usual names of Prometheus clients. Only on Linux.
 
 use std::{fmt::Write, fs, sync::LazyLock, time::SystemTime};
 
-/// Ticks in a second in `/proc/self/stat`. The kernel fixes it for programs, whatever its own clock does.
+/// Ticks per second in `/proc/self/stat`. The kernel reports a fixed rate to programs, independent of its own clock.
 const TICKS: f64 = 100.0;
 
-/// When the metrics were first asked for or [`mark_start`] was called: the start of the process, near enough.
+/// When the metrics were first read or [`mark_start`] was called: approximately the start of the process.
 static START: LazyLock<f64> =
     LazyLock::new(|| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64()));
 
-/// Notes the start of the process.
+/// Records the start of the process.
 pub fn mark_start() {
     LazyLock::force(&START);
 }
@@ -34,8 +33,8 @@ pub fn render(text: &mut String) {
 
 fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is the program's name in parentheses and may hold spaces; user and system time are fields 14 and
-    // 15 of the line, 12 and 13 after the name.
+    // The second field is the program's name in parentheses and may contain spaces; user and system time are fields 14
+    // and 15 of the line, 12 and 13 after the name.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<f64>().ok();
     Some((ticks()? + ticks()?) / TICKS)

@@ -21,10 +21,10 @@ use super::{
 };
 use crate::api::{self, Deps, controlplane::Stub};
 
-/// Answers of REST above so many bytes are compressed for those who accept that.
+/// REST responses of more bytes than this are compressed if the client accepts it.
 const COMPRESSED_ABOVE: u64 = 1024;
 
-/// Every service behind one door. Cheap to clone.
+/// Every service behind one entry point. Cheap to clone.
 #[derive(Clone)]
 pub struct Dispatch {
     grpc: Door,
@@ -33,17 +33,16 @@ pub struct Dispatch {
     ops: Ops,
 }
 
-/// What stands around the services.
+/// The configuration around the services.
 pub struct Around {
-    /// Decides who may call what.
     pub guard: Arc<dyn Guard>,
-    /// How REST errors are written.
+    /// The formats of REST errors.
     pub dialects: Dialects,
-    /// Longest body of a REST request, and longest message on gRPC, in bytes.
+    /// Maximum size of a REST body and of a gRPC message, in bytes.
     pub max_body: usize,
 }
 
-/// Assembles every service. `standard` are those that every gRPC server has.
+/// Assembles every service. `standard` are those of every gRPC server.
 pub fn assemble(deps: &Deps, around: &Around, standard: Standard, ops: Ops) -> Dispatch {
     let Around { guard, dialects, max_body } = around;
     let mut grpc = standard.routes.into_axum_router();
@@ -55,7 +54,7 @@ pub fn assemble(deps: &Deps, around: &Around, standard: Standard, ops: Ops) -> D
         rest = rest.routes(service.routes);
         methods.extend(service.methods);
     }
-    // The guard's first step, before a body is read; then the end of streams that have none.
+    // First the guard's first step, before a body is read; then the end of unlimited streams.
     let grpc = grpc.layer((
         AdmitLayer::new(methods, guard.clone()),
         StreamEndLayer,

@@ -1,17 +1,17 @@
-//! The signals that end a server, SIGTERM and SIGINT, and the one that has it read its certificate again, SIGHUP.
+//! The signals that end a server, SIGTERM and SIGINT, and SIGHUP, which reloads its certificate.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals, from the moment this was made: none that comes later is lost.
+/// Receives the signals that arrive from its creation on.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    /// Begins to catch the signals.
+    /// Starts handling the signals.
     pub fn catch() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
@@ -24,7 +24,7 @@ impl Signals {
         }
     }
 
-    /// What a part of the start of a server came to; none if a signal came first.
+    /// The result of a part of the start of a server; `None` if a signal came first.
     pub async fn during_start<T>(&mut self, start: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -37,11 +37,11 @@ impl Signals {
     }
 }
 
-/// SIGHUP, from the moment this was made. Without this it ends the process, as the system has it.
+/// Receives SIGHUP from its creation on. Without it, the signal ends the process by default.
 pub(super) struct Hangups(Signal);
 
 impl Hangups {
-    /// Begins to catch the signal.
+    /// Starts handling the signal.
     pub(super) fn catch() -> io::Result<Self> {
         Ok(Self(signal(SignalKind::hangup())?))
     }

@@ -1,6 +1,6 @@
-//! The end of gRPC streams at the caller's deadline. (With the drain they end themselves: `Drain`.)
+//! Ends gRPC streams at the caller's deadline. (In the drain they end themselves: `Drain`.)
 //!
-//! Stands around the gRPC services, inside of gRPC-Web, so that an end is trailers for both.
+//! Wraps the gRPC services, inside of gRPC-Web, so that the end is trailers for both.
 
 use std::{
     future::Future,
@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 use super::layers::Until;
 use crate::base::{Error, Kind, error::Reason};
 
-/// Ends streams in time.
+/// Ends streams at their deadlines.
 #[derive(Clone, Debug)]
 pub(super) struct StreamEndLayer;
 
@@ -30,7 +30,6 @@ impl<S> Layer<S> for StreamEndLayer {
     }
 }
 
-/// The service of [`StreamEndLayer`].
 #[derive(Clone, Debug)]
 pub(super) struct StreamEnd<S> {
     inner: S,
@@ -56,7 +55,7 @@ where
         let Some(until) = until else { return Box::pin(answer) };
         Box::pin(async move {
             let response = answer.await?;
-            // One that has its status in the head has no more to come.
+            // A response with its status in the head has no body.
             if response.headers().contains_key("grpc-status") {
                 return Ok(response);
             }
@@ -65,7 +64,7 @@ where
     }
 }
 
-/// The body of an answer, with an end.
+/// The body of a response, with a deadline.
 struct Bounded {
     body: Option<Body>,
     deadline: Pin<Box<Sleep>>,
@@ -104,7 +103,7 @@ impl http_body::Body for Bounded {
     }
 }
 
-/// The headers of a failed answer that are its trailers.
+/// The headers of a failed response that belong into its trailers.
 fn only_status(mut headers: http::HeaderMap) -> http::HeaderMap {
     headers.remove(http::header::CONTENT_TYPE);
     headers
@@ -118,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// A body that says one word and then nothing for ever.
+    /// A body that sends one message and then never ends.
     fn one_word() -> Body {
         let word = futures::stream::iter([Ok::<_, Status>(Frame::data(Bytes::from("word")))]);
         Body::new(http_body_util::StreamBody::new(futures::StreamExt::chain(word, futures::stream::pending())))

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::panics;
 
-/// How long to wait before a task begins again.
+/// The pause before a task is restarted.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The tasks of a server.
@@ -19,12 +19,11 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// None yet.
     pub(super) fn new() -> Self {
         Self { running: JoinSet::new(), stop: CancellationToken::new() }
     }
 
-    /// Starts a task, which ends when the token that it is given is cancelled, or by itself.
+    /// Starts a task, which ends by itself or when its token is cancelled.
     pub(super) fn spawn<F>(&mut self, name: &'static str, begin: impl Fn(CancellationToken) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -42,7 +41,7 @@ impl Tasks {
         });
     }
 
-    /// Tells all tasks to end and waits for that, no longer than `time`.
+    /// Cancels all tasks and waits for their end, at most `time`.
     pub(super) async fn end(mut self, time: Duration) {
         self.stop.cancel();
         let all = async { while self.running.join_next().await.is_some() {} };

@@ -9,7 +9,6 @@ use crate::{
     store::Store,
 };
 
-/// How often.
 const PERIOD: Duration = Duration::from_secs(600);
 
 /// Deletes tenants after their grace period.
@@ -17,7 +16,6 @@ const PERIOD: Duration = Duration::from_secs(600);
 pub struct PurgeTenants(Store);
 
 impl PurgeTenants {
-    /// Of a store.
     pub fn new(store: &Store) -> Self {
         Self(store.clone())
     }

@@ -1,4 +1,4 @@
-//! The limit on tenants, exact whoever else creates.
+//! The limit on tenants, exact even with concurrent creation.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, Statement};
 
@@ -7,13 +7,13 @@ use crate::{
     store::{Tx, entities::tenants},
 };
 
-/// The advisory lock of those who count tenants before they add one: the letters `tenants#` as a number.
+/// The advisory lock for counting tenants: the letters `tenants#` as a number.
 const LOCK: i64 = i64::from_be_bytes(*b"tenants#");
 
-/// Fails if as many tenants exist as may. Those that are being deleted count: they may come back.
+/// Fails if the limit is reached. Tenants in their grace period count: they may be restored.
 pub(super) async fn check(tx: &Tx, name: &TenantName, max: u64) -> Result<()> {
     if tx.backend() == DbBackend::Postgres {
-        // Whoever counts waits for all who counted before and have not committed.
+        // Waits for all transactions that counted before and have not committed.
         let lock = Statement::from_sql_and_values(tx.backend(), "SELECT pg_advisory_xact_lock($1)", [LOCK.into()]);
         tx.conn().execute_raw(lock).await?;
     }

@@ -16,21 +16,20 @@ use crate::{
     },
 };
 
-/// How tenants are sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// By age.
     OldestFirst,
     /// By age.
     NewestFirst,
-    /// By their names for people as they are compared, then by their handles.
+    /// By display name in the form for comparison, then by handle.
     ByDisplayName,
 }
 
-/// Where a tenant stands in every order.
+/// The position of a tenant in any order.
 type Place = (String, Uuid);
 
-/// All tenants in one of these statuses. For platform callers.
+/// All tenants with one of these statuses. For platform callers.
 pub async fn list(cx: &Cx, store: &Store, order: Order, statuses: &[Status]) -> Result<Pages<Tenant>> {
     platform_only(&cx.access)?;
     let statuses = statuses.to_vec();
@@ -39,7 +38,7 @@ pub async fn list(cx: &Cx, store: &Store, order: Order, statuses: &[Status]) -> 
     Pages::read(cx, store, place, query).await?.try_map(Tenant::try_from)
 }
 
-/// The handles of all tenants in one of these statuses, as they were given, sorted by their bytes. For platform callers.
+/// The handles of all tenants with one of these statuses, as entered, sorted by their bytes. For platform callers.
 pub async fn names(cx: &Cx, store: &Store, statuses: &[Status]) -> Result<Pages<String>> {
     platform_only(&cx.access)?;
     let (backend, statuses) = (store.backend(), statuses.to_vec());
@@ -47,7 +46,7 @@ pub async fn names(cx: &Cx, store: &Store, statuses: &[Status]) -> Result<Pages<
     Pages::read(cx, store, String::clone, query).await
 }
 
-/// The query of [`list`], for what follows a place.
+/// The query of [`list`], after a position.
 pub fn query(order: Order, statuses: &[Status], after: Option<Place>) -> Select<Entity> {
     let query = within(statuses);
     match order {
@@ -68,7 +67,7 @@ pub fn query(order: Order, statuses: &[Status], after: Option<Place>) -> Select<
     }
 }
 
-/// The query of [`names`], for what follows a name.
+/// The query of [`names`], after a name.
 pub fn names_query(backend: DbBackend, statuses: &[Status], after: Option<String>) -> Select<Entity> {
     let name = by_bytes(backend, Column::Name);
     let after = after.map(|after| name.clone().gt(after));
@@ -76,13 +75,13 @@ pub fn names_query(backend: DbBackend, statuses: &[Status], after: Option<String
     query.filter(Condition::all().add_option(after)).order_by(name, Direction::Asc)
 }
 
-/// The tenants in one of these statuses.
+/// The tenants with one of these statuses.
 pub(super) fn within(statuses: &[Status]) -> Select<Entity> {
     Entity::find().filter(Column::Status.is_in(statuses.iter().map(|status| status.as_str())))
 }
 
-/// By what tenants are sorted where their names for people are. No folded text has a line feed, and none a character below
-/// it, so the names for people come first.
+/// The sort key for display names. Folded text never has a line feed or a lower character, so display names are
+/// compared first.
 pub(super) fn key(display_name: &str, name: &str) -> String {
     text::search_key([display_name, name])
 }

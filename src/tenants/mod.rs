@@ -1,4 +1,4 @@
-//! The registry: tenants, whatever surface made them.
+//! The registry: tenants of all surfaces.
 
 pub mod derived_names;
 pub mod jobs;

@@ -1,5 +1,5 @@
-//! Deletion with a time of grace: the tenant is gone for everybody but the platform, and its name and id stay taken until
-//! the time is over (zero-trust contract, decisions).
+//! Deletion with a grace period: only the platform still sees the tenant, and its name and id stay taken until the
+//! period is over (zero-trust contract, decisions).
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::json;
@@ -14,25 +14,24 @@ use crate::{
     store::{Change, ChangeKind, Resource, Stamp, Store, Tx, entities::tenants},
 };
 
-/// The time of grace.
 pub const GRACE: Duration = Duration::days(30);
 
-/// Most tenants that one sweep ends.
+/// Maximum number of tenants that one run purges.
 pub(in crate::tenants) const SWEEP: u64 = 100;
 
-/// Deletes a tenant with a time of grace, unless something still hangs on it. One that is deleted already stays so.
+/// Deletes a tenant with a grace period, unless something still depends on it. A deleted tenant stays as it is.
 pub async fn deprovision(tx: &Tx, tenant: &Tenant, scope: TenantScope, grace: Duration) -> Result<Tenant> {
     if tenant.status == Status::Deprovisioning {
         return Ok(tenant.clone());
     }
     write::refuse_blockers(tx, scope).await?;
-    // By the clock by which it ends, too.
+    // By the database's clock, which also ends it.
     let purge_at = Some(Stamp::from(tx.time().await? + grace));
     let standing = Standing { status: Status::Deprovisioning, suspended_by: None, purge_at };
     write::stand(tx, scope, &standing).await
 }
 
-/// Takes a deletion back within its time of grace. Any other tenant stays as it is.
+/// Undoes a deletion within its grace period. Any other tenant stays as it is.
 pub async fn restore(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Tenant> {
     if tenant.status != Status::Deprovisioning {
         return Ok(tenant.clone());
@@ -41,9 +40,9 @@ pub async fn restore(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Ten
     write::stand(tx, scope, &standing).await
 }
 
-/// Deletes the tenants whose time of grace is over, and returns how many went. Any number of replicas may do so at once.
+/// Purges the tenants whose grace period is over, and returns their number. Safe to run on several replicas at once.
 pub async fn purge_due(store: &Store) -> Result<usize> {
-    // Not by the clock of this server, which may be ahead: what is gone is gone.
+    // Not by this server's clock, which may be fast: a purge cannot be undone.
     let now = Stamp::from(store.time().await?);
     let due = tenants::Entity::find()
         .filter(tenants::Column::Status.eq(Status::Deprovisioning.as_str()))
@@ -58,7 +57,7 @@ pub async fn purge_due(store: &Store) -> Result<usize> {
     Ok(gone)
 }
 
-/// Deletes one tenant if its time is still over: somebody may have restored or purged it meanwhile.
+/// Purges one tenant if its grace period is still over: it may have been restored or purged in the meantime.
 async fn purge(store: &Store, id: TenantId, now: Stamp) -> Result<bool> {
     let cx = Cx::system("tenant.purge", store.clock().clone());
     store.write(&cx, (id, now), purge_in).await

@@ -4,27 +4,24 @@ use std::{fmt, str::FromStr};
 
 use crate::base::Error;
 
-/// Where a tenant stands in its life.
+/// The stage of a tenant's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// What was promised for it is being made.
+    /// Its resources are being created.
     Provisioning,
-    /// It works.
     Active,
-    /// Its callers are refused until someone lifts the suspension.
+    /// Its callers are refused until the suspension is lifted.
     Suspended,
-    /// It is deleted, and its name and id stay taken until a time of grace is over.
+    /// It is deleted, and its name and id stay taken until the grace period is over.
     Deprovisioning,
 }
 
 impl Status {
-    /// Every status.
     pub const ALL: [Status; 4] = [Self::Provisioning, Self::Active, Self::Suspended, Self::Deprovisioning];
 
     /// The statuses in which surfaces show a tenant.
     pub const PRESENT: [Status; 3] = [Self::Provisioning, Self::Active, Self::Suspended];
 
-    /// The stored word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Provisioning => "provisioning",
@@ -39,7 +36,7 @@ impl Status {
         self != Self::Deprovisioning
     }
 
-    /// Whether new logins, handshakes, leases, enrollments, token uses and admissions pass.
+    /// Whether new logins, handshakes, leases, enrollments, token uses and admissions are allowed.
     pub fn admits(self) -> bool {
         matches!(self, Self::Provisioning | Self::Active)
     }

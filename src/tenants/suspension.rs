@@ -1,4 +1,4 @@
-//! Suspension: a tenant's callers are refused everywhere until someone lifts it. Who set it decides who may.
+//! Suspension: a tenant's callers are refused everywhere until it is lifted. Who set it decides who may lift it.
 
 use std::{fmt, str::FromStr};
 
@@ -14,28 +14,26 @@ use crate::{
 /// Who suspended a tenant, or an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority {
-    /// A platform caller; nobody else lifts it.
+    /// A platform caller; only the platform can lift it.
     Platform,
     /// An administrator of the tenant.
     Tenant,
 }
 
-/// A suspension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspension {
-    /// On whose authority.
     pub authority: Authority,
-    /// The subject of who did it.
+    /// The subject of the caller who did it.
     pub subject: String,
 }
 
 impl Authority {
-    /// The authority with which a caller acts.
+    /// The authority of a caller.
     pub fn of(caller: &Caller) -> Self {
         if caller.is_platform() { Self::Platform } else { Self::Tenant }
     }
 
-    /// The word that is stored.
+    /// The stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Platform => "platform",
@@ -43,7 +41,7 @@ impl Authority {
         }
     }
 
-    /// Whether one who acts with this authority may lift what was set with the other.
+    /// Whether this authority may lift a suspension that `set` made.
     pub fn may_lift(self, set: Self) -> bool {
         self == Self::Platform || set == Self::Tenant
     }
@@ -69,9 +67,9 @@ impl FromStr for Suspension {
     }
 }
 
-/// Suspends a tenant. One that is suspended stays so; the platform takes over what the tenant set itself. A suspension by
-/// the platform ends the sessions of the tenant's users, on whatever surface; one by the tenant itself leaves its
-/// administrators the way back.
+/// Suspends a tenant. A suspended one stays so, but the platform takes over a suspension by the tenant itself. A
+/// suspension by the platform ends the sessions of the tenant's users on all surfaces; after one by the tenant itself
+/// its administrators can still lift it.
 pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Tenant> {
     let caller = &tx.cx().caller;
     let authority = Authority::of(caller);
@@ -91,12 +89,12 @@ pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Ten
     Ok(tenant)
 }
 
-/// Lifts a suspension; a tenant that is not suspended stays as it is. What the platform set, the platform lifts.
+/// Lifts a suspension; any other tenant stays as it is. Only the platform lifts its own suspensions.
 pub async fn unsuspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Tenant> {
     if tenant.status != Status::Suspended {
         return Ok(tenant.clone());
     }
-    // One that nobody signed counts as the platform's.
+    // Without an author it counts as the platform's.
     let set = tenant.suspended_by.as_ref().map_or(Authority::Platform, |by| by.authority);
     if !Authority::of(&tx.cx().caller).may_lift(set) {
         let message = "this tenant was suspended by the platform; only the platform can reactivate it";
@@ -106,8 +104,8 @@ pub async fn unsuspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<T
     write::stand(tx, scope, &standing).await
 }
 
-/// Refuses the callers of a suspended tenant. For verbs of RPCs that admit them because one of their actions lifts the
-/// suspension: everything else that such an RPC does asks this first.
+/// Refuses the callers of a suspended tenant. For RPCs that admit them because one of their actions lifts the
+/// suspension: all their other actions check this first.
 pub fn refuse_suspended(cx: &Cx) -> Result<()> {
     cx.caller.tenant.as_ref().map_or(Ok(()), |tenant| tenant.refuse_suspended(cx.rpc))
 }

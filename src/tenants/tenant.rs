@@ -17,25 +17,20 @@ use crate::{
 /// A tenant of the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {
-    /// Its id, never reused.
+    /// Never reused.
     pub id: TenantId,
-    /// Its handle, as it was given.
+    /// The handle as entered.
     pub name: TenantName,
-    /// Its name for people.
     pub display_name: String,
-    /// Where it stands.
     pub status: Status,
-    /// Who suspended it, as long as it is suspended.
+    /// Set while it is suspended.
     pub suspended_by: Option<Suspension>,
-    /// Grows with every change; who changes it may say which version they read.
+    /// Incremented by every change, for optimistic concurrency control.
     pub version: i64,
-    /// Free marks.
     pub labels: BTreeMap<String, String>,
-    /// When it was made.
     pub created_at: OffsetDateTime,
-    /// When it last changed.
     pub updated_at: OffsetDateTime,
-    /// When it is gone for good, where it was deleted with a time of grace.
+    /// The end of the grace period, if it was deleted with one.
     pub purge_at: Option<OffsetDateTime>,
 }
 
@@ -58,20 +53,20 @@ impl TryFrom<tenants::Model> for Tenant {
     }
 }
 
-/// The tenant that a reference names, in whatever status. For the server's own needs, such as telling who calls: what
-/// it finds must not reach a caller that has no access to it.
+/// The referenced tenant, in any status. For internal use, such as authentication: callers without access must not see
+/// it.
 pub async fn find(store: &Store, reference: &TenantRef) -> Result<Option<Tenant>> {
     find_on(store.read(), reference, false).await
 }
 
-/// The tenant that a call names, if its access covers it, and the proof. Tenants that are being deleted are missing.
+/// The tenant of a call, if its access includes it, and the proof. Tenants in their grace period are not found.
 pub async fn resolve(cx: &Cx, store: &Store, reference: &TenantRef) -> Result<(Tenant, TenantScope)> {
     present(resolve_on(&cx.access, store.read(), reference, false).await?)
 }
 
-/// The proof alone, for reads that need nothing else of the tenant. The caller's own tenant is not looked for again:
-/// authentication found it present a moment ago, in this very call. If it went in between, the read is answered as one that
-/// came before, or finds no rows.
+/// Only the proof, for reads that need nothing else of the tenant. The caller's own tenant is not looked up again:
+/// authentication did so in this same call. If it was deleted in between, the read behaves as if it had come earlier,
+/// or finds no rows.
 pub async fn reach(cx: &Cx, store: &Store, reference: &TenantRef) -> Result<TenantScope> {
     match scope_of_caller(cx, reference) {
         Some(scope) => Ok(scope),
@@ -79,28 +74,28 @@ pub async fn reach(cx: &Cx, store: &Store, reference: &TenantRef) -> Result<Tena
     }
 }
 
-/// The proof for the caller's own tenant, if the reference names that and the call may reach it.
+/// The proof for the caller's own tenant, if the reference means it and the call may access it.
 fn scope_of_caller(cx: &Cx, reference: &TenantRef) -> Option<TenantScope> {
     let own = cx.caller.tenant.as_ref().filter(|own| reference.names(own.id, &own.key))?;
     TenantScope::grant(&cx.access, own.id, &own.key).ok()
 }
 
-/// As [`resolve`] inside a write; nobody else changes the tenant until the write ends.
+/// Like [`resolve`] in a write; the tenant is locked until the write ends.
 pub async fn resolve_locked(tx: &Tx, reference: &TenantRef) -> Result<(Tenant, TenantScope)> {
     present(resolve_on(&tx.cx().access, tx.conn(), reference, true).await?)
 }
 
-/// As [`resolve`], but finds a tenant in its time of grace too.
+/// Like [`resolve`], but also finds a tenant in its grace period.
 pub async fn resolve_any(cx: &Cx, store: &Store, reference: &TenantRef) -> Result<(Tenant, TenantScope)> {
     resolve_on(&cx.access, store.read(), reference, false).await
 }
 
-/// As [`resolve_locked`], but finds a tenant in its time of grace too.
+/// Like [`resolve_locked`], but also finds a tenant in its grace period.
 pub async fn resolve_any_locked(tx: &Tx, reference: &TenantRef) -> Result<(Tenant, TenantScope)> {
     resolve_on(&tx.cx().access, tx.conn(), reference, true).await
 }
 
-/// A page of the tenants in one of these statuses, oldest first. For platform callers.
+/// A page of the tenants with one of these statuses, oldest first. For platform callers.
 pub async fn page(cx: &Cx, store: &Store, statuses: &[Status], request: PageRequest) -> Result<Page<Tenant>> {
     platform_only(&cx.access)?;
     let query = lists::within(statuses);
@@ -109,7 +104,7 @@ pub async fn page(cx: &Cx, store: &Store, statuses: &[Status], request: PageRequ
     Ok(Page::cut(request, rows, total, |tenant| tenant.id.uuid()))
 }
 
-/// How many tenants there are, in whatever status.
+/// The number of tenants, in any status.
 pub async fn count(store: &Store) -> Result<u64> {
     Ok(tenants::Entity::find().count(store.read()).await?)
 }
@@ -118,7 +113,6 @@ fn present((tenant, scope): (Tenant, TenantScope)) -> Result<(Tenant, TenantScop
     if tenant.status.is_present() { Ok((tenant, scope)) } else { Err(not_found()) }
 }
 
-/// There is no such tenant.
 pub fn not_found() -> Error {
     Error::not_found(Reason::TenantNotFound, "tenant not found")
 }
@@ -126,7 +120,7 @@ pub fn not_found() -> Error {
 async fn find_on(conn: &impl ConnectionTrait, reference: &TenantRef, lock: bool) -> Result<Option<Tenant>> {
     let Some(mut query) = tenants::Entity::find_by_ref(reference) else { return Ok(None) };
     if lock {
-        // SQLite has one writer and needs no lock; its dialect leaves the clause out.
+        // SQLite has one writer and needs no lock; its dialect omits the clause.
         query = query.lock_exclusive();
     }
     query.one(conn).await?.map(Tenant::try_from).transpose()

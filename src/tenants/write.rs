@@ -1,4 +1,4 @@
-//! Changes of the registry, inside a write.
+//! Changes of the registry, in a write.
 
 use std::collections::BTreeMap;
 
@@ -14,38 +14,32 @@ use crate::{
     store::{Change, ChangeKind, Resource, Stamp, Tx, entities::tenants, json},
 };
 
-/// A tenant to be.
 #[derive(Clone, Debug)]
 pub struct NewTenant {
-    /// Its handle.
     pub name: TenantName,
-    /// Its name for people.
     pub display_name: String,
-    /// Where it begins.
     pub status: Status,
-    /// Free marks.
     pub labels: BTreeMap<String, String>,
 }
 
 impl NewTenant {
-    /// An active tenant without further facts.
+    /// An active tenant without further properties.
     pub fn named(name: TenantName) -> Self {
         Self { display_name: name.as_str().to_owned(), name, status: Status::Active, labels: BTreeMap::new() }
     }
 }
 
-/// What changes of a tenant; the default changes nothing but the version.
+/// The changes of a tenant; the default changes only the version.
 #[derive(Clone, Debug, Default)]
 pub struct TenantChange {
-    /// A new handle. Names that were derived from the old one stay.
+    /// Names derived from the old handle stay.
     pub name: Option<TenantName>,
-    /// A new name for people.
     pub display_name: Option<String>,
-    /// New marks, in place of all the old ones.
+    /// Replaces all labels.
     pub labels: Option<BTreeMap<String, String>>,
 }
 
-/// Where a tenant stands, with what belongs to it.
+/// The status of a tenant, with its details.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     pub status: Status,
@@ -53,8 +47,8 @@ pub(super) struct Standing {
     pub purge_at: Option<Stamp>,
 }
 
-/// Adds a tenant. Fails if the name is taken in whatever case, or is another tenant's id, or, where a `max` is given, if as many tenants exist.
-/// The scope is the caller's own: who may create, may reach what it created.
+/// Adds a tenant. Fails if the name is taken (ignoring case), or is another tenant's id, or, with a `max`, if the limit
+/// is reached. The scope is the caller's own: a caller that may create a tenant may access it.
 pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenant, TenantScope)> {
     if let Some(max) = max {
         limit::check(tx, &new.name, max).await?;
@@ -80,12 +74,12 @@ pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenan
     Ok((Tenant::try_from(row)?, scope))
 }
 
-/// Changes a tenant and raises its version. With `expected`, fails as stale if the tenant has another version.
+/// Changes a tenant and increments its version. With `expected`, fails as stale if the tenant has another version.
 pub async fn update(tx: &Tx, scope: TenantScope, expected: Option<i64>, change: &TenantChange) -> Result<Tenant> {
     apply(tx, scope, expected, change, None).await
 }
 
-/// Gives a tenant another standing and raises its version.
+/// Changes the status of a tenant and increments its version.
 pub(super) async fn stand(tx: &Tx, scope: TenantScope, standing: &Standing) -> Result<Tenant> {
     apply(tx, scope, None, &TenantChange::default(), Some(standing)).await
 }
@@ -131,7 +125,7 @@ async fn apply(
     Tenant::try_from(row)
 }
 
-/// Gives a tenant its place in lists, if it has another one: since it changed, or since an older program wrote it.
+/// Updates the sort key of a tenant, if it is outdated: because of this change, or because an older version wrote it.
 async fn sort_anew(tx: &Tx, row: &tenants::Model) -> Result<()> {
     let key = lists::key(&row.display_name, &row.name);
     if row.list_key != key {
@@ -141,8 +135,8 @@ async fn sort_anew(tx: &Tx, row: &tenants::Model) -> Result<()> {
     Ok(())
 }
 
-/// Gives a tenant another handle. Fails if it is taken in whatever case. The same handle again changes nothing. A tenant
-/// that people knew by its handle alone is known by the new one.
+/// Renames a tenant. Fails if the handle is taken (ignoring case). The same handle changes nothing. A tenant without a
+/// display name of its own is displayed by the new handle.
 pub async fn rename(tx: &Tx, tenant: &Tenant, scope: TenantScope, name: TenantName) -> Result<Tenant> {
     if tenant.name == name {
         return Ok(tenant.clone());
@@ -155,7 +149,7 @@ pub async fn rename(tx: &Tx, tenant: &Tenant, scope: TenantScope, name: TenantNa
     update(tx, scope, None, &TenantChange { name: Some(name), display_name, ..TenantChange::default() }).await
 }
 
-/// Fails and names what still hangs on a tenant, if anything does.
+/// Fails and lists everything that still depends on a tenant, if there is anything.
 pub(super) async fn refuse_blockers(tx: &Tx, scope: TenantScope) -> Result<()> {
     let blockers = tx.tenant(scope).blockers().await?;
     if blockers.is_empty() {
@@ -165,7 +159,7 @@ pub(super) async fn refuse_blockers(tx: &Tx, scope: TenantScope) -> Result<()> {
     Err(Error::precondition(Reason::TenantInUse, message))
 }
 
-/// Deletes a tenant at once, with its settings, unless something still hangs on it: then it fails and names what.
+/// Deletes a tenant immediately, with its settings. Fails with a list if something still depends on it.
 pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> {
     refuse_blockers(tx, scope).await?;
     let deleted = tenants::Entity::delete_by_id(scope.tenant().uuid()).exec(tx.conn()).await?;
@@ -179,13 +173,13 @@ fn stale() -> Error {
     Error::new(Kind::Aborted, Reason::VersionStale, "the tenant was changed in the meantime; read it again")
 }
 
-/// Records what a call did to a tenant. Every verb that makes, changes or deletes one does so, once.
+/// Records a change of a tenant. Every operation that creates, changes or deletes one calls this once.
 pub fn record(tx: &Tx, kind: ChangeKind, tenant: &Tenant, details: Value) {
     let change = Change::new(Resource::Tenant, kind, tenant.id.dashed()).within(tenant.id).at(tenant.version);
     tx.changed(change, tenant.name.as_str(), details);
 }
 
-/// Records what a call left of a tenant, which may be as it was.
+/// Records an update of a tenant, which may have changed nothing.
 pub fn record_update(tx: &Tx, before: &Tenant, after: &Tenant, details: Value) {
     match before.version == after.version {
         true => tx.audit_only(Some(after.id), after.name.as_str(), details),

@@ -1,4 +1,4 @@
-//! The secrets in providers' configurations, sealed anew under later data keys. They are the platform's.
+//! Re-encrypts the secrets in providers' configurations, which belong to the platform, with newer data keys.
 
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use crate::{
 const SECRETS: SealedColumn<Uuid> =
     SealedColumn { table: "warehouse_tenants", key: "tenant_id", column: "auth_config", tenant: None, values: secrets };
 
-/// The values of a configuration that are sealed.
+/// The sealed values of a configuration.
 fn secrets(_tenant: &Uuid, config: &str) -> Result<Vec<Purposed>> {
     let config: Config = json::from_text(config)?;
     let sealed = |key: &str, value: &str| providers::is_secret(key, value) && reseal::version(value).is_some();
@@ -22,12 +22,12 @@ fn secrets(_tenant: &Uuid, config: &str) -> Result<Vec<Purposed>> {
     Ok(secrets.map(|(key, value)| (secret_purpose(&key), value)).collect())
 }
 
-/// Seals every secret anew that is sealed under an earlier data key. `progress` is told after each transaction.
+/// Re-encrypts every secret that is sealed with an older data key. Calls `progress` after each transaction.
 pub async fn reseal(store: &Store, sealer: &Sealer, progress: impl FnMut(Resealed)) -> Result<Resealed> {
     SECRETS.reseal(store, sealer, progress).await
 }
 
-/// The data keys that secrets are sealed under.
+/// The data keys in use.
 pub async fn keys_in_use(store: &Store) -> Result<InUse> {
     SECRETS.keys_in_use(store).await
 }

@@ -1,4 +1,4 @@
-//! Tenants as the warehouse sees them: the registry's, with the provider that their users log in with.
+//! The tenants of the warehouse surface: those of the registry, with the identity provider of their users.
 
 use serde_json::{Value, json};
 
@@ -16,40 +16,32 @@ use crate::{
     tenants::{self, NewTenant, Order, Status, Tenant, TenantChange},
 };
 
-/// A tenant as it is shown.
+/// A tenant of this surface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantView {
-    /// Its id.
     pub id: TenantId,
-    /// Its handle.
     pub name: String,
-    /// Its name for people.
     pub display_name: String,
-    /// Whether it is suspended.
     pub disabled: bool,
-    /// Where its users log in.
     pub provider: Provider,
-    /// What the provider needs to know, without the secrets.
+    /// The provider's configuration, without secrets.
     pub config: Config,
 }
 
-/// A tenant as a caller asks for it.
+/// A request for a tenant.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// Its name, here or in `id`.
+    /// The name may be here or in `id`.
     pub name: Option<String>,
-    /// Its name, as newer clients call it.
+    /// The member for the name in newer clients.
     pub id: Option<String>,
-    /// Its name for people.
     pub display_name: Option<String>,
-    /// Word of the provider.
     pub provider: Option<String>,
-    /// What the provider needs to know.
     pub config: Config,
 }
 
-/// Creates a tenant. Checks, in this order: the name, the provider, its configuration, the limit, and that no tenant has
-/// the name in whatever case.
+/// Creates a tenant. Checks, in this order: the name, the provider, its configuration, the limit, and that no tenant
+/// has the name (ignoring case).
 pub async fn create(cx: &Cx, area: &Warehouse, wanted: Wanted) -> Result<TenantView> {
     let name = rules::tenant_name(wanted.name.as_deref(), wanted.id.as_deref())?;
     let display_name = rules::display_name(wanted.display_name.as_deref(), &name)?;
@@ -93,7 +85,7 @@ async fn views(cx: Cx, store: Store, tenants: Vec<Tenant>) -> Result<Vec<TenantV
     tenants.into_iter().map(view).collect()
 }
 
-/// Suspends a tenant, or lifts that. What is so already stays so.
+/// Suspends a tenant, or lifts the suspension. Does nothing if it already has that state.
 pub async fn set_disabled(cx: &Cx, store: &Store, named: &str, disabled: bool) -> Result<TenantView> {
     let tenant = TenantRef::parse(named);
     store.write(cx, (tenant, disabled), put_disabled).await.worded(Reason::TenantNotFound, missing(named))
@@ -109,7 +101,7 @@ async fn put_disabled(tx: &Tx, (tenant, disabled): &(TenantRef, bool)) -> Result
     shown(tx, after, scope).await
 }
 
-/// Replaces the provider of a tenant and its configuration. Checks both before it looks for the tenant.
+/// Replaces the provider of a tenant and its configuration. Checks both before it looks up the tenant.
 pub async fn set_auth(cx: &Cx, area: &Warehouse, named: &str, provider: &str, config: Config) -> Result<TenantView> {
     let facet = facet(area, Some(provider), config).await?;
     let tenant = TenantRef::parse(named);
@@ -124,7 +116,7 @@ async fn put_auth(tx: &Tx, (tenant, facet): &(TenantRef, WarehouseRow)) -> Resul
     view(tenant, Some(facet.clone()))
 }
 
-/// Deletes a tenant, unless something still hangs on it.
+/// Deletes a tenant, unless something still depends on it.
 pub async fn delete(cx: &Cx, store: &Store, named: &str) -> Result<()> {
     store.write(cx, TenantRef::parse(named), remove).await.worded(Reason::TenantNotFound, missing(named))
 }
@@ -140,8 +132,7 @@ fn missing(named: &str) -> String {
     format!("tenant not found: {}", quoted(named))
 }
 
-/// The facet that a caller asks for, with its secrets sealed. The platform's key seals them: a tenant that is being made
-/// has none yet.
+/// The facet of a request, with its secrets sealed by the platform's key: a new tenant does not have one yet.
 async fn facet(area: &Warehouse, provider: Option<&str>, config: Config) -> Result<WarehouseRow> {
     let provider: Provider = provider.map(str::parse).transpose()?.unwrap_or_default();
     provider.check(&config)?;
@@ -156,7 +147,7 @@ async fn facet(area: &Warehouse, provider: Option<&str>, config: Config) -> Resu
     Ok(WarehouseRow { auth_provider: provider.as_str().to_owned(), auth_config: sealed })
 }
 
-/// What a sealed value of a provider's configuration is for: it cannot be moved to another key.
+/// The purpose of a sealed value in a provider's configuration: it cannot be moved to another key.
 pub fn secret_purpose(key: &str) -> String {
     format!("warehouse.auth_config:{key}")
 }
@@ -166,7 +157,7 @@ async fn shown(tx: &Tx, tenant: Tenant, scope: TenantScope) -> Result<TenantView
     view(tenant, facet)
 }
 
-/// A tenant with its facet; one that another surface made has none, and our own accounts.
+/// A tenant with its facet; a tenant of another surface has none and uses our own accounts.
 fn view(tenant: Tenant, facet: Option<WarehouseRow>) -> Result<TenantView> {
     let (provider, config) = match facet {
         Some(facet) => (facet.auth_provider.parse().map_err(Error::internal)?, facet.auth_config),

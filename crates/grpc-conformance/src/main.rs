@@ -1,8 +1,8 @@
-//! The server under test of `connectconformance`, the suite of the ConnectRPC project: its service behind the layers, the
-//! listeners and the gRPC rules of Tenantry, and nothing else of it.
+//! The server under test of `connectconformance`, the suite of the ConnectRPC project: its service behind the layers,
+//! the listeners and the gRPC rules of Tenantry, without the rest.
 //!
-//! The suite starts the program once for each protocol and version of HTTP, writes what it wants to standard input, reads
-//! where the server listens from standard output, and ends it with a signal. Both are a length of four bytes and a message.
+//! The suite starts the program once for each protocol and HTTP version, writes its configuration to standard input,
+//! reads the address from standard output, and ends it with a signal. Both are a length of four bytes and a message.
 
 mod plan;
 mod service;
@@ -38,17 +38,18 @@ use self::{
     service::Conformance,
 };
 
-/// What the protos of the suite compile to. All methods answer with messages of one type, as all are the same on the wire.
+/// Generated from the protos of the suite. All methods respond with one message type, because all have the same wire
+/// format.
 #[allow(dead_code, missing_docs, clippy::all, rustdoc::all)]
 mod proto {
     include!(concat!(env!("OUT_DIR"), "/connectrpc.conformance.v1.rs"));
 }
 
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-/// Longest message where the suite names no limit, in bytes.
+/// Maximum size of a message without a limit from the suite, in bytes.
 const MAX_MESSAGE: usize = 4 << 20;
 
-/// Credentials are none of the suite's concerns.
+/// The suite does not test credentials.
 struct NoTenants;
 
 #[async_trait]
@@ -79,10 +80,10 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// The service behind all that stands before the services of a server.
+/// The service behind all layers of a server.
 fn stack(limit: usize) -> Result<Stack<Door>> {
     let methods = Arc::new(Methods::of_sets(&[DESCRIPTORS])?);
-    // The suite wants details in the errors of its service alone.
+    // The suite expects details only in the errors of its service.
     let terms = Terms { limit, details: false };
     let door = Door::new(Routes::new(Conformance).into_axum_router(), methods, terms);
     let (keys, tenants) = (Arc::new(Keys::ephemeral()), Arc::new(NoTenants));

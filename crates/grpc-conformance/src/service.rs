@@ -1,7 +1,7 @@
-//! `connectrpc.conformance.v1.ConformanceService`, as the comments of its proto tell.
+//! `connectrpc.conformance.v1.ConformanceService`, as its proto specifies.
 //!
-//! All methods are served as streams both ways: the rules before the service see to it that a method which takes one message
-//! gets one, and a stream alone can end with trailers of its own.
+//! All methods are implemented as bidirectional streams: the rules in front of the service ensure that a unary method
+//! gets exactly one message, and only a stream can end with its own trailers.
 
 use std::{
     convert::Infallible,
@@ -61,7 +61,7 @@ impl Service<Request<Body>> for Conformance {
 }
 
 fn serve<R: Asks>(request: Request<Body>) -> Boxed<Result<Response<Body>, Infallible>> {
-    // The rules before the service know the limit.
+    // The rules in front of the service know the limit.
     let mut grpc = Grpc::new(MessageCodec::<UnaryResponse, R>::default()).max_decoding_message_size(usize::MAX);
     Box::pin(async move { Ok(grpc.streaming(Method, request).await) })
 }
@@ -101,12 +101,12 @@ async fn answer<R: Asks>(request: tonic::Request<Streaming<R>>) -> Result<tonic:
     Ok(tonic::Response::from_parts(tonic::metadata::MetadataMap::from_headers(headers), answers, Default::default()))
 }
 
-/// A call whose answer is on its way.
+/// A call whose response is being sent.
 struct Call<R> {
     plan: Plan,
-    /// What no message told yet of the requests.
+    /// The request information that no message had yet.
     untold: Option<RequestInfo>,
-    /// The requests to come, each of which gets a message.
+    /// The further requests, each of which gets a message.
     incoming: Option<Streaming<R>>,
     sent: usize,
     over: bool,
@@ -122,9 +122,9 @@ impl<R: Asks> Call<R> {
         Some((next, self))
     }
 
-    /// The next message, or how the call ends.
+    /// The next message, or the end of the call.
     async fn message(&mut self) -> Result<UnaryResponse, Status> {
-        // The first request has come already.
+        // The first request has arrived already.
         if self.sent > 0 {
             self.await_request().await?;
         }
@@ -141,7 +141,7 @@ impl<R: Asks> Call<R> {
         Ok(message(data, self.untold.take()))
     }
 
-    /// With full duplex, the next message goes out when the next request has come, or none will.
+    /// With full duplex, the next message is sent after the next request, or when there are no more.
     async fn await_request(&mut self) -> Result<(), Status> {
         let Some(incoming) = &mut self.incoming else { return Ok(()) };
         match incoming.message().await? {

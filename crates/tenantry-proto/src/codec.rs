@@ -1,6 +1,6 @@
-//! Protobuf on gRPC, with an error text of our own for a message that cannot be decoded.
+//! Protobuf over gRPC, with our own error for a message that cannot be decoded.
 //!
-//! What the parser says of it would tell callers of its innards, and as a status of the library it would have no details.
+//! The parser's text would expose internals, and tonic's status would have no details.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::ERROR_DOMAIN;
 
-/// The codec of every service; `build.rs` names it to the generator.
+/// The codec of every service; `build.rs` passes its name to the generator.
 #[derive(Debug)]
 pub struct MessageCodec<T, U>(ProstCodec<T, U>);
 
@@ -60,7 +60,7 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
     }
 }
 
-/// A message that is no protobuf of the type that the method takes.
+/// A message that is not valid protobuf of the method's request type.
 fn unreadable() -> Status {
     let details = ErrorDetails::with_error_info("INVALID_ARGUMENT", ERROR_DOMAIN, HashMap::new());
     let text = "malformed message: not a valid protobuf message of the method's request type";

@@ -1,7 +1,7 @@
 //! Roles and permissions, in one table.
 //!
-//! The build script reads this file too: a rule in `proto/` that names a permission which is not here does not build.
-//! The words of the roles are those of `token mint --role` (zero-trust contract, section 4.5).
+//! The build script reads this file too: a rule in `proto/` with an unknown permission fails the build. The names of
+//! the roles are those of `token mint --role` (zero-trust contract, section 4.5).
 
 /// Every permission with the roles that hold it. `platform_admin` holds every permission and is not listed.
 pub const TABLE: &[(&str, &[&str])] = &[
@@ -69,5 +69,5 @@ pub const TABLE: &[(&str, &[&str])] = &[
 /// Every role inside a tenant.
 const ANYONE: &[&str] = &["admin", "network_admin", "security_operator", "auditor", "read_only", "user", "project"];
 
-/// Roles that may look at what their tenant has.
+/// Roles that may read the data of their tenant.
 const READERS: &[&str] = &["admin", "network_admin", "security_operator", "auditor", "read_only"];

@@ -1,4 +1,4 @@
-//! Emits the traits of handlers: a method for each RPC, without the types of tonic.
+//! Emits the handler traits: a method for each RPC, without the types of tonic.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::{
     service::{Scope, enum_of},
 };
 
-/// The types of the context and the error of handlers, by their paths.
+/// The paths of the context type and the error type of handlers.
 #[derive(Clone, Debug)]
 pub struct Handlers {
     /// The context.
@@ -50,7 +50,7 @@ impl Handlers {
         out.push_str("}\n");
     }
 
-    /// What a handler returns where it succeeds.
+    /// The return type of a handler's success.
     fn answer(&self, method: &Method, scope: &Scope<'_>) -> String {
         let (response, error) = (scope.message(&method.descriptor.output()), &self.error);
         match Answer::of(method) {
@@ -98,7 +98,7 @@ enum Answer {
     Message,
     /// A message with metadata.
     Metadata,
-    /// A list in pages.
+    /// A paged list.
     Pages,
     Stream,
 }

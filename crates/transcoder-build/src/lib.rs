@@ -1,5 +1,5 @@
-//! Generates, from protobuf files, all that a service needs to be called over gRPC and REST: tonic traits and messages,
-//! a proto3 JSON codec, the REST routes of `google.api.http`, and a guard around every method.
+//! Generates, from protobuf files, everything that a service needs to be called over gRPC and REST: tonic traits and
+//! messages, a proto3 JSON codec, the REST routes of `google.api.http`, and a guard around every method.
 //!
 //! Call [`Builder`] from a build script and include what it writes:
 //!
@@ -9,9 +9,9 @@
 //! }
 //! ```
 //!
-//! For a service `shop.v1.OrderService` that gives, beside what tonic generates, a module
-//! `proto::shop::v1::order_service_rest` with `METHODS`, `Guarded` and `routes`; and, at the root, `OPENAPI`: an OpenAPI
-//! 3.1 document of everything, under the empty name, and one for each surface, under the surface's; and `SURFACES`, their paths.
+//! For a service `shop.v1.OrderService` this adds to tonic's code a module `proto::shop::v1::order_service_rest` with
+//! `METHODS`, `Guarded` and `routes`. The root gets `OPENAPI`: an OpenAPI 3.1 document of all services, with the empty
+//! name, and one for each surface, with the surface's name; and `SURFACES`, their paths.
 
 mod code;
 mod codec;
@@ -38,13 +38,13 @@ pub use parts::Part;
 use prost_reflect::DescriptorPool;
 pub use tonic_prost_build;
 
-/// What can go wrong in a build. Each says what is at fault and why.
+/// Why a build fails. Each error names the element and the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The proto files do not compile.
     #[error("{0}")]
     Proto(String),
-    /// A method or field cannot be served as it is written.
+    /// A method or field cannot be served as declared.
     #[error("{at}: {why}")]
     Rule {
         /// Full name of the method or field.
@@ -52,10 +52,10 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// The frame of the OpenAPI documents is not what it should be.
+    /// The frame of the OpenAPI documents is not valid.
     #[error("the frame of the OpenAPI documents: {0}")]
     Frame(String),
-    /// The parts that shall be generated do not fit together.
+    /// The requested parts do not fit together.
     #[error("{0}")]
     Parts(&'static str),
     /// A file cannot be read or written.
@@ -63,7 +63,7 @@ pub enum Error {
     Io {
         /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }
@@ -90,23 +90,23 @@ pub struct Builder {
     tonic: fn(tonic_prost_build::Builder) -> tonic_prost_build::Builder,
 }
 
-/// How much a request may hold, beside its bytes.
+/// Limits of a request other than its size in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     depth: u16,
     items: u32,
 }
 
-/// Compiled files: the encoded descriptors and, by package, the code that goes beside tonic's.
+/// The result of a build: the encoded descriptors and, by package, the code in addition to tonic's.
 #[derive(Debug)]
 pub struct Compiled {
     /// The encoded `FileDescriptorSet`, custom options included.
     pub descriptors: Vec<u8>,
     /// Code by package.
     pub code: BTreeMap<String, String>,
-    /// Code of the root: the paths of the surfaces.
+    /// Code for the root: the paths of the surfaces.
     pub surfaces: String,
-    /// OpenAPI documents by surface; that of everything has the empty name.
+    /// OpenAPI documents by surface; the document of all surfaces has the empty name.
     pub openapi: BTreeMap<String, serde_json::Value>,
 }
 
@@ -129,14 +129,14 @@ impl Builder {
         }
     }
 
-    /// Another place where imported files are found. Those of `google.protobuf`, and `annotations.proto`, `http.proto` and
+    /// Adds a folder in which imports are found. Those of `google.protobuf`, and `annotations.proto`, `http.proto` and
     /// `httpbody.proto` of `google.api`, are always found.
     pub fn include(mut self, root: impl AsRef<Path>) -> Self {
         self.includes.push(root.as_ref().to_owned());
         self
     }
 
-    /// Where the generated files go; `OUT_DIR` unless told. It is made if it is missing.
+    /// The folder of the generated files; `OUT_DIR` by default. It is created if it is missing.
     pub fn out_dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.out_dir = Some(dir.as_ref().to_owned());
         self
@@ -149,78 +149,77 @@ impl Builder {
         self
     }
 
-    /// The permissions that rules may name. They are checked where the definitions are generated.
+    /// The permissions that rules may name. They are checked when the definitions are generated.
     pub fn permissions<'a>(mut self, permissions: impl IntoIterator<Item = &'a str>) -> Self {
         self.permissions = permissions.into_iter().map(str::to_owned).collect();
         self
     }
 
-    /// What the OpenAPI documents say beside the protos: a JSON object, each of whose members may be left out. Given
-    /// again, it adds to what was given before.
+    /// Adds content to the OpenAPI documents: a JSON object of optional members. Several calls are merged.
     ///
-    /// - `info`: as OpenAPI has it
-    /// - `securitySchemes`: as OpenAPI has them, by name
-    /// - `surfaces`: by name, `title`, `description` and `security`, the names of the schemes of which any one will do
-    /// - `dialects`: by name, the `schema` and an `example` of an error body, and the `statuses` that the dialect itself
-    ///   chooses: those below 500 wherever a call has input, the others anywhere
+    /// - `info`: as in OpenAPI
+    /// - `securitySchemes`: as in OpenAPI, by name
+    /// - `surfaces`: by name, `title`, `description` and `security`, the names of schemes of which any one suffices
+    /// - `dialects`: by name, the `schema` and an `example` of an error body, and the `statuses` that the dialect
+    ///   itself
+    ///   chooses: those below 500 for calls with input, the others for all
     /// - `tags`: those of `paths`
-    /// - `paths`: what no RPC serves: by path, the path `item` and the `surfaces` whose documents have it too
+    /// - `paths`: paths that no RPC serves: by path, the path `item` and the `surfaces` whose documents include it
     pub fn openapi(mut self, frame: &str) -> Self {
         self.frames.push(frame.to_owned());
         self
     }
 
-    /// The domain of the reasons in `google.rpc.ErrorInfo` of requests that lack required fields; empty unless told.
+    /// The domain in `google.rpc.ErrorInfo` for requests without their required fields; empty by default.
     pub fn error_domain(mut self, domain: &str) -> Self {
         self.error_domain = domain.to_owned();
         self
     }
 
-    /// How deep messages of requests may be nested; 64 levels unless told, 127 at most: the bound of
-    /// the parser.
+    /// The maximum nesting of request messages; 64 levels by default, at most 127, the limit of the parser.
     pub fn max_depth(mut self, levels: u16) -> Self {
         self.limits.depth = levels;
         self
     }
 
-    /// How many items the lists and entries the maps of a request may hold, all together; 10,000 unless told. An item may
-    /// take some hundred times as much memory as its text.
+    /// The maximum number of list items and map entries in one request; 10,000 by default. An item may take several
+    /// hundred times as much memory as its text.
     pub fn max_items(mut self, items: u32) -> Self {
         self.limits.items = items;
         self
     }
 
-    /// What else tonic's generator is told, such as attributes of types. Unless told, clients have no `connect` of their own,
-    /// which needs the feature `transport` of tonic. The types of fields are the transcoder's to choose: maps are `BTreeMap`
-    /// and bytes are `Vec<u8>`.
+    /// Configures tonic's generator, for example with attributes of types. By default, clients have no `connect`
+    /// method, which needs the feature `transport` of tonic. The types of fields are fixed: maps are `BTreeMap` and
+    /// bytes are `Vec<u8>`.
     pub fn tonic(mut self, configure: fn(tonic_prost_build::Builder) -> tonic_prost_build::Builder) -> Self {
         self.tonic = configure;
         self
     }
 
-    /// Which parts are generated; all unless told. Two crates can share the work: one has the definitions, which take long to
-    /// compile and seldom change, and the other the services, by [`definitions_in`](Self::definitions_in).
+    /// The parts to generate; all by default. Two crates can share the work: one with the definitions, which compile
+    /// slowly and rarely change, the other with the services, by [`definitions_in`](Self::definitions_in).
     pub fn parts(mut self, parts: impl IntoIterator<Item = Part>) -> Self {
         self.parts = parts.into_iter().collect();
         self
     }
 
     /// The path of the module in which another crate includes its `transcoder.rs` with the definitions, such as
-    /// `::shop_proto`. Needed where [`parts`](Self::parts) has the services without the definitions.
+    /// `::shop_proto`. Needed if [`parts`](Self::parts) has the services but not the definitions.
     pub fn definitions_in(mut self, module: &str) -> Self {
         self.definitions = Some(module.to_owned());
         self
     }
 
-    /// Services are written as handlers: the generated trait has a method for each RPC that takes a context and the request,
-    /// and returns the response or an error, all without the types of tonic. `context` and `error` are the paths of the types;
-    /// the context implements `transcoder::handler::Context`.
+    /// Generates handlers: a trait with a method for each RPC, which takes a context and the request and returns the
+    /// response or an error, without the types of tonic. `context` and `error` are the paths of the types; the context
+    /// must implement `transcoder::handler::Context`.
     pub fn handlers(mut self, context: &str, error: &str) -> Self {
         self.handlers = Some(Handlers { context: context.to_owned(), error: error.to_owned() });
         self
     }
 
-    /// Compiles and checks, and writes nothing.
+    /// Compiles and checks without writing files.
     pub fn check(&self) -> Result<Compiled, Error> {
         let mut files = Vec::new();
         collect(&self.root, &mut files)?;
@@ -230,11 +229,11 @@ impl Builder {
         let mut compiler = protox::Compiler::with_file_resolver(resolver);
         compiler.include_imports(true).include_source_info(true);
         compiler.open_files(&files).map_err(|error| Error::Proto(format!("{error:?}")))?;
-        // The raw bytes: custom options are lost on the way through prost_types.
+        // The raw bytes: prost_types drops custom options.
         let descriptors = compiler.encode_file_descriptor_set();
         let pool = DescriptorPool::decode(&*descriptors).map_err(|error| Error::Proto(error.to_string()))?;
         let options = options::Options::new(&pool, self.options_package.clone());
-        // Where the definitions are elsewhere, they were checked there.
+        // If the definitions are in another crate, they were checked there.
         let permissions = self.has(Part::Definitions).then_some(&*self.permissions);
         let services = model::services(&pool, &options, permissions)?;
         let code = self.code(&pool, &options, &services)?;

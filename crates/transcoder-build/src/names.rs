@@ -1,9 +1,9 @@
-//! The Rust names that prost and tonic give to protobuf names, so that generated code meets theirs.
+//! The Rust names that prost and tonic give to protobuf names, so that generated code can refer to them.
 
 use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
 use prost_reflect::{FieldDescriptor, Kind, OneofDescriptor};
 
-/// Keywords that are written as raw identifiers.
+/// Keywords that become raw identifiers.
 const KEYWORDS: &str = " as break const continue else enum false fn for if impl in let loop match mod move mut pub ref \
     return static struct trait true type unsafe use where while dyn abstract become box do final macro override priv \
     typeof unsized virtual yield async await try gen ";
@@ -34,7 +34,7 @@ pub fn camel(name: &str) -> String {
     sanitize(name.to_upper_camel_case())
 }
 
-/// The module that tonic makes for a service: it puts a line before every capital of the trait's name.
+/// The module that tonic makes for a service: it inserts an underscore before every capital letter of the trait's name.
 pub fn server_module(service: &str) -> String {
     let mut module = String::new();
     for (index, c) in camel(service).char_indices() {
@@ -52,8 +52,7 @@ pub fn file(package: &str) -> String {
     if modules.is_empty() { "_.rs".to_owned() } else { modules.join(".") + ".rs" }
 }
 
-/// The path of a package's module, with the colons behind it, from inside a module: `levels` below the module of the
-/// package `from`.
+/// The path of a package's module, with the trailing colons, from `levels` below the module of the package `from`.
 pub fn module(package: &str, from: &str, levels: usize) -> String {
     let up = levels + if from.is_empty() { 0 } else { from.split('.').count() };
     let mut path = "super::".repeat(up);
@@ -63,7 +62,7 @@ pub fn module(package: &str, from: &str, levels: usize) -> String {
     path
 }
 
-/// The path of a type from inside a module: `levels` below the module of the package `from`.
+/// The path of a type, from `levels` below the module of the package `from`.
 pub fn path(full_name: &str, package: &str, from: &str, levels: usize) -> String {
     let mut path = module(package, from, levels);
     let local = full_name.strip_prefix(package).unwrap_or(full_name).trim_start_matches('.');
@@ -75,13 +74,13 @@ pub fn path(full_name: &str, package: &str, from: &str, levels: usize) -> String
     path + &camel(name)
 }
 
-/// The oneof that a field is a member of, unless it is only there because the field is optional.
+/// The oneof of a field, unless it is the synthetic one of an optional field.
 pub fn oneof_of(field: &FieldDescriptor) -> Option<OneofDescriptor> {
     field.containing_oneof().filter(|oneof| !oneof.is_synthetic())
 }
 
-/// The variant that a member of a oneof is, behind the path of a type that stands beside its enum. prost puts the enum
-/// into the module of the message, under another name if something there has its own.
+/// The enum variant of a oneof member, relative to the path of a type beside the enum. prost puts the enum into the
+/// module of the message, under another name if its own is taken.
 pub fn variant(field: &FieldDescriptor, oneof: &OneofDescriptor, path: impl FnOnce(&str) -> String) -> String {
     let owner = oneof.parent_message();
     let same = |name: &str| camel(name) == camel(oneof.name());

@@ -1,4 +1,4 @@
-//! Writes what is generated.
+//! Writes the generated files.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl Builder {
-    /// Generates `transcoder.rs`, which includes the rest; with the definitions `descriptors.bin`, and with the documents
-    /// their files in `openapi/`.
+    /// Generates `transcoder.rs`, which includes the rest; with the definitions `descriptors.bin`, and with the
+    /// documents their files in `openapi/`.
     pub fn compile(self) -> Result<(), Error> {
         for root in std::iter::once(&self.root).chain(&self.includes) {
             println!("cargo:rerun-if-changed={}", root.display());
@@ -34,7 +34,7 @@ impl Builder {
         if self.has(Part::Documents) { write_openapi(&out, &compiled.openapi) } else { Ok(()) }
     }
 
-    /// What tonic's generator makes of the descriptors, with the code of each package behind it.
+    /// Writes the output of tonic's generator for the descriptors, with the code of each package appended.
     fn write_definitions(&self, out: &Path, compiled: &Compiled) -> Result<(), Error> {
         write(&out.join("descriptors.bin"), &compiled.descriptors)?;
         let set = prost_types::FileDescriptorSet::decode(&*compiled.descriptors)
@@ -56,7 +56,7 @@ impl Builder {
     }
 }
 
-/// The code of packages in the modules of their names.
+/// The code of packages, in modules of their names.
 fn tree(code: &BTreeMap<String, String>) -> String {
     let mut text = String::new();
     let mut open: Vec<String> = Vec::new();
@@ -64,7 +64,7 @@ fn tree(code: &BTreeMap<String, String>) -> String {
         let modules: Vec<_> = package.split('.').filter(|module| !module.is_empty()).map(snake).collect();
         let common = open.iter().zip(&modules).take_while(|(one, other)| one == other).count();
         text.push_str(&"}\n".repeat(open.len() - common));
-        // Counted over both lists, so it is no more than either length.
+        // The common prefix is not longer than either list.
         for module in &modules[common..] {
             text.push_str(&format!("pub mod {module} {{\n"));
         }
@@ -74,7 +74,7 @@ fn tree(code: &BTreeMap<String, String>) -> String {
     text + &"}\n".repeat(open.len())
 }
 
-/// Writes the documents, and the constant that holds them to the root of the generated code.
+/// Writes the documents, and the constant that adds them to the root of the generated code.
 fn write_openapi(out: &Path, documents: &BTreeMap<String, serde_json::Value>) -> Result<(), Error> {
     let dir = out.join("openapi");
     fs::create_dir_all(&dir).map_err(io(&dir))?;

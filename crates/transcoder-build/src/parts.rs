@@ -1,12 +1,11 @@
-//! What can be generated apart.
+//! Parts that can be generated separately.
 
-/// A part of what is generated.
+/// A part of the generated code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// What the protos define: messages with their JSON, tonic's modules, the tables of methods and paths, and
-    /// `descriptors.bin`.
+    /// Definitions: messages with their JSON, tonic's modules, the tables of methods and paths, and `descriptors.bin`.
     Definitions,
-    /// What serves them: the traits of handlers, the guarded services and their routes.
+    /// Services: the handler traits, the guarded services and their routes.
     Services,
     /// The OpenAPI documents.
     Documents,

@@ -1,5 +1,5 @@
-//! Where proto files are found: in the folders given, then among protobuf's own, then among those of `google.api` that every
-//! service with REST paths imports.
+//! Resolves imports: first in the given folders, then among protobuf's own files, then among those of `google.api` that
+//! every service with REST paths imports.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use protox::{
     file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
 };
 
-/// Files of googleapis, as they are published there.
+/// Files of googleapis, unchanged.
 const GOOGLE_API: &[(&str, &str)] = &[
     ("google/api/annotations.proto", include_str!("../proto/google/api/annotations.proto")),
     ("google/api/http.proto", include_str!("../proto/google/api/http.proto")),
@@ -26,7 +26,7 @@ impl FileResolver for GoogleApi {
     }
 }
 
-/// Finds files below these folders first.
+/// A resolver that searches these folders first.
 pub fn resolver<'p>(roots: impl IntoIterator<Item = &'p Path>) -> ChainFileResolver {
     let mut resolver = ChainFileResolver::new();
     for root in roots {

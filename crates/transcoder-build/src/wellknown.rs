@@ -1,18 +1,18 @@
-//! The well-known types: what prost and the codec call them.
+//! The well-known types and their names in prost and the codec.
 
 use prost_reflect::MessageDescriptor;
 
-/// A well-known type that has a form in JSON.
+/// A well-known type with its own JSON form.
 #[derive(Debug)]
 pub struct WellKnown {
     name: &'static str,
-    /// The type that prost gives it.
+    /// Its Rust type in prost.
     pub rust: &'static str,
     /// The kind that reads and writes it.
     pub kind: &'static str,
 }
 
-/// Those that stand for a value of their own; wrappers are for prost the wrapped type.
+/// Types with a value of their own; prost maps wrappers to the wrapped type.
 const TABLE: &[WellKnown] = &[
     known("DoubleValue", "f64", "::transcoder::json::scalar::Double"),
     known("FloatValue", "f32", "::transcoder::json::scalar::Float"),
@@ -37,12 +37,12 @@ const fn known(name: &'static str, rust: &'static str, kind: &'static str) -> We
     WellKnown { name, rust, kind }
 }
 
-/// Whether a message is one of protobuf's own, which get no code of ours.
+/// Whether a message is one of protobuf's own, for which no code is generated.
 pub fn is_well_known(message: &MessageDescriptor) -> bool {
     message.package_name() == "google.protobuf"
 }
 
-/// What is known of a well-known type; nothing of one that has no form in JSON.
+/// The entry of a well-known type; `None` if it has no JSON form of its own.
 pub fn well_known(message: &MessageDescriptor) -> Option<&'static WellKnown> {
     let name = message.full_name().strip_prefix("google.protobuf.")?;
     TABLE.iter().find(|known| known.name == name)

@@ -1,4 +1,4 @@
-//! The services of `proto-rules/` as handlers, with a context and an error of their own.
+//! The services of `proto-rules/` as handlers, with their own context and error types.
 
 use http::Extensions;
 use tonic::{Code, Status, metadata::MetadataMap};
@@ -6,14 +6,14 @@ use transcoder::handler::Context;
 
 include!(concat!(env!("OUT_DIR"), "/handlers/transcoder.rs"));
 
-/// The context of a call: what the header `x-caller` says.
+/// The context of a call: the header `x-caller`.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Who calls.
     pub caller: String,
 }
 
-/// Why a handler fails.
+/// The error of a handler.
 #[derive(Clone, Debug)]
 pub struct Refused(pub String);
 

@@ -1,4 +1,4 @@
-//! The service of the table of queries: it answers what was bound.
+//! The service of the table of queries: it echoes the bound message.
 
 use std::sync::Arc;
 

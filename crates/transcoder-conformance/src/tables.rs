@@ -1,6 +1,7 @@
-//! The tables of cases: files that anybody may add to. `tests/conformance/README.md` has their formats.
+//! The tables of cases: files to which cases can be added without code. `tests/conformance/README.md` describes their
+//! formats.
 //!
-//! They are read when the tests run, so that a case is added without touching code.
+//! They are read when the tests run.
 
 use std::{
     env, fs,
@@ -13,7 +14,7 @@ use serde_json::Value;
 /// The root of the repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// Names a further folder of tables, absolute or from the root of the repository.
+/// Names an additional folder of tables, absolute or relative to the root of the repository.
 pub const VARIABLE: &str = "TENANTRY_CONFORMANCE_DIR";
 
 /// A table of cases.
@@ -21,7 +22,7 @@ pub const VARIABLE: &str = "TENANTRY_CONFORMANCE_DIR";
 pub enum Table {
     /// Path templates: the grammar, conflicts, matching.
     HttpRules,
-    /// Queries and what they bind.
+    /// Queries and the messages that they bind.
     QueryParams,
     /// proto3 JSON.
     Proto3Json,
@@ -33,7 +34,7 @@ impl Table {
     /// All of them.
     pub const ALL: [Table; 4] = [Self::HttpRules, Self::QueryParams, Self::Proto3Json, Self::ComplianceSuite];
 
-    /// What the names of its files begin with.
+    /// The common start of its file names.
     pub fn stem(self) -> &'static str {
         match self {
             Self::HttpRules => "http_rules",
@@ -43,7 +44,7 @@ impl Table {
         }
     }
 
-    /// Whether a file of this name has cases of the table: `http_rules.json`, `http_rules.more.json`,
+    /// Whether a file with this name has cases of the table: `http_rules.json`, `http_rules.more.json`,
     /// `http_rules-more.json`, `http_rules_more.json`.
     pub fn has(self, name: &str) -> bool {
         let rest = name.strip_prefix(self.stem()).and_then(|rest| rest.strip_suffix(".json"));
@@ -53,7 +54,7 @@ impl Table {
     /// The files of the table in [`folders`].
     ///
     /// # Errors
-    /// As [`folders`] and [`Table::read`].
+    /// Those of [`folders`] and [`Table::read`].
     pub fn files(self) -> Result<Vec<File>, String> {
         self.read(&folders()?)
     }
@@ -76,10 +77,10 @@ impl Table {
     }
 }
 
-/// Where tables are: `tests/conformance`, and the folder that [`VARIABLE`] names.
+/// The folders of tables: `tests/conformance`, and the one in [`VARIABLE`].
 ///
 /// # Errors
-/// The named folder cannot be read or holds no table.
+/// The named folder cannot be read or has no table.
 pub fn folders() -> Result<Vec<PathBuf>, String> {
     let own = Path::new(ROOT).join("tests/conformance");
     match env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
@@ -88,10 +89,10 @@ pub fn folders() -> Result<Vec<PathBuf>, String> {
     }
 }
 
-/// The own folder and a named one, which must hold a table.
+/// The own folder and a named one, which must have a table.
 ///
 /// # Errors
-/// The named folder cannot be read or holds no table.
+/// The named folder cannot be read or has no table.
 pub fn with_named(own: PathBuf, named: PathBuf) -> Result<Vec<PathBuf>, String> {
     let files = names(std::slice::from_ref(&named)).map_err(|why| format!("{VARIABLE} names a folder: {why}"))?;
     if !files.iter().any(|path| Table::ALL.iter().any(|table| table.is_of(path))) {
@@ -102,7 +103,7 @@ pub fn with_named(own: PathBuf, named: PathBuf) -> Result<Vec<PathBuf>, String> 
     Ok(if again { vec![own] } else { vec![own, named] })
 }
 
-/// What lies in some folders, those of each sorted.
+/// The entries of some folders, each sorted.
 fn names(folders: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut all = Vec::new();
     for folder in folders {
@@ -118,17 +119,17 @@ fn names(folders: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
 /// A file of a table.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// Where it lies.
+    /// Its path.
     pub path: String,
-    /// What it says.
+    /// Its content.
     pub text: String,
 }
 
 impl File {
-    /// Reads it.
+    /// Parses it.
     ///
     /// # Errors
-    /// It is no JSON, or has a member that the table does not know.
+    /// It is not JSON, or has an unknown member.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_str(&self.text).map_err(|why| format!("{}: {why}", self.path))
     }
@@ -138,13 +139,13 @@ impl File {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpRules {
-    /// Words for readers.
+    /// A description for readers.
     pub about: Value,
     /// Templates that parse.
     pub templates_valid: Vec<Value>,
-    /// Templates that do not.
+    /// Templates that do not parse.
     pub templates_invalid: Vec<Value>,
-    /// Rules that exclude each other, or do not.
+    /// Rules that conflict, or do not.
     pub conflicts: Vec<Value>,
     /// Rules, and requests to match.
     pub matching: Vec<Value>,
@@ -154,15 +155,15 @@ pub struct HttpRules {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cases {
-    /// Words for readers.
+    /// A description for readers.
     pub about: Value,
-    /// The messages that the cases are of.
+    /// The messages of the cases.
     pub schema: Option<Schema>,
     /// The cases.
     pub cases: Vec<Value>,
 }
 
-/// The messages that cases are of.
+/// The messages of cases.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schema {
@@ -170,7 +171,7 @@ pub struct Schema {
     pub package: String,
     /// `proto3`.
     pub syntax: String,
-    /// Name of the message that a case is of unless it says otherwise.
+    /// Name of the default message of cases.
     pub root: String,
     /// Fields by name of the message.
     #[serde(default)]
@@ -188,14 +189,14 @@ pub struct SchemaField {
     pub number: u32,
     /// Proto name.
     pub name: String,
-    /// Type as proto writes it; messages of the schema by their own name.
+    /// Type in proto syntax; messages of the schema by their local name.
     pub r#type: String,
     /// `optional` or `repeated`.
     #[serde(default)]
     pub label: String,
     /// The oneof that it belongs to.
     pub oneof: Option<String>,
-    /// JSON name, where it is not the default one.
+    /// JSON name, unless it is the default one.
     pub json_name: Option<String>,
 }
 

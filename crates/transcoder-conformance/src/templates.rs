@@ -1,12 +1,12 @@
-//! Path templates at run time, as generated code would have them.
+//! Path templates at run time, in the form of generated code.
 
 use transcoder::router::{Segment, Template, Variable};
 use transcoder_build::template::{self, Template as Parsed};
 
-/// A template from its text. Its memory is never given back.
+/// Parses a template. Its memory is leaked.
 ///
 /// # Errors
-/// The text is no template.
+/// The text is not a template.
 pub fn leaked(text: &str) -> Result<&'static Template, String> {
     let parsed = Parsed::parse(text).map_err(|why| format!("{text}: {why}"))?;
     let segments = parsed.segments.iter().map(|segment| match segment {

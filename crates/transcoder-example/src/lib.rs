@@ -1,4 +1,4 @@
-//! A shop with one order. [`Shop`] is a tonic service like any other; [`app`] serves it over gRPC and REST.
+//! A shop with one order. [`Shop`] is an ordinary tonic service; [`app`] serves it over gRPC and REST.
 
 use std::{pin::Pin, sync::Mutex};
 
@@ -6,7 +6,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, service::Routes};
 use transcoder::RestBuilder;
 
-/// What is generated from `proto/`.
+/// Generated from `proto/`.
 #[allow(missing_docs, clippy::all)]
 pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/transcoder.rs"));
@@ -37,7 +37,7 @@ impl Default for Shop {
 }
 
 impl Shop {
-    /// Does something with an order.
+    /// Runs `act` on an order.
     fn with<T>(&self, name: &str, act: impl FnOnce(&mut Order) -> T) -> Result<Response<T>, Status> {
         let mut order = self.0.lock().map_err(|_| Status::internal("the shop is closed"))?;
         if order.name == name { Ok(Response::new(act(&mut order))) } else { Err(Status::not_found("no such order")) }
@@ -72,7 +72,7 @@ impl OrderService for Shop {
     }
 
     async fn watch_order(&self, request: Request<GetOrderRequest>) -> Result<Response<Self::WatchOrderStream>, Status> {
-        // A real shop would go on with each change.
+        // A real shop would send more messages, one for each change.
         let order = self.with(&request.get_ref().name, |order| order.clone())?.into_inner();
         Ok(Response::new(Box::pin(tokio_stream::once(Ok(order)))))
     }

@@ -1,16 +1,16 @@
-//! How a surface says that a call failed.
+//! The error format of a surface.
 
 use http::{HeaderMap, StatusCode};
 
 use crate::failure::Failure;
 
-/// How a surface says that a call failed.
+/// Renders failures in the error format of a surface.
 pub trait Dialect: Send + Sync + 'static {
-    /// The answer's body and what goes with it.
+    /// The response for a failure.
     fn render(&self, failure: &Failure) -> Rendered;
 }
 
-/// An error as it is sent.
+/// An error response.
 #[derive(Clone, Debug)]
 pub struct Rendered {
     /// HTTP status.
@@ -19,13 +19,13 @@ pub struct Rendered {
     pub content_type: &'static str,
     /// The body.
     pub body: Vec<u8>,
-    /// More headers. Content-Type, and those that the failure itself asks for (Allow, Retry-After, WWW-Authenticate),
-    /// need not be among them; one that is stands.
+    /// More headers. Content-Type and the headers of the failure itself (Allow, Retry-After, WWW-Authenticate) are
+    /// added if they are missing here.
     pub headers: HeaderMap,
 }
 
 impl Rendered {
-    /// A JSON body under the failure's own status.
+    /// A JSON body with the failure's own status.
     pub fn json(failure: &Failure, body: &serde_json::Value) -> Self {
         Self {
             status: failure.status,

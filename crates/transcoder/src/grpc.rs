@@ -1,4 +1,4 @@
-//! The guard's first step for gRPC: before the body is read.
+//! The first step of the guard for gRPC, before the body is read.
 
 use std::{
     collections::HashMap,
@@ -14,8 +14,8 @@ use tower::{Layer, Service};
 
 use crate::{Guard, MethodInfo};
 
-/// Asks the guard by method, before a gRPC call reaches its service. Paths of no known method pass: reflection and
-/// health have no rules.
+/// Asks the guard for the method before a gRPC call reaches its service. Paths of unknown methods pass: health and
+/// reflection have no rules.
 #[derive(Clone)]
 pub struct AdmitLayer(Arc<Table>);
 

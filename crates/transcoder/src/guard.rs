@@ -10,13 +10,13 @@ use tonic::Status;
 
 use crate::MethodInfo;
 
-/// Decides who may call what. The transcoder calls [`admit`](Guard::admit) before a body is read, and
-/// [`enter`](Guard::enter) on the decoded message, for gRPC and REST alike.
+/// Decides who may call what. For gRPC and REST alike, the transcoder calls [`admit`](Guard::admit) before it reads the
+/// body, and [`enter`](Guard::enter) with the decoded message.
 pub trait Guard: Send + Sync + 'static {
-    /// By method alone: the caller and its permission. May leave what it learnt in the extensions.
+    /// Checks the caller and the permission, knowing only the method. May store what it finds in the extensions.
     fn admit(&self, method: &'static MethodInfo, extensions: &mut http::Extensions) -> Result<(), Status>;
 
-    /// On the decoded message: the tenant. May leave what it learnt in the extensions of the request.
+    /// Checks the tenant, knowing the decoded message. May store what it finds in the extensions of the request.
     fn enter<'a>(
         &'a self,
         method: &'static MethodInfo,
@@ -25,7 +25,7 @@ pub trait Guard: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>>;
 }
 
-/// What the decoded message says that the guard needs.
+/// The fields of the decoded message that the guard needs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claim<'a> {
     /// Value of the field that names the tenant, where the rule has one. `Some("")` if the caller left it empty.
@@ -36,7 +36,7 @@ pub struct Claim<'a> {
     pub target: Option<&'a str>,
 }
 
-/// A guard that admits everybody, for services that are public or are guarded elsewhere.
+/// A guard that admits every call, for services that are public or guarded elsewhere.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Open;
 
@@ -55,7 +55,7 @@ impl Guard for Open {
     }
 }
 
-/// The future of a guard that need not wait. It has no size, so that the box of it takes no memory.
+/// The future of a guard that does not wait. It is zero-sized, so that boxing it does not allocate.
 struct Entered;
 
 impl Future for Entered {

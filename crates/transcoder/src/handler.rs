@@ -1,7 +1,7 @@
-//! Handlers: services whose methods take a context and a message, and return a message or an error of their own.
+//! Handlers: services whose methods take a context and a message, and return a message or their own error type.
 //!
-//! `transcoder-build` generates a trait of handlers for each service, if `Builder::handlers` says which context and which
-//! error they have, and the code between it and tonic, which calls this module.
+//! If `Builder::handlers` names the context and the error, `transcoder-build` generates a handler trait for each
+//! service, and the adapter to tonic, which calls this module.
 
 use std::{
     fmt,
@@ -15,19 +15,19 @@ use tonic::{Response, Status, metadata::MetadataMap};
 
 use crate::pages;
 
-/// The context of a call, which every handler takes.
+/// The context of a call; every handler takes it.
 pub trait Context: Sized + Send + Sync + Unpin + 'static {
-    /// Why a handler fails.
+    /// The error of a handler.
     type Error: Send + 'static;
 
-    /// The context of a call, from what the layers and the guard left in the extensions of its request.
+    /// Makes the context of a call from what the layers and the guard left in the extensions of its request.
     fn of(extensions: &Extensions, metadata: &MetadataMap) -> Result<Self, Status>;
 
-    /// The status of a call whose handler failed. The error goes no further, so this is the place to log it.
+    /// The status for the error of a handler. The error is dropped afterwards, so log it here.
     fn status(&self, error: Self::Error) -> Status;
 }
 
-/// For handlers that need no context of their own: the extensions themselves.
+/// For handlers without a context of their own: the extensions themselves.
 impl Context for Extensions {
     type Error = Status;
 
@@ -40,8 +40,8 @@ impl Context for Extensions {
     }
 }
 
-/// A list that may be longer than one message (the option `paged_list`): its first page, and the further ones, which are read
-/// as they are sent.
+/// A list that may be longer than one message (option `paged_list`): its first page, and a stream of the others, each
+/// read when it can be sent.
 pub struct Pages<M, E> {
     first: M,
     further: Option<BoxStream<M, E>>,
@@ -67,22 +67,22 @@ impl<M: fmt::Debug, E> fmt::Debug for Pages<M, E> {
     }
 }
 
-/// The messages of a handler's stream, with statuses for its errors.
+/// The messages of a handler's stream, with its errors as statuses.
 pub type Statuses<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
-/// Answers with a message.
+/// Responds with a message.
 #[doc(hidden)]
 pub fn message<C: Context, M>(cx: C, outcome: Result<M, C::Error>) -> Result<Response<M>, Status> {
     outcome.map(Response::new).map_err(|error| cx.status(error))
 }
 
-/// Answers with a message and metadata.
+/// Responds with a message and metadata.
 #[doc(hidden)]
 pub fn response<C: Context, M>(cx: C, outcome: Result<Response<M>, C::Error>) -> Result<Response<M>, Status> {
     outcome.map_err(|error| cx.status(error))
 }
 
-/// Answers with a list.
+/// Responds with a list.
 #[doc(hidden)]
 pub fn pages<C: Context, M: Send + 'static>(
     cx: C,
@@ -97,7 +97,7 @@ pub fn pages<C: Context, M: Send + 'static>(
     }
 }
 
-/// Answers with a stream.
+/// Responds with a stream.
 #[doc(hidden)]
 pub fn stream<C: Context, M: Send + 'static>(
     cx: C,
@@ -109,7 +109,7 @@ pub fn stream<C: Context, M: Send + 'static>(
     }
 }
 
-/// A stream of a handler, with statuses for its errors.
+/// The stream of a handler, with its errors as statuses.
 struct Answers<C: Context, M> {
     cx: C,
     inner: BoxStream<M, C::Error>,

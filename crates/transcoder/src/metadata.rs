@@ -1,4 +1,4 @@
-//! The metadata of a gRPC answer as headers of HTTP.
+//! gRPC metadata as HTTP headers.
 
 use http::{
     HeaderMap,
@@ -6,8 +6,8 @@ use http::{
 };
 use tonic::metadata::MetadataMap;
 
-/// The metadata of an answer as headers, without those that are the connection's own or gRPC's, or say what the body is. A
-/// service that calls another one may hand on all that it got.
+/// The metadata of a response as headers, without those that belong to the connection or to gRPC, or describe the body.
+/// A service that calls another one may pass on everything that it received.
 pub fn headers_of(metadata: MetadataMap) -> HeaderMap {
     let mut headers = metadata.into_headers();
     for name in [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {

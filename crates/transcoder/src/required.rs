@@ -1,14 +1,14 @@
-//! Required fields: a request that lacks one is refused before its service sees it, over gRPC and REST alike.
+//! Required fields: a request without one is refused before its service sees it, over gRPC and REST alike.
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::json::Message;
 
-/// The reason of a refusal for want of a required field.
+/// The reason for a missing required field.
 const REASON: &str = "FIELD_REQUIRED";
 
-/// The required fields that a message lacks, as paths in proto names.
+/// The required fields that are missing from a message, as paths in proto names.
 #[derive(Debug, Default)]
 pub struct Missing {
     prefix: Vec<&'static str>,
@@ -16,7 +16,7 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// A required field, and whether it is given.
+    /// Checks a required field.
     pub fn field(&mut self, name: &'static str, given: bool) {
         if !given {
             let outer = self.prefix.iter().copied();
@@ -24,7 +24,7 @@ impl Missing {
         }
     }
 
-    /// A field whose message has required fields, if it is given.
+    /// Checks the required fields of a message in a field, if it is set.
     pub fn within<M: Message>(&mut self, name: &'static str, message: Option<&M>) {
         if let Some(message) = message {
             self.prefix.push(name);
@@ -34,7 +34,7 @@ impl Missing {
     }
 }
 
-/// Refuses a message that lacks required fields: one violation a field, under a reason of the domain.
+/// Refuses a message without its required fields: one violation for each field, with a reason of the domain.
 pub fn require<M: Message>(message: &M, domain: &str) -> Result<(), Status> {
     let mut missing = Missing::default();
     message.missing(&mut missing);

@@ -1,8 +1,8 @@
-//! Which surface a path belongs to.
+//! Finds the surface of a path.
 
 use crate::percent;
 
-/// The paths of a surface, as its option says. Generated: `SURFACES` has those of all surfaces.
+/// The paths of a surface, from its option. Generated: `SURFACES` has all surfaces.
 #[derive(Debug)]
 pub struct SurfacePaths {
     /// Its name.
@@ -11,17 +11,17 @@ pub struct SurfacePaths {
     pub error_dialect: &'static str,
     /// Proto packages of its services.
     pub packages: &'static [&'static str],
-    /// Its REST paths, each with all below it.
+    /// Its REST paths, each including all paths below it.
     pub prefixes: &'static [&'static str],
-    /// More paths whose errors are in its dialect, each with all below it.
+    /// Other paths whose errors use its dialect, each including all paths below it.
     pub error_prefixes: &'static [&'static str],
-    /// Beginnings of paths that have a second one: from and to.
+    /// Path prefixes with an alias: from and to.
     pub aliases: &'static [(&'static str, &'static str)],
 }
 
 impl SurfacePaths {
-    /// The surface that a gRPC or REST path belongs to, however it is escaped: that of the package, or of the longest prefix of
-    /// whole segments.
+    /// The surface of a gRPC or REST path, percent-encoded or not: by the package, or by the longest prefix of whole
+    /// segments.
     pub fn of_path<'a>(surfaces: &'a [Self], path: &str) -> Option<&'a Self> {
         if let Some(package) = package(path) {
             return surfaces.iter().find(|surface| surface.packages.contains(&package));
@@ -33,7 +33,7 @@ impl SurfacePaths {
     }
 }
 
-/// Whether a decoded path begins with these whole segments.
+/// Whether a decoded path starts with these whole segments.
 pub fn covers(prefix: &str, path: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
 }

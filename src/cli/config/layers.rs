@@ -1,4 +1,4 @@
-//! Values from flags, the environment and the TOML file, and where each came from.
+//! Values from flags, the environment and the TOML file, with their sources.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,6 @@ use super::{
 };
 use crate::base::setting_file;
 
-/// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A flag of the command.
@@ -25,7 +24,6 @@ pub enum Source {
     Environment,
     /// The TOML file.
     File(PathBuf),
-    /// Nothing was set.
     Default,
 }
 
@@ -40,7 +38,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// The texts of all settings that are set, the strongest source of each.
+/// The texts of all settings that are set, each from the source with the highest precedence.
 #[derive(Clone, Default)]
 pub struct Layers(BTreeMap<&'static str, (String, Source)>);
 
@@ -48,7 +46,8 @@ pub struct Layers(BTreeMap<&'static str, (String, Source)>);
 pub type Flags = [(&'static str, String)];
 
 impl Layers {
-    /// Lays flags over the environment over the file. Problems are collected, so that one run tells them all.
+    /// Merges flags over the environment over the file. All problems are collected, so that one run reports them
+    /// together.
     pub(super) fn read(
         flags: &Flags,
         environment: impl Iterator<Item = (OsString, OsString)>,
@@ -74,7 +73,7 @@ impl Layers {
         self.0.get(key).map(|(value, _)| value.as_str()).or(default)
     }
 
-    /// Each setting with the value to show and its source.
+    /// Each setting with its printable value and its source.
     pub fn shown(&self) -> impl Iterator<Item = (&'static Setting, String, Source)> {
         SETTINGS.iter().map(|setting| match self.0.get(setting.key) {
             Some((value, source)) => (setting, shown::show(setting.show, value), source.clone()),
@@ -82,7 +81,7 @@ impl Layers {
         })
     }
 
-    /// Lays one value, whatever its source: every setting is read in the same way.
+    /// Sets one value; every source is parsed in the same way.
     fn lay(&mut self, key: &'static str, text: &str, source: Source, problems: &mut Vec<Problem>) {
         match clean(text) {
             Ok(None) => {}
@@ -127,9 +126,9 @@ impl fmt::Debug for Layers {
     }
 }
 
-/// A text as it is read: without a byte order mark and without blanks and line ends around it, which files and secret
-/// stores add; `None` if nothing is left. No setting has a line end or another control character within it, but the
-/// content of a file that was given in place of its name has.
+/// A cleaned text: without a byte order mark and without surrounding white space, which files and secret stores add;
+/// `None` if nothing is left. Settings contain no line breaks or other control characters, but the content of a file
+/// does, if it was given instead of its name.
 fn clean(text: &str) -> Result<Option<String>, &'static str> {
     let text = settings::trimmed(text);
     if text.contains(char::is_control) {
@@ -145,7 +144,7 @@ fn cleaned_path(named: Option<&str>, problems: &mut Vec<Problem>) -> Option<Stri
     })
 }
 
-/// The variables that are ours. A value that is not UTF-8 is a problem; what others do with theirs is not.
+/// Variables with our prefix. Only for them is a value that is not UTF-8 a problem.
 fn ours(
     environment: impl Iterator<Item = (OsString, OsString)>,
     problems: &mut Vec<Problem>,
@@ -168,8 +167,8 @@ fn ours(
     ours
 }
 
-/// Reads a TOML file. What the parser says of a bad one quotes the file, secrets and all, so only its first line, the
-/// place of the error, is told.
+/// Reads a TOML file. The parser's error quotes the file, including secrets, so only its first line, the position of
+/// the error, is reported.
 fn read_file(path: &Path) -> Result<Table, String> {
     let name = path.display();
     let content = setting_file::read_text(path).map_err(|error| format!("configuration file {name}: {error}"))?;
@@ -179,7 +178,7 @@ fn read_file(path: &Path) -> Result<Table, String> {
     })
 }
 
-/// The text of a TOML value as a variable would give it: lists with commas.
+/// The text of a TOML value in the form of a variable: lists with commas.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -23,65 +23,61 @@ use crate::{
 /// The effective configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Addresses to listen on; empty means the command's own.
+    /// Addresses to listen on; empty means the command's default.
     pub listen: Vec<SocketAddr>,
-    /// Where the embedded database and the development keys live.
+    /// The directory of the embedded database and the development keys.
     pub data_dir: PathBuf,
     /// The database; `None` means the embedded one in `data_dir`.
     pub database_url: Option<Secret<String>>,
     /// Most connections to the database.
     pub database_connections: u32,
-    /// The key file that signs tokens.
+    /// The file of the token signing key.
     pub jwt_key: Option<PathBuf>,
-    /// An older key file that still verifies.
+    /// The file of the previous key, which still verifies tokens.
     pub jwt_key_previous: Option<PathBuf>,
-    /// The key that seals secrets, in base64, or the file that holds it.
+    /// The key-encryption key, in base64, or the name of a file with it.
     pub kek: Option<Secret<String>>,
-    /// The key that sealed secrets before, in the same form.
+    /// The previous key-encryption key, in the same form.
     pub kek_previous: Option<Secret<String>>,
-    /// The certificate of the listeners, and its key: both or none.
+    /// The certificate of the listeners and its key.
     pub tls: Option<TlsFiles>,
-    /// The proxies that are believed to tell who their clients are, and the headers in which they do.
+    /// The proxies whose information about clients is trusted, and the headers with it.
     pub trusted_proxies: TrustedProxies,
-    /// The foreign origins whose pages may call.
+    /// The foreign origins whose pages may send requests.
     pub cors_origins: Origins,
-    /// Log filter, in the words of `tracing-subscriber`.
+    /// Log filter in the syntax of `tracing-subscriber`.
     pub log: String,
     /// Longest request body, in bytes.
     pub max_body_bytes: usize,
-    /// Most requests at once.
+    /// Maximum number of concurrent requests.
     pub max_in_flight: usize,
-    /// Longest time of a unary call.
     pub request_timeout: Duration,
     /// How long calls may run on after a signal to stop.
     pub drain_timeout: Duration,
-    /// How long events stay in the outbox at least.
+    /// The minimum time for which events stay in the outbox.
     pub outbox_retention: Duration,
-    /// Most tenants in the registry; `None` is no limit.
+    /// Maximum number of tenants; `None` means no limit.
     pub max_tenants: Option<u64>,
-    /// Whether there are many tenants to keep.
+    /// Whether multi-tenancy is enabled.
     pub multitenancy: bool,
-    /// Features that the license covers.
+    /// Licensed features.
     pub features: Vec<String>,
-    /// Whether administrators may have databases of tenants made by this server.
+    /// Whether administrators may have this server create databases for tenants.
     pub self_service_provisioning: bool,
-    /// Make tenant `public` with namespace `public/default`; `None` leaves it to the command.
+    /// Create tenant `public` with namespace `public/default`; `None` is the command's default.
     pub messaging_bootstrap: Option<bool>,
-    /// Allow forced deletion of messaging tenants.
     pub messaging_force_delete: bool,
-    /// Where clients of the warehouse send their queries.
+    /// The address to which clients of the warehouse send their queries.
     pub warehouse_edge: EdgeAddress,
-    /// The subjects of proxies before the messaging surface.
+    /// The subjects of proxies in front of the messaging surface.
     pub messaging_proxy_roles: ProxyRoles,
     /// The manager's shared key, base64.
     pub kubeop_jwt_signing_key: Option<Secret<String>>,
-    /// Whether the manager surface asks for credentials; `None` leaves it to the command.
+    /// Whether the manager surface requires credentials; `None` is the command's default.
     pub kubeop_require_auth: Option<bool>,
-    /// The warehouse's static key.
     pub qod_api_key: Option<Secret<String>>,
 }
 
-/// PEM files of a certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The certificate and its chain.
@@ -90,23 +86,23 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// One thing that is wrong with the configuration.
+/// A problem with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The key of the setting, if it is one setting's.
+    /// The key of the setting, if it concerns one.
     pub key: Option<&'static str>,
-    /// What is wrong. It does not repeat the value: that may be a secret in the wrong place.
+    /// The text. It does not repeat the value, which may be a misplaced secret.
     pub text: String,
 }
 
 impl Problem {
-    /// A problem of one setting; `what` goes on after its name.
+    /// A problem with a setting; `what` continues the sentence after its name.
     pub fn of(key: &'static str, what: impl fmt::Display) -> Self {
         let variable = settings::by_key(key).map_or("", |setting| setting.variable);
         Self { key: Some(key), text: format!("{key} ({variable}) {what}") }
     }
 
-    /// A problem that is not one setting's.
+    /// A problem that does not concern a single setting.
     pub fn general(text: impl Into<String>) -> Self {
         Self { key: None, text: text.into() }
     }
@@ -118,27 +114,25 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What is wrong with the configuration: every problem, not the first alone.
+/// All problems with the configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("{title}:\n  {}", .problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n  "))]
 pub struct ConfigError {
-    /// What the configuration is not good for.
+    /// The first line of the text.
     pub title: &'static str,
-    /// The problems.
     pub problems: Vec<Problem>,
 }
 
-/// What a configuration with problems is not.
+/// The title for an invalid configuration.
 pub const UNUSABLE: &str = "the configuration is invalid";
 
-/// The settings as they were found, usable or not.
+/// The settings, valid or not.
 #[derive(Debug)]
 pub struct Found {
-    /// The typed values. Where there is a problem they hold something harmless, which nobody may use.
+    /// The typed values. Invalid settings have harmless values, which must not be used.
     config: Config,
     /// The texts and their sources.
     pub layers: Layers,
-    /// What is wrong.
     pub problems: Vec<Problem>,
 }
 
@@ -151,20 +145,19 @@ impl Found {
         }
     }
 
-    /// The configuration, unless there is a problem; the same as [`usable`](Self::usable) for those who go on with the
-    /// rest.
+    /// Like [`usable`](Self::usable), without consuming the rest.
     pub fn config(&self) -> Option<&Config> {
         self.problems.is_empty().then_some(&self.config)
     }
 }
 
 impl Config {
-    /// Finds the configuration of this process, with the flags of its command.
+    /// Reads the configuration of this process, with the flags of its command.
     pub fn find(flags: &Flags, file: Option<&str>) -> Found {
         Self::read(flags, std::env::vars_os(), file)
     }
 
-    /// The same, of a given environment.
+    /// Reads the configuration from an environment.
     pub fn read(flags: &Flags, environment: impl Iterator<Item = (OsString, OsString)>, file: Option<&str>) -> Found {
         let mut problems = Vec::new();
         let layers = Layers::read(flags, environment, file, &mut problems);

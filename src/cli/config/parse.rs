@@ -1,4 +1,4 @@
-//! From texts to typed values.
+//! Parses texts to typed values.
 
 use std::{net::IpAddr, num::NonZero, str::FromStr, time::Duration};
 
@@ -7,17 +7,17 @@ use http::uri::Authority;
 use super::{Config, Layers, Problem, TlsFiles};
 use crate::{base::Secret, server::layers::TrustedProxies, warehouse::EdgeAddress};
 
-/// Text that the manager's document uses for a key that was not set.
+/// The manager document's placeholder for a key that is not set.
 const PLACEHOLDER: &str = "REPLACE-ME";
 
-/// What settings of more than one part look like.
+/// Descriptions of values that several settings share.
 const NETWORKS: &str = "a comma-separated list of networks such as 10.0.0.0/8 or single addresses";
 const HOST: &str = "a host name or an address, without a port";
 const SUBJECTS: &str = "a comma-separated list of token subjects";
 const ORIGINS: &str =
     "a comma-separated list of origins such as https://console.example.com, without a path; or only *";
 
-/// Reads every setting; what does not read adds a problem and is left at a harmless value, which nobody uses.
+/// Parses every setting; an invalid one adds a problem and gets a harmless value, which is not used.
 pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
     let mut p = Parser { layers, problems };
     Config {
@@ -79,7 +79,7 @@ impl Parser<'_> {
         self.layers.text(key).map(str::to_owned)
     }
 
-    /// Notes a problem with a setting. The text that was given is not repeated: it may be a secret in the wrong place.
+    /// Records a problem with a setting. The value is not repeated: it may be a misplaced secret.
     fn problem(&mut self, key: &'static str, wanted: &str) {
         self.problems.push(Problem::of(key, format_args!("must be {wanted}")));
     }
@@ -120,7 +120,7 @@ impl Parser<'_> {
         self.value::<TrustedProxies>("trusted_proxies", NETWORKS).unwrap_or_default().that_write(headers)
     }
 
-    /// Between a minute, below which no follower could restart, and ten years.
+    /// Between a minute, which a follower needs to restart, and ten years.
     fn outbox_retention(&mut self) -> Duration {
         let (least, most) = (Duration::from_secs(60), Duration::from_secs(3650 * 24 * 3600));
         let retention = self.duration("outbox_retention");
@@ -146,8 +146,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Where clients of the warehouse send their queries. The names that its own document uses count where ours are not set;
-    /// where ours are, they are not even read, for other programs know them too.
+    /// The address to which clients of the warehouse send their queries. The variables of its own document are a
+    /// fallback. If ours are set, they are not even parsed, because other programs use them too.
     fn warehouse_edge(&mut self) -> EdgeAddress {
         let usual = EdgeAddress::default();
         let port = if self.text("warehouse_edge_port").is_some() { "warehouse_edge_port" } else { "proxy_port" };
@@ -159,7 +159,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The key that sealed before; it is nothing without the one that seals.
+    /// The previous key-encryption key, which requires the current one.
     fn previous_kek(&mut self) -> Option<String> {
         let previous = self.text("kek_previous");
         if previous.is_some() && self.text("kek").is_none() {
@@ -186,7 +186,7 @@ impl Parser<'_> {
     }
 }
 
-/// Reads a duration: a whole number and a unit of `ms`, `s`, `m`, `h` or `d`. Zero is none.
+/// Parses a duration: a positive integer and a unit of `ms`, `s`, `m`, `h` or `d`.
 pub fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let unit = text.find(|c: char| !c.is_ascii_digit())?;

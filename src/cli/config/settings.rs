@@ -1,32 +1,30 @@
-//! Every setting, in one table: its key in the file, its variable, its default.
+//! All settings in one table: the key in the file, the variable, the default.
 
-/// A setting.
 #[derive(Debug)]
 pub struct Setting {
     /// Key in the TOML file.
     pub key: &'static str,
     /// Environment variable.
     pub variable: &'static str,
-    /// Value where nothing is set, as `config check` shows it; empty if there is none.
+    /// The default value in `config check`; empty if there is none.
     pub default: &'static str,
     /// How `config check` shows the value.
     pub show: Show,
 }
 
-/// How a value is shown.
+/// How `config check` prints a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {
-    /// As it is.
     Plain,
-    /// As the URL of a database: without user, password and query.
+    /// The URL of a database: without user, password and query.
     Database,
-    /// Not at all.
+    /// Masked.
     Masked,
 }
 
 /// The variable that names the TOML file.
 pub const CONFIG_VARIABLE: &str = "TENANTRY_CONFIG";
-/// Variables with this prefix are ours: an unknown one is an error.
+/// Prefix of our variables: an unknown one is an error.
 pub const PREFIX: &str = "TENANTRY_";
 
 macro_rules! setting {
@@ -35,7 +33,7 @@ macro_rules! setting {
     };
 }
 
-/// The settings. Some belong to one surface and keep the name that its document gives them.
+/// The settings. Some belong to one surface and have the name from its document.
 pub const SETTINGS: &[Setting] = &[
     setting!("listen", "TENANTRY_LISTEN", "", Plain),
     setting!("data_dir", "TENANTRY_DATA_DIR", ".tenantry", Plain),
@@ -73,18 +71,16 @@ pub const SETTINGS: &[Setting] = &[
     setting!("proxy_tls_enabled", "PROXY_TLS_ENABLED", "", Plain),
 ];
 
-/// The setting of that key in the file.
+/// The setting with this key.
 pub fn by_key(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-/// The setting of that variable.
 pub fn by_variable(variable: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.variable == variable)
 }
 
-/// A text from outside without a byte order mark and without blanks and line ends around it: editors and secret stores
-/// add them, and nobody means them.
+/// An external text without a byte order mark and surrounding white space, which editors and secret stores add.
 pub fn trimmed(text: &str) -> &str {
     text.trim_start_matches('\u{feff}').trim()
 }

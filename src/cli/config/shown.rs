@@ -1,13 +1,13 @@
-//! Settings as they may be printed: no part of a secret, and nothing of what may hold one and was not understood.
+//! Printable values of settings: no part of a secret, and nothing of a value that may contain one and cannot be parsed.
 
 use url::Url;
 
 use super::settings::Show;
 
-/// What stands for a value that is not shown.
+/// The mask for a value that is not printed.
 const MASK: &str = "***";
 
-/// A value as it may be printed.
+/// The printable form of a value.
 pub(super) fn show(how: Show, value: &str) -> String {
     match how {
         Show::Plain => value.to_owned(),
@@ -16,8 +16,8 @@ pub(super) fn show(how: Show, value: &str) -> String {
     }
 }
 
-/// A database URL. The parts that are shown are those that a parser found; a password with a `/`, `?` or `#` that was
-/// not encoded puts its own parts in their places, so nothing is shown of a URL that has an `@` beyond its authority.
+/// A database URL. Only parsed parts are printed. A password with an unencoded `/`, `?` or `#` shifts the parts, so
+/// nothing is printed of a URL with an `@` after its authority.
 fn database(url: &str) -> String {
     if let Some(file) = url.strip_prefix("sqlite:") {
         return match file.split_once('?') {
@@ -33,7 +33,7 @@ fn database(url: &str) -> String {
     }
 }
 
-/// Host, port and database of a URL; `rest` is what follows its scheme.
+/// Host, port and database of a URL; `rest` is everything after the scheme.
 fn server(url: &str, rest: &str) -> Option<String> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, beyond) = rest.split_at(end);

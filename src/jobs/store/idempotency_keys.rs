@@ -1,4 +1,4 @@
-//! Deletes expired idempotency keys with their answers.
+//! Deletes expired idempotency keys with their stored responses.
 
 use std::time::Duration;
 
@@ -8,15 +8,12 @@ use crate::{
     store::{Store, idempotent},
 };
 
-/// How often.
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// The job.
 #[derive(Debug)]
 pub struct PruneIdempotencyKeys(Store);
 
 impl PruneIdempotencyKeys {
-    /// Of a store.
     pub fn new(store: &Store) -> Self {
         Self(store.clone())
     }

@@ -20,7 +20,6 @@ const RUNS: u32 = 24;
 /// Most events of one transaction.
 const BATCH: u32 = 1000;
 
-/// The job.
 #[derive(Debug)]
 pub struct PruneOutbox {
     store: Store,

@@ -18,12 +18,10 @@ const GATHER: Duration = Duration::from_millis(20);
 /// The delay after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The relay.
 #[derive(Debug)]
 pub struct Relay(Store);
 
 impl Relay {
-    /// Of a store.
     pub fn new(store: &Store) -> Self {
         Self(store.clone())
     }

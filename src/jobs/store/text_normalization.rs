@@ -13,12 +13,10 @@ const PERIOD: Duration = Duration::from_secs(3600);
 /// The delay after a failure.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// The job.
 #[derive(Debug)]
 pub struct NormalizeText(Store);
 
 impl NormalizeText {
-    /// Of a store.
     pub fn new(store: &Store) -> Self {
         Self(store.clone())
     }

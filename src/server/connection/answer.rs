@@ -1,4 +1,4 @@
-//! The body of an answer on its way: it tells who has to do the next step, and no panic in it ends more than itself.
+//! The body of a response in transmission: tracks whether the server or the peer must act next, and contains panics.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,28 +13,28 @@ use http_body::{Frame, SizeHint};
 use super::{Call, streams};
 use crate::base::panics;
 
-/// Largest part that is handed over at once, in bytes: a peer that takes one such part makes progress.
+/// The largest part that is passed to hyper at once, in bytes: a peer that reads one such part makes progress.
 const PART: usize = 32 * 1024;
 
-/// The body of an answer, which is in flight until this is dropped.
+/// The body of a response; the call is in progress until it is dropped.
 pub(in crate::server) struct Answer {
     body: Body,
-    /// What is left of a part that was too large.
+    /// The rest of a part that was too large.
     rest: Bytes,
     call: Call,
 }
 
 impl Answer {
-    /// The body of a call's answer.
+    /// The body of a call's response.
     pub(in crate::server) fn new(body: Body, call: Call) -> Self {
         Self { body, rest: Bytes::new(), call }
     }
 
-    /// Hands over a part.
     fn hand_over(&mut self, mut part: Bytes) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let most = match part.len() {
-            // h2 takes a part whole as soon as its peer has room for a byte, and after the last part nobody could reset the
-            // stream any more. A last byte that goes by itself has to wait until there was room for all before it.
+            // h2 accepts a whole part as soon as its peer has a window of one byte, and after the last part the stream
+            // could not be reset any more. A separate last byte must wait until the peer had room for everything before
+            // it.
             length @ 2..=PART if self.call.is_http2() => length - 1,
             _ => PART,
         };
@@ -47,7 +47,7 @@ impl Answer {
     }
 }
 
-/// Whoever made the answer has panicked.
+/// The producer of the response panicked.
 #[derive(Debug, thiserror::Error)]
 #[error("the response could not be completed")]
 struct Panicked;

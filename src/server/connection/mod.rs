@@ -1,8 +1,8 @@
-//! One connection: what it is doing, what is in flight on it, and its end.
+//! One connection: its state, its calls, and its end.
 //!
-//! hyper speaks HTTP. What it leaves to its user is here: writes to a peer that does not read ([`stream`], [`streams`]), a
-//! request that is answered before it is over ([`request`]), a peer that has ended its side and still wants its answer
-//! ([`stream`]), and a drain that waits for calls and not for peers ([`drive`]).
+//! hyper implements HTTP. This module adds what it leaves to its users: writes to a peer that does not read
+//! ([`stream`], [`streams`]), a response before the end of the request ([`request`]), a peer that has closed its side
+//! and still waits for its response ([`stream`]), and a drain that waits for calls but not for peers ([`drive`]).
 
 mod answer;
 mod drive;
@@ -31,50 +31,49 @@ pub(super) use self::{
     wire::{State as WireState, Wire},
 };
 
-/// What is known of a connection.
+/// The state of a connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     begun: Instant,
     http2: AtomicBool,
-    /// Calls whose answer is not over.
+    /// Calls whose response is not complete.
     calls: AtomicUsize,
-    /// Those of them that are worked on: all but those whose peer does not take what there is for it.
+    /// Those of them that the server works on: all except those whose peer does not read the available data.
     working: AtomicUsize,
-    /// What was written is not taken.
+    /// The peer does not read what was written.
     blocked: AtomicBool,
-    /// When a call last began or ended, or the peer last took something of an answer; in milliseconds from the begin.
+    /// When a call last started or ended, or the peer last read some of a response; in milliseconds since the start.
     last: AtomicU64,
-    /// A call that begins after that is not waited for.
+    /// Calls that start after this are not waited for.
     ends: OnceLock<Instant>,
-    /// It ends because the server does.
+    /// It ends because of the drain.
     drains: AtomicBool,
-    /// At the end: the peer has not taken all answers of the calls that are over.
+    /// At the end: the peer has not read all responses of finished calls.
     owing: AtomicBool,
-    /// The peer has ended its side.
+    /// The peer has closed its side.
     ended: AtomicBool,
     /// A call has asked for more of its body since then, and there was nothing.
     starved: AtomicBool,
-    /// Nothing has come since the last request that was read to its end.
+    /// Nothing has arrived since the last request that was read completely.
     clean: AtomicBool,
-    /// Whoever reads the connection, and waits for one of these to change.
+    /// The reader of the connection, which waits for a change of this state.
     reader: AtomicWaker,
-    /// Whoever waits for more of a body.
+    /// The reader of a body, which waits for more.
     body: AtomicWaker,
 }
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
-    /// No call is in flight. Whatever comes and goes meanwhile, halves of heads and pings, is none.
+    /// No call is in progress. Partial heads and pings do not count.
     Nothing,
-    /// A call is worked on, or still comes.
+    /// A call is running, or still arriving.
     Working,
-    /// It is for the peer to take the answers that there are.
+    /// The peer must read the available responses.
     Answering,
 }
 
 impl Connection {
-    /// A new one.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
@@ -94,7 +93,7 @@ impl Connection {
         })
     }
 
-    /// A call begins. `whole` tells that its request has no body.
+    /// Starts a call. `whole`: its request has no body.
     pub(super) fn begin(self: &Arc<Self>, http2: bool, whole: bool) -> Call {
         self.http2.store(http2, Ordering::Relaxed);
         self.starved.store(false, Ordering::Relaxed);
@@ -118,77 +117,76 @@ impl Connection {
         }
     }
 
-    /// Something happened that counts.
+    /// Records activity.
     fn mark(&self) {
-        // A connection is not open for so long that its age does not fit.
+        // The age of a connection in milliseconds fits.
         self.last.store(self.begun.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// When something last happened that counts.
+    /// The time of the last activity.
     fn last(&self) -> Instant {
         self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed))
     }
 
-    /// Calls that begin later are not waited for: their peer was told that the connection ends.
+    /// Calls that start later are not waited for: their peer was told that the connection ends.
     fn ends_after(&self, time: Duration) {
         let _ = self.ends.set(Instant::now() + time);
     }
 
-    /// Whether it ends.
     fn is_ending(&self) -> bool {
         self.ends.get().is_some()
     }
 
-    /// Whether the kernel still held answers for the peer when that was last looked at, which is only done at the end.
+    /// Whether the kernel still had responses for the peer at the last check, which happens only at the end.
     fn is_owed(&self) -> bool {
         self.owing.load(Ordering::Relaxed)
     }
 
-    /// The peer has ended its side. A call that waits for more of its body asks again, and then knows.
+    /// The peer has closed its side. Wakes a call that waits for more of its body, so that it notices.
     fn peer_ended(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.body.wake();
     }
 
-    /// Whether the peer has ended its side. Wakes whoever asks when it does.
+    /// Whether the peer has closed its side. Wakes the caller when it does.
     fn has_peer_ended(&self, waker: &Waker) -> bool {
         self.body.register(waker);
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// A call asked for more of its body after the peer ended its side, and there was nothing.
+    /// A call asked for more of its body after the peer had closed its side, and there was nothing.
     fn starve(&self) {
         if !self.starved.swap(true, Ordering::SeqCst) {
             self.reader.wake();
         }
     }
 
-    /// Whether the end of the peer's side does not matter yet: a half-closed connection does not imply that the peer no
-    /// longer waits for its answer (RFC 9112, section 9.6). It matters to a call that waits for more of its request. On
-    /// HTTP/2 it ends the connection.
+    /// Whether the end of the peer's side can be ignored for now: the peer of a half-closed connection may still wait
+    /// for its response (RFC 9112, section 9.6). It matters to a call that waits for more of its request. On HTTP/2 it
+    /// ends the connection.
     fn outlives_its_peers_side(&self, cx: &Context<'_>) -> bool {
         self.reader.register(cx.waker());
         let answering = self.calls.load(Ordering::SeqCst) > 0 && !self.starved.load(Ordering::SeqCst);
         answering && !self.http2.load(Ordering::Relaxed)
     }
 
-    /// Whether the peer may still be sending what nobody has read.
+    /// Whether the peer may still be sending data that was not read.
     fn may_have_more(&self) -> bool {
         self.http2.load(Ordering::Relaxed) || !self.clean.load(Ordering::Relaxed)
     }
 }
 
-/// A call in flight, until it is dropped.
+/// A call in progress, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Call {
     connection: Arc<Connection>,
-    /// Whether it is waited for at the end of its connection.
+    /// Whether the end of its connection waits for it.
     counts: bool,
     working: bool,
 }
 
 impl Call {
-    /// The call is worked on: what there was for its peer is taken.
+    /// The server must act: the peer has read what was available.
     fn work(&mut self) {
         if self.counts && !std::mem::replace(&mut self.working, true) {
             self.connection.working.fetch_add(1, Ordering::Relaxed);
@@ -196,7 +194,7 @@ impl Call {
         }
     }
 
-    /// It is for the peer to take what there is.
+    /// The peer must act: it has to read what is available.
     fn wait_for_peer(&mut self) {
         if std::mem::replace(&mut self.working, false) {
             self.connection.mark();
@@ -204,7 +202,6 @@ impl Call {
         }
     }
 
-    /// Whether it came over HTTP/2.
     fn is_http2(&self) -> bool {
         self.connection.http2.load(Ordering::Relaxed)
     }

@@ -1,8 +1,8 @@
-//! The body of a request over HTTP/1.1, of which nobody may want all.
+//! The body of an HTTP/1.1 request that may not be read completely.
 //!
-//! A call may be answered before its body was read: refused by its head, or cut. The connection can go on only after the
-//! rest of that body. A small rest is read and thrown away, a longer one is not: then the answer says that the connection
-//! closes, and it is closed in stages (RFC 9112, sections 9.3 and 9.6).
+//! A call may get its response before its body was read, if it was refused by its head or aborted. The connection can
+//! be reused only after the rest of that body. A small rest is read and discarded. For a longer one the response
+//! announces that the connection closes, and it is closed in stages (RFC 9112, sections 9.3 and 9.6).
 
 use std::{
     pin::Pin,
@@ -26,19 +26,19 @@ use hyper::body::Incoming;
 
 use super::Connection;
 
-/// Longest rest of a body that is read for the sake of the connection, in bytes.
+/// The largest rest of a body that is read to keep the connection, in bytes.
 const MOST: u64 = 256 * 1024;
 /// How long that may take.
 const TIME: Duration = Duration::from_secs(5);
 
-/// What becomes of a body that its call leaves.
+/// Handles a body that its call did not finish reading.
 pub(in crate::server) struct Rest {
     place: Mutex<Place>,
-    /// The body comes only if it is asked for.
+    /// The client sends the body only after `100 Continue`.
     expects: bool,
-    /// It was.
+    /// The `100 Continue` was sent.
     asked: AtomicBool,
-    /// How long it is at most, where it says so.
+    /// Its maximum length, if the request says it.
     length: Option<u64>,
     connection: Arc<Connection>,
 }
@@ -46,15 +46,16 @@ pub(in crate::server) struct Rest {
 enum Place {
     /// The call has it.
     Held,
-    /// The call has left it.
+    /// The call has dropped it.
     Left(Incoming),
-    /// It was read to its end.
+    /// It was read completely.
     Over,
-    /// The answer is on its way; whoever leaves the body decides alone.
+    /// The response was sent; dropping the body decides by itself.
     Answered,
 }
 
-/// Takes a request for a call, and what is to be settled when the call is answered. HTTP/2 has streams for that.
+/// Splits a request into the part for a call, and the part that is settled with its response. HTTP/2 has streams for
+/// that.
 pub(in crate::server) fn take(
     request: Request<Incoming>,
     connection: &Arc<Connection>,
@@ -83,7 +84,7 @@ fn length(body: &Incoming) -> Option<u64> {
 }
 
 impl Rest {
-    /// The call is answered. Says in the answer that the connection closes, if it does.
+    /// The call has its response. Announces in it that the connection closes, if necessary.
     pub(in crate::server) fn settle<B>(&self, response: &mut Response<B>) {
         let place = std::mem::replace(&mut *self.place(), Place::Answered);
         let late = response.status() == StatusCode::REQUEST_TIMEOUT;
@@ -93,7 +94,7 @@ impl Rest {
                 false
             }
             Place::Left(_) => true,
-            // A call that streams both ways may leave a rest when nothing can be said any more.
+            // A bidirectional call may drop its body when nothing can be announced any more.
             Place::Held => late || !self.is_small(self.length),
             Place::Over | Place::Answered => late,
         };
@@ -107,7 +108,7 @@ impl Rest {
         (!self.expects || self.asked.load(Ordering::Relaxed)) && length.is_some_and(|length| length <= MOST)
     }
 
-    /// Reads what is left, for a while. If that is not enough, the connection closes.
+    /// Reads the rest, for a limited time. If that is not enough, the connection closes.
     fn read(&self, mut body: Incoming) {
         let connection = self.connection.clone();
         let reading = async move {
@@ -125,14 +126,14 @@ impl Rest {
     }
 
     fn place(&self) -> MutexGuard<'_, Place> {
-        // Each change is one assignment.
+        // Each change is one assignment, so a poisoned lock is consistent.
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The body, as the call has it.
+/// The body of the call.
 struct Kept {
-    /// None when it was read to its end.
+    /// `None` after it was read completely.
     body: Option<Incoming>,
     rest: Arc<Rest>,
 }
@@ -153,7 +154,7 @@ impl http_body::Body for Kept {
         let this = &mut *self;
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         this.rest.asked.store(true, Ordering::Relaxed);
-        // Before the body is asked, so that what came before the end is not missed.
+        // Before the body is polled, so that data before the end is not missed.
         let ended = this.rest.connection.has_peer_ended(cx.waker());
         let polled = Pin::new(&mut *body).poll_frame(cx);
         let whole = http_body::Body::is_end_stream(body);

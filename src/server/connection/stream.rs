@@ -1,4 +1,4 @@
-//! The bytes of a connection, with bounds on what the peer may have us wait for.
+//! The bytes of a connection, with limits on how long it waits for the peer.
 
 use std::{
     future::Future,
@@ -20,18 +20,18 @@ use super::{
     wire::{State, Wire},
 };
 
-/// How long a peer may take.
+/// Time limits for a peer.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerTimeouts {
-    /// Until it takes more of what is written.
+    /// To read more of what is written.
     pub write: Duration,
-    /// The same in the drain, and where others wait for its place.
+    /// The same in the drain, and when others need its slot.
     pub untaken: Duration,
-    /// To send something over HTTP/2 before it is asked whether it is still there.
+    /// To send something over HTTP/2 before it gets a ping.
     pub ping: Duration,
-    /// To say that it is.
+    /// To answer the ping.
     pub pong: Duration,
-    /// To send what it still has on the way when we have ended our side, in total and until the next bytes.
+    /// To finish sending after we have closed our side, in total and until the next bytes.
     pub rest: (Duration, Duration),
 }
 
@@ -47,36 +47,36 @@ impl Default for PeerTimeouts {
     }
 }
 
-/// Most bytes that are read after the end of our side.
+/// Maximum number of bytes that are read after the end of our side.
 const MOST_REST: usize = 64 << 20;
-/// How often it is looked whether a peer is still there that has ended its side.
+/// How often to check whether a peer that has closed its side still exists.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often it is looked whether a peer has taken all.
+/// How often to check whether a peer has read everything.
 const TICK: Duration = Duration::from_millis(50);
-/// Bytes that are thrown away at a time, and how often in a row.
+/// The size of discarded reads, and how many of them are done in a row.
 const SCRATCH: usize = 16 * 1024;
 const IN_A_ROW: usize = 16;
 
-/// A stream under bounds.
+/// A stream with limits.
 pub(in crate::server) struct Guarded<S> {
     stream: S,
     connection: Arc<Connection>,
     timeouts: PeerTimeouts,
-    /// Runs while the peer takes nothing of what is written.
+    /// Runs while the peer does not read what is written.
     writing: Option<Pin<Box<Sleep>>>,
-    /// What it had taken when that was last looked at.
+    /// What it had read at the last check.
     taken: u64,
-    /// What it will have taken when it has the answers of all calls that are over; looked at when the connection ends.
+    /// What it will have read when it has the responses of all finished calls; checked when the connection ends.
     answered: Option<u64>,
-    /// The peer has ended its side.
+    /// The peer has closed its side.
     ended: bool,
-    /// Runs until it is looked again whether it is still there, and what it has taken.
+    /// Runs until the next check of whether it still exists, and what it has read.
     holding: Option<Pin<Box<Sleep>>>,
-    /// Our side has ended.
+    /// Our side is closed.
     closing: Option<Closing>,
 }
 
-/// The time between the end of our side and that of the connection.
+/// The state between the end of our side and that of the connection.
 struct Closing {
     end: Pin<Box<Sleep>>,
     pause: Pin<Box<Sleep>>,
@@ -84,7 +84,6 @@ struct Closing {
 }
 
 impl<S: Wire> Guarded<S> {
-    /// Puts a stream under bounds.
     pub(in crate::server) fn new(stream: S, connection: Arc<Connection>, timeouts: PeerTimeouts) -> Self {
         Self {
             stream,
@@ -99,8 +98,8 @@ impl<S: Wire> Guarded<S> {
         }
     }
 
-    /// The end of the peer's side, as soon as it matters. Until then nobody reads, and so nobody would notice that the peer
-    /// is gone.
+    /// The end of the peer's side, as soon as it matters. Until then nothing is read, and nothing else would detect
+    /// that the peer is gone.
     fn peer_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outlived = self.connection.outlives_its_peers_side(cx);
         if !outlived && self.writing.is_none() {
@@ -115,12 +114,12 @@ impl<S: Wire> Guarded<S> {
         }
     }
 
-    /// Whether the peer has taken something since this was last asked.
+    /// Whether the peer has read something since the last check.
     fn takes(&mut self, state: State) -> bool {
         std::mem::replace(&mut self.taken, state.taken) != state.taken
     }
 
-    /// Looks whether the peer is still taking answers of calls that are over. What is written after those, answers to its
+    /// Checks whether the peer is still reading responses of finished calls. Data after those, such as responses to its
     /// pings, does not count.
     fn look_at_answers(&mut self) {
         if self.connection.doing() != Doing::Nothing {
@@ -136,8 +135,8 @@ impl<S: Wire> Guarded<S> {
         self.connection.owing.store(owing, Ordering::Relaxed);
     }
 
-    /// In the drain, waits until the peer has taken what the kernel holds for it. Elsewhere the kernel sees to that; the
-    /// network of a container may end with us.
+    /// In the drain, waits until the peer has read what the kernel holds for it. Usually the kernel takes care of that,
+    /// but the network of a container may end with the process.
     fn delivered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.connection.drains.load(Ordering::Relaxed) {
             let state = self.stream.state();
@@ -154,14 +153,14 @@ impl<S: Wire> Guarded<S> {
         Poll::Ready(())
     }
 
-    /// What was written, if the peer takes it in time.
+    /// The result of a write, if the peer reads in time.
     fn in_time<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             if self.writing.take().is_some() {
                 self.connection.mark();
                 self.connection.blocked.store(false, Ordering::Relaxed);
                 if self.ended {
-                    // Whoever was not told of the peer's end may be told now.
+                    // The peer's end may be reported now.
                     cx.waker().wake_by_ref();
                 }
             }
@@ -181,8 +180,8 @@ impl<S: Wire> Guarded<S> {
 }
 
 impl<S: AsyncRead + Unpin> Guarded<S> {
-    /// Reads what the peer has on the way. To close with unread bytes would reset the connection, and the peer might lose
-    /// the answer that it has not read yet (RFC 9112, section 9.6).
+    /// Reads what the peer is still sending. Closing with unread bytes would reset the connection, and the peer might
+    /// lose the response that it has not read yet (RFC 9112, section 9.6).
     fn read_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(closing) = &mut self.closing else { return Poll::Ready(()) };
         for _ in 0..IN_A_ROW {
@@ -200,7 +199,7 @@ impl<S: AsyncRead + Unpin> Guarded<S> {
                 }
             }
         }
-        // Others get their turn.
+        // Yields to other tasks.
         cx.waker().wake_by_ref();
         closing.end.as_mut().poll(cx)
     }

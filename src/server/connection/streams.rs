@@ -1,7 +1,7 @@
-//! The streams of HTTP/2, each a task, with a bound on how long a peer may leave an answer untaken.
+//! The HTTP/2 streams, each in its own task, with a limit on how long a peer may leave a response unread.
 //!
-//! The flow control of HTTP/2 lets a peer hold back the data of one stream for as long as it likes, on a connection that is
-//! otherwise alive. Such a stream is reset; the others go on.
+//! HTTP/2 flow control lets a peer block one stream for as long as it likes on a connection that is otherwise active.
+//! Such a stream is reset; the others continue.
 
 use std::{
     future::poll_fn,
@@ -18,25 +18,25 @@ use hyper::rt::Executor;
 use tokio::time::{Sleep, sleep};
 
 tokio::task_local! {
-    /// What the answer of this stream has told.
+    /// The progress of this stream's response.
     static STEPS: Arc<AtomicU64>;
 }
 
-/// A part of an answer was handed over: it is for the peer to take it.
+/// A part of a response was passed on: the peer must read it.
 pub(super) fn handed_over() {
-    // Only streams of HTTP/2 are tasks of their own.
+    // Only HTTP/2 streams have their own tasks.
     let _ = STEPS.try_with(|steps| steps.store(steps.load(Ordering::Relaxed) | 1, Ordering::Relaxed));
 }
 
-/// The answer was asked for its next part: what was handed over before is taken.
+/// The response was polled for its next part: the previous one was read.
 pub(super) fn asked_for_more() {
     let _ = STEPS.try_with(|steps| steps.store((steps.load(Ordering::Relaxed) | 1) + 1, Ordering::Relaxed));
 }
 
-/// Runs the streams of HTTP/2.
+/// Runs HTTP/2 streams.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) struct Streams {
-    /// How long a peer may take to take a part of an answer.
+    /// How long a peer may take to read a part of a response.
     pub timeout: Duration,
 }
 
@@ -50,7 +50,7 @@ where
     }
 }
 
-/// Runs a stream. To drop it is to reset it.
+/// Runs a stream. Dropping it resets it.
 async fn run<F: Future>(stream: F, timeout: Duration) {
     let steps = Arc::new(AtomicU64::new(0));
     let mut stream = pin!(STEPS.scope(steps.clone(), stream));
@@ -61,7 +61,7 @@ async fn run<F: Future>(stream: F, timeout: Duration) {
         }
         let step = steps.load(Ordering::Relaxed);
         if step.is_multiple_of(2) {
-            // The call is worked on.
+            // The call is running.
             waiting = None;
             return Poll::Pending;
         }

@@ -1,24 +1,24 @@
-//! What the system knows of the TCP connection below a stream.
+//! The system's information about the TCP connection of a stream.
 
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 /// A stream over TCP.
 pub(in crate::server) trait Wire {
-    /// What is known of its connection.
     fn state(&self) -> State;
 }
 
-/// What is known of a connection. Nothing, on systems other than Linux.
+/// The state of a connection. Always the default on systems other than Linux.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::server) struct State {
-    /// How many bytes the peer has taken. It may take for minutes from what the kernel holds before we can write again.
+    /// How many bytes the peer has acknowledged. It may read for minutes from the kernel's buffer before we can write
+    /// again.
     pub taken: u64,
-    /// The kernel holds what the peer has not taken.
+    /// The kernel holds data that the peer has not acknowledged.
     pub owing: bool,
-    /// How many bytes that is at most.
+    /// The maximum size of that data.
     pub owed: u64,
-    /// The connection is no more: it was reset, or the peer answers no probe.
+    /// The connection was reset, or the peer does not answer probes.
     pub gone: bool,
 }
 
@@ -49,7 +49,7 @@ mod linux {
 
     use super::{State, TcpStream};
 
-    /// The begin of `struct tcp_info`, as far as it is of use here. Fields are only ever added to its end.
+    /// The start of `struct tcp_info`, as far as it is needed here. The kernel only appends fields.
     #[derive(Clone, Copy)]
     #[repr(C)]
     struct Info {
@@ -75,7 +75,7 @@ mod linux {
 
     pub(super) fn state(stream: &TcpStream) -> State {
         let Ok(info) = getsockopt(stream, TcpInfo) else { return State::default() };
-        // What was sent is counted in segments.
+        // Unacknowledged data is counted in segments.
         let owed = u64::from(info.unacked) * u64::from(info.snd_mss) + u64::from(info.notsent_bytes);
         State { taken: info.bytes_acked, owing: owed > 0, owed, gone: info.state == CLOSED }
     }
@@ -104,7 +104,7 @@ mod tests {
         };
         stream.write_all(&[0; 1000]).await.unwrap();
         known(&stream, |state| state == State { taken: 1000, owing: false, owed: 0, gone: false }).await;
-        // More than there is room for on its side.
+        // More than fits into the peer's buffer.
         while stream.try_write(&[0; 1 << 16]).is_ok() {}
         known(&stream, |state| state.taken > 1000 && state.owing).await;
         let taken = stream.state().taken;
@@ -112,7 +112,7 @@ mod tests {
         while stream.state().taken == taken {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        // To close with bytes unread is to reset.
+        // Closing with unread bytes resets the connection.
         drop(peer);
         known(&stream, |state| state.gone).await;
     }

@@ -1,5 +1,5 @@
-//! The OpenAPI documents, and the page that shows them and tries calls out. Everything is in the program: the page
-//! reaches no other server, and nothing is unpacked before somebody asks for it.
+//! The OpenAPI documents, and the page that shows them and can send calls. Everything is in the program: the page uses
+//! no other server, and nothing is decompressed before it is requested.
 
 mod resource;
 
@@ -16,11 +16,12 @@ use self::resource::{Resource, Source};
 // `OPENAPI`, the documents as `build.rs` generated them.
 include!(concat!(env!("OUT_DIR"), "/documents/transcoder.rs"));
 
-/// What the page may do: its own scripts and styles, and calls to this server. Swagger UI has its icons as `data:`.
+/// The permissions of the page: its own scripts and styles, and calls to this server. Swagger UI has its icons as
+/// `data:`.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Headers of every answer here.
+/// Headers of every response here.
 const HEADERS: [(HeaderName, &str); 7] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -28,11 +29,11 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    // May be kept, but is asked for again: the entity tag tells whether it is still the same.
+    // May be cached, but must be revalidated by the entity tag.
     (CACHE_CONTROL, "no-cache"),
 ];
 
-/// Place in the script of the page where the list of documents goes.
+/// Placeholder for the list of documents in the script of the page.
 const DOCUMENTS: &str = "[/* documents */]";
 
 static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
@@ -41,23 +42,23 @@ static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
     all
 });
 
-/// The OpenAPI document of a surface, or of everything, as compact JSON.
+/// The OpenAPI document of a surface, or of all, as compact JSON.
 pub fn document(surface: Option<&str>) -> Option<&'static [u8]> {
     let name = surface.unwrap_or_default();
     OPENAPI.iter().find(|(known, _)| *known == name).map(|(_, document)| *document)
 }
 
-/// The surfaces that have a document.
+/// The surfaces with a document.
 pub fn surfaces() -> impl Iterator<Item = &'static str> {
     OPENAPI.iter().map(|(surface, _)| *surface).filter(|surface| !surface.is_empty())
 }
 
-/// The template of a path that is answered here.
+/// The template of a path that is served here.
 pub(super) fn template(path: &str) -> Option<&'static str> {
     find(path).map(|resource| resource.template)
 }
 
-/// Answers GET of a path, if it is one of ours.
+/// Responds to GET for a path, if it is served here.
 pub(super) fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     let mut response = find(path)?.answer(headers);
     for (name, value) in HEADERS {
@@ -67,7 +68,7 @@ pub(super) fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> 
 }
 
 fn find(path: &str) -> Option<&'static Resource> {
-    // Every REST call comes by here, so what is surely no path of ours costs two comparisons.
+    // Every REST call passes here, so other paths cost only two comparisons.
     if !path.starts_with("/docs") && !path.starts_with("/openapi") {
         return None;
     }
@@ -106,7 +107,7 @@ fn page() -> Vec<Resource> {
     ]
 }
 
-/// The documents as Swagger UI lists them; that of everything is the last: it is the longest.
+/// The documents in the format of Swagger UI; the one of all surfaces is the last, because it is the longest.
 fn documents() -> String {
     let each = surfaces().map(|surface| (surface, format!("/openapi/{surface}.json")));
     let all = each.chain(std::iter::once(("everything", "/openapi.json".to_owned())));

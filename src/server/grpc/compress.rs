@@ -1,4 +1,4 @@
-//! Answers of gRPC in gzip, for those who accept that, where it saves something.
+//! Compresses gRPC responses with gzip, if the client accepts it and it saves something.
 
 use std::{
     io::Write,
@@ -14,24 +14,24 @@ use tonic::{Status, body::Body};
 
 use super::frames::{PREFIX, whole};
 
-/// How messages of this call are compressed.
+/// The compression of this call's messages.
 pub(super) static ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-/// What the other side takes.
+/// The encodings that the other side accepts.
 pub(super) static ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 pub(super) const GZIP: &str = "gzip";
-/// What this side takes.
+/// The encodings that this side accepts.
 pub(super) const SERVED: &str = "identity,gzip";
 
-/// Messages above so many bytes are compressed, as bodies of REST are.
+/// Larger messages are compressed, as REST bodies are.
 const COMPRESSED_ABOVE: usize = 1024;
 
-/// Whether a caller takes messages in gzip.
+/// Whether a caller accepts messages in gzip.
 pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
     let texts = headers.get_all(&ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     texts.flat_map(|text| text.split(',')).any(|encoding| encoding.trim() == GZIP)
 }
 
-/// The answer with its messages compressed. An answer without messages stays as it is.
+/// The response with its messages compressed. A response without messages stays as it is.
 pub(super) fn compress(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     if headers.contains_key("grpc-status") || headers.contains_key(&ENCODING) {
@@ -44,9 +44,9 @@ pub(super) fn compress(mut response: Response<Body>) -> Response<Body> {
 /// A body whose messages are compressed as they pass.
 struct Compressed {
     body: Body,
-    /// The beginning of a message that is not whole yet.
+    /// The start of an incomplete message.
     buffer: BytesMut,
-    /// What comes after the last bytes.
+    /// The frame after the last bytes.
     last: Option<Frame<Bytes>>,
 }
 
@@ -69,7 +69,7 @@ impl http_body::Body for Compressed {
                         return Poll::Ready(Some(Ok(Frame::data(messages))));
                     }
                 }
-                // The service writes whole messages; if it ever did not, the rest goes out as it is.
+                // The service writes whole messages; if it ever did not, the rest is sent unchanged.
                 Some(Ok(Err(last))) if !this.buffer.is_empty() => {
                     this.last = Some(last);
                     return Poll::Ready(Some(Ok(Frame::data(this.buffer.split().freeze()))));
@@ -85,7 +85,7 @@ impl http_body::Body for Compressed {
     }
 }
 
-/// The messages that are whole, one after the other, as they are sent.
+/// The complete messages in their sent form.
 fn squeeze_all(buffer: &mut BytesMut) -> Bytes {
     let mut sent = BytesMut::new();
     while let Some(message) = whole(buffer) {

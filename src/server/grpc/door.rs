@@ -1,7 +1,7 @@
 //! The request line and the media types of gRPC.
 //!
-//! A call is a POST of one of gRPC's media types; what is none is refused with a status of HTTP before anything is done, as
-//! proxies and caches take other methods for safe or repeatable, and other media types for other protocols.
+//! A call is a POST with one of gRPC's media types. Everything else is refused with an HTTP status before anything is
+//! done: proxies and caches treat other methods as safe or idempotent, and other media types as other protocols.
 
 use std::{
     convert::Infallible,
@@ -33,20 +33,20 @@ pub struct Door {
     methods: Arc<Methods>,
 }
 
-/// Why a request is none of gRPC.
+/// Why a request is not gRPC.
 enum Refusal {
-    /// A call is a POST.
+    /// A call must be a POST.
     Method,
-    /// The body is not said to hold messages in a form that is served.
+    /// The media type is not supported.
     MediaType,
-    /// gRPC as such needs HTTP/2.
+    /// Plain gRPC requires HTTP/2.
     Version,
 }
 
 impl Door {
-    /// A door before services. `methods` are theirs.
+    /// Wraps services. `methods` are theirs.
     pub fn new(services: axum::Router, methods: Arc<Methods>, terms: Terms) -> Self {
-        // From the outside in: gRPC-Web becomes gRPC, whose rules are checked then.
+        // From the outside in: gRPC-Web is converted to gRPC, whose rules are checked then.
         let services = services.layer((
             GrpcWebLayer::new(),
             ProtocolLayer::new(methods.clone(), terms),
@@ -55,7 +55,7 @@ impl Door {
         Self { services, methods }
     }
 
-    /// Whether a request is for gRPC: it says so, or it is for the path of a method.
+    /// Whether a request is for gRPC: by its media type, or because it is for the path of a method.
     pub fn is_for(&self, request: &Request<Body>) -> bool {
         GrpcForm::is_meant(request.headers()) || matches!(self.methods.find(request.uri().path()), Named::Method(_))
     }
@@ -83,7 +83,7 @@ impl Service<Request<Body>> for Door {
     }
 }
 
-/// The form of a call, if its request line and media type are those of one.
+/// The variant of a call, if its request line and media type are valid.
 fn form(request: &Request<Body>) -> Result<GrpcForm, Refusal> {
     if request.method() != Method::POST {
         return Err(Refusal::Method);
@@ -95,7 +95,7 @@ fn form(request: &Request<Body>) -> Result<GrpcForm, Refusal> {
     }
 }
 
-/// Writes the media types as the layers behind compare them.
+/// Rewrites the media types in the form that the inner layers compare.
 fn normalize(request: &mut Request<Body>, form: GrpcForm) {
     let headers = request.headers_mut();
     if form != GrpcForm::Native {
@@ -105,15 +105,15 @@ fn normalize(request: &mut Request<Body>, form: GrpcForm) {
     headers.insert(CONTENT_TYPE, form.media_type());
 }
 
-/// Makes gRPC-Web of its form in base64, which tonic-web reads rightly only where it is cut as it likes. The answer is in
-/// the form that `Accept` names all the same.
+/// Decodes gRPC-Web text, which tonic-web reads correctly only if the chunks have certain boundaries. The response
+/// still has the variant that `Accept` asks for.
 fn decode(mut request: Request<Body>) -> Request<Body> {
     request.headers_mut().insert(CONTENT_TYPE, GrpcForm::Web.media_type());
     request.map(|body| Body::new(Decoded::new(body)))
 }
 
 impl Refusal {
-    /// The answer, which is plain text: whoever asked speaks none of the dialects of REST.
+    /// The response, in plain text: the client does not expect the dialect of any REST surface.
     fn answer(self, method: &Method) -> Response<Body> {
         let (status, text) = match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "a gRPC call must be a POST"),

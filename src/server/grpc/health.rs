@@ -1,4 +1,4 @@
-//! `grpc.health.v1`: each service serves when the server is ready.
+//! `grpc.health.v1`: every service is SERVING when the server is ready.
 //!
 //! The rules are those of `third_party/proto/grpc/health/v1/health.proto`.
 
@@ -20,7 +20,7 @@ use crate::{
     server::readiness::Readiness,
 };
 
-/// How often the readiness is asked.
+/// How often readiness is checked.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// The health of a server. Clones share it.
@@ -33,13 +33,12 @@ pub struct Health {
 }
 
 impl Health {
-    /// The health of these services, which are not ready until somebody says so. Who watches is let go with the drain.
+    /// The health of these services, which are not ready initially. Watches end with the drain.
     pub(super) fn of<'s>(services: impl Iterator<Item = &'s str>, drain: Drain, visitors: Visitors) -> Self {
         let services = services.map(str::to_owned).collect();
         Self { services: Arc::new(services), ready: Arc::new(watch::Sender::new(false)), drain, visitors }
     }
 
-    /// The service.
     pub(super) fn server(&self) -> HealthServer<Self> {
         HealthServer::new(self.clone())
     }
@@ -58,12 +57,12 @@ impl Health {
         }
     }
 
-    /// Whether the server is ready. One that is about to stop is not, however its last check went.
+    /// Whether the server is ready. A draining one is not, whatever its last check was.
     fn is_ready(&self) -> bool {
         *self.ready.borrow() && !self.drain.has_begun()
     }
 
-    /// Whether the name is that of a service, or the empty one, which is the whole server.
+    /// Whether a service exists; the empty name is the whole server.
     fn knows(&self, service: &str) -> bool {
         service.is_empty() || self.services.contains(service)
     }
@@ -99,19 +98,19 @@ impl health_server::Health for Health {
     }
 }
 
-/// One who watches a service.
+/// A watch of a service.
 struct Watcher {
-    /// Whether the service is ready; `None` where there is no such service, which stays so.
+    /// Whether the service is ready; `None` if there is no such service, which cannot change.
     ready: Option<watch::Receiver<bool>>,
     drain: Drain,
-    /// What was told last.
+    /// The last response.
     told: Option<HealthCheckResponse>,
-    /// Whether the end was told.
+    /// Whether the last response was sent.
     left: bool,
 }
 
 impl Watcher {
-    /// What is told next.
+    /// The next response.
     async fn next(mut self) -> Option<(Result<HealthCheckResponse, Status>, Self)> {
         if self.left {
             return None;
@@ -121,7 +120,7 @@ impl Watcher {
         } else {
             let drain = self.drain.clone();
             tokio::select! {
-                // First, as there is news too when the server stops.
+                // First, because the end of the server is also a change of state.
                 biased;
                 () = drain.draining() => self.last(),
                 next = self.news() => next,
@@ -134,7 +133,7 @@ impl Watcher {
         Some((next, self))
     }
 
-    /// The state now, then each that differs from what was told.
+    /// The current state, then every change.
     async fn news(&mut self) -> Result<HealthCheckResponse, Status> {
         let Some(ready) = &mut self.ready else {
             if self.told.is_none() {
@@ -153,7 +152,7 @@ impl Watcher {
         }
     }
 
-    /// The server stops: whoever was told that it serves hears that it does not, then the stream ends.
+    /// The server stops: a client that was told SERVING gets NOT_SERVING, then the stream ends.
     fn last(&self) -> Result<HealthCheckResponse, Status> {
         if self.told == Some(answer(true)) { Ok(answer(false)) } else { Err(Drain::status()) }
     }

@@ -1,8 +1,8 @@
-//! Bounds of the streams that need no credential and have no end of their own: the watches of health, and reflection.
+//! Limits of the streams that need no credential and never end by themselves: health watches, and reflection.
 //!
-//! Such a stream may be silent for days, and its connection does not count as idle, so it occupies a connection. Within the
-//! bounds a stream lasts as long as its caller likes. Beyond them it ends after a while, and its caller opens it again; so a
-//! crowd behind one address is served, and nobody occupies all connections.
+//! Such a stream may be silent for days, and its connection does not count as idle, so it occupies a connection. Within
+//! the limits a stream lasts as long as its client likes. Beyond them it ends after a while, and its client opens it
+//! again. So many clients behind one address are served, and nobody can occupy all connections.
 
 use std::{
     collections::HashMap,
@@ -20,19 +20,19 @@ use crate::{
     base::{Error, Kind, error::Reason, subscriber},
 };
 
-/// Most streams without an end, of all callers and of those of one address.
+/// Maximum number of unlimited streams, in total and for one address.
 const MOST: usize = 1024;
 const OF_ONE: usize = 64;
-/// The largest share of the connections that they may occupy.
+/// The fraction of the connections that they may occupy, as a divisor.
 const SHARE: usize = 4;
-/// How many times as many streams there may be from one address if they end after a while.
+/// The factor by which an address may have more streams if they end after a while.
 const CROWD: usize = 8;
-/// The largest share of the connections that all streams together may occupy.
+/// The fraction of the connections that all streams together may occupy, as a divisor.
 const CROWD_SHARE: usize = 2;
-/// How long those last: as long as an idle connection stays open.
+/// How long those streams last: as long as an idle connection stays open.
 const STAY: Duration = Duration::from_secs(30);
 
-/// The streams that are open. Cheap to clone.
+/// The open streams. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Visitors {
     most: usize,
@@ -42,36 +42,36 @@ pub(super) struct Visitors {
     open: Arc<Mutex<HashMap<Near, Open>>>,
 }
 
-/// Who counts as one: an address, or the network of one site, which IPv6 gives a whole range of addresses. Callers whose
-/// proxy does not report their address count as the proxy.
+/// The key of the limits: an address, or an IPv6 network, which gives one site a whole range of addresses. Clients
+/// whose proxy does not report their address count as the proxy.
 type Near = Option<IpAddr>;
 
-/// How many streams are open. Those that end by themselves do not count against those that last, or a crowd of one address
-/// would shorten the streams of all others.
+/// The number of open streams. Those that end by themselves do not count against the unlimited ones, or the many
+/// clients of one address would shorten the streams of all others.
 #[derive(Clone, Copy, Debug, Default)]
 struct Open {
     lasting: usize,
     all: usize,
 }
 
-/// A stream that is open, until this is dropped.
+/// An open stream, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Visit {
     visitors: Visitors,
     near: Near,
-    /// When the stream has to end; `None` where its caller decides.
+    /// When the stream must end; `None` if its client decides.
     until: Option<Instant>,
 }
 
 impl Visitors {
-    /// Bounds for a server that takes so many connections.
+    /// The limits for a server with this number of connections.
     pub(super) fn new(connections: usize) -> Self {
         let most = (connections / SHARE).clamp(1, MOST);
         let crowd = (connections / CROWD_SHARE).clamp(1, MOST * CROWD);
         Self { most, of_one: most.min(OF_ONE), crowd, stay: STAY, open: Arc::default() }
     }
 
-    /// A stream begins, if there may be one more.
+    /// Starts a stream, if another one is allowed.
     pub(super) fn enter(&self, extensions: &Extensions) -> Result<Visit, Status> {
         let client = extensions.get::<ClientInfo>();
         let near = client.map(|client| subscriber(client.address.unwrap_or(client.peer)));
@@ -92,13 +92,13 @@ impl Visitors {
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<Near, Open>> {
-        // Each change is one step.
+        // Each change is one step, so a poisoned lock is consistent.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Visit {
-    /// The stream of this visit, which ends no later than the visit may last.
+    /// The stream of this visit, which ends at its deadline.
     pub(super) fn bound<T: Send>(
         self,
         stream: impl Stream<Item = Result<T, Status>> + Send,
@@ -114,7 +114,7 @@ impl Visit {
     }
 }
 
-/// Waits until then; for ever if there is no such time.
+/// Waits until a time; forever if there is none.
 async fn over(until: Option<Instant>) {
     match until {
         Some(until) => tokio::time::sleep_until(until).await,
@@ -139,7 +139,7 @@ fn full(text: String) -> Status {
     Error::new(Kind::ResourceExhausted, Reason::Overloaded, text).to_status()
 }
 
-/// Clients of health open a watch again that ends so, at once if they have had an answer.
+/// Health clients reopen a watch that ends with this status, immediately if they have had a response.
 fn ended() -> Status {
     let text = "many such streams are open, so this one has ended; open it again";
     Error::new(Kind::Unavailable, Reason::Overloaded, text).to_status()

@@ -1,4 +1,4 @@
-//! Answers that the layers give themselves: on REST in the dialect of the path, on gRPC as a status.
+//! Responses that the layers give themselves: on REST in the dialect of the path, on gRPC as a status.
 
 use axum::body::Body;
 use http::{
@@ -13,35 +13,32 @@ use crate::{
     server::ops::without_body,
 };
 
-/// What an answer needs to know of its request.
+/// The properties of a request that a response depends on.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     /// Path, without the query.
     pub path: String,
-    /// The form of the answer to a gRPC or gRPC-Web request; `None` for REST.
+    /// The variant of the response to a gRPC or gRPC-Web request; `None` for REST.
     pub grpc: Option<GrpcForm>,
-    /// Id of the request.
     pub request_id: RequestId,
-    /// Whether the method is HEAD, whose answers have no body. HTTP/2 does not see to that by itself.
+    /// Whether the method is HEAD, whose responses have no body. HTTP/2 does not remove it by itself.
     pub is_head: bool,
 }
 
-/// A failure of a layer.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Of any call.
+    /// For any call.
     Call(Error),
-    /// Of any call, which may be tried again soon.
+    /// For any call, which can be retried soon.
     Busy(Error),
-    /// Of a REST call, with a status of its own.
+    /// For a REST call, with its own status.
     Rest(Box<transcoder::Failure>),
 }
 
-/// Seconds after which a busy server is worth trying again.
+/// Retry-After of a busy server, in seconds.
 const RETRY_SECONDS: u32 = 1;
 
 impl Head {
-    /// The head of a request.
     pub fn of(request: &Request<Body>, request_id: RequestId) -> Self {
         let headers = request.headers();
         let grpc = GrpcForm::of(headers).map(|form| form.of_answer(headers));
@@ -50,7 +47,7 @@ impl Head {
     }
 }
 
-/// Answers a failed request.
+/// Responds to a failed request.
 pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Response<Body> {
     let busy = matches!(failure, Failure::Busy(_));
     let failure = with_request_id(failure, head);
@@ -71,8 +68,9 @@ pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Resp
     if head.is_head { without_body(response) } else { response }
 }
 
-/// Tells browsers to take an answer of REST for what it says that it is, and everybody to keep no answer of a surface: it
-/// may hold secrets, or what one caller alone may see. What says itself how it is kept, stays so.
+/// Adds headers: browsers must not sniff the content type of REST responses, and responses of surfaces must not be
+/// cached, because they may contain secrets or data for one caller only. Responses with their own caching headers keep
+/// them.
 pub(super) fn harden(response: &mut Response<Body>, head: &Head) {
     if head.grpc.is_none() {
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -83,7 +81,7 @@ pub(super) fn harden(response: &mut Response<Body>, head: &Head) {
     }
 }
 
-/// An internal error tells the id under which the log has its cause, and nothing else.
+/// An internal error shows only the request id, under which the log has its cause.
 fn with_request_id(failure: Failure, head: &Head) -> Failure {
     match failure {
         Failure::Call(error) if error.kind == Kind::Internal => Failure::Call(Error {
@@ -99,7 +97,7 @@ fn refuse(dialects: &Dialects, head: &Head, failure: transcoder::Failure) -> Res
     dialects.refuse(&head.path, failure).map(Body::new)
 }
 
-/// The name of a gRPC code, as the metrics and the log spell it.
+/// The name of a gRPC code in the metrics and the log.
 pub(super) fn status_word(kind: Kind) -> &'static str {
     match kind {
         Kind::Ok => "OK",

@@ -1,4 +1,4 @@
-//! Who is at the other end: the peer of the connection, or the client for whom a trusted proxy speaks.
+//! The client of a call: the peer of the connection, or the client of a trusted proxy.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -18,28 +18,28 @@ use crate::{auth::ClientInfo, base::network, server::listen::Peer};
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const THEIR_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// Headers that proxies add. Where one is, somebody speaks for another.
+/// Headers that proxies add. They show that the peer acts for another client.
 const SIGNS: [HeaderName; 6] = [FORWARDED, FOR, PROTO, THEIR_HOST, VIA, HeaderName::from_static("x-real-ip")];
 
-/// The proxies whose word counts: `TENANTRY_TRUSTED_PROXIES`, and where they write it.
+/// The trusted proxies, `TENANTRY_TRUSTED_PROXIES`, and the headers that they write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     headers: ProxyHeaders,
 }
 
-/// The headers in which proxies tell of their clients: `TENANTRY_PROXY_HEADERS`. A proxy that writes the one kind passes on
-/// what a client made up in the other, so only one is read.
+/// The headers in which proxies report their clients: `TENANTRY_PROXY_HEADERS`. A proxy that writes one kind passes on
+/// the other kind as the client sent it, so only one is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProxyHeaders {
-    /// `X-Forwarded-For`, `-Proto` and `-Host`, as most write them.
+    /// `X-Forwarded-For`, `-Proto` and `-Host`, the most common ones.
     #[default]
     XForwarded,
     /// `Forwarded` (RFC 7239).
     Forwarded,
 }
 
-/// A text names no kind of headers.
+/// The text is not a kind of headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither x-forwarded nor forwarded")]
 pub struct NoHeaders;
@@ -56,7 +56,7 @@ impl FromStr for ProxyHeaders {
     }
 }
 
-/// A text is no list of networks.
+/// The text is not a list of networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a list of networks")]
 pub struct NoNetworks;
@@ -64,7 +64,7 @@ pub struct NoNetworks;
 impl FromStr for TrustedProxies {
     type Err = NoNetworks;
 
-    /// Reads networks (CIDR) and single addresses, with commas between.
+    /// Parses networks (CIDR) and single addresses, separated by commas.
     fn from_str(text: &str) -> Result<Self, NoNetworks> {
         let net = |item: &str| network::parse(item).map(plain);
         let networks = text.split(',').map(|item| net(item.trim())).collect::<Option<_>>().ok_or(NoNetworks)?;
@@ -73,7 +73,7 @@ impl FromStr for TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// The same, which write these headers.
+    /// Sets the headers that the proxies write.
     pub fn that_write(self, headers: ProxyHeaders) -> Self {
         Self { headers, ..self }
     }
@@ -83,7 +83,7 @@ impl TrustedProxies {
     }
 }
 
-/// A network of IPv4 addresses in their IPv6 form as one of IPv4, as which every peer is known.
+/// Converts IPv4-mapped IPv6 networks to IPv4, the form of every peer address.
 fn plain(network: IpNet) -> IpNet {
     const MAPPED: u8 = 96;
     let IpNet::V6(mapped) = network else { return network };
@@ -92,7 +92,7 @@ fn plain(network: IpNet) -> IpNet {
     v4.map_or(network, IpNet::V4)
 }
 
-/// Leaves in the extensions of a request who its client is.
+/// Stores the client of a request in its extensions.
 pub(super) fn identify(request: &mut Request<Body>, trusted: &TrustedProxies) {
     let Some(Peer { address, secure }) = request.extensions().get().copied() else { return };
     let peer = address.ip().to_canonical();
@@ -101,7 +101,7 @@ pub(super) fn identify(request: &mut Request<Body>, trusted: &TrustedProxies) {
     let user_agent = ClientInfo::user_agent(headers);
     let client = if trusted.trusts(peer) {
         let told = trusted.tell(peer, headers);
-        // A proxy's own address is never its client's: what is not told is not known.
+        // A proxy's own address is never that of its client: if it is not reported, it is unknown.
         ClientInfo {
             address: told.address,
             peer,
@@ -117,7 +117,7 @@ pub(super) fn identify(request: &mut Request<Body>, trusted: &TrustedProxies) {
     request.extensions_mut().insert(client);
 }
 
-/// The host that a request calls, if it names one.
+/// The host that a request names, if any.
 fn host(request: &Request<Body>) -> Option<Authority> {
     let mut headers = request.headers().get_all(HOST).iter();
     match (request.uri().authority(), headers.next(), headers.next()) {
@@ -135,17 +135,17 @@ fn authority(text: &str) -> Option<Authority> {
     text.parse().ok().filter(|host: &Authority| !host.as_str().contains('@'))
 }
 
-/// What proxies tell of a client.
+/// The information that proxies report about a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Told {
-    /// The client's address, if trusted proxies tell the whole way to it.
+    /// The client's address, if trusted proxies report the whole path to it.
     address: Option<IpAddr>,
     secure: Option<bool>,
-    /// The host that the client called: `None` if they say nothing of it, `Some(None)` if what they say is no host.
+    /// The host that the client requested: `None` if not reported, `Some(None)` if the reported one is not valid.
     host: Option<Option<Authority>>,
 }
 
-/// What one proxy tells of whom it was called by.
+/// The information that one proxy reports about its peer.
 #[derive(Clone, Copy, Default)]
 struct Hop<'r> {
     address: Option<IpAddr>,
@@ -154,7 +154,7 @@ struct Hop<'r> {
 }
 
 impl TrustedProxies {
-    /// What the headers tell that came through a trusted peer.
+    /// Evaluates the headers that came through a trusted peer.
     fn tell(&self, peer: IpAddr, headers: &HeaderMap) -> Told {
         match self.headers {
             ProxyHeaders::XForwarded if [FOR, PROTO, THEIR_HOST].iter().any(|name| headers.contains_key(name)) => {
@@ -165,8 +165,8 @@ impl TrustedProxies {
         }
     }
 
-    /// Goes from the peer towards the client as long as trusted proxies tell the way. `hops` has the nearest first. If
-    /// the way ends at a trusted proxy, that one did not tell who called it, and the client is unknown.
+    /// Follows the path from the peer to the client as long as it leads through trusted proxies. `hops` starts with the
+    /// nearest. If the path ends at a trusted proxy, that proxy did not report its peer, and the client is unknown.
     fn walk(&self, peer: IpAddr, hops: &[Hop<'_>]) -> Told {
         let (mut at, mut address, mut last) = (peer, None, Hop::default());
         for hop in hops {
@@ -183,14 +183,14 @@ impl TrustedProxies {
     }
 }
 
-/// Whether a protocol is that of TLS; what is neither of the two tells nothing.
+/// Whether a protocol uses TLS; `None` for unknown protocols.
 fn is_secure(proto: &[u8]) -> Option<bool> {
     let is = |name: &[u8]| proto.eq_ignore_ascii_case(name);
     if is(b"https") { Some(true) } else { is(b"http").then_some(false) }
 }
 
-/// The hops of the headers `X-Forwarded-*`, the nearest first. A proxy that does not add to a list replaces it, so the
-/// last item of a shorter list tells of all hops beyond.
+/// The hops in the headers `X-Forwarded-*`, the nearest first. A proxy that does not append to a list replaces it, so
+/// the last item of a shorter list applies to all hops beyond.
 fn x_forwarded(headers: &HeaderMap) -> Vec<Hop<'_>> {
     let (protos, hosts) = (items(headers, &PROTO), items(headers, &THEIR_HOST));
     fn at<'r>(list: &[&'r [u8]], index: usize) -> Option<&'r [u8]> {
@@ -204,16 +204,16 @@ fn x_forwarded(headers: &HeaderMap) -> Vec<Hop<'_>> {
     nodes.iter().enumerate().map(|(index, node)| hop(index, address(node))).collect()
 }
 
-/// The hops of the header `Forwarded` (RFC 7239), the nearest first.
+/// The hops in the header `Forwarded` (RFC 7239), the nearest first.
 fn forwarded(headers: &HeaderMap) -> Vec<Hop<'_>> {
     let fields: Vec<_> = headers.get_all(FORWARDED).iter().map(HeaderValue::as_bytes).collect();
     fields.into_iter().rev().flat_map(|field| split_from_the_right(field, b',')).map(element).collect()
 }
 
-/// What stands around separators, and not around the `=` of a pair.
+/// White space around separators; it is not allowed around the `=` of a pair.
 const BLANKS: [u8; 2] = [b' ', b'\t'];
 
-/// What an element tells: nothing if it breaks the grammar, or says something twice (RFC 7239, section 4).
+/// Parses an element: empty if it breaks the grammar, or has a parameter twice (RFC 7239, section 4).
 fn element(element: Option<&[u8]>) -> Hop<'_> {
     let mut hop = (None, None, None);
     for pair in element.map(|element| split_from_the_right(element, b';')).unwrap_or_default() {
@@ -239,15 +239,14 @@ fn element(element: Option<&[u8]>) -> Hop<'_> {
     Hop { address: hop.0.and_then(address), proto: hop.1, host: hop.2 }
 }
 
-/// The text of a quoted string. Escapes stay: no address, protocol or host has any.
+/// The content of a quoted string. Escapes stay: addresses, protocols and hosts have none.
 fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
 }
 
-/// The parts of a text between separators outside of quoted strings, the last first. It is read from its end, where the
-/// proxy that we trust has written: a quote that a client left open further on swallows nothing of that, and a separator
-/// that the client put into a value which the proxy quotes is none. `None` for a part in which a quoted string does not
-/// begin.
+/// The parts of a text between separators outside of quoted strings, the last first. It is parsed from its end, which
+/// the trusted proxy wrote: an unclosed quote of the client further on cannot hide any of that, and a separator in a
+/// value that the proxy quotes does not count. `None` for a part in which a quoted string does not start.
 fn split_from_the_right(text: &[u8], separator: u8) -> Vec<Option<&[u8]>> {
     let is_escaped = |at: usize| text[..at].iter().rev().take_while(|octet| **octet == b'\\').count() % 2 == 1;
     let (mut parts, mut end, mut is_quoted) = (Vec::new(), text.len(), false);
@@ -265,8 +264,8 @@ fn split_from_the_right(text: &[u8], separator: u8) -> Vec<Option<&[u8]>> {
     parts
 }
 
-/// The items of a list in a header, the last first. They are octets: the client may have written anything into an item of
-/// its own, and that must not hide the items which proxies added.
+/// The items of a list in a header, the last first. They are bytes: the client may have written anything into its own
+/// items, and that must not hide the items that proxies added.
 fn items<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Vec<&'r [u8]> {
     let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let mut items: Vec<_> =
@@ -275,7 +274,7 @@ fn items<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Vec<&'r [u8]> {
     items
 }
 
-/// The address of a node, with or without a port; none if the item is no address.
+/// The address of a node, with or without a port; `None` if it is not an address.
 fn address(node: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(node).ok()?;
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);

@@ -1,7 +1,8 @@
-//! Which pages of other origins may call and read the answers (CORS, <https://fetch.spec.whatwg.org/#http-cors-protocol>).
+//! Which pages of other origins may send calls and read the responses (CORS,
+//! <https://fetch.spec.whatwg.org/#http-cors-protocol>).
 //!
-//! The rules are tower-http's. Here they stand at one place of our one service: a preflight is answered before the call
-//! is counted, limited or authenticated, and every answer of ours, error or not, carries what its page may read.
+//! The rules are those of tower-http, at one place of our service: a preflight is answered before the call is counted,
+//! limited or authenticated, and every response, error or not, has the headers for its page.
 
 use std::{convert::Infallible, future::ready, time::Duration};
 
@@ -19,17 +20,17 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use super::request_id;
 use crate::auth::{Origins, authn::csrf};
 
-/// How long a browser may keep what a preflight told it.
+/// How long a browser may cache the result of a preflight.
 const MAX_AGE: Duration = Duration::from_secs(600);
 const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// The rules of a server that pages of other origins may call.
+/// The rules of a server that allows pages of other origins.
 pub(super) struct Cors {
     origins: Origins,
     layer: CorsLayer,
 }
 
-/// Runs a call under the rules, if there are any.
+/// Runs a call with the rules, if there are any.
 pub(super) async fn run<F>(
     cors: Option<&Cors>,
     request: Request<Body>,
@@ -47,7 +48,7 @@ where
     cors.answer(asked, response).await
 }
 
-/// What the rules have to know of a request, which the call uses up.
+/// A copy of the head of a request for the rules, because the call consumes the request.
 fn head(request: &Request<Body>) -> Request<()> {
     let mut head = Request::new(());
     head.method_mut().clone_from(request.method());
@@ -60,7 +61,7 @@ fn head(request: &Request<Body>) -> Request<()> {
 }
 
 impl Cors {
-    /// The rules for these origins; `None` if pages of other origins may not call at all.
+    /// The rules for these origins; `None` if no other origins are allowed.
     pub(super) fn of(origins: &Origins) -> Option<Self> {
         if !origins.any() && origins.listed().is_empty() {
             return None;
@@ -71,7 +72,7 @@ impl Cors {
             .expose_headers(response_headers())
             .max_age(MAX_AGE)
             .vary([ORIGIN]);
-        // Cookies come along only from origins that somebody vouches for.
+        // Cookies are allowed only from explicitly listed origins.
         let layer = if origins.any() {
             layer.allow_origin(Any)
         } else {
@@ -80,10 +81,10 @@ impl Cors {
         Some(Self { origins: origins.clone(), layer })
     }
 
-    /// The answer with what its page may do with it. A page of an origin that may not call gets nothing.
+    /// Adds the headers to a response. A page of an origin that is not allowed gets none.
     async fn answer(&self, mut asked: Request<()>, mut response: Response<Body>) -> Response<Body> {
         if self.allows(&asked) {
-            // The layer takes every OPTIONS for a preflight.
+            // The layer treats every OPTIONS as a preflight.
             *asked.method_mut() = Method::GET;
             return self.apply(asked, response).await;
         }
@@ -91,7 +92,7 @@ impl Cors {
         response
     }
 
-    /// Whether a request only asks what the page may do.
+    /// Whether a request is a preflight.
     fn is_preflight(&self, asked: &Request<()>) -> bool {
         let asks = asked.method() == Method::OPTIONS && asked.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         asks && self.allows(asked)
@@ -111,7 +112,7 @@ impl Cors {
     }
 }
 
-/// What pages may send.
+/// Headers that pages may send.
 fn request_headers() -> Vec<HeaderName> {
     let ours = [
         "x-api-key",
@@ -130,7 +131,7 @@ fn request_headers() -> Vec<HeaderName> {
         .collect()
 }
 
-/// What pages may read.
+/// Headers that pages may read.
 fn response_headers() -> Vec<HeaderName> {
     let ours = ["idempotent-replayed", "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding"];
     [request_id::HEADER, RETRY_AFTER, ETAG].into_iter().chain(ours.map(HeaderName::from_static)).collect()

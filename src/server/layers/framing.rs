@@ -1,5 +1,5 @@
-//! How the body of a request is framed (RFC 9112, section 6.1): in chunks, or by its length. A coding beside that would be
-//! ignored, and a proxy before us that decodes it would read another message.
+//! The framing of request bodies (RFC 9112, section 6.1): chunked, or by length. We would ignore another transfer
+//! coding, while a proxy in front of us that decodes it would see another message.
 
 use axum::body::Body;
 use http::{Request, header::TRANSFER_ENCODING};
@@ -8,7 +8,7 @@ use transcoder::Origin;
 use super::answer::Failure;
 use crate::base::Kind;
 
-/// Refuses a request with a transfer coding that is not understood.
+/// Refuses a request with an unsupported transfer coding.
 pub(super) fn check(request: &Request<Body>) -> Result<(), Failure> {
     let fields = request.headers().get_all(TRANSFER_ENCODING).iter();
     let codings = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));

@@ -1,5 +1,5 @@
-//! Which host a request is for: it has to say so, once, in a form that can be read (RFC 9112, section 3.2; RFC 9113, section
-//! 8.3.1). What is in doubt may be read by a proxy before us as for another host, and is refused.
+//! The host of a request: it must be given exactly once, in a valid form (RFC 9112, section 3.2; RFC 9113, section
+//! 8.3.1). Ambiguous ones are refused, because a proxy in front of us could read them as another host.
 
 use axum::body::Body;
 use http::{Request, Version, header::HOST};
@@ -8,7 +8,7 @@ use transcoder::Origin;
 use super::answer::Failure;
 use crate::base::Kind;
 
-/// Refuses a request whose host is missing, told twice, or malformed.
+/// Refuses a request whose host is missing, given twice, or malformed.
 pub(super) fn check(request: &Request<Body>) -> Result<(), Failure> {
     let mut told = request.headers().get_all(HOST).iter();
     let (host, more) = (told.next(), told.next().is_some());
@@ -23,7 +23,7 @@ pub(super) fn check(request: &Request<Body>) -> Result<(), Failure> {
     let host = host.to_str().ok().filter(|host| is_host(host));
     let host = host.ok_or_else(|| malformed("the Host header must be a host with an optional port"))?;
     valid(called)?;
-    // On HTTP/1.1 the target of the request wins.
+    // On HTTP/1.1 the target of the request takes precedence.
     match called.filter(|_| request.version() == Version::HTTP_2) {
         Some(called) if !bare(called).eq_ignore_ascii_case(bare(host)) => {
             Err(malformed("the Host header differs from :authority"))
@@ -41,8 +41,7 @@ fn valid(called: Option<&str>) -> Result<(), Failure> {
     }
 }
 
-/// Whether a text is `uri-host [ ":" port ]` of RFC 3986. It is empty for a target without an authority; a port without a
-/// host is not valid for http (RFC 9110, section 4.2.1).
+/// Whether a text is `uri-host [ ":" port ]` of RFC 3986. The host may be empty, like that of a target without one.
 fn is_host(text: &str) -> bool {
     if text.starts_with(':') {
         return false;
@@ -62,7 +61,7 @@ fn is_port(text: &str) -> bool {
 }
 
 fn is_literal(text: &str) -> bool {
-    // An address of a later version begins with `v`.
+    // An address of a later IP version starts with `v`.
     let later = text.strip_prefix(['v', 'V']).is_some_and(|later| later.contains('.') && is_plain(later));
     later || text.parse::<std::net::Ipv6Addr>().is_ok()
 }
@@ -71,7 +70,7 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(&b))
 }
 
-/// `reg-name`, of which IPv4 addresses are a part.
+/// `reg-name`, which includes IPv4 addresses.
 fn is_name(mut text: &[u8]) -> bool {
     while let Some((first, rest)) = text.split_first() {
         text = match first {
@@ -83,7 +82,7 @@ fn is_name(mut text: &[u8]) -> bool {
     true
 }
 
-/// The host without a port that says nothing.
+/// The host without an empty port.
 fn bare(host: &str) -> &str {
     [":80", ":443", ":"].into_iter().find_map(|port| host.strip_suffix(port)).unwrap_or(host)
 }

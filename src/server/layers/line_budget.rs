@@ -1,7 +1,7 @@
-//! How many lines strangers may make in the log.
+//! Limits the log lines of anonymous callers.
 //!
-//! Each call has a line. A stranger, who needs no credential to call, would fill the disk with them as fast as the network
-//! lets it; so the calls without a credential share a budget for each minute, those of one subscriber, and all of them.
+//! Each call has a line. Anonymous callers could fill the disk as fast as the network allows, so calls without a
+//! credential share a budget for each minute, by subscriber and in total.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ const OF_ONE: u32 = 600;
 const OF_ALL: u32 = 6000;
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// The budget of the calls without a credential.
+/// The budget of calls without a credential.
 #[derive(Debug)]
 pub(super) struct LineBudget(Mutex<Period>);
 
@@ -25,7 +25,7 @@ pub(super) struct LineBudget(Mutex<Period>);
 struct Period {
     began: Instant,
     of_all: u32,
-    /// By subscriber. Bounded by the lines of all: whoever has none is not in it.
+    /// By subscriber. Bounded by the total: a subscriber without lines is not in it.
     of_one: HashMap<Option<IpAddr>, u32>,
 }
 
@@ -36,7 +36,7 @@ impl Default for LineBudget {
 }
 
 impl LineBudget {
-    /// Whether a call from an address may have its line. Tells the first time in a period that it may not.
+    /// Whether a call from an address may have its line. Logs the first time in a period that it may not.
     pub(super) fn take(&self, client: Option<IpAddr>) -> bool {
         let may = self.take_at(client.map(subscriber), Instant::now());
         if !may {

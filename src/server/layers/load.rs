@@ -1,10 +1,10 @@
-//! Load shedding: as many calls as the configuration allows, and an honest refusal to the rest.
+//! Load shedding: as many calls as configured run, and the others are refused immediately.
 //!
-//! A call works under a permit. One whose body is still on its way does no work: it waits under a permit of another kind,
-//! of which there are more, and exchanges that for a working one when the body is whole. So a caller who sends slowly, or
-//! not at all, takes no work from others. Callers without a credential have permits of their own: whatever they do, those
-//! who have one are served. A call that only waits, as a login does after failures, gives its permit back meanwhile. Probes
-//! need no permit, or an overloaded server would be taken for a dead one.
+//! A running call has a permit. A call whose body is still arriving does not work: it has a permit of another kind, of
+//! which there are more, and exchanges it for a working one when the body is complete. So slow senders do not block
+//! others. Callers without a credential have separate permits: they cannot block callers with one. A call that only
+//! waits, such as a login after failures, releases its permit meanwhile. Probes need no permit, so that an overloaded
+//! server is not taken for a dead one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,25 +20,25 @@ use crate::{
     server::ops,
 };
 
-/// How many calls may be on their way for each that may be worked on.
+/// How many calls may be arriving for each that may run.
 const ARRIVING: usize = 8;
-/// The prefix of the paths of gRPC health.
+/// The path prefix of gRPC health.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
-/// The calls that may still be taken.
+/// The available permits.
 pub(super) struct Load {
     known: Lane,
     anonymous: Lane,
 }
 
-/// The permits of one kind of callers.
+/// The permits of one kind of caller.
 #[derive(Clone, Debug)]
 struct Lane {
     working: Arc<Semaphore>,
     arriving: Arc<Semaphore>,
 }
 
-/// What a call holds while it waits for its answer's head. A stream that is open after that costs memory, not work.
+/// The permit of a call until the head of its response. After that an open stream costs memory, but no work.
 #[derive(Debug)]
 pub(super) struct Place {
     lane: Lane,
@@ -48,17 +48,17 @@ pub(super) struct Place {
 
 #[derive(Debug)]
 enum State {
-    /// The body is on its way.
+    /// The body is arriving.
     Arriving { _permit: Option<OwnedSemaphorePermit> },
-    /// The call is whole.
+    /// The call is running.
     Working { _permit: Option<OwnedSemaphorePermit> },
-    /// The call is whole, and waits for something that is no work.
+    /// The call is complete, and waits for something without working.
     Aside,
-    /// The call was whole, or had waited, and there was too much to do.
+    /// The call was complete, or had waited, and there was no free permit.
     Refused,
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     Stalled,
-    /// The call has its answer's head.
+    /// The head of the response is ready.
     Answered,
 }
 
@@ -67,13 +67,13 @@ impl Load {
         Self { known: Lane::new(most), anonymous: Lane::new(most) }
     }
 
-    /// A permit for a call before it is known whose it is. Who has no credential is told apart without waiting, so only
-    /// callers with one hold these for any time.
+    /// A permit for a call before its caller is known. Callers without a credential are recognized without waiting, so
+    /// only callers with one hold these for a longer time.
     pub(super) fn admit(&self, head: &Head) -> Result<Option<OwnedSemaphorePermit>, Failure> {
         if is_probe(&head.path) { Ok(None) } else { self.known.work().map(Some).map_err(|_| busy()) }
     }
 
-    /// The place of a call whose caller is known or is known to be nobody, for the permit of its admission.
+    /// The slot of a call after authentication, in exchange for the permit of its admission.
     pub(super) fn place<B: http_body::Body>(
         &self,
         head: &Head,
@@ -110,12 +110,12 @@ impl Lane {
 }
 
 impl Place {
-    /// Whether the body still has to come in time.
+    /// Whether the body still has to arrive.
     pub(super) fn is_arriving(&self) -> bool {
         matches!(*self.state(), State::Arriving { .. })
     }
 
-    /// The body is whole. False when there is too much to do: the call must not go on.
+    /// The body is complete. False if there is no free permit: then the call must not continue.
     pub(super) fn work(&self) -> bool {
         let mut state = self.state();
         match &*state {
@@ -129,7 +129,7 @@ impl Place {
         !matches!(*state, State::Refused)
     }
 
-    /// Nobody reads the rest of the body, and the call goes on: it works, under the permit that can be had.
+    /// The rest of the body is not read, and the call continues: it runs, with a permit if there is one.
     pub(super) fn work_anyway(&self) {
         let mut state = self.state();
         if let (State::Arriving { _permit: Some(_) }, Ok(permit)) = (&*state, self.lane.work()) {
@@ -137,12 +137,12 @@ impl Place {
         }
     }
 
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     pub(super) fn stall(&self) {
         *self.state() = State::Stalled;
     }
 
-    /// The call has its answer's head, which counts unless the call could not go on.
+    /// The head of the response is ready; an error if the call could not continue.
     pub(super) fn end(&self) -> Result<(), Failure> {
         match std::mem::replace(&mut *self.state(), State::Answered) {
             State::Refused => Err(busy()),
@@ -152,7 +152,7 @@ impl Place {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change is one assignment.
+        // Each change is one assignment, so a poisoned lock is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -178,7 +178,7 @@ fn is_probe(path: &str) -> bool {
     ops::is_ops(path) || path.starts_with(HEALTH)
 }
 
-/// Nobody reads the body of these.
+/// The body of these is not read.
 fn is_read_of_rest(head: &Head, method: &Method) -> bool {
     head.grpc.is_none() && matches!(*method, Method::GET | Method::HEAD)
 }

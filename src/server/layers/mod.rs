@@ -1,7 +1,7 @@
 //! The layers around every call, and their order.
 //!
-//! They are one service and not a tower of eight: the order can be read in one place, and a call pays for one boxed
-//! future. Each layer is a small file beside this one.
+//! They are one service, not a stack of tower layers: the order is visible in one place, and a call needs only one
+//! boxed future. Each layer is a small file in this module.
 
 pub(super) mod answer;
 mod client;
@@ -50,23 +50,23 @@ use crate::{
     base::{Error, seat::Seated},
 };
 
-/// Bounds of what one call may take.
+/// Limits of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Longest body of a REST request, in bytes.
+    /// Maximum size of a REST body, in bytes.
     pub max_body: usize,
-    /// Most calls at once.
+    /// Maximum number of concurrent calls.
     pub max_in_flight: usize,
-    /// Longest time until a call answers. A caller may ask for less.
+    /// The longest time until a call responds. A caller may ask for less.
     pub timeout: Duration,
 }
 
-/// From where calls may come.
+/// The allowed origins of calls.
 #[derive(Clone, Debug, Default)]
 pub struct Ingress {
-    /// The proxies that are believed to tell who their clients are.
+    /// The proxies whose information about clients is trusted.
     pub proxies: TrustedProxies,
-    /// The foreign origins whose pages may call.
+    /// The foreign origins whose pages may send calls.
     pub origins: Origins,
 }
 
@@ -89,7 +89,6 @@ struct Shared {
 }
 
 impl<S> Stack<S> {
-    /// Puts the layers around a service.
     pub fn new(
         inner: S,
         authenticator: Arc<Authenticator>,
@@ -121,12 +120,12 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let clone = self.inner.clone();
-        // The clone may not be ready; the one that was polled is.
+        // The clone may not be ready; the polled one is.
         let inner = std::mem::replace(&mut self.inner, clone);
         let shared = self.shared.clone();
         let spare = panics::Spare::of(&request);
         Box::pin(async move {
-            // The layers outside of `panics::catch`, the log among them, have a net of their own.
+            // The layers outside of `panics::catch`, including the log, are guarded separately.
             let refuse = |head: &Head, failure| shared.fail(head, failure);
             Ok(spare.run(shared.outer(inner, request), refuse).await)
         })
@@ -134,25 +133,26 @@ where
 }
 
 impl Shared {
-    /// The order, from the outside in. What stands outside authentication sees refused calls too.
+    /// The order, from the outside in. Layers outside of authentication also see refused calls.
     async fn outer<S>(&self, inner: S, mut request: Request<Body>) -> Response<Body>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
         S::Future: Send,
     {
-        // First, so that everything below, and every answer, carries it.
+        // First, so that everything below, and every response, has it.
         let id = request_id::assign(&mut request);
         // Before the log, which shows it, and authentication, which uses it.
         client::identify(&mut request, &self.proxies);
         let facts = CallFacts::default();
         request.extensions_mut().insert(facts.clone());
         let head = Head::of(&request, id);
-        // Access log and metrics: outside everything that may refuse or fail, so that refusals are counted.
+        // Access log and metrics: outside of everything that may refuse or fail, so that refusals are counted.
         let observation = observe::begin(&request, &head, facts, self.lines.clone());
-        // Around all answers, so that a page may read why it was refused; before all work, as a preflight needs none.
+        // Around all responses, so that a page can read why it was refused; before all work, because a preflight needs
+        // none.
         let mut response = match host::check(&request).and_then(|()| framing::check(&request)) {
             Ok(()) => cors::run(self.cors.as_ref(), request, |request| self.answer(inner, &head, request)).await,
-            // It may be meant for somebody else.
+            // It may be intended for another server.
             Err(failure) => self.fail(&head, failure),
         };
         answer::harden(&mut response, &head);
@@ -160,28 +160,28 @@ impl Shared {
         observation.end(response)
     }
 
-    /// The answer of a call, whatever becomes of it.
+    /// The response of a call, successful or not.
     async fn answer<S>(&self, inner: S, head: &Head, mut request: Request<Body>) -> Response<Body>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
         S::Future: Send,
     {
         let calls = async {
-            // A call that we cannot take costs us as little as possible.
+            // A call that cannot be accepted costs as little as possible.
             let permit = self.load.admit(head)?;
-            // Before anybody reads the body.
+            // Before the body is read.
             limits::check_body(&request, head, self.limits.max_body)?;
-            // Around everything that may wait, the tenant of the credential included.
+            // Around everything that may wait, including the lookup of the credential's tenant.
             timeout::run(&mut request, self.limits.timeout, |request| self.inner(inner, head, permit, request)).await
         };
-        // Inside the log and the metrics, so that a panic is an answer like any other.
+        // Inside of the log and the metrics, so that a panic is logged and counted like any other response.
         match panics::catch(calls).await {
             Ok(response) => response,
             Err(failure) => self.fail(head, failure),
         }
     }
 
-    /// Authentication is the innermost layer: it tells who calls, and the guard at the service decides.
+    /// Authentication is the innermost layer: it identifies the caller, and the guard at the service decides.
     async fn inner<S>(
         &self,
         mut inner: S,
@@ -212,7 +212,7 @@ impl Shared {
             request
         };
         match inner.call(request).await {
-            // What the service made of a body that was cut is no answer.
+            // If the body was incomplete, the service's response is discarded.
             Ok(response) => place.end().map(|()| response),
             Err(never) => match never {},
         }

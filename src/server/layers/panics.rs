@@ -1,4 +1,4 @@
-//! A panic is our failure and one call's: it becomes an answer, and the connection goes on.
+//! A panic is limited to one call: it becomes a response, and the connection continues.
 
 use std::{
     any::Any,
@@ -17,9 +17,9 @@ use crate::base::{
     panics::{count, text},
 };
 
-/// Runs a call. What the panic said goes to the log alone.
+/// Runs a call. The message of a panic goes only to the log.
 pub(super) async fn catch<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    // A call that panicked is dropped whole, so nobody sees what it left half done.
+    // A call that panicked is dropped completely, so no inconsistent state is visible.
     AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
         count(panic.as_ref());
         Err(failure(panic.as_ref()))
@@ -30,7 +30,7 @@ fn failure(panic: &(dyn Any + Send)) -> Failure {
     Failure::Call(Error::internal(format!("panic: {}", text(panic))))
 }
 
-/// What is kept of a request in case that a layer panics which stands outside of [`catch`].
+/// The properties of a request that are kept in case a layer outside of [`catch`] panics.
 pub(super) struct Spare {
     uri: http::Uri,
     grpc: Option<GrpcForm>,
@@ -38,7 +38,7 @@ pub(super) struct Spare {
 }
 
 impl Spare {
-    /// Of a request. Costs no allocation.
+    /// Does not allocate.
     pub(super) fn of(request: &Request<Body>) -> Self {
         let headers = request.headers();
         Self {
@@ -48,7 +48,7 @@ impl Spare {
         }
     }
 
-    /// Runs the layers; `refuse` writes the answer where they panic, which has neither their log line nor their headers.
+    /// Runs the layers. `refuse` writes the response if they panic; it has neither their log line nor their headers.
     pub(super) async fn run(
         self,
         layers: impl Future<Output = Response<Body>>,
@@ -61,7 +61,7 @@ impl Spare {
             let (path, is_head) = (self.uri.path().to_owned(), self.is_head);
             let head = Head { path, grpc: self.grpc, request_id, is_head };
             let written = catch_unwind(AssertUnwindSafe(|| refuse(&head, failure(panic.as_ref()))));
-            // Where it is the dialect that panics, the answer has none.
+            // If the dialect itself panics, the response uses none.
             written.unwrap_or_else(|again| answer(&Dialects::default(), &head, failure(again.as_ref())))
         })
     }

@@ -1,4 +1,4 @@
-//! The body of a request while it is on its way: it has to come in time, and tells when it is whole.
+//! The body of a request in transmission: it must arrive in time, and reports when it is complete.
 
 use std::{
     future::Future,
@@ -22,9 +22,8 @@ use crate::base::{Error, Kind, error::Reason};
 /// How long a body may take.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyTimeouts {
-    /// In total.
     pub total: Duration,
-    /// Until the next part of it.
+    /// Until its next part.
     pub part: Duration,
 }
 
@@ -34,9 +33,8 @@ impl Default for BodyTimeouts {
     }
 }
 
-/// The failure of a call whose body did not come in time.
-/// On REST that is the caller's (RFC 9110, section 15.5.9), and no reason for a
-/// proxy to try again.
+/// The failure of a call whose body did not arrive in time. On REST it is a client error (RFC 9110, section 15.5.9), so
+/// that proxies do not retry.
 pub(super) fn late(grpc: bool) -> Failure {
     let text = "the body of the request did not arrive in time";
     if grpc {
@@ -46,7 +44,7 @@ pub(super) fn late(grpc: bool) -> Failure {
     Failure::Rest(Box::new(failure.with_status(StatusCode::REQUEST_TIMEOUT)))
 }
 
-/// Why the body of a call ended before it was whole. The layers give the answer; the service sees this.
+/// Why the body of a call ended early. The layers write the response; the service sees this.
 #[derive(Debug, thiserror::Error)]
 enum Cut {
     #[error("the body did not arrive in time")]
@@ -55,25 +53,25 @@ enum Cut {
     Refused,
 }
 
-/// A body on its way to a call.
+/// The body of a call in transmission.
 pub(super) struct TimedBody {
     body: Body,
     place: Arc<Place>,
     timeouts: BodyTimeouts,
-    /// Time is over then, however it goes on.
+    /// The total deadline.
     end: Instant,
-    /// Runs as long as the next part is awaited.
+    /// Runs while the next part is awaited.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl TimedBody {
-    /// Watches over a body. `place` is of its call.
+    /// Watches a body. `place` is the slot of its call.
     pub(super) fn new(body: Body, place: Arc<Place>, timeouts: BodyTimeouts) -> Self {
         Self { body, place, timeouts, end: Instant::now() + timeouts.total, waiting: None }
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // A call that streams both ways has its answer's head before its body ends, and then takes its time.
+        // A bidirectional call has the head of its response before its body ends, and may take longer.
         if !self.place.is_arriving() {
             return Poll::Pending;
         }

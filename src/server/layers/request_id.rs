@@ -1,15 +1,15 @@
-//! Every request has an id: the caller's, if it is sane, else a new one. Every answer carries it.
+//! Every request has an id: that of the caller, if it is valid, otherwise a new one. Every response has it.
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request, Response};
 use transcoder::RequestId;
 
-/// The header, in requests and answers.
+/// The header, in requests and responses.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest id that is taken from a caller.
+/// Maximum length of a caller's id.
 const MAX_LEN: usize = 128;
 
-/// Gives the request its id and leaves it in the extensions.
+/// Determines the id of a request and stores it in its extensions.
 pub(super) fn assign(request: &mut Request<Body>) -> RequestId {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).filter(|id| is_sane(id));
     let id = match given {
@@ -20,14 +20,14 @@ pub(super) fn assign(request: &mut Request<Body>) -> RequestId {
     id
 }
 
-/// Puts the id on the answer.
+/// Adds the id to the response.
 pub(super) fn echo(response: &mut Response<Body>, id: &RequestId) {
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HEADER, value);
     }
 }
 
-/// An id that may stand in a log line and a header: no spaces, quotes or control characters.
+/// Whether an id is allowed in a log line and a header: no spaces, quotes or control characters.
 fn is_sane(id: &str) -> bool {
     (1..=MAX_LEN).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))
 }

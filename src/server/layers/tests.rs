@@ -32,7 +32,7 @@ impl transcoder::Dialect for Shout {
 
 pub(super) const LIMITS: Limits = Limits { max_body: 100, max_in_flight: 1, timeout: Duration::from_secs(3600) };
 
-/// A dialect with a fault.
+/// A dialect that panics.
 struct Broken;
 
 impl transcoder::Dialect for Broken {
@@ -41,10 +41,10 @@ impl transcoder::Dialect for Broken {
     }
 }
 
-/// So short that a test can wait until it is over.
+/// So short that a test can wait for it.
 const TIMEOUTS: BodyTimeouts = BodyTimeouts { total: Duration::from_millis(200), part: Duration::from_millis(50) };
 
-/// What stands behind the layers: paths that misbehave, and one that tells what it was given.
+/// The service behind the layers: paths that misbehave, and one that reports what it received.
 async fn inner(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     match request.uri().path() {
         "/shout/panic" | "/t.S/Panic" => panic!("hunter2"),
@@ -66,7 +66,7 @@ async fn inner(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     }
 }
 
-/// What the tests need of a stack.
+/// A stack under test.
 pub(super) trait Layered:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send
 {
@@ -172,7 +172,7 @@ async fn a_call_that_takes_too_long_is_cut() {
 async fn too_many_calls_are_refused_and_probes_are_not() {
     let stack = stack(LIMITS);
     let slow = tokio::spawn(stack.clone().oneshot(request("/shout/slow", &[])));
-    // The slow call holds the only permit as soon as it was polled once.
+    // The slow call has the only permit as soon as it was polled once.
     tokio::task::yield_now().await;
     let refused = stack.clone().oneshot(request("/shout/fine", &[])).await.unwrap();
     assert_eq!((refused.status(), header(&refused, "retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
@@ -184,7 +184,7 @@ async fn too_many_calls_are_refused_and_probes_are_not() {
     assert_eq!(stack.oneshot(request("/shout/fine", &[])).await.unwrap().status(), StatusCode::OK);
 }
 
-/// A request whose body is what is sent to the other half.
+/// A request whose body is sent through the other half.
 fn streamed(
     path: &str,
     grpc: bool,
@@ -204,7 +204,7 @@ async fn calls_on_their_way_take_no_work_from_others() {
     }
     tokio::task::yield_now().await;
     assert_eq!(stack.clone().oneshot(request("/shout/fine", &[])).await.unwrap().status(), StatusCode::OK);
-    // As many may be on their way, and no more.
+    // This many may be arriving, and no more.
     let (_parts, more) = streamed("/shout/read", false);
     assert_eq!(stack.clone().oneshot(more).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
     let (_parts, health) = streamed("/grpc.health.v1.Health/Check", true);

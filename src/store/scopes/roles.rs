@@ -27,7 +27,7 @@ pub const GROUP: &str = "group";
 pub struct RoleRow {
     /// Whom it was granted.
     pub account: Uuid,
-    /// Word of the role.
+    /// Name of the role.
     pub role: String,
     /// What it covers: [`TENANT_WIDE`], `group` or `pool`.
     pub scope_type: String,
@@ -65,7 +65,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok((roles, end))
     }
 
-    /// The roles of accounts that hold at a moment, in whatever scope, oldest first.
+    /// The roles of accounts in effect at a moment, in any scope, oldest first.
     pub async fn roles_of(&self, accounts: &[Uuid], now: OffsetDateTime) -> Result<Vec<RoleRow>> {
         let rows = self.roles_at(now.into()).filter(Column::AccountId.is_in(accounts.iter().copied()));
         let rows = rows.order_by_asc(Column::GrantedAt).order_by_asc(Column::Role).order_by_asc(Column::ScopeId);
@@ -104,7 +104,7 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(())
     }
 
-    /// Takes a role away, and tells whether it was there.
+    /// Takes a role away, and returns whether it existed.
     pub async fn delete_role(&self, account: Uuid, role: Role, scope_type: &str, scope_id: &str) -> Result<bool> {
         let key = (self.uuid(), account, role.as_str().to_owned(), scope_type.to_owned(), scope_id.to_owned());
         Ok(Entity::delete_by_id(key).exec(self.conn).await?.rows_affected > 0)

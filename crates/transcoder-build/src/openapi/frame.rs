@@ -1,4 +1,4 @@
-//! What the documents say beside the protos; the build script hands it in as JSON.
+//! Content of the documents that is not in the protos; the build script passes it as JSON.
 
 use std::collections::BTreeMap;
 
@@ -7,26 +7,26 @@ use serde_json::{Map, Value, json};
 
 use crate::Error;
 
-/// The frame of the documents. Every member may be left out.
+/// The frame of the documents. All members are optional.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Frame {
     /// The `info` of the documents.
     pub info: Map<String, Value>,
-    /// Ways to authenticate, by name, as OpenAPI has them.
+    /// Security schemes by name, as in OpenAPI.
     pub security_schemes: Map<String, Value>,
-    /// What is said of a surface, by its name.
+    /// Descriptions of surfaces, by name.
     pub surfaces: BTreeMap<String, About>,
-    /// The bodies of errors, by the name of their dialect.
+    /// The error bodies, by dialect.
     pub dialects: BTreeMap<String, Dialect>,
-    /// Tags of the fixed paths, as OpenAPI has them.
+    /// Tags of the fixed paths, as in OpenAPI.
     pub tags: Vec<Value>,
     /// Paths that no RPC serves.
     pub paths: BTreeMap<String, Fixed>,
 }
 
 impl Frame {
-    /// Reads the parts of a frame.
+    /// Merges the parts of a frame.
     pub fn read(parts: &[String]) -> Result<Self, Error> {
         let mut whole = Self::default();
         for part in parts {
@@ -47,15 +47,15 @@ impl Frame {
     }
 }
 
-/// What is said of a surface.
+/// The description of a surface.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct About {
-    /// Its title; its name unless told.
+    /// Its title; the name by default.
     pub title: String,
     /// What it is for.
     pub description: String,
-    /// Names of the ways to authenticate, any of which will do.
+    /// Names of security schemes, of which any one suffices.
     pub security: Vec<String>,
 }
 
@@ -65,9 +65,9 @@ pub struct About {
 pub struct Dialect {
     /// Its JSON schema.
     pub schema: Value,
-    /// One such body.
+    /// An example.
     pub example: Value,
-    /// Statuses that the dialect itself chooses: those below 500 wherever a call has input, the others anywhere.
+    /// Statuses that the dialect itself chooses: those below 500 for calls with input, the others for all.
     #[serde(default)]
     pub statuses: Vec<u16>,
 }
@@ -76,15 +76,15 @@ pub struct Dialect {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fixed {
-    /// The surfaces whose documents have it too; the document of everything has it in any case.
+    /// The surfaces whose documents include it; the document of all surfaces always does.
     #[serde(default)]
     pub surfaces: Vec<String>,
-    /// The path item, as OpenAPI has it.
+    /// The path item, as in OpenAPI.
     pub item: Value,
 }
 
 impl Dialect {
-    /// AIP-193, which the transcoder speaks where no dialect has the name.
+    /// AIP-193, the dialect of surfaces without one.
     pub fn aip193() -> Self {
         let text = json!({"type": "string"});
         let error = json!({

@@ -1,7 +1,7 @@
-//! OpenAPI 3.1 documents out of the services: one of everything, and one for each surface.
+//! Generates OpenAPI 3.1 documents: one of all services, and one for each surface.
 //!
-//! Paths, parameters and schemas say what the generated code does; the texts are the comments of the protos. What the
-//! protos cannot say (titles, error bodies, ways to authenticate, paths that no RPC serves) is the [`Frame`].
+//! Paths, parameters and schemas describe what the generated code does; the descriptions are the comments of the
+//! protos. Everything else (titles, error bodies, security schemes, paths that no RPC serves) comes from the [`Frame`].
 
 mod answers;
 mod choices;
@@ -32,13 +32,13 @@ use crate::{
     options::{Action, Options, Surface},
 };
 
-/// Methods that a binding of any method stands for; the others have bodies of their own meaning.
+/// The methods of a binding to any method; the bodies of the other methods have special meanings.
 const ANY: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/// Methods that OpenAPI knows.
+/// The methods of OpenAPI.
 const KNOWN: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"];
 
-/// What all documents are made of.
+/// The common input of all documents.
 #[derive(Debug)]
 pub struct Context<'a> {
     options: &'a Options<'a>,
@@ -46,7 +46,7 @@ pub struct Context<'a> {
     frame: &'a Frame,
 }
 
-/// Makes the documents: by the name of their surface, the one of everything under the empty name.
+/// Generates the documents by surface, the one of all services with the empty name.
 pub fn documents(
     pool: &DescriptorPool,
     services: &[Service],
@@ -68,10 +68,10 @@ pub fn documents(
     documents
 }
 
-/// A document in the making.
+/// A document that is being generated.
 struct Document<'a> {
     cx: &'a Context<'a>,
-    /// The one surface; `None` is everything.
+    /// The surface; `None` is all of them.
     surface: Option<&'a str>,
     scope: Scope<'a>,
     schemas: Schemas<'a>,
@@ -155,7 +155,7 @@ impl<'a> Document<'a> {
             let any = binding.http.method == "*";
             let own = [binding.http.method.as_str()];
             let verbs = if any { ANY.as_slice() } else { own.as_slice() };
-            // A method that OpenAPI does not know cannot be told.
+            // Methods that OpenAPI does not have are omitted.
             for verb in verbs.iter().filter(|verb| KNOWN.contains(verb)) {
                 let id = if any { format!("{id}_{}", verb.to_lowercase()) } else { id.clone() };
                 let operation = self.operation(service, method, binding, &place, &id);
@@ -197,7 +197,7 @@ impl<'a> Document<'a> {
         Value::Object(operation)
     }
 
-    /// Any one of the surface's ways to authenticate; none where everybody may call.
+    /// Any one of the surface's security schemes; none for a public method.
     fn security_of(&mut self, method: &Method) -> Value {
         if method.auth.public {
             return json!([]);
@@ -225,7 +225,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// The RPC behind an operation and what it asks of the caller.
+/// The RPC of an operation and the permissions that it needs.
 fn origin(service: &Service, method: &Method) -> String {
     let rpc = format!("{}/{}", service.descriptor.full_name(), method.descriptor.name());
     let mut text = format!("gRPC: `{rpc}`.");

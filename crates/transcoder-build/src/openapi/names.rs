@@ -1,5 +1,5 @@
-//! The names of what the documents hold. In the document of one surface they are as short as they can be; in that of
-//! everything each begins with its surface, so that a surface that is added changes none.
+//! The names of components. In the document of one surface they are as short as possible. In that of all surfaces each
+//! starts with its surface, so that a new surface does not change the others.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,12 +11,12 @@ use crate::model::{Method, Service};
 /// The local name of the error body of a surface.
 const ERROR: &str = "Error";
 
-/// What is named, seen over all services.
+/// Names in use, over all services.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// The full names that share a local name, by surface.
+    /// The full names with the same local name, by surface.
     locals: HashMap<(String, String), HashSet<String>>,
-    /// Messages that answers hold, by surface.
+    /// Messages in responses, by surface.
     answered: HashSet<(String, String)>,
 }
 
@@ -24,12 +24,12 @@ pub struct Names {
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'n> {
     names: &'n Names,
-    /// Whether it is the document of everything.
+    /// Whether it is the document of all surfaces.
     whole: bool,
 }
 
 impl Names {
-    /// Learns the names of all services and of what they take and answer.
+    /// Collects the names of all services and their requests and responses.
     pub fn new(services: &[Service]) -> Self {
         let mut names = Self::default();
         for service in services {
@@ -56,7 +56,7 @@ impl Names {
         self.locals.entry((surface.to_owned(), local.to_owned())).or_default().insert(full.to_owned());
     }
 
-    /// Learns a message and all that it holds.
+    /// Collects a message and everything that it contains.
     fn visit(&mut self, surface: &str, message: &MessageDescriptor, seen: &mut HashSet<String>) {
         if !seen.insert(message.full_name().to_owned()) {
             return;
@@ -85,7 +85,7 @@ impl Scope<'_> {
         }
     }
 
-    /// What has a full name and a package: an enum, or a service, whose name is that of its tag.
+    /// The name of an enum, or of a service's tag, from its full name and package.
     pub fn name(&self, surface: &str, full: &str, package: &str) -> String {
         let local = local(full, package);
         let sharing = self.names.locals.get(&(surface.to_owned(), local.to_owned()));

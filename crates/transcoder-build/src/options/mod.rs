@@ -1,4 +1,4 @@
-//! The options that steer the generator, read by name from the descriptors.
+//! The options of the generator, read by name from the descriptors.
 //!
 //! They are extensions of one package (`auth`, `actions`, `audit`, `pages`, `rest` on methods, `surface` on files, `field` on fields), whose
 //! messages have the members that are read here.
@@ -28,13 +28,12 @@ pub struct Options<'p> {
 pub struct Auth {
     /// No credential is needed.
     pub public: bool,
-    /// The permission.
     pub permission: String,
     /// The permission to reach every resource, where `permission` reaches the caller's own; empty if there is none.
     pub all: String,
     /// Kinds of caller, without the enum's prefix.
     pub callers: Vec<String>,
-    /// Where the tenant is found.
+    /// Where the tenant of the call comes from.
     pub tenant: Option<Tenant>,
     /// Name of a hand-written check.
     pub custom: String,
@@ -67,7 +66,7 @@ pub struct Audit {
 pub struct Rest {
     /// Status of success.
     pub success_status: u32,
-    /// The bool of the response that tells that something was created.
+    /// The bool in the response that reports a creation.
     pub created_field: String,
     /// A success has no body.
     pub empty_body: bool,
@@ -75,69 +74,67 @@ pub struct Rest {
     pub status: Vec<(String, u32)>,
     /// Fields of the body may come from the query.
     pub body_or_query: bool,
-    /// Query keys whose booleans are read leniently.
+    /// Query keys whose booleans are parsed leniently.
     pub lenient_query: Vec<String>,
-    /// No REST path by intention.
+    /// Deliberately without a REST path.
     pub grpc_only: bool,
     /// A request without a body is refused.
     pub body_required: bool,
-    /// Media type of an answer of raw bytes; empty if any.
+    /// Media type of a response of raw bytes; empty for any.
     pub media_type: String,
-    /// Answers carry an entity tag.
+    /// Responses have an entity tag.
     pub etag: Option<Etag>,
-    /// What the events of a stream carry.
+    /// The fields of events of a stream.
     pub event: Event,
-    /// The list of the response that may come in pages; empty if none.
+    /// The paged list of the response; empty if none.
     pub paged_list: String,
-    /// The handler gives metadata with its message.
+    /// The handler returns metadata with its message.
     pub with_metadata: bool,
-    /// Reasons whose statuses the surface says.
+    /// Reasons whose statuses the surface defines.
     pub fails_with: Vec<String>,
 }
 
-/// Where entity tags come from and go to, by paths of fields; empty if nowhere.
+/// The fields of entity tags, by their paths; empty if none.
 #[derive(Clone, Debug)]
 pub struct Etag {
-    /// The tag of an answer; its digest if empty.
+    /// Has the tag of a response; empty for its digest.
     pub response: String,
-    /// Is given the tag of If-Match.
+    /// Takes the tag of If-Match.
     pub request: String,
-    /// The fields hold tags with their quotes.
+    /// The fields contain tags with their quotes.
     pub quoted: bool,
 }
 
-/// What the events of a stream carry, by paths of fields; empty if nothing.
+/// The fields of events of a stream, by their paths; empty if none.
 #[derive(Clone, Debug, Default)]
 pub struct Event {
-    /// The id.
     pub id: String,
-    /// The type.
     pub kind: String,
-    /// Is given Last-Event-ID.
+    /// Takes Last-Event-ID.
     pub resume: String,
 }
 
-/// `(field)`, as far as documents tell it.
+/// `(field)`, as far as the documents need it.
 #[derive(Clone, Debug, Default)]
 pub struct FieldRule {
-    /// Never logged; masked in answers.
+    /// Never logged; masked in responses.
     pub secret: bool,
-    /// Set by the server alone.
+    /// Set only by the server.
     pub output_only: bool,
-    /// Must be given.
+    /// Must be set.
     pub required: bool,
     /// Filled with the body's members.
     pub mask_of_body: bool,
     /// An example of its value.
     pub example: String,
-    /// An empty list or map is left out of answers.
+    /// An empty list or map is omitted from responses.
     pub omit_empty: bool,
     /// Members of the JSON schema of its values in requests.
     pub schema: String,
 }
 
 impl FieldRule {
-    /// What the documents say of the field's values in requests; `None` if that is no JSON object.
+    /// The constraints on the field's values in requests; `None` if they are not a JSON object.
     pub fn narrowed(&self) -> Option<Map<String, serde_json::Value>> {
         if self.schema.is_empty() { Some(Map::new()) } else { serde_json::from_str(&self.schema).ok() }
     }
@@ -157,12 +154,12 @@ pub struct Http {
 }
 
 impl<'p> Options<'p> {
-    /// Options of a package; without one, every method is public and REST is as plain as can be.
+    /// The options of a package; without one, every method is public and REST has no options.
     pub fn new(pool: &'p DescriptorPool, package: Option<String>) -> Self {
         Self { pool, package }
     }
 
-    /// Whether rules are asked for.
+    /// Whether methods need authorization rules.
     pub fn has_rules(&self) -> bool {
         self.package.is_some()
     }
@@ -229,7 +226,7 @@ impl<'p> Options<'p> {
         }
     }
 
-    /// `(surface)` of a method: that of its file, or of another file of its package.
+    /// `(surface)` of a method: from its file, or from another file of its package.
     pub fn surface(&self, method: &MethodDescriptor) -> Option<Surface> {
         let own = method.parent_service().parent_file();
         let package = self.pool.files().filter(|file| file.package_name() == own.package_name());
@@ -263,7 +260,8 @@ impl<'p> Options<'p> {
         rule.is_some_and(|rule| enum_names(&rule, "behavior", "BEHAVIOR_").iter().any(|name| name == behavior))
     }
 
-    /// The required fields of a message and of the messages in it, with their paths. Lists and maps are not looked into.
+    /// The required fields of a message and of the messages in it, with their paths. It does not descend into lists and
+    /// maps.
     pub fn required(&self, message: &MessageDescriptor) -> Vec<(String, FieldDescriptor)> {
         let mut found = Vec::new();
         self.required_below(message, "", &mut Vec::new(), &mut found);
@@ -293,8 +291,8 @@ impl<'p> Options<'p> {
         outer.pop();
     }
 
-    /// The bindings of `google.api.http`: the rule's own, then the additional ones; each before those that the aliases of the
-    /// surface make of it.
+    /// The bindings of `google.api.http`: the rule's own, then the additional ones, each followed by its aliases on the
+    /// surface.
     pub fn http(&self, method: &MethodDescriptor, surface: &Surface) -> Vec<Http> {
         let Some(rule) = extension(self.pool, &method.options(), "google.api.http") else { return Vec::new() };
         let more = list(&rule, "additional_bindings");

@@ -1,4 +1,4 @@
-//! Reads the members of options, which are messages that are known by their descriptors only.
+//! Reads the members of options, whose messages are known only by their descriptors.
 
 use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage as _, Value};
 
@@ -40,7 +40,7 @@ pub(super) fn number(of: &DynamicMessage, field: &str) -> u32 {
     of.get_field_by_name(field).and_then(|value| value.as_u32()).unwrap_or_default()
 }
 
-/// The name of an enum's value, without its prefix; empty for the unspecified one.
+/// The name of an enum value without its prefix; empty for the unspecified one.
 pub(super) fn enum_name(of: &DynamicMessage, field: &str, prefix: &str) -> String {
     let number = of.get_field_by_name(field).and_then(|value| value.as_enum_number()).unwrap_or_default();
     enum_value(of, field, number, prefix)

@@ -7,9 +7,8 @@ use super::read::{enum_name, flag, messages, statuses, text, texts};
 /// `(surface)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Surface {
-    /// Name.
     pub name: String,
-    /// Name of the error dialect.
+    /// Name of its error dialect.
     pub error_dialect: String,
     /// Member names are written as proto names.
     pub snake_case: bool,
@@ -17,30 +16,30 @@ pub struct Surface {
     pub int64_as_number: bool,
     /// Unknown members and query keys are ignored.
     pub ignore_unknown: bool,
-    /// Names are matched without regard to case.
+    /// Names are matched case-insensitively.
     pub any_case: bool,
     /// Unset messages and optional fields are written as null.
     pub unset_as_null: bool,
-    /// Scalars, lists and maps without presence are left out where they have their default.
+    /// Scalars, lists and maps without presence are omitted if they have their default value.
     pub omit_defaults: bool,
     /// Variant of `Timestamps`.
     pub timestamps: String,
     /// Variant of `TrailingSlash`.
     pub trailing_slash: String,
-    /// A body of blanks alone is none.
+    /// A body of only white space counts as no body.
     pub blank_body_absent: bool,
-    /// Paths of the surface, with all below them.
+    /// Paths of the surface, each including all paths below it.
     pub prefixes: Vec<String>,
-    /// More paths whose errors are in the dialect of the surface.
+    /// Other paths whose errors use the surface's dialect.
     pub error_prefixes: Vec<String>,
-    /// Second places for paths: from and to.
+    /// Aliases of paths: from and to.
     pub aliases: Vec<(String, String)>,
-    /// Status by reason, of methods that do not say otherwise.
+    /// Status by reason, for methods without their own.
     pub status: Vec<(String, u32)>,
 }
 
 impl Surface {
-    /// What the option says.
+    /// Reads the option.
     pub(super) fn of(rule: &DynamicMessage) -> Self {
         let is = |field: &str, name: &str| enum_name(rule, field, "") == name;
         Self {
@@ -62,14 +61,14 @@ impl Surface {
         }
     }
 
-    /// The places that a path has besides its own.
+    /// The aliases of a path.
     pub(super) fn alias_of(&self, path: &str) -> Vec<String> {
         let other = |(from, to): &(String, String)| below(from, path).map(|rest| format!("{to}{rest}"));
         self.aliases.iter().filter_map(other).collect()
     }
 }
 
-/// What follows a prefix of whole segments in a path.
+/// The rest of a path after a prefix of whole segments.
 pub fn below<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
     path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
 }

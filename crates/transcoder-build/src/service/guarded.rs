@@ -37,7 +37,8 @@ pub fn guarded(out: &mut String, service: &Service, scope: &Scope<'_>, domain: &
     let _ = writeln!(out, "#[async_trait]\nimpl<S: {bound}> {tonic} for Guarded<S> {{\n{methods}}}");
 }
 
-/// The function that calls a method behind the guard. REST calls it as it is, without the box of the trait's method.
+/// The function that calls a method behind the guard. REST calls it directly, without the boxed future of the trait
+/// method.
 pub fn call(method: &Method) -> String {
     format!("call_{}", snake(method.descriptor.name()).trim_start_matches("r#"))
 }
@@ -51,7 +52,7 @@ fn method(out: &mut String, methods: &mut String, method: &Method, scope: &Scope
         request = format!("tonic::Streaming<{request}>");
     }
     if method.descriptor.is_server_streaming() {
-        // tonic takes the name as the proto spells it.
+        // tonic keeps the spelling of the proto.
         let stream = format!("{}Stream", method.descriptor.name());
         let inner = match scope.handlers {
             Some(_) => format!("::transcoder::handler::Statuses<{response}>"),
@@ -61,7 +62,7 @@ fn method(out: &mut String, methods: &mut String, method: &Method, scope: &Scope
         (response, outer) = (inner, format!("Self::{stream}"));
     }
     let call = call(method);
-    // REST does without the trait, and sends the pages of a list one by one.
+    // REST does not use the trait, and sends the pages of a list one by one.
     let answer = match method.rest.paged_list.as_str() {
         "" => format!("{call}(self, request).await"),
         list => format!(

@@ -1,4 +1,4 @@
-//! Where generated code stands, and how it names what is elsewhere.
+//! The place of generated code, and how it names other items.
 
 use prost_reflect::MessageDescriptor;
 
@@ -10,23 +10,23 @@ use crate::{
     wellknown::well_known,
 };
 
-/// The module of what serves a service.
+/// The module of the serving code of a service.
 pub struct Scope<'a> {
     package: &'a str,
     definitions: Option<&'a str>,
-    /// What precedes the names of the tables of the service: nothing, or the path of their module and two colons.
+    /// The prefix of the names of the service's tables: empty, or the path of their module with the trailing colons.
     pub tables: String,
-    /// The path of the module that tonic makes for servers.
+    /// The path of tonic's server module.
     pub tonic: String,
-    /// The trait of what is served: that of handlers, or tonic's.
+    /// The trait that the served type implements: the handler trait, or tonic's.
     pub bound: String,
     /// The types of handlers.
     pub handlers: Option<&'a Handlers>,
 }
 
 impl<'a> Scope<'a> {
-    /// The module of a service: that of its tables (`among_tables`), another one in the same file, or one in another crate
-    /// than the definitions.
+    /// The module of a service: that of its tables (`among_tables`), another one in the same file, or one in another
+    /// crate than the definitions.
     pub fn new(
         service: &'a Service,
         definitions: Option<&'a str>,
@@ -61,7 +61,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// The path of a package's module in another crate, with the colons behind it.
+/// The path of a package's module in another crate, with the trailing colons.
 fn module_in(definitions: &str, package: &str) -> String {
     format!("{definitions}::{}", module(package, "", 0))
 }

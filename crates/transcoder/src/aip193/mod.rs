@@ -10,10 +10,10 @@ use crate::{
     failure::Failure,
 };
 
-/// AIP-193, for paths that belong to no other dialect.
+/// AIP-193, for paths without a dialect of their own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Aip193 {
-    /// The domain of the transcoder's own reasons, in `google.rpc.ErrorInfo`; left out if empty.
+    /// The domain of the transcoder's own reasons in `google.rpc.ErrorInfo`; omitted if empty.
     pub domain: &'static str,
 }
 
@@ -37,7 +37,7 @@ impl Dialect for Aip193 {
     }
 }
 
-/// The details of a failure that no service gave any: what is known of it in standard messages.
+/// The details of a failure that did not come from a service, as standard messages.
 fn own_details(failure: &Failure, domain: &str) -> Vec<Value> {
     let mut details = Vec::new();
     if !failure.reason.is_empty() {

@@ -1,4 +1,4 @@
-//! The body of a request: read whole, of a known media type.
+//! Reads the body of a request.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
@@ -10,7 +10,7 @@ use crate::failure::{Failure, Origin};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Reads the body that a rule takes, up to so many bytes, once [`check`] found no reason against that.
+/// Reads the body that a rule takes, up to `most` bytes, after [`check`] accepted its head.
 pub(super) async fn body<B>(rule: &Rule, headers: &HeaderMap, body: B, most: usize) -> Result<Bytes, Box<Failure>>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -39,7 +39,7 @@ where
     Ok(if blank { Bytes::new() } else { bytes })
 }
 
-/// Refuses a body before anybody asks for it, if the head of the request is reason enough.
+/// Refuses a body by the head of the request, before it is read.
 pub(super) fn check<B>(rule: &Rule, headers: &HeaderMap, body: &B, most: usize) -> Result<(), Box<Failure>>
 where
     B: http_body::Body,
@@ -50,41 +50,41 @@ where
     if body.size_hint().lower() > most as u64 {
         return Err(Box::new(Failure::too_large(most)));
     }
-    // A body that says its length is there, and one that waits to be asked for will be. One in pieces may still be empty.
+    // A body with a length is there, and one that waits for `100 Continue` will be. A chunked one may still be empty.
     if body.size_hint().lower() > 0 || is_held_back(headers, body) {
         check_head(rule, headers)?;
     }
     Ok(())
 }
 
-/// Whether a body is sent only when it is asked for.
+/// Whether the client sends the body only after `100 Continue`.
 pub(super) fn is_held_back(headers: &HeaderMap, body: &impl http_body::Body) -> bool {
     !body.is_end_stream() && headers.contains_key(header::EXPECT)
 }
 
-/// Refuses a body by what its head says, if that is no form in which the rule takes one.
+/// Refuses a body by its headers, if the rule does not accept that form.
 fn check_head(rule: &Rule, headers: &HeaderMap) -> Result<(), Box<Failure>> {
     if is_encoded(headers) {
         return Err(Box::new(Failure::content_encoding()));
     }
-    // Raw bytes are of any type.
+    // Raw bytes may have any media type.
     if matches!(rule.binding.body, Body::Raw { .. }) || is_json(headers) {
         return Ok(());
     }
     Err(Box::new(Failure::media_type()))
 }
 
-/// Whether a body gives nothing: null is as good as absent.
+/// Whether a body is empty; null counts as empty.
 pub(super) fn is_nothing(body: &[u8]) -> bool {
     body.is_empty() || body.trim_ascii() == b"null"
 }
 
-/// Whether the body is compressed. A server that takes such bodies decompresses them before they come here.
+/// Whether the body is compressed. A server that accepts such bodies decompresses them in a layer before.
 fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// Whether the body is said to be JSON: `application/json` or any `+json`.
+/// Whether the body is declared as JSON: `application/json` or any `+json`.
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = text(headers, header::CONTENT_TYPE) else { return false };
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! Rules of literals only, by the whole path.
+//! Rules that consist of literals, by their whole path.
 
 use std::{
     collections::HashMap,
@@ -7,8 +7,8 @@ use std::{
 
 use super::{Ends, Segment, Template, choose};
 
-/// Rules of literals only, by the path that leads to them, in canonical form. A path that is in the table as it came is
-/// the most specific match that there can be; any other, or another method, is left to the trie.
+/// Rules that consist of literals, by their canonical path. A path found here in the form in which it came is the most
+/// specific match possible. Other paths and other methods are left to the trie.
 #[derive(Debug, Default)]
 pub(super) struct Literals(HashMap<Box<str>, Ends, BuildHasherDefault<PathHasher>>);
 
@@ -21,7 +21,7 @@ impl Literals {
         }
         match (path.is_empty(), template.verb) {
             (true, "") => path.push('/'),
-            // A verb is one only behind a segment.
+            // A verb must follow a segment.
             (true, _) => return,
             (false, "") => {}
             (false, verb) => path.extend([":", verb]),
@@ -34,15 +34,15 @@ impl Literals {
     }
 }
 
-/// A quick hash. Its keys are the program's own paths, so nobody can make them collide.
+/// A fast hash. Its keys are the program's own paths, so an attacker cannot cause collisions.
 #[derive(Clone, Copy, Debug, Default)]
 struct PathHasher(u64);
 
-/// An odd number with its bits well mixed: the golden ratio.
+/// An odd number with well-mixed bits: the golden ratio.
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl PathHasher {
-    /// Takes in two words by one multiplication, whose halves are folded.
+    /// Mixes in two words by one multiplication and folds the halves.
     fn mix(&mut self, first: u64, second: u64) {
         let product = u128::from(self.0 ^ first) * u128::from(FACTOR ^ second);
         self.0 = product as u64 ^ (product >> 64) as u64;
@@ -59,7 +59,7 @@ impl Hasher for PathHasher {
         self.0 ^= bytes.len() as u64;
         match bytes.last_chunk::<16>() {
             Some(last) => {
-                // The last chunk may take in some bytes again.
+                // The last chunk may overlap the one before.
                 bytes.as_chunks::<16>().0.iter().for_each(|chunk| self.mix_chunk(chunk));
                 self.mix_chunk(last);
             }
@@ -71,7 +71,7 @@ impl Hasher for PathHasher {
         }
     }
 
-    /// What ends a text adds nothing: there is one text to a key.
+    /// The terminator of a string adds nothing: a key has only one string.
     fn write_u8(&mut self, _: u8) {}
 
     fn finish(&self) -> u64 {

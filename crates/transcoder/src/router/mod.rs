@@ -1,9 +1,9 @@
-//! The router: which rule of `google.api.http` a request belongs to.
+//! The router: finds the rule of `google.api.http` for a request.
 //!
-//! Rules live in a trie by segment, one trie a verb. A literal beats `*`, `*` beats the end of a template, the end beats
-//! `**`; the first difference from the left decides, and the order of registration never does. A path reaches every
-//! node of a trie at one depth only, so a search visits no node twice. A path that is, as it came, one of literals only
-//! needs no search: a table has those whole.
+//! Rules are in a trie by segment, one trie for each verb. A literal beats `*`, `*` beats the end of a template, the
+//! end beats `**`. The first difference from the left decides, never the order of registration. A path reaches every
+//! node of a trie at one depth only, so a search visits no node twice. A path of literals needs no search: a table has
+//! those as a whole.
 
 mod literals;
 mod path;
@@ -19,7 +19,7 @@ use literals::Literals;
 pub use path::Path;
 use trie::Trie;
 
-/// A path template, as the build parsed it.
+/// A parsed path template.
 #[derive(Debug)]
 pub struct Template {
     /// The text of the rule.
@@ -35,7 +35,7 @@ pub struct Template {
 /// A segment of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// This text, in canonical form.
+    /// A literal, in canonical form.
     Literal(&'static str),
     /// Any one segment.
     Any,
@@ -54,7 +54,7 @@ pub struct Variable {
     pub last: usize,
 }
 
-/// What a path leads to.
+/// The result of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
     /// The rule with this number.
@@ -65,7 +65,7 @@ pub enum Found {
     Nothing,
 }
 
-/// Rules by path. `add` gives each its number.
+/// Rules by path. `add` numbers them.
 #[derive(Debug, Default)]
 pub struct Router {
     literals: Literals,
@@ -75,7 +75,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// Adds a rule and answers its number: 0, 1, 2 and so on. The method `*` stands for any.
+    /// Adds a rule and returns its number: 0, 1, 2 and so on. The method `*` is any method.
     pub fn add(&mut self, method: &'static str, template: &'static Template) -> usize {
         let rule = self.rules;
         self.rules += 1;
@@ -88,7 +88,7 @@ impl Router {
         rule
     }
 
-    /// The rule of a request by its path as it came. HEAD is served by GET's rule where it has none of its own.
+    /// Finds the rule for a raw path. HEAD falls back to the rule of GET.
     pub fn route(&self, method: &str, path: &str) -> Found {
         match self.literals.find(method, path) {
             Some(rule) => Found::Rule(rule),
@@ -96,7 +96,7 @@ impl Router {
         }
     }
 
-    /// The rule of a request by its path, split. HEAD is served by GET's rule where it has none of its own.
+    /// Finds the rule for a split path. HEAD falls back to the rule of GET.
     pub fn find(&self, method: &str, path: &Path<'_>) -> Found {
         if let Some((rest, verb)) = path.without_verb()
             && let Some(trie) = self.verbs.get(&*verb)
@@ -110,10 +110,10 @@ impl Router {
     }
 }
 
-/// Methods with the rules that they lead to.
+/// Methods with their rules.
 type Ends = SmallVec<[(&'static str, usize); 2]>;
 
-/// The rule of a method among those of one path.
+/// Chooses the rule for a method among those of one path.
 fn choose(method: &str, ends: &[(&'static str, usize)]) -> Option<usize> {
     let of = |wanted: &str| ends.iter().find(|(method, _)| *method == wanted).map(|(_, rule)| *rule);
     let get = || if method == "HEAD" { of("GET") } else { None };

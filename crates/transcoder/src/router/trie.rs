@@ -15,30 +15,30 @@ impl Default for Trie {
 
 #[derive(Debug, Default)]
 struct Node {
-    /// Sorted: there are few, and a search among them is faster than a hash.
+    /// Sorted: there are few, and a binary search is faster than hashing.
     literals: Vec<Literal>,
     any: Option<usize>,
     ends: Ends,
     rests: Vec<Rest>,
 }
 
-/// The rules that go on with `**` and then these literals.
+/// The rules that continue with `**` and then these literals.
 #[derive(Debug)]
 struct Rest {
     suffix: &'static [Segment],
     ends: Ends,
 }
 
-/// A literal and the node behind it.
+/// A literal and its node.
 #[derive(Debug)]
 struct Literal {
-    /// How the text begins. Most texts differ in it, and numbers are compared faster than texts.
+    /// The start of the text. Most texts differ there, and numbers are compared faster.
     begin: u64,
     text: &'static str,
     next: usize,
 }
 
-/// The first eight bytes of a text, as a number of the same order.
+/// The first eight bytes of a text, as a number with the same order.
 fn begin(text: &str) -> u64 {
     let mut first = [0; 8];
     let length = text.len().min(8);
@@ -134,7 +134,7 @@ impl Node {
         self.place(text).ok().map(|place| self.literals[place].next)
     }
 
-    /// Where a literal is, or would be.
+    /// The position of a literal, or where to insert it.
     fn place(&self, text: &str) -> Result<usize, usize> {
         let begin = begin(text);
         self.literals.binary_search_by(|one| one.begin.cmp(&begin).then_with(|| one.text.cmp(text)))

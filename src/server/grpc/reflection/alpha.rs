@@ -1,5 +1,5 @@
-//! `grpc.reflection.v1alpha`: the older name, under which many tools still ask. Its messages are the same bytes as those of
-//! v1, so that a call is one of v1 by another path.
+//! `grpc.reflection.v1alpha`: the older name, which many tools still use. Its messages are the same bytes as those of
+//! v1, so a call is forwarded to v1 with another path.
 
 use std::task::{Context, Poll};
 
@@ -10,7 +10,7 @@ use tower::Service;
 /// The only method of v1.
 const V1: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// The service of v1 by its older name.
+/// The v1 service with its older name.
 #[derive(Clone)]
 pub(in crate::server::grpc) struct Alpha<S>(pub(super) S);
 

@@ -1,4 +1,4 @@
-//! The files by all that they can be asked for.
+//! Indexes of the files for lookups.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,7 +19,6 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// The index of these files.
     pub(super) fn of(files: &[File]) -> Self {
         let mut index = Self::default();
         for file in files {
@@ -35,22 +34,22 @@ impl Index {
         &self.services
     }
 
-    /// The encoded file of a name.
+    /// The encoded file with a name.
     pub(super) fn by_name(&self, name: &str) -> Option<&Bytes> {
         self.files.get(name)
     }
 
-    /// The encoded file that defines what has that full name.
+    /// The encoded file that defines a full name.
     pub(super) fn by_symbol(&self, symbol: &str) -> Option<&Bytes> {
         self.symbols.get(symbol)
     }
 
-    /// The encoded file that extends a message under that number.
+    /// The encoded file that extends a message with this number.
     pub(super) fn by_extension(&self, message: &str, number: i32) -> Option<&Bytes> {
         self.extensions.get(message)?.get(&number)
     }
 
-    /// The numbers under which a message is extended; `None` if there is no such message.
+    /// The extension numbers of a message; `None` if there is no such message.
     pub(super) fn extension_numbers(&self, message: &str) -> Option<Vec<i32>> {
         let numbers = self.extensions.get(message).map(|numbers| numbers.keys().copied().collect());
         numbers.or_else(|| self.messages.contains(message).then(Vec::new))
@@ -96,7 +95,7 @@ impl Index {
         self.messages.insert(name);
     }
 
-    /// The values of an enum are named beside it, not within it.
+    /// The values of an enum are scoped beside it, not in it.
     fn enumeration(&mut self, scope: &str, item: &EnumDescriptorProto, encoded: &Bytes) {
         self.symbol(scope, item.name(), encoded);
         for value in &item.value {
@@ -106,7 +105,7 @@ impl Index {
 
     fn extension(&mut self, scope: &str, extension: &FieldDescriptorProto, encoded: &Bytes) {
         self.symbol(scope, extension.name(), encoded);
-        // Compiled names are full, and begin with a dot.
+        // Compiled names are absolute, with a leading dot.
         let message = extension.extendee().trim_start_matches('.').to_owned();
         self.extensions.entry(message).or_default().insert(extension.number(), encoded.clone());
     }

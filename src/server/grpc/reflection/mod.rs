@@ -1,7 +1,7 @@
-//! `grpc.reflection`, v1 and v1alpha: what tools have to know of the services, from the descriptors.
+//! `grpc.reflection`, v1 and v1alpha: the descriptors of the services for tools.
 //!
-//! The rules are those of `third_party/proto/grpc/reflection/v1/reflection.proto`. A question that has no answer is answered
-//! by `error_response`, and the stream goes on.
+//! The rules are those of `third_party/proto/grpc/reflection/v1/reflection.proto`. A query without a result gets an
+//! `error_response`, and the stream continues.
 
 mod alpha;
 mod index;
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// The services of both versions, over these files. Their streams end with the drain.
+/// The services of both versions, for these files. Their streams end with the drain.
 pub(super) fn servers(
     files: &[File],
     drain: &Drain,
@@ -36,7 +36,6 @@ pub(super) fn servers(
     (server.clone(), Alpha(server))
 }
 
-/// The service.
 pub(super) struct Reflection {
     index: Arc<Index>,
     drain: Drain,

@@ -1,4 +1,4 @@
-//! Answers as they are kept under a key: sealed, because they may hold secrets.
+//! The stored responses of keys: sealed, because they may contain secrets.
 
 use std::time::Duration;
 
@@ -15,28 +15,28 @@ use crate::{
     store::{Sealer, Store, idempotent},
 };
 
-/// The header of an answer that was given before.
+/// The header of a repeated response.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// Largest answer that is kept, in bytes.
+/// Maximum size of a stored response, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// How long it is tried to keep an answer. The call took effect, and without its answer nobody could be told.
+/// How long to retry storing a response. The call took effect, and without the response no repetition can be answered.
 const PERSISTENCE: Duration = Duration::from_secs(10);
-/// The pause between two tries.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Keeps answers and gives them again.
+/// Stores responses and repeats them.
 pub(super) struct Answers {
     store: Store,
     sealer: Sealer,
 }
 
-/// An answer as it is kept.
+/// A stored response.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     status: u16,
     headers: Vec<(String, String)>,
-    /// In base64; none if it was too large.
+    /// In base64; `None` if it was too large.
     body: Option<String>,
 }
 
@@ -45,13 +45,13 @@ impl Answers {
         Self { store, sealer }
     }
 
-    /// Fails if answers for this caller cannot be sealed.
+    /// Fails if responses for this caller cannot be sealed.
     pub(super) async fn check(&self, keyed: &Keyed) -> Result<()> {
         self.sealer.seal(keyed.tenant, &purpose(keyed), b"").await.map(drop)
     }
 
-    /// Keeps the answer of a call; tries again for a while if the database is away. One that cannot be kept is an answer
-    /// all the same.
+    /// Stores the response of a call; retries for a while if the database is not available. If it cannot be stored, the
+    /// caller still gets it.
     pub(super) async fn keep(&self, keyed: &Keyed, parts: &Parts, body: &Bytes) {
         let end = Instant::now() + PERSISTENCE;
         while let Err(error) = self.try_keep(keyed, parts, body).await {
@@ -77,7 +77,7 @@ impl Answers {
         idempotent::keep(&self.store, &keyed.call, sealed).await
     }
 
-    /// A kept answer, given again.
+    /// Repeats a stored response.
     pub(super) async fn replay(&self, keyed: &Keyed, sealed: &str) -> Result<Response<Body>> {
         let kept = self.sealer.open(keyed.tenant, &purpose(keyed), sealed).await?;
         let kept: Kept = serde_json::from_slice(kept.expose()).map_err(Error::internal)?;
@@ -93,7 +93,7 @@ impl Answers {
     }
 }
 
-/// What an answer is sealed for: it opens under its own key alone.
+/// The purpose of a sealed response: it can be opened only for its own key.
 fn purpose(keyed: &Keyed) -> String {
     format!("idempotent-answer:{}", keyed.call.id())
 }

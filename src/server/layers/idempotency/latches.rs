@@ -1,4 +1,4 @@
-//! One call for a key at a time, within this process.
+//! One call for a key at a time, in this process.
 
 use std::{
     collections::HashMap,
@@ -10,27 +10,27 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// The keys that are being worked on. Cheap to clone.
+/// The keys in use. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Latches(Arc<Mutex<HashMap<String, watch::Receiver<()>>>>);
 
-/// The right to work on a key, until it is dropped.
+/// The exclusive use of a key, until it is dropped.
 pub(super) struct Latch {
     latches: Latches,
     key: String,
-    /// Its end wakes those who wait.
+    /// Dropping it wakes the waiting calls.
     _held: watch::Sender<()>,
 }
 
 impl Latches {
-    /// Waits for the right to work on a key; none if it cannot be had in time.
+    /// Waits for exclusive use of a key; `None` if it is not available in time.
     pub(super) async fn enter(&self, key: &str, end: Instant) -> Option<Latch> {
         loop {
             let mut held = match self.take(key) {
                 Ok(latch) => return Some(latch),
                 Err(held) => held,
             };
-            // There is no change but the end.
+            // The only change is its end.
             let _ = timeout_at(end, held.changed()).await.ok()?;
         }
     }
@@ -46,7 +46,7 @@ impl Latches {
     }
 
     fn keys(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<()>>> {
-        // Each change is one step.
+        // Each change is one step, so a poisoned lock is consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! A request under a key: the key, whose it is, and all that its answer depends on.
+//! A request with a key: the key, its owner, and everything that its response depends on.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -13,21 +13,21 @@ use transcoder::{Deadline, Origin, percent::canonical_path};
 use super::Failure;
 use crate::base::{Caller, KeyedCall, Kind, TenantId, digest::sha256_hex};
 
-/// The header that carries the key.
+/// The header with the key.
 pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Longest key, in characters.
+/// Maximum length of a key, in characters.
 const MAX_KEY: usize = 255;
-/// The headers that say how long the caller waits, and so not how long the call may run.
+/// The headers with the caller's timeout, which does not limit how long the call may run.
 const WAITS: [HeaderName; 2] = [HeaderName::from_static("grpc-timeout"), HeaderName::from_static("x-server-timeout")];
-/// The headers that an answer depends on: how the body is read, and on what conditions. Accept is none of them: it frames
-/// streams, which are not kept, and content codings are put on outside of this layer.
+/// The headers that a response depends on: how the body is read, and conditions. Accept is not one of them: it chooses
+/// the form of streams, which are not stored, and content codings are applied outside of this layer.
 const MATTERS: [HeaderName; 6] =
     [CONTENT_TYPE, CONTENT_ENCODING, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
 
-/// A request under a key.
+/// A request with a key.
 pub(super) struct Keyed {
     pub call: KeyedCall,
-    /// Whose key seals the answer.
+    /// The tenant whose key seals the response.
     pub tenant: Option<TenantId>,
 }
 
@@ -60,21 +60,21 @@ impl Keyed {
             caller.subject.clone(),
             roles.join(","),
             caller.project.clone().unwrap_or_default(),
-            // However it is spelled, it is one path.
+            // All spellings of a path are the same path.
             canonical_path(parts.uri.path()).into_owned(),
             key.to_owned(),
         ];
-        // None of them holds a line break.
+        // None of them contains a line break.
         let id = sha256_hex([who.join("\n").as_bytes()]);
         Self { call: KeyedCall::known_as(id, request_hash(parts, body), Some(older_hash(parts, body))), tenant }
     }
 }
 
-/// Digest of all that the answer depends on besides the caller and the path.
+/// Digest of everything that the response depends on except the caller and the path.
 fn request_hash(parts: &Parts, body: &Bytes) -> String {
     let mut head = format!("{}\n{}\n", parts.method, parts.uri.query().unwrap_or_default()).into_bytes();
     for name in &MATTERS {
-        // Neither a query nor a header holds a line break.
+        // Neither a query nor a header contains a line break.
         for value in parts.headers.get_all(name) {
             head.extend_from_slice(name.as_str().as_bytes());
             head.push(b':');
@@ -85,13 +85,13 @@ fn request_hash(parts: &Parts, body: &Bytes) -> String {
     sha256_hex([head.as_slice(), b"\n", body])
 }
 
-/// The same as the version before made it, of the query and the body. What it kept is compared by it, so that whoever sends
-/// a call again while servers are exchanged is not told that it is another one.
+/// The same as computed by the previous version, from the query and the body. Stored digests of that version are
+/// compared with it, so that a repetition during a rolling update is not refused as another request.
 fn older_hash(parts: &Parts, body: &Bytes) -> String {
     sha256_hex([parts.uri.query().unwrap_or_default().as_bytes(), b"\n", body])
 }
 
-/// The one key of a call: 1 to 255 visible characters of ASCII.
+/// The key of a call: 1 to 255 visible ASCII characters.
 pub(super) fn read_key(headers: &HeaderMap) -> Result<String, Failure> {
     let mut all = headers.get_all(KEY).iter();
     let key = match (all.next(), all.next()) {
@@ -105,7 +105,7 @@ pub(super) fn read_key(headers: &HeaderMap) -> Result<String, Failure> {
     Err(malformed("IDEMPOTENCY_KEY_INVALID", text))
 }
 
-/// The body of a call, which tells one call from another under the same key.
+/// The body of a call, which distinguishes calls with the same key.
 async fn read_body(body: Body, most: usize) -> Result<Bytes, Failure> {
     match Limited::new(body, most).collect().await {
         Ok(body) => Ok(body.to_bytes()),
@@ -134,7 +134,7 @@ mod tests {
         read_key(&headers)
     }
 
-    /// The digests of a POST: whose key, and which request.
+    /// The digests of a POST: for the key, and for the request.
     fn digests(caller: &Caller, path: &str, headers: &[(&str, &str)], body: &'static str) -> (String, String) {
         let mut request = Request::post(path);
         for (name, value) in headers {
@@ -182,7 +182,7 @@ mod tests {
         ] {
             assert_ne!(plain, hash(other), "{other:?}");
         }
-        // What changes from one attempt to the next is no part of it.
+        // Differences between two attempts of a request do not count.
         let again = [("content-type", "application/json"), ("accept", "*/*"), ("x-server-timeout", "1")];
         assert_eq!(plain, hash(&again));
     }

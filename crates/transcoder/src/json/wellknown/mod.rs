@@ -1,5 +1,5 @@
-//! The well-known types, one file a family. Wrappers are not here: prost gives them the wrapped type, and their kinds
-//! are those of the scalars, with presence.
+//! The well-known types, one file for each family. Wrappers are not here: prost maps them to the wrapped type, and
+//! their kinds are those of the scalars, with presence.
 
 mod any;
 mod dynamic;
