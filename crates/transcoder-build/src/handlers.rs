@@ -64,20 +64,28 @@ impl Handlers {
     }
 
     /// An expression that calls the handler of a method and makes tonic's answer of what it returns.
-    pub fn call(&self, method: &Method, scope: &Scope<'_>) -> String {
+    pub fn call(&self, method: &Method, scope: &Scope<'_>, table: &str) -> String {
         let answer = match Answer::of(method) {
             Answer::Message => "message",
             Answer::Metadata => "response",
             Answer::Pages => "pages",
             Answer::Stream => "stream",
         };
+        let (context, function) = (&self.context, snake(method.descriptor.name()));
+        let decided = decided(method, scope).map(|(name, _)| format!("{name}, ")).unwrap_or_default();
+        let once = format!(
+            "if let Some(once) = ::transcoder::handler::Context::once(&cx, &{table}, &extensions, &metadata) {{\n\
+             let inner = service.inner.clone();\n\
+             return ::transcoder::once::answer(once, message, move |cx: {context}, message| async move {{\n\
+             let outcome = S::{function}(&inner, &cx, {decided}message).await;\n\
+             ::transcoder::handler::{answer}(cx, outcome)\n}}).await;\n}}\n",
+        );
         format!(
             "let cx = <{context} as ::transcoder::handler::Context>::of(&extensions, &metadata)?;\n\
+             {once}\
              let outcome = S::{function}(&service.inner, &cx, {decided}message).await;\n\
              ::transcoder::handler::{answer}(cx, outcome)",
-            context = self.context,
-            function = snake(method.descriptor.name()),
-            decided = decided(method, scope).map(|(name, _)| format!("{name}, ")).unwrap_or_default(),
+            once = if method.takes_key() { &*once } else { "" },
         )
     }
 }

@@ -13,7 +13,7 @@ use futures_core::Stream;
 use http::Extensions;
 use tonic::{Response, Status, metadata::MetadataMap};
 
-use crate::pages;
+use crate::{MethodInfo, once::Once, pages};
 
 /// The context of a call; every handler takes it.
 pub trait Context: Sized + Send + Sync + Unpin + 'static {
@@ -25,6 +25,12 @@ pub trait Context: Sized + Send + Sync + Unpin + 'static {
 
     /// The status for the error of a handler. The error is dropped afterwards, so log it here.
     fn status(&self, error: Self::Error) -> Status;
+
+    /// Makes a call take effect once, if its caller asks for that; `None` runs the call like any other. Called behind the guard, for
+    /// methods with [`takes_key`](MethodInfo::takes_key).
+    fn once(&self, _: &'static MethodInfo, _: &Extensions, _: &MetadataMap) -> Option<Box<dyn Once<Self>>> {
+        None
+    }
 }
 
 /// For handlers without a context of their own: the extensions themselves.

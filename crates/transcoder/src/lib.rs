@@ -17,6 +17,7 @@ pub mod handler;
 pub mod json;
 mod metadata;
 mod method;
+pub mod once;
 pub mod pages;
 mod paging;
 pub mod percent;

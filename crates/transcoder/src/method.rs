@@ -19,6 +19,9 @@ pub struct MethodInfo {
     pub auth: AuthRule,
     /// What it leaves in the audit log; `None` on reads.
     pub audit: Option<AuditRule>,
+    /// A call may have an idempotency key: the method changes something, has a caller who owns the key, and takes and returns one
+    /// message.
+    pub takes_key: bool,
 }
 
 impl MethodInfo {

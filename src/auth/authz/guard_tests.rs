@@ -42,6 +42,7 @@ macro_rules! method {
             surface: &MESSAGING,
             auth: $auth,
             audit: Some(AuditRule { action: "thing.do", target: "tenant" }),
+            takes_key: !$auth.public,
         };
     };
 }

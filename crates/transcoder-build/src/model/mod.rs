@@ -88,6 +88,12 @@ impl Method {
         self.body(binding).is_some_and(|body| body.full_name() == HTTP_BODY)
     }
 
+    /// Whether a call may have an idempotency key: the method has an audit rule and a caller, and returns one message.
+    pub fn takes_key(&self) -> bool {
+        let streams = self.descriptor.is_client_streaming() || self.descriptor.is_server_streaming();
+        self.audit.is_some() && !self.auth.public && !streams && self.rest.paged_list.is_empty()
+    }
+
     /// Whether the answer is raw bytes.
     pub fn downloads(&self, binding: &Binding) -> bool {
         self.answer(binding).is_some_and(|answer| answer.full_name() == HTTP_BODY)

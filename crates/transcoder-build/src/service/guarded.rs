@@ -77,7 +77,7 @@ fn method(out: &mut String, methods: &mut String, method: &Method, scope: &Scope
         "async fn {function}(&self, request: tonic::Request<{request}>) -> ::core::result::Result<tonic::Response<{outer}>, tonic::Status> {{ {answer} }}"
     );
     let inner = match scope.handlers {
-        Some(handlers) => handlers.call(method, scope),
+        Some(handlers) => handlers.call(method, scope, &format!("{}{}", scope.tables, constant(method))),
         None => format!(
             "<S as {bound}>::{function}(&*service.inner, tonic::Request::from_parts(metadata, extensions, message)).await",
             bound = scope.bound

@@ -197,12 +197,13 @@ fn method_info(out: &mut String, service: &Service, method: &Method) {
          pub static {constant}: ::transcoder::MethodInfo = ::transcoder::MethodInfo {{ service: {service}, name: {method}, \
          path: {path}, surface: &SURFACE, auth: ::transcoder::AuthRule {{ public: {public}, \
          permission: ::transcoder::Permission::{permission}, callers: &[{callers}], \
-         tenant: ::transcoder::TenantRule::{tenant}, custom: {custom}, while_suspended: {while_suspended} }}, audit: {audit} }};",
+         tenant: ::transcoder::TenantRule::{tenant}, custom: {custom}, while_suspended: {while_suspended} }}, audit: {audit}, takes_key: {takes_key} }};",
         constant = constant(method),
         service = literal(full),
         method = literal(name),
         path = literal(&format!("/{full}/{name}")),
         public = auth.public,
         while_suspended = auth.while_suspended,
+        takes_key = method.takes_key(),
     );
 }

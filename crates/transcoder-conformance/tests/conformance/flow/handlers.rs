@@ -175,3 +175,26 @@ async fn what_is_not_implemented_says_why_and_has_no_routes() {
     let refused = client.sleep(GetDocRequest::default()).await.unwrap_err();
     assert_eq!((refused.code(), refused.message()), (Code::Unimplemented, "not sold here"));
 }
+
+#[tokio::test]
+async fn a_call_takes_effect_once_where_the_context_sees_to_it() {
+    let push = async |path: &str, caller: &str, once: &str, body: &str| {
+        let request = Request::post(path).header("x-caller", caller).header("x-once", once);
+        let request = request.header("content-type", "application/json").body(Full::<Bytes>::from(body.to_owned()));
+        let answer = send(&rest(), request.unwrap()).await;
+        assert_eq!(answer.status, 200, "{}", answer.json());
+        (answer.json()["name"].clone(), answer.headers["x-pushed-by"].to_str().unwrap().to_owned())
+    };
+    let by = |name: &str, caller: &str| (json!(name), caller.to_owned());
+    let (files, a, b) = ("/flow/files", r#"{"name":"a"}"#, r#"{"name":"b"}"#);
+    assert_eq!(push(files, "ada", "one", a).await, by("a", "ada"));
+    assert_eq!(push(files, "eve", "one", r#"{ "name": "\u0061" }"#).await, by("a", "ada"), "the same message");
+    assert_eq!(push(files, "eve", "one", b).await, by("b", "eve"), "another message");
+    assert_eq!(push(files, "eve", "two", a).await, by("a", "eve"), "another key");
+    // A read has nothing to do once.
+    let read = async |caller: &str| {
+        let request = Request::get("/flow/text/tea").header("x-caller", caller).header("x-once", "one");
+        send(&rest(), request.body(Empty::<Bytes>::new()).unwrap()).await.json()
+    };
+    assert_eq!((read("ada").await, read("eve").await), (json!("tea for ada"), json!("tea for eve")));
+}
