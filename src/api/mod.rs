@@ -3,6 +3,7 @@
 
 pub mod controlplane;
 mod deps;
+pub mod idempotency;
 pub mod manager;
 pub mod messaging;
 mod paging;
@@ -18,8 +19,9 @@ use prost_types::Timestamp;
 use time::OffsetDateTime;
 use tonic::{Status, metadata::MetadataMap};
 use transcoder::{
-    Aip193, Dialect, Dialects, Service,
+    Aip193, Dialect, Dialects, MethodInfo, Service,
     handler::{self, Context},
+    once::Once,
 };
 
 pub use self::deps::{Deps, Settings, Streams};
@@ -98,6 +100,15 @@ impl Context for Cx {
             return Error { message, ..error }.to_status();
         }
         error.to_status()
+    }
+
+    fn once(
+        &self,
+        method: &'static MethodInfo,
+        extensions: &Extensions,
+        metadata: &MetadataMap,
+    ) -> Option<Box<dyn Once<Self>>> {
+        idempotency::once(self, method, extensions, metadata)
     }
 }
 

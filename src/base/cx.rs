@@ -44,7 +44,7 @@ pub struct CxFacts {
     pub secure: bool,
     /// The client's User-Agent, truncated.
     pub user_agent: Option<Arc<str>>,
-    /// The call's idempotency key.
+    /// The call as its writes see it, if it was sent with an idempotency key.
     pub keyed: Option<KeyedCall>,
     /// The call's slot among the calls in progress; `None` for the program's own work.
     pub seat: Option<Seated>,

@@ -1,12 +1,44 @@
-//! A call with an `Idempotency-Key`, as its writes see it.
+//! Idempotency keys: as callers send them, and the call with a key, as its writes see it.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-/// A call that takes effect only once for its key. Its first write claims the key in its own transaction, so the key is
-/// claimed if and only if the write committed. Cheap to clone; all clones are the same call.
+use http::{HeaderMap, HeaderName};
+
+use super::error::{Error, Kind, Reason, Result};
+
+/// The idempotency key of a request as it was sent, in the extensions of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentKey(Option<Arc<str>>);
+
+impl SentKey {
+    /// The header over REST, and the metadata over gRPC.
+    pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+    /// Longest key, in characters.
+    const MAX: usize = 255;
+
+    /// The key in the headers, if there is one. It is checked when it is [read](Self::read): methods that take no key ignore it.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut all = headers.get_all(Self::HEADER).iter();
+        let first = all.next()?.as_bytes();
+        let is_key = (1..=Self::MAX).contains(&first.len()) && first.iter().all(u8::is_ascii_graphic);
+        let once = all.next().is_none();
+        Some(Self((is_key && once).then(|| String::from_utf8_lossy(first).into())))
+    }
+
+    /// The key: 1 to 255 visible characters of ASCII, sent once.
+    pub fn read(&self) -> Result<&str> {
+        self.0.as_deref().ok_or_else(|| {
+            let text = format!("send Idempotency-Key once, with 1 to {} visible ASCII characters", Self::MAX);
+            Error::new(Kind::InvalidArgument, Reason::IdempotencyKeyInvalid, text)
+        })
+    }
+}
+
+/// A call that takes effect once under its key. Its first write claims the key in its own transaction, so that the key is
+/// claimed exactly if the write came to pass. Cheap to clone; all clones are the same call.
 #[derive(Clone, Debug)]
 pub struct KeyedCall(Arc<Facts>);
 
@@ -14,20 +46,17 @@ pub struct KeyedCall(Arc<Facts>);
 struct Facts {
     id: String,
     request_hash: String,
-    older_hash: Option<String>,
     wrote: AtomicBool,
 }
 
-impl KeyedCall {
-    /// A call that has not written anything. `id` is the digest of the key's owner and purpose, `request_hash` that of
-    /// the request.
-    pub fn new(id: String, request_hash: String) -> Self {
-        Self::known_as(id, request_hash, None)
-    }
+/// Prefix of request digests. Those of older versions were digests of the bytes of a REST request, without a prefix.
+const FORM: &str = "2:";
 
-    /// Like [`new`](Self::new), with the digest of the request by the previous version: its keys are kept for a day.
-    pub fn known_as(id: String, request_hash: String, older_hash: Option<String>) -> Self {
-        Self(Arc::new(Facts { id, request_hash, older_hash, wrote: AtomicBool::new(false) }))
+impl KeyedCall {
+    /// A call that has written nothing. `id` is the digest of whose key it is and for what, `request` that of the request.
+    pub fn new(id: String, request: &str) -> Self {
+        let request_hash = format!("{FORM}{request}");
+        Self(Arc::new(Facts { id, request_hash, wrote: AtomicBool::new(false) }))
     }
 
     /// Digest of the key's owner and purpose.
@@ -35,13 +64,14 @@ impl KeyedCall {
         &self.0.id
     }
 
+    /// The digest of the request, as it is stored.
     pub fn request_hash(&self) -> &str {
         &self.0.request_hash
     }
 
-    /// Whether a stored digest is that of the request, by the rule of this version or the previous one.
-    pub fn is_request(&self, kept: &str) -> bool {
-        kept == self.0.request_hash || self.0.older_hash.as_deref() == Some(kept)
+    /// Whether an older version stored this digest, so that it cannot be compared.
+    pub fn is_older(stored: &str) -> bool {
+        !stored.starts_with(FORM)
     }
 
     /// Whether a write of the call, and its key with it, was acknowledged. An unacknowledged one may have committed
@@ -53,5 +83,31 @@ impl KeyedCall {
     /// Records that a write of the call was acknowledged.
     pub fn note_written(&self) {
         self.0.wrote.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn sent(values: &[&str]) -> Option<SentKey> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(SentKey::HEADER, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        SentKey::of(&headers)
+    }
+
+    #[test]
+    fn a_key_is_one_plain_word() {
+        assert_eq!(sent(&[]), None);
+        assert_eq!(sent(&["a-1_~!"]).unwrap().read().unwrap(), "a-1_~!");
+        assert!(sent(&["x".repeat(255).as_str()]).unwrap().read().is_ok());
+        for bad in [&[""][..], &["a b"], &["ä"], &["a", "a"], &["x".repeat(256).as_str()]] {
+            let error = sent(bad).unwrap().read().unwrap_err();
+            assert_eq!((error.kind, error.reason), (Kind::InvalidArgument, Reason::IdempotencyKeyInvalid), "{bad:?}");
+        }
     }
 }

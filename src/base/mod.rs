@@ -31,7 +31,7 @@ pub use cx::Cx;
 pub use drain::Drain;
 pub use error::{Error, Kind, Result};
 pub use ids::{IdKind, TenantId};
-pub use keyed_call::KeyedCall;
+pub use keyed_call::{KeyedCall, SentKey};
 pub use media::GrpcForm;
 pub use names::{TenantName, TenantRef};
 pub use page::{Page, PageRequest};

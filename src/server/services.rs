@@ -10,16 +10,18 @@ use std::{
 
 use axum::body::Body;
 use http::{Request, Response, header::ACCEPT_ENCODING};
-use tower::{Service, service_fn, util::MapResponseLayer};
-use transcoder::{Dialects, Guard, RestBuilder, compress::Compressed, grpc::AdmitLayer};
+use tower::{Service, util::MapResponseLayer};
+use transcoder::{Dialects, Guard, Rest, RestBuilder, compress::Compressed, grpc::AdmitLayer};
 
 use super::{
     grpc::{Door, Standard, Terms},
-    layers::Idempotent,
     ops::Ops,
     stream_end::StreamEndLayer,
 };
-use crate::api::{self, Deps, controlplane::Stub};
+use crate::{
+    api::{self, Deps, controlplane::Stub, idempotency::Idempotency},
+    base::SentKey,
+};
 
 /// REST responses of more bytes than this are compressed if the client accepts it.
 const COMPRESSED_ABOVE: u64 = 1024;
@@ -28,7 +30,8 @@ const COMPRESSED_ABOVE: u64 = 1024;
 #[derive(Clone)]
 pub struct Dispatch {
     grpc: Door,
-    rest: Idempotent,
+    rest: Rest,
+    idempotency: Idempotency,
     stub: Option<Stub>,
     ops: Ops,
 }
@@ -63,8 +66,8 @@ pub fn assemble(deps: &Deps, around: &Around, standard: Standard, ops: Ops) -> D
     let terms = Terms { limit: *max_body, details: true };
     let grpc = Door::new(grpc, standard.methods, terms);
     let rest = rest.build(guard.clone());
-    let rest = Idempotent::new(rest, deps.store.clone(), deps.sealer.clone(), dialects.clone(), *max_body);
-    Dispatch { grpc, rest, stub: Stub::of(deps, guard, dialects), ops }
+    let idempotency = Idempotency::new(deps.store.clone(), deps.sealer.clone());
+    Dispatch { grpc, rest, idempotency, stub: Stub::of(deps, guard, dialects), ops }
 }
 
 impl Service<Request<Body>> for Dispatch {
@@ -77,7 +80,11 @@ impl Service<Request<Body>> for Dispatch {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(key) = SentKey::of(request.headers()) {
+            request.extensions_mut().insert(key);
+            request.extensions_mut().insert(self.idempotency.clone());
+        }
         if self.grpc.is_for(&request) {
             return Box::pin(self.grpc.call(request));
         }
@@ -89,15 +96,11 @@ impl Service<Request<Body>> for Dispatch {
         if let Some(stub) = self.stub.as_ref().filter(|_| Stub::covers(request.uri().path())) {
             return Box::pin(std::future::ready(Ok(stub.answer(request))));
         }
-        let rest = self.rest.clone();
         if !request.headers().contains_key(ACCEPT_ENCODING) {
-            return Box::pin(async move { Ok(rest.call(request).await) });
+            let answer = self.rest.call(request);
+            return Box::pin(async move { answer.await.map(|response| response.map(Body::new)) });
         }
-        let rest = service_fn(move |request| {
-            let rest = rest.clone();
-            async move { Ok::<_, Infallible>(rest.call(request).await) }
-        });
-        let answer = Compressed::new(rest, COMPRESSED_ABOVE).call(request);
+        let answer = Compressed::new(self.rest.clone(), COMPRESSED_ABOVE).call(request);
         Box::pin(async move { answer.await.map(|response| response.map(Body::new)) })
     }
 }

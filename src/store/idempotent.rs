@@ -24,6 +24,8 @@ pub enum Known {
     Nothing,
     /// The key belongs to a different request.
     Other,
+    /// A server of an older version made a call with the key. It cannot be known whether it was the same request.
+    Older,
     /// The same request took effect; its sealed response.
     Answered(String),
     /// The same request took effect this long ago, and its response is not stored.
@@ -39,7 +41,8 @@ pub async fn look(store: &Store, call: &KeyedCall) -> Result<Known> {
     let now = store.time().await?;
     Ok(match row {
         row if row.expires_at <= Stamp::from(now) => Known::Nothing,
-        row if !call.is_request(&row.request_hash) => Known::Other,
+        row if KeyedCall::is_older(&row.request_hash) => Known::Older,
+        row if row.request_hash != call.request_hash() => Known::Other,
         Model { answer: Some(answer), .. } => Known::Answered(answer),
         row => Known::Unanswered(now - (row.expires_at.time() - KEPT)),
     })

@@ -3,13 +3,16 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt, future::join_all, stream};
+use prost_reflect::MethodDescriptor;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 
 use crate::{
     db::TestDb,
     harness::{
         eventually,
+        grpc::{self, Grpc},
         http::{Answer, Begun, Http},
+        json as messages,
         server::{Server, Setup},
     },
     rows::tenant,
@@ -17,7 +20,7 @@ use crate::{
 
 const KEYS: &str = "/v1/admin/api-keys";
 /// Number of calls cancelled while the server keeps running, on each database.
-const CUT_OFF: u32 = 460;
+const CUT_OFF: u32 = 500;
 /// Number of concurrent calls.
 const AT_ONCE: usize = 12;
 /// How often the server is killed, on each database.
@@ -59,11 +62,22 @@ impl Call {
         self.send(&http.clone().header("x-server-timeout", &format!("{:.6}", within.as_secs_f64()))).await
     }
 
+    /// Sends it over gRPC with this timeout.
+    async fn hurry_grpc(&self, grpc: &Grpc, within: Duration) {
+        let message = messages::message(&method().input(), &serde_json::from_str(&self.body).unwrap());
+        drop(grpc.clone().key(&self.key).timeout(within).call(&method(), message).await);
+    }
+
+    /// Sends it over gRPC, and disconnects after this time.
+    async fn hang_up_grpc(&self, grpc: &Grpc, after: Duration) {
+        drop(tokio::time::timeout(after, self.hurry_grpc(grpc, Duration::from_secs(60))).await);
+    }
+
     /// Retries until it gets a response: the call takes effect, or is reported to have done so.
     async fn complete(&self, http: &Http) -> Answer {
         eventually(&format!("an answer to {}", self.key), async || {
             let answer = self.send(http).await;
-            let pending = answer.status == 503 || (answer.status == 409 && answer.body.contains("being worked on"));
+            let pending = answer.status == 503 || (answer.status == 409 && answer.body.contains("retry later"));
             (!pending).then_some(answer)
         })
         .await
@@ -77,6 +91,18 @@ fn moment() -> Duration {
 
 async fn admin(server: &Server) -> Http {
     server.http().token(server.setup().mint(&["--role", "admin", "--tenant", "acme"]).await)
+}
+
+/// Clients with one token: a key belongs to the caller.
+async fn admins(server: &Server) -> (Http, Grpc) {
+    let token = server.setup().mint(&["--role", "admin", "--tenant", "acme"]).await;
+    (server.http().token(&token), Grpc::new(server.address()).token(token))
+}
+
+/// The RPC behind the path.
+fn method() -> MethodDescriptor {
+    let name = "tenantry.zerotrust.v1.ApiKeyService.ChangeApiKey";
+    grpc::methods().into_iter().find(|method| method.full_name() == name).unwrap()
 }
 
 /// The number of API keys of each name.
@@ -140,13 +166,16 @@ both_databases! {
     async fn cancelled_calls_take_effect_exactly_once(db: TestDb) {
         tenant(&db, "acme").await;
         let server = Setup::dev().database(&db.url).start().await;
-        let admin = admin(&server).await;
+        let (admin, grpc) = admins(&server).await;
         let calls = stream::iter(0..CUT_OFF).for_each_concurrent(AT_ONCE, async |number| {
             let call = Call::new(format!("cut-{number}"));
-            match number % 4 {
+            match number % 7 {
                 0 => drop(call.hurry(&admin, moment()).await),
                 1 => call.hang_up(&admin, moment()).await,
                 2 => drop(tokio::join!(call.hurry(&admin, moment()), call.hang_up(&admin, moment()))),
+                3 => call.hurry_grpc(&grpc, moment()).await,
+                4 => call.hang_up_grpc(&grpc, moment()).await,
+                5 => drop(tokio::join!(call.hurry_grpc(&grpc, moment()), call.hang_up(&admin, moment()))),
                 // Short, because most calls complete sooner.
                 _ => drop(call.hurry(&admin, moment() / 8).await),
             }

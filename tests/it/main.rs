@@ -30,6 +30,7 @@ mod grpc_wire;
 mod half_closed;
 mod harness;
 mod idempotency;
+mod idempotency_surfaces;
 mod identity;
 mod isolation;
 mod jobs;

@@ -49,7 +49,7 @@ fn status(failure: &Failure) -> StatusCode {
         Code::InvalidArgument | Code::OutOfRange if failure.status == StatusCode::BAD_REQUEST => {
             let malformed = match failure.reason.as_str() {
                 "FIELD_REQUIRED" => false,
-                "CURSOR_INVALID" => true,
+                "CURSOR_INVALID" | "IDEMPOTENCY_KEY_INVALID" => true,
                 _ => failure.origin == Origin::Decode,
             };
             if malformed { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY }
@@ -103,6 +103,7 @@ mod tests {
         assert_eq!(word(Origin::Decode, InvalidArgument, "FIELD_UNKNOWN"), is(400, "bad_request"));
         assert_eq!(word(Origin::Decode, InvalidArgument, "FIELD_REQUIRED"), is(422, "validation_error"));
         assert_eq!(word(Origin::Guard, InvalidArgument, "ACTION_UNKNOWN"), is(422, "validation_error"));
+        assert_eq!(word(Origin::Guard, InvalidArgument, "IDEMPOTENCY_KEY_INVALID"), is(400, "bad_request"));
         assert_eq!(word(Origin::Service, InvalidArgument, "EMAIL_INVALID"), is(422, "validation_error"));
         assert_eq!(word(Origin::Service, InvalidArgument, "CURSOR_INVALID"), is(400, "bad_request"));
     }

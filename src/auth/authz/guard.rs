@@ -15,7 +15,7 @@ use crate::auth::{
     request::{CallFacts, ClientInfo},
 };
 use crate::base::{
-    Access, Caller, CallerKind, Clock, Cx, Drain, Error, KeyedCall, Kind, Result, Role, TenantId, TenantRef,
+    Access, Caller, CallerKind, Clock, Cx, Drain, Error, Kind, Result, Role, SentKey, TenantId, TenantRef,
     caller::CallerFacts,
     cx::CxFacts,
     error::Reason,
@@ -105,7 +105,7 @@ impl Guard {
             peer: client.map(|client| client.peer),
             secure: client.is_some_and(ClientInfo::needs_tls),
             user_agent: client.and_then(|client| client.user_agent.clone()),
-            keyed: extensions.get::<KeyedCall>().cloned(),
+            keyed: None,
             seat: extensions.get::<Seated>().cloned(),
             clock: self.clock.clone(),
             drain: extensions.get::<Drain>().cloned().unwrap_or_default(),
@@ -164,7 +164,7 @@ impl transcoder::Guard for Guard {
 
 const NOT_ADMITTED: &str = "the first step of the guard did not run";
 
-/// The first step: the caller, its kind, and whether its role can permit this method at all.
+/// The first step: the caller, its kind, whether its role can permit this method at all, and the form of an idempotency key.
 fn admit(method: &'static MethodInfo, extensions: &Extensions) -> Result<Caller, std::sync::Arc<Error>> {
     if method.auth.public {
         return Ok(nobody());
@@ -178,6 +178,10 @@ fn admit(method: &'static MethodInfo, extensions: &Extensions) -> Result<Caller,
         None => return Err(Error::internal("authentication did not run").into()),
     };
     caller.parties().try_for_each(|party| check_caller(method, &party))?;
+    // Where no key is taken, what was sent does not matter.
+    if let Some(key) = extensions.get::<SentKey>().filter(|_| method.takes_key) {
+        key.read()?;
+    }
     Ok(caller.clone())
 }
 

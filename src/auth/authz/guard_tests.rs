@@ -316,6 +316,20 @@ async fn a_public_method_ignores_credentials() {
 }
 
 #[tokio::test]
+async fn a_malformed_idempotency_key_is_refused_in_the_first_step() {
+    let mut headers = http::HeaderMap::new();
+    headers.insert(SentKey::HEADER, http::HeaderValue::from_static("a b"));
+    let admitted = |method, role| {
+        let mut extensions = extensions(caller(role, None));
+        extensions.insert(SentKey::of(&headers).unwrap());
+        guard().admit(method, &mut extensions).map_err(|status| status.code())
+    };
+    assert_eq!(admitted(&FIXED, Role::PlatformAdmin), Err(Kind::InvalidArgument));
+    assert_eq!(admitted(&FIXED, Role::User), Err(Kind::PermissionDenied), "the caller comes first");
+    assert_eq!(admitted(&PUBLIC, Role::PlatformAdmin), Ok(()), "nobody's key");
+}
+
+#[tokio::test]
 async fn missing_extensions_are_internal_errors() {
     let guard = guard();
     let mut empty = Extensions::new();

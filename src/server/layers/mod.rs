@@ -8,7 +8,6 @@ mod client;
 mod cors;
 mod framing;
 mod host;
-mod idempotency;
 mod limits;
 mod line_budget;
 mod load;
@@ -41,7 +40,6 @@ use self::{
 };
 pub use self::{
     client::{NoHeaders, NoNetworks, ProxyHeaders, TrustedProxies},
-    idempotency::Idempotent,
     receive::BodyTimeouts,
     timeout::Until,
 };
@@ -203,7 +201,6 @@ impl Shared {
         }
         request.extensions_mut().insert(authentication);
         let place = self.load.place(head, &request, permit, known)?;
-        idempotency::hold(&mut request, &place);
         request.extensions_mut().insert(Seated(place.clone()));
         let watched = place.clone();
         let request = if place.is_arriving() {

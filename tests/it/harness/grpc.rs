@@ -1,11 +1,11 @@
 //! A gRPC client that knows the services only from the descriptors.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
 use tonic::{
-    Request, Status, Streaming,
+    Request, Response, Status, Streaming,
     client::Grpc as Client,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     codegen::http::uri::PathAndQuery,
@@ -18,6 +18,8 @@ pub struct Grpc {
     token: Option<String>,
     principal: Option<String>,
     client: Option<String>,
+    key: Option<String>,
+    timeout: Option<Duration>,
 }
 
 impl Grpc {
@@ -28,7 +30,7 @@ impl Grpc {
 
     /// A client without credentials over another channel.
     pub fn over(channel: Channel) -> Self {
-        Self { channel, token: None, principal: None, client: None }
+        Self { channel, token: None, principal: None, client: None, key: None, timeout: None }
     }
 
     /// The same client with a bearer token.
@@ -49,14 +51,35 @@ impl Grpc {
         self
     }
 
+    /// The same client with an idempotency key in each call.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// The same client, which waits no longer than this.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Calls a method. Of a stream, the first message is the answer: it may have no end.
     pub async fn call(&self, method: &MethodDescriptor, message: DynamicMessage) -> Result<DynamicMessage, Status> {
         if method.is_server_streaming() {
             let first = self.open(method, message).await?.message().await?;
             return first.ok_or_else(|| Status::internal("the stream has no message"));
         }
+        self.answer(method, message).await.map(Response::into_inner)
+    }
+
+    /// Calls a unary method, and returns the metadata too.
+    pub async fn answer(
+        &self,
+        method: &MethodDescriptor,
+        message: DynamicMessage,
+    ) -> Result<Response<DynamicMessage>, Status> {
         let (mut client, request, path) = self.prepare(method, message).await?;
-        Ok(client.unary(request, path, Dynamic(method.output())).await?.into_inner())
+        client.unary(request, path, Dynamic(method.output())).await
     }
 
     /// Opens a stream.
@@ -81,8 +104,12 @@ impl Grpc {
         let principal = self.principal.as_ref().map(|principal| ("x-original-principal", principal.clone()));
         let client_address = self.client.as_ref().map(|client| ("x-forwarded-for", client.clone()));
         let token = self.token.as_ref().map(|token| ("authorization", format!("Bearer {token}")));
-        for (name, value) in [token, principal, client_address].into_iter().flatten() {
+        let key = self.key.as_ref().map(|key| ("idempotency-key", key.clone()));
+        for (name, value) in [token, principal, client_address, key].into_iter().flatten() {
             request.metadata_mut().insert(name, value.parse().unwrap());
+        }
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
         }
         Ok((client, request, PathAndQuery::try_from(path).unwrap()))
     }

@@ -79,31 +79,6 @@ where
     }
 }
 
-impl Rest {
-    /// The answer to a request whose head alone decides it, before anybody asks for its body; none where there is a method
-    /// to be called. For layers that have to read the body before the call.
-    pub fn answer_to_head<B>(&self, parts: &Parts, body: &B) -> Option<Response<ResponseBody>>
-    where
-        B: http_body::Body,
-    {
-        let inner = &self.0;
-        let route = match inner.route(parts) {
-            Ok(route) => route,
-            Err(response) => return Some(*response),
-        };
-        // What the guard learns here it learns again when the method is called.
-        let checked =
-            inner.admit(route.rule, &mut parts.extensions.clone()).and_then(|()| match route.rule.binding.body {
-                Body::None if read::is_held_back(&parts.headers, body) => route.check_head(parts),
-                Body::None => Ok(()),
-                _ => inner.check_head(route, parts, body),
-            });
-        let failure = checked.err()?;
-        let response = inner.refuse(route.rule, parts.extensions.get().cloned(), failure);
-        Some(if parts.method == Method::HEAD { answer::without_body(response) } else { response })
-    }
-}
-
 /// Where a request goes.
 enum Target<'i> {
     Route(&'i Route),

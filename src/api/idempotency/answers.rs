@@ -1,0 +1,171 @@
+//! Stored responses: messages and statuses, so that they are the same over gRPC and REST. They are sealed, because they may
+//! contain secrets.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use tonic::{
+    Code, Response, Status,
+    metadata::{AsciiMetadataValue, MetadataMap},
+};
+use transcoder::once::Encoded;
+
+use super::Begun;
+use crate::{
+    base::{Error, Kind, Result, error::Reason},
+    store::{Sealer, Store, idempotent},
+};
+
+/// Metadata and header of a replayed response.
+const REPLAYED: &str = "idempotent-replayed";
+/// The largest response that is stored, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// How long storing a response is tried again. The call took effect; without its response, retries get an error.
+const PERSISTENCE: Duration = Duration::from_secs(10);
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Stores responses and replays them.
+pub(super) struct Answers {
+    store: Store,
+    sealer: Sealer,
+}
+
+/// A response as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    /// The code of gRPC.
+    code: i32,
+    /// The text of a failure.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    text: String,
+    /// The encoded message, or the details of a failure, in base64; none if it was too large.
+    body: Option<String>,
+    /// Names and values, such as cookies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    metadata: Vec<(String, String)>,
+}
+
+impl Answers {
+    pub(super) fn new(store: Store, sealer: Sealer) -> Self {
+        Self { store, sealer }
+    }
+
+    /// Fails if responses for this caller cannot be sealed.
+    pub(super) async fn check(&self, begun: &Begun) -> Result<()> {
+        self.sealer.seal(begun.tenant, &purpose(begun), b"").await.map(drop)
+    }
+
+    /// Stores the response of a call; retries for a while if the database is unavailable. The caller gets the response in any
+    /// case.
+    pub(super) async fn keep(&self, begun: &Begun, answer: &Encoded) {
+        let end = Instant::now() + PERSISTENCE;
+        while let Err(error) = self.try_keep(begun, answer).await {
+            if error.kind != Kind::Unavailable || Instant::now() >= end {
+                let cause = error.cause.as_deref();
+                tracing::error!(%error, cause, "cannot store the response of a call with an idempotency key");
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn try_keep(&self, begun: &Begun, answer: &Encoded) -> Result<()> {
+        let kept = serde_json::to_vec(&Kept::of(answer)).map_err(Error::internal)?;
+        let sealed = self.sealer.seal(begun.tenant, &purpose(begun), &kept).await?;
+        idempotent::keep(&self.store, &begun.call, sealed).await
+    }
+
+    /// Replays a stored response.
+    pub(super) async fn replay(&self, begun: &Begun, sealed: &str) -> Result<Encoded> {
+        let kept = self.sealer.open(begun.tenant, &purpose(begun), sealed).await?;
+        let kept: Kept = serde_json::from_slice(kept.expose()).map_err(Error::internal)?;
+        kept.replay()
+    }
+}
+
+impl Kept {
+    fn of(answer: &Encoded) -> Self {
+        let (code, text, body, metadata) = match answer {
+            Ok(response) => (Code::Ok, "", response.get_ref().as_ref(), response.metadata()),
+            Err(status) => (status.code(), status.message(), status.details(), status.metadata()),
+        };
+        let text_of =
+            |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
+        Self {
+            code: code.into(),
+            text: text.to_owned(),
+            body: (body.len() <= MAX_ANSWER).then(|| STANDARD_NO_PAD.encode(body)),
+            metadata: metadata.as_ref().iter().filter_map(text_of).collect(),
+        }
+    }
+
+    fn replay(self) -> Result<Encoded> {
+        let body = Bytes::from(STANDARD_NO_PAD.decode(self.body.ok_or_else(too_large)?).map_err(Error::internal)?);
+        let mut metadata = HeaderMap::new();
+        for (name, value) in self.metadata {
+            let name = HeaderName::try_from(name).map_err(Error::internal)?;
+            metadata.append(name, HeaderValue::try_from(value).map_err(Error::internal)?);
+        }
+        let mut metadata = MetadataMap::from_headers(metadata);
+        metadata.insert(REPLAYED, AsciiMetadataValue::from_static("true"));
+        Ok(match Code::from_i32(self.code) {
+            Code::Ok => Ok(Response::from_parts(metadata, body, http::Extensions::new())),
+            code => Err(Status::with_details_and_metadata(code, self.text, body, metadata)),
+        })
+    }
+}
+
+/// Binds a sealed response to its key.
+fn purpose(begun: &Begun) -> String {
+    format!("idempotent-answer:{}", begun.call.id())
+}
+
+fn too_large() -> Error {
+    let text = "the request with this Idempotency-Key succeeded, but its response was too large to be stored";
+    Error::new(Kind::Aborted, Reason::IdempotentAnswerLost, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(answer: &Encoded) -> Result<Encoded> {
+        let stored = serde_json::to_vec(&Kept::of(answer)).unwrap();
+        serde_json::from_slice::<Kept>(&stored).unwrap().replay()
+    }
+
+    #[test]
+    fn a_message_is_given_again_with_its_metadata() {
+        let mut answer = Response::new(Bytes::from_static(b"\x0a\x01a"));
+        for cookie in ["a=1", "b=2"] {
+            answer.metadata_mut().append("set-cookie", AsciiMetadataValue::from_static(cookie));
+        }
+        let replay = again(&Ok(answer)).unwrap().unwrap();
+        assert_eq!(replay.get_ref().as_ref(), b"\x0a\x01a");
+        let cookies: Vec<_> = replay.metadata().get_all("set-cookie").iter().collect();
+        assert_eq!(cookies, ["a=1", "b=2"]);
+        assert_eq!(replay.metadata().get(REPLAYED).unwrap(), "true");
+    }
+
+    #[test]
+    fn a_failure_is_given_again_with_its_details() {
+        let status = Error::invalid(Reason::GroupExists, "name", "no").retry_after(Duration::from_secs(2)).to_status();
+        let replay = again(&Err(status.clone())).unwrap().unwrap_err();
+        let facts = |status: &Status| (status.code(), status.message().to_owned(), status.details().to_owned());
+        assert_eq!(facts(&replay), facts(&status));
+        assert_eq!(replay.metadata().get(REPLAYED).unwrap(), "true");
+    }
+
+    #[test]
+    fn an_answer_that_was_too_large_is_lost() {
+        let answer = |length| Ok(Response::new(Bytes::from(vec![0; length])));
+        assert!(again(&answer(MAX_ANSWER)).unwrap().is_ok());
+        assert_eq!(again(&answer(MAX_ANSWER + 1)).unwrap_err().reason, Reason::IdempotentAnswerLost);
+    }
+}
