@@ -14,7 +14,7 @@ use crate::{
     base::{Caller, CallerKind, Clock, Result, Role, TenantId, caller::CallerFacts, error::Reason},
     store::{
         Store,
-        audit::{self, AuditRecord, Outcome},
+        audit::{AuditRecord, Outcome},
     },
 };
 
@@ -129,7 +129,7 @@ pub async fn flush(denials: &Denials, store: &Store, all: bool) -> Result<u64> {
     let taken = denials.0.take(all);
     let lines = taken.len() as u64;
     let records = taken.iter().map(record).collect();
-    match audit::append(store, records).await {
+    match store.append_audit(records).await {
         Ok(()) => Ok(lines),
         Err(error) => {
             denials.0.put_back(taken);

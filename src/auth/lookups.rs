@@ -1,10 +1,12 @@
 //! Lookups for authentication and the guard: tenants of credentials, API keys, and custom checks.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::{
-    authn::{api_keys::FindKey, authenticate::Tenants, principal::FindPrincipal},
-    authz::guard::Custom,
+    authn::{api_keys::FindKey, principal::FindPrincipal, tenant_lookup::Tenants},
+    authz::guard::{Custom, Guard},
 };
 use crate::{
     base::{
@@ -68,11 +70,18 @@ impl FindPrincipal for Store {
 
 /// `messaging_admin_roles`: a caller whose subject is one of a tenant's admin roles may administer its
 /// namespaces, whatever its own role (messaging contract, decisions).
-pub(in crate::auth) struct MessagingAdminRoles(pub Store);
+struct MessagingAdminRoles(Store);
 
 #[async_trait]
 impl Custom for MessagingAdminRoles {
     async fn admits(&self, caller: &Caller, tenant: &TenantRef) -> Result<Option<TenantId>> {
         messaging::administered(&self.0, tenant, &caller.subject).await
+    }
+}
+
+impl Guard {
+    /// Adds the custom checks of all surfaces, under their names in the proto options.
+    pub fn with_checks_of(self, store: &Store) -> Self {
+        self.with_custom("messaging_admin_roles", Arc::new(MessagingAdminRoles(store.clone())))
     }
 }

@@ -154,7 +154,12 @@ impl Caller {
         self.roles().iter().any(|own| own.rank() >= role.rank())
     }
 
-    /// Whether the caller, and its principal, are of the platform.
+    /// Whether the caller uses an API key.
+    pub fn is_api_key(&self) -> bool {
+        matches!(self.basis, Basis::ApiKey(_))
+    }
+
+    /// Whether the caller, and its principal, stands above all tenants.
     pub fn is_platform(&self) -> bool {
         let own = self.role == Role::PlatformAdmin && self.tenant.is_none();
         own && self.principal.as_ref().is_none_or(Self::is_platform)

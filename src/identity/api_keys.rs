@@ -9,10 +9,10 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{accounts::display_name, roles::ceiling};
+use super::{accounts::display_name, users::ceiling};
 use crate::{
     base::{
-        Basis, Caller, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, TenantScope,
+        Basis, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, TenantScope,
         digest::sha256_hex, error::Reason, network,
     },
     store::{Change, ChangeKind, Resource, Revocation, Store, Tx, scopes::ApiKeyRow},
@@ -136,11 +136,6 @@ pub fn reads_as_key(text: &str) -> bool {
 pub async fn find(store: &Store, digest: &str) -> Result<Option<ApiKey>> {
     let found = store.api_key_by_digest(digest).await?;
     found.map(|(tenant, row)| ApiKey::of(tenant, row)).transpose()
-}
-
-/// Whether the caller uses an API key.
-pub(super) fn is_of_caller(caller: &Caller) -> bool {
-    matches!(caller.basis, Basis::ApiKey(_))
 }
 
 /// The current state of the API key that the caller uses; none for other callers. Fails with PERMISSION_DENIED

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod api_keys;
+pub mod backoff;
 pub mod grants;
 pub mod groups;
 pub mod login;
@@ -10,6 +11,7 @@ pub mod reseal;
 pub mod roles;
 pub mod second_factor;
 pub mod sessions;
+pub mod totp;
 pub mod users;
 
 pub use accounts::account::{Account, AccountStatus, TotpState};
@@ -17,8 +19,8 @@ pub use accounts::email::{Email, domain};
 pub use accounts::identities::Identity;
 pub use accounts::{AccountChange, NewAccount, create_account, set_password};
 pub use api_keys::ApiKey;
+pub use backoff::Throttle;
 pub use grants::{Grant, GrantRole};
-pub use login::backoff::Throttle;
 pub use login::{Credentials, Login, NewSession, login};
 pub use passwords::{Password, Passwords};
 pub use second_factor::attempts::Attempts;

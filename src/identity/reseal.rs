@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::login::totp_purpose;
+use super::totp::totp_purpose;
 use crate::{
     base::Result,
     store::{

@@ -1,13 +1,13 @@
 //! The audit log: events are written in the transaction of the change that they describe.
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr};
 
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Stamp, Store, Tx, entities::audit_events};
-use crate::base::{Caller, Clock, Cx, Result, TenantId};
+use super::{Stamp, entities::audit_events};
+use crate::base::{Caller, Clock, Cx, TenantId};
 
 /// Maximum number of rows in one insert. PostgreSQL permits 65,535 parameters in a statement, SQLite 32,766.
 pub(super) const ROWS: usize = 1000;
@@ -104,19 +104,6 @@ fn details(details: Value, client: Option<String>, principal: Option<&Caller>) -
 /// Replaces zero bytes, which PostgreSQL does not accept in text.
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
-}
-
-/// Appends events that belong to no write, such as aggregated denials.
-pub async fn append(store: &Store, records: Vec<AuditRecord>) -> Result<()> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    store.maintain("audit.append", Arc::from(records), record_all).await
-}
-
-async fn record_all(tx: &Tx, records: &Arc<[AuditRecord]>) -> Result<()> {
-    records.iter().cloned().for_each(|record| tx.record(record));
-    Ok(())
 }
 
 pub(super) async fn insert(conn: &impl ConnectionTrait, rows: Vec<audit_events::Model>) -> Result<(), DbErr> {

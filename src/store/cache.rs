@@ -12,8 +12,14 @@ use std::{
 
 use sea_orm::DbBackend;
 
-use super::{Invalidate, Store};
+use super::Store;
 use crate::base::Result;
+
+/// In-memory state that a write invalidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Invalidate {
+    ClusterNames,
+}
 
 /// The values, by what invalidates them.
 #[derive(Default)]

@@ -2,89 +2,11 @@
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
+use super::entities;
 use crate::base::{
     Error,
     error::{Kind, Reason},
 };
-
-/// A unique index and the error for its violation.
-struct Unique {
-    /// The index name, which PostgreSQL reports.
-    index: &'static str,
-    /// The columns, which SQLite reports.
-    columns: &'static str,
-    reason: Reason,
-    message: &'static str,
-}
-
-const UNIQUE: &[Unique] = &[
-    Unique {
-        index: "tenants_name_key_unique",
-        columns: "tenants.name_key",
-        reason: Reason::TenantExists,
-        message: "a tenant with that name already exists",
-    },
-    Unique {
-        index: "accounts_username_unique",
-        columns: "accounts.tenant_id, accounts.username_key",
-        reason: Reason::AccountExists,
-        message: "an account with that name already exists",
-    },
-    Unique {
-        index: "accounts_platform_username_unique",
-        columns: "accounts.username_key",
-        reason: Reason::AccountExists,
-        message: "an account with that name already exists",
-    },
-    Unique {
-        index: "accounts_email_unique",
-        columns: "accounts.tenant_id, accounts.email_key",
-        reason: Reason::EmailExists,
-        message: "an account with that email address already exists",
-    },
-    Unique {
-        index: "accounts_platform_email_unique",
-        columns: "accounts.email_key",
-        reason: Reason::EmailExists,
-        message: "an account with that email address already exists",
-    },
-    Unique {
-        index: "groups_name_unique",
-        columns: "groups.tenant_id, groups.name_key",
-        reason: Reason::GroupExists,
-        message: "a group with that name already exists",
-    },
-    Unique {
-        index: "identities_email_unique",
-        columns: "identities.email_key",
-        reason: Reason::IdentityExists,
-        message: "a user with that email already exists",
-    },
-    Unique {
-        index: "grants_member_unique",
-        columns: "grants.identity_id, grants.tenant_id",
-        reason: Reason::GrantExists,
-        message: "the user already has a grant in that tenant",
-    },
-    Unique {
-        index: "email_domains_domain_unique",
-        columns: "email_domains.tenant_id, email_domains.domain",
-        reason: Reason::EmailDomainExists,
-        message: "the tenant already has that email domain",
-    },
-    Unique {
-        index: "clusters_pkey",
-        columns: "clusters.name",
-        reason: Reason::ClusterExists,
-        message: "a cluster with that name already exists",
-    },
-    Unique {
-        index: "namespaces_name_unique",
-        columns: "namespaces.tenant_id, namespaces.name",
-        reason: Reason::NamespaceExists,
-        message: "a namespace with that name already exists in the tenant",
-    },
-];
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
@@ -100,7 +22,7 @@ impl From<DbErr> for Error {
 fn unique_violation(error: DbErr, text: &str) -> Error {
     // SQLite: `UNIQUE constraint failed: <columns>`. PostgreSQL: `... violates unique constraint "<index>"`.
     let told = text.rsplit_once(": ").map_or(text, |(_, columns)| columns);
-    match UNIQUE.iter().find(|unique| told == unique.columns || text.contains(&format!("\"{}\"", unique.index))) {
+    match entities::unique().find(|unique| told == unique.columns || text.contains(&format!("\"{}\"", unique.index))) {
         Some(unique) => Error::exists(unique.reason, unique.message).caused_by(error),
         None => Error::internal(error),
     }

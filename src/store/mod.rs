@@ -13,7 +13,6 @@ pub mod chain;
 mod conflict;
 mod connect;
 pub mod entities;
-pub mod idempotent;
 pub mod json;
 pub mod like;
 pub mod older_text;
@@ -27,8 +26,10 @@ mod schema;
 pub mod scopes;
 pub mod sealing;
 mod sequence;
+mod session_ends;
 mod time;
 mod timestamp;
+mod unique;
 mod write;
 
 use std::{
@@ -44,14 +45,16 @@ use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+pub use cache::Invalidate;
 pub use connect::{Location, OnStatement, StoreConfig, check_url};
 pub use pages::Pages;
-pub use revocations::{Revocation, SessionsOf};
+pub use revocations::Revocation;
 pub use sealing::keyring::{Kek, Keyring};
 pub use sealing::sealer::Sealer;
+pub use session_ends::SessionsOf;
 pub use timestamp::Stamp;
-pub use write::after_commit::Invalidate;
 pub use write::change::{Change, ChangeKind, Resource};
+pub use write::idempotent;
 pub use write::in_write;
 pub use write::queued::WriteFn;
 pub use write::tx::Tx;

@@ -9,18 +9,17 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryResult,
-    QuerySelect, Statement, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryResult, Statement, sea_query::Expr,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Change, ChangeKind, Resource, Stamp, Store, Tx,
+    Stamp, Store,
     entities::{accounts, counters, revoked_tokens},
     time::NOW,
 };
-use crate::base::{IdKind, Result, TenantId, TenantScope};
+use crate::base::Result;
 
 const COUNTER: &str = "revocations";
 /// Takes the next revision from the counter on SQLite.
@@ -84,59 +83,6 @@ impl Store {
         }
         let row = counters::Entity::find_by_id(COUNTER).one(self.read()).await?;
         Ok((row.map_or(0, |row| row.value), self.clock().now()))
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub enum SessionsOf {
-    /// All accounts of a tenant.
-    Tenant(TenantScope),
-    /// The platform accounts of an identity.
-    Identity(Uuid),
-}
-
-impl SessionsOf {
-    fn accounts(self) -> Condition {
-        match self {
-            Self::Tenant(scope) => Condition::all().add(accounts::Column::TenantId.eq(scope.tenant().uuid())),
-            Self::Identity(id) => {
-                Condition::all().add(accounts::Column::TenantId.is_null()).add(accounts::Column::IdentityId.eq(id))
-            }
-        }
-    }
-}
-
-impl Tx {
-    /// Ends the sessions of accounts: starts a new epoch for each, which revokes all tokens issued to it so far,
-    /// and raises its version. Returns the number of accounts.
-    pub async fn end_sessions(&self, of: SessionsOf) -> Result<u64> {
-        let now = Stamp::from(self.now());
-        accounts::Entity::update_many()
-            .col_expr(accounts::Column::Epoch, Expr::col(accounts::Column::Epoch).add(1))
-            .col_expr(accounts::Column::EpochChangedAt, Expr::value(now))
-            .col_expr(accounts::Column::Version, Expr::col(accounts::Column::Version).add(1))
-            .col_expr(accounts::Column::UpdatedAt, Expr::value(now))
-            .filter(of.accounts())
-            .exec(self.conn())
-            .await?;
-        let ended = accounts::Entity::find().select_only().column(accounts::Column::Id).column(accounts::Column::Epoch);
-        let ended: Vec<(Uuid, i64)> = ended.filter(of.accounts()).into_tuple().all(self.conn()).await?;
-        match of {
-            // One event for all accounts of a tenant, which may be many.
-            SessionsOf::Tenant(scope) => {
-                ended.iter().for_each(|(id, epoch)| self.revoke(Revocation::Account { id: *id, epoch: *epoch }));
-                let tenant = scope.tenant();
-                self.also_changed(Change::new(Resource::Sessions, ChangeKind::Ended, tenant.dashed()).within(tenant));
-            }
-            SessionsOf::Identity(_) => ended.iter().for_each(|(id, epoch)| self.sessions_ended(None, *id, *epoch)),
-        }
-        Ok(ended.len() as u64)
-    }
-
-    /// Records the end of the sessions of one account, whose row already has the new epoch.
-    pub fn sessions_ended(&self, tenant: Option<TenantId>, id: Uuid, epoch: i64) {
-        self.revoke(Revocation::Account { id, epoch });
-        self.also_changed(Change::new(Resource::Sessions, ChangeKind::Ended, IdKind::User.show(id)).within(tenant));
     }
 }
 

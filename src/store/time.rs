@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement};
 use time::OffsetDateTime;
 
-use super::{Stamp, Store, Tx};
+use super::{Stamp, Store};
 use crate::base::{Clock, Result};
 
 /// The time of PostgreSQL, in microseconds since the Unix epoch.
@@ -16,14 +16,7 @@ impl Store {
     }
 }
 
-impl Tx {
-    /// As [`Store::time`], inside a write.
-    pub async fn time(&self) -> Result<OffsetDateTime> {
-        Ok(of(self.conn(), self.clock()).await?)
-    }
-}
-
-async fn of(conn: &impl ConnectionTrait, clock: &Clock) -> Result<OffsetDateTime, DbErr> {
+pub(super) async fn of(conn: &impl ConnectionTrait, clock: &Clock) -> Result<OffsetDateTime, DbErr> {
     if conn.get_database_backend() != DatabaseBackend::Postgres {
         return Ok(clock.now());
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::{
     Source,
-    hub::{Demand, Follower},
+    follower::{Demand, Follower},
     log::{CAPACITY, Change, Log, Next},
     source::Reach,
 };

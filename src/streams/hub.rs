@@ -8,18 +8,17 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use sea_orm::DbBackend;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Feed, Source};
+use super::{
+    Feed, Source,
+    follower::{Demand, Follower},
+};
 use crate::{
     base::Result,
-    store::{
-        Store,
-        outbox::{self, Event},
-    },
+    store::{Store, outbox},
 };
 
 /// Most events of one read.
@@ -30,37 +29,6 @@ const POLL: Duration = Duration::from_millis(100);
 const POLL_SQLITE: Duration = Duration::from_millis(250);
 /// The delay after a failure.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// Is handed what the hub reads.
-#[async_trait]
-pub trait Follower: Send + Sync + 'static {
-    /// Takes the next events, in the order of their revisions; with them, all through `through` is known. After an error the same
-    /// events come again.
-    async fn take(&self, events: &[Event], through: i64) -> Result<()>;
-
-    /// Events through this revision were not read, because no stream was open.
-    fn restart(&self, at: i64);
-}
-
-/// How many streams are open.
-pub(super) type Demand = Arc<watch::Sender<usize>>;
-
-/// The place of an open stream: while it is held, the outbox is read.
-#[derive(Debug)]
-pub(super) struct Wanted(Demand);
-
-impl Wanted {
-    pub(super) fn new(demand: &Demand) -> Self {
-        demand.send_modify(|open| *open += 1);
-        Self(demand.clone())
-    }
-}
-
-impl Drop for Wanted {
-    fn drop(&mut self) {
-        self.0.send_modify(|open| *open -= 1);
-    }
-}
 
 /// Reads the outbox for its followers.
 pub struct Hub {

@@ -6,6 +6,7 @@
 
 mod catch_up;
 mod feed;
+mod follower;
 mod hub;
 mod log;
 mod source;
@@ -13,7 +14,8 @@ mod until;
 mod watch;
 
 pub use feed::Feed;
-pub use hub::{Follower, Hub};
+pub use follower::Follower;
+pub use hub::Hub;
 pub use source::{Reach, Source};
 pub use until::{Until, until};
 pub use watch::{Message, Watch};

@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Feed, Reach, Source, hub::Wanted, log::Next};
+use super::{Feed, Reach, Source, follower::Wanted, log::Next};
 use crate::{
     base::{Error, Kind, Result, error::Reason},
     store::{outbox, outbox_retention},

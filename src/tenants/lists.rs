@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::{Status, Tenant};
 use crate::{
-    base::{Cx, Result, scope::platform_only, text},
+    base::{Cx, Page, PageRequest, Result, scope::platform_only, text},
     store::{
         Store,
         entities::tenants::{Column, Entity, Model},
+        page::page as rows_of_page,
         pages::{Pages, by_bytes},
     },
 };
@@ -29,7 +30,15 @@ pub enum Order {
 /// The position of a tenant in any order.
 type Place = (String, Uuid);
 
-/// All tenants with one of these statuses. For platform callers.
+/// A page of the tenants in one of these statuses, oldest first. For platform callers.
+pub async fn page(cx: &Cx, store: &Store, statuses: &[Status], request: PageRequest) -> Result<Page<Tenant>> {
+    platform_only(&cx.access)?;
+    let (rows, total) = rows_of_page(within(statuses), Column::Id, request, store.read()).await?;
+    let rows = rows.into_iter().map(Tenant::try_from).collect::<Result<Vec<_>>>()?;
+    Ok(Page::cut(request, rows, total, |tenant| tenant.id.uuid()))
+}
+
+/// All tenants in one of these statuses. For platform callers.
 pub async fn list(cx: &Cx, store: &Store, order: Order, statuses: &[Status]) -> Result<Pages<Tenant>> {
     platform_only(&cx.access)?;
     let statuses = statuses.to_vec();

@@ -14,12 +14,10 @@ mod tenant;
 mod write;
 
 pub use self::soft_delete::{GRACE, deprovision, purge_due, restore};
-pub use lists::{Order, list, names, names_query, query};
+pub use lists::{Order, list, names, names_query, page, query};
 pub use names::released_at;
 pub use reachable::{reachable_page, watchable};
-pub use status::Status;
-pub use suspension::{Authority, Suspension, refuse_suspended, suspend, unsuspend};
-pub use tenant::{
-    Tenant, count, find, not_found, page, reach, resolve, resolve_any, resolve_any_locked, resolve_locked,
-};
+pub use status::{Authority, Status, Suspension};
+pub use suspension::{refuse_suspended, suspend, unsuspend};
+pub use tenant::{Tenant, count, find, not_found, reach, resolve, resolve_any, resolve_any_locked, resolve_locked};
 pub use write::{NewTenant, TenantChange, delete, insert, record, record_update, rename, update};

@@ -1,8 +1,8 @@
-//! The status of a tenant.
+//! The status of a tenant, and who suspended it.
 
 use std::{fmt, str::FromStr};
 
-use crate::base::Error;
+use crate::base::{Caller, Error};
 
 /// The stage of a tenant's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +54,64 @@ impl FromStr for Status {
     fn from_str(word: &str) -> Result<Self, Error> {
         let status = Self::ALL.into_iter().find(|status| status.as_str() == word);
         status.ok_or_else(|| Error::internal(format!("a tenant has the unknown status {word:?}")))
+    }
+}
+
+/// Who suspended a tenant, or an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// A platform caller; nobody else lifts it.
+    Platform,
+    /// An administrator of the tenant.
+    Tenant,
+}
+
+/// A suspension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspension {
+    /// On whose authority.
+    pub authority: Authority,
+    /// The subject of who did it.
+    pub subject: String,
+}
+
+impl Authority {
+    /// The authority with which a caller acts.
+    pub fn of(caller: &Caller) -> Self {
+        if caller.is_platform() { Self::Platform } else { Self::Tenant }
+    }
+
+    /// The word that is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Tenant => "tenant",
+        }
+    }
+
+    /// Whether one who acts with this authority may lift what was set with the other.
+    pub fn may_lift(self, set: Self) -> bool {
+        self == Self::Platform || set == Self::Tenant
+    }
+}
+
+impl fmt::Display for Suspension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.authority.as_str(), self.subject)
+    }
+}
+
+impl FromStr for Suspension {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (authority, subject) = text.split_once(':').unwrap_or((text, ""));
+        let authority = match authority {
+            "platform" => Authority::Platform,
+            "tenant" => Authority::Tenant,
+            _ => return Err(Error::internal(format!("a tenant was suspended by the unknown {authority:?}"))),
+        };
+        Ok(Self { authority, subject: subject.to_owned() })
     }
 }
 

@@ -1,75 +1,17 @@
 //! Suspension: a tenant's callers are refused everywhere until it is lifted. Who set it decides who may lift it.
 
-use std::{fmt, str::FromStr};
-
 use super::{
-    Status, Tenant,
+    Authority, Status, Suspension, Tenant,
     write::{self, Standing},
 };
 use crate::{
-    base::{Caller, Cx, Error, Result, TenantScope, error::Reason},
+    base::{Cx, Error, Result, TenantScope, error::Reason},
     store::{SessionsOf, Tx},
 };
 
-/// Who suspended a tenant, or an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Authority {
-    /// A platform caller; only the platform can lift it.
-    Platform,
-    /// An administrator of the tenant.
-    Tenant,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suspension {
-    pub authority: Authority,
-    /// The subject of the caller who did it.
-    pub subject: String,
-}
-
-impl Authority {
-    /// The authority of a caller.
-    pub fn of(caller: &Caller) -> Self {
-        if caller.is_platform() { Self::Platform } else { Self::Tenant }
-    }
-
-    /// The stored name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Platform => "platform",
-            Self::Tenant => "tenant",
-        }
-    }
-
-    /// Whether this authority may lift a suspension that `set` made.
-    pub fn may_lift(self, set: Self) -> bool {
-        self == Self::Platform || set == Self::Tenant
-    }
-}
-
-impl fmt::Display for Suspension {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.authority.as_str(), self.subject)
-    }
-}
-
-impl FromStr for Suspension {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let (authority, subject) = text.split_once(':').unwrap_or((text, ""));
-        let authority = match authority {
-            "platform" => Authority::Platform,
-            "tenant" => Authority::Tenant,
-            _ => return Err(Error::internal(format!("a tenant was suspended by the unknown {authority:?}"))),
-        };
-        Ok(Self { authority, subject: subject.to_owned() })
-    }
-}
-
-/// Suspends a tenant. A suspended one stays so, but the platform takes over a suspension by the tenant itself. A
-/// suspension by the platform ends the sessions of the tenant's users on all surfaces; after one by the tenant itself
-/// its administrators can still lift it.
+/// Suspends a tenant. One that is suspended stays so; the platform takes over what the tenant set itself. A suspension by
+/// the platform ends the sessions of the tenant's users, on whatever surface; one by the tenant itself leaves its
+/// administrators the way back.
 pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Tenant> {
     let caller = &tx.cx().caller;
     let authority = Authority::of(caller);

@@ -5,13 +5,10 @@ use std::collections::BTreeMap;
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, QuerySelect};
 use time::OffsetDateTime;
 
-use super::{Status, Suspension, lists};
+use super::{Status, Suspension};
 use crate::{
-    base::{
-        Access, Cx, Error, Page, PageRequest, Result, TenantId, TenantName, TenantRef, TenantScope, error::Reason,
-        scope::platform_only,
-    },
-    store::{Stamp, Store, Tx, entities::tenants, json, page::page as rows_of_page, scopes},
+    base::{Access, Cx, Error, Result, TenantId, TenantName, TenantRef, TenantScope, error::Reason},
+    store::{Stamp, Store, Tx, entities::tenants, json, scopes},
 };
 
 /// A tenant of the registry.
@@ -95,16 +92,7 @@ pub async fn resolve_any_locked(tx: &Tx, reference: &TenantRef) -> Result<(Tenan
     resolve_on(&tx.cx().access, tx.conn(), reference, true).await
 }
 
-/// A page of the tenants with one of these statuses, oldest first. For platform callers.
-pub async fn page(cx: &Cx, store: &Store, statuses: &[Status], request: PageRequest) -> Result<Page<Tenant>> {
-    platform_only(&cx.access)?;
-    let query = lists::within(statuses);
-    let (rows, total) = rows_of_page(query, tenants::Column::Id, request, store.read()).await?;
-    let rows = rows.into_iter().map(Tenant::try_from).collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(request, rows, total, |tenant| tenant.id.uuid()))
-}
-
-/// The number of tenants, in any status.
+/// How many tenants there are, in whatever status.
 pub async fn count(store: &Store) -> Result<u64> {
     Ok(tenants::Entity::find().count(store.read()).await?)
 }

@@ -12,7 +12,7 @@ use tenantry::{
     jobs::{self, Leases, Run, store::relay::Relay},
     store::{
         Change, ChangeKind, Resource, Store, StoreConfig,
-        audit::{self, AuditRecord, Outcome},
+        audit::{AuditRecord, Outcome},
         chain::{self, Verdict},
         entities::{audit_events, outbox},
         relay::Step,
@@ -176,8 +176,8 @@ both_databases! {
             ..AuditRecord::of(&platform_cx("tenant.create"), Outcome::Refused)
         };
         let unknown = AuditRecord { caller: None, ..refusal.clone() };
-        audit::append(&db, vec![refusal, unknown]).await.unwrap();
-        audit::append(&db, Vec::new()).await.unwrap();
+        db.append_audit(vec![refusal, unknown]).await.unwrap();
+        db.append_audit(Vec::new()).await.unwrap();
         let rows = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
         let told: Vec<_> = rows.iter().map(|row| (row.caller_subject.as_str(), row.outcome.as_str())).collect();
         assert_eq!(told, [("root", "refused"), ("", "refused")]);

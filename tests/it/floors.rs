@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::harness::root;
+use crate::harness::{
+    modules::{Modules, cycles},
+    root,
+};
 
 /// The layers, lowest first. A module uses itself and the layers below.
 const FLOORS: [&[&str]; 9] = [
@@ -24,6 +27,24 @@ const FLOORS: [&[&str]; 9] = [
 /// The domain areas: the only layer whose modules may use each other, without cycles.
 const AREAS: &[&str] =
     &["audit", "controlplane", "entitlements", "identity", "manager", "messaging", "tenants", "warehouse", "zerotrust"];
+
+/// The crates whose modules are checked for cycles, by their root files. `src/lib.rs` comes first: its own children are layers.
+const CRATES: &[&str] = &[
+    "src/lib.rs",
+    "crates/grpc-conformance/src/main.rs",
+    "crates/tenantry-proto/src/lib.rs",
+    "crates/text/src/lib.rs",
+    "crates/transcoder-build/src/lib.rs",
+    "crates/transcoder-conformance/src/lib.rs",
+    "crates/transcoder/src/lib.rs",
+    "migrations/src/lib.rs",
+];
+
+/// Directories whose files may depend on each other, with the reason.
+const MAY_CYCLE: &[(&str, &str)] = &[(
+    "crates/transcoder/src/json",
+    "messages contain fields of kinds, which are messages again: the codec is recursive",
+)];
 
 /// Maximum length of a file, in lines.
 const LONGEST: usize = 450;
@@ -64,6 +85,93 @@ fn areas_have_no_cycles() {
         uses_of.values_mut().for_each(|used| used.retain(|area| left.contains(area)));
     }
     assert!(uses_of.is_empty(), "these areas use each other in a circle: {uses_of:?}");
+}
+
+/// In each directory, the dependencies between its files and subdirectories have no cycle. The directory's own `mod.rs` is left out:
+/// it may use its files, and they may use it.
+#[test]
+fn modules_of_a_directory_form_no_cycle() {
+    let mut wrong = Vec::new();
+    let mut excused = BTreeSet::new();
+    for crate_root in CRATES {
+        let uses = Modules::read(&root().join(crate_root)).uses();
+        let directories: BTreeSet<_> = uses.keys().filter_map(|file| file.parent()).collect();
+        for directory in directories {
+            // The layers have their own test.
+            if directory == root().join("src") {
+                continue;
+            }
+            let name = directory.strip_prefix(root()).unwrap().to_str().unwrap();
+            for cycle in cycles(&entries(directory, &uses)) {
+                match MAY_CYCLE.iter().find(|(known, _)| *known == name) {
+                    Some((known, _)) => drop(excused.insert(*known)),
+                    None => wrong.push(described(directory, &cycle, &uses)),
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let stale: Vec<_> = MAY_CYCLE.iter().filter(|(known, _)| !excused.contains(known)).collect();
+    assert!(stale.is_empty(), "these have no cycle any more: {stale:?}");
+}
+
+type Uses = BTreeMap<PathBuf, BTreeSet<PathBuf>>;
+
+/// The dependencies between the files and subdirectories of a directory.
+fn entries(directory: &Path, uses: &Uses) -> BTreeMap<String, BTreeSet<String>> {
+    let mut entries: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, used) in uses {
+        let Some(own) = entry(directory, file) else { continue };
+        let others = used.iter().filter_map(|file| entry(directory, file)).filter(|other| *other != own);
+        entries.entry(own.clone()).or_default().extend(others);
+    }
+    entries
+}
+
+/// The entry of a directory that a file belongs to, without `.rs`; none for files elsewhere and for the directory's own module.
+fn entry(directory: &Path, file: &Path) -> Option<String> {
+    let inside = file.strip_prefix(directory).ok()?;
+    let own = ["mod.rs", "lib.rs", "main.rs"].iter().any(|name| inside == Path::new(name));
+    let first = inside.components().next()?.as_os_str().to_str()?;
+    (!own).then(|| first.strip_suffix(".rs").unwrap_or(first).to_owned())
+}
+
+/// A cycle with the dependencies that form it.
+fn described(directory: &Path, cycle: &BTreeSet<String>, uses: &Uses) -> String {
+    let name = directory.strip_prefix(root()).unwrap_or(directory);
+    let mut text = format!("{} has a cycle; remove one direction:", name.display());
+    for (file, used) in uses {
+        for other in used {
+            let (own, other_entry) = (entry(directory, file), entry(directory, other));
+            let both =
+                [&own, &other_entry].iter().all(|entry| entry.as_ref().is_some_and(|entry| cycle.contains(entry)));
+            if both && own != other_entry {
+                let short = |file: &Path| file.strip_prefix(directory).unwrap().display().to_string();
+                text += &format!("\n    {} uses {}", short(file), short(other));
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn cycles_are_found_through_reexports_and_not_in_tests() {
+    let crate_root = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = crate_root.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    file("lib.rs", "mod a; mod b; mod c; pub use a::Shown;");
+    file("a/mod.rs", "pub mod deep;\npub use deep::Shown;");
+    file("a/deep.rs", "pub struct Shown;\nfn f() { crate::b::g(); } // crate::c::h()");
+    file("b.rs", "use crate::{Shown as S, c};\npub fn g() -> S { c::h(\"crate::b::g\", 'x') }");
+    file("c.rs", "pub fn h() {}\n#[cfg(test)]\nmod tests { use crate::b::g; }");
+    let uses = Modules::read(&crate_root.path().join("lib.rs")).uses();
+    let found = cycles(&entries(crate_root.path(), &uses));
+    assert_eq!(found, [BTreeSet::from(["a".to_owned(), "b".to_owned()])]);
+    let text = described(crate_root.path(), &found[0], &uses).replace(crate_root.path().to_str().unwrap(), "");
+    assert!(text.ends_with("\n    a/deep.rs uses b.rs\n    b.rs uses a/deep.rs"), "{text}");
 }
 
 #[test]

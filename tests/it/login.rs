@@ -20,8 +20,7 @@ use tenantry::{
     },
     identity::{
         self, AccountChange, AccountStatus, Credentials, Login, NewAccount, Password, Passwords, People, accounts,
-        login::totp_purpose,
-        second_factor::totp::{self, TotpSecret},
+        totp::{self, TotpSecret, totp_purpose},
     },
     store::{
         Kek, Sealer,

@@ -19,7 +19,7 @@ use prost::Message as _;
 use tenantry::{
     auth::{
         Authenticator,
-        authn::{authenticate::Tenants, keys::Keys, revocation::Revocations},
+        authn::{keys::Keys, revocation::Revocations, tenant_lookup::Tenants},
     },
     base::{Clock, Drain, TenantRef, caller::CallerTenant},
     server::{

@@ -15,7 +15,6 @@
 
 mod code;
 mod codec;
-mod handlers;
 mod model;
 mod names;
 mod openapi;
@@ -33,9 +32,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use handlers::Handlers;
 pub use parts::Part;
 use prost_reflect::DescriptorPool;
+use service::Handlers;
 pub use tonic_prost_build;
 
 /// Why a build fails. Each error names the element and the cause.

@@ -8,7 +8,7 @@ use std::{
 
 use tonic::Status;
 
-use crate::MethodInfo;
+use crate::{Claim, MethodInfo};
 
 /// Decides who may call what. For gRPC and REST alike, the transcoder calls [`admit`](Guard::admit) before it reads the
 /// body, and [`enter`](Guard::enter) with the decoded message.
@@ -25,18 +25,7 @@ pub trait Guard: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>>;
 }
 
-/// The fields of the decoded message that the guard needs.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Claim<'a> {
-    /// Value of the field that names the tenant, where the rule has one. `Some("")` if the caller left it empty.
-    pub tenant: Option<&'a str>,
-    /// Name of the action, where the method has several. `Some("")` if the request asks for none that is listed.
-    pub action: Option<&'a str>,
-    /// Value of the field that names the audit target, where the rule has one.
-    pub target: Option<&'a str>,
-}
-
-/// A guard that admits every call, for services that are public or guarded elsewhere.
+/// A guard that admits everybody, for services that are public or are guarded elsewhere.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Open;
 

@@ -7,6 +7,7 @@
 pub mod actions;
 mod aip193;
 #[cfg(feature = "compression")]
+mod claim;
 pub mod compress;
 mod dialect;
 mod dialects;
@@ -30,14 +31,16 @@ pub mod surfaces;
 
 pub use actions::{Action, Actions};
 pub use aip193::Aip193;
+pub use claim::Claim;
 pub use dialect::{Dialect, Rendered};
 pub use dialects::Dialects;
 pub use failure::{Failure, Origin, RequestId, Violation, status_of};
-pub use guard::{Claim, Guard, Open};
+pub use guard::{Guard, Open};
+pub use json::Missing;
 pub use method::{AuditRule, AuthRule, MethodInfo, Permission, Surface, TenantRule, TrailingSlash};
 pub use paging::{PagedRequest, PagedResponse};
 pub use reach::Reach;
-pub use required::{Missing, require};
+pub use required::require;
 pub use rest::{Answered, Deadline, Matched, Rest, RestBuilder, etag_mismatch};
 pub use service::{GrpcService, Served, Service};
 pub use surfaces::SurfacePaths;

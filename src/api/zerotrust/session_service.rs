@@ -7,10 +7,7 @@ use crate::{
     api::{Deps, handlers::zerotrust::v1::session_service::SessionService},
     auth::authn::sessions::{Session, SessionOf},
     base::{Cx, Error, Result, Role, Secret, TenantId, TenantRef, error::Reason},
-    identity::{
-        Credentials, Login,
-        users::{self, password},
-    },
+    identity::{Credentials, Login, login::renewal, users},
     proto::zerotrust::v1::{
         GetSessionRequest, GetSessionResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
     },
@@ -37,7 +34,7 @@ impl AdminSessions {
     async fn renewed(&self, cx: &Cx, credentials: &Credentials, new: Secret<String>) -> Result<(Login, Session)> {
         let login = self.deps.sessions.log_in(cx, credentials).await?;
         admitted(&login)?;
-        let account = password::renew(cx, &self.deps.people, &login, &credentials.password, new).await?;
+        let account = renewal::renew(cx, &self.deps.people, &login, &credentials.password, new).await?;
         let login = Login { account, ..login };
         let session = session::begin(&self.deps, &SessionOf::login(&login)).await?;
         Ok((login, session))

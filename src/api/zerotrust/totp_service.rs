@@ -7,10 +7,7 @@ use super::{
 use crate::{
     api::{Deps, handlers::zerotrust::v1::totp_service::TotpService, timestamp},
     base::{Cx, Reach, Result, Secret},
-    identity::{
-        TotpState,
-        second_factor::{self, totp},
-    },
+    identity::{TotpState, second_factor, totp},
     proto::zerotrust::v1::{
         DisableTotpRequest, DisableTotpResponse, EnrollTotpRequest, EnrollTotpResponse, VerifyTotpRequest,
         VerifyTotpResponse,

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use moka::sync::Cache;
 
-use super::{authenticate::Tenants, tokens};
+use super::{tenant_lookup::Tenants, tokens};
 use crate::{
     audit::ApiKeyUses,
     base::{Basis, Caller, CallerKind, Clock, Result, TenantRef, caller::CallerFacts},

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
 use time::OffsetDateTime;
 
@@ -16,6 +15,7 @@ use super::{
     origins::Origins,
     principal::{self, Principals},
     revocation::Revocations,
+    tenant_lookup::Tenants,
     token_cache::TokenCache,
     tokens::{self, Claims},
 };
@@ -35,13 +35,6 @@ pub enum Authentication {
     Caller(Caller, Surface),
     /// An invalid credential, with the reason.
     Refused(Arc<Error>),
-}
-
-/// Looks up the tenants of credentials. Implemented by the tenant registry, and by a fake in tests.
-#[async_trait]
-pub trait Tenants: Send + Sync + 'static {
-    /// The tenant; `None` if it does not exist or is being deleted.
-    async fn find(&self, tenant: &TenantRef) -> Result<Option<CallerTenant>>;
 }
 
 /// Turns credentials into callers.

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tokio::{sync::broadcast, time::sleep};
 
-use super::{authenticate::Tenants, tokens};
+use super::{tenant_lookup::Tenants, tokens};
 use crate::{
     base::{Basis, Caller, Cx, Drain, Error, IdKind, Kind, Result, TenantRef},
     store::{Resource, Store, outbox::Event},

@@ -13,6 +13,6 @@ pub mod origins;
 pub mod principal;
 pub mod revocation;
 pub mod sessions;
-
+pub mod tenant_lookup;
 mod token_cache;
 pub mod tokens;

@@ -11,7 +11,6 @@ use super::roles;
 use crate::audit::Denials;
 use crate::auth::{
     authn::{authenticate::Authentication, tokens},
-    lookups::MessagingAdminRoles,
     request::{CallFacts, ClientInfo},
 };
 use crate::base::{
@@ -22,7 +21,6 @@ use crate::base::{
     scope::{access_to, foreign_tenant},
     seat::Seated,
 };
-use crate::store::Store;
 
 /// A custom check that may admit a caller on one tenant although its role does not.
 #[async_trait]
@@ -48,11 +46,6 @@ impl Guard {
     /// A guard without custom checks.
     pub fn new(denials: Denials, clock: Clock) -> Self {
         Self { customs: HashMap::new(), denials, clock }
-    }
-
-    /// Adds the custom checks of all surfaces, under their names in the proto options.
-    pub fn with_checks_of(self, store: &Store) -> Self {
-        self.with_custom("messaging_admin_roles", Arc::new(MessagingAdminRoles(store.clone())))
     }
 
     pub fn with_custom(mut self, name: &'static str, custom: Arc<dyn Custom>) -> Self {

@@ -1,17 +1,17 @@
 //! Login: verifies a name, a password and a second factor, and returns the account.
 
-pub mod backoff;
+pub mod renewal;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use self::backoff::Attempt;
 use super::{
     Account, AccountStatus, People, RoleGrant, TotpState, User, accounts,
+    backoff::Attempt,
     passwords::{Password, Verdict},
-    second_factor::totp::{self, TotpSecret},
     sessions::records,
+    totp::{self, TotpSecret, totp_purpose},
     users,
 };
 use crate::{
@@ -212,11 +212,6 @@ async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>
     let tenant = row.tenant_id.map(crate::base::TenantId::from_uuid);
     let secret = TotpSecret::kept(people.sealer.open(tenant, &totp_purpose(row.id), sealed).await?);
     secret.step(&given, people.store.clock().now())?.map(Factor::Step).ok_or_else(totp::invalid)
-}
-
-/// Binds the sealed secret to its account, so that it cannot be moved to another one.
-pub fn totp_purpose(account: Uuid) -> String {
-    format!("{}:{account}", totp::PURPOSE)
 }
 
 /// Consumes the code and records the login in one write, whose audit event names the account.

@@ -3,14 +3,9 @@
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::ceiling;
 use crate::identity::{
     AccountChange, RoleGrant, RoleScope, User, UserRef,
-    users::{
-        self, Held, last_admin,
-        lifecycle::{put, record},
-        rules,
-    },
+    users::{self, Held, ceiling, last_admin, put, record, rules},
 };
 use crate::{
     base::{Caller, Cx, Error, IdKind, Result, Role, TenantRef, error::Reason},

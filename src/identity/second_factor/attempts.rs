@@ -9,7 +9,7 @@ use moka::sync::Cache;
 use uuid::Uuid;
 
 use crate::base::Result;
-use crate::identity::login::backoff::too_many;
+use crate::identity::backoff::too_many;
 
 /// Maximum number of attempts within [`WINDOW`].
 const MOST: usize = 5;

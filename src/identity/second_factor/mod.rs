@@ -1,7 +1,6 @@
 //! The second factor of users: enrollment, confirmation and removal (zero-trust contract, section 4.2).
 
 pub(in crate::identity) mod attempts;
-pub mod totp;
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr,
@@ -10,15 +9,10 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use self::totp::TotpSecret;
 use super::{
     AccountChange, People, TotpState, User, UserRef,
-    login::totp_purpose,
-    users::{
-        self, Held,
-        lifecycle::{put, record},
-        rules,
-    },
+    totp::{self, TotpSecret, totp_purpose},
+    users::{self, Held, put, record, rules},
 };
 use crate::{
     base::{Cx, Error, Reach, Result, Secret, error::Reason},
@@ -138,7 +132,7 @@ async fn put_enabled(tx: &Tx, held: &Held, hashes: &[String]) -> Result<()> {
         .filter(accounts::Column::Id.eq(id))
         .exec(tx.conn())
         .await?;
-    forget_codes(tx, id).await?;
+    totp::forget_codes(tx, id).await?;
     let created_at = Stamp::from(tx.now());
     let hashes = hashes.iter().cloned();
     let rows = hashes.map(|code_hash| recovery_codes::Model { account_id: id, code_hash, created_at });
@@ -166,7 +160,7 @@ async fn disable_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Resu
     let after = if before == TotpState::None {
         held.user.clone()
     } else {
-        clear(tx, held.row.id).await?;
+        totp::clear(tx, held.row.id).await?;
         put(tx, &held, &AccountChange { end_sessions: true, ..AccountChange::default() }).await?
     };
     record(tx, ChangeKind::Updated, &held, &after, json!({"reason": reason, "before": before.as_str()}));
@@ -178,24 +172,6 @@ fn record_next(tx: &Tx, held: &Held, details: Value) {
     let mut after = held.user.clone();
     after.account.version += 1;
     record(tx, ChangeKind::Updated, held, &after, details);
-}
-
-/// Removes the second factor of an account, with its recovery codes.
-pub(super) async fn clear(tx: &Tx, account: Uuid) -> Result<()> {
-    accounts::Entity::update_many()
-        .col_expr(accounts::Column::TotpState, Expr::value(TotpState::None.as_str()))
-        .col_expr(accounts::Column::TotpSecret, Expr::value(None::<String>))
-        .col_expr(accounts::Column::TotpPendingUntil, Expr::value(None::<i64>))
-        .filter(accounts::Column::Id.eq(account))
-        .exec(tx.conn())
-        .await?;
-    forget_codes(tx, account).await
-}
-
-async fn forget_codes(tx: &Tx, account: Uuid) -> Result<()> {
-    let codes = recovery_codes::Entity::delete_many().filter(recovery_codes::Column::AccountId.eq(account));
-    codes.exec(tx.conn()).await?;
-    Ok(())
 }
 
 /// Locks the user and checks that it is the one that was looked up: the name may belong to another account by now.

@@ -1,13 +1,13 @@
 //! Creation, changes and deletion of users (zero-trust contract, section 4.2).
 
 use sea_orm::{ColumnTrait, Condition, ExprTrait, QueryFilter};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{Held, last_admin, rules, suspension};
+use super::{Held, ceiling, last_admin, put, record, rules, suspension};
 use crate::identity::{
     AccountChange, AccountStatus, Email, NewAccount, Password, People, RoleGrant, User, UserRef, accounts, groups,
-    passwords::policy, roles::ceiling, second_factor, users,
+    passwords::policy, totp, users,
 };
 use crate::{
     base::{Cx, Error, Result, Role, Secret, TenantRef, TenantScope, error::Reason, text},
@@ -212,7 +212,7 @@ async fn delete_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Resul
     let rows = tx.tenant(held.scope);
     rows.delete_roles(held.row.id).await?;
     rows.leave_groups(held.row.id).await?;
-    second_factor::clear(tx, held.row.id).await?;
+    totp::clear(tx, held.row.id).await?;
     for group in &held.user.groups {
         tx.also_changed(groups::members_changed(held.scope, *group));
     }
@@ -240,19 +240,4 @@ async fn force_reauth_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) ->
     let after = put(tx, &held, &AccountChange { end_sessions: true, ..AccountChange::default() }).await?;
     record(tx, ChangeKind::Updated, &held, &after, json!({"reason": reason}));
     Ok(after)
-}
-
-/// Changes the account of a locked user.
-pub(in crate::identity) async fn put(tx: &Tx, held: &Held, change: &AccountChange) -> Result<User> {
-    let account = accounts::change(tx, held.row.clone(), change).await?;
-    users::as_user(tx, held.scope, account).await
-}
-
-/// Records what a call did to a locked user, which may be unchanged.
-pub(in crate::identity) fn record(tx: &Tx, kind: ChangeKind, held: &Held, after: &User, details: Value) {
-    let target = held.user.account.shown_id();
-    match held.row.version == after.account.version {
-        true => tx.audit_only(Some(held.tenant.id), target, details),
-        false => tx.changed(after.account.change(kind), target, details),
-    }
 }

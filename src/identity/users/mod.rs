@@ -1,5 +1,6 @@
 //! The users of a tenant: lookup and lists (zero-trust contract, section 4.2).
 
+pub(in crate::identity) mod ceiling;
 pub(in crate::identity) mod last_admin;
 pub mod lifecycle;
 pub mod password;
@@ -11,14 +12,15 @@ use sea_orm::{
     ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, Select,
     sea_query::{Expr, Func},
 };
+use serde_json::Value;
 use uuid::Uuid;
 
 use self::user::dressed;
-use super::{Account, AccountStatus, RoleGrant, User, UserRef, accounts};
+use super::{Account, AccountChange, AccountStatus, RoleGrant, User, UserRef, accounts};
 use crate::{
     base::{Cx, Error, IdKind, Page, PageRequest, Reach, Result, Role, TenantRef, TenantScope, error::Reason, text},
     store::{
-        Store, Tx,
+        ChangeKind, Store, Tx,
         entities::accounts::{Column, Entity, Model},
         like::holding,
         page::page as rows_of_page,
@@ -122,6 +124,21 @@ pub(super) async fn hold(tx: &Tx, user: &UserRef) -> Result<Held> {
 /// An account of the tenant as a user, inside a write.
 pub(super) async fn as_user(tx: &Tx, scope: TenantScope, account: Account) -> Result<User> {
     one(dressed(&tx.tenant(scope), vec![account], tx.now()).await?)
+}
+
+/// Changes the account of a locked user.
+pub(in crate::identity) async fn put(tx: &Tx, held: &Held, change: &AccountChange) -> Result<User> {
+    let account = accounts::change(tx, held.row.clone(), change).await?;
+    as_user(tx, held.scope, account).await
+}
+
+/// Records what a call did to a locked user, which may be unchanged.
+pub(in crate::identity) fn record(tx: &Tx, kind: ChangeKind, held: &Held, after: &User, details: Value) {
+    let target = held.user.account.shown_id();
+    match held.row.version == after.account.version {
+        true => tx.audit_only(Some(held.tenant.id), target, details),
+        false => tx.changed(after.account.change(kind), target, details),
+    }
 }
 
 fn one(users: Vec<User>) -> Result<User> {

@@ -1,25 +1,17 @@
 //! Passwords of users: their own, and resets by administrators (zero-trust contract, section 4.2).
 
-use sea_orm::{EntityTrait, QuerySelect};
 use serde_json::json;
-use uuid::Uuid;
 
-use super::{
-    lifecycle::{put, record},
-    rules,
-};
+use super::{put, record, rules};
 use crate::identity::{
-    Account, AccountChange, AccountStatus, Login, Password, People, User, UserRef,
-    login::backoff::Attempt,
-    passwords::{normalized, policy, weak},
-    second_factor::totp,
-    users,
+    Account, AccountChange, AccountStatus, Password, People, User, UserRef,
+    backoff::Attempt,
+    passwords::{policy, weak},
+    totp, users,
 };
 use crate::{
-    base::{
-        Access, Caller, CallerKind, Cx, Error, Reach, Result, Secret, caller::CallerFacts, cx::CxFacts, error::Reason,
-    },
-    store::{ChangeKind, Tx, entities::accounts},
+    base::{Cx, Error, Reach, Result, Secret, error::Reason},
+    store::{ChangeKind, Tx},
     tenants::Tenant,
 };
 
@@ -100,50 +92,6 @@ async fn put_password(tx: &Tx, plan: &Plan) -> Result<(Tenant, User)> {
     Ok((held.tenant, after))
 }
 
-/// Changes the password of an account that just logged in, and ends all its sessions. Fails with
-/// INVALID_ARGUMENT for a password that violates the policy or equals the current one, with UNAUTHENTICATED if
-/// the account was changed since the login.
-pub async fn renew(
-    cx: &Cx,
-    people: &People,
-    login: &Login,
-    current: &Secret<String>,
-    new: Secret<String>,
-) -> Result<Account> {
-    if normalized(&new).expose() == normalized(current).expose() {
-        return Err(weak("the new password must differ from the current one"));
-    }
-    let password = policy::checked(new, names(&login.account)).await?;
-    let hash = people.passwords.hash(password).await?;
-    people.store.write(&as_account(cx, login), (login.account.id, login.account.epoch, hash), put_renewed).await
-}
-
-async fn put_renewed(tx: &Tx, (id, epoch, hash): &(Uuid, i64, String)) -> Result<Account> {
-    let row = accounts::Entity::find_by_id(*id).lock_exclusive().one(tx.conn()).await?;
-    // Every change of its password, role or status raises the epoch.
-    let active = |row: &accounts::Model| row.epoch == *epoch && row.status == AccountStatus::Active.as_str();
-    let row = row.filter(active).ok_or_else(wrong)?;
-    let password = Some((hash.clone(), false));
-    let change = AccountChange { password, end_sessions: true, ..AccountChange::default() };
-    let account = crate::identity::accounts::change(tx, row, &change).await?;
-    let details = json!({"own": true, "at_login": true});
-    tx.changed(account.change(ChangeKind::Updated), account.shown_id(), details);
-    Ok(account)
-}
-
-/// The context of the call with the account as its caller.
-fn as_account(cx: &Cx, login: &Login) -> Cx {
-    let account = &login.account;
-    let caller = Caller::new(CallerFacts {
-        kind: CallerKind::User,
-        subject: account.subject(login.tenant.as_ref().map(|tenant| tenant.name.as_str())),
-        role: account.role,
-        account: Some(account.id),
-        ..CallerFacts::default()
-    });
-    Cx::new(CxFacts { caller, access: Access::Platform, audit_action: Some("user.password.set"), ..CxFacts::clone(cx) })
-}
-
 /// Verifies the current password and returns its hash. Failures delay the next attempts, as for logins.
 async fn verify(cx: &Cx, people: &People, user: &User, given: Option<Secret<String>>) -> Result<String> {
     let given = given.ok_or_else(|| Error::invalid(Reason::FieldRequired, "current_password", "required"))?;
@@ -171,12 +119,12 @@ async fn verify(cx: &Cx, people: &People, user: &User, given: Option<Secret<Stri
 }
 
 /// Texts that must not be the password.
-fn names(account: &Account) -> Vec<String> {
+pub(in crate::identity) fn names(account: &Account) -> Vec<String> {
     let names = [Some(account.username.clone()), rules::shown_email(account), Some(account.display_name.clone())];
     names.into_iter().flatten().collect()
 }
 
-fn wrong() -> Error {
+pub(in crate::identity) fn wrong() -> Error {
     Error::unauthenticated(Reason::LoginRefused, "the current password is wrong")
 }
 

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::base::{Caller, Error, IdKind, Kind, Reach, Result, Role, error::Reason, text};
-use crate::identity::{Account, AccountStatus, Email, User, accounts, api_keys};
+use crate::identity::{Account, AccountStatus, Email, User, accounts};
 
 /// Maximum length of an id chosen by the caller, in characters.
 const MAX_ID: usize = 64;
@@ -102,7 +102,7 @@ pub(in crate::identity) fn not_to_oneself(caller: &Caller, account: &Account) ->
 
 /// Refuses API keys: permanent privileges are given only by people and by minted tokens.
 pub(in crate::identity) fn not_by_key(caller: &Caller) -> Result<()> {
-    if api_keys::is_of_caller(caller) {
+    if caller.is_api_key() {
         let message = "API keys cannot change roles, second factors or other users' passwords";
         return Err(Error::denied(Reason::CallerKindRefused, message));
     }

@@ -2,11 +2,7 @@
 
 use serde_json::json;
 
-use super::{
-    Held, last_admin,
-    lifecycle::{put, record},
-    rules,
-};
+use super::{Held, last_admin, put, record, rules};
 use crate::identity::{AccountChange, AccountStatus, User, UserRef, sessions::records, users};
 use crate::{
     base::{Cx, Error, Result, error::Reason},

@@ -21,7 +21,8 @@ use tower::{Service, util::MapResponseLayer};
 
 use super::{
     descriptors::{Methods, Named},
-    protocol::{ProtocolLayer, Terms},
+    protocol::ProtocolLayer,
+    terms::Terms,
     text::Decoded,
 };
 use crate::{base::GrpcForm, server::ops::without_body};

@@ -14,7 +14,7 @@ use flate2::read::MultiGzDecoder;
 use http_body::Frame;
 use tonic::{Status, body::Body};
 
-use super::{protocol::Terms, violation};
+use super::{terms::Terms, violation};
 use crate::base::{Error, Kind, error::Reason};
 
 /// Length of what stands before each message.

@@ -11,6 +11,7 @@ mod frames;
 mod health;
 mod protocol;
 mod reflection;
+mod terms;
 mod text;
 mod visitors;
 
@@ -19,7 +20,7 @@ use std::{borrow::Cow, sync::Arc};
 use tonic::service::Routes;
 
 use self::visitors::Visitors;
-pub use self::{descriptors::Methods, door::Door, health::Health, protocol::Terms};
+pub use self::{descriptors::Methods, door::Door, health::Health, terms::Terms};
 use crate::base::{Drain, Error, Kind, error::Reason};
 
 /// The services of every gRPC server, and the methods of all services.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, Request, Response};
-use tonic::{Status, body::Body};
+use tonic::body::Body;
 use tower::{Layer, Service};
 use transcoder::rest::has_unreadable_timeout;
 
@@ -19,20 +19,12 @@ use super::{
     compress,
     descriptors::{Methods, Named, Streams},
     frames::{Frames, Rules},
+    terms::Terms,
 };
 use crate::base::{Error, Kind, error::Reason};
 
 /// Longest part of what a caller wrote that an answer repeats, in bytes.
 const MAX_REPEATED: usize = 200;
-
-/// What a server may choose of the rules.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    /// Longest message of a call in bytes, compressed or not.
-    pub limit: usize,
-    /// Whether a refusal tells its reason in `google.rpc.ErrorInfo`.
-    pub details: bool,
-}
 
 /// Puts the rules around services.
 #[derive(Clone)]
@@ -95,13 +87,6 @@ where
             return Box::pin(answer);
         }
         Box::pin(async move { answer.await.map(compress::compress) })
-    }
-}
-
-impl Terms {
-    /// A refusal as the caller gets it.
-    pub(super) fn status(self, refusal: Error) -> Status {
-        if self.details { refusal.to_status() } else { Status::new(refusal.kind, refusal.message) }
     }
 }
 

@@ -2,14 +2,14 @@
 
 use axum::body::Body;
 use http::{
-    HeaderValue, Method, Request, Response,
+    HeaderValue, Method, Request, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
 use transcoder::{Dialects, Origin, RequestId};
 
 use crate::{
     auth::Surface,
-    base::{Error, GrpcForm, Kind},
+    base::{Error, GrpcForm, Kind, error::Reason},
     server::ops::without_body,
 };
 
@@ -118,4 +118,16 @@ pub(super) fn status_word(kind: Kind) -> &'static str {
         Kind::DataLoss => "DATA_LOSS",
         Kind::Unauthenticated => "UNAUTHENTICATED",
     }
+}
+
+/// The failure of a call whose body did not come in time.
+/// On REST that is the caller's (RFC 9110, section 15.5.9), and no reason for a
+/// proxy to try again.
+pub(super) fn late(grpc: bool) -> Failure {
+    let text = "the body of the request did not arrive in time";
+    if grpc {
+        return Failure::Call(Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, text));
+    }
+    let failure = transcoder::Failure::new(Origin::Decode, Kind::DeadlineExceeded, "BODY_LATE", text);
+    Failure::Rest(Box::new(failure.with_status(StatusCode::REQUEST_TIMEOUT)))
 }

@@ -11,10 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::{Method, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
-use super::{
-    answer::{Failure, Head},
-    receive,
-};
+use super::answer::{self, Failure, Head};
 use crate::{
     base::{Error, Kind, error::Reason, seat::Seat},
     server::ops,
@@ -146,7 +143,7 @@ impl Place {
     pub(super) fn end(&self) -> Result<(), Failure> {
         match std::mem::replace(&mut *self.state(), State::Answered) {
             State::Refused => Err(busy()),
-            State::Stalled => Err(receive::late(self.grpc)),
+            State::Stalled => Err(answer::late(self.grpc)),
             _ => Ok(()),
         }
     }

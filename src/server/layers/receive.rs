@@ -10,14 +10,10 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use transcoder::Origin;
-
-use super::{answer::Failure, load::Place};
-use crate::base::{Error, Kind, error::Reason};
+use super::load::Place;
 
 /// How long a body may take.
 #[derive(Clone, Copy, Debug)]
@@ -33,18 +29,7 @@ impl Default for BodyTimeouts {
     }
 }
 
-/// The failure of a call whose body did not arrive in time. On REST it is a client error (RFC 9110, section 15.5.9), so
-/// that proxies do not retry.
-pub(super) fn late(grpc: bool) -> Failure {
-    let text = "the body of the request did not arrive in time";
-    if grpc {
-        return Failure::Call(Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, text));
-    }
-    let failure = transcoder::Failure::new(Origin::Decode, Kind::DeadlineExceeded, "BODY_LATE", text);
-    Failure::Rest(Box::new(failure.with_status(StatusCode::REQUEST_TIMEOUT)))
-}
-
-/// Why the body of a call ended early. The layers write the response; the service sees this.
+/// Why the body of a call ended before it was whole. The layers give the answer; the service sees this.
 #[derive(Debug, thiserror::Error)]
 enum Cut {
     #[error("the body did not arrive in time")]

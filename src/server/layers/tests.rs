@@ -9,7 +9,7 @@ use tower::{ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    auth::authn::{authenticate::Tenants, keys::Keys, revocation::Revocations},
+    auth::authn::{keys::Keys, revocation::Revocations, tenant_lookup::Tenants},
     base::{Clock, Result, TenantRef, caller::CallerTenant},
 };
 

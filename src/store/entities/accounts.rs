@@ -2,7 +2,38 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::store::Stamp;
+use crate::{
+    base::error::Reason,
+    store::{Stamp, unique::Unique},
+};
+
+/// The unique indexes whose violations callers see.
+pub(in crate::store) const UNIQUE: &[Unique] = &[
+    Unique {
+        index: "accounts_username_unique",
+        columns: "accounts.tenant_id, accounts.username_key",
+        reason: Reason::AccountExists,
+        message: "an account with that name already exists",
+    },
+    Unique {
+        index: "accounts_platform_username_unique",
+        columns: "accounts.username_key",
+        reason: Reason::AccountExists,
+        message: "an account with that name already exists",
+    },
+    Unique {
+        index: "accounts_email_unique",
+        columns: "accounts.tenant_id, accounts.email_key",
+        reason: Reason::EmailExists,
+        message: "an account with that email address already exists",
+    },
+    Unique {
+        index: "accounts_platform_email_unique",
+        columns: "accounts.email_key",
+        reason: Reason::EmailExists,
+        message: "an account with that email address already exists",
+    },
+];
 
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "accounts")]

@@ -2,7 +2,18 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::store::Stamp;
+use crate::{
+    base::error::Reason,
+    store::{Stamp, unique::Unique},
+};
+
+/// The unique indexes whose violations callers see.
+pub(in crate::store) const UNIQUE: &[Unique] = &[Unique {
+    index: "clusters_pkey",
+    columns: "clusters.name",
+    reason: Reason::ClusterExists,
+    message: "a cluster with that name already exists",
+}];
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "clusters")]

@@ -2,7 +2,18 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::store::Stamp;
+use crate::{
+    base::error::Reason,
+    store::{Stamp, unique::Unique},
+};
+
+/// The unique indexes whose violations callers see.
+pub(in crate::store) const UNIQUE: &[Unique] = &[Unique {
+    index: "email_domains_domain_unique",
+    columns: "email_domains.tenant_id, email_domains.domain",
+    reason: Reason::EmailDomainExists,
+    message: "the tenant already has that email domain",
+}];
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "email_domains")]

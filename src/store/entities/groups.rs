@@ -2,7 +2,18 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::store::Stamp;
+use crate::{
+    base::error::Reason,
+    store::{Stamp, unique::Unique},
+};
+
+/// The unique indexes whose violations callers see.
+pub(in crate::store) const UNIQUE: &[Unique] = &[Unique {
+    index: "groups_name_unique",
+    columns: "groups.tenant_id, groups.name_key",
+    reason: Reason::GroupExists,
+    message: "a group with that name already exists",
+}];
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "groups")]

@@ -30,3 +30,21 @@ pub mod revoked_tokens;
 pub mod tenants;
 pub(super) mod warehouse_tenants;
 pub(super) mod zerotrust_tenants;
+
+use super::unique::Unique;
+
+/// The unique indexes of all tables whose violations callers see.
+pub(super) fn unique() -> impl Iterator<Item = &'static Unique> {
+    [
+        accounts::UNIQUE,
+        clusters::UNIQUE,
+        email_domains::UNIQUE,
+        grants::UNIQUE,
+        groups::UNIQUE,
+        identities::UNIQUE,
+        namespaces::UNIQUE,
+        tenants::UNIQUE,
+    ]
+    .into_iter()
+    .flatten()
+}

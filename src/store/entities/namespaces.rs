@@ -2,7 +2,18 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::store::Stamp;
+use crate::{
+    base::error::Reason,
+    store::{Stamp, unique::Unique},
+};
+
+/// The unique indexes whose violations callers see.
+pub(in crate::store) const UNIQUE: &[Unique] = &[Unique {
+    index: "namespaces_name_unique",
+    columns: "namespaces.tenant_id, namespaces.name",
+    reason: Reason::NamespaceExists,
+    message: "a namespace with that name already exists in the tenant",
+}];
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "namespaces")]

@@ -3,9 +3,17 @@
 use sea_orm::{Condition, entity::prelude::*};
 
 use crate::{
-    base::{TenantName, TenantRef},
-    store::Stamp,
+    base::{TenantName, TenantRef, error::Reason},
+    store::{Stamp, unique::Unique},
 };
+
+/// The unique indexes whose violations callers see.
+pub(in crate::store) const UNIQUE: &[Unique] = &[Unique {
+    index: "tenants_name_key_unique",
+    columns: "tenants.name_key",
+    reason: Reason::TenantExists,
+    message: "a tenant with that name already exists",
+}];
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "tenants")]

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use crate::{
     base::Activator,
-    store::{Revocation, cache::Cache, revocations::Listeners},
+    store::{
+        Revocation,
+        cache::{Cache, Invalidate},
+        revocations::Listeners,
+    },
 };
-
-/// In-memory state that a write invalidates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Invalidate {
-    ClusterNames,
-}
 
 /// A step after the commit of a write. A failed write takes none.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,11 +8,13 @@ pub(super) mod after_commit;
 pub(super) mod caller_check;
 pub(super) mod change;
 pub(super) mod group_commit;
+pub mod idempotent;
 pub(super) mod queued;
 pub(super) mod tx;
 
 use std::{
     panic::AssertUnwindSafe,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,7 +26,7 @@ use self::{
     queued::{Job, Work, WriteFn},
     tx::{Effects, Tx},
 };
-use super::{Store, conflict, idempotent};
+use super::{Store, audit::AuditRecord, conflict};
 use crate::base::{Clock, Cx, Error, Result};
 
 /// A write that takes longer than this is logged.
@@ -76,6 +78,14 @@ impl Store {
     {
         let cx = Cx::system(task, self.clock().clone());
         self.enter(cx, false, input, work).await
+    }
+
+    /// Appends audit events that belong to no write, such as aggregated denials.
+    pub async fn append_audit(&self, records: Vec<AuditRecord>) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.maintain("audit.append", Arc::from(records), record_all).await
     }
 
     async fn enter<I, T, F>(&self, cx: Cx, audited: bool, input: I, work: F) -> Result<T>
@@ -183,4 +193,9 @@ fn measure(operation: &'static str, request_id: &str, elapsed: Duration, succeed
     if elapsed >= SLOW {
         tracing::warn!(operation, request_id, elapsed_ms = elapsed.as_millis() as u64, "slow write");
     }
+}
+
+async fn record_all(tx: &Tx, records: &Arc<[AuditRecord]>) -> Result<()> {
+    records.iter().cloned().for_each(|record| tx.record(record));
+    Ok(())
 }

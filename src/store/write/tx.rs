@@ -14,7 +14,7 @@ use crate::store::{
     audit::{self, AuditRecord, Outcome},
     chain,
     entities::{audit_events, outbox as outbox_rows},
-    outbox, revocations, sequence,
+    outbox, revocations, sequence, time as database_time,
 };
 
 /// A transaction: one attempt of a write. Recorded effects are written when the attempt succeeds.
@@ -52,6 +52,11 @@ impl Tx {
 
     pub(in crate::store) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// As [`Store::time`](crate::store::Store::time), inside a write.
+    pub async fn time(&self) -> Result<OffsetDateTime> {
+        Ok(database_time::of(self.conn(), self.clock()).await?)
     }
 
     pub fn now(&self) -> OffsetDateTime {

@@ -9,6 +9,7 @@ pub mod http;
 pub mod json;
 pub mod line;
 pub mod mask;
+pub mod modules;
 pub mod rpc;
 pub mod server;
 pub mod stream;

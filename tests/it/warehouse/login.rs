@@ -9,7 +9,10 @@ use sea_orm::{
 };
 use tenantry::{
     base::{Role, Secret, TenantScope},
-    identity::{self, NewAccount, Password, Passwords, login::totp_purpose, second_factor::totp},
+    identity::{
+        self, NewAccount, Password, Passwords,
+        totp::{self, totp_purpose},
+    },
     store::{
         Kek, Sealer, Store, StoreConfig,
         entities::{accounts, recovery_codes},

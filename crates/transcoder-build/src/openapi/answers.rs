@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 use super::{
     Context, choices,
     examples::Examples,
+    field::Form,
     frame::Dialect,
     names::Scope,
-    schema::{Form, Schemas, reference},
+    schema::{Schemas, reference},
 };
 use crate::{
     model::{Binding, Method},

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     examples::Examples,
-    schema::{Form, Schemas, describe, is_required, reference, spelling},
+    field::{Form, spelling},
+    schema::{Schemas, describe, is_required, reference},
 };
 use crate::{
     model::Method,

@@ -3,7 +3,7 @@
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
-use super::schema::{Form, in_oneof, is_null_when_unset, spelling, wrapped};
+use super::field::{Form, in_oneof, is_null_when_unset, spelling, wrapped};
 use crate::{
     Error,
     options::{FieldRule, Options, Surface},

@@ -7,6 +7,7 @@ mod answers;
 mod choices;
 mod comments;
 mod examples;
+mod field;
 mod frame;
 mod names;
 mod parameters;

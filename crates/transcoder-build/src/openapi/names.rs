@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{Kind, MessageDescriptor};
 
-use super::schema::Form;
+use super::field::Form;
 use crate::model::{Method, Service};
 
 /// The local name of the error body of a surface.

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use super::{
     Context,
     examples::{self, Examples},
+    field::{Form, spelling, wrapped},
     paths::{Place, Variable},
-    schema::{Form, Schemas, describe, narrow, scalar, spelling, wrapped},
+    schema::{Schemas, describe, narrow, scalar},
 };
 use crate::{
     model::{Binding, Method, steps},

@@ -5,19 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
-use super::{Context, examples, names::Scope};
+use super::{
+    Context, examples,
+    field::{Form, is_null_when_unset, spelling, wrapped},
+    names::Scope,
+};
 use crate::options::{FieldRule, Surface};
-
-/// What a schema is for. The codec reads less strictly than it prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Form {
-    /// What is printed.
-    Output,
-    /// What is read.
-    Input,
-    /// What is read where the query may give the rest: nothing is required.
-    Partial,
-}
 
 /// The component schemas of a document, made as they are referred to.
 #[derive(Debug)]
@@ -219,31 +212,11 @@ pub(super) fn is_required(surface: &Surface, field: &FieldDescriptor, rule: &Fie
     }
 }
 
-/// Whether a field is written as null while it is unset. One whose value null is stays out then.
-pub fn is_null_when_unset(surface: &Surface, field: &FieldDescriptor) -> bool {
-    let takes_null = match field.kind() {
-        Kind::Message(message) => message.full_name() == "google.protobuf.Value",
-        Kind::Enum(item) => item.full_name() == "google.protobuf.NullValue",
-        _ => false,
-    };
-    surface.unset_as_null && field.supports_presence() && !in_oneof(field) && !takes_null
-}
-
-/// Whether a field is a member of a oneof that the proto names.
-pub fn in_oneof(field: &FieldDescriptor) -> bool {
-    field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic())
-}
-
 fn with_oneof(comment: &str, field: &FieldDescriptor) -> String {
     match field.containing_oneof().filter(|oneof| !oneof.is_synthetic()) {
         Some(oneof) => format!("{comment}\n\nOne of `{}`: at most one of them is set.", oneof.name()).trim().to_owned(),
         None => comment.to_owned(),
     }
-}
-
-/// The name of a field as the surface writes it.
-pub fn spelling(surface: &Surface, field: &FieldDescriptor) -> String {
-    if surface.snake_case { field.name() } else { field.json_name() }.to_owned()
 }
 
 /// A reference to a component schema.
@@ -316,11 +289,4 @@ fn well_known(message: &MessageDescriptor, surface: &Surface, form: Form) -> Opt
         "Any" => json!({"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}}),
         _ => scalar(&wrapped(message)?, surface.int64_as_number),
     })
-}
-
-/// What a wrapper such as `google.protobuf.Int64Value` wraps.
-pub fn wrapped(message: &MessageDescriptor) -> Option<Kind> {
-    let wrapper = message.package_name() == "google.protobuf" && message.name().ends_with("Value");
-    let value = message.get_field_by_name("value").filter(|_| wrapper && message.fields().len() == 1)?;
-    (!value.is_list()).then(|| value.kind())
 }

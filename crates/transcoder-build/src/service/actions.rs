@@ -4,17 +4,12 @@ use std::fmt::Write as _;
 
 use prost_reflect::{FieldDescriptor, Kind};
 
-use super::{Scope, guarded::text_of};
+use super::{Scope, enum_of, guarded::text_of};
 use crate::{
     model::Method,
     names::{camel, literal, oneof_of, snake, variant},
     options::{Action, Actions},
 };
-
-/// The name of the enum.
-pub fn enum_of(method: &Method) -> String {
-    format!("{}Action", camel(method.descriptor.name()))
-}
 
 /// The table of the actions, sorted by name.
 fn table(actions: &Actions) -> String {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod guarded;
+mod handlers;
 mod paging;
 mod routes;
 mod rule;
@@ -9,12 +10,10 @@ mod scope;
 
 use std::fmt::Write as _;
 
-pub use actions::enum_of;
-pub use scope::Scope;
+pub use scope::{Handlers, Scope, enum_of};
 
 use crate::{
     Limits,
-    handlers::Handlers,
     model::{Method, Service},
     names::{camel, literal, module, snake},
     options::{Surface, Tenant},

@@ -4,13 +4,21 @@ use prost_reflect::MessageDescriptor;
 
 use super::rest_module;
 use crate::{
-    handlers::Handlers,
-    model::Service,
+    model::{Method, Service},
     names::{camel, module, path, server_module},
     wellknown::well_known,
 };
 
-/// The module of the serving code of a service.
+/// The types of the context and the error of handlers, by their paths.
+#[derive(Clone, Debug)]
+pub struct Handlers {
+    /// The context.
+    pub context: String,
+    /// The error.
+    pub error: String,
+}
+
+/// The module of what serves a service.
 pub struct Scope<'a> {
     package: &'a str,
     definitions: Option<&'a str>,
@@ -64,4 +72,9 @@ impl<'a> Scope<'a> {
 /// The path of a package's module in another crate, with the trailing colons.
 fn module_in(definitions: &str, package: &str) -> String {
     format!("{definitions}::{}", module(package, "", 0))
+}
+
+/// The name of the enum of a method's actions.
+pub fn enum_of(method: &Method) -> String {
+    format!("{}Action", camel(method.descriptor.name()))
 }

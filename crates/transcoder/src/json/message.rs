@@ -2,8 +2,8 @@
 
 use serde::de::Deserializer;
 
+use super::Missing;
 use super::{fault::Fault, habits::Names, read::Reader, text::Text, write::Members};
-use crate::required::Missing;
 
 /// A message. Implemented by generated code: a line or two a field.
 pub trait Message: Default + PartialEq + Send + Sync + 'static {

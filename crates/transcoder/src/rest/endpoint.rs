@@ -2,19 +2,18 @@
 
 use std::{future::Future, pin::Pin};
 
-use http::{HeaderValue, StatusCode, request::Parts};
-use tonic::Status;
+use http::{StatusCode, request::Parts};
 
 use super::{
     bind::{self, Mask, Upload},
+    content::Content,
     etag,
     pages::Paged,
     payload::Payload,
     rule::{Call, Rule},
-    stream::{Item, Items},
 };
 use crate::{
-    failure::{Failure, Origin},
+    failure::Failure,
     json::{Fault, FaultKind, Habits, Message, Place, Unprintable},
 };
 
@@ -71,19 +70,6 @@ pub(super) struct Success {
     pub tag: Option<String>,
 }
 
-/// What is sent.
-pub(super) enum Content {
-    None,
-    Whole(Payload),
-    /// A stream: its first message if it is there, and the others.
-    Items {
-        /// The media type of what the messages are written as.
-        media_type: HeaderValue,
-        first: Option<Item>,
-        rest: Items,
-    },
-}
-
 /// The answer of a method on its way.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Success, Box<Failure>>> + Send>>;
 
@@ -117,14 +103,4 @@ fn undecodable(rule: &'static Rule, fault: Fault) -> Box<Failure> {
         return etag::failed();
     }
     Box::new(Failure::fault(fault).by_reason(rule.status))
-}
-
-/// The failure of a service.
-pub(super) fn refused(rule: &Rule, status: &Status) -> Box<Failure> {
-    Box::new(Failure::of_status(Origin::Service, status, rule.status))
-}
-
-pub(super) fn unprintable(why: Unprintable) -> Box<Failure> {
-    let text = format!("the answer holds {why}");
-    Box::new(Failure::new(Origin::Server, tonic::Code::Internal, "ANSWER_UNPRINTABLE", text))
 }

@@ -5,6 +5,7 @@ mod answer;
 mod bind;
 mod body;
 mod builder;
+mod content;
 mod deadline;
 mod endpoint;
 mod etag;

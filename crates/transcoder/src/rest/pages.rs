@@ -13,7 +13,7 @@ use futures_core::Stream;
 use tonic::Status;
 
 use super::{
-    endpoint::{Content, refused, unprintable},
+    content::{Content, refused, unprintable},
     payload::{JSON, ROOM},
     rule::Rule,
     stream::Item,

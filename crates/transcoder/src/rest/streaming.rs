@@ -12,7 +12,8 @@ use http::{HeaderValue, StatusCode, request::Parts};
 use tonic::Status;
 
 use super::{
-    endpoint::{Answer, Content, Endpoint, Handles, Success, Word, Write, check_head, refused, request, unprintable},
+    content::{Content, refused, unprintable},
+    endpoint::{Answer, Endpoint, Handles, Success, Word, Write, check_head, request},
     payload::Payload,
     rule::{Call, Rule},
     stream::Item,

@@ -6,7 +6,8 @@ use http::{StatusCode, request::Parts};
 use tonic::{Code, Status};
 
 use super::{
-    endpoint::{Answer, Content, Endpoint, Handles, Success, check_head, refused, request, unprintable},
+    content::{Content, refused, unprintable},
+    endpoint::{Answer, Endpoint, Handles, Success, check_head, request},
     etag,
     pages::{Begun, begin},
     rule::{Call, Rule},

@@ -2,20 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::scope::{Handlers, Scope, enum_of};
 use crate::{
     model::{Method, Service},
     names::{camel, snake},
-    service::{Scope, enum_of},
 };
-
-/// The paths of the context type and the error type of handlers.
-#[derive(Clone, Debug)]
-pub struct Handlers {
-    /// The context.
-    pub context: String,
-    /// The error.
-    pub error: String,
-}
 
 impl Handlers {
     /// Emits the trait of a service.

@@ -3,9 +3,10 @@
 use sea_orm::{ColumnTrait, QueryFilter};
 use time::OffsetDateTime;
 
-use crate::identity::{Account, RoleGrant, RoleScope, accounts, api_keys, users::rules};
+use super::rules;
+use crate::identity::{Account, RoleGrant, RoleScope, accounts};
 use crate::{
-    base::{Error, Result, Role, TenantScope, error::Reason},
+    base::{Basis, Error, Result, Role, TenantScope, error::Reason},
     store::{Tx, entities::accounts::Column},
 };
 
@@ -32,8 +33,12 @@ async fn until(tx: &Tx, scope: TenantScope, role: Role) -> Result<Option<OffsetD
     if role.rank() == Role::User.rank() || caller.is_platform() {
         return Ok(None);
     }
-    if let Some(key) = api_keys::of_caller(tx, scope).await? {
-        return Ok(Some(key.expires_at));
+    if let Basis::ApiKey(id) = caller.basis {
+        let key =
+            tx.tenant(scope).api_key(id).await?.filter(|key| key.revoked_at.is_none() && tx.now() < key.expires_at);
+        return key
+            .map(|key| Some(key.expires_at))
+            .ok_or_else(|| Error::denied(Reason::RoleAboveOwn, "the role is above your own"));
     }
     // Minted tokens are issued by the operator of the server.
     let Some(id) = caller.account else { return Ok(None) };

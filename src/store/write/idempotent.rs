@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr, sea_query::OnConflict};
 
-use super::{
+use crate::base::{Error, KeyedCall, Kind, Result, error::Reason};
+use crate::store::{
     Stamp, Store, Tx,
     entities::idempotent_answers::{Column, Entity, Model},
 };
-use crate::base::{Error, KeyedCall, Kind, Result, error::Reason};
 
 /// How long a key is remembered after its first use (zero-trust contract, section 2).
 pub const KEPT: Duration = Duration::from_secs(24 * 3600);

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use totp_rs::{Builder, Totp};
 use uuid::Uuid;
 
+use super::TotpState;
 use crate::{
     base::{Error, Result, Secret, error::Reason, text},
     store::{
@@ -114,6 +115,29 @@ pub fn recovery_hash(code: &str) -> String {
 
 pub fn invalid() -> Error {
     Error::unauthenticated(Reason::SecondFactorInvalid, "the code is wrong or was used before")
+}
+
+/// Binds the sealed secret to its account, so that it cannot be moved to another one.
+pub fn totp_purpose(account: Uuid) -> String {
+    format!("{}:{account}", PURPOSE)
+}
+
+/// Removes the second factor of an account, with its recovery codes.
+pub(super) async fn clear(tx: &Tx, account: Uuid) -> Result<()> {
+    accounts::Entity::update_many()
+        .col_expr(accounts::Column::TotpState, Expr::value(TotpState::None.as_str()))
+        .col_expr(accounts::Column::TotpSecret, Expr::value(None::<String>))
+        .col_expr(accounts::Column::TotpPendingUntil, Expr::value(None::<i64>))
+        .filter(accounts::Column::Id.eq(account))
+        .exec(tx.conn())
+        .await?;
+    forget_codes(tx, account).await
+}
+
+pub(super) async fn forget_codes(tx: &Tx, account: Uuid) -> Result<()> {
+    let codes = recovery_codes::Entity::delete_many().filter(recovery_codes::Column::AccountId.eq(account));
+    codes.exec(tx.conn()).await?;
+    Ok(())
 }
 
 #[cfg(test)]
