@@ -17,6 +17,7 @@ pub mod identity;
 pub mod jobs;
 pub mod manager;
 pub mod messaging;
+pub mod operations;
 pub mod server;
 pub mod store;
 pub mod streams;

@@ -30,6 +30,7 @@ mod m20260101_000015_text;
 mod m20260101_000016_list_key;
 mod m20260101_000017_lists;
 mod m20260101_000018_jobs;
+mod m20260101_000019_operations;
 pub mod record;
 
 /// The result of a migration.
@@ -59,7 +60,7 @@ macro_rules! migrations {
 }
 
 /// All migrations, oldest first.
-pub const MIGRATIONS: [Migration; 17] = migrations![
+pub const MIGRATIONS: [Migration; 18] = migrations![
     m20260101_000001_registry,
     m20260101_000002_messaging,
     m20260101_000003_journal,
@@ -77,6 +78,7 @@ pub const MIGRATIONS: [Migration; 17] = migrations![
     m20260101_000016_list_key,
     m20260101_000017_lists,
     m20260101_000018_jobs,
+    m20260101_000019_operations,
 ];
 
 /// The database to be migrated.

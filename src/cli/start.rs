@@ -171,6 +171,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
         tls: material.tls,
         open_manager: false,
         outbox_retention: config.outbox_retention,
+        operation_retention: config.operation_retention,
         drain_timeout: config.drain_timeout,
         metrics: metrics::install().context("the metrics cannot be recorded")?,
     })

@@ -6,6 +6,7 @@
 //! its row, and takes it when the row has not changed for the whole TTL by the watcher's own monotonic clock.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -24,7 +25,7 @@ use crate::{
 /// A lease that was taken. It may have been lost since: only [`Lease::hold`] knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    name: &'static str,
+    name: Cow<'static, str>,
     holder: String,
     fence: i64,
     ttl: Duration,
@@ -41,8 +42,8 @@ type Mark = (i64, Stamp);
 pub struct Leases {
     store: Store,
     holder: String,
-    /// The marks of other holders' leases, and when each was first seen, by [`Clock::running`](crate::base::Clock).
-    seen: Mutex<HashMap<&'static str, (Mark, Duration)>>,
+    /// The marks of the leases of others, and when each was seen for the first time, by [`Clock::running`](crate::base::Clock).
+    seen: Mutex<HashMap<Cow<'static, str>, (Mark, Duration)>>,
 }
 
 impl Leases {
@@ -56,13 +57,14 @@ impl Leases {
         &self.holder
     }
 
-    /// Takes a lease for `ttl`; `None` if another holder has it. It can be taken from a holder that was silent for this
-    /// long since this value first looked.
-    pub async fn take(&self, name: &'static str, ttl: Duration) -> Result<Option<Lease>> {
-        let found = leases::Entity::find_by_id(name).one(self.store.read()).await?;
+    /// Takes a lease for `ttl`; `None` if another one holds it. It may be taken from one who was silent for so long since
+    /// this value first looked.
+    pub async fn take(&self, name: impl Into<Cow<'static, str>>, ttl: Duration) -> Result<Option<Lease>> {
+        let name = name.into();
+        let found = leases::Entity::find_by_id(name.as_ref()).one(self.store.read()).await?;
         let free = found.as_ref().is_none_or(|row| {
             let mark = (row.fence, row.expires_at);
-            row.expires_at.micros() == FREE || row.holder == self.holder || self.is_silent(name, mark, ttl)
+            row.expires_at.micros() == FREE || row.holder == self.holder || self.is_silent(name.clone(), mark, ttl)
         });
         if !free {
             return Ok(None);
@@ -71,8 +73,13 @@ impl Leases {
         self.store.maintain("lease.take", (wanted, found), take_in).await
     }
 
-    /// Whether a lease has had the same mark for this long.
-    fn is_silent(&self, name: &'static str, mark: Mark, ttl: Duration) -> bool {
+    /// Forgets what was seen of all leases but these: for leases of things that come and go.
+    pub fn retain(&self, wanted: impl Fn(&str) -> bool) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| wanted(name));
+    }
+
+    /// Whether a lease has had the same mark for so long.
+    fn is_silent(&self, name: Cow<'static, str>, mark: Mark, ttl: Duration) -> bool {
         let now = self.store.clock().running();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, since) = seen.entry(name).or_insert((mark, now));
@@ -101,16 +108,25 @@ impl Lease {
         store.maintain("lease.release", self, free_in).await
     }
 
-    /// Like [`release`](Self::release), in a write that ends the work.
-    pub(super) async fn free(&self, tx: &Tx) -> Result<()> {
+    /// As [`release`](Self::release), inside a write that ends the work.
+    pub async fn free(&self, tx: &Tx) -> Result<()> {
         let free = self.row().col_expr(leases::Column::ExpiresAt, Expr::value(FREE));
         free.exec(tx.conn()).await.map(drop).map_err(Error::from)
     }
 
-    /// A lease without a database, for tests.
+    /// Removes the lease inside a write that ends what it was for: nobody takes it again.
+    pub async fn remove(&self, tx: &Tx) -> Result<()> {
+        let own = leases::Entity::delete_many()
+            .filter(leases::Column::Name.eq(self.name.as_ref()))
+            .filter(leases::Column::Holder.eq(self.holder.as_str()))
+            .filter(leases::Column::Fence.eq(self.fence));
+        own.exec(tx.conn()).await.map(drop).map_err(Error::from)
+    }
+
+    /// One that nobody gave, for tests without a database.
     #[cfg(test)]
     pub(super) fn of_test(name: &'static str, fence: i64) -> Self {
-        Self { name, holder: "it".to_owned(), fence, ttl: Duration::from_secs(10) }
+        Self { name: name.into(), holder: "it".to_owned(), fence, ttl: Duration::from_secs(10) }
     }
 
     pub fn holder(&self) -> &str {
@@ -119,7 +135,7 @@ impl Lease {
 
     fn row(&self) -> UpdateMany<leases::Entity> {
         leases::Entity::update_many()
-            .filter(leases::Column::Name.eq(self.name))
+            .filter(leases::Column::Name.eq(self.name.as_ref()))
             .filter(leases::Column::Holder.eq(self.holder.as_str()))
             .filter(leases::Column::Fence.eq(self.fence))
     }

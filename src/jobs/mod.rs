@@ -25,5 +25,5 @@ pub use job::{Job, Placement, Report};
 pub use lease::{Lease, Leases};
 pub use run::Run;
 pub use schedule::Schedule;
-pub use set::{Jobs, follow};
+pub use set::{Jobs, follow, holder};
 pub use status::{Failure, State, Status, StatusBoard};

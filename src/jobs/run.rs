@@ -70,6 +70,21 @@ impl Run {
         Err(taken_over())
     }
 
+    /// Renews the lease; if it is lost, the run is cancelled.
+    pub async fn renew(&self, store: &Store) -> Result<()> {
+        if let Some(lease) = &self.lease
+            && !lease.renew(store).await?
+        {
+            self.lose();
+        }
+        Ok(())
+    }
+
+    /// The lease that it runs under.
+    pub fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
+    }
+
     /// Marks the lease as lost and cancels the run.
     pub(super) fn lose(&self) {
         self.lost.store(true, Ordering::Release);
@@ -77,7 +92,7 @@ impl Run {
     }
 
     /// Whether the lease is lost.
-    pub(super) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 }

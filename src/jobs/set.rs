@@ -52,7 +52,7 @@ pub async fn follow<J: Job>(job: J, store: Store, stop: CancellationToken) {
 }
 
 /// A unique name of this process that an operator recognizes: host, process id, and a random part.
-fn holder() -> String {
+pub fn holder() -> String {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = match host.trim() {
         "" => "server",

@@ -9,12 +9,15 @@ use super::{
     rules::{self, InfoInput, TenantInfo},
 };
 use crate::{
-    base::{Cx, Error, Result, TenantId, TenantName, TenantRef, TenantScope, Worded, error::Reason, words::quoted},
+    base::{Cx, Error, Result, TenantId, TenantName, TenantRef, Worded, error::Reason, words::quoted},
     store::{ChangeKind, Pages, Store, Tx, scopes::MessagingRow},
-    tenants::{self, NewTenant, Status, Tenant, TenantChange},
+    tenants::{self, NewTenant, Status, TenantChange},
 };
 
-/// A tenant's settings with their version.
+/// Most namespaces that the audit event of a deletion names. Each has an outbox event of its own.
+const RECORDED: u64 = 100;
+
+/// A tenant's settings and the version that they have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantView {
     pub info: TenantInfo,
@@ -125,25 +128,13 @@ pub async fn delete(cx: &Cx, store: &Store, settings: &MessagingSettings, named:
 
 async fn remove(tx: &Tx, (named, force): &(String, bool)) -> Result<()> {
     let (tenant, scope) = lookup::resolve_locked(tx, named).await?;
-    let namespaces = clear(tx, &tenant, scope, *force).await?;
-    tenants::delete(tx, &tenant, scope).await?;
-    tenants::record(tx, ChangeKind::Deleted, &tenant, json!({"force": force, "namespaces": namespaces}));
-    Ok(())
-}
-
-/// Deletes the namespaces of a tenant before its deletion, or fails because there are some. Returns their names.
-async fn clear(tx: &Tx, tenant: &Tenant, scope: TenantScope, force: bool) -> Result<Vec<String>> {
-    let namespaces = tx.tenant(scope).namespaces().await?;
+    let namespaces = tx.tenant(scope).some_namespaces(RECORDED).await?;
     if !force && !namespaces.is_empty() {
         return Err(Error::precondition(Reason::TenantInUse, "The tenant still has active namespaces"));
     }
-    let mut names = Vec::with_capacity(namespaces.len());
-    for namespace in namespaces {
-        tx.tenant(scope).delete_namespace(&namespace.name).await?;
-        tx.also_changed(super::namespaces::change(tenant, &namespace.name, ChangeKind::Deleted));
-        names.push(namespace.name);
-    }
-    Ok(names)
+    tenants::delete_with(tx, &tenant, scope, &["namespaces"]).await?;
+    tenants::record(tx, ChangeKind::Deleted, &tenant, json!({"force": force, "namespaces": namespaces}));
+    Ok(())
 }
 
 /// The referenced tenant if a token subject is one of its admin roles. The guard calls this before the call has an

@@ -65,6 +65,8 @@ pub struct App {
     pub open_manager: bool,
     /// The minimum time for which events stay in the outbox.
     pub outbox_retention: Duration,
+    /// How long operations are kept after their end.
+    pub operation_retention: Duration,
     /// How long calls may run on after a signal.
     pub drain_timeout: Duration,
     /// The metrics of this process.
@@ -123,6 +125,7 @@ impl App {
             denials: &counts.denials,
             api_key_uses: &counts.api_key_uses,
             outbox_retention: self.outbox_retention,
+            operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,
         };
         jobs::start(&work, board)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sea_orm::DbBackend;
 
+use super::operations;
 use crate::{
     audit::{
         ApiKeyUses, Denials,
@@ -21,6 +22,7 @@ use crate::{
         },
     },
     messaging::jobs::Bootstrap,
+    operations::{PruneOperations, RunOperations},
     store::Store,
     tenants::jobs::PurgeTenants,
 };
@@ -33,7 +35,9 @@ pub(super) struct Work<'a> {
     pub api_key_uses: &'a ApiKeyUses,
     /// The minimum time for which outbox events are kept.
     pub outbox_retention: Duration,
-    /// Whether the messaging surface starts with a tenant.
+    /// How long operations are kept after their end.
+    pub operation_retention: Duration,
+    /// Whether the messaging surface begins with a tenant.
     pub messaging_bootstrap: bool,
 }
 
@@ -46,6 +50,7 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     if work.messaging_bootstrap {
         jobs.start(Bootstrap::new(store));
     }
+    jobs.start(RunOperations::new(store, operations::kinds(store)));
     // One server runs these for all; `ON_REQUEST` names them.
     if has_relay(store.backend()) {
         jobs.start(Relay::new(store));
@@ -55,12 +60,19 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(NormalizeText::new(store));
     jobs.start(PruneOutbox::new(store, work.outbox_retention));
     jobs.start(PurgeTenants::new(store));
+    jobs.start(PruneOperations::new(store, work.operation_retention));
     jobs
 }
 
 /// The names of the jobs that one server runs for all when they are due or requested.
-pub const ON_REQUEST: [&str; 5] =
-    [PruneRevocations::NAME, PruneIdempotencyKeys::NAME, PruneOutbox::NAME, PurgeTenants::NAME, NormalizeText::NAME];
+pub const ON_REQUEST: [&str; 6] = [
+    PruneRevocations::NAME,
+    PruneIdempotencyKeys::NAME,
+    PruneOperations::NAME,
+    PruneOutbox::NAME,
+    PurgeTenants::NAME,
+    NormalizeText::NAME,
+];
 
 /// The names of the jobs that one server runs for all, with this database.
 pub fn shared(backend: DbBackend) -> Vec<&'static str> {
@@ -94,6 +106,7 @@ mod tests {
             denials: &Denials::new(clock.clone()),
             api_key_uses: &ApiKeyUses::new(clock),
             outbox_retention: Duration::from_secs(60),
+            operation_retention: Duration::from_secs(60),
             messaging_bootstrap: true,
         };
         let mut jobs = start(&work, board.clone());

@@ -12,6 +12,7 @@ pub mod layers;
 pub mod listen;
 pub mod logs;
 pub mod metrics;
+mod operations;
 pub mod ops;
 mod process;
 pub mod readiness;

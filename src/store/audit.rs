@@ -102,7 +102,7 @@ fn details(details: Value, client: Option<String>, principal: Option<&Caller>) -
 }
 
 /// Replaces zero bytes, which PostgreSQL does not accept in text.
-fn storable(text: &str) -> String {
+pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 

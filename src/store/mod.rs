@@ -128,6 +128,11 @@ impl Store {
         &self.0.observers.numbered
     }
 
+    /// Activated after each commit that made an operation due.
+    pub fn operations_due(&self) -> &Activator {
+        &self.0.observers.operations
+    }
+
     pub fn clock(&self) -> &Clock {
         &self.0.clock
     }

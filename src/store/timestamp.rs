@@ -9,6 +9,11 @@ use time::OffsetDateTime;
 pub struct Stamp(i64);
 
 impl Stamp {
+    /// A time in microseconds since the epoch.
+    pub fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
     pub fn micros(self) -> i64 {
         self.0
     }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::soft_delete::{self, SWEEP};
+use super::{
+    purge,
+    soft_delete::{self, SWEEP},
+};
 use crate::{
     base::Result,
     jobs::{Job, Placement, Report, Run, Schedule},
@@ -11,7 +14,7 @@ use crate::{
 
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// Deletes tenants after their grace period.
+/// Deletes tenants after their grace period, and starts the removal of deleted ones again where it failed.
 #[derive(Debug)]
 pub struct PurgeTenants(Store);
 
@@ -30,10 +33,14 @@ impl Job for PurgeTenants {
     }
 
     async fn run(&self, _: &Run) -> Result<Report> {
-        let gone = soft_delete::purge_due(&self.0).await? as u64;
-        if gone > 0 {
-            tracing::info!(gone, "purged tenants past their grace period");
+        let deleted = soft_delete::purge_due(&self.0).await? as u64;
+        if deleted > 0 {
+            tracing::info!(deleted, "deleted tenants past their grace period");
         }
-        Ok(Report::batch(gone, SWEEP))
+        let again = purge::start_again(&self.0, SWEEP).await?;
+        if again > 0 {
+            tracing::warn!(again, "the rows of deleted tenants were not removed; trying again");
+        }
+        Ok(Report::batch(deleted.max(again), SWEEP))
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 /// The advisory lock for counting tenants: the letters `tenants#` as a number.
 const LOCK: i64 = i64::from_be_bytes(*b"tenants#");
 
-/// Fails if the limit is reached. Tenants in their grace period count: they may be restored.
+/// Fails if as many tenants exist as may. Those in their time of grace count: they may come back.
 pub(super) async fn check(tx: &Tx, name: &TenantName, max: u64) -> Result<()> {
     if tx.backend() == DbBackend::Postgres {
         // Waits for all transactions that counted before and have not committed.
@@ -21,7 +21,7 @@ pub(super) async fn check(tx: &Tx, name: &TenantName, max: u64) -> Result<()> {
     if taken > 0 {
         return Err(Error::exists(Reason::TenantExists, "a tenant with that name already exists"));
     }
-    if tenants::Entity::find().count(tx.conn()).await? >= max {
+    if tenants::Entity::find().filter(tenants::exists()).count(tx.conn()).await? >= max {
         return Err(Error::precondition(Reason::TenantLimitReached, "the tenant limit is reached"));
     }
     Ok(())

@@ -7,7 +7,7 @@ use crate::{
     base::{Access, Cx, Page, PageRequest, Result, TenantId, TenantRef},
     store::{
         Store,
-        entities::tenants::{Column, Entity},
+        entities::tenants::{Column, Entity, exists},
     },
     streams::Reach,
 };
@@ -34,7 +34,11 @@ pub async fn watchable(cx: &Cx, store: &Store) -> Result<Reach> {
 /// So many tenants after one, by id.
 pub(super) async fn after(store: &Store, after: Option<TenantId>, limit: u64) -> Result<Vec<Tenant>> {
     let after = after.map(|id| Column::Id.gt(id.uuid()));
-    let query = Entity::find().filter(Condition::all().add_option(after)).order_by_asc(Column::Id).limit(limit);
+    let query = Entity::find()
+        .filter(exists())
+        .filter(Condition::all().add_option(after))
+        .order_by_asc(Column::Id)
+        .limit(limit);
     query.all(store.read()).await?.into_iter().map(Tenant::try_from).collect()
 }
 

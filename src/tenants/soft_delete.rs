@@ -40,7 +40,7 @@ pub async fn restore(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Ten
     write::stand(tx, scope, &standing).await
 }
 
-/// Purges the tenants whose grace period is over, and returns their number. Safe to run on several replicas at once.
+/// Deletes the tenants whose time of grace is over for good, and returns how many there were. Any number of replicas may do so at once.
 pub async fn purge_due(store: &Store) -> Result<usize> {
     // Not by this server's clock, which may be fast: a purge cannot be undone.
     let now = Stamp::from(store.time().await?);

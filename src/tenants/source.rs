@@ -9,7 +9,7 @@ use crate::{
     base::{Error, Result, TenantId},
     store::{
         Resource, Store,
-        entities::tenants::{Column, Entity},
+        entities::tenants::{Column, Entity, exists},
     },
     streams::{Reach, Source},
 };
@@ -32,7 +32,7 @@ impl Source for TenantSource {
 
     async fn load(&self, keys: &[String]) -> Result<HashMap<String, Tenant>> {
         let ids = keys.iter().map(|key| id(key).map(TenantId::uuid)).collect::<Result<Vec<_>>>()?;
-        let rows = Entity::find().filter(Column::Id.is_in(ids)).all(self.0.read()).await?;
+        let rows = Entity::find().filter(Column::Id.is_in(ids)).filter(exists()).all(self.0.read()).await?;
         let keyed = |row| Tenant::try_from(row).map(|tenant| (tenant.id.dashed(), tenant));
         rows.into_iter().map(keyed).collect()
     }
@@ -42,7 +42,7 @@ impl Source for TenantSource {
         let tenants = match reach {
             Reach::Everything => reachable::after(&self.0, after, limit).await?,
             Reach::Tenant(own) if after.is_none_or(|after| own.tenant().uuid() > after.uuid()) => {
-                let row = Entity::find_by_id(own.tenant().uuid()).one(self.0.read()).await?;
+                let row = Entity::find_by_id(own.tenant().uuid()).filter(exists()).one(self.0.read()).await?;
                 row.map(Tenant::try_from).transpose()?.into_iter().collect()
             }
             Reach::Tenant(_) => Vec::new(),

@@ -14,9 +14,12 @@ pub enum Status {
     Suspended,
     /// It is deleted, and its name and id stay taken until the grace period is over.
     Deprovisioning,
+    /// It is deleted for good: no surface knows it, its name is free, and an operation removes its rows.
+    Deleted,
 }
 
 impl Status {
+    /// Every status of a tenant that exists. A deleted one does not, to anybody but the purge.
     pub const ALL: [Status; 4] = [Self::Provisioning, Self::Active, Self::Suspended, Self::Deprovisioning];
 
     /// The statuses in which surfaces show a tenant.
@@ -28,12 +31,13 @@ impl Status {
             Self::Active => "active",
             Self::Suspended => "suspended",
             Self::Deprovisioning => "deprovisioning",
+            Self::Deleted => "deleted",
         }
     }
 
     /// Whether surfaces show the tenant at all (the zero-trust surface shows the others as deleted).
     pub fn is_present(self) -> bool {
-        self != Self::Deprovisioning
+        !matches!(self, Self::Deprovisioning | Self::Deleted)
     }
 
     /// Whether new logins, handshakes, leases, enrollments, token uses and admissions are allowed.
@@ -52,7 +56,7 @@ impl FromStr for Status {
     type Err = Error;
 
     fn from_str(word: &str) -> Result<Self, Error> {
-        let status = Self::ALL.into_iter().find(|status| status.as_str() == word);
+        let status = Self::ALL.into_iter().chain([Self::Deleted]).find(|status| status.as_str() == word);
         status.ok_or_else(|| Error::internal(format!("a tenant has the unknown status {word:?}")))
     }
 }
@@ -125,12 +129,15 @@ mod tests {
             assert_eq!(status.as_str().parse::<Status>().unwrap(), status);
             assert_eq!(Status::PRESENT.contains(&status), status.is_present());
         }
-        assert!("deleted".parse::<Status>().is_err());
+        assert_eq!("deleted".parse::<Status>().unwrap(), Status::Deleted);
+        assert!("gone".parse::<Status>().is_err());
     }
 
     #[test]
     fn a_suspended_tenant_is_shown_and_not_admitted() {
         assert!(Status::Suspended.is_present() && !Status::Suspended.admits());
-        assert!(!Status::Deprovisioning.is_present() && !Status::Deprovisioning.admits());
+        for deleted in [Status::Deprovisioning, Status::Deleted] {
+            assert!(!deleted.is_present() && !deleted.admits());
+        }
     }
 }

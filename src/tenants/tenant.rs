@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, QuerySelect};
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 use time::OffsetDateTime;
 
 use super::{Status, Suspension};
@@ -92,9 +92,9 @@ pub async fn resolve_any_locked(tx: &Tx, reference: &TenantRef) -> Result<(Tenan
     resolve_on(&tx.cx().access, tx.conn(), reference, true).await
 }
 
-/// How many tenants there are, in whatever status.
+/// How many tenants there are, in whatever status. Deleted ones are not, unless in their time of grace.
 pub async fn count(store: &Store) -> Result<u64> {
-    Ok(tenants::Entity::find().count(store.read()).await?)
+    Ok(tenants::Entity::find().filter(tenants::exists()).count(store.read()).await?)
 }
 
 fn present((tenant, scope): (Tenant, TenantScope)) -> Result<(Tenant, TenantScope)> {

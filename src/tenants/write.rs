@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use serde_json::Value;
 
-use super::{Status, Suspension, Tenant, limit, lists, names, not_found};
+use super::{Status, Suspension, Tenant, limit, lists, names, not_found, purge};
 use crate::{
     base::{
         Error, Result, TenantId, TenantName, TenantScope,
@@ -151,7 +151,12 @@ pub async fn rename(tx: &Tx, tenant: &Tenant, scope: TenantScope, name: TenantNa
 
 /// Fails and lists everything that still depends on a tenant, if there is anything.
 pub(super) async fn refuse_blockers(tx: &Tx, scope: TenantScope) -> Result<()> {
-    let blockers = tx.tenant(scope).blockers().await?;
+    refuse_blockers_but(tx, scope, &[]).await
+}
+
+async fn refuse_blockers_but(tx: &Tx, scope: TenantScope, allowed: &[&str]) -> Result<()> {
+    let mut blockers = tx.tenant(scope).blockers().await?;
+    blockers.retain(|kind| !allowed.contains(kind));
     if blockers.is_empty() {
         return Ok(());
     }
@@ -159,13 +164,29 @@ pub(super) async fn refuse_blockers(tx: &Tx, scope: TenantScope) -> Result<()> {
     Err(Error::precondition(Reason::TenantInUse, message))
 }
 
-/// Deletes a tenant immediately, with its settings. Fails with a list if something still depends on it.
+/// Deletes a tenant for good, unless something still hangs on it: then it fails and names what.
 pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> {
-    refuse_blockers(tx, scope).await?;
-    let deleted = tenants::Entity::delete_by_id(scope.tenant().uuid()).exec(tx.conn()).await?;
+    delete_with(tx, tenant, scope, &[]).await
+}
+
+/// Deletes a tenant for good, and the rows of these kinds with it that would block that. From the commit on no surface knows
+/// the tenant, and its name is free; the operation [`PurgeTenant`](super::PurgeTenant), which this starts, removes its rows.
+pub async fn delete_with(tx: &Tx, tenant: &Tenant, scope: TenantScope, also: &[&str]) -> Result<()> {
+    refuse_blockers_but(tx, scope, also).await?;
+    let id = scope.tenant().uuid();
+    let key = purge::key_of_deleted(scope.tenant());
+    let deleted = tenants::Entity::update_many()
+        .col_expr(tenants::Column::Status, Expr::value(Status::Deleted.as_str()))
+        .col_expr(tenants::Column::NameKey, Expr::value(key))
+        .col_expr(tenants::Column::UpdatedAt, Expr::value(Stamp::from(tx.now())))
+        .filter(tenants::Column::Id.eq(id))
+        .filter(tenants::exists())
+        .exec(tx.conn())
+        .await?;
     if deleted.rows_affected == 0 {
         return Err(not_found());
     }
+    purge::start(tx, scope.tenant(), tenant.name.as_str()).await?;
     names::release(tx, &tenant.name).await
 }
 

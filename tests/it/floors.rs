@@ -12,11 +12,12 @@ use crate::harness::{
 };
 
 /// The layers, lowest first. A module uses itself and the layers below.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 10] = [
     &["proto"],
     &["base"],
     &["store", "providers"],
     &["jobs", "streams"],
+    &["operations"],
     AREAS,
     &["auth"],
     &["api"],

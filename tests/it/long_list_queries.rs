@@ -287,6 +287,7 @@ both_databases! {
         let mut statements = vec!["DELETE FROM seaql_migrations WHERE version >= 'm20260101_000016'"];
         statements.extend(["DROP INDEX tenants_list_key", "DROP INDEX tenants_names", "DROP INDEX grants_of_identity"]);
         statements.extend(["DROP INDEX accounts_names", "DROP TABLE jobs", "DROP TABLE outbox_marks"]);
+        statements.extend(["DROP TABLE operations", "DROP INDEX tenants_deleted"]);
         if !db.is_sqlite() {
             statements.extend(["DROP INDEX identities_emails", "DROP INDEX namespaces_names"]);
         }
@@ -295,7 +296,12 @@ both_databases! {
             beside.execute_unprepared(statement).await.unwrap();
         }
         let newer = db.replica().await;
-        let migrations = ["m20260101_000016_list_key", "m20260101_000017_lists", "m20260101_000018_jobs"];
+        let migrations = [
+            "m20260101_000016_list_key",
+            "m20260101_000017_lists",
+            "m20260101_000018_jobs",
+            "m20260101_000019_operations",
+        ];
         assert_eq!(newer.migrate(|_| ()).await.unwrap(), migrations);
         assert_eq!(older_text::renew(&newer).await.unwrap(), 2500);
         let mut rows = present(&beside).await;

@@ -88,7 +88,7 @@ fn state(status: Status) -> TenantState {
         Status::Provisioning => TenantState::Provisioning,
         Status::Active => TenantState::Active,
         Status::Suspended => TenantState::Suspended,
-        Status::Deprovisioning => TenantState::Deprovisioning,
+        Status::Deprovisioning | Status::Deleted => TenantState::Deprovisioning,
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn tenant(subscriber: Subscriber) -> proto::Tenant {
     let status = match tenant.status {
         Status::Provisioning | Status::Active => "active",
         Status::Suspended => "suspended",
-        Status::Deprovisioning => "deleted",
+        Status::Deprovisioning | Status::Deleted => "deleted",
     };
     proto::Tenant {
         id: tenant.id.zero_trust(),

@@ -56,7 +56,9 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// The minimum time for which events stay in the outbox.
     pub outbox_retention: Duration,
-    /// Maximum number of tenants; `None` means no limit.
+    /// How long operations are kept after their end.
+    pub operation_retention: Duration,
+    /// Most tenants in the registry; `None` is no limit.
     pub max_tenants: Option<u64>,
     /// Whether multi-tenancy is enabled.
     pub multitenancy: bool,

@@ -37,7 +37,8 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         max_in_flight: p.bounded("max_in_flight", 1, 1_000_000),
         request_timeout: p.duration("request_timeout"),
         drain_timeout: p.duration("drain_timeout"),
-        outbox_retention: p.outbox_retention(),
+        outbox_retention: p.retention("outbox_retention"),
+        operation_retention: p.retention("operation_retention"),
         max_tenants: p.value("max_tenants", "a whole number"),
         multitenancy: p.bool("multitenancy").unwrap_or_default(),
         features: p.list("features", "a list of words"),
@@ -120,12 +121,12 @@ impl Parser<'_> {
         self.value::<TrustedProxies>("trusted_proxies", NETWORKS).unwrap_or_default().that_write(headers)
     }
 
-    /// Between a minute, which a follower needs to restart, and ten years.
-    fn outbox_retention(&mut self) -> Duration {
+    /// Between a minute, below which no follower could restart, and ten years.
+    fn retention(&mut self, key: &'static str) -> Duration {
         let (least, most) = (Duration::from_secs(60), Duration::from_secs(3650 * 24 * 3600));
-        let retention = self.duration("outbox_retention");
+        let retention = self.duration(key);
         if !retention.is_zero() && !(least..=most).contains(&retention) {
-            self.problem("outbox_retention", "a duration from 1m to 3650d");
+            self.problem(key, "a duration from 1m to 3650d");
         }
         retention
     }

@@ -54,6 +54,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("request_timeout", "TENANTRY_REQUEST_TIMEOUT", "30s", Plain),
     setting!("drain_timeout", "TENANTRY_DRAIN_TIMEOUT", "25s", Plain),
     setting!("outbox_retention", "TENANTRY_OUTBOX_RETENTION", "7d", Plain),
+    setting!("operation_retention", "TENANTRY_OPERATION_RETENTION", "30d", Plain),
     setting!("max_tenants", "TENANTRY_MAX_TENANTS", "", Plain),
     setting!("multitenancy", "TENANTRY_MULTITENANCY", "true", Plain),
     setting!("features", "TENANTRY_FEATURES", "all", Plain),

@@ -243,6 +243,20 @@ fn the_edge_of_the_warehouse_has_two_names_for_each_setting() {
 }
 
 #[test]
+fn operations_are_kept_for_a_time_that_callers_can_rely_on() {
+    let kept = |text: &str| {
+        read(&[], &[("TENANTRY_OPERATION_RETENTION", text)], None).map(|(config, _)| config.operation_retention)
+    };
+    assert_eq!(kept("").unwrap(), Duration::from_secs(30 * 24 * 3600));
+    assert_eq!(kept("1m").unwrap(), Duration::from_secs(60));
+    for (text, wanted) in [("59s", "from 1m to 3650d"), ("3651d", "from 1m to 3650d"), ("soon", "30d")] {
+        let problem = kept(text).unwrap_err().to_string();
+        let named = problem.contains("operation_retention (TENANTRY_OPERATION_RETENTION)");
+        assert!(named && problem.contains(wanted), "{problem}");
+    }
+}
+
+#[test]
 fn the_outbox_is_kept_for_a_time_that_followers_can_rely_on() {
     let kept =
         |text: &str| read(&[], &[("TENANTRY_OUTBOX_RETENTION", text)], None).map(|(config, _)| config.outbox_retention);

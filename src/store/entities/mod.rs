@@ -22,6 +22,7 @@ pub mod leases;
 pub mod login_sessions;
 pub(super) mod messaging_tenants;
 pub(super) mod namespaces;
+pub mod operations;
 pub mod outbox;
 pub mod outbox_marks;
 pub mod recovery_codes;

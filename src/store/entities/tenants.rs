@@ -1,6 +1,10 @@
 //! The tenant registry.
 
-use sea_orm::{Condition, entity::prelude::*};
+use sea_orm::{
+    Condition,
+    entity::prelude::*,
+    sea_query::{ExprTrait, IntoColumnRef, Query, SimpleExpr},
+};
 
 use crate::{
     base::{TenantName, TenantRef, error::Reason},
@@ -56,19 +60,40 @@ impl Related<super::messaging_tenants::Entity> for Entity {
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// The status of a tenant that was deleted for good and whose rows are being removed.
+pub const DELETED: &str = "deleted";
+
+/// The condition that a tenant was not deleted for good.
+pub fn exists() -> SimpleExpr {
+    Column::Status.ne(DELETED)
+}
+
+/// The condition that the tenant which a column names was deleted for good.
+pub fn is_deleted(tenant: impl IntoColumnRef) -> SimpleExpr {
+    let deleted = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::Id)).equals(tenant))
+        .and_where(Expr::col((Entity, Column::Status)).eq(DELETED))
+        .take();
+    Expr::exists(deleted)
+}
+
 impl Entity {
-    /// The query for the tenant of a reference; `None` if it cannot be a tenant's name or id.
+    /// The query for the tenant of a reference; `None` if it cannot be a tenant's name or id. Tenants that were
+    /// deleted for good are not found.
     pub fn find_by_ref(reference: &TenantRef) -> Option<Select<Self>> {
-        match reference {
-            TenantRef::Id(id) => Some(Self::find_by_id(id.uuid())),
+        let named = match reference {
+            TenantRef::Id(id) => Self::find_by_id(id.uuid()),
             TenantRef::Name(name) => {
                 let name: TenantName = name.parse().ok()?;
-                Some(Self::find().filter(Column::NameKey.eq(name.key())))
+                Self::find().filter(Column::NameKey.eq(name.key()))
             }
             TenantRef::Either(id, name) => {
                 let either = Condition::any().add(Column::Id.eq(id.uuid())).add(Column::NameKey.eq(name));
-                Some(Self::find().filter(either))
+                Self::find().filter(either)
             }
-        }
+        };
+        Some(named.filter(exists()))
     }
 }

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, sea_query::Expr,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -12,7 +14,10 @@ use crate::{
     store::{
         Stamp, Store, Tx,
         audit::AuditRecord,
-        entities::api_keys::{Column, Entity, Model},
+        entities::{
+            api_keys::{Column, Entity, Model},
+            tenants,
+        },
         json,
         page::page,
     },
@@ -113,9 +118,11 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
 }
 
 impl Store {
-    /// The key with this digest, and its tenant. Takes no scope, because authentication needs it before there is one.
+    /// The key with this digest, and its tenant; none if the tenant was deleted for good. Takes no scope, because
+    /// authentication needs it before there is one.
     pub async fn api_key_by_digest(&self, digest: &str) -> Result<Option<(TenantId, ApiKeyRow)>> {
-        let row = Entity::find().filter(Column::SecretHash.eq(digest)).one(self.read()).await?;
+        let gone = tenants::is_deleted((Entity, Column::TenantId));
+        let row = Entity::find().filter(Column::SecretHash.eq(digest)).filter(gone.not()).one(self.read()).await?;
         row.map(|row| Ok((TenantId::from_uuid(row.tenant_id), row.try_into()?))).transpose()
     }
 

@@ -4,8 +4,8 @@
 //! check the access of the call, or are only for code that handles the identity's own account.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    Select, sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, Select, sea_query::Expr,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -94,13 +94,15 @@ pub fn grants_query(identity: Option<Uuid>, tenant: Option<TenantId>, after: Opt
         .add_option(identity.map(|identity| rows::Column::IdentityId.eq(identity)))
         .add_option(tenant.map(|tenant| rows::Column::TenantId.eq(tenant.uuid())))
         .add_option(after.map(|after| rows::Column::Id.gt(after)));
-    rows::Entity::find().filter(wanted).order_by_asc(rows::Column::Id)
+    let gone = tenants::is_deleted((rows::Entity, rows::Column::TenantId));
+    rows::Entity::find().filter(wanted).filter(gone.not()).order_by_asc(rows::Column::Id)
 }
 
 /// The grant with an id, in any tenant. For platform callers.
 pub async fn grant_by_id(conn: &impl ConnectionTrait, access: &Access, id: Uuid) -> Result<Option<GrantRow>> {
     platform_only(access)?;
-    let found = rows::Entity::find().filter(rows::Column::Id.eq(id)).one(conn).await?;
+    let gone = tenants::is_deleted((rows::Entity, rows::Column::TenantId));
+    let found = rows::Entity::find().filter(rows::Column::Id.eq(id)).filter(gone.not()).one(conn).await?;
     Ok(found.map(GrantRow::from))
 }
 
@@ -112,6 +114,7 @@ pub async fn grants_of_identity(
 ) -> Result<Vec<(GrantRow, tenants::Model)>> {
     let found = rows::Entity::find()
         .filter(rows::Column::IdentityId.eq(identity))
+        .filter(tenants::exists())
         .order_by_asc(rows::Column::Id)
         .find_also_related(tenants::Entity)
         .all(conn)

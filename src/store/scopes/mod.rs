@@ -10,6 +10,7 @@ mod group_members;
 mod groups;
 mod messaging;
 mod namespaces;
+mod purge;
 mod roles;
 mod warehouse;
 mod zerotrust;
@@ -24,6 +25,7 @@ pub use grants::{GrantRow, clear_defaults, grant_by_id, grants, grants_of_identi
 pub use groups::GroupRow;
 pub use messaging::MessagingRow;
 pub use namespaces::{NamespaceRow, names_query as namespace_names_query};
+pub use purge::Purged;
 pub use roles::{RoleRow, TENANT_WIDE};
 pub use warehouse::WarehouseRow;
 pub use zerotrust::ZeroTrustRow;

@@ -71,6 +71,13 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(one.is_some())
     }
 
+    /// The names of some namespaces, at most so many.
+    pub async fn some_namespaces(&self, most: u64) -> Result<Vec<String>> {
+        let some = namespaces::Entity::find().select_only().column(namespaces::Column::Name);
+        let some = some.filter(namespaces::Column::TenantId.eq(self.uuid())).limit(most);
+        Ok(some.into_tuple().all(self.conn).await?)
+    }
+
     pub async fn namespaces(&self) -> Result<Vec<NamespaceRow>> {
         let rows =
             namespaces::Entity::find().filter(namespaces::Column::TenantId.eq(self.uuid())).all(self.conn).await?;

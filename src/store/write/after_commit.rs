@@ -15,6 +15,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) enum AfterCommit {
     Invalidate(Invalidate),
+    /// Look for due operations in this process.
+    OperationDue,
     /// Notify the listeners of a revocation.
     Revoked(Revocation),
 }
@@ -25,6 +27,7 @@ pub(in crate::store) struct Observers {
     pub revoked: Arc<Listeners>,
     /// Wakes the reader of the outbox.
     pub numbered: Activator,
+    pub operations: Activator,
 }
 
 impl Observers {
@@ -34,6 +37,7 @@ impl Observers {
         for step in steps {
             match step {
                 AfterCommit::Invalidate(key) => self.cache.invalidate(key),
+                AfterCommit::OperationDue => self.operations.activate(),
                 AfterCommit::Revoked(revocation) => revoked.push(revocation),
             }
         }

@@ -1,13 +1,13 @@
 //! Checks inside a write that its caller is still valid: authentication learns of suspensions and revocations
 //! with a delay, in which a caller without rights must not be able to write.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter};
 use time::OffsetDateTime;
 
 use crate::base::{Basis, Caller, Error, Result, error::Reason};
 use crate::store::{
     Stamp, Store, Tx,
-    entities::{accounts, api_keys, revoked_tokens},
+    entities::{accounts, api_keys, revoked_tokens, tenants},
 };
 
 /// The status of an account that may act.
@@ -43,11 +43,14 @@ async fn check_party(conn: &impl ConnectionTrait, party: &Caller, now: OffsetDat
     let stands = match party.basis {
         Basis::Token => return Ok(()),
         Basis::Account { id, epoch } => {
-            let account = accounts::Entity::find_by_id(id).one(conn).await?;
+            let gone = tenants::is_deleted((accounts::Entity, accounts::Column::TenantId));
+            let account = accounts::Entity::find_by_id(id).filter(gone.not()).one(conn).await?;
             account.is_some_and(|account| account.status == ACTIVE && account.epoch == epoch)
         }
         Basis::ApiKey(id) => {
-            let key = api_keys::Entity::find().filter(api_keys::Column::Id.eq(id)).one(conn).await?;
+            let gone = tenants::is_deleted((api_keys::Entity, api_keys::Column::TenantId));
+            let key = api_keys::Entity::find().filter(api_keys::Column::Id.eq(id)).filter(gone.not());
+            let key = key.one(conn).await?;
             key.is_some_and(|key| key.revoked_at.is_none() && key.expires_at > Stamp::from(now))
         }
     };

@@ -28,6 +28,8 @@ pub enum Resource {
     Sessions,
     /// The id is its `jti`.
     Token,
+    /// An operation. The id is a dashed UUID.
+    Operation,
 }
 
 impl Resource {
@@ -45,6 +47,7 @@ impl Resource {
             Self::Cluster => "cluster",
             Self::Sessions => "sessions",
             Self::Token => "token",
+            Self::Operation => "operation",
         }
     }
 }

@@ -104,6 +104,11 @@ impl Tx {
         self.effects().after_commit.push(AfterCommit::Invalidate(invalidate));
     }
 
+    /// Makes this process look for due operations after the commit.
+    pub fn wake_operations(&self) {
+        self.effects().after_commit.push(AfterCommit::OperationDue);
+    }
+
     /// Ends the attempt. A call's write that recorded nothing gets an audit event with the call's own action;
     /// without an action it must not commit.
     pub(in crate::store) fn finish(self, audited: bool) -> (DatabaseTransaction, Result<Effects>) {
@@ -158,7 +163,7 @@ impl Effects {
         outbox::insert(conn, self.outbox).await?;
         let revoked = self.after_commit.iter().filter_map(|step| match step {
             AfterCommit::Revoked(revocation) => Some(revocation),
-            AfterCommit::Invalidate(_) => None,
+            AfterCommit::Invalidate(_) | AfterCommit::OperationDue => None,
         });
         revocations::number(conn, revoked).await?;
         Ok(self.after_commit)

@@ -113,7 +113,7 @@ both_databases! {
         assert_eq!(events[2].details, r#"{"client":"unknown","force":true,"namespaces":["ns"]}"#);
         let events = outbox::Entity::find().order_by_asc(outbox::Column::Id).all(db.read()).await.unwrap();
         let topics: Vec<_> = events.iter().map(|event| event.topic.as_str()).collect();
-        assert_eq!(topics, ["tenant", "namespace", "namespace", "tenant"]);
+        assert_eq!(topics, ["tenant", "namespace", "operation", "tenant"], "the rows go later");
     }
 
     async fn creation_checks_in_the_order_of_the_contract(db: TestDb) {

@@ -1,0 +1,53 @@
+//! The cancellation of an operation.
+
+use sea_orm::ActiveValue::Set;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    Operation, State, queries,
+    record::{locked, put},
+};
+use crate::{
+    base::{Cx, Error, Result, error::Reason},
+    store::{Stamp, Store, Tx},
+};
+
+/// Cancels an operation. One that has not begun ends at once; of one that runs, the step is interrupted, and what was done
+/// is undone as far as its kind can. One that is being cancelled already stays so. Fails with FAILED_PRECONDITION if it has
+/// ended, or if its kind cannot be cancelled.
+pub async fn cancel(cx: &Cx, store: &Store, id: Uuid) -> Result<Operation> {
+    store.write(cx, id, cancel_in).await
+}
+
+async fn cancel_in(tx: &Tx, id: &Uuid) -> Result<Operation> {
+    let row = locked(tx, *id).await?.ok_or_else(queries::not_found)?;
+    let before = Operation::try_from(row.clone())?;
+    queries::check_reach(tx.cx(), &before)?;
+    if before.state == State::Cancelling {
+        tx.audit_only(before.tenant, before.id.to_string(), json!({"kind": before.kind}));
+        return Ok(before);
+    }
+    if before.state.is_final() {
+        let message = format!("the operation has ended: its state is {}", before.state.as_str());
+        return Err(Error::precondition(Reason::OperationEnded, message));
+    }
+    if !before.cancellable {
+        let message = format!("an operation of the kind {} cannot be cancelled", before.kind);
+        return Err(Error::precondition(Reason::OperationNotCancellable, message));
+    }
+    let begun = row.started_at.is_some();
+    let now = Stamp::from(tx.time().await?);
+    let state = if begun { State::Cancelling } else { State::Cancelled };
+    tx.wake_operations();
+    tx.audit_only(before.tenant, before.id.to_string(), json!({"kind": before.kind, "target": before.target}));
+    put(tx, row, |row| {
+        row.state = Set(state.as_str().to_owned());
+        match begun {
+            // At once, by every clock.
+            true => row.due_at = Set(Stamp::from_micros(0)),
+            false => row.ended_at = Set(Some(now)),
+        }
+    })
+    .await
+}

@@ -1,0 +1,96 @@
+//! Reading operations.
+
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, IntoColumnRef, Query, SimpleExpr},
+};
+use uuid::Uuid;
+
+use super::{Operation, OperationKind, State};
+use crate::{
+    base::{Access, Cx, Error, Page, PageRequest, Result, TenantId, TenantRef, error::Reason, scope::foreign_tenant},
+    store::{
+        Store,
+        entities::operations::{Column, Entity},
+    },
+};
+
+/// Which operations a list has.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Those of a tenant. A caller that may reach only one tenant names it.
+    pub tenant: Option<TenantId>,
+    /// Those in a state.
+    pub state: Option<State>,
+    /// Those of a kind.
+    pub kind: Option<String>,
+}
+
+/// An operation. One that the call may not reach is missing, as one that does not exist.
+pub async fn get(cx: &Cx, store: &Store, id: Uuid) -> Result<Operation> {
+    let operation = find(store, id).await?.ok_or_else(not_found)?;
+    check_reach(cx, &operation)?;
+    Ok(operation)
+}
+
+/// A page of operations, newest first.
+pub async fn list(cx: &Cx, store: &Store, filter: &Filter, request: PageRequest) -> Result<Page<Operation>> {
+    let own = match &cx.access {
+        Access::Platform => filter.tenant,
+        Access::Tenant(_) => Some(own_tenant(cx).ok_or_else(foreign_tenant)?),
+        Access::None => return Err(foreign_tenant()),
+    };
+    if filter.tenant.is_some() && filter.tenant != own {
+        return Err(foreign_tenant());
+    }
+    let wanted = Condition::all()
+        .add_option(own.map(|tenant| Column::TenantId.eq(tenant.uuid())))
+        .add_option(filter.state.map(|state| Column::State.eq(state.as_str())))
+        .add_option(filter.kind.as_deref().map(|kind| Column::Kind.eq(kind)));
+    let query = Entity::find().filter(wanted);
+    let total = query.clone().count(store.read()).await?;
+    let after = Condition::all().add_option(request.after.map(|id| Column::Id.lt(id)));
+    let rows = query.filter(after).order_by_desc(Column::Id).limit(request.rows()).all(store.read()).await?;
+    let rows = rows.into_iter().map(Operation::try_from).collect::<Result<Vec<_>>>()?;
+    Ok(Page::cut(request, rows, total, |operation| operation.id))
+}
+
+/// The condition that the tenant which a column names has an operation of a kind that has not ended.
+pub fn has_live<K: OperationKind>(tenant: impl IntoColumnRef) -> SimpleExpr {
+    let live = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::TenantId)).equals(tenant))
+        .and_where(Expr::col((Entity, Column::Kind)).eq(K::NAME))
+        .and_where(Expr::col((Entity, Column::EndedAt)).is_null())
+        .take();
+    Expr::exists(live)
+}
+
+/// An operation, for the server's own needs.
+pub(super) async fn find(store: &Store, id: Uuid) -> Result<Option<Operation>> {
+    Entity::find_by_id(id).one(store.read()).await?.map(Operation::try_from).transpose()
+}
+
+/// Fails as missing if the call may not reach an operation: a tenant's callers see those of their tenant.
+pub(super) fn check_reach(cx: &Cx, operation: &Operation) -> Result<()> {
+    let reached = match &cx.access {
+        Access::Platform => true,
+        Access::Tenant(_) => own_tenant(cx).is_some_and(|own| operation.tenant == Some(own)),
+        Access::None => false,
+    };
+    if reached { Ok(()) } else { Err(not_found()) }
+}
+
+/// The tenant that the call may reach.
+fn own_tenant(cx: &Cx) -> Option<TenantId> {
+    match &cx.access {
+        Access::Tenant(TenantRef::Id(id)) => Some(*id),
+        _ => cx.caller.tenant.as_ref().map(|tenant| tenant.id),
+    }
+}
+
+/// There is no such operation.
+pub(super) fn not_found() -> Error {
+    Error::not_found(Reason::OperationNotFound, "operation not found")
+}

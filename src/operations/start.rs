@@ -1,0 +1,56 @@
+//! The start of an operation.
+
+use sea_orm::{EntityTrait, IntoActiveModel};
+use uuid::Uuid;
+
+use super::{OperationKind, State, Step, StepName, record::change};
+use crate::{
+    base::{Result, TenantId},
+    store::{
+        ChangeKind, Stamp, Tx,
+        audit::storable,
+        entities::operations::{Entity, Model},
+        json,
+    },
+};
+
+/// Starts an operation inside the write of the call that asks for it, and returns its id. It runs once the write has
+/// committed. The call records its own audit event: the operation is how it is done, and not a second change. `target` is
+/// the name of what it is about.
+pub async fn start<K: OperationKind>(
+    tx: &Tx,
+    tenant: Option<TenantId>,
+    target: impl Into<String>,
+    input: &K::Input,
+) -> Result<Uuid> {
+    let now = Stamp::from(tx.now());
+    let steps: Vec<_> = K::STEPS.iter().map(|step| Step::named(step.as_str())).collect();
+    let cx = tx.cx();
+    let row = Model {
+        id: tx.new_id(),
+        kind: K::NAME.to_owned(),
+        tenant_id: tenant.map(TenantId::uuid),
+        target: target.into(),
+        requested_by: storable(&cx.caller.subject),
+        request_id: storable(&cx.request_id),
+        state: State::Pending.as_str().to_owned(),
+        cancellable: K::CANCELLABLE,
+        steps: json::to_text(&steps)?,
+        input: json::to_text(input)?,
+        version: 1,
+        attempts: 0,
+        cause: None,
+        reason: None,
+        // At once, by every clock.
+        due_at: Stamp::from_micros(0),
+        created_at: now,
+        updated_at: now,
+        started_at: None,
+        ended_at: None,
+    };
+    tx.also_changed(change(&row, ChangeKind::Created));
+    tx.wake_operations();
+    let id = row.id;
+    Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
+    Ok(id)
+}

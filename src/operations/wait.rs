@@ -1,0 +1,49 @@
+//! Waiting for the end of an operation.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use super::{Operation, queries};
+use crate::{
+    base::{Cx, Result},
+    store::Store,
+};
+
+/// The longest wait of one call.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The pause before the second look.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest pause between two looks.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Waits until an operation has ended, for at most `time` and not beyond the deadline of the call, and returns it as it is
+/// then: a caller sees from its state whether it has ended. Waiting changes nothing about the operation. It ends early when
+/// the server begins to drain.
+pub async fn wait(cx: &Cx, store: &Store, id: Uuid, time: Duration) -> Result<Operation> {
+    let mut until = Instant::now() + time.min(LONGEST_WAIT);
+    if let Some(deadline) = cx.deadline {
+        // A moment before, so that the answer arrives in time.
+        until = until.min(Instant::from_std(deadline).checked_sub(SHORTEST_PAUSE).unwrap_or_else(Instant::now));
+    }
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let operation = queries::get(cx, store, id).await?;
+        let now = Instant::now();
+        if operation.state.is_final() || now >= until || cx.drain.has_begun() {
+            return Ok(operation);
+        }
+        let next = until.min(now + pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        // The call gives its place back meanwhile.
+        cx.aside(async {
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = cx.drain.draining() => {}
+            }
+            Some(())
+        })
+        .await?;
+    }
+}

@@ -1,0 +1,213 @@
+//! Runs one operation on this server: turn after turn, under the lease of the operation.
+
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    Failure, Kinds, Operation, State, Turn,
+    kinds::AnyKind,
+    queries, record,
+    record::{Attempt, End},
+    retry,
+};
+use crate::{
+    base::{Error, Result, panics},
+    jobs::{Leases, Report, Run},
+    store::Store,
+};
+
+/// How long the lease of an operation survives without a renewal.
+const TTL: Duration = Duration::from_secs(10);
+/// How often it is renewed during a step.
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// How often the operation is read during a step, to see whether it was cancelled.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs operations on this server.
+pub(super) struct Worker {
+    pub store: Store,
+    pub kinds: Kinds,
+    pub leases: Leases,
+    pub stop: CancellationToken,
+}
+
+/// The outcome of an attempt.
+enum Outcome {
+    Done(Report),
+    Failed(Error),
+    /// The operation was cancelled.
+    Cancelled,
+    /// The server shuts down, or the lease is lost.
+    Stopped,
+}
+
+/// The name of the lease of an operation.
+pub(super) fn lease_of(id: Uuid) -> String {
+    format!("operation:{}", id.as_hyphenated())
+}
+
+impl Worker {
+    /// Works on an operation that is due until it ends, waits for its next attempt, or the server stops. Returns whether
+    /// there was anything to do: another server may be working on it.
+    pub async fn work(&self, id: Uuid) -> bool {
+        let outcome = self.follow(id).await;
+        outcome.unwrap_or_else(|error| {
+            let cause = error.cause.as_ref();
+            tracing::debug!(operation = %id, %error, ?cause, "an operation was interrupted and will be continued");
+            false
+        })
+    }
+
+    async fn follow(&self, id: Uuid) -> Result<bool> {
+        let Some(lease) = self.leases.take(lease_of(id), TTL).await? else { return Ok(false) };
+        let run = Arc::new(Run::leased(lease.clone(), &self.stop));
+        let begun = self.store.maintain("operation.begin", (lease, id), record::begin).await?;
+        let Some(mut operation) = begun else { return Ok(false) };
+        tracing::info!(operation = %id, kind = operation.kind, target = operation.target, "an operation is running");
+        while let Some(next) = self.turn(&run, operation).await? {
+            operation = next;
+        }
+        Ok(true)
+    }
+
+    /// Does one turn. Returns the operation after it; `None` if this server has nothing more to do for it.
+    async fn turn(&self, run: &Arc<Run>, operation: Operation) -> Result<Option<Operation>> {
+        let Some(kind) = self.kinds.of(&operation).filter(|_| !run.is_stopped()) else {
+            return self.give_back(run).await;
+        };
+        let undoing = operation.state == State::Cancelling;
+        let step = operation.next_step().filter(|_| !undoing);
+        if step.is_none() && !undoing {
+            return self.end(run, &operation, State::Succeeded, None).await;
+        }
+        let turn = Turn::new(run.clone(), operation, step);
+        match self.attempt(kind.as_ref(), run, &turn).await {
+            Outcome::Done(report) => match turn.record(&self.store, report).await? {
+                Some(after) => Ok(Some(after)),
+                None if report.more => self.read(turn.operation().id).await.map(Some),
+                None => self.end(run, turn.operation(), State::Cancelled, None).await,
+            },
+            Outcome::Failed(_) if run.is_lost() => Ok(None),
+            Outcome::Failed(error) => self.failed(run, turn.operation(), undoing, &error).await,
+            Outcome::Cancelled => self.read(turn.operation().id).await.map(Some),
+            Outcome::Stopped => self.give_back(run).await,
+        }
+    }
+
+    /// Does a batch, renews the lease meanwhile, and drops the batch if the operation is cancelled.
+    async fn attempt(&self, kind: &dyn AnyKind, run: &Run, turn: &Turn) -> Outcome {
+        let operation = turn.operation();
+        let work = async {
+            match turn.step_name() {
+                Some(step) => kind.step(turn, step).await,
+                None => kind.undo(turn).await,
+            }
+        };
+        let work = AssertUnwindSafe(work).catch_unwind();
+        let watched = async {
+            tokio::select! {
+                ended = work => match ended {
+                    Ok(Ok(report)) => Outcome::Done(report),
+                    Ok(Err(error)) => Outcome::Failed(error),
+                    Err(panic) => Outcome::Failed(panicked(operation, panic.as_ref())),
+                },
+                () = self.watch(run, operation) => Outcome::Cancelled,
+            }
+        };
+        run.until_stopped(watched).await.unwrap_or(Outcome::Stopped)
+    }
+
+    /// Renews the lease, and returns when the operation was cancelled. One that is being undone is not cancelled again.
+    async fn watch(&self, run: &Run, operation: &Operation) {
+        let mut renewed = Instant::now();
+        loop {
+            sleep(LOOK_EVERY).await;
+            if renewed.elapsed() >= RENEW_EVERY {
+                renewed = Instant::now();
+                // A failure is harmless: the writes of the turn are fenced.
+                if let Err(error) = run.renew(&self.store).await {
+                    tracing::debug!(operation = %operation.id, %error, "the lease of an operation cannot be renewed");
+                }
+            }
+            let cancelled = operation.state != State::Cancelling
+                && self.read(operation.id).await.is_ok_and(|now| now.state == State::Cancelling);
+            if cancelled {
+                return;
+            }
+        }
+    }
+
+    async fn read(&self, id: Uuid) -> Result<Operation> {
+        queries::find(&self.store, id).await?.ok_or_else(|| Error::internal("the row of a running operation is gone"))
+    }
+
+    /// Records a failed attempt: the operation is tried again later, or has failed.
+    async fn failed(
+        &self,
+        run: &Run,
+        operation: &Operation,
+        undoing: bool,
+        error: &Error,
+    ) -> Result<Option<Operation>> {
+        let attempts = operation.attempts.saturating_add(1);
+        let failure = Failure { reason: error.reason_name().to_owned(), cause: error.message.to_string() };
+        let (id, kind, cause) = (operation.id, &operation.kind, error.cause.as_ref());
+        if !retry::is_worth_it(error, attempts) {
+            tracing::warn!(operation = %id, kind, %error, ?cause, "an operation failed");
+            return self.end(run, operation, State::Failed, Some(failure)).await;
+        }
+        if attempts == 1 {
+            tracing::warn!(operation = %id, kind, %error, ?cause, "an operation cannot go on and will be tried again");
+        } else {
+            tracing::debug!(operation = %id, kind, %error, ?cause, attempts, "an operation cannot go on yet");
+        }
+        let Some(lease) = run.lease().cloned() else { return Ok(None) };
+        let delay = retry::delay(error, attempts);
+        let attempt = Attempt { id, lease, attempts, failure, delay, undoing };
+        run.maintain(&self.store, "operation.postpone", attempt, record::postpone).await?;
+        Ok(None)
+    }
+
+    /// Ends an operation. One that was cancelled before it could succeed goes on, with undoing.
+    async fn end(
+        &self,
+        run: &Run,
+        operation: &Operation,
+        state: State,
+        failure: Option<Failure>,
+    ) -> Result<Option<Operation>> {
+        let Some(lease) = run.lease().cloned() else { return Ok(None) };
+        let end = End { id: operation.id, lease, state, failure };
+        if !run.maintain(&self.store, "operation.end", end, record::end).await? {
+            return self.read(operation.id).await.map(Some);
+        }
+        metrics::counter!("tenantry_operations_total", "kind" => operation.kind.clone(), "outcome" => state.as_str())
+            .increment(1);
+        tracing::info!(operation = %operation.id, kind = operation.kind, state = state.as_str(), "an operation ended");
+        Ok(None)
+    }
+
+    /// Leaves an operation to whichever server comes next.
+    async fn give_back(&self, run: &Run) -> Result<Option<Operation>> {
+        if let Some(lease) = run.lease().cloned().filter(|_| !run.is_lost()) {
+            run.maintain(&self.store, "operation.give_back", lease, record::give_back).await?;
+        }
+        Ok(None)
+    }
+}
+
+/// Counts and logs a panic.
+fn panicked(operation: &Operation, panic: &(dyn Any + Send)) -> Error {
+    panics::count(panic);
+    tracing::error!(
+        operation = %operation.id,
+        kind = operation.kind,
+        panic = panics::text(panic),
+        "a step of an operation panicked"
+    );
+    Error::internal("a step of an operation panicked")
+}

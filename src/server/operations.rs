@@ -1,0 +1,8 @@
+//! The list of all kinds of operations that a server runs. A new kind is registered only here.
+
+use crate::{operations::Kinds, store::Store, tenants::PurgeTenant};
+
+/// All kinds.
+pub(super) fn kinds(store: &Store) -> Kinds {
+    Kinds::default().with(PurgeTenant::new(store))
+}

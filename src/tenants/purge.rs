@@ -1,0 +1,166 @@
+//! The removal of everything that a deleted tenant has: an operation, with a step for each kind of rows.
+//!
+//! The deletion itself marks the tenant as deleted: from then on nobody finds it, whatever rows it still has. So the rows can
+//! be removed in small transactions that hold up no other writes, and a crash between two of them leaves nothing but rows that
+//! nobody sees.
+
+use sea_orm::{EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Expr};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    base::{Access, Result, TenantId, TenantScope},
+    jobs::Report,
+    operations::{self, OperationKind, StepName, Turn},
+    store::{Change, ChangeKind, Resource, Store, Tx, entities::tenants, scopes::Purged},
+};
+
+/// Most rows of one transaction.
+const BATCH: u64 = 500;
+
+/// The folded name of a deleted tenant until it is removed: no other tenant can have it, and its own is free.
+pub(super) fn key_of_deleted(tenant: TenantId) -> String {
+    format!("~{}", tenant.dashed())
+}
+
+/// The kind of operation that removes a deleted tenant.
+#[derive(Debug)]
+pub struct PurgeTenant(Store);
+
+impl PurgeTenant {
+    /// Of a store.
+    pub fn new(store: &Store) -> Self {
+        Self(store.clone())
+    }
+}
+
+/// What is removed besides the tenant: nothing that would have to be said.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Input {}
+
+/// A step, by what it removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Namespaces.
+    Namespaces,
+    /// Rows that are like others.
+    Rows(Purged),
+    /// The tenant, with its settings and sealing keys.
+    Tenant,
+}
+
+impl StepName for Step {
+    /// What refers to others is removed before them, so that no batch is larger than it seems.
+    const ALL: &'static [Self] = &[
+        Self::Rows(Purged::ApiKeys),
+        Self::Namespaces,
+        Self::Rows(Purged::AccountRoles),
+        Self::Rows(Purged::GroupMembers),
+        Self::Rows(Purged::Groups),
+        Self::Rows(Purged::Accounts),
+        Self::Rows(Purged::Grants),
+        Self::Rows(Purged::EmailDomains),
+        Self::Tenant,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Rows(Purged::AccountRoles) => "account_roles",
+            Self::Rows(Purged::GroupMembers) => "group_members",
+            Self::Rows(Purged::Groups) => "groups",
+            Self::Rows(Purged::Accounts) => "accounts",
+            Self::Rows(Purged::ApiKeys) => "api_keys",
+            Self::Rows(Purged::Grants) => "grants",
+            Self::Rows(Purged::EmailDomains) => "email_domains",
+            Self::Tenant => "tenant",
+        }
+    }
+}
+
+impl OperationKind for PurgeTenant {
+    const NAME: &'static str = "tenant.purge";
+    const STEPS: &'static [Step] = Step::ALL;
+    /// What is removed cannot be brought back, and a tenant with half of its rows is none.
+    const CANCELLABLE: bool = false;
+
+    type Step = Step;
+    type Input = Input;
+
+    async fn step(&self, turn: &Turn, step: Step, _: &Input) -> Result<Report> {
+        let operation = turn.operation();
+        // Without a tenant there is nothing to remove.
+        let Some(tenant) = operation.tenant else { return Ok(Report::done(0)) };
+        turn.write(&self.0, (tenant, operation.target.clone(), step), remove).await
+    }
+}
+
+/// Starts the removal of a tenant in the write that deletes it.
+pub(super) async fn start(tx: &Tx, tenant: TenantId, name: &str) -> Result<()> {
+    operations::start::<PurgeTenant>(tx, Some(tenant), name, &Input {}).await.map(drop)
+}
+
+/// Starts the removal of deleted tenants again for which it failed, at most so many, and returns how many there were.
+pub(super) async fn start_again(store: &Store, most: u64) -> Result<u64> {
+    let left = tenants::Entity::find()
+        // Not a parameter, so that SQLite uses the index of the few deleted ones.
+        .filter(Expr::cust("status = 'deleted'"))
+        .filter(operations::has_live::<PurgeTenant>((tenants::Entity, tenants::Column::Id)).not())
+        .limit(most)
+        .all(store.read())
+        .await?;
+    let count = left.len() as u64;
+    for tenant in left {
+        let again = (TenantId::from_uuid(tenant.id), tenant.name);
+        store.maintain("tenant.purge", again, start_in).await?;
+    }
+    Ok(count)
+}
+
+async fn start_in(tx: &Tx, (tenant, name): &(TenantId, String)) -> Result<()> {
+    start(tx, *tenant, name).await
+}
+
+/// Removes one batch.
+async fn remove(tx: &Tx, (tenant, name, step): &(TenantId, String, Step)) -> Result<Report> {
+    let rows = tx.tenant(scope(*tenant)?);
+    match step {
+        Step::Rows(kind) => Ok(Report::batch(rows.purge(*kind, BATCH).await?, BATCH)),
+        Step::Namespaces => {
+            let gone = rows.purge_namespaces(BATCH).await?;
+            for namespace in &gone {
+                let change = Change::new(Resource::Namespace, ChangeKind::Deleted, format!("{name}/{namespace}"));
+                tx.also_changed(change.within(*tenant));
+            }
+            Ok(Report::batch(gone.len() as u64, BATCH))
+        }
+        Step::Tenant => Ok(Report::done(u64::from(rows.purge_tenant().await?))),
+    }
+}
+
+/// The proof that the program itself may reach a tenant which was deleted.
+fn scope(tenant: TenantId) -> Result<TenantScope> {
+    TenantScope::grant(&Access::Platform, tenant, &key_of_deleted(tenant))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{base::TenantName, tenants::Status};
+
+    #[test]
+    fn every_step_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = Step::ALL.iter().map(|step| step.as_str()).collect();
+        assert_eq!(names.len(), Step::ALL.len());
+        assert!(Step::ALL.iter().all(|step| Step::find(step.as_str()) == Some(*step)));
+        assert_eq!(Step::ALL.last(), Some(&Step::Tenant), "nothing refers to it any more");
+    }
+
+    #[test]
+    fn no_tenant_can_have_the_key_of_a_deleted_one() {
+        let key = key_of_deleted(TenantId::from_uuid(uuid::Uuid::from_u128(7)));
+        assert!(key.parse::<TenantName>().is_err() && TenantName::plain(&key).is_err());
+        assert_eq!(Status::Deleted.as_str(), tenants::DELETED);
+    }
+}
