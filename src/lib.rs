@@ -18,6 +18,7 @@ pub mod jobs;
 pub mod manager;
 pub mod messaging;
 pub mod operations;
+pub mod providers;
 pub mod server;
 pub mod store;
 pub mod streams;
