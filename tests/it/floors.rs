@@ -15,8 +15,8 @@ use crate::harness::{
 const FLOORS: [&[&str]; 10] = [
     &["proto"],
     &["base"],
-    &["store", "providers"],
-    &["jobs", "streams"],
+    &["store"],
+    &["jobs", "providers", "streams"],
     &["operations"],
     AREAS,
     &["auth"],
