@@ -1,5 +1,5 @@
-//! Generates the traits of the services and the OpenAPI documents of `proto/`, packs what `/docs` serves, and notes which build
-//! this is. Messages and the rules of methods are generated in `crates/tenantry-proto`.
+//! Generates the traits of the services and the OpenAPI documents of `proto/`, compresses the files of `/docs`, and
+//! records the build. Messages and the rules of methods are generated in `crates/tenantry-proto`.
 
 #[path = "build/docs_assets.rs"]
 mod docs_assets;
@@ -8,7 +8,8 @@ use std::{path::PathBuf, process::Command};
 
 use transcoder_build::{Builder, Part};
 
-/// What the OpenAPI documents say beside the protos: of the surfaces, and of the paths that the server itself answers.
+/// Content of the OpenAPI documents that is not in the protos: about the surfaces, and about the paths of the server
+/// itself.
 const OPENAPI: [&str; 2] = [include_str!("src/api/openapi.json"), include_str!("src/server/openapi.json")];
 
 fn main() {
@@ -44,26 +45,26 @@ fn documents() -> Result<(), transcoder_build::Error> {
         .compile()
 }
 
-/// A generator of our protos, which writes to a folder of its own.
+/// A generator for our protos, with its own output folder.
 fn protos(folder: &str) -> Builder {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     Builder::new("proto").out_dir(out.join(folder)).options_package("tenantry.options.v1")
 }
 
-/// Cargo shows only this of a build script that fails.
+/// Cargo shows only this message for a failed build script.
 fn fail(error: &dyn std::error::Error) -> ! {
     eprintln!("error: {error}");
     std::process::exit(1);
 }
 
-/// The commit and its date, for `/version`. The date is the commit's, or SOURCE_DATE_EPOCH, so that the same sources
-/// give the same program. Outside of git both stay unknown.
+/// The commit and its date, for `/version`. The date is the commit's, or SOURCE_DATE_EPOCH, so that builds are
+/// reproducible. Outside of git both are unknown.
 fn version() {
     println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
     let Some(dir) = git(&["rev-parse", "--absolute-git-dir"]) else { return };
     println!("cargo:rerun-if-changed={dir}/HEAD");
     if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") {
-        // Each commit; a development build may name an older one rather than be built again.
+        // On each commit; a development build may have an older one, to avoid rebuilding.
         println!("cargo:rerun-if-changed={dir}/logs/HEAD");
     }
     if let Some(commit) = git(&["rev-parse", "HEAD"]) {

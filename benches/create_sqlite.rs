@@ -1,6 +1,6 @@
-//! Creating tenants on SQLite, durable, by 64 clients: the messaging verb through the store door, which
-//! also numbers and seals, against a hand-written SeaORM loop that groups its commits in the same way, a savepoint each,
-//! and writes the same rows without numbers.
+//! Creates tenants on SQLite, durably, with 64 clients: the messaging operation through the store's write pipeline,
+//! which also numbers and seals, against a hand-written SeaORM loop that groups its commits in the same way, with a
+//! savepoint each, and writes the same rows without numbers.
 
 mod support;
 
@@ -56,7 +56,7 @@ async fn open(url: &str) -> Store {
     store
 }
 
-/// Creates tenants with all clients for one turn; the rate.
+/// Creates tenants with all clients for one turn; returns the rate.
 async fn turn<F: Future<Output = ()>>(create: impl Fn(String) -> F) -> f64 {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let (started, done) = (Instant::now(), AtomicU64::new(0));
@@ -77,7 +77,7 @@ async fn create(store: &Store, name: String) {
     tenants::create(&cx, store, &MessagingSettings::default(), &name, Some(&info)).await.expect("a tenant");
 }
 
-/// What one would write by hand: a task that takes what waits, a savepoint each, one commit.
+/// A hand-written version: a task that takes all waiting requests, with a savepoint each, in one commit.
 struct Loop(mpsc::Sender<(String, oneshot::Sender<()>)>);
 
 mod facet {

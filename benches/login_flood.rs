@@ -1,6 +1,6 @@
-//! What a flood of failing logins from one address costs everybody else: the time that 99 of 100 reads and logins of another
-//! address stay within, while nobody floods, while 2,000 connections do, and while five HTTP/2 connections with 200 streams
-//! each do, in turns of one run.
+//! The effect of many failing logins from one address on others: the 99th percentile of reads and logins from another
+//! address without a flood, with a flood over 2,000 connections, and with one over five HTTP/2 connections of 200
+//! streams each, in alternating turns.
 //!
 //! `cargo bench --bench login_flood`, on Linux, where all of 127.0.0.0/8 is this machine.
 
@@ -20,9 +20,9 @@ use support::program::Program;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// From where the flood comes.
+/// The address of the flood.
 const FLOOD: [u8; 4] = [127, 0, 0, 2];
-/// From where the others call.
+/// The address of the others.
 const OTHERS: [u8; 4] = [127, 0, 0, 3];
 /// Clients that read, each after a pause, as people do.
 const READERS: usize = 8;
@@ -30,20 +30,20 @@ const READERS: usize = 8;
 const PAUSE: Duration = Duration::from_millis(4);
 /// The pause between two logins of the one client that logs in.
 const LOGIN_PAUSE: Duration = Duration::from_millis(60);
-/// Connections of the flood over HTTP/1.1, each of which tries as fast as it is answered.
+/// HTTP/1.1 connections of the flood, each of which sends as fast as it gets responses.
 const CONNECTIONS: usize = 2000;
-/// Connections of the flood over HTTP/2, and streams of each.
+/// HTTP/2 connections of the flood, and the streams of each.
 const H2: (usize, usize) = (5, 200);
 /// Length of a turn, and turns of each side.
 const TURN: Duration = Duration::from_secs(6);
 const TURNS: usize = 5;
-/// How long a flood goes on before it is measured: on one machine, to open 2,000 connections costs who opens them more than
+/// How long a flood runs before the measurement: on one machine, opening 2,000 connections costs the client more than
 /// the server.
 const STANDING: Duration = Duration::from_millis(1500);
-/// How many times as long a call may take during a flood.
+/// The allowed factor for the duration of a call during a flood.
 const GOAL: f64 = 2.0;
 
-/// Who floods.
+/// The kind of flood.
 #[derive(Clone, Copy)]
 enum Side {
     Nobody,
@@ -57,7 +57,7 @@ const SIDES: [(Side, &str); 3] = [
     (Side::Http2, "5 HTTP/2 connections of 200 streams do"),
 ];
 
-/// The requests of those who are measured.
+/// The requests that are measured.
 struct Calls {
     address: SocketAddr,
     read: Vec<u8>,
@@ -120,7 +120,7 @@ async fn connect(from: [u8; 4], to: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// One turn: how long each read and each login took.
+/// One turn: the durations of reads and logins.
 async fn turn_of(calls: &Calls) -> (Vec<Duration>, Vec<Duration>) {
     let stop = CancellationToken::new();
     let ending = async {
@@ -139,7 +139,7 @@ fn p99(mut times: Vec<Duration>) -> f64 {
     times[times.len() * 99 / 100].as_secs_f64() * 1000.0
 }
 
-/// Calls again and again over one connection; each call has to succeed.
+/// Calls repeatedly over one connection; each call must succeed.
 async fn measured(address: SocketAddr, call: &[u8], pause: Duration, stop: CancellationToken) -> Vec<Duration> {
     let mut stream = connect(OTHERS, address).await.expect("the server listens");
     let mut times = Vec::new();
@@ -152,7 +152,7 @@ async fn measured(address: SocketAddr, call: &[u8], pause: Duration, stop: Cance
     times
 }
 
-/// A flood, on a thread of its own.
+/// A flood, in its own thread.
 struct Flood {
     stop: CancellationToken,
     answered: Arc<AtomicU64>,
@@ -186,7 +186,7 @@ impl Flood {
         Self { stop, answered, thread }
     }
 
-    /// How many tries were answered.
+    /// How many attempts got a response.
     fn end(self) -> u64 {
         self.stop.cancel();
         self.thread.join().expect("a thread that ends");

@@ -1,9 +1,8 @@
-//! What a list of a million tenants costs the running program: its memory while each surface's list is read, and ten seconds
-//! after; and the time, beside that of the same rows read straight from the database, one by one.
+//! The cost of a list of a million tenants: the memory of the program while each surface's list is read, and ten
+//! seconds later; and the time, in comparison with reading the same rows directly from the database, one by one.
 //!
-//! `cargo bench --bench long_lists`, on Linux, which tells how much memory a process had at most. Another number of tenants
-//! may be given: `-- 50000`. What is not the program's own of its memory is the file of the program, which a development
-//! build has much of.
+//! `cargo bench --bench long_lists`, on Linux, which reports the peak memory of a process. Another number of tenants
+//! can be given: `-- 50000`. Memory excludes the mapped file of the program, which is large in a development build.
 
 mod support;
 
@@ -21,18 +20,18 @@ use sea_orm::sqlx::{
 };
 use support::program::Program;
 
-/// Most memory above that of the idle program while a list is read, and most memory ten seconds after, in MiB.
+/// Maximum memory above that of the idle program during a list, and ten seconds later, in MiB.
 const GOALS: (f64, f64) = (64.0, 40.0);
-/// How long memory may take to go back.
+/// How long the memory may take to be released.
 const AFTER: Duration = Duration::from_secs(10);
-/// How much a slow peer reads, how much of it at a time, and its pause in between.
+/// How much a slow client reads, in which steps, and its pause in between.
 const SLOW: (usize, usize, Duration) = (8 << 20, 64 << 10, Duration::from_millis(40));
 
-/// A list, and the rows of which it is made.
+/// A list, and the query for its rows.
 struct List {
     name: &'static str,
     path: &'static str,
-    /// What each item has, and how often.
+    /// The text in each item, and how often it occurs.
     item: (&'static [u8], u64),
     rows: &'static str,
 }
@@ -68,7 +67,7 @@ const LISTS: [List; 4] = [
 fn main() {
     let count = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
     let home = tempfile::tempdir().expect("a directory");
-    // It makes the schema.
+    // Creates the schema.
     drop(Program::start(home.path()));
     let database = home.path().join(".tenantry/tenantry.db");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -100,7 +99,7 @@ fn main() {
     });
 }
 
-/// Does something, and prints how much memory the program had meanwhile and has after it.
+/// Runs `work`, and prints the peak memory of the program meanwhile and the memory after it.
 fn measured<T>(program: &Program, idle: f64, what: &str, work: impl FnOnce() -> T) -> T {
     program.forget_peak();
     let done = work();
@@ -124,7 +123,7 @@ async fn connect(database: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(database).connect().await.expect("the database opens")
 }
 
-/// Adds tenants, each third with what the warehouse keeps of it, and each fourth with a name for people.
+/// Adds tenants, each third with a facet of the warehouse, and each fourth with a display name.
 async fn fill(database: &Path, count: u64) {
     let mut db = connect(database).await;
     let tenants = format!(
@@ -150,7 +149,7 @@ async fn fill(database: &Path, count: u64) {
     db.close().await.expect("it closes");
 }
 
-/// Reads rows one by one: how many, and how long it took.
+/// Reads rows one by one: the number and the duration.
 async fn rows(database: &Path, statement: &'static str) -> (u64, Duration) {
     let mut db = connect(database).await;
     let (started, mut count) = (Instant::now(), 0);
@@ -162,7 +161,7 @@ async fn rows(database: &Path, statement: &'static str) -> (u64, Duration) {
     (count, started.elapsed())
 }
 
-/// Who reads lists over HTTP/1.1.
+/// A client that reads lists over HTTP/1.1.
 struct Peer {
     address: SocketAddr,
     token: String,
@@ -184,11 +183,11 @@ impl Peer {
         stream
     }
 
-    /// How many items a list has, and how long it takes to read.
+    /// The number of items of a list, and the duration.
     fn read(&self, list: &List) -> (u64, Duration) {
         let (started, (item, often), mut count) = (Instant::now(), list.item, 0);
         let mut stream = self.ask(list, "");
-        // What came, and the end of what came before it, in which an item may begin.
+        // The received data, and the end of the previous part, in which an item may start.
         let (mut part, mut line) = (Vec::new(), String::new());
         loop {
             line.clear();
@@ -207,7 +206,7 @@ impl Peer {
         }
     }
 
-    /// Reads the beginning of a list, slowly.
+    /// Reads the start of a list slowly.
     fn read_slowly(&self, list: &List) {
         let (most, part, pause) = SLOW;
         let mut stream = self.ask(list, "");
@@ -218,7 +217,7 @@ impl Peer {
         }
     }
 
-    /// Reads an answer to its end.
+    /// Reads a response to its end.
     fn drain(&self, list: &List, headers: &str) {
         let mut stream = self.ask(list, headers);
         let (mut buffer, mut end) = (vec![0; 64 << 10], Vec::new());

@@ -1,6 +1,6 @@
-//! Point reads of the running program, authenticated and guarded, over REST and gRPC, against hand-written services that
-//! do the same SeaORM read on the same database and nothing else. Then: how fast a fresh `dev` is ready, and how much
-//! memory it holds while it is idle.
+//! Point reads of the running program, authenticated and guarded, over REST and gRPC, against hand-written services
+//! that only do the same SeaORM read on the same database. Then: the time until a fresh `dev` is ready, and its idle
+//! memory.
 
 mod support;
 
@@ -23,7 +23,7 @@ use tenantry::proto::messaging::v2 as proto;
 use tokio::net::TcpStream;
 use tonic::{Request, Response, Status, transport::Endpoint};
 
-/// The twin's own entities: the same tables, written by hand.
+/// The entities of the hand-written service: the same tables.
 mod rows {
     pub mod tenants {
         use sea_orm::entity::prelude::*;
@@ -213,7 +213,7 @@ fn main() {
     println!("idle memory: {idle:.1} MiB (goal 40); after the load {:.1} MiB", program.memory());
 }
 
-/// Calls with as many clients as REST has connections, over four connections, for one turn; the rate.
+/// Calls with as many clients as REST has connections, over four connections, for one turn; returns the rate.
 async fn grpc_turn(address: SocketAddr, token: &str) -> f64 {
     let mut channels = Vec::new();
     for _ in 0..4 {

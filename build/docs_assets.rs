@@ -1,5 +1,5 @@
-//! Unpacks the files of Swagger UI that `/docs` serves, and packs each with gzip: so they are in the program, and so
-//! browsers take them.
+//! Extracts the files of Swagger UI for `/docs`, and compresses each with gzip, the form in which the program contains
+//! and serves them.
 
 use std::{
     env, fs,
@@ -22,7 +22,7 @@ pub fn write() -> io::Result<()> {
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
     for file in FILES {
         let end = format!("/dist/{file}");
-        // The folder above is named after the version.
+        // The parent folder is named after the version.
         let mut names = archive.file_names().filter_map(Result::ok);
         let name =
             names.find(|name| name.ends_with(&end) && name.matches('/').count() == 2).map(|name| name.into_owned());

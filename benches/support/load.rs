@@ -1,6 +1,7 @@
-//! The load generator: two servers that answer the same, measured in turns in one run, and the ratio of their rates.
+//! The load generator: two servers with the same responses, measured in alternating turns, and the ratio of their
+//! rates.
 //!
-//! Turns alternate, so that whatever else the machine does meets both alike; the ratio is that of the medians.
+//! Turns alternate, so that other load on the machine affects both alike; the ratio is that of the medians.
 
 #![allow(dead_code, missing_docs, reason = "each benchmark uses its own part")]
 
@@ -17,14 +18,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Clients at once.
+/// Concurrent clients.
 pub const CLIENTS: usize = 32;
 /// Length of one turn.
 const TURN: Duration = Duration::from_millis(800);
 /// Turns of each side.
 const TURNS: usize = 9;
 
-/// Starts a server with so many threads of its own and tells where it listens. It ends with the process.
+/// Starts a server with its own threads and returns its address. It ends with the process.
 pub fn serve<F, Fut>(threads: usize, run: F) -> SocketAddr
 where
     F: FnOnce(TcpListener) -> Fut + Send + 'static,
@@ -46,7 +47,7 @@ where
     told.recv().expect("the server starts")
 }
 
-/// One side of a comparison over HTTP/1.1: a name, and the request that is sent again and again.
+/// One side of a comparison over HTTP/1.1: a name, and the request that is sent repeatedly.
 pub struct Side {
     pub name: &'static str,
     pub address: SocketAddr,
@@ -63,7 +64,7 @@ pub fn compare_http(what: &str, twin: &Side, ours: &Side, goal: f64) -> f64 {
     report(what, [twin.name, ours.name], rates, goal)
 }
 
-/// Takes turns: `run(0)`, `run(1)` and so on each give a rate.
+/// Alternates: `run(0)`, `run(1)` and so on each return a rate.
 pub fn alternate<const SIDES: usize>(mut run: impl FnMut(usize) -> f64) -> [Vec<f64>; SIDES] {
     let mut rates = [const { Vec::new() }; SIDES];
     for side in 0..SIDES {
@@ -71,7 +72,7 @@ pub fn alternate<const SIDES: usize>(mut run: impl FnMut(usize) -> f64) -> [Vec<
     }
     for round in 0..TURNS {
         for place in 0..SIDES {
-            // Every side is at every place of a round as often as the others.
+            // Every side is equally often at every position of a round.
             let side = (place + round) % SIDES;
             rates[side].push(run(side));
         }
@@ -100,7 +101,7 @@ pub fn ratio(what: &str, ratio: f64, goal: f64) -> f64 {
     ratio
 }
 
-/// Calls a function again and again for some milliseconds. How often a second.
+/// Calls a function repeatedly for some milliseconds. Returns the rate per second.
 pub fn calls<T>(milliseconds: u64, mut call: impl FnMut() -> T) -> f64 {
     let (started, length) = (Instant::now(), Duration::from_millis(milliseconds));
     let mut done = 0_u32;
@@ -119,7 +120,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Runs [`CLIENTS`] clients for one turn, on the thread that calls; each answers how much it did. The rate.
+/// Runs [`CLIENTS`] clients for one turn, on the calling thread; each returns its number of calls. Returns the rate.
 pub async fn clients<F: Future<Output = u64>>(client: impl Fn(usize, CancellationToken) -> F) -> f64 {
     let stop = CancellationToken::new();
     let started = Instant::now();
@@ -146,7 +147,8 @@ async fn http_turn(side: &Side) -> f64 {
     .await
 }
 
-/// Sends one request and reads its answer to the end; the status, or nothing if the server closed the connection.
+/// Sends one request and reads its complete response; returns the status, or `None` if the server closed the
+/// connection.
 pub async fn exchange(stream: &mut TcpStream, request: &[u8]) -> Option<u16> {
     stream.write_all(request).await.ok()?;
     let mut buffer = Vec::with_capacity(4096);
@@ -173,7 +175,7 @@ fn content_length(head: &str) -> usize {
         .unwrap_or(0)
 }
 
-/// A request as it goes over the wire.
+/// The bytes of a request.
 pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
     format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n{body}").into_bytes()

@@ -1,4 +1,4 @@
-//! What the benchmarks of the program share.
+//! Shared by the benchmarks of the program.
 
 #![allow(dead_code, missing_docs, reason = "each benchmark uses its own part")]
 

@@ -9,12 +9,11 @@ use std::{
 
 use tokio::net::TcpStream;
 
-/// The program under measurement; it ends with the value.
+/// The program under measurement; stopped on drop.
 pub struct Program {
     child: Child,
-    /// Where it listens.
     pub address: SocketAddr,
-    /// How long it took to be ready.
+    /// The time until it was ready.
     pub ready: Duration,
 }
 
@@ -42,17 +41,17 @@ impl Program {
         self.status("VmRSS")
     }
 
-    /// That of it which is not the program's file, in MiB.
+    /// Resident memory without the program's file, in MiB.
     pub fn own_memory(&self) -> f64 {
         self.status("RssAnon")
     }
 
-    /// The most resident memory that it has had, in MiB.
+    /// The peak resident memory, in MiB.
     pub fn peak(&self) -> f64 {
         self.status("VmHWM")
     }
 
-    /// Begins anew to look for the most.
+    /// Resets the peak.
     pub fn forget_peak(&self) {
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("a process of ours");
     }

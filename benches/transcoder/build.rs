@@ -1,4 +1,4 @@
-//! Compiles one proto twice: by `transcoder-build`, and by what `rest_over_grpc` asks its users to do. The descriptors
+//! Compiles one proto twice: with `transcoder-build`, and in the documented way of `rest_over_grpc`. The descriptors
 //! are the same bytes.
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
 
 use prost::Message as _;
 
-/// What can go wrong.
+/// Why the build fails.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("{0}")]
@@ -23,7 +23,7 @@ enum Error {
 
 fn main() {
     if let Err(error) = compile() {
-        // The message is all that cargo shows of a failed build script, so it stands alone.
+        // Cargo shows only this message for a failed build script.
         eprintln!("error: {error}");
         std::process::exit(1);
     }
@@ -38,14 +38,14 @@ fn compile() -> Result<(), Error> {
     peer(&descriptors, &out.join("peer"))
 }
 
-/// The codec of pbjson for the messages that `transcoder-build` made, so that both fill the same structs.
+/// The codec of pbjson for the messages of `transcoder-build`, so that both fill the same structs.
 fn pbjson(descriptors: &[u8], out: &Path, message: &str, nested: &str) -> Result<(), Error> {
     fs::create_dir_all(out)?;
     pbjson_build::Builder::new().register_descriptors(descriptors)?.out_dir(out).build(&[message, nested])?;
     Ok(())
 }
 
-/// Messages, codec and routes as a user of `rest_over_grpc` makes them.
+/// Messages, codec and routes in the way of a user of `rest_over_grpc`.
 fn peer(descriptors: &[u8], out: &Path) -> Result<(), Error> {
     fs::create_dir_all(out)?;
     tonic_prost_build::configure()

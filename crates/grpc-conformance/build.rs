@@ -1,4 +1,4 @@
-//! Compiles the protos of the suite. Its methods are served by hand, so messages are all that is generated.
+//! Compiles the protos of the suite. Its methods are implemented by hand, so only messages are generated.
 
 use std::{error::Error, fs, path::PathBuf};
 

@@ -10,13 +10,13 @@ use transcoder_build::{Builder, Error, Part, tonic_prost_build};
 fn main() {
     println!("cargo:rerun-if-changed=src/permissions.rs");
     if let Err(error) = own().and_then(|()| standard()) {
-        // Cargo shows only this of a build script that fails.
+        // Cargo shows only this message for a failed build script.
         eprintln!("error: {error}");
         std::process::exit(1);
     }
 }
 
-/// Tenantry's own protos. The server generates the rest of them, which needs its types: the handlers and the documents.
+/// Tenantry's own protos. The server generates the rest, which needs its types: handlers and documents.
 fn own() -> Result<(), Error> {
     Builder::new("../../proto")
         .options_package("tenantry.options.v1")
@@ -27,7 +27,7 @@ fn own() -> Result<(), Error> {
         .compile()
 }
 
-/// The standard services of gRPC and the details of errors. They have none of our options.
+/// The standard gRPC services and error details, without our options.
 fn standard() -> Result<(), Error> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     Builder::new("../../third_party/proto")

@@ -1,5 +1,5 @@
-//! Compiles the protos of the tables, those with unusual names and those of protobuf's conformance runner, which have no
-//! options of their own, and those of the rules, which have.
+//! Compiles the protos of the tables, those with unusual names and those of protobuf's conformance runner, which have
+//! no options, and those of the rules, which do.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use transcoder_build::{Builder, Error, Part};
 
 fn main() {
     if let Err(error) = compile() {
-        // The message is all that cargo shows of a failed build script, so it stands alone.
+        // Cargo shows only this message for a failed build script.
         eprintln!("error: {error}");
         std::process::exit(1);
     }
@@ -26,7 +26,7 @@ fn compile() -> Result<(), Error> {
             .error_domain("conformance")
     };
     rules(out.join("rules")).permissions(["thing.read", "thing.write"]).compile()?;
-    // The same services once more, as handlers.
+    // The same services again, as handlers.
     rules(out.join("handlers"))
         .parts([Part::Services])
         .definitions_in("crate::rules")

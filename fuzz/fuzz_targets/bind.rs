@@ -1,4 +1,4 @@
-//! Any query of a whole call is bound or is a bad request; memory is in proportion.
+//! Any query of a whole call is bound or is a bad request; memory is proportional.
 
 #![no_main]
 

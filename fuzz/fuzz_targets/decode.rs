@@ -1,4 +1,4 @@
-//! Any bytes are JSON or are refused; what is read is written and read again; memory is in proportion.
+//! Any bytes are JSON or are refused; what can be read is written and read again; memory is proportional.
 
 #![no_main]
 

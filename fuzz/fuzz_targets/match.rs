@@ -1,5 +1,5 @@
-//! Any path is under a rule of the tables or is not, and the values of its variables decode or do not; memory is in
-//! proportion.
+//! Any path matches a rule of the tables or does not, and the values of its variables decode or do not; memory is
+//! proportional.
 
 #![no_main]
 

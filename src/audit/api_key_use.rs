@@ -1,5 +1,5 @@
-//! Uses of API keys. Each is audited, and there are many, so those of one key within a minute become one event with a
-//! count; the same write notes on the key when and from where it was used last.
+//! Uses of API keys. There are too many for an audit event each, so the uses of a key within a minute become one event
+//! with a count. The same write updates the key's last use and address.
 
 use std::{borrow::Cow, collections::BTreeSet, net::IpAddr};
 
@@ -18,32 +18,32 @@ use crate::{
     },
 };
 
-/// Most keys that are counted between two flushes. The uses of more are told together.
+/// Maximum number of keys that are counted between two flushes. Uses of further keys are counted together.
 const MAX_LINES: usize = 50_000;
-/// Most addresses that an event names.
+/// Maximum number of addresses in an event.
 const MAX_ADDRESSES: usize = 8;
-/// Most keys of one write.
+/// Maximum number of keys in one write.
 const BATCH: usize = 200;
-/// The action of uses in the audit log.
+/// The audit action of uses.
 const ACTION: &str = "apikey.use";
-/// The target of uses that are told together.
+/// The target of uses that are counted together.
 const OTHERS: &str = "(others)";
 
 /// Counts of uses since the last flush. Cheap to clone; clones share the counts.
 #[derive(Clone)]
 pub struct ApiKeyUses(Aggregate<Used>);
 
-/// Whose uses are counted together: those of a key, or of those that are too many; with the role for the audit log.
+/// The key of an aggregate: an API key or the overflow, with the role for the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Used(Option<(TenantId, Uuid, Role)>);
 
-/// What is known of uses.
+/// The counts of uses.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Uses {
     count: u64,
-    /// When the last one was, and from where.
+    /// The time and address of the last use.
     last: Option<(OffsetDateTime, Option<IpAddr>)>,
-    /// Where the client was not known, that is told too.
+    /// Includes unknown addresses.
     addresses: BTreeSet<Option<IpAddr>>,
 }
 
@@ -66,12 +66,10 @@ impl Count for Uses {
 }
 
 impl ApiKeyUses {
-    /// No uses yet.
     pub fn new(clock: Clock) -> Self {
         Self(Aggregate::new(MAX_LINES, clock))
     }
 
-    /// Counts a use.
     pub fn count(&self, key: &ApiKey, client: Option<IpAddr>) {
         let last = Some((self.0.clock().now(), client));
         let uses = Uses { count: 1, last, addresses: [client].into() };
@@ -121,12 +119,12 @@ fn event(counted: &Counted<Used>) -> AuditRecord {
         details: json!({
             "count": uses.count,
             "minute": counted.minute * 60,
-            "addresses": uses.addresses.iter().map(named).collect::<Vec<_>>(),
+            "addresses": uses.addresses.iter().map(to_text).collect::<Vec<_>>(),
         }),
     }
 }
 
-fn named(address: &Option<IpAddr>) -> String {
+fn to_text(address: &Option<IpAddr>) -> String {
     address.map_or("unknown".to_owned(), |address| address.to_string())
 }
 

@@ -1,8 +1,8 @@
-//! Denied calls, counted for the audit log.
+//! Denied calls, aggregated for the audit log.
 //!
-//! A refused call changes nothing, so it has no transaction to be audited in. Calls of one caller to one RPC within a
-//! minute become one event with a count, so that nobody can fill the audit log by being refused. Logins have no caller: those
-//! from one place become one event, with some of the names that were tried.
+//! A denied call changes nothing, so it has no transaction for an audit event. Calls of one caller to one RPC within a
+//! minute become one event with a count, so that denied calls cannot flood the audit log. Logins have no caller: those
+//! from one network become one event, with some of the attempted names.
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -18,44 +18,38 @@ use crate::{
     },
 };
 
-/// Most lines that are kept between two flushes. What does not fit is counted under [`OTHERS`].
+/// Maximum number of keys between two flushes. Further calls are counted under [`OTHERS`].
 const MAX_LINES: usize = 4096;
-/// The subject under which callers are counted when there are too many.
+/// The subject of callers that are counted together.
 const OTHERS: &str = "(others)";
-/// The subject of calls without a usable credential.
+/// The subject of calls without a valid credential.
 const NOBODY: &str = "(nobody)";
 
-/// Most characters of a name that was tried.
+/// Maximum length of an attempted name, in characters.
 const MAX_TRIED: usize = 64;
-/// Most names that are told of one line.
+/// Maximum number of names in one event.
 const MAX_NAMES: usize = 8;
 
-/// The action of refusals in the audit log.
+/// The audit action of denied calls.
 const ACTION: &str = "call.refuse";
 
-/// What is counted as one.
+/// The key of an aggregate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Denied {
-    /// Subject of the caller.
     pub subject: String,
-    /// Role of the caller, if there is one.
     pub role: Option<Role>,
-    /// Tenant of the caller.
     pub tenant: Option<TenantId>,
-    /// gRPC path of the RPC.
     pub rpc: &'static str,
-    /// Why the calls were refused.
     pub reason: Reason,
-    /// From where logins came: an IPv4 address, or the network that one subscriber of IPv6 has.
+    /// The origin of logins: an IPv4 address, or the IPv6 network of one subscriber.
     pub near: Option<IpNet>,
 }
 
-/// What is known of calls that are counted as one.
+/// The counts of denied calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
-    /// How many there were.
     pub count: u64,
-    /// The first of the names that were tried, of logins.
+    /// The first attempted names of logins.
     pub tried: Vec<String>,
 }
 
@@ -78,17 +72,15 @@ impl Count for Calls {
     }
 }
 
-/// Counts of refused calls since the last flush. Cheap to clone; clones share the counts.
+/// Counts since the last flush. Cheap to clone; clones share the counts.
 #[derive(Clone)]
 pub struct Denials(Aggregate<Denied>);
 
 impl Denials {
-    /// No refusals yet.
     pub fn new(clock: Clock) -> Self {
         Self(Aggregate::new(MAX_LINES, clock))
     }
 
-    /// Counts a refused call.
     pub fn count(&self, caller: Option<&Caller>, rpc: &'static str, reason: Reason) {
         let line = Denied {
             subject: caller.map_or(NOBODY, |caller| caller.subject.as_str()).to_owned(),
@@ -101,7 +93,7 @@ impl Denials {
         self.0.add(line, Calls { count: 1, tried: Vec::new() });
     }
 
-    /// Counts a refused login with the name that was tried. Anybody may have tried it, so it is told as a guess.
+    /// Counts a denied login with the attempted name, which is not verified.
     pub fn count_login(&self, tried: &str, client: Option<IpAddr>, rpc: &'static str, reason: Reason) {
         let plain: String = tried.chars().filter(|c| !c.is_control()).take(MAX_TRIED).collect();
         let (subject, near) = (NOBODY.to_owned(), client.and_then(near));
@@ -109,13 +101,13 @@ impl Denials {
         self.0.add(Denied { subject, role: None, tenant: None, rpc, reason, near }, calls);
     }
 
-    /// Takes the counts of whole minutes; those of the running minute too if `all`.
+    /// Takes the counts of completed minutes, and those of the current minute if `all`.
     pub fn take(&self, all: bool) -> Vec<(Denied, Calls)> {
         self.0.take(all).into_iter().map(|counted| (counted.line, counted.count)).collect()
     }
 }
 
-/// The place that an address stands for: whoever has one address of IPv6 has the 64 bits behind its network.
+/// The network of an address: a subscriber has a whole IPv6 /64.
 fn near(address: IpAddr) -> Option<IpNet> {
     match address.to_canonical() {
         IpAddr::V4(address) => Some(IpAddr::V4(address).into()),
@@ -169,13 +161,13 @@ fn details(counted: &Counted<Denied>) -> Value {
     });
     if !counted.count.tried.is_empty() {
         details["tried"] = json!(counted.count.tried);
-        details["address"] = json!(counted.line.near.map_or("unknown".to_owned(), shown));
+        details["address"] = json!(counted.line.near.map_or("unknown".to_owned(), to_text));
     }
     details
 }
 
-/// An address alone is shown without a prefix.
-fn shown(net: IpNet) -> String {
+/// A single address has no prefix length.
+fn to_text(net: IpNet) -> String {
     if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
 }
 

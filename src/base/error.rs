@@ -1,7 +1,7 @@
-//! The one domain error.
+//! The domain error.
 //!
-//! It has a public half (kind, reason, message, field violations), which callers see in the dialect of their surface,
-//! and an inner cause, which only the log sees. `Display` never prints the cause.
+//! It has a public part (kind, reason, message, field violations), which callers see in the dialect of their surface,
+//! and an inner cause, which only the log has. `Display` never prints the cause.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -13,30 +13,27 @@ pub use crate::proto::errors::v1::Reason;
 /// The domain of our reasons in `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = crate::proto::ERROR_DOMAIN;
 
-/// What a caller is challenged with whose credential is no good.
+/// The challenge for an invalid credential.
 const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
 
-/// A result whose error is the domain error.
+/// A result with the domain error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind of an error: a gRPC code.
 pub type Kind = tonic::Code;
 
-/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// The kind.
     pub kind: Kind,
-    /// The machine reason.
     pub reason: Reason,
-    /// What the caller is told: lower case, no full stop, except where a contract fixes the text.
+    /// The text for the caller: lower case, no full stop, unless a contract fixes the text.
     pub message: Cow<'static, str>,
-    /// The fields at fault.
+    /// The invalid fields.
     pub violations: Vec<Violation>,
-    /// After how long it is worth trying again, where that is known.
+    /// How long to wait before a retry, if known.
     pub retry_after: Option<Duration>,
-    /// The cause, for the log alone.
+    /// The cause, only for the log.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -45,12 +42,10 @@ pub struct Error {
 pub struct Violation {
     /// Path of the field, in proto names.
     pub field: String,
-    /// What is wrong with it.
     pub description: String,
 }
 
 impl Error {
-    /// An error of a kind and reason with a public message.
     pub fn new(kind: Kind, reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, reason, message: message.into(), violations: Vec::new(), retry_after: None, cause: None }
     }
@@ -62,53 +57,53 @@ impl Error {
         Self { violations: vec![violation], ..Self::new(Kind::InvalidArgument, reason, message) }
     }
 
-    /// The state of things forbids the call.
+    /// The state of the system does not allow the call.
     pub fn precondition(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::FailedPrecondition, reason, message)
     }
 
-    /// There is no such thing.
+    /// The object does not exist.
     pub fn not_found(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::NotFound, reason, message)
     }
 
-    /// The name is taken.
+    /// The name is already in use.
     pub fn exists(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::AlreadyExists, reason, message)
     }
 
-    /// The caller may not do this.
+    /// The caller does not have the permission.
     pub fn denied(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::PermissionDenied, reason, message)
     }
 
-    /// There is no usable credential.
+    /// The credential is missing or not valid.
     pub fn unauthenticated(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Unauthenticated, reason, message)
     }
 
-    /// We failed. The caller learns nothing but that; the cause goes to the log.
+    /// The server failed. The caller gets no details; the cause goes to the log.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..Self::new(Kind::Internal, Reason::Internal, "internal error") }
     }
 
-    /// The same error, which tells after how long it is worth trying again.
+    /// Adds how long to wait before a retry.
     pub fn retry_after(self, delay: Duration) -> Self {
         Self { retry_after: Some(delay), ..self }
     }
 
-    /// The same error with a cause for the log.
+    /// Adds a cause for the log.
     pub fn caused_by(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..self }
     }
 
-    /// The reason as `google.rpc.ErrorInfo` spells it: without the enum's prefix.
+    /// The reason as in `google.rpc.ErrorInfo`: without the enum's prefix.
     pub fn reason_name(&self) -> &'static str {
         let name = self.reason.as_str_name();
         name.strip_prefix("REASON_").unwrap_or(name)
     }
 
-    /// The error as gRPC carries it, with `ErrorInfo`, `BadRequest` and `RetryInfo`. Drops the cause: log it first.
+    /// The error for gRPC, with `ErrorInfo`, `BadRequest` and `RetryInfo`. Drops the cause: log it first.
     pub fn to_status(&self) -> Status {
         let mut details = ErrorDetails::new();
         details.set_error_info(self.reason_name(), DOMAIN, std::collections::HashMap::new());
@@ -120,7 +115,8 @@ impl Error {
         }
         let mut status = Status::with_error_details(self.kind, self.message.clone(), details);
         if matches!(self.reason, Reason::CredentialsInvalid | Reason::CredentialsExpired | Reason::CredentialsRevoked) {
-            // RFC 6750, section 3.1: who gave no credential is told of none. That case is the transcoder's own.
+            // RFC 6750, section 3.1: a call without a credential gets a challenge without an error code, which the
+            // transcoder adds.
             let challenge = MetadataValue::from_static(INVALID_TOKEN);
             status.metadata_mut().insert("www-authenticate", challenge);
         }
@@ -133,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_that_is_no_good_is_told_from_none() {
+    fn invalid_and_missing_credentials_have_different_challenges() {
         let challenge = |reason| {
             let status = Error::unauthenticated(reason, "no").to_status();
             status.metadata().get("www-authenticate").map(|value| value.to_str().unwrap().to_owned())

@@ -1,11 +1,11 @@
-//! Errors as operators read them. A caller of the server learns nothing of an inner cause, which goes to the log; whoever
-//! runs a command has no log, and needs the cause.
+//! Errors as operators see them. A caller of the server never gets the inner cause, which goes to the log. The user of
+//! a command has no log and needs the cause.
 
 use std::error::Error as StdError;
 
 use crate::base::Error;
 
-/// An error with its whole chain of causes, on one line where they fit one.
+/// An error with its whole chain of causes, on one line if they are single lines.
 pub(super) fn text(error: &anyhow::Error) -> String {
     let mut text = format!("{error:#}");
     for link in error.chain() {
@@ -16,7 +16,7 @@ pub(super) fn text(error: &anyhow::Error) -> String {
     text
 }
 
-/// Appends a cause and what caused it. Many say themselves what caused them; that is not said twice.
+/// Appends a cause and its causes. Many errors already include their cause in their text; it is not repeated.
 fn append(text: &mut String, cause: &(dyn StdError + 'static)) {
     let mut next = Some(cause);
     while let Some(cause) = next {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_operator_is_told_the_inner_cause_once() {
+    fn operators_see_the_inner_cause_once() {
         let cause = std::io::Error::other("no such table: accounts");
         let error: anyhow::Result<()> = Err(Error::internal(cause)).context("cannot look");
         assert_eq!(text(&error.unwrap_err()), "cannot look: internal error: no such table: accounts");

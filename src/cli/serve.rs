@@ -1,4 +1,4 @@
-//! `tenantry serve`: the server in production. It starts on nothing that is only good for development.
+//! `tenantry serve`: the server in production. It refuses settings that are only good for development.
 
 use tokio::net::TcpListener;
 
@@ -17,7 +17,6 @@ use crate::{
     store::Store,
 };
 
-/// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Address to listen on; may be repeated [env: TENANTRY_LISTEN]
@@ -40,10 +39,10 @@ async fn start(config: Config, material: Material) -> anyhow::Result<()> {
     serve(app, listeners, signals).await
 }
 
-/// The server, all of whose settings were found good.
+/// Prepares the server; all its settings are valid.
 async fn prepare(config: Config, mut material: Material) -> anyhow::Result<(App, Vec<TcpListener>)> {
     material.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    // There is one: it was read for production.
+    // It exists: it was read for production.
     let keys = material.keys_or(|| Err(KeyError::Missing))?;
     let (listeners, bound) = bind(&config.listen, false).await?;
     let store = open_existing(&config).await?;
@@ -62,8 +61,8 @@ async fn prepare(config: Config, mut material: Material) -> anyhow::Result<(App,
     Ok((app, listeners))
 }
 
-/// Refuses a database whose administrator still has the password that `dev` gave it. Before the schema is up to date
-/// there may be no accounts to ask for.
+/// Refuses a database whose administrator still has the password of `dev`. Before the schema is up to date there may be
+/// no table of accounts.
 async fn refuse_dev_account(store: &Store, behind: bool) -> anyhow::Result<()> {
     let password = Secret::new(ADMIN.to_owned());
     match accounts::has_password(store, &Passwords::new(1), ADMIN, password).await {
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_missing_is_told_at_once() {
+    fn everything_missing_is_reported_together() {
         let told = check(&[("KUBEOP_REQUIRE_AUTH", "false"), ("QOD_API_KEY", "letmein")]).unwrap_err();
         let missing = ["TENANTRY_JWT_KEY", "TENANTRY_DATABASE_URL", "TENANTRY_LISTEN", "KUBEOP_REQUIRE_AUTH"];
         for part in missing.into_iter().chain(["QOD_API_KEY", "openssl rand"]) {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     auth::authn::{
-        authenticate::foreign_token_id,
+        authenticate::third_party_token_id,
         keys::Keys,
         legacy_tokens::ManagerKey,
         tokens::{self, MAX_LIFETIME},
@@ -75,7 +75,7 @@ fn identify(text: &str, is_signed: impl FnOnce(&str) -> bool) -> anyhow::Result<
     }
     let claims: Claims = tokens::unverified_claims(text).context("not a token")?;
     let own = claims.jti.filter(|id| !id.is_empty() && id.len() <= MAX_ID);
-    let ids = own.into_iter().chain([foreign_token_id(text)]).collect();
+    let ids = own.into_iter().chain([third_party_token_id(text)]).collect();
     Ok(Target { ids, end: claims.exp.map(|end| (end, is_signed(text))) })
 }
 
@@ -127,7 +127,7 @@ mod tests {
         // {"alg":"HS256"}.{"jti":"j1","exp":5}.
         let token = "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJqMSIsImV4cCI6NX0.AA";
         let target = identify(token, |_| false).unwrap();
-        assert_eq!(target, Target { ids: vec!["j1".into(), foreign_token_id(token)], end: Some((5, false)) });
+        assert_eq!(target, Target { ids: vec!["j1".into(), third_party_token_id(token)], end: Some((5, false)) });
         assert_eq!(identify("j1", |_| true).unwrap(), Target { ids: vec!["j1".into()], end: None });
         assert!(identify("", |_| true).is_err() && identify("a.b.c", |_| true).is_err());
     }

@@ -1,5 +1,5 @@
-//! The registry as the control-plane surface keeps it (control-plane contract, section 3.2): it is stricter about the names
-//! of new tenants than the registry, shows tenants in every status, and deletes them at once.
+//! The tenants of the control-plane surface (control-plane contract, section 3.2): it has stricter rules for names than
+//! the registry, shows tenants in every status, and deletes them immediately.
 
 use serde_json::json;
 
@@ -13,39 +13,38 @@ use crate::{
     tenants::{self, NewTenant, Order, Status, Tenant},
 };
 
-/// Longest name for people, in characters.
 const MAX_DISPLAY_NAME: usize = 255;
 
-/// What a deletion is asked to do.
+/// The request for a deletion.
 #[derive(Clone, Debug)]
 pub struct Removal {
-    /// The handle of the tenant, if the caller means it.
+    /// The handle of the tenant, as a confirmation.
     pub confirm: String,
-    /// Drop the database of the tenant too.
+    /// Whether to drop the tenant's database too.
     pub drop_database: bool,
 }
 
-/// What a deletion did.
+/// The result of a deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// The tenant's identity in the secrets service is gone.
+    /// The tenant's identity in the secrets service was removed.
     pub openbao_removed: bool,
-    /// Its database is gone.
+    /// Its database was dropped.
     pub database_dropped: bool,
-    /// The registry forgot it.
+    /// It was removed from the registry.
     pub registry_removed: bool,
-    /// What was asked for and not done, and why.
+    /// Requested steps that failed, with the cause.
     pub errors: Vec<String>,
 }
 
-/// The tenants of a status, oldest first; no word means every status, and a word that is none no tenant.
+/// The tenants with a status, oldest first; no text means every status, an unknown one no tenant.
 pub async fn list(cx: &Cx, store: &Store, word: Option<&str>) -> Result<Pages<Tenant>> {
     let statuses: Vec<Status> =
         Status::ALL.into_iter().filter(|status| word.is_none_or(|word| status.as_str() == word)).collect();
     tenants::list(cx, store, Order::OldestFirst, &statuses).await
 }
 
-/// Creates an active tenant. Checks, in this order: name and slug, that no tenant has the slug in whatever case, and the
+/// Creates an active tenant. Checks, in this order: name and slug, that no tenant has the slug (ignoring case), and the
 /// limit.
 pub async fn create(cx: &Cx, store: &Store, max: Option<u64>, name: &str, slug: &str) -> Result<Tenant> {
     store.write(cx, (checked(name, slug)?, max), insert).await
@@ -57,8 +56,8 @@ async fn insert(tx: &Tx, (new, max): &(NewTenant, Option<u64>)) -> Result<Tenant
     Ok(tenant)
 }
 
-/// Deletes a tenant at once, one in its time of grace too, with its grants and email domains. Checks, in this order: the
-/// tenant, the confirmation, and that no other surface keeps anything for it.
+/// Deletes a tenant immediately, even in its grace period, with its grants and email domains. Checks, in this order:
+/// the tenant, the confirmation, and that no other surface has data of it.
 pub async fn delete(cx: &Cx, store: &Store, tenant: &TenantRef, removal: Removal) -> Result<Removed> {
     store.write(cx, (tenant.clone(), removal), remove).await
 }
@@ -79,7 +78,7 @@ async fn remove(tx: &Tx, (tenant, removal): &(TenantRef, Removal)) -> Result<Rem
     Ok(removed)
 }
 
-/// A tenant of that name and slug, or every rule that they break.
+/// A tenant with this name and slug, or all rules that they break.
 fn checked(name: &str, slug: &str) -> Result<NewTenant> {
     let (named, slug) = (display_name(name), slug.trim());
     let slugged = TenantName::plain(slug).ok().filter(|_| is_slug(slug));
@@ -102,13 +101,13 @@ fn broken(name: Option<String>, slugged: bool) -> Error {
     Error { violations, ..Error::new(Kind::InvalidArgument, reason, message) }
 }
 
-/// The name for people in its normal form, or the rule that it breaks.
+/// The display name in its normal form, or the rule that it breaks.
 fn display_name(name: &str) -> Result<String, String> {
     let rule = "a name must have 1 to 255 characters and no control characters";
     text::name_of("name", name, 1..=MAX_DISPLAY_NAME, rule).map_err(|error| error.message.into_owned())
 }
 
-/// `[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?`. That it reads as no id is the registry's rule.
+/// `[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?`. The registry refuses slugs that can be parsed as ids.
 fn is_slug(slug: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=100).contains(&slug.len()) && slug.bytes().all(inner) && !slug.starts_with('-') && !slug.ends_with('-')
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn slugs_out_of_form_are_refused() {
+    fn malformed_slugs_are_refused() {
         for slug in [
             "",
             "-a",
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_broken_rule_is_told() {
+    fn every_broken_rule_is_reported() {
         for name in ["", "  ", "a\0b", "a\nb", "\u{200b}", "Acme\u{202e}emca", &"x".repeat(256)] {
             let error = checked(name, "acme").unwrap_err();
             assert_eq!((error.reason, error.violations.len()), (Reason::DisplayNameInvalid, 1), "{name}");

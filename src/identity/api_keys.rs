@@ -64,7 +64,7 @@ pub struct NewApiKey {
 }
 
 #[derive(Clone, Debug)]
-pub struct MadeApiKey {
+pub struct CreatedApiKey {
     pub key: ApiKey,
     /// The whole key, which is not stored.
     pub text: Secret<String>,
@@ -164,14 +164,14 @@ pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageReque
 /// Creates a key. Fails with INVALID_ARGUMENT for an invalid name, role, lifetime or network, with
 /// PERMISSION_DENIED for a role above the caller's own, for a role that the caller loses before the key
 /// expires, and for a key that permits more than the key that creates it.
-pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewApiKey) -> Result<MadeApiKey> {
+pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewApiKey) -> Result<CreatedApiKey> {
     let name = display_name::read(&new.name)?;
     let role = role(cx, &new.role)?;
     let life = life(new.expires_in)?;
     let networks = networks(&new.networks)?;
     let (prefix, text) = generate();
     let draft = Draft { tenant: tenant.clone(), name, role, life, networks, prefix, digest: digest(text.expose()) };
-    Ok(MadeApiKey { key: store.write(cx, draft, insert).await?, text })
+    Ok(CreatedApiKey { key: store.write(cx, draft, insert).await?, text })
 }
 
 /// A validated [`NewApiKey`].

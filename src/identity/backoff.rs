@@ -24,21 +24,21 @@ use uuid::Uuid;
 use crate::base::{Cx, Error, IdKind, Kind, Result, error::Reason, names::fold, subscriber};
 use crate::identity::{
     Email,
-    accounts::address_gate::{Gate, NARROW_FROM, Place},
+    accounts::address_gate::{Gate, NARROW_FROM, Slot},
 };
 
 /// Failures without a delay: people mistype.
-const FREE: u32 = 3;
-/// Delay after the first failure beyond [`FREE`]; doubles with each further one.
-const FIRST: Duration = Duration::from_millis(250);
+const FREE_FAILURES: u32 = 3;
+/// Delay after the first failure beyond [`FREE_FAILURES`]; doubles with each further one.
+const BASE_DELAY: Duration = Duration::from_millis(250);
 /// Maximum delay for a client's own failures.
-const OWN_MOST: Duration = Duration::from_secs(8);
+const MAX_OWN_DELAY: Duration = Duration::from_secs(8);
 /// Maximum delay for failures of others.
-const SHARED_MOST: Duration = Duration::from_secs(2);
+const MAX_SHARED_DELAY: Duration = Duration::from_secs(2);
 /// Maximum delay of a refusal for an address that was refused repeatedly.
-const REFUSED_MOST: Duration = Duration::from_secs(8);
+const MAX_REFUSAL_DELAY: Duration = Duration::from_secs(8);
 /// Longest wait of an attempt; one that would wait longer is refused with a retry time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 /// How long failures are remembered after the last one.
 const MEMORY: Duration = Duration::from_secs(15 * 60);
 /// Maximum number of accounts, addresses and pairs remembered, each.
@@ -46,14 +46,14 @@ const ENTRIES: u64 = 20_000;
 
 /// The part of a client's address that identifies a subscriber: for IPv6 the /64 network. Clients whose address
 /// a proxy does not forward share the proxy's address.
-type Near = Option<IpAddr>;
+type Origin = Option<IpAddr>;
 
 /// The account and the origin of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
     /// A digest, because the text of a caller is not kept and can have any length.
     account: [u8; 32],
-    near: Near,
+    origin: Origin,
 }
 
 impl Attempt {
@@ -61,16 +61,16 @@ impl Attempt {
     pub fn on(account: Uuid, address: Option<IpAddr>) -> Self {
         Self {
             account: Sha256::new_with_prefix(b"account").chain_update(account.as_bytes()).finalize().into(),
-            near: address.map(subscriber),
+            origin: address.map(subscriber),
         }
     }
 
     /// An attempt on an account that does not exist, by the tenant and the name given.
-    pub fn named(place: &str, name: &str, address: Option<IpAddr>) -> Self {
-        let text = format!("{place}/{}", normal(name));
+    pub fn on_unknown(tenant: &str, name: &str, address: Option<IpAddr>) -> Self {
+        let text = format!("{tenant}/{}", normal(name));
         Self {
             account: Sha256::new_with_prefix(b"name").chain_update(text).finalize().into(),
-            near: address.map(subscriber),
+            origin: address.map(subscriber),
         }
     }
 }
@@ -89,9 +89,9 @@ fn normal(name: &str) -> String {
 #[derive(Debug)]
 pub struct Arrival {
     at: Instant,
-    near: Near,
+    origin: Origin,
     gate: Arc<Gate>,
-    place: Option<Place>,
+    slot: Option<Slot>,
 }
 
 /// An attempt that may verify its credentials. Dropping it without a result counts as a failure.
@@ -101,11 +101,11 @@ pub struct Turn<'t> {
     throttle: &'t Throttle,
     attempt: Attempt,
     /// None once the result was recorded.
-    place: Option<Place>,
+    slot: Option<Slot>,
     /// Whether the attempt had to wait, so that the account may have changed since it was looked up.
     pub waited: bool,
     /// Whether it comes from an address with many failures.
-    pub apart: bool,
+    pub throttled: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,10 +119,10 @@ struct Record {
 pub struct Throttle {
     own: Cache<Attempt, Record>,
     accounts: Cache<[u8; 32], u32>,
-    addresses: Cache<Near, u32>,
+    addresses: Cache<Origin, u32>,
     /// Refused attempts by address.
-    refused: Cache<Near, u32>,
-    gates: Cache<Near, Arc<Gate>>,
+    refused: Cache<Origin, u32>,
+    gates: Cache<Origin, Arc<Gate>>,
 }
 
 impl Default for Throttle {
@@ -140,11 +140,11 @@ impl Throttle {
     /// Waits for the delay of the address and for a slot among its attempts; without a slot not even the account is
     /// looked up. Fails with RESOURCE_EXHAUSTED and a retry time if too many attempts are waiting.
     pub async fn approach(&self, cx: &Cx) -> Result<Arrival> {
-        let near = cx.counted_as().map(subscriber);
-        let gate = self.gates.get_with(near, Arc::default);
-        let mut arrival = Arrival { at: Instant::now(), near, gate, place: None };
-        let failures = self.addresses.get(&near).unwrap_or_default();
-        self.enter(cx, &mut arrival, cost(failures, SHARED_MOST)).await?;
+        let origin = cx.counted_as().map(subscriber);
+        let gate = self.gates.get_with(origin, Arc::default);
+        let mut arrival = Arrival { at: Instant::now(), origin, gate, slot: None };
+        let failures = self.addresses.get(&origin).unwrap_or_default();
+        self.enter(cx, &mut arrival, delay(failures, MAX_SHARED_DELAY)).await?;
         Ok(arrival)
     }
 
@@ -154,51 +154,51 @@ impl Throttle {
         let since = match self.turn(&attempt, arrival.at) {
             Ok(since) => since,
             Err(wait) => {
-                arrival.place = None;
+                arrival.slot = None;
                 return Err(self.refuse(cx, &arrival, wait).await);
             }
         };
         let waited = arrival.at.elapsed() < since;
         if waited {
             // Frees the slot for other attempts of the address while this one waits.
-            arrival.place = None;
+            arrival.slot = None;
             self.enter(cx, &mut arrival, since).await?;
         }
-        let place = arrival.place.take().ok_or_else(|| Error::internal("an attempt without a place"))?;
-        Ok(Turn { throttle: self, attempt, place: Some(place), waited, apart: self.is_narrow(arrival.near) })
+        let slot = arrival.slot.take().ok_or_else(|| Error::internal("an attempt without a slot"))?;
+        Ok(Turn { throttle: self, attempt, slot: Some(slot), waited, throttled: self.is_narrow(arrival.origin) })
     }
 
     /// Sleeps until `since` after the arrival, then passes the gate of the address.
     async fn enter(&self, cx: &Cx, arrival: &mut Arrival, since: Duration) -> Result<()> {
         let gate = arrival.gate.clone();
-        let narrow = self.is_narrow(arrival.near);
+        let narrow = self.is_narrow(arrival.origin);
         let left = since.saturating_sub(arrival.at.elapsed());
-        arrival.place = if left.is_zero() && !narrow {
+        arrival.slot = if left.is_zero() && !narrow {
             gate.pass(false).await
         } else {
-            let _asleep = gate.sleep().ok_or_else(|| too_many(SHARED_MOST))?;
+            let _asleep = gate.sleep().ok_or_else(|| too_many(MAX_SHARED_DELAY))?;
             let waiting = async {
                 tokio::time::sleep(left).await;
                 gate.pass(narrow).await
             };
             cx.aside(waiting).await?
         };
-        match arrival.place {
+        match arrival.slot {
             Some(_) => Ok(()),
             None => Err(self.refuse(cx, arrival, Duration::ZERO).await),
         }
     }
 
     /// Whether the address has so many failures that its attempts run one at a time.
-    fn is_narrow(&self, near: Near) -> bool {
-        self.addresses.get(&near).unwrap_or_default() >= NARROW_FROM
+    fn is_narrow(&self, origin: Origin) -> bool {
+        self.addresses.get(&origin).unwrap_or_default() >= NARROW_FROM
     }
 
     /// The error for a refused attempt. Addresses that were refused repeatedly get it after a delay, which slows
     /// clients that retry at once.
     async fn refuse(&self, cx: &Cx, arrival: &Arrival, wait: Duration) -> Error {
-        let refused = bump(&self.refused, arrival.near);
-        let left = cost(refused, REFUSED_MOST).saturating_sub(arrival.at.elapsed());
+        let refused = bump(&self.refused, arrival.origin);
+        let left = delay(refused, MAX_REFUSAL_DELAY).saturating_sub(arrival.at.elapsed());
         if let Some(_asleep) = arrival.gate.sleep().filter(|_| !left.is_zero()) {
             cx.rest(left).await;
         }
@@ -208,26 +208,26 @@ impl Throttle {
     /// How long after `now` the attempt may proceed; as an error, the wait that exceeds the limit.
     fn turn(&self, attempt: &Attempt, now: Instant) -> Result<Duration, Duration> {
         let shared = self.accounts.get(&attempt.account).unwrap_or_default();
-        let shared = shared.max(self.addresses.get(&attempt.near).unwrap_or_default());
-        let mut turn = now + cost(shared, SHARED_MOST);
+        let shared = shared.max(self.addresses.get(&attempt.origin).unwrap_or_default());
+        let mut turn = now + delay(shared, MAX_SHARED_DELAY);
         if let Some(record) = self.own.get(attempt) {
             turn = turn.max(record.next);
             let wait = turn.duration_since(now);
-            if wait > PATIENCE {
+            if wait > MAX_WAIT {
                 return Err(wait);
             }
             // The next attempt waits for this one's turn and for its own delay.
-            self.own.insert(*attempt, Record { next: turn + cost(record.failures, OWN_MOST), ..record });
+            self.own.insert(*attempt, Record { next: turn + delay(record.failures, MAX_OWN_DELAY), ..record });
         }
         Ok(turn.duration_since(now))
     }
 
     fn failed_at(&self, attempt: &Attempt, now: Instant) {
         bump(&self.accounts, attempt.account);
-        bump(&self.addresses, attempt.near);
+        bump(&self.addresses, attempt.origin);
         let record = self.own.get(attempt);
         let failures = record.map_or(0, |record| record.failures).saturating_add(1);
-        let next = (now + cost(failures, OWN_MOST)).max(record.map_or(now, |record| record.next));
+        let next = (now + delay(failures, MAX_OWN_DELAY)).max(record.map_or(now, |record| record.next));
         self.own.insert(*attempt, Record { failures, next });
     }
 
@@ -244,19 +244,19 @@ impl Turn<'_> {
 
     /// Records a success and clears the client's own failures on the account.
     pub fn succeeded(mut self) {
-        self.place = None;
+        self.slot = None;
         self.throttle.succeeded(&self.attempt);
     }
 
     /// Records neither, for an attempt that an internal error ended.
-    pub fn unsettled(mut self) {
-        self.place = None;
+    pub fn inconclusive(mut self) {
+        self.slot = None;
     }
 
     fn fail(&mut self) {
-        if let Some(place) = self.place.take() {
+        if let Some(slot) = self.slot.take() {
             self.throttle.failed_at(&self.attempt, Instant::now());
-            place.failed();
+            slot.failed();
         }
     }
 }
@@ -276,10 +276,10 @@ fn bump<K: Hash + Eq + Send + Sync + 'static>(counts: &Cache<K, u32>, key: K) ->
 }
 
 /// The delay after a number of failures.
-fn cost(failures: u32, most: Duration) -> Duration {
-    match failures.checked_sub(FREE) {
+fn delay(failures: u32, most: Duration) -> Duration {
+    match failures.checked_sub(FREE_FAILURES) {
         None | Some(0) => Duration::ZERO,
-        Some(over) => FIRST.saturating_mul(1 << (over - 1).min(16)).min(most),
+        Some(over) => BASE_DELAY.saturating_mul(1 << (over - 1).min(16)).min(most),
     }
 }
 
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
 
     fn attempt(account: &str, last: u8) -> Attempt {
-        Attempt::named("acme", account, Some(Ipv4Addr::new(192, 0, 2, last).into()))
+        Attempt::on_unknown("acme", account, Some(Ipv4Addr::new(192, 0, 2, last).into()))
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
             now += wait;
             throttle.failed_at(&mine, now);
         }
-        assert!(waits[..4].iter().all(|wait| *wait < FIRST), "{waits:?}");
+        assert!(waits[..4].iter().all(|wait| *wait < BASE_DELAY), "{waits:?}");
         assert!(waits[4..].windows(2).all(|pair| pair[0] < pair[1]), "{waits:?}");
     }
 
@@ -320,16 +320,16 @@ mod tests {
         let waits: Vec<_> = (0..40).map(|_| throttle.turn(&mine, now)).collect();
         let admitted: Vec<_> = waits.iter().flatten().collect();
         assert!(admitted.windows(2).all(|pair| pair[0] < pair[1]), "{admitted:?}");
-        assert!(admitted.len() < 20 && admitted.iter().all(|wait| **wait <= PATIENCE), "{admitted:?}");
-        assert!(waits.iter().flat_map(|wait| wait.as_ref().err()).all(|wait| *wait > PATIENCE));
+        assert!(admitted.len() < 20 && admitted.iter().all(|wait| **wait <= MAX_WAIT), "{admitted:?}");
+        assert!(waits.iter().flat_map(|wait| wait.as_ref().err()).all(|wait| *wait > MAX_WAIT));
     }
 
     #[test]
     fn failures_of_others_delay_at_most_two_seconds() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         (0..1000).for_each(|n| throttle.failed_at(&attempt("ada", (n % 200) as u8 + 2), now));
-        assert!(throttle.turn(&attempt("ada", 1), now).unwrap() <= SHARED_MOST);
-        assert!(throttle.turn(&attempt("bob", 1), now).unwrap() < FIRST);
+        assert!(throttle.turn(&attempt("ada", 1), now).unwrap() <= MAX_SHARED_DELAY);
+        assert!(throttle.turn(&attempt("bob", 1), now).unwrap() < BASE_DELAY);
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
         let (throttle, mine, now) = (Throttle::default(), attempt("ada", 1), Instant::now());
         (0..9).for_each(|_| throttle.failed_at(&mine, now));
         throttle.succeeded(&mine);
-        assert!(throttle.turn(&mine, now).unwrap() <= SHARED_MOST);
+        assert!(throttle.turn(&mine, now).unwrap() <= MAX_SHARED_DELAY);
     }
 
     fn cx(last: u8) -> Cx {
@@ -354,21 +354,26 @@ mod tests {
     #[tokio::test]
     async fn one_address_does_not_block_others() {
         let throttle = Throttle::default();
-        let held = futures::future::join_all((0..11).map(|n| turn(&throttle, ["a", "b", "c"][n % 3], 1))).await;
-        assert_eq!(held.iter().filter(|turn| turn.is_ok()).count(), crate::identity::accounts::address_gate::AT_ONCE);
+        let turns = futures::future::join_all((0..11).map(|n| turn(&throttle, ["a", "b", "c"][n % 3], 1))).await;
+        assert_eq!(
+            turns.iter().filter(|turn| turn.is_ok()).count(),
+            crate::identity::accounts::address_gate::MAX_CONCURRENT
+        );
         assert!(turn(&throttle, "ada", 2).await.is_ok());
-        drop(held);
+        drop(turns);
         assert!(turn(&throttle, "ada", 1).await.is_ok());
     }
 
     #[tokio::test]
     async fn an_abandoned_attempt_counts_as_a_failure() {
-        for (leave, cost) in [((|turn| drop(turn)) as fn(Turn<'_>), FIRST), (|turn| turn.unsettled(), Duration::ZERO)] {
+        for (leave, delay) in
+            [((|turn| drop(turn)) as fn(Turn<'_>), BASE_DELAY), (|turn| turn.inconclusive(), Duration::ZERO)]
+        {
             let throttle = Throttle::default();
-            for _ in 0..=FREE {
+            for _ in 0..=FREE_FAILURES {
                 leave(turn(&throttle, "ada", 1).await.unwrap());
             }
-            assert_eq!(throttle.turn(&attempt("ada", 1), Instant::now()).unwrap() >= FIRST, cost == FIRST);
+            assert_eq!(throttle.turn(&attempt("ada", 1), Instant::now()).unwrap() >= BASE_DELAY, delay == BASE_DELAY);
         }
     }
 
@@ -380,19 +385,19 @@ mod tests {
             let facts = crate::base::cx::CxFacts::clone(&cx(1));
             Cx::new(crate::base::cx::CxFacts { client: None, peer, ..facts })
         };
-        let come = async |cx: Cx| {
+        let attempt_behind = async |cx: Cx| {
             let arrival = throttle.approach(&cx).await?;
-            throttle.wait(&cx, arrival, Attempt::named("acme", "ada", cx.counted_as())).await
+            throttle.wait(&cx, arrival, Attempt::on_unknown("acme", "ada", cx.counted_as())).await
         };
-        let held = futures::future::join_all((0..11).map(|_| come(behind(1)))).await;
-        let admitted = held.iter().filter(|turn| turn.is_ok()).count();
-        assert_eq!(admitted, crate::identity::accounts::address_gate::AT_ONCE, "they have one gate");
-        assert!(come(behind(2)).await.is_ok(), "and those behind another proxy have another one");
+        let turns = futures::future::join_all((0..11).map(|_| attempt_behind(behind(1)))).await;
+        let admitted = turns.iter().filter(|turn| turn.is_ok()).count();
+        assert_eq!(admitted, crate::identity::accounts::address_gate::MAX_CONCURRENT, "they have one gate");
+        assert!(attempt_behind(behind(2)).await.is_ok(), "and those behind another proxy have another one");
     }
 
     #[test]
     fn all_spellings_of_a_name_are_one_account() {
-        let of = |name: &str| Attempt::named("acme", name, None);
+        let of = |name: &str| Attempt::on_unknown("acme", name, None);
         for same in ["v@\u{ff45}xample.com", " V@EXAMPLE.COM", "v@e\u{ff58}ample.com"] {
             assert_eq!(of(same), of("v@example.com"), "{same:?}");
         }
@@ -400,18 +405,18 @@ mod tests {
         let shown = IdKind::User.show(id);
         assert_eq!(of(&shown.to_lowercase()), of(&shown));
         assert_ne!(of("v@example.com"), of("w@example.com"));
-        assert_ne!(Attempt::named("acme", "v", None), Attempt::named("other", "v", None));
+        assert_ne!(Attempt::on_unknown("acme", "v", None), Attempt::on_unknown("other", "v", None));
         let network = |text: &str| Attempt::on(id, Some(text.parse().unwrap()));
         assert_eq!(network("2001:db8::1"), network("2001:db8::2:3"));
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
         assert_ne!(network("192.0.2.1"), Attempt::on(id, None));
     }
 
-    /// Counts whether its call has a place.
+    /// Records whether its call has left its place.
     #[derive(Debug, Default)]
-    struct Chair(std::sync::atomic::AtomicBool);
+    struct RecordedSeat(std::sync::atomic::AtomicBool);
 
-    impl crate::base::seat::Seat for Chair {
+    impl crate::base::seat::Seat for RecordedSeat {
         fn leave(&self) {
             self.0.store(true, std::sync::atomic::Ordering::SeqCst);
         }
@@ -426,10 +431,10 @@ mod tests {
     async fn a_waiting_attempt_holds_no_slot() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         (0..5).for_each(|_| throttle.failed_at(&attempt("ada", 1), now));
-        let chair = Arc::new(Chair::default());
-        let seat = Some(crate::base::seat::Seated(chair.clone()));
+        let recorded = Arc::new(RecordedSeat::default());
+        let seat = Some(crate::base::seat::Seated(recorded.clone()));
         let cx = Cx::new(crate::base::cx::CxFacts { seat, ..crate::base::cx::CxFacts::clone(&cx(1)) });
-        let left = || chair.0.load(std::sync::atomic::Ordering::SeqCst);
+        let left = || recorded.0.load(std::sync::atomic::Ordering::SeqCst);
         let waiting = async {
             let arrival = throttle.approach(&cx).await.unwrap();
             throttle.wait(&cx, arrival, attempt("ada", 1)).await.map(drop)

@@ -24,7 +24,7 @@ pub use grants::{Grant, GrantRole};
 pub use login::{Credentials, Login, NewSession, login};
 pub use passwords::{Password, Passwords};
 pub use second_factor::attempts::Attempts;
-pub use users::rules::{name_for_people, reason, shown_email};
+pub use users::rules::{display_name, reason, shown_email};
 pub use users::user::{RoleGrant, RoleScope, User, UserRef};
 
 use crate::store::{Sealer, Store};

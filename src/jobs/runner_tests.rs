@@ -25,22 +25,22 @@ const NAME: &str = "it";
 const PERIOD: Duration = Duration::from_secs(100);
 const LONG: Duration = Duration::from_secs(40);
 
-/// What a run is to do.
+/// What a run does.
 #[derive(Clone, Copy)]
 enum Step {
     Do(Report),
     Fail,
     Panic,
-    /// Takes so long, whatever happens.
+    /// Takes this long, even if it is cancelled.
     Take(Duration),
-    /// Goes on until the run is to end.
+    /// Continues until it is cancelled.
     Wait,
 }
 
-/// What a run told when it began: when, and whether it is the last.
+/// When a run started, and whether it is the last one.
 type Began = (Duration, bool);
 
-/// What the job of a test is made of.
+/// The configuration of a test job.
 struct Script {
     steps: Mutex<VecDeque<Step>>,
     began: UnboundedSender<Began>,
@@ -98,7 +98,7 @@ job!(Own, EveryServer, true);
 job!(Shared, OneServer, false);
 job!(Led, Leader, false);
 
-/// The other servers: what they answer, and what they were asked and told.
+/// The other servers: their responses, and the calls they got.
 #[derive(Clone, Default)]
 struct Others(Arc<Mutex<Said>>);
 
@@ -136,7 +136,7 @@ impl Coordination for Others {
     }
 }
 
-/// A job that runs.
+/// A running job.
 struct Running {
     board: StatusBoard,
     began: UnboundedReceiver<Began>,
@@ -161,7 +161,7 @@ fn start<J: Job + From<Script>>(schedule: Schedule, steps: impl IntoIterator<Ite
 }
 
 impl Running {
-    /// When the next run begins.
+    /// When the next run starts.
     async fn next(&mut self) -> Duration {
         self.began.recv().await.expect("a run").0
     }
@@ -180,12 +180,12 @@ impl Running {
     }
 }
 
-/// Lets everything happen that needs no time.
+/// Lets everything run that needs no time.
 async fn settled() {
     sleep(Duration::from_millis(1)).await;
 }
 
-/// Asserts that a moment is a pause after another one, or up to a tenth of the pause before that.
+/// Asserts that `moment` is a pause after `before`, shortened by at most a tenth.
 fn is_after(pause: Duration, before: Duration, moment: Duration) {
     let waited = moment - before;
     let slack = Duration::from_millis(10);
@@ -341,7 +341,7 @@ async fn a_full_batch_is_followed_by_the_next_under_the_same_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_whose_lease_is_lost_is_told_and_notes_nothing() {
+async fn a_run_that_loses_its_lease_is_cancelled_and_records_nothing() {
     let others = Others::default();
     {
         let mut said = others.0.lock().unwrap();
@@ -353,7 +353,7 @@ async fn a_run_whose_lease_is_lost_is_told_and_notes_nothing() {
     job.next().await;
     settled().await;
     assert!(job.status().holds_lease);
-    // It ends by the token of the run, after the third renewal; then another server is at work for a while.
+    // It is cancelled after the third renewal; then another server works for a while.
     let second = job.next().await;
     is_after(Duration::from_secs(9) + 2 * HOLDER_POLL, Duration::ZERO, second);
     settled().await;

@@ -1,21 +1,22 @@
-//! Documents of the surface, stored as they are shown: as JSON text.
+//! Documents of the surface, stored as JSON in the form in which they are returned.
 //!
-//! Brokers and their clients own the members of these documents, we keep them. So the messages of the protos are the
-//! types of the area here, and no second list of the same members stands beside them.
+//! Brokers and their clients define the members of these documents; we only store them. So the proto messages are also
+//! the types of the area, without a second definition of the same members.
 
-use transcoder::json::{self, Habits, Message, Msg};
+use transcoder::json::{self, JsonOptions, Message, Msg};
 
 use crate::base::{Error, Result, error::Reason};
 
-/// Longest document, in bytes of its JSON: a cluster or a namespace is settings, not content.
+/// Maximum length of a document in bytes of JSON: a cluster or a namespace is settings, not content.
 pub const MAX_DOCUMENT: usize = 64 * 1024;
 
-/// What is stored has the members that were given, and may be read by a program that knows fewer of them.
-const STORED: Habits = Habits { int64_as_number: true, ignore_unknown: true, max_items: u32::MAX, ..Habits::PROTO3 };
+/// A stored document has the members that were given, and may be read by a version that knows fewer of them.
+const STORED: JsonOptions =
+    JsonOptions { int64_as_number: true, ignore_unknown: true, max_items: u32::MAX, ..JsonOptions::PROTO3 };
 
-/// The text of a document that a caller gave as `field`.
+/// The text of a document from the request field `field`.
 pub fn to_text<M: Message>(field: &str, document: &M) -> Result<String> {
-    // What a gRPC caller may give and JSON cannot say: a number that is none, values nested without end.
+    // gRPC can carry what JSON cannot express: numbers that are not finite, and unlimited nesting.
     let unsayable =
         |cause| Error::invalid(Reason::InvalidArgument, field, "a value that JSON cannot hold").caused_by(cause);
     let bytes = json::encode::<Msg<M>>(document, &STORED).map_err(unsayable)?;

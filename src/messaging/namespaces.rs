@@ -1,4 +1,4 @@
-//! Namespaces: the divisions of a tenant. One of them is enough to protect the tenant from deletion.
+//! Namespaces: the divisions of a tenant. A tenant with a namespace cannot be deleted.
 
 use std::sync::Arc;
 
@@ -27,11 +27,11 @@ pub async fn get(cx: &Cx, store: &Store, named: &str, name: &str) -> Result<Name
     let missing = "Namespace does not exist";
     let (_, scope) = lookup::resolve(cx, store, named).await.worded(Reason::TenantNotFound, missing)?;
     let row = store.tenant(scope).namespace(name).await?;
-    policies::shown(&row.ok_or_else(|| Error::not_found(Reason::NamespaceNotFound, missing))?)
+    policies::to_proto(&row.ok_or_else(|| Error::not_found(Reason::NamespaceNotFound, missing))?)
 }
 
-/// Creates a namespace. Checks, in this order: the names, the policies, the tenant, that the tenant may use the clusters,
-/// and that it has no namespace of that name.
+/// Creates a namespace. Checks, in this order: the names, the policies, the tenant, that the tenant may use the
+/// clusters, and that it has no namespace with this name.
 pub async fn create(cx: &Cx, store: &Store, named: &str, name: &str, policies: &NamespacePolicies) -> Result<()> {
     check_names(named, name)?;
     let policies = policies::checked(&format!("{named}/{name}"), policies)?;
@@ -46,8 +46,8 @@ pub async fn create(cx: &Cx, store: &Store, named: &str, name: &str, policies: &
         .worded(Reason::NamespaceExists, "Namespace already exists")
 }
 
-/// Adds a namespace with policies that are checked. The tenant is locked, so that it can neither go nor lose a cluster
-/// meanwhile. `known` are the clusters that exist.
+/// Adds a namespace with validated policies. The tenant is locked, so that it can neither be deleted nor lose a cluster
+/// in the meantime. `known` are the existing clusters.
 pub(super) async fn insert(
     tx: &Tx,
     named: &str,
@@ -70,8 +70,8 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Deletes a namespace. It holds nothing that this server knows of; `force` deletes one that several clusters hold, and
-/// the configuration may forbid it.
+/// Deletes a namespace. This server does not know its contents; `force` deletes one that is on several clusters, unless
+/// the configuration forbids it.
 pub async fn delete(
     cx: &Cx,
     store: &Store,
@@ -118,12 +118,11 @@ pub(super) fn change(tenant: &Tenant, name: &str, kind: ChangeKind) -> Change {
     Change::new(Resource::Namespace, kind, full_name(tenant, name)).within(tenant.id)
 }
 
-/// The full name of a namespace.
 pub(super) fn full_name(tenant: &Tenant, namespace: &str) -> String {
     format!("{}/{namespace}", tenant.name)
 }
 
-/// Both halves of a full name are names. The contract's product says of either that the namespace's is not valid.
+/// Both parts of a full name must be names. The contract's product reports either as an invalid name of the namespace.
 fn check_names(named: &str, name: &str) -> Result<()> {
     if !lookup::is_possible(named) {
         return Err(Error::invalid(Reason::NamespaceNameInvalid, "tenant", "Namespace name is not valid"));

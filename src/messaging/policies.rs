@@ -1,4 +1,4 @@
-//! The policies of a namespace: what is stored of what a caller gives, and what is shown of what is stored.
+//! The policies of a namespace: from the request to the stored form, and back to the response.
 
 use prost_types::ListValue;
 
@@ -9,14 +9,13 @@ use crate::{
     store::scopes::NamespaceRow,
 };
 
-/// The policies of a namespace.
 pub use crate::proto::messaging::v2::NamespacePolicies;
 
-/// The cluster that holds a namespace of which nobody said where it is to be: the one that is there from the start.
+/// The default cluster of a namespace: the one that always exists.
 const LOCAL: &str = "standalone";
 
-/// The policies as they are stored: checked, sets without duplicates, and what has two names under both. `namespace` is
-/// the full name.
+/// The stored form of policies: validated, sets without duplicates, and members with two names under both. `namespace`
+/// is the full name.
 pub fn checked(namespace: &str, policies: &NamespacePolicies) -> Result<NamespacePolicies> {
     policy_rules::check(policies)?;
     let mut kept = policies.clone();
@@ -28,7 +27,7 @@ pub fn checked(namespace: &str, policies: &NamespacePolicies) -> Result<Namespac
         policy_rules::backlog_quota(namespace, kind, quota)?;
         *quota = whole_quota(quota);
     }
-    // Only false can be given, and it is the default.
+    // Only false is accepted, and it is the default.
     kept.offload_policies = None;
     if let Some(auth) = &mut kept.auth_policies {
         let lists = auth.namespace_auth.values_mut().chain(auth.subscription_auth_roles.values_mut());
@@ -43,8 +42,8 @@ pub fn checked(namespace: &str, policies: &NamespacePolicies) -> Result<Namespac
     Ok(kept)
 }
 
-/// The clusters that hold a namespace: those that were given, which the tenant must be allowed to use, or one of the
-/// tenant's. `allowed` are the tenant's clusters, `known` those that exist.
+/// The clusters of a namespace: those of the request, which the tenant must be allowed to use, or one of the tenant's.
+/// `allowed` are the tenant's clusters, `known` the existing ones.
 pub fn replication_clusters(
     tenant: &str,
     policies: &NamespacePolicies,
@@ -74,13 +73,13 @@ pub fn replication_clusters(
     Ok(clusters)
 }
 
-/// The text that is stored of checked policies. The replication clusters have a column of their own.
+/// The stored text of validated policies. The replication clusters have their own column.
 pub fn to_text(policies: &NamespacePolicies) -> Result<String> {
     document::to_text("policies", &NamespacePolicies { replication_clusters: Vec::new(), ..policies.clone() })
 }
 
-/// The policies of a stored namespace, with the defaults that the contract's product shows (section 13).
-pub fn shown(row: &NamespaceRow) -> Result<NamespacePolicies> {
+/// The policies of a stored namespace, with the defaults of the contract's product (section 13).
+pub fn to_proto(row: &NamespaceRow) -> Result<NamespacePolicies> {
     let mut policies: NamespacePolicies = document::from_text(&row.policies)?;
     policies.replication_clusters.clone_from(&row.replication_clusters);
     policies.auth_policies.get_or_insert_with(AuthPolicies::default);
@@ -109,7 +108,7 @@ fn whole_quota(quota: &BacklogQuota) -> BacklogQuota {
     }
 }
 
-/// Leaves out what a list has twice.
+/// Removes duplicates from a list.
 fn unique(list: &mut ListValue) {
     let mut seen = Vec::new();
     list.values.retain(|value| {

@@ -8,21 +8,22 @@ use crate::base::{
     names::{MAX_LEN, NotAName, is_dots, is_named_entity},
 };
 
-/// Most entries of a list of clusters or admin roles: more than any installation has, and few enough to read in each call.
+/// Maximum number of entries in a list of clusters or admin roles: more than any installation has, and few enough to
+/// read in each call.
 pub const MAX_ENTRIES: usize = 1000;
-/// Longest admin role, in characters.
+/// Maximum length of an admin role, in characters.
 pub const MAX_ROLE: usize = 255;
 
-/// The settings of a tenant as a caller gives them: a list that was left out, or null, is `None`.
+/// The settings of a tenant in a request: a missing or null list is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InfoInput {
-    /// Token subjects that are to administer the tenant.
+    /// Token subjects that will administer the tenant.
     pub admin_roles: Option<Vec<String>>,
-    /// Clusters that it is to use.
+    /// Clusters that it may use.
     pub allowed_clusters: Option<Vec<String>>,
 }
 
-/// The settings of a tenant. Both lists are sets: without duplicates, in the order in which they were given.
+/// The settings of a tenant. Both lists are sets: without duplicates, in their original order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantInfo {
     /// Token subjects that administer the tenant.
@@ -31,14 +32,14 @@ pub struct TenantInfo {
     pub allowed_clusters: Vec<String>,
 }
 
-/// The name of a tenant to be. It may read as an id: in the paths of this surface a name comes first.
+/// The name of a new tenant. It may look like an id: in the paths of this surface a name comes first.
 pub fn tenant_name(name: &str) -> Result<TenantName> {
     name.parse().map_err(|why: NotAName| {
         Error::invalid(Reason::TenantNameInvalid, "tenant", "Tenant name is not valid").caused_by(why)
     })
 }
 
-/// The first half of the check of a tenant's settings: there are settings, and they name clusters. The set of names.
+/// The first half of the validation of a tenant's settings: they exist and name clusters. Returns the set of names.
 pub fn clusters_named(info: Option<&InfoInput>) -> Result<Vec<String>> {
     let Some(info) = info else {
         return Err(Error::invalid(Reason::TenantInfoMissing, "info", "TenantInfo is null"));
@@ -52,12 +53,12 @@ pub fn clusters_named(info: Option<&InfoInput>) -> Result<Vec<String>> {
     bounded(clusters)
 }
 
-/// Whether a character is blank to the contract's product: white space, but for that which does not break.
+/// Whether a character is white space for the contract's product: all white space that is not non-breaking.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() && !matches!(c, '\u{85}' | '\u{a0}' | '\u{2007}' | '\u{202f}')
 }
 
-/// A list of names as a set, if it is not too long.
+/// A list of names as a set, unless it is too long.
 pub fn bounded(names: &[String]) -> Result<Vec<String>> {
     if names.len() > MAX_ENTRIES {
         return Err(Error::precondition(Reason::InvalidArgument, "A list has more than 1000 entries"));
@@ -65,7 +66,7 @@ pub fn bounded(names: &[String]) -> Result<Vec<String>> {
     Ok(set(names))
 }
 
-/// The second half: every cluster exists. `known` are those of them that do.
+/// The second half: every cluster exists. `known` are those that do.
 pub fn clusters_exist(clusters: &[String], known: &[String]) -> Result<()> {
     if clusters.iter().all(|cluster| known.contains(cluster)) {
         return Ok(());
@@ -73,10 +74,10 @@ pub fn clusters_exist(clusters: &[String], known: &[String]) -> Result<()> {
     Err(Error::precondition(Reason::ClustersUnknown, "Clusters do not exist"))
 }
 
-/// The admin roles as a set; none begins or ends with whitespace.
+/// The admin roles as a set; none starts or ends with white space.
 pub fn admin_roles(info: &InfoInput) -> Result<Vec<String>> {
     let roles = info.admin_roles.as_deref().unwrap_or_default();
-    // The contract's product trims what is not above the space: control characters count, U+00A0 does not (section 13).
+    // The contract's product trims everything up to the space: control characters, but not U+00A0 (section 13).
     let edge = |c: char| c <= ' ';
     if roles.iter().any(|role| role.starts_with(edge) || role.ends_with(edge)) {
         let text = "AdminRoles contains whitespace in the beginning or end.";
@@ -88,8 +89,8 @@ pub fn admin_roles(info: &InfoInput) -> Result<Vec<String>> {
     bounded(roles)
 }
 
-/// No namespace of the tenant has a cluster that the tenant loses. `used` are the names of its namespaces, each with the
-/// clusters that hold it.
+/// No namespace of the tenant is on a cluster that the tenant loses. `used` are the names of its namespaces, each with
+/// its clusters.
 pub fn clusters_free<'a>(
     tenant: &str,
     before: &[String],
@@ -109,12 +110,13 @@ pub fn clusters_free<'a>(
     Ok(())
 }
 
-/// Whether a cluster or a namespace may be called so: 1 to 255 letters, digits and `_ - = : .`, but neither `.` nor `..`.
+/// Whether a text can be the name of a cluster or namespace: 1 to 255 letters, digits and `_ - = : .`, except `.` and
+/// `..`.
 pub fn is_entity_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_LEN && is_named_entity(name) && !is_dots(name)
 }
 
-/// The name of a namespace to be.
+/// The name of a new namespace.
 pub fn namespace_name(name: &str) -> Result<()> {
     if is_entity_name(name) {
         return Ok(());
@@ -122,7 +124,7 @@ pub fn namespace_name(name: &str) -> Result<()> {
     Err(Error::invalid(Reason::NamespaceNameInvalid, "namespace", "Namespace name is not valid"))
 }
 
-/// The name of a cluster to be.
+/// The name of a new cluster.
 pub fn cluster_name(name: &str) -> Result<()> {
     if is_entity_name(name) {
         return Ok(());
@@ -130,13 +132,13 @@ pub fn cluster_name(name: &str) -> Result<()> {
     Err(Error::invalid(Reason::ClusterNameInvalid, "cluster", "Cluster name is not valid"))
 }
 
-/// Without duplicates, in the order in which they were given: the document shows its examples so.
+/// Removes duplicates and keeps the order: the document's examples do so.
 pub fn set(names: &[String]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     names.iter().filter(|name| seen.insert(name.as_str())).cloned().collect()
 }
 
-/// Sorts as the contract's product does: by UTF-16 code unit.
+/// Sorts by UTF-16 code unit, like the contract's product.
 pub fn sort_utf16(names: &mut [String]) {
     names.sort_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
 }
@@ -154,7 +156,7 @@ mod tests {
         InfoInput { admin_roles: roles.map(list), allowed_clusters: clusters.map(list) }
     }
 
-    fn told<T>(outcome: Result<T>) -> (Kind, Reason, String) {
+    fn error_of<T>(outcome: Result<T>) -> (Kind, Reason, String) {
         match outcome {
             Ok(_) => (Kind::Ok, Reason::Unspecified, String::new()),
             Err(error) => (error.kind, error.reason, error.to_string()),
@@ -182,16 +184,16 @@ mod tests {
     fn settings_must_name_clusters() {
         let text = |kind, reason, text: &str| (kind, reason, text.to_owned());
         assert_eq!(
-            told(clusters_named(None)),
+            error_of(clusters_named(None)),
             text(Kind::InvalidArgument, Reason::TenantInfoMissing, "TenantInfo is null")
         );
         assert_eq!(
-            told(clusters_named(Some(&info(None, None)))),
+            error_of(clusters_named(Some(&info(None, None)))),
             text(Kind::InvalidArgument, Reason::ClustersMissing, "Clusters cannot be null")
         );
         for clusters in [&[][..], &[""], &["a", " "], &["\t"]] {
             assert_eq!(
-                told(clusters_named(Some(&info(None, Some(clusters))))),
+                error_of(clusters_named(Some(&info(None, Some(clusters))))),
                 text(Kind::FailedPrecondition, Reason::ClustersBlank, "Clusters cannot be empty or blank")
             );
         }
@@ -203,7 +205,7 @@ mod tests {
         let known = list(&["a", "b"]);
         assert!(clusters_exist(&list(&["b"]), &known).is_ok());
         assert_eq!(
-            told(clusters_exist(&list(&["a", "global"]), &known)),
+            error_of(clusters_exist(&list(&["a", "global"]), &known)),
             (Kind::FailedPrecondition, Reason::ClustersUnknown, "Clusters do not exist".to_owned())
         );
     }
@@ -215,7 +217,7 @@ mod tests {
         assert_eq!(admin_roles(&info(Some(&["\u{a0}a\u{2003}"]), None)).unwrap(), ["\u{a0}a\u{2003}"]);
         for role in [" a", "a ", " ", "\ta", "a\u{1f}", "a\0"] {
             assert_eq!(
-                told(admin_roles(&info(Some(&[role]), None))),
+                error_of(admin_roles(&info(Some(&[role]), None))),
                 (
                     Kind::FailedPrecondition,
                     Reason::AdminRoleWhitespace,
@@ -236,7 +238,7 @@ mod tests {
         };
         assert!(roles(&many[1..]).is_ok() && clusters(&many[1..]).is_ok());
         assert_eq!(roles(&many).unwrap_err(), Kind::FailedPrecondition);
-        assert_eq!(told(clusters(&many)).0, Kind::FailedPrecondition);
+        assert_eq!(error_of(clusters(&many)).0, Kind::FailedPrecondition);
         assert!(roles(&["ä".repeat(MAX_ROLE)]).is_ok());
         assert_eq!(roles(&["x".repeat(MAX_ROLE + 1)]).unwrap_err(), Kind::FailedPrecondition);
     }
@@ -248,7 +250,7 @@ mod tests {
         assert!(free(&before, &["a"]).is_ok());
         assert!(free(&list(&["b"]), &["c"]).is_ok());
         let text = "Cannot remove cluster a from tenant acme: namespace acme/ns still has it as a replication cluster";
-        assert_eq!(told(free(&before, &["b"])), (Kind::FailedPrecondition, Reason::ClusterInUse, text.to_owned()));
+        assert_eq!(error_of(free(&before, &["b"])), (Kind::FailedPrecondition, Reason::ClusterInUse, text.to_owned()));
     }
 
     #[test]
@@ -261,11 +263,11 @@ mod tests {
     #[test]
     fn names_of_clusters_and_namespaces() {
         assert!(cluster_name("us-west").is_ok() && namespace_name("default").is_ok());
-        assert_eq!(told(cluster_name("")).2, "Cluster name is not valid");
-        assert_eq!(told(namespace_name("a/b")).2, "Namespace name is not valid");
+        assert_eq!(error_of(cluster_name("")).2, "Cluster name is not valid");
+        assert_eq!(error_of(namespace_name("a/b")).2, "Namespace name is not valid");
         for name in [".", "..", &"x".repeat(256)] {
-            assert_eq!(told(namespace_name(name)).0, Kind::InvalidArgument, "{name}");
-            assert_eq!(told(cluster_name(name)).0, Kind::InvalidArgument, "{name}");
+            assert_eq!(error_of(namespace_name(name)).0, Kind::InvalidArgument, "{name}");
+            assert_eq!(error_of(cluster_name(name)).0, Kind::InvalidArgument, "{name}");
         }
         for name in ["-a", ".a", "...", &"x".repeat(255)] {
             assert!(cluster_name(name).is_ok() && namespace_name(name).is_ok(), "{name}");

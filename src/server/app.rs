@@ -175,7 +175,7 @@ impl App {
         self.store.on_revocation(api_keys.listener());
         let principals = Principals::new(Arc::new(self.store.clone()), self.messaging_proxy_roles.clone());
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
-            .with_foreign(self.manager_key.clone(), self.warehouse_key.clone())
+            .with_third_party(self.manager_key.clone(), self.warehouse_key.clone())
             .with_api_keys(api_keys)
             .with_principals(principals)
             .with_origins(self.ingress.origins.clone())

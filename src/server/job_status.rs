@@ -6,7 +6,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::jobs::{Status, StatusBoard};
 
 /// All jobs, by name.
-pub(super) fn shown(board: &StatusBoard) -> Value {
+pub(super) fn to_json(board: &StatusBoard) -> Value {
     board.all().iter().map(job).collect()
 }
 
@@ -28,7 +28,7 @@ fn job(status: &Status) -> Value {
     })
 }
 
-/// To the millisecond, in RFC 3339.
+/// In RFC 3339, to the millisecond.
 fn moment(time: Option<OffsetDateTime>) -> Option<String> {
     let time = time?;
     time.replace_millisecond(time.millisecond()).unwrap_or(time).format(&Rfc3339).ok()

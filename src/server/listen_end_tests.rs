@@ -1,4 +1,4 @@
-//! Which connections end in the drain and where others need their places, and which peers are waited for.
+//! Which connections end in the drain or for new ones, and which peers are waited for.
 
 use bytes::Bytes;
 use tokio::{
@@ -12,23 +12,23 @@ use super::{
     *,
 };
 
-/// Far longer than what is to be waited for, and far below the time to drain.
+/// Much longer than the expected wait, and much shorter than the drain.
 const SOON: Duration = Duration::from_secs(20);
 const TIME_TO_DRAIN: Duration = Duration::from_secs(60);
 
-/// A frame of HTTP/2: type, flags, stream and what it carries.
+/// An HTTP/2 frame: type, flags, stream and payload.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The request for a path of one character beside the slash, on a stream.
+/// A request on a stream, for a path of a slash and one character.
 fn headers(stream: u32, path: &[u8; 2]) -> Vec<u8> {
     // GET, http, :path, :authority.
     frame(1, 0b101, stream, &[&b"\x82\x86\x04\x02"[..], path, b"\x41\x01x"].concat())
 }
 
-/// A peer that speaks HTTP/2 and reads nothing.
+/// An HTTP/2 peer that does not read.
 async fn http2(address: SocketAddr) -> TcpStream {
     let mut peer = TcpStream::connect(address).await.unwrap();
     let begin = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, b"")].concat();
@@ -36,7 +36,7 @@ async fn http2(address: SocketAddr) -> TcpStream {
     peer
 }
 
-/// Sends something again and again, until the connection ends.
+/// Sends something repeatedly, until the connection ends.
 fn repeat(mut peer: TcpStream, mut next: impl FnMut() -> Vec<u8> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(async move {
         while peer.write_all(&next()).await.is_ok() {
@@ -45,24 +45,24 @@ fn repeat(mut peer: TcpStream, mut next: impl FnMut() -> Vec<u8> + Send + 'stati
     })
 }
 
-/// One that asks for the large answer and has read its begin.
+/// A peer that requested the large response and read its start.
 async fn reader(address: SocketAddr) -> TcpStream {
     reader_of(address, "/large").await
 }
 
-/// One that asks for a path and has a small buffer for the answer.
+/// A peer that requested a path and has a small receive buffer.
 async fn reader_of(address: SocketAddr, path: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
     let mut reader = socket.connect(address).await.unwrap();
     reader.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
     reader.readable().await.unwrap();
-    // Until the server can write no more.
+    // Until the server cannot write any more.
     tokio::time::sleep(Duration::from_millis(500)).await;
     reader
 }
 
-/// Reads 32 KiB a second: far too little to let the server write again soon. Returns how much that was.
+/// Reads 32 KiB a second: too slowly for the server to write again soon. Returns the number of bytes.
 async fn read_slowly(reader: &mut TcpStream, time: Duration) -> usize {
     let (begun, mut read, mut part) = (Instant::now(), 0, vec![0; 8 * 1024]);
     while begun.elapsed() < time {
@@ -72,7 +72,7 @@ async fn read_slowly(reader: &mut TcpStream, time: Duration) -> usize {
     read
 }
 
-/// Reads what is left of a large answer.
+/// Reads the rest of a large response.
 async fn read_the_rest(mut reader: TcpStream, mut read: usize) {
     let mut rest = Vec::new();
     read += tokio::time::timeout(SOON, reader.read_to_end(&mut rest)).await.unwrap().unwrap();
@@ -111,7 +111,7 @@ async fn a_slow_reader_gets_all_although_it_seldom_lets_the_server_write() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_whose_time_is_over_is_told_by_the_result() {
+async fn the_result_reports_a_slow_reader_that_was_cut_off() {
     let drain = Drain::default();
     let (address, serving) = serve_with(None, &drain, patient(), Duration::from_secs(3)).await;
     let mut reader = reader(address).await;
@@ -163,7 +163,7 @@ async fn the_drain_waits_for_what_the_kernel_holds_over_http2_too() {
     drain.begin();
     let mut read = read_slowly(&mut peer, Duration::from_secs(4)).await;
     assert!(!serving.is_finished());
-    // Nobody is there to take this if the connection is closed, and then the system throws away what it holds.
+    // If the connection is closed, this is answered by a reset, and the system discards what it holds.
     peer.write_all(&frame(8, 0, 0, &1024_u32.to_be_bytes())).await.unwrap();
     read += peer.read_to_end(&mut Vec::new()).await.unwrap();
     assert!(read > 1 << 20, "{read} bytes");
@@ -178,7 +178,7 @@ async fn a_slow_reader_keeps_its_place_where_others_wait() {
     let waits = tokio::spawn(fine(address));
     read_slowly(&mut reader, Duration::from_secs(7)).await;
     assert!(!waits.is_finished());
-    // From here on it reads nothing.
+    // It reads nothing from here on.
     tokio::time::timeout(SOON, waits).await.unwrap().unwrap();
     drain.begin();
 }
@@ -189,7 +189,7 @@ async fn pings_are_no_call() {
     let (address, serving) = serve_with(None, &drain, PeerTimeouts::default(), TIME_TO_DRAIN).await;
     let ping = || frame(6, 0, 0, b"pingping");
     let first = repeat(http2(address).await, ping);
-    // There is room for this one only because that one had to go.
+    // There is a slot for this one only because the other was closed.
     fine(address).await;
     let second = repeat(http2(address).await, ping);
     drain.begin();
@@ -248,7 +248,7 @@ async fn answers_that_wait_for_the_window_of_the_connection_are_reset() {
     builder.initial_window_size(1 << 20);
     let (client, connection) = builder.handshake::<_, Bytes>(TcpStream::connect(address).await.unwrap()).await.unwrap();
     tokio::spawn(connection);
-    // Each of one part, and 65535 bytes for all. Nothing is ever given back.
+    // Each of one part, and 65535 bytes for all. No window updates are sent.
     let (mut whole, mut reset, mut bodies) = (0, 0, Vec::new());
     for _ in 0..4 {
         let request = Request::get("http://localhost/part").body(()).unwrap();
@@ -261,7 +261,7 @@ async fn answers_that_wait_for_the_window_of_the_connection_are_reset() {
                 None => break whole += 1,
             }
         }
-        // To drop it would be to give its bytes back.
+        // Dropping it would send a window update.
         bodies.push(body);
     }
     assert_eq!((whole, reset), (2, 2));
@@ -282,7 +282,7 @@ async fn a_peer_that_has_ended_its_side_is_waited_for_as_long_as_it_is_there() {
     let mut answer = String::new();
     ask("/late").await.read_to_string(&mut answer).await.unwrap();
     assert!(answer.ends_with("fine"), "{answer}");
-    // This one would never be answered, and is gone: its reset is all that tells.
+    // This one would never be answered; its reset is the only signal that the client is gone.
     let gone = ask("/never").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     SockRef::from(&gone).set_linger(Some(Duration::ZERO)).unwrap();
@@ -303,7 +303,7 @@ async fn a_peer_with_an_open_stream_that_answers_no_ping_is_given_up() {
     drain.begin();
 }
 
-/// The kernel tells its timers in a table: two is that of the probes.
+/// The kernel lists its timers in a table: 2 is the keepalive timer.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_system_asks_whether_peers_are_still_there() {

@@ -5,11 +5,11 @@ use std::{
 
 use super::*;
 
-/// Where a log goes that can be stopped from being written.
+/// The output of a log; writing to it can be blocked.
 #[derive(Clone, Default)]
 struct Disk {
     full: Arc<AtomicBool>,
-    /// Whoever writes waits here.
+    /// Writers wait here.
     gate: Arc<Mutex<()>>,
     /// How much of the next text is written before it fails.
     room: Arc<Mutex<Option<usize>>>,
@@ -96,7 +96,7 @@ fn a_log_that_nobody_reads_holds_nobody_up() {
 }
 
 #[test]
-fn the_end_does_not_wait_for_whoever_does_not_read() {
+fn the_end_does_not_wait_for_a_blocked_reader() {
     let disk = Disk::default();
     let log = log(&disk);
     let _closed = disk.gate.lock().unwrap();

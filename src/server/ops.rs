@@ -1,5 +1,5 @@
-//! The paths that operators and their tools ask: probes, version, metrics, public keys, and the OpenAPI documents with
-//! their page. They need no credential and belong to no documented API.
+//! The paths for operators and their tools: probes, version, metrics, public keys, and the OpenAPI documents with their
+//! page. They need no credential and belong to no surface.
 
 use std::sync::Arc;
 
@@ -15,10 +15,9 @@ use serde_json::{Value, json};
 use super::{docs, job_status, process, readiness::Readiness};
 use crate::{auth::authn::keys::Keys, jobs::StatusBoard};
 
-/// The operational paths.
 const PATHS: [&str; 7] = ["/healthz", "/readyz", "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json"];
 
-/// What the operational paths tell. Cheap to clone.
+/// Responds on operational paths. Cheap to clone.
 #[derive(Clone)]
 pub struct Ops {
     readiness: Readiness,
@@ -32,18 +31,16 @@ pub fn template(path: &str) -> Option<&'static str> {
     PATHS.into_iter().find(|known| *known == path).or_else(|| docs::template(path))
 }
 
-/// Whether a path is an operational one.
 pub fn is_ops(path: &str) -> bool {
     template(path).is_some()
 }
 
 impl Ops {
-    /// The operational paths of a server.
     pub fn new(readiness: Readiness, keys: Arc<Keys>, metrics: PrometheusHandle, jobs: StatusBoard) -> Self {
         Self { readiness, keys, metrics, jobs }
     }
 
-    /// Answers an operational path.
+    /// Responds on an operational path.
     pub async fn answer(&self, request: &Parts) -> Response<Body> {
         let (method, path) = (&request.method, request.uri.path());
         if !matches!(*method, Method::GET | Method::HEAD) {
@@ -71,12 +68,12 @@ impl Ops {
             false => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "not_ready", "failing": failing})),
         };
         if verbose {
-            body["jobs"] = job_status::shown(&self.jobs);
+            body["jobs"] = job_status::to_json(&self.jobs);
         }
         json(status, &body)
     }
 
-    /// The same in the words of the warehouse's document (warehouse contract, decisions).
+    /// Readiness in the format of the warehouse's document (warehouse contract, decisions).
     async fn warehouse_ready(&self) -> Response<Body> {
         let failing = self.readiness.failing().await;
         if failing.is_empty() {
@@ -96,17 +93,17 @@ impl Ops {
     }
 }
 
-/// Whether the query has the parameter `verbose`, whatever its value.
+/// Whether the query has the parameter `verbose`, with any value.
 fn is_verbose(uri: &Uri) -> bool {
     uri.query().unwrap_or_default().split('&').any(|part| part.split('=').next() == Some("verbose"))
 }
 
-/// What the warehouse's clients ask for to see that the process runs. No surface makes pools or nodes yet.
+/// The health check of the warehouse's clients: whether the process runs. No surface creates pools or nodes yet.
 fn warehouse_health() -> Value {
     json!({"status": "ok", "poolsCount": 0, "nodesCount": 0})
 }
 
-/// What was built: the build script tells the commit and the date, where it knows them.
+/// The version; the build script adds the commit and the date, if it knows them.
 pub fn version() -> Value {
     json!({
         "service": env!("CARGO_PKG_NAME"),
@@ -123,7 +120,7 @@ fn json(status: StatusCode, body: &Value) -> Response<Body> {
     response
 }
 
-/// The answer to HEAD: all but the body, whose length is still told.
+/// The response to HEAD: everything except the body. Its length stays.
 pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = http_body::Body::size_hint(&body).exact() {

@@ -1,4 +1,4 @@
-//! Whether the server should be sent calls.
+//! Whether the server should receive calls.
 
 use std::{
     sync::{
@@ -14,15 +14,14 @@ use tokio::sync::Mutex;
 
 /// How long a check may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long an answer is good: whoever asks more often learns no more, and the database is not asked more often.
+/// How long a result is cached: more frequent probes do not put more load on the database.
 const FRESH: Duration = Duration::from_millis(250);
-/// The word that stands for a server that is about to stop.
+/// The text for a server that is about to stop.
 const DRAINING: &str = "draining";
 
 /// Something that the server needs.
 #[async_trait]
 pub trait Check: Send + Sync + 'static {
-    /// Whether it is there.
     async fn passes(&self) -> bool;
 }
 
@@ -33,7 +32,7 @@ pub struct Readiness(Arc<State>);
 struct State {
     checks: Vec<(&'static str, Box<dyn Check>)>,
     draining: AtomicBool,
-    /// When the checks ended last, and which failed. Whoever asks while they run waits for their end.
+    /// When the checks last finished, and which of them failed. Probes during a check wait for its result.
     last: Mutex<Option<(Instant, Vec<&'static str>)>>,
 }
 
@@ -43,17 +42,16 @@ impl Readiness {
         Self(Arc::new(State { checks, draining: AtomicBool::new(false), last: Mutex::default() }))
     }
 
-    /// From now on the server is not ready: it is about to stop.
+    /// Makes the server not ready from now on: it is about to stop.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
     }
 
-    /// Whether the server is about to stop.
     pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
     }
 
-    /// The names of the checks that fail, within a bounded time; empty when the server is ready.
+    /// The names of the failing checks, within a limited time; empty if the server is ready.
     pub async fn failing(&self) -> Vec<&'static str> {
         if self.is_draining() {
             return vec![DRAINING];
@@ -96,10 +94,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_who_ask_share_an_answer_and_draining_is_told_at_once() {
+    async fn concurrent_probes_share_a_result_and_draining_shows_immediately() {
         let asked = Arc::new(AtomicUsize::new(0));
         let readiness = Readiness::new(vec![("it", Box::new(Counted(asked.clone())))]);
-        // As long as they are good, so that a slow machine does not matter.
+        // At least as long as results are cached, so that a slow machine does not matter.
         let begun = Instant::now();
         for failing in join_all((0..100).map(|_| readiness.failing())).await {
             assert_eq!(failing, ["it"]);

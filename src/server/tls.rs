@@ -24,13 +24,13 @@ use tokio_util::sync::CancellationToken;
 use super::signals::Hangups;
 use crate::base::setting_file;
 
-/// HTTP/2 and HTTP/1.1, as they are named in a handshake (RFC 7301).
+/// HTTP/2 and HTTP/1.1, with their ALPN names (RFC 7301).
 pub(super) const HTTP_2: &[u8] = b"h2";
 pub(super) const HTTP_1: &[u8] = b"http/1.1";
-/// What we speak above TLS, the better first.
+/// The supported protocols, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP_2, HTTP_1];
 
-/// The certificate in use. Cheap to clone; clones share it.
+/// The current certificate. Cheap to clone; clones share it.
 #[derive(Clone)]
 pub struct Tls(Arc<Files>);
 
@@ -40,63 +40,48 @@ struct Files {
     config: ArcSwap<ServerConfig>,
 }
 
-/// Certificate and key cannot be used. What the files hold is not told.
+/// The certificate and key cannot be used. The text never contains the content of the files.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read.
     #[error("cannot read TLS file {path}: {source}")]
-    File {
-        /// Where it should be.
-        path: String,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The file of the certificate holds none.
+    File { path: String, source: io::Error },
+    /// The certificate file contains no certificate.
     #[error("TLS file {path} does not contain a PEM certificate")]
-    NoCertificate {
-        /// Where it is.
-        path: String,
-    },
-    /// The file of the key holds none.
+    NoCertificate { path: String },
+    /// The key file contains no key.
     #[error("TLS file {path} does not contain a PEM private key without a passphrase")]
-    NoKey {
-        /// Where it is.
-        path: String,
-    },
-    /// They do not belong together, or are of a kind that we do not speak.
+    NoKey { path: String },
+    /// They do not match, or have an unsupported type.
     #[error("the TLS certificate in {certificate} cannot be used with the key in {key}: {source}")]
     Pair {
-        /// File of the certificate.
         certificate: String,
-        /// File of the key.
         key: String,
-        /// What the TLS library says.
+        /// The error of the TLS library.
         source: rustls::Error,
     },
 }
 
 impl Tls {
-    /// Reads a certificate, with the chain that goes with it, and its key. Both files are PEM.
+    /// Reads a certificate, with its chain, and its key. Both files are PEM.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let config = ArcSwap::new(read(certificate, key)?);
         Ok(Self(Arc::new(Files { certificate: certificate.to_owned(), key: key.to_owned(), config })))
     }
 
-    /// Reads the files again. Connections that begin after it use what it read; if that cannot be used, what was before
-    /// stays.
+    /// Reads the files again. New connections use the new certificate; if it is not usable, the old one stays.
     pub fn reload(&self) -> Result<(), TlsError> {
         self.0.config.store(read(&self.0.certificate, &self.0.key)?);
         Ok(())
     }
 
-    /// The server's part of a handshake, which has to end in time.
+    /// The server side of a handshake, with a time limit.
     pub(super) async fn accept(&self, stream: TcpStream, time: Duration) -> io::Result<TlsStream<TcpStream>> {
         let acceptor = TlsAcceptor::from(self.0.config.load_full());
         tokio::time::timeout(time, acceptor.accept(stream)).await?
     }
 }
 
-/// Reads the certificate again whenever the process is told to, until `stop`.
+/// Reads the certificate again on each hangup signal, until `stop`.
 pub(super) async fn follow(tls: Tls, hangups: Arc<Mutex<Hangups>>, stop: CancellationToken) {
     let mut hangups = hangups.lock().await;
     loop {
@@ -182,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_without_its_content() {
+    fn unusable_files_are_reported_without_their_content() {
         let pair = Pair::new();
         assert!(pair.load().is_ok());
         let refused = |what: &str| {

@@ -50,7 +50,7 @@ pub(super) fn seal(mut head: Head, events: &mut [audit_events::Model]) {
 
 /// The result of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ChainStatus {
     /// The chain is complete.
     Sound {
         /// Number of sealed events.
@@ -65,7 +65,7 @@ pub enum Verdict {
 
 /// Verifies the chain from its first to its last event. A truncated end can be detected only with a number and
 /// hash stored elsewhere.
-pub async fn verify(store: &Store) -> Result<Verdict> {
+pub async fn verify(store: &Store) -> Result<ChainStatus> {
     let mut head = Head::START;
     loop {
         let page = audit_events::Entity::find()
@@ -75,12 +75,12 @@ pub async fn verify(store: &Store) -> Result<Verdict> {
             .all(store.read())
             .await?;
         if page.is_empty() {
-            return Ok(Verdict::Sound { events: head.seq });
+            return Ok(ChainStatus::Sound { events: head.seq });
         }
         for event in &page {
             let next = head.next(event);
             if Head::of(event) != Some(next) || event.prev_hash.as_deref() != Some(&head.hash) {
-                return Ok(Verdict::Broken { seq: next.seq });
+                return Ok(ChainStatus::Broken { seq: next.seq });
             }
             head = next;
         }

@@ -99,7 +99,7 @@ pub(super) fn is_transient(error: &Error) -> bool {
 }
 
 /// Whether a migration was blocked by others: by a deadlock or the lock timeout.
-pub(super) fn is_held_up(error: &Error) -> bool {
+pub(super) fn is_blocked(error: &Error) -> bool {
     has_code(error, &["40P01", "55P03"])
 }
 

@@ -61,7 +61,7 @@ impl<T: Send + 'static> Pages<T> {
                 let query = after.map(|after| query(Some(after), ITEMS + 1));
                 async move {
                     let Some(query) = query else { return Ok(None) };
-                    store.check_standing(&cx.caller).await?;
+                    store.check_still_valid(&cx.caller).await?;
                     Ok(Some(cut(query.all(store.read()).await?, key)))
                 }
             });

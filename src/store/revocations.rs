@@ -58,7 +58,7 @@ type Listener = dyn Fn(&[Revocation]) + Send + Sync;
 
 impl Listeners {
     /// Notifies the listeners of committed revocations.
-    pub fn tell(&self, revoked: &[Revocation]) {
+    pub fn notify(&self, revoked: &[Revocation]) {
         if revoked.is_empty() {
             return;
         }

@@ -57,13 +57,13 @@ async fn all_at_once(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) -
         names.push(migration.name.to_owned());
     }
     tx.commit().await?;
-    look_again(db).await.map_err(|error| conflict::unavailable(error, "read"))?;
+    reload_schema(db).await.map_err(|error| conflict::unavailable(error, "read"))?;
     Ok(names)
 }
 
 /// Makes SQLite readers that were open before the migration see the new schema. A reader that does not know a
 /// column takes its quoted name for a string literal, and caches the statement prepared that way.
-async fn look_again(db: &Databases) -> sqlx::Result<()> {
+async fn reload_schema(db: &Databases) -> sqlx::Result<()> {
     let (pool, mut readers) = (db.read.get_sqlite_connection_pool(), Vec::new());
     while let Some(mut reader) = pool.try_acquire() {
         sqlx::query("SELECT name FROM sqlite_schema LIMIT 1").fetch_optional(&mut *reader).await?;
@@ -84,7 +84,7 @@ async fn one_by_one(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) ->
         let deadline = Instant::now() + db.migrate_timeout;
         loop {
             match apply_alone(&db.write, migration).await {
-                Err(error) if conflict::is_held_up(&error) && Instant::now() < deadline => {
+                Err(error) if conflict::is_blocked(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(POLL).await
                 }
                 done => break done?,
@@ -123,8 +123,8 @@ fn missing(applied: &HashSet<String>) -> impl Iterator<Item = &'static Migration
 
 /// Takes the lock on a separate connection. Polls instead of waiting in the database: a waiting session holds a
 /// snapshot, which would block a concurrent index build.
-async fn lock(direct: &PgConnectOptions, patience: Duration) -> Result<PgConnection> {
-    let deadline = Instant::now() + patience;
+async fn lock(direct: &PgConnectOptions, timeout: Duration) -> Result<PgConnection> {
+    let deadline = Instant::now() + timeout;
     let mut connection = direct.connect().await.map_err(|error| conflict::unavailable(error, "connect to"))?;
     loop {
         let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
@@ -136,7 +136,7 @@ async fn lock(direct: &PgConnectOptions, patience: Duration) -> Result<PgConnect
             return Ok(connection);
         }
         if Instant::now() >= deadline {
-            let message = format!("another process has been migrating the database for {} s", patience.as_secs());
+            let message = format!("another process has been migrating the database for {} s", timeout.as_secs());
             return Err(Error::new(Kind::Unavailable, Reason::DatabaseUnavailable, message));
         }
         tokio::time::sleep(POLL).await;

@@ -1,5 +1,5 @@
-//! Where the users of a tenant log in, and what the provider needs to know (document 003, "Create a tenant"; warehouse
-//! contract, section 3.6).
+//! Identity providers of tenants and their configuration (document 003, "Create a tenant"; warehouse contract, section
+//! 3.6).
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -7,39 +7,31 @@ use http::Uri;
 
 use crate::base::{Error, Result, error::Reason, words::quoted};
 
-/// What is shown in place of a secret.
+/// The mask for a secret.
 pub const MASK: &str = "***";
-/// Most keys of a configuration.
+/// Maximum number of keys in a configuration.
 const MAX_KEYS: usize = 32;
-/// Longest key, in characters.
 const MAX_KEY: usize = 64;
-/// Longest value, in characters.
 const MAX_VALUE: usize = 2048;
 
-/// The configuration of a provider.
 pub type Config = BTreeMap<String, String>;
 
-/// A provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Provider {
     /// Cognito.
     Aws,
-    /// Azure.
     Azure,
     /// Our own accounts.
     #[default]
     Db,
     /// Google Workspace.
     Google,
-    /// Keycloak.
     Keycloak,
 }
 
 impl Provider {
-    /// Every provider, sorted by its word.
     pub const ALL: [Self; 5] = [Self::Aws, Self::Azure, Self::Db, Self::Google, Self::Keycloak];
 
-    /// Its word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Aws => "aws",
@@ -50,7 +42,7 @@ impl Provider {
         }
     }
 
-    /// The key that it needs beside `issuer`; none for our own accounts, which need nothing.
+    /// The key that it requires in addition to `issuer`; none for our own accounts, which need no configuration.
     fn own_key(self) -> Option<&'static str> {
         match self {
             Self::Aws => Some("userPoolId"),
@@ -61,7 +53,7 @@ impl Provider {
         }
     }
 
-    /// Checks a configuration of this provider. Keys that nobody needs are kept.
+    /// Checks a configuration of this provider. Unknown keys are kept.
     pub fn check(self, config: &Config) -> Result<()> {
         let Some(own_key) = self.own_key() else {
             return if config.is_empty() { Ok(()) } else { Err(refused("authConfig is empty for db")) };
@@ -94,7 +86,7 @@ impl FromStr for Provider {
     }
 }
 
-/// Keys whose values are no secrets, as letters and digits in lower case: those of the documents, and their like.
+/// Keys whose values are not secrets, as lower-case letters and digits: those of the documents, and similar ones.
 const PLAIN: [&str; 20] = [
     "audience",
     "baseurl",
@@ -225,7 +217,7 @@ mod tests {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn told(provider: Provider, pairs: &[(&str, &str)]) -> Option<String> {
+    fn error_of(provider: Provider, pairs: &[(&str, &str)]) -> Option<String> {
         provider.check(&config(pairs)).err().map(|error| {
             assert_eq!(error.reason, Reason::AuthConfigInvalid);
             error.message.into_owned()
@@ -252,15 +244,15 @@ mod tests {
             (Provider::Azure, "tenantId"),
             (Provider::Aws, "userPoolId"),
         ] {
-            assert_eq!(told(provider, &[issuer, (key, "x")]), None);
-            assert_eq!(told(provider, &[issuer, (key, "x"), ("clientSecretRef", "env:KC")]), None);
+            assert_eq!(error_of(provider, &[issuer, (key, "x")]), None);
+            assert_eq!(error_of(provider, &[issuer, (key, "x"), ("clientSecretRef", "env:KC")]), None);
             let missing = format!("authConfig for {provider} needs {key}");
-            assert_eq!(told(provider, &[issuer]), Some(missing.clone()));
-            assert_eq!(told(provider, &[issuer, (key, "  ")]), Some(missing));
-            assert!(told(provider, &[(key, "x")]).unwrap().contains("needs issuer"));
+            assert_eq!(error_of(provider, &[issuer]), Some(missing.clone()));
+            assert_eq!(error_of(provider, &[issuer, (key, "  ")]), Some(missing));
+            assert!(error_of(provider, &[(key, "x")]).unwrap().contains("needs issuer"));
         }
-        assert_eq!(told(Provider::Db, &[]), None);
-        assert_eq!(told(Provider::Db, &[issuer]).as_deref(), Some("authConfig is empty for db"));
+        assert_eq!(error_of(Provider::Db, &[]), None);
+        assert_eq!(error_of(Provider::Db, &[issuer]).as_deref(), Some("authConfig is empty for db"));
     }
 
     #[test]
@@ -327,7 +319,7 @@ mod tests {
     #[test]
     fn configurations_have_bounds() {
         let base = [("issuer", "https://a"), ("realm", "x")];
-        let with = |key: &str, value: &str| told(Provider::Keycloak, &[&base[..], &[(key, value)]].concat());
+        let with = |key: &str, value: &str| error_of(Provider::Keycloak, &[&base[..], &[(key, value)]].concat());
         assert!(with("", "x").is_some() && with(&"k".repeat(65), "x").is_some() && with("a\nb", "x").is_some());
         assert!(with("k", &"v".repeat(2049)).is_some() && with("k", "a\0b").is_some());
         assert!(with(&"k".repeat(64), &"v".repeat(2048)).is_none());
@@ -340,6 +332,6 @@ mod tests {
         assert!(with("baseUrl", "https://h/@x").is_none() && with("jwksUri", "https://h/?p=policy").is_none());
         let keys: Vec<String> = (0..31).map(|n| format!("k{n}")).collect();
         let many: Vec<_> = base.into_iter().chain(keys.iter().map(|key| (key.as_str(), "v"))).collect();
-        assert!(told(Provider::Keycloak, &many).is_some());
+        assert!(error_of(Provider::Keycloak, &many).is_some());
     }
 }

@@ -1,14 +1,13 @@
-//! The rules of names and of who administers, without a database (warehouse contract, sections 2 and 3.1).
+//! The rules of names and of administrators, without a database (warehouse contract, sections 2 and 3.1).
 
 use crate::base::{Error, Kind, Result, Role, RoleSet, TenantName, error::Reason, text, words::quoted};
 use crate::identity::Login;
 
-/// Longest name of a tenant, in characters: what PostgreSQL takes as an identifier.
+/// Maximum length of a tenant's name, in characters: that of a PostgreSQL identifier.
 pub const MAX_NAME: usize = 63;
-/// Longest name for people, in characters.
 pub const MAX_DISPLAY_NAME: usize = 200;
 
-/// The name of a tenant to be, which two members can give: in lower case, for no surface tells cases apart.
+/// The name of a new tenant, from either of two members: in lower case, because no surface distinguishes case.
 pub fn tenant_name(name: Option<&str>, id: Option<&str>) -> Result<TenantName> {
     let given = match (name, id) {
         (Some(name), Some(id)) if !name.eq_ignore_ascii_case(id) => {
@@ -27,14 +26,14 @@ pub fn tenant_name(name: Option<&str>, id: Option<&str>) -> Result<TenantName> {
     })
 }
 
-/// The name for people: the name itself where none, or a blank one, was given.
+/// The display name; defaults to the name.
 pub fn display_name(given: Option<&str>, name: &TenantName) -> Result<String> {
     let rule = "displayName must have at most 200 characters and no control characters";
     let given = text::name_of("display_name", given.unwrap_or_default(), 0..=MAX_DISPLAY_NAME, rule)?;
     Ok(if given.is_empty() { name.as_str().to_owned() } else { given })
 }
 
-/// Whether a text is an identifier of SQL without quotes.
+/// Whether a text is an SQL identifier without quotes.
 fn is_identifier(text: &str) -> bool {
     let mut bytes = text.bytes();
     let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
@@ -45,12 +44,12 @@ fn invalid_name(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::invalid(Reason::TenantNameInvalid, "name", text)
 }
 
-/// Whether one of these roles administers the platform, or a tenant.
+/// Whether one of these roles administers the platform or a tenant.
 pub fn is_admin(roles: RoleSet) -> bool {
     roles.contains(Role::PlatformAdmin) || roles.contains(Role::Admin)
 }
 
-/// Refuses the login of an account that administers nothing, and of one whose password has to be changed first.
+/// Refuses the login of an account that is not an administrator, or must change its password first.
 pub fn check_login(login: &Login) -> Result<()> {
     if login.account.must_change {
         let text = "the password must be changed before the account can be used here";
@@ -66,7 +65,7 @@ pub fn check_login(login: &Login) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn told<T: std::fmt::Debug>(outcome: Result<T>) -> String {
+    fn error_of<T: std::fmt::Debug>(outcome: Result<T>) -> String {
         outcome.unwrap_err().message.into_owned()
     }
 
@@ -86,14 +85,14 @@ mod tests {
     #[test]
     fn a_name_is_given_once_or_twice_alike() {
         assert_eq!(tenant_name(Some("Acme"), Some("aCME")).unwrap().as_str(), "acme");
-        assert_eq!(told(tenant_name(Some("acme"), Some("beta"))), "name and id differ: send only one of them");
+        assert_eq!(error_of(tenant_name(Some("acme"), Some("beta"))), "name and id differ: send only one of them");
         for (name, id) in [(None, None), (Some(""), None), (Some(""), Some("")), (None, Some(""))] {
-            assert_eq!(told(tenant_name(name, id)), "the tenant's name is empty");
+            assert_eq!(error_of(tenant_name(name, id)), "the tenant's name is empty");
         }
     }
 
     #[test]
-    fn a_name_for_people_is_the_name_unless_there_is_another() {
+    fn the_display_name_defaults_to_the_name() {
         let name: TenantName = "acme".parse().unwrap();
         assert_eq!(display_name(None, &name).unwrap(), "acme");
         assert_eq!(display_name(Some("  "), &name).unwrap(), "acme");

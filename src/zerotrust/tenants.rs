@@ -1,5 +1,4 @@
-//! The tenants of the zero-trust surface, subscribers with plans: how they are made, listed, changed, suspended and deleted
-//! (zero-trust contract, section 4.10).
+//! The life cycle of a subscriber: creation, changes, suspension and deletion (zero-trust contract, section 4.10).
 
 use serde_json::{Map, Value, json};
 
@@ -10,19 +9,17 @@ use crate::{
         names::{NotAName, fold},
     },
     entitlements::{self, Plan},
-    identity::{self, Email, NewAccount, accounts, name_for_people},
+    identity::{self, Email, NewAccount, accounts, display_name},
     store::{ChangeKind, SessionsOf, Store, Tx, scopes::ZeroTrustRow},
     tenants::{self, GRACE, NewTenant, Status, Tenant, TenantChange},
 };
 
-/// A tenant with its plan. One that another surface made has no bounds.
+/// A tenant with its plan. A tenant of another surface has no limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscriber {
-    /// The tenant.
     pub tenant: Tenant,
-    /// What it subscribed to.
     pub plan: Plan,
-    /// Limits that differ from those of the plan, by their names.
+    /// Limits that override those of the plan, by name.
     pub overrides: Map<String, Value>,
 }
 
@@ -36,41 +33,38 @@ impl Subscriber {
     }
 }
 
-/// A subscriber to be.
 #[derive(Clone, Debug, Default)]
 pub struct NewSubscriber {
-    /// Its handle.
     pub slug: String,
-    /// Its name for people; the handle, without one.
+    /// Defaults to the slug.
     pub name: Option<String>,
-    /// Word of its plan; `unlimited`, without one.
+    /// Name of the plan; `unlimited` by default.
     pub plan: Option<String>,
-    /// Limits beside those of the plan.
+    /// Overrides of the plan's limits.
     pub overrides: Map<String, Value>,
     /// Address of a first administrator, who is invited.
     pub admin_email: Option<String>,
 }
 
-/// Which subscriber a call is about.
+/// The subscriber of a call.
 #[derive(Clone, Debug)]
 pub struct SubscriberRef {
-    /// The tenant.
     pub tenant: TenantRef,
-    /// The version that the caller read, if the call is to fail on another one.
+    /// The version that the caller read; the call fails for another one.
     pub version: Option<i64>,
 }
 
-/// How a subscriber is deleted.
+/// The request for a deletion.
 #[derive(Clone, Debug)]
 pub struct Deletion {
-    /// Its slug once more.
+    /// The slug, as a confirmation.
     pub confirm: String,
-    /// Without a time of grace, or to end the one that runs.
+    /// Without a grace period, or to end the current one.
     pub purge: bool,
 }
 
-/// A page of the tenants that a call may see, oldest first, those in their time of grace included: all of them for the
-/// platform, its own for any other caller.
+/// A page of the tenants that a call may see, oldest first, including those in their grace period: all for the
+/// platform, otherwise the caller's own.
 pub async fn page(cx: &Cx, store: &Store, request: PageRequest) -> Result<Page<Subscriber>> {
     let found = match &cx.caller.tenant {
         None => tenants::page(cx, store, &Status::ALL, request).await?,
@@ -91,12 +85,11 @@ pub async fn page(cx: &Cx, store: &Store, request: PageRequest) -> Result<Page<S
     Ok(Page { items, next: found.next, total: found.total })
 }
 
-/// Makes a tenant. Fails with INVALID_ARGUMENT for what breaks a rule, with ALREADY_EXISTS if the slug is taken in whatever
-/// case, with FAILED_PRECONDITION if there are as many tenants as `max`.
+/// Creates a tenant. Fails with INVALID_ARGUMENT if a rule is broken, with ALREADY_EXISTS if the slug is taken
+/// (ignoring case), with FAILED_PRECONDITION if there are `max` tenants.
 pub async fn create(cx: &Cx, store: &Store, new: NewSubscriber, max: Option<u64>) -> Result<Subscriber> {
     let slug = slug(&new.slug)?;
-    let name =
-        new.name.as_deref().map(|name| name_for_people("name", name)).transpose()?.filter(|name| !name.is_empty());
+    let name = new.name.as_deref().map(|name| display_name("name", name)).transpose()?.filter(|name| !name.is_empty());
     let display_name = name.unwrap_or_else(|| slug.as_str().to_owned());
     let plan: Plan = new.plan.as_deref().map_or(Ok(Plan::default()), str::parse)?;
     let overrides = entitlements::overrides(new.overrides)?;
@@ -107,7 +100,7 @@ pub async fn create(cx: &Cx, store: &Store, new: NewSubscriber, max: Option<u64>
     store.write(cx, Draft { tenant, facet, admin, max }, insert).await
 }
 
-/// A subscriber to be that keeps the rules.
+/// A new subscriber after validation.
 struct Draft {
     tenant: NewTenant,
     facet: ZeroTrustRow,
@@ -125,7 +118,7 @@ async fn insert(tx: &Tx, Draft { tenant, facet, admin, max }: &Draft) -> Result<
     Subscriber::of(tenant, Some(facet.clone()))
 }
 
-/// An administrator who is invited, and called by the id.
+/// An invited administrator, whose name is derived from the id.
 fn first_admin(scope: TenantScope, email: Email) -> NewAccount {
     NewAccount {
         tenant: Some(scope),
@@ -138,7 +131,7 @@ fn first_admin(scope: TenantScope, email: Email) -> NewAccount {
     }
 }
 
-/// Changes the slug and the name of a tenant. Fails as [`create`] does, with NOT_FOUND if there is no such tenant, with
+/// Changes the slug and the name of a tenant. Fails like [`create`], with NOT_FOUND if there is no such tenant, with
 /// ABORTED if it has another version.
 pub async fn update(
     cx: &Cx,
@@ -148,7 +141,7 @@ pub async fn update(
     new_name: Option<String>,
 ) -> Result<Subscriber> {
     tenants::refuse_suspended(cx)?;
-    let display_name = new_name.as_deref().map(|name| name_for_people("name", name)).transpose()?;
+    let display_name = new_name.as_deref().map(|name| display_name("name", name)).transpose()?;
     if display_name.as_deref().is_some_and(str::is_empty) {
         return Err(Error::invalid(Reason::InvalidArgument, "name", "a name must have at least 1 character"));
     }
@@ -160,7 +153,7 @@ async fn change_names(
     (of, new_slug, display_name): &(SubscriberRef, Option<String>, Option<String>),
 ) -> Result<Subscriber> {
     let (before, scope) = locked(tx, of).await?;
-    // The slug of a tenant that another surface made need not be one that this one would make.
+    // The slug of a tenant from another surface may break the rules of this one.
     let renamed = new_slug.as_deref().filter(|text| *text != before.name.as_str());
     let mut tenant = match renamed.map(slug).transpose()? {
         Some(slug) => tenants::rename(tx, &before, scope, slug).await?,
@@ -175,7 +168,7 @@ async fn change_names(
     view(tx, scope, tenant).await
 }
 
-/// Sets the plan of a tenant, and the limits beside it. Fails as [`update`] does.
+/// Sets the plan of a tenant and the overrides of its limits. Fails like [`update`].
 pub async fn set_plan(
     cx: &Cx,
     store: &Store,
@@ -200,8 +193,9 @@ async fn put_plan(tx: &Tx, (of, facet): &(SubscriberRef, ZeroTrustRow)) -> Resul
     Subscriber::of(tenant, Some(facet.clone()))
 }
 
-/// Suspends a tenant. A suspension by the platform ends the sessions of its users; one by the tenant itself leaves its
-/// administrators the way back. Fails with NOT_FOUND if there is no such tenant, with ABORTED if it has another version.
+/// Suspends a tenant. A suspension by the platform ends the sessions of its users; after one by the tenant itself its
+/// administrators can still lift it. Fails with NOT_FOUND if there is no such tenant, with ABORTED if it has another
+/// version.
 pub async fn suspend(cx: &Cx, store: &Store, of: &SubscriberRef, reason: Option<String>) -> Result<Subscriber> {
     tenants::refuse_suspended(cx)?;
     store.write(cx, (of.clone(), identity::reason(reason)?), put_suspension).await
@@ -214,8 +208,8 @@ async fn put_suspension(tx: &Tx, (of, reason): &(SubscriberRef, Option<String>))
     view(tx, scope, tenant).await
 }
 
-/// Lifts the suspension of a tenant; for the platform, takes a deletion back within its time of grace too. Any other tenant
-/// stays as it is. Fails as [`suspend`] does, and with PERMISSION_DENIED for a suspension by the platform.
+/// Lifts the suspension of a tenant; for the platform, also undoes a deletion within its grace period. Any other tenant
+/// stays as it is. Fails like [`suspend`], and with PERMISSION_DENIED for a suspension by the platform.
 pub async fn reactivate(cx: &Cx, store: &Store, of: &SubscriberRef, reason: Option<String>) -> Result<Subscriber> {
     store.write(cx, (of.clone(), identity::reason(reason)?), lift).await
 }
@@ -231,8 +225,8 @@ async fn lift(tx: &Tx, (of, reason): &(SubscriberRef, Option<String>)) -> Result
     view(tx, scope, tenant).await
 }
 
-/// Deletes a tenant with a time of grace, or at once, and ends the sessions of its users. Fails as [`suspend`] does, with
-/// INVALID_ARGUMENT if the slug is not confirmed, with FAILED_PRECONDITION if something still hangs on it.
+/// Deletes a tenant with a grace period, or immediately, and ends the sessions of its users. Fails like [`suspend`],
+/// with INVALID_ARGUMENT if the slug is not confirmed, with FAILED_PRECONDITION if something still depends on it.
 pub async fn delete(
     cx: &Cx,
     store: &Store,
@@ -263,12 +257,12 @@ async fn remove(tx: &Tx, (of, deletion, reason): &(SubscriberRef, Deletion, Opti
     view(tx, scope, tenant).await
 }
 
-/// The tenant of a call, which nobody else changes until the write ends.
+/// The tenant of a call, locked until the write ends.
 async fn locked(tx: &Tx, of: &SubscriberRef) -> Result<(Tenant, TenantScope)> {
     checked(of, tenants::resolve_locked(tx, &of.tenant).await?)
 }
 
-/// As [`locked`], but finds a tenant in its time of grace too.
+/// Like [`locked`], but also finds a tenant in its grace period.
 async fn locked_any(tx: &Tx, of: &SubscriberRef) -> Result<(Tenant, TenantScope)> {
     checked(of, tenants::resolve_any_locked(tx, &of.tenant).await?)
 }
@@ -285,7 +279,7 @@ async fn view(tx: &Tx, scope: TenantScope, tenant: Tenant) -> Result<Subscriber>
     Subscriber::of(tenant, tx.tenant(scope).zerotrust().await?)
 }
 
-/// The slug of a tenant to be: stricter than the registry's names.
+/// The slug of a new tenant: stricter than the registry's names.
 fn slug(text: &str) -> Result<TenantName> {
     let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let message = "a slug must have 3 to 40 lower-case letters, digits and dashes, and must not start with a dash";

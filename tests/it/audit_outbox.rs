@@ -13,7 +13,7 @@ use tenantry::{
     store::{
         Change, ChangeKind, Resource, Store, StoreConfig,
         audit::{AuditRecord, Outcome},
-        chain::{self, Verdict},
+        chain::{self, ChainStatus},
         entities::{audit_events, outbox},
         relay::Step,
     },
@@ -75,7 +75,7 @@ both_databases! {
         emit(&db, "d").await;
         assert_eq!(relayed(&db).await, one);
         assert_eq!(numbered(&db).await, ["a", "b", "c", "d"]);
-        assert_eq!(chain::verify(&db).await.unwrap(), Verdict::Sound { events: 4 });
+        assert_eq!(chain::verify(&db).await.unwrap(), ChainStatus::Sound { events: 4 });
     }
 
     async fn events_of_one_write_keep_their_order(db: TestDb) {
@@ -117,7 +117,7 @@ both_databases! {
         .await;
         assert_eq!(numbered(&db).await.len(), 200);
         eventually("all events are sealed", || async {
-            chain::verify(&db).await.unwrap() == Verdict::Sound { events: 200 }
+            chain::verify(&db).await.unwrap() == ChainStatus::Sound { events: 200 }
         })
         .await;
         stop.cancel();
@@ -141,7 +141,7 @@ both_databases! {
             emit(&db, key).await;
         }
         relayed(&db).await;
-        assert_eq!(chain::verify(&db).await.unwrap(), Verdict::Sound { events: 3 });
+        assert_eq!(chain::verify(&db).await.unwrap(), ChainStatus::Sound { events: 3 });
         let second = audit_events::Entity::find().filter(audit_events::Column::Seq.eq(2)).one(db.read()).await.unwrap().unwrap();
         let (id, target) = (second.id, second.target);
         let set = async |target: &str| {
@@ -154,9 +154,9 @@ both_databases! {
             .unwrap();
         };
         set("forged").await;
-        assert_eq!(chain::verify(&db).await.unwrap(), Verdict::Broken { seq: 2 });
+        assert_eq!(chain::verify(&db).await.unwrap(), ChainStatus::Broken { seq: 2 });
         set(&target).await;
-        assert!(matches!(chain::verify(&db).await.unwrap(), Verdict::Sound { .. }));
+        assert!(matches!(chain::verify(&db).await.unwrap(), ChainStatus::Sound { .. }));
         let cx = platform_cx("x");
         crate::db::write(&db, &cx, move |tx| {
             Box::pin(async move {
@@ -166,7 +166,7 @@ both_databases! {
         })
         .await
         .unwrap();
-        assert_eq!(chain::verify(&db).await.unwrap(), Verdict::Broken { seq: 2 });
+        assert_eq!(chain::verify(&db).await.unwrap(), ChainStatus::Broken { seq: 2 });
     }
 
     async fn denials_are_appended_outside_of_writes(db: TestDb) {

@@ -51,26 +51,26 @@ impl Call {
     }
 
     /// Sends the request and disconnects after a while.
-    async fn hang_up(&self, http: &Http, after: Duration) {
+    async fn disconnect(&self, http: &Http, after: Duration) {
         let mut begun = self.begin(http).await;
         begun.send(&self.body).await;
         tokio::time::sleep(after).await;
     }
 
     /// Sends the request with a deadline.
-    async fn hurry(&self, http: &Http, within: Duration) -> Answer {
+    async fn send_with_deadline(&self, http: &Http, within: Duration) -> Answer {
         self.send(&http.clone().header("x-server-timeout", &format!("{:.6}", within.as_secs_f64()))).await
     }
 
     /// Sends it over gRPC with this timeout.
-    async fn hurry_grpc(&self, grpc: &Grpc, within: Duration) {
+    async fn send_grpc_with_deadline(&self, grpc: &Grpc, within: Duration) {
         let message = messages::message(&method().input(), &serde_json::from_str(&self.body).unwrap());
         drop(grpc.clone().key(&self.key).timeout(within).call(&method(), message).await);
     }
 
     /// Sends it over gRPC, and disconnects after this time.
-    async fn hang_up_grpc(&self, grpc: &Grpc, after: Duration) {
-        drop(tokio::time::timeout(after, self.hurry_grpc(grpc, Duration::from_secs(60))).await);
+    async fn disconnect_grpc(&self, grpc: &Grpc, after: Duration) {
+        drop(tokio::time::timeout(after, self.send_grpc_with_deadline(grpc, Duration::from_secs(60))).await);
     }
 
     /// Retries until it gets a response: the call takes effect, or is reported to have done so.
@@ -85,7 +85,7 @@ impl Call {
 }
 
 /// A random time of up to 20 ms.
-fn moment() -> Duration {
+fn random_delay() -> Duration {
     Duration::from_micros(rand::random_range(0..20_000))
 }
 
@@ -116,7 +116,7 @@ async fn effects(db: &TestDb) -> BTreeMap<String, u32> {
 }
 
 /// Blocks every write of API keys until it is dropped.
-async fn hold_up(db: &TestDb) -> DatabaseConnection {
+async fn block_writes(db: &TestDb) -> DatabaseConnection {
     let mut options = sea_orm::ConnectOptions::new(&db.url);
     options.max_connections(1);
     let holding = Database::connect(options).await.unwrap();
@@ -140,8 +140,8 @@ both_databases! {
         let admin = admin(&server).await;
         let call = Call::new("deadline");
         assert_eq!(Call::new("before").send(&admin).await.status, 201);
-        let holding = hold_up(&db).await;
-        let late = call.hurry(&admin, Duration::from_millis(100)).await;
+        let holding = block_writes(&db).await;
+        let late = call.send_with_deadline(&admin, Duration::from_millis(100)).await;
         assert_eq!(late.status, 504, "{late:?}");
         let_go(holding).await;
         let answer = call.complete(&admin).await;
@@ -155,8 +155,8 @@ both_databases! {
         let admin = admin(&server).await;
         let call = Call::new("hang-up");
         assert_eq!(Call::new("before").send(&admin).await.status, 201);
-        let holding = hold_up(&db).await;
-        call.hang_up(&admin, Duration::from_millis(100)).await;
+        let holding = block_writes(&db).await;
+        call.disconnect(&admin, Duration::from_millis(100)).await;
         let_go(holding).await;
         let answer = call.complete(&admin).await;
         assert_eq!((answer.status, answer.header("idempotent-replayed")), (201, Some("true")), "{answer:?}");
@@ -170,14 +170,14 @@ both_databases! {
         let calls = stream::iter(0..CUT_OFF).for_each_concurrent(AT_ONCE, async |number| {
             let call = Call::new(format!("cut-{number}"));
             match number % 7 {
-                0 => drop(call.hurry(&admin, moment()).await),
-                1 => call.hang_up(&admin, moment()).await,
-                2 => drop(tokio::join!(call.hurry(&admin, moment()), call.hang_up(&admin, moment()))),
-                3 => call.hurry_grpc(&grpc, moment()).await,
-                4 => call.hang_up_grpc(&grpc, moment()).await,
-                5 => drop(tokio::join!(call.hurry_grpc(&grpc, moment()), call.hang_up(&admin, moment()))),
+                0 => drop(call.send_with_deadline(&admin, random_delay()).await),
+                1 => call.disconnect(&admin, random_delay()).await,
+                2 => drop(tokio::join!(call.send_with_deadline(&admin, random_delay()), call.disconnect(&admin, random_delay()))),
+                3 => call.send_grpc_with_deadline(&grpc, random_delay()).await,
+                4 => call.disconnect_grpc(&grpc, random_delay()).await,
+                5 => drop(tokio::join!(call.send_grpc_with_deadline(&grpc, random_delay()), call.disconnect(&admin, random_delay()))),
                 // Short, because most calls complete sooner.
-                _ => drop(call.hurry(&admin, moment() / 8).await),
+                _ => drop(call.send_with_deadline(&admin, random_delay() / 8).await),
             }
             let answer = call.complete(&admin).await;
             assert_eq!(answer.status, 201, "{}: {answer:?}", call.key);
@@ -201,15 +201,15 @@ both_databases! {
                 begun
             }));
             let under_way = under_way.await;
-            tokio::time::sleep(moment()).await;
+            tokio::time::sleep(random_delay()).await;
             server.kill().await;
             drop(under_way);
             let server = setup.start().await;
             let http = http.at(server.address());
             for call in &calls {
                 let answer = call.complete(&http).await;
-                let told = answer.status == 201 || (answer.status == 409 && answer.body.contains("took effect"));
-                assert!(told, "{}: {answer:?}", call.key);
+                let reported = answer.status == 201 || (answer.status == 409 && answer.body.contains("took effect"));
+                assert!(reported, "{}: {answer:?}", call.key);
             }
         }
         let effects = effects(&db).await;

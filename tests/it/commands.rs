@@ -22,7 +22,7 @@ use crate::{
 /// A password that satisfies the policy for platform accounts.
 const PASSWORD: &str = "plain-Harbour-94-lantern";
 
-fn said(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -38,7 +38,7 @@ async fn log_in(http: &Http, name: &str, password: &str) -> u16 {
 }
 
 /// Runs a command whose output goes to a full device, or to a pipe without a reader.
-async fn run_unheard(setup: &Setup, arguments: &[&str], full: bool) -> Output {
+async fn run_with_unwritable_output(setup: &Setup, arguments: &[&str], full: bool) -> Output {
     let mut command = setup.command(arguments);
     if full {
         command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
@@ -74,26 +74,40 @@ async fn unwritable_output_causes_no_panic_and_undoes_nothing() {
         (&["jobs"], 0),
     ];
     for (arguments, status) in telling {
-        let output = run_unheard(&setup, arguments, true).await;
-        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", said(&output));
-        assert!(said(&output).contains("cannot write to standard output"), "{arguments:?}: {}", said(&output));
+        let output = run_with_unwritable_output(&setup, arguments, true).await;
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", output_text(&output));
+        assert!(
+            output_text(&output).contains("cannot write to standard output"),
+            "{arguments:?}: {}",
+            output_text(&output)
+        );
     }
-    let again = run_unheard(&setup, &create, false).await;
-    assert!(again.status.code() == Some(1) && said(&again).contains("exists"), "it was made: {}", said(&again));
-    let told = run_unheard(&setup, &["users", "create", "--admin", "eve", "--password-file", &file], true).await;
-    assert!(said(&told).contains("created the platform administrator eve"), "{}", said(&told));
+    let again = run_with_unwritable_output(&setup, &create, false).await;
+    assert!(
+        again.status.code() == Some(1) && output_text(&again).contains("exists"),
+        "it was made: {}",
+        output_text(&again)
+    );
+    let reported =
+        run_with_unwritable_output(&setup, &["users", "create", "--admin", "eve", "--password-file", &file], true)
+            .await;
+    assert!(output_text(&reported).contains("created the platform administrator eve"), "{}", output_text(&reported));
     // Commands whose purpose is their output fail with it.
     let products: [&[&str]; 5] = [&mint, &["openapi"], &["completions", "bash"], &["--help"], &["--version"]];
     for arguments in products {
-        let output = run_unheard(&setup, arguments, true).await;
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
-        assert!(said(&output).contains("cannot write to standard output"), "{arguments:?}: {}", said(&output));
+        let output = run_with_unwritable_output(&setup, arguments, true).await;
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", output_text(&output));
+        assert!(
+            output_text(&output).contains("cannot write to standard output"),
+            "{arguments:?}: {}",
+            output_text(&output)
+        );
     }
     // A reader that stops early is not an error.
     let all = products.into_iter().chain(telling.iter().map(|(arguments, _)| *arguments).filter(|of| **of != create));
     for arguments in all {
-        let output = run_unheard(&setup, arguments, false).await;
-        assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""), "{arguments:?}");
+        let output = run_with_unwritable_output(&setup, arguments, false).await;
+        assert_eq!((output.status.code(), output_text(&output).as_str()), (Some(0), ""), "{arguments:?}");
     }
     // Nor is it an error that the message cannot be written.
     let mut command = setup.command(&["config", "check"]);
@@ -121,7 +135,7 @@ async fn a_data_directory_is_taken_literally() {
         // Other commands use the same directory.
         let mint = ["--data-dir", name, "token", "mint", "--role", "admin", "--tenant", "acme"];
         let minted = home.command(&mint).env_remove("TENANTRY_DATA_DIR").output().await.unwrap();
-        assert_eq!((minted.status.code(), said(&minted).as_str()), (Some(0), ""), "{name}");
+        assert_eq!((minted.status.code(), output_text(&minted).as_str()), (Some(0), ""), "{name}");
         let keys = Keys::load(&dir.join("jwt.pem"), None).unwrap();
         let claims = tokens::verify(&keys, String::from_utf8(minted.stdout).unwrap().trim()).unwrap();
         assert_ne!(claims.tenant.as_deref(), Some("acme"), "{name}: the token holds the id");
@@ -154,16 +168,19 @@ async fn commands_before_the_migration_say_what_to_do_and_leave_no_file() {
         let setup = setup.env("TENANTRY_KEK", kek.expose());
         for command in commands {
             let output = setup.run(command).await;
-            let said = said(&output);
-            assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
-            assert!(said.contains("run `tenantry migrate up`") && !said.contains("internal"), "{command:?}: {said}");
+            let output_text = output_text(&output);
+            assert_eq!(output.status.code(), Some(1), "{command:?}: {output_text}");
+            assert!(
+                output_text.contains("run `tenantry migrate up`") && !output_text.contains("internal"),
+                "{command:?}: {output_text}"
+            );
             assert!(!setup.data_dir().exists() && !elsewhere.exists(), "{command:?} leaves a file");
         }
     }
     // Following the advice in the message works.
     assert!(home.run(&["migrate", "up"]).await.status.success());
     let created = home.run(commands[0]).await;
-    assert!(created.status.success(), "{}", said(&created));
+    assert!(created.status.success(), "{}", output_text(&created));
     assert!(home.run(&["migrate", "status"]).await.status.success());
 }
 
@@ -183,7 +200,7 @@ async fn commands_print_the_cause_of_an_internal_error() {
     broken.await.unwrap();
     store.close().await;
     let output = home.run(&["token", "revoke", "some-id"]).await;
-    assert!(said(&output).contains("no such table: revoked_tokens"), "{}", said(&output));
+    assert!(output_text(&output).contains("no such table: revoked_tokens"), "{}", output_text(&output));
 }
 
 /// The ids of the keys that verify a server's tokens.
@@ -248,18 +265,24 @@ async fn the_check_refuses_what_the_start_refuses() {
         let dev: &[&str] = if variable == "TENANTRY_LISTEN" { &["dev"] } else { &["dev", "--listen", "127.0.0.1:0"] };
         for command in [&["config", "check"], dev] {
             let output = setup.run(command).await;
-            let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), said(&output));
-            assert_eq!(output.status.code(), Some(1), "{variable}={value} {command:?}: {told}");
-            assert!(told.contains(variable.trim_end_matches("_CERT")), "{variable}={value} {command:?}: {told}");
-            assert!(!told.contains("hunter2"), "{variable}={value} {command:?}: {told}");
+            let reported = format!("{}{}", String::from_utf8_lossy(&output.stdout), output_text(&output));
+            assert_eq!(output.status.code(), Some(1), "{variable}={value} {command:?}: {reported}");
+            assert!(
+                reported.contains(variable.trim_end_matches("_CERT")),
+                "{variable}={value} {command:?}: {reported}"
+            );
+            assert!(!reported.contains("hunter2"), "{variable}={value} {command:?}: {reported}");
         }
         assert!(!home.data_dir().exists(), "nothing was begun: {variable}={value}");
     }
     let production = home.run(&["config", "check", "--production"]).await;
-    assert!(production.status.code() == Some(1) && said(&production).contains("TENANTRY_JWT_KEY"), "{production:?}");
+    assert!(
+        production.status.code() == Some(1) && output_text(&production).contains("TENANTRY_JWT_KEY"),
+        "{production:?}"
+    );
     assert!(home.run(&["config", "check"]).await.status.success());
     let odd = home.clone().env("TENANTRY_FEATURES", "nonsense").run(&["config", "check"]).await;
-    assert!(odd.status.success() && said(&odd).contains("nonsense"), "{odd:?}");
+    assert!(odd.status.success() && output_text(&odd).contains("nonsense"), "{odd:?}");
 }
 
 #[cfg(unix)]
@@ -296,9 +319,9 @@ async fn the_check_refuses_paths_that_a_start_cannot_use() {
         let setup = home.clone().env(variable, value);
         for arguments in [&["config", "check"][..], &["dev", "--listen", "127.0.0.1:0"]] {
             let output = setup.run_in_place(arguments).await;
-            assert_eq!(output.status.code(), Some(1), "{variable}={value} {arguments:?}: {}", said(&output));
+            assert_eq!(output.status.code(), Some(1), "{variable}={value} {arguments:?}: {}", output_text(&output));
             if arguments[0] == "config" {
-                assert!(said(&output).contains(variable), "{variable}={value}: {}", said(&output));
+                assert!(output_text(&output).contains(variable), "{variable}={value}: {}", output_text(&output));
                 assert_eq!(entries(home.home()), before, "a check makes nothing: {variable}={value}");
             }
         }
@@ -307,7 +330,7 @@ async fn the_check_refuses_paths_that_a_start_cannot_use() {
     for file in ["pipe", "/dev/zero"] {
         let output = home.run_in_place(&["config", "check", "--config", file]).await;
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(said(&output).contains("not a regular file"), "{}", said(&output));
+        assert!(output_text(&output).contains("not a regular file"), "{}", output_text(&output));
     }
     for (variable, value) in [
         ("TENANTRY_DATABASE_URL", "sqlite:directory/new.db"),
@@ -316,7 +339,7 @@ async fn the_check_refuses_paths_that_a_start_cannot_use() {
         ("TENANTRY_DATA_DIR", "directory"),
     ] {
         let output = home.clone().env(variable, value).run_in_place(&["config", "check"]).await;
-        assert!(output.status.success(), "{variable}={value}: {}", said(&output));
+        assert!(output.status.success(), "{variable}={value}: {}", output_text(&output));
     }
 }
 
@@ -338,7 +361,7 @@ async fn the_check_prints_no_part_of_a_secret() {
         let table = String::from_utf8_lossy(&output.stdout).into_owned();
         let line = table.lines().find(|line| line.starts_with("database_url")).expect("a line of the URL");
         assert!(line.contains(shown) || line.contains("(not usable)"), "{url}: {line}");
-        let all = format!("{table}{}", said(&output));
+        let all = format!("{table}{}", output_text(&output));
         assert!(!all.contains("Secret") && !all.contains("Sup3r") && !all.contains("123"), "{url}: {all}");
     }
 }
@@ -365,10 +388,14 @@ async fn the_strongest_account_has_the_strictest_policy() {
     };
     for weak in ["12345678", "password", "admin123", "opsopsops", "opsopsopsops", "passwordpassword", "admin", ""] {
         let output = create("ops", weak.as_bytes()).await;
-        assert!(output.status.code() == Some(1) && said(&output).contains("password"), "{weak}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(1) && output_text(&output).contains("password"),
+            "{weak}: {}",
+            output_text(&output)
+        );
         let file = password_file(setup, weak);
         let output = setup.run(&["users", "set-password", "admin", "--password-file", &file]).await;
-        assert_eq!(output.status.code(), Some(1), "{weak}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(1), "{weak}: {}", output_text(&output));
     }
     assert_eq!(log_in(&server.http(), "admin", "admin").await, 200, "the account of development stays");
     for (name, content) in [
@@ -377,13 +404,17 @@ async fn the_strongest_account_has_the_strictest_policy() {
         ("old", format!("{PASSWORD}\r")),
     ] {
         let output = create(name, content.as_bytes()).await;
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", output_text(&output));
         assert_eq!(log_in(&server.http(), name, PASSWORD).await, 200, "{name}");
     }
     let output = create("nul", format!("{PASSWORD}\0\n").as_bytes()).await;
-    assert!(output.status.code() == Some(1) && said(&output).contains("control character"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && output_text(&output).contains("control character"),
+        "{}",
+        output_text(&output)
+    );
     // The encoding in which PowerShell writes a file.
     let wide: Vec<u8> = format!("\u{feff}{PASSWORD}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let output = create("wide", &wide).await;
-    assert!(output.status.code() == Some(1) && said(&output).contains("UTF-8"), "{}", said(&output));
+    assert!(output.status.code() == Some(1) && output_text(&output).contains("UTF-8"), "{}", output_text(&output));
 }

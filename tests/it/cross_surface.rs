@@ -1,7 +1,7 @@
 //! One tenant registry under all surfaces: what one of them creates, suspends, renames or deletes is visible on
 //! every other.
 //!
-//! A new surface is a row of [`FACES`].
+//! A new surface is a row of [`SURFACES`].
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
 struct Call(&'static str, &'static str, &'static str);
 
 /// A surface, with its calls on tenants.
-struct Face {
+struct SurfaceCalls {
     name: &'static str,
     /// Creates the tenant `{name}`.
     create: Call,
@@ -40,8 +40,8 @@ struct Face {
 }
 
 #[rustfmt::skip]
-const FACES: &[Face] = &[
-    Face {
+const SURFACES: &[SurfaceCalls] = &[
+    SurfaceCalls {
         name: "controlplane",
         create: Call("POST", "/api/control-plane/tenants", r#"{"name":"{name}","slug":"{name}"}"#),
         list: Call("GET", "/api/control-plane/tenants", ""),
@@ -52,7 +52,7 @@ const FACES: &[Face] = &[
         rename: None,
         delete: Call("DELETE", "/api/control-plane/tenants/{tenant}?confirm={name}", ""),
     },
-    Face {
+    SurfaceCalls {
         name: "messaging",
         create: Call("PUT", "/admin/v2/tenants/{name}", r#"{"allowedClusters":["standalone"]}"#),
         list: Call("GET", "/admin/v2/tenants", ""),
@@ -63,7 +63,7 @@ const FACES: &[Face] = &[
         rename: None,
         delete: Call("DELETE", "/admin/v2/tenants/{tenant}", ""),
     },
-    Face {
+    SurfaceCalls {
         name: "manager",
         create: Call("POST", "/v1/tenants", r#"{"name":"{name}"}"#),
         list: Call("GET", "/v1/tenants", ""),
@@ -74,7 +74,7 @@ const FACES: &[Face] = &[
         rename: Some(Call("PUT", "/v1/tenants", r#"{"ID":"{tenant}","Name":"{name}"}"#)),
         delete: Call("DELETE", "/v1/tenants/{tenant}", ""),
     },
-    Face {
+    SurfaceCalls {
         name: "warehouse",
         create: Call("POST", "/api/tenant/create", r#"{"name":"{name}"}"#),
         list: Call("GET", "/api/tenant/list", ""),
@@ -85,7 +85,7 @@ const FACES: &[Face] = &[
         rename: None,
         delete: Call("POST", "/api/tenant/delete", r#"{"name":"{tenant}"}"#),
     },
-    Face {
+    SurfaceCalls {
         name: "zerotrust",
         create: Call("POST", "/v1/admin/tenants/lifecycle", r#"{"action":"create","slug":"{name}"}"#),
         list: Call("GET", "/v1/admin/tenants?limit=500", ""),
@@ -121,7 +121,7 @@ impl Call {
     }
 }
 
-impl Face {
+impl SurfaceCalls {
     async fn listed(&self, http: &Http) -> BTreeMap<String, Option<bool>> {
         let answer = self.list.make(http, "", "").await;
         assert_eq!(answer.status, 200, "{}: {answer:?}", self.name);
@@ -144,7 +144,7 @@ async fn id(http: &Http, name: &str) -> TenantId {
 
 async fn whole_life(server: &Server) {
     let http = server.admin();
-    for maker in FACES {
+    for maker in SURFACES {
         // A name that is valid on every surface.
         let name = format!("of{}", maker.name);
         maker.create.done(&http, "", &name).await;
@@ -157,36 +157,36 @@ async fn whole_life(server: &Server) {
 }
 
 async fn known_everywhere(http: &Http, name: &str, id: TenantId) {
-    for face in FACES {
-        assert!(face.listed(http).await.contains_key(name), "{name} on {}", face.name);
-        assert!(face.reads(http, name).await, "{name} on {}", face.name);
+    for surface in SURFACES {
+        assert!(surface.listed(http).await.contains_key(name), "{name} on {}", surface.name);
+        assert!(surface.reads(http, name).await, "{name} on {}", surface.name);
         // Names are case-insensitive, except on the surface whose clients treat them as case-sensitive.
-        let in_capitals = face.reads(http, &name.to_uppercase()).await;
-        assert_eq!(in_capitals, face.name != "messaging", "{name} in capitals on {}", face.name);
+        let in_capitals = surface.reads(http, &name.to_uppercase()).await;
+        assert_eq!(in_capitals, surface.name != "messaging", "{name} in capitals on {}", surface.name);
         for (spelling, id) in spellings(id) {
-            assert!(face.reads(http, &id).await, "{name} by its {spelling} id on {}", face.name);
+            assert!(surface.reads(http, &id).await, "{name} by its {spelling} id on {}", surface.name);
         }
-        let again = face.create.make(http, "", name).await;
+        let again = surface.create.make(http, "", name).await;
         // A surface on which this form of name is invalid says so.
-        let out_of_form = face.name != "messaging" && name.parse::<TenantId>().is_ok();
+        let out_of_form = surface.name != "messaging" && name.parse::<TenantId>().is_ok();
         let refused = if out_of_form { (400..500).contains(&again.status) } else { again.status == 409 };
-        assert!(refused, "{name} is made again on {}: {again:?}", face.name);
-        let again = face.create.make(http, "", &name.to_uppercase()).await;
+        assert!(refused, "{name} is made again on {}: {again:?}", surface.name);
+        let again = surface.create.make(http, "", &name.to_uppercase()).await;
         // A surface on which capitals are invalid says so.
-        assert!((400..500).contains(&again.status), "{name} is made again in capitals on {}: {again:?}", face.name);
+        assert!((400..500).contains(&again.status), "{name} is made again in capitals on {}: {again:?}", surface.name);
     }
 }
 
 async fn suspended_everywhere(http: &Http, name: &str, id: TenantId) {
-    for (suspending, resuming) in FACES.iter().flat_map(|one| FACES.iter().map(move |other| (one, other))) {
+    for (suspending, resuming) in SURFACES.iter().flat_map(|one| SURFACES.iter().map(move |other| (one, other))) {
         let (Some(suspend), Some(resume)) = (&suspending.suspend, &resuming.resume) else { continue };
         for (spelling, spelled) in spellings(id) {
             for (call, suspended) in [(suspend, true), (resume, false)] {
                 call.done(http, &spelled, "").await;
-                for face in FACES {
-                    let told = face.listed(http).await[name];
+                for surface in SURFACES {
+                    let told = surface.listed(http).await[name];
                     let why = format!("{name}, {} then {}, by its {spelling} id", suspending.name, resuming.name);
-                    assert_eq!(told.unwrap_or(suspended), suspended, "{why}, on {}", face.name);
+                    assert_eq!(told.unwrap_or(suspended), suspended, "{why}, on {}", surface.name);
                 }
             }
         }
@@ -195,16 +195,20 @@ async fn suspended_everywhere(http: &Http, name: &str, id: TenantId) {
 
 /// Renames the tenant on each surface that can, and returns its last name.
 async fn renamed_everywhere(http: &Http, mut name: String, id: TenantId) -> String {
-    for renaming in FACES {
+    for renaming in SURFACES {
         let Some(rename) = &renaming.rename else { continue };
         for (_, spelled) in spellings(id) {
             let new = format!("{name}r");
             rename.done(http, &spelled, &new).await;
-            for face in FACES {
-                let listed = face.listed(http).await;
-                assert!(listed.contains_key(&new) && !listed.contains_key(&name), "{new} on {}", face.name);
-                assert!(face.reads(http, &new).await && face.reads(http, &spelled).await, "{new} on {}", face.name);
-                assert!(face.read.is_none() || !face.reads(http, &name).await, "{name} on {}", face.name);
+            for surface in SURFACES {
+                let listed = surface.listed(http).await;
+                assert!(listed.contains_key(&new) && !listed.contains_key(&name), "{new} on {}", surface.name);
+                assert!(
+                    surface.reads(http, &new).await && surface.reads(http, &spelled).await,
+                    "{new} on {}",
+                    surface.name
+                );
+                assert!(surface.read.is_none() || !surface.reads(http, &name).await, "{name} on {}", surface.name);
             }
             name = new;
         }
@@ -213,17 +217,18 @@ async fn renamed_everywhere(http: &Http, mut name: String, id: TenantId) -> Stri
 }
 
 /// Deletes the tenant on each surface, and creates it again on the one that created it.
-async fn deleted_everywhere(http: &Http, maker: &Face, name: &str, mut id: TenantId) {
-    for deleting in FACES {
+async fn deleted_everywhere(http: &Http, maker: &SurfaceCalls, name: &str, mut id: TenantId) {
+    for deleting in SURFACES {
         for place in 0..spellings(id).len() {
             let (spelling, spelled) = spellings(id)[place].clone();
             deleting.delete.done(http, &spelled, name).await;
-            for face in FACES {
-                let gone = !face.listed(http).await.contains_key(name)
-                    && (face.read.is_none() || !face.reads(http, name).await && !face.reads(http, &spelled).await);
-                assert!(gone, "{name}, deleted on {} by its {spelling} id, on {}", deleting.name, face.name);
-                let again = face.delete.make(http, &spelled, name).await;
-                assert_eq!(again.status, 404, "{name} is deleted again on {}: {again:?}", face.name);
+            for surface in SURFACES {
+                let gone = !surface.listed(http).await.contains_key(name)
+                    && (surface.read.is_none()
+                        || !surface.reads(http, name).await && !surface.reads(http, &spelled).await);
+                assert!(gone, "{name}, deleted on {} by its {spelling} id, on {}", deleting.name, surface.name);
+                let again = surface.delete.make(http, &spelled, name).await;
+                assert_eq!(again.status, 404, "{name} is deleted again on {}: {again:?}", surface.name);
             }
             maker.create.done(http, "", name).await;
             let before = std::mem::replace(&mut id, self::id(http, name).await);
@@ -253,7 +258,7 @@ fn id_like_names(number: u128) -> [String; 4] {
 async fn named_like_an_id(server: &Server) {
     let http = server.admin();
     let (create, info) = ("/admin/v2/tenants/", r#"{"allowedClusters":["standalone"]}"#);
-    for (nth, deleting) in FACES.iter().enumerate() {
+    for (nth, deleting) in SURFACES.iter().enumerate() {
         let names = id_like_names(nth as u128 + 1);
         for (place, name) in names.iter().enumerate() {
             let made = http.put(&format!("{create}{name}"), info).await;
@@ -266,8 +271,8 @@ async fn named_like_an_id(server: &Server) {
                 suspended_everywhere(&http, name, id).await;
             }
             deleting.delete.done(&http, name, name).await;
-            for face in FACES {
-                assert!(!face.listed(&http).await.contains_key(name), "{name} on {}", face.name);
+            for surface in SURFACES {
+                assert!(!surface.listed(&http).await.contains_key(name), "{name} on {}", surface.name);
             }
         }
     }

@@ -144,7 +144,7 @@ async fn a_peer_without_a_call_does_not_delay_shutdown() {
 }
 
 /// A peer with a small receive buffer that requests more than the server can write.
-async fn asks_for_much(server: &Server) -> TcpStream {
+async fn request_more_than_fits(server: &Server) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
     let mut peer = socket.connect(server.address()).await.unwrap();
@@ -159,18 +159,18 @@ async fn asks_for_much(server: &Server) -> TcpStream {
 #[tokio::test]
 async fn a_peer_that_reads_nothing_delays_shutdown_only_briefly() {
     let mut server = Setup::dev().env("TENANTRY_DRAIN_TIMEOUT", "10m").start().await;
-    let _deaf = asks_for_much(&server).await;
+    let _deaf = request_more_than_fits(&server).await;
     server.terminate().await;
     let status = server.ended().await;
     assert!(status.success(), "{status}");
-    let told = async || server.log().contains("because their peers did not read them").then_some(());
-    eventually("the log to tell what was cut off", told).await;
+    let reported = async || server.log().contains("because their peers did not read them").then_some(());
+    eventually("the log to tell what was cut off", reported).await;
 }
 
 #[tokio::test]
 async fn a_slow_peer_gets_its_complete_response() {
     let mut server = Setup::dev().env("TENANTRY_DRAIN_TIMEOUT", "10m").start().await;
-    let mut slow = asks_for_much(&server).await;
+    let mut slow = request_more_than_fits(&server).await;
     server.terminate().await;
     let (begun, mut read, mut part) = (Instant::now(), Vec::new(), vec![0; 4096]);
     while begun.elapsed() < Duration::from_secs(12) {
@@ -196,7 +196,7 @@ async fn a_slow_peer_gets_its_complete_response() {
 #[tokio::test]
 async fn a_response_longer_than_the_drain_sets_the_exit_status() {
     let mut server = Setup::dev().env("TENANTRY_DRAIN_TIMEOUT", "2s").start().await;
-    let mut slow = asks_for_much(&server).await;
+    let mut slow = request_more_than_fits(&server).await;
     server.terminate().await;
     let reading = tokio::spawn(async move {
         let mut part = [0; 4096];
@@ -206,8 +206,8 @@ async fn a_response_longer_than_the_drain_sets_the_exit_status() {
     });
     let status = server.ended().await;
     assert!(!status.success(), "{status}");
-    let told = async || server.log().contains("because the drain timeout expired").then_some(());
-    eventually("the log to tell how much was cut off", told).await;
+    let reported = async || server.log().contains("because the drain timeout expired").then_some(());
+    eventually("the log to tell how much was cut off", reported).await;
     reading.abort();
 }
 
@@ -228,8 +228,8 @@ async fn an_aborted_call_sets_the_exit_status() {
     server.terminate().await;
     let status = server.ended().await;
     assert!(!status.success(), "{status}");
-    let told = async || server.log().contains("some calls were cut off").then_some(());
-    eventually("the last line of the log", told).await;
+    let reported = async || server.log().contains("some calls were cut off").then_some(());
+    eventually("the last line of the log", reported).await;
     drop(begun);
 }
 
@@ -251,7 +251,7 @@ async fn a_response_in_progress_is_completed_during_shutdown() {
 }
 
 /// A server whose database stops responding while a write waits for it; its connections stay open.
-async fn with_a_silent_database(drain: &str) -> (Server, Line) {
+async fn with_an_unresponsive_database(drain: &str) -> (Server, Line) {
     let line = Line::to(&postgres_unmigrated().await).await;
     let server = Setup::dev().database(line.url()).env("TENANTRY_DRAIN_TIMEOUT", drain).start().await;
     line.silence();
@@ -270,23 +270,23 @@ async fn with_a_silent_database(drain: &str) -> (Server, Line) {
 
 #[tokio::test]
 async fn an_unresponsive_database_does_not_delay_shutdown() {
-    let (mut server, _line) = with_a_silent_database("1s").await;
+    let (mut server, _line) = with_an_unresponsive_database("1s").await;
     server.terminate().await;
     let status = server.ended().await;
     assert_eq!(status.code(), Some(1), "a call was cut off");
-    let told = async || server.log().contains("the database did not answer in time").then_some(());
-    eventually("the log to tell that the database was left", told).await;
+    let reported = async || server.log().contains("the database did not answer in time").then_some(());
+    eventually("the log to tell that the database was left", reported).await;
 }
 
 #[tokio::test]
 async fn a_second_signal_ends_the_wait_for_the_database() {
-    let (mut server, _line) = with_a_silent_database("1s").await;
+    let (mut server, _line) = with_an_unresponsive_database("1s").await;
     server.terminate().await;
     let over = async || server.log().contains("the calls have ended").then_some(());
     eventually("the end of the calls", over).await;
     server.signal("INT").await;
     assert_eq!(server.ended().await.code(), Some(1), "a call was cut off");
-    let told = async || server.log().contains("a second signal came").then_some(());
-    eventually("the log to tell that nothing more was waited for", told).await;
+    let reported = async || server.log().contains("a second signal came").then_some(());
+    eventually("the log to tell that nothing more was waited for", reported).await;
     assert!(!server.log().contains("did not answer in time"), "it was not waited for that: {}", server.log());
 }

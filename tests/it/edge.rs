@@ -81,17 +81,17 @@ async fn a_trusted_proxys_address_is_never_the_client_address() {
     let key = server.admin().call(reqwest::Method::POST, "/v1/admin/api-keys", Some(key)).await;
     let inside = server.http().token(key.json()["api_key"].as_str().unwrap());
     // The outer proxy removes the header, and the inner one adds the outer one's address.
-    for (n, told) in ["127.0.0.9", "127.0.0.8, 127.0.0.9", "::ffff:127.0.0.9"].into_iter().enumerate() {
+    for (n, reported) in ["127.0.0.9", "127.0.0.8, 127.0.0.9", "::ffff:127.0.0.9"].into_iter().enumerate() {
         let id = format!("outer-{n}");
-        let head = format!("X-Request-Id: {id}\r\nX-Forwarded-For: {told}");
+        let head = format!("X-Request-Id: {id}\r\nX-Forwarded-For: {reported}");
         let answer = inside.raw(&format!("GET /v1/admin/users HTTP/1.1\r\n{head}"), "").await;
-        assert!(answer.starts_with("HTTP/1.1 401 "), "{told}: {answer}");
-        assert_eq!(line(&server, &id).await["client"], "unknown", "{told}");
-        let open = server.http().header("x-forwarded-for", told).get("/v1/tenants").await;
-        assert_eq!(open.status, 401, "nobody knows that the client is on this machine: {told}: {open:?}");
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{reported}: {answer}");
+        assert_eq!(line(&server, &id).await["client"], "unknown", "{reported}");
+        let open = server.http().header("x-forwarded-for", reported).get("/v1/tenants").await;
+        assert_eq!(open.status, 401, "nobody knows that the client is on this machine: {reported}: {open:?}");
     }
-    let told = server.http().header("x-forwarded-for", "::1").get("/v1/tenants").await;
-    assert_eq!(told.status, 200, "a client on this machine: {told:?}");
+    let reported = server.http().header("x-forwarded-for", "::1").get("/v1/tenants").await;
+    assert_eq!(reported.status, 200, "a client on this machine: {reported:?}");
 }
 
 #[tokio::test]

@@ -191,7 +191,7 @@ async fn a_database_outage_needs_no_restart() {
     assert!(!write.body.contains("127.0.0.1") && !write.body.contains("sqlx"), "{write:?}");
     assert_eq!(admin.get("/healthz").await.status, 200);
 
-    line.mend();
+    line.restore();
     eventually("the server to be ready again", async || (admin.get("/readyz").await.status == 200).then_some(())).await;
     assert_eq!(admin.get("/admin/v2/tenants/before").await.status, 200);
     assert_eq!(admin.put("/admin/v2/tenants/after", INFO).await.status, 204);

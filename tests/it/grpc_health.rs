@@ -67,9 +67,9 @@ async fn watching_an_unknown_service_reports_unknown_and_stays_open() {
 async fn watches_are_notified_and_closed_at_shutdown() {
     let mut server = Server::dev().await;
     let mut watch = client(&server).watch(of("tenantry.messaging.v2.TenantService")).await.unwrap().into_inner();
-    let mut told = Vec::new();
-    while told.last() != Some(&ServingStatus::Serving) {
-        told.push(tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap().status());
+    let mut reported = Vec::new();
+    while reported.last() != Some(&ServingStatus::Serving) {
+        reported.push(tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap().status());
     }
     server.terminate().await;
     let last = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();

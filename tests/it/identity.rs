@@ -114,8 +114,8 @@ both_databases! {
         let ends = time::OffsetDateTime::from_unix_timestamp(one.exp).unwrap();
         // The later expiry is kept, in whichever order they are reported.
         for seconds in [500, 0, 300] {
-            let told = ends - time::Duration::seconds(seconds);
-            revocations::revoke_token(&db, &cx, one.jti.clone(), told).await.unwrap();
+            let reported = ends - time::Duration::seconds(seconds);
+            revocations::revoke_token(&db, &cx, one.jti.clone(), reported).await.unwrap();
         }
         eventually("the revocation", || async { running.check(&one).is_err() }).await;
         stop.cancel();
@@ -152,7 +152,7 @@ both_databases! {
         assert_eq!(denials::flush(&denials, &db, true).await.unwrap(), 2);
         let rows = audit_events::Entity::find().order_by_asc(audit_events::Column::CallerSubject).all(db.read()).await;
         let rows = rows.unwrap();
-        let told: Vec<_> = rows
+        let reported: Vec<_> = rows
             .iter()
             .map(|row| {
                 let details: serde_json::Value = serde_json::from_str(&row.details).unwrap();
@@ -160,9 +160,9 @@ both_databases! {
             })
             .collect();
         // Nearly always two rows; three if the minute ended in between.
-        assert!((2..=3).contains(&told.len()), "{told:?}");
-        let counts: u64 = told.iter().filter(|row| row.0.is_empty()).map(|row| row.2.as_u64().unwrap()).sum();
-        assert_eq!(counts, 5, "{told:?}");
-        assert!(told.contains(&("root", "refused", 1.into(), "PERMISSION_DENIED".into())), "{told:?}");
+        assert!((2..=3).contains(&reported.len()), "{reported:?}");
+        let counts: u64 = reported.iter().filter(|row| row.0.is_empty()).map(|row| row.2.as_u64().unwrap()).sum();
+        assert_eq!(counts, 5, "{reported:?}");
+        assert!(reported.contains(&("root", "refused", 1.into(), "PERMISSION_DENIED".into())), "{reported:?}");
     }
 }

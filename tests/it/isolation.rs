@@ -110,8 +110,8 @@ async fn call(server: &Server, token: &str, row: &Row, fields: &[(&str, &str)]) 
     let mut passed = Vec::new();
     match Grpc::new(server.address()).token(&token).call(&row.method, message.clone()).await {
         Ok(answer) => {
-            let told = format!("{answer:?}");
-            assert!(!told.contains(MARK), "{name} tells {told}");
+            let reported = format!("{answer:?}");
+            assert!(!reported.contains(MARK), "{name} tells {reported}");
             passed.push(name.trim().to_owned());
         }
         Err(status) => assert!(!status.message().contains(MARK) || echoed(fields), "{name} tells {status:?}"),

@@ -221,15 +221,15 @@ async fn no_clock_of_a_server_shortens_the_retention() {
 }
 
 /// The status of a job as a server reports it.
-async fn told(server: &Server, name: &str) -> Value {
+async fn job_status(server: &Server, name: &str) -> Value {
     let answer = server.http().get("/readyz?verbose").await;
-    let told = answer.json();
-    let jobs = told["jobs"].as_array().unwrap_or_else(|| panic!("no jobs: {answer:?}"));
+    let job_status = answer.json();
+    let jobs = job_status["jobs"].as_array().unwrap_or_else(|| panic!("no jobs: {answer:?}"));
     jobs.iter().find(|job| job["name"] == name).unwrap_or_else(|| panic!("no {name}: {answer:?}")).clone()
 }
 
 async fn leads(server: &Server) -> bool {
-    told(server, "relay").await["holds_lease"] == true
+    job_status(server, "relay").await["holds_lease"] == true
 }
 
 async fn create(server: &Server, name: &str) {
@@ -252,7 +252,7 @@ async fn of_two_servers_one_is_the_leader() {
     .await;
     let mut killed = servers.remove(leader);
     let left = servers.remove(0);
-    let other = told(&left, "relay").await;
+    let other = job_status(&left, "relay").await;
     assert_eq!((&other["runs"], &other["items"]), (&0.into(), &0.into()), "{other}");
     killed.kill().await;
     create(&left, "beta").await;
@@ -269,7 +269,7 @@ async fn of_two_servers_one_is_the_leader() {
 async fn a_server_lists_its_jobs_and_runs_them_on_request() {
     let server = Server::dev().await;
     let first = eventually("the first run", async || {
-        let job = told(&server, "tenant-purge").await;
+        let job = job_status(&server, "tenant-purge").await;
         (job["runs"] == 1 && job["state"] == "idle").then_some(job)
     })
     .await;
@@ -279,8 +279,10 @@ async fn a_server_lists_its_jobs_and_runs_them_on_request() {
     assert_eq!(server.http().get("/readyz").await.json(), serde_json::json!({"status": "ready"}));
     let output = server.setup().run(&["jobs", "run", "tenant-purge"]).await;
     assert!(output.status.success(), "{output:?}");
-    eventually("the run that was asked for", async || (told(&server, "tenant-purge").await["runs"] == 2).then_some(()))
-        .await;
+    eventually("the run that was asked for", async || {
+        (job_status(&server, "tenant-purge").await["runs"] == 2).then_some(())
+    })
+    .await;
     let unknown = server.setup().run(&["jobs", "run", "relay"]).await;
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
     let metrics = server.http().get("/metrics").await.body;

@@ -225,16 +225,16 @@ both_databases! {
         assert!(unfinished > 0, "it was killed in the middle");
 
         let status = setup.run(&["keys", "status"]).await;
-        let told = String::from_utf8_lossy(&status.stderr).into_owned();
-        assert!(status.status.code() == Some(1) && told.contains("run `tenantry keys rotate`"), "{told}");
+        let reported = String::from_utf8_lossy(&status.stderr).into_owned();
+        assert!(status.status.code() == Some(1) && reported.contains("run `tenantry keys rotate`"), "{reported}");
         let both = sealer(&db, Keyring::new(new_kek.clone(), Some(old_kek)));
         for (tenant, sealed) in tenants.iter().zip(sealed) {
             assert_eq!(both.open(Some(*tenant), "x", &sealed.unwrap()).await.unwrap().expose(), b"secret");
         }
         // A server without the previous key does not start yet, and nothing is lost.
         let early = alone.run(&["dev", "--listen", "127.0.0.1:0"]).await;
-        let told = String::from_utf8_lossy(&early.stderr).into_owned();
-        assert!(early.status.code() == Some(1) && told.contains("TENANTRY_KEK_PREVIOUS"), "{told}");
+        let reported = String::from_utf8_lossy(&early.stderr).into_owned();
+        assert!(early.status.code() == Some(1) && reported.contains("TENANTRY_KEK_PREVIOUS"), "{reported}");
         assert_eq!(alone.run(&["keys", "rotate"]).await.status.code(), Some(1));
         assert_eq!(number(&db, left).await, unfinished);
 
@@ -253,8 +253,8 @@ both_databases! {
         server.terminate().await;
         server.ended().await;
         let refused = setup(other.expose()).run(&["dev", "--listen", "127.0.0.1:0"]).await;
-        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(refused.status.code() == Some(1) && told.contains("TENANTRY_KEK is not the key"), "{told}");
+        let reported = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && reported.contains("TENANTRY_KEK is not the key"), "{reported}");
         let status = setup(other.expose()).run(&["keys", "status"]).await;
         assert_eq!(status.status.code(), Some(1), "{status:?}");
         assert!(setup(own.expose()).run(&["keys", "status"]).await.status.success());

@@ -9,7 +9,7 @@ use tenantry::{
     },
     identity::{
         self, AccountStatus, NewAccount, Password, Passwords, People, User, UserRef, accounts,
-        api_keys::{self, MadeApiKey, NewApiKey},
+        api_keys::{self, CreatedApiKey, NewApiKey},
         roles::grants::{self as role_grants, RoleRef},
         second_factor,
         users::{
@@ -53,7 +53,7 @@ fn by_admin(scope: TenantScope, account: Uuid) -> Cx {
     by(scope, CallerFacts { subject: "acme/ada".to_owned(), role, account, ..CallerFacts::default() })
 }
 
-fn by_key(scope: TenantScope, made: &MadeApiKey) -> Cx {
+fn by_key(scope: TenantScope, made: &CreatedApiKey) -> Cx {
     let (kind, subject, basis) = (CallerKind::Service, made.key.subject(), Basis::ApiKey(made.key.id));
     by(scope, CallerFacts { kind, subject, basis, role: made.key.role, ..CallerFacts::default() })
 }
@@ -71,7 +71,7 @@ fn new_user(name: &str, role: &str) -> NewUser {
     NewUser { id: Some(name.to_owned()), email, role: Some(role.to_owned()), ..NewUser::default() }
 }
 
-async fn make_key(db: &TestDb, cx: &Cx, new: NewApiKey) -> Result<MadeApiKey, Error> {
+async fn make_key(db: &TestDb, cx: &Cx, new: NewApiKey) -> Result<CreatedApiKey, Error> {
     api_keys::create(cx, db, &acme(), new).await
 }
 

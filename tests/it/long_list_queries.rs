@@ -172,8 +172,8 @@ both_databases! {
         let cx = platform_cx("x");
         let people = all(identities::list(&cx, &db, None).await).await;
         assert!(people.len() == 2200 && people.is_sorted_by(|a, b| a.email < b.email));
-        let of = grants::Wanted { identity: None, tenant: Some(TenantRef::parse(&tenant.name)) };
-        for wanted in [grants::Wanted::default(), of] {
+        let of = grants::GrantFilter { identity: None, tenant: Some(TenantRef::parse(&tenant.name)) };
+        for wanted in [grants::GrantFilter::default(), of] {
             let grants = all(grants::list(&cx, &db, &wanted).await).await;
             assert!(grants.len() == 2200 && grants.is_sorted_by(|a, b| a.id < b.id));
         }

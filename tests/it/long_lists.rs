@@ -79,7 +79,7 @@ const LISTS: &[List] = &[
 
 impl List {
     /// The names in a response.
-    fn told(&self, answer: &Value) -> Vec<String> {
+    fn listed(&self, answer: &Value) -> Vec<String> {
         let items = (self.items)(answer).as_array().unwrap();
         items.iter().map(|item| (self.name)(item).as_str().unwrap().to_owned()).collect()
     }
@@ -113,34 +113,34 @@ async fn every_list_is_complete_and_ordered_under_concurrent_changes() {
         let (going_on, made) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU32::new(0)));
         let mut others = tokio::task::JoinSet::new();
         for client in 0..3 {
-            others.spawn(come_and_go(server.admin(), client, going_on.clone(), made.clone()));
+            others.spawn(create_and_delete(server.admin(), client, going_on.clone(), made.clone()));
         }
         for list in LISTS {
             let before = made.load(Ordering::Relaxed);
             let answer = admin.get(list.path).await;
-            let mut told = list.told(&answer.json());
+            let mut listed = list.listed(&answer.json());
             // Every tenant exactly once.
-            assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), told.len(), "{}", list.path);
+            assert_eq!(listed.iter().collect::<BTreeSet<_>>().len(), listed.len(), "{}", list.path);
             if let Some(total) = answer.json()["total"].as_u64() {
-                assert_eq!(total, told.len() as u64);
+                assert_eq!(total, listed.len() as u64);
             }
-            told.retain(|name| !name.starts_with("come-"));
-            assert!(told == list.expected(stay.clone()), "{}: {} tenants", list.path, told.len());
+            listed.retain(|name| !name.starts_with("come-"));
+            assert!(listed == list.expected(stay.clone()), "{}: {} tenants", list.path, listed.len());
             let goes_on = async || (made.load(Ordering::Relaxed) > before).then_some(());
             eventually("tenants to come and go", goes_on).await;
         }
         going_on.store(false, Ordering::Relaxed);
         others.join_all().await;
-        let paged = by_small_pages(&admin).await;
+        let paged = list_by_pages(&admin).await;
         for list in LISTS.iter().take(3) {
-            let told = list.told(&admin.get(list.path).await.json());
-            assert!(told.into_iter().collect::<BTreeSet<_>>() == paged, "{}", list.path);
+            let listed = list.listed(&admin.get(list.path).await.json());
+            assert!(listed.into_iter().collect::<BTreeSet<_>>() == paged, "{}", list.path);
         }
     }
 }
 
 /// Creates and deletes tenants, one after the other.
-async fn come_and_go(admin: Http, client: u32, going_on: Arc<AtomicBool>, made: Arc<AtomicU32>) {
+async fn create_and_delete(admin: Http, client: u32, going_on: Arc<AtomicBool>, made: Arc<AtomicU32>) {
     while going_on.load(Ordering::Relaxed) {
         // Anywhere in the order of names.
         let path = format!("/admin/v2/tenants/come-{client}-{}", made.fetch_add(1, Ordering::Relaxed));
@@ -150,7 +150,7 @@ async fn come_and_go(admin: Http, client: u32, going_on: Arc<AtomicBool>, made: 
 }
 
 /// The names of all tenants, by the one list that has pagination for clients.
-async fn by_small_pages(admin: &Http) -> BTreeSet<String> {
+async fn list_by_pages(admin: &Http) -> BTreeSet<String> {
     let (mut found, mut cursor) = (BTreeSet::new(), String::new());
     loop {
         let page = admin.get(&format!("/v1/admin/tenants?limit=500&cursor={cursor}")).await.json();
@@ -179,8 +179,8 @@ async fn long_lists_have_the_same_items_as_short_ones() {
         // A user of one of its tenants sees that tenant.
         let own = present(&beside).await.remove(7);
         let token = server.setup().mint(&["--role", "admin", "--tenant", &own.name]).await;
-        let told = server.http().token(&token).get("/api/tenant/list").await.json();
-        assert_eq!(LISTS[2].told(&told), [own.name]);
+        let listed = server.http().token(&token).get("/api/tenant/list").await.json();
+        assert_eq!(LISTS[2].listed(&listed), [own.name]);
         for path in ["/admin/v2/tenants", "/v1/tenants", "/api/control-plane/tenants"] {
             assert_eq!(server.http().token(&token).get(path).await.status, 403, "{path}");
         }
@@ -202,20 +202,20 @@ async fn ask(server: &Server, path: &str, http2: bool) -> Response {
 
 /// Reads the rest of a response, and whether it was complete.
 async fn read(mut answer: Response) -> (String, bool) {
-    let mut told = Vec::new();
+    let mut listed = Vec::new();
     let whole = loop {
         match tokio::time::timeout(PATIENCE, answer.chunk()).await.expect("an end of either kind") {
-            Ok(Some(chunk)) => told.extend_from_slice(&chunk),
+            Ok(Some(chunk)) => listed.extend_from_slice(&chunk),
             Ok(None) => break true,
             Err(_) => break false,
         }
     };
-    (String::from_utf8_lossy(&told).into_owned(), whole)
+    (String::from_utf8_lossy(&listed).into_owned(), whole)
 }
 
 /// The number of tenants in a response of the warehouse's list.
-fn shown(told: &str) -> usize {
-    told.matches("\"displayName\"").count()
+fn count_tenants(listed: &str) -> usize {
+    listed.matches("\"displayName\"").count()
 }
 
 #[tokio::test]
@@ -228,9 +228,13 @@ async fn no_pages_are_read_ahead_of_the_client() {
             // Gives a server that reads ahead the time to do so.
             tokio::time::sleep(Duration::from_secs(1)).await;
             beside.execute_unprepared("DELETE FROM tenants").await.unwrap();
-            let (told, whole) = read(answer).await;
-            assert!(whole && told.ends_with("]}"));
-            assert!((1..20_000).contains(&shown(&told)), "{} tenants were read before they were gone", shown(&told));
+            let (listed, whole) = read(answer).await;
+            assert!(whole && listed.ends_with("]}"));
+            assert!(
+                (1..20_000).contains(&count_tenants(&listed)),
+                "{} tenants were read before they were gone",
+                count_tenants(&listed)
+            );
         }
     }
 }
@@ -242,8 +246,8 @@ async fn a_list_that_cannot_be_completed_is_aborted() {
         for http2 in [false, true] {
             let answer = ask(&server, "/api/tenant/list", http2).await;
             beside.execute_unprepared("ALTER TABLE tenants RENAME TO tenants_that_were").await.unwrap();
-            let (told, whole) = read(answer).await;
-            assert!(!whole && shown(&told) > 0 && !told.ends_with("]}"), "http2: {http2}");
+            let (listed, whole) = read(answer).await;
+            assert!(!whole && count_tenants(&listed) > 0 && !listed.ends_with("]}"), "http2: {http2}");
             // An immediate failure gets a normal error response.
             assert_eq!(server.admin().get("/api/tenant/list").await.status, 500);
             beside.execute_unprepared("ALTER TABLE tenants_that_were RENAME TO tenants").await.unwrap();
@@ -264,8 +268,8 @@ async fn the_timeout_of_a_list_ends_with_its_first_page() {
         fill(&beside, 20_000, 400).await;
         let answer = ask(&server, "/api/tenant/list", false).await;
         tokio::time::sleep(Duration::from_millis(2500)).await;
-        let (told, whole) = read(answer).await;
-        assert!(whole && shown(&told) == present(&beside).await.len(), "{}", shown(&told));
+        let (listed, whole) = read(answer).await;
+        assert!(whole && count_tenants(&listed) == present(&beside).await.len(), "{}", count_tenants(&listed));
     }
 }
 
@@ -288,10 +292,10 @@ async fn over_grpc_a_list_is_one_message_or_refused() {
         for call in [&call, &web] {
             let reply = call.send().await;
             assert_eq!((reply.grpc(), &*reply.reason()), (Some(8), "tenantry/LIST_TOO_LONG"));
-            assert_eq!(reply.message(), "the list is too long for one gRPC message; ask for it over REST");
+            assert_eq!(reply.message(), "the list is too long for one gRPC message; request it over REST");
             assert!(reply.messages().is_empty());
         }
         let listed = server.admin().get("/admin/v2/tenants").await;
-        assert!(LISTS[0].told(&listed.json()) == LISTS[0].expected(present(&beside).await));
+        assert!(LISTS[0].listed(&listed.json()) == LISTS[0].expected(present(&beside).await));
     }
 }

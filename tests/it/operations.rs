@@ -83,8 +83,8 @@ async fn sigterm_shuts_down_cleanly_and_keeps_the_data() {
     assert!(status.success(), "{status}");
     // No queued line is lost at shutdown.
     let id = created.header("x-request-id").unwrap();
-    let told = async || (server.log().contains(id) && server.log().contains("shutting down")).then_some(());
-    crate::harness::eventually("the last lines of the log", told).await;
+    let reported = async || (server.log().contains(id) && server.log().contains("shutting down")).then_some(());
+    crate::harness::eventually("the last lines of the log", reported).await;
     let server = setup.start().await;
     let tenant = server.admin().get("/admin/v2/tenants/acme").await;
     assert_eq!(

@@ -48,28 +48,28 @@ async fn signalled(setup: &Setup, arguments: &[&str], signal: &str) -> Output {
     tokio::time::timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// The output of a server that was stopped before it was ready. The supervisor asked for it, so it is not a failure.
 #[track_caller]
-fn gave_up_its_start(output: &Output) {
-    assert_eq!(output.status.code(), Some(0), "{}", said(output));
-    assert!(said(output).contains("a signal came before the server was ready"), "{}", said(output));
-    assert!(!said(output).contains("tenantry is ready"), "{}", said(output));
+fn assert_startup_was_interrupted(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", output_text(output));
+    assert!(output_text(output).contains("a signal came before the server was ready"), "{}", output_text(output));
+    assert!(!output_text(output).contains("tenantry is ready"), "{}", output_text(output));
 }
 
 async fn a_signal_ends_a_start_and_a_migration(url: &str, locks: &[&str]) {
     let other = holding(url, locks).await;
     let setup = Setup::dev().database(url);
     for signal in ["TERM", "INT"] {
-        gave_up_its_start(&signalled(&setup, &["dev", "--listen", "127.0.0.1:0"], signal).await);
+        assert_startup_was_interrupted(&signalled(&setup, &["dev", "--listen", "127.0.0.1:0"], signal).await);
     }
     for (signal, status) in [("TERM", 143), ("INT", 130)] {
         let output = signalled(&setup, &["migrate", "up"], signal).await;
-        assert_eq!(output.status.code(), Some(status), "{signal}: {}", said(&output));
-        assert!(!said(&output).contains("up to date"), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(status), "{signal}: {}", output_text(&output));
+        assert!(!output_text(&output).contains("up to date"), "{}", output_text(&output));
     }
     other.close().await.unwrap();
     let store = Store::open(StoreConfig::new(url)).await.unwrap();
@@ -100,13 +100,13 @@ async fn a_signal_ends_the_start_of_serve_and_every_command_that_waits_for_the_d
     let setup = setup.env("TENANTRY_JWT_KEY", key.to_str().unwrap()).env("TENANTRY_KEK", Kek::generate().expose());
     let tables = "accounts, key_encryption, data_keys, revoked_tokens";
     let _other = holding(&db.url, &["BEGIN", &format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")]).await;
-    gave_up_its_start(&signalled(&setup, &["serve", "--listen", "127.0.0.1:0"], "TERM").await);
+    assert_startup_was_interrupted(&signalled(&setup, &["serve", "--listen", "127.0.0.1:0"], "TERM").await);
     let file = setup.home().join("password");
     std::fs::write(&file, "plain-Harbour-94-lantern").unwrap();
     let create = ["users", "create", "--admin", "ops", "--password-file", file.to_str().unwrap()];
     let commands: [&[&str]; 3] = [&["keys", "status"], &["token", "revoke", "some-id"], &create];
     for command in commands {
         let output = signalled(&setup, command, "TERM").await;
-        assert_eq!(output.status.code(), Some(143), "{command:?}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(143), "{command:?}: {}", output_text(&output));
     }
 }

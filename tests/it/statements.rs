@@ -44,25 +44,25 @@ const PASSWORD: &str = "correct horse battery";
 /// A store that records the statements of each call.
 struct Counted {
     store: Store,
-    heard: Arc<Mutex<Vec<String>>>,
+    recorded: Arc<Mutex<Vec<String>>>,
     /// The result, with a line for each call and each of its statements.
     text: String,
 }
 
 impl Counted {
     async fn open(db: &TestDb) -> Self {
-        let heard = Arc::<Mutex<Vec<String>>>::default();
-        let hear = Arc::clone(&heard);
+        let recorded = Arc::<Mutex<Vec<String>>>::default();
+        let hear = Arc::clone(&recorded);
         let on_statement: OnStatement = Arc::new(move |sql| hear.lock().unwrap().push(shown(sql)));
         let config = StoreConfig { on_statement: Some(on_statement), ..StoreConfig::new(&db.url) };
-        Self { store: Store::open(config).await.unwrap(), heard, text: String::new() }
+        Self { store: Store::open(config).await.unwrap(), recorded, text: String::new() }
     }
 
     /// The statements of a call. Nothing else uses this store.
     async fn call<T>(&mut self, name: &str, call: impl Future<Output = T>) -> (T, Vec<String>) {
-        self.heard.lock().unwrap().clear();
+        self.recorded.lock().unwrap().clear();
         let answer = call.await;
-        let statements = std::mem::take(&mut *self.heard.lock().unwrap());
+        let statements = std::mem::take(&mut *self.recorded.lock().unwrap());
         writeln!(self.text, "{name}: {}", statements.len()).unwrap();
         statements.iter().for_each(|statement| writeln!(self.text, "  {statement}").unwrap());
         (answer, statements)

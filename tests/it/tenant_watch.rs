@@ -361,7 +361,7 @@ async fn a_stalled_reader_holds_no_more_than_64_kib_and_then_gets_the_newest_sta
         create(&admin, &format!("tenant-{number}")).await;
     }
     let store =
-        Store::open(StoreConfig::new(&format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display())))
+        Store::open(StoreConfig::new(format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display())))
             .await
             .unwrap();
     let scopes = crate::streams::scopes(&store).await;

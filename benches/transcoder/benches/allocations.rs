@@ -1,4 +1,5 @@
-//! How many allocations a unary GET makes above the service's own, beside `rest_over_grpc` and an axum handler.
+//! The number of allocations of a unary GET beyond the service's own, in comparison with `rest_over_grpc` and an axum
+//! handler.
 
 #[path = "../tests/counts/mod.rs"]
 mod counts;

@@ -1,9 +1,9 @@
-//! Decoding and encoding a message of numbers, beside pbjson and beside serde's derived code. All read and write the
-//! same text; the transcoder and pbjson fill the same struct.
+//! Decodes and encodes a message of numbers, in comparison with pbjson and with serde's derived code. All read and
+//! write the same text; the transcoder and pbjson fill the same struct.
 
 use std::hint::black_box;
 
-use transcoder::json::{self, Habits, Msg};
+use transcoder::json::{self, JsonOptions, Msg};
 use transcoder_bench::{
     load::{alternate, calls, median, rate, ratio},
     proto::fleet::v1::Telemetry,
@@ -17,7 +17,7 @@ const NAMES: [&str; 3] = ["serde, derived", "pbjson", "transcoder"];
 
 fn main() {
     let message = telemetry::message();
-    let text = json::encode::<Msg<Telemetry>>(&message, &Habits::PROTO3).expect("all can be written");
+    let text = json::encode::<Msg<Telemetry>>(&message, &JsonOptions::PROTO3).expect("all can be written");
     let twin: telemetry::Telemetry = serde_json::from_slice(&text).expect("the twin reads what the others read");
     let by_pbjson: Telemetry = serde_json::from_slice(&text).expect("pbjson reads what the transcoder wrote");
     assert_eq!(by_pbjson, message);
@@ -29,13 +29,13 @@ fn main() {
     let rates = alternate(|side| match side {
         0 => calls(TURN, || serde_json::from_slice::<telemetry::Telemetry>(black_box(&text)).expect("JSON")),
         1 => calls(TURN, || serde_json::from_slice::<Telemetry>(black_box(&text)).expect("JSON")),
-        _ => calls(TURN, || json::decode::<Msg<Telemetry>>(black_box(&text), &Habits::PROTO3).expect("JSON")),
+        _ => calls(TURN, || json::decode::<Msg<Telemetry>>(black_box(&text), &JsonOptions::PROTO3).expect("JSON")),
     });
     report("decode", rates, 2.0);
     let rates = alternate(|side| match side {
         0 => calls(TURN, || serde_json::to_vec(black_box(&twin)).expect("JSON")),
         1 => calls(TURN, || serde_json::to_vec(black_box(&message)).expect("JSON")),
-        _ => calls(TURN, || json::encode::<Msg<Telemetry>>(black_box(&message), &Habits::PROTO3).expect("JSON")),
+        _ => calls(TURN, || json::encode::<Msg<Telemetry>>(black_box(&message), &JsonOptions::PROTO3).expect("JSON")),
     });
     report("encode", rates, 1.2);
 }

@@ -1,4 +1,4 @@
-//! Finding the rule of a request among 200, beside matchit, the router of axum.
+//! Finds the rule of a request among 200, in comparison with matchit, the router of axum.
 
 use std::hint::black_box;
 
@@ -17,7 +17,7 @@ fn main() {
     compare("200 paths with variables, each in turn", &paths::parameterised(), &paths::requests(), None);
 }
 
-/// Both routers know the paths; each is asked for every request in turn.
+/// Both routers have the same paths and get every request in turn.
 fn compare(what: &str, paths: &[String], requests: &[String], goal: Option<f64>) {
     let mut twin = matchit::Router::new();
     let mut ours = Router::default();
@@ -53,7 +53,7 @@ fn compare(what: &str, paths: &[String], requests: &[String], goal: Option<f64>)
     }
 }
 
-/// A path as the build parses it.
+/// A parsed path.
 fn template(path: &str) -> &'static Template {
     let path: &'static str = path.to_owned().leak();
     let mut segments = Vec::new();

@@ -1,9 +1,9 @@
-//! One resource over HTTP/1.1, beside a hand-written axum handler and beside `rest_over_grpc`: one server thread each,
-//! 32 connections.
+//! One resource over HTTP/1.1, in comparison with a hand-written axum handler and with `rest_over_grpc`: one server
+//! thread each, 32 connections.
 //!
-//! The rates are what the clients see. They share the machine with the server, so the time that the server's thread is on
-//! a processor is told too: it is what a request costs, whoever else is busy. Where the thread is not busy nearly all the
-//! time, the rates are those of the clients, and say little of the servers.
+//! The rates are those of the clients. They share the machine with the server, so the CPU time of the server's thread
+//! is reported too: it is the cost of a request, independent of other load. If the thread is not busy nearly all the
+//! time, the rates are those of the clients, and say little about the servers.
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, path::PathBuf, sync::mpsc};
 
@@ -23,7 +23,7 @@ use transcoder_bench::{
     sides,
 };
 
-/// A server: where it listens, and its thread's statistics.
+/// A server: its address, and its thread's statistics.
 struct Server {
     address: SocketAddr,
     statistics: PathBuf,
@@ -56,7 +56,7 @@ const TURN: u64 = 150;
 
 const NAMES: [&str; 3] = ["hand-written axum handler", "rest_over_grpc", "transcoder"];
 
-/// The GET alone, without connection and HTTP/1.1: what the sides themselves take.
+/// Only the GET, without connection and HTTP/1.1: the cost of the sides themselves.
 fn in_process() {
     let request = || http::Request::get(sides::PATH).header("host", "localhost").body(Body::empty());
     let request = || request().expect("a request");
@@ -72,7 +72,7 @@ fn in_process() {
     }
 }
 
-/// An answer with its body.
+/// A response with its body.
 fn answer<B, E>(call: impl Future<Output = Result<Response<B>, E>>) -> usize
 where
     B: http_body::Body<Data = Bytes>,
@@ -122,7 +122,7 @@ fn compare(
 }
 
 impl Server {
-    /// Starts a server on a thread of its own.
+    /// Starts a server in its own thread.
     fn start<S>(service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
@@ -140,7 +140,7 @@ impl Server {
         Self { address, statistics: told.recv().expect("it starts") }
     }
 
-    /// Seconds that the thread was on a processor.
+    /// CPU time of the thread in seconds.
     fn busy(&self) -> f64 {
         let text = std::fs::read_to_string(&self.statistics).expect("statistics of the thread");
         let nanos: f64 = text.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("nanoseconds");
@@ -153,7 +153,7 @@ impl Server {
         stream
     }
 
-    /// One answer, as it comes.
+    /// One response, unparsed.
     async fn first(&self, request: &[u8]) -> Vec<u8> {
         let mut stream = self.connect().await;
         stream.write_all(request).await.expect("the server reads");
@@ -164,7 +164,7 @@ impl Server {
         answer
     }
 
-    /// One turn; the rate. All answers have the length of the first, so that a client has little to do for one.
+    /// One turn; returns the rate. All responses have the length of the first, so that the client needs little work.
     async fn turn(&self, request: &[u8]) -> f64 {
         let length = self.first(request).await.len();
         clients(|_, stop| self.client(request, length, move || stop.is_cancelled())).await
@@ -172,10 +172,10 @@ impl Server {
 
     async fn client(&self, request: &[u8], length: usize, stopped: impl Fn() -> bool) -> u64 {
         let mut stream = self.connect().await;
-        // There is more room than an answer takes: a read that fills all of it would be followed by one that finds nothing.
+        // The buffer is larger than a response: otherwise another read would be needed to see the end.
         let mut answer = vec![0; length + 1024];
         let mut done = 0;
-        // Asking whether to stop costs a lock, so it is not asked each time.
+        // The check costs a lock, so it is not done each time.
         while done % 16 != 0 || !stopped() {
             stream.write_all(request).await.expect("the server reads");
             let mut there = 0;

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use crate::{peer, proto};
 
-/// Bytes of the device's JSON, as many as the resource of the published comparison of REST over gRPC.
+/// Size of the device's JSON: that of the resource in the published comparison of REST over gRPC.
 pub const BYTES: usize = 635;
 
 const NAME: &str = "fleets/north-sea/devices/pump-0042";
@@ -22,12 +22,12 @@ const CREATED: i64 = 1_760_000_000;
 const UPDATED: i64 = 1_764_123_456;
 const MILLIS: i32 = 789;
 
-/// A text that pads an answer to [`BYTES`]: pbjson writes `+00:00` where the others write `Z`.
+/// A text that pads a response to [`BYTES`]: pbjson writes `+00:00` instead of `Z`.
 fn description(less: usize) -> String {
     DESCRIPTION[..DESCRIPTION.len() - less].to_owned()
 }
 
-/// The device as the transcoder serves it.
+/// The device for the transcoder.
 pub fn ours() -> proto::fleet::v1::Device {
     let time = |seconds, nanos| Some(prost_types::Timestamp { seconds, nanos });
     proto::fleet::v1::Device {
@@ -46,7 +46,7 @@ pub fn ours() -> proto::fleet::v1::Device {
     }
 }
 
-/// The device as `rest_over_grpc` serves it.
+/// The device for `rest_over_grpc`.
 pub fn peer() -> peer::fleet::v1::Device {
     let time = |seconds, nanos| Some(pbjson_types::Timestamp { seconds, nanos });
     peer::fleet::v1::Device {
@@ -65,7 +65,7 @@ pub fn peer() -> peer::fleet::v1::Device {
     }
 }
 
-/// The device as a hand-written handler has it.
+/// The device for a hand-written handler.
 pub fn twin() -> Device {
     let time = |seconds, millis| {
         let time = OffsetDateTime::from_unix_timestamp(seconds).expect("a time of this age");
@@ -87,7 +87,7 @@ pub fn twin() -> Device {
     }
 }
 
-/// The twin's message.
+/// The message of the hand-written handler.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the proto says what they are")]
@@ -109,7 +109,7 @@ pub struct Device {
     pub tags: Vec<String>,
 }
 
-/// The twin's enum.
+/// The enum of the hand-written handler.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the proto says what they are")]
 pub enum State {
@@ -121,7 +121,7 @@ pub enum State {
     Offline,
 }
 
-/// The twin's nested message.
+/// The nested message of the hand-written handler.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the proto says what they are")]
 pub struct Site {

@@ -1,6 +1,6 @@
 //! The 200 paths of the router's benchmark: those of a control plane, with three to six segments.
 
-/// The collections of a made-up control plane.
+/// The collections of a fictional control plane.
 const COLLECTIONS: [&str; 20] = [
     "tenants",
     "projects",
@@ -24,7 +24,7 @@ const COLLECTIONS: [&str; 20] = [
     "reports",
 ];
 
-/// What follows the collection. `{}` is where parameterised paths have a variable.
+/// The rest after the collection. `{}` is where parameterised paths have a variable.
 const SHAPES: [&str; 10] = [
     "{}",
     "{}/status",

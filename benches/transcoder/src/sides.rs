@@ -1,4 +1,4 @@
-//! The one service, as each side serves it. All of them answer from memory, with a copy of what they hold.
+//! The service on each side. All of them respond from memory, with a copy of their data.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -96,7 +96,7 @@ async fn twin_put(Path(name): Path<String>, Json(device): Json<device::Device>) 
     if broken { Err(StatusCode::PRECONDITION_FAILED) } else { Ok(Json(Put { uid: device.uid })) }
 }
 
-/// The service behind the transcoder, with a guard that admits everybody.
+/// The service behind the transcoder, with a guard that admits every call.
 pub fn ours() -> Rest {
     let service = proto::device_service_rest::Guarded::open(Ours(device::ours()));
     RestBuilder::default().routes(proto::device_service_rest::routes(&service)).open()
@@ -105,7 +105,7 @@ pub fn ours() -> Rest {
 type Admit = fn(&tonic::metadata::MetadataMap) -> Result<(), Status>;
 type Bridge = peer_proto::__rest_over_grpc_bridge_DeviceService::DeviceServiceRestBridge<Peer, Admit>;
 
-/// The service behind `rest_over_grpc`, with a guard that admits everybody.
+/// The service behind `rest_over_grpc`, with a guard that admits every call.
 pub fn peer() -> RestService<Arc<peer::Transcoder<Bridge>>> {
     let bridge = Bridge::with_guard(Peer(device::peer()), |_| Ok(()));
     RestService::new(Arc::new(peer::Transcoder::new(bridge)))
@@ -116,7 +116,7 @@ pub fn twin() -> Router {
     Router::new().route("/v1/devices/{device}", get(twin_get).put(twin_put)).with_state(Arc::new(device::twin()))
 }
 
-/// A side as `axum::serve` takes it, without a router of axum's around it.
+/// A side for `axum::serve`, without a router of axum around it.
 pub fn bare<S, B>(
     service: S,
 ) -> impl Service<HttpRequest<Body>, Response = HttpResponse<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static

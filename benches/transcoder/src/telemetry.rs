@@ -4,17 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::proto::fleet::v1 as proto;
 
-/// Numbers that look like measurements: the same in every run.
+/// Deterministic numbers that look like measurements.
 struct Numbers(u64);
 
 impl Numbers {
-    /// The next of a congruential series, below `limit`.
+    /// The next number of a linear congruential generator, below `limit`.
     fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 
-    /// A value with so many decimals, between `low` and `low + width`.
+    /// A value with this number of decimals, between `low` and `low + width`.
     fn decimal(&mut self, low: i32, width: u32, decimals: u32) -> f64 {
         let scale = 10_u64.pow(decimals);
         // A last digit of zero would shorten the text.
@@ -55,7 +55,7 @@ pub fn message() -> proto::Telemetry {
     }
 }
 
-/// The message as one would write it by hand for serde.
+/// A hand-written message for serde.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[allow(missing_docs, reason = "the proto says what they are")]

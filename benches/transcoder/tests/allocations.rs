@@ -1,4 +1,4 @@
-//! Allocations are counted, not measured, so what the benchmark tells is a test as well.
+//! Allocations are deterministic, so the benchmark's result is also tested.
 
 mod counts;
 

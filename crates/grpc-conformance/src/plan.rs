@@ -1,4 +1,4 @@
-//! What a request says that the answer shall be.
+//! The response that a request asks for.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -16,14 +16,14 @@ use crate::proto::{
 
 /// A request of one of the methods.
 pub trait Asks: Message + Default + 'static {
-    /// Name of the message, in the package of the suite.
+    /// The package-local name of the message.
     const NAME: &'static str;
 
-    /// What the first request of a call asks for.
+    /// The response that the first request of a call asks for.
     fn plan(&self) -> Plan;
 }
 
-/// What an answer shall be.
+/// A planned response.
 #[derive(Default)]
 pub struct Plan {
     pub headers: HeaderMap,
@@ -31,9 +31,9 @@ pub struct Plan {
     /// The data of each message.
     pub messages: VecDeque<Vec<u8>>,
     pub error: Option<proto::Error>,
-    /// How long to wait before each message.
+    /// The delay before each message.
     pub delay: Duration,
-    /// A message for each request, as soon as it is there.
+    /// A message for each request, as soon as it arrives.
     pub full_duplex: bool,
 }
 
@@ -69,7 +69,7 @@ impl Plan {
         }
     }
 
-    /// How the call ends: OK, or the error, which tells of the request where no message did.
+    /// The end of the call: OK, or the error, which has the request's information if no message had it.
     pub fn end(&self, untold: Option<RequestInfo>) -> Status {
         let trailers = MetadataMap::from_headers(self.trailers.clone());
         let Some(error) = &self.error else { return Status::with_metadata(Code::Ok, "", trailers) };
@@ -121,12 +121,12 @@ impl Asks for BidiStreamRequest {
     }
 }
 
-/// A message of an answer. Those of all methods are the same on the wire.
+/// A response message. Those of all methods have the same wire format.
 pub fn message(data: Vec<u8>, request_info: Option<RequestInfo>) -> UnaryResponse {
     UnaryResponse { payload: Some(ConformancePayload { data, request_info }) }
 }
 
-/// What is told of a request: its headers, and the time that it gives.
+/// The information about a request: its headers and its timeout.
 pub fn info(headers: &HeaderMap) -> RequestInfo {
     let request_headers = headers
         .keys()
@@ -135,7 +135,8 @@ pub fn info(headers: &HeaderMap) -> RequestInfo {
             value: headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into()).collect(),
         })
         .collect();
-    let timeout = transcoder::rest::asked(headers).map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+    let timeout =
+        transcoder::rest::requested_timeout(headers).map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
     RequestInfo { request_headers, timeout_ms: timeout, requests: Vec::new(), connect_get_info: None }
 }
 

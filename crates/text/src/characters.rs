@@ -1,4 +1,4 @@
-//! Which characters names and addresses have.
+//! Which characters are allowed in names and addresses.
 
 use std::fmt;
 
@@ -10,35 +10,38 @@ use icu_properties::{
     },
 };
 
-/// The joiner and the non-joiner, which some scripts and emoji need.
+/// The zero-width joiner and non-joiner, which some scripts and emoji need.
 const ZWNJ: char = '\u{200c}';
 const ZWJ: char = '\u{200d}';
 
-/// Symbols that show nothing, though Unicode does not call them ignorable: a braille pattern without dots, the place of an
-/// object, a note without a head.
+/// Symbols without a visible glyph that Unicode does not call ignorable: the blank braille pattern, the object
+/// replacement character, a null notehead.
 const BLANK: [char; 3] = ['\u{2800}', '\u{fffc}', '\u{1d159}'];
 
-/// A character that a name or an address may not have. It is not seen, or it changes how others are shown, or Unicode does
-/// not say what it looks like: controls, format characters, ignorable ones, private, unassigned.
+/// A character that is not allowed in a name or address. It is invisible, changes how others are displayed, or has no
+/// defined appearance: controls, format characters, ignorable, private and unassigned ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The character.
+    /// The refused character.
     pub character: char,
-    /// Where it stands in the normal form of the text, in bytes.
+    /// Its position in the normal form of the text, in bytes.
     pub(crate) at: usize,
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = u32::from(self.character);
-        write!(f, "the character U+{code:04X} is not allowed there: it is not seen, or changes how others are shown")
+        write!(
+            f,
+            "the character U+{code:04X} is not allowed: it is invisible or changes how other characters are displayed"
+        )
     }
 }
 
 impl std::error::Error for Refused {}
 
-/// A name has visible characters and spaces, and begins with no combining mark. Joiners and variation selectors are allowed
-/// where they change what is seen: see [`is_needed`].
+/// A name has visible characters and spaces, and does not start with a combining mark. Joiners and variation selectors
+/// are allowed where they have a visible effect: see [`is_needed`].
 pub(crate) fn check_name(name: &str) -> Result<(), Refused> {
     let text: Vec<(usize, char)> = name.char_indices().collect();
     for (place, &(at, character)) in text.iter().enumerate() {
@@ -50,7 +53,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// An address has visible characters alone; in a quoted local part, a space as well.
+/// An address has only visible characters, and spaces in a quoted local part.
 pub(crate) fn check_address(address: &str) -> Result<(), Refused> {
     let bad = |(_, c): &(usize, char)| !is_plain(*c) || *c != ' ' && is_space(*c);
     address.char_indices().find(bad).map_or(Ok(()), |(at, character)| Err(Refused { character, at }))
@@ -62,9 +65,10 @@ fn is_plain(c: char) -> bool {
     !hidden.contains(&category(c)) && !is_ignorable(c) && !BLANK.contains(&c)
 }
 
-/// Whether a joiner or a variation selector changes what is seen. Joiners: after a virama, and a non-joiner between letters
-/// that would join (RFC 5892, appendix A); a joiner between emoji (Unicode Technical Standard 51). Variation selectors:
-/// after an emoji, and after an ideograph, whose variants names of people have (Unicode Technical Standard 37).
+/// Whether a joiner or a variation selector has a visible effect. Joiners: after a virama, and a non-joiner between
+/// letters that would join (RFC 5892, appendix A); a joiner between emoji (Unicode Technical Standard 51). Variation
+/// selectors: after an emoji, and after an ideograph, whose variants are used in personal names (Unicode Technical
+/// Standard 37).
 fn is_needed(text: &[(usize, char)], place: usize) -> bool {
     let character = |place: usize| text.get(place).map(|&(_, c)| c);
     let Some(before) = place.checked_sub(1).and_then(character) else { return false };
@@ -105,7 +109,7 @@ fn category(c: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(c)
 }
 
-/// A space that is as wide as a character; lines and tabulators are controls.
+/// A space that is as wide as a character; line breaks and tabs are controls.
 pub(crate) fn is_space(c: char) -> bool {
     category(c) == GeneralCategory::SpaceSeparator
 }
@@ -114,7 +118,7 @@ pub(crate) fn is_dash(c: char) -> bool {
     CodePointSetData::new::<Dash>().contains(c)
 }
 
-/// A character that is not shown where a font does not know it.
+/// A character that is invisible if a font does not support it.
 pub(crate) fn is_ignorable(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
@@ -124,7 +128,7 @@ mod tests {
     use crate::{address, name};
 
     #[test]
-    fn what_is_not_seen_is_refused_in_names_and_addresses() {
+    fn invisible_characters_are_refused_in_names_and_addresses() {
         let hidden = [
             '\0',
             '\n',
@@ -152,7 +156,7 @@ mod tests {
             '\u{10ffff}',
         ];
         for c in hidden {
-            // What is white space is trimmed at the ends.
+            // White space is trimmed at the ends.
             let edges = [format!("{c}ab"), format!("ab{c}")].into_iter().filter(|_| !c.is_whitespace());
             for text in edges.chain([format!("a{c}b")]) {
                 assert!(name(&text).is_err(), "{text:?}");
@@ -165,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_every_script_are_taken() {
+    fn names_in_every_script_are_accepted() {
         for text in [
             "Ada Lovelace",
             "J\u{fc}rgen",
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn joiners_and_selectors_that_change_nothing_are_refused() {
+    fn joiners_and_selectors_without_effect_are_refused() {
         for text in [
             "a\u{200d}b",
             "a\u{200c}b",
@@ -210,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_have_no_other_space_than_the_usual_one() {
+    fn addresses_have_only_the_ascii_space() {
         assert_eq!(address(" \"a b\"@example.com ").unwrap(), "\"a b\"@example.com");
         assert!(address("a\u{a0}b@example.com").is_err() && address("a\u{3000}b@example.com").is_err());
         assert_eq!(address("bo\u{212a}@example.com").unwrap(), "boK@example.com");

@@ -1,8 +1,8 @@
-//! Text that people give: its normal form, how it is compared, and which characters names and addresses have.
+//! Text that users enter: its normal form, how it is compared, and which characters names and addresses may have.
 //!
-//! Unicode's data are those of the ICU4X crates, and of `caseless` for the folding of cases. Names and addresses have
-//! assigned characters alone, whose normal form and folding no later version of Unicode changes (Unicode Standard
-//! Annex 15, section 3).
+//! Unicode's data come from the ICU4X crates, and from `caseless` for case folding. Names and addresses have only
+//! assigned characters, whose normal form and folding are stable in later versions of Unicode (Unicode Standard Annex
+//! 15, section 3).
 
 mod characters;
 mod mailbox;
@@ -13,35 +13,35 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 pub use characters::Refused;
 pub use mailbox::{local_key, local_part};
 
-/// A name for people in its normal form: without the space around it, every space a U+0020 (RFC 8266, section 2.1), and
-/// NFC. Fails for a character that names may not have; see [`Refused`]. The empty name is one.
+/// The normal form of a display name: trimmed, every space a U+0020 (RFC 8266, section 2.1), and NFC. Fails for a
+/// character that is not allowed in names; see [`Refused`]. The empty name is valid.
 pub fn name(text: &str) -> Result<String, Refused> {
     let name = spaced(text);
     characters::check_name(&name)?;
     Ok(name)
 }
 
-/// A name as an older version kept it, without the characters that names may not have. It may become empty.
+/// A name that an older version stored, without the characters that are not allowed. It may become empty.
 pub fn cleaned_name(text: &str) -> String {
     let mut name = spaced(text);
     while let Err(refused) = characters::check_name(&name) {
         name.remove(refused.at);
-        // What stood apart may compose, or begin the name, now.
+        // Characters that were separated before may compose now, or be the first of the name.
         name = spaced(&name);
     }
     name
 }
 
-/// An email address in its normal form: without the space around it, and NFC (RFC 6532, section 3.1). Fails for a character
-/// that addresses may not have; whether the text is an address is not asked.
+/// The normal form of an email address: trimmed, and NFC (RFC 6532, section 3.1). Fails for a character that is not
+/// allowed in addresses; does not check whether the text is an address.
 pub fn address(text: &str) -> Result<String, Refused> {
     let address = nfc(text.trim());
     characters::check_address(&address)?;
     Ok(address)
 }
 
-/// A text as it is compared and searched: without regard to case, to normal form, to the kind and number of spaces, and to
-/// characters that cannot be seen. This is Unicode's canonical caseless matching (Unicode Standard, section 3.13, D145).
+/// The form in which a text is compared and searched: ignores case, normal form, the kind and number of spaces, and
+/// invisible characters. This is Unicode's canonical caseless matching (Unicode Standard, section 3.13, D145).
 pub fn fold(text: &str) -> String {
     let seen: String = text.chars().filter(|c| !characters::is_ignorable(*c)).collect();
     let words = seen.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -49,30 +49,30 @@ pub fn fold(text: &str) -> String {
     nfc(&default_case_fold_str(&decomposed))
 }
 
-/// What a text is searched in: each part folded, on a line of its own. No folded text has a line feed, so none is found
-/// across two parts.
+/// The text that a search looks in: each part folded, on its own line. Folded texts have no line feed, so a search
+/// never matches across two parts.
 pub fn search_key<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     parts.into_iter().map(fold).collect::<Vec<_>>().join("\n")
 }
 
-/// A password in its normal form: NFKC (NIST SP 800-63B, section 3.1.1.2), so that it is the same one on every keyboard.
+/// The normal form of a password: NFKC (NIST SP 800-63B, section 3.1.1.2), so that it is the same on every keyboard.
 pub fn password(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfkc().normalize(text).into_owned()
 }
 
-/// A code that somebody reads from one device and types on another, as the program that made it knows it: without the
-/// spaces and dashes that set its groups apart, and with digits of any width as ASCII.
+/// A code that somebody reads on one device and types on another, in the form in which it was generated: without the
+/// spaces and dashes between its groups, and with digits of any width as ASCII.
 pub fn code(text: &str) -> String {
     let apart = |c: char| c.is_whitespace() || characters::is_dash(c) || characters::is_ignorable(c);
     password(text).chars().filter(|c| !apart(*c)).collect()
 }
 
-/// NFC.
+/// The text in NFC.
 pub fn nfc(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
 }
 
-/// The text in NFC, without the space around it, and with every space a U+0020.
+/// The text in NFC, trimmed, with every space a U+0020.
 fn spaced(text: &str) -> String {
     let plain: String = text.chars().map(|c| if characters::is_space(c) { ' ' } else { c }).collect();
     nfc(plain.trim())
@@ -88,21 +88,21 @@ mod tests {
         assert_eq!(name("Acme\u{a0}Inc\u{3000}").unwrap(), "Acme Inc");
         assert_eq!(fold("CAFE\u{301}"), fold("caf\u{e9}"));
         assert_eq!(fold("\u{c9}LODIE"), "\u{e9}lodie");
-        // Not what `str::to_lowercase` makes: sharp s, and sigma at an end.
+        // `str::to_lowercase` would differ for sharp s, and for a final sigma.
         assert_eq!(fold("STRASSE"), fold("Stra\u{df}e"));
         assert_eq!(fold("\u{39f}\u{394}\u{39f}\u{3a3}"), fold("\u{3bf}\u{3b4}\u{3bf}\u{3c2}"));
         assert_eq!(fold("\u{212a}elvin"), "kelvin");
     }
 
     #[test]
-    fn what_cannot_be_seen_makes_no_other_name() {
+    fn invisible_characters_do_not_distinguish_names() {
         assert_eq!(fold("a\u{200b}d\u{ad}a  \u{a0} lovelace "), "ada lovelace");
         assert_eq!(fold("\u{2764}\u{fe0f}"), fold("\u{2764}"));
         assert_eq!(fold("\u{200b}\u{3164}"), "");
     }
 
     #[test]
-    fn folding_and_cleaning_twice_change_nothing_more() {
+    fn folding_and_cleaning_are_idempotent() {
         for text in
             ["\u{130}\u{49}\u{131}", "\u{1e9e}", "\u{345}\u{391}\u{301}", "\u{fb01}x", "a\u{200b}\u{301}b", "\u{1ff3}"]
         {

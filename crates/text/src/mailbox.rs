@@ -1,9 +1,9 @@
-//! The local part of an address: quoted or not, one mailbox (RFC 5321, section 4.1.2).
+//! The local part of an address: quoted or not, it is the same mailbox (RFC 5321, section 4.1.2).
 
 use crate::nfc;
 
-/// The local part in its one form: without quotes where it needs none, else with no more backslashes than it needs. It has
-/// to be a local part already, in NFC.
+/// The canonical form of a local part: without quotes if it needs none, otherwise with as few backslashes as possible.
+/// The input must be a valid local part in NFC.
 pub fn local_part(text: &str) -> String {
     let Some(content) = unquoted(text) else { return text.to_owned() };
     if is_dot_atom(&content) {
@@ -21,13 +21,13 @@ pub fn local_part(text: &str) -> String {
     quoted
 }
 
-/// The local part as it is compared: in its one form, and in lower case. Not folded: mailboxes whose letters fold alike,
-/// such as `ss` and the sharp s, are two.
+/// The form in which local parts are compared: canonical, and lower case. Not folded: mailboxes whose letters fold
+/// alike, such as `ss` and the sharp s, are different.
 pub fn local_key(text: &str) -> String {
     nfc(&local_part(&nfc(text)).to_lowercase())
 }
 
-/// What a quoted string holds.
+/// The content of a quoted string.
 fn unquoted(text: &str) -> Option<String> {
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
     let mut content = String::with_capacity(inner.len());
@@ -38,7 +38,7 @@ fn unquoted(text: &str) -> Option<String> {
     Some(content)
 }
 
-/// Atoms with dots between them (RFC 5321, section 4.1.2; RFC 6531, section 3.3 adds all that is not ASCII).
+/// Atoms separated by dots (RFC 5321, section 4.1.2; RFC 6531, section 3.3 adds all non-ASCII characters).
 fn is_dot_atom(text: &str) -> bool {
     let atext = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(atext))
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_that_are_not_needed_make_no_other_mailbox() {
+    fn unnecessary_quotes_do_not_change_the_mailbox() {
         for (text, form) in [
             ("bob", "bob"),
             ("\"bob\"", "bob"),

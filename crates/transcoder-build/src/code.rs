@@ -10,7 +10,7 @@ use crate::{Builder, Error, Part, codec, model, options::Options, service};
 const GOOGLE_API: &str = "google.api";
 
 impl Builder {
-    /// The code of the parts, by package.
+    /// The code of the requested parts, by package.
     pub(crate) fn code(
         &self,
         pool: &DescriptorPool,
@@ -20,7 +20,9 @@ impl Builder {
         let mut code = BTreeMap::new();
         let (definitions, serving) = (self.has(Part::Definitions), self.has(Part::Services));
         if serving && definitions == self.definitions.is_some() {
-            return Err(Error::Parts("the services need the definitions: generate them, or say where they are"));
+            return Err(Error::Parts(
+                "services need the definitions: generate them too, or name their module with `definitions_in`",
+            ));
         }
         let known = if definitions { self.types(pool, options, &mut code)? } else { Vec::new() };
         for service in services {
@@ -52,7 +54,7 @@ impl Builder {
             .iter()
             .filter(|(package, files)| *package != GOOGLE_API && files.iter().any(|file| file.messages().len() > 0));
         let with_types: Vec<String> = with_types.map(|(package, _)| package.clone()).collect();
-        // A surface knows the types of every package, if there is an Any to hold them.
+        // A surface knows the types of every package if any field is an `Any`.
         let holds_any = |package: &String| packages.get(package).is_some_and(|files| codec::holds_any(files));
         let any = with_types.iter().any(holds_any);
         for (package, files) in &packages {
@@ -70,8 +72,8 @@ impl Builder {
         Ok(if any { with_types } else { Vec::new() })
     }
 
-    /// Whether the messages of a file get a codec: not the options, not protobuf's own, and of `google.api` the raw bytes
-    /// alone. All others of Google's, such as `google.type`, are messages like those of anybody.
+    /// Whether the messages of a file get a codec: not the options, not protobuf's own, and of `google.api` only
+    /// `HttpBody`. Google's other types, such as `google.type`, are ordinary messages.
     fn is_own(&self, file: &FileDescriptor) -> bool {
         match file.package_name() {
             "google.protobuf" => false,

@@ -1,5 +1,5 @@
-//! Emits the JSON codec: an implementation of `Message` for each message and of `Enum` for each enum, a line or two a
-//! field.
+//! Emits the JSON codec: an implementation of `Message` for each message and of `Enum` for each enum, with a line or
+//! two for each field.
 
 use std::{collections::HashSet, fmt::Write as _};
 
@@ -12,7 +12,7 @@ use crate::{
     wellknown::{is_well_known, well_known},
 };
 
-/// How prost holds a field.
+/// How prost represents a field.
 enum Form {
     /// A bare value.
     One,
@@ -34,18 +34,18 @@ struct Emitted {
     json: String,
     form: Form,
     kind: String,
-    /// A message of generated code: query keys go on into it.
+    /// A generated message: query keys descend into it.
     message: bool,
     boxed: bool,
-    /// An empty list or map is not written.
+    /// An empty list or map is omitted.
     omit_empty: bool,
     secret: bool,
     required: bool,
-    /// A single message that has required fields in it.
+    /// A single message with required fields in it.
     requires: bool,
 }
 
-/// Emits the codec of a message and of all that is nested in it.
+/// Emits the codec of a message and its nested types.
 pub fn message(out: &mut String, message: &MessageDescriptor, options: &Options<'_>) -> Result<(), Error> {
     if message.is_map_entry() {
         return Ok(());
@@ -63,7 +63,7 @@ pub fn message(out: &mut String, message: &MessageDescriptor, options: &Options<
          fn read<'de, D: ::transcoder::generated::serde::Deserializer<'de>>(&mut self, field: usize, value: D, cx: &mut ::transcoder::json::Reader<'_>) -> ::core::result::Result<(), D::Error> {{\n\
          match field {{ {reads} _ => <::transcoder::generated::serde::de::IgnoredAny as ::transcoder::generated::serde::Deserialize>::deserialize(value).map(|_| ()) }} }}\n\
          fn write(&self, field: usize, out: &mut ::transcoder::json::Members<'_, '_>) {{ match field {{ {writes} _ => {{}} }} }}\n\
-         fn bind(&mut self, field: usize, text: &mut ::transcoder::json::text::Text<'_>) -> ::core::result::Result<(), ::transcoder::json::Fault> {{\n\
+         fn bind(&mut self, field: usize, text: &mut ::transcoder::json::text::Text<'_>) -> ::core::result::Result<(), ::transcoder::json::DecodeError> {{\n\
          match field {{ {binds} _ => Ok(()) }} }}\n{missing}}}",
         name = literal(message.full_name()),
         fields = own.join(", "),
@@ -82,7 +82,7 @@ pub fn message(out: &mut String, message: &MessageDescriptor, options: &Options<
     Ok(())
 }
 
-/// Emits the list of the messages of a package that an `Any` may hold.
+/// Emits the list of the messages of a package that an `Any` may contain.
 pub fn types(out: &mut String, package: &str, files: &[FileDescriptor]) {
     let mut queue: Vec<_> = files.iter().flat_map(FileDescriptor::messages).collect();
     let mut types = String::new();
@@ -109,7 +109,7 @@ pub fn holds_any(files: &[FileDescriptor]) -> bool {
         if message.fields().any(is_any) {
             return true;
         }
-        // The entries of maps are among them.
+        // Includes the entries of maps.
         queue.extend(message.child_messages());
     }
     false
@@ -119,7 +119,7 @@ pub fn holds_any(files: &[FileDescriptor]) -> bool {
 pub fn enumeration(out: &mut String, item: &EnumDescriptor) {
     let ty = rust_path(item.full_name(), item.package_name(), item.package_name());
     let (mut numbers, mut names, mut seen) = (String::new(), String::new(), HashSet::new());
-    // The reflection library sorts values by number; the file has them in the order that decides.
+    // The reflection library sorts values by number; the order in the file decides which name is first.
     for value in &item.enum_descriptor_proto().value {
         let _ = write!(numbers, "{} => Some({}), ", literal(value.name()), value.number());
         if seen.insert(value.number()) {
@@ -178,7 +178,7 @@ fn emitted(index: usize, field: &FieldDescriptor, options: &Options<'_>) -> Resu
     })
 }
 
-/// The kind that reads and writes a field's type.
+/// The kind of a field's type.
 fn kind_of(field: &FieldDescriptor, from: &str) -> Result<String, Error> {
     let scalar = |name: &str| Ok(format!("::transcoder::json::scalar::{name}"));
     match field.kind() {
@@ -213,7 +213,7 @@ fn unsupported(field: &FieldDescriptor, what: &str) -> Error {
 }
 
 fn rust_path(full_name: &str, package: &str, from: &str) -> String {
-    // In its own package a type needs no way up and down.
+    // A type of the same package needs no module path.
     if package == from {
         let path = path(full_name, package, "", 0);
         let modules =
@@ -224,7 +224,8 @@ fn rust_path(full_name: &str, package: &str, from: &str) -> String {
     }
 }
 
-/// Whether prost boxes a singular field: its message holds, through singular fields, the message that the field is in.
+/// Whether prost boxes a singular field: its message contains, through singular fields, the message of the field
+/// itself.
 fn is_recursive(field: &FieldDescriptor) -> bool {
     let Kind::Message(start) = field.kind() else { return false };
     let target = field.parent_message();
@@ -242,7 +243,7 @@ fn is_recursive(field: &FieldDescriptor) -> bool {
 }
 
 fn descriptor_of(field: &Emitted) -> String {
-    // A key is JSON, whose escapes are not those of Rust.
+    // A key is JSON, whose escapes differ from those of Rust.
     let key = |name: &str| literal(&format!("{}:", serde_json::Value::from(name)));
     format!(
         "::transcoder::json::Field {{ proto: {}, json: {}, proto_key: {}, json_key: {}, secret: {} }}",
@@ -319,7 +320,7 @@ fn bind(field: &Emitted) -> String {
     }
 }
 
-/// The method that notes what is missing, where anything is required.
+/// The method that records missing required fields, if there are any.
 fn missing(fields: &[Emitted]) -> String {
     let mut notes = String::new();
     for Emitted { name, proto, form, boxed, required, requires, .. } in fields {

@@ -1,9 +1,9 @@
-//! Path templates of `google.api.http`: the grammar, checked when the build runs.
+//! Path templates of `google.api.http`: the grammar, checked at build time.
 
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// Its segments, those of its variables among them.
+    /// Its segments, including those of its variables.
     pub segments: Vec<Segment>,
     /// The verb after the colon, in canonical form; empty if none.
     pub verb: String,
@@ -14,7 +14,7 @@ pub struct Template {
 /// A segment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Segment {
-    /// This text, in canonical form: decoded, then everything but `-._~` and ASCII letters and digits encoded.
+    /// A literal, in canonical form: decoded, then everything except `-._~` and ASCII letters and digits encoded.
     Literal(String),
     /// `*`: any one segment.
     Any,
@@ -47,9 +47,9 @@ fn fail<T>(why: impl Into<String>) -> Result<T> {
 impl Template {
     /// Parses a template.
     pub fn parse(text: &str) -> Result<Self> {
-        let Some(rest) = text.strip_prefix('/') else { return fail("a path template begins with a slash") };
+        let Some(rest) = text.strip_prefix('/') else { return fail("a path template must begin with a slash") };
         if let Some(c) = text.chars().find(|c| !is_allowed(*c)) {
-            return fail(format!("{c:?} may not stand in a path template; write it percent-encoded"));
+            return fail(format!("{c:?} is not allowed in a path template; percent-encode it"));
         }
         let (path, verb) = split_verb(rest)?;
         let mut template = Self { segments: Vec::new(), verb, variables: Vec::new() };
@@ -60,7 +60,7 @@ impl Template {
         Ok(template)
     }
 
-    /// What two rules of one method may not share: the segments and the verb.
+    /// Two rules of one method must not have the same segments and verb.
     pub fn shape(&self) -> (&[Segment], &str) {
         (&self.segments, &self.verb)
     }
@@ -68,17 +68,17 @@ impl Template {
     fn push(&mut self, part: &str) -> Result<()> {
         let Some(inner) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
             if part.contains(['{', '}']) {
-                return fail("a variable is a whole segment");
+                return fail("a variable must be a whole segment");
             }
             self.segments.push(segment(part)?);
             return Ok(());
         };
         if inner.contains(['{', '}']) {
-            return fail("a variable may not stand in or beside another");
+            return fail("a variable must not be inside or beside another one");
         }
         let (field, pattern) = inner.split_once('=').unwrap_or((inner, "*"));
         if !field.split('.').all(is_identifier) {
-            return fail(format!("{field:?} is no field path"));
+            return fail(format!("{field:?} is not a field path"));
         }
         let first = self.segments.len();
         for part in pattern.split('/') {
@@ -104,7 +104,7 @@ impl Template {
     }
 }
 
-/// Cuts the verb off: the text after the one colon that may stand in the last segment.
+/// Splits off the verb: the text after a colon in the last segment.
 fn split_verb(text: &str) -> Result<(&str, String)> {
     let mut depth = 0_usize;
     let mut colon = None;
@@ -112,11 +112,11 @@ fn split_verb(text: &str) -> Result<(&str, String)> {
         match c {
             '{' => depth += 1,
             '}' => depth = depth.checked_sub(1).ok_or_else(|| TemplateError("unbalanced braces".into()))?,
-            ':' if depth > 0 => return fail("a colon may not stand in a variable"),
-            ':' if colon.is_some() => return fail("a verb may not hold a colon"),
+            ':' if depth > 0 => return fail("a variable must not contain a colon"),
+            ':' if colon.is_some() => return fail("a verb must not contain a colon"),
             ':' => colon = Some(at),
             '/' if colon.is_some() => {
-                return fail("a verb stands at the end of the last segment; write %3A for a colon");
+                return fail("a verb must be at the end of the last segment; write %3A for a colon");
             }
             _ => {}
         }
@@ -127,11 +127,11 @@ fn split_verb(text: &str) -> Result<(&str, String)> {
     let Some(at) = colon else { return Ok((text, String::new())) };
     match segment(&text[at + 1..])? {
         Segment::Literal(verb) => Ok((&text[..at], verb)),
-        _ => fail("a verb is a literal"),
+        _ => fail("a verb must be a literal"),
     }
 }
 
-/// Splits at the slashes that stand outside of braces.
+/// Splits at slashes outside of braces.
 fn split_segments(path: &str) -> Result<Vec<&str>> {
     let mut parts = Vec::new();
     let (mut depth, mut start) = (0, 0);
@@ -155,12 +155,14 @@ fn segment(part: &str) -> Result<Segment> {
         "" => fail("empty segment"),
         "*" => Ok(Segment::Any),
         "**" => Ok(Segment::Rest),
-        part if part.contains(['*', '{', '}']) => fail(format!("{part:?}: a wildcard or variable is a whole segment")),
+        part if part.contains(['*', '{', '}']) => {
+            fail(format!("{part:?}: a wildcard or variable must be a whole segment"))
+        }
         part => canonical(part).map(Segment::Literal),
     }
 }
 
-/// Decodes escapes and encodes everything but unreserved characters (RFC 3986, section 2.3).
+/// Decodes escapes and encodes everything except unreserved characters (RFC 3986, section 2.3).
 fn canonical(literal: &str) -> Result<String> {
     let mut bytes = literal.bytes();
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! Writes what the fuzz targets begin with, made of the tables: `fuzz_seeds CORPUS`. See `fuzz/README.md`.
+//! Writes seeds for the fuzz targets, taken from the tables: `fuzz_seeds CORPUS`. See `fuzz/README.md`.
 
 use std::{error::Error, fs, path::Path};
 

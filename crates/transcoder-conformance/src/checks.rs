@@ -1,5 +1,4 @@
-//! What holds of any input at all. The property tests and the fuzz targets both check it here; a check that fails
-//! panics.
+//! Properties of every input. The property tests and the fuzz targets share them; a failed check panics.
 
 use std::sync::LazyLock;
 
@@ -8,7 +7,7 @@ use prost::Message as _;
 use tower::ServiceExt as _;
 use transcoder::{
     Rest,
-    json::{Habits, Msg, Names, Types, decode, encode},
+    json::{JsonOptions, Msg, Names, Types, decode, encode},
     router::{Found, Path, Router, Template},
 };
 
@@ -20,56 +19,57 @@ use crate::{
 };
 
 /// proto3 JSON.
-pub const PLAIN: Habits = Habits { types: Types(&[TYPES]), ..Habits::PROTO3 };
+pub const PLAIN: JsonOptions = JsonOptions { types: Types(&[TYPES]), ..JsonOptions::PROTO3 };
 /// Proto names, 64-bit integers as numbers, defaults written.
-pub const SNAKE: Habits = Habits { names: Names::Proto, int64_as_number: true, print_defaults: true, ..PLAIN };
-/// Null for what is not set.
-pub const NULLS: Habits = Habits { unset_as_null: true, ..PLAIN };
-/// Names in any case, unknown members ignored.
-pub const LOOSE: Habits = Habits { any_case: true, ignore_unknown: true, ..PLAIN };
+pub const SNAKE: JsonOptions =
+    JsonOptions { names: Names::Proto, int64_as_number: true, print_defaults: true, ..PLAIN };
+/// Null for unset fields.
+pub const NULLS: JsonOptions = JsonOptions { unset_as_null: true, ..PLAIN };
+/// Names are case-insensitive, unknown members ignored.
+pub const LOOSE: JsonOptions = JsonOptions { any_case: true, ignore_unknown: true, ..PLAIN };
 
-/// Reads JSON in several habits. What can be read is written, unless it has no JSON form, and is read again.
+/// Reads JSON with several options. What can be read is written, unless it has no JSON form, and read again.
 pub fn json(bytes: &[u8]) {
-    for habits in [PLAIN, SNAKE, NULLS, LOOSE] {
-        if let Ok(message) = decode::<Msg<Everything>>(bytes, &habits) {
-            written(&message, &habits);
+    for options in [PLAIN, SNAKE, NULLS, LOOSE] {
+        if let Ok(message) = decode::<Msg<Everything>>(bytes, &options) {
+            written(&message, &options);
         }
     }
 }
 
-/// Reads the binary format. What can be read is written as JSON, unless it has no JSON form, and is read again.
+/// Reads the binary format. What can be read is written as JSON, unless it has no JSON form, and read again.
 pub fn binary(bytes: &[u8]) {
     let Ok(message) = Everything::decode(bytes) else { return };
-    for habits in [PLAIN, SNAKE, NULLS, LOOSE] {
-        written(&message, &habits);
+    for options in [PLAIN, SNAKE, NULLS, LOOSE] {
+        written(&message, &options);
     }
 }
 
-fn written(message: &Everything, habits: &Habits) {
-    let Ok(json) = encode::<Msg<Everything>>(message, habits) else { return };
+fn written(message: &Everything, options: &JsonOptions) {
+    let Ok(json) = encode::<Msg<Everything>>(message, options) else { return };
     let text = String::from_utf8_lossy(&json);
-    match decode::<Msg<Everything>>(&json, habits) {
-        // As texts, because NaN equals nothing. In the plainest habits, which tell what is set from what is not.
+    match decode::<Msg<Everything>>(&json, options) {
+        // Compared as text, because NaN equals nothing. With plain options, which distinguish unset fields.
         Ok(again) => {
-            assert_eq!(encode::<Msg<Everything>>(&again, habits).as_ref(), Ok(&json), "{text}");
+            assert_eq!(encode::<Msg<Everything>>(&again, options).as_ref(), Ok(&json), "{text}");
             let (before, after) = (plain(message), plain(&again));
             assert_eq!(before, after, "{text}");
         }
-        // What is read is held to limits that what is written is not.
-        Err(fault) => assert!(is_a_limit(&fault), "{fault}: {text}"),
+        // Input has limits that output does not have.
+        Err(error) => assert!(is_a_limit(&error), "{error}: {text}"),
     }
 }
 
-/// The text in plain habits, or why there is none.
+/// The plain JSON, or why there is none.
 fn plain(message: &Everything) -> Result<String, String> {
     let json = encode::<Msg<Everything>>(message, &PLAIN).map_err(|why| why.to_string())?;
     String::from_utf8(json).map_err(|why| why.to_string())
 }
 
-fn is_a_limit(fault: &transcoder::json::Fault) -> bool {
-    use transcoder::json::FaultKind;
-    matches!(fault.kind, FaultKind::Depth | FaultKind::Items)
-        || (fault.kind == FaultKind::Syntax && fault.offset.is_some())
+fn is_a_limit(error: &transcoder::json::DecodeError) -> bool {
+    use transcoder::json::DecodeErrorKind;
+    matches!(error.kind, DecodeErrorKind::Depth | DecodeErrorKind::Items)
+        || (error.kind == DecodeErrorKind::Syntax && error.offset.is_some())
 }
 
 /// All rules of the table of matching, in one router.
@@ -102,10 +102,11 @@ pub fn path(path: &str) {
 
 static REST: LazyLock<Rest> = LazyLock::new(query::rest);
 
-/// Binds a query through whole calls: alone, and beside a variable of the path. It is bound or refused as a bad request.
+/// Binds a query through whole calls: on its own, and together with a path variable. It is bound or refused as a bad
+/// request.
 ///
 /// # Panics
-/// Outside of a runtime, besides what every check does.
+/// Outside of a runtime, and if a check fails.
 pub async fn query(query: &str) {
     for route in ["/echo", "/string/x", "/nested/x"] {
         let Ok(uri) = format!("{route}?{query}").parse::<http::Uri>() else { return };
@@ -122,7 +123,7 @@ pub async fn query(query: &str) {
     }
 }
 
-/// Short texts that the tables have, to begin from: JSON, paths, queries.
+/// Short texts from the tables as fuzzing seeds: JSON, paths, queries.
 pub fn seeds(table: Table) -> Vec<String> {
     let texts = match table {
         Table::HttpRules => sections(table, |file: HttpRules| file.matching)
@@ -144,7 +145,7 @@ fn list(value: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// The cases of the files of a table that can be read. Those that cannot fail in the test of the table.
+/// The cases in those files of a table that can be parsed. The others fail in the test of the table.
 fn sections<F: serde::de::DeserializeOwned>(
     table: Table,
     cases: impl Fn(F) -> Vec<serde_json::Value>,

@@ -1,11 +1,11 @@
-//! The service of Google's REST compliance suite: it answers what arrived.
+//! The service of Google's REST compliance suite: it echoes requests.
 
 use std::collections::HashMap;
 
 use tonic::{Request, Response, Status};
 use transcoder::{
     Matched,
-    json::{Fault, Habits, Msg, decode},
+    json::{DecodeError, JsonOptions, Msg, decode},
 };
 
 use crate::proto::compliance::v1::{
@@ -18,12 +18,12 @@ pub const UNKNOWN_CONTINENT: i32 = -4242;
 /// Reads a suite with the codec under test.
 ///
 /// # Errors
-/// The text is no suite.
-pub fn suite(text: &str) -> Result<ComplianceSuite, Fault> {
-    decode::<Msg<ComplianceSuite>>(text.as_bytes(), &Habits::PROTO3)
+/// The text is not a suite.
+pub fn suite(text: &str) -> Result<ComplianceSuite, DecodeError> {
+    decode::<Msg<ComplianceSuite>>(text.as_bytes(), &JsonOptions::PROTO3)
 }
 
-/// Answers requests, and checks them against the suite where they ask for that.
+/// Echoes requests, and checks them against the suite if they ask for it.
 #[derive(Clone, Debug)]
 pub struct Echo {
     by_name: HashMap<String, RepeatRequest>,

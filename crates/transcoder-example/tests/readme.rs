@@ -1,4 +1,4 @@
-//! The README of the transcoder says what this crate does: its code is here, and its calls answer what it prints.
+//! The README of the transcoder describes this crate: it quotes its code, and its calls return what the README shows.
 
 use std::{fs, net::SocketAddr, path::Path, process::Command};
 
@@ -16,7 +16,7 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 }
 
 #[test]
-fn its_code_is_ours() {
+fn its_code_is_that_of_the_example() {
     let readme = read("../transcoder/README.md");
     let ours = ["build.rs", "src/lib.rs", "proto/shop/v1/order_service.proto"].map(read).concat();
     let code =
@@ -29,7 +29,7 @@ fn its_code_is_ours() {
 }
 
 #[tokio::test]
-async fn its_calls_answer_so() {
+async fn its_calls_return_what_the_readme_shows() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app(Shop::default())).await });
@@ -46,7 +46,7 @@ async fn its_calls_answer_so() {
     }
 }
 
-/// Runs a line of a shell against this server.
+/// Runs a shell command against this server.
 fn run(command: &str, address: SocketAddr) -> String {
     assert!(command.contains("localhost:8081"), "{command}");
     let command = command.replace("localhost:8081", &address.to_string());

@@ -55,7 +55,7 @@ async fn a_watch_is_a_stream_of_lines_or_events() {
 }
 
 #[tokio::test]
-async fn errors_say_what_is_wrong() {
+async fn errors_name_the_problem() {
     let address = serve().await;
     let missing = reqwest::get(format!("http://{address}/v1/orders/8")).await.unwrap();
     assert_eq!(missing.status(), 404);

@@ -1,8 +1,9 @@
-//! Answers in gzip and zstd, to those who accept them (RFC 9110, section 12.5.3).
+//! Compresses responses with gzip and zstd for clients that accept them (RFC 9110, section 12.5.3).
 //!
-//! A compressed answer is another representation than the plain one, so its entity tag is another one as well (section
-//! 8.8.3.3): `"x"` becomes `"x;gzip"`. Conditional requests take either for the resource's own. Who accepts neither a
-//! coding that there is nor a plain answer gets the plain one: the call is done by then, and no 406 undoes it.
+//! A compressed response is another representation than the plain one, so it has another entity tag (section 8.8.3.3):
+//! `"x"` becomes `"x;gzip"`. Conditional requests accept either as the tag of the resource. A client that accepts
+//! neither a supported coding nor a plain response gets the plain one: the call has run by then, and a 406 would not
+//! undo it.
 
 use std::{
     fmt,
@@ -19,20 +20,20 @@ use http_body::Body;
 use tower::Service;
 use tower_http::compression::{Compression, CompressionBody, Predicate, predicate::SizeAbove};
 
-use crate::rest::{CODINGS, InPieces, Unmeasured};
+use crate::rest::{CODINGS, Streamed, UnknownLength};
 
-/// A service whose answers are compressed where that is worth it: of text, above a floor of size. Streams stay as they are,
-/// so that each piece arrives when it is sent.
+/// A service whose responses are compressed where it pays: text above a minimum size. Streams are not compressed, so
+/// that each piece arrives when it is sent.
 #[derive(Clone)]
 pub struct Compressed<S> {
-    inner: Compression<S, Worth>,
+    inner: Compression<S, CompressionPolicy>,
     floor: u64,
 }
 
 impl<S> Compressed<S> {
-    /// Compresses answers of more than `floor` bytes; a kibibyte is a good one.
+    /// Compresses responses of more than `floor` bytes; 1024 is a good value.
     pub fn new(inner: S, floor: u64) -> Self {
-        let worth = Worth { size: SizeAbove::new(floor) };
+        let worth = CompressionPolicy { size: SizeAbove::new(floor) };
         Self { inner: Compression::new(inner).no_br().no_deflate().compress_when(worth), floor }
     }
 }
@@ -69,18 +70,18 @@ where
         Box::pin(async move {
             let mut response = answer.await?;
             let status = response.status();
-            let unmeasured = response.extensions().get::<Unmeasured>().is_some();
+            let unmeasured = response.extensions().get::<UnknownLength>().is_some();
             let headers = response.headers_mut();
             tell_apart(headers);
             if head && is_text(media_type(headers)) && (unmeasured || length(headers) > Some(floor)) {
                 headers.append(VARY, ACCEPT_ENCODING.into());
                 if asked {
-                    // The length of an answer that nobody compressed is not known.
+                    // The length of the uncompressed response is not known.
                     headers.remove(CONTENT_LENGTH);
                 }
             }
             if status == StatusCode::NOT_MODIFIED {
-                // Section 15.4.5: what the whole answer would have said of itself.
+                // Section 15.4.5: a 304 has the headers that the full response would have.
                 headers.append(VARY, ACCEPT_ENCODING.into());
             }
             Ok(response)
@@ -88,7 +89,7 @@ where
     }
 }
 
-/// Whether there can be an answer that a caller accepts: a plain one, or one in a coding of ours.
+/// Whether the client accepts any response that can be sent: a plain one, or one in a supported coding.
 fn can_be_met(headers: &HeaderMap) -> bool {
     let texts: Vec<_> =
         headers.get_all(ACCEPT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
@@ -113,7 +114,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Gives a compressed answer a tag of its own.
+/// Gives a compressed response its own entity tag.
 fn tell_apart(headers: &mut HeaderMap) {
     let Some(coding) = headers.get(CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()) else { return };
     let Some(suffix) = CODINGS.iter().find(|suffix| suffix[1..] == *coding) else { return };
@@ -123,20 +124,20 @@ fn tell_apart(headers: &mut HeaderMap) {
     }
 }
 
-/// What is worth compressing.
+/// Decides which responses are worth compressing.
 #[derive(Clone, Copy, Debug)]
-struct Worth {
+struct CompressionPolicy {
     size: SizeAbove,
 }
 
-impl Predicate for Worth {
+impl Predicate for CompressionPolicy {
     fn should_compress<B: Body>(&self, response: &Response<B>) -> bool {
-        let in_pieces = response.extensions().get::<InPieces>().is_some();
+        let in_pieces = response.extensions().get::<Streamed>().is_some();
         !in_pieces && is_text(media_type(response.headers())) && self.size.should_compress(response)
     }
 }
 
-/// Whether a media type is text that is sent whole.
+/// Whether responses of a media type are text and sent in one piece.
 fn is_text(kind: &str) -> bool {
     let kind = kind.split(';').next().unwrap_or_default().trim();
     match kind.split_once('/') {
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_that_is_sent_whole_is_worth_compressing() {
+    fn only_complete_text_is_compressed() {
         for text in ["application/json", "application/problem+json; charset=utf-8", "text/plain", "image/svg+xml"] {
             assert!(is_text(text), "{text}");
         }
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn who_accepts_nothing_is_known() {
+    fn clients_that_accept_nothing_are_recognized() {
         let can = |text: &str| can_be_met(&HeaderMap::from_iter([(ACCEPT_ENCODING, text.parse().unwrap())]));
         assert!(can_be_met(&HeaderMap::new()));
         for met in ["", "br", "gzip;q=0", "identity;q=0, GZIP", "*;q=0, zstd;q=0.1", "*", "identity;q=x"] {
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_answer_has_a_tag_of_its_own() {
+    fn a_compressed_response_has_its_own_tag() {
         let mut headers = HeaderMap::from_iter([(ETAG, HeaderValue::from_static("\"x\""))]);
         tell_apart(&mut headers);
         assert_eq!(headers[ETAG], "\"x\"");

@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{aip193::Aip193, dialect::Dialect, percent, surfaces::SurfacePaths};
 
-/// The dialects of a server: by name for a surface's own methods, by the longest prefix for paths that no rule has.
+/// The dialects of a server: looked up by name for a surface's own methods, and by the longest prefix for paths that no
+/// rule matches.
 #[derive(Clone)]
 pub struct Dialects(Arc<Table>);
 
@@ -16,7 +17,7 @@ struct Table {
 }
 
 impl Dialects {
-    /// Dialects with their names and the path prefixes that they rule; AIP-193 rules the rest.
+    /// Dialects with their names and path prefixes. Paths outside of all prefixes use AIP-193.
     pub fn new(dialects: impl IntoIterator<Item = (&'static str, &'static [&'static str], Arc<dyn Dialect>)>) -> Self {
         let mut table = Table { by_name: HashMap::new(), by_prefix: Vec::new(), fallback: Arc::new(Aip193::default()) };
         for (name, prefixes, dialect) in dialects {
@@ -27,7 +28,7 @@ impl Dialects {
         Self(Arc::new(table))
     }
 
-    /// The dialects of surfaces, by their names; each rules the paths of the surfaces that name it.
+    /// The dialects of surfaces, by name. Each applies to the paths of the surfaces that name it.
     pub fn of_surfaces(
         surfaces: &'static [SurfacePaths],
         dialects: impl IntoIterator<Item = (&'static str, Arc<dyn Dialect>)>,
@@ -44,17 +45,17 @@ impl Dialects {
         Self(Arc::new(table))
     }
 
-    /// The same with another dialect for the rest, such as AIP-193 with a domain.
+    /// Replaces the dialect for all other paths, such as by AIP-193 with a domain.
     pub fn with_fallback(self, dialect: Arc<dyn Dialect>) -> Self {
         Self(Arc::new(Table { fallback: dialect, ..Arc::unwrap_or_clone(self.0) }))
     }
 
-    /// The dialect of a name.
+    /// The dialect with a name.
     pub fn named(&self, name: &str) -> &dyn Dialect {
         self.0.by_name.get(name).unwrap_or(&self.0.fallback).as_ref()
     }
 
-    /// The dialect that rules a path, however it is escaped.
+    /// The dialect for a path, percent-encoded or not.
     pub fn of_path(&self, path: &str) -> &dyn Dialect {
         let path = percent::canonical_path(path);
         let rules =
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_prefix_of_whole_segments_rules_however_it_is_escaped() {
+    fn the_longest_prefix_of_whole_segments_wins_in_any_encoding() {
         let dialect = |name, prefixes| (name, prefixes, Arc::new(Named(name)) as Arc<dyn Dialect>);
         let dialects = Dialects::new([dialect("api", &["/api"] as &[_]), dialect("users", &["/api/users"])]);
         let of = |path| dialects.of_path(path).render(&Failure::not_found()).body;

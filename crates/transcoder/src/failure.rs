@@ -7,16 +7,16 @@ use tonic::{Code, Status};
 use tonic_types::{StatusExt as _, pb};
 
 use crate::{
-    json::{Fault, FaultKind, Place, Types},
+    json::{DecodeError, DecodeErrorKind, RequestPart, Types},
     metadata::headers_of,
 };
 
 /// A failed call, as a [`Dialect`](crate::Dialect) sees it.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Where it arose.
+    /// Where it happened.
     pub origin: Origin,
-    /// HTTP status: that of the gRPC code, unless the method's options say otherwise for the reason.
+    /// HTTP status: that of the gRPC code, unless the method's options map the reason to another one.
     pub status: StatusCode,
     /// gRPC code.
     pub code: Code,
@@ -24,48 +24,49 @@ pub struct Failure {
     pub reason: String,
     /// The public text.
     pub message: String,
-    /// What is wrong with which field.
+    /// The invalid fields.
     pub violations: Vec<Violation>,
-    /// What is wrong with the request's form, where that is the failure.
-    pub fault: Option<Fault>,
-    /// The rule takes a body and the request had none. With `FIELD_REQUIRED` or `BODY_REQUIRED`, that is why.
+    /// The decoding error, if the request could not be decoded.
+    pub decode_error: Option<DecodeError>,
+    /// The rule takes a body and the request had none: the cause of `FIELD_REQUIRED` or `BODY_REQUIRED`.
     pub body_missing: bool,
-    /// The methods that the path has, for 405.
+    /// The methods of the path, for 405.
     pub allow: Option<String>,
-    /// After how many seconds it is worth trying again, for Retry-After.
+    /// Seconds until a retry makes sense, for Retry-After.
     pub retry_after: Option<u64>,
-    /// Id of the request, where the server gives one.
+    /// Id of the request, if the server assigns ids.
     pub request_id: Option<String>,
-    /// The typed details of the service's status (google.rpc.Status), as they came.
+    /// The typed details of the service's status (google.rpc.Status), unchanged.
     pub details: Vec<Any>,
-    /// The messages of the surface, for details of its own types.
+    /// The messages of the surface, to render details of its own types.
     pub types: Types,
-    /// Headers that the service gives to its error.
+    /// Headers that the service set on its error.
     pub headers: HeaderMap,
 }
 
-/// Where a failure arose.
+/// Where a failure happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// No such path or method.
+    /// No rule matches the path or the method.
     Routing,
     /// The guard refused the caller.
     Guard,
     /// The request could not be decoded.
     Decode,
-    /// The service answered with an error.
+    /// The service returned an error.
     Service,
-    /// The server itself: overload, panic, timeout.
+    /// The server itself: overload, panic or timeout.
     Server,
 }
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Path of the field: of a fault, in the names of the request; of the guard and the service, in proto names.
+    /// Path of the field: in the names of the request for decoding errors, in proto names for the guard and the
+    /// service.
     pub field: String,
-    /// The part of the request that gives the field, where a rule is known.
-    pub place: Option<Place>,
+    /// The part of the request that holds the field, if a rule is known.
+    pub part: Option<RequestPart>,
     /// What is wrong with it.
     pub description: String,
 }
@@ -75,7 +76,7 @@ pub struct Violation {
 pub struct RequestId(pub String);
 
 impl Failure {
-    /// A failure of a code and text.
+    /// A failure with a code and a text.
     pub fn new(origin: Origin, code: Code, reason: &str, message: impl Into<String>) -> Self {
         Self {
             origin,
@@ -84,7 +85,7 @@ impl Failure {
             reason: reason.to_owned(),
             message: message.into(),
             violations: Vec::new(),
-            fault: None,
+            decode_error: None,
             body_missing: false,
             allow: None,
             retry_after: None,
@@ -95,43 +96,43 @@ impl Failure {
         }
     }
 
-    /// The same with another HTTP status.
+    /// The same failure with another HTTP status.
     pub fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
-    /// No rule has the path.
+    /// No rule matches the path.
     pub fn not_found() -> Self {
         Self::new(Origin::Routing, Code::NotFound, "PATH_NOT_FOUND", "no such path")
     }
 
-    /// No rule of the path has the method.
+    /// The path has no rule for the method.
     pub fn method_not_allowed(allow: String) -> Self {
         let failure = Self::new(Origin::Routing, Code::Unimplemented, "METHOD_NOT_ALLOWED", "method not allowed");
         Self { allow: Some(allow), ..failure.with_status(StatusCode::METHOD_NOT_ALLOWED) }
     }
 
-    /// The body is larger than the server takes.
+    /// The body is larger than the limit.
     pub fn too_large(limit: usize) -> Self {
         let text = format!("the body is larger than {limit} bytes");
         Self::new(Origin::Decode, Code::ResourceExhausted, "BODY_TOO_LARGE", text)
             .with_status(StatusCode::PAYLOAD_TOO_LARGE)
     }
 
-    /// The reason of a body that is not said to be JSON.
+    /// The reason of a body that is not declared as JSON.
     pub(crate) const MEDIA_TYPE: &'static str = "MEDIA_TYPE_UNSUPPORTED";
 
-    /// The body is not said to be JSON.
+    /// The body is not declared as JSON.
     pub fn media_type() -> Self {
         let text = "the body must be JSON: send Content-Type: application/json";
         Self::new(Origin::Decode, Code::InvalidArgument, Self::MEDIA_TYPE, text)
             .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
     }
 
-    /// The reason of a body in a content coding that is not taken.
+    /// The reason of a body in an unsupported content coding.
     pub(crate) const CONTENT_ENCODING: &'static str = "CONTENT_ENCODING_UNSUPPORTED";
 
-    /// The body is in a content coding that is not taken.
+    /// The body is in an unsupported content coding.
     pub fn content_encoding() -> Self {
         let text = "the body must not be compressed: send no Content-Encoding";
         Self::new(Origin::Decode, Code::InvalidArgument, Self::CONTENT_ENCODING, text)
@@ -144,27 +145,27 @@ impl Failure {
         Self { body_missing: true, ..failure }
     }
 
-    /// The request's form is wrong.
-    pub fn fault(fault: Fault) -> Self {
-        let reason = match fault.kind {
-            FaultKind::Syntax => "JSON_MALFORMED",
-            FaultKind::Unknown => "FIELD_UNKNOWN",
-            FaultKind::Encoding => "ENCODING_MALFORMED",
-            FaultKind::Conflict => "FIELD_CONFLICT",
+    /// The request cannot be decoded.
+    pub fn decode(error: DecodeError) -> Self {
+        let reason = match error.kind {
+            DecodeErrorKind::Syntax => "JSON_MALFORMED",
+            DecodeErrorKind::Unknown => "FIELD_UNKNOWN",
+            DecodeErrorKind::Encoding => "ENCODING_MALFORMED",
+            DecodeErrorKind::Conflict => "FIELD_CONFLICT",
             _ => "FIELD_MALFORMED",
         };
-        let (field, place) = (fault.path(), Some(fault.place));
-        let violation = Violation { field, place, description: fault.message.clone() };
+        let (field, part) = (error.path(), Some(error.part));
+        let violation = Violation { field, part, description: error.message.clone() };
         Self {
-            violations: if fault.steps.is_empty() { Vec::new() } else { vec![violation] },
-            ..Self::new(Origin::Decode, Code::InvalidArgument, reason, fault.to_string())
+            violations: if error.steps.is_empty() { Vec::new() } else { vec![violation] },
+            ..Self::new(Origin::Decode, Code::InvalidArgument, reason, error.to_string())
         }
-        .with_fault(fault)
+        .with_decode_error(error)
     }
 
     /// A status of the guard or the service, with its typed details.
     pub fn of_status(origin: Origin, status: &Status, by_reason: &[(&str, u16)]) -> Self {
-        // An error that says that there is none is one all the same.
+        // A service that fails with the code OK has still failed.
         let code = if status.code() == Code::Ok { Code::Unknown } else { status.code() };
         let mut failure = Self::new(origin, code, "", status.message());
         if !status.details().is_empty() {
@@ -173,12 +174,12 @@ impl Failure {
                 failure.reason.clone_from(&info.reason);
             }
             let delay = details.retry_info().and_then(|info| info.retry_delay);
-            // Whole seconds, never too early.
+            // Whole seconds, rounded up.
             failure.retry_after = delay.map(|delay| delay.as_secs() + u64::from(delay.subsec_nanos() > 0));
             let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
             failure.violations = violations
                 .iter()
-                .map(|v| Violation { field: v.field.clone(), place: None, description: v.description.clone() })
+                .map(|v| Violation { field: v.field.clone(), part: None, description: v.description.clone() })
                 .collect();
             let whole = pb::Status::decode(status.details());
             failure.details = whole.map(|whole| whole.details).unwrap_or_default();
@@ -189,7 +190,7 @@ impl Failure {
         failure.by_reason(by_reason)
     }
 
-    /// The same with the HTTP status that its reason has here, if it has one.
+    /// The same failure with the HTTP status that the method's options give its reason, if any.
     pub(crate) fn by_reason(self, statuses: &[(&str, u16)]) -> Self {
         let status = statuses.iter().find(|(reason, _)| *reason == self.reason).map(|(_, status)| *status);
         match status.and_then(|status| StatusCode::from_u16(status).ok()) {
@@ -198,8 +199,8 @@ impl Failure {
         }
     }
 
-    fn with_fault(self, fault: Fault) -> Self {
-        Self { fault: Some(fault), ..self }
+    fn with_decode_error(self, error: DecodeError) -> Self {
+        Self { decode_error: Some(error), ..self }
     }
 }
 
@@ -213,7 +214,7 @@ pub fn status_of(code: Code) -> StatusCode {
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::Aborted | Code::AlreadyExists => StatusCode::CONFLICT,
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-        // 499 is the custom of proxies for a client that went away.
+        // 499: the convention of proxies for a client that closed the connection.
         Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT),
         Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

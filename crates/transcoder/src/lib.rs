@@ -1,8 +1,9 @@
 //! Serves gRPC services as REST.
 //!
-//! Code that `transcoder-build` generates from protobuf files calls this crate: it matches a request with a rule of
+//! Code that `transcoder-build` generates from protobuf files calls this crate. It matches a request with a rule of
 //! `google.api.http`, asks the [`Guard`], binds path, query and body to the request message, calls the tonic service as
-//! a plain trait method, and writes the answer as JSON in the habits of its surface. It knows no service of its own.
+//! a plain trait method, and writes the response as JSON with the options of its surface. It contains no service of its
+//! own.
 
 pub mod actions;
 mod aip193;
@@ -41,11 +42,11 @@ pub use method::{AuditRule, AuthRule, MethodInfo, Permission, Surface, TenantRul
 pub use paging::{PagedRequest, PagedResponse};
 pub use reach::Reach;
 pub use required::require;
-pub use rest::{Answered, Deadline, Matched, Rest, RestBuilder, etag_mismatch};
+pub use rest::{CallOutcome, Deadline, Matched, Rest, RestBuilder, etag_mismatch};
 pub use service::{GrpcService, Served, Service};
 pub use surfaces::SurfacePaths;
 
-/// What generated code names, so that a crate with generated code needs no dependency but this one and tonic's.
+/// Re-exports for generated code, so that a crate with generated code depends only on this crate and tonic.
 #[doc(hidden)]
 pub mod generated {
     pub use async_trait::async_trait;

@@ -1,10 +1,10 @@
-//! What the descriptors say of an RPC, as static data that the generated code carries.
+//! What the descriptors say about an RPC, as static data in the generated code.
 
 #[cfg(doc)]
 use crate::Reach;
-use crate::{Actions, Claim, json::Habits};
+use crate::{Actions, Claim, json::JsonOptions};
 
-/// One RPC: its names, its rules and the surface it belongs to. Generated, one `static` a method.
+/// One RPC: its names, its rules and its surface. Generated, one `static` for each method.
 #[derive(Debug)]
 pub struct MethodInfo {
     /// Full name of the service, such as `tenantry.messaging.v2.TenantService`.
@@ -17,7 +17,7 @@ pub struct MethodInfo {
     pub surface: &'static Surface,
     /// Who may call it.
     pub auth: AuthRule,
-    /// What it leaves in the audit log; `None` on reads.
+    /// Its audit rule; `None` for reads.
     pub audit: Option<AuditRule>,
     /// A call may have an idempotency key: the method changes something, has a caller who owns the key, and takes and returns one
     /// message.
@@ -38,29 +38,29 @@ impl MethodInfo {
     }
 }
 
-/// A surface: the habits of one documented API.
+/// A surface: the options of one documented API.
 #[derive(Debug)]
 pub struct Surface {
     /// Its name.
     pub name: &'static str,
     /// Name of its error dialect.
     pub error_dialect: &'static str,
-    /// Its JSON habits.
-    pub habits: Habits,
-    /// What a trailing slash means.
+    /// Its JSON options.
+    pub json: JsonOptions,
+    /// How a trailing slash is treated.
     pub trailing_slash: TrailingSlash,
-    /// A JSON body of blanks alone is taken for none; elsewhere it is JSON that is malformed.
+    /// A JSON body of only white space counts as no body; otherwise it is malformed JSON.
     pub blank_body_absent: bool,
 }
 
-/// What a trailing slash in a path means.
+/// How a trailing slash in a path is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrailingSlash {
-    /// Nothing matches: 404.
+    /// No match: 404.
     Refuse,
     /// Served as the path without it.
     Ignore,
-    /// 307 to the path without it.
+    /// 307 redirect to the path without it.
     Redirect,
 }
 
@@ -71,22 +71,22 @@ pub struct AuthRule {
     pub public: bool,
     /// The permission that the caller needs.
     pub permission: Permission,
-    /// Kinds of caller that are admitted, by the enum's names without prefix (`USER`).
+    /// The kinds of caller that are admitted: enum names without their prefix (`USER`).
     pub callers: &'static [&'static str],
-    /// Where the tenant of the call is found.
+    /// Where the tenant of the call comes from.
     pub tenant: TenantRule,
-    /// Name of a hand-written check that may admit whom the table of roles refuses.
+    /// Name of a hand-written check that may admit callers without the permission.
     pub custom: Option<&'static str>,
-    /// Callers whose tenant is suspended are admitted too.
+    /// Callers of a suspended tenant are admitted too.
     pub while_suspended: bool,
 }
 
-/// The permission that an RPC asks for.
+/// The permission that an RPC needs.
 #[derive(Debug)]
 pub enum Permission {
     /// None: the RPC is public.
     None,
-    /// One, whatever the message says.
+    /// The same one for every message.
     Fixed(&'static str),
     /// One to reach what is the caller's own, and another one to reach everything. The guard leaves the [`Reach`] of the
     /// caller in the extensions of the request.
@@ -100,14 +100,14 @@ pub enum Permission {
     ByAction(Actions),
 }
 
-/// Where the tenant of a call is found.
+/// Where the tenant of a call comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TenantRule {
     /// The call is platform-wide.
     None,
     /// The caller's own tenant.
     Caller,
-    /// A resource reached by its own id; the verb scopes it by the caller.
+    /// A resource with an id of its own; the operation limits it to the caller's scope.
     Resource,
     /// A field of the request, by its path.
     Field(&'static str),
@@ -115,11 +115,11 @@ pub enum TenantRule {
     FieldOrCaller(&'static str),
 }
 
-/// What an RPC leaves in the audit log.
+/// What an RPC writes to the audit log.
 #[derive(Debug)]
 pub struct AuditRule {
     /// Name of the action; empty where each action of the method has one of its own.
     pub action: &'static str,
-    /// Path of the request field that names the target; empty where the verb names it.
+    /// Path of the request field that names the target; empty if the operation names it.
     pub target: &'static str,
 }

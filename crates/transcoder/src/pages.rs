@@ -1,10 +1,10 @@
-//! Lists that are longer than one message: the service answers with the first page, and leaves a source of the further ones
-//! beside it.
+//! Lists that are longer than one message: the service returns the first page and leaves a stream of the other pages
+//! with it.
 //!
-//! Each page is a message of the response's type, and together they are what protobuf's merging makes of them: their lists
-//! are one list, and all other fields are those of the last page. A method with such a list says so by the option
-//! `paged_list`. Over REST one page after the other is sent, each read when the peer has taken the one before; over gRPC
-//! they become the one message that there is, unless that would be too long.
+//! Each page is a message of the response type. Merged as protobuf merges messages, they are one list, and all other
+//! fields are those of the last page. The option `paged_list` marks a method with such a list. Over REST the pages are
+//! sent one after the other, each read when the peer has taken the one before. Over gRPC they are merged into one
+//! message, unless that would be too long.
 
 use std::{
     fmt,
@@ -18,42 +18,41 @@ use prost::Message;
 use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// Longest message that is put together: what clients of gRPC take unless they are told otherwise.
+/// The longest merged message: the default limit of gRPC clients.
 const LONGEST: usize = 4 * 1024 * 1024;
-/// The reason of a refusal to make a longer one.
+/// The reason for a list that does not fit.
 const REASON: &str = "LIST_TOO_LONG";
 
-/// Pages as they come.
 pub(crate) type Pages<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
-/// The further pages of an answer, in the extensions of its response. Whoever takes them first has them.
-struct Further<M>(Arc<Mutex<Option<Pages<M>>>>);
+/// The other pages of a response, in its extensions. The first reader takes them.
+struct FurtherPages<M>(Arc<Mutex<Option<Pages<M>>>>);
 
-impl<M> Clone for Further<M> {
+impl<M> Clone for FurtherPages<M> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<M> fmt::Debug for Further<M> {
+impl<M> fmt::Debug for FurtherPages<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Further")
+        f.write_str("FurtherPages")
     }
 }
 
-/// Leaves the pages that follow the first one with its response. They are read as they are sent, if at all.
+/// Attaches the pages that follow the first one to its response. They are read as they are sent, if at all.
 pub fn followed<M: 'static>(
     mut first: Response<M>,
     pages: impl Stream<Item = Result<M, Status>> + Send + 'static,
 ) -> Response<M> {
     let pages: Pages<M> = Box::pin(pages);
-    first.extensions_mut().insert(Further(Arc::new(Mutex::new(Some(pages)))));
+    first.extensions_mut().insert(FurtherPages(Arc::new(Mutex::new(Some(pages)))));
     first
 }
 
-/// The pages that follow, if any do.
+/// The pages that follow, if any.
 pub(crate) fn further<M: 'static>(extensions: &mut http::Extensions) -> Option<Pages<M>> {
-    let Further(pages) = extensions.remove::<Further<M>>()?;
+    let FurtherPages(pages) = extensions.remove::<FurtherPages<M>>()?;
     pages.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
@@ -62,8 +61,8 @@ pub(crate) async fn next<M>(pages: &mut Pages<M>) -> Option<Result<M, Status>> {
     poll_fn(|cx| pages.as_mut().poll_next(cx)).await
 }
 
-/// The one message of all pages, whose list is at `list`. Fails with RESOURCE_EXHAUSTED, under a reason of the domain, when
-/// it is too long.
+/// Merges all pages into one message, whose list is at `list`. Fails with RESOURCE_EXHAUSTED and a reason of the domain
+/// if it gets too long.
 pub async fn whole<M: Message + 'static, T>(
     response: Response<M>,
     list: fn(&mut M) -> &mut Vec<T>,
@@ -91,7 +90,7 @@ pub async fn whole<M: Message + 'static, T>(
 
 fn too_long(domain: &str) -> Status {
     let details = ErrorDetails::with_error_info(REASON, domain, [] as [(String, String); 0]);
-    let text = "the list is too long for one gRPC message; ask for it over REST";
+    let text = "the list is too long for one gRPC message; request it over REST";
     Status::with_error_details(Code::ResourceExhausted, text, details)
 }
 
@@ -106,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// Pages that count how many were read.
+    /// Pages that count how many of them were read.
     struct Counted(Vec<Result<Names, Status>>, Arc<AtomicUsize>);
 
     impl Stream for Counted {
@@ -121,7 +120,7 @@ mod tests {
         }
     }
 
-    /// A message that has a list and another field.
+    /// A message with a list and another field.
     fn names(list: &[&str], other: &str) -> Names {
         let dependency = list.iter().map(|name| (*name).to_owned()).collect();
         Names { dependency, package: Some(other.to_owned()), ..Names::default() }
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_that_is_too_long_is_refused_before_all_is_read() {
+    async fn a_too_long_message_is_refused_before_all_pages_are_read() {
         let long = "x".repeat(LONGEST / 2);
         let page = || Ok(names(&[long.as_str()], "9"));
         let (answer, read) = put_together(vec![page(), page(), page(), page()]).await;

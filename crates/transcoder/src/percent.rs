@@ -1,20 +1,20 @@
-//! Percent-encoding as `google.api.http` asks for it.
+//! Percent-encoding by the rules of `google.api.http`.
 
 use std::borrow::Cow;
 
-use crate::json::{Fault, FaultKind};
+use crate::json::{DecodeError, DecodeErrorKind};
 
-/// Which escapes stay as they came.
+/// Which escapes are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// None: the value of one segment, or of a query.
     Nothing,
-    /// `%2F` and `%2f`: a value of several segments, where an escaped slash is no separator.
+    /// `%2F` and `%2f`: for a value of several segments, in which an escaped slash is not a separator.
     Slash,
 }
 
-/// Decodes escapes once. Fails on a malformed escape and on what is not UTF-8.
-pub fn decode(text: &str, keep: Keep) -> Result<Cow<'_, str>, Fault> {
+/// Decodes escapes once. Fails for a malformed escape and for bytes that are not UTF-8.
+pub fn decode(text: &str, keep: Keep) -> Result<Cow<'_, str>, DecodeError> {
     if !text.contains('%') {
         return Ok(Cow::Borrowed(text));
     }
@@ -36,19 +36,21 @@ pub fn decode(text: &str, keep: Keep) -> Result<Cow<'_, str>, Fault> {
         }
         at += 3;
     }
-    String::from_utf8(out).map(Cow::Owned).map_err(|_| Fault::new(FaultKind::Encoding, "escapes that are not UTF-8"))
+    String::from_utf8(out)
+        .map(Cow::Owned)
+        .map_err(|_| DecodeError::new(DecodeErrorKind::Encoding, "percent-escapes that are not UTF-8"))
 }
 
-/// Decodes the key or value of a query: escapes, and a plus is a blank.
-pub fn decode_query(text: &str) -> Result<Cow<'_, str>, Fault> {
+/// Decodes the key or value of a query: escapes, and a plus is a space.
+pub fn decode_query(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     if !text.contains('+') {
         return decode(text, Keep::Nothing);
     }
     decode(&text.replace('+', " "), Keep::Nothing).map(|text| Cow::Owned(text.into_owned()))
 }
 
-/// A path in the form in which the router compares it: each segment [canonical], a segment with a malformed escape as it is,
-/// which no template has.
+/// A path in the form that the router compares: each segment [canonical]. A segment with a malformed escape stays
+/// unchanged, because templates contain none.
 pub fn canonical_path(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
@@ -57,8 +59,8 @@ pub fn canonical_path(path: &str) -> Cow<'_, str> {
     Cow::Owned(path.split('/').map(segment).collect::<Vec<_>>().join("/"))
 }
 
-/// A segment in the form in which literals are compared: decoded, then everything but `-._~` and ASCII letters and
-/// digits encoded with upper-case hex. `None` for a malformed escape.
+/// A segment in the form in which literals are compared: decoded, then everything except `-._~` and ASCII letters and
+/// digits encoded in upper-case hex. `None` for a malformed escape.
 pub fn canonical(segment: &str) -> Option<Cow<'_, str>> {
     if segment.bytes().all(is_unreserved) {
         return Some(Cow::Borrowed(segment));
@@ -105,6 +107,6 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-fn malformed() -> Fault {
-    Fault::new(FaultKind::Encoding, "malformed percent-escape")
+fn malformed() -> DecodeError {
+    DecodeError::new(DecodeErrorKind::Encoding, "malformed percent-escape")
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 use transcoder::{
     Dialect, Failure, Origin, Rendered, Violation,
-    json::{Expected, Fault, FaultKind, PathStep, Place},
+    json::{DecodeError, DecodeErrorKind, Expected, PathStep, RequestPart},
 };
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,7 +48,7 @@ impl Dialect for ControlPlaneDialect {
 /// Whether the contents of the request are invalid. Bodies that are not JSON by their content type, or that
 /// ended early, have their own statuses.
 fn is_unprocessable(failure: &Failure) -> bool {
-    let said = failure.fault.is_some() || failure.origin == Origin::Service || lacks_body(failure);
+    let said = failure.decode_error.is_some() || failure.origin == Origin::Service || lacks_body(failure);
     failure.code == Code::InvalidArgument && failure.status == StatusCode::BAD_REQUEST && said
 }
 
@@ -61,8 +61,8 @@ fn detail(failure: &Failure) -> Value {
     if lacks_body(failure) {
         return json!([missing(&["body"])]);
     }
-    if let Some(fault) = &failure.fault {
-        return json!([of_fault(fault)]);
+    if let Some(error) = &failure.decode_error {
+        return json!([of_decode_error(error)]);
     }
     if failure.code == Code::InvalidArgument && !failure.violations.is_empty() {
         let required = failure.reason == "FIELD_REQUIRED";
@@ -91,47 +91,47 @@ fn missing(location: &[&str]) -> Value {
 }
 
 fn of_violation(violation: &Violation, required: bool) -> Value {
-    let place = place(violation.place.unwrap_or(Place::Body));
-    let location: Vec<_> = std::iter::once(place).chain(violation.field.split('.')).collect();
+    let part = part(violation.part.unwrap_or(RequestPart::Body));
+    let location: Vec<_> = std::iter::once(part).chain(violation.field.split('.')).collect();
     if required {
         return missing(&location);
     }
     json!({"type": "value_error", "loc": location, "msg": violation.description, "input": null})
 }
 
-fn of_fault(fault: &Fault) -> Value {
-    if fault.kind == FaultKind::Syntax {
-        let location = json!(["body", fault.offset.unwrap_or_default()]);
-        let context = json!({"error": fault.message});
+fn of_decode_error(error: &DecodeError) -> Value {
+    if error.kind == DecodeErrorKind::Syntax {
+        let location = json!(["body", error.offset.unwrap_or_default()]);
+        let context = json!({"error": error.message});
         return json!({"type": "json_invalid", "loc": location, "msg": "JSON decode error", "input": {}, "ctx": context});
     }
-    let mut location = vec![json!(place(fault.place))];
-    location.extend(fault.steps.iter().map(|step| match step {
+    let mut location = vec![json!(part(error.part))];
+    location.extend(error.steps.iter().map(|step| match step {
         PathStep::Member(name) => json!(name),
         PathStep::Item(index) => json!(index),
     }));
-    let (kind, message) = of_kind(fault);
-    json!({"type": kind, "loc": location, "msg": message, "input": fault.input})
+    let (kind, message) = of_kind(error);
+    json!({"type": kind, "loc": location, "msg": message, "input": error.input})
 }
 
-fn place(place: Place) -> &'static str {
-    match place {
-        Place::Body => "body",
-        Place::Query => "query",
-        Place::Path => "path",
-        Place::Header => "header",
+fn part(part: RequestPart) -> &'static str {
+    match part {
+        RequestPart::Body => "body",
+        RequestPart::Query => "query",
+        RequestPart::Path => "path",
+        RequestPart::Header => "header",
     }
 }
 
 /// The type and the text of a fault.
-fn of_kind(fault: &Fault) -> (&'static str, String) {
-    match (fault.kind, fault.expected) {
-        (FaultKind::Unknown, _) => ("extra_forbidden", "Extra inputs are not permitted".to_owned()),
-        (FaultKind::WrongType, Some(expected)) => {
-            let (kind, message) = wrong_type(expected, fault.input.as_ref());
+fn of_kind(error: &DecodeError) -> (&'static str, String) {
+    match (error.kind, error.expected) {
+        (DecodeErrorKind::Unknown, _) => ("extra_forbidden", "Extra inputs are not permitted".to_owned()),
+        (DecodeErrorKind::WrongType, Some(expected)) => {
+            let (kind, message) = wrong_type(expected, error.input.as_ref());
             (kind, message.to_owned())
         }
-        _ => ("value_error", sentence(&fault.message)),
+        _ => ("value_error", sentence(&error.message)),
     }
 }
 
@@ -182,29 +182,29 @@ mod tests {
 
     #[test]
     fn business_errors_keep_a_text() {
-        let told = of(Origin::Service, Code::AlreadyExists, "TENANT_EXISTS");
-        assert_eq!(told, (409, json!({"detail": "A tenant with that slug already exists."})));
-        let told = of(Origin::Service, Code::InvalidArgument, "SOMETHING");
-        assert_eq!(told, (422, json!({"detail": "Our words"})));
+        let rendered = of(Origin::Service, Code::AlreadyExists, "TENANT_EXISTS");
+        assert_eq!(rendered, (409, json!({"detail": "A tenant with that slug already exists."})));
+        let rendered = of(Origin::Service, Code::InvalidArgument, "SOMETHING");
+        assert_eq!(rendered, (422, json!({"detail": "Our words"})));
         let end = Failure::new(Origin::Service, Code::InvalidArgument, "X", "expires_at must be a datetime.");
         assert_eq!(body(&end), (422, json!({"detail": "expires_at must be a datetime."})), "a member keeps its name");
-        let told = of(Origin::Server, Code::Internal, "INTERNAL");
-        assert_eq!(told, (500, json!({"detail": UNEXPECTED})));
+        let rendered = of(Origin::Server, Code::Internal, "INTERNAL");
+        assert_eq!(rendered, (500, json!({"detail": UNEXPECTED})));
     }
 
     #[test]
     fn faults_have_their_location_and_type() {
         use transcoder::json::Step;
-        let fault = Fault::expected(Expected::String).given(|| json!(7)).within(Step::Member("name"));
+        let error = DecodeError::expected(Expected::String).with_input(|| json!(7)).within(Step::Member("name"));
         let item = json!({"type": "string_type", "loc": ["body", "name"], "msg": "Input should be a valid string", "input": 7});
-        assert_eq!(body(&Failure::fault(fault)), (422, json!({"detail": [item]})));
-        let fault = Fault::expected(Expected::Boolean).given(|| json!("maybe")).within(Step::Member("x"));
-        let told = body(&Failure::fault(fault.at(Place::Query))).1;
+        assert_eq!(body(&Failure::decode(error)), (422, json!({"detail": [item]})));
+        let error = DecodeError::expected(Expected::Boolean).with_input(|| json!("maybe")).within(Step::Member("x"));
+        let rendered = body(&Failure::decode(error.at(RequestPart::Query))).1;
         assert_eq!(
-            (&told["detail"][0]["type"], &told["detail"][0]["loc"]),
+            (&rendered["detail"][0]["type"], &rendered["detail"][0]["loc"]),
             (&json!("bool_parsing"), &json!(["query", "x"]))
         );
-        let told = body(&Failure::fault(Fault::new(FaultKind::Syntax, "broken").at_byte(3)));
+        let told = body(&Failure::decode(DecodeError::new(DecodeErrorKind::Syntax, "broken").at_byte(3)));
         assert_eq!((told.0, &told.1["detail"][0]["loc"]), (422, &json!(["body", 3])));
     }
 

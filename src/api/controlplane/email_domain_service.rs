@@ -17,7 +17,7 @@ pub struct EmailDomains {
 impl EmailDomainService for EmailDomains {
     async fn list_email_domains(&self, cx: &Cx, message: ListEmailDomainsRequest) -> Result<ListEmailDomainsResponse> {
         let found = email_domains::list(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
-        Ok(ListEmailDomainsResponse { email_domains: found.into_iter().map(shown).collect() })
+        Ok(ListEmailDomainsResponse { email_domains: found.into_iter().map(to_proto).collect() })
     }
 
     async fn create_email_domain(
@@ -27,7 +27,7 @@ impl EmailDomainService for EmailDomains {
     ) -> Result<CreateEmailDomainResponse> {
         let (tenant, domain) = (TenantRef::parse(&message.tenant_id), message.domain.unwrap_or_default());
         let added = email_domains::add(cx, &self.deps.store, &tenant, &domain).await?;
-        Ok(CreateEmailDomainResponse { email_domain: Some(shown(added)) })
+        Ok(CreateEmailDomainResponse { email_domain: Some(to_proto(added)) })
     }
 
     async fn delete_email_domain(
@@ -41,6 +41,6 @@ impl EmailDomainService for EmailDomains {
     }
 }
 
-fn shown(domain: EmailDomain) -> EmailDomainMessage {
+fn to_proto(domain: EmailDomain) -> EmailDomainMessage {
     EmailDomainMessage { id: domain.id.to_string(), tenant_id: domain.tenant.dashed(), domain: domain.domain }
 }

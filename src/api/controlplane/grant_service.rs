@@ -1,12 +1,12 @@
 //! `GrantService`: roles of identities in tenants.
 
-use super::wanted;
+use super::optional_filter;
 use crate::{
     api::{Deps, List, handlers::controlplane::v1::grant_service::GrantService, listed, timestamp},
     base::{Cx, Result, TenantRef, ids::read_dashed},
     identity::{
         Grant,
-        grants::{self, NewGrant, Wanted},
+        grants::{self, GrantFilter, NewGrant},
     },
     proto::controlplane::v1::{
         CreateGrantRequest, CreateGrantResponse, DeleteGrantRequest, DeleteGrantResponse, Grant as GrantMessage,
@@ -20,12 +20,12 @@ pub struct Grants {
 
 impl GrantService for Grants {
     async fn list_grants(&self, cx: &Cx, message: ListGrantsRequest) -> Result<List<ListGrantsResponse>> {
-        let of = Wanted {
-            identity: wanted(&message.user_id).map(read_dashed),
-            tenant: wanted(&message.tenant_id).map(TenantRef::parse),
+        let of = GrantFilter {
+            identity: optional_filter(&message.user_id).map(read_dashed),
+            tenant: optional_filter(&message.tenant_id).map(TenantRef::parse),
         };
         let grants = grants::list(cx, &self.deps.store, &of).await?;
-        Ok(listed(cx, grants, |page| ListGrantsResponse { grants: page.into_iter().map(shown).collect() }))
+        Ok(listed(cx, grants, |page| ListGrantsResponse { grants: page.into_iter().map(to_proto).collect() }))
     }
 
     async fn create_grant(&self, cx: &Cx, message: CreateGrantRequest) -> Result<CreateGrantResponse> {
@@ -38,7 +38,7 @@ impl GrantService for Grants {
             expires_at,
         };
         let grant = grants::create(cx, &self.deps.store, new).await?;
-        Ok(CreateGrantResponse { grant: Some(shown(grant)) })
+        Ok(CreateGrantResponse { grant: Some(to_proto(grant)) })
     }
 
     async fn delete_grant(&self, cx: &Cx, message: DeleteGrantRequest) -> Result<DeleteGrantResponse> {
@@ -47,7 +47,7 @@ impl GrantService for Grants {
     }
 }
 
-fn shown(grant: Grant) -> GrantMessage {
+fn to_proto(grant: Grant) -> GrantMessage {
     GrantMessage {
         id: grant.id.to_string(),
         user_id: grant.identity.to_string(),

@@ -40,6 +40,6 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
 }
 
 /// An optional filter; an empty text is none.
-fn wanted(text: &str) -> Option<&str> {
+fn optional_filter(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }

@@ -12,7 +12,7 @@ use crate::{
     controlplane::licensing::Multitenancy,
     identity::{
         Credentials, Login,
-        grants::switch::{self, Place, Seat},
+        grants::switch::{self, ActingAccount, SwitchTarget},
     },
     proto::controlplane::v1::{
         Account as AccountMessage, ListAccountsRequest, ListAccountsResponse, LoginRequest, LoginResponse,
@@ -36,17 +36,19 @@ impl SessionTokens {
             let message = "The password must be changed before the account can be used here.";
             return Err(Error::denied(Reason::PasswordChangeRequired, message));
         }
-        let place = match self.deps.settings.multitenancy.state {
-            Multitenancy::Enabled => switch::first(&self.deps.store, &login.account).await?,
+        let target = match self.deps.settings.multitenancy.state {
+            Multitenancy::Enabled => switch::initial_target(&self.deps.store, &login.account).await?,
             _ => None,
         };
-        match place {
-            Some(place) => self.sit(cx, &Seat { account: login.account, place: Some(place) }, planned),
+        match target {
+            Some(target) => {
+                self.start_session(cx, &ActingAccount { account: login.account, target: Some(target) }, planned)
+            }
             None => self.token(&SessionOf::login(&login), planned),
         }
     }
 
-    async fn list(&self, cx: &Cx) -> Result<Vec<Place>> {
+    async fn list(&self, cx: &Cx) -> Result<Vec<SwitchTarget>> {
         if self.deps.settings.multitenancy.state.is_enabled() {
             switch::list(cx, &self.deps.store).await
         } else {
@@ -58,19 +60,19 @@ impl SessionTokens {
         self.deps.settings.multitenancy.state.require()?;
         let to = to.map(TenantRef::parse);
         let planned = self.plan();
-        let seat = switch::switch(cx, &self.deps.store, to, (planned.jti.clone(), planned.expires_at()?)).await?;
-        self.sit(cx, &seat, planned)
+        let acting = switch::switch(cx, &self.deps.store, to, (planned.jti.clone(), planned.expires_at()?)).await?;
+        self.start_session(cx, &acting, planned)
     }
 
     /// A session of an account in the tenant that it acts in. It expires with the session of the call, so that
     /// switching does not extend a session.
-    fn sit(&self, cx: &Cx, seat: &Seat, planned: Claims) -> Result<String> {
-        let place = seat.place.as_ref();
-        let ends = [place.and_then(|place| place.ends), cx.caller.ends];
+    fn start_session(&self, cx: &Cx, acting: &ActingAccount, planned: Claims) -> Result<String> {
+        let target = acting.target.as_ref();
+        let ends = [target.and_then(|target| target.ends), cx.caller.ends];
         let of = SessionOf {
-            account: &seat.account,
-            tenant: place.map(|place| (place.tenant.id, place.tenant.name.as_str())),
-            role: place.map_or(seat.account.role, |place| place.role.role()),
+            account: &acting.account,
+            tenant: target.map(|target| (target.tenant.id, target.tenant.name.as_str())),
+            role: target.map_or(acting.account.role, |target| target.role.role()),
             also: Default::default(),
             ends: ends.into_iter().flatten().min(),
         };
@@ -95,10 +97,10 @@ impl SessionService for SessionTokens {
     }
 
     async fn list_accounts(&self, cx: &Cx, _: ListAccountsRequest) -> Result<ListAccountsResponse> {
-        let places = self.list(cx).await?;
+        let targets = self.list(cx).await?;
         // A list in memory is never too long for this.
-        let total = places.len() as i64;
-        Ok(ListAccountsResponse { total, accounts: places.into_iter().map(shown).collect() })
+        let total = targets.len() as i64;
+        Ok(ListAccountsResponse { total, accounts: targets.into_iter().map(to_proto).collect() })
     }
 
     async fn switch_account(&self, cx: &Cx, message: SwitchAccountRequest) -> Result<SwitchAccountResponse> {
@@ -124,13 +126,13 @@ fn credentials(message: LoginRequest) -> Credentials {
     }
 }
 
-fn shown(place: Place) -> AccountMessage {
+fn to_proto(target: SwitchTarget) -> AccountMessage {
     AccountMessage {
-        tenant_id: place.tenant.id.dashed(),
-        name: place.tenant.display_name,
-        slug: place.tenant.name.to_string(),
-        role: place.role.as_str().to_owned(),
-        is_default: place.is_default,
+        tenant_id: target.tenant.id.dashed(),
+        name: target.tenant.display_name,
+        slug: target.tenant.name.to_string(),
+        role: target.role.as_str().to_owned(),
+        is_default: target.is_default,
     }
 }
 
@@ -138,7 +140,7 @@ fn shown(place: Place) -> AccountMessage {
 mod tests {
     use super::*;
 
-    fn named(userid: &str, tenant: Option<&str>) -> (Option<TenantRef>, String) {
+    fn parsed(userid: &str, tenant: Option<&str>) -> (Option<TenantRef>, String) {
         let (userid, tenant) = (Some(userid.to_owned()), tenant.map(str::to_owned));
         let credentials = credentials(LoginRequest { userid, tenant, ..LoginRequest::default() });
         (credentials.tenant, credentials.user)
@@ -147,10 +149,10 @@ mod tests {
     #[test]
     fn an_account_of_a_tenant_is_named_in_two_ways() {
         let acme = || Some(TenantRef::parse("acme"));
-        assert_eq!(named("ada", None), (None, "ada".to_owned()));
-        assert_eq!(named("ada@example.com", None), (None, "ada@example.com".to_owned()));
-        assert_eq!(named("Acme/ada", None), (acme(), "ada".to_owned()));
-        assert_eq!(named("ada", Some(" acme ")), (acme(), "ada".to_owned()));
-        assert_eq!(named("a/da", Some("acme")), (acme(), "a/da".to_owned()));
+        assert_eq!(parsed("ada", None), (None, "ada".to_owned()));
+        assert_eq!(parsed("ada@example.com", None), (None, "ada@example.com".to_owned()));
+        assert_eq!(parsed("Acme/ada", None), (acme(), "ada".to_owned()));
+        assert_eq!(parsed("ada", Some(" acme ")), (acme(), "ada".to_owned()));
+        assert_eq!(parsed("a/da", Some("acme")), (acme(), "a/da".to_owned()));
     }
 }

@@ -1,6 +1,6 @@
 //! `TenantService`: the tenants of the registry.
 
-use super::wanted;
+use super::optional_filter;
 use crate::{
     api::{Deps, List, handlers::controlplane::v1::tenant_service::TenantService, listed, timestamp},
     base::{Cx, Result, TenantRef},
@@ -18,35 +18,35 @@ pub struct Tenants {
 
 impl TenantService for Tenants {
     async fn list_tenants(&self, cx: &Cx, message: ListTenantsRequest) -> Result<List<ListTenantsResponse>> {
-        let tenants = tenants::list(cx, &self.deps.store, wanted(&message.status)).await?;
+        let tenants = tenants::list(cx, &self.deps.store, optional_filter(&message.status)).await?;
         let mut total = 0;
         Ok(listed(cx, tenants, move |page| {
             // A page is never too long for this. The last page has the total.
             total += page.len() as i64;
-            ListTenantsResponse { tenants: page.into_iter().map(summary).collect(), total }
+            ListTenantsResponse { tenants: page.into_iter().map(to_summary).collect(), total }
         }))
     }
 
     async fn create_tenant(&self, cx: &Cx, message: CreateTenantRequest) -> Result<CreateTenantResponse> {
         let (name, slug) = (message.name.unwrap_or_default(), message.slug.unwrap_or_default());
         let tenant = tenants::create(cx, &self.deps.store, self.deps.settings.max_tenants, &name, &slug).await?;
-        Ok(CreateTenantResponse { tenant: Some(summary(tenant)) })
+        Ok(CreateTenantResponse { tenant: Some(to_summary(tenant)) })
     }
 
     async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {
         let (tenant, _) = resolve_any(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
-        Ok(GetTenantResponse { tenant: Some(shown(tenant)) })
+        Ok(GetTenantResponse { tenant: Some(to_proto(tenant)) })
     }
 
     async fn delete_tenant(&self, cx: &Cx, message: DeleteTenantRequest) -> Result<DeleteTenantResponse> {
         let DeleteTenantRequest { tenant_id, confirm, drop_database } = message;
         let removal = Removal { confirm: confirm.unwrap_or_default(), drop_database };
         let removed = tenants::delete(cx, &self.deps.store, &TenantRef::parse(&tenant_id), removal).await?;
-        Ok(report(removed))
+        Ok(to_response(removed))
     }
 }
 
-fn summary(tenant: Tenant) -> TenantSummary {
+fn to_summary(tenant: Tenant) -> TenantSummary {
     TenantSummary {
         id: tenant.id.dashed(),
         name: tenant.display_name,
@@ -55,7 +55,7 @@ fn summary(tenant: Tenant) -> TenantSummary {
     }
 }
 
-fn shown(tenant: Tenant) -> TenantMessage {
+fn to_proto(tenant: Tenant) -> TenantMessage {
     TenantMessage {
         id: tenant.id.dashed(),
         slug: tenant.name.to_string(),
@@ -66,7 +66,7 @@ fn shown(tenant: Tenant) -> TenantMessage {
     }
 }
 
-fn report(removed: Removed) -> DeleteTenantResponse {
+fn to_response(removed: Removed) -> DeleteTenantResponse {
     DeleteTenantResponse {
         openbao_removed: removed.openbao_removed,
         database_dropped: removed.database_dropped,

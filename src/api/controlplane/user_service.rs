@@ -1,6 +1,6 @@
 //! `UserService`: identities.
 
-use super::wanted;
+use super::optional_filter;
 use crate::{
     api::{Deps, List, handlers::controlplane::v1::user_service::UserService, listed},
     base::{Cx, Result},
@@ -14,16 +14,16 @@ pub struct Users {
 
 impl UserService for Users {
     async fn list_users(&self, cx: &Cx, message: ListUsersRequest) -> Result<List<ListUsersResponse>> {
-        let users = identities::list(cx, &self.deps.store, wanted(&message.email)).await?;
-        Ok(listed(cx, users, |page| ListUsersResponse { users: page.into_iter().map(shown).collect() }))
+        let users = identities::list(cx, &self.deps.store, optional_filter(&message.email)).await?;
+        Ok(listed(cx, users, |page| ListUsersResponse { users: page.into_iter().map(to_proto).collect() }))
     }
 
     async fn create_user(&self, cx: &Cx, message: CreateUserRequest) -> Result<CreateUserResponse> {
         let user = identities::create(cx, &self.deps.store, &message.email.unwrap_or_default()).await?;
-        Ok(CreateUserResponse { user: Some(shown(user)) })
+        Ok(CreateUserResponse { user: Some(to_proto(user)) })
     }
 }
 
-fn shown(identity: Identity) -> User {
+fn to_proto(identity: Identity) -> User {
     User { id: identity.id.to_string(), email: identity.email, is_active: identity.is_active }
 }

@@ -19,17 +19,17 @@ pub struct Tenants {
 impl TenantService for Tenants {
     async fn create_tenant(&self, cx: &Cx, message: CreateTenantRequest) -> Result<CreateTenantResponse> {
         let tenant = tenants::create(cx, &self.deps.store, self.deps.settings.max_tenants, message.name()).await?;
-        Ok(CreateTenantResponse { tenant: Some(shown(tenant)) })
+        Ok(CreateTenantResponse { tenant: Some(to_proto(tenant)) })
     }
 
     async fn list_tenants(&self, cx: &Cx, _: ListTenantsRequest) -> Result<List<ListTenantsResponse>> {
         let tenants = tenants::list(cx, &self.deps.store).await?;
-        Ok(listed(cx, tenants, |page| ListTenantsResponse { tenants: page.into_iter().map(shown).collect() }))
+        Ok(listed(cx, tenants, |page| ListTenantsResponse { tenants: page.into_iter().map(to_proto).collect() }))
     }
 
     async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {
         let tenant = tenants::get(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
-        Ok(GetTenantResponse { tenant: Some(shown(tenant)) })
+        Ok(GetTenantResponse { tenant: Some(to_proto(tenant)) })
     }
 
     async fn replace_tenant(&self, cx: &Cx, message: ReplaceTenantRequest) -> Result<ReplaceTenantResponse> {
@@ -48,7 +48,7 @@ impl TenantService for Tenants {
     }
 }
 
-fn shown(tenant: Registered) -> Tenant {
+fn to_proto(tenant: Registered) -> Tenant {
     Tenant {
         id: tenant.id.manager(),
         name: tenant.name.as_str().to_owned(),

@@ -28,7 +28,7 @@ impl TenantService for Tenants {
 
     async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {
         let view = tenants::get(cx, &self.deps.store, &message.tenant).await?;
-        Ok(shown(view))
+        Ok(to_proto(view))
     }
 
     async fn create_tenant(&self, cx: &Cx, message: CreateTenantRequest) -> Result<CreateTenantResponse> {
@@ -59,7 +59,7 @@ fn input(info: Option<TenantInfo>, given: Option<&FieldMask>) -> Option<InfoInpu
     })
 }
 
-fn shown(view: TenantView) -> GetTenantResponse {
+fn to_proto(view: TenantView) -> GetTenantResponse {
     let info = TenantInfo { admin_roles: view.info.admin_roles, allowed_clusters: view.info.allowed_clusters };
     GetTenantResponse { info: Some(info), version: view.version }
 }

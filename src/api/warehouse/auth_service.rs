@@ -34,7 +34,7 @@ pub struct Auth {
 }
 
 impl Auth {
-    fn logged_in(&self, login: Login, session: &Session) -> LoginResponse {
+    fn login_response(&self, login: Login, session: &Session) -> LoginResponse {
         let tenant = login.tenant.map(|tenant| tenant.name.as_str().to_owned());
         LoginResponse {
             token: session.token.expose().clone(),
@@ -60,7 +60,7 @@ impl AuthService for Auth {
         // A role that expires earlier shortens the session.
         let time = Duration::from_secs(u64::try_from(exp - iat).unwrap_or_default());
         let cookie = cookies::Session::Warehouse.begin(session.token.expose(), time, cx.secure);
-        with_cookie(self.logged_in(login, &session), &cookie)
+        with_cookie(self.login_response(login, &session), &cookie)
     }
 
     async fn logout(&self, cx: &Cx, _: LogoutRequest) -> Result<Response<LogoutResponse>> {
@@ -91,17 +91,17 @@ impl AuthService for Auth {
 }
 
 fn credentials(message: LoginRequest) -> Result<Credentials> {
-    let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-    let (Some(user), Some(password)) = (given(message.username), message.password.filter(|text| !text.is_empty()))
+    let non_blank = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let (Some(user), Some(password)) = (non_blank(message.username), message.password.filter(|text| !text.is_empty()))
     else {
         let text = "username and password are required";
         return Err(Error::new(Kind::InvalidArgument, Reason::CredentialsEmpty, text));
     };
     Ok(Credentials {
-        tenant: given(message.tenant).map(|tenant| TenantRef::parse(tenant.trim())),
+        tenant: non_blank(message.tenant).map(|tenant| TenantRef::parse(tenant.trim())),
         user,
         password: Secret::new(password),
-        code: given(message.code).map(Secret::new),
+        code: non_blank(message.code).map(Secret::new),
     })
 }
 

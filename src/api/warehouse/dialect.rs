@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn missing_fields_are_named_as_they_are_sent() {
-        let field = |field: &str| Violation { field: field.to_owned(), place: None, description: String::new() };
+        let field = |field: &str| Violation { field: field.to_owned(), part: None, description: String::new() };
         let failure = Failure::new(Origin::Service, Code::InvalidArgument, "FIELD_REQUIRED", "missing: auth_provider");
         let failure = Failure { violations: vec![field("name"), field("auth_provider")], ..failure };
         assert_eq!(message(&failure), "missing: name, authProvider");

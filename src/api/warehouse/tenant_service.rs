@@ -23,12 +23,12 @@ impl TenantService for Tenants {
         let CreateTenantRequest { name, id, display_name, auth_provider: provider, auth_config } = message;
         let wanted = Wanted { name, id, display_name, provider, config: auth_config.into_iter().collect() };
         let view = tenants::create(cx, &self.area, wanted).await?;
-        Ok(CreateTenantResponse { tenant: Some(shown(view)) })
+        Ok(CreateTenantResponse { tenant: Some(to_proto(view)) })
     }
 
     async fn list_tenants(&self, cx: &Cx, _: ListTenantsRequest) -> Result<List<ListTenantsResponse>> {
         let views = tenants::list(cx, &self.area.store).await?;
-        Ok(listed(cx, views, |page| ListTenantsResponse { tenants: page.into_iter().map(shown).collect() }))
+        Ok(listed(cx, views, |page| ListTenantsResponse { tenants: page.into_iter().map(to_proto).collect() }))
     }
 
     async fn set_tenant_disabled(
@@ -37,13 +37,13 @@ impl TenantService for Tenants {
         message: SetTenantDisabledRequest,
     ) -> Result<SetTenantDisabledResponse> {
         let view = tenants::set_disabled(cx, &self.area.store, message.name(), message.disabled()).await?;
-        Ok(SetTenantDisabledResponse { tenant: Some(shown(view)) })
+        Ok(SetTenantDisabledResponse { tenant: Some(to_proto(view)) })
     }
 
     async fn set_tenant_auth(&self, cx: &Cx, message: SetTenantAuthRequest) -> Result<SetTenantAuthResponse> {
         let config = message.auth_config.clone().into_iter().collect();
         let view = tenants::set_auth(cx, &self.area, message.name(), message.auth_provider(), config).await?;
-        Ok(SetTenantAuthResponse { tenant: Some(shown(view)) })
+        Ok(SetTenantAuthResponse { tenant: Some(to_proto(view)) })
     }
 
     async fn delete_tenant(&self, cx: &Cx, message: DeleteTenantRequest) -> Result<DeleteTenantResponse> {
@@ -52,7 +52,7 @@ impl TenantService for Tenants {
     }
 }
 
-fn shown(view: TenantView) -> Tenant {
+fn to_proto(view: TenantView) -> Tenant {
     Tenant {
         name: view.name,
         id: view.id.warehouse(),

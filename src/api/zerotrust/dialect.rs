@@ -141,7 +141,7 @@ mod tests {
     fn the_invalid_fields_are_named() {
         let (field, description) = ("email".to_owned(), "no address".to_owned());
         let mut failure = Failure::new(Origin::Service, Code::InvalidArgument, "EMAIL_INVALID", "no address");
-        failure.violations = vec![transcoder::Violation { field, place: None, description }];
+        failure.violations = vec![transcoder::Violation { field, part: None, description }];
         failure.request_id = Some("r1".to_owned());
         let body =
             r#"{"error":"validation_error","detail":"no address","fields":{"email":"no address"},"request_id":"r1"}"#;

@@ -41,7 +41,7 @@ pub(super) async fn begin(deps: &Deps, of: &SessionOf<'_>) -> Result<Session> {
 
 /// Starts a session for a user whose other sessions have ended.
 pub(super) async fn fresh(deps: &Deps, user: &User, tenant: &Tenant) -> Result<Session> {
-    let (also, ends) = user.standing();
+    let (also, ends) = user.tenant_roles();
     let tenant = Some((tenant.id, tenant.name.as_str()));
     begin(deps, &SessionOf { account: &user.account, tenant, role: user.account.role, also, ends }).await
 }

@@ -91,7 +91,7 @@ impl Authenticator {
     }
 
     /// Also accepts the documented third-party credentials that are configured.
-    pub fn with_foreign(self, manager: Option<ManagerKey>, warehouse: Option<ApiKey>) -> Self {
+    pub fn with_third_party(self, manager: Option<ManagerKey>, warehouse: Option<ApiKey>) -> Self {
         Self { manager, warehouse, ..self }
     }
 
@@ -118,7 +118,7 @@ impl Authenticator {
     /// The caller, from the head of a call.
     pub async fn authenticate(&self, call: &Parts) -> Authentication {
         let Some(surface) = Surface::of_path(call.uri.path()) else { return Authentication::Anonymous };
-        match self.who(surface, call).await {
+        match self.identify(surface, call).await {
             Ok(None) => Authentication::Anonymous,
             Ok(Some(caller)) => Authentication::Caller(caller, surface),
             Err(error) => {
@@ -130,7 +130,7 @@ impl Authenticator {
         }
     }
 
-    async fn who(&self, surface: Surface, call: &Parts) -> Result<Option<Caller>> {
+    async fn identify(&self, surface: Surface, call: &Parts) -> Result<Option<Caller>> {
         if let Some((keys, text)) = self.api_key_of(surface, &call.headers) {
             let client = call.extensions.get::<ClientInfo>().and_then(|client| client.address);
             return keys.caller(self.tenants.as_ref(), text, client).await.map(Some);
@@ -188,7 +188,7 @@ impl Authenticator {
         match &self.manager {
             // One algorithm per key: the header selects the key, never how it is used.
             Some(key) if surface == Surface::Manager && tokens::parse(token)?.header.is_hs256() => {
-                self.managers(key, token)
+                self.manager_token(key, token)
             }
             _ => self.own(surface, token),
         }
@@ -219,10 +219,10 @@ impl Authenticator {
         })
     }
 
-    fn managers(&self, key: &ManagerKey, token: &str) -> Result<Credential> {
+    fn manager_token(&self, key: &ManagerKey, token: &str) -> Result<Credential> {
         let claims = key.verify(token)?;
         claims.check(self.clock.unix())?;
-        let token_id = foreign_token_id(token);
+        let token_id = third_party_token_id(token);
         for id in claims.jti.iter().chain([&token_id]) {
             self.revocations.check_id(id)?;
         }
@@ -309,7 +309,7 @@ fn role(word: &str) -> Result<Role> {
 }
 
 /// The id under which a third-party token without an id is revoked.
-pub fn foreign_token_id(token: &str) -> String {
+pub fn third_party_token_id(token: &str) -> String {
     format!("sha256:{}", sha256_hex([token.as_bytes()]))
 }
 

@@ -46,7 +46,7 @@ fn fixture() -> Fixture {
     let manager = ManagerKey::from_base64(&Secret::new(STANDARD.encode(SECRET))).unwrap();
     let warehouse = ApiKey::new(&Secret::new("letmein".to_owned()));
     let authenticator = Authenticator::new(keys.clone(), revocations.clone(), Arc::new(Registry), Clock::system())
-        .with_foreign(Some(manager), warehouse);
+        .with_third_party(Some(manager), warehouse);
     Fixture { keys, revocations, authenticator }
 }
 
@@ -60,10 +60,10 @@ async fn with_token(fixture: &Fixture, path: &str, token: &str) -> Result<Caller
 
 async fn with_headers(fixture: &Fixture, path: &str, pairs: &[(&'static str, &str)]) -> Result<Option<Caller>, Reason> {
     let call = pairs.iter().fold(Request::get(path), |call, (name, value)| call.header(*name, *value));
-    who(&fixture.authenticator, call).await
+    identify(&fixture.authenticator, call).await
 }
 
-async fn who(authenticator: &Authenticator, call: http::request::Builder) -> Result<Option<Caller>, Reason> {
+async fn identify(authenticator: &Authenticator, call: http::request::Builder) -> Result<Option<Caller>, Reason> {
     match authenticator.authenticate(&call.body(()).unwrap().into_parts().0).await {
         Authentication::Anonymous => Ok(None),
         Authentication::Caller(caller, _) => Ok(Some(caller)),
@@ -182,7 +182,7 @@ async fn manager_tokens_are_valid_only_on_the_manager_surface() {
     for path in [TENANTS, WAREHOUSE, "/v1/admin/users"] {
         assert_eq!(with_token(&f, path, &token).await.unwrap_err(), Reason::CredentialsInvalid, "{path}");
     }
-    f.revocations.note([Revocation::Token { id: foreign_token_id(&token), expires_at: i64::MAX }], 0);
+    f.revocations.note([Revocation::Token { id: third_party_token_id(&token), expires_at: i64::MAX }], 0);
     assert_eq!(with_token(&f, MANAGER, &token).await.unwrap_err(), Reason::CredentialsRevoked);
     let token = signed(json!({"role": "admin", "jti": "j1", "exp": Clock::system().unix() + 60}));
     assert!(with_token(&f, MANAGER, &token).await.is_ok());
@@ -225,19 +225,19 @@ async fn changes_with_a_session_cookie_require_its_csrf_token() {
     let claims = Claims { aud: vec!["warehouse".to_owned()], ..claims(Role::PlatformAdmin) };
     let cookie = format!("qod_session={}", tokens::issue(&f.keys, &claims).unwrap());
     let call = |method| paged(method, WAREHOUSE).header("cookie", &cookie);
-    assert_eq!(who(&f.authenticator, call("GET")).await.unwrap().unwrap().token_id, claims.jti);
+    assert_eq!(identify(&f.authenticator, call("GET")).await.unwrap().unwrap().token_id, claims.jti);
     for method in ["POST", "PUT", "PATCH", "DELETE", "PURGE"] {
-        let refused = who(&f.authenticator, call(method)).await.unwrap_err();
+        let refused = identify(&f.authenticator, call(method)).await.unwrap_err();
         assert_eq!(refused, Reason::CsrfTokenInvalid, "{method}");
     }
     let good = csrf::token(&f.keys, &claims.jti);
     let post = || call("POST").header("x-csrf-token", &good);
-    assert!(who(&f.authenticator, post()).await.unwrap().is_some());
-    assert!(who(&f.authenticator, post().header("origin", "https://db.example")).await.unwrap().is_some());
+    assert!(identify(&f.authenticator, post()).await.unwrap().is_some());
+    assert!(identify(&f.authenticator, post().header("origin", "https://db.example")).await.unwrap().is_some());
     let other = call("POST").header("x-csrf-token", csrf::token(&f.keys, "another session"));
-    assert_eq!(who(&f.authenticator, other).await.unwrap_err(), Reason::CsrfTokenInvalid);
+    assert_eq!(identify(&f.authenticator, other).await.unwrap_err(), Reason::CsrfTokenInvalid);
     f.revocations.note([Revocation::Token { id: claims.jti, expires_at: claims.exp }], claims.iat);
-    assert_eq!(who(&f.authenticator, call("GET")).await.unwrap_err(), Reason::CredentialsRevoked);
+    assert_eq!(identify(&f.authenticator, call("GET")).await.unwrap_err(), Reason::CredentialsRevoked);
 }
 
 #[tokio::test]
@@ -251,13 +251,17 @@ async fn changes_with_a_cookie_from_another_site_require_a_listed_origin() {
     };
     let console = "https://console.example";
     for (name, foreign) in [("origin", console), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
-        assert_eq!(who(&f.authenticator, post(name, foreign)).await.unwrap_err(), Reason::OriginRefused, "{foreign}");
+        assert_eq!(
+            identify(&f.authenticator, post(name, foreign)).await.unwrap_err(),
+            Reason::OriginRefused,
+            "{foreign}"
+        );
     }
     let any = f.authenticator.with_origins("*".parse().unwrap());
-    assert_eq!(who(&any, post("origin", console)).await.unwrap_err(), Reason::OriginRefused);
+    assert_eq!(identify(&any, post("origin", console)).await.unwrap_err(), Reason::OriginRefused);
     let listed = any.with_origins(console.parse().unwrap());
-    assert!(who(&listed, post("origin", console)).await.unwrap().is_some());
-    assert_eq!(who(&listed, post("origin", "null")).await.unwrap_err(), Reason::OriginRefused);
+    assert!(identify(&listed, post("origin", console)).await.unwrap().is_some());
+    assert_eq!(identify(&listed, post("origin", "null")).await.unwrap_err(), Reason::OriginRefused);
 }
 
 #[tokio::test]
@@ -266,7 +270,7 @@ async fn headers_take_precedence_over_cookies_and_bad_cookies_are_ignored() {
     let key = [("x-api-key", "letmein"), ("cookie", "qod_session=junk")];
     assert_eq!(with_headers(&f, WAREHOUSE, &key).await.unwrap().unwrap().subject, "api-key");
     let key = paged("POST", WAREHOUSE).header("x-api-key", "letmein").header("cookie", "qod_session=junk");
-    assert!(who(&f.authenticator, key).await.unwrap().is_some(), "who gives a header needs no token besides");
+    assert!(identify(&f.authenticator, key).await.unwrap().is_some(), "who gives a header needs no token besides");
     for junk in ["qod_session=junk", "qod_session=", "qod_session=letmein"] {
         let refused = with_headers(&f, WAREHOUSE, &[("cookie", junk)]).await;
         assert_eq!(refused.unwrap_err(), Reason::CredentialsInvalid, "{junk}");
@@ -283,13 +287,13 @@ async fn an_unknown_scheme_does_not_hide_another_credential() {
     for scheme in [b"Basic YTpi".as_slice(), b"Digest username=\"\xfc\"", b"Negotiate", b""] {
         let call = || paged("GET", WAREHOUSE).header("authorization", scheme);
         for (name, value) in [("x-api-key", "letmein"), ("x-api-key", session.as_str()), ("cookie", cookie.as_str())] {
-            let found = who(&f.authenticator, call().header(name, value)).await;
+            let found = identify(&f.authenticator, call().header(name, value)).await;
             assert!(found.unwrap().is_some(), "{name} beside {scheme:?}");
         }
-        assert!(who(&f.authenticator, call()).await.unwrap().is_none(), "{scheme:?} alone is no credential");
+        assert!(identify(&f.authenticator, call()).await.unwrap().is_none(), "{scheme:?} alone is no credential");
     }
     let bad = paged("GET", WAREHOUSE).header("authorization", "Bearer junk").header("x-api-key", "letmein");
-    assert_eq!(who(&f.authenticator, bad).await.unwrap_err(), Reason::CredentialsInvalid);
+    assert_eq!(identify(&f.authenticator, bad).await.unwrap_err(), Reason::CredentialsInvalid);
 }
 
 #[tokio::test]
@@ -307,16 +311,16 @@ async fn open_manager_mode_admits_local_callers_but_no_invalid_token() {
             user_agent: None,
         })
     };
-    assert!(who(&f.authenticator, local(MANAGER)).await.unwrap().is_none(), "it is closed");
+    assert!(identify(&f.authenticator, local(MANAGER)).await.unwrap().is_none(), "it is closed");
     let open = f.authenticator.with_open_manager(true);
-    let caller = who(&open, local(MANAGER)).await.unwrap().unwrap();
+    let caller = identify(&open, local(MANAGER)).await.unwrap().unwrap();
     assert!(caller.subject == "open-manager" && caller.is_platform() && caller.kind == CallerKind::Service);
     let basic = local(MANAGER).header("authorization", "Basic YTpi");
-    assert!(who(&open, basic).await.unwrap().is_some(), "of a scheme that nobody reads");
+    assert!(identify(&open, basic).await.unwrap().is_some(), "of a scheme that nobody reads");
     let bad = local(MANAGER).header("authorization", "Bearer junk");
-    assert_eq!(who(&open, bad).await.unwrap_err(), Reason::CredentialsInvalid);
+    assert_eq!(identify(&open, bad).await.unwrap_err(), Reason::CredentialsInvalid);
     for closed in [TENANTS, WAREHOUSE, "/v1/admin/users", "/registry/v1/tenants", "/tenantry.manager.v1.S/M"] {
-        assert!(who(&open, local(closed)).await.unwrap().is_none(), "{closed}");
+        assert!(identify(&open, local(closed)).await.unwrap().is_none(), "{closed}");
     }
-    assert!(who(&open, Request::post(MANAGER)).await.unwrap().is_none(), "nothing is known of the client");
+    assert!(identify(&open, Request::post(MANAGER)).await.unwrap().is_none(), "nothing is known of the client");
 }

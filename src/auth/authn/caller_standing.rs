@@ -77,7 +77,7 @@ impl CallerStanding {
         if cx.caller.ends.is_some_and(|end| end <= cx.clock.now()) {
             return Err(tokens::expired());
         }
-        self.store.check_standing(&cx.caller).await?;
+        self.store.check_still_valid(&cx.caller).await?;
         for party in cx.caller.parties() {
             let Some(tenant) = &party.tenant else { continue };
             let tenant = self.store.find(&TenantRef::Id(tenant.id)).await?.ok_or_else(tokens::revoked)?;

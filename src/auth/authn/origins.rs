@@ -19,7 +19,7 @@ pub struct Origins {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a list of origins")]
-pub struct NoOrigins;
+pub struct InvalidOrigins;
 
 impl Origins {
     /// Whether every origin is allowed, in which case cookies are not.
@@ -38,14 +38,14 @@ impl Origins {
 }
 
 impl FromStr for Origins {
-    type Err = NoOrigins;
+    type Err = InvalidOrigins;
 
     /// Parses a comma-separated list of origins as browsers send them, or `*`.
-    fn from_str(text: &str) -> Result<Self, NoOrigins> {
+    fn from_str(text: &str) -> Result<Self, InvalidOrigins> {
         if text.trim() == "*" {
             return Ok(Self { any: true, listed: Vec::new() });
         }
-        let listed = text.split(',').map(|item| origin(item.trim())).collect::<Option<_>>().ok_or(NoOrigins)?;
+        let listed = text.split(',').map(|item| origin(item.trim())).collect::<Option<_>>().ok_or(InvalidOrigins)?;
         Ok(Self { any: false, listed })
     }
 }
@@ -175,7 +175,7 @@ mod tests {
             "https://*.example,",
             "",
         ] {
-            assert_eq!(bad.parse::<Origins>(), Err(NoOrigins), "{bad}");
+            assert_eq!(bad.parse::<Origins>(), Err(InvalidOrigins), "{bad}");
         }
     }
 

@@ -26,15 +26,15 @@ pub struct ProxyRoles(BTreeSet<String>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a list of subjects")]
-pub struct NoSubjects;
+pub struct InvalidSubjects;
 
 impl FromStr for ProxyRoles {
-    type Err = NoSubjects;
+    type Err = InvalidSubjects;
 
     /// Parses a comma-separated list of subjects.
-    fn from_str(text: &str) -> Result<Self, NoSubjects> {
+    fn from_str(text: &str) -> Result<Self, InvalidSubjects> {
         let subjects: BTreeSet<_> = text.split(',').map(|subject| subject.trim().to_owned()).collect();
-        if subjects.iter().any(String::is_empty) { Err(NoSubjects) } else { Ok(Self(subjects)) }
+        if subjects.iter().any(String::is_empty) { Err(InvalidSubjects) } else { Ok(Self(subjects)) }
     }
 }
 
@@ -52,7 +52,7 @@ impl Principals {
     /// Combines the caller with the principal that the headers name, if any.
     pub(in crate::auth) async fn join(&self, caller: Caller, headers: &HeaderMap) -> Result<Caller> {
         let is_proxy = self.proxies.0.contains(&caller.subject);
-        let Some(subject) = named(headers)? else {
+        let Some(subject) = requested_principal(headers)? else {
             return if is_proxy { Err(missing()) } else { Ok(caller) };
         };
         if is_proxy && self.proxies.0.contains(&subject) {
@@ -62,13 +62,13 @@ impl Principals {
             return Ok(caller);
         }
         let found = self.finder.find_principal(&subject).await?;
-        let principal = found.unwrap_or_else(|| stranger(subject));
+        let principal = found.unwrap_or_else(|| unknown_principal(subject));
         Ok(Caller::new(CallerFacts { principal: Some(principal), ..CallerFacts::clone(&caller) }))
     }
 }
 
 /// The principal in the headers; a blank value counts as absent.
-fn named(headers: &HeaderMap) -> Result<Option<String>> {
+fn requested_principal(headers: &HeaderMap) -> Result<Option<String>> {
     let mut all = headers.get_all(HEADER).iter();
     match (all.next(), all.next()) {
         (None, _) => Ok(None),
@@ -87,7 +87,7 @@ fn text(value: &HeaderValue) -> Result<String> {
 }
 
 /// A caller of which only the subject is known. It may be an admin role of a tenant.
-fn stranger(subject: String) -> Caller {
+fn unknown_principal(subject: String) -> Caller {
     Caller::new(CallerFacts { kind: CallerKind::Service, subject, ..CallerFacts::default() })
 }
 
@@ -159,7 +159,7 @@ mod tests {
     fn subjects_are_parsed_as_a_list() {
         assert_eq!("a, b/c ".parse::<ProxyRoles>().unwrap().0, ["a".to_owned(), "b/c".to_owned()].into());
         for bad in ["", "a,", ",", " "] {
-            assert_eq!(bad.parse::<ProxyRoles>(), Err(NoSubjects), "{bad}");
+            assert_eq!(bad.parse::<ProxyRoles>(), Err(InvalidSubjects), "{bad}");
         }
     }
 }

@@ -1,5 +1,5 @@
 use time::macros::datetime;
-use transcoder::{Action, Actions, AuditRule, Guard as _, Surface as SurfaceInfo, TrailingSlash, json::Habits};
+use transcoder::{Action, Actions, AuditRule, Guard as _, Surface as SurfaceInfo, TrailingSlash, json::JsonOptions};
 use uuid::Uuid;
 
 use super::*;
@@ -11,7 +11,7 @@ use crate::{
 static MESSAGING: SurfaceInfo = SurfaceInfo {
     name: "messaging",
     error_dialect: "messaging",
-    habits: Habits::PROTO3,
+    json: JsonOptions::PROTO3,
     trailing_slash: TrailingSlash::Ignore,
     blank_body_absent: false,
 };

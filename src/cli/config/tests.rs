@@ -70,7 +70,7 @@ fn every_setting_is_read_in_one_way() {
 
 #[cfg(unix)]
 #[test]
-fn a_variable_of_ours_that_is_not_utf_8_is_an_error() {
+fn a_tenantry_variable_that_is_not_utf_8_is_an_error() {
     use std::os::unix::ffi::OsStringExt;
 
     let bytes = || OsString::from_vec(vec![b'h', b'u', 0xff]);
@@ -130,7 +130,7 @@ fn the_defaults_are_usable() {
 }
 
 #[test]
-fn unknown_keys_and_variables_are_told_all_at_once() {
+fn unknown_keys_and_variables_are_reported_together() {
     let told =
         problems(&[("TENANTRY_LISTN", "x"), ("TENANTRY_MAX_TENANTS", "many")], "colour = 'red'\n[table]\na = 1\n");
     for part in [
@@ -144,7 +144,7 @@ fn unknown_keys_and_variables_are_told_all_at_once() {
 }
 
 #[test]
-fn values_out_of_form_are_refused_without_being_repeated() {
+fn malformed_values_are_refused_without_being_repeated() {
     for (variable, value) in [
         ("TENANTRY_LISTEN", "hunter2"),
         ("TENANTRY_MAX_BODY_BYTES", "0"),
@@ -163,7 +163,7 @@ fn values_out_of_form_are_refused_without_being_repeated() {
 }
 
 #[test]
-fn a_broken_file_is_told_without_its_content() {
+fn a_broken_file_is_reported_without_its_content() {
     let told = problems(&[], "qod_api_key = 'hunter2\nlog = ");
     assert!(told.contains("is not valid TOML") && !told.contains("hunter2"), "{told}");
     let told = read(&[], &[], Some(Path::new("/nowhere/tenantry.toml"))).unwrap_err().to_string();
@@ -184,7 +184,7 @@ fn secrets_are_masked() {
 }
 
 #[test]
-fn the_managers_placeholder_is_no_key() {
+fn the_managers_placeholder_is_not_a_key() {
     let (config, _) = read(&[], &[("KUBEOP_JWT_SIGNING_KEY", "REPLACE-ME")], None).unwrap();
     assert!(config.kubeop_jwt_signing_key.is_none());
 }
@@ -222,7 +222,7 @@ fn the_edge_of_the_warehouse_has_two_names_for_each_setting() {
     ];
     let wanted = EdgeAddress { host: "sql.example.com".to_owned(), port: 443, tls: true };
     assert_eq!(edge(&[&documented[..], &ours].concat()).unwrap(), wanted);
-    // A variable of that name can be another program's, such as a link that Kubernetes makes.
+    // A variable with this name may belong to another program, such as the links of Kubernetes.
     let links = [("PROXY_PORT", "tcp://10.0.0.1:80"), ("PROXY_TLS_ENABLED", "maybe")];
     assert_eq!(edge(&[&links[..], &ours].concat()).unwrap(), wanted);
     assert!(edge(&links).unwrap_err().to_string().contains("proxy_port (PROXY_PORT) must be a port from 1 to 65535"));

@@ -15,44 +15,44 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Maximum number of concurrent attempts of an address.
-pub(in crate::identity) const AT_ONCE: usize = 8;
+pub(in crate::identity) const MAX_CONCURRENT: usize = 8;
 /// Number of failures that makes the gate of an address narrow.
 pub(in crate::identity) const NARROW_FROM: u32 = 32;
 /// How long a narrow gate is closed after a failure.
 const PAUSE: Duration = Duration::from_millis(250);
 /// How long an attempt waits at a narrow gate.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 /// Maximum number of attempts waiting at a narrow gate: about as many as pass in that time without failures.
-const STANDING: usize = 64;
+const MAX_WAITING: usize = 64;
 /// Maximum number of sleeping attempts of an address. Each costs some memory and nothing else.
-const ASLEEP: usize = 4096;
+const MAX_SLEEPING: usize = 4096;
 
 #[derive(Debug)]
 pub(in crate::identity) struct Gate {
     wide: Arc<Semaphore>,
     narrow: Arc<Semaphore>,
-    standing: AtomicUsize,
+    waiting: AtomicUsize,
     asleep: Arc<Semaphore>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
         let of = |permits| Arc::new(Semaphore::new(permits));
-        Self { wide: of(AT_ONCE), narrow: of(1), standing: AtomicUsize::new(0), asleep: of(ASLEEP) }
+        Self { wide: of(MAX_CONCURRENT), narrow: of(1), waiting: AtomicUsize::new(0), asleep: of(MAX_SLEEPING) }
     }
 }
 
 /// The slot of an attempt among those of its address; released on drop.
 #[derive(Debug)]
-pub(in crate::identity) struct Place {
+pub(in crate::identity) struct Slot {
     permits: Vec<OwnedSemaphorePermit>,
     narrow: bool,
 }
 
 /// Counts as waiting at the gate until dropped.
-struct Standing<'g>(&'g AtomicUsize);
+struct Waiting<'g>(&'g AtomicUsize);
 
-impl Drop for Standing<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -65,23 +65,23 @@ impl Gate {
     }
 
     /// Passes the gate, if a slot is free soon.
-    pub async fn pass(&self, narrow: bool) -> Option<Place> {
+    pub async fn pass(&self, narrow: bool) -> Option<Slot> {
         let one = if narrow { Some(self.queue().await?) } else { None };
         let any = self.wide.clone().try_acquire_owned().ok()?;
-        Some(Place { permits: one.into_iter().chain([any]).collect(), narrow })
+        Some(Slot { permits: one.into_iter().chain([any]).collect(), narrow })
     }
 
     async fn queue(&self) -> Option<OwnedSemaphorePermit> {
-        if self.standing.fetch_add(1, Ordering::Relaxed) >= STANDING {
-            self.standing.fetch_sub(1, Ordering::Relaxed);
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let _standing = Standing(&self.standing);
-        tokio::time::timeout(PATIENCE, self.narrow.clone().acquire_owned()).await.ok()?.ok()
+        let _waiting = Waiting(&self.waiting);
+        tokio::time::timeout(MAX_WAIT, self.narrow.clone().acquire_owned()).await.ok()?.ok()
     }
 }
 
-impl Place {
+impl Slot {
     /// Releases the slot after a failure: a narrow gate stays closed for a while.
     pub fn failed(self) {
         let Self { permits, narrow } = self;
@@ -101,12 +101,12 @@ mod tests {
     #[tokio::test]
     async fn a_wide_gate_limits_concurrent_attempts() {
         let gate = Gate::default();
-        let mut places = Vec::new();
-        for _ in 0..AT_ONCE {
-            places.push(gate.pass(false).await.unwrap());
+        let mut slots = Vec::new();
+        for _ in 0..MAX_CONCURRENT {
+            slots.push(gate.pass(false).await.unwrap());
         }
         assert!(gate.pass(false).await.is_none());
-        places.pop();
+        slots.pop();
         assert!(gate.pass(false).await.is_some());
     }
 
@@ -118,11 +118,11 @@ mod tests {
             gate.pass(true).await.unwrap().failed();
         }
         assert!(started.elapsed() >= 3 * PAUSE, "{:?}", started.elapsed());
-        let held = gate.pass(true).await.unwrap();
+        let slot = gate.pass(true).await.unwrap();
         let waiting = tokio::time::Instant::now();
         assert!(gate.pass(true).await.is_none(), "the one before it does not end");
-        assert!(waiting.elapsed() >= PATIENCE);
-        drop(held);
+        assert!(waiting.elapsed() >= MAX_WAIT);
+        drop(slot);
         drop(gate.pass(true).await.unwrap());
         assert!(
             futures::FutureExt::now_or_never(gate.pass(true)).flatten().is_some(),
@@ -134,11 +134,11 @@ mod tests {
     async fn a_narrow_gate_limits_waiting_attempts() {
         let gate = Gate::default();
         let _held = gate.pass(true).await.unwrap();
-        let waits = futures::future::join_all((0..STANDING + 20).map(|_| async {
+        let waits = futures::future::join_all((0..MAX_WAITING + 20).map(|_| async {
             let began = tokio::time::Instant::now();
             assert!(gate.pass(true).await.is_none());
-            began.elapsed() >= PATIENCE
+            began.elapsed() >= MAX_WAIT
         }));
-        assert_eq!(waits.await.iter().filter(|waited| **waited).count(), STANDING);
+        assert_eq!(waits.await.iter().filter(|waited| **waited).count(), MAX_WAITING);
     }
 }

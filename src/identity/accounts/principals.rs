@@ -9,7 +9,7 @@ use crate::{
 
 /// An account found by its subject, and its roles.
 #[derive(Clone, Debug)]
-pub struct Named {
+pub struct PrincipalAccount {
     pub account: Account,
     pub tenant: Option<Tenant>,
     /// Granted roles, without the account's own.
@@ -19,8 +19,8 @@ pub struct Named {
 /// The account whose tokens have exactly this subject: `<tenant>/<username>`, or `<username>` on the platform.
 /// Fails with PERMISSION_DENIED if it may not act, because it or its tenant is suspended or deleted, or it is
 /// only invited: being named, for example as an admin role of a tenant, gives it no access in that state.
-pub async fn find(store: &Store, subject: &str) -> Result<Option<Named>> {
-    let Some((tenant, username)) = place(store, subject).await? else { return Ok(None) };
+pub async fn find(store: &Store, subject: &str) -> Result<Option<PrincipalAccount>> {
+    let Some((tenant, username)) = resolve_subject(store, subject).await? else { return Ok(None) };
     let scope = tenant.as_ref().map(|(_, scope)| *scope);
     let row = accounts::find(store.read(), scope, username).await?;
     let tenant = tenant.map(|(tenant, _)| tenant);
@@ -33,10 +33,10 @@ pub async fn find(store: &Store, subject: &str) -> Result<Option<Named>> {
         return Err(may_not_act());
     }
     let also = match scope {
-        Some(scope) => store.tenant(scope).standing_roles(account.id, Stamp::from(store.clock().now())).await?.0,
+        Some(scope) => store.tenant(scope).tenant_roles_of(account.id, Stamp::from(store.clock().now())).await?.0,
         None => RoleSet::default(),
     };
-    Ok(Some(Named { account, tenant, also }))
+    Ok(Some(PrincipalAccount { account, tenant, also }))
 }
 
 fn may_not_act() -> Error {
@@ -47,7 +47,7 @@ fn may_not_act() -> Error {
 }
 
 /// The tenant of a subject and the name in it; none if there is no such tenant.
-async fn place<'s>(
+async fn resolve_subject<'s>(
     store: &Store,
     subject: &'s str,
 ) -> Result<Option<(Option<(Tenant, crate::base::TenantScope)>, &'s str)>> {

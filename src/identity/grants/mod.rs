@@ -103,7 +103,7 @@ pub struct NewGrant {
 
 /// Filter of a list of grants.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct GrantFilter {
     /// Grants of one identity; `Some(None)` if the text cannot be an identity's id.
     pub identity: Option<Option<Uuid>>,
     /// Grants in one tenant.
@@ -111,19 +111,19 @@ pub struct Wanted {
 }
 
 /// All grants, oldest first, including expired ones. For platform callers.
-pub async fn list(cx: &Cx, store: &Store, wanted: &Wanted) -> Result<Pages<Grant>> {
+pub async fn list(cx: &Cx, store: &Store, filter: &GrantFilter) -> Result<Pages<Grant>> {
     platform_only(&cx.access)?;
-    if wanted.identity == Some(None) {
+    if filter.identity == Some(None) {
         return Ok(Pages::whole(Vec::new()));
     }
-    let tenant = match &wanted.tenant {
+    let tenant = match &filter.tenant {
         None => None,
         Some(tenant) => match tenants::find(store, tenant).await? {
             Some(tenant) => Some(tenant.id),
             None => return Ok(Pages::whole(Vec::new())),
         },
     };
-    scopes::grants(cx, store, wanted.identity.flatten(), tenant).await?.try_map(Grant::try_from)
+    scopes::grants(cx, store, filter.identity.flatten(), tenant).await?.try_map(Grant::try_from)
 }
 
 /// Creates a grant. Checks, in this order: the role, the identity, the tenant, the domain of the identity's

@@ -14,7 +14,7 @@ use crate::{
 
 /// A tenant that an account can switch to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SwitchTarget {
     pub tenant: Tenant,
     pub role: GrantRole,
     /// Whether logins start in this tenant.
@@ -25,54 +25,59 @@ pub struct Place {
 
 /// An account and the tenant it acts in; without one, it acts on the platform with its own role.
 #[derive(Clone, Debug)]
-pub struct Seat {
+pub struct ActingAccount {
     pub account: Account,
-    pub place: Option<Place>,
+    pub target: Option<SwitchTarget>,
 }
 
 /// The tenants that the caller's account can act in, oldest grant first.
-pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<Place>> {
+pub async fn list(cx: &Cx, store: &Store) -> Result<Vec<SwitchTarget>> {
     match own(cx, store.read()).await? {
-        Some(account) => places(store.read(), &account, store.clock().now()).await,
+        Some(account) => targets(store.read(), &account, store.clock().now()).await,
         None => Ok(Vec::new()),
     }
 }
 
 /// The tenant in which a login starts. An administrator starts on the platform; another platform account in the
 /// tenant of its default grant, else in that of its oldest live one.
-pub async fn first(store: &Store, account: &Account) -> Result<Option<Place>> {
+pub async fn initial_target(store: &Store, account: &Account) -> Result<Option<SwitchTarget>> {
     if account.tenant.is_some() || account.role == Role::PlatformAdmin {
         return Ok(None);
     }
-    let mut places = places(store.read(), account, store.clock().now()).await?;
-    let first = places.iter().position(|place| place.is_default).unwrap_or(0);
-    Ok((first < places.len()).then(|| places.swap_remove(first)))
+    let mut targets = targets(store.read(), account, store.clock().now()).await?;
+    let initial = targets.iter().position(|target| target.is_default).unwrap_or(0);
+    Ok((initial < targets.len()).then(|| targets.swap_remove(initial)))
 }
 
 /// Switches the caller's account to a tenant, or to the platform, and records that and the session, given by the id of its
 /// token and its expiry. Fails with PERMISSION_DENIED without access, whether the tenant exists or not.
-pub async fn switch(cx: &Cx, store: &Store, to: Option<TenantRef>, session: (String, OffsetDateTime)) -> Result<Seat> {
-    store.write(cx, (to, session), seat).await
+pub async fn switch(
+    cx: &Cx,
+    store: &Store,
+    to: Option<TenantRef>,
+    session: (String, OffsetDateTime),
+) -> Result<ActingAccount> {
+    store.write(cx, (to, session), switch_in).await
 }
 
-async fn seat(tx: &Tx, (to, session): &(Option<TenantRef>, (String, OffsetDateTime))) -> Result<Seat> {
+async fn switch_in(tx: &Tx, (to, session): &(Option<TenantRef>, (String, OffsetDateTime))) -> Result<ActingAccount> {
     // The account is read before its grants: a concurrent deletion of a grant raises the epoch after this read.
     let account = own(tx.cx(), tx.conn()).await?.ok_or_else(no_access)?;
-    let place = match to {
+    let target = match to {
         None => None,
         Some(to) => {
-            let mut places = places(tx.conn(), &account, tx.now()).await?.into_iter();
-            let is_meant = |place: &Place| to.names(place.tenant.id, &place.tenant.name.key());
-            Some(places.find(is_meant).ok_or_else(no_access)?)
+            let mut targets = targets(tx.conn(), &account, tx.now()).await?.into_iter();
+            let is_meant = |target: &SwitchTarget| to.names(target.tenant.id, &target.tenant.name.key());
+            Some(targets.find(is_meant).ok_or_else(no_access)?)
         }
     };
     let (token_id, expires_at) = session;
     records::note(tx, &account, token_id, *expires_at).await?;
-    let tenant = place.as_ref().map(|place| &place.tenant);
-    let target = tenant.map_or("platform", |tenant| tenant.name.as_str());
-    let details = json!({"account": account.id, "role": place.as_ref().map(|place| place.role.as_str())});
-    tx.audit_only(tenant.map(|tenant| tenant.id), target, details);
-    Ok(Seat { account, place })
+    let tenant = target.as_ref().map(|target| &target.tenant);
+    let audit_target = tenant.map_or("platform", |tenant| tenant.name.as_str());
+    let details = json!({"account": account.id, "role": target.as_ref().map(|target| target.role.as_str())});
+    tx.audit_only(tenant.map(|tenant| tenant.id), audit_target, details);
+    Ok(ActingAccount { account, target })
 }
 
 /// The caller's platform account, if it may still log in. None for keys, minted tokens and accounts of tenants.
@@ -87,19 +92,24 @@ async fn own(cx: &Cx, conn: &impl ConnectionTrait) -> Result<Option<Account>> {
 }
 
 /// The tenants of the live grants of an account's identity: grants that have not expired, in active tenants.
-async fn places(conn: &impl ConnectionTrait, account: &Account, now: OffsetDateTime) -> Result<Vec<Place>> {
+async fn targets(conn: &impl ConnectionTrait, account: &Account, now: OffsetDateTime) -> Result<Vec<SwitchTarget>> {
     let Some(identity) = account.identity else { return Ok(Vec::new()) };
     if !identities::by_id(conn, identity).await?.is_some_and(|identity| identity.is_active) {
         return Ok(Vec::new());
     }
-    let mut places = Vec::new();
+    let mut targets = Vec::new();
     for (grant, tenant) in scopes::grants_of_identity(conn, identity).await? {
         let (grant, tenant) = (crate::identity::Grant::try_from(grant)?, Tenant::try_from(tenant)?);
         if tenant.status == Status::Active && grant.expires_at.is_none_or(|end| end > now) {
-            places.push(Place { tenant, role: grant.role, is_default: grant.is_default, ends: grant.expires_at });
+            targets.push(SwitchTarget {
+                tenant,
+                role: grant.role,
+                is_default: grant.is_default,
+                ends: grant.expires_at,
+            });
         }
     }
-    Ok(places)
+    Ok(targets)
 }
 
 fn no_access() -> Error {

@@ -94,7 +94,7 @@ async fn insert(tx: &Tx, (tenant, new): &(TenantRef, NewGroup)) -> Result<Group>
     let rows = tx.tenant(scope);
     rows.insert_group(&row).await?;
     let added = rows.add_members(row.id, &accounts, tx.now()).await?;
-    let details = json!({"name": row.name, "policy_id": row.policy_id, "members": shown(&added)});
+    let details = json!({"name": row.name, "policy_id": row.policy_id, "members": public_ids(&added)});
     record(tx, scope, &row, ChangeKind::Created, details);
     Ok(Group { tenant: scope.tenant(), row, members: added.len() as u64 })
 }
@@ -111,8 +111,9 @@ async fn update_in(tx: &Tx, (group, change): &(GroupRef, GroupChange)) -> Result
     if row != before {
         put(tx, scope, &mut row).await?;
     }
-    let told = |row: &GroupRow| json!({"name": row.name, "description": row.description, "policy_id": row.policy_id});
-    record(tx, scope, &row, ChangeKind::Updated, json!({"before": told(&before), "after": told(&row)}));
+    let recorded =
+        |row: &GroupRow| json!({"name": row.name, "description": row.description, "policy_id": row.policy_id});
+    record(tx, scope, &row, ChangeKind::Updated, json!({"before": recorded(&before), "after": recorded(&row)}));
     counted(tx, scope, row).await
 }
 
@@ -164,7 +165,7 @@ async fn change_members_in(tx: &Tx, (group, users, add): &(GroupRef, Vec<String>
         put(tx, scope, &mut row).await?;
     }
     let word = if *add { "added" } else { "removed" };
-    record(tx, scope, &row, ChangeKind::Members, json!({"name": row.name, word: shown(&changed)}));
+    record(tx, scope, &row, ChangeKind::Members, json!({"name": row.name, word: public_ids(&changed)}));
     counted(tx, scope, row).await
 }
 
@@ -211,7 +212,7 @@ fn not_found() -> Error {
     Error::not_found(Reason::GroupNotFound, "group not found")
 }
 
-fn shown(accounts: &[Uuid]) -> Vec<String> {
+fn public_ids(accounts: &[Uuid]) -> Vec<String> {
     accounts.iter().map(|account| IdKind::User.show(*account)).collect()
 }
 

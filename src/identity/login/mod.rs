@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Account, AccountStatus, People, RoleGrant, TotpState, User, accounts,
     backoff::Attempt,
-    passwords::{Password, Verdict},
+    passwords::{Password, PasswordMatch},
     sessions::records,
     totp::{self, TotpSecret, totp_purpose},
     users,
@@ -112,10 +112,10 @@ pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Resul
 /// Logs in as [`login`] does, and records the session that starts.
 pub async fn begin(cx: &Cx, people: &People, credentials: &Credentials, session: Option<&NewSession>) -> Result<Login> {
     let arrival = people.throttle.approach(cx).await?;
-    let (place, mut found) = find(people, credentials).await?;
+    let (tenant_name, mut found) = find(people, credentials).await?;
     let attempt = match &found {
         Some(found) => Attempt::on(found.row.id, cx.counted_as()),
-        None => Attempt::named(&place, &credentials.user, cx.counted_as()),
+        None => Attempt::on_unknown(&tenant_name, &credentials.user, cx.counted_as()),
     };
     let turn = people.throttle.wait(cx, arrival, attempt).await?;
     if turn.waited {
@@ -123,19 +123,19 @@ pub async fn begin(cx: &Cx, people: &People, credentials: &Credentials, session:
         found = match find(people, credentials).await {
             Ok((_, found)) => found,
             Err(error) => {
-                turn.unsettled();
+                turn.inconclusive();
                 return Err(error);
             }
         };
     }
-    let outcome = attempt_login(cx, people, credentials, found, turn.apart, session).await;
+    let outcome = attempt_login(cx, people, credentials, found, turn.throttled, session).await;
     match &outcome {
         Ok(login) => {
             turn.succeeded();
             people.factors.succeeded(login.account.id);
         }
         Err(error) if matches!(error.reason, Reason::LoginRefused | Reason::SecondFactorInvalid) => turn.failed(),
-        Err(_) => turn.unsettled(),
+        Err(_) => turn.inconclusive(),
     }
     outcome
 }
@@ -145,17 +145,19 @@ async fn attempt_login(
     people: &People,
     credentials: &Credentials,
     found: Option<Found>,
-    apart: bool,
+    throttled: bool,
     session: Option<&NewSession>,
 ) -> Result<Login> {
     let hash = found.as_ref().map(|found| found.row.password_hash.clone()).unwrap_or_default();
-    let verdict = people.passwords.judge(credentials.password.clone(), hash, apart).await?;
-    let found = found.filter(|found| verdict != Verdict::Wrong && may_log_in(found)).ok_or_else(refused)?;
+    let matched = people.passwords.compare(credentials.password.clone(), hash, throttled).await?;
+    let found = found.filter(|found| matched != PasswordMatch::Wrong && may_log_in(found)).ok_or_else(refused)?;
     let factor = factor(people, &found.row, credentials.code.as_ref()).await?;
-    let renewal = match verdict {
-        Verdict::Outdated => Renewal::Hash(people.passwords.hash(Password::kept(credentials.password.clone())).await?),
-        Verdict::Truncated => Renewal::Demand,
-        Verdict::Right | Verdict::Wrong => Renewal::None,
+    let renewal = match matched {
+        PasswordMatch::Outdated => {
+            Renewal::Hash(people.passwords.hash(Password::kept(credentials.password.clone())).await?)
+        }
+        PasswordMatch::Truncated => Renewal::Demand,
+        PasswordMatch::Right | PasswordMatch::Wrong => Renewal::None,
     };
     finish(cx, people, Verified { found, factor, renewal, session: session.cloned() }).await
 }
@@ -164,9 +166,9 @@ async fn attempt_login(
 async fn find(people: &People, credentials: &Credentials) -> Result<(String, Option<Found>)> {
     let store = &people.store;
     let user = credentials.user.trim();
-    let named = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
+    let tenant_name = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
     if user.len() > MAX_USER {
-        return Ok((named, None));
+        return Ok((tenant_name, None));
     }
     let tenant = match &credentials.tenant {
         None => None,
@@ -178,7 +180,7 @@ async fn find(people: &People, credentials: &Credentials) -> Result<(String, Opt
                 Err(error) if error.reason == Reason::TenantNotFound => {
                     // An account is looked up here too, so that the response takes as long as for an existing tenant.
                     accounts::find(store.read(), None, user).await?;
-                    return Ok((named, None));
+                    return Ok((tenant_name, None));
                 }
                 Err(error) => return Err(error),
             }
@@ -186,8 +188,8 @@ async fn find(people: &People, credentials: &Credentials) -> Result<(String, Opt
     };
     let scope = tenant.as_ref().map(|(_, scope)| *scope);
     let row = accounts::find(store.read(), scope, user).await?;
-    let place = tenant.as_ref().map_or(named, |(tenant, _)| tenant.id.dashed());
-    Ok((place, row.map(|row| Found { row, tenant })))
+    let tenant_name = tenant.as_ref().map_or(tenant_name, |(tenant, _)| tenant.id.dashed());
+    Ok((tenant_name, row.map(|row| Found { row, tenant })))
 }
 
 fn may_log_in(found: &Found) -> bool {
@@ -199,19 +201,19 @@ async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>
     let (TotpState::Enabled, Some(sealed)) = (row.totp_state.parse()?, &row.totp_secret) else {
         return Ok(Factor::None);
     };
-    let given = code.map(|code| text::code(code.expose())).filter(|code| !code.is_empty());
-    let Some(given) = given else {
+    let code = code.map(|code| text::code(code.expose())).filter(|code| !code.is_empty());
+    let Some(code) = code else {
         let message = "a second-factor code is required";
         return Err(Error::unauthenticated(Reason::SecondFactorRequired, message));
     };
     // Only clients that know the password get this far, so this limit cannot lock out an account.
     people.factors.begin(row.id)?;
-    if !totp::is_code(&given) {
-        return Ok(Factor::Recovery(Secret::new(given)));
+    if !totp::is_code(&code) {
+        return Ok(Factor::Recovery(Secret::new(code)));
     }
     let tenant = row.tenant_id.map(crate::base::TenantId::from_uuid);
     let secret = TotpSecret::kept(people.sealer.open(tenant, &totp_purpose(row.id), sealed).await?);
-    secret.step(&given, people.store.clock().now())?.map(Factor::Step).ok_or_else(totp::invalid)
+    secret.step(&code, people.store.clock().now())?.map(Factor::Step).ok_or_else(totp::invalid)
 }
 
 /// Consumes the code and records the login in one write, whose audit event names the account.
@@ -238,7 +240,7 @@ async fn note(tx: &Tx, Verified { found, factor, renewal, session }: &Verified) 
         Some((_, scope)) => users::as_user(tx, *scope, account).await?,
         None => User { roles: vec![RoleGrant::own(&account)], groups: Vec::new(), account },
     };
-    let (also, roles_end) = user.standing();
+    let (also, roles_end) = user.tenant_roles();
     let User { account, roles, groups } = user;
     let tenant = tenant.as_ref().map(|(tenant, _)| tenant.clone());
     let login = Login { account, tenant, also, roles_end, roles, groups };

@@ -65,7 +65,7 @@ pub fn weak(message: &'static str) -> Error {
 
 /// The result of verifying a password against a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PasswordMatch {
     Wrong,
     Right,
     /// The password is right, and the hash is of a kind that is not created any more: hash the password again.
@@ -85,7 +85,7 @@ pub struct Passwords(Arc<Pools>);
 struct Pools {
     usual: Pool,
     /// For clients with many failures.
-    apart: Pool,
+    throttled: Pool,
 }
 
 struct Pool {
@@ -99,7 +99,10 @@ type Job = Box<dyn FnOnce() + Send>;
 impl Passwords {
     /// A pool of this many threads.
     pub fn new(at_once: usize) -> Self {
-        Self(Arc::new(Pools { usual: Pool::of(at_once, usual_priority()), apart: Pool::of(1, ThreadPriority::Min) }))
+        Self(Arc::new(Pools {
+            usual: Pool::of(at_once, usual_priority()),
+            throttled: Pool::of(1, ThreadPriority::Min),
+        }))
     }
 
     /// The pool of a server: half of the cores, at least one.
@@ -120,17 +123,17 @@ impl Passwords {
 
     /// Whether the password matches the hash.
     pub async fn verify(&self, password: Secret<String>, hash: String) -> Result<bool> {
-        Ok(self.judge(password, hash, false).await? != Verdict::Wrong)
+        Ok(self.compare(password, hash, false).await? != PasswordMatch::Wrong)
     }
 
     /// Verifies a password against one of our hashes or an imported bcrypt hash. An empty hash (no password) takes
     /// as long as a wrong password. The password is tried in normal form, and as it was typed, which is what older
-    /// versions hashed. `apart` selects the thread for clients with many failures.
-    pub async fn judge(&self, password: Secret<String>, hash: String, apart: bool) -> Result<Verdict> {
+    /// versions hashed. `throttled` selects the thread for clients with many failures.
+    pub async fn compare(&self, password: Secret<String>, hash: String, throttled: bool) -> Result<PasswordMatch> {
         // Overlong input is treated as a wrong password and takes as long.
         let hash = if password.expose().len() > MAX_BYTES { String::new() } else { hash };
-        let pool = if apart { &self.0.apart } else { &self.0.usual };
-        pool.run(move || Ok(judge(password.expose(), &hash))).await
+        let pool = if throttled { &self.0.throttled } else { &self.0.usual };
+        pool.run(move || Ok(compare(password.expose(), &hash))).await
     }
 }
 
@@ -193,29 +196,29 @@ fn work(receiver: &Mutex<Receiver<Job>>, priority: ThreadPriority) {
     }
 }
 
-fn judge(password: &str, hash: &str) -> Verdict {
+fn compare(password: &str, hash: &str) -> PasswordMatch {
     let normal = text::password(password);
-    let mut verdict = verdict_of(&normal, hash);
+    let mut matched = compare_form(&normal, hash);
     // The same work for every account, so that timing does not reveal which of them have a password.
     if normal != password {
-        let typed = verdict_of(password, hash);
-        if verdict == Verdict::Wrong {
-            verdict = if typed == Verdict::Right { Verdict::Outdated } else { typed };
+        let typed = compare_form(password, hash);
+        if matched == PasswordMatch::Wrong {
+            matched = if typed == PasswordMatch::Right { PasswordMatch::Outdated } else { typed };
         }
     }
-    verdict
+    matched
 }
 
-fn verdict_of(password: &str, hash: &str) -> Verdict {
+fn compare_form(password: &str, hash: &str) -> PasswordMatch {
     if hash.is_empty() || password.len() > MAX_BYTES {
-        return nobody(password);
+        return dummy_hash(password);
     }
     if hash.starts_with("$2") {
-        return bcrypt_verdict(password, hash);
+        return compare_bcrypt(password, hash);
     }
     let Some(hash) = PasswordHash::new(hash).ok().filter(is_affordable) else { return unreadable(password) };
     let right = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
-    if right { Verdict::Right } else { Verdict::Wrong }
+    if right { PasswordMatch::Right } else { PasswordMatch::Wrong }
 }
 
 /// Whether an argon2 hash costs no more than the maximum: an imported row must not occupy a thread for hours.
@@ -234,30 +237,30 @@ fn is_affordable_bcrypt(hash: &str) -> bool {
 /// bcrypt reads 72 bytes, and appends a zero byte to a shorter password before it repeats it. So it cannot
 /// distinguish passwords of 72 bytes or more that share a prefix, nor passwords that contain a zero byte; the
 /// latter are never accepted.
-fn bcrypt_verdict(password: &str, hash: &str) -> Verdict {
+fn compare_bcrypt(password: &str, hash: &str) -> PasswordMatch {
     if !is_affordable_bcrypt(hash) {
         return unreadable(password);
     }
     match bcrypt::verify(password, hash) {
-        Ok(true) if password.contains('\0') => Verdict::Wrong,
-        Ok(true) if password.len() >= BCRYPT_BYTES => Verdict::Truncated,
-        Ok(true) => Verdict::Outdated,
-        Ok(false) => Verdict::Wrong,
+        Ok(true) if password.contains('\0') => PasswordMatch::Wrong,
+        Ok(true) if password.len() >= BCRYPT_BYTES => PasswordMatch::Truncated,
+        Ok(true) => PasswordMatch::Outdated,
+        Ok(false) => PasswordMatch::Wrong,
         Err(_) => unreadable(password),
     }
 }
 
 /// A stored hash that cannot be parsed matches no password: the password has to be set again.
-fn unreadable(password: &str) -> Verdict {
+fn unreadable(password: &str) -> PasswordMatch {
     tracing::warn!("cannot read a stored password hash; set the account's password again");
-    nobody(password)
+    dummy_hash(password)
 }
 
 /// Does the work of verifying a wrong password.
-fn nobody(password: &str) -> Verdict {
+fn dummy_hash(password: &str) -> PasswordMatch {
     let least = password.as_bytes().get(..MAX_BYTES).unwrap_or(password.as_bytes());
     let _ = Argon2::default().hash_password(least);
-    Verdict::Wrong
+    PasswordMatch::Wrong
 }
 
 #[cfg(test)]
@@ -283,43 +286,47 @@ mod tests {
     #[tokio::test]
     async fn an_imported_hash_verifies_and_is_outdated() {
         let (pool, hash) = (Passwords::new(1), bcrypt::hash("correct horse", 4).unwrap());
-        assert_eq!(pool.judge(secret("correct horse"), hash.clone(), false).await.unwrap(), Verdict::Outdated);
-        assert_eq!(pool.judge(secret("correct horsf"), hash, false).await.unwrap(), Verdict::Wrong);
+        assert_eq!(pool.compare(secret("correct horse"), hash.clone(), false).await.unwrap(), PasswordMatch::Outdated);
+        assert_eq!(pool.compare(secret("correct horsf"), hash, false).await.unwrap(), PasswordMatch::Wrong);
     }
 
     #[tokio::test]
     async fn a_password_is_the_same_in_every_normal_form() {
         let pool = Passwords::new(1);
-        let (composed, apart) = ("zu viele K\u{f6}che", "zu viele Ko\u{308}che");
-        let judge = async |text: &str, hash: &str| pool.judge(secret(text), hash.to_owned(), false).await.unwrap();
-        for set in [composed, apart] {
+        let (composed, decomposed) = ("zu viele K\u{f6}che", "zu viele Ko\u{308}che");
+        let compare = async |text: &str, hash: &str| pool.compare(secret(text), hash.to_owned(), false).await.unwrap();
+        for set in [composed, decomposed] {
             let hash = pool.hash(Password::kept(secret(set))).await.unwrap();
-            for typed in [composed, apart] {
-                assert_eq!(judge(typed, &hash).await, Verdict::Right, "{set} {typed}");
+            for typed in [composed, decomposed] {
+                assert_eq!(compare(typed, &hash).await, PasswordMatch::Right, "{set} {typed}");
             }
-            assert_eq!(judge("zu viele Koche", &hash).await, Verdict::Wrong);
+            assert_eq!(compare("zu viele Koche", &hash).await, PasswordMatch::Wrong);
         }
         // A hash that an older version made of the password as it was typed still works, and is replaced.
-        let older = Argon2::default().hash_password(apart.as_bytes()).unwrap().to_string();
-        assert_eq!(judge(apart, &older).await, Verdict::Outdated);
-        assert_eq!(judge(composed, &older).await, Verdict::Wrong);
+        let older = Argon2::default().hash_password(decomposed.as_bytes()).unwrap().to_string();
+        assert_eq!(compare(decomposed, &older).await, PasswordMatch::Outdated);
+        assert_eq!(compare(composed, &older).await, PasswordMatch::Wrong);
         let wide = pool.hash(Password::kept(secret("\u{ff50}assw\u{f6}rd"))).await.unwrap();
-        assert_eq!(judge("passw\u{f6}rd", &wide).await, Verdict::Right);
+        assert_eq!(compare("passw\u{f6}rd", &wide).await, PasswordMatch::Right);
     }
 
     #[tokio::test]
     async fn a_hash_of_a_truncated_password_is_not_replaced() {
         let pool = Passwords::new(1);
         let hash = |text: &str| bcrypt::hash(text, 4).unwrap();
-        let judge = async |text: &str, hash: &str| pool.judge(secret(text), hash.to_owned(), false).await.unwrap();
+        let compare = async |text: &str, hash: &str| pool.compare(secret(text), hash.to_owned(), false).await.unwrap();
         let long = "x1".repeat(40);
         let stored = hash(&long);
-        assert_eq!(judge(&long, &stored).await, Verdict::Truncated);
-        assert_eq!(judge(&format!("{}TYPO", &long[..72]), &stored).await, Verdict::Truncated);
-        assert_eq!(judge(&long[..72], &stored).await, Verdict::Truncated, "nobody knows that the password was longer");
-        assert_eq!(judge(&long[..71], &stored).await, Verdict::Wrong);
-        assert_eq!(judge(&long[..71], &hash(&long[..71])).await, Verdict::Outdated);
-        assert_eq!(judge("pw\0pw", &hash("pw")).await, Verdict::Wrong, "a zero begins the password again");
+        assert_eq!(compare(&long, &stored).await, PasswordMatch::Truncated);
+        assert_eq!(compare(&format!("{}TYPO", &long[..72]), &stored).await, PasswordMatch::Truncated);
+        assert_eq!(
+            compare(&long[..72], &stored).await,
+            PasswordMatch::Truncated,
+            "nobody knows that the password was longer"
+        );
+        assert_eq!(compare(&long[..71], &stored).await, PasswordMatch::Wrong);
+        assert_eq!(compare(&long[..71], &hash(&long[..71])).await, PasswordMatch::Outdated);
+        assert_eq!(compare("pw\0pw", &hash("pw")).await, PasswordMatch::Wrong, "a zero begins the password again");
     }
 
     #[tokio::test]
@@ -337,8 +344,8 @@ mod tests {
             "x",
         ] {
             assert_eq!(
-                pool.judge(secret("correct horse"), hash.to_owned(), false).await.unwrap(),
-                Verdict::Wrong,
+                pool.compare(secret("correct horse"), hash.to_owned(), false).await.unwrap(),
+                PasswordMatch::Wrong,
                 "{hash}"
             );
         }

@@ -36,19 +36,19 @@ async fn harder_than(score: Score, text: Secret<String>, names: Vec<String>) -> 
         return Err(weak("a password must not be the name or email address of its user"));
     }
     // A long text takes milliseconds.
-    let judged = tokio::task::spawn_blocking(move || {
+    let estimate = tokio::task::spawn_blocking(move || {
         let forms = [text.expose(), typed.expose()];
         let forms = if forms[0] == forms[1] { &forms[..1] } else { &forms };
-        (forms.iter().any(|form| guessed(form, &names) <= score), text)
+        (forms.iter().any(|form| strength(form, &names) <= score), text)
     });
-    let judged = judged.await;
-    match judged.map_err(Error::internal)? {
+    let estimate = estimate.await;
+    match estimate.map_err(Error::internal)? {
         (true, _) => Err(weak("the password is too easy to guess")),
         (false, text) => Ok(Password::kept(text)),
     }
 }
 
-fn guessed(password: &str, names: &[String]) -> Score {
+fn strength(password: &str, names: &[String]) -> Score {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     zxcvbn(password, &names).score()
 }

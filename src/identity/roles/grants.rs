@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use crate::identity::{
     AccountChange, RoleGrant, RoleScope, User, UserRef,
-    users::{self, Held, ceiling, last_admin, put, record, rules},
+    users::{self, LockedUser, ceiling, last_admin, put, record, rules},
 };
 use crate::{
     base::{Caller, Cx, Error, IdKind, Result, Role, TenantRef, error::Reason},
@@ -22,7 +22,7 @@ pub struct RoleRef {
 
 /// A parsed request.
 #[derive(Clone, Debug)]
-struct Asked {
+struct RoleRequest {
     user: UserRef,
     role: Role,
     scope: RoleScope,
@@ -42,44 +42,44 @@ pub async fn grant(
     role: &RoleRef,
     expires_at: Option<OffsetDateTime>,
 ) -> Result<User> {
-    let asked = read(&cx.caller, user, role)?;
+    let request = read(&cx.caller, user, role)?;
     if expires_at.is_some_and(|end| end <= store.clock().now()) {
         return Err(Error::invalid(Reason::InvalidArgument, "expires_at", "a grant must expire in the future"));
     }
-    store.write(cx, (asked, expires_at), grant_in).await
+    store.write(cx, (request, expires_at), grant_in).await
 }
 
-async fn grant_in(tx: &Tx, (asked, expires_at): &(Asked, Option<OffsetDateTime>)) -> Result<User> {
+async fn grant_in(tx: &Tx, (request, expires_at): &(RoleRequest, Option<OffsetDateTime>)) -> Result<User> {
     let expires_at = *expires_at;
-    let held = hold(tx, asked).await?;
-    rules::not_to_oneself(&tx.cx().caller, &held.user.account)?;
-    let holds = |grant: &&RoleGrant| grant.role == asked.role && grant.scope == asked.scope;
-    let known = held.user.roles.iter().find(holds);
+    let locked = lock(tx, request).await?;
+    rules::refuse_self_grant(&tx.cx().caller, &locked.user.account)?;
+    let holds = |grant: &&RoleGrant| grant.role == request.role && grant.scope == request.scope;
+    let known = locked.user.roles.iter().find(holds);
     // The account's own role does not expire, so a grant of the same role adds nothing.
     let same = known.is_some_and(|grant| grant.granted_by.is_none() || grant.expires_at == expires_at);
     if same {
-        return done(tx, &held, held.user.clone());
+        return done(tx, &locked, locked.user.clone());
     }
-    ceiling::refuse_outlasting(tx, held.scope, asked.role, expires_at).await?;
-    if let RoleScope::Group(id) = asked.scope {
-        let there = tx.tenant(held.scope).group(id).await?;
+    ceiling::refuse_outlasting(tx, locked.scope, request.role, expires_at).await?;
+    if let RoleScope::Group(id) = request.scope {
+        let there = tx.tenant(locked.scope).group(id).await?;
         there.ok_or_else(|| no_scope("group not found"))?;
     }
-    if known.is_some() && expires_at.is_some() && asked.role == Role::Admin && asked.scope == RoleScope::Tenant {
-        refuse_unless_lasting(tx, &held, &without(&held.user, asked)).await?;
+    if known.is_some() && expires_at.is_some() && request.role == Role::Admin && request.scope == RoleScope::Tenant {
+        refuse_unless_lasting(tx, &locked, &without(&locked.user, request)).await?;
     }
     let row = RoleRow {
-        account: held.row.id,
-        role: asked.role.as_str().to_owned(),
-        scope_type: asked.scope.kind().to_owned(),
-        scope_id: asked.scope.id(),
+        account: locked.row.id,
+        role: request.role.as_str().to_owned(),
+        scope_type: request.scope.kind().to_owned(),
+        scope_id: request.scope.id(),
         granted_by: tx.cx().caller.subject.clone(),
         granted_at: tx.now(),
         expires_at,
     };
-    tx.tenant(held.scope).put_role(&row).await?;
-    let after = put(tx, &held, &ended()).await?;
-    done(tx, &held, after)
+    tx.tenant(locked.scope).put_role(&row).await?;
+    let after = put(tx, &locked, &end_sessions_change()).await?;
+    done(tx, &locked, after)
 }
 
 /// Revokes a role of a user. If it is the account's own role, `user` replaces it. A role that is not in effect
@@ -89,41 +89,41 @@ pub async fn revoke(cx: &Cx, store: &Store, user: &UserRef, role: &RoleRef) -> R
     store.write(cx, read(&cx.caller, user, role)?, revoke_in).await
 }
 
-async fn revoke_in(tx: &Tx, asked: &Asked) -> Result<User> {
-    let held = hold(tx, asked).await?;
-    let own = asked.scope == RoleScope::Tenant && held.user.account.role == asked.role;
-    if own && asked.role == Role::User {
+async fn revoke_in(tx: &Tx, request: &RoleRequest) -> Result<User> {
+    let locked = lock(tx, request).await?;
+    let own = request.scope == RoleScope::Tenant && locked.user.account.role == request.role;
+    if own && request.role == Role::User {
         let message = "a user must have a role; the lowest is user";
         return Err(Error::precondition(Reason::AccountState, message));
     }
-    refuse_unless_lasting(tx, &held, &without(&held.user, asked)).await?;
-    let rows = tx.tenant(held.scope);
-    let taken = rows.delete_role(held.row.id, asked.role, asked.scope.kind(), &asked.scope.id()).await?;
-    let change = AccountChange { role: own.then_some(Role::User), ..ended() };
-    let after = if own || taken { put(tx, &held, &change).await? } else { held.user.clone() };
-    done(tx, &held, after)
+    refuse_unless_lasting(tx, &locked, &without(&locked.user, request)).await?;
+    let rows = tx.tenant(locked.scope);
+    let taken = rows.delete_role(locked.row.id, request.role, request.scope.kind(), &request.scope.id()).await?;
+    let change = AccountChange { role: own.then_some(Role::User), ..end_sessions_change() };
+    let after = if own || taken { put(tx, &locked, &change).await? } else { locked.user.clone() };
+    done(tx, &locked, after)
 }
 
 /// Fails if the change takes the last permanent administrator from the tenant.
-async fn refuse_unless_lasting(tx: &Tx, held: &Held, after: &User) -> Result<()> {
-    if after.is_lasting_admin() { Ok(()) } else { last_admin::refuse_last(tx, held.scope, &held.user).await }
+async fn refuse_unless_lasting(tx: &Tx, locked: &LockedUser, after: &User) -> Result<()> {
+    if after.is_lasting_admin() { Ok(()) } else { last_admin::refuse_last(tx, locked.scope, &locked.user).await }
 }
 
-fn without(user: &User, asked: &Asked) -> User {
+fn without(user: &User, request: &RoleRequest) -> User {
     let mut after = user.clone();
-    after.roles.retain(|grant| grant.role != asked.role || grant.scope != asked.scope);
+    after.roles.retain(|grant| grant.role != request.role || grant.scope != request.scope);
     after
 }
 
-fn read(caller: &Caller, user: &UserRef, role: &RoleRef) -> Result<Asked> {
+fn read(caller: &Caller, user: &UserRef, role: &RoleRef) -> Result<RoleRequest> {
     rules::not_by_key(caller)?;
-    let given = rules::role(caller, &role.role).map_err(|error| match error.reason {
+    let parsed = rules::role(caller, &role.role).map_err(|error| match error.reason {
         // A role is a resource here, not the value of a field.
         Reason::RoleUnknown => Error::not_found(Reason::RoleUnknown, "role not found"),
         _ => error,
     })?;
     let (scope, tenant) = scope(role)?;
-    Ok(Asked { user: user.clone(), role: given, scope, tenant })
+    Ok(RoleRequest { user: user.clone(), role: parsed, scope, tenant })
 }
 
 /// The scope that a call names, and the tenant if the scope names one.
@@ -146,24 +146,30 @@ fn no_scope(message: &'static str) -> Error {
     Error::invalid(Reason::InvalidArgument, "scope.id", message)
 }
 
-async fn hold(tx: &Tx, asked: &Asked) -> Result<Held> {
-    let held = users::hold(tx, &asked.user).await?;
-    rules::reachable(&tx.cx().caller, &held.user)?;
-    let is_own = |named: &TenantRef| named.names(held.tenant.id, &held.tenant.name.key());
-    if asked.tenant.as_ref().is_none_or(is_own) { Ok(held) } else { Err(no_scope("this is not your tenant")) }
+async fn lock(tx: &Tx, request: &RoleRequest) -> Result<LockedUser> {
+    let locked = users::lock(tx, &request.user).await?;
+    rules::reachable(&tx.cx().caller, &locked.user)?;
+    let is_own = |named: &TenantRef| named.names(locked.tenant.id, &locked.tenant.name.key());
+    if request.tenant.as_ref().is_none_or(is_own) { Ok(locked) } else { Err(no_scope("this is not your tenant")) }
 }
 
 /// Tokens contain the roles, so a change of roles ends the sessions.
-fn ended() -> AccountChange {
+fn end_sessions_change() -> AccountChange {
     AccountChange { end_sessions: true, ..AccountChange::default() }
 }
 
-fn done(tx: &Tx, held: &Held, after: User) -> Result<User> {
-    record(tx, ChangeKind::Roles, held, &after, json!({"before": told(&held.user), "after": told(&after)}));
+fn done(tx: &Tx, locked: &LockedUser, after: User) -> Result<User> {
+    record(
+        tx,
+        ChangeKind::Roles,
+        locked,
+        &after,
+        json!({"before": roles_json(&locked.user), "after": roles_json(&after)}),
+    );
     Ok(after)
 }
 
-fn told(user: &User) -> Vec<Value> {
+fn roles_json(user: &User) -> Vec<Value> {
     let grant = |grant: &RoleGrant| {
         let ends = grant.expires_at.map(OffsetDateTime::unix_timestamp);
         json!({"role": grant.role.as_str(), "scope": grant.scope.kind(), "id": grant.scope.id(), "expires_at": ends})

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     AccountChange, People, TotpState, User, UserRef,
     totp::{self, TotpSecret, totp_purpose},
-    users::{self, Held, put, record, rules},
+    users::{self, LockedUser, put, record, rules},
 };
 use crate::{
     base::{Cx, Error, Reach, Result, Secret, error::Reason},
@@ -62,10 +62,10 @@ struct Found {
 }
 
 async fn put_pending(tx: &Tx, found: &Found) -> Result<OffsetDateTime> {
-    let held = hold(tx, found).await?;
-    refuse_enabled(&held.user)?;
-    let (version, expires_at) = (held.row.version, tx.now() + PENDING);
-    let mut row = held.row.clone().into_active_model();
+    let locked = lock(tx, found).await?;
+    refuse_enabled(&locked.user)?;
+    let (version, expires_at) = (locked.row.version, tx.now() + PENDING);
+    let mut row = locked.row.clone().into_active_model();
     row.totp_state = Set(TotpState::Pending.as_str().to_owned());
     row.totp_secret = Set(Some(found.sealed.clone()));
     row.totp_pending_until = Set(Some(expires_at.into()));
@@ -73,7 +73,7 @@ async fn put_pending(tx: &Tx, found: &Found) -> Result<OffsetDateTime> {
     row.version = Set(version + 1);
     row.updated_at = Set(tx.now().into());
     row.update(tx.conn()).await?;
-    record_next(tx, &held, json!({}));
+    record_next(tx, &locked, json!({}));
     Ok(expires_at)
 }
 
@@ -112,22 +112,23 @@ async fn pending(store: &Store, account: Uuid) -> Result<String> {
 }
 
 async fn enable(tx: &Tx, (found, step, hashes): &(Found, i64, Vec<String>)) -> Result<()> {
-    let held = hold(tx, found).await?;
+    let locked = lock(tx, found).await?;
     // It may have been confirmed or replaced in the meantime.
-    let waits = held.user.account.totp == TotpState::Pending && held.row.totp_secret.as_ref() == Some(&found.sealed);
+    let waits =
+        locked.user.account.totp == TotpState::Pending && locked.row.totp_secret.as_ref() == Some(&found.sealed);
     if !waits {
         return Err(nothing_waits());
     }
     totp::take_step(tx, found.id, *step).await?;
-    put_enabled(tx, &held, hashes).await
+    put_enabled(tx, &locked, hashes).await
 }
 
-async fn put_enabled(tx: &Tx, held: &Held, hashes: &[String]) -> Result<()> {
-    let id = held.row.id;
+async fn put_enabled(tx: &Tx, locked: &LockedUser, hashes: &[String]) -> Result<()> {
+    let id = locked.row.id;
     accounts::Entity::update_many()
         .col_expr(accounts::Column::TotpState, Expr::value(TotpState::Enabled.as_str()))
         .col_expr(accounts::Column::TotpPendingUntil, Expr::value(None::<i64>))
-        .col_expr(accounts::Column::Version, Expr::value(held.row.version + 1))
+        .col_expr(accounts::Column::Version, Expr::value(locked.row.version + 1))
         .col_expr(accounts::Column::UpdatedAt, Expr::value(Stamp::from(tx.now())))
         .filter(accounts::Column::Id.eq(id))
         .exec(tx.conn())
@@ -138,7 +139,7 @@ async fn put_enabled(tx: &Tx, held: &Held, hashes: &[String]) -> Result<()> {
     let rows = hashes.map(|code_hash| recovery_codes::Model { account_id: id, code_hash, created_at });
     let rows = rows.map(IntoActiveModel::into_active_model);
     recovery_codes::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    record_next(tx, held, json!({"recovery_codes": RECOVERY_CODES}));
+    record_next(tx, locked, json!({"recovery_codes": RECOVERY_CODES}));
     Ok(())
 }
 
@@ -154,34 +155,34 @@ pub async fn disable(cx: &Cx, store: &Store, user: &UserRef, reason: &str) -> Re
 }
 
 async fn disable_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<()> {
-    let held = users::hold(tx, user).await?;
-    rules::reachable(&tx.cx().caller, &held.user)?;
-    let before = held.user.account.totp;
+    let locked = users::lock(tx, user).await?;
+    rules::reachable(&tx.cx().caller, &locked.user)?;
+    let before = locked.user.account.totp;
     let after = if before == TotpState::None {
-        held.user.clone()
+        locked.user.clone()
     } else {
-        totp::clear(tx, held.row.id).await?;
-        put(tx, &held, &AccountChange { end_sessions: true, ..AccountChange::default() }).await?
+        totp::clear(tx, locked.row.id).await?;
+        put(tx, &locked, &AccountChange { end_sessions: true, ..AccountChange::default() }).await?
     };
-    record(tx, ChangeKind::Updated, &held, &after, json!({"reason": reason, "before": before.as_str()}));
+    record(tx, ChangeKind::Updated, &locked, &after, json!({"reason": reason, "before": before.as_str()}));
     Ok(())
 }
 
 /// Records a change that raised the version of a user by one.
-fn record_next(tx: &Tx, held: &Held, details: Value) {
-    let mut after = held.user.clone();
+fn record_next(tx: &Tx, locked: &LockedUser, details: Value) {
+    let mut after = locked.user.clone();
     after.account.version += 1;
-    record(tx, ChangeKind::Updated, held, &after, details);
+    record(tx, ChangeKind::Updated, locked, &after, details);
 }
 
 /// Locks the user and checks that it is the one that was looked up: the name may belong to another account by now.
-async fn hold(tx: &Tx, found: &Found) -> Result<Held> {
-    let held = users::hold(tx, &found.user).await?;
-    if held.row.id != found.id {
+async fn lock(tx: &Tx, found: &Found) -> Result<LockedUser> {
+    let locked = users::lock(tx, &found.user).await?;
+    if locked.row.id != found.id {
         return Err(super::accounts::not_found());
     }
-    rules::admitted(&tx.cx().caller, found.reach, &held.user)?;
-    Ok(held)
+    rules::admitted(&tx.cx().caller, found.reach, &locked.user)?;
+    Ok(locked)
 }
 
 fn refuse_enabled(user: &User) -> Result<()> {

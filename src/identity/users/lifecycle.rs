@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, Condition, ExprTrait, QueryFilter};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Held, ceiling, last_admin, put, record, rules, suspension};
+use super::{LockedUser, ceiling, last_admin, put, record, rules, suspension};
 use crate::identity::{
     AccountChange, AccountStatus, Email, NewAccount, Password, People, RoleGrant, User, UserRef, accounts, groups,
     passwords::policy, totp, users,
@@ -83,7 +83,7 @@ async fn invite_in(tx: &Tx, (tenant, draft): &(TenantRef, Draft)) -> Result<(Use
 async fn draft(cx: &Cx, people: &People, new: NewUser) -> Result<Draft> {
     let email = Email::read(&new.email)?;
     let id = new.id.map(rules::id).transpose()?;
-    let display_name = rules::name_for_people(DISPLAY_NAME, &new.display_name)?;
+    let display_name = rules::display_name(DISPLAY_NAME, &new.display_name)?;
     let groups = rules::groups(&new.groups)?;
     let role = rules::role(&cx.caller, new.role.as_deref().unwrap_or(Role::User.as_str()))?;
     let password_hash = match new.password {
@@ -137,7 +137,7 @@ async fn refuse_used(tx: &Tx, scope: TenantScope, id: &str) -> Result<()> {
 /// and for the role of the last administrator, with PERMISSION_DENIED for a role of the caller's own account
 /// that would not be lower, and within a tenant for the address of a user that the platform suspended.
 pub async fn update(cx: &Cx, store: &Store, user: &UserRef, edit: UserEdit) -> Result<User> {
-    let display_name = edit.display_name.as_deref().map(|name| rules::name_for_people(DISPLAY_NAME, name));
+    let display_name = edit.display_name.as_deref().map(|name| rules::display_name(DISPLAY_NAME, name));
     // An address that an older version accepted may be written back, although it would be invalid as a new one.
     let kept = edit.email.clone().filter(|text| Email::read(text).is_err());
     let change = AccountChange {
@@ -151,9 +151,9 @@ pub async fn update(cx: &Cx, store: &Store, user: &UserRef, edit: UserEdit) -> R
 
 async fn update_in(tx: &Tx, (user, asked, kept): &(UserRef, AccountChange, Option<String>)) -> Result<User> {
     let asked = asked.clone();
-    let held = users::hold(tx, user).await?;
-    rules::reachable(&tx.cx().caller, &held.user)?;
-    let before = &held.user.account;
+    let locked = users::lock(tx, user).await?;
+    rules::reachable(&tx.cx().caller, &locked.user)?;
+    let before = &locked.user.account;
     if let Some(text) = kept.as_deref().filter(|text| rules::shown_email(before).as_deref() != Some(*text)) {
         Email::read(text)?;
     }
@@ -168,33 +168,39 @@ async fn update_in(tx: &Tx, (user, asked, kept): &(UserRef, AccountChange, Optio
         rules::not_synced(before)?;
     }
     if change.email.is_some() {
-        suspension::refuse_foreign(tx, &held)?;
+        suspension::refuse_foreign(tx, &locked)?;
     }
     if let Some(role) = change.role {
         if role.rank() >= before.role.rank() {
-            rules::not_to_oneself(&tx.cx().caller, before)?;
+            rules::refuse_self_grant(&tx.cx().caller, before)?;
         }
-        ceiling::refuse_outlasting(tx, held.scope, role, None).await?;
-        refuse_demotion(tx, &held, role).await?;
+        ceiling::refuse_outlasting(tx, locked.scope, role, None).await?;
+        refuse_demotion(tx, &locked, role).await?;
     }
-    let told = |user: &User| {
+    let recorded = |user: &User| {
         let account = &user.account;
         json!({"email": account.email, "display_name": account.display_name, "role": account.role.as_str()})
     };
     let is_change = change.email.is_some() || change.display_name.is_some() || change.role.is_some();
-    let after = if is_change { put(tx, &held, &change).await? } else { held.user.clone() };
-    record(tx, ChangeKind::Updated, &held, &after, json!({"before": told(&held.user), "after": told(&after)}));
+    let after = if is_change { put(tx, &locked, &change).await? } else { locked.user.clone() };
+    record(
+        tx,
+        ChangeKind::Updated,
+        &locked,
+        &after,
+        json!({"before": recorded(&locked.user), "after": recorded(&after)}),
+    );
     Ok(after)
 }
 
 /// Refuses to take the account's own role from the last administrator; with a grant of the same role they remain one.
-async fn refuse_demotion(tx: &Tx, held: &Held, role: Role) -> Result<()> {
-    let mut after = held.user.clone();
+async fn refuse_demotion(tx: &Tx, locked: &LockedUser, role: Role) -> Result<()> {
+    let mut after = locked.user.clone();
     after.account.role = role;
     if let Some(own) = after.roles.first_mut() {
         own.role = role;
     }
-    if after.is_lasting_admin() { Ok(()) } else { last_admin::refuse_last(tx, held.scope, &held.user).await }
+    if after.is_lasting_admin() { Ok(()) } else { last_admin::refuse_last(tx, locked.scope, &locked.user).await }
 }
 
 /// Deletes a user. The row keeps the id and releases everything that must be unique. Fails as [`update`] does,
@@ -204,17 +210,17 @@ pub async fn delete(cx: &Cx, store: &Store, user: &UserRef, reason: Option<Strin
 }
 
 async fn delete_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<User> {
-    let held = users::hold(tx, user).await?;
-    rules::not_own(&tx.cx().caller, &held.user.account)?;
-    rules::reachable(&tx.cx().caller, &held.user)?;
-    suspension::refuse_foreign(tx, &held)?;
-    last_admin::refuse_last(tx, held.scope, &held.user).await?;
-    let rows = tx.tenant(held.scope);
-    rows.delete_roles(held.row.id).await?;
-    rows.leave_groups(held.row.id).await?;
-    totp::clear(tx, held.row.id).await?;
-    for group in &held.user.groups {
-        tx.also_changed(groups::members_changed(held.scope, *group));
+    let locked = users::lock(tx, user).await?;
+    rules::not_own(&tx.cx().caller, &locked.user.account)?;
+    rules::reachable(&tx.cx().caller, &locked.user)?;
+    suspension::refuse_foreign(tx, &locked)?;
+    last_admin::refuse_last(tx, locked.scope, &locked.user).await?;
+    let rows = tx.tenant(locked.scope);
+    rows.delete_roles(locked.row.id).await?;
+    rows.leave_groups(locked.row.id).await?;
+    totp::clear(tx, locked.row.id).await?;
+    for group in &locked.user.groups {
+        tx.also_changed(groups::members_changed(locked.scope, *group));
     }
     let change = AccountChange {
         status: Some((AccountStatus::Deleted, None)),
@@ -222,9 +228,9 @@ async fn delete_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Resul
         end_sessions: true,
         ..AccountChange::default()
     };
-    let after = put(tx, &held, &change).await?;
-    let details = json!({"reason": reason, "role": held.user.account.role.as_str()});
-    record(tx, ChangeKind::Deleted, &held, &after, details);
+    let after = put(tx, &locked, &change).await?;
+    let details = json!({"reason": reason, "role": locked.user.account.role.as_str()});
+    record(tx, ChangeKind::Deleted, &locked, &after, details);
     Ok(after)
 }
 
@@ -235,9 +241,9 @@ pub async fn force_reauth(cx: &Cx, store: &Store, user: &UserRef, reason: Option
 }
 
 async fn force_reauth_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<User> {
-    let held = users::hold(tx, user).await?;
-    rules::reachable(&tx.cx().caller, &held.user)?;
-    let after = put(tx, &held, &AccountChange { end_sessions: true, ..AccountChange::default() }).await?;
-    record(tx, ChangeKind::Updated, &held, &after, json!({"reason": reason}));
+    let locked = users::lock(tx, user).await?;
+    rules::reachable(&tx.cx().caller, &locked.user)?;
+    let after = put(tx, &locked, &AccountChange { end_sessions: true, ..AccountChange::default() }).await?;
+    record(tx, ChangeKind::Updated, &locked, &after, json!({"reason": reason}));
     Ok(after)
 }

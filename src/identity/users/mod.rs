@@ -15,7 +15,7 @@ use sea_orm::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use self::user::dressed;
+use self::user::load_users;
 use super::{Account, AccountChange, AccountStatus, RoleGrant, User, UserRef, accounts};
 use crate::{
     base::{Cx, Error, IdKind, Page, PageRequest, Reach, Result, Role, TenantRef, TenantScope, error::Reason, text},
@@ -42,7 +42,7 @@ pub struct UserFilter {
 }
 
 /// A user that is locked for the rest of the write.
-pub(super) struct Held {
+pub(super) struct LockedUser {
     pub tenant: Tenant,
     pub scope: TenantScope,
     pub row: Model,
@@ -58,16 +58,16 @@ pub async fn page(
     reach: Reach,
     request: PageRequest,
 ) -> Result<Page<User>> {
-    let asked = Asked::read(filter)?;
+    let parsed = ParsedFilter::read(filter)?;
     let scope = tenants::reach(cx, store, tenant).await?;
-    let mut query = asked.query(store, scope);
+    let mut query = parsed.query(store, scope);
     if reach == Reach::Own {
         query = query.filter(Column::Id.is_in(cx.caller.account));
     }
     let (rows, total) = rows_of_page(query, Column::Id, request, store.read()).await?;
     let found = rows.into_iter().map(Account::try_from).collect::<Result<Vec<_>>>()?;
     let page = Page::cut(request, found, total, |account| account.id);
-    let items = dressed(&store.tenant(scope), page.items, store.clock().now()).await?;
+    let items = load_users(&store.tenant(scope), page.items, store.clock().now()).await?;
     Ok(Page { items, next: page.next, total: page.total })
 }
 
@@ -93,7 +93,7 @@ pub async fn of_caller(cx: &Cx, store: &Store) -> Result<Option<User>> {
 pub(super) async fn find_within(cx: &Cx, store: &Store, user: &UserRef, reach: Reach) -> Result<User> {
     match find(cx, store, user).await {
         Ok(found) => rules::admitted(&cx.caller, reach, &found).map(|()| found),
-        Err(error) if error.reason == Reason::AccountNotFound && reach == Reach::Own => Err(rules::own_alone()),
+        Err(error) if error.reason == Reason::AccountNotFound && reach == Reach::Own => Err(rules::only_own()),
         Err(error) => Err(error),
     }
 }
@@ -101,7 +101,7 @@ pub(super) async fn find_within(cx: &Cx, store: &Store, user: &UserRef, reach: R
 async fn find(cx: &Cx, store: &Store, user: &UserRef) -> Result<User> {
     let scope = tenants::reach(cx, store, &user.tenant).await?;
     let row = accounts::find(store.read(), Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
-    one(dressed(&store.tenant(scope), vec![row.try_into()?], store.clock().now()).await?)
+    one(load_users(&store.tenant(scope), vec![row.try_into()?], store.clock().now()).await?)
 }
 
 /// The current password hash of a user.
@@ -111,29 +111,29 @@ pub(super) async fn password_hash(store: &Store, user: &User) -> Result<String> 
 }
 
 /// Loads and locks the user that a call names.
-pub(super) async fn hold(tx: &Tx, user: &UserRef) -> Result<Held> {
+pub(super) async fn lock(tx: &Tx, user: &UserRef) -> Result<LockedUser> {
     let (tenant, scope) = tenants::resolve_locked(tx, &user.tenant).await?;
     let row = accounts::find(tx.conn(), Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
     if user.version.is_some_and(|version| version != row.version) {
         return Err(rules::stale());
     }
     let user = as_user(tx, scope, row.clone().try_into()?).await?;
-    Ok(Held { tenant, scope, row, user })
+    Ok(LockedUser { tenant, scope, row, user })
 }
 
 /// An account of the tenant as a user, inside a write.
 pub(super) async fn as_user(tx: &Tx, scope: TenantScope, account: Account) -> Result<User> {
-    one(dressed(&tx.tenant(scope), vec![account], tx.now()).await?)
+    one(load_users(&tx.tenant(scope), vec![account], tx.now()).await?)
 }
 
 /// Changes the account of a locked user.
-pub(in crate::identity) async fn put(tx: &Tx, held: &Held, change: &AccountChange) -> Result<User> {
+pub(in crate::identity) async fn put(tx: &Tx, held: &LockedUser, change: &AccountChange) -> Result<User> {
     let account = accounts::change(tx, held.row.clone(), change).await?;
     as_user(tx, held.scope, account).await
 }
 
 /// Records what a call did to a locked user, which may be unchanged.
-pub(in crate::identity) fn record(tx: &Tx, kind: ChangeKind, held: &Held, after: &User, details: Value) {
+pub(in crate::identity) fn record(tx: &Tx, kind: ChangeKind, held: &LockedUser, after: &User, details: Value) {
     let target = held.user.account.shown_id();
     match held.row.version == after.account.version {
         true => tx.audit_only(Some(held.tenant.id), target, details),
@@ -146,14 +146,14 @@ fn one(users: Vec<User>) -> Result<User> {
 }
 
 /// A parsed filter.
-struct Asked {
+struct ParsedFilter {
     text: String,
     status: Option<AccountStatus>,
     role: Option<Role>,
     group: Option<Uuid>,
 }
 
-impl Asked {
+impl ParsedFilter {
     fn read(filter: &UserFilter) -> Result<Self> {
         let no = |field, message: &'static str| Error::invalid(Reason::InvalidArgument, field, message);
         let status = |word: &String| {

@@ -72,34 +72,34 @@ pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: Ne
 }
 
 async fn put_password(tx: &Tx, plan: &Plan) -> Result<(Tenant, User)> {
-    let held = users::hold(tx, &plan.user).await?;
-    rules::admitted(&tx.cx().caller, plan.reach, &held.user)?;
+    let locked = users::lock(tx, &plan.user).await?;
+    rules::admitted(&tx.cx().caller, plan.reach, &locked.user)?;
     // The password may have been changed since the current one was verified, or the name may belong to another user.
-    let same = plan.verified.as_ref().is_none_or(|hash| *hash == held.row.password_hash);
-    if !same || plan.own != rules::is_own(&tx.cx().caller, &held.user.account) {
+    let same = plan.verified.as_ref().is_none_or(|hash| *hash == locked.row.password_hash);
+    if !same || plan.own != rules::is_own(&tx.cx().caller, &locked.user.account) {
         return Err(wrong());
     }
-    let invited = held.user.account.status == AccountStatus::Invited;
+    let invited = locked.user.account.status == AccountStatus::Invited;
     let change = AccountChange {
         password: Some((plan.hash.clone(), plan.must_change)),
         status: invited.then_some((AccountStatus::Active, None)),
         end_sessions: true,
         ..AccountChange::default()
     };
-    let after = put(tx, &held, &change).await?;
+    let after = put(tx, &locked, &change).await?;
     let details = json!({"own": plan.own, "generated": plan.made, "must_change": plan.must_change});
-    record(tx, ChangeKind::Updated, &held, &after, details);
-    Ok((held.tenant, after))
+    record(tx, ChangeKind::Updated, &locked, &after, details);
+    Ok((locked.tenant, after))
 }
 
 /// Verifies the current password and returns its hash. Failures delay the next attempts, as for logins.
-async fn verify(cx: &Cx, people: &People, user: &User, given: Option<Secret<String>>) -> Result<String> {
-    let given = given.ok_or_else(|| Error::invalid(Reason::FieldRequired, "current_password", "required"))?;
+async fn verify(cx: &Cx, people: &People, user: &User, current: Option<Secret<String>>) -> Result<String> {
+    let current = current.ok_or_else(|| Error::invalid(Reason::FieldRequired, "current_password", "required"))?;
     let arrival = people.throttle.approach(cx).await?;
     let turn = people.throttle.wait(cx, arrival, Attempt::on(user.account.id, cx.counted_as())).await?;
     let verified = async {
         let hash = users::password_hash(&people.store, user).await?;
-        let right = people.passwords.verify(given, hash.clone()).await?;
+        let right = people.passwords.verify(current, hash.clone()).await?;
         Ok(right.then_some(hash))
     };
     match verified.await {
@@ -112,7 +112,7 @@ async fn verify(cx: &Cx, people: &People, user: &User, given: Option<Secret<Stri
             Err(wrong())
         }
         Err(error) => {
-            turn.unsettled();
+            turn.inconclusive();
             Err(error)
         }
     }

@@ -25,7 +25,7 @@ pub(in crate::identity) fn id(text: String) -> Result<String> {
 }
 
 /// Normalizes a display name of at most 128 characters. An error names `field`.
-pub fn name_for_people(field: &str, text: &str) -> Result<String> {
+pub fn display_name(field: &str, text: &str) -> Result<String> {
     text::name_of(field, text, 0..=MAX_NAME, "a name must have at most 128 characters")
 }
 
@@ -75,7 +75,7 @@ pub(in crate::identity) fn admitted(caller: &Caller, reach: Reach, user: &User) 
     if is_own(caller, &user.account) {
         return Ok(());
     }
-    if reach == Reach::Own { Err(own_alone()) } else { reachable(caller, user) }
+    if reach == Reach::Own { Err(only_own()) } else { reachable(caller, user) }
 }
 
 /// Whether the account is the caller's own.
@@ -92,7 +92,7 @@ pub(in crate::identity) fn not_own(caller: &Caller, account: &Account) -> Result
 }
 
 /// Refuses to grant, extend or raise a role on the caller's own account.
-pub(in crate::identity) fn not_to_oneself(caller: &Caller, account: &Account) -> Result<()> {
+pub(in crate::identity) fn refuse_self_grant(caller: &Caller, account: &Account) -> Result<()> {
     if is_own(caller, account) {
         let message = "you cannot grant, extend or raise a role on your own account; ask another administrator";
         return Err(Error::denied(Reason::AccountOwn, message));
@@ -119,7 +119,7 @@ pub(in crate::identity) fn not_synced(account: &Account) -> Result<()> {
 }
 
 /// The status of an account that is not suspended or deleted.
-pub(in crate::identity) fn working(has_password: bool) -> AccountStatus {
+pub(in crate::identity) fn active_or_invited(has_password: bool) -> AccountStatus {
     if has_password { AccountStatus::Active } else { AccountStatus::Invited }
 }
 
@@ -129,7 +129,7 @@ pub fn shown_email(account: &Account) -> Option<String> {
     Some(Email::read(email).map_or_else(|_| email.clone(), |email| email.key().to_owned()))
 }
 
-pub(in crate::identity) fn own_alone() -> Error {
+pub(in crate::identity) fn only_own() -> Error {
     Error::denied(Reason::PermissionDenied, "your role does not permit this for other users")
 }
 
@@ -174,9 +174,9 @@ mod tests {
 
     #[test]
     fn texts_are_bounded() {
-        assert_eq!(name_for_people("name", " Ada ").unwrap(), "Ada");
+        assert_eq!(display_name("name", " Ada ").unwrap(), "Ada");
         for bad in ["x".repeat(129), "a\0".to_owned(), "a\u{200b}".to_owned()] {
-            assert_eq!(name_for_people("name", &bad).unwrap_err().violations[0].field, "name");
+            assert_eq!(display_name("name", &bad).unwrap_err().violations[0].field, "name");
         }
         assert!(reason(Some("x".repeat(501))).is_err() && reason(Some("a\nb".to_owned())).is_ok());
         assert!(groups(&["grp_x".to_owned()]).is_err());

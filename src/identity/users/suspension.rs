@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Held, last_admin, put, record, rules};
+use super::{LockedUser, last_admin, put, record, rules};
 use crate::identity::{AccountChange, AccountStatus, User, UserRef, sessions::records, users};
 use crate::{
     base::{Cx, Error, Result, error::Reason},
@@ -26,29 +26,29 @@ pub async fn suspend(cx: &Cx, store: &Store, user: &UserRef, reason: Option<Stri
 }
 
 async fn suspend_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<Suspended> {
-    let held = users::hold(tx, user).await?;
-    rules::not_own(&tx.cx().caller, &held.user.account)?;
-    rules::reachable(&tx.cx().caller, &held.user)?;
-    last_admin::refuse_last(tx, held.scope, &held.user).await?;
-    let suspended = suspend_held(tx, &held).await?;
-    let before = held.user.account.status.as_str();
+    let locked = users::lock(tx, user).await?;
+    rules::not_own(&tx.cx().caller, &locked.user.account)?;
+    rules::reachable(&tx.cx().caller, &locked.user)?;
+    last_admin::refuse_last(tx, locked.scope, &locked.user).await?;
+    let suspended = suspend_locked(tx, &locked).await?;
+    let before = locked.user.account.status.as_str();
     let details = json!({"reason": reason, "before": before, "sessions": suspended.sessions});
-    record(tx, ChangeKind::Updated, &held, &suspended.user, details);
+    record(tx, ChangeKind::Updated, &locked, &suspended.user, details);
     Ok(suspended)
 }
 
-async fn suspend_held(tx: &Tx, held: &Held) -> Result<Suspended> {
+async fn suspend_locked(tx: &Tx, locked: &LockedUser) -> Result<Suspended> {
     let authority = Authority::of(&tx.cx().caller);
-    let account = &held.user.account;
+    let account = &locked.user.account;
     if account.status == AccountStatus::Suspended
-        && (set_by(held) == Authority::Platform || authority == Authority::Tenant)
+        && (set_by(locked) == Authority::Platform || authority == Authority::Tenant)
     {
-        return Ok(Suspended { user: held.user.clone(), sessions: 0 });
+        return Ok(Suspended { user: locked.user.clone(), sessions: 0 });
     }
     let sessions = records::count(tx, account.id, account.epoch).await?;
     let status = Some((AccountStatus::Suspended, Some(authority)));
     let change = AccountChange { status, end_sessions: true, ..AccountChange::default() };
-    Ok(Suspended { user: put(tx, held, &change).await?, sessions })
+    Ok(Suspended { user: put(tx, locked, &change).await?, sessions })
 }
 
 /// Lifts the suspension of a user; does nothing to a user that is not suspended. Fails with INVALID_ARGUMENT
@@ -59,25 +59,25 @@ pub async fn reactivate(cx: &Cx, store: &Store, user: &UserRef, reason: Option<S
 }
 
 async fn reactivate_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<User> {
-    let held = users::hold(tx, user).await?;
-    rules::not_own(&tx.cx().caller, &held.user.account)?;
-    rules::reachable(&tx.cx().caller, &held.user)?;
-    let after = if held.user.account.status == AccountStatus::Suspended {
-        refuse_foreign(tx, &held)?;
-        let status = rules::working(!held.row.password_hash.is_empty());
-        put(tx, &held, &AccountChange { status: Some((status, None)), ..AccountChange::default() }).await?
+    let locked = users::lock(tx, user).await?;
+    rules::not_own(&tx.cx().caller, &locked.user.account)?;
+    rules::reachable(&tx.cx().caller, &locked.user)?;
+    let after = if locked.user.account.status == AccountStatus::Suspended {
+        refuse_foreign(tx, &locked)?;
+        let status = rules::active_or_invited(!locked.row.password_hash.is_empty());
+        put(tx, &locked, &AccountChange { status: Some((status, None)), ..AccountChange::default() }).await?
     } else {
-        held.user.clone()
+        locked.user.clone()
     };
-    let details = json!({"reason": reason, "before": held.user.account.status.as_str()});
-    record(tx, ChangeKind::Updated, &held, &after, details);
+    let details = json!({"reason": reason, "before": locked.user.account.status.as_str()});
+    record(tx, ChangeKind::Updated, &locked, &after, details);
     Ok(after)
 }
 
 /// Refuses callers of a tenant that would lift or bypass a suspension by the platform.
-pub(in crate::identity) fn refuse_foreign(tx: &Tx, held: &Held) -> Result<()> {
-    let suspended = held.user.account.status == AccountStatus::Suspended;
-    if suspended && !Authority::of(&tx.cx().caller).may_lift(set_by(held)) {
+pub(in crate::identity) fn refuse_foreign(tx: &Tx, locked: &LockedUser) -> Result<()> {
+    let suspended = locked.user.account.status == AccountStatus::Suspended;
+    if suspended && !Authority::of(&tx.cx().caller).may_lift(set_by(locked)) {
         let message = "this user was suspended by the platform; only the platform can change that";
         return Err(Error::denied(Reason::SuspensionForeign, message));
     }
@@ -85,6 +85,6 @@ pub(in crate::identity) fn refuse_foreign(tx: &Tx, held: &Held) -> Result<()> {
 }
 
 /// Who suspended a user. A suspension without an author counts as the platform's.
-fn set_by(held: &Held) -> Authority {
-    held.user.account.suspended_by.unwrap_or(Authority::Platform)
+fn set_by(locked: &LockedUser) -> Authority {
+    locked.user.account.suspended_by.unwrap_or(Authority::Platform)
 }

@@ -57,7 +57,7 @@ impl User {
     }
 
     /// Roles granted for the whole tenant, without the account's own, and when the first of them expires.
-    pub fn standing(&self) -> (RoleSet, Option<OffsetDateTime>) {
+    pub fn tenant_roles(&self) -> (RoleSet, Option<OffsetDateTime>) {
         let granted =
             || self.roles.iter().filter(|grant| grant.granted_by.is_some() && grant.scope == RoleScope::Tenant);
         let roles = granted().map(|grant| grant.role).collect();
@@ -131,7 +131,7 @@ impl RoleScope {
 }
 
 /// Loads the users of accounts: the roles in effect at `now`, and the groups.
-pub(in crate::identity) async fn dressed<C: ConnectionTrait>(
+pub(in crate::identity) async fn load_users<C: ConnectionTrait>(
     rows: &TenantRows<'_, C>,
     accounts: Vec<Account>,
     now: OffsetDateTime,

@@ -1,4 +1,4 @@
-//! A file that is served from memory: packed where the caller takes that, not at all where the caller has it already.
+//! A file in memory: compressed if the client accepts it, omitted if the client has it.
 
 use std::{
     borrow::Cow,
@@ -15,12 +15,10 @@ use http::{
 };
 use sha2::{Digest, Sha256};
 
-/// A file.
 #[derive(Debug)]
 pub(super) struct Resource {
-    /// The paths that lead to it.
     pub paths: Vec<String>,
-    /// What stands for them in metrics and logs.
+    /// Its label in metrics and logs.
     pub template: &'static str,
     content_type: &'static str,
     source: Source,
@@ -28,12 +26,12 @@ pub(super) struct Resource {
     packed: OnceLock<Bytes>,
 }
 
-/// The bytes of a file as the program holds them.
+/// The bytes of a file in the program.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// As they are.
+    /// Uncompressed.
     Plain(Cow<'static, [u8]>),
-    /// Packed with gzip.
+    /// Compressed with gzip.
     Gzip(&'static [u8]),
 }
 
@@ -42,13 +40,15 @@ impl Resource {
         Self { paths, template, content_type, source, digest: OnceLock::new(), packed: OnceLock::new() }
     }
 
-    /// Answers GET: the file, unless the caller has it already, or asked for one that is gone (RFC 9110, section 13.2.2).
+    /// Responds to GET: with the file, unless the client has it, or requires a version that is gone (RFC 9110, section
+    /// 13.2.2).
     pub fn answer(&self, headers: &HeaderMap) -> Response<Body> {
         let gzip = lists(headers, &ACCEPT_ENCODING, |item| takes(item, "gzip"));
         // Two representations of one file have two tags (RFC 9110, section 8.8.3.3).
         let tag = self.tag(gzip);
         let known = lists(headers, &IF_NONE_MATCH, |item| item == "*" || item.trim_start_matches("W/") == tag);
-        // Strong comparison (section 13.1.1), with both tags: the caller may have asked for the other representation before.
+        // Strong comparison (section 13.1.1) with both tags: the client may have requested the other representation
+        // before.
         let wanted = |item: &str| item == "*" || [self.tag(true), self.tag(false)].iter().any(|tag| tag == item);
         let gone = headers.contains_key(IF_MATCH) && !lists(headers, &IF_MATCH, wanted);
         let bare = gone || known;
@@ -95,14 +95,14 @@ impl Resource {
         }
     }
 
-    /// The bytes as they are. Few callers do not take gzip: for them a packed file is unpacked each time.
+    /// The uncompressed bytes. Few clients do not accept gzip; for them the file is decompressed each time.
     fn plain(&self) -> Bytes {
         match &self.source {
             Source::Plain(Cow::Borrowed(bytes)) => Bytes::from_static(bytes),
             Source::Plain(Cow::Owned(bytes)) => Bytes::copy_from_slice(bytes),
             Source::Gzip(bytes) => {
                 let mut plain = Vec::new();
-                // The build packed it, so it unpacks.
+                // The build compressed it, so decompression succeeds.
                 let _ = GzDecoder::new(*bytes).read_to_end(&mut plain);
                 plain.into()
             }
@@ -117,7 +117,7 @@ fn pack(bytes: &[u8]) -> Bytes {
     encoder.finish().unwrap_or_default().into()
 }
 
-/// Whether an item of a list in a header is of a kind.
+/// Whether a list in a header has a matching item.
 fn lists(headers: &HeaderMap, name: &HeaderName, is: impl Fn(&str) -> bool) -> bool {
     let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     values.any(|value| value.split(',').any(|item| is(item.trim())))
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_the_one_that_was_asked_for_is_no_answer() {
+    fn if_match_with_another_tag_fails() {
         let resource = Resource::new(Vec::new(), "/x", "text/plain", Source::Plain(b"words".as_slice().into()));
         let status = |tags: &[(HeaderName, &[u8])]| {
             let pairs = tags.iter().map(|(name, value)| (name.clone(), HeaderValue::from_bytes(value).unwrap()));

@@ -1,4 +1,4 @@
-//! What the descriptors say of the services: which there are, and how many messages their methods take.
+//! The services in the descriptors, and whether their methods stream.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,11 +8,11 @@ use prost_types::FileDescriptorProto;
 
 use crate::{base::Error, proto};
 
-/// A proto file: as it was compiled, options of all kinds included, and what can be read of it.
+/// A proto file: as it was compiled, with all options, and in its parsed form.
 pub(super) struct File {
     /// The encoded `FileDescriptorProto`.
     pub encoded: Bytes,
-    /// The same, without the options that are not protobuf's own.
+    /// The same, parsed, without custom options.
     pub read: FileDescriptorProto,
 }
 
@@ -23,12 +23,12 @@ struct EncodedSet {
     file: Vec<Bytes>,
 }
 
-/// The files of all services of this server, each once.
+/// The files of all services of this server, without duplicates.
 pub(super) fn files() -> Result<Vec<File>, Error> {
     of_sets(&[proto::DESCRIPTORS, proto::STANDARD_DESCRIPTORS])
 }
 
-/// The files of encoded sets, each once: two sets may have imported the same.
+/// The files of encoded sets, without duplicates: two sets may have imported the same file.
 fn of_sets(sets: &[&'static [u8]]) -> Result<Vec<File>, Error> {
     let (mut files, mut names) = (Vec::new(), BTreeSet::new());
     for set in sets {
@@ -43,7 +43,7 @@ fn of_sets(sets: &[&'static [u8]]) -> Result<Vec<File>, Error> {
     Ok(files)
 }
 
-/// A name within a package, a message or a service.
+/// A name in a package, message or service.
 pub(super) fn within(scope: &str, name: &str) -> String {
     if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
 }
@@ -52,27 +52,29 @@ pub(super) fn within(scope: &str, name: &str) -> String {
 #[derive(Clone, Debug, Default)]
 pub struct Methods(HashMap<String, HashMap<String, Streams>>);
 
-/// How many messages a method takes.
+/// Whether a method streams.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Streams {
-    /// Whether the caller sends any number of messages; else it is one.
+    /// Whether the client sends a stream; otherwise it is one message.
     pub from_client: bool,
 }
 
-/// What a path names.
+/// The meaning of a path.
 pub(super) enum Named<'m, 'p> {
-    /// A method.
     Method(&'m Streams),
     /// A method that its service does not have.
-    NoMethod { service: &'p str, method: &'p str },
-    /// A method of a service that the server does not have.
+    NoMethod {
+        service: &'p str,
+        method: &'p str,
+    },
+    /// A method of an unknown service.
     NoService(&'p str),
-    /// Nothing: it has not the form of a method's path.
+    /// Not a path of a gRPC method.
     Nothing,
 }
 
 impl Methods {
-    /// The methods that encoded sets of descriptors tell of.
+    /// The methods in encoded descriptor sets.
     pub fn of_sets(sets: &[&'static [u8]]) -> Result<Self, Error> {
         Ok(Self::of_files(&of_sets(sets)?))
     }
@@ -96,7 +98,7 @@ impl Methods {
         self.0.keys().map(String::as_str)
     }
 
-    /// What a path, `/<service>/<method>`, names.
+    /// The meaning of a path, `/<service>/<method>`.
     pub(super) fn find<'p>(&self, path: &'p str) -> Named<'_, 'p> {
         let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
             return Named::Nothing;

@@ -1,7 +1,7 @@
-//! The messages of a request, as gRPC frames them: a flag, a length of four bytes, and as many bytes.
+//! The messages of a request in gRPC's framing: a flag, a length of four bytes, and the message.
 //!
-//! What breaks the rules is refused here, in our words and with the status that the protocol gives it, before the service
-//! sees a message. Compressed messages are unpacked here too, to a bounded length.
+//! Violations are refused here, with our own texts and the status that the protocol specifies, before the service sees
+//! a message. Compressed messages are decompressed here too, up to the limit.
 
 use std::{
     io::Read,
@@ -17,39 +17,39 @@ use tonic::{Status, body::Body};
 use super::{terms::Terms, violation};
 use crate::base::{Error, Kind, error::Reason};
 
-/// Length of what stands before each message.
+/// Length of the prefix of a message.
 pub(super) const PREFIX: usize = 5;
 
-/// What a method and the head of a call allow its messages to be.
+/// The rules for messages, from the method and the head of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// The method takes one message, no more and no less.
+    /// The method takes exactly one message.
     pub single: bool,
-    /// Messages may be compressed with gzip: `grpc-encoding` says so.
+    /// Messages may be compressed with gzip, according to `grpc-encoding`.
     pub gzip: bool,
-    /// What this server chose.
+    /// The choices of this server.
     pub terms: Terms,
 }
 
-/// The body of a request whose messages keep the rules; it ends with a status at the first that does not.
+/// The body of a request with valid messages; it ends with a status at the first invalid one.
 pub(super) struct Frames {
     body: Body,
     rules: Rules,
-    /// What has come and was not looked at yet.
+    /// Received data that was not examined yet.
     rest: Bytes,
     state: State,
-    /// Whether a message has begun.
+    /// Whether a message has started.
     begun: bool,
     done: bool,
 }
 
-/// What the next byte is part of.
+/// The meaning of the next byte.
 enum State {
-    /// What stands before a message, as far as it is there.
+    /// The incomplete prefix of a message.
     Prefix(BytesMut),
-    /// A message of which so many bytes are missing.
+    /// A message with this many bytes missing.
     Plain(usize),
-    /// A compressed message of that length, as far as it is there.
+    /// An incomplete compressed message of this length.
     Packed(usize, BytesMut),
 }
 
@@ -58,7 +58,7 @@ impl Frames {
         Self { body, rules, rest: Bytes::new(), state: State::start(), begun: false, done: false }
     }
 
-    /// The next piece of what has come; `None` when more has to come first.
+    /// The next part of the received data; `None` if more is needed.
     fn piece(&mut self) -> Result<Option<Bytes>, Error> {
         while !self.rest.is_empty() {
             let piece = match &mut self.state {
@@ -92,7 +92,7 @@ impl Frames {
         Ok(None)
     }
 
-    /// A message begins. Returns what stands before it, unless that has to wait until it is unpacked.
+    /// Starts a message. Returns its prefix, unless it must be decompressed first.
     fn begin(&mut self, prefix: [u8; PREFIX]) -> Result<Option<Bytes>, Error> {
         if self.rules.single && self.begun {
             return Err(cardinality("the method takes one message, but more were sent"));
@@ -118,7 +118,7 @@ impl Frames {
         }
     }
 
-    /// A compressed message as it is without that.
+    /// Decompresses a message.
     fn unpack(&mut self, packed: &[u8]) -> Result<Bytes, Error> {
         self.state = State::start();
         let mut message = vec![0; PREFIX];
@@ -128,7 +128,7 @@ impl Frames {
         if length > self.rules.terms.limit {
             return Err(too_large(self.rules.terms.limit));
         }
-        // At most the limit of a message, whose length came in four bytes.
+        // At most the limit of a message, whose length has four bytes.
         message[1..PREFIX].copy_from_slice(&(length as u32).to_be_bytes());
         Ok(message.into())
     }
@@ -178,7 +178,7 @@ impl http_body::Body for Frames {
             match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => this.rest = data,
-                    // What comes after the messages ends them.
+                    // Anything after the messages ends them.
                     Err(trailers) => return ended(this, Some(trailers)),
                 },
                 Some(Err(error)) => {
@@ -191,13 +191,13 @@ impl http_body::Body for Frames {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Not before the end was looked at, which may be an error.
+        // Not before the end was checked, which may be an error.
         self.done
     }
 }
 
-/// A body that cannot be read. What breaks below HTTP is nobody's fault that could be told of; base64 that is none comes
-/// from the layer of gRPC-Web, which tells of it in its own words.
+/// A body that cannot be read. Errors below HTTP are not the caller's fault; invalid base64 is reported by the gRPC-Web
+/// layer with its own text.
 fn broken(status: Status, terms: Terms) -> Status {
     if status.code() == Kind::Cancelled {
         return status;
@@ -206,8 +206,7 @@ fn broken(status: Status, terms: Terms) -> Status {
     terms.status(Error::new(Kind::InvalidArgument, Reason::InvalidArgument, text))
 }
 
-/// The table of <https://github.com/grpc/grpc/blob/master/doc/statuscodes.md> for another number of messages than the
-/// method takes.
+/// The status for a wrong number of messages, by <https://github.com/grpc/grpc/blob/master/doc/statuscodes.md>.
 fn cardinality(text: &'static str) -> Error {
     Error::new(Kind::Unimplemented, Reason::ProtocolViolation, text)
 }
@@ -221,7 +220,7 @@ fn not_gzip() -> Error {
     violation("a compressed message is not valid gzip, which grpc-encoding names")
 }
 
-/// The first message of a buffer with its prefix, if it is whole.
+/// The first message of a buffer with its prefix, if it is complete.
 pub(super) fn whole(buffer: &mut BytesMut) -> Option<BytesMut> {
     let length = buffer.get(1..PREFIX)?.get_u32() as usize;
     (buffer.len() >= PREFIX + length).then(|| buffer.split_to(PREFIX + length))
@@ -243,7 +242,7 @@ mod tests {
         [&[flag][..], &(message.len() as u32).to_be_bytes(), message].concat()
     }
 
-    /// What passes of a body that comes in parts of a length, and the status at which it ends, if it does.
+    /// The part of a body that passes if it arrives in parts of a length, and the status with which it ends, if any.
     async fn pass(body: &[u8], part: usize, rules: Rules) -> (Vec<u8>, Option<Kind>) {
         let parts: Vec<_> = body.chunks(part).map(|part| Ok::<_, Status>(Frame::data(part.to_vec().into()))).collect();
         let body = Body::new(http_body_util::StreamBody::new(futures::stream::iter(parts)));
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_are_the_same_in_whatever_parts_they_arrive() {
+    async fn messages_are_the_same_in_any_chunks() {
         let sent = [frame(0, b"one"), frame(0, b""), frame(1, &gzip(b"three")), frame(0, &[b'x'; 100])].concat();
         let plain = [frame(0, b"one"), frame(0, b""), frame(0, b"three"), frame(0, &[b'x'; 100])].concat();
         for part in 1..=sent.len() {

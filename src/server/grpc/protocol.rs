@@ -1,7 +1,8 @@
-//! The rules of gRPC that stand between HTTP and the services, and that the library leaves to its users: is there such a
-//! method, can the headers be read, do the messages keep their frames, and are answers compressed.
+//! The rules of gRPC between HTTP and the services, which the library leaves to its users: whether the method exists,
+//! the headers are valid, the messages are framed correctly, and responses are compressed.
 //!
-//! Sources: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>, `compression.md` and `statuscodes.md` beside it.
+//! Sources: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>, with `compression.md` and
+//! `statuscodes.md`.
 
 use std::{
     future::{Future, ready},
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::base::{Error, Kind, error::Reason};
 
-/// Longest part of what a caller wrote that an answer repeats, in bytes.
+/// The longest part of a caller's text that a response repeats, in bytes.
 const MAX_REPEATED: usize = 200;
 
 /// Puts the rules around services.
@@ -48,7 +49,7 @@ impl<S> Layer<S> for ProtocolLayer {
     }
 }
 
-/// Services under the rules.
+/// Services with the rules.
 #[derive(Clone)]
 pub(super) struct Protocol<S> {
     rules: ProtocolLayer,
@@ -74,12 +75,12 @@ where
             Ok(rules) => rules,
             Err(refusal) => {
                 let mut response = self.rules.terms.status(refusal).into_http();
-                // Whatever was wrong, this is what is served.
+                // Also on errors: the supported encodings.
                 response.headers_mut().insert(&compress::ACCEPT_ENCODING, HeaderValue::from_static(compress::SERVED));
                 return Box::pin(ready(Ok(response)));
             }
         };
-        // From here on messages are as they were before that.
+        // From here on messages are decompressed.
         request.headers_mut().remove(&compress::ENCODING);
         let compressed = compress::is_accepted(request.headers());
         let answer = self.inner.call(request.map(|body| Body::new(Frames::new(body, rules))));
@@ -91,7 +92,7 @@ where
 }
 
 impl ProtocolLayer {
-    /// What the messages of a call may be, if its head keeps the rules.
+    /// The rules for the messages of a call, if its head is valid.
     fn of(&self, request: &Request<Body>) -> Result<Rules, Error> {
         let streams = self.method(request.uri().path())?;
         let headers = request.headers();
@@ -106,21 +107,22 @@ impl ProtocolLayer {
         let text = match self.methods.find(path) {
             Named::Method(streams) => return Ok(streams),
             Named::NoMethod { service, method } => {
-                format!("service {service} has no method {}", shown(method))
+                format!("service {service} has no method {}", truncated(method))
             }
-            Named::NoService(service) => format!("there is no service {}", shown(service)),
-            Named::Nothing => format!("{} is not the path of a method: /package.Service/Method", shown(path)),
+            Named::NoService(service) => format!("there is no service {}", truncated(service)),
+            Named::Nothing => format!("{} is not the path of a method: /package.Service/Method", truncated(path)),
         };
         Err(Error::new(Kind::Unimplemented, Reason::MethodUnknown, text))
     }
 }
 
-/// The beginning of what a caller wrote.
-fn shown(text: &str) -> &str {
+/// The start of a caller's text.
+fn truncated(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_REPEATED)]
 }
 
-/// Whether messages may be compressed. Another encoding than gzip is refused, and the answer says which there are.
+/// Whether messages may be compressed. Encodings other than gzip are refused, and the response lists the supported
+/// ones.
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Error> {
     match headers.get(&compress::ENCODING).map(|value| value.as_bytes()) {
         None | Some(b"identity") => Ok(false),

@@ -1,7 +1,7 @@
-//! Bodies of gRPC-Web in base64, `application/grpc-web-text`.
+//! gRPC-Web bodies in base64, `application/grpc-web-text`.
 //!
-//! A client may encode each message by itself and send the texts one after the other, so padding may stand after every four
-//! characters and not at the end alone. Where HTTP cuts the body says nothing.
+//! A client may encode each message separately and concatenate the texts, so there may be padding after every four
+//! characters and not only at the end. HTTP chunk boundaries have no meaning.
 
 use std::{
     pin::Pin,
@@ -12,19 +12,19 @@ use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 
-/// A body as it is without base64.
+/// A decoded body.
 pub(super) struct Decoded {
     body: Body,
     text: Text,
 }
 
-/// A body is not what it says.
+/// A body is not valid base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is not valid base64")]
 struct NoBase64;
 
 impl Decoded {
-    /// Decodes a body as it comes.
+    /// Decodes a body as it arrives.
     pub(super) fn new(body: Body) -> Self {
         Self { body, text: Text::default() }
     }
@@ -43,7 +43,7 @@ impl http_body::Body for Decoded {
                 Some(Err(trailers)) => this.text.end().map(|()| Some(trailers)),
                 None => this.text.end().map(|()| None),
             };
-            // Less than four characters are nothing yet.
+            // Fewer than four characters decode to nothing yet.
             if !matches!(&decoded, Ok(Some(frame)) if frame.data_ref().is_some_and(Bytes::is_empty)) {
                 return Poll::Ready(decoded.map_err(axum::Error::new).transpose());
             }
@@ -59,7 +59,7 @@ impl http_body::Body for Decoded {
     }
 }
 
-/// A text of base64 as far as it was read: the begin of the next four characters.
+/// A base64 decoder: the start of the next four characters.
 #[derive(Default)]
 struct Text {
     four: [u8; 4],
@@ -67,7 +67,7 @@ struct Text {
 }
 
 impl Text {
-    /// What a piece of the text adds.
+    /// Decodes the next part of the text.
     fn decode(&mut self, piece: &[u8]) -> Result<Bytes, NoBase64> {
         let mut decoded = BytesMut::with_capacity(piece.len() / 4 * 3 + 3);
         for character in piece {
@@ -82,13 +82,13 @@ impl Text {
         Ok(decoded.freeze())
     }
 
-    /// Fails if the text may not end here.
+    /// Fails if the text must not end here.
     fn end(&self) -> Result<(), NoBase64> {
         if self.length == 0 { Ok(()) } else { Err(NoBase64) }
     }
 }
 
-/// What four characters stand for: three bytes, of which padding takes up to two away (RFC 4648, section 4).
+/// Decodes four characters: three bytes, minus up to two for padding (RFC 4648, section 4).
 fn three(four: [u8; 4]) -> Result<([u8; 3], usize), NoBase64> {
     let characters = match four {
         [_, _, b'=', b'='] => 2,
@@ -101,7 +101,7 @@ fn three(four: [u8; 4]) -> Result<([u8; 3], usize), NoBase64> {
     }
     bits <<= 6 * (4 - characters);
     let [_, bytes @ ..] = bits.to_be_bytes();
-    // What padding takes away is nothing.
+    // The unused bits must be zero.
     let count = characters - 1;
     if bytes[count..].iter().all(|byte| *byte == 0) { Ok((bytes, count)) } else { Err(NoBase64) }
 }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_base64_is_refused() {
+    async fn invalid_base64_is_refused() {
         for bad in
             ["A", "AA", "AAA", "AAAAA", "A===", "====", "AA=A", "AA A", "AAA\n", "AA-_", "AB==", "AAB=", "\0\0\0\0"]
         {

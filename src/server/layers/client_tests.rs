@@ -1,12 +1,12 @@
 use super::*;
 
-/// Who is the client of a call that comes from this peer with these headers.
+/// The client of a call from this peer with these headers.
 fn client(trusted: &str, peer: &str, headers: &[(&str, &str)]) -> ClientInfo {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     client_of(trusted, peer, &headers)
 }
 
-/// The same with bytes. The proxies write the header `Forwarded` where it is among them.
+/// The same with bytes. The proxies write the header `Forwarded` if it is present.
 fn client_of(trusted: &str, peer: &str, headers: &[(&str, &[u8])]) -> ClientInfo {
     let trusted = if trusted.is_empty() { TrustedProxies::default() } else { trusted.parse().unwrap() };
     let standard = headers.iter().any(|(name, _)| *name == "forwarded");
@@ -29,10 +29,10 @@ fn client_by(trusted: &TrustedProxies, peer: &str, headers: &[(&str, &[u8])]) ->
 }
 
 fn address(trusted: &str, peer: &str, headers: &[(&str, &str)]) -> String {
-    shown(&client(trusted, peer, headers))
+    describe(&client(trusted, peer, headers))
 }
 
-fn shown(client: &ClientInfo) -> String {
+fn describe(client: &ClientInfo) -> String {
     client.address.map_or("unknown".to_owned(), |address| address.to_string())
 }
 
@@ -60,13 +60,13 @@ fn what_a_stranger_says_is_not_believed() {
     ];
     for trusted in ["", PROXY] {
         let client = client(trusted, "192.0.2.9", &said);
-        assert_eq!((shown(&client), client.secure), ("192.0.2.9".to_owned(), Some(false)));
+        assert_eq!((describe(&client), client.secure), ("192.0.2.9".to_owned(), Some(false)));
         assert_eq!(client.host.unwrap(), "own.example");
     }
 }
 
 #[test]
-fn the_client_is_the_nearest_that_is_no_trusted_proxy() {
+fn the_client_is_the_nearest_that_is_not_a_trusted_proxy() {
     let cases = [
         ("198.51.100.7", "198.51.100.7"),
         ("198.51.100.7, 10.0.0.2", "198.51.100.7"),
@@ -75,12 +75,12 @@ fn the_client_is_the_nearest_that_is_no_trusted_proxy() {
         ("[2001:db8::7]:4711", "2001:db8::7"),
         ("2001:db8::7", "2001:db8::7"),
         ("::ffff:198.51.100.7", "198.51.100.7"),
-        // Where the way ends at a trusted proxy, nobody has told who called it.
+        // If the path ends at a trusted proxy, the client is unknown.
         ("10.0.0.5, 10.0.0.4", "unknown"),
         ("10.0.0.5", "unknown"),
         ("127.0.0.1", "unknown"),
         ("::ffff:10.0.0.5", "unknown"),
-        // Where a proxy does not tell, the client is unknown, and not the proxy.
+        // If a proxy does not report it, the client is unknown, and not the proxy.
         ("198.51.100.7, unknown", "unknown"),
         ("198.51.100.7, unknown, 10.0.0.2", "unknown"),
         ("198.51.100.7, 198.51.100.8 10.0.0.2", "unknown"),
@@ -105,7 +105,7 @@ fn the_standard_header_is_read_too() {
         ("proto=https", "unknown"),
         ("for=10.0.0.5", "unknown"),
         ("for=10.0.0.5, for=10.0.0.2", "unknown"),
-        // An element that breaks the grammar tells nothing, and those before it are out of reach.
+        // An invalid element has no information, and those before it cannot be reached.
         ("for = 198.51.100.7", "unknown"),
         ("for =198.51.100.7", "unknown"),
         ("for= 198.51.100.7", "unknown"),
@@ -115,7 +115,7 @@ fn the_standard_header_is_read_too() {
         ("for=198.51.100.7;=x", "unknown"),
         ("for=1.1.1.1, for = 198.51.100.7", "unknown"),
         ("for=198.51.100.7;", "198.51.100.7"),
-        // An open quote of the client's swallows nothing.
+        // An unclosed quote of the client hides nothing.
         ("for=\"1.1.1.1, for=198.51.100.7", "198.51.100.7"),
         ("for=\"1.1.1.1;x=\", for=198.51.100.7", "198.51.100.7"),
     ];
@@ -134,10 +134,10 @@ fn a_header_that_the_proxies_do_not_write_is_not_read() {
         (ProxyHeaders::Forwarded, ("203.0.113.1", Some(false), "b.example")),
     ] {
         let both = that_write(headers, &[&old[..], &new, &host].concat());
-        assert_eq!((shown(&both).as_str(), both.secure, both.host.unwrap().as_str()), told);
+        assert_eq!((describe(&both).as_str(), both.secure, both.host.unwrap().as_str()), told);
         let other: &[_] = if headers == ProxyHeaders::Forwarded { &old } else { &new };
         let silent = that_write(headers, &[other, &host].concat());
-        assert_eq!((shown(&silent).as_str(), silent.secure), ("unknown", None), "a client makes nothing known");
+        assert_eq!((describe(&silent).as_str(), silent.secure), ("unknown", None), "a client makes nothing known");
         assert_eq!((silent.host.unwrap().as_str(), silent.peer), ("inner", "10.0.0.1".parse::<IpAddr>().unwrap()));
     }
     assert_eq!(" x-forwarded".trim().parse(), Ok(ProxyHeaders::XForwarded));
@@ -161,7 +161,7 @@ fn unknown_is_never_the_proxy_and_an_odd_item_hides_no_other() {
     ];
     for (name, odd) in odd {
         let client = of(name, odd);
-        assert_eq!((shown(&client).as_str(), client.local), ("198.51.100.7", false), "{odd:?}");
+        assert_eq!((describe(&client).as_str(), client.local), ("198.51.100.7", false), "{odd:?}");
     }
     let untold: [(&str, &[u8]); 11] = [
         ("x-forwarded-for", b"\xfc"),

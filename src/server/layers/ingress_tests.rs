@@ -1,4 +1,4 @@
-//! Where calls come from: pages of other origins, proxies, this machine.
+//! The origin of calls: pages of other origins, proxies, this machine.
 
 use std::net::SocketAddr;
 
@@ -77,7 +77,7 @@ async fn answers_and_errors_tell_what_a_page_may_read() {
 }
 
 #[tokio::test]
-async fn browsers_are_told_not_to_guess() {
+async fn browsers_must_not_sniff_content_types() {
     for path in ["/other", "/shout/panic", "/healthz"] {
         let rest = answer(ingress("", ""), false, Method::GET, path, &[]).await;
         assert_eq!(header(&rest, "x-content-type-options"), "nosniff", "{path}");

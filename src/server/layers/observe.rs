@@ -1,7 +1,7 @@
-//! One log line and one measurement for every call, when its answer ends.
+//! One log line and one measurement for every call, when its response ends.
 //!
-//! Labels and the line name the RPC or the REST template, never the path itself: paths hold ids, and queries may hold
-//! secrets.
+//! Labels and the line have the RPC or the REST template, never the path itself: paths contain ids, and queries may
+//! contain secrets.
 
 use std::{
     net::IpAddr,
@@ -15,7 +15,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
-use transcoder::{Answered, RequestId};
+use transcoder::{CallOutcome, RequestId};
 
 use super::{
     answer::{Head, status_word},
@@ -30,7 +30,7 @@ use crate::{
 /// A call under observation, until [`end`](Observation::end).
 pub(super) struct Observation(Option<Record>);
 
-/// What is known of a call.
+/// The properties of a call.
 struct Record {
     begun: Instant,
     request_id: RequestId,
@@ -42,9 +42,9 @@ struct Record {
     status: StatusCode,
     template: Option<&'static str>,
     peer: Option<Peer>,
-    /// Address of the client, which a trusted proxy may stand before that does not tell it.
+    /// Address of the client; the inner `None` if a trusted proxy does not report it.
     client: Option<Option<IpAddr>>,
-    /// Lines that callers without a credential may make.
+    /// The budget of log lines for callers without a credential.
     budget: Arc<LineBudget>,
 }
 
@@ -52,11 +52,11 @@ struct Record {
 enum End {
     /// With a gRPC status, or none on REST.
     Answered(Option<Kind>),
-    /// The caller went away before the answer was whole.
+    /// The client went away before the response was complete.
     Abandoned,
 }
 
-/// Begins to observe a call.
+/// Starts to observe a call.
 pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts, budget: Arc<LineBudget>) -> Observation {
     metrics::gauge!("tenantry_calls_in_flight").increment(1.0);
     Observation(Some(Record {
@@ -75,15 +75,15 @@ pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts, budg
 }
 
 impl Observation {
-    /// The answer is known. It is measured now if it is whole, else when its body ends.
+    /// The response is known. It is recorded now if it is complete, otherwise when its body ends.
     pub(super) fn end(mut self, response: Response<Body>) -> Response<Body> {
         let Some(mut record) = self.0.take() else { return response };
         record.status = response.status();
-        // What has not even the form of a call of gRPC has an answer of HTTP.
+        // A request that is not even a gRPC call has an HTTP response.
         record.grpc &= record.status == StatusCode::OK;
         record.template = response
             .extensions()
-            .get::<Answered>()
+            .get::<CallOutcome>()
             .and_then(|answered| answered.matched)
             .map(|matched| matched.template);
         let grpc_status = grpc_status(response.headers());
@@ -97,7 +97,7 @@ impl Observation {
 }
 
 impl Drop for Observation {
-    /// The connection went away, and the call with it.
+    /// The connection was closed, and the call was dropped.
     fn drop(&mut self) {
         if let Some(record) = self.0.take() {
             record.finish(&End::Abandoned);
@@ -112,7 +112,7 @@ impl Record {
         let status = match end {
             End::Abandoned => "CANCELLED",
             End::Answered(Some(kind)) => status_word(*kind),
-            // The trailers of gRPC-Web are part of its body; a failure that came before the body is in the headers.
+            // gRPC-Web has its trailers in its body; the status of an early failure is in the headers.
             End::Answered(None) if self.grpc => "OK",
             End::Answered(None) => status_text(self.status),
         };
@@ -159,7 +159,7 @@ impl Record {
     }
 }
 
-/// A body whose end ends the observation.
+/// A body whose end completes the observation.
 struct Observed {
     body: Body,
     record: Option<Record>,
@@ -208,7 +208,7 @@ fn grpc_status(headers: &HeaderMap) -> Option<Kind> {
     headers.get("grpc-status").map(|value| Kind::from_bytes(value.as_bytes()))
 }
 
-/// The status as a label without an allocation, for the statuses that we give.
+/// The status as a label without an allocation, for the statuses that we use.
 fn status_text(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200 => "200",
@@ -239,7 +239,7 @@ fn status_text(status: StatusCode) -> &'static str {
     }
 }
 
-/// Methods that a caller makes up share one label.
+/// Unknown methods share one label.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,4 @@
-//! How long a call may take until it answers. The caller may ask for less with `grpc-timeout` or `X-Server-Timeout`.
+//! How long a call may take until it responds. The caller may ask for less with `grpc-timeout` or `X-Server-Timeout`.
 
 use std::{
     future::Future,
@@ -7,20 +7,20 @@ use std::{
 
 use axum::body::Body;
 use http::{Request, Response};
-use transcoder::{Deadline, rest::asked};
+use transcoder::{Deadline, rest::requested_timeout};
 
 use super::answer::Failure;
 use crate::base::{Error, Kind, error::Reason};
 
-/// A deadline that is as good as none.
+/// A deadline so far away that it is ignored.
 const FAR: Duration = Duration::from_secs(30 * 86_400);
 
-/// When the caller wants a stream to be over, in the extensions of its request. [`Limits::timeout`](super::Limits) bounds the
-/// head of an answer alone.
+/// The caller's deadline for a stream, in the extensions of its request. [`Limits::timeout`](super::Limits) limits only
+/// the head of a response.
 #[derive(Clone, Copy, Debug)]
 pub struct Until(pub Instant);
 
-/// Runs the rest of the call until its deadline, which it leaves in the extensions.
+/// Runs the rest of the call until its deadline, which it stores in the extensions.
 pub(super) async fn run<F>(
     request: &mut Request<Body>,
     most: Duration,
@@ -29,11 +29,12 @@ pub(super) async fn run<F>(
 where
     F: Future<Output = Result<Response<Body>, Failure>>,
 {
-    let (now, asked) = (Instant::now(), asked(request.headers()));
-    let deadline = now + asked.map_or(most, |asked| asked.min(most));
+    let (now, requested) = (Instant::now(), requested_timeout(request.headers()));
+    let deadline = now + requested.map_or(most, |requested| requested.min(most));
     let mut request = std::mem::take(request);
-    // No stream is open for so long that one further away would matter.
-    if let Some(until) = asked.filter(|asked| *asked < FAR).and_then(|asked| now.checked_add(asked)) {
+    // No stream is open for so long that a later one would matter.
+    if let Some(until) = requested.filter(|requested| *requested < FAR).and_then(|requested| now.checked_add(requested))
+    {
         request.extensions_mut().insert(Until(until));
     }
     request.extensions_mut().insert(Deadline(deadline));

@@ -1,4 +1,4 @@
-//! Roles that the accounts of a tenant were granted beside their own.
+//! Granted roles of the accounts of tenants, in addition to their own.
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -17,27 +17,25 @@ use crate::{
     },
 };
 
-/// The scope of a role that holds in the whole tenant.
+/// The scope type of roles in the whole tenant.
 pub const TENANT_WIDE: &str = "tenant";
-/// The scope of a role that holds for a group.
+/// The scope type of roles for a group.
 pub const GROUP: &str = "group";
 
-/// A role that was granted.
+/// A granted role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleRow {
-    /// Whom it was granted.
     pub account: Uuid,
     /// Name of the role.
     pub role: String,
-    /// What it covers: [`TENANT_WIDE`], `group` or `pool`.
+    /// [`TENANT_WIDE`], `group` or `pool`.
     pub scope_type: String,
-    /// Which group or pool; empty for the tenant.
+    /// The group or pool; empty for the tenant.
     pub scope_id: String,
-    /// Subject of who granted it.
+    /// Subject of the granting caller.
     pub granted_by: String,
-    /// When.
     pub granted_at: OffsetDateTime,
-    /// When it ends; never, without.
+    /// None if it does not expire.
     pub expires_at: Option<OffsetDateTime>,
 }
 
@@ -56,8 +54,8 @@ impl From<Model> for RoleRow {
 }
 
 impl<C: ConnectionTrait> TenantRows<'_, C> {
-    /// The roles that hold for an account in the whole tenant at a moment, and when the first of them ends.
-    pub async fn standing_roles(&self, account: Uuid, now: Stamp) -> Result<(RoleSet, Option<OffsetDateTime>)> {
+    /// The roles of an account in the whole tenant at a time, and when the first of them expires.
+    pub async fn tenant_roles_of(&self, account: Uuid, now: Stamp) -> Result<(RoleSet, Option<OffsetDateTime>)> {
         let rows = self.roles_at(now).filter(Column::AccountId.eq(account)).filter(Column::ScopeType.eq(TENANT_WIDE));
         let rows = rows.all(self.conn).await?;
         let roles = rows.iter().filter_map(|row| row.role.parse().ok()).collect();
@@ -72,19 +70,19 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(rows.all(self.conn).await?.into_iter().map(RoleRow::from).collect())
     }
 
-    /// Asks which accounts have a role in the whole tenant at a moment, by a grant.
+    /// A query for the accounts with a granted role in the whole tenant at a time.
     pub fn holders(&self, role: Role, now: OffsetDateTime) -> SelectStatement {
         let rows = self.roles_at(now.into()).filter(Column::Role.eq(role.as_str()));
         rows.filter(Column::ScopeType.eq(TENANT_WIDE)).select_only().column(Column::AccountId).into_query()
     }
 
-    /// Asks which accounts have a role in the whole tenant, by a grant that does not end.
+    /// A query for the accounts with a granted role in the whole tenant that does not expire.
     pub fn lasting_holders(&self, role: Role) -> SelectStatement {
         let rows = self.roles().filter(Column::Role.eq(role.as_str())).filter(Column::ExpiresAt.is_null());
         rows.filter(Column::ScopeType.eq(TENANT_WIDE)).select_only().column(Column::AccountId).into_query()
     }
 
-    /// Grants a role; one that was granted in the same scope before is granted anew.
+    /// Inserts or replaces the grant of a role in a scope.
     pub async fn put_role(&self, row: &RoleRow) -> Result<()> {
         let model = Model {
             tenant_id: self.uuid(),
@@ -110,14 +108,14 @@ impl<C: ConnectionTrait> TenantRows<'_, C> {
         Ok(Entity::delete_by_id(key).exec(self.conn).await?.rows_affected > 0)
     }
 
-    /// Takes every role away that an account was granted.
+    /// Deletes all granted roles of an account.
     pub async fn delete_roles(&self, account: Uuid) -> Result<()> {
         let rows = Entity::delete_many().filter(Column::TenantId.eq(self.uuid()));
         rows.filter(Column::AccountId.eq(account)).exec(self.conn).await?;
         Ok(())
     }
 
-    /// Takes every role away that was granted for a group.
+    /// Deletes all roles granted for a group.
     pub async fn delete_roles_for(&self, group: Uuid) -> Result<()> {
         let rows = Entity::delete_many().filter(Column::TenantId.eq(self.uuid())).filter(Column::ScopeType.eq(GROUP));
         rows.filter(Column::ScopeId.eq(IdKind::Group.show(group))).exec(self.conn).await?;

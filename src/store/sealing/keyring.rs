@@ -32,13 +32,13 @@ pub struct Kek {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the key-encryption key must be 32 bytes in base64")]
-pub struct NotAKek;
+pub struct InvalidKek;
 
 impl Kek {
     /// Parses a key: 32 bytes in base64, with or without padding.
-    pub fn from_base64(text: &Secret<String>) -> Result<Self, NotAKek> {
-        let bytes = STANDARD_NO_PAD.decode(text.expose().trim().trim_end_matches('=')).map_err(|_| NotAKek)?;
-        let key: [u8; KEY] = bytes.try_into().map_err(|_| NotAKek)?;
+    pub fn from_base64(text: &Secret<String>) -> Result<Self, InvalidKek> {
+        let bytes = STANDARD_NO_PAD.decode(text.expose().trim().trim_end_matches('=')).map_err(|_| InvalidKek)?;
+        let key: [u8; KEY] = bytes.try_into().map_err(|_| InvalidKek)?;
         let mut id = sha256_hex([ID_LABEL, &key]);
         id.truncate(ID);
         Ok(Self { id, cipher: sealed::cipher(&key) })
@@ -155,7 +155,7 @@ pub async fn fit(conn: &impl ConnectionTrait, ring: Option<&Keyring>) -> Result<
 }
 
 /// The database's key, and the current generation of data keys.
-pub(in crate::store) struct Held<'r> {
+pub(in crate::store) struct DatabaseKey<'r> {
     pub kek: &'r Kek,
     pub generation: i64,
 }
@@ -163,10 +163,10 @@ pub(in crate::store) struct Held<'r> {
 /// Locks and returns the database's key: no rotation can complete before this transaction ends. A database
 /// without one gets the key that opens its data keys, or the current key of the ring if there are none. Fails
 /// if the ring does not have the key.
-pub(in crate::store) async fn hold<'r>(tx: &Tx, ring: &'r Keyring) -> Result<Held<'r>> {
+pub(in crate::store) async fn lock_database_key<'r>(tx: &Tx, ring: &'r Keyring) -> Result<DatabaseKey<'r>> {
     let row = row(tx, ring, LockType::Share).await?;
-    let kek = ring.find(&row.kek).ok_or_else(|| not_held(Some(&row.kek)))?;
-    Ok(Held { kek, generation: row.generation })
+    let kek = ring.find(&row.kek).ok_or_else(|| missing_key(Some(&row.kek)))?;
+    Ok(DatabaseKey { kek, generation: row.generation })
 }
 
 /// The row of the key-encryption key, locked until the end of the transaction, and created if it is missing. A transaction
@@ -176,7 +176,7 @@ pub(super) async fn row(tx: &Tx, ring: &Keyring, lock: LockType) -> Result<key_e
     let mut row = find().await?;
     if row.is_none() {
         let kek = match first_data_key(tx.conn()).await? {
-            Some(row) => ring.key_of(&row).ok_or_else(|| not_held(row.kek.as_deref()))?,
+            Some(row) => ring.key_of(&row).ok_or_else(|| missing_key(row.kek.as_deref()))?,
             None => ring.current(),
         };
         let new = key_encryption::Model {
@@ -226,7 +226,7 @@ async fn first_data_key(conn: &impl ConnectionTrait) -> Result<Option<data_keys:
 }
 
 /// Callers learn that the server cannot do this now; the log contains the id of the required key.
-pub(in crate::store) fn not_held(id: Option<&str>) -> Error {
+pub(in crate::store) fn missing_key(id: Option<&str>) -> Error {
     let message = "cannot seal or open secrets: this server does not have the key-encryption key of its database";
     let cause = format!("the id of the database's key is {}", id.unwrap_or("not known"));
     Error::new(Kind::Unavailable, Reason::KekMissing, message).caused_by(cause)

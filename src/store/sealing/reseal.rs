@@ -187,7 +187,7 @@ pub async fn begin(store: &Store, ring: &Keyring) -> Result<Option<Run>> {
 
 async fn begin_in(tx: &Tx, ring: &Keyring) -> Result<Run> {
     let row = keyring::row(tx, ring, LockType::Update).await?;
-    ring.find(&row.kek).ok_or_else(|| keyring::not_held(Some(&row.kek)))?;
+    ring.find(&row.kek).ok_or_else(|| keyring::missing_key(Some(&row.kek)))?;
     let (resumed, generation) = match row.resealing {
         true => (true, row.generation),
         false => (false, row.generation + 1),

@@ -41,7 +41,7 @@ pub struct Rotated {
 pub async fn rotate(store: &Store, ring: &Keyring, mut progress: impl FnMut(u64, u64)) -> Result<Rotated> {
     keyring::fit(store.read(), Some(ring)).await?.require()?;
     let cx = Cx::system("keys rotate", store.clock().clone());
-    let from = turn(store, &cx, ring).await?;
+    let from = set_current(store, &cx, ring).await?;
     let total = others(ring.current()).count(store.read()).await?;
     let (mut rewrapped, mut left, mut after) = (0, 0, String::new());
     while let Some(page) = rewrap(store, ring, after).await? {
@@ -58,18 +58,18 @@ pub async fn rotate(store: &Store, ring: &Keyring, mut progress: impl FnMut(u64,
 }
 
 /// Makes the current key of the ring the database's. Returns the previous one, or `None` if there is nothing to change.
-async fn turn(store: &Store, cx: &Cx, ring: &Keyring) -> Result<Option<String>> {
+async fn set_current(store: &Store, cx: &Cx, ring: &Keyring) -> Result<Option<String>> {
     let row = key_encryption::Entity::find_by_id(key_encryption::ONE).one(store.read()).await?;
     if row.is_some_and(|row| row.kek == ring.current().id()) {
         return Ok(None);
     }
-    store.write(cx, ring.clone(), turn_in).await
+    store.write(cx, ring.clone(), set_current_in).await
 }
 
-async fn turn_in(tx: &Tx, ring: &Keyring) -> Result<Option<String>> {
+async fn set_current_in(tx: &Tx, ring: &Keyring) -> Result<Option<String>> {
     let row = keyring::row(tx, ring, LockType::Update).await?;
     let (from, to) = (row.kek.clone(), ring.current().id().to_owned());
-    ring.find(&from).ok_or_else(|| keyring::not_held(Some(&from)))?;
+    ring.find(&from).ok_or_else(|| keyring::missing_key(Some(&from)))?;
     tx.audit_only(None, to.clone(), json!({"state": "begun", "from": from}));
     if from == to {
         return Ok(None);
@@ -96,7 +96,7 @@ async fn rewrap(store: &Store, ring: &Keyring, after: String) -> Result<Option<P
 
 async fn rewrap_page(tx: &Tx, (ring, after): &(Keyring, String)) -> Result<Option<Page>> {
     let kek = ring.current();
-    if keyring::hold(tx, ring).await?.kek.id() != kek.id() {
+    if keyring::lock_database_key(tx, ring).await?.kek.id() != kek.id() {
         let message = "another rotation to a different key has started";
         return Err(Error::precondition(Reason::KekMissing, message));
     }

@@ -10,7 +10,7 @@ use moka::sync::Cache;
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Select, sea_query::OnConflict};
 
 use super::{
-    keyring::{self, Fit, Held, Keyring},
+    keyring::{self, DatabaseKey, Fit, Keyring},
     sealed::{self, KEY},
 };
 use crate::base::{Error, Result, Secret, TenantId, error::Reason};
@@ -138,7 +138,7 @@ impl std::fmt::Debug for Sealer {
 
 /// Creates the key of an owner in the current generation, unless it exists, and returns the stored row.
 pub(in crate::store) async fn make_in(tx: &Tx, ring: &Keyring, tenant: Option<TenantId>) -> Result<data_keys::Model> {
-    let Held { kek, generation } = keyring::hold(tx, ring).await?;
+    let DatabaseKey { kek, generation } = keyring::lock_database_key(tx, ring).await?;
     let owner = row_name(tenant, generation);
     let row = data_keys::Model {
         wrapped: sealed::seal(&kek.cipher, &owner, &rand::random::<[u8; KEY]>())?,
@@ -165,7 +165,7 @@ pub(in crate::store) fn unwrapped(ring: &Keyring, row: &data_keys::Model) -> Res
         Some(id) => ring.find(id),
         None => ring.key_of(row),
     };
-    let kek = held.ok_or_else(|| keyring::not_held(row.kek.as_deref()))?;
+    let kek = held.ok_or_else(|| keyring::missing_key(row.kek.as_deref()))?;
     let key = sealed::open(&kek.cipher, row.purpose(), &row.wrapped)?;
     let key: &[u8; KEY] = key.expose().as_slice().try_into().map_err(Error::internal)?;
     Ok(sealed::cipher(key))

@@ -41,6 +41,6 @@ impl Observers {
                 AfterCommit::Revoked(revocation) => revoked.push(revocation),
             }
         }
-        self.revoked.tell(&revoked);
+        self.revoked.notify(&revoked);
     }
 }

@@ -21,7 +21,7 @@ pub(in crate::store) async fn check(tx: &Tx) -> Result<()> {
 impl Store {
     /// Fails as revoked if the caller's account, key or token is not valid any more. For calls that read for a long
     /// time.
-    pub async fn check_standing(&self, caller: &Caller) -> Result<()> {
+    pub async fn check_still_valid(&self, caller: &Caller) -> Result<()> {
         let now = self.clock().now();
         let revoked = !caller.token_id.is_empty()
             && revoked_tokens::Entity::find_by_id(caller.token_id.as_str()).one(self.read()).await?.is_some();

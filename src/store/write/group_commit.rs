@@ -24,7 +24,7 @@ const GROUP: usize = 256;
 /// Capacity of the queue.
 const QUEUE: usize = 1024;
 /// How many groups use savepoints after a write failed.
-const WARY: u32 = 16;
+const SAVEPOINT_GROUPS: u32 = 16;
 
 /// The handle of the writer task.
 pub(in crate::store) struct Writer {
@@ -38,7 +38,7 @@ struct Group {
     clock: Clock,
     observers: Observers,
     /// How many more groups use savepoints.
-    wary: u32,
+    savepoint_groups: u32,
 }
 
 /// The outcome of each write in a committed group.
@@ -48,7 +48,7 @@ impl Writer {
     /// Starts the task.
     pub fn start(db: &Databases, clock: Clock, observers: Observers, tasks: &TaskTracker) -> Self {
         let (queue, mut waiting) = mpsc::channel(QUEUE);
-        let mut group = Group { db: db.write.clone(), clock, observers, wary: 0 };
+        let mut group = Group { db: db.write.clone(), clock, observers, savepoint_groups: 0 };
         tasks.spawn(async move {
             let mut jobs = Vec::with_capacity(GROUP);
             while waiting.recv_many(&mut jobs, GROUP).await > 0 {
@@ -87,13 +87,13 @@ impl Group {
 
     /// Runs the writes and commits. Returns the outcome of each, or the reason why all of them failed.
     async fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Outcomes, DbErr> {
-        if self.wary == 0 {
+        if self.savepoint_groups == 0 {
             if let Some(outcomes) = self.commit_bare(jobs).await? {
                 return Ok(outcomes);
             }
-            self.wary = WARY;
+            self.savepoint_groups = SAVEPOINT_GROUPS;
         }
-        self.wary -= 1;
+        self.savepoint_groups -= 1;
         self.commit_with_savepoints(jobs).await
     }
 

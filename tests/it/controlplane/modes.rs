@@ -35,7 +35,7 @@ const LINES: &[Line] = &[
     (true, "GET", "/admin/v2/tenants", None),
 ];
 
-async fn hold(server: &Server) -> String {
+async fn run_conversation(server: &Server) -> String {
     let (mut ids, mut written) = (Ids::default(), String::new());
     for (known, method, path, body) in LINES {
         let (who, http) = if *known { ("admin", server.admin()) } else { ("nobody", server.http()) };
@@ -64,7 +64,7 @@ async fn over_grpc(server: &Server) -> Vec<(Code, Code)> {
 #[tokio::test]
 async fn without_the_license_everything_but_the_login_is_the_stub() {
     let server = Setup::dev().env("TENANTRY_FEATURES", "reports").start().await;
-    golden::check("controlplane/unlicensed.txt", &hold(&server).await);
+    golden::check("controlplane/unlicensed.txt", &run_conversation(&server).await);
     for codes in over_grpc(&server).await {
         assert_eq!(codes, (Code::Unauthenticated, Code::Unimplemented));
     }
@@ -75,7 +75,7 @@ async fn without_the_license_everything_but_the_login_is_the_stub() {
 #[tokio::test]
 async fn disabled_it_has_only_the_login() {
     let server = Setup::dev().env("TENANTRY_MULTITENANCY", "false").start().await;
-    golden::check("controlplane/disabled.txt", &hold(&server).await);
+    golden::check("controlplane/disabled.txt", &run_conversation(&server).await);
     for codes in over_grpc(&server).await {
         assert_eq!(codes, (Code::Unimplemented, Code::Unimplemented));
     }

@@ -213,7 +213,7 @@ async fn servers(setup: fn() -> Setup) -> [Server; 2] {
 }
 
 /// Sends each line and records it with its response.
-async fn hold(server: &Server, lines: &[Line]) -> String {
+async fn run_conversation(server: &Server, lines: &[Line]) -> String {
     let (mut ids, mut written) = (Ids::default(), String::new());
     for (who, method, path, body) in lines {
         let path = match path.strip_prefix('=') {
@@ -250,14 +250,14 @@ fn late(server: &Server) -> String {
 #[tokio::test]
 async fn tenants_answer_as_documented() {
     for server in servers(Setup::dev).await {
-        golden::check("controlplane/tenants.txt", &hold(&server, TENANTS).await);
+        golden::check("controlplane/tenants.txt", &run_conversation(&server, TENANTS).await);
     }
 }
 
 #[tokio::test]
 async fn users_grants_and_email_domains_answer_as_documented() {
     for server in servers(Setup::dev).await {
-        golden::check("controlplane/people.txt", &hold(&server, PEOPLE).await);
+        golden::check("controlplane/people.txt", &run_conversation(&server, PEOPLE).await);
     }
 }
 
@@ -269,7 +269,7 @@ async fn the_limit_on_tenants_is_a_conflict() {
         (Admin, "POST", "/tenants", Some(r#"{"name":"Two","slug":"two"}"#)),
         (Admin, "POST", "/tenants", Some(r#"{"name":"One","slug":"one"}"#)),
     ];
-    golden::check("controlplane/limit.txt", &hold(&server, lines).await);
+    golden::check("controlplane/limit.txt", &run_conversation(&server, lines).await);
 }
 
 #[tokio::test]

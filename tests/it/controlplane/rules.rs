@@ -11,8 +11,8 @@ use tenantry::{
         self, Email, Grant, GrantRole, Identity, NewAccount, Password, Passwords,
         accounts::identities,
         grants::{
-            self, NewGrant, Wanted, email_domains,
-            switch::{self, Place},
+            self, GrantFilter, NewGrant, email_domains,
+            switch::{self, SwitchTarget},
         },
     },
     store::{
@@ -65,7 +65,7 @@ async fn grant(store: &Store, new: NewGrant) -> Result<Grant, Error> {
 }
 
 async fn all(store: &Store) -> Vec<Grant> {
-    grants::list(&root(), store, &Wanted::default()).await.unwrap().all().await.unwrap()
+    grants::list(&root(), store, &GrantFilter::default()).await.unwrap().all().await.unwrap()
 }
 
 /// The context of a call by an account.
@@ -75,18 +75,18 @@ fn of(account: Uuid) -> Cx {
     Cx::new(CxFacts { caller, ..CxFacts::clone(&cx("account.switch", Access::None)) })
 }
 
-fn names(places: &[Place]) -> Vec<&str> {
-    places.iter().map(|place| place.tenant.name.as_str()).collect()
+fn names(targets: &[SwitchTarget]) -> Vec<&str> {
+    targets.iter().map(|target| target.tenant.name.as_str()).collect()
 }
 
 async fn epoch(store: &Store, account: Uuid) -> i64 {
     rows::Entity::find_by_id(account).one(store.read()).await.unwrap().unwrap().epoch
 }
 
-async fn first(store: &Store, account: Uuid) -> Option<String> {
+async fn initial_target(store: &Store, account: Uuid) -> Option<String> {
     let row = rows::Entity::find_by_id(account).one(store.read()).await.unwrap().unwrap();
-    let place = switch::first(store, &row.try_into().unwrap()).await.unwrap();
-    place.map(|place| place.tenant.name.to_string())
+    let target = switch::initial_target(store, &row.try_into().unwrap()).await.unwrap();
+    target.map(|target| target.tenant.name.to_string())
 }
 
 both_databases! {
@@ -190,8 +190,8 @@ both_databases! {
             let error = switch::switch(&of(bob), &db, Some(TenantRef::parse(closed)), session()).await.unwrap_err();
             assert_eq!(error.reason, Reason::AccountNotGranted, "{closed}");
         }
-        let seat = switch::switch(&of(bob), &db, Some(TenantRef::parse("OPEN")), session()).await.unwrap();
-        assert_eq!((seat.account.id, seat.place.unwrap().role.role()), (bob, Role::User));
+        let acting = switch::switch(&of(bob), &db, Some(TenantRef::parse("OPEN")), session()).await.unwrap();
+        assert_eq!((acting.account.id, acting.target.unwrap().role.role()), (bob, Role::User));
 
         crate::db::write(&db, &root(), move |tx| {
             Box::pin(async move {
@@ -215,13 +215,13 @@ both_databases! {
         }
         let both = identities::list(&root(), &db, None).await.unwrap().all().await.unwrap();
         assert_eq!(both.iter().map(|identity| identity.email.as_str()).collect::<Vec<_>>(), ["bob@example.com", "ops@example.com"]);
-        assert_eq!(first(&db, bob).await, None);
+        assert_eq!(initial_target(&db, bob).await, None);
         grant(&db, to(&both[0], "one")).await.unwrap();
         grant(&db, NewGrant { is_default: true, ..to(&both[1], "one") }).await.unwrap();
-        assert_eq!(first(&db, bob).await.as_deref(), Some("one"));
+        assert_eq!(initial_target(&db, bob).await.as_deref(), Some("one"));
         grant(&db, NewGrant { is_default: true, ..to(&both[0], "two") }).await.unwrap();
-        assert_eq!(first(&db, bob).await.as_deref(), Some("two"));
-        assert_eq!(first(&db, ops).await, None, "an administrator begins on the platform");
+        assert_eq!(initial_target(&db, bob).await.as_deref(), Some("two"));
+        assert_eq!(initial_target(&db, ops).await, None, "an administrator begins on the platform");
     }
 
     async fn grants_and_domains_are_deleted_with_their_tenant(db: TestDb) {
@@ -256,7 +256,8 @@ both_databases! {
         let own = cx("grant.create", Access::Tenant(TenantRef::Id(acme.tenant())));
         let reason = |error: Error| error.reason;
         assert_eq!(identities::list(&own, &db, None).await.map_err(reason).unwrap_err(), Reason::TenantForeign);
-        assert_eq!(grants::list(&own, &db, &Wanted::default()).await.map_err(reason).unwrap_err(), Reason::TenantForeign);
+        let listed = grants::list(&own, &db, &GrantFilter::default()).await;
+        assert_eq!(listed.map_err(reason).unwrap_err(), Reason::TenantForeign);
         assert_eq!(grants::create(&own, &db, to(&bob, "acme")).await.map_err(reason), Err(Reason::TenantForeign));
         let granted = grant(&db, to(&bob, "acme")).await.unwrap();
         assert_eq!(grants::delete(&own, &db, Some(granted.id)).await.map_err(reason), Err(Reason::TenantForeign));

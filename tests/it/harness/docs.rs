@@ -1,8 +1,8 @@
-//! The commands of the documents, run as they stand.
+//! Runs the commands of the documents.
 //!
-//! Every ```` ```sh ```` block of a document is run, in order, in one shell that a server stands beside. A block of
-//! `text` or `json` right below it is what it prints; `...` there stands for anything within a line. Blocks marked
-//! ```` ```sh norun ```` are left out, each for a reason that the test names.
+//! All ```` ```sh ```` blocks of a document run in order, in one shell, next to a server. A `text` or `json` block
+//! directly below is the expected output; `...` in it matches anything within a line. Blocks marked
+//! ```` ```sh norun ```` are skipped, each for a reason in the test.
 
 use std::{fmt::Write as _, fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, process::Stdio};
 
@@ -65,7 +65,7 @@ pub fn blocks(markdown: &str) -> Vec<Block> {
 /// Runs the blocks of a document against a server and compares their output with the document.
 pub async fn run(document: &str, server: &Server, blocks: &[Block]) {
     let home = server.setup().home();
-    furnish(home, server.address());
+    prepare_home(home, server.address());
     let mut script = String::from("set -euo pipefail\n");
     for block in blocks.iter().filter(|block| !block.norun) {
         writeln!(script, "printf '\\036%s\\036' {}\n{}", block.line, block.commands).unwrap();
@@ -126,7 +126,7 @@ fn matches(pattern: &str, line: &str) -> bool {
 
 /// Prepares a directory in which the documents' commands work: the repository's files, the program on the PATH,
 /// and clients that connect to the test's server instead of port 8080, 18080 or 20900 of localhost.
-fn furnish(home: &Path, server: SocketAddr) {
+fn prepare_home(home: &Path, server: SocketAddr) {
     for entry in fs::read_dir(root()).unwrap() {
         let entry = entry.unwrap();
         let kept_out = [".git", ".tenantry", "target"].iter().any(|name| entry.file_name() == *name);

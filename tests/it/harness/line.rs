@@ -46,7 +46,7 @@ impl Line {
     }
 
     /// Undoes [`Line::cut`].
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.state.send_replace(State::Open);
     }
 }

@@ -13,12 +13,12 @@ use super::http::{Answer, Http};
 pub type Line = (&'static str, &'static str, &'static str, Option<&'static str>);
 
 #[derive(Default)]
-pub struct Talk {
+pub struct Transcript {
     ids: BTreeMap<String, TenantId>,
     written: String,
 }
 
-impl Talk {
+impl Transcript {
     /// Sends a line and records it with its response.
     pub async fn say(&mut self, http: &Http, line: &Line) -> Answer {
         let (who, method, path, body) = line;
@@ -46,8 +46,8 @@ impl Talk {
     }
 
     fn learn(&mut self, answer: &Answer) {
-        let Ok(told) = serde_json::from_str::<serde_json::Value>(&answer.body) else { return };
-        if let (Some(name), Some(Ok(id))) = (told["name"].as_str(), told["id"].as_str().map(str::parse)) {
+        let Ok(reported) = serde_json::from_str::<serde_json::Value>(&answer.body) else { return };
+        if let (Some(name), Some(Ok(id))) = (reported["name"].as_str(), reported["id"].as_str().map(str::parse)) {
             self.ids.insert(name.to_owned(), id);
         }
     }

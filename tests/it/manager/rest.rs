@@ -17,7 +17,7 @@ use crate::{
         golden,
         http::Http,
         server::{Server, Setup},
-        talk::{Line, Talk},
+        talk::{Line, Transcript},
     },
 };
 
@@ -93,8 +93,8 @@ fn setup() -> Setup {
     Setup::dev().env("KUBEOP_REQUIRE_AUTH", "true").env("KUBEOP_JWT_SIGNING_KEY", STANDARD.encode(SECRET))
 }
 
-async fn hold(server: &Server) -> String {
-    let (mut talk, admin) = (Talk::default(), server.admin());
+async fn run_conversation(server: &Server) -> String {
+    let (mut talk, admin) = (Transcript::default(), server.admin());
     for line in TENANTS {
         talk.say(&admin, line).await;
     }
@@ -103,13 +103,13 @@ async fn hold(server: &Server) -> String {
 
 #[tokio::test]
 async fn tenants_answer_as_documented_on_sqlite() {
-    golden::check("manager/tenants.txt", &hold(&setup().start().await).await);
+    golden::check("manager/tenants.txt", &run_conversation(&setup().start().await).await);
 }
 
 #[tokio::test]
 async fn tenants_answer_as_documented_on_postgres() {
     let setup = setup().database(db::postgres_unmigrated().await);
-    golden::check("manager/tenants.txt", &hold(&setup.start().await).await);
+    golden::check("manager/tenants.txt", &run_conversation(&setup.start().await).await);
 }
 
 /// Requests sent as each caller; `T` is a tenant, `O` another one.

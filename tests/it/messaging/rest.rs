@@ -156,12 +156,12 @@ const NEIGHBOURS: &[Line] = &[
 
 #[tokio::test]
 async fn tenants_answer_as_documented() {
-    golden::check("messaging/tenants.txt", &hold(&prepared(Setup::dev()).await, TENANTS).await);
+    golden::check("messaging/tenants.txt", &run_conversation(&prepared(Setup::dev()).await, TENANTS).await);
 }
 
 #[tokio::test]
 async fn clusters_and_namespaces_answer_as_documented() {
-    golden::check("messaging/neighbours.txt", &hold(&prepared(Setup::dev()).await, NEIGHBOURS).await);
+    golden::check("messaging/neighbours.txt", &run_conversation(&prepared(Setup::dev()).await, NEIGHBOURS).await);
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn the_configuration_may_forbid_force_and_limit_tenants() {
         (Admin, "DELETE", "/tenants/one?force=false", None),
         (Admin, "PUT", "/tenants/two", NAMELESS),
     ];
-    golden::check("messaging/configured.txt", &hold(&server, lines).await);
+    golden::check("messaging/configured.txt", &run_conversation(&server, lines).await);
 }
 
 /// A server with the clusters of document 004.
@@ -190,7 +190,7 @@ async fn prepared(setup: Setup) -> Server {
 }
 
 /// Sends each line and records it with its response.
-async fn hold(server: &Server, lines: &[Line]) -> String {
+async fn run_conversation(server: &Server, lines: &[Line]) -> String {
     let mut written = String::new();
     for (who, method, path, body) in lines {
         let http = match who {

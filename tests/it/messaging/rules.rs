@@ -75,7 +75,7 @@ async fn add_namespace(store: &Store, tenant: &str, name: &str, clusters: &[&str
 }
 
 #[track_caller]
-fn told<T: std::fmt::Debug>(outcome: Result<T, Error>, kind: Kind, reason: Reason, text: &str) {
+fn fails<T: std::fmt::Debug>(outcome: Result<T, Error>, kind: Kind, reason: Reason, text: &str) {
     let error = outcome.expect_err(text);
     assert_eq!((error.kind, error.reason, error.to_string().as_str()), (kind, reason, text));
 }
@@ -97,7 +97,7 @@ both_databases! {
 
         tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, "Acme", false).await.unwrap();
         let gone = tenants::get(&platform_cx("x"), &db, "Acme").await;
-        told(gone, Kind::NotFound, Reason::TenantNotFound, "Tenant does not exist");
+        fails(gone, Kind::NotFound, Reason::TenantNotFound, "Tenant does not exist");
         let again = create(&db, "ACME", &simple()).await.unwrap();
         assert_ne!(again, id, "an id is never used again");
     }
@@ -107,8 +107,8 @@ both_databases! {
         add_namespace(&db, "acme", "ns", &[]).await.unwrap();
         tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, "acme", true).await.unwrap();
         let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
-        let told: Vec<_> = events.iter().map(|event| (event.action.as_str(), event.target.as_str())).collect();
-        assert_eq!(told, [("tenant.create", "acme"), ("namespace.create", "acme/ns"), ("tenant.delete", "acme")]);
+        let rows: Vec<_> = events.iter().map(|event| (event.action.as_str(), event.target.as_str())).collect();
+        assert_eq!(rows, [("tenant.create", "acme"), ("namespace.create", "acme/ns"), ("tenant.delete", "acme")]);
         assert!(events.iter().all(|event| event.tenant_id == Some(id.uuid())));
         assert_eq!(events[2].details, r#"{"client":"unknown","force":true,"namespaces":["ns"]}"#);
         let events = outbox::Entity::find().order_by_asc(outbox::Column::Id).all(db.read()).await.unwrap();
@@ -123,26 +123,26 @@ both_databases! {
             tenants::create(&create_cx(), &db, &limited, name, info).await
         };
         let bad_role = |clusters: &[&str]| info(&[" x"], clusters);
-        told(attempt("a b", None).await, Kind::InvalidArgument, Reason::TenantNameInvalid, "Tenant name is not valid");
-        told(attempt("acme", None).await, Kind::InvalidArgument, Reason::TenantInfoMissing, "TenantInfo is null");
+        fails(attempt("a b", None).await, Kind::InvalidArgument, Reason::TenantNameInvalid, "Tenant name is not valid");
+        fails(attempt("acme", None).await, Kind::InvalidArgument, Reason::TenantInfoMissing, "TenantInfo is null");
         let absent = InfoInput { admin_roles: Some(list(&[" x"])), allowed_clusters: None };
-        told(attempt("acme", Some(&absent)).await, Kind::InvalidArgument, Reason::ClustersMissing, "Clusters cannot be null");
+        fails(attempt("acme", Some(&absent)).await, Kind::InvalidArgument, Reason::ClustersMissing, "Clusters cannot be null");
         for blank in [&[][..], &[""], &["standalone", " "]] {
             let text = "Clusters cannot be empty or blank";
-            told(attempt("acme", Some(&bad_role(blank))).await, Kind::FailedPrecondition, Reason::ClustersBlank, text);
+            fails(attempt("acme", Some(&bad_role(blank))).await, Kind::FailedPrecondition, Reason::ClustersBlank, text);
         }
         for unknown in ["nowhere", "global", "a\0b"] {
             let outcome = attempt("acme", Some(&bad_role(&["standalone", unknown]))).await;
-            told(outcome, Kind::FailedPrecondition, Reason::ClustersUnknown, "Clusters do not exist");
+            fails(outcome, Kind::FailedPrecondition, Reason::ClustersUnknown, "Clusters do not exist");
         }
         let text = "AdminRoles contains whitespace in the beginning or end.";
         let outcome = attempt("acme", Some(&bad_role(&["standalone"]))).await;
-        told(outcome, Kind::FailedPrecondition, Reason::AdminRoleWhitespace, text);
-        told(attempt("ACME", Some(&simple())).await, Kind::AlreadyExists, Reason::TenantExists, "Tenant already exist");
+        fails(outcome, Kind::FailedPrecondition, Reason::AdminRoleWhitespace, text);
+        fails(attempt("ACME", Some(&simple())).await, Kind::AlreadyExists, Reason::TenantExists, "Tenant already exist");
         let text = "Exceed the maximum number of tenants";
-        told(attempt("other", Some(&simple())).await, Kind::FailedPrecondition, Reason::TenantLimitReached, text);
+        fails(attempt("other", Some(&simple())).await, Kind::FailedPrecondition, Reason::TenantLimitReached, text);
         let outcome = create(&db, "acme", &simple()).await;
-        told(outcome, Kind::AlreadyExists, Reason::TenantExists, "Tenant already exist");
+        fails(outcome, Kind::AlreadyExists, Reason::TenantExists, "Tenant already exist");
     }
 
     async fn one_of_32_creates_of_a_name_wins(db: TestDb) {
@@ -154,7 +154,7 @@ both_databases! {
         let outcomes: Vec<_> = outcomes.await.into_iter().map(Result::unwrap).collect();
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
         for outcome in outcomes.into_iter().filter(Result::is_err) {
-            told(outcome, Kind::AlreadyExists, Reason::TenantExists, "Tenant already exist");
+            fails(outcome, Kind::AlreadyExists, Reason::TenantExists, "Tenant already exist");
         }
         assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap().all().await.unwrap().len(), 1);
     }
@@ -172,7 +172,7 @@ both_databases! {
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 10);
         for outcome in outcomes.into_iter().filter(Result::is_err) {
             let text = "Exceed the maximum number of tenants";
-            told(outcome, Kind::FailedPrecondition, Reason::TenantLimitReached, text);
+            fails(outcome, Kind::FailedPrecondition, Reason::TenantLimitReached, text);
         }
         assert_eq!(tenants::list(&platform_cx("x"), &db).await.unwrap().all().await.unwrap().len(), 10);
     }
@@ -200,18 +200,18 @@ both_databases! {
         let update = async |tenant: &str, info: Option<&InfoInput>, version| {
             tenants::update(&platform_cx("tenant.update"), &db, tenant, info, version).await
         };
-        told(update("No", None, None).await, Kind::InvalidArgument, Reason::TenantInfoMissing, "TenantInfo is null");
+        fails(update("No", None, None).await, Kind::InvalidArgument, Reason::TenantInfoMissing, "TenantInfo is null");
         let nowhere = info(&[], &["nowhere"]);
         let outcome = update("No", Some(&nowhere), None).await;
-        told(outcome, Kind::FailedPrecondition, Reason::ClustersUnknown, "Clusters do not exist");
+        fails(outcome, Kind::FailedPrecondition, Reason::ClustersUnknown, "Clusters do not exist");
         for missing in ["No", "a b", "a\0b"] {
             let outcome = update(missing, Some(&simple()), None).await;
-            told(outcome, Kind::NotFound, Reason::TenantNotFound, &format!("Tenant {missing} not found"));
+            fails(outcome, Kind::NotFound, Reason::TenantNotFound, &format!("Tenant {missing} not found"));
         }
         create(&db, "acme", &simple()).await.unwrap();
         assert_eq!(update("acme", Some(&simple()), Some(1)).await.unwrap(), 2);
         let outcome = update("acme", Some(&simple()), Some(1)).await;
-        told(outcome, Kind::Aborted, Reason::VersionStale, "Concurrent modification");
+        fails(outcome, Kind::Aborted, Reason::VersionStale, "Concurrent modification");
         assert_eq!(update("acme", Some(&simple()), Some(2)).await.unwrap(), 3);
     }
 
@@ -237,18 +237,18 @@ both_databases! {
             tenants::update(&platform_cx("tenant.update"), &db, "acme", Some(&info(&[], clusters)), None).await
         };
         let text = "Cannot remove cluster us-west from tenant acme: namespace acme/ns still has it as a replication cluster";
-        told(update(&["us-east"]).await, Kind::FailedPrecondition, Reason::ClusterInUse, text);
+        fails(update(&["us-east"]).await, Kind::FailedPrecondition, Reason::ClusterInUse, text);
         assert_eq!(update(&["us-west"]).await.unwrap(), 2, "the refused update left no trace");
         let delete = async |settings: MessagingSettings, force| {
             tenants::delete(&platform_cx("tenant.delete"), &db, &settings, "acme", force).await
         };
         let text = "The tenant still has active namespaces";
-        told(delete(OPEN, false).await, Kind::FailedPrecondition, Reason::TenantInUse, text);
+        fails(delete(OPEN, false).await, Kind::FailedPrecondition, Reason::TenantInUse, text);
         let strict = MessagingSettings { force_delete: false, ..OPEN };
         let text = "Broker doesn't allow forced deletion of tenants";
-        told(delete(strict, true).await, Kind::FailedPrecondition, Reason::ForceDeleteForbidden, text);
+        fails(delete(strict, true).await, Kind::FailedPrecondition, Reason::ForceDeleteForbidden, text);
         delete(OPEN, true).await.unwrap();
-        told(delete(OPEN, true).await, Kind::NotFound, Reason::TenantNotFound, "Tenant doesn't exist");
+        fails(delete(OPEN, true).await, Kind::NotFound, Reason::TenantNotFound, "Tenant doesn't exist");
         create(&db, "acme", &simple()).await.unwrap();
         let empty = namespaces::list(&platform_cx("x"), &db, "acme").await.unwrap().all().await.unwrap();
         assert!(empty.is_empty(), "a tenant made again begins without namespaces");
@@ -263,38 +263,38 @@ both_databases! {
         let names = namespaces::list(&platform_cx("x"), &db, "Acme").await.unwrap().all().await.unwrap();
         assert_eq!(names, ["Acme/B", "Acme/a", "Acme/b"]);
         let add = async |tenant: &str, name: &str, clusters: &[&str]| add_namespace(&db, tenant, name, clusters).await;
-        told(add("no", "x/y", &[]).await, Kind::InvalidArgument, Reason::NamespaceNameInvalid, "Namespace name is not valid");
-        told(add("n o", "x", &[]).await, Kind::InvalidArgument, Reason::NamespaceNameInvalid, "Namespace name is not valid");
+        fails(add("no", "x/y", &[]).await, Kind::InvalidArgument, Reason::NamespaceNameInvalid, "Namespace name is not valid");
+        fails(add("n o", "x", &[]).await, Kind::InvalidArgument, Reason::NamespaceNameInvalid, "Namespace name is not valid");
         for unknown in ["no", "acme"] {
             let outcome = add(unknown, "x", &["nowhere"]).await;
-            told(outcome, Kind::NotFound, Reason::TenantNotFound, "Tenant does not exist");
+            fails(outcome, Kind::NotFound, Reason::TenantNotFound, "Tenant does not exist");
         }
         for cluster in ["standalone", "nowhere"] {
             let text = format!("Cluster [{cluster}] is not in the list of allowed clusters list for tenant [Acme]");
-            told(add("Acme", "x", &[cluster]).await, Kind::FailedPrecondition, Reason::ClusterNotAllowed, &text);
+            fails(add("Acme", "x", &[cluster]).await, Kind::FailedPrecondition, Reason::ClusterNotAllowed, &text);
         }
-        told(add("Acme", "a", &[]).await, Kind::AlreadyExists, Reason::NamespaceExists, "Namespace already exists");
+        fails(add("Acme", "a", &[]).await, Kind::AlreadyExists, Reason::NamespaceExists, "Namespace already exists");
         let listed = async |tenant: &str| namespaces::list(&platform_cx("x"), &db, tenant).await;
         for unknown in ["no", "acme", "ACME"] {
-            told(listed(unknown).await, Kind::NotFound, Reason::TenantNotFound, "Tenant not found");
+            fails(listed(unknown).await, Kind::NotFound, Reason::TenantNotFound, "Tenant not found");
         }
-        told(listed("a b").await, Kind::InvalidArgument, Reason::TenantNameInvalid, "Tenant name is not valid");
+        fails(listed("a b").await, Kind::InvalidArgument, Reason::TenantNameInvalid, "Tenant name is not valid");
 
         let delete = async |tenant: &str, name: &str, force_delete, force| {
             let settings = MessagingSettings { force_delete, ..OPEN };
             namespaces::delete(&platform_cx("namespace.delete"), &db, &settings, tenant, name, force).await
         };
         let text = "Broker doesn't allow forced deletion of namespaces";
-        told(delete("Acme", "a", false, true).await, Kind::FailedPrecondition, Reason::ForceDeleteForbidden, text);
+        fails(delete("Acme", "a", false, true).await, Kind::FailedPrecondition, Reason::ForceDeleteForbidden, text);
         delete("Acme", "a", false, false).await.unwrap();
         delete("Acme", "b", true, true).await.unwrap();
         for (tenant, name) in [("Acme", "x y"), ("a b", "a")] {
             let outcome = delete(tenant, name, true, false).await;
-            told(outcome, Kind::InvalidArgument, Reason::NamespaceNameInvalid, "Namespace name is not valid");
+            fails(outcome, Kind::InvalidArgument, Reason::NamespaceNameInvalid, "Namespace name is not valid");
         }
         for (tenant, name) in [("Acme", "a"), ("no", "a"), ("acme", "B"), ("Acme", "A")] {
             let text = format!("Namespace {tenant}/{name} does not exist.");
-            told(delete(tenant, name, true, false).await, Kind::NotFound, Reason::NamespaceNotFound, &text);
+            fails(delete(tenant, name, true, false).await, Kind::NotFound, Reason::NamespaceNotFound, &text);
         }
     }
 
@@ -312,7 +312,7 @@ both_databases! {
                 assert_eq!(error.to_string(), "Tenant does not exist");
             }
             let gone = namespaces::list(&platform_cx("x"), &db, &tenant).await;
-            told(gone, Kind::NotFound, Reason::TenantNotFound, "Tenant not found");
+            fails(gone, Kind::NotFound, Reason::TenantNotFound, "Tenant not found");
         }
     }
 
@@ -334,14 +334,14 @@ both_databases! {
         update("acme", &["s"], &["gone", "west", "east"]).await.expect("a cluster more");
         assert_eq!(get(&db, "acme").await, (list(&["s"]), list(&["gone", "west", "east"])));
         // Other tenants cannot get the name, nor can the tenant get it again.
-        told(update("other", &[], &["west", "gone"]).await, kind, Reason::ClustersUnknown, text);
-        told(update("nobody", &[], &["gone"]).await, kind, Reason::ClustersUnknown, text);
-        told(update("acme", &["s"], &["gone", "west", "nope"]).await, kind, Reason::ClustersUnknown, text);
+        fails(update("other", &[], &["west", "gone"]).await, kind, Reason::ClustersUnknown, text);
+        fails(update("nobody", &[], &["gone"]).await, kind, Reason::ClustersUnknown, text);
+        fails(update("acme", &["s"], &["gone", "west", "nope"]).await, kind, Reason::ClustersUnknown, text);
         // Existing clusters are still protected by namespaces; the missing one can be removed.
         let kept = update("acme", &["s"], &["gone", "east"]).await.unwrap_err();
         assert_eq!((kept.kind, kept.reason), (kind, Reason::ClusterInUse));
         update("acme", &["s"], &["west"]).await.expect("the deleted cluster is dropped");
-        told(update("acme", &["s"], &["gone", "west"]).await, kind, Reason::ClustersUnknown, text);
+        fails(update("acme", &["s"], &["gone", "west"]).await, kind, Reason::ClustersUnknown, text);
         tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, "acme", true).await.unwrap();
     }
 
@@ -354,12 +354,12 @@ both_databases! {
         };
         assert_eq!(clusters::list(&cx, &db).await.unwrap(), ["standalone"]);
         let text = "cluster data is required";
-        told(clusters::create(&cx, &db, &sealer, "a b", None).await, Kind::InvalidArgument, Reason::ClusterDataMissing, text);
+        fails(clusters::create(&cx, &db, &sealer, "a b", None).await, Kind::InvalidArgument, Reason::ClusterDataMissing, text);
         let text = "Cluster name is not valid";
-        told(clusters::create(&cx, &db, &sealer, "a b", Some(&data)).await, Kind::InvalidArgument, Reason::ClusterNameInvalid, text);
+        fails(clusters::create(&cx, &db, &sealer, "a b", Some(&data)).await, Kind::InvalidArgument, Reason::ClusterNameInvalid, text);
         clusters::create(&cx, &db, &sealer, "west", Some(&data)).await.unwrap();
         let text = "Cluster already exists";
-        told(clusters::create(&cx, &db, &sealer, "west", Some(&data)).await, Kind::AlreadyExists, Reason::ClusterExists, text);
+        fails(clusters::create(&cx, &db, &sealer, "west", Some(&data)).await, Kind::AlreadyExists, Reason::ClusterExists, text);
         let expected = ClusterData { peer_cluster_names: list(&["b", "a"]), ..data.clone() };
         assert_eq!(clusters::get(&cx, &db, &sealer, "west").await.unwrap(), expected);
         let replaced = ClusterData { broker_service_url: Some("pulsar://a:6650".to_owned()), ..ClusterData::default() };
@@ -373,9 +373,9 @@ both_databases! {
         assert_eq!(get(&db, "acme").await.1, ["west"], "a tenant keeps the name of a deleted cluster");
         let text = "Cluster does not exist";
         for name in ["west", "a b", "West\0"] {
-            told(clusters::get(&cx, &db, &sealer, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
-            told(clusters::update(&cx, &db, &sealer, name, Some(&data)).await, Kind::NotFound, Reason::ClusterNotFound, text);
-            told(clusters::delete(&cx, &db, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
+            fails(clusters::get(&cx, &db, &sealer, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
+            fails(clusters::update(&cx, &db, &sealer, name, Some(&data)).await, Kind::NotFound, Reason::ClusterNotFound, text);
+            fails(clusters::delete(&cx, &db, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
         }
     }
 
@@ -388,10 +388,10 @@ both_databases! {
         let nobody = TenantId::from_uuid(uuid::Uuid::from_u128(7)).dashed();
         for foreign in ["other", "missing", &nobody] {
             let text = "you do not have access to this tenant";
-            told(tenants::get(&own, &db, foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
-            told(namespaces::list(&own, &db, foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
+            fails(tenants::get(&own, &db, foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
+            fails(namespaces::list(&own, &db, foreign).await, Kind::PermissionDenied, Reason::TenantForeign, text);
             let adding = namespaces::create(&own, &db, foreign, "ns", &NamespacePolicies::default()).await;
-            told(adding, Kind::PermissionDenied, Reason::TenantForeign, text);
+            fails(adding, Kind::PermissionDenied, Reason::TenantForeign, text);
         }
         assert_eq!(tenants::list(&own, &db).await.unwrap_err().kind, Kind::PermissionDenied);
     }

@@ -26,7 +26,7 @@ use crate::{
         eventually, golden,
         http::{Answer, Http},
         server::{Server, Setup},
-        talk::{Line, Talk},
+        talk::{Line, Transcript},
     },
 };
 
@@ -83,17 +83,17 @@ const LOGIN: &[Line] = &[
 async fn sessions_answer_as_documented_on_sqlite() {
     let setup = Setup::dev();
     let url = format!("sqlite:{}", setup.home().join("warehouse.db").display());
-    golden::check("warehouse/login.txt", &hold(setup, url).await);
+    golden::check("warehouse/login.txt", &run_conversation(setup, url).await);
 }
 
 #[tokio::test]
 async fn sessions_answer_as_documented_on_postgres() {
-    golden::check("warehouse/login.txt", &hold(Setup::dev(), db::postgres_unmigrated().await).await);
+    golden::check("warehouse/login.txt", &run_conversation(Setup::dev(), db::postgres_unmigrated().await).await);
 }
 
-async fn hold(setup: Setup, url: String) -> String {
-    let server = peopled(setup, &url).await;
-    let (mut talk, mut sessions) = (Talk::default(), Vec::new());
+async fn run_conversation(setup: Setup, url: String) -> String {
+    let server = with_users(setup, &url).await;
+    let (mut talk, mut sessions) = (Transcript::default(), Vec::new());
     for line in LOGIN {
         let session = |name: &str| {
             let found = sessions.iter().find(|(user, _)| user == name);
@@ -125,7 +125,7 @@ async fn hold(setup: Setup, url: String) -> String {
 
 /// A server with a tenant `acme` and its users: `boss` administers it, `clerk` does not, `fresh` has to change
 /// the password, `careful` has a second factor and one recovery code.
-async fn peopled(setup: Setup, url: &str) -> Server {
+async fn with_users(setup: Setup, url: &str) -> Server {
     let kek = Kek::generate();
     let store = Store::open(StoreConfig::new(url)).await.unwrap();
     store.migrate(|_| ()).await.unwrap();
@@ -190,7 +190,7 @@ async fn log_in(http: &Http, body: &str) -> Answer {
 async fn a_page_needs_its_cookie_and_its_csrf_token() {
     let setup = Setup::dev();
     let url = format!("sqlite:{}", setup.home().join("warehouse.db").display());
-    let server = peopled(setup, &url).await;
+    let server = with_users(setup, &url).await;
     let answer = log_in(&server.http(), BOSS).await;
     let set = answer.header("set-cookie").unwrap().to_owned();
     let token = answer.json()["token"].as_str().unwrap().to_owned();
@@ -224,7 +224,7 @@ async fn a_page_needs_its_cookie_and_its_csrf_token() {
 async fn a_suspended_tenants_administrator_can_read_the_session_and_lift_the_suspension() {
     let setup = Setup::dev();
     let url = format!("sqlite:{}", setup.home().join("warehouse.db").display());
-    let server = peopled(setup, &url).await;
+    let server = with_users(setup, &url).await;
     let token = log_in(&server.http(), BOSS).await.json()["token"].as_str().unwrap().to_owned();
     let boss = server.http().header("x-api-key", &token);
     let disable = async |disabled: bool| {

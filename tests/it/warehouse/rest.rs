@@ -6,7 +6,7 @@ use crate::{
         golden,
         http::Http,
         server::{Server, Setup},
-        talk::{Line, Talk},
+        talk::{Line, Transcript},
     },
 };
 
@@ -134,13 +134,13 @@ const TENANTS: &[Line] = &[
 
 #[tokio::test]
 async fn tenants_answer_as_documented_on_sqlite() {
-    golden::check("warehouse/tenants.txt", &hold(&setup().start().await).await);
+    golden::check("warehouse/tenants.txt", &run_conversation(&setup().start().await).await);
 }
 
 #[tokio::test]
 async fn tenants_answer_as_documented_on_postgres() {
     let setup = setup().database(db::postgres_unmigrated().await);
-    golden::check("warehouse/tenants.txt", &hold(&setup.start().await).await);
+    golden::check("warehouse/tenants.txt", &run_conversation(&setup.start().await).await);
 }
 
 #[tokio::test]
@@ -220,8 +220,8 @@ fn setup() -> Setup {
     Setup::dev().env("QOD_API_KEY", KEY)
 }
 
-async fn hold(server: &Server) -> String {
-    let mut talk = Talk::default();
+async fn run_conversation(server: &Server) -> String {
+    let mut talk = Transcript::default();
     for line in TENANTS {
         talk.say(&caller(server, line.0).await, line).await;
     }

@@ -11,7 +11,7 @@ use tenantry::{
     audit::{ApiKeyUses, api_key_use},
     auth::ApiKeys,
     base::{Caller, CallerKind, Clock, PageRequest, Role, TenantRef, error::Reason},
-    identity::api_keys::{self, MadeApiKey, NewApiKey},
+    identity::api_keys::{self, CreatedApiKey, NewApiKey},
     store::{Store, entities::audit_events},
     tenants,
 };
@@ -22,13 +22,13 @@ use crate::{
 };
 
 /// An API key verifier with a manual clock.
-struct Door {
+struct Verifier {
     store: Store,
     keys: ApiKeys,
     uses: ApiKeyUses,
 }
 
-impl Door {
+impl Verifier {
     fn of(db: &TestDb, clock: &Clock) -> Self {
         let uses = ApiKeyUses::new(clock.clone());
         let keys = ApiKeys::new(Arc::new(db.store.clone()), uses.clone(), clock.clone());
@@ -40,31 +40,31 @@ impl Door {
         self.keys.caller(&self.store, key, client).await.map_err(|error| error.reason)
     }
 
-    async fn opens(&self, key: &MadeApiKey) -> Result<Caller, Reason> {
+    async fn verify(&self, key: &CreatedApiKey) -> Result<Caller, Reason> {
         self.open(key.text.expose(), [192, 0, 2, 1]).await
     }
 }
 
-async fn make(db: &TestDb, new: NewApiKey) -> MadeApiKey {
+async fn make(db: &TestDb, new: NewApiKey) -> CreatedApiKey {
     api_keys::create(&platform_cx("apikey.create"), db, &TenantRef::parse("acme"), new).await.unwrap()
 }
 
-async fn revoke(db: &TestDb, key: &MadeApiKey) {
+async fn revoke(db: &TestDb, key: &CreatedApiKey) {
     let cx = platform_cx("apikey.revoke");
     api_keys::revoke(&cx, db, &TenantRef::parse("acme"), &key.key.shown_id()).await.unwrap();
 }
 
-async fn eventually_refused(door: &Door, key: &MadeApiKey) -> Duration {
+async fn eventually_refused(verifier: &Verifier, key: &CreatedApiKey) -> Duration {
     let began = Instant::now();
-    crate::db::eventually("the key is refused", || async { door.opens(key).await.is_err() }).await;
+    crate::db::eventually("the key is refused", || async { verifier.verify(key).await.is_err() }).await;
     began.elapsed()
 }
 
 both_databases! {
     async fn a_key_is_a_caller_of_its_tenant(db: TestDb) {
         let acme = tenant(&db, "acme").await;
-        let (door, made) = (Door::of(&db, &Clock::system()), make(&db, key("auditor")).await);
-        let caller = door.opens(&made).await.unwrap();
+        let (verifier, made) = (Verifier::of(&db, &Clock::system()), make(&db, key("auditor")).await);
+        let caller = verifier.verify(&made).await.unwrap();
         assert_eq!((caller.kind, caller.role), (CallerKind::Service, Role::Auditor));
         assert_eq!(caller.subject, format!("key:{}", made.key.shown_id()));
         assert_eq!(caller.tenant.as_ref().map(|tenant| tenant.id), Some(acme.tenant()));
@@ -72,48 +72,48 @@ both_databases! {
 
     async fn all_invalid_keys_get_the_same_error(db: TestDb) {
         tenant(&db, "acme").await;
-        let (door, made) = (Door::of(&db, &Clock::system()), make(&db, key("admin")).await);
+        let (verifier, made) = (Verifier::of(&db, &Clock::system()), make(&db, key("admin")).await);
         let text = made.text.expose();
         let unknown = format!("{}{}", &text[..13], "A".repeat(43));
         let one_off = format!("{}{}", &text[..55], if text.ends_with('A') { 'B' } else { 'A' });
         for bad in [unknown.as_str(), &one_off, "tak_", "tak_x_y", &text[..55], &format!("{text}A")] {
-            assert_eq!(door.open(bad, [127, 0, 0, 1]).await.unwrap_err(), Reason::CredentialsInvalid, "{bad}");
+            assert_eq!(verifier.open(bad, [127, 0, 0, 1]).await.unwrap_err(), Reason::CredentialsInvalid, "{bad}");
         }
         let networks = vec!["192.0.2.0/24".to_owned(), "10.0.0.7".to_owned()];
         let near = make(&db, NewApiKey { networks, ..key("admin") }).await;
-        assert!(door.opens(&near).await.is_ok());
-        assert!(door.open(near.text.expose(), [10, 0, 0, 7]).await.is_ok());
-        let far = door.open(near.text.expose(), [10, 0, 0, 8]).await;
+        assert!(verifier.verify(&near).await.is_ok());
+        assert!(verifier.open(near.text.expose(), [10, 0, 0, 7]).await.is_ok());
+        let far = verifier.open(near.text.expose(), [10, 0, 0, 8]).await;
         assert_eq!(far.unwrap_err(), Reason::CredentialsInvalid);
         let (ends, late) = (made.key.expires_at, Clock::manual(made.key.expires_at));
-        let late_door = Door::of(&db, &late);
-        assert_eq!(late_door.opens(&made).await.unwrap_err(), Reason::CredentialsInvalid);
+        let late_door = Verifier::of(&db, &late);
+        assert_eq!(late_door.verify(&made).await.unwrap_err(), Reason::CredentialsInvalid);
         late.advance(time::Duration::seconds(-1));
-        assert!(late_door.opens(&made).await.is_ok());
+        assert!(late_door.verify(&made).await.is_ok());
         late.advance(ends - late.now());
-        assert_eq!(late_door.opens(&made).await.unwrap_err(), Reason::CredentialsInvalid, "a kept key ends too");
+        assert_eq!(late_door.verify(&made).await.unwrap_err(), Reason::CredentialsInvalid, "a kept key ends too");
     }
 
     async fn a_revoked_key_is_refused_within_a_second(db: TestDb) {
         tenant(&db, "acme").await;
-        let (door, made) = (Door::of(&db, &Clock::system()), make(&db, key("admin")).await);
-        let (other, elsewhere) = (make(&db, key("user")).await, Door::of(&db, &Clock::system()));
-        for door in [&door, &elsewhere] {
-            assert!(door.opens(&made).await.is_ok());
+        let (verifier, made) = (Verifier::of(&db, &Clock::system()), make(&db, key("admin")).await);
+        let (other, elsewhere) = (make(&db, key("user")).await, Verifier::of(&db, &Clock::system()));
+        for verifier in [&verifier, &elsewhere] {
+            assert!(verifier.verify(&made).await.is_ok());
         }
         revoke(&db, &made).await;
-        for door in [&door, &elsewhere] {
-            let took = eventually_refused(door, &made).await;
+        for verifier in [&verifier, &elsewhere] {
+            let took = eventually_refused(verifier, &made).await;
             assert!(took < Duration::from_secs(1), "{took:?}");
         }
-        assert_eq!(door.opens(&made).await.unwrap_err(), Reason::CredentialsInvalid);
-        assert!(door.opens(&other).await.is_ok());
+        assert_eq!(verifier.verify(&made).await.unwrap_err(), Reason::CredentialsInvalid);
+        assert!(verifier.verify(&other).await.is_ok());
     }
 
     async fn a_key_is_suspended_and_deleted_with_its_tenant(db: TestDb) {
         let scope = tenant(&db, "acme").await;
-        let (door, made) = (Door::of(&db, &Clock::system()), make(&db, key("admin")).await);
-        let suspended = async || door.opens(&made).await.map(|caller| caller.tenant.as_ref().unwrap().suspended);
+        let (verifier, made) = (Verifier::of(&db, &Clock::system()), make(&db, key("admin")).await);
+        let suspended = async || verifier.verify(&made).await.map(|caller| caller.tenant.as_ref().unwrap().suspended);
         assert_eq!(suspended().await, Ok(false));
         crate::db::write(&db, &platform_cx("tenant.suspend"), move |tx| {
             Box::pin(async move {
@@ -139,12 +139,12 @@ both_databases! {
     async fn uses_within_a_minute_are_one_event_and_recorded_on_the_key(db: TestDb) {
         let acme = tenant(&db, "acme").await;
         let clock = Clock::manual(db.clock().now());
-        let (door, one, other) = (Door::of(&db, &clock), make(&db, key("admin")).await, make(&db, key("user")).await);
+        let (verifier, one, other) = (Verifier::of(&db, &clock), make(&db, key("admin")).await, make(&db, key("user")).await);
         for last in [1, 2, 3, 3] {
-            door.open(one.text.expose(), [192, 0, 2, last]).await.unwrap();
+            verifier.open(one.text.expose(), [192, 0, 2, last]).await.unwrap();
         }
-        door.opens(&other).await.unwrap();
-        assert_eq!(api_key_use::flush(&door.uses, &db, true).await.unwrap(), 2);
+        verifier.verify(&other).await.unwrap();
+        assert_eq!(api_key_use::flush(&verifier.uses, &db, true).await.unwrap(), 2);
         let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
         let uses: Vec<_> = events.into_iter().filter(|event| event.action == "apikey.use").collect();
         assert_eq!(uses.len(), 2);

@@ -185,7 +185,7 @@ async fn http(server: &Server, who: Who) -> Http {
 }
 
 /// Sends each line and records it with its response.
-async fn hold(server: &Server, lines: &[Line], mask: &mut Mask) -> String {
+async fn run_conversation(server: &Server, lines: &[Line], mask: &mut Mask) -> String {
     let mut written = String::new();
     for (who, method, path, body) in lines {
         let (method, real) = (Method::from_bytes(method.as_bytes()).unwrap(), body.map(|body| mask.reveal(body)));
@@ -199,12 +199,12 @@ async fn hold(server: &Server, lines: &[Line], mask: &mut Mask) -> String {
 both_databases! {
     async fn groups_answer_as_documented(db: TestDb) {
         let server = serve(&db).await;
-        golden::check("zerotrust/groups.txt", &hold(&server, ABOUT_GROUPS, &mut Mask::default()).await);
+        golden::check("zerotrust/groups.txt", &run_conversation(&server, ABOUT_GROUPS, &mut Mask::default()).await);
     }
 
     async fn api_keys_answer_as_documented(db: TestDb) {
         let server = serve(&db).await;
-        golden::check("zerotrust/api_keys.txt", &hold(&server, ABOUT_KEYS, &mut Mask::default()).await);
+        golden::check("zerotrust/api_keys.txt", &run_conversation(&server, ABOUT_KEYS, &mut Mask::default()).await);
     }
 
     async fn a_key_works_over_rest_and_grpc_until_it_is_revoked(db: TestDb) {

@@ -8,7 +8,7 @@ use tenantry::{
         cx::CxFacts, error::Reason,
     },
     identity::{
-        api_keys::{self, MadeApiKey, NewApiKey},
+        api_keys::{self, CreatedApiKey, NewApiKey},
         groups::{self, Group, GroupChange, GroupRef, NewGroup},
     },
     store::{Store, entities::audit_events},
@@ -60,7 +60,7 @@ async fn names(store: &Store, tenant: &str, text: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn told<T: std::fmt::Debug>(outcome: Result<T, Error>, kind: Kind, reason: Reason) -> Error {
+fn fails<T: std::fmt::Debug>(outcome: Result<T, Error>, kind: Kind, reason: Reason) -> Error {
     let error = outcome.expect_err("it is refused");
     assert_eq!((error.kind, error.reason), (kind, reason), "{error:?}");
     error
@@ -77,7 +77,7 @@ fn tenant_cx(scope: TenantScope, role: Role) -> Cx {
     Cx::new(CxFacts { caller, ..facts })
 }
 
-async fn make(db: &TestDb, cx: &Cx, new: NewApiKey) -> Result<MadeApiKey, Error> {
+async fn make(db: &TestDb, cx: &Cx, new: NewApiKey) -> Result<CreatedApiKey, Error> {
     api_keys::create(cx, db, &named("acme"), new).await
 }
 
@@ -99,9 +99,9 @@ both_databases! {
         let change = GroupChange { policy_id: Some("pol_1".to_owned()), ..renamed("Operators") };
         let changed = update(&db, &own, change).await.unwrap();
         assert_eq!((changed.row.name.as_str(), changed.row.version, changed.members), ("Operators", 4, 1));
-        told(delete(&db, &own, false).await, Kind::FailedPrecondition, Reason::GroupInUse);
+        fails(delete(&db, &own, false).await, Kind::FailedPrecondition, Reason::GroupInUse);
         assert_eq!(delete(&db, &own, true).await.unwrap().members, 1);
-        told(add(&db, &own, &["ada"]).await, Kind::NotFound, Reason::GroupNotFound);
+        fails(add(&db, &own, &["ada"]).await, Kind::NotFound, Reason::GroupNotFound);
         create(&db, "acme", "operators", &[]).await.expect("the name is free again");
     }
 
@@ -128,9 +128,9 @@ both_databases! {
         tenant(&db, "acme").await;
         tenant(&db, "other").await;
         let ops = create(&db, "acme", "Öps", &[]).await.unwrap();
-        told(create(&db, "acme", "öPS", &[]).await, Kind::AlreadyExists, Reason::GroupExists);
+        fails(create(&db, "acme", "öPS", &[]).await, Kind::AlreadyExists, Reason::GroupExists);
         let dev = create(&db, "acme", "dev", &[]).await.unwrap();
-        told(update(&db, &of("acme", &dev), renamed("ÖPS")).await, Kind::AlreadyExists, Reason::GroupExists);
+        fails(update(&db, &of("acme", &dev), renamed("ÖPS")).await, Kind::AlreadyExists, Reason::GroupExists);
         assert_eq!(update(&db, &of("acme", &ops), renamed("öps")).await.unwrap().row.name, "öps");
         create(&db, "other", "öps", &[]).await.expect("another tenant's names are its own");
     }
@@ -145,7 +145,7 @@ both_databases! {
         let outcomes: Vec<_> = outcomes.await.into_iter().map(Result::unwrap).collect();
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
         for outcome in outcomes.into_iter().filter(Result::is_err) {
-            told(outcome, Kind::AlreadyExists, Reason::GroupExists);
+            fails(outcome, Kind::AlreadyExists, Reason::GroupExists);
         }
         assert_eq!(names(&db, "acme", "").await.len(), 1);
     }
@@ -157,9 +157,9 @@ both_databases! {
         let nobody = IdKind::User.show(Uuid::now_v7());
         let group = create(&db, "acme", "ops", &[]).await.unwrap();
         for unknown in [eve.as_str(), "eve", "eve@example.com", &nobody, "nobody", "a\0b", ""] {
-            let error = told(add(&db, &of("acme", &group), &["ada", unknown]).await, Kind::InvalidArgument, Reason::UsersUnknown);
+            let error = fails(add(&db, &of("acme", &group), &["ada", unknown]).await, Kind::InvalidArgument, Reason::UsersUnknown);
             assert_eq!(error.violations[0].field, "user_ids");
-            told(create(&db, "acme", "x", &[unknown]).await, Kind::InvalidArgument, Reason::UsersUnknown);
+            fails(create(&db, "acme", "x", &[unknown]).await, Kind::InvalidArgument, Reason::UsersUnknown);
         }
         let (foreign, missing) = (add(&db, &of("acme", &group), &[&eve]).await, add(&db, &of("acme", &group), &[&nobody]).await);
         let text = |outcome: Result<Group, Error>, id: &str| outcome.unwrap_err().to_string().replace(id, "...");
@@ -173,12 +173,12 @@ both_databases! {
         account(&db, acme, "ada").await;
         account(&db, other, "ada").await;
         let foreign = of("acme", &create(&db, "other", "ops", &[]).await.unwrap());
-        told(update(&db, &foreign, renamed("x")).await, Kind::NotFound, Reason::GroupNotFound);
-        told(add(&db, &foreign, &["ada"]).await, Kind::NotFound, Reason::GroupNotFound);
-        told(delete(&db, &foreign, true).await, Kind::NotFound, Reason::GroupNotFound);
+        fails(update(&db, &foreign, renamed("x")).await, Kind::NotFound, Reason::GroupNotFound);
+        fails(add(&db, &foreign, &["ada"]).await, Kind::NotFound, Reason::GroupNotFound);
+        fails(delete(&db, &foreign, true).await, Kind::NotFound, Reason::GroupNotFound);
         for malformed in ["", "ops", "usr_01J7ST8Z0GFCQ9TCATDDY8V7GF"] {
             let group = GroupRef { id: malformed.to_owned(), ..foreign.clone() };
-            told(delete(&db, &group, false).await, Kind::NotFound, Reason::GroupNotFound);
+            fails(delete(&db, &group, false).await, Kind::NotFound, Reason::GroupNotFound);
         }
         assert_eq!(names(&db, "other", "").await, ["ops"]);
     }
@@ -207,8 +207,8 @@ both_databases! {
         }));
         let outcomes: Vec<_> = outcomes.await.into_iter().map(Result::unwrap).collect();
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-        told(delete(&db, &first, false).await, Kind::Aborted, Reason::VersionStale);
-        told(add(&db, &first, &["nobody"]).await, Kind::Aborted, Reason::VersionStale);
+        fails(delete(&db, &first, false).await, Kind::Aborted, Reason::VersionStale);
+        fails(add(&db, &first, &["nobody"]).await, Kind::Aborted, Reason::VersionStale);
         delete(&db, &GroupRef { version: Some(2), ..first }, false).await.unwrap();
     }
 
@@ -218,10 +218,10 @@ both_databases! {
         let group = of("acme", &create(&db, "acme", "ops", &[]).await.unwrap());
         sql(&db, "UPDATE groups SET source = 'directory', external_id = 'x'".to_owned()).await.unwrap();
         let synced = (Kind::FailedPrecondition, Reason::GroupSynced);
-        told(update(&db, &group, renamed("x")).await, synced.0, synced.1);
-        told(add(&db, &group, &["ada"]).await, synced.0, synced.1);
-        told(remove(&db, &group, &["ada"]).await, synced.0, synced.1);
-        told(delete(&db, &group, false).await, synced.0, synced.1);
+        fails(update(&db, &group, renamed("x")).await, synced.0, synced.1);
+        fails(add(&db, &group, &["ada"]).await, synced.0, synced.1);
+        fails(remove(&db, &group, &["ada"]).await, synced.0, synced.1);
+        fails(delete(&db, &group, false).await, synced.0, synced.1);
         let described = GroupChange { description: Some("ours".to_owned()), ..GroupChange::default() };
         assert_eq!(update(&db, &group, described).await.unwrap().row.description, "ours");
         delete(&db, &group, true).await.unwrap();
@@ -260,7 +260,7 @@ both_databases! {
         let request = PageRequest::read(None, None).unwrap();
         for foreign in ["other", "nowhere"] {
             let seen = groups::page(&tenant_cx(acme, Role::Admin), &db, &named(foreign), "", request).await;
-            told(seen, Kind::PermissionDenied, Reason::TenantForeign);
+            fails(seen, Kind::PermissionDenied, Reason::TenantForeign);
         }
         assert!(groups::page(&tenant_cx(acme, Role::Admin), &db, &named("acme"), "", request).await.is_ok());
     }
@@ -271,13 +271,13 @@ both_databases! {
         let made = make(&db, &admin, key("admin")).await.unwrap();
         assert_eq!((made.key.role, made.key.created_by.as_str()), (Role::Admin, "acme/ada"));
         assert!(api_keys::is_key(made.text.expose()));
-        told(make(&db, &operator, key("admin")).await, Kind::PermissionDenied, Reason::RoleAboveOwn);
-        told(make(&db, &admin, key("platform_admin")).await, Kind::PermissionDenied, Reason::RoleAboveOwn);
+        fails(make(&db, &operator, key("admin")).await, Kind::PermissionDenied, Reason::RoleAboveOwn);
+        fails(make(&db, &admin, key("platform_admin")).await, Kind::PermissionDenied, Reason::RoleAboveOwn);
         for none in ["platform_admin", "project", "owner", ""] {
-            told(make(&db, &platform_cx("apikey.create"), key(none)).await, Kind::InvalidArgument, Reason::InvalidArgument);
+            fails(make(&db, &platform_cx("apikey.create"), key(none)).await, Kind::InvalidArgument, Reason::InvalidArgument);
         }
         let revoked = api_keys::revoke(&operator, &db, &named("acme"), &made.key.shown_id()).await;
-        told(revoked, Kind::PermissionDenied, Reason::RoleAboveOwn);
+        fails(revoked, Kind::PermissionDenied, Reason::RoleAboveOwn);
     }
 
     async fn a_key_of_another_tenant_is_missing(db: TestDb) {
@@ -285,7 +285,7 @@ both_databases! {
         let made = make(&db, &tenant_cx(acme, Role::Admin), key("user")).await.unwrap();
         let revoke = async |tenant: &str, id: &str| api_keys::revoke(&platform_cx("apikey.revoke"), &db, &named(tenant), id).await;
         for id in [made.key.shown_id().as_str(), "key_01J7ST8Z0GFCQ9TCATDDY8V7GF", "", "ci"] {
-            told(revoke("other", id).await, Kind::NotFound, Reason::ApiKeyNotFound);
+            fails(revoke("other", id).await, Kind::NotFound, Reason::ApiKeyNotFound);
         }
         let request = PageRequest::read(None, None).unwrap();
         let seen = api_keys::page(&tenant_cx(other, Role::Admin), &db, &named("other"), request).await.unwrap();

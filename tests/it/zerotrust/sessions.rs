@@ -70,8 +70,8 @@ both_databases! {
         assert_eq!(post(&server.http(), "/api/login", elsewhere).await.status, 200);
         assert_eq!(first.get(SESSION).await.json()["user"]["id"], "ada");
         let suspended = post(&root, "/v1/admin/users/suspend", json!({"user_id": "ada", "reason": "a drill"})).await;
-        let told = suspended.json();
-        assert_eq!((&told["sessions_terminated"], &told["devices_suspended"]), (&3.into(), &0.into()), "sessions of every surface count: {suspended:?}");
+        let body = suspended.json();
+        assert_eq!((&body["sessions_terminated"], &body["devices_suspended"]), (&3.into(), &0.into()), "sessions of every surface count: {suspended:?}");
         is_refused("the first session", &first).await;
         is_refused("the second session", &second).await;
         assert_eq!(log_in(&server, "ada", ADA, None).await.status, 401);
@@ -112,8 +112,8 @@ both_databases! {
         assert_eq!(post(&root, "/v1/admin/rbac/grant", grant.clone()).await.status, 200);
         is_refused("the session of before", &before).await;
         let auditor = session(&server, "bob", ADA).await;
-        let told = auditor.get(SESSION).await.json();
-        assert_eq!((&told["role"], &told["roles"]), (&"user".into(), &json!(["auditor", "user"])));
+        let body = auditor.get(SESSION).await.json();
+        assert_eq!((&body["role"], &body["roles"]), (&"user".into(), &json!(["auditor", "user"])));
         assert_eq!(auditor.get(list).await.json()["total"], 3);
         assert_eq!(post(&root, "/v1/admin/rbac/revoke", grant).await.status, 200);
         is_refused("the session of an auditor", &auditor).await;
@@ -147,8 +147,8 @@ both_databases! {
         let made = post(&fresh, path, json!({"user_id": "root", "generate": true})).await.json();
         assert_eq!((&made["must_change"], &made["session"]), (&true.into(), &Value::Null));
         let temporary = made["temporary_password"].as_str().unwrap();
-        let told = log_in(&server, "root", temporary, None).await;
-        assert_eq!((told.status, told.header("set-cookie")), (403, None), "{told:?}");
+        let body = log_in(&server, "root", temporary, None).await;
+        assert_eq!((body.status, body.header("set-cookie")), (403, None), "{body:?}");
     }
 
     async fn a_second_factor_is_enrolled_confirmed_used_and_removed(db: TestDb) {
@@ -206,15 +206,15 @@ both_databases! {
         for part in ["HttpOnly", "SameSite=Strict", "Path=/v1/admin", "Max-Age=28800"] {
             assert!(cookie.contains(part), "{cookie}");
         }
-        let told = answer.json();
+        let body = answer.json();
         let page = server.http().header("cookie", cookie.split(';').next().unwrap());
         let asked = page.get(SESSION).await.json();
-        assert_eq!((&asked["user"]["id"], &asked["csrf_token"]), (&"ada".into(), &told["csrf_token"]));
+        assert_eq!((&asked["user"]["id"], &asked["csrf_token"]), (&"ada".into(), &body["csrf_token"]));
         let invite = json!({"action": "invite", "email": "eve@example.com"});
         let origin = format!("http://{}", server.address());
         let own = page.clone().header("origin", &origin);
         assert_eq!(post(&own, USER, invite.clone()).await.status, 403, "without the token of the page");
-        let own = own.header("x-csrf-token", told["csrf_token"].as_str().unwrap());
+        let own = own.header("x-csrf-token", body["csrf_token"].as_str().unwrap());
         assert_eq!(post(&own, USER, invite).await.status, 201);
         let out = own.call(Method::POST, "/v1/admin/logout", None).await;
         assert_eq!((out.status, out.body.as_str()), (204, ""), "{out:?}");

@@ -353,7 +353,7 @@ async fn http(server: &Server, who: Who) -> Http {
 }
 
 /// Sends each line and records it with its response.
-async fn hold(db: &TestDb, lines: &[Line]) -> String {
+async fn run_conversation(db: &TestDb, lines: &[Line]) -> String {
     let server = Setup::dev().database(&db.url).start().await;
     let (mut written, mut mask) = (String::new(), Mask::default());
     for (who, method, path, body) in lines {
@@ -367,19 +367,19 @@ async fn hold(db: &TestDb, lines: &[Line]) -> String {
 
 both_databases! {
     async fn tenants_answer_as_documented(db: TestDb) {
-        golden::check("zerotrust/tenants.txt", &hold(&db, ABOUT_TENANTS).await);
+        golden::check("zerotrust/tenants.txt", &run_conversation(&db, ABOUT_TENANTS).await);
     }
 
     async fn users_answer_as_documented(db: TestDb) {
-        golden::check("zerotrust/users.txt", &hold(&db, ABOUT_USERS).await);
+        golden::check("zerotrust/users.txt", &run_conversation(&db, ABOUT_USERS).await);
     }
 
     async fn roles_answer_as_documented(db: TestDb) {
-        golden::check("zerotrust/roles.txt", &hold(&db, ABOUT_ROLES).await);
+        golden::check("zerotrust/roles.txt", &run_conversation(&db, ABOUT_ROLES).await);
     }
 
     async fn sessions_and_second_factors_answer_as_documented(db: TestDb) {
-        golden::check("zerotrust/sessions.txt", &hold(&db, ABOUT_SESSIONS).await);
+        golden::check("zerotrust/sessions.txt", &run_conversation(&db, ABOUT_SESSIONS).await);
     }
 
     async fn one_of_many_creations_of_a_name_succeeds(db: TestDb) {

@@ -74,7 +74,7 @@ fn to(word: &str) -> UserEdit {
 }
 
 #[track_caller]
-fn told<T: std::fmt::Debug>(outcome: Result<T, Error>, kind: Kind, reason: Reason) {
+fn fails<T: std::fmt::Debug>(outcome: Result<T, Error>, kind: Kind, reason: Reason) {
     let error = outcome.expect_err("it is refused");
     assert_eq!((error.kind, error.reason), (kind, reason), "{error:?}");
 }
@@ -148,12 +148,12 @@ both_databases! {
         role_grants::grant(&cx, &db, &of("bob"), &role("admin"), end).await.unwrap();
         assert_eq!(admins(&db).await, ["ada", "bob"]);
         let last = (Kind::FailedPrecondition, Reason::LastAdmin);
-        told(lifecycle::update(&cx, &db, &of("ada"), to("auditor")).await, last.0, last.1);
-        told(lifecycle::delete(&cx, &db, &of("ada"), None).await, last.0, last.1);
+        fails(lifecycle::update(&cx, &db, &of("ada"), to("auditor")).await, last.0, last.1);
+        fails(lifecycle::delete(&cx, &db, &of("ada"), None).await, last.0, last.1);
         role_grants::grant(&cx, &db, &of("bob"), &role("admin"), None).await.unwrap();
         lifecycle::update(&cx, &db, &of("ada"), to("auditor")).await.unwrap();
-        told(role_grants::grant(&cx, &db, &of("bob"), &role("admin"), end).await, last.0, last.1);
-        told(role_grants::revoke(&cx, &db, &of("bob"), &role("admin")).await, last.0, last.1);
+        fails(role_grants::grant(&cx, &db, &of("bob"), &role("admin"), end).await, last.0, last.1);
+        fails(role_grants::revoke(&cx, &db, &of("bob"), &role("admin")).await, last.0, last.1);
     }
 
     async fn callers_cannot_act_above_their_own_role_or_on_suspensions_by_the_platform(db: TestDb) {
@@ -163,25 +163,25 @@ both_databases! {
         make(&people, "bob", "user").await;
         let operator = of_tenant(scope, Role::SecurityOperator, None);
         let above = (Kind::PermissionDenied, Reason::RoleAboveOwn);
-        told(suspension::suspend(&operator, &db, &of("ada"), None).await, above.0, above.1);
-        told(lifecycle::update(&operator, &db, &of("bob"), to("admin")).await, above.0, above.1);
-        told(role_grants::grant(&operator, &db, &of("bob"), &role("admin"), None).await, above.0, above.1);
-        told(second_factor::disable(&operator, &db, &of("ada"), "x").await, above.0, above.1);
+        fails(suspension::suspend(&operator, &db, &of("ada"), None).await, above.0, above.1);
+        fails(lifecycle::update(&operator, &db, &of("bob"), to("admin")).await, above.0, above.1);
+        fails(role_grants::grant(&operator, &db, &of("bob"), &role("admin"), None).await, above.0, above.1);
+        fails(second_factor::disable(&operator, &db, &of("ada"), "x").await, above.0, above.1);
         // Granted roles count too.
         role_grants::grant(&platform_cx("rbac.grant"), &db, &of("bob"), &role("admin"), None).await.unwrap();
-        told(suspension::suspend(&operator, &db, &of("bob"), None).await, above.0, above.1);
+        fails(suspension::suspend(&operator, &db, &of("bob"), None).await, above.0, above.1);
         let admin = of_tenant(scope, Role::Admin, Some(ada.account.id));
-        told(role_grants::grant(&admin, &db, &of("bob"), &role("platform_admin"), None).await, above.0, above.1);
+        fails(role_grants::grant(&admin, &db, &of("bob"), &role("platform_admin"), None).await, above.0, above.1);
         let own = (Kind::InvalidArgument, Reason::AccountOwn);
-        told(suspension::suspend(&admin, &db, &of("ada"), None).await, own.0, own.1);
-        told(lifecycle::delete(&admin, &db, &of("ada"), None).await, own.0, own.1);
+        fails(suspension::suspend(&admin, &db, &of("ada"), None).await, own.0, own.1);
+        fails(lifecycle::delete(&admin, &db, &of("ada"), None).await, own.0, own.1);
 
         let by_tenant = suspension::suspend(&admin, &db, &of("bob"), None).await.unwrap();
         assert_eq!(by_tenant.user.account.status, AccountStatus::Suspended);
         suspension::suspend(&platform_cx("user.suspend"), &db, &of("bob"), None).await.unwrap();
         suspension::suspend(&admin, &db, &of("bob"), None).await.unwrap();
         let lifted = suspension::reactivate(&admin, &db, &of("bob"), None).await;
-        told(lifted, Kind::PermissionDenied, Reason::SuspensionForeign);
+        fails(lifted, Kind::PermissionDenied, Reason::SuspensionForeign);
         let cx = platform_cx("user.reactivate");
         let lifted = suspension::reactivate(&cx, &db, &of("bob"), None).await.unwrap();
         assert_eq!((lifted.account.status, lifted.account.suspended_by), (AccountStatus::Active, None));
@@ -198,12 +198,12 @@ both_databases! {
         let shown = tenantry::base::IdKind::User.show(root);
         for user in ["root", &shown, &eve.account.shown_id(), "eve@example.com"] {
             for cx in [&admin, &platform_cx("x")] {
-                told(suspension::suspend(cx, &db, &of(user), None).await, Kind::NotFound, Reason::AccountNotFound);
+                fails(suspension::suspend(cx, &db, &of(user), None).await, Kind::NotFound, Reason::AccountNotFound);
             }
         }
         let elsewhere = UserRef { tenant: TenantRef::parse("other"), ..of("eve@example.com") };
         let foreign = suspension::suspend(&admin, &db, &elsewhere, None).await;
-        told(foreign, Kind::PermissionDenied, Reason::TenantForeign);
+        fails(foreign, Kind::PermissionDenied, Reason::TenantForeign);
     }
 
     async fn callers_restricted_to_their_own_account_learn_of_no_other(db: TestDb) {
@@ -214,9 +214,9 @@ both_databases! {
         for user in ["bob", "nobody"] {
             let new = NewPassword { text: secret("another long enough one"), ..NewPassword::default() };
             let refused = password::set(&own, &people, &of(user), Reach::Own, new).await;
-            told(refused, Kind::PermissionDenied, Reason::PermissionDenied);
+            fails(refused, Kind::PermissionDenied, Reason::PermissionDenied);
             let refused = second_factor::enroll(&own, &people, &of(user), Reach::Own).await;
-            told(refused, Kind::PermissionDenied, Reason::PermissionDenied);
+            fails(refused, Kind::PermissionDenied, Reason::PermissionDenied);
         }
         let request = PageRequest::of("users", None, None).unwrap();
         let page = users::page(&own, &db, &acme(), &UserFilter::default(), Reach::Own, request).await.unwrap();
@@ -236,12 +236,12 @@ both_databases! {
         role_grants::grant(&cx, &db, &of("ada"), &role("auditor"), None).await.unwrap();
         let gone = lifecycle::delete(&cx, &db, &of("ada"), Some("left".to_owned())).await.unwrap();
         assert_eq!((gone.account.status, gone.roles.len(), gone.groups.len()), (AccountStatus::Deleted, 1, 0));
-        told(lifecycle::delete(&cx, &db, &of("ada"), None).await, Kind::NotFound, Reason::AccountNotFound);
+        fails(lifecycle::delete(&cx, &db, &of("ada"), None).await, Kind::NotFound, Reason::AccountNotFound);
         let row = accounts::Entity::find_by_id(gone.account.id).one(db.read()).await.unwrap().unwrap();
         assert_eq!((row.password_hash.as_str(), row.email_key), ("", None));
         let new = |id: &str| NewUser { id: Some(id.to_owned()), email: "ada@example.com".to_owned(), ..NewUser::default() };
         let again = lifecycle::create(&cx, &people, &acme(), new("aDA")).await;
-        told(again, Kind::AlreadyExists, Reason::AccountExists);
+        fails(again, Kind::AlreadyExists, Reason::AccountExists);
         let other = lifecycle::create(&cx, &people, &acme(), new("ada-2")).await.unwrap();
         assert_eq!(other.account.status, AccountStatus::Invited);
         assert_eq!(ids(&db, UserFilter::default()).await, ["ada-2"]);
@@ -277,14 +277,14 @@ both_databases! {
         let cx = platform_cx("user.update");
         let name = |name: &str| UserEdit { display_name: Some(name.to_owned()), ..UserEdit::default() };
         let synced = (Kind::FailedPrecondition, Reason::AccountSynced);
-        told(lifecycle::update(&cx, &db, &of("ada"), name("Ada")).await, synced.0, synced.1);
+        fails(lifecycle::update(&cx, &db, &of("ada"), name("Ada")).await, synced.0, synced.1);
         let email = UserEdit { email: Some("new@example.com".to_owned()), ..UserEdit::default() };
-        told(lifecycle::update(&cx, &db, &of("ada"), email).await, synced.0, synced.1);
+        fails(lifecycle::update(&cx, &db, &of("ada"), email).await, synced.0, synced.1);
         let same = UserEdit { email: Some("ADA@example.com".to_owned()), ..name("") };
         assert_eq!(lifecycle::update(&cx, &db, &of("ada"), same).await.unwrap().account.version, 1);
         assert_eq!(lifecycle::update(&cx, &db, &of("ada"), to("auditor")).await.unwrap().account.version, 2);
         let stale = UserRef { version: Some(1), ..of("ada") };
-        told(lifecycle::update(&cx, &db, &stale, to("user")).await, Kind::Aborted, Reason::VersionStale);
+        fails(lifecycle::update(&cx, &db, &stale, to("user")).await, Kind::Aborted, Reason::VersionStale);
     }
 
     async fn every_change_of_a_user_is_audited_without_a_secret(db: TestDb) {
@@ -319,12 +319,12 @@ both_databases! {
         assert_eq!((set.plan, &set.overrides["users"], set.tenant.version), (Plan::Starter, &json!(7), 2));
         let gone = delete(&db, "acme", false).await.unwrap();
         assert!(gone.tenant.status == Status::Deprovisioning && gone.tenant.purge_at.is_some());
-        told(subscribe(&db, "acme").await, Kind::AlreadyExists, Reason::TenantExists);
+        fails(subscribe(&db, "acme").await, Kind::AlreadyExists, Reason::TenantExists);
         let back = tenants::reactivate(&cx, store, &subscriber("acme"), None).await.unwrap();
         assert_eq!((back.tenant.status, back.plan), (Status::Active, Plan::Starter));
         delete(&db, "acme", false).await.unwrap();
         delete(&db, "acme", true).await.unwrap();
-        told(delete(&db, "acme", true).await, Kind::NotFound, Reason::TenantNotFound);
+        fails(delete(&db, "acme", true).await, Kind::NotFound, Reason::TenantNotFound);
         assert_eq!(subscribe(&db, "acme").await.unwrap().plan, Plan::Unlimited, "nothing of the old one is left");
     }
 
@@ -333,8 +333,8 @@ both_databases! {
         subscribe(&db, "acme").await.unwrap();
         let request = PageRequest::of("tenants", None, None).unwrap();
         let page = tenants::page(&platform_cx("x"), &db, request).await.unwrap();
-        let told: Vec<_> = page.items.iter().map(|one| (one.tenant.name.as_str(), one.plan)).collect();
-        assert_eq!(told, [("Else.where", Plan::Unlimited), ("acme", Plan::Unlimited)]);
+        let rows: Vec<_> = page.items.iter().map(|one| (one.tenant.name.as_str(), one.plan)).collect();
+        assert_eq!(rows, [("Else.where", Plan::Unlimited), ("acme", Plan::Unlimited)]);
         let cx = platform_cx("tenant.set_plan");
         let set = tenants::set_plan(&cx, &db, &subscriber("else.where"), "business", Map::new()).await.unwrap();
         assert_eq!(set.plan, Plan::Business);

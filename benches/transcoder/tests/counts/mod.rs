@@ -1,7 +1,7 @@
-//! How many allocations a unary GET makes on each side, without sockets.
+//! The number of allocations of a unary GET on each side, without sockets.
 //!
-//! A count is that of the whole call, from the request to the response whose body is there in full; the service's own
-//! allocations, those of a call of its trait's method, are counted alone and taken off.
+//! A count includes the whole call, from the request to the complete response. The service's own allocations, in a call
+//! of its trait's method, are counted separately and subtracted.
 
 #![allow(dead_code, reason = "the test and the benchmark use their own part")]
 
@@ -49,7 +49,7 @@ pub fn peer() -> Counts {
     Counts { all: call(sides::peer(), Empty::<Bytes>::new), own }
 }
 
-/// The axum handler, whose own is the copy of what it holds.
+/// The axum handler, whose own allocations are the copy of its data.
 pub fn twin() -> Counts {
     let device = device::twin();
     let own = method(|| std::future::ready(device.clone()));
@@ -64,7 +64,7 @@ fn method<F: Future>(call: impl FnOnce() -> F) -> u64 {
     counted.count_total
 }
 
-/// Counts a call: the second one, as the first may fill caches.
+/// Counts a call: the second one, because the first may fill caches.
 fn call<S, B, R>(mut service: S, body: fn() -> B) -> u64
 where
     S: Service<http::Request<B>, Response = http::Response<R>>,

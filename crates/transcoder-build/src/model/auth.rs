@@ -1,4 +1,4 @@
-//! The rules of authorization and audit: what they name is there.
+//! Checks the options of authorization and audit: everything that they name must exist.
 
 use super::{Binding, Check, actions::fill};
 use crate::{
@@ -12,7 +12,7 @@ impl Check<'_> {
             return Ok(Auth { public: true, ..Auth::default() });
         }
         let Some(auth) = self.options.auth(self.method) else {
-            return Err(self.fail("no authorization rule; give it the option (auth)"));
+            return Err(self.fail("no authorization rule; add the option (auth)"));
         };
         if auth.public {
             let named = !auth.permission.is_empty() || !auth.all.is_empty() || !auth.custom.is_empty();
@@ -20,7 +20,7 @@ impl Check<'_> {
             return if bare && auth.callers.is_empty() && !auth.while_suspended {
                 Ok(auth)
             } else {
-                Err(self.fail("a public method has no other authorization rule"))
+                Err(self.fail("a public method must not have another authorization rule"))
             };
         }
         let has_actions = self.options.actions(self.method).is_some();
@@ -36,12 +36,14 @@ impl Check<'_> {
             return Err(self.fail("all is another permission than that of the rule, which has no actions"));
         }
         if auth.callers.iter().any(String::is_empty) {
-            return Err(self.fail("a kind of caller is unspecified"));
+            return Err(self.fail("callers must not have an unspecified value"));
         }
         match &auth.tenant {
-            None => Err(self.fail("say where the tenant of the call is found")),
+            None => Err(self.fail("the option (auth) must say where the tenant of the call is found")),
             Some(Tenant::Field(field) | Tenant::FieldOrCaller(field)) => self.text_field(field).map(|_| auth),
-            Some(Tenant::From(from)) if from.is_empty() => Err(self.fail("say where the tenant of the call is found")),
+            Some(Tenant::From(from)) if from.is_empty() => {
+                Err(self.fail("the option (auth) must say where the tenant of the call is found"))
+            }
             Some(Tenant::From(_)) => Ok(auth),
         }
     }
@@ -61,7 +63,11 @@ impl Check<'_> {
         let Some(mut audit) = self.options.audit(self.method).or_else(|| by_action.then(Audit::default)) else {
             let writes = bindings.iter().any(|binding| binding.http.method != "GET");
             let needed = writes && self.options.has_rules();
-            return if needed { Err(self.fail("only reads go without an audit rule")) } else { Ok(None) };
+            return if needed {
+                Err(self.fail("a method that changes something must have an audit rule"))
+            } else {
+                Ok(None)
+            };
         };
         if !audit.target.is_empty() {
             self.text_field(&audit.target)?;
@@ -72,7 +78,7 @@ impl Check<'_> {
                 missing.map_err(|why| self.fail(format!("actions: {why} audit name")))?;
                 audit.action.clear();
             }
-            None if audit.action.is_empty() => return Err(self.fail("the audit rule names no action")),
+            None if audit.action.is_empty() => return Err(self.fail("the audit rule must name an action")),
             None => {}
         }
         Ok(Some(audit))

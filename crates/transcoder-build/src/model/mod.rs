@@ -1,4 +1,5 @@
-//! The services of a descriptor pool with their rules, checked: what cannot be served as it is written does not build.
+//! The services of a descriptor pool with their rules, checked: a service that cannot be served as declared fails the
+//! build.
 
 mod actions;
 mod auth;
@@ -26,16 +27,13 @@ pub const HTTP_BODY: &str = "google.api.HttpBody";
 /// A service.
 #[derive(Debug)]
 pub struct Service {
-    /// Its descriptor.
     pub descriptor: ServiceDescriptor,
-    /// Its methods.
     pub methods: Vec<Method>,
 }
 
 /// An RPC with its rules.
 #[derive(Debug)]
 pub struct Method {
-    /// Its descriptor.
     pub descriptor: MethodDescriptor,
     /// Who may call it.
     pub auth: Auth,
@@ -45,9 +43,8 @@ pub struct Method {
     pub audit: Option<Audit>,
     /// Name of the list of the response that comes in pages; empty if there is none.
     pub pages: String,
-    /// REST habits.
+    /// REST options.
     pub rest: Rest,
-    /// The surface.
     pub surface: Surface,
     /// REST paths.
     pub bindings: Vec<Binding>,
@@ -60,19 +57,18 @@ pub struct Method {
 pub struct Binding {
     /// The rule.
     pub http: Http,
-    /// Its template.
     pub template: Template,
-    /// The request's mask that is filled with the body's members.
+    /// The request's field mask that is filled with the body's members.
     pub mask: Option<String>,
 }
 
 impl Method {
-    /// The message of the request's body on a path, if it is one: the request itself, or one field of it.
+    /// The message in the body of a request on a path, if it is a message: the request itself, or one field of it.
     pub fn body(&self, binding: &Binding) -> Option<MessageDescriptor> {
         part(&self.descriptor.input(), &binding.http.body, "*")
     }
 
-    /// The message of the answer on a path, if it is one: the response itself, or one field of it.
+    /// The message in the body of a response on a path, if it is a message: the response itself, or one field of it.
     pub fn answer(&self, binding: &Binding) -> Option<MessageDescriptor> {
         part(&self.descriptor.output(), &binding.http.response_body, "")
     }
@@ -100,7 +96,7 @@ impl Method {
     }
 }
 
-/// A message itself, if that is what the name of a part says, or the single message in a field of it.
+/// The message itself, if the name says so, or the single message in a field of it.
 fn part(message: &MessageDescriptor, name: &str, itself: &str) -> Option<MessageDescriptor> {
     if name == itself {
         return Some(message.clone());
@@ -109,7 +105,7 @@ fn part(message: &MessageDescriptor, name: &str, itself: &str) -> Option<Message
     field.kind().as_message().cloned()
 }
 
-/// Reads and checks all services. `permissions` are those that rules may name; without them any will do.
+/// Reads and checks all services. `permissions` are those that rules may name; without them all are accepted.
 pub fn services(
     pool: &DescriptorPool,
     options: &Options<'_>,
@@ -149,7 +145,7 @@ fn method(
     Ok(method)
 }
 
-/// Of a request that is a stream, no rule can ask a message.
+/// No rule can refer to fields of a streaming request.
 fn check_stream(method: &Method) -> Result<(), Error> {
     if !method.descriptor.is_client_streaming() {
         return Ok(());
@@ -158,11 +154,11 @@ fn check_stream(method: &Method) -> Result<(), Error> {
         || method.actions.is_some()
         || method.audit.as_ref().is_some_and(|audit| !audit.target.is_empty());
     let why = if !method.bindings.is_empty() {
-        "a request that is a stream is served over gRPC only"
+        "a streaming request can be served only over gRPC"
     } else if by_field {
-        "a rule asks a field of the request, which is a stream"
+        "a rule refers to a field of the request, which is a stream"
     } else if method.has_required {
-        "the request has required fields, but is a stream"
+        "a streaming request must not have required fields"
     } else {
         return Ok(());
     };
@@ -188,7 +184,7 @@ impl Check<'_> {
         }
     }
 
-    /// What is required of a request can be missing, and then is seen to be.
+    /// A required field must be able to be absent, and detectably so.
     fn required(&self, bindings: &[Binding]) -> Result<(), Error> {
         let bound = |path: &str| {
             let binds = |binding: &Binding| binding.template.variables.iter().any(|variable| variable.field == path);
@@ -196,42 +192,42 @@ impl Check<'_> {
         };
         for (path, field) in self.options.required(&self.method.input()) {
             if field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic()) {
-                return Err(self.fail(format!("{path} is required, but is one of a oneof")));
+                return Err(self.fail(format!("{path} cannot be required: it belongs to a oneof")));
             }
             if !field.supports_presence() && !bound(&path) {
-                let why = "is required, but nobody can tell whether it is given; make it optional";
+                let why = "cannot be required without presence; make it optional";
                 return Err(self.fail(format!("{path} {why}")));
             }
         }
         Ok(())
     }
 
-    /// The field at a path; every step but the last is a message.
+    /// The field at a path; all steps before the last are messages.
     fn field(&self, message: &MessageDescriptor, path: &str) -> Result<FieldDescriptor, Error> {
         steps(message, path)
             .and_then(|mut steps| steps.pop())
             .ok_or_else(|| self.fail(format!("{} has no field {path}", message.full_name())))
     }
 
-    /// The request field at a path, whose value is a text or the name of an enum's value.
+    /// The request field at a path, whose value is a string or the name of an enum value.
     fn text_field(&self, path: &str) -> Result<FieldDescriptor, Error> {
         let input = self.method.input();
         let field = self.field(&input, path)?;
         if is_single(&input, path) && matches!(field.kind(), Kind::String | Kind::Enum(_)) {
             Ok(field)
         } else {
-            Err(self.fail(format!("{path} is no single text")))
+            Err(self.fail(format!("{path} must be a single string")))
         }
     }
 }
 
-/// Whether every step of a path is one value, and none is a member of a oneof.
+/// Whether every step of a path is singular, and none is a member of a oneof.
 pub fn is_single(message: &MessageDescriptor, path: &str) -> bool {
     let single = |step: &FieldDescriptor| !step.is_list() && !step.is_map() && oneof_of(step).is_none();
     steps(message, path).unwrap_or_default().iter().all(single)
 }
 
-/// The fields along a path. It does not go into protobuf's own messages, each of which is one value.
+/// The fields along a path. It does not descend into protobuf's own messages, which are single values.
 pub fn steps(message: &MessageDescriptor, path: &str) -> Option<Vec<FieldDescriptor>> {
     let mut message = Some(message.clone());
     let mut fields = Vec::new();
@@ -244,7 +240,7 @@ pub fn steps(message: &MessageDescriptor, path: &str) -> Option<Vec<FieldDescrip
     Some(fields)
 }
 
-/// Two rules of the same shape, verb and method cannot both be served.
+/// Two rules with the same shape, verb and method cannot both be served.
 fn conflicts(services: &[Service]) -> Result<(), Error> {
     let mut seen: HashMap<(String, Vec<Segment>, String), String> = HashMap::new();
     for method in services.iter().flat_map(|service| &service.methods) {

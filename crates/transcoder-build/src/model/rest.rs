@@ -1,4 +1,4 @@
-//! The REST paths and habits: what they name is there, and can be served.
+//! Checks the REST paths and options: everything that they name must exist and be possible.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
@@ -17,21 +17,23 @@ impl Check<'_> {
         let bindings = bindings.collect::<Result<Vec<_>, _>>()?;
         match (bindings.is_empty(), rest.grpc_only) {
             (true, false) if self.options.has_rules() && !self.method.is_client_streaming() => {
-                Err(self.fail("no REST path; give it google.api.http or say grpc_only"))
+                Err(self.fail("no REST path; add google.api.http or set grpc_only"))
             }
-            (false, true) => Err(self.fail("grpc_only, but it has a REST path")),
+            (false, true) => Err(self.fail("grpc_only is set, but the method has a REST path")),
             _ => Ok(bindings),
         }
     }
 
     fn binding(&self, http: Http) -> Result<Binding, Error> {
         if http.method != "*" && (http.method.is_empty() || !http.method.bytes().all(|b| b.is_ascii_uppercase())) {
-            return Err(self.fail(format!("{:?} is no HTTP method", http.method)));
+            return Err(self.fail(format!("{:?} is not an HTTP method", http.method)));
         }
         let template = Template::parse(&http.path).map_err(|error| self.fail(format!("{}: {error}", http.path)))?;
         let input = self.method.input();
         if is_well_known(&input) && input.name() != "Empty" {
-            return Err(self.fail(format!("{} is no request of a REST path; put it into a field", input.full_name())));
+            return Err(
+                self.fail(format!("{} cannot be the request of a REST path; put it into a field", input.full_name()))
+            );
         }
         for variable in &template.variables {
             let field = self.field(&input, &variable.field)?;
@@ -44,16 +46,16 @@ impl Check<'_> {
         }
         if !http.body.is_empty() && http.body != "*" {
             if http.body.contains('.') {
-                return Err(self.fail("body names a field of the request itself"));
+                return Err(self.fail("body must name a field of the request itself"));
             }
             self.field(&input, &http.body)?;
         }
         if http.method == "GET" && !http.body.is_empty() {
-            return Err(self.fail("GET takes no body"));
+            return Err(self.fail("GET must not have a body"));
         }
         if !http.response_body.is_empty() {
             if http.response_body.contains('.') {
-                return Err(self.fail("response_body names a field of the response itself"));
+                return Err(self.fail("response_body must name a field of the response itself"));
             }
             self.field(&self.method.output(), &http.response_body)?;
         }
@@ -69,7 +71,7 @@ impl Check<'_> {
         self.inputs(rest, bindings)
     }
 
-    /// The statuses by reason, and the reasons whose status the surface says.
+    /// Checks the statuses by reason, and that the surface has the statuses of the listed reasons.
     pub(super) fn statuses(&self, rest: &Rest, surface: &Surface) -> Result<(), Error> {
         let mut all = rest.status.iter().chain(&surface.status);
         if let Some((reason, status)) = all.find(|(reason, status)| reason.is_empty() || !(400..600).contains(status)) {
@@ -77,24 +79,24 @@ impl Check<'_> {
         }
         let known = |reason: &&String| !surface.status.iter().any(|(known, _)| known == *reason);
         match rest.fails_with.iter().find(known) {
-            Some(reason) => Err(self.fail(format!("fails_with {reason}, for which the surface has no status"))),
+            Some(reason) => Err(self.fail(format!("fails_with lists {reason}, for which the surface has no status"))),
             None => Ok(()),
         }
     }
 
-    /// How success is told.
+    /// Checks how success is reported.
     fn success(&self, rest: &Rest) -> Result<(), Error> {
-        // 205 has no body, and 206 is a part of one.
+        // 205 has no body, and 206 has only a part of one.
         let possible = (200..400).contains(&rest.success_status) && !matches!(rest.success_status, 205 | 206);
         if rest.success_status != 0 && !possible {
-            return Err(self.fail(format!("{} is no status of success", rest.success_status)));
+            return Err(self.fail(format!("{} is not a success status", rest.success_status)));
         }
         let bodiless = rest.empty_body || matches!(rest.success_status, 204 | 304);
         if self.method.is_server_streaming() && (bodiless || !rest.created_field.is_empty()) {
-            return Err(self.fail("a stream has a body and one status"));
+            return Err(self.fail("a stream must have a body and exactly one status"));
         }
         if self.method.is_server_streaming() && rest.with_metadata {
-            return Err(self.fail("a stream has no metadata of the handler"));
+            return Err(self.fail("a stream cannot have with_metadata"));
         }
         if rest.created_field.is_empty() {
             return Ok(());
@@ -103,34 +105,34 @@ impl Check<'_> {
         let own = *field.parent_message() == self.method.output() && !field.supports_presence() && !field.is_list();
         if !own || field.kind() != Kind::Bool {
             let name = &rest.created_field;
-            return Err(self.fail(format!("{name} tells that something was created, but is no plain bool")));
+            return Err(self.fail(format!("created_field names {name}, which is not a plain bool")));
         }
         Ok(())
     }
 
-    /// How a request is read.
+    /// Checks how a request is read.
     fn inputs(&self, rest: &Rest, bindings: &[Binding]) -> Result<(), Error> {
         let input = self.method.input();
         for key in &rest.lenient_query {
             if !matches!(self.field(&input, key)?.kind(), Kind::Bool) {
-                return Err(self.fail(format!("{key} is read leniently, but is no bool")));
+                return Err(self.fail(format!("{key} is read leniently, but is not a bool")));
             }
         }
         let with_body = bindings.iter().any(|binding| !binding.http.body.is_empty());
         if rest.body_or_query && !with_body {
-            return Err(self.fail("body_or_query, but no path takes a body"));
+            return Err(self.fail("body_or_query is set, but no path takes a body"));
         }
         if rest.body_required && !with_body {
-            return Err(self.fail("body_required, but no path takes a body"));
+            return Err(self.fail("body_required is set, but no path takes a body"));
         }
         if rest.body_required && rest.body_or_query {
-            return Err(self.fail("body_required, but with body_or_query the query may give all"));
+            return Err(self.fail("body_required contradicts body_or_query"));
         }
         Ok(())
     }
 
-    /// The mask that is filled with the members of the body: that which says so, or the only one of a PATCH whose body is
-    /// one message of the request (AIP-134).
+    /// The mask that is filled with the members of the body: the field with that option, or the only mask of a PATCH
+    /// whose body is one message of the request (AIP-134).
     fn mask(&self, http: &Http) -> Result<Option<String>, Error> {
         let input = self.method.input();
         let is_mask = |field: &FieldDescriptor| {
@@ -144,7 +146,7 @@ impl Check<'_> {
             return match is_mask(&field) {
                 true => Ok(Some(field.name().to_owned()).filter(|_| !http.body.is_empty())),
                 false => {
-                    let why = "is filled with the body's members, but is no single FieldMask";
+                    let why = "is filled with the body's members, but is not a single FieldMask";
                     Err(self.fail(format!("{} {why}", field.name())))
                 }
             };
@@ -158,53 +160,53 @@ impl Check<'_> {
         })
     }
 
-    /// Where entity tags come from and go to.
+    /// Checks the fields of entity tags.
     fn etag(&self, rest: &Rest, bindings: &[Binding]) -> Result<(), Error> {
         let Some(etag) = &rest.etag else { return Ok(()) };
         if self.method.is_server_streaming() {
-            return Err(self.fail("a stream has no entity tag"));
+            return Err(self.fail("a stream cannot have an entity tag"));
         }
         if etag.response.is_empty() && (rest.empty_body || matches!(rest.success_status, 204 | 304)) {
-            return Err(self.fail("the entity tag is the digest of an answer that has no body"));
+            return Err(self.fail("the entity tag is the digest of a response that has no body"));
         }
         self.word_field(&self.method.output(), &etag.response, false)?;
         let input = self.method.input();
         self.word_field(&input, &etag.request, false)?;
         let field = super::steps(&input, &etag.request).and_then(|mut steps| steps.pop());
         if field.is_some_and(|field| is_integer(&field.kind()) && !field.supports_presence()) {
-            let why = "is given the tag of If-Match, but 0 is no tag; make it optional";
+            let why = "takes the tag of If-Match, but 0 is not a tag; make it optional";
             return Err(self.fail(format!("{} {why}", etag.request)));
         }
         let number = |message: &MessageDescriptor, path: &str| {
             super::steps(message, path).and_then(|mut steps| steps.pop()).is_some_and(|field| is_integer(&field.kind()))
         };
         if etag.quoted && (number(&self.method.output(), &etag.response) || number(&input, &etag.request)) {
-            return Err(self.fail("an entity tag with quotes is no integer"));
+            return Err(self.fail("an entity tag with quotes cannot be an integer"));
         }
         let changes = |binding: &&Binding| matches!(&*binding.http.method, "PUT" | "PATCH" | "DELETE");
         match bindings.iter().find(changes) {
             Some(binding) if etag.request.is_empty() => {
                 let http = &binding.http.method;
-                Err(self.fail(format!("etag names no field of the request to give the If-Match of {http} to")))
+                Err(self.fail(format!("etag must name the request field that takes the If-Match of {http}")))
             }
             _ => Ok(()),
         }
     }
 
-    /// What events carry.
+    /// Checks the fields of events.
     fn event(&self, rest: &Rest) -> Result<(), Error> {
         let event = &rest.event;
         let (output, input) = (self.method.output(), self.method.input());
         let named = [&event.id, &event.kind, &event.resume].iter().any(|path| !path.is_empty());
         if named && !self.method.is_server_streaming() {
-            return Err(self.fail("only a stream has events"));
+            return Err(self.fail("only a stream can have events"));
         }
         self.word_field(&output, &event.id, false)?;
         self.word_field(&output, &event.kind, true)?;
         self.word_field(&input, &event.resume, false)
     }
 
-    /// The list that comes in pages: it is the answer, or a member of it.
+    /// Checks the paged list: it is the response, or a member of it.
     fn paged(&self, rest: &Rest, bindings: &[Binding]) -> Result<(), Error> {
         let name = &rest.paged_list;
         if name.is_empty() {
@@ -212,28 +214,31 @@ impl Check<'_> {
         }
         let output = self.method.output();
         if rest.with_metadata {
-            return Err(self.fail("a list in pages has no metadata of the handler"));
+            return Err(self.fail("a paged list cannot have with_metadata"));
         }
         if name.contains('.') {
-            return Err(self.fail("paged_list names a field of the response itself"));
+            return Err(self.fail("paged_list must name a field of the response itself"));
         }
         if self.method.is_server_streaming() || output.full_name() == HTTP_BODY {
-            return Err(self.fail("paged_list, but the answer is a stream or raw bytes"));
+            return Err(self.fail("paged_list is set, but the response is a stream or raw bytes"));
         }
         if rest.empty_body || matches!(rest.success_status, 204 | 304) {
-            return Err(self.fail("paged_list, but the answer has no body"));
+            return Err(self.fail("paged_list is set, but the response has no body"));
         }
         if !self.field(&output, name)?.is_list() {
-            return Err(self.fail(format!("{name} comes in pages, but is no list")));
+            return Err(self.fail(format!("paged_list names {name}, which is not a list")));
         }
         let other = |binding: &&Binding| !binding.http.response_body.is_empty() && binding.http.response_body != *name;
         match bindings.iter().find(other) {
-            Some(binding) => Err(self.fail(format!("{name} comes in pages, but {} lacks it", binding.http.path))),
+            Some(binding) => {
+                Err(self
+                    .fail(format!("paged_list names {name}, which is not in the response of {}", binding.http.path)))
+            }
             None => Ok(()),
         }
     }
 
-    /// A field whose value is one word: a string or an integer, or a value of an enum. An empty path names none.
+    /// Checks a field with a text value: a string or an integer, or, with `names`, also an enum. An empty path is none.
     fn word_field(&self, message: &MessageDescriptor, path: &str, names: bool) -> Result<(), Error> {
         if path.is_empty() {
             return Ok(());
@@ -248,7 +253,7 @@ impl Check<'_> {
         if single && word {
             Ok(())
         } else {
-            Err(self.fail(format!("{path} is no single {}", if names { "name" } else { "text or integer" })))
+            Err(self.fail(format!("{path} must be a single {}", if names { "name" } else { "string or integer" })))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The surfaces of all services, with the paths that belong to each.
+//! The surfaces of all services, with their paths.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ pub struct SurfacePaths {
     pub error_dialect: String,
     /// Packages of its services.
     pub packages: Vec<String>,
-    /// Its paths, with all below them.
+    /// Its paths, each including all paths below it.
     pub prefixes: Vec<String>,
-    /// More paths whose errors are in its dialect.
+    /// Other paths whose errors use its dialect.
     pub error_prefixes: Vec<String>,
-    /// Second places for paths: from and to.
+    /// Aliases of paths: from and to.
     pub aliases: Vec<(String, String)>,
 }
 
-/// The surfaces by name. Files of one surface add to each other.
+/// The surfaces by name. Several files of one surface are merged.
 pub fn surfaces(services: &[Service]) -> Result<BTreeMap<String, SurfacePaths>, Error> {
     let mut surfaces: BTreeMap<String, SurfacePaths> = BTreeMap::new();
     let methods = services.iter().flat_map(|service| &service.methods);
@@ -31,7 +31,7 @@ pub fn surfaces(services: &[Service]) -> Result<BTreeMap<String, SurfacePaths>, 
         if surface.packages.is_empty() {
             surface.error_dialect.clone_from(&own.error_dialect);
         } else if surface.error_dialect != own.error_dialect {
-            return Err(fail(format!("the surface {:?} has another error_dialect elsewhere", own.name)));
+            return Err(fail(format!("the surface {:?} has another error_dialect in another file", own.name)));
         }
         for prefix in own.prefixes.iter().chain(&own.error_prefixes) {
             if !prefix.starts_with('/') || prefix.ends_with('/') {
@@ -53,7 +53,7 @@ fn add<T: Clone + Ord>(all: &mut Vec<T>, more: &[T]) {
     all.dedup();
 }
 
-/// Every path belongs to the surface of its method, if surfaces have prefixes at all.
+/// If surfaces have prefixes, every path must belong to the surface of its method.
 fn check(services: &[Service], surfaces: &BTreeMap<String, SurfacePaths>) -> Result<(), Error> {
     if surfaces.values().all(|surface| surface.prefixes.is_empty()) {
         return Ok(());
@@ -66,7 +66,9 @@ fn check(services: &[Service], surfaces: &BTreeMap<String, SurfacePaths>) -> Res
             match covering.max_by_key(|(prefix, _)| prefix.len()) {
                 Some((_, name)) if *name == method.surface.name => {}
                 Some((prefix, name)) => return fail(format!("{path} belongs to the surface {name:?}, by {prefix}")),
-                None => return fail(format!("{path} is below no prefix of the surface {:?}", method.surface.name)),
+                None => {
+                    return fail(format!("{path} is not below any prefix of the surface {:?}", method.surface.name));
+                }
             }
         }
     }

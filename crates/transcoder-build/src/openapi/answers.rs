@@ -1,4 +1,4 @@
-//! The answers of an operation: success, and every status with which it can fail.
+//! The responses of an operation: success, and every status with which it can fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::{
     options::{Surface, Tenant},
 };
 
-/// The HTTP statuses of gRPC codes, as google.rpc.Code has them.
+/// The HTTP statuses of gRPC codes, as in google.rpc.Code.
 const CODES: &[(&str, u16)] = &[
     ("INVALID_ARGUMENT", 400),
     ("FAILED_PRECONDITION", 400),
@@ -35,23 +35,23 @@ const CODES: &[(&str, u16)] = &[
     ("DEADLINE_EXCEEDED", 504),
 ];
 
-/// What the statuses mean.
+/// The descriptions of statuses.
 const TEXTS: &[(u16, &str)] = &[
-    (400, "The request cannot be read, or what it asks is not possible."),
-    (401, "There is no credential, or it is not good."),
-    (403, "The caller may not do this."),
-    (404, "There is no such resource."),
-    (405, "The resource does not allow this."),
-    (409, "The resource exists already, is in use, or changed meanwhile."),
-    (412, "A precondition does not hold."),
+    (400, "The request is malformed, or asks for something impossible."),
+    (401, "The credential is missing or not valid."),
+    (403, "The caller does not have permission."),
+    (404, "The resource does not exist."),
+    (405, "The resource does not support this method."),
+    (409, "The resource already exists, is in use, or has changed in the meantime."),
+    (412, "A precondition failed."),
     (413, "The body is too large."),
-    (415, "The body is not said to be JSON."),
-    (422, "The request can be read, but breaks a rule."),
-    (429, "Too much was asked for."),
-    (500, "The server failed; the log tells why, under the id of the request."),
-    (501, "This is not available here."),
-    (503, "The server cannot answer now; try again later."),
-    (504, "The call took too long."),
+    (415, "The body is not declared as JSON."),
+    (422, "The request is well-formed but not valid."),
+    (429, "Too many requests."),
+    (500, "The server failed. Its log has the cause, under the id of the request."),
+    (501, "Not available on this server."),
+    (503, "The server is unavailable; retry later."),
+    (504, "The call exceeded its time limit."),
 ];
 
 /// The error responses that the operations of a document share.
@@ -61,7 +61,7 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// All error responses that were referred to.
+    /// All error responses with a reference.
     pub fn finish(self) -> Value {
         json!(self.made)
     }
@@ -100,7 +100,7 @@ impl Errors {
     }
 }
 
-/// The statuses with which a binding can fail, with the reasons that its rule names.
+/// The statuses with which a binding can fail, with the reasons of its rule.
 pub fn failures(
     method: &Method,
     binding: &Binding,
@@ -131,7 +131,7 @@ pub fn failures(
     let (theirs, ours): (Vec<u16>, Vec<u16>) = dialect.statuses.iter().partition(|status| **status < 500);
     can(input, &theirs);
     can(true, &ours);
-    // By our custom a comment names the codes of its failures.
+    // By convention, a comment names the codes of failures.
     let words = comment.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
     for word in words {
         let named = CODES.iter().find(|(code, _)| *code == word);
@@ -158,7 +158,7 @@ pub fn success(
     let created = (!method.rest.created_field.is_empty()).then_some(201);
     for status in std::iter::once(usual).chain(created).collect::<BTreeSet<_>>() {
         let text = match status {
-            201 => "Success: it was created.",
+            201 => "Success: the resource was created.",
             204 => "Success, without a body.",
             _ => "Success.",
         };
@@ -172,7 +172,7 @@ pub fn success(
         responses.insert(status.to_string(), Value::Object(response));
     }
     if method.rest.etag.is_some() && binding.http.method == "GET" {
-        let text = "The caller has it already: If-None-Match names its entity tag.";
+        let text = "Not modified: If-None-Match has the current entity tag.";
         responses.insert("304".into(), json!({"description": text, "headers": tag()}));
     }
 }
@@ -197,7 +197,7 @@ fn content(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, binding
     };
     if method.descriptor.is_server_streaming() {
         return json!({
-            // A schema of each line; OpenAPI 3.1 has no better word for it.
+            // The schema of each line; OpenAPI 3.1 has no better way to describe it.
             "application/x-ndjson": {"schema": schema, "example": example},
             "text/event-stream": {"schema": {"type": "string"}},
             "application/json": {"schema": {"type": "array", "items": schema}, "example": [example]},
@@ -206,7 +206,7 @@ fn content(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, binding
     json!({"application/json": {"schema": schema, "example": example}})
 }
 
-/// The request body of a binding, if it takes one.
+/// The request body of a binding, if it has one.
 pub fn body(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, binding: &Binding) -> Option<Value> {
     let (surface, input) = (&method.surface, method.descriptor.input());
     let name = match binding.http.body.as_str() {
@@ -247,7 +247,7 @@ pub fn body(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, bindin
     Some(Value::Object(body))
 }
 
-/// Whether a message has a field that must be given, beside those that the path binds.
+/// Whether a message has a required field other than those that the path binds.
 fn asks_for_members(cx: &Context<'_>, message: &MessageDescriptor, bound: &[&str]) -> bool {
     message.fields().any(|field| cx.options.field(&field).required && !bound.contains(&field.name()))
 }

@@ -1,10 +1,10 @@
-//! The comments of the proto files, which become the texts of the documents.
+//! The comments of the proto files, which become the descriptions in the documents.
 
 use std::collections::HashMap;
 
 use prost_reflect::{DescriptorPool, FileDescriptor};
 
-/// The comments above all elements of a pool.
+/// The leading comments of all elements of a pool.
 #[derive(Debug)]
 pub struct Comments(HashMap<(String, Vec<i32>), String>);
 
@@ -23,13 +23,13 @@ impl Comments {
         Self(comments)
     }
 
-    /// The comment above the element at a path of a file; empty if there is none.
+    /// The leading comment of the element at a path of a file; empty if there is none.
     pub fn of(&self, file: &FileDescriptor, path: &[i32]) -> &str {
         self.0.get(&(file.name().to_owned(), path.to_vec())).map_or("", String::as_str)
     }
 }
 
-/// Joins the lines of a comment; empty lines part paragraphs, and items of lists keep lines of their own.
+/// Joins the lines of a comment. Empty lines separate paragraphs, and list items keep their own lines.
 fn paragraphs(comment: &str) -> String {
     let mut text = String::new();
     for line in comment.lines().map(str::trim) {
@@ -49,7 +49,7 @@ fn paragraphs(comment: &str) -> String {
     text.trim_end().to_owned()
 }
 
-/// Parts the first sentence, without its full stop, from the rest.
+/// Splits off the first sentence, without its full stop.
 pub fn first_sentence(text: &str) -> (&str, &str) {
     let ends = |(at, _): &(usize, &str)| {
         let rest = &text[at + 1..];
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_sentence_is_parted_from_the_rest() {
+    fn the_first_sentence_is_split_off() {
         assert_eq!(first_sentence("Lists a.b things. Fails. Often."), ("Lists a.b things", "Fails. Often."));
         assert_eq!(first_sentence("Reads, e.g. names, all."), ("Reads, e.g. names, all", ""));
         assert_eq!(first_sentence("No stop"), ("No stop", ""));

@@ -1,4 +1,4 @@
-//! Examples: what the proto gives, and otherwise what the names of fields suggest. The same protos give the same ones.
+//! Examples: from the proto, or otherwise guessed from the names of fields. They are deterministic.
 
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use crate::{
     options::{FieldRule, Options, Surface},
 };
 
-/// What strings hold, by a part of the field's name. The first that fits decides.
+/// String values by a part of the field's name. The first match decides.
 const WORDS: &[(&str, &str)] = &[
     ("email", "user@example.com"),
     ("url", "https://example.com"),
@@ -21,17 +21,16 @@ const WORDS: &[(&str, &str)] = &[
     ("_at", "2026-01-31T12:00:00Z"),
 ];
 
-/// How deep examples go into messages.
+/// The maximum nesting of examples.
 const DEPTH: usize = 6;
 
 /// Makes the examples of a surface.
 #[derive(Clone, Copy, Debug)]
 pub struct Examples<'a> {
-    /// The options of the fields.
     pub options: &'a Options<'a>,
-    /// The habits.
+    /// The conventions of the surface.
     pub surface: &'a Surface,
-    /// What is read, or what is printed.
+    /// Input or output.
     pub form: Form,
 }
 
@@ -59,7 +58,7 @@ impl Examples<'_> {
         let (mut members, mut oneofs) = (Map::new(), Vec::new());
         for field in message.fields().filter(|field| !without.contains(&field.name())) {
             let rule = self.options.field(&field);
-            // Of a oneof the first member; a caller gives neither masks nor what the server sets.
+            // The first member of a oneof; requests have neither masks nor fields that the server sets.
             let given = self.form == Form::Output || !(rule.mask_of_body || rule.output_only);
             let oneof = in_oneof(&field).then(|| field.containing_oneof().map(|oneof| oneof.name().to_owned()));
             let first = oneof.is_none_or(|oneof| {
@@ -77,7 +76,7 @@ impl Examples<'_> {
         Value::Object(members)
     }
 
-    /// Whether a field of its own leads back to a message above it, or too deep. Lists and maps may stay empty.
+    /// Whether a field leads back to a message above it, or too deep. Lists and maps may stay empty.
     fn goes_round(&self, field: &FieldDescriptor, above: &[String]) -> bool {
         let round = |kind: Kind| match kind {
             Kind::Message(message) => above.iter().any(|name| name == message.full_name()) || above.len() >= DEPTH,
@@ -160,23 +159,23 @@ impl Examples<'_> {
     }
 }
 
-/// Checks the examples, and the parts of schemas, that the protos give.
+/// Checks the examples and schemas in the protos.
 pub fn check(pool: &DescriptorPool, options: &Options<'_>) -> Result<(), Error> {
     for field in pool.all_messages().flat_map(|message| message.fields().collect::<Vec<_>>()) {
         let rule = options.field(&field);
         if rule.narrowed().is_none() {
-            let why = format!("the schema {:?} is no JSON object", rule.schema);
+            let why = format!("the schema {:?} is not a JSON object", rule.schema);
             return Err(Error::Rule { at: field.full_name().to_owned(), why });
         }
         if !rule.example.is_empty() && given(&Surface::default(), &field, &rule).is_none() {
-            let why = format!("the example {:?} is no JSON", rule.example);
+            let why = format!("the example {:?} is not JSON", rule.example);
             return Err(Error::Rule { at: field.full_name().to_owned(), why });
         }
     }
     Ok(())
 }
 
-/// The example that the proto gives: the text of a string field, the JSON of any other.
+/// The example in the proto: the text of a string field, or JSON for any other.
 pub fn given(surface: &Surface, field: &FieldDescriptor, rule: &FieldRule) -> Option<Value> {
     if rule.example.is_empty() {
         return None;
@@ -198,7 +197,7 @@ fn is_long(kind: &Kind) -> bool {
     signed || matches!(kind, Kind::Uint64 | Kind::Fixed64)
 }
 
-/// A text that suits the name of a field.
+/// A text that fits the name of a field.
 fn word(field: &FieldDescriptor) -> String {
     let name = field.name();
     if name == "id" || name.ends_with("_id") {

@@ -1,4 +1,4 @@
-//! Parameters: what the path and the query of a call bind.
+//! Parameters: the path and query of a call.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ use crate::{
     options::Surface,
 };
 
-/// How deep query keys go into messages.
+/// The maximum nesting of query keys.
 const DEPTH: usize = 4;
 
 /// The parameters of a binding.
@@ -41,24 +41,25 @@ pub fn parameters(
     parameters
 }
 
-/// The headers that a call may carry.
+/// The request headers of a call.
 fn headers(method: &Method, binding: &Binding) -> Vec<Value> {
     let header = |name: &str, text: &str| json!({"name": name, "in": "header", "description": text, "schema": {"type": "string"}, "required": false});
     let mut headers = Vec::new();
     if let Some(etag) = &method.rest.etag {
         if binding.http.method == "GET" {
-            let text = "Entity tags that the caller has: one that is still the resource's answers 304.";
+            let text = "Entity tags that the client has. If one of them is current, the response is 304.";
             headers.push(header("If-None-Match", text));
         }
         if binding.http.method == "GET" || !etag.request.is_empty() {
-            let text = "The entity tag that the resource must still have, or `*`; another one answers 412.";
+            let text =
+                "The entity tag that the resource must still have, or `*`. If it has another one, the response is 412.";
             headers.push(header("If-Match", text));
         }
     }
     if !method.rest.event.resume.is_empty() {
         headers.push(header(
             "Last-Event-ID",
-            "The id of the last event that the caller saw: the stream goes on after it.",
+            "The id of the last event that the client received. The stream resumes after it.",
         ));
     }
     headers
@@ -87,7 +88,7 @@ fn path_parameter(cx: &Context<'_>, schemas: &mut Schemas<'_>, method: &Method, 
         narrow(&mut schema, &cx.options.field(field));
     }
     if schema.get("type").is_some_and(|kind| kind == "string") && schema.get("format").is_none() {
-        // An empty segment matches nothing.
+        // An empty segment does not match.
         schema["minLength"] = json!(1);
     }
     parameter.insert("schema".into(), schema);
@@ -101,13 +102,13 @@ struct Query<'q, 'c> {
     cx: &'q Context<'q>,
     schemas: &'q mut Schemas<'c>,
     method: &'q Method,
-    /// Paths of fields that something else binds.
+    /// Paths of fields that are bound otherwise.
     taken: Vec<String>,
     found: Vec<Value>,
 }
 
 impl Query<'_, '_> {
-    /// The keys of a message's fields. `key` and `path` are those of the message itself, with a dot at the end.
+    /// Adds the keys of a message's fields. `key` and `path` are those of the message itself, with a trailing dot.
     fn fields(&mut self, message: &MessageDescriptor, key: &str, path: &str, above: &mut Vec<String>) {
         above.push(message.full_name().to_owned());
         for field in message.fields() {
@@ -137,12 +138,12 @@ impl Query<'_, '_> {
         let mut text = self.cx.comments.of(&field.parent_file(), field.path()).to_owned();
         let lenient = self.method.rest.lenient_query.iter().any(|lenient| lenient == path);
         if lenient {
-            text.push_str("\n\nRead leniently: `true` in whatever case is true, anything else is false.");
+            text.push_str("\n\nRead leniently: `true` in any case is true, everything else is false.");
         }
         let schema = if field.is_map() {
             let Kind::Message(entry) = field.kind() else { return };
             let Some(values) = bindable(self.schemas, surface, &entry.map_entry_value_field()) else { return };
-            text.push_str("\n\nAn entry is given as `name[key]=value`.");
+            text.push_str("\n\nWrite an entry as `name[key]=value`.");
             parameter.insert("style".into(), json!("deepObject"));
             parameter.insert("explode".into(), json!(true));
             json!({"type": "object", "additionalProperties": values})
@@ -150,7 +151,7 @@ impl Query<'_, '_> {
             let Some(mut single) = bindable(self.schemas, surface, field) else { return };
             narrow(&mut single, &rule);
             if lenient {
-                // No text is refused.
+                // Every text is accepted.
                 single = json!({"type": ["boolean", "string"]});
             }
             if field.is_list() { json!({"type": "array", "items": single}) } else { single }
@@ -170,7 +171,7 @@ impl Query<'_, '_> {
     }
 }
 
-/// The schema of a value that stands in a path or query; `None` for what has no such form.
+/// The schema of a value in a path or query; `None` for values that cannot be there.
 fn bindable(schemas: &mut Schemas<'_>, surface: &Surface, field: &FieldDescriptor) -> Option<Value> {
     let has_text = match field.kind() {
         Kind::Message(message) => {
@@ -182,7 +183,7 @@ fn bindable(schemas: &mut Schemas<'_>, surface: &Surface, field: &FieldDescripto
     has_text.then(|| text_schema(schemas, surface, field))
 }
 
-/// The schema of a value that is given as a text: a 64-bit integer has no need of quotes there.
+/// The schema of a value that is given as text: a 64-bit integer needs no quotes there.
 fn text_schema(schemas: &mut Schemas<'_>, surface: &Surface, field: &FieldDescriptor) -> Value {
     match field.kind() {
         Kind::Message(message) => match wrapped(&message) {

@@ -1,4 +1,4 @@
-//! Path templates as OpenAPI writes them, and the path items of a document.
+//! Path templates in the syntax of OpenAPI, and the path items of a document.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 
 use crate::template::{Segment, Template};
 
-/// A path template in OpenAPI's form.
+/// A path template in the syntax of OpenAPI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The path, its variables in braces.
+    /// The path, with its variables in braces.
     pub path: String,
-    /// The variables in their order.
+    /// The variables in order.
     pub variables: Vec<Variable>,
 }
 
@@ -20,17 +20,17 @@ pub struct Place {
 pub struct Variable {
     /// Its name in the path.
     pub name: String,
-    /// Path of the field that it binds, alone or together with other segments.
+    /// Path of the field that it binds, possibly together with other segments.
     pub field: Option<String>,
-    /// The template of the field, where the variable is not the whole of it.
+    /// The template of the field, if the variable is only a part of it.
     pub within: Option<String>,
-    /// It stands for any number of segments.
+    /// It matches any number of segments.
     pub rest: bool,
 }
 
 impl Place {
-    /// The place of a template. A variable of many segments is as many variables as it has wildcards: OpenAPI's
-    /// variables end at a slash.
+    /// Converts a template. A variable of several segments becomes one variable for each wildcard: a variable of
+    /// OpenAPI is a single segment.
     pub fn new(template: &Template) -> Self {
         let mut place = Self { path: String::new(), variables: Vec::new() };
         for (index, segment) in template.segments.iter().enumerate() {
@@ -70,7 +70,7 @@ impl Place {
         Variable { name, field: Some(owner.field.clone()), within, rest }
     }
 
-    /// The path without the names of its variables: two paths that differ in nothing else are one to OpenAPI.
+    /// The path without the names of its variables: OpenAPI treats paths that differ only in these as identical.
     fn shape(&self) -> String {
         let mut shape = String::new();
         let mut parts = self.path.split('{');
@@ -91,7 +91,7 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The place under which the document has the path: that of the first path of its shape.
+    /// The form in which the document has the path: that of the first path with its shape.
     pub fn settle(&mut self, place: Place) -> Place {
         let first = self.shapes.entry(place.shape()).or_insert_with(|| place.clone());
         let named = place.variables.into_iter().zip(&first.variables);
@@ -99,7 +99,7 @@ impl Paths {
         Place { path: first.path.clone(), variables }
     }
 
-    /// Adds an operation, unless the path has one of the method already.
+    /// Adds an operation, unless the path already has one for the method.
     pub fn add(&mut self, path: &str, method: &str, operation: Value) {
         let item = self.items.entry(path.to_owned()).or_default();
         item.entry(method.to_ascii_lowercase()).or_insert(operation);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_many_segments_are_taken_apart() {
+    fn variables_of_several_segments_are_split() {
         let long = place("/v1/{name=shelves/*/books/*}/{tail=**}");
         assert_eq!(long.path, "/v1/shelves/{name_1}/books/{name_2}/{tail}");
         assert_eq!(names(&long), ["name_1", "name_2", "tail"]);

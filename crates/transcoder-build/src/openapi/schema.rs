@@ -1,4 +1,4 @@
-//! JSON schemas of messages and fields, as the codec reads and prints them in the habits of a surface.
+//! JSON schemas of messages and fields, as the codec reads and writes them with the options of a surface.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,22 +18,21 @@ pub struct Schemas<'c> {
     cx: &'c Context<'c>,
     scope: Scope<'c>,
     made: BTreeMap<String, Value>,
-    /// The habits behind the schemas of messages.
-    habits: BTreeMap<String, Surface>,
+    /// The surfaces of the schemas of messages.
+    surfaces: BTreeMap<String, Surface>,
 }
 
 impl<'c> Schemas<'c> {
-    /// No schemas yet.
     pub fn new(cx: &'c Context<'c>, scope: Scope<'c>) -> Self {
-        Self { cx, scope, made: BTreeMap::new(), habits: BTreeMap::new() }
+        Self { cx, scope, made: BTreeMap::new(), surfaces: BTreeMap::new() }
     }
 
-    /// Adds a schema that is none of a message.
+    /// Adds a schema that is not one of a message.
     pub fn add(&mut self, name: String, schema: Value) {
         self.made.insert(name, schema);
     }
 
-    /// All schemas that were referred to.
+    /// All schemas with a reference.
     pub fn finish(self) -> Value {
         Value::Object(self.made.into_iter().collect())
     }
@@ -44,12 +43,12 @@ impl<'c> Schemas<'c> {
             return schema;
         }
         let name = self.free(self.scope.message(&surface.name, message, form), |schemas, name| {
-            schemas.habits.get(name).is_none_or(|habits| habits == surface)
+            schemas.surfaces.get(name).is_none_or(|surfaces| surfaces == surface)
         });
         let reference = reference(&name);
         if !self.made.contains_key(&name) {
-            self.habits.insert(name.clone(), surface.clone());
-            // A place holder first: messages may hold themselves.
+            self.surfaces.insert(name.clone(), surface.clone());
+            // A placeholder first: messages may be recursive.
             self.made.insert(name.clone(), Value::Null);
             let schema = self.object(surface, message, form, &[]);
             self.made.insert(name, schema);
@@ -57,7 +56,7 @@ impl<'c> Schemas<'c> {
         reference
     }
 
-    /// The schema of a request that is the body, but for the fields that the path binds.
+    /// The schema of a request in the body, without the fields that the path binds.
     pub fn body(&mut self, surface: &Surface, message: &MessageDescriptor, form: Form, without: &[&str]) -> Value {
         let bound = message.fields().any(|field| without.contains(&field.name()));
         if !bound || well_known(message, surface, form).is_some() {
@@ -86,7 +85,7 @@ impl<'c> Schemas<'c> {
         self.cx.options.field(field)
     }
 
-    /// The first of a name and its numbered likes that may be used. A file can have other habits than the surface that it
+    /// The first of a name and its numbered variants that may be used. A file can have other options than the surface that it
     /// belongs to, and then a message that both use has two schemas.
     fn free(&self, name: String, may: impl Fn(&Self, &str) -> bool) -> String {
         let numbered = (2_u32..).map(|number| format!("{name}.{number}"));
@@ -94,7 +93,7 @@ impl<'c> Schemas<'c> {
         found.unwrap_or(name)
     }
 
-    /// The schema of a field's value, without what is said of the field itself.
+    /// The schema of a field's value, without the properties of the field itself.
     pub fn value(&mut self, surface: &Surface, field: &FieldDescriptor, form: Form) -> Value {
         if field.is_map() {
             let Kind::Message(entry) = field.kind() else { return json!({}) };
@@ -148,7 +147,7 @@ impl<'c> Schemas<'c> {
         if form != Form::Output {
             narrow(if field.is_list() { &mut schema["items"] } else { &mut schema }, rule);
         }
-        // What is printed, and what a caller may send: null is as good as nothing, but where something must be given.
+        // What is written, and what a caller may send: null counts as absent, except where a value is required.
         let null = if form == Form::Output { is_null_when_unset(surface, field) } else { !rule.required };
         if null {
             schema = nullable(schema);
@@ -176,7 +175,7 @@ impl<'c> Schemas<'c> {
         Value::Object(schema)
     }
 
-    /// The schema of an enum: the names that are printed.
+    /// The schema of an enum: the names that are written.
     fn enumeration(&mut self, surface: &Surface, item: &EnumDescriptor) -> Value {
         if item.full_name() == "google.protobuf.NullValue" {
             return json!({"type": "null"});
@@ -231,14 +230,14 @@ pub fn describe(schema: &mut Map<String, Value>, text: &str) {
     }
 }
 
-/// Adds what the proto says of the values of a field in requests to the schema of one of them.
+/// Adds the proto's constraints on the values of a field in requests to the schema of one value.
 pub fn narrow(schema: &mut Value, rule: &FieldRule) {
     if let (Value::Object(schema), Some(narrowed)) = (schema, rule.narrowed()) {
         schema.extend(narrowed);
     }
 }
 
-/// The same or null.
+/// The schema, or null.
 fn nullable(schema: Value) -> Value {
     match schema {
         Value::Object(schema) if schema.get("type").is_some_and(|kind| kind == "null") => Value::Object(schema),
@@ -272,7 +271,7 @@ pub fn scalar(kind: &Kind, int64_as_number: bool) -> Value {
     }
 }
 
-/// The schema of a message that has a JSON form of its own.
+/// The schema of a message with its own JSON form.
 fn well_known(message: &MessageDescriptor, surface: &Surface, form: Form) -> Option<Value> {
     let name = message.full_name().strip_prefix("google.protobuf.")?;
     let naive = surface.timestamps == "NAIVE_MICROSECONDS" && form == Form::Output;

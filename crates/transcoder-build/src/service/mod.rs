@@ -1,4 +1,4 @@
-//! Emits what is needed of each service: the tables of its methods and paths, and the guarded service with its REST routes.
+//! Emits the code of each service: the tables of its methods and paths, and the guarded service with its REST routes.
 
 mod actions;
 mod guarded;
@@ -21,17 +21,16 @@ use crate::{
 
 /// Emits the modules of a service.
 pub struct Emit<'a> {
-    /// The service.
     pub service: &'a Service,
-    /// The domain of the reasons of errors.
+    /// The domain of error reasons.
     pub domain: &'a str,
-    /// The types of handlers; none if the service implements tonic's trait.
+    /// The types of handlers; `None` if the service implements tonic's trait.
     pub handlers: Option<&'a Handlers>,
 }
 
 impl Emit<'_> {
-    /// Emits the tables of the methods and their paths. `known` are the packages whose messages an `Any` may hold. The module
-    /// stays open for what serves the service, if that is to follow.
+    /// Emits the tables of methods and paths. `known` are the packages whose messages an `Any` may contain. The module
+    /// stays open if the serving code follows in it.
     pub fn definitions(&self, out: &mut String, known: &[String], limits: Limits, serving: bool) {
         let service = self.service;
         let package = service.descriptor.package_name();
@@ -65,13 +64,13 @@ impl Emit<'_> {
         }
     }
 
-    /// Whether what serves the service is in the module of its tables.
+    /// Whether the serving code is in the module of the tables.
     fn goes_on(&self, serving: bool) -> bool {
         serving && self.handlers.is_none()
     }
 
-    /// Emits what serves the service. `definitions` is the module of another crate that has the definitions; without one they
-    /// are before it in the same file.
+    /// Emits the serving code. `definitions` is the module of another crate with the definitions; without it they
+    /// precede this code in the same file.
     pub fn serving(&self, out: &mut String, definitions: Option<&str>) {
         let service = self.service;
         let goes_on = definitions.is_none() && self.goes_on(true);
@@ -104,7 +103,7 @@ fn handlers_module(service: &Service) -> String {
     snake(service.descriptor.name())
 }
 
-/// Emits the function that makes one value of all of a service.
+/// Emits the function that makes a service one value.
 fn mount(out: &mut String, service: &Service, scope: &Scope<'_>) {
     let _ = writeln!(
         out,
@@ -136,7 +135,7 @@ fn surface(out: &mut String, surface: Surface, types: &str, limits: Limits) {
         out,
         "/// The surface of the service.\n\
          pub static SURFACE: ::transcoder::Surface = ::transcoder::Surface {{ name: {}, error_dialect: {}, \
-         habits: ::transcoder::json::Habits {{ names: ::transcoder::json::Names::{names}, int64_as_number: {}, \
+         json: ::transcoder::json::JsonOptions {{ names: ::transcoder::json::Names::{names}, int64_as_number: {}, \
          ignore_unknown: {}, any_case: {}, unset_as_null: {}, print_defaults: {}, \
          timestamps: ::transcoder::json::Timestamps::{timestamps}, max_depth: {}, max_items: {}, types: ::transcoder::json::Types(&[{types}]) }}, \
          trailing_slash: ::transcoder::TrailingSlash::{slash}, blank_body_absent: {} }};",
@@ -156,7 +155,7 @@ fn surface(out: &mut String, surface: Surface, types: &str, limits: Limits) {
 /// The name of a method's static.
 fn constant(method: &Method) -> String {
     let name = snake(method.descriptor.name()).trim_start_matches("r#").to_uppercase();
-    // The module has statics of these names.
+    // The module has statics with these names.
     if matches!(&*name, "SURFACE" | "METHODS") { name + "_" } else { name }
 }
 

@@ -1,4 +1,4 @@
-//! Emits the REST routes: for each path, how the method is called and what is done with its messages.
+//! Emits the REST routes: for each path, how the method is called and how its messages are handled.
 
 use std::fmt::Write as _;
 
@@ -31,7 +31,7 @@ pub fn routes(out: &mut String, service: &Service, scope: &Scope<'_>) {
                 out,
                 "::transcoder::rest::Route::{form}::<{input}, {output}, _, _{more}>(&{tables}{constant}_RULE_{index}, {{ let service = service.clone(); \
                  move |request| {{ let service = service.clone(); async move {{ {call}(&service, request).await }} }} }}, \
-                 ::transcoder::rest::Handles {{ {handles}..::transcoder::rest::Handles::new({write}) }}),",
+                 ::transcoder::rest::MethodHooks {{ {handles}..::transcoder::rest::MethodHooks::new({write}) }}),",
                 more = if form == "stream" { ", _" } else { "" },
                 tables = scope.tables,
                 constant = constant(method),
@@ -43,7 +43,7 @@ pub fn routes(out: &mut String, service: &Service, scope: &Scope<'_>) {
     out.push_str("]\n}\n");
 }
 
-/// How the answer becomes the body of a response.
+/// How a response becomes the body.
 fn write(method: &Method, binding: &Binding, scope: &Scope<'_>) -> String {
     let output = method.descriptor.output();
     let ty = scope.message(&output);
@@ -76,7 +76,7 @@ fn bytes_of(output: &MessageDescriptor, name: &str, scope: &Scope<'_>) -> String
     }
 }
 
-/// What else is done with the messages, where the options ask for it.
+/// The hooks that the options of a method need.
 fn handles(method: &Method, binding: &Binding, scope: &Scope<'_>) -> String {
     let (input, output) = (method.descriptor.input(), method.descriptor.output());
     let (request, response) = (scope.message(&input), scope.message(&output));
@@ -121,7 +121,7 @@ fn handles(method: &Method, binding: &Binding, scope: &Scope<'_>) -> String {
     handles
 }
 
-/// An expression for the text of a field of `answer`, by its path: a string or integer, or the name of an enum's value.
+/// An expression for the text of a field of `answer`, by its path: a string or integer, or the name of an enum value.
 fn word_of(message: &MessageDescriptor, field_path: &str, scope: &Scope<'_>) -> String {
     let fields = model::steps(message, field_path).unwrap_or_default();
     let Some((last, outer)) = fields.split_last() else { return "None".to_owned() };

@@ -1,4 +1,4 @@
-//! Emits the rules: what the options and `google.api.http` say of each path, as static data.
+//! Emits the rules: the options and `google.api.http` of each path, as static data.
 
 use std::fmt::Write as _;
 
@@ -59,17 +59,17 @@ pub fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) 
             Some(etag) => format!(
                 "Some(::transcoder::rest::EtagRule {{ digest: {}, request: {}, quoted: {} }})",
                 etag.response.is_empty(),
-                named(&etag.request),
+                optional_path(&etag.request),
                 etag.quoted,
             ),
             None => "None".to_owned(),
         },
-        resume = named(&method.rest.event.resume),
+        resume = optional_path(&method.rest.event.resume),
     );
 }
 
-/// A path of a field, if there is one.
-fn named(path: &str) -> String {
+/// An optional field path.
+fn optional_path(path: &str) -> String {
     if path.is_empty() { "None".to_owned() } else { format!("Some({})", literal(path)) }
 }
 

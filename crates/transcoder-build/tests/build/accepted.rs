@@ -1,8 +1,8 @@
-//! What builds, and what is generated from it.
+//! What builds, and the generated code.
 
 use crate::{GET, HEAD, MESSAGES, SURFACE, check, rpc, service};
 
-/// The code beside tonic's, with one blank for every run of blanks.
+/// The code in addition to tonic's, with runs of white space collapsed.
 fn code(methods: &str) -> String {
     let code = service(methods).unwrap_or_else(|error| panic!("{error}")).code;
     code["shop.v1"].split_whitespace().collect::<Vec<_>>().join(" ")
@@ -89,7 +89,7 @@ fn streams_have_routes_of_their_own() {
     }
 }
 
-/// AIP-134: the one mask of a PATCH whose body is one message. Elsewhere it is filled where it says so.
+/// AIP-134: the only mask of a PATCH whose body is one message. Other masks need the option.
 #[test]
 fn the_mask_of_a_patch_is_found() {
     let filled = |http: &str, more: &str| {
@@ -138,7 +138,7 @@ fn custom_options_are_in_the_descriptors() {
 }
 
 #[test]
-fn limits_are_those_that_are_told() {
+fn limits_are_configurable() {
     let dir = tempfile::tempdir().unwrap();
     let text = "syntax = \"proto3\"; package a; message M {} service S { rpc Call(M) returns (M); }";
     std::fs::write(dir.path().join("a.proto"), text).unwrap();
@@ -149,7 +149,7 @@ fn limits_are_those_that_are_told() {
 }
 
 #[test]
-fn tonic_is_told_what_else_to_generate() {
+fn tonic_can_be_configured() {
     let dir = tempfile::tempdir().unwrap();
     let (protos, out) = (dir.path().join("protos"), dir.path().join("out"));
     std::fs::create_dir(&protos).unwrap();

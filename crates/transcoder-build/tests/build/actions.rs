@@ -53,7 +53,7 @@ fn the_deciding_field_is_a_text_of_the_request() {
     refused(&by("nope"), "shop.v1.Change has no field nope");
     refused(&by(""), "shop.v1.Change has no field ");
     for field in ["tags", "force", "letter"] {
-        refused(&by(field), &format!("{field} is no single text"));
+        refused(&by(field), &format!("{field} must be a single string"));
     }
 }
 
@@ -113,7 +113,7 @@ fn every_action_has_a_permission() {
 #[test]
 fn every_action_that_writes_has_an_audit_name() {
     let own = r#"action: {name: "undo" audit: "order.undo"}"#;
-    refused_with("Change", AUTH, POST, &with(""), "only reads go without an audit rule");
+    refused_with("Change", AUTH, POST, &with(""), "a method that changes something must have an audit rule");
     refused_with("Change", AUTH, POST, &with(own), "actions: do has no audit name");
     let all = format!(r#"field: "act" takes: {FIELDS} {own}"#);
     refused(&all, "actions: none uses order.change, as each has its own audit name");
@@ -133,7 +133,7 @@ fn the_request_is_the_body() {
     refused_with("Change", AUTH, &format!("{POST} {AUDIT} {rest}"), &with(""), "actions with body_or_query");
     let grpc = "option (shop.options.v1.rest) = {grpc_only: true};";
     assert!(build("Change", AUTH, grpc, &with("")).is_ok());
-    let why = "a rule asks a field of the request, which is a stream";
+    let why = "a rule refers to a field of the request, which is a stream";
     refused_with("stream Change", AUTH, "", &with(""), why);
 }
 

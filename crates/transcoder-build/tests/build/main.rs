@@ -11,7 +11,7 @@ use std::fs;
 
 use transcoder_build::{Builder, Compiled, Error};
 
-/// The options, under the name of another package.
+/// The options, in another package.
 fn options() -> Vec<(&'static str, String)> {
     let file = |name: &'static str, text: &str| (name, text.replace("conformance", "shop"));
     vec![
@@ -83,12 +83,12 @@ message Address { string city = 1; }
 enum State { STATE_UNSPECIFIED = 0; STATE_OPEN = 1; STATE_CLOSED = 2; }
 "#;
 
-/// Checks a proto file of these pieces.
+/// Checks a proto file made of these pieces.
 fn check(text: &str, with_options: bool) -> Result<Compiled, Error> {
     build(text, with_options, &[])
 }
 
-/// Checks a proto file with the parts of a frame of its OpenAPI documents.
+/// Checks a proto file with the parts of an OpenAPI frame.
 fn check_with(text: &str, frames: &[&str]) -> Result<Compiled, Error> {
     build(text, true, frames)
 }

@@ -70,7 +70,7 @@ const SEND: &str = r#"
 "#;
 
 #[test]
-fn an_answer_has_what_the_codec_prints() {
+fn a_response_schema_has_what_the_codec_writes() {
     let document = parcels(SURFACE, "shop", SEND);
     let schema = &document["components"]["schemas"]["Parcel"];
     assert_eq!(schema["description"], "A parcel. It has a weight.");
@@ -92,7 +92,7 @@ fn an_answer_has_what_the_codec_prints() {
 }
 
 #[test]
-fn a_surface_has_its_own_habits() {
+fn a_surface_has_its_own_conventions() {
     let document = parcels(NULLS, "nulls", SEND);
     let schema = &document["components"]["schemas"]["Parcel"];
     let properties = &schema["properties"];
@@ -115,14 +115,14 @@ fn a_surface_has_its_own_habits() {
 }
 
 #[test]
-fn an_answer_needs_no_member_that_may_be_left_out() {
+fn a_response_schema_does_not_require_omitted_members() {
     let document = parcels(TERSE, "terse", SEND);
     let schema = &document["components"]["schemas"]["Parcel"];
     assert_eq!(schema["required"], json!(["extra", "floor", "grade", "limit", "next", "parcelName", "sentAt"]));
 }
 
 #[test]
-fn a_request_asks_for_what_must_be_given() {
+fn a_request_schema_requires_required_fields() {
     let document = parcels(SURFACE, "shop", SEND);
     let input = &document["components"]["schemas"]["Parcel.Input"];
     assert_eq!((&input["required"], &input["additionalProperties"]), (&json!(["parcelName"]), &json!(false)));
@@ -149,7 +149,7 @@ fn a_request_asks_for_what_must_be_given() {
 }
 
 #[test]
-fn an_operation_tells_its_texts_and_how_it_fails() {
+fn an_operation_has_its_descriptions_and_failures() {
     let document = parcels(SURFACE, "shop", SEND);
     let operation = &document["paths"]["/parcels"]["post"];
     assert_eq!((&operation["operationId"], &operation["summary"]), (&json!("Parcels_Send"), &json!("Sends a parcel")));
@@ -168,7 +168,7 @@ fn an_operation_tells_its_texts_and_how_it_fails() {
 }
 
 #[test]
-fn the_query_has_what_neither_path_nor_body_bind() {
+fn the_query_has_everything_that_path_and_body_do_not_bind() {
     let get = format!(
         r#"rpc Call(Order) returns (Order) {{
           option (google.api.http) = {{
@@ -229,7 +229,7 @@ fn the_query_has_what_neither_path_nor_body_bind() {
 }
 
 #[test]
-fn the_frame_adds_what_the_protos_cannot_say() {
+fn the_frame_adds_content_that_is_not_in_the_protos() {
     let frame = r#"{
       "info": {"title": "Shop", "version": "7"},
       "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-key"}},
@@ -248,7 +248,7 @@ fn the_frame_adds_what_the_protos_cannot_say() {
     assert_eq!(own["paths"]["/parcels"]["post"]["responses"]["422"]["$ref"], "#/components/responses/Error.422");
     assert!(own["paths"].get("/up").is_some() && own["paths"].get("/down").is_none());
     assert!(whole["paths"].get("/up").is_some() && whole["paths"].get("/down").is_some());
-    // In the document of everything each name begins with its surface.
+    // In the document of all surfaces each name starts with its surface.
     let operation = &whole["paths"]["/parcels"]["post"];
     assert_eq!(
         (&operation["operationId"], &operation["tags"][0]),
@@ -267,13 +267,14 @@ fn a_name_that_two_things_share_is_written_in_full() {
 }
 
 #[test]
-fn a_frame_or_an_example_that_is_wrong_does_not_build() {
+fn an_invalid_frame_or_example_does_not_build() {
     let text = format!("{HEAD}{SURFACE}service Orders {{ {} }}{MESSAGES}", rpc(&format!("{GET}{PUBLIC}")));
     let fails = |frame: &str| check_with(&text, &[frame]).unwrap_err().to_string();
     assert!(fails(r#"{"informations": {}}"#).contains("informations"));
     let unknown = fails(r#"{"surfaces": {"shop": {"security": ["key"]}}}"#);
     assert!(unknown.contains("unknown security scheme key"), "{unknown}");
-    for (option, why) in [("example", "the example \"a\" is no JSON"), ("schema", "the schema \"a\" is no JSON object")]
+    for (option, why) in
+        [("example", "the example \"a\" is not JSON"), ("schema", "the schema \"a\" is not a JSON object")]
     {
         let tags = format!("repeated string tags = 4 [(shop.options.v1.field).{option} = \"a\"];");
         let error = check(&text.replace("repeated string tags = 4;", &tags), true).unwrap_err().to_string();
@@ -282,7 +283,7 @@ fn a_frame_or_an_example_that_is_wrong_does_not_build() {
 }
 
 #[test]
-fn streams_bytes_and_entity_tags_are_told() {
+fn streams_bytes_and_entity_tags_are_documented() {
     let public = PUBLIC;
     let audit = r#"option (shop.options.v1.audit) = {action: "order.call"};"#;
     let methods = format!(

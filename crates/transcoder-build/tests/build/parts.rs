@@ -1,4 +1,4 @@
-//! Definitions, services and documents, each without the others.
+//! Definitions, services and documents, generated separately.
 
 use std::{fs, path::Path};
 
@@ -25,21 +25,21 @@ fn files(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn all_of_them_unless_told() {
+fn all_parts_by_default() {
     let (code, files) = compile(|builder| builder).unwrap();
     assert_eq!(files, ["a.b.rs", "descriptors.bin", "openapi", "transcoder.rs"]);
     assert!(code.contains("OPENAPI") && !code.contains("SURFACES"), "no file has a surface: {code}");
 }
 
 #[test]
-fn definitions_without_what_serves_them() {
+fn definitions_without_services() {
     let (code, files) = compile(|builder| builder.parts([Part::Definitions])).unwrap();
     assert_eq!(files, ["a.b.rs", "descriptors.bin", "transcoder.rs"]);
     assert!(!code.contains("OPENAPI"));
 }
 
 #[test]
-fn services_of_definitions_elsewhere() {
+fn services_for_definitions_in_another_crate() {
     let services = |builder: Builder| builder.parts([Part::Services]).definitions_in("::other");
     let (code, files) = compile(services).unwrap();
     assert_eq!(files, ["transcoder.rs"]);
@@ -55,7 +55,7 @@ fn services_of_definitions_elsewhere() {
 }
 
 #[test]
-fn documents_alone() {
+fn only_documents() {
     let (code, files) = compile(|builder| builder.parts([Part::Documents])).unwrap();
     assert_eq!(files, ["openapi", "transcoder.rs"]);
     assert!(!code.contains("pub mod"));
@@ -63,7 +63,7 @@ fn documents_alone() {
 
 #[test]
 fn services_need_their_definitions_in_one_place() {
-    let why = "the services need the definitions: generate them, or say where they are";
+    let why = "services need the definitions: generate them too, or name their module with `definitions_in`";
     for configure in [(|builder| builder.parts([Part::Services])) as fn(Builder) -> Builder, |builder| {
         builder.definitions_in("::other")
     }] {

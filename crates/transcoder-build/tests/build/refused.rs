@@ -31,7 +31,7 @@ fn rest(rule: &str) -> String {
 #[test]
 fn authorization() {
     let tenant = "tenant: {from: TENANT_SOURCE_NONE}";
-    refused(GET, "no authorization rule; give it the option (auth)");
+    refused(GET, "no authorization rule; add the option (auth)");
     refused(&auth(""), "name a permission, or the actions that have permissions, or say public");
     refused(&auth(&format!(r#"permission: "order.eat" {tenant}"#)), "unknown permission \"order.eat\"");
     refused(
@@ -55,37 +55,40 @@ fn authorization() {
         "callers: CALLER_KIND_USER",
         "while_suspended: true",
     ] {
-        refused(&auth(&format!("public: true {other}")), "a public method has no other authorization rule");
+        refused(&auth(&format!("public: true {other}")), "a public method must not have another authorization rule");
     }
     refused(
         &auth(&format!(r#"permission: "order.read" {tenant} callers: CALLER_KIND_UNSPECIFIED"#)),
-        "a kind of caller is unspecified",
+        "callers must not have an unspecified value",
     );
 }
 
 #[test]
 fn tenants() {
     let tenant = |rule: &str| auth(&format!(r#"permission: "order.read" {rule}"#));
-    refused(&tenant(""), "say where the tenant of the call is found");
-    refused(&tenant("tenant: {}"), "say where the tenant of the call is found");
-    refused(&tenant("tenant: {from: TENANT_SOURCE_UNSPECIFIED}"), "say where the tenant of the call is found");
+    refused(&tenant(""), "the option (auth) must say where the tenant of the call is found");
+    refused(&tenant("tenant: {}"), "the option (auth) must say where the tenant of the call is found");
+    refused(
+        &tenant("tenant: {from: TENANT_SOURCE_UNSPECIFIED}"),
+        "the option (auth) must say where the tenant of the call is found",
+    );
     refused(&tenant(r#"tenant: {field: "owner.nope"}"#), "shop.v1.Order has no field owner.nope");
     refused(&tenant(r#"tenant: {field: "name.nope"}"#), "shop.v1.Order has no field name.nope");
     refused(&tenant(r#"tenant: {field: "owners.tenant"}"#), "shop.v1.Order has no field owners.tenant");
-    refused(&tenant(r#"tenant: {field: "owner"}"#), "owner is no single text");
-    refused(&tenant(r#"tenant: {field_or_caller: "owner"}"#), "owner is no single text");
+    refused(&tenant(r#"tenant: {field: "owner"}"#), "owner must be a single string");
+    refused(&tenant(r#"tenant: {field_or_caller: "owner"}"#), "owner must be a single string");
     refused(&tenant(r#"tenant: {field_or_caller: "nope"}"#), "shop.v1.Order has no field nope");
 }
 
 #[test]
 fn paths() {
-    refused(PUBLIC, "no REST path; give it google.api.http or say grpc_only");
-    refused(&http(r#"get: "orders""#), "orders: a path template begins with a slash");
+    refused(PUBLIC, "no REST path; add google.api.http or set grpc_only");
+    refused(&http(r#"get: "orders""#), "orders: a path template must begin with a slash");
     refused(&http(r#"get: "/orders/{name""#), "/orders/{name: unbalanced braces");
     refused(&http(r#"get: "/a" additional_bindings: {get: "/orders//x"}"#), "/orders//x: empty segment");
     refused(&http(r#"get: "/{nope}""#), "shop.v1.Order has no field nope");
     refused(&http(r#"get: "/{owner.nope}""#), "shop.v1.Order has no field owner.nope");
-    // One of protobuf's own messages is one value, and an entry of a map has no path.
+    // One of protobuf's own messages is a single value, and a map entry has no path.
     for path in ["mask.paths", "labels.value"] {
         refused(&http(&format!(r#"get: "/{{{path}}}""#)), &format!("shop.v1.Order has no field {path}"));
     }
@@ -93,27 +96,30 @@ fn paths() {
         let why = format!("the path binds {field}, which is not a single value");
         refused(&http(&format!(r#"get: "/{{{field}}}""#)), &why);
     }
-    refused(&http(r#"custom: {kind: "re port" path: "/x"}"#), "\"re port\" is no HTTP method");
+    refused(&http(r#"custom: {kind: "re port" path: "/x"}"#), "\"re port\" is not an HTTP method");
     refused(
         &format!("{} option (shop.options.v1.rest) = {{grpc_only: true}};", http(r#"get: "/a""#)),
-        "grpc_only, but it has a REST path",
+        "grpc_only is set, but the method has a REST path",
     );
 }
 
 #[test]
 fn bodies() {
     refused(&http(r#"post: "/a" body: "nope""#), "shop.v1.Order has no field nope");
-    refused(&http(r#"post: "/a" body: "owner.tenant""#), "body names a field of the request itself");
-    refused(&http(r#"get: "/a" body: "*""#), "GET takes no body");
+    refused(&http(r#"post: "/a" body: "owner.tenant""#), "body must name a field of the request itself");
+    refused(&http(r#"get: "/a" body: "*""#), "GET must not have a body");
     refused(&http(r#"get: "/a" response_body: "nope""#), "shop.v1.Order has no field nope");
-    refused(&http(r#"get: "/a" response_body: "owner.tenant""#), "response_body names a field of the response itself");
+    refused(
+        &http(r#"get: "/a" response_body: "owner.tenant""#),
+        "response_body must name a field of the response itself",
+    );
 }
 
-/// Their JSON is one value, which no path, query or body binds field by field.
+/// Their JSON is one value, which no path, query or body can bind field by field.
 #[test]
 fn requests_that_are_protobufs_own_messages() {
     let call = |options: &str| format!("rpc Call(google.protobuf.FieldMask) returns (Order) {{ {PUBLIC} {options} }}");
-    let why = "google.protobuf.FieldMask is no request of a REST path; put it into a field";
+    let why = "google.protobuf.FieldMask cannot be the request of a REST path; put it into a field";
     refused_at("Orders.Call", &call(GET), why);
     assert!(service(&call("option (shop.options.v1.rest) = {grpc_only: true};")).is_ok());
     let why = "shop.v1.Orders.Call: google.protobuf.FieldMask has no field paths";
@@ -123,35 +129,35 @@ fn requests_that_are_protobufs_own_messages() {
 }
 
 #[test]
-fn rest_habits() {
+fn rest_options() {
     refused(&rest(r#"lenient_query: "nope""#), "shop.v1.Order has no field nope");
-    refused(&rest(r#"lenient_query: "name""#), "name is read leniently, but is no bool");
+    refused(&rest(r#"lenient_query: "name""#), "name is read leniently, but is not a bool");
     refused(&rest(r#"created_field: "nope""#), "shop.v1.Order has no field nope");
     for field in ["name", "paid"] {
-        let why = format!("{field} tells that something was created, but is no plain bool");
+        let why = format!("created_field names {field}, which is not a plain bool");
         refused(&rest(&format!("created_field: \"{field}\"")), &why);
     }
-    refused(&rest("success_status: 404"), "404 is no status of success");
+    refused(&rest("success_status: 404"), "404 is not a success status");
     refused(&rest("status: {reason: REASON_ORDER_CLOSED status: 200}"), "status 200 for reason \"ORDER_CLOSED\"");
     refused(&rest("status: {status: 404}"), "status 404 for reason \"\"");
-    refused(&rest("body_or_query: true"), "body_or_query, but no path takes a body");
-    refused(&rest("body_required: true"), "body_required, but no path takes a body");
+    refused(&rest("body_or_query: true"), "body_or_query is set, but no path takes a body");
+    refused(&rest("body_required: true"), "body_required is set, but no path takes a body");
     let both = "option (shop.options.v1.rest) = {body_required: true body_or_query: true};";
-    let why = "body_required, but with body_or_query the query may give all";
+    let why = "body_required contradicts body_or_query";
     refused(&format!("{} {both}", http(r#"post: "/a" body: "*""#)), why);
 }
 
 #[test]
 fn audit() {
     let post = r#"option (google.api.http) = {post: "/a" body: "*"};"#;
-    refused(&format!("{PUBLIC} {post}"), "only reads go without an audit rule");
+    refused(&format!("{PUBLIC} {post}"), "a method that changes something must have an audit rule");
     let rule = |rule: &str| format!("{PUBLIC} {post} option (shop.options.v1.audit) = {{{rule}}};");
-    refused(&rule(""), "the audit rule names no action");
+    refused(&rule(""), "the audit rule must name an action");
     refused(&rule(r#"action: "order.call" target: "nope""#), "shop.v1.Order has no field nope");
-    refused(&rule(r#"action: "order.call" target: "express""#), "express is no single text");
+    refused(&rule(r#"action: "order.call" target: "express""#), "express must be a single string");
     for field in ["tags", "letter", "gift.tenant"] {
         let target = rule(&format!(r#"action: "order.call" target: "{field}""#));
-        refused(&target, &format!("{field} is no single text"));
+        refused(&target, &format!("{field} must be a single string"));
     }
     refused(&rule(r#"action: "order.call" target: "mask.paths""#), "shop.v1.Order has no field mask.paths");
 }
@@ -182,39 +188,39 @@ fn conflicts() {
 #[test]
 fn streams() {
     let call = |options: &str| format!("rpc Call(stream Order) returns (Order) {{ {options} }}");
-    let why = "a request that is a stream is served over gRPC only";
+    let why = "a streaming request can be served only over gRPC";
     refused_at("Orders.Call", &call(&format!("{PUBLIC} {GET}")), why);
     let tenant = r#"option (shop.options.v1.auth) = {permission: "order.read" tenant: {field: "name"}};"#;
-    refused_at("Orders.Call", &call(tenant), "a rule asks a field of the request, which is a stream");
+    refused_at("Orders.Call", &call(tenant), "a rule refers to a field of the request, which is a stream");
     let stream = |rule: &str| {
         format!(
             "rpc Call(Order) returns (stream Order) {{ {PUBLIC} {GET} option (shop.options.v1.rest) = {{{rule}}}; }}"
         )
     };
     for rule in ["success_status: 204", "empty_body: true", r#"created_field: "express""#] {
-        refused_at("Orders.Call", &stream(rule), "a stream has a body and one status");
+        refused_at("Orders.Call", &stream(rule), "a stream must have a body and exactly one status");
     }
-    refused_at("Orders.Call", &stream("etag: {}"), "a stream has no entity tag");
+    refused_at("Orders.Call", &stream("etag: {}"), "a stream cannot have an entity tag");
     refused_at("Orders.Call", &stream(r#"event: {id: "nope"}"#), "shop.v1.Order has no field nope");
-    refused_at("Orders.Call", &stream(r#"event: {id: "express"}"#), "express is no single text or integer");
-    refused_at("Orders.Call", &stream(r#"event: {type: "express"}"#), "express is no single name");
-    refused_at("Orders.Call", &stream(r#"event: {resume: "tags"}"#), "tags is no single text or integer");
+    refused_at("Orders.Call", &stream(r#"event: {id: "express"}"#), "express must be a single string or integer");
+    refused_at("Orders.Call", &stream(r#"event: {type: "express"}"#), "express must be a single name");
+    refused_at("Orders.Call", &stream(r#"event: {resume: "tags"}"#), "tags must be a single string or integer");
 }
 
 #[test]
 fn entity_tags_and_events() {
     let etag = |http: &str, rule: &str| format!("{} option (shop.options.v1.rest) = {{{rule}}};", self::http(http));
     let patch = r#"patch: "/a" body: "*""#;
-    refused(&rest(r#"event: {id: "name"}"#), "only a stream has events");
-    refused(&etag(patch, "etag: {}"), "etag names no field of the request to give the If-Match of PATCH to");
-    refused(&etag(patch, r#"etag: {response: "tags"}"#), "tags is no single text or integer");
-    refused(&etag(patch, r#"etag: {request: "owner"}"#), "owner is no single text or integer");
-    refused(&rest("success_status: 205"), "205 is no status of success");
-    let why = "version is given the tag of If-Match, but 0 is no tag; make it optional";
+    refused(&rest(r#"event: {id: "name"}"#), "only a stream can have events");
+    refused(&etag(patch, "etag: {}"), "etag must name the request field that takes the If-Match of PATCH");
+    refused(&etag(patch, r#"etag: {response: "tags"}"#), "tags must be a single string or integer");
+    refused(&etag(patch, r#"etag: {request: "owner"}"#), "owner must be a single string or integer");
+    refused(&rest("success_status: 205"), "205 is not a success status");
+    let why = "version takes the tag of If-Match, but 0 is not a tag; make it optional";
     refused(&etag(patch, r#"etag: {request: "version"}"#), why);
     refused(
         &etag(patch, r#"empty_body: true etag: {request: "name"}"#),
-        "the entity tag is the digest of an answer that has no body",
+        "the entity tag is the digest of a response that has no body",
     );
 }
 
@@ -226,7 +232,7 @@ fn surfaces_and_masks() {
     let masked = MESSAGES.replace("string name = 1", "string name = 1 [(shop.options.v1.field).mask_of_body = true]");
     let text = format!("{HEAD}{SURFACE}service Orders {{ {} }}{masked}", rpc(&format!("{PUBLIC} {GET}")));
     let error = check(&text, true).unwrap_err().to_string();
-    assert_eq!(error, "shop.v1.Orders.Call: name is filled with the body's members, but is no single FieldMask");
+    assert_eq!(error, "shop.v1.Orders.Call: name is filled with the body's members, but is not a single FieldMask");
 }
 
 #[test]
@@ -242,11 +248,11 @@ fn required_fields() {
         [("string name = 1", "name"), ("repeated string tags = 4", "tags"), ("string city = 1", "owner.address.city")]
     {
         let error = required(field, &http(r#"post: "/a" body: "*""#)).unwrap_err().to_string();
-        let why = "is required, but nobody can tell whether it is given; make it optional";
+        let why = "cannot be required without presence; make it optional";
         assert_eq!(error, format!("shop.v1.Orders.Call: {path} {why}"));
     }
     let error = required("string letter = 10", &bound).unwrap_err().to_string();
-    assert_eq!(error, "shop.v1.Orders.Call: letter is required, but is one of a oneof");
+    assert_eq!(error, "shop.v1.Orders.Call: letter cannot be required: it belongs to a oneof");
     let unbound = http(r#"get: "/a/{name}" additional_bindings: {get: "/b"}"#);
     assert!(required("string name = 1", &unbound).is_err(), "one path does not give it");
     for field in ["string name = 1", "Owner owner = 2", "optional bool paid = 8"] {
@@ -266,23 +272,23 @@ fn protos_that_do_not_compile() {
 fn pages() {
     let paged = |list: &str, more: &str| rest(&format!("paged_list: \"{list}\" {more}"));
     refused(&paged("nope", ""), "shop.v1.Order has no field nope");
-    refused(&paged("name", ""), "name comes in pages, but is no list");
-    refused(&paged("labels", ""), "labels comes in pages, but is no list");
-    refused(&paged("owner.address", ""), "paged_list names a field of the response itself");
-    refused(&paged("tags", "empty_body: true"), "paged_list, but the answer has no body");
-    refused(&paged("tags", "success_status: 204"), "paged_list, but the answer has no body");
+    refused(&paged("name", ""), "paged_list names name, which is not a list");
+    refused(&paged("labels", ""), "paged_list names labels, which is not a list");
+    refused(&paged("owner.address", ""), "paged_list must name a field of the response itself");
+    refused(&paged("tags", "empty_body: true"), "paged_list is set, but the response has no body");
+    refused(&paged("tags", "success_status: 204"), "paged_list is set, but the response has no body");
     let answer = |field: &str| {
         let rule = format!(r#"{{get: "/orders" response_body: "{field}"}}"#);
         let rest = r#"option (shop.options.v1.rest) = {paged_list: "tags"};"#;
         rpc(&format!("{PUBLIC} option (google.api.http) = {rule}; {rest}"))
     };
-    refused_at("Orders.Call", &answer("owners"), "tags comes in pages, but /orders lacks it");
+    refused_at("Orders.Call", &answer("owners"), "paged_list names tags, which is not in the response of /orders");
     service(&answer("tags")).unwrap();
     service(&rpc(&paged("tags", ""))).unwrap();
     let stream = format!(
         "rpc Call(Order) returns (stream Order) {{ {PUBLIC} {GET} option (shop.options.v1.rest) = {{paged_list: \"tags\"}}; }}"
     );
-    refused_at("Orders.Call", &stream, "paged_list, but the answer is a stream or raw bytes");
+    refused_at("Orders.Call", &stream, "paged_list is set, but the response is a stream or raw bytes");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a surface says of its paths and statuses.
+//! The paths and statuses of a surface.
 
 use transcoder_build::{Compiled, Error};
 
@@ -47,13 +47,13 @@ fn an_alias_is_a_second_path_of_whole_segments() {
 }
 
 #[test]
-fn each_path_is_one_of_its_surface() {
-    refused(r#"prefix: "/carts""#, &public(), "/orders is below no prefix of the surface \"shop\"");
+fn each_path_must_belong_to_its_surface() {
+    refused(r#"prefix: "/carts""#, &public(), "/orders is not below any prefix of the surface \"shop\"");
     surface(r#"prefix: "/orders""#, &public()).unwrap();
 }
 
 #[test]
-fn statuses_hold_for_methods_that_say_no_other() {
+fn statuses_apply_to_methods_without_their_own() {
     let status = "status: {reason: REASON_ORDER_CLOSED status: 410}";
     let code = |rest: &str| {
         let method = format!("{} option (shop.options.v1.rest) = {{{rest}}};", public());
@@ -63,12 +63,12 @@ fn statuses_hold_for_methods_that_say_no_other() {
     let own = code("status: {reason: REASON_ORDER_CLOSED status: 423}");
     assert!(own.contains(r#"status: &[("ORDER_CLOSED", 423)]"#), "{own}");
     let fails = format!("{} option (shop.options.v1.rest) = {{fails_with: REASON_ORDER_CLOSED}};", public());
-    refused("", &fails, "fails_with ORDER_CLOSED, for which the surface has no status");
+    refused("", &fails, "fails_with lists ORDER_CLOSED, for which the surface has no status");
     refused("status: {reason: REASON_ORDER_CLOSED status: 200}", &public(), "status 200 for reason \"ORDER_CLOSED\"");
 }
 
 #[test]
-fn the_documents_tell_the_reasons_that_a_method_names() {
+fn the_documents_list_the_reasons_of_a_method() {
     let text = |rest: &str| {
         let surface =
             "option (shop.options.v1.surface) = {name: \"shop\" status: {reason: REASON_ORDER_CLOSED status: 410}};";

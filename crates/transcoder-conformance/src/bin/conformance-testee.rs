@@ -1,12 +1,12 @@
-//! What protobuf's own conformance runner puts its questions to: the JSON codec, without options and services.
+//! The testee of protobuf's conformance runner: the JSON codec, without options and services.
 //!
-//! The runner starts the program and speaks to it by standard input and output: each question and each answer is a message
-//! of `conformance.proto` behind its length, four bytes with the lowest first. `scripts/protobuf-conformance` runs it.
+//! The runner starts the program and talks to it over standard input and output: each request and response is a message
+//! of `conformance.proto` after its length, four bytes in little-endian order. `scripts/protobuf-conformance` runs it.
 
 use std::io::{self, ErrorKind, Read, Write};
 
 use prost::Message;
-use transcoder::json::{Habits, Msg, Types, decode, encode};
+use transcoder::json::{JsonOptions, Msg, Types, decode, encode};
 use transcoder_conformance::google::{
     conformance::{
         ConformanceRequest, ConformanceResponse, FailureSet, TestCategory, WireFormat, conformance_request::Payload,
@@ -15,11 +15,11 @@ use transcoder_conformance::google::{
     protobuf_test_messages::proto3::{TYPES, TestAllTypesProto3},
 };
 
-/// Plain proto3 JSON, as [`Habits::PROTO3`] has it.
-const HABITS: Habits = Habits { types: Types(&[TYPES]), ..Habits::PROTO3 };
-/// The message that the questions of proto3 are about.
+/// Plain proto3 JSON, as [`JsonOptions::PROTO3`] has it.
+const HABITS: JsonOptions = JsonOptions { types: Types(&[TYPES]), ..JsonOptions::PROTO3 };
+/// The message of the proto3 requests.
 const PROTO3: &str = "protobuf_test_messages.proto3.TestAllTypesProto3";
-/// The first question: which cases are known to fail.
+/// The first request: the list of known failures.
 const FAILURES: &str = "conformance.FailureSet";
 
 fn main() -> io::Result<()> {
@@ -34,7 +34,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// The next question; none at the end of the input.
+/// The next request; `None` at the end of the input.
 fn next(input: &mut impl Read) -> io::Result<Option<ConformanceRequest>> {
     let mut length = [0; 4];
     match input.read_exact(&mut length) {
@@ -50,19 +50,21 @@ fn next(input: &mut impl Read) -> io::Result<Option<ConformanceRequest>> {
 }
 
 fn answer(question: ConformanceRequest) -> Told {
-    // No case is known to fail.
+    // There are no known failures.
     if question.message_type == FAILURES {
         return Told::ProtobufPayload(FailureSet::default().encode_to_vec());
     }
     if question.message_type != PROTO3 {
         return Told::Skipped("only the messages of proto3 are known here".to_owned());
     }
-    let habits =
-        Habits { ignore_unknown: question.test_category() == TestCategory::JsonIgnoreUnknownParsingTest, ..HABITS };
+    let options = JsonOptions {
+        ignore_unknown: question.test_category() == TestCategory::JsonIgnoreUnknownParsingTest,
+        ..HABITS
+    };
     let wanted = question.requested_output_format();
     let read = match (question.payload, wanted) {
         (Some(Payload::JsonPayload(text)), WireFormat::Json | WireFormat::Protobuf) => {
-            decode::<Msg<TestAllTypesProto3>>(text.as_bytes(), &habits).map_err(|fault| fault.to_string())
+            decode::<Msg<TestAllTypesProto3>>(text.as_bytes(), &options).map_err(|error| error.to_string())
         }
         (Some(Payload::ProtobufPayload(bytes)), WireFormat::Json) => {
             TestAllTypesProto3::decode(&*bytes).map_err(|error| error.to_string())
@@ -71,13 +73,13 @@ fn answer(question: ConformanceRequest) -> Told {
     };
     match (read, wanted) {
         (Err(why), _) => Told::ParseError(why),
-        (Ok(message), WireFormat::Json) => written(&message, &habits),
+        (Ok(message), WireFormat::Json) => written(&message, &options),
         (Ok(message), _) => Told::ProtobufPayload(message.encode_to_vec()),
     }
 }
 
-fn written(message: &TestAllTypesProto3, habits: &Habits) -> Told {
-    let json = encode::<Msg<TestAllTypesProto3>>(message, habits).map_err(|why| why.to_string());
+fn written(message: &TestAllTypesProto3, options: &JsonOptions) -> Told {
+    let json = encode::<Msg<TestAllTypesProto3>>(message, options).map_err(|why| why.to_string());
     match json.and_then(|json| String::from_utf8(json).map_err(|why| why.to_string())) {
         Ok(json) => Told::JsonPayload(json),
         Err(why) => Told::SerializeError(why),

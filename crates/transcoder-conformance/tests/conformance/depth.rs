@@ -1,7 +1,7 @@
 //! Deep nesting is refused before it can exhaust the stack of a thread.
 
 use transcoder::json::{
-    FaultKind, Habits, Msg, Types, decode, encode,
+    DecodeErrorKind, JsonOptions, Msg, Types, decode, encode,
     text::{Rules, bind},
 };
 use transcoder_conformance::proto::conformance::{
@@ -9,12 +9,12 @@ use transcoder_conformance::proto::conformance::{
     v1::{Everything, TYPES},
 };
 
-const HABITS: Habits = Habits { types: Types(&[TYPES]), ..Habits::PROTO3 };
+const HABITS: JsonOptions = JsonOptions { types: Types(&[TYPES]), ..JsonOptions::PROTO3 };
 
-/// Half of what threads of the runtime have.
+/// Half of the stack of the runtime's threads.
 const STACK: usize = 1 << 20;
 
-/// Opening and closing texts of one level, what one level nests, and how many levels of the limit one level takes.
+/// Opening and closing text of one level, the innermost value, and how many levels of the limit one level takes.
 const NESTS: [(&str, &str, &str); 6] = [
     ("", "{\"recursive\":", "}"),
     ("", "{\"oneInner\":{\"back\":", "}}"),
@@ -44,7 +44,7 @@ fn thirty_levels_are_read_and_written() {
         for nest in 0..NESTS.len() {
             let text = nested(nest, 28);
             let message =
-                decode::<Msg<Everything>>(text.as_bytes(), &HABITS).unwrap_or_else(|fault| panic!("{nest}: {fault}"));
+                decode::<Msg<Everything>>(text.as_bytes(), &HABITS).unwrap_or_else(|error| panic!("{nest}: {error}"));
             let json = encode::<Msg<Everything>>(&message, &HABITS).unwrap();
             assert_eq!(decode::<Msg<Everything>>(&json, &HABITS).unwrap(), message);
         }
@@ -52,34 +52,34 @@ fn thirty_levels_are_read_and_written() {
 }
 
 #[test]
-fn what_is_too_deep_is_refused() {
+fn too_deep_nesting_is_refused() {
     with_small_stack(|| {
         for nest in 0..NESTS.len() {
             for levels in [63, 64, 65, 200, 100_000] {
-                if let Err(fault) = decode::<Msg<Everything>>(nested(nest, levels).as_bytes(), &HABITS) {
+                if let Err(error) = decode::<Msg<Everything>>(nested(nest, levels).as_bytes(), &HABITS) {
                     assert!(
-                        levels >= 30 && matches!(fault.kind, FaultKind::Depth | FaultKind::Syntax),
-                        "{nest}: {fault}"
+                        levels >= 30 && matches!(error.kind, DecodeErrorKind::Depth | DecodeErrorKind::Syntax),
+                        "{nest}: {error}"
                     );
                 } else {
                     assert!(levels < 65, "{nest}: {levels}");
                 }
             }
-            // Members that nobody reads are held to the same depth.
-            let habits = Habits { ignore_unknown: true, ..HABITS };
+            // Skipped members have the same limit.
+            let options = JsonOptions { ignore_unknown: true, ..HABITS };
             let skipped = |levels| {
                 let text = format!("{{\"nope\":{}}}", nested(nest, levels));
-                decode::<Msg<Everything>>(text.as_bytes(), &habits)
+                decode::<Msg<Everything>>(text.as_bytes(), &options)
             };
-            // One level of some nests takes three of what is skipped, whose lists count as well.
+            // One level of some nests takes three of what is skipped, because its lists count as well.
             assert_eq!(skipped(15), Ok(Everything::default()));
-            assert_eq!(skipped(100_000).unwrap_err().kind, FaultKind::Depth);
+            assert_eq!(skipped(100_000).unwrap_err().kind, DecodeErrorKind::Depth);
         }
     });
 }
 
 #[test]
-fn queries_go_as_deep_and_no_deeper() {
+fn queries_have_the_same_depth_limit() {
     with_small_stack(|| {
         let bound = |levels: usize| {
             let key = format!("{}int32_value", "recursive.".repeat(levels));
@@ -88,13 +88,13 @@ fn queries_go_as_deep_and_no_deeper() {
         };
         assert_eq!(bound(63), Ok(true));
         for levels in [64, 6_000] {
-            assert_eq!(bound(levels).unwrap_err().kind, FaultKind::Depth);
+            assert_eq!(bound(levels).unwrap_err().kind, DecodeErrorKind::Depth);
         }
     });
 }
 
 #[test]
-fn what_is_nested_in_any_is_written_to_a_depth() {
+fn nested_any_has_a_depth_limit_in_output() {
     use prost::Message as _;
     with_small_stack(|| {
         let mut any = prost_types::Any::default();

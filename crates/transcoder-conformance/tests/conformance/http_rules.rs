@@ -13,7 +13,7 @@ use transcoder_conformance::{
 
 use crate::support::{Tally, label, read};
 
-/// Runs some cases of one section.
+/// Runs the cases of one section.
 type Section = fn(&HttpRules) -> (&Vec<Value>, fn(&Value) -> Result<(), String>);
 
 const SECTIONS: [(&str, Section); 4] = [
@@ -201,7 +201,7 @@ fn matching(case: &Value) -> Result<(), String> {
         .map(|rule| leaked(&rule.template).map(|template| (rule, template)))
         .collect::<Result<Vec<_>, String>>()?;
     let mut wrong = Vec::new();
-    // The order of registration must not matter, so both orders are tried.
+    // The order of registration must not matter, so both orders are tested.
     for _ in 0..2 {
         let mut router = Router::default();
         for (rule, template) in &rules {
@@ -228,14 +228,14 @@ fn one_request(router: &Router, rules: &[(&Rule, &'static Template)], request: &
         id: want.id.clone(),
         bindings: want.bindings.clone(),
         status: want.status,
-        // Where the case does not say who is allowed, anybody may be.
+        // If the case does not list the allowed methods, any are accepted.
         allow: want.allow.clone().or_else(|| got.allow.clone()),
     };
     let want = want.comparable();
     if got == want { Ok(()) } else { Err(format!("got {got:?}, want {want:?}")) }
 }
 
-/// What the router says of a path, in the form of the table.
+/// The router's result for a path, in the form of the table.
 fn found(router: &Router, rules: &[(&Rule, &'static Template)], method: &str, path: &str) -> Expected {
     let Some(path) = Path::split(path) else { return Expected::status(404) };
     match router.find(method, &path) {

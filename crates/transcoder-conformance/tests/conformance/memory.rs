@@ -1,4 +1,4 @@
-//! Memory and time: texts that are made to take much of either are held to a constant times their length.
+//! Memory and time: texts that try to use much of either are limited to a constant times their length.
 
 use std::{
     sync::LazyLock,
@@ -8,28 +8,28 @@ use std::{
 use allocation_counter::measure;
 use prost_types::Value;
 use tokio::runtime::Runtime;
-use transcoder::json::{Habits, Kind as _, Msg, Reader, decode, read::from_slice};
+use transcoder::json::{JsonOptions, Kind as _, Msg, Reader, decode, read::from_slice};
 use transcoder_conformance::{
     bounds::{self, Bound},
     checks::{self, LOOSE, PLAIN},
     proto::conformance::v1::{Everything, Inner},
 };
 
-/// What is linear takes a tenth of a second of this, also where nothing is optimised; what is quadratic takes minutes.
+/// Linear work takes a tenth of a second of this, even without optimization; quadratic work takes minutes.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// What a text may take besides what its length asks for.
+/// What a text may take in addition to the memory for its length.
 const BASE: usize = 64 << 10;
 
-/// A sort of text: what it is, one with `n` parts, and how many bytes may be held for each byte of it.
+/// A sort of text: its description, a text with `n` parts, and the bytes allowed for each byte of it.
 type Sort = (&'static str, fn(usize) -> String, usize);
 
 const STRING: usize = size_of::<String>();
-/// A message in a box.
+/// A boxed message.
 const BOX: usize = size_of::<Everything>();
-/// Lists double as they grow: while they move, the old and the new are held.
+/// Lists double as they grow: while they move, the old and the new one exist.
 const GROWTH: usize = 3;
-/// The least room of a list of larger items.
+/// The initial capacity of a list of larger items.
 const FIRST: usize = 4;
 
 fn object(name: &str, value: String) -> String {
@@ -40,7 +40,7 @@ fn list(name: &str, item: &str, n: usize) -> String {
     object(name, format!("[{}]", vec![item; n].join(",")))
 }
 
-/// An object with members or entries of a value, with keys that differ.
+/// An object with `n` different keys and a common value.
 fn entries(value: &str, n: usize) -> String {
     let entries: Vec<_> = (0..n).map(|key| format!("\"{key}\":{value}")).collect();
     format!("{{{}}}", entries.join(","))
@@ -113,8 +113,8 @@ const SORTS: &[Sort] = &[
     ("blanks", |n| repeated("{", " \n\t\r", n, "}"), 1),
 ];
 
-/// How much is held at once while something is done, which must not take long.
-fn held(what: &str, length: usize, run: impl FnOnce()) -> u64 {
+/// The peak memory while `run` runs, which must not take long.
+fn peak_memory(what: &str, length: usize, run: impl FnOnce()) -> u64 {
     let start = Instant::now();
     let peak = measure(run).bytes_max;
     let took = start.elapsed();
@@ -122,20 +122,20 @@ fn held(what: &str, length: usize, run: impl FnOnce()) -> u64 {
     peak
 }
 
-fn reads(text: &[u8], habits: &Habits) -> u64 {
-    held("reading", text.len(), || drop(decode::<Msg<Everything>>(text, habits)))
+fn reads(text: &[u8], options: &JsonOptions) -> u64 {
+    peak_memory("reading", text.len(), || drop(decode::<Msg<Everything>>(text, options)))
 }
 
 #[test]
 fn texts_take_a_constant_times_their_length() {
-    // What an unknown member asks for is bounded by nothing but the text.
-    let endless = Habits { max_items: u32::MAX, ..PLAIN };
+    // Only the length of the text limits what an unknown member can use.
+    let endless = JsonOptions { max_items: u32::MAX, ..PLAIN };
     let mut wrong = Vec::new();
     for &(what, text, each) in SORTS {
         for n in [1, 100, 50_000] {
             let text = text(n);
-            for habits in [LOOSE, endless] {
-                let peak = reads(text.as_bytes(), &habits);
+            for options in [LOOSE, endless] {
+                let peak = reads(text.as_bytes(), &options);
                 if !(Bound { base: BASE, each }).admits(text.len(), peak) {
                     wrong.push(format!(
                         "{what}: {peak} bytes for {}, {:.1} each",
@@ -150,26 +150,26 @@ fn texts_take_a_constant_times_their_length() {
     assert!(wrong.is_empty(), "more than is said of them:\n{}", wrong.join("\n"));
 }
 
-/// Small texts that ask for as much as they can: the bound that is said of all is theirs.
+/// Short texts that use as much memory as possible: the documented limit is theirs.
 #[test]
-fn the_bound_is_that_of_the_worst() {
+fn the_limit_fits_the_worst_texts() {
     let text =
         format!("{{\"manyInner\":[{}]}}", vec!["{\"back\":{\"mapStringEverything\":{\"\":{}}}}"; 2_000].join(","));
     let peak = reads(text.as_bytes(), &PLAIN);
     bounds::JSON.check("the worst", text.len(), peak);
-    // It is no bound that nothing comes near to.
+    // The limit must not be far above the real peak.
     assert!(peak as usize > bounds::JSON.each * text.len() / 4, "{peak} for {}: {:?}", text.len(), bounds::JSON);
 }
 
-/// Where the members are noted for a mask, a path costs at most its own length, which the depth bounds.
+/// If members are recorded for a mask, a path costs at most its own length, which the nesting limits.
 #[test]
-fn noted_members_take_a_constant_times_their_length() {
+fn recorded_members_take_a_constant_times_their_length() {
     let leaf: Vec<_> = ('1'..='9').map(|digit| format!("\"oneInner\":{{\"a\":{digit}}}")).take(1).collect();
     for levels in [1, 10, 60] {
         let text = format!("{}{{{}}}{}", "{\"recursive\":".repeat(levels), leaf.join(","), "}".repeat(levels));
         let many = format!("{{\"manyInner\":[{}]}}", vec!["{\"a\":1}"; 9_000].join(","));
         for text in [text, many] {
-            let peak = held("noting", text.len(), || {
+            let peak = peak_memory("noting", text.len(), || {
                 let mut message = Everything::default();
                 let reader = Reader::new(&PLAIN).noting_members();
                 let read =
@@ -184,19 +184,19 @@ fn noted_members_take_a_constant_times_their_length() {
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
 
 fn query_holds(query: &str) {
-    // What is made once is not the call's.
+    // Lazily built tables do not count.
     RUNTIME.block_on(checks::query(""));
-    let peak = held("a query", query.len(), || RUNTIME.block_on(checks::query(query)));
+    let peak = peak_memory("a query", query.len(), || RUNTIME.block_on(checks::query(query)));
     bounds::QUERY.check(&query[..query.floor_char_boundary(60)], query.len(), peak);
 }
 
 fn path_holds(path: &str) {
     checks::path("/");
-    let peak = held("a path", path.len(), || checks::path(path));
+    let peak = peak_memory("a path", path.len(), || checks::path(path));
     bounds::PATH.check(&path[..path.floor_char_boundary(60)], path.len(), peak);
 }
 
-/// The longest that a URI may be, about.
+/// Approximately the longest URI.
 const URI: usize = 60_000;
 
 #[test]
@@ -269,8 +269,8 @@ mod random {
 
         #[test]
         fn mutated_texts(bytes in mutated(seeds(Table::Proto3Json))) {
-            for habits in [super::PLAIN, super::LOOSE] {
-                bounds::JSON.check("a text", bytes.len(), reads(&bytes, &habits));
+            for options in [super::PLAIN, super::LOOSE] {
+                bounds::JSON.check("a text", bytes.len(), reads(&bytes, &options));
             }
         }
 
@@ -293,7 +293,7 @@ mod random {
         }
     }
 
-    /// What texts of the message are made of.
+    /// Building blocks of texts for the message.
     const PARTS: &[&str] = &[
         "{",
         "}",

@@ -1,4 +1,4 @@
-//! Properties: nothing panics or hangs, and what is written is read back.
+//! Properties: nothing panics or hangs, and output can be read back.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -11,7 +11,7 @@ use transcoder_conformance::{
     tables::Table,
 };
 
-/// The texts that a table has.
+/// The texts of a table.
 pub fn seeds(table: Table) -> &'static [String] {
     static ALL: LazyLock<[Vec<String>; 4]> = LazyLock::new(|| Table::ALL.map(checks::seeds));
     &ALL[table as usize]
@@ -23,13 +23,13 @@ fn binds(query: &str) {
     RUNTIME.block_on(checks::query(query));
 }
 
-/// One of these texts with some bytes taken out, put in, or doubled.
+/// One of these texts with some bytes removed, inserted or doubled.
 pub fn mutated(texts: &'static [String]) -> impl Strategy<Value = Vec<u8>> {
     let edits = vec((any::<prop::sample::Index>(), 0..4_u8, any::<u8>()), 1..5);
     (any::<prop::sample::Index>(), edits).prop_map(|(text, edits)| {
         let mut bytes = text.get(texts).clone().into_bytes();
-        for (place, edit, byte) in edits {
-            let at = place.index(bytes.len() + 1);
+        for (part, edit, byte) in edits {
+            let at = part.index(bytes.len() + 1);
             match edit {
                 0 if at < bytes.len() => bytes[at] = byte,
                 1 if at < bytes.len() => drop(bytes.remove(at)),
@@ -212,9 +212,9 @@ proptest! {
     #[test]
     fn what_is_written_is_read_back(message in everything(), nest in any::<bool>()) {
         let message = if nest { Everything { recursive: Some(Box::new(message)), ..Everything::default() } } else { message };
-        for habits in [PLAIN, SNAKE, LOOSE] {
-            let json = encode::<Msg<Everything>>(&message, &habits).unwrap();
-            let again = decode::<Msg<Everything>>(&json, &habits);
+        for options in [PLAIN, SNAKE, LOOSE] {
+            let json = encode::<Msg<Everything>>(&message, &options).unwrap();
+            let again = decode::<Msg<Everything>>(&json, &options);
             prop_assert_eq!(again.as_ref(), Ok(&message), "{}", String::from_utf8_lossy(&json));
         }
     }
@@ -243,14 +243,14 @@ proptest! {
     }
 }
 
-/// The tables are where the mutations begin.
+/// The tables are the start of the mutations.
 #[test]
-fn there_are_texts_to_begin_from() {
+fn the_tables_have_seeds() {
     let counts = [Table::Proto3Json, Table::QueryParams, Table::HttpRules].map(|table| seeds(table).len());
     assert!(counts[0] > 500 && counts[1] > 200 && counts[2] > 300, "{counts:?}");
 }
 
-/// A map of texts is written in the order of its keys, so that answers do not change from call to call.
+/// A map is written in the order of its keys, so that responses do not change from call to call.
 #[test]
 fn maps_are_written_in_order() {
     let map_string_string: BTreeMap<_, _> = ["b", "a", "c"].map(|key| (key.to_owned(), String::new())).into();

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::Value;
-use transcoder::json::{Habits, Message, Msg, Types, decode, encode};
+use transcoder::json::{JsonOptions, Message, Msg, Types, decode, encode};
 use transcoder_conformance::{
     proto::conformance::v1::{Everything, Inner, Leaf, TYPES},
     tables::{Cases, File, Table},
@@ -14,7 +14,7 @@ use crate::{
     support::{Tally, label, read},
 };
 
-const HABITS: Habits = Habits { types: Types(&[TYPES]), ..Habits::PROTO3 };
+const HABITS: JsonOptions = JsonOptions { types: Types(&[TYPES]), ..JsonOptions::PROTO3 };
 
 #[test]
 fn table() {
@@ -81,13 +81,13 @@ fn one(case: &Value) -> Result<(), String> {
 }
 
 fn of<M: Message + prost::Message + std::fmt::Debug>(case: &Case) -> Result<(), String> {
-    let habits = Habits { ignore_unknown: case.options.ignore_unknown, ..HABITS };
+    let options = JsonOptions { ignore_unknown: case.options.ignore_unknown, ..HABITS };
     let message = match (&case.json_in, &case.proto_in_base64) {
-        (Some(json), _) => match decode::<Msg<M>>(json.as_bytes(), &habits) {
+        (Some(json), _) => match decode::<Msg<M>>(json.as_bytes(), &options) {
             Ok(message) if case.parse_error => return Err(format!("was read: {message:?}")),
             Ok(message) => message,
             Err(_) if case.parse_error => return Ok(()),
-            Err(fault) => return Err(fault.to_string()),
+            Err(error) => return Err(error.to_string()),
         },
         (None, bytes) => {
             let bytes = base64::engine::general_purpose::STANDARD.decode(bytes.as_deref().unwrap_or_default());
@@ -98,11 +98,11 @@ fn of<M: Message + prost::Message + std::fmt::Debug>(case: &Case) -> Result<(), 
     if case.parse_error {
         return Err("parse_error is of json_in".to_owned());
     }
-    written(&message, case, &habits)
+    written(&message, case, &options)
 }
 
-fn written<M: Message>(message: &M, case: &Case, habits: &Habits) -> Result<(), String> {
-    let json = match encode::<Msg<M>>(message, habits) {
+fn written<M: Message>(message: &M, case: &Case, options: &JsonOptions) -> Result<(), String> {
+    let json = match encode::<Msg<M>>(message, options) {
         Ok(json) => String::from_utf8(json).map_err(|why| why.to_string())?,
         Err(_) if case.serialize_error => return Ok(()),
         Err(why) => return Err(why.to_string()),
@@ -112,7 +112,7 @@ fn written<M: Message>(message: &M, case: &Case, habits: &Habits) -> Result<(), 
     if same(&got, want, "") { Ok(()) } else { Err(format!("got {got}, want {want}")) }
 }
 
-/// Whether two JSON values are the same, those of float fields after they are rounded to float.
+/// Whether two JSON values are equal, with float fields rounded to float first.
 fn same(got: &Value, want: &Value, name: &str) -> bool {
     match (got, want) {
         (Value::Number(got), Value::Number(want)) => {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use transcoder::{
     Rest,
     json::{
-        Fault, FaultKind, Habits, Msg, Step, decode, encode,
+        DecodeError, DecodeErrorKind, JsonOptions, Msg, Step, decode, encode,
         text::{Rules, bind},
     },
     percent::decode_query,
@@ -68,7 +68,7 @@ struct ExpectedError {
     field: String,
 }
 
-/// What became of a query: the message, or the field at fault and why.
+/// The result of a query: the message, or the invalid field and why.
 type Outcome = Result<proto::Request, (String, String)>;
 
 async fn one(rest: &Rest, case: &Value) -> Result<(), String> {
@@ -87,7 +87,7 @@ async fn one(rest: &Rest, case: &Value) -> Result<(), String> {
     };
     let got = match route {
         Some((method, path)) => through_a_call(rest, method, &format!("{path}?{}", case.query), &in_path).await?,
-        // Our service has no such rule: the binder alone has the same answers.
+        // Our service has no such rule, but the binder alone has the same results.
         None => through_the_binder(&case),
     };
     if case.expect.get("error").is_some() {
@@ -99,8 +99,8 @@ async fn one(rest: &Rest, case: &Value) -> Result<(), String> {
         };
     }
     let got = got.map_err(|(field, why)| format!("refused: {field}: {why}"))?;
-    let want = decode::<Msg<proto::Request>>(case.expect.to_string().as_bytes(), &Habits::PROTO3);
-    let (got, want) = (plain(&got), plain(&want.map_err(|fault| format!("expect: {fault}"))?));
+    let want = decode::<Msg<proto::Request>>(case.expect.to_string().as_bytes(), &JsonOptions::PROTO3);
+    let (got, want) = (plain(&got), plain(&want.map_err(|error| format!("expect: {error}"))?));
     if got == want { Ok(()) } else { Err(format!("got {got}, want {want}")) }
 }
 
@@ -115,7 +115,7 @@ fn refused(got: Outcome, field: &str) -> Result<(), String> {
 
 /// As text, because NaN equals nothing.
 fn plain(message: &proto::Request) -> String {
-    String::from_utf8(encode::<Msg<proto::Request>>(message, &Habits::PROTO3).unwrap()).unwrap()
+    String::from_utf8(encode::<Msg<proto::Request>>(message, &JsonOptions::PROTO3).unwrap()).unwrap()
 }
 
 fn in_json_names(key: &str) -> String {
@@ -139,8 +139,9 @@ async fn through_a_call(rest: &Rest, method: &str, uri: &str, in_path: &[&str]) 
         StatusCode::BAD_REQUEST => return Ok(Err((answer.violation().unwrap_or_default(), answer.message()))),
         status => return Err(format!("{status}: {}", answer.message())),
     }
-    let mut got = decode::<Msg<proto::Request>>(&answer.body, &Habits::PROTO3).map_err(|fault| fault.to_string())?;
-    // What the path binds is not part of what the table expects.
+    let mut got =
+        decode::<Msg<proto::Request>>(&answer.body, &JsonOptions::PROTO3).map_err(|error| error.to_string())?;
+    // The table does not include what the path binds.
     match in_path {
         ["string_value"] => got.string_value.clear(),
         ["level.display_name"] => got.level.get_or_insert_default().display_name.clear(),
@@ -159,13 +160,15 @@ fn through_the_binder(case: &Case) -> Outcome {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let mut bind_pair = || {
             let key = decode_query(key)?;
-            let value = decode_query(value).map_err(|fault| fault.within(Step::Member(&key)))?;
-            match bind(&mut message, &key, &value, &Habits::PROTO3, &rules, &mut bound)? {
+            let value = decode_query(value).map_err(|error| error.within(Step::Member(&key)))?;
+            match bind(&mut message, &key, &value, &JsonOptions::PROTO3, &rules, &mut bound)? {
                 true => Ok(()),
-                false => Err(Fault::new(FaultKind::Unknown, "unknown query key").within(Step::Member(&key))),
+                false => {
+                    Err(DecodeError::new(DecodeErrorKind::Unknown, "unknown query key").within(Step::Member(&key)))
+                }
             }
         };
-        bind_pair().map_err(|fault| (fault.path(), fault.to_string()))?;
+        bind_pair().map_err(|error| (error.path(), error.to_string()))?;
     }
     Ok(message)
 }

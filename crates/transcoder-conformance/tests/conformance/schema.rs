@@ -1,4 +1,4 @@
-//! Whether the messages that a file of cases is of are those of our protos.
+//! Compares the schema of a file of cases with our protos.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use transcoder_conformance::{
 /// The messages of our protos.
 pub static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).unwrap());
 
-/// What the schema has and our protos have not, or have otherwise.
+/// Differences between the schema and our protos.
 pub fn differences(schema: &Schema, package: &str, root: &str) -> Vec<String> {
     let mut all = Vec::new();
     let mut differ = |what: &str, theirs: &str, ours: &str| {
@@ -71,7 +71,7 @@ fn label_of(field: &FieldDescriptor) -> &'static str {
     }
 }
 
-/// The type as the schema writes it.
+/// The type in the syntax of the schema.
 fn type_of(field: &FieldDescriptor) -> String {
     match field.kind() {
         Kind::Message(entry) if field.is_map() => {
@@ -83,7 +83,7 @@ fn type_of(field: &FieldDescriptor) -> String {
     }
 }
 
-/// Names of our packages stand without their package.
+/// Names of our packages are without their package.
 fn local(full: &str, package: &str) -> String {
     if package.starts_with("google.") {
         return full.to_owned();

@@ -1,4 +1,4 @@
-//! What the tests share: calls of the REST service, and the count of cases.
+//! Shared by the tests: calls of the REST service, and the tally of cases.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -9,7 +9,7 @@ use tower::ServiceExt as _;
 use transcoder::Rest;
 use transcoder_conformance::tables::File;
 
-/// An answer, read whole.
+/// A response with its complete body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -18,7 +18,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON; null if it has none.
+    /// The body as JSON; null if it is empty.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -56,7 +56,7 @@ where
     Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
 }
 
-/// How the cases of a table went.
+/// The results of a table's cases.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub cases: usize,
@@ -72,14 +72,14 @@ impl Tally {
         }
     }
 
-    /// Counts a file that has no cases at all.
+    /// Fails for a file without cases.
     pub fn refuse_empty(&mut self, file: &File, cases: usize) {
         if cases == 0 {
             self.failures.push(format!("{}: no case in it", file.path));
         }
     }
 
-    /// Fails with every case that went wrong, and if there was none.
+    /// Fails with all failed cases, and if there were none.
     pub fn finish(self) {
         assert!(
             self.failures.is_empty(),
@@ -92,16 +92,16 @@ impl Tally {
     }
 }
 
-/// The words for a case before it is known to have a name.
+/// The label of a case that may not have a name.
 pub fn label(index: usize, case: &Value) -> String {
     let name = ["name", "template", "query"].iter().find_map(|name| case[*name].as_str());
     name.map_or_else(|| format!("case {index}"), |name| format!("case {index}, {name:?}"))
 }
 
-/// Members of a case, and of each of its requests, that are words for readers.
+/// Members of a case, and of each of its requests, that are only for readers.
 const FOR_READERS: [&str; 8] = ["about", "category", "comment", "name", "note", "reference", "source", "spec"];
 
-/// Reads a case. Members that the table does not know are refused.
+/// Parses a case. Unknown members are refused.
 pub fn read<T: DeserializeOwned>(case: &Value) -> Result<T, String> {
     let mut case = case.clone();
     let requests = case.get_mut("requests").and_then(Value::as_array_mut);

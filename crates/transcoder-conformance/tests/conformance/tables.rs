@@ -1,4 +1,4 @@
-//! The tables themselves: what is added to them counts, and what cannot be read is told.
+//! The tables themselves: added files count, and unreadable ones are reported.
 
 use std::{fs, path::PathBuf};
 
@@ -19,7 +19,7 @@ fn own() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/conformance"))
 }
 
-/// How many cases ran, and what failed.
+/// How many cases ran, and which failed.
 type Ran = (usize, Vec<String>);
 
 async fn ran(table: Table, files: Vec<File>) -> Ran {
@@ -33,7 +33,7 @@ async fn ran(table: Table, files: Vec<File>) -> Ran {
     (cases, tallies.into_iter().flat_map(|tally| tally.failures).collect())
 }
 
-/// A table, what a further file of it says, how many cases that are, and what fails in it: nothing if it is empty.
+/// A table, the content of an additional file, its number of cases, and the expected failure: empty if none.
 const ADDED: &[(Table, &str, usize, &str)] = &[
     (
         Table::HttpRules,
@@ -258,9 +258,9 @@ const ADDED: &[(Table, &str, usize, &str)] = &[
     (Table::ComplianceSuite, "{}", 0, "no case in it"),
 ];
 
-/// A file that is added beside the others counts: what is right in it passes, what is wrong fails with file and case.
+/// An additional file counts: its correct cases pass, its wrong ones fail with file and case.
 #[tokio::test]
-async fn what_is_added_counts() {
+async fn added_files_count() {
     for &(table, text, cases, wrong) in ADDED {
         let name = format!("{}.more.json", table.stem());
         let (_dir, path) = folder(&name, text);
@@ -277,7 +277,7 @@ async fn what_is_added_counts() {
 }
 
 #[test]
-fn names_tell_the_table() {
+fn file_names_select_the_table() {
     for name in ["http_rules.json", "http_rules.more.json", "http_rules-more.json", "http_rules_more.json"] {
         assert!(Table::HttpRules.has(name), "{name}");
     }
@@ -287,7 +287,7 @@ fn names_tell_the_table() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_told() {
+async fn unreadable_files_are_reported() {
     let missing = with_named(own(), PathBuf::from("there/is/none")).unwrap_err();
     assert!(missing.contains(VARIABLE) && missing.contains("there/is/none"), "{missing}");
     let (_dir, path) = folder("notes.json", "{}");
@@ -303,7 +303,7 @@ async fn what_cannot_be_read_is_told() {
 }
 
 #[test]
-fn a_named_folder_is_read_beside_the_own_one() {
+fn a_named_folder_is_read_in_addition() {
     let (_dir, path) = folder("http_rules.json", "{}");
     let both = with_named(own(), path).unwrap();
     assert_eq!(both.len(), 2);

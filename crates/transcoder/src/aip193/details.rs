@@ -6,9 +6,9 @@ use prost_types::Any;
 use serde_json::{Map, Value, json};
 use tonic_types::pb;
 
-use crate::json::{self, Habits, Types, wellknown};
+use crate::json::{self, JsonOptions, Types, wellknown};
 
-/// A detail as JSON: a standard one of google.rpc, one of the surface's own messages, or the bytes of one that is neither.
+/// A detail as JSON: a standard one of google.rpc, one of the surface's own messages, or the bytes of any other.
 pub(super) fn json(detail: &Any, types: Types) -> Value {
     let name = name(detail);
     if let Some(Ok(Value::Object(members))) = standard(name, &detail.value) {
@@ -30,7 +30,7 @@ fn with_type(detail: &Any, members: Map<String, Value>) -> Value {
     Value::Object(whole)
 }
 
-/// proto3 JSON leaves defaults out.
+/// proto3 JSON omits defaults.
 fn is_set(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -50,8 +50,8 @@ fn members(value: Value) -> Value {
 
 /// A message of the surface.
 fn own(detail: &Any, types: Types) -> Option<Value> {
-    let habits = Habits { types, ..Habits::PROTO3 };
-    let text = json::encode::<wellknown::Any>(detail, &habits).ok()?;
+    let options = JsonOptions { types, ..JsonOptions::PROTO3 };
+    let text = json::encode::<wellknown::Any>(detail, &options).ok()?;
     serde_json::from_slice(&text).ok()
 }
 
@@ -120,7 +120,7 @@ fn localized(message: pb::LocalizedMessage) -> Value {
     members(json!({"locale": message.locale, "message": message.message}))
 }
 
-/// An object in the order of its keys.
+/// An object with sorted keys.
 fn sorted(map: impl IntoIterator<Item = (String, String)>) -> Value {
     let mut entries: Vec<_> = map.into_iter().collect();
     entries.sort();
@@ -128,6 +128,6 @@ fn sorted(map: impl IntoIterator<Item = (String, String)>) -> Value {
 }
 
 fn duration(value: &prost_types::Duration) -> Option<Value> {
-    let text = json::encode::<wellknown::Duration>(value, &Habits::PROTO3).ok()?;
+    let text = json::encode::<wellknown::Duration>(value, &JsonOptions::PROTO3).ok()?;
     serde_json::from_slice(&text).ok()
 }

@@ -1,35 +1,35 @@
-//! Strings as JSON has them.
+//! JSON strings.
 
-/// How many bytes are looked at together.
+/// How many bytes are checked together.
 const CHUNK: usize = 16;
 
-/// Writes a string, quoted, with escapes where JSON asks for them.
+/// Writes a quoted string, with escapes where JSON requires them.
 pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     out.reserve(rest.len() + 2);
     out.push(b'"');
-    while let Some(place) = special(rest) {
-        out.extend_from_slice(&rest[..place]);
-        escape(out, rest[place]);
-        rest = &rest[place + 1..];
+    while let Some(at) = special(rest) {
+        out.extend_from_slice(&rest[..at]);
+        escape(out, rest[at]);
+        rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
     out.push(b'"');
 }
 
-/// Where the first byte is that must be escaped.
+/// The position of the first byte that must be escaped.
 fn special(bytes: &[u8]) -> Option<usize> {
     let Some(last) = bytes.last_chunk::<CHUNK>() else { return bytes.iter().position(|byte| is_special(*byte)) };
-    // The last chunk may take in some bytes again.
+    // The last chunk may overlap the one before.
     let chunks = bytes.as_chunks::<CHUNK>().0.iter().chain([last]);
-    // No branch for each byte, so that the compiler looks at all of them at once.
+    // No branch for each byte, so that the compiler vectorizes the check.
     let none = |chunk: &[u8; CHUNK]| !chunk.iter().fold(false, |special, byte| special | is_special(*byte));
     let plain = chunks.take_while(|chunk| none(chunk)).count() * CHUNK;
     if plain >= bytes.len() {
         return None;
     }
-    // In bounds, by the line above.
-    bytes[plain..].iter().position(|byte| is_special(*byte)).map(|place| plain + place)
+    // In bounds: `plain` is not longer than `bytes`.
+    bytes[plain..].iter().position(|byte| is_special(*byte)).map(|at| plain + at)
 }
 
 /// Quotes, backslashes and control characters.
@@ -66,8 +66,8 @@ mod tests {
     #[test]
     fn every_ascii_character_is_written_as_the_format_library_writes_it_at_every_place() {
         for character in (0..=127_u8).map(char::from) {
-            for place in 0..40 {
-                agrees(&format!("{}{character}\u{e9}{}", "a".repeat(place), "b".repeat(place / 2)));
+            for at in 0..40 {
+                agrees(&format!("{}{character}\u{e9}{}", "a".repeat(at), "b".repeat(at / 2)));
             }
         }
     }

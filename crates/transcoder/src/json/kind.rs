@@ -1,4 +1,4 @@
-//! Kinds of values: how each protobuf type reads and writes as JSON and as text.
+//! Kinds of values: how each protobuf type is read and written as JSON and as text.
 
 use std::marker::PhantomData;
 
@@ -6,7 +6,7 @@ use serde::de::Deserializer;
 use serde_json::Value;
 
 use super::{
-    fault::{Expected, Fault, FaultKind},
+    decode_error::{DecodeError, DecodeErrorKind, Expected},
     message::{Enum, Message},
     read::{self, Reader},
     write::Writer,
@@ -14,45 +14,49 @@ use super::{
 
 /// One protobuf type. The generated code names a kind for each field.
 pub trait Kind {
-    /// The Rust type that prost gives it.
+    /// Its Rust type in prost.
     type Rust: Default + PartialEq;
 
-    /// JSON's null is one of its values. Elsewhere null stands for what is not set.
+    /// JSON's null is one of its values. For other kinds null means unset.
     const NULL_IS_A_VALUE: bool = false;
 
-    /// Reads a JSON value into a slot that holds the default. Large messages do not travel through every function on
-    /// the way, which keeps the stack of nested ones small.
-    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error>;
+    /// Reads a JSON value into a slot that holds the default. Filling the slot in place, instead of returning large
+    /// messages through every function, keeps the stack of nested messages small.
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut Self::Rust,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error>;
 
     /// Writes the value.
     fn write(value: &Self::Rust, out: &mut Writer<'_>);
 
-    /// Whether the value is the one that is left out where defaults are.
+    /// Whether the value is the default.
     fn is_default(value: &Self::Rust) -> bool;
 
-    /// Reads the text of a path variable, query value or map key. `lenient` reads booleans the lenient way.
-    fn parse(text: &str, lenient: bool) -> Result<Self::Rust, Fault>;
+    /// Parses a path variable, query value or map key. `lenient` parses booleans leniently.
+    fn parse(text: &str, lenient: bool) -> Result<Self::Rust, DecodeError>;
 }
 
-/// What was met where a value was expected.
+/// What was read in place of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Met {
-    /// A value; the slot has it.
+pub enum ReadOutcome {
+    /// A value, stored in the slot.
     Value,
     /// JSON's null.
     Null,
-    /// An unknown name of an enum, where unknown names are ignored.
+    /// An unknown enum name, where unknown names are ignored.
     Ignored,
 }
 
-/// A message of generated code.
+/// A generated message.
 #[derive(Debug)]
 pub struct Msg<M>(PhantomData<M>);
 
 impl<M: Message> Kind for Msg<M> {
     type Rust = M;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut M, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(slot: &mut M, value: D, cx: &mut Reader<'_>) -> Result<ReadOutcome, D::Error> {
         read::message(slot, value, cx)
     }
 
@@ -64,12 +68,12 @@ impl<M: Message> Kind for Msg<M> {
         false
     }
 
-    fn parse(_: &str, _: bool) -> Result<M, Fault> {
-        Err(Fault::new(FaultKind::WrongType, "a message is given by its fields"))
+    fn parse(_: &str, _: bool) -> Result<M, DecodeError> {
+        Err(DecodeError::new(DecodeErrorKind::WrongType, "a message has no single value; name one of its fields"))
     }
 }
 
-/// A kind whose value prost keeps in a box, because messages nest in themselves.
+/// A kind whose value prost boxes, because the message is recursive.
 #[derive(Debug)]
 pub struct Boxed<K>(PhantomData<K>);
 
@@ -78,7 +82,11 @@ impl<K: Kind> Kind for Boxed<K> {
 
     const NULL_IS_A_VALUE: bool = K::NULL_IS_A_VALUE;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut Self::Rust,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
         K::read(slot, value, cx)
     }
 
@@ -90,12 +98,12 @@ impl<K: Kind> Kind for Boxed<K> {
         K::is_default(value)
     }
 
-    fn parse(text: &str, lenient: bool) -> Result<Self::Rust, Fault> {
+    fn parse(text: &str, lenient: bool) -> Result<Self::Rust, DecodeError> {
         K::parse(text, lenient).map(Box::new)
     }
 }
 
-/// An enum of generated code. Unknown numbers are kept.
+/// A generated enum. Unknown numbers are kept.
 #[derive(Debug)]
 pub struct EnumOf<E>(PhantomData<E>);
 
@@ -104,22 +112,22 @@ impl<E: Enum> Kind for EnumOf<E> {
 
     const NULL_IS_A_VALUE: bool = E::NULL.is_some();
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut i32, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(slot: &mut i32, value: D, cx: &mut Reader<'_>) -> Result<ReadOutcome, D::Error> {
         use super::{read::Scalar, scalar::Int32};
         let number = match Scalar::read(Expected::Enum, value, cx)? {
             Scalar::Null => match E::NULL {
                 Some(number) => Ok(number),
-                None => return Ok(Met::Null),
+                None => return Ok(ReadOutcome::Null),
             },
             Scalar::Text(name) => match E::number(&name) {
                 Some(number) => Ok(number),
-                None if cx.habits.ignore_unknown => return Ok(Met::Ignored),
-                None => Err(unknown_name().given(|| Value::from(&*name))),
+                None if cx.options.ignore_unknown => return Ok(ReadOutcome::Ignored),
+                None => Err(unknown_name().with_input(|| Value::from(&*name))),
             },
-            number => Int32::from_scalar(number).map_err(|fault| fault.expecting(Expected::Enum)),
+            number => Int32::from_scalar(number).map_err(|error| error.expecting(Expected::Enum)),
         };
-        *slot = number.map_err(|fault| cx.fail(fault))?;
-        Ok(Met::Value)
+        *slot = number.map_err(|error| cx.fail(error))?;
+        Ok(ReadOutcome::Value)
     }
 
     fn write(value: &i32, out: &mut Writer<'_>) {
@@ -134,11 +142,11 @@ impl<E: Enum> Kind for EnumOf<E> {
         *value == 0
     }
 
-    fn parse(text: &str, _: bool) -> Result<i32, Fault> {
+    fn parse(text: &str, _: bool) -> Result<i32, DecodeError> {
         E::number(text).or_else(|| text.parse().ok()).ok_or_else(unknown_name)
     }
 }
 
-fn unknown_name() -> Fault {
-    Fault::new(FaultKind::WrongType, "not a value of the enum").expecting(Expected::Enum)
+fn unknown_name() -> DecodeError {
+    DecodeError::new(DecodeErrorKind::WrongType, "not a value of the enum").expecting(Expected::Enum)
 }

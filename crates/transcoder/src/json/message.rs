@@ -1,31 +1,31 @@
-//! What generated code says of messages and enums.
+//! What generated code implements for messages and enums.
 
 use serde::de::Deserializer;
 
 use super::Missing;
-use super::{fault::Fault, habits::Names, read::Reader, text::Text, write::Members};
+use super::{decode_error::DecodeError, options::Names, read::Reader, text::Text, write::Members};
 
-/// A message. Implemented by generated code: a line or two a field.
+/// A message. Implemented by generated code, with a line or two for each field.
 pub trait Message: Default + PartialEq + Send + Sync + 'static {
     /// Full name.
     const NAME: &'static str;
 
-    /// The fields, in the order of their numbers.
+    /// The fields, ordered by number.
     const FIELDS: &'static [Field];
 
-    /// The index of the field with a name in either spelling.
+    /// The index of a field by its name in either spelling.
     fn field(name: &str) -> Option<usize>;
 
     /// Reads the value of a field.
     fn read<'de, D: Deserializer<'de>>(&mut self, field: usize, value: D, cx: &mut Reader<'_>) -> Result<(), D::Error>;
 
-    /// Writes a field, if it is to be written.
+    /// Writes a field, unless it is omitted.
     fn write(&self, field: usize, out: &mut Members<'_, '_>);
 
     /// Binds a query value or path variable to a field.
-    fn bind(&mut self, field: usize, text: &mut Text<'_>) -> Result<(), Fault>;
+    fn bind(&mut self, field: usize, text: &mut Text<'_>) -> Result<(), DecodeError>;
 
-    /// Notes the required fields that are not given, those of given messages among them.
+    /// Notes the missing required fields, including those of messages that are set.
     fn missing(&self, _: &mut Missing) {}
 }
 
@@ -38,14 +38,14 @@ pub struct Field {
     pub json: &'static str,
     /// The proto name as a JSON key: quoted, with its colon.
     pub proto_key: &'static str,
-    /// The JSON name as a JSON key.
+    /// The JSON name as a JSON key: quoted, with its colon.
     pub json_key: &'static str,
-    /// Its value is a secret, which no fault repeats.
+    /// Its value is a secret, which errors never repeat.
     pub secret: bool,
 }
 
 impl Field {
-    /// Its name in a spelling.
+    /// Its name in the given spelling.
     pub fn name(&self, names: Names) -> &'static str {
         match names {
             Names::Json => self.json,
@@ -56,7 +56,7 @@ impl Field {
 
 /// An enum. Implemented by generated code.
 pub trait Enum {
-    /// The value that JSON's null stands for: only `google.protobuf.NullValue` has one.
+    /// The value that JSON's null means; only `google.protobuf.NullValue` has one.
     const NULL: Option<i32> = None;
 
     /// The number of a name or alias.
@@ -80,7 +80,7 @@ impl Message for () {
 
     fn write(&self, _: usize, _: &mut Members<'_, '_>) {}
 
-    fn bind(&mut self, _: usize, _: &mut Text<'_>) -> Result<(), Fault> {
+    fn bind(&mut self, _: usize, _: &mut Text<'_>) -> Result<(), DecodeError> {
         Ok(())
     }
 }

@@ -4,14 +4,14 @@ use base64::Engine as _;
 use serde::de::Deserializer;
 
 use super::{
-    fault::{Expected, Fault, FaultKind},
-    kind::{Kind, Met},
+    decode_error::{DecodeError, DecodeErrorKind, Expected},
+    kind::{Kind, ReadOutcome},
     read::{Reader, Scalar, convert, parsed, wrong_type},
     write::Writer,
 };
 
-fn out_of_range(expected: Expected) -> Fault {
-    Fault::new(FaultKind::OutOfRange, format!("not in the range of {}", expected.words())).expecting(expected)
+fn out_of_range(expected: Expected) -> DecodeError {
+    DecodeError::new(DecodeErrorKind::OutOfRange, format!("out of range for {}", expected.words())).expecting(expected)
 }
 
 /// Whether a text has the syntax of a JSON number.
@@ -41,7 +41,7 @@ macro_rules! integer {
         impl $kind {
             const EXPECTED: Expected = Expected::$expected;
 
-            pub(super) fn from_scalar(scalar: Scalar<'_>) -> Result<$rust, Fault> {
+            pub(super) fn from_scalar(scalar: Scalar<'_>) -> Result<$rust, DecodeError> {
                 let number = match &scalar {
                     Scalar::Unsigned(value) => <$rust>::try_from(*value).map_err(|_| out_of_range(Self::EXPECTED)),
                     Scalar::Signed(value) => <$rust>::try_from(*value).map_err(|_| out_of_range(Self::EXPECTED)),
@@ -49,11 +49,11 @@ macro_rules! integer {
                     Scalar::Text(text) => Self::parse(text, false),
                     other => Err(other.mismatch(Self::EXPECTED)),
                 };
-                number.map_err(|fault| fault.given(|| scalar.input()))
+                number.map_err(|error| error.with_input(|| scalar.input()))
             }
 
-            /// `1.0` and `1e3` are integers, `1.5` is none.
-            fn from_float(value: f64) -> Result<$rust, Fault> {
+            /// `1.0` and `1e3` are integers, `1.5` is not.
+            fn from_float(value: f64) -> Result<$rust, DecodeError> {
                 if value.fract() != 0.0 || !value.is_finite() {
                     return Err(wrong_type(Self::EXPECTED, "a fraction"));
                 }
@@ -72,7 +72,7 @@ macro_rules! integer {
         impl Kind for $kind {
             type Rust = $rust;
 
-            fn read<'de, D: Deserializer<'de>>(slot: &mut $rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+            fn read<'de, D: Deserializer<'de>>(slot: &mut $rust, value: D, cx: &mut Reader<'_>) -> Result<ReadOutcome, D::Error> {
                 convert(slot, Self::EXPECTED, value, cx, Self::from_scalar)
             }
 
@@ -84,11 +84,11 @@ macro_rules! integer {
                 *value == 0
             }
 
-            fn parse(text: &str, _: bool) -> Result<$rust, Fault> {
+            fn parse(text: &str, _: bool) -> Result<$rust, DecodeError> {
                 if !is_json_number(text) {
-                    return Err(Fault::expected(Self::EXPECTED));
+                    return Err(DecodeError::expected(Self::EXPECTED));
                 }
-                // Types without a sign have no text for minus zero.
+                // Unsigned types do not parse minus zero.
                 let text = if text == "-0" { "0" } else { text };
                 if text.contains(['.', 'e', 'E']) {
                     return Self::from_float(text.parse().map_err(|_| out_of_range(Self::EXPECTED))?);
@@ -123,7 +123,7 @@ macro_rules! float {
         pub struct $kind;
 
         impl $kind {
-            fn in_range(value: f64) -> Result<$rust, Fault> {
+            fn in_range(value: f64) -> Result<$rust, DecodeError> {
                 let narrow = value as $rust;
                 if narrow.is_infinite() { Err(out_of_range(Expected::Number)) } else { Ok(narrow) }
             }
@@ -132,7 +132,7 @@ macro_rules! float {
         impl Kind for $kind {
             type Rust = $rust;
 
-            fn read<'de, D: Deserializer<'de>>(slot: &mut $rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+            fn read<'de, D: Deserializer<'de>>(slot: &mut $rust, value: D, cx: &mut Reader<'_>) -> Result<ReadOutcome, D::Error> {
                 convert(slot, Expected::Number, value, cx, |scalar| {
                     let number = match &scalar {
                         Scalar::Unsigned(value) => Self::in_range(*value as f64),
@@ -141,7 +141,7 @@ macro_rules! float {
                         Scalar::Text(text) => Self::parse(text, false),
                         other => Err(other.mismatch(Expected::Number)),
                     };
-                    number.map_err(|fault| fault.given(|| scalar.input()))
+                    number.map_err(|error| error.with_input(|| scalar.input()))
                 })
             }
 
@@ -156,17 +156,17 @@ macro_rules! float {
             }
 
             fn is_default(value: &$rust) -> bool {
-                // Minus zero is not the default: it has a bit set.
+                // Minus zero is not the default: its sign bit is set.
                 value.to_bits() == 0
             }
 
-            fn parse(text: &str, _: bool) -> Result<$rust, Fault> {
+            fn parse(text: &str, _: bool) -> Result<$rust, DecodeError> {
                 match text {
                     "NaN" => Ok(<$rust>::NAN),
                     "Infinity" => Ok(<$rust>::INFINITY),
                     "-Infinity" => Ok(<$rust>::NEG_INFINITY),
                     _ if is_json_number(text) => Self::in_range(text.parse().map_err(|_| out_of_range(Expected::Number))?),
-                    _ => Err(Fault::expected(Expected::Number)),
+                    _ => Err(DecodeError::expected(Expected::Number)),
                 }
             }
         }
@@ -189,7 +189,11 @@ pub struct Bool;
 impl Kind for Bool {
     type Rust = bool;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut bool, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut bool,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
         convert(slot, Expected::Boolean, value, cx, |scalar| match scalar {
             Scalar::Bool(value) => Ok(value),
             other => Err(other.mismatch(Expected::Boolean)),
@@ -204,12 +208,14 @@ impl Kind for Bool {
         !value
     }
 
-    fn parse(text: &str, lenient: bool) -> Result<bool, Fault> {
+    fn parse(text: &str, lenient: bool) -> Result<bool, DecodeError> {
         match text {
             _ if lenient => Ok(text.eq_ignore_ascii_case("true")),
             "true" => Ok(true),
             "false" => Ok(false),
-            _ => Err(Fault::new(FaultKind::WrongType, "expected true or false").expecting(Expected::Boolean)),
+            _ => {
+                Err(DecodeError::new(DecodeErrorKind::WrongType, "expected true or false").expecting(Expected::Boolean))
+            }
         }
     }
 }
@@ -221,7 +227,11 @@ pub struct Str;
 impl Kind for Str {
     type Rust = String;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut String, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut String,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
         convert(slot, Expected::String, value, cx, |scalar| match scalar {
             Scalar::Text(text) => Ok(text.into_owned()),
             other => Err(other.mismatch(Expected::String)),
@@ -236,17 +246,17 @@ impl Kind for Str {
         value.is_empty()
     }
 
-    fn parse(text: &str, _: bool) -> Result<String, Fault> {
+    fn parse(text: &str, _: bool) -> Result<String, DecodeError> {
         Ok(text.to_owned())
     }
 }
 
-/// bytes: base64, standard in what is written, standard or url-safe, padded or not, in what is read.
+/// bytes: base64. Output is standard; input may be standard or URL-safe, padded or not.
 #[derive(Debug)]
 pub struct Bytes;
 
 impl Bytes {
-    fn decode(text: &str) -> Result<Vec<u8>, Fault> {
+    fn decode(text: &str) -> Result<Vec<u8>, DecodeError> {
         use base64::{
             alphabet,
             engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -257,15 +267,19 @@ impl Bytes {
         const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
         const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
         let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
-        let fault = |_| Fault::new(FaultKind::WrongType, "expected base64").expecting(Expected::Base64);
-        engine.decode(text).map_err(fault)
+        let error = |_| DecodeError::new(DecodeErrorKind::WrongType, "expected base64").expecting(Expected::Base64);
+        engine.decode(text).map_err(error)
     }
 }
 
 impl Kind for Bytes {
     type Rust = Vec<u8>;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut Vec<u8>, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut Vec<u8>,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
         parsed(slot, Expected::Base64, value, cx, Self::decode)
     }
 
@@ -277,7 +291,7 @@ impl Kind for Bytes {
         value.is_empty()
     }
 
-    fn parse(text: &str, _: bool) -> Result<Vec<u8>, Fault> {
+    fn parse(text: &str, _: bool) -> Result<Vec<u8>, DecodeError> {
         Self::decode(text)
     }
 }

@@ -1,57 +1,58 @@
-//! Binding texts, query values and path variables, to fields by their path.
+//! Binds query values and path variables to fields by their path.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::{
-    fault::{Fault, FaultKind, Step},
-    habits::Habits,
+    decode_error::{DecodeError, DecodeErrorKind, Step},
     kind::Kind,
     message::Message,
+    options::JsonOptions,
     read::find,
 };
 
-/// One text on its way to a field.
+/// A text that is being bound to a field.
 #[derive(Debug)]
 pub struct Text<'a> {
-    /// What is left of the key: names joined by dots, perhaps a map key in brackets.
+    /// The rest of the key: names joined by dots, perhaps with a map key in brackets.
     rest: Option<&'a str>,
-    /// The key in brackets, once it is met.
+    /// The key in brackets, once it was parsed.
     map_key: Option<&'a str>,
     value: &'a str,
-    habits: &'a Habits,
+    options: &'a JsonOptions,
     rules: &'a Rules<'a>,
     /// The path so far, in proto names.
     path: String,
-    /// A field of the path so far is a secret.
+    /// The path so far contains a secret field.
     secret: bool,
-    /// Fields without repetition that were bound before.
+    /// Singular fields that are bound already.
     bound: &'a mut Vec<String>,
 }
 
-/// What holds for all texts of a request.
+/// The rules for all texts of a request.
 #[derive(Debug, Default)]
 pub struct Rules<'a> {
-    /// Field paths that may not be bound, because something else binds them; an empty path stands for every field.
+    /// Field paths that must not be bound, because something else binds them; an empty path means every field.
     pub taken: &'a [&'a str],
-    /// Field paths that the body gave: what they are bound to must be the same. A list or map is given in one place.
+    /// Field paths that the body has: other values bound to them must be equal. A list or map must be in only one
+    /// place.
     pub given: &'a [String],
-    /// Field paths whose booleans are read leniently.
+    /// Field paths whose booleans are parsed leniently.
     pub lenient: &'a [&'a str],
-    /// A field may be bound again: the path's variables win over body and query.
+    /// Fields may be bound again: path variables override body and query.
     pub overwrite: bool,
 }
 
-/// Binds `value` to the field that `key` names. Answers whether the message has such a field.
+/// Binds `value` to the field that `key` names. Returns whether the message has such a field.
 pub fn bind<M: Message>(
     message: &mut M,
     key: &str,
     value: &str,
-    habits: &Habits,
+    options: &JsonOptions,
     rules: &Rules<'_>,
     bound: &mut Vec<String>,
-) -> Result<bool, Fault> {
+) -> Result<bool, DecodeError> {
     let (names, map_key) = match key.split_once('[') {
         Some((names, key)) => match key.strip_suffix(']') {
             Some(key) => (names, Some(key)),
@@ -59,33 +60,37 @@ pub fn bind<M: Message>(
         },
         None => (key, None),
     };
-    if names.split('.').count() > usize::from(habits.max_depth) {
-        let text = format!("nested deeper than {} levels", habits.max_depth);
-        return Err(Fault::new(FaultKind::Depth, text).within(Step::Member(key)));
+    if names.split('.').count() > usize::from(options.max_depth) {
+        let text = format!("nested deeper than {} levels", options.max_depth);
+        return Err(DecodeError::new(DecodeErrorKind::Depth, text).within(Step::Member(key)));
     }
-    let mut text = Text { rest: Some(names), map_key, value, habits, rules, path: String::new(), secret: false, bound };
+    let mut text =
+        Text { rest: Some(names), map_key, value, options, rules, path: String::new(), secret: false, bound };
     match text.message(message) {
         Ok(()) => Ok(true),
-        Err(fault) if fault.kind == FaultKind::Unknown => Ok(false),
-        Err(fault) => {
+        Err(error) if error.kind == DecodeErrorKind::Unknown => Ok(false),
+        Err(error) => {
             let secret = text.secret;
-            let fault = if secret { fault } else { fault.given(|| Value::from(value)) };
-            Err(fault.within(Step::Member(key)))
+            let error = if secret { error } else { error.with_input(|| Value::from(value)) };
+            Err(error.within(Step::Member(key)))
         }
     }
 }
 
 impl Text<'_> {
-    /// Goes one name further into a message.
-    pub fn message<M: Message>(&mut self, message: &mut M) -> Result<(), Fault> {
+    /// Descends into a message.
+    pub fn message<M: Message>(&mut self, message: &mut M) -> Result<(), DecodeError> {
         let Some(rest) = self.rest else {
-            return Err(Fault::new(FaultKind::WrongType, "a message is given by its fields"));
+            return Err(DecodeError::new(
+                DecodeErrorKind::WrongType,
+                "a message has no single value; name one of its fields",
+            ));
         };
         let (name, rest) = rest.split_once('.').map_or((rest, None), |(name, rest)| (name, Some(rest)));
-        let field = find::<M>(name, self.habits).ok_or_else(unknown)?;
+        let field = find::<M>(name, self.options).ok_or_else(unknown)?;
         self.rest = rest;
         self.secret |= M::FIELDS[field].secret;
-        // Nothing is asked of the path where anything may be overwritten.
+        // The path is not checked where overwriting is allowed.
         if !self.rules.overwrite {
             if !self.path.is_empty() {
                 self.path.push('.');
@@ -96,7 +101,7 @@ impl Text<'_> {
     }
 
     /// A field without presence.
-    pub fn one<K: Kind>(&mut self, slot: &mut K::Rust) -> Result<(), Fault> {
+    pub fn one<K: Kind>(&mut self, slot: &mut K::Rust) -> Result<(), DecodeError> {
         let value = self.single::<K>()?;
         self.agree(Some(&*slot), &value)?;
         *slot = value;
@@ -104,16 +109,15 @@ impl Text<'_> {
     }
 
     /// A field with presence.
-    pub fn optional<K: Kind>(&mut self, slot: &mut Option<K::Rust>) -> Result<(), Fault> {
+    pub fn optional<K: Kind>(&mut self, slot: &mut Option<K::Rust>) -> Result<(), DecodeError> {
         let value = self.single::<K>()?;
         self.agree(slot.as_ref(), &value)?;
         *slot = Some(value);
         Ok(())
     }
 
-    /// The value for a member of a oneof, of which `taken` says whether any member is set already, and `own` has the
-    /// value if it is this one.
-    pub fn oneof<K: Kind>(&mut self, taken: bool, own: Option<&K::Rust>) -> Result<K::Rust, Fault> {
+    /// A member of a oneof. `taken` says whether any member is set already; `own` is the value if it is this one.
+    pub fn oneof<K: Kind>(&mut self, taken: bool, own: Option<&K::Rust>) -> Result<K::Rust, DecodeError> {
         let value = self.single::<K>()?;
         if own.is_some() && self.is_given() {
             self.agree(own, &value)?;
@@ -123,55 +127,55 @@ impl Text<'_> {
         Ok(value)
     }
 
-    /// A repeated field: one more item.
-    pub fn list<K: Kind>(&mut self, slot: &mut Vec<K::Rust>) -> Result<(), Fault> {
+    /// Adds an item to a repeated field.
+    pub fn list<K: Kind>(&mut self, slot: &mut Vec<K::Rust>) -> Result<(), DecodeError> {
         self.leaf()?;
         self.ungiven()?;
         slot.push(K::parse(self.value, self.lenient())?);
         Ok(())
     }
 
-    /// A map: one more entry.
-    pub fn map<KK: Kind, VK: Kind>(&mut self, slot: &mut BTreeMap<KK::Rust, VK::Rust>) -> Result<(), Fault>
+    /// Adds an entry to a map.
+    pub fn map<KK: Kind, VK: Kind>(&mut self, slot: &mut BTreeMap<KK::Rust, VK::Rust>) -> Result<(), DecodeError>
     where
         KK::Rust: Ord,
     {
         let key = self
             .map_key
             .take()
-            .ok_or_else(|| Fault::new(FaultKind::WrongType, "a map's entry is given as name[key]"))?;
+            .ok_or_else(|| DecodeError::new(DecodeErrorKind::WrongType, "write a map entry as name[key]"))?;
         self.leaf()?;
         self.ungiven()?;
         let entry = (KK::parse(key, false)?, VK::parse(self.value, self.lenient())?);
         match slot.insert(entry.0, entry.1) {
-            Some(_) => Err(Fault::new(FaultKind::Duplicate, "given twice")),
+            Some(_) => Err(DecodeError::new(DecodeErrorKind::Duplicate, "given twice")),
             None => Ok(()),
         }
     }
 
-    fn single<K: Kind>(&mut self) -> Result<K::Rust, Fault> {
+    fn single<K: Kind>(&mut self) -> Result<K::Rust, DecodeError> {
         self.leaf()?;
         if !self.rules.overwrite {
             if self.bound.contains(&self.path) {
-                return Err(Fault::new(FaultKind::Duplicate, "given twice"));
+                return Err(DecodeError::new(DecodeErrorKind::Duplicate, "given twice"));
             }
             self.bound.push(self.path.clone());
         }
         K::parse(self.value, self.lenient())
     }
 
-    /// The end of the key: nothing may follow, and the field must be free.
-    fn leaf(&self) -> Result<(), Fault> {
+    /// Checks the end of the key: nothing may follow, and the field must not be bound.
+    fn leaf(&self) -> Result<(), DecodeError> {
         if self.rest.is_some() || self.map_key.is_some() {
             return Err(unknown());
         }
         if self.rules.taken.iter().any(|taken| taken.is_empty() || self.is_inside(taken)) {
-            return Err(Fault::new(FaultKind::Bound, "already given by the path or the body"));
+            return Err(DecodeError::new(DecodeErrorKind::Bound, "already set by the path or the body"));
         }
         Ok(())
     }
 
-    /// Whether the path so far is a path or goes on from it.
+    /// Whether the path so far is `outer` or below it.
     fn is_inside(&self, outer: &str) -> bool {
         self.path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
@@ -180,14 +184,14 @@ impl Text<'_> {
         self.rules.given.iter().any(|given| self.is_inside(given))
     }
 
-    /// What the body gave, if it gave the field, must be the value.
-    fn agree<T: PartialEq>(&self, held: Option<&T>, value: &T) -> Result<(), Fault> {
+    /// If the body has the field, its value must be equal.
+    fn agree<T: PartialEq>(&self, held: Option<&T>, value: &T) -> Result<(), DecodeError> {
         if held == Some(value) { Ok(()) } else { self.ungiven() }
     }
 
-    /// The body must not have given the field.
-    fn ungiven(&self) -> Result<(), Fault> {
-        if self.is_given() { Err(Fault::new(FaultKind::Conflict, CONFLICT)) } else { Ok(()) }
+    /// The body must not have the field.
+    fn ungiven(&self) -> Result<(), DecodeError> {
+        if self.is_given() { Err(DecodeError::new(DecodeErrorKind::Conflict, CONFLICT)) } else { Ok(()) }
     }
 
     fn lenient(&self) -> bool {
@@ -195,14 +199,14 @@ impl Text<'_> {
     }
 }
 
-/// Why the query may not change what the body gave.
-const CONFLICT: &str = "given in the body and, with another value, in the query";
+/// The text for a query that contradicts the body.
+const CONFLICT: &str = "the body and the query give different values";
 
-fn unknown() -> Fault {
-    Fault::new(FaultKind::Unknown, "unknown field")
+fn unknown() -> DecodeError {
+    DecodeError::new(DecodeErrorKind::Unknown, "unknown field")
 }
 
-/// Two members of one oneof.
-pub fn oneof_taken() -> Fault {
-    Fault::new(FaultKind::Oneof, "another member of the same oneof is given")
+/// Two members of the same oneof.
+pub fn oneof_taken() -> DecodeError {
+    DecodeError::new(DecodeErrorKind::Oneof, "another field of the same oneof is already set")
 }

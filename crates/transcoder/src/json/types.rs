@@ -1,26 +1,26 @@
-//! The messages that `google.protobuf.Any` may hold, by name.
+//! The messages that `google.protobuf.Any` may contain, by name.
 
 use std::{fmt, slice};
 
-use prost::DecodeError;
+use prost::DecodeError as ProstError;
 use serde::de::{DeserializeSeed, MapAccess, value::StrDeserializer};
 use serde_json::value::RawValue;
 
 use super::{
-    fault::{Fault, FaultKind, Step},
-    kind::{Kind, Met},
+    decode_error::{DecodeError, DecodeErrorKind, Step},
+    kind::{Kind, ReadOutcome},
     message::Message,
     read::{self, Reader},
     write::Writer,
 };
 
-/// How the members of an `Any` become the bytes that it holds.
-type Read = fn(Held<'_>, &mut Reader<'_>) -> Result<Vec<u8>, serde_json::Error>;
+/// Encodes the members of an `Any` to the bytes that it contains.
+type Read = fn(BufferedMembers<'_>, &mut Reader<'_>) -> Result<Vec<u8>, serde_json::Error>;
 
-/// How the bytes become members, after `@type`.
-type Write = fn(&[u8], &mut Writer<'_>) -> Result<(), DecodeError>;
+/// Decodes the bytes to members, after `@type`.
+type Write = fn(&[u8], &mut Writer<'_>) -> Result<(), ProstError>;
 
-/// A message that an `Any` may hold. Generated code lists those of each package.
+/// A message that an `Any` may contain. Generated code lists those of each package.
 #[derive(Clone, Copy)]
 pub struct AnyType {
     name: &'static str,
@@ -29,7 +29,7 @@ pub struct AnyType {
 }
 
 impl AnyType {
-    /// A message whose members stand beside `@type`.
+    /// A message whose members are beside `@type`.
     pub const fn message<M: Message + prost::Message>() -> Self {
         Self {
             name: M::NAME,
@@ -45,7 +45,7 @@ impl AnyType {
         }
     }
 
-    /// A well-known type with a JSON form of its own, which stands as the member `value`.
+    /// A well-known type with its own JSON form, in the member `value`.
     pub(super) const fn value<K: Kind>(name: &'static str) -> Self
     where
         K::Rust: prost::Message,
@@ -73,7 +73,7 @@ impl fmt::Debug for AnyType {
     }
 }
 
-/// Two are equal that have the same name.
+/// Types are equal if their names are.
 impl PartialEq for AnyType {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -82,53 +82,55 @@ impl PartialEq for AnyType {
 
 impl Eq for AnyType {}
 
-/// Messages by name, in lists of packages.
+/// Messages by name, in one list for each package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Types(pub &'static [&'static [AnyType]]);
 
 impl Types {
-    /// None but the well-known types.
+    /// Only the well-known types.
     pub const NONE: Types = Types(&[]);
 
-    /// The message of a name.
+    /// The message with a name.
     pub fn find(&self, name: &str) -> Option<&'static AnyType> {
         self.0.iter().flat_map(|types| types.iter()).find(|known| known.name == name)
     }
 }
 
-/// The members of an `Any` beside `@type`, kept as texts until its type is known.
+/// The members of an `Any` except `@type`, kept as raw JSON until its type is known.
 #[derive(Debug)]
-pub struct Held<'a> {
+pub struct BufferedMembers<'a> {
     members: slice::Iter<'a, (String, &'a RawValue)>,
     value: &'a str,
 }
 
-impl<'a> Held<'a> {
+impl<'a> BufferedMembers<'a> {
     pub(super) fn new(members: &'a [(String, &'a RawValue)]) -> Self {
         Self { members: members.iter(), value: "null" }
     }
 
-    /// The one member `value`.
+    /// The only member, `value`.
     fn value<K: Kind>(self, cx: &mut Reader<'_>) -> Result<K::Rust, serde_json::Error> {
         let mut found = None;
         for (key, text) in self.members {
-            let fault = match key.as_str() {
+            let error = match key.as_str() {
                 "value" if found.is_none() => {
                     found = Some(text.get());
                     continue;
                 }
-                "value" => Fault::new(FaultKind::Duplicate, "given twice"),
-                _ if cx.habits.ignore_unknown => continue,
-                _ => Fault::new(FaultKind::Unknown, "unknown member"),
+                "value" => DecodeError::new(DecodeErrorKind::Duplicate, "given twice"),
+                _ if cx.options.ignore_unknown => continue,
+                _ => DecodeError::new(DecodeErrorKind::Unknown, "unknown member"),
             };
-            return Err(cx.fail(fault.within(Step::Member(key))));
+            return Err(cx.fail(error.within(Step::Member(key))));
         }
         let text =
-            found.ok_or_else(|| cx.fail(Fault::new(FaultKind::Null, "this type is given as the member value")))?;
+            found.ok_or_else(|| cx.fail(DecodeError::new(DecodeErrorKind::Null, "the member value is missing")))?;
         let mut value = K::Rust::default();
         match K::read(&mut value, &mut serde_json::Deserializer::from_str(text), cx) {
-            Ok(Met::Value) => Ok(value),
-            Ok(_) => Err(cx.fail(Fault::new(FaultKind::Null, "null is no value here").within(Step::Member("value")))),
+            Ok(ReadOutcome::Value) => Ok(value),
+            Ok(_) => Err(cx.fail(
+                DecodeError::new(DecodeErrorKind::Null, "null is not allowed here").within(Step::Member("value")),
+            )),
             Err(error) => {
                 cx.within(Step::Member("value"));
                 Err(error)
@@ -137,7 +139,7 @@ impl<'a> Held<'a> {
     }
 }
 
-impl<'a> MapAccess<'a> for Held<'a> {
+impl<'a> MapAccess<'a> for BufferedMembers<'a> {
     type Error = serde_json::Error;
 
     fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Self::Error> {

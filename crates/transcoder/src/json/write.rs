@@ -1,63 +1,63 @@
-//! Writing messages as JSON: the one generic writer behind the generated code.
+//! Writes messages as JSON: the generic writer behind the generated code.
 
 use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     escape,
-    habits::{Habits, Names},
     kind::Kind,
     message::{Field, Message},
+    options::{JsonOptions, Names},
 };
 
-/// A JSON text in the making.
+/// A JSON text that is being written.
 #[derive(Debug)]
 pub struct Writer<'h> {
-    /// The habits of the surface.
-    pub habits: &'h Habits,
+    /// The options of the surface.
+    pub options: &'h JsonOptions,
     out: Vec<u8>,
     depth: u16,
-    unprintable: Option<Unprintable>,
+    unprintable: Option<EncodeError>,
 }
 
-/// A value that JSON has no form for, such as a timestamp of the year 10000.
+/// A value without a JSON form, such as a timestamp in the year 10000.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unprintable(pub String);
+pub struct EncodeError(pub String);
 
-impl std::fmt::Display for Unprintable {
+impl std::fmt::Display for EncodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Unprintable {}
+impl std::error::Error for EncodeError {}
 
 impl<'h> Writer<'h> {
-    /// An empty text.
-    pub fn new(habits: &'h Habits) -> Self {
-        Self { habits, out: Vec::new(), depth: 0, unprintable: None }
+    /// An empty writer.
+    pub fn new(options: &'h JsonOptions) -> Self {
+        Self { options, out: Vec::new(), depth: 0, unprintable: None }
     }
 
-    /// An empty text with room for so many bytes.
-    pub fn with_capacity(habits: &'h Habits, bytes: usize) -> Self {
-        Self { out: Vec::with_capacity(bytes), ..Self::new(habits) }
+    /// An empty writer with a capacity in bytes.
+    pub fn with_capacity(options: &'h JsonOptions, bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes), ..Self::new(options) }
     }
 
-    /// The text, unless a value had no form.
-    pub fn finish(self) -> Result<Vec<u8>, Unprintable> {
+    /// The text, or the first value without a JSON form.
+    pub fn finish(self) -> Result<Vec<u8>, EncodeError> {
         self.unprintable.map_or(Ok(self.out), Err)
     }
 
-    /// Notes that a value has no form.
+    /// Records a value without a JSON form.
     pub(super) fn unprintable(&mut self, why: impl Into<String>) {
-        self.unprintable.get_or_insert_with(|| Unprintable(why.into()));
+        self.unprintable.get_or_insert_with(|| EncodeError(why.into()));
     }
 
-    /// Writes a text as it is.
+    /// Writes a text without escaping.
     pub(crate) fn raw(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    /// Writes ASCII as it is.
+    /// Writes ASCII without escaping.
     pub(super) fn raw_bytes(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
     }
@@ -74,7 +74,7 @@ impl<'h> Writer<'h> {
 
     /// Writes a 64-bit integer, as a string or a number.
     pub(super) fn long(&mut self, value: impl itoa::Integer) {
-        if self.habits.int64_as_number {
+        if self.options.int64_as_number {
             self.integer(value);
         } else {
             self.out.push(b'"');
@@ -96,7 +96,7 @@ impl<'h> Writer<'h> {
         self.out.push(b'}');
     }
 
-    /// Writes the members of a message after another member.
+    /// Writes the members of a message after other members.
     pub(super) fn more_members<M: Message>(&mut self, message: &M) {
         self.members(message, State::Later);
     }
@@ -112,18 +112,18 @@ impl<'h> Writer<'h> {
         }
     }
 
-    /// Writes a message up to the last item of one of its lists, which has items and is left open.
+    /// Writes a message up to the last item of one of its lists, which is not empty and is left open.
     pub(crate) fn opened<M: Message>(&mut self, message: &M, list: usize) {
         self.out.push(b'{');
         self.some_members(message, 0..list + 1, State::First);
         self.out.pop();
     }
 
-    /// Writes the items of a list alone, without its brackets.
+    /// Writes the items of a list without its brackets.
     pub(crate) fn items_of<M: Message>(&mut self, message: &M, list: usize) {
         let start = self.out.len();
         message.write(list, &mut Members { writer: self, state: State::Bare });
-        // An empty list may be left out.
+        // An empty list may be omitted.
         if self.out.len() > start {
             self.out.remove(start);
             self.out.pop();
@@ -137,18 +137,18 @@ impl<'h> Writer<'h> {
         self.out.push(b'}');
     }
 
-    /// Writes something that may nest in itself without end.
+    /// Writes something that may be nested without limit.
     pub(super) fn nested(&mut self, write: impl FnOnce(&mut Self)) {
         self.depth += 1;
-        if self.depth > self.habits.max_depth {
-            self.unprintable(format!("values nested deeper than {} levels", self.habits.max_depth));
+        if self.depth > self.options.max_depth {
+            self.unprintable(format!("values nested deeper than {} levels", self.options.max_depth));
         } else {
             write(self);
         }
         self.depth -= 1;
     }
 
-    /// Writes the value of one field alone. An unset message or optional field is null.
+    /// Writes only the value of one field. An unset message or optional field is null.
     pub fn field<M: Message>(&mut self, message: &M, field: usize) {
         let start = self.out.len();
         message.write(field, &mut Members { writer: self, state: State::Bare });
@@ -169,7 +169,7 @@ impl<'h> Writer<'h> {
         self.out.push(b']');
     }
 
-    /// Writes the entries of an object with keys of any text.
+    /// Writes the entries of an object with arbitrary keys.
     pub(super) fn entries<K: AsRef<str>, T>(
         &mut self,
         entries: impl IntoIterator<Item = (K, T)>,
@@ -187,16 +187,16 @@ impl<'h> Writer<'h> {
         self.out.push(b'}');
     }
 
-    /// The text that a value gives when it is written alone, without quotes: a map's key.
+    /// The text of a value without quotes: a map key.
     fn key_of<K: Kind>(&self, key: &K::Rust) -> String {
-        let mut writer = Writer::new(self.habits);
+        let mut writer = Writer::new(self.options);
         K::write(key, &mut writer);
         let text = String::from_utf8(writer.out).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or(text)
     }
 }
 
-/// The members of an object, or the value of one member alone.
+/// The members of an object, or only the value of one member.
 #[derive(Debug)]
 pub struct Members<'w, 'h> {
     writer: &'w mut Writer<'h>,
@@ -207,9 +207,9 @@ pub struct Members<'w, 'h> {
 enum State {
     /// No member has been written.
     First,
-    /// A comma goes before the next member.
+    /// A comma precedes the next member.
     Later,
-    /// The value is written without key, whatever it is.
+    /// The value is written without its key, even if it is the default.
     Bare,
 }
 
@@ -221,15 +221,15 @@ impl Members<'_, '_> {
             State::Later => self.writer.out.push(b','),
             State::Bare => return,
         }
-        self.writer.raw(match self.writer.habits.names {
+        self.writer.raw(match self.writer.options.names {
             Names::Json => field.json_key,
             Names::Proto => field.proto_key,
         });
     }
 
-    /// Whether a member with its default is left out.
+    /// Whether a member with its default is omitted.
     fn leaves_out(&self) -> bool {
-        !self.writer.habits.print_defaults && self.state != State::Bare
+        !self.writer.options.print_defaults && self.state != State::Bare
     }
 
     /// A field without presence.
@@ -243,7 +243,7 @@ impl Members<'_, '_> {
     pub fn optional<K: Kind>(&mut self, field: &'static Field, value: Option<&K::Rust>) {
         match value {
             Some(value) => self.set::<K>(field, value),
-            None if self.writer.habits.unset_as_null && !K::NULL_IS_A_VALUE && self.state != State::Bare => {
+            None if self.writer.options.unset_as_null && !K::NULL_IS_A_VALUE && self.state != State::Bare => {
                 self.key(field);
                 self.writer.raw("null");
             }

@@ -1,4 +1,4 @@
-//! Which form of a stream a caller accepts (RFC 9110, section 12.5.1).
+//! Chooses the form of a stream from the Accept header (RFC 9110, section 12.5.1).
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ pub(super) enum Framing {
     Lines,
     /// A Server-Sent Event for each message.
     Events,
-    /// One list of JSON that holds the messages.
+    /// A JSON array of the messages.
     List,
 }
 
 impl Framing {
-    /// The form that a caller accepts best. A range that cannot be read is one of nothing that we have. Lines, unless events or a list are liked better.
+    /// The form that the client prefers. Media ranges that cannot be parsed match nothing. The default is lines.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let texts: Vec<_> =
             headers.get_all(ACCEPT).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
@@ -32,7 +32,7 @@ impl Framing {
         best.0
     }
 
-    /// The media type of what is sent.
+    /// The media type of the response.
     pub(super) const fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Lines => LINES[0],
@@ -42,12 +42,12 @@ impl Framing {
     }
 }
 
-/// The media types by which a form is known, ours first.
+/// The media types of each form; the first one is sent.
 const LINES: &[&str] = &["application/x-ndjson", "application/ndjson", "application/jsonl"];
 const EVENTS: &[&str] = &["text/event-stream"];
 const LIST: &[&str] = &["application/json"];
 
-/// How much a media type is wanted, in thousandths: by the most specific range that has it.
+/// The weight of a media type in thousandths, by the most specific range that matches it.
 fn quality(texts: &[Cow<'_, str>], kind: &str) -> u16 {
     let family = kind.split('/').next().unwrap_or_default();
     let mut found = (0, 0);
@@ -69,10 +69,10 @@ fn quality(texts: &[Cow<'_, str>], kind: &str) -> u16 {
     found.1
 }
 
-/// A weight; what cannot be read weighs nothing.
+/// A weight; zero if it cannot be parsed.
 fn thousandths(text: &str) -> u16 {
     let weight: f32 = text.trim().parse().unwrap_or_default();
-    // In bounds, so the conversion is exact enough.
+    // In bounds, so the cast is exact enough.
     (weight.clamp(0.0, 1.0) * 1000.0).round() as u16
 }
 
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_that_is_liked_best() {
+    fn the_preferred_form_is_chosen() {
         let of = |accept: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, accept.parse().unwrap());
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_is_no_text_hides_no_other() {
+    fn an_undecodable_range_does_not_hide_others() {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_bytes(b"text/\xfc;q=\xff, text/event-stream").unwrap());
         assert_eq!(Framing::of(&headers), Framing::Events);

@@ -1,4 +1,4 @@
-//! Answers: success, refusal, redirect.
+//! Responses: success, failure, redirect.
 
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
@@ -22,28 +22,28 @@ use crate::{
     metadata::headers_of,
 };
 
-/// Tells proxies not to hold back what comes piece by piece.
+/// Asks proxies not to buffer a streamed response.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The answer is sent as it comes into being; in the extensions of its response.
+/// Marks a streamed response, in its extensions.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct InPieces;
+pub(crate) struct Streamed;
 
-/// The answer to HEAD whose body would be text of a length that nobody knows; in the extensions of its response.
+/// Marks the response to HEAD whose body would be text of unknown length, in its extensions.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Unmeasured;
+pub(crate) struct UnknownLength;
 
-/// How a REST call ended; in the extensions of its response if it failed, and of that of a method if
-/// [`RestBuilder::with_facts`](crate::RestBuilder::with_facts) asked for it.
+/// The outcome of a REST call. It is in the extensions of a failed response, and of every response of a method if
+/// [`RestBuilder::with_facts`](crate::RestBuilder::with_facts) was called.
 #[derive(Clone, Copy, Debug)]
-pub struct Answered {
+pub struct CallOutcome {
     /// The gRPC code.
     pub code: Code,
-    /// The rule that it matched, if any.
+    /// The matched rule, if any.
     pub matched: Option<Matched>,
 }
 
-/// An answer of a method that is known whole.
+/// A response with a complete body.
 pub(super) fn whole(success: Success, payload: Option<Payload>) -> Response<ResponseBody> {
     let Success { status, metadata, extensions, tag, .. } = success;
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -62,7 +62,7 @@ pub(super) fn whole(success: Success, payload: Option<Payload>) -> Response<Resp
     response
 }
 
-/// An answer that comes into being as it is sent: a stream, in a form of a media type, or a long list.
+/// A response whose body is sent piece by piece: a stream or a long list.
 pub(super) fn pieces(
     rule: &Rule,
     success: Success,
@@ -83,7 +83,7 @@ pub(super) fn pieces(
     }
     finish(&mut response, metadata, extensions);
     if rule.stream || rule.raw_answer {
-        response.extensions_mut().insert(InPieces);
+        response.extensions_mut().insert(Streamed);
     }
     if messages {
         response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
@@ -98,13 +98,13 @@ fn finish(response: &mut Response<ResponseBody>, metadata: MetadataMap, extensio
     }
 }
 
-/// An error in a dialect, with the headers that its status asks for.
+/// An error in a dialect, with the headers that its status requires.
 pub(super) fn refuse(dialect: &dyn Dialect, failure: Failure, matched: Option<Matched>) -> Response<ResponseBody> {
     let rendered = dialect.render(&failure);
     let mut response = full(rendered.status, bytes::Bytes::from(rendered.body).into());
     let headers = response.headers_mut();
     *headers = failure.headers;
-    // What a service says of its own answer's body does not hold for this one.
+    // The service meant the body of its own response, not this one.
     headers.remove(CONTENT_ENCODING);
     headers.extend(rendered.headers);
     let mut default = |name: HeaderName, value: HeaderValue| {
@@ -120,17 +120,17 @@ pub(super) fn refuse(dialect: &dyn Dialect, failure: Failure, matched: Option<Ma
     if rendered.status == StatusCode::UNAUTHORIZED {
         default(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    // RFC 9110, section 15.5.16: what would be taken.
+    // RFC 9110, section 15.5.16: lists what would be accepted.
     match (failure.origin, &*failure.reason) {
         (Origin::Decode, Failure::CONTENT_ENCODING) => default(ACCEPT_ENCODING, HeaderValue::from_static("identity")),
         (Origin::Decode, Failure::MEDIA_TYPE) => default(ACCEPT, HeaderValue::from_static("application/json")),
         _ => {}
     }
-    response.extensions_mut().insert(Answered { code: failure.code, matched });
+    response.extensions_mut().insert(CallOutcome { code: failure.code, matched });
     response
 }
 
-/// To the same path without its slash.
+/// A redirect to the same path without the trailing slash.
 pub(super) fn redirect(location: &str) -> Response<ResponseBody> {
     let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
     if let Ok(location) = HeaderValue::from_str(location) {
@@ -148,7 +148,7 @@ pub(super) fn options(allow: &str) -> Response<ResponseBody> {
     response
 }
 
-/// The answer to HEAD: all but the body, whose length is still told where it is known.
+/// The response to HEAD: everything except the body. Its length stays, if it is known.
 pub(super) fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
     match http_body::Body::size_hint(&body).exact() {
@@ -156,8 +156,8 @@ pub(super) fn without_body(response: Response<ResponseBody>) -> Response<Respons
         Some(length) => {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        None if parts.extensions.get::<InPieces>().is_none() => {
-            parts.extensions.insert(Unmeasured);
+        None if parts.extensions.get::<Streamed>().is_none() => {
+            parts.extensions.insert(UnknownLength);
         }
         None => {}
     }
@@ -175,7 +175,7 @@ fn empty(status: StatusCode) -> Response<ResponseBody> {
 }
 
 impl Dialects {
-    /// An error that arose outside of any route, in the dialect of its path.
+    /// An error outside of any route, in the dialect of its path.
     pub fn refuse(&self, path: &str, failure: Failure) -> Response<ResponseBody> {
         refuse(self.of_path(path), failure, None)
     }

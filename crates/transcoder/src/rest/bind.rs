@@ -1,4 +1,4 @@
-//! Binding a request message: the body first, then the query, then the path, which wins.
+//! Binds a request message: first the body, then the query, then the path, which takes precedence.
 
 use http::{
     HeaderName,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     json::{
-        Fault, FaultKind, Habits, Kind as _, Message, Msg, Place, Reader, Step,
+        DecodeError, DecodeErrorKind, JsonOptions, Kind as _, Message, Msg, Reader, RequestPart, Step,
         read::from_slice,
         text::{Rules, bind},
     },
@@ -21,13 +21,13 @@ use crate::{
     router::Path,
 };
 
-/// The id of the last event that a client saw (the HTML standard, section 9.2.4).
+/// The id of the last event that a client received (the HTML standard, section 9.2.4).
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// The mask of a request that is filled with the members of its body.
+/// The field mask of a request that is filled with the members of its body.
 pub type Mask<M> = fn(&mut M) -> &mut Option<FieldMask>;
 
-/// Puts raw bytes of a media type into a request.
+/// Stores raw bytes with their media type in a request.
 pub type Upload<M> = fn(&mut M, String, Vec<u8>);
 
 /// The request message of a call.
@@ -36,12 +36,12 @@ pub(super) fn message<M: Message>(
     call: &Call,
     mask: Option<Mask<M>>,
     upload: Option<Upload<M>>,
-) -> Result<M, Fault> {
-    let habits = &rule.info.surface.habits;
+) -> Result<M, DecodeError> {
+    let options = &rule.info.surface.json;
     let mut message = M::default();
     let members = match upload {
         Some(upload) => raw(&mut message, call, upload),
-        None => body(&mut message, rule, call, habits)?,
+        None => body(&mut message, rule, call, options)?,
     };
     let mut bound = Vec::new();
     let own_tag = rule.etag.and_then(|etag| etag.request);
@@ -49,40 +49,41 @@ pub(super) fn message<M: Message>(
     if let Some(text) = call.parts.uri.query() {
         let given = if rule.binding.body_or_query { &*members } else { &[] };
         let rules = Rules { taken: rule.binding.taken, given, lenient: rule.binding.lenient, overwrite: false };
-        query(&mut message, text, habits, &rules, &mut bound).map_err(|fault| fault.at(Place::Query))?;
+        query(&mut message, text, options, &rules, &mut bound).map_err(|error| error.at(RequestPart::Query))?;
     }
     if let Some(mask) = mask
         && !call.body.is_empty()
     {
         fill_mask(mask(&mut message), members, rule.binding.body.field(), rule.binding.mask);
     }
-    path(&mut message, rule, call.parts.uri.path(), habits, &mut bound).map_err(|fault| fault.at(Place::Path))?;
+    path(&mut message, rule, call.parts.uri.path(), options, &mut bound)
+        .map_err(|error| error.at(RequestPart::Path))?;
     if let Some((field, tag)) = own_tag.zip(call.tag.as_deref()) {
         has_tag |= bound.iter().any(|path| path == field);
         let given = if has_tag { vec![field.to_owned()] } else { Vec::new() };
-        header(&mut message, (IF_MATCH, field), tag, habits, &Rules { given: &given, ..Rules::default() })?;
+        header(&mut message, (IF_MATCH, field), tag, options, &Rules { given: &given, ..Rules::default() })?;
     }
     if let Some(field) = rule.resume
         && let Some(id) = call.parts.headers.get(LAST_EVENT_ID)
-        // Browsers send the id as it came, in UTF-8.
+        // Browsers send the id back unchanged, in UTF-8.
         && let Ok(id) = str::from_utf8(id.as_bytes())
         && !id.is_empty()
     {
-        // A browser comes back with the URL that it came with at first, so the header wins over the query.
+        // When a browser reconnects, it uses the original URL, so the header overrides the query.
         let rules = Rules { overwrite: true, ..Rules::default() };
-        header(&mut message, (LAST_EVENT_ID, field), id, habits, &rules)?;
+        header(&mut message, (LAST_EVENT_ID, field), id, options, &rules)?;
     }
     Ok(message)
 }
 
-/// Fails if the query or the path of a request cannot be bound, whatever its body holds.
-pub(super) fn head<M: Message>(rule: &Rule, parts: &Parts) -> Result<(), Fault> {
-    let (habits, mut message, mut bound) = (&rule.info.surface.habits, M::default(), Vec::new());
+/// Fails if the query or the path of a request cannot be bound, whatever its body is.
+pub(super) fn head<M: Message>(rule: &Rule, parts: &Parts) -> Result<(), DecodeError> {
+    let (options, mut message, mut bound) = (&rule.info.surface.json, M::default(), Vec::new());
     if let Some(text) = parts.uri.query() {
         let rules = Rules { taken: rule.binding.taken, given: &[], lenient: rule.binding.lenient, overwrite: false };
-        query(&mut message, text, habits, &rules, &mut bound).map_err(|fault| fault.at(Place::Query))?;
+        query(&mut message, text, options, &rules, &mut bound).map_err(|error| error.at(RequestPart::Query))?;
     }
-    path(&mut message, rule, parts.uri.path(), habits, &mut bound).map_err(|fault| fault.at(Place::Path))
+    path(&mut message, rule, parts.uri.path(), options, &mut bound).map_err(|error| error.at(RequestPart::Path))
 }
 
 /// Binds the value of a header to the field of a path in proto names.
@@ -90,22 +91,22 @@ fn header<M: Message>(
     message: &mut M,
     (name, field): (HeaderName, &str),
     value: &str,
-    habits: &Habits,
+    options: &JsonOptions,
     rules: &Rules<'_>,
-) -> Result<(), Fault> {
-    match bind(message, field, value, habits, rules, &mut Vec::new()) {
+) -> Result<(), DecodeError> {
+    match bind(message, field, value, options, rules, &mut Vec::new()) {
         Ok(_) => Ok(()),
-        Err(fault) => {
-            let text = match fault.kind {
-                FaultKind::Conflict => "another value than the request gives".to_owned(),
-                _ => fault.message.clone(),
+        Err(error) => {
+            let text = match error.kind {
+                DecodeErrorKind::Conflict => "differs from the value in the request".to_owned(),
+                _ => error.message.clone(),
             };
-            Err(Fault::new(fault.kind, text).within(Step::Member(name.as_str())).at(Place::Header))
+            Err(DecodeError::new(error.kind, text).within(Step::Member(name.as_str())).at(RequestPart::Header))
         }
     }
 }
 
-/// Takes the body as it is.
+/// Takes the body as raw bytes.
 fn raw<M>(message: &mut M, call: &Call, upload: Upload<M>) -> Vec<String> {
     let media_type = text(&call.parts.headers, CONTENT_TYPE).unwrap_or_default();
     upload(message, media_type.to_owned(), call.body.to_vec());
@@ -117,23 +118,28 @@ fn path<M: Message>(
     message: &mut M,
     rule: &Rule,
     path: &str,
-    habits: &Habits,
+    options: &JsonOptions,
     bound: &mut Vec<String>,
-) -> Result<(), Fault> {
+) -> Result<(), DecodeError> {
     let rules = Rules { overwrite: true, ..Rules::default() };
     let Some(path) = Path::split(path.strip_suffix('/').unwrap_or(path)) else { return Ok(()) };
     for variable in rule.template.variables {
-        bind(message, variable.field, &path.value(&rule.template, variable)?, habits, &rules, bound)?;
+        bind(message, variable.field, &path.value(&rule.template, variable)?, options, &rules, bound)?;
     }
     Ok(())
 }
 
-/// Reads the body and answers which members it gave.
-fn body<M: Message>(message: &mut M, rule: &Rule, call: &Call, habits: &Habits) -> Result<Vec<String>, Fault> {
+/// Reads the body and returns which members it has.
+fn body<M: Message>(
+    message: &mut M,
+    rule: &Rule,
+    call: &Call,
+    options: &JsonOptions,
+) -> Result<Vec<String>, DecodeError> {
     if call.body.is_empty() {
         return Ok(Vec::new());
     }
-    let mut reader = Reader::new(habits);
+    let mut reader = Reader::new(options);
     if rule.binding.mask.is_some() || rule.binding.body_or_query || call.tag.is_some() {
         reader = reader.noting_members();
     }
@@ -154,25 +160,25 @@ fn body<M: Message>(message: &mut M, rule: &Rule, call: &Call, habits: &Habits) 
 fn query<M: Message>(
     message: &mut M,
     text: &str,
-    habits: &Habits,
+    options: &JsonOptions,
     rules: &Rules<'_>,
     bound: &mut Vec<String>,
-) -> Result<(), Fault> {
+) -> Result<(), DecodeError> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     for (key, value) in pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
-        // A key that does not decode has no name to tell.
+        // A key that does not decode cannot be named in the error.
         let key = percent::decode_query(key)?;
-        let value = percent::decode_query(value).map_err(|fault| fault.within(Step::Member(&key)))?;
-        let known = bind(message, &key, &value, habits, rules, bound)?;
-        if !known && !habits.ignore_unknown {
-            return Err(Fault::new(FaultKind::Unknown, "unknown query key").within(Step::Member(&key)));
+        let value = percent::decode_query(value).map_err(|error| error.within(Step::Member(&key)))?;
+        let known = bind(message, &key, &value, options, rules, bound)?;
+        if !known && !options.ignore_unknown {
+            return Err(DecodeError::new(DecodeErrorKind::Unknown, "unknown query key").within(Step::Member(&key)));
         }
     }
     Ok(())
 }
 
-/// Fills the mask, where the caller left it empty, with the members that the body gave: those of its one field, or of
-/// the whole message but the mask itself. A mask of nothing is not the same as none: it says that no member was given.
+/// Fills the mask, if the caller left it unset, with the members of the body: those of its one field, or of the whole
+/// message except the mask itself. An empty mask is not the same as no mask: it means that the body had no members.
 fn fill_mask(mask: &mut Option<FieldMask>, members: Vec<String>, field: Option<&str>, own: Option<&str>) {
     let paths = &mut mask.get_or_insert_default().paths;
     if !paths.is_empty() {

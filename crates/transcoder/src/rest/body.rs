@@ -1,4 +1,4 @@
-//! The body of an answer.
+//! The body of a response.
 
 use std::{
     fmt,
@@ -9,33 +9,33 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// The body of an answer: one piece that is known, or pieces as they come.
+/// The body of a response: complete, or a stream of pieces.
 pub struct ResponseBody(Kind);
 
 enum Kind {
     Whole(Option<Bytes>),
-    Pieces(Pin<Box<dyn Body<Data = Bytes, Error = Broken> + Send>>),
+    Pieces(Pin<Box<dyn Body<Data = Bytes, Error = IncompleteBody> + Send>>),
 }
 
-/// An answer of raw bytes, or of a long list, ended before it was whole. There is no place in it to say why, so the
-/// connection is broken off.
+/// A response of raw bytes or a long list ended early. The format has no place for an error, so the connection is
+/// aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken;
+pub struct IncompleteBody;
 
-impl fmt::Display for Broken {
+impl fmt::Display for IncompleteBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer ended before it was whole")
+        f.write_str("the response body ended before it was complete")
     }
 }
 
-impl std::error::Error for Broken {}
+impl std::error::Error for IncompleteBody {}
 
 impl ResponseBody {
-    pub(super) fn pieces(body: impl Body<Data = Bytes, Error = Broken> + Send + 'static) -> Self {
+    pub(super) fn pieces(body: impl Body<Data = Bytes, Error = IncompleteBody> + Send + 'static) -> Self {
         Self(Kind::Pieces(Box::pin(body)))
     }
 
-    /// The bytes of a body that is one piece; `None` of one whose pieces are still to come.
+    /// The bytes of a complete body; `None` for a streamed one.
     pub fn whole(&self) -> Option<&[u8]> {
         match &self.0 {
             Kind::Whole(bytes) => Some(bytes.as_deref().unwrap_or_default()),
@@ -44,7 +44,7 @@ impl ResponseBody {
     }
 }
 
-/// A body of one piece.
+/// A complete body.
 impl From<Bytes> for ResponseBody {
     fn from(bytes: Bytes) -> Self {
         Self(Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())))
@@ -69,9 +69,12 @@ impl fmt::Debug for ResponseBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = Broken;
+    type Error = IncompleteBody;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, IncompleteBody>>> {
         match &mut self.0 {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Pieces(pieces) => pieces.as_mut().poll_frame(cx),

@@ -1,4 +1,4 @@
-//! What a REST service is made of.
+//! Configuration of a REST service.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Dialects, Guard, Open, router::Router};
 
-/// Collects routes and what holds for all of them.
+/// Collects routes and their common settings.
 #[derive(Debug)]
 pub struct RestBuilder {
     routes: Vec<Route>,
@@ -19,7 +19,7 @@ pub struct RestBuilder {
     facts: bool,
 }
 
-/// No routes yet, and errors in the dialect of AIP-193.
+/// No routes yet, and the AIP-193 dialect.
 impl Default for RestBuilder {
     fn default() -> Self {
         Self::new(Dialects::default())
@@ -27,7 +27,7 @@ impl Default for RestBuilder {
 }
 
 impl RestBuilder {
-    /// No routes yet, and these dialects.
+    /// No routes yet, with these dialects.
     pub fn new(dialects: Dialects) -> Self {
         Self {
             routes: Vec::new(),
@@ -45,36 +45,38 @@ impl RestBuilder {
         self
     }
 
-    /// The largest body in bytes; 1 MiB unless told.
+    /// The largest body in bytes; 1 MiB by default.
     pub fn max_body(self, bytes: usize) -> Self {
         Self { max_body: bytes, ..self }
     }
 
-    /// How long a stream may be silent: the first message is awaited so long before the head of the answer is sent, and an
-    /// event stream then gets a comment each time. 15 seconds unless told; zero waits for the first message as long as it
-    /// takes, and sends no comments. The first piece of raw bytes, which tells their media type, is always waited for.
+    /// How long a stream may be silent, 15 seconds by default. The head of the response is sent after this time even
+    /// without a first message, and an event stream then gets a comment in each interval. Zero waits for the first
+    /// message indefinitely and sends no comments. The first piece of raw bytes is always awaited, because it has the
+    /// media type.
     pub fn heartbeat(self, every: Duration) -> Self {
         Self { heartbeat: every, ..self }
     }
 
-    /// The longest time until a call answers, or its stream begins. Without it, only the caller bounds a call, by
+    /// The longest time until a call responds or its stream begins. Without it, only the client limits a call, with
     /// `grpc-timeout` or `X-Server-Timeout`.
     pub fn timeout(self, most: Duration) -> Self {
         Self { timeout: Some(most), ..self }
     }
 
-    /// Tells others of calls: leaves [`Matched`](super::Matched) in the extensions of every request, for the guard and the
-    /// service, and [`Answered`](super::Answered) in those of what a method answers, for logs and metrics around this service.
+    /// Exposes calls to other code: stores [`Matched`](super::Matched) in the extensions of every request, for the
+    /// guard and the service, and [`CallOutcome`](super::CallOutcome) in those of the responses of methods, for logs
+    /// and metrics around this service.
     pub fn with_facts(self) -> Self {
         Self { facts: true, ..self }
     }
 
-    /// The service, open to everybody.
+    /// The service, without a guard.
     pub fn open(self) -> Rest {
         self.build(Arc::new(Open))
     }
 
-    /// The service, with the guard that every call passes.
+    /// The service, with the guard of every call.
     pub fn build(self, guard: Arc<dyn Guard>) -> Rest {
         let mut router = Router::default();
         for route in &self.routes {

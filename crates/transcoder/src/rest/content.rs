@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     failure::{Failure, Origin},
-    json::Unprintable,
+    json::EncodeError,
 };
 
 /// What is sent.
@@ -31,7 +31,7 @@ pub(super) fn refused(rule: &Rule, status: &Status) -> Box<Failure> {
     Box::new(Failure::of_status(Origin::Service, status, rule.status))
 }
 
-pub(super) fn unprintable(why: Unprintable) -> Box<Failure> {
+pub(super) fn unprintable(why: EncodeError) -> Box<Failure> {
     let text = format!("the answer holds {why}");
     Box::new(Failure::new(Origin::Server, tonic::Code::Internal, "ANSWER_UNPRINTABLE", text))
 }

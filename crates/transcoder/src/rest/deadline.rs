@@ -1,4 +1,4 @@
-//! How long a call may take: the caller says so with `grpc-timeout` or `X-Server-Timeout`.
+//! How long a call may take, from `grpc-timeout` or `X-Server-Timeout`.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +7,19 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 static SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
 
-/// When a call has to be answered; in the extensions of the request that the service sees.
+/// When a call must have responded; in the extensions of the request that the service sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(pub Instant);
 
-/// The time that a caller gives. `grpc-timeout` has at most eight digits and a unit (the gRPC protocol over HTTP/2),
-/// `X-Server-Timeout` has seconds, with a fraction if need be. What cannot be read is as good as not given.
-pub fn asked(headers: &HeaderMap) -> Option<Duration> {
+/// The timeout that the client asks for. `grpc-timeout` has at most eight digits and a unit (gRPC over HTTP/2),
+/// `X-Server-Timeout` has seconds, with an optional fraction. Values that cannot be parsed are ignored.
+pub fn requested_timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     text(&GRPC_TIMEOUT).and_then(grpc_timeout).or_else(|| text(&SERVER_TIMEOUT).and_then(seconds))
 }
 
-/// Whether a caller gives a `grpc-timeout` that cannot be read, or more than one. On REST that is as good as none; the gRPC
-/// protocol leaves it to the server.
+/// Whether there is a `grpc-timeout` that cannot be parsed, or more than one. REST ignores it; for gRPC the server
+/// decides.
 pub fn has_unreadable_timeout(headers: &HeaderMap) -> bool {
     let mut given = headers.get_all(&GRPC_TIMEOUT).iter();
     let readable = |value: &HeaderValue| value.to_str().ok().and_then(grpc_timeout).is_some();

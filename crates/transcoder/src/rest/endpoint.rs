@@ -1,4 +1,4 @@
-//! What stands behind a rule: how the request of a method is made, and what becomes of its messages.
+//! The method behind a rule: how its request is made and its responses are written.
 
 use std::{future::Future, pin::Pin};
 
@@ -14,38 +14,38 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    json::{Fault, FaultKind, Habits, Message, Place, Unprintable},
+    json::{DecodeError, DecodeErrorKind, EncodeError, JsonOptions, Message, RequestPart},
 };
 
-/// Writes an answer.
-pub(super) type Write<Res> = fn(Res, Option<usize>, &Habits) -> Result<Payload, Unprintable>;
+/// Writes a response.
+pub(super) type Write<Res> = fn(Res, Option<usize>, &JsonOptions) -> Result<Payload, EncodeError>;
 
-/// Reads a word out of an answer.
-pub(super) type Word<Res> = Option<fn(&Res) -> Option<String>>;
+/// Reads a text from a response.
+pub(super) type ReadText<Res> = Option<fn(&Res) -> Option<String>>;
 
-/// What a route does with the messages of its method. Generated: what the options do not ask for is `None`.
+/// What a route does with the messages of its method. Generated; `None` where the options do not ask for it.
 #[derive(Debug)]
-pub struct Handles<Req, Res> {
-    /// Writes the answer, or that field of it which is the answer.
+pub struct MethodHooks<Req, Res> {
+    /// Writes the response, or the field of it that is the response.
     pub write: Write<Res>,
-    /// Which bool tells that something was created.
+    /// The bool that reports a creation.
     pub created: Option<fn(&Res) -> bool>,
-    /// Which mask is filled with the members of the body.
+    /// The mask that is filled with the members of the body.
     pub mask: Option<Mask<Req>>,
-    /// Where raw bytes go.
+    /// Stores raw bytes.
     pub upload: Option<Upload<Req>>,
-    /// The entity tag of an answer.
-    pub tag: Word<Res>,
-    /// The id of the event that a message is.
-    pub event_id: Word<Res>,
-    /// The type of that event.
-    pub event_type: Word<Res>,
-    /// The list of an answer that may come in pages.
+    /// The entity tag of a response.
+    pub tag: ReadText<Res>,
+    /// The event id of a message.
+    pub event_id: ReadText<Res>,
+    /// The event type of a message.
+    pub event_type: ReadText<Res>,
+    /// The list of a response that may have several pages.
     pub paged: Option<Paged<Res>>,
 }
 
-impl<Req, Res> Handles<Req, Res> {
-    /// Writes the answer and does no more.
+impl<Req, Res> MethodHooks<Req, Res> {
+    /// Only writes the response.
     pub const fn new(write: Write<Res>) -> Self {
         Self {
             write,
@@ -60,7 +60,7 @@ impl<Req, Res> Handles<Req, Res> {
     }
 }
 
-/// What a method answered.
+/// The response of a method.
 pub(super) struct Success {
     pub status: StatusCode,
     pub metadata: tonic::metadata::MetadataMap,
@@ -76,31 +76,31 @@ pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Success, Box<Failure
 pub(super) trait Endpoint: Send + Sync {
     fn call(&self, call: Call) -> Answer;
 
-    /// Fails if no body could make a request of the method out of this head.
+    /// Fails if no body could make a valid request with this head.
     fn check_head(&self, parts: &Parts) -> Result<(), Box<Failure>>;
 }
 
 /// Fails if the query or the path cannot be bound to the request of a method.
 pub(super) fn check_head<Req: Message>(rule: &'static Rule, parts: &Parts) -> Result<(), Box<Failure>> {
-    bind::head::<Req>(rule, parts).map_err(|fault| undecodable(rule, fault))
+    bind::head::<Req>(rule, parts).map_err(|error| undecodable(rule, error))
 }
 
 /// The request of a method, decoded.
 pub(super) fn request<Req: Message, Res>(
     rule: &'static Rule,
     call: Call,
-    handles: &Handles<Req, Res>,
+    handles: &MethodHooks<Req, Res>,
 ) -> Result<tonic::Request<Req>, Box<Failure>> {
     let message = bind::message::<Req>(rule, &call, handles.mask, handles.upload);
-    let message = message.map_err(|fault| undecodable(rule, fault))?;
+    let message = message.map_err(|error| undecodable(rule, error))?;
     Ok(tonic::Request::from_http(http::Request::from_parts(call.parts, message)))
 }
 
-fn undecodable(rule: &'static Rule, fault: Fault) -> Box<Failure> {
-    // A text that does not even read as a tag is not the tag of any resource.
-    let is_tag = fault.place == Place::Header && fault.path() == http::header::IF_MATCH.as_str();
-    if is_tag && fault.kind != FaultKind::Conflict {
+fn undecodable(rule: &'static Rule, error: DecodeError) -> Box<Failure> {
+    // A text that cannot be parsed as a tag cannot match any resource.
+    let is_tag = error.part == RequestPart::Header && error.path() == http::header::IF_MATCH.as_str();
+    if is_tag && error.kind != DecodeErrorKind::Conflict {
         return etag::failed();
     }
-    Box::new(Failure::fault(fault).by_reason(rule.status))
+    Box::new(Failure::decode(error).by_reason(rule.status))
 }

@@ -10,49 +10,49 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::failure::{Failure, Origin};
 
-/// The reason with which a service refuses a tag that is not the resource's own any more.
+/// The reason of a service that refuses a stale tag.
 const STALE: &str = "ETAG_MISMATCH";
 
-/// Answers carry an entity tag. Generated.
+/// Responses have an entity tag. Generated.
 #[derive(Clone, Copy, Debug)]
 pub struct EtagRule {
-    /// The tag is the digest of the answer; without it, a field of the response is.
+    /// The tag is the digest of the response; otherwise it is a field of the response.
     pub digest: bool,
-    /// Path of the field of the request that is given the tag of If-Match.
+    /// Path of the request field that takes the tag of If-Match.
     pub request: Option<&'static str>,
-    /// The fields hold tags with their quotes.
+    /// The fields contain tags with their quotes.
     pub quoted: bool,
 }
 
 impl EtagRule {
-    /// The tag that a field of the response holds. A text that is not as the rule says is none.
-    pub(super) fn tag(&self, held: &str) -> Option<String> {
+    /// The tag in a field of the response; none if the text does not have the form of the rule.
+    pub(super) fn tag(&self, text: &str) -> Option<String> {
         let tag = match self.quoted {
-            true => held.strip_prefix('"').and_then(|held| held.strip_suffix('"')),
-            false => Some(held),
+            true => text.strip_prefix('"').and_then(|text| text.strip_suffix('"')),
+            false => Some(text),
         };
         tag.filter(|tag| !tag.is_empty()).map(str::to_owned)
     }
 
-    /// A tag as the field of the request holds it.
-    fn held(&self, tag: &str) -> String {
+    /// A tag in the form of the request field.
+    fn field_value(&self, tag: &str) -> String {
         if self.quoted { format!("\"{tag}\"") } else { tag.to_owned() }
     }
 }
 
-/// The error of a service whose resource has another entity tag than the request gives: ABORTED, as AIP-154 has it, with
-/// the reason `ETAG_MISMATCH` of the domain. Over REST it answers 412 to If-Match, and 409 to a tag in the message.
+/// The error of a service whose resource has another entity tag than the request: ABORTED, as in AIP-154, with the
+/// reason `ETAG_MISMATCH` of the domain. Over REST it is 412 for If-Match, and 409 for a tag in the message.
 pub fn etag_mismatch(domain: &str) -> Status {
     let details = ErrorDetails::with_error_info(STALE, domain, [] as [(String, String); 0]);
-    Status::with_error_details(Code::Aborted, "the resource has changed: read it again", details)
+    Status::with_error_details(Code::Aborted, "the resource has changed; read it again", details)
 }
 
-/// The digest of an answer as a tag.
+/// The digest of a response as a tag.
 pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |tag, byte| tag + &format!("{byte:02x}"))
 }
 
-/// What a request depends on.
+/// The conditions of a request.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
     if_match: Option<Tags>,
@@ -61,7 +61,7 @@ pub(super) struct Conditions {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Tags {
-    /// Whatever there is.
+    /// Any existing resource (`*`).
     Any,
     These(Vec<Tag>),
 }
@@ -69,38 +69,38 @@ enum Tags {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tag {
     weak: bool,
-    /// As it stands between the quotes.
+    /// The text between the quotes.
     given: String,
 }
 
 impl Tag {
-    /// Whether it can be the tag of a resource that changes: no weak one is, and no resource has an empty one. A service
-    /// would take that for none at all.
+    /// Whether it can be the tag of a resource that changes. A weak or empty tag cannot: a service would take it as
+    /// none.
     fn may_match(&self) -> bool {
         !self.weak && !self.opaque().is_empty()
     }
 
-    /// The tag of the resource: without what a compressed answer adds to it.
+    /// The tag of the resource: without the suffix of a compressed response.
     fn opaque(&self) -> &str {
         let coding = |suffix: &&str| self.given.ends_with(suffix);
         CODINGS.iter().find(|suffix| coding(suffix)).map_or(&*self.given, |suffix| {
-            // A suffix is ASCII and the end of the text.
+            // A suffix is ASCII and at the end of the text.
             self.given.strip_suffix(suffix).unwrap_or(&self.given)
         })
     }
 }
 
-/// What a compressed answer adds to its tag, which is another one than that of the plain answer (RFC 9110, section 8.8.3.3).
+/// The suffixes that compressed responses add to their tags (RFC 9110, section 8.8.3.3).
 pub(crate) const CODINGS: [&str; 2] = [";gzip", ";zstd"];
 
-/// How a safe request goes on once the tag of the resource is known.
+/// The outcome of the conditions of a safe request, once the tag of the resource is known.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The answer is sent.
+    /// Send the response.
     Send,
-    /// The caller has it: 304, with this tag, if the resource has one.
+    /// The client has it: 304, with this tag, if the resource has one.
     NotModified(Option<String>),
-    /// It is not the one that the caller wants: 412.
+    /// It is not the one that the client expects: 412.
     Failed,
 }
 
@@ -111,24 +111,24 @@ impl Conditions {
         Ok(Self { if_match: read(IF_MATCH)?, if_none_match: read(IF_NONE_MATCH)? })
     }
 
-    /// The tag that a request that changes something gives its service, if it has one.
+    /// The tag that a changing request passes to its service, if any.
     pub fn tag_for(&self, rule: &EtagRule) -> Result<Option<String>, Box<Failure>> {
         if self.if_none_match.is_some() {
-            return Err(unsupported("If-None-Match is served where nothing is changed"));
+            return Err(unsupported("If-None-Match is supported only for reads"));
         }
         match &self.if_match {
-            Some(_) if rule.request.is_none() => Err(unsupported("If-Match is not served here")),
+            Some(_) if rule.request.is_none() => Err(unsupported("If-Match is not supported here")),
             None | Some(Tags::Any) => Ok(None),
             Some(Tags::These(tags)) => match tags.as_slice() {
-                [tag] if tag.may_match() => Ok(Some(rule.held(tag.opaque()))),
-                // Of a list of none, too, no tag is the resource's own.
+                [tag] if tag.may_match() => Ok(Some(rule.field_value(tag.opaque()))),
+                // Also for an empty list, no tag matches.
                 tags if !tags.iter().any(Tag::may_match) => Err(failed()),
-                _ => Err(unsupported("If-Match is served with one entity tag")),
+                _ => Err(unsupported("If-Match must have exactly one entity tag")),
             },
         }
     }
 
-    /// What becomes of a failure of the service: 412 if, and only if, it is because of If-Match.
+    /// Maps a failure of the service: 412 if and only if If-Match caused it.
     pub fn judge(&self, failure: Box<Failure>) -> Box<Failure> {
         let Some(wanted) = &self.if_match else { return failure };
         let stale = failure.reason == STALE || (*wanted == Tags::Any && failure.code == Code::NotFound);
@@ -138,7 +138,7 @@ impl Conditions {
         failure
     }
 
-    /// Compares the tag of the resource, if it has one, with what a request that changes nothing asks for.
+    /// Compares the tag of the resource, if it has one, with the conditions of a safe request.
     pub fn verdict(&self, method: &Method, tag: Option<&str>) -> Verdict {
         if !(method == Method::GET || method == Method::HEAD) {
             return Verdict::Send;
@@ -153,7 +153,7 @@ impl Conditions {
         match &self.if_none_match {
             Some(Tags::Any) => Verdict::NotModified(tag.map(str::to_owned)),
             Some(Tags::These(tags)) => match tags.iter().find(|one| Some(one.opaque()) == tag) {
-                // The tag that the caller has is the one of the form in which it would be sent again.
+                // The tag that the client has belongs to the representation that it would get again.
                 Some(one) => Verdict::NotModified(Some(one.given.clone())),
                 None => Verdict::Send,
             },
@@ -162,7 +162,7 @@ impl Conditions {
     }
 }
 
-/// Puts a tag among the headers. A text that cannot be a tag is none.
+/// Sets the ETag header. A text that cannot be a tag is ignored.
 pub(super) fn insert(headers: &mut HeaderMap, tag: &str) {
     let fits = |byte: u8| byte == 0x21 || (0x23..=0x7e).contains(&byte) || byte >= 0x80;
     if let Ok(value) = HeaderValue::from_str(&format!("\"{tag}\""))
@@ -189,7 +189,7 @@ impl Tags {
     }
 }
 
-/// Reads a list of tags. One without quotes, which some clients send, is read up to the comma.
+/// Parses a list of tags. A tag without quotes, which some clients send, ends at the comma.
 fn list(mut text: &str, tags: &mut Vec<Tag>) -> Result<(), ()> {
     loop {
         text = text.trim_start_matches([' ', '\t', ',']);
@@ -207,7 +207,7 @@ fn list(mut text: &str, tags: &mut Vec<Tag>) -> Result<(), ()> {
 }
 
 fn malformed() -> Box<Failure> {
-    let text = "an entity tag that cannot be read: write \"tag\", W/\"tag\" or *";
+    let text = "malformed entity tag: write \"tag\", W/\"tag\" or *";
     Box::new(Failure::new(Origin::Decode, Code::InvalidArgument, "PRECONDITION_MALFORMED", text))
 }
 
@@ -215,9 +215,9 @@ fn unsupported(text: &str) -> Box<Failure> {
     Box::new(Failure::new(Origin::Decode, Code::InvalidArgument, "PRECONDITION_UNSUPPORTED", text))
 }
 
-/// The resource is not the one that the caller knows.
+/// The resource is not the one that the client expects.
 pub(super) fn failed() -> Box<Failure> {
-    let text = "the resource has another entity tag than If-Match asks for";
+    let text = "the entity tag in If-Match is not current";
     let failure = Failure::new(Origin::Decode, Code::Aborted, STALE, text);
     Box::new(failure.with_status(http::StatusCode::PRECONDITION_FAILED))
 }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_compared_weakly_where_nothing_changes_and_strongly_elsewhere() {
+    fn tags_are_compared_weakly_for_reads_and_strongly_for_writes() {
         let verdict = |name, value| conditions(name, value).unwrap().verdict(&Method::GET, Some("a,b"));
         let same = Verdict::NotModified(Some("a,b".to_owned()));
         for value in ["\"a,b\"", "W/\"a,b\"", "\"x\", \"a,b\"", "*"] {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_without_a_tag_has_none_of_those_that_are_asked_for() {
+    fn a_resource_without_a_tag_matches_none() {
         let verdict = |name, value| conditions(name, value).unwrap().verdict(&Method::GET, None);
         assert_eq!(verdict("if-match", "\"a\""), Verdict::Failed);
         assert_eq!(verdict("if-match", "*"), Verdict::Send);
@@ -278,8 +278,8 @@ mod tests {
     #[test]
     fn fields_hold_tags_with_or_without_quotes() {
         let rule = |quoted| EtagRule { digest: false, request: Some("etag"), quoted };
-        assert_eq!((rule(false).tag("a"), rule(false).held("a")), (Some("a".to_owned()), "a".to_owned()));
-        assert_eq!((rule(true).tag("\"a\""), rule(true).held("a")), (Some("a".to_owned()), "\"a\"".to_owned()));
+        assert_eq!((rule(false).tag("a"), rule(false).field_value("a")), (Some("a".to_owned()), "a".to_owned()));
+        assert_eq!((rule(true).tag("\"a\""), rule(true).field_value("a")), (Some("a".to_owned()), "\"a\"".to_owned()));
         for none in ["a", "W/\"a\"", "\"\"", "\"", ""] {
             assert_eq!(rule(true).tag(none), None, "{none}");
         }

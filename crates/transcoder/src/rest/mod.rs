@@ -1,4 +1,4 @@
-//! REST calls, from an HTTP request to the service's method and back.
+//! REST calls, from an HTTP request to the method of the service and back.
 
 mod accept;
 mod answer;
@@ -19,13 +19,13 @@ mod stream;
 mod streaming;
 mod unary;
 
-pub use answer::Answered;
+pub use answer::CallOutcome;
 #[cfg(feature = "compression")]
-pub(crate) use answer::{InPieces, Unmeasured};
-pub use body::{Broken, ResponseBody};
+pub(crate) use answer::{Streamed, UnknownLength};
+pub use body::{IncompleteBody, ResponseBody};
 pub use builder::RestBuilder;
-pub use deadline::{Deadline, asked, has_unreadable_timeout};
-pub use endpoint::Handles;
+pub use deadline::{Deadline, has_unreadable_timeout, requested_timeout};
+pub use endpoint::MethodHooks;
 #[cfg(feature = "compression")]
 pub(crate) use etag::CODINGS;
 pub use etag::{EtagRule, etag_mismatch};

@@ -1,7 +1,7 @@
-//! An answer whose list is longer than the message: it is sent page after page, each read when the one before is taken.
+//! A response whose list is longer than the message: it is sent page by page, each read when the one before was taken.
 //!
-//! The first page is there before the head of the answer is sent, so what fails at once has its status. After that JSON has
-//! no place for a failure, and the answer is broken off.
+//! The first page is read before the head of the response is sent, so an early failure has its status. After that JSON
+//! has no place for a failure, and the response is aborted.
 
 use std::{
     pin::Pin,
@@ -20,15 +20,15 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    json::{Habits, Message, Unprintable, Writer},
+    json::{EncodeError, JsonOptions, Message, Writer},
     pages::{self, Pages},
 };
 
-/// The list of an answer that may come in pages, and how they are written. Generated.
+/// The list of a response that may have several pages, and how they are written. Generated.
 #[derive(Debug)]
 pub struct Paged<Res> {
     list: usize,
-    write: fn(&Res, Part) -> Result<Vec<u8>, Unprintable>,
+    write: fn(&Res, Piece) -> Result<Vec<u8>, EncodeError>,
 }
 
 impl<Res> Clone for Paged<Res> {
@@ -39,81 +39,81 @@ impl<Res> Clone for Paged<Res> {
 
 impl<Res> Copy for Paged<Res> {}
 
-/// What is to be written of a page.
+/// The part of a page that is written.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct Piece {
     /// Index of the list.
     list: usize,
-    /// The list is the whole answer, not a member of it.
+    /// The list is the whole response, not a member of it.
     bare: bool,
-    place: Place,
-    habits: &'static Habits,
+    position: Position,
+    options: &'static JsonOptions,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Place {
-    /// All up to the last item of the first page, which has items.
+enum Position {
+    /// Everything up to the last item of the first page, which is not empty.
     Begin,
-    /// The items alone.
+    /// Only the items.
     Middle,
-    /// What follows the items of the last page.
+    /// Everything after the items of the last page.
     End,
 }
 
 impl<Res: Message> Paged<Res> {
-    /// The list that is the field of an index.
+    /// The list is the field with this index.
     pub const fn new(list: usize) -> Self {
         Self { list, write: write::<Res> }
     }
 }
 
-fn write<M: Message>(message: &M, part: Part) -> Result<Vec<u8>, Unprintable> {
-    let Part { list, bare, place, habits } = part;
-    let mut writer = Writer::with_capacity(habits, ROOM);
-    match (place, bare) {
-        (Place::Begin, false) => writer.opened(message, list),
-        (Place::Begin, true) => {
+fn write<M: Message>(message: &M, part: Piece) -> Result<Vec<u8>, EncodeError> {
+    let Piece { list, bare, position, options } = part;
+    let mut writer = Writer::with_capacity(options, ROOM);
+    match (position, bare) {
+        (Position::Begin, false) => writer.opened(message, list),
+        (Position::Begin, true) => {
             writer.raw("[");
             writer.items_of(message, list);
         }
-        (Place::Middle, _) => writer.items_of(message, list),
-        (Place::End, false) => writer.closed(message, list),
-        (Place::End, true) => writer.raw("]"),
+        (Position::Middle, _) => writer.items_of(message, list),
+        (Position::End, false) => writer.closed(message, list),
+        (Position::End, true) => writer.raw("]"),
     }
     writer.finish()
 }
 
-/// An answer whose list has further pages.
-pub(super) enum Begun<Res> {
-    /// After all, there is nothing in them.
+/// A response whose list has more pages.
+pub(super) enum FirstPage<Res> {
+    /// The other pages have no items.
     Whole(Res),
-    /// The first page that has items, and what is sent.
+    /// The first page with items, and the rest of the response.
     Pieces(Res, Content),
 }
 
-/// Begins an answer with its first page.
+/// Starts a response with its first page.
 pub(super) async fn begin<Res: Send + 'static>(
     rule: &'static Rule,
     paged: Paged<Res>,
     mut message: Res,
     mut pages: Pages<Res>,
-) -> Result<Begun<Res>, Box<Failure>> {
+) -> Result<FirstPage<Res>, Box<Failure>> {
     let bare = rule.response.is_some();
-    let written = move |message: &Res, place: Place| -> Result<Bytes, Box<Failure>> {
-        let part = Part { list: paged.list, bare, place, habits: &rule.info.surface.habits };
-        Ok((paged.write)(message, part).map_err(unprintable)?.into())
+    let written = move |message: &Res, position: Position| -> Result<Bytes, Box<Failure>> {
+        let piece = Piece { list: paged.list, bare, position, options: &rule.info.surface.json };
+        Ok((paged.write)(message, piece).map_err(unprintable)?.into())
     };
-    // A list is opened with an item: whether an empty one is written at all, its habits say.
-    while written(&message, Place::Middle)?.is_empty() {
+    // A list is opened with an item: the JSON options decide whether an empty one is written at all.
+    while written(&message, Position::Middle)?.is_empty() {
         match pages::next(&mut pages).await {
             Some(page) => message = page.map_err(|status| refused(rule, &status))?,
-            None => return Ok(Begun::Whole(message)),
+            None => return Ok(FirstPage::Whole(message)),
         }
     }
-    let first = item(written(&message, Place::Begin)?);
-    let end = written(&message, Place::End)?;
+    let first = item(written(&message, Position::Begin)?);
+    let end = written(&message, Position::End)?;
     let rest = Box::pin(Rest { pages: Some(pages), rule, written, end });
-    Ok(Begun::Pieces(message, Content::Items { media_type: JSON, first: Some(first), rest }))
+    Ok(FirstPage::Pieces(message, Content::Items { media_type: JSON, first: Some(first), rest }))
 }
 
 fn item(bytes: Bytes) -> Item {
@@ -122,22 +122,22 @@ fn item(bytes: Bytes) -> Item {
 
 /// The pages after the first one, and the end.
 struct Rest<Res, W> {
-    /// `None` when all is said.
+    /// `None` at the end.
     pages: Option<Pages<Res>>,
     rule: &'static Rule,
     written: W,
-    /// What follows the last item, as of the last page.
+    /// The text after the last item, from the last page.
     end: Bytes,
 }
 
 impl<Res, W> Rest<Res, W>
 where
-    W: Fn(&Res, Place) -> Result<Bytes, Box<Failure>> + Unpin,
+    W: Fn(&Res, Position) -> Result<Bytes, Box<Failure>> + Unpin,
 {
     fn page(&mut self, page: Result<Res, Status>) -> Result<Item, Box<Failure>> {
         let page = page.map_err(|status| refused(self.rule, &status))?;
-        self.end = (self.written)(&page, Place::End)?;
-        let items = (self.written)(&page, Place::Middle)?;
+        self.end = (self.written)(&page, Position::End)?;
+        let items = (self.written)(&page, Position::Middle)?;
         if items.is_empty() {
             return Ok(item(items));
         }
@@ -147,7 +147,7 @@ where
 
 impl<Res, W> Stream for Rest<Res, W>
 where
-    W: Fn(&Res, Place) -> Result<Bytes, Box<Failure>> + Unpin,
+    W: Fn(&Res, Position) -> Result<Bytes, Box<Failure>> + Unpin,
 {
     type Item = Result<Item, Box<Failure>>;
 
@@ -174,7 +174,7 @@ mod tests {
     use serde::de::Deserializer;
 
     use super::*;
-    use crate::json::{Fault, Field, Members, Reader, scalar, text::Text};
+    use crate::json::{DecodeError, Field, Members, Reader, scalar, text::Text};
 
     /// A message with a list among other members.
     #[derive(Clone, Debug, Default, PartialEq)]
@@ -209,7 +209,7 @@ mod tests {
             }
         }
 
-        fn bind(&mut self, _: usize, _: &mut Text<'_>) -> Result<(), Fault> {
+        fn bind(&mut self, _: usize, _: &mut Text<'_>) -> Result<(), DecodeError> {
             Ok(())
         }
     }
@@ -219,41 +219,44 @@ mod tests {
         Shelf { label: "top".to_owned(), total: books.len() as i64, books }
     }
 
-    static LEAVES_OUT: Habits = Habits::PROTO3;
-    static PRINTS: Habits = Habits { print_defaults: true, int64_as_number: true, ..Habits::PROTO3 };
+    static LEAVES_OUT: JsonOptions = JsonOptions::PROTO3;
+    static PRINTS: JsonOptions = JsonOptions { print_defaults: true, int64_as_number: true, ..JsonOptions::PROTO3 };
 
-    fn part(message: &Shelf, bare: bool, place: Place, habits: &'static Habits) -> String {
-        let part = Part { list: 1, bare, place, habits };
-        String::from_utf8((Paged::<Shelf>::new(1).write)(message, part).unwrap()).unwrap()
+    fn part(message: &Shelf, bare: bool, position: Position, options: &'static JsonOptions) -> String {
+        let piece = Piece { list: 1, bare, position, options };
+        String::from_utf8((Paged::<Shelf>::new(1).write)(message, piece).unwrap()).unwrap()
     }
 
-    /// The whole, put together of a first page, a middle one and the end.
-    fn together(first: &[&str], second: &[&str], bare: bool, habits: &'static Habits) -> String {
+    /// The complete text of a first page, a middle one and the end.
+    fn together(first: &[&str], second: &[&str], bare: bool, options: &'static JsonOptions) -> String {
         let last = Shelf { total: (first.len() + second.len()) as i64, ..shelf(second) };
-        let middle = part(&last, bare, Place::Middle, habits);
+        let middle = part(&last, bare, Position::Middle, options);
         let comma = if middle.is_empty() { "" } else { "," };
-        part(&shelf(first), bare, Place::Begin, habits) + comma + &middle + &part(&last, bare, Place::End, habits)
+        part(&shelf(first), bare, Position::Begin, options)
+            + comma
+            + &middle
+            + &part(&last, bare, Position::End, options)
     }
 
     #[test]
     fn pages_read_as_one_list_would() {
-        for habits in [&LEAVES_OUT, &PRINTS] {
+        for options in [&LEAVES_OUT, &PRINTS] {
             for (first, second) in [(&["a"][..], &["b", "c"][..]), (&["a", "b\"]"], &["c"]), (&["a"], &[])] {
                 let all = [first, second].concat();
                 for (bare, field) in [(false, None), (true, Some(1))] {
-                    let whole = crate::rest::json(shelf(&all), field, habits).unwrap().bytes;
+                    let whole = crate::rest::json(shelf(&all), field, options).unwrap().bytes;
                     let whole = String::from_utf8(whole.to_vec()).unwrap();
-                    assert_eq!(together(first, second, bare, habits), whole);
+                    assert_eq!(together(first, second, bare, options), whole);
                 }
             }
         }
     }
 
     #[test]
-    fn an_empty_list_has_no_items_in_any_habits() {
-        for habits in [&LEAVES_OUT, &PRINTS] {
-            assert_eq!(part(&shelf(&[]), false, Place::Middle, habits), "");
+    fn an_empty_list_has_no_items_with_any_options() {
+        for options in [&LEAVES_OUT, &PRINTS] {
+            assert_eq!(part(&shelf(&[]), false, Position::Middle, options), "");
         }
-        assert_eq!(part(&shelf(&["a", "b"]), true, Place::Middle, &PRINTS), r#""a","b""#);
+        assert_eq!(part(&shelf(&["a", "b"]), true, Position::Middle, &PRINTS), r#""a","b""#);
     }
 }

@@ -1,11 +1,11 @@
-//! The body of an answer that is sent whole.
+//! The body of a response that is sent in one piece.
 
 use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::json::{Habits, Kind, Message, Unprintable, Writer};
+use crate::json::{EncodeError, JsonOptions, Kind, Message, Writer};
 
-/// The body of an answer.
+/// A complete body.
 #[derive(Clone, Debug)]
 pub struct Payload {
     /// Value of Content-Type.
@@ -27,12 +27,12 @@ impl Payload {
     }
 }
 
-/// Room for a usual answer, so that writing it does not grow it step by step.
+/// Capacity for a typical response, so that the buffer does not grow.
 pub(super) const ROOM: usize = 1024;
 
 /// Writes an answer, or one field of it, as JSON.
-pub fn json<M: Message>(message: M, field: Option<usize>, habits: &Habits) -> Result<Payload, Unprintable> {
-    let mut writer = Writer::with_capacity(habits, ROOM);
+pub fn json<M: Message>(message: M, field: Option<usize>, options: &JsonOptions) -> Result<Payload, EncodeError> {
+    let mut writer = Writer::with_capacity(options, ROOM);
     match field {
         Some(field) => writer.field(&message, field),
         None => writer.message(&message),
@@ -41,8 +41,8 @@ pub fn json<M: Message>(message: M, field: Option<usize>, habits: &Habits) -> Re
 }
 
 /// Writes an answer that is a well-known type as JSON.
-pub fn value<K: Kind>(value: K::Rust, _: Option<usize>, habits: &Habits) -> Result<Payload, Unprintable> {
-    let mut writer = Writer::with_capacity(habits, ROOM);
+pub fn value<K: Kind>(value: K::Rust, _: Option<usize>, options: &JsonOptions) -> Result<Payload, EncodeError> {
+    let mut writer = Writer::with_capacity(options, ROOM);
     K::write(&value, &mut writer);
     Ok(Payload { content_type: JSON, bytes: writer.finish()?.into() })
 }

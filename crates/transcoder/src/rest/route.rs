@@ -7,7 +7,7 @@ use http::request::Parts;
 use tonic::Status;
 
 use super::{
-    endpoint::{Answer, Endpoint, Handles},
+    endpoint::{Answer, Endpoint, MethodHooks},
     etag::Conditions,
     rule::{Call, Rule},
     streaming::Streaming,
@@ -30,8 +30,8 @@ impl std::fmt::Debug for Route {
 }
 
 impl Route {
-    /// A route to a method that answers once: how it is called, and what is done with its messages.
-    pub fn unary<Req, Res, F, Fut>(rule: &'static Rule, call: F, handles: Handles<Req, Res>) -> Self
+    /// A route to a method with a single response.
+    pub fn unary<Req, Res, F, Fut>(rule: &'static Rule, call: F, handles: MethodHooks<Req, Res>) -> Self
     where
         Req: Message,
         Res: Send + 'static,
@@ -41,8 +41,8 @@ impl Route {
         Self { rule, endpoint: Arc::new(Unary { rule, call, handles }) }
     }
 
-    /// A route to a method that answers with a stream.
-    pub fn stream<Req, Res, F, Fut, St>(rule: &'static Rule, call: F, handles: Handles<Req, Res>) -> Self
+    /// A route to a method with a streamed response.
+    pub fn stream<Req, Res, F, Fut, St>(rule: &'static Rule, call: F, handles: MethodHooks<Req, Res>) -> Self
     where
         Req: Message,
         Res: Send + 'static,
@@ -57,7 +57,7 @@ impl Route {
         self.endpoint.call(call)
     }
 
-    /// Fails if the head of a request is reason enough to refuse it, whatever its body holds.
+    /// Fails if the head of a request suffices to refuse it, whatever its body is.
     pub(super) fn check_head(&self, parts: &Parts) -> Result<(), Box<Failure>> {
         if let (Some(etag), false) = (&self.rule.etag, parts.method.is_safe()) {
             Conditions::of(&parts.headers)?.tag_for(etag)?;

@@ -1,4 +1,4 @@
-//! A rule of `google.api.http`, and a request that is known to be under one.
+//! A rule of `google.api.http`, and a request that matched one.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::request::Parts;
 
 use super::etag::EtagRule;
-use crate::{MethodInfo, json::Place, router::Template};
+use crate::{MethodInfo, json::RequestPart, router::Template};
 
-/// A rule, as the build found it. Generated, one `static` a rule.
+/// A rule, as the build read it. Generated, one `static` for each rule.
 #[derive(Debug)]
 pub struct Rule {
-    /// HTTP method; `*` stands for any.
+    /// HTTP method; `*` is any method.
     pub method: &'static str,
     /// Path template.
     pub template: Template,
@@ -19,7 +19,7 @@ pub struct Rule {
     pub info: &'static MethodInfo,
     /// How the request message is bound.
     pub binding: Binding,
-    /// Index of the response field that is the answer; `None` for the whole message.
+    /// Index of the response field that is sent; `None` for the whole message.
     pub response: Option<usize>,
     /// Status of success.
     pub success: u16,
@@ -27,18 +27,18 @@ pub struct Rule {
     pub empty_body: bool,
     /// HTTP status by error reason, where it differs from the code's.
     pub status: &'static [(&'static str, u16)],
-    /// The answer is a stream.
+    /// The response is a stream.
     pub stream: bool,
-    /// The answer is raw bytes, in a `google.api.HttpBody`.
+    /// The response is raw bytes, in a `google.api.HttpBody`.
     pub raw_answer: bool,
-    /// Answers carry an entity tag.
+    /// Responses have an entity tag.
     pub etag: Option<EtagRule>,
-    /// Path of the field of the request that is given Last-Event-ID.
+    /// Path of the request field that takes Last-Event-ID.
     pub resume: Option<&'static str>,
 }
 
-/// Which rule a request matched; in the extensions of the request that the guard and the service see, if
-/// [`RestBuilder::with_facts`](crate::RestBuilder::with_facts) asked for it.
+/// The rule that a request matched, in the extensions of the request that the guard and the service see, if
+/// [`RestBuilder::with_facts`](crate::RestBuilder::with_facts) was called.
 #[derive(Clone, Copy, Debug)]
 pub struct Matched {
     /// The RPC.
@@ -52,15 +52,15 @@ pub struct Matched {
 pub struct Binding {
     /// What the body is.
     pub body: Body,
-    /// Field paths that no query key may name: what the path binds, and the body.
+    /// Field paths that query keys must not name: those that the path and the body bind.
     pub taken: &'static [&'static str],
-    /// What the body does not give may come from the query; without it, what the body could give may not.
+    /// Fields that the body does not have may come from the query; otherwise fields of the body must not.
     pub body_or_query: bool,
-    /// A request without a body is refused, whatever the query gives.
+    /// A request without a body is refused, even with a query.
     pub body_required: bool,
-    /// Field paths whose booleans are read leniently from the query.
+    /// Field paths whose booleans are parsed leniently in the query.
     pub lenient: &'static [&'static str],
-    /// Proto name of the field mask that is filled with the body's members where the caller left it empty.
+    /// Proto name of the field mask that is filled with the body's members if the caller left it empty.
     pub mask: Option<&'static str>,
 }
 
@@ -73,20 +73,20 @@ pub enum Body {
     Whole,
     /// A field of the request message.
     Field {
-        /// Its index.
+        /// Index of the field.
         index: usize,
-        /// Its proto name.
+        /// Proto name of the field.
         name: &'static str,
     },
     /// Raw bytes of any media type, in a `google.api.HttpBody`.
     Raw {
-        /// Proto name of the field that it is; `None` if it is the request message.
+        /// Proto name of the field; `None` for the request message itself.
         name: Option<&'static str>,
     },
 }
 
 impl Body {
-    /// The one field that the body is.
+    /// The field that is the body, if any.
     pub fn field(self) -> Option<&'static str> {
         match self {
             Self::Field { name, .. } => Some(name),
@@ -97,31 +97,31 @@ impl Body {
 }
 
 impl Rule {
-    /// What a request is told of the rule that it matched.
+    /// The facts about the matched rule for the extensions.
     pub(super) fn matched(&self) -> Matched {
         Matched { method: self.info, template: self.template.text }
     }
 
-    /// Where a caller gives the field of a path in proto names.
-    pub fn place_of(&self, field: &str) -> Place {
+    /// The part of the request that holds a field, by its path in proto names.
+    pub fn part_of(&self, field: &str) -> RequestPart {
         if self.template.variables.iter().any(|variable| variable.field == field) {
-            return Place::Path;
+            return RequestPart::Path;
         }
         let in_body = match self.binding.body.field() {
             Some(name) => field.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
             None => self.binding.body != Body::None,
         };
-        if in_body { Place::Body } else { Place::Query }
+        if in_body { RequestPart::Body } else { RequestPart::Query }
     }
 }
 
-/// A request whose rule is known and whose body is read.
+/// A request with its rule and its body.
 #[derive(Debug)]
 pub(super) struct Call {
     pub parts: Parts,
     pub body: Bytes,
-    /// The tag of If-Match that the service is given.
+    /// The tag of If-Match for the service.
     pub tag: Option<String>,
-    /// How long the first message of a stream is awaited before the head of the answer is sent.
+    /// How long to wait for the first message of a stream before the head of the response is sent.
     pub patience: Duration,
 }

@@ -16,7 +16,7 @@ use tonic::Code;
 
 use super::{
     accept::Framing,
-    answer::{self, Answered},
+    answer::{self, CallOutcome},
     body::ResponseBody,
     content::Content,
     deadline::{self, Deadline},
@@ -25,7 +25,7 @@ use super::{
     read::{self, BoxError},
     route::Route,
     rule::{Body, Call, Rule},
-    stream::{Frames, Teller, late},
+    stream::{ErrorEncoder, Frames, late},
 };
 use crate::{
     Dialects, Guard, TrailingSlash,
@@ -37,7 +37,6 @@ use crate::{
 #[derive(Clone)]
 pub struct Rest(pub(super) Arc<Inner>);
 
-/// What serves them.
 pub(super) struct Inner {
     pub router: Router,
     pub routes: Vec<Route>,
@@ -70,11 +69,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let inner = self.0.clone();
-        // All that waits is in boxes of its own, so that this one stays small.
+        // Everything that waits is boxed separately, so that this future stays small.
         Box::pin(async move {
             Ok(match inner.begin(request) {
-                Begun::Answered(response) => response,
-                Begun::Called(called) => inner.finish(called).await,
+                Started::Done(response) => response,
+                Started::PendingCall(called) => inner.finish(called).await,
             })
         })
     }
@@ -83,60 +82,60 @@ where
 /// Where a request goes.
 enum Target<'i> {
     Route(&'i Route),
-    /// To the same path without its slash.
+    /// A redirect to the path without the trailing slash.
     Redirect(String),
-    /// An answer to OPTIONS.
+    /// The response to OPTIONS.
     Options(String),
 }
 
 impl Failure {
-    /// The failure of a call of a rule, which knows where its fields are given.
+    /// Adds the parts of the request to the violations of a failure.
     fn under(mut self: Box<Self>, rule: &Rule) -> Box<Self> {
         for violation in &mut self.violations {
-            violation.place.get_or_insert_with(|| rule.place_of(&violation.field));
+            violation.part.get_or_insert_with(|| rule.part_of(&violation.field));
         }
-        self.types = rule.info.surface.habits.types;
+        self.types = rule.info.surface.json.types;
         self
     }
 }
 
-/// A request whose rule is known.
-enum Begun<'i> {
-    /// There was none, or nothing to call.
-    Answered(Response<ResponseBody>),
-    Called(Called<'i>),
+/// A request after routing.
+enum Started<'i> {
+    /// Done: there is no method to call.
+    Done(Response<ResponseBody>),
+    PendingCall(PendingCall<'i>),
 }
 
 type Outcome<'i> = Pin<Box<dyn Future<Output = Result<Success, Box<Failure>>> + Send + 'i>>;
 
-/// A call under way.
-struct Called<'i> {
+/// A call in progress.
+struct PendingCall<'i> {
     rule: &'static Rule,
-    /// The answer is that to HEAD.
+    /// The request was HEAD.
     head: bool,
     outcome: Outcome<'i>,
     framing: Option<Framing>,
     request_id: Option<RequestId>,
-    /// When the caller wants an answer.
-    asked: Option<Instant>,
-    /// When there must be one.
+    /// The deadline of the client.
+    requested: Option<Instant>,
+    /// The deadline of the call.
     until: Option<Instant>,
 }
 
 impl Inner {
-    fn begin<B>(&self, request: Request<B>) -> Begun<'_>
+    fn begin<B>(&self, request: Request<B>) -> Started<'_>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
         match self.route(&parts) {
-            Ok(route) => Begun::Called(self.serve(route, parts, body)),
-            Err(response) => Begun::Answered(*response),
+            Ok(route) => Started::PendingCall(self.serve(route, parts, body)),
+            Err(response) => Started::Done(*response),
         }
     }
 
-    /// The route of a request, or the answer where there is none.
+    /// The route of a request, or the response if there is none.
     fn route(&self, parts: &Parts) -> Result<&Route, Box<Response<ResponseBody>>> {
         let response = match self.target(parts) {
             Ok(Target::Route(route)) => return Ok(route),
@@ -155,7 +154,7 @@ impl Inner {
     fn target(&self, parts: &Parts) -> Result<Target<'_>, Box<Failure>> {
         let path = parts.uri.path();
         if path == "*" && parts.method == Method::OPTIONS {
-            // The server as a whole (RFC 9110, section 9.3.7).
+            // `*`: the server as a whole (RFC 9110, section 9.3.7).
             let methods: Vec<_> =
                 self.routes.iter().map(|route| route.rule.method).filter(|method| *method != "*").collect();
             return Ok(Target::Options(allow(&methods)));
@@ -184,7 +183,7 @@ impl Inner {
     }
 
     /// Calls the method of a route.
-    fn serve<'i, B>(&'i self, route: &'i Route, mut parts: Parts, body: B) -> Called<'i>
+    fn serve<'i, B>(&'i self, route: &'i Route, mut parts: Parts, body: B) -> PendingCall<'i>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -192,33 +191,34 @@ impl Inner {
         let rule = route.rule;
         let request_id = parts.extensions.get::<RequestId>().cloned();
         let after = |time: Duration| Instant::now().checked_add(time);
-        let (asked, most) = (deadline::asked(&parts.headers).and_then(after), self.timeout.and_then(after));
-        // How a stream is sent is asked of the caller's headers, which go on to the service.
+        let (requested, most) =
+            (deadline::requested_timeout(&parts.headers).and_then(after), self.timeout.and_then(after));
+        // The caller's headers choose the form of a stream, and are passed on to the service afterwards.
         let messages = rule.stream && !rule.raw_answer;
         let framing = if messages { Some(Framing::of(&parts.headers)) } else { None };
-        let until = asked.into_iter().chain(most).min();
+        let until = requested.into_iter().chain(most).min();
         if let Some(at) = until {
-            // A server around this one may have set an earlier one.
+            // An outer server may have set an earlier one.
             let own = Deadline(at.into_std());
             let known = parts.extensions.get_or_insert_with(|| own);
             *known = own.min(*known);
         }
         let head = parts.method == Method::HEAD;
-        Called { rule, head, outcome: self.call(route, parts, body), framing, request_id, asked, until }
+        PendingCall { rule, head, outcome: self.call(route, parts, body), framing, request_id, requested, until }
     }
 
-    /// Awaits the answer of a call, in time.
-    async fn finish(&self, called: Called<'_>) -> Response<ResponseBody> {
-        let Called { rule, head, outcome, framing, request_id, asked, until } = called;
+    /// Awaits the response of a call until its deadline.
+    async fn finish(&self, called: PendingCall<'_>) -> Response<ResponseBody> {
+        let PendingCall { rule, head, outcome, framing, request_id, requested, until } = called;
         let outcome = match until {
             None => outcome.await,
             Some(at) => timeout_at(at, outcome).await.unwrap_or_else(|_| Err(Box::new(late()))),
         };
         let response = match outcome {
             Ok(success) => {
-                let mut response = self.answer(rule, success, framing, request_id, asked);
+                let mut response = self.answer(rule, success, framing, request_id, requested);
                 if self.facts {
-                    response.extensions_mut().insert(Answered { code: Code::Ok, matched: Some(rule.matched()) });
+                    response.extensions_mut().insert(CallOutcome { code: Code::Ok, matched: Some(rule.matched()) });
                 }
                 response
             }
@@ -251,8 +251,8 @@ impl Inner {
             Content::Whole(payload) => answer::whole(success, Some(payload)),
             Content::Items { media_type, first, rest } => {
                 let dialect = rule.info.surface.error_dialect;
-                let teller = Teller { dialects: self.dialects.clone(), dialect, request_id };
-                let frames = Frames::new(rest, first, framing, teller, self.heartbeat, deadline);
+                let errors = ErrorEncoder { dialects: self.dialects.clone(), dialect, request_id };
+                let frames = Frames::new(rest, first, framing, errors, self.heartbeat, deadline);
                 let content_type = framing.map_or(media_type, Framing::content_type);
                 answer::pieces(rule, success, content_type, ResponseBody::pieces(frames))
             }
@@ -283,8 +283,8 @@ impl Inner {
         self.guard.admit(rule.info, extensions).map_err(refused)
     }
 
-    /// Refuses a request before anybody asks for its body, if its head is reason enough. What the query and the path hold
-    /// is looked at then only if the body waits for that: all others are told first what is wrong with the body.
+    /// Refuses a request by its head, before the body is read. Query and path are checked only if the client waits with
+    /// the body; all other requests get the errors of the body first.
     fn check_head<B>(&self, route: &Route, parts: &Parts, body: &B) -> Result<(), Box<Failure>>
     where
         B: http_body::Body,
@@ -321,7 +321,7 @@ impl Inner {
     }
 }
 
-/// A call of a method whose answers carry an entity tag.
+/// A call of a method whose responses have an entity tag.
 async fn conditional(route: &Route, rule: &EtagRule, mut call: Call) -> Result<Success, Box<Failure>> {
     let conditions = Conditions::of(&call.parts.headers)?;
     let method = call.parts.method.clone();
@@ -341,7 +341,7 @@ async fn conditional(route: &Route, rule: &EtagRule, mut call: Call) -> Result<S
     Ok(success)
 }
 
-/// The methods of a path as Allow has them: GET brings HEAD, and OPTIONS is always there.
+/// The methods of a path for Allow: GET implies HEAD, and OPTIONS is always there.
 fn allow(methods: &[&str]) -> String {
     let mut names = methods.to_vec();
     if names.contains(&"GET") {
@@ -354,7 +354,7 @@ fn allow(methods: &[&str]) -> String {
 }
 
 fn without_slash(parts: &Parts) -> String {
-    // Browsers take a backslash for a slash, and two of those for another host.
+    // Browsers treat a backslash as a slash, and two slashes as the start of another host.
     let path = parts.uri.path().trim_end_matches('/').replace('\\', "%5C");
     parts.uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"))
 }

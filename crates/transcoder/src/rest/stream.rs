@@ -1,7 +1,7 @@
-//! The body of a stream: each message as a line, an event, or an item of a list, or raw bytes as they are.
+//! The body of a stream: each message as a line, an event or a list item, or as raw bytes.
 //!
-//! The head of the answer is on its way when an item fails, so a failure is the last message of the body, in the dialect
-//! of the surface. Raw bytes have no place for it; there the answer is broken off.
+//! The head of the response is already sent when an item fails, so the failure is the last message of the body, in the
+//! dialect of the surface. Raw bytes have no place for it; there the response is aborted.
 
 use std::{
     future::Future,
@@ -16,28 +16,27 @@ use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tonic::Code;
 
-use super::{accept::Framing, body::Broken};
+use super::{accept::Framing, body::IncompleteBody};
 use crate::{
     Dialects, RequestId,
     failure::{Failure, Origin},
 };
 
-/// A message of a stream, written.
+/// An encoded message of a stream.
 #[derive(Debug)]
 pub(super) struct Item {
     /// JSON, or raw bytes.
     pub bytes: Bytes,
-    /// Id of its event.
+    /// Event id.
     pub id: Option<String>,
-    /// Type of its event.
+    /// Event type.
     pub kind: Option<String>,
 }
 
-/// The messages of a stream, as they come.
 pub(super) type Items = Pin<Box<dyn Stream<Item = Result<Item, Box<Failure>>> + Send>>;
 
-/// What a failure in the middle is told with.
-pub(super) struct Teller {
+/// Encodes a failure in the middle of a stream.
+pub(super) struct ErrorEncoder {
     pub dialects: Dialects,
     pub dialect: &'static str,
     pub request_id: Option<RequestId>,
@@ -49,18 +48,18 @@ pub(super) struct Frames {
     first: Option<Item>,
     /// `None` for raw bytes.
     framing: Option<Framing>,
-    teller: Teller,
+    errors: ErrorEncoder,
     heartbeat: Heartbeat,
     deadline: Option<Pin<Box<Sleep>>>,
-    /// Messages so far.
+    /// Messages sent so far.
     sent: u64,
     ended: bool,
 }
 
-/// As many messages as are taken without a pause while they give no bytes: raw ones may be empty.
+/// The maximum number of empty messages that are taken without yielding: raw messages may be empty.
 const MANY: usize = 1024;
 
-/// As many bytes as are put together while items are there to be had.
+/// The number of bytes to collect while items are ready.
 const ENOUGH: usize = 16 * 1024;
 
 impl Frames {
@@ -68,18 +67,18 @@ impl Frames {
         items: Items,
         first: Option<Item>,
         framing: Option<Framing>,
-        teller: Teller,
+        errors: ErrorEncoder,
         heartbeat: Duration,
         deadline: Option<Instant>,
     ) -> Self {
-        // Only a comment of an event stream means nothing to everybody.
+        // Only event streams have comments, which every client ignores.
         let every = Some(heartbeat).filter(|every| framing == Some(Framing::Events) && !every.is_zero());
         let heartbeat = Heartbeat { every, waiting: None };
         let deadline = deadline.map(|at| Box::pin(sleep_until(at)));
-        Self { items, first, framing, teller, heartbeat, deadline, sent: 0, ended: false }
+        Self { items, first, framing, errors, heartbeat, deadline, sent: 0, ended: false }
     }
 
-    /// What goes before and after the data of a message.
+    /// Writes a message with its framing.
     fn item(&mut self, out: &mut BytesMut, item: &Item) {
         match self.framing {
             None => out.put_slice(&item.bytes),
@@ -96,25 +95,25 @@ impl Frames {
         self.sent += 1;
     }
 
-    /// The end as it should be.
+    /// The end of a successful stream.
     fn end(&mut self, out: &mut BytesMut) {
         self.ended = true;
         match self.framing {
             Some(Framing::List) => out.put_slice(if self.sent == 0 { b"[]" } else { b"]" }),
-            // A client sees no difference between this end and a broken line, and would come back without it.
+            // A client cannot distinguish this end from a lost connection, and would reconnect without it.
             Some(Framing::Events) => out.put_slice(b"event: end\ndata: {}\n\n"),
             Some(Framing::Lines) | None => {}
         }
     }
 
-    /// The end that a failure makes.
-    fn fail(&mut self, out: &mut BytesMut, failure: Failure) -> Result<(), Broken> {
+    /// The end of a failed stream.
+    fn fail(&mut self, out: &mut BytesMut, failure: Failure) -> Result<(), IncompleteBody> {
         if self.framing.is_none() {
             self.ended = true;
-            return Err(Broken);
+            return Err(IncompleteBody);
         }
-        let request_id = self.teller.request_id.as_ref().map(|id| id.0.clone());
-        let dialect = self.teller.dialects.named(self.teller.dialect);
+        let request_id = self.errors.request_id.as_ref().map(|id| id.0.clone());
+        let dialect = self.errors.dialects.named(self.errors.dialect);
         let body = one_line(dialect.render(&Failure { request_id, ..failure }).body);
         let item = Item { bytes: body, id: None, kind: Some("error".to_owned()) };
         self.item(out, &item);
@@ -125,8 +124,8 @@ impl Frames {
         Ok(())
     }
 
-    /// Puts together what is there. Raw bytes that fail are to be broken off.
-    fn gather(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> Result<(), Broken> {
+    /// Collects what is ready. A failure of raw bytes aborts the response.
+    fn gather(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> Result<(), IncompleteBody> {
         if let Some(first) = self.first.take() {
             self.item(out, &first);
         }
@@ -137,13 +136,13 @@ impl Frames {
         while !self.ended && out.len() < ENOUGH {
             taken += 1;
             if taken > MANY && out.is_empty() {
-                // Others get their turn, the deadline among them.
+                // Yields to other tasks, including the deadline.
                 cx.waker().wake_by_ref();
                 return Ok(());
             }
             match self.items.as_mut().poll_next(cx) {
                 Poll::Ready(Some(Ok(item))) => self.item(out, &item),
-                // What is there goes out before the connection is broken off.
+                // What is ready is sent before the response is aborted.
                 Poll::Ready(Some(Err(failure))) => return self.fail(out, *failure),
                 Poll::Ready(None) => self.end(out),
                 Poll::Pending => return Ok(()),
@@ -155,9 +154,12 @@ impl Frames {
 
 impl Body for Frames {
     type Data = Bytes;
-    type Error = Broken;
+    type Error = IncompleteBody;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, IncompleteBody>>> {
         if self.ended {
             return Poll::Ready(None);
         }
@@ -171,7 +173,7 @@ impl Body for Frames {
             };
         }
         if gathered.is_err() {
-            // The next poll breaks off.
+            // The next poll aborts.
             self.ended = false;
             self.items = Box::pin(Cut);
         }
@@ -180,7 +182,7 @@ impl Body for Frames {
     }
 }
 
-/// The stream of an answer that is to be broken off.
+/// The stream of a response that will be aborted.
 struct Cut;
 
 impl Stream for Cut {
@@ -191,10 +193,10 @@ impl Stream for Cut {
     }
 }
 
-/// Tells the client, and every proxy between, that a silent stream is alive.
+/// Shows the client and the proxies in between that a silent stream is alive.
 struct Heartbeat {
     every: Option<Duration>,
-    /// Runs since the last output.
+    /// Restarted by every output.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -212,7 +214,7 @@ impl Heartbeat {
 
 /// Writes an event (the HTML standard, section 9.2.5).
 fn event(out: &mut BytesMut, item: &Item) {
-    // A line break would end the field, and clients ignore an id with a NUL.
+    // A line break would end the field, and clients ignore an id with NUL.
     let fits = |text: &&String| !text.is_empty() && !text.contains(['\r', '\n', '\0']);
     for (name, text) in [("id: ", &item.id), ("event: ", &item.kind)] {
         if let Some(text) = text.as_ref().filter(fits) {
@@ -226,7 +228,7 @@ fn event(out: &mut BytesMut, item: &Item) {
     out.put_slice(b"\n\n");
 }
 
-/// An error body on one line: that of a dialect that writes several, or no JSON at all, becomes JSON.
+/// An error body on one line: multi-line and non-JSON bodies are converted to JSON.
 fn one_line(body: Vec<u8>) -> Bytes {
     if !body.contains(&b'\n')
         && !body.contains(&b'\r')
@@ -249,7 +251,7 @@ mod tests {
 
     use super::*;
 
-    /// A stream that says nothing, and is seen to be gone.
+    /// A silent stream that notices when it is dropped.
     struct Silent(#[allow(dead_code, reason = "its end is what counts")] Arc<()>);
 
     impl Stream for Silent {
@@ -260,7 +262,7 @@ mod tests {
         }
     }
 
-    /// Empty pieces without end.
+    /// An endless stream of empty pieces.
     struct Empty;
 
     impl Stream for Empty {
@@ -272,11 +274,11 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_goes_away_ends_the_stream_of_the_service() {
+    fn a_disconnected_client_ends_the_stream_of_the_service() {
         let alive = Arc::new(());
-        let teller = Teller { dialects: Dialects::default(), dialect: "", request_id: None };
+        let errors = ErrorEncoder { dialects: Dialects::default(), dialect: "", request_id: None };
         let items = Box::pin(Silent(alive.clone()));
-        let frames = Frames::new(items, None, Some(Framing::Lines), teller, Duration::ZERO, None);
+        let frames = Frames::new(items, None, Some(Framing::Lines), errors, Duration::ZERO, None);
         let body = super::super::ResponseBody::pieces(frames);
         assert_eq!(Arc::strong_count(&alive), 2);
         drop(body);
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_break_an_event_is_left_out() {
+    fn ids_that_would_break_an_event_are_omitted() {
         let written = |id: &str, kind: &str| {
             let mut out = BytesMut::new();
             let item = Item { bytes: Bytes::from("1"), id: Some(id.to_owned()), kind: Some(kind.to_owned()) };
@@ -305,9 +307,9 @@ mod tests {
     }
 
     #[test]
-    fn empty_pieces_without_end_do_not_keep_others_waiting() {
-        let teller = Teller { dialects: Dialects::default(), dialect: "", request_id: None };
-        let mut frames = Frames::new(Box::pin(Empty), None, None, teller, Duration::ZERO, None);
+    fn endless_empty_pieces_yield_to_other_tasks() {
+        let errors = ErrorEncoder { dialects: Dialects::default(), dialect: "", request_id: None };
+        let mut frames = Frames::new(Box::pin(Empty), None, None, errors, Duration::ZERO, None);
         assert!(Pin::new(&mut frames).poll_frame(&mut Context::from_waker(Waker::noop())).is_pending());
     }
 }

@@ -1,4 +1,4 @@
-//! The route to a method that answers with a stream.
+//! Routes to methods with a streamed response.
 
 use std::{
     future::{Future, poll_fn},
@@ -13,18 +13,18 @@ use tonic::Status;
 
 use super::{
     content::{Content, refused, unprintable},
-    endpoint::{Answer, Endpoint, Handles, Success, Word, Write, check_head, request},
+    endpoint::{Answer, Endpoint, MethodHooks, ReadText, Success, Write, check_head, request},
     payload::Payload,
     rule::{Call, Rule},
     stream::Item,
 };
 use crate::{failure::Failure, json::Message};
 
-/// A rule and the method behind it, which answers with a stream.
+/// A rule and its method, which responds with a stream.
 pub(super) struct Streaming<Req, Res, F, St> {
     pub rule: &'static Rule,
     pub call: F,
-    pub handles: Handles<Req, Res>,
+    pub handles: MethodHooks<Req, Res>,
     pub stream: PhantomData<fn() -> St>,
 }
 
@@ -42,7 +42,7 @@ where
 
     fn call(&self, call: Call) -> Answer {
         let (rule, patience) = (self.rule, call.patience);
-        let Handles { write, event_id, event_type, .. } = self.handles;
+        let MethodHooks { write, event_id, event_type, .. } = self.handles;
         let request = match request(rule, call, &self.handles) {
             Ok(request) => request,
             Err(failure) => return Box::pin(std::future::ready(Err(failure))),
@@ -53,8 +53,8 @@ where
             let (metadata, stream, extensions) = response.into_parts();
             let stream = Box::pin(stream);
             let mut items = Written { stream, rule, write, event_id, event_type, media_type: None, ended: false };
-            // A stream that fails at once answers with its status; one that is silent for long is answered all the same,
-            // unless it is of raw bytes: only the first of them tells the media type.
+            // A stream that fails immediately responds with its status. A silent stream gets its head after a while,
+            // except a stream of raw bytes: only the first piece has the media type.
             let first = poll_fn(|cx| Pin::new(&mut items).poll_next(cx));
             let first = match patience.is_zero() || rule.raw_answer {
                 true => first.await,
@@ -69,16 +69,16 @@ where
     }
 }
 
-/// A stream whose messages are written as they come.
+/// A stream whose messages are encoded as they come.
 struct Written<Res, St> {
     stream: Pin<Box<St>>,
     rule: &'static Rule,
     write: Write<Res>,
-    event_id: Word<Res>,
-    event_type: Word<Res>,
-    /// That of the first message that is raw bytes.
+    event_id: ReadText<Res>,
+    event_type: ReadText<Res>,
+    /// The media type of the first raw message.
     media_type: Option<HeaderValue>,
-    /// Nothing more is asked of the stream.
+    /// The stream must not be polled again.
     ended: bool,
 }
 
@@ -86,7 +86,7 @@ impl<Res, St> Written<Res, St> {
     fn item(&mut self, message: Res) -> Result<Item, Box<Failure>> {
         let id = self.event_id.and_then(|id| id(&message));
         let kind = self.event_type.and_then(|kind| kind(&message));
-        let payload = (self.write)(message, self.rule.response, &self.rule.info.surface.habits);
+        let payload = (self.write)(message, self.rule.response, &self.rule.info.surface.json);
         let Payload { content_type, bytes } = payload.map_err(unprintable)?;
         self.media_type.get_or_insert(content_type);
         Ok(Item { bytes, id, kind })

@@ -1,4 +1,4 @@
-//! The route to a method that answers once.
+//! Routes to methods with a single response.
 
 use std::future::Future;
 
@@ -7,9 +7,9 @@ use tonic::{Code, Status};
 
 use super::{
     content::{Content, refused, unprintable},
-    endpoint::{Answer, Endpoint, Handles, Success, check_head, request},
+    endpoint::{Answer, Endpoint, MethodHooks, Success, check_head, request},
     etag,
-    pages::{Begun, begin},
+    pages::{FirstPage, begin},
     rule::{Call, Rule},
 };
 use crate::{
@@ -18,11 +18,11 @@ use crate::{
     pages,
 };
 
-/// A rule and the method behind it, which answers once.
+/// A rule and its method, which responds once.
 pub(super) struct Unary<Req, Res, F> {
     pub rule: &'static Rule,
     pub call: F,
-    pub handles: Handles<Req, Res>,
+    pub handles: MethodHooks<Req, Res>,
 }
 
 impl<Req, Res, F, Fut> Endpoint for Unary<Req, Res, F>
@@ -38,7 +38,7 @@ where
 
     fn call(&self, call: Call) -> Answer {
         let rule = self.rule;
-        let Handles { write, created, tag, paged, .. } = self.handles;
+        let MethodHooks { write, created, tag, paged, .. } = self.handles;
         let request = match request(rule, call, &self.handles) {
             Ok(request) => request,
             Err(failure) => return Box::pin(std::future::ready(Err(failure))),
@@ -51,8 +51,8 @@ where
             if let Some(further) = pages::further::<Res>(&mut extensions) {
                 let Some(paged) = paged else { return Err(unpaged()) };
                 match begin(rule, paged, message, further).await? {
-                    Begun::Whole(whole) => message = whole,
-                    Begun::Pieces(first, content) => (message, pieces) = (first, Some(content)),
+                    FirstPage::Whole(whole) => message = whole,
+                    FirstPage::Pieces(first, content) => (message, pieces) = (first, Some(content)),
                 }
             }
             let success = if created.is_some_and(|created| created(&message)) { 201 } else { rule.success };
@@ -63,7 +63,7 @@ where
             } else if rule.empty_body {
                 Content::None
             } else {
-                let payload = write(message, rule.response, &rule.info.surface.habits).map_err(unprintable)?;
+                let payload = write(message, rule.response, &rule.info.surface.json).map_err(unprintable)?;
                 if rule.etag.is_some_and(|etag| etag.digest) {
                     tag = Some(etag::digest(&payload.bytes));
                 }
@@ -75,8 +75,8 @@ where
     }
 }
 
-/// A service answers in pages, and its method has no list for them.
+/// A service returned pages, but its method has no paged list.
 fn unpaged() -> Box<Failure> {
-    let text = "the answer has further pages, and its method has no paged_list";
+    let text = "the response has more pages, but its method has no paged_list";
     Box::new(Failure::new(Origin::Server, Code::Internal, "PAGES_UNEXPECTED", text))
 }

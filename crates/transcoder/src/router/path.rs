@@ -6,19 +6,19 @@ use smallvec::SmallVec;
 
 use super::{Segment, Template, Variable};
 use crate::{
-    json::Fault,
+    json::DecodeError,
     percent::{self, Keep},
 };
 
-/// A request path, split. Segments are kept as they came, and in canonical form to compare them with literals.
+/// A split request path. Segments are kept raw, and in canonical form for the comparison with literals.
 #[derive(Clone, Debug)]
 pub struct Path<'p> {
     raw: SmallVec<[&'p str; FEW]>,
-    /// Nothing if every segment is canonical as it came.
+    /// `None` if every raw segment is canonical.
     canonical: Option<Vec<Cow<'p, str>>>,
 }
 
-/// Segments of a usual path.
+/// Segments of a typical path.
 const FEW: usize = 12;
 
 impl<'p> Path<'p> {
@@ -53,13 +53,13 @@ impl<'p> Path<'p> {
 
     fn of(raw: SmallVec<[&'p str; FEW]>) -> Self {
         let plain = raw.iter().all(|segment| matches!(percent::canonical(segment), Some(Cow::Borrowed(_))));
-        // A malformed escape equals no literal; as a value it is refused when it is decoded.
+        // A malformed escape equals no literal; decoding it as a value fails.
         let canonical = |segment: &&'p str| percent::canonical(segment).unwrap_or(Cow::Borrowed("%"));
         let canonical = (!plain).then(|| raw.iter().map(canonical).collect());
         Self { raw, canonical }
     }
 
-    /// A segment as literals are compared.
+    /// A segment in canonical form.
     pub(super) fn literal(&self, index: usize) -> &str {
         match &self.canonical {
             Some(canonical) => &canonical[index],
@@ -67,9 +67,9 @@ impl<'p> Path<'p> {
         }
     }
 
-    /// The path without the verb that its last segment may end in, and the verb in canonical form.
+    /// The path without a verb at the end of its last segment, and the verb in canonical form.
     pub(super) fn without_verb(&self) -> Option<(Path<'p>, Cow<'p, str>)> {
-        // A colon is none of the characters that stay as they are.
+        // A canonical segment cannot contain a colon.
         self.canonical.as_ref()?;
         let (rest, verb) = self.raw.last()?.rsplit_once(':')?;
         if rest.is_empty() {
@@ -80,9 +80,9 @@ impl<'p> Path<'p> {
         Some((Path::of(raw), percent::canonical(verb)?))
     }
 
-    /// The value of a variable: one segment is decoded wholly, several keep their escaped slashes.
-    pub fn value(&self, template: &Template, variable: &Variable) -> Result<Cow<'p, str>, Fault> {
-        // What `**` took beyond the one place that it has in the template; -1 if it took nothing.
+    /// The value of a variable: a single segment is decoded completely, several keep their escaped slashes.
+    pub fn value(&self, template: &Template, variable: &Variable) -> Result<Cow<'p, str>, DecodeError> {
+        // The number of segments that `**` matched, minus one.
         let more = self.raw.len().wrapping_sub(template.segments.len());
         let rest = template.segments.iter().position(|segment| *segment == Segment::Rest);
         let shift = |index: usize| match rest {

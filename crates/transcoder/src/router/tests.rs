@@ -1,10 +1,10 @@
-//! The table of literal paths answers what the trie would.
+//! The table of literal paths gives the same results as the trie.
 
 use proptest::{collection::vec, prelude::*};
 
 use super::{Found, Path, Router, Segment, Template};
 
-/// A template from the text of its segments, of which `*` and `**` stand for any.
+/// A template from its segments, including `*` and `**`.
 fn template(segments: &[&'static str], verb: &'static str) -> &'static Template {
     let segment = |text: &&'static str| match *text {
         "*" => Segment::Any,
@@ -20,7 +20,7 @@ fn by_trie(router: &Router, method: &str, path: &str) -> Found {
 }
 
 #[test]
-fn literal_paths_of_every_length_are_told_apart() {
+fn literal_paths_of_every_length_are_distinguished() {
     let mut router = Router::default();
     let texts: Vec<&'static str> = (1..=70).map(|length| &*"a".repeat(length).leak()).collect();
     for (rule, text) in texts.iter().enumerate() {
@@ -45,7 +45,7 @@ fn a_literal_path_is_found_by_its_own_method_by_head_and_by_any() {
     assert_eq!(router.route("LINK", "/a"), Found::Rule(1));
     assert_eq!(router.route("POST", "/a:undo"), Found::Rule(2));
     assert_eq!(router.route("GET", "/"), Found::Rule(3));
-    // The path is in the table, the method is not: the trie knows a wider rule.
+    // The path is in the table, but not the method: the trie has a wider rule.
     assert_eq!(router.route("PUT", "/a/b"), Found::Rule(4));
     assert_eq!(router.route("POST", "/a/b"), Found::OtherMethods(vec!["GET", "PUT"]));
     assert_eq!(router.route("GET", "/a//b"), Found::Nothing);

@@ -1,15 +1,15 @@
-//! Turns a request of the suite into an HTTP call, without the help of the code under test: the message's JSON is
-//! walked, and the path templates are filled by hand.
+//! Converts a request of the suite to an HTTP call without the code under test: it walks the message's JSON, and fills
+//! the path templates by hand.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
-use transcoder::json::{Habits, Msg, decode, encode};
+use transcoder::json::{JsonOptions, Msg, decode, encode};
 use transcoder_conformance::proto::compliance::v1::{RepeatRequest, RepeatResponse};
 
 use crate::support::Answer;
 
-/// The two forms of a body: without defaults, and with them.
+/// The two forms of a body: without and with defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Short,
@@ -66,12 +66,12 @@ pub fn call_of(rpc: &str, request: &RepeatRequest, form: Form) -> Result<Call, S
 }
 
 fn simple_path(request: &RepeatRequest) -> String {
-    // The long form has every one of these, default or not, in the text that the path wants.
+    // The long form has all of these, in the text form of the path.
     let json = body(request, Form::Long);
     let values = ["fString", "fInt32", "fDouble", "fBool", "fKingdom"].map(|name| match &json["info"][name] {
         Value::Null => String::new(),
         Value::String(text) => segment(text, false),
-        // Shortest decimals of whole numbers have no fraction.
+        // The shortest decimals of whole numbers have no fraction.
         other => segment(other.to_string().trim_end_matches(".0"), false),
     });
     format!("/v1beta1/repeat/{}:simplepath", values.join("/"))
@@ -96,8 +96,8 @@ fn resources(request: &RepeatRequest) -> (String, String) {
 
 /// The request as JSON. The long form has plain scalars with their zero, and null for unset plain messages.
 pub fn body(request: &RepeatRequest, form: Form) -> Value {
-    let habits = Habits { print_defaults: form == Form::Long, ..Habits::PROTO3 };
-    let mut json: Value = serde_json::from_slice(&encode::<Msg<RepeatRequest>>(request, &habits).unwrap()).unwrap();
+    let options = JsonOptions { print_defaults: form == Form::Long, ..JsonOptions::PROTO3 };
+    let mut json: Value = serde_json::from_slice(&encode::<Msg<RepeatRequest>>(request, &options).unwrap()).unwrap();
     if form == Form::Long {
         for (parent, member) in
             [("", "info"), ("/info", "fChild"), ("/info/fChild", "fChild"), ("/info/pChild", "fChild")]
@@ -110,7 +110,7 @@ pub fn body(request: &RepeatRequest, form: Form) -> Value {
     json
 }
 
-/// Every set field as a pair of the query, but for those at or below the paths in `without`.
+/// Every set field as a query pair, except those at or below the paths in `without`.
 fn query(request: &RepeatRequest, without: &[&str]) -> Vec<(String, String)> {
     let Value::Object(members) = body(request, Form::Short) else { panic!("not an object") };
     let mut pairs = Vec::new();
@@ -132,7 +132,7 @@ fn walk(members: &Map<String, Value>, prefix: &str, pairs: &mut Vec<(String, Str
     }
 }
 
-/// Text in a path: everything but `-_.~`, letters and digits is percent-encoded.
+/// Text in a path: everything except `-_.~`, letters and digits is percent-encoded.
 fn segment(text: &str, slashes: bool) -> String {
     escaped(text, if slashes { "/" } else { "" })
 }
@@ -153,15 +153,15 @@ fn escaped(text: &str, plain: &str) -> String {
     })
 }
 
-/// What an answer echoed.
+/// The echo in a response.
 pub fn echoed(answer: &Answer) -> Result<RepeatResponse, String> {
     if answer.status != 200 {
         return Err(format!("{}: {}", answer.status, answer.message()));
     }
-    decode::<Msg<RepeatResponse>>(&answer.body, &Habits::PROTO3).map_err(|fault| fault.to_string())
+    decode::<Msg<RepeatResponse>>(&answer.body, &JsonOptions::PROTO3).map_err(|error| error.to_string())
 }
 
-/// What is wrong with the answer to a request, if anything is.
+/// Checks the response to a request.
 pub fn compare(request: &RepeatRequest, answer: &Answer) -> Result<(), String> {
     let response = echoed(answer)?;
     if response.request.as_ref() != Some(request) {

@@ -1,7 +1,7 @@
-//! What the suite does not test and the reference does: enums of unknown number, and other facts.
+//! Behavior that the suite does not test but the reference has: unknown enum numbers, and other details.
 
 use serde_json::json;
-use transcoder::json::{Habits, Msg, decode};
+use transcoder::json::{JsonOptions, Msg, decode};
 use transcoder_conformance::{proto::conformance::query::v1::Request, query};
 
 use super::{
@@ -14,9 +14,9 @@ async fn fixture() -> Fixture {
     fixtures().await.swap_remove(0)
 }
 
-/// The number of a continent that is not in the enum survives JSON in both directions.
+/// The number of an unknown continent survives JSON in both directions.
 #[tokio::test]
-async fn enums_of_unknown_number() {
+async fn unknown_enum_numbers_survive() {
     let fixture = fixture().await;
     let known = fixture.send("GET", "/v1beta1/compliance/enum", None).await.json();
     assert_eq!(known["continent"], "ANTARTICA");
@@ -36,9 +36,9 @@ async fn enums_of_unknown_number() {
     assert_eq!(verify("continent=3&request.unknownEnum=true").await, 400);
 }
 
-/// What the path binds is not asked of the query, and not of the body either: the path wins.
+/// What the path binds must not be in the query, and is ignored in the body: the path takes precedence.
 #[tokio::test]
-async fn the_path_wins() {
+async fn the_path_takes_precedence() {
     let fixture = fixture().await;
     let uri = "/v1beta1/repeat/path/1/2.5/true/FUNGI:simplepath";
     let answer = fixture.send("GET", &format!("{uri}?info.fString=query"), None).await;
@@ -46,12 +46,12 @@ async fn the_path_wins() {
     // No rule of the suite has both a body and a variable.
     let body = r#"{"stringValue": "body", "int32Value": 7}"#;
     let answer = call(&query::rest(), "POST", "/body/whole/path", Some(body)).await;
-    let echo = decode::<Msg<Request>>(&answer.body, &Habits::PROTO3).unwrap();
+    let echo = decode::<Msg<Request>>(&answer.body, &JsonOptions::PROTO3).unwrap();
     assert_eq!(echo, Request { string_value: "path".to_owned(), int32_value: 7, ..Request::default() });
 }
 
 #[tokio::test]
-async fn other_facts() {
+async fn other_behavior_of_the_reference() {
     let fixture = fixture().await;
     let status =
         async |method: &str, uri: &str, body: Option<&str>| fixture.send(method, uri, body).await.status.as_u16();
@@ -60,7 +60,7 @@ async fn other_facts() {
     // A repeated key on a scalar.
     assert_eq!(status("GET", "/v1beta1/repeat:query?name=x&name=y", None).await, 400);
     assert_eq!(status("GET", "/v1beta1/repeat:query?fInt32=1&f_int32=1", None).await, 400);
-    // A bool takes true and false only.
+    // A bool accepts only true and false.
     for other in ["1", "TRUE", "True", "yes", ""] {
         assert_eq!(status("GET", &format!("/v1beta1/repeat:query?info.fBool={other}"), None).await, 400, "{other}");
     }
@@ -71,7 +71,7 @@ async fn other_facts() {
     let path = |kingdom: &str| format!("/v1beta1/repeat/x/1/2.5/true/{kingdom}:simplepath");
     assert_eq!(status("GET", &path("FUNGI"), None).await, 200);
     assert_eq!(status("GET", &path("VIRUS"), None).await, 400);
-    // A raw plus in a path is a plus.
+    // A plus in a path is a literal plus.
     let answer = fixture.send("GET", "/v1beta1/repeat/a+b/1/2.5/true/4:simplepath", None).await;
     assert_eq!(echoed(&answer).unwrap().request.unwrap().info.unwrap().f_string, "a+b");
 }

@@ -47,14 +47,14 @@ pub async fn fixtures() -> Vec<Fixture> {
 impl Fixture {
     /// A server for a file. The requests of other files are unknown to it.
     pub async fn of(file: File) -> Result<Self, String> {
-        let suite = compliance::suite(&file.text).map_err(|fault| format!("{}: {fault}", file.path))?;
+        let suite = compliance::suite(&file.text).map_err(|error| format!("{}: {error}", file.path))?;
         let guard = Arc::new(Open);
         let service = compliance_rest::Guarded::new(Echo::new(&suite), guard.clone());
         let rest =
             RestBuilder::new(Dialects::new([])).routes(compliance_rest::routes(&service)).with_facts().build(guard);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        // Both ends go with the runtime of the test.
+        // Both ends are dropped with the runtime of the test.
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let service = TowerToHyperService::new(rest);
@@ -73,7 +73,7 @@ impl Fixture {
         groups.flat_map(|group| &group.requests).collect()
     }
 
-    /// The request of a name, if the suite has it.
+    /// The request with a name, if the suite has it.
     pub fn request(&self, name: &str) -> Option<RepeatRequest> {
         let mut requests = self.suite.group.iter().flat_map(|group| &group.requests);
         requests.find(|request| request.name == name).cloned()

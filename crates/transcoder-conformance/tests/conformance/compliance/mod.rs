@@ -1,4 +1,4 @@
-//! Google's REST compliance suite, over connections of the loopback.
+//! Google's REST compliance suite, over loopback connections.
 
 mod driver;
 mod facts;

@@ -1,4 +1,4 @@
-//! What the suite asks to fail, and what it is strict about where the rules of JSON are not.
+//! Cases that the suite requires to fail, and where it is stricter than the rules of JSON.
 
 use serde_json::Value;
 use transcoder_conformance::proto::compliance::v1::{ComplianceData, RepeatRequest};
@@ -11,7 +11,7 @@ use crate::support::Tally;
 
 const CHANGED: &str = "the request arrived changed";
 
-/// Names in lower camel case to proto names, in every object.
+/// Converts names in lower camel case to proto names, in every object.
 fn to_proto_names(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -31,7 +31,7 @@ fn to_proto_name(name: &str) -> String {
     })
 }
 
-/// A query repeats what the body gives.
+/// A query repeats fields of the body.
 #[tokio::test]
 async fn a1_query_repeats_the_body() {
     let mut tally = Tally::default();
@@ -49,7 +49,7 @@ async fn a1_query_repeats_the_body() {
     tally.finish();
 }
 
-/// Proto names in a body are as good as JSON names.
+/// Proto names in a body are equivalent to JSON names.
 #[tokio::test]
 async fn a2_body_in_proto_names() {
     let mut tally = Tally::default();
@@ -67,7 +67,7 @@ async fn a2_body_in_proto_names() {
     tally.finish();
 }
 
-/// Proto names in a query are as good as JSON names.
+/// Proto names in a query are equivalent to JSON names.
 #[tokio::test]
 async fn a3_query_in_proto_names() {
     let mut tally = Tally::default();
@@ -94,7 +94,7 @@ const BASIC: &str = "Basic types, no optional fields";
 
 type Change = fn(&mut RepeatRequest);
 
-/// The case, the request of the suite that it changes, how, and what the service says of it.
+/// The case, the request of the suite that it changes, the change, and the expected error.
 const CHANGES: [(&str, &str, Change, &str); 7] = [
     ("B1", ZERO, |request| request.name = "modified name".to_owned(), "the suite has no request of this name"),
     ("B2", ZERO, |request| info(request).p_bool = None, CHANGED),
@@ -109,7 +109,7 @@ fn info(request: &mut RepeatRequest) -> &mut ComplianceData {
     request.info.get_or_insert_default()
 }
 
-/// Whether an optional field is present survives the body and the query.
+/// The presence of an optional field survives the body and the query.
 #[tokio::test]
 async fn b_presence_survives() {
     let mut tally = Tally::default();

@@ -31,7 +31,7 @@ async fn calls(fixture: &Fixture, tally: &mut Tally) {
     tally.refuse_empty(&fixture.file, tally.cases - before);
 }
 
-/// Answers how many calls there were in one form.
+/// Returns the number of calls in one form.
 async fn group_calls(fixture: &Fixture, group: &ComplianceGroup, tally: &mut Tally) -> usize {
     for form in [Form::Short, Form::Long] {
         for (request, rpc) in group.requests.iter().flat_map(|request| group.rpcs.iter().map(move |rpc| (request, rpc)))
@@ -57,12 +57,12 @@ async fn suite() {
     for fixture in fixtures().await {
         calls(&fixture, &mut tally).await;
     }
-    // The suite as it is published has 53 calls.
+    // The published suite has 53 calls.
     assert!(tally.cases >= 2 * 53, "only {} calls", tally.cases);
     tally.finish();
 }
 
-/// No group names this RPC, so it has a request of ours.
+/// No group names this RPC, so it uses its own request.
 #[tokio::test]
 async fn trailing_resource() {
     let mut tally = Tally::default();

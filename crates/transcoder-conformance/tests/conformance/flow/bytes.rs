@@ -1,4 +1,4 @@
-//! Raw bytes, in both directions, and answers that are well-known types.
+//! Raw bytes in both directions, and responses that are well-known types.
 
 use bytes::Bytes;
 use http::Request;
@@ -24,7 +24,7 @@ async fn uploads_of_any_type() {
     let untyped = put("/flow/files/a", None, b"x").await;
     assert_eq!(untyped.json(), json!({"name": "a", "mediaType": "", "size": 1, "dryRun": false}));
     assert_eq!(put("/flow/files/a", Some("a/b"), b"").await.json()["size"], 0);
-    // What the body is, the query cannot be.
+    // The query cannot bind the field of the body.
     for query in ["file.contentType=a", "file.data=YQ"] {
         assert_eq!(put(&format!("/flow/files/a?{query}"), Some("a/b"), b"x").await.status, 400, "{query}");
     }
@@ -43,7 +43,7 @@ async fn a_message_with_bytes_in_it_is_json() {
 }
 
 #[tokio::test]
-async fn bytes_there_and_back() {
+async fn raw_bytes_round_trip() {
     let request = Request::post("/flow/mirror").header("content-type", "text/x").body(Full::from("a\nb")).unwrap();
     let answer = send(&rest(), request).await;
     assert_eq!((answer.status.as_u16(), &*answer.body), (200, &b"a\nb"[..]));
@@ -60,7 +60,7 @@ async fn downloads_in_pieces() {
         (answer.headers["content-type"].to_str().unwrap(), &*answer.body),
         ("text/x-numbers", &b"1\n2\n3\n"[..])
     );
-    // Bytes have no other form.
+    // Raw bytes have no other form.
     let request = Request::get("/flow/bytes?to=2").header("accept", "text/event-stream").body(Empty::<Bytes>::new());
     let answer = send(&rest(), request.unwrap()).await;
     assert_eq!((answer.headers["content-type"].to_str().unwrap(), &*answer.body), ("text/x-numbers", &b"1\n2\n"[..]));
@@ -68,24 +68,24 @@ async fn downloads_in_pieces() {
 }
 
 #[tokio::test]
-async fn bytes_that_fail_in_the_middle_are_broken_off() {
+async fn a_failure_in_the_middle_of_raw_bytes_aborts() {
     let request = Request::get("/flow/bytes?to=9&failAt=3").body(Empty::<Bytes>::new()).unwrap();
     let mut response = rest().oneshot(request).await.unwrap();
     let frame = response.body_mut().frame().await.unwrap().unwrap();
     assert_eq!((response.status().as_u16(), frame.into_data().unwrap()), (200, Bytes::from("1\n2\n")));
     let end = response.body_mut().frame().await.unwrap().unwrap_err();
-    assert_eq!(end.to_string(), "the answer ended before it was whole");
+    assert_eq!(end.to_string(), "the response body ended before it was complete");
     assert!(response.body_mut().frame().await.is_none());
 }
 
 #[tokio::test]
-async fn answers_that_are_well_known_types() {
+async fn responses_that_are_well_known_types() {
     assert_eq!(call(&rest(), "GET", "/flow/anything/a", None).await.json(), json!({"name": "a"}));
     assert_eq!(call(&rest(), "GET", "/flow/text/a%2Fb", None).await.json(), json!("a/b"));
 }
 
 #[tokio::test]
-async fn bytes_are_waited_for_because_they_tell_their_type() {
+async fn the_first_raw_bytes_are_awaited_for_their_type() {
     // Longer than the heartbeat, which would send a head without the type, and no error could follow it.
     let request = Request::get("/flow/bytes?stay=true").header("grpc-timeout", "80m");
     let answer = send(&rest(), request.body(Empty::<Bytes>::new()).unwrap()).await;

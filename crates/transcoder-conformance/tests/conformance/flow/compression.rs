@@ -1,4 +1,4 @@
-//! Answers in gzip and zstd.
+//! Responses in gzip and zstd.
 
 use std::io::Read as _;
 
@@ -20,7 +20,7 @@ async fn get(uri: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap, Bytes) {
 }
 
 #[tokio::test]
-async fn large_answers_are_compressed() {
+async fn large_responses_are_compressed() {
     let (_, plain, whole) = get("/flow/docs/a", &[]).await;
     assert!(!plain.contains_key("content-encoding") && whole.len() > 2000);
     for coding in ["gzip", "zstd"] {
@@ -30,7 +30,7 @@ async fn large_answers_are_compressed() {
             (200, &coding.parse().unwrap(), &"accept-encoding".parse().unwrap())
         );
         assert!(body.len() < 300, "{} bytes", body.len());
-        // A tag of its own, which is good for conditional requests.
+        // Its own tag, which is valid in conditional requests.
         assert_eq!(headers["etag"], format!("\"t1;{coding}\""));
         let (status, headers, _) =
             get("/flow/docs/a", &[("if-none-match", &format!("\"t1;{coding}\"")), ("accept-encoding", coding)]).await;
@@ -43,7 +43,7 @@ async fn large_answers_are_compressed() {
 }
 
 #[tokio::test]
-async fn small_answers_and_streams_are_not() {
+async fn small_responses_and_streams_are_not_compressed() {
     let (_, headers, _) = get("/flow/text/a", &[("accept-encoding", "gzip")]).await;
     assert!(!headers.contains_key("content-encoding"));
     for accept in ["*/*", "text/event-stream"] {
@@ -53,7 +53,7 @@ async fn small_answers_and_streams_are_not() {
 }
 
 #[tokio::test]
-async fn caches_are_told_what_the_answer_depends_on() {
+async fn responses_have_vary_for_caches() {
     for accept in [None, Some(("accept-encoding", "gzip"))] {
         let headers: Vec<_> = [("if-none-match", "\"t1\"")].into_iter().chain(accept).collect();
         let (status, headers, _) = get("/flow/docs/a", &headers).await;
@@ -62,7 +62,7 @@ async fn caches_are_told_what_the_answer_depends_on() {
 }
 
 #[tokio::test]
-async fn the_length_of_an_answer_that_would_be_compressed_is_not_told() {
+async fn head_omits_the_length_of_a_compressible_response() {
     let head = |coding: &'static str| async move {
         let request = Request::head("/flow/docs/a").header("accept-encoding", coding).body(Empty::<Bytes>::new());
         Compressed::new(rest(), 1024).oneshot(request.unwrap()).await.unwrap().into_parts().0.headers
@@ -75,7 +75,7 @@ async fn the_length_of_an_answer_that_would_be_compressed_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_made_is_answered_whatever_coding_is_accepted() {
+async fn a_completed_call_gets_its_response_whatever_coding_is_accepted() {
     for accept in ["identity;q=0", "br, *;q=0"] {
         let request = Request::patch("/flow/docs/a").header("content-type", "application/json");
         let request = request.header("accept-encoding", accept).body(Full::<Bytes>::from("{}")).unwrap();

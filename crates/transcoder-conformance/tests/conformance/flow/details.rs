@@ -1,4 +1,4 @@
-//! The typed details of errors, and the headers that go with them.
+//! The typed details of errors, and their headers.
 
 use serde_json::json;
 
@@ -27,13 +27,13 @@ async fn details_are_kept() {
 }
 
 #[tokio::test]
-async fn an_error_without_a_code_is_one_all_the_same() {
+async fn an_error_with_the_code_ok_is_still_an_error() {
     let answer = call(&rest(), "GET", "/flow/docs/fine", None).await;
     assert_eq!((answer.status.as_u16(), answer.json()["error"]["status"].as_str()), (500, Some("UNKNOWN")));
 }
 
 #[tokio::test]
-async fn metadata_does_not_say_what_the_body_is() {
+async fn metadata_cannot_describe_the_body() {
     let answer = call(&rest(), "GET", "/flow/docs/a", None).await;
     assert_eq!(answer.headers["content-type"], "application/json");
     assert!(!answer.headers.contains_key("keep-alive"), "{:?}", answer.headers);

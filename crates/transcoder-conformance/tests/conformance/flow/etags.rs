@@ -36,7 +36,7 @@ async fn tags_come_from_a_field_or_are_a_digest() {
 }
 
 #[tokio::test]
-async fn who_has_it_gets_no_body() {
+async fn a_client_with_the_current_tag_gets_no_body() {
     for value in ["\"t1\"", "W/\"t1\"", "\"x\", \"t1\"", "*"] {
         for method in ["GET", "HEAD"] {
             let answer = ask(method, "/flow/docs/a", &[("if-none-match", value)], "").await;
@@ -67,11 +67,11 @@ async fn reads_of_another_version_fail() {
 }
 
 #[tokio::test]
-async fn a_write_is_given_the_tag() {
+async fn a_write_gets_the_tag() {
     let patch =
         |value: &'static str, body| async move { ask("PATCH", "/flow/docs/a", &[("if-match", value)], body).await };
     let done = patch("\"t1\"", r#"{"note": "n"}"#).await;
-    // The one mask of a PATCH is filled with the members of its body, without being told to.
+    // The only mask of a PATCH is filled with the members of its body, without an option.
     assert_eq!((done.status.as_u16(), done.json()["note"].as_str(), tag(&done)), (200, Some("note"), "\"t2\""));
     assert_eq!(patch("*", "{}").await.status, 200);
     let stale = patch("\"t0\"", "{}").await;
@@ -82,22 +82,22 @@ async fn a_write_is_given_the_tag() {
     for nothing in ["", ",", "\"\""] {
         assert_eq!(patch(nothing, "{}").await.status, 412, "{nothing:?} is the tag of nothing");
     }
-    // The same tag in both is one; two are none.
+    // The same tag in both counts once; two different ones are refused.
     assert_eq!(patch("\"t1\"", r#"{"etag": "t1"}"#).await.status, 200);
     let two = patch("\"t1\"", r#"{"etag": "t0"}"#).await;
     assert_eq!((two.status.as_u16(), two.violation().as_deref()), (400, Some("if-match")));
 }
 
-/// AIP-154: the fields of some services hold tags with their quotes.
+/// AIP-154: the fields of some services have tags with their quotes.
 #[tokio::test]
-async fn a_tag_that_is_kept_with_its_quotes() {
+async fn fields_may_contain_quoted_tags() {
     let done = ask("PATCH", "/flow/quoted/a", &[("if-match", "\"t1\"")], "{}").await;
     assert_eq!((done.status.as_u16(), tag(&done)), (200, "\"t2\""));
     assert_eq!(ask("PATCH", "/flow/quoted/a", &[("if-match", "\"t0\"")], "{}").await.status, 412);
 }
 
 #[tokio::test]
-async fn only_the_precondition_answers_412() {
+async fn only_a_failed_precondition_is_412() {
     let stale = ask("PATCH", "/flow/docs/a", &[], r#"{"etag": "t0"}"#).await;
     assert_eq!(stale.status, 409, "a tag in the message is no header");
     let busy = ask("PATCH", "/flow/docs/a", &[("if-match", "\"t1\"")], r#"{"note": "busy"}"#).await;
@@ -108,7 +108,7 @@ async fn only_the_precondition_answers_412() {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_a_number() {
+async fn tags_may_be_numbers() {
     let delete = |headers: &'static [(&str, &str)]| async move { ask("DELETE", "/flow/docs/a", headers, "").await };
     let done = delete(&[("if-match", "\"7\"")]).await;
     assert_eq!((done.status.as_u16(), done.body.len()), (204, 0));

@@ -18,13 +18,13 @@ use transcoder_conformance::rules::{
     google::api::HttpBody,
 };
 
-/// Counts, and keeps one document: its tag is `t1`, its version 7.
+/// Counts, and has one document: its tag is `t1`, its version 7.
 #[derive(Clone, Copy, Debug)]
 pub struct Desk;
 
 type Items<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// The numbers of a request, and what becomes of the stream behind them.
+/// The numbers of a request, and how the stream ends.
 fn count(request: &CountRequest) -> Items<i64> {
     let CountRequest { to, after, fail_at, stay } = *request;
     let numbers = (after + 1..=to).map(move |n| if n == fail_at { Err(lost()) } else { Ok(n) });
@@ -122,7 +122,7 @@ impl Flow for Desk {
     }
 }
 
-/// The only document there is.
+/// The only document.
 fn doc(name: String) -> Result<Doc, Status> {
     match name.as_str() {
         "gone" => {
@@ -142,7 +142,7 @@ impl Docs for Desk {
     async fn get_doc(&self, request: Request<GetDocRequest>) -> Result<Response<Doc>, Status> {
         let mut response = Response::new(doc(request.into_inner().name)?);
         response.metadata_mut().insert("cache-control", "no-cache".parse().unwrap());
-        // As a service hands on that called another one.
+        // Like a service that forwards the metadata of another one.
         for (name, value) in [("content-type", "application/grpc"), ("keep-alive", "timeout=5")] {
             response.metadata_mut().insert(name, value.parse().unwrap());
         }

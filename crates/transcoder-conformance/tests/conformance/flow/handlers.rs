@@ -1,4 +1,4 @@
-//! The services of flow.proto written as handlers: a context and a message in, a message or an error of their own out.
+//! The services of flow.proto as handlers: a context and a message in, a message or their own error out.
 
 use bytes::Bytes;
 use http::Request;
@@ -28,7 +28,7 @@ fn tick(seq: i64) -> Tick {
     Tick { seq, ..Tick::default() }
 }
 
-/// Counts from one on, and fails before a number.
+/// Counts from one, and fails before a number.
 fn numbers(request: &CountRequest) -> impl Iterator<Item = Result<i64, Refused>> + Send + use<> {
     let CountRequest { to, fail_at, .. } = *request;
     (1..=to).map(move |n| if n == fail_at { Err(Refused(format!("no {n}"))) } else { Ok(n) })
@@ -168,7 +168,7 @@ async fn it_is_the_same_over_grpc() {
 }
 
 #[tokio::test]
-async fn what_is_not_implemented_says_why_and_has_no_routes() {
+async fn an_unimplemented_service_says_why_and_has_no_routes() {
     let served = flow::mount(Hand).unimplemented("not sold here").open();
     assert!(served.routes.is_empty());
     let mut client = FlowClient::new(served.grpc);

@@ -1,4 +1,4 @@
-//! Lists that come in pages: over REST as one list that is sent piece by piece, over gRPC as one message.
+//! Lists in pages: over REST one list that is sent piece by piece, over gRPC one message.
 
 use bytes::Bytes;
 use http::Request;
@@ -33,14 +33,14 @@ async fn a_list_of_any_length_reads_the_same() {
         for headers in [answer.headers, bare.headers] {
             assert_eq!(headers["content-type"], "application/json");
             assert!(!headers.contains_key("cache-control"));
-            // A digest is of an answer that is known.
+            // A digest requires a complete response.
             assert_eq!(headers.contains_key("etag"), to <= 3, "{to}");
         }
     }
 }
 
 #[tokio::test]
-async fn its_length_is_told_where_it_is_known() {
+async fn a_known_length_is_sent() {
     for (to, known) in [(3, true), (4, false)] {
         let answer = open(&format!("/flow/numbers?to={to}"), ("accept", "*/*")).await;
         assert_eq!(answer.body().whole().is_some(), known);
@@ -70,7 +70,7 @@ async fn it_is_compressed_as_it_is_sent() {
 }
 
 #[tokio::test]
-async fn what_fails_at_once_has_its_status_and_what_fails_later_is_broken_off() {
+async fn an_early_failure_has_its_status_and_a_late_one_aborts() {
     for path in ["/flow/numbers", "/flow/numbers:bare"] {
         assert_eq!(call(&rest(), "GET", &format!("{path}?to=9&failAt=2"), None).await.status, 503);
         let mut response = open(&format!("{path}?to=9&failAt=8"), ("accept", "*/*")).await;
@@ -78,13 +78,13 @@ async fn what_fails_at_once_has_its_status_and_what_fails_later_is_broken_off() 
         let begun = String::from_utf8(frame.to_vec()).unwrap();
         assert!(begun.contains(r#""seq":"6""#) && begun.ends_with('}') && response.status() == 200, "{begun}");
         let end = response.body_mut().frame().await.unwrap().unwrap_err();
-        assert_eq!(end.to_string(), "the answer ended before it was whole");
+        assert_eq!(end.to_string(), "the response body ended before it was complete");
         assert!(response.body_mut().frame().await.is_none());
     }
 }
 
 #[tokio::test]
-async fn the_callers_deadline_breaks_it_off_and_no_other() {
+async fn only_the_callers_deadline_ends_a_stream() {
     let mut response = open("/flow/numbers?to=9&stay=true", ("x-server-timeout", "0.05")).await;
     let mut told = Vec::new();
     let end = loop {
@@ -93,7 +93,7 @@ async fn the_callers_deadline_breaks_it_off_and_no_other() {
             Err(broken) => break broken,
         }
     };
-    assert_eq!(end.to_string(), "the answer ended before it was whole");
+    assert_eq!(end.to_string(), "the response body ended before it was complete");
     assert!(String::from_utf8(told).unwrap().contains(r#""seq":"9""#));
 }
 

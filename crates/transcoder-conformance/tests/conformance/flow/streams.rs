@@ -15,7 +15,7 @@ async fn get(uri: &str, headers: &[(&str, &str)]) -> Answer {
     send(&rest(), request.body(Empty::<Bytes>::new()).unwrap()).await
 }
 
-/// A stream that goes on.
+/// A stream that stays open.
 async fn open(uri: &str, accept: &str) -> Response<ResponseBody> {
     let request = Request::get(uri).header("accept", accept).body(Empty::<Bytes>::new()).unwrap();
     rest().oneshot(request).await.unwrap()
@@ -81,7 +81,7 @@ fn data_of(text: &str, event: usize) -> Value {
 }
 
 #[tokio::test]
-async fn a_list_is_sent_to_those_who_accept_json_alone() {
+async fn clients_that_accept_only_json_get_a_list() {
     let answer = get("/flow/ticks?to=2", &[("accept", "application/json")]).await;
     assert_eq!(
         (answer.headers["content-type"].to_str().unwrap(), answer.json()),
@@ -93,7 +93,7 @@ async fn a_list_is_sent_to_those_who_accept_json_alone() {
 }
 
 #[tokio::test]
-async fn what_fails_at_once_has_its_status() {
+async fn an_early_failure_has_its_status() {
     for accept in ["*/*", "text/event-stream", "application/json"] {
         let first = get("/flow/ticks?to=3&failAt=1", &[("accept", accept)]).await;
         assert_eq!((first.status.as_u16(), &first.json()["error"]["message"]), (503, &json!("lost count")));
@@ -123,29 +123,29 @@ async fn a_failure_in_the_middle_is_the_last_message() {
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_goes_on_where_it_was() {
+async fn a_reconnecting_client_resumes() {
     let events = |headers: &'static [(&str, &str)], uri: &'static str| async move {
         let text = String::from_utf8(get(uri, headers).await.body.to_vec()).unwrap();
         text.lines().filter_map(|line| line.strip_prefix("id: ").map(str::to_owned)).collect::<Vec<_>>()
     };
     const ACCEPT: (&str, &str) = ("accept", "text/event-stream");
     assert_eq!(events(&[ACCEPT, ("last-event-id", "2")], "/flow/ticks?to=4").await, ["3", "4"]);
-    // The header is newer than the URL that the client came with at first.
+    // The header is newer than the client's original URL.
     assert_eq!(events(&[ACCEPT, ("last-event-id", "3")], "/flow/ticks?to=4&after=1").await, ["4"]);
     assert_eq!(events(&[ACCEPT, ("last-event-id", "")], "/flow/ticks?to=4&after=2").await, ["3", "4"]);
     let bad = get("/flow/ticks?to=4", &[ACCEPT, ("last-event-id", "x")]).await;
     assert_eq!((bad.status.as_u16(), bad.violation().as_deref()), (400, Some("last-event-id")));
-    // Browsers send it in UTF-8; one that is no number is told so, and the stream does not begin anew.
+    // Browsers send it in UTF-8. One that is not a number is an error, and the stream does not start again.
     let bad = get("/flow/ticks?to=4", &[ACCEPT, ("last-event-id", "\u{fc}")]).await;
     assert_eq!((bad.status.as_u16(), bad.violation().as_deref()), (400, Some("last-event-id")));
 }
 
 #[tokio::test]
-async fn a_silent_stream_is_answered_and_kept_alive() {
+async fn a_silent_stream_gets_its_head_and_heartbeats() {
     let mut events = open("/flow/ticks?to=1&stay=true", "text/event-stream").await;
     assert!(piece(&mut events).await.starts_with("id: 1\n"));
     assert_eq!([piece(&mut events).await, piece(&mut events).await], [":\n\n", ":\n\n"]);
-    // Without any message the head comes all the same.
+    // Without any message the head is sent anyway.
     let mut silent = open("/flow/ticks?stay=true", "text/event-stream").await;
     assert_eq!((silent.status().as_u16(), piece(&mut silent).await.as_str()), (200, ":\n\n"));
     let lines = open("/flow/ticks?stay=true", "*/*").await;
@@ -173,9 +173,9 @@ async fn head_of_a_stream() {
 }
 
 #[tokio::test]
-async fn messages_that_are_there_go_out_together() {
+async fn ready_messages_are_sent_together() {
     let mut lines = open("/flow/ticks?to=1000", "*/*").await;
-    // As many as the stream gives without a pause, and no more than a buffer holds.
+    // As many as the stream gives without a pause, up to the size of a buffer.
     let first = piece(&mut lines).await;
     assert!(first.lines().count() > 10 && first.len() < 20_000, "{} bytes", first.len());
 }

@@ -1,6 +1,6 @@
-//! Where Python departs from the specification of ProtoJSON, or the specification leaves a choice, one by one.
+//! Where Python deviates from the ProtoJSON specification, or the specification leaves a choice, one by one.
 
-/// What the two made of a text.
+/// How the two read a text.
 #[derive(Debug)]
 pub enum Verdict {
     BothRead,
@@ -14,25 +14,25 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Only Python reads it, and our words for what is wrong end so.
+    /// Only Python reads it, and our error ends with this text.
     fn we_say(&self, end: &str) -> bool {
         matches!(self, Self::OnlyPythonReads(why) if why.ends_with(end))
     }
 
-    /// Only we read it, and Python's words have these in them.
+    /// Only we read it, and Python's error contains this text.
     fn python_says(&self, part: &str) -> bool {
         matches!(self, Self::OnlyWeRead(why) if why.contains(part))
     }
 }
 
-/// A departure. The sentences are those of the page "ProtoJSON Format" unless another source is named.
-pub struct Departure {
+/// A deviation. The sentences are those of the page "ProtoJSON Format" unless another source is named.
+pub struct Deviation {
     pub name: &'static str,
     pub because: &'static str,
     of: fn(&Verdict, &str) -> bool,
 }
 
-impl Departure {
+impl Deviation {
     pub fn is_of(&self, verdict: &Verdict, text: &[u8]) -> bool {
         (self.of)(verdict, &String::from_utf8_lossy(text))
     }
@@ -56,21 +56,21 @@ const INTEGERS: [&str; 4] = [
     "expected an unsigned 64-bit integer",
 ];
 
-/// All of them. One that is not met is none and fails the test.
-pub const DEVIATIONS: [Departure; 25] = [
-    Departure {
+/// All deviations. One that does not occur fails the test.
+pub const DEVIATIONS: [Deviation; 25] = [
+    Deviation {
         name: "numbers as Python spells them",
         because: "RFC 8259, 6: no plus sign, no leading zeros, no blanks, no digits but ASCII's, digits around the point; a \
                   quoted number is no other",
         of: |verdict, _| INTEGERS.iter().any(|end| verdict.we_say(end)) || verdict.we_say("expected a number"),
     },
-    Departure {
+    Deviation {
         name: "base64 with other characters, or padded wrongly",
         because: "bytes: either standard or URL-safe base64 encoding with or without paddings; RFC 4648, 3.3: other \
                   characters must be rejected",
         of: |verdict, _| verdict.we_say("expected base64"),
     },
-    Departure {
+    Deviation {
         name: "booleans as numbers",
         because: "float, double: a number or one of the special strings; enum: names and integer values; bool is not \
                   compatible with integers",
@@ -79,35 +79,35 @@ pub const DEVIATIONS: [Departure; 25] = [
                 || verdict.we_say("expected a 32-bit integer, found a boolean")
         },
     },
-    Departure {
+    Deviation {
         name: "quoted numbers of enums",
         because: "enum: parsers accept both enum names and integer values; a text is a name",
         of: |verdict, _| verdict.we_say("not a value of the enum"),
     },
-    Departure {
+    Deviation {
         name: "fractions as enums",
         because: "values with nonzero fractional portions are not allowed for integer-typed fields",
         of: |verdict, text| has_enum(text) && verdict.we_say("found a fraction"),
     },
-    Departure {
+    Deviation {
         name: "enums out of range",
         because: "if the number doesn't fit in the corresponding type, the parser should fail to parse",
-        of: |verdict, text| has_enum(text) && verdict.we_say("not in the range of a 32-bit integer"),
+        of: |verdict, text| has_enum(text) && verdict.we_say("out of range for a 32-bit integer"),
     },
-    Departure {
+    Deviation {
         name: "floats out of range, quoted",
         because: "if the number doesn't fit in the corresponding type, the parser should fail to parse",
-        of: |verdict, _| verdict.we_say("not in the range of a number"),
+        of: |verdict, _| verdict.we_say("out of range for a number"),
     },
-    Departure {
+    Deviation {
         name: "the least int64 with a fraction of zero",
         because: "zero fractional portions are accepted, but what is smaller rounds to the same double; to read a number \
                   that does not fit is the worse fault, so we refuse both",
         of: |verdict, text| {
-            text.contains("-9223372036854775808.0") && verdict.we_say("not in the range of a 64-bit integer")
+            text.contains("-9223372036854775808.0") && verdict.we_say("out of range for a 64-bit integer")
         },
     },
-    Departure {
+    Deviation {
         name: "empty texts and lists as messages",
         because: "message: object",
         of: |verdict, text| {
@@ -115,7 +115,7 @@ pub const DEVIATIONS: [Departure; 25] = [
                 || (text.contains("[]") && verdict.we_say("expected an object, found a list"))
         },
     },
-    Departure {
+    Deviation {
         name: "NaN and Infinity without quotes",
         because: "RFC 8259, 6: numeric values such as Infinity and NaN are not permitted",
         of: |verdict, text| {
@@ -123,28 +123,28 @@ pub const DEVIATIONS: [Departure; 25] = [
                 && (text.contains("NaN") || text.contains("Infinity"))
         },
     },
-    Departure {
+    Deviation {
         name: "numbers beyond double in a Value",
         because: "if the number doesn't fit in the corresponding type, the parser should fail to parse; struct.proto: \
                   infinities are not serializable",
         of: |verdict, text| {
-            matches!(verdict, Verdict::OnlyPythonReads(why) if why.contains("a number that no type can hold"))
+            matches!(verdict, Verdict::OnlyPythonReads(why) if why.contains("number out of range"))
                 && has_number_beyond_double(text)
         },
     },
-    Departure {
+    Deviation {
         name: "one field in two spellings, one key in two",
         because: "duplicate values: parsers should accept, but it is preferred to reject rather than have an arbitrary value \
                   win; Python itself refuses a spelling that is repeated",
         of: |verdict, _| verdict.we_say("given twice"),
     },
-    Departure {
+    Deviation {
         name: "null of a Value or NullValue beside another member of its oneof",
         because: "null values: null is a sentinel-present value for these types, so two members are given; Python forgets the \
                   first",
-        of: |verdict, text| text.contains(":null") && verdict.we_say("another member of the same oneof is given"),
+        of: |verdict, text| text.contains(":null") && verdict.we_say("another field of the same oneof is already set"),
     },
-    Departure {
+    Deviation {
         name: "an Any whose URL has no slash",
         because: "any.proto: the URL must contain at least one / character",
         of: |verdict, text| {
@@ -152,58 +152,58 @@ pub const DEVIATIONS: [Departure; 25] = [
             bare && verdict.we_say("@type: unknown type")
         },
     },
-    Departure {
+    Deviation {
         name: "members beside the value in an Any",
         because: "the parser should reject unknown fields by default",
         of: |verdict, text| text.contains("@type") && verdict.we_say("unknown member"),
     },
-    Departure {
+    Deviation {
         name: "paths with what no field name has",
         because: "field_mask.proto: paths are names of fields, in lower camel case, joined by dots",
         of: |verdict, _| verdict.we_say("expected field paths in lower camel case, joined by commas"),
     },
-    Departure {
+    Deviation {
         name: "blanks and empty paths in a mask",
         because: "field_mask.proto: paths are names of fields, which have no blanks and are not empty; we leave them out",
         of: |verdict, text| matches!(verdict, Verdict::Differ(..)) && text.contains("Mask"),
     },
-    Departure {
+    Deviation {
         name: "durations in Python's spelling",
         because: "Duration: digits as long as they fit into nanoseconds precision; duration.proto: no plus sign",
-        of: |verdict, _| verdict.we_say("expected seconds with an s, such as 1.5s"),
+        of: |verdict, _| verdict.we_say("expected a duration in seconds, such as 1.5s"),
     },
-    Departure {
+    Deviation {
         name: "timestamps that RFC 3339 does not have",
         because: "RFC 3339, 5.6: two digits a part, a fraction has digits, an offset has hours below 24 and minutes below 60",
-        of: |verdict, _| verdict.we_say("expected a time in RFC 3339, such as 2026-01-31T12:00:00Z"),
+        of: |verdict, _| verdict.we_say("expected an RFC 3339 time, such as 2026-01-31T12:00:00Z"),
     },
-    Departure {
+    Deviation {
         name: "deeper than we go",
-        because: "no depth is specified; ours is 64 and a habit",
+        because: "no depth is specified; ours is 64 by default",
         of: |verdict, _| verdict.we_say("nested deeper than 64 levels"),
     },
-    Departure {
+    Deviation {
         name: "deeper than Python goes",
         because: "no depth is specified; Python counts a list in a Value as two levels",
         of: |verdict, _| verdict.python_says("Message too deep"),
     },
-    Departure {
+    Deviation {
         name: "the largest float in its shortest form",
         because: "3.4028235e38 is the largest float, and how every printer writes it, Python's too",
         of: |verdict, _| verdict.python_says("Float value too large"),
     },
-    Departure {
+    Deviation {
         name: "null in a list of NullValue",
         because: "null values: NullValue is a special exception, null is handled as a sentinel-present value; Python does not \
                   read what it writes",
         of: |verdict, text| verdict.python_says("null is not allowed to be used as an element") && text.contains("ull"),
     },
-    Departure {
+    Deviation {
         name: "null for a list of Value or NullValue",
         because: "parsers accept null as a legal value for any field; Python fails with an AttributeError",
         of: |verdict, _| verdict.python_says("AttributeError"),
     },
-    Departure {
+    Deviation {
         name: "minus zero without a fraction",
         because: "RFC 8259, 6: minus zero is a number of the grammar, and a double has it; Python makes it an integer",
         of: |verdict, text| match verdict {

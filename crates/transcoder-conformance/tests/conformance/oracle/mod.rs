@@ -1,7 +1,8 @@
-//! Against protobuf for Python: random messages both ways, and texts that are wrong in every way, must agree in value.
+//! Compares with protobuf for Python: random messages in both directions, and texts with every kind of error, must have
+//! the same values.
 //!
-//! What is random comes from a seed, which every failure names. `TENANTRY_ORACLE_SEED` sets it, and
-//! `TENANTRY_ORACLE_COUNT` how many messages there are.
+//! Random data comes from a seed, which every failure shows. `TENANTRY_ORACLE_SEED` sets it, and
+//! `TENANTRY_ORACLE_COUNT` the number of messages.
 
 mod deviations;
 mod mutated;
@@ -11,7 +12,7 @@ mod random;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost::Message as _;
-use transcoder::json::{Habits, Msg, Names, decode, encode};
+use transcoder::json::{JsonOptions, Msg, Names, decode, encode};
 use transcoder_conformance::{checks::PLAIN, proto::conformance::v1::Everything};
 
 use self::{
@@ -22,7 +23,7 @@ use self::{
 };
 use crate::schema::POOL;
 
-/// The message that everything is about.
+/// The message of all tests.
 const NAME: &str = "conformance.v1.Everything";
 
 fn variable(name: &str, otherwise: u64) -> u64 {
@@ -36,28 +37,28 @@ fn seed() -> u64 {
     variable("TENANTRY_ORACLE_SEED", 20_261_126)
 }
 
-/// How many messages go each way.
+/// The number of messages in each direction.
 fn count() -> u64 {
     variable("TENANTRY_ORACLE_COUNT", 2_500)
 }
 
-/// What went wrong, and with which seed.
+/// Reports failures with their seed.
 fn report(what: &str, failures: &[String]) {
     println!("{what} of seed {}", seed());
     let shown = failures.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n");
     assert!(failures.is_empty(), "seed {}: {} of {what}:\n{shown}", seed(), failures.len());
 }
 
-/// Ways to write that every parser reads.
-const WAYS: [Habits; 5] = [
+/// Options whose output every parser reads.
+const WAYS: [JsonOptions; 5] = [
     PLAIN,
-    Habits { int64_as_number: true, ..PLAIN },
-    Habits { names: Names::Proto, ..PLAIN },
-    Habits { print_defaults: true, ..PLAIN },
-    Habits { int64_as_number: true, names: Names::Proto, print_defaults: true, ..PLAIN },
+    JsonOptions { int64_as_number: true, ..PLAIN },
+    JsonOptions { names: Names::Proto, ..PLAIN },
+    JsonOptions { print_defaults: true, ..PLAIN },
+    JsonOptions { int64_as_number: true, names: Names::Proto, print_defaults: true, ..PLAIN },
 ];
 
-/// What we write, Python reads, and has the message that was written.
+/// Python reads what we write, and gets the same message.
 #[test]
 fn python_reads_what_we_write() {
     let descriptor = POOL.get_message_by_name(NAME).unwrap();
@@ -66,8 +67,8 @@ fn python_reads_what_we_write() {
     for index in 0..count() {
         let binary = random.message(&descriptor, 0).encode_to_vec();
         let message = Everything::decode(&*binary).unwrap();
-        let habits = &WAYS[usize::try_from(index).unwrap() % WAYS.len()];
-        let json = encode::<Msg<Everything>>(&message, habits).unwrap();
+        let options = &WAYS[usize::try_from(index).unwrap() % WAYS.len()];
+        let json = encode::<Msg<Everything>>(&message, options).unwrap();
         written.push((binary, String::from_utf8(json).unwrap()));
     }
     let questions = written.iter().map(|(_, json)| format!("read\t{}", STANDARD.encode(json))).collect();
@@ -92,10 +93,10 @@ fn python_reads_what_we_write() {
 }
 
 fn is_excused(verdict: &Verdict, text: &[u8]) -> bool {
-    DEVIATIONS.iter().any(|departure| departure.is_of(verdict, text))
+    DEVIATIONS.iter().any(|deviation| deviation.is_of(verdict, text))
 }
 
-/// What Python writes, we read, and have the message that was written.
+/// We read what Python writes, and get the same message.
 #[test]
 fn we_read_what_python_writes() {
     let answers = ask(vec![format!("make\t{}\t{}", seed(), count())]);
@@ -107,7 +108,7 @@ fn we_read_what_python_writes() {
         let (binary, json) = (STANDARD.decode(binary).unwrap(), STANDARD.decode(json).unwrap());
         let text = String::from_utf8_lossy(&json);
         match decode::<Msg<Everything>>(&json, &PLAIN) {
-            Err(fault) => failures.push(format!("{habit}: {fault}: {text}")),
+            Err(error) => failures.push(format!("{habit}: {error}: {text}")),
             Ok(message) => {
                 let (want, got) = (plain(&binary), plain(&message.encode_to_vec()));
                 if want != got {
@@ -119,7 +120,7 @@ fn we_read_what_python_writes() {
     report(&format!("{} messages from Python to us", answers.len()), &failures);
 }
 
-/// What is wrong in one way or another both read, with the same value, or both refuse, but for the deviations.
+/// Both read an irregular text with the same value, or both refuse it, except for the deviations.
 #[test]
 fn both_read_or_both_refuse() {
     let texts = mutated::texts(&mut Random::new(seed()), count());
@@ -133,20 +134,20 @@ fn both_read_or_both_refuse() {
         match verdict {
             Verdict::BothRead => read += 1,
             Verdict::BothRefuse => refused += 1,
-            _ => match DEVIATIONS.iter().position(|departure| departure.is_of(&verdict, text)) {
+            _ => match DEVIATIONS.iter().position(|deviation| deviation.is_of(&verdict, text)) {
                 Some(index) => met[index] += 1,
                 None => failures.push(format!("{verdict:?}: {}", String::from_utf8_lossy(text))),
             },
         }
     }
     println!("{} texts: both read {read}, both refused {refused}", texts.len());
-    for (departure, met) in DEVIATIONS.iter().zip(met) {
-        println!("{met:6} {}: {}", departure.name, departure.because);
+    for (deviation, met) in DEVIATIONS.iter().zip(met) {
+        println!("{met:6} {}: {}", deviation.name, deviation.because);
         if met == 0 {
-            failures.push(format!("the departure {:?} was not met: it is none", departure.name));
+            failures.push(format!("the deviation {:?} was not met: it is none", deviation.name));
         }
     }
-    // Texts that all are refused would show little.
+    // If all texts were refused, the test would show little.
     assert!(read > 1_000 && refused > 1_000, "{read} read, {refused} refused");
     report(&format!("{} texts", texts.len()), &failures);
 }
@@ -156,7 +157,7 @@ fn verdict(text: &[u8], answer: &str) -> Verdict {
     let theirs = answer.strip_prefix("read\t").map(|read| STANDARD.decode(read).unwrap());
     match (ours, theirs) {
         (Err(_), None) => Verdict::BothRefuse,
-        (Err(fault), Some(_)) => Verdict::OnlyPythonReads(fault.to_string()),
+        (Err(error), Some(_)) => Verdict::OnlyPythonReads(error.to_string()),
         (Ok(_), None) => Verdict::OnlyWeRead(answer.to_owned()),
         (Ok(ours), Some(theirs)) => {
             let (ours, theirs) = (plain(&ours.encode_to_vec()), plain(&theirs));

@@ -1,4 +1,4 @@
-//! Texts that are wrong in one way or another, or only look so.
+//! Texts with errors of every kind, or with unusual but valid forms.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use transcoder_conformance::{checks::PLAIN, proto::conformance::v1::Everything};
 use super::random::Random;
 use crate::schema::POOL;
 
-/// Fields from here on are about names; their type is that of others.
+/// Fields from here on are about names; their types repeat those of others.
 const NAMES: u32 = 200;
 
-/// Values, each of which some fields take and others do not.
+/// Values, each of which is valid for some fields.
 const VALUES: &[&str] = &[
     "null",
     "true",
@@ -272,7 +272,7 @@ const WHOLE: &[&[u8]] = &[
     b"{\xc2\xa0}",
 ];
 
-/// Every field with every value, members twice and of one oneof, nesting, and `count` texts with random edits.
+/// Every field with every value, duplicate members, members of one oneof, nesting, and `count` texts with random edits.
 pub fn texts(random: &mut Random, count: u64) -> Vec<Vec<u8>> {
     let descriptor = POOL.get_message_by_name(super::NAME).unwrap();
     let mut texts: Vec<Vec<u8>> = WHOLE.iter().map(|text| text.to_vec()).collect();
@@ -333,7 +333,7 @@ fn every_value(field: &FieldDescriptor, texts: &mut Vec<Vec<u8>>) {
 /// A random member, such as `"oneInt32":7`.
 fn member(random: &mut Random, field: &FieldDescriptor) -> String {
     let name = field.json_name();
-    // What has no presence and is the default is not written; one of these is not, unless there is no other value.
+    // A default without presence is not written, so other values are preferred, if there are any.
     for _ in 0..20 {
         let message = Everything::decode(&*random.of_field(field).encode_to_vec()).unwrap();
         let text = String::from_utf8(encode::<Msg<Everything>>(&message, &PLAIN).unwrap()).unwrap();
@@ -352,7 +352,7 @@ fn twice(random: &mut Random, field: &FieldDescriptor, texts: &mut Vec<Vec<u8>>)
     texts.push(format!("{{{one},\"{}\":null}}", field.json_name()).into());
 }
 
-/// The text of a small message with some bytes taken out, put in, replaced or doubled.
+/// The text of a small message with some bytes removed, inserted, replaced or doubled.
 fn edited(random: &mut Random) -> Vec<u8> {
     let descriptor = POOL.get_message_by_name(super::NAME).unwrap();
     let message = Everything::decode(&*random.message(&descriptor, 1).encode_to_vec()).unwrap();

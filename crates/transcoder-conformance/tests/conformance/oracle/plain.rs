@@ -1,5 +1,5 @@
-//! Messages as texts that are the same if the messages are: fields and map entries in order, NaN as NaN, what an Any
-//! holds as a message.
+//! Messages as text that is equal for equal messages: fields and map entries in order, NaN as NaN, the content of an
+//! Any as a message.
 
 use std::fmt::Write as _;
 
@@ -33,7 +33,7 @@ fn message(of: &DynamicMessage, out: &mut String) {
     out.push('}');
 }
 
-/// Whether what it holds was written.
+/// Whether its content was written.
 fn any(of: &DynamicMessage, out: &mut String) -> bool {
     let (url, bytes) = (of.get_field_by_name("type_url").unwrap(), of.get_field_by_name("value").unwrap());
     let (Some(url), Some(bytes)) = (url.as_str(), bytes.as_bytes()) else { return false };
@@ -65,7 +65,7 @@ fn value(of: &Value, out: &mut String) {
             for (key, of) in entries {
                 let _ = write!(out, "{key:?} ");
                 match of {
-                    // prost leaves out what equals the default, and so the sign of zero, but only in maps.
+                    // prost omits values that equal the default, and so the sign of zero, but only in maps.
                     Value::F32(of) if *of == 0.0 => out.push_str("F32(0.0)"),
                     Value::F64(of) if *of == 0.0 => out.push_str("F64(0.0)"),
                     of => value(of, out),

@@ -1,4 +1,4 @@
-//! The other process: questions go in as lines, answers come out as lines.
+//! The other process: requests go in as lines, responses come out as lines.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -11,7 +11,7 @@ use transcoder_conformance::DESCRIPTORS;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/protobuf-oracle");
 
-/// Asks everything and answers every answer, in their order.
+/// Sends all requests and returns all responses, in order.
 pub fn ask(questions: Vec<String>) -> Vec<String> {
     let mut child = Command::new(SCRIPT)
         .stdin(Stdio::piped())
@@ -21,10 +21,10 @@ pub fn ask(questions: Vec<String>) -> Vec<String> {
         .unwrap_or_else(|why| panic!("scripts/protobuf-oracle cannot be started: {why}"));
     let mut input = child.stdin.take().unwrap();
     let (output, errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    // Both pipes are small: whoever only writes, or only reads, waits for the other without end.
+    // Both pipes are small: writing everything before reading would deadlock.
     let writer = thread::spawn(move || {
         let types = format!("types\t{}\t{}", STANDARD.encode(DESCRIPTORS), super::NAME);
-        // A process that has ended says why on its own.
+        // A process that has ended prints the reason itself.
         std::iter::once(types).chain(questions).try_for_each(|question| writeln!(input, "{question}"))
     });
     let errors = thread::spawn(move || {

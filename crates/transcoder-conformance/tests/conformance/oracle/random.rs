@@ -119,7 +119,7 @@ impl Random {
             _ => {
                 let most = [24, 8, 4, 2].get(depth).copied().unwrap_or(0);
                 let fields: Vec<_> = of.fields().collect();
-                // A type of one field is nothing without it.
+                // A type with a single field always gets it.
                 for _ in 0..self.below(most + 1).max(usize::from(fields.len() == 1)).min(fields.len() * 2) {
                     let field = self.pick(&fields).clone();
                     let value = self.field(&field, depth);
@@ -191,7 +191,7 @@ impl Random {
         }
     }
 
-    /// Bits that are often the least, the most or near zero for a type that keeps the lowest of them.
+    /// Bits that are often the minimum, the maximum or near zero for a type that keeps the lowest of them.
     fn integer(&mut self) -> u64 {
         const EDGES: [u64; 14] = [
             0,

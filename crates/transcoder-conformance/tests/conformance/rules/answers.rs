@@ -1,4 +1,4 @@
-//! Status and body of answers.
+//! Status and body of responses.
 
 use serde_json::json;
 
@@ -46,7 +46,7 @@ async fn response_bodies() {
     let list = get("/strict/things").await;
     assert_eq!(list.as_array().unwrap().len(), 2);
     assert_eq!(list[1]["name"], "b");
-    // An empty list and map are printed, an unset message is not.
+    // Empty lists and maps are written, unset messages are not.
     let want = json!({
         "name": "b", "byteSize": "1099511627776", "tags": [], "counts": {}, "ready": false,
         "shade": "SHADE_UNSPECIFIED",

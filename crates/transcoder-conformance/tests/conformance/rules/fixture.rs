@@ -1,4 +1,4 @@
-//! The services, a guard that writes down what it is asked, and an error dialect of our own.
+//! The services, a guard that logs its calls, and a custom error dialect.
 
 use std::{
     future::Future,
@@ -19,7 +19,7 @@ use transcoder_conformance::rules::{
     google::api::HttpBody,
 };
 
-/// What happened, in order.
+/// The events in order.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -28,17 +28,17 @@ impl Log {
         self.0.lock().unwrap().push(line.into());
     }
 
-    /// What happened since the last time that this was asked.
+    /// The events since the last call.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
 
-/// What the guard leaves in the extensions of a request.
+/// The guard's entry in the extensions of a request.
 #[derive(Clone, Debug)]
 pub struct Caller(pub &'static str);
 
-/// A guard that writes down what it is asked, and refuses at one step.
+/// A guard that logs its calls, and refuses at one step.
 #[derive(Debug, Default)]
 pub struct Recorder {
     pub log: Log,
@@ -79,7 +79,7 @@ impl Guard for Recorder {
     }
 }
 
-/// An error dialect that is like no other.
+/// An unusual error dialect.
 struct Loud;
 
 impl Dialect for Loud {
@@ -88,15 +88,15 @@ impl Dialect for Loud {
             "oops": failure.reason,
             "from": format!("{:?}", failure.origin),
             "text": failure.message,
-            "kind": failure.fault.as_ref().map(|fault| format!("{:?}", fault.kind)),
-            "path": failure.fault.as_ref().map(|fault| fault.path()),
+            "kind": failure.decode_error.as_ref().map(|error| format!("{:?}", error.kind)),
+            "path": failure.decode_error.as_ref().map(|error| error.path()),
             "id": failure.request_id,
         });
         Rendered::json(failure, &body)
     }
 }
 
-/// The service of all surfaces. It answers what it is given.
+/// The service of all surfaces. It echoes requests.
 #[derive(Clone, Debug, Default)]
 pub struct Shop {
     pub log: Log,
@@ -110,7 +110,7 @@ impl Things for Shop {
         let GetThingRequest { name, owner } = request.into_inner();
         match name.as_str() {
             "missing" => Err(Status::not_found("no such thing")),
-            // No time of the year 10000 can be written.
+            // A time in the year 10000 cannot be written.
             "unprintable" => {
                 let made_at = prost_types::Timestamp { seconds: 253_402_300_800, nanos: 0 };
                 Ok(Response::new(Thing { made_at: Some(made_at), ..Thing::default() }))
@@ -210,7 +210,7 @@ impl Terse for Shop {
     }
 }
 
-/// A server, and what happens in it.
+/// A server and its log.
 pub struct Fixture {
     pub rest: Rest,
     pub things: things_rest::Guarded<Shop>,

@@ -1,4 +1,4 @@
-//! Forms, and a dialect that shows all that is known of a failure.
+//! Forms, and a dialect that shows all details of a failure.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use transcoder::{
     Dialect, Dialects, Failure, Rendered, Rest, RestBuilder,
-    json::{Fault, PathStep},
+    json::{DecodeError, PathStep},
 };
 use transcoder_conformance::{
     Open,
@@ -19,35 +19,35 @@ use transcoder_conformance::{
 
 use crate::support::{Answer, call};
 
-/// Shows all.
+/// Shows everything.
 struct Full;
 
-fn shown(fault: &Fault) -> Value {
-    let steps = fault.steps.iter().map(|step| match step {
+fn to_json(error: &DecodeError) -> Value {
+    let steps = error.steps.iter().map(|step| match step {
         PathStep::Member(name) => json!(name),
         PathStep::Item(index) => json!(index),
     });
     json!({
-        "kind": format!("{:?}", fault.kind),
-        "place": format!("{:?}", fault.place),
+        "kind": format!("{:?}", error.kind),
+        "part": format!("{:?}", error.part),
         "steps": steps.collect::<Vec<_>>(),
-        "expected": fault.expected.map(|expected| format!("{expected:?}")),
-        "input": fault.input,
-        "offset": fault.offset,
+        "expected": error.expected.map(|expected| format!("{expected:?}")),
+        "input": error.input,
+        "offset": error.offset,
     })
 }
 
 impl Dialect for Full {
     fn render(&self, failure: &Failure) -> Rendered {
         let violations = failure.violations.iter().map(|violation| {
-            let place = violation.place.map(|place| format!("{place:?}"));
-            json!([place, violation.field, violation.description])
+            let part = violation.part.map(|part| format!("{part:?}"));
+            json!([part, violation.field, violation.description])
         });
         let body = json!({
             "reason": failure.reason,
             "text": failure.message,
             "violations": violations.collect::<Vec<_>>(),
-            "fault": failure.fault.as_ref().map(shown),
+            "decode_error": failure.decode_error.as_ref().map(to_json),
             "bodyMissing": failure.body_missing,
             "retryAfter": failure.retry_after,
         });
@@ -60,7 +60,7 @@ impl Dialect for Full {
     }
 }
 
-/// Answers the forms that arrive.
+/// Echoes forms.
 #[derive(Clone, Debug)]
 pub struct Desk;
 
@@ -93,7 +93,7 @@ impl Forms for Desk {
     }
 }
 
-/// The forms behind a guard that admits everybody.
+/// The forms behind a guard that admits every call.
 pub fn guarded() -> forms_rest::Guarded<Desk> {
     forms_rest::Guarded::new(Desk, Arc::new(Open))
 }
@@ -115,13 +115,13 @@ async fn knock(name: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn every_cookie_of_the_service_is_an_answer_header_of_its_own() {
+async fn every_cookie_of_the_service_is_a_separate_header() {
     let cookies: Vec<_> = knock("x").await.headers.get_all("set-cookie").iter().cloned().collect();
     assert_eq!(cookies, ["a=1; HttpOnly", "b=2; HttpOnly"]);
 }
 
 #[tokio::test]
-async fn when_to_come_back() {
+async fn retry_after() {
     let answer = knock("LATER").await;
     assert_eq!((answer.status.as_u16(), &answer.json()["retryAfter"]), (429, &json!(2)), "in whole seconds, not early");
     assert_eq!(answer.headers["retry-after"], "2");
@@ -130,7 +130,7 @@ async fn when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_dialect_has_headers_of_its_own() {
+async fn a_dialect_can_set_headers() {
     let headers = knock("GO_AWAY").await.headers;
     assert_eq!((&headers["x-limit"], &headers["retry-after"]), (&HeaderValue::from(3), &HeaderValue::from(99)));
     assert_eq!(headers.get_all("retry-after").iter().count(), 1);

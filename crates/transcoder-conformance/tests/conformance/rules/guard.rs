@@ -1,4 +1,4 @@
-//! The guard: admitted before the body is read, entered on the decoded message, over REST and gRPC alike.
+//! The guard: admits before the body is read, enters with the decoded message, over REST and gRPC alike.
 
 use std::{
     convert::Infallible,
@@ -32,7 +32,7 @@ impl http_body::Body for Untouchable {
     }
 }
 
-/// A body that tells when it is read.
+/// A body that logs when it is read.
 struct Told(Log, Option<&'static str>);
 
 impl http_body::Body for Told {
@@ -82,7 +82,7 @@ async fn refused_on_the_decoded_message() {
 }
 
 #[tokio::test]
-async fn what_does_not_decode_is_not_entered() {
+async fn an_undecodable_message_never_reaches_the_second_step() {
     let fixture = Fixture::new();
     let answer = call(&fixture.rest, "POST", "/strict/things", Some(r#"{"owner": {"tenant": 1}}"#)).await;
     let want = json!({

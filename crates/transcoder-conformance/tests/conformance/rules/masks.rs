@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::fixture::Fixture;
 use crate::support::call;
 
-/// The mask that arrived.
+/// The received mask.
 async fn mask(uri: &str, body: &str) -> Value {
     let answer = call(&Fixture::new().rest, "PATCH", uri, Some(body)).await;
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
@@ -17,12 +17,12 @@ async fn of_one_field() {
     let of = async |body: &str| mask("/strict/things/x", body).await;
     assert_eq!(of(r#"{"byteSize": 1, "long_note": "a"}"#).await, "byteSize,longNote");
     assert_eq!(of(r#"{"owner": {"place": {"city": "a"}, "tenant": "b"}}"#).await, "owner.place.city,owner.tenant");
-    // It stops at lists, maps, Any and empty messages; null is as good as absent.
+    // It ends at lists, maps, Any and empty messages; null counts as absent.
     assert_eq!(of(r#"{"tags": ["a"], "counts": {"a": 1}, "owner": {}}"#).await, "tags,counts,owner");
     assert_eq!(of(r#"{"tags": null, "madeAt": null, "ready": false}"#).await, "ready");
     let any = r#"{"extra": {"@type": "x/conformance.rules.v1.Owner", "tenant": "a"}, "ready": true}"#;
     assert_eq!(of(any).await, "extra,ready");
-    // A body that gives nothing makes a mask of nothing; no body makes none.
+    // An empty body makes an empty mask; no body makes none.
     assert_eq!(of("{}").await, "");
     assert_eq!(of("").await, Value::Null);
 }
@@ -41,7 +41,7 @@ async fn given_by_the_caller() {
 }
 
 #[tokio::test]
-async fn the_path_wins() {
+async fn the_path_takes_precedence() {
     let answer = call(&Fixture::new().rest, "PATCH", "/strict/things/x", Some(r#"{"name": "y", "ready": true}"#)).await;
     assert_eq!(answer.json()["thing"]["name"], "x");
 }

@@ -1,12 +1,12 @@
-//! Services whose options say everything that options can say.
+//! Services that use every option.
 
 mod actions;
 mod answers;
-mod faults;
+mod decode_errors;
 mod fixture;
 mod forms;
 mod guard;
-mod habits;
+mod json_options;
 mod masks;
 mod odd;
 mod required;

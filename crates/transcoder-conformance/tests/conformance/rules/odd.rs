@@ -1,4 +1,4 @@
-//! Services whose names are words of Rust, and raw bytes in every place. That they compile is half of the test.
+//! Services whose names are Rust keywords, and raw bytes in every place. That they compile is half of the test.
 
 use bytes::Bytes;
 use http::Request as HttpRequest;
@@ -18,7 +18,7 @@ use transcoder_conformance::odd::{
 
 use crate::support::{call, send};
 
-/// Answers what it is given.
+/// Echoes requests.
 struct Echo;
 
 type Items<T> = std::pin::Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -125,7 +125,7 @@ fn rest() -> Rest {
 }
 
 #[tokio::test]
-async fn words_of_rust_are_names_like_others() {
+async fn rust_keywords_are_valid_names() {
     for (method, path, body) in [
         ("POST", "/odd/move/x", Some(r#"{"async": "y", "match": [{"impl": "IMPL_BELOW"}]}"#)),
         ("GET", "/odd/clone/x?async=y", None),

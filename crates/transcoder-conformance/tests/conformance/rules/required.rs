@@ -1,4 +1,4 @@
-//! Fields and bodies that must be given, and what comes from the body or the query.
+//! Required fields and bodies, and fields from the body or the query.
 
 use serde_json::{Value, json};
 use tonic::Code;
@@ -9,7 +9,7 @@ use transcoder_conformance::rules::conformance::rules::v1::{
 
 use super::forms::{guarded, send};
 
-/// The violations of an answer: place and field.
+/// The violations of a response: part and field.
 fn violations(body: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let violation = |value: &Value| {
@@ -20,11 +20,11 @@ fn violations(body: &Value) -> Vec<(String, String)> {
 }
 
 fn lacking(fields: &[(&str, &str)]) -> Vec<(String, String)> {
-    fields.iter().map(|(place, field)| ((*place).to_owned(), (*field).to_owned())).collect()
+    fields.iter().map(|(part, field)| ((*part).to_owned(), (*field).to_owned())).collect()
 }
 
 #[tokio::test]
-async fn all_that_is_missing_is_told_at_once() {
+async fn all_missing_fields_are_reported_together() {
     let (status, body) = send("POST", "/forms", Some(r#"{"signature": {"stamp": {}, "deputyOf": {}}}"#)).await;
     assert_eq!((status, &body["reason"], &body["bodyMissing"]), (400, &json!("FIELD_REQUIRED"), &json!(false)));
     assert_eq!(body["text"], "missing: title, pages, signature.key, signature.deputy_of.key, signature.stamp.text");
@@ -33,7 +33,7 @@ async fn all_that_is_missing_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_given_may_be_empty() {
+async fn required_fields_may_be_empty() {
     let full = r#"{"title": "", "pages": 0, "signature": {"key": "", "ink": "blue"}, "witnesses": [{}]}"#;
     assert_eq!(send("POST", "/forms", Some(full)).await.0, 200, "items of lists are not looked into");
     let (status, body) = send("POST", "/forms", Some(r#"{"title": null, "pages": 0}"#)).await;
@@ -96,7 +96,7 @@ async fn a_delete_takes_a_body_or_a_query() {
     let query = "confirm=c&drop_pages=true&tags=x&signature.key=k&signature.at=3&bin=4";
     assert_eq!(send("DELETE", "/forms/f", Some(body)).await, (200, want.clone()));
     assert_eq!(send("DELETE", &format!("/forms/f?{query}"), None).await, (200, want.clone()));
-    // Each from where it is given, and the same from both.
+    // From either part, and the same from both.
     assert_eq!(send("DELETE", &format!("/forms/f?{query}"), Some("{}")).await, (200, want.clone()));
     let both = query.replace("&tags=x", "");
     assert_eq!(send("DELETE", &format!("/forms/f?{both}"), Some(body)).await, (200, want));
@@ -119,11 +119,11 @@ async fn the_query_does_not_contradict_the_body() {
     ] {
         let (status, answer) = send("DELETE", &format!("/forms/f?{query}"), Some(body)).await;
         assert_eq!((status, &answer["reason"]), (422, &json!("FIELD_CONFLICT")), "{query} {body}");
-        let text = "given in the body and, with another value, in the query";
+        let text = "the body and the query give different values";
         assert_eq!(answer["violations"], json!([["Query", field, text]]));
     }
     let (status, answer) = send("DELETE", "/forms/f?shredder=s", Some(r#"{"confirm": "c", "bin": 4}"#)).await;
-    assert_eq!((status, &answer["fault"]["kind"]), (400, &json!("Oneof")));
+    assert_eq!((status, &answer["decode_error"]["kind"]), (400, &json!("Oneof")));
     let (status, answer) = send("DELETE", "/forms/f?confirm=c&confirm=c", Some(r#"{"confirm": "c"}"#)).await;
-    assert_eq!((status, &answer["fault"]["kind"]), (400, &json!("Duplicate")));
+    assert_eq!((status, &answer["decode_error"]["kind"]), (400, &json!("Duplicate")));
 }

@@ -21,7 +21,7 @@ async fn wrong_methods_and_paths() {
     assert_eq!(answer.json()["oops"], "METHOD_NOT_ALLOWED");
     let answer = call(&fixture.rest, "GET", "/strict/nothing/here", None).await;
     assert_eq!((answer.status.as_u16(), answer.json()["oops"].as_str()), (404, Some("PATH_NOT_FOUND")));
-    // A path of no dialect speaks AIP-193.
+    // A path without a dialect uses AIP-193.
     let answer = call(&fixture.rest, "GET", "/strictly", None).await;
     assert_eq!((answer.status.as_u16(), answer.json()["error"]["status"].as_str()), (404, Some("NOT_FOUND")));
     assert_eq!(fixture.log.take(), Vec::<String>::new());
@@ -72,10 +72,10 @@ async fn media_types() {
 }
 
 #[tokio::test]
-async fn what_the_head_tells_is_refused_before_the_body_is_asked_for() {
+async fn what_the_head_reveals_is_refused_before_the_body_is_read() {
     let fixture = Fixture::new();
     for (name, value) in [("content-type", "text/plain"), ("content-encoding", "gzip")] {
-        // Nobody sends this one before it is polled, and a test that polls it fails.
+        // The body is sent only when it is polled, and a test that polls it fails.
         let asked = tokio_stream::iter([()]).map(|()| -> Result<http_body::Frame<Bytes>, std::convert::Infallible> {
             panic!("the body was asked for")
         });
@@ -86,7 +86,7 @@ async fn what_the_head_tells_is_refused_before_the_body_is_asked_for() {
 }
 
 #[tokio::test]
-async fn the_server_as_a_whole_tells_its_methods() {
+async fn the_server_as_a_whole_lists_its_methods() {
     let fixture = Fixture::new();
     let answer = call(&fixture.rest, "OPTIONS", "*", None).await;
     assert_eq!((answer.status.as_u16(), allow(&answer)), (204, "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"));
@@ -99,7 +99,7 @@ async fn bodies_that_are_too_large() {
     let large = format!("{{\"name\": \"{}\"}}", "x".repeat(5000));
     let answer = call(&fixture.rest, "POST", "/strict/things", Some(&large)).await;
     assert_eq!((answer.status.as_u16(), answer.json()["oops"].as_str()), (413, Some("BODY_TOO_LARGE")));
-    // A stream without a length is cut off as well.
+    // A stream without a length is limited as well.
     let frames =
         (0..100).map(|_| Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from(vec![b' '; 100]))));
     let body = StreamBody::new(tokio_stream::iter(frames));
@@ -150,18 +150,18 @@ async fn trailing_slashes() {
     let answer = call(&fixture.rest, "GET", "/loose/things/x/", None).await;
     assert_eq!((answer.status.as_u16(), answer.json()["name"].as_str()), (200, Some("x")));
     assert_eq!(call(&fixture.rest, "GET", "/loose/things/x//", None).await.status, 404);
-    // A slash does not hide a wrong method.
+    // A trailing slash does not hide a wrong method.
     assert_eq!(call(&fixture.rest, "POST", "/loose/things/x/", None).await.status, 405);
     assert_eq!(call(&fixture.rest, "GET", "/", None).await.status, 404);
 }
 
 #[tokio::test]
 async fn redirects_stay_on_the_server() {
-    // A path that begins with two slashes would name another host in Location.
+    // A path with two leading slashes would name another host in Location.
     let request = Request::get("//evil.example/things/x/").body(Empty::<Bytes>::new()).unwrap();
     let answer = send(&Fixture::new().rest, request).await;
     assert_eq!((answer.status.as_u16(), answer.headers.get("location")), (404, None));
-    // Browsers take a backslash for a slash.
+    // Browsers treat a backslash as a slash.
     let answer = call(&Fixture::new().rest, "GET", "/snake/things/\\x/", None).await;
     assert_eq!((answer.status.as_u16(), answer.headers["location"].to_str().unwrap()), (307, "/snake/things/%5Cx"));
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::{Reader, Scalar, refuse};
 use crate::json::{
-    fault::{Expected, Fault, FaultKind, Step},
-    kind::{Kind, Met},
+    decode_error::{DecodeError, DecodeErrorKind, Expected, Step},
+    kind::{Kind, ReadOutcome},
     text::oneof_taken,
 };
 
@@ -32,13 +32,13 @@ pub fn optional<'de, K: Kind, D: Deserializer<'de>>(
     value: D,
     cx: &mut Reader<'_>,
 ) -> Result<(), D::Error> {
-    if member::<K, D>(slot.insert(K::Rust::default()), field, value, cx)? != Met::Value {
+    if member::<K, D>(slot.insert(K::Rust::default()), field, value, cx)? != ReadOutcome::Value {
         *slot = None;
     }
     Ok(())
 }
 
-/// Reads a member of a oneof, of which `taken` says whether another member is set already.
+/// Reads a member of a oneof. `taken` says whether another member is set already.
 pub fn oneof<'de, K: Kind, D: Deserializer<'de>>(
     taken: bool,
     field: &'static str,
@@ -47,27 +47,27 @@ pub fn oneof<'de, K: Kind, D: Deserializer<'de>>(
 ) -> Result<Option<K::Rust>, D::Error> {
     let mut slot = K::Rust::default();
     match member::<K, D>(&mut slot, field, value, cx)? {
-        Met::Value if taken => Err(cx.fail(oneof_taken())),
-        Met::Value => Ok(Some(slot)),
-        Met::Null | Met::Ignored => Ok(None),
+        ReadOutcome::Value if taken => Err(cx.fail(oneof_taken())),
+        ReadOutcome::Value => Ok(Some(slot)),
+        ReadOutcome::Null | ReadOutcome::Ignored => Ok(None),
     }
 }
 
-/// Reads the value of one member, and notes it where members are noted: a message by its own members, anything else, an
-/// empty message too, by itself. Null is as good as absent and is not noted.
+/// Reads the value of one member and, if members are recorded, records it: a message by its own members, everything
+/// else, including an empty message, by itself. Null counts as absent and is not recorded.
 fn member<'de, K: Kind, D: Deserializer<'de>>(
     slot: &mut K::Rust,
     field: &'static str,
     value: D,
     cx: &mut Reader<'_>,
-) -> Result<Met, D::Error> {
+) -> Result<ReadOutcome, D::Error> {
     let Some(given) = &mut cx.given else { return K::read(slot, value, cx) };
     given.prefix.push(field);
     let before = given.paths.len();
     let met = K::read(slot, value, cx)?;
     let Some(given) = &mut cx.given else { return Ok(met) };
     given.prefix.pop();
-    if met == Met::Value && given.paths.len() == before {
+    if met == ReadOutcome::Value && given.paths.len() == before {
         cx.note(field);
     }
     Ok(met)
@@ -80,7 +80,7 @@ pub fn list<'de, K: Kind, D: Deserializer<'de>>(
     value: D,
     cx: &mut Reader<'_>,
 ) -> Result<(), D::Error> {
-    // Members inside of items are not noted: a mask stops at the list.
+    // Members inside of items are not recorded: a mask ends at the list.
     if cx.unnoted(|cx| value.deserialize_any(ListVisitor::<K>(slot, cx)))? {
         cx.note(field);
     }
@@ -90,7 +90,7 @@ pub fn list<'de, K: Kind, D: Deserializer<'de>>(
 struct ListVisitor<'r, 'h, K: Kind>(&'r mut Vec<K::Rust>, &'r mut Reader<'h>);
 
 impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
-    /// Whether there was one; null is none.
+    /// Whether there was a list; null is none.
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,12 +100,12 @@ impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         let Self(slot, cx) = self;
         for index in 0.. {
-            // The item is read where it stays: large ones do not travel, and nested ones need little stack.
+            // The item is read in place, so that large items are not moved and nested ones need little stack.
             slot.push(K::Rust::default());
             let Some(last) = slot.last_mut() else { break };
             match items.next_element_seed(ItemSeed::<K>(last, cx)) {
-                Ok(Some(Met::Value)) => {}
-                // An unknown name of an enum, where such are ignored.
+                Ok(Some(ReadOutcome::Value)) => {}
+                // An unknown enum name, where these are ignored.
                 Ok(Some(_)) => drop(slot.pop()),
                 Ok(None) => {
                     slot.pop();
@@ -127,16 +127,18 @@ impl<'de, K: Kind> Visitor<'de> for ListVisitor<'_, '_, K> {
     refuse!(List, 1, bool: map scalars);
 }
 
-/// One item of a list or one value of a map, where null means nothing.
+/// A list item or map value; null is not allowed.
 struct ItemSeed<'r, 'h, K: Kind>(&'r mut K::Rust, &'r mut Reader<'h>);
 
 impl<'de, K: Kind> DeserializeSeed<'de> for ItemSeed<'_, '_, K> {
-    type Value = Met;
+    type Value = ReadOutcome;
 
-    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Met, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<ReadOutcome, D::Error> {
         self.1.count()?;
         match K::read(self.0, value, self.1)? {
-            Met::Null => Err(self.1.fail(Fault::new(FaultKind::Null, "null is no item").given(|| Value::Null))),
+            ReadOutcome::Null => Err(self.1.fail(
+                DecodeError::new(DecodeErrorKind::Null, "a list item must not be null").with_input(|| Value::Null),
+            )),
             met => Ok(met),
         }
     }
@@ -164,7 +166,7 @@ impl<'de, KK: Kind, VK: Kind> Visitor<'de> for MapVisitor<'_, '_, KK, VK>
 where
     KK::Rust: Ord,
 {
-    /// Whether there was one; null is none.
+    /// Whether there was a map; null is none.
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,14 +178,16 @@ where
         while let Some(text) = map.next_key::<String>()? {
             let key = match KK::parse(&text, false) {
                 Ok(key) => key,
-                Err(fault) => return Err(cx.fail(fault.within(Step::Member(&text)))),
+                Err(error) => return Err(cx.fail(error.within(Step::Member(&text)))),
             };
             let Entry::Vacant(entry) = slot.entry(key) else {
-                return Err(cx.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(&text))));
+                return Err(
+                    cx.fail(DecodeError::new(DecodeErrorKind::Duplicate, "given twice").within(Step::Member(&text)))
+                );
             };
             let mut entry = entry.insert_entry(VK::Rust::default());
             match map.next_value_seed(ItemSeed::<VK>(entry.get_mut(), cx)) {
-                Ok(Met::Value) => {}
+                Ok(ReadOutcome::Value) => {}
                 Ok(_) => drop(entry.remove()),
                 Err(error) => {
                     cx.within(Step::Member(&text));

@@ -6,10 +6,10 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 
 use super::{Reader, Scalar, refuse};
 use crate::json::{
-    fault::{Expected, Fault, FaultKind, Step},
-    habits::Habits,
-    kind::Met,
+    decode_error::{DecodeError, DecodeErrorKind, Expected, Step},
+    kind::ReadOutcome,
     message::Message,
+    options::JsonOptions,
 };
 
 /// Reads the value of a message.
@@ -17,25 +17,25 @@ pub(in crate::json) fn message<'de, M: Message, D: Deserializer<'de>>(
     slot: &mut M,
     value: D,
     cx: &mut Reader<'_>,
-) -> Result<Met, D::Error> {
+) -> Result<ReadOutcome, D::Error> {
     value.deserialize_any(MessageVisitor(slot, cx))
 }
 
 struct MessageVisitor<'r, 'h, M>(&'r mut M, &'r mut Reader<'h>);
 
 impl<'de, M: Message> Visitor<'de> for MessageVisitor<'_, '_, M> {
-    type Value = Met;
+    type Value = ReadOutcome;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        of_members(self.0, map, self.1).map(|()| Met::Value)
+        of_members(self.0, map, self.1).map(|()| ReadOutcome::Value)
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Met::Null)
+        Ok(ReadOutcome::Null)
     }
 
     refuse!(Object, 1, Self::Value: seq scalars);
@@ -54,9 +54,11 @@ pub(in crate::json) fn of_members<'de, M: Message, A: MapAccess<'de>>(
                 map.next_value_seed(Skip(&mut *cx))?;
                 continue;
             };
-            let name = M::FIELDS[field].name(cx.habits.names);
+            let name = M::FIELDS[field].name(cx.options.names);
             if !seen.insert(field) {
-                return Err(cx.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(name))));
+                return Err(
+                    cx.fail(DecodeError::new(DecodeErrorKind::Duplicate, "given twice").within(Step::Member(name)))
+                );
             }
             let seed = FieldSeed { message: &mut *message, field, cx: &mut *cx };
             if let Err(error) = map.next_value_seed(seed) {
@@ -71,7 +73,7 @@ pub(in crate::json) fn of_members<'de, M: Message, A: MapAccess<'de>>(
     })
 }
 
-/// Which fields were met. Messages of up to 64 fields need no memory of their own.
+/// The fields that were read. Messages of up to 64 fields need no allocation.
 struct Seen {
     few: u64,
     many: Vec<bool>,
@@ -82,7 +84,7 @@ impl Seen {
         Self { few: 0, many: if fields > 64 { vec![false; fields] } else { Vec::new() } }
     }
 
-    /// Whether the field is new.
+    /// Whether the field was not read before.
     fn insert(&mut self, field: usize) -> bool {
         if self.many.is_empty() {
             let bit = 1 << field;
@@ -95,7 +97,7 @@ impl Seen {
     }
 }
 
-/// Turns a key into the index of a field; `None` for one that is ignored.
+/// Maps a key to the index of a field; `None` for an ignored one.
 struct KeySeed<'r, 'h, M>(&'r mut Reader<'h>, PhantomData<M>);
 
 impl<'de, M: Message> DeserializeSeed<'de> for KeySeed<'_, '_, M> {
@@ -114,22 +116,22 @@ impl<'de, M: Message> Visitor<'de> for KeySeed<'_, '_, M> {
     }
 
     fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
-        match find::<M>(key, self.0.habits) {
+        match find::<M>(key, self.0.options) {
             Some(field) => Ok(Some(field)),
-            None if self.0.habits.ignore_unknown => Ok(None),
+            None if self.0.options.ignore_unknown => Ok(None),
             None => {
-                let fault = Fault::new(FaultKind::Unknown, "unknown member").within(Step::Member(key));
-                Err(self.0.fail(fault))
+                let error = DecodeError::new(DecodeErrorKind::Unknown, "unknown member").within(Step::Member(key));
+                Err(self.0.fail(error))
             }
         }
     }
 }
 
-/// The field of a name in either spelling.
-pub(crate) fn find<M: Message>(name: &str, habits: &Habits) -> Option<usize> {
+/// Finds a field by its name in either spelling.
+pub(crate) fn find<M: Message>(name: &str, options: &JsonOptions) -> Option<usize> {
     M::field(name).or_else(|| {
         let same = |known: &str| known.eq_ignore_ascii_case(name);
-        habits.any_case.then(|| M::FIELDS.iter().position(|field| same(field.json) || same(field.proto))).flatten()
+        options.any_case.then(|| M::FIELDS.iter().position(|field| same(field.json) || same(field.proto))).flatten()
     })
 }
 
@@ -147,7 +149,7 @@ impl<'de, M: Message> DeserializeSeed<'de> for FieldSeed<'_, '_, M> {
     }
 }
 
-/// A value that nobody reads. It may not be nested deeper than one that is read.
+/// Skips a value. It must not be nested deeper than one that is read.
 struct Skip<'r, 'h>(&'r mut Reader<'h>);
 
 impl<'de> DeserializeSeed<'de> for Skip<'_, '_> {

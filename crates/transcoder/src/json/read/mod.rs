@@ -1,4 +1,4 @@
-//! Reading JSON into messages: the one generic visitor behind the generated code.
+//! Reads JSON into messages: the generic visitor behind the generated code.
 
 mod field;
 mod members;
@@ -12,11 +12,11 @@ pub(super) use members::{message, of_members};
 pub(super) use scalar::{Scalar, convert, parsed};
 
 use super::{
-    fault::{Expected, Fault, FaultKind, Step},
-    habits::Habits,
+    decode_error::{DecodeError, DecodeErrorKind, Expected, Step},
+    options::JsonOptions,
 };
 
-/// The visits of JSON types that a visitor does not expect: each fails with "expected .., found ..".
+/// The visits of JSON types that a visitor does not expect. Each fails with "expected .., found ..".
 macro_rules! refuse {
     ($expected:ident, $cx:tt, $value:ty: $($visit:ident)*) => { $(refuse!(@ $expected, $cx, $value, $visit);)* };
     (@ $expected:ident, $cx:tt, $value:ty, map) => {
@@ -54,19 +54,19 @@ macro_rules! refuse {
 
 pub(super) use refuse;
 
-/// The state of one reading. Faults are kept here, with their path, because the format library's errors have no room
-/// for them.
+/// The state of a decoding. Errors are kept here with their path, because the format library's error type cannot hold
+/// them.
 #[derive(Debug)]
 pub struct Reader<'h> {
-    /// The habits of the surface.
-    pub habits: &'h Habits,
+    /// The options of the surface.
+    pub options: &'h JsonOptions,
     depth: u16,
     items: u32,
-    fault: Option<Fault>,
+    error: Option<DecodeError>,
     given: Option<Given>,
 }
 
-/// The members that were given, as paths in proto names.
+/// The members of the input, as paths in proto names.
 #[derive(Debug, Default)]
 struct Given {
     prefix: Vec<&'static str>,
@@ -74,54 +74,54 @@ struct Given {
 }
 
 impl<'h> Reader<'h> {
-    /// A reading in the habits of a surface.
-    pub fn new(habits: &'h Habits) -> Self {
-        Self { habits, depth: 0, items: 0, fault: None, given: None }
+    /// A reader with the options of a surface.
+    pub fn new(options: &'h JsonOptions) -> Self {
+        Self { options, depth: 0, items: 0, error: None, given: None }
     }
 
-    /// Keeps note of the members that are given.
+    /// Records the members of the input.
     pub fn noting_members(mut self) -> Self {
         self.given = Some(Given::default());
         self
     }
 
-    /// The members that were given, as paths of a field mask.
+    /// The recorded members, as paths of a field mask.
     pub fn into_members(self) -> Vec<String> {
         self.given.map(|given| given.paths).unwrap_or_default()
     }
 
-    /// Keeps a fault and makes the error that unwinds the format library.
-    pub fn fail<E: de::Error>(&mut self, fault: Fault) -> E {
-        self.fault.get_or_insert(fault);
-        E::custom("fault")
+    /// Keeps the error and returns the one that unwinds the format library.
+    pub fn fail<E: de::Error>(&mut self, error: DecodeError) -> E {
+        self.error.get_or_insert(error);
+        E::custom("cannot decode")
     }
 
-    /// Keeps the words for an error of the format library, where no fault is kept yet.
+    /// Translates an error of the format library, unless an error was kept already.
     pub(super) fn fail_with<E: de::Error>(&mut self, error: &serde_json::Error) -> E {
-        self.fault.get_or_insert_with(|| syntax(error));
-        E::custom("fault")
+        self.error.get_or_insert_with(|| syntax(error));
+        E::custom("cannot decode")
     }
 
-    /// A value of another type than was expected.
+    /// A value of an unexpected type.
     pub(super) fn wrong_type<E: de::Error>(&mut self, expected: Expected, found: &str) -> E {
         self.fail(wrong_type(expected, found))
     }
 
     pub(super) fn within(&mut self, step: Step<'_>) {
-        self.fault = self.fault.take().map(|fault| fault.within(step));
+        self.error = self.error.take().map(|error| error.within(step));
     }
 
-    /// The fault is in a field whose value is a secret.
+    /// The error is in a field whose value is a secret.
     fn secret(&mut self) {
-        self.fault = self.fault.take().map(Fault::secret);
+        self.error = self.error.take().map(DecodeError::secret);
     }
 
     /// Reads something one level deeper.
     pub(super) fn nested<T, E: de::Error>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         self.depth += 1;
-        if self.depth > self.habits.max_depth {
-            let text = format!("nested deeper than {} levels", self.habits.max_depth);
-            return Err(self.fail(Fault::new(FaultKind::Depth, text)));
+        if self.depth > self.options.max_depth {
+            let text = format!("nested deeper than {} levels", self.options.max_depth);
+            return Err(self.fail(DecodeError::new(DecodeErrorKind::Depth, text)));
         }
         let value = read(self)?;
         self.depth -= 1;
@@ -131,14 +131,14 @@ impl<'h> Reader<'h> {
     /// Counts an item of a list or an entry of a map.
     pub(super) fn count<E: de::Error>(&mut self) -> Result<(), E> {
         self.items += 1;
-        if self.items > self.habits.max_items {
-            let text = format!("more than {} items", self.habits.max_items);
-            return Err(self.fail(Fault::new(FaultKind::Items, text)));
+        if self.items > self.options.max_items {
+            let text = format!("more than {} items", self.options.max_items);
+            return Err(self.fail(DecodeError::new(DecodeErrorKind::Items, text)));
         }
         Ok(())
     }
 
-    /// Reads something whose members are not noted: a mask stops before it.
+    /// Reads something whose members are not recorded: a mask ends before it.
     pub(super) fn unnoted<T, E>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         let given = self.given.take();
         let value = read(self)?;
@@ -159,7 +159,7 @@ impl<'h> Reader<'h> {
     }
 }
 
-/// Reads one JSON value, and nothing after it.
+/// Reads exactly one JSON value.
 pub fn from_slice<'h, T>(
     bytes: &[u8],
     mut cx: Reader<'h>,
@@ -167,41 +167,42 @@ pub fn from_slice<'h, T>(
         &mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>,
         &mut Reader<'h>,
     ) -> Result<T, serde_json::Error>,
-) -> Result<(T, Reader<'h>), Fault> {
+) -> Result<(T, Reader<'h>), DecodeError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let outcome = read(&mut deserializer, &mut cx).and_then(|value| deserializer.end().map(|()| value));
     match outcome {
         Ok(value) => Ok((value, cx)),
-        Err(error) => Err(cx.fault.take().unwrap_or_else(|| syntax(&error).at_byte(offset(bytes, &error)))),
+        Err(error) => Err(cx.error.take().unwrap_or_else(|| syntax(&error).at_byte(offset(bytes, &error)))),
     }
 }
 
-/// The byte at which the syntax breaks.
+/// The byte at which the syntax is wrong.
 fn offset(bytes: &[u8], error: &serde_json::Error) -> usize {
     if error.is_eof() {
         return bytes.len();
     }
     let lines = bytes.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
-    // Lines and columns are counted from one.
+    // Lines and columns start at one.
     lines.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1)
 }
 
-/// A value of another type than was expected.
-pub(super) fn wrong_type(expected: Expected, found: &str) -> Fault {
-    Fault::new(FaultKind::WrongType, format!("expected {}, found {found}", expected.words())).expecting(expected)
+/// A value of an unexpected type.
+pub(super) fn wrong_type(expected: Expected, found: &str) -> DecodeError {
+    DecodeError::new(DecodeErrorKind::WrongType, format!("expected {}, found {found}", expected.words()))
+        .expecting(expected)
 }
 
-/// Our words for what the format library found.
-fn syntax(error: &serde_json::Error) -> Fault {
-    // The library has no kind for it. Nothing else is lost if it should change its words.
+/// Translates an error of the format library.
+fn syntax(error: &serde_json::Error) -> DecodeError {
+    // The library has no category for it. If it changes its text, only this message gets less precise.
     if error.to_string().starts_with("number out of range") {
-        let text = format!("a number that no type can hold at line {}, column {}", error.line(), error.column());
-        return Fault::new(FaultKind::OutOfRange, text);
+        let text = format!("number out of range at line {}, column {}", error.line(), error.column());
+        return DecodeError::new(DecodeErrorKind::OutOfRange, text);
     }
     let text = if error.is_eof() {
-        "the JSON ends too early".to_owned()
+        "unexpected end of JSON".to_owned()
     } else {
         format!("malformed JSON at line {}, column {}", error.line(), error.column())
     };
-    Fault::new(FaultKind::Syntax, text)
+    DecodeError::new(DecodeErrorKind::Syntax, text)
 }

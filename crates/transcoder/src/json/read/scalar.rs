@@ -1,4 +1,4 @@
-//! Reading a JSON scalar, whatever it is expected to be.
+//! Reads a JSON scalar, whatever type is expected.
 
 use std::{borrow::Cow, fmt};
 
@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::{Reader, wrong_type};
 use crate::json::{
-    fault::{Expected, Fault},
-    kind::Met,
+    decode_error::{DecodeError, Expected},
+    kind::ReadOutcome,
 };
 
-/// A JSON scalar as it was met.
+/// A JSON scalar as it was read.
 #[derive(Debug)]
 pub(crate) enum Scalar<'de> {
     Null,
@@ -23,7 +23,7 @@ pub(crate) enum Scalar<'de> {
 }
 
 impl<'de> Scalar<'de> {
-    /// Reads a scalar; lists and objects fail with what was expected.
+    /// Reads a scalar; fails for lists and objects, naming the expected type.
     pub(crate) fn read<D: Deserializer<'de>>(
         expected: Expected,
         value: D,
@@ -41,8 +41,8 @@ impl<'de> Scalar<'de> {
         }
     }
 
-    pub(crate) fn mismatch(&self, expected: Expected) -> Fault {
-        wrong_type(expected, self.found()).given(|| self.input())
+    pub(crate) fn mismatch(&self, expected: Expected) -> DecodeError {
+        wrong_type(expected, self.found()).with_input(|| self.input())
     }
 
     pub(crate) fn input(&self) -> Value {
@@ -112,13 +112,13 @@ pub(crate) fn convert<'de, T, D: Deserializer<'de>>(
     expected: Expected,
     value: D,
     cx: &mut Reader<'_>,
-    convert: impl FnOnce(Scalar<'de>) -> Result<T, Fault>,
-) -> Result<Met, D::Error> {
+    convert: impl FnOnce(Scalar<'de>) -> Result<T, DecodeError>,
+) -> Result<ReadOutcome, D::Error> {
     match Scalar::read(expected, value, cx)? {
-        Scalar::Null => Ok(Met::Null),
+        Scalar::Null => Ok(ReadOutcome::Null),
         scalar => {
-            *slot = convert(scalar).map_err(|fault| cx.fail(fault))?;
-            Ok(Met::Value)
+            *slot = convert(scalar).map_err(|error| cx.fail(error))?;
+            Ok(ReadOutcome::Value)
         }
     }
 }
@@ -129,10 +129,10 @@ pub(crate) fn parsed<'de, T, D: Deserializer<'de>>(
     expected: Expected,
     value: D,
     cx: &mut Reader<'_>,
-    parse: impl FnOnce(&str) -> Result<T, Fault>,
-) -> Result<Met, D::Error> {
+    parse: impl FnOnce(&str) -> Result<T, DecodeError>,
+) -> Result<ReadOutcome, D::Error> {
     convert(slot, expected, value, cx, |scalar| match scalar {
-        Scalar::Text(text) => parse(&text).map_err(|fault| fault.given(|| Value::from(&*text))),
+        Scalar::Text(text) => parse(&text).map_err(|error| error.with_input(|| Value::from(&*text))),
         other => Err(other.mismatch(expected)),
     })
 }

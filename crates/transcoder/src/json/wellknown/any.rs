@@ -1,4 +1,4 @@
-//! google.protobuf.Any: a message of any type, which its member `@type` names.
+//! google.protobuf.Any: a message of any type, named by its member `@type`.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use serde_json::value::RawValue;
 
 use super::{Duration, FieldMask, ListValue, Struct, Timestamp, Value};
 use crate::json::{
-    fault::{Expected, Fault, FaultKind, Step},
-    kind::{Kind, Met},
+    decode_error::{DecodeError, DecodeErrorKind, Expected, Step},
+    kind::{Kind, ReadOutcome},
     read::{Reader, Scalar, refuse},
     scalar::{self, Str},
-    types::{AnyType, Held, Types},
+    types::{AnyType, BufferedMembers, Types},
     write::Writer,
 };
 
-/// google.protobuf.Any. The types that it may hold are the well-known ones and those of [`Habits::types`].
+/// google.protobuf.Any. It may contain the well-known types and those of [`JsonOptions::types`].
 ///
-/// [`Habits::types`]: crate::json::Habits::types
+/// [`JsonOptions::types`]: crate::json::JsonOptions::types
 #[derive(Debug)]
 pub struct Any;
 
@@ -42,7 +42,7 @@ const WELL_KNOWN: Types = Types(&[&[
     AnyType::value::<scalar::UInt64>("google.protobuf.UInt64Value"),
 ]]);
 
-/// The type behind a URL: the name after its last slash.
+/// The type of a URL: the name after its last slash.
 fn resolve(url: &str, types: &Types) -> Option<&'static AnyType> {
     let (_, name) = url.rsplit_once('/')?;
     types.find(name).or_else(|| WELL_KNOWN.find(name))
@@ -51,8 +51,12 @@ fn resolve(url: &str, types: &Types) -> Option<&'static AnyType> {
 impl Kind for Any {
     type Rust = prost_types::Any;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
-        // What an Any holds has no place in a mask.
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut Self::Rust,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
+        // A mask does not reach into an Any.
         cx.nested(|cx| cx.unnoted(|cx| value.deserialize_any(AnyVisitor(slot, cx))))
     }
 
@@ -60,14 +64,14 @@ impl Kind for Any {
         if value.type_url.is_empty() && value.value.is_empty() {
             return out.raw("{}");
         }
-        let Some(held) = resolve(&value.type_url, &out.habits.types) else {
-            return out.unprintable(format!("an Any of the unknown type {:?}", value.type_url));
+        let Some(held) = resolve(&value.type_url, &out.options.types) else {
+            return out.unprintable(format!("a google.protobuf.Any of the unknown type {:?}", value.type_url));
         };
         out.nested(|out| {
             out.raw("{\"@type\":");
             out.string(&value.type_url);
             if (held.write)(&value.value, out).is_err() {
-                out.unprintable(format!("an Any whose bytes are no {}", held.name()));
+                out.unprintable(format!("a google.protobuf.Any whose bytes are not a valid {}", held.name()));
             }
             out.raw("}");
         });
@@ -77,15 +81,15 @@ impl Kind for Any {
         false
     }
 
-    fn parse(_: &str, _: bool) -> Result<Self::Rust, Fault> {
-        Err(Fault::new(FaultKind::WrongType, "a message of any type is given in the body"))
+    fn parse(_: &str, _: bool) -> Result<Self::Rust, DecodeError> {
+        Err(DecodeError::new(DecodeErrorKind::WrongType, "a google.protobuf.Any can be given only in the body"))
     }
 }
 
 struct AnyVisitor<'r, 'h>(&'r mut prost_types::Any, &'r mut Reader<'h>);
 
 impl<'de> Visitor<'de> for AnyVisitor<'_, '_> {
-    type Value = Met;
+    type Value = ReadOutcome;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -94,35 +98,40 @@ impl<'de> Visitor<'de> for AnyVisitor<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let Self(slot, cx) = self;
         let mut url = None;
-        // The type may come last, so the members wait for it, where they stand: an Any in an Any is not copied at each level.
+        // The type may come last, so the other members are kept as raw JSON without copying: an Any inside of an Any is
+        // not copied at each level.
         let mut members: Vec<(String, &'de RawValue)> = Vec::new();
         while let Some(key) = map.next_key::<String>()? {
             if key != "@type" {
                 members.push((key, map.next_value()?));
             } else if url.is_some() {
-                return Err(cx.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member("@type"))));
+                return Err(
+                    cx.fail(DecodeError::new(DecodeErrorKind::Duplicate, "given twice").within(Step::Member("@type")))
+                );
             } else {
                 url = Some(map.next_value_seed(UrlSeed(cx))?);
             }
         }
         let Some(url) = url else {
-            let fault = Fault::new(FaultKind::WrongType, "the member @type is missing");
-            return if members.is_empty() { Ok(Met::Value) } else { Err(cx.fail(fault)) };
+            let error = DecodeError::new(DecodeErrorKind::WrongType, "the member @type is missing");
+            return if members.is_empty() { Ok(ReadOutcome::Value) } else { Err(cx.fail(error)) };
         };
-        let Some(held) = resolve(&url, &cx.habits.types) else {
-            return Err(cx.fail(Fault::new(FaultKind::WrongType, "unknown type").within(Step::Member("@type"))));
+        let Some(held) = resolve(&url, &cx.options.types) else {
+            return Err(
+                cx.fail(DecodeError::new(DecodeErrorKind::WrongType, "unknown type").within(Step::Member("@type")))
+            );
         };
-        match (held.read)(Held::new(&members), cx) {
+        match (held.read)(BufferedMembers::new(&members), cx) {
             Ok(value) => {
                 *slot = prost_types::Any { type_url: url, value };
-                Ok(Met::Value)
+                Ok(ReadOutcome::Value)
             }
             Err(error) => Err(cx.fail_with(&error)),
         }
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Met::Null)
+        Ok(ReadOutcome::Null)
     }
 
     refuse!(Object, 1, Self::Value: seq scalars);
@@ -136,8 +145,10 @@ impl<'de> DeserializeSeed<'de> for UrlSeed<'_, '_> {
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<String, D::Error> {
         let mut url = String::new();
         match Str::read(&mut url, value, self.0)? {
-            Met::Value => Ok(url),
-            _ => Err(self.0.fail(Fault::new(FaultKind::Null, "null is no type").within(Step::Member("@type")))),
+            ReadOutcome::Value => Ok(url),
+            _ => Err(self
+                .0
+                .fail(DecodeError::new(DecodeErrorKind::Null, "@type must not be null").within(Step::Member("@type")))),
         }
     }
 }

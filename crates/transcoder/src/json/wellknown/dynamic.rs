@@ -6,14 +6,14 @@ use prost_types::value::Kind as Is;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::json::{
-    fault::{Expected, Fault, FaultKind, Step},
-    kind::{Kind, Met},
+    decode_error::{DecodeError, DecodeErrorKind, Expected, Step},
+    kind::{Kind, ReadOutcome},
     message::Enum,
     read::Reader,
     write::Writer,
 };
 
-/// google.protobuf.Value: any JSON value, null among them.
+/// google.protobuf.Value: any JSON value, including null.
 #[derive(Debug)]
 pub struct Value;
 
@@ -46,9 +46,13 @@ impl Kind for Value {
 
     const NULL_IS_A_VALUE: bool = true;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut Self::Rust,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
         *slot = ValueSeed(cx).deserialize(value)?;
-        Ok(Met::Value)
+        Ok(ReadOutcome::Value)
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
@@ -61,7 +65,7 @@ impl Kind for Value {
             Some(Is::StringValue(value)) => out.string(value),
             Some(Is::StructValue(value)) => Struct::write(value, out),
             Some(Is::ListValue(value)) => ListValue::write(value, out),
-            None => out.unprintable("a value of no kind"),
+            None => out.unprintable("a google.protobuf.Value without a kind"),
         }
     }
 
@@ -69,14 +73,14 @@ impl Kind for Value {
         false
     }
 
-    fn parse(_: &str, _: bool) -> Result<Self::Rust, Fault> {
-        Err(Fault::new(FaultKind::WrongType, "any JSON value is given in the body"))
+    fn parse(_: &str, _: bool) -> Result<Self::Rust, DecodeError> {
+        Err(DecodeError::new(DecodeErrorKind::WrongType, "a JSON value can be given only in the body"))
     }
 }
 
-/// Whether a number is written without a fraction: what was a whole number in the JSON that it came from is one again.
+/// Whether a number is written without a fraction, so that whole numbers in the original JSON stay whole numbers.
 fn is_whole(value: f64) -> bool {
-    // Those below 2^53 are exact; the negative zero is no integer.
+    // Integers below 2^53 are exact; negative zero is not an integer.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     value.fract() == 0.0 && value.abs() < EXACT && (value != 0.0 || value.is_sign_positive())
 }
@@ -84,14 +88,18 @@ fn is_whole(value: f64) -> bool {
 impl Kind for Struct {
     type Rust = prost_types::Struct;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut Self::Rust,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
         match ValueSeed(cx).deserialize(value)?.kind {
             Some(Is::StructValue(value)) => {
                 *slot = value;
-                Ok(Met::Value)
+                Ok(ReadOutcome::Value)
             }
-            Some(Is::NullValue(_)) => Ok(Met::Null),
-            _ => Err(cx.fail(Fault::expected(Expected::Object))),
+            Some(Is::NullValue(_)) => Ok(ReadOutcome::Null),
+            _ => Err(cx.fail(DecodeError::expected(Expected::Object))),
         }
     }
 
@@ -103,22 +111,26 @@ impl Kind for Struct {
         false
     }
 
-    fn parse(_: &str, _: bool) -> Result<Self::Rust, Fault> {
-        Err(Fault::new(FaultKind::WrongType, "an object is given in the body"))
+    fn parse(_: &str, _: bool) -> Result<Self::Rust, DecodeError> {
+        Err(DecodeError::new(DecodeErrorKind::WrongType, "an object can be given only in the body"))
     }
 }
 
 impl Kind for ListValue {
     type Rust = prost_types::ListValue;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut Self::Rust,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
         match ValueSeed(cx).deserialize(value)?.kind {
             Some(Is::ListValue(value)) => {
                 *slot = value;
-                Ok(Met::Value)
+                Ok(ReadOutcome::Value)
             }
-            Some(Is::NullValue(_)) => Ok(Met::Null),
-            _ => Err(cx.fail(Fault::expected(Expected::List))),
+            Some(Is::NullValue(_)) => Ok(ReadOutcome::Null),
+            _ => Err(cx.fail(DecodeError::expected(Expected::List))),
         }
     }
 
@@ -130,8 +142,8 @@ impl Kind for ListValue {
         false
     }
 
-    fn parse(_: &str, _: bool) -> Result<Self::Rust, Fault> {
-        Err(Fault::new(FaultKind::WrongType, "a list is given in the body"))
+    fn parse(_: &str, _: bool) -> Result<Self::Rust, DecodeError> {
+        Err(DecodeError::new(DecodeErrorKind::WrongType, "a list can be given only in the body"))
     }
 }
 
@@ -196,7 +208,9 @@ impl<'de> Visitor<'de> for ValueVisitor<'_, '_> {
         while let Some(key) = map.next_key::<String>()? {
             let item = map.next_value_seed(ValueSeed(self.0))?;
             if fields.contains_key(&key) {
-                return Err(self.0.fail(Fault::new(FaultKind::Duplicate, "given twice").within(Step::Member(&key))));
+                return Err(self
+                    .0
+                    .fail(DecodeError::new(DecodeErrorKind::Duplicate, "given twice").within(Step::Member(&key))));
             }
             fields.insert(key, item);
         }
@@ -209,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_numbers_are_told_from_others() {
+    fn whole_numbers_are_recognized() {
         for whole in [0.0, 1.0, -7.0, 9_007_199_254_740_991.0] {
             assert!(is_whole(whole), "{whole}");
         }

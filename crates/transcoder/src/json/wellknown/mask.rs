@@ -3,8 +3,8 @@
 use serde::de::Deserializer;
 
 use crate::json::{
-    fault::{Expected, Fault},
-    kind::{Kind, Met},
+    decode_error::{DecodeError, Expected},
+    kind::{Kind, ReadOutcome},
     read::{Reader, parsed},
     write::Writer,
 };
@@ -16,7 +16,11 @@ pub struct FieldMask;
 impl Kind for FieldMask {
     type Rust = prost_types::FieldMask;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut Self::Rust,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
         parsed(slot, Expected::FieldMask, value, cx, parse)
     }
 
@@ -38,21 +42,21 @@ impl Kind for FieldMask {
         false
     }
 
-    fn parse(text: &str, _: bool) -> Result<Self::Rust, Fault> {
+    fn parse(text: &str, _: bool) -> Result<Self::Rust, DecodeError> {
         parse(text)
     }
 }
 
-fn parse(text: &str) -> Result<prost_types::FieldMask, Fault> {
+fn parse(text: &str) -> Result<prost_types::FieldMask, DecodeError> {
     let paths = text.split(',').map(str::trim).filter(|path| !path.is_empty());
     let paths: Option<Vec<String>> = paths.map(to_snake).collect();
     match paths {
         Some(paths) => Ok(prost_types::FieldMask { paths }),
-        None => Err(Fault::expected(Expected::FieldMask)),
+        None => Err(DecodeError::expected(Expected::FieldMask)),
     }
 }
 
-/// `fooBar.baz` to `foo_bar.baz`; `None` for what has no way back.
+/// `fooBar.baz` to `foo_bar.baz`; `None` if it cannot be converted back.
 fn to_snake(path: &str) -> Option<String> {
     let mut snake = String::with_capacity(path.len() + 4);
     for c in path.chars() {
@@ -65,7 +69,7 @@ fn to_snake(path: &str) -> Option<String> {
     Some(snake)
 }
 
-/// `foo_bar.baz` to `fooBar.baz`; `None` for what has no way back, the empty path among it.
+/// `foo_bar.baz` to `fooBar.baz`; `None` if it cannot be converted back, and for the empty path.
 fn to_camel(path: &str) -> Option<String> {
     if path.is_empty() {
         return None;

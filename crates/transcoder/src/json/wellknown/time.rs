@@ -4,9 +4,9 @@ use serde::de::Deserializer;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::json::{
-    fault::{Expected, Fault, FaultKind},
-    habits::Timestamps,
-    kind::{Kind, Met},
+    decode_error::{DecodeError, DecodeErrorKind, Expected},
+    kind::{Kind, ReadOutcome},
+    options::Timestamps,
     read::{Reader, parsed},
     write::Writer,
 };
@@ -25,18 +25,22 @@ const SECOND: i32 = 1_000_000_000;
 impl Kind for Timestamp {
     type Rust = prost_types::Timestamp;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut Self::Rust,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
         parsed(slot, Expected::Timestamp, value, cx, parse_timestamp)
     }
 
     fn write(value: &Self::Rust, out: &mut Writer<'_>) {
         match calendar(value) {
             Some(mut text) => {
-                let length = DATE_AND_TIME + fraction(&mut text, value.nanos, out.habits.timestamps);
+                let length = DATE_AND_TIME + fraction(&mut text, value.nanos, out.options.timestamps);
                 out.raw_bytes(&text[..length]);
-                out.raw(if out.habits.timestamps == Timestamps::NaiveMicroseconds { "\"" } else { "Z\"" });
+                out.raw(if out.options.timestamps == Timestamps::NaiveMicroseconds { "\"" } else { "Z\"" });
             }
-            None => out.unprintable("a timestamp outside of the years 0001 to 9999"),
+            None => out.unprintable("a timestamp outside the years 0001 to 9999"),
         }
     }
 
@@ -44,37 +48,37 @@ impl Kind for Timestamp {
         false
     }
 
-    fn parse(text: &str, _: bool) -> Result<Self::Rust, Fault> {
+    fn parse(text: &str, _: bool) -> Result<Self::Rust, DecodeError> {
         parse_timestamp(text)
     }
 }
 
-fn parse_timestamp(text: &str) -> Result<prost_types::Timestamp, Fault> {
-    let fault = || Fault::expected(Expected::Timestamp);
-    // The format library also reads any byte for the `T` and a lower-case `z`, drops digits beyond the ninth, and makes a
-    // leap second the last nanosecond of its minute, which here has 60 seconds.
+fn parse_timestamp(text: &str) -> Result<prost_types::Timestamp, DecodeError> {
+    let error = || DecodeError::expected(Expected::Timestamp);
+    // The format library also accepts any byte for the `T` and a lower-case `z`, drops digits beyond the ninth, and
+    // maps a leap second to the last nanosecond of its minute.
     let digits = text.split_once('.').map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
     if text.get(10..11) != Some("T") || text.contains('z') || digits > 9 || text.get(17..19) == Some("60") {
-        return Err(fault());
+        return Err(error());
     }
-    let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| fault())?;
+    let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| error())?;
     let seconds = at.unix_timestamp();
     if !(FIRST_SECOND..=LAST_SECOND).contains(&seconds) {
-        let fault = Fault::new(FaultKind::OutOfRange, "not in the years 0001 to 9999");
-        return Err(fault.expecting(Expected::Timestamp));
+        let error = DecodeError::new(DecodeErrorKind::OutOfRange, "must be in the years 0001 to 9999");
+        return Err(error.expecting(Expected::Timestamp));
     }
-    // Nanoseconds of a second fit.
+    // The nanoseconds of a second fit.
     Ok(prost_types::Timestamp { seconds, nanos: at.nanosecond() as i32 })
 }
 
-/// A time as it is written: a quote, date and time, a point and nine digits. What is not written is cut off.
+/// Buffer for a timestamp: a quote, date and time, a point and nine digits. Only the needed part is written.
 type Text = [u8; 30];
 
 const BLANK: Text = *b"\"0000-00-00T00:00:00.000000000";
-/// How much of it comes before the point.
+/// The length before the point.
 const DATE_AND_TIME: usize = 20;
 
-/// Date and time of a timestamp that can be written.
+/// Date and time of a timestamp within the range that can be written.
 fn calendar(value: &prost_types::Timestamp) -> Option<Text> {
     if !(FIRST_SECOND..=LAST_SECOND).contains(&value.seconds) || !(0..SECOND).contains(&value.nanos) {
         return None;
@@ -83,26 +87,26 @@ fn calendar(value: &prost_types::Timestamp) -> Option<Text> {
     let (year, month, day) = at.to_calendar_date();
     let (hour, minute, second) = at.to_hms();
     let mut text = BLANK;
-    // The year has four digits and no sign.
+    // The year has four digits and is positive.
     digits(&mut text[1..5], year.unsigned_abs());
-    for (place, value) in [(6, u8::from(month)), (9, day), (12, hour), (15, minute), (18, second)] {
-        digits(&mut text[place..place + 2], u32::from(value));
+    for (part, value) in [(6, u8::from(month)), (9, day), (12, hour), (15, minute), (18, second)] {
+        digits(&mut text[part..part + 2], u32::from(value));
     }
     Some(text)
 }
 
-/// Fills places with the digits of a number.
+/// Fills `places` with the digits of a number.
 fn digits(places: &mut [u8], mut number: u32) {
-    for place in places.iter_mut().rev() {
-        // One digit fits.
-        *place = b'0' + (number % 10) as u8;
+    for part in places.iter_mut().rev() {
+        // A digit fits.
+        *part = b'0' + (number % 10) as u8;
         number /= 10;
     }
 }
 
-/// Writes the fraction of a second behind date and time, and answers its length.
+/// Appends the fraction of a second to date and time, and returns the length.
 fn fraction(text: &mut Text, nanos: i32, habit: Timestamps) -> usize {
-    // The point is one more.
+    // Plus one for the point.
     let length = match habit {
         Timestamps::Microseconds | Timestamps::NaiveMicroseconds => 7,
         Timestamps::Rfc3339 if nanos == 0 => return 0,
@@ -131,7 +135,11 @@ const LONGEST: i64 = 315_576_000_000;
 impl Kind for Duration {
     type Rust = prost_types::Duration;
 
-    fn read<'de, D: Deserializer<'de>>(slot: &mut Self::Rust, value: D, cx: &mut Reader<'_>) -> Result<Met, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut Self::Rust,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
         parsed(slot, Expected::Duration, value, cx, parse_duration)
     }
 
@@ -139,7 +147,7 @@ impl Kind for Duration {
         let (seconds, nanos) = (value.seconds, value.nanos);
         let mixed = (seconds > 0 && nanos < 0) || (seconds < 0 && nanos > 0);
         if mixed || seconds.abs() > LONGEST || nanos.abs() >= SECOND {
-            out.unprintable("a duration that is too long, or of mixed signs");
+            out.unprintable("a duration that is too long or has mixed signs");
             return;
         }
         out.raw(if seconds < 0 || nanos < 0 { "\"-" } else { "\"" });
@@ -156,26 +164,26 @@ impl Kind for Duration {
         false
     }
 
-    fn parse(text: &str, _: bool) -> Result<Self::Rust, Fault> {
+    fn parse(text: &str, _: bool) -> Result<Self::Rust, DecodeError> {
         parse_duration(text)
     }
 }
 
-fn parse_duration(text: &str) -> Result<prost_types::Duration, Fault> {
-    let fault = || Fault::expected(Expected::Duration);
-    let number = text.strip_suffix('s').ok_or_else(fault)?;
+fn parse_duration(text: &str) -> Result<prost_types::Duration, DecodeError> {
+    let error = || DecodeError::expected(Expected::Duration);
+    let number = text.strip_suffix('s').ok_or_else(error)?;
     let (negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let digits =
         |text: &str, most: usize| !text.is_empty() && text.len() <= most && text.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole, 18) || !digits(fraction, 9) {
-        return Err(fault());
+        return Err(error());
     }
-    let seconds: i64 = whole.parse().map_err(|_| fault())?;
-    let nanos: i32 = format!("{fraction:0<9}").parse().map_err(|_| fault())?;
+    let seconds: i64 = whole.parse().map_err(|_| error())?;
+    let nanos: i32 = format!("{fraction:0<9}").parse().map_err(|_| error())?;
     if seconds > LONGEST {
-        let fault = Fault::new(FaultKind::OutOfRange, "longer than 315576000000 seconds");
-        return Err(fault.expecting(Expected::Duration));
+        let error = DecodeError::new(DecodeErrorKind::OutOfRange, "must not exceed 315576000000 seconds");
+        return Err(error.expecting(Expected::Duration));
     }
     let sign = if negative { -1 } else { 1 };
     Ok(prost_types::Duration { seconds: seconds * i64::from(sign), nanos: nanos * sign })
@@ -184,16 +192,16 @@ fn parse_duration(text: &str) -> Result<prost_types::Duration, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::{Habits, encode};
+    use crate::json::{JsonOptions, encode};
 
     fn written(seconds: i64, nanos: i32, timestamps: Timestamps) -> String {
         let value = prost_types::Timestamp { seconds, nanos };
-        let habits = Habits { timestamps, ..Habits::PROTO3 };
-        String::from_utf8(encode::<Timestamp>(&value, &habits).unwrap()).unwrap()
+        let options = JsonOptions { timestamps, ..JsonOptions::PROTO3 };
+        String::from_utf8(encode::<Timestamp>(&value, &options).unwrap()).unwrap()
     }
 
     #[test]
-    fn a_time_has_as_many_digits_as_its_habit_says() {
+    fn a_time_has_the_configured_number_of_digits() {
         for (nanos, digits) in [
             (0, ""),
             (120_000_000, ".120"),
@@ -228,7 +236,7 @@ mod tests {
             (LONGEST, 999_999_999, "\"315576000000.999999999s\""),
         ] {
             let value = prost_types::Duration { seconds, nanos };
-            let text = encode::<Duration>(&value, &Habits::PROTO3).unwrap();
+            let text = encode::<Duration>(&value, &JsonOptions::PROTO3).unwrap();
             assert_eq!(String::from_utf8(text).unwrap(), expected);
         }
     }

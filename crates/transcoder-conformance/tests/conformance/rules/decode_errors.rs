@@ -1,20 +1,20 @@
-//! What a dialect learns of a fault: where it is, what was expected, and what was given instead.
+//! The details that a dialect gets about a decoding error: where, what was expected, and the value.
 
 use serde_json::{Value, json};
 
 use super::forms::send;
 
-/// The fault of a form, without the members that are null.
-async fn fault(method: &str, uri: &str, body: Option<&str>) -> Value {
+/// The decoding error of a form, without the members that are null.
+async fn error(method: &str, uri: &str, body: Option<&str>) -> Value {
     let (status, mut answer) = send(method, uri, body).await;
     assert_eq!(status, 400, "{uri} {body:?}");
-    let mut fault = answer["fault"].take();
-    fault.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    fault
+    let mut error = answer["decode_error"].take();
+    error.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    error
 }
 
 async fn in_body(body: &str) -> Value {
-    fault("POST", "/forms", Some(body)).await
+    error("POST", "/forms", Some(body)).await
 }
 
 #[tokio::test]
@@ -56,30 +56,30 @@ async fn wrong_values() {
         (&*format!(r#"{{"pages": {long}}}"#), "WrongType", json!(["pages"]), "Int32", json!(null)),
         (&*format!(r#"{{"pages": "{short}"}}"#), "WrongType", json!(["pages"]), "Int32", json!(short)),
     ] {
-        let mut want = json!({"kind": kind, "place": "Body", "steps": steps, "expected": expected, "input": input});
+        let mut want = json!({"kind": kind, "part": "Body", "steps": steps, "expected": expected, "input": input});
         want.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         assert_eq!(in_body(body).await, want, "{body}");
     }
 }
 
 #[tokio::test]
-async fn other_faults() {
+async fn other_decode_errors() {
     for (body, kind, steps) in [
         (r#"{"nope": 1}"#, "Unknown", json!(["nope"])),
         (r#"{"signature": {"nope": 1}}"#, "Unknown", json!(["signature", "nope"])),
         (r#"{"tags": [null]}"#, "Null", json!(["tags", 0])),
         (r#"{"title": "a", "title": "b"}"#, "Duplicate", json!(["title"])),
     ] {
-        assert_eq!(in_body(body).await, json!({"kind": kind, "place": "Body", "steps": steps}), "{body}");
+        assert_eq!(in_body(body).await, json!({"kind": kind, "part": "Body", "steps": steps}), "{body}");
     }
 }
 
 #[tokio::test]
-async fn the_byte_where_the_syntax_breaks() {
+async fn the_byte_of_the_syntax_error() {
     for (body, offset) in
         [("{", 1), (r#"{"title" 5}"#, 9), ("{\n  \"title\": oops\n}", 13), ("{} {}", 3), (r#"{"title": "a",}"#, 14)]
     {
-        let want = json!({"kind": "Syntax", "place": "Body", "steps": [], "offset": offset});
+        let want = json!({"kind": "Syntax", "part": "Body", "steps": [], "offset": offset});
         assert_eq!(in_body(body).await, want, "{body}");
     }
 }
@@ -94,30 +94,30 @@ async fn secrets_are_not_repeated() {
     ] {
         let (_, answer) = send("POST", "/forms", Some(body)).await;
         assert_eq!(
-            (&answer["fault"]["kind"], &answer["fault"]["input"]),
+            (&answer["decode_error"]["kind"], &answer["decode_error"]["input"]),
             (&json!("WrongType"), &json!(null)),
             "{body}"
         );
         let text = answer.to_string();
         assert!(!text.contains("hunter2") && !text.contains("12345"), "{text}");
     }
-    let query = fault("PUT", "/forms/f?form.vault.at=hunter2", Some("{}")).await;
+    let query = error("PUT", "/forms/f?form.vault.at=hunter2", Some("{}")).await;
     assert_eq!(query["kind"], "Bound");
     assert!(query.get("input").is_none(), "{query}");
 }
 
 #[tokio::test]
 async fn queries_and_paths() {
-    let query = fault("DELETE", "/forms/f?signature.at=x%20y", None).await;
+    let query = error("DELETE", "/forms/f?signature.at=x%20y", None).await;
     let want =
-        json!({"kind": "WrongType", "place": "Query", "steps": ["signature.at"], "expected": "Int64", "input": "x y"});
+        json!({"kind": "WrongType", "part": "Query", "steps": ["signature.at"], "expected": "Int64", "input": "x y"});
     assert_eq!(query, want);
-    let query = fault("DELETE", "/forms/f?nope=1", None).await;
-    assert_eq!(query, json!({"kind": "Unknown", "place": "Query", "steps": ["nope"]}));
-    let query = fault("DELETE", "/forms/f?drop_pages=perhaps", None).await;
+    let query = error("DELETE", "/forms/f?nope=1", None).await;
+    assert_eq!(query, json!({"kind": "Unknown", "part": "Query", "steps": ["nope"]}));
+    let query = error("DELETE", "/forms/f?drop_pages=perhaps", None).await;
     assert_eq!((&query["expected"], &query["input"]), (&json!("Boolean"), &json!("perhaps")));
-    let path = fault("POST", "/forms/many/titled?pages=x", Some("{}")).await;
-    assert_eq!((&path["kind"], &path["place"]), (&json!("Bound"), &json!("Query")));
-    let path = fault("POST", "/forms/%FF/titled", Some("{}")).await;
-    assert_eq!((&path["kind"], &path["place"]), (&json!("Encoding"), &json!("Path")));
+    let path = error("POST", "/forms/many/titled?pages=x", Some("{}")).await;
+    assert_eq!((&path["kind"], &path["part"]), (&json!("Bound"), &json!("Query")));
+    let path = error("POST", "/forms/%FF/titled", Some("{}")).await;
+    assert_eq!((&path["kind"], &path["part"]), (&json!("Encoding"), &json!("Path")));
 }

@@ -1,4 +1,4 @@
-//! What the surfaces read and write, each in its own way.
+//! The JSON options of the surfaces.
 
 use serde_json::{Value, json};
 
@@ -28,15 +28,15 @@ async fn snake() {
         "name": "", "byte_size": 0, "long_note": null, "made_at": null, "tags": [], "counts": {}, "ready": false,
         "owner": null, "shade": "SHADE_UNSPECIFIED", "extra": null, "limit": null,
     });
-    // Unknown members are ignored, but case is not.
+    // Unknown members are ignored, but names are case-sensitive.
     assert_eq!(put("snake", r#"{"nope": {"a": [1]}, "NAME": "a", "shade": "NOPE"}"#).await, (200, empty));
-    // What is at fault is told as the surface spells it.
+    // Errors spell fields like the surface.
     let (status, told) = put("snake", r#"{"byteSize": "many"}"#).await;
     assert!(status == 400 && told.to_string().contains("byte_size: "), "{told}");
 }
 
 #[tokio::test]
-async fn faults_name_members_as_answers_do() {
+async fn errors_spell_members_like_responses() {
     for body in [r#"{"byteSize": "x"}"#, r#"{"byte_size": "x"}"#] {
         let (status, answer) = put("snake", body).await;
         let text = answer["error"]["message"].as_str().unwrap_or_default();
@@ -57,12 +57,12 @@ async fn loose() {
     assert_eq!(status, 200);
     assert_eq!((&body["name"], &body["byteSize"], &body["longNote"]), (&json!("a"), &json!("1"), &json!("n")));
     assert_eq!(body["owner"]["tenant"], "t");
-    // The same field in two spellings is still one field.
+    // The same field in two spellings is a duplicate.
     assert_eq!(put("loose", r#"{"NAME": "a", "name": "b"}"#).await.0, 400);
 }
 
 #[tokio::test]
-async fn terse_leaves_defaults_out() {
+async fn terse_omits_defaults() {
     assert_eq!(put("terse", "{}").await, (200, json!({"limit": null, "owner": null})));
     let defaults = r#"{"name": "", "byteSize": 0, "tags": [], "counts": {}, "ready": false, "shade": 0, "limit": 0}"#;
     assert_eq!(put("terse", defaults).await, (200, json!({"limit": 0, "owner": null})), "what is set is no default");
@@ -74,8 +74,8 @@ async fn terse_leaves_defaults_out() {
 }
 
 #[tokio::test]
-async fn null_stands_for_nothing_where_it_is_a_value() {
-    // Whoever reads the answer would find the value null in fields that nobody set.
+async fn null_is_not_absence_where_it_is_a_value() {
+    // Readers of the response would take null as a set value.
     let (_, body) = put("terse", "{}").await;
     assert_eq!((body.get("anything"), body.get("nothing")), (None, None), "{body}");
     let (_, body) = put("terse", r#"{"anything": null, "nothing": null}"#).await;
@@ -129,7 +129,7 @@ async fn documented_keys_in_any_case() {
     let (status, body) = keys("GET", "/loose/keys/t?id=i&PROJECTID=p&TtlMinutes=5&parent.TENANTID=u", None).await;
     assert_eq!((status, &body["TTLMinutes"], &body["parentKeys"]["tenantID"]), (200, &json!("5"), &json!("u")));
     for body in [
-        // A string is never made of a number, nor an integer of a word.
+        // Numbers are not converted to strings, nor texts to integers.
         r#"{"tenantID": 5}"#,
         r#"{"ID": true}"#,
         r#"{"TTLMinutes": "five"}"#,
@@ -142,20 +142,20 @@ async fn documented_keys_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_body_of_blanks_is_none_where_the_surface_says_so() {
+async fn a_blank_body_counts_as_none_if_the_surface_says_so() {
     for (path, status) in [("/loose/keys", 200), ("/snake/things", 400), ("/strict/things", 400)] {
         let method = if path.starts_with("/strict") { "POST" } else { "PUT" };
         for body in [" ", "\r\n\t "] {
             let answer = call(&Fixture::new().rest, method, path, Some(body)).await;
             assert_eq!(answer.status.as_u16(), status, "{path} {body:?}");
         }
-        // What is blank to people alone is no blank of JSON.
+        // White space outside of JSON's definition does not count.
         assert_eq!(call(&Fixture::new().rest, method, path, Some("\u{a0}")).await.status.as_u16(), 400, "{path}");
     }
 }
 
 #[tokio::test]
-async fn an_empty_list_is_left_out_where_its_field_says_so() {
+async fn an_empty_list_is_omitted_if_its_field_says_so() {
     let fixture = Fixture::new();
     for body in [r#"{"tags": [], "marks": {}}"#, r#"{"tags": ["a"], "marks": {"b": "c"}}"#] {
         let answer = call(&fixture.rest, "PUT", "/loose/keys", Some(body)).await.json();

@@ -1,37 +1,36 @@
-//! The choices that JSON leaves open, as one surface makes them.
+//! The choices that JSON leaves open, for one surface.
 
 use super::types::Types;
 
-/// How a surface reads and writes JSON. [`Habits::PROTO3`] is the mapping of the protobuf specification.
+/// How a surface reads and writes JSON. [`JsonOptions::PROTO3`] is the mapping of the protobuf specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Habits {
-    /// Spelling of member names in what is written. Both spellings are read.
+pub struct JsonOptions {
+    /// Spelling of member names in output. Input may use both.
     pub names: Names,
-    /// 64-bit integers are written as numbers instead of strings. Both are read.
+    /// 64-bit integers are written as numbers instead of strings. Both are accepted.
     pub int64_as_number: bool,
     /// Unknown members and query keys are ignored instead of refused.
     pub ignore_unknown: bool,
-    /// Member names are matched without regard to case.
+    /// Member names are matched case-insensitively.
     pub any_case: bool,
-    /// Unset messages and optional fields are written as `null` instead of left out, but for those whose value null is
-    /// (`google.protobuf.Value`): every reader would take them for set.
+    /// Unset messages and optional fields are written as `null` instead of omitted, except those for which null is a
+    /// value (`google.protobuf.Value`): a reader would take them as set.
     pub unset_as_null: bool,
-    /// Scalars, lists and maps without presence are written even when they have their default.
+    /// Scalars, lists and maps without presence are written even if they have their default value.
     pub print_defaults: bool,
     /// How timestamps are written.
     pub timestamps: Timestamps,
-    /// How deep messages may be nested in what is read, and `Any`s in what is written.
+    /// The maximum nesting of messages in input, and of `Any`s in output.
     pub max_depth: u16,
-    /// How many items of lists and entries of maps what is read may hold, all together: a small text of empty strings is
-    /// large in memory.
+    /// The maximum number of list items and map entries in one input: a short text of empty strings takes much memory.
     pub max_items: u32,
-    /// The messages that `google.protobuf.Any` may hold, beside the well-known types.
+    /// The messages that `google.protobuf.Any` may contain, in addition to the well-known types.
     pub types: Types,
 }
 
-impl Habits {
-    /// Plain proto3 JSON: defaults left out, 64-bit integers as strings, unknown members refused.
-    pub const PROTO3: Habits = Habits {
+impl JsonOptions {
+    /// Plain proto3 JSON: defaults omitted, 64-bit integers as strings, unknown members refused.
+    pub const PROTO3: JsonOptions = JsonOptions {
         names: Names::Json,
         int64_as_number: false,
         ignore_unknown: false,
@@ -54,7 +53,7 @@ pub enum Names {
     Proto,
 }
 
-/// Ways to write a timestamp; all are UTC.
+/// Formats of timestamps; all are UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timestamps {
     /// RFC 3339 with `Z` and 0, 3, 6 or 9 digits.

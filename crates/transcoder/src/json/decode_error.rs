@@ -1,65 +1,65 @@
-//! What is wrong with a request: where, of which sort, and in our own words.
+//! Why a request cannot be decoded: where, what kind of error, and a text for the caller.
 
 use std::{fmt, ops::Deref};
 
 use serde_json::Value;
 
-/// A request that cannot be decoded. The texts are ours; no parser's words reach a caller. Faults are rare, so what is
-/// known of one is kept in a box: a result that might hold one stays small.
+/// A request that cannot be decoded. Its text never contains words of a parser. Errors are rare, so the details are
+/// boxed, which keeps a `Result` with one small.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault(Box<FaultFacts>);
+pub struct DecodeError(Box<DecodeErrorDetails>);
 
-/// What is known of a fault.
+/// The details of a decoding error.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FaultFacts {
-    /// The sort of fault.
-    pub kind: FaultKind,
-    /// The part of the request that it is in.
-    pub place: Place,
-    /// The steps from the whole to the member, outermost first; a query key and a path variable are one step.
+pub struct DecodeErrorDetails {
+    /// What kind of error it is.
+    pub kind: DecodeErrorKind,
+    /// The part of the request.
+    pub part: RequestPart,
+    /// The path to the member, outermost first; a query key or path variable is one step.
     pub steps: Vec<PathStep>,
-    /// What is wrong.
+    /// The text for the caller.
     pub message: String,
-    /// What was expected, where a value is at fault.
+    /// What was expected, for a wrong value.
     pub expected: Option<Expected>,
-    /// The value at fault, where it is a scalar that is short, and no secret.
+    /// The wrong value, if it is a short scalar and not a secret.
     pub input: Option<Value>,
-    /// At which byte of the body the syntax breaks.
+    /// The byte of the body at which the syntax is wrong.
     pub offset: Option<usize>,
 }
 
-/// Sorts of faults.
+/// Kinds of decoding errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FaultKind {
+pub enum DecodeErrorKind {
     /// The body is not JSON, or more than one JSON value.
     Syntax,
-    /// A value of another JSON type, or a text that does not read as the type.
+    /// A value of another JSON type, or a text that does not parse as the type.
     WrongType,
     /// A number that the type cannot hold.
     OutOfRange,
     /// A member or query key that the message does not have.
     Unknown,
-    /// A member or query key that is given twice.
+    /// A member or query key that appears twice.
     Duplicate,
     /// Two members of one oneof.
     Oneof,
-    /// `null` where it means nothing.
+    /// `null` where it is not allowed.
     Null,
-    /// Nested too deep.
+    /// Nested too deeply.
     Depth,
-    /// More items than a request may hold.
+    /// More items than allowed.
     Items,
-    /// An escape that is malformed or does not give UTF-8.
+    /// An escape that is malformed or does not decode to UTF-8.
     Encoding,
     /// A query key for a field that the path or the body binds.
     Bound,
-    /// A query key for a field that the body gives with another value.
+    /// A query key for a field that has another value in the body.
     Conflict,
 }
 
 /// Parts of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum RequestPart {
     /// The body.
     Body,
     /// The query.
@@ -73,38 +73,38 @@ pub enum Place {
 /// What a value was expected to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Expected {
-    /// true or false.
+    /// `true` or `false`.
     Boolean,
     /// A number with or without a fraction.
     Number,
-    /// A signed integer of 32 bits, as number or text.
+    /// A signed 32-bit integer, as a number or string.
     Int32,
-    /// A signed integer of 64 bits, as number or text.
+    /// A signed 64-bit integer, as a number or string.
     Int64,
-    /// An unsigned integer of 32 bits, as number or text.
+    /// An unsigned 32-bit integer, as a number or string.
     UInt32,
-    /// An unsigned integer of 64 bits, as number or text.
+    /// An unsigned 64-bit integer, as a number or string.
     UInt64,
     /// A string.
     String,
-    /// A string of base64.
+    /// A base64 string.
     Base64,
-    /// The name or number of a value of an enum.
+    /// The name or number of an enum value.
     Enum,
     /// A list.
     List,
     /// An object.
     Object,
-    /// A string that is a time.
+    /// A timestamp string.
     Timestamp,
-    /// A string that is a duration.
+    /// A duration string.
     Duration,
-    /// A string that is a field mask.
+    /// A field mask string.
     FieldMask,
 }
 
 impl Expected {
-    /// The words for it.
+    /// The text for error messages.
     pub fn words(self) -> &'static str {
         match self {
             Self::Boolean => "a boolean",
@@ -115,25 +115,25 @@ impl Expected {
             Self::UInt64 => "an unsigned 64-bit integer",
             Self::String => "a string",
             Self::Base64 => "a base64 string",
-            Self::Enum => "a name or number of the enum",
+            Self::Enum => "an enum name or number",
             Self::List => "a list",
             Self::Object => "an object",
-            Self::Timestamp => "a time in RFC 3339, such as 2026-01-31T12:00:00Z",
-            Self::Duration => "seconds with an s, such as 1.5s",
+            Self::Timestamp => "an RFC 3339 time, such as 2026-01-31T12:00:00Z",
+            Self::Duration => "a duration in seconds, such as 1.5s",
             Self::FieldMask => "field paths in lower camel case, joined by commas",
         }
     }
 }
 
-/// The longest text that a fault repeats, in bytes.
+/// The longest value that an error repeats, in bytes.
 const LONGEST_INPUT: usize = 100;
 
-impl Fault {
-    /// A fault of the whole body; [`Fault::within`] says where.
-    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self(Box::new(FaultFacts {
+impl DecodeError {
+    /// An error in the whole body; [`DecodeError::within`] adds the location.
+    pub fn new(kind: DecodeErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(DecodeErrorDetails {
             kind,
-            place: Place::Body,
+            part: RequestPart::Body,
             steps: Vec::new(),
             message: message.into(),
             expected: None,
@@ -142,50 +142,50 @@ impl Fault {
         }))
     }
 
-    /// A value that does not read as what was expected.
+    /// A value that does not parse as the expected type.
     pub fn expected(expected: Expected) -> Self {
-        Self::new(FaultKind::WrongType, format!("expected {}", expected.words())).expecting(expected)
+        Self::new(DecodeErrorKind::WrongType, format!("expected {}", expected.words())).expecting(expected)
     }
 
-    /// The fault of a value that was expected to be something.
+    /// Sets the expected type.
     pub fn expecting(mut self, expected: Expected) -> Self {
         self.0.expected = Some(expected);
         self
     }
 
-    /// The fault, one step further out.
+    /// Adds an enclosing step to the path.
     pub fn within(mut self, step: Step<'_>) -> Self {
         self.0.steps.insert(0, step.into());
         self
     }
 
-    /// The fault in a part of the request.
-    pub fn at(mut self, place: Place) -> Self {
-        self.0.place = place;
+    /// Sets the part of the request.
+    pub fn at(mut self, part: RequestPart) -> Self {
+        self.0.part = part;
         self
     }
 
-    /// The fault with the value that is at fault, where it has none yet and the value is short.
-    pub fn given(mut self, value: impl FnOnce() -> Value) -> Self {
+    /// Sets the wrong value, unless there is one already or the value is long.
+    pub fn with_input(mut self, value: impl FnOnce() -> Value) -> Self {
         if self.0.input.is_none() {
             self.0.input = Some(value()).filter(|value| value.as_str().is_none_or(|text| text.len() <= LONGEST_INPUT));
         }
         self
     }
 
-    /// The fault without the value that is at fault, which is a secret.
+    /// Removes the wrong value, because it is a secret.
     pub fn secret(mut self) -> Self {
         self.0.input = None;
         self
     }
 
-    /// The fault at a byte of the body.
+    /// Sets the byte of the body.
     pub fn at_byte(mut self, offset: usize) -> Self {
         self.0.offset = Some(offset);
         self
     }
 
-    /// JSON path of the member (`info.ids[2]`), or the query key or path variable; empty for the whole.
+    /// JSON path of the member (`info.ids[2]`), or the query key or path variable; empty for the whole part.
     pub fn path(&self) -> String {
         let mut path = String::new();
         for step in &self.0.steps {
@@ -199,15 +199,15 @@ impl Fault {
     }
 }
 
-impl Deref for Fault {
-    type Target = FaultFacts;
+impl Deref for DecodeError {
+    type Target = DecodeErrorDetails;
 
-    fn deref(&self) -> &FaultFacts {
+    fn deref(&self) -> &DecodeErrorDetails {
         &self.0
     }
 }
 
-/// One step of a path, as a fault keeps it.
+/// One step of a path, owned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathStep {
     /// A member of an object.
@@ -234,11 +234,11 @@ impl From<Step<'_>> for PathStep {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path();
         if path.is_empty() { f.write_str(&self.message) } else { write!(f, "{path}: {}", self.message) }
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for DecodeError {}
