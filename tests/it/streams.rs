@@ -17,7 +17,7 @@ use tenantry::{
         self, Job, Run,
         store::{outbox_retention::PruneOutbox, relay::Relay},
     },
-    store::{Change, ChangeKind, Resource, Store, Tx, entities, outbox},
+    store::{Change, ChangeKind, Resource, Store, Tx, entities},
     streams::{Feed, Hub, Message, Reach, Source, Watch},
     tenants::{self, NewTenant, Tenant, TenantChange, source::TenantSource},
 };
@@ -139,6 +139,15 @@ async fn delete_in(tx: &Tx, scope: &TenantScope) -> Result<()> {
     Ok(())
 }
 
+/// Waits until everything that was changed has a revision.
+async fn settled(store: &Store) {
+    crate::harness::eventually("all changes to be numbered", async || {
+        let rows = entities::outbox::Entity::find().all(store.read()).await.unwrap();
+        rows.iter().all(|row| row.revision.is_some()).then_some(())
+    })
+    .await;
+}
+
 /// Events of something else.
 async fn emit(store: &Store, events: u32) {
     store.write(&platform_cx("test.emit"), events, emit_in).await.unwrap();
@@ -162,6 +171,7 @@ both_databases! {
         let streams = start(&db);
         let acme = create(&db, "acme").await;
         create(&db, "beta").await;
+        settled(&db).await;
         let mut watch = streams.watch(0).await;
         for expected in ["current acme 1", "current beta 1", "bookmark"] {
             assert_eq!(brief(&next(&mut watch).await), expected);
@@ -182,6 +192,7 @@ both_databases! {
         for name in &names {
             create(&db, name).await;
         }
+        settled(&db).await;
         let mut watch = streams.watch(0).await;
         for name in &names {
             assert_eq!(brief(&next(&mut watch).await), format!("current {name} 1"));
@@ -192,6 +203,7 @@ both_databases! {
     async fn a_watch_resumes_with_the_newest_states(db: TestDb) {
         let streams = start(&db);
         let (acme, beta) = (create(&db, "acme").await, create(&db, "beta").await);
+        settled(&db).await;
         let mut watch = streams.watch(0).await;
         while brief(&next(&mut watch).await) != "bookmark" {}
         rename(&db, acme, "one".to_owned()).await;
@@ -203,6 +215,7 @@ both_databases! {
         rename(&db, acme, "two".to_owned()).await;
         delete(&db, beta).await;
         create(&db, "gamma").await;
+        settled(&db).await;
         let mut watch = streams.watch(from).await;
         // How much of it is read at once differs; the last state of each is what counts.
         let (mut seen, mut last) = (BTreeMap::new(), from);
@@ -225,6 +238,7 @@ both_databases! {
     async fn a_tenants_own_watch_has_nothing_of_others(db: TestDb) {
         let streams = start(&db);
         let (acme, beta) = (create(&db, "acme").await, create(&db, "beta").await);
+        settled(&db).await;
         let mut watch = Box::pin(Watch::open(&streams.feed, own(acme), 0).await.unwrap().messages());
         for expected in ["current acme 1", "bookmark"] {
             assert_eq!(brief(&next(&mut watch).await), expected);
@@ -242,15 +256,9 @@ both_databases! {
     async fn revisions_that_nobody_can_resume_after_are_refused(db: TestDb) {
         let streams = start(&db);
         create(&db, "acme").await;
-        crate::harness::eventually("the events to be numbered", async || {
-            (outbox::newest(&db).await.unwrap() == 1).then_some(())
-        })
-        .await;
+        settled(&db).await;
         emit(&db, 10).await;
-        crate::harness::eventually("the events to be numbered", async || {
-            (outbox::newest(&db).await.unwrap() == 11).then_some(())
-        })
-        .await;
+        settled(&db).await;
         assert_eq!(streams.refused(-1).await, (Kind::InvalidArgument, Reason::InvalidArgument));
         assert_eq!(streams.refused(12).await, (Kind::OutOfRange, Reason::RevisionUnknown));
         let mut slow = streams.watch(2).await;
@@ -272,6 +280,7 @@ both_databases! {
         let streams = start(&db);
         let replica = db.replica().await;
         let acme = create(&replica, "acme").await;
+        settled(&db).await;
         let mut watch = streams.watch(0).await;
         while brief(&next(&mut watch).await) != "bookmark" {}
         rename(&replica, acme, "Acme Inc".to_owned()).await;
@@ -281,12 +290,14 @@ both_databases! {
     async fn the_outbox_is_read_while_a_stream_is_open_only(db: TestDb) {
         let streams = start(&db);
         let acme = create(&db, "acme").await;
+        settled(&db).await;
         let mut watch = streams.watch(0).await;
         while brief(&next(&mut watch).await) != "bookmark" {}
         assert_eq!(streams.hub.open_streams(), 1);
         drop(watch);
         assert_eq!(streams.hub.open_streams(), 0);
         rename(&db, acme, "unseen".to_owned()).await;
+        settled(&db).await;
         let mut again = streams.watch(0).await;
         for expected in ["current acme 2", "bookmark"] {
             assert_eq!(brief(&next(&mut again).await), expected);
@@ -326,11 +337,7 @@ both_databases! {
         done.store(true, Ordering::Relaxed);
         let written = writer.await.unwrap();
         assert!(written >= scopes.len(), "only {written} changes");
-        crate::harness::eventually("all changes to be numbered", async || {
-            let rows = entities::outbox::Entity::find().all(db.read()).await.unwrap();
-            rows.iter().all(|row| row.revision.is_some()).then_some(())
-        })
-        .await;
+        settled(&db).await;
         let rows = entities::tenants::Entity::find().all(db.read()).await.unwrap();
         let expected: BTreeMap<_, _> = rows.into_iter().map(|row| (row.name, row.version)).collect();
         for mut client in clients {

@@ -275,7 +275,8 @@ async fn a_change_at_one_server_is_seen_at_another() {
     }
     // A client may go on at the other server.
     let mut stream = watch(&one.admin(), &revisions[1]).await;
-    assert_eq!(brief(&stream.json().await.unwrap()), "BOOKMARK");
+    // The state may have come with the revision of the creation; then it comes again.
+    while brief(&stream.json().await.unwrap()) != "BOOKMARK" {}
 }
 
 #[tokio::test]
