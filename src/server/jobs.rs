@@ -66,9 +66,9 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
 
 /// The names of the jobs that one server runs for all when they are due or requested.
 pub const ON_REQUEST: [&str; 6] = [
+    PruneOperations::NAME,
     PruneRevocations::NAME,
     PruneIdempotencyKeys::NAME,
-    PruneOperations::NAME,
     PruneOutbox::NAME,
     PurgeTenants::NAME,
     NormalizeText::NAME,

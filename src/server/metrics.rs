@@ -26,7 +26,8 @@ const COUNTERS: [&str; 5] = [
 ];
 /// Counters and gauges with labels. The code that knows the values of the labels creates them.
 #[cfg(test)]
-const LABELLED: [&str; 2] = ["tenantry_job_runs_total", "tenantry_job_last_success_timestamp_seconds"];
+const LABELLED: [&str; 3] =
+    ["tenantry_job_last_success_timestamp_seconds", "tenantry_job_runs_total", "tenantry_operations_total"];
 /// All gauges without labels, which also exist from the start.
 const GAUGES: [&str; 1] = ["tenantry_calls_in_flight"];
 
