@@ -26,8 +26,8 @@ pub trait Context: Sized + Send + Sync + Unpin + 'static {
     /// The status for the error of a handler. The error is dropped afterwards, so log it here.
     fn status(&self, error: Self::Error) -> Status;
 
-    /// Makes a call take effect once, if its caller asks for that; `None` runs the call like any other. PendingCall behind the guard, for
-    /// methods with [`takes_key`](MethodInfo::takes_key).
+    /// Makes a call take effect once, if its caller asks for that; `None` runs the call like any other. Called behind the guard,
+    /// for methods with [`takes_key`](MethodInfo::takes_key).
     fn once(&self, _: &'static MethodInfo, _: &Extensions, _: &MetadataMap) -> Option<Box<dyn Once<Self>>> {
         None
     }
