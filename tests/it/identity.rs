@@ -16,15 +16,19 @@ use tenantry::{
     base::{Kind, Role, TenantRef, TenantScope, error::Reason},
     identity::{self, NewAccount, Password, Passwords, sessions::revocations},
     jobs,
+    operations::Kinds,
     store::{
         Store,
         entities::{accounts, audit_events, revoked_tokens},
     },
-    tenants::{self, NewTenant},
+    tenants::{self, NewTenant, PurgeTenant},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::db::{TestDb, eventually, platform_cx};
+use crate::{
+    db::{TestDb, eventually, platform_cx},
+    durable_operations::settle,
+};
 
 fn follow(store: &Store, known: &Revocations, stop: &CancellationToken) -> impl Future<Output = ()> + use<> {
     jobs::follow(ReadRevocations::new(known, store), store.clone(), stop.clone())
@@ -128,7 +132,7 @@ both_databases! {
         assert_eq!(revoked_tokens::Entity::find().count(db.read()).await.unwrap(), 0);
     }
 
-    async fn an_account_is_deleted_with_its_tenant(db: TestDb) {
+    async fn the_accounts_of_a_deleted_tenant_are_removed(db: TestDb) {
         let scope = tenant(&db, "one").await;
         create(&db, account(Some(scope), "ada")).await.unwrap();
         let cx = platform_cx("tenant.delete");
@@ -139,6 +143,7 @@ both_databases! {
             })
         });
         deleted.await.unwrap();
+        settle(&db, Kinds::default().with(PurgeTenant::new(&db))).await;
         assert_eq!(accounts::Entity::find().count(db.read()).await.unwrap(), 0);
     }
 
