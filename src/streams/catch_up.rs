@@ -2,7 +2,6 @@
 
 use super::{
     Message, Source, Watch,
-    feed::read,
     log::Change,
     watch::{PAGE, pruned},
 };
@@ -25,7 +24,7 @@ impl<S: Source> Watch<S> {
         let last = events.last().map(|event| event.revision);
         let is_more = events.len() == PAGE;
         let events = events.iter().filter(|event| !feed.holds(&event.key)).collect();
-        let changes = read(&feed.source, events).await?;
+        let changes = feed.read(events).await?;
         self.read.extend(changes.into_iter().map(Message::from));
         self.then = if is_more { last } else { Some(start) };
         Ok(())

@@ -1,7 +1,7 @@
 //! The newest changes of one kind of resource, with their states, shared by all streams.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,7 +12,7 @@ use super::{
     Source,
     follower::{Demand, Follower},
     log::{CAPACITY, Change, Log, Next},
-    source::Reach,
+    source::{Reach, Readable},
 };
 use crate::{
     base::Result,
@@ -27,11 +27,14 @@ pub struct Feed<S: Source> {
     log: Mutex<Log<S::State>>,
     /// Through which revision all is known.
     head: watch::Sender<i64>,
+    /// The keys of resources that can never be read: each is logged once.
+    unreadable: Mutex<HashSet<String>>,
 }
 
 impl<S: Source> Feed<S> {
     pub(super) fn new(store: Store, source: S, demand: Demand) -> Self {
-        Self { store, source, demand, log: Mutex::new(Log::new(CAPACITY)), head: watch::Sender::new(0) }
+        let (log, head) = (Mutex::new(Log::new(CAPACITY)), watch::Sender::new(0));
+        Self { store, source, demand, log, head, unreadable: Mutex::default() }
     }
 
     /// Notices when more is known.
@@ -39,13 +42,48 @@ impl<S: Source> Feed<S> {
         self.head.subscribe()
     }
 
-    pub(super) fn after(&self, revision: i64, reach: Reach) -> Next<S::State> {
-        self.log().after(revision, reach)
+    /// What comes after a revision; `None` if the database has lost its newest events since there were so many `rewinds`.
+    pub(super) fn after(&self, revision: i64, reach: Reach, rewinds: u64) -> Option<Next<S::State>> {
+        let log = self.log();
+        (log.rewinds() == rewinds).then(|| log.after(revision, reach))
+    }
+
+    /// How often the database lost its newest events.
+    pub(super) fn rewinds(&self) -> u64 {
+        self.log().rewinds()
     }
 
     /// Whether the newest change of a resource is in memory.
     pub(super) fn holds(&self, key: &str) -> bool {
         self.log().holds(key)
+    }
+
+    /// The changes that events announce, with the states that their resources have now. The states are read after the events, so they
+    /// are at least as new.
+    pub(super) async fn read(&self, events: Vec<&Event>) -> Result<Vec<Change<S::State>>> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<_> = events.iter().map(|event| event.key.clone()).collect();
+        let mut states = self.source.load(&keys).await?;
+        let change = |event: &Event| {
+            let state = match states.remove(&event.key) {
+                Some(state) => Some(Arc::new(self.readable(&event.key, state)?)),
+                None => None,
+            };
+            Some(Change { revision: event.revision, key: event.key.as_str().into(), tenant: event.tenant, state })
+        };
+        Ok(events.into_iter().filter_map(change).collect())
+    }
+
+    /// The state of a resource, unless it can never be read.
+    pub(super) fn readable(&self, key: &str, state: Readable<S::State>) -> Option<S::State> {
+        let Err(error) = &state else { return state.ok() };
+        if self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned()) {
+            let (topic, cause) = (S::RESOURCE.topic(), error.cause.as_ref());
+            tracing::error!(topic, key, %error, ?cause, "cannot read a resource; streams skip its changes");
+        }
+        None
     }
 
     fn log(&self) -> MutexGuard<'_, Log<S::State>> {
@@ -55,8 +93,12 @@ impl<S: Source> Feed<S> {
 
 #[async_trait]
 impl<S: Source> Follower for Feed<S> {
+    fn name(&self) -> &'static str {
+        S::RESOURCE.topic()
+    }
+
     async fn take(&self, events: &[Event], through: i64) -> Result<()> {
-        let changes = read(&self.source, newest(events, S::RESOURCE.topic())).await?;
+        let changes = self.read(newest(events, S::RESOURCE.topic())).await?;
         self.log().append(changes, through);
         self.head.send_replace(through);
         Ok(())
@@ -65,6 +107,11 @@ impl<S: Source> Follower for Feed<S> {
     fn restart(&self, at: i64) {
         self.log().restart(at);
         self.head.send_replace(at);
+    }
+
+    fn rewind(&self, to: i64) {
+        self.log().rewind(to);
+        self.head.send_replace(to);
     }
 }
 
@@ -79,21 +126,4 @@ fn newest<'e>(events: &'e [Event], topic: &str) -> Vec<&'e Event> {
     let of_topic = || events.iter().filter(|event| event.topic == topic);
     let last: HashMap<_, _> = of_topic().map(|event| (event.key.as_str(), event.revision)).collect();
     of_topic().filter(|event| last.get(event.key.as_str()) == Some(&event.revision)).collect()
-}
-
-/// The changes that events tell of, with the states that their resources have now. The states are read after the events, so they
-/// are at least as new.
-pub(super) async fn read<S: Source>(source: &S, events: Vec<&Event>) -> Result<Vec<Change<S::State>>> {
-    if events.is_empty() {
-        return Ok(Vec::new());
-    }
-    let keys: Vec<_> = events.iter().map(|event| event.key.clone()).collect();
-    let mut states = source.load(&keys).await?;
-    let changes = events.into_iter().map(|event| Change {
-        revision: event.revision,
-        key: event.key.as_str().into(),
-        tenant: event.tenant,
-        state: states.remove(&event.key).map(Arc::new),
-    });
-    Ok(changes.collect())
 }

@@ -46,6 +46,8 @@ pub(super) enum Next<T> {
 pub(super) struct Log<T> {
     start: i64,
     head: i64,
+    /// How often the database lost its newest events. Positions of before mean nothing after that.
+    rewinds: u64,
     changes: VecDeque<Change<T>>,
     /// The last change of each resource in it.
     newest: HashMap<Arc<str>, i64>,
@@ -54,7 +56,7 @@ pub(super) struct Log<T> {
 
 impl<T> Log<T> {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { start: 0, head: 0, changes: VecDeque::new(), newest: HashMap::new(), capacity }
+        Self { start: 0, head: 0, rewinds: 0, changes: VecDeque::new(), newest: HashMap::new(), capacity }
     }
 
     /// Forgets everything; the log goes on after a revision.
@@ -64,11 +66,19 @@ impl<T> Log<T> {
         self.newest.clear();
     }
 
+    /// Forgets everything, because the database lost its newest events.
+    pub(super) fn rewind(&mut self, to: i64) {
+        self.rewinds += 1;
+        self.restart(to);
+    }
+
+    pub(super) fn rewinds(&self) -> u64 {
+        self.rewinds
+    }
+
     /// Adds changes with growing revisions, at most one of each resource. All that happened through `head` is known then.
     pub(super) fn append(&mut self, changes: impl IntoIterator<Item = Change<T>>, head: i64) {
-        // What was added before comes again where another follower of the hub failed.
-        let known = self.head;
-        for change in changes.into_iter().filter(|change| change.revision > known) {
+        for change in changes {
             if let Some(older) = self.newest.insert(change.key.clone(), change.revision) {
                 self.supersede(older);
             }

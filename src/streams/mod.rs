@@ -5,6 +5,7 @@
 //! keeps a position in the outbox and no queue: a client that reads slowly skips to the newest states.
 
 mod catch_up;
+mod cursor;
 mod feed;
 mod follower;
 mod hub;
@@ -16,6 +17,6 @@ mod watch;
 pub use feed::Feed;
 pub use follower::Follower;
 pub use hub::Hub;
-pub use source::{Reach, Source};
+pub use source::{Reach, Readable, Source};
 pub use until::{Until, until};
 pub use watch::{Message, Watch};

@@ -7,7 +7,11 @@ use crate::{
     store::Resource,
 };
 
-/// Reads the states of one kind of resource. An error is never mistaken for a resource that is not there.
+/// A state, or why it can never be read, such as a row that does not parse: the resource is skipped then.
+pub type Readable<T> = Result<T>;
+
+/// Reads the states of one kind of resource. An error is never mistaken for a resource that is not there. After an error of a whole
+/// read it is tried again.
 pub trait Source: Send + Sync + 'static {
     /// The state of a resource.
     type State: Send + Sync + 'static;
@@ -16,7 +20,7 @@ pub trait Source: Send + Sync + 'static {
     const RESOURCE: Resource;
 
     /// The present states of these resources, by the keys of their events. A resource that does not exist any more is left out.
-    fn load(&self, keys: &[String]) -> impl Future<Output = Result<HashMap<String, Self::State>>> + Send;
+    fn load(&self, keys: &[String]) -> impl Future<Output = Result<HashMap<String, Readable<Self::State>>>> + Send;
 
     /// The resources that a stream can reach, sorted by their keys, after a key. At most `limit`.
     fn page(
@@ -24,7 +28,7 @@ pub trait Source: Send + Sync + 'static {
         reach: Reach,
         after: Option<&str>,
         limit: u64,
-    ) -> impl Future<Output = Result<Vec<(String, Self::State)>>> + Send;
+    ) -> impl Future<Output = Result<Vec<(String, Readable<Self::State>)>>> + Send;
 }
 
 /// Which resources a stream can reach.

@@ -62,6 +62,8 @@ pub struct Watch<S: Source> {
     /// From here on nothing is old: the client is told once.
     present: Option<i64>,
     head: watch::Receiver<i64>,
+    /// How often the database had lost its newest events when the stream was opened.
+    rewinds: u64,
     bookmark: Instant,
     _wanted: Wanted,
 }
@@ -78,7 +80,7 @@ impl<S: Source> Watch<S> {
             return Err(Error::invalid(Reason::InvalidArgument, "revision", text));
         }
         // The outbox is read from now on, so nothing after the position is missed.
-        let (wanted, head) = (Wanted::new(&feed.demand), feed.head());
+        let (wanted, head, rewinds) = (Wanted::new(&feed.demand), feed.head(), feed.rewinds());
         let newest = outbox::newest(&feed.store).await?;
         if revision > newest {
             return Err(unknown());
@@ -96,6 +98,7 @@ impl<S: Source> Watch<S> {
             snapshot: begins.then_some(Snapshot(None)),
             present: Some(newest),
             head,
+            rewinds,
             bookmark: next_bookmark(),
             _wanted: wanted,
         })
@@ -141,7 +144,7 @@ impl<S: Source> Watch<S> {
             }
             // Before the look, so that a change in between is noticed.
             self.head.mark_unchanged();
-            match self.feed.after(self.position, self.reach) {
+            match self.feed.after(self.position, self.reach, self.rewinds).ok_or_else(unknown)? {
                 Next::Change(change) => return Ok(Some(self.sent(change.into()))),
                 Next::Behind(start) => self.catch_up(start).await?,
                 Next::Nothing(head) => {
@@ -166,7 +169,8 @@ impl<S: Source> Watch<S> {
         if page.len() == PAGE {
             self.snapshot = page.last().map(|(key, _)| Snapshot(Some(key.clone())));
         }
-        self.read.extend(page.into_iter().map(|(_, state)| Message::Current(Arc::new(state))));
+        let states = page.into_iter().filter_map(|(key, state)| self.feed.readable(&key, state));
+        self.read.extend(states.map(|state| Message::Current(Arc::new(state))));
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     base::{Access, Cx, Page, PageRequest, Result, TenantId, TenantRef},
     store::{
         Store,
-        entities::tenants::{Column, Entity, exists},
+        entities::tenants::{Column, Entity, Model, exists},
     },
     streams::Reach,
 };
@@ -15,7 +15,10 @@ use crate::{
 /// A page of the tenants that the call can reach, oldest first. Its `total` is not counted.
 pub async fn reachable_page(cx: &Cx, store: &Store, request: PageRequest) -> Result<Page<Tenant>> {
     let rows = match &cx.access {
-        Access::Platform => after(store, request.after.map(TenantId::from_uuid), request.rows()).await?,
+        Access::Platform => {
+            let rows = rows_after(store, request.after.map(TenantId::from_uuid), request.rows()).await?;
+            rows.into_iter().map(Tenant::try_from).collect::<Result<_>>()?
+        }
         Access::Tenant(own) => own_after(cx, store, own, request).await?,
         Access::None => return Err(not_found()),
     };
@@ -31,15 +34,15 @@ pub async fn watchable(cx: &Cx, store: &Store) -> Result<Reach> {
     Reach::of(&cx.access, own)
 }
 
-/// So many tenants after one, by id.
-pub(super) async fn after(store: &Store, after: Option<TenantId>, limit: u64) -> Result<Vec<Tenant>> {
+/// The rows of so many tenants after one, by id.
+pub(super) async fn rows_after(store: &Store, after: Option<TenantId>, limit: u64) -> Result<Vec<Model>> {
     let after = after.map(|id| Column::Id.gt(id.uuid()));
     let query = Entity::find()
         .filter(exists())
         .filter(Condition::all().add_option(after))
         .order_by_asc(Column::Id)
         .limit(limit);
-    query.all(store.read()).await?.into_iter().map(Tenant::try_from).collect()
+    Ok(query.all(store.read()).await?)
 }
 
 /// The caller's own tenant, unless the page begins after it.

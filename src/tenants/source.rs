@@ -9,9 +9,9 @@ use crate::{
     base::{Error, Result, TenantId},
     store::{
         Resource, Store,
-        entities::tenants::{Column, Entity, exists},
+        entities::tenants::{Column, Entity, Model, exists},
     },
-    streams::{Reach, Source},
+    streams::{Reach, Readable, Source},
 };
 
 /// The tenants of the registry, in every status. Their keys are their ids.
@@ -30,27 +30,38 @@ impl Source for TenantSource {
 
     const RESOURCE: Resource = Resource::Tenant;
 
-    async fn load(&self, keys: &[String]) -> Result<HashMap<String, Tenant>> {
-        let ids = keys.iter().map(|key| id(key).map(TenantId::uuid)).collect::<Result<Vec<_>>>()?;
+    async fn load(&self, keys: &[String]) -> Result<HashMap<String, Readable<Tenant>>> {
+        let (mut ids, mut states) = (Vec::new(), HashMap::new());
+        for key in keys {
+            match id(key) {
+                Ok(id) => ids.push(id.uuid()),
+                Err(error) => drop(states.insert(key.clone(), Err(error))),
+            }
+        }
         let rows = Entity::find().filter(Column::Id.is_in(ids)).filter(exists()).all(self.0.read()).await?;
-        let keyed = |row| Tenant::try_from(row).map(|tenant| (tenant.id.dashed(), tenant));
-        rows.into_iter().map(keyed).collect()
+        states.extend(rows.into_iter().map(keyed));
+        Ok(states)
     }
 
-    async fn page(&self, reach: Reach, after: Option<&str>, limit: u64) -> Result<Vec<(String, Tenant)>> {
+    async fn page(&self, reach: Reach, after: Option<&str>, limit: u64) -> Result<Vec<(String, Readable<Tenant>)>> {
         let after = after.map(id).transpose()?;
-        let tenants = match reach {
-            Reach::Everything => reachable::after(&self.0, after, limit).await?,
+        let rows = match reach {
+            Reach::Everything => reachable::rows_after(&self.0, after, limit).await?,
             Reach::Tenant(own) if after.is_none_or(|after| own.tenant().uuid() > after.uuid()) => {
-                let row = Entity::find_by_id(own.tenant().uuid()).filter(exists()).one(self.0.read()).await?;
-                row.map(Tenant::try_from).transpose()?.into_iter().collect()
+                Entity::find_by_id(own.tenant().uuid()).filter(exists()).all(self.0.read()).await?
             }
             Reach::Tenant(_) => Vec::new(),
         };
-        Ok(tenants.into_iter().map(|tenant| (tenant.id.dashed(), tenant)).collect())
+        Ok(rows.into_iter().map(keyed).collect())
     }
 }
 
+fn keyed(row: Model) -> (String, Readable<Tenant>) {
+    (TenantId::from_uuid(row.id).dashed(), Tenant::try_from(row))
+}
+
+/// The id that a key is. Other spellings of ids are no keys.
 fn id(key: &str) -> Result<TenantId> {
-    key.parse().map_err(|_| Error::internal("an outbox event of a tenant has a key that is not the id of one"))
+    let id = key.parse().ok().filter(|id: &TenantId| id.dashed() == key);
+    id.ok_or_else(|| Error::internal("an outbox event of a tenant has a key that is not the id of one"))
 }

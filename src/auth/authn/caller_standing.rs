@@ -89,6 +89,10 @@ impl CallerStanding {
 
 #[async_trait]
 impl Follower for CallerStanding {
+    fn name(&self) -> &'static str {
+        "caller_standing"
+    }
+
     async fn take(&self, events: &[Event], _: i64) -> Result<()> {
         let concerns = |event: &&Event| RESOURCES.iter().any(|resource| resource.topic() == event.topic);
         let keys: HashSet<_> = events.iter().filter(concerns).map(|event| event.key.clone()).collect();
@@ -101,6 +105,10 @@ impl Follower for CallerStanding {
 
     fn restart(&self, _: i64) {
         let _ = self.changes.send(Arc::new(Changes::Unknown));
+    }
+
+    fn rewind(&self, to: i64) {
+        self.restart(to);
     }
 }
 

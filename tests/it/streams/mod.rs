@@ -1,26 +1,20 @@
 //! Watches of tenants in one process: what there is, then what changes, resumed at any revision, on both databases.
 
+mod faults;
 mod reconnects;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use sea_orm::EntityTrait;
 use tenantry::{
-    base::{Access, Error, Kind, Result, TenantName, TenantScope, error::Reason},
+    base::{Access, Kind, Result, TenantName, TenantScope, error::Reason},
     jobs::{
         self, Job, Run,
         store::{outbox_retention::PruneOutbox, relay::Relay},
     },
     store::{Change, ChangeKind, Resource, Store, Tx, entities},
-    streams::{Feed, Hub, Message, Reach, Source, Watch},
+    streams::{Feed, Hub, Message, Reach, Watch},
     tenants::{self, NewTenant, Tenant, TenantChange, source::TenantSource},
 };
 use tokio::time::timeout;
@@ -153,6 +147,16 @@ async fn settled(store: &Store) {
 /// Events of something else.
 async fn emit(store: &Store, events: u32) {
     store.write(&platform_cx("test.emit"), events, emit_in).await.unwrap();
+}
+
+/// An event of one resource.
+async fn emit_one(store: &Store, resource: Resource, key: &str) {
+    store.write(&platform_cx("test.emit"), (resource, key.to_owned()), emit_one_in).await.unwrap();
+}
+
+async fn emit_one_in(tx: &Tx, (resource, key): &(Resource, String)) -> Result<()> {
+    tx.also_changed(Change::new(*resource, ChangeKind::Updated, key.clone()));
+    Ok(())
 }
 
 async fn emit_in(tx: &Tx, events: &u32) -> Result<()> {
@@ -324,54 +328,5 @@ async fn an_idle_watch_gets_bookmarks() {
         assert_eq!(next(&mut watch).await, Message::Bookmark(1));
         let waited = begun.elapsed().as_secs_f64();
         assert!((10.0..=12.6).contains(&waited), "{waited}");
-    }
-}
-
-/// A source that fails at first.
-#[derive(Default)]
-struct Flaky(AtomicUsize);
-
-impl Source for Flaky {
-    type State = String;
-
-    const RESOURCE: Resource = Resource::Cluster;
-
-    async fn load(&self, keys: &[String]) -> Result<HashMap<String, String>> {
-        match self.0.fetch_add(1, Ordering::Relaxed) {
-            0 | 1 => Err(Error::internal("the first times fail")),
-            _ => Ok(keys.iter().map(|key| (key.clone(), format!("state of {key}"))).collect()),
-        }
-    }
-
-    async fn page(&self, _: Reach, _: Option<&str>, _: u64) -> Result<Vec<(String, String)>> {
-        Ok(Vec::new())
-    }
-}
-
-#[tokio::test]
-async fn what_cannot_be_read_is_delayed_and_never_shown_as_deleted() {
-    let db = crate::db::sqlite().await;
-    let stop = CancellationToken::new();
-    let _running = stop.clone().drop_guard();
-    let mut hub = Hub::new(&db);
-    // The followers before the one that fails get the same events again.
-    let tenants = hub.feed(TenantSource::new(&db));
-    let clusters = hub.feed(Flaky::default());
-    tokio::spawn(async move { hub.run(stop).await });
-    let mut of_tenants = Box::pin(Watch::open(&tenants, Reach::Everything, 0).await.unwrap().messages());
-    let mut of_clusters = Box::pin(Watch::open(&clusters, Reach::Everything, 0).await.unwrap().messages());
-    assert_eq!(brief(&next(&mut of_tenants).await), "bookmark");
-    assert!(matches!(of_clusters.next().await, Some(Ok(Message::Bookmark(0)))));
-    create(&db, "acme").await;
-    assert_eq!(brief(&next(&mut of_tenants).await), "changed acme 1");
-    emit(&db, 1).await;
-    create(&db, "beta").await;
-    let state = Arc::new("state of 0".to_owned());
-    let changed = timeout(PATIENCE, of_clusters.next()).await.unwrap().unwrap().unwrap();
-    assert_eq!(changed, Message::Changed { revision: 2, state });
-    create(&db, "gamma").await;
-    for (name, number) in [("beta", 3), ("gamma", 4)] {
-        let created = next(&mut of_tenants).await;
-        assert_eq!((brief(&created), revision(&created)), (format!("changed {name} 1"), Some(number)));
     }
 }
