@@ -241,6 +241,25 @@ both_databases! {
         assert_eq!(states, [Some(("acme".to_owned(), 3)), None, Some(("gamma".to_owned(), 1))]);
     }
 
+    async fn a_catch_up_reads_a_bounded_range_at_a_time(db: TestDb) {
+        let streams = start(&db);
+        let acme = create(&db, "acme").await;
+        settled(&db).await;
+        rename(&db, acme, "one".to_owned()).await;
+        settled(&db).await;
+        emit(&db, 2000).await;
+        settled(&db).await;
+        rename(&db, acme, "two".to_owned()).await;
+        settled(&db).await;
+        let mut watch = streams.watch(1).await;
+        // A single read of everything would find only the last change.
+        for expected in [2, 2003] {
+            let changed = next(&mut watch).await;
+            assert_eq!((brief(&changed), revision(&changed)), ("changed acme 3".to_owned(), Some(expected)));
+        }
+        assert_eq!(next(&mut watch).await, Message::Bookmark(2003));
+    }
+
     async fn a_tenants_own_watch_has_nothing_of_others(db: TestDb) {
         let streams = start(&db);
         let (acme, beta) = (create(&db, "acme").await, create(&db, "beta").await);
