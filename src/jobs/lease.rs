@@ -133,6 +133,11 @@ impl Lease {
         &self.holder
     }
 
+    /// How long it survives without a renewal.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
     fn row(&self) -> UpdateMany<leases::Entity> {
         leases::Entity::update_many()
             .filter(leases::Column::Name.eq(self.name.as_ref()))

@@ -1,7 +1,14 @@
 //! The context of one run of a job.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    future::pending,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Lease;
@@ -16,6 +23,8 @@ pub struct Run {
     lease: Option<Lease>,
     stop: CancellationToken,
     lost: AtomicBool,
+    /// The start of the last write that renewed the lease.
+    renewed: Mutex<Instant>,
     last: bool,
 }
 
@@ -31,7 +40,7 @@ impl Run {
     }
 
     pub(super) fn new(lease: Option<Lease>, stop: CancellationToken) -> Self {
-        Self { lease, stop, lost: AtomicBool::new(false), last: false }
+        Self { lease, stop, lost: AtomicBool::new(false), renewed: Mutex::new(Instant::now()), last: false }
     }
 
     /// The run at shutdown, which is not cancelled.
@@ -63,7 +72,9 @@ impl Run {
         F: for<'t> WriteFn<'t, I, T> + 'static,
     {
         let fenced = Fenced { lease: self.lease.clone(), input, work };
+        let started = Instant::now();
         if let Some(done) = store.maintain(operation, fenced, run_fenced::<I, T, F>).await? {
+            *self.renewed() = started;
             return Ok(done);
         }
         self.lose();
@@ -72,12 +83,30 @@ impl Run {
 
     /// Renews the lease; if it is lost, the run is cancelled.
     pub async fn renew(&self, store: &Store) -> Result<()> {
-        if let Some(lease) = &self.lease
-            && !lease.renew(store).await?
-        {
-            self.lose();
+        let Some(lease) = &self.lease else { return Ok(()) };
+        let started = Instant::now();
+        match lease.renew(store).await? {
+            true => *self.renewed() = started,
+            false => self.lose(),
         }
         Ok(())
+    }
+
+    /// Returns when the lease was not renewed for so long that another server may have taken it, and cancels the run: for
+    /// effects that the lease does not fence.
+    pub async fn lapsed(&self) {
+        let Some(lease) = &self.lease else { return pending().await };
+        loop {
+            let end = *self.renewed() + lease.ttl();
+            if Instant::now() >= end {
+                return self.lose();
+            }
+            sleep_until(end).await;
+        }
+    }
+
+    fn renewed(&self) -> MutexGuard<'_, Instant> {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lease that it runs under.
@@ -121,4 +150,27 @@ where
 /// The error of a run whose lease is lost.
 pub(super) fn taken_over() -> Error {
     Error::new(Kind::Aborted, Reason::Internal, "another server has taken the job over")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_is_not_renewed_stops_the_run() {
+        let run = Run::leased(Lease::of_test("a", 1), &CancellationToken::new());
+        let mut lapsed = std::pin::pin!(run.lapsed());
+        advance(Duration::from_secs(9)).await;
+        assert!(lapsed.as_mut().now_or_never().is_none() && !run.is_stopped());
+        *run.renewed() = Instant::now();
+        advance(Duration::from_secs(9)).await;
+        assert!(lapsed.as_mut().now_or_never().is_none() && !run.is_stopped(), "it was renewed");
+        advance(Duration::from_secs(1)).await;
+        assert!(lapsed.now_or_never().is_some() && run.is_stopped() && run.is_lost());
+    }
 }
