@@ -38,6 +38,7 @@ fn operations() -> TableCreateStatement {
         .col(text("input"))
         .col(number("version"))
         .col(number("attempts"))
+        .col(number("internal_failures"))
         .col(text_null("cause"))
         .col(text_null("reason"))
         .col(number("due_at"))

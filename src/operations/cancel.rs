@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Operation, State, queries,
-    record::{locked, put},
+    record::{forget_failures, locked, put},
 };
 use crate::{
     base::{Cx, Error, Result, error::Reason},
@@ -45,7 +45,11 @@ async fn cancel_in(tx: &Tx, id: &Uuid) -> Result<Operation> {
         row.state = Set(state.as_str().to_owned());
         match begun {
             // At once, by every clock.
-            true => row.due_at = Set(Stamp::from_micros(0)),
+            true => {
+                row.due_at = Set(Stamp::from_micros(0));
+                // They were failures of the step. Undoing has attempts of its own.
+                forget_failures(row);
+            }
             false => row.ended_at = Set(Some(now)),
         }
     })

@@ -2,24 +2,23 @@
 
 use std::{
     collections::HashSet,
-    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     Kinds,
-    due::due,
+    backoff::Backoff,
+    due::{Due, due},
     worker::{Worker, lease_of},
 };
 use crate::{
-    base::{Activator, Result},
-    jobs::{Job, Leases, Placement, Report, Run, Schedule, holder},
+    base::{Activator, Error, Result},
+    jobs::{Job, Lease, Leases, Placement, Report, Run, Schedule, holder},
     store::Store,
 };
 
@@ -40,7 +39,65 @@ pub struct RunOperations {
 struct Running {
     ids: HashSet<Uuid>,
     /// Each returns its id and whether it had anything to do.
-    tasks: JoinSet<(Uuid, bool)>,
+    tasks: JoinSet<(Uuid, Result<bool>)>,
+    backoff: Backoff,
+    /// The operations that cannot be read and were logged.
+    unreadable: HashSet<Uuid>,
+}
+
+impl Running {
+    fn may_start(&self, id: Uuid) -> bool {
+        !self.ids.contains(&id) && !self.backoff.holds(id)
+    }
+
+    fn start(&mut self, worker: Arc<Worker>, id: Uuid, lease: Lease) {
+        self.ids.insert(id);
+        self.tasks.spawn(async move {
+            let worked = worker.work(id, lease).await;
+            if matches!(worked, Ok(true)) {
+                // There is room for another one.
+                worker.store.operations_due().activate();
+            }
+            (id, worked)
+        });
+    }
+
+    /// Removes what has ended, and returns how many operations were worked on.
+    fn reap(&mut self) -> u64 {
+        let mut worked = 0;
+        while let Some(ended) = self.tasks.try_join_next() {
+            let Ok((id, outcome)) = ended else { continue };
+            self.ids.remove(&id);
+            match outcome {
+                Ok(did) => {
+                    self.backoff.succeeded(id);
+                    worked += u64::from(did);
+                }
+                Err(error) => self.failed(id, &error),
+            }
+        }
+        worked
+    }
+
+    fn failed(&mut self, id: Uuid, error: &Error) {
+        let (failures, cause) = (self.backoff.failed(id, error), error.cause.as_ref());
+        if failures == 1 {
+            tracing::warn!(operation = %id, %error, ?cause, "an operation was interrupted and will be continued");
+        } else {
+            tracing::debug!(operation = %id, %error, ?cause, failures, "an operation cannot be continued yet");
+        }
+    }
+
+    /// Logs each operation once that cannot be read, and forgets what is not due any more.
+    fn note(&mut self, due: &Due) {
+        for (id, error) in &due.unreadable {
+            if !self.unreadable.contains(id) {
+                tracing::warn!(operation = %id, cause = ?error.cause, "an operation that cannot be read is left alone");
+            }
+        }
+        self.unreadable = due.unreadable.iter().map(|(id, _)| *id).collect();
+        self.backoff.retain(|id| due.ids.contains(id));
+    }
 }
 
 impl RunOperations {
@@ -55,37 +112,20 @@ impl RunOperations {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the work on operations that are due, as far as there is room.
-    fn dispatch(&self, due: Vec<Uuid>) {
-        let mut running = self.running();
+    /// Starts the work on operations that are due, as far as there is room. Those that other servers are working on take
+    /// no room.
+    async fn dispatch(&self, due: Vec<Uuid>) -> Result<()> {
         for id in due {
-            if running.ids.len() >= MOST {
+            if self.running().ids.len() >= MOST {
                 break;
             }
-            if running.ids.insert(id) {
-                let worker = self.worker.clone();
-                running.tasks.spawn(async move {
-                    let worked = AssertUnwindSafe(worker.work(id)).catch_unwind().await.unwrap_or(false);
-                    if worked {
-                        // There is room for another one.
-                        worker.store.operations_due().activate();
-                    }
-                    (id, worked)
-                });
+            if self.running().may_start(id)
+                && let Some(lease) = self.worker.take(id).await?
+            {
+                self.running().start(self.worker.clone(), id, lease);
             }
         }
-    }
-
-    /// Removes what has ended, and returns how many operations were worked on.
-    fn reap(&self) -> u64 {
-        let (mut running, mut worked) = (self.running(), 0);
-        while let Some(ended) = running.tasks.try_join_next() {
-            if let Ok((id, did)) = ended {
-                running.ids.remove(&id);
-                worked += u64::from(did);
-            }
-        }
-        worked
+        Ok(())
     }
 
     /// Stops the work and waits for it.
@@ -114,11 +154,12 @@ impl Job for RunOperations {
             self.end().await;
             return Ok(Report::done(0));
         }
-        let worked = self.reap();
+        let worked = self.running().reap();
         let due = due(&self.worker.store, &self.worker.kinds).await?;
-        let names: HashSet<_> = due.iter().map(|id| lease_of(*id)).collect();
+        self.running().note(&due);
+        let names: HashSet<_> = due.ids.iter().map(|id| lease_of(*id)).collect();
         self.worker.leases.retain(|name| names.contains(name));
-        self.dispatch(due);
+        self.dispatch(due.ids).await?;
         Ok(Report::done(worked))
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! A job does periodic work that nobody asked for and has no outcome for a caller; an operation has one, and an end.
 
+mod backoff;
 mod cancel;
 mod dispatch;
 mod due;

@@ -36,6 +36,8 @@ pub struct Operation {
     pub version: i64,
     /// Failed attempts since the last progress.
     pub attempts: u32,
+    /// Those of them that were internal errors.
+    pub(super) internal_failures: u32,
     /// Why the last attempt failed. It stays until there is progress, and for good if the operation failed.
     pub failure: Option<Failure>,
     /// When it is tried next, if an attempt failed and it has not ended.
@@ -163,6 +165,7 @@ impl TryFrom<Model> for Operation {
             input: row.input,
             version: row.version,
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+            internal_failures: u32::try_from(row.internal_failures).unwrap_or(u32::MAX),
             failure: row.cause.map(|cause| Failure { reason: row.reason.unwrap_or_default(), cause }),
             next_attempt_at: retries.then(|| row.due_at.time()),
             created_at: row.created_at.time(),

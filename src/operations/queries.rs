@@ -11,7 +11,7 @@ use crate::{
     base::{Access, Cx, Error, Page, PageRequest, Result, TenantId, TenantRef, error::Reason, scope::foreign_tenant},
     store::{
         Store,
-        entities::operations::{Column, Entity},
+        entities::operations::{Column, Entity, Model},
     },
 };
 
@@ -51,8 +51,8 @@ pub async fn list(cx: &Cx, store: &Store, filter: &Filter, request: PageRequest)
     let total = query.clone().count(store.read()).await?;
     let after = Condition::all().add_option(request.after.map(|id| Column::Id.lt(id)));
     let rows = query.filter(after).order_by_desc(Column::Id).limit(request.rows()).all(store.read()).await?;
-    let rows = rows.into_iter().map(Operation::try_from).collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(request, rows, total, |operation| operation.id))
+    let Page { items, next, total } = Page::cut(request, rows, total, |row| row.id);
+    Ok(Page { items: items.into_iter().filter_map(readable).collect(), next, total })
 }
 
 /// The condition that the tenant which a column names has an operation of a kind that has not ended.
@@ -65,6 +65,17 @@ pub fn has_live<K: OperationKind>(tenant: impl IntoColumnRef) -> SimpleExpr {
         .and_where(Expr::col((Entity, Column::EndedAt)).is_null())
         .take();
     Expr::exists(live)
+}
+
+/// The operation of a row. One that cannot be read, such as one in a state of a newer version, is left out of lists: the
+/// others must stay visible.
+fn readable(row: Model) -> Option<Operation> {
+    let id = row.id;
+    let read = Operation::try_from(row);
+    read.inspect_err(|error| {
+        tracing::warn!(operation = %id, cause = ?error.cause, "an operation that cannot be read is left out of a list");
+    })
+    .ok()
 }
 
 /// An operation, for the server's own needs.

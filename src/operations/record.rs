@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Failure, Operation, State};
 use crate::{
-    base::{Error, Result, TenantId},
+    base::{Error, Kind, Result, TenantId, error::Reason},
     jobs::{Lease, Report},
     store::{
         Change, ChangeKind, Resource, Stamp, Tx,
@@ -43,12 +43,15 @@ async fn put_quietly(tx: &Tx, row: Model, changed: impl FnOnce(&mut ActiveModel)
     Ok(active.update(tx.conn()).await?)
 }
 
-/// Begins the work on an operation, or goes on with it. `None` if there is nothing to do: the lease is lost, or another
-/// server ended or postponed it. Then the lease is given back.
+/// Forgets the failures since the last progress.
+pub(super) fn forget_failures(row: &mut ActiveModel) {
+    (row.attempts, row.internal_failures) = (Set(0), Set(0));
+    (row.cause, row.reason) = (Set(None), Set(None));
+}
+
+/// Begins the work on an operation, or goes on with it. `None` if there is nothing to do, because another server ended or
+/// postponed it. Then the lease is given back.
 pub(super) async fn begin(tx: &Tx, (lease, id): &(Lease, Uuid)) -> Result<Option<Operation>> {
-    if !lease.hold(tx).await? {
-        return Ok(None);
-    }
     let now = tx.time().await?;
     let Some(row) = locked(tx, *id).await?.filter(|row| row.ended_at.is_none()) else {
         lease.remove(tx).await?;
@@ -68,9 +71,24 @@ pub(super) async fn begin(tx: &Tx, (lease, id): &(Lease, Uuid)) -> Result<Option
     begun.await.map(Some)
 }
 
-/// Records what a batch of a step did, and returns the operation. Failures before it are forgotten.
-pub(super) async fn progress(tx: &Tx, id: Uuid, step: usize, report: Report) -> Result<Operation> {
+/// The row of an operation, locked, for the write of a turn. Fails if the operation has changed since the turn began: a
+/// write of a turn that was interrupted may still be on its way when the operation is undone or tried again.
+pub(super) async fn unchanged(tx: &Tx, id: Uuid, version: i64) -> Result<Model> {
     let row = locked(tx, id).await?.ok_or_else(gone)?;
+    if row.version != version {
+        return Err(Error::new(Kind::Aborted, Reason::Internal, "the operation has changed since the attempt began"));
+    }
+    Ok(row)
+}
+
+/// Records what a batch of a step did beside the database, and returns the operation.
+pub(super) async fn progress_of(tx: &Tx, (id, step, report): &(Uuid, Option<usize>, Report)) -> Result<Operation> {
+    progress(tx, locked(tx, *id).await?.ok_or_else(gone)?, *step, *report).await
+}
+
+/// Records what a batch of a step, or of undoing, did, and returns the operation. Failures before it are forgotten.
+pub(super) async fn progress(tx: &Tx, row: Model, step: Option<usize>, report: Report) -> Result<Operation> {
+    let Some(step) = step else { return Operation::try_from(put_quietly(tx, row, forget_failures).await?) };
     let mut operation = Operation::try_from(row.clone())?;
     let Some(step) = operation.steps.get_mut(step) else { return Err(gone()) };
     step.items += report.items;
@@ -80,7 +98,7 @@ pub(super) async fn progress(tx: &Tx, id: Uuid, step: usize, report: Report) -> 
     let steps = json::to_text(&operation.steps)?;
     let changed = |row: &mut ActiveModel| {
         row.steps = Set(steps);
-        (row.attempts, row.cause, row.reason) = (Set(0), Set(None), Set(None));
+        forget_failures(row);
     };
     // A step may have thousands of batches: only its end is announced.
     match report.more {
@@ -94,26 +112,30 @@ pub(super) struct Attempt {
     pub id: Uuid,
     pub lease: Lease,
     pub attempts: u32,
+    pub internal_failures: u32,
     pub failure: Failure,
     pub delay: Duration,
     /// Whether it was an attempt to undo what the steps did.
     pub undoing: bool,
 }
 
-/// Records a failed attempt and gives the lease back until the next one is due.
-pub(super) async fn postpone(tx: &Tx, attempt: &Attempt) -> Result<()> {
+/// Records a failed attempt and gives the lease back until the next one is due. `false`, and nothing is recorded, if the
+/// operation was cancelled during the step: it has nothing to wait for.
+pub(super) async fn postpone(tx: &Tx, attempt: &Attempt) -> Result<bool> {
     let now = tx.time().await?;
     let row = locked(tx, attempt.id).await?.ok_or_else(gone)?;
-    // One that was cancelled meanwhile has nothing to wait for.
-    let cancelled = row.state == State::Cancelling.as_str() && !attempt.undoing;
-    let delay = if cancelled { Duration::ZERO } else { attempt.delay };
+    if is_cancelled(&row, attempt.undoing) {
+        return Ok(false);
+    }
     put(tx, row, |row| {
         row.attempts = Set(i64::from(attempt.attempts));
+        row.internal_failures = Set(i64::from(attempt.internal_failures));
         (row.cause, row.reason) = failed(Some(&attempt.failure));
-        row.due_at = Set(Stamp::from(now + delay));
+        row.due_at = Set(Stamp::from(now + attempt.delay));
     })
     .await?;
-    attempt.lease.free(tx).await
+    attempt.lease.free(tx).await?;
+    Ok(true)
 }
 
 /// The end of an operation.
@@ -122,6 +144,8 @@ pub(super) struct End {
     pub lease: Lease,
     pub state: State,
     pub failure: Option<Failure>,
+    /// Whether it ends after what the steps did was undone, or could not be.
+    pub undoing: bool,
 }
 
 /// Gives the lease back, so that any server goes on at once.
@@ -129,12 +153,12 @@ pub(super) async fn give_back(tx: &Tx, lease: &Lease) -> Result<()> {
     lease.free(tx).await
 }
 
-/// Records the end of an operation and removes its lease. `false`, and nothing is recorded, if it was cancelled just
-/// before it would have succeeded.
+/// Records the end of an operation and removes its lease. `false`, and nothing is recorded, if it was cancelled
+/// during its last step: then that is undone first.
 pub(super) async fn end(tx: &Tx, end: &End) -> Result<bool> {
     let now: OffsetDateTime = tx.time().await?;
     let row = locked(tx, end.id).await?.ok_or_else(gone)?;
-    if end.state == State::Succeeded && row.state == State::Cancelling.as_str() {
+    if is_cancelled(&row, end.undoing) {
         return Ok(false);
     }
     put(tx, row, |row| {
@@ -145,6 +169,11 @@ pub(super) async fn end(tx: &Tx, end: &End) -> Result<bool> {
     .await?;
     end.lease.remove(tx).await?;
     Ok(true)
+}
+
+/// Whether an operation was cancelled during a step.
+fn is_cancelled(row: &Model, undoing: bool) -> bool {
+    !undoing && row.state == State::Cancelling.as_str()
 }
 
 type Text = sea_orm::ActiveValue<Option<String>>;

@@ -8,15 +8,19 @@ use crate::base::{Error, Kind};
 const FIRST: Duration = Duration::seconds(1);
 /// The longest delay.
 const LONGEST: Duration = Duration::minutes(5);
-/// How often an error is tried again that may be ours.
+/// After how many internal errors without progress an operation fails.
 const INTERNAL_ATTEMPTS: u32 = 10;
 
-/// Whether another attempt may help after so many that failed.
-pub(super) fn is_worth_it(error: &Error, attempts: u32) -> bool {
+/// Whether an error may be a fault of this program: then other attempts may help, but not for ever.
+pub(super) fn is_internal(error: &Error) -> bool {
+    matches!(error.kind, Kind::Internal | Kind::Unknown)
+}
+
+/// Whether another attempt may help after an error, which is the last of so many internal ones since the last progress.
+pub(super) fn is_worth_it(error: &Error, internal_failures: u32) -> bool {
     match error.kind {
         Kind::Unavailable | Kind::Aborted | Kind::DeadlineExceeded | Kind::ResourceExhausted | Kind::Cancelled => true,
-        Kind::Internal | Kind::Unknown => attempts < INTERNAL_ATTEMPTS,
-        _ => false,
+        _ => is_internal(error) && internal_failures < INTERNAL_ATTEMPTS,
     }
 }
 

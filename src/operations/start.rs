@@ -39,6 +39,7 @@ pub async fn start<K: OperationKind>(
         input: json::to_text(input)?,
         version: 1,
         attempts: 0,
+        internal_failures: 0,
         cause: None,
         reason: None,
         // At once, by every clock.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Operation, record};
 use crate::{
-    base::Result,
+    base::{Error, Result},
     jobs::{Report, Run},
     store::{Store, Tx, WriteFn},
 };
@@ -18,8 +18,15 @@ pub struct Turn {
     operation: Operation,
     /// The step; none while the operation is undone.
     step: Option<usize>,
-    /// The operation as the write of this turn left it.
-    recorded: Mutex<Option<Operation>>,
+    /// What the write of this turn did.
+    recorded: Mutex<Option<Recorded>>,
+}
+
+/// What the write of a turn did, and the operation after it.
+#[derive(Debug)]
+struct Recorded {
+    report: Report,
+    after: Operation,
 }
 
 impl Turn {
@@ -43,57 +50,59 @@ impl Turn {
     }
 
     /// Does a batch in one transaction with the record of it, so that neither is there without the other. `work` reports
-    /// what it did, and the step returns that report. It commits only under the lease: a server that has lost the operation
-    /// changes nothing.
+    /// what it did, and the step returns that report. It commits only under the lease and if the operation has not changed:
+    /// a server that has lost the operation, or whose step was interrupted, changes nothing. A turn has one write; a second
+    /// one is refused.
     pub async fn write<I, F>(&self, store: &Store, input: I, work: F) -> Result<Report>
     where
         I: Send + Sync + 'static,
         F: for<'t> WriteFn<'t, I, Report> + 'static,
     {
-        let batch = Batch { id: self.operation.id, step: self.step, input, work };
+        if self.recorded().is_some() {
+            return Err(Error::internal("a turn writes once: what is left is another batch"));
+        }
+        let batch = Batch { id: self.operation.id, version: self.operation.version, step: self.step, input, work };
         let (report, after) = self.run.maintain(store, "operation.step", batch, batch_in::<I, F>).await?;
-        *self.recorded() = after;
+        *self.recorded() = Some(Recorded { report, after });
         Ok(report)
     }
 
-    /// Records what a step did beside the database, unless its own write did.
+    /// Records what a step did beside the database, unless its own write did. Returns the operation as it is then; `None`
+    /// if all is undone.
     pub(super) async fn record(&self, store: &Store, report: Report) -> Result<Option<Operation>> {
         let recorded = self.recorded().take();
-        match (recorded, self.step) {
-            (Some(after), _) => Ok(Some(after)),
-            (None, None) => Ok(None),
-            (None, Some(step)) => {
-                let input = (self.operation.id, step, report);
-                self.run.maintain(store, "operation.progress", input, progress_in).await.map(Some)
-            }
+        let report = recorded.as_ref().map_or(report, |recorded| recorded.report);
+        if self.step.is_none() && !report.more {
+            return Ok(None);
         }
+        if let Some(recorded) = recorded {
+            return Ok(Some(recorded.after));
+        }
+        let input = (self.operation.id, self.step, report);
+        self.run.maintain(store, "operation.progress", input, record::progress_of).await.map(Some)
     }
 
-    fn recorded(&self) -> MutexGuard<'_, Option<Operation>> {
+    fn recorded(&self) -> MutexGuard<'_, Option<Recorded>> {
         self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct Batch<I, F> {
     id: Uuid,
+    /// That of the operation when the turn began.
+    version: i64,
     step: Option<usize>,
     input: I,
     work: F,
 }
 
-async fn batch_in<I, F>(tx: &Tx, batch: &Batch<I, F>) -> Result<(Report, Option<Operation>)>
+async fn batch_in<I, F>(tx: &Tx, batch: &Batch<I, F>) -> Result<(Report, Operation)>
 where
     I: Sync,
     F: for<'t> WriteFn<'t, I, Report>,
 {
+    let row = record::unchanged(tx, batch.id, batch.version).await?;
     let report = batch.work.run(tx, &batch.input).await?;
-    let after = match batch.step {
-        Some(step) => Some(record::progress(tx, batch.id, step, report).await?),
-        None => None,
-    };
+    let after = record::progress(tx, row, batch.step, report).await?;
     Ok((report, after))
-}
-
-async fn progress_in(tx: &Tx, (id, step, report): &(Uuid, usize, Report)) -> Result<Operation> {
-    record::progress(tx, *id, *step, *report).await
 }

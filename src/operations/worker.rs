@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     base::{Error, Result, panics},
-    jobs::{Leases, Report, Run},
-    store::Store,
+    jobs::{Lease, Leases, Report, Run},
+    store::{Store, audit::storable},
 };
 
 /// How long the lease of an operation survives without a renewal.
@@ -51,24 +51,35 @@ pub(super) fn lease_of(id: Uuid) -> String {
 }
 
 impl Worker {
-    /// Works on an operation that is due until it ends, waits for its next attempt, or the server stops. Returns whether
-    /// there was anything to do: another server may be working on it.
-    pub async fn work(&self, id: Uuid) -> bool {
-        let outcome = self.follow(id).await;
-        outcome.unwrap_or_else(|error| {
-            let cause = error.cause.as_ref();
-            tracing::debug!(operation = %id, %error, ?cause, "an operation was interrupted and will be continued");
-            false
-        })
+    /// Takes the lease of an operation; `None` if another server is working on it.
+    pub async fn take(&self, id: Uuid) -> Result<Option<Lease>> {
+        self.leases.take(lease_of(id), TTL).await
     }
 
-    async fn follow(&self, id: Uuid) -> Result<bool> {
-        let Some(lease) = self.leases.take(lease_of(id), TTL).await? else { return Ok(false) };
-        let run = Arc::new(Run::leased(lease.clone(), &self.stop));
-        let begun = self.store.maintain("operation.begin", (lease, id), record::begin).await?;
+    /// Works on an operation that is due until it ends, waits for its next attempt, or the server stops. Returns whether
+    /// there was anything to do. An error is one that could not be recorded.
+    pub async fn work(&self, id: Uuid, lease: Lease) -> Result<bool> {
+        let run = Arc::new(Run::leased(lease, &self.stop));
+        let worked = AssertUnwindSafe(self.follow(&run, id)).catch_unwind().await;
+        match worked.unwrap_or_else(|panic| Err(panicked(id, panic.as_ref()))) {
+            Err(_) if run.is_lost() => Ok(false),
+            Err(error) => {
+                // Another server may be able to go on.
+                if let Err(error) = self.give_back(&run).await {
+                    tracing::debug!(operation = %id, %error, "the lease of an operation cannot be given back");
+                }
+                Err(error)
+            }
+            worked => worked,
+        }
+    }
+
+    async fn follow(&self, run: &Arc<Run>, id: Uuid) -> Result<bool> {
+        let Some(lease) = run.lease().cloned() else { return Ok(false) };
+        let begun = run.maintain(&self.store, "operation.begin", (lease, id), record::begin).await?;
         let Some(mut operation) = begun else { return Ok(false) };
         tracing::info!(operation = %id, kind = operation.kind, target = operation.target, "an operation is running");
-        while let Some(next) = self.turn(&run, operation).await? {
+        while let Some(next) = self.turn(run, operation).await? {
             operation = next;
         }
         Ok(true)
@@ -79,22 +90,23 @@ impl Worker {
         let Some(kind) = self.kinds.of(&operation).filter(|_| !run.is_stopped()) else {
             return self.give_back(run).await;
         };
-        let undoing = operation.state == State::Cancelling;
+        let undoing = is_undoing(&operation);
         let step = operation.next_step().filter(|_| !undoing);
         if step.is_none() && !undoing {
             return self.end(run, &operation, State::Succeeded, None).await;
         }
         let turn = Turn::new(run.clone(), operation, step);
-        match self.attempt(kind.as_ref(), run, &turn).await {
-            Outcome::Done(report) => match turn.record(&self.store, report).await? {
-                Some(after) => Ok(Some(after)),
-                None if report.more => self.read(turn.operation().id).await.map(Some),
-                None => self.end(run, turn.operation(), State::Cancelled, None).await,
-            },
-            Outcome::Failed(_) if run.is_lost() => Ok(None),
-            Outcome::Failed(error) => self.failed(run, turn.operation(), undoing, &error).await,
-            Outcome::Cancelled => self.read(turn.operation().id).await.map(Some),
-            Outcome::Stopped => self.give_back(run).await,
+        let recorded = match self.attempt(kind.as_ref(), run, &turn).await {
+            Outcome::Done(report) => turn.record(&self.store, report).await,
+            Outcome::Failed(error) => Err(error),
+            Outcome::Cancelled => return self.read(turn.operation().id).await.map(Some),
+            Outcome::Stopped => return self.give_back(run).await,
+        };
+        match recorded {
+            Ok(Some(after)) => Ok(Some(after)),
+            Ok(None) => self.end(run, turn.operation(), State::Cancelled, None).await,
+            Err(_) if run.is_lost() => Ok(None),
+            Err(error) => self.failed(run, turn.operation(), &error).await,
         }
     }
 
@@ -113,9 +125,11 @@ impl Worker {
                 ended = work => match ended {
                     Ok(Ok(report)) => Outcome::Done(report),
                     Ok(Err(error)) => Outcome::Failed(error),
-                    Err(panic) => Outcome::Failed(panicked(operation, panic.as_ref())),
+                    Err(panic) => Outcome::Failed(panicked(operation.id, panic.as_ref())),
                 },
                 () = self.watch(run, operation) => Outcome::Cancelled,
+                // Its effects beside the database are not fenced.
+                () = run.lapsed() => Outcome::Stopped,
             }
         };
         run.until_stopped(watched).await.unwrap_or(Outcome::Stopped)
@@ -128,13 +142,13 @@ impl Worker {
             sleep(LOOK_EVERY).await;
             if renewed.elapsed() >= RENEW_EVERY {
                 renewed = Instant::now();
-                // A failure is harmless: the writes of the turn are fenced.
+                // After one failure there is time for others, before the lease lapses.
                 if let Err(error) = run.renew(&self.store).await {
                     tracing::debug!(operation = %operation.id, %error, "the lease of an operation cannot be renewed");
                 }
             }
-            let cancelled = operation.state != State::Cancelling
-                && self.read(operation.id).await.is_ok_and(|now| now.state == State::Cancelling);
+            let cancelled =
+                !is_undoing(operation) && self.read(operation.id).await.is_ok_and(|now| now.state == State::Cancelling);
             if cancelled {
                 return;
             }
@@ -146,17 +160,12 @@ impl Worker {
     }
 
     /// Records a failed attempt: the operation is tried again later, or has failed.
-    async fn failed(
-        &self,
-        run: &Run,
-        operation: &Operation,
-        undoing: bool,
-        error: &Error,
-    ) -> Result<Option<Operation>> {
+    async fn failed(&self, run: &Run, operation: &Operation, error: &Error) -> Result<Option<Operation>> {
         let attempts = operation.attempts.saturating_add(1);
-        let failure = Failure { reason: error.reason_name().to_owned(), cause: error.message.to_string() };
+        let internal_failures = operation.internal_failures.saturating_add(u32::from(retry::is_internal(error)));
+        let failure = Failure { reason: error.reason_name().to_owned(), cause: storable(&error.message) };
         let (id, kind, cause) = (operation.id, &operation.kind, error.cause.as_ref());
-        if !retry::is_worth_it(error, attempts) {
+        if !retry::is_worth_it(error, internal_failures) {
             tracing::warn!(operation = %id, kind, %error, ?cause, "an operation failed");
             return self.end(run, operation, State::Failed, Some(failure)).await;
         }
@@ -166,13 +175,15 @@ impl Worker {
             tracing::debug!(operation = %id, kind, %error, ?cause, attempts, "an operation cannot go on yet");
         }
         let Some(lease) = run.lease().cloned() else { return Ok(None) };
-        let delay = retry::delay(error, attempts);
-        let attempt = Attempt { id, lease, attempts, failure, delay, undoing };
-        run.maintain(&self.store, "operation.postpone", attempt, record::postpone).await?;
-        Ok(None)
+        let (delay, undoing) = (retry::delay(error, attempts), is_undoing(operation));
+        let attempt = Attempt { id, lease, attempts, internal_failures, failure, delay, undoing };
+        match run.maintain(&self.store, "operation.postpone", attempt, record::postpone).await? {
+            true => Ok(None),
+            false => self.read(id).await.map(Some),
+        }
     }
 
-    /// Ends an operation. One that was cancelled before it could succeed goes on, with undoing.
+    /// Ends an operation. One that was cancelled during its last step goes on, with undoing.
     async fn end(
         &self,
         run: &Run,
@@ -181,7 +192,7 @@ impl Worker {
         failure: Option<Failure>,
     ) -> Result<Option<Operation>> {
         let Some(lease) = run.lease().cloned() else { return Ok(None) };
-        let end = End { id: operation.id, lease, state, failure };
+        let end = End { id: operation.id, lease, state, failure, undoing: is_undoing(operation) };
         if !run.maintain(&self.store, "operation.end", end, record::end).await? {
             return self.read(operation.id).await.map(Some);
         }
@@ -200,14 +211,14 @@ impl Worker {
     }
 }
 
+/// Whether what an operation did is being undone.
+fn is_undoing(operation: &Operation) -> bool {
+    operation.state == State::Cancelling
+}
+
 /// Counts and logs a panic.
-fn panicked(operation: &Operation, panic: &(dyn Any + Send)) -> Error {
+fn panicked(id: Uuid, panic: &(dyn Any + Send)) -> Error {
     panics::count(panic);
-    tracing::error!(
-        operation = %operation.id,
-        kind = operation.kind,
-        panic = panics::text(panic),
-        "a step of an operation panicked"
-    );
-    Error::internal("a step of an operation panicked")
+    tracing::error!(operation = %id, panic = panics::text(panic), "an operation panicked");
+    Error::internal("an operation panicked")
 }

@@ -33,6 +33,8 @@ pub struct Model {
     pub version: i64,
     /// Failed attempts since the last progress.
     pub attempts: i64,
+    /// Those of them that were internal errors.
+    pub internal_failures: i64,
     /// Why the last attempt failed, in words for callers.
     pub cause: Option<String>,
     /// The machine reason of that.

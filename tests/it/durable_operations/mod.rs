@@ -1,5 +1,7 @@
 //! Operations: their steps, failures, cancellation, and who runs them when servers come, go and die.
 
+mod attempts;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -11,7 +13,7 @@ use std::{
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, sea_query::OnConflict};
 use tenantry::{
-    base::{Error, Kind, Result, error::Reason},
+    base::{Error, Kind, PageRequest, Result, error::Reason},
     jobs::{Job, Jobs, Report, Run, StatusBoard},
     operations::{self, Kinds, Operation, OperationKind, PruneOperations, RunOperations, State, StepName, Turn},
     store::{
@@ -36,6 +38,8 @@ struct Script {
     store: Store,
     /// What the next attempts at the second step do instead of their work.
     second: Mutex<VecDeque<Act>>,
+    /// What the next batches of undoing return.
+    undo: Mutex<VecDeque<Result<Report>>>,
     /// How often the second step and the undoing began.
     begun: AtomicU32,
     undone: AtomicU32,
@@ -48,6 +52,10 @@ enum Act {
     Panic,
     /// Waits for the gate, and then does its work.
     Hang,
+    /// Cancels the operation, and then fails or does its work.
+    Cancel(Option<Error>),
+    /// Does its work twice.
+    WriteTwice,
 }
 
 #[derive(Clone, Copy)]
@@ -84,6 +92,13 @@ impl OperationKind for Work {
                 Some(Act::Fail(error)) => return Err(error),
                 Some(Act::Panic) => panic!("a panic that the test asked for"),
                 Some(Act::Hang) => self.0.gate.acquire().await.unwrap().forget(),
+                Some(Act::Cancel(error)) => {
+                    cancel(&self.0.store, turn.operation().id).await;
+                    error.map_or(Ok(()), Err)?;
+                }
+                Some(Act::WriteTwice) => {
+                    turn.write(&self.0.store, (format!("{input}.second"), 3), count).await?;
+                }
                 None => {}
             }
         }
@@ -95,7 +110,7 @@ impl OperationKind for Work {
 
     async fn undo(&self, _: &Turn, _: &String) -> Result<Report> {
         self.0.undone.fetch_add(1, Ordering::SeqCst);
-        Ok(Report::done(0))
+        self.0.undo.lock().unwrap().pop_front().unwrap_or_else(|| Ok(Report::done(0)))
     }
 }
 
@@ -112,7 +127,8 @@ impl Work {
     fn new(store: &Store, second: Vec<Act>) -> Self {
         let second = Mutex::new(second.into());
         let (begun, undone) = (AtomicU32::new(0), AtomicU32::new(0));
-        Self(Arc::new(Script { store: store.clone(), second, begun, undone, gate: Semaphore::new(0) }))
+        let undo = Mutex::default();
+        Self(Arc::new(Script { store: store.clone(), second, undo, begun, undone, gate: Semaphore::new(0) }))
     }
 
     /// A server of this kind.
@@ -134,6 +150,18 @@ async fn start(store: &Store, input: &str) -> Uuid {
 
 async fn start_in(tx: &Tx, input: &String) -> Result<Uuid> {
     operations::start::<Work>(tx, None, "something", input).await
+}
+
+async fn cancel(store: &Store, id: Uuid) -> Operation {
+    operations::cancel(&platform_cx("operation.cancel"), store, id).await.unwrap()
+}
+
+/// Waits until so many attempts in a row have failed.
+async fn failed(store: &Store, id: Uuid, attempts: u32) -> Operation {
+    eventually("an attempt to fail", async || {
+        Some(read(store, id).await).filter(|operation| operation.attempts == attempts)
+    })
+    .await
 }
 
 async fn read(store: &Store, id: Uuid) -> Operation {
@@ -167,6 +195,11 @@ async fn hurry(db: &TestDb) {
 fn unavailable() -> Error {
     Error::new(Kind::Unavailable, Reason::DatabaseUnavailable, "the other system is down")
         .caused_by("connection refused")
+}
+
+/// The next attempt comes only when the test hurries.
+fn later(error: Error) -> Error {
+    error.retry_after(Duration::from_secs(3600))
 }
 
 /// Runs all operations of a database to their end, as a server does.
@@ -208,71 +241,38 @@ both_databases! {
         assert_eq!(rows::Entity::find().count(db.read()).await.unwrap(), 0);
     }
 
-    async fn what_may_pass_is_tried_again_and_says_why_it_waits(db: TestDb) {
-        let work = Work::new(&db, vec![Act::Fail(unavailable()), Act::Panic]);
-        let jobs = work.serve(&db);
-        let id = start(&db, "a").await;
-        let waiting = eventually("the first failure", async || {
-            Some(read(&db, id).await).filter(|operation| operation.attempts > 0)
-        })
-        .await;
-        let failure = waiting.failure.unwrap();
-        assert_eq!((failure.reason.as_str(), failure.cause.as_str()), ("DATABASE_UNAVAILABLE", "the other system is down"));
-        assert!(waiting.state == State::Running && waiting.next_attempt_at.is_some());
-        hurry(&db).await;
-        work.begun(2).await;
-        hurry(&db).await;
-        let operation = ended(&db, id).await;
-        assert_eq!((operation.state, operation.failure), (State::Succeeded, None), "the causes are over");
-        assert_eq!(counted(&db, "a").await, [3, 1, 1], "the first step was not repeated");
+    async fn operations_that_cannot_be_read_do_not_stop_the_others(db: TestDb) {
+        for (input, change) in [("a", "state = 'newer'"), ("b", "steps = 'newer'")] {
+            start(&db, input).await;
+            sql(&db, format!("UPDATE operations SET {change} WHERE input = '\"{input}\"'")).await.unwrap();
+        }
+        let id = start(&db, "c").await;
+        let jobs = Work::new(&db, vec![]).serve(&db);
+        assert_eq!(ended(&db, id).await.state, State::Succeeded);
+        assert_eq!((counted(&db, "a").await, counted(&db, "b").await), (vec![0, 0, 0], vec![0, 0, 0]));
+        let (cx, filter) = (platform_cx("x"), operations::Filter::default());
+        let page = operations::list(&cx, &db, &filter, PageRequest::read(Some(1), None).unwrap()).await.unwrap();
+        assert_eq!((page.items.iter().map(|operation| operation.id).collect::<Vec<_>>(), page.total), (vec![id], 3));
+        let rest = PageRequest::read(Some(5), page.next.as_deref()).unwrap();
+        let page = operations::list(&cx, &db, &filter, rest).await.unwrap();
+        assert_eq!((page.items, page.next), (vec![], None));
         jobs.end(PATIENCE).await;
     }
 
-    async fn what_cannot_succeed_ends_the_operation_with_its_cause(db: TestDb) {
-        let refused = Error::precondition(Reason::TenantInUse, "a role of that name exists").caused_by("secret");
-        let work = Work::new(&db, vec![Act::Fail(refused)]);
-        let jobs = work.serve(&db);
-        let id = start(&db, "a").await;
-        let operation = ended(&db, id).await;
-        let failure = operation.failure.unwrap();
-        assert_eq!((operation.state, failure.cause.as_str()), (State::Failed, "a role of that name exists"));
-        assert_eq!(operation.steps.iter().filter(|step| step.is_done()).count(), 1, "the failed step is the second");
-        assert_eq!(operation.next_attempt_at, None);
-        jobs.end(PATIENCE).await;
-    }
-
-    async fn an_internal_error_is_not_tried_for_ever(db: TestDb) {
-        let id = start(&db, "a").await;
-        sql(&db, "UPDATE operations SET attempts = 9".to_owned()).await.unwrap();
-        // Progress would forget the attempts, so the first step is done.
-        let first = r#"[{"name":"first","done":1},{"name":"second"},{"name":"third"}]"#;
-        sql(&db, format!("UPDATE operations SET steps = '{first}'")).await.unwrap();
-        let jobs = Work::new(&db, vec![Act::Panic]).serve(&db);
-        let operation = ended(&db, id).await;
-        assert_eq!((operation.state, operation.failure.unwrap().cause.as_str()), (State::Failed, "internal error"));
-        jobs.end(PATIENCE).await;
-    }
-
-    async fn what_has_not_begun_is_cancelled_at_once(db: TestDb) {
-        let id = start(&db, "a").await;
-        let cancelled = operations::cancel(&platform_cx("operation.cancel"), &db, id).await.unwrap();
-        assert!(cancelled.state == State::Cancelled && cancelled.ended_at.is_some());
-        let again = operations::cancel(&platform_cx("operation.cancel"), &db, id).await.unwrap_err();
-        assert_eq!((again.kind, again.reason), (Kind::FailedPrecondition, Reason::OperationEnded));
-        settle(&db, Kinds::default().with(Work::new(&db, vec![]))).await;
-        assert_eq!(counted(&db, "a").await, [0, 0, 0]);
-    }
-
-    async fn a_running_step_is_interrupted_and_undone(db: TestDb) {
-        let work = Work::new(&db, vec![Act::Hang]);
-        let jobs = work.serve(&db);
-        let id = start(&db, "a").await;
-        work.begun(1).await;
-        let cancelled = operations::cancel(&platform_cx("operation.cancel"), &db, id).await.unwrap();
-        assert_eq!(cancelled.state, State::Cancelling);
-        assert_eq!(ended(&db, id).await.state, State::Cancelled);
-        assert_eq!((counted(&db, "a").await, work.0.undone.load(Ordering::SeqCst)), (vec![3, 0, 0], 1));
-        jobs.end(PATIENCE).await;
+    async fn operations_of_one_server_do_not_keep_others_from_theirs(db: TestDb) {
+        let replica = db.replica().await;
+        let slow = Work::new(&db, std::iter::repeat_with(|| Act::Hang).take(8).collect());
+        let first = slow.serve(&db);
+        for number in 0..8 {
+            start(&db, &number.to_string()).await;
+        }
+        slow.begun(8).await;
+        let id = start(&replica, "a").await;
+        let second = Work::new(&replica, vec![]).serve(&replica);
+        assert_eq!(ended(&replica, id).await.state, State::Succeeded);
+        assert_eq!(slow.0.begun.load(Ordering::SeqCst), 8);
+        first.end(PATIENCE).await;
+        second.end(PATIENCE).await;
     }
 
     async fn servers_share_operations_and_run_each_step_once(db: TestDb) {
