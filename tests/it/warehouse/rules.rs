@@ -9,8 +9,9 @@ use tenantry::{
         cx::CxFacts,
         error::Reason,
     },
+    operations::Kinds,
     store::{Kek, Sealer},
-    tenants::{NewTenant, Status},
+    tenants::{NewTenant, PurgeTenant, Status},
     warehouse::{
         Warehouse,
         providers::Config,
@@ -122,6 +123,7 @@ both_databases! {
         let set = tenants::set_auth(&cx, &area, "made-elsewhere", "keycloak", keycloak(&[])).await;
         assert_eq!(set.unwrap().config, keycloak(&[]));
         tenants::delete(&platform_cx("tenant.delete"), &db, "Made-Elsewhere").await.unwrap();
+        crate::durable_operations::settle(&db, Kinds::default().with(PurgeTenant::new(&db))).await;
         assert_eq!(kept(&db).await, None);
     }
 
