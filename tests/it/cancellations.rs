@@ -201,6 +201,7 @@ both_databases! {
                 begun
             }));
             let under_way = under_way.await;
+            // The input of the test: a server is killed at a random moment.
             tokio::time::sleep(random_delay()).await;
             server.kill().await;
             drop(under_way);
