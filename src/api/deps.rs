@@ -24,12 +24,12 @@ pub struct Deps {
     pub settings: Settings,
 }
 
-/// What streams are made of. Cheap to clone.
+/// The dependencies of streams. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Streams {
     /// The tenants.
     pub tenants: Arc<Feed<TenantSource>>,
-    /// Ends the streams of callers who lost their rights.
+    /// Terminates the streams of callers that lost their rights.
     pub standing: CallerStanding,
 }
 

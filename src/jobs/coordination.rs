@@ -1,4 +1,4 @@
-//! How servers agree which of them runs a job, and when.
+//! Coordination between servers: which of them runs a job, and when.
 
 use std::time::Duration;
 
@@ -8,10 +8,7 @@ use super::{
 };
 use crate::{base::Result, store::Store};
 
-/// How long a lease survives without a renewal.
-pub(super) const TTL: Duration = Duration::from_secs(10);
-
-/// The agreement with the other servers. Tests replace it, so that they need no database.
+/// The coordination with the other servers. The tests of the runner replace it and need no database.
 pub(super) trait Coordination: Send + Sync + 'static {
     /// Takes the lease of a job that is due, and records the start of a run. `force` skips the check that it is due.
     fn claim(&self, job: JobInfo, force: bool) -> impl Future<Output = Result<Claim>> + Send;
@@ -19,11 +16,11 @@ pub(super) trait Coordination: Send + Sync + 'static {
     /// Renews a lease; `false` if it is lost.
     fn renew(&self, lease: &Lease) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Records the outcome of runs. `false` if the lease is lost: then nothing is recorded.
+    /// Records the outcome of runs. `false`, and nothing is recorded, if the lease is lost.
     fn record(&self, lease: &Lease, job: JobInfo, ended: RunSummary) -> impl Future<Output = Result<bool>> + Send;
 }
 
-/// What the agreement needs to know of a job.
+/// The properties of a job that coordination needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JobInfo {
     pub name: &'static str,
@@ -35,22 +32,22 @@ pub(super) struct JobInfo {
 /// The result of a claim.
 #[derive(Debug)]
 pub(super) enum Claim {
-    /// This server runs the job.
-    Mine(Lease),
-    /// The job is not due for this long.
+    /// This server runs the job, under this lease.
+    Granted(Lease),
+    /// The job is due after this time.
     NotDue(Duration),
     /// Another server holds the lease.
-    Held,
+    HeldByOther,
 }
 
-/// Coordination by leases and the table of jobs.
+/// Coordination by leases and the table `jobs`.
 pub(super) struct Database {
     store: Store,
     leases: Leases,
 }
 
 impl Database {
-    /// For a server of that name.
+    /// `holder` is the unique name of the server.
     pub fn new(store: &Store, holder: &str) -> Self {
         Self { store: store.clone(), leases: Leases::new(store, holder) }
     }
@@ -59,15 +56,15 @@ impl Database {
 impl Coordination for Database {
     async fn claim(&self, job: JobInfo, force: bool) -> Result<Claim> {
         let by_time = job.placement == Placement::OneServer && !force;
-        // A read first: a job that is not due must not write.
+        // Checked before the lease is taken: a job that is not due must not write.
         if by_time && let Some(wait) = record::wait(&self.store, job.name, job.longest_pause).await? {
             return Ok(Claim::NotDue(wait));
         }
-        let Some(lease) = self.leases.take(job.name, TTL).await? else { return Ok(Claim::Held) };
+        let Some(lease) = self.leases.take(job.name, Lease::TTL).await? else { return Ok(Claim::HeldByOther) };
         Ok(match record::begin(&self.store, &lease, job.name, by_time.then_some(job.longest_pause)).await? {
-            Begin::Yes => Claim::Mine(lease),
+            Begin::Begun => Claim::Granted(lease),
             Begin::NotDue(wait) => Claim::NotDue(wait),
-            Begin::Lost => Claim::Held,
+            Begin::Lost => Claim::HeldByOther,
         })
     }
 

@@ -5,7 +5,7 @@ use crate::base::{Activator, Result};
 
 /// A background job.
 pub trait Job: Send + Sync + 'static {
-    /// The name in the status, the metrics, the log and the lease.
+    /// The name in the status, the metrics, the log, the table `jobs` and the lease.
     const NAME: &'static str;
     /// Which servers run it.
     const PLACEMENT: Placement;
@@ -20,7 +20,7 @@ pub trait Job: Send + Sync + 'static {
         None
     }
 
-    /// Whether there is work. Checked before the lease is taken, so that a frequent job with nothing to do does not write.
+    /// Whether there is work. Checked before the lease is taken, so that a frequent job without work does not write.
     fn is_wanted(&self) -> impl Future<Output = Result<bool>> + Send {
         async { Ok(true) }
     }
@@ -36,8 +36,8 @@ pub enum Placement {
     EveryServer,
     /// One server at a time. The database records when the job is due next, for all servers and across restarts.
     OneServer,
-    /// One server, which keeps the lease between runs until it stops or fails. For jobs that run too often to agree on
-    /// each run.
+    /// One server, which keeps the lease between runs until it stops or fails. For jobs that run too often to claim a lease
+    /// for each run.
     Leader,
 }
 
@@ -61,7 +61,7 @@ impl Placement {
 pub struct Report {
     /// Items processed, in the job's own unit: rows, tenants, keys.
     pub items: u64,
-    /// Whether there is more to do: then the next run follows at once.
+    /// Whether there is more to do. If so, the next run follows at once.
     pub more: bool,
 }
 
@@ -71,8 +71,8 @@ impl Report {
         Self { items, more: false }
     }
 
-    /// One batch is done; a full one means that there is more to do.
-    pub fn batch(items: u64, most: u64) -> Self {
-        Self { items, more: items >= most }
+    /// One batch of at most `limit` items is done. A full batch means that there is more to do.
+    pub fn batch(items: u64, limit: u64) -> Self {
+        Self { items, more: items >= limit }
     }
 }

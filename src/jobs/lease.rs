@@ -1,9 +1,9 @@
 //! Leases: work that only one replica may do at a time.
 //!
-//! A lease is lost by silence, so that the work continues if its holder dies, and has a fence that increases with every
-//! holder. Its safety comes from [`Lease::hold`], which checks the fence in the very transaction that does the work and
-//! keeps the row locked until it commits. No wall clock decides when to try: a server that waits for a lease watches
-//! its row, and takes it when the row has not changed for the whole TTL by the watcher's own monotonic clock.
+//! A lease that is not renewed expires, so the work continues if its holder dies. Its fence increases with every holder.
+//! [`Lease::hold`] checks the fence in the same transaction as the work and keeps the row locked until the commit, so a stale
+//! holder cannot commit. Expiry does not depend on wall clocks: a server that waits for a lease takes it when the row has not
+//! changed for the whole TTL, measured by the waiting server's monotonic clock.
 
 use std::{
     borrow::Cow,
@@ -22,7 +22,7 @@ use crate::{
     store::{Stamp, Store, Tx, entities::leases},
 };
 
-/// A lease that was taken. It may have been lost since: only [`Lease::hold`] knows.
+/// A lease that was taken. It may have been lost since then; only [`Lease::hold`] finds out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     name: Cow<'static, str>,
@@ -31,10 +31,10 @@ pub struct Lease {
     ttl: Duration,
 }
 
-/// The mark of a released lease.
+/// The `expires_at` of a released lease.
 const FREE: i64 = 0;
 
-/// The part of the row that changes with everything that the holder does.
+/// The columns `fence` and `expires_at`: one of them changes with every takeover, renewal and release.
 type Mark = (i64, Stamp);
 
 /// Takes leases for one holder.
@@ -42,7 +42,7 @@ type Mark = (i64, Stamp);
 pub struct Leases {
     store: Store,
     holder: String,
-    /// The marks of the leases of others, and when each was seen for the first time, by [`Clock::running`](crate::base::Clock).
+    /// The marks of leases of other holders, and when each was first seen, by [`Clock::running`](crate::base::Clock).
     seen: Mutex<HashMap<Cow<'static, str>, (Mark, Duration)>>,
 }
 
@@ -57,14 +57,14 @@ impl Leases {
         &self.holder
     }
 
-    /// Takes a lease for `ttl`; `None` if another one holds it. It may be taken from one who was silent for so long since
-    /// this value first looked.
+    /// Takes a lease for `ttl`; `None` if another holder has it. A lease of another holder is taken over if it has not been
+    /// renewed for `ttl` since this value first saw it.
     pub async fn take(&self, name: impl Into<Cow<'static, str>>, ttl: Duration) -> Result<Option<Lease>> {
         let name = name.into();
         let found = leases::Entity::find_by_id(name.as_ref()).one(self.store.read()).await?;
         let free = found.as_ref().is_none_or(|row| {
             let mark = (row.fence, row.expires_at);
-            row.expires_at.micros() == FREE || row.holder == self.holder || self.is_silent(name.clone(), mark, ttl)
+            row.expires_at.micros() == FREE || row.holder == self.holder || self.is_expired(name.clone(), mark, ttl)
         });
         if !free {
             return Ok(None);
@@ -73,13 +73,13 @@ impl Leases {
         self.store.maintain("lease.take", (wanted, found), take_in).await
     }
 
-    /// Forgets what was seen of all leases but these: for leases of things that come and go.
+    /// Forgets all leases for which `wanted` is false. For leases with names that are not used again.
     pub fn retain(&self, wanted: impl Fn(&str) -> bool) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| wanted(name));
     }
 
-    /// Whether a lease has had the same mark for so long.
-    fn is_silent(&self, name: Cow<'static, str>, mark: Mark, ttl: Duration) -> bool {
+    /// Whether a lease has had the same mark for `ttl`.
+    fn is_expired(&self, name: Cow<'static, str>, mark: Mark, ttl: Duration) -> bool {
         let now = self.store.clock().running();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, since) = seen.entry(name).or_insert((mark, now));
@@ -91,30 +91,35 @@ impl Leases {
 }
 
 impl Lease {
-    /// Renews the lease in a write and prevents others from taking it until the write ends. `false` if it was lost: the
-    /// write must not continue.
+    /// How long the leases of jobs and operations are valid without a renewal.
+    pub const TTL: Duration = Duration::from_secs(10);
+    /// How often they are renewed during the work.
+    pub const RENEW_EVERY: Duration = Duration::from_secs(3);
+
+    /// Renews the lease inside a write and locks its row until the write ends. `false` if the lease is lost; then the write must
+    /// not continue.
     pub async fn hold(&self, tx: &Tx) -> Result<bool> {
         let renewed = self.row().col_expr(leases::Column::ExpiresAt, next_mark(tx, self.ttl));
         Ok(renewed.exec(tx.conn()).await?.rows_affected == 1)
     }
 
-    /// Renews the lease in a separate write; `false` if it was lost.
+    /// Renews the lease in a separate write; `false` if it is lost.
     pub async fn renew(&self, store: &Store) -> Result<bool> {
         store.maintain("lease.renew", self.clone(), hold_in).await
     }
 
-    /// Releases the lease, so that the next holder need not wait for its expiry. The fence stays.
+    /// Releases the lease, so that the next holder does not have to wait for its expiry. The fence is kept.
     pub async fn release(self, store: &Store) -> Result<()> {
         store.maintain("lease.release", self, free_in).await
     }
 
     /// As [`release`](Self::release), inside a write that ends the work.
-    pub async fn free(&self, tx: &Tx) -> Result<()> {
+    pub async fn release_in(&self, tx: &Tx) -> Result<()> {
         let free = self.row().col_expr(leases::Column::ExpiresAt, Expr::value(FREE));
         free.exec(tx.conn()).await.map(drop).map_err(Error::from)
     }
 
-    /// Removes the lease inside a write that ends what it was for: nobody takes it again.
+    /// Deletes the row inside a write that ends the work, if the lease will never be taken again.
     pub async fn remove(&self, tx: &Tx) -> Result<()> {
         let own = leases::Entity::delete_many()
             .filter(leases::Column::Name.eq(self.name.as_ref()))
@@ -123,7 +128,7 @@ impl Lease {
         own.exec(tx.conn()).await.map(drop).map_err(Error::from)
     }
 
-    /// One that nobody gave, for tests without a database.
+    /// A lease for tests without a database.
     #[cfg(test)]
     pub(super) fn of_test(name: &'static str, fence: i64) -> Self {
         Self { name: name.into(), holder: "it".to_owned(), fence, ttl: Duration::from_secs(10) }
@@ -133,7 +138,7 @@ impl Lease {
         &self.holder
     }
 
-    /// How long it survives without a renewal.
+    /// How long it is valid without a renewal.
     pub fn ttl(&self) -> Duration {
         self.ttl
     }
@@ -146,12 +151,12 @@ impl Lease {
     }
 }
 
-/// Takes a lease if its row has not changed.
+/// Takes a lease if its row has not changed since it was read.
 async fn take_in(tx: &Tx, (wanted, found): &(Lease, Option<leases::Model>)) -> Result<Option<Lease>> {
     let Lease { name, holder, ttl, .. } = wanted;
     let taken = match found {
-        None => first(tx, name, holder, *ttl).await?.then_some(1),
-        Some(row) => after(tx, row.clone(), holder, *ttl).await?,
+        None => insert(tx, name, holder, *ttl).await?.then_some(1),
+        Some(row) => take_over(tx, row.clone(), holder, *ttl).await?,
     };
     Ok(taken.map(|fence| Lease { fence, ..wanted.clone() }))
 }
@@ -161,11 +166,11 @@ async fn hold_in(tx: &Tx, lease: &Lease) -> Result<bool> {
 }
 
 async fn free_in(tx: &Tx, lease: &Lease) -> Result<()> {
-    lease.free(tx).await
+    lease.release_in(tx).await
 }
 
-/// Takes a lease without a row; `false` if another server was first.
-async fn first(tx: &Tx, name: &str, holder: &str, ttl: Duration) -> Result<bool> {
+/// Takes a lease that has no row; `false` if another server was faster.
+async fn insert(tx: &Tx, name: &str, holder: &str, ttl: Duration) -> Result<bool> {
     let (name, holder) = (name.to_owned(), holder.to_owned());
     let row = leases::Model { name, holder, fence: 1, expires_at: Stamp::from(tx.now() + ttl) };
     let taken = OnConflict::column(leases::Column::Name).do_nothing().to_owned();
@@ -173,9 +178,8 @@ async fn first(tx: &Tx, name: &str, holder: &str, ttl: Duration) -> Result<bool>
     Ok(insert.exec_without_returning(tx.conn()).await? == 1)
 }
 
-/// Takes a lease if its row has not changed; `None` if its holder, or another server, was faster. Returns the new
-/// fence.
-async fn after(tx: &Tx, seen: leases::Model, holder: &str, ttl: Duration) -> Result<Option<i64>> {
+/// Takes a lease if its row has not changed, and returns the new fence; `None` if its holder, or another server, was faster.
+async fn take_over(tx: &Tx, seen: leases::Model, holder: &str, ttl: Duration) -> Result<Option<i64>> {
     let taken = leases::Entity::update_many()
         .col_expr(leases::Column::Holder, Expr::value(holder))
         .col_expr(leases::Column::Fence, Expr::value(seen.fence + 1))
@@ -186,8 +190,8 @@ async fn after(tx: &Tx, seen: leases::Model, holder: &str, ttl: Duration) -> Res
     Ok((taken.exec(tx.conn()).await?.rows_affected == 1).then_some(seen.fence + 1))
 }
 
-/// When the lease expires by the holder's clock. Others only check whether it changes, so it increases whatever that
-/// clock does.
+/// The new `expires_at`, by the holder's clock. Other servers only check whether it changes, so it increases even if that clock
+/// was set back.
 fn next_mark(tx: &Tx, ttl: Duration) -> Expr {
     let (column, end) = (Expr::col(leases::Column::ExpiresAt), Stamp::from(tx.now() + ttl));
     CaseStatement::new().case(column.clone().lt(end), Expr::value(end)).finally(column.add(1)).into()

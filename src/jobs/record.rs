@@ -1,5 +1,5 @@
-//! The table `jobs`: when each job of one server is due, and the results of its runs. All times are from the clock of the
-//! database, so servers agree even if their own clocks differ.
+//! The table `jobs`: when each leased job is due, and the results of its runs. All times are from the clock of the database, so
+//! servers agree even if their own clocks differ.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ use crate::{
 /// The result of starting a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begin {
-    Yes,
-    /// Another server has run it in the meantime; it is not due for this long.
+    Begun,
+    /// Another server has run it in the meantime; it is due after this time.
     NotDue(Duration),
     /// The lease is lost.
     Lost,
@@ -70,8 +70,8 @@ pub(super) async fn wait(store: &Store, name: &str, longest: Duration) -> Result
     }
 }
 
-/// The time until a job is due. A time beyond its longest delay means that the clock of the database was set back: the job is
-/// due then.
+/// The time until a job is due; `None` if it is due now. A time longer than `longest` means that the clock of the database was set
+/// back; then the job is due.
 fn left(row: &Model, now: OffsetDateTime, longest: Duration) -> Option<Duration> {
     let left = Duration::try_from(row.next_run.time() - now).ok()?;
     (!left.is_zero() && left <= longest).then_some(left)
@@ -95,21 +95,21 @@ async fn begin_in(tx: &Tx, (lease, name, longest_pause): &(Lease, &'static str, 
     if let (Some(found), Some(longest)) = (&found, longest_pause)
         && let Some(wait) = left(found, time, *longest)
     {
-        lease.free(tx).await?;
+        lease.release_in(tx).await?;
         return Ok(Begin::NotDue(wait));
     }
     let (now, holder) = (Stamp::from(time), lease.holder());
     if found.is_none() {
         insert(tx, name, holder, Some(now), now).await?;
-        return Ok(Begin::Yes);
+        return Ok(Begin::Begun);
     }
-    // It stays due until the end is recorded, so that another server repeats it if this one dies.
+    // The job stays due until its end is recorded, so another server repeats the run if this one dies.
     let begun = row(name)
         .col_expr(Column::Holder, Expr::value(holder))
         .col_expr(Column::LastStart, Expr::value(now))
         .col_expr(Column::NextRun, Expr::value(now));
     begun.exec(tx.conn()).await?;
-    Ok(Begin::Yes)
+    Ok(Begin::Begun)
 }
 
 /// Records the outcome of runs, and releases the lease unless the server keeps it. `false` if the lease is lost.
@@ -136,7 +136,7 @@ async fn end_in(
         .exec(tx.conn())
         .await?;
     if !ended.keep {
-        lease.free(tx).await?;
+        lease.release_in(tx).await?;
     }
     Ok(true)
 }
@@ -157,7 +157,7 @@ fn outcome(name: &str, now: Stamp, ended: &RunSummary) -> UpdateMany<Entity> {
     }
 }
 
-/// The next run. A request that came after the start of this run is kept.
+/// The time of the next run. A request after the start of this run (`tenantry jobs run`) is kept.
 fn next_run(next: Stamp, placement: Placement) -> Expr {
     if placement == Placement::Leader {
         return Expr::value(next);

@@ -29,7 +29,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run without a lease: of a job of every server, or outside of a server.
+    /// A run without a lease: of a job that every server runs, or outside of a server.
     pub fn unleased() -> Self {
         Self::new(None, CancellationToken::new())
     }
@@ -63,8 +63,8 @@ impl Run {
         self.stop.run_until_cancelled(work).await
     }
 
-    /// Runs a write like [`Store::maintain`], fenced by the lease: if another server has taken it over, the write fails and
-    /// the run is cancelled.
+    /// Runs a write like [`Store::maintain`], fenced by the lease: if another server has taken the lease over, the write fails
+    /// and the run is cancelled.
     pub async fn maintain<I, T, F>(&self, store: &Store, operation: &'static str, input: I, work: F) -> Result<T>
     where
         I: Send + Sync + 'static,
@@ -92,8 +92,8 @@ impl Run {
         Ok(())
     }
 
-    /// Returns when the lease was not renewed for so long that another server may have taken it, and cancels the run: for
-    /// effects that the lease does not fence.
+    /// Returns when the lease has not been renewed for so long that another server may have taken it over, and cancels the run.
+    /// For runs with effects outside of the database, which the lease does not fence.
     pub async fn lapsed(&self) {
         let Some(lease) = &self.lease else { return pending().await };
         loop {
@@ -133,7 +133,7 @@ struct Fenced<I, F> {
     work: F,
 }
 
-/// Runs a write; `None`, and nothing is done, if the lease is lost.
+/// Runs the write; `None`, and nothing is written, if the lease is lost.
 async fn run_fenced<I, T, F>(tx: &Tx, fenced: &Fenced<I, F>) -> Result<Option<T>>
 where
     I: Sync,

@@ -19,8 +19,6 @@ use crate::base::{Activator, Clock, Error, panics};
 pub(super) const DUE_POLL: Duration = Duration::from_secs(10);
 /// How often the lease of another server is checked.
 pub(super) const HOLDER_POLL: Duration = Duration::from_secs(2);
-/// How often the lease is renewed during a run.
-const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// How often runs are recorded while the lease is kept.
 pub(super) const RECORD_EVERY: Duration = Duration::from_secs(10);
 /// The recorded delay to the next run of a job that is not periodic.
@@ -35,7 +33,7 @@ pub(super) struct Runner<J, C> {
     stop: CancellationToken,
     schedule: Schedule,
     lease: Option<Lease>,
-    /// Run the job even if it is not due.
+    /// Whether the job runs even if it is not due.
     forced: bool,
     /// Consecutive failures.
     failures: u32,
@@ -86,7 +84,7 @@ impl<J: Job, C: Coordination> Runner<J, C> {
         let mut pause = Pause::For(Duration::ZERO);
         while let Some(woken) = self.wait(pause, activator.as_ref()).await {
             self.forced |= woken;
-            // Nothing that panics ends the job, not even outside of its own code.
+            // A panic does not end the job, not even one outside of its own code.
             pause = match AssertUnwindSafe(self.turn()).catch_unwind().await {
                 Ok(pause) => pause,
                 Err(panic) => self.settle(panicked::<J>(panic.as_ref())).await,
@@ -105,7 +103,7 @@ impl<J: Job, C: Coordination> Runner<J, C> {
         let time = async {
             let due = pause.map(|pause| Instant::now() + pause);
             sleep(rest).await;
-            let rung = async {
+            let woken = async {
                 match activator {
                     Some(activator) => activator.activated().await,
                     None => std::future::pending().await,
@@ -118,7 +116,7 @@ impl<J: Job, C: Coordination> Runner<J, C> {
                 }
             };
             tokio::select! {
-                () = rung => true,
+                () = woken => true,
                 () = due => false,
             }
         };
@@ -134,9 +132,9 @@ impl<J: Job, C: Coordination> Runner<J, C> {
         }
         if J::PLACEMENT.is_leased() && self.lease.is_none() {
             match self.coordination.claim(self.info(), self.forced).await {
-                Ok(Claim::Mine(lease)) => self.lease = Some(lease),
+                Ok(Claim::Granted(lease)) => self.lease = Some(lease),
                 Ok(Claim::NotDue(wait)) => return self.idle(Some(wait)),
-                Ok(Claim::Held) => return self.stand_by(),
+                Ok(Claim::HeldByOther) => return self.stand_by(),
                 Err(error) => return self.settle(Outcome::Failed(error)).await,
             }
         }
@@ -167,13 +165,13 @@ impl<J: Job, C: Coordination> Runner<J, C> {
     async fn renew(&self, run: &Run) -> Infallible {
         if let Some(lease) = &self.lease {
             loop {
-                sleep(RENEW_EVERY).await;
+                sleep(Lease::RENEW_EVERY).await;
                 match self.coordination.renew(lease).await {
                     Ok(true) => {}
                     Ok(false) => break run.lose(),
                     // Harmless: the writes of the run are fenced.
                     Err(error) => {
-                        tracing::debug!(job = J::NAME, %error, "the lease of a background job cannot be renewed")
+                        tracing::debug!(job = J::NAME, %error, "cannot renew the lease of a background job")
                     }
                 }
             }
@@ -229,16 +227,16 @@ impl<J: Job, C: Coordination> Runner<J, C> {
     fn log(&self, error: &Error) {
         let cause = error.cause.as_ref();
         if self.failures == 0 {
-            tracing::warn!(job = J::NAME, %error, ?cause, "a background job failed and will be tried again");
+            tracing::warn!(job = J::NAME, %error, ?cause, "a background job failed; trying again");
         } else {
             tracing::debug!(job = J::NAME, %error, ?cause, failures = self.failures, "a background job failed again");
         }
     }
 
-    /// Records runs in the database, at most every [`RECORD_EVERY`] while the lease is kept. Otherwise releases it with that.
+    /// Records runs in the database: at most every [`RECORD_EVERY`] if the lease is kept, otherwise at once, with its release.
     async fn record(&mut self, next: Duration, keep: bool) {
         let Some(lease) = self.lease.clone() else { return };
-        if keep && self.recorded_at.is_some_and(|noted| noted.elapsed() < RECORD_EVERY) {
+        if keep && self.recorded_at.is_some_and(|at| at.elapsed() < RECORD_EVERY) {
             return;
         }
         self.unrecorded.next = next;
@@ -250,11 +248,11 @@ impl<J: Job, C: Coordination> Runner<J, C> {
             Ok(true) => (self.unrecorded, self.recorded_at) = (RunSummary::default(), Some(Instant::now())),
             Ok(false) => (self.lease, self.unrecorded) = (None, RunSummary::default()),
             // The next record includes these runs.
-            Err(error) => tracing::debug!(job = J::NAME, %error, "the runs of a background job cannot be recorded"),
+            Err(error) => tracing::debug!(job = J::NAME, %error, "cannot record the runs of a background job"),
         }
     }
 
-    /// Waits this long, or until the job is woken.
+    /// Waits for this time, or until the job is woken.
     fn idle(&self, pause: Option<Duration>) -> Pause {
         let state = if pause.is_some() { State::Idle } else { State::Done };
         let next = pause.map(|pause| self.clock.now() + pause);

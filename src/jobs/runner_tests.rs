@@ -98,12 +98,12 @@ job!(Own, EveryServer, true);
 job!(Shared, OneServer, false);
 job!(Led, Leader, false);
 
-/// The other servers: their responses, and the calls they got.
+/// A fake coordination with scripted results, which records the calls.
 #[derive(Clone, Default)]
-struct Others(Arc<Mutex<Said>>);
+struct Others(Arc<Mutex<Calls>>);
 
 #[derive(Default)]
-struct Said {
+struct Calls {
     claims: VecDeque<Result<Claim>>,
     renewals: VecDeque<bool>,
     panics: u32,
@@ -114,16 +114,16 @@ struct Said {
 
 impl Coordination for Others {
     async fn claim(&self, _: JobInfo, force: bool) -> Result<Claim> {
-        let mut said = self.0.lock().unwrap();
-        if said.panics > 0 {
-            said.panics -= 1;
-            drop(said);
+        let mut calls = self.0.lock().unwrap();
+        if calls.panics > 0 {
+            calls.panics -= 1;
+            drop(calls);
             panic!("hunter2");
         }
-        said.forced.push(force);
-        said.fences += 1;
-        let lease = Lease::of_test(NAME, said.fences);
-        said.claims.pop_front().unwrap_or(Ok(Claim::Mine(lease)))
+        calls.forced.push(force);
+        calls.fences += 1;
+        let lease = Lease::of_test(NAME, calls.fences);
+        calls.claims.pop_front().unwrap_or(Ok(Claim::Granted(lease)))
     }
 
     async fn renew(&self, _: &Lease) -> Result<bool> {
@@ -167,7 +167,7 @@ impl Running {
     }
 
     fn status(&self) -> Status {
-        self.board.of(NAME).expect("the job is on the board")
+        self.board.of(NAME).expect("the job has a status")
     }
 
     fn ended(&self) -> Vec<RunSummary> {
@@ -176,29 +176,29 @@ impl Running {
 
     async fn end(self) {
         self.stop.cancel();
-        self.task.await.expect("the runner ends by itself");
+        self.task.await.expect("the runner did not panic");
     }
 }
 
-/// Lets everything run that needs no time.
+/// Waits until all tasks are waiting for a time.
 async fn settled() {
     sleep(Duration::from_millis(1)).await;
 }
 
-/// Asserts that `moment` is a pause after `before`, shortened by at most a tenth.
-fn is_after(pause: Duration, before: Duration, moment: Duration) {
+/// Asserts that `moment` is `pause`, shortened by at most a tenth, after `before`.
+fn assert_after(pause: Duration, before: Duration, moment: Duration) {
     let waited = moment - before;
     let slack = Duration::from_millis(10);
     assert!((pause.mul_f64(0.9)..=pause + slack).contains(&waited), "{waited:?} is not {pause:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn runs_that_take_long_do_not_pile_up() {
+async fn long_runs_do_not_pile_up() {
     let mut job = start::<Own>(Schedule::every(PERIOD), [Step::Take(3 * PERIOD)], Others::default());
-    assert!(job.next().await < Duration::from_millis(10), "it runs at the start");
+    assert!(job.next().await < Duration::from_millis(10), "the first run is at startup");
     let second = job.next().await;
-    is_after(PERIOD, 3 * PERIOD, second);
-    is_after(PERIOD, second, job.next().await);
+    assert_after(PERIOD, 3 * PERIOD, second);
+    assert_after(PERIOD, second, job.next().await);
     settled().await;
     let status = job.status();
     assert_eq!((status.runs, status.failures, status.items, status.state), (3, 0, 3, State::Idle));
@@ -211,9 +211,9 @@ async fn a_panic_is_a_failure_of_one_run() {
     let mut job = start::<Own>(Schedule::every(PERIOD), [Step::Panic], Others::default());
     let first = job.next().await;
     settled().await;
-    let failure = job.status().last_failure.expect("it is told");
+    let failure = job.status().last_failure.expect("the status has the failure");
     assert_eq!(failure.error, "the job panicked; see the log");
-    is_after(Duration::from_secs(1), first, job.next().await);
+    assert_after(Duration::from_secs(1), first, job.next().await);
     settled().await;
     let status = job.status();
     assert_eq!((status.runs, status.failures, status.state), (2, 1, State::Idle));
@@ -225,45 +225,45 @@ async fn a_panic_outside_of_the_run_does_not_end_the_job() {
     let others = Others::default();
     others.0.lock().unwrap().panics = 2;
     let mut job = start::<Shared>(Schedule::every(PERIOD), [], others);
-    is_after(Duration::from_secs(3), Duration::ZERO, job.next().await);
+    assert_after(Duration::from_secs(3), Duration::ZERO, job.next().await);
     settled().await;
     assert_eq!((job.status().runs, job.status().failures), (3, 2));
     job.end().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_are_tried_again_after_pauses_that_grow() {
+async fn failures_are_retried_after_growing_delays() {
     let steps = [Step::Fail, Step::Fail, Step::Fail, Step::Do(Report::done(7)), Step::Fail];
     let mut job = start::<Own>(Schedule::every(PERIOD), steps, Others::default());
     let mut before = job.next().await;
     for (seconds, failures) in [(1, 2), (2, 3), (4, 3), (100, 4), (1, 4)] {
         let next = job.next().await;
-        is_after(Duration::from_secs(seconds), before, next);
+        assert_after(Duration::from_secs(seconds), before, next);
         before = next;
         settled().await;
         assert_eq!(job.status().failures, failures);
     }
     let status = job.status();
-    assert_eq!(status.items, 8, "the last one did one more");
-    assert_eq!(status.last_failure.unwrap().error, "internal error", "the cause is for the log");
+    assert_eq!(status.items, 8, "7 by the fourth run, 1 by the last");
+    assert_eq!(status.last_failure.unwrap().error, "internal error", "the status must not contain the cause");
     job.end().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ring_runs_the_job_before_its_time_and_none_is_lost() {
+async fn a_woken_job_runs_before_it_is_due_and_no_wake_is_lost() {
     let rest = Duration::from_secs(5);
     let mut job = start::<Own>(Schedule::every(PERIOD).with_rest(rest), [Step::Take(LONG)], Others::default());
     // The first rest is before the first run.
-    is_after(rest, Duration::ZERO, job.next().await);
+    assert_after(rest, Duration::ZERO, job.next().await);
     job.activator.activate();
     job.activator.activate();
     let second = job.next().await;
-    assert_eq!(second.as_secs(), (rest + LONG + rest).as_secs(), "rung while it ran: after the rest");
+    assert_eq!(second.as_secs(), (rest + LONG + rest).as_secs(), "woken during a run: runs after the rest");
     let third = job.next().await;
-    is_after(PERIOD, second, third);
+    assert_after(PERIOD, second, third);
     sleep(Duration::from_secs(20)).await;
     job.activator.activate();
-    assert_eq!(job.next().await.as_secs(), third.as_secs() + 20, "rung while it waited: at once");
+    assert_eq!(job.next().await.as_secs(), third.as_secs() + 20, "woken while idle: runs at once");
     job.end().await;
 }
 
@@ -273,7 +273,7 @@ async fn a_job_that_is_done_runs_again_only_when_it_is_woken() {
     job.next().await;
     job.next().await;
     sleep(1000 * PERIOD).await;
-    assert!(job.began.try_recv().is_err(), "it is done");
+    assert!(job.began.try_recv().is_err(), "the job ran again");
     assert_eq!(job.status().state, State::Done);
     job.activator.activate();
     job.next().await;
@@ -281,7 +281,7 @@ async fn a_job_that_is_done_runs_again_only_when_it_is_woken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_stops_the_run_and_has_the_last_one_done() {
+async fn shutdown_cancels_the_run_and_does_the_last_run() {
     let mut job = start::<Own>(Schedule::every(PERIOD), [Step::Wait], Others::default());
     job.next().await;
     sleep(LONG).await;
@@ -290,23 +290,23 @@ async fn the_end_stops_the_run_and_has_the_last_one_done() {
     let (_, is_last) = job.began.recv().await.unwrap();
     assert!(is_last);
     (&mut job.task).await.unwrap();
-    assert!(job.began.recv().await.is_none(), "no run comes after the last");
+    assert!(job.began.recv().await.is_none(), "a run followed the last run");
     assert_eq!((job.status().runs, job.status().state), (2, State::Done));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_not_due_is_asked_for_and_runs_when_it_is() {
+async fn a_job_that_is_not_due_is_polled_and_runs_when_it_is_due() {
     let others = Others::default();
     let wait = DUE_POLL + DUE_POLL / 2;
-    let answers = [wait, wait - DUE_POLL];
-    others.0.lock().unwrap().claims.extend(answers.map(|wait| Ok(Claim::NotDue(wait))));
+    let waits = [wait, wait - DUE_POLL];
+    others.0.lock().unwrap().claims.extend(waits.map(|wait| Ok(Claim::NotDue(wait))));
     let mut job = start::<Shared>(Schedule::every(PERIOD), [], others);
     settled().await;
     assert!(job.status().next_run.is_some() && !job.status().holds_lease);
     let first = job.next().await;
-    is_after(wait, Duration::ZERO, first);
+    assert_after(wait, Duration::ZERO, first);
     settled().await;
-    let ended = job.ended().pop().expect("it is noted");
+    let ended = job.ended().pop().expect("the run is recorded");
     assert_eq!((ended.runs, ended.items, ended.keep, ended.error), (1, 1, false, None));
     assert!(ended.next <= PERIOD && !job.status().holds_lease);
     job.activator.activate();
@@ -316,12 +316,12 @@ async fn a_job_that_is_not_due_is_asked_for_and_runs_when_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_starts_has_its_job_run_although_it_is_not_due() {
+async fn with_at_each_start_a_job_runs_at_startup_even_if_it_is_not_due() {
     let others = Others::default();
-    others.0.lock().unwrap().claims.push_back(Ok(Claim::Held));
+    others.0.lock().unwrap().claims.push_back(Ok(Claim::HeldByOther));
     let mut job = start::<Shared>(Schedule::every(PERIOD).at_each_start(), [], others);
-    is_after(HOLDER_POLL, Duration::ZERO, job.next().await);
-    assert_eq!(job.others.0.lock().unwrap().forced, [true, true], "also after another server's run");
+    assert_after(HOLDER_POLL, Duration::ZERO, job.next().await);
+    assert_eq!(job.others.0.lock().unwrap().forced, [true, true], "also after another server released the lease");
     job.end().await;
 }
 
@@ -335,8 +335,8 @@ async fn a_full_batch_is_followed_by_the_next_under_the_same_lease() {
     }
     settled().await;
     assert_eq!(job.others.0.lock().unwrap().forced.len(), 1);
-    let noted: Vec<_> = job.ended().iter().map(|ended| (ended.runs, ended.items, ended.keep)).collect();
-    assert_eq!(noted, [(1, 5, true), (2, 6, false)]);
+    let recorded: Vec<_> = job.ended().iter().map(|ended| (ended.runs, ended.items, ended.keep)).collect();
+    assert_eq!(recorded, [(1, 5, true), (2, 6, false)]);
     job.end().await;
 }
 
@@ -344,40 +344,40 @@ async fn a_full_batch_is_followed_by_the_next_under_the_same_lease() {
 async fn a_run_that_loses_its_lease_is_cancelled_and_records_nothing() {
     let others = Others::default();
     {
-        let mut said = others.0.lock().unwrap();
-        said.renewals.extend([true, true, false]);
+        let mut calls = others.0.lock().unwrap();
+        calls.renewals.extend([true, true, false]);
         let lease = Lease::of_test(NAME, 1);
-        said.claims.extend([Ok(Claim::Mine(lease)), Ok(Claim::Held)]);
+        calls.claims.extend([Ok(Claim::Granted(lease)), Ok(Claim::HeldByOther)]);
     }
     let mut job = start::<Shared>(Schedule::every(PERIOD), [Step::Wait], others);
     job.next().await;
     settled().await;
     assert!(job.status().holds_lease);
-    // It is cancelled after the third renewal; then another server works for a while.
+    // The run is cancelled after the third renewal; then another server has the lease for one poll.
     let second = job.next().await;
-    is_after(Duration::from_secs(9) + 2 * HOLDER_POLL, Duration::ZERO, second);
+    assert_after(Duration::from_secs(9) + 2 * HOLDER_POLL, Duration::ZERO, second);
     settled().await;
     let status = job.status();
     assert_eq!((status.runs, status.failures), (2, 1));
     assert_eq!(status.last_failure.unwrap().error, "another server has taken the job over");
-    let noted: Vec<_> = job.ended().iter().map(|ended| (ended.runs, ended.failures)).collect();
-    assert_eq!(noted, [(1, 0)], "the lost run is not noted");
+    let recorded: Vec<_> = job.ended().iter().map(|ended| (ended.runs, ended.failures)).collect();
+    assert_eq!(recorded, [(1, 0)], "the lost run must not be recorded");
     job.end().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_server_that_runs_the_job_is_watched() {
+async fn a_standby_takes_over_when_the_lease_is_free() {
     let others = Others::default();
-    others.0.lock().unwrap().claims.extend((0..3).map(|_| Ok(Claim::Held)));
+    others.0.lock().unwrap().claims.extend((0..3).map(|_| Ok(Claim::HeldByOther)));
     let mut job = start::<Shared>(Schedule::every(PERIOD), [], others);
     settled().await;
     assert_eq!((job.status().state, job.status().runs), (State::Standby, 0));
-    is_after(3 * HOLDER_POLL, Duration::ZERO, job.next().await);
+    assert_after(3 * HOLDER_POLL, Duration::ZERO, job.next().await);
     job.end().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_keeps_its_lease_and_notes_what_it_does_from_time_to_time() {
+async fn a_leader_keeps_its_lease_and_records_its_runs_periodically() {
     let period = RECORD_EVERY / 10;
     let mut job = start::<Led>(Schedule::every(period), [], Others::default());
     for _ in 0..30 {
@@ -385,21 +385,21 @@ async fn a_leader_keeps_its_lease_and_notes_what_it_does_from_time_to_time() {
     }
     settled().await;
     assert_eq!(job.others.0.lock().unwrap().forced.len(), 1, "one claim");
-    let noted = job.ended();
-    assert!((3..=4).contains(&noted.len()) && noted.iter().all(|ended| ended.keep), "{noted:?}");
+    let recorded = job.ended();
+    assert!((3..=4).contains(&recorded.len()) && recorded.iter().all(|ended| ended.keep), "{recorded:?}");
     let others = job.others.clone();
     job.end().await;
-    let noted = others.0.lock().unwrap().ended.clone();
-    assert_eq!(noted.iter().map(|ended| ended.runs).sum::<u64>(), 30, "none is forgotten");
-    assert!(!noted.last().unwrap().keep, "the lease is given back");
+    let recorded = others.0.lock().unwrap().ended.clone();
+    assert_eq!(recorded.iter().map(|ended| ended.runs).sum::<u64>(), 30, "every run is recorded");
+    assert!(!recorded.last().unwrap().keep, "the lease is released at shutdown");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_database_that_does_not_answer_is_a_failure_that_is_tried_again() {
+async fn a_failed_claim_is_retried() {
     let others = Others::default();
     others.0.lock().unwrap().claims.push_back(Err(Error::internal("hunter2")));
     let mut job = start::<Shared>(Schedule::every(PERIOD), [], others);
-    is_after(Duration::from_secs(1), Duration::ZERO, job.next().await);
+    assert_after(Duration::from_secs(1), Duration::ZERO, job.next().await);
     settled().await;
     assert_eq!((job.status().runs, job.status().failures), (2, 1));
     let ended = job.ended().pop().unwrap();

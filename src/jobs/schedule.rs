@@ -18,10 +18,15 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Repeatedly, with at most `period` between two runs. The first run is at startup: always for a job of every server,
-    /// if it is due for a job of one server.
+    /// Repeatedly, with at most `period` between two runs. At startup a job that every server runs is run at once, and a leased
+    /// job if it is due.
     pub const fn every(period: Duration) -> Self {
         Self { period: Some(period), ..Self::once() }
+    }
+
+    /// For a job that deletes rows after a retention: the period is a 24th of it, at least 10 seconds and at most an hour.
+    pub fn for_retention(retention: Duration) -> Self {
+        Self::every((retention / 24).clamp(Duration::from_secs(10), Duration::from_secs(3600)))
     }
 
     /// At startup, until it has succeeded; after that only when it is woken.
@@ -71,12 +76,17 @@ impl Schedule {
 
     /// The delay after this many consecutive failures.
     pub(super) fn after_failures(&self, failures: u32) -> Duration {
-        let doubled = self.retry.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
-        shortened(doubled.min(self.longest_retry))
+        backoff(self.retry, self.longest_retry, failures)
     }
 }
 
-/// The delay, shortened by up to 10 %.
+/// The delay after this many consecutive failures: doubled after each, up to `longest`, and shortened by up to 10 % at random.
+pub fn backoff(first: Duration, longest: Duration, failures: u32) -> Duration {
+    let doubled = first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+    shortened(doubled.min(longest))
+}
+
+/// The delay, shortened by up to 10 % at random.
 fn shortened(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.9..=1.0))
 }
@@ -86,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_with_failures_up_to_a_bound() {
+    fn delays_double_with_each_failure_up_to_a_limit() {
         let schedule = Schedule::once().with_retry(Duration::from_secs(1), Duration::from_secs(20));
         for (failures, seconds) in [(1, 1.0), (2, 2.0), (4, 8.0), (6, 20.0), (u32::MAX, 20.0)] {
             let pause = schedule.after_failures(failures).as_secs_f64();
@@ -97,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_period_is_the_longest_pause() {
+    fn the_period_is_shortened_by_at_most_a_tenth() {
         let period = Duration::from_secs(10);
         for _ in 0..100 {
             let pause = Schedule::every(period).after_success().unwrap();

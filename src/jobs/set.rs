@@ -67,8 +67,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_does_not_end_in_time_is_cut_off() {
-        let (held, gone) = tokio::sync::oneshot::channel::<()>();
+    async fn tasks_that_do_not_end_in_time_are_aborted() {
+        let (held, dropped) = tokio::sync::oneshot::channel::<()>();
         let mut running = JoinSet::new();
         running.spawn(async move {
             let _held = held;
@@ -76,11 +76,11 @@ mod tests {
         });
         running.spawn(async {});
         assert!(!all_end(running, Duration::from_secs(5)).await);
-        assert!(gone.await.is_err(), "its values are dropped");
+        assert!(dropped.await.is_err(), "the task was not dropped");
     }
 
     #[test]
-    fn no_two_holders_have_one_name() {
+    fn every_holder_has_a_unique_name() {
         let (one, other) = (holder(), holder());
         assert_ne!(one, other);
         assert!(one.contains(&format!(":{}:", std::process::id())), "{one}");

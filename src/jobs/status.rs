@@ -25,7 +25,7 @@ pub struct StatusBoard(Arc<Mutex<BTreeMap<&'static str, Status>>>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     pub name: &'static str,
-    /// Which servers do the work.
+    /// Which servers run it.
     pub placement: Placement,
     /// What it is doing.
     pub state: State,
@@ -53,9 +53,9 @@ pub enum State {
     /// Waiting until the next run is due.
     Idle,
     Running,
-    /// Another server holds the lease; this one would take over.
+    /// Another server holds the lease; this one takes it over if that server stops.
     Standby,
-    /// Finished for good, unless it is woken.
+    /// There is no further run, unless the job is woken.
     Done,
 }
 
@@ -74,9 +74,9 @@ impl State {
 /// A run that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// When.
+    /// When the run ended.
     pub at: OffsetDateTime,
-    /// The public error text, without the inner cause.
+    /// The public error text, without the internal cause.
     pub error: String,
 }
 

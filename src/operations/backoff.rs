@@ -1,4 +1,4 @@
-//! Operations that this server leaves alone for a while, because their failures cannot be recorded in the database.
+//! Delays after failures that could not be recorded in the database, on this server only.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::retry;
 use crate::base::Error;
 
-/// The failures outside of steps, by operation.
+/// The failures that could not be recorded, by operation.
 #[derive(Debug, Default)]
 pub(super) struct Backoff(HashMap<Uuid, Failures>);
 
@@ -16,15 +16,15 @@ pub(super) struct Backoff(HashMap<Uuid, Failures>);
 struct Failures {
     count: u32,
     /// When the operation may be tried again.
-    until: Instant,
+    retry_at: Instant,
 }
 
 impl Backoff {
-    /// Notes a failure, and returns how many there were in a row.
+    /// Counts a failure, and returns the number of consecutive failures.
     pub fn failed(&mut self, id: Uuid, error: &Error) -> u32 {
         let count = self.0.get(&id).map_or(0, |failures| failures.count).saturating_add(1);
-        let until = Instant::now() + retry::delay(error, count).unsigned_abs();
-        self.0.insert(id, Failures { count, until });
+        let retry_at = Instant::now() + retry::delay(error, count);
+        self.0.insert(id, Failures { count, retry_at });
         count
     }
 
@@ -33,12 +33,12 @@ impl Backoff {
         self.0.remove(&id);
     }
 
-    /// Whether an operation is left alone for now.
-    pub fn holds(&self, id: Uuid) -> bool {
-        self.0.get(&id).is_some_and(|failures| Instant::now() < failures.until)
+    /// Whether an operation must wait before it is tried again.
+    pub fn is_delayed(&self, id: Uuid) -> bool {
+        self.0.get(&id).is_some_and(|failures| Instant::now() < failures.retry_at)
     }
 
-    /// Forgets all operations but these.
+    /// Forgets all operations for which `wanted` is false.
     pub fn retain(&mut self, wanted: impl Fn(&Uuid) -> bool) {
         self.0.retain(|id, _| wanted(id));
     }
@@ -53,19 +53,19 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn each_failure_in_a_row_holds_an_operation_back_for_longer() {
+    async fn each_consecutive_failure_delays_an_operation_for_longer() {
         let (mut backoff, error) = (Backoff::default(), Error::internal("no"));
         let (id, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         for (count, seconds) in [(1, 1), (2, 2), (3, 4)] {
             assert_eq!(backoff.failed(id, &error), count);
             advance(Duration::from_secs(seconds) / 2).await;
-            assert!(backoff.holds(id) && !backoff.holds(other), "{count}");
+            assert!(backoff.is_delayed(id) && !backoff.is_delayed(other), "{count}");
             advance(Duration::from_secs(seconds) / 2).await;
-            assert!(!backoff.holds(id), "{count}");
+            assert!(!backoff.is_delayed(id), "{count}");
         }
         backoff.succeeded(id);
-        assert_eq!(backoff.failed(id, &error), 1, "a success ends the row");
+        assert_eq!(backoff.failed(id, &error), 1, "a success did not reset the count");
         backoff.retain(|kept| *kept == other);
-        assert!(!backoff.holds(id));
+        assert!(!backoff.is_delayed(id));
     }
 }

@@ -13,9 +13,9 @@ use crate::{
     store::{Stamp, Store, Tx},
 };
 
-/// Cancels an operation. One that has not begun ends at once; of one that runs, the step is interrupted, and what was done
-/// is undone as far as its kind can. One that is being cancelled already stays so. Fails with FAILED_PRECONDITION if it has
-/// ended, or if its kind cannot be cancelled.
+/// Cancels an operation. If it has not begun, it ends at once. If it is running, its step is interrupted, and its effects are
+/// undone as far as its kind supports that. If it is being cancelled already, nothing changes. Fails with FAILED_PRECONDITION if
+/// it has ended, or if its kind cannot be cancelled.
 pub async fn cancel(cx: &Cx, store: &Store, id: Uuid) -> Result<Operation> {
     store.write(cx, id, cancel_in).await
 }
@@ -29,11 +29,11 @@ async fn cancel_in(tx: &Tx, id: &Uuid) -> Result<Operation> {
         return Ok(before);
     }
     if before.state.is_final() {
-        let message = format!("the operation has ended: its state is {}", before.state.as_str());
+        let message = format!("the operation has already ended; its state is {}", before.state.as_str());
         return Err(Error::precondition(Reason::OperationEnded, message));
     }
     if !before.cancellable {
-        let message = format!("an operation of the kind {} cannot be cancelled", before.kind);
+        let message = format!("operations of kind {} cannot be cancelled", before.kind);
         return Err(Error::precondition(Reason::OperationNotCancellable, message));
     }
     let begun = row.started_at.is_some();
@@ -44,10 +44,10 @@ async fn cancel_in(tx: &Tx, id: &Uuid) -> Result<Operation> {
     put(tx, row, |row| {
         row.state = Set(state.as_str().to_owned());
         match begun {
-            // At once, by every clock.
+            // Due at once, whatever the clocks of the servers say.
             true => {
                 row.due_at = Set(Stamp::from_micros(0));
-                // They were failures of the step. Undoing has attempts of its own.
+                // They are the failures of the step. Undoing starts with its own attempts.
                 forget_failures(row);
             }
             false => row.ended_at = Set(Some(now)),

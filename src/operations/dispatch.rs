@@ -1,4 +1,4 @@
-//! The job that finds operations which are due and has them run on this server.
+//! The job that finds due operations and runs them on this server.
 
 use std::{
     collections::HashSet,
@@ -22,32 +22,31 @@ use crate::{
     store::Store,
 };
 
-/// How often a server looks for operations that other servers started or left, and for attempts that are due.
+/// How often a server looks for operations that other servers started or abandoned, and for attempts that are due.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Most operations that one server runs at a time.
-const MOST: usize = 8;
+/// Maximum number of operations that one server runs at a time.
+const MAX_RUNNING: usize = 8;
 
-/// Runs operations that are due. Each has a lease of its own, so a slow one holds up no other, and every server may run
-/// some.
+/// Runs due operations. Each has its own lease, so a slow one does not delay the others, and all servers share the work.
 pub struct RunOperations {
     worker: Arc<Worker>,
     running: Mutex<Running>,
 }
 
-/// What runs on this server.
+/// The operations that are running on this server.
 #[derive(Default)]
 struct Running {
     ids: HashSet<Uuid>,
-    /// Each returns its id and whether it had anything to do.
+    /// Each task returns the id and whether there was anything to do.
     tasks: JoinSet<(Uuid, Result<bool>)>,
     backoff: Backoff,
-    /// The operations that cannot be read and were logged.
+    /// The operations with unreadable rows, which have been logged.
     unreadable: HashSet<Uuid>,
 }
 
 impl Running {
     fn may_start(&self, id: Uuid) -> bool {
-        !self.ids.contains(&id) && !self.backoff.holds(id)
+        !self.ids.contains(&id) && !self.backoff.is_delayed(id)
     }
 
     fn start(&mut self, worker: Arc<Worker>, id: Uuid, lease: Lease) {
@@ -55,14 +54,14 @@ impl Running {
         self.tasks.spawn(async move {
             let worked = worker.work(id, lease).await;
             if matches!(worked, Ok(true)) {
-                // There is room for another one.
+                // Another one may start now.
                 worker.store.operations_due().activate();
             }
             (id, worked)
         });
     }
 
-    /// Removes what has ended, and returns how many operations were worked on.
+    /// Removes the tasks that have ended, and returns how many of them had anything to do.
     fn reap(&mut self) -> u64 {
         let mut worked = 0;
         while let Some(ended) = self.tasks.try_join_next() {
@@ -82,17 +81,17 @@ impl Running {
     fn failed(&mut self, id: Uuid, error: &Error) {
         let (failures, cause) = (self.backoff.failed(id, error), error.cause.as_ref());
         if failures == 1 {
-            tracing::warn!(operation = %id, %error, ?cause, "an operation was interrupted and will be continued");
+            tracing::warn!(operation = %id, %error, ?cause, "an operation was interrupted; trying again");
         } else {
-            tracing::debug!(operation = %id, %error, ?cause, failures, "an operation cannot be continued yet");
+            tracing::debug!(operation = %id, %error, ?cause, failures, "an operation was interrupted again");
         }
     }
 
-    /// Logs each operation once that cannot be read, and forgets what is not due any more.
+    /// Logs each unreadable operation once, and forgets operations that are no longer due.
     fn note(&mut self, due: &Due) {
         for (id, error) in &due.unreadable {
             if !self.unreadable.contains(id) {
-                tracing::warn!(operation = %id, cause = ?error.cause, "an operation that cannot be read is left alone");
+                tracing::warn!(operation = %id, cause = ?error.cause, "cannot read an operation; skipping it");
             }
         }
         self.unreadable = due.unreadable.iter().map(|(id, _)| *id).collect();
@@ -101,7 +100,7 @@ impl Running {
 }
 
 impl RunOperations {
-    /// Of operations of these kinds.
+    /// Runs operations of these kinds.
     pub fn new(store: &Store, kinds: Kinds) -> Self {
         let (store, stop) = (store.clone(), CancellationToken::new());
         let leases = Leases::new(&store, holder());
@@ -112,11 +111,10 @@ impl RunOperations {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the work on operations that are due, as far as there is room. Those that other servers are working on take
-    /// no room.
+    /// Starts due operations up to the maximum. Operations that run on other servers do not count.
     async fn dispatch(&self, due: Vec<Uuid>) -> Result<()> {
         for id in due {
-            if self.running().ids.len() >= MOST {
+            if self.running().ids.len() >= MAX_RUNNING {
                 break;
             }
             if self.running().may_start(id)

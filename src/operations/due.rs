@@ -12,19 +12,19 @@ use crate::{
     },
 };
 
-/// Most operations of one look. It is more than a few servers run, because those that they run are due too.
-const MOST: u64 = 256;
+/// Maximum number of operations in one query. It exceeds what a few servers run at a time, because running operations are due too.
+const LIMIT: u64 = 256;
 
 /// The operations that are due.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    /// Those that a server can run, those that wait for the longest time first. Some may be running on other servers.
+    /// Operations that this server can run, the longest due first. Some may be running on other servers.
     pub ids: Vec<Uuid>,
-    /// Those whose rows cannot be read. They are left alone, so that the others run.
+    /// Operations with unreadable rows. They are skipped, so that the others run.
     pub unreadable: Vec<(Uuid, Error)>,
 }
 
-/// The operations that are due for a server of these kinds.
+/// The due operations that a server with these kinds can run.
 pub(super) async fn due(store: &Store, kinds: &Kinds) -> Result<Due> {
     let now = Stamp::from(store.time().await?);
     // A newer version may have states that this one does not know.
@@ -36,7 +36,7 @@ pub(super) async fn due(store: &Store, kinds: &Kinds) -> Result<Due> {
         .filter(Column::State.is_in(live))
         .order_by_asc(Column::DueAt)
         .order_by_asc(Column::Id)
-        .limit(MOST)
+        .limit(LIMIT)
         .all(store.read())
         .await?;
     let mut due = Due::default();

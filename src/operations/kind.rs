@@ -1,34 +1,35 @@
-//! What an operation does: the trait of a kind.
+//! The trait of a kind of operation.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::Turn;
 use crate::{base::Result, jobs::Report};
 
-/// A kind of operation. It is made once for a server, with what its steps need.
+/// A kind of operation. A server has one value of it, with the dependencies of its steps.
 pub trait OperationKind: Send + Sync + 'static {
-    /// The name in the database. It never changes and is never reused for something else.
+    /// The name in the database. It must not change, and must not be reused for another kind.
     const NAME: &'static str;
-    /// The steps of a new operation, in order. A step that was removed from here stays a value of [`Self::Step`] as long as
-    /// operations may have it.
+    /// The steps of a new operation, in order. A step that is removed from this list remains a value of [`Self::Step`] while
+    /// stored operations may have it.
     const STEPS: &'static [Self::Step];
-    /// Whether callers may cancel it. If not, they are refused.
+    /// Whether callers may cancel operations of this kind.
     const CANCELLABLE: bool = true;
 
     /// The steps.
     type Step: StepName;
-    /// What the steps need to know. It is stored as JSON, so it has no secrets.
+    /// The parameters of an operation. They are stored as JSON and must not contain secrets.
     type Input: Serialize + DeserializeOwned + Send + Sync;
 
-    /// Does a step, or one bounded batch of it ([`Report::more`]). It may be interrupted at any `await` and repeated after
-    /// it was done, so it does what is missing and nothing twice. An effect in the database goes through [`Turn::write`].
+    /// Does a step, or one bounded batch of it ([`Report::more`]). It may be interrupted at any `await`, and it may run again after
+    /// it has finished, so it must be idempotent. Changes in the database go through [`Turn::write`].
     ///
-    /// An error whose kind says that trying again may help (UNAVAILABLE, ABORTED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED) is
-    /// retried with growing delays; an INTERNAL or UNKNOWN error is retried a few times; every other error ends the
-    /// operation as failed. Callers see the message of the error, the log its cause.
+    /// An UNAVAILABLE, ABORTED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED or CANCELLED error is retried with exponential backoff, an
+    /// INTERNAL or UNKNOWN error a few times. With any other error the operation fails. Callers see the message of the error, the
+    /// log has its cause.
     fn step(&self, turn: &Turn, step: Self::Step, input: &Self::Input) -> impl Future<Output = Result<Report>> + Send;
 
-    /// Undoes what the steps did, or one bounded batch of that, after the operation was cancelled. The same rules hold.
+    /// Undoes the effects of the steps, or one bounded batch of them, after the operation was cancelled. The rules of
+    /// [`step`](Self::step) apply.
     fn undo(&self, _: &Turn, _: &Self::Input) -> impl Future<Output = Result<Report>> + Send {
         async { Ok(Report::done(0)) }
     }
@@ -42,7 +43,7 @@ pub trait StepName: Copy + Send + Sync + Sized + 'static {
     /// The stored name.
     fn as_str(self) -> &'static str;
 
-    /// The step of a name.
+    /// The step with a stored name.
     fn find(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|step| step.as_str() == name)
     }

@@ -1,4 +1,4 @@
-//! The kinds that a server knows.
+//! The registered kinds of operations.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,12 +11,12 @@ use crate::{
     store::json,
 };
 
-/// The kinds that a server knows, by name. Cheap to clone.
+/// The kinds that are registered on a server, by name. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Kinds(Arc<BTreeMap<&'static str, Arc<dyn AnyKind>>>);
 
 impl Kinds {
-    /// The same with one more.
+    /// Adds a kind.
     #[must_use]
     pub fn with<K: OperationKind>(self, kind: K) -> Self {
         let mut kinds = Arc::unwrap_or_clone(self.0);
@@ -29,7 +29,7 @@ impl Kinds {
         self.0.keys().copied()
     }
 
-    /// The kind of an operation, if this server knows it and the step that is next.
+    /// The kind of an operation, if it is registered and has the operation's next step.
     pub(super) fn of(&self, operation: &Operation) -> Option<Arc<dyn AnyKind>> {
         let kind = self.0.get(operation.kind.as_str())?;
         let next = operation.next_step().and_then(|step| operation.steps.get(step));
@@ -37,10 +37,10 @@ impl Kinds {
     }
 }
 
-/// A kind without its types.
+/// An [`OperationKind`] without its associated types.
 pub(super) trait AnyKind: Send + Sync {
     fn has_step(&self, name: &str) -> bool;
-    /// Does a batch of the step of a turn.
+    /// Does a batch of a step.
     fn step<'t>(&'t self, turn: &'t Turn, name: &'t str) -> BoxFuture<'t, Result<Report>>;
     /// Undoes a batch.
     fn undo<'t>(&'t self, turn: &'t Turn) -> BoxFuture<'t, Result<Report>>;

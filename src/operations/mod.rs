@@ -1,14 +1,14 @@
-//! Operations: long work that a call asks for, that goes on when the caller has left, and that survives a crash.
+//! Operations: long work that a call starts, and that continues after a disconnect of the caller or a crash of the server.
 //!
-//! A call starts one inside the transaction that records what it wants ([`start`]), so there is no request without its
-//! operation and no operation without its audit event. The operation is a row: its steps, what they have done, and why the
-//! last attempt failed. Any server runs it, under a fenced lease of its own; when a server dies, another one goes on with
-//! the step that was not recorded as done. So steps are idempotent: each looks at what is there and does what is missing.
+//! A call starts an operation inside the transaction of its own change ([`start`]), so there is no change without its operation
+//! and no operation without an audit event. The operation is a row with its steps, their progress and the last failure. Any
+//! server runs it, under a fenced lease; if the server dies, another one continues with the first step that is not recorded as
+//! done. Therefore steps must be idempotent: each checks what exists and does only what is missing.
 //!
-//! What an operation does is an [`OperationKind`], in the area that it belongs to; `src/server/operations.rs` lists them.
-//! A server leaves operations of kinds or steps alone that it does not know: a newer server will run them.
+//! What an operation does is defined by an [`OperationKind`] in the area that it belongs to; `src/server/operation_kinds.rs`
+//! lists them. A server skips operations whose kind or next step it does not know; a newer server will run them.
 //!
-//! A job does periodic work that nobody asked for and has no outcome for a caller; an operation has one, and an end.
+//! A job, in contrast, does periodic work that no call started, and has no outcome for a caller.
 
 mod backoff;
 mod cancel;

@@ -14,35 +14,33 @@ use crate::{
 /// An operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Its id.
     pub id: Uuid,
-    /// Name of its kind.
+    /// The name of its kind.
     pub kind: String,
-    /// The tenant that it is about, which may be gone.
+    /// The tenant that it works on. It may have been deleted.
     pub tenant: Option<TenantId>,
-    /// The name of what it is about.
+    /// The name of the resource that it works on.
     pub target: String,
-    /// Subject of the caller that asked for it.
+    /// The subject of the caller that started it.
     pub requested_by: String,
-    /// What it is doing.
     pub state: State,
     /// Whether callers may cancel it.
     pub cancellable: bool,
     /// Its steps, in order.
     pub steps: Vec<Step>,
-    /// What its kind needs to know, as JSON.
+    /// The [`OperationKind::Input`](super::OperationKind::Input), as JSON.
     pub(super) input: String,
-    /// Grows with every change.
+    /// Increases with every change.
     pub version: i64,
     /// Failed attempts since the last progress.
     pub attempts: u32,
-    /// Those of them that were internal errors.
+    /// Attempts that failed with an internal error since the last progress.
     pub(super) internal_failures: u32,
-    /// Why the last attempt failed. It stays until there is progress, and for good if the operation failed.
+    /// The last failure. It is kept until there is progress, and after the end if the operation failed.
     pub failure: Option<Failure>,
-    /// When it is tried next, if an attempt failed and it has not ended.
+    /// When it is tried next, if the last attempt failed and it has not ended.
     pub next_attempt_at: Option<OffsetDateTime>,
-    /// When it was asked for.
+    /// When it was started by the call.
     pub created_at: OffsetDateTime,
     /// When it last changed.
     pub updated_at: OffsetDateTime,
@@ -55,12 +53,11 @@ pub struct Operation {
 /// A step of an operation, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// Its name.
     pub name: String,
-    /// What it has processed, in its own unit.
+    /// Items processed, in the step's own unit.
     #[serde(default)]
     pub items: u64,
-    /// When it was done, in microseconds since the epoch.
+    /// When it was done, in microseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) done: Option<i64>,
 }
@@ -68,35 +65,34 @@ pub struct Step {
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The machine reason, without the prefix of the enum.
+    /// The name of the [`Reason`](crate::base::error::Reason), without the prefix of the enum.
     pub reason: String,
-    /// The cause, in words for callers.
+    /// The public error text.
     pub cause: String,
 }
 
-/// What an operation is doing.
+/// The state of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// No step has begun.
     Pending,
-    /// Its steps run, or wait for their next attempt.
+    /// A step is running or waits for its next attempt.
     Running,
     /// All steps are done.
     Succeeded,
-    /// It ended without success; `failure` says why.
+    /// It ended with [`Operation::failure`].
     Failed,
-    /// Somebody cancelled it, and what it did is being undone.
+    /// A caller has cancelled it, and its effects are being undone.
     Cancelling,
-    /// It was cancelled.
+    /// It was cancelled, and its effects are undone.
     Cancelled,
 }
 
 impl State {
-    /// Every state.
     pub const ALL: [Self; 6] =
         [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelling, Self::Cancelled];
 
-    /// The stored word.
+    /// The stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -108,7 +104,7 @@ impl State {
         }
     }
 
-    /// Whether nothing happens any more.
+    /// Whether the operation has ended.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
@@ -119,7 +115,7 @@ impl FromStr for State {
 
     fn from_str(word: &str) -> Result<Self> {
         let state = Self::ALL.into_iter().find(|state| state.as_str() == word);
-        state.ok_or_else(|| Error::internal(format!("an operation has the unknown state {word:?}")))
+        state.ok_or_else(|| Error::internal(format!("unknown state of an operation: {word:?}")))
     }
 }
 
@@ -134,7 +130,6 @@ impl Step {
         self.done.map(|micros| Stamp::from_micros(micros).time())
     }
 
-    /// Whether it is done.
     pub fn is_done(&self) -> bool {
         self.done.is_some()
     }
@@ -181,15 +176,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_lead_back_to_their_state() {
+    fn every_stored_name_is_parsed() {
         for state in State::ALL {
             assert_eq!(state.as_str().parse::<State>().unwrap(), state);
         }
-        assert!("gone".parse::<State>().is_err());
+        assert!("unknown".parse::<State>().is_err());
     }
 
     #[test]
-    fn a_step_is_stored_without_what_it_does_not_have() {
+    fn a_step_is_stored_without_unset_fields() {
         let step = Step { items: 3, ..Step::named("accounts") };
         assert_eq!(json::to_text(&step).unwrap(), r#"{"name":"accounts","items":3}"#);
         let done = Step { done: Some(1_000_000), ..step };

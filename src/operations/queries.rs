@@ -15,18 +15,16 @@ use crate::{
     },
 };
 
-/// Which operations a list has.
+/// The filter of a list. An unset field matches all operations.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Those of a tenant. A caller that may reach only one tenant names it.
+    /// A caller with access to one tenant may leave this unset or name that tenant.
     pub tenant: Option<TenantId>,
-    /// Those in a state.
     pub state: Option<State>,
-    /// Those of a kind.
     pub kind: Option<String>,
 }
 
-/// An operation. One that the call may not reach is missing, as one that does not exist.
+/// An operation. Fails with NOT_FOUND if it does not exist or the call has no access to it.
 pub async fn get(cx: &Cx, store: &Store, id: Uuid) -> Result<Operation> {
     let operation = find(store, id).await?.ok_or_else(not_found)?;
     check_reach(cx, &operation)?;
@@ -55,7 +53,7 @@ pub async fn list(cx: &Cx, store: &Store, filter: &Filter, request: PageRequest)
     Ok(Page { items: items.into_iter().filter_map(readable).collect(), next, total })
 }
 
-/// The condition that the tenant which a column names has an operation of a kind that has not ended.
+/// The SQL condition that the tenant with the id in a column has an operation of a kind that has not ended.
 pub fn has_live<K: OperationKind>(tenant: impl IntoColumnRef) -> SimpleExpr {
     let live = Query::select()
         .column(Column::Id)
@@ -67,33 +65,34 @@ pub fn has_live<K: OperationKind>(tenant: impl IntoColumnRef) -> SimpleExpr {
     Expr::exists(live)
 }
 
-/// The operation of a row. One that cannot be read, such as one in a state of a newer version, is left out of lists: the
-/// others must stay visible.
+/// The operation of a row. Lists omit unreadable ones, such as those with a state of a newer version, so that the others remain
+/// visible.
 fn readable(row: Model) -> Option<Operation> {
     let id = row.id;
     let read = Operation::try_from(row);
     read.inspect_err(|error| {
-        tracing::warn!(operation = %id, cause = ?error.cause, "an operation that cannot be read is left out of a list");
+        tracing::warn!(operation = %id, cause = ?error.cause, "cannot read an operation; a list omits it");
     })
     .ok()
 }
 
-/// An operation, for the server's own needs.
+/// An operation, without a check of access.
 pub(super) async fn find(store: &Store, id: Uuid) -> Result<Option<Operation>> {
     Entity::find_by_id(id).one(store.read()).await?.map(Operation::try_from).transpose()
 }
 
-/// Fails as missing if the call may not reach an operation: a tenant's callers see those of their tenant.
+/// Fails with NOT_FOUND if the call has no access to an operation. Callers of a tenant have access to the operations of their
+/// tenant.
 pub(super) fn check_reach(cx: &Cx, operation: &Operation) -> Result<()> {
-    let reached = match &cx.access {
+    let has_access = match &cx.access {
         Access::Platform => true,
         Access::Tenant(_) => own_tenant(cx).is_some_and(|own| operation.tenant == Some(own)),
         Access::None => false,
     };
-    if reached { Ok(()) } else { Err(not_found()) }
+    if has_access { Ok(()) } else { Err(not_found()) }
 }
 
-/// The tenant that the call may reach.
+/// The one tenant to which the call has access.
 fn own_tenant(cx: &Cx) -> Option<TenantId> {
     match &cx.access {
         Access::Tenant(TenantRef::Id(id)) => Some(*id),
@@ -101,7 +100,6 @@ fn own_tenant(cx: &Cx) -> Option<TenantId> {
     }
 }
 
-/// There is no such operation.
 pub(super) fn not_found() -> Error {
     Error::not_found(Reason::OperationNotFound, "operation not found")
 }

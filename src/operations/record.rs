@@ -1,7 +1,9 @@
-//! What the worker of an operation records. Each is a write under the lease of the operation.
+//! The writes of the worker of an operation. Each runs under the lease of the operation.
+
+use std::time::Duration;
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Failure, Operation, State};
@@ -15,27 +17,27 @@ use crate::{
     },
 };
 
-/// The change of an operation for those who follow the outbox.
+/// The change of an operation for consumers of the outbox.
 pub(super) fn change(row: &Model, kind: ChangeKind) -> Change {
     let change = Change::new(Resource::Operation, kind, row.id.as_hyphenated().to_string());
     change.within(row.tenant_id.map(TenantId::from_uuid)).at(row.version)
 }
 
-/// The row of an operation, which nobody else changes until the write ends.
+/// The row of an operation, locked until the write ends.
 pub(super) async fn locked(tx: &Tx, id: Uuid) -> Result<Option<Model>> {
-    // SQLite has one writer and needs no lock; its dialect leaves the clause out.
+    // SQLite has one writer and needs no lock; its dialect omits the clause.
     Ok(Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?)
 }
 
-/// Writes a changed row, raises its version and announces the change.
+/// Updates a row, increments its version and records the change in the outbox.
 pub(super) async fn put(tx: &Tx, row: Model, changed: impl FnOnce(&mut ActiveModel)) -> Result<Operation> {
-    let row = put_quietly(tx, row, changed).await?;
+    let row = put_without_event(tx, row, changed).await?;
     tx.also_changed(change(&row, ChangeKind::Updated));
     Operation::try_from(row)
 }
 
-/// Writes a changed row and raises its version.
-async fn put_quietly(tx: &Tx, row: Model, changed: impl FnOnce(&mut ActiveModel)) -> Result<Model> {
+/// Updates a row and increments its version.
+async fn put_without_event(tx: &Tx, row: Model, changed: impl FnOnce(&mut ActiveModel)) -> Result<Model> {
     let version = row.version + 1;
     let mut active = row.into_active_model();
     changed(&mut active);
@@ -43,14 +45,14 @@ async fn put_quietly(tx: &Tx, row: Model, changed: impl FnOnce(&mut ActiveModel)
     Ok(active.update(tx.conn()).await?)
 }
 
-/// Forgets the failures since the last progress.
+/// Clears the failures since the last progress.
 pub(super) fn forget_failures(row: &mut ActiveModel) {
     (row.attempts, row.internal_failures) = (Set(0), Set(0));
     (row.cause, row.reason) = (Set(None), Set(None));
 }
 
-/// Begins the work on an operation, or goes on with it. `None` if there is nothing to do, because another server ended or
-/// postponed it. Then the lease is given back.
+/// Begins or continues an operation. `None` if there is nothing to do, because another server has ended or postponed it; then the
+/// lease is released.
 pub(super) async fn begin(tx: &Tx, (lease, id): &(Lease, Uuid)) -> Result<Option<Operation>> {
     let now = tx.time().await?;
     let Some(row) = locked(tx, *id).await?.filter(|row| row.ended_at.is_none()) else {
@@ -58,7 +60,7 @@ pub(super) async fn begin(tx: &Tx, (lease, id): &(Lease, Uuid)) -> Result<Option
         return Ok(None);
     };
     if row.due_at > Stamp::from(now) {
-        lease.free(tx).await?;
+        lease.release_in(tx).await?;
         return Ok(None);
     }
     if row.started_at.is_some() {
@@ -71,26 +73,26 @@ pub(super) async fn begin(tx: &Tx, (lease, id): &(Lease, Uuid)) -> Result<Option
     begun.await.map(Some)
 }
 
-/// The row of an operation, locked, for the write of a turn. Fails if the operation has changed since the turn began: a
-/// write of a turn that was interrupted may still be on its way when the operation is undone or tried again.
+/// The locked row of an operation, for the write of a turn. Fails if the operation has changed since the turn began: the write of
+/// an interrupted turn may still be queued when the operation is undone or tried again.
 pub(super) async fn unchanged(tx: &Tx, id: Uuid, version: i64) -> Result<Model> {
-    let row = locked(tx, id).await?.ok_or_else(gone)?;
+    let row = locked(tx, id).await?.ok_or_else(missing)?;
     if row.version != version {
         return Err(Error::new(Kind::Aborted, Reason::Internal, "the operation has changed since the attempt began"));
     }
     Ok(row)
 }
 
-/// Records what a batch of a step did beside the database, and returns the operation.
+/// As [`progress`], for a batch whose effects are outside of the database.
 pub(super) async fn progress_of(tx: &Tx, (id, step, report): &(Uuid, Option<usize>, Report)) -> Result<Operation> {
-    progress(tx, locked(tx, *id).await?.ok_or_else(gone)?, *step, *report).await
+    progress(tx, locked(tx, *id).await?.ok_or_else(missing)?, *step, *report).await
 }
 
-/// Records what a batch of a step, or of undoing, did, and returns the operation. Failures before it are forgotten.
+/// Records the progress of a batch of a step, or of undoing if `step` is `None`, clears the failures, and returns the operation.
 pub(super) async fn progress(tx: &Tx, row: Model, step: Option<usize>, report: Report) -> Result<Operation> {
-    let Some(step) = step else { return Operation::try_from(put_quietly(tx, row, forget_failures).await?) };
+    let Some(step) = step else { return Operation::try_from(put_without_event(tx, row, forget_failures).await?) };
     let mut operation = Operation::try_from(row.clone())?;
-    let Some(step) = operation.steps.get_mut(step) else { return Err(gone()) };
+    let Some(step) = operation.steps.get_mut(step) else { return Err(missing()) };
     step.items += report.items;
     if !report.more {
         step.done = Some(Stamp::from(tx.now()).micros());
@@ -100,9 +102,9 @@ pub(super) async fn progress(tx: &Tx, row: Model, step: Option<usize>, report: R
         row.steps = Set(steps);
         forget_failures(row);
     };
-    // A step may have thousands of batches: only its end is announced.
+    // A step may have thousands of batches; only its end has an outbox event.
     match report.more {
-        true => Operation::try_from(put_quietly(tx, row, changed).await?),
+        true => Operation::try_from(put_without_event(tx, row, changed).await?),
         false => put(tx, row, changed).await,
     }
 }
@@ -115,15 +117,15 @@ pub(super) struct Attempt {
     pub internal_failures: u32,
     pub failure: Failure,
     pub delay: Duration,
-    /// Whether it was an attempt to undo what the steps did.
+    /// Whether the attempt was undoing the steps.
     pub undoing: bool,
 }
 
-/// Records a failed attempt and gives the lease back until the next one is due. `false`, and nothing is recorded, if the
-/// operation was cancelled during the step: it has nothing to wait for.
+/// Records a failed attempt and releases the lease until the next one is due. `false`, and nothing is recorded, if the operation
+/// was cancelled during the step; then undoing starts without a delay.
 pub(super) async fn postpone(tx: &Tx, attempt: &Attempt) -> Result<bool> {
     let now = tx.time().await?;
-    let row = locked(tx, attempt.id).await?.ok_or_else(gone)?;
+    let row = locked(tx, attempt.id).await?.ok_or_else(missing)?;
     if is_cancelled(&row, attempt.undoing) {
         return Ok(false);
     }
@@ -134,7 +136,7 @@ pub(super) async fn postpone(tx: &Tx, attempt: &Attempt) -> Result<bool> {
         row.due_at = Set(Stamp::from(now + attempt.delay));
     })
     .await?;
-    attempt.lease.free(tx).await?;
+    attempt.lease.release_in(tx).await?;
     Ok(true)
 }
 
@@ -144,20 +146,20 @@ pub(super) struct End {
     pub lease: Lease,
     pub state: State,
     pub failure: Option<Failure>,
-    /// Whether it ends after what the steps did was undone, or could not be.
+    /// Whether the operation was undoing its steps.
     pub undoing: bool,
 }
 
-/// Gives the lease back, so that any server goes on at once.
-pub(super) async fn give_back(tx: &Tx, lease: &Lease) -> Result<()> {
-    lease.free(tx).await
+/// Releases the lease, so that any server can continue at once.
+pub(super) async fn release(tx: &Tx, lease: &Lease) -> Result<()> {
+    lease.release_in(tx).await
 }
 
-/// Records the end of an operation and removes its lease. `false`, and nothing is recorded, if it was cancelled
-/// during its last step: then that is undone first.
+/// Records the end of an operation and removes its lease. `false`, and nothing is recorded, if it was cancelled during its last
+/// step; then its steps are undone first.
 pub(super) async fn end(tx: &Tx, end: &End) -> Result<bool> {
     let now: OffsetDateTime = tx.time().await?;
-    let row = locked(tx, end.id).await?.ok_or_else(gone)?;
+    let row = locked(tx, end.id).await?.ok_or_else(missing)?;
     if is_cancelled(&row, end.undoing) {
         return Ok(false);
     }
@@ -182,6 +184,6 @@ fn failed(failure: Option<&Failure>) -> (Text, Text) {
     (Set(failure.map(|failure| failure.cause.clone())), Set(failure.map(|failure| failure.reason.clone())))
 }
 
-fn gone() -> Error {
-    Error::internal("the row of a running operation is gone")
+pub(super) fn missing() -> Error {
+    Error::internal("a running operation has no row")
 }

@@ -1,4 +1,4 @@
-//! The job that deletes operations some time after their end.
+//! The job that deletes ended operations after the retention.
 
 use std::time::Duration;
 
@@ -14,16 +14,9 @@ use crate::{
     },
 };
 
-/// The longest time between two runs.
-const LONGEST_PERIOD: Duration = Duration::from_secs(3600);
-/// The shortest time between two runs.
-const SHORTEST_PERIOD: Duration = Duration::from_secs(10);
-/// Runs during one retention.
-const RUNS: u32 = 24;
-/// Most operations of one transaction.
+/// Maximum number of operations deleted in one transaction.
 const BATCH: u64 = 500;
 
-/// Deletes operations after the retention.
 #[derive(Debug)]
 pub struct PruneOperations {
     store: Store,
@@ -42,7 +35,7 @@ impl Job for PruneOperations {
     const PLACEMENT: Placement = Placement::OneServer;
 
     fn schedule(&self) -> Schedule {
-        Schedule::every((self.retention / RUNS).clamp(SHORTEST_PERIOD, LONGEST_PERIOD))
+        Schedule::for_retention(self.retention)
     }
 
     async fn run(&self, run: &Run) -> Result<Report> {
@@ -51,7 +44,7 @@ impl Job for PruneOperations {
     }
 }
 
-/// Deletes one batch of operations that ended before the retention.
+/// Deletes one batch of operations that ended longer ago than the retention.
 async fn prune(tx: &Tx, retention: &Duration) -> Result<u64> {
     let before = Stamp::from(tx.time().await? - *retention);
     let old = Entity::find().select_only().column(Column::Id).filter(Column::EndedAt.lt(before)).limit(BATCH);

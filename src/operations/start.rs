@@ -14,9 +14,8 @@ use crate::{
     },
 };
 
-/// Starts an operation inside the write of the call that asks for it, and returns its id. It runs once the write has
-/// committed. The call records its own audit event: the operation is how it is done, and not a second change. `target` is
-/// the name of what it is about.
+/// Starts an operation inside the write of a call, and returns its id. It runs after the write has committed. The call records its
+/// own audit event; the operation is a part of that change. `target` is the name of the resource that the operation works on.
 pub async fn start<K: OperationKind>(
     tx: &Tx,
     tenant: Option<TenantId>,
@@ -42,7 +41,7 @@ pub async fn start<K: OperationKind>(
         internal_failures: 0,
         cause: None,
         reason: None,
-        // At once, by every clock.
+        // Due at once, whatever the clocks of the servers say.
         due_at: Stamp::from_micros(0),
         created_at: now,
         updated_at: now,

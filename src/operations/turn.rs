@@ -1,4 +1,4 @@
-//! What a step works with: the operation, and writes that its lease protects.
+//! The context of a step: the operation, and writes that are fenced by its lease.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,18 +11,18 @@ use crate::{
     store::{Store, Tx, WriteFn},
 };
 
-/// One turn of an operation: a batch of one step.
+/// The context of one turn of an operation. A turn is an attempt at one batch of a step, or of undoing.
 #[derive(Debug)]
 pub struct Turn {
     run: Arc<Run>,
     operation: Operation,
-    /// The step; none while the operation is undone.
+    /// The index of the step; `None` while the operation is being undone.
     step: Option<usize>,
-    /// What the write of this turn did.
+    /// The result of [`Turn::write`].
     recorded: Mutex<Option<Recorded>>,
 }
 
-/// What the write of a turn did, and the operation after it.
+/// The report of the write of a turn, and the operation after it.
 #[derive(Debug)]
 struct Recorded {
     report: Report,
@@ -39,27 +39,26 @@ impl Turn {
         &self.operation
     }
 
-    /// The name of the step; none while the operation is undone.
+    /// The name of the step; `None` while the operation is being undone.
     pub(super) fn step_name(&self) -> Option<&str> {
         self.operation.steps.get(self.step?).map(|step| step.name.as_str())
     }
 
-    /// Whether the turn should end: the server shuts down, the lease is lost or the operation was cancelled.
+    /// Whether the turn should end, because the server is shutting down or the lease is lost.
     pub fn is_stopped(&self) -> bool {
         self.run.is_stopped()
     }
 
-    /// Does a batch in one transaction with the record of it, so that neither is there without the other. `work` reports
-    /// what it did, and the step returns that report. It commits only under the lease and if the operation has not changed:
-    /// a server that has lost the operation, or whose step was interrupted, changes nothing. A turn has one write; a second
-    /// one is refused.
+    /// Runs `work` and records its report as progress, in one transaction. It commits only if this server still has the lease and
+    /// the operation has not changed since the turn began, so an interrupted step commits nothing. A turn has at most one write; a
+    /// second one fails. The step must return the report.
     pub async fn write<I, F>(&self, store: &Store, input: I, work: F) -> Result<Report>
     where
         I: Send + Sync + 'static,
         F: for<'t> WriteFn<'t, I, Report> + 'static,
     {
         if self.recorded().is_some() {
-            return Err(Error::internal("a turn writes once: what is left is another batch"));
+            return Err(Error::internal("a turn of an operation has more than one write"));
         }
         let batch = Batch { id: self.operation.id, version: self.operation.version, step: self.step, input, work };
         let (report, after) = self.run.maintain(store, "operation.step", batch, batch_in::<I, F>).await?;
@@ -67,8 +66,8 @@ impl Turn {
         Ok(report)
     }
 
-    /// Records what a step did beside the database, unless its own write did. Returns the operation as it is then; `None`
-    /// if all is undone.
+    /// Records the progress of the turn, unless [`write`](Self::write) has recorded it. Returns the operation after the turn; `None`
+    /// if undoing is complete.
     pub(super) async fn record(&self, store: &Store, report: Report) -> Result<Option<Operation>> {
         let recorded = self.recorded().take();
         let report = recorded.as_ref().map_or(report, |recorded| recorded.report);
@@ -89,7 +88,7 @@ impl Turn {
 
 struct Batch<I, F> {
     id: Uuid,
-    /// That of the operation when the turn began.
+    /// The version of the operation when the turn began.
     version: i64,
     step: Option<usize>,
     input: I,

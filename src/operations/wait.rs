@@ -13,18 +13,17 @@ use crate::{
 
 /// The longest wait of one call.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// The pause before the second look.
+/// The pause between the first two reads. It doubles with each further one.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
-/// The longest pause between two looks.
+/// The longest pause between two reads.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Waits until an operation has ended, for at most `time` and not beyond the deadline of the call, and returns it as it is
-/// then: a caller sees from its state whether it has ended. Waiting changes nothing about the operation. It ends early when
-/// the server begins to drain.
+/// Waits until an operation has ended, for at most `time`, or until shortly before the deadline of the call, or until the server
+/// begins to drain. Returns the current operation; its state says whether it has ended.
 pub async fn wait(cx: &Cx, store: &Store, id: Uuid, time: Duration) -> Result<Operation> {
     let mut until = Instant::now() + time.min(LONGEST_WAIT);
     if let Some(deadline) = cx.deadline {
-        // A moment before, so that the answer arrives in time.
+        // Slightly earlier, so that the response arrives in time.
         until = until.min(Instant::from_std(deadline).checked_sub(SHORTEST_PAUSE).unwrap_or_else(Instant::now));
     }
     let mut pause = SHORTEST_PAUSE;
@@ -36,7 +35,7 @@ pub async fn wait(cx: &Cx, store: &Store, id: Uuid, time: Duration) -> Result<Op
         }
         let next = until.min(now + pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
-        // The call gives its place back meanwhile.
+        // While it waits, the call does not count as active.
         cx.aside(async {
             tokio::select! {
                 () = sleep_until(next) => {}

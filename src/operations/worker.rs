@@ -1,4 +1,4 @@
-//! Runs one operation on this server: turn after turn, under the lease of the operation.
+//! Runs one operation on this server, one turn after another, under the lease of the operation.
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -20,12 +20,8 @@ use crate::{
     store::{Store, audit::storable},
 };
 
-/// How long the lease of an operation survives without a renewal.
-const TTL: Duration = Duration::from_secs(10);
-/// How often it is renewed during a step.
-const RENEW_EVERY: Duration = Duration::from_secs(3);
-/// How often the operation is read during a step, to see whether it was cancelled.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a running step checks whether the operation was cancelled.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs operations on this server.
 pub(super) struct Worker {
@@ -41,7 +37,7 @@ enum Outcome {
     Failed(Error),
     /// The operation was cancelled.
     Cancelled,
-    /// The server shuts down, or the lease is lost.
+    /// The server is shutting down, or the lease is lost.
     Stopped,
 }
 
@@ -53,20 +49,20 @@ pub(super) fn lease_of(id: Uuid) -> String {
 impl Worker {
     /// Takes the lease of an operation; `None` if another server is working on it.
     pub async fn take(&self, id: Uuid) -> Result<Option<Lease>> {
-        self.leases.take(lease_of(id), TTL).await
+        self.leases.take(lease_of(id), Lease::TTL).await
     }
 
-    /// Works on an operation that is due until it ends, waits for its next attempt, or the server stops. Returns whether
-    /// there was anything to do. An error is one that could not be recorded.
+    /// Runs a due operation until it ends, must wait for its next attempt, or the server stops. Returns whether there was anything
+    /// to do. Fails only if a failure could not be recorded.
     pub async fn work(&self, id: Uuid, lease: Lease) -> Result<bool> {
         let run = Arc::new(Run::leased(lease, &self.stop));
         let worked = AssertUnwindSafe(self.follow(&run, id)).catch_unwind().await;
         match worked.unwrap_or_else(|panic| Err(panicked(id, panic.as_ref()))) {
             Err(_) if run.is_lost() => Ok(false),
             Err(error) => {
-                // Another server may be able to go on.
-                if let Err(error) = self.give_back(&run).await {
-                    tracing::debug!(operation = %id, %error, "the lease of an operation cannot be given back");
+                // Another server may be able to continue.
+                if let Err(error) = self.release(&run).await {
+                    tracing::debug!(operation = %id, %error, "cannot release the lease of an operation");
                 }
                 Err(error)
             }
@@ -78,17 +74,17 @@ impl Worker {
         let Some(lease) = run.lease().cloned() else { return Ok(false) };
         let begun = run.maintain(&self.store, "operation.begin", (lease, id), record::begin).await?;
         let Some(mut operation) = begun else { return Ok(false) };
-        tracing::info!(operation = %id, kind = operation.kind, target = operation.target, "an operation is running");
+        tracing::info!(operation = %id, kind = operation.kind, target = operation.target, "running an operation");
         while let Some(next) = self.turn(run, operation).await? {
             operation = next;
         }
         Ok(true)
     }
 
-    /// Does one turn. Returns the operation after it; `None` if this server has nothing more to do for it.
+    /// Does one turn. Returns the operation after it; `None` if there is nothing more to do on this server.
     async fn turn(&self, run: &Arc<Run>, operation: Operation) -> Result<Option<Operation>> {
         let Some(kind) = self.kinds.of(&operation).filter(|_| !run.is_stopped()) else {
-            return self.give_back(run).await;
+            return self.release(run).await;
         };
         let undoing = is_undoing(&operation);
         let step = operation.next_step().filter(|_| !undoing);
@@ -100,7 +96,7 @@ impl Worker {
             Outcome::Done(report) => turn.record(&self.store, report).await,
             Outcome::Failed(error) => Err(error),
             Outcome::Cancelled => return self.read(turn.operation().id).await.map(Some),
-            Outcome::Stopped => return self.give_back(run).await,
+            Outcome::Stopped => return self.release(run).await,
         };
         match recorded {
             Ok(Some(after)) => Ok(Some(after)),
@@ -110,7 +106,7 @@ impl Worker {
         }
     }
 
-    /// Does a batch, renews the lease meanwhile, and drops the batch if the operation is cancelled.
+    /// Does a batch, renews the lease during it, and drops it if the operation is cancelled.
     async fn attempt(&self, kind: &dyn AnyKind, run: &Run, turn: &Turn) -> Outcome {
         let operation = turn.operation();
         let work = async {
@@ -128,23 +124,23 @@ impl Worker {
                     Err(panic) => Outcome::Failed(panicked(operation.id, panic.as_ref())),
                 },
                 () = self.watch(run, operation) => Outcome::Cancelled,
-                // Its effects beside the database are not fenced.
+                // The lease does not fence effects outside of the database.
                 () = run.lapsed() => Outcome::Stopped,
             }
         };
         run.until_stopped(watched).await.unwrap_or(Outcome::Stopped)
     }
 
-    /// Renews the lease, and returns when the operation was cancelled. One that is being undone is not cancelled again.
+    /// Renews the lease, and returns when the operation is cancelled; never while it is being undone.
     async fn watch(&self, run: &Run, operation: &Operation) {
         let mut renewed = Instant::now();
         loop {
-            sleep(LOOK_EVERY).await;
-            if renewed.elapsed() >= RENEW_EVERY {
+            sleep(CHECK_EVERY).await;
+            if renewed.elapsed() >= Lease::RENEW_EVERY {
                 renewed = Instant::now();
-                // After one failure there is time for others, before the lease lapses.
+                // The lease is valid long enough for further attempts.
                 if let Err(error) = run.renew(&self.store).await {
-                    tracing::debug!(operation = %operation.id, %error, "the lease of an operation cannot be renewed");
+                    tracing::debug!(operation = %operation.id, %error, "cannot renew the lease of an operation");
                 }
             }
             let cancelled =
@@ -156,23 +152,23 @@ impl Worker {
     }
 
     async fn read(&self, id: Uuid) -> Result<Operation> {
-        queries::find(&self.store, id).await?.ok_or_else(|| Error::internal("the row of a running operation is gone"))
+        queries::find(&self.store, id).await?.ok_or_else(record::missing)
     }
 
-    /// Records a failed attempt: the operation is tried again later, or has failed.
+    /// Records a failed attempt: the operation is tried again later, or fails.
     async fn failed(&self, run: &Run, operation: &Operation, error: &Error) -> Result<Option<Operation>> {
         let attempts = operation.attempts.saturating_add(1);
         let internal_failures = operation.internal_failures.saturating_add(u32::from(retry::is_internal(error)));
         let failure = Failure { reason: error.reason_name().to_owned(), cause: storable(&error.message) };
         let (id, kind, cause) = (operation.id, &operation.kind, error.cause.as_ref());
-        if !retry::is_worth_it(error, internal_failures) {
+        if !retry::is_retried(error, internal_failures) {
             tracing::warn!(operation = %id, kind, %error, ?cause, "an operation failed");
             return self.end(run, operation, State::Failed, Some(failure)).await;
         }
         if attempts == 1 {
-            tracing::warn!(operation = %id, kind, %error, ?cause, "an operation cannot go on and will be tried again");
+            tracing::warn!(operation = %id, kind, %error, ?cause, "a step of an operation failed; trying again");
         } else {
-            tracing::debug!(operation = %id, kind, %error, ?cause, attempts, "an operation cannot go on yet");
+            tracing::debug!(operation = %id, kind, %error, ?cause, attempts, "a step of an operation failed again");
         }
         let Some(lease) = run.lease().cloned() else { return Ok(None) };
         let (delay, undoing) = (retry::delay(error, attempts), is_undoing(operation));
@@ -183,7 +179,7 @@ impl Worker {
         }
     }
 
-    /// Ends an operation. One that was cancelled during its last step goes on, with undoing.
+    /// Ends an operation. If it was cancelled during its last step, it is undone instead.
     async fn end(
         &self,
         run: &Run,
@@ -202,16 +198,16 @@ impl Worker {
         Ok(None)
     }
 
-    /// Leaves an operation to whichever server comes next.
-    async fn give_back(&self, run: &Run) -> Result<Option<Operation>> {
+    /// Releases the lease, so that another server can continue.
+    async fn release(&self, run: &Run) -> Result<Option<Operation>> {
         if let Some(lease) = run.lease().cloned().filter(|_| !run.is_lost()) {
-            run.maintain(&self.store, "operation.give_back", lease, record::give_back).await?;
+            run.maintain(&self.store, "operation.release", lease, record::release).await?;
         }
         Ok(None)
     }
 }
 
-/// Whether what an operation did is being undone.
+/// Whether the effects of an operation are being undone.
 fn is_undoing(operation: &Operation) -> bool {
     operation.state == State::Cancelling
 }

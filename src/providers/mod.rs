@@ -1,12 +1,12 @@
-//! Other systems: databases, secret stores, identity providers, and whatever else is reached over the network.
+//! Clients of other systems: databases, secret stores, identity providers and other network services.
 //!
-//! A provider is three things: a trait that says what we need of the system in our terms, the real implementation, and a fake
-//! for tests that answers what was recorded from the real one. It is made once, at the start of a server, and passed to the
-//! operations and jobs that use it; its errors are ours, and the text of the other system goes to the log.
+//! A provider consists of a trait with the functions that we need, in our terms; the real implementation; and a fake for tests,
+//! which replays recorded responses of the real system. It is created once, when a server starts, and passed to the operations
+//! and jobs that use it. Its errors have our texts; the texts of the other system are only in the log.
 //!
-//! Everything that speaks HTTP to an address from a setting or a caller goes through [`egress`].
+//! All HTTP requests to an address from a setting or a caller go through [`egress`].
 //!
-//! No provider is called inside a write ([`crate::store::in_write`]): on SQLite all other writes would wait for the other system.
-//! A call that needs one records what it wants and starts an operation (`src/operations/`), whose steps call the provider.
+//! Providers must not be called inside a write ([`crate::store::in_write`]): on SQLite all other writes would wait for the other
+//! system. A call that needs a provider starts an operation (`src/operations/`), whose steps call it.
 
 pub mod egress;

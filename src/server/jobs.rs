@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::DbBackend;
 
-use super::operations;
+use super::operation_kinds;
 use crate::{
     audit::{
         ApiKeyUses, Denials,
@@ -24,7 +24,7 @@ use crate::{
     messaging::jobs::Bootstrap,
     operations::{PruneOperations, RunOperations},
     store::Store,
-    tenants::jobs::PurgeTenants,
+    tenants::jobs::DeleteExpiredTenants,
 };
 
 /// The dependencies of the jobs.
@@ -50,8 +50,8 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     if work.messaging_bootstrap {
         jobs.start(Bootstrap::new(store));
     }
-    jobs.start(RunOperations::new(store, operations::kinds(store)));
-    // One server runs these for all; `ON_REQUEST` names them.
+    jobs.start(RunOperations::new(store, operation_kinds::all(store)));
+    // One server runs each of these for all servers. `ON_REQUEST` lists them.
     if has_relay(store.backend()) {
         jobs.start(Relay::new(store));
     }
@@ -59,22 +59,22 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(PruneRevocations::new(store));
     jobs.start(NormalizeText::new(store));
     jobs.start(PruneOutbox::new(store, work.outbox_retention));
-    jobs.start(PurgeTenants::new(store));
+    jobs.start(DeleteExpiredTenants::new(store));
     jobs.start(PruneOperations::new(store, work.operation_retention));
     jobs
 }
 
-/// The names of the jobs that one server runs for all when they are due or requested.
+/// The names of the jobs that one server runs for all servers, when they are due or requested.
 pub const ON_REQUEST: [&str; 6] = [
     PruneOperations::NAME,
     PruneRevocations::NAME,
     PruneIdempotencyKeys::NAME,
     PruneOutbox::NAME,
-    PurgeTenants::NAME,
+    DeleteExpiredTenants::NAME,
     NormalizeText::NAME,
 ];
 
-/// The names of the jobs that one server runs for all, with this database.
+/// The names of the jobs that one server runs for all servers, with this database.
 pub fn shared(backend: DbBackend) -> Vec<&'static str> {
     let mut names = ON_REQUEST.to_vec();
     if has_relay(backend) {

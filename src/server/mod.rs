@@ -12,7 +12,7 @@ pub mod layers;
 pub mod listen;
 pub mod logs;
 pub mod metrics;
-mod operations;
+mod operation_kinds;
 pub mod ops;
 mod process;
 pub mod readiness;

@@ -1,4 +1,5 @@
-//! What a stream reads that is behind the changes in memory: a client that resumes after a while, or reads slowly.
+//! Reading the outbox for a stream whose position is older than the changes in memory, because its client resumes after a while or
+//! reads slowly.
 
 use super::{
     Message, Source, Watch,
@@ -10,18 +11,19 @@ use crate::{
     store::{outbox, outbox_retention},
 };
 
-/// How many revisions are read at most. They are grouped for each page of a watch, so that all of them would cost too much.
+/// Maximum number of revisions in one query. The query groups them by resource for each page, so an unbounded range would be too
+/// expensive.
 const RANGE: i64 = 1024;
 
 impl<S: Source> Watch<S> {
-    /// Reads the last change of each resource in a range after the position, which ends at `start` at most, where the changes in memory
-    /// begin. A resource that changed again since is left out: its change is in memory.
+    /// Reads the last change of each resource in a range after the position. The range ends at `start` or earlier, where the changes in
+    /// memory begin. A resource with a later change in memory is skipped.
     pub(super) async fn catch_up(&mut self, start: i64) -> Result<()> {
         let end = start.min(self.position.saturating_add(RANGE));
         let (feed, range) = (&self.feed, self.position..=end);
         let topic = S::RESOURCE.topic();
-        let events = outbox::changed(&feed.store, topic, self.reach.tenant(), range, PAGE as u64).await?;
-        // After the read: what was deleted meanwhile is missing in it.
+        let events = outbox::changed(&feed.store, topic, self.scope.tenant(), range, PAGE as u64).await?;
+        // After the read, which may lack events that were deleted in the meantime.
         if self.position < outbox_retention::pruned_through(&feed.store).await? {
             return Err(pruned());
         }

@@ -1,4 +1,4 @@
-//! How far one follower has got. Each has a position of its own, so that one that fails does not delay the others.
+//! The position of one follower in the outbox. Each follower has its own, so a failing one does not delay the others.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,70 +13,70 @@ use crate::store::outbox::Event;
 /// The delay after a failure.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
 
-/// A follower, and what it has taken.
+/// A follower and its position.
 pub(super) struct Cursor {
     follower: Arc<dyn Follower>,
-    place: Mutex<Place>,
+    progress: Mutex<Progress>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    /// The last revision that was taken.
+struct Progress {
+    /// The last revision that the follower processed.
     position: i64,
-    /// After a failure: when the events are handed over again.
-    retry: Option<Instant>,
+    /// After a failure: when to pass the events again.
+    retry_at: Option<Instant>,
 }
 
 impl Cursor {
     pub(super) fn new(follower: Arc<dyn Follower>) -> Self {
-        Self { follower, place: Mutex::default() }
+        Self { follower, progress: Mutex::default() }
     }
 
-    /// The position, unless the follower failed a moment ago.
+    /// The position; `None` while the follower waits for a retry.
     pub(super) fn due(&self) -> Option<i64> {
-        let Place { position, retry } = *self.place();
-        retry.is_none_or(|retry| retry <= Instant::now()).then_some(position)
+        let Progress { position, retry_at } = *self.progress();
+        retry_at.is_none_or(|at| at <= Instant::now()).then_some(position)
     }
 
-    /// Hands over the events after the position.
-    pub(super) async fn hand(&self, events: &[Event], through: i64) {
-        let (taken, name) = (self.follower.take(events, through).await, self.follower.name());
-        let mut place = self.place();
-        match &taken {
-            Ok(()) if place.retry.is_some() => {
-                tracing::info!(follower = name, "the events of the outbox can be taken again")
+    /// Passes the events after the position to the follower.
+    pub(super) async fn deliver(&self, events: &[Event], through: i64) {
+        let (processed, name) = (self.follower.process(events, through).await, self.follower.name());
+        let mut progress = self.progress();
+        match &processed {
+            Ok(()) if progress.retry_at.is_some() => {
+                tracing::info!(follower = name, "processing outbox events again")
             }
-            Err(error) if place.retry.is_none() => {
+            Err(error) if progress.retry_at.is_none() => {
                 let cause = error.cause.as_ref();
-                tracing::warn!(follower = name, %error, ?cause, "cannot take events of the outbox; they are retried");
+                tracing::warn!(follower = name, %error, ?cause, "cannot process outbox events; trying again");
             }
             _ => {}
         }
-        *place = match taken {
-            Ok(()) => Place { position: through, retry: None },
-            Err(_) => Place { retry: Some(Instant::now() + RETRY), ..*place },
+        *progress = match processed {
+            Ok(()) => Progress { position: through, retry_at: None },
+            Err(_) => Progress { retry_at: Some(Instant::now() + RETRY), ..*progress },
         };
     }
 
-    /// Goes on after a revision; what was before was not read.
+    /// Continues after a revision. Earlier events were not read.
     pub(super) fn restart(&self, at: i64) {
         self.follower.restart(at);
-        *self.place() = Place { position: at, retry: None };
+        *self.progress() = Progress { position: at, retry_at: None };
     }
 
-    /// Goes on after the newest event of a database that lost later ones.
+    /// Continues after the newest event of a database that lost later ones.
     pub(super) fn rewind(&self, to: i64) {
         self.follower.rewind(to);
-        *self.place() = Place { position: to, retry: None };
+        *self.progress() = Progress { position: to, retry_at: None };
     }
 
-    fn place(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Debug for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {:?}", self.follower.name(), *self.place())
+        write!(f, "{}: {:?}", self.follower.name(), *self.progress())
     }
 }

@@ -12,7 +12,7 @@ use super::{
     Source,
     follower::{Demand, Follower},
     log::{CAPACITY, Change, Log, Next},
-    source::{Reach, Readable},
+    source::{Readable, WatchScope},
 };
 use crate::{
     base::Result,
@@ -25,9 +25,9 @@ pub struct Feed<S: Source> {
     pub(super) source: S,
     pub(super) demand: Demand,
     log: Mutex<Log<S::State>>,
-    /// Through which revision all is known.
+    /// All changes up to this revision are known.
     head: watch::Sender<i64>,
-    /// The keys of resources that can never be read: each is logged once.
+    /// The keys of unreadable resources; each is logged once.
     unreadable: Mutex<HashSet<String>>,
 }
 
@@ -37,18 +37,19 @@ impl<S: Source> Feed<S> {
         Self { store, source, demand, log, head, unreadable: Mutex::default() }
     }
 
-    /// Notices when more is known.
+    /// Receives the newest known revision.
     pub(super) fn head(&self) -> watch::Receiver<i64> {
         self.head.subscribe()
     }
 
-    /// What comes after a revision; `None` if the database has lost its newest events since there were so many `rewinds`.
-    pub(super) fn after(&self, revision: i64, reach: Reach, rewinds: u64) -> Option<Next<S::State>> {
+    /// The next change after a revision; `None` if the database has lost its newest events since [`rewinds`](Self::rewinds)
+    /// returned this number.
+    pub(super) fn after(&self, revision: i64, scope: WatchScope, rewinds: u64) -> Option<Next<S::State>> {
         let log = self.log();
-        (log.rewinds() == rewinds).then(|| log.after(revision, reach))
+        (log.rewinds() == rewinds).then(|| log.after(revision, scope))
     }
 
-    /// How often the database lost its newest events.
+    /// How many times the database lost its newest events.
     pub(super) fn rewinds(&self) -> u64 {
         self.log().rewinds()
     }
@@ -58,8 +59,8 @@ impl<S: Source> Feed<S> {
         self.log().holds(key)
     }
 
-    /// The changes that events announce, with the states that their resources have now. The states are read after the events, so they
-    /// are at least as new.
+    /// The changes of these events, with the current states of their resources. The states are read after the events, so they are at
+    /// least as new.
     pub(super) async fn read(&self, events: Vec<&Event>) -> Result<Vec<Change<S::State>>> {
         if events.is_empty() {
             return Ok(Vec::new());
@@ -76,7 +77,7 @@ impl<S: Source> Feed<S> {
         Ok(events.into_iter().filter_map(change).collect())
     }
 
-    /// The state of a resource, unless it can never be read.
+    /// The state of a resource; `None` if it is unreadable.
     pub(super) fn readable(&self, key: &str, state: Readable<S::State>) -> Option<S::State> {
         let Err(error) = &state else { return state.ok() };
         if self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned()) {
@@ -97,7 +98,7 @@ impl<S: Source> Follower for Feed<S> {
         S::RESOURCE.topic()
     }
 
-    async fn take(&self, events: &[Event], through: i64) -> Result<()> {
+    async fn process(&self, events: &[Event], through: i64) -> Result<()> {
         let changes = self.read(newest(events, S::RESOURCE.topic())).await?;
         self.log().append(changes, through);
         self.head.send_replace(through);
@@ -121,7 +122,7 @@ impl<S: Source> std::fmt::Debug for Feed<S> {
     }
 }
 
-/// The last event of each resource of a topic, in the order of their revisions.
+/// The last event of each resource of a topic, ordered by revision.
 fn newest<'e>(events: &'e [Event], topic: &str) -> Vec<&'e Event> {
     let of_topic = || events.iter().filter(|event| event.topic == topic);
     let last: HashMap<_, _> = of_topic().map(|event| (event.key.as_str(), event.revision)).collect();

@@ -1,7 +1,7 @@
 //! The one reader of the outbox in a process.
 //!
-//! It reads while a stream is open, and otherwise does nothing: one query by the index of the revisions whenever this process has
-//! numbered events, and otherwise a few times a second for those of other processes.
+//! It reads only while a stream is open: with one query by revision, after this process has numbered events, and otherwise a few
+//! times a second for the events of other processes.
 
 use std::{
     collections::BTreeSet,
@@ -30,11 +30,11 @@ use crate::{
     },
 };
 
-/// Most events of one read.
+/// Maximum number of events in one read.
 const BATCH: u64 = 500;
-/// How often events of other servers are looked for.
+/// How often the outbox is checked for events of other servers.
 const POLL: Duration = Duration::from_millis(100);
-/// The same on SQLite, where only commands write besides the server.
+/// The same on SQLite, where commands are the only other writers.
 const POLL_SQLITE: Duration = Duration::from_millis(250);
 
 /// Reads the outbox for its followers.
@@ -42,7 +42,7 @@ pub struct Hub {
     store: Store,
     demand: Demand,
     cursors: Vec<Cursor>,
-    /// Whether the cursors are where the reading is: not after a time in which nothing was read.
+    /// Whether the cursors have current positions. Not after a time without open streams, in which nothing is read.
     is_reading: AtomicBool,
 }
 
@@ -53,14 +53,14 @@ impl Hub {
         Self { store: store.clone(), demand, cursors: Vec::new(), is_reading: AtomicBool::new(false) }
     }
 
-    /// The feed of a kind of resource.
+    /// Adds the feed of a kind of resource.
     pub fn feed<S: Source>(&mut self, source: S) -> Arc<Feed<S>> {
         let feed = Arc::new(Feed::new(self.store.clone(), source, self.demand.clone()));
         self.follow(feed.clone());
         feed
     }
 
-    /// Hands a follower what is read from now on.
+    /// Adds a follower, which gets the events that are read from now on.
     pub fn follow(&mut self, follower: Arc<dyn Follower>) {
         self.cursors.push(Cursor::new(follower));
     }
@@ -85,16 +85,16 @@ impl Hub {
         loop {
             if *demand.borrow_and_update() == 0 {
                 self.is_reading.store(false, Ordering::Relaxed);
-                // Fails only without a sender, and the hub holds one.
+                // Fails only if the sender is dropped, and the hub owns it.
                 let _ = demand.wait_for(|open| *open > 0).await;
             }
             let step = self.step().await;
             match (&step, failing) {
                 (Err(error), false) => {
                     let cause = error.cause.as_ref();
-                    tracing::warn!(%error, ?cause, "cannot read the outbox; streams wait until it can be read");
+                    tracing::warn!(%error, ?cause, "cannot read the outbox; streams are delayed; trying again");
                 }
-                (Ok(_), true) => tracing::info!("the outbox can be read again"),
+                (Ok(_), true) => tracing::info!("reading the outbox again"),
                 _ => {}
             }
             failing = step.is_err();
@@ -119,20 +119,20 @@ impl Hub {
         }
         let mut is_more = false;
         let due: Vec<_> = self.cursors.iter().filter_map(|cursor| Some((cursor.due()?, cursor))).collect();
-        // One read serves all that are at the same position: all of them, unless one failed.
+        // One read serves all followers at the same position, which is all of them unless one has failed.
         for position in due.iter().map(|(at, _)| *at).collect::<BTreeSet<_>>() {
             let Some(events) = self.after(position).await? else { return self.rewind().await };
             let Some(through) = events.last().map(|event| event.revision) else { continue };
             let there = due.iter().filter(|(at, _)| *at == position);
-            join_all(there.map(|(_, cursor)| cursor.hand(&events, through))).await;
+            join_all(there.map(|(_, cursor)| cursor.deliver(&events, through))).await;
             is_more |= events.len() as u64 >= BATCH;
         }
         Ok(is_more)
     }
 
-    /// The events after a position; `None` if the database has lost what was there.
+    /// The events after a position; `None` if the database has lost the event at the position.
     async fn after(&self, position: i64) -> Result<Option<Vec<Event>>> {
-        // With the event at the position, which shows that nothing was lost without another query.
+        // Includes the event at the position: if it is there, nothing was lost, and no second query is needed.
         let mut events = outbox::after(&self.store, position - 1, BATCH + 1).await?;
         if events.first().is_some_and(|event| event.revision == position) {
             events.remove(0);
@@ -142,10 +142,11 @@ impl Hub {
         Ok(Some(events))
     }
 
-    /// Goes on at the end of a database that lost its newest events, as after a failover to a standby that had not received them.
+    /// Continues at the end of the outbox after the database lost its newest events, for example in a failover to a standby that had
+    /// not received them.
     async fn rewind(&self) -> Result<bool> {
         let newest = outbox::newest(&self.store).await?;
-        tracing::warn!(newest, "the newest events of the outbox are gone; streams end, and clients begin again");
+        tracing::warn!(newest, "the database lost the newest outbox events; open streams are terminated");
         self.cursors.iter().for_each(|cursor| cursor.rewind(newest));
         Ok(true)
     }

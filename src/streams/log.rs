@@ -1,17 +1,17 @@
 //! The newest changes of one kind of resource, in memory.
 //!
-//! Only the last change of each resource is given out, with the state that the resource has now: what happened to it before does
-//! not matter to anybody who has not seen it yet. Older changes are dropped; a stream that is behind them reads the outbox.
+//! Only the last change of each resource is returned, with the resource's current state: a stream that has not sent the earlier
+//! changes yet does not need them. The oldest changes are dropped; a stream whose position is before them reads the outbox.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
-use super::Reach;
+use super::WatchScope;
 use crate::base::TenantId;
 
-/// Most changes that are kept.
+/// Maximum number of changes in memory.
 pub(super) const CAPACITY: usize = 4096;
 
 /// A change of a resource.
@@ -20,7 +20,7 @@ pub(super) struct Change<T> {
     pub revision: i64,
     pub key: Arc<str>,
     pub tenant: Option<TenantId>,
-    /// The state after it; `None` if the resource does not exist any more.
+    /// The state after it; `None` if the resource no longer exists.
     pub state: Option<Arc<T>>,
 }
 
@@ -30,26 +30,25 @@ impl<T> Clone for Change<T> {
     }
 }
 
-/// What comes after a position.
+/// The next change after a position.
 #[derive(Debug)]
 pub(super) enum Next<T> {
-    /// This change.
     Change(Change<T>),
-    /// Nothing, through this revision.
+    /// There is no change up to this revision.
     Nothing(i64),
-    /// Unknown: the log begins after this revision.
+    /// The position is before the start of the log, which is this revision.
     Behind(i64),
 }
 
-/// The changes after `start`, through `head`.
+/// The changes after `start`, up to and including `head`.
 #[derive(Debug)]
 pub(super) struct Log<T> {
     start: i64,
     head: i64,
-    /// How often the database lost its newest events. Positions of before mean nothing after that.
+    /// How many times the database lost its newest events. This makes earlier positions invalid.
     rewinds: u64,
     changes: VecDeque<Change<T>>,
-    /// The last change of each resource in it.
+    /// The revision of the last change of each resource.
     newest: HashMap<Arc<str>, i64>,
     capacity: usize,
 }
@@ -59,14 +58,14 @@ impl<T> Log<T> {
         Self { start: 0, head: 0, rewinds: 0, changes: VecDeque::new(), newest: HashMap::new(), capacity }
     }
 
-    /// Forgets everything; the log goes on after a revision.
+    /// Removes all changes; the log continues after a revision.
     pub(super) fn restart(&mut self, at: i64) {
         (self.start, self.head) = (at, at);
         self.changes.clear();
         self.newest.clear();
     }
 
-    /// Forgets everything, because the database lost its newest events.
+    /// Removes all changes, because the database lost its newest events.
     pub(super) fn rewind(&mut self, to: i64) {
         self.rewinds += 1;
         self.restart(to);
@@ -76,7 +75,7 @@ impl<T> Log<T> {
         self.rewinds
     }
 
-    /// Adds changes with growing revisions, at most one of each resource. All that happened through `head` is known then.
+    /// Adds changes in the order of their revisions, at most one per resource. They are all changes up to `head`.
     pub(super) fn append(&mut self, changes: impl IntoIterator<Item = Change<T>>, head: i64) {
         for change in changes {
             if let Some(older) = self.newest.insert(change.key.clone(), change.revision) {
@@ -94,18 +93,18 @@ impl<T> Log<T> {
         }
     }
 
-    /// What comes after a revision for a stream that reaches so far.
-    pub(super) fn after(&self, revision: i64, reach: Reach) -> Next<T> {
+    /// The next change after a revision in a scope.
+    pub(super) fn after(&self, revision: i64, scope: WatchScope) -> Next<T> {
         if revision < self.start {
             return Next::Behind(self.start);
         }
         let first = self.changes.partition_point(|change| change.revision <= revision);
         let mut later = self.changes.range(first..);
-        let next = later.find(|change| self.is_newest(change) && reach.covers(change.tenant));
+        let next = later.find(|change| self.is_newest(change) && scope.covers(change.tenant));
         next.map_or(Next::Nothing(self.head), |change| Next::Change(change.clone()))
     }
 
-    /// Whether a later change of a resource is in the log.
+    /// Whether the log has a change of a resource.
     pub(super) fn holds(&self, key: &str) -> bool {
         self.newest.contains_key(key)
     }
@@ -114,7 +113,7 @@ impl<T> Log<T> {
         self.newest.get(&change.key) == Some(&change.revision)
     }
 
-    /// Lets go of the state of a change that is not given out any more.
+    /// Drops the state of a change that is no longer the last one of its resource.
     fn supersede(&mut self, revision: i64) {
         if let Ok(at) = self.changes.binary_search_by_key(&revision, |change| change.revision)
             && let Some(change) = self.changes.get_mut(at)
@@ -143,7 +142,7 @@ mod tests {
     /// All that a stream sees from a position on.
     fn seen(log: &Log<i64>, mut at: i64) -> Vec<i64> {
         let mut seen = Vec::new();
-        while let Next::Change(change) = log.after(at, Reach::Everything) {
+        while let Next::Change(change) = log.after(at, WatchScope::Platform) {
             assert_eq!(change.state.as_deref(), Some(&change.revision));
             at = change.revision;
             seen.push(at);
@@ -152,30 +151,30 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_change_of_a_resource_is_given_out() {
+    fn only_the_last_change_of_a_resource_is_returned() {
         let log = log(10, &[(1, "a"), (2, "b"), (4, "a"), (5, "c"), (7, "a")]);
         assert_eq!(seen(&log, 0), [2, 5, 7]);
         assert_eq!(seen(&log, 2), [5, 7]);
-        assert!(matches!(log.after(7, Reach::Everything), Next::Nothing(7)));
+        assert!(matches!(log.after(7, WatchScope::Platform), Next::Nothing(7)));
         let states = log.changes.iter().filter(|change| change.state.is_some()).count();
-        assert_eq!(states, 3, "what nobody sees any more is kept");
+        assert_eq!(states, 3, "a superseded state is kept in memory");
     }
 
     #[test]
     fn a_position_before_the_log_is_behind() {
         let mut log = log(2, &[(1, "a"), (2, "b"), (3, "c")]);
-        assert!(matches!(log.after(0, Reach::Everything), Next::Behind(1)));
+        assert!(matches!(log.after(0, WatchScope::Platform), Next::Behind(1)));
         assert_eq!(seen(&log, 1), [2, 3]);
         assert!(!log.holds("a") && log.holds("b"));
         log.append([], 9);
-        assert!(matches!(log.after(3, Reach::Everything), Next::Nothing(9)));
+        assert!(matches!(log.after(3, WatchScope::Platform), Next::Nothing(9)));
         log.restart(20);
-        assert!(matches!(log.after(9, Reach::Everything), Next::Behind(20)));
-        assert!(matches!(log.after(20, Reach::Everything), Next::Nothing(20)) && !log.holds("c"));
+        assert!(matches!(log.after(9, WatchScope::Platform), Next::Behind(20)));
+        assert!(matches!(log.after(20, WatchScope::Platform), Next::Nothing(20)) && !log.holds("c"));
     }
 
     #[test]
-    fn however_often_a_resource_changes_the_log_stays_small() {
+    fn many_changes_of_one_resource_do_not_exceed_the_capacity() {
         let mut log = Log::new(16);
         for revision in 1..=10_000 {
             log.append([change(revision, "a")], revision);

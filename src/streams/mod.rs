@@ -1,9 +1,10 @@
 //! Streams: the current state of resources, and then each change, for any number of readers.
 //!
-//! One reader ([`Hub`]) of the outbox in each process hands its events to followers. A [`Feed`] is the follower of one kind of
-//! resource: it reads the new state of what changed once, and shares it among all streams. A [`watch`](Watch) is one stream. It
-//! keeps a position in the outbox and no queue: a client that reads slowly skips to the newest states.
+//! In each process one reader of the outbox, the [`Hub`], passes events to followers. A [`Feed`] is the follower of one kind of
+//! resource: it reads the new state of each changed resource once, for all streams. A [`Watch`] is one stream. It has a position in
+//! the outbox and no queue: a client that reads slowly skips to the newest states.
 
+mod abort_when;
 mod catch_up;
 mod cursor;
 mod feed;
@@ -11,12 +12,11 @@ mod follower;
 mod hub;
 mod log;
 mod source;
-mod until;
 mod watch;
 
+pub use abort_when::abort_when;
 pub use feed::Feed;
 pub use follower::Follower;
 pub use hub::Hub;
-pub use source::{Reach, Readable, Source};
-pub use until::{Until, until};
+pub use source::{Readable, Source, WatchScope};
 pub use watch::{Message, Watch};

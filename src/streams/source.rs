@@ -1,4 +1,4 @@
-//! Where the states of resources come from.
+//! The trait that reads the states of resources.
 
 use std::collections::HashMap;
 
@@ -7,58 +7,57 @@ use crate::{
     store::Resource,
 };
 
-/// A state, or why it can never be read, such as a row that does not parse: the resource is skipped then.
+/// A state, or why it cannot be read even by trying again, such as a row that does not parse. Such a resource is skipped.
 pub type Readable<T> = Result<T>;
 
-/// Reads the states of one kind of resource. An error is never mistaken for a resource that is not there. After an error of a whole
-/// read it is tried again.
+/// Reads the states of one kind of resource. An error does not mean that a resource does not exist; a failed read is retried.
 pub trait Source: Send + Sync + 'static {
     /// The state of a resource.
     type State: Send + Sync + 'static;
 
-    /// The kind of resource: which events of the outbox are about it.
+    /// The kind of resource, which determines the topic of its outbox events.
     const RESOURCE: Resource;
 
-    /// The present states of these resources, by the keys of their events. A resource that does not exist any more is left out.
+    /// The current states of these resources, by the keys of their events. A resource that no longer exists is omitted.
     fn load(&self, keys: &[String]) -> impl Future<Output = Result<HashMap<String, Readable<Self::State>>>> + Send;
 
-    /// The resources that a stream can reach, sorted by their keys, after a key. At most `limit`.
+    /// At most `limit` resources in a scope, sorted by key, after a key.
     fn page(
         &self,
-        reach: Reach,
+        scope: WatchScope,
         after: Option<&str>,
         limit: u64,
     ) -> impl Future<Output = Result<Vec<(String, Readable<Self::State>)>>> + Send;
 }
 
-/// Which resources a stream can reach.
+/// The resources that a stream may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Those of every tenant, and of the platform.
-    Everything,
-    /// Those of one tenant.
+pub enum WatchScope {
+    /// The resources of all tenants and of the platform.
+    Platform,
+    /// The resources of one tenant.
     Tenant(TenantScope),
 }
 
-impl Reach {
-    /// As far as a call with this access, whose own tenant is `own`.
+impl WatchScope {
+    /// The scope of a call with this access. `own` is the tenant of [`Access::Tenant`].
     pub fn of(access: &Access, own: Option<TenantScope>) -> Result<Self> {
         match (access, own) {
-            (Access::Platform, _) => Ok(Self::Everything),
+            (Access::Platform, _) => Ok(Self::Platform),
             (Access::Tenant(_), Some(own)) => Ok(Self::Tenant(own)),
-            _ => Err(Error::internal("a stream of a call that reaches no tenant")),
+            _ => Err(Error::internal("a stream was opened by a call without access to a tenant")),
         }
     }
 
-    /// The tenant whose resources these are; `None` for those of all.
+    /// The tenant; `None` for all.
     pub fn tenant(self) -> Option<TenantId> {
         match self {
-            Self::Everything => None,
+            Self::Platform => None,
             Self::Tenant(scope) => Some(scope.tenant()),
         }
     }
 
-    /// Whether a resource of a tenant, or of the platform, is among them.
+    /// Whether a resource of a tenant, or of the platform (`None`), is in the scope.
     pub(super) fn covers(self, tenant: Option<TenantId>) -> bool {
         self.tenant().is_none_or(|own| tenant == Some(own))
     }

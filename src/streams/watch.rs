@@ -1,11 +1,11 @@
-//! One stream: the current state of all that it can reach, a bookmark, and then each change; or, from a revision on, what has
-//! changed since.
+//! One stream: the current states of all resources in its scope, a bookmark, and then each change; or, if the client resumes after a
+//! revision, only the changes since then.
 //!
-//! No gap: the position is read first, then the states, then the changes after the position. So a change that comes in between
-//! may be in the states already; it comes once more, with its revision and a state that is not older.
+//! No gap: the position is read first, then the states, then the changes after the position. A change that is committed in between
+//! may already be in the states; it is sent again, with its revision and a state that is not older.
 //!
-//! No queue: a stream holds a position, and at most [`PAGE`] states that were read for it. What happens while a client does not
-//! read stays in the outbox, or in the memory that all streams share; afterwards it gets the newest state of each resource.
+//! No queue: a stream has a position and at most [`PAGE`] states that were read for it. Changes that a client has not read yet stay
+//! in the outbox, or in the memory that all streams share; when it reads on, it gets the newest state of each resource.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Feed, Reach, Source, follower::Wanted, log::Next};
+use super::{Feed, Source, WatchScope, follower::OpenStream, log::Next};
 use crate::{
     base::{Error, Kind, Result, error::Reason},
     store::{outbox, outbox_retention},
@@ -23,13 +23,13 @@ use crate::{
 
 /// How many states are read at a time.
 pub(super) const PAGE: usize = 32;
-/// A stream without a change gets a bookmark so often, and up to a quarter later.
+/// The time without a message after which a bookmark is sent; up to a quarter more, at random.
 const BOOKMARK: Duration = Duration::from_secs(10);
 
-/// A message of a stream. A client can resume after every revision that it got.
+/// A message of a stream. A client can resume after every revision that it has received.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Message<T> {
-    /// A resource as it is. The others that are there follow, so nobody can resume after it.
+    /// The current state of a resource, at the beginning of a stream. It has no revision, so a client cannot resume after it.
     Current(Arc<T>),
     /// A resource after a change.
     Changed {
@@ -45,42 +45,44 @@ pub enum Message<T> {
         /// The key of the resource.
         key: Arc<str>,
     },
-    /// All through this revision was sent.
+    /// All changes up to this revision were sent.
     Bookmark(i64),
 }
 
 /// One stream.
 pub struct Watch<S: Source> {
     pub(super) feed: Arc<Feed<S>>,
-    pub(super) reach: Reach,
-    /// All through this revision was sent.
+    pub(super) scope: WatchScope,
+    /// All changes up to this revision were sent.
     pub(super) position: i64,
-    /// What was read for this stream and is not sent yet; the position after it.
+    /// Messages that were read and not sent yet.
     pub(super) read: VecDeque<Message<S::State>>,
+    /// The position after them.
     pub(super) then: Option<i64>,
     snapshot: Option<Snapshot>,
-    /// From here on nothing is old: the client is told once.
+    /// The newest revision when the stream was opened. A bookmark is sent once the stream has reached it.
     present: Option<i64>,
     head: watch::Receiver<i64>,
-    /// How often the database had lost its newest events when the stream was opened.
+    /// [`Feed::rewinds`] when the stream was opened.
     rewinds: u64,
+    /// When the next bookmark is due.
     bookmark: Instant,
-    _wanted: Wanted,
+    _open: OpenStream,
 }
 
-/// Where the reading of the current states is: after this key.
+/// Current states remain to be read, after this key.
 struct Snapshot(Option<String>);
 
 impl<S: Source> Watch<S> {
-    /// Opens a stream. `revision` is where a client resumes; 0 begins with the current states. Fails with OUT_OF_RANGE if what
-    /// happened after the revision is not known any more, or if there is no such revision yet.
-    pub async fn open(feed: &Arc<Feed<S>>, reach: Reach, revision: i64) -> Result<Self> {
+    /// Opens a stream that resumes after `revision`; with 0 it begins with the current states. Fails with OUT_OF_RANGE if changes after
+    /// the revision have been deleted, or if the revision does not exist.
+    pub async fn open(feed: &Arc<Feed<S>>, scope: WatchScope, revision: i64) -> Result<Self> {
         if revision < 0 {
             let text = "revision must not be negative";
             return Err(Error::invalid(Reason::InvalidArgument, "revision", text));
         }
-        // The outbox is read from now on, so nothing after the position is missed.
-        let (wanted, head, rewinds) = (Wanted::new(&feed.demand), feed.head(), feed.rewinds());
+        // Counted first: the outbox is read from now on, so no change after the position is missed.
+        let (open, head, rewinds) = (OpenStream::new(&feed.demand), feed.head(), feed.rewinds());
         let newest = outbox::newest(&feed.store).await?;
         if revision > newest {
             return Err(unknown());
@@ -91,7 +93,7 @@ impl<S: Source> Watch<S> {
         let begins = revision == 0;
         Ok(Self {
             feed: feed.clone(),
-            reach,
+            scope,
             position: if begins { newest } else { revision },
             read: VecDeque::new(),
             then: None,
@@ -100,7 +102,7 @@ impl<S: Source> Watch<S> {
             head,
             rewinds,
             bookmark: next_bookmark(),
-            _wanted: wanted,
+            _open: open,
         })
     }
 
@@ -115,14 +117,14 @@ impl<S: Source> Watch<S> {
         })
     }
 
-    /// The next message. A revision is sent once, and they grow.
+    /// The next message. Revisions increase, and each is sent once.
     async fn next(&mut self) -> Result<Message<S::State>> {
         loop {
             if let Some(message) = self.next_known().await? {
                 self.bookmark = next_bookmark();
                 return Ok(message);
             }
-            // Fails only without a sender, and the feed holds one.
+            // Fails only if the sender is dropped, and the feed owns it.
             let is_more_known = timeout_at(self.bookmark, self.head.changed()).await;
             if is_more_known.is_err() {
                 self.bookmark = next_bookmark();
@@ -131,7 +133,7 @@ impl<S: Source> Watch<S> {
         }
     }
 
-    /// The next message that is there without waiting for a change.
+    /// The next message that needs no waiting for a change, if there is one.
     async fn next_known(&mut self) -> Result<Option<Message<S::State>>> {
         loop {
             if let Some(message) = self.read.pop_front() {
@@ -142,9 +144,9 @@ impl<S: Source> Watch<S> {
                 self.read_page(after).await?;
                 continue;
             }
-            // Before the look, so that a change in between is noticed.
+            // Before the check, so that a later change is noticed.
             self.head.mark_unchanged();
-            match self.feed.after(self.position, self.reach, self.rewinds).ok_or_else(unknown)? {
+            match self.feed.after(self.position, self.scope, self.rewinds).ok_or_else(unknown)? {
                 Next::Change(change) => return Ok(Some(self.sent(change.into()))),
                 Next::Behind(start) => self.catch_up(start).await?,
                 Next::Nothing(head) => {
@@ -163,9 +165,9 @@ impl<S: Source> Watch<S> {
         message
     }
 
-    /// Reads the next current states.
+    /// Reads the next page of current states.
     async fn read_page(&mut self, after: Option<String>) -> Result<()> {
-        let page = self.feed.source.page(self.reach, after.as_deref(), PAGE as u64).await?;
+        let page = self.feed.source.page(self.scope, after.as_deref(), PAGE as u64).await?;
         if page.len() == PAGE {
             self.snapshot = page.last().map(|(key, _)| Snapshot(Some(key.clone())));
         }
@@ -184,17 +186,17 @@ impl<S: Source> std::fmt::Debug for Watch<S> {
     }
 }
 
-/// When a stream that has nothing to say says so. Not all streams at once.
+/// When the next bookmark is due. Random, so that not all streams send theirs at once.
 fn next_bookmark() -> Instant {
     Instant::now() + BOOKMARK.mul_f64(rand::random_range(1.0..1.25))
 }
 
 fn unknown() -> Error {
-    let text = "the revision does not exist yet; the database may have been restored: begin without a revision";
+    let text = "the revision does not exist; the database may have been restored; start again without a revision";
     Error::new(Kind::OutOfRange, Reason::RevisionUnknown, text)
 }
 
 pub(super) fn pruned() -> Error {
-    let text = "the changes after the revision are not kept any more; begin without a revision";
+    let text = "changes after the revision have been deleted; start again without a revision";
     Error::new(Kind::OutOfRange, Reason::RevisionPruned, text)
 }

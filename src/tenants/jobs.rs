@@ -14,17 +14,17 @@ use crate::{
 
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// Deletes tenants after their grace period, and starts the removal of deleted ones again where it failed.
+/// Deletes tenants after their grace period, and starts failed purges of deleted tenants again.
 #[derive(Debug)]
-pub struct PurgeTenants(Store);
+pub struct DeleteExpiredTenants(Store);
 
-impl PurgeTenants {
+impl DeleteExpiredTenants {
     pub fn new(store: &Store) -> Self {
         Self(store.clone())
     }
 }
 
-impl Job for PurgeTenants {
+impl Job for DeleteExpiredTenants {
     const NAME: &'static str = "tenant-purge";
     const PLACEMENT: Placement = Placement::OneServer;
 
@@ -39,7 +39,7 @@ impl Job for PurgeTenants {
         }
         let again = purge::start_again(&self.0, SWEEP).await?;
         if again > 0 {
-            tracing::warn!(again, "the rows of deleted tenants were not removed; trying again");
+            tracing::warn!(again, "the purge of deleted tenants failed; trying again");
         }
         Ok(Report::batch(deleted.max(again), SWEEP))
     }

@@ -14,10 +14,10 @@ use crate::{
     store::{Change, ChangeKind, Resource, Store, Tx, entities::tenants, scopes::Purged},
 };
 
-/// Most rows of one transaction.
+/// Maximum number of rows deleted in one transaction.
 const BATCH: u64 = 500;
 
-/// The folded name of a deleted tenant until it is removed: no other tenant can have it, and its own is free.
+/// The folded name of a deleted tenant until its row is removed. No tenant can have such a name, and the old name becomes free.
 pub(super) fn key_of_deleted(tenant: TenantId) -> String {
     format!("~{}", tenant.dashed())
 }
@@ -33,23 +33,23 @@ impl PurgeTenant {
     }
 }
 
-/// What is removed besides the tenant: nothing that would have to be said.
+/// The operation has no parameters; it names the tenant.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Input {}
 
-/// A step, by what it removes.
+/// A step, named after the rows that it removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Namespaces.
     Namespaces,
-    /// Rows that are like others.
+    /// The rows of one table.
     Rows(Purged),
     /// The tenant, with its settings and sealing keys.
     Tenant,
 }
 
 impl StepName for Step {
-    /// What refers to others is removed before them, so that no batch is larger than it seems.
+    /// Rows are removed before the rows that they refer to, so that no batch grows by a cascade.
     const ALL: &'static [Self] = &[
         Self::Rows(Purged::ApiKeys),
         Self::Namespaces,
@@ -80,7 +80,7 @@ impl StepName for Step {
 impl OperationKind for PurgeTenant {
     const NAME: &'static str = "tenant.purge";
     const STEPS: &'static [Step] = Step::ALL;
-    /// What is removed cannot be brought back, and a tenant with half of its rows is none.
+    /// Removed rows cannot be restored, and a tenant without some of its rows would be unusable.
     const CANCELLABLE: bool = false;
 
     type Step = Step;
@@ -99,13 +99,13 @@ pub(super) async fn start(tx: &Tx, tenant: TenantId, name: &str) -> Result<()> {
     operations::start::<PurgeTenant>(tx, Some(tenant), name, &Input {}).await.map(drop)
 }
 
-/// Starts the removal of deleted tenants again for which it failed, at most so many, and returns how many there were.
-pub(super) async fn start_again(store: &Store, most: u64) -> Result<u64> {
+/// Starts the purge of deleted tenants again if it has failed, for at most `limit` tenants. Returns their number.
+pub(super) async fn start_again(store: &Store, limit: u64) -> Result<u64> {
     let left = tenants::Entity::find()
         // Not a parameter, so that SQLite uses the index of the few deleted ones.
         .filter(Expr::cust("status = 'deleted'"))
         .filter(operations::has_live::<PurgeTenant>((tenants::Entity, tenants::Column::Id)).not())
-        .limit(most)
+        .limit(limit)
         .all(store.read())
         .await?;
     let count = left.len() as u64;

@@ -9,7 +9,7 @@ use crate::{
         Store,
         entities::tenants::{Column, Entity, Model, exists},
     },
-    streams::Reach,
+    streams::WatchScope,
 };
 
 /// A page of the tenants that the call can reach, oldest first. Its `total` is not counted.
@@ -25,13 +25,13 @@ pub async fn reachable_page(cx: &Cx, store: &Store, request: PageRequest) -> Res
     Ok(Page::cut(request, rows, 0, |tenant| tenant.id.uuid()))
 }
 
-/// What a watch of the call can reach.
-pub async fn watchable(cx: &Cx, store: &Store) -> Result<Reach> {
+/// The scope of a watch of the call.
+pub async fn watch_scope(cx: &Cx, store: &Store) -> Result<WatchScope> {
     let own = match &cx.access {
         Access::Tenant(own) => Some(super::resolve_any(cx, store, own).await?.1),
         Access::Platform | Access::None => None,
     };
-    Reach::of(&cx.access, own)
+    WatchScope::of(&cx.access, own)
 }
 
 /// The rows of so many tenants after one, by id.

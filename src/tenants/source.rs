@@ -11,7 +11,7 @@ use crate::{
         Resource, Store,
         entities::tenants::{Column, Entity, Model, exists},
     },
-    streams::{Reach, Readable, Source},
+    streams::{Readable, Source, WatchScope},
 };
 
 /// The tenants of the registry, in every status. Their keys are their ids.
@@ -43,14 +43,19 @@ impl Source for TenantSource {
         Ok(states)
     }
 
-    async fn page(&self, reach: Reach, after: Option<&str>, limit: u64) -> Result<Vec<(String, Readable<Tenant>)>> {
+    async fn page(
+        &self,
+        scope: WatchScope,
+        after: Option<&str>,
+        limit: u64,
+    ) -> Result<Vec<(String, Readable<Tenant>)>> {
         let after = after.map(id).transpose()?;
-        let rows = match reach {
-            Reach::Everything => reachable::rows_after(&self.0, after, limit).await?,
-            Reach::Tenant(own) if after.is_none_or(|after| own.tenant().uuid() > after.uuid()) => {
+        let rows = match scope {
+            WatchScope::Platform => reachable::rows_after(&self.0, after, limit).await?,
+            WatchScope::Tenant(own) if after.is_none_or(|after| own.tenant().uuid() > after.uuid()) => {
                 Entity::find_by_id(own.tenant().uuid()).filter(exists()).all(self.0.read()).await?
             }
-            Reach::Tenant(_) => Vec::new(),
+            WatchScope::Tenant(_) => Vec::new(),
         };
         Ok(rows.into_iter().map(keyed).collect())
     }

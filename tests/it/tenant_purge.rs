@@ -194,7 +194,7 @@ both_databases! {
         let deleted = delete_with_namespace(&db).await;
         sql(&db, "UPDATE operations SET state = 'failed', ended_at = 1").await;
         assert_eq!(tenant_rows::Entity::find_by_id(deleted.uuid()).one(db.read()).await.unwrap().unwrap().status, "deleted");
-        let job = tenants::jobs::PurgeTenants::new(&db);
+        let job = tenants::jobs::DeleteExpiredTenants::new(&db);
         for more in [1, 0] {
             let report = tenantry::jobs::Job::run(&job, &tenantry::jobs::Run::unleased()).await.unwrap();
             assert!(!report.more);

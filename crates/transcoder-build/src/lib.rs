@@ -159,10 +159,9 @@ impl Builder {
     /// - `info`: as in OpenAPI
     /// - `securitySchemes`: as in OpenAPI, by name
     /// - `surfaces`: by name, `title`, `description` and `security`, the names of schemes of which any one suffices
-    /// - `dialects`: by name, the `schema` and an `example` of an error body, and the `statuses` that the dialect
-    ///   itself
+    /// - `dialects`: by name, the `schema` and an `example` of an error body, and the `statuses` that the dialect itself
     ///   chooses: those below 500 for calls with input, the others for all
-    /// - `tags`: those of `paths`
+    /// - `tags`: the tags of `paths`
     /// - `paths`: paths that no RPC serves: by path, the path `item` and the `surfaces` whose documents include it
     pub fn openapi(mut self, frame: &str) -> Self {
         self.frames.push(frame.to_owned());

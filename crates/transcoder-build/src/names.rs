@@ -34,7 +34,7 @@ pub fn camel(name: &str) -> String {
     sanitize(name.to_upper_camel_case())
 }
 
-/// The module that tonic makes for a service: it inserts an underscore before every capital letter of the trait's name.
+/// The module that tonic generates for a service: it inserts an underscore before every capital letter of the trait's name.
 pub fn server_module(service: &str) -> String {
     let mut module = String::new();
     for (index, c) in camel(service).char_indices() {
@@ -46,7 +46,7 @@ pub fn server_module(service: &str) -> String {
     module + "_server"
 }
 
-/// The file that prost makes for a package.
+/// The file that prost generates for a package.
 pub fn file(package: &str) -> String {
     let modules: Vec<_> = package.split('.').filter(|module| !module.is_empty()).map(snake).collect();
     if modules.is_empty() { "_.rs".to_owned() } else { modules.join(".") + ".rs" }

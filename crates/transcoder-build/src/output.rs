@@ -88,7 +88,7 @@ fn write_openapi(out: &Path, documents: &BTreeMap<String, serde_json::Value>) ->
     let path = out.join("transcoder.rs");
     let code = fs::read_to_string(&path).map_err(io(&path))?;
     let constant = format!(
-        "/// The OpenAPI documents, by surface; that of everything has the empty name.\n\
+        "/// The OpenAPI documents by surface; the document of all surfaces has the empty name.\n\
          pub const OPENAPI: &[(&str, &[u8])] = &[{entries}];\n"
     );
     write(&path, code + &constant)

@@ -1,4 +1,4 @@
-//! Requests with a field that says which of several things to do (the option `actions`).
+//! Requests with a field that selects one of several actions (the option `actions`).
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -8,7 +8,7 @@ use crate::required;
 /// The actions of a method.
 #[derive(Clone, Copy, Debug)]
 pub struct Actions {
-    /// Name of the request's field that decides.
+    /// Name of the request's field that selects the action.
     pub field: &'static str,
     /// The actions, sorted by name.
     pub listed: &'static [Action],
@@ -17,27 +17,27 @@ pub struct Actions {
 /// One action.
 #[derive(Debug)]
 pub struct Action {
-    /// The value of the deciding field.
+    /// The value of the selecting field.
     pub name: &'static str,
     /// The permission that the caller needs.
     pub permission: &'static str,
-    /// Its name in the audit log; empty if it leaves nothing there.
+    /// Its name in the audit log; empty if it is not audited.
     pub audit: &'static str,
 }
 
 impl Actions {
-    /// The action of a name.
+    /// The action with a name.
     pub fn named(&self, name: &str) -> Option<&'static Action> {
         self.listed.iter().find(|action| action.name == name)
     }
 
-    /// The text for a caller who asks for an action that is not listed.
+    /// The error text for an action that is not listed.
     pub fn must_be(&self) -> String {
         let names: Vec<_> = self.listed.iter().map(|action| action.name).collect();
         format!("must be one of {}", names.join(", "))
     }
 
-    /// Refuses a request that asks for an action that is not listed. The guard may have done so before.
+    /// The error for an action that is not listed. The guard may refuse it earlier.
     #[doc(hidden)]
     pub fn unknown(&self, domain: &str) -> Status {
         let text = self.must_be();
@@ -47,9 +47,8 @@ impl Actions {
     }
 }
 
-/// Checks the fields of a request against its action. `given` has each field, and whether the request has it. A field that
-/// the action does not take is refused, because it would have no effect; then the first one of `requires` that is missing.
-/// What is required is taken.
+/// Checks the fields of a request against its action. `given` lists all fields and whether the request has them. Refuses fields that
+/// are neither in `takes` nor in `requires`, because they would have no effect; then the first field of `requires` that is missing.
 #[doc(hidden)]
 pub fn check(
     action: &str,
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_action_reports_what_is_known() {
+    fn the_error_for_an_unknown_action_lists_the_known_ones() {
         let text = "must be one of burn, look";
         let want = (Code::InvalidArgument, text, "ACTION_UNKNOWN@shop".to_owned(), vec![violation("act", text)]);
         assert_eq!(refusal(&ACTIONS.unknown("shop")), want);
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_may_be_missing_and_what_is_required_is_taken() {
+    fn taken_fields_are_optional_and_required_fields_are_accepted() {
         assert!(check("paint", &[("color", true), ("coats", false)], &["coats"], &["color"], "shop").is_ok());
         assert!(check("look", &[], &[], &[], "shop").is_ok());
     }

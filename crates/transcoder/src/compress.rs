@@ -22,8 +22,8 @@ use tower_http::compression::{Compression, CompressionBody, Predicate, predicate
 
 use crate::rest::{CODINGS, Streamed, UnknownLength};
 
-/// A service whose responses are compressed where it pays: text above a minimum size. Streams are not compressed, so
-/// that each piece arrives when it is sent.
+/// A service that compresses responses with text above a minimum size. Streams are not compressed, so that each piece
+/// arrives when it is sent.
 #[derive(Clone)]
 pub struct Compressed<S> {
     inner: Compression<S, CompressionPolicy>,

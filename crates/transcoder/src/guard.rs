@@ -25,7 +25,7 @@ pub trait Guard: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>>;
 }
 
-/// A guard that admits everybody, for services that are public or are guarded elsewhere.
+/// A guard that admits all callers, for services that are public or have another guard.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Open;
 

@@ -20,14 +20,14 @@ pub trait Context: Sized + Send + Sync + Unpin + 'static {
     /// The error of a handler.
     type Error: Send + 'static;
 
-    /// Makes the context of a call from what the layers and the guard left in the extensions of its request.
+    /// Creates the context of a call from the extensions of its request, in which layers and guard store their results.
     fn of(extensions: &Extensions, metadata: &MetadataMap) -> Result<Self, Status>;
 
     /// The status for the error of a handler. The error is dropped afterwards, so log it here.
     fn status(&self, error: Self::Error) -> Status;
 
-    /// Makes a call take effect once, if its caller asks for that; `None` runs the call like any other. Called behind the guard,
-    /// for methods with [`takes_key`](MethodInfo::takes_key).
+    /// Makes a call idempotent, if its caller requested that; with `None` the call runs normally. Called after the guard, for methods
+    /// with [`takes_key`](MethodInfo::takes_key).
     fn once(&self, _: &'static MethodInfo, _: &Extensions, _: &MetadataMap) -> Option<Box<dyn Once<Self>>> {
         None
     }

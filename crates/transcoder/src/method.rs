@@ -19,13 +19,13 @@ pub struct MethodInfo {
     pub auth: AuthRule,
     /// Its audit rule; `None` for reads.
     pub audit: Option<AuditRule>,
-    /// A call may have an idempotency key: the method changes something, has a caller who owns the key, and takes and returns one
-    /// message.
+    /// Whether a call may have an idempotency key: the method has an audit rule, is not public (a key belongs to a caller), and takes
+    /// and returns one message.
     pub takes_key: bool,
 }
 
 impl MethodInfo {
-    /// What a call does, as the audit log names it; `None` on reads.
+    /// The action of a call in the audit log; `None` for reads.
     pub fn audited(&self, claim: &Claim<'_>) -> Option<&'static str> {
         let fixed = self.audit.as_ref().map(|audit| audit.action);
         match &self.auth.permission {
@@ -88,15 +88,15 @@ pub enum Permission {
     None,
     /// The same one for every message.
     Fixed(&'static str),
-    /// One to reach what is the caller's own, and another one to reach everything. The guard leaves the [`Reach`] of the
-    /// caller in the extensions of the request.
+    /// One for the caller's own resources, and another one for all. The guard puts the [`Reach`] of the caller into the
+    /// extensions of the request.
     OwnOrAll {
         /// The permission that the caller needs.
         own: &'static str,
-        /// The permission to reach everything.
+        /// The permission for all resources.
         all: &'static str,
     },
-    /// That of the action that the request asks for.
+    /// The permission of the requested action.
     ByAction(Actions),
 }
 
@@ -111,14 +111,14 @@ pub enum TenantRule {
     Resource,
     /// A field of the request, by its path.
     Field(&'static str),
-    /// A field of the request, by its path; the caller's own tenant where the field is empty.
+    /// A field of the request, by its path; the caller's own tenant if the field is empty.
     FieldOrCaller(&'static str),
 }
 
 /// What an RPC writes to the audit log.
 #[derive(Debug)]
 pub struct AuditRule {
-    /// Name of the action; empty where each action of the method has one of its own.
+    /// Name of the action; empty if each of the method's actions has its own.
     pub action: &'static str,
     /// Path of the request field that names the target; empty if the operation names it.
     pub target: &'static str,

@@ -1,4 +1,4 @@
-//! Calls that take effect once although they may be sent several times: the hook by which a context makes that so.
+//! Idempotent calls: a hook for contexts, so that a call that is sent several times takes effect once.
 //!
 //! Messages are passed in their encoded form, so that the code behind the hook is compiled once and not for each method.
 
@@ -14,12 +14,12 @@ pub type Encoded = Result<Response<Bytes>, Status>;
 /// A running call.
 pub type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Runs the handler of a call with the context that it is given.
+/// Runs the handler of a call with a context.
 pub type Run<C> = Box<dyn FnOnce(C) -> Running<Encoded> + Send>;
 
 /// Makes a call take effect once. Returned by [`Context::once`](crate::handler::Context::once).
 pub trait Once<C>: Send {
-    /// Runs the call, or returns an earlier response to it. `request` is the encoded request. Equal requests have equal encodings,
+    /// Runs the call, or returns the response of an earlier one. `request` is the encoded request. Equal requests have equal encodings,
     /// because the messages that `transcoder-build` generates have ordered maps.
     fn answer(self: Box<Self>, request: Vec<u8>, run: Run<C>) -> Running<Encoded>;
 }
@@ -42,7 +42,8 @@ where
     let answer = once.answer(request, Box::new(run));
     Box::pin(async move {
         let (metadata, message, extensions) = answer.await?.into_parts();
-        let message = R::decode(message).map_err(|_| Status::internal("a kept answer is not of the method's type"))?;
+        let message = R::decode(message)
+            .map_err(|_| Status::internal("a stored response does not have the type of the method"))?;
         Ok(Response::from_parts(metadata, message, extensions))
     })
 }

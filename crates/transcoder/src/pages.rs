@@ -1,10 +1,9 @@
 //! Lists that are longer than one message: the service returns the first page and leaves a stream of the other pages
 //! with it.
 //!
-//! Each page is a message of the response type. Merged as protobuf merges messages, they are one list, and all other
-//! fields are those of the last page. The option `paged_list` marks a method with such a list. Over REST the pages are
-//! sent one after the other, each read when the peer has taken the one before. Over gRPC they are merged into one
-//! message, unless that would be too long.
+//! Each page is a message of the response type. Merged by the rules of protobuf, they are one list, with the other fields of the
+//! last page. The option `paged_list` marks a method with such a list. Over REST the pages are sent one after the other; each is read
+//! when the peer has received the previous one. Over gRPC they are merged into one message, unless it would be too long.
 
 use std::{
     fmt,
@@ -61,8 +60,8 @@ pub(crate) async fn next<M>(pages: &mut Pages<M>) -> Option<Result<M, Status>> {
     poll_fn(|cx| pages.as_mut().poll_next(cx)).await
 }
 
-/// Merges all pages into one message, whose list is at `list`. Fails with RESOURCE_EXHAUSTED and a reason of the domain
-/// if it gets too long.
+/// Merges all pages into one message; `list` returns its list. Fails with RESOURCE_EXHAUSTED and a reason of the domain if the
+/// message becomes too long.
 pub async fn whole<M: Message + 'static, T>(
     response: Response<M>,
     list: fn(&mut M) -> &mut Vec<T>,

@@ -1,14 +1,14 @@
-//! Lists that callers read page by page (the option `pages`): the members that their requests and responses have in common.
+//! Lists that callers read page by page (the option `pages`): the common members of their requests and responses.
 
-/// The request of a page.
+/// The request for a page.
 pub trait PagedRequest {
     /// Name of the list of the response.
     const LIST: &'static str;
 
-    /// Most items of the page.
+    /// The maximum number of items in the page.
     fn limit(&self) -> Option<i32>;
 
-    /// Where the page begins: the `next_cursor` of the page before.
+    /// The position of the page: the `next_cursor` of the previous page.
     fn cursor(&self) -> Option<&str>;
 }
 
@@ -17,6 +17,6 @@ pub trait PagedResponse {
     /// An item of the list.
     type Item;
 
-    /// The response with these items, the cursor of the next page if there is one, and the number of items of all pages.
+    /// The response with these items, the cursor of the next page if there is one, and the number of items in all pages.
     fn of_page(items: Vec<Self::Item>, next_cursor: Option<String>, total: i64) -> Self;
 }

@@ -1,4 +1,4 @@
-//! One call for a key at a time, in this process.
+//! Locks by idempotency key, so that only one call of this process uses a key at a time.
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,7 @@ use tokio::{
 #[derive(Clone, Default)]
 pub(super) struct Latches(Arc<Mutex<HashMap<String, watch::Receiver<()>>>>);
 
-/// The exclusive use of a key, until it is dropped.
+/// The lock of a key, until it is dropped.
 pub(super) struct Latch {
     latches: Latches,
     key: String,
@@ -23,14 +23,14 @@ pub(super) struct Latch {
 }
 
 impl Latches {
-    /// Waits for exclusive use of a key; `None` if it is not available in time.
+    /// Locks a key; `None` if it is still locked at `end`.
     pub(super) async fn enter(&self, key: &str, end: Instant) -> Option<Latch> {
         loop {
             let mut held = match self.take(key) {
                 Ok(latch) => return Some(latch),
                 Err(held) => held,
             };
-            // The only change is its end.
+            // The channel changes only when the latch is dropped.
             let _ = timeout_at(end, held.changed()).await.ok()?;
         }
     }
@@ -46,7 +46,7 @@ impl Latches {
     }
 
     fn keys(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<()>>> {
-        // Each change is one step, so a poisoned lock is consistent.
+        // Each change of the map is one call, so the map is consistent even if the lock is poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,11 +64,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_key_is_held_by_one_and_then_by_the_next() {
+    async fn a_key_is_locked_by_one_call_at_a_time() {
         let latches = Latches::default();
         let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(30));
         let first = latches.enter("a", later).await.unwrap();
-        assert!(latches.enter("a", now).await.is_none(), "held");
+        assert!(latches.enter("a", now).await.is_none(), "locked");
         assert!(latches.enter("b", later).await.is_some(), "another key is free");
         let (next, ()) = tokio::join!(latches.enter("a", later), async { drop(first) });
         assert!(next.is_some());

@@ -1,4 +1,4 @@
-//! The messages of a watch.
+//! Conversion of the messages of a watch.
 
 use super::tenant_service::to_proto;
 use crate::{

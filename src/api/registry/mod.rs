@@ -1,4 +1,4 @@
-//! The native surface, `/registry/v1`: the registry itself, in the terms of the AIPs.
+//! The native surface, `/registry/v1`: the registry itself, with an API that follows the AIPs.
 
 mod events;
 mod tenant_service;

@@ -13,14 +13,13 @@ use crate::{
         GetTenantRequest, GetTenantResponse, ListTenantsRequest, ListTenantsResponse, SuspensionAuthority,
         Tenant as TenantMessage, TenantState, WatchTenantsRequest, WatchTenantsResponse,
     },
-    streams::{Watch, until},
+    streams::{Watch, abort_when},
     tenants::{self, Authority, Status, Tenant},
 };
 
-/// The list that page tokens are for.
+/// The name of the list, to which its page tokens belong.
 const LIST: &str = "registry.tenants";
 
-/// The service.
 pub struct Tenants {
     pub(super) deps: Deps,
 }
@@ -44,14 +43,14 @@ impl TenantService for Tenants {
         message: WatchTenantsRequest,
     ) -> Result<impl Stream<Item = Result<WatchTenantsResponse>> + Send + 'static> {
         let streams = &self.deps.streams;
-        let reach = tenants::watchable(cx, &self.deps.store).await?;
-        let watch = Watch::open(&streams.tenants, reach, message.revision).await?;
+        let scope = tenants::watch_scope(cx, &self.deps.store).await?;
+        let watch = Watch::open(&streams.tenants, scope, message.revision).await?;
         let messages = watch.messages().map(|message| message.map(WatchTenantsResponse::from));
-        Ok(until(messages, streams.standing.end_of(cx)))
+        Ok(abort_when(messages, streams.standing.end_of(cx)))
     }
 }
 
-/// The page of a request, by AIP-158: the server chooses a size if the caller does not, and lowers one that is too large.
+/// The requested page (AIP-158): without a size the server uses the default, and a size above the maximum is reduced to it.
 fn page_request(size: i32, token: &str) -> Result<PageRequest> {
     let limit = match u64::try_from(size) {
         Ok(0) => DEFAULT,
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_size_is_lowered_and_never_negative() {
+    fn a_large_page_size_is_reduced_and_a_negative_one_is_refused() {
         let limit = |size| page_request(size, "").map(|request| request.limit);
         assert_eq!(
             [limit(0).unwrap(), limit(7).unwrap(), limit(501).unwrap(), limit(i32::MAX).unwrap()],

@@ -93,7 +93,7 @@ impl Follower for CallerStanding {
         "caller_standing"
     }
 
-    async fn take(&self, events: &[Event], _: i64) -> Result<()> {
+    async fn process(&self, events: &[Event], _: i64) -> Result<()> {
         let concerns = |event: &&Event| RESOURCES.iter().any(|resource| resource.topic() == event.topic);
         let keys: HashSet<_> = events.iter().filter(concerns).map(|event| event.key.clone()).collect();
         if !keys.is_empty() {

@@ -11,13 +11,7 @@ use crate::{
     },
 };
 
-/// The longest time between two runs. An event may be kept for this much longer.
-const LONGEST_PERIOD: Duration = Duration::from_secs(3600);
-/// The shortest time between two runs.
-const SHORTEST_PERIOD: Duration = Duration::from_secs(10);
-/// Runs during one retention.
-const RUNS: u32 = 24;
-/// Most events of one transaction.
+/// Maximum number of events deleted in one transaction.
 const BATCH: u32 = 1000;
 
 #[derive(Debug)]
@@ -38,7 +32,7 @@ impl Job for PruneOutbox {
     const PLACEMENT: Placement = Placement::OneServer;
 
     fn schedule(&self) -> Schedule {
-        Schedule::every((self.retention / RUNS).clamp(SHORTEST_PERIOD, LONGEST_PERIOD))
+        Schedule::for_retention(self.retention)
     }
 
     async fn run(&self, run: &Run) -> Result<Report> {

@@ -26,7 +26,7 @@ impl Relay {
         Self(store.clone())
     }
 
-    /// Numbers and seals what has committed, up to a bound.
+    /// Numbers and seals committed rows, a limited number at a time.
     pub async fn step(&self, run: &Run) -> Result<Step> {
         run.maintain(&self.0, "relay.step", (), step_in).await
     }

@@ -8,7 +8,7 @@ use crate::{
     store::{Store, older_text},
 };
 
-/// How often: servers of the version before may still write such text.
+/// Servers of the previous version may still write such text.
 const PERIOD: Duration = Duration::from_secs(3600);
 /// The delay after a failure.
 const RETRY: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ impl Job for NormalizeText {
     const PLACEMENT: Placement = Placement::OneServer;
 
     fn schedule(&self) -> Schedule {
-        // Also at each start, because the last server of the version before may have stopped just now.
+        // Also at each start, because the last server of the previous version may have just stopped.
         Schedule::every(PERIOD).at_each_start().with_retry(RETRY, RETRY)
     }
 
@@ -38,7 +38,7 @@ impl Job for NormalizeText {
         };
         let rows = renewed?;
         if rows > 0 {
-            tracing::info!(rows, "normalized text that an older version had stored");
+            tracing::info!(rows, "text from an older version was normalized");
         }
         Ok(Report::done(rows))
     }

@@ -1,4 +1,4 @@
-//! The connection: resolve once, check, connect to what was checked.
+//! The connection: resolve once, check the addresses, connect to a checked address.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -33,7 +33,7 @@ impl Inner {
             return Ok(TokioIo::new(Box::new(stream)));
         }
         let host = url.host_str().unwrap_or_default();
-        // A name of the certificate is the host of the URL; an IPv6 address has no brackets there.
+        // The certificate must be valid for the host of the URL. IPv6 addresses in certificates have no brackets.
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
         let name = name.map_err(|_| EgressError::Url("the host of the URL is not valid"))?;
         let stream = self.tls.connect(name, stream).await.map_err(EgressError::tls)?;
@@ -57,7 +57,7 @@ impl Inner {
     }
 }
 
-/// Connects to the first address that answers.
+/// Connects to the first reachable address.
 async fn open(addresses: &[SocketAddr]) -> Result<TcpStream, EgressError> {
     let mut last = io::Error::other("there is no address");
     for address in addresses {
@@ -72,7 +72,7 @@ async fn open(addresses: &[SocketAddr]) -> Result<TcpStream, EgressError> {
     Err(EgressError::unreachable(last))
 }
 
-/// The public certificate authorities, and these besides.
+/// A connector that trusts the public certificate authorities and `authorities`.
 pub(super) fn tls(authorities: &[CertificateDer<'static>]) -> Result<TlsConnector, EgressError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for authority in authorities {

@@ -1,10 +1,10 @@
-//! Why a request to another system failed, in our words.
+//! Errors of requests to other systems, with our texts.
 
 use http::StatusCode;
 
 use crate::base::{Error, Kind, error::Reason};
 
-/// The cause of a failure of a library. For the log only.
+/// The error of a library. Only for the log.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a request to another system failed.
@@ -13,28 +13,28 @@ pub enum EgressError {
     /// The URL cannot be requested.
     #[error("{0}")]
     Url(&'static str),
-    /// All addresses of the host are in networks that must not be reached.
+    /// All addresses of the host are forbidden by the policy.
     #[error("the address of the host is not allowed")]
     NotAllowed,
-    /// There is no address, or nothing accepts a connection there.
+    /// The host has no address, or none accepts a connection.
     #[error("the host cannot be reached")]
     Unreachable(#[source] Cause),
-    /// The other side was too slow.
-    #[error("the host did not answer in time")]
+    /// A time limit was exceeded.
+    #[error("the host did not respond in time")]
     Timeout,
     /// The certificate is not trusted, or the handshake failed.
-    #[error("a secure connection to the host cannot be made")]
+    #[error("cannot establish a secure connection to the host")]
     Tls(#[source] Cause),
-    /// What came is not HTTP, or ended too early.
-    #[error("the host did not answer with a valid HTTP response")]
+    /// The response is not HTTP, or is incomplete.
+    #[error("the response of the host is not valid HTTP")]
     Protocol(#[source] Cause),
     /// The status is not a success.
-    #[error("the host answered with the status {}", .0.as_u16())]
+    #[error("the host responded with status {}", .0.as_u16())]
     Status(StatusCode),
     /// The response is larger than this many bytes.
     #[error("the response of the host is larger than {0} bytes")]
     TooLarge(usize),
-    /// The request was made inside a write, where nothing but the transaction may be awaited. A bug.
+    /// A bug: the request was made inside a write, where only the transaction may be awaited.
     #[error("internal error")]
     InWrite,
 }
@@ -54,7 +54,7 @@ impl EgressError {
 }
 
 impl From<EgressError> for Error {
-    /// What may pass is UNAVAILABLE or DEADLINE_EXCEEDED, so that an operation tries it again.
+    /// Transient errors are UNAVAILABLE or DEADLINE_EXCEEDED, which operations retry.
     fn from(error: EgressError) -> Self {
         let message = error.to_string();
         let kind = match &error {

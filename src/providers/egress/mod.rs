@@ -1,8 +1,8 @@
-//! The HTTP client for requests to other systems, which may be at an address that a caller chose.
+//! The HTTP client for requests to other systems, possibly at an address that a caller chose.
 //!
-//! A request is one connection: the host is resolved once, the addresses are checked, and the connection goes to an address
-//! that was checked, so that no second answer of the DNS can lead elsewhere. Redirects are responses like others and are never
-//! followed, proxies of the environment are ignored, and time and size are bounded.
+//! Each request has its own connection. The host is resolved once, the addresses are checked, and the connection goes to a checked
+//! address, so a second DNS response cannot redirect it. Redirects are not followed, proxies in the environment are ignored, and
+//! time and response size are bounded.
 
 mod connect;
 mod error;
@@ -25,16 +25,16 @@ pub use policy::Policy;
 
 use crate::store;
 
-/// Bounds of a request.
+/// Limits of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// For the resolution of the name, the connection and the handshake.
+    /// Time for name resolution, connection and TLS handshake.
     pub connect: Duration,
-    /// For the whole request, with the response.
+    /// Time for the whole request, including the response.
     pub total: Duration,
-    /// For silence of the other side: until the head of the response, and between two parts of it.
+    /// Time until the head of the response, and between two parts of its body.
     pub idle: Duration,
-    /// Largest response body, in bytes.
+    /// Maximum size of the response body, in bytes.
     pub response: usize,
 }
 
@@ -49,7 +49,7 @@ impl Default for Bounds {
     }
 }
 
-/// Resolves names.
+/// Resolves host names.
 pub trait Resolve: Send + Sync {
     /// The addresses of a host.
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, std::io::Result<Vec<SocketAddr>>>;
@@ -77,12 +77,12 @@ struct Inner {
 }
 
 impl Egress {
-    /// A client that trusts the public certificate authorities and these besides.
+    /// A client that trusts the public certificate authorities and `authorities`.
     pub fn new(policy: Policy, bounds: Bounds, authorities: &[CertificateDer<'static>]) -> Result<Self, EgressError> {
         Self::with_resolver(policy, bounds, authorities, SystemResolver)
     }
 
-    /// The same with another resolver.
+    /// As [`new`](Self::new), with another resolver.
     pub fn with_resolver(
         policy: Policy,
         bounds: Bounds,
@@ -106,7 +106,7 @@ impl Egress {
         let stream = within(self.0.bounds.connect, self.0.connect(url)).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(stream).await.map_err(EgressError::protocol)?;
-        // The connection ends with the request: nothing reads from it afterwards.
+        // The connection is closed with the request.
         let driver = AbortOnDrop(tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to another system ended");
@@ -120,7 +120,7 @@ impl Egress {
         whole
     }
 
-    /// Reads the body up to the bound.
+    /// Reads the body. Fails if it is larger than the limit.
     async fn read(&self, response: Response<Incoming>) -> Result<Response<Bytes>, EgressError> {
         let most = self.0.bounds.response;
         let (head, mut body) = response.into_parts();
@@ -146,7 +146,7 @@ impl std::fmt::Debug for Egress {
     }
 }
 
-/// A task that ends with its value.
+/// A task that is aborted when this is dropped.
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
@@ -155,7 +155,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// The response, if its status is a success.
+/// Fails if the status of a response is not a success.
 pub fn success(response: Response<Bytes>) -> Result<Response<Bytes>, EgressError> {
     match response.status() {
         status if status.is_success() => Ok(response),
@@ -163,7 +163,7 @@ pub fn success(response: Response<Bytes>) -> Result<Response<Bytes>, EgressError
     }
 }
 
-/// The URL of a request, if it is one that may be requested at all.
+/// The URL of a request. Fails unless it is an absolute http or https URL without credentials.
 fn target(request: &Request<Bytes>) -> Result<Url, EgressError> {
     let url = Url::parse(&request.uri().to_string()).map_err(|_| EgressError::Url("the URL is not valid"))?;
     match (url.scheme(), url.host()) {
@@ -176,7 +176,7 @@ fn target(request: &Request<Bytes>) -> Result<Url, EgressError> {
     Ok(url)
 }
 
-/// The request as it is sent: with the path alone, and the host.
+/// The request in the form in which it is sent: with only path and query as its target, and a Host header.
 fn prepared(url: &Url, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, EgressError> {
     let (mut head, body) = request.into_parts();
     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
@@ -189,7 +189,7 @@ fn prepared(url: &Url, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, 
     Ok(Request::from_parts(head, Full::new(body)))
 }
 
-/// Bounds some work by a time.
+/// Runs `work` with a time limit.
 async fn within<T>(time: Duration, work: impl Future<Output = Result<T, EgressError>>) -> Result<T, EgressError> {
     tokio::time::timeout(time, work).await.unwrap_or(Err(EgressError::Timeout))
 }

@@ -1,11 +1,11 @@
-//! Which addresses may be reached: public ones, and the networks that the configuration allows.
+//! The addresses to which requests may go: public ones, and networks that the configuration allows.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Networks of IPv4 that are not public (IANA special-purpose registry): this network, private, shared, loopback, link-local
-/// with the metadata services of clouds, protocol assignments, documentation, relays, benchmarks, multicast, reserved.
+/// IPv4 networks that are not public (IANA special-purpose registry): "this network", private, shared, loopback, link-local with
+/// the metadata services of clouds, protocol assignments, documentation, 6to4 relays, benchmarking, multicast, reserved.
 const SPECIAL_V4: [(u32, u8); 16] = [
     (0x0000_0000, 8),
     (0x0a00_0000, 8),
@@ -22,11 +22,11 @@ const SPECIAL_V4: [(u32, u8); 16] = [
     (0xcb00_7100, 24),
     (0xe000_0000, 4),
     (0xf000_0000, 4),
-    // A metadata and platform service of a cloud, on an address that looks public.
+    // The platform service of Azure, on a public address.
     (0xa83f_8110, 32),
 ];
 
-/// Global unicast of IPv6. Everything outside of it is special: loopback, unique local with metadata services, link-local,
+/// IPv6 global unicast. Everything outside of it is special: loopback, unique local with metadata services, link-local,
 /// site-local, multicast, discard.
 const GLOBAL_V6: (u128, u8) = (0x2000 << 112, 3);
 
@@ -34,29 +34,29 @@ const GLOBAL_V6: (u128, u8) = (0x2000 << 112, 3);
 const SPECIAL_V6: [(u128, u8); 4] =
     [(0x2001 << 112, 23), (0x2001_0db8 << 96, 32), (0x2002 << 112, 16), (0x3fff << 112, 20)];
 
-/// The prefix of NAT64 that everybody may use.
+/// The well-known prefix of NAT64 (RFC 6052).
 const NAT64: (u128, u8) = (0x0064_ff9b << 96, 96);
 
-/// Which addresses may be reached. The default allows public ones only.
+/// The addresses to which requests may go. The default allows only public ones.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     allowed: Vec<IpNet>,
 }
 
 impl Policy {
-    /// Allows these networks besides public addresses.
+    /// Allows public addresses and these networks.
     pub fn allowing(networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self { allowed: networks.into_iter().collect() }
     }
 
-    /// Whether an address may be reached. An IPv4 address within IPv6 counts as itself.
+    /// Whether requests may go to an address. An IPv4 address inside an IPv6 address is checked as IPv4.
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = plain(address);
         self.allowed.iter().any(|network| network.contains(&address)) || is_public(address)
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for: mapped, compatible, or translated by NAT64.
+/// The IPv4 address inside an IPv6 address (mapped, compatible or NAT64), or the address itself.
 fn plain(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let bits = v6.to_bits();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_the_configuration_is_allowed_and_no_other() {
+    fn only_the_configured_networks_are_allowed_in_addition() {
         let policy = Policy::allowing(["10.1.0.0/16".parse().unwrap(), "fd00::/64".parse().unwrap()]);
         for (address, is_allowed) in [
             ("10.1.2.3", true),

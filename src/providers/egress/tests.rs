@@ -1,4 +1,4 @@
-//! The client against real servers on this machine, which the policy of a test allows.
+//! The client with real servers on the loopback interface, which the policy of the tests allows.
 
 use std::{
     io,
@@ -33,10 +33,10 @@ use crate::{
     store::{Store, StoreConfig, Tx},
 };
 
-/// A name that only the resolver of a test knows.
+/// A name that only the resolver of the tests knows.
 const NAME: &str = "peer.example";
 
-/// Answers with one address after another, and counts the questions.
+/// Returns one scripted result after another, and counts the lookups.
 #[derive(Clone, Default)]
 struct Script(Arc<(Mutex<Vec<Vec<SocketAddr>>>, AtomicU32)>);
 
@@ -47,7 +47,7 @@ impl Script {
         Self(Arc::new((Mutex::new(answers), AtomicU32::new(0))))
     }
 
-    fn asked(&self) -> u32 {
+    fn lookups(&self) -> u32 {
         self.0.1.load(Ordering::SeqCst)
     }
 }
@@ -110,7 +110,7 @@ async fn a_response_is_read_whole_with_its_status() {
     assert!(head.starts_with("get /v1/sys?list=true http/1.1\r\n"), "{head}");
     assert!(head.contains(&format!("host: {address}\r\n")) && head.contains("x-token: t\r\n"), "{head}");
     let refused = success(answer).unwrap_err();
-    assert_eq!(refused.to_string(), "the host answered with the status 404");
+    assert_eq!(refused.to_string(), "the host responded with status 404");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_redirect_is_a_response_and_is_not_followed() {
     let answer = client(Bounds::default()).send(get(format!("http://{address}/"))).await.unwrap();
     assert_eq!(answer.status(), StatusCode::FOUND);
     assert!(matches!(success(answer), Err(EgressError::Status(StatusCode::FOUND))));
-    assert!(heads.lock().unwrap().is_empty(), "nobody called the target");
+    assert!(heads.lock().unwrap().is_empty(), "the target of the redirect was requested");
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn special_addresses_are_refused_before_a_connection() {
     let port = address.port();
     let client = Egress::new(Policy::default(), Bounds::default(), &[]).unwrap();
     for host in ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "localhost", "[::1]", "[::ffff:127.0.0.1]"] {
-        // What the http crate does not take for a host never becomes a request.
+        // The http crate rejects some of these.
         let Ok(request) = Request::get(format!("http://{host}:{port}/")).body(Bytes::new()) else { continue };
         let refused = client.send(request).await.unwrap_err();
         assert!(matches!(refused, EgressError::NotAllowed), "{host}: {refused:?}");
@@ -138,20 +138,20 @@ async fn special_addresses_are_refused_before_a_connection() {
 }
 
 #[tokio::test]
-async fn a_name_is_resolved_once_and_the_checked_address_is_called() {
+async fn a_name_is_resolved_once_and_the_checked_address_is_used() {
     let (address, heads) = serve(response("200 OK", "", "right"), false).await;
     let (other, others) = serve(response("200 OK", "", "wrong"), false).await;
-    // The second answer would lead elsewhere; and of the first one, what is not allowed is left out.
+    // A second lookup would return another address. Forbidden addresses in the first result are ignored.
     let private = SocketAddr::from(([10, 0, 0, 1], address.port()));
     let script = Script::of([vec![private, address], vec![other], vec![private]]);
     let client = Egress::with_resolver(loopback(), Bounds::default(), &[], script.clone()).unwrap();
     let answer = client.send(get(format!("http://{NAME}/"))).await.unwrap();
-    assert_eq!((answer.body().as_ref(), script.asked()), (&b"right"[..], 1));
+    assert_eq!((answer.body().as_ref(), script.lookups()), (&b"right"[..], 1));
     assert!(heads.lock().unwrap()[0].to_ascii_lowercase().contains("host: peer.example\r\n"));
     assert!(others.lock().unwrap().is_empty());
     client.send(get(format!("http://{NAME}/"))).await.unwrap();
     let refused = client.send(get(format!("http://{NAME}/"))).await.unwrap_err();
-    assert!(matches!(refused, EgressError::NotAllowed), "the name leads to a private address now: {refused:?}");
+    assert!(matches!(refused, EgressError::NotAllowed), "the name resolves to a private address now: {refused:?}");
     let unknown = client.send(get(format!("http://{NAME}/"))).await.unwrap_err();
     assert_eq!(unknown.to_string(), "the host cannot be reached");
 }
@@ -171,7 +171,7 @@ async fn a_large_response_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_slow_host_is_given_up() {
+async fn a_slow_host_is_a_timeout() {
     let silent = Vec::new();
     let half = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_vec();
     for bytes in [silent, half] {
@@ -188,7 +188,7 @@ async fn a_slow_host_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_there_or_speaks_no_http_is_told_apart() {
+async fn an_unreachable_host_differs_from_one_without_http() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = listener.local_addr().unwrap();
     drop(listener);
@@ -226,7 +226,7 @@ async fn a_certificate_is_trusted_by_its_authority_and_for_its_name() {
     let otherwise = client(&trusted).send(get(format!("https://{address}/"))).await.unwrap_err();
     for refused in [untrusted, otherwise] {
         let error = Error::from(refused);
-        let text = "a secure connection to the host cannot be made";
+        let text = "cannot establish a secure connection to the host";
         assert_eq!((error.kind, error.message.as_ref()), (Kind::FailedPrecondition, text));
     }
 }
@@ -250,7 +250,7 @@ async fn serve_tls(certificate: CertificateDer<'static>, key: PrivateKeyDer<'sta
 }
 
 #[tokio::test]
-async fn nothing_is_requested_inside_a_write() {
+async fn a_request_inside_a_write_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", dir.path().join("it.db").display());
     let store = Store::open(StoreConfig::new(&url)).await.unwrap();

@@ -1,5 +1,5 @@
-//! Checks inside a write that its caller is still valid: authentication learns of suspensions and revocations
-//! with a delay, in which a caller without rights must not be able to write.
+//! Checks inside a write that its caller is still valid. Authentication learns of suspensions and revocations with a delay, during
+//! which a caller that has lost its rights must not be able to write.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter};
 use time::OffsetDateTime;
@@ -13,14 +13,14 @@ use crate::store::{
 /// The status of an account that may act.
 const ACTIVE: &str = "active";
 
-/// Fails as revoked if the caller's account, key or token is not valid any more, or that of its principal.
+/// Fails with CREDENTIALS_REVOKED if the account, key or token of the caller, or of its principal, is no longer valid.
 pub(in crate::store) async fn check(tx: &Tx) -> Result<()> {
     check_on(tx.conn(), &tx.cx().caller, tx.now()).await
 }
 
 impl Store {
-    /// Fails as revoked if the caller's account, key or token is not valid any more. For calls that read for a long
-    /// time.
+    /// Fails with CREDENTIALS_REVOKED if the account, key or token of the caller, or of its principal, is no longer valid. For calls
+    /// that read for a long time.
     pub async fn check_still_valid(&self, caller: &Caller) -> Result<()> {
         let now = self.clock().now();
         let revoked = !caller.token_id.is_empty()

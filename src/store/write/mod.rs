@@ -98,7 +98,7 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let (operation, request_id, keyed) = (cx.operation(), cx.request_id.clone(), cx.keyed.clone());
         self.admit(Box::new(Work { cx, audited, input, work, value: None, reply })).await;
-        // A task that is gone without a result was aborted from outside.
+        // A task that ended without a result was aborted.
         let outcome = answer.await.unwrap_or_else(|_| Err(conflict::unavailable("the writer stopped", "write to")));
         if let (Ok(_), Some(call)) = (&outcome, keyed) {
             call.note_written();

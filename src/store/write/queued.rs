@@ -9,9 +9,9 @@ use crate::base::{Cx, Result};
 /// A write that can run several times and is completed once.
 pub(in crate::store) trait Job: Send {
     fn cx(&self) -> &Cx;
-    /// Whether it must leave an audit event.
+    /// Whether it must record an audit event.
     fn audited(&self) -> bool;
-    /// Whether its caller has gone away.
+    /// Whether its caller has disconnected.
     fn abandoned(&self) -> bool;
     /// Runs once and keeps the value.
     fn run<'t>(&'t mut self, tx: &'t Tx) -> BoxFuture<'t, Result<()>>;
@@ -85,7 +85,7 @@ where
             (Ok(()), None) => Err(crate::base::Error::internal("a write was answered before it ran")),
             (Err(error), _) => Err(error),
         };
-        // The caller may have gone away; the write is committed all the same.
+        // The caller may have disconnected. The write is committed anyway.
         let _ = reply.send(answer);
     }
 }

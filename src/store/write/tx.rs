@@ -74,8 +74,8 @@ impl Tx {
         self.also_changed(change);
     }
 
-    /// Records a change that accompanies another one, such as the end of sessions with a suspension. It has its own
-    /// outbox event but shares the other one's audit event.
+    /// Records a change that is a consequence of another one, such as the end of sessions after a suspension. It has its own
+    /// outbox event, but shares the audit event of the other change.
     pub fn also_changed(&self, change: Change) {
         self.effects().outbox.push(change.into_row(&self.clock));
     }
@@ -132,7 +132,7 @@ impl Effects {
         self.audit.is_empty() && self.outbox.is_empty()
     }
 
-    /// Whether followers of the outbox will see something.
+    /// Whether there are outbox events.
     pub fn has_events(&self) -> bool {
         !self.outbox.is_empty()
     }

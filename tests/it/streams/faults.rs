@@ -12,7 +12,7 @@ use futures::StreamExt;
 use tenantry::{
     base::{Error, Kind, Result, error::Reason},
     store::{Resource, Store},
-    streams::{Hub, Message, Reach, Readable, Source, Watch},
+    streams::{Hub, Message, Readable, Source, Watch, WatchScope},
     tenants::source::TenantSource,
 };
 use tokio::time::timeout;
@@ -106,7 +106,7 @@ impl Source for Flaky {
         Ok(keys.iter().map(|key| (key.clone(), Ok(format!("state of {key}")))).collect())
     }
 
-    async fn page(&self, _: Reach, _: Option<&str>, _: u64) -> Result<Vec<(String, Readable<String>)>> {
+    async fn page(&self, _: WatchScope, _: Option<&str>, _: u64) -> Result<Vec<(String, Readable<String>)>> {
         Ok(Vec::new())
     }
 }
@@ -120,8 +120,8 @@ async fn what_cannot_be_read_is_delayed_and_never_shown_as_deleted() {
     let tenants = hub.feed(TenantSource::new(&db));
     let clusters = hub.feed(Flaky::new(2));
     tokio::spawn(async move { hub.run(stop).await });
-    let mut of_tenants = Box::pin(Watch::open(&tenants, Reach::Everything, 0).await.unwrap().messages());
-    let mut of_clusters = Box::pin(Watch::open(&clusters, Reach::Everything, 0).await.unwrap().messages());
+    let mut of_tenants = Box::pin(Watch::open(&tenants, WatchScope::Platform, 0).await.unwrap().messages());
+    let mut of_clusters = Box::pin(Watch::open(&clusters, WatchScope::Platform, 0).await.unwrap().messages());
     assert_eq!(brief(&next(&mut of_tenants).await), "bookmark");
     assert!(matches!(of_clusters.next().await, Some(Ok(Message::Bookmark(0)))));
     create(&db, "acme").await;
@@ -147,7 +147,7 @@ async fn a_follower_that_fails_does_not_delay_the_others() {
     let _failing = hub.feed(Flaky::new(usize::MAX));
     let tenants = hub.feed(TenantSource::new(&db));
     tokio::spawn(async move { hub.run(stop).await });
-    let mut watch = Box::pin(Watch::open(&tenants, Reach::Everything, 0).await.unwrap().messages());
+    let mut watch = Box::pin(Watch::open(&tenants, WatchScope::Platform, 0).await.unwrap().messages());
     assert_eq!(brief(&next(&mut watch).await), "bookmark");
     emit(&db, 1).await;
     for name in ["acme", "beta"] {

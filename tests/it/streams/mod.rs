@@ -14,7 +14,7 @@ use tenantry::{
         store::{outbox_retention::PruneOutbox, relay::Relay},
     },
     store::{Change, ChangeKind, Resource, Store, Tx, entities},
-    streams::{Feed, Hub, Message, Reach, Watch},
+    streams::{Feed, Hub, Message, Watch, WatchScope},
     tenants::{self, NewTenant, Tenant, TenantChange, source::TenantSource},
 };
 use tokio::time::timeout;
@@ -42,11 +42,11 @@ fn start(store: &Store) -> Streams {
 
 impl Streams {
     async fn watch(&self, revision: i64) -> impl Stream<Item = Result<Message<Tenant>>> + Unpin + use<> {
-        Box::pin(Watch::open(&self.feed, Reach::Everything, revision).await.unwrap().messages())
+        Box::pin(Watch::open(&self.feed, WatchScope::Platform, revision).await.unwrap().messages())
     }
 
     async fn refused(&self, revision: i64) -> (Kind, Reason) {
-        let error = Watch::open(&self.feed, Reach::Everything, revision).await.unwrap_err();
+        let error = Watch::open(&self.feed, WatchScope::Platform, revision).await.unwrap_err();
         (error.kind, error.reason)
     }
 }
@@ -167,9 +167,9 @@ async fn emit_in(tx: &Tx, events: &u32) -> Result<()> {
 }
 
 /// The scope of a tenant for its own callers.
-fn own(scope: TenantScope) -> Reach {
+fn own(scope: TenantScope) -> WatchScope {
     let id = tenantry::base::TenantRef::Id(scope.tenant());
-    Reach::of(&Access::Tenant(id), Some(scope)).unwrap()
+    WatchScope::of(&Access::Tenant(id), Some(scope)).unwrap()
 }
 
 both_databases! {

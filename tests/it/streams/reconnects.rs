@@ -13,7 +13,7 @@ use sea_orm::EntityTrait;
 use tenantry::{
     base::Kind,
     store::entities,
-    streams::{Message, Reach, Watch},
+    streams::{Message, Watch, WatchScope},
 };
 
 use super::{Streams, create, next, rename, settled, start};
@@ -74,7 +74,7 @@ impl Client {
     async fn connect(&mut self, streams: &Streams) {
         self.connects += 1;
         let mut watch = loop {
-            match Watch::open(&streams.feed, Reach::Everything, self.revision).await {
+            match Watch::open(&streams.feed, WatchScope::Platform, self.revision).await {
                 Ok(watch) => break Box::pin(watch.messages()),
                 // On a busy machine the database may have no connection left, and a client comes again.
                 Err(error) => assert_eq!(error.kind, Kind::Unavailable, "{error:?}"),

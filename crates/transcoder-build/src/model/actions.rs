@@ -1,4 +1,4 @@
-//! The actions of a method: each is complete, and names what is there.
+//! Checks the option `actions`: each action must be complete, and everything that it names must exist.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use crate::{
 };
 
 impl Check<'_> {
-    /// The actions with their permissions: their own, or that of the authorization rule.
+    /// The actions with their permissions: their own, or the permission of the authorization rule.
     pub(super) fn actions(&self, auth: &Auth) -> Result<Option<Actions>, Error> {
         let Some(mut actions) = self.options.actions(self.method) else { return Ok(None) };
         self.names(&actions)?;
         self.action_fields(&actions)?;
         if auth.public {
-            return Err(self.fail("actions have permissions, but the method is public"));
+            return Err(self.fail("actions have permissions, so the method must not be public"));
         }
         let missing = fill(&mut actions.list, &auth.permission, |action| &mut action.permission);
         missing.map_err(|why| self.fail(format!("actions: {why} permission")))?;
@@ -28,11 +28,11 @@ impl Check<'_> {
         Ok(Some(actions))
     }
 
-    /// Each action has a name of its own, which is a value of the deciding field.
+    /// Each action has a unique name, which is a value of the selecting field.
     fn names(&self, actions: &Actions) -> Result<(), Error> {
         let deciding = self.text_field(&actions.field)?;
         if actions.field.contains('.') {
-            return Err(self.fail("actions: the deciding field is one of the request itself"));
+            return Err(self.fail("actions: the selecting field must be a field of the request itself"));
         }
         if actions.list.is_empty() {
             return Err(self.fail("actions: no action is listed"));
@@ -57,14 +57,14 @@ impl Check<'_> {
             }
             let known = |name: &str| values.iter().any(|value| value.name() == name);
             if let Some(action) = actions.list.iter().find(|action| !known(&action.name)) {
-                let why = "is no value of it, or stands for an unset field";
-                return Err(self.fail(format!("actions: {} {} {why}", item.full_name(), action.name)));
+                let (name, item) = (&action.name, item.full_name());
+                return Err(self.fail(format!("actions: {name} must be a value of {item} with a number other than 0")));
             }
         }
         Ok(())
     }
 
-    /// What actions take are fields of the request, each of which some action takes.
+    /// The fields that actions take must exist in the request, and each field of the request must be taken by an action.
     fn action_fields(&self, actions: &Actions) -> Result<(), Error> {
         let input = self.method.input();
         for action in &actions.list {
@@ -80,7 +80,7 @@ impl Check<'_> {
             let required = action.requires.iter().filter_map(|name| input.get_field_by_name(name));
             for field in required {
                 if !field.supports_presence() && !field.is_list() && !field.is_map() {
-                    let why = "but it cannot be seen whether it is given; make it optional";
+                    let why = "which has no presence; make it optional";
                     return Err(self.fail(format!("actions: {} requires {}, {why}", action.name, field.name())));
                 }
             }
@@ -92,18 +92,18 @@ impl Check<'_> {
         }
     }
 
-    /// Requests come as a whole: in the body, but for fields of the path that every action takes.
+    /// Requests must be in the body, except for fields of the path that every action takes.
     pub(super) fn action_paths(&self, actions: &Actions, bindings: &[Binding], rest: &Rest) -> Result<(), Error> {
         if rest.body_or_query {
-            return Err(self.fail("actions with body_or_query"));
+            return Err(self.fail("actions cannot be combined with body_or_query"));
         }
         for binding in bindings {
             if binding.http.body != "*" {
-                return Err(self.fail(format!("actions, but the body of {} is not the request", binding.http.path)));
+                return Err(self.fail(format!("actions: {} must have the body \"*\"", binding.http.path)));
             }
             for variable in &binding.template.variables {
                 if !actions.takes.contains(&variable.field) {
-                    let why = format!("the path binds {}, which not every action takes", variable.field);
+                    let why = format!("the path binds {}, so every action must take it", variable.field);
                     return Err(self.fail(format!("actions: {why}")));
                 }
             }
@@ -113,7 +113,7 @@ impl Check<'_> {
 }
 
 impl Method {
-    /// The permission of all that the method does, if it is one.
+    /// The permission of the method, if all its actions have the same one.
     pub fn single_permission(&self) -> Option<&str> {
         match &self.actions {
             None => Some(self.auth.permission.as_str()).filter(|permission| !permission.is_empty()),
@@ -125,7 +125,8 @@ impl Method {
     }
 }
 
-/// Gives the actions that lack something what the rule of the method says. Every action has it then, and the rule is used.
+/// Sets a value of the actions that have none to the value of the method's rule. Fails if an action has none then, or if no action
+/// needs the value of the rule.
 pub(super) fn fill(
     actions: &mut [Action],
     of_rule: &str,
@@ -142,5 +143,5 @@ pub(super) fn fill(
         used = true;
         place(action).push_str(of_rule);
     }
-    if used { Ok(()) } else { Err(format!("none uses {of_rule}, as each has its own")) }
+    if used { Ok(()) } else { Err(format!("{of_rule} of the rule is unused, because every action has its own")) }
 }

@@ -25,7 +25,9 @@ impl Check<'_> {
         }
         let has_actions = self.options.actions(self.method).is_some();
         if auth.permission.is_empty() && !has_actions {
-            return Err(self.fail("name a permission, or the actions that have permissions, or say public"));
+            return Err(
+                self.fail("the option (auth) must have a permission or be public, unless the method has actions")
+            );
         }
         for permission in [&auth.permission, &auth.all] {
             if !permission.is_empty() {
@@ -33,7 +35,7 @@ impl Check<'_> {
             }
         }
         if !auth.all.is_empty() && (has_actions || auth.all == auth.permission) {
-            return Err(self.fail("all is another permission than that of the rule, which has no actions"));
+            return Err(self.fail("`all` must differ from `permission`, and the method must not have actions"));
         }
         if auth.callers.iter().any(String::is_empty) {
             return Err(self.fail("callers must not have an unspecified value"));
@@ -56,7 +58,7 @@ impl Check<'_> {
         }
     }
 
-    /// The audit rule. Where there are actions each of them gets its name: its own, or that of the rule.
+    /// The audit rule. Actions get the name of the rule if they have none of their own.
     pub(super) fn audit(&self, actions: Option<&mut Actions>, bindings: &[Binding]) -> Result<Option<Audit>, Error> {
         let named = |actions: &&mut Actions| actions.list.iter().any(|action| !action.audit.is_empty());
         let by_action = actions.as_ref().is_some_and(named);

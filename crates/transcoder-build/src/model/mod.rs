@@ -37,11 +37,11 @@ pub struct Method {
     pub descriptor: MethodDescriptor,
     /// Who may call it.
     pub auth: Auth,
-    /// What it can do, if its request says which.
+    /// Its actions, if it has the option `actions`.
     pub actions: Option<Actions>,
-    /// What it leaves in the audit log.
+    /// Its audit rule; `None` for reads.
     pub audit: Option<Audit>,
-    /// Name of the list of the response that comes in pages; empty if there is none.
+    /// Name of the response's list with the option `pages`; empty if there is none.
     pub pages: String,
     /// REST options.
     pub rest: Rest,
@@ -90,7 +90,7 @@ impl Method {
         self.audit.is_some() && !self.auth.public && !streams && self.rest.paged_list.is_empty()
     }
 
-    /// Whether the answer is raw bytes.
+    /// Whether the response is raw bytes.
     pub fn downloads(&self, binding: &Binding) -> bool {
         self.answer(binding).is_some_and(|answer| answer.full_name() == HTTP_BODY)
     }

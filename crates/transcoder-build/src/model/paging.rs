@@ -1,4 +1,4 @@
-//! Lists in pages: the members of their requests and responses are there, and have the right types.
+//! Checks the option `pages`: the members of requests and responses must exist and have the right types.
 
 use prost_reflect::{Kind, MessageDescriptor};
 
@@ -11,11 +11,11 @@ impl Check<'_> {
         let Some(items) = self.options.pages(self.method) else { return Ok(String::new()) };
         let (input, output) = (self.method.input(), self.method.output());
         if self.method.is_client_streaming() || self.method.is_server_streaming() {
-            return Err(self.fail("pages, but the method has a stream"));
+            return Err(self.fail("pages: the method must not have a stream"));
         }
         let list = self.field(&output, &items)?;
         if items.contains('.') || !list.is_list() || list.kind().as_message().is_none() {
-            return Err(self.fail(format!("pages: {items} is not a list of messages of the response itself")));
+            return Err(self.fail(format!("pages: {items} must be a list of messages in the response itself")));
         }
         self.member(&input, "limit", &Kind::Int32, true)?;
         self.member(&input, "cursor", &Kind::String, true)?;

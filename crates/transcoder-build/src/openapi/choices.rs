@@ -31,7 +31,7 @@ impl Schemas<'_> {
         let references: Vec<_> = parts.iter().map(|(_, part)| reference(part)).collect();
         let mut schema = Map::from_iter([("oneOf".to_owned(), json!(references))]);
         describe(&mut schema, self.comment(&input));
-        // What decides must be there, for a discriminator.
+        // A discriminator must be required.
         if let (true, Some(field)) = (actions.default.is_empty(), input.get_field_by_name(&actions.field)) {
             let target = |part: &String| json!(format!("#/components/schemas/{part}"));
             let mapping: Map<_, _> = parts.iter().map(|(action, part)| (action.name.clone(), target(part))).collect();
@@ -42,7 +42,7 @@ impl Schemas<'_> {
         reference(&name)
     }
 
-    /// The schema of the requests that ask for one action.
+    /// The schema of the requests for one action.
     fn part(&mut self, method: &Method, actions: &Actions, action: &Action, without: &[&str]) -> Value {
         let (surface, input) = (&method.surface, method.descriptor.input());
         let (mut properties, mut required) = (Map::new(), BTreeSet::new());
@@ -78,7 +78,7 @@ impl Schemas<'_> {
     }
 }
 
-/// The schema of the deciding member, for one action.
+/// The schema of the selecting member, for one action.
 fn decided(member: Value, actions: &Actions, action: &Action) -> Value {
     let mut schema = Map::from_iter([("type".to_owned(), json!("string")), ("enum".to_owned(), json!([action.name]))]);
     if actions.default == action.name {

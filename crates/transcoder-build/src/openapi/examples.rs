@@ -76,7 +76,7 @@ impl Examples<'_> {
         Value::Object(members)
     }
 
-    /// Whether a field leads back to a message above it, or too deep. Lists and maps may stay empty.
+    /// Whether a field would repeat an enclosing message or exceed the maximum nesting. Lists and maps may be empty.
     fn goes_round(&self, field: &FieldDescriptor, above: &[String]) -> bool {
         let round = |kind: Kind| match kind {
             Kind::Message(message) => above.iter().any(|name| name == message.full_name()) || above.len() >= DEPTH,

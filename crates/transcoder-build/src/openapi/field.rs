@@ -4,18 +4,18 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::options::Surface;
 
-/// What a schema is for. The codec reads less strictly than it prints.
+/// The use of a schema. The codec accepts more than it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
-    /// What is printed.
+    /// Responses.
     Output,
-    /// What is read.
+    /// Requests.
     Input,
-    /// What is read where the query may give the rest: nothing is required.
+    /// Requests that may be completed by the query: no member is required.
     Partial,
 }
 
-/// Whether a field is written as null while it is unset. One whose value null is stays out then.
+/// Whether an unset field is written as null. Not if null is one of its values.
 pub fn is_null_when_unset(surface: &Surface, field: &FieldDescriptor) -> bool {
     let takes_null = match field.kind() {
         Kind::Message(message) => message.full_name() == "google.protobuf.Value",
@@ -35,7 +35,7 @@ pub fn spelling(surface: &Surface, field: &FieldDescriptor) -> String {
     if surface.snake_case { field.name() } else { field.json_name() }.to_owned()
 }
 
-/// What a wrapper such as `google.protobuf.Int64Value` wraps.
+/// The type inside a wrapper such as `google.protobuf.Int64Value`.
 pub fn wrapped(message: &MessageDescriptor) -> Option<Kind> {
     let wrapper = message.package_name() == "google.protobuf" && message.name().ends_with("Value");
     let value = message.get_field_by_name("value").filter(|_| wrapper && message.fields().len() == 1)?;

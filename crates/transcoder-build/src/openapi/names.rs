@@ -1,4 +1,4 @@
-//! The names of components. In the document of one surface they are as short as possible. In that of all surfaces each
+//! The names of components. In the document of one surface they are as short as possible. In the document of all surfaces each
 //! starts with its surface, so that a new surface does not change the others.
 
 use std::collections::{HashMap, HashSet};

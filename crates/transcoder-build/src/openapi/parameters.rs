@@ -183,7 +183,7 @@ fn bindable(schemas: &mut Schemas<'_>, surface: &Surface, field: &FieldDescripto
     has_text.then(|| text_schema(schemas, surface, field))
 }
 
-/// The schema of a value that is given as text: a 64-bit integer needs no quotes there.
+/// The schema of a value in a path or query, where 64-bit integers have no quotes.
 fn text_schema(schemas: &mut Schemas<'_>, surface: &Surface, field: &FieldDescriptor) -> Value {
     match field.kind() {
         Kind::Message(message) => match wrapped(&message) {

@@ -91,7 +91,7 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The form in which the document has the path: that of the first path with its shape.
+    /// The spelling of the path in the document: that of the first path with the same shape.
     pub fn settle(&mut self, place: Place) -> Place {
         let first = self.shapes.entry(place.shape()).or_insert_with(|| place.clone());
         let named = place.variables.into_iter().zip(&first.variables);

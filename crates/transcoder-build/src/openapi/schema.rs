@@ -12,7 +12,7 @@ use super::{
 };
 use crate::options::{FieldRule, Surface};
 
-/// The component schemas of a document, made as they are referred to.
+/// The component schemas of a document, created when they are first referred to.
 #[derive(Debug)]
 pub struct Schemas<'c> {
     cx: &'c Context<'c>,
@@ -141,13 +141,13 @@ impl<'c> Schemas<'c> {
         Value::Object(schema)
     }
 
-    /// The schema of a member, with what is said of the field.
+    /// The schema of a member, with the description of the field.
     pub(super) fn member(&mut self, surface: &Surface, field: &FieldDescriptor, rule: &FieldRule, form: Form) -> Value {
         let mut schema = self.value(surface, field, form);
         if form != Form::Output {
             narrow(if field.is_list() { &mut schema["items"] } else { &mut schema }, rule);
         }
-        // What is written, and what a caller may send: null counts as absent, except where a value is required.
+        // A member may be null if it is written so, or in a request if it is not required: null counts as absent.
         let null = if form == Form::Output { is_null_when_unset(surface, field) } else { !rule.required };
         if null {
             schema = nullable(schema);
@@ -201,7 +201,7 @@ impl<'c> Schemas<'c> {
     }
 }
 
-/// Whether the schema of an object requires a member: what the codec always prints, and what a caller must give.
+/// Whether the schema of an object requires a member: in responses if it is always written, in requests if a caller must send it.
 pub(super) fn is_required(surface: &Surface, field: &FieldDescriptor, rule: &FieldRule, form: Form) -> bool {
     match form {
         Form::Output if field.supports_presence() => is_null_when_unset(surface, field),

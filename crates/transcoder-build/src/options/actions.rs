@@ -7,7 +7,7 @@ use super::read::{messages, text, texts};
 /// `(actions)`.
 #[derive(Clone, Debug, Default)]
 pub struct Actions {
-    /// Name of the request's field that decides.
+    /// Name of the request's field that selects the action.
     pub field: String,
     /// The action of requests that leave the field out; empty if there is none.
     pub default: String,
@@ -28,7 +28,7 @@ pub struct Action {
     pub audit: String,
     /// The fields that it takes, beside those that every action takes.
     pub takes: Vec<String>,
-    /// The fields that it takes and that must be given.
+    /// The required fields.
     pub requires: Vec<String>,
 }
 

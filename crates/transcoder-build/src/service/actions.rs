@@ -36,13 +36,13 @@ pub fn enumeration(out: &mut String, method: &Method, scope: &Scope<'_>) {
          impl {name} {{\n\
          /// Every action.\n\
          pub const ALL: &'static [Self] = &[{all}];\n\
-         /// What the guard is told of them.\n\
+         /// The actions for the guard.\n\
          pub const TABLE: ::transcoder::Actions = {table};\n\
          /// Its name, which is the value of the deciding field.\n\
          pub fn name(self) -> &'static str {{ match self {{ {names} }} }}\n\
-         /// The action that a request asks for; `None` if it is not listed.\n\
+         /// The requested action; `None` if it is not listed.\n\
          pub fn of(message: &{request}) -> Option<Self> {{ match {value} {{ {values} _ => None }} }}\n\
-         /// The action of a request, whose fields are those that the action takes.\n\
+         /// The requested action, after checking the fields of the request.\n\
          pub fn checked(message: &{request}, domain: &str) -> ::core::result::Result<Self, ::transcoder::generated::tonic::Status> {{\n\
          let action = Self::of(message).ok_or_else(|| Self::TABLE.unknown(domain))?;\n\
          let (takes, requires): (&[&str], &[&str]) = match action {{ {fields} }};\n\
@@ -66,7 +66,7 @@ pub fn enumeration(out: &mut String, method: &Method, scope: &Scope<'_>) {
     );
 }
 
-/// The values of the deciding field that ask for an action: its name, and of the default that of an unset field.
+/// The values of the selecting field for an action: its name, and for the default action also the value of an unset field.
 fn values(method: &Method, actions: &Actions, action: &Action) -> String {
     let mut values = literal(&action.name);
     if action.name == actions.default {
@@ -87,7 +87,7 @@ fn fields(actions: &Actions, action: &Action) -> String {
     format!("Self::{} => (&[{takes}], &[{}]), ", camel(&action.name), list(&action.requires))
 }
 
-/// An expression that tells whether a request has a field. One without presence is there unless it has its default.
+/// An expression for whether a request has a field. A field without presence counts unless it has its default value.
 fn given(field: &FieldDescriptor, scope: &Scope<'_>) -> String {
     if let Some(oneof) = oneof_of(field) {
         let message = field.parent_message();

@@ -21,7 +21,7 @@ pub fn guarded(out: &mut String, service: &Service, scope: &Scope<'_>, domain: &
          impl<S> Guarded<S> {{\n\
          /// Puts a service behind a guard.\n\
          pub fn new(inner: S, guard: ::std::sync::Arc<dyn ::transcoder::Guard>) -> Self {{ Self {{ inner: ::std::sync::Arc::new(inner), guard }} }}\n\
-         /// A service that is open to everybody.\n\
+         /// The service without a guard.\n\
          pub fn open(inner: S) -> Self {{ Self::new(inner, ::std::sync::Arc::new(::transcoder::Open)) }}\n\
          }}\n\
          impl<S> ::std::fmt::Debug for Guarded<S> {{\n\
@@ -114,7 +114,7 @@ fn checks(method: &Method, scope: &Scope<'_>, domain: &str) -> String {
     checks
 }
 
-/// What the guard is told of the message.
+/// The values of the message that the guard checks.
 fn claim(method: &Method, input: &MessageDescriptor, scope: &Scope<'_>) -> String {
     let text = |field: Option<&str>| {
         field.map_or_else(|| "None".to_owned(), |field| format!("Some({})", text_of(input, field, scope)))

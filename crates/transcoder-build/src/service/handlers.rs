@@ -54,7 +54,7 @@ impl Handlers {
         }
     }
 
-    /// An expression that calls the handler of a method and makes tonic's answer of what it returns.
+    /// An expression that calls the handler of a method and converts the result to a tonic response.
     pub fn call(&self, method: &Method, scope: &Scope<'_>, table: &str) -> String {
         let answer = match Answer::of(method) {
             Answer::Message => "message",

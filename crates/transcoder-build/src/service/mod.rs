@@ -103,7 +103,7 @@ fn handlers_module(service: &Service) -> String {
     snake(service.descriptor.name())
 }
 
-/// Emits the function that makes a service one value.
+/// Emits the function that wraps a service, its routes and its methods into one value.
 fn mount(out: &mut String, service: &Service, scope: &Scope<'_>) {
     let _ = writeln!(
         out,

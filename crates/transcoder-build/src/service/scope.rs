@@ -33,7 +33,7 @@ pub struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// The module of a service: that of its tables (`among_tables`), another one in the same file, or one in another
+    /// The module of a service: the one of its tables (`among_tables`), another one in the same file, or one in another
     /// crate than the definitions.
     pub fn new(
         service: &'a Service,

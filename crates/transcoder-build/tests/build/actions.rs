@@ -75,7 +75,7 @@ fn the_values_of_an_enum_are_the_actions() {
     refused_with("Resize", AUTH, &more, &rule(small), why);
     for value in ["SIZE_HUGE", "SIZE_UNSPECIFIED"] {
         let all = rule(&format!(r#"{small} action: {{name: "SIZE_LARGE"}} action: {{name: "{value}"}}"#));
-        let why = format!("actions: shop.v1.Size {value} is no value of it, or stands for an unset field");
+        let why = format!("actions: {value} must be a value of shop.v1.Size with a number other than 0");
         refused_with("Resize", AUTH, &more, &all, &why);
     }
     assert!(build("Resize", AUTH, &more, &rule(&format!(r#"{small} action: {{name: "SIZE_LARGE"}}"#))).is_ok());
@@ -92,7 +92,7 @@ fn what_is_taken_is_a_field_of_the_request() {
     refused(some, "actions: no action takes parcel");
     let bare =
         r#"field: "act" takes: ["name", "tags", "letter", "parcel", "size"] action: {name: "do" requires: "force"}"#;
-    let why = "but it cannot be seen whether it is given; make it optional";
+    let why = "which has no presence; make it optional";
     refused(bare, &format!("actions: do requires force, {why}"));
 }
 
@@ -105,9 +105,18 @@ fn every_action_has_a_permission() {
     let own =
         |permission: &str| format!(r#"field: "act" takes: {FIELDS} action: {{name: "do" permission: "{permission}"}}"#);
     without(&own("order.eat"), "unknown permission \"order.eat\"");
-    refused(&own("order.read"), "actions: none uses order.write, as each has its own permission");
+    refused(
+        &own("order.read"),
+        "actions: order.write of the rule is unused, because every action has its own permission",
+    );
     assert!(build("Change", tenant, &more, &own("order.read")).is_ok());
-    refused_with("Change", "public: true", &more, &with(""), "actions have permissions, but the method is public");
+    refused_with(
+        "Change",
+        "public: true",
+        &more,
+        &with(""),
+        "actions have permissions, so the method must not be public",
+    );
 }
 
 #[test]
@@ -116,7 +125,7 @@ fn every_action_that_writes_has_an_audit_name() {
     refused_with("Change", AUTH, POST, &with(""), "a method that changes something must have an audit rule");
     refused_with("Change", AUTH, POST, &with(own), "actions: do has no audit name");
     let all = format!(r#"field: "act" takes: {FIELDS} {own}"#);
-    refused(&all, "actions: none uses order.change, as each has its own audit name");
+    refused(&all, "actions: order.change of the rule is unused, because every action has its own audit name");
     assert!(build("Change", AUTH, POST, &all).is_ok());
     assert!(build("Change", AUTH, &format!("{POST} {AUDIT}"), &with(own)).is_ok());
 }
@@ -124,13 +133,19 @@ fn every_action_that_writes_has_an_audit_name() {
 #[test]
 fn the_request_is_the_body() {
     let at = |http: &str| format!("option (google.api.http) = {{{http}}}; {AUDIT}");
-    refused_with("Change", AUTH, &at(r#"get: "/a""#), &with(""), "actions, but the body of /a is not the request");
-    let why = "actions: the path binds name, which not every action takes";
+    refused_with("Change", AUTH, &at(r#"get: "/a""#), &with(""), "actions: /a must have the body \"*\"");
+    let why = "actions: the path binds name, so every action must take it";
     let one = r#"field: "act" takes: ["tags", "force", "letter", "parcel", "size"] action: {name: "do" takes: "name"}"#;
     refused_with("Change", AUTH, &at(r#"post: "/a/{name}" body: "*""#), one, why);
     assert!(build("Change", AUTH, &at(r#"post: "/a/{name}" body: "*""#), &with("")).is_ok());
     let rest = "option (shop.options.v1.rest) = {body_or_query: true};";
-    refused_with("Change", AUTH, &format!("{POST} {AUDIT} {rest}"), &with(""), "actions with body_or_query");
+    refused_with(
+        "Change",
+        AUTH,
+        &format!("{POST} {AUDIT} {rest}"),
+        &with(""),
+        "actions cannot be combined with body_or_query",
+    );
     let grpc = "option (shop.options.v1.rest) = {grpc_only: true};";
     assert!(build("Change", AUTH, grpc, &with("")).is_ok());
     let why = "a rule refers to a field of the request, which is a stream";

@@ -32,20 +32,20 @@ fn rest(rule: &str) -> String {
 fn authorization() {
     let tenant = "tenant: {from: TENANT_SOURCE_NONE}";
     refused(GET, "no authorization rule; add the option (auth)");
-    refused(&auth(""), "name a permission, or the actions that have permissions, or say public");
+    refused(&auth(""), "the option (auth) must have a permission or be public, unless the method has actions");
     refused(&auth(&format!(r#"permission: "order.eat" {tenant}"#)), "unknown permission \"order.eat\"");
     refused(
         &auth(&format!(r#"permission: "order.read" all: "order.eat" {tenant}"#)),
         "unknown permission \"order.eat\"",
     );
-    let why = "all is another permission than that of the rule, which has no actions";
+    let why = "`all` must differ from `permission`, and the method must not have actions";
     refused(&auth(&format!(r#"permission: "order.read" all: "order.read" {tenant}"#)), why);
     let actions = r#"option (shop.options.v1.actions) = {field: "name" action: {name: "do"}};"#;
     let rule = auth(&format!(r#"permission: "order.read" all: "order.write" {tenant}"#));
     refused(&format!("{rule} {actions}"), why);
     refused(
         &auth(&format!(r#"all: "order.write" {tenant}"#)),
-        "name a permission, or the actions that have permissions, or say public",
+        "the option (auth) must have a permission or be public, unless the method has actions",
     );
     for other in [
         r#"permission: "order.read""#,
@@ -309,7 +309,7 @@ fn lists_in_pages() {
     };
     refused(request, response, "nope", "shop.v1.Page has no field nope");
     for items in ["tags", "total"] {
-        let why = format!("pages: {items} is not a list of messages of the response itself");
+        let why = format!("pages: {items} must be a list of messages in the response itself");
         refused(request, response, items, &why);
     }
     refused("optional string cursor = 2;", response, "items", "shop.v1.Ask has no field limit");

@@ -10,7 +10,7 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// A required field, and whether it is given.
+    /// Checks a required field, which is present or not.
     pub fn field(&mut self, name: &'static str, given: bool) {
         if !given {
             let outer = self.prefix.iter().copied();
@@ -18,7 +18,7 @@ impl Missing {
         }
     }
 
-    /// A field whose message has required fields, if it is given.
+    /// Checks the required fields in the message of a field, if the field is set.
     pub fn within<M: Message>(&mut self, name: &'static str, message: Option<&M>) {
         if let Some(message) = message {
             self.prefix.push(name);

@@ -29,7 +29,7 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Streamed;
 
-/// Marks the response to HEAD whose body would be text of unknown length, in its extensions.
+/// Marks, in its extensions, a response to HEAD with a body of unknown length for GET.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UnknownLength;
 
@@ -139,7 +139,7 @@ pub(super) fn redirect(location: &str) -> Response<ResponseBody> {
     response
 }
 
-/// The answer to OPTIONS.
+/// The response to OPTIONS.
 pub(super) fn options(allow: &str) -> Response<ResponseBody> {
     let mut response = empty(StatusCode::NO_CONTENT);
     if let Ok(allow) = HeaderValue::from_str(allow) {

@@ -1,4 +1,4 @@
-//! What is sent: nothing, a message or a stream, or a failure.
+//! The content of a response: nothing, a message, a stream or a failure.
 
 use http::HeaderValue;
 use tonic::Status;
@@ -32,6 +32,6 @@ pub(super) fn refused(rule: &Rule, status: &Status) -> Box<Failure> {
 }
 
 pub(super) fn unprintable(why: EncodeError) -> Box<Failure> {
-    let text = format!("the answer holds {why}");
+    let text = format!("the response contains {why}");
     Box::new(Failure::new(Origin::Server, tonic::Code::Internal, "ANSWER_UNPRINTABLE", text))
 }

@@ -1,4 +1,4 @@
-//! The method behind a rule: how its request is made and its responses are written.
+//! The method behind a rule: how its request is decoded and its responses are written.
 
 use std::{future::Future, pin::Pin};
 
@@ -23,7 +23,7 @@ pub(super) type Write<Res> = fn(Res, Option<usize>, &JsonOptions) -> Result<Payl
 /// Reads a text from a response.
 pub(super) type ReadText<Res> = Option<fn(&Res) -> Option<String>>;
 
-/// What a route does with the messages of its method. Generated; `None` where the options do not ask for it.
+/// The functions of a route for the messages of its method. Generated; `None` if the options do not need it.
 #[derive(Debug)]
 pub struct MethodHooks<Req, Res> {
     /// Writes the response, or the field of it that is the response.
@@ -70,7 +70,7 @@ pub(super) struct Success {
     pub tag: Option<String>,
 }
 
-/// The answer of a method on its way.
+/// The pending response of a method.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Success, Box<Failure>>> + Send>>;
 
 pub(super) trait Endpoint: Send + Sync {

@@ -1,4 +1,5 @@
-//! A response whose list is longer than the message: it is sent page by page, each read when the one before was taken.
+//! A response with a list that is longer than the message: it is sent page by page, and each page is read when the previous one was
+//! sent.
 //!
 //! The first page is read before the head of the response is sent, so an early failure has its status. After that JSON
 //! has no place for a failure, and the response is aborted.

@@ -30,7 +30,7 @@ impl Payload {
 /// Capacity for a typical response, so that the buffer does not grow.
 pub(super) const ROOM: usize = 1024;
 
-/// Writes an answer, or one field of it, as JSON.
+/// Writes a response, or one field of it, as JSON.
 pub fn json<M: Message>(message: M, field: Option<usize>, options: &JsonOptions) -> Result<Payload, EncodeError> {
     let mut writer = Writer::with_capacity(options, ROOM);
     match field {
@@ -40,7 +40,7 @@ pub fn json<M: Message>(message: M, field: Option<usize>, options: &JsonOptions)
     Ok(Payload { content_type: JSON, bytes: writer.finish()?.into() })
 }
 
-/// Writes an answer that is a well-known type as JSON.
+/// Writes a response with a well-known type as JSON.
 pub fn value<K: Kind>(value: K::Rust, _: Option<usize>, options: &JsonOptions) -> Result<Payload, EncodeError> {
     let mut writer = Writer::with_capacity(options, ROOM);
     K::write(&value, &mut writer);

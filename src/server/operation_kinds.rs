@@ -2,7 +2,6 @@
 
 use crate::{operations::Kinds, store::Store, tenants::PurgeTenant};
 
-/// All kinds.
-pub(super) fn kinds(store: &Store) -> Kinds {
+pub(super) fn all(store: &Store) -> Kinds {
     Kinds::default().with(PurgeTenant::new(store))
 }

@@ -22,36 +22,36 @@ use crate::{
 
 /// Metadata and header of a replayed response.
 const REPLAYED: &str = "idempotent-replayed";
-/// The largest response that is stored, in bytes.
-const MAX_ANSWER: usize = 1 << 20;
+/// Maximum size of a stored response, in bytes.
+const MAX_RESPONSE: usize = 1 << 20;
 
-/// How long storing a response is tried again. The call took effect; without its response, retries get an error.
-const PERSISTENCE: Duration = Duration::from_secs(10);
+/// How long storing a response is retried. The call took effect; without a stored response, retries of the call get an error.
+const RETRY_FOR: Duration = Duration::from_secs(10);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Stores responses and replays them.
-pub(super) struct Answers {
+pub(super) struct Responses {
     store: Store,
     sealer: Sealer,
 }
 
-/// A response as it is stored.
+/// The stored form of a response.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    /// The code of gRPC.
+struct StoredResponse {
+    /// The gRPC code.
     code: i32,
     /// The text of a failure.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     text: String,
-    /// The encoded message, or the details of a failure, in base64; none if it was too large.
+    /// The encoded message, or the details of a failure, in base64; `None` if it was too large.
     body: Option<String>,
     /// Names and values, such as cookies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     metadata: Vec<(String, String)>,
 }
 
-impl Answers {
+impl Responses {
     pub(super) fn new(store: Store, sealer: Sealer) -> Self {
         Self { store, sealer }
     }
@@ -61,11 +61,11 @@ impl Answers {
         self.sealer.seal(begun.tenant, &purpose(begun), b"").await.map(drop)
     }
 
-    /// Stores the response of a call; retries for a while if the database is unavailable. The caller gets the response in any
-    /// case.
-    pub(super) async fn keep(&self, begun: &Begun, answer: &Encoded) {
-        let end = Instant::now() + PERSISTENCE;
-        while let Err(error) = self.try_keep(begun, answer).await {
+    /// Stores the response of a call, and retries for a limited time if the database is unavailable. If that fails too, the failure
+    /// is only logged, because the caller gets the response anyway.
+    pub(super) async fn keep(&self, begun: &Begun, response: &Encoded) {
+        let end = Instant::now() + RETRY_FOR;
+        while let Err(error) = self.try_keep(begun, response).await {
             if error.kind != Kind::Unavailable || Instant::now() >= end {
                 let cause = error.cause.as_deref();
                 tracing::error!(%error, cause, "cannot store the response of a call with an idempotency key");
@@ -75,23 +75,23 @@ impl Answers {
         }
     }
 
-    async fn try_keep(&self, begun: &Begun, answer: &Encoded) -> Result<()> {
-        let kept = serde_json::to_vec(&Kept::of(answer)).map_err(Error::internal)?;
-        let sealed = self.sealer.seal(begun.tenant, &purpose(begun), &kept).await?;
+    async fn try_keep(&self, begun: &Begun, response: &Encoded) -> Result<()> {
+        let stored = serde_json::to_vec(&StoredResponse::of(response)).map_err(Error::internal)?;
+        let sealed = self.sealer.seal(begun.tenant, &purpose(begun), &stored).await?;
         idempotent::keep(&self.store, &begun.call, sealed).await
     }
 
     /// Replays a stored response.
     pub(super) async fn replay(&self, begun: &Begun, sealed: &str) -> Result<Encoded> {
-        let kept = self.sealer.open(begun.tenant, &purpose(begun), sealed).await?;
-        let kept: Kept = serde_json::from_slice(kept.expose()).map_err(Error::internal)?;
-        kept.replay()
+        let stored = self.sealer.open(begun.tenant, &purpose(begun), sealed).await?;
+        let stored: StoredResponse = serde_json::from_slice(stored.expose()).map_err(Error::internal)?;
+        stored.replay()
     }
 }
 
-impl Kept {
-    fn of(answer: &Encoded) -> Self {
-        let (code, text, body, metadata) = match answer {
+impl StoredResponse {
+    fn of(response: &Encoded) -> Self {
+        let (code, text, body, metadata) = match response {
             Ok(response) => (Code::Ok, "", response.get_ref().as_ref(), response.metadata()),
             Err(status) => (status.code(), status.message(), status.details(), status.metadata()),
         };
@@ -100,7 +100,7 @@ impl Kept {
         Self {
             code: code.into(),
             text: text.to_owned(),
-            body: (body.len() <= MAX_ANSWER).then(|| STANDARD_NO_PAD.encode(body)),
+            body: (body.len() <= MAX_RESPONSE).then(|| STANDARD_NO_PAD.encode(body)),
             metadata: metadata.as_ref().iter().filter_map(text_of).collect(),
         }
     }
@@ -135,18 +135,18 @@ fn too_large() -> Error {
 mod tests {
     use super::*;
 
-    fn again(answer: &Encoded) -> Result<Encoded> {
-        let stored = serde_json::to_vec(&Kept::of(answer)).unwrap();
-        serde_json::from_slice::<Kept>(&stored).unwrap().replay()
+    fn replayed(response: &Encoded) -> Result<Encoded> {
+        let stored = serde_json::to_vec(&StoredResponse::of(response)).unwrap();
+        serde_json::from_slice::<StoredResponse>(&stored).unwrap().replay()
     }
 
     #[test]
-    fn a_message_is_given_again_with_its_metadata() {
-        let mut answer = Response::new(Bytes::from_static(b"\x0a\x01a"));
+    fn a_message_is_replayed_with_its_metadata() {
+        let mut response = Response::new(Bytes::from_static(b"\x0a\x01a"));
         for cookie in ["a=1", "b=2"] {
-            answer.metadata_mut().append("set-cookie", AsciiMetadataValue::from_static(cookie));
+            response.metadata_mut().append("set-cookie", AsciiMetadataValue::from_static(cookie));
         }
-        let replay = again(&Ok(answer)).unwrap().unwrap();
+        let replay = replayed(&Ok(response)).unwrap().unwrap();
         assert_eq!(replay.get_ref().as_ref(), b"\x0a\x01a");
         let cookies: Vec<_> = replay.metadata().get_all("set-cookie").iter().collect();
         assert_eq!(cookies, ["a=1", "b=2"]);
@@ -154,18 +154,18 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_given_again_with_its_details() {
+    fn a_failure_is_replayed_with_its_details() {
         let status = Error::invalid(Reason::GroupExists, "name", "no").retry_after(Duration::from_secs(2)).to_status();
-        let replay = again(&Err(status.clone())).unwrap().unwrap_err();
+        let replay = replayed(&Err(status.clone())).unwrap().unwrap_err();
         let facts = |status: &Status| (status.code(), status.message().to_owned(), status.details().to_owned());
         assert_eq!(facts(&replay), facts(&status));
         assert_eq!(replay.metadata().get(REPLAYED).unwrap(), "true");
     }
 
     #[test]
-    fn an_answer_that_was_too_large_is_lost() {
-        let answer = |length| Ok(Response::new(Bytes::from(vec![0; length])));
-        assert!(again(&answer(MAX_ANSWER)).unwrap().is_ok());
-        assert_eq!(again(&answer(MAX_ANSWER + 1)).unwrap_err().reason, Reason::IdempotentAnswerLost);
+    fn a_response_above_the_maximum_size_is_not_stored() {
+        let response = |length| Ok(Response::new(Bytes::from(vec![0; length])));
+        assert!(replayed(&response(MAX_RESPONSE)).unwrap().is_ok());
+        assert_eq!(replayed(&response(MAX_RESPONSE + 1)).unwrap_err().reason, Reason::IdempotentAnswerLost);
     }
 }
