@@ -248,14 +248,14 @@ async fn a_relay_that_lost_its_lease_writes_nothing() {
     emit(&one, "a").await;
     assert_eq!(Relay::new(&one).step(&run).await.unwrap().numbered, 1);
     emit(&one, "b").await;
-    assert_eq!(others.take("relay", ttl).await.unwrap(), None, "the first one holds the lease");
+    assert_eq!(others.take("relay", ttl).await.unwrap(), None, "the lease must be held by the first server");
     clock.advance(time::Duration::minutes(1));
-    let other = Run::leased(others.take("relay", ttl).await.unwrap().expect("the lease had run out"), &stop);
+    let other = Run::leased(others.take("relay", ttl).await.unwrap().expect("an expired lease"), &stop);
     assert_eq!(Relay::new(&two).step(&other).await.unwrap().numbered, 1);
     emit(&one, "c").await;
     let lost = Relay::new(&one).step(&run).await.unwrap_err();
     assert_eq!(lost.to_string(), "another server has taken the job over");
-    assert!(run.is_stopped() && !other.is_stopped(), "the run is to end, and the server goes on");
+    assert!(run.is_stopped() && !other.is_stopped(), "only the run must be cancelled, not the server");
     assert_eq!(numbered(&db).await, ["a", "b"]);
 }
 
@@ -275,7 +275,7 @@ async fn a_late_commit_is_not_skipped() {
     early.insert(&open).await.unwrap();
     emit(&db, "prompt").await;
     let (relay, run) = (Relay::new(&db), Run::unleased());
-    assert_eq!(relay.step(&run).await.unwrap().numbered, 1, "an open transaction stalls nobody");
+    assert_eq!(relay.step(&run).await.unwrap().numbered, 1, "an open transaction must not delay the relay");
     open.commit().await.unwrap();
     assert_eq!(relay.step(&run).await.unwrap().numbered, 1);
     assert_eq!(numbered(&db).await, ["prompt", "late"]);

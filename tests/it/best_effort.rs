@@ -11,7 +11,7 @@ const CALLS: usize = 600;
 
 /// Logged calls, and a write; all are answered in time.
 async fn is_served(server: &Server) {
-    tokio::time::timeout(2 * PATIENCE, calls(server)).await.expect("the calls are answered");
+    tokio::time::timeout(2 * PATIENCE, calls(server)).await.expect("responses to all calls");
 }
 
 async fn calls(server: &Server) {
@@ -75,7 +75,7 @@ async fn a_log_that_blocks_loses_only_lines() {
         let (mut text, mut part) = (String::new(), [0; 65536]);
         while !text.contains("log lines were lost") {
             let length = reader.read(&mut part).unwrap();
-            assert!(length > 0, "the log ended, and told of no line that was lost");
+            assert!(length > 0, "the log ended without a count of lost lines");
             text.push_str(&String::from_utf8_lossy(&part[..length]));
         }
     });

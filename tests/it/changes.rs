@@ -44,8 +44,8 @@ async fn every_change_has_an_outbox_event() {
         assert!(reason.is_some(), "{call} {action:?} takes effect and leaves no outbox event");
         missing.remove(&(call, action));
     }
-    assert!(missing.is_empty(), "no case of these takes effect: {missing:?}");
-    assert!(exceptions.is_empty(), "these leave an outbox event, or are no RPCs: {exceptions:?}");
+    assert!(missing.is_empty(), "no test case of these RPCs takes effect: {missing:?}");
+    assert!(exceptions.is_empty(), "listed exceptions that write an outbox event or are not RPCs: {exceptions:?}");
 }
 
 /// The topics of the events of a call; `None` if it was refused.

@@ -126,7 +126,7 @@ both_databases! {
             }
         };
         let both = async { tokio::join!(writing, reading) };
-        tokio::time::timeout(Duration::from_secs(120), both).await.expect("no revocation is skipped");
+        tokio::time::timeout(Duration::from_secs(120), both).await.expect("every revocation is seen");
     }
 
     async fn a_revocation_takes_effect_immediately_where_it_was_made(db: TestDb) {
@@ -156,7 +156,7 @@ both_databases! {
         }
         new_password(&db, "ada").await;
         let news = revocations::revoked_after(&db, Some(&known.seen)).await.unwrap();
-        assert_eq!((news.tokens.len(), news.accounts.as_slice()), (0, &[(ada, 2)][..]), "not everything is read");
+        assert_eq!((news.tokens.len(), news.accounts.as_slice()), (0, &[(ada, 2)][..]), "only the new revocation must be read");
     }
 
     async fn all_sessions_of_a_tenant_end_together(db: TestDb) {
@@ -189,10 +189,10 @@ both_databases! {
         assert_eq!(revocation::prune(&fast).await.unwrap(), 0);
         stop.cancel();
         follower.await.unwrap();
-        assert!(is_revoked(&known, &token), "its clock may be set back");
+        assert!(is_revoked(&known, &token), "a revocation was lost when the clock was set back");
         let restarted = Revocations::default();
         revocation::load(&db, &restarted, None).await.unwrap();
-        assert!(is_revoked(&restarted, &token), "and others know better");
+        assert!(is_revoked(&restarted, &token), "a restarted server does not know the revocation");
         assert_eq!(revocations::prune(&db, end + time::Duration::seconds(KEPT)).await.unwrap(), 1);
         assert!(revoked_tokens::Entity::find().one(db.read()).await.unwrap().is_none());
     }
@@ -226,7 +226,7 @@ both_databases! {
         for (claims, what) in [(&after, "the next"), (&late, "one under a revision of before"), (&session(Some(bob)), "an account")] {
             assert!(is_revoked(&known, claims), "{what}");
         }
-        assert!(is_revoked(&known, &lost), "what was known once stays so");
+        assert!(is_revoked(&known, &lost), "a known revocation was lost");
         assert!(known.check(&session(Some(ada))).is_ok());
         // The same with an account as the last revocation seen.
         new_password(&db, "ada").await;
@@ -261,10 +261,10 @@ both_databases! {
         };
         let began = Instant::now();
         while began.elapsed() < 3 * ttl {
-            assert!(hold().await, "it is held");
+            assert!(hold().await, "the lease is not held");
             for other in [&fast, &right] {
                 let taken = other.take("test", ttl).await.unwrap();
-                assert_eq!(taken, None, "nobody takes a lease from one who works, whatever the clocks say");
+                assert_eq!(taken, None, "a renewed lease was taken over because of differing clocks");
             }
             tokio::time::sleep(ttl / 20).await;
         }
@@ -281,7 +281,7 @@ both_databases! {
             let gone = gone.clone();
             Box::pin(async move { gone.hold(tx).await })
         });
-        assert!(!lost.await.unwrap(), "the fence has grown");
+        assert!(!lost.await.unwrap(), "a stale holder still had the lease");
     }
 }
 
@@ -299,10 +299,10 @@ async fn a_clock_that_is_days_ahead_expires_nothing_early() {
     assert_eq!(revocation::prune(&fast).await.unwrap(), 0);
     stop.cancel();
     follower.await.unwrap();
-    assert!(is_revoked(&known, &token), "its clock may be set back");
+    assert!(is_revoked(&known, &token), "a revocation was lost when the clock was set back");
     let restarted = Revocations::default();
     revocation::load(&db, &restarted, None).await.unwrap();
-    assert!(is_revoked(&restarted, &token), "and others know better");
+    assert!(is_revoked(&restarted, &token), "a restarted server does not know the revocation");
     // Tenants in their grace period, whichever server deleted them.
     let slow = server(&db, -time::Duration::days(60)).await;
     for (store, name) in [(&db.store, "acme"), (&slow, "dock")] {
@@ -332,7 +332,7 @@ async fn a_clock_that_is_days_ahead_expires_nothing_early() {
     }
     assert!(
         crate::keys::sealer(&db, ring).open(None, "x", &sealed).await.is_ok(),
-        "an answer that was kept a moment ago"
+        "a response that was stored just now"
     );
     // Released names.
     let scope = crate::rows::tenant(&db, "gone").await;
@@ -346,7 +346,7 @@ async fn a_clock_that_is_days_ahead_expires_nothing_early() {
     });
     deleted.await.unwrap();
     let released = tenants::released_at(&db, "gone").await.unwrap().unwrap();
-    assert!(released > before, "a token that was signed for the name yesterday is not the next tenant's: {released}");
+    assert!(released > before, "an older token for the name would be valid for the next tenant: {released}");
 }
 
 /// Only on PostgreSQL: the single writer of SQLite numbers events in its transaction, so none are waiting.

@@ -215,9 +215,12 @@ async fn concurrent_first_starts_share_one_set_of_files_and_all_work() {
         let servers = join_all((0..3).map(|_| setup.start())).await;
         let kept = Keys::load(&setup.data_dir().join("jwt.pem"), None).unwrap();
         for server in &servers {
-            assert!(key_ids(server).await.contains(kept.kid()), "round {round}: the key is on the disk");
+            assert!(
+                key_ids(server).await.contains(kept.kid()),
+                "round {round}: a server does not use the signing key on disk"
+            );
             let read = server.admin().get("/admin/v2/tenants").await;
-            assert_eq!(read.status, 200, "round {round}: the token opens every server");
+            assert_eq!(read.status, 200, "round {round}: a server does not accept the token on disk");
             assert_eq!(log_in(&server.http(), "admin", "admin").await, 200, "round {round}");
         }
         // A secret sealed by one server can be opened by the others.
@@ -273,7 +276,7 @@ async fn the_check_refuses_what_the_start_refuses() {
             );
             assert!(!reported.contains("hunter2"), "{variable}={value} {command:?}: {reported}");
         }
-        assert!(!home.data_dir().exists(), "nothing was begun: {variable}={value}");
+        assert!(!home.data_dir().exists(), "a refused start created files: {variable}={value}");
     }
     let production = home.run(&["config", "check", "--production"]).await;
     assert!(
@@ -322,7 +325,7 @@ async fn the_check_refuses_paths_that_a_start_cannot_use() {
             assert_eq!(output.status.code(), Some(1), "{variable}={value} {arguments:?}: {}", output_text(&output));
             if arguments[0] == "config" {
                 assert!(output_text(&output).contains(variable), "{variable}={value}: {}", output_text(&output));
-                assert_eq!(entries(home.home()), before, "a check makes nothing: {variable}={value}");
+                assert_eq!(entries(home.home()), before, "a check created files: {variable}={value}");
             }
         }
         let _ = fs::remove_dir_all(home.home().join(".tenantry"));
@@ -359,7 +362,7 @@ async fn the_check_prints_no_part_of_a_secret() {
     ] {
         let output = Setup::dev().database(url).run(&["config", "check"]).await;
         let table = String::from_utf8_lossy(&output.stdout).into_owned();
-        let line = table.lines().find(|line| line.starts_with("database_url")).expect("a line of the URL");
+        let line = table.lines().find(|line| line.starts_with("database_url")).expect("a line for database_url");
         assert!(line.contains(shown) || line.contains("(not usable)"), "{url}: {line}");
         let all = format!("{table}{}", output_text(&output));
         assert!(!all.contains("Secret") && !all.contains("Sup3r") && !all.contains("123"), "{url}: {all}");
@@ -370,12 +373,12 @@ async fn the_check_prints_no_part_of_a_secret() {
 async fn line_ends_around_a_setting_change_nothing() {
     let setup = Setup::dev().env("QOD_API_KEY", "letmein\n").database("sqlite:own.db\n");
     let server = setup.start().await;
-    assert!(setup.home().join("own.db").exists(), "no database of another name");
+    assert!(setup.home().join("own.db").exists(), "the database was created under another name");
     let read = server.http().header("x-api-key", "letmein").get("/api/tenant/list").await;
     assert_ne!(read.status, 401, "{read:?}");
     let blank = Setup::dev().env("QOD_API_KEY", " \n").start().await;
     let read = blank.http().header("x-api-key", "").get("/api/tenant/list").await;
-    assert_eq!(read.status, 401, "there is no key: {read:?}");
+    assert_eq!(read.status, 401, "the server must not have a static key: {read:?}");
 }
 
 #[tokio::test]
@@ -397,7 +400,7 @@ async fn the_strongest_account_has_the_strictest_policy() {
         let output = setup.run(&["users", "set-password", "admin", "--password-file", &file]).await;
         assert_eq!(output.status.code(), Some(1), "{weak}: {}", output_text(&output));
     }
-    assert_eq!(log_in(&server.http(), "admin", "admin").await, 200, "the account of development stays");
+    assert_eq!(log_in(&server.http(), "admin", "admin").await, 200, "the development account must still work");
     for (name, content) in [
         ("mark", format!("\u{feff}{PASSWORD}\r\n")),
         ("plain", format!("{PASSWORD}\nmore\n")),

@@ -125,15 +125,15 @@ async fn a_token_is_not_valid_for_a_later_tenant_of_the_same_name() {
     };
     assert_eq!(read(early.clone()).await, 401, "tenant not found");
     create().await;
-    assert_eq!(read(early.clone()).await, 200, "nobody had the name before");
-    assert_eq!(read(token(now() + 50)).await, 401, "nobody knows whose name it is then");
+    assert_eq!(read(early.clone()).await, 200, "the first tenant with the name");
+    assert_eq!(read(token(now() + 50)).await, 401, "a token issued in the future");
     let minted = server.setup().mint(&["--role", "admin", "--tenant", "ACME"]).await;
-    assert_eq!(read(minted.clone()).await, 200, "it holds the id");
+    assert_eq!(read(minted.clone()).await, 200, "the token contains the id");
 
     delete().await;
     create().await;
-    assert_eq!(read(early).await, 401, "it was signed for a tenant that had the name before");
-    assert_eq!(read(minted).await, 401, "the id is never used again");
+    assert_eq!(read(early).await, 401, "the token was issued for an earlier tenant with the name");
+    assert_eq!(read(minted).await, 401, "ids must not be reused");
     eventually("the second after the name was given up", async || (read(token(now())).await == 200).then_some(()))
         .await;
 }

@@ -232,7 +232,7 @@ async fn deleted_everywhere(http: &Http, maker: &SurfaceCalls, name: &str, mut i
             }
             maker.create.done(http, "", name).await;
             let before = std::mem::replace(&mut id, self::id(http, name).await);
-            assert_ne!(before, id, "an id is never used again");
+            assert_ne!(before, id, "ids must not be reused");
         }
     }
     maker.delete.done(http, name, name).await;
@@ -264,7 +264,10 @@ async fn named_like_an_id(server: &Server) {
             let made = http.put(&format!("{create}{name}"), info).await;
             assert_eq!(made.status, 204, "{name}: {made:?}");
             let id = id(&http, name).await;
-            assert!(spellings(id).iter().all(|(_, spelled)| *spelled != *name), "its id is its own: {name}");
+            assert!(
+                spellings(id).iter().all(|(_, spelled)| *spelled != *name),
+                "the id must differ from the name: {name}"
+            );
             known_everywhere(&http, name, id).await;
             // One name per surface, so that each format has its turn; all combinations would take a minute.
             if nth % names.len() == place {
@@ -331,5 +334,9 @@ async fn a_credential_that_names_an_id_is_not_for_the_tenant_of_that_name() {
         let status = if *named == name { 200 } else { 404 };
         assert_eq!(own.get(&format!("/admin/v2/namespaces/{named}")).await.status, status, "{named}");
     }
-    assert_eq!(own.get(&format!("/v1/tenants/{other}")).await.status, 403, "another spelling is another name");
+    assert_eq!(
+        own.get(&format!("/v1/tenants/{other}")).await.status,
+        403,
+        "another spelling of the id is another name"
+    );
 }

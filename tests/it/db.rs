@@ -54,7 +54,7 @@ impl Deref for TestDb {
 impl TestDb {
     /// A second store on the same database, like another replica.
     pub async fn replica(&self) -> Store {
-        Store::open(StoreConfig::new(&self.url)).await.expect("the database opens twice")
+        Store::open(StoreConfig::new(&self.url)).await.expect("a second connection")
     }
 
     pub fn is_sqlite(&self) -> bool {
@@ -81,8 +81,8 @@ where
 /// A fresh, migrated SQLite file.
 pub async fn sqlite() -> TestDb {
     let db = sqlite_unmigrated();
-    let store = Store::open(StoreConfig::new(&db.1)).await.expect("sqlite opens");
-    store.migrate(|_| ()).await.expect("sqlite migrates");
+    let store = Store::open(StoreConfig::new(&db.1)).await.expect("an open SQLite database");
+    store.migrate(|_| ()).await.expect("a migrated SQLite database");
     TestDb { store, url: db.1, dir: Some(db.0) }
 }
 
@@ -97,7 +97,7 @@ pub fn sqlite_unmigrated() -> (TempDir, String) {
 pub async fn postgres() -> TestDb {
     let template = TEMPLATE.get_or_init(make_template).await;
     let url = create_database(Some(template)).await;
-    let store = Store::open(StoreConfig::new(&url)).await.expect("postgres opens");
+    let store = Store::open(StoreConfig::new(&url)).await.expect("an open PostgreSQL database");
     TestDb { store, url, dir: None }
 }
 
@@ -116,8 +116,8 @@ static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
 async fn make_template() -> String {
     let url = create_database(None).await;
-    let store = Store::open(StoreConfig::new(&url)).await.expect("postgres opens");
-    store.migrate(|_| ()).await.expect("postgres migrates");
+    let store = Store::open(StoreConfig::new(&url)).await.expect("an open PostgreSQL database");
+    store.migrate(|_| ()).await.expect("a migrated PostgreSQL database");
     store.close().await;
     url.rsplit_once('/').expect("a url with a database").1.to_owned()
 }
@@ -131,9 +131,9 @@ async fn create(options: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("it_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let admin = admin().await;
-    admin.execute_unprepared(&format!("DROP DATABASE IF EXISTS {name}")).await.expect("an old database goes");
-    admin.execute_unprepared(&format!("CREATE DATABASE {name}{options}")).await.expect("a database is made");
-    admin.close().await.expect("the connection closes");
+    admin.execute_unprepared(&format!("DROP DATABASE IF EXISTS {name}")).await.expect("dropping an old database");
+    admin.execute_unprepared(&format!("CREATE DATABASE {name}{options}")).await.expect("creating a database");
+    admin.close().await.expect("closing the connection");
     let admin = admin_url();
     let (server, _) = admin.rsplit_once('/').expect("the admin url ends in /<database>");
     format!("{server}/{name}")
@@ -141,7 +141,7 @@ async fn create(options: &str) -> String {
 
 /// A connection to the test server.
 pub async fn admin() -> DatabaseConnection {
-    Database::connect(admin_url()).await.expect("the PostgreSQL of TENANTRY_TEST_POSTGRES_URL answers")
+    Database::connect(admin_url()).await.expect("a connection to TENANTRY_TEST_POSTGRES_URL")
 }
 
 fn admin_url() -> String {

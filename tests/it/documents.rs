@@ -129,7 +129,7 @@ fn every_document_is_tested_and_every_exception_has_a_reason() {
 }
 
 #[test]
-fn links_within_the_repository_lead_somewhere() {
+fn every_relative_link_has_a_target() {
     for (document, _) in DOCUMENTS {
         let text = fs::read_to_string(root().join(document)).unwrap();
         let base = root().join(document).parent().unwrap().to_owned();
@@ -177,5 +177,5 @@ async fn every_metric_is_documented() {
     let guide = fs::read_to_string(root().join("docs/operations.md")).unwrap();
     let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     let missing: Vec<_> = names.filter(|name| !guide.contains(&format!("`{name}`"))).collect();
-    assert!(missing.is_empty(), "docs/operations.md says nothing of {missing:?}");
+    assert!(missing.is_empty(), "docs/operations.md does not document {missing:?}");
 }

@@ -49,7 +49,8 @@ impl Open {
 
     /// The next bytes; none when only trailers remain.
     async fn next(&mut self) -> Option<Bytes> {
-        let next = tokio::time::timeout(PATIENCE, self.body.data()).await.expect("the stream goes on or ends");
+        let next =
+            tokio::time::timeout(PATIENCE, self.body.data()).await.expect("a further message or the end of the stream");
         next.map(|data| {
             let data = data.unwrap();
             self.body.flow_control().release_capacity(data.len()).unwrap();
@@ -61,7 +62,7 @@ impl Open {
     async fn health(&mut self) -> Vec<u8> {
         let mut message = Vec::new();
         while message.len() < 7 {
-            message.extend_from_slice(&self.next().await.expect("one more message"));
+            message.extend_from_slice(&self.next().await.expect("another message"));
         }
         message
     }
@@ -175,7 +176,7 @@ async fn a_slow_peer_gets_its_complete_response() {
     let (begun, mut read, mut part) = (Instant::now(), Vec::new(), vec![0; 4096]);
     while begun.elapsed() < Duration::from_secs(12) {
         // 10 KiB per second, which does not let the server write more for minutes.
-        let bytes = slow.read(&mut part).await.expect("the connection goes on");
+        let bytes = slow.read(&mut part).await.expect("an open connection");
         read.extend_from_slice(&part[..bytes]);
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
@@ -189,7 +190,7 @@ async fn a_slow_peer_gets_its_complete_response() {
         let head = String::from_utf8_lossy(&rest[..end]).to_lowercase();
         let length: usize =
             head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).expect("a length");
-        rest = rest.get(end + length..).unwrap_or_else(|| panic!("the answer is cut off: {head}"));
+        rest = rest.get(end + length..).unwrap_or_else(|| panic!("the response is truncated: {head}"));
     }
 }
 
@@ -273,7 +274,7 @@ async fn an_unresponsive_database_does_not_delay_shutdown() {
     let (mut server, _line) = with_an_unresponsive_database("1s").await;
     server.terminate().await;
     let status = server.ended().await;
-    assert_eq!(status.code(), Some(1), "a call was cut off");
+    assert_eq!(status.code(), Some(1), "the exit status must report the aborted call");
     let reported = async || server.log().contains("the database did not answer in time").then_some(());
     eventually("the log to tell that the database was left", reported).await;
 }
@@ -285,7 +286,7 @@ async fn a_second_signal_ends_the_wait_for_the_database() {
     let over = async || server.log().contains("the calls have ended").then_some(());
     eventually("the end of the calls", over).await;
     server.signal("INT").await;
-    assert_eq!(server.ended().await.code(), Some(1), "a call was cut off");
+    assert_eq!(server.ended().await.code(), Some(1), "the exit status must report the aborted call");
     let reported = async || server.log().contains("a second signal came").then_some(());
     eventually("the log to tell that nothing more was waited for", reported).await;
     assert!(!server.log().contains("did not answer in time"), "it was not waited for that: {}", server.log());

@@ -26,10 +26,7 @@ async fn exchange(stream: &mut TcpStream, head: &str, body: &[u8]) -> String {
         }
         std::io::Result::Ok(String::from_utf8_lossy(&answer).to_ascii_lowercase())
     };
-    tokio::time::timeout(PATIENCE, sent)
-        .await
-        .expect("an answer comes")
-        .unwrap_or_else(|error| format!("lost: {error}"))
+    tokio::time::timeout(PATIENCE, sent).await.expect("a response").unwrap_or_else(|error| format!("lost: {error}"))
 }
 
 /// Whether a response has its complete body.
@@ -75,7 +72,7 @@ async fn an_early_answer_is_read_whatever_the_size_of_the_body() {
                 assert!(answer.starts_with(&format!("http/1.1 {expected}")), "{head} round {round}: {shown}");
                 // Without `Connection: close` the client may reuse the connection.
                 let closes = answer.contains("\r\nconnection: close\r\n");
-                assert!(!closes || size > 20_000, "a small rest is read: {head}: {shown}");
+                assert!(!closes || size > 20_000, "a short remaining body must be drained: {head}: {shown}");
                 if !closes {
                     let next = exchange(&mut stream, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"").await;
                     assert!(next.starts_with("http/1.1 200"), "{head} and then: {next}");
@@ -305,7 +302,7 @@ async fn a_stranger_can_cause_only_a_bounded_number_of_log_lines() {
         let mut part = vec![0; 65536];
         while answers < 100 {
             let read = tokio::time::timeout(PATIENCE, stream.read(&mut part)).await.unwrap().unwrap();
-            assert!(read > 0, "the connection goes on");
+            assert!(read > 0, "the connection was closed");
             answers += String::from_utf8_lossy(&part[..read]).matches("HTTP/1.1 401").count();
         }
     }

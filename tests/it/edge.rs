@@ -88,10 +88,10 @@ async fn a_trusted_proxys_address_is_never_the_client_address() {
         assert!(answer.starts_with("HTTP/1.1 401 "), "{reported}: {answer}");
         assert_eq!(line(&server, &id).await["client"], "unknown", "{reported}");
         let open = server.http().header("x-forwarded-for", reported).get("/v1/tenants").await;
-        assert_eq!(open.status, 401, "nobody knows that the client is on this machine: {reported}: {open:?}");
+        assert_eq!(open.status, 401, "the client must not be treated as local: {reported}: {open:?}");
     }
     let reported = server.http().header("x-forwarded-for", "::1").get("/v1/tenants").await;
-    assert_eq!(reported.status, 200, "a client on this machine: {reported:?}");
+    assert_eq!(reported.status, 200, "the client must be treated as local: {reported:?}");
 }
 
 #[tokio::test]

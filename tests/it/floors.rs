@@ -85,7 +85,7 @@ fn areas_have_no_cycles() {
         let left: BTreeSet<_> = uses_of.keys().cloned().collect();
         uses_of.values_mut().for_each(|used| used.retain(|area| left.contains(area)));
     }
-    assert!(uses_of.is_empty(), "these areas use each other in a circle: {uses_of:?}");
+    assert!(uses_of.is_empty(), "these areas form a cycle: {uses_of:?}");
 }
 
 /// In each directory, the dependencies between its files and subdirectories have no cycle. The directory's own `mod.rs` is left out:
@@ -113,7 +113,7 @@ fn modules_of_a_directory_form_no_cycle() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let stale: Vec<_> = MAY_CYCLE.iter().filter(|(known, _)| !excused.contains(known)).collect();
-    assert!(stale.is_empty(), "these have no cycle any more: {stale:?}");
+    assert!(stale.is_empty(), "remove these from the list; they have no cycle: {stale:?}");
 }
 
 type Uses = BTreeMap<PathBuf, BTreeSet<PathBuf>>;

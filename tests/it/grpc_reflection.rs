@@ -132,7 +132,7 @@ async fn both_versions_list_the_same_services_and_themselves() {
 }
 
 #[tokio::test]
-async fn extensions_are_found_by_number_by_name_and_by_what_they_extend() {
+async fn extensions_are_found_by_number_name_and_extended_type() {
     let server = Server::dev().await;
     let numbers = async |message: &str| match ask_one(&server, Ask::AllExtensionNumbersOfType(message.to_owned())).await
     {
@@ -146,7 +146,7 @@ async fn extensions_are_found_by_number_by_name_and_by_what_they_extend() {
     // `google.api.http`, and our own options.
     assert!(of_methods.contains(&72_295_728) && of_methods.len() > 1, "{of_methods:?}");
     assert!(!numbers("google.protobuf.FieldOptions").await.is_empty());
-    assert!(numbers("google.rpc.ErrorInfo").await.is_empty(), "a message that nobody extends");
+    assert!(numbers("google.rpc.ErrorInfo").await.is_empty(), "the message has no extensions");
 
     for number in of_methods {
         let question =

@@ -87,7 +87,7 @@ async fn media_types_are_parsed() {
             let reply = list(&server).header("content-type", content_type).over(version).send().await;
             assert_eq!((reply.status, reply.header("content-type")), (200, WEB), "{content_type}: {reply:?}");
             assert_eq!((reply.grpc(), reply.messages().len()), (Some(0), 1), "{content_type}: {reply:?}");
-            assert!(!reply.headers.contains_key("grpc-status"), "the trailers are in the body");
+            assert!(!reply.headers.contains_key("grpc-status"), "gRPC-Web trailers must be in the body");
         }
         for (content_type, accept) in [
             ("application/grpc-web-text", "application/grpc-web-text"),
@@ -257,7 +257,7 @@ async fn large_messages_are_compressed_for_clients_that_accept_it() {
         assert!(packed.len() < plain.len() / 2, "{} of {}", packed.len(), plain.len());
         let mut unpacked = Vec::new();
         std::io::Read::read_to_end(&mut GzDecoder::new(&packed[..]), &mut unpacked).unwrap();
-        assert_eq!(unpacked, plain[..], "the same message");
+        assert_eq!(unpacked, plain[..], "compression changed the message");
     }
     // Compression would only enlarge a small message.
     let small = list(&server).header("grpc-accept-encoding", "gzip").send().await;

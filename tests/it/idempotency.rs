@@ -100,7 +100,7 @@ both_databases! {
         assert!(!keyed.has_written());
         assert_eq!(idempotent::look(&db, &keyed).await.unwrap(), Known::Nothing);
         for _ in 0..2 {
-            write(&db, &keyed).await.expect("a call may write more than once");
+            write(&db, &keyed).await.expect("a second write of the same call");
         }
         assert!(keyed.has_written());
         idempotent::keep(&db, &keyed, "sealed".to_owned()).await.unwrap();
@@ -112,7 +112,7 @@ both_databases! {
         assert_eq!(idempotent::look(&db, &nothing).await.unwrap(), Known::Answered("first".to_owned()));
     }
 
-    async fn a_key_is_forgotten_after_a_day(db: TestDb) {
+    async fn a_key_expires_after_a_day(db: TestDb) {
         write(&db, &call("one", "a")).await.unwrap();
         let pass = async |time: time::Duration| {
             let earlier = format!("UPDATE idempotent_answers SET expires_at = expires_at - {}", time.whole_microseconds());
@@ -182,7 +182,7 @@ both_databases! {
         let first = answers.iter().find(|answer| answer.header("idempotent-replayed").is_none()).unwrap();
         assert_eq!(first.status, 201, "{first:?}");
         let others = answers.iter().filter(|answer| answer.header("idempotent-replayed").is_some());
-        assert_eq!(others.clone().count(), 15, "each of the others waited for the answer");
+        assert_eq!(others.clone().count(), 15, "every other call must get the stored response");
         others.for_each(|answer| replayed(answer, first));
         assert_eq!(total(&admin, KEYS).await, 1);
     }
@@ -203,7 +203,7 @@ both_databases! {
         assert_eq!(total(&one, KEYS).await, 20);
     }
 
-    async fn a_call_without_effect_does_not_use_its_key(db: TestDb) {
+    async fn a_call_without_effect_does_not_claim_its_key(db: TestDb) {
         let server = serve(&db).await;
         let admin = admin(&server).await;
         let created = r#"{"action":"create","name":"eng"}"#;
@@ -253,19 +253,19 @@ both_databases! {
         replayed(&change("k2", "reactivate").await, &reactivated);
         replayed(&change("k1", "suspend").await, &suspended);
         let refused = post(&admin, KEYS, "k4", NEW_KEY).await;
-        assert_eq!(refused.status, 401, "what a suspended tenant may not do is refused as without a key: {refused:?}");
+        assert_eq!(refused.status, 401, "a suspended tenant must be refused as without a key: {refused:?}");
         let refused = post(&admin, KEYS, "a b", NEW_KEY).await;
-        assert_eq!(refused.status, 401, "and before the key is read: {refused:?}");
+        assert_eq!(refused.status, 401, "the guard must refuse before the key is checked: {refused:?}");
         let reused = post(&admin, TENANTS, "k2", r#"{"action":"reactivate","tenant_id":"acme"}"#).await;
         assert_eq!(reused.status, 409, "{reused:?}");
         let state = server.admin().get("/v1/admin/tenants").await.json();
-        assert_eq!(state["tenants"][0]["status"], "suspended", "nothing was done twice: {state}");
+        assert_eq!(state["tenants"][0]["status"], "suspended", "a replay must not change the tenant: {state}");
         let again = change("k6", "reactivate").await.json();
-        assert_eq!(again["tenant"]["version"], 5, "four changes, each once: {again}");
+        assert_eq!(again["tenant"]["version"], 5, "each of the four changes must take effect once: {again}");
         change("k7", "suspend").await;
         for status in [204, 401] {
             let out = admin.clone().header("idempotency-key", "k8").call(reqwest::Method::POST, LOGOUT, None).await;
-            assert_eq!(out.status, status, "a logout ends the credential whose key it came under: {out:?}");
+            assert_eq!(out.status, status, "after a logout the credential must be refused: {out:?}");
         }
     }
 
@@ -278,7 +278,7 @@ both_databases! {
             assert_eq!((refused.status, refused.header("idempotent-replayed")), (403, None));
         }
         let nobody = post(&server.http(), KEYS, "a b", NEW_KEY).await;
-        assert_eq!(nobody.status, 401, "who calls is asked before the key is read");
+        assert_eq!(nobody.status, 401, "the caller must be authenticated before the key is checked");
         for bad in ["", "a b", "ä", &"x".repeat(256)] {
             let refused = post(&admin, KEYS, bad, NEW_KEY).await;
             assert_eq!((refused.status, &refused.json()["error"]), (400, &"bad_request".into()), "{bad}");
@@ -297,7 +297,7 @@ async fn a_server_whose_clock_is_ahead_keeps_keys() {
     let fast = Store::open(StoreConfig { clock, ..StoreConfig::new(&db.url) }).await.unwrap();
     write(&db, &call("one", "a")).await.unwrap();
     assert!(matches!(idempotent::look(&fast, &call("one", "a")).await.unwrap(), Known::Unanswered(_)));
-    assert!(write(&fast, &call("one", "a")).await.is_err(), "nothing is done twice");
+    assert!(write(&fast, &call("one", "a")).await.is_err(), "the second write must be refused");
     assert_eq!(idempotent::prune(&fast).await.unwrap(), 0);
     // And it keeps keys no longer than other servers.
     write(&fast, &call("two", "a")).await.unwrap();

@@ -88,7 +88,7 @@ async fn total(http: &Http) -> u64 {
 }
 
 both_databases! {
-    async fn a_key_is_one_over_grpc_and_rest(db: TestDb) {
+    async fn a_key_works_across_grpc_and_rest(db: TestDb) {
         tenant(&db, "acme").await;
         let server = Setup::dev().database(&db.url).start().await;
         let (http, grpc) = admins(&server).await;
@@ -116,7 +116,7 @@ both_databases! {
             make(&grpc, "three", request.clone()),
             keyed.call(Method::POST, KEYS, Some(&body)),
         );
-        assert_eq!(twice.0.unwrap().0["answer"]["api_key"], twice.1.json()["api_key"], "at the same moment");
+        assert_eq!(twice.0.unwrap().0["answer"]["api_key"], twice.1.json()["api_key"], "both calls must get the same key");
         assert_eq!(total(&http).await, 3);
     }
 
@@ -138,7 +138,7 @@ both_databases! {
             let other = keyed.call(call.method.clone(), path, body).await;
             assert!(other.status == 409 && other.body.contains(call.conflict), "{path} {other:?}");
         }
-        assert_eq!(with_key(&admin, "a b").get("/admin/v2/tenants").await.status, 200, "a read takes no key");
+        assert_eq!(with_key(&admin, "a b").get("/admin/v2/tenants").await.status, 200, "a read must ignore the key");
     }
 
     async fn a_malformed_key_over_grpc_does_nothing(db: TestDb) {
@@ -149,7 +149,7 @@ both_databases! {
         let refused = make(&grpc, "a b", request.clone()).await.unwrap_err();
         assert_eq!(reason(&refused), (Code::InvalidArgument, "IDEMPOTENCY_KEY_INVALID".to_owned()));
         let stranger = make(&Grpc::new(server.address()), "a b", request).await.unwrap_err();
-        assert_eq!(stranger.code(), Code::Unauthenticated, "who calls is asked before the key is read");
+        assert_eq!(stranger.code(), Code::Unauthenticated, "the caller must be authenticated before the key is checked");
         assert_eq!(total(&http).await, 0);
     }
 }
@@ -183,7 +183,7 @@ async fn every_change_takes_a_key() {
             missing.remove(call);
         }
     }
-    assert!(missing.is_empty(), "no case of these takes effect: {missing:?}");
+    assert!(missing.is_empty(), "no test case of these RPCs takes effect: {missing:?}");
 }
 
 /// Makes a call twice under one key; false if it was refused.

@@ -153,7 +153,7 @@ both_databases! {
             denials.count(None, "/t.S/M", Reason::CredentialsMissing);
         }
         denials.count(Some(&platform_cx("x").caller), "/t.S/M", Reason::PermissionDenied);
-        assert_eq!(denials::flush(&denials, &db, false).await.unwrap(), 0, "the minute is not over");
+        assert_eq!(denials::flush(&denials, &db, false).await.unwrap(), 0, "denials of the current minute must not be written");
         assert_eq!(denials::flush(&denials, &db, true).await.unwrap(), 2);
         let rows = audit_events::Entity::find().order_by_asc(audit_events::Column::CallerSubject).all(db.read()).await;
         let rows = rows.unwrap();

@@ -81,13 +81,13 @@ both_databases! {
         assert_eq!(prune(&db).await, Report::done(0));
         age(&db, 6).await;
         emit(&db, 3).await;
-        assert_eq!(prune(&db).await, Report::done(0), "none is old enough");
+        assert_eq!(prune(&db).await, Report::done(0), "no event is old enough");
         assert_eq!((pruned_through(&db).await.unwrap(), revisions(&db).await), (0, range(1..=13)));
         age(&db, 2).await;
-        assert_eq!(prune(&db).await, Report::done(10), "those of eight days ago");
+        assert_eq!(prune(&db).await, Report::done(10), "the events of eight days ago");
         assert_eq!((pruned_through(&db).await.unwrap(), revisions(&db).await), (10, range(11..=13)));
-        assert_eq!(prune(&db).await, Report::done(0), "twice is once");
-        assert_eq!(outbox_marks::Entity::find().count(db.read()).await.unwrap(), 2, "marks go with what they mark");
+        assert_eq!(prune(&db).await, Report::done(0), "a second run deleted events");
+        assert_eq!(outbox_marks::Entity::find().count(db.read()).await.unwrap(), 2, "marks must be deleted with their events");
     }
 
     async fn the_newest_event_is_kept_and_the_numbering_continues(db: TestDb) {
@@ -98,7 +98,7 @@ both_databases! {
         assert_eq!((pruned_through(&db).await.unwrap(), revisions(&db).await), (4, range(5..=5)));
         assert_eq!(prune(&db).await, Report::done(0));
         emit(&db, 2).await;
-        assert_eq!(revisions(&db).await, range(5..=7), "no number is given twice");
+        assert_eq!(revisions(&db).await, range(5..=7), "revisions must not be reused");
     }
 
     async fn events_without_a_number_are_not_deleted(db: TestDb) {
@@ -199,7 +199,7 @@ impl Job for Counted {
 }
 
 async fn row(db: &TestDb) -> jobs::Model {
-    jobs::Entity::find_by_id(Counted::NAME).one(db.read()).await.unwrap().expect("the job is known")
+    jobs::Entity::find_by_id(Counted::NAME).one(db.read()).await.unwrap().expect("a row of the job")
 }
 
 /// Only on PostgreSQL: on SQLite the clock of the database is that of its single server.
@@ -244,7 +244,7 @@ async fn of_two_servers_one_is_the_leader() {
     let mut servers = vec![setup.start().await, setup.start().await];
     create(&servers[0], "acme").await;
     let leader = eventually("one to lead", async || match (leads(&servers[0]).await, leads(&servers[1]).await) {
-        (true, true) => panic!("both lead"),
+        (true, true) => panic!("both servers are leaders"),
         (true, false) => Some(0),
         (false, true) => Some(1),
         (false, false) => None,

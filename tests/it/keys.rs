@@ -86,7 +86,7 @@ both_databases! {
     async fn a_key_other_than_the_databases_seals_and_opens_nothing(db: TestDb) {
         let tenants = make_tenants(&db, 2).await;
         let (own, other) = (kek(), kek());
-        assert_eq!(sealer(&db, other.clone()).fit().await.unwrap(), Fit::Fits, "nothing is sealed yet");
+        assert_eq!(sealer(&db, other.clone()).fit().await.unwrap(), Fit::Fits, "without sealed values every key must fit");
         let sealed = sealer(&db, own.clone()).seal(Some(tenants[0]), "x", b"secret").await.unwrap();
         let wrong = sealer(&db, other.clone());
         assert_eq!(wrong.fit().await.unwrap(), Fit::Other(Some(own.id().to_owned())));
@@ -97,7 +97,7 @@ both_databases! {
             assert_eq!((error.kind, error.reason), (Kind::Unavailable, Reason::KekMissing), "{error}");
         }
         assert_eq!(wrong.open(Some(tenants[0]), "x", &sealed).await.unwrap_err().kind, Kind::Unavailable);
-        assert_eq!(number(&db, "SELECT count(*) FROM data_keys").await, 1, "nothing was sealed with it");
+        assert_eq!(number(&db, "SELECT count(*) FROM data_keys").await, 1, "the other key must not have sealed anything");
         let right = sealer(&db, own);
         assert_eq!(right.open(Some(tenants[0]), "x", &sealed).await.unwrap().expose(), b"secret");
         right.seal(Some(tenants[1]), "x", b"secret").await.unwrap();
@@ -113,7 +113,7 @@ both_databases! {
         let vaults = [sealer(&db, kek()), Sealer::new(replica, Some(kek().into()))];
         let outcomes = seal_all(&[&vaults[0], &vaults[1]], &tenants).await;
         let kinds: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(|error| error.kind).collect();
-        assert_eq!(kinds, vec![Kind::Unavailable; 20], "one key seals for all of its server, the other for none");
+        assert_eq!(kinds, vec![Kind::Unavailable; 20], "every seal with the other key must fail");
         assert_eq!(sealed_with(&db).await.len(), 1);
     }
 
@@ -144,7 +144,7 @@ both_databases! {
         let turned = format!("UPDATE key_encryption SET kek = '{}'", new.id());
         execute(&db, Box::leak(turned.into_boxed_str())).await;
         let alone = sealer(&db, new.clone());
-        assert_eq!(alone.fit().await.unwrap(), Fit::Fits, "the row alone does not tell");
+        assert_eq!(alone.fit().await.unwrap(), Fit::Fits, "fit compares only the recorded key id");
         let left = alone.verify().await.unwrap_err();
         assert!(left.kind == Kind::Unavailable && left.to_string().contains("TENANTRY_KEK_PREVIOUS"), "{left}");
         sealer(&db, Keyring::new(new, Some(old))).verify().await.unwrap();
@@ -176,10 +176,10 @@ both_databases! {
         }
         assert_eq!(sealer(&db, old.clone()).fit().await.unwrap(), Fit::Other(Some(new.id().to_owned())));
         let events = "SELECT count(*) FROM audit_events WHERE action = 'keys rotate'";
-        assert_eq!(number(&db, events).await, 2, "its begin and its end");
+        assert_eq!(number(&db, events).await, 2, "a rotation must be audited at its start and end");
         let again = rotation::rotate(&db, &rings[0], |_, _| panic!("there is nothing to do")).await.unwrap();
         assert_eq!(again, Rotated { from: None, rewrapped: 0, left: 0 });
-        assert_eq!(number(&db, events).await, 2, "nothing was done");
+        assert_eq!(number(&db, events).await, 2, "a second rotation must do nothing");
         let back = rotation::rotate(&db, &rings[1], |_, _| ()).await.unwrap();
         assert_eq!((back.from.as_deref(), back.rewrapped, back.left), (Some(new.id()), 250, 0));
         let foreign = rotation::rotate(&db, &kek().into(), |_, _| ()).await.unwrap_err();
@@ -202,7 +202,7 @@ both_databases! {
             async { command.await.unwrap() }
         });
         let outputs = tokio::time::timeout(std::time::Duration::from_secs(60), futures::future::join_all(commands));
-        for output in outputs.await.expect("nothing waits for itself") {
+        for output in outputs.await.expect("no deadlock") {
             assert!(output.status.success(), "{output:?}");
         }
     }
@@ -222,7 +222,7 @@ both_databases! {
         rotation.kill().await.unwrap();
         assert_eq!(line, "100 of 1500 data keys are sealed with the new key");
         let unfinished = number(&db, left).await;
-        assert!(unfinished > 0, "it was killed in the middle");
+        assert!(unfinished > 0, "the rotation finished before it was killed");
 
         let status = setup.run(&["keys", "status"]).await;
         let reported = String::from_utf8_lossy(&status.stderr).into_owned();
@@ -276,7 +276,7 @@ both_databases! {
         .await;
         let refused = enroll(&server.admin(), "acme").await;
         assert!(refused.status == 503 && !refused.body.contains(other.id()), "{refused:?}");
-        assert_eq!(sealed_with(&db).await, [Some(other.id().to_owned())], "nothing is sealed with it");
+        assert_eq!(sealed_with(&db).await, [Some(other.id().to_owned())], "the key must not be in use");
         eventually("the log to say so", async || {
             server.log().contains("the keys do not match the database").then_some(())
         })

@@ -120,7 +120,7 @@ both_databases! {
         denied(lifecycle::update(&own, &db, &user("eve"), raised.clone()).await, Reason::RoleAboveOwn);
         denied(make_key(&db, &own, key("read_only")).await, Reason::RoleAboveOwn);
         make_key(&db, &own, NewApiKey { expires_in: Some(86_400), ..key("admin") }).await.unwrap();
-        make_key(&db, &own, key("user")).await.expect("everybody has this rank for good");
+        make_key(&db, &own, key("user")).await.expect("a key with the role that every user has");
         // A permanent administrator can grant it permanently.
         grant(&db, &platform_cx("rbac.grant"), "ada", "admin", None).await.unwrap();
         lifecycle::update(&own, &db, &user("eve"), raised).await.unwrap();
@@ -180,11 +180,11 @@ both_databases! {
         };
         let begin = epoch(&db, ada).await;
         disable(&by_admin(scope, ada), true).await;
-        assert_eq!(epoch(&db, ada).await, begin, "a tenant's own suspension leaves it the way back");
+        assert_eq!(epoch(&db, ada).await, begin, "a suspension by the tenant itself must not end sessions");
         disable(&platform_cx("tenant.suspend"), true).await;
         assert_eq!(epoch(&db, ada).await, begin + 1);
         disable(&platform_cx("tenant.suspend"), true).await;
-        assert_eq!(epoch(&db, ada).await, begin + 1, "it stays so");
+        assert_eq!(epoch(&db, ada).await, begin + 1, "sessions must be ended once");
         assert_eq!(tenants::find(&db, &acme()).await.unwrap().unwrap().status, tenants::Status::Suspended);
     }
 
@@ -200,7 +200,7 @@ both_databases! {
             };
             make("eve", Some("eve@Example.com")).await.unwrap();
             assert_eq!(make("EVE@example.com", None).await.unwrap_err().reason, Reason::AccountExists);
-            make("bob@example.com", Some("bob@example.com")).await.expect("it is the account's own address");
+            make("bob@example.com", Some("bob@example.com")).await.expect("the account's own address");
             make("max@example.com", None).await.unwrap();
             assert_eq!(make("x", Some("Max@example.com")).await.unwrap_err().reason, Reason::EmailExists);
         }

@@ -151,7 +151,7 @@ both_databases! {
         .await
         .unwrap();
         let refused = identity::login(&stranger(50), &people, &credentials(Some("acme"), "ada", PASSWORD, None)).await;
-        assert_eq!(reason(refused), Reason::LoginRefused, "a suspended tenant lets nobody in");
+        assert_eq!(reason(refused), Reason::LoginRefused, "a login in a suspended tenant must be refused");
     }
 
     async fn an_imported_hash_is_replaced_at_the_first_login(db: TestDb) {
@@ -182,7 +182,7 @@ both_databases! {
         let code = current_code(&secret);
         let at_once = join_all((10..14).map(|last| attempt(Some(&code), last))).await;
         assert_eq!(at_once.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{at_once:?}");
-        assert_eq!(reason(attempt(Some(&code), 3).await), Reason::SecondFactorInvalid, "a replay");
+        assert_eq!(reason(attempt(Some(&code), 3).await), Reason::SecondFactorInvalid, "a code must not be accepted twice");
 
         let code = totp::recovery_codes(1).remove(0);
         let row = recovery_codes::Model {
@@ -200,7 +200,7 @@ both_databases! {
         .await
         .unwrap();
         attempt(Some(&code), 4).await.unwrap();
-        assert_eq!(reason(attempt(Some(&code), 5).await), Reason::SecondFactorInvalid, "a recovery code is good once");
+        assert_eq!(reason(attempt(Some(&code), 5).await), Reason::SecondFactorInvalid, "a recovery code must not be accepted twice");
     }
 
     async fn attempts_at_second_factor_codes_are_limited(db: TestDb) {
@@ -217,7 +217,7 @@ both_databases! {
             reasons.push(reason(identity::login(&stranger(last), &people, &wrong).await));
         }
         assert_eq!(reasons[..5], [Reason::SecondFactorInvalid; 5]);
-        assert_eq!(reasons[5..], [Reason::TooManyAttempts; 2], "whatever the address");
+        assert_eq!(reasons[5..], [Reason::TooManyAttempts; 2], "the limit must not depend on the address");
     }
 
     async fn a_caller_that_lost_access_writes_nothing_more(db: TestDb) {
@@ -258,7 +258,7 @@ both_databases! {
         change(&db, id, AccountChange { status: Some((AccountStatus::Deleted, None)), end_sessions: true, ..AccountChange::default() }).await;
         let restarted = Revocations::default();
         revocation::load(&db, &restarted, None).await.unwrap();
-        assert!(restarted.check(&second).is_err(), "a deleted account's session stays ended after a restart");
+        assert!(restarted.check(&second).is_err(), "a session of a deleted account was accepted after a restart");
         account(&db, Some(acme), "ada", Role::User).await;
 
         let refused = sessions.log_in(&stranger(2), &credentials(Some("acme"), "ada", "wrong", None)).await;

@@ -204,7 +204,7 @@ async fn ask(server: &Server, path: &str, http2: bool) -> Response {
 async fn read(mut answer: Response) -> (String, bool) {
     let mut listed = Vec::new();
     let whole = loop {
-        match tokio::time::timeout(PATIENCE, answer.chunk()).await.expect("an end of either kind") {
+        match tokio::time::timeout(PATIENCE, answer.chunk()).await.expect("the end of the response or an abort") {
             Ok(Some(chunk)) => listed.extend_from_slice(&chunk),
             Ok(None) => break true,
             Err(_) => break false,

@@ -34,7 +34,7 @@ async fn lines(db: &DatabaseConnection, sql: &str) -> Vec<String> {
 async fn opens_as_it_is(url: &str, dump: &str, fresh: TestDb, shape: &str) {
     let create = if fresh.is_sqlite() { "?mode=rwc" } else { "" };
     let older = Database::connect(format!("{url}{create}")).await.unwrap();
-    older.execute_unprepared(dump).await.expect("the dump is read");
+    older.execute_unprepared(dump).await.expect("importing the dump");
     older.close().await.unwrap();
     let older = Database::connect(url).await.unwrap();
     let record = lines(&older, RECORD).await;

@@ -26,7 +26,7 @@ async fn every_rest_rule_is_an_operation_of_the_document() {
     let document = server.http().get("/openapi.json").await.json();
     let operations = operations(&document);
     let ids: BTreeSet<_> = operations.iter().map(|(_, _, operation)| operation["operationId"].as_str()).collect();
-    assert_eq!(ids.len(), operations.len(), "two operations share an id");
+    assert_eq!(ids.len(), operations.len(), "operation ids must be unique");
     let pool = DescriptorPool::decode(proto::DESCRIPTORS).unwrap();
     let rule = pool.get_extension_by_name("google.api.http").unwrap();
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());

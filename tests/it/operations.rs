@@ -49,7 +49,7 @@ async fn warehouse_clients_get_their_configuration_before_login() {
 }
 
 #[tokio::test]
-async fn dev_begins_as_a_fresh_messaging_cluster_does() {
+async fn dev_starts_like_a_fresh_messaging_cluster() {
     for (setup, there) in [(Setup::plain(), true), (Setup::dev(), false)] {
         let server = setup.start().await;
         let tenants = server.admin().get("/admin/v2/tenants").await;
@@ -128,13 +128,13 @@ async fn metrics_name_the_rpc_and_the_template_and_no_tenant() {
 async fn a_call_leaves_one_line_in_the_log_and_no_secret() {
     let server = Server::dev().await;
     let answer = server.admin().get("/admin/v2/tenants/acme").await;
-    let id = answer.header("x-request-id").expect("an answer has a request id").to_owned();
+    let id = answer.header("x-request-id").expect("a request id in the response").to_owned();
     crate::harness::eventually("the call's line", async || server.log().contains(&id).then_some(())).await;
     let log = server.log();
     let lines: Vec<_> = log.lines().filter(|line| line.contains(&id)).collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
-    let line: serde_json::Value = serde_json::from_str(lines[0]).expect("a line is JSON where nobody looks on");
+    let line: serde_json::Value = serde_json::from_str(lines[0]).expect("JSON log lines without a terminal");
     assert!(lines[0].contains("404") && lines[0].contains("acme") && line["timestamp"].is_string(), "{line}");
     assert!(line["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
-    assert!(!log.contains(&server.admin_token()), "the log holds the token");
+    assert!(!log.contains(&server.admin_token()), "the log contains the token");
 }

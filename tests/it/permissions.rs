@@ -28,7 +28,11 @@ fn named(source: &str) -> Vec<&'static str> {
 
 #[test]
 fn no_source_names_a_permission() {
-    assert_eq!(named(r#"holds(roles, "zerotrust.users.read")"#), ["zerotrust.users.read"], "the search finds them");
+    assert_eq!(
+        named(r#"holds(roles, "zerotrust.users.read")"#),
+        ["zerotrust.users.read"],
+        "the search does not find permissions"
+    );
     let mut files = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
     assert!(files.len() > 100, "{} files", files.len());
@@ -38,7 +42,7 @@ fn no_source_names_a_permission() {
 }
 
 #[test]
-fn only_the_guard_asks_what_roles_hold() {
+fn only_the_guard_checks_the_permissions_of_roles() {
     let mut files = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
     let asks = |(_, source): &&(String, String)| source.contains("permissions::");

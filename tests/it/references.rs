@@ -102,7 +102,7 @@ async fn foreign_keys(store: &Store) -> BTreeMap<String, Reference> {
         let action = match action.as_str() {
             "CASCADE" | "c" => "cascade",
             "RESTRICT" | "r" => "restrict",
-            other => panic!("{table}.{column}: say in docs/references.md what {other} means"),
+            other => panic!("{table}.{column}: {other} is not described in docs/references.md"),
         };
         let reference = found.entry(format!("{table}.{column}")).or_default();
         reference.to.insert(to.clone());
@@ -122,19 +122,19 @@ both_databases! {
 
         let known = |column: &str| columns.iter().any(|(table, name)| format!("{table}.{name}") == column);
         let stale: Vec<_> = documented.keys().filter(|column| !known(column)).collect();
-        assert!(stale.is_empty(), "docs/references.md tells of columns that are gone: {stale:?}");
+        assert!(stale.is_empty(), "docs/references.md lists columns that do not exist: {stale:?}");
         let missing: Vec<_> = columns
             .iter()
             .filter(|(_, column)| refers(column))
             .map(|(table, column)| format!("{table}.{column}"))
             .filter(|column| !documented.contains_key(column))
             .collect();
-        assert!(missing.is_empty(), "say in docs/references.md what becomes of these when the other side goes: {missing:?}");
+        assert!(missing.is_empty(), "docs/references.md must say what happens to these when the referenced row is deleted: {missing:?}");
 
         let has_columns = |table: &String| documented.keys().any(|column| column.starts_with(&format!("{table}.")));
         let tables: BTreeSet<_> = columns.iter().map(|(table, _)| table.clone()).collect();
         let missing: Vec<_> = tables.iter().filter(|table| !plain.contains(*table) && !has_columns(table)).collect();
-        assert!(missing.is_empty(), "say in docs/references.md what these tables refer to: {missing:?}");
+        assert!(missing.is_empty(), "docs/references.md must say what these tables refer to: {missing:?}");
     }
 
     async fn deleting_a_group_or_user_leaves_valid_references(db: TestDb) {

@@ -27,7 +27,7 @@ both_databases! {
         assert_eq!(made.status, 200, "{made:?}");
         let sealed_somewhere = columns_with(&db, "v1:").await;
         let all = ["accounts.totp_secret", "data_keys.wrapped", "idempotent_answers.answer", "warehouse_tenants.auth_config"];
-        assert_eq!(sealed_somewhere, all, "a place for sealed values that this test does not know has to be sealed anew, too");
+        assert_eq!(sealed_somewhere, all, "this test does not know a column with sealed values; it must be resealed too");
 
         // Killed in the middle, it continues.
         let mut run = setup.command(&["keys", "reseal"]).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
@@ -44,7 +44,7 @@ both_databases! {
         assert!(setup.run(&["keys", "status"]).await.status.success());
         assert_eq!(columns_with(&db, "v1:").await, ["data_keys.wrapped", "idempotent_answers.answer"]);
         assert_eq!(columns_with(&db, "v2:").await, ["accounts.totp_secret", "warehouse_tenants.auth_config"]);
-        assert_eq!(number(&db, "SELECT count(*) FROM data_keys").await, 4, "the earlier ones open answers");
+        assert_eq!(number(&db, "SELECT count(*) FROM data_keys").await, 4, "earlier keys must be kept for stored responses");
 
         // The server is not affected, and everything that was sealed before can be opened.
         let replayed = enroll(&admin, "acme").await;
@@ -81,15 +81,15 @@ both_databases! {
         let anew = after.reseal(Some(tenants[1]), "x", &sealed[1]).await.unwrap().unwrap();
         assert!(anew.starts_with("v2:3:"), "{anew}");
         assert_eq!(after.reseal(Some(tenants[1]), "x", &anew).await.unwrap(), None);
-        assert!(after.seal(Some(tenants[2]), "x", b"").await.unwrap().starts_with("v2:3:"), "a first key is of now");
+        assert!(after.seal(Some(tenants[2]), "x", b"").await.unwrap().starts_with("v2:3:"), "the first key must have the current generation");
         let in_use: InUse = [(Some(tenants[0]), 1)].into();
-        assert_eq!(reseal::prune(&db, in_use.clone()).await.unwrap(), 0, "they were replaced a moment ago");
+        assert_eq!(reseal::prune(&db, in_use.clone()).await.unwrap(), 0, "recently replaced keys must be kept");
         execute(&db, "UPDATE data_keys SET created_at = created_at - 259200000000").await;
         assert_eq!(reseal::prune(&db, in_use).await.unwrap(), 3);
         let fresh = sealer(&db, ring);
         assert_eq!(fresh.open(Some(tenants[0]), "x", &sealed[0]).await.unwrap().expose(), b"secret");
         assert_eq!(fresh.open(Some(tenants[1]), "x", &anew).await.unwrap().expose(), b"secret");
-        assert!(fresh.open(Some(tenants[1]), "x", &sealed[1]).await.is_err(), "its key is gone");
+        assert!(fresh.open(Some(tenants[1]), "x", &sealed[1]).await.is_err(), "the key was not deleted");
         assert_eq!(reseal::prune(&db, InUse::new()).await.unwrap(), 1);
     }
 }

@@ -25,7 +25,7 @@ fn build(protos: &Path) -> Result<(), Error> {
 fn the_build_fails_without_the_rule_of_any_rpc() {
     let dir = tempfile::tempdir().unwrap();
     let files = copy(&root().join("proto"), dir.path());
-    build(dir.path()).expect("the protos build as they are");
+    build(dir.path()).expect("a build of the unchanged protos");
     let mut removed = 0;
     for file in files {
         let whole = fs::read_to_string(&file).unwrap();
@@ -43,7 +43,7 @@ fn the_build_fails_without_the_rule_of_any_rpc() {
         }
         fs::write(&file, &whole).unwrap();
     }
-    assert_eq!(removed, grpc::methods().len(), "every RPC has a rule, written as `{RULE}`");
+    assert_eq!(removed, grpc::methods().len(), "every RPC must have a rule, written as `{RULE}`");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn without_statement(text: &str, at: usize) -> String {
             _ => {}
         }
     }
-    panic!("a statement that does not end");
+    panic!("a statement without an end");
 }
 
 /// The name of the RPC at a position.

@@ -14,12 +14,13 @@ use crate::db::{self, TestDb, eventually, platform_cx};
 
 async fn open(url: &str) -> Store {
     let config = StoreConfig { acquire_timeout: Duration::from_millis(300), ..StoreConfig::new(url) };
-    Store::open(config).await.expect("the database opens")
+    Store::open(config).await.expect("an open database")
 }
 
 /// Several replicas start concurrently on an empty database.
 async fn race(url: &str) {
-    let stores = join_all((0..6).map(|_| async { Store::open(StoreConfig::new(url)).await.expect("it opens") })).await;
+    let stores =
+        join_all((0..6).map(|_| async { Store::open(StoreConfig::new(url)).await.expect("an open database") })).await;
     let known = stores[0].pending_migrations().await.unwrap();
     assert!(known.len() >= 3);
     let applied = join_all(stores.iter().map(|store| async {
@@ -86,16 +87,19 @@ async fn a_migration_and_writes_of_older_servers_do_not_wait_for_each_other() {
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let newer = db.replica().await;
     let migrating = tokio::spawn(async move { newer.migrate(|name| tell.send(name.to_owned()).unwrap()).await });
-    while told.recv().await.expect("it comes to the tenants") != "m20260101_000016_list_key" {}
+    while told.recv().await.expect("the migration of the tenants") != "m20260101_000016_list_key" {}
     let waiting = "SELECT 1 FROM pg_locks WHERE relation = 'tenants'::regclass AND NOT granted";
     eventually("the migration to wait for the tenants", || async {
         let waiting = Statement::from_string(older.get_database_backend(), waiting);
         older.query_one_raw(waiting).await.unwrap().is_some()
     })
     .await;
-    write.execute_unprepared("UPDATE accounts SET display_name = display_name").await.expect("no deadlock");
+    write
+        .execute_unprepared("UPDATE accounts SET display_name = display_name")
+        .await
+        .expect("a write without a deadlock");
     write.commit().await.unwrap();
-    assert_eq!(migrating.await.unwrap().expect("it goes on").len(), 5);
+    assert_eq!(migrating.await.unwrap().expect("a migration").len(), 5);
 }
 
 both_databases! {
@@ -116,7 +120,7 @@ both_databases! {
 
     async fn a_database_outage_is_reported_and_ends(db: TestDb) {
         let store = open(&db.url).await;
-        create(&store, "before").await.expect("a write before");
+        create(&store, "before").await.expect("a write before the outage");
         let away = Away::begin(&db).await;
         let error = create(&store, "meanwhile").await.unwrap_err();
         assert_eq!((error.kind, error.reason), (Kind::Unavailable, Reason::DatabaseUnavailable));
@@ -129,9 +133,9 @@ both_databases! {
         }
         away.end().await;
         eventually("the store works again", || async { create(&store, "after").await.is_ok() }).await;
-        store.ping().await.expect("it answers");
+        store.ping().await.expect("a responding database");
         let names = tenants::list(&platform_cx("x"), &store).await.unwrap().all().await.unwrap();
-        assert_eq!(names, ["after", "before"], "what was refused did not happen");
+        assert_eq!(names, ["after", "before"], "a refused write must have no effect");
     }
 }
 

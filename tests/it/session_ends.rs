@@ -25,7 +25,7 @@ async fn row(db: &TestDb, id: Uuid) -> rows::Model {
 async fn assert_ended(db: &TestDb, before: &rows::Model) {
     let after = row(db, before.id).await;
     assert_eq!((after.epoch, after.version), (before.epoch + 1, before.version + 1));
-    assert!(after.epoch_revision > before.epoch_revision, "servers hear of it");
+    assert!(after.epoch_revision > before.epoch_revision, "the end of the sessions needs a new revision");
     assert_eq!(after.updated_at, after.epoch_changed_at);
     assert!(after.updated_at > before.updated_at);
 }
@@ -45,7 +45,7 @@ both_databases! {
         assert_eq!(end(&db, SessionsOf::Tenant(scope)).await, 2);
         assert_ended(&db, &ada).await;
         assert_ended(&db, &bob).await;
-        assert_eq!(row(&db, eve.id).await, eve, "another tenant's");
+        assert_eq!(row(&db, eve.id).await, eve, "an account of another tenant was changed");
     }
 
     async fn sessions_of_an_identity(db: TestDb) {
@@ -53,7 +53,7 @@ both_databases! {
         let (ada, bob) = (row(&db, ada).await, row(&db, bob).await);
         assert_eq!(end(&db, SessionsOf::Identity(ada.identity_id.unwrap())).await, 1);
         assert_ended(&db, &ada).await;
-        assert_eq!(row(&db, bob.id).await, bob, "another identity's");
+        assert_eq!(row(&db, bob.id).await, bob, "an account of another identity was changed");
     }
 
     async fn sessions_of_an_account(db: TestDb) {

@@ -65,7 +65,7 @@ async fn no_transaction_is_open(db: &TestDb) {
     if db.is_sqlite() {
         crate::db::write(&db.store, &platform_cx("x"), |_| Box::pin(async { Ok(()) }))
             .await
-            .expect("another one may write");
+            .expect("a write by another connection");
         return;
     }
     let open = "SELECT count(*) FROM pg_stat_activity \
@@ -106,7 +106,7 @@ both_databases! {
         assert_eq!(outbox::Entity::find().count(db.read()).await.unwrap(), 0);
     }
 
-    async fn no_audit_no_commit(db: TestDb) {
+    async fn a_write_without_an_audit_event_is_not_committed(db: TestDb) {
         let facts = CxFacts { audit_action: None, ..CxFacts::clone(&platform_cx("x")) };
         let cx = Cx::new(facts);
         let failed = crate::db::write(&db, &cx, |tx| Box::pin(async move { insert(tx, "east").await })).await;
@@ -119,7 +119,7 @@ both_databases! {
             })
         })
         .await
-        .expect("a write that names its event");
+        .expect("a write with its own audit event");
         let audit = audit_events::Entity::find().one(db.read()).await.unwrap().unwrap();
         assert_eq!((audit.action.as_str(), audit.target.as_str()), ("/test/Call", "named"));
     }
@@ -129,12 +129,12 @@ both_databases! {
         let panics = crate::db::write(&db, &cx, |tx| {
             Box::pin(async move {
                 insert(tx, "broken").await?;
-                panic!("as planned")
+                panic!("a panic for the test")
             })
         });
         let (panicked, neighbour): (Result<()>, _) = tokio::join!(panics, write(&db, "east"));
         assert_eq!(panicked.unwrap_err().kind, Kind::Internal);
-        neighbour.expect("the neighbour commits");
+        neighbour.expect("a commit of the concurrent write");
         assert_eq!(names(&db).await, ["east", "standalone"]);
     }
 
@@ -178,7 +178,7 @@ both_databases! {
     async fn a_dropped_future_leaves_the_pool_usable(db: TestDb) {
         // One connection, already open, so that the first poll of a write sends BEGIN.
         let config = StoreConfig { max_connections: 1, ..StoreConfig::new(&db.url) };
-        let store = Store::open(config).await.expect("the database opens");
+        let store = Store::open(config).await.expect("an open database");
         for polls in 0..40_u32 {
             write(&store, &format!("warm{polls}")).await.expect("a write");
             let name = format!("dropped{polls}");
@@ -190,7 +190,7 @@ both_databases! {
                 tokio::task::yield_now().await;
             }
             drop(writing);
-            store.ping().await.expect("the connection answers");
+            store.ping().await.expect("a usable connection");
             no_transaction_is_open(&db).await;
         }
         // What this pool reports as written is visible through another one.
@@ -217,14 +217,14 @@ both_databases! {
                 })
             })
             .await
-            .expect("the second run commits");
+            .expect("a commit of the second attempt");
         let expected = if db.is_sqlite() { 0 } else { 1 };
         assert_eq!((value, runs.load(Ordering::Relaxed)), (expected, expected + 1));
         assert_eq!(names(&db).await, [format!("run{expected}"), "standalone".to_owned()]);
         assert_eq!(outbox::Entity::find().count(db.read()).await.unwrap(), 1);
     }
 
-    async fn a_write_knows_that_it_is_one(db: TestDb) {
+    async fn code_inside_a_write_can_detect_it(db: TestDb) {
         assert!(!in_write());
         let cx = platform_cx("x");
         let inside = async |tx: &Tx, (): &()| {
@@ -311,6 +311,10 @@ async fn a_migration_waits_for_another_one() {
         assert!(!done.await.unwrap().is_empty());
     });
     started.await.unwrap();
-    assert_eq!(waiting.migrate(|_| ()).await.unwrap(), Vec::<String>::new(), "the other one did everything");
+    assert_eq!(
+        waiting.migrate(|_| ()).await.unwrap(),
+        Vec::<String>::new(),
+        "the other one must have run all migrations"
+    );
     working.await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! The removal of deleted tenants: at once invisible, then row by row, across crashes.
+//! The purge of deleted tenants: they are invisible at once, and their rows are removed in batches, across crashes.
 
 use http::Method;
 use sea_orm::{ConnectionTrait, Database, EntityTrait};
@@ -32,7 +32,7 @@ async fn server_of(db: &TestDb) -> Server {
     server
 }
 
-/// Runs a statement on a connection of the test's own, and returns how many rows it changed.
+/// Runs a statement on a separate connection, and returns the number of changed rows.
 async fn sql(db: &TestDb, text: impl AsRef<str>) -> u64 {
     let beside = Database::connect(&db.url).await.unwrap();
     let done = beside.execute_unprepared(text.as_ref()).await.unwrap().rows_affected();
@@ -66,7 +66,7 @@ async fn delete(server: &Server) {
 
 /// The operation that removes the tenant.
 async fn purge(db: &TestDb) -> Operation {
-    let row = operation_rows::Entity::find().one(db.read()).await.unwrap().expect("the deletion started an operation");
+    let row = operation_rows::Entity::find().one(db.read()).await.unwrap().expect("an operation of the deletion");
     operations::get(&platform_cx("x"), db, row.id).await.unwrap()
 }
 
@@ -90,7 +90,7 @@ async fn count(db: &TestDb, table: &str) -> i64 {
     db.read().query_one_raw(query).await.unwrap().unwrap().try_get_by_index(0).unwrap()
 }
 
-/// Nobody finds the tenant, and its name is free.
+/// Checks that callers cannot find the tenant, and that its name is free.
 async fn is_gone_for_callers(server: &Server) {
     for path in ["/admin/v2/tenants/acme", "/v1/tenants/acme", "/api/control-plane/tenants/acme"] {
         assert_eq!(server.admin().get(path).await.status, 404, "{path}");
@@ -100,7 +100,7 @@ async fn is_gone_for_callers(server: &Server) {
     delete(server).await;
 }
 
-/// Waits for the end of all removals, and sees that nothing is left.
+/// Waits for the end of all purges, and checks that no row is left.
 async fn is_removed(db: &TestDb) {
     eventually("the rows to be removed", async || {
         let states: Vec<_> = operation_rows::Entity::find().all(db.read()).await.unwrap();
@@ -113,7 +113,7 @@ async fn is_removed(db: &TestDb) {
     assert_eq!(count(db, "accounts WHERE tenant_id IS NOT NULL").await, 0);
 }
 
-/// Makes the removal of accounts fail when so many are left.
+/// Makes the removal of accounts fail when this many are left.
 async fn break_accounts(db: &TestDb, left: u32) {
     let few = format!("(SELECT count(*) FROM accounts WHERE tenant_id = OLD.tenant_id) <= {left}");
     if db.is_sqlite() {
@@ -159,8 +159,8 @@ both_databases! {
         })
         .await;
         assert_eq!((step(&stuck, "groups"), step(&stuck, "accounts")), ((0, true), (500, false)));
-        assert_eq!(count(&db, "accounts WHERE tenant_id IS NOT NULL").await, 700, "one batch is a transaction");
-        assert_eq!(stuck.failure.unwrap().cause, "internal error", "the text of the database is for the log");
+        assert_eq!(count(&db, "accounts WHERE tenant_id IS NOT NULL").await, 700, "each batch must be one transaction");
+        assert_eq!(stuck.failure.unwrap().cause, "internal error", "the failure must not contain the text of the database");
         is_gone_for_callers(&server).await;
         server.kill().await;
         mend_accounts(&db).await;
@@ -170,7 +170,7 @@ both_databases! {
 
     async fn a_server_killed_inside_of_a_batch_is_continued_by_the_next(db: TestDb) {
         let mut server = server_of(&db).await;
-        // On PostgreSQL the test holds what the batch waits for; on SQLite the batch calculates for ever.
+        // On PostgreSQL the batch waits for a lock of the test; on SQLite it runs an endless query.
         let lock = Database::connect(&db.url).await.unwrap();
         let held = sea_orm::TransactionTrait::begin(&lock).await.unwrap();
         if !db.is_sqlite() {
@@ -184,13 +184,13 @@ both_databases! {
         server.kill().await;
         held.rollback().await.unwrap();
         mend_accounts(&db).await;
-        assert_eq!(count(&db, "accounts WHERE tenant_id IS NOT NULL").await, i64::from(ACCOUNTS), "nothing of it is there");
+        assert_eq!(count(&db, "accounts WHERE tenant_id IS NOT NULL").await, i64::from(ACCOUNTS), "the interrupted batch must not be committed");
         let _next = server.setup().start().await;
         is_removed(&db).await;
         assert_eq!(step(&purge(&db).await, "accounts"), (u64::from(ACCOUNTS), true));
     }
 
-    async fn a_purge_that_failed_starts_again(db: TestDb) {
+    async fn a_failed_purge_is_started_again(db: TestDb) {
         let deleted = delete_with_namespace(&db).await;
         sql(&db, "UPDATE operations SET state = 'failed', ended_at = 1").await;
         assert_eq!(tenant_rows::Entity::find_by_id(deleted.uuid()).one(db.read()).await.unwrap().unwrap().status, "deleted");
@@ -205,10 +205,10 @@ both_databases! {
         let last = operation_rows::Entity::find().all(db.read()).await.unwrap();
         assert!(last.iter().any(|row| row.state == State::Succeeded.as_str()));
         let gone = "outbox WHERE topic = 'namespace' AND key = 'acme/ns' AND payload LIKE '%deleted%'";
-        assert_eq!(count(&db, gone).await, 1, "those who follow see each namespace go");
+        assert_eq!(count(&db, gone).await, 1, "the outbox must have an event for each removed namespace");
     }
 
-    async fn who_was_logged_in_may_not_write_while_the_rows_are_removed(db: TestDb) {
+    async fn sessions_of_a_deleted_tenant_are_refused_during_the_purge(db: TestDb) {
         let server = server_of(&db).await;
         break_accounts(&db, ACCOUNTS).await;
         let token = server.setup().mint(&["--role", "admin", "--tenant", "acme"]).await;
@@ -220,13 +220,13 @@ both_databases! {
     }
 }
 
-/// Whether the server is inside of the transaction that removes accounts.
+/// Whether the server is inside the transaction that removes accounts.
 async fn is_inside(db: &TestDb) -> bool {
     if db.is_sqlite() {
         if !step(&purge(db).await, "groups").1 {
             return false;
         }
-        // The writer has the lock of the file for as long as the batch lasts.
+        // The writer locks the file during the batch.
         let other = Database::connect(&db.url).await.unwrap();
         other.execute_unprepared("PRAGMA busy_timeout = 0").await.unwrap();
         let taken = other.execute_unprepared("BEGIN IMMEDIATE").await.is_err();

@@ -1,4 +1,4 @@
-//! The watch of tenants as clients have it: lines, events and gRPC, over a restart, from another server, and until the rights of the
+//! The watch of tenants as clients see it: lines, events and gRPC, across a restart, from another server, and until the rights of the
 //! caller end.
 
 use std::{
@@ -39,7 +39,7 @@ use crate::{
 };
 
 const WATCH: &str = "/registry/v1/tenants:watch";
-/// Far above the second in which a stream ends on an idle machine, and far below the next check without an event.
+/// Much longer than the second in which a stream ends on an idle machine, and much shorter than the time to the next check without an event.
 const SOON: Duration = Duration::from_secs(10);
 
 async fn servers() -> [Server; 2] {
@@ -79,10 +79,10 @@ fn brief(message: &Value) -> String {
     }
 }
 
-/// Reads up to and with the next bookmark, and returns its revision.
+/// Reads up to and including the next bookmark, and returns its revision.
 async fn until_bookmark(stream: &mut Stream) -> String {
     loop {
-        let message = stream.json().await.expect("the stream goes on");
+        let message = stream.json().await.expect("an open stream");
         if brief(&message) == "BOOKMARK" {
             return message["revision"].as_str().unwrap().to_owned();
         }
@@ -92,16 +92,16 @@ async fn until_bookmark(stream: &mut Stream) -> String {
 /// The error that a stream ends with: its status and reason.
 async fn last_error(stream: &mut Stream) -> (String, String) {
     loop {
-        let message = stream.json().await.expect("an error before the end");
+        let message = stream.json().await.expect("an error before the end of the stream");
         let Some(error) = message.get("error") else { continue };
-        assert!(stream.line().await.is_none(), "the error is last");
+        assert!(stream.line().await.is_none(), "a message followed the error");
         let reason = error["details"].as_array().unwrap().iter().find_map(|detail| detail["reason"].as_str());
         return (error["status"].as_str().unwrap().to_owned(), reason.unwrap().to_owned());
     }
 }
 
 #[tokio::test]
-async fn lines_tell_what_there_is_and_what_changes() {
+async fn lines_have_the_current_states_and_then_changes() {
     for server in servers().await {
         let admin = server.admin();
         create(&admin, "acme").await;
@@ -132,7 +132,7 @@ async fn lines_tell_what_there_is_and_what_changes() {
 }
 
 #[tokio::test]
-async fn events_have_ids_with_which_a_browser_resumes() {
+async fn a_browser_resumes_with_the_id_of_the_last_event() {
     let server = Server::dev().await;
     let admin = server.admin().header("accept", "text/event-stream");
     create(&admin, "acme").await;
@@ -149,14 +149,14 @@ async fn events_have_ids_with_which_a_browser_resumes() {
     assert_eq!(kind, "BOOKMARK");
     drop(events);
     update(&admin, "acme", "Acme Inc").await;
-    // The address is that of before; the header wins.
+    // The URL is the original one; the header overrides its revision.
     let mut events = admin.header("last-event-id", &id).stream(&format!("{WATCH}?revision=0")).await;
     assert_eq!(message(&events.event().await.unwrap()).0, "CHANGED acme 2");
     assert_eq!(message(&events.event().await.unwrap()).0, "BOOKMARK");
 }
 
 #[tokio::test]
-async fn a_grpc_stream_has_the_same() {
+async fn a_grpc_stream_has_the_same_messages() {
     let server = Server::dev().await;
     let admin = server.admin();
     create(&admin, "acme").await;
@@ -183,7 +183,7 @@ async fn a_grpc_stream_has_the_same() {
 }
 
 #[tokio::test]
-async fn a_revision_that_does_not_exist_is_gone() {
+async fn unknown_and_invalid_revisions_are_refused() {
     let server = Server::dev().await;
     for (revision, expected) in [("1000000", (410, "REVISION_UNKNOWN")), ("-1", (400, "INVALID_ARGUMENT"))] {
         let answer = server.admin().get(&format!("{WATCH}?revision={revision}")).await;
@@ -213,7 +213,7 @@ async fn a_watch_resumes_after_the_server_was_killed() {
         }
         server.kill().await;
         while let Some(line) = stream.line().await {
-            // The last line may be cut.
+            // The last line may be truncated.
             let Ok(message) = serde_json::from_str(&line) else { break };
             note(&message, &mut last, &mut versions);
         }
@@ -236,7 +236,7 @@ async fn a_watch_resumes_after_the_server_was_killed() {
     }
 }
 
-/// Takes a change: no revision comes twice, and no state is older than the one before.
+/// Checks a change: revisions increase, and no state is older than an earlier one.
 fn note(message: &Value, last: &mut i64, versions: &mut BTreeMap<String, i64>) {
     if brief(message) == "BOOKMARK" {
         return;
@@ -273,9 +273,9 @@ async fn a_change_at_one_server_is_seen_at_another() {
             }
         }
     }
-    // A client may go on at the other server.
+    // A client may resume at the other server.
     let mut stream = watch(&one.admin(), &revisions[1]).await;
-    // The state may have come with the revision of the creation; then it comes again.
+    // The state may have been sent with the revision of the creation; then it is sent again.
     while brief(&stream.json().await.unwrap()) != "BOOKMARK" {}
 }
 
@@ -346,7 +346,7 @@ async fn the_drain_ends_a_watch() {
     assert!(server.ended().await.success());
 }
 
-/// Bytes of memory that the process of a server has.
+/// The resident memory of a server, in bytes.
 fn resident(server: &Server) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -366,7 +366,7 @@ async fn a_stalled_reader_holds_no_more_than_64_kib_and_then_gets_the_newest_sta
             .await
             .unwrap();
     let scopes = crate::streams::scopes(&store).await;
-    // What the changes themselves cost the process, with a stream that reads.
+    // The memory that the changes need with a stream that reads.
     let before = changed(&server, &store, &scopes, 201).await;
     let mut stalled = join_all((0..READERS).map(|_| stalled(&server))).await;
     let after = changed(&server, &store, &scopes, 401).await;
@@ -393,7 +393,7 @@ async fn changed(server: &Server, store: &Store, scopes: &[TenantScope], version
     resident(server)
 }
 
-/// Notes the version of a tenant.
+/// Records the version of a tenant.
 fn take(message: &Value, versions: &mut BTreeMap<String, i64>) {
     let tenant = &message["tenant"];
     if let Some(name) = tenant["name"].as_str() {
@@ -401,7 +401,7 @@ fn take(message: &Value, versions: &mut BTreeMap<String, i64>) {
     }
 }
 
-/// A watch over a connection with small buffers, of which nothing is read.
+/// A watch over a connection with small buffers, from which nothing is read.
 async fn stalled(server: &Server) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -416,15 +416,15 @@ async fn stalled(server: &Server) -> TcpStream {
     stream
 }
 
-/// Reads a stream that was stalled until every tenant has its newest version. No revision comes twice. A server gives up a peer
-/// that takes nothing for long; the client resumes then.
+/// Reads a stalled stream until every tenant has its newest version, and checks that revisions increase. A server disconnects a peer
+/// that does not read for too long; then the client resumes.
 async fn newest_versions(server: &Server, stream: &mut TcpStream) -> BTreeMap<String, i64> {
     let (mut versions, mut read, mut last) = (BTreeMap::new(), Vec::new(), 0);
     let mut buffer = vec![0; 65_536];
     let is_done =
         |versions: &BTreeMap<String, i64>| versions.len() == 50 && versions.values().all(|known| *known == 401);
     while !is_done(&versions) {
-        let length = timeout(PATIENCE, stream.read(&mut buffer)).await.expect("the stream goes on").unwrap_or(0);
+        let length = timeout(PATIENCE, stream.read(&mut buffer)).await.expect("an open stream").unwrap_or(0);
         if length == 0 {
             let mut resumed = watch(&server.admin(), &last.to_string()).await;
             while !is_done(&versions) {
@@ -435,7 +435,7 @@ async fn newest_versions(server: &Server, stream: &mut TcpStream) -> BTreeMap<St
         read.extend_from_slice(&buffer[..length]);
         while let Some(end) = read.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = read.drain(..=end).collect();
-            // The head, and the sizes of the chunks, are no messages.
+            // The head and the chunk sizes are not messages.
             let Ok(message @ Value::Object(_)) = serde_json::from_slice::<Value>(&line) else { continue };
             take(&message, &mut versions);
             let revision: i64 = message["revision"].as_str().unwrap().parse().unwrap();

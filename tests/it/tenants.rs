@@ -152,7 +152,7 @@ both_databases! {
         assert_eq!(tenants::find(&db, &named("acme")).await.unwrap(), Some(touched));
     }
 
-    async fn resolving_needs_an_access(db: TestDb) {
+    async fn resolving_requires_access(db: TestDb) {
         let tenant = insert(&db, "acme").await;
         for access in [Access::Platform, Access::Tenant(named("acme")), Access::Tenant(TenantRef::Id(tenant.id))] {
             let (found, scope) = tenants::resolve(&cx("x", access), &db, &named("Acme")).await.unwrap();
@@ -172,7 +172,7 @@ both_databases! {
         let suspended = suspend(&db, own(), "acme").await.unwrap();
         let by = suspended.suspended_by.clone().unwrap();
         assert_eq!((suspended.status, by.authority, by.subject.as_str()), (Status::Suspended, Authority::Tenant, "acme/ada"));
-        assert_eq!(suspend(&db, own(), "acme").await.unwrap(), suspended, "twice is once");
+        assert_eq!(suspend(&db, own(), "acme").await.unwrap(), suspended, "a repeated call must change nothing");
         assert_eq!(unsuspend(&db, own(), "acme").await.unwrap().status, Status::Active);
 
         // The platform can take over a suspension by the tenant, but not the reverse.
@@ -210,12 +210,12 @@ both_databases! {
         };
         let deleted = delete().await.unwrap();
         assert_eq!((deleted.status, deleted.purge_at.is_some()), (Status::Deprovisioning, true));
-        assert_eq!(delete().await.unwrap(), deleted, "twice is once");
+        assert_eq!(delete().await.unwrap(), deleted, "a repeated call must change nothing");
         let restored = on_tenant(&db, platform_cx("tenant.restore"), "acme", |tx, tenant, scope| {
             Box::pin(async move { tenants::restore(tx, &tenant, scope).await })
         });
         assert_eq!(restored.await.unwrap().status, Status::Active);
-        assert_eq!(tenants::purge_due(&db).await.unwrap(), 0, "it came back");
+        assert_eq!(tenants::purge_due(&db).await.unwrap(), 0, "a restored tenant must not be purged");
         delete().await.unwrap();
         assert_eq!(tenants::purge_due(&db).await.unwrap(), 1);
         assert_eq!(tenants::purge_due(&db).await.unwrap(), 0);

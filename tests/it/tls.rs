@@ -44,7 +44,7 @@ async fn rest_is_served_in_every_version() {
     }
     let stranger = TlsClient::new(server.address(), &[&Certificate::new()], &TLS13, "h2");
     assert!(stranger.connect().await.is_err());
-    assert!(server.http().try_get("/healthz").await.is_err(), "no listener speaks without TLS");
+    assert!(server.http().try_get("/healthz").await.is_err(), "a listener accepted a connection without TLS");
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn the_negotiated_protocol_is_used() {
             }
             false
         };
-        let told = tokio::time::timeout(PATIENCE, read).await.expect("the connection answers or ends");
+        let told = tokio::time::timeout(PATIENCE, read).await.expect("a response or the end of the connection");
         assert_eq!(told, answered, "{agreed}: {}", String::from_utf8_lossy(&all));
     }
 }

@@ -101,7 +101,7 @@ both_databases! {
         assert_eq!(all(&db).await.iter().filter(|grant| grant.is_default).count(), 1);
         let ada = identity(&db, "ada@example.com").await;
         grant(&db, NewGrant { is_default: true, ..to(&ada, "t0") }).await.unwrap();
-        assert_eq!(all(&db).await.iter().filter(|grant| grant.is_default).count(), 2, "each user has one");
+        assert_eq!(all(&db).await.iter().filter(|grant| grant.is_default).count(), 2, "each user must have one default grant");
     }
 
     async fn one_of_concurrent_equal_grants_succeeds(db: TestDb) {
@@ -143,7 +143,7 @@ both_databases! {
         email_domains::remove(&platform_cx("email_domain.remove"), &db, &acme, Some(domain.id)).await.unwrap();
         assert_eq!(refused(&new).await, Reason::GrantEndInvalid);
         new.expires_at = None;
-        assert_eq!(refused(&new).await, Reason::GrantEndInvalid, "support ends");
+        assert_eq!(refused(&new).await, Reason::GrantEndInvalid, "a support grant must expire");
         new.expires_at = Some("2099-01-01T00:00:00Z".to_owned());
         assert_eq!(grant(&db, new.clone()).await.unwrap().role, GrantRole::Support);
         assert_eq!(refused(&new).await, Reason::GrantExists);
@@ -159,12 +159,12 @@ both_databases! {
         let own = NewAccount { email, ..NewAccount::login(Some(acme), "bob", Password::of_development("x"), Role::Admin) };
         let own = identity::create_account(&db, &Passwords::new(1), &root(), own).await.unwrap();
         let granted = grant(&db, to(&mine, "acme")).await.unwrap();
-        assert_eq!(epoch(&db, bob).await, 0, "a new grant ends nothing");
+        assert_eq!(epoch(&db, bob).await, 0, "a new grant must not end sessions");
         grants::delete(&platform_cx("grant.delete"), &db, Some(granted.id)).await.unwrap();
         assert_eq!((epoch(&db, bob).await, epoch(&db, second).await, epoch(&db, own).await), (1, 0, 0));
         let again = grants::delete(&platform_cx("grant.delete"), &db, Some(granted.id)).await.unwrap_err();
         assert_eq!((again.kind, again.reason), (Kind::NotFound, Reason::GrantNotFound));
-        assert_eq!(epoch(&db, bob).await, 1, "nothing was deleted");
+        assert_eq!(epoch(&db, bob).await, 1, "a failed deletion must not end sessions");
     }
 
     async fn only_live_grants_are_switch_targets(db: TestDb) {
@@ -204,7 +204,7 @@ both_databases! {
         })
         .await
         .unwrap();
-        assert!(switch::list(&of(bob), &db).await.unwrap().is_empty(), "an identity that is not active has none");
+        assert!(switch::list(&of(bob), &db).await.unwrap().is_empty(), "an inactive identity must not have grants");
     }
 
     async fn a_login_starts_in_the_default_or_the_oldest_grant(db: TestDb) {
@@ -221,7 +221,7 @@ both_databases! {
         assert_eq!(initial_target(&db, bob).await.as_deref(), Some("one"));
         grant(&db, NewGrant { is_default: true, ..to(&both[0], "two") }).await.unwrap();
         assert_eq!(initial_target(&db, bob).await.as_deref(), Some("two"));
-        assert_eq!(initial_target(&db, ops).await, None, "an administrator begins on the platform");
+        assert_eq!(initial_target(&db, ops).await, None, "an administrator must start on the platform");
     }
 
     async fn grants_and_domains_are_deleted_with_their_tenant(db: TestDb) {
@@ -243,7 +243,7 @@ both_databases! {
         let removal = |confirm: &str| Removal { confirm: confirm.to_owned(), drop_database: false };
         let delete_cx = platform_cx("tenant.delete");
         let refused = surface::delete(&delete_cx, &db, &acme, removal("acme")).await.unwrap_err();
-        assert_eq!(refused.reason, Reason::ConfirmationMismatch, "the handle as it was given");
+        assert_eq!(refused.reason, Reason::ConfirmationMismatch, "the confirmation must match the handle exactly");
         let removed = surface::delete(&delete_cx, &db, &acme, removal("Acme")).await.unwrap();
         assert!(removed.registry_removed && removed.errors.is_empty() && !removed.database_dropped);
         assert!(all(&db).await.is_empty() && email_domains::list(&root(), &db, &acme).await.unwrap().is_empty());
@@ -261,7 +261,7 @@ both_databases! {
         assert_eq!(grants::create(&own, &db, to(&bob, "acme")).await.map_err(reason), Err(Reason::TenantForeign));
         let granted = grant(&db, to(&bob, "acme")).await.unwrap();
         assert_eq!(grants::delete(&own, &db, Some(granted.id)).await.map_err(reason), Err(Reason::TenantForeign));
-        assert!(email_domains::list(&own, &db, &TenantRef::parse("acme")).await.is_ok(), "its own domains it may");
+        assert!(email_domains::list(&own, &db, &TenantRef::parse("acme")).await.is_ok(), "a tenant may list its own domains");
     }
 
     async fn every_write_is_audited_with_its_action(db: TestDb) {

@@ -97,7 +97,7 @@ async fn an_administrator_logs_in_for_an_hour_on_this_surface() {
     for userid in ["ops", "OPS@example.com"] {
         let http = login(&server, userid).await;
         assert_eq!(status(&http, "/tenants").await, 200);
-        assert_eq!(http.get("/admin/v2/tenants").await.status, 401, "it is for one surface");
+        assert_eq!(http.get("/admin/v2/tenants").await.status, 401, "the token must be valid on one surface only");
     }
     let (_, answer) = try_login(&server, json!({"userid": "ops", "password": PASSWORD})).await;
     let claims = claims(&token(&answer));
@@ -122,7 +122,7 @@ async fn grants_open_tenants_until_they_are_deleted() {
     let grant = create(&server, "/grants", grant).await;
 
     let http = login(&server, "bob").await;
-    assert_eq!(status(&http, "/tenants/acme").await, 200, "the default is where the login begins");
+    assert_eq!(status(&http, "/tenants/acme").await, 200, "a login must start in the tenant of the default grant");
     assert_eq!(status(&http, "/tenants/beta").await, 403);
     let listed = [("beta".to_owned(), "support".to_owned(), false), ("acme".to_owned(), "admin".to_owned(), true)];
     assert_eq!(accounts(&http).await, listed);
@@ -153,10 +153,10 @@ async fn a_session_ends_with_the_grant_and_with_the_session_that_it_came_from() 
     let grant = json!({"user_id": bob, "tenant_id": "beta", "role": "support", "expires_at": end});
     create(&server, "/grants", grant).await;
     let (_, answer) = try_login(&server, json!({"userid": "bob", "password": PASSWORD})).await;
-    assert_eq!(claims(&token(&answer))["exp"], soon, "the one place is where the login begins");
+    assert_eq!(claims(&token(&answer))["exp"], soon, "a login must start in the tenant of the only grant");
     let http = server.http().token(token(&answer));
     let (_, home) = switch(&http, Value::Null).await;
-    assert_eq!(claims(&token(&home))["exp"], soon, "switching makes no session longer");
+    assert_eq!(claims(&token(&home))["exp"], soon, "switching must not extend the session");
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn switching_requires_a_grant() {
     {
         assert_eq!(switch(&http, to.clone()).await, refused, "{to}");
     }
-    assert_eq!(switch(&server.admin(), Value::Null).await, refused, "a minted token is nobody's account");
+    assert_eq!(switch(&server.admin(), Value::Null).await, refused, "a minted token must not have grants");
     let answer = http.call(Method::POST, "/api/auth/switch-account", None).await;
     assert_eq!((answer.status, &answer.json()["detail"][0]["loc"]), (422, &json!(["body"])));
     assert_eq!(server.http().get("/api/auth/accounts").await.status, 401);
@@ -194,7 +194,7 @@ async fn an_account_of_a_tenant_logs_in_by_either_name_and_has_no_grants() {
 
     let http = login(&server, "ACME/bob").await;
     assert_eq!((status(&http, "/tenants/acme").await, status(&http, "/tenants/beta").await), (200, 403));
-    assert!(accounts(&http).await.is_empty(), "an address that a tenant vouches for opens nothing");
+    assert!(accounts(&http).await.is_empty(), "an address of a tenant's account must not match grants");
     assert_eq!(switch(&http, json!("beta")).await.0, 403);
     let (status, answer) = try_login(&server, json!({"userid": "bob", "tenant": "acme", "password": PASSWORD})).await;
     assert_eq!((status, &claims(&token(&answer))["sub"]), (200, &json!("acme/bob")));

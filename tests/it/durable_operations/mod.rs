@@ -1,4 +1,4 @@
-//! Operations: their steps, failures, cancellation, and who runs them when servers come, go and die.
+//! Operations: steps, failures and cancellation, and which server runs them when servers start, stop and crash.
 
 mod attempts;
 
@@ -30,17 +30,17 @@ use crate::{
     rows::sql,
 };
 
-/// A kind whose steps count themselves in the table of counters, and do what the test says before that.
+/// A kind with steps that count their batches in a table, after an act that the test chooses.
 #[derive(Clone)]
 struct Work(Arc<Script>);
 
 struct Script {
     store: Store,
-    /// What the next attempts at the second step do instead of their work.
+    /// The acts of the next attempts at the second step.
     second: Mutex<VecDeque<Act>>,
-    /// What the next batches of undoing return.
+    /// The results of the next batches of undoing.
     undo: Mutex<VecDeque<Result<Report>>>,
-    /// How often the second step and the undoing began.
+    /// How many times the second step and the undoing began.
     begun: AtomicU32,
     undone: AtomicU32,
     /// Attempts that hang wait for a permit.
@@ -90,7 +90,7 @@ impl OperationKind for Work {
             let act = self.0.second.lock().unwrap().pop_front();
             match act {
                 Some(Act::Fail(error)) => return Err(error),
-                Some(Act::Panic) => panic!("a panic that the test asked for"),
+                Some(Act::Panic) => panic!("a panic for the test"),
                 Some(Act::Hang) => self.0.gate.acquire().await.unwrap().forget(),
                 Some(Act::Cancel(error)) => {
                     cancel(&self.0.store, turn.operation().id).await;
@@ -114,7 +114,7 @@ impl OperationKind for Work {
     }
 }
 
-/// Counts a batch; there is more until so many are counted.
+/// Counts a batch; there is more until `batches` are counted.
 async fn count(tx: &Tx, (counter, batches): &(String, i64)) -> Result<Report> {
     let before = counters::Entity::find_by_id(counter.as_str()).one(tx.conn()).await?.map_or(0, |row| row.value);
     let row = counters::ActiveModel { name: Set(counter.clone()), value: Set(before + 1) };
@@ -156,7 +156,7 @@ async fn cancel(store: &Store, id: Uuid) -> Operation {
     operations::cancel(&platform_cx("operation.cancel"), store, id).await.unwrap()
 }
 
-/// Waits until so many attempts in a row have failed.
+/// Waits until this many consecutive attempts have failed.
 async fn failed(store: &Store, id: Uuid, attempts: u32) -> Operation {
     eventually("an attempt to fail", async || {
         Some(read(store, id).await).filter(|operation| operation.attempts == attempts)
@@ -175,7 +175,7 @@ async fn ended(store: &Store, id: Uuid) -> Operation {
     .await
 }
 
-/// What the steps of an operation counted.
+/// The counters of the steps of an operation.
 async fn counted(store: &Store, input: &str) -> Vec<i64> {
     let mut values = Vec::new();
     for step in Step::ALL {
@@ -186,7 +186,7 @@ async fn counted(store: &Store, input: &str) -> Vec<i64> {
     values
 }
 
-/// Lets the next attempt be due now.
+/// Makes the next attempt due now.
 async fn hurry(db: &TestDb) {
     sql(db, "UPDATE operations SET due_at = 0".to_owned()).await.unwrap();
     db.operations_due().activate();
@@ -197,7 +197,7 @@ fn unavailable() -> Error {
         .caused_by("connection refused")
 }
 
-/// The next attempt comes only when the test hurries.
+/// The next attempt is due only after `hurry`.
 fn later(error: Error) -> Error {
     error.retry_after(Duration::from_secs(3600))
 }
@@ -227,11 +227,11 @@ both_databases! {
         assert_eq!((operation.kind.as_str(), operation.target.as_str()), ("test.work", "something"));
         assert_eq!(counted(&db, "a").await, [3, 1, 1]);
         let events = outbox::Entity::find().filter(outbox::Column::Topic.eq("operation")).count(db.read()).await.unwrap();
-        assert_eq!(events, 6, "its start, its begin, the end of each step, its end");
+        assert_eq!(events, 6, "one event each for the start, the first attempt, the three steps and the end");
         jobs.end(PATIENCE).await;
     }
 
-    async fn a_write_that_fails_starts_nothing(db: TestDb) {
+    async fn a_failed_write_starts_no_operation(db: TestDb) {
         let cx = platform_cx("test.start");
         let failed = db.write(&cx, (), async |tx: &Tx, (): &()| {
             operations::start::<Work>(tx, None, "something", &"a".to_owned()).await?;
@@ -241,7 +241,7 @@ both_databases! {
         assert_eq!(rows::Entity::find().count(db.read()).await.unwrap(), 0);
     }
 
-    async fn operations_that_cannot_be_read_do_not_stop_the_others(db: TestDb) {
+    async fn unreadable_operations_do_not_block_others(db: TestDb) {
         for (input, change) in [("a", "state = 'newer'"), ("b", "steps = 'newer'")] {
             start(&db, input).await;
             sql(&db, format!("UPDATE operations SET {change} WHERE input = '\"{input}\"'")).await.unwrap();
@@ -259,7 +259,7 @@ both_databases! {
         jobs.end(PATIENCE).await;
     }
 
-    async fn operations_of_one_server_do_not_keep_others_from_theirs(db: TestDb) {
+    async fn operations_on_one_server_do_not_delay_other_servers(db: TestDb) {
         let replica = db.replica().await;
         let slow = Work::new(&db, std::iter::repeat_with(|| Act::Hang).take(8).collect());
         let first = slow.serve(&db);
@@ -292,18 +292,18 @@ both_databases! {
         }
     }
 
-    async fn a_server_that_lost_an_operation_changes_nothing_more(db: TestDb) {
+    async fn a_server_that_lost_the_lease_cannot_write(db: TestDb) {
         let work = Work::new(&db, vec![Act::Hang]);
         let jobs = work.serve(&db);
         let id = start(&db, "a").await;
         work.begun(1).await;
-        // Another server took the operation over, because this one was silent for too long.
+        // Another server has taken the operation over, because this one did not renew the lease.
         sql(&db, "UPDATE leases SET holder = 'other', fence = fence + 1 WHERE name LIKE 'operation:%'".to_owned()).await.unwrap();
         work.0.gate.add_permits(1);
         eventually("the write of the step to be refused", async || (work.0.gate.available_permits() == 0).then_some(())).await;
         jobs.end(PATIENCE).await;
         assert_eq!((read(&db, id).await.state, counted(&db, "a").await), (State::Running, vec![3, 0, 0]));
-        // The other one gives it back.
+        // The other server releases the lease.
         sql(&db, "UPDATE leases SET expires_at = 0 WHERE name LIKE 'operation:%'".to_owned()).await.unwrap();
         settle(&db, Kinds::default().with(work)).await;
         assert_eq!(counted(&db, "a").await, [3, 1, 1]);
@@ -317,14 +317,14 @@ both_databases! {
         work.begun(1).await;
         first.end(PATIENCE).await;
         let held = leases::Entity::find().filter(leases::Column::Name.starts_with("operation:")).filter(leases::Column::ExpiresAt.ne(0));
-        assert_eq!((held.count(db.read()).await.unwrap(), read(&db, id).await.state), (0, State::Running), "the lease was given back");
+        assert_eq!((held.count(db.read()).await.unwrap(), read(&db, id).await.state), (0, State::Running), "the lease must be released");
         let second = work.serve(&replica);
         assert_eq!(ended(&db, id).await.state, State::Succeeded);
         assert_eq!(counted(&db, "a").await, [3, 1, 1]);
         second.end(PATIENCE).await;
     }
 
-    async fn whoever_waits_gets_the_operation_at_its_end_or_at_the_deadline(db: TestDb) {
+    async fn a_wait_returns_at_the_end_of_the_operation_or_at_the_deadline(db: TestDb) {
         let work = Work::new(&db, vec![Act::Hang]);
         let jobs = work.serve(&db);
         let id = start(&db, "a").await;
@@ -340,7 +340,7 @@ both_databases! {
         assert_eq!(missing.reason, Reason::OperationNotFound);
     }
 
-    async fn what_a_server_does_not_know_it_leaves_alone(db: TestDb) {
+    async fn operations_of_unknown_kinds_are_skipped(db: TestDb) {
         let kind = start(&db, "a").await;
         RunOperations::new(&db, Kinds::default()).run(&Run::unleased()).await.unwrap();
         let step = start(&db, "b").await;
@@ -348,12 +348,12 @@ both_databases! {
         sql(&db, format!("UPDATE operations SET steps = '{newer}' WHERE input = '\"b\"'")).await.unwrap();
         let work = Work::new(&db, vec![]);
         let jobs = work.serve(&db);
-        assert_eq!(ended(&db, kind).await.state, State::Succeeded, "a server that knows it runs it");
+        assert_eq!(ended(&db, kind).await.state, State::Succeeded, "a server with the kind must run it");
         assert_eq!(read(&db, step).await.state, State::Pending);
         jobs.end(PATIENCE).await;
     }
 
-    async fn operations_are_kept_for_a_while_after_their_end(db: TestDb) {
+    async fn ended_operations_are_kept_for_the_retention(db: TestDb) {
         let work = Work::new(&db, vec![]);
         let old = start(&db, "a").await;
         settle(&db, Kinds::default().with(work.clone())).await;

@@ -51,10 +51,12 @@ pub fn blocks(markdown: &str) -> Vec<Block> {
                 continue;
             }
             "text" | "json" if right_below => {
-                let block = blocks.last_mut().expect("a block stands above");
+                let block = blocks.last_mut().expect("an output block follows a block of commands");
                 (block.prints, block.json) = (Some(text), info == "json");
             }
-            "bash" | "shell" | "console" | "" => panic!("line {}: a fence says `sh` or what it holds", number + 1),
+            "bash" | "shell" | "console" | "" => {
+                panic!("line {}: the language of a block must be `sh` or that of its contents", number + 1)
+            }
             _ => {}
         }
         right_below = false;
@@ -84,7 +86,7 @@ pub async fn run(document: &str, server: &Server, blocks: &[Block]) {
     let complaints = String::from_utf8_lossy(&output.stderr);
     let mut parts = printed.split('\u{1e}').skip(1);
     while let (Some(line), Some(found)) = (parts.next(), parts.next()) {
-        let block = blocks.iter().find(|block| block.line.to_string() == line).expect("the line is a block's");
+        let block = blocks.iter().find(|block| block.line.to_string() == line).expect("the line of a block");
         let Some(expected) = &block.prints else { continue };
         if block.json && same_json(expected, found) {
             continue;

@@ -35,7 +35,7 @@ impl Stream {
                 let line = std::mem::replace(&mut self.read, rest);
                 return Some(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
-            let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("the stream goes on or ends");
+            let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("more data or the end of the stream");
             // A connection that is cut ends the answer, too.
             self.read.extend_from_slice(&chunk.ok().flatten()?);
         }

@@ -92,7 +92,7 @@ impl Wire {
         let reply = tokio::time::timeout(PATIENCE, async {
             if self.version == Version::HTTP_2 { self.over_h2().await } else { self.over_h1().await }
         });
-        reply.await.unwrap_or_else(|_| panic!("no answer to {said:.400}"))
+        reply.await.unwrap_or_else(|_| panic!("no response to {said:.400}"))
     }
 
     fn request(&self) -> Request<()> {

@@ -48,7 +48,7 @@ async fn a_foreign_page_or_name_is_refused() {
         assert_eq!(create(&with("origin", origin)).await, refused(403, "forbidden"), "{origin}");
     }
     assert_eq!(create(&with("sec-fetch-site", "cross-site")).await, refused(403, "forbidden"));
-    assert_eq!(create(&with("origin", "http://localhost:3000")).await.0, 200, "a page of this machine");
+    assert_eq!(create(&with("origin", "http://localhost:3000")).await.0, 200, "a local page must be accepted");
 }
 
 #[tokio::test]

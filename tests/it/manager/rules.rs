@@ -55,7 +55,7 @@ both_databases! {
         rename(&db, &made.id.manager(), "acme-inc").await.unwrap();
         let cx = platform_cx("x");
         let found = tenants::get(&cx, &db, &named("ACME-INC")).await.unwrap();
-        assert_eq!((found.id, found.display_name.as_str()), (made.id, "acme-inc"), "people knew it by its handle alone");
+        assert_eq!((found.id, found.display_name.as_str()), (made.id, "acme-inc"), "a display name equal to the handle must be renamed with it");
         assert_eq!(tenants::get(&cx, &db, &named("acme")).await.unwrap_err().reason, Reason::TenantNotFound);
         create(&db, "acme").await.unwrap();
     }

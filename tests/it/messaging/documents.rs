@@ -153,20 +153,20 @@ both_databases! {
             rows.into_iter().map(|row| row.sealed).collect::<Vec<_>>()
         };
         let (before, used) = (sealed().await, reseal::keys_in_use(&db).await.unwrap());
-        assert_eq!(used.len(), 1, "the platform's one key: {used:?}");
-        let run = store::sealing::reseal::begin(&db, &ring()).await.unwrap().expect("something is sealed");
+        assert_eq!(used.len(), 1, "one platform key must be in use: {used:?}");
+        let run = store::sealing::reseal::begin(&db, &ring()).await.unwrap().expect("sealed values");
         store::sealing::reseal::renew(&db, &ring(), run, |_| ()).await.unwrap();
         // A server that started after the later key was created.
         let later = sealer(&db);
         let done = reseal::reseal(&db, &later, |_| ()).await.unwrap();
         assert_eq!((done.resealed, done.left), (2, 0));
-        assert!(reseal::keys_in_use(&db).await.unwrap().is_disjoint(&used), "the earlier key is not needed");
+        assert!(reseal::keys_in_use(&db).await.unwrap().is_disjoint(&used), "the earlier key must not be in use");
         let after = sealed().await;
         assert!(before.iter().zip(&after).all(|(before, after)| before.is_none() || before != after));
         for name in ["a", "b"] {
             assert_eq!(clusters::get(&cx, &db, &later, name).await.unwrap(), whole());
         }
-        assert_eq!(reseal::reseal(&db, &later, |_| ()).await.unwrap().resealed, 0, "once is enough");
+        assert_eq!(reseal::reseal(&db, &later, |_| ()).await.unwrap().resealed, 0, "a second run must not reseal anything");
     }
 
     async fn policies_of_a_namespace_are_stored(db: TestDb) {
@@ -247,7 +247,7 @@ both_databases! {
             namespaces::create(&cx, &db, name, name, &NamespacePolicies::default()).await.unwrap();
             assert_eq!(namespaces::list(&cx, &db, name).await.unwrap().all().await.unwrap(), [format!("{name}/{name}")]);
             let held = namespaces::get(&cx, &db, name, name).await.unwrap().replication_clusters;
-            assert_eq!(held, [name], "the first cluster that the tenant may use");
+            assert_eq!(held, [name], "the default must be the first allowed cluster");
         }
         let settings = MessagingSettings::default();
         for name in [".", "..", &"x".repeat(256)] {

@@ -99,7 +99,7 @@ both_databases! {
         let gone = tenants::get(&platform_cx("x"), &db, "Acme").await;
         fails(gone, Kind::NotFound, Reason::TenantNotFound, "Tenant does not exist");
         let again = create(&db, "ACME", &simple()).await.unwrap();
-        assert_ne!(again, id, "an id is never used again");
+        assert_ne!(again, id, "ids must not be reused");
     }
 
     async fn every_write_is_audited_with_its_tenant(db: TestDb) {
@@ -113,7 +113,7 @@ both_databases! {
         assert_eq!(events[2].details, r#"{"client":"unknown","force":true,"namespaces":["ns"]}"#);
         let events = outbox::Entity::find().order_by_asc(outbox::Column::Id).all(db.read()).await.unwrap();
         let topics: Vec<_> = events.iter().map(|event| event.topic.as_str()).collect();
-        assert_eq!(topics, ["tenant", "namespace", "operation", "tenant"], "the rows go later");
+        assert_eq!(topics, ["tenant", "namespace", "operation", "tenant"], "the purge must be an operation");
     }
 
     async fn creation_checks_in_the_order_of_the_contract(db: TestDb) {
@@ -193,7 +193,7 @@ both_databases! {
         }
         let nobody = info(&[""], &["us-west"]);
         tenants::update(&platform_cx("tenant.update"), &db, "acme", Some(&nobody), None).await.unwrap();
-        assert_eq!(administered(&db, &named("acme"), "").await.unwrap(), None, "no subject is nobody's");
+        assert_eq!(administered(&db, &named("acme"), "").await.unwrap(), None, "an empty subject must not match an admin role");
     }
 
     async fn an_update_checks_the_settings_before_the_tenant(db: TestDb) {
@@ -238,7 +238,7 @@ both_databases! {
         };
         let text = "Cannot remove cluster us-west from tenant acme: namespace acme/ns still has it as a replication cluster";
         fails(update(&["us-east"]).await, Kind::FailedPrecondition, Reason::ClusterInUse, text);
-        assert_eq!(update(&["us-west"]).await.unwrap(), 2, "the refused update left no trace");
+        assert_eq!(update(&["us-west"]).await.unwrap(), 2, "a refused update must not change the version");
         let delete = async |settings: MessagingSettings, force| {
             tenants::delete(&platform_cx("tenant.delete"), &db, &settings, "acme", force).await
         };
@@ -251,7 +251,7 @@ both_databases! {
         fails(delete(OPEN, true).await, Kind::NotFound, Reason::TenantNotFound, "Tenant doesn't exist");
         create(&db, "acme", &simple()).await.unwrap();
         let empty = namespaces::list(&platform_cx("x"), &db, "acme").await.unwrap().all().await.unwrap();
-        assert!(empty.is_empty(), "a tenant made again begins without namespaces");
+        assert!(empty.is_empty(), "a new tenant must not have the namespaces of the deleted one");
     }
 
     async fn namespaces_of_a_tenant(db: TestDb) {
@@ -298,7 +298,7 @@ both_databases! {
         }
     }
 
-    async fn a_namespace_and_the_deletion_of_its_tenant_never_both_succeed_halfway(db: TestDb) {
+    async fn a_namespace_never_outlives_the_concurrent_deletion_of_its_tenant(db: TestDb) {
         for round in 0..10 {
             let tenant = format!("t{round}");
             create(&db, &tenant, &simple()).await.unwrap();
@@ -307,7 +307,7 @@ both_databases! {
                 tenants::delete(&platform_cx("tenant.delete"), &store, &OPEN, &named_tenant, true).await
             });
             let adding = add_namespace(&db, &tenant, "ns", &[]).await;
-            deleting.await.unwrap().expect("forced deletion always passes");
+            deleting.await.unwrap().expect("a forced deletion");
             if let Err(error) = adding {
                 assert_eq!(error.to_string(), "Tenant does not exist");
             }
@@ -330,8 +330,8 @@ both_databases! {
 
         // What was read can be written back, also with other roles or with an existing cluster added.
         assert_eq!(get(&db, "acme").await, (list(&["r"]), list(&["gone", "west"])));
-        update("acme", &["r", "s"], &["gone", "west"]).await.expect("the clusters stay");
-        update("acme", &["s"], &["gone", "west", "east"]).await.expect("a cluster more");
+        update("acme", &["r", "s"], &["gone", "west"]).await.expect("an update with the same clusters");
+        update("acme", &["s"], &["gone", "west", "east"]).await.expect("an update with another cluster");
         assert_eq!(get(&db, "acme").await, (list(&["s"]), list(&["gone", "west", "east"])));
         // Other tenants cannot get the name, nor can the tenant get it again.
         fails(update("other", &[], &["west", "gone"]).await, kind, Reason::ClustersUnknown, text);
@@ -340,7 +340,7 @@ both_databases! {
         // Existing clusters are still protected by namespaces; the missing one can be removed.
         let kept = update("acme", &["s"], &["gone", "east"]).await.unwrap_err();
         assert_eq!((kept.kind, kept.reason), (kind, Reason::ClusterInUse));
-        update("acme", &["s"], &["west"]).await.expect("the deleted cluster is dropped");
+        update("acme", &["s"], &["west"]).await.expect("an update without the deleted cluster");
         fails(update("acme", &["s"], &["gone", "west"]).await, kind, Reason::ClustersUnknown, text);
         tenants::delete(&platform_cx("tenant.delete"), &db, &OPEN, "acme", true).await.unwrap();
     }
@@ -370,7 +370,7 @@ both_databases! {
 
         create(&db, "acme", &info(&[], &["west"])).await.unwrap();
         clusters::delete(&cx, &db, "west").await.unwrap();
-        assert_eq!(get(&db, "acme").await.1, ["west"], "a tenant keeps the name of a deleted cluster");
+        assert_eq!(get(&db, "acme").await.1, ["west"], "the name of a deleted cluster must be kept");
         let text = "Cluster does not exist";
         for name in ["west", "a b", "West\0"] {
             fails(clusters::get(&cx, &db, &sealer, name).await, Kind::NotFound, Reason::ClusterNotFound, text);
@@ -384,7 +384,7 @@ both_databases! {
         create(&db, "other", &simple()).await.unwrap();
         let own = cx("x", Access::Tenant(named("acme")));
         assert!(tenants::get(&own, &db, "acme").await.is_ok());
-        assert!(tenants::get(&own, &db, &acme.dashed()).await.is_ok(), "its own tenant by another spelling");
+        assert!(tenants::get(&own, &db, &acme.dashed()).await.is_ok(), "a caller must be able to use another spelling of its own tenant");
         let nobody = TenantId::from_uuid(uuid::Uuid::from_u128(7)).dashed();
         for foreign in ["other", "missing", &nobody] {
             let text = "you do not have access to this tenant";
@@ -396,13 +396,13 @@ both_databases! {
         assert_eq!(tenants::list(&own, &db).await.unwrap_err().kind, Kind::PermissionDenied);
     }
 
-    async fn the_first_start_may_make_a_tenant(db: TestDb) {
+    async fn the_first_start_can_create_a_tenant(db: TestDb) {
         let (one, two) = tokio::join!(
             async { bootstrap(&platform_cx("messaging.bootstrap"), &db).await },
             async { bootstrap(&platform_cx("messaging.bootstrap"), &db).await },
         );
-        one.and(two).expect("both replicas start");
-        bootstrap(&platform_cx("messaging.bootstrap"), &db).await.expect("a later start");
+        one.and(two).expect("concurrent bootstraps");
+        bootstrap(&platform_cx("messaging.bootstrap"), &db).await.expect("a second bootstrap");
         assert_eq!(get(&db, "public").await, (list(&[]), list(&["standalone"])));
         let names = namespaces::list(&platform_cx("x"), &db, "public").await.unwrap().all().await.unwrap();
         assert_eq!(names, ["public/default"]);

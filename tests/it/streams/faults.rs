@@ -1,4 +1,4 @@
-//! Events that cannot be read, followers that fail, and a database that lost its newest events.
+//! Unreadable events, failing followers, and a database that lost its newest events.
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,7 @@ async fn set_labels(store: &Store, name: &str, labels: &str) {
 }
 
 both_databases! {
-    async fn an_event_that_can_never_be_read_is_skipped(db: TestDb) {
+    async fn an_unreadable_resource_is_skipped(db: TestDb) {
         let streams = start(&db);
         let (acme, beta) = (create(&db, "acme").await, create(&db, "beta").await);
         let acme = acme.tenant().dashed();
@@ -42,7 +42,7 @@ both_databases! {
         let renamed = next(&mut watch).await;
         assert_eq!((brief(&renamed), revision(&renamed)), ("changed beta 2".to_owned(), Some(5)));
         drop(watch);
-        // The same to a client that resumes, and to one that begins.
+        // The same for a client that resumes, and for a new one.
         emit(&db, 1).await;
         settled(&db).await;
         let mut resumed = streams.watch(2).await;
@@ -65,7 +65,7 @@ both_databases! {
         settled(&db).await;
         let mut watch = streams.watch(4).await;
         assert_eq!(next(&mut watch).await, Message::Bookmark(4));
-        // The hub is past it, too.
+        // The hub has processed it too.
         rename(&db, acme, "Acme".to_owned()).await;
         assert_eq!(revision(&next(&mut watch).await), Some(5));
         rows::sql(&db, "DELETE FROM outbox WHERE revision > 2".to_owned()).await.unwrap();
@@ -82,7 +82,7 @@ both_databases! {
     }
 }
 
-/// A source that fails so many times at first.
+/// A source that fails this many times before it succeeds.
 struct Flaky {
     failures: usize,
     loads: AtomicUsize,
@@ -112,7 +112,7 @@ impl Source for Flaky {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_delayed_and_never_shown_as_deleted() {
+async fn failed_reads_are_retried_and_never_reported_as_deletions() {
     let db = crate::db::sqlite().await;
     let stop = CancellationToken::new();
     let _running = stop.clone().drop_guard();
@@ -139,7 +139,7 @@ async fn what_cannot_be_read_is_delayed_and_never_shown_as_deleted() {
 }
 
 #[tokio::test]
-async fn a_follower_that_fails_does_not_delay_the_others() {
+async fn a_failing_follower_does_not_delay_the_others() {
     let db = crate::db::sqlite().await;
     let stop = CancellationToken::new();
     let _running = stop.clone().drop_guard();

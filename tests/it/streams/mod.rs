@@ -1,4 +1,4 @@
-//! Watches of tenants in one process: what there is, then what changes, resumed at any revision, on both databases.
+//! Watches of tenants in one process: current states, changes, and resumption at any revision, on both databases.
 
 mod faults;
 mod reconnects;
@@ -22,7 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{db::platform_cx, harness::PATIENCE};
 
-/// A hub that reads, and the relay where one is needed.
+/// A running hub, and a relay if the database needs one.
 struct Streams {
     hub: Arc<Hub>,
     feed: Arc<Feed<TenantSource>>,
@@ -52,7 +52,7 @@ impl Streams {
 }
 
 async fn next(messages: &mut (impl Stream<Item = Result<Message<Tenant>>> + Unpin)) -> Message<Tenant> {
-    timeout(PATIENCE, messages.next()).await.expect("a message in time").expect("no end").unwrap()
+    timeout(PATIENCE, messages.next()).await.expect("a message in time").expect("an open stream").unwrap()
 }
 
 /// A message in short: the type, the name or id, and the version.
@@ -94,7 +94,7 @@ pub async fn scopes(store: &Store) -> Vec<TenantScope> {
     rows.into_iter().map(scope).collect()
 }
 
-/// Changes each of these tenants, so many times in all, in few transactions.
+/// Makes this many changes, distributed over the tenants, in few transactions.
 pub async fn change_all(store: &Store, scopes: Vec<TenantScope>, changes: usize) {
     let (all, each) = (Arc::new(scopes), 500);
     for part in 0..changes / each {
@@ -104,14 +104,14 @@ pub async fn change_all(store: &Store, scopes: Vec<TenantScope>, changes: usize)
 
 async fn change_in(tx: &Tx, (scopes, first, changes): &(Arc<Vec<TenantScope>>, usize, usize)) -> Result<()> {
     for number in *first..first + changes {
-        // Long names, so that the buffers of the kernel are soon full.
+        // Long names fill the buffers of the kernel quickly.
         let name = format!("{number} {}", "\u{1f600}".repeat(200));
         rename_in(tx, &(scopes[number % scopes.len()], name)).await?;
     }
     Ok(())
 }
 
-/// Gives a tenant another name for people.
+/// Changes the display name of a tenant.
 async fn rename(store: &Store, scope: TenantScope, display_name: String) {
     store.write(&platform_cx("tenant.update"), (scope, display_name), rename_in).await.unwrap();
 }
@@ -135,7 +135,7 @@ async fn delete_in(tx: &Tx, scope: &TenantScope) -> Result<()> {
     Ok(())
 }
 
-/// Waits until everything that was changed has a revision.
+/// Waits until all changes have a revision.
 async fn settled(store: &Store) {
     crate::harness::eventually("all changes to be numbered", async || {
         let rows = entities::outbox::Entity::find().all(store.read()).await.unwrap();
@@ -144,12 +144,12 @@ async fn settled(store: &Store) {
     .await;
 }
 
-/// Events of something else.
+/// Writes events of another resource.
 async fn emit(store: &Store, events: u32) {
     store.write(&platform_cx("test.emit"), events, emit_in).await.unwrap();
 }
 
-/// An event of one resource.
+/// Writes an event of one resource.
 async fn emit_one(store: &Store, resource: Resource, key: &str) {
     store.write(&platform_cx("test.emit"), (resource, key.to_owned()), emit_one_in).await.unwrap();
 }
@@ -173,7 +173,7 @@ fn own(scope: TenantScope) -> WatchScope {
 }
 
 both_databases! {
-    async fn a_watch_begins_with_what_there_is_and_goes_on_with_changes(db: TestDb) {
+    async fn a_watch_sends_the_current_states_and_then_changes(db: TestDb) {
         let streams = start(&db);
         let acme = create(&db, "acme").await;
         create(&db, "beta").await;
@@ -192,7 +192,7 @@ both_databases! {
         assert!(revision(&deleted) > revision(&renamed));
     }
 
-    async fn a_watch_of_many_tenants_begins_with_all_of_them(db: TestDb) {
+    async fn a_watch_sends_every_page_of_current_states(db: TestDb) {
         let streams = start(&db);
         let names: Vec<_> = (0..100).map(|number| format!("tenant-{number:03}")).collect();
         for name in &names {
@@ -223,7 +223,7 @@ both_databases! {
         create(&db, "gamma").await;
         settled(&db).await;
         let mut watch = streams.watch(from).await;
-        // How much of it is read at once differs; the last state of each is what counts.
+        // The number of messages depends on timing; only the last state of each tenant is fixed.
         let (mut seen, mut last) = (BTreeMap::new(), from);
         loop {
             let message = next(&mut watch).await;
@@ -252,7 +252,7 @@ both_databases! {
         rename(&db, acme, "two".to_owned()).await;
         settled(&db).await;
         let mut watch = streams.watch(1).await;
-        // A single read of everything would find only the last change.
+        // An unbounded read would find only the last change.
         for expected in [2, 2003] {
             let changed = next(&mut watch).await;
             assert_eq!((brief(&changed), revision(&changed)), ("changed acme 3".to_owned(), Some(expected)));
@@ -260,7 +260,7 @@ both_databases! {
         assert_eq!(next(&mut watch).await, Message::Bookmark(2003));
     }
 
-    async fn a_tenants_own_watch_has_nothing_of_others(db: TestDb) {
+    async fn a_watch_of_one_tenant_excludes_other_tenants(db: TestDb) {
         let streams = start(&db);
         let (acme, beta) = (create(&db, "acme").await, create(&db, "beta").await);
         settled(&db).await;
@@ -278,7 +278,7 @@ both_databases! {
         }
     }
 
-    async fn revisions_that_nobody_can_resume_after_are_refused(db: TestDb) {
+    async fn pruned_and_unknown_revisions_are_refused(db: TestDb) {
         let streams = start(&db);
         create(&db, "acme").await;
         settled(&db).await;
@@ -293,7 +293,7 @@ both_databases! {
         crate::rows::sql(&db, earlier).await.unwrap();
         assert_eq!(prune().await.items, 10);
         assert_eq!(streams.refused(9).await, (Kind::OutOfRange, Reason::RevisionPruned));
-        // One who read too slowly is told, too.
+        // An open stream that is too slow fails in the same way.
         let error = timeout(PATIENCE, slow.next()).await.unwrap().unwrap().unwrap_err();
         assert_eq!((error.kind, error.reason), (Kind::OutOfRange, Reason::RevisionPruned));
         assert!(slow.next().await.is_none());
@@ -301,7 +301,7 @@ both_databases! {
         assert_eq!(next(&mut good).await, Message::Bookmark(11));
     }
 
-    async fn what_other_servers_change_is_seen(db: TestDb) {
+    async fn changes_of_other_servers_are_seen(db: TestDb) {
         let streams = start(&db);
         let replica = db.replica().await;
         let acme = create(&replica, "acme").await;
@@ -312,7 +312,7 @@ both_databases! {
         assert_eq!(brief(&next(&mut watch).await), "changed acme 2");
     }
 
-    async fn the_outbox_is_read_while_a_stream_is_open_only(db: TestDb) {
+    async fn the_outbox_is_read_only_while_a_stream_is_open(db: TestDb) {
         let streams = start(&db);
         let acme = create(&db, "acme").await;
         settled(&db).await;
@@ -339,7 +339,7 @@ async fn an_idle_watch_gets_bookmarks() {
     create(&db, "acme").await;
     let mut watch = streams.watch(0).await;
     while brief(&next(&mut watch).await) != "bookmark" {}
-    // From here on nothing but the watch waits, so that the time may jump.
+    // From here on only the watch waits, so the paused time can advance.
     drop(streams);
     tokio::time::pause();
     for _ in 0..3 {

@@ -232,7 +232,7 @@ async fn a_suspended_tenants_administrator_can_read_the_session_and_lift_the_sus
         boss.call(Method::POST, "/api/tenant/setDisabled", Some(&body)).await.status
     };
     assert_eq!(disable(true).await, 200);
-    assert_eq!(log_in(&server.http(), BOSS).await.status, 401, "no new login");
+    assert_eq!(log_in(&server.http(), BOSS).await.status, 401, "a new login must be refused");
     assert_eq!(boss.get("/api/tenant/list").await.status, 403);
     assert_eq!(boss.get("/api/auth/whoami").await.status, 200);
     assert_eq!(disable(false).await, 200);
@@ -253,7 +253,7 @@ async fn too_many_failures_return_a_retry_time() {
     }
     let mut seen = 0;
     let refused = loop {
-        let answer = at_once.join_next().await.expect("one of them is refused").unwrap();
+        let answer = at_once.join_next().await.expect("a refused login").unwrap();
         let seconds: Option<u64> = answer.header("retry-after").map(|seconds| seconds.parse().unwrap());
         match (answer.status, seconds) {
             (429, Some(11..)) => break answer,

@@ -242,6 +242,6 @@ async fn caller(server: &Server, who: &str) -> Http {
         "other audience" => http.token(setup.mint(&["--role", "platform_admin", "--audience", "messaging"]).await),
         "admin of acme" => http.token(setup.mint(&["--role", "admin", "--tenant", "acme"]).await),
         "reader of acme" => http.token(setup.mint(&["--role", "read_only", "--tenant", "acme"]).await),
-        other => panic!("nobody is called {other}"),
+        other => panic!("unknown caller {other}"),
     }
 }

@@ -136,7 +136,7 @@ both_databases! {
         let refused = set(&boss, false).await.unwrap_err();
         assert_eq!((refused.kind, refused.reason), (Kind::PermissionDenied, Reason::SuspensionForeign));
         let again = set(&platform, false).await.unwrap();
-        assert_eq!(set(&platform, false).await.unwrap(), again, "twice is once");
+        assert_eq!(set(&platform, false).await.unwrap(), again, "a repeated call must change nothing");
         let found = tenantry::tenants::find(&db, &TenantRef::parse("acme")).await.unwrap().unwrap();
         assert_eq!((found.status, found.suspended_by), (Status::Active, None));
     }

@@ -91,7 +91,7 @@ both_databases! {
         late.advance(time::Duration::seconds(-1));
         assert!(late_door.verify(&made).await.is_ok());
         late.advance(ends - late.now());
-        assert_eq!(late_door.verify(&made).await.unwrap_err(), Reason::CredentialsInvalid, "a kept key ends too");
+        assert_eq!(late_door.verify(&made).await.unwrap_err(), Reason::CredentialsInvalid, "a cached key must expire too");
     }
 
     async fn a_revoked_key_is_refused_within_a_second(db: TestDb) {
@@ -123,7 +123,7 @@ both_databases! {
         })
         .await
         .unwrap();
-        assert_eq!(suspended().await, Ok(true), "the guard refuses it");
+        assert_eq!(suspended().await, Ok(true), "the guard must see the suspension");
         crate::db::write(&db, &platform_cx("tenant.delete"), move |tx| {
             Box::pin(async move {
                 let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::Id(scope.tenant())).await?;

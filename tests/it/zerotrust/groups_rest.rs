@@ -215,7 +215,7 @@ both_databases! {
         let program = server.http().token(key);
         assert_eq!(program.get(GROUPS).await.status, 200);
         assert_eq!(program.get("/v1/admin/groups?tenant_id=other").await.status, 403);
-        assert_eq!(program.get("/admin/v2/tenants/acme").await.status, 401, "its own surface alone");
+        assert_eq!(program.get("/admin/v2/tenants/acme").await.status, 401, "the key must be valid only on its own surface");
         let below = program.call(Method::POST, KEYS, Some(r#"{"name":"below","role":"user","expires_in_seconds":86400}"#)).await;
         assert_eq!(below.status, 201, "{below:?}");
         let list = grpc::descriptors().get_service_by_name("tenantry.zerotrust.v1.GroupService").unwrap();

@@ -92,7 +92,7 @@ both_databases! {
         let both = add(&db, &own, &["BOB@example.com", "ADA", &shown]).await.unwrap();
         assert_eq!((both.members, both.row.version), (2, 2));
         let again = add(&db, &own, &["ada", "bob"]).await.unwrap();
-        assert_eq!((again.members, again.row.version), (2, 2), "nothing changed");
+        assert_eq!((again.members, again.row.version), (2, 2), "a repeated call must change nothing");
         let fewer = remove(&db, &own, &[&shown]).await.unwrap();
         assert_eq!((fewer.members, fewer.row.version), (1, 3));
         assert_eq!(remove(&db, &own, &["ada"]).await.unwrap().row.version, 3);
@@ -102,7 +102,7 @@ both_databases! {
         fails(delete(&db, &own, false).await, Kind::FailedPrecondition, Reason::GroupInUse);
         assert_eq!(delete(&db, &own, true).await.unwrap().members, 1);
         fails(add(&db, &own, &["ada"]).await, Kind::NotFound, Reason::GroupNotFound);
-        create(&db, "acme", "operators", &[]).await.expect("the name is free again");
+        create(&db, "acme", "operators", &[]).await.expect("reusing the name");
     }
 
     async fn every_change_of_a_group_is_audited(db: TestDb) {
@@ -132,7 +132,7 @@ both_databases! {
         let dev = create(&db, "acme", "dev", &[]).await.unwrap();
         fails(update(&db, &of("acme", &dev), renamed("ÖPS")).await, Kind::AlreadyExists, Reason::GroupExists);
         assert_eq!(update(&db, &of("acme", &ops), renamed("öps")).await.unwrap().row.name, "öps");
-        create(&db, "other", "öps", &[]).await.expect("another tenant's names are its own");
+        create(&db, "other", "öps", &[]).await.expect("the same name in another tenant");
     }
 
     async fn one_of_32_creates_of_a_name_wins(db: TestDb) {
@@ -165,7 +165,7 @@ both_databases! {
         let text = |outcome: Result<Group, Error>, id: &str| outcome.unwrap_err().to_string().replace(id, "...");
         assert_eq!(text(foreign, &eve), text(missing, &nobody));
         let ada = add(&db, &of("acme", &group), &["ada"]).await.unwrap();
-        assert_eq!((ada.members, ada.row.version), (1, 2), "what was refused put nobody in");
+        assert_eq!((ada.members, ada.row.version), (1, 2), "a refused call must not add members");
     }
 
     async fn a_group_of_another_tenant_is_missing(db: TestDb) {
@@ -194,7 +194,7 @@ both_databases! {
         };
         sql(&db, link(acme, eve)).await.expect_err("the account is another tenant's");
         sql(&db, link(other, eve)).await.expect_err("the group is another tenant's");
-        sql(&db, link(acme, ada)).await.expect("both are of one tenant");
+        sql(&db, link(acme, ada)).await.expect("a link inside one tenant");
     }
 
     async fn one_of_concurrent_changes_of_a_version_succeeds(db: TestDb) {

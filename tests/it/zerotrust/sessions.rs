@@ -87,7 +87,7 @@ both_databases! {
         let fourth = session(&server, "ada", ADA).await;
         assert_eq!(fourth.get(SESSION).await.json()["role"], "auditor");
         let own = json!({"user_id": "root"});
-        assert_eq!(post(&root, "/v1/admin/users/suspend", own).await.status, 422, "nobody suspends themselves");
+        assert_eq!(post(&root, "/v1/admin/users/suspend", own).await.status, 422, "users must not suspend themselves");
         assert_eq!(post(&root, USER, json!({"action": "delete", "user_id": "ada"})).await.status, 200);
         is_refused("the session of a deleted user", &fourth).await;
 
@@ -95,7 +95,7 @@ both_databases! {
         let restarted = server.setup().start().await;
         for ended in [&first, &third, &fourth] {
             let ended = ended.clone().at(restarted.address());
-            assert_eq!(ended.get(SESSION).await.status, 401, "a restart brings nothing back");
+            assert_eq!(ended.get(SESSION).await.status, 401, "the session was valid again after a restart");
         }
         assert_eq!(root.clone().at(restarted.address()).get(SESSION).await.status, 200);
     }
@@ -107,7 +107,7 @@ both_databases! {
         assert_eq!(post(&root, USER, user).await.status, 201);
         let before = session(&server, "bob", ADA).await;
         let list = "/v1/admin/users";
-        assert_eq!(before.get(list).await.json()["total"], 1, "users see themselves");
+        assert_eq!(before.get(list).await.json()["total"], 1, "users must see their own account");
         let grant = json!({"user_id": "bob", "role": "auditor"});
         assert_eq!(post(&root, "/v1/admin/rbac/grant", grant.clone()).await.status, 200);
         is_refused("the session of before", &before).await;
@@ -159,25 +159,25 @@ both_databases! {
         let secret = made["secret"].as_str().unwrap();
         let uri = format!("otpauth://totp/Tenantry:ada%40example.com?secret={secret}&issuer=Tenantry&algorithm=SHA1&digits=6&period=30");
         assert_eq!(made["provisioning_uri"], uri);
-        assert_eq!(log_in(&server, "ada", ADA, None).await.status, 200, "not confirmed yet");
+        assert_eq!(log_in(&server, "ada", ADA, None).await.status, 200, "an unconfirmed second factor must not be required");
         assert_eq!(post(&ada, verify, json!({"code": "000000x"})).await.status, 401);
         let first = code(secret, 0);
         let confirmed = post(&ada, verify, json!({"code": first})).await;
         assert_eq!((confirmed.status, &confirmed.json()["status"]), (200, &"enabled".into()), "{confirmed:?}");
         let codes = confirmed.json()["recovery_codes"].clone();
         assert_eq!(codes.as_array().unwrap().len(), 10);
-        assert_eq!(post(&ada, verify, json!({"code": first})).await.status, 409, "nothing waits for a code");
+        assert_eq!(post(&ada, verify, json!({"code": first})).await.status, 409, "there is no pending enrollment");
         assert_eq!(post(&ada, enroll, json!({})).await.status, 409);
 
         let without = log_in(&server, "ada", ADA, None).await;
         assert_eq!((without.status, &without.json()["detail"]), (401, &"a second-factor code is required".into()));
-        assert_eq!(log_in(&server, "ada", ADA, Some(&first)).await.status, 401, "a replay");
+        assert_eq!(log_in(&server, "ada", ADA, Some(&first)).await.status, 401, "a code must not be accepted twice");
         let next = code(secret, 1);
         assert_eq!(log_in(&server, "ada", ADA, Some(&next)).await.status, 200);
-        assert_eq!(log_in(&server, "ada", ADA, Some(&next)).await.status, 401, "a replay");
+        assert_eq!(log_in(&server, "ada", ADA, Some(&next)).await.status, 401, "a code must not be accepted twice");
         let recovery = codes[0].as_str().unwrap();
         assert_eq!(log_in(&server, "ada", ADA, Some(recovery)).await.status, 200);
-        assert_eq!(log_in(&server, "ada", ADA, Some(recovery)).await.status, 401, "good once");
+        assert_eq!(log_in(&server, "ada", ADA, Some(recovery)).await.status, 401, "a recovery code must not be accepted twice");
 
         let disable = json!({"user_id": "ada", "reason": "lost her phone"});
         assert_eq!(post(&root, "/v1/admin/users/totp/disable", disable).await.json()["status"], "none");
@@ -213,7 +213,7 @@ both_databases! {
         let invite = json!({"action": "invite", "email": "eve@example.com"});
         let origin = format!("http://{}", server.address());
         let own = page.clone().header("origin", &origin);
-        assert_eq!(post(&own, USER, invite.clone()).await.status, 403, "without the token of the page");
+        assert_eq!(post(&own, USER, invite.clone()).await.status, 403, "a call without the CSRF token must be refused");
         let own = own.header("x-csrf-token", body["csrf_token"].as_str().unwrap());
         assert_eq!(post(&own, USER, invite).await.status, 201);
         let out = own.call(Method::POST, "/v1/admin/logout", None).await;
@@ -229,7 +229,7 @@ both_databases! {
         let list = "/v1/admin/users";
         eventually("the tenant to be suspended", || async { ada.get(list).await.status == 401 }).await;
         assert_eq!(log_in(&server, "root", ADA, None).await.status, 401);
-        assert_eq!(post(&ada, path, json!({"action": "reactivate"})).await.status, 200, "the way back");
+        assert_eq!(post(&ada, path, json!({"action": "reactivate"})).await.status, 200, "an administrator must be able to lift the suspension");
         eventually("the tenant to be active", || async { ada.get(list).await.status == 200 }).await;
         let suspend = json!({"action": "suspend", "tenant_id": "acme"});
         assert_eq!(post(&server.admin(), path, suspend).await.status, 200);
@@ -237,6 +237,6 @@ both_databases! {
         let reactivate = json!({"action": "reactivate", "tenant_id": "acme"});
         assert_eq!(post(&server.admin(), path, reactivate).await.status, 200);
         eventually("the tenant to be active", || async { log_in(&server, "root", ADA, None).await.status == 200 }).await;
-        assert_eq!(ada.get(list).await.status, 401, "the session ended with the suspension");
+        assert_eq!(ada.get(list).await.status, 401, "the suspension must end the session");
     }
 }

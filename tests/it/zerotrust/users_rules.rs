@@ -325,7 +325,7 @@ both_databases! {
         delete(&db, "acme", false).await.unwrap();
         delete(&db, "acme", true).await.unwrap();
         fails(delete(&db, "acme", true).await, Kind::NotFound, Reason::TenantNotFound);
-        assert_eq!(subscribe(&db, "acme").await.unwrap().plan, Plan::Unlimited, "nothing of the old one is left");
+        assert_eq!(subscribe(&db, "acme").await.unwrap().plan, Plan::Unlimited, "a new tenant must not have the plan of the deleted one");
     }
 
     async fn a_tenant_of_another_surface_has_no_limits(db: TestDb) {

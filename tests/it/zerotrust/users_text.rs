@@ -160,9 +160,9 @@ both_databases! {
         for same in ["Caf\u{e9}", "CAF\u{c9}", "cafe\u{301}"] {
             assert_eq!(made(same).await.status, 409, "{same}");
         }
-        assert_eq!(made("\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}").await.status, 201, "Persian needs it");
-        assert_eq!(made("\u{645}\u{6cc}\u{62e}\u{648}\u{627}\u{647}\u{645}").await.status, 409, "and it makes no other name");
-        assert_eq!(made("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}").await.status, 201, "emoji need it");
+        assert_eq!(made("\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}").await.status, 201, "a zero-width non-joiner must be accepted in Persian");
+        assert_eq!(made("\u{645}\u{6cc}\u{62e}\u{648}\u{627}\u{647}\u{645}").await.status, 409, "the non-joiner must not distinguish names");
+        assert_eq!(made("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}").await.status, 201, "a zero-width joiner must be accepted in emoji");
         let listed = admin.get("/v1/admin/groups?tenant_id=acme&q=CAFE%CC%81").await.json();
         assert_eq!(listed["total"], 1);
     }
@@ -177,7 +177,7 @@ both_databases! {
         assert_eq!(user(&server.admin(), "ada", json!({"password": composed})).await.status, 201);
         assert_eq!(log_in(&server, "ada", composed, None).await.status, 200);
         let spaced = json!({"tenant": " acme ", "user": " ada ", "password": composed});
-        assert_eq!(post(&server.http(), LOGIN, spaced).await.status, 200, "names are typed with blanks too");
+        assert_eq!(post(&server.http(), LOGIN, spaced).await.status, 200, "surrounding blanks must be ignored");
         let session = log_in(&server, "ada", apart, None).await;
         assert_eq!(session.status, 200, "{session:?}");
         let own = server.http().token(session.json()["token"].as_str().unwrap());
@@ -215,7 +215,7 @@ both_databases! {
         assert_eq!(at_login.status, 200, "{at_login:?}");
         let spaced: String = recovery.to_uppercase().replace('-', "").chars().flat_map(|c| [c, ' ']).collect();
         assert_eq!(log_in(&server, "ada", password, Some(&spaced)).await.status, 200);
-        assert_eq!(log_in(&server, "ada", password, Some(&recovery)).await.status, 401, "it is good once");
+        assert_eq!(log_in(&server, "ada", password, Some(&recovery)).await.status, 401, "a recovery code must not be accepted twice");
     }
 
     async fn a_hash_of_a_truncated_password_is_never_replaced_by_another_text(db: TestDb) {
@@ -226,9 +226,9 @@ both_databases! {
         store(bcrypt::hash(&long, 4).unwrap()).await;
         for text in [format!("{}TYPO", &long[..72]), long.clone(), long[..72].to_owned()] {
             let answer = log_in(&server, "ada", &text, None).await;
-            assert_eq!(answer.status, 403, "the password has to be changed: {answer:?}");
+            assert_eq!(answer.status, 403, "the password must be changed first: {answer:?}");
             let row = accounts::Entity::find().filter(accounts::Column::Username.eq("ada")).one(db.read()).await.unwrap();
-            assert!(row.unwrap().password_hash.starts_with("$2"), "the hash stays");
+            assert!(row.unwrap().password_hash.starts_with("$2"), "the hash must not be replaced");
         }
         assert_eq!(log_in(&server, "ada", &long[..71], None).await.status, 401);
         let new = json!({"tenant": "acme", "user": "ada", "password": long, "new_password": "noch viel mehr Leute"});

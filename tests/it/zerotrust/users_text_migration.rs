@@ -132,7 +132,7 @@ both_databases! {
             assert_eq!(found(&db, text).await, ["here"], "{text}");
         }
         assert!(found(&db, "nobody").await.is_empty());
-        make("gon", "other@example.com", "Other").await.expect("what an id begins with is another one");
+        make("gon", "other@example.com", "Other").await.expect("a prefix of an existing name");
     }
 
     async fn later_rows_of_older_servers_are_converted_by_the_next_run(db: TestDb) {
@@ -145,7 +145,7 @@ both_databases! {
         }
         let gone = UserRef { tenant: TenantRef::parse("acme"), user: "gone".to_owned(), version: None };
         lifecycle::delete(&platform_cx("user.delete"), &db, &gone, None).await.unwrap();
-        assert_eq!(older_text::renew(&db).await.unwrap(), 0, "what this version writes has its form");
+        assert_eq!(older_text::renew(&db).await.unwrap(), 0, "rows of this version must not need conversion");
         let changed = "UPDATE accounts SET display_name = 'Jose\u{301}\u{200b}' WHERE username = 'ada'".to_owned();
         sql(&db, &[changed]).await;
         let server = crate::harness::server::Setup::dev().database(&db.url).start().await;
@@ -167,9 +167,9 @@ both_databases! {
         let applied = db.migrate(|_| ()).await.unwrap();
         assert_eq!(applied, [MIGRATION]);
         let unfilled = accounts::Entity::find().filter(accounts::Column::SearchKey.eq(""));
-        assert_eq!(unfilled.count(db.read()).await.unwrap(), 6, "servers of the version before wait for no row");
+        assert_eq!(unfilled.count(db.read()).await.unwrap(), 6, "the migration must not convert rows");
         assert_eq!(older_text::renew(&db).await.unwrap(), 6);
-        assert_eq!(older_text::renew(&db).await.unwrap(), 0, "what has its form stays as it is");
+        assert_eq!(older_text::renew(&db).await.unwrap(), 0, "converted rows must not be converted again");
 
         let people = people(&db);
         for (n, (text, id)) in (1..).zip([
@@ -249,7 +249,7 @@ both_databases! {
         let (replica, mut rounds) = (db.replica().await, 0);
         while let (Err(_), _) | (_, Err(_)) = tokio::join!(older_text::renew(&db), older_text::renew(&replica)) {
             rounds += 1;
-            assert!(rounds < 100, "it comes to an end");
+            assert!(rounds < 100, "the conversion does not end");
         }
         assert_eq!(older_text::renew(&db).await.unwrap(), 0);
 
