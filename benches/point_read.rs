@@ -230,7 +230,7 @@ async fn grpc_turn(address: SocketAddr, token: &str) -> f64 {
             while !stop.is_cancelled() {
                 let mut request = Request::new(proto::GetTenantRequest { tenant: "tenant-500".to_owned() });
                 request.metadata_mut().insert("authorization", authorization.clone());
-                client.get_tenant(request).await.expect("an answer");
+                client.get_tenant(request).await.expect("a response");
                 done += 1;
             }
             done

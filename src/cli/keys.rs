@@ -39,7 +39,7 @@ pub(super) enum Command {
     ///
     /// If a run is interrupted, the next one continues it. The old data keys stay until `keys prune`.
     Reseal,
-    /// Delete data keys that were replaced at least two days ago and that no stored secret uses any more
+    /// Delete data keys that were replaced at least two days ago and that no stored secret uses
     Prune,
 }
 

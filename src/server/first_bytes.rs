@@ -20,7 +20,7 @@ use super::connection::{Wire, WireState};
 /// The first bytes of an HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A stream whose first bytes must come in time: as many as are needed to distinguish HTTP/2 from HTTP/1.1.
+/// A stream whose first bytes must arrive in time: the bytes that distinguish HTTP/2 from HTTP/1.1.
 pub(super) struct FirstBytes<S> {
     stream: S,
     /// How much of the preface was read.

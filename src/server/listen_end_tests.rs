@@ -57,7 +57,7 @@ async fn reader_of(address: SocketAddr, path: &str) -> TcpStream {
     let mut reader = socket.connect(address).await.unwrap();
     reader.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
     reader.readable().await.unwrap();
-    // Until the server cannot write any more.
+    // Until the server can no longer write.
     tokio::time::sleep(Duration::from_millis(500)).await;
     reader
 }
@@ -66,7 +66,7 @@ async fn reader_of(address: SocketAddr, path: &str) -> TcpStream {
 async fn read_slowly(reader: &mut TcpStream, time: Duration) -> usize {
     let (begun, mut read, mut part) = (Instant::now(), 0, vec![0; 8 * 1024]);
     while begun.elapsed() < time {
-        read += reader.read(&mut part).await.expect("the connection goes on");
+        read += reader.read(&mut part).await.expect("an open connection");
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     read

@@ -50,7 +50,7 @@ fn log(disk: &Disk) -> Log {
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
     while !holds() {
-        assert!(Instant::now() < end, "waited in vain for {what}");
+        assert!(Instant::now() < end, "timed out waiting for {what}");
         std::thread::yield_now();
     }
 }
@@ -92,7 +92,7 @@ fn a_log_that_nobody_reads_holds_nobody_up() {
     drop(closed);
     drop(log);
     let told = format!("\"lost\":{lost},");
-    assert!(disk.text().contains(&told), "the lines that were lost are told");
+    assert!(disk.text().contains(&told), "the number of lost lines must be logged");
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl Rows {
         }
     }
 
-    /// The columns to read besides the id.
+    /// The columns to read in addition to the id.
     fn columns(self) -> &'static [&'static str] {
         match self {
             Self::Accounts => &["tenant_id", "username", "email", "email_key", "display_name", "status", "search_key"],
@@ -163,7 +163,7 @@ async fn account<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change
     let text = |column| row.try_get::<String>("", column);
     let maybe = |column| row.try_get::<Option<String>>("", column);
     let (username, shown, filled) = (text("username")?, text("display_name")?, text("search_key")?);
-    // The search key of a deleted account is kept, because it contains values that the row does not have any more.
+    // The search key of a deleted account is kept, because it contains values that are no longer in the row.
     if text("status")? == "deleted" && !filled.is_empty() {
         return Ok(Vec::new());
     }

@@ -154,7 +154,7 @@ mod tests {
         let names: BTreeSet<_> = Step::ALL.iter().map(|step| step.as_str()).collect();
         assert_eq!(names.len(), Step::ALL.len());
         assert!(Step::ALL.iter().all(|step| Step::find(step.as_str()) == Some(*step)));
-        assert_eq!(Step::ALL.last(), Some(&Step::Tenant), "nothing refers to it any more");
+        assert_eq!(Step::ALL.last(), Some(&Step::Tenant), "the tenant must be removed last");
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub async fn watch_scope(cx: &Cx, store: &Store) -> Result<WatchScope> {
     WatchScope::of(&cx.access, own)
 }
 
-/// The rows of so many tenants after one, by id.
+/// The rows of at most `limit` tenants after an id, by id.
 pub(super) async fn rows_after(store: &Store, after: Option<TenantId>, limit: u64) -> Result<Vec<Model>> {
     let after = after.map(|id| Column::Id.gt(id.uuid()));
     let query = Entity::find()

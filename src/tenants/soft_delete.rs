@@ -1,5 +1,5 @@
-//! Deletion with a grace period: only the platform still sees the tenant, and its name and id stay taken until the
-//! period is over (zero-trust contract, decisions).
+//! Deletion with a grace period: only the platform can still see the tenant, and its name and id remain reserved until the
+//! period ends (zero-trust contract, decisions).
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::json;
@@ -40,7 +40,7 @@ pub async fn restore(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Ten
     write::stand(tx, scope, &standing).await
 }
 
-/// Deletes the tenants whose time of grace is over for good, and returns how many there were. Any number of replicas may do so at once.
+/// Permanently deletes the tenants whose grace period has ended. Returns their number. Several replicas may do this concurrently.
 pub async fn purge_due(store: &Store) -> Result<usize> {
     // Not by this server's clock, which may be fast: a purge cannot be undone.
     let now = Stamp::from(store.time().await?);

@@ -92,7 +92,7 @@ pub async fn resolve_any_locked(tx: &Tx, reference: &TenantRef) -> Result<(Tenan
     resolve_on(&tx.cx().access, tx.conn(), reference, true).await
 }
 
-/// How many tenants there are, in whatever status. Deleted ones are not, unless in their time of grace.
+/// The number of tenants in any status, including deleted ones during their grace period.
 pub async fn count(store: &Store) -> Result<u64> {
     Ok(tenants::Entity::find().filter(tenants::exists()).count(store.read()).await?)
 }

@@ -164,7 +164,7 @@ async fn refuse_blockers_but(tx: &Tx, scope: TenantScope, allowed: &[&str]) -> R
     Err(Error::precondition(Reason::TenantInUse, message))
 }
 
-/// Deletes a tenant for good, unless something still hangs on it: then it fails and names what.
+/// Deletes a tenant permanently. Fails if something still depends on it, and names what.
 pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> {
     delete_with(tx, tenant, scope, &[]).await
 }

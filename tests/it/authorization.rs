@@ -61,7 +61,7 @@ impl Caller {
 
 #[tokio::test]
 async fn every_rpc_admits_the_callers_of_the_matrix() {
-    // In open manager mode everybody is admitted on the manager's paths.
+    // In open manager mode every caller is admitted on the manager's paths.
     let server = Setup::dev().env("KUBEOP_REQUIRE_AUTH", "true").start().await;
     let admin = server.admin();
     for (_, tenant) in &TENANTS[..2] {

@@ -75,7 +75,7 @@ impl Call {
 
     /// Retries until it gets a response: the call takes effect, or is reported to have done so.
     async fn complete(&self, http: &Http) -> Answer {
-        eventually(&format!("an answer to {}", self.key), async || {
+        eventually(&format!("a response to {}", self.key), async || {
             let answer = self.send(http).await;
             let pending = answer.status == 503 || (answer.status == 409 && answer.body.contains("retry later"));
             (!pending).then_some(answer)

@@ -223,7 +223,7 @@ both_databases! {
         let after = session(None);
         revoke(&db, &after).await;
         let seen = revocation::load(&db, &known, Some(seen)).await.unwrap();
-        for (claims, what) in [(&after, "the next"), (&late, "one under a revision of before"), (&session(Some(bob)), "an account")] {
+        for (claims, what) in [(&after, "the next"), (&late, "one under an earlier revision"), (&session(Some(bob)), "an account")] {
             assert!(is_revoked(&known, claims), "{what}");
         }
         assert!(is_revoked(&known, &lost), "a known revocation was lost");

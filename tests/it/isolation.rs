@@ -37,7 +37,7 @@ async fn other_tenants_are_neither_visible_nor_changed_on_postgres() {
     check(&server, &Database::connect(url).await.unwrap()).await;
 }
 
-/// In open manager mode everybody is the platform administrator on the manager's paths.
+/// In open manager mode every caller is the platform administrator on the manager's paths.
 fn closed(setup: Setup) -> Setup {
     setup.env("KUBEOP_REQUIRE_AUTH", "true")
 }
@@ -111,10 +111,10 @@ async fn call(server: &Server, token: &str, row: &Row, fields: &[(&str, &str)]) 
     match Grpc::new(server.address()).token(&token).call(&row.method, message.clone()).await {
         Ok(answer) => {
             let reported = format!("{answer:?}");
-            assert!(!reported.contains(MARK), "{name} tells {reported}");
+            assert!(!reported.contains(MARK), "{name} reveals {reported}");
             passed.push(name.trim().to_owned());
         }
-        Err(status) => assert!(!status.message().contains(MARK) || echoed(fields), "{name} tells {status:?}"),
+        Err(status) => assert!(!status.message().contains(MARK) || echoed(fields), "{name} reveals {status:?}"),
     }
     for (method, path, body) in row.rest(&message) {
         let answer = server.http().token(&token).call(method.clone(), &path, body.as_deref()).await;

@@ -52,7 +52,7 @@ fn output_text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// The output of a server that was stopped before it was ready. The supervisor asked for it, so it is not a failure.
+/// The output of a server that was stopped before it was ready. The supervisor requested it, so it is not a failure.
 #[track_caller]
 fn assert_startup_was_interrupted(output: &Output) {
     assert_eq!(output.status.code(), Some(0), "{}", output_text(output));

@@ -77,7 +77,7 @@ fn answer<B, E>(call: impl Future<Output = Result<Response<B>, E>>) -> usize
 where
     B: http_body::Body<Data = Bytes>,
 {
-    let response = call.now_or_never().and_then(Result::ok).expect("an answer without waiting");
+    let response = call.now_or_never().and_then(Result::ok).expect("a response without waiting");
     let body = response.into_body().collect().now_or_never().and_then(Result::ok).expect("a body without waiting");
     body.to_bytes().len()
 }
@@ -159,7 +159,7 @@ impl Server {
         stream.write_all(request).await.expect("the server reads");
         let mut answer = Vec::new();
         while !is_whole(&answer) {
-            assert!(stream.read_buf(&mut answer).await.expect("the server answers") > 0, "the answer ends early");
+            assert!(stream.read_buf(&mut answer).await.expect("a response") > 0, "the response is truncated");
         }
         answer
     }
@@ -180,7 +180,7 @@ impl Server {
             stream.write_all(request).await.expect("the server reads");
             let mut there = 0;
             while there < length {
-                there += stream.read(&mut answer[there..]).await.expect("the server answers");
+                there += stream.read(&mut answer[there..]).await.expect("a response");
             }
             assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
             done += 1;

@@ -119,7 +119,7 @@ pub async fn query(query: &str) {
         let status = answer.status().as_u16();
         assert!(matches!(status, 200 | 400), "{query}: {status}");
         let body = answer.into_body().collect().await;
-        assert!(body.is_ok(), "{query}: the answer breaks off");
+        assert!(body.is_ok(), "{query}: the response is truncated");
     }
 }
 

@@ -16,7 +16,7 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 }
 
 #[test]
-fn its_code_is_that_of_the_example() {
+fn the_readme_has_the_code_of_the_example() {
     let readme = read("../transcoder/README.md");
     let ours = ["build.rs", "src/lib.rs", "proto/shop/v1/order_service.proto"].map(read).concat();
     let code =
@@ -29,7 +29,7 @@ fn its_code_is_that_of_the_example() {
 }
 
 #[tokio::test]
-async fn its_calls_return_what_the_readme_shows() {
+async fn the_calls_of_the_readme_return_its_output() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app(Shop::default())).await });

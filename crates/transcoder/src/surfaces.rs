@@ -61,7 +61,7 @@ mod tests {
         [surface("shop", &["shop.v1", "shop.v2"], &["/v1", "/shop"]), surface("bank", &["bank.v1"], &["/v1/accounts"])];
 
     #[test]
-    fn paths_lead_to_their_surface() {
+    fn the_surface_of_a_path_is_found() {
         for (path, name) in [
             ("/shop.v1.OrderService/GetOrder", Some("shop")),
             ("/shop.v2.OrderService/GetOrder", Some("shop")),

@@ -270,7 +270,7 @@ async fn headers_take_precedence_over_cookies_and_bad_cookies_are_ignored() {
     let key = [("x-api-key", "letmein"), ("cookie", "qod_session=junk")];
     assert_eq!(with_headers(&f, WAREHOUSE, &key).await.unwrap().unwrap().subject, "api-key");
     let key = paged("POST", WAREHOUSE).header("x-api-key", "letmein").header("cookie", "qod_session=junk");
-    assert!(identify(&f.authenticator, key).await.unwrap().is_some(), "who gives a header needs no token besides");
+    assert!(identify(&f.authenticator, key).await.unwrap().is_some(), "a header must not require an additional token");
     for junk in ["qod_session=junk", "qod_session=", "qod_session=letmein"] {
         let refused = with_headers(&f, WAREHOUSE, &[("cookie", junk)]).await;
         assert_eq!(refused.unwrap_err(), Reason::CredentialsInvalid, "{junk}");
@@ -290,7 +290,10 @@ async fn an_unknown_scheme_does_not_hide_another_credential() {
             let found = identify(&f.authenticator, call().header(name, value)).await;
             assert!(found.unwrap().is_some(), "{name} beside {scheme:?}");
         }
-        assert!(identify(&f.authenticator, call()).await.unwrap().is_none(), "{scheme:?} alone is no credential");
+        assert!(
+            identify(&f.authenticator, call()).await.unwrap().is_none(),
+            "{scheme:?} alone must not be a credential"
+        );
     }
     let bad = paged("GET", WAREHOUSE).header("authorization", "Bearer junk").header("x-api-key", "letmein");
     assert_eq!(identify(&f.authenticator, bad).await.unwrap_err(), Reason::CredentialsInvalid);

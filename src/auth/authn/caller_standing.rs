@@ -1,4 +1,4 @@
-//! Whether the caller of an open stream may go on. Authentication is done once for a call, and a stream may be open for days.
+//! Whether the caller of an open stream still has its rights. Authentication is done once per call, and a stream may be open for days.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

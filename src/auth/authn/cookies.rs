@@ -77,7 +77,7 @@ impl Session {
 
 /// The session token of a REST call. A duplicate cookie is refused: another site under the same domain can add
 /// cookies, and their origin cannot be determined. Other cookies are ignored: a server receives octets (RFC
-/// 6265, section 5.4), and they may have been set by anybody.
+/// 6265, section 5.4), and any site of the same domain may have set them.
 pub(in crate::auth) fn token(surface: Surface, call: &Parts) -> Result<Option<String>> {
     let Some(session) = Session::of(surface, call.uri.path()).filter(|_| is_rest(call)) else { return Ok(None) };
     let fields = call.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);

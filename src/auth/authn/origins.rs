@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(of("http://api.example:8080", &plain), Site::Own);
         assert_eq!(of("https://API.example:443", &tls), Site::Own);
         assert_eq!(of("https://api.example", &proxied), Site::Own, "a proxy may have ended TLS");
-        assert_eq!(of("http://api.example", &tls), Site::Foreign, "whoever is on the way writes that page");
+        assert_eq!(of("http://api.example", &tls), Site::Foreign, "a page without TLS may be forged in transit");
         let untold = ClientInfo { secure: None, ..client("api.example", false) };
         assert_eq!((of("https://api.example", &untold), of("http://api.example", &untold)), (Site::Own, Site::Foreign));
         for foreign in

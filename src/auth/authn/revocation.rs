@@ -145,7 +145,7 @@ pub async fn prune(store: &Store) -> Result<u64> {
     revocations::prune(store, before).await
 }
 
-/// Whether a token expired so long ago that its revocation is not needed any more.
+/// Whether a token expired so long ago that its revocation is no longer needed.
 pub fn is_over(expires_at: i64, now: i64) -> bool {
     expires_at.saturating_add(KEPT) < now
 }

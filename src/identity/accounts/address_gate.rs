@@ -22,7 +22,7 @@ pub(in crate::identity) const NARROW_FROM: u32 = 32;
 const PAUSE: Duration = Duration::from_millis(250);
 /// How long an attempt waits at a narrow gate.
 const MAX_WAIT: Duration = Duration::from_secs(2);
-/// Maximum number of attempts waiting at a narrow gate: about as many as pass in that time without failures.
+/// Maximum number of attempts waiting at a narrow gate: about the number that pass in that time without failures.
 const MAX_WAITING: usize = 64;
 /// Maximum number of sleeping attempts of an address. Each costs some memory and nothing else.
 const MAX_SLEEPING: usize = 4096;

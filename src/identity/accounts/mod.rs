@@ -346,7 +346,7 @@ fn search_key(row: &accounts::Model) -> String {
     text::search_key([row.username.as_str(), email.unwrap_or_default(), key.unwrap_or_default(), &row.display_name])
 }
 
-/// The name of an account as [`fold`] returns it. The key of a deleted account does not contain the name any more.
+/// The name of an account as [`fold`] returns it. The key of a deleted account no longer contains the name.
 pub(super) fn lower_username(backend: DbBackend) -> Expr {
     match backend {
         // Independent of how the database's locale maps the letter I.

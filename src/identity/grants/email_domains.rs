@@ -89,7 +89,7 @@ fn read(text: &str) -> Result<String> {
         return Err(Error::new(Kind::InvalidArgument, Reason::EmailDomainInvalid, "A domain is required."));
     }
     let invalid = || Error::invalid(Reason::EmailDomainInvalid, "domain", "value is not a valid domain name");
-    // A domain that no address can have would exclude everybody.
+    // A domain that no address can have would exclude all users.
     Email::read(&format!("a@{text}")).map(|address| address.domain().to_owned()).map_err(|_| invalid())
 }
 

@@ -1,4 +1,4 @@
-//! The tenants that a platform account can act in besides the platform: those of its identity's live grants.
+//! The tenants in which a platform account can act, in addition to the platform: the tenants of its identity's live grants.
 //! Accounts of tenants have no identity and cannot switch, because only the platform verifies addresses.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};

@@ -126,7 +126,7 @@ mod tests {
         let synced = row("directory", None);
         let renamed = |name: &str| GroupChange { name: Some(name.to_owned()), ..GroupChange::default() };
         assert_eq!(changed(synced.clone(), &renamed("Other")).unwrap_err().reason, Reason::GroupSynced);
-        assert!(changed(synced.clone(), &renamed("Ops")).is_ok(), "the same name is no change");
+        assert!(changed(synced.clone(), &renamed("Ops")).is_ok(), "the same name must not count as a change");
         assert!(refuse(&synced, Edit::Members).is_err() && refuse(&synced, Edit::Delete).is_err());
         assert!(refuse(&row(LOCAL, None), Edit::Delete).is_ok());
         assert_eq!(refuse(&row(LOCAL, Some("p")), Edit::Delete).unwrap_err().reason, Reason::GroupInUse);

@@ -68,7 +68,7 @@ pub fn weak(message: &'static str) -> Error {
 pub enum PasswordMatch {
     Wrong,
     Right,
-    /// The password is right, and the hash is of a kind that is not created any more: hash the password again.
+    /// The password is right, but the hash has a kind that is no longer created; hash the password again.
     Outdated,
     /// The password is right as far as the hash covers it: it must be changed, not hashed again.
     Truncated,

@@ -68,7 +68,7 @@ mod tests {
         assert!(refusal("short-one!1").await.contains("12 to 256"));
         assert!(refusal(&"x1".repeat(129)).await.contains("12 to 256"));
         assert!(refusal("Ada.Lovelace").await.contains("name"));
-        assert!(refusal("\u{ff21}da.Lovelace").await.contains("name"), "in whatever normal form");
+        assert!(refusal("\u{ff21}da.Lovelace").await.contains("name"), "in every normal form");
         assert!(refusal(&"o\u{308}".repeat(11)).await.contains("12 to 256"), "measured in its normal form");
         assert!(refusal("\u{fdfa}").await.contains("12 to 256"), "and as it is typed");
         assert!(refusal("\u{fdfa}abcdefghij").await.contains("12 to 256"));

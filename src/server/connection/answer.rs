@@ -33,7 +33,7 @@ impl Answer {
     fn hand_over(&mut self, mut part: Bytes) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let most = match part.len() {
             // h2 accepts a whole part as soon as its peer has a window of one byte, and after the last part the stream
-            // could not be reset any more. A separate last byte must wait until the peer had room for everything before
+            // could no longer be reset. A separate last byte must wait until the peer had room for everything before
             // it.
             length @ 2..=PART if self.call.is_http2() => length - 1,
             _ => PART,

@@ -128,7 +128,7 @@ impl Connection {
         self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed))
     }
 
-    /// Calls that start later are not waited for: their peer was told that the connection ends.
+    /// Calls that start later are not waited for: their peer was notified that the connection ends.
     fn ends_after(&self, time: Duration) {
         let _ = self.ends.set(Instant::now() + time);
     }

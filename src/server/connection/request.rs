@@ -94,7 +94,7 @@ impl Rest {
                 false
             }
             Place::Left(_) => true,
-            // A bidirectional call may drop its body when nothing can be announced any more.
+            // A bidirectional call may drop its body when a close can no longer be announced.
             Place::Held => late || !self.is_small(self.length),
             Place::Over | Place::Answered => late,
         };

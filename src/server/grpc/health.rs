@@ -152,7 +152,7 @@ impl Watcher {
         }
     }
 
-    /// The server stops: a client that was told SERVING gets NOT_SERVING, then the stream ends.
+    /// The server stops: a client that received SERVING gets NOT_SERVING, then the stream ends.
     fn last(&self) -> Result<HealthCheckResponse, Status> {
         if self.told == Some(answer(true)) { Ok(answer(false)) } else { Err(Drain::status()) }
     }

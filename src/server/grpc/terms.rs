@@ -9,7 +9,7 @@ use crate::base::Error;
 pub struct Terms {
     /// Longest message of a call in bytes, compressed or not.
     pub limit: usize,
-    /// Whether a refusal tells its reason in `google.rpc.ErrorInfo`.
+    /// Whether a refusal has its reason in `google.rpc.ErrorInfo`.
     pub details: bool,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Such a stream may be silent for days, and its connection does not count as idle, so it occupies a connection. Within
 //! the limits a stream lasts as long as its client likes. Beyond them it ends after a while, and its client opens it
-//! again. So many clients behind one address are served, and nobody can occupy all connections.
+//! again. This serves many clients behind one address, and no client can occupy all connections.
 
 use std::{
     collections::HashMap,
@@ -173,7 +173,7 @@ mod tests {
         drop((third, other));
         assert!(lasts(&enter("192.0.2.2")));
         drop((first, second));
-        assert!(visitors.open().is_empty(), "whoever left is forgotten");
+        assert!(visitors.open().is_empty(), "clients that have left must be removed");
     }
 
     #[test]

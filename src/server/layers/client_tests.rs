@@ -181,7 +181,7 @@ fn unknown_is_never_the_proxy_and_an_odd_item_hides_no_other() {
         assert_eq!((client.address, client.local), (None, false), "{name} {untold:?}");
     }
     let bare = client_of(PROXY, "127.0.0.1", &[]);
-    assert_eq!((bare.address, bare.secure, bare.local), (None, None, false), "a proxy that tells nothing");
+    assert_eq!((bare.address, bare.secure, bare.local), (None, None, false), "a proxy without forwarding headers");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn protocol_and_host_are_those_that_the_client_used() {
     let made_up = "for=1.1.1.1;proto=https;host=evil.example, for=198.51.100.7;proto=http;host=api.example";
     assert_eq!(of(&[("forwarded", made_up), host]), (plain, "api.example".to_owned()));
     let bad = [chain, host, ("x-forwarded-host", "me@evil.example")];
-    assert_eq!(of(&bad).1, "", "what is no host is not the one that the proxy called");
+    assert_eq!(of(&bad).1, "", "an invalid host must be ignored");
     for odd in ["wss", "", "https://"] {
         assert_eq!(of(&[chain, ("x-forwarded-proto", odd)]).0, None, "{odd}");
     }

@@ -73,7 +73,7 @@ async fn answers_and_errors_tell_what_a_page_may_read() {
     }
     let options = answer(ingress(CONSOLE, ""), false, Method::OPTIONS, "/other", &[("origin", CONSOLE)]).await;
     assert_eq!(header(&options, ALLOWED), CONSOLE);
-    assert_eq!(text(options).await, "true true", "it is no preflight");
+    assert_eq!(text(options).await, "true true", "the request must not be treated as a preflight");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Stands in for grpcurl where the documents call it: reads the flags that they use and asks the same of `buf curl`, the
-# gRPC client that scripts/test installs. Both ask the server's reflection for the types.
+# Replaces grpcurl in the commands of the documents: reads the flags that they use and runs the equivalent `buf curl`, the gRPC
+# client that scripts/test installs. Both get the types from the server's reflection.
 set -euo pipefail
 
 buf='@buf@'

@@ -89,7 +89,7 @@ impl Http {
         self.send(method.clone(), path, json).await.unwrap_or_else(|error| panic!("{method} {path}: {error:?}"))
     }
 
-    /// GET of an answer that has no end.
+    /// GET of a response that has no end.
     pub async fn stream(&self, path: &str) -> Stream {
         Stream::new(self.begin_send(Method::GET, path, None).await.unwrap_or_else(|error| panic!("{path}: {error:?}")))
     }

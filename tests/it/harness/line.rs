@@ -40,7 +40,7 @@ impl Line {
         self.state.send_replace(State::Cut);
     }
 
-    /// Forwards nothing any more, but keeps all connections open, like a stopped database server.
+    /// Stops forwarding, but keeps all connections open, like a stopped database server.
     pub fn silence(&self) {
         self.state.send_replace(State::Silent);
     }

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::PATIENCE;
 
-/// An answer that is being read.
+/// A response that is being read.
 pub struct Stream {
     response: reqwest::Response,
     read: Vec<u8>,

@@ -110,7 +110,7 @@ both_databases! {
         assert_eq!(before.get(list).await.json()["total"], 1, "users must see their own account");
         let grant = json!({"user_id": "bob", "role": "auditor"});
         assert_eq!(post(&root, "/v1/admin/rbac/grant", grant.clone()).await.status, 200);
-        is_refused("the session of before", &before).await;
+        is_refused("the earlier session", &before).await;
         let auditor = session(&server, "bob", ADA).await;
         let body = auditor.get(SESSION).await.json();
         assert_eq!((&body["role"], &body["roles"]), (&"user".into(), &json!(["auditor", "user"])));
@@ -181,7 +181,7 @@ both_databases! {
 
         let disable = json!({"user_id": "ada", "reason": "lost her phone"});
         assert_eq!(post(&root, "/v1/admin/users/totp/disable", disable).await.json()["status"], "none");
-        is_refused("the session of before", &ada).await;
+        is_refused("the earlier session", &ada).await;
         assert_eq!(log_in(&server, "ada", ADA, None).await.status, 200);
     }
 

@@ -60,7 +60,7 @@ pub fn twin() -> Counts {
 fn method<F: Future>(call: impl FnOnce() -> F) -> u64 {
     let mut answer = None;
     let counted = measure(|| answer = call().now_or_never());
-    assert!(answer.is_some(), "an answer without waiting");
+    assert!(answer.is_some(), "a response without waiting");
     counted.count_total
 }
 
@@ -76,7 +76,7 @@ where
         let request = request.expect("a request");
         let mut response = None;
         let counted = measure(|| response = service.call(request).now_or_never());
-        let response = response.expect("an answer without waiting").expect("an answer");
+        let response = response.expect("a response without waiting").expect("a response");
         let body = response.into_body().collect().now_or_never().expect("a body without waiting");
         assert_eq!(body.ok().expect("a body").to_bytes().len(), device::BYTES);
         counted.count_total

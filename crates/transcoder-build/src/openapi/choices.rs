@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Schemas<'_> {
-    /// The schema of a request with actions that is the body, but for the fields that the path binds.
+    /// The schema of a request with actions that is the body, without the fields that the path binds.
     pub fn choice(&mut self, method: &Method, actions: &Actions, without: &[&str]) -> Value {
         let (surface, input) = (&method.surface, method.descriptor.input());
         let mut name = self.name_of_body(surface, &input, Form::Input);

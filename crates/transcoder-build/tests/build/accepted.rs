@@ -51,7 +51,7 @@ fn a_tenant_that_the_request_may_name() {
 }
 
 #[test]
-fn own_or_all() {
+fn permissions_for_own_and_all_resources() {
     let rule = r#"permission: "order.read" all: "order.write" tenant: {from: TENANT_SOURCE_CALLER}"#;
     let options = format!("option (shop.options.v1.auth) = {{{rule}}}; {GET}");
     let code = code(&rpc(&options));
@@ -76,7 +76,7 @@ fn grpc_only_and_streams() {
 }
 
 #[test]
-fn streams_have_routes_of_their_own() {
+fn streams_have_streaming_routes() {
     let public = "option (shop.options.v1.auth) = {public: true};";
     let event = r#"option (shop.options.v1.rest) = {event: {id: "name" type: "state" resume: "owner.address.city"}};"#;
     let code = code(&format!("rpc A(Order) returns (stream Order) {{ {public} {event} {GET} }}"));
@@ -162,7 +162,7 @@ fn tonic_can_be_configured() {
 }
 
 #[test]
-fn pages_have_their_members_in_common() {
+fn paged_messages_implement_the_traits() {
     let messages = "message Ask { optional int32 limit = 1; optional string cursor = 2; }
         message Page { repeated Order self = 1; optional string next_cursor = 2; int64 total = 3; }";
     let options = format!(

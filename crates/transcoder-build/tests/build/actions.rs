@@ -48,7 +48,7 @@ fn with(more: &str) -> String {
 }
 
 #[test]
-fn the_deciding_field_is_a_text_of_the_request() {
+fn the_selecting_field_must_be_a_text_of_the_request() {
     let by = |field: &str| format!(r#"field: "{field}" action: {{name: "do"}}"#);
     refused(&by("nope"), "shop.v1.Change has no field nope");
     refused(&by(""), "shop.v1.Change has no field ");
@@ -58,7 +58,7 @@ fn the_deciding_field_is_a_text_of_the_request() {
 }
 
 #[test]
-fn actions_have_names_of_their_own() {
+fn actions_have_unique_names() {
     refused(r#"field: "act""#, "actions: no action is listed");
     refused(&with("action: {}"), "actions: an action has no name");
     refused(&with(r#"action: {name: "do"}"#), "actions: do is listed twice, or differs only in spelling");
@@ -82,7 +82,7 @@ fn the_values_of_an_enum_are_the_actions() {
 }
 
 #[test]
-fn what_is_taken_is_a_field_of_the_request() {
+fn taken_fields_must_exist_in_the_request() {
     refused(&with(r#"takes: "nope""#), "shop.v1.Change has no field nope");
     refused(&with(r#"action: {name: "undo" takes: "nope"}"#), "shop.v1.Change has no field nope");
     refused(&with(r#"action: {name: "undo" requires: "nope"}"#), "shop.v1.Change has no field nope");
@@ -131,7 +131,7 @@ fn every_action_that_writes_has_an_audit_name() {
 }
 
 #[test]
-fn the_request_is_the_body() {
+fn the_body_must_be_the_request() {
     let at = |http: &str| format!("option (google.api.http) = {{{http}}}; {AUDIT}");
     refused_with("Change", AUTH, &at(r#"get: "/a""#), &with(""), "actions: /a must have the body \"*\"");
     let why = "actions: the path binds name, so every action must take it";
@@ -189,15 +189,15 @@ fn document(rule: &str) -> Value {
 }
 
 #[test]
-fn a_request_is_one_of_its_actions() {
+fn the_schema_of_a_request_is_one_of_its_actions() {
     let document = document(RULE);
     let schemas = &document["components"]["schemas"];
     let reference = |name: &str| json!({"$ref": format!("#/components/schemas/shop.Change.{name}")});
     let whole = json!({"oneOf": [reference("put"), reference("drop"), reference("self")]});
-    assert_eq!(schemas["shop.Change"], whole, "the deciding member may be left out, so that it is no discriminator");
+    assert_eq!(schemas["shop.Change"], whole, "the selecting member is optional, so it cannot be a discriminator");
     let put = &schemas["shop.Change.put"];
     assert_eq!(put["required"], json!(["name"]));
-    assert_eq!(put["properties"]["name"]["type"], "string", "what is required is not null");
+    assert_eq!(put["properties"]["name"]["type"], "string", "a required member must not be nullable");
     assert_eq!(put["properties"]["act"], json!({"type": ["string", "null"], "enum": ["put", "", null]}));
     assert_eq!(put["additionalProperties"], false);
     let names = |name: &str| {
@@ -218,7 +218,7 @@ fn a_request_is_one_of_its_actions() {
 }
 
 #[test]
-fn what_decides_and_must_be_there_is_a_discriminator() {
+fn a_required_selecting_member_is_a_discriminator() {
     let document = document(&with(r#"action: {name: "undo"}"#));
     let target = |name: &str| format!("#/components/schemas/shop.Change.{name}");
     let want = json!({"propertyName": "act", "mapping": {"do": target("do"), "undo": target("undo")}});

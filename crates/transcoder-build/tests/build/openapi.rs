@@ -75,7 +75,7 @@ fn a_response_schema_has_what_the_codec_writes() {
     let schema = &document["components"]["schemas"]["Parcel"];
     assert_eq!(schema["description"], "A parcel. It has a weight.");
     assert_eq!(schema["required"], json!(["counts", "inner", "kind", "marks", "photo", "pin", "weight"]));
-    assert!(schema["properties"]["stamps"].is_object(), "what may be left out is no less told");
+    assert!(schema["properties"]["stamps"].is_object(), "an optional member must be described too");
     let properties = &schema["properties"];
     assert_eq!(properties["parcelName"], json!({"type": "string", "description": "Its name.", "examples": ["books"]}));
     assert_eq!(properties["weight"], json!({"type": "string", "pattern": "^-?[0-9]{1,19}$"}));
@@ -85,7 +85,7 @@ fn a_response_schema_has_what_the_codec_writes() {
     assert_eq!(properties["pin"], json!({"type": "string", "format": "password"}));
     assert_eq!(properties["photo"], json!({"type": "string", "contentEncoding": "base64", "deprecated": true}));
     assert_eq!(properties["extra"], json!({"type": "object"}));
-    assert_eq!(schema["additionalProperties"], Value::Null, "an answer may grow");
+    assert_eq!(schema["additionalProperties"], Value::Null, "responses must allow further members");
     let kind = &document["components"]["schemas"]["Kind"];
     assert_eq!(kind["enum"], json!(["KIND_UNSPECIFIED", "KIND_SMALL"]));
     assert_eq!(kind["description"], "Kinds of parcels.\n\n- `KIND_UNSPECIFIED`: Not known.");
@@ -102,16 +102,22 @@ fn a_surface_has_its_own_conventions() {
     let next = json!({"anyOf": [{"$ref": "#/components/schemas/Parcel"}, {"type": "null"}]});
     assert_eq!(properties["next"], next);
     assert_eq!(properties["sent_at"]["pattern"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$");
-    assert!(schema["required"].as_array().unwrap().contains(&json!("sent_at")), "null is printed");
-    assert!(!schema["required"].as_array().unwrap().contains(&json!("letter")), "but not for a oneof");
+    assert!(
+        schema["required"].as_array().unwrap().contains(&json!("sent_at")),
+        "a member that is written as null must be required"
+    );
+    assert!(
+        !schema["required"].as_array().unwrap().contains(&json!("letter")),
+        "a member of a oneof must not be required"
+    );
     for name in ["note", "nothing"] {
         assert!(!schema["required"].as_array().unwrap().contains(&json!(name)), "null would set {name}");
     }
     assert_eq!((&properties["note"], &properties["nothing"]["type"]), (&json!({}), &json!("null")));
     let input = &document["components"]["schemas"]["Parcel.Input"];
     assert_eq!(input["properties"]["sent_at"]["format"], "date-time");
-    assert_eq!(input["properties"]["parcel_name"]["type"], "string", "what must be given is never null");
-    assert_eq!(input["additionalProperties"], Value::Null, "what is unknown is ignored");
+    assert_eq!(input["properties"]["parcel_name"]["type"], "string", "a required member must not be nullable");
+    assert_eq!(input["additionalProperties"], Value::Null, "unknown members must be allowed");
 }
 
 #[test]
@@ -127,16 +133,16 @@ fn a_request_schema_requires_required_fields() {
     let input = &document["components"]["schemas"]["Parcel.Input"];
     assert_eq!((&input["required"], &input["additionalProperties"]), (&json!(["parcelName"]), &json!(false)));
     let pin = json!({"type": ["string", "null"], "format": "password", "writeOnly": true});
-    assert_eq!(input["properties"]["pin"], pin, "null is as good as nothing");
+    assert_eq!(input["properties"]["pin"], pin, "an optional member must be nullable");
     let next = json!({"anyOf": [{"$ref": "#/components/schemas/Parcel.Input"}, {"type": "null"}]});
     assert_eq!((&input["properties"]["next"], &input["properties"]["nothing"]["type"]), (&next, &json!("null")));
-    assert_eq!(input["properties"]["parcelName"]["type"], "string", "but not where something must be given");
+    assert_eq!(input["properties"]["parcelName"]["type"], "string", "a required member must not be nullable");
     let grade = json!({"type": ["string", "null"], "enum": ["a", "b", null]});
-    assert_eq!(input["properties"]["grade"], grade, "the proto tells the values");
+    assert_eq!(input["properties"]["grade"], grade, "the constraints of the proto must be in the schema");
     let marks = json!({"type": ["array", "null"], "items": {"type": "integer", "format": "int32", "minimum": 1}});
     assert_eq!(input["properties"]["marks"], marks);
     let answered = &document["components"]["schemas"]["Parcel"]["properties"];
-    assert_eq!(answered["grade"], json!({"type": "string"}), "those of requests alone");
+    assert_eq!(answered["grade"], json!({"type": "string"}), "constraints on requests must not be in responses");
     let body = &document["paths"]["/parcels"]["post"]["requestBody"];
     assert_eq!(body["required"], true);
     let content = &body["content"]["application/json"];
@@ -164,7 +170,11 @@ fn an_operation_has_its_descriptions_and_failures() {
     assert!(operation["responses"]["410"]["description"].as_str().unwrap().contains("`ORDER_CLOSED`"));
     let shared = &document["components"]["responses"]["Error.404"]["content"]["application/json"];
     assert_eq!(shared["schema"], json!({"$ref": "#/components/schemas/Error"}));
-    assert_eq!(document["components"]["schemas"]["Error"]["required"], json!(["error"]), "AIP-193 unless told");
+    assert_eq!(
+        document["components"]["schemas"]["Error"]["required"],
+        json!(["error"]),
+        "the default error body must be AIP-193"
+    );
 }
 
 #[test]
@@ -209,7 +219,7 @@ fn the_query_has_everything_that_path_and_body_do_not_bind() {
     };
     assert_eq!((&parameter("name")["in"], &parameter("name")["required"]), (&json!("path"), &json!(true)));
     assert!(parameter("express")["description"].as_str().unwrap().starts_with("Read leniently"));
-    assert_eq!(parameter("express")["schema"], json!({"type": ["boolean", "string"]}), "no text is refused");
+    assert_eq!(parameter("express")["schema"], json!({"type": ["boolean", "string"]}), "every text must be accepted");
     assert_eq!(parameter("labels")["style"], "deepObject");
     assert_eq!(parameter("tags")["schema"], json!({"type": "array", "items": {"type": "string"}}));
     assert_eq!(parameter("state")["schema"], json!({"$ref": "#/components/schemas/State"}));

@@ -20,7 +20,7 @@ fn public() -> String {
 }
 
 #[test]
-fn its_paths_are_a_table() {
+fn the_paths_of_surfaces_are_a_table() {
     let options =
         r#"prefix: "/orders" prefix: "/carts" error_prefix: "/" path_alias: {from: "/orders" to: "/v1/orders"}"#;
     refused(options, &public(), "the surface \"shop\" has the prefix \"/\"; write it as /a/b");

@@ -147,7 +147,7 @@ fn texts_take_a_constant_times_their_length() {
             }
         }
     }
-    assert!(wrong.is_empty(), "more than is said of them:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "these exceed their bounds:\n{}", wrong.join("\n"));
 }
 
 /// Short texts that use as much memory as possible: the documented limit is theirs.

@@ -17,7 +17,7 @@ enum Kind {
     Pieces(Pin<Box<dyn Body<Data = Bytes, Error = IncompleteBody> + Send>>),
 }
 
-/// A response of raw bytes or a long list ended early. The format has no place for an error, so the connection is
+/// A response of raw bytes or a long list ended early. The format cannot contain an error, so the connection is
 /// aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IncompleteBody;

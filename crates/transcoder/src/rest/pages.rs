@@ -2,7 +2,7 @@
 //! sent.
 //!
 //! The first page is read before the head of the response is sent, so an early failure has its status. After that JSON
-//! has no place for a failure, and the response is aborted.
+//! cannot contain an error, and the response is aborted.
 
 use std::{
     pin::Pin,

@@ -80,7 +80,7 @@ async fn a_write_gets_the_tag() {
     assert_eq!(patch("W/\"t1\"", "{}").await.status, 412);
     assert_eq!(patch("\"t1\", \"t2\"", "{}").await.status, 400);
     for nothing in ["", ",", "\"\""] {
-        assert_eq!(patch(nothing, "{}").await.status, 412, "{nothing:?} is the tag of nothing");
+        assert_eq!(patch(nothing, "{}").await.status, 412, "{nothing:?} cannot match a resource");
     }
     // The same tag in both counts once; two different ones are refused.
     assert_eq!(patch("\"t1\"", r#"{"etag": "t1"}"#).await.status, 200);
@@ -99,9 +99,9 @@ async fn fields_may_contain_quoted_tags() {
 #[tokio::test]
 async fn only_a_failed_precondition_is_412() {
     let stale = ask("PATCH", "/flow/docs/a", &[], r#"{"etag": "t0"}"#).await;
-    assert_eq!(stale.status, 409, "a tag in the message is no header");
+    assert_eq!(stale.status, 409, "a tag in the message must not be treated as If-Match");
     let busy = ask("PATCH", "/flow/docs/a", &[("if-match", "\"t1\"")], r#"{"note": "busy"}"#).await;
-    assert_eq!(busy.status, 409, "ABORTED for another cause");
+    assert_eq!(busy.status, 409, "ABORTED for another reason must not be 412");
     for (value, status) in [("*", 412), ("\"t1\"", 404)] {
         assert_eq!(ask("PATCH", "/flow/docs/gone", &[("if-match", value)], "{}").await.status, status, "{value}");
     }
@@ -113,7 +113,11 @@ async fn tags_may_be_numbers() {
     let done = delete(&[("if-match", "\"7\"")]).await;
     assert_eq!((done.status.as_u16(), done.body.len()), (204, 0));
     assert_eq!(delete(&[("if-match", "\"8\"")]).await.status, 412);
-    assert_eq!(delete(&[("if-match", "\"t1\"")]).await.status, 412, "no number, so of no version");
+    assert_eq!(
+        delete(&[("if-match", "\"t1\"")]).await.status,
+        412,
+        "a tag that is not a number cannot match a version"
+    );
     let unserved = delete(&[("if-none-match", "*")]).await;
     assert_eq!(
         (unserved.status.as_u16(), unserved.json()["error"]["details"][0]["reason"].as_str()),

@@ -119,7 +119,7 @@ async fn a_handler_takes_its_context_and_a_message() {
 }
 
 #[tokio::test]
-async fn its_errors_become_statuses_before_a_stream_and_in_it() {
+async fn errors_become_statuses_before_and_in_a_stream() {
     let answer = get("/flow/ticks?to=-1").await;
     let refused = error(400, "FAILED_PRECONDITION", "not for ada, ada");
     assert_eq!((answer.status.as_u16(), answer.json()), (400, refused));
@@ -130,7 +130,7 @@ async fn its_errors_become_statuses_before_a_stream_and_in_it() {
 }
 
 #[tokio::test]
-async fn it_gives_metadata_with_a_message() {
+async fn a_handler_returns_metadata_with_a_message() {
     let request = Request::put("/flow/files/a").header("x-caller", "ada").header("content-type", "text/plain");
     let answer = send(&rest(), request.body(Full::new(Bytes::from("x"))).unwrap()).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["name"]), (200, &json!("a")));
@@ -138,7 +138,7 @@ async fn it_gives_metadata_with_a_message() {
 }
 
 #[tokio::test]
-async fn a_list_comes_in_pages() {
+async fn a_list_is_sent_in_pages() {
     let answer = get("/flow/numbers?to=3").await;
     let numbers: Vec<_> = answer.json()["numbers"].as_array().unwrap().iter().map(|n| n["seq"].clone()).collect();
     assert_eq!((numbers, &answer.json()["total"]), (vec![json!("1"), json!("2"), json!("3")], &json!("3")));
@@ -148,7 +148,7 @@ async fn a_list_comes_in_pages() {
 }
 
 #[tokio::test]
-async fn it_is_the_same_over_grpc() {
+async fn handlers_work_over_grpc() {
     let served = flow::mount(Hand).open();
     assert_eq!((served.name, served.methods.len()), ("conformance.rules.v1.Flow", 9));
     assert_eq!(served.grpc_path(), "/conformance.rules.v1.Flow/{*method}");
@@ -177,7 +177,7 @@ async fn an_unimplemented_service_says_why_and_has_no_routes() {
 }
 
 #[tokio::test]
-async fn a_call_takes_effect_once_where_the_context_sees_to_it() {
+async fn a_context_can_make_calls_idempotent() {
     let push = async |path: &str, caller: &str, once: &str, body: &str| {
         let request = Request::post(path).header("x-caller", caller).header("x-once", once);
         let request = request.header("content-type", "application/json").body(Full::<Bytes>::from(body.to_owned()));

@@ -53,7 +53,7 @@ async fn a_known_length_is_sent() {
 }
 
 #[tokio::test]
-async fn it_is_compressed_as_it_is_sent() {
+async fn pages_are_compressed_as_they_are_sent() {
     let uri = "/flow/numbers?to=90";
     let whole = call(&rest(), "GET", uri, None).await.body;
     let request = Request::get(uri).header("accept-encoding", "gzip").body(Empty::<Bytes>::new()).unwrap();
@@ -88,7 +88,7 @@ async fn only_the_callers_deadline_ends_a_stream() {
     let mut response = open("/flow/numbers?to=9&stay=true", ("x-server-timeout", "0.05")).await;
     let mut told = Vec::new();
     let end = loop {
-        match response.body_mut().frame().await.expect("no end without a failure") {
+        match response.body_mut().frame().await.expect("a failure before the end") {
             Ok(frame) => told.extend_from_slice(&frame.into_data().unwrap()),
             Err(broken) => break broken,
         }
@@ -98,7 +98,7 @@ async fn only_the_callers_deadline_ends_a_stream() {
 }
 
 #[tokio::test]
-async fn over_grpc_it_is_one_message() {
+async fn over_grpc_a_list_is_one_message() {
     let list = async |request: CountRequest| {
         Flow::list_numbers(&flow_rest::Guarded::open(Desk), tonic::Request::new(request)).await
     };

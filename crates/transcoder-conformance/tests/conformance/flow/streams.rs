@@ -57,7 +57,7 @@ async fn lines_are_the_default() {
 }
 
 #[tokio::test]
-async fn events_carry_ids_and_types() {
+async fn events_have_ids_and_types() {
     let answer = get("/flow/ticks?to=2", &[("accept", "text/event-stream")]).await;
     assert_eq!(answer.headers["content-type"], "text/event-stream");
     let text = std::str::from_utf8(&answer.body).unwrap();
@@ -175,7 +175,7 @@ async fn head_of_a_stream() {
 #[tokio::test]
 async fn ready_messages_are_sent_together() {
     let mut lines = open("/flow/ticks?to=1000", "*/*").await;
-    // As many as the stream gives without a pause, up to the size of a buffer.
+    // All messages that are ready, up to the size of a buffer.
     let first = piece(&mut lines).await;
     assert!(first.lines().count() > 10 && first.len() < 20_000, "{} bytes", first.len());
 }

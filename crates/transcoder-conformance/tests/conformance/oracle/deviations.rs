@@ -61,7 +61,7 @@ pub const DEVIATIONS: [Deviation; 25] = [
     Deviation {
         name: "numbers as Python spells them",
         because: "RFC 8259, 6: no plus sign, no leading zeros, no blanks, no digits but ASCII's, digits around the point; a \
-                  quoted number is no other",
+                  quoted number is not different",
         of: |verdict, _| INTEGERS.iter().any(|end| verdict.we_say(end)) || verdict.we_say("expected a number"),
     },
     Deviation {

@@ -28,7 +28,7 @@ const NAME: &str = "conformance.v1.Everything";
 
 fn variable(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")),
         Err(_) => otherwise,
     }
 }
@@ -88,7 +88,7 @@ fn python_reads_what_we_write() {
         }
     }
     println!("{excused} have what Python departs from");
-    assert!(excused * 5 < written.len(), "too many were not compared");
+    assert!(excused * 5 < written.len(), "too many cases were not compared");
     report(&format!("{} messages from us to Python", written.len()), &failures);
 }
 

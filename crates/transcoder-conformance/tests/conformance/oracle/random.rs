@@ -163,7 +163,7 @@ impl Random {
             Value::U32(key) => MapKey::U32(key),
             Value::U64(key) => MapKey::U64(key),
             Value::String(key) => MapKey::String(key),
-            other => panic!("{other:?} is no key"),
+            other => panic!("{other:?} is not a map key"),
         }
     }
 

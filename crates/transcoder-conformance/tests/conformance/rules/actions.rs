@@ -28,7 +28,7 @@ fn refused(reason: &str, text: &str) -> (u16, String, String) {
 }
 
 #[tokio::test]
-async fn what_an_action_takes_is_let_through() {
+async fn taken_fields_are_accepted() {
     for body in [
         json!({"act": "ACT_LOOK"}),
         json!({"act": 1}),
@@ -43,7 +43,7 @@ async fn what_an_action_takes_is_let_through() {
 }
 
 #[tokio::test]
-async fn what_an_action_does_not_take_is_refused() {
+async fn other_fields_are_refused() {
     let look = |member: &str| format!(r#"{{"act": "ACT_LOOK", {member}}}"#);
     for (member, field) in [
         (r#""color": """#, "color"),
@@ -55,19 +55,23 @@ async fn what_an_action_does_not_take_is_refused() {
         assert_eq!(act(&look(member)).await, want, "{member}");
     }
     let both = act(r#"{"act": "ACT_BURN", "color": "red", "owner": {}}"#).await;
-    assert_eq!(both, refused("INVALID_ARGUMENT", "ACT_BURN does not take color, owner"), "before what is missing");
+    assert_eq!(
+        both,
+        refused("INVALID_ARGUMENT", "ACT_BURN does not take color, owner"),
+        "stray fields must be reported before missing ones"
+    );
 }
 
 #[tokio::test]
-async fn what_an_action_requires_must_be_given() {
+async fn required_fields_must_be_present() {
     let paint = act(r#"{"act": "ACT_PAINT", "coats": 1}"#).await;
-    assert_eq!(paint, refused("FIELD_REQUIRED", "missing: color"), "the first of two");
+    assert_eq!(paint, refused("FIELD_REQUIRED", "missing: color"), "the first missing field must be reported");
     let burn = act(r#"{"act": "ACT_BURN", "witnesses": []}"#).await;
-    assert_eq!(burn, refused("FIELD_REQUIRED", "missing: witnesses"), "an empty list is none");
+    assert_eq!(burn, refused("FIELD_REQUIRED", "missing: witnesses"), "an empty list must count as missing");
 }
 
 #[tokio::test]
-async fn an_action_that_is_not_listed_runs_nothing() {
+async fn an_unknown_action_is_refused() {
     let want = refused("ACTION_UNKNOWN", "must be one of ACT_BURN, ACT_LOOK, ACT_PAINT");
     for body in ["{}", r#"{"act": "ACT_UNSPECIFIED"}"#, r#"{"act": 99}"#] {
         assert_eq!(act(body).await, want, "{body}");

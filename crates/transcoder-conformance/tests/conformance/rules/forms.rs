@@ -123,7 +123,11 @@ async fn every_cookie_of_the_service_is_a_separate_header() {
 #[tokio::test]
 async fn retry_after() {
     let answer = knock("LATER").await;
-    assert_eq!((answer.status.as_u16(), &answer.json()["retryAfter"]), (429, &json!(2)), "in whole seconds, not early");
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["retryAfter"]),
+        (429, &json!(2)),
+        "Retry-After must be rounded up to whole seconds"
+    );
     assert_eq!(answer.headers["retry-after"], "2");
     assert!(!answer.headers.contains_key("x-limit"));
     assert!(!knock("x").await.headers.contains_key("retry-after"));

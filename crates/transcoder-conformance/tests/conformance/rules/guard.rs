@@ -28,7 +28,7 @@ impl http_body::Body for Untouchable {
     type Error = Infallible;
 
     fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        panic!("the body is read");
+        panic!("the body was read");
     }
 }
 
@@ -94,7 +94,7 @@ async fn an_undecodable_message_never_reaches_the_second_step() {
 }
 
 #[tokio::test]
-async fn the_claim_of_an_act() {
+async fn the_claim_has_the_action() {
     let fixture = Fixture::new();
     let entered = async |body: &str, status: u16| {
         assert_eq!(call(&fixture.rest, "POST", "/strict/things/x:act", Some(body)).await.status, status, "{body}");

@@ -65,7 +65,11 @@ async fn loose() {
 async fn terse_omits_defaults() {
     assert_eq!(put("terse", "{}").await, (200, json!({"limit": null, "owner": null})));
     let defaults = r#"{"name": "", "byteSize": 0, "tags": [], "counts": {}, "ready": false, "shade": 0, "limit": 0}"#;
-    assert_eq!(put("terse", defaults).await, (200, json!({"limit": 0, "owner": null})), "what is set is no default");
+    assert_eq!(
+        put("terse", defaults).await,
+        (200, json!({"limit": 0, "owner": null})),
+        "a set optional field must be written even if it has its default value"
+    );
     let full = json!({
         "name": "a", "byteSize": "1", "tags": [""], "counts": {"": 0}, "ready": true, "shade": "SHADE_DARK", "limit": 5,
         "owner": {"place": null}, "anything": {"a": [null]}, "nothing": null,
@@ -93,8 +97,8 @@ async fn query_keys() {
     assert_eq!((status, &body["byteSize"], &body["owner"]["tenant"]), (200, &json!("3"), &json!("t")));
     let (status, body) = get("/snake/things/x?byteSize=3&nope=1").await;
     assert_eq!((status, &body["byte_size"]), (200, &json!(3)));
-    assert_eq!(get("/snake/things/x?name=y").await.0, 400, "the path binds it");
-    assert_eq!(get("/loose/things/x?NAME=y").await.0, 400, "the path binds it");
+    assert_eq!(get("/snake/things/x?name=y").await.0, 400, "a field that the path binds must not be in the query");
+    assert_eq!(get("/loose/things/x?NAME=y").await.0, 400, "a field that the path binds must not be in the query");
     let (status, body) = get("/strict/things/x?nope=1").await;
     assert_eq!((status, &body["kind"], &body["path"]), (400, &json!("Unknown"), &json!("nope")));
     assert_eq!(get("/strict/things/x?NAME=y").await.0, 400);

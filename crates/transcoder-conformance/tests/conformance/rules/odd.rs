@@ -157,7 +157,7 @@ async fn raw_bytes_are_in_a_oneof_too() {
 }
 
 #[tokio::test]
-async fn fields_of_the_older_syntax_are_unset_or_given() {
+async fn proto2_fields_have_presence() {
     let body = json!({
         "count": 0, "kind": "KIND_A", "kinds": ["KIND_B", 1], "inner": {"name": "i"}, "other": {"number": "7"},
         "spot": {"latitude": 1.5}, "data": "AA==",

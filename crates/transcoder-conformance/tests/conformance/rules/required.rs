@@ -35,17 +35,21 @@ async fn all_missing_fields_are_reported_together() {
 #[tokio::test]
 async fn required_fields_may_be_empty() {
     let full = r#"{"title": "", "pages": 0, "signature": {"key": "", "ink": "blue"}, "witnesses": [{}]}"#;
-    assert_eq!(send("POST", "/forms", Some(full)).await.0, 200, "items of lists are not looked into");
+    assert_eq!(send("POST", "/forms", Some(full)).await.0, 200, "items of lists must not be checked");
     let (status, body) = send("POST", "/forms", Some(r#"{"title": null, "pages": 0}"#)).await;
-    assert_eq!((status, violations(&body)), (400, lacking(&[("Body", "title")])), "null is absent");
+    assert_eq!((status, violations(&body)), (400, lacking(&[("Body", "title")])), "null must count as absent");
     let titled = send("POST", "/forms/t/titled", Some(r#"{"pages": 1}"#)).await;
-    assert_eq!((titled.0, &titled.1["title"]), (200, &json!("t")), "the path gives it");
+    assert_eq!((titled.0, &titled.1["title"]), (200, &json!("t")), "the path must set the field");
 }
 
 #[tokio::test]
 async fn a_body_that_is_a_field() {
     let (status, body) = send("PUT", "/forms/f", Some("{}")).await;
-    assert_eq!((status, &body["bodyMissing"]), (422, &json!(false)), "the status that the rule has for the reason");
+    assert_eq!(
+        (status, &body["bodyMissing"]),
+        (422, &json!(false)),
+        "the rule must determine the status of the reason"
+    );
     assert_eq!(violations(&body), lacking(&[("Body", "form.title"), ("Body", "form.pages"), ("Query", "reason")]));
     for none in [None, Some("null")] {
         let (status, body) = send("PUT", "/forms/f?reason=r", none).await;
@@ -57,7 +61,7 @@ async fn a_body_that_is_a_field() {
 }
 
 #[tokio::test]
-async fn a_body_that_must_be_there() {
+async fn a_required_body() {
     for none in [None, Some(""), Some("null"), Some(" null\n")] {
         let (status, body) = send("POST", "/forms", none).await;
         let told = (&body["reason"], &body["bodyMissing"], &body["text"]);
