@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_within_a_minute_is_one_line() {
+    fn events_within_a_minute_are_one_line() {
         let clock = Clock::manual(datetime!(2026-01-01 00:00:10 UTC));
         let aggregate = Aggregate::new(10, clock.clone());
         for line in ["a", "a", "b"] {

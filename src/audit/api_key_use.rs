@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uses_add_up_and_remember_the_last() {
+    fn uses_are_counted_with_the_time_of_the_last() {
         let one = |second: i64, address: [u8; 4]| {
             let address = IpAddr::from(address);
             let at = datetime!(2026-01-01 0:00 UTC) + time::Duration::seconds(second);

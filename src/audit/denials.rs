@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn logins_from_one_place_are_one_line_with_some_of_their_names() {
+    fn logins_from_one_address_are_one_line_with_some_names() {
         let denials = Denials::new(Clock::manual(datetime!(2026-01-01 00:00 UTC)));
         let from = |text: &str| Some(text.parse().unwrap());
         for n in 0..20 {

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_lead_to_their_surface() {
+    fn the_surface_of_a_path_is_found() {
         let cases = [
             ("/tenantry.messaging.v2.TenantService/GetTenant", Some(Surface::Messaging)),
             ("/tenantry.zerotrust.v1.GroupService/ListGroups", Some(Surface::ZeroTrust)),

@@ -331,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_holds_what_was_put_in() {
+    fn a_set_contains_exactly_the_inserted_roles() {
         let set: RoleSet = [Role::Auditor, Role::User].into_iter().collect();
         assert!(set.contains(Role::Auditor) && set.contains(Role::User) && !set.contains(Role::Admin));
         assert_eq!(set.iter().collect::<Vec<_>>(), [Role::Auditor, Role::User]);
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn every_role_has_a_bit_of_its_own() {
+    fn every_role_has_its_own_bit() {
         for (position, role) in Role::ALL.into_iter().enumerate() {
             assert_eq!(role as usize, position, "{role} is at its place in Role::ALL");
             let set = RoleSet::default().with(role);
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn who_speaks_for_another_has_what_both_have() {
+    fn a_caller_with_a_principal_has_the_roles_of_both() {
         let of = |role| Caller::new(CallerFacts { role, ..CallerFacts::default() });
         let both =
             |own, theirs| Caller::new(CallerFacts { role: own, principal: Some(of(theirs)), ..CallerFacts::default() });
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_reaches_above_their_own_rank() {
+    fn no_caller_grants_above_their_own_rank() {
         let caller =
             |role, also| Caller::new(CallerFacts { role, also: RoleSet::from_iter(also), ..CallerFacts::default() });
         let operator = caller(Role::SecurityOperator, vec![]);

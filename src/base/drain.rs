@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stream_without_an_end_of_its_own_ends_with_the_drain() {
+    async fn an_endless_stream_ends_with_the_drain() {
         let drain = Drain::default();
         let mut items = drain.end(stream::iter([Ok(1)]).chain(stream::pending()));
         assert_eq!(items.next().await.unwrap().unwrap(), 1);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_ends_before_it_is_as_it_was() {
+    async fn a_stream_that_ends_before_the_drain_is_unchanged() {
         let drain = Drain::default();
         let items: Vec<_> = drain.end(stream::iter([Ok(1), Ok(2)])).map(Result::unwrap).collect().await;
         assert_eq!(items, [1, 2]);

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_tells_when_to_come_back() {
+    fn a_status_has_the_retry_delay() {
         let error = Error::new(Kind::ResourceExhausted, Reason::Overloaded, "too much");
         assert!(error.to_status().get_details_retry_info().is_none());
         let delay = Duration::from_millis(1500);

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_a_kind_lead_back_to_themselves_alone() {
+    fn ids_are_parsed_only_as_their_own_kind() {
         let shown = IdKind::User.show(id().uuid());
         assert_eq!(shown, "usr_01J7ST8Z0GFCQ9TCATDDY8V7GF");
         assert_eq!(IdKind::User.read(&shown.to_lowercase()), Some(id().uuid()));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_leads_back_to_the_id() {
+    fn every_spelling_is_parsed() {
         for text in [id().dashed(), id().zero_trust(), id().manager(), id().warehouse()] {
             assert_eq!(text.parse(), Ok(id()), "{text}");
             assert_eq!(text.to_uppercase().parse(), Ok(id()), "{text}");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spellings_are_those_of_the_surfaces() {
+    fn each_surface_has_its_spelling() {
         assert_eq!(id().dashed(), "0191f3a4-7c10-7b2e-9d31-5a6b7c8d9e0f");
         assert_eq!(id().zero_trust(), "ten_01J7ST8Z0GFCQ9TCATDDY8V7GF");
         assert_eq!(id().manager(), "t_0191f3a47c107b2e9d315a6b7c8d9e0f");
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_ids() {
+    fn other_texts_are_not_ids() {
         for text in [
             "",
             "acme",

@@ -16,10 +16,10 @@ pub struct SentKey(Option<Arc<str>>);
 impl SentKey {
     /// The header over REST, and the metadata over gRPC.
     pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-    /// Longest key, in characters.
+    /// Maximum length of a key, in characters.
     const MAX: usize = 255;
 
-    /// The key in the headers, if there is one. It is checked when it is [read](Self::read): methods that take no key ignore it.
+    /// The key in the headers, if there is one. It is checked when it is [read](Self::read): methods that do not accept a key ignore it.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut all = headers.get_all(Self::HEADER).iter();
         let first = all.next()?.as_bytes();
@@ -38,7 +38,7 @@ impl SentKey {
 }
 
 /// A call that takes effect once under its key. Its first write claims the key in its own transaction, so that the key is
-/// claimed exactly if the write came to pass. Cheap to clone; all clones are the same call.
+/// claimed exactly if the write is committed. Cheap to clone; all clones are the same call.
 #[derive(Clone, Debug)]
 pub struct KeyedCall(Arc<Facts>);
 
@@ -53,13 +53,13 @@ struct Facts {
 const FORM: &str = "2:";
 
 impl KeyedCall {
-    /// A call that has written nothing. `id` is the digest of whose key it is and for what, `request` that of the request.
+    /// A call that has written nothing. `id` is the digest of the key with its owner and method, `request` the digest of the request.
     pub fn new(id: String, request: &str) -> Self {
         let request_hash = format!("{FORM}{request}");
         Self(Arc::new(Facts { id, request_hash, wrote: AtomicBool::new(false) }))
     }
 
-    /// Digest of the key's owner and purpose.
+    /// The digest of the key with its owner and method.
     pub fn id(&self) -> &str {
         &self.0.id
     }
@@ -74,8 +74,8 @@ impl KeyedCall {
         !stored.starts_with(FORM)
     }
 
-    /// Whether a write of the call, and its key with it, was acknowledged. An unacknowledged one may have committed
-    /// too: only the database knows.
+    /// Whether a write of the call was acknowledged, and with it its key. An unacknowledged write may have committed too; only the
+    /// database knows.
     pub fn has_written(&self) -> bool {
         self.0.wrote.load(Ordering::Acquire)
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_one_plain_word() {
+    fn a_key_is_one_word_of_visible_ascii() {
         assert_eq!(sent(&[]), None);
         assert_eq!(sent(&["a-1_~!"]).unwrap().read().unwrap(), "a-1_~!");
         assert!(sent(&["x".repeat(255).as_str()]).unwrap().read().is_ok());

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn grpc_web_is_answered_in_the_form_that_is_asked_for() {
+    fn grpc_web_responses_have_the_requested_form() {
         let of = |accept: &str| GrpcForm::WebText.of_answer(&headers("application/grpc-web-text", accept));
         for text in ["application/grpc-web-text", "*/*;q=0.1, Application/grpc-web-text+proto; q=0.4"] {
             assert_eq!(of(text), GrpcForm::WebText, "{text}");

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn surfaces_without_a_rule_of_their_own_take_plain_names() {
+    fn surfaces_without_their_own_rule_accept_plain_names() {
         for name in ["a", "_", "my-tenant", "0day", "a.b:c=d", "Public", &"x".repeat(100)] {
             assert!(TenantName::plain(name).is_ok(), "{name}");
         }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_reads_as_an_id_is_a_name_too_but_not_in_a_credential() {
+    fn a_text_in_the_form_of_an_id_is_a_name_except_in_a_credential() {
         let text = "T_0191F3A47C107B2E9D315A6B7C8D9E0F";
         let (id, other) = (text.parse::<TenantId>().unwrap(), TenantId::from_uuid(uuid::Uuid::nil()));
         let name: TenantName = text.parse().unwrap();

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_leads_to_the_next_page() {
+    fn a_cursor_continues_with_the_next_page() {
         let first = PageRequest::read(Some(2), None).unwrap();
         let page = Page::cut(first, ids(3), 3, |id| *id);
         assert_eq!((page.items.len(), page.total), (2, 3));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_and_cursors_that_are_none_are_refused() {
+    fn invalid_limits_and_cursors_are_refused() {
         for limit in [0, -1, 501, i64::MIN] {
             assert!(PageRequest::read(Some(limit), None).is_err(), "{limit}");
         }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_good_for_its_own_list() {
+    fn a_cursor_is_valid_only_for_its_own_list() {
         let lists = ["groups", "api_keys", ""];
         for list in lists {
             let page = Page::cut(PageRequest::of(list, Some(1), None).unwrap(), ids(2), 2, |id| *id);

@@ -143,18 +143,18 @@ mod tests {
     }
 
     #[test]
-    fn of_many_who_make_a_file_one_does_and_nothing_is_left_beside_it() {
+    fn one_of_concurrent_creations_succeeds_and_leaves_no_temporary_file() {
         race(|draft, path| rename_new(draft, path).or_else(|_| link(draft, path)));
     }
 
     #[test]
-    fn a_file_system_that_lacks_something_makes_no_difference() {
+    fn fallbacks_for_limited_file_systems_are_atomic() {
         race(link);
         race(rename_locked);
     }
 
     #[test]
-    fn a_file_is_made_once_and_written_again() {
+    fn a_file_is_created_once_and_can_be_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         assert!(create(&path, b"first").unwrap());

@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn prose_has_lines() {
+    fn text_may_have_several_lines() {
         assert_eq!(prose("reason", "a\ne\u{301}", 3, "long").unwrap(), "a\n\u{e9}");
         assert!(prose("reason", "a\0", 3, "long").is_err() && prose("reason", "abcd", 3, "long").is_err());
     }

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_repeats_no_more_than_a_name() {
+    fn a_response_repeats_at_most_the_length_of_a_name() {
         assert_eq!(quoted("acme"), "acme");
         assert_eq!(quoted(&"ä".repeat(MAX_LEN)), "ä".repeat(MAX_LEN));
         assert_eq!(quoted(&"ä".repeat(MAX_LEN + 1)), "ä".repeat(MAX_LEN));

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_complete_is_fit() {
+    fn a_complete_configuration_is_accepted() {
         let dir = tempfile::tempdir().unwrap();
         let key = dir.path().join("jwt.pem");
         let development = Keys::load_or_create(&key, None).map(|_| std::fs::read_to_string(&key).unwrap()).unwrap();
@@ -122,7 +122,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn files_of_key_encryption_keys_are_their_owners_alone() {
+    fn key_files_must_be_readable_only_by_their_owner() {
         use std::{fs, os::unix::fs::PermissionsExt};
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();

@@ -112,7 +112,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
 
     #[test]
-    fn an_end_is_believed_if_it_is_signed_or_late() {
+    fn an_expiry_is_trusted_if_it_is_signed_or_late() {
         let at = NOW.unix_timestamp();
         assert_eq!(kept_until(Some((at + 60, true)), NOW), NOW + Duration::MINUTE);
         let later = at + KEPT.whole_seconds() + 60;

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_license_for_it_or_for_all_enables_what_is_configured() {
+    fn a_license_for_multitenancy_or_all_enables_it() {
         for features in [&["all"][..], &["ALL"], &["reports", "Multitenancy"]] {
             assert_eq!(settings(true, features, false).state, Multitenancy::Enabled, "{features:?}");
             assert_eq!(settings(false, features, false).state, Multitenancy::Disabled, "{features:?}");
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_serves_himself_where_there_is_one_tenant() {
+    fn self_service_requires_multitenancy() {
         assert!(settings(true, &["all"], true).self_service && !settings(false, &["all"], true).self_service);
     }
 

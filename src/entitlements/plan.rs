@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_lead_back_to_their_plan() {
+    fn every_plan_is_parsed() {
         for plan in Plan::ALL {
             assert_eq!(plan.as_str().parse::<Plan>().unwrap(), plan);
         }

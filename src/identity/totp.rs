@@ -150,7 +150,7 @@ mod tests {
 
     /// RFC 6238, appendix B, the last six of the eight digits.
     #[test]
-    fn codes_are_those_of_the_rfc() {
+    fn codes_match_the_rfc() {
         let secret = TotpSecret::kept(Secret::new(b"12345678901234567890".to_vec()));
         for (time, code) in [
             (59, "287082"),

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_proto_calls_secret_is_sealed() {
+    fn fields_marked_as_secret_are_sealed() {
         let mut data = ClusterData::default();
         for secret in secrets_of(&mut data) {
             *secret = Some("x".to_owned());

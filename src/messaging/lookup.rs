@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_in_another_case_names_nothing() {
+    fn names_are_looked_up_case_sensitively() {
         assert!(names("acme", "acme"));
         assert!(!names("ACME", "acme") && !names("acme", "Acme"));
         assert!(names("t_0191f3a47c107b2e9d315a6b7c8d9e0f", "acme"));

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_held_by_clusters_that_its_tenant_may_use() {
+    fn a_namespace_has_only_clusters_that_its_tenant_may_use() {
         let (allowed, known) = (list(&["gone", "west", "standalone"]), list(&["standalone", "west", "east"]));
         let held = |policies: &NamespacePolicies| replication_clusters("acme", policies, &allowed, &known);
         assert_eq!(held(&on(&[], &[])).unwrap(), ["standalone"]);

@@ -18,7 +18,7 @@ fn list(values: impl IntoIterator<Item = Kind>) -> ListValue {
 }
 
 #[test]
-fn no_number_is_negative() {
+fn negative_numbers_are_refused() {
     type Set = fn(&mut NamespacePolicies);
     let cases: [(Set, &str); 11] = [
         (|p| p.message_ttl_in_seconds = Some(-1), "Invalid value for message TTL"),
@@ -71,7 +71,7 @@ fn retention_limits_both_or_none() {
 }
 
 #[test]
-fn copies_are_at_most_as_many_as_nodes() {
+fn there_are_at_most_as_many_copies_as_nodes() {
     let of = |nodes, written, acknowledged| PersistencePolicies {
         bookkeeper_ensemble: nodes,
         bookkeeper_write_quorum: written,
@@ -93,7 +93,7 @@ fn copies_are_at_most_as_many_as_nodes() {
 }
 
 #[test]
-fn topics_that_make_themselves_have_a_type() {
+fn automatically_created_topics_have_a_type() {
     let of = |topic_type: Option<&str>, default_num_partitions| AutoTopicCreationOverride {
         allow_auto_topic_creation: true,
         topic_type: topic_type.map(str::to_owned),
@@ -114,7 +114,7 @@ fn topics_that_make_themselves_have_a_type() {
 }
 
 #[test]
-fn what_would_be_forgotten_is_refused() {
+fn unsupported_values_are_refused() {
     type Set = fn(&mut NamespacePolicies);
     let sets: [Set; 7] = [
         |p| p.deleted = true,

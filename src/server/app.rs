@@ -67,7 +67,7 @@ pub struct App {
     pub outbox_retention: Duration,
     /// How long operations are kept after their end.
     pub operation_retention: Duration,
-    /// How long calls may run on after a signal.
+    /// How long calls may continue after a signal.
     pub drain_timeout: Duration,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
@@ -131,7 +131,7 @@ impl App {
         jobs::start(&work, board)
     }
 
-    /// Starts the tasks beside the calls that are no jobs.
+    /// Starts the background tasks that are not jobs.
     fn spawn(&self, hangups: Option<Hangups>, health: Health, readiness: &Readiness, hub: Arc<Hub>) -> Tasks {
         let mut tasks = Tasks::new();
         if let (Some(tls), Some(hangups)) = (self.tls.clone(), hangups) {
@@ -185,7 +185,7 @@ impl App {
     }
 }
 
-/// The reader of the outbox, and what streams get from it.
+/// The reader of the outbox, and the dependencies of streams.
 fn streams(store: &Store) -> (Arc<Hub>, Streams) {
     let (mut hub, standing) = (Hub::new(store), CallerStanding::new(store));
     let tenants = hub.feed(TenantSource::new(store));
@@ -193,7 +193,7 @@ fn streams(store: &Store) -> (Arc<Hub>, Streams) {
     (Arc::new(hub), Streams { tenants, standing })
 }
 
-/// What is counted for the audit log.
+/// The counts for the audit log.
 struct Counts {
     denials: Denials,
     api_key_uses: ApiKeyUses,
@@ -205,7 +205,7 @@ impl Counts {
     }
 }
 
-/// Waits for a signal and starts the drain. A second signal, even after the last call, aborts what is left immediately.
+/// Waits for a signal and starts the drain. A second signal, even after the last call, aborts the rest of the shutdown immediately.
 async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort: &CancellationToken) -> Infallible {
     signals.next().await;
     tracing::info!("shutting down: waiting for calls in flight; a second signal stops at once");
@@ -217,10 +217,10 @@ async fn end(signals: &mut Signals, readiness: &Readiness, drain: &Drain, abort:
     std::future::pending().await
 }
 
-/// How long background tasks and the store have to end by themselves after a second signal.
+/// How long background tasks and the store may take to end after a second signal.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
-/// Ends what is left after the calls. Both steps have their own limits; a second signal cuts them short.
+/// Ends background tasks and the store after the calls. Both steps have their own limits, which a second signal shortens.
 async fn close(tasks: Tasks, jobs: Jobs, store: &Store, abort: &CancellationToken) {
     tracing::info!("the calls have ended: closing the database");
     let closing = async {

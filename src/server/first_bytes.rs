@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_does_not_say_what_it_speaks_is_ended() {
+    async fn a_connection_without_a_recognizable_protocol_is_closed() {
         for silent in [&[] as &[&[u8]], &[b"P"], &[b"PRI * HTTP/2.0", b"\r\n\r\nSM\r\n\r"]] {
             assert_eq!(after(silent).await, Some(io::ErrorKind::TimedOut), "{silent:?}");
         }

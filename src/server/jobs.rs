@@ -37,7 +37,7 @@ pub(super) struct Work<'a> {
     pub outbox_retention: Duration,
     /// How long operations are kept after their end.
     pub operation_retention: Duration,
-    /// Whether the messaging surface begins with a tenant.
+    /// Whether the messaging surface starts with a tenant.
     pub messaging_bootstrap: bool,
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use crate::{jobs::Placement, store::StoreConfig};
 
     #[tokio::test]
-    async fn the_names_of_shared_jobs_are_those_of_the_list() {
+    async fn the_list_of_shared_jobs_is_complete() {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", dir.path().join("it.db").display());
         let store = Store::open(StoreConfig::new(&url)).await.unwrap();

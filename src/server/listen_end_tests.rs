@@ -88,7 +88,7 @@ async fn ends(serving: JoinHandle<bool>) -> bool {
 }
 
 #[tokio::test]
-async fn a_slow_reader_is_waited_for_in_the_drain() {
+async fn the_drain_waits_for_a_slow_reader() {
     let drain = Drain::default();
     let (address, serving) = serve_with(None, &drain, patient(), TIME_TO_DRAIN).await;
     let mut reader = reader(address).await;
@@ -99,7 +99,7 @@ async fn a_slow_reader_is_waited_for_in_the_drain() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_gets_all_although_it_seldom_lets_the_server_write() {
+async fn a_slow_reader_that_rarely_reads_gets_everything() {
     let drain = Drain::default();
     let timeouts = PeerTimeouts { write: Duration::from_secs(3), ..PeerTimeouts::default() };
     let (address, serving) = serve_with(None, &drain, timeouts, TIME_TO_DRAIN).await;
@@ -111,7 +111,7 @@ async fn a_slow_reader_gets_all_although_it_seldom_lets_the_server_write() {
 }
 
 #[tokio::test]
-async fn the_result_reports_a_slow_reader_that_was_cut_off() {
+async fn the_result_reports_an_aborted_slow_reader() {
     let drain = Drain::default();
     let (address, serving) = serve_with(None, &drain, patient(), Duration::from_secs(3)).await;
     let mut reader = reader(address).await;
@@ -121,7 +121,7 @@ async fn the_result_reports_a_slow_reader_that_was_cut_off() {
 }
 
 #[tokio::test]
-async fn a_peer_that_reads_nothing_is_not_waited_for_in_the_drain() {
+async fn the_drain_does_not_wait_for_a_peer_that_does_not_read() {
     let drain = Drain::default();
     let (address, serving) = serve_with(None, &drain, patient(), TIME_TO_DRAIN).await;
     let _deaf = reader(address).await;
@@ -131,7 +131,7 @@ async fn a_peer_that_reads_nothing_is_not_waited_for_in_the_drain() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_drain_does_not_end_before_an_answer_that_the_kernel_holds_is_taken() {
+async fn the_drain_waits_until_the_kernel_has_delivered_the_response() {
     for reads in [true, false] {
         let drain = Drain::default();
         let (address, serving) = serve_with(None, &drain, patient(), TIME_TO_DRAIN).await;
@@ -147,7 +147,7 @@ async fn the_drain_does_not_end_before_an_answer_that_the_kernel_holds_is_taken(
 }
 
 #[tokio::test]
-async fn the_drain_waits_for_what_the_kernel_holds_over_http2_too() {
+async fn the_drain_waits_for_the_kernel_over_http2_too() {
     let drain = Drain::default();
     let (address, serving) = serve_with(None, &drain, patient(), TIME_TO_DRAIN).await;
     let socket = TcpSocket::new_v4().unwrap();
@@ -171,7 +171,7 @@ async fn the_drain_waits_for_what_the_kernel_holds_over_http2_too() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_keeps_its_place_where_others_wait() {
+async fn a_slow_reader_keeps_its_connection_at_the_limit() {
     let drain = Drain::default();
     let (address, _serving) = serve_with(None, &drain, patient(), TIME_TO_DRAIN).await;
     let mut reader = reader(address).await;
@@ -184,7 +184,7 @@ async fn a_slow_reader_keeps_its_place_where_others_wait() {
 }
 
 #[tokio::test]
-async fn pings_are_no_call() {
+async fn pings_do_not_count_as_calls() {
     let drain = Drain::default();
     let (address, serving) = serve_with(None, &drain, PeerTimeouts::default(), TIME_TO_DRAIN).await;
     let ping = || frame(6, 0, 0, b"pingping");
@@ -200,7 +200,7 @@ async fn pings_are_no_call() {
 }
 
 #[tokio::test]
-async fn calls_that_begin_long_after_the_peer_was_told_do_not_hold_up_the_end() {
+async fn calls_that_start_long_after_goaway_do_not_delay_shutdown() {
     let drain = Drain::default();
     let (address, serving) = serve_with(None, &drain, PeerTimeouts::default(), TIME_TO_DRAIN).await;
     let mut stream = 1;
@@ -214,7 +214,7 @@ async fn calls_that_begin_long_after_the_peer_was_told_do_not_hold_up_the_end() 
 }
 
 #[tokio::test]
-async fn an_answer_of_one_part_that_is_not_taken_is_reset() {
+async fn an_unread_single_chunk_response_is_reset() {
     for window in [0, 1, 3] {
         let drain = Drain::default();
         let timeouts = PeerTimeouts { write: Duration::from_millis(300), ..PeerTimeouts::default() };
@@ -240,7 +240,7 @@ async fn an_answer_of_one_part_that_is_not_taken_is_reset() {
 }
 
 #[tokio::test]
-async fn answers_that_wait_for_the_window_of_the_connection_are_reset() {
+async fn responses_that_wait_for_the_connection_window_are_reset() {
     let drain = Drain::default();
     let timeouts = PeerTimeouts { write: Duration::from_millis(300), ..PeerTimeouts::default() };
     let (address, _serving) = serve_with(None, &drain, timeouts, TIME_TO_DRAIN).await;
@@ -269,7 +269,7 @@ async fn answers_that_wait_for_the_window_of_the_connection_are_reset() {
 }
 
 #[tokio::test]
-async fn a_peer_that_has_ended_its_side_is_waited_for_as_long_as_it_is_there() {
+async fn a_half_closed_peer_is_waited_for_until_it_disconnects() {
     let drain = Drain::default();
     let (address, _serving) = serve_with(None, &drain, PeerTimeouts::default(), TIME_TO_DRAIN).await;
     let ask = async |path: &str| {
@@ -292,7 +292,7 @@ async fn a_peer_that_has_ended_its_side_is_waited_for_as_long_as_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_peer_with_an_open_stream_that_answers_no_ping_is_given_up() {
+async fn a_peer_with_an_open_stream_that_does_not_answer_pings_is_disconnected() {
     let drain = Drain::default();
     let brief = Duration::from_millis(200);
     let timeouts = PeerTimeouts { ping: brief, pong: brief, ..PeerTimeouts::default() };
@@ -306,7 +306,7 @@ async fn a_peer_with_an_open_stream_that_answers_no_ping_is_given_up() {
 /// The kernel lists its timers in a table: 2 is the keepalive timer.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_system_asks_whether_peers_are_still_there() {
+async fn tcp_keepalive_is_enabled() {
     let drain = Drain::default();
     let (address, _serving) = serve_with(None, &drain, PeerTimeouts::default(), TIME_TO_DRAIN).await;
     let peer = TcpStream::connect(address).await.unwrap();

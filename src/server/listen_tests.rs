@@ -75,7 +75,7 @@ async fn ends(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn a_handshake_has_to_end_in_time() {
+async fn a_handshake_must_finish_in_time() {
     let dir = tempfile::tempdir().unwrap();
     let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -93,7 +93,7 @@ async fn a_handshake_has_to_end_in_time() {
 }
 
 #[test]
-fn the_bound_leaves_room_for_other_files() {
+fn the_connection_limit_leaves_descriptors_for_other_files() {
     let bounds = Bounds::of_process();
     assert!(bounds.connections >= 1 && open_files().is_none_or(|files| bounds.connections < files));
 }
@@ -138,7 +138,7 @@ async fn idle_connections_and_those_that_do_not_read_make_room_for_others() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_that_makes_progress_gets_all() {
+async fn a_slow_reader_that_makes_progress_gets_everything() {
     let drain = Drain::default();
     let address = server(None, &drain).await;
     let mut slow = TcpStream::connect(address).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_slow_reader_that_makes_progress_gets_all() {
 }
 
 #[tokio::test]
-async fn a_stream_that_its_peer_leaves_untaken_is_reset_and_others_go_on() {
+async fn an_unread_stream_is_reset_and_others_continue() {
     let drain = Drain::default();
     let address = server(None, &drain).await;
     let stream = TcpStream::connect(address).await.unwrap();
@@ -187,7 +187,7 @@ async fn a_stream_that_its_peer_leaves_untaken_is_reset_and_others_go_on() {
 }
 
 #[tokio::test]
-async fn an_answer_that_panics_on_its_way_ends_itself_alone() {
+async fn a_panic_in_a_response_body_affects_no_other_response() {
     let drain = Drain::default();
     let address = server(None, &drain).await;
     let (client, connection) = h2::client::handshake(TcpStream::connect(address).await.unwrap()).await.unwrap();

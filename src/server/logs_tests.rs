@@ -56,7 +56,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_costs_lines_and_tells_of_them() {
+fn an_unwritable_log_loses_lines_and_reports_their_number() {
     let disk = Disk::default();
     let log = log(&disk);
     let mut lines = log.lines.clone();
@@ -75,7 +75,7 @@ fn a_log_that_cannot_be_written_costs_lines_and_tells_of_them() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_nobody_up() {
+fn a_log_without_a_reader_delays_no_call() {
     let disk = Disk::default();
     let log = log(&disk);
     let mut lines = log.lines.clone();
@@ -107,7 +107,7 @@ fn the_end_does_not_wait_for_a_blocked_reader() {
 }
 
 #[test]
-fn a_line_that_was_written_in_part_harms_no_other() {
+fn a_partially_written_line_affects_no_other_line() {
     let disk = Disk::default();
     let log = log(&disk);
     let mut lines = log.lines.clone();
@@ -124,7 +124,7 @@ fn a_line_that_was_written_in_part_harms_no_other() {
 }
 
 #[test]
-fn libraries_that_strangers_speak_with_are_asked_for_by_name() {
+fn lines_of_protocol_libraries_must_be_enabled_by_name() {
     assert_eq!(quiet("info"), "info,h2=off,hyper=off,hyper_util=off,rustls=off,tokio_rustls=off");
     assert_eq!(
         quiet("warn, h2=debug,hyper::proto=info"),

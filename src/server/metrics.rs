@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_counter_and_gauge_is_there_from_the_start() {
+    fn every_counter_and_gauge_exists_from_the_start() {
         let mut found = Vec::new();
         names_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
         found.retain(|name| name != "name");

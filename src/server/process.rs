@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_tells_all_of_it() {
+    fn every_process_metric_is_available() {
         let mut text = String::new();
         render(&mut text);
         for name in ["cpu_seconds_total", "open_fds", "resident_memory_bytes", "start_time_seconds", "threads"] {

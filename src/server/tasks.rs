@@ -1,5 +1,5 @@
-//! Background tasks that are not jobs: each waits for something and passes it on, with no result to retry or to show. A task
-//! that panics is restarted; the panic is counted and logged.
+//! Background tasks that are not jobs: each waits for an event and forwards it, and has no result to retry or to report. A task that
+//! panics is restarted; the panic is counted and logged.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_task_that_panics_begins_again() {
+    async fn a_task_that_panics_is_restarted() {
         let begun = Arc::new(AtomicUsize::new(0));
         let mut tasks = Tasks::new();
         let count = begun.clone();

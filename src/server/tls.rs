@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_file_leaves_the_certificate_that_was() {
+    fn an_invalid_file_keeps_the_current_certificate() {
         let pair = Pair::new();
         let tls = pair.load().ok().unwrap();
         let before = tls.0.config.load_full();

@@ -63,8 +63,8 @@ pub async fn after(store: &Store, revision: i64, limit: u64) -> Result<Vec<Event
     Ok(rows.into_iter().map(Event::from).collect())
 }
 
-/// The last event of each resource of a topic, and of a tenant, after the start of a range and through its end; in the order
-/// of their revisions, at most `limit`.
+/// The last event of each resource of a topic, and of a tenant if there is one, after the start of a range and up to its end,
+/// ordered by revision. At most `limit`.
 pub async fn changed(
     store: &Store,
     topic: &str,

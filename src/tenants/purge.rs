@@ -1,8 +1,7 @@
-//! The removal of everything that a deleted tenant has: an operation, with a step for each kind of rows.
+//! The purge: an operation that removes all rows of a deleted tenant, with a step for each kind of rows.
 //!
-//! The deletion itself marks the tenant as deleted: from then on nobody finds it, whatever rows it still has. So the rows can
-//! be removed in small transactions that hold up no other writes, and a crash between two of them leaves nothing but rows that
-//! nobody sees.
+//! The deletion itself only marks the tenant as deleted. From then on no query finds the tenant or its rows. So the rows can be
+//! removed in small transactions that do not delay other writes, and a crash in between leaves only invisible rows.
 
 use sea_orm::{EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use serde::{Deserialize, Serialize};
@@ -150,7 +149,7 @@ mod tests {
     use crate::{base::TenantName, tenants::Status};
 
     #[test]
-    fn every_step_has_a_name_of_its_own() {
+    fn every_step_has_a_unique_name() {
         let names: BTreeSet<_> = Step::ALL.iter().map(|step| step.as_str()).collect();
         assert_eq!(names.len(), Step::ALL.len());
         assert!(Step::ALL.iter().all(|step| Step::find(step.as_str()) == Some(*step)));

@@ -1,4 +1,4 @@
-//! Tenants as streams read them.
+//! The source of tenants for streams.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,6 @@ use crate::{
 pub struct TenantSource(Store);
 
 impl TenantSource {
-    /// Of a store.
     pub fn new(store: &Store) -> Self {
         Self(store.clone())
     }
@@ -65,7 +64,7 @@ fn keyed(row: Model) -> (String, Readable<Tenant>) {
     (TenantId::from_uuid(row.id).dashed(), Tenant::try_from(row))
 }
 
-/// The id that a key is. Other spellings of ids are no keys.
+/// The id of a key. Only the dashed form is a key.
 fn id(key: &str) -> Result<TenantId> {
     let id = key.parse().ok().filter(|id: &TenantId| id.dashed() == key);
     id.ok_or_else(|| Error::internal("an outbox event of a tenant has a key that is not the id of one"))

@@ -19,7 +19,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Every status of a tenant that exists. A deleted tenant exists only for the purge.
+    /// Every status of a tenant that exists. A deleted one does not, to anybody but the purge.
     pub const ALL: [Status; 4] = [Self::Provisioning, Self::Active, Self::Suspended, Self::Deprovisioning];
 
     /// The statuses in which surfaces show a tenant.

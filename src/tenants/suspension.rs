@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_platform_set_the_platform_lifts() {
+    fn only_the_platform_lifts_its_own_suspension() {
         use Authority::{Platform, Tenant};
         assert!(Platform.may_lift(Platform) && Platform.may_lift(Tenant) && Tenant.may_lift(Tenant));
         assert!(!Tenant.may_lift(Platform));

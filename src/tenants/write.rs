@@ -169,8 +169,8 @@ pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> 
     delete_with(tx, tenant, scope, &[]).await
 }
 
-/// Deletes a tenant for good, and the rows of these kinds with it that would block that. From the commit on no surface knows
-/// the tenant, and its name is free; the operation [`PurgeTenant`](super::PurgeTenant), which this starts, removes its rows.
+/// Deletes a tenant permanently, even if it has rows of the kinds in `also`, which would otherwise prevent it. After the commit no
+/// surface finds the tenant, and its name is free. Starts the operation [`PurgeTenant`](super::PurgeTenant), which removes its rows.
 pub async fn delete_with(tx: &Tx, tenant: &Tenant, scope: TenantScope, also: &[&str]) -> Result<()> {
     refuse_blockers_but(tx, scope, also).await?;
     let id = scope.tenant().uuid();

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn providers_are_read_as_they_are_written() {
+    fn only_documented_providers_are_parsed() {
         for provider in Provider::ALL {
             assert_eq!(provider.as_str().parse::<Provider>().unwrap(), provider);
         }
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_masked_and_their_places_are_not() {
+    fn values_of_secrets_are_masked_and_their_keys_are_not() {
         for key in
             ["clientSecret", "client_secret", "SECRET", "bindPassword", "accessToken", "private-key", "note", "x"]
         {

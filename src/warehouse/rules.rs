@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_given_once_or_twice_alike() {
+    fn a_name_in_two_members_must_be_the_same() {
         assert_eq!(tenant_name(Some("Acme"), Some("aCME")).unwrap().as_str(), "acme");
         assert_eq!(error_of(tenant_name(Some("acme"), Some("beta"))), "name and id differ: send only one of them");
         for (name, id) in [(None, None), (Some(""), None), (Some(""), Some("")), (None, Some(""))] {

@@ -166,7 +166,7 @@ fn given(message: &DynamicMessage) -> Vec<String> {
             Value::Message(inner) if is_ours(&inner.descriptor()) => {
                 found.extend(given(inner).into_iter().map(|below| format!("{}.{below}", field.name())));
             }
-            Value::Map(entries) if map_of_ours(&field).is_some() => {
+            Value::Map(entries) if map_of_our_messages(&field).is_some() => {
                 let below = entries.values().filter_map(Value::as_message).flat_map(given);
                 let below: BTreeSet<_> = below.map(|below| format!("{}{{}}.{below}", field.name())).collect();
                 found.extend(below);
@@ -183,7 +183,7 @@ fn fields(message: &MessageDescriptor) -> Vec<String> {
         fields(inner).into_iter().map(|below| format!("{prefix}.{below}")).collect::<Vec<_>>()
     };
     let of_field = |field: prost_reflect::FieldDescriptor| match field.kind() {
-        _ if field.is_map() => match map_of_ours(&field) {
+        _ if field.is_map() => match map_of_our_messages(&field) {
             Some(inner) => below(format!("{}{{}}", field.name()), &inner),
             None => vec![field.name().to_owned()],
         },
@@ -198,7 +198,7 @@ fn is_ours(message: &MessageDescriptor) -> bool {
 }
 
 /// The type of a map's values, if it is one of our messages.
-fn map_of_ours(field: &prost_reflect::FieldDescriptor) -> Option<MessageDescriptor> {
+fn map_of_our_messages(field: &prost_reflect::FieldDescriptor) -> Option<MessageDescriptor> {
     let Kind::Message(entry) = field.kind() else { return None };
     let value = field.is_map().then(|| entry.map_entry_value_field().kind())?;
     value.as_message().filter(|message| is_ours(message)).cloned()

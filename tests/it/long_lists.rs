@@ -126,8 +126,8 @@ async fn every_list_is_complete_and_ordered_under_concurrent_changes() {
             }
             listed.retain(|name| !name.starts_with("come-"));
             assert!(listed == list.expected(stay.clone()), "{}: {} tenants", list.path, listed.len());
-            let goes_on = async || (made.load(Ordering::Relaxed) > before).then_some(());
-            eventually("tenants to come and go", goes_on).await;
+            let has_changed = async || (made.load(Ordering::Relaxed) > before).then_some(());
+            eventually("tenants to come and go", has_changed).await;
         }
         going_on.store(false, Ordering::Relaxed);
         others.join_all().await;

@@ -59,6 +59,7 @@ mod starting;
 mod statements;
 mod store;
 mod streams;
+mod style;
 mod tenant_purge;
 mod tenant_watch;
 mod tenants;

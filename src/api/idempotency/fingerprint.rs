@@ -1,14 +1,14 @@
-//! Digests of a call with a key: one of the caller, the method and the key, and one of the request.
+//! Digests of a call with a key: of the key's owner and purpose, and of the request.
 
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use tonic::metadata::MetadataMap;
 use transcoder::MethodInfo;
 
-use super::Begun;
+use super::IdentifiedCall;
 use crate::base::{Caller, KeyedCall, TenantId, digest::sha256_hex};
 
-/// In earlier versions only zero-trust calls over REST accepted keys, and a key belonged to a path instead of a method. These methods
-/// still use their paths, so that old and new servers find the same row.
+/// When only zero-trust calls over REST took keys, a key was for a path. These methods keep theirs, so that old and new servers find the
+/// same row.
 const PATHS: [(&str, &str); 13] = [
     ("/tenantry.zerotrust.v1.ApiKeyService/ChangeApiKey", "/v1/admin/api-keys"),
     ("/tenantry.zerotrust.v1.GroupService/ChangeGroup", "/v1/admin/groups/lifecycle"),
@@ -25,11 +25,11 @@ const PATHS: [(&str, &str); 13] = [
     ("/tenantry.zerotrust.v1.UserService/SuspendUser", "/v1/admin/users/suspend"),
 ];
 
-/// The headers on which a response depends in addition to the message. `Accept` is not one of them: it selects the framing of streams,
-/// which do not accept keys, and content codings are applied outside of the services.
+/// The headers on which a response depends beside the message. `Accept` does not belong here: it selects the framing of streams, which
+/// take no keys, and content codings are applied outside of the services.
 const CONDITIONS: [http::HeaderName; 4] = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
 
-/// The conditions of a request (RFC 9110, section 13), one per line.
+/// The conditions of a request (RFC 9110, section 13), one a line.
 pub(super) fn conditions(metadata: &MetadataMap) -> String {
     let mut conditions = String::new();
     for name in &CONDITIONS {
@@ -41,33 +41,33 @@ pub(super) fn conditions(metadata: &MetadataMap) -> String {
     conditions
 }
 
-/// The digests of a call with a key, whose encoded message is `request`.
-pub(super) fn begin(
+/// A call with a key, by its encoded message.
+pub(super) fn identify(
     caller: &Caller,
     method: &'static MethodInfo,
     key: &str,
     conditions: &str,
     request: &[u8],
-) -> Begun {
+) -> IdentifiedCall {
     let path = PATHS.iter().find(|(rpc, _)| *rpc == method.path).map_or(method.path, |(_, path)| path);
-    let mut owner = Vec::new();
-    push(&mut owner, caller);
-    owner.extend([path.to_owned(), key.to_owned()]);
+    let mut who = Vec::new();
+    push(&mut who, caller);
+    who.extend([path.to_owned(), key.to_owned()]);
     if let Some(principal) = &caller.principal {
-        push(&mut owner, principal);
+        push(&mut who, principal);
     }
-    // None of the values contains a line break.
-    let owner = owner.join("\n");
-    // A request may contain a password. The digest includes the key, which is not stored, so it does not help to guess the password.
-    let request = sha256_hex([owner.as_bytes(), b"\n", conditions.as_bytes(), b"\n", request]);
-    let call = KeyedCall::new(sha256_hex([owner.as_bytes()]), &request);
-    Begun { call, tenant: caller.tenant.as_ref().map(|tenant| tenant.id) }
+    // None of them has a line break.
+    let who = who.join("\n");
+    // A request may contain a password. The key, which is not stored, makes the digest useless for guessing it.
+    let request = sha256_hex([who.as_bytes(), b"\n", conditions.as_bytes(), b"\n", request]);
+    let call = KeyedCall::new(sha256_hex([who.as_bytes()]), &request);
+    IdentifiedCall { call, tenant: caller.tenant.as_ref().map(|tenant| tenant.id) }
 }
 
-/// Appends everything on which the rights of a caller depend.
-fn push(owner: &mut Vec<String>, caller: &Caller) {
+/// Everything about a caller that its rights depend on.
+fn push(who: &mut Vec<String>, caller: &Caller) {
     let roles: Vec<_> = caller.roles().iter().map(|role| role.as_str()).collect();
-    owner.extend([
+    who.extend([
         caller.kind.as_str().to_owned(),
         caller.tenant.as_ref().map(|tenant| tenant.id).map(TenantId::dashed).unwrap_or_default(),
         caller.account.map(|account| account.to_string()).unwrap_or_default(),
@@ -90,14 +90,14 @@ mod tests {
         },
     };
 
-    /// The digests of a call: of the key with its owner, and of the request.
+    /// The digests of a call: whose key, and which request.
     fn digests(caller: &Caller, method: &'static MethodInfo, key: &str, request: &[u8]) -> (String, String) {
-        let begun = begin(caller, method, key, "", request);
-        (begun.call.id().to_owned(), begun.call.request_hash().to_owned())
+        let identified = identify(caller, method, key, "", request);
+        (identified.call.id().to_owned(), identified.call.request_hash().to_owned())
     }
 
     #[test]
-    fn a_key_belongs_to_its_caller_and_method() {
+    fn a_key_is_its_callers_and_its_methods() {
         let (system, nobody) = (Caller::system(), Caller::new(CallerFacts::default()));
         let first = digests(&system, &CHANGE_GROUP, "k", b"a");
         assert_eq!(first, digests(&system, &CHANGE_GROUP, "k", b"a"));
@@ -115,7 +115,7 @@ mod tests {
         assert_ne!(proxied.0, digests(&speaks_for(&system), &CREATE_TENANT, "k", b"a").0);
     }
 
-    /// The digest of a server that accepted keys only over REST.
+    /// As servers made it that took keys over REST only.
     #[test]
     fn a_key_of_an_older_server_is_found() {
         let lines = "SERVICE\n\n\nsystem\nplatform_admin\n\n/v1/admin/groups/lifecycle\nk";
@@ -133,8 +133,9 @@ mod tests {
         for (name, value) in [("content-type", "text/plain"), ("accept", "*/*"), ("x-server-timeout", "1")] {
             assert_eq!(of(name, value), "", "headers that may differ between attempts must be ignored: {name}");
         }
-        let hash =
-            |conditions| begin(&Caller::system(), &CHANGE_GROUP, "k", conditions, b"").call.request_hash().to_owned();
+        let hash = |conditions| {
+            identify(&Caller::system(), &CHANGE_GROUP, "k", conditions, b"").call.request_hash().to_owned()
+        };
         assert_ne!(hash(""), hash("if-match:\"1\"\n"));
     }
 }

@@ -14,7 +14,7 @@ use tonic::{
 };
 use transcoder::once::Encoded;
 
-use super::Begun;
+use super::IdentifiedCall;
 use crate::{
     base::{Error, Kind, Result, error::Reason},
     store::{Sealer, Store, idempotent},
@@ -22,70 +22,70 @@ use crate::{
 
 /// Metadata and header of a replayed response.
 const REPLAYED: &str = "idempotent-replayed";
-/// Maximum size of a stored response, in bytes.
+/// The largest response that is stored, in bytes.
 const MAX_RESPONSE: usize = 1 << 20;
 
-/// How long storing a response is retried. The call took effect; without a stored response, retries of the call get an error.
-const RETRY_FOR: Duration = Duration::from_secs(10);
+/// How long storing a response is tried again. The call took effect; without its response, retries get an error.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause between two attempts.
-const PAUSE: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Stores responses and replays them.
-pub(super) struct Responses {
+pub(super) struct ResponseStore {
     store: Store,
     sealer: Sealer,
 }
 
-/// The stored form of a response.
+/// A response as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredResponse {
-    /// The gRPC code.
+    /// The code of gRPC.
     code: i32,
     /// The text of a failure.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     text: String,
-    /// The encoded message, or the details of a failure, in base64; `None` if it was too large.
+    /// The encoded message, or the details of a failure, in base64; none if it was too large.
     body: Option<String>,
     /// Names and values, such as cookies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     metadata: Vec<(String, String)>,
 }
 
-impl Responses {
+impl ResponseStore {
     pub(super) fn new(store: Store, sealer: Sealer) -> Self {
         Self { store, sealer }
     }
 
     /// Fails if responses for this caller cannot be sealed.
-    pub(super) async fn check(&self, begun: &Begun) -> Result<()> {
-        self.sealer.seal(begun.tenant, &purpose(begun), b"").await.map(drop)
+    pub(super) async fn check(&self, identified: &IdentifiedCall) -> Result<()> {
+        self.sealer.seal(identified.tenant, &purpose(identified), b"").await.map(drop)
     }
 
-    /// Stores the response of a call, and retries for a limited time if the database is unavailable. If that fails too, the failure
-    /// is only logged, because the caller gets the response anyway.
-    pub(super) async fn keep(&self, begun: &Begun, response: &Encoded) {
-        let end = Instant::now() + RETRY_FOR;
-        while let Err(error) = self.try_keep(begun, response).await {
+    /// Stores the response of a call; retries for a while if the database is unavailable. The caller gets the response in any
+    /// case.
+    pub(super) async fn save(&self, identified: &IdentifiedCall, response: &Encoded) {
+        let end = Instant::now() + SAVE_TIMEOUT;
+        while let Err(error) = self.try_save(identified, response).await {
             if error.kind != Kind::Unavailable || Instant::now() >= end {
                 let cause = error.cause.as_deref();
                 tracing::error!(%error, cause, "cannot store the response of a call with an idempotency key");
                 return;
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
-    async fn try_keep(&self, begun: &Begun, response: &Encoded) -> Result<()> {
-        let stored = serde_json::to_vec(&StoredResponse::of(response)).map_err(Error::internal)?;
-        let sealed = self.sealer.seal(begun.tenant, &purpose(begun), &stored).await?;
-        idempotent::keep(&self.store, &begun.call, sealed).await
+    async fn try_save(&self, identified: &IdentifiedCall, response: &Encoded) -> Result<()> {
+        let response = serde_json::to_vec(&StoredResponse::of(response)).map_err(Error::internal)?;
+        let sealed = self.sealer.seal(identified.tenant, &purpose(identified), &response).await?;
+        idempotent::keep(&self.store, &identified.call, sealed).await
     }
 
     /// Replays a stored response.
-    pub(super) async fn replay(&self, begun: &Begun, sealed: &str) -> Result<Encoded> {
-        let stored = self.sealer.open(begun.tenant, &purpose(begun), sealed).await?;
-        let stored: StoredResponse = serde_json::from_slice(stored.expose()).map_err(Error::internal)?;
-        stored.replay()
+    pub(super) async fn replay(&self, identified: &IdentifiedCall, sealed: &str) -> Result<Encoded> {
+        let kept = self.sealer.open(identified.tenant, &purpose(identified), sealed).await?;
+        let kept: StoredResponse = serde_json::from_slice(kept.expose()).map_err(Error::internal)?;
+        kept.replay()
     }
 }
 
@@ -122,8 +122,8 @@ impl StoredResponse {
 }
 
 /// Binds a sealed response to its key.
-fn purpose(begun: &Begun) -> String {
-    format!("idempotent-answer:{}", begun.call.id())
+fn purpose(identified: &IdentifiedCall) -> String {
+    format!("idempotent-answer:{}", identified.call.id())
 }
 
 fn too_large() -> Error {
@@ -135,7 +135,7 @@ fn too_large() -> Error {
 mod tests {
     use super::*;
 
-    fn replayed(response: &Encoded) -> Result<Encoded> {
+    fn again(response: &Encoded) -> Result<Encoded> {
         let stored = serde_json::to_vec(&StoredResponse::of(response)).unwrap();
         serde_json::from_slice::<StoredResponse>(&stored).unwrap().replay()
     }
@@ -146,7 +146,7 @@ mod tests {
         for cookie in ["a=1", "b=2"] {
             response.metadata_mut().append("set-cookie", AsciiMetadataValue::from_static(cookie));
         }
-        let replay = replayed(&Ok(response)).unwrap().unwrap();
+        let replay = again(&Ok(response)).unwrap().unwrap();
         assert_eq!(replay.get_ref().as_ref(), b"\x0a\x01a");
         let cookies: Vec<_> = replay.metadata().get_all("set-cookie").iter().collect();
         assert_eq!(cookies, ["a=1", "b=2"]);
@@ -156,16 +156,16 @@ mod tests {
     #[test]
     fn a_failure_is_replayed_with_its_details() {
         let status = Error::invalid(Reason::GroupExists, "name", "no").retry_after(Duration::from_secs(2)).to_status();
-        let replay = replayed(&Err(status.clone())).unwrap().unwrap_err();
+        let replay = again(&Err(status.clone())).unwrap().unwrap_err();
         let facts = |status: &Status| (status.code(), status.message().to_owned(), status.details().to_owned());
         assert_eq!(facts(&replay), facts(&status));
         assert_eq!(replay.metadata().get(REPLAYED).unwrap(), "true");
     }
 
     #[test]
-    fn a_response_above_the_maximum_size_is_not_stored() {
+    fn a_response_that_was_too_large_is_lost() {
         let response = |length| Ok(Response::new(Bytes::from(vec![0; length])));
-        assert!(replayed(&response(MAX_RESPONSE)).unwrap().is_ok());
-        assert_eq!(replayed(&response(MAX_RESPONSE + 1)).unwrap_err().reason, Reason::IdempotentAnswerLost);
+        assert!(again(&response(MAX_RESPONSE)).unwrap().is_ok());
+        assert_eq!(again(&response(MAX_RESPONSE + 1)).unwrap_err().reason, Reason::IdempotentAnswerLost);
     }
 }

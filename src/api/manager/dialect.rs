@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_those_of_the_contract() {
+    fn codes_match_the_contract() {
         for (grpc, reason, short) in [
             (Code::Unauthenticated, "CREDENTIALS_MISSING", "missing token"),
             (Code::Unauthenticated, "CREDENTIALS_EXPIRED", "invalid token"),

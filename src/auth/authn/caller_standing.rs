@@ -15,38 +15,37 @@ use crate::{
 /// Kinds of resources whose changes may end the rights of a caller.
 const RESOURCES: [Resource; 5] =
     [Resource::Token, Resource::Sessions, Resource::Account, Resource::ApiKey, Resource::Tenant];
-/// How many batches of changes a stream may be behind. One that missed some asks the database.
+/// How many batches of changes a stream may be behind. A stream that missed one checks the database.
 const BEHIND: usize = 64;
-/// How often each stream asks the database without a change, and up to a half later: for rows that were changed by hand.
+/// How often each stream checks the database without a change, for rows that were changed by hand; up to a half more, at random.
 const RECHECK: Duration = Duration::from_secs(30);
-/// The delay when the database does not say whether the caller still stands.
+/// The delay after a failed check.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Ends the streams of callers who lost their rights. The hub hands it what changes.
+/// Terminates the streams of callers that lost their rights. It gets the changes from the hub.
 #[derive(Clone, Debug)]
 pub struct CallerStanding {
     store: Store,
     changes: broadcast::Sender<Arc<Changes>>,
 }
 
-/// What changed.
+/// The changed resources.
 #[derive(Debug)]
 enum Changes {
-    /// These resources.
+    /// The resources with these keys.
     Of(HashSet<String>),
-    /// Nobody knows.
+    /// Any resource may have changed.
     Unknown,
 }
 
 impl CallerStanding {
-    /// Of a store.
     pub fn new(store: &Store) -> Self {
         Self { store: store.clone(), changes: broadcast::Sender::new(BEHIND) }
     }
 
-    /// Waits until the stream of a call has to end, and returns why: the server stops, the credential expired or was revoked, or
-    /// the account, key or tenant that it is for was suspended or deleted. While nobody can say whether the caller still stands,
-    /// the stream stays open; it can read nothing new then.
+    /// Waits until the stream of a call must end, and returns the error: the server is shutting down, the credential expired or was
+    /// revoked, or its account, key or tenant was suspended or deleted. While the database is unavailable the stream stays open,
+    /// because it cannot read anything new then.
     pub fn end_of(&self, cx: &Cx) -> impl Future<Output = Error> + Send + 'static + use<> {
         let (standing, cx) = (self.clone(), cx.clone());
         async move {
@@ -97,7 +96,7 @@ impl Follower for CallerStanding {
         let concerns = |event: &&Event| RESOURCES.iter().any(|resource| resource.topic() == event.topic);
         let keys: HashSet<_> = events.iter().filter(concerns).map(|event| event.key.clone()).collect();
         if !keys.is_empty() {
-            // Fails without an open stream.
+            // Fails if no stream is open.
             let _ = self.changes.send(Arc::new(Changes::Of(keys)));
         }
         Ok(())
@@ -112,18 +111,18 @@ impl Follower for CallerStanding {
     }
 }
 
-/// Waits for a change of something that a caller rests on.
+/// Waits for a change of a resource with one of these keys.
 async fn until_changed(changes: &mut broadcast::Receiver<Arc<Changes>>, keys: &[String]) {
     loop {
         match changes.recv().await.as_deref() {
             Ok(Changes::Of(changed)) if !keys.iter().any(|key| changed.contains(key)) => {}
-            // The sender is in the standing that waits.
+            // An error means missed changes: the sender is not dropped, because the waiting stream has a clone of it.
             Ok(_) | Err(_) => return,
         }
     }
 }
 
-/// The keys of the events that may end the rights of a caller, or of the one for whom it speaks.
+/// The keys of the events that may end the rights of a caller or of its principal.
 fn keys_of(caller: &Caller) -> Vec<String> {
     let of_party = |party: Caller| {
         let basis = match party.basis {
@@ -137,7 +136,7 @@ fn keys_of(caller: &Caller) -> Vec<String> {
     caller.parties().flat_map(of_party).flatten().collect()
 }
 
-/// The delay to the next check: no later than the end of the credential. Not all streams at once.
+/// The delay to the next check: at most until the credential expires. Random, so that not all streams check at once.
 fn next_check(cx: &Cx) -> Duration {
     let regular = RECHECK.mul_f64(rand::random_range(1.0..1.5));
     let left = cx.caller.ends.map(|end| Duration::try_from(end - cx.clock.now()).unwrap_or_default());

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_thumbprint_is_that_of_rfc_8037() {
+    fn the_thumbprint_matches_rfc_8037() {
         // RFC 8037, appendix A.3.
         assert_eq!(
             thumbprint("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),

@@ -252,7 +252,7 @@ async fn the_action_chooses_the_audit_name() {
 }
 
 #[tokio::test]
-async fn the_reach_is_that_of_the_callers_permission() {
+async fn the_permission_determines_the_reach() {
     let guard = guard();
     let reached = async |method, caller: Caller| {
         let mut extensions = extensions(caller);

@@ -58,7 +58,7 @@ pub struct Config {
     pub outbox_retention: Duration,
     /// How long operations are kept after their end.
     pub operation_retention: Duration,
-    /// Most tenants in the registry; `None` is no limit.
+    /// Maximum number of tenants in the registry; `None` for no limit.
     pub max_tenants: Option<u64>,
     /// Whether multi-tenancy is enabled.
     pub multitenancy: bool,

@@ -29,7 +29,7 @@ fn problems(env: &[(&str, &str)], content: &str) -> String {
 }
 
 #[test]
-fn every_setting_is_read_in_one_way() {
+fn every_setting_is_parsed_the_same_from_every_source() {
     for setting in SETTINGS {
         let key = setting.key;
         let line = file(&format!("{key} = \"\\n\\t \\r\\n\"\n"));

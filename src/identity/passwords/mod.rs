@@ -280,7 +280,7 @@ mod tests {
         assert!(verify("correct horse").await.unwrap());
         assert!(!verify("correct horsf").await.unwrap());
         assert!(!verify(&"x".repeat(MAX_BYTES + 1)).await.unwrap());
-        assert!(!pool.verify(secret(""), String::new()).await.unwrap(), "no password is no password");
+        assert!(!pool.verify(secret(""), String::new()).await.unwrap(), "an empty password must not match");
     }
 
     #[tokio::test]

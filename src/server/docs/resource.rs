@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_for_those_who_take_it() {
+    fn gzip_is_sent_only_if_accepted() {
         for good in ["gzip", "GZIP;q=0.5", "gzip; q=1"] {
             assert!(takes(good, "gzip"), "{good}");
         }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_tag_is_answered_without_the_file() {
+    fn a_known_tag_gets_304_without_the_file() {
         let resource = Resource::new(Vec::new(), "/x", "text/plain", Source::Plain(b"words".as_slice().into()));
         let (plain, packed) = (answer(&resource, &[]), answer(&resource, &[(ACCEPT_ENCODING, "br, gzip")]));
         assert_eq!((plain.status(), plain.headers().get(CONTENT_ENCODING)), (StatusCode::OK, None));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_unpacks_to_the_same() {
+    fn compressed_files_decompress_to_the_originals() {
         let text = b"the same words again and again and again".as_slice();
         let packed: &'static [u8] = Box::leak(pack(text).to_vec().into_boxed_slice());
         let resource = Resource::new(Vec::new(), "/x", "text/plain", Source::Gzip(packed));

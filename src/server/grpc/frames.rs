@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_limit_is_that_of_a_message_packed_or_not() {
+    async fn the_limit_applies_to_compressed_and_plain_messages() {
         for (body, status) in [
             (frame(0, &[0; 100]), None),
             (frame(0, &[0; 101]), Some(Kind::ResourceExhausted)),

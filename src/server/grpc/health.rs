@@ -163,7 +163,7 @@ mod tests {
     use super::{health_server::Health as _, *};
 
     #[tokio::test]
-    async fn a_server_that_is_about_to_stop_serves_nothing_whatever_its_last_check_said() {
+    async fn a_draining_server_is_not_serving() {
         let drain = Drain::default();
         let health = Health::of(["a.B"].into_iter(), drain.clone(), Visitors::new(1));
         health.ready.send_replace(true);

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn texts_one_after_the_other_are_the_same_wherever_they_are_cut() {
+    async fn concatenated_texts_decode_the_same_in_any_chunks() {
         let text = ["one", "four", "fives"].map(|word| STANDARD.encode(word)).concat();
         let text = text.as_bytes();
         assert!(text.windows(2).any(|two| two[0] == b'=' && two[1] != b'='), "padding stands within");
@@ -157,20 +157,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_the_base64_of_everybody(bytes in proptest::collection::vec(any::<u8>(), 0..50)) {
+        fn standard_base64_is_decoded(bytes in proptest::collection::vec(any::<u8>(), 0..50)) {
             let mut text = Text::default();
             prop_assert_eq!(&text.decode(STANDARD.encode(&bytes).as_bytes()).unwrap()[..], &bytes[..]);
             prop_assert_eq!(text.end(), Ok(()));
         }
 
         #[test]
-        fn four_characters_are_what_others_take_them_for(four in proptest::array::uniform4(any::<u8>())) {
+        fn four_characters_decode_as_in_the_reference(four in proptest::array::uniform4(any::<u8>())) {
             let expected = STANDARD.decode(four).ok();
             prop_assert_eq!(three(four).ok().map(|(bytes, count)| bytes[..count].to_vec()), expected);
         }
 
         #[test]
-        fn nearly_base64_is_what_others_take_it_for(four in "[A-Za-z0-9+/=]{4}") {
+        fn nearly_valid_base64_decodes_as_in_the_reference(four in "[A-Za-z0-9+/=]{4}") {
             let expected = STANDARD.decode(&four).ok();
             let ours = three(four.as_bytes().try_into().unwrap()).ok();
             prop_assert_eq!(ours.map(|(bytes, count)| bytes[..count].to_vec()), expected);

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_and_all_of_them_have_their_bounds() {
+    fn streams_are_limited_by_address_and_in_total() {
         let visitors = Visitors { most: 3, of_one: 2, crowd: 24, stay: STAY, open: Arc::default() };
         let enter = |address: &str| visitors.enter(&from(address)).unwrap();
         let lasts = |visit: &Visit| visit.until.is_none();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_bounded_too() {
+    fn streams_of_many_addresses_are_limited() {
         let visitors = Visitors { most: 3, of_one: 2, crowd: 24, stay: STAY, open: Arc::default() };
         let enter = |address: &str| visitors.enter(&from(address));
         let of_one: Vec<_> = (0..16).map(|_| enter("192.0.2.1").unwrap()).collect();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_beyond_the_bounds_is_served_and_ends_after_a_while() {
+    async fn a_stream_above_the_limits_ends_after_a_while() {
         let visitors = Visitors { most: 1, of_one: 1, crowd: 8, stay: Duration::from_millis(20), open: Arc::default() };
         let stream = || {
             let visit = visitors.enter(&from("192.0.2.1")).unwrap();

@@ -50,7 +50,7 @@ fn networks_and_addresses_are_read() {
 }
 
 #[test]
-fn what_a_stranger_says_is_not_believed() {
+fn headers_of_untrusted_peers_are_ignored() {
     let said = [
         ("x-forwarded-for", "198.51.100.7"),
         ("x-forwarded-proto", "https"),
@@ -125,7 +125,7 @@ fn the_standard_header_is_read_too() {
 }
 
 #[test]
-fn a_header_that_the_proxies_do_not_write_is_not_read() {
+fn headers_that_the_proxies_do_not_set_are_ignored() {
     let old = [("x-forwarded-for", "198.51.100.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "a.example")];
     let new = [("forwarded", "for=203.0.113.1;proto=http;host=b.example")];
     let host = [("host", "inner")];
@@ -146,7 +146,7 @@ fn a_header_that_the_proxies_do_not_write_is_not_read() {
 }
 
 #[test]
-fn unknown_is_never_the_proxy_and_an_odd_item_hides_no_other() {
+fn an_unknown_client_is_never_the_proxy_and_invalid_items_hide_no_others() {
     let of = |name: &str, value: &[u8]| client_of(PROXY, "127.0.0.1", &[(name, value)]);
     let odd: [(&str, &[u8]); 9] = [
         ("x-forwarded-for", b"\xfc, 198.51.100.7"),
@@ -209,7 +209,7 @@ fn protocol_and_host_are_those_that_the_client_used() {
 }
 
 #[test]
-fn a_client_is_local_only_if_nobody_speaks_for_another() {
+fn a_client_is_local_only_without_a_proxy() {
     let local = |trusted, peer, headers: &[(&str, &str)]| client(trusted, peer, headers).local;
     assert!(local("", "127.0.0.1", &[]) && local("", "::1", &[]) && local("", "::ffff:127.0.0.1", &[]));
     assert!(!local("", "10.0.0.1", &[]));
@@ -229,7 +229,7 @@ fn a_client_is_local_only_if_nobody_speaks_for_another() {
 }
 
 #[test]
-fn a_host_is_one_or_none() {
+fn a_request_has_at_most_one_host() {
     let host = |headers: &[(&str, &str)]| client("", "192.0.2.9", headers).host.map(|host| host.to_string());
     assert_eq!(host(&[("host", "a.example:1")]).as_deref(), Some("a.example:1"));
     for none in [&[][..], &[("host", "a"), ("host", "b")], &[("host", "u@a")], &[("host", "")], &[("host", "a b")]] {

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_told_from_what_is_none() {
+    fn hosts_are_distinguished_from_other_texts() {
         for host in
             ["", "a", "a.b-c_d:80", "127.0.0.1:8080", "[::1]", "[2001:db8::7]:443", "a:", "a:65535", "a%2Fb", "[v1.x]"]
         {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn one_host_is_asked_for() {
+    fn exactly_one_host_is_required() {
         let refused = |version: Version, uri: &str, hosts: &[&str]| {
             let request = Request::builder().version(version).uri(uri);
             let request = hosts.iter().fold(request, |request, host| request.header(HOST, *host));

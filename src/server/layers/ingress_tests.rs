@@ -54,7 +54,7 @@ async fn a_preflight_is_answered_for_origins_that_may_call() {
 }
 
 #[tokio::test]
-async fn answers_and_errors_tell_what_a_page_may_read() {
+async fn responses_and_errors_list_the_headers_that_a_page_may_read() {
     for (path, status) in [("/other", StatusCode::OK), ("/shout/panic", StatusCode::INTERNAL_SERVER_ERROR)] {
         let of =
             async |headers: &[(&str, &str)]| answer(ingress(CONSOLE, ""), false, Method::POST, path, headers).await;
@@ -87,7 +87,7 @@ async fn browsers_must_not_sniff_content_types() {
 }
 
 #[tokio::test]
-async fn an_open_manager_is_open_to_this_machine_alone() {
+async fn an_open_manager_is_open_only_to_the_local_machine() {
     let who = async |open, proxies: &str, headers: &[(&str, &str)]| {
         text(answer(ingress("", proxies), open, Method::POST, "/v1/tenants", headers).await).await
     };

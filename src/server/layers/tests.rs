@@ -113,7 +113,7 @@ pub(super) fn header<'r>(response: &'r Response<Body>, name: &str) -> &'r str {
 }
 
 #[tokio::test]
-async fn a_call_passes_with_what_the_layers_learnt() {
+async fn a_call_gets_the_facts_of_the_layers() {
     let response = answer(LIMITS, "/shout/fine", &[]).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(header(&response, "x-request-id").len(), 32);
@@ -121,7 +121,7 @@ async fn a_call_passes_with_what_the_layers_learnt() {
 }
 
 #[tokio::test]
-async fn a_sane_request_id_is_kept_and_another_is_not() {
+async fn a_valid_request_id_is_kept_and_an_invalid_one_is_replaced() {
     let response = answer(LIMITS, "/shout/fine", &[("x-request-id", "abc-1.2")]).await;
     assert_eq!(header(&response, "x-request-id"), "abc-1.2");
     for strange in ["a b", "", "\"", &"x".repeat(129)] {
@@ -131,7 +131,7 @@ async fn a_sane_request_id_is_kept_and_another_is_not() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer_that_tells_nothing() {
+async fn a_panic_is_a_response_without_details() {
     let response = answer(LIMITS, "/shout/panic", &[]).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let id = header(&response, "x-request-id").to_owned();
@@ -144,7 +144,7 @@ async fn a_panic_is_an_answer_that_tells_nothing() {
 }
 
 #[tokio::test]
-async fn a_panic_outside_of_the_net_of_calls_is_an_answer_too() {
+async fn a_panic_in_a_layer_is_a_response_too() {
     for headers in [&[("content-length", "101")][..], &[("host", "a b")]] {
         let response = answer(LIMITS, "/broken/by-its-dialect", headers).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{headers:?}");
@@ -154,7 +154,7 @@ async fn a_panic_outside_of_the_net_of_calls_is_an_answer_too() {
 }
 
 #[tokio::test]
-async fn a_call_that_takes_too_long_is_cut() {
+async fn a_call_that_takes_too_long_is_aborted() {
     let short = Limits { timeout: Duration::from_millis(20), ..LIMITS };
     let response = answer(short, "/shout/slow", &[("x-server-timeout", "3600")]).await;
     assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
@@ -195,7 +195,7 @@ fn streamed(
 }
 
 #[tokio::test]
-async fn calls_on_their_way_take_no_work_from_others() {
+async fn arriving_bodies_do_not_count_as_active_calls() {
     let stack = stack(LIMITS);
     let mut begun = Vec::new();
     for n in 0..8 {
@@ -217,7 +217,7 @@ async fn calls_on_their_way_take_no_work_from_others() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_whole_while_others_work_is_refused() {
+async fn a_body_that_completes_above_the_limit_is_refused() {
     let stack = stack(LIMITS);
     let (parts, late) = streamed("/shout/read", false);
     let late = tokio::spawn(stack.clone().oneshot(late));
@@ -230,7 +230,7 @@ async fn a_call_that_is_whole_while_others_work_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_or_trickles_is_cut() {
+async fn a_stalled_or_slow_body_is_aborted() {
     let (parts, stalled) = streamed("/shout/read", false);
     parts.unbounded_send(Ok(Bytes::from("be"))).unwrap();
     let response = stack(LIMITS).oneshot(stalled).await.unwrap();
@@ -250,7 +250,7 @@ async fn a_body_that_stalls_or_trickles_is_cut() {
 }
 
 #[tokio::test]
-async fn a_body_that_says_it_is_too_long_is_refused() {
+async fn a_body_with_an_excessive_declared_length_is_refused() {
     let response = answer(LIMITS, "/shout/fine", &[("content-length", "101")]).await;
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(answer(LIMITS, "/shout/fine", &[("content-length", "100")]).await.status(), StatusCode::OK);
@@ -269,7 +269,7 @@ async fn a_refused_head_has_no_body() {
 }
 
 #[tokio::test]
-async fn paths_of_no_dialect_are_answered_as_aip_193() {
+async fn errors_on_other_paths_follow_aip_193() {
     let response = answer(LIMITS, "/other", &[("content-length", "101")]).await;
     let id = header(&response, "x-request-id").to_owned();
     let body: Value = serde_json::from_str(&text(response).await).unwrap();

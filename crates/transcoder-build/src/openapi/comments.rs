@@ -54,8 +54,8 @@ pub fn first_sentence(text: &str) -> (&str, &str) {
     let ends = |(at, _): &(usize, &str)| {
         let rest = &text[at + 1..];
         let next = rest.trim_start();
-        let goes_on = next.starts_with(|c: char| c.is_lowercase());
-        rest.is_empty() || (rest.starts_with(char::is_whitespace) && !goes_on)
+        let continues = next.starts_with(|c: char| c.is_lowercase());
+        rest.is_empty() || (rest.starts_with(char::is_whitespace) && !continues)
     };
     match text.match_indices('.').find(ends) {
         Some((at, _)) => (&text[..at], text[at + 1..].trim()),

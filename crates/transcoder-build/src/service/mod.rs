@@ -59,13 +59,13 @@ impl Emit<'_> {
              pub static METHODS: &[&::transcoder::MethodInfo] = &[{}];",
             statics.join(", ")
         );
-        if !self.goes_on(serving) {
+        if !self.shares_module(serving) {
             out.push_str("}\n");
         }
     }
 
     /// Whether the serving code is in the module of the tables.
-    fn goes_on(&self, serving: bool) -> bool {
+    fn shares_module(&self, serving: bool) -> bool {
         serving && self.handlers.is_none()
     }
 
@@ -73,8 +73,8 @@ impl Emit<'_> {
     /// precede this code in the same file.
     pub fn serving(&self, out: &mut String, definitions: Option<&str>) {
         let service = self.service;
-        let goes_on = definitions.is_none() && self.goes_on(true);
-        if !goes_on {
+        let shares_module = definitions.is_none() && self.shares_module(true);
+        if !shares_module {
             let name = match self.handlers {
                 Some(_) => handlers_module(service),
                 None => rest_module(service),
@@ -82,7 +82,7 @@ impl Emit<'_> {
             let _ = writeln!(out, "/// What serves `{}`.\npub mod {name} {{", service.descriptor.full_name());
         }
         out.push_str("use ::transcoder::generated::{async_trait, tonic};\n");
-        let scope = Scope::new(service, definitions, goes_on, self.handlers);
+        let scope = Scope::new(service, definitions, shares_module, self.handlers);
         if let Some(handlers) = self.handlers {
             handlers.trait_of(out, service, &scope);
         }
