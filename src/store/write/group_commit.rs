@@ -15,7 +15,7 @@ use sea_orm::{
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::{after_commit::Observers, queued::Job, tx::Effects};
+use super::{after_commit::Observers, queued::QueuedWrite, tx::Effects};
 use crate::base::{Clock, Error, Result};
 use crate::store::{connect::Databases, write};
 
@@ -29,7 +29,7 @@ const SAVEPOINT_GROUPS: u32 = 16;
 /// The handle of the writer task.
 pub(in crate::store) struct Writer {
     /// None once the writer was stopped.
-    queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    queue: Mutex<Option<mpsc::Sender<Box<dyn QueuedWrite>>>>,
 }
 
 /// The state of the task.
@@ -50,19 +50,19 @@ impl Writer {
         let (queue, mut waiting) = mpsc::channel(QUEUE);
         let mut group = Group { db: db.write.clone(), clock, observers, savepoint_groups: 0 };
         tasks.spawn(async move {
-            let mut jobs = Vec::with_capacity(GROUP);
-            while waiting.recv_many(&mut jobs, GROUP).await > 0 {
-                group.run(jobs.drain(..)).await;
+            let mut writes = Vec::with_capacity(GROUP);
+            while waiting.recv_many(&mut writes, GROUP).await > 0 {
+                group.run(writes.drain(..)).await;
             }
         });
         Self { queue: Mutex::new(Some(queue)) }
     }
 
     /// Queues a write. After `stop`, it is dropped, and its caller sees the closed reply channel.
-    pub async fn admit(&self, job: Box<dyn Job>) {
+    pub async fn admit(&self, queued: Box<dyn QueuedWrite>) {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(queue) = queue {
-            let _ = queue.send(job).await;
+            let _ = queue.send(queued).await;
         }
     }
 
@@ -73,37 +73,37 @@ impl Writer {
 }
 
 impl Group {
-    async fn run(&mut self, jobs: impl Iterator<Item = Box<dyn Job>>) {
-        let mut jobs: Vec<_> = jobs.filter(|job| !job.abandoned()).collect();
-        if jobs.is_empty() {
+    async fn run(&mut self, writes: impl Iterator<Item = Box<dyn QueuedWrite>>) {
+        let mut writes: Vec<_> = writes.filter(|queued| !queued.abandoned()).collect();
+        if writes.is_empty() {
             return;
         }
-        metrics::histogram!("tenantry.store.group.size").record(jobs.len() as f64);
-        match self.commit(&mut jobs).await {
-            Ok(outcomes) => jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome)),
-            Err(error) => jobs.into_iter().for_each(|job| job.answer(Err(Error::from(error.clone())))),
+        metrics::histogram!("tenantry.store.group.size").record(writes.len() as f64);
+        match self.commit(&mut writes).await {
+            Ok(outcomes) => writes.into_iter().zip(outcomes).for_each(|(queued, outcome)| queued.answer(outcome)),
+            Err(error) => writes.into_iter().for_each(|queued| queued.answer(Err(Error::from(error.clone())))),
         }
     }
 
     /// Runs the writes and commits. Returns the outcome of each, or the reason why all of them failed.
-    async fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Outcomes, DbErr> {
+    async fn commit(&mut self, writes: &mut [Box<dyn QueuedWrite>]) -> Result<Outcomes, DbErr> {
         if self.savepoint_groups == 0 {
-            if let Some(outcomes) = self.commit_bare(jobs).await? {
+            if let Some(outcomes) = self.commit_bare(writes).await? {
                 return Ok(outcomes);
             }
             self.savepoint_groups = SAVEPOINT_GROUPS;
         }
         self.savepoint_groups -= 1;
-        self.commit_with_savepoints(jobs).await
+        self.commit_with_savepoints(writes).await
     }
 
     /// Runs the writes one after another; `None` if one of several failed and all were rolled back.
-    async fn commit_bare(&self, jobs: &mut [Box<dyn Job>]) -> Result<Option<Outcomes>, DbErr> {
-        let alone = jobs.len() == 1;
+    async fn commit_bare(&self, writes: &mut [Box<dyn QueuedWrite>]) -> Result<Option<Outcomes>, DbErr> {
+        let alone = writes.len() == 1;
         let mut effects = Effects::default();
         let mut tx = self.begin().await?;
-        for job in jobs.iter_mut() {
-            let (same, recorded) = write::run(job.as_mut(), tx, &self.clock).await;
+        for queued in writes.iter_mut() {
+            let (same, recorded) = write::run(queued.as_mut(), tx, &self.clock).await;
             tx = same;
             match recorded {
                 Ok(recorded) => effects.append(recorded),
@@ -114,15 +114,15 @@ impl Group {
             }
         }
         self.finish(tx, effects).await?;
-        Ok(Some(jobs.iter().map(|_| Ok(())).collect()))
+        Ok(Some(writes.iter().map(|_| Ok(())).collect()))
     }
 
-    async fn commit_with_savepoints(&self, jobs: &mut [Box<dyn Job>]) -> Result<Outcomes, DbErr> {
+    async fn commit_with_savepoints(&self, writes: &mut [Box<dyn QueuedWrite>]) -> Result<Outcomes, DbErr> {
         let mut effects = Effects::default();
-        let mut outcomes = Vec::with_capacity(jobs.len());
+        let mut outcomes = Vec::with_capacity(writes.len());
         let tx = self.begin().await?;
-        for job in jobs {
-            let (savepoint, recorded) = write::run(job.as_mut(), tx.begin().await?, &self.clock).await;
+        for queued in writes {
+            let (savepoint, recorded) = write::run(queued.as_mut(), tx.begin().await?, &self.clock).await;
             outcomes.push(match recorded {
                 Ok(recorded) => {
                     savepoint.commit().await?;

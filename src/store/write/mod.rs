@@ -23,7 +23,7 @@ use sea_orm::{DatabaseTransaction, TransactionTrait};
 use tokio::sync::oneshot;
 
 use self::{
-    queued::{Job, Work, WriteFn},
+    queued::{QueuedWrite, Work, WriteFn},
     tx::{Effects, Tx},
 };
 use super::{Store, audit::AuditRecord, conflict};
@@ -108,33 +108,33 @@ impl Store {
     }
 
     /// Passes a write to the task that runs it.
-    async fn admit(&self, job: Box<dyn Job>) {
+    async fn admit(&self, queued: Box<dyn QueuedWrite>) {
         match &self.0.group {
-            Some(group) => group.admit(job).await,
+            Some(group) => group.admit(queued).await,
             None => {
                 let store = self.clone();
-                self.0.tasks.spawn(async move { store.run_alone(job).await });
+                self.0.tasks.spawn(async move { store.run_alone(queued).await });
             }
         }
     }
 
     /// Runs a write in its own transaction, with retries.
-    async fn run_alone(&self, mut job: Box<dyn Job>) {
+    async fn run_alone(&self, mut queued: Box<dyn QueuedWrite>) {
         for run in 1.. {
-            let outcome = self.attempt(job.as_mut()).await;
+            let outcome = self.attempt(queued.as_mut()).await;
             match outcome {
-                Err(error) if run < RUNS && conflict::is_transient(&error) && !job.abandoned() => {
+                Err(error) if run < RUNS && conflict::is_transient(&error) && !queued.abandoned() => {
                     metrics::counter!("tenantry.store.write.retries").increment(1);
                     tokio::time::sleep(PAUSE * 2_u32.pow(run - 1).min(16) * rand::random_range(1..=8) / 8).await;
                 }
-                outcome => return job.answer(outcome),
+                outcome => return queued.answer(outcome),
             }
         }
     }
 
-    async fn attempt(&self, job: &mut dyn Job) -> Result<()> {
+    async fn attempt(&self, queued: &mut dyn QueuedWrite) -> Result<()> {
         let conn = self.0.db.write.begin().await?;
-        let (conn, effects) = run(job, conn, self.clock()).await;
+        let (conn, effects) = run(queued, conn, self.clock()).await;
         let outcome = match effects {
             Ok(effects) => {
                 let wakes = !effects.is_empty();
@@ -164,16 +164,16 @@ impl Store {
 /// Runs a write once in a transaction, and returns the transaction with the recorded effects. A panic becomes
 /// an internal error.
 pub(in crate::store) async fn run(
-    job: &mut dyn Job,
+    queued: &mut dyn QueuedWrite,
     conn: DatabaseTransaction,
     clock: &Clock,
 ) -> (DatabaseTransaction, Result<Effects>) {
-    let audited = job.audited();
-    let tx = Tx::new(conn, job.cx().clone(), clock.clone());
+    let audited = queued.audited();
+    let tx = Tx::new(conn, queued.cx().clone(), clock.clone());
     let work = async {
         caller_check::check(&tx).await?;
         idempotent::claim(&tx).await?;
-        job.run(&tx).await
+        queued.run(&tx).await
     };
     let outcome = AssertUnwindSafe(WRITING.scope((), work)).catch_unwind().await;
     let (conn, effects) = tx.finish(audited);

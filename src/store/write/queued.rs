@@ -7,7 +7,7 @@ use super::tx::Tx;
 use crate::base::{Cx, Result};
 
 /// A write that can run several times and is completed once.
-pub(in crate::store) trait Job: Send {
+pub(in crate::store) trait QueuedWrite: Send {
     fn cx(&self) -> &Cx;
     /// Whether it must record an audit event.
     fn audited(&self) -> bool;
@@ -41,7 +41,7 @@ where
     }
 }
 
-/// The implementation of [`Job`].
+/// The implementation of [`QueuedWrite`].
 pub(in crate::store) struct Work<I, T, F> {
     pub cx: Cx,
     pub audited: bool,
@@ -51,7 +51,7 @@ pub(in crate::store) struct Work<I, T, F> {
     pub reply: oneshot::Sender<Result<T>>,
 }
 
-impl<I, T, F> Job for Work<I, T, F>
+impl<I, T, F> QueuedWrite for Work<I, T, F>
 where
     I: Send + Sync + 'static,
     T: Send + 'static,

@@ -30,7 +30,7 @@ impl Check<'_> {
 
     /// Each action has a unique name, which is a value of the selecting field.
     fn names(&self, actions: &Actions) -> Result<(), Error> {
-        let deciding = self.text_field(&actions.field)?;
+        let selecting = self.text_field(&actions.field)?;
         if actions.field.contains('.') {
             return Err(self.fail("actions: the selecting field must be a field of the request itself"));
         }
@@ -50,7 +50,7 @@ impl Check<'_> {
         if !actions.default.is_empty() && !listed(&actions.default) {
             return Err(self.fail(format!("actions: the default {} is not listed", actions.default)));
         }
-        if let Kind::Enum(item) = deciding.kind() {
+        if let Kind::Enum(item) = selecting.kind() {
             let values: Vec<_> = item.values().filter(|value| value.number() != 0).collect();
             if let Some(value) = values.iter().find(|value| !listed(value.name())) {
                 return Err(self.fail(format!("actions: {} of {} is not listed", value.name(), item.full_name())));

@@ -20,20 +20,20 @@ pub struct Actions {
 /// One action.
 #[derive(Clone, Debug, Default)]
 pub struct Action {
-    /// The value of the deciding field.
+    /// The value of the selecting field.
     pub name: String,
     /// The permission; once checked, never empty.
     pub permission: String,
     /// Its name in the audit log; once checked, empty only on reads.
     pub audit: String,
-    /// The fields that it takes, beside those that every action takes.
+    /// The optional fields, without those that every action takes.
     pub takes: Vec<String>,
     /// The required fields.
     pub requires: Vec<String>,
 }
 
 impl Actions {
-    /// What the option says.
+    /// Reads the option.
     pub(super) fn of(rule: &DynamicMessage) -> Self {
         let action = |action: DynamicMessage| Action {
             name: text(&action, "name"),

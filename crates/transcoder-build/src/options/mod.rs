@@ -29,7 +29,7 @@ pub struct Auth {
     /// No credential is needed.
     pub public: bool,
     pub permission: String,
-    /// The permission to reach every resource, where `permission` reaches the caller's own; empty if there is none.
+    /// The permission to access all resources, if `permission` gives access only to the caller's own; empty if there is none.
     pub all: String,
     /// Kinds of caller, without the enum's prefix.
     pub callers: Vec<String>,

@@ -38,7 +38,7 @@ pub fn enumeration(out: &mut String, method: &Method, scope: &Scope<'_>) {
          pub const ALL: &'static [Self] = &[{all}];\n\
          /// The actions for the guard.\n\
          pub const TABLE: ::transcoder::Actions = {table};\n\
-         /// Its name, which is the value of the deciding field.\n\
+         /// Its name, which is the value of the selecting field.\n\
          pub fn name(self) -> &'static str {{ match self {{ {names} }} }}\n\
          /// The requested action; `None` if it is not listed.\n\
          pub fn of(message: &{request}) -> Option<Self> {{ match {value} {{ {values} _ => None }} }}\n\

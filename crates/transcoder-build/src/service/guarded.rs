@@ -97,7 +97,7 @@ fn method(out: &mut String, methods: &mut String, method: &Method, scope: &Scope
     );
 }
 
-/// What is checked of a message that the guard let in.
+/// The checks of a message after the second step of the guard.
 fn checks(method: &Method, scope: &Scope<'_>, domain: &str) -> String {
     let (mut checks, domain) = (String::new(), literal(domain));
     if method.has_required {

@@ -81,7 +81,7 @@ impl Handlers {
     }
 }
 
-/// The name and type of what was decided of a call before its handler runs: the action, or the reach of the caller.
+/// The name and type of the additional parameter of a handler: the action, or the reach of the caller.
 fn decided(method: &Method, scope: &Scope<'_>) -> Option<(&'static str, String)> {
     if method.actions.is_some() {
         Some(("action", format!("{}{}", scope.tables, enum_of(method))))
@@ -92,7 +92,7 @@ fn decided(method: &Method, scope: &Scope<'_>) -> Option<(&'static str, String)>
     }
 }
 
-/// The forms of what a handler returns.
+/// The kinds of results of handlers.
 enum Answer {
     Message,
     /// A message with metadata.

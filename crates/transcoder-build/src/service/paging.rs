@@ -1,4 +1,4 @@
-//! Emits what requests and responses of pages have in common, for code that serves all of them.
+//! Emits the traits of paged requests and responses, for code that handles all of them.
 
 use std::fmt::Write as _;
 

@@ -18,7 +18,7 @@ pub struct Handlers {
     pub error: String,
 }
 
-/// The module of what serves a service.
+/// The module of the serving code of a service.
 pub struct Scope<'a> {
     package: &'a str,
     definitions: Option<&'a str>,

@@ -23,7 +23,7 @@ const AUTH: &str = r#"permission: "order.write" tenant: {from: TENANT_SOURCE_NON
 const POST: &str = r#"option (google.api.http) = {post: "/a" body: "*"};"#;
 const AUDIT: &str = r#"option (shop.options.v1.audit) = {action: "order.change"};"#;
 
-/// All fields but the deciding one.
+/// All fields but the selecting one.
 const FIELDS: &str = r#"["name", "tags", "force", "letter", "parcel", "size"]"#;
 
 fn build(input: &str, auth: &str, more: &str, rule: &str) -> Result<Compiled, Error> {
