@@ -1,4 +1,4 @@
-//! Digests of a call with a key: of the key's owner and purpose, and of the request.
+//! Digests of a call with a key: one of the caller, the method and the key, and one of the request.
 
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use tonic::metadata::MetadataMap;
@@ -7,8 +7,8 @@ use transcoder::MethodInfo;
 use super::IdentifiedCall;
 use crate::base::{Caller, KeyedCall, TenantId, digest::sha256_hex};
 
-/// When only zero-trust calls over REST took keys, a key was for a path. These methods keep theirs, so that old and new servers find the
-/// same row.
+/// In earlier versions only zero-trust calls over REST accepted keys, and a key belonged to a path instead of a method. These methods
+/// still use their paths, so that old and new servers find the same row.
 const PATHS: [(&str, &str); 13] = [
     ("/tenantry.zerotrust.v1.ApiKeyService/ChangeApiKey", "/v1/admin/api-keys"),
     ("/tenantry.zerotrust.v1.GroupService/ChangeGroup", "/v1/admin/groups/lifecycle"),
@@ -25,11 +25,11 @@ const PATHS: [(&str, &str); 13] = [
     ("/tenantry.zerotrust.v1.UserService/SuspendUser", "/v1/admin/users/suspend"),
 ];
 
-/// The headers on which a response depends beside the message. `Accept` does not belong here: it selects the framing of streams, which
-/// take no keys, and content codings are applied outside of the services.
+/// The headers on which a response depends in addition to the message. `Accept` is not one of them: it selects the framing of streams,
+/// which do not accept keys, and content codings are applied outside of the services.
 const CONDITIONS: [http::HeaderName; 4] = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
 
-/// The conditions of a request (RFC 9110, section 13), one a line.
+/// The conditions of a request (RFC 9110, section 13), one per line.
 pub(super) fn conditions(metadata: &MetadataMap) -> String {
     let mut conditions = String::new();
     for name in &CONDITIONS {
@@ -56,7 +56,7 @@ pub(super) fn identify(
     if let Some(principal) = &caller.principal {
         push(&mut who, principal);
     }
-    // None of them has a line break.
+    // None of the values contains a line break.
     let who = who.join("\n");
     // A request may contain a password. The key, which is not stored, makes the digest useless for guessing it.
     let request = sha256_hex([who.as_bytes(), b"\n", conditions.as_bytes(), b"\n", request]);
@@ -64,7 +64,7 @@ pub(super) fn identify(
     IdentifiedCall { call, tenant: caller.tenant.as_ref().map(|tenant| tenant.id) }
 }
 
-/// Everything about a caller that its rights depend on.
+/// Appends everything on which the rights of a caller depend.
 fn push(who: &mut Vec<String>, caller: &Caller) {
     let roles: Vec<_> = caller.roles().iter().map(|role| role.as_str()).collect();
     who.extend([
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_its_callers_and_its_methods() {
+    fn a_key_belongs_to_its_caller_and_method() {
         let (system, nobody) = (Caller::system(), Caller::new(CallerFacts::default()));
         let first = digests(&system, &CHANGE_GROUP, "k", b"a");
         assert_eq!(first, digests(&system, &CHANGE_GROUP, "k", b"a"));
@@ -115,7 +115,7 @@ mod tests {
         assert_ne!(proxied.0, digests(&speaks_for(&system), &CREATE_TENANT, "k", b"a").0);
     }
 
-    /// As servers made it that took keys over REST only.
+    /// The digest of a server that accepted keys only over REST.
     #[test]
     fn a_key_of_an_older_server_is_found() {
         let lines = "SERVICE\n\n\nsystem\nplatform_admin\n\n/v1/admin/groups/lifecycle\nk";

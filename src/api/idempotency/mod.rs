@@ -1,14 +1,14 @@
 //! Idempotency keys: a call that is sent twice with the same key takes effect once and has the same response both times, over
 //! gRPC and REST.
 //!
-//! Every method with an audit rule and a caller takes a key. The generated code checks for it behind the guard, on the decoded
-//! message, so a replay discloses nothing that the guard would not allow. A key belongs to its caller, with the caller's roles, and
-//! to the method; it identifies one message.
+//! Every method with an audit rule and an authenticated caller accepts a key. The generated code handles it after the guard, on the
+//! decoded message, so a replay discloses nothing that the guard would not allow. A key belongs to its caller, with the caller's
+//! roles, and to the method; it identifies one message.
 //!
 //! The key is claimed by the first write of the call, in the same transaction ([`idempotent`]), so it is claimed exactly when the
 //! call has an effect: a call that wrote nothing leaves nothing, and one that wrote is never repeated, whatever happened to its
-//! response. The response is stored right after the call. Once its message is complete, a call runs in a task of its own, without
-//! the caller's deadline: a deadline or a disconnect ends the wait, not the call.
+//! response. The response is stored right after the call. Once its message is complete, a call runs in its own task, without the
+//! caller's deadline: a deadline or a disconnect ends the wait, not the call.
 //!
 //! Calls with the same key wait for each other within a process. Of two on different servers, the database lets one write, and
 //! the other returns the response of the first.
