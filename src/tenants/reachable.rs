@@ -26,7 +26,7 @@ pub async fn reachable_page(cx: &Cx, store: &Store, request: PageRequest) -> Res
 }
 
 /// The scope of a watch of the call.
-pub async fn watch_scope(cx: &Cx, store: &Store) -> Result<WatchScope> {
+pub async fn watchable(cx: &Cx, store: &Store) -> Result<WatchScope> {
     let own = match &cx.access {
         Access::Tenant(own) => Some(super::resolve_any(cx, store, own).await?.1),
         Access::Platform | Access::None => None,
@@ -34,7 +34,7 @@ pub async fn watch_scope(cx: &Cx, store: &Store) -> Result<WatchScope> {
     WatchScope::of(&cx.access, own)
 }
 
-/// The rows of at most `limit` tenants after an id, by id.
+/// The rows of so many tenants after one, by id.
 pub(super) async fn rows_after(store: &Store, after: Option<TenantId>, limit: u64) -> Result<Vec<Model>> {
     let after = after.map(|id| Column::Id.gt(id.uuid()));
     let query = Entity::find()

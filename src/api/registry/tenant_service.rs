@@ -43,7 +43,7 @@ impl TenantService for Tenants {
         message: WatchTenantsRequest,
     ) -> Result<impl Stream<Item = Result<WatchTenantsResponse>> + Send + 'static> {
         let streams = &self.deps.streams;
-        let scope = tenants::watch_scope(cx, &self.deps.store).await?;
+        let scope = tenants::watchable(cx, &self.deps.store).await?;
         let watch = Watch::open(&streams.tenants, scope, message.revision).await?;
         let messages = watch.messages().map(|message| message.map(WatchTenantsResponse::from));
         Ok(abort_when(messages, streams.standing.end_of(cx)))
