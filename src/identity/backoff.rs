@@ -11,17 +11,18 @@
 //! worse.) A waiting attempt does not occupy a slot that other calls need ([`Cx::aside`]).
 
 use std::{
+    convert::Infallible,
     hash::Hash,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use moka::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::base::{Cx, Error, IdKind, Kind, Result, error::Reason, names::fold, subscriber};
+use crate::base::{Cx, Error, ExpiringCache, IdKind, Kind, Result, error::Reason, names::fold, subscriber};
 use crate::identity::{
     Email,
     accounts::address_gate::{Gate, NARROW_FROM, Slot},
@@ -43,6 +44,8 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 const MEMORY: Duration = Duration::from_secs(15 * 60);
 /// Maximum number of accounts, addresses and pairs remembered, each.
 const ENTRIES: u64 = 20_000;
+/// Number of addresses for whose gates space is allocated at once.
+const INITIAL_GATES: usize = 64;
 
 /// The part of a client's address that identifies a subscriber: for IPv6 the /64 network. Clients whose address
 /// a proxy does not forward share the proxy's address.
@@ -117,31 +120,49 @@ struct Record {
 /// Remembers failed attempts. Cheap to clone; clones share the state, which is in memory and lost on restart.
 #[derive(Clone, Debug)]
 pub struct Throttle {
-    own: Cache<Attempt, Record>,
-    accounts: Cache<[u8; 32], u32>,
-    addresses: Cache<Origin, u32>,
+    own: ExpiringCache<Attempt, Record>,
+    accounts: ExpiringCache<[u8; 32], u32>,
+    addresses: ExpiringCache<Origin, u32>,
     /// Refused attempts by address.
-    refused: Cache<Origin, u32>,
-    gates: Cache<Origin, Arc<Gate>>,
+    refused: ExpiringCache<Origin, u32>,
+    gates: Arc<Gates>,
+}
+
+type Gates = Cache<Origin, Arc<Gate>, UnitWeighter, DefaultHashBuilder, KeepUsed>;
+
+/// Keeps gates that are in use: attempts that wait at one must not be joined by attempts at a new one.
+#[derive(Clone, Debug)]
+struct KeepUsed;
+
+impl Lifecycle<Origin, Arc<Gate>> for KeepUsed {
+    type RequestState = ();
+
+    fn is_pinned(&self, _: &Origin, gate: &Arc<Gate>) -> bool {
+        Arc::strong_count(gate) > 1 || gate.is_occupied()
+    }
 }
 
 impl Default for Throttle {
     fn default() -> Self {
-        fn cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
-            Cache::builder().max_capacity(ENTRIES).time_to_live(MEMORY).build()
+        fn cache<K: Hash + Eq, V: Clone>() -> ExpiringCache<K, V> {
+            ExpiringCache::new(ENTRIES, MEMORY)
         }
-        // A gate must live as long as it is used: attempts that wait at it must not be joined by attempts at a new one.
-        let gates = Cache::builder().max_capacity(ENTRIES).time_to_idle(MEMORY).build();
-        Self { own: cache(), accounts: cache(), addresses: cache(), refused: cache(), gates }
+        let gates = Gates::with(INITIAL_GATES, ENTRIES, UnitWeighter, DefaultHashBuilder::default(), KeepUsed);
+        Self { own: cache(), accounts: cache(), addresses: cache(), refused: cache(), gates: Arc::new(gates) }
     }
 }
 
 impl Throttle {
+    fn gate(&self, origin: Origin) -> Arc<Gate> {
+        let Ok(gate) = self.gates.get_or_insert_with(&origin, || Ok::<_, Infallible>(Arc::default()));
+        gate
+    }
+
     /// Waits for the delay of the address and for a slot among its attempts; without a slot not even the account is
     /// looked up. Fails with RESOURCE_EXHAUSTED and a retry time if too many attempts are waiting.
     pub async fn approach(&self, cx: &Cx) -> Result<Arrival> {
         let origin = cx.counted_as().map(subscriber);
-        let gate = self.gates.get_with(origin, Arc::default);
+        let gate = self.gate(origin);
         let mut arrival = Arrival { at: Instant::now(), origin, gate, slot: None };
         let failures = self.addresses.get(&origin).unwrap_or_default();
         self.enter(cx, &mut arrival, delay(failures, MAX_SHARED_DELAY)).await?;
@@ -232,7 +253,7 @@ impl Throttle {
     }
 
     fn succeeded(&self, attempt: &Attempt) {
-        self.own.invalidate(attempt);
+        self.own.remove(attempt);
     }
 }
 
@@ -269,7 +290,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-fn bump<K: Hash + Eq + Send + Sync + 'static>(counts: &Cache<K, u32>, key: K) -> u32 {
+fn bump<K: Hash + Eq + Send + Sync + 'static>(counts: &ExpiringCache<K, u32>, key: K) -> u32 {
     let count = counts.get(&key).unwrap_or_default().saturating_add(1);
     counts.insert(key, count);
     count

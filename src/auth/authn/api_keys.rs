@@ -10,12 +10,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use moka::sync::Cache;
 
 use super::{tenant_lookup::Tenants, tokens};
 use crate::{
     audit::ApiKeyUses,
-    base::{Basis, Caller, CallerKind, Clock, Result, TenantRef, caller::CallerFacts},
+    base::{Basis, Caller, CallerKind, Clock, ExpiringCache, Result, TenantRef, caller::CallerFacts},
     identity::{ApiKey, api_keys},
     store::Revocation,
 };
@@ -37,7 +36,7 @@ pub struct ApiKeys {
     finder: Arc<dyn FindKey>,
     /// By digest, with the revocation count before the lookup. Expiry and networks are checked on every use;
     /// missing keys are not cached.
-    known: Cache<String, (u64, Arc<ApiKey>)>,
+    known: ExpiringCache<String, (u64, Arc<ApiKey>)>,
     /// How often this process revoked keys. Entries from before the last revocation are looked up again.
     revoked: Arc<AtomicU64>,
     uses: ApiKeyUses,
@@ -46,8 +45,7 @@ pub struct ApiKeys {
 
 impl ApiKeys {
     pub fn new(finder: Arc<dyn FindKey>, uses: ApiKeyUses, clock: Clock) -> Self {
-        let known = Cache::builder().max_capacity(MOST).time_to_live(KEPT).build();
-        Self { finder, known, revoked: Arc::default(), uses, clock }
+        Self { finder, known: ExpiringCache::new(MOST, KEPT), revoked: Arc::default(), uses, clock }
     }
 
     /// Receives the revocations of this process, which take effect at once.

@@ -72,7 +72,7 @@ struct Credential {
 impl Authenticator {
     /// An authenticator for our own tokens.
     pub fn new(keys: Arc<Keys>, revocations: Revocations, tenants: Arc<dyn Tenants>, clock: Clock) -> Self {
-        let cache = TokenCache::new(clock.clone());
+        let cache = TokenCache::default();
         let origins = Origins::default();
         let (manager, warehouse, api_keys, principals, open_manager) = (None, None, None, None, false);
         Self {

@@ -5,38 +5,37 @@
 
 use std::sync::Arc;
 
-use moka::{Expiry, sync::Cache};
-use std::time::{Duration, Instant};
+use quick_cache::{Weighter, sync::Cache};
 
-use super::tokens::{Claims, LEEWAY};
-use crate::base::Clock;
+use super::tokens::Claims;
 
 /// Maximum size of keys and claims together, in bytes.
 const MAX_BYTES: u64 = 2 * 1024 * 1024;
+/// Number of tokens for which space is allocated at once.
+const INITIAL_TOKENS: usize = 64;
 
 /// A bounded cache of verified tokens. Cheap to clone.
 #[derive(Clone)]
-pub struct TokenCache(Cache<Arc<str>, Arc<Claims>>);
+pub struct TokenCache(Arc<Cache<Arc<str>, Arc<Claims>, Size>>);
 
-/// Expires an entry with its token.
-struct AtExpiry(Clock);
+/// The size of an entry in bytes.
+#[derive(Clone)]
+struct Size;
 
-impl Expiry<Arc<str>, Arc<Claims>> for AtExpiry {
-    fn expire_after_create(&self, _: &Arc<str>, claims: &Arc<Claims>, _: Instant) -> Option<Duration> {
-        let left = claims.exp.saturating_add(LEEWAY).saturating_sub(self.0.unix());
-        Some(Duration::from_secs(u64::try_from(left).unwrap_or(0)))
+impl Weighter<Arc<str>, Arc<Claims>> for Size {
+    fn weight(&self, token: &Arc<str>, claims: &Arc<Claims>) -> u64 {
+        let texts = token.len() + claims.sub.len() + claims.aud.iter().map(String::len).sum::<usize>();
+        u64::try_from(texts + size_of::<Claims>()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self(Arc::new(Cache::with_weighter(INITIAL_TOKENS, MAX_BYTES, Size)))
     }
 }
 
 impl TokenCache {
-    pub fn new(clock: Clock) -> Self {
-        let weight = |token: &Arc<str>, claims: &Arc<Claims>| {
-            let texts = token.len() + claims.sub.len() + claims.aud.iter().map(String::len).sum::<usize>();
-            u32::try_from(texts + size_of::<Claims>()).unwrap_or(u32::MAX)
-        };
-        Self(Cache::builder().max_capacity(MAX_BYTES).weigher(weight).expire_after(AtExpiry(clock)).build())
-    }
-
     /// The claims of a token that was verified before.
     pub fn get(&self, token: &str) -> Option<Arc<Claims>> {
         self.0.get(token)

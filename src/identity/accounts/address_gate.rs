@@ -59,6 +59,11 @@ impl Drop for Waiting<'_> {
 }
 
 impl Gate {
+    /// Whether an attempt has a slot or sleeps.
+    pub fn is_occupied(&self) -> bool {
+        [&self.wide, &self.narrow, &self.asleep].into_iter().any(|permits| Arc::strong_count(permits) > 1)
+    }
+
     /// Permission to sleep; none if too many do.
     pub fn sleep(&self) -> Option<OwnedSemaphorePermit> {
         self.asleep.clone().try_acquire_owned().ok()

@@ -1,11 +1,12 @@
 //! Limits failed attempts: a number of them in a time window (zero-trust contract, section 9).
 
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use moka::sync::Cache;
+use quick_cache::{UnitWeighter, sync::Cache};
 use uuid::Uuid;
 
 use crate::base::Result;
@@ -16,14 +17,16 @@ const MOST: usize = 5;
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Maximum number of accounts remembered.
 const ENTRIES: u64 = 20_000;
+/// Number of accounts for which space is allocated at once.
+const INITIAL_ENTRIES: usize = 64;
 
 /// Attempts by account. Cheap to clone; clones share the state, which is in memory and lost on restart.
 #[derive(Clone)]
-pub struct Attempts(Cache<Uuid, Arc<Mutex<Vec<Instant>>>>);
+pub struct Attempts(Arc<Cache<Uuid, Arc<Mutex<Vec<Instant>>>>>);
 
 impl Default for Attempts {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(ENTRIES).time_to_idle(WINDOW).build())
+        Self(Arc::new(Cache::with_weighter(INITIAL_ENTRIES, ENTRIES, UnitWeighter)))
     }
 }
 
@@ -35,7 +38,7 @@ impl Attempts {
     }
 
     fn begin_at(&self, account: Uuid, now: Instant) -> Result<()> {
-        let counted = self.0.get_with(account, Arc::default);
+        let Ok(counted) = self.0.get_or_insert_with(&account, || Ok::<_, Infallible>(Arc::default()));
         let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
         counted.retain(|at| now.duration_since(*at) < WINDOW);
         match counted.first() {
@@ -49,7 +52,7 @@ impl Attempts {
 
     /// Forgets the attempts on an account after a success.
     pub fn succeeded(&self, account: Uuid) {
-        self.0.invalidate(&account);
+        self.0.remove(&account);
     }
 }
 

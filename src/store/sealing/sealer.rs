@@ -6,14 +6,13 @@
 use std::{sync::Arc, time::Duration};
 
 use aes_gcm::Aes256Gcm;
-use moka::sync::Cache;
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Select, sea_query::OnConflict};
 
 use super::{
     keyring::{self, DatabaseKey, Fit, Keyring},
     sealed::{self, KEY},
 };
-use crate::base::{Error, Result, Secret, TenantId, error::Reason};
+use crate::base::{Error, ExpiringCache, Result, Secret, TenantId, error::Reason};
 use crate::store::{Stamp, Store, Tx, entities::data_keys};
 
 /// Maximum number of data keys cached in memory.
@@ -30,16 +29,15 @@ struct Inner {
     store: Store,
     ring: Option<Keyring>,
     /// By row id. The key of a row never changes.
-    keys: Cache<String, Arc<Aes256Gcm>>,
+    keys: ExpiringCache<String, Arc<Aes256Gcm>>,
     /// The version of the latest key, by owner.
-    latest: Cache<Option<TenantId>, i64>,
+    latest: ExpiringCache<Option<TenantId>, i64>,
 }
 
 impl Sealer {
     /// A sealer without keys fails with an error that names the missing setting.
     pub fn new(store: Store, ring: Option<Keyring>) -> Self {
-        let latest = Cache::builder().max_capacity(KEPT).time_to_live(NOTICED).build();
-        let keys = Cache::builder().max_capacity(KEPT).time_to_live(NOTICED).build();
+        let (latest, keys) = (ExpiringCache::new(KEPT, NOTICED), ExpiringCache::new(KEPT, NOTICED));
         Self(Arc::new(Inner { store, ring, keys, latest }))
     }
 
