@@ -47,7 +47,7 @@ pub mod handlers {
 }
 
 /// Time limit for reading a further page of a list.
-const PAGE: Duration = Duration::from_secs(30);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The error dialect of the native surface, and of paths outside all surfaces.
 const AIP_193: &str = "aip-193";
@@ -113,26 +113,27 @@ impl Context for Cx {
 }
 
 /// The response of a list: its first page, and a stream of further pages. `message` converts a page.
-fn listed<T, M>(cx: &Cx, list: Pages<T>, mut message: impl FnMut(Vec<T>) -> M + Send + 'static) -> List<M>
+fn list_response<T, M>(cx: &Cx, list: Pages<T>, mut message: impl FnMut(Vec<T>) -> M + Send + 'static) -> List<M>
 where
     T: Send + 'static,
     M: 'static,
 {
     let first = message(list.first);
     match list.rest {
-        Some(rest) => List::new(first, further(cx.clone(), rest).map(move |page| page.map(&mut message))),
+        Some(rest) => List::new(first, further_pages(cx.clone(), rest).map(move |page| page.map(&mut message))),
         None => List::one(first),
     }
 }
 
 /// The further pages of a list, with a time limit for each.
-fn further<T: Send + 'static>(
+fn further_pages<T: Send + 'static>(
     cx: Cx,
     pages: impl Stream<Item = Result<Vec<T>>> + Send + Unpin + 'static,
 ) -> impl Stream<Item = Result<Vec<T>>> + Send + 'static {
     let pages = stream::unfold(pages, |mut pages| async move {
         // Time that the client takes is not counted.
-        let page = tokio::time::timeout(PAGE, pages.next()).await.unwrap_or_else(|_| Some(Err(late())));
+        let page =
+            tokio::time::timeout(PAGE_TIMEOUT, pages.next()).await.unwrap_or_else(|_| Some(Err(page_timed_out())));
         page.map(|page| (page, pages))
     });
     pages.inspect(move |page| {
@@ -143,7 +144,7 @@ fn further<T: Send + 'static>(
     })
 }
 
-fn late() -> Error {
+fn page_timed_out() -> Error {
     Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, "a page of the list took too long")
 }
 

@@ -94,7 +94,7 @@ impl Service<Request<Body>> for Dispatch {
             return Box::pin(async move { Ok(ops.answer(&head).await) });
         }
         if let Some(stub) = self.stub.as_ref().filter(|_| Stub::covers(request.uri().path())) {
-            return Box::pin(std::future::ready(Ok(stub.answer(request))));
+            return Box::pin(std::future::ready(Ok(stub.respond(request))));
         }
         if !request.headers().contains_key(ACCEPT_ENCODING) {
             let answer = self.rest.call(request);

@@ -204,8 +204,8 @@ mod tests {
             (&rendered["detail"][0]["type"], &rendered["detail"][0]["loc"]),
             (&json!("bool_parsing"), &json!(["query", "x"]))
         );
-        let told = body(&Failure::decode(DecodeError::new(DecodeErrorKind::Syntax, "broken").at_byte(3)));
-        assert_eq!((told.0, &told.1["detail"][0]["loc"]), (422, &json!(["body", 3])));
+        let rendered = body(&Failure::decode(DecodeError::new(DecodeErrorKind::Syntax, "broken").at_byte(3)));
+        assert_eq!((rendered.0, &rendered.1["detail"][0]["loc"]), (422, &json!(["body", 3])));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::optional_filter;
 use crate::{
-    api::{Deps, List, handlers::controlplane::v1::grant_service::GrantService, listed, timestamp},
+    api::{Deps, List, handlers::controlplane::v1::grant_service::GrantService, list_response, timestamp},
     base::{Cx, Result, TenantRef, ids::read_dashed},
     identity::{
         Grant,
@@ -25,7 +25,7 @@ impl GrantService for Grants {
             tenant: optional_filter(&message.tenant_id).map(TenantRef::parse),
         };
         let grants = grants::list(cx, &self.deps.store, &of).await?;
-        Ok(listed(cx, grants, |page| ListGrantsResponse { grants: page.into_iter().map(to_proto).collect() }))
+        Ok(list_response(cx, grants, |page| ListGrantsResponse { grants: page.into_iter().map(to_proto).collect() }))
     }
 
     async fn create_grant(&self, cx: &Cx, message: CreateGrantRequest) -> Result<CreateGrantResponse> {

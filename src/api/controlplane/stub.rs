@@ -44,7 +44,7 @@ impl Stub {
     }
 
     /// Responds to a request for a path that it [covers](Stub::covers).
-    pub fn answer(&self, mut request: Request<Body>) -> Response<Body> {
+    pub fn respond(&self, mut request: Request<Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         if roots().any(|root| root == surface::decoded(&path)) {
             return redirect(&path, request.uri().query());

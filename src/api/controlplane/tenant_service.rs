@@ -2,7 +2,7 @@
 
 use super::optional_filter;
 use crate::{
-    api::{Deps, List, handlers::controlplane::v1::tenant_service::TenantService, listed, timestamp},
+    api::{Deps, List, handlers::controlplane::v1::tenant_service::TenantService, list_response, timestamp},
     base::{Cx, Result, TenantRef},
     controlplane::tenants::{self, Removal, Removed},
     proto::controlplane::v1::{
@@ -20,7 +20,7 @@ impl TenantService for Tenants {
     async fn list_tenants(&self, cx: &Cx, message: ListTenantsRequest) -> Result<List<ListTenantsResponse>> {
         let tenants = tenants::list(cx, &self.deps.store, optional_filter(&message.status)).await?;
         let mut total = 0;
-        Ok(listed(cx, tenants, move |page| {
+        Ok(list_response(cx, tenants, move |page| {
             // A page is never too long for this. The last page has the total.
             total += page.len() as i64;
             ListTenantsResponse { tenants: page.into_iter().map(to_summary).collect(), total }

@@ -2,7 +2,7 @@
 
 use super::optional_filter;
 use crate::{
-    api::{Deps, List, handlers::controlplane::v1::user_service::UserService, listed},
+    api::{Deps, List, handlers::controlplane::v1::user_service::UserService, list_response},
     base::{Cx, Result},
     identity::{Identity, accounts::identities},
     proto::controlplane::v1::{CreateUserRequest, CreateUserResponse, ListUsersRequest, ListUsersResponse, User},
@@ -15,7 +15,7 @@ pub struct Users {
 impl UserService for Users {
     async fn list_users(&self, cx: &Cx, message: ListUsersRequest) -> Result<List<ListUsersResponse>> {
         let users = identities::list(cx, &self.deps.store, optional_filter(&message.email)).await?;
-        Ok(listed(cx, users, |page| ListUsersResponse { users: page.into_iter().map(to_proto).collect() }))
+        Ok(list_response(cx, users, |page| ListUsersResponse { users: page.into_iter().map(to_proto).collect() }))
     }
 
     async fn create_user(&self, cx: &Cx, message: CreateUserRequest) -> Result<CreateUserResponse> {

@@ -1,7 +1,7 @@
 //! `TenantService`: tenants by id, name and age.
 
 use crate::{
-    api::{Deps, List, handlers::manager::v1::tenant_service::TenantService, listed, timestamp},
+    api::{Deps, List, handlers::manager::v1::tenant_service::TenantService, list_response, timestamp},
     base::{Cx, Result, TenantRef},
     manager::tenants,
     proto::manager::v1::{
@@ -24,7 +24,7 @@ impl TenantService for Tenants {
 
     async fn list_tenants(&self, cx: &Cx, _: ListTenantsRequest) -> Result<List<ListTenantsResponse>> {
         let tenants = tenants::list(cx, &self.deps.store).await?;
-        Ok(listed(cx, tenants, |page| ListTenantsResponse { tenants: page.into_iter().map(to_proto).collect() }))
+        Ok(list_response(cx, tenants, |page| ListTenantsResponse { tenants: page.into_iter().map(to_proto).collect() }))
     }
 
     async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {

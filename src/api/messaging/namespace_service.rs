@@ -1,7 +1,7 @@
 //! `NamespaceService`: the namespaces of tenants.
 
 use crate::{
-    api::{Deps, List, handlers::messaging::v2::namespace_service::NamespaceService, listed},
+    api::{Deps, List, handlers::messaging::v2::namespace_service::NamespaceService, list_response},
     base::{Cx, Result},
     messaging::namespaces,
     proto::messaging::v2::{
@@ -17,7 +17,7 @@ pub struct Namespaces {
 impl NamespaceService for Namespaces {
     async fn list_namespaces(&self, cx: &Cx, message: ListNamespacesRequest) -> Result<List<ListNamespacesResponse>> {
         let names = namespaces::list(cx, &self.deps.store, &message.tenant).await?;
-        Ok(listed(cx, names, |namespaces| ListNamespacesResponse { namespaces }))
+        Ok(list_response(cx, names, |namespaces| ListNamespacesResponse { namespaces }))
     }
 
     async fn get_namespace(&self, cx: &Cx, message: GetNamespaceRequest) -> Result<GetNamespaceResponse> {

@@ -3,7 +3,7 @@
 use prost_types::FieldMask;
 
 use crate::{
-    api::{Deps, List, handlers::messaging::v2::tenant_service::TenantService, listed},
+    api::{Deps, List, handlers::messaging::v2::tenant_service::TenantService, list_response},
     base::{Cx, Result},
     messaging::{
         rules::InfoInput,
@@ -23,7 +23,7 @@ pub struct Tenants {
 impl TenantService for Tenants {
     async fn list_tenants(&self, cx: &Cx, _: ListTenantsRequest) -> Result<List<ListTenantsResponse>> {
         let names = tenants::list(cx, &self.deps.store).await?;
-        Ok(listed(cx, names, |tenants| ListTenantsResponse { tenants }))
+        Ok(list_response(cx, names, |tenants| ListTenantsResponse { tenants }))
     }
 
     async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {
@@ -32,14 +32,14 @@ impl TenantService for Tenants {
     }
 
     async fn create_tenant(&self, cx: &Cx, message: CreateTenantRequest) -> Result<CreateTenantResponse> {
-        let info = input(message.info, message.given.as_ref());
+        let info = info_input(message.info, message.given.as_ref());
         let id = tenants::create(cx, &self.deps.store, &self.deps.settings.messaging, &message.tenant, info.as_ref())
             .await?;
         Ok(CreateTenantResponse { id: id.dashed() })
     }
 
     async fn update_tenant(&self, cx: &Cx, message: UpdateTenantRequest) -> Result<UpdateTenantResponse> {
-        let info = input(message.info, message.given.as_ref());
+        let info = info_input(message.info, message.given.as_ref());
         let version = tenants::update(cx, &self.deps.store, &message.tenant, info.as_ref(), message.version).await?;
         Ok(UpdateTenantResponse { version })
     }
@@ -51,7 +51,7 @@ impl TenantService for Tenants {
 }
 
 /// The settings as the caller gave them. `given` lists the fields that were present; without it all were.
-fn input(info: Option<TenantInfo>, given: Option<&FieldMask>) -> Option<InfoInput> {
+fn info_input(info: Option<TenantInfo>, given: Option<&FieldMask>) -> Option<InfoInput> {
     let is_given = |member: &str| given.is_none_or(|mask| mask.paths.iter().any(|path| path == member));
     info.map(|info| InfoInput {
         admin_roles: is_given("admin_roles").then_some(info.admin_roles),

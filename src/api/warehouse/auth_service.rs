@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Lifetime of a session (warehouse contract, section 2.2).
-const TTL: Duration = Duration::from_secs(8 * 3600);
+const LIFETIME: Duration = Duration::from_secs(8 * 3600);
 /// The name of administrator roles on this surface.
 const ADMIN: &str = "admin";
 
@@ -51,7 +51,7 @@ impl Auth {
 
 impl AuthService for Auth {
     async fn login(&self, cx: &Cx, message: LoginRequest) -> Result<Response<LoginResponse>> {
-        let planned = self.deps.sessions.plan(Surface::Warehouse, TTL);
+        let planned = self.deps.sessions.plan(Surface::Warehouse, LIFETIME);
         let admits = |login: &Login| rules::check_login(login).is_ok();
         let login = self.deps.sessions.log_in_to(cx, &credentials(message)?, &planned, admits).await?;
         rules::check_login(&login)?;
@@ -115,10 +115,10 @@ fn username(of_account: bool, subject: &str) -> &str {
 
 /// The response with a cookie, which the REST layer sets.
 fn with_cookie<T>(message: T, cookie: &str) -> Result<Response<T>> {
-    let mut answer = Response::new(message);
+    let mut response = Response::new(message);
     let value: MetadataValue<Ascii> = cookie.parse().map_err(Error::internal)?;
-    answer.metadata_mut().insert("set-cookie", value);
-    Ok(answer)
+    response.metadata_mut().insert("set-cookie", value);
+    Ok(response)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `TenantService`: tenants with the authentication provider of their users.
 
 use crate::{
-    api::{List, handlers::warehouse::v1::tenant_service::TenantService, listed},
+    api::{List, handlers::warehouse::v1::tenant_service::TenantService, list_response},
     base::{Cx, Result},
     proto::warehouse::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, ListTenantsRequest,
@@ -28,7 +28,7 @@ impl TenantService for Tenants {
 
     async fn list_tenants(&self, cx: &Cx, _: ListTenantsRequest) -> Result<List<ListTenantsResponse>> {
         let views = tenants::list(cx, &self.area.store).await?;
-        Ok(listed(cx, views, |page| ListTenantsResponse { tenants: page.into_iter().map(to_proto).collect() }))
+        Ok(list_response(cx, views, |page| ListTenantsResponse { tenants: page.into_iter().map(to_proto).collect() }))
     }
 
     async fn set_tenant_disabled(
