@@ -70,7 +70,7 @@ impl CallFacts {
         self.0.method.get().copied()
     }
 
-    /// The tenant of the call, as the caller wrote it.
+    /// The tenant of the call, as the caller wrote it, or the folded name of the caller's own if the call is on that one.
     pub fn tenant(&self) -> Option<&str> {
         self.0.tenant.get().map(String::as_str)
     }

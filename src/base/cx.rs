@@ -12,7 +12,8 @@ use super::{
     drain::Drain,
     error::{Error, Kind, Reason, Result},
     keyed_call::KeyedCall,
-    scope::Access,
+    names::TenantRef,
+    scope::{Access, CallTenant},
     seat::Seated,
 };
 
@@ -26,6 +27,8 @@ pub struct CxFacts {
     pub caller: Caller,
     /// Which tenants the call may access.
     pub access: Access,
+    /// The tenant of the call; read it with [`Cx::tenant`].
+    pub tenant: CallTenant,
     /// The request id, as in responses and the log.
     pub request_id: String,
     /// The gRPC path of the RPC, or the command.
@@ -63,6 +66,7 @@ impl Cx {
         Self::new(CxFacts {
             caller: Caller::system(),
             access: Access::Platform,
+            tenant: CallTenant::None,
             request_id: String::new(),
             rpc: task,
             audit_action: Some(task),
@@ -77,6 +81,16 @@ impl Cx {
             clock,
             drain: Drain::default(),
         })
+    }
+
+    /// The tenant of the call, by the rule of its RPC: the one that the request names, or the caller's own. Fails with
+    /// INVALID_ARGUMENT if the request must name one, and as an internal error if the rule has no tenant.
+    pub fn tenant(&self) -> Result<&TenantRef> {
+        match &self.tenant {
+            CallTenant::Known(tenant) => Ok(tenant),
+            CallTenant::Missing(field) => Err(Error::missing_field(field)),
+            CallTenant::None => Err(Error::internal("the rule of the call has no tenant")),
+        }
     }
 
     /// The operation of the call, for metrics and the log: its audit action, or its RPC if it has none.

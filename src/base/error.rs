@@ -57,6 +57,12 @@ impl Error {
         Self { violations: vec![violation], ..Self::new(Kind::InvalidArgument, reason, message) }
     }
 
+    /// The request lacks a field that it must have, in the words of the transcoder, which checks the fields that the
+    /// protos require.
+    pub fn missing_field(field: &str) -> Self {
+        Self { message: format!("missing: {field}").into(), ..Self::invalid(Reason::FieldRequired, field, "required") }
+    }
+
     /// The state of the system does not allow the call.
     pub fn precondition(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::FailedPrecondition, reason, message)

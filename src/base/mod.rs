@@ -37,7 +37,7 @@ pub use keyed_call::{KeyedCall, SentKey};
 pub use media::GrpcForm;
 pub use names::{TenantName, TenantRef};
 pub use page::{Page, PageRequest};
-pub use scope::{Access, Reach, TenantScope};
+pub use scope::{Access, CallTenant, Reach, TenantScope};
 pub use secret::Secret;
 pub use subscriber::subscriber;
 pub use words::Worded;

@@ -20,6 +20,19 @@ pub enum Access {
     None,
 }
 
+/// The tenant of a call, as the guard determined it from the rule of the RPC and the decoded message. The call may access
+/// it if it exists; nothing was looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallTenant {
+    /// The one that the request names, or else the caller's own.
+    Known(TenantRef),
+    /// None: a platform caller has no tenant of its own and left out the field that names one. Only operations that need
+    /// the tenant fail.
+    Missing(&'static str),
+    /// None: the rule has no tenant, or it is the caller's own and the caller has none.
+    None,
+}
+
 /// The proof that the call may access a tenant. It is the only way to tenant data. It is made from a tenant that was
 /// looked up and the call's [`Access`], never from a bare id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tempfile::TempDir;
 use tenantry::{
-    base::{Access, Caller, CallerKind, Clock, Cx, Drain, Result, Role, caller::CallerFacts, cx::CxFacts},
+    base::{Access, CallTenant, Caller, CallerKind, Clock, Cx, Drain, Result, Role, caller::CallerFacts, cx::CxFacts},
     store::{Store, StoreConfig, Tx},
 };
 use tokio::sync::OnceCell;
@@ -164,6 +164,7 @@ pub fn cx(action: &'static str, access: Access) -> Cx {
             ..CallerFacts::default()
         }),
         access,
+        tenant: CallTenant::None,
         request_id: "req-1".to_owned(),
         rpc: "/test/Call",
         audit_action: Some(action),

@@ -10,6 +10,7 @@ mod rows;
 mod audit_outbox;
 mod authorization;
 mod best_effort;
+mod call_tenant;
 mod cancellations;
 mod changes;
 mod clocks;

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Deps, handlers::controlplane::v1::email_domain_service::EmailDomainService},
-    base::{Cx, Result, TenantRef, ids::read_dashed},
+    base::{Cx, Result, ids::read_dashed},
     identity::grants::email_domains::{self, EmailDomain},
     proto::controlplane::v1::{
         CreateEmailDomainRequest, CreateEmailDomainResponse, DeleteEmailDomainRequest, DeleteEmailDomainResponse,
@@ -15,8 +15,8 @@ pub struct EmailDomains {
 }
 
 impl EmailDomainService for EmailDomains {
-    async fn list_email_domains(&self, cx: &Cx, message: ListEmailDomainsRequest) -> Result<ListEmailDomainsResponse> {
-        let found = email_domains::list(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
+    async fn list_email_domains(&self, cx: &Cx, _: ListEmailDomainsRequest) -> Result<ListEmailDomainsResponse> {
+        let found = email_domains::list(cx, &self.deps.store, cx.tenant()?).await?;
         Ok(ListEmailDomainsResponse { email_domains: found.into_iter().map(to_proto).collect() })
     }
 
@@ -25,8 +25,7 @@ impl EmailDomainService for EmailDomains {
         cx: &Cx,
         message: CreateEmailDomainRequest,
     ) -> Result<CreateEmailDomainResponse> {
-        let (tenant, domain) = (TenantRef::parse(&message.tenant_id), message.domain.unwrap_or_default());
-        let added = email_domains::add(cx, &self.deps.store, &tenant, &domain).await?;
+        let added = email_domains::add(cx, &self.deps.store, cx.tenant()?, message.domain()).await?;
         Ok(CreateEmailDomainResponse { email_domain: Some(to_proto(added)) })
     }
 
@@ -35,8 +34,7 @@ impl EmailDomainService for EmailDomains {
         cx: &Cx,
         message: DeleteEmailDomainRequest,
     ) -> Result<DeleteEmailDomainResponse> {
-        let (tenant, id) = (TenantRef::parse(&message.tenant_id), read_dashed(&message.domain_id));
-        email_domains::remove(cx, &self.deps.store, &tenant, id).await?;
+        email_domains::remove(cx, &self.deps.store, cx.tenant()?, read_dashed(&message.domain_id)).await?;
         Ok(DeleteEmailDomainResponse {})
     }
 }

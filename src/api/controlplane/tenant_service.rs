@@ -3,7 +3,7 @@
 use super::optional_filter;
 use crate::{
     api::{Deps, List, handlers::controlplane::v1::tenant_service::TenantService, list_response, timestamp},
-    base::{Cx, Result, TenantRef},
+    base::{Cx, Result},
     controlplane::tenants::{self, Removal, Removed},
     proto::controlplane::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,
@@ -33,15 +33,15 @@ impl TenantService for Tenants {
         Ok(CreateTenantResponse { tenant: Some(to_summary(tenant)) })
     }
 
-    async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {
-        let (tenant, _) = resolve_any(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
+    async fn get_tenant(&self, cx: &Cx, _: GetTenantRequest) -> Result<GetTenantResponse> {
+        let (tenant, _) = resolve_any(cx, &self.deps.store, cx.tenant()?).await?;
         Ok(GetTenantResponse { tenant: Some(to_proto(tenant)) })
     }
 
     async fn delete_tenant(&self, cx: &Cx, message: DeleteTenantRequest) -> Result<DeleteTenantResponse> {
-        let DeleteTenantRequest { tenant_id, confirm, drop_database } = message;
+        let DeleteTenantRequest { confirm, drop_database, .. } = message;
         let removal = Removal { confirm: confirm.unwrap_or_default(), drop_database };
-        let removed = tenants::delete(cx, &self.deps.store, &TenantRef::parse(&tenant_id), removal).await?;
+        let removed = tenants::delete(cx, &self.deps.store, cx.tenant()?, removal).await?;
         Ok(to_response(removed))
     }
 }

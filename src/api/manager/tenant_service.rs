@@ -2,14 +2,14 @@
 
 use crate::{
     api::{Deps, List, handlers::manager::v1::tenant_service::TenantService, list_response, timestamp},
-    base::{Cx, Result, TenantRef},
+    base::{Cx, Result},
     manager::tenants,
     proto::manager::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,
         GetTenantResponse, ListTenantsRequest, ListTenantsResponse, ReplaceTenantRequest, ReplaceTenantResponse,
-        Tenant, UpdateTenantRequest, UpdateTenantResponse,
+        Tenant as TenantMessage, UpdateTenantRequest, UpdateTenantResponse,
     },
-    tenants::Tenant as Registered,
+    tenants::Tenant,
 };
 
 pub struct Tenants {
@@ -27,8 +27,8 @@ impl TenantService for Tenants {
         Ok(list_response(cx, tenants, |page| ListTenantsResponse { tenants: page.into_iter().map(to_proto).collect() }))
     }
 
-    async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {
-        let tenant = tenants::get(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
+    async fn get_tenant(&self, cx: &Cx, _: GetTenantRequest) -> Result<GetTenantResponse> {
+        let tenant = tenants::get(cx, &self.deps.store, cx.tenant()?).await?;
         Ok(GetTenantResponse { tenant: Some(to_proto(tenant)) })
     }
 
@@ -42,14 +42,14 @@ impl TenantService for Tenants {
         Ok(UpdateTenantResponse {})
     }
 
-    async fn delete_tenant(&self, cx: &Cx, message: DeleteTenantRequest) -> Result<DeleteTenantResponse> {
-        tenants::delete(cx, &self.deps.store, &TenantRef::parse(&message.tenant_id)).await?;
+    async fn delete_tenant(&self, cx: &Cx, _: DeleteTenantRequest) -> Result<DeleteTenantResponse> {
+        tenants::delete(cx, &self.deps.store, cx.tenant()?).await?;
         Ok(DeleteTenantResponse {})
     }
 }
 
-fn to_proto(tenant: Registered) -> Tenant {
-    Tenant {
+fn to_proto(tenant: Tenant) -> TenantMessage {
+    TenantMessage {
         id: tenant.id.manager(),
         name: tenant.name.as_str().to_owned(),
         created_at: Some(timestamp(tenant.created_at)),

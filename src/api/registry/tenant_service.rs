@@ -5,7 +5,7 @@ use futures::{Stream, StreamExt};
 use crate::{
     api::{Deps, handlers::registry::v1::tenant_service::TenantService, timestamp},
     base::{
-        Cx, Error, PageRequest, Result, TenantRef,
+        Cx, Error, PageRequest, Result,
         error::Reason,
         page::{DEFAULT, MAX},
     },
@@ -32,8 +32,8 @@ impl TenantService for Tenants {
         Ok(ListTenantsResponse { tenants, next_page_token: page.next.unwrap_or_default() })
     }
 
-    async fn get_tenant(&self, cx: &Cx, message: GetTenantRequest) -> Result<GetTenantResponse> {
-        let (tenant, _) = tenants::resolve_any(cx, &self.deps.store, &TenantRef::parse(&message.tenant)).await?;
+    async fn get_tenant(&self, cx: &Cx, _: GetTenantRequest) -> Result<GetTenantResponse> {
+        let (tenant, _) = tenants::resolve_any(cx, &self.deps.store, cx.tenant()?).await?;
         Ok(GetTenantResponse { tenant: Some(to_proto(&tenant)) })
     }
 

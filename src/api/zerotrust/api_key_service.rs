@@ -1,6 +1,5 @@
 //! `ApiKeyService`: credentials of programs.
 
-use super::given;
 use crate::{
     api::{
         Deps,
@@ -23,31 +22,28 @@ pub struct ApiKeys {
 
 impl ApiKeys {
     async fn create(&self, cx: &Cx, message: ChangeApiKeyRequest) -> Result<ChangeApiKeyResponse> {
-        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
+        let ChangeApiKeyRequest { name, role, expires_in_seconds, allowed_cidrs, .. } = message;
         let new = NewApiKey {
-            name: given::required("name", message.name)?,
-            role: given::required("role", message.role)?,
-            expires_in: message.expires_in_seconds,
-            networks: message.allowed_cidrs,
+            name: name.unwrap_or_default(),
+            role: role.unwrap_or_default(),
+            expires_in: expires_in_seconds,
+            networks: allowed_cidrs,
         };
-        let made = api_keys::create(cx, &self.deps.store, &tenant, new).await?;
-        Ok(ChangeApiKeyResponse { answer: Some(told(made.key, Some(&made.text))), created: true })
+        let created = api_keys::create(cx, &self.deps.store, cx.tenant()?, new).await?;
+        Ok(ChangeApiKeyResponse { answer: Some(to_answer(created.key, Some(&created.text))), created: true })
     }
 
     async fn revoke(&self, cx: &Cx, message: ChangeApiKeyRequest) -> Result<ChangeApiKeyResponse> {
-        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
-        let id = given::required("key_id", message.key_id)?;
-        let key = api_keys::revoke(cx, &self.deps.store, &tenant, &id).await?;
-        Ok(ChangeApiKeyResponse { answer: Some(told(key, None)), created: false })
+        let key = api_keys::revoke(cx, &self.deps.store, cx.tenant()?, message.key_id()).await?;
+        Ok(ChangeApiKeyResponse { answer: Some(to_answer(key, None)), created: false })
     }
 }
 
 impl ApiKeyService for ApiKeys {
     async fn list_api_keys(&self, cx: &Cx, message: ListApiKeysRequest) -> Result<ListApiKeysResponse> {
-        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
-        let request = paging::request(&message)?;
-        let page = api_keys::page(cx, &self.deps.store, &tenant, request).await?;
-        Ok(paging::response(page, shown))
+        let tenant = cx.tenant()?;
+        let page = api_keys::page(cx, &self.deps.store, tenant, paging::request(&message)?).await?;
+        Ok(paging::response(page, to_proto))
     }
 
     async fn change_api_key(
@@ -63,7 +59,7 @@ impl ApiKeyService for ApiKeys {
     }
 }
 
-fn told(key: ApiKey, text: Option<&Secret<String>>) -> ApiKeyAnswer {
+fn to_answer(key: ApiKey, text: Option<&Secret<String>>) -> ApiKeyAnswer {
     ApiKeyAnswer {
         key_id: key.shown_id(),
         // The only response that contains the key.
@@ -75,7 +71,7 @@ fn told(key: ApiKey, text: Option<&Secret<String>>) -> ApiKeyAnswer {
     }
 }
 
-fn shown(key: ApiKey) -> proto::ApiKey {
+fn to_proto(key: ApiKey) -> proto::ApiKey {
     proto::ApiKey {
         key_id: key.shown_id(),
         tenant_id: key.tenant.zero_trust(),

@@ -1,6 +1,5 @@
 //! `GroupService`: groups of the users of a tenant.
 
-use super::given;
 use crate::{
     api::{
         Deps,
@@ -20,10 +19,9 @@ pub struct Groups {
 
 impl GroupService for Groups {
     async fn list_groups(&self, cx: &Cx, message: ListGroupsRequest) -> Result<ListGroupsResponse> {
-        let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
-        let request = paging::request(&message)?;
-        let page = groups::page(cx, &self.deps.store, &tenant, &message.q, request).await?;
-        Ok(paging::response(page, shown))
+        let tenant = cx.tenant()?;
+        let page = groups::page(cx, &self.deps.store, tenant, &message.q, paging::request(&message)?).await?;
+        Ok(paging::response(page, to_proto))
     }
 
     async fn change_group(
@@ -35,41 +33,35 @@ impl GroupService for Groups {
         use ChangeGroupAction::{AddMembers, Create, Delete, RemoveMembers, Update};
         let store = &self.deps.store;
         let group = match action {
-            Create => {
-                let tenant = given::tenant(cx, message.tenant_id.as_deref())?;
-                groups::create(cx, store, &tenant, new_group(message)?).await
-            }
-            Update => groups::update(cx, store, &named(cx, &message)?, change(message)).await,
-            Delete => groups::delete(cx, store, &named(cx, &message)?, message.force).await,
-            AddMembers => groups::add_members(cx, store, &named(cx, &message)?, message.user_ids).await,
-            RemoveMembers => groups::remove_members(cx, store, &named(cx, &message)?, message.user_ids).await,
+            Create => groups::create(cx, store, cx.tenant()?, new_group(message)).await,
+            Update => groups::update(cx, store, &group_ref(cx, &message)?, group_change(message)).await,
+            Delete => groups::delete(cx, store, &group_ref(cx, &message)?, message.force).await,
+            AddMembers => groups::add_members(cx, store, &group_ref(cx, &message)?, message.user_ids).await,
+            RemoveMembers => groups::remove_members(cx, store, &group_ref(cx, &message)?, message.user_ids).await,
         };
-        let answer = Some(GroupAnswer { group: Some(shown(group?)) });
+        let answer = Some(GroupAnswer { group: Some(to_proto(group?)) });
         Ok(ChangeGroupResponse { answer, created: action == Create })
     }
 }
 
-fn new_group(message: ChangeGroupRequest) -> Result<NewGroup> {
+fn new_group(message: ChangeGroupRequest) -> NewGroup {
     let ChangeGroupRequest { name, description, policy_id, user_ids, .. } = message;
-    let name = given::required("name", name)?;
-    Ok(NewGroup { name, description: description.unwrap_or_default(), policy_id, users: user_ids })
+    let (name, description) = (name.unwrap_or_default(), description.unwrap_or_default());
+    NewGroup { name, description, policy_id, users: user_ids }
 }
 
-fn change(message: ChangeGroupRequest) -> GroupChange {
+fn group_change(message: ChangeGroupRequest) -> GroupChange {
     let ChangeGroupRequest { name, description, policy_id, .. } = message;
     GroupChange { name, description, policy_id }
 }
 
 /// The group that a request names.
-fn named(cx: &Cx, message: &ChangeGroupRequest) -> Result<GroupRef> {
-    Ok(GroupRef {
-        tenant: given::tenant(cx, message.tenant_id.as_deref())?,
-        id: given::required("group_id", message.group_id.clone())?,
-        version: message.if_version,
-    })
+fn group_ref(cx: &Cx, message: &ChangeGroupRequest) -> Result<GroupRef> {
+    let (tenant, id) = (cx.tenant()?.clone(), message.group_id().to_owned());
+    Ok(GroupRef { tenant, id, version: message.if_version })
 }
 
-fn shown(group: Group) -> proto::Group {
+fn to_proto(group: Group) -> proto::Group {
     let (id, tenant_id) = (group.shown_id(), group.tenant.zero_trust());
     let Group { row, members, .. } = group;
     proto::Group {

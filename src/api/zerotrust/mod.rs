@@ -2,13 +2,12 @@
 
 mod api_key_service;
 mod dialect;
-mod given;
 mod group_service;
-mod people;
+mod request;
+mod response;
 mod role_service;
 mod session;
 mod session_service;
-mod shown;
 mod tenant_service;
 mod totp_service;
 mod user_service;

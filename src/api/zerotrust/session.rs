@@ -25,11 +25,11 @@ use crate::{
 };
 
 /// Lifetime of a session.
-const TIME: Duration = Duration::from_secs(8 * 3600);
+const LIFETIME: Duration = Duration::from_secs(8 * 3600);
 
 /// Claims for a new session.
 pub(super) fn plan(sessions: &Sessions) -> Claims {
-    sessions.plan(Surface::ZeroTrust, TIME)
+    sessions.plan(Surface::ZeroTrust, LIFETIME)
 }
 
 /// Starts and records a session.
@@ -40,14 +40,14 @@ pub(super) async fn begin(deps: &Deps, of: &SessionOf<'_>) -> Result<Session> {
 }
 
 /// Starts a session for a user whose other sessions have ended.
-pub(super) async fn fresh(deps: &Deps, user: &User, tenant: &Tenant) -> Result<Session> {
+pub(super) async fn begin_for(deps: &Deps, user: &User, tenant: &Tenant) -> Result<Session> {
     let (also, ends) = user.tenant_roles();
     let tenant = Some((tenant.id, tenant.name.as_str()));
     begin(deps, &SessionOf { account: &user.account, tenant, role: user.account.role, also, ends }).await
 }
 
 /// A session as it is returned, only once.
-pub(super) fn shown(sessions: &Sessions, session: &Session) -> SessionToken {
+pub(super) fn to_proto(sessions: &Sessions, session: &Session) -> SessionToken {
     SessionToken {
         token: session.token.expose().clone(),
         token_type: "Bearer".to_owned(),
@@ -57,17 +57,17 @@ pub(super) fn shown(sessions: &Sessions, session: &Session) -> SessionToken {
 }
 
 /// The response with a session cookie, for browsers.
-pub(super) fn with_cookie<T>(answer: Response<T>, cx: &Cx, session: &Session) -> Result<Response<T>> {
-    set(answer, &cookies::Session::Admin.begin(session.token.expose(), TIME, cx.secure))
+pub(super) fn with_cookie<T>(response: Response<T>, cx: &Cx, session: &Session) -> Result<Response<T>> {
+    set_cookie(response, &cookies::Session::Admin.begin(session.token.expose(), LIFETIME, cx.secure))
 }
 
 /// The response with a cookie that removes the session.
-pub(super) fn without_cookie<T>(answer: Response<T>, cx: &Cx) -> Result<Response<T>> {
-    set(answer, &cookies::Session::Admin.end(cx.secure))
+pub(super) fn without_cookie<T>(response: Response<T>, cx: &Cx) -> Result<Response<T>> {
+    set_cookie(response, &cookies::Session::Admin.end(cx.secure))
 }
 
-fn set<T>(mut answer: Response<T>, cookie: &str) -> Result<Response<T>> {
+fn set_cookie<T>(mut response: Response<T>, cookie: &str) -> Result<Response<T>> {
     let value: MetadataValue<Ascii> = cookie.parse().map_err(Error::internal)?;
-    answer.metadata_mut().insert("set-cookie", value);
-    Ok(answer)
+    response.metadata_mut().insert("set-cookie", value);
+    Ok(response)
 }

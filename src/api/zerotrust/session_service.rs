@@ -2,7 +2,7 @@
 
 use tonic::Response;
 
-use super::{session, shown};
+use super::{response::to_user, session};
 use crate::{
     api::{Deps, handlers::zerotrust::v1::session_service::SessionService},
     auth::authn::sessions::{Session, SessionOf},
@@ -19,21 +19,26 @@ pub struct AdminSessions {
 
 impl AdminSessions {
     /// A login with its session, in one write.
-    async fn begun(&self, cx: &Cx, credentials: &Credentials) -> Result<(Login, Session)> {
+    async fn log_in(&self, cx: &Cx, credentials: &Credentials) -> Result<(Login, Session)> {
         let sessions = &self.deps.sessions;
         let planned = session::plan(sessions);
-        let admits = |login: &Login| admitted(login).is_ok() && lasting(login).is_ok();
+        let admits = |login: &Login| check_role(login).is_ok() && check_must_change(login).is_ok();
         let login = sessions.log_in_to(cx, credentials, &planned, admits).await?;
-        admitted(&login)?;
-        lasting(&login)?;
+        check_role(&login)?;
+        check_must_change(&login)?;
         let session = sessions.begin_planned(&SessionOf::login(&login), planned)?;
         Ok((login, session))
     }
 
     /// A login that changes the password, with a session that starts after the change.
-    async fn renewed(&self, cx: &Cx, credentials: &Credentials, new: Secret<String>) -> Result<(Login, Session)> {
+    async fn log_in_and_renew(
+        &self,
+        cx: &Cx,
+        credentials: &Credentials,
+        new: Secret<String>,
+    ) -> Result<(Login, Session)> {
         let login = self.deps.sessions.log_in(cx, credentials).await?;
-        admitted(&login)?;
+        check_role(&login)?;
         let account = renewal::renew(cx, &self.deps.people, &login, &credentials.password, new).await?;
         let login = Login { account, ..login };
         let session = session::begin(&self.deps, &SessionOf::login(&login)).await?;
@@ -46,20 +51,20 @@ impl SessionService for AdminSessions {
         let new = message.new_password.take().map(Secret::new);
         let credentials = credentials(message);
         let (login, session) = match new {
-            Some(new) => self.renewed(cx, &credentials, new).await?,
-            None => self.begun(cx, &credentials).await?,
+            Some(new) => self.log_in_and_renew(cx, &credentials, new).await?,
+            None => self.log_in(cx, &credentials).await?,
         };
         let user = login.user();
-        let told = session::shown(&self.deps.sessions, &session);
-        let answer = LoginResponse {
-            token: told.token,
-            token_type: told.token_type,
-            expires_at: told.expires_at,
-            csrf_token: told.csrf_token,
-            user: Some(shown::user(user)),
+        let issued = session::to_proto(&self.deps.sessions, &session);
+        let response = LoginResponse {
+            token: issued.token,
+            token_type: issued.token_type,
+            expires_at: issued.expires_at,
+            csrf_token: issued.csrf_token,
+            user: Some(to_user(user)),
             must_change_password: login.account.must_change,
         };
-        session::with_cookie(Response::new(answer), cx, &session)
+        session::with_cookie(Response::new(response), cx, &session)
     }
 
     async fn logout(&self, cx: &Cx, _: LogoutRequest) -> Result<Response<LogoutResponse>> {
@@ -77,16 +82,16 @@ impl SessionService for AdminSessions {
             role: caller.role.as_str().to_owned(),
             roles: caller.roles().iter().map(|role| role.as_str().to_owned()).collect(),
             csrf_token: user.is_some().then(|| self.deps.sessions.csrf_token(&caller.token_id)),
-            user: user.map(shown::user),
+            user: user.map(to_user),
         })
     }
 }
 
 /// The transcoder refuses a request without a name or a password.
 fn credentials(message: LoginRequest) -> Credentials {
-    let given = |text: &String| !text.trim().is_empty();
+    let non_blank = |text: &String| !text.trim().is_empty();
     Credentials {
-        tenant: message.tenant.filter(given).map(|tenant| TenantRef::parse(tenant.trim())),
+        tenant: message.tenant.filter(non_blank).map(|tenant| TenantRef::parse(tenant.trim())),
         user: message.user.unwrap_or_default(),
         password: Secret::new(message.password.unwrap_or_default()),
         code: message.code.map(Secret::new),
@@ -94,7 +99,7 @@ fn credentials(message: LoginRequest) -> Credentials {
 }
 
 /// Refuses platform accounts with grants in tenants: grants give no permissions on this surface.
-fn admitted(login: &Login) -> Result<()> {
+fn check_role(login: &Login) -> Result<()> {
     if login.tenant.is_none() && login.account.role != Role::PlatformAdmin {
         let message = "this account has no administrator role";
         return Err(Error::denied(Reason::PermissionDenied, message));
@@ -103,7 +108,7 @@ fn admitted(login: &Login) -> Result<()> {
 }
 
 /// Refuses a login if the password must be changed.
-fn lasting(login: &Login) -> Result<()> {
+fn check_must_change(login: &Login) -> Result<()> {
     if login.account.must_change {
         let message = "the password must be changed: log in again with new_password";
         return Err(Error::denied(Reason::PasswordChangeRequired, message));

@@ -1,6 +1,6 @@
 //! `TenantService`: tenants and their subscriptions.
 
-use super::{given, shown};
+use super::{request::from_struct, response::to_tenant};
 use crate::{
     api::{
         Deps,
@@ -26,21 +26,19 @@ impl Tenants {
         match action {
             Create => {
                 refuse_suspended(cx)?;
-                tenants::create(cx, store, new(message)?, self.deps.settings.max_tenants).await
+                tenants::create(cx, store, new_subscriber(message), self.deps.settings.max_tenants).await
             }
-            Update => tenants::update(cx, store, &named(cx, &message)?, message.slug, message.name).await,
-            Suspend => tenants::suspend(cx, store, &named(cx, &message)?, message.reason).await,
-            Reactivate => tenants::reactivate(cx, store, &named(cx, &message)?, message.reason).await,
+            Update => tenants::update(cx, store, &subscriber_ref(cx, &message)?, message.slug, message.name).await,
+            Suspend => tenants::suspend(cx, store, &subscriber_ref(cx, &message)?, message.reason).await,
+            Reactivate => tenants::reactivate(cx, store, &subscriber_ref(cx, &message)?, message.reason).await,
             SetPlan => {
-                let of = named(cx, &message)?;
-                let plan = given::required("plan", message.plan)?;
-                let overrides = message.overrides.map(shown::map).unwrap_or_default();
-                tenants::set_plan(cx, store, &of, &plan, overrides).await
+                let of = subscriber_ref(cx, &message)?;
+                let overrides = message.overrides.map(from_struct).unwrap_or_default();
+                tenants::set_plan(cx, store, &of, &message.plan.unwrap_or_default(), overrides).await
             }
             Delete => {
-                let of = named(cx, &message)?;
-                let confirm = given::required("confirm_slug", message.confirm_slug)?;
-                let deletion = Deletion { confirm, purge: message.purge };
+                let of = subscriber_ref(cx, &message)?;
+                let deletion = Deletion { confirm: message.confirm_slug.unwrap_or_default(), purge: message.purge };
                 tenants::delete(cx, store, &of, deletion, message.reason).await
             }
         }
@@ -51,7 +49,7 @@ impl TenantService for Tenants {
     async fn list_tenants(&self, cx: &Cx, message: ListTenantsRequest) -> Result<ListTenantsResponse> {
         let request = paging::request(&message)?;
         let page = tenants::page(cx, &self.deps.store, request).await?;
-        Ok(paging::response(page, shown::tenant))
+        Ok(paging::response(page, to_tenant))
     }
 
     async fn change_tenant(
@@ -61,22 +59,22 @@ impl TenantService for Tenants {
         message: ChangeTenantRequest,
     ) -> Result<ChangeTenantResponse> {
         let subscriber = self.act(cx, action, message).await?;
-        let answer = Some(TenantAnswer { tenant: Some(shown::tenant(subscriber)) });
+        let answer = Some(TenantAnswer { tenant: Some(to_tenant(subscriber)) });
         Ok(ChangeTenantResponse { answer, created: action == ChangeTenantAction::Create })
     }
 }
 
-fn new(message: ChangeTenantRequest) -> Result<NewSubscriber> {
-    Ok(NewSubscriber {
-        slug: given::required("slug", message.slug)?,
+fn new_subscriber(message: ChangeTenantRequest) -> NewSubscriber {
+    NewSubscriber {
+        slug: message.slug.unwrap_or_default(),
         name: message.name,
         plan: message.plan,
-        overrides: message.overrides.map(shown::map).unwrap_or_default(),
+        overrides: message.overrides.map(from_struct).unwrap_or_default(),
         admin_email: message.admin_email,
-    })
+    }
 }
 
-/// The tenant that a request names.
-fn named(cx: &Cx, message: &ChangeTenantRequest) -> Result<SubscriberRef> {
-    Ok(SubscriberRef { tenant: given::tenant(cx, message.tenant_id.as_deref())?, version: message.if_version })
+/// The tenant of the call, in the version that the caller read.
+fn subscriber_ref(cx: &Cx, message: &ChangeTenantRequest) -> Result<SubscriberRef> {
+    Ok(SubscriberRef { tenant: cx.tenant()?.clone(), version: message.if_version })
 }

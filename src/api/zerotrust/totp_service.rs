@@ -1,9 +1,6 @@
 //! `TotpService`: the second factor of users.
 
-use super::{
-    given,
-    people::{named, own_or_named},
-};
+use super::request::{user_or_caller, user_ref};
 use crate::{
     api::{Deps, handlers::zerotrust::v1::totp_service::TotpService, timestamp},
     base::{Cx, Reach, Result, Secret},
@@ -20,23 +17,23 @@ pub struct SecondFactors {
 
 impl TotpService for SecondFactors {
     async fn enroll_totp(&self, cx: &Cx, reach: Reach, message: EnrollTotpRequest) -> Result<EnrollTotpResponse> {
-        let of = own_or_named(cx, message.tenant_id.as_deref(), message.user_id)?;
-        let made = second_factor::enroll(cx, &self.deps.people, &of, reach).await?;
+        let of = user_or_caller(cx, message.user_id)?;
+        let enrolled = second_factor::enroll(cx, &self.deps.people, &of, reach).await?;
         Ok(EnrollTotpResponse {
             // The only response that contains the secret.
-            secret: made.secret.expose().clone(),
-            provisioning_uri: made.uri.expose().clone(),
+            secret: enrolled.secret.expose().clone(),
+            provisioning_uri: enrolled.uri.expose().clone(),
             digits: i32::from(totp::DIGITS),
             // Thirty seconds.
             period: totp::PERIOD as i32,
             algorithm: totp::ALGORITHM.to_owned(),
-            expires_at: Some(timestamp(made.expires_at)),
+            expires_at: Some(timestamp(enrolled.expires_at)),
         })
     }
 
     async fn verify_totp(&self, cx: &Cx, reach: Reach, message: VerifyTotpRequest) -> Result<VerifyTotpResponse> {
-        let code = Secret::new(given::required("code", message.code)?);
-        let of = own_or_named(cx, message.tenant_id.as_deref(), message.user_id)?;
+        let code = Secret::new(message.code.unwrap_or_default());
+        let of = user_or_caller(cx, message.user_id)?;
         let codes = second_factor::confirm(cx, &self.deps.people, &of, reach, &code).await?;
         Ok(VerifyTotpResponse {
             status: TotpState::Enabled.as_str().to_owned(),
@@ -46,10 +43,8 @@ impl TotpService for SecondFactors {
     }
 
     async fn disable_totp(&self, cx: &Cx, message: DisableTotpRequest) -> Result<DisableTotpResponse> {
-        let user = given::required("user_id", message.user_id)?;
-        let reason = given::required("reason", message.reason)?;
-        let of = named(cx, message.tenant_id.as_deref(), user, None)?;
-        second_factor::disable(cx, &self.deps.people.store, &of, &reason).await?;
+        let of = user_ref(cx, message.user_id().to_owned(), None)?;
+        second_factor::disable(cx, &self.deps.people.store, &of, message.reason()).await?;
         Ok(DisableTotpResponse { status: TotpState::None.as_str().to_owned() })
     }
 }

@@ -14,7 +14,7 @@ use crate::auth::{
     request::{CallFacts, ClientInfo},
 };
 use crate::base::{
-    Access, Caller, CallerKind, Clock, Cx, Drain, Error, Kind, Result, Role, SentKey, TenantId, TenantRef,
+    Access, CallTenant, Caller, CallerKind, Clock, Cx, Drain, Error, Kind, Result, Role, SentKey, TenantId, TenantRef,
     caller::CallerFacts,
     cx::CxFacts,
     error::Reason,
@@ -53,21 +53,26 @@ impl Guard {
         self
     }
 
-    /// The access of a caller, determined from the decoded message.
-    async fn access(&self, rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Result<Access> {
+    /// The access of a caller, determined from the decoded message, which may name a tenant.
+    async fn access(
+        &self,
+        rule: &AuthRule,
+        caller: &Caller,
+        claim: &Claim<'_>,
+        named: Option<&TenantRef>,
+    ) -> Result<Access> {
         if rule.public {
             return Ok(Access::None);
         }
-        let by_table = check_permission(rule, caller, claim).and_then(|()| table_access(rule.tenant, caller, claim));
+        let by_table = check_permission(rule, caller, claim).and_then(|()| table_access(rule.tenant, caller, named));
         if matches!(&by_table, Err(error) if error.kind == Kind::InvalidArgument) {
             return by_table;
         }
         let (Err(refused), Some(custom)) = (&by_table, rule.custom) else { return by_table };
-        let (Some(text), Some(custom)) = (claim.tenant, self.customs.get(custom)) else { return by_table };
-        let tenant = TenantRef::parse(text);
+        let (Some(tenant), Some(custom)) = (named, self.customs.get(custom)) else { return by_table };
         tracing::debug!(reason = refused.reason_name(), "refused by the permission table; the custom check decides");
         // By the id that the check found: the name may belong to another tenant by the time it is looked up again.
-        match custom.admits(caller, &tenant).await? {
+        match custom.admits(caller, tenant).await? {
             Some(id) => asked_permission(rule, claim).map(|_| Access::Tenant(TenantRef::Id(id))),
             None => by_table,
         }
@@ -76,19 +81,18 @@ impl Guard {
     async fn context(&self, method: &'static MethodInfo, claim: &Claim<'_>, extensions: &Extensions) -> Result<Cx> {
         let admitted = extensions.get::<Admitted>().filter(|admitted| std::ptr::eq(admitted.method, method));
         let caller = admitted.map(|admitted| admitted.caller.clone()).ok_or_else(|| Error::internal(NOT_ADMITTED))?;
-        if let (Some(facts), Some(tenant)) =
-            (extensions.get::<CallFacts>(), claim.tenant.filter(|text| !text.is_empty()))
-        {
-            facts.set_tenant(tenant);
-        }
+        record_tenant(method, &caller, claim.tenant, extensions);
+        let named = named_tenant(method.auth.tenant, claim);
         let mut access = Access::Platform;
         for party in caller.parties() {
-            access = access.and(self.access(&method.auth, &party, claim).await?)?;
+            access = access.and(self.access(&method.auth, &party, claim, named.as_ref()).await?)?;
         }
+        let tenant = call_tenant(method.auth.tenant, &caller, named);
         let client = extensions.get::<ClientInfo>();
         Ok(Cx::new(CxFacts {
             caller,
             access,
+            tenant,
             request_id: extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             rpc: method.path,
             audit_action: method.audited(claim),
@@ -130,7 +134,12 @@ impl transcoder::Guard for Guard {
                 extensions.insert(Admitted { method, caller });
                 Ok(())
             }
-            Err(refusal) => Err(self.refuse(method, extensions, &refusal)),
+            Err(refusal) => {
+                if let Some(Authentication::Caller(caller, _)) = extensions.get() {
+                    record_tenant(method, caller, None, extensions);
+                }
+                Err(self.refuse(method, extensions, &refusal))
+            }
         }
     }
 
@@ -240,21 +249,53 @@ fn reach(permission: &Permission, caller: &Caller) -> Option<Reach> {
     Some(if roles::holds(caller.roles(), all) { Reach::All } else { Reach::Own })
 }
 
+/// The tenant that the message names.
+fn named_tenant(rule: TenantRule, claim: &Claim<'_>) -> Option<TenantRef> {
+    let text = match rule {
+        TenantRule::Field(_) => claim.tenant,
+        TenantRule::FieldOrCaller(_) => claim.tenant.filter(|text| !text.is_empty()),
+        TenantRule::None | TenantRule::Caller | TenantRule::Resource => None,
+    };
+    text.map(TenantRef::parse)
+}
+
+/// The tenant of the call: the named one, or else the caller's own if the rule says so. The caller's access to it has
+/// been checked.
+fn call_tenant(rule: TenantRule, caller: &Caller, named: Option<TenantRef>) -> CallTenant {
+    let own = || caller.tenant.as_ref().map(|own| TenantRef::Id(own.id));
+    let missing = match rule {
+        TenantRule::FieldOrCaller(field) => CallTenant::Missing(field),
+        _ => CallTenant::None,
+    };
+    named.or_else(|| own().filter(|_| or_caller(rule))).map_or(missing, CallTenant::Known)
+}
+
+/// Whether a call that names no tenant is on the caller's own.
+fn or_caller(rule: TenantRule) -> bool {
+    matches!(rule, TenantRule::Caller | TenantRule::FieldOrCaller(_))
+}
+
+/// Records the tenant of the call for the access log: as the caller wrote it, or else the name of the caller's own if the
+/// rule says so. `named` is unknown before the message is read.
+fn record_tenant(method: &MethodInfo, caller: &Caller, named: Option<&str>, extensions: &Extensions) {
+    let own = || caller.tenant.as_ref().map(|own| own.key.as_str()).filter(|_| or_caller(method.auth.tenant));
+    let tenant = named.filter(|text| !text.is_empty()).or_else(own);
+    if let (Some(facts), Some(tenant)) = (extensions.get::<CallFacts>(), tenant) {
+        facts.set_tenant(tenant);
+    }
+}
+
 /// The access of a caller that has the permission. Does not look up a tenant.
-fn table_access(rule: TenantRule, caller: &Caller, claim: &Claim<'_>) -> Result<Access> {
+fn table_access(rule: TenantRule, caller: &Caller, named: Option<&TenantRef>) -> Result<Access> {
     if caller.is_platform() {
         return Ok(Access::Platform);
     }
-    if let (TenantRule::FieldOrCaller(_), Some(text)) = (rule, claim.tenant.filter(|text| !text.is_empty())) {
-        return access_to(caller, &TenantRef::parse(text));
-    }
-    match (rule, &caller.tenant) {
-        (TenantRule::None, _) => Ok(Access::None),
-        (TenantRule::Field(_), _) => access_to(caller, &TenantRef::parse(claim.tenant.ok_or_else(no_tenant_claim)?)),
-        (TenantRule::Caller | TenantRule::FieldOrCaller(_) | TenantRule::Resource, Some(own)) => {
-            Ok(Access::Tenant(TenantRef::Id(own.id)))
-        }
-        (TenantRule::Caller | TenantRule::FieldOrCaller(_) | TenantRule::Resource, None) => Err(foreign_tenant()),
+    match (rule, named, &caller.tenant) {
+        (TenantRule::None, ..) => Ok(Access::None),
+        (_, Some(tenant), _) => access_to(caller, tenant),
+        (TenantRule::Field(_), None, _) => Err(no_tenant_claim()),
+        (_, None, Some(own)) => Ok(Access::Tenant(TenantRef::Id(own.id))),
+        (_, None, None) => Err(foreign_tenant()),
     }
 }
 

@@ -298,6 +298,67 @@ async fn other_rules_of_tenant() {
 }
 
 #[tokio::test]
+async fn the_tenant_of_a_call_is_the_named_one_or_else_the_callers() {
+    let own = || TenantRef::Id(TenantId::from_uuid(Uuid::from_u128(7)));
+    let tenant_of = async |method, caller, claim: Claim<'_>| call(method, caller, claim).await.unwrap().tenant.clone();
+    let known = |text: &str| CallTenant::Known(TenantRef::parse(text));
+    let (admin, platform) = (|| caller(Role::Admin, Some("acme")), || caller(Role::PlatformAdmin, None));
+    for method in [&FIXED, &NAMED_OR_OWN] {
+        assert_eq!(tenant_of(method, admin(), on("ACME")).await, known("ACME"));
+        assert_eq!(tenant_of(method, platform(), on("beta")).await, known("beta"));
+    }
+    for claim in [on(""), Claim::default()] {
+        assert_eq!(tenant_of(&NAMED_OR_OWN, admin(), claim).await, CallTenant::Known(own()));
+        assert_eq!(tenant_of(&NAMED_OR_OWN, platform(), claim).await, CallTenant::Missing("tenant"));
+    }
+    assert_eq!(tenant_of(&OWN, admin(), Claim::default()).await, CallTenant::Known(own()));
+    assert_eq!(tenant_of(&OWN, platform(), Claim::default()).await, CallTenant::None);
+    assert_eq!(tenant_of(&WIDE, admin(), Claim::default()).await, CallTenant::None);
+    let admitted = call(&CUSTOM, caller(Role::User, Some("acme")), on("beta")).await.unwrap();
+    assert_eq!(admitted.tenant, known("beta"), "not the caller's own");
+}
+
+#[tokio::test]
+async fn a_call_without_a_tenant_fails_where_it_is_needed() {
+    let platform = || caller(Role::PlatformAdmin, None);
+    let cx = call(&NAMED_OR_OWN, platform(), on("")).await.unwrap();
+    let missing = cx.tenant().unwrap_err();
+    assert_eq!((missing.reason, missing.message.as_ref()), (Reason::FieldRequired, "missing: tenant"));
+    assert_eq!((missing.kind, missing.violations[0].field.as_str()), (Kind::InvalidArgument, "tenant"));
+    for method in [&OWN, &WIDE] {
+        let cx = call(method, platform(), Claim::default()).await.unwrap();
+        assert_eq!(cx.tenant().unwrap_err().kind, Kind::Internal, "{}", method.path);
+    }
+}
+
+#[tokio::test]
+async fn the_access_log_has_the_tenant_of_the_call() {
+    let logged = async |method, caller: Caller, claim: Claim<'_>| {
+        let (guard, mut extensions) = (guard(), extensions(caller));
+        if guard.admit(method, &mut extensions).is_ok() {
+            let _ = guard.enter(method, claim, &mut extensions).await;
+        }
+        extensions.get::<CallFacts>().and_then(CallFacts::tenant).map(str::to_owned)
+    };
+    let (admin, platform) = (|| caller(Role::Admin, Some("acme")), || caller(Role::PlatformAdmin, None));
+    for method in [&FIXED, &NAMED_OR_OWN] {
+        for name in ["ACME", "beta"] {
+            assert_eq!(logged(method, admin(), on(name)).await.as_deref(), Some(name), "as it was written");
+            assert_eq!(logged(method, platform(), on(name)).await.as_deref(), Some(name));
+        }
+        assert_eq!(logged(method, platform(), on("")).await, None);
+    }
+    for (method, claim) in [(&NAMED_OR_OWN, on("")), (&OWN, Claim::default())] {
+        assert_eq!(logged(method, admin(), claim).await.as_deref(), Some("acme"));
+        let denied = caller(Role::ReadOnly, Some("acme"));
+        assert_eq!(logged(method, denied, claim).await.as_deref(), Some("acme"), "in the first step");
+    }
+    for (method, claim) in [(&FIXED, on("")), (&WIDE, Claim::default())] {
+        assert_eq!(logged(method, admin(), claim).await, None, "{}", method.path);
+    }
+}
+
+#[tokio::test]
 async fn suspended_tenants_and_wrong_kinds_are_refused() {
     let refused = call(&FIXED, caller(Role::Admin, Some("asleep")), on("asleep")).await.unwrap_err();
     assert_eq!(refused, refusal("TENANT_SUSPENDED"));

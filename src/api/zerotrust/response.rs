@@ -12,7 +12,7 @@ use crate::{
     zerotrust::tenants::Subscriber,
 };
 
-pub(super) fn tenant(subscriber: Subscriber) -> proto::Tenant {
+pub(super) fn to_tenant(subscriber: Subscriber) -> proto::Tenant {
     let Subscriber { tenant, plan, overrides } = subscriber;
     let status = match tenant.status {
         Status::Provisioning | Status::Active => "active",
@@ -26,13 +26,13 @@ pub(super) fn tenant(subscriber: Subscriber) -> proto::Tenant {
         status: status.to_owned(),
         plan: plan.as_str().to_owned(),
         created_at: Some(timestamp(tenant.created_at)),
-        overrides: Some(object(overrides)),
+        overrides: Some(to_struct(overrides)),
         version: tenant.version,
         purge_at: tenant.purge_at.map(timestamp),
     }
 }
 
-pub(super) fn user(user: User) -> proto::User {
+pub(super) fn to_user(user: User) -> proto::User {
     let User { account, roles, groups } = user;
     proto::User {
         id: account.shown_id(),
@@ -40,7 +40,7 @@ pub(super) fn user(user: User) -> proto::User {
         email: shown_email(&account),
         display_name: account.display_name,
         role: account.role.as_str().to_owned(),
-        roles: roles_of(account.tenant, roles),
+        roles: to_role_grants(account.tenant, roles),
         groups: groups.into_iter().map(|id| IdKind::Group.show(id)).collect(),
         status: account.status.as_str().to_owned(),
         source: account.source,
@@ -53,10 +53,10 @@ pub(super) fn user(user: User) -> proto::User {
     }
 }
 
-pub(super) fn roles_of(tenant: Option<TenantId>, roles: Vec<RoleGrant>) -> Vec<proto::RoleGrant> {
+pub(super) fn to_role_grants(tenant: Option<TenantId>, roles: Vec<RoleGrant>) -> Vec<proto::RoleGrant> {
     let grant = |grant: RoleGrant| proto::RoleGrant {
         role: grant.role.as_str().to_owned(),
-        scope: tenant.map(|tenant| scope(tenant, &grant.scope)),
+        scope: tenant.map(|tenant| to_role_scope(tenant, &grant.scope)),
         granted_by: grant.granted_by,
         granted_at: Some(timestamp(grant.granted_at)),
         expires_at: grant.expires_at.map(timestamp),
@@ -64,7 +64,7 @@ pub(super) fn roles_of(tenant: Option<TenantId>, roles: Vec<RoleGrant>) -> Vec<p
     roles.into_iter().map(grant).collect()
 }
 
-fn scope(tenant: TenantId, scope: &RoleScope) -> proto::RoleScope {
+fn to_role_scope(tenant: TenantId, scope: &RoleScope) -> proto::RoleScope {
     let id = match scope {
         RoleScope::Tenant => tenant.zero_trust(),
         scope => scope.id(),
@@ -72,33 +72,18 @@ fn scope(tenant: TenantId, scope: &RoleScope) -> proto::RoleScope {
     proto::RoleScope { r#type: Some(scope.kind().to_owned()), id: Some(id) }
 }
 
-fn object(map: Map<String, Value>) -> Struct {
-    Struct { fields: map.into_iter().map(|(name, value)| (name, dynamic(value))).collect() }
+fn to_struct(map: Map<String, Value>) -> Struct {
+    Struct { fields: map.into_iter().map(|(name, value)| (name, to_value(value))).collect() }
 }
 
-fn dynamic(value: Value) -> prost_types::Value {
+fn to_value(value: Value) -> prost_types::Value {
     let kind = match value {
         Value::Null => Kind::NullValue(0),
         Value::Bool(value) => Kind::BoolValue(value),
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
         Value::String(text) => Kind::StringValue(text),
-        Value::Array(items) => Kind::ListValue(ListValue { values: items.into_iter().map(dynamic).collect() }),
-        Value::Object(map) => Kind::StructValue(object(map)),
+        Value::Array(items) => Kind::ListValue(ListValue { values: items.into_iter().map(to_value).collect() }),
+        Value::Object(map) => Kind::StructValue(to_struct(map)),
     };
     prost_types::Value { kind: Some(kind) }
-}
-
-pub(super) fn map(object: Struct) -> Map<String, Value> {
-    object.fields.into_iter().map(|(name, value)| (name, plain(value))).collect()
-}
-
-fn plain(value: prost_types::Value) -> Value {
-    match value.kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::BoolValue(value)) => Value::Bool(value),
-        Some(Kind::NumberValue(number)) => Value::from(number),
-        Some(Kind::StringValue(text)) => Value::String(text),
-        Some(Kind::ListValue(list)) => list.values.into_iter().map(plain).collect(),
-        Some(Kind::StructValue(object)) => Value::Object(map(object)),
-    }
 }
