@@ -99,7 +99,9 @@ impl Lease {
     /// Renews the lease inside a write and locks its row until the write ends. `false` if the lease is lost; then the write must
     /// not continue.
     pub async fn hold(&self, tx: &Tx) -> Result<bool> {
-        let renewed = self.row().col_expr(leases::Column::ExpiresAt, next_mark(tx, self.ttl));
+        // A released lease stays released, even if a write of its work comes late.
+        let held = self.row().filter(leases::Column::ExpiresAt.ne(Stamp::from_micros(FREE)));
+        let renewed = held.col_expr(leases::Column::ExpiresAt, next_mark(tx, self.ttl));
         Ok(renewed.exec(tx.conn()).await?.rows_affected == 1)
     }
 

@@ -132,7 +132,8 @@ both_databases! {
         let lease = one.take("test", ttl).await.unwrap().expect("a free lease");
         assert_eq!(two.take("test", ttl).await.unwrap(), None);
         assert!(two.take("other", ttl).await.unwrap().is_some());
-        lease.release(&db).await.unwrap();
+        lease.clone().release(&db).await.unwrap();
+        assert!(!lease.renew(&db).await.unwrap(), "a late renewal does not take a released lease back");
         assert!(two.take("test", ttl).await.unwrap().is_some());
     }
 
