@@ -15,11 +15,12 @@ use sea_orm::{
     sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tenantry::{
-    base::{Clock, Cx},
+    base::{Clock, Cx, TenantId},
     messaging::{MessagingSettings, rules::InfoInput, tenants},
     store::{
         Stamp, Store, StoreConfig,
-        entities::{audit_events, outbox, tenants as rows},
+        columns::{Json, TenantStatus},
+        tables::{audit_events, outbox, tenants as rows},
     },
 };
 use tokio::sync::{mpsc, oneshot};
@@ -136,13 +137,13 @@ async fn commit(
     let (mut replies, mut audit, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for (name, reply) in group {
         let savepoint = tx.begin().await.expect("a savepoint");
-        let (id, now) = (Uuid::now_v7(), Stamp::from(Clock::system().now()));
+        let (id, now) = (TenantId::from_uuid(Uuid::now_v7()), Stamp::from(Clock::system().now()));
         rows::Entity::insert(tenant(id, &name, now).into_active_model())
             .exec_without_returning(&savepoint)
             .await
             .expect("a row");
         let facet = facet::Model {
-            tenant_id: id,
+            tenant_id: id.uuid(),
             admin_roles: r#"["ops"]"#.to_owned(),
             allowed_clusters: r#"["standalone"]"#.to_owned(),
         };
@@ -158,16 +159,16 @@ async fn commit(
     replies
 }
 
-fn tenant(id: Uuid, name: &str, now: Stamp) -> rows::Model {
+fn tenant(id: TenantId, name: &str, now: Stamp) -> rows::Model {
     rows::Model {
         id,
         name: name.to_owned(),
         name_key: name.to_owned(),
         display_name: name.to_owned(),
-        status: "active".to_owned(),
+        status: TenantStatus::Active,
         suspended_by: None,
         version: 1,
-        labels: "{}".to_owned(),
+        labels: Json::default(),
         created_at: now,
         updated_at: now,
         purge_at: None,
@@ -175,7 +176,7 @@ fn tenant(id: Uuid, name: &str, now: Stamp) -> rows::Model {
     }
 }
 
-fn audited(id: Uuid, name: &str, now: Stamp) -> audit_events::Model {
+fn audited(id: TenantId, name: &str, now: Stamp) -> audit_events::Model {
     audit_events::Model {
         id: Uuid::now_v7(),
         seq: None,
@@ -195,7 +196,7 @@ fn audited(id: Uuid, name: &str, now: Stamp) -> audit_events::Model {
     }
 }
 
-fn event(id: Uuid, name: &str, now: Stamp) -> outbox::Model {
+fn event(id: TenantId, name: &str, now: Stamp) -> outbox::Model {
     outbox::Model {
         id: Uuid::now_v7(),
         revision: None,

@@ -14,7 +14,7 @@ use crate::{
     store::{
         Store,
         audit::{AuditRecord, Outcome},
-        scopes::ApiKeyUse,
+        tables::ApiKeyUse,
     },
 };
 
@@ -97,7 +97,7 @@ pub async fn flush(uses: &ApiKeyUses, store: &Store, all: bool) -> Result<u64> {
 
 fn last_use(counted: &Counted<Used>) -> Option<ApiKeyUse> {
     let ((tenant, key, _), (at, address)) = (counted.line.0?, counted.count.last?);
-    Some(ApiKeyUse { tenant, key, at, address })
+    Some(ApiKeyUse { tenant, key, at: at.into(), address })
 }
 
 fn event(counted: &Counted<Used>) -> AuditRecord {

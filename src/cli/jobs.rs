@@ -13,7 +13,7 @@ use crate::{
     base::Cx,
     jobs::record,
     server::jobs::{ON_REQUEST, shared},
-    store::{Stamp, Store, entities::jobs::Model},
+    store::{Stamp, Store, tables::jobs::Model},
 };
 
 /// The column headers.

@@ -15,7 +15,7 @@ use crate::{
         Basis, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, TenantScope,
         digest::sha256_hex, error::Reason, network,
     },
-    store::{Change, ChangeKind, Resource, Revocation, Store, Tx, scopes::ApiKeyRow},
+    store::{Change, ChangeKind, Resource, Revocation, Stamp, Store, Tx, columns::Json, tables::ApiKeyRow},
     tenants,
 };
 
@@ -71,21 +71,21 @@ pub struct CreatedApiKey {
 }
 
 impl ApiKey {
-    fn of(tenant: TenantId, row: ApiKeyRow) -> Result<Self> {
-        let networks = row.networks.iter().map(|net| net.parse().map_err(Error::internal));
+    fn read(row: ApiKeyRow) -> Result<Self> {
+        let networks = row.allowed_cidrs.iter().map(|net| net.parse().map_err(Error::internal));
         Ok(Self {
             id: row.id,
-            tenant,
+            tenant: row.tenant_id.tenant(),
             name: row.name,
-            role: row.role.parse().map_err(Error::internal)?,
+            role: row.role,
             prefix: row.prefix,
             networks: networks.collect::<Result<_>>()?,
             created_by: row.created_by,
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-            last_used_at: row.last_used_at,
+            created_at: row.created_at.time(),
+            expires_at: row.expires_at.time(),
+            last_used_at: row.last_used_at.map(Stamp::time),
             last_used_ip: row.last_used_ip,
-            revoked_at: row.revoked_at,
+            revoked_at: row.revoked_at.map(Stamp::time),
         })
     }
 
@@ -134,16 +134,14 @@ pub fn reads_as_key(text: &str) -> bool {
 
 /// The key with a digest. For authentication: the result must not be returned to a caller.
 pub async fn find(store: &Store, digest: &str) -> Result<Option<ApiKey>> {
-    let found = store.api_key_by_digest(digest).await?;
-    found.map(|(tenant, row)| ApiKey::of(tenant, row)).transpose()
+    store.api_key_by_digest(digest).await?.map(ApiKey::read).transpose()
 }
 
 /// The current state of the API key that the caller uses; none for other callers. Fails with PERMISSION_DENIED
 /// for a key that was revoked, has expired or belongs to another tenant.
 pub(super) async fn of_caller(tx: &Tx, scope: TenantScope) -> Result<Option<ApiKey>> {
     let Basis::ApiKey(id) = tx.cx().caller.basis else { return Ok(None) };
-    let row = tx.tenant(scope).api_key(id).await?;
-    let key = row.map(|row| ApiKey::of(scope.tenant(), row)).transpose()?;
+    let key = tx.tenant(scope).api_keys().get(id).await?.map(ApiKey::read).transpose()?;
     let live = key.filter(|key| key.revoked_at.is_none() && tx.now() < key.expires_at);
     live.map(Some).ok_or_else(above_own)
 }
@@ -156,8 +154,8 @@ pub fn digest(text: &str) -> String {
 /// A page of the keys of a tenant, including expired and revoked ones.
 pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageRequest) -> Result<Page<ApiKey>> {
     let scope = tenants::reach(cx, store, tenant).await?;
-    let (rows, total) = store.tenant(scope).api_keys(request).await?;
-    let keys = rows.into_iter().map(|row| ApiKey::of(scope.tenant(), row)).collect::<Result<Vec<_>>>()?;
+    let (rows, total) = store.tenant(scope).api_keys().page(request).await?;
+    let keys = rows.into_iter().map(ApiKey::read).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(request, keys, total, |key| key.id))
 }
 
@@ -186,16 +184,18 @@ struct Draft {
 }
 
 impl Draft {
-    fn row(&self, tx: &Tx) -> ApiKeyRow {
+    fn row(&self, tx: &Tx, scope: TenantScope) -> ApiKeyRow {
         ApiKeyRow {
+            tenant_id: scope.into(),
             id: tx.new_id(),
             name: self.name.clone(),
-            role: self.role.as_str().to_owned(),
+            role: self.role,
             prefix: self.prefix.clone(),
-            networks: self.networks.iter().map(ToString::to_string).collect(),
+            secret_hash: self.digest.clone(),
+            allowed_cidrs: Json(self.networks.iter().map(ToString::to_string).collect()),
             created_by: tx.cx().caller.subject.clone(),
-            created_at: tx.now(),
-            expires_at: tx.now() + self.life,
+            created_at: tx.now().into(),
+            expires_at: (tx.now() + self.life).into(),
             last_used_at: None,
             last_used_ip: None,
             revoked_at: None,
@@ -204,29 +204,28 @@ impl Draft {
 }
 
 async fn insert(tx: &Tx, draft: &Draft) -> Result<ApiKey> {
-    let (tenant, scope) = tenants::resolve_locked(tx, &draft.tenant).await?;
-    let row = draft.row(tx);
-    refuse_escape(tx, scope, &row).await?;
-    tx.tenant(scope).insert_api_key(&row, &draft.digest).await?;
-    let ends = row.expires_at.unix_timestamp();
-    let details = json!({"name": row.name, "role": row.role, "expires_at": ends, "networks": row.networks});
-    let key = ApiKey::of(tenant.id, row)?;
+    let (_, scope) = tenants::resolve_locked(tx, &draft.tenant).await?;
+    let row = draft.row(tx, scope);
+    let key = ApiKey::read(row.clone())?;
+    refuse_escape(tx, scope, &key).await?;
+    let ends = key.expires_at.unix_timestamp();
+    let details =
+        json!({"name": row.name, "role": row.role.as_str(), "expires_at": ends, "networks": *row.allowed_cidrs});
+    tx.tenant(scope).api_keys().insert(row).await?;
     tx.changed(key.change(ChangeKind::Created), key.shown_id(), details);
     Ok(key)
 }
 
 /// Refuses a key that would outlast the role of the caller; and one that would outlast the API key of the
 /// caller, or be valid in other networks.
-async fn refuse_escape(tx: &Tx, scope: TenantScope, row: &ApiKeyRow) -> Result<()> {
-    let role: Role = row.role.parse().map_err(Error::internal)?;
-    if let Some(own) = of_caller(tx, scope).await? {
-        let new = ApiKey::of(scope.tenant(), row.clone())?;
-        if !own.covers(&new) {
-            let message = "an API key cannot create a key that expires later or allows more networks than itself";
-            return Err(Error::denied(Reason::RoleAboveOwn, message));
-        }
+async fn refuse_escape(tx: &Tx, scope: TenantScope, new: &ApiKey) -> Result<()> {
+    if let Some(own) = of_caller(tx, scope).await?
+        && !own.covers(new)
+    {
+        let message = "an API key cannot create a key that expires later or allows more networks than itself";
+        return Err(Error::denied(Reason::RoleAboveOwn, message));
     }
-    ceiling::refuse_outlasting(tx, scope, role, Some(row.expires_at)).await
+    ceiling::refuse_outlasting(tx, scope, new.role, Some(new.expires_at)).await
 }
 
 /// Revokes a key, unless it is revoked already. Fails with NOT_FOUND if the tenant has no such key, with
@@ -237,14 +236,14 @@ pub async fn revoke(cx: &Cx, store: &Store, tenant: &TenantRef, id: &str) -> Res
 }
 
 async fn revoke_in(tx: &Tx, (tenant, id): &(TenantRef, Uuid)) -> Result<ApiKey> {
-    let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
-    let rows = tx.tenant(scope);
-    let key = rows.api_key(*id).await?.map(|row| ApiKey::of(tenant.id, row)).transpose()?.ok_or_else(not_found)?;
+    let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
+    let rows = tx.tenant(scope).api_keys();
+    let key = rows.get(*id).await?.map(ApiKey::read).transpose()?.ok_or_else(not_found)?;
     if !tx.cx().caller.outranks(key.role) {
         return Err(above_own());
     }
     let now = tx.now();
-    rows.revoke_api_key(*id, now).await?;
+    rows.revoke(*id, now.into()).await?;
     tx.revoke(Revocation::ApiKey { id: *id });
     tx.changed(key.change(ChangeKind::Revoked), key.shown_id(), json!({"name": key.name}));
     Ok(ApiKey { revoked_at: key.revoked_at.or(Some(now)), ..key })

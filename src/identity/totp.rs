@@ -13,7 +13,7 @@ use crate::{
     base::{Error, Result, Secret, error::Reason, text},
     store::{
         Tx,
-        entities::{accounts, recovery_codes},
+        tables::{accounts, recovery_codes},
     },
 };
 

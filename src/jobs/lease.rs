@@ -19,7 +19,7 @@ use sea_orm::{
 
 use crate::{
     base::{Error, Result},
-    store::{Stamp, Store, Tx, entities::leases},
+    store::{Stamp, Store, Tx, tables::leases},
 };
 
 /// A lease that was taken. It may have been lost since then; only [`Lease::hold`] finds out.

@@ -14,7 +14,7 @@ use crate::{
     base::{Cx, Result},
     store::{
         Stamp, Store, Tx,
-        entities::jobs::{Column, Entity, Model},
+        tables::jobs::{Column, Entity, Model},
     },
 };
 

@@ -1,9 +1,14 @@
 //! The objects that a messaging platform expects on its first start.
 
-use super::{namespaces, policies::NamespacePolicies, rules, tenants};
+use super::{
+    namespaces,
+    policies::NamespacePolicies,
+    rules::{self, TenantInfo},
+    tenants,
+};
 use crate::{
     base::{Cx, Result, TenantRef, error::Reason},
-    store::{Store, Tx, scopes::MessagingRow},
+    store::{Store, Tx},
     tenants::find,
 };
 
@@ -27,8 +32,8 @@ pub async fn bootstrap(cx: &Cx, store: &Store) -> Result<()> {
 
 async fn insert(tx: &Tx, (): &()) -> Result<()> {
     let clusters = vec![CLUSTER.to_owned()];
-    let facet = MessagingRow { admin_roles: Vec::new(), allowed_clusters: clusters.clone() };
-    tenants::insert(tx, rules::tenant_name(TENANT)?, &facet, None).await?;
+    let info = TenantInfo { admin_roles: Vec::new(), allowed_clusters: clusters.clone() };
+    tenants::insert(tx, rules::tenant_name(TENANT)?, &info, None).await?;
     let policies = NamespacePolicies { replication_clusters: clusters.clone(), ..NamespacePolicies::default() };
     namespaces::insert(tx, TENANT, NAMESPACE, &policies, &clusters).await
 }

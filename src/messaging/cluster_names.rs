@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
 
 use crate::{
     base::Result,
-    store::{Invalidate, Store, Tx, entities::clusters},
+    store::{Invalidate, Store, Tx, tables::clusters},
 };
 
 /// How old the names may be.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{addresses, cluster_names::cluster_names, document, rules};
 use crate::{
     base::{Access, Cx, Error, Result, Worded, error::Reason},
-    store::{Change, ChangeKind, Invalidate, Resource, Sealer, Stamp, Store, Tx, entities::clusters, json},
+    store::{Change, ChangeKind, Invalidate, Resource, Sealer, Stamp, Store, Tx, columns::Json, tables::clusters},
 };
 
 /// The addresses of a cluster and how it is reached.
@@ -37,7 +37,7 @@ pub async fn get(cx: &Cx, store: &Store, sealer: &Sealer, name: &str) -> Result<
         broker_service_url: row.broker_service_url,
         broker_service_url_tls: row.broker_service_url_tls,
         proxy_service_url: row.proxy_service_url,
-        peer_cluster_names: json::from_text(&row.peer_cluster_names)?,
+        peer_cluster_names: row.peer_cluster_names.0,
         ..document::from_text(&row.settings)?
     };
     if let Some(sealed) = row.sealed
@@ -142,7 +142,7 @@ async fn columns(sealer: &Sealer, name: &str, mut data: ClusterData) -> Result<c
         broker_service_url: Set(data.broker_service_url.take()),
         broker_service_url_tls: Set(data.broker_service_url_tls.take()),
         proxy_service_url: Set(data.proxy_service_url.take()),
-        peer_cluster_names: Set(json::to_text(&std::mem::take(&mut data.peer_cluster_names))?),
+        peer_cluster_names: Set(Json(std::mem::take(&mut data.peer_cluster_names))),
         settings: Set(document::to_text("data", &data)?),
         sealed: Set(sealed),
         created_at: NotSet,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{MessagingSettings, cluster_names::cluster_names, lookup, policies, policies::NamespacePolicies, rules};
 use crate::{
     base::{Cx, Error, Result, Worded, error::Reason, words::quoted},
-    store::{Change, ChangeKind, Pages, Resource, Store, Tx, json, scopes::NamespaceRow},
+    store::{Change, ChangeKind, Pages, Resource, Store, Tx, columns::Json, json, tables::NamespaceRow},
     tenants::Tenant,
 };
 
@@ -26,7 +26,7 @@ pub async fn get(cx: &Cx, store: &Store, named: &str, name: &str) -> Result<Name
     check_names(named, name)?;
     let missing = "Namespace does not exist";
     let (_, scope) = lookup::resolve(cx, store, named).await.worded(Reason::TenantNotFound, missing)?;
-    let row = store.tenant(scope).namespace(name).await?;
+    let row = store.tenant(scope).namespaces().named(name).await?;
     policies::to_proto(&row.ok_or_else(|| Error::not_found(Reason::NamespaceNotFound, missing))?)
 }
 
@@ -57,16 +57,22 @@ pub(super) async fn insert(
 ) -> Result<()> {
     let (tenant, scope) = lookup::resolve_locked(tx, named).await?;
     let rows = tx.tenant(scope);
-    let facet = rows.messaging().await?;
-    let allowed = facet.map_or_else(|| known.to_vec(), |facet| facet.allowed_clusters);
+    let settings = rows.messaging().get().await?;
+    let allowed = settings.map_or_else(|| known.to_vec(), |settings| settings.allowed_clusters.0);
     let replication_clusters = policies::replication_clusters(tenant.name.as_str(), policies, &allowed, known)?;
     let policies = policies::to_text(policies)?;
-    let (id, name, created_at) = (tx.new_id(), name.to_owned(), tx.now());
-    let namespace = NamespaceRow { id, name, replication_clusters, policies, created_at };
-    rows.insert_namespace(&namespace).await?;
-    let given: Value = json::from_text(&namespace.policies)?;
-    let details = json!({"replication_clusters": namespace.replication_clusters, "policies": given});
-    tx.changed(change(&tenant, &namespace.name, ChangeKind::Created), full_name(&tenant, &namespace.name), details);
+    let given: Value = json::from_text(&policies)?;
+    let details = json!({"replication_clusters": replication_clusters, "policies": given});
+    let namespace = NamespaceRow {
+        tenant_id: scope.into(),
+        id: tx.new_id(),
+        name: name.to_owned(),
+        replication_clusters: Json(replication_clusters),
+        policies,
+        created_at: tx.now().into(),
+    };
+    rows.namespaces().insert(namespace).await?;
+    tx.changed(change(&tenant, name, ChangeKind::Created), full_name(&tenant, name), details);
     Ok(())
 }
 
@@ -96,8 +102,8 @@ pub async fn delete(
 async fn remove(tx: &Tx, (named, name, force): &(String, String, bool)) -> Result<()> {
     let missing = || Error::not_found(Reason::NamespaceNotFound, "there is no such namespace");
     let (tenant, scope) = lookup::resolve_locked(tx, named).await?;
-    let rows = tx.tenant(scope);
-    let row = rows.namespace(name).await?.ok_or_else(missing)?;
+    let rows = tx.tenant(scope).namespaces();
+    let row = rows.named(name).await?.ok_or_else(missing)?;
     if row.replication_clusters.len() > 1 && !*force {
         let text = format!(
             "Cannot delete the global namespace {}. There are still more than one replication clusters configured or \
@@ -106,7 +112,7 @@ async fn remove(tx: &Tx, (named, name, force): &(String, String, bool)) -> Resul
         );
         return Err(Error::precondition(Reason::NamespaceReplicated, text));
     }
-    if !rows.delete_namespace(name).await? {
+    if !rows.delete(name).await? {
         return Err(missing());
     }
     tx.changed(change(&tenant, name, ChangeKind::Deleted), full_name(&tenant, name), json!({"force": force}));

@@ -6,7 +6,7 @@ use super::{bundles, document, policy_rules, rules};
 use crate::{
     base::{Error, Result, error::Reason},
     proto::messaging::v2::{AuthPolicies, BacklogQuota},
-    store::scopes::NamespaceRow,
+    store::tables::NamespaceRow,
 };
 
 pub use crate::proto::messaging::v2::NamespacePolicies;

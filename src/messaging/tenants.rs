@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{Cx, Error, Result, TenantId, TenantName, TenantRef, Worded, error::Reason, words::quoted},
-    store::{ChangeKind, Pages, Store, Tx, scopes::MessagingRow},
+    store::{ChangeKind, Pages, Store, Tx},
     tenants::{self, NewTenant, Status, TenantChange},
 };
 
@@ -34,12 +34,12 @@ pub async fn list(cx: &Cx, store: &Store) -> Result<Pages<String>> {
 pub async fn get(cx: &Cx, store: &Store, named: &str) -> Result<TenantView> {
     let missing = || Error::not_found(Reason::TenantNotFound, "Tenant does not exist");
     let found = store.tenant_with_messaging(&cx.access, &TenantRef::parse(named)).await?;
-    let (_, tenant, facet) = found.ok_or_else(missing)?;
-    if !lookup::names(named, &tenant.name) || !tenant.status.parse::<Status>()?.is_present() {
+    let (_, tenant, settings) = found.ok_or_else(missing)?;
+    if !lookup::names(named, &tenant.name) || !tenant.status.is_present() {
         return Err(missing());
     }
-    let info = match facet {
-        Some(facet) => TenantInfo { admin_roles: facet.admin_roles, allowed_clusters: facet.allowed_clusters },
+    let info = match settings {
+        Some(row) => TenantInfo { admin_roles: row.admin_roles.0, allowed_clusters: row.allowed_clusters.0 },
         None => TenantInfo { admin_roles: Vec::new(), allowed_clusters: clusters::all(store).await? },
     };
     Ok(TenantView { info, version: tenant.version })
@@ -55,22 +55,22 @@ pub async fn create(
     info: Option<&InfoInput>,
 ) -> Result<TenantId> {
     let name = rules::tenant_name(name)?;
-    let facet = checked(info, &cluster_names(store).await?)?;
-    let new = (name, facet, settings.max_tenants);
+    let info = checked(info, &cluster_names(store).await?)?;
+    let new = (name, info, settings.max_tenants);
     store
-        .write(cx, new, async |tx: &Tx, (name, facet, max): &(TenantName, MessagingRow, _)| {
-            insert(tx, name.clone(), facet, *max).await
+        .write(cx, new, async |tx: &Tx, (name, info, max): &(TenantName, TenantInfo, _)| {
+            insert(tx, name.clone(), info, *max).await
         })
         .await
         .worded(Reason::TenantExists, "Tenant already exist")
         .worded(Reason::TenantLimitReached, "Exceed the maximum number of tenants")
 }
 
-/// Adds a tenant with its facet.
-pub(super) async fn insert(tx: &Tx, name: TenantName, facet: &MessagingRow, max: Option<u64>) -> Result<TenantId> {
+/// Adds a tenant with its settings.
+pub(super) async fn insert(tx: &Tx, name: TenantName, info: &TenantInfo, max: Option<u64>) -> Result<TenantId> {
     let (tenant, scope) = tenants::insert(tx, &NewTenant::named(name), max).await?;
-    tx.tenant(scope).insert_messaging(facet).await?;
-    tenants::record(tx, ChangeKind::Created, &tenant, details(facet));
+    tx.tenant(scope).messaging().insert(&info.admin_roles, &info.allowed_clusters).await?;
+    tenants::record(tx, ChangeKind::Created, &tenant, details(info));
     Ok(tenant.id)
 }
 
@@ -87,32 +87,33 @@ pub async fn update(
     let mut allowed = clusters::all(store).await?;
     if !rules::clusters_named(info)?.iter().all(|cluster| allowed.contains(cluster)) {
         // A tenant that does not exist allows no other clusters.
-        let facet = store.tenant_with_messaging(&cx.access, &TenantRef::parse(named)).await?.and_then(|found| found.2);
-        allowed.extend(facet.map(|facet| facet.allowed_clusters).unwrap_or_default());
+        let settings = store.tenant_with_messaging(&cx.access, &TenantRef::parse(named)).await?;
+        allowed.extend(settings.and_then(|found| found.2).map(|row| row.allowed_clusters.0).unwrap_or_default());
     }
-    let facet = checked(info, &allowed)?;
+    let info = checked(info, &allowed)?;
     store
-        .write(cx, (named.to_owned(), facet, version), replace)
+        .write(cx, (named.to_owned(), info, version), replace)
         .await
         .worded(Reason::VersionStale, "Concurrent modification")
         .worded(Reason::TenantNotFound, format!("Tenant {} not found", quoted(named)))
 }
 
-async fn replace(tx: &Tx, (named, facet, version): &(String, MessagingRow, Option<i64>)) -> Result<i64> {
+async fn replace(tx: &Tx, (named, info, version): &(String, TenantInfo, Option<i64>)) -> Result<i64> {
     let (_, scope) = lookup::resolve_locked(tx, named).await?;
     let tenant = tenants::update(tx, scope, *version, &TenantChange::default()).await?;
     let rows = tx.tenant(scope);
     // Read while the tenant is locked: namespaces that were created on a cluster before the lock are included, and no
     // new ones can be created until the write ends.
     let every = cluster_names_in(tx).await?;
-    let mut before = rows.messaging().await?.map_or_else(|| every.clone(), |facet| facet.allowed_clusters);
+    let settings = rows.messaging().get().await?;
+    let mut before = settings.map_or_else(|| every.clone(), |row| row.allowed_clusters.0);
     // A deleted cluster has no namespaces, so its name may be removed too.
     before.retain(|cluster| every.contains(cluster));
-    let namespaces = rows.namespaces().await?;
-    let used = namespaces.iter().map(|namespace| (namespace.name.as_str(), &*namespace.replication_clusters));
-    rules::clusters_free(tenant.name.as_str(), &before, &facet.allowed_clusters, used)?;
-    rows.put_messaging(facet).await?;
-    tenants::record(tx, ChangeKind::Updated, &tenant, details(facet));
+    let namespaces = rows.namespaces().all().await?;
+    let used = namespaces.iter().map(|namespace| (namespace.name.as_str(), namespace.replication_clusters.as_slice()));
+    rules::clusters_free(tenant.name.as_str(), &before, &info.allowed_clusters, used)?;
+    rows.messaging().put(&info.admin_roles, &info.allowed_clusters).await?;
+    tenants::record(tx, ChangeKind::Updated, &tenant, details(info));
     Ok(tenant.version)
 }
 
@@ -128,7 +129,7 @@ pub async fn delete(cx: &Cx, store: &Store, settings: &MessagingSettings, named:
 
 async fn remove(tx: &Tx, (named, force): &(String, bool)) -> Result<()> {
     let (tenant, scope) = lookup::resolve_locked(tx, named).await?;
-    let namespaces = tx.tenant(scope).some_namespaces(RECORDED).await?;
+    let namespaces = tx.tenant(scope).namespaces().some_names(RECORDED).await?;
     if !force && !namespaces.is_empty() {
         return Err(Error::precondition(Reason::TenantInUse, "The tenant still has active namespaces"));
     }
@@ -144,7 +145,7 @@ pub async fn administered(store: &Store, tenant: &TenantRef, subject: &str) -> R
     if subject.is_empty() {
         return Ok(None);
     }
-    let admitting: Vec<_> = Status::ALL.into_iter().filter(|status| status.admits()).map(Status::as_str).collect();
+    let admitting: Vec<_> = Status::ALL.into_iter().filter(|status| status.admits()).collect();
     let found = store.messaging_admin_roles(tenant, &admitting).await?;
     Ok(found.filter(|(_, roles)| roles.iter().any(|role| role == subject)).map(|(id, _)| id))
 }
@@ -154,13 +155,13 @@ pub async fn administered(store: &Store, tenant: &TenantRef, subject: &str) -> R
 ///
 /// The existence of the clusters is checked outside of the write, so that it does not occupy SQLite's only writer: a
 /// cluster may be deleted at any time after the check anyway, and the tenant keeps its name then.
-fn checked(info: Option<&InfoInput>, allowed: &[String]) -> Result<MessagingRow> {
+fn checked(info: Option<&InfoInput>, allowed: &[String]) -> Result<TenantInfo> {
     let allowed_clusters = rules::clusters_named(info)?;
     rules::clusters_exist(&allowed_clusters, allowed)?;
     let admin_roles = info.map_or(Ok(Vec::new()), rules::admin_roles)?;
-    Ok(MessagingRow { admin_roles, allowed_clusters })
+    Ok(TenantInfo { admin_roles, allowed_clusters })
 }
 
-fn details(facet: &MessagingRow) -> serde_json::Value {
-    json!({"admin_roles": facet.admin_roles, "allowed_clusters": facet.allowed_clusters})
+fn details(info: &TenantInfo) -> serde_json::Value {
+    json!({"admin_roles": info.admin_roles, "allowed_clusters": info.allowed_clusters})
 }

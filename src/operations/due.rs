@@ -8,7 +8,7 @@ use crate::{
     base::{Error, Result},
     store::{
         Stamp, Store,
-        entities::operations::{Column, Entity},
+        tables::operations::{Column, Entity},
     },
 };
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     base::{Error, Result, TenantId},
-    store::{Stamp, entities::operations::Model, json},
+    store::{Stamp, json, tables::operations::Model},
 };
 
 /// An operation.
@@ -151,7 +151,7 @@ impl TryFrom<Model> for Operation {
         Ok(Self {
             id: row.id,
             kind: row.kind,
-            tenant: row.tenant_id.map(TenantId::from_uuid),
+            tenant: row.tenant_id,
             target: row.target,
             requested_by: row.requested_by,
             state,

@@ -11,7 +11,7 @@ use crate::{
     base::{Access, Cx, Error, Page, PageRequest, Result, TenantId, TenantRef, error::Reason, scope::foreign_tenant},
     store::{
         Store,
-        entities::operations::{Column, Entity, Model},
+        tables::operations::{Column, Entity, Model},
     },
 };
 

@@ -8,19 +8,18 @@ use uuid::Uuid;
 
 use super::{Failure, Operation, State};
 use crate::{
-    base::{Error, Kind, Result, TenantId, error::Reason},
+    base::{Error, Kind, Result, error::Reason},
     jobs::{Lease, Report},
     store::{
-        Change, ChangeKind, Resource, Stamp, Tx,
-        entities::operations::{ActiveModel, Entity, Model},
-        json,
+        Change, ChangeKind, Resource, Stamp, Tx, json,
+        tables::operations::{ActiveModel, Entity, Model},
     },
 };
 
 /// The change of an operation for consumers of the outbox.
 pub(super) fn change(row: &Model, kind: ChangeKind) -> Change {
     let change = Change::new(Resource::Operation, kind, row.id.as_hyphenated().to_string());
-    change.within(row.tenant_id.map(TenantId::from_uuid)).at(row.version)
+    change.within(row.tenant_id).at(row.version)
 }
 
 /// The row of an operation, locked until the write ends.

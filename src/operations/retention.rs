@@ -10,7 +10,7 @@ use crate::{
     jobs::{Job, Placement, Report, Run, Schedule},
     store::{
         Stamp, Store, Tx,
-        entities::operations::{Column, Entity},
+        tables::operations::{Column, Entity},
     },
 };
 

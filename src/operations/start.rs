@@ -9,8 +9,8 @@ use crate::{
     store::{
         ChangeKind, Stamp, Tx,
         audit::storable,
-        entities::operations::{Entity, Model},
         json,
+        tables::operations::{Entity, Model},
     },
 };
 
@@ -28,7 +28,7 @@ pub async fn start<K: OperationKind>(
     let row = Model {
         id: tx.new_id(),
         kind: K::NAME.to_owned(),
-        tenant_id: tenant.map(TenantId::uuid),
+        tenant_id: tenant,
         target: target.into(),
         requested_by: storable(&cx.caller.subject),
         request_id: storable(&cx.request_id),

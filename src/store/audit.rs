@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Stamp, entities::audit_events};
+use super::{Stamp, tables::audit_events};
 use crate::base::{Caller, Clock, Cx, TenantId};
 
 /// Maximum number of rows in one insert. PostgreSQL permits 65,535 parameters in a statement, SQLite 32,766.
@@ -79,7 +79,7 @@ impl AuditRecord {
             caller_subject: caller.map(|caller| storable(&caller.subject)).unwrap_or_default(),
             caller_role: caller.map(|caller| caller.role.as_str().to_owned()).unwrap_or_default(),
             caller_kind: caller.map(|caller| caller.kind.as_str().to_owned()).unwrap_or_default(),
-            tenant_id: self.tenant.map(TenantId::uuid),
+            tenant_id: self.tenant,
             action: self.action.into_owned(),
             target: storable(&self.target),
             outcome: self.outcome.as_str().to_owned(),

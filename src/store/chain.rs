@@ -4,7 +4,7 @@
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sha2::{Digest, Sha256};
 
-use super::{Store, entities::audit_events};
+use super::{Store, tables::audit_events};
 use crate::base::Result;
 
 /// Domain separation: the prefix of every hash.

@@ -2,7 +2,7 @@
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
-use super::entities;
+use super::tables;
 use crate::base::{
     Error,
     error::{Kind, Reason},
@@ -22,7 +22,7 @@ impl From<DbErr> for Error {
 fn unique_violation(error: DbErr, text: &str) -> Error {
     // SQLite: `UNIQUE constraint failed: <columns>`. PostgreSQL: `... violates unique constraint "<index>"`.
     let told = text.rsplit_once(": ").map_or(text, |(_, columns)| columns);
-    match entities::unique().find(|unique| told == unique.columns || text.contains(&format!("\"{}\"", unique.index))) {
+    match tables::unique().find(|unique| told == unique.columns || text.contains(&format!("\"{}\"", unique.index))) {
         Some(unique) => Error::exists(unique.reason, unique.message).caused_by(error),
         None => Error::internal(error),
     }

@@ -7,13 +7,13 @@
 //! leaves a pooled connection in a bad state (sqlx issues 4385 and 4393), but a read is a single statement
 //! without a transaction, and the pool discards what a dropped read left unread.
 
+mod api_key_uses;
 pub mod audit;
 mod cache;
 pub mod chain;
+pub mod columns;
 mod conflict;
 mod connect;
-pub mod entities;
-pub mod json;
 pub mod like;
 pub mod older_text;
 pub mod outbox;
@@ -23,12 +23,13 @@ pub mod pages;
 pub mod relay;
 mod revocations;
 mod schema;
-pub mod scopes;
 pub mod sealing;
 mod sequence;
 mod session_ends;
+pub mod tables;
+mod tenant;
+pub mod tenant_lookup;
 mod time;
-mod timestamp;
 mod unique;
 mod write;
 
@@ -46,13 +47,13 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 pub use cache::Invalidate;
+pub use columns::{Stamp, json};
 pub use connect::{Location, OnStatement, StoreConfig, check_url};
 pub use pages::Pages;
 pub use revocations::Revocation;
 pub use sealing::keyring::{Kek, Keyring};
 pub use sealing::sealer::Sealer;
 pub use session_ends::SessionsOf;
-pub use timestamp::Stamp;
 pub use write::change::{Change, ChangeKind, Resource};
 pub use write::idempotent;
 pub use write::in_write;

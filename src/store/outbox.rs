@@ -4,19 +4,17 @@
 
 use std::ops::RangeInclusive;
 
+use super::{
+    Store,
+    audit::ROWS,
+    sequence,
+    tables::outbox::{self, Column},
+};
+use crate::base::{Result, TenantId};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter,
     QueryOrder, QuerySelect,
 };
-use uuid::Uuid;
-
-use super::{
-    Store,
-    audit::ROWS,
-    entities::outbox::{self, Column},
-    sequence,
-};
-use crate::base::{Result, TenantId};
 
 /// An event, as followers read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,14 +33,14 @@ pub struct Event {
 struct Row {
     revision: i64,
     topic: String,
-    tenant_id: Option<Uuid>,
+    tenant_id: Option<TenantId>,
     key: String,
 }
 
 impl From<Row> for Event {
     fn from(row: Row) -> Self {
         let Row { revision, topic, tenant_id, key } = row;
-        Self { revision, topic, tenant: tenant_id.map(TenantId::from_uuid), key }
+        Self { revision, topic, tenant: tenant_id, key }
     }
 }
 
@@ -72,7 +70,7 @@ pub async fn changed(
     range: RangeInclusive<i64>,
     limit: u64,
 ) -> Result<Vec<Event>> {
-    let tenant = tenant.map(|tenant| Column::TenantId.eq(tenant.uuid()));
+    let tenant = tenant.map(|tenant| Column::TenantId.eq(tenant));
     let last = Column::Revision.max();
     let query = outbox::Entity::find()
         .select_only()

@@ -16,9 +16,8 @@ use sea_orm::{
 use time::OffsetDateTime;
 
 use super::{
-    Stamp, Store, Tx,
-    entities::{counters, outbox, outbox_marks},
-    sequence,
+    Stamp, Store, Tx, sequence,
+    tables::{counters, outbox, outbox_marks},
 };
 use crate::base::Result;
 

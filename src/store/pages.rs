@@ -80,13 +80,6 @@ impl<T: Send + 'static> Pages<T> {
         Ok(Pages { first, rest: self.rest.map(|rest| rest.and_then(change).boxed()) })
     }
 
-    /// Converts the list item by item, fallibly.
-    pub fn try_map<U: Send + 'static>(self, change: impl Fn(T) -> Result<U> + Send + 'static) -> Result<Pages<U>> {
-        let first = self.first.into_iter().map(&change).collect::<Result<_>>()?;
-        let page = move |page: Result<Vec<T>>| page?.into_iter().map(&change).collect();
-        Ok(Pages { first, rest: self.rest.map(|rest| rest.map(page).boxed()) })
-    }
-
     /// Converts the list item by item.
     pub fn map<U: Send + 'static>(self, change: impl Fn(T) -> U + Send + 'static) -> Pages<U> {
         let first = self.first.into_iter().map(&change).collect();

@@ -14,9 +14,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Store, Tx, chain,
-    entities::{audit_events, outbox},
-    sequence,
+    Store, Tx, chain, sequence,
+    tables::{audit_events, outbox},
 };
 use crate::base::Result;
 

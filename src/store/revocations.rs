@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     Stamp, Store,
-    entities::{accounts, counters, revoked_tokens},
+    tables::{accounts, counters, revoked_tokens},
     time::NOW,
 };
 use crate::base::Result;

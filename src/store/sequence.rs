@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 
 use super::{
     chain::Head,
-    entities::{audit_events, outbox},
+    tables::{audit_events, outbox},
 };
 
 /// The newest revision of the outbox; 0 before the first.

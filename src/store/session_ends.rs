@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-use super::{Change, ChangeKind, Resource, Revocation, Stamp, Tx, entities::accounts};
+use super::{Change, ChangeKind, Resource, Revocation, Stamp, Tx, tables::accounts};
 use crate::base::{IdKind, Result, TenantId, TenantScope};
 
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,7 @@ pub enum SessionsOf {
 impl SessionsOf {
     fn accounts(self) -> Condition {
         match self {
-            Self::Tenant(scope) => Condition::all().add(accounts::Column::TenantId.eq(scope.tenant().uuid())),
+            Self::Tenant(scope) => Condition::all().add(accounts::Column::TenantId.eq(scope.tenant())),
             Self::Identity(id) => {
                 Condition::all().add(accounts::Column::TenantId.is_null()).add(accounts::Column::IdentityId.eq(id))
             }

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryF
 
 use crate::{
     base::{Error, Result, TenantId, TenantName, TenantScope},
-    store::{Stamp, Tx, entities::derived_names},
+    store::{Stamp, Tx, tables::derived_names},
 };
 
 /// Maximum length of the base, in characters, before `_` and eight hex digits are added.
@@ -74,7 +74,7 @@ pub async fn derive(tx: &Tx, scope: TenantScope, name: &TenantName, kind: NameKi
 async fn recorded(conn: &impl ConnectionTrait, tenant: TenantId, kind: NameKind) -> Result<Option<String>> {
     let row = derived_names::Entity::find()
         .filter(derived_names::Column::Kind.eq(kind.kind))
-        .filter(derived_names::Column::TenantId.eq(tenant.uuid()))
+        .filter(derived_names::Column::TenantId.eq(tenant))
         .one(conn)
         .await?;
     Ok(row.map(|row| row.name))
@@ -85,7 +85,7 @@ async fn reserve(tx: &Tx, tenant: TenantId, kind: NameKind, name: &str) -> Resul
     let row = derived_names::Model {
         kind: kind.kind.to_owned(),
         name: name.to_owned(),
-        tenant_id: tenant.uuid(),
+        tenant_id: tenant,
         created_at: Stamp::from(tx.now()),
     };
     let added = derived_names::Entity::insert(row.into_active_model())

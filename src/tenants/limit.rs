@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTra
 
 use crate::{
     base::{Error, Result, TenantName, error::Reason},
-    store::{Tx, entities::tenants},
+    store::{Tx, tables::tenants},
 };
 
 /// The advisory lock for counting tenants: the letters `tenants#` as a number.

@@ -11,9 +11,9 @@ use crate::{
     base::{Cx, Page, PageRequest, Result, scope::platform_only, text},
     store::{
         Store,
-        entities::tenants::{Column, Entity, Model},
         page::page as rows_of_page,
         pages::{Pages, by_bytes},
+        tables::tenants::{Column, Entity, Model},
     },
 };
 
@@ -34,7 +34,7 @@ type Place = (String, Uuid);
 pub async fn page(cx: &Cx, store: &Store, statuses: &[Status], request: PageRequest) -> Result<Page<Tenant>> {
     platform_only(&cx.access)?;
     let (rows, total) = rows_of_page(within(statuses), Column::Id, request, store.read()).await?;
-    let rows = rows.into_iter().map(Tenant::try_from).collect::<Result<Vec<_>>>()?;
+    let rows = rows.into_iter().map(Tenant::from).collect();
     Ok(Page::cut(request, rows, total, |tenant| tenant.id.uuid()))
 }
 
@@ -42,9 +42,9 @@ pub async fn page(cx: &Cx, store: &Store, statuses: &[Status], request: PageRequ
 pub async fn list(cx: &Cx, store: &Store, order: Order, statuses: &[Status]) -> Result<Pages<Tenant>> {
     platform_only(&cx.access)?;
     let statuses = statuses.to_vec();
-    let place = |row: &Model| (row.list_key.clone(), row.id);
+    let place = |row: &Model| (row.list_key.clone(), row.id.uuid());
     let query = move |after, limit| query(order, &statuses, after).limit(limit).into_model::<Model>();
-    Pages::read(cx, store, place, query).await?.try_map(Tenant::try_from)
+    Pages::read(cx, store, place, query).await.map(|pages| pages.map(Tenant::from))
 }
 
 /// The handles of all tenants with one of these statuses, as entered, sorted by their bytes. For platform callers.
@@ -86,7 +86,7 @@ pub fn names_query(backend: DbBackend, statuses: &[Status], after: Option<String
 
 /// The tenants with one of these statuses.
 pub(super) fn within(statuses: &[Status]) -> Select<Entity> {
-    Entity::find().filter(Column::Status.is_in(statuses.iter().map(|status| status.as_str())))
+    Entity::find().filter(Column::Status.is_in(statuses.iter().copied()))
 }
 
 /// The sort key for display names. Folded text never has a line feed or a lower character, so display names are

@@ -9,7 +9,6 @@ mod purge;
 mod reachable;
 pub mod soft_delete;
 pub mod source;
-mod status;
 mod suspension;
 mod tenant;
 mod write;
@@ -19,7 +18,8 @@ pub use lists::{Order, list, names, names_query, page, query};
 pub use names::released_at;
 pub use purge::PurgeTenant;
 pub use reachable::{reachable_page, watchable};
-pub use status::{Authority, Status, Suspension};
 pub use suspension::{refuse_suspended, suspend, unsuspend};
 pub use tenant::{Tenant, count, find, not_found, reach, resolve, resolve_any, resolve_any_locked, resolve_locked};
 pub use write::{NewTenant, TenantChange, delete, delete_with, insert, record, record_update, rename, update};
+
+pub use crate::store::columns::{Authority, Suspension, TenantStatus as Status};

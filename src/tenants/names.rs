@@ -11,7 +11,7 @@ use crate::{
     base::{Error, Result, TenantName, error::Reason},
     store::{
         Stamp, Store, Tx,
-        entities::{
+        tables::{
             released_names::{ActiveModel, Column, Entity},
             tenants,
         },
@@ -37,7 +37,7 @@ pub(super) async fn release(tx: &Tx, name: &TenantName) -> Result<()> {
 /// existing name, does not occur: ids are random.
 pub(super) async fn refuse_id(tx: &Tx, name: &TenantName) -> Result<()> {
     let Some(id) = name.as_id() else { return Ok(()) };
-    if tenants::Entity::find_by_id(id.uuid()).count(tx.conn()).await? > 0 {
+    if tenants::Entity::find_by_id(id).count(tx.conn()).await? > 0 {
         return Err(Error::exists(Reason::TenantExists, "the name is the id of another tenant"));
     }
     Ok(())

@@ -10,7 +10,10 @@ use crate::{
     base::{Access, Result, TenantId, TenantScope},
     jobs::Report,
     operations::{self, OperationKind, StepName, Turn},
-    store::{Change, ChangeKind, Resource, Store, Tx, entities::tenants, scopes::Purged},
+    store::{
+        Change, ChangeKind, Resource, Store, Tx,
+        tables::{Purged, tenants},
+    },
 };
 
 /// Maximum number of rows deleted in one transaction.
@@ -109,7 +112,7 @@ pub(super) async fn start_again(store: &Store, limit: u64) -> Result<u64> {
         .await?;
     let count = left.len() as u64;
     for tenant in left {
-        let again = (TenantId::from_uuid(tenant.id), tenant.name);
+        let again = (tenant.id, tenant.name);
         store.maintain("tenant.purge", again, start_in).await?;
     }
     Ok(count)
@@ -125,7 +128,7 @@ async fn remove(tx: &Tx, (tenant, name, step): &(TenantId, String, Step)) -> Res
     match step {
         Step::Rows(kind) => Ok(Report::batch(rows.purge(*kind, BATCH).await?, BATCH)),
         Step::Namespaces => {
-            let gone = rows.purge_namespaces(BATCH).await?;
+            let gone = rows.namespaces().purge(BATCH).await?;
             for namespace in &gone {
                 let change = Change::new(Resource::Namespace, ChangeKind::Deleted, format!("{name}/{namespace}"));
                 tx.also_changed(change.within(*tenant));
@@ -146,7 +149,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{base::TenantName, tenants::Status};
+    use crate::base::TenantName;
 
     #[test]
     fn every_step_has_a_unique_name() {
@@ -160,6 +163,5 @@ mod tests {
     fn no_tenant_can_have_the_key_of_a_deleted_one() {
         let key = key_of_deleted(TenantId::from_uuid(uuid::Uuid::from_u128(7)));
         assert!(key.parse::<TenantName>().is_err() && TenantName::plain(&key).is_err());
-        assert_eq!(Status::Deleted.as_str(), tenants::DELETED);
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     base::{Access, Cx, Page, PageRequest, Result, TenantId, TenantRef},
     store::{
         Store,
-        entities::tenants::{Column, Entity, Model, exists},
+        tables::tenants::{Column, Entity, Model, each, exists},
     },
     streams::WatchScope,
 };
@@ -17,7 +17,7 @@ pub async fn reachable_page(cx: &Cx, store: &Store, request: PageRequest) -> Res
     let rows = match &cx.access {
         Access::Platform => {
             let rows = rows_after(store, request.after.map(TenantId::from_uuid), request.rows()).await?;
-            rows.into_iter().map(Tenant::try_from).collect::<Result<_>>()?
+            rows.into_iter().map(|(_, row)| Ok(row?.into())).collect::<Result<_>>()?
         }
         Access::Tenant(own) => own_after(cx, store, own, request).await?,
         Access::None => return Err(not_found()),
@@ -35,14 +35,18 @@ pub async fn watchable(cx: &Cx, store: &Store) -> Result<WatchScope> {
 }
 
 /// The rows of so many tenants after one, by id.
-pub(super) async fn rows_after(store: &Store, after: Option<TenantId>, limit: u64) -> Result<Vec<Model>> {
-    let after = after.map(|id| Column::Id.gt(id.uuid()));
+pub(super) async fn rows_after(
+    store: &Store,
+    after: Option<TenantId>,
+    limit: u64,
+) -> Result<Vec<(TenantId, Result<Model>)>> {
+    let after = after.map(|id| Column::Id.gt(id));
     let query = Entity::find()
         .filter(exists())
         .filter(Condition::all().add_option(after))
         .order_by_asc(Column::Id)
         .limit(limit);
-    Ok(query.all(store.read()).await?)
+    each(query, store.read()).await
 }
 
 /// The caller's own tenant, unless the page begins after it.

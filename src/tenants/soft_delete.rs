@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     base::{Cx, Result, TenantId, TenantRef, TenantScope, error::Reason},
-    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, entities::tenants},
+    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, tables::tenants},
 };
 
 pub const GRACE: Duration = Duration::days(30);
@@ -45,14 +45,14 @@ pub async fn purge_due(store: &Store) -> Result<usize> {
     // Not by this server's clock, which may be fast: a purge cannot be undone.
     let now = Stamp::from(store.time().await?);
     let due = tenants::Entity::find()
-        .filter(tenants::Column::Status.eq(Status::Deprovisioning.as_str()))
+        .filter(tenants::Column::Status.eq(Status::Deprovisioning))
         .filter(tenants::Column::PurgeAt.lte(now))
         .limit(SWEEP)
         .all(store.read())
         .await?;
     let mut gone = 0;
     for row in due {
-        gone += usize::from(purge(store, TenantId::from_uuid(row.id), now).await?);
+        gone += usize::from(purge(store, row.id, now).await?);
     }
     Ok(gone)
 }

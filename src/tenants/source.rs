@@ -9,7 +9,7 @@ use crate::{
     base::{Error, Result, TenantId},
     store::{
         Resource, Store,
-        entities::tenants::{Column, Entity, Model, exists},
+        tables::tenants::{Column, Entity, Model, each, exists},
     },
     streams::{Readable, Source, WatchScope},
 };
@@ -33,11 +33,11 @@ impl Source for TenantSource {
         let (mut ids, mut states) = (Vec::new(), HashMap::new());
         for key in keys {
             match id(key) {
-                Ok(id) => ids.push(id.uuid()),
+                Ok(id) => ids.push(id),
                 Err(error) => drop(states.insert(key.clone(), Err(error))),
             }
         }
-        let rows = Entity::find().filter(Column::Id.is_in(ids)).filter(exists()).all(self.0.read()).await?;
+        let rows = each(Entity::find().filter(Column::Id.is_in(ids)).filter(exists()), self.0.read()).await?;
         states.extend(rows.into_iter().map(keyed));
         Ok(states)
     }
@@ -52,7 +52,7 @@ impl Source for TenantSource {
         let rows = match scope {
             WatchScope::Platform => reachable::rows_after(&self.0, after, limit).await?,
             WatchScope::Tenant(own) if after.is_none_or(|after| own.tenant().uuid() > after.uuid()) => {
-                Entity::find_by_id(own.tenant().uuid()).filter(exists()).all(self.0.read()).await?
+                each(Entity::find_by_id(own.tenant()).filter(exists()), self.0.read()).await?
             }
             WatchScope::Tenant(_) => Vec::new(),
         };
@@ -60,8 +60,8 @@ impl Source for TenantSource {
     }
 }
 
-fn keyed(row: Model) -> (String, Readable<Tenant>) {
-    (TenantId::from_uuid(row.id).dashed(), Tenant::try_from(row))
+fn keyed((id, row): (TenantId, Result<Model>)) -> (String, Readable<Tenant>) {
+    (id.dashed(), row.map(Tenant::from))
 }
 
 /// The id of a key. Only the dashed form is a key.

@@ -8,7 +8,11 @@ use time::OffsetDateTime;
 use super::{Status, Suspension};
 use crate::{
     base::{Access, Cx, Error, Result, TenantId, TenantName, TenantRef, TenantScope, error::Reason},
-    store::{Stamp, Store, Tx, entities::tenants, json, scopes},
+    store::{
+        Stamp, Store, Tx,
+        tables::tenants,
+        tenant_lookup::{self, may_look_up},
+    },
 };
 
 /// A tenant of the registry.
@@ -31,22 +35,20 @@ pub struct Tenant {
     pub purge_at: Option<OffsetDateTime>,
 }
 
-impl TryFrom<tenants::Model> for Tenant {
-    type Error = Error;
-
-    fn try_from(row: tenants::Model) -> Result<Self> {
-        Ok(Self {
-            id: TenantId::from_uuid(row.id),
+impl From<tenants::Model> for Tenant {
+    fn from(row: tenants::Model) -> Self {
+        Self {
+            id: row.id,
             name: TenantName::stored(row.name),
             display_name: row.display_name,
-            status: row.status.parse()?,
-            suspended_by: row.suspended_by.map(|by| by.parse()).transpose()?,
+            status: row.status,
+            suspended_by: row.suspended_by,
             version: row.version,
-            labels: json::from_text(&row.labels)?,
+            labels: row.labels.0,
             created_at: row.created_at.time(),
             updated_at: row.updated_at.time(),
             purge_at: row.purge_at.map(Stamp::time),
-        })
+        }
     }
 }
 
@@ -111,7 +113,7 @@ async fn find_on(conn: &impl ConnectionTrait, reference: &TenantRef, lock: bool)
         // SQLite has one writer and needs no lock; its dialect omits the clause.
         query = query.lock_exclusive();
     }
-    query.one(conn).await?.map(Tenant::try_from).transpose()
+    Ok(query.one(conn).await?.map(Tenant::from))
 }
 
 async fn resolve_on(
@@ -120,10 +122,10 @@ async fn resolve_on(
     reference: &TenantRef,
     lock: bool,
 ) -> Result<(Tenant, TenantScope)> {
-    scopes::may_look_up(access, reference)?;
+    may_look_up(access, reference)?;
     let found = find_on(conn, reference, lock).await?;
     let key = found.as_ref().map(|tenant| (tenant.id, tenant.name.key()));
-    let scope = scopes::reach(access, reference, key.as_ref().map(|(id, key)| (*id, key.as_str())))?;
+    let scope = tenant_lookup::reach(access, reference, key.as_ref().map(|(id, key)| (*id, key.as_str())))?;
     match (found, scope) {
         (Some(tenant), Some(scope)) => Ok((tenant, scope)),
         _ => Err(not_found()),

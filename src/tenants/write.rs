@@ -11,7 +11,7 @@ use crate::{
         Error, Result, TenantId, TenantName, TenantScope,
         error::{Kind, Reason},
     },
-    store::{Change, ChangeKind, Resource, Stamp, Tx, entities::tenants, json},
+    store::{Change, ChangeKind, Resource, Stamp, Tx, columns::Json, tables::tenants},
 };
 
 #[derive(Clone, Debug)]
@@ -56,22 +56,22 @@ pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenan
     names::refuse_id(tx, &new.name).await?;
     let now = Stamp::from(tx.now());
     let row = tenants::Model {
-        id: tx.new_id(),
+        id: TenantId::from_uuid(tx.new_id()),
         name: new.name.as_str().to_owned(),
         name_key: new.name.key(),
         display_name: new.display_name.clone(),
-        status: new.status.as_str().to_owned(),
+        status: new.status,
         suspended_by: None,
         version: 1,
-        labels: json::to_text(&new.labels)?,
+        labels: Json(new.labels.clone()),
         created_at: now,
         updated_at: now,
         purge_at: None,
         list_key: lists::key(&new.display_name, new.name.as_str()),
     };
-    let scope = TenantScope::grant(&tx.cx().access, TenantId::from_uuid(row.id), &row.name_key)?;
+    let scope = TenantScope::grant(&tx.cx().access, row.id, &row.name_key)?;
     tenants::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
-    Ok((Tenant::try_from(row)?, scope))
+    Ok((row.into(), scope))
 }
 
 /// Changes a tenant and increments its version. With `expected`, fails as stale if the tenant has another version.
@@ -91,7 +91,7 @@ async fn apply(
     change: &TenantChange,
     standing: Option<&Standing>,
 ) -> Result<Tenant> {
-    let id = scope.tenant().uuid();
+    let id = scope.tenant();
     let mut update = tenants::Entity::update_many()
         .col_expr(tenants::Column::Version, Expr::col(tenants::Column::Version).add(1))
         .col_expr(tenants::Column::UpdatedAt, Expr::value(Stamp::from(tx.now())))
@@ -102,17 +102,16 @@ async fn apply(
             .col_expr(tenants::Column::NameKey, Expr::value(name.key()));
     }
     if let Some(standing) = standing {
-        let by = standing.suspended_by.as_ref().map(ToString::to_string);
         update = update
-            .col_expr(tenants::Column::Status, Expr::value(standing.status.as_str()))
-            .col_expr(tenants::Column::SuspendedBy, Expr::value(by))
+            .col_expr(tenants::Column::Status, Expr::value(standing.status))
+            .col_expr(tenants::Column::SuspendedBy, Expr::value(standing.suspended_by.clone()))
             .col_expr(tenants::Column::PurgeAt, Expr::value(standing.purge_at));
     }
     if let Some(display_name) = &change.display_name {
         update = update.col_expr(tenants::Column::DisplayName, Expr::value(display_name.as_str()));
     }
     if let Some(labels) = &change.labels {
-        update = update.col_expr(tenants::Column::Labels, Expr::value(json::to_text(labels)?));
+        update = update.col_expr(tenants::Column::Labels, Expr::value(Json(labels.clone())));
     }
     if let Some(version) = expected {
         update = update.filter(tenants::Column::Version.eq(version));
@@ -122,7 +121,7 @@ async fn apply(
         return Err(if exists { stale() } else { not_found() });
     };
     sort_anew(tx, &row).await?;
-    Tenant::try_from(row)
+    Ok(row.into())
 }
 
 /// Updates the sort key of a tenant, if it is outdated: because of this change, or because an older version wrote it.
@@ -173,13 +172,12 @@ pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> 
 /// surface finds the tenant, and its name is free. Starts the operation [`PurgeTenant`](super::PurgeTenant), which removes its rows.
 pub async fn delete_with(tx: &Tx, tenant: &Tenant, scope: TenantScope, also: &[&str]) -> Result<()> {
     refuse_blockers_but(tx, scope, also).await?;
-    let id = scope.tenant().uuid();
     let key = purge::key_of_deleted(scope.tenant());
     let deleted = tenants::Entity::update_many()
-        .col_expr(tenants::Column::Status, Expr::value(Status::Deleted.as_str()))
+        .col_expr(tenants::Column::Status, Expr::value(Status::Deleted))
         .col_expr(tenants::Column::NameKey, Expr::value(key))
         .col_expr(tenants::Column::UpdatedAt, Expr::value(Stamp::from(tx.now())))
-        .filter(tenants::Column::Id.eq(id))
+        .filter(tenants::Column::Id.eq(scope.tenant()))
         .filter(tenants::exists())
         .exec(tx.conn())
         .await?;

@@ -12,7 +12,7 @@ use crate::{
         Access, Cx, Error, Result, TenantId, TenantRef, TenantScope, Worded, error::Reason, scope::foreign_tenant,
         words::quoted,
     },
-    store::{ChangeKind, Pages, Store, Tx, scopes::WarehouseRow},
+    store::{ChangeKind, Pages, Store, Tx, columns::Json, tables::WarehouseRow},
     tenants::{self, NewTenant, Order, Status, Tenant, TenantChange},
 };
 
@@ -45,17 +45,17 @@ pub struct Wanted {
 pub async fn create(cx: &Cx, area: &Warehouse, wanted: Wanted) -> Result<TenantView> {
     let name = rules::tenant_name(wanted.name.as_deref(), wanted.id.as_deref())?;
     let display_name = rules::display_name(wanted.display_name.as_deref(), &name)?;
-    let facet = facet(area, wanted.provider.as_deref(), wanted.config).await?;
+    let login = login(area, wanted.provider.as_deref(), wanted.config).await?;
     let taken = format!("tenant already exists: {name}");
     let new = NewTenant { display_name, ..NewTenant::named(name) };
-    area.store.write(cx, (new, facet, area.max_tenants), insert).await.worded(Reason::TenantExists, taken)
+    area.store.write(cx, (new, login, area.max_tenants), insert).await.worded(Reason::TenantExists, taken)
 }
 
-async fn insert(tx: &Tx, (new, facet, max): &(NewTenant, WarehouseRow, Option<u64>)) -> Result<TenantView> {
+async fn insert(tx: &Tx, (new, login, max): &(NewTenant, LoginSettings, Option<u64>)) -> Result<TenantView> {
     let (tenant, scope) = tenants::insert(tx, new, *max).await?;
-    tx.tenant(scope).put_warehouse(facet).await?;
-    tenants::record(tx, ChangeKind::Created, &tenant, json!({"auth_provider": facet.auth_provider}));
-    view(tenant, Some(facet.clone()))
+    put_login(tx, scope, login).await?;
+    tenants::record(tx, ChangeKind::Created, &tenant, json!({"auth_provider": login.provider.as_str()}));
+    Ok(view(tenant, login.clone()))
 }
 
 /// The tenants that the caller administers, sorted by name.
@@ -68,19 +68,19 @@ pub async fn list(cx: &Cx, store: &Store) -> Result<Pages<TenantView>> {
         }
         Access::Tenant(own) => {
             let (tenant, scope) = tenants::resolve(cx, store, own).await?;
-            let facet = store.tenant(scope).warehouse().await?;
-            Ok(Pages::whole(vec![view(tenant, facet)?]))
+            let row = store.tenant(scope).warehouse().get().await?;
+            Ok(Pages::whole(vec![view(tenant, LoginSettings::read(row)?)]))
         }
         Access::None => Err(foreign_tenant()),
     }
 }
 
-/// Tenants with their facets.
+/// Tenants with their settings.
 async fn views(cx: Cx, store: Store, tenants: Vec<Tenant>) -> Result<Vec<TenantView>> {
-    let mut facets = store.warehouse_facets(&cx.access, tenants.iter().map(|tenant| tenant.id)).await?;
+    let mut rows = store.warehouse_settings(&cx.access, tenants.iter().map(|tenant| tenant.id)).await?;
     let view = |tenant: Tenant| {
-        let facet = facets.remove(&tenant.id);
-        view(tenant, facet)
+        let login = LoginSettings::read(rows.remove(&tenant.id))?;
+        Ok(view(tenant, login))
     };
     tenants.into_iter().map(view).collect()
 }
@@ -103,17 +103,17 @@ async fn put_disabled(tx: &Tx, (tenant, disabled): &(TenantRef, bool)) -> Result
 
 /// Replaces the provider of a tenant and its configuration. Checks both before it looks up the tenant.
 pub async fn set_auth(cx: &Cx, area: &Warehouse, named: &str, provider: &str, config: Config) -> Result<TenantView> {
-    let facet = facet(area, Some(provider), config).await?;
+    let login = login(area, Some(provider), config).await?;
     let tenant = TenantRef::parse(named);
-    area.store.write(cx, (tenant, facet), put_auth).await.worded(Reason::TenantNotFound, missing(named))
+    area.store.write(cx, (tenant, login), put_auth).await.worded(Reason::TenantNotFound, missing(named))
 }
 
-async fn put_auth(tx: &Tx, (tenant, facet): &(TenantRef, WarehouseRow)) -> Result<TenantView> {
+async fn put_auth(tx: &Tx, (tenant, login): &(TenantRef, LoginSettings)) -> Result<TenantView> {
     let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
     let tenant = tenants::update(tx, scope, None, &TenantChange::default()).await?;
-    tx.tenant(scope).put_warehouse(facet).await?;
-    tenants::record(tx, ChangeKind::Updated, &tenant, json!({"auth_provider": facet.auth_provider}));
-    view(tenant, Some(facet.clone()))
+    put_login(tx, scope, login).await?;
+    tenants::record(tx, ChangeKind::Updated, &tenant, json!({"auth_provider": login.provider.as_str()}));
+    Ok(view(tenant, login.clone()))
 }
 
 /// Deletes a tenant, unless something still depends on it.
@@ -132,8 +132,29 @@ fn missing(named: &str) -> String {
     format!("tenant not found: {}", quoted(named))
 }
 
-/// The facet of a request, with its secrets sealed by the platform's key: a new tenant does not have one yet.
-async fn facet(area: &Warehouse, provider: Option<&str>, config: Config) -> Result<WarehouseRow> {
+/// How the users of a tenant log in. A tenant of another surface uses our own accounts.
+#[derive(Clone, Debug, Default)]
+struct LoginSettings {
+    provider: Provider,
+    /// The provider's configuration; secrets are sealed.
+    config: Config,
+}
+
+impl LoginSettings {
+    fn read(row: Option<WarehouseRow>) -> Result<Self> {
+        let Some(row) = row else { return Ok(Self::default()) };
+        Ok(Self { provider: row.auth_provider.parse().map_err(Error::internal)?, config: row.auth_config.0 })
+    }
+}
+
+async fn put_login(tx: &Tx, scope: TenantScope, login: &LoginSettings) -> Result<()> {
+    let auth_provider = login.provider.as_str().to_owned();
+    let auth_config = Json(login.config.clone());
+    tx.tenant(scope).warehouse().put(WarehouseRow { tenant_id: scope.into(), auth_provider, auth_config }).await
+}
+
+/// The settings of a request, with its secrets sealed by the platform's key: a new tenant does not have one yet.
+async fn login(area: &Warehouse, provider: Option<&str>, config: Config) -> Result<LoginSettings> {
     let provider: Provider = provider.map(str::parse).transpose()?.unwrap_or_default();
     provider.check(&config)?;
     let mut sealed = Config::new();
@@ -144,7 +165,7 @@ async fn facet(area: &Warehouse, provider: Option<&str>, config: Config) -> Resu
         };
         sealed.insert(key, value);
     }
-    Ok(WarehouseRow { auth_provider: provider.as_str().to_owned(), auth_config: sealed })
+    Ok(LoginSettings { provider, config: sealed })
 }
 
 /// The purpose of a sealed value in a provider's configuration: it cannot be moved to another key.
@@ -153,22 +174,16 @@ pub fn secret_purpose(key: &str) -> String {
 }
 
 async fn shown(tx: &Tx, tenant: Tenant, scope: TenantScope) -> Result<TenantView> {
-    let facet = tx.tenant(scope).warehouse().await?;
-    view(tenant, facet)
+    Ok(view(tenant, LoginSettings::read(tx.tenant(scope).warehouse().get().await?)?))
 }
 
-/// A tenant with its facet; a tenant of another surface has none and uses our own accounts.
-fn view(tenant: Tenant, facet: Option<WarehouseRow>) -> Result<TenantView> {
-    let (provider, config) = match facet {
-        Some(facet) => (facet.auth_provider.parse().map_err(Error::internal)?, facet.auth_config),
-        None => (Provider::default(), Config::new()),
-    };
-    Ok(TenantView {
+fn view(tenant: Tenant, login: LoginSettings) -> TenantView {
+    TenantView {
         id: tenant.id,
         name: tenant.name.as_str().to_owned(),
         display_name: tenant.display_name,
         disabled: tenant.status == Status::Suspended,
-        provider,
-        config: providers::masked(config),
-    })
+        provider: login.provider,
+        config: providers::masked(login.config),
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
     },
     entitlements::{self, Plan},
     identity::{self, Email, NewAccount, accounts, display_name},
-    store::{ChangeKind, SessionsOf, Store, Tx, scopes::ZeroTrustRow},
+    store::{ChangeKind, SessionsOf, Store, Tx, columns::Json, tables::ZeroTrustRow},
     tenants::{self, GRACE, NewTenant, Status, Tenant, TenantChange},
 };
 
@@ -24,9 +24,9 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    fn of(tenant: Tenant, facet: Option<ZeroTrustRow>) -> Result<Self> {
-        let (plan, overrides) = match facet {
-            Some(facet) => (facet.plan.parse()?, facet.overrides),
+    fn of(tenant: Tenant, subscription: Option<ZeroTrustRow>) -> Result<Self> {
+        let (plan, overrides) = match subscription {
+            Some(row) => (row.plan.parse()?, row.overrides.0),
             None => (Plan::default(), Map::new()),
         };
         Ok(Self { tenant, plan, overrides })
@@ -76,10 +76,10 @@ pub async fn page(cx: &Cx, store: &Store, request: PageRequest) -> Result<Page<S
     };
     let scope = |tenant: &Tenant| TenantScope::grant(&cx.access, tenant.id, &tenant.name.key());
     let scopes = found.items.iter().map(scope).collect::<Result<Vec<_>>>()?;
-    let mut facets = store.zerotrust_of(&scopes).await?;
+    let mut subscriptions = store.zerotrust_settings(&scopes).await?;
     let of = |tenant: Tenant| {
-        let facet = facets.remove(&tenant.id.uuid());
-        Subscriber::of(tenant, facet)
+        let subscription = subscriptions.remove(&tenant.id);
+        Subscriber::of(tenant, subscription)
     };
     let items = found.items.into_iter().map(of).collect::<Result<_>>()?;
     Ok(Page { items, next: found.next, total: found.total })
@@ -96,26 +96,47 @@ pub async fn create(cx: &Cx, store: &Store, new: NewSubscriber, max: Option<u64>
     let invalid = |error: Error| Error::invalid(error.reason, "admin_email", error.message);
     let admin = new.admin_email.as_deref().map(Email::read).transpose().map_err(invalid)?;
     let tenant = NewTenant { display_name, ..NewTenant::named(slug) };
-    let facet = ZeroTrustRow { plan: plan.as_str().to_owned(), overrides };
-    store.write(cx, Draft { tenant, facet, admin, max }, insert).await
+    store.write(cx, Draft { tenant, subscription: Subscription { plan, overrides }, admin, max }, insert).await
 }
 
 /// A new subscriber after validation.
 struct Draft {
     tenant: NewTenant,
-    facet: ZeroTrustRow,
+    subscription: Subscription,
     admin: Option<Email>,
     max: Option<u64>,
 }
 
-async fn insert(tx: &Tx, Draft { tenant, facet, admin, max }: &Draft) -> Result<Subscriber> {
+/// A plan and the limits that override its own, after validation.
+#[derive(Clone, Debug)]
+struct Subscription {
+    plan: Plan,
+    overrides: Map<String, Value>,
+}
+
+impl Subscription {
+    async fn put(&self, tx: &Tx, scope: TenantScope) -> Result<()> {
+        let (plan, overrides) = (self.plan.as_str().to_owned(), Json(self.overrides.clone()));
+        tx.tenant(scope).zerotrust().put(ZeroTrustRow { tenant_id: scope.into(), plan, overrides }).await
+    }
+
+    fn details(&self) -> Value {
+        json!({"plan": self.plan.as_str(), "overrides": self.overrides})
+    }
+
+    fn of(self, tenant: Tenant) -> Subscriber {
+        Subscriber { tenant, plan: self.plan, overrides: self.overrides }
+    }
+}
+
+async fn insert(tx: &Tx, Draft { tenant, subscription, admin, max }: &Draft) -> Result<Subscriber> {
     let (tenant, scope) = tenants::insert(tx, tenant, *max).await?;
-    tx.tenant(scope).put_zerotrust(facet).await?;
-    tenants::record(tx, ChangeKind::Created, &tenant, json!({"plan": facet.plan, "overrides": facet.overrides}));
+    subscription.put(tx, scope).await?;
+    tenants::record(tx, ChangeKind::Created, &tenant, subscription.details());
     if let Some(email) = admin {
         accounts::insert(tx, &first_admin(scope, email.clone()), String::new()).await?;
     }
-    Subscriber::of(tenant, Some(facet.clone()))
+    Ok(subscription.clone().of(tenant))
 }
 
 /// An invited administrator, whose name is derived from the id.
@@ -178,19 +199,18 @@ pub async fn set_plan(
 ) -> Result<Subscriber> {
     tenants::refuse_suspended(cx)?;
     let plan: Plan = word.parse()?;
-    let facet = ZeroTrustRow { plan: plan.as_str().to_owned(), overrides: entitlements::overrides(overrides)? };
-    store.write(cx, (of.clone(), facet), put_plan).await
+    let subscription = Subscription { plan, overrides: entitlements::overrides(overrides)? };
+    store.write(cx, (of.clone(), subscription), put_plan).await
 }
 
-async fn put_plan(tx: &Tx, (of, facet): &(SubscriberRef, ZeroTrustRow)) -> Result<Subscriber> {
+async fn put_plan(tx: &Tx, (of, subscription): &(SubscriberRef, Subscription)) -> Result<Subscriber> {
     let (tenant, scope) = locked(tx, of).await?;
     let before = view(tx, scope, tenant).await?;
-    tx.tenant(scope).put_zerotrust(facet).await?;
+    subscription.put(tx, scope).await?;
     let tenant = tenants::update(tx, scope, None, &TenantChange::default()).await?;
-    let after = json!({"plan": facet.plan, "overrides": facet.overrides});
     let before = json!({"plan": before.plan.as_str(), "overrides": before.overrides});
-    tenants::record(tx, ChangeKind::Updated, &tenant, json!({"before": before, "after": after}));
-    Subscriber::of(tenant, Some(facet.clone()))
+    tenants::record(tx, ChangeKind::Updated, &tenant, json!({"before": before, "after": subscription.details()}));
+    Ok(subscription.clone().of(tenant))
 }
 
 /// Suspends a tenant. A suspension by the platform ends the sessions of its users; after one by the tenant itself its
@@ -276,7 +296,7 @@ fn checked(of: &SubscriberRef, found: (Tenant, TenantScope)) -> Result<(Tenant, 
 }
 
 async fn view(tx: &Tx, scope: TenantScope, tenant: Tenant) -> Result<Subscriber> {
-    Subscriber::of(tenant, tx.tenant(scope).zerotrust().await?)
+    Subscriber::of(tenant, tx.tenant(scope).zerotrust().get().await?)
 }
 
 /// The slug of a new tenant: stricter than the registry's names.

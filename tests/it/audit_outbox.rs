@@ -14,8 +14,8 @@ use tenantry::{
         Change, ChangeKind, Resource, Store, StoreConfig,
         audit::{AuditRecord, Outcome},
         chain::{self, ChainStatus},
-        entities::{audit_events, outbox},
         relay::Step,
+        tables::{audit_events, outbox},
     },
     tenants::{
         self, NewTenant,

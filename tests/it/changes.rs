@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost_reflect::MethodDescriptor;
 use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::Value as Json;
-use tenantry::store::entities::{audit_events, outbox};
+use tenantry::store::tables::{audit_events, outbox};
 
 use crate::harness::{
     cases::{self, Case, World, short},

@@ -17,8 +17,8 @@ use tenantry::{
     jobs::{self, Leases, Run, store::relay::Relay},
     store::{
         Keyring, SessionsOf, Store, StoreConfig, Tx,
-        entities::{audit_events, outbox, revoked_tokens},
         sealing::reseal,
+        tables::{audit_events, outbox, revoked_tokens},
     },
     tenants,
 };

@@ -1,7 +1,7 @@
 //! Proxies, pages of other origins, compression, and the security headers of REST responses.
 
 use sea_orm::EntityTrait;
-use tenantry::store::{Store, StoreConfig, entities::audit_events};
+use tenantry::store::{Store, StoreConfig, tables::audit_events};
 
 use crate::harness::{
     eventually,

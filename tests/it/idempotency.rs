@@ -6,8 +6,8 @@ use tenantry::{
     base::{Clock, Cx, Error, KeyedCall, cx::CxFacts, error::Reason},
     store::{
         Store, StoreConfig,
-        entities::{audit_events, idempotent_answers},
         idempotent::{self, Known},
+        tables::{audit_events, idempotent_answers},
     },
 };
 

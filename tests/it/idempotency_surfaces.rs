@@ -6,7 +6,7 @@ use prost_reflect::MethodDescriptor;
 use reqwest::Method;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value as Json, json};
-use tenantry::store::entities::audit_events;
+use tenantry::store::tables::audit_events;
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt as _;
 

@@ -19,7 +19,7 @@ use tenantry::{
     operations::Kinds,
     store::{
         Store,
-        entities::{accounts, audit_events, revoked_tokens},
+        tables::{accounts, audit_events, revoked_tokens},
     },
     tenants::{self, NewTenant, PurgeTenant},
 };

@@ -18,8 +18,8 @@ use tenantry::{
     },
     store::{
         Change, ChangeKind, Resource, Stamp, Store, StoreConfig, Tx,
-        entities::{jobs, outbox, outbox_marks},
         outbox_retention::{self, Pruned, pruned_through},
+        tables::{jobs, outbox, outbox_marks},
     },
 };
 use time::{OffsetDateTime, macros::datetime};

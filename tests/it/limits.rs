@@ -18,7 +18,7 @@ use tenantry::{
             suspension,
         },
     },
-    store::{Sealer, entities::accounts as rows},
+    store::{Sealer, tables::accounts as rows},
     tenants,
 };
 use time::{Duration, OffsetDateTime};

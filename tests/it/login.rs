@@ -19,12 +19,13 @@ use tenantry::{
         cx::CxFacts, error::Reason,
     },
     identity::{
-        self, AccountChange, AccountStatus, Credentials, Login, NewAccount, Password, Passwords, People, accounts,
+        self, AccountChange, AccountStatus, Credentials, Login, NewAccount, Password, Passwords, People, TotpState,
+        accounts,
         totp::{self, TotpSecret, totp_purpose},
     },
     store::{
         Kek, Sealer,
-        entities::{accounts as rows, audit_events, recovery_codes},
+        tables::{accounts as rows, audit_events, recovery_codes},
     },
     tenants::{self, NewTenant},
 };
@@ -170,7 +171,7 @@ both_databases! {
         let secret = TotpSecret::generate();
         let sealed = people.sealer.seal(None, &totp_purpose(id), secret.bytes()).await.unwrap();
         set(&db, id, move |row| {
-            row.totp_state = Set("enabled".to_owned());
+            row.totp_state = Set(TotpState::Enabled);
             row.totp_secret = Set(Some(sealed.clone()));
         })
         .await;
@@ -207,7 +208,7 @@ both_databases! {
         let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
         let sealed = people.sealer.seal(None, &totp_purpose(id), TotpSecret::generate().bytes()).await.unwrap();
         set(&db, id, move |row| {
-            row.totp_state = Set("enabled".to_owned());
+            row.totp_state = Set(TotpState::Enabled);
             row.totp_secret = Set(Some(sealed.clone()));
         })
         .await;

@@ -17,7 +17,7 @@ use serde_json::json;
 use tenantry::{
     base::{Cx, IdKind, Role, Secret, TenantRef, cx::CxFacts, error::Reason},
     identity::{self, AccountChange, Credentials, Email, NewAccount, Password, Passwords, People, accounts},
-    store::{Sealer, entities::accounts as rows},
+    store::{Sealer, tables::accounts as rows},
 };
 
 use crate::{

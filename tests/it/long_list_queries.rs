@@ -9,10 +9,8 @@ use tenantry::{
     identity::{accounts::identities, grants, sessions::revocations::revoke_token},
     messaging::namespaces,
     store::{
-        Pages,
-        entities::tenants,
-        older_text,
-        scopes::{grants_query, namespace_names_query},
+        Pages, older_text,
+        tables::{grants_query, namespace_names_query, tenants},
     },
     tenants as registry,
     tenants::{Order, Status},
@@ -93,7 +91,7 @@ async fn people(db: &DatabaseConnection, count: u32, tenant: Uuid) {
 /// The tenants that surfaces list.
 pub async fn present(db: &DatabaseConnection) -> Vec<tenants::Model> {
     let mut rows = tenants::Entity::find().all(db).await.unwrap();
-    rows.retain(|row| row.status != "deprovisioning");
+    rows.retain(|row| row.status != Status::Deprovisioning);
     rows
 }
 
@@ -141,7 +139,7 @@ both_databases! {
             let tenants = all(registry::list(&cx, &db, order, &Status::PRESENT).await).await;
             tenants.into_iter().map(|tenant| tenant.id.uuid()).collect::<Vec<_>>()
         };
-        let ids = |rows: &[tenants::Model]| rows.iter().map(|row| row.id).collect::<Vec<_>>();
+        let ids = |rows: &[tenants::Model]| rows.iter().map(|row| row.id.uuid()).collect::<Vec<_>>();
         rows.sort_by_key(|row| row.id);
         assert!(list(Order::OldestFirst).await == ids(&rows));
         rows.reverse();
@@ -168,7 +166,7 @@ both_databases! {
         let beside = beside(&db).await;
         fill(&beside, 2200, 0).await;
         let tenant = present(&beside).await.remove(0);
-        people(&beside, 2200, tenant.id).await;
+        people(&beside, 2200, tenant.id.uuid()).await;
         let cx = platform_cx("x");
         let people = all(identities::list(&cx, &db, None).await).await;
         assert!(people.len() == 2200 && people.is_sorted_by(|a, b| a.email < b.email));
@@ -185,7 +183,7 @@ both_databases! {
         let beside = beside(&db).await;
         fill(&beside, 20_000, 0).await;
         let (backend, row) = (db.backend(), present(&beside).await.remove(0));
-        people(&beside, 20_000, row.id).await;
+        people(&beside, 20_000, row.id.uuid()).await;
         beside.execute_unprepared("ANALYZE").await.unwrap();
         // For the first page, and for a later one with most rows still to come.
         let mut plans = Vec::new();
@@ -203,7 +201,7 @@ both_databases! {
             plans.push(plan(&beside, identities::query(backend, name.clone()).limit(1001)).await);
             plans.push(plan(&beside, namespace_names_query(backend, row.id, name).limit(1001)).await);
             plans.push(plan(&beside, grants_query(None, None, id).limit(1001)).await);
-            plans.push(plan(&beside, grants_query(Some(row.id), None, id).limit(1001)).await);
+            plans.push(plan(&beside, grants_query(Some(row.id.uuid()), None, id).limit(1001)).await);
         }
         for plan in plans {
             let sorts = ["TEMP B-TREE", "Sort"].iter().any(|word| plan.contains(word));
@@ -308,6 +306,6 @@ both_databases! {
         rows.sort_by_cached_key(|row| (text::fold(&row.display_name), names::fold(&row.name)));
         let list = registry::list(&platform_cx("x"), &newer, Order::ByDisplayName, &Status::PRESENT).await;
         let listed: Vec<_> = all(list).await.into_iter().map(|tenant| tenant.id.uuid()).collect();
-        assert!(listed == rows.iter().map(|row| row.id).collect::<Vec<_>>());
+        assert!(listed == rows.iter().map(|row| row.id.uuid()).collect::<Vec<_>>());
     }
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tenantry::{
     base::{names, text},
     proto::messaging::v2::ListTenantsResponse,
-    store::entities::tenants,
+    store::{columns::TenantStatus, tables::tenants},
 };
 
 use crate::{
@@ -86,7 +86,7 @@ impl List {
 
     /// The names that it should contain for these tenants.
     fn expected(&self, mut rows: Vec<tenants::Model>) -> Vec<String> {
-        rows.retain(|row| !self.path.ends_with("=active") || row.status == "active");
+        rows.retain(|row| !self.path.ends_with("=active") || row.status == TenantStatus::Active);
         rows.sort_by_cached_key(self.key);
         if self.newest_first {
             rows.reverse();

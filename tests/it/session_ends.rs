@@ -4,7 +4,7 @@ use sea_orm::EntityTrait;
 use tenantry::{
     base::{Role, TenantScope},
     identity::{self, AccountChange, Email, NewAccount, Password, Passwords, accounts},
-    store::{SessionsOf, Tx, entities::accounts as rows},
+    store::{SessionsOf, Tx, tables::accounts as rows},
 };
 use uuid::Uuid;
 

@@ -17,8 +17,9 @@ use tenantry::{
     base::{Clock, Cx, Error, Kind, Result, cx::CxFacts, error::Reason},
     store::{
         Change, ChangeKind, Resource, Stamp, Store, StoreConfig, Tx,
-        entities::{audit_events, clusters, outbox},
+        columns::Json,
         in_write,
+        tables::{audit_events, clusters, outbox},
     },
 };
 
@@ -34,7 +35,7 @@ async fn insert(tx: &Tx, name: &str) -> Result<()> {
         broker_service_url: None,
         broker_service_url_tls: None,
         proxy_service_url: None,
-        peer_cluster_names: "[]".to_owned(),
+        peer_cluster_names: Json::default(),
         settings: "{}".to_owned(),
         sealed: None,
         created_at: now,

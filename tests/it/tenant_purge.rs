@@ -6,7 +6,7 @@ use tenantry::{
     base::TenantId,
     messaging::{MessagingSettings, namespaces, policies::NamespacePolicies, tenants as messaging},
     operations::{self, Kinds, Operation, State},
-    store::entities::{operations as operation_rows, tenants as tenant_rows},
+    store::tables::{operations as operation_rows, tenants as tenant_rows},
     tenants::{self, PurgeTenant},
 };
 
@@ -193,7 +193,8 @@ both_databases! {
     async fn a_failed_purge_is_started_again(db: TestDb) {
         let deleted = delete_with_namespace(&db).await;
         sql(&db, "UPDATE operations SET state = 'failed', ended_at = 1").await;
-        assert_eq!(tenant_rows::Entity::find_by_id(deleted.uuid()).one(db.read()).await.unwrap().unwrap().status, "deleted");
+        let tenant = tenant_rows::Entity::find_by_id(deleted).one(db.read()).await.unwrap().unwrap();
+        assert_eq!(tenant.status, tenants::Status::Deleted);
         let job = tenants::jobs::DeleteExpiredTenants::new(&db);
         for more in [1, 0] {
             let report = tenantry::jobs::Job::run(&job, &tenantry::jobs::Run::unleased()).await.unwrap();

@@ -14,7 +14,7 @@ use tenantry::{
         cx::CxFacts,
         error::Reason,
     },
-    store::{Store, Tx, entities},
+    store::{Store, Tx, tables},
     tenants::{self, Authority, NewTenant, Order, Status, Tenant, TenantChange},
 };
 
@@ -37,11 +37,7 @@ async fn insert(store: &Store, name: &str) -> Tenant {
 async fn set_status(store: &Store, id: TenantId, status: Status) {
     crate::db::write(store, &platform_cx("x"), move |tx| {
         Box::pin(async move {
-            let row = entities::tenants::ActiveModel {
-                id: Unchanged(id.uuid()),
-                status: Set(status.as_str().to_owned()),
-                ..Default::default()
-            };
+            let row = tables::tenants::ActiveModel { id: Unchanged(id), status: Set(status), ..Default::default() };
             row.update(tx.conn()).await?;
             Ok(())
         })

@@ -69,12 +69,12 @@ fn to_proto(group: Group) -> proto::Group {
         tenant_id,
         name: row.name,
         description: row.description,
-        source: row.source,
+        source: row.source.as_str().to_owned(),
         external_id: row.external_id,
         member_count: members.cast_signed(),
         policy_id: row.policy_id,
         version: row.version,
-        created_at: Some(timestamp(row.created_at)),
-        updated_at: Some(timestamp(row.updated_at)),
+        created_at: Some(timestamp(row.created_at.time())),
+        updated_at: Some(timestamp(row.updated_at.time())),
     }
 }

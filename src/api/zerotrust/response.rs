@@ -43,7 +43,7 @@ pub(super) fn to_user(user: User) -> proto::User {
         roles: to_role_grants(account.tenant, roles),
         groups: groups.into_iter().map(|id| IdKind::Group.show(id)).collect(),
         status: account.status.as_str().to_owned(),
-        source: account.source,
+        source: account.source.as_str().to_owned(),
         external_id: account.external_id,
         mfa: Some(Mfa { totp: account.totp.as_str().to_owned() }),
         last_login_at: account.last_login_at.map(timestamp),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::identity::Email;
 use crate::{
     base::{Cx, Error, Result, error::Reason, scope::platform_only},
-    store::{Change, ChangeKind, Pages, Resource, Stamp, Store, Tx, entities::identities, pages::by_bytes},
+    store::{Change, ChangeKind, Pages, Resource, Stamp, Store, Tx, pages::by_bytes, tables::identities},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]

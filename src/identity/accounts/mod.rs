@@ -19,9 +19,12 @@ use super::{
     passwords::{Password, Passwords},
 };
 use crate::{
-    base::{Cx, Error, IdKind, Result, Role, Secret, TenantId, TenantScope, error::Reason, text},
-    store::{Change, ChangeKind, Stamp, Store, Tx, entities::accounts},
-    tenants::Authority,
+    base::{Cx, Error, IdKind, Result, Role, Secret, TenantScope, error::Reason, text},
+    store::{
+        Change, ChangeKind, Stamp, Store, Tx,
+        columns::{Authority, Source, TotpState},
+        tables::accounts,
+    },
 };
 
 /// Maximum length of an account name, in characters: it can be an email address.
@@ -102,7 +105,7 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
     let status = if new.password.is_some() { AccountStatus::Active } else { AccountStatus::Invited };
     let row = accounts::Model {
         id,
-        tenant_id: tenant.map(|tenant| tenant.uuid()),
+        tenant_id: tenant,
         username_key: fold(&username),
         search_key: String::new(),
         username: username.clone(),
@@ -111,16 +114,16 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
         email_key: new.email.as_ref().map(|email| email.key().to_owned()),
         display_name: new.display_name.clone(),
         named_id: new.named_id,
-        source: "local".to_owned(),
+        source: Source::Local,
         external_id: None,
         password_hash,
-        role: new.role.as_str().to_owned(),
-        status: status.as_str().to_owned(),
+        role: new.role,
+        status,
         suspended_by: None,
         must_change: false,
         last_login_at: None,
         version: 1,
-        totp_state: "none".to_owned(),
+        totp_state: TotpState::None,
         totp_secret: None,
         totp_pending_until: None,
         totp_last_step: None,
@@ -134,7 +137,7 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
     accounts::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
     let change = Change::of_account(ChangeKind::Created, tenant, id, row.version);
     tx.changed(change, username, json!({"role": new.role.as_str()}));
-    row.try_into()
+    Ok(row.into())
 }
 
 /// The unique indexes decide concurrent inserts; this check gives the common case a better error.
@@ -202,7 +205,7 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
         refuse_named(tx, &row, email).await?;
     }
     let now = Stamp::from(tx.now());
-    let (id, epoch, version, tenant) = (row.id, row.epoch, row.version, row.tenant_id.map(TenantId::from_uuid));
+    let (id, epoch, version, tenant) = (row.id, row.epoch, row.version, row.tenant_id);
     let mut found = row.clone();
     let mut next = row.into_active_model();
     if let Some(email) = &change.email {
@@ -217,11 +220,11 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
     }
     next.search_key = Set(search_key(&found));
     if let Some(role) = change.role {
-        next.role = Set(role.as_str().to_owned());
+        next.role = Set(role);
     }
     if let Some((status, by)) = change.status {
-        next.status = Set(status.as_str().to_owned());
-        next.suspended_by = Set(by.map(|by| by.as_str().to_owned()));
+        next.status = Set(status);
+        next.suspended_by = Set(by);
         if status == AccountStatus::Deleted {
             next.username_key = Set(format!("/deleted/{id}"));
             next.email_key = Set(None);
@@ -238,7 +241,7 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
     }
     next.version = Set(version + 1);
     next.updated_at = Set(now);
-    next.update(tx.conn()).await?.try_into()
+    Ok(next.update(tx.conn()).await?.into())
 }
 
 /// Sets the password of an account and revokes all tokens issued to it. Fails with NOT_FOUND if there is no
@@ -257,7 +260,7 @@ pub async fn set_password(
 async fn put_password(tx: &Tx, (tenant, username, hash): &(Option<TenantScope>, String, String)) -> Result<()> {
     let account = by_name(*tenant, username).one(tx.conn()).await?.ok_or_else(not_found)?;
     let password = Some((hash.clone(), false));
-    let invited = account.status == AccountStatus::Invited.as_str();
+    let invited = account.status == AccountStatus::Invited;
     let status = invited.then_some((AccountStatus::Active, None));
     let new = AccountChange { password, status, end_sessions: true, ..AccountChange::default() };
     let account = change(tx, account, &new).await?;
@@ -289,7 +292,7 @@ pub async fn find(
         Some(id) => in_place(tenant).filter(accounts::Column::Id.eq(id)).one(conn).await?,
         None => by_name_or_email(conn, tenant, named).await?,
     };
-    Ok(found.filter(|account| account.status != AccountStatus::Deleted.as_str()))
+    Ok(found.filter(|account| account.status != AccountStatus::Deleted))
 }
 
 async fn by_name_or_email(
@@ -319,7 +322,7 @@ pub(super) async fn was_deleted(store: &Store, tenant: Option<TenantScope>, user
     if check_name(username).is_err() {
         return Ok(false);
     }
-    let deleted = in_place(tenant).filter(accounts::Column::Status.eq(AccountStatus::Deleted.as_str()));
+    let deleted = in_place(tenant).filter(accounts::Column::Status.eq(AccountStatus::Deleted));
     Ok(deleted.filter(accounts::Column::Username.eq(username)).one(store.read()).await?.is_some())
 }
 
@@ -330,7 +333,7 @@ pub fn not_found() -> Error {
 /// The accounts of a tenant, or of the platform.
 pub fn in_place(tenant: Option<TenantScope>) -> Select<accounts::Entity> {
     accounts::Entity::find().filter(match tenant {
-        Some(scope) => accounts::Column::TenantId.eq(scope.tenant().uuid()),
+        Some(scope) => accounts::Column::TenantId.eq(scope.tenant()),
         None => accounts::Column::TenantId.is_null(),
     })
 }

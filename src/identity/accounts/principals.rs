@@ -24,7 +24,7 @@ pub async fn find(store: &Store, subject: &str) -> Result<Option<PrincipalAccoun
     let scope = tenant.as_ref().map(|(_, scope)| *scope);
     let row = accounts::find(store.read(), scope, username).await?;
     let tenant = tenant.map(|(tenant, _)| tenant);
-    let account = row.map(Account::try_from).transpose()?;
+    let account = row.map(Account::from);
     let exact = |account: &Account| account.subject(tenant.as_ref().map(|tenant| tenant.name.as_str())) == subject;
     let Some(account) = account.filter(exact) else {
         return if accounts::was_deleted(store, scope, username).await? { Err(may_not_act()) } else { Ok(None) };
@@ -33,7 +33,9 @@ pub async fn find(store: &Store, subject: &str) -> Result<Option<PrincipalAccoun
         return Err(may_not_act());
     }
     let also = match scope {
-        Some(scope) => store.tenant(scope).tenant_roles_of(account.id, Stamp::from(store.clock().now())).await?.0,
+        Some(scope) => {
+            store.tenant(scope).account_roles().tenant_wide(account.id, Stamp::from(store.clock().now())).await?.0
+        }
         None => RoleSet::default(),
     };
     Ok(Some(PrincipalAccount { account, tenant, also }))

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::identity::{Email, Identity};
 use crate::{
     base::{Cx, Error, Kind, Result, TenantId, TenantRef, TenantScope, error::Reason},
-    store::{Change, ChangeKind, Resource, Store, Tx, scopes::EmailDomainRow},
+    store::{Change, ChangeKind, Resource, Store, Tx, tables::EmailDomainRow},
     tenants,
 };
 
@@ -19,9 +19,9 @@ pub struct EmailDomain {
     pub domain: String,
 }
 
-impl EmailDomain {
-    fn of(tenant: TenantId, row: EmailDomainRow) -> Self {
-        Self { id: row.id, tenant, domain: row.domain }
+impl From<EmailDomainRow> for EmailDomain {
+    fn from(row: EmailDomainRow) -> Self {
+        Self { id: row.id, tenant: row.tenant_id.tenant(), domain: row.domain }
     }
 }
 
@@ -32,8 +32,8 @@ pub async fn list(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<Vec<Emai
         Err(error) if error.reason == Reason::TenantNotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let rows = store.tenant(scope).email_domains().await?;
-    Ok(rows.into_iter().map(|row| EmailDomain::of(scope.tenant(), row)).collect())
+    let rows = store.tenant(scope).email_domains().all().await?;
+    Ok(rows.into_iter().map(EmailDomain::from).collect())
 }
 
 /// Adds a domain. Checks, in this order: the domain, the tenant, and that the tenant does not have it yet.
@@ -43,9 +43,10 @@ pub async fn add(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str) -> Resu
 
 async fn insert(tx: &Tx, (tenant, domain): &(TenantRef, String)) -> Result<EmailDomain> {
     let (_, scope) = tenants::resolve_any_locked(tx, tenant).await?;
-    let row = EmailDomainRow { id: tx.new_id(), domain: domain.clone() };
-    tx.tenant(scope).insert_email_domain(&row, tx.now()).await?;
-    let made = EmailDomain::of(scope.tenant(), row);
+    let (id, created_at) = (tx.new_id(), tx.now().into());
+    let row = EmailDomainRow { tenant_id: scope.into(), id, domain: domain.clone(), created_at };
+    let made = EmailDomain::from(row.clone());
+    tx.tenant(scope).email_domains().insert(row).await?;
     record(tx, ChangeKind::Created, &made);
     Ok(made)
 }
@@ -59,11 +60,12 @@ pub async fn remove(cx: &Cx, store: &Store, tenant: &TenantRef, id: Option<Uuid>
 
 async fn remove_in(tx: &Tx, (tenant, id): &(TenantRef, Uuid)) -> Result<()> {
     let (_, scope) = tenants::resolve_any_locked(tx, tenant).await?;
-    let row = tx.tenant(scope).email_domain(*id).await?.ok_or_else(not_found)?;
-    if !tx.tenant(scope).delete_email_domain(*id).await? {
+    let rows = tx.tenant(scope).email_domains();
+    let row = rows.get(*id).await?.ok_or_else(not_found)?;
+    if !rows.delete(*id).await? {
         return Err(not_found());
     }
-    record(tx, ChangeKind::Deleted, &EmailDomain::of(scope.tenant(), row));
+    record(tx, ChangeKind::Deleted, &row.into());
     Ok(())
 }
 
@@ -74,7 +76,7 @@ fn record(tx: &Tx, kind: ChangeKind, domain: &EmailDomain) {
 
 /// Fails if the tenant restricts domains and the identity's is not allowed.
 pub(in crate::identity) async fn check(tx: &Tx, scope: TenantScope, identity: &Identity) -> Result<()> {
-    let allowed = tx.tenant(scope).email_domains().await?;
+    let allowed = tx.tenant(scope).email_domains().all().await?;
     if allowed.is_empty() || allowed.iter().any(|row| row.domain == identity.domain()) {
         return Ok(());
     }

@@ -3,18 +3,18 @@
 pub mod email_domains;
 pub mod switch;
 
-use std::str::FromStr;
-
 use serde_json::json;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset, format_description::well_known::Iso8601};
 use uuid::Uuid;
 
+pub use crate::store::columns::GrantRole;
+
 use super::accounts::identities;
 use crate::{
-    base::{Cx, Error, Kind, Result, Role, TenantId, TenantRef, error::Reason, scope::platform_only},
+    base::{Cx, Error, Kind, Result, TenantId, TenantRef, error::Reason, scope::platform_only},
     store::{
-        Change, ChangeKind, Pages, Resource, SessionsOf, Store, Tx,
-        scopes::{self, GrantRow},
+        Change, ChangeKind, Pages, Resource, SessionsOf, Stamp, Store, Tx,
+        tables::{self, GrantRow},
     },
     tenants,
 };
@@ -31,59 +31,16 @@ pub struct Grant {
     pub expires_at: Option<OffsetDateTime>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GrantRole {
-    /// Uses the services of the tenant.
-    Member,
-    /// Administers the tenant.
-    Admin,
-    /// Reads the tenant, for a limited time.
-    Support,
-}
-
-impl GrantRole {
-    pub const ALL: [Self; 3] = [Self::Member, Self::Admin, Self::Support];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Member => "member",
-            Self::Admin => "admin",
-            Self::Support => "support",
-        }
-    }
-
-    /// The role that the grant gives in the tenant.
-    pub fn role(self) -> Role {
-        match self {
-            Self::Member => Role::User,
-            Self::Admin => Role::Admin,
-            Self::Support => Role::ReadOnly,
-        }
-    }
-}
-
-impl FromStr for GrantRole {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == word).ok_or_else(|| {
-            Error::invalid(Reason::GrantRoleUnknown, "role", "the role must be 'member', 'admin' or 'support'")
-        })
-    }
-}
-
-impl TryFrom<GrantRow> for Grant {
-    type Error = Error;
-
-    fn try_from(row: GrantRow) -> Result<Self> {
-        Ok(Self {
+impl From<GrantRow> for Grant {
+    fn from(row: GrantRow) -> Self {
+        Self {
             id: row.id,
-            identity: row.identity,
-            tenant: row.tenant,
-            role: row.role.parse().map_err(|_| Error::internal(format!("a grant has the role {:?}", row.role)))?,
+            identity: row.identity_id,
+            tenant: row.tenant_id.tenant(),
+            role: row.role,
             is_default: row.is_default,
-            expires_at: row.expires_at,
-        })
+            expires_at: row.expires_at.map(Stamp::time),
+        }
     }
 }
 
@@ -123,7 +80,7 @@ pub async fn list(cx: &Cx, store: &Store, filter: &GrantFilter) -> Result<Pages<
             None => return Ok(Pages::whole(Vec::new())),
         },
     };
-    scopes::grants(cx, store, filter.identity.flatten(), tenant).await?.try_map(Grant::try_from)
+    Ok(tables::grants(cx, store, filter.identity.flatten(), tenant).await?.map(Grant::from))
 }
 
 /// Creates a grant. Checks, in this order: the role, the identity, the tenant, the domain of the identity's
@@ -138,29 +95,31 @@ async fn insert(tx: &Tx, (new, role): &(NewGrant, GrantRole)) -> Result<Grant> {
     let identity = new.identity.ok_or_else(identities::not_found)?;
     // Locked, so that two concurrent calls cannot both leave a default grant.
     let identity = identities::by_id_locked(tx, identity).await?.ok_or_else(identities::not_found)?;
-    let (tenant, scope) = tenants::resolve_any_locked(tx, &new.tenant).await?;
+    let (_, scope) = tenants::resolve_any_locked(tx, &new.tenant).await?;
     email_domains::check(tx, scope, &identity).await?;
     let expires_at = new.expires_at.as_deref().map(moment).transpose()?;
     if *role == GrantRole::Support && expires_at.is_none() {
         return Err(bad_end("A support grant needs expires_at."));
     }
-    if tx.tenant(scope).has_grant(identity.id).await? {
+    if tx.tenant(scope).grants().has(identity.id).await? {
         return Err(Error::exists(Reason::GrantExists, "the user already has a grant in that tenant"));
     }
     if new.is_default {
-        scopes::clear_defaults(tx, identity.id).await?;
+        tables::clear_default_grants(tx.conn(), &tx.cx().access, identity.id).await?;
     }
     let row = GrantRow {
+        tenant_id: scope.into(),
         id: tx.new_id(),
-        tenant: tenant.id,
-        identity: identity.id,
-        role: role.as_str().to_owned(),
+        identity_id: identity.id,
+        role: *role,
         is_default: new.is_default,
-        expires_at,
+        expires_at: expires_at.map(Stamp::from),
+        created_at: tx.now().into(),
     };
-    tx.tenant(scope).insert_grant(&row, tx.now()).await?;
-    record(tx, ChangeKind::Created, &row);
-    row.try_into()
+    let grant = Grant::from(row.clone());
+    tx.tenant(scope).grants().insert(row).await?;
+    record(tx, ChangeKind::Created, &grant);
+    Ok(grant)
 }
 
 /// Deletes a grant and ends the sessions that may depend on it: all sessions of the identity's platform accounts.
@@ -169,31 +128,32 @@ pub async fn delete(cx: &Cx, store: &Store, id: Option<Uuid>) -> Result<()> {
 }
 
 async fn remove(tx: &Tx, id: &Uuid) -> Result<()> {
-    let row = scopes::grant_by_id(tx.conn(), &tx.cx().access, *id).await?.ok_or_else(not_found)?;
-    let resolved = tenants::resolve_any_locked(tx, &TenantRef::Id(row.tenant)).await;
+    let found = tables::grant_by_id(tx.conn(), &tx.cx().access, *id).await?;
+    let grant = Grant::from(found.ok_or_else(not_found)?);
+    let resolved = tenants::resolve_any_locked(tx, &TenantRef::Id(grant.tenant)).await;
     // If the tenant was deleted in the meantime, so was the grant.
     let (_, scope) = resolved.map_err(|error| match error.reason {
         Reason::TenantNotFound => not_found(),
         _ => error,
     })?;
-    if !tx.tenant(scope).delete_grant(*id).await? {
+    if !tx.tenant(scope).grants().delete(*id).await? {
         return Err(not_found());
     }
-    record(tx, ChangeKind::Deleted, &row);
-    tx.end_sessions(SessionsOf::Identity(row.identity)).await?;
+    record(tx, ChangeKind::Deleted, &grant);
+    tx.end_sessions(SessionsOf::Identity(grant.identity)).await?;
     Ok(())
 }
 
-fn record(tx: &Tx, kind: ChangeKind, row: &GrantRow) {
-    let end = row.expires_at.map(OffsetDateTime::unix_timestamp);
+fn record(tx: &Tx, kind: ChangeKind, grant: &Grant) {
+    let end = grant.expires_at.map(OffsetDateTime::unix_timestamp);
     let details = json!({
-        "user": row.identity,
-        "role": row.role,
-        "is_default": row.is_default,
+        "user": grant.identity,
+        "role": grant.role.as_str(),
+        "is_default": grant.is_default,
         "expires_at": end,
     });
-    let change = Change::new(Resource::Grant, kind, row.id.to_string()).within(row.tenant);
-    tx.changed(change, row.id.to_string(), details);
+    let change = Change::new(Resource::Grant, kind, grant.id.to_string()).within(grant.tenant);
+    tx.changed(change, grant.id.to_string(), details);
 }
 
 /// Parses an ISO 8601 time: with an offset, or in UTC; a date without a time is midnight.
@@ -259,13 +219,5 @@ mod tests {
         ] {
             assert_eq!(moment(text).unwrap_err().reason, Reason::GrantEndInvalid, "{text}");
         }
-    }
-
-    #[test]
-    fn roles_have_names() {
-        for role in GrantRole::ALL {
-            assert_eq!(role.as_str().parse::<GrantRole>().unwrap(), role);
-        }
-        assert!("owner".parse::<GrantRole>().is_err() && "Admin".parse::<GrantRole>().is_err());
     }
 }

@@ -8,7 +8,10 @@ use time::OffsetDateTime;
 use crate::identity::{Account, AccountStatus, GrantRole, accounts::identities, sessions::records};
 use crate::{
     base::{Cx, Error, Result, Role, TenantRef, error::Reason},
-    store::{Store, Tx, entities::accounts as rows, scopes},
+    store::{
+        Store, Tx,
+        tables::{self, accounts as rows},
+    },
     tenants::{Status, Tenant},
 };
 
@@ -85,10 +88,10 @@ async fn own(cx: &Cx, conn: &impl ConnectionTrait) -> Result<Option<Account>> {
     let Some(id) = cx.caller.account else { return Ok(None) };
     let row = rows::Entity::find_by_id(id)
         .filter(rows::Column::TenantId.is_null())
-        .filter(rows::Column::Status.eq(AccountStatus::Active.as_str()))
+        .filter(rows::Column::Status.eq(AccountStatus::Active))
         .one(conn)
         .await?;
-    row.map(Account::try_from).transpose()
+    Ok(row.map(Account::from))
 }
 
 /// The tenants of the live grants of an account's identity: grants that have not expired, in active tenants.
@@ -98,8 +101,8 @@ async fn targets(conn: &impl ConnectionTrait, account: &Account, now: OffsetDate
         return Ok(Vec::new());
     }
     let mut targets = Vec::new();
-    for (grant, tenant) in scopes::grants_of_identity(conn, identity).await? {
-        let (grant, tenant) = (crate::identity::Grant::try_from(grant)?, Tenant::try_from(tenant)?);
+    for (grant, tenant) in tables::grants_of_identity(conn, identity).await? {
+        let (grant, tenant) = (crate::identity::Grant::from(grant), Tenant::from(tenant));
         if tenant.status == Status::Active && grant.expires_at.is_none_or(|end| end > now) {
             targets.push(SwitchTarget {
                 tenant,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::identity::{AccountStatus, Email, accounts};
 use crate::{
     base::{Error, IdKind, Result, TenantScope, error::Reason, names::fold},
-    store::{Tx, entities::accounts::Column},
+    store::{Tx, tables::accounts::Column},
 };
 
 /// Maximum number of users in a call (zero-trust contract, section 4.3).
@@ -90,8 +90,7 @@ async fn find(tx: &Tx, scope: TenantScope, users: &[String]) -> Result<Found> {
         .add(Column::Id.is_in(ids))
         .add(Column::UsernameKey.is_in(names))
         .add(Column::EmailKey.is_in(emails));
-    let query =
-        accounts::in_place(Some(scope)).filter(named).filter(Column::Status.ne(AccountStatus::Deleted.as_str()));
+    let query = accounts::in_place(Some(scope)).filter(named).filter(Column::Status.ne(AccountStatus::Deleted));
     let columns = query.select_only().columns([Column::Id, Column::UsernameKey, Column::EmailKey]);
     let rows: Vec<(Uuid, String, Option<String>)> = columns.into_tuple().all(tx.conn()).await?;
     let mut found = Found::default();

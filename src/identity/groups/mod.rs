@@ -9,7 +9,7 @@ use uuid::Uuid;
 use self::rules::Edit;
 use crate::{
     base::{Cx, Error, IdKind, Page, PageRequest, Result, TenantId, TenantRef, TenantScope, error::Reason},
-    store::{Change, ChangeKind, Resource, Store, Tx, scopes::GroupRow},
+    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, columns::Source, tables::GroupRow},
     tenants,
 };
 
@@ -63,11 +63,11 @@ pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str, reques
     // No name contains a control character, and PostgreSQL does not accept a zero byte.
     let (found, total) = match text.chars().any(char::is_control) {
         true => (Vec::new(), 0),
-        false => rows.groups(text, request).await?,
+        false => rows.groups().page(text, request).await?,
     };
     let page = Page::cut(request, found, total, |group| group.id);
     let ids: Vec<_> = page.items.iter().map(|group| group.id).collect();
-    let counts = rows.member_counts(&ids).await?;
+    let counts = rows.group_members().counts(&ids).await?;
     Ok(page.map(|row| Group { tenant: scope.tenant(), members: counts.get(&row.id).copied().unwrap_or_default(), row }))
 }
 
@@ -80,20 +80,23 @@ pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewGroup) -
 async fn insert(tx: &Tx, (tenant, new): &(TenantRef, NewGroup)) -> Result<Group> {
     let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
     let accounts = members::resolve(tx, scope, &new.users).await?;
+    let now = Stamp::from(tx.now());
     let row = GroupRow {
+        tenant_id: scope.into(),
         id: tx.new_id(),
         name: new.name.clone(),
+        name_key: String::new(),
         description: new.description.clone(),
-        source: rules::LOCAL.to_owned(),
+        source: Source::Local,
         external_id: None,
         policy_id: new.policy_id.clone(),
         version: 1,
-        created_at: tx.now(),
-        updated_at: tx.now(),
+        created_at: now,
+        updated_at: now,
     };
     let rows = tx.tenant(scope);
-    rows.insert_group(&row).await?;
-    let added = rows.add_members(row.id, &accounts, tx.now()).await?;
+    rows.groups().insert(&row).await?;
+    let added = rows.group_members().add_to(row.id, &accounts, now).await?;
     let details = json!({"name": row.name, "policy_id": row.policy_id, "members": public_ids(&added)});
     record(tx, scope, &row, ChangeKind::Created, details);
     Ok(Group { tenant: scope.tenant(), row, members: added.len() as u64 })
@@ -129,8 +132,8 @@ async fn delete_in(tx: &Tx, (group, force): &(GroupRef, bool)) -> Result<Group> 
         rules::refuse(&row, Edit::Delete)?;
     }
     let gone = counted(tx, scope, row).await?;
-    tx.tenant(scope).delete_roles_for(gone.row.id).await?;
-    tx.tenant(scope).delete_group(gone.row.id).await?;
+    tx.tenant(scope).account_roles().delete_for_group(gone.row.id).await?;
+    tx.tenant(scope).groups().delete(gone.row.id).await?;
     let details = json!({"name": gone.row.name, "members": gone.members, "force": force});
     record(tx, scope, &gone.row, ChangeKind::Deleted, details);
     Ok(gone)
@@ -156,10 +159,10 @@ async fn change_members_in(tx: &Tx, (group, users, add): &(GroupRef, Vec<String>
     let (scope, mut row) = locked(tx, group).await?;
     rules::refuse(&row, Edit::Members)?;
     let accounts = members::resolve(tx, scope, users).await?;
-    let rows = tx.tenant(scope);
+    let rows = tx.tenant(scope).group_members();
     let changed = match add {
-        true => rows.add_members(row.id, &accounts, tx.now()).await?,
-        false => rows.remove_members(row.id, &accounts).await?,
+        true => rows.add_to(row.id, &accounts, tx.now().into()).await?,
+        false => rows.remove_from(row.id, &accounts).await?,
     };
     if !changed.is_empty() {
         put(tx, scope, &mut row).await?;
@@ -175,9 +178,9 @@ pub(super) async fn join(tx: &Tx, scope: TenantScope, groups: &[Uuid], account: 
     let rows = tx.tenant(scope);
     for id in groups {
         let unknown = || Error::invalid(Reason::GroupNotFound, "group_ids", "group not found");
-        let mut row = rows.group_locked(*id).await?.ok_or_else(unknown)?;
+        let mut row = rows.groups().get_locked(*id).await?.ok_or_else(unknown)?;
         rules::refuse(&row, Edit::Members)?;
-        if !rows.add_members(row.id, &[account], tx.now()).await?.is_empty() {
+        if !rows.group_members().add_to(row.id, &[account], tx.now().into()).await?.is_empty() {
             put(tx, scope, &mut row).await?;
             tx.also_changed(change(scope, &row, ChangeKind::Members));
         }
@@ -189,7 +192,7 @@ pub(super) async fn join(tx: &Tx, scope: TenantScope, groups: &[Uuid], account: 
 async fn locked(tx: &Tx, group: &GroupRef) -> Result<(TenantScope, GroupRow)> {
     let (_, scope) = tenants::resolve_locked(tx, &group.tenant).await?;
     let id = IdKind::Group.read(&group.id).ok_or_else(not_found)?;
-    let row = tx.tenant(scope).group_locked(id).await?.ok_or_else(not_found)?;
+    let row = tx.tenant(scope).groups().get_locked(id).await?.ok_or_else(not_found)?;
     if group.version.is_some_and(|version| version != row.version) {
         return Err(rules::stale());
     }
@@ -199,12 +202,12 @@ async fn locked(tx: &Tx, group: &GroupRef) -> Result<(TenantScope, GroupRow)> {
 /// Stores a changed group as its next version.
 async fn put(tx: &Tx, scope: TenantScope, row: &mut GroupRow) -> Result<()> {
     row.version += 1;
-    row.updated_at = tx.now();
-    tx.tenant(scope).put_group(row).await
+    row.updated_at = tx.now().into();
+    tx.tenant(scope).groups().update(row).await
 }
 
 async fn counted(tx: &Tx, scope: TenantScope, row: GroupRow) -> Result<Group> {
-    let counts = tx.tenant(scope).member_counts(&[row.id]).await?;
+    let counts = tx.tenant(scope).group_members().counts(&[row.id]).await?;
     Ok(Group { tenant: scope.tenant(), members: counts.get(&row.id).copied().unwrap_or_default(), row })
 }
 

@@ -4,11 +4,9 @@ use super::{GroupChange, NewGroup, members};
 use crate::identity::accounts::display_name;
 use crate::{
     base::{Error, Kind, Result, error::Reason, text},
-    store::scopes::GroupRow,
+    store::{columns::Source, tables::GroupRow},
 };
 
-/// The source of groups that are managed here.
-pub(in crate::identity) const LOCAL: &str = "local";
 /// Maximum length of a description, in characters.
 const MAX_DESCRIPTION: usize = 500;
 /// Maximum length of a policy id.
@@ -61,7 +59,7 @@ pub(in crate::identity) fn changed(mut row: GroupRow, change: &GroupChange) -> R
 
 /// Refuses an edit that the group does not permit.
 pub(in crate::identity) fn refuse(row: &GroupRow, edit: Edit) -> Result<()> {
-    if row.source != LOCAL {
+    if row.source != Source::Local {
         let what = match edit {
             Edit::Name => "change its name there",
             Edit::Members => "change its members there",
@@ -94,41 +92,50 @@ fn policy_id(text: String) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use time::OffsetDateTime;
     use uuid::Uuid;
 
     use super::*;
+    use crate::{
+        base::{Access, TenantId, TenantScope},
+        store::Stamp,
+    };
 
-    fn row(source: &str, policy: Option<&str>) -> GroupRow {
+    fn row(source: Source, policy: Option<&str>) -> GroupRow {
+        let scope = TenantScope::grant(&Access::Platform, TenantId::from_uuid(Uuid::nil()), "acme").unwrap();
         GroupRow {
+            tenant_id: scope.into(),
             id: Uuid::nil(),
             name: "Ops".to_owned(),
+            name_key: String::new(),
             description: String::new(),
-            source: source.to_owned(),
+            source,
             external_id: None,
             policy_id: policy.map(str::to_owned),
             version: 1,
-            created_at: OffsetDateTime::UNIX_EPOCH,
-            updated_at: OffsetDateTime::UNIX_EPOCH,
+            created_at: Stamp::from_micros(0),
+            updated_at: Stamp::from_micros(0),
         }
     }
 
     #[test]
     fn an_empty_policy_id_removes_the_policy() {
         let change = |id: &str| check_change(GroupChange { policy_id: Some(id.to_owned()), ..GroupChange::default() });
-        assert_eq!(changed(row(LOCAL, Some("pol_1")), &change("").unwrap()).unwrap().policy_id, None);
-        assert_eq!(changed(row(LOCAL, None), &change("pol_1").unwrap()).unwrap().policy_id.as_deref(), Some("pol_1"));
+        assert_eq!(changed(row(Source::Local, Some("pol_1")), &change("").unwrap()).unwrap().policy_id, None);
+        assert_eq!(
+            changed(row(Source::Local, None), &change("pol_1").unwrap()).unwrap().policy_id.as_deref(),
+            Some("pol_1")
+        );
         assert!(change("pol 1").is_err() && change("a\0").is_err());
     }
 
     #[test]
     fn a_directory_manages_name_and_members() {
-        let synced = row("directory", None);
+        let synced = row(Source::Directory, None);
         let renamed = |name: &str| GroupChange { name: Some(name.to_owned()), ..GroupChange::default() };
         assert_eq!(changed(synced.clone(), &renamed("Other")).unwrap_err().reason, Reason::GroupSynced);
         assert!(changed(synced.clone(), &renamed("Ops")).is_ok(), "the same name must not count as a change");
         assert!(refuse(&synced, Edit::Members).is_err() && refuse(&synced, Edit::Delete).is_err());
-        assert!(refuse(&row(LOCAL, None), Edit::Delete).is_ok());
-        assert_eq!(refuse(&row(LOCAL, Some("p")), Edit::Delete).unwrap_err().reason, Reason::GroupInUse);
+        assert!(refuse(&row(Source::Local, None), Edit::Delete).is_ok());
+        assert_eq!(refuse(&row(Source::Local, Some("p")), Edit::Delete).unwrap_err().reason, Reason::GroupInUse);
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         Access, Caller, CallerKind, Cx, Error, Result, RoleSet, Secret, TenantRef, TenantScope, caller::CallerFacts,
         cx::CxFacts, error::Reason, text,
     },
-    store::{Stamp, Tx, entities::accounts as rows},
+    store::{Stamp, Tx, tables::accounts as rows},
     tenants::{self, Tenant},
 };
 
@@ -194,11 +194,11 @@ async fn find(people: &People, credentials: &Credentials) -> Result<(String, Opt
 
 fn may_log_in(found: &Found) -> bool {
     let admitted = found.tenant.as_ref().is_none_or(|(tenant, _)| tenant.status.admits());
-    admitted && found.row.status == AccountStatus::Active.as_str()
+    admitted && found.row.status == AccountStatus::Active
 }
 
 async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>>) -> Result<Factor> {
-    let (TotpState::Enabled, Some(sealed)) = (row.totp_state.parse()?, &row.totp_secret) else {
+    let (TotpState::Enabled, Some(sealed)) = (row.totp_state, &row.totp_secret) else {
         return Ok(Factor::None);
     };
     let code = code.map(|code| text::code(code.expose())).filter(|code| !code.is_empty());
@@ -211,7 +211,7 @@ async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>
     if !totp::is_code(&code) {
         return Ok(Factor::Recovery(Secret::new(code)));
     }
-    let tenant = row.tenant_id.map(crate::base::TenantId::from_uuid);
+    let tenant = row.tenant_id;
     let secret = TotpSecret::kept(people.sealer.open(tenant, &totp_purpose(row.id), sealed).await?);
     secret.step(&code, people.store.clock().now())?.map(Factor::Step).ok_or_else(totp::invalid)
 }
@@ -266,17 +266,16 @@ async fn put_login(tx: &Tx, verified: &rows::Model, renewal: &Renewal) -> Result
     let same = rows::Entity::update_many()
         .set(change)
         .filter(rows::Column::Id.eq(verified.id))
-        .filter(rows::Column::Status.eq(verified.status.as_str()))
+        .filter(rows::Column::Status.eq(verified.status))
         .filter(rows::Column::Epoch.eq(verified.epoch))
         .filter(rows::Column::PasswordHash.eq(verified.password_hash.as_str()));
-    same.exec_with_returning(tx.conn()).await?.pop().ok_or_else(refused)?.try_into()
+    Ok(same.exec_with_returning(tx.conn()).await?.pop().ok_or_else(refused)?.into())
 }
 
 /// The account as the caller of its own login.
 fn caller(row: &rows::Model, tenant: Option<&Tenant>) -> Caller {
     let subject = tenant.map_or_else(|| row.username.clone(), |tenant| format!("{}/{}", tenant.name, row.username));
-    let role = row.role.parse().unwrap_or(crate::base::Role::User);
-    let account = Some(row.id);
+    let (role, account) = (row.role, Some(row.id));
     Caller::new(CallerFacts { kind: CallerKind::User, subject, role, account, ..CallerFacts::default() })
 }
 

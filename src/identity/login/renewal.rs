@@ -12,7 +12,7 @@ use crate::identity::{
 };
 use crate::{
     base::{Access, Caller, CallerKind, Cx, Result, Secret, caller::CallerFacts, cx::CxFacts},
-    store::{ChangeKind, Tx, entities::accounts},
+    store::{ChangeKind, Tx, tables::accounts},
 };
 
 /// Changes the password of an account that just logged in, and ends all its sessions. Fails with
@@ -36,7 +36,7 @@ pub async fn renew(
 async fn put_renewed(tx: &Tx, (id, epoch, hash): &(Uuid, i64, String)) -> Result<Account> {
     let row = accounts::Entity::find_by_id(*id).lock_exclusive().one(tx.conn()).await?;
     // Every change of its password, role or status raises the epoch.
-    let active = |row: &accounts::Model| row.epoch == *epoch && row.status == AccountStatus::Active.as_str();
+    let active = |row: &accounts::Model| row.epoch == *epoch && row.status == AccountStatus::Active;
     let row = row.filter(active).ok_or_else(wrong)?;
     let password = Some((hash.clone(), false));
     let change = AccountChange { password, end_sessions: true, ..AccountChange::default() };

@@ -9,7 +9,7 @@ use crate::identity::{
 };
 use crate::{
     base::{Caller, Cx, Error, IdKind, Result, Role, TenantRef, error::Reason},
-    store::{ChangeKind, Store, Tx, scopes::RoleRow},
+    store::{ChangeKind, Stamp, Store, Tx, tables::RoleRow},
 };
 
 /// A role and its scope in a request.
@@ -62,22 +62,23 @@ async fn grant_in(tx: &Tx, (request, expires_at): &(RoleRequest, Option<OffsetDa
     }
     ceiling::refuse_outlasting(tx, locked.scope, request.role, expires_at).await?;
     if let RoleScope::Group(id) = request.scope {
-        let there = tx.tenant(locked.scope).group(id).await?;
+        let there = tx.tenant(locked.scope).groups().get(id).await?;
         there.ok_or_else(|| no_scope("group not found"))?;
     }
     if known.is_some() && expires_at.is_some() && request.role == Role::Admin && request.scope == RoleScope::Tenant {
         refuse_unless_lasting(tx, &locked, &without(&locked.user, request)).await?;
     }
     let row = RoleRow {
-        account: locked.row.id,
+        tenant_id: locked.scope.into(),
+        account_id: locked.row.id,
         role: request.role.as_str().to_owned(),
         scope_type: request.scope.kind().to_owned(),
         scope_id: request.scope.id(),
         granted_by: tx.cx().caller.subject.clone(),
-        granted_at: tx.now(),
-        expires_at,
+        granted_at: tx.now().into(),
+        expires_at: expires_at.map(Stamp::from),
     };
-    tx.tenant(locked.scope).put_role(&row).await?;
+    tx.tenant(locked.scope).account_roles().put(row).await?;
     let after = put(tx, &locked, &end_sessions_change()).await?;
     done(tx, &locked, after)
 }
@@ -97,8 +98,8 @@ async fn revoke_in(tx: &Tx, request: &RoleRequest) -> Result<User> {
         return Err(Error::precondition(Reason::AccountState, message));
     }
     refuse_unless_lasting(tx, &locked, &without(&locked.user, request)).await?;
-    let rows = tx.tenant(locked.scope);
-    let taken = rows.delete_role(locked.row.id, request.role, request.scope.kind(), &request.scope.id()).await?;
+    let rows = tx.tenant(locked.scope).account_roles();
+    let taken = rows.delete(locked.row.id, request.role, request.scope.kind(), &request.scope.id()).await?;
     let change = AccountChange { role: own.then_some(Role::User), ..end_sessions_change() };
     let after = if own || taken { put(tx, &locked, &change).await? } else { locked.user.clone() };
     done(tx, &locked, after)

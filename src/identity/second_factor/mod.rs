@@ -18,7 +18,7 @@ use crate::{
     base::{Cx, Error, Reach, Result, Secret, error::Reason},
     store::{
         ChangeKind, Stamp, Store, Tx,
-        entities::{accounts, recovery_codes},
+        tables::{accounts, recovery_codes},
     },
 };
 
@@ -66,7 +66,7 @@ async fn put_pending(tx: &Tx, found: &Found) -> Result<OffsetDateTime> {
     refuse_enabled(&locked.user)?;
     let (version, expires_at) = (locked.row.version, tx.now() + PENDING);
     let mut row = locked.row.clone().into_active_model();
-    row.totp_state = Set(TotpState::Pending.as_str().to_owned());
+    row.totp_state = Set(TotpState::Pending);
     row.totp_secret = Set(Some(found.sealed.clone()));
     row.totp_pending_until = Set(Some(expires_at.into()));
     row.totp_last_step = Set(None);
@@ -107,7 +107,7 @@ async fn pending(store: &Store, account: Uuid) -> Result<String> {
     let row = accounts::Entity::find_by_id(account).one(store.read()).await?.ok_or_else(super::accounts::not_found)?;
     let now = Stamp::from(store.clock().now());
     let in_time = row.totp_pending_until.is_some_and(|until| until > now);
-    let waits = row.totp_state == TotpState::Pending.as_str() && in_time;
+    let waits = row.totp_state == TotpState::Pending && in_time;
     row.totp_secret.filter(|_| waits).ok_or_else(nothing_waits)
 }
 
@@ -126,7 +126,7 @@ async fn enable(tx: &Tx, (found, step, hashes): &(Found, i64, Vec<String>)) -> R
 async fn put_enabled(tx: &Tx, locked: &LockedUser, hashes: &[String]) -> Result<()> {
     let id = locked.row.id;
     accounts::Entity::update_many()
-        .col_expr(accounts::Column::TotpState, Expr::value(TotpState::Enabled.as_str()))
+        .col_expr(accounts::Column::TotpState, Expr::value(TotpState::Enabled))
         .col_expr(accounts::Column::TotpPendingUntil, Expr::value(None::<i64>))
         .col_expr(accounts::Column::Version, Expr::value(locked.row.version + 1))
         .col_expr(accounts::Column::UpdatedAt, Expr::value(Stamp::from(tx.now())))

@@ -10,7 +10,7 @@ use crate::{
     base::Result,
     store::{
         Stamp, Store, Tx,
-        entities::login_sessions::{Column, Entity, Model},
+        tables::login_sessions::{Column, Entity, Model},
     },
 };
 

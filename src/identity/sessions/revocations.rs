@@ -13,7 +13,7 @@ use crate::{
     base::{Cx, Result},
     store::{
         Change, ChangeKind, Resource, Revocation, Stamp, Store, Tx,
-        entities::{accounts, revoked_tokens},
+        tables::{accounts, revoked_tokens},
     },
 };
 

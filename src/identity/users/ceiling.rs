@@ -7,7 +7,7 @@ use super::rules;
 use crate::identity::{Account, RoleGrant, RoleScope, accounts};
 use crate::{
     base::{Basis, Error, Result, Role, TenantScope, error::Reason},
-    store::{Tx, entities::accounts::Column},
+    store::{Tx, tables::accounts::Column},
 };
 
 /// Refuses to give a role until `end`, or permanently without one, if the caller's own role expires earlier, as
@@ -34,18 +34,19 @@ async fn until(tx: &Tx, scope: TenantScope, role: Role) -> Result<Option<OffsetD
         return Ok(None);
     }
     if let Basis::ApiKey(id) = caller.basis {
-        let key =
-            tx.tenant(scope).api_key(id).await?.filter(|key| key.revoked_at.is_none() && tx.now() < key.expires_at);
+        let key = tx.tenant(scope).api_keys().get(id).await?;
         return key
-            .map(|key| Some(key.expires_at))
+            .filter(|key| key.revoked_at.is_none() && tx.now() < key.expires_at.time())
+            .map(|key| Some(key.expires_at.time()))
             .ok_or_else(|| Error::denied(Reason::RoleAboveOwn, "the role is above your own"));
     }
     // Minted tokens are issued by the operator of the server.
     let Some(id) = caller.account else { return Ok(None) };
     // The account was read before the tenant was locked: another write may have revoked a role since.
     let own = accounts::in_place(Some(scope)).filter(Column::Id.eq(id)).one(tx.conn()).await?;
-    let own: Account = own.ok_or_else(rules::above)?.try_into()?;
-    let granted = tx.tenant(scope).roles_of(&[id], tx.now()).await?.into_iter().map(RoleGrant::try_from);
+    let own = Account::from(own.ok_or_else(rules::above)?);
+    let granted =
+        tx.tenant(scope).account_roles().of(&[id], tx.now().into()).await?.into_iter().map(RoleGrant::try_from);
     let roles = std::iter::once(Ok(RoleGrant::own(&own))).chain(granted).collect::<Result<Vec<_>>>()?;
     let high = roles.iter().filter(|own| own.scope == RoleScope::Tenant && own.role.rank() >= role.rank());
     let ends: Option<Vec<_>> = high.map(|own| own.expires_at).collect();

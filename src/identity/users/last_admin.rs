@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect};
 use crate::identity::{AccountStatus, User, accounts};
 use crate::{
     base::{Error, Result, Role, TenantScope, error::Reason},
-    store::{Tx, entities::accounts::Column},
+    store::{Tx, tables::accounts::Column},
 };
 
 /// Refuses the removal of an active administrator unless another permanent one remains; an administrator whose
@@ -14,11 +14,11 @@ pub(in crate::identity) async fn refuse_last(tx: &Tx, scope: TenantScope, leavin
     if leaving.account.status != AccountStatus::Active || !leaving.is_lasting_admin() {
         return Ok(());
     }
-    let granted = Column::Id.in_subquery(tx.tenant(scope).lasting_holders(Role::Admin));
+    let granted = Column::Id.in_subquery(tx.tenant(scope).account_roles().lasting_holders(Role::Admin));
     let other = accounts::in_place(Some(scope))
-        .filter(Column::Status.eq(AccountStatus::Active.as_str()))
+        .filter(Column::Status.eq(AccountStatus::Active))
         .filter(Column::Id.ne(leaving.account.id))
-        .filter(Condition::any().add(Column::Role.eq(Role::Admin.as_str())).add(granted))
+        .filter(Condition::any().add(Column::Role.eq(Role::Admin)).add(granted))
         .limit(1);
     if other.one(tx.conn()).await?.is_some() {
         return Ok(());

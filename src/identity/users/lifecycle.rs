@@ -11,7 +11,7 @@ use crate::identity::{
 };
 use crate::{
     base::{Cx, Error, Result, Role, Secret, TenantRef, TenantScope, error::Reason, text},
-    store::{ChangeKind, Store, Tx, entities::accounts::Column, like::beginning},
+    store::{ChangeKind, Store, Tx, like::beginning, tables::accounts::Column},
     tenants,
 };
 
@@ -73,9 +73,9 @@ pub async fn invite(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) 
 async fn invite_in(tx: &Tx, (tenant, draft): &(TenantRef, Draft)) -> Result<(User, bool)> {
     let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
     let there = accounts::in_place(Some(scope)).filter(Column::EmailKey.eq(draft.email.key()));
-    let invited = there.filter(Column::Status.eq(AccountStatus::Invited.as_str())).one(tx.conn()).await?;
+    let invited = there.filter(Column::Status.eq(AccountStatus::Invited)).one(tx.conn()).await?;
     let Some(row) = invited else { return Ok((insert(tx, scope, draft).await?, true)) };
-    let user = users::as_user(tx, scope, row.try_into()?).await?;
+    let user = users::as_user(tx, scope, row.into()).await?;
     tx.audit_only(Some(tenant.id), user.account.shown_id(), json!({"again": true}));
     Ok((user, false))
 }
@@ -216,8 +216,8 @@ async fn delete_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Resul
     suspension::refuse_foreign(tx, &locked)?;
     last_admin::refuse_last(tx, locked.scope, &locked.user).await?;
     let rows = tx.tenant(locked.scope);
-    rows.delete_roles(locked.row.id).await?;
-    rows.leave_groups(locked.row.id).await?;
+    rows.account_roles().delete_of(locked.row.id).await?;
+    rows.group_members().remove_account(locked.row.id).await?;
     totp::clear(tx, locked.row.id).await?;
     for group in &locked.user.groups {
         tx.also_changed(groups::members_changed(locked.scope, *group));

@@ -21,9 +21,9 @@ use crate::{
     base::{Cx, Error, IdKind, Page, PageRequest, Reach, Result, Role, TenantRef, TenantScope, error::Reason, text},
     store::{
         ChangeKind, Store, Tx,
-        entities::accounts::{Column, Entity, Model},
         like::holding,
         page::page as rows_of_page,
+        tables::accounts::{Column, Entity, Model},
     },
     tenants::{self, Tenant},
 };
@@ -65,7 +65,7 @@ pub async fn page(
         query = query.filter(Column::Id.is_in(cx.caller.account));
     }
     let (rows, total) = rows_of_page(query, Column::Id, request, store.read()).await?;
-    let found = rows.into_iter().map(Account::try_from).collect::<Result<Vec<_>>>()?;
+    let found = rows.into_iter().map(Account::from).collect();
     let page = Page::cut(request, found, total, |account| account.id);
     let items = load_users(&store.tenant(scope), page.items, store.clock().now()).await?;
     Ok(Page { items, next: page.next, total: page.total })
@@ -84,7 +84,7 @@ pub async fn of_caller(cx: &Cx, store: &Store) -> Result<Option<User>> {
     }
     let row = accounts::find(store.read(), None, &IdKind::User.show(account)).await?.ok_or_else(accounts::not_found)?;
     // A platform account has no groups and no grants here.
-    let account: Account = row.try_into()?;
+    let account = Account::from(row);
     Ok(Some(User { roles: vec![RoleGrant::own(&account)], groups: Vec::new(), account }))
 }
 
@@ -101,7 +101,7 @@ pub(super) async fn find_within(cx: &Cx, store: &Store, user: &UserRef, reach: R
 async fn find(cx: &Cx, store: &Store, user: &UserRef) -> Result<User> {
     let scope = tenants::reach(cx, store, &user.tenant).await?;
     let row = accounts::find(store.read(), Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
-    one(load_users(&store.tenant(scope), vec![row.try_into()?], store.clock().now()).await?)
+    one(load_users(&store.tenant(scope), vec![row.into()], store.clock().now()).await?)
 }
 
 /// The current password hash of a user.
@@ -117,7 +117,7 @@ pub(super) async fn lock(tx: &Tx, user: &UserRef) -> Result<LockedUser> {
     if user.version.is_some_and(|version| version != row.version) {
         return Err(rules::stale());
     }
-    let user = as_user(tx, scope, row.clone().try_into()?).await?;
+    let user = as_user(tx, scope, row.clone().into()).await?;
     Ok(LockedUser { tenant, scope, row, user })
 }
 
@@ -173,18 +173,18 @@ impl ParsedFilter {
     fn query(&self, store: &Store, scope: TenantScope) -> Select<Entity> {
         let rows = store.tenant(scope);
         let mut query = accounts::in_place(Some(scope)).filter(match self.status {
-            Some(status) => Column::Status.eq(status.as_str()),
-            None => Column::Status.ne(AccountStatus::Deleted.as_str()),
+            Some(status) => Column::Status.eq(status),
+            None => Column::Status.ne(AccountStatus::Deleted),
         });
         if !self.text.is_empty() {
             query = query.filter(self.holds_text());
         }
         if let Some(role) = self.role {
-            let granted = Column::Id.in_subquery(rows.holders(role, store.clock().now()));
-            query = query.filter(Condition::any().add(Column::Role.eq(role.as_str())).add(granted));
+            let granted = Column::Id.in_subquery(rows.account_roles().holders(role, store.clock().now().into()));
+            query = query.filter(Condition::any().add(Column::Role.eq(role)).add(granted));
         }
         if let Some(group) = self.group {
-            query = query.filter(Column::Id.in_subquery(rows.members(group)));
+            query = query.filter(Column::Id.in_subquery(rows.group_members().accounts_in(group)));
         }
         query
     }

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::base::{Caller, Error, IdKind, Kind, Reach, Result, Role, error::Reason, text};
 use crate::identity::{Account, AccountStatus, Email, User, accounts};
+use crate::store::columns::Source;
 
 /// Maximum length of an id chosen by the caller, in characters.
 const MAX_ID: usize = 64;
@@ -11,8 +12,6 @@ const MAX_ID: usize = 64;
 const MAX_NAME: usize = 128;
 /// Maximum length of a reason, in characters.
 const MAX_REASON: usize = 500;
-/// The source of accounts that are managed by a directory.
-pub(in crate::identity) const DIRECTORY: &str = "directory";
 /// Maximum number of groups in the creation of a user.
 const MAX_GROUPS: usize = 100;
 
@@ -111,7 +110,7 @@ pub(in crate::identity) fn not_by_key(caller: &Caller) -> Result<()> {
 
 /// Refuses to change attributes that a directory manages.
 pub(in crate::identity) fn not_synced(account: &Account) -> Result<()> {
-    if account.source == DIRECTORY {
+    if account.source == Source::Directory {
         let message = "the user is managed by a directory: change the address and name there";
         return Err(Error::precondition(Reason::AccountSynced, message));
     }

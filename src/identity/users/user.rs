@@ -7,7 +7,10 @@ use uuid::Uuid;
 use crate::identity::Account;
 use crate::{
     base::{Error, IdKind, Result, Role, RoleSet, TenantRef},
-    store::scopes::{RoleRow, TENANT_WIDE, TenantRows},
+    store::{
+        Stamp,
+        tables::{GROUP, RoleRow, TENANT_WIDE, TenantRows},
+    },
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,8 +97,8 @@ impl TryFrom<RoleRow> for RoleGrant {
             role: row.role.parse().map_err(Error::internal)?,
             scope: RoleScope::stored(&row.scope_type, row.scope_id)?,
             granted_by: Some(row.granted_by),
-            granted_at: row.granted_at,
-            expires_at: row.expires_at,
+            granted_at: row.granted_at.time(),
+            expires_at: row.expires_at.map(Stamp::time),
         })
     }
 }
@@ -105,7 +108,7 @@ impl RoleScope {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Tenant => TENANT_WIDE,
-            Self::Group(_) => "group",
+            Self::Group(_) => GROUP,
             Self::Pool(_) => "pool",
         }
     }
@@ -123,7 +126,7 @@ impl RoleScope {
         let unknown = || Error::internal(format!("a role has the unknown scope {kind:?}"));
         match kind {
             TENANT_WIDE => Ok(Self::Tenant),
-            "group" => IdKind::Group.read(&id).map(Self::Group).ok_or_else(unknown),
+            GROUP => IdKind::Group.read(&id).map(Self::Group).ok_or_else(unknown),
             "pool" => Ok(Self::Pool(id)),
             _ => Err(unknown()),
         }
@@ -137,11 +140,11 @@ pub(in crate::identity) async fn load_users<C: ConnectionTrait>(
     now: OffsetDateTime,
 ) -> Result<Vec<User>> {
     let ids: Vec<_> = accounts.iter().map(|account| account.id).collect();
-    let granted = rows.roles_of(&ids, now).await?;
-    let mut groups = rows.groups_of(&ids).await?;
+    let granted = rows.account_roles().of(&ids, now.into()).await?;
+    let mut groups = rows.group_members().groups_of(&ids).await?;
     let user = |account: Account| {
         let own = std::iter::once(Ok(RoleGrant::own(&account)));
-        let of_account = granted.iter().filter(|row| row.account == account.id).cloned();
+        let of_account = granted.iter().filter(|row| row.account_id == account.id).cloned();
         let roles = own.chain(of_account.map(RoleGrant::try_from)).collect::<Result<_>>()?;
         Ok(User { roles, groups: groups.remove(&account.id).unwrap_or_default(), account })
     };

@@ -15,7 +15,7 @@ use super::sealed::{self, KEY};
 use crate::base::{Error, Kind, Result, Secret, digest::sha256_hex, error::Reason};
 use crate::store::{
     Stamp, Tx,
-    entities::{data_keys, key_encryption},
+    tables::{data_keys, key_encryption},
 };
 
 /// Length of an id, in hex digits.

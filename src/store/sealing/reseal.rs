@@ -13,7 +13,6 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryResult, QuerySelect,
     TryGetable, Value,
-    prelude::Uuid,
     sea_query::{Expr, LockType, Order, Query, UpdateStatement},
 };
 use serde_json::json;
@@ -26,7 +25,7 @@ use super::{
 use crate::base::{Cx, Error, Kind, Result, TenantId, error::Reason};
 use crate::store::{
     Sealer, Stamp, Store, Tx,
-    entities::{data_keys, key_encryption},
+    tables::{data_keys, key_encryption},
 };
 
 /// Number of owners, or values, in one transaction.
@@ -134,9 +133,9 @@ impl<K: TryGetable + Into<Value> + Clone + Send + Sync + 'static> SealedColumn<K
             query.and_where(Expr::col(self.key).gt(after));
         }
         let read = |row: QueryResult| {
-            let tenant: Option<Uuid> = self.tenant.map_or(Ok(None), |column| row.try_get("", column))?;
+            let tenant: Option<TenantId> = self.tenant.map_or(Ok(None), |column| row.try_get("", column))?;
             let (key, text) = (row.try_get("", self.key)?, row.try_get("", self.column)?);
-            Ok(SealedRow { key, tenant: tenant.map(TenantId::from_uuid), text })
+            Ok(SealedRow { key, tenant, text })
         };
         store.read().query_all(&query).await?.into_iter().map(read).collect()
     }
@@ -241,7 +240,7 @@ fn is_gone(error: &Error) -> bool {
 }
 
 async fn renew_page(store: &Store, ring: &Keyring, run: Run) -> Result<u64> {
-    let owners: Vec<Option<Uuid>> = data_keys::Entity::find()
+    let owners: Vec<Option<TenantId>> = data_keys::Entity::find()
         .select_only()
         .column(data_keys::Column::TenantId)
         .group_by(data_keys::Column::TenantId)
@@ -258,9 +257,9 @@ async fn renew_page(store: &Store, ring: &Keyring, run: Run) -> Result<u64> {
     Ok(count)
 }
 
-async fn renew_in(tx: &Tx, (ring, owners): &(Keyring, Vec<Option<Uuid>>)) -> Result<()> {
+async fn renew_in(tx: &Tx, (ring, owners): &(Keyring, Vec<Option<TenantId>>)) -> Result<()> {
     for tenant in owners {
-        sealer::make_in(tx, ring, tenant.map(TenantId::from_uuid)).await?;
+        sealer::make_in(tx, ring, *tenant).await?;
     }
     Ok(())
 }
@@ -273,7 +272,7 @@ pub async fn prune(store: &Store, in_use: InUse) -> Result<u64> {
         rows.iter()
             .any(|later| later.tenant_id == row.tenant_id && later.version > row.version && later.created_at < long_ago)
     };
-    let key = |row: &data_keys::Model| (row.tenant_id.map(TenantId::from_uuid), row.version);
+    let key = |row: &data_keys::Model| (row.tenant_id, row.version);
     let old: Vec<_> =
         rows.iter().filter(|row| replaced(row) && !in_use.contains(&key(row))).map(|row| row.owner.clone()).collect();
     if old.is_empty() {

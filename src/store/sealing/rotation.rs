@@ -18,7 +18,7 @@ use super::{
 use crate::base::{Cx, Error, Result, error::Reason};
 use crate::store::{
     Stamp, Store, Tx,
-    entities::{data_keys, key_encryption},
+    tables::{data_keys, key_encryption},
 };
 
 /// Number of data keys in one transaction.

@@ -13,7 +13,7 @@ use super::{
     sealed::{self, KEY},
 };
 use crate::base::{Error, ExpiringCache, Result, Secret, TenantId, error::Reason};
-use crate::store::{Stamp, Store, Tx, entities::data_keys};
+use crate::store::{Stamp, Store, Tx, tables::data_keys};
 
 /// Maximum number of data keys cached in memory.
 const KEPT: u64 = 1024;
@@ -140,7 +140,7 @@ pub(in crate::store) async fn make_in(tx: &Tx, ring: &Keyring, tenant: Option<Te
     let owner = row_name(tenant, generation);
     let row = data_keys::Model {
         wrapped: sealed::seal(&kek.cipher, &owner, &rand::random::<[u8; KEY]>())?,
-        tenant_id: tenant.map(TenantId::uuid),
+        tenant_id: tenant,
         // The same clock decides when earlier keys are deleted.
         created_at: Stamp::from(tx.time().await?),
         kek: Some(kek.id().to_owned()),
@@ -172,7 +172,7 @@ pub(in crate::store) fn unwrapped(ring: &Keyring, row: &data_keys::Model) -> Res
 /// The keys of an owner.
 pub(in crate::store) fn keys_of(tenant: Option<TenantId>) -> Select<data_keys::Entity> {
     data_keys::Entity::find().filter(match tenant {
-        Some(tenant) => data_keys::Column::TenantId.eq(tenant.uuid()),
+        Some(tenant) => data_keys::Column::TenantId.eq(tenant),
         None => data_keys::Column::TenantId.is_null(),
     })
 }

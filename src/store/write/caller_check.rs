@@ -7,11 +7,9 @@ use time::OffsetDateTime;
 use crate::base::{Basis, Caller, Error, Result, error::Reason};
 use crate::store::{
     Stamp, Store, Tx,
-    entities::{accounts, api_keys, revoked_tokens, tenants},
+    columns::AccountStatus,
+    tables::{accounts, api_keys, revoked_tokens, tenants},
 };
-
-/// The status of an account that may act.
-const ACTIVE: &str = "active";
 
 /// Fails with CREDENTIALS_REVOKED if the account, key or token of the caller, or of its principal, is no longer valid.
 pub(in crate::store) async fn check(tx: &Tx) -> Result<()> {
@@ -45,7 +43,7 @@ async fn check_party(conn: &impl ConnectionTrait, party: &Caller, now: OffsetDat
         Basis::Account { id, epoch } => {
             let gone = tenants::is_deleted((accounts::Entity, accounts::Column::TenantId));
             let account = accounts::Entity::find_by_id(id).filter(gone.not()).one(conn).await?;
-            account.is_some_and(|account| account.status == ACTIVE && account.epoch == epoch)
+            account.is_some_and(|account| account.status == AccountStatus::Active && account.epoch == epoch)
         }
         Basis::ApiKey(id) => {
             let gone = tenants::is_deleted((api_keys::Entity, api_keys::Column::TenantId));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::base::{Clock, IdKind, TenantId};
-use crate::store::{Stamp, entities::outbox};
+use crate::store::{Stamp, tables::outbox};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
@@ -124,7 +124,7 @@ impl Change {
             id: Uuid::now_v7(),
             revision: None,
             topic: self.resource.topic().to_owned(),
-            tenant_id: self.tenant.map(TenantId::uuid),
+            tenant_id: self.tenant,
             key: self.id,
             payload: payload(self.kind, self.version).to_string(),
             created_at: Stamp::from(clock.now()),
@@ -148,7 +148,7 @@ mod tests {
         let tenant = TenantId::from_uuid(Uuid::from_u128(7));
         let clock = Clock::system();
         let row = Change::of_account(ChangeKind::Roles, Some(tenant), Uuid::from_u128(8), 3).into_row(&clock);
-        assert_eq!((row.topic.as_str(), row.tenant_id), ("account", Some(tenant.uuid())));
+        assert_eq!((row.topic.as_str(), row.tenant_id), ("account", Some(tenant)));
         assert_eq!(row.key, IdKind::User.show(Uuid::from_u128(8)));
         assert_eq!(row.payload, r#"{"change":"roles","version":3}"#);
         let row = Change::new(Resource::Cluster, ChangeKind::Deleted, "east").into_row(&clock);

@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query:
 use crate::base::{Error, KeyedCall, Kind, Result, error::Reason};
 use crate::store::{
     Stamp, Store, Tx,
-    entities::idempotent_answers::{Column, Entity, Model},
+    tables::idempotent_answers::{Column, Entity, Model},
 };
 
 /// How long a key is remembered after its first use (zero-trust contract, section 2).

@@ -12,9 +12,9 @@ use crate::base::{Clock, Cx, Error, Result, TenantId};
 use crate::store::{
     Change, Invalidate, Revocation,
     audit::{self, AuditRecord, Outcome},
-    chain,
-    entities::{audit_events, outbox as outbox_rows},
-    outbox, revocations, sequence, time as database_time,
+    chain, outbox, revocations, sequence,
+    tables::{audit_events, outbox as outbox_rows},
+    time as database_time,
 };
 
 /// A transaction: one attempt of a write. Recorded effects are written when the attempt succeeds.

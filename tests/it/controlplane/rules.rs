@@ -17,7 +17,7 @@ use tenantry::{
     },
     store::{
         Store,
-        entities::{accounts as rows, audit_events, identities as identity_rows},
+        tables::{accounts as rows, audit_events, identities as identity_rows},
     },
     tenants::{self, NewTenant},
 };
@@ -85,7 +85,7 @@ async fn epoch(store: &Store, account: Uuid) -> i64 {
 
 async fn initial_target(store: &Store, account: Uuid) -> Option<String> {
     let row = rows::Entity::find_by_id(account).one(store.read()).await.unwrap().unwrap();
-    let target = switch::initial_target(store, &row.try_into().unwrap()).await.unwrap();
+    let target = switch::initial_target(store, &row.into()).await.unwrap();
     target.map(|target| target.tenant.name.to_string())
 }
 
@@ -279,7 +279,7 @@ both_databases! {
         surface::delete(&platform_cx("tenant.delete"), &db, &acme, removal).await.unwrap();
         let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
         let told: Vec<_> = events.iter().skip(1).map(|e| (e.action.as_str(), e.target.clone(), e.tenant_id)).collect();
-        let (id, acme) = (granted.id.to_string(), Some(tenant.id.uuid()));
+        let (id, acme) = (granted.id.to_string(), Some(tenant.id));
         assert_eq!(
             told,
             [

@@ -18,7 +18,7 @@ use tenantry::{
     operations::{self, Kinds, Operation, OperationKind, PruneOperations, RunOperations, State, StepName, Turn},
     store::{
         Store, Tx,
-        entities::{counters, leases, operations as rows, outbox},
+        tables::{counters, leases, operations as rows, outbox},
     },
 };
 use tokio::sync::Semaphore;

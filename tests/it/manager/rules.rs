@@ -5,7 +5,7 @@ use sea_orm::{EntityTrait, QueryOrder};
 use tenantry::{
     base::{Access, Kind, TenantRef, error::Reason},
     manager::tenants,
-    store::entities::audit_events,
+    store::tables::audit_events,
 };
 
 use crate::db::{TestDb, cx, platform_cx};
@@ -73,7 +73,7 @@ both_databases! {
         let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
         let told: Vec<_> = events.iter().map(|event| (event.action.as_str(), event.target.as_str())).collect();
         assert_eq!(told, [("tenant.create", "acme"), ("tenant.update", "beta"), ("tenant.delete", "beta")]);
-        assert!(events.iter().all(|event| event.tenant_id == Some(id.uuid())));
+        assert!(events.iter().all(|event| event.tenant_id == Some(id)));
         assert!(events[1].details.contains(r#""before":"acme""#), "{}", events[1].details);
     }
 }

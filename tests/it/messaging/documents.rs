@@ -15,7 +15,7 @@ use tenantry::{
         tenants,
     },
     proto::messaging::v2::{BundlesData, ClusterUrl, RetentionPolicies},
-    store::{self, Kek, Keyring, Sealer, Store, entities::clusters as rows},
+    store::{self, Kek, Keyring, Sealer, Store, tables::clusters as rows},
 };
 
 use crate::db::{cx, platform_cx};

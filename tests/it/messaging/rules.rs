@@ -12,7 +12,7 @@ use tenantry::{
         rules::InfoInput,
         tenants,
     },
-    store::{Sealer, Store, entities::audit_events, entities::outbox},
+    store::{Sealer, Store, tables::audit_events, tables::outbox},
     tenants::NewTenant,
 };
 
@@ -109,7 +109,7 @@ both_databases! {
         let events = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(db.read()).await.unwrap();
         let rows: Vec<_> = events.iter().map(|event| (event.action.as_str(), event.target.as_str())).collect();
         assert_eq!(rows, [("tenant.create", "acme"), ("namespace.create", "acme/ns"), ("tenant.delete", "acme")]);
-        assert!(events.iter().all(|event| event.tenant_id == Some(id.uuid())));
+        assert!(events.iter().all(|event| event.tenant_id == Some(id)));
         assert_eq!(events[2].details, r#"{"client":"unknown","force":true,"namespaces":["ns"]}"#);
         let events = outbox::Entity::find().order_by_asc(outbox::Column::Id).all(db.read()).await.unwrap();
         let topics: Vec<_> = events.iter().map(|event| event.topic.as_str()).collect();

@@ -13,7 +13,7 @@ use tenantry::{
         self, Job, Run,
         store::{outbox_retention::PruneOutbox, relay::Relay},
     },
-    store::{Change, ChangeKind, Resource, Store, Tx, entities},
+    store::{Change, ChangeKind, Resource, Store, Tx, tables},
     streams::{Feed, Hub, Message, Watch, WatchScope},
     tenants::{self, NewTenant, Tenant, TenantChange, source::TenantSource},
 };
@@ -87,10 +87,8 @@ async fn create_in(tx: &Tx, name: &TenantName) -> Result<TenantScope> {
 
 /// The scopes of all tenants.
 pub async fn scopes(store: &Store) -> Vec<TenantScope> {
-    let rows = entities::tenants::Entity::find().all(store.read()).await.unwrap();
-    let scope = |row: entities::tenants::Model| {
-        TenantScope::grant(&Access::Platform, tenantry::base::TenantId::from_uuid(row.id), &row.name_key).unwrap()
-    };
+    let rows = tables::tenants::Entity::find().all(store.read()).await.unwrap();
+    let scope = |row: tables::tenants::Model| TenantScope::grant(&Access::Platform, row.id, &row.name_key).unwrap();
     rows.into_iter().map(scope).collect()
 }
 
@@ -138,7 +136,7 @@ async fn delete_in(tx: &Tx, scope: &TenantScope) -> Result<()> {
 /// Waits until all changes have a revision.
 async fn settled(store: &Store) {
     crate::harness::eventually("all changes to be numbered", async || {
-        let rows = entities::outbox::Entity::find().all(store.read()).await.unwrap();
+        let rows = tables::outbox::Entity::find().all(store.read()).await.unwrap();
         rows.iter().all(|row| row.revision.is_some()).then_some(())
     })
     .await;

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use sea_orm::EntityTrait;
 use tenantry::{
     base::Kind,
-    store::entities,
+    store::tables,
     streams::{Message, Watch, WatchScope},
 };
 
@@ -51,7 +51,7 @@ both_databases! {
         let written = writer.await.unwrap();
         assert!(written >= scopes.len(), "only {written} changes");
         settled(&db).await;
-        let rows = entities::tenants::Entity::find().all(db.read()).await.unwrap();
+        let rows = tables::tenants::Entity::find().all(db.read()).await.unwrap();
         let expected: BTreeMap<_, _> = rows.into_iter().map(|row| (row.name, row.version)).collect();
         for mut client in clients {
             client.connect(&streams).await;

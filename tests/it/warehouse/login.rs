@@ -10,12 +10,12 @@ use sea_orm::{
 use tenantry::{
     base::{Role, Secret, TenantScope},
     identity::{
-        self, NewAccount, Password, Passwords,
+        self, NewAccount, Password, Passwords, TotpState,
         totp::{self, totp_purpose},
     },
     store::{
         Kek, Sealer, Store, StoreConfig,
-        entities::{accounts, recovery_codes},
+        tables::{accounts, recovery_codes},
     },
     tenants::{self, NewTenant},
 };
@@ -142,7 +142,7 @@ async fn with_users(setup: Setup, url: &str) -> Server {
         Box::pin(async move {
             let row = |id| accounts::ActiveModel { id: Unchanged(id), ..Default::default() };
             accounts::ActiveModel { must_change: Set(true), ..row(fresh) }.update(tx.conn()).await?;
-            let (totp_state, totp_secret) = (Set("enabled".to_owned()), Set(Some(secret)));
+            let (totp_state, totp_secret) = (Set(TotpState::Enabled), Set(Some(secret)));
             accounts::ActiveModel { totp_state, totp_secret, ..row(careful) }.update(tx.conn()).await?;
             let (account_id, code_hash) = (careful, totp::recovery_hash("abcde-fghjk"));
             let code = recovery_codes::Model { account_id, code_hash, created_at: tx.now().into() };

@@ -150,6 +150,6 @@ both_databases! {
             let refused = tenants::set_disabled(&boss, &db, name, true).await.unwrap_err();
             assert_eq!(refused.reason, Reason::TenantForeign, "{name}");
         }
-        assert!(db.warehouse_facets(&boss.access, []).await.is_err());
+        assert!(db.warehouse_settings(&boss.access, []).await.is_err());
     }
 }

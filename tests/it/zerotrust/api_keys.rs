@@ -12,7 +12,7 @@ use tenantry::{
     auth::ApiKeys,
     base::{Caller, CallerKind, Clock, PageRequest, Role, TenantRef, error::Reason},
     identity::api_keys::{self, CreatedApiKey, NewApiKey},
-    store::{Store, entities::audit_events},
+    store::{Store, tables::audit_events},
     tenants,
 };
 
@@ -151,7 +151,7 @@ both_databases! {
         let of_one = uses.iter().find(|event| event.target == one.key.shown_id()).unwrap();
         let details: serde_json::Value = serde_json::from_str(&of_one.details).unwrap();
         assert_eq!((&details["count"], details["addresses"].as_array().unwrap().len()), (&4.into(), 3));
-        assert_eq!((of_one.tenant_id, of_one.caller_role.as_str()), (Some(acme.tenant().uuid()), "admin"));
+        assert_eq!((of_one.tenant_id, of_one.caller_role.as_str()), (Some(acme.tenant()), "admin"));
         assert_eq!(of_one.caller_subject, one.key.subject());
         let cx = platform_cx("x");
         let page = api_keys::page(&cx, &db, &TenantRef::parse("acme"), PageRequest::read(None, None).unwrap()).await;

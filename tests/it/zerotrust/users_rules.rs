@@ -23,7 +23,7 @@ use tenantry::{
     },
     store::{
         Kek, Sealer, Store,
-        entities::{accounts, audit_events},
+        tables::{accounts, audit_events},
     },
     tenants::Status,
     zerotrust::tenants::{self, Deletion, NewSubscriber, Subscriber, SubscriberRef},
@@ -302,7 +302,7 @@ both_databases! {
         let actions: Vec<_> = of_ada.iter().map(|event| event.action.as_str()).collect();
         let expected = ["user.create", "user.update", "user.password.set", "user.mfa.enroll", "user.mfa.disable", "user.suspend"];
         assert_eq!(actions, expected);
-        assert!(of_ada.iter().all(|event| event.tenant_id == Some(scope.tenant().uuid())));
+        assert!(of_ada.iter().all(|event| event.tenant_id == Some(scope.tenant())));
         let details: Vec<Value> = of_ada.iter().map(|event| serde_json::from_str(&event.details).unwrap()).collect();
         assert_eq!((&details[1]["before"]["role"], &details[1]["after"]["role"]), (&"user".into(), &"auditor".into()));
         assert_eq!((&details[4]["reason"], &details[5]["reason"]), (&"a drill".into(), &"left".into()));

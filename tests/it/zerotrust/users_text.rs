@@ -4,7 +4,7 @@
 use reqwest::Method;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
-use tenantry::store::entities::accounts;
+use tenantry::store::tables::accounts;
 
 use crate::{
     db::{self, TestDb},

@@ -13,9 +13,8 @@ use tenantry::{
         },
     },
     store::{
-        Kek, Sealer,
-        entities::{accounts, identities as identity_rows, tenants as tenant_rows},
-        older_text,
+        Kek, Sealer, older_text,
+        tables::{accounts, identities as identity_rows, tenants as tenant_rows},
     },
     tenants::{self, NewTenant},
 };
@@ -211,7 +210,7 @@ both_databases! {
 
     async fn names_of_older_versions_can_be_told_apart_and_changed(db: TestDb) {
         let scope = tenant(&db).await;
-        let (acme, tenant) = (TenantRef::parse("acme"), scope.tenant().uuid());
+        let (acme, tenant) = (TenantRef::parse("acme"), scope.tenant());
         let kept = [
             "Caf\u{e9}", "Cafe\u{301}", "CAFE\u{301}\u{200b}", "\u{3164}", "Stra\u{df}e", "STRASSE", "Plain",
         ];

@@ -1,0 +1,24 @@
+//! The types of columns: a row has the types of the domain, and the database has texts and numbers.
+//!
+//! A stored value that a type does not know makes the read fail with an internal error. A column whose type belongs to an
+//! area is a text here, and the area reads it.
+
+mod account;
+mod grant_role;
+pub mod json;
+mod owner;
+mod role;
+mod source;
+mod tenant_id;
+mod tenant_status;
+mod text;
+mod timestamp;
+mod uuid;
+
+pub use account::{AccountStatus, TotpState};
+pub use grant_role::GrantRole;
+pub use json::Json;
+pub(super) use owner::Owner;
+pub use source::Source;
+pub use tenant_status::{Authority, Suspension, TenantStatus};
+pub use timestamp::Stamp;

@@ -1,0 +1,86 @@
+//! The deletion of tenants: what blocks it, and the removal of their rows, a bounded batch at a time.
+//!
+//! A table with rows of tenants is listed here, either as a blocker or as purged, unless a tenant has at most a few of its
+//! rows, which are deleted with the tenant.
+
+use futures::future::BoxFuture;
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, IntoSimpleExpr, Iterable, PrimaryKeyToColumn,
+    QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
+};
+
+use super::{
+    account_roles, accounts, api_keys, email_domains, grants, group_members, groups,
+    rows::{Rows, TenantRows, TenantTable},
+    tenants,
+};
+use crate::{base::Result, store::columns::TenantStatus};
+
+/// Checks whether a tenant has rows of a kind.
+type Ask = for<'t> fn(&'t TenantRows<'t, DatabaseTransaction>) -> BoxFuture<'t, Result<bool>>;
+
+/// Resources that block the deletion of a tenant, with a check for each.
+const BLOCKERS: &[(&str, Ask)] = &[("namespaces", |rows| Box::pin(async move { rows.namespaces().exist().await }))];
+
+/// The kinds of rows that a tenant may have any number of. Whatever else it has is deleted with the tenant itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purged {
+    /// Roles beside those that accounts were made with.
+    AccountRoles,
+    /// Memberships in groups.
+    GroupMembers,
+    /// Groups.
+    Groups,
+    /// Accounts, with their sessions and recovery codes.
+    Accounts,
+    /// API keys.
+    ApiKeys,
+    /// Grants.
+    Grants,
+    /// Email domains.
+    EmailDomains,
+}
+
+impl TenantRows<'_, DatabaseTransaction> {
+    /// The resources that block the deletion of the tenant.
+    pub async fn blockers(&self) -> Result<Vec<&'static str>> {
+        let mut found = Vec::new();
+        for (kind, ask) in BLOCKERS {
+            if ask(self).await? {
+                found.push(*kind);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes at most so many rows of a kind, and returns how many there were.
+    pub async fn purge(&self, kind: Purged, most: u64) -> Result<u64> {
+        match kind {
+            Purged::AccountRoles => self.table::<account_roles::Entity>().purge_some(most).await,
+            Purged::GroupMembers => self.table::<group_members::Entity>().purge_some(most).await,
+            Purged::Groups => self.table::<groups::Entity>().purge_some(most).await,
+            Purged::Accounts => self.table::<accounts::Entity>().purge_some(most).await,
+            Purged::ApiKeys => self.table::<api_keys::Entity>().purge_some(most).await,
+            Purged::Grants => self.table::<grants::Entity>().purge_some(most).await,
+            Purged::EmailDomains => self.table::<email_domains::Entity>().purge_some(most).await,
+        }
+    }
+
+    /// Removes the tenant itself, if it was deleted, with its settings and keys. Returns whether it was there.
+    pub async fn purge_tenant(&self) -> Result<bool> {
+        let deleted = tenants::Entity::delete_many()
+            .filter(tenants::Column::Id.eq(self.tenant))
+            .filter(tenants::Column::Status.eq(TenantStatus::Deleted));
+        Ok(deleted.exec(self.conn).await?.rows_affected > 0)
+    }
+}
+
+impl<E: TenantTable> Rows<'_, DatabaseTransaction, E> {
+    async fn purge_some(&self, most: u64) -> Result<u64> {
+        let key = || Expr::tuple(E::PrimaryKey::iter().map(|key| key.into_column().into_simple_expr()));
+        let some = self.select().select_only().limit(most);
+        let some = E::PrimaryKey::iter().fold(some, |some, key| some.column(key.into_column()));
+        let rows = self.delete_many().filter(key().in_subquery(some.into_query()));
+        Ok(rows.exec(self.conn).await?.rows_affected)
+    }
+}

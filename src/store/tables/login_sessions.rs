@@ -1,0 +1,21 @@
+//! Sessions started by a login.
+
+use sea_orm::entity::prelude::*;
+
+use crate::store::columns::Stamp;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "login_sessions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub token_id: String,
+    pub account_id: Uuid,
+    /// Epoch of the account at login; a later one ends the session.
+    pub epoch: i64,
+    pub expires_at: Stamp,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,70 @@
+//! The tables, one file each: the columns, the texts of unique indexes, and the queries.
+//!
+//! Tables with rows of tenants are visible only in the store. Other modules reach their rows through a scope
+//! ([`Store::tenant`](super::Store::tenant), [`Tx::tenant`](super::Tx::tenant)), and see them as the types below. The areas
+//! query the other tables themselves; a query that two areas need is here.
+
+pub(super) mod account_roles;
+pub mod accounts;
+pub(super) mod api_keys;
+pub mod audit_events;
+pub mod clusters;
+pub mod counters;
+pub(super) mod data_keys;
+mod deletion;
+pub mod derived_names;
+pub(super) mod email_domains;
+pub(super) mod grants;
+pub(super) mod group_members;
+pub(super) mod groups;
+pub mod idempotent_answers;
+pub mod identities;
+pub mod jobs;
+pub(super) mod key_encryption;
+pub mod leases;
+pub mod login_sessions;
+pub(super) mod messaging_tenants;
+pub(super) mod namespaces;
+pub mod operations;
+pub mod outbox;
+pub mod outbox_marks;
+pub mod recovery_codes;
+pub mod released_names;
+pub mod revoked_tokens;
+mod rows;
+pub mod tenants;
+pub(super) mod warehouse_tenants;
+pub(super) mod zerotrust_tenants;
+
+pub use account_roles::{GROUP, Model as RoleRow, TENANT_WIDE};
+pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
+pub use deletion::Purged;
+pub use email_domains::Model as EmailDomainRow;
+pub use grants::{
+    Model as GrantRow, by_id as grant_by_id, clear_defaults as clear_default_grants, list as grants,
+    of_identity as grants_of_identity, query as grants_query,
+};
+pub use groups::Model as GroupRow;
+pub use messaging_tenants::Model as MessagingRow;
+pub use namespaces::{Model as NamespaceRow, names_query as namespace_names_query};
+pub use rows::TenantRows;
+pub use warehouse_tenants::Model as WarehouseRow;
+pub use zerotrust_tenants::Model as ZeroTrustRow;
+
+use super::unique::Unique;
+
+/// The unique indexes of all tables whose violations callers see.
+pub(super) fn unique() -> impl Iterator<Item = &'static Unique> {
+    [
+        accounts::UNIQUE,
+        clusters::UNIQUE,
+        email_domains::UNIQUE,
+        grants::UNIQUE,
+        groups::UNIQUE,
+        identities::UNIQUE,
+        namespaces::UNIQUE,
+        tenants::UNIQUE,
+    ]
+    .into_iter()
+    .flatten()
+}
