@@ -175,6 +175,24 @@ fn cycles_are_found_through_reexports_and_not_in_tests() {
     assert!(text.ends_with("\n    a/deep.rs uses b.rs\n    b.rs uses a/deep.rs"), "{text}");
 }
 
+/// A row leads to its entity, and so to the rows of all tenants, through `ModelTrait` and as an active model.
+#[test]
+fn rows_of_tenants_lead_to_no_entity_outside_the_store() {
+    let tables = fs::read_to_string(root().join("src/store/tables/mod.rs")).unwrap();
+    let rows: BTreeSet<_> = tables.split("Model as ").skip(1).map(|rest| heads(rest).remove(0)).collect();
+    assert!(rows.contains("GroupRow"), "{rows:?}");
+    let mut wrong = Vec::new();
+    for (file, source) in sources("src").into_iter().filter(|(file, _)| !file.starts_with("src/store")) {
+        let words: BTreeSet<_> = source.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        let has_rows = rows.iter().any(|row| words.contains(row.as_str()));
+        let active = ["ActiveModelTrait", "IntoActiveModel"].iter().any(|name| words.contains(name));
+        if words.contains("ModelTrait") || has_rows && active {
+            wrong.push(file);
+        }
+    }
+    assert!(wrong.is_empty(), "move these queries to src/store/tables: {wrong:?}");
+}
+
 #[test]
 fn no_file_is_too_long() {
     let parts = ["src", "crates", "migrations", "tests", "benches"];

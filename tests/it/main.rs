@@ -14,6 +14,7 @@ mod call_tenant;
 mod cancellations;
 mod changes;
 mod clocks;
+mod columns;
 mod commands;
 mod controlplane;
 mod credentials;
