@@ -7,6 +7,7 @@
 //! leaves a pooled connection in a bad state (sqlx issues 4385 and 4393), but a read is a single statement
 //! without a transaction, and the pool discards what a dropped read left unread.
 
+mod apart;
 mod api_key_uses;
 pub mod audit;
 mod cache;
@@ -46,6 +47,7 @@ use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+pub use apart::apart;
 pub use cache::Invalidate;
 pub use columns::{Stamp, json};
 pub use connect::{Location, OnStatement, StoreConfig, check_url};

@@ -15,7 +15,7 @@ use sea_orm::{
     sea_query::{Expr, SimpleExpr},
 };
 
-use super::Store;
+use super::{Store, apart};
 use crate::base::{Cx, Result};
 
 /// Number of items in a page.
@@ -59,11 +59,11 @@ impl<T: Send + 'static> Pages<T> {
             let further = stream::try_unfold(Some(next), move |after| {
                 let (cx, store) = (cx.clone(), store.clone());
                 let query = after.map(|after| query(Some(after), ITEMS + 1));
-                async move {
+                apart(async move {
                     let Some(query) = query else { return Ok(None) };
                     store.check_still_valid(&cx.caller).await?;
                     Ok(Some(cut(query.all(store.read()).await?, key)))
-                }
+                })
             });
             further.boxed()
         });
@@ -77,7 +77,7 @@ impl<T: Send + 'static> Pages<T> {
         F: Future<Output = Result<Vec<U>>> + Send + 'static,
     {
         let first = change(self.first).await?;
-        Ok(Pages { first, rest: self.rest.map(|rest| rest.and_then(change).boxed()) })
+        Ok(Pages { first, rest: self.rest.map(|rest| rest.and_then(move |page| apart(change(page))).boxed()) })
     }
 
     /// Converts the list item by item.

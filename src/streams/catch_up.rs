@@ -1,14 +1,16 @@
 //! Reading the outbox for a stream whose position is older than the changes in memory, because its client resumes after a while or
 //! reads slowly.
 
+use std::sync::Arc;
+
 use super::{
-    Message, Source, Watch,
+    Feed, Message, Source, Watch, WatchScope,
     log::Change,
     watch::{PAGE, pruned},
 };
 use crate::{
     base::Result,
-    store::{outbox, outbox_retention},
+    store::{apart, outbox, outbox_retention},
 };
 
 /// Maximum number of revisions in one query. The query groups them by resource for each page, so an unbounded range would be too
@@ -20,21 +22,29 @@ impl<S: Source> Watch<S> {
     /// memory begin. A resource with a later change in memory is skipped.
     pub(super) async fn catch_up(&mut self, start: i64) -> Result<()> {
         let end = start.min(self.position.saturating_add(RANGE));
-        let (feed, range) = (&self.feed, self.position..=end);
-        let topic = S::RESOURCE.topic();
-        let events = outbox::changed(&feed.store, topic, self.scope.tenant(), range, PAGE as u64).await?;
-        // After the read, which may lack events that were deleted in the meantime.
-        if self.position < outbox_retention::pruned_through(&feed.store).await? {
-            return Err(pruned());
-        }
-        let last = events.last().map(|event| event.revision);
-        let is_more = events.len() == PAGE;
-        let events = events.iter().filter(|event| !feed.holds(&event.key)).collect();
-        let changes = feed.read(events).await?;
+        let (changes, then) = apart(read(self.feed.clone(), self.scope, self.position, end)).await?;
         self.read.extend(changes.into_iter().map(Message::from));
-        self.then = if is_more { last } else { Some(end) };
+        self.then = Some(then);
         Ok(())
     }
+}
+
+/// Reads at most a page of the changes after `position` and up to `end`, and returns the position after them.
+async fn read<S: Source>(
+    feed: Arc<Feed<S>>,
+    scope: WatchScope,
+    position: i64,
+    end: i64,
+) -> Result<(Vec<Change<S::State>>, i64)> {
+    let topic = S::RESOURCE.topic();
+    let events = outbox::changed(&feed.store, topic, scope.tenant(), position..=end, PAGE as u64).await?;
+    // After the read, which may lack events that were deleted in the meantime.
+    if position < outbox_retention::pruned_through(&feed.store).await? {
+        return Err(pruned());
+    }
+    let last = events.last().map(|event| event.revision).filter(|_| events.len() == PAGE);
+    let events = events.iter().filter(|event| !feed.holds(&event.key)).collect();
+    Ok((feed.read(events).await?, last.unwrap_or(end)))
 }
 
 impl<T> From<Change<T>> for Message<T> {

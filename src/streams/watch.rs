@@ -18,7 +18,7 @@ use tokio::{
 use super::{Feed, Source, WatchScope, follower::OpenStream, log::Next};
 use crate::{
     base::{Error, Kind, Result, error::Reason},
-    store::{outbox, outbox_retention},
+    store::{apart, outbox, outbox_retention},
 };
 
 /// How many states are read at a time.
@@ -167,7 +167,8 @@ impl<S: Source> Watch<S> {
 
     /// Reads the next page of current states.
     async fn read_page(&mut self, after: Option<String>) -> Result<()> {
-        let page = self.feed.source.page(self.scope, after.as_deref(), PAGE as u64).await?;
+        let (feed, scope) = (self.feed.clone(), self.scope);
+        let page = apart(async move { feed.source.page(scope, after.as_deref(), PAGE as u64).await }).await?;
         if page.len() == PAGE {
             self.snapshot = page.last().map(|(key, _)| Snapshot(Some(key.clone())));
         }

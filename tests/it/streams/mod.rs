@@ -190,6 +190,25 @@ both_databases! {
         assert!(revision(&deleted) > revision(&renamed));
     }
 
+    async fn watches_that_nobody_reads_hold_no_connections(db: TestDb) {
+        let streams = start(&db);
+        create(&db, "acme").await;
+        settled(&db).await;
+        let mut watches = Vec::new();
+        // More than the database has connections for reads.
+        for _ in 0..64 {
+            let mut watch = streams.watch(0).await;
+            assert!(futures::poll!(watch.next()).is_pending());
+            watches.push(watch);
+        }
+        for _ in 0..64 {
+            timeout(Duration::from_secs(2), db.ping()).await.expect("a free connection").unwrap();
+        }
+        for mut watch in watches {
+            assert_eq!(brief(&next(&mut watch).await), "current acme 1");
+        }
+    }
+
     async fn a_watch_sends_every_page_of_current_states(db: TestDb) {
         let streams = start(&db);
         let names: Vec<_> = (0..100).map(|number| format!("tenant-{number:03}")).collect();
