@@ -24,16 +24,14 @@ impl Tenants for Store {
     async fn find(&self, tenant: &TenantRef) -> Result<Option<CallerTenant>> {
         let found = tenants::find(self, tenant).await?.filter(|tenant| tenant.status.is_present());
         let Some(found) = found else { return Ok(None) };
-        let released = match tenant {
+        let named_since = match tenant {
             TenantRef::Id(_) => None,
-            TenantRef::Name(key) | TenantRef::Either(_, key) => tenants::released_at(self, key).await?,
+            TenantRef::Name(key) | TenantRef::Either(_, key) => {
+                let released = tenants::released_at(self, key).await?;
+                Some(released.map_or(0, |at| at.unix_timestamp() + 1))
+            }
         };
-        Ok(Some(CallerTenant {
-            id: found.id,
-            key: found.name.key(),
-            suspended: !found.status.admits(),
-            named_since: released.map_or(0, |at| at.unix_timestamp() + 1),
-        }))
+        Ok(Some(CallerTenant { id: found.id, key: found.name.key(), suspended: !found.status.admits(), named_since }))
     }
 }
 
@@ -53,7 +51,7 @@ impl FindPrincipal for Store {
             id: tenant.id,
             key: tenant.name.key(),
             suspended: !tenant.status.admits(),
-            named_since: 0,
+            named_since: None,
         });
         Ok(Some(Caller::new(CallerFacts {
             kind: CallerKind::User,

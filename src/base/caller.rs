@@ -95,8 +95,8 @@ pub struct CallerTenant {
     pub key: String,
     pub suspended: bool,
     /// Since when the name refers to this tenant, in seconds since the epoch: no earlier tenant gave up the name later
-    /// than that. 0 if the caller was found by id.
-    pub named_since: i64,
+    /// than that. `None` if the caller was found by id.
+    pub named_since: Option<i64>,
 }
 
 impl CallerTenant {

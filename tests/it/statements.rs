@@ -90,7 +90,7 @@ fn shown(sql: &str) -> String {
 /// A call by an administrator who logged in to a tenant.
 fn admin(account: Uuid, tenant: TenantScope, action: &'static str) -> Cx {
     let id = tenant.tenant();
-    let own = CallerTenant { id, key: "acme".to_owned(), suspended: false, named_since: 0 };
+    let own = CallerTenant { id, key: "acme".to_owned(), suspended: false, named_since: None };
     let caller = Caller::new(CallerFacts {
         subject: "acme/ada".to_owned(),
         role: Role::Admin,

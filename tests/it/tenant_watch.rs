@@ -337,6 +337,30 @@ async fn a_suspended_account_and_a_suspended_tenant_end_their_streams() {
 }
 
 #[tokio::test]
+async fn a_new_name_ends_the_streams_of_tokens_with_the_old_name() {
+    for server in servers().await {
+        let admin = server.admin();
+        create(&admin, "acme").await;
+        let keys = Keys::load(&server.setup().data_dir().join("jwt.pem"), None).unwrap();
+        let lifetime = Duration::from_secs(600);
+        let minted = || Claims::minted("ada".into(), Role::ReadOnly, &[Surface::Native], lifetime, &Clock::system());
+        let with_name = tokens::issue(&keys, &Claims { tenant: Some("acme".into()), ..minted() }).unwrap();
+        let with_id = server.setup().mint(&["--role", "read_only", "--tenant", "acme"]).await;
+        let mut streams =
+            [watch(&server.http().token(with_name), "0").await, watch(&server.http().token(with_id), "0").await];
+        for stream in &mut streams {
+            until_bookmark(stream).await;
+        }
+        let begun = Instant::now();
+        lifecycle(&admin, json!({"action": "update", "tenant_id": "acme", "slug": "acme-two"})).await;
+        let [named, identified] = &mut streams;
+        assert_eq!(last_error(named).await, ("UNAUTHENTICATED".to_owned(), "CREDENTIALS_INVALID".to_owned()));
+        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+        assert_eq!(brief(&identified.json().await.unwrap()), "CHANGED acme-two 2");
+    }
+}
+
+#[tokio::test]
 async fn the_drain_ends_a_watch() {
     let mut server = Server::dev().await;
     let mut stream = watch(&server.admin(), "0").await;

@@ -86,7 +86,7 @@ async fn rename(store: &Store, name: &str, to: &str) -> Result<Tenant, Error> {
 /// The context of a call by an administrator of the tenant.
 fn own_cx(tenant: &Tenant) -> Cx {
     let platform = platform_cx("tenant.suspend");
-    let own = CallerTenant { id: tenant.id, key: tenant.name.key(), suspended: false, named_since: 0 };
+    let own = CallerTenant { id: tenant.id, key: tenant.name.key(), suspended: false, named_since: None };
     let caller = Caller::new(CallerFacts {
         subject: format!("{}/ada", tenant.name),
         role: Role::Admin,

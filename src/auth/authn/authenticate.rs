@@ -278,9 +278,8 @@ impl Authenticator {
     /// for which the name's owner is not known yet. There is no leeway in this.
     async fn tenant(&self, named: &TenantRef, issued: Option<i64>) -> Result<CallerTenant> {
         let tenant = self.tenants.find(named).await?.ok_or_else(tokens::invalid)?;
-        let by_name = !matches!(named, TenantRef::Id(_));
-        let in_its_time = issued.is_some_and(|issued| (tenant.named_since..=self.clock.unix()).contains(&issued));
-        if by_name && !in_its_time { Err(tokens::invalid()) } else { Ok(tenant) }
+        let is_issued_since = |since: i64| issued.is_some_and(|issued| (since..=self.clock.unix()).contains(&issued));
+        if tenant.named_since.is_none_or(is_issued_since) { Ok(tenant) } else { Err(tokens::invalid()) }
     }
 }
 

@@ -29,7 +29,7 @@ impl Tenants for Registry {
             id: TenantId::from_uuid(Uuid::from_u128(7)),
             key: "acme".to_owned(),
             suspended: false,
-            named_since: Clock::system().unix() - 100,
+            named_since: Some(Clock::system().unix() - 100),
         }))
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
 use tokio::{sync::broadcast, time::sleep};
 
 use super::{tenant_lookup::Tenants, tokens};
@@ -73,14 +74,18 @@ impl CallerStanding {
     }
 
     async fn check(&self, cx: &Cx) -> Result<()> {
-        if cx.caller.ends.is_some_and(|end| end <= cx.clock.now()) {
+        if end_of_credential(&cx.caller).is_some_and(|end| end <= cx.clock.now()) {
             return Err(tokens::expired());
         }
         self.store.check_still_valid(&cx.caller).await?;
         for party in cx.caller.parties() {
             let Some(tenant) = &party.tenant else { continue };
-            let tenant = self.store.find(&TenantRef::Id(tenant.id)).await?.ok_or_else(tokens::revoked)?;
-            tenant.refuse_suspended(cx.rpc)?;
+            let found = self.store.find(&TenantRef::Id(tenant.id)).await?.ok_or_else(tokens::revoked)?;
+            // A name in a credential means the tenant that has the name now.
+            if tenant.named_since.is_some() && found.key != tenant.key {
+                return Err(tokens::invalid());
+            }
+            found.refuse_suspended(cx.rpc)?;
         }
         Ok(())
     }
@@ -136,9 +141,15 @@ fn keys_of(caller: &Caller) -> Vec<String> {
     caller.parties().flat_map(of_party).flatten().collect()
 }
 
+/// When calls with the credential of a caller begin to be refused, as [`tokens::check`] does.
+fn end_of_credential(caller: &Caller) -> Option<OffsetDateTime> {
+    let leeway = if caller.account.is_some() { 0 } else { tokens::LEEWAY };
+    caller.ends.map(|end| end + time::Duration::seconds(leeway))
+}
+
 /// The delay to the next check: at most until the credential expires. Random, so that not all streams check at once.
 fn next_check(cx: &Cx) -> Duration {
     let regular = RECHECK.mul_f64(rand::random_range(1.0..1.5));
-    let left = cx.caller.ends.map(|end| Duration::try_from(end - cx.clock.now()).unwrap_or_default());
+    let left = end_of_credential(&cx.caller).map(|end| Duration::try_from(end - cx.clock.now()).unwrap_or_default());
     left.map_or(regular, |left| left.min(regular))
 }

@@ -103,7 +103,7 @@ fn caller(role: Role, tenant: Option<&str>) -> Caller {
             id: TenantId::from_uuid(Uuid::from_u128(7)),
             key: key.to_owned(),
             suspended: key == "asleep",
-            named_since: 0,
+            named_since: None,
         }),
         token_id: "j".to_owned(),
         ..CallerFacts::default()

@@ -44,7 +44,7 @@ async fn create(db: &TestDb, name: &str) -> Result<TenantView> {
 
 /// The context of a call by an administrator of a tenant.
 fn admin_of(tenant: &TenantView) -> Cx {
-    let own = CallerTenant { id: tenant.id, key: tenant.name.clone(), suspended: false, named_since: 0 };
+    let own = CallerTenant { id: tenant.id, key: tenant.name.clone(), suspended: false, named_since: None };
     let caller = Caller::new(CallerFacts {
         subject: format!("{}/boss", tenant.name),
         role: Role::Admin,
