@@ -121,6 +121,15 @@ both_databases! {
         denied(make_key(&db, &own, key("read_only")).await, Reason::RoleAboveOwn);
         make_key(&db, &own, NewApiKey { expires_in: Some(86_400), ..key("admin") }).await.unwrap();
         make_key(&db, &own, key("user")).await.expect("a key with the role that every user has");
+        // Nor can it take over an account whose role lasts longer.
+        lifecycle::create(&platform_cx("user.create"), &people, &acme(), new_user("max", "admin")).await.unwrap();
+        denied(password::set(&own, &people, &user("max"), Reach::All, NewPassword::default()).await, Reason::RoleAboveOwn);
+        denied(second_factor::disable(&own, &db, &user("max"), "lost").await, Reason::RoleAboveOwn);
+        let moved = UserEdit { email: Some("new@example.com".to_owned()), ..UserEdit::default() };
+        denied(lifecycle::update(&own, &db, &user("max"), moved.clone()).await, Reason::RoleAboveOwn);
+        for lesser in ["bob", "eve"] {
+            password::set(&own, &people, &user(lesser), Reach::All, NewPassword::default()).await.unwrap();
+        }
         // A permanent administrator can grant it permanently.
         grant(&db, &platform_cx("rbac.grant"), "ada", "admin", None).await.unwrap();
         lifecycle::update(&own, &db, &user("eve"), raised).await.unwrap();

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     AccountChange, People, TotpState, User, UserRef,
     totp::{self, TotpSecret, totp_purpose},
-    users::{self, LockedUser, put, record, rules},
+    users::{self, LockedUser, ceiling, put, record, rules},
 };
 use crate::{
     base::{Cx, Error, Reach, Result, Secret, error::Reason},
@@ -64,7 +64,8 @@ struct Found {
 async fn put_pending(tx: &Tx, found: &Found) -> Result<OffsetDateTime> {
     let locked = lock(tx, found).await?;
     refuse_enabled(&locked.user)?;
-    let (version, expires_at) = (locked.row.version, tx.now() + PENDING);
+    // By the clock of the database, because another server may confirm it.
+    let (version, expires_at) = (locked.row.version, tx.time().await? + PENDING);
     let mut row = locked.row.clone().into_active_model();
     row.totp_state = Set(TotpState::Pending);
     row.totp_secret = Set(Some(found.sealed.clone()));
@@ -105,7 +106,7 @@ pub async fn confirm(
 /// The sealed secret of a pending enrollment.
 async fn pending(store: &Store, account: Uuid) -> Result<String> {
     let row = accounts::Entity::find_by_id(account).one(store.read()).await?.ok_or_else(super::accounts::not_found)?;
-    let now = Stamp::from(store.clock().now());
+    let now = Stamp::from(store.time().await?);
     let in_time = row.totp_pending_until.is_some_and(|until| until > now);
     let waits = row.totp_state == TotpState::Pending && in_time;
     row.totp_secret.filter(|_| waits).ok_or_else(nothing_waits)
@@ -157,6 +158,7 @@ pub async fn disable(cx: &Cx, store: &Store, user: &UserRef, reason: &str) -> Re
 async fn disable_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<()> {
     let locked = users::lock(tx, user).await?;
     rules::reachable(&tx.cx().caller, &locked.user)?;
+    ceiling::refuse_takeover(tx, &locked).await?;
     let before = locked.user.account.totp;
     let after = if before == TotpState::None {
         locked.user.clone()

@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait, QueryFilter};
 use time::OffsetDateTime;
 
-use super::rules;
+use super::{LockedUser, rules};
 use crate::identity::{Account, RoleGrant, RoleScope, accounts};
 use crate::{
     base::{Basis, Error, Result, Role, TenantScope, error::Reason},
@@ -24,6 +24,23 @@ pub(in crate::identity) async fn refuse_outlasting(
     }
     let message = "your own role expires; a grant must not outlast it";
     Err(Error::denied(Reason::RoleAboveOwn, message))
+}
+
+/// Refuses to change what another account logs in with (password, second factor, address) if the caller's own role expires
+/// before a role of the account does: the caller could log in with the account afterwards.
+pub(in crate::identity) async fn refuse_takeover(tx: &Tx, locked: &LockedUser) -> Result<()> {
+    if rules::is_own(&tx.cx().caller, &locked.user.account) {
+        return Ok(());
+    }
+    for granted in &locked.user.roles {
+        let Some(own) = until(tx, locked.scope, granted.role).await? else { continue };
+        if granted.expires_at.is_none_or(|end| end > own) {
+            let message =
+                "your own role expires before a role of this user does; ask an administrator whose role does not";
+            return Err(Error::denied(Reason::RoleAboveOwn, message));
+        }
+    }
+    Ok(())
 }
 
 /// When the caller loses the rank of a role; none if never. Read from the database, because a token may be outdated.

@@ -169,6 +169,7 @@ async fn update_in(tx: &Tx, (user, asked, kept): &(UserRef, AccountChange, Optio
     }
     if change.email.is_some() {
         suspension::refuse_foreign(tx, &locked)?;
+        ceiling::refuse_takeover(tx, &locked).await?;
     }
     if let Some(role) = change.role {
         if role.rank() >= before.role.rank() {

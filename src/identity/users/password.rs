@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{put, record, rules};
+use super::{ceiling, put, record, rules};
 use crate::identity::{
     Account, AccountChange, AccountStatus, Password, People, User, UserRef,
     backoff::Attempt,
@@ -74,6 +74,7 @@ pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: Ne
 async fn put_password(tx: &Tx, plan: &Plan) -> Result<(Tenant, User)> {
     let locked = users::lock(tx, &plan.user).await?;
     rules::admitted(&tx.cx().caller, plan.reach, &locked.user)?;
+    ceiling::refuse_takeover(tx, &locked).await?;
     // The password may have been changed since the current one was verified, or the name may belong to another user.
     let same = plan.verified.as_ref().is_none_or(|hash| *hash == locked.row.password_hash);
     if !same || plan.own != rules::is_own(&tx.cx().caller, &locked.user.account) {
