@@ -163,7 +163,9 @@ fn moment(text: &str) -> Result<OffsetDateTime> {
     let at = OffsetDateTime::parse(&text, &Iso8601::PARSING)
         .or_else(|_| PrimitiveDateTime::parse(&text, &Iso8601::PARSING).map(PrimitiveDateTime::assume_utc))
         .or_else(|_| Date::parse(&text, &Iso8601::PARSING).map(|date| date.with_time(Time::MIDNIGHT).assume_utc()));
-    let at = at.ok().and_then(|at| at.checked_to_offset(UtcOffset::UTC));
+    // The library accepts offsets of up to 25 hours.
+    let at = at.ok().filter(|at| at.offset().whole_hours().abs() < 24);
+    let at = at.and_then(|at| at.checked_to_offset(UtcOffset::UTC));
     // A year that does not have four digits cannot be returned in a response.
     at.filter(|at| (1..=9999).contains(&at.year())).ok_or_else(|| bad_end("expires_at must be an ISO-8601 datetime."))
 }
@@ -212,6 +214,7 @@ mod tests {
             "2026-02-30",
             "2026-07-01T25:00:00Z",
             "2026-07-01T12:00:00+99:00",
+            "2026-07-01T12:00:00+24:00",
             "2026-07-01T12:00:00Z; DROP",
             "0001-01-01T00:00:00+14:00",
             "9999-12-31T23:59:59-14:00",

@@ -62,6 +62,10 @@ fn parse_timestamp(text: &str) -> Result<prost_types::Timestamp, DecodeError> {
         return Err(error());
     }
     let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| error())?;
+    // Nor does it refuse the hours 24 and 25.
+    if at.offset().whole_hours().abs() > 23 {
+        return Err(error());
+    }
     let seconds = at.unix_timestamp();
     if !(FIRST_SECOND..=LAST_SECOND).contains(&seconds) {
         let error = DecodeError::new(DecodeErrorKind::OutOfRange, "must be in the years 0001 to 9999");
@@ -216,6 +220,15 @@ mod tests {
         assert_eq!(written(FIRST_SECOND, 1_999, Timestamps::Microseconds), "\"0001-01-01T00:00:00.000001Z\"");
         let last = "\"9999-12-31T23:59:59.000000\"";
         assert_eq!(written(LAST_SECOND, 999, Timestamps::NaiveMicroseconds), last);
+    }
+
+    #[test]
+    fn an_offset_has_at_most_23_hours() {
+        assert_eq!(parse_timestamp("1970-01-02T00:59:00+23:59").unwrap().seconds, 3_600);
+        assert_eq!(parse_timestamp("1970-01-01T00:00:00-23:59").unwrap().seconds, 86_340);
+        for offset in ["+24:00", "-24:00", "+25:59"] {
+            assert!(parse_timestamp(&format!("1970-01-02T00:00:00{offset}")).is_err(), "{offset}");
+        }
     }
 
     #[test]
