@@ -11,21 +11,19 @@
 //! worse.) A waiting attempt does not occupy a slot that other calls need ([`Cx::aside`]).
 
 use std::{
-    convert::Infallible,
     hash::Hash,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::base::{Cx, Error, ExpiringCache, IdKind, Kind, Result, error::Reason, names::fold, subscriber};
 use crate::identity::{
     Email,
-    accounts::address_gate::{Gate, NARROW_FROM, Slot},
+    accounts::address_gate::{Gate, Gates, NARROW_FROM, Slot},
 };
 
 /// Failures without a delay: people mistype.
@@ -44,8 +42,6 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 const MEMORY: Duration = Duration::from_secs(15 * 60);
 /// Maximum number of accounts, addresses and pairs remembered, each.
 const ENTRIES: u64 = 20_000;
-/// Number of addresses for whose gates space is allocated at once.
-const INITIAL_GATES: usize = 64;
 
 /// The part of a client's address that identifies a subscriber: for IPv6 the /64 network. Clients whose address
 /// a proxy does not forward share the proxy's address.
@@ -125,21 +121,7 @@ pub struct Throttle {
     addresses: ExpiringCache<Origin, u32>,
     /// Refused attempts by address.
     refused: ExpiringCache<Origin, u32>,
-    gates: Arc<Gates>,
-}
-
-type Gates = Cache<Origin, Arc<Gate>, UnitWeighter, DefaultHashBuilder, KeepUsed>;
-
-/// Keeps gates that are in use: attempts that wait at one must not be joined by attempts at a new one.
-#[derive(Clone, Debug)]
-struct KeepUsed;
-
-impl Lifecycle<Origin, Arc<Gate>> for KeepUsed {
-    type RequestState = ();
-
-    fn is_pinned(&self, _: &Origin, gate: &Arc<Gate>) -> bool {
-        Arc::strong_count(gate) > 1 || gate.is_occupied()
-    }
+    gates: Gates,
 }
 
 impl Default for Throttle {
@@ -147,22 +129,16 @@ impl Default for Throttle {
         fn cache<K: Hash + Eq, V: Clone>() -> ExpiringCache<K, V> {
             ExpiringCache::new(ENTRIES, MEMORY)
         }
-        let gates = Gates::with(INITIAL_GATES, ENTRIES, UnitWeighter, DefaultHashBuilder::default(), KeepUsed);
-        Self { own: cache(), accounts: cache(), addresses: cache(), refused: cache(), gates: Arc::new(gates) }
+        Self { own: cache(), accounts: cache(), addresses: cache(), refused: cache(), gates: Gates::new(ENTRIES) }
     }
 }
 
 impl Throttle {
-    fn gate(&self, origin: Origin) -> Arc<Gate> {
-        let Ok(gate) = self.gates.get_or_insert_with(&origin, || Ok::<_, Infallible>(Arc::default()));
-        gate
-    }
-
     /// Waits for the delay of the address and for a slot among its attempts; without a slot not even the account is
     /// looked up. Fails with RESOURCE_EXHAUSTED and a retry time if too many attempts are waiting.
     pub async fn approach(&self, cx: &Cx) -> Result<Arrival> {
         let origin = cx.counted_as().map(subscriber);
-        let gate = self.gate(origin);
+        let gate = self.gates.of(origin);
         let mut arrival = Arrival { at: Instant::now(), origin, gate, slot: None };
         let failures = self.addresses.get(&origin).unwrap_or_default();
         self.enter(cx, &mut arrival, delay(failures, MAX_SHARED_DELAY)).await?;

@@ -5,6 +5,8 @@
 //! holds no resource that others need.
 
 use std::{
+    convert::Infallible,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Maximum number of concurrent attempts of an address.
@@ -26,6 +29,41 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 const MAX_WAITING: usize = 64;
 /// Maximum number of sleeping attempts of an address. Each costs some memory and nothing else.
 const MAX_SLEEPING: usize = 4096;
+
+/// Number of addresses for which space is allocated at once.
+const INITIAL_GATES: usize = 64;
+
+type GateCache = Cache<Option<IpAddr>, Arc<Gate>, UnitWeighter, DefaultHashBuilder, KeepUsed>;
+
+/// The gates of all addresses. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(in crate::identity) struct Gates(Arc<GateCache>);
+
+impl Gates {
+    /// For a number of addresses, and for more while their gates are in use.
+    pub fn new(capacity: u64) -> Self {
+        let hash = DefaultHashBuilder::default();
+        Self(Arc::new(Cache::with(INITIAL_GATES, capacity, UnitWeighter, hash, KeepUsed)))
+    }
+
+    /// The gate of an address.
+    pub fn of(&self, address: Option<IpAddr>) -> Arc<Gate> {
+        let Ok(gate) = self.0.get_or_insert_with(&address, || Ok::<_, Infallible>(Arc::default()));
+        gate
+    }
+}
+
+/// Keeps gates that are in use: attempts that wait at one must not be joined by attempts at a new one.
+#[derive(Clone, Debug)]
+struct KeepUsed;
+
+impl Lifecycle<Option<IpAddr>, Arc<Gate>> for KeepUsed {
+    type RequestState = ();
+
+    fn is_pinned(&self, _: &Option<IpAddr>, gate: &Arc<Gate>) -> bool {
+        Arc::strong_count(gate) > 1 || gate.is_occupied()
+    }
+}
 
 #[derive(Debug)]
 pub(in crate::identity) struct Gate {
