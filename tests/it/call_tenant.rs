@@ -5,7 +5,7 @@ use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use reqwest::Method;
 use sea_orm::{ColumnTrait, Database, EntityTrait, QueryFilter};
 use serde_json::json;
-use tenantry::{base::TenantId, store::entities::audit_events};
+use tenantry::{base::TenantId, store::tables::audit_events};
 use tonic::Code;
 
 use crate::harness::{
@@ -163,5 +163,5 @@ async fn a_refused_foreign_tenant_is_a_denied_call() {
     let denied = audit_events::Entity::find().filter(audit_events::Column::Action.eq("call.refuse"));
     let denied = denied.all(&db).await.unwrap();
     let reported: Vec<_> = denied.iter().map(|event| (event.tenant_id, event.rpc.as_str())).collect();
-    assert_eq!(reported, [(Some(acme.uuid()), "/tenantry.zerotrust.v1.GroupService/ListGroups")]);
+    assert_eq!(reported, [(Some(acme), "/tenantry.zerotrust.v1.GroupService/ListGroups")]);
 }

@@ -1,25 +1,15 @@
-//! The watch of tenants as clients see it: lines, events and gRPC, across a restart, from another server, and until the rights of the
-//! caller end.
+//! The watch of tenants as clients see it: lines, events and gRPC, across a restart, and from another server.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    time::{Duration, Instant},
-};
+mod ends;
+
+use std::{collections::BTreeMap, fs};
 
 use futures::future::join_all;
 use prost_reflect::{DynamicMessage, Value as Field};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tenantry::{
-    auth::{
-        Surface,
-        authn::{
-            keys::Keys,
-            tokens::{self, Claims},
-        },
-    },
-    base::{Clock, IdKind, Role, TenantScope},
+    base::TenantScope,
     store::{Store, StoreConfig},
 };
 use tokio::{
@@ -39,8 +29,6 @@ use crate::{
 };
 
 const WATCH: &str = "/registry/v1/tenants:watch";
-/// Much longer than the second in which a stream ends on an idle machine, and much shorter than the time to the next check without an event.
-const SOON: Duration = Duration::from_secs(10);
 
 async fn servers() -> [Server; 2] {
     [Setup::dev().start().await, Setup::dev().database(postgres_unmigrated().await).start().await]
@@ -86,17 +74,6 @@ async fn until_bookmark(stream: &mut Stream) -> String {
         if brief(&message) == "BOOKMARK" {
             return message["revision"].as_str().unwrap().to_owned();
         }
-    }
-}
-
-/// The error that a stream ends with: its status and reason.
-async fn last_error(stream: &mut Stream) -> (String, String) {
-    loop {
-        let message = stream.json().await.expect("an error before the end of the stream");
-        let Some(error) = message.get("error") else { continue };
-        assert!(stream.line().await.is_none(), "a message followed the error");
-        let reason = error["details"].as_array().unwrap().iter().find_map(|detail| detail["reason"].as_str());
-        return (error["status"].as_str().unwrap().to_owned(), reason.unwrap().to_owned());
     }
 }
 
@@ -277,97 +254,6 @@ async fn a_change_at_one_server_is_seen_at_another() {
     let mut stream = watch(&one.admin(), &revisions[1]).await;
     // The state may have been sent with the revision of the creation; then it is sent again.
     while brief(&stream.json().await.unwrap()) != "BOOKMARK" {}
-}
-
-#[tokio::test]
-async fn a_revoked_token_ends_its_streams() {
-    for server in servers().await {
-        let tokens = [server.setup().mint(&["--role", "platform_admin"]).await, server.admin_token()];
-        let mut streams = Vec::new();
-        for token in &tokens {
-            streams.push(watch(&server.http().token(token), "0").await);
-        }
-        let [mut revoked, mut other] = <[Stream; 2]>::try_from(streams).ok().unwrap();
-        let done = server.setup().run(&["token", "revoke", &tokens[0]]).await;
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        let begun = Instant::now();
-        assert_eq!(last_error(&mut revoked).await, ("UNAUTHENTICATED".to_owned(), "CREDENTIALS_REVOKED".to_owned()));
-        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
-        create(&server.admin(), "acme").await;
-        while brief(&other.json().await.unwrap()) != "CHANGED acme 1" {}
-    }
-}
-
-#[tokio::test]
-async fn a_suspended_account_and_a_suspended_tenant_end_their_streams() {
-    for server in servers().await {
-        let admin = server.admin();
-        create(&admin, "acme").await;
-        let body = json!({"action": "create", "tenant_id": "acme", "email": "ada@example.com", "role": "read_only",
-            "password": "correct horse battery staple"});
-        let made = admin.call(Method::POST, "/v1/admin/users/lifecycle", Some(&body.to_string())).await;
-        assert_eq!(made.status, 201, "{made:?}");
-        let user = made.json()["user"]["id"].as_str().unwrap().to_owned();
-        let account = IdKind::User.read(&user).unwrap();
-        let keys = Keys::load(&server.setup().data_dir().join("jwt.pem"), None).unwrap();
-        let minted = Claims::minted(
-            "ada".into(),
-            Role::ReadOnly,
-            &[Surface::Native],
-            Duration::from_secs(600),
-            &Clock::system(),
-        );
-        let claims = Claims { account: Some(account), epoch: Some(0), tenant: Some("acme".into()), ..minted };
-        let session = tokens::issue(&keys, &claims).unwrap();
-        let program = server.setup().mint(&["--role", "read_only", "--tenant", "acme"]).await;
-        let mut of_user = watch(&server.http().token(session), "0").await;
-        let mut of_program = watch(&server.http().token(program), "0").await;
-        for stream in [&mut of_user, &mut of_program] {
-            until_bookmark(stream).await;
-        }
-        let body = json!({"action": "suspend", "tenant_id": "acme", "user_id": user}).to_string();
-        let done = admin.call(Method::POST, "/v1/admin/users/lifecycle", Some(&body)).await;
-        assert_eq!(done.status, 200, "{done:?}");
-        let begun = Instant::now();
-        assert_eq!(last_error(&mut of_user).await, ("UNAUTHENTICATED".to_owned(), "CREDENTIALS_REVOKED".to_owned()));
-        lifecycle(&admin, json!({"action": "suspend", "tenant_id": "acme"})).await;
-        assert_eq!(last_error(&mut of_program).await, ("PERMISSION_DENIED".to_owned(), "TENANT_SUSPENDED".to_owned()));
-        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
-    }
-}
-
-#[tokio::test]
-async fn a_new_name_ends_the_streams_of_tokens_with_the_old_name() {
-    for server in servers().await {
-        let admin = server.admin();
-        create(&admin, "acme").await;
-        let keys = Keys::load(&server.setup().data_dir().join("jwt.pem"), None).unwrap();
-        let lifetime = Duration::from_secs(600);
-        let minted = || Claims::minted("ada".into(), Role::ReadOnly, &[Surface::Native], lifetime, &Clock::system());
-        let with_name = tokens::issue(&keys, &Claims { tenant: Some("acme".into()), ..minted() }).unwrap();
-        let with_id = server.setup().mint(&["--role", "read_only", "--tenant", "acme"]).await;
-        let mut streams =
-            [watch(&server.http().token(with_name), "0").await, watch(&server.http().token(with_id), "0").await];
-        for stream in &mut streams {
-            until_bookmark(stream).await;
-        }
-        let begun = Instant::now();
-        lifecycle(&admin, json!({"action": "update", "tenant_id": "acme", "slug": "acme-two"})).await;
-        let [named, identified] = &mut streams;
-        assert_eq!(last_error(named).await, ("UNAUTHENTICATED".to_owned(), "CREDENTIALS_INVALID".to_owned()));
-        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
-        assert_eq!(brief(&identified.json().await.unwrap()), "CHANGED acme-two 2");
-    }
-}
-
-#[tokio::test]
-async fn the_drain_ends_a_watch() {
-    let mut server = Server::dev().await;
-    let mut stream = watch(&server.admin(), "0").await;
-    until_bookmark(&mut stream).await;
-    server.terminate().await;
-    assert_eq!(last_error(&mut stream).await, ("UNAVAILABLE".to_owned(), "SERVER_STOPPING".to_owned()));
-    assert!(server.ended().await.success());
 }
 
 /// The resident memory of a server, in bytes.
