@@ -153,3 +153,21 @@ fn next_check(cx: &Cx) -> Duration {
     let left = end_of_credential(&cx.caller).map(|end| Duration::try_from(end - cx.clock.now()).unwrap_or_default());
     left.map_or(regular, |left| left.min(regular))
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::base::caller::CallerFacts;
+
+    #[test]
+    fn a_minted_token_has_its_leeway_and_a_session_has_none() {
+        let end = datetime!(2026-07-01 12:00 UTC);
+        let caller = |account| Caller::new(CallerFacts { account, ends: Some(end), ..CallerFacts::default() });
+        assert_eq!(end_of_credential(&caller(None)), Some(end + time::Duration::seconds(tokens::LEEWAY)));
+        assert_eq!(end_of_credential(&caller(Some(Uuid::from_u128(1)))), Some(end));
+        assert_eq!(end_of_credential(&Caller::new(CallerFacts::default())), None);
+    }
+}
