@@ -12,7 +12,8 @@ use quick_cache::{UnitWeighter, sync::Cache};
 const INITIAL_ENTRIES: usize = 64;
 
 /// A bounded cache. An entry expires after a fixed time since it was inserted; when the cache is full, entries that
-/// were not used recently are evicted. Cheap to clone; clones share the entries.
+/// were not used recently are evicted. An expired entry is never returned, but occupies memory until it is looked up or
+/// evicted. Cheap to clone; clones share the entries.
 #[derive(Debug)]
 pub struct ExpiringCache<K, V> {
     entries: Arc<Cache<K, Entry<V>, UnitWeighter>>,
