@@ -31,6 +31,7 @@ mod m20260101_000016_list_key;
 mod m20260101_000017_lists;
 mod m20260101_000018_jobs;
 mod m20260101_000019_operations;
+mod m20260101_000020_factor_attempts;
 pub mod record;
 
 /// The result of a migration.
@@ -60,7 +61,7 @@ macro_rules! migrations {
 }
 
 /// All migrations, oldest first.
-pub const MIGRATIONS: [Migration; 18] = migrations![
+pub const MIGRATIONS: [Migration; 19] = migrations![
     m20260101_000001_registry,
     m20260101_000002_messaging,
     m20260101_000003_journal,
@@ -79,6 +80,7 @@ pub const MIGRATIONS: [Migration; 18] = migrations![
     m20260101_000017_lists,
     m20260101_000018_jobs,
     m20260101_000019_operations,
+    m20260101_000020_factor_attempts,
 ];
 
 /// The database to be migrated.

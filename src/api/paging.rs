@@ -2,11 +2,12 @@
 
 use transcoder::{PagedRequest, PagedResponse};
 
-use crate::base::{Page, PageRequest, Result};
+use crate::base::{Page, PageRequest, Result, page::ListId};
 
 /// The requested page.
 pub(super) fn request<R: PagedRequest>(message: &R) -> Result<PageRequest> {
-    PageRequest::of(R::LIST, message.limit().map(i64::from), message.cursor())
+    let list = ListId::new(R::LIST, &message.selection());
+    PageRequest::of(list, message.limit().map(i64::from), message.cursor())
 }
 
 /// The response for a page. `to_proto` converts its items.

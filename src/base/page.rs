@@ -1,10 +1,11 @@
 //! Keyset pagination of lists.
 //!
 //! A list is sorted by the ids of its items, which start with the time of creation, so a page continues after the last
-//! id of the one before. The cursor is opaque to callers. It also contains the name of its list, if there is one, so
-//! that it is not accepted for another list.
+//! id of the one before. The cursor is opaque to callers. It also contains a digest of its list and of what the request
+//! selects from it, so that it is refused for another list and with another filter.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::error::{Error, Reason, Result};
@@ -21,8 +22,23 @@ pub struct PageRequest {
     pub limit: u64,
     /// The last item of the previous page.
     pub after: Option<Uuid>,
-    /// The name of the list; empty if it has none.
-    pub list: &'static str,
+    /// What is listed.
+    pub list: ListId,
+}
+
+/// A digest of the name of a list and of what a request selects from it. Long enough that callers do not mistake one list
+/// for another; a cursor only says where to continue, so nothing is gained by forging one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListId([u8; 8]);
+
+impl ListId {
+    /// The id of what a request selects from a list. `selection` is everything in the request that is the same for each page.
+    pub fn new(list: &str, selection: &[u8]) -> Self {
+        let digest = Sha256::new_with_prefix(list).chain_update([0]).chain_update(selection).finalize();
+        let mut id = [0; 8];
+        id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        Self(id)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +51,13 @@ pub struct Page<T> {
 }
 
 impl PageRequest {
-    /// Parses the request for a page. A limit is 1 to [`MAX`]; a cursor comes from [`Page::cut`].
+    /// Parses the request for a page of the only list.
     pub fn read(limit: Option<i64>, cursor: Option<&str>) -> Result<Self> {
-        Self::of("", limit, cursor)
+        Self::of(ListId::new("", b""), limit, cursor)
     }
 
-    /// Parses the request for a page of a named list. Cursors of other lists are refused.
-    pub fn of(list: &'static str, limit: Option<i64>, cursor: Option<&str>) -> Result<Self> {
+    /// Parses the request for a page. A limit is 1 to [`MAX`]; a cursor comes from [`Page::cut`], for the same list.
+    pub fn of(list: ListId, limit: Option<i64>, cursor: Option<&str>) -> Result<Self> {
         let limit = match limit {
             None => DEFAULT,
             Some(limit) => u64::try_from(limit).ok().filter(|limit| (1..=MAX).contains(limit)).ok_or_else(|| {
@@ -75,16 +91,19 @@ impl<T> Page<T> {
     }
 }
 
-/// A cursor: the id, followed by the name of the list.
-fn cover(list: &str, last: Uuid) -> String {
-    URL_SAFE_NO_PAD.encode([last.as_bytes(), list.as_bytes()].concat())
+/// A cursor: the id of the last item, followed by the id of the list.
+fn cover(list: ListId, last: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode([last.as_bytes(), list.0.as_slice()].concat())
 }
 
-fn uncover(list: &str, cursor: &str) -> Result<Uuid> {
+fn uncover(list: ListId, cursor: &str) -> Result<Uuid> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap_or_default();
     match bytes.split_first_chunk() {
-        Some((id, of)) if of == list.as_bytes() => Ok(Uuid::from_bytes(*id)),
-        _ => Err(Error::invalid(Reason::CursorInvalid, "cursor", "the cursor is not valid for this list")),
+        Some((id, of)) if of == list.0 => Ok(Uuid::from_bytes(*id)),
+        _ => {
+            let message = "the cursor is not valid for this list and filter";
+            Err(Error::invalid(Reason::CursorInvalid, "cursor", message))
+        }
     }
 }
 
@@ -98,34 +117,37 @@ mod tests {
 
     #[test]
     fn a_cursor_continues_with_the_next_page() {
-        let first = PageRequest::read(Some(2), None).unwrap();
+        let groups = ListId::new("groups", b"");
+        let first = PageRequest::of(groups, Some(2), None).unwrap();
         let page = Page::cut(first, ids(3), 3, |id| *id);
         assert_eq!((page.items.len(), page.total), (2, 3));
-        let second = PageRequest::read(Some(2), page.next.as_deref()).unwrap();
+        let second = PageRequest::of(groups, Some(2), page.next.as_deref()).unwrap();
         assert_eq!(second.after, Some(Uuid::from_u128(2)));
         assert_eq!(Page::cut(second, ids(1), 3, |id| *id).next, None);
     }
 
     #[test]
     fn invalid_limits_and_cursors_are_refused() {
+        let groups = ListId::new("groups", b"");
         for limit in [0, -1, 501, i64::MIN] {
-            assert!(PageRequest::read(Some(limit), None).is_err(), "{limit}");
+            assert!(PageRequest::of(groups, Some(limit), None).is_err(), "{limit}");
         }
         for cursor in ["x", "AAAA", "!!!"] {
-            assert!(PageRequest::read(None, Some(cursor)).is_err(), "{cursor}");
+            assert!(PageRequest::of(groups, None, Some(cursor)).is_err(), "{cursor}");
         }
-        let first = PageRequest { limit: DEFAULT, after: None, list: "" };
-        assert_eq!(PageRequest::read(None, Some("")).unwrap(), first);
+        let first = PageRequest { limit: DEFAULT, after: None, list: groups };
+        assert_eq!(PageRequest::of(groups, None, Some("")).unwrap(), first);
     }
 
     #[test]
-    fn a_cursor_is_valid_only_for_its_own_list() {
-        let lists = ["groups", "api_keys", ""];
+    fn a_cursor_is_valid_only_for_its_own_list_and_filter() {
+        let lists = [("groups", ""), ("groups", "q"), ("api_keys", "")];
+        let lists = lists.map(|(name, filter)| ListId::new(name, filter.as_bytes()));
         for list in lists {
             let page = Page::cut(PageRequest::of(list, Some(1), None).unwrap(), ids(2), 2, |id| *id);
             for other in lists {
                 let next = PageRequest::of(other, Some(1), page.next.as_deref());
-                assert_eq!(next.is_ok(), other == list, "{list} {other}");
+                assert_eq!(next.is_ok(), other == list, "{list:?} {other:?}");
             }
         }
     }

@@ -13,11 +13,7 @@ use super::{Error, Result, error::Reason};
 /// for a wrong length.
 pub fn name_of(field: &str, text: &str, length: RangeInclusive<usize>, rule: &str) -> Result<String> {
     let invalid = |message: String| Error::invalid(Reason::InvalidArgument, field, message);
-    let name = name(text).map_err(|refused| match refused.character.is_control() {
-        // Users do not type these; the message repeats the rules of names without naming the character.
-        true => invalid(rule.to_owned()),
-        false => invalid(refused.to_string()),
-    })?;
+    let name = name(text).map_err(|refused| invalid(refused.to_string()))?;
     if length.contains(&name.chars().count()) { Ok(name) } else { Err(invalid(rule.to_owned())) }
 }
 
@@ -25,11 +21,11 @@ pub fn name_of(field: &str, text: &str, length: RangeInclusive<usize>, rule: &st
 /// characters are refused, except line feeds and tabs. Errors name `field`; `rule` is the text for a wrong length.
 pub fn prose(field: &str, text: &str, most: usize, rule: &str) -> Result<String> {
     let text = tenantry_text::nfc(text);
-    let is_plain = |c: char| !c.is_control() || c == '\n' || c == '\t';
-    if text.chars().count() <= most && text.chars().all(is_plain) {
-        return Ok(text);
+    let invalid = |message: String| Error::invalid(Reason::InvalidArgument, field, message);
+    if let Some(control) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err(invalid(format!("the character U+{:04X} is not allowed: it is a control character", u32::from(control))));
     }
-    Err(Error::invalid(Reason::InvalidArgument, field, rule.to_owned()))
+    if text.chars().count() <= most { Ok(text) } else { Err(invalid(rule.to_owned())) }
 }
 
 #[cfg(test)]
@@ -43,11 +39,14 @@ mod tests {
         let refused = name_of("name", "a\u{202e}b", 1..=3, "long").unwrap_err();
         assert!(refused.to_string().contains("U+202E"), "{refused}");
         assert_eq!(refused.violations[0].field, "name");
+        let control = name_of("name", "a\tb", 1..=3, "long").unwrap_err();
+        assert!(control.to_string().contains("U+0009"), "{control}");
     }
 
     #[test]
     fn text_may_have_several_lines() {
         assert_eq!(prose("reason", "a\ne\u{301}", 3, "long").unwrap(), "a\n\u{e9}");
-        assert!(prose("reason", "a\0", 3, "long").is_err() && prose("reason", "abcd", 3, "long").is_err());
+        assert!(prose("reason", "a\0", 3, "long").unwrap_err().to_string().contains("U+0000"));
+        assert_eq!(prose("reason", "abcd", 3, "long").unwrap_err().to_string(), "long");
     }
 }

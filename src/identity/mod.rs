@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod backoff;
+mod factor_attempts;
 pub mod grants;
 pub mod groups;
 pub mod login;
@@ -23,7 +24,6 @@ pub use backoff::Throttle;
 pub use grants::{Grant, GrantRole};
 pub use login::{Credentials, Login, NewSession, login};
 pub use passwords::{Password, Passwords};
-pub use second_factor::attempts::Attempts;
 pub use users::rules::{display_name, reason, shown_email};
 pub use users::user::{RoleGrant, RoleScope, User, UserRef};
 
@@ -36,14 +36,12 @@ pub struct People {
     pub passwords: Passwords,
     /// Delays attempts after failures.
     pub throttle: Throttle,
-    /// Limits attempts to confirm a second factor.
-    pub factors: Attempts,
     /// Seals the secrets of second factors.
     pub sealer: Sealer,
 }
 
 impl People {
     pub fn new(store: Store, passwords: Passwords, sealer: Sealer) -> Self {
-        Self { store, passwords, throttle: Throttle::default(), factors: Attempts::default(), sealer }
+        Self { store, passwords, throttle: Throttle::default(), sealer }
     }
 }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use totp_rs::{Builder, Totp};
 use uuid::Uuid;
 
-use super::TotpState;
+use super::{TotpState, factor_attempts};
 use crate::{
     base::{Error, Result, Secret, error::Reason, text},
     store::{
@@ -131,6 +131,7 @@ pub(super) async fn clear(tx: &Tx, account: Uuid) -> Result<()> {
         .filter(accounts::Column::Id.eq(account))
         .exec(tx.conn())
         .await?;
+    factor_attempts::forget(tx, account).await?;
     forget_codes(tx, account).await
 }
 

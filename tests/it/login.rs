@@ -25,7 +25,7 @@ use tenantry::{
     },
     store::{
         Kek, Sealer,
-        tables::{accounts as rows, audit_events, recovery_codes},
+        tables::{accounts as account_rows, audit_events, recovery_codes},
     },
     tenants::{self, NewTenant},
 };
@@ -35,6 +35,7 @@ use uuid::Uuid;
 use crate::{
     db::{TestDb, cx, eventually, platform_cx},
     keys::number,
+    rows::sql,
 };
 
 const PASSWORD: &str = "correct horse battery";
@@ -42,6 +43,11 @@ const PASSWORD: &str = "correct horse battery";
 fn people(db: &TestDb) -> People {
     let kek = Kek::from_base64(&Kek::generate()).unwrap();
     People::new(db.store.clone(), Passwords::new(2), Sealer::new(db.store.clone(), Some(kek.into())))
+}
+
+/// The same people at a server that has seen no attempts.
+fn another_server(people: &People) -> People {
+    People::new(people.store.clone(), people.passwords.clone(), people.sealer.clone())
 }
 
 /// The context of a public call, from a distinct address.
@@ -78,7 +84,7 @@ async fn change(db: &TestDb, id: Uuid, change: AccountChange) {
     crate::db::write(db, &platform_cx("user.update"), move |tx| {
         let change = change.clone();
         Box::pin(async move {
-            let row = rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();
+            let row = account_rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();
             accounts::change(tx, row, &change).await
         })
     })
@@ -87,11 +93,11 @@ async fn change(db: &TestDb, id: Uuid, change: AccountChange) {
 }
 
 /// Sets columns of an account directly.
-async fn set(db: &TestDb, id: Uuid, set: impl Fn(&mut rows::ActiveModel) + Send + Sync + Clone + 'static) {
+async fn set(db: &TestDb, id: Uuid, set: impl Fn(&mut account_rows::ActiveModel) + Send + Sync + Clone + 'static) {
     crate::db::write(db, &platform_cx("test"), move |tx| {
         let set = set.clone();
         Box::pin(async move {
-            let mut row = rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap().into_active_model();
+            let mut row = account_rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap().into_active_model();
             set(&mut row);
             row.update(tx.conn()).await?;
             Ok(())
@@ -162,7 +168,7 @@ both_databases! {
         for _ in 0..2 {
             identity::login(&stranger(1), &people, &credentials(None, "ada", PASSWORD, None)).await.unwrap();
         }
-        let row = rows::Entity::find_by_id(id).one(db.read()).await.unwrap().unwrap();
+        let row = account_rows::Entity::find_by_id(id).one(db.read()).await.unwrap().unwrap();
         assert!(row.password_hash.starts_with("$argon2id$"));
     }
 
@@ -215,10 +221,40 @@ both_databases! {
         let mut reasons = Vec::new();
         for last in 1..=7 {
             let wrong = credentials(None, "ada", PASSWORD, Some("000000"));
-            reasons.push(reason(identity::login(&stranger(last), &people, &wrong).await));
+            reasons.push(reason(identity::login(&stranger(last), &another_server(&people), &wrong).await));
         }
         assert_eq!(reasons[..5], [Reason::SecondFactorInvalid; 5]);
-        assert_eq!(reasons[5..], [Reason::TooManyAttempts; 2], "the limit must not depend on the address");
+        assert_eq!(reasons[5..], [Reason::TooManyAttempts; 2], "the limit must not depend on the address or server");
+        sql(&db, "UPDATE factor_attempts SET window_ends = window_ends - 900000000".to_owned()).await.unwrap();
+        for last in 8..=13 {
+            let wrong = credentials(None, "ada", PASSWORD, Some("000000"));
+            reasons.push(reason(identity::login(&stranger(last), &another_server(&people), &wrong).await));
+        }
+        assert_eq!(reasons[7..12], [Reason::SecondFactorInvalid; 5], "a new window");
+        assert_eq!(reasons[12], Reason::TooManyAttempts);
+    }
+
+    async fn a_login_with_a_code_clears_the_attempts(db: TestDb) {
+        let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
+        let secret = TotpSecret::generate();
+        let sealed = people.sealer.seal(None, &totp_purpose(id), secret.bytes()).await.unwrap();
+        set(&db, id, move |row| {
+            row.totp_state = Set(TotpState::Enabled);
+            row.totp_secret = Set(Some(sealed.clone()));
+        })
+        .await;
+        let attempt = async |code: &str, last| {
+            let given = credentials(None, "ada", PASSWORD, Some(code));
+            identity::login(&stranger(last), &another_server(&people), &given).await
+        };
+        for last in 1..=4 {
+            assert_eq!(reason(attempt("000000", last).await), Reason::SecondFactorInvalid);
+        }
+        attempt(&current_code(&secret), 5).await.unwrap();
+        for last in 6..=10 {
+            assert_eq!(reason(attempt("000000", last).await), Reason::SecondFactorInvalid);
+        }
+        assert_eq!(reason(attempt("000000", 11).await), Reason::TooManyAttempts);
     }
 
     async fn a_caller_that_lost_access_writes_nothing_more(db: TestDb) {
@@ -307,7 +343,7 @@ async fn a_login_concurrent_with_a_suspension_is_refused() {
         let written = crate::db::write(&store, &cx, move |tx| {
             let (made, commit) = (is_made.clone(), may_commit.clone());
             Box::pin(async move {
-                let row = rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();
+                let row = account_rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();
                 let status = Some((AccountStatus::Suspended, None));
                 accounts::change(tx, row, &AccountChange { status, ..AccountChange::default() }).await?;
                 made.notify_one();

@@ -31,10 +31,11 @@ pub struct Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = u32::from(self.character);
-        write!(
-            f,
-            "the character U+{code:04X} is not allowed: it is invisible or changes how other characters are displayed"
-        )
+        let why = match self.character.is_control() {
+            true => "it is a control character",
+            false => "it is invisible or changes how other characters are displayed",
+        };
+        write!(f, "the character U+{code:04X} is not allowed: {why}")
     }
 }
 

@@ -10,6 +10,9 @@ pub trait PagedRequest {
 
     /// The position of the page: the `next_cursor` of the previous page.
     fn cursor(&self) -> Option<&str>;
+
+    /// The encoded request without limit and cursor: what is listed, which is the same for every page.
+    fn selection(&self) -> Vec<u8>;
 }
 
 /// The response with a page.

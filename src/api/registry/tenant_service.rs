@@ -7,7 +7,7 @@ use crate::{
     base::{
         Cx, Error, PageRequest, Result,
         error::Reason,
-        page::{DEFAULT, MAX},
+        page::{DEFAULT, ListId, MAX},
     },
     proto::registry::v1::{
         GetTenantRequest, GetTenantResponse, ListTenantsRequest, ListTenantsResponse, SuspensionAuthority,
@@ -61,7 +61,7 @@ fn page_request(size: i32, token: &str) -> Result<PageRequest> {
         }
     };
     // At most 500.
-    PageRequest::of(LIST, Some(limit as i64), Some(token)).map_err(|_| {
+    PageRequest::of(ListId::new(LIST, b""), Some(limit as i64), Some(token)).map_err(|_| {
         let text = "page_token must be the next_page_token of an earlier response of this list";
         Error::invalid(Reason::CursorInvalid, "page_token", text)
     })

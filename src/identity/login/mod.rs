@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Account, AccountStatus, People, RoleGrant, TotpState, User, accounts,
     backoff::Attempt,
+    factor_attempts,
     passwords::{Password, PasswordMatch},
     sessions::records,
     totp::{self, TotpSecret, totp_purpose},
@@ -130,10 +131,7 @@ pub async fn begin(cx: &Cx, people: &People, credentials: &Credentials, session:
     }
     let outcome = attempt_login(cx, people, credentials, found, turn.throttled, session).await;
     match &outcome {
-        Ok(login) => {
-            turn.succeeded();
-            people.factors.succeeded(login.account.id);
-        }
+        Ok(_) => turn.succeeded(),
         Err(error) if matches!(error.reason, Reason::LoginRefused | Reason::SecondFactorInvalid) => turn.failed(),
         Err(_) => turn.inconclusive(),
     }
@@ -207,7 +205,7 @@ async fn factor(people: &People, row: &rows::Model, code: Option<&Secret<String>
         return Err(Error::unauthenticated(Reason::SecondFactorRequired, message));
     };
     // Only clients that know the password get this far, so this limit cannot lock out an account.
-    people.factors.begin(row.id)?;
+    factor_attempts::begin(&people.store, row.id).await?;
     if !totp::is_code(&code) {
         return Ok(Factor::Recovery(Secret::new(code)));
     }
@@ -234,6 +232,9 @@ async fn note(tx: &Tx, Verified { found, factor, renewal, session }: &Verified) 
         Factor::None => {}
         Factor::Step(step) => totp::take_step(tx, row.id, *step).await?,
         Factor::Recovery(code) => totp::take_recovery(tx, row.id, code.expose()).await?,
+    }
+    if !matches!(factor, Factor::None) {
+        factor_attempts::forget(tx, row.id).await?;
     }
     let account = put_login(tx, row, renewal).await?;
     let user = match tenant {

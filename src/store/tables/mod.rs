@@ -14,6 +14,7 @@ pub(super) mod data_keys;
 mod deletion;
 pub mod derived_names;
 pub(super) mod email_domains;
+pub mod factor_attempts;
 pub(super) mod grants;
 pub(super) mod group_members;
 pub(super) mod groups;

@@ -271,4 +271,19 @@ both_databases! {
         let foreign = admin.get(&format!("{GROUPS}?cursor={cursor}")).await;
         assert_eq!((foreign.status, &foreign.json()["error"]), (400, &"bad_request".into()));
     }
+
+    async fn a_cursor_of_another_filter_is_refused(db: TestDb) {
+        let server = serve(&db).await;
+        let admin = http(&server, Admin).await;
+        for name in ["aa", "ab"] {
+            let new = format!(r#"{{"action":"create","name":"{name}"}}"#);
+            assert_eq!(admin.call(Method::POST, CHANGE, Some(&new)).await.status, 201);
+        }
+        let page = admin.get(&format!("{GROUPS}?q=a&limit=1")).await.json();
+        let cursor = page["next_cursor"].as_str().unwrap();
+        for (query, status) in [("q=a", 200), ("q=a&limit=500", 200), ("q=b", 400), ("", 400), ("q=a&tenant_id=acme", 400)] {
+            let next = admin.get(&format!("{GROUPS}?{query}&cursor={cursor}")).await;
+            assert_eq!(next.status, status, "{query}: {}", next.json());
+        }
+    }
 }

@@ -240,7 +240,7 @@ both_databases! {
         let mut seen = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let request = PageRequest::of("groups", Some(2), cursor.as_deref()).unwrap();
+            let request = PageRequest::read(Some(2), cursor.as_deref()).unwrap();
             let page = groups::page(&platform_cx("x"), &db, &named("acme"), "", request).await.unwrap();
             assert_eq!(page.total, 5);
             seen.extend(page.items.into_iter().map(|group| group.row.name));

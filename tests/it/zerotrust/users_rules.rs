@@ -80,7 +80,7 @@ fn fails<T: std::fmt::Debug>(outcome: Result<T, Error>, kind: Kind, reason: Reas
 }
 
 async fn ids(store: &Store, filter: UserFilter) -> Vec<String> {
-    let request = PageRequest::of("users", None, None).unwrap();
+    let request = PageRequest::read(None, None).unwrap();
     let page = users::page(&platform_cx("x"), store, &acme(), &filter, Reach::All, request).await.unwrap();
     assert_eq!(page.total, page.items.len() as u64);
     page.items.iter().map(|user| user.account.shown_id()).collect()
@@ -218,7 +218,7 @@ both_databases! {
             let refused = second_factor::enroll(&own, &people, &of(user), Reach::Own).await;
             fails(refused, Kind::PermissionDenied, Reason::PermissionDenied);
         }
-        let request = PageRequest::of("users", None, None).unwrap();
+        let request = PageRequest::read(None, None).unwrap();
         let page = users::page(&own, &db, &acme(), &UserFilter::default(), Reach::Own, request).await.unwrap();
         assert_eq!((page.items.len(), page.total, page.items[0].account.id), (1, 1, ada.account.id));
         let program = of_tenant(scope, Role::User, None);
@@ -331,7 +331,7 @@ both_databases! {
     async fn a_tenant_of_another_surface_has_no_limits(db: TestDb) {
         tenant(&db, "Else.where").await;
         subscribe(&db, "acme").await.unwrap();
-        let request = PageRequest::of("tenants", None, None).unwrap();
+        let request = PageRequest::read(None, None).unwrap();
         let page = tenants::page(&platform_cx("x"), &db, request).await.unwrap();
         let rows: Vec<_> = page.items.iter().map(|one| (one.tenant.name.as_str(), one.plan)).collect();
         assert_eq!(rows, [("Else.where", Plan::Unlimited), ("acme", Plan::Unlimited)]);

@@ -103,7 +103,7 @@ async fn log_in(people: &People, user: &str, last: u8) -> Option<Uuid> {
 /// The ids of the users that a search finds.
 async fn found(db: &TestDb, text: &str) -> Vec<String> {
     let filter = UserFilter { text: text.to_owned(), ..UserFilter::default() };
-    let request = PageRequest::of("users", None, None).unwrap();
+    let request = PageRequest::read(None, None).unwrap();
     let cx = platform_cx("x");
     let page = users::page(&cx, db, &TenantRef::parse("acme"), &filter, Reach::All, request).await.unwrap();
     page.items.into_iter().map(|user| user.account.shown_id()).collect()
@@ -185,7 +185,7 @@ both_databases! {
         }
         let filter = |text: &str| UserFilter { text: text.to_owned(), ..UserFilter::default() };
         let find = async |text: &str| {
-            let request = PageRequest::of("users", None, None).unwrap();
+            let request = PageRequest::read(None, None).unwrap();
             let cx = platform_cx("x");
             let page = users::page(&cx, &db, &TenantRef::parse("acme"), &filter(text), Reach::All, request).await.unwrap();
             page.items.into_iter().map(|user| user.account.id).collect::<Vec<_>>()
@@ -252,7 +252,7 @@ both_databases! {
         }
         assert_eq!(older_text::renew(&db).await.unwrap(), 0);
 
-        let request = PageRequest::of("groups", None, None).unwrap();
+        let request = PageRequest::read(None, None).unwrap();
         let rows = identity::groups::page(&platform_cx("x"), &db, &acme, "", request).await.unwrap().items;
         let names: Vec<_> = rows.iter().map(|group| group.row.name.as_str()).collect();
         assert_eq!(names, ["Caf\u{e9}", "Caf\u{e9} (2)", "CAF\u{c9} (3)", "group", "Stra\u{df}e (2)", "STRASSE", "Plain"]);

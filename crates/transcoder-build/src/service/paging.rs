@@ -18,7 +18,10 @@ pub fn paging(out: &mut String, method: &Method, scope: &Scope<'_>) {
         "impl ::transcoder::PagedRequest for {request} {{\n\
          const LIST: &'static str = {name};\n\
          fn limit(&self) -> Option<i32> {{ self.limit }}\n\
-         fn cursor(&self) -> Option<&str> {{ self.cursor.as_deref() }}\n}}\n\
+         fn cursor(&self) -> Option<&str> {{ self.cursor.as_deref() }}\n\
+         fn selection(&self) -> Vec<u8> {{\n\
+         let selection = Self {{ limit: None, cursor: None, ..self.clone() }};\n\
+         ::prost::Message::encode_to_vec(&selection)\n}}\n}}\n\
          impl ::transcoder::PagedResponse for {response} {{\n\
          type Item = {item};\n\
          fn of_page(items: Vec<Self::Item>, next_cursor: Option<String>, total: i64) -> Self {{\n\

@@ -1,7 +1,5 @@
 //! The second factor of users: enrollment, confirmation and removal (zero-trust contract, section 4.2).
 
-pub(in crate::identity) mod attempts;
-
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr,
 };
@@ -10,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{
-    AccountChange, People, TotpState, User, UserRef,
+    AccountChange, People, TotpState, User, UserRef, factor_attempts,
     totp::{self, TotpSecret, totp_purpose},
     users::{self, LockedUser, ceiling, put, record, rules},
 };
@@ -92,14 +90,13 @@ pub async fn confirm(
     let found = users::find_within(cx, &people.store, user, reach).await?;
     let id = found.account.id;
     let sealed = pending(&people.store, id).await?;
-    people.factors.begin(id)?;
+    factor_attempts::begin(&people.store, id).await?;
     let secret = TotpSecret::kept(people.sealer.open(found.account.tenant, &totp_purpose(id), &sealed).await?);
     let step = secret.step(code.expose(), people.store.clock().now())?.ok_or_else(totp::invalid)?;
     let codes = totp::recovery_codes(RECOVERY_CODES);
     let hashes: Vec<_> = codes.iter().map(|code| totp::recovery_hash(code)).collect();
     let own = Found { user: user.clone(), reach, id, sealed };
     people.store.write(cx, (own, step, hashes), enable).await?;
-    people.factors.succeeded(id);
     Ok(codes.into_iter().map(Secret::new).collect())
 }
 
@@ -121,6 +118,7 @@ async fn enable(tx: &Tx, (found, step, hashes): &(Found, i64, Vec<String>)) -> R
         return Err(nothing_waits());
     }
     totp::take_step(tx, found.id, *step).await?;
+    factor_attempts::forget(tx, found.id).await?;
     put_enabled(tx, &locked, hashes).await
 }
 
