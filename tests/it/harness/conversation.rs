@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use reqwest::Method;
 
-use super::http::Http;
+use super::{http::Http, mask::secrets};
 
 /// The ids of a conversation, in the order in which responses returned them.
 #[derive(Default)]
@@ -37,6 +37,7 @@ impl Ids {
     pub fn mask(&mut self, text: &str) -> String {
         let text = value_masked(&value_masked(text, "created_at", "<time>"), "updated_at", "<time>");
         let text = value_masked(&text, "Authorization", "<token>");
+        let text = secrets().fold(text, |text, member| value_masked(&text, member, "<...>"));
         let (mut masked, mut rest) = (String::new(), text.as_str());
         while let Some(at) = rest.char_indices().map(|(at, _)| at).find(|at| id_at(&rest[*at..]).is_some()) {
             let id = id_at(&rest[at..]).unwrap().to_owned();

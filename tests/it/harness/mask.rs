@@ -1,10 +1,15 @@
-//! Replaces ids, keys, cursors and times in responses, so that they are the same in every run.
+//! Replaces ids, secrets, cursors and times in responses, so that they are the same in every run.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use prost_reflect::{FieldDescriptor, ReflectMessage as _};
+
+use super::grpc;
 
 /// Prefixes of ids on the zero-trust surface.
 const IDS: [&str; 4] = ["ten_", "usr_", "grp_", "key_"];
-/// Members whose values differ between runs.
-const HIDDEN: [&str; 8] =
-    ["prefix", "next_cursor", "request_id", "token", "csrf_token", "temporary_password", "secret", "provisioning_uri"];
+/// Members that are not secret but differ between runs.
+const VARYING: [&str; 3] = ["prefix", "next_cursor", "request_id"];
 /// Length of an id after its prefix.
 const ULID: usize = 26;
 
@@ -43,9 +48,10 @@ impl Mask {
             let key = text.find('"').unwrap_or(text.len());
             return Some(("tak_<key>".to_owned(), key));
         }
-        for member in HIDDEN {
+        for member in VARYING.into_iter().chain(secrets()) {
             let head = format!("\"{member}\":\"");
-            if let Some(value) = text.strip_prefix(&head) {
+            // A key keeps its prefix.
+            if let Some(value) = text.strip_prefix(&head).filter(|value| !value.starts_with("tak_")) {
                 return Some((format!("{head}<...>"), head.len() + value.find('"')?));
             }
         }
@@ -62,6 +68,26 @@ impl Mask {
         self.ids.push((name.clone(), id.to_owned()));
         name
     }
+}
+
+/// The names of the secret members of responses (`BEHAVIOR_SECRET`), in the protos and in JSON.
+pub fn secrets() -> impl Iterator<Item = &'static str> {
+    static SECRETS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let pool = grpc::descriptors();
+        let messages = pool.all_messages().filter(|message| !message.name().ends_with("Request"));
+        let fields = messages.flat_map(|message| message.fields().filter(is_secret).collect::<Vec<_>>());
+        fields.flat_map(|field| [field.name().to_owned(), field.json_name().to_owned()]).collect()
+    });
+    SECRETS.iter().map(String::as_str)
+}
+
+fn is_secret(field: &FieldDescriptor) -> bool {
+    let rule = field.parent_pool().get_extension_by_name("tenantry.options.v1.field").unwrap();
+    let rule = field.options().get_extension(&rule).as_message().unwrap().clone();
+    let behaviors = rule.get_field_by_name("behavior").unwrap().as_list().unwrap().to_vec();
+    let secret = rule.descriptor().get_field_by_name("behavior").unwrap().kind();
+    let secret = secret.as_enum().unwrap().get_value_by_name("BEHAVIOR_SECRET").unwrap().number();
+    behaviors.iter().any(|behavior| behavior.as_enum_number() == Some(secret))
 }
 
 /// The length of the time (RFC 3339, UTC) at the beginning of a text.
