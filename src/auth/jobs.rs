@@ -18,6 +18,8 @@ use crate::{
 const WHOLE_EVERY: u32 = 240;
 /// How often revocations of expired tokens are deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// Maximum number of rows deleted in one transaction, of each table.
+const PRUNE_BATCH: u64 = 1000;
 
 /// Reads the revocations of other processes. While the database is unavailable, the known ones stay in force.
 pub struct ReadRevocations {
@@ -80,6 +82,6 @@ impl Job for PruneRevocations {
     }
 
     async fn run(&self, _: &Run) -> Result<Report> {
-        Ok(Report::done(revocation::prune(&self.0).await?))
+        Ok(Report::batch(revocation::prune(&self.0, PRUNE_BATCH).await?, PRUNE_BATCH))
     }
 }

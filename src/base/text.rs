@@ -23,7 +23,10 @@ pub fn prose(field: &str, text: &str, most: usize, rule: &str) -> Result<String>
     let text = tenantry_text::nfc(text);
     let invalid = |message: String| Error::invalid(Reason::InvalidArgument, field, message);
     if let Some(control) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Err(invalid(format!("the character U+{:04X} is not allowed: it is a control character", u32::from(control))));
+        return Err(invalid(format!(
+            "the character U+{:04X} is not allowed: it is a control character",
+            u32::from(control)
+        )));
     }
     if text.chars().count() <= most { Ok(text) } else { Err(invalid(rule.to_owned())) }
 }

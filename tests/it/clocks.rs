@@ -186,14 +186,14 @@ both_databases! {
         let stop = CancellationToken::new();
         let follower = tokio::spawn(follow(&fast, &known, &stop));
         eventually("the first reading", || async { known.check(&session(None)).is_ok() }).await;
-        assert_eq!(revocation::prune(&fast).await.unwrap(), 0);
+        assert_eq!(revocation::prune(&fast, 1000).await.unwrap(), 0);
         stop.cancel();
         follower.await.unwrap();
         assert!(is_revoked(&known, &token), "a revocation was lost when the clock was set back");
         let restarted = Revocations::default();
         revocation::load(&db, &restarted, None).await.unwrap();
         assert!(is_revoked(&restarted, &token), "a restarted server does not know the revocation");
-        assert_eq!(revocations::prune(&db, end + time::Duration::seconds(KEPT)).await.unwrap(), 1);
+        assert_eq!(revocations::prune(&db, end + time::Duration::seconds(KEPT), 1000).await.unwrap(), 1);
         assert!(revoked_tokens::Entity::find().one(db.read()).await.unwrap().is_none());
     }
 
@@ -296,7 +296,7 @@ async fn a_clock_that_is_days_ahead_expires_nothing_early() {
     let (known, stop) = (Revocations::default(), CancellationToken::new());
     let follower = tokio::spawn(follow(&fast, &known, &stop));
     eventually("the first reading", || async { known.check(&session(None)).is_ok() }).await;
-    assert_eq!(revocation::prune(&fast).await.unwrap(), 0);
+    assert_eq!(revocation::prune(&fast, 1000).await.unwrap(), 0);
     stop.cancel();
     follower.await.unwrap();
     assert!(is_revoked(&known, &token), "a revocation was lost when the clock was set back");

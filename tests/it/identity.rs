@@ -127,8 +127,8 @@ both_databases! {
         let restarted = Revocations::default();
         revocation::load(&db, &restarted, None).await.unwrap();
         assert_eq!(reason(restarted.check(&one)), Some(Reason::CredentialsRevoked));
-        assert_eq!(revocations::prune(&db, ends).await.unwrap(), 0);
-        assert_eq!(revocations::prune(&db, ends + time::Duration::SECOND).await.unwrap(), 1);
+        assert_eq!(revocations::prune(&db, ends, 1000).await.unwrap(), 0);
+        assert_eq!(revocations::prune(&db, ends + time::Duration::SECOND, 1000).await.unwrap(), 1);
         assert_eq!(revoked_tokens::Entity::find().count(db.read()).await.unwrap(), 0);
     }
 

@@ -138,11 +138,11 @@ pub async fn load(store: &Store, revocations: &Revocations, seen: Option<Seen>) 
     Ok(seen)
 }
 
-/// Deletes the revocations of tokens that expired long ago. Returns their number.
-pub async fn prune(store: &Store) -> Result<u64> {
+/// Deletes the revocations of tokens, and the sessions, that expired long ago, at most `most` of each. Returns their number.
+pub async fn prune(store: &Store, most: u64) -> Result<u64> {
     // By the database's time: a server whose clock is ahead would delete revocations that still matter.
     let before = store.time().await? - time::Duration::seconds(KEPT + LEEWAY);
-    revocations::prune(store, before).await
+    revocations::prune(store, before, most).await
 }
 
 /// Whether a token expired so long ago that its revocation is no longer needed.

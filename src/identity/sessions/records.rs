@@ -9,7 +9,7 @@ use crate::identity::Account;
 use crate::{
     base::Result,
     store::{
-        Stamp, Store, Tx,
+        Stamp, Store, Tx, delete_some,
         tables::login_sessions::{Column, Entity, Model},
     },
 };
@@ -39,10 +39,11 @@ async fn insert(tx: &Tx, row: &Model) -> Result<()> {
     Ok(())
 }
 
-/// Deletes the sessions that expired before a time.
-pub(in crate::identity) async fn prune(tx: &Tx, before: OffsetDateTime) -> Result<()> {
-    Entity::delete_many().filter(Column::ExpiresAt.lt(Stamp::from(before))).exec(tx.conn()).await?;
-    Ok(())
+/// Deletes the sessions that expired before a time, at most `most`. Returns their number.
+pub(in crate::identity) async fn prune(tx: &Tx, before: OffsetDateTime, most: u64) -> Result<u64> {
+    let over = Column::ExpiresAt.lt(Stamp::from(before));
+    let (delete, rows) = (Entity::delete_many().filter(over.clone()), Entity::find().filter(over));
+    delete_some(tx.conn(), delete, rows, most).await
 }
 
 /// Deletes the session of a revoked token.

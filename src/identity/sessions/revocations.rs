@@ -12,7 +12,7 @@ use super::records;
 use crate::{
     base::{Cx, Result},
     store::{
-        Change, ChangeKind, Resource, Revocation, Stamp, Store, Tx,
+        Change, ChangeKind, Resource, Revocation, Stamp, Store, Tx, delete_some,
         tables::{accounts, revoked_tokens},
     },
 };
@@ -140,14 +140,16 @@ impl Seen {
     }
 }
 
-/// Deletes the revocations of tokens, and the sessions, that expired before `before`. Returns the number of
-/// revocations.
-pub async fn prune(store: &Store, before: OffsetDateTime) -> Result<u64> {
-    store.maintain("token.prune", before, prune_in).await
+/// Deletes the revocations of tokens, and the sessions, that expired before `before`, at most `most` of each. Returns
+/// their number.
+pub async fn prune(store: &Store, before: OffsetDateTime, most: u64) -> Result<u64> {
+    store.maintain("token.prune", (before, most), prune_in).await
 }
 
-async fn prune_in(tx: &Tx, before: &OffsetDateTime) -> Result<u64> {
-    records::prune(tx, *before).await?;
+async fn prune_in(tx: &Tx, (before, most): &(OffsetDateTime, u64)) -> Result<u64> {
+    let sessions = records::prune(tx, *before, *most).await?;
     let ended = revoked_tokens::Column::ExpiresAt.lt(Stamp::from(*before));
-    Ok(revoked_tokens::Entity::delete_many().filter(ended).exec(tx.conn()).await?.rows_affected)
+    let rows = revoked_tokens::Entity::find().filter(ended.clone());
+    let delete = revoked_tokens::Entity::delete_many().filter(ended);
+    Ok(sessions + delete_some(tx.conn(), delete, rows, *most).await?)
 }

@@ -8,6 +8,8 @@ use crate::{
     store::{Store, idempotent},
 };
 
+/// Maximum number of keys deleted in one transaction.
+const BATCH: u64 = 1000;
 const PERIOD: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
@@ -28,6 +30,6 @@ impl Job for PruneIdempotencyKeys {
     }
 
     async fn run(&self, _: &Run) -> Result<Report> {
-        Ok(Report::done(idempotent::prune(&self.0).await?))
+        Ok(Report::batch(idempotent::prune(&self.0, BATCH).await?, BATCH))
     }
 }

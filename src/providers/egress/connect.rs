@@ -1,11 +1,12 @@
 //! The connection: resolve once, check the addresses, connect to a checked address.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    time::timeout,
 };
 use tokio_rustls::{
     TlsConnector,
@@ -28,7 +29,7 @@ impl Inner {
     /// Connects to the host of a URL.
     pub(super) async fn connect(&self, url: &Url) -> Result<TokioIo<Box<dyn Stream>>, EgressError> {
         let allowed = self.addresses(url).await?;
-        let stream = open(&allowed).await?;
+        let stream = open(&allowed, self.bounds.connect).await?;
         if url.scheme() == "http" {
             return Ok(TokioIo::new(Box::new(stream)));
         }
@@ -57,19 +58,25 @@ impl Inner {
     }
 }
 
-/// Connects to the first reachable address.
-async fn open(addresses: &[SocketAddr]) -> Result<TcpStream, EgressError> {
+/// Connects to the first reachable address. Each gets a share of the time, so that one that does not respond leaves time for
+/// the others.
+async fn open(addresses: &[SocketAddr], bound: Duration) -> Result<TcpStream, EgressError> {
     let mut last = io::Error::other("there is no address");
+    let share = bound / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
                 stream.set_nodelay(true).map_err(EgressError::unreachable)?;
                 return Ok(stream);
             }
-            Err(error) => last = error,
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
         }
     }
-    Err(EgressError::unreachable(last))
+    match last.kind() {
+        io::ErrorKind::TimedOut => Err(EgressError::Timeout),
+        _ => Err(EgressError::unreachable(last)),
+    }
 }
 
 /// A connector that trusts the public certificate authorities and `authorities`.

@@ -16,7 +16,8 @@ use http::{Request, StatusCode};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::timeout,
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -154,6 +155,26 @@ async fn a_name_is_resolved_once_and_the_checked_address_is_used() {
     assert!(matches!(refused, EgressError::NotAllowed), "the name resolves to a private address now: {refused:?}");
     let unknown = client.send(get(format!("http://{NAME}/"))).await.unwrap_err();
     assert_eq!(unknown.to_string(), "the host cannot be reached");
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_respond_leaves_time_for_the_next() {
+    let (address, _) = serve(response("200 OK", "", "right"), false).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let busy = socket.listen(0).unwrap();
+    let full = busy.local_addr().unwrap();
+    // Until the queue of connections that nobody accepts is full.
+    let mut queued = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(full)).await {
+        queued.push(stream.unwrap());
+    }
+    let bounds = Bounds { connect: Duration::from_secs(2), ..Bounds::default() };
+    let client = |addresses| Egress::with_resolver(loopback(), bounds, &[], Script::of([addresses])).unwrap();
+    let answer = client(vec![full, address]).send(get(format!("http://{NAME}/"))).await.unwrap();
+    assert_eq!(answer.body().as_ref(), b"right");
+    let refused = client(vec![full, full]).send(get(format!("http://{NAME}/"))).await.unwrap_err();
+    assert!(matches!(refused, EgressError::Timeout), "{refused:?}");
 }
 
 #[tokio::test]

@@ -4,17 +4,17 @@
 //! rows, which are deleted with the tenant.
 
 use futures::future::BoxFuture;
-use sea_orm::{
-    ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, IntoSimpleExpr, Iterable, PrimaryKeyToColumn,
-    QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 
 use super::{
     account_roles, accounts, api_keys, email_domains, grants, group_members, groups,
     rows::{Rows, TenantRows, TenantTable},
     tenants,
 };
-use crate::{base::Result, store::columns::TenantStatus};
+use crate::{
+    base::Result,
+    store::{columns::TenantStatus, delete_some::delete_some},
+};
 
 /// Checks whether a tenant has rows of a kind.
 type Ask = for<'t> fn(&'t TenantRows<'t, DatabaseTransaction>) -> BoxFuture<'t, Result<bool>>;
@@ -77,10 +77,6 @@ impl TenantRows<'_, DatabaseTransaction> {
 
 impl<E: TenantTable> Rows<'_, DatabaseTransaction, E> {
     async fn purge_some(&self, most: u64) -> Result<u64> {
-        let key = || Expr::tuple(E::PrimaryKey::iter().map(|key| key.into_column().into_simple_expr()));
-        let some = self.select().select_only().limit(most);
-        let some = E::PrimaryKey::iter().fold(some, |some, key| some.column(key.into_column()));
-        let rows = self.delete_many().filter(key().in_subquery(some.into_query()));
-        Ok(rows.exec(self.conn).await?.rows_affected)
+        delete_some(self.conn, self.delete_many(), self.select(), most).await
     }
 }

@@ -11,6 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query:
 use crate::base::{Error, KeyedCall, Kind, Result, error::Reason};
 use crate::store::{
     Stamp, Store, Tx,
+    delete_some::delete_some,
     tables::idempotent_answers::{Column, Entity, Model},
 };
 
@@ -89,12 +90,13 @@ async fn insert(tx: &Tx, call: &KeyedCall, answer: Option<String>) -> Result<boo
     Ok(insert.exec_without_returning(tx.conn()).await? == 1)
 }
 
-/// Deletes expired keys. Returns their number.
-pub async fn prune(store: &Store) -> Result<u64> {
-    store.maintain("idempotency.prune", (), prune_in).await
+/// Deletes expired keys, at most `most`. Returns their number.
+pub async fn prune(store: &Store, most: u64) -> Result<u64> {
+    store.maintain("idempotency.prune", most, prune_in).await
 }
 
-async fn prune_in(tx: &Tx, (): &()) -> Result<u64> {
-    let over = Entity::delete_many().filter(Column::ExpiresAt.lte(Stamp::from(tx.time().await?)));
-    Ok(over.exec(tx.conn()).await?.rows_affected)
+async fn prune_in(tx: &Tx, most: &u64) -> Result<u64> {
+    let over = Column::ExpiresAt.lte(Stamp::from(tx.time().await?));
+    let (delete, rows) = (Entity::delete_many().filter(over.clone()), Entity::find().filter(over));
+    delete_some(tx.conn(), delete, rows, *most).await
 }
