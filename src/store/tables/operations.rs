@@ -21,7 +21,7 @@ pub struct Model {
     pub requested_by: String,
     /// Id of the request that asked for it.
     pub request_id: String,
-    /// Word of the state.
+    /// Word of the state. A text: a state that only a newer server knows must not make reads of other rows fail.
     pub state: String,
     /// Whether callers may cancel it.
     pub cancellable: bool,
