@@ -34,7 +34,7 @@ pub async fn watchable(cx: &Cx, store: &Store) -> Result<WatchScope> {
     WatchScope::of(&cx.access, own)
 }
 
-/// The rows of so many tenants after one, by id.
+/// The rows of at most `limit` tenants after one, by id.
 pub(super) async fn rows_after(
     store: &Store,
     after: Option<TenantId>,

@@ -8,11 +8,13 @@ use std::{
 use crate::harness::root;
 
 /// Phrases in lower case, and what to write instead.
-const PHRASES: [(&str, &str); 25] = [
+const PHRASES: [(&str, &str); 28] = [
     ("an answer", "a response"),
     ("any more", "no longer"),
+    ("anybody", "any caller, any user"),
     ("are told", "get, are notified"),
     ("as many as", "the number of"),
+    ("at most so many", "at most `most`"),
     ("comes of", "results from"),
     ("everybody", "every caller, all users"),
     ("for ever", "forever, without a limit"),
@@ -29,6 +31,7 @@ const PHRASES: [(&str, &str); 25] = [
     ("of ours", "our"),
     ("of theirs", "their"),
     ("said of", "documented for"),
+    ("so many rows", "a number of rows"),
     ("stands in", "is in"),
     ("twice is once", "a repeated call changes nothing"),
     ("was told", "got, was notified"),

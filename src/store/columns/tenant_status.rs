@@ -20,7 +20,7 @@ pub enum TenantStatus {
 }
 
 impl TenantStatus {
-    /// Every status of a tenant that exists. A deleted one does not, to anybody but the purge.
+    /// Every status of a tenant that exists. A deleted one exists only for the purge.
     pub const ALL: [TenantStatus; 4] = [Self::Provisioning, Self::Active, Self::Suspended, Self::Deprovisioning];
 
     /// The statuses in which surfaces show a tenant.

@@ -53,7 +53,7 @@ impl TenantRows<'_, DatabaseTransaction> {
         Ok(found)
     }
 
-    /// Removes at most so many rows of a kind, and returns how many there were.
+    /// Removes at most `most` rows of a kind, and returns how many there were.
     pub async fn purge(&self, kind: Purged, most: u64) -> Result<u64> {
         match kind {
             Purged::AccountRoles => self.table::<account_roles::Entity>().purge_some(most).await,

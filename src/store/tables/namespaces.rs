@@ -61,7 +61,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
         Ok(one.into_tuple::<Uuid>().one(self.conn).await?.is_some())
     }
 
-    /// The names of some namespaces, at most so many.
+    /// The names of some namespaces, at most `most`.
     pub async fn some_names(&self, most: u64) -> Result<Vec<String>> {
         Ok(self.select().select_only().column(Column::Name).limit(most).into_tuple().all(self.conn).await?)
     }
@@ -85,7 +85,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
         Ok(self.delete_many().filter(Column::Name.eq(name)).exec(self.conn).await?.rows_affected > 0)
     }
 
-    /// Deletes at most so many namespaces, and returns their names.
+    /// Deletes at most `most` namespaces, and returns their names.
     pub async fn purge(&self, most: u64) -> Result<Vec<String>> {
         let names = self.some_names(most).await?;
         self.delete_many().filter(Column::Name.is_in(names.iter().map(String::as_str))).exec(self.conn).await?;
