@@ -93,6 +93,18 @@ async fn change(db: &TestDb, id: Uuid, change: AccountChange) {
 }
 
 /// Sets columns of an account directly.
+/// Gives a platform account a second factor, and returns its secret.
+async fn enable_second_factor(db: &TestDb, people: &People, id: Uuid) -> TotpSecret {
+    let secret = TotpSecret::generate();
+    let sealed = people.sealer.seal(None, &totp_purpose(id), secret.bytes()).await.unwrap();
+    set(db, id, move |row| {
+        row.totp_state = Set(TotpState::Enabled);
+        row.totp_secret = Set(Some(sealed.clone()));
+    })
+    .await;
+    secret
+}
+
 async fn set(db: &TestDb, id: Uuid, set: impl Fn(&mut account_rows::ActiveModel) + Send + Sync + Clone + 'static) {
     crate::db::write(db, &platform_cx("test"), move |tx| {
         let set = set.clone();
@@ -174,13 +186,7 @@ both_databases! {
 
     async fn a_code_of_the_second_factor_is_valid_once(db: TestDb) {
         let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
-        let secret = TotpSecret::generate();
-        let sealed = people.sealer.seal(None, &totp_purpose(id), secret.bytes()).await.unwrap();
-        set(&db, id, move |row| {
-            row.totp_state = Set(TotpState::Enabled);
-            row.totp_secret = Set(Some(sealed.clone()));
-        })
-        .await;
+        let secret = enable_second_factor(&db, &people, id).await;
         let attempt = async |code: Option<&str>, last| {
             identity::login(&stranger(last), &people, &credentials(None, "ada", PASSWORD, code)).await
         };
@@ -212,12 +218,7 @@ both_databases! {
 
     async fn attempts_at_second_factor_codes_are_limited(db: TestDb) {
         let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
-        let sealed = people.sealer.seal(None, &totp_purpose(id), TotpSecret::generate().bytes()).await.unwrap();
-        set(&db, id, move |row| {
-            row.totp_state = Set(TotpState::Enabled);
-            row.totp_secret = Set(Some(sealed.clone()));
-        })
-        .await;
+        enable_second_factor(&db, &people, id).await;
         let mut reasons = Vec::new();
         for last in 1..=7 {
             let wrong = credentials(None, "ada", PASSWORD, Some("000000"));
@@ -236,13 +237,7 @@ both_databases! {
 
     async fn a_login_with_a_code_clears_the_attempts(db: TestDb) {
         let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
-        let secret = TotpSecret::generate();
-        let sealed = people.sealer.seal(None, &totp_purpose(id), secret.bytes()).await.unwrap();
-        set(&db, id, move |row| {
-            row.totp_state = Set(TotpState::Enabled);
-            row.totp_secret = Set(Some(sealed.clone()));
-        })
-        .await;
+        let secret = enable_second_factor(&db, &people, id).await;
         let attempt = async |code: &str, last| {
             let given = credentials(None, "ada", PASSWORD, Some(code));
             identity::login(&stranger(last), &another_server(&people), &given).await
