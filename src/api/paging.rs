@@ -2,11 +2,12 @@
 
 use transcoder::{PagedRequest, PagedResponse};
 
-use crate::base::{Page, PageRequest, Result, page::ListId};
+use crate::base::{Cx, Page, PageRequest, Result, TenantRef, page::ListId};
 
-/// The requested page.
-pub(super) fn request<R: PagedRequest>(message: &R) -> Result<PageRequest> {
-    let list = ListId::new(R::LIST, &message.selection());
+/// The requested page. Its list is that of the tenant of the call, if there is one.
+pub(super) fn request<R: PagedRequest>(cx: &Cx, message: &R) -> Result<PageRequest> {
+    let tenant = cx.tenant().map(TenantRef::to_string).unwrap_or_default();
+    let list = ListId::new(R::LIST, &[tenant.as_bytes(), &[0], &message.selection()].concat());
     PageRequest::of(list, message.limit().map(i64::from), message.cursor())
 }
 

@@ -10,8 +10,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    base::Result,
-    identity::backoff::too_many,
+    base::{Result, error::Reason},
+    identity::{accounts::not_found, backoff::too_many},
     store::{
         Stamp, Store, Tx,
         tables::factor_attempts::{Column, Entity, Model},
@@ -24,11 +24,14 @@ const MOST: i64 = 5;
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// Counts an attempt before it is made, so that concurrent attempts cannot exceed the limit. Fails with
-/// RESOURCE_EXHAUSTED and a retry time after too many.
+/// RESOURCE_EXHAUSTED and a retry time after too many, and with NOT_FOUND if the account was deleted meanwhile.
 pub async fn begin(store: &Store, account: Uuid) -> Result<()> {
-    match store.maintain("auth.second_factor", account, count).await? {
-        None => Ok(()),
-        Some(wait) => Err(too_many(wait)),
+    match store.maintain("auth.second_factor", account, count).await {
+        Ok(None) => Ok(()),
+        Ok(Some(wait)) => Err(too_many(wait)),
+        // The row refers to the account.
+        Err(error) if matches!(error.reason, Reason::TenantNotFound | Reason::TenantInUse) => Err(not_found()),
+        Err(error) => Err(error),
     }
 }
 
@@ -55,10 +58,11 @@ async fn count(tx: &Tx, account: &Uuid) -> Result<Option<Duration>> {
 /// What becomes of an earlier row: the first attempt of a new window, or one more of this one, up to the limit.
 fn another(now: Stamp) -> OnConflict {
     let column = |column| Expr::col((Entity, column));
-    let ended = || column(Column::WindowEnds).lte(now);
+    let latest = Stamp::from(now.time() + WINDOW);
+    // A window that ends later than any window can was begun before the clock was set back.
+    let ended = || column(Column::WindowEnds).lte(now).or(column(Column::WindowEnds).gt(latest));
     let attempts = CaseStatement::new().case(ended(), Expr::value(1)).finally(column(Column::Attempts).add(1));
-    let ends = Expr::value(Stamp::from(now.time() + WINDOW));
-    let ends = CaseStatement::new().case(ended(), ends).finally(column(Column::WindowEnds));
+    let ends = CaseStatement::new().case(ended(), Expr::value(latest)).finally(column(Column::WindowEnds));
     OnConflict::column(Column::AccountId)
         .value(Column::Attempts, attempts)
         .value(Column::WindowEnds, ends)

@@ -3,7 +3,7 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod backoff;
-mod factor_attempts;
+pub mod factor_attempts;
 pub mod grants;
 pub mod groups;
 pub mod login;

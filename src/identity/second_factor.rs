@@ -36,7 +36,7 @@ pub struct Enrollment {
 }
 
 /// Starts an enrollment and replaces an unconfirmed one. Fails with PERMISSION_DENIED for a user that the
-/// caller may not change, with NOT_FOUND if there is no such user, with FAILED_PRECONDITION if the second
+/// caller may not change, or whose role lasts longer than the caller's, with NOT_FOUND if there is no such user, with FAILED_PRECONDITION if the second
 /// factor is enabled or no key-encryption key is configured.
 pub async fn enroll(cx: &Cx, people: &People, user: &UserRef, reach: Reach) -> Result<Enrollment> {
     rules::not_by_key(&cx.caller)?;
@@ -182,6 +182,7 @@ async fn lock(tx: &Tx, found: &Found) -> Result<LockedUser> {
         return Err(super::accounts::not_found());
     }
     rules::admitted(&tx.cx().caller, found.reach, &locked.user)?;
+    ceiling::refuse_takeover(tx, &locked).await?;
     Ok(locked)
 }
 

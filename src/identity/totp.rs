@@ -2,7 +2,7 @@
 //! seconds, and recovery codes.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, sea_query::Expr};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use totp_rs::{Builder, Totp};
@@ -82,14 +82,23 @@ pub fn is_code(text: &str) -> bool {
 
 /// Consumes the code of a time step: a second use of the same code, or of an older one, fails (RFC 6238, section 5.2).
 pub async fn take_step(tx: &Tx, account: Uuid, step: i64) -> Result<()> {
-    let last = accounts::Column::TotpLastStep;
     let taken = accounts::Entity::update_many()
-        .col_expr(last, Expr::value(step))
-        .filter(accounts::Column::Id.eq(account))
-        .filter(last.is_null().or(last.lt(step)))
+        .col_expr(accounts::Column::TotpLastStep, Expr::value(step))
+        .filter(is_unused(account, step))
         .exec(tx.conn())
         .await?;
     if taken.rows_affected == 1 { Ok(()) } else { Err(invalid()) }
+}
+
+/// Fails as [`take_step`] does, but does not consume the code.
+pub async fn check_step(tx: &Tx, account: Uuid, step: i64) -> Result<()> {
+    let unused = accounts::Entity::find().filter(is_unused(account, step)).count(tx.conn()).await?;
+    if unused == 1 { Ok(()) } else { Err(invalid()) }
+}
+
+fn is_unused(account: Uuid, step: i64) -> Condition {
+    let last = accounts::Column::TotpLastStep;
+    Condition::all().add(accounts::Column::Id.eq(account)).add(last.is_null().or(last.lt(step)))
 }
 
 /// Consumes a recovery code.
@@ -97,6 +106,13 @@ pub async fn take_recovery(tx: &Tx, account: Uuid, code: &str) -> Result<()> {
     let key = (account, recovery_hash(code));
     let taken = recovery_codes::Entity::delete_by_id(key).exec(tx.conn()).await?;
     if taken.rows_affected == 1 { Ok(()) } else { Err(invalid()) }
+}
+
+/// Fails as [`take_recovery`] does, but does not consume the code.
+pub async fn check_recovery(tx: &Tx, account: Uuid, code: &str) -> Result<()> {
+    let key = (account, recovery_hash(code));
+    let found = recovery_codes::Entity::find_by_id(key).one(tx.conn()).await?;
+    if found.is_some() { Ok(()) } else { Err(invalid()) }
 }
 
 /// Generates recovery codes of 50 bits each, in two halves.

@@ -4,8 +4,8 @@
 use sea_orm::EntityTrait;
 use tenantry::{
     base::{
-        Access, Basis, Caller, CallerKind, Cx, Error, Kind, Reach, Role, TenantRef, TenantScope, caller::CallerFacts,
-        cx::CxFacts, error::Reason,
+        Access, Basis, Caller, CallerKind, Cx, Error, Kind, Reach, Role, Secret, TenantRef, TenantScope,
+        caller::CallerFacts, cx::CxFacts, error::Reason,
     },
     identity::{
         self, AccountStatus, NewAccount, Password, Passwords, People, User, UserRef, accounts,
@@ -18,7 +18,7 @@ use tenantry::{
             suspension,
         },
     },
-    store::{Sealer, tables::accounts as rows},
+    store::{Kek, Sealer, tables::accounts as rows},
     tenants,
 };
 use time::{Duration, OffsetDateTime};
@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     db::{TestDb, cx, platform_cx},
+    harness::totp::code,
     rows::{account, key, tenant},
 };
 
@@ -63,7 +64,8 @@ async fn grant(db: &TestDb, cx: &Cx, name: &str, word: &str, end: Option<OffsetD
 }
 
 fn people(db: &TestDb) -> People {
-    People::new(db.store.clone(), Passwords::new(1), Sealer::new(db.store.clone(), None))
+    let kek = Kek::from_base64(&Kek::generate()).unwrap();
+    People::new(db.store.clone(), Passwords::new(1), Sealer::new(db.store.clone(), Some(kek.into())))
 }
 
 fn new_user(name: &str, role: &str) -> NewUser {
@@ -125,6 +127,11 @@ both_databases! {
         lifecycle::create(&platform_cx("user.create"), &people, &acme(), new_user("max", "admin")).await.unwrap();
         denied(password::set(&own, &people, &user("max"), Reach::All, NewPassword::default()).await, Reason::RoleAboveOwn);
         denied(second_factor::disable(&own, &db, &user("max"), "lost").await, Reason::RoleAboveOwn);
+        denied(second_factor::enroll(&own, &people, &user("max"), Reach::All).await.map(drop), Reason::RoleAboveOwn);
+        let enrolled = second_factor::enroll(&platform_cx("user.mfa.enroll"), &people, &user("max"), Reach::All).await.unwrap();
+        let code = Secret::new(code(enrolled.secret.expose(), 0));
+        let confirmed = second_factor::confirm(&own, &people, &user("max"), Reach::All, &code).await;
+        denied(confirmed.map(drop), Reason::RoleAboveOwn);
         let moved = UserEdit { email: Some("new@example.com".to_owned()), ..UserEdit::default() };
         denied(lifecycle::update(&own, &db, &user("max"), moved.clone()).await, Reason::RoleAboveOwn);
         for lesser in ["bob", "eve"] {

@@ -20,7 +20,7 @@ use tenantry::{
     },
     identity::{
         self, AccountChange, AccountStatus, Credentials, Login, NewAccount, Password, Passwords, People, TotpState,
-        accounts,
+        accounts, factor_attempts,
         totp::{self, TotpSecret, totp_purpose},
     },
     store::{
@@ -233,6 +233,12 @@ both_databases! {
         }
         assert_eq!(reasons[7..12], [Reason::SecondFactorInvalid; 5], "a new window");
         assert_eq!(reasons[12], Reason::TooManyAttempts);
+        sql(&db, "UPDATE factor_attempts SET window_ends = window_ends + 86400000000".to_owned()).await.unwrap();
+        let wrong = credentials(None, "ada", PASSWORD, Some("000000"));
+        let after = identity::login(&stranger(14), &another_server(&people), &wrong).await;
+        assert_eq!(reason(after), Reason::SecondFactorInvalid, "the clock was set back");
+        let gone = factor_attempts::begin(&db, Uuid::now_v7()).await.unwrap_err();
+        assert_eq!(gone.kind, Kind::NotFound, "the account was deleted during the login: {gone:?}");
     }
 
     async fn a_login_with_a_code_clears_the_attempts(db: TestDb) {

@@ -42,7 +42,7 @@ impl ApiKeys {
 impl ApiKeyService for ApiKeys {
     async fn list_api_keys(&self, cx: &Cx, message: ListApiKeysRequest) -> Result<ListApiKeysResponse> {
         let tenant = cx.tenant()?;
-        let page = api_keys::page(cx, &self.deps.store, tenant, paging::request(&message)?).await?;
+        let page = api_keys::page(cx, &self.deps.store, tenant, paging::request(cx, &message)?).await?;
         Ok(paging::response(page, to_proto))
     }
 

@@ -20,7 +20,7 @@ pub struct Groups {
 impl GroupService for Groups {
     async fn list_groups(&self, cx: &Cx, message: ListGroupsRequest) -> Result<ListGroupsResponse> {
         let tenant = cx.tenant()?;
-        let page = groups::page(cx, &self.deps.store, tenant, &message.q, paging::request(&message)?).await?;
+        let page = groups::page(cx, &self.deps.store, tenant, &message.q, paging::request(cx, &message)?).await?;
         Ok(paging::response(page, to_proto))
     }
 

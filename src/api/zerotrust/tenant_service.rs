@@ -47,7 +47,7 @@ impl Tenants {
 
 impl TenantService for Tenants {
     async fn list_tenants(&self, cx: &Cx, message: ListTenantsRequest) -> Result<ListTenantsResponse> {
-        let request = paging::request(&message)?;
+        let request = paging::request(cx, &message)?;
         let page = tenants::page(cx, &self.deps.store, request).await?;
         Ok(paging::response(page, to_tenant))
     }

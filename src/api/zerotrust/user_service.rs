@@ -58,7 +58,7 @@ impl Users {
 impl UserService for Users {
     async fn list_users(&self, cx: &Cx, reach: Reach, message: ListUsersRequest) -> Result<ListUsersResponse> {
         let tenant = cx.tenant()?;
-        let request = paging::request(&message)?;
+        let request = paging::request(cx, &message)?;
         let ListUsersRequest { q: text, status, role, group_id: group, .. } = message;
         let filter = UserFilter { text, status, role, group };
         let page = users::page(cx, &self.deps.store, tenant, &filter, reach, request).await?;

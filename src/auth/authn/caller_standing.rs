@@ -8,7 +8,7 @@ use tokio::{sync::broadcast, time::sleep};
 
 use super::{tenant_lookup::Tenants, tokens};
 use crate::{
-    base::{Basis, Caller, Cx, Drain, Error, IdKind, Kind, Result, TenantRef},
+    base::{Basis, Caller, Cx, Drain, Error, IdKind, Kind, Result, TenantRef, caller::CallerTenant},
     store::{Resource, Store, outbox::Event},
     streams::Follower,
 };
@@ -80,14 +80,19 @@ impl CallerStanding {
         self.store.check_still_valid(&cx.caller).await?;
         for party in cx.caller.parties() {
             let Some(tenant) = &party.tenant else { continue };
-            let found = self.store.find(&TenantRef::Id(tenant.id)).await?.ok_or_else(tokens::revoked)?;
-            // A name in a credential means the tenant that has the name now.
-            if tenant.named_since.is_some() && found.key != tenant.key {
-                return Err(tokens::invalid());
-            }
-            found.refuse_suspended(cx.rpc)?;
+            self.find(tenant).await?.refuse_suspended(cx.rpc)?;
         }
         Ok(())
+    }
+
+    /// The tenant of a credential, if it still means the same one.
+    async fn find(&self, known: &CallerTenant) -> Result<CallerTenant> {
+        let Some(since) = known.named_since else {
+            return self.store.find(&TenantRef::Id(known.id)).await?.ok_or_else(tokens::revoked);
+        };
+        // A name means the tenant that has had it without interruption since the credential was issued.
+        let found = self.store.find(&TenantRef::Name(known.key.clone())).await?;
+        found.filter(|found| found.id == known.id && found.named_since == Some(since)).ok_or_else(tokens::invalid)
     }
 }
 

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     base::{
-        Access, Caller, CallerKind, Cx, Error, Result, RoleSet, Secret, TenantRef, TenantScope, caller::CallerFacts,
-        cx::CxFacts, error::Reason, text,
+        Access, Caller, CallerKind, Cx, Error, Kind, Result, RoleSet, Secret, TenantRef, TenantScope,
+        caller::CallerFacts, cx::CxFacts, error::Reason, text,
     },
     store::{Stamp, Tx, tables::accounts as rows},
     tenants::{self, Tenant},
@@ -78,6 +78,20 @@ enum Factor {
     Step(i64),
     /// By a recovery code.
     Recovery(Secret<String>),
+}
+
+impl Factor {
+    /// Checks that the code was not used before. `consume` makes this its use.
+    async fn verify(&self, tx: &Tx, account: Uuid, consume: bool) -> Result<()> {
+        match (self, consume) {
+            (Self::None, _) => return Ok(()),
+            (Self::Step(step), true) => totp::take_step(tx, account, *step).await?,
+            (Self::Step(step), false) => totp::check_step(tx, account, *step).await?,
+            (Self::Recovery(code), true) => totp::take_recovery(tx, account, code.expose()).await?,
+            (Self::Recovery(code), false) => totp::check_recovery(tx, account, code.expose()).await?,
+        }
+        factor_attempts::forget(tx, account).await
+    }
 }
 
 /// What the login does to the stored password hash.
@@ -149,7 +163,7 @@ async fn attempt_login(
     let hash = found.as_ref().map(|found| found.row.password_hash.clone()).unwrap_or_default();
     let matched = people.passwords.compare(credentials.password.clone(), hash, throttled).await?;
     let found = found.filter(|found| matched != PasswordMatch::Wrong && may_log_in(found)).ok_or_else(refused)?;
-    let factor = factor(people, &found.row, credentials.code.as_ref()).await?;
+    let factor = factor(people, &found.row, credentials.code.as_ref()).await.map_err(gone)?;
     let renewal = match matched {
         PasswordMatch::Outdated => {
             Renewal::Hash(people.passwords.hash(Password::kept(credentials.password.clone())).await?)
@@ -228,14 +242,6 @@ async fn finish(cx: &Cx, people: &People, verified: Verified) -> Result<Login> {
 
 async fn note(tx: &Tx, Verified { found, factor, renewal, session }: &Verified) -> Result<Login> {
     let Found { row, tenant } = found;
-    match factor {
-        Factor::None => {}
-        Factor::Step(step) => totp::take_step(tx, row.id, *step).await?,
-        Factor::Recovery(code) => totp::take_recovery(tx, row.id, code.expose()).await?,
-    }
-    if !matches!(factor, Factor::None) {
-        factor_attempts::forget(tx, row.id).await?;
-    }
     let account = put_login(tx, row, renewal).await?;
     let user = match tenant {
         Some((_, scope)) => users::as_user(tx, *scope, account).await?,
@@ -245,7 +251,10 @@ async fn note(tx: &Tx, Verified { found, factor, renewal, session }: &Verified) 
     let User { account, roles, groups } = user;
     let tenant = tenant.as_ref().map(|(tenant, _)| tenant.clone());
     let login = Login { account, tenant, also, roles_end, roles, groups };
-    if let Some(session) = session.as_ref().filter(|session| (session.admits)(&login)) {
+    let admitted = session.as_ref().filter(|session| (session.admits)(&login));
+    // A login that is refused a session is repeated, such as with a new password, and may repeat its code.
+    factor.verify(tx, row.id, session.is_none() || admitted.is_some()).await?;
+    if let Some(session) = admitted {
         let ends = login.roles_end.map_or(session.expires_at, |end| end.min(session.expires_at));
         records::note(tx, &login.account, &session.token_id, ends).await?;
     }
@@ -278,6 +287,11 @@ fn caller(row: &rows::Model, tenant: Option<&Tenant>) -> Caller {
     let subject = tenant.map_or_else(|| row.username.clone(), |tenant| format!("{}/{}", tenant.name, row.username));
     let (role, account) = (row.role, Some(row.id));
     Caller::new(CallerFacts { kind: CallerKind::User, subject, role, account, ..CallerFacts::default() })
+}
+
+/// The error of a login whose account or tenant is deleted meanwhile.
+fn gone(error: Error) -> Error {
+    if error.kind == Kind::NotFound { refused().caused_by(error) } else { error }
 }
 
 /// The same error for every reason why a login is refused.

@@ -15,6 +15,7 @@ pub mod server;
 pub mod stream;
 pub mod talk;
 pub mod tls;
+pub mod totp;
 pub mod wire;
 
 use std::{

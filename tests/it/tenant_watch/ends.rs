@@ -6,17 +6,24 @@ use reqwest::Method;
 use serde_json::json;
 use tenantry::{
     auth::{
-        Surface,
+        CallerStanding, Surface,
         authn::{
             keys::Keys,
+            tenant_lookup::Tenants,
             tokens::{self, Claims},
         },
     },
-    base::{Clock, IdKind, Role},
+    base::{Caller, Clock, Cx, IdKind, Role, TenantRef, caller::CallerFacts, cx::CxFacts, error::Reason},
+    zerotrust::tenants::{self as subscribers, SubscriberRef},
 };
+use tokio::time::timeout;
 
 use super::{brief, create, lifecycle, servers, until_bookmark, watch};
-use crate::harness::{server::Server, stream::Stream};
+use crate::{
+    db::{TestDb, platform_cx},
+    harness::{server::Server, stream::Stream},
+    rows::tenant,
+};
 
 /// Much longer than the second in which a stream ends on an idle machine, and much shorter than the time to the next check without an event.
 const SOON: Duration = Duration::from_secs(10);
@@ -110,6 +117,29 @@ async fn a_new_name_ends_the_streams_of_tokens_with_the_old_name() {
         assert_eq!(last_error(named).await, ("UNAUTHENTICATED".to_owned(), "CREDENTIALS_INVALID".to_owned()));
         assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
         assert_eq!(brief(&identified.json().await.unwrap()), "CHANGED acme-two 2");
+    }
+}
+
+both_databases! {
+    async fn a_name_that_was_given_up_meanwhile_does_not_continue_a_stream(db: TestDb) {
+        let acme = tenant(&db, "acme").await;
+        let named = TenantRef::Name("acme".to_owned());
+        let found = Tenants::find(&db.store, &named).await.unwrap();
+        let caller = |tenant| Caller::new(CallerFacts { tenant, ..CallerFacts::default() });
+        let of = |tenant| Cx::new(CxFacts { caller: caller(tenant), ..CxFacts::clone(&platform_cx("tenant.watch")) });
+        let standing = CallerStanding::new(&db);
+        let by_id = Tenants::find(&db.store, &TenantRef::Id(acme.tenant())).await.unwrap();
+        let (by_name, by_id) = (of(found), of(by_id));
+        let still = async |cx| timeout(Duration::from_millis(300), standing.end_of(cx)).await;
+        assert!(still(&by_name).await.is_err() && still(&by_id).await.is_err());
+        // Away and back, before the next check.
+        for name in ["beta", "acme"] {
+            let of = SubscriberRef { tenant: TenantRef::Id(acme.tenant()), version: None };
+            subscribers::update(&platform_cx("tenant.update"), &db, &of, Some(name.to_owned()), None).await.unwrap();
+        }
+        let end = timeout(SOON, standing.end_of(&by_name)).await.expect("an end");
+        assert_eq!(end.reason, Reason::CredentialsInvalid);
+        assert!(still(&by_id).await.is_err());
     }
 }
 

@@ -272,9 +272,9 @@ both_databases! {
         assert_eq!((foreign.status, &foreign.json()["error"]), (400, &"bad_request".into()));
     }
 
-    async fn a_cursor_of_another_filter_is_refused(db: TestDb) {
+    async fn a_cursor_of_another_filter_or_tenant_is_refused(db: TestDb) {
         let server = serve(&db).await;
-        let admin = http(&server, Admin).await;
+        let (admin, other) = (http(&server, Admin).await, http(&server, Other).await);
         for name in ["aa", "ab"] {
             let new = format!(r#"{{"action":"create","name":"{name}"}}"#);
             assert_eq!(admin.call(Method::POST, CHANGE, Some(&new)).await.status, 201);
@@ -285,5 +285,6 @@ both_databases! {
             let next = admin.get(&format!("{GROUPS}?{query}&cursor={cursor}")).await;
             assert_eq!(next.status, status, "{query}: {}", next.json());
         }
+        assert_eq!(other.get(&format!("{GROUPS}?q=a&cursor={cursor}")).await.status, 400);
     }
 }

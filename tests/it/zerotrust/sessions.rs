@@ -9,6 +9,7 @@ use crate::{
     harness::{
         http::{Answer, Http},
         server::{Server, Setup},
+        totp::code,
     },
 };
 
@@ -51,14 +52,6 @@ async fn is_refused(what: &str, session: &Http) {
     let start = std::time::Instant::now();
     eventually(what, || async { session.get(SESSION).await.status == 401 }).await;
     assert!(start.elapsed() < std::time::Duration::from_secs(3), "{what} took {:?}", start.elapsed());
-}
-
-/// The code of the current time step, or of a later one, as an authenticator app computes it.
-fn code(secret: &str, later: u64) -> String {
-    let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
-    let app = totp_rs::Builder::new().with_secret(secret).build().unwrap();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    app.generate(now + 30 * later).to_string()
 }
 
 both_databases! {
@@ -178,6 +171,18 @@ both_databases! {
         let recovery = codes[0].as_str().unwrap();
         assert_eq!(log_in(&server, "ada", ADA, Some(recovery)).await.status, 200);
         assert_eq!(log_in(&server, "ada", ADA, Some(recovery)).await.status, 401, "a recovery code must not be accepted twice");
+
+        // The refusal that asks for a new password does not use up the code.
+        let temporary = "a temporary password 7";
+        let set = json!({"user_id": "ada", "password": temporary, "must_change": true});
+        assert_eq!(post(&root, "/v1/admin/users/password", set).await.status, 200);
+        let recovery = codes[1].as_str().unwrap();
+        for _ in 0..2 {
+            assert_eq!(log_in(&server, "ada", temporary, Some(recovery)).await.status, 403);
+        }
+        let renew = json!({"tenant": "acme", "user": "ada", "password": temporary, "code": recovery, "new_password": ADA});
+        assert_eq!(post(&server.http(), "/v1/admin/login", renew).await.status, 200);
+        assert_eq!(log_in(&server, "ada", ADA, Some(recovery)).await.status, 401);
 
         let disable = json!({"user_id": "ada", "reason": "lost her phone"});
         assert_eq!(post(&root, "/v1/admin/users/totp/disable", disable).await.json()["status"], "none");
