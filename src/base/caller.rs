@@ -36,7 +36,7 @@ pub struct CallerFacts {
     pub project: Option<String>,
     /// Id of the token, for revocation and the log.
     pub token_id: String,
-    /// When the token expires; `None` if the credential is not one of our tokens.
+    /// When the token begins to be refused; `None` if the credential is not one of our tokens.
     pub ends: Option<OffsetDateTime>,
     /// The principal on whose behalf the caller acts, such as a client behind a proxy. A call needs the rights of both.
     pub principal: Option<Caller>,

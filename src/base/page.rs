@@ -101,7 +101,7 @@ fn uncover(list: ListId, cursor: &str) -> Result<Uuid> {
     match bytes.split_first_chunk() {
         Some((id, of)) if of == list.0 => Ok(Uuid::from_bytes(*id)),
         _ => {
-            let message = "the cursor is not valid for this list and filter";
+            let message = "the cursor is not valid for this request; repeat the request that returned it";
             Err(Error::invalid(Reason::CursorInvalid, "cursor", message))
         }
     }

@@ -27,7 +27,7 @@ use uuid::Uuid;
 use crate::{
     db::{TestDb, cx, platform_cx},
     harness::totp::code,
-    rows::{account, key, tenant},
+    rows::{account, key, sql, tenant},
 };
 
 fn acme() -> TenantRef {
@@ -88,6 +88,23 @@ async fn epoch(db: &TestDb, id: Uuid) -> i64 {
 }
 
 both_databases! {
+    async fn a_lasting_role_of_the_same_rank_permits_no_other_role(db: TestDb) {
+        let scope = tenant(&db, "acme").await;
+        let (ada, people) = (account(&db, scope, "ada").await, people(&db));
+        let auditor = UserEdit { role: Some("auditor".to_owned()), ..UserEdit::default() };
+        lifecycle::update(&platform_cx("user.update"), &db, &user("ada"), auditor).await.unwrap();
+        let soon = db.clock().now() + Duration::days(2);
+        grant(&db, &platform_cx("rbac.grant"), "ada", "admin", Some(soon)).await.unwrap();
+        let own = by_admin(scope, ada);
+        for (name, word) in [("sam", "security_operator"), ("nel", "network_admin")] {
+            denied(lifecycle::create(&own, &people, &acme(), new_user("eve", word)).await, Reason::RoleAboveOwn);
+            denied(make_key(&db, &own, key(word)).await, Reason::RoleAboveOwn);
+            lifecycle::create(&platform_cx("user.create"), &people, &acme(), new_user(name, word)).await.unwrap();
+            denied(password::set(&own, &people, &user(name), Reach::All, NewPassword::default()).await, Reason::RoleAboveOwn);
+        }
+        lifecycle::create(&own, &people, &acme(), new_user("eve", "auditor")).await.unwrap();
+    }
+
     async fn no_caller_grants_a_role_to_themselves(db: TestDb) {
         let scope = tenant(&db, "acme").await;
         let ada = account(&db, scope, "ada").await;
@@ -132,6 +149,14 @@ both_databases! {
         let code = Secret::new(code(enrolled.secret.expose(), 0));
         let confirmed = second_factor::confirm(&own, &people, &user("max"), Reach::All, &code).await;
         denied(confirmed.map(drop), Reason::RoleAboveOwn);
+        // Nor after it has taken the role from the account, which somebody may give back later.
+        lifecycle::create(&platform_cx("user.create"), &people, &acme(), new_user("kim", "admin")).await.unwrap();
+        let demoted = UserEdit { role: Some("user".to_owned()), ..UserEdit::default() };
+        denied(lifecycle::update(&own, &db, &user("max"), demoted).await, Reason::RoleAboveOwn);
+        denied(role_grants::revoke(&own, &db, &user("max"), &role("admin")).await, Reason::RoleAboveOwn);
+        suspension::suspend(&platform_cx("user.suspend"), &db, &user("kim"), None).await.unwrap();
+        sql(&db, "UPDATE accounts SET suspended_by = 'tenant' WHERE username = 'kim'".to_owned()).await.unwrap();
+        denied(suspension::reactivate(&own, &db, &user("kim"), None).await, Reason::RoleAboveOwn);
         let moved = UserEdit { email: Some("new@example.com".to_owned()), ..UserEdit::default() };
         denied(lifecycle::update(&own, &db, &user("max"), moved.clone()).await, Reason::RoleAboveOwn);
         for lesser in ["bob", "eve"] {

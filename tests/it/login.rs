@@ -21,6 +21,7 @@ use tenantry::{
     identity::{
         self, AccountChange, AccountStatus, Credentials, Login, NewAccount, Password, Passwords, People, TotpState,
         accounts, factor_attempts,
+        login::Purpose,
         totp::{self, TotpSecret, totp_purpose},
     },
     store::{
@@ -281,7 +282,7 @@ both_databases! {
         let denials = Denials::new(db.clock().clone());
         let sessions = Sessions::new(people, Arc::new(Keys::ephemeral()), denials.clone());
         let begin = async || {
-            let login = sessions.log_in(&stranger(1), &credentials(Some("acme"), "ada", PASSWORD, None)).await.unwrap();
+            let login = sessions.log_in(&stranger(1), &credentials(Some("acme"), "ada", PASSWORD, None), &Purpose::Nothing).await.unwrap();
             sessions.begin(&SessionOf::login(&login), Surface::Warehouse, Duration::from_secs(600)).unwrap().claims
         };
         let first = begin().await;
@@ -299,7 +300,7 @@ both_databases! {
         assert!(restarted.check(&second).is_err(), "a session of a deleted account was accepted after a restart");
         account(&db, Some(acme), "ada", Role::User).await;
 
-        let refused = sessions.log_in(&stranger(2), &credentials(Some("acme"), "ada", "wrong", None)).await;
+        let refused = sessions.log_in(&stranger(2), &credentials(Some("acme"), "ada", "wrong", None), &Purpose::Nothing).await;
         assert_eq!(reason(refused), Reason::LoginRefused);
         assert!(denials.take(true).iter().any(|(_, calls)| calls.tried == ["(ada?)"]));
     }

@@ -21,6 +21,7 @@ use tenantry::{
     identity::{
         self, Credentials, Email, NewAccount, Password, Passwords, People, UserRef, api_keys,
         groups::{self, NewGroup},
+        login::Purpose,
         roles::grants::{self as role_grants, RoleRef},
         sessions::revocations,
         users::{
@@ -143,7 +144,7 @@ both_databases! {
         assert!(statements.len() <= 8, "{statements:?}");
         assert_eq!(statements.iter().filter(|statement| *statement == "INSERT audit_events").count(), 1, "one write");
         let wrong = credentials("wrong");
-        let (refused, _) = counted.call("log in with a wrong password", sessions.log_in(&public, &wrong)).await;
+        let (refused, _) = counted.call("log in with a wrong password", sessions.log_in(&public, &wrong, &Purpose::Nothing)).await;
         assert!(refused.is_err());
 
         let new = NewUser { email: "eve@example.com".to_owned(), role: Some("auditor".to_owned()), ..NewUser::default() };

@@ -7,7 +7,11 @@ use crate::{
     api::{Deps, handlers::zerotrust::v1::session_service::SessionService},
     auth::authn::sessions::{Session, SessionOf},
     base::{Cx, Error, Result, Role, Secret, TenantId, TenantRef, error::Reason},
-    identity::{Credentials, Login, login::renewal, users},
+    identity::{
+        Credentials, Login,
+        login::{Purpose, renewal},
+        users,
+    },
     proto::zerotrust::v1::{
         GetSessionRequest, GetSessionResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
     },
@@ -37,10 +41,9 @@ impl AdminSessions {
         credentials: &Credentials,
         new: Secret<String>,
     ) -> Result<(Login, Session)> {
-        let login = self.deps.sessions.log_in(cx, credentials).await?;
+        let login = self.deps.sessions.log_in(cx, credentials, &Purpose::NewPassword).await?;
         check_role(&login)?;
-        let account = renewal::renew(cx, &self.deps.people, &login, &credentials.password, new).await?;
-        let login = Login { account, ..login };
+        let login = renewal::renew(cx, &self.deps.people, login, &credentials.password, new).await?;
         let session = session::begin(&self.deps, &SessionOf::login(&login)).await?;
         Ok((login, session))
     }

@@ -65,7 +65,7 @@ struct Credential {
     token_id: String,
     /// In seconds since the Unix epoch.
     issued: Option<i64>,
-    /// Expiry of one of our tokens, in seconds since the Unix epoch.
+    /// When one of our tokens begins to be refused, in seconds since the Unix epoch.
     ends: Option<i64>,
 }
 
@@ -215,7 +215,7 @@ impl Authenticator {
             project: claims.project.clone(),
             token_id: claims.jti.clone(),
             issued: Some(claims.iat),
-            ends: Some(claims.exp),
+            ends: Some(tokens::end(claims)),
         })
     }
 

@@ -3,7 +3,6 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use time::OffsetDateTime;
 use tokio::{sync::broadcast, time::sleep};
 
 use super::{tenant_lookup::Tenants, tokens};
@@ -74,9 +73,6 @@ impl CallerStanding {
     }
 
     async fn check(&self, cx: &Cx) -> Result<()> {
-        if end_of_credential(&cx.caller).is_some_and(|end| end <= cx.clock.now()) {
-            return Err(tokens::expired());
-        }
         self.store.check_still_valid(&cx.caller).await?;
         for party in cx.caller.parties() {
             let Some(tenant) = &party.tenant else { continue };
@@ -146,33 +142,9 @@ fn keys_of(caller: &Caller) -> Vec<String> {
     caller.parties().flat_map(of_party).flatten().collect()
 }
 
-/// When calls with the credential of a caller begin to be refused, as [`tokens::check`] does.
-fn end_of_credential(caller: &Caller) -> Option<OffsetDateTime> {
-    let leeway = if caller.account.is_some() { 0 } else { tokens::LEEWAY };
-    caller.ends.map(|end| end + time::Duration::seconds(leeway))
-}
-
 /// The delay to the next check: at most until the credential expires. Random, so that not all streams check at once.
 fn next_check(cx: &Cx) -> Duration {
     let regular = RECHECK.mul_f64(rand::random_range(1.0..1.5));
-    let left = end_of_credential(&cx.caller).map(|end| Duration::try_from(end - cx.clock.now()).unwrap_or_default());
+    let left = cx.caller.ends.map(|end| Duration::try_from(end - cx.clock.now()).unwrap_or_default());
     left.map_or(regular, |left| left.min(regular))
-}
-
-#[cfg(test)]
-mod tests {
-    use time::macros::datetime;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::base::caller::CallerFacts;
-
-    #[test]
-    fn a_minted_token_has_its_leeway_and_a_session_has_none() {
-        let end = datetime!(2026-07-01 12:00 UTC);
-        let caller = |account| Caller::new(CallerFacts { account, ends: Some(end), ..CallerFacts::default() });
-        assert_eq!(end_of_credential(&caller(None)), Some(end + time::Duration::seconds(tokens::LEEWAY)));
-        assert_eq!(end_of_credential(&caller(Some(Uuid::from_u128(1)))), Some(end));
-        assert_eq!(end_of_credential(&Caller::new(CallerFacts::default())), None);
-    }
 }

@@ -13,7 +13,11 @@ use crate::auth::surface::Surface;
 use crate::{
     audit::Denials,
     base::{Cx, Error, Result, Role, RoleSet, Secret, TenantId, error::Reason},
-    identity::{Account, Credentials, Login, NewSession, People, login, sessions::revocations},
+    identity::{
+        Account, Credentials, Login, NewSession, People,
+        login::{self, Purpose},
+        sessions::revocations,
+    },
 };
 
 /// Maximum lifetime of a session. Revocations by logout are kept as long.
@@ -65,11 +69,6 @@ impl Sessions {
         Self { people, keys, denials }
     }
 
-    /// Logs in (see [`login::login`]), and counts a refusal for the audit log.
-    pub async fn log_in(&self, cx: &Cx, credentials: &Credentials) -> Result<Login> {
-        self.log_in_noting(cx, credentials, None).await
-    }
-
     /// Logs in, and records the planned session in the same write, if the account may have one.
     pub async fn log_in_to(
         &self,
@@ -79,11 +78,12 @@ impl Sessions {
         admits: fn(&Login) -> bool,
     ) -> Result<Login> {
         let session = NewSession { token_id: planned.jti.clone(), expires_at: planned.expires_at()?, admits };
-        self.log_in_noting(cx, credentials, Some(&session)).await
+        self.log_in(cx, credentials, &Purpose::Session(session)).await
     }
 
-    async fn log_in_noting(&self, cx: &Cx, credentials: &Credentials, session: Option<&NewSession>) -> Result<Login> {
-        let outcome = login::begin(cx, &self.people, credentials, session).await;
+    /// Logs in (see [`login::login`]), and counts a refusal for the audit log.
+    pub async fn log_in(&self, cx: &Cx, credentials: &Credentials, purpose: &Purpose) -> Result<Login> {
+        let outcome = login::begin(cx, &self.people, credentials, purpose).await;
         if let Err(error) = &outcome
             && is_refusal(error)
         {

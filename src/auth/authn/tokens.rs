@@ -120,6 +120,11 @@ pub fn check(claims: &Claims, surface: Surface, now: i64) -> Result<()> {
     if claims.aud.iter().any(|audience| audience == surface.as_str()) { Ok(()) } else { Err(invalid()) }
 }
 
+/// When a token begins to be refused. Minted tokens have [`LEEWAY`].
+pub fn end(claims: &Claims) -> i64 {
+    if claims.account.is_some() { claims.exp } else { claims.exp.saturating_add(LEEWAY) }
+}
+
 /// Checks the times of a token with [`LEEWAY`].
 pub(in crate::auth) fn check_times(exp: i64, nbf: Option<i64>, iat: Option<i64>, now: i64) -> Result<()> {
     if exp.saturating_add(LEEWAY) <= now {

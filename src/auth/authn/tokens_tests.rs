@@ -56,6 +56,13 @@ fn changed(change: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Value {
 }
 
 #[test]
+fn a_minted_token_has_its_leeway_and_a_session_has_none() {
+    let minted = Claims { exp: NOW, ..claims() };
+    assert_eq!(end(&minted), NOW + LEEWAY);
+    assert_eq!(end(&Claims { account: Some(Uuid::from_u128(1)), ..minted }), NOW);
+}
+
+#[test]
 fn issued_tokens_are_accepted() {
     let keys = Keys::ephemeral();
     let token = issue(&keys, &claims()).unwrap();

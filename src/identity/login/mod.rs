@@ -47,6 +47,8 @@ pub struct Login {
     /// All roles, in every scope.
     pub roles: Vec<RoleGrant>,
     pub groups: Vec<Uuid>,
+    /// How the second factor was verified, for [`renewal::renew`].
+    factor: Factor,
 }
 
 impl Login {
@@ -66,6 +68,17 @@ pub struct NewSession {
     pub admits: fn(&Login) -> bool,
 }
 
+/// What a login is for.
+#[derive(Clone, Debug)]
+pub enum Purpose {
+    /// Nothing else: the login uses the code of the second factor.
+    Nothing,
+    /// A session, recorded in the same write. If the account may have none, the code is not used.
+    Session(NewSession),
+    /// A new password ([`renewal::renew`]), whose write uses the code.
+    NewPassword,
+}
+
 /// Maximum length of the text that names an account, in bytes.
 const MAX_USER: usize = 320;
 
@@ -81,14 +94,22 @@ enum Factor {
 }
 
 impl Factor {
-    /// Checks that the code was not used before. `consume` makes this its use.
-    async fn verify(&self, tx: &Tx, account: Uuid, consume: bool) -> Result<()> {
-        match (self, consume) {
-            (Self::None, _) => return Ok(()),
-            (Self::Step(step), true) => totp::take_step(tx, account, *step).await?,
-            (Self::Step(step), false) => totp::check_step(tx, account, *step).await?,
-            (Self::Recovery(code), true) => totp::take_recovery(tx, account, code.expose()).await?,
-            (Self::Recovery(code), false) => totp::check_recovery(tx, account, code.expose()).await?,
+    /// Uses the code. Fails with UNAUTHENTICATED if it was used before.
+    async fn consume(&self, tx: &Tx, account: Uuid) -> Result<()> {
+        match self {
+            Self::None => return Ok(()),
+            Self::Step(step) => totp::take_step(tx, account, *step).await?,
+            Self::Recovery(code) => totp::take_recovery(tx, account, code.expose()).await?,
+        }
+        factor_attempts::forget(tx, account).await
+    }
+
+    /// Fails as [`Self::consume`] does, but does not use the code.
+    async fn check(&self, tx: &Tx, account: Uuid) -> Result<()> {
+        match self {
+            Self::None => return Ok(()),
+            Self::Step(step) => totp::check_step(tx, account, *step).await?,
+            Self::Recovery(code) => totp::check_recovery(tx, account, code.expose()).await?,
         }
         factor_attempts::forget(tx, account).await
     }
@@ -109,7 +130,7 @@ struct Verified {
     found: Found,
     factor: Factor,
     renewal: Renewal,
-    session: Option<NewSession>,
+    purpose: Purpose,
 }
 
 struct Found {
@@ -121,11 +142,11 @@ struct Found {
 /// that may not log in get the same error, LOGIN_REFUSED, after the same time. An account with a second factor
 /// is asked for a code only after the right password.
 pub async fn login(cx: &Cx, people: &People, credentials: &Credentials) -> Result<Login> {
-    begin(cx, people, credentials, None).await
+    begin(cx, people, credentials, &Purpose::Nothing).await
 }
 
-/// Logs in as [`login`] does, and records the session that starts.
-pub async fn begin(cx: &Cx, people: &People, credentials: &Credentials, session: Option<&NewSession>) -> Result<Login> {
+/// Logs in as [`login`] does, for a purpose.
+pub async fn begin(cx: &Cx, people: &People, credentials: &Credentials, purpose: &Purpose) -> Result<Login> {
     let arrival = people.throttle.approach(cx).await?;
     let (tenant_name, mut found) = find(people, credentials).await?;
     let attempt = match &found {
@@ -143,7 +164,7 @@ pub async fn begin(cx: &Cx, people: &People, credentials: &Credentials, session:
             }
         };
     }
-    let outcome = attempt_login(cx, people, credentials, found, turn.throttled, session).await;
+    let outcome = attempt_login(cx, people, credentials, found, turn.throttled, purpose).await;
     match &outcome {
         Ok(_) => turn.succeeded(),
         Err(error) if matches!(error.reason, Reason::LoginRefused | Reason::SecondFactorInvalid) => turn.failed(),
@@ -158,7 +179,7 @@ async fn attempt_login(
     credentials: &Credentials,
     found: Option<Found>,
     throttled: bool,
-    session: Option<&NewSession>,
+    purpose: &Purpose,
 ) -> Result<Login> {
     let hash = found.as_ref().map(|found| found.row.password_hash.clone()).unwrap_or_default();
     let matched = people.passwords.compare(credentials.password.clone(), hash, throttled).await?;
@@ -171,7 +192,7 @@ async fn attempt_login(
         PasswordMatch::Truncated => Renewal::Demand,
         PasswordMatch::Right | PasswordMatch::Wrong => Renewal::None,
     };
-    finish(cx, people, Verified { found, factor, renewal, session: session.cloned() }).await
+    finish(cx, people, Verified { found, factor, renewal, purpose: purpose.clone() }).await
 }
 
 /// The account that the credentials name, if it exists, and the tenant as it was given.
@@ -240,7 +261,7 @@ async fn finish(cx: &Cx, people: &People, verified: Verified) -> Result<Login> {
     people.store.write(&as_account, verified, note).await
 }
 
-async fn note(tx: &Tx, Verified { found, factor, renewal, session }: &Verified) -> Result<Login> {
+async fn note(tx: &Tx, Verified { found, factor, renewal, purpose }: &Verified) -> Result<Login> {
     let Found { row, tenant } = found;
     let account = put_login(tx, row, renewal).await?;
     let user = match tenant {
@@ -250,13 +271,16 @@ async fn note(tx: &Tx, Verified { found, factor, renewal, session }: &Verified) 
     let (also, roles_end) = user.tenant_roles();
     let User { account, roles, groups } = user;
     let tenant = tenant.as_ref().map(|(tenant, _)| tenant.clone());
-    let login = Login { account, tenant, also, roles_end, roles, groups };
-    let admitted = session.as_ref().filter(|session| (session.admits)(&login));
-    // A login that is refused a session is repeated, such as with a new password, and may repeat its code.
-    factor.verify(tx, row.id, session.is_none() || admitted.is_some()).await?;
-    if let Some(session) = admitted {
-        let ends = login.roles_end.map_or(session.expires_at, |end| end.min(session.expires_at));
-        records::note(tx, &login.account, &session.token_id, ends).await?;
+    let login = Login { account, tenant, also, roles_end, roles, groups, factor: factor.clone() };
+    match purpose {
+        Purpose::Nothing => factor.consume(tx, row.id).await?,
+        Purpose::Session(session) if (session.admits)(&login) => {
+            factor.consume(tx, row.id).await?;
+            let ends = login.roles_end.map_or(session.expires_at, |end| end.min(session.expires_at));
+            records::note(tx, &login.account, &session.token_id, ends).await?;
+        }
+        // The caller repeats a login that is refused a session, such as with a new password, and may repeat its code.
+        Purpose::Session(_) | Purpose::NewPassword => factor.check(tx, row.id).await?,
     }
     let details = serde_json::json!({"second_factor": !matches!(factor, Factor::None)});
     tx.audit_only(login.account.tenant, login.account.username.clone(), details);

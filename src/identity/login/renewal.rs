@@ -2,7 +2,6 @@
 
 use sea_orm::{EntityTrait, QuerySelect};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::Login;
 use crate::identity::{
@@ -15,28 +14,31 @@ use crate::{
     store::{ChangeKind, Tx, tables::accounts},
 };
 
-/// Changes the password of an account that just logged in, and ends all its sessions. Fails with
-/// INVALID_ARGUMENT for a password that violates the policy or equals the current one, with UNAUTHENTICATED if
-/// the account was changed since the login.
+/// Changes the password of an account that just logged in, and ends all its sessions. The change uses the code of the
+/// login. Fails with INVALID_ARGUMENT for a password that violates the policy or equals the current one, with
+/// UNAUTHENTICATED if the account was changed, or the code was used, since the login.
 pub async fn renew(
     cx: &Cx,
     people: &People,
-    login: &Login,
+    login: Login,
     current: &Secret<String>,
     new: Secret<String>,
-) -> Result<Account> {
+) -> Result<Login> {
     if normalized(&new).expose() == normalized(current).expose() {
         return Err(weak("the new password must differ from the current one"));
     }
     let password = policy::checked(new, names(&login.account)).await?;
     let hash = people.passwords.hash(password).await?;
-    people.store.write(&as_account(cx, login), (login.account.id, login.account.epoch, hash), put_renewed).await
+    let account = people.store.write(&as_account(cx, &login), (login.clone(), hash), put_renewed).await?;
+    Ok(Login { account, ..login })
 }
 
-async fn put_renewed(tx: &Tx, (id, epoch, hash): &(Uuid, i64, String)) -> Result<Account> {
-    let row = accounts::Entity::find_by_id(*id).lock_exclusive().one(tx.conn()).await?;
+async fn put_renewed(tx: &Tx, (login, hash): &(Login, String)) -> Result<Account> {
+    let (id, epoch) = (login.account.id, login.account.epoch);
+    login.factor.consume(tx, id).await?;
+    let row = accounts::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
     // Every change of its password, role or status raises the epoch.
-    let active = |row: &accounts::Model| row.epoch == *epoch && row.status == AccountStatus::Active;
+    let active = |row: &accounts::Model| row.epoch == epoch && row.status == AccountStatus::Active;
     let row = row.filter(active).ok_or_else(wrong)?;
     let password = Some((hash.clone(), false));
     let change = AccountChange { password, end_sessions: true, ..AccountChange::default() };

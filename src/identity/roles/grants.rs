@@ -97,6 +97,7 @@ async fn revoke_in(tx: &Tx, request: &RoleRequest) -> Result<User> {
         let message = "a user must have a role; the lowest is user";
         return Err(Error::precondition(Reason::AccountState, message));
     }
+    ceiling::refuse_takeover(tx, &locked).await?;
     refuse_unless_lasting(tx, &locked, &without(&locked.user, request)).await?;
     let rows = tx.tenant(locked.scope).account_roles();
     let taken = rows.delete(locked.row.id, request.role, request.scope.kind(), &request.scope.id()).await?;

@@ -26,8 +26,9 @@ pub(in crate::identity) async fn refuse_outlasting(
     Err(Error::denied(Reason::RoleAboveOwn, message))
 }
 
-/// Refuses to change what another account logs in with (password, second factor, address) if the caller's own role expires
-/// before a role of the account does: the caller could log in with the account afterwards.
+/// Refuses to change what another account logs in with (password, second factor, address), to take a role from it and to
+/// reactivate it, if the caller's own role expires before a role of the account does: the caller could log in with the
+/// account afterwards, or give it a role that the caller could not.
 pub(in crate::identity) async fn refuse_takeover(tx: &Tx, locked: &LockedUser) -> Result<()> {
     if rules::is_own(&tx.cx().caller, &locked.user.account) {
         return Ok(());
@@ -43,7 +44,17 @@ pub(in crate::identity) async fn refuse_takeover(tx: &Tx, locked: &LockedUser) -
     Ok(())
 }
 
-/// When the caller loses the rank of a role; none if never. Read from the database, because a token may be outdated.
+/// The roles of the caller that permit to give a role: a higher one, or the same. One of the same rank has other permissions
+/// and counts only if the caller has none of these.
+fn permitting(own: &[RoleGrant], role: Role) -> impl Iterator<Item = &RoleGrant> {
+    let of_tenant = |own: &&RoleGrant| own.scope == RoleScope::Tenant;
+    let permits = move |own: &RoleGrant| own.role == role || own.role.rank() > role.rank();
+    let any = own.iter().filter(of_tenant).any(permits);
+    let counts = move |own: &&RoleGrant| if any { permits(own) } else { own.role.rank() == role.rank() };
+    own.iter().filter(of_tenant).filter(counts)
+}
+
+/// When the caller loses the right to give a role; none if never. Read from the database, because a token may be outdated.
 async fn until(tx: &Tx, scope: TenantScope, role: Role) -> Result<Option<OffsetDateTime>> {
     let caller = &tx.cx().caller;
     // Every user has this rank.
@@ -65,8 +76,7 @@ async fn until(tx: &Tx, scope: TenantScope, role: Role) -> Result<Option<OffsetD
     let granted =
         tx.tenant(scope).account_roles().of(&[id], tx.now().into()).await?.into_iter().map(RoleGrant::try_from);
     let roles = std::iter::once(Ok(RoleGrant::own(&own))).chain(granted).collect::<Result<Vec<_>>>()?;
-    let high = roles.iter().filter(|own| own.scope == RoleScope::Tenant && own.role.rank() >= role.rank());
-    let ends: Option<Vec<_>> = high.map(|own| own.expires_at).collect();
+    let ends: Option<Vec<_>> = permitting(&roles, role).map(|own| own.expires_at).collect();
     match ends {
         Some(ends) => ends.into_iter().max().map(Some).ok_or_else(rules::above),
         None => Ok(None),

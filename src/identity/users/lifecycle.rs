@@ -169,6 +169,9 @@ async fn update_in(tx: &Tx, (user, asked, kept): &(UserRef, AccountChange, Optio
     }
     if change.email.is_some() {
         suspension::refuse_foreign(tx, &locked)?;
+    }
+    // With a lower role, what the account logs in with could be changed, and the higher one be granted again later.
+    if change.email.is_some() || change.role.is_some() {
         ceiling::refuse_takeover(tx, &locked).await?;
     }
     if let Some(role) = change.role {

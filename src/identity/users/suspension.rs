@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{LockedUser, last_admin, put, record, rules};
+use super::{LockedUser, ceiling, last_admin, put, record, rules};
 use crate::identity::{AccountChange, AccountStatus, User, UserRef, sessions::records, users};
 use crate::{
     base::{Cx, Error, Result, error::Reason},
@@ -64,6 +64,7 @@ async fn reactivate_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> R
     rules::reachable(&tx.cx().caller, &locked.user)?;
     let after = if locked.user.account.status == AccountStatus::Suspended {
         refuse_foreign(tx, &locked)?;
+        ceiling::refuse_takeover(tx, &locked).await?;
         let status = rules::active_or_invited(!locked.row.password_hash.is_empty());
         put(tx, &locked, &AccountChange { status: Some((status, None)), ..AccountChange::default() }).await?
     } else {

@@ -6,7 +6,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::{
     TlsConnector,
@@ -19,6 +19,9 @@ use tokio_rustls::{
 use url::{Host, Url};
 
 use super::{EgressError, Inner};
+
+/// The least time that an address gets: more than the first retransmission of a lost packet takes.
+const LEAST: Duration = Duration::from_millis(1200);
 
 /// A connection, with or without TLS.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -58,13 +61,15 @@ impl Inner {
     }
 }
 
-/// Connects to the first reachable address. Each gets a share of the time, so that one that does not respond leaves time for
-/// the others.
+/// Connects to the first reachable address. Each gets a share of the time that is left, so that one that does not respond
+/// leaves time for the others.
 async fn open(addresses: &[SocketAddr], bound: Duration) -> Result<TcpStream, EgressError> {
     let mut last = io::Error::other("there is no address");
-    let share = bound / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
-    for address in addresses {
-        match timeout(share, TcpStream::connect(address)).await {
+    let end = Instant::now() + bound;
+    for (index, address) in addresses.iter().enumerate() {
+        let others = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        let share = end.saturating_duration_since(Instant::now()) / others;
+        match timeout(share.max(LEAST), TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true).map_err(EgressError::unreachable)?;
                 return Ok(stream);

@@ -17,13 +17,16 @@ pub(in crate::store) async fn check(tx: &Tx) -> Result<()> {
 }
 
 impl Store {
-    /// Fails with CREDENTIALS_REVOKED if the account, key or token of the caller, or of its principal, is no longer valid. For calls
-    /// that read for a long time.
+    /// Fails with CREDENTIALS_EXPIRED or CREDENTIALS_REVOKED if the account, key or token of the caller, or of its principal, has
+    /// become invalid. For calls that read for a long time.
     pub async fn check_still_valid(&self, caller: &Caller) -> Result<()> {
         let now = self.clock().now();
+        if caller.ends.is_some_and(|end| end <= now) {
+            return Err(Error::unauthenticated(Reason::CredentialsExpired, "the credentials have expired"));
+        }
         let revoked = !caller.token_id.is_empty()
             && revoked_tokens::Entity::find_by_id(caller.token_id.as_str()).one(self.read()).await?.is_some();
-        if revoked || caller.ends.is_some_and(|end| end <= now) {
+        if revoked {
             return Err(gone());
         }
         check_on(self.read(), caller, now).await

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::{brief, create, lifecycle, servers, until_bookmark, watch};
 use crate::{
-    db::{TestDb, platform_cx},
+    db::platform_cx,
     harness::{server::Server, stream::Stream},
     rows::tenant,
 };
@@ -140,6 +140,17 @@ both_databases! {
         let end = timeout(SOON, standing.end_of(&by_name)).await.expect("an end");
         assert_eq!(end.reason, Reason::CredentialsInvalid);
         assert!(still(&by_id).await.is_err());
+    }
+
+    async fn an_expired_token_ends_a_stream_as_expired(db: TestDb) {
+        let ends = |end| Caller::new(CallerFacts { ends: Some(end), ..CallerFacts::default() });
+        let now = db.clock().now();
+        let cx = |end| Cx::new(CxFacts { caller: ends(end), ..CxFacts::clone(&platform_cx("tenant.watch")) });
+        let standing = CallerStanding::new(&db);
+        let end = timeout(SOON, standing.end_of(&cx(now - Duration::from_secs(1)))).await.expect("an end");
+        assert_eq!(end.reason, Reason::CredentialsExpired);
+        let later = cx(now + Duration::from_secs(60));
+        assert!(timeout(Duration::from_millis(300), standing.end_of(&later)).await.is_err());
     }
 }
 
