@@ -13,7 +13,7 @@ use crate::{
     base::{Result, error::Reason},
     identity::{accounts::not_found, backoff::too_many},
     store::{
-        Stamp, Store, Tx,
+        Exec, Fetch, Stamp, Store, Tx,
         tables::factor_attempts::{Column, Entity, Model},
     },
 };
@@ -37,7 +37,7 @@ pub async fn begin(store: &Store, account: Uuid) -> Result<()> {
 
 /// Forgets the attempts on an account after a success, or with its second factor.
 pub async fn forget(tx: &Tx, account: Uuid) -> Result<()> {
-    Entity::delete_by_id(account).exec(tx.conn()).await?;
+    Entity::delete_by_id(account).run(tx.conn()).await?;
     Ok(())
 }
 
@@ -47,10 +47,10 @@ async fn count(tx: &Tx, account: &Uuid) -> Result<Option<Duration>> {
     let now = tx.time().await?;
     let first = Model { account_id: *account, attempts: 1, window_ends: Stamp::from(now + WINDOW) };
     let insert = Entity::insert(first.into_active_model()).on_conflict(another(now.into()));
-    if insert.exec_without_returning(tx.conn()).await? == 1 {
+    if insert.run(tx.conn()).await? == 1 {
         return Ok(None);
     }
-    let row = Entity::find_by_id(*account).one(tx.conn()).await?;
+    let row = Entity::find_by_id(*account).fetch_one(tx.conn()).await?;
     let left = row.map(|row| row.window_ends.time() - now).and_then(|left| left.try_into().ok());
     Ok(Some(left.unwrap_or(Duration::ZERO)))
 }

@@ -1,8 +1,6 @@
 //! The second factor of users: enrollment, confirmation and removal (zero-trust contract, section 4.2).
 
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -15,7 +13,7 @@ use super::{
 use crate::{
     base::{Cx, Error, Reach, Result, Secret, error::Reason},
     store::{
-        ChangeKind, Stamp, Store, Tx,
+        ChangeKind, Exec, Fetch, Stamp, Store, Tx, UpdateRow,
         tables::{accounts, recovery_codes},
     },
 };
@@ -71,7 +69,7 @@ async fn put_pending(tx: &Tx, found: &Found) -> Result<OffsetDateTime> {
     row.totp_last_step = Set(None);
     row.version = Set(version + 1);
     row.updated_at = Set(tx.now().into());
-    row.update(tx.conn()).await?;
+    row.update_row(tx.conn()).await?;
     record_next(tx, &locked, json!({}));
     Ok(expires_at)
 }
@@ -102,7 +100,8 @@ pub async fn confirm(
 
 /// The sealed secret of a pending enrollment.
 async fn pending(store: &Store, account: Uuid) -> Result<String> {
-    let row = accounts::Entity::find_by_id(account).one(store.read()).await?.ok_or_else(super::accounts::not_found)?;
+    let row =
+        accounts::Entity::find_by_id(account).fetch_one(store.read()).await?.ok_or_else(super::accounts::not_found)?;
     let now = Stamp::from(store.time().await?);
     let in_time = row.totp_pending_until.is_some_and(|until| until > now);
     let waits = row.totp_state == TotpState::Pending && in_time;
@@ -130,14 +129,14 @@ async fn put_enabled(tx: &Tx, locked: &LockedUser, hashes: &[String]) -> Result<
         .col_expr(accounts::Column::Version, Expr::value(locked.row.version + 1))
         .col_expr(accounts::Column::UpdatedAt, Expr::value(Stamp::from(tx.now())))
         .filter(accounts::Column::Id.eq(id))
-        .exec(tx.conn())
+        .run(tx.conn())
         .await?;
     totp::forget_codes(tx, id).await?;
     let created_at = Stamp::from(tx.now());
     let hashes = hashes.iter().cloned();
     let rows = hashes.map(|code_hash| recovery_codes::Model { account_id: id, code_hash, created_at });
     let rows = rows.map(IntoActiveModel::into_active_model);
-    recovery_codes::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    recovery_codes::Entity::insert_many(rows).run(tx.conn()).await?;
     record_next(tx, locked, json!({"recovery_codes": RECOVERY_CODES}));
     Ok(())
 }

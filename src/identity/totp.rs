@@ -2,7 +2,7 @@
 //! seconds, and recovery codes.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, sea_query::Expr};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use totp_rs::{Builder, Totp};
@@ -12,7 +12,7 @@ use super::{TotpState, factor_attempts};
 use crate::{
     base::{Error, Result, Secret, error::Reason, text},
     store::{
-        Tx,
+        Count, Exec, Fetch, Tx,
         tables::{accounts, recovery_codes},
     },
 };
@@ -85,14 +85,14 @@ pub async fn take_step(tx: &Tx, account: Uuid, step: i64) -> Result<()> {
     let taken = accounts::Entity::update_many()
         .col_expr(accounts::Column::TotpLastStep, Expr::value(step))
         .filter(is_unused(account, step))
-        .exec(tx.conn())
+        .run(tx.conn())
         .await?;
-    if taken.rows_affected == 1 { Ok(()) } else { Err(invalid()) }
+    if taken == 1 { Ok(()) } else { Err(invalid()) }
 }
 
 /// Fails as [`take_step`] does, but does not consume the code.
 pub async fn check_step(tx: &Tx, account: Uuid, step: i64) -> Result<()> {
-    let unused = accounts::Entity::find().filter(is_unused(account, step)).count(tx.conn()).await?;
+    let unused = accounts::Entity::find().filter(is_unused(account, step)).fetch_count(tx.conn()).await?;
     if unused == 1 { Ok(()) } else { Err(invalid()) }
 }
 
@@ -104,14 +104,14 @@ fn is_unused(account: Uuid, step: i64) -> Condition {
 /// Consumes a recovery code.
 pub async fn take_recovery(tx: &Tx, account: Uuid, code: &str) -> Result<()> {
     let key = (account, recovery_hash(code));
-    let taken = recovery_codes::Entity::delete_by_id(key).exec(tx.conn()).await?;
-    if taken.rows_affected == 1 { Ok(()) } else { Err(invalid()) }
+    let taken = recovery_codes::Entity::delete_by_id(key).run(tx.conn()).await?;
+    if taken == 1 { Ok(()) } else { Err(invalid()) }
 }
 
 /// Fails as [`take_recovery`] does, but does not consume the code.
 pub async fn check_recovery(tx: &Tx, account: Uuid, code: &str) -> Result<()> {
     let key = (account, recovery_hash(code));
-    let found = recovery_codes::Entity::find_by_id(key).one(tx.conn()).await?;
+    let found = recovery_codes::Entity::find_by_id(key).fetch_one(tx.conn()).await?;
     if found.is_some() { Ok(()) } else { Err(invalid()) }
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn clear(tx: &Tx, account: Uuid) -> Result<()> {
         .col_expr(accounts::Column::TotpSecret, Expr::value(None::<String>))
         .col_expr(accounts::Column::TotpPendingUntil, Expr::value(None::<i64>))
         .filter(accounts::Column::Id.eq(account))
-        .exec(tx.conn())
+        .run(tx.conn())
         .await?;
     factor_attempts::forget(tx, account).await?;
     forget_codes(tx, account).await
@@ -153,7 +153,7 @@ pub(super) async fn clear(tx: &Tx, account: Uuid) -> Result<()> {
 
 pub(super) async fn forget_codes(tx: &Tx, account: Uuid) -> Result<()> {
     let codes = recovery_codes::Entity::delete_many().filter(recovery_codes::Column::AccountId.eq(account));
-    codes.exec(tx.conn()).await?;
+    codes.run(tx.conn()).await?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use sea_orm::{
 
 use crate::{
     base::{Error, Result},
-    store::{Stamp, Store, Tx, tables::leases},
+    store::{Exec, Fetch, Stamp, Store, Tx, tables::leases},
 };
 
 /// A lease that was taken. It may have been lost since then; only [`Lease::hold`] finds out.
@@ -61,7 +61,7 @@ impl Leases {
     /// renewed for `ttl` since this value first saw it.
     pub async fn take(&self, name: impl Into<Cow<'static, str>>, ttl: Duration) -> Result<Option<Lease>> {
         let name = name.into();
-        let found = leases::Entity::find_by_id(name.as_ref()).one(self.store.read()).await?;
+        let found = leases::Entity::find_by_id(name.as_ref()).fetch_one(self.store.read()).await?;
         let free = found.as_ref().is_none_or(|row| {
             let mark = (row.fence, row.expires_at);
             row.expires_at.micros() == FREE || row.holder == self.holder || self.is_expired(name.clone(), mark, ttl)
@@ -102,7 +102,7 @@ impl Lease {
         // A released lease stays released, even if a write of its work comes late.
         let held = self.row().filter(leases::Column::ExpiresAt.ne(Stamp::from_micros(FREE)));
         let renewed = held.col_expr(leases::Column::ExpiresAt, next_mark(tx, self.ttl));
-        Ok(renewed.exec(tx.conn()).await?.rows_affected == 1)
+        Ok(renewed.run(tx.conn()).await? == 1)
     }
 
     /// Renews the lease in a separate write; `false` if it is lost.
@@ -118,7 +118,7 @@ impl Lease {
     /// As [`release`](Self::release), inside a write that ends the work.
     pub async fn release_in(&self, tx: &Tx) -> Result<()> {
         let free = self.row().col_expr(leases::Column::ExpiresAt, Expr::value(FREE));
-        free.exec(tx.conn()).await.map(drop).map_err(Error::from)
+        free.run(tx.conn()).await.map(drop).map_err(Error::from)
     }
 
     /// Deletes the row inside a write that ends the work, if the lease will never be taken again.
@@ -127,7 +127,7 @@ impl Lease {
             .filter(leases::Column::Name.eq(self.name.as_ref()))
             .filter(leases::Column::Holder.eq(self.holder.as_str()))
             .filter(leases::Column::Fence.eq(self.fence));
-        own.exec(tx.conn()).await.map(drop).map_err(Error::from)
+        own.run(tx.conn()).await.map(drop).map_err(Error::from)
     }
 
     /// A lease for tests without a database.
@@ -177,7 +177,7 @@ async fn insert(tx: &Tx, name: &str, holder: &str, ttl: Duration) -> Result<bool
     let row = leases::Model { name, holder, fence: 1, expires_at: Stamp::from(tx.now() + ttl) };
     let taken = OnConflict::column(leases::Column::Name).do_nothing().to_owned();
     let insert = leases::Entity::insert(row.into_active_model()).on_conflict(taken);
-    Ok(insert.exec_without_returning(tx.conn()).await? == 1)
+    Ok(insert.run(tx.conn()).await? == 1)
 }
 
 /// Takes a lease if its row has not changed, and returns the new fence; `None` if its holder, or another server, was faster.
@@ -189,7 +189,7 @@ async fn take_over(tx: &Tx, seen: leases::Model, holder: &str, ttl: Duration) ->
         .filter(leases::Column::Name.eq(seen.name))
         .filter(leases::Column::Fence.eq(seen.fence))
         .filter(leases::Column::ExpiresAt.eq(seen.expires_at));
-    Ok((taken.exec(tx.conn()).await?.rows_affected == 1).then_some(seen.fence + 1))
+    Ok((taken.run(tx.conn()).await? == 1).then_some(seen.fence + 1))
 }
 
 /// The new `expires_at`, by the holder's clock. Other servers only check whether it changes, so it increases even if that clock

@@ -13,7 +13,7 @@ use super::{Lease, Placement};
 use crate::{
     base::{Cx, Result},
     store::{
-        Stamp, Store, Tx,
+        Exec, Fetch, Stamp, Store, Tx,
         tables::jobs::{Column, Entity, Model},
     },
 };
@@ -44,7 +44,7 @@ pub(super) struct RunSummary {
 
 /// The rows of all jobs that have run or were requested, by name.
 pub async fn all(store: &Store) -> Result<Vec<Model>> {
-    Ok(Entity::find().order_by_asc(Column::Job).all(store.read()).await?)
+    Ok(Entity::find().order_by_asc(Column::Job).fetch_all(store.read()).await?)
 }
 
 /// Makes a job due now. A server runs it the next time it checks.
@@ -54,8 +54,8 @@ pub async fn request(store: &Store, cx: &Cx, name: &'static str) -> Result<()> {
 
 async fn request_in(tx: &Tx, name: &&'static str) -> Result<()> {
     let now = Stamp::from(tx.time().await?);
-    let due = row(name).col_expr(Column::NextRun, Expr::value(now)).exec(tx.conn()).await?;
-    if due.rows_affected == 0 {
+    let due = row(name).col_expr(Column::NextRun, Expr::value(now)).run(tx.conn()).await?;
+    if due == 0 {
         insert(tx, name, "", None, now).await?;
     }
     tx.audit_only(None, *name, serde_json::json!({}));
@@ -64,7 +64,7 @@ async fn request_in(tx: &Tx, name: &&'static str) -> Result<()> {
 
 /// The time until a job is due; `None` if it is due now.
 pub(super) async fn wait(store: &Store, name: &str, longest: Duration) -> Result<Option<Duration>> {
-    match Entity::find_by_id(name).one(store.read()).await? {
+    match Entity::find_by_id(name).fetch_one(store.read()).await? {
         None => Ok(None),
         Some(row) => Ok(left(&row, store.time().await?, longest)),
     }
@@ -91,7 +91,7 @@ async fn begin_in(tx: &Tx, (lease, name, longest_pause): &(Lease, &'static str, 
     if !lease.hold(tx).await? {
         return Ok(Begin::Lost);
     }
-    let (found, time) = (Entity::find_by_id(*name).one(tx.conn()).await?, tx.time().await?);
+    let (found, time) = (Entity::find_by_id(*name).fetch_one(tx.conn()).await?, tx.time().await?);
     if let (Some(found), Some(longest)) = (&found, longest_pause)
         && let Some(wait) = left(found, time, *longest)
     {
@@ -108,7 +108,7 @@ async fn begin_in(tx: &Tx, (lease, name, longest_pause): &(Lease, &'static str, 
         .col_expr(Column::Holder, Expr::value(holder))
         .col_expr(Column::LastStart, Expr::value(now))
         .col_expr(Column::NextRun, Expr::value(now));
-    begun.exec(tx.conn()).await?;
+    begun.run(tx.conn()).await?;
     Ok(Begin::Begun)
 }
 
@@ -133,7 +133,7 @@ async fn end_in(
     let now = tx.time().await?;
     outcome(name, now.into(), ended)
         .col_expr(Column::NextRun, next_run((now + ended.next).into(), *placement))
-        .exec(tx.conn())
+        .run(tx.conn())
         .await?;
     if !ended.keep {
         lease.release_in(tx).await?;
@@ -185,6 +185,6 @@ async fn insert(tx: &Tx, name: &str, holder: &str, last_start: Option<Stamp>, ne
         items: 0,
         next_run,
     };
-    Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
+    Entity::insert(row.into_active_model()).run(tx.conn()).await?;
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
+use sea_orm::{EntityTrait, QuerySelect};
 
 use crate::{
     base::Result,
-    store::{Invalidate, Store, Tx, tables::clusters},
+    store::{Db, Fetch, Invalidate, Store, Tx, tables::clusters},
 };
 
 /// How old the names may be.
@@ -22,6 +22,6 @@ pub(super) async fn cluster_names_in(tx: &Tx) -> Result<Vec<String>> {
     all(tx.conn()).await
 }
 
-async fn all(conn: &impl ConnectionTrait) -> Result<Vec<String>> {
-    Ok(clusters::Entity::find().select_only().column(clusters::Column::Name).into_tuple().all(conn).await?)
+async fn all(conn: &impl Db) -> Result<Vec<String>> {
+    Ok(clusters::Entity::find().select_only().column(clusters::Column::Name).into_tuple().fetch_all(conn).await?)
 }

@@ -11,7 +11,10 @@ use serde_json::Value;
 use super::{addresses, cluster_names::cluster_names, document, rules};
 use crate::{
     base::{Access, Cx, Error, Result, Worded, error::Reason},
-    store::{Change, ChangeKind, Invalidate, Resource, Sealer, Stamp, Store, Tx, columns::Json, tables::clusters},
+    store::{
+        Change, ChangeKind, Exec, Fetch, Invalidate, Resource, Sealer, Stamp, Store, Tx, columns::Json,
+        tables::clusters,
+    },
 };
 
 /// The addresses of a cluster and how it is reached.
@@ -30,7 +33,7 @@ pub async fn get(cx: &Cx, store: &Store, sealer: &Sealer, name: &str) -> Result<
     if !rules::is_entity_name(name) {
         return Err(not_found());
     }
-    let row = clusters::Entity::find_by_id(name).one(store.read()).await?.ok_or_else(not_found)?;
+    let row = clusters::Entity::find_by_id(name).fetch_one(store.read()).await?.ok_or_else(not_found)?;
     let mut data = ClusterData {
         service_url: row.service_url,
         service_url_tls: row.service_url_tls,
@@ -66,7 +69,7 @@ async fn insert(tx: &Tx, row: &clusters::ActiveModel) -> Result<()> {
     let row = clusters::ActiveModel { created_at: now.clone(), updated_at: now, ..row.clone() };
     record(tx, row.name.as_ref(), ChangeKind::Created);
     tx.after_commit(Invalidate::ClusterNames);
-    clusters::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    clusters::Entity::insert(row).run(tx.conn()).await?;
     Ok(())
 }
 
@@ -86,9 +89,9 @@ async fn replace(tx: &Tx, row: &clusters::ActiveModel) -> Result<()> {
     let updated = clusters::Entity::update_many()
         .filter(clusters::Column::Name.eq(row.name.as_ref()))
         .set(row)
-        .exec(tx.conn())
+        .run(tx.conn())
         .await?;
-    if updated.rows_affected == 0 { Err(not_found()) } else { Ok(()) }
+    if updated == 0 { Err(not_found()) } else { Ok(()) }
 }
 
 /// Deletes a cluster. Tenants, namespaces and other clusters that refer to it keep its name, as in the contract's
@@ -104,8 +107,8 @@ pub async fn delete(cx: &Cx, store: &Store, name: &str) -> Result<()> {
 async fn remove(tx: &Tx, name: &Arc<str>) -> Result<()> {
     record(tx, name, ChangeKind::Deleted);
     tx.after_commit(Invalidate::ClusterNames);
-    let deleted = clusters::Entity::delete_by_id(&**name).exec(tx.conn()).await?;
-    if deleted.rows_affected == 0 { Err(not_found()) } else { Ok(()) }
+    let deleted = clusters::Entity::delete_by_id(&**name).run(tx.conn()).await?;
+    if deleted == 0 { Err(not_found()) } else { Ok(()) }
 }
 
 /// The names of all clusters, sorted.

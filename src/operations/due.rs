@@ -7,7 +7,7 @@ use super::{Kinds, Operation, State};
 use crate::{
     base::{Error, Result},
     store::{
-        Stamp, Store,
+        Fetch, Stamp, Store,
         tables::operations::{Column, Entity},
     },
 };
@@ -37,7 +37,7 @@ pub(super) async fn due(store: &Store, kinds: &Kinds) -> Result<Due> {
         .order_by_asc(Column::DueAt)
         .order_by_asc(Column::Id)
         .limit(LIMIT)
-        .all(store.read())
+        .fetch_all(store.read())
         .await?;
     let mut due = Due::default();
     for row in rows {

@@ -1,7 +1,7 @@
 //! Reading operations.
 
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, IntoColumnRef, Query, SimpleExpr},
 };
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use super::{Operation, OperationKind, State};
 use crate::{
     base::{Access, Cx, Error, Page, PageRequest, Result, TenantId, TenantRef, error::Reason, scope::foreign_tenant},
     store::{
-        Store,
+        Count, Fetch, Store,
         tables::operations::{Column, Entity, Model},
     },
 };
@@ -46,9 +46,9 @@ pub async fn list(cx: &Cx, store: &Store, filter: &Filter, request: PageRequest)
         .add_option(filter.state.map(|state| Column::State.eq(state.as_str())))
         .add_option(filter.kind.as_deref().map(|kind| Column::Kind.eq(kind)));
     let query = Entity::find().filter(wanted);
-    let total = query.clone().count(store.read()).await?;
+    let total = query.clone().fetch_count(store.read()).await?;
     let after = Condition::all().add_option(request.after.map(|id| Column::Id.lt(id)));
-    let rows = query.filter(after).order_by_desc(Column::Id).limit(request.rows()).all(store.read()).await?;
+    let rows = query.filter(after).order_by_desc(Column::Id).limit(request.rows()).fetch_all(store.read()).await?;
     let Page { items, next, total } = Page::cut(request, rows, total, |row| row.id);
     Ok(Page { items: items.into_iter().filter_map(readable).collect(), next, total })
 }
@@ -78,7 +78,7 @@ fn readable(row: Model) -> Option<Operation> {
 
 /// An operation, without a check of access.
 pub(super) async fn find(store: &Store, id: Uuid) -> Result<Option<Operation>> {
-    Entity::find_by_id(id).one(store.read()).await?.map(Operation::try_from).transpose()
+    Entity::find_by_id(id).fetch_one(store.read()).await?.map(Operation::try_from).transpose()
 }
 
 /// Fails with NOT_FOUND if the call has no access to an operation. Callers of a tenant have access to the operations of their

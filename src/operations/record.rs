@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
+use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use crate::{
     base::{Error, Kind, Result, error::Reason},
     jobs::{Lease, Report},
     store::{
-        Change, ChangeKind, Resource, Stamp, Tx, json,
+        Change, ChangeKind, Fetch, Resource, Stamp, Tx, UpdateRow, json,
         tables::operations::{ActiveModel, Entity, Model},
     },
 };
@@ -25,7 +25,7 @@ pub(super) fn change(row: &Model, kind: ChangeKind) -> Change {
 /// The row of an operation, locked until the write ends.
 pub(super) async fn locked(tx: &Tx, id: Uuid) -> Result<Option<Model>> {
     // SQLite has one writer and needs no lock; its dialect omits the clause.
-    Ok(Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?)
+    Ok(Entity::find_by_id(id).lock_exclusive().fetch_one(tx.conn()).await?)
 }
 
 /// Updates a row, increments its version and records the change in the outbox.
@@ -41,7 +41,7 @@ async fn put_without_event(tx: &Tx, row: Model, changed: impl FnOnce(&mut Active
     let mut active = row.into_active_model();
     changed(&mut active);
     (active.version, active.updated_at) = (Set(version), Set(Stamp::from(tx.now())));
-    Ok(active.update(tx.conn()).await?)
+    Ok(active.update_row(tx.conn()).await?)
 }
 
 /// Clears the failures since the last progress.

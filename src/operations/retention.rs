@@ -9,7 +9,7 @@ use crate::{
     base::Result,
     jobs::{Job, Placement, Report, Run, Schedule},
     store::{
-        Stamp, Store, Tx,
+        Exec, Fetch, Stamp, Store, Tx,
         tables::operations::{Column, Entity},
     },
 };
@@ -48,9 +48,9 @@ impl Job for PruneOperations {
 async fn prune(tx: &Tx, retention: &Duration) -> Result<u64> {
     let before = Stamp::from(tx.time().await? - *retention);
     let old = Entity::find().select_only().column(Column::Id).filter(Column::EndedAt.lt(before)).limit(BATCH);
-    let old: Vec<Uuid> = old.into_tuple().all(tx.conn()).await?;
+    let old: Vec<Uuid> = old.into_tuple().fetch_all(tx.conn()).await?;
     if old.is_empty() {
         return Ok(0);
     }
-    Ok(Entity::delete_many().filter(Column::Id.is_in(old)).exec(tx.conn()).await?.rows_affected)
+    Ok(Entity::delete_many().filter(Column::Id.is_in(old)).run(tx.conn()).await?)
 }

@@ -7,7 +7,7 @@ use super::{OperationKind, State, Step, StepName, record::change};
 use crate::{
     base::{Result, TenantId},
     store::{
-        ChangeKind, Stamp, Tx,
+        ChangeKind, Exec, Stamp, Tx,
         audit::storable,
         json,
         tables::operations::{Entity, Model},
@@ -51,6 +51,6 @@ pub async fn start<K: OperationKind>(
     tx.also_changed(change(&row, ChangeKind::Created));
     tx.wake_operations();
     let id = row.id;
-    Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
+    Entity::insert(row.into_active_model()).run(tx.conn()).await?;
     Ok(id)
 }

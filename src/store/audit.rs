@@ -2,11 +2,11 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
+use sea_orm::DbErr;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Stamp, tables::audit_events};
+use super::{Db, Stamp, kept::insert_rows, tables::audit_events};
 use crate::base::{Caller, Clock, Cx, TenantId};
 
 /// Maximum number of rows in one insert. PostgreSQL permits 65,535 parameters in a statement, SQLite 32,766.
@@ -106,10 +106,10 @@ pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-pub(super) async fn insert(conn: &impl ConnectionTrait, rows: Vec<audit_events::Model>) -> Result<(), DbErr> {
-    let mut rows = rows.into_iter().map(IntoActiveModel::into_active_model).peekable();
+pub(super) async fn insert(conn: &impl Db, rows: Vec<audit_events::Model>) -> Result<(), DbErr> {
+    let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
-        audit_events::Entity::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(conn).await?;
+        insert_rows::<audit_events::Entity>(conn, rows.by_ref().take(ROWS).collect()).await?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sha2::{Digest, Sha256};
 
-use super::{Store, tables::audit_events};
+use super::{Fetch, Store, tables::audit_events};
 use crate::base::Result;
 
 /// Domain separation: the prefix of every hash.
@@ -72,7 +72,7 @@ pub async fn verify(store: &Store) -> Result<ChainStatus> {
             .filter(audit_events::Column::Seq.gt(head.seq))
             .order_by_asc(audit_events::Column::Seq)
             .limit(PAGE)
-            .all(store.read())
+            .fetch_all(store.read())
             .await?;
         if page.is_empty() {
             return Ok(ChainStatus::Sound { events: head.seq });

@@ -1,6 +1,9 @@
 //! Maps database errors to domain errors. The only module that inspects them.
 
-use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
+use sea_orm::{
+    DbErr, RuntimeErr, SqlErr,
+    sqlx::{self, error::ErrorKind},
+};
 
 use super::tables;
 use crate::base::{
@@ -10,13 +13,28 @@ use crate::base::{
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        match error.sql_err() {
+        match violation(&error) {
             Some(SqlErr::UniqueConstraintViolation(text)) => unique_violation(error, &text),
             Some(SqlErr::ForeignKeyConstraintViolation(text)) => foreign_key_violation(error, &text),
             _ if is_unavailable(&error) => unavailable(error, "use"),
             _ => Error::internal(error),
         }
     }
+}
+
+/// The violated constraint. SeaORM only knows the errors of its own drivers.
+fn violation(error: &DbErr) -> Option<SqlErr> {
+    error.sql_err().or_else(|| {
+        let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error else {
+            return None;
+        };
+        let cause = cause.as_database_error()?;
+        match cause.kind() {
+            ErrorKind::UniqueViolation => Some(SqlErr::UniqueConstraintViolation(cause.message().to_owned())),
+            ErrorKind::ForeignKeyViolation => Some(SqlErr::ForeignKeyConstraintViolation(cause.message().to_owned())),
+            _ => None,
+        }
+    })
 }
 
 fn unique_violation(error: DbErr, text: &str) -> Error {

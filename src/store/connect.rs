@@ -5,7 +5,6 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,7 +18,11 @@ use sea_orm::{
 };
 use tokio::time::sleep;
 
-use super::conflict;
+use super::{
+    conflict,
+    db::Reads,
+    sqlite::{OnStatement, Readers, Settings, Writing},
+};
 use crate::base::{
     Clock, Error, Result, Secret,
     error::{Kind, Reason},
@@ -30,9 +33,11 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 /// Delay before an SQLite file that another process is creating is opened again.
 const OPEN_AGAIN: Duration = Duration::from_millis(10);
 
-/// Page cache of each SQLite reader, in KiB (negative means KiB instead of pages). SQLite's default of 2000 for
+/// Page cache of each SQLite reader, in KiB. SQLite's default of 2000 for
 /// all readers would be most of the program's memory; and the operating system caches the file as well.
-const READER_CACHE: &str = "-256";
+const READER_CACHE: i64 = 256;
+/// How long a connection of SeaORM to SQLite stays open without use.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Where the database is.
 #[derive(Clone)]
@@ -60,9 +65,6 @@ pub struct StoreConfig {
     /// Called with every statement, if set.
     pub on_statement: Option<OnStatement>,
 }
-
-/// Called with the SQL of a statement, without its parameters. BEGIN, COMMIT and savepoints are not reported.
-pub type OnStatement = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl StoreConfig {
     pub fn new(url: impl Into<String>) -> Self {
@@ -151,9 +153,14 @@ fn read_sqlite(url: &str) -> Result<SqliteConnectOptions> {
 }
 
 pub(super) struct Databases {
-    pub read: DatabaseConnection,
-    /// One connection on SQLite; the same pool as `read` on PostgreSQL.
+    pub reads: Reads,
+    /// SeaORM's connections for reads: on PostgreSQL those of `reads`; on SQLite connections beside them, which only
+    /// migrations and tests use.
+    pub orm: DatabaseConnection,
+    /// The same pool as `orm` on PostgreSQL. On SQLite a connection for migrations.
     pub write: DatabaseConnection,
+    /// The connection for writes on SQLite.
+    pub writing: Option<Writing>,
     /// Options for PostgreSQL connections outside the pool.
     pub direct: Option<PgConnectOptions>,
     /// How long to wait for another process that migrates.
@@ -166,10 +173,17 @@ impl Databases {
     }
 
     pub async fn close(&self) {
-        for connection in [&self.read, &self.write] {
+        if let Reads::Sqlite(readers) = &self.reads {
+            readers.close().await;
+        }
+        for connection in [&self.orm, &self.write] {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::debug!(%error, "closing the database failed");
             }
+        }
+        // The last connection moves the log into the file, which those for reads cannot.
+        if let Some(writing) = &self.writing {
+            writing.close();
         }
     }
 }
@@ -181,12 +195,19 @@ pub(super) async fn open(config: &StoreConfig) -> Result<Databases> {
         Target::Postgres(options) => open_postgres(config, options),
     };
     if let Some(on_statement) = &config.on_statement {
-        for connection in [&mut databases.read, &mut databases.write] {
-            let on_statement = Arc::clone(on_statement);
-            connection.set_metric_callback(move |info| on_statement(&info.statement.sql));
+        for connection in [&mut databases.orm, &mut databases.write] {
+            report(connection, on_statement);
+        }
+        if let Reads::Postgres(pool) = &mut databases.reads {
+            report(pool, on_statement);
         }
     }
     Ok(databases)
+}
+
+fn report(connection: &mut DatabaseConnection, on_statement: &OnStatement) {
+    let on_statement = OnStatement::clone(on_statement);
+    connection.set_metric_callback(move |info| on_statement(&info.statement.sql));
 }
 
 /// The driver's error is dropped, because it contains the URL with its password.
@@ -207,17 +228,32 @@ async fn open_sqlite(config: &StoreConfig, options: SqliteConnectOptions) -> Res
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
     let write = first_connection(config, &options).await.map_err(|error| conflict::unavailable(error, "open"))?;
-    let options = options.read_only(true).pragma("cache_size", READER_CACHE);
-    let read = readers(config).connect_lazy_with(options);
-    Ok(Databases { read: read.into(), write: write.into(), direct: None, migrate_timeout: config.migrate_timeout })
+    let path = options.get_filename().to_owned();
+    let writing = Writing::open(path.clone(), config.acquire_timeout, config.on_statement.clone())?;
+    let reads = Readers::new(Settings {
+        path,
+        cache: READER_CACHE,
+        on_statement: config.on_statement.clone(),
+        acquire_timeout: config.acquire_timeout,
+        max: config.max_connections,
+    });
+    let orm = pool(config).idle_timeout(IDLE).connect_lazy_with(options.read_only(true));
+    Ok(Databases {
+        reads: Reads::Sqlite(reads),
+        orm: orm.into(),
+        write: write.into(),
+        writing: Some(writing),
+        direct: None,
+        migrate_timeout: config.migrate_timeout,
+    })
 }
 
-/// Opens the connection for writes. Of several processes that open a new file only one can make it a WAL file;
+/// Opens the connection that makes the file a WAL file. Of several processes that open a new file only one can do so;
 /// SQLite reports "locked" to the others immediately, ignoring the busy timeout.
 async fn first_connection(config: &StoreConfig, options: &SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
     let began = Instant::now();
     loop {
-        match writer(config).connect_with(options.clone()).await {
+        match migrator(config).connect_with(options.clone()).await {
             Err(error) if conflict::is_locked_file(&error) && began.elapsed() < config.acquire_timeout => {
                 sleep(OPEN_AGAIN).await
             }
@@ -226,11 +262,10 @@ async fn first_connection(config: &StoreConfig, options: &SqliteConnectOptions) 
     }
 }
 
-/// A pool of one connection without a maximum age. A connection that a failure left inside a transaction is
-/// closed (when the disk is full, SQLite ends the transaction itself and the driver does not notice); the ping
-/// waits for a queued rollback.
-fn writer(config: &StoreConfig) -> SqlitePoolOptions {
-    readers(config).max_connections(1).after_release(|connection, _| {
+/// A pool of one connection for migrations. A connection that a failure left inside a transaction is closed (when the disk
+/// is full, SQLite ends the transaction itself and the driver does not notice); the ping waits for a queued rollback.
+fn migrator(config: &StoreConfig) -> SqlitePoolOptions {
+    pool(config).max_connections(1).idle_timeout(IDLE).after_release(|connection, _| {
         Box::pin(async move {
             connection.ping().await?;
             Ok(!connection.is_in_transaction())
@@ -238,7 +273,7 @@ fn writer(config: &StoreConfig) -> SqlitePoolOptions {
     })
 }
 
-fn readers(config: &StoreConfig) -> SqlitePoolOptions {
+fn pool(config: &StoreConfig) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(config.max_connections.max(1))
         .acquire_timeout(config.acquire_timeout)
@@ -284,5 +319,12 @@ fn open_postgres(config: &StoreConfig, options: PgConnectOptions) -> Databases {
         })
         .connect_lazy_with(options.clone());
     let pool = DatabaseConnection::from(pool);
-    Databases { read: pool.clone(), write: pool, direct: Some(options), migrate_timeout: config.migrate_timeout }
+    Databases {
+        reads: Reads::Postgres(pool.clone()),
+        orm: pool.clone(),
+        write: pool,
+        writing: None,
+        direct: Some(options),
+        migrate_timeout: config.migrate_timeout,
+    }
 }

@@ -3,9 +3,13 @@
 //! Reads use [`Store::read`] or, for rows of a tenant, [`Store::tenant`]. Every write uses [`Store::write`],
 //! which adds the audit event and the outbox events in the same transaction.
 //!
+//! Queries are SeaORM's. [`Fetch`], [`Count`], [`Exec`] and the traits beside them run them on a connection of the store: with
+//! SeaORM on PostgreSQL, and on SQLite directly (`sqlite/`).
+//!
 //! Reads run on the caller's own future, which would not be safe for writes: a future dropped during `BEGIN`
 //! leaves a pooled connection in a bad state (sqlx issues 4385 and 4393), but a read is a single statement
-//! without a transaction, and the pool discards what a dropped read left unread.
+//! without a transaction, and the pool discards what a dropped read left unread. On SQLite a read is complete
+//! when its future is first polled, or runs to its end on another thread.
 
 mod apart;
 mod api_key_uses;
@@ -15,19 +19,26 @@ pub mod chain;
 pub mod columns;
 mod conflict;
 mod connect;
+mod db;
+mod decode;
 mod delete_some;
+mod exec;
+mod fetch;
+mod kept;
 pub mod like;
 pub mod older_text;
 pub mod outbox;
 pub mod outbox_retention;
 pub mod page;
 pub mod pages;
+mod record;
 pub mod relay;
 mod revocations;
 mod schema;
 pub mod sealing;
 mod sequence;
 mod session_ends;
+mod sqlite;
 pub mod tables;
 mod tenant;
 pub mod tenant_lookup;
@@ -51,13 +62,19 @@ use tokio_util::task::TaskTracker;
 pub use apart::apart;
 pub use cache::Invalidate;
 pub use columns::{Stamp, json};
-pub use connect::{Location, OnStatement, StoreConfig, check_url};
+pub use connect::{Location, StoreConfig, check_url};
+pub use db::{Db, Reads, TxConn};
+pub use decode::{Decode, Table, Tuple};
 pub use delete_some::delete_some;
+pub use exec::{Exec, FetchUpdated, UpdateRow, execute};
+pub use fetch::{Count, Fetch};
+pub use kept::{Kept, insert_rows};
 pub use pages::Pages;
 pub use revocations::Revocation;
 pub use sealing::keyring::{Kek, Keyring};
 pub use sealing::sealer::Sealer;
 pub use session_ends::SessionsOf;
+pub use sqlite::OnStatement;
 pub use write::change::{Change, ChangeKind, Resource};
 pub use write::idempotent;
 pub use write::in_write;
@@ -98,8 +115,10 @@ impl Store {
         let db = connect::open(&config).await?;
         let tasks = TaskTracker::new();
         let observers = write::after_commit::Observers::default();
-        let group = (db.backend() == DbBackend::Sqlite)
-            .then(|| write::group_commit::Writer::start(&db, config.clock.clone(), observers.clone(), &tasks));
+        let start =
+            |writing| write::group_commit::Writer::start(writing, config.clock.clone(), observers.clone(), &tasks);
+        let group =
+            db.writing.clone().map(start).transpose().map_err(|error| conflict::unavailable(error, "write to"))?;
         let store = Self(Arc::new(Inner {
             db,
             clock: config.clock,
@@ -115,8 +134,13 @@ impl Store {
     }
 
     /// The connection for reads. Rows of a tenant are accessed through [`Store::tenant`] instead.
-    pub fn read(&self) -> &DatabaseConnection {
-        &self.0.db.read
+    pub fn read(&self) -> &Reads {
+        &self.0.db.reads
+    }
+
+    /// A connection of SeaORM for reads, for tests. On SQLite it is slower than [`read`](Self::read).
+    pub fn orm(&self) -> &DatabaseConnection {
+        &self.0.db.orm
     }
 
     pub fn backend(&self) -> DbBackend {
@@ -153,7 +177,7 @@ impl Store {
         if self.0.migrated.load(Ordering::Relaxed) {
             return Ok(Vec::new());
         }
-        let pending = schema::pending(self.read()).await?;
+        let pending = schema::pending(self.orm()).await?;
         self.0.migrated.store(pending.is_empty(), Ordering::Relaxed);
         Ok(pending)
     }

@@ -10,12 +10,16 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectionTrait, DbErr, ExprTrait, QueryResult,
+    DbErr, ExprTrait,
     prelude::Uuid,
     sea_query::{Expr, LockType, Order, Query, SelectStatement},
 };
 
-use super::{Store, Tx};
+use super::{
+    Db, Store, Tx,
+    exec::execute,
+    record::{Record, records},
+};
 use crate::base::{Result, text as people};
 
 /// Number of rows read at a time.
@@ -56,11 +60,11 @@ pub async fn renew(store: &Store) -> Result<u64> {
 async fn renew_table(store: &Store, rows: Rows) -> Result<u64> {
     let (mut changed, mut last) = (0, None);
     loop {
-        let page = store.read().query_all(&rows.page(last.as_ref())?).await?;
+        let page = records(store.read(), &rows.page(last.as_ref())?).await?;
         let mut older = Vec::new();
         for row in &page {
             if !rows.change(store.read(), row).await?.is_empty() {
-                older.push(row.try_get::<Uuid>("", "id")?);
+                older.push(row.get::<Uuid>("id")?);
             }
         }
         for ids in older.chunks(BATCH) {
@@ -84,13 +88,13 @@ async fn rewrite(store: &Store, rows: Rows, ids: Vec<Uuid>) -> Result<u64> {
 async fn rewrite_in(tx: &Tx, (rows, ids): &(Rows, Vec<Uuid>)) -> Result<u64> {
     let held = rows.select().and_where(Expr::col("id").is_in(ids.iter().copied())).lock(LockType::Update).take();
     let mut changed = 0;
-    for row in &tx.conn().query_all(&held).await? {
+    for row in &records(tx.conn(), &held).await? {
         let values = rows.change(tx.conn(), row).await?;
         if !values.is_empty() {
-            let same = Expr::col("id").eq(row.try_get::<Uuid>("", "id")?);
+            let same = Expr::col("id").eq(row.get::<Uuid>("id")?);
             let values = values.into_iter().map(|(column, value)| (column, Expr::value(value)));
             let update = Query::update().table(rows.table()).values(values).and_where(same).take();
-            tx.conn().execute(&update).await?;
+            execute(tx.conn(), tx.backend().build(&update)).await?;
             changed += 1;
         }
     }
@@ -137,10 +141,10 @@ impl Rows {
     }
 
     /// The rows after `last`.
-    fn page(self, last: Option<&QueryResult>) -> Result<SelectStatement, DbErr> {
+    fn page(self, last: Option<&Record>) -> Result<SelectStatement, DbErr> {
         let mut query = self.select().limit(PAGE).take();
         if let Some(last) = last {
-            let values = self.key().iter().map(|column| last.try_get::<Uuid>("", column).map(Expr::value));
+            let values = self.key().iter().map(|column| last.get::<Uuid>(column).map(Expr::value));
             let columns = self.key().iter().map(|column| Expr::col(*column));
             query.and_where(Expr::tuple(columns).gt(Expr::tuple(values.collect::<Result<Vec<_>, _>>()?)));
         }
@@ -148,7 +152,7 @@ impl Rows {
     }
 
     /// The changes of a row; empty if it is up to date.
-    async fn change<C: ConnectionTrait>(self, db: &C, row: &QueryResult) -> Result<Change, DbErr> {
+    async fn change<C: Db>(self, db: &C, row: &Record) -> Result<Change, DbErr> {
         match self {
             Self::Accounts => account(db, row).await,
             Self::Identities => identity(db, row).await,
@@ -159,9 +163,9 @@ impl Rows {
     }
 }
 
-async fn account<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change, DbErr> {
-    let text = |column| row.try_get::<String>("", column);
-    let maybe = |column| row.try_get::<Option<String>>("", column);
+async fn account<C: Db>(db: &C, row: &Record) -> Result<Change, DbErr> {
+    let text = |column| row.get::<String>(column);
+    let maybe = |column| row.get::<Option<String>>(column);
     let (username, shown, filled) = (text("username")?, text("display_name")?, text("search_key")?);
     // The search key of a deleted account is kept, because it contains values that are no longer in the row.
     if text("status")? == "deleted" && !filled.is_empty() {
@@ -191,16 +195,16 @@ async fn account<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change
     Ok(change)
 }
 
-async fn identity<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change, DbErr> {
-    let kept: String = row.try_get("", "email_key")?;
+async fn identity<C: Db>(db: &C, row: &Record) -> Result<Change, DbErr> {
+    let kept: String = row.get("email_key")?;
     let Some(key) = address_key(&kept) else { return Ok(Vec::new()) };
-    let taken = taken(db, &other("identities", "email_key", &key, row.try_get("", "id")?)).await?;
+    let taken = taken(db, &other("identities", "email_key", &key, row.get("id")?)).await?;
     Ok(if taken { Vec::new() } else { vec![("email_key", key)] })
 }
 
 /// Groups whose names become indistinguishable get a number, except the oldest.
-async fn group<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change, DbErr> {
-    let (shown, kept): (String, String) = (row.try_get("", "name")?, row.try_get("", "name_key")?);
+async fn group<C: Db>(db: &C, row: &Record) -> Result<Change, DbErr> {
+    let (shown, kept): (String, String) = (row.get("name")?, row.get("name_key")?);
     let cleaned = or(people::cleaned_name(&shown), "group");
     let mut name = cleaned.clone();
     let mut number = 1;
@@ -213,8 +217,8 @@ async fn group<C: ConnectionTrait>(db: &C, row: &QueryResult) -> Result<Change, 
 }
 
 /// A tenant whose display name becomes empty gets its name as display name.
-fn tenant(row: &QueryResult) -> Result<Change, DbErr> {
-    let (name, sorted): (String, String) = (row.try_get("", "name")?, row.try_get("", "list_key")?);
+fn tenant(row: &Record) -> Result<Change, DbErr> {
+    let (name, sorted): (String, String) = (row.get("name")?, row.get("list_key")?);
     let (display_name, mut change) = cleaned(row, "display_name", &name)?;
     let list_key = people::search_key([display_name.as_str(), name.as_str()]);
     if list_key != sorted {
@@ -224,8 +228,8 @@ fn tenant(row: &QueryResult) -> Result<Change, DbErr> {
 }
 
 /// The normalized name of a column, and the change to the column.
-fn cleaned(row: &QueryResult, column: &'static str, instead: &str) -> Result<(String, Change), DbErr> {
-    let shown: String = row.try_get("", column)?;
+fn cleaned(row: &Record, column: &'static str, instead: &str) -> Result<(String, Change), DbErr> {
+    let shown: String = row.get(column)?;
     let name = or(people::cleaned_name(&shown), instead);
     let change = if name == shown { Vec::new() } else { vec![(column, name.clone())] };
     Ok((name, change))
@@ -242,15 +246,15 @@ fn address_key(kept: &str) -> Option<String> {
     Some(format!("{}@{domain}", people::local_key(local))).filter(|key| key != kept)
 }
 
-async fn taken<C: ConnectionTrait>(db: &C, query: &SelectStatement) -> Result<bool, DbErr> {
-    Ok(db.query_one(query).await?.is_some())
+async fn taken<C: Db>(db: &C, query: &SelectStatement) -> Result<bool, DbErr> {
+    Ok(!records(db, query).await?.is_empty())
 }
 
 /// Other rows with a key, in the same tenant or on the platform.
-fn others(row: &QueryResult, table: &'static str, column: &'static str, key: &str) -> Result<SelectStatement, DbErr> {
-    let mut query = other(table, column, key, row.try_get("", "id")?);
+fn others(row: &Record, table: &'static str, column: &'static str, key: &str) -> Result<SelectStatement, DbErr> {
+    let mut query = other(table, column, key, row.get("id")?);
     let place = Expr::col("tenant_id");
-    query.and_where(match row.try_get::<Option<Uuid>>("", "tenant_id")? {
+    query.and_where(match row.get::<Option<Uuid>>("tenant_id")? {
         Some(tenant) => place.eq(tenant),
         None => place.is_null(),
     });

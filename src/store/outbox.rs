@@ -5,16 +5,14 @@
 use std::ops::RangeInclusive;
 
 use super::{
-    Store,
+    Db, Fetch, Store,
     audit::ROWS,
+    kept::insert_rows,
     sequence,
     tables::outbox::{self, Column},
 };
 use crate::base::{Result, TenantId};
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 /// An event, as followers read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,18 +27,12 @@ pub struct Event {
     pub key: String,
 }
 
-#[derive(FromQueryResult)]
-struct Row {
-    revision: i64,
-    topic: String,
-    tenant_id: Option<TenantId>,
-    key: String,
-}
+/// The columns of an event.
+type Row = (i64, String, Option<TenantId>, String);
 
 impl From<Row> for Event {
-    fn from(row: Row) -> Self {
-        let Row { revision, topic, tenant_id, key } = row;
-        Self { revision, topic, tenant: tenant_id, key }
+    fn from((revision, topic, tenant, key): Row) -> Self {
+        Self { revision, topic, tenant, key }
     }
 }
 
@@ -57,7 +49,7 @@ pub async fn after(store: &Store, revision: i64, limit: u64) -> Result<Vec<Event
         .filter(Column::Revision.gt(revision))
         .order_by_asc(Column::Revision)
         .limit(limit);
-    let rows = query.into_model::<Row>().all(store.read()).await?;
+    let rows = query.into_tuple::<Row>().fetch_all(store.read()).await?;
     Ok(rows.into_iter().map(Event::from).collect())
 }
 
@@ -85,14 +77,14 @@ pub async fn changed(
         .group_by(Column::Key)
         .order_by_asc(last)
         .limit(limit);
-    let rows = query.into_model::<Row>().all(store.read()).await?;
+    let rows = query.into_tuple::<Row>().fetch_all(store.read()).await?;
     Ok(rows.into_iter().map(Event::from).collect())
 }
 
-pub(super) async fn insert(conn: &impl ConnectionTrait, rows: Vec<outbox::Model>) -> Result<(), DbErr> {
-    let mut rows = rows.into_iter().map(IntoActiveModel::into_active_model).peekable();
+pub(super) async fn insert(conn: &impl Db, rows: Vec<outbox::Model>) -> Result<(), DbErr> {
+    let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
-        outbox::Entity::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(conn).await?;
+        insert_rows::<outbox::Entity>(conn, rows.by_ref().take(ROWS).collect()).await?;
     }
     Ok(())
 }

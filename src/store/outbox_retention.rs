@@ -10,13 +10,12 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
 };
 use time::OffsetDateTime;
 
 use super::{
-    Stamp, Store, Tx, sequence,
+    Db, Exec, Fetch, Stamp, Store, Tx, sequence,
     tables::{counters, outbox, outbox_marks},
 };
 use crate::base::Result;
@@ -49,36 +48,36 @@ pub async fn prune(tx: &Tx, retention: Duration, most: u32) -> Result<Pruned> {
     if through <= done {
         return Ok(Pruned::default());
     }
-    let deleted = outbox::Entity::delete_many().filter(outbox::Column::Revision.lte(through)).exec(conn).await?;
-    outbox_marks::Entity::delete_many().filter(outbox_marks::Column::Revision.lt(through)).exec(conn).await?;
+    let deleted = outbox::Entity::delete_many().filter(outbox::Column::Revision.lte(through)).run(conn).await?;
+    outbox_marks::Entity::delete_many().filter(outbox_marks::Column::Revision.lt(through)).run(conn).await?;
     let counter = counters::ActiveModel { name: Set(PRUNED.to_owned()), value: Set(through) };
     let later = OnConflict::column(counters::Column::Name).update_column(counters::Column::Value).to_owned();
-    counters::Entity::insert(counter).on_conflict(later).exec_without_returning(conn).await?;
-    Ok(Pruned { events: deleted.rows_affected, more: through < last })
+    counters::Entity::insert(counter).on_conflict(later).run(conn).await?;
+    Ok(Pruned { events: deleted, more: through < last })
 }
 
 /// Records the newest revision with the time, unless it is recorded already.
-async fn mark(conn: &impl ConnectionTrait, newest: i64, now: OffsetDateTime) -> Result<(), DbErr> {
+async fn mark(conn: &impl Db, newest: i64, now: OffsetDateTime) -> Result<(), DbErr> {
     if newest == 0 {
         return Ok(());
     }
     let mark = outbox_marks::ActiveModel { revision: Set(newest), at: Set(Stamp::from(now)) };
     let known = OnConflict::column(outbox_marks::Column::Revision).do_nothing().to_owned();
-    outbox_marks::Entity::insert(mark).on_conflict(known).exec_without_returning(conn).await?;
+    outbox_marks::Entity::insert(mark).on_conflict(known).run(conn).await?;
     Ok(())
 }
 
 /// The newest recorded revision at a time; 0 if there is none.
-async fn old(conn: &impl ConnectionTrait, at: OffsetDateTime) -> Result<i64, DbErr> {
+async fn old(conn: &impl Db, at: OffsetDateTime) -> Result<i64, DbErr> {
     let mark = outbox_marks::Entity::find()
         .filter(outbox_marks::Column::At.lte(Stamp::from(at)))
         .order_by_desc(outbox_marks::Column::Revision)
         .limit(1)
-        .one(conn)
+        .fetch_one(conn)
         .await?;
     Ok(mark.map_or(0, |mark| mark.revision))
 }
 
-async fn counter(conn: &impl ConnectionTrait) -> Result<i64, DbErr> {
-    Ok(counters::Entity::find_by_id(PRUNED).one(conn).await?.map_or(0, |row| row.value))
+async fn counter(conn: &impl Db) -> Result<i64, DbErr> {
+    Ok(counters::Entity::find_by_id(PRUNED).fetch_one(conn).await?.map_or(0, |row| row.value))
 }

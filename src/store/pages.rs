@@ -11,11 +11,11 @@ use futures::{
     stream::{self, BoxStream},
 };
 use sea_orm::{
-    ColumnTrait, DbBackend, Selector, SelectorTrait,
+    ColumnTrait, DbBackend, Selector,
     sea_query::{Expr, SimpleExpr},
 };
 
-use super::{Store, apart};
+use super::{Decode, Fetch, Store, apart};
 use crate::base::{Cx, Result};
 
 /// Number of items in a page.
@@ -51,9 +51,9 @@ impl<T: Send + 'static> Pages<T> {
     ) -> Result<Self>
     where
         K: Send + 'static,
-        S: SelectorTrait<Item = T> + Send + 'static,
+        S: Decode<Item = T> + Send + 'static,
     {
-        let (first, next) = cut(query(None, ITEMS + 1).all(store.read()).await?, key);
+        let (first, next) = cut(query(None, ITEMS + 1).fetch_all(store.read()).await?, key);
         let (cx, store) = (cx.clone(), store.clone());
         let rest = next.map(|next| {
             let further = stream::try_unfold(Some(next), move |after| {
@@ -62,7 +62,7 @@ impl<T: Send + 'static> Pages<T> {
                 apart(async move {
                     let Some(query) = query else { return Ok(None) };
                     store.check_still_valid(&cx.caller).await?;
-                    Ok(Some(cut(query.all(store.read()).await?, key)))
+                    Ok(Some(cut(query.fetch_all(store.read()).await?, key)))
                 })
             });
             further.boxed()

@@ -8,13 +8,15 @@
 //! clock.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
     sea_query::{Expr, NullOrdering, Order},
 };
 use uuid::Uuid;
 
 use super::{
-    Store, Tx, chain, sequence,
+    Fetch, Store, Tx, chain,
+    exec::execute,
+    sequence,
     tables::{audit_events, outbox},
 };
 use crate::base::Result;
@@ -48,12 +50,13 @@ impl Step {
 pub async fn is_work_waiting(store: &Store) -> Result<bool> {
     let conn = store.read();
     let outbox = outbox::Entity::find().select_only().column(outbox::Column::Id);
-    let outbox = outbox.filter(outbox::Column::Revision.is_null()).limit(1).into_tuple::<Uuid>().one(conn).await?;
+    let outbox =
+        outbox.filter(outbox::Column::Revision.is_null()).limit(1).into_tuple::<Uuid>().fetch_one(conn).await?;
     if outbox.is_some() {
         return Ok(true);
     }
     let audit = audit_events::Entity::find().select_only().column(audit_events::Column::Id);
-    let audit = audit.filter(audit_events::Column::Seq.is_null()).limit(1).into_tuple::<Uuid>().one(conn).await?;
+    let audit = audit.filter(audit_events::Column::Seq.is_null()).limit(1).into_tuple::<Uuid>().fetch_one(conn).await?;
     Ok(audit.is_some())
 }
 
@@ -65,7 +68,7 @@ pub async fn step(tx: &Tx) -> Result<Step> {
 async fn number(tx: &Tx) -> Result<u64> {
     let last = sequence::revision(tx.conn()).await?;
     let number = Statement::from_sql_and_values(tx.backend(), NUMBER, [last.into(), (ROWS as i64).into()]);
-    Ok(tx.conn().execute_raw(number).await?.rows_affected())
+    Ok(execute(tx.conn(), number).await?)
 }
 
 async fn seal(tx: &Tx) -> Result<u64> {
@@ -74,7 +77,7 @@ async fn seal(tx: &Tx) -> Result<u64> {
         .order_by_with_nulls(Expr::col("place"), Order::Asc, NullOrdering::First)
         .order_by_asc(audit_events::Column::Id)
         .limit(ROWS)
-        .all(tx.conn())
+        .fetch_all(tx.conn())
         .await?;
     if events.is_empty() {
         return Ok(0);
@@ -96,5 +99,5 @@ async fn write_seals(tx: &Tx, rows: usize, values: Vec<Value>) -> Result<u64, Db
         rows.join(", ")
     );
     let seal = Statement::from_sql_and_values(tx.backend(), sql, values);
-    Ok(tx.conn().execute_raw(seal).await?.rows_affected())
+    execute(tx.conn(), seal).await
 }

@@ -8,14 +8,13 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryResult, Statement, sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, DbBackend, DbErr, EntityTrait, QueryFilter, Statement, sea_query::Expr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Stamp, Store,
+    Db, Exec, Fetch, Stamp, Store, Tuple,
+    record::fetch_raw,
     tables::{accounts, counters, revoked_tokens},
     time::NOW,
 };
@@ -78,19 +77,16 @@ impl Store {
     pub async fn settled_revision(&self) -> Result<(i64, OffsetDateTime)> {
         if self.backend() == DbBackend::Postgres {
             let query = Statement::from_string(DbBackend::Postgres, format!("SELECT {SETTLED}, {NOW}"));
-            let row = one_row(self.read(), query).await?;
-            return Ok((row.try_get_by_index(0)?, row.try_get_by_index::<Stamp>(1)?.time()));
+            let (revision, now): (i64, Stamp) = one_row(self.read(), query).await?;
+            return Ok((revision, now.time()));
         }
-        let row = counters::Entity::find_by_id(COUNTER).one(self.read()).await?;
+        let row = counters::Entity::find_by_id(COUNTER).fetch_one(self.read()).await?;
         Ok((row.map_or(0, |row| row.value), self.clock().now()))
     }
 }
 
 /// Numbers the revocations of a transaction, inside it.
-pub(super) async fn number(
-    conn: &impl ConnectionTrait,
-    revoked: impl Iterator<Item = &Revocation>,
-) -> Result<(), DbErr> {
+pub(super) async fn number(conn: &impl Db, revoked: impl Iterator<Item = &Revocation>) -> Result<(), DbErr> {
     let (mut tokens, mut epochs) = (Vec::new(), Vec::new());
     for revocation in revoked {
         match revocation {
@@ -103,23 +99,23 @@ pub(super) async fn number(
     if tokens.is_empty() && epochs.is_empty() {
         return Ok(());
     }
-    let backend = conn.get_database_backend();
+    let backend = conn.backend();
     let next = match backend {
         DbBackend::Postgres => Statement::from_string(backend, OWN),
         _ => Statement::from_sql_and_values(backend, NEXT, [COUNTER.into()]),
     };
-    let revision: i64 = one_row(conn, next).await?.try_get_by_index(0)?;
+    let revision: i64 = one_row(conn, next).await?;
     for ids in tokens.chunks(ROWS) {
         let rows = revoked_tokens::Entity::update_many().filter(revoked_tokens::Column::Jti.is_in(ids.iter().copied()));
-        rows.col_expr(revoked_tokens::Column::Revision, Expr::value(revision)).exec(conn).await?;
+        rows.col_expr(revoked_tokens::Column::Revision, Expr::value(revision)).run(conn).await?;
     }
     for ids in epochs.chunks(ROWS) {
         let rows = accounts::Entity::update_many().filter(accounts::Column::Id.is_in(ids.iter().copied()));
-        rows.col_expr(accounts::Column::EpochRevision, Expr::value(revision)).exec(conn).await?;
+        rows.col_expr(accounts::Column::EpochRevision, Expr::value(revision)).run(conn).await?;
     }
     Ok(())
 }
 
-async fn one_row(conn: &impl ConnectionTrait, statement: Statement) -> Result<QueryResult, DbErr> {
-    conn.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound(COUNTER.to_owned()))
+async fn one_row<T: Tuple>(conn: &impl Db, statement: Statement) -> Result<T, DbErr> {
+    fetch_raw(conn, statement).await?.ok_or_else(|| DbErr::RecordNotFound(COUNTER.to_owned()))
 }

@@ -64,7 +64,7 @@ async fn all_at_once(db: &Databases, progress: &mut (impl FnMut(&str) + Send)) -
 /// Makes SQLite readers that were open before the migration see the new schema. A reader that does not know a
 /// column takes its quoted name for a string literal, and caches the statement prepared that way.
 async fn reload_schema(db: &Databases) -> sqlx::Result<()> {
-    let (pool, mut readers) = (db.read.get_sqlite_connection_pool(), Vec::new());
+    let (pool, mut readers) = (db.orm.get_sqlite_connection_pool(), Vec::new());
     while let Some(mut reader) = pool.try_acquire() {
         sqlx::query("SELECT name FROM sqlite_schema LIMIT 1").fetch_optional(&mut *reader).await?;
         readers.push(reader);

@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-use super::{Change, ChangeKind, Resource, Revocation, Stamp, Tx, tables::accounts};
+use super::{Change, ChangeKind, Exec, Fetch, Resource, Revocation, Stamp, Tx, tables::accounts};
 use crate::base::{IdKind, Result, TenantId, TenantScope};
 
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +36,10 @@ impl Tx {
             .col_expr(accounts::Column::Version, Expr::col(accounts::Column::Version).add(1))
             .col_expr(accounts::Column::UpdatedAt, Expr::value(now))
             .filter(of.accounts())
-            .exec(self.conn())
+            .run(self.conn())
             .await?;
         let ended = accounts::Entity::find().select_only().column(accounts::Column::Id).column(accounts::Column::Epoch);
-        let ended: Vec<(Uuid, i64)> = ended.filter(of.accounts()).into_tuple().all(self.conn()).await?;
+        let ended: Vec<(Uuid, i64)> = ended.filter(of.accounts()).into_tuple().fetch_all(self.conn()).await?;
         match of {
             // One event for all accounts of a tenant, which may be many.
             SessionsOf::Tenant(scope) => {

@@ -1,9 +1,9 @@
 //! The database's time, for irreversible decisions such as expiry, which must not depend on the clock of one server.
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement};
+use sea_orm::{DatabaseBackend, DbErr, Statement};
 use time::OffsetDateTime;
 
-use super::{Stamp, Store};
+use super::{Db, Stamp, Store, record::fetch_raw};
 use crate::base::{Clock, Result};
 
 /// The time of PostgreSQL, in microseconds since the Unix epoch.
@@ -16,11 +16,11 @@ impl Store {
     }
 }
 
-pub(super) async fn of(conn: &impl ConnectionTrait, clock: &Clock) -> Result<OffsetDateTime, DbErr> {
-    if conn.get_database_backend() != DatabaseBackend::Postgres {
+pub(super) async fn of(conn: &impl Db, clock: &Clock) -> Result<OffsetDateTime, DbErr> {
+    if conn.backend() != DatabaseBackend::Postgres {
         return Ok(clock.now());
     }
-    let row = conn.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, format!("SELECT {NOW}"))).await?;
-    let row = row.ok_or_else(|| DbErr::RecordNotFound("the time".to_owned()))?;
-    Ok(row.try_get_by_index::<Stamp>(0)?.time())
+    let query = Statement::from_string(DatabaseBackend::Postgres, format!("SELECT {NOW}"));
+    let now: Option<Stamp> = fetch_raw(conn, query).await?;
+    Ok(now.ok_or_else(|| DbErr::RecordNotFound("the time".to_owned()))?.time())
 }

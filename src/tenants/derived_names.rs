@@ -4,11 +4,11 @@
 //! tenant is renamed, and it stays reserved after the tenant is deleted, so that a later tenant cannot inherit
 //! resources of an earlier one.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
 
 use crate::{
     base::{Error, Result, TenantId, TenantName, TenantScope},
-    store::{Stamp, Tx, tables::derived_names},
+    store::{Db, Exec, Fetch, Stamp, Tx, tables::derived_names},
 };
 
 /// Maximum length of the base, in characters, before `_` and eight hex digits are added.
@@ -71,11 +71,11 @@ pub async fn derive(tx: &Tx, scope: TenantScope, name: &TenantName, kind: NameKi
     Err(Error::internal(format!("no free {} name for the tenant {tenant}", kind.kind)))
 }
 
-async fn recorded(conn: &impl ConnectionTrait, tenant: TenantId, kind: NameKind) -> Result<Option<String>> {
+async fn recorded(conn: &impl Db, tenant: TenantId, kind: NameKind) -> Result<Option<String>> {
     let row = derived_names::Entity::find()
         .filter(derived_names::Column::Kind.eq(kind.kind))
         .filter(derived_names::Column::TenantId.eq(tenant))
-        .one(conn)
+        .fetch_one(conn)
         .await?;
     Ok(row.map(|row| row.name))
 }
@@ -90,7 +90,7 @@ async fn reserve(tx: &Tx, tenant: TenantId, kind: NameKind, name: &str) -> Resul
     };
     let added = derived_names::Entity::insert(row.into_active_model())
         .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_without_returning(tx.conn())
+        .run(tx.conn())
         .await?;
     Ok(added == 1)
 }

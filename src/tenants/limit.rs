@@ -1,10 +1,10 @@
 //! The limit on tenants, exact even with concurrent creation.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, Statement};
+use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, Statement};
 
 use crate::{
     base::{Error, Result, TenantName, error::Reason},
-    store::{Tx, tables::tenants},
+    store::{Count, Tx, execute, tables::tenants},
 };
 
 /// The advisory lock for counting tenants: the letters `tenants#` as a number.
@@ -15,13 +15,13 @@ pub(super) async fn check(tx: &Tx, name: &TenantName, max: u64) -> Result<()> {
     if tx.backend() == DbBackend::Postgres {
         // Waits for all transactions that counted before and have not committed.
         let lock = Statement::from_sql_and_values(tx.backend(), "SELECT pg_advisory_xact_lock($1)", [LOCK.into()]);
-        tx.conn().execute_raw(lock).await?;
+        execute(tx.conn(), lock).await?;
     }
-    let taken = tenants::Entity::find().filter(tenants::Column::NameKey.eq(name.key())).count(tx.conn()).await?;
+    let taken = tenants::Entity::find().filter(tenants::Column::NameKey.eq(name.key())).fetch_count(tx.conn()).await?;
     if taken > 0 {
         return Err(Error::exists(Reason::TenantExists, "a tenant with that name already exists"));
     }
-    if tenants::Entity::find().filter(tenants::exists()).count(tx.conn()).await? >= max {
+    if tenants::Entity::find().filter(tenants::exists()).fetch_count(tx.conn()).await? >= max {
         return Err(Error::precondition(Reason::TenantLimitReached, "the tenant limit is reached"));
     }
     Ok(())

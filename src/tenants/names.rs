@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    EntityTrait, PaginatorTrait,
+    EntityTrait,
     sea_query::{Expr, OnConflict},
 };
 use time::OffsetDateTime;
@@ -10,9 +10,9 @@ use time::OffsetDateTime;
 use crate::{
     base::{Error, Result, TenantName, error::Reason},
     store::{
-        Stamp, Store, Tx,
+        Count, Exec, Kept, Stamp, Store, Tx,
         tables::{
-            released_names::{ActiveModel, Column, Entity},
+            released_names::{ActiveModel, Column, Entity, Model},
             tenants,
         },
     },
@@ -29,7 +29,7 @@ pub(super) async fn release(tx: &Tx, name: &TenantName) -> Result<()> {
     let released_at = Set(Stamp::from(tx.now().max(tx.time().await?)));
     let row = ActiveModel { name_key: Set(name.key()), released_at };
     let later = OnConflict::column(Column::NameKey).value(Column::ReleasedAt, Expr::cust(LATER)).to_owned();
-    Entity::insert(row).on_conflict(later).exec_without_returning(tx.conn()).await?;
+    Entity::insert(row).on_conflict(later).run(tx.conn()).await?;
     Ok(())
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn release(tx: &Tx, name: &TenantName) -> Result<()> {
 /// existing name, does not occur: ids are random.
 pub(super) async fn refuse_id(tx: &Tx, name: &TenantName) -> Result<()> {
     let Some(id) = name.as_id() else { return Ok(()) };
-    if tenants::Entity::find_by_id(id).count(tx.conn()).await? > 0 {
+    if tenants::Entity::find_by_id(id).fetch_count(tx.conn()).await? > 0 {
         return Err(Error::exists(Reason::TenantExists, "the name is the id of another tenant"));
     }
     Ok(())
@@ -45,6 +45,8 @@ pub(super) async fn refuse_id(tx: &Tx, name: &TenantName) -> Result<()> {
 
 /// When a name was last released; `None` if no other tenant ever had it. The key is the folded name.
 pub async fn released_at(store: &Store, key: &str) -> Result<Option<OffsetDateTime>> {
-    let row = Entity::find_by_id(key).one(store.read()).await?;
+    static TEXT: Kept = Kept::new();
+    let query = || Entity::find_by_id(key).into_model::<Model>();
+    let row = TEXT.fetch_one(store.read(), vec![key.into()], query).await?;
     Ok(row.map(|row| row.released_at.time()))
 }

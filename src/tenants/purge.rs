@@ -11,7 +11,7 @@ use crate::{
     jobs::Report,
     operations::{self, OperationKind, StepName, Turn},
     store::{
-        Change, ChangeKind, Resource, Store, Tx,
+        Change, ChangeKind, Fetch, Resource, Store, Tx,
         tables::{Purged, tenants},
     },
 };
@@ -108,7 +108,7 @@ pub(super) async fn start_again(store: &Store, limit: u64) -> Result<u64> {
         .filter(Expr::cust("status = 'deleted'"))
         .filter(operations::has_live::<PurgeTenant>((tenants::Entity, tenants::Column::Id)).not())
         .limit(limit)
-        .all(store.read())
+        .fetch_all(store.read())
         .await?;
     let count = left.len() as u64;
     for tenant in left {

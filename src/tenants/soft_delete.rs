@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     base::{Cx, Result, TenantId, TenantRef, TenantScope, error::Reason},
-    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, tables::tenants},
+    store::{Change, ChangeKind, Fetch, Resource, Stamp, Store, Tx, tables::tenants},
 };
 
 pub const GRACE: Duration = Duration::days(30);
@@ -48,7 +48,7 @@ pub async fn purge_due(store: &Store) -> Result<usize> {
         .filter(tenants::Column::Status.eq(Status::Deprovisioning))
         .filter(tenants::Column::PurgeAt.lte(now))
         .limit(SWEEP)
-        .all(store.read())
+        .fetch_all(store.read())
         .await?;
     let mut gone = 0;
     for row in due {

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 use time::OffsetDateTime;
 
 use super::{Status, Suspension};
 use crate::{
     base::{Access, Cx, Error, Result, TenantId, TenantName, TenantRef, TenantScope, error::Reason},
     store::{
-        Stamp, Store, Tx,
-        tables::tenants,
+        Count, Db, Kept, Stamp, Store, Tx,
+        tables::tenants::{self, ByRef},
         tenant_lookup::{self, may_look_up},
     },
 };
@@ -96,7 +96,7 @@ pub async fn resolve_any_locked(tx: &Tx, reference: &TenantRef) -> Result<(Tenan
 
 /// The number of tenants in any status, including deleted ones during their grace period.
 pub async fn count(store: &Store) -> Result<u64> {
-    Ok(tenants::Entity::find().filter(tenants::exists()).count(store.read()).await?)
+    Ok(tenants::Entity::find().filter(tenants::exists()).fetch_count(store.read()).await?)
 }
 
 fn present((tenant, scope): (Tenant, TenantScope)) -> Result<(Tenant, TenantScope)> {
@@ -107,18 +107,18 @@ pub fn not_found() -> Error {
     Error::not_found(Reason::TenantNotFound, "tenant not found")
 }
 
-async fn find_on(conn: &impl ConnectionTrait, reference: &TenantRef, lock: bool) -> Result<Option<Tenant>> {
-    let Some(mut query) = tenants::Entity::find_by_ref(reference) else { return Ok(None) };
-    if lock {
-        // SQLite has one writer and needs no lock; its dialect omits the clause.
-        query = query.lock_exclusive();
-    }
-    Ok(query.one(conn).await?.map(Tenant::from))
+async fn find_on(conn: &impl Db, reference: &TenantRef, lock: bool) -> Result<Option<Tenant>> {
+    static TEXTS: [Kept; 3] = [const { Kept::new() }; 3];
+    let Some(by) = ByRef::of(reference) else { return Ok(None) };
+    let (text, values) = by.kept(&TEXTS);
+    // SQLite has one writer and needs no lock; its dialect omits the clause.
+    let query = || if lock { by.select().lock_exclusive() } else { by.select() };
+    Ok(text.fetch_one(conn, values, || query().into_model::<tenants::Model>()).await?.map(Tenant::from))
 }
 
 async fn resolve_on(
     access: &Access,
-    conn: &impl ConnectionTrait,
+    conn: &impl Db,
     reference: &TenantRef,
     lock: bool,
 ) -> Result<(Tenant, TenantScope)> {

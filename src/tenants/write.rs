@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, sea_query::Expr};
 use serde_json::Value;
 
 use super::{Status, Suspension, Tenant, limit, lists, names, not_found, purge};
@@ -11,7 +11,9 @@ use crate::{
         Error, Result, TenantId, TenantName, TenantScope,
         error::{Kind, Reason},
     },
-    store::{Change, ChangeKind, Resource, Stamp, Tx, columns::Json, tables::tenants},
+    store::{
+        Change, ChangeKind, Exec, Fetch, FetchUpdated, Resource, Stamp, Tx, columns::Json, insert_rows, tables::tenants,
+    },
 };
 
 #[derive(Clone, Debug)]
@@ -70,7 +72,7 @@ pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenan
         list_key: lists::key(&new.display_name, new.name.as_str()),
     };
     let scope = TenantScope::grant(&tx.cx().access, row.id, &row.name_key)?;
-    tenants::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    insert_rows::<tenants::Entity>(tx.conn(), vec![row.clone()]).await?;
     Ok((row.into(), scope))
 }
 
@@ -116,8 +118,8 @@ async fn apply(
     if let Some(version) = expected {
         update = update.filter(tenants::Column::Version.eq(version));
     }
-    let Some(row) = update.exec_with_returning(tx.conn()).await?.pop() else {
-        let exists = tenants::Entity::find_by_id(id).one(tx.conn()).await?.is_some();
+    let Some(row) = update.fetch_updated(tx.conn()).await?.pop() else {
+        let exists = tenants::Entity::find_by_id(id).fetch_one(tx.conn()).await?.is_some();
         return Err(if exists { stale() } else { not_found() });
     };
     sort_anew(tx, &row).await?;
@@ -129,7 +131,7 @@ async fn sort_anew(tx: &Tx, row: &tenants::Model) -> Result<()> {
     let key = lists::key(&row.display_name, &row.name);
     if row.list_key != key {
         let update = tenants::Entity::update_many().col_expr(tenants::Column::ListKey, Expr::value(key));
-        update.filter(tenants::Column::Id.eq(row.id)).exec(tx.conn()).await?;
+        update.filter(tenants::Column::Id.eq(row.id)).run(tx.conn()).await?;
     }
     Ok(())
 }
@@ -179,9 +181,9 @@ pub async fn delete_with(tx: &Tx, tenant: &Tenant, scope: TenantScope, also: &[&
         .col_expr(tenants::Column::UpdatedAt, Expr::value(Stamp::from(tx.now())))
         .filter(tenants::Column::Id.eq(scope.tenant()))
         .filter(tenants::exists())
-        .exec(tx.conn())
+        .run(tx.conn())
         .await?;
-    if deleted.rows_affected == 0 {
+    if deleted == 0 {
         return Err(not_found());
     }
     purge::start(tx, scope.tenant(), tenant.name.as_str()).await?;

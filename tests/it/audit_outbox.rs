@@ -11,7 +11,7 @@ use tenantry::{
     base::{Clock, TenantName},
     jobs::{self, Leases, Run, store::relay::Relay},
     store::{
-        Change, ChangeKind, Resource, Store, StoreConfig,
+        Change, ChangeKind, Exec, Resource, Store, StoreConfig, UpdateRow,
         audit::{AuditRecord, Outcome},
         chain::{self, ChainStatus},
         relay::Step,
@@ -47,7 +47,7 @@ async fn emit(store: &Store, key: &str) {
 /// Keys of the numbered outbox rows by revision; asserts that the revisions have no gap.
 async fn numbered(store: &Store) -> Vec<String> {
     let rows = outbox::Entity::find().filter(outbox::Column::Revision.is_not_null());
-    let rows = rows.order_by_asc(outbox::Column::Revision).all(store.read()).await.expect("a read");
+    let rows = rows.order_by_asc(outbox::Column::Revision).all(store.orm()).await.expect("a read");
     for (row, expected) in rows.iter().zip(1..) {
         assert_eq!(row.revision, Some(expected));
     }
@@ -149,7 +149,7 @@ both_databases! {
             let target = target.to_owned();
             crate::db::write(&db, &platform_cx("x"), move |tx| {
                 let row = audit_events::ActiveModel { id: Unchanged(id), target: Set(target.clone()), ..Default::default() };
-                Box::pin(async move { Ok(row.update(tx.conn()).await.map(drop)?) })
+                Box::pin(async move { Ok(row.update_row(tx.conn()).await.map(drop)?) })
             })
             .await
             .unwrap();
@@ -161,7 +161,7 @@ both_databases! {
         let cx = platform_cx("x");
         crate::db::write(&db, &cx, move |tx| {
             Box::pin(async move {
-                audit_events::Entity::delete_by_id(id).exec(tx.conn()).await?;
+                audit_events::Entity::delete_by_id(id).run(tx.conn()).await?;
                 Ok(())
             })
         })
@@ -264,7 +264,7 @@ async fn a_relay_that_lost_its_lease_writes_nothing() {
 async fn a_late_commit_is_not_skipped() {
     let db = db::postgres().await;
     let other = db.replica().await;
-    let open = sea_orm::TransactionTrait::begin(other.read()).await.unwrap();
+    let open = sea_orm::TransactionTrait::begin(other.orm()).await.unwrap();
     let early = outbox::ActiveModel {
         id: Set(uuid::Uuid::now_v7()),
         topic: Set("test".to_owned()),

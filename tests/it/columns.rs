@@ -9,7 +9,7 @@ use tenantry::{
     },
     messaging::{self, MessagingSettings, rules::InfoInput},
     store::{
-        Stamp,
+        Fetch, Stamp,
         columns::TenantStatus,
         tables::{RoleRow, TENANT_WIDE, accounts, grants_of_identity, tenants},
     },
@@ -25,8 +25,8 @@ both_databases! {
         let acme = tenant(&db, "acme").await;
         account(&db, acme, "ada").await;
         let read = async || {
-            accounts::Entity::find().all(db.read()).await.map(drop)?;
-            tenants::Entity::find().all(db.read()).await.map(drop)
+            accounts::Entity::find().fetch_all(db.store.read()).await.map(drop)?;
+            tenants::Entity::find().fetch_all(db.store.read()).await.map(drop)
         };
         read().await.unwrap();
         for (table, column, known) in [
@@ -60,9 +60,9 @@ both_databases! {
         let tenant = TenantRef::parse("acme");
         let new = NewGrant { identity: Some(ada.id), tenant, role: None, is_default: false, expires_at: None };
         grants::create(&platform_cx("grant.create"), &db, new).await.unwrap();
-        assert_eq!(grants_of_identity(db.read(), ada.id).await.unwrap().len(), 1);
+        assert_eq!(grants_of_identity(db.store.read(), ada.id).await.unwrap().len(), 1);
         sql(&db, "UPDATE tenants SET status = 'unknown'".to_owned()).await.unwrap();
-        assert_eq!(grants_of_identity(db.read(), ada.id).await.unwrap_err().kind, Kind::Internal);
+        assert_eq!(grants_of_identity(db.store.read(), ada.id).await.unwrap_err().kind, Kind::Internal);
     }
 
     async fn a_login_does_without_roles_that_its_server_does_not_know(db: TestDb) {

@@ -193,7 +193,7 @@ async fn commands_print_the_cause_of_an_internal_error() {
     let cx = db::platform_cx("x");
     let broken = crate::db::write(&store, &cx, |tx| {
         Box::pin(async move {
-            sea_orm::ConnectionTrait::execute_unprepared(tx.conn(), "DROP TABLE revoked_tokens").await?;
+            tx.conn().execute_unprepared("DROP TABLE revoked_tokens").await?;
             Ok(())
         })
     });

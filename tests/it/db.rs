@@ -57,6 +57,11 @@ impl TestDb {
         Store::open(StoreConfig::new(&self.url)).await.expect("a second connection")
     }
 
+    /// A connection for SeaORM's own queries. The program's functions take `store.read()`.
+    pub fn read(&self) -> &DatabaseConnection {
+        self.store.orm()
+    }
+
     pub fn is_sqlite(&self) -> bool {
         self.dir.is_some()
     }

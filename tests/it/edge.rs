@@ -111,7 +111,7 @@ async fn the_audit_log_has_the_clients_address() {
     server.ended().await;
     let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
     let store = Store::open(StoreConfig::new(&url)).await.unwrap();
-    let events = audit_events::Entity::find().all(store.read()).await.unwrap();
+    let events = audit_events::Entity::find().all(store.orm()).await.unwrap();
     let created = events.iter().find(|event| event.action == "tenant.create").unwrap();
     let details: serde_json::Value = serde_json::from_str(&created.details).unwrap();
     assert_eq!(details["client"], "2001:db8::7");

@@ -70,7 +70,7 @@ async fn write(store: &Store, call: &KeyedCall) -> Result<(), Error> {
 
 async fn written(store: &Store) -> u64 {
     let counted = audit_events::Entity::find().filter(audit_events::Column::Target.eq("counted"));
-    counted.count(store.read()).await.unwrap()
+    counted.count(store.orm()).await.unwrap()
 }
 
 both_databases! {

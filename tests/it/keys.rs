@@ -58,7 +58,7 @@ async fn seal_all(vaults: &[&Sealer], tenants: &[TenantId]) -> Vec<Result<String
 }
 
 pub async fn rows(store: &Store, sql: &str) -> Vec<QueryResult> {
-    store.read().query_all_raw(Statement::from_string(store.backend(), sql)).await.unwrap()
+    store.orm().query_all_raw(Statement::from_string(store.backend(), sql)).await.unwrap()
 }
 
 pub async fn number(store: &Store, sql: &str) -> i64 {
@@ -131,7 +131,7 @@ both_databases! {
         assert_eq!(right.open(Some(tenants[0]), "x", &sealed).await.unwrap().expose(), b"secret");
         right.seal(Some(tenants[1]), "x", b"secret").await.unwrap();
         assert_eq!(sealed_with(&db).await.into_iter().flatten().collect::<Vec<_>>(), [own.id()]);
-        assert_eq!(keyring::fit(db.read(), Some(&own.into())).await.unwrap(), Fit::Fits);
+        assert_eq!(keyring::fit(db.store.read(), Some(&own.into())).await.unwrap(), Fit::Fits);
     }
 
     async fn a_data_key_that_does_not_open_is_found_at_startup(db: TestDb) {

@@ -248,6 +248,6 @@ both_databases! {
         let taken = UserEdit { email: Some("max@example.com".to_owned()), ..UserEdit::default() };
         let error = lifecycle::update(&platform_cx("user.update"), &db, &user("ada"), taken).await.unwrap_err();
         assert_eq!(error.reason, Reason::EmailExists);
-        assert!(accounts::find(db.read(), Some(scope), "ada@example.com").await.unwrap().is_some());
+        assert!(accounts::find(db.store.read(), Some(scope), "ada@example.com").await.unwrap().is_some());
     }
 }

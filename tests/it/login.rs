@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel};
 use tenantry::{
     audit::Denials,
     auth::{
@@ -25,7 +25,7 @@ use tenantry::{
         totp::{self, TotpSecret, totp_purpose},
     },
     store::{
-        Kek, Sealer,
+        Exec, Fetch, Kek, Sealer, UpdateRow,
         tables::{accounts as account_rows, audit_events, recovery_codes},
     },
     tenants::{self, NewTenant},
@@ -85,7 +85,7 @@ async fn change(db: &TestDb, id: Uuid, change: AccountChange) {
     crate::db::write(db, &platform_cx("user.update"), move |tx| {
         let change = change.clone();
         Box::pin(async move {
-            let row = account_rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();
+            let row = account_rows::Entity::find_by_id(id).fetch_one(tx.conn()).await?.unwrap();
             accounts::change(tx, row, &change).await
         })
     })
@@ -110,9 +110,9 @@ async fn set(db: &TestDb, id: Uuid, set: impl Fn(&mut account_rows::ActiveModel)
     crate::db::write(db, &platform_cx("test"), move |tx| {
         let set = set.clone();
         Box::pin(async move {
-            let mut row = account_rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap().into_active_model();
+            let mut row = account_rows::Entity::find_by_id(id).fetch_one(tx.conn()).await?.unwrap().into_active_model();
             set(&mut row);
-            row.update(tx.conn()).await?;
+            row.update_row(tx.conn()).await?;
             Ok(())
         })
     })
@@ -207,7 +207,7 @@ both_databases! {
         crate::db::write(&db, &platform_cx("x"), move |tx| {
             let row = row.clone();
             Box::pin(async move {
-                recovery_codes::Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
+                recovery_codes::Entity::insert(row.into_active_model()).run(tx.conn()).await?;
                 Ok(())
             })
         })
@@ -345,7 +345,7 @@ async fn a_login_concurrent_with_a_suspension_is_refused() {
         let written = crate::db::write(&store, &cx, move |tx| {
             let (made, commit) = (is_made.clone(), may_commit.clone());
             Box::pin(async move {
-                let row = account_rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();
+                let row = account_rows::Entity::find_by_id(id).fetch_one(tx.conn()).await?.unwrap();
                 let status = Some((AccountStatus::Suspended, None));
                 accounts::change(tx, row, &AccountChange { status, ..AccountChange::default() }).await?;
                 made.notify_one();

@@ -17,7 +17,7 @@ use serde_json::json;
 use tenantry::{
     base::{Cx, IdKind, Role, Secret, TenantRef, cx::CxFacts, error::Reason},
     identity::{self, AccountChange, Credentials, Email, NewAccount, Password, Passwords, People, accounts},
-    store::{Sealer, tables::accounts as rows},
+    store::{Fetch, Sealer, tables::accounts as rows},
 };
 
 use crate::{
@@ -83,7 +83,7 @@ both_databases! {
             let changed = crate::db::write(&db, &cx, move |tx| {
                 let password = Some((hash.clone(), false));
                 Box::pin(async move {
-                    let row = rows::Entity::find_by_id(id).one(tx.conn()).await?.unwrap();
+                    let row = rows::Entity::find_by_id(id).fetch_one(tx.conn()).await?.unwrap();
                     accounts::change(tx, row, &AccountChange { password, ..AccountChange::default() }).await
                 })
             });

@@ -285,7 +285,7 @@ both_databases! {
         let mut statements = vec!["DELETE FROM seaql_migrations WHERE version >= 'm20260101_000016'"];
         statements.extend(["DROP INDEX tenants_list_key", "DROP INDEX tenants_names", "DROP INDEX grants_of_identity"]);
         statements.extend(["DROP INDEX accounts_names", "DROP TABLE jobs", "DROP TABLE outbox_marks"]);
-        statements.extend(["DROP TABLE operations", "DROP INDEX tenants_deleted"]);
+        statements.extend(["DROP TABLE operations", "DROP TABLE factor_attempts", "DROP INDEX tenants_deleted"]);
         if !db.is_sqlite() {
             statements.extend(["DROP INDEX identities_emails", "DROP INDEX namespaces_names"]);
         }
@@ -299,6 +299,7 @@ both_databases! {
             "m20260101_000017_lists",
             "m20260101_000018_jobs",
             "m20260101_000019_operations",
+            "m20260101_000020_factor_attempts",
         ];
         assert_eq!(newer.migrate(|_| ()).await.unwrap(), migrations);
         assert_eq!(older_text::renew(&newer).await.unwrap(), 2500);

@@ -57,6 +57,7 @@ mod reseal;
 mod rules;
 mod schema;
 mod session_ends;
+mod sqlite_build;
 mod starting;
 mod statements;
 mod store;

@@ -63,7 +63,7 @@ fn refers(column: &str) -> bool {
 }
 
 async fn strings(store: &Store, sql: &str, columns: usize) -> Vec<Vec<String>> {
-    let rows = store.read().query_all_raw(Statement::from_string(store.backend(), sql)).await.unwrap();
+    let rows = store.orm().query_all_raw(Statement::from_string(store.backend(), sql)).await.unwrap();
     rows.iter().map(|row| (0..columns).map(|column| row.try_get_by_index(column).unwrap()).collect()).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Rows that tests start from.
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use tenantry::{
     base::{Role, TenantScope},
     identity::{self, Email, NewAccount, Password, Passwords, api_keys::NewApiKey},

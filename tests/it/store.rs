@@ -9,14 +9,11 @@ use std::{
 };
 
 use futures::{FutureExt, future::join_all};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryOrder,
-    Statement,
-};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryOrder, Statement};
 use tenantry::{
     base::{Clock, Cx, Error, Kind, Result, cx::CxFacts, error::Reason},
     store::{
-        Change, ChangeKind, Resource, Stamp, Store, StoreConfig, Tx,
+        Change, ChangeKind, Exec, Resource, Stamp, Store, StoreConfig, Tx, UpdateRow,
         columns::Json,
         in_write,
         tables::{audit_events, clusters, outbox},
@@ -41,7 +38,7 @@ async fn insert(tx: &Tx, name: &str) -> Result<()> {
         created_at: now,
         updated_at: now,
     };
-    clusters::Entity::insert(row.into_active_model()).exec_without_returning(tx.conn()).await?;
+    clusters::Entity::insert(row.into_active_model()).run(tx.conn()).await?;
     tx.also_changed(Change::new(Resource::Cluster, ChangeKind::Created, name));
     Ok(())
 }
@@ -56,7 +53,7 @@ async fn write(store: &Store, name: &str) -> Result<()> {
 }
 
 async fn names(store: &Store) -> Vec<String> {
-    let rows = clusters::Entity::find().order_by_asc(clusters::Column::Name).all(store.read()).await.expect("a read");
+    let rows = clusters::Entity::find().order_by_asc(clusters::Column::Name).all(store.orm()).await.expect("a read");
     rows.into_iter().map(|row| row.name).collect()
 }
 
@@ -270,7 +267,7 @@ both_databases! {
                 created_at: Set(Stamp::from(now)),
                 ..Default::default()
             };
-            row.update(tx.conn()).await?;
+            row.update_row(tx.conn()).await?;
             Ok(())
         }))
         .await

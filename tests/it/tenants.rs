@@ -3,10 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
-use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::{Set, Unchanged},
-};
+use sea_orm::ActiveValue::{Set, Unchanged};
 use tenantry::{
     base::{
         Access, Caller, Cx, Error, Kind, PageRequest, Role, TenantId, TenantName, TenantRef, TenantScope,
@@ -14,7 +11,7 @@ use tenantry::{
         cx::CxFacts,
         error::Reason,
     },
-    store::{Store, Tx, tables},
+    store::{Store, Tx, UpdateRow, tables},
     tenants::{self, Authority, NewTenant, Order, Status, Tenant, TenantChange},
 };
 
@@ -38,7 +35,7 @@ async fn set_status(store: &Store, id: TenantId, status: Status) {
     crate::db::write(store, &platform_cx("x"), move |tx| {
         Box::pin(async move {
             let row = tables::tenants::ActiveModel { id: Unchanged(id), status: Set(status), ..Default::default() };
-            row.update(tx.conn()).await?;
+            row.update_row(tx.conn()).await?;
             Ok(())
         })
     })

@@ -1,8 +1,8 @@
 //! Identities: people across tenants, each with an email address. Grants give them roles in tenants.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, Order, QueryFilter,
-    QueryOrder, QuerySelect, Select, sea_query::OnConflict,
+    ColumnTrait, Condition, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, Order, QueryFilter, QueryOrder,
+    QuerySelect, Select, sea_query::OnConflict,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -10,7 +10,9 @@ use uuid::Uuid;
 use crate::identity::Email;
 use crate::{
     base::{Cx, Error, Result, error::Reason, scope::platform_only},
-    store::{Change, ChangeKind, Pages, Resource, Stamp, Store, Tx, pages::by_bytes, tables::identities},
+    store::{
+        Change, ChangeKind, Db, Exec, Fetch, Pages, Resource, Stamp, Store, Tx, pages::by_bytes, tables::identities,
+    },
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub async fn list(cx: &Cx, store: &Store, email: Option<&str>) -> Result<Pages<I
     // A text that is not an address matches nothing.
     let keys = Email::keys(text);
     let rows = identities::Entity::find().filter(identities::Column::EmailKey.is_in(keys.clone()));
-    let found = rows.all(store.read()).await?.into_iter().map(Identity::from);
+    let found = rows.fetch_all(store.read()).await?.into_iter().map(Identity::from);
     let found = found.min_by_key(|identity| keys.iter().position(|key| *key == identity.email));
     Ok(Pages::whole(found.into_iter().collect()))
 }
@@ -70,7 +72,7 @@ async fn insert(tx: &Tx, email: &Email) -> Result<Identity> {
         return Err(Error::exists(Reason::IdentityExists, "a user with that email already exists"));
     }
     let row = new_row(tx, email);
-    identities::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    identities::Entity::insert(row.clone().into_active_model()).run(tx.conn()).await?;
     tx.changed(created(row.id), row.email_key.as_str(), Value::Null);
     Ok(Identity::from(row))
 }
@@ -97,26 +99,26 @@ pub async fn ensure(tx: &Tx, email: &Email) -> Result<Uuid> {
     let made = row.id;
     let there = OnConflict::column(identities::Column::EmailKey).do_nothing().to_owned();
     let insert = identities::Entity::insert(row.into_active_model()).on_conflict(there);
-    if insert.exec_without_returning(tx.conn()).await? == 1 {
+    if insert.run(tx.conn()).await? == 1 {
         tx.also_changed(created(made));
         return Ok(made);
     }
     Ok(by_email(tx.conn(), email).await?.map_or(made, |identity| identity.id))
 }
 
-pub async fn by_email(conn: &impl ConnectionTrait, email: &Email) -> Result<Option<Identity>> {
-    let found = identities::Entity::find().filter(identities::Column::EmailKey.eq(email.key())).one(conn).await?;
+pub async fn by_email(conn: &impl Db, email: &Email) -> Result<Option<Identity>> {
+    let found = identities::Entity::find().filter(identities::Column::EmailKey.eq(email.key())).fetch_one(conn).await?;
     Ok(found.map(Identity::from))
 }
 
-pub async fn by_id(conn: &impl ConnectionTrait, id: Uuid) -> Result<Option<Identity>> {
-    Ok(identities::Entity::find_by_id(id).one(conn).await?.map(Identity::from))
+pub async fn by_id(conn: &impl Db, id: Uuid) -> Result<Option<Identity>> {
+    Ok(identities::Entity::find_by_id(id).fetch_one(conn).await?.map(Identity::from))
 }
 
 /// Locks the identity, so that nobody else grants it anything during the write.
 pub(in crate::identity) async fn by_id_locked(tx: &Tx, id: Uuid) -> Result<Option<Identity>> {
     // SQLite has one writer and needs no lock; its dialect omits the clause.
-    Ok(identities::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?.map(Identity::from))
+    Ok(identities::Entity::find_by_id(id).lock_exclusive().fetch_one(tx.conn()).await?.map(Identity::from))
 }
 
 pub fn not_found() -> Error {

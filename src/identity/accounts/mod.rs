@@ -8,8 +8,8 @@ pub mod identities;
 pub mod principals;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait,
-    IntoActiveModel, QueryFilter, Select, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, Condition, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, Select,
+    sea_query::Expr,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     base::{Cx, Error, IdKind, Result, Role, Secret, TenantScope, error::Reason, text},
     store::{
-        Change, ChangeKind, Stamp, Store, Tx,
+        Change, ChangeKind, Db, Exec, Fetch, Stamp, Store, Tx, UpdateRow,
         columns::{Authority, Source, TotpState},
         tables::accounts,
     },
@@ -134,7 +134,7 @@ pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<
         updated_at: now,
     };
     let row = accounts::Model { search_key: search_key(&row), ..row };
-    accounts::Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    accounts::Entity::insert(row.clone().into_active_model()).run(tx.conn()).await?;
     let change = Change::of_account(ChangeKind::Created, tenant, id, row.version);
     tx.changed(change, username, json!({"role": new.role.as_str()}));
     Ok(row.into())
@@ -152,7 +152,7 @@ async fn refuse_taken(tx: &Tx, new: &NewAccount) -> Result<()> {
     let alike = Condition::any()
         .add(accounts::Column::UsernameKey.is_in(named))
         .add(accounts::Column::EmailKey.is_in(addressed));
-    let rows = in_place(new.tenant).filter(alike).all(tx.conn()).await?;
+    let rows = in_place(new.tenant).filter(alike).fetch_all(tx.conn()).await?;
     let is_named =
         |name: &Option<String>| name.is_some() && rows.iter().any(|row| Some(&row.username_key) == name.as_ref());
     let is_addressed = |key: &Option<String>| key.is_some() && rows.iter().any(|row| row.email_key == *key);
@@ -175,7 +175,7 @@ async fn refuse_named(tx: &Tx, row: &accounts::Model, email: &Email) -> Result<(
         None => accounts::Column::TenantId.is_null(),
     };
     let others = accounts::Entity::find().filter(place).filter(accounts::Column::Id.ne(row.id));
-    match others.filter(accounts::Column::UsernameKey.eq(fold(email.key()))).one(tx.conn()).await? {
+    match others.filter(accounts::Column::UsernameKey.eq(fold(email.key()))).fetch_one(tx.conn()).await? {
         Some(_) => Err(address_is_a_name()),
         None => Ok(()),
     }
@@ -241,7 +241,7 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
     }
     next.version = Set(version + 1);
     next.updated_at = Set(now);
-    Ok(next.update(tx.conn()).await?.into())
+    Ok(next.update_row(tx.conn()).await?.into())
 }
 
 /// Sets the password of an account and revokes all tokens issued to it. Fails with NOT_FOUND if there is no
@@ -258,7 +258,7 @@ pub async fn set_password(
 }
 
 async fn put_password(tx: &Tx, (tenant, username, hash): &(Option<TenantScope>, String, String)) -> Result<()> {
-    let account = by_name(*tenant, username).one(tx.conn()).await?.ok_or_else(not_found)?;
+    let account = by_name(*tenant, username).fetch_one(tx.conn()).await?.ok_or_else(not_found)?;
     let password = Some((hash.clone(), false));
     let invited = account.status == AccountStatus::Invited;
     let status = invited.then_some((AccountStatus::Active, None));
@@ -269,13 +269,13 @@ async fn put_password(tx: &Tx, (tenant, username, hash): &(Option<TenantScope>, 
 }
 
 pub async fn exists(store: &Store, tenant: Option<TenantScope>, username: &str) -> Result<bool> {
-    Ok(by_name(tenant, username).one(store.read()).await?.is_some())
+    Ok(by_name(tenant, username).fetch_one(store.read()).await?.is_some())
 }
 
 /// Whether a platform account has this password. For the server's own checks: it does not check whether the
 /// account may log in.
 pub async fn has_password(store: &Store, passwords: &Passwords, username: &str, text: Secret<String>) -> Result<bool> {
-    match by_name(None, username).one(store.read()).await? {
+    match by_name(None, username).fetch_one(store.read()).await? {
         Some(account) => passwords.verify(text, account.password_hash).await,
         None => Ok(false),
     }
@@ -283,23 +283,15 @@ pub async fn has_password(store: &Store, passwords: &Passwords, username: &str, 
 
 /// Finds an account in a tenant or on the platform by id, name or email address, in that order. Deleted
 /// accounts are not found.
-pub async fn find(
-    conn: &impl ConnectionTrait,
-    tenant: Option<TenantScope>,
-    named: &str,
-) -> Result<Option<accounts::Model>> {
+pub async fn find(conn: &impl Db, tenant: Option<TenantScope>, named: &str) -> Result<Option<accounts::Model>> {
     let found = match IdKind::User.read(named) {
-        Some(id) => in_place(tenant).filter(accounts::Column::Id.eq(id)).one(conn).await?,
+        Some(id) => in_place(tenant).filter(accounts::Column::Id.eq(id)).fetch_one(conn).await?,
         None => by_name_or_email(conn, tenant, named).await?,
     };
     Ok(found.filter(|account| account.status != AccountStatus::Deleted))
 }
 
-async fn by_name_or_email(
-    conn: &impl ConnectionTrait,
-    tenant: Option<TenantScope>,
-    named: &str,
-) -> Result<Option<accounts::Model>> {
+async fn by_name_or_email(conn: &impl Db, tenant: Option<TenantScope>, named: &str) -> Result<Option<accounts::Model>> {
     // A text that cannot be a name is not looked up: the database may not accept it as a parameter.
     let (name, keys) = (check_name(named).is_ok().then(|| fold(named)), Email::keys(named));
     if name.is_none() && keys.is_empty() {
@@ -308,7 +300,7 @@ async fn by_name_or_email(
     let named = Condition::any()
         .add_option(name.as_deref().map(|name| accounts::Column::UsernameKey.eq(name)))
         .add(accounts::Column::EmailKey.is_in(keys.clone()));
-    let rows = in_place(tenant).filter(named).all(conn).await?;
+    let rows = in_place(tenant).filter(named).fetch_all(conn).await?;
     // Names take precedence over addresses. If two addresses differ only in spelling, the exact spelling wins.
     let place = |row: &accounts::Model| match name.as_ref() == Some(&row.username_key) {
         true => 0,
@@ -323,7 +315,7 @@ pub(super) async fn was_deleted(store: &Store, tenant: Option<TenantScope>, user
         return Ok(false);
     }
     let deleted = in_place(tenant).filter(accounts::Column::Status.eq(AccountStatus::Deleted));
-    Ok(deleted.filter(accounts::Column::Username.eq(username)).one(store.read()).await?.is_some())
+    Ok(deleted.filter(accounts::Column::Username.eq(username)).fetch_one(store.read()).await?.is_some())
 }
 
 pub fn not_found() -> Error {

@@ -1,7 +1,7 @@
 //! The tenants in which a platform account can act, in addition to the platform: the tenants of its identity's live grants.
 //! Accounts of tenants have no identity and cannot switch, because only the platform verifies addresses.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -9,7 +9,7 @@ use crate::identity::{Account, AccountStatus, GrantRole, accounts::identities, s
 use crate::{
     base::{Cx, Error, Result, Role, TenantRef, error::Reason},
     store::{
-        Store, Tx,
+        Db, Fetch, Store, Tx,
         tables::{self, accounts as rows},
     },
     tenants::{Status, Tenant},
@@ -84,18 +84,18 @@ async fn switch_in(tx: &Tx, (to, session): &(Option<TenantRef>, (String, OffsetD
 }
 
 /// The caller's platform account, if it may still log in. None for keys, minted tokens and accounts of tenants.
-async fn own(cx: &Cx, conn: &impl ConnectionTrait) -> Result<Option<Account>> {
+async fn own(cx: &Cx, conn: &impl Db) -> Result<Option<Account>> {
     let Some(id) = cx.caller.account else { return Ok(None) };
     let row = rows::Entity::find_by_id(id)
         .filter(rows::Column::TenantId.is_null())
         .filter(rows::Column::Status.eq(AccountStatus::Active))
-        .one(conn)
+        .fetch_one(conn)
         .await?;
     Ok(row.map(Account::from))
 }
 
 /// The tenants of the live grants of an account's identity: grants that have not expired, in active tenants.
-async fn targets(conn: &impl ConnectionTrait, account: &Account, now: OffsetDateTime) -> Result<Vec<SwitchTarget>> {
+async fn targets(conn: &impl Db, account: &Account, now: OffsetDateTime) -> Result<Vec<SwitchTarget>> {
     let Some(identity) = account.identity else { return Ok(Vec::new()) };
     if !identities::by_id(conn, identity).await?.is_some_and(|identity| identity.is_active) {
         return Ok(Vec::new());

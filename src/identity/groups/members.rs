@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::identity::{AccountStatus, Email, accounts};
 use crate::{
     base::{Error, IdKind, Result, TenantScope, error::Reason, names::fold},
-    store::{Tx, tables::accounts::Column},
+    store::{Fetch, Tx, tables::accounts::Column},
 };
 
 /// Maximum number of users in a call (zero-trust contract, section 4.3).
@@ -92,7 +92,7 @@ async fn find(tx: &Tx, scope: TenantScope, users: &[String]) -> Result<Found> {
         .add(Column::EmailKey.is_in(emails));
     let query = accounts::in_place(Some(scope)).filter(named).filter(Column::Status.ne(AccountStatus::Deleted));
     let columns = query.select_only().columns([Column::Id, Column::UsernameKey, Column::EmailKey]);
-    let rows: Vec<(Uuid, String, Option<String>)> = columns.into_tuple().all(tx.conn()).await?;
+    let rows: Vec<(Uuid, String, Option<String>)> = columns.into_tuple().fetch_all(tx.conn()).await?;
     let mut found = Found::default();
     for (id, name, email) in rows {
         found.ids.insert(id);

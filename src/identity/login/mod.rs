@@ -20,7 +20,7 @@ use crate::{
         Access, Caller, CallerKind, Cx, Error, Kind, Result, RoleSet, Secret, TenantRef, TenantScope,
         caller::CallerFacts, cx::CxFacts, error::Reason, text,
     },
-    store::{Stamp, Tx, tables::accounts as rows},
+    store::{FetchUpdated, Stamp, Tx, tables::accounts as rows},
     tenants::{self, Tenant},
 };
 
@@ -303,7 +303,7 @@ async fn put_login(tx: &Tx, verified: &rows::Model, renewal: &Renewal) -> Result
         .filter(rows::Column::Status.eq(verified.status))
         .filter(rows::Column::Epoch.eq(verified.epoch))
         .filter(rows::Column::PasswordHash.eq(verified.password_hash.as_str()));
-    Ok(same.exec_with_returning(tx.conn()).await?.pop().ok_or_else(refused)?.into())
+    Ok(same.fetch_updated(tx.conn()).await?.pop().ok_or_else(refused)?.into())
 }
 
 /// The account as the caller of its own login.

@@ -11,7 +11,7 @@ use crate::identity::{
 };
 use crate::{
     base::{Access, Caller, CallerKind, Cx, Result, Secret, caller::CallerFacts, cx::CxFacts},
-    store::{ChangeKind, Tx, tables::accounts},
+    store::{ChangeKind, Fetch, Tx, tables::accounts},
 };
 
 /// Changes the password of an account that just logged in, and ends all its sessions. The change uses the code of the
@@ -36,7 +36,7 @@ pub async fn renew(
 async fn put_renewed(tx: &Tx, (login, hash): &(Login, String)) -> Result<Account> {
     let (id, epoch) = (login.account.id, login.account.epoch);
     login.factor.consume(tx, id).await?;
-    let row = accounts::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
+    let row = accounts::Entity::find_by_id(id).lock_exclusive().fetch_one(tx.conn()).await?;
     // Every change of its password, role or status raises the epoch.
     let active = |row: &accounts::Model| row.epoch == epoch && row.status == AccountStatus::Active;
     let row = row.filter(active).ok_or_else(wrong)?;

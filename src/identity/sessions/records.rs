@@ -1,7 +1,7 @@
 //! Records of sessions, so that ending them can report their number. They do not decide whether a session is
 //! valid: its token, the epoch of its account and the list of revoked tokens do.
 
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use crate::identity::Account;
 use crate::{
     base::Result,
     store::{
-        Stamp, Store, Tx, delete_some,
+        Count, Exec, Stamp, Store, Tx, delete_some,
         tables::login_sessions::{Column, Entity, Model},
     },
 };
@@ -35,7 +35,7 @@ fn row(account: &Account, token_id: &str, expires_at: OffsetDateTime) -> Model {
 }
 
 async fn insert(tx: &Tx, row: &Model) -> Result<()> {
-    Entity::insert(row.clone().into_active_model()).exec_without_returning(tx.conn()).await?;
+    Entity::insert(row.clone().into_active_model()).run(tx.conn()).await?;
     Ok(())
 }
 
@@ -48,7 +48,7 @@ pub(in crate::identity) async fn prune(tx: &Tx, before: OffsetDateTime, most: u6
 
 /// Deletes the session of a revoked token.
 pub(in crate::identity) async fn ended(tx: &Tx, token_id: &str) -> Result<()> {
-    Entity::delete_by_id(token_id).exec(tx.conn()).await?;
+    Entity::delete_by_id(token_id).run(tx.conn()).await?;
     Ok(())
 }
 
@@ -58,5 +58,5 @@ pub(in crate::identity) async fn count(tx: &Tx, account: Uuid, epoch: i64) -> Re
         .filter(Column::AccountId.eq(account))
         .filter(Column::Epoch.eq(epoch))
         .filter(Column::ExpiresAt.gt(Stamp::from(tx.now())));
-    Ok(live.count(tx.conn()).await?)
+    Ok(live.fetch_count(tx.conn()).await?)
 }

@@ -12,7 +12,7 @@ use super::records;
 use crate::{
     base::{Cx, Result},
     store::{
-        Change, ChangeKind, Resource, Revocation, Stamp, Store, Tx, delete_some,
+        Change, ChangeKind, Exec, Fetch, Resource, Revocation, Stamp, Store, Tx, delete_some,
         tables::{accounts, revoked_tokens},
     },
 };
@@ -67,7 +67,7 @@ async fn revoke(tx: &Tx, (jti, expires_at): &(String, OffsetDateTime)) -> Result
         .update_column(revoked_tokens::Column::RevokedAt)
         .to_owned();
     let insert = revoked_tokens::Entity::insert(row.into_active_model()).on_conflict(twice);
-    insert.exec_without_returning(tx.conn()).await?;
+    insert.run(tx.conn()).await?;
     tx.revoke(Revocation::Token { id: jti.clone(), expires_at: expires_at.unix_timestamp() });
     tx.changed(Change::new(Resource::Token, ChangeKind::Revoked, jti), jti, Value::Null);
     records::ended(tx, jti).await
@@ -103,7 +103,8 @@ impl Rows {
             .columns([accounts::Column::Id, accounts::Column::Epoch, accounts::Column::EpochRevision])
             .filter(accounts::Column::EpochRevision.gt(revision))
             .filter(accounts::Column::Epoch.gt(0));
-        let (tokens, accounts) = (tokens.all(store.read()).await?, accounts.into_tuple().all(store.read()).await?);
+        let (tokens, accounts) =
+            (tokens.fetch_all(store.read()).await?, accounts.into_tuple().fetch_all(store.read()).await?);
         Ok(Self { tokens, accounts })
     }
 
@@ -129,11 +130,11 @@ impl Seen {
         let revision = match &self.last {
             None => return Ok(true),
             Some(Last::Token(jti)) => {
-                revoked_tokens::Entity::find_by_id(jti).one(store.read()).await?.map(|row| row.revision)
+                revoked_tokens::Entity::find_by_id(jti).fetch_one(store.read()).await?.map(|row| row.revision)
             }
             Some(Last::Account(id)) => {
                 let row = accounts::Entity::find_by_id(*id).select_only().column(accounts::Column::EpochRevision);
-                row.into_tuple().one(store.read()).await?
+                row.into_tuple().fetch_one(store.read()).await?
             }
         };
         Ok(revision.is_some_and(|revision| revision >= self.revision))

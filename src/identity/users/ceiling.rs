@@ -7,7 +7,7 @@ use super::{LockedUser, rules};
 use crate::identity::{Account, RoleGrant, RoleScope, accounts};
 use crate::{
     base::{Basis, Error, Result, Role, TenantScope, error::Reason},
-    store::{Tx, tables::accounts::Column},
+    store::{Fetch, Tx, tables::accounts::Column},
 };
 
 /// Refuses to give a role until `end`, or permanently without one, if the caller's own role expires earlier, as
@@ -71,7 +71,7 @@ async fn until(tx: &Tx, scope: TenantScope, role: Role) -> Result<Option<OffsetD
     // Minted tokens are issued by the operator of the server.
     let Some(id) = caller.account else { return Ok(None) };
     // The account was read before the tenant was locked: another write may have revoked a role since.
-    let own = accounts::in_place(Some(scope)).filter(Column::Id.eq(id)).one(tx.conn()).await?;
+    let own = accounts::in_place(Some(scope)).filter(Column::Id.eq(id)).fetch_one(tx.conn()).await?;
     let own = Account::from(own.ok_or_else(rules::above)?);
     let granted =
         tx.tenant(scope).account_roles().of(&[id], tx.now().into()).await?.into_iter().map(RoleGrant::try_from);

@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect};
 use crate::identity::{AccountStatus, User, accounts};
 use crate::{
     base::{Error, Result, Role, TenantScope, error::Reason},
-    store::{Tx, tables::accounts::Column},
+    store::{Fetch, Tx, tables::accounts::Column},
 };
 
 /// Refuses the removal of an active administrator unless another permanent one remains; an administrator whose
@@ -20,7 +20,7 @@ pub(in crate::identity) async fn refuse_last(tx: &Tx, scope: TenantScope, leavin
         .filter(Column::Id.ne(leaving.account.id))
         .filter(Condition::any().add(Column::Role.eq(Role::Admin)).add(granted))
         .limit(1);
-    if other.one(tx.conn()).await?.is_some() {
+    if other.fetch_one(tx.conn()).await?.is_some() {
         return Ok(());
     }
     let message = "the last active administrator of a tenant cannot be removed, suspended or demoted";

@@ -11,7 +11,7 @@ use crate::identity::{
 };
 use crate::{
     base::{Cx, Error, Result, Role, Secret, TenantRef, TenantScope, error::Reason, text},
-    store::{ChangeKind, Store, Tx, like::beginning, tables::accounts::Column},
+    store::{ChangeKind, Fetch, Store, Tx, like::beginning, tables::accounts::Column},
     tenants,
 };
 
@@ -73,7 +73,7 @@ pub async fn invite(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) 
 async fn invite_in(tx: &Tx, (tenant, draft): &(TenantRef, Draft)) -> Result<(User, bool)> {
     let (tenant, scope) = tenants::resolve_locked(tx, tenant).await?;
     let there = accounts::in_place(Some(scope)).filter(Column::EmailKey.eq(draft.email.key()));
-    let invited = there.filter(Column::Status.eq(AccountStatus::Invited)).one(tx.conn()).await?;
+    let invited = there.filter(Column::Status.eq(AccountStatus::Invited)).fetch_one(tx.conn()).await?;
     let Some(row) = invited else { return Ok((insert(tx, scope, draft).await?, true)) };
     let user = users::as_user(tx, scope, row.into()).await?;
     tx.audit_only(Some(tenant.id), user.account.shown_id(), json!({"again": true}));
@@ -125,7 +125,8 @@ async fn refuse_used(tx: &Tx, scope: TenantScope, id: &str) -> Result<()> {
     let named = Column::SearchKey.like(beginning(&format!("{}\n", text::fold(id))));
     let unfilled = Column::SearchKey.eq("").and(accounts::lower_username(tx.backend()).eq(id.to_ascii_lowercase()));
     let named = Condition::any().add(named).add(unfilled);
-    let used = accounts::in_place(Some(scope)).filter(Column::NamedId.eq(true)).filter(named).one(tx.conn()).await?;
+    let used =
+        accounts::in_place(Some(scope)).filter(Column::NamedId.eq(true)).filter(named).fetch_one(tx.conn()).await?;
     match used {
         Some(_) => Err(Error::exists(Reason::AccountExists, "the id belongs or belonged to another user")),
         None => Ok(()),

@@ -20,7 +20,7 @@ use super::{Account, AccountChange, AccountStatus, RoleGrant, User, UserRef, acc
 use crate::{
     base::{Cx, Error, IdKind, Page, PageRequest, Reach, Result, Role, TenantRef, TenantScope, error::Reason, text},
     store::{
-        ChangeKind, Store, Tx,
+        ChangeKind, Fetch, Store, Tx,
         like::holding,
         page::page as rows_of_page,
         tables::accounts::{Column, Entity, Model},
@@ -106,7 +106,7 @@ async fn find(cx: &Cx, store: &Store, user: &UserRef) -> Result<User> {
 
 /// The current password hash of a user.
 pub(super) async fn password_hash(store: &Store, user: &User) -> Result<String> {
-    let row = Entity::find_by_id(user.account.id).one(store.read()).await?;
+    let row = Entity::find_by_id(user.account.id).fetch_one(store.read()).await?;
     row.map(|row| row.password_hash).ok_or_else(accounts::not_found)
 }
 

@@ -1,6 +1,5 @@
 //! The user model: an account in a tenant, with its roles and groups (zero-trust contract, section 3).
 
-use sea_orm::ConnectionTrait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -8,7 +7,7 @@ use crate::identity::Account;
 use crate::{
     base::{Error, IdKind, Result, Role, RoleSet, TenantRef},
     store::{
-        Stamp,
+        Db, Stamp,
         tables::{GROUP, RoleRow, TENANT_WIDE, TenantRows},
     },
 };
@@ -134,7 +133,7 @@ impl RoleScope {
 }
 
 /// Loads the users of accounts: the roles in effect at `now`, and the groups.
-pub(in crate::identity) async fn load_users<C: ConnectionTrait>(
+pub(in crate::identity) async fn load_users<C: Db>(
     rows: &TenantRows<'_, C>,
     accounts: Vec<Account>,
     now: OffsetDateTime,

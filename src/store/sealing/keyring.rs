@@ -7,14 +7,14 @@
 use aes_gcm::Aes256Gcm;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{LockType, OnConflict},
 };
 
 use super::sealed::{self, KEY};
 use crate::base::{Error, Kind, Result, Secret, digest::sha256_hex, error::Reason};
 use crate::store::{
-    Stamp, Tx,
+    Db, Exec, Fetch, Stamp, Tx,
     tables::{data_keys, key_encryption},
 };
 
@@ -138,8 +138,8 @@ impl Fit {
 }
 
 /// Checks a keyring against a database, reading one row.
-pub async fn fit(conn: &impl ConnectionTrait, ring: Option<&Keyring>) -> Result<Fit> {
-    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).one(conn).await?;
+pub async fn fit(conn: &impl Db, ring: Option<&Keyring>) -> Result<Fit> {
+    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).fetch_one(conn).await?;
     Ok(match (row, ring) {
         (Some(_), None) => Fit::Missing,
         (Some(row), Some(ring)) if ring.find(&row.kek).is_some() => Fit::Fits,
@@ -172,7 +172,7 @@ pub(in crate::store) async fn lock_database_key<'r>(tx: &Tx, ring: &'r Keyring) 
 /// The row of the key-encryption key, locked until the end of the transaction, and created if it is missing. A transaction
 /// that changes the row must not lock it shared first: two of them would wait for each other.
 pub(super) async fn row(tx: &Tx, ring: &Keyring, lock: LockType) -> Result<key_encryption::Model> {
-    let find = || key_encryption::Entity::find_by_id(key_encryption::ONE).lock(lock).one(tx.conn());
+    let find = || key_encryption::Entity::find_by_id(key_encryption::ONE).lock(lock).fetch_one(tx.conn());
     let mut row = find().await?;
     if row.is_none() {
         let kek = match first_data_key(tx.conn()).await? {
@@ -188,7 +188,7 @@ pub(super) async fn row(tx: &Tx, ring: &Keyring, lock: LockType) -> Result<key_e
         };
         let first = OnConflict::column(key_encryption::Column::Id).do_nothing().to_owned();
         let insert = key_encryption::Entity::insert(new.into_active_model()).on_conflict(first);
-        insert.exec_without_returning(tx.conn()).await?;
+        insert.run(tx.conn()).await?;
         // A concurrent server may have inserted the row first, with another key.
         row = find().await?;
     }
@@ -197,13 +197,13 @@ pub(super) async fn row(tx: &Tx, ring: &Keyring, lock: LockType) -> Result<key_e
 
 /// Fails if an unfinished rotation left data keys under a key that the ring does not have. Rows of older
 /// versions do not name their key and are opened instead.
-pub(in crate::store) async fn refuse_left_behind(conn: &impl ConnectionTrait, ring: &Keyring) -> Result<()> {
+pub(in crate::store) async fn refuse_left_behind(conn: &impl Db, ring: &Keyring) -> Result<()> {
     let held = ring.all().map(|kek| kek.id.clone());
-    let left = data_keys::Entity::find().filter(data_keys::Column::Kek.is_not_in(held)).one(conn).await?;
+    let left = data_keys::Entity::find().filter(data_keys::Column::Kek.is_not_in(held)).fetch_one(conn).await?;
     let left = match left {
         Some(row) => Some(row),
         None => {
-            let unnamed = data_keys::Entity::find().filter(data_keys::Column::Kek.is_null()).all(conn).await?;
+            let unnamed = data_keys::Entity::find().filter(data_keys::Column::Kek.is_null()).fetch_all(conn).await?;
             unnamed.into_iter().find(|row| ring.key_of(row).is_none())
         }
     };
@@ -217,11 +217,11 @@ pub(in crate::store) async fn refuse_left_behind(conn: &impl ConnectionTrait, ri
 }
 
 /// The data key that identifies the database's key if there is no row for it: the platform's, else the oldest one.
-async fn first_data_key(conn: &impl ConnectionTrait) -> Result<Option<data_keys::Model>> {
-    let platform = data_keys::Entity::find_by_id(data_keys::PLATFORM).one(conn).await?;
+async fn first_data_key(conn: &impl Db) -> Result<Option<data_keys::Model>> {
+    let platform = data_keys::Entity::find_by_id(data_keys::PLATFORM).fetch_one(conn).await?;
     match platform {
         Some(row) => Ok(Some(row)),
-        None => Ok(data_keys::Entity::find().order_by_asc(data_keys::Column::CreatedAt).one(conn).await?),
+        None => Ok(data_keys::Entity::find().order_by_asc(data_keys::Column::CreatedAt).fetch_one(conn).await?),
     }
 }
 

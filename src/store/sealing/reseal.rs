@@ -9,11 +9,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use sea_orm::{
-    ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryResult, QuerySelect,
-    TryGetable, Value,
-    sea_query::{Expr, LockType, Order, Query, UpdateStatement},
+    ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QuerySelect, TryGetable, Value,
+    sea_query::{Expr, LockType, Order, Query, UpdateStatement, ValueType},
 };
 use serde_json::json;
 
@@ -24,7 +22,9 @@ use super::{
 };
 use crate::base::{Cx, Error, Kind, Result, TenantId, error::Reason};
 use crate::store::{
-    Sealer, Stamp, Store, Tx,
+    Exec, Fetch, Sealer, Stamp, Store, Tx, UpdateRow,
+    exec::execute,
+    record::{Record, records},
     tables::{data_keys, key_encryption},
 };
 
@@ -83,7 +83,7 @@ struct SealedRow<K> {
     text: String,
 }
 
-impl<K: TryGetable + Into<Value> + Clone + Send + Sync + 'static> SealedColumn<K> {
+impl<K: TryGetable + ValueType + Into<Value> + Clone + Send + Sync + 'static> SealedColumn<K> {
     /// Reseals every value that is sealed under an earlier data key. Calls `progress` after each transaction.
     pub async fn reseal(&self, store: &Store, sealer: &Sealer, mut progress: impl FnMut(Resealed)) -> Result<Resealed> {
         let (mut done, mut after) = (Resealed::default(), None);
@@ -132,12 +132,12 @@ impl<K: TryGetable + Into<Value> + Clone + Send + Sync + 'static> SealedColumn<K
         if let Some(after) = after {
             query.and_where(Expr::col(self.key).gt(after));
         }
-        let read = |row: QueryResult| {
-            let tenant: Option<TenantId> = self.tenant.map_or(Ok(None), |column| row.try_get("", column))?;
-            let (key, text) = (row.try_get("", self.key)?, row.try_get("", self.column)?);
+        let read = |row: Record| {
+            let tenant: Option<TenantId> = self.tenant.map_or(Ok(None), |column| row.get(column))?;
+            let (key, text) = (row.get(self.key)?, row.get(self.column)?);
             Ok(SealedRow { key, tenant, text })
         };
-        store.read().query_all(&query).await?.into_iter().map(read).collect()
+        records(store.read(), &query).await?.into_iter().map(read).collect()
     }
 
     /// Stores resealed texts, except those that were changed in the meantime, which were sealed under a current
@@ -160,7 +160,7 @@ impl<K: TryGetable + Into<Value> + Clone + Send + Sync + 'static> SealedColumn<K
 async fn put_all(tx: &Tx, updates: &Arc<[(UpdateStatement, u64)]>) -> Result<u64> {
     let mut changed = 0;
     for (update, count) in updates.iter() {
-        changed += count * tx.conn().execute(update).await?.rows_affected();
+        changed += count * execute(tx.conn(), tx.backend().build(update)).await?;
     }
     Ok(changed)
 }
@@ -173,10 +173,10 @@ pub fn version(sealed: &str) -> Option<i64> {
 /// Starts a run, or continues an interrupted one. `None` if nothing was ever sealed.
 pub async fn begin(store: &Store, ring: &Keyring) -> Result<Option<Run>> {
     keyring::fit(store.read(), Some(ring)).await?.require()?;
-    if data_keys::Entity::find().one(store.read()).await?.is_none() {
+    if data_keys::Entity::find().fetch_one(store.read()).await?.is_none() {
         return Ok(None);
     }
-    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).one(store.read()).await?;
+    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).fetch_one(store.read()).await?;
     if let Some(row) = row.filter(|row| row.resealing) {
         return Ok(Some(Run { generation: row.generation, resumed: true }));
     }
@@ -194,7 +194,7 @@ async fn begin_in(tx: &Tx, ring: &Keyring) -> Result<Run> {
     let mut row = row.into_active_model();
     row.generation = Set(generation);
     row.resealing = Set(true);
-    row.update(tx.conn()).await?;
+    row.update_row(tx.conn()).await?;
     tx.audit_only(None, "data keys", json!({"state": "begun", "generation": generation}));
     Ok(Run { generation, resumed })
 }
@@ -207,7 +207,7 @@ pub async fn end(store: &Store, details: serde_json::Value) -> Result<()> {
 async fn end_in(tx: &Tx, details: &serde_json::Value) -> Result<()> {
     key_encryption::Entity::update_many()
         .col_expr(key_encryption::Column::Resealing, Expr::value(false))
-        .exec(tx.conn())
+        .run(tx.conn())
         .await?;
     let mut details = details.clone();
     details["state"] = json!("finished");
@@ -247,7 +247,7 @@ async fn renew_page(store: &Store, ring: &Keyring, run: Run) -> Result<u64> {
         .having(ExprTrait::lt(data_keys::Column::Version.max(), run.generation))
         .limit(PAGE)
         .into_tuple()
-        .all(store.read())
+        .fetch_all(store.read())
         .await?;
     let count = owners.len() as u64;
     if owners.is_empty() {
@@ -266,7 +266,7 @@ async fn renew_in(tx: &Tx, (ring, owners): &(Keyring, Vec<Option<TenantId>>)) ->
 
 /// Deletes data keys that were replaced at least [`KEPT`] ago and are not in `in_use`. Returns their number.
 pub async fn prune(store: &Store, in_use: InUse) -> Result<u64> {
-    let rows = data_keys::Entity::find().all(store.read()).await?;
+    let rows = data_keys::Entity::find().fetch_all(store.read()).await?;
     let long_ago = Stamp::from(store.time().await? - KEPT);
     let replaced = |row: &data_keys::Model| {
         rows.iter()
@@ -285,7 +285,7 @@ pub async fn prune(store: &Store, in_use: InUse) -> Result<u64> {
 async fn prune_in(tx: &Tx, old: &Arc<[String]>) -> Result<u64> {
     for page in old.chunks(PAGE as usize) {
         let gone = data_keys::Entity::delete_many().filter(data_keys::Column::Owner.is_in(page.to_vec()));
-        gone.exec(tx.conn()).await?;
+        gone.run(tx.conn()).await?;
     }
     tx.audit_only(None, "data keys", json!({"removed": old.len()}));
     Ok(old.len() as u64)

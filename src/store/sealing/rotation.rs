@@ -6,8 +6,8 @@
 //! notice. An interrupted run leaves consistent rows, and the next run continues.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Select, prelude::Uuid, sea_query::LockType,
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    Select, prelude::Uuid, sea_query::LockType,
 };
 use serde_json::json;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::base::{Cx, Error, Result, error::Reason};
 use crate::store::{
-    Stamp, Store, Tx,
+    Count, Fetch, Stamp, Store, Tx, UpdateRow,
     tables::{data_keys, key_encryption},
 };
 
@@ -42,7 +42,7 @@ pub async fn rotate(store: &Store, ring: &Keyring, mut progress: impl FnMut(u64,
     keyring::fit(store.read(), Some(ring)).await?.require()?;
     let cx = Cx::system("keys rotate", store.clock().clone());
     let from = set_current(store, &cx, ring).await?;
-    let total = others(ring.current()).count(store.read()).await?;
+    let total = others(ring.current()).fetch_count(store.read()).await?;
     let (mut rewrapped, mut left, mut after) = (0, 0, String::new());
     while let Some(page) = rewrap(store, ring, after).await? {
         rewrapped += page.rewrapped;
@@ -59,7 +59,7 @@ pub async fn rotate(store: &Store, ring: &Keyring, mut progress: impl FnMut(u64,
 
 /// Makes the current key of the ring the database's. Returns the previous one, or `None` if there is nothing to change.
 async fn set_current(store: &Store, cx: &Cx, ring: &Keyring) -> Result<Option<String>> {
-    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).one(store.read()).await?;
+    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).fetch_one(store.read()).await?;
     if row.is_some_and(|row| row.kek == ring.current().id()) {
         return Ok(None);
     }
@@ -77,7 +77,7 @@ async fn set_current_in(tx: &Tx, ring: &Keyring) -> Result<Option<String>> {
     let mut row = row.into_active_model();
     row.kek = Set(to);
     row.changed_at = Set(Stamp::from(tx.now()));
-    row.update(tx.conn()).await?;
+    row.update_row(tx.conn()).await?;
     Ok(Some(from))
 }
 
@@ -101,7 +101,7 @@ async fn rewrap_page(tx: &Tx, (ring, after): &(Keyring, String)) -> Result<Optio
         return Err(Error::precondition(Reason::KekMissing, message));
     }
     let rows = others(kek).filter(data_keys::Column::Owner.gt(after.as_str())).order_by_asc(data_keys::Column::Owner);
-    let rows = rows.limit(PAGE).lock_exclusive().all(tx.conn()).await?;
+    let rows = rows.limit(PAGE).lock_exclusive().fetch_all(tx.conn()).await?;
     let Some(last) = rows.last().map(|row| row.owner.clone()) else { return Ok(None) };
     let mut page = Page { rewrapped: 0, left: 0, last };
     for row in rows {
@@ -121,7 +121,7 @@ async fn rewrap_row(tx: &Tx, ring: &Keyring, row: data_keys::Model) -> Result<bo
     let mut row = row.into_active_model();
     row.wrapped = Set(wrapped);
     row.kek = Set(Some(ring.current().id().to_owned()));
-    row.update(tx.conn()).await?;
+    row.update_row(tx.conn()).await?;
     Ok(true)
 }
 
@@ -159,13 +159,13 @@ pub struct KeyStatus {
 
 /// Examines every data key.
 pub async fn status(store: &Store, ring: Option<&Keyring>) -> Result<KeyStatus> {
-    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).one(store.read()).await?;
+    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).fetch_one(store.read()).await?;
     let resealing = row.as_ref().is_some_and(|row| row.resealing);
     let mut status = KeyStatus { kek: row.map(|row| row.kek), resealing, ..KeyStatus::default() };
     let mut after = String::new();
     loop {
         let rows = data_keys::Entity::find().filter(data_keys::Column::Owner.gt(after));
-        let rows = rows.order_by_asc(data_keys::Column::Owner).limit(PAGE).all(store.read()).await?;
+        let rows = rows.order_by_asc(data_keys::Column::Owner).limit(PAGE).fetch_all(store.read()).await?;
         let Some(last) = rows.last() else { break };
         after = last.owner.clone();
         for row in &rows {
@@ -177,7 +177,7 @@ pub async fn status(store: &Store, ring: Option<&Keyring>) -> Result<KeyStatus> 
         }
     }
     let owners = data_keys::Entity::find().select_only().column(data_keys::Column::TenantId).distinct();
-    let owners = owners.into_tuple::<Option<Uuid>>().all(store.read()).await?.len() as u64;
+    let owners = owners.into_tuple::<Option<Uuid>>().fetch_all(store.read()).await?.len() as u64;
     status.earlier = (status.current + status.previous + status.closed).saturating_sub(owners);
     Ok(status)
 }

@@ -13,7 +13,7 @@ use super::{
     sealed::{self, KEY},
 };
 use crate::base::{Error, ExpiringCache, Result, Secret, TenantId, error::Reason};
-use crate::store::{Stamp, Store, Tx, tables::data_keys};
+use crate::store::{Exec, Fetch, Stamp, Store, Tx, tables::data_keys};
 
 /// Maximum number of data keys cached in memory.
 const KEPT: u64 = 1024;
@@ -91,7 +91,8 @@ impl Sealer {
         if let Some(version) = self.0.latest.get(&tenant) {
             return Ok((version, self.key(tenant, version).await?));
         }
-        let row = match keys_of(tenant).order_by_desc(data_keys::Column::Version).one(self.0.store.read()).await? {
+        let row = match keys_of(tenant).order_by_desc(data_keys::Column::Version).fetch_one(self.0.store.read()).await?
+        {
             Some(row) => row,
             None => self.make(ring, tenant).await?,
         };
@@ -107,7 +108,7 @@ impl Sealer {
         if let Some(key) = self.0.keys.get(&name) {
             return Ok(key);
         }
-        let row = data_keys::Entity::find_by_id(&name).one(self.0.store.read()).await?;
+        let row = data_keys::Entity::find_by_id(&name).fetch_one(self.0.store.read()).await?;
         self.data_key(&row.ok_or_else(|| Error::internal(format!("there is no data key {name}")))?)
     }
 
@@ -150,10 +151,10 @@ pub(in crate::store) async fn make_in(tx: &Tx, ring: &Keyring, tenant: Option<Te
     let made = row.clone();
     let first = OnConflict::column(data_keys::Column::Owner).do_nothing().to_owned();
     let insert = data_keys::Entity::insert(row.into_active_model()).on_conflict(first);
-    if insert.exec_without_returning(tx.conn()).await? == 1 {
+    if insert.run(tx.conn()).await? == 1 {
         return Ok(made);
     }
-    let row = data_keys::Entity::find_by_id(&made.owner).one(tx.conn()).await?;
+    let row = data_keys::Entity::find_by_id(&made.owner).fetch_one(tx.conn()).await?;
     Ok(row.unwrap_or(made))
 }
 

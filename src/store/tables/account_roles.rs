@@ -1,7 +1,7 @@
 //! Granted roles of accounts of tenants, in addition to their own.
 
 use sea_orm::{
-    Condition, ConnectionTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait,
+    Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait,
     entity::prelude::*,
     sea_query::{OnConflict, SelectStatement},
 };
@@ -10,7 +10,10 @@ use time::OffsetDateTime;
 use super::rows::{Rows, TenantRows, TenantTable};
 use crate::{
     base::{IdKind, Result, Role, RoleSet},
-    store::columns::{Owner, Stamp},
+    store::{
+        Db, Exec, Fetch,
+        columns::{Owner, Stamp},
+    },
 };
 
 /// The scope type of roles in the whole tenant.
@@ -56,11 +59,11 @@ impl<'a, C> TenantRows<'a, C> {
     }
 }
 
-impl<C: ConnectionTrait> Rows<'_, C, Entity> {
+impl<C: Db> Rows<'_, C, Entity> {
     /// The roles of an account in the whole tenant at a time, and when the first of them expires.
     pub async fn tenant_wide(&self, account: Uuid, now: Stamp) -> Result<(RoleSet, Option<OffsetDateTime>)> {
         let rows = self.at(now).filter(Column::AccountId.eq(account)).filter(Column::ScopeType.eq(TENANT_WIDE));
-        let rows = rows.all(self.conn).await?;
+        let rows = rows.fetch_all(self.conn).await?;
         let roles = rows.iter().filter_map(|row| row.role.parse().ok()).collect();
         let end = rows.iter().filter_map(|row| row.expires_at).min().map(Stamp::time);
         Ok((roles, end))
@@ -70,7 +73,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
     pub async fn of(&self, accounts: &[Uuid], now: Stamp) -> Result<Vec<Model>> {
         let rows = self.at(now).filter(Column::AccountId.is_in(accounts.iter().copied()));
         let rows = rows.order_by_asc(Column::GrantedAt).order_by_asc(Column::Role).order_by_asc(Column::ScopeId);
-        Ok(rows.all(self.conn).await?)
+        Ok(rows.fetch_all(self.conn).await?)
     }
 
     /// A query for the accounts with a granted role in the whole tenant at a time.
@@ -91,26 +94,26 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
         let anew = OnConflict::columns(key)
             .update_columns([Column::GrantedBy, Column::GrantedAt, Column::ExpiresAt])
             .to_owned();
-        Entity::insert(row.into_active_model()).on_conflict(anew).exec_without_returning(self.conn).await?;
+        Entity::insert(row.into_active_model()).on_conflict(anew).run(self.conn).await?;
         Ok(())
     }
 
     /// Takes a role away, and returns whether it existed.
     pub async fn delete(&self, account: Uuid, role: Role, scope_type: &str, scope_id: &str) -> Result<bool> {
         let key = (self.tenant, account, role.as_str().to_owned(), scope_type.to_owned(), scope_id.to_owned());
-        Ok(Entity::delete_by_id(key).exec(self.conn).await?.rows_affected > 0)
+        Ok(Entity::delete_by_id(key).run(self.conn).await? > 0)
     }
 
     /// Deletes all granted roles of an account.
     pub async fn delete_of(&self, account: Uuid) -> Result<()> {
-        self.delete_many().filter(Column::AccountId.eq(account)).exec(self.conn).await?;
+        self.delete_many().filter(Column::AccountId.eq(account)).run(self.conn).await?;
         Ok(())
     }
 
     /// Deletes all roles granted for a group.
     pub async fn delete_for_group(&self, group: Uuid) -> Result<()> {
         let rows = self.delete_many().filter(Column::ScopeType.eq(GROUP));
-        rows.filter(Column::ScopeId.eq(IdKind::Group.show(group))).exec(self.conn).await?;
+        rows.filter(Column::ScopeId.eq(IdKind::Group.show(group))).run(self.conn).await?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use sea_orm::{
-    Condition, ConnectionTrait,
+    Condition,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait},
 };
@@ -15,8 +15,8 @@ use super::{
 use crate::{
     base::{PageRequest, Result, Role, TenantId},
     store::{
-        Store,
-        columns::{Json, Owner, Stamp},
+        Db, Exec, Kept, Store,
+        columns::{Json, Owner, Stamp, TenantStatus},
         page::page,
     },
 };
@@ -72,7 +72,7 @@ impl<'a, C> TenantRows<'a, C> {
     }
 }
 
-impl<C: ConnectionTrait> Rows<'_, C, Entity> {
+impl<C: Db> Rows<'_, C, Entity> {
     /// Inserts a key.
     pub async fn insert(&self, key: Model) -> Result<()> {
         self.add(key).await
@@ -84,7 +84,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
             .col_expr(Column::RevokedAt, Expr::value(now))
             .filter(Column::Id.eq(id))
             .filter(Column::RevokedAt.is_null())
-            .exec(self.conn)
+            .run(self.conn)
             .await?;
         Ok(())
     }
@@ -99,8 +99,13 @@ impl Store {
     /// The key with this digest; none if its tenant was deleted for good. Takes no scope, because authentication needs it
     /// before there is one.
     pub async fn api_key_by_digest(&self, digest: &str) -> Result<Option<Model>> {
-        let gone = tenants::is_deleted((Entity, Column::TenantId));
-        Ok(Entity::find().filter(Column::SecretHash.eq(digest)).filter(gone.not()).one(self.read()).await?)
+        static TEXT: Kept = Kept::new();
+        let query = || {
+            let gone = tenants::is_deleted((Entity, Column::TenantId));
+            Entity::find().filter(Column::SecretHash.eq(digest)).filter(gone.not()).into_model::<Model>()
+        };
+        let values = vec![digest.into(), TenantStatus::Deleted.into()];
+        Ok(TEXT.fetch_one(self.read(), values, query).await?)
     }
 }
 
@@ -116,7 +121,7 @@ pub struct ApiKeyUse {
 /// Records the last use of a key. Takes no scope, because it belongs to no call.
 ///
 /// Another server may have recorded a later use. A recorded use in the future is from a server whose clock is ahead.
-pub(in crate::store) async fn note_use(conn: &impl ConnectionTrait, last: &ApiKeyUse, now: Stamp) -> Result<()> {
+pub(in crate::store) async fn note_use(conn: &impl Db, last: &ApiKeyUse, now: Stamp) -> Result<()> {
     let unknown = Condition::any().add(Column::LastUsedAt.is_null());
     let earlier = unknown.add(Column::LastUsedAt.lt(last.at)).add(Column::LastUsedAt.gt(now));
     Entity::update_many()
@@ -125,7 +130,7 @@ pub(in crate::store) async fn note_use(conn: &impl ConnectionTrait, last: &ApiKe
         .filter(Column::TenantId.eq(last.tenant))
         .filter(Column::Id.eq(last.key))
         .filter(earlier)
-        .exec(conn)
+        .run(conn)
         .await?;
     Ok(())
 }

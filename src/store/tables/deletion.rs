@@ -4,7 +4,7 @@
 //! rows, which are deleted with the tenant.
 
 use futures::future::BoxFuture;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
     account_roles, accounts, api_keys, email_domains, grants, group_members, groups,
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     base::Result,
-    store::{columns::TenantStatus, delete_some::delete_some},
+    store::{Exec, TxConn, columns::TenantStatus, delete_some::delete_some},
 };
 
 /// Checks whether a tenant has rows of a kind.
-type Ask = for<'t> fn(&'t TenantRows<'t, DatabaseTransaction>) -> BoxFuture<'t, Result<bool>>;
+type Ask = for<'t> fn(&'t TenantRows<'t, TxConn>) -> BoxFuture<'t, Result<bool>>;
 
 /// Resources that block the deletion of a tenant, with a check for each.
 const BLOCKERS: &[(&str, Ask)] = &[("namespaces", |rows| Box::pin(async move { rows.namespaces().exist().await }))];
@@ -41,7 +41,7 @@ pub enum Purged {
     EmailDomains,
 }
 
-impl TenantRows<'_, DatabaseTransaction> {
+impl TenantRows<'_, TxConn> {
     /// The resources that block the deletion of the tenant.
     pub async fn blockers(&self) -> Result<Vec<&'static str>> {
         let mut found = Vec::new();
@@ -71,11 +71,11 @@ impl TenantRows<'_, DatabaseTransaction> {
         let deleted = tenants::Entity::delete_many()
             .filter(tenants::Column::Id.eq(self.tenant))
             .filter(tenants::Column::Status.eq(TenantStatus::Deleted));
-        Ok(deleted.exec(self.conn).await?.rows_affected > 0)
+        Ok(deleted.run(self.conn).await? > 0)
     }
 }
 
-impl<E: TenantTable> Rows<'_, DatabaseTransaction, E> {
+impl<E: TenantTable> Rows<'_, TxConn, E> {
     async fn purge_some(&self, most: u64) -> Result<u64> {
         delete_some(self.conn, self.delete_many(), self.select(), most).await
     }

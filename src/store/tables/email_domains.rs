@@ -1,11 +1,12 @@
 //! Email domains whose identities may be granted a role in a tenant.
 
-use sea_orm::{ConnectionTrait, entity::prelude::*};
+use sea_orm::entity::prelude::*;
 
 use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
     base::{Result, error::Reason},
     store::{
+        Db, Fetch,
         columns::{Owner, Stamp},
         unique::Unique,
     },
@@ -51,10 +52,10 @@ impl<'a, C> TenantRows<'a, C> {
     }
 }
 
-impl<C: ConnectionTrait> Rows<'_, C, Entity> {
+impl<C: Db> Rows<'_, C, Entity> {
     /// All domains, sorted by name.
     pub async fn all(&self) -> Result<Vec<Model>> {
-        let mut domains = self.select().all(self.conn).await?;
+        let mut domains = self.select().fetch_all(self.conn).await?;
         // Sorted here, because text order differs between databases.
         domains.sort_by(|a, b| a.domain.cmp(&b.domain));
         Ok(domains)

@@ -4,7 +4,7 @@
 //! check the access of the call, or are only for code that handles the identity's own account.
 
 use sea_orm::{
-    Condition, ConnectionTrait, QueryOrder, QuerySelect,
+    Condition, QueryOrder, QuerySelect,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait},
 };
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     base::{Access, Cx, Result, TenantId, error::Reason, scope::platform_only},
     store::{
-        Pages, Store,
+        Db, Exec, Fetch, Pages, Store,
         columns::{GrantRole, Owner, Stamp},
         unique::Unique,
     },
@@ -75,10 +75,10 @@ impl<'a, C> TenantRows<'a, C> {
     }
 }
 
-impl<C: ConnectionTrait> Rows<'_, C, Entity> {
+impl<C: Db> Rows<'_, C, Entity> {
     /// Whether an identity has a grant in the tenant.
     pub async fn has(&self, identity: Uuid) -> Result<bool> {
-        Ok(self.select().filter(Column::IdentityId.eq(identity)).one(self.conn).await?.is_some())
+        Ok(self.select().filter(Column::IdentityId.eq(identity)).fetch_one(self.conn).await?.is_some())
     }
 
     /// Inserts a grant. Fails with [`GrantExists`](Reason::GrantExists) if the identity has one.
@@ -110,15 +110,15 @@ pub fn query(identity: Option<Uuid>, tenant: Option<TenantId>, after: Option<Uui
 }
 
 /// The grant with an id, in any tenant. For platform callers.
-pub async fn by_id(conn: &impl ConnectionTrait, access: &Access, id: Uuid) -> Result<Option<Model>> {
+pub async fn by_id(conn: &impl Db, access: &Access, id: Uuid) -> Result<Option<Model>> {
     platform_only(access)?;
     let gone = tenants::is_deleted((Entity, Column::TenantId));
-    Ok(Entity::find().filter(Column::Id.eq(id)).filter(gone.not()).one(conn).await?)
+    Ok(Entity::find().filter(Column::Id.eq(id)).filter(gone.not()).fetch_one(conn).await?)
 }
 
 /// The grants of an identity with their tenants, oldest first. The caller must make sure that the identity
 /// belongs to its own account.
-pub async fn of_identity(conn: &impl ConnectionTrait, identity: Uuid) -> Result<Vec<(Model, tenants::Model)>> {
+pub async fn of_identity(conn: &impl Db, identity: Uuid) -> Result<Vec<(Model, tenants::Model)>> {
     let found = Entity::find()
         .filter(Column::IdentityId.eq(identity))
         .filter(tenants::exists())
@@ -126,19 +126,19 @@ pub async fn of_identity(conn: &impl ConnectionTrait, identity: Uuid) -> Result<
         .find_also_related(tenants::Entity)
         // As an `Option`, because SeaORM takes other joined rows that it cannot read for missing.
         .into_model::<Model, Option<tenants::Model>>()
-        .all(conn)
+        .fetch_all(conn)
         .await?;
     Ok(found.into_iter().filter_map(|(grant, tenant)| Some((grant, tenant.flatten()?))).collect())
 }
 
 /// Clears the default flag of all grants of an identity. For platform callers.
-pub async fn clear_defaults(conn: &impl ConnectionTrait, access: &Access, identity: Uuid) -> Result<()> {
+pub async fn clear_defaults(conn: &impl Db, access: &Access, identity: Uuid) -> Result<()> {
     platform_only(access)?;
     Entity::update_many()
         .col_expr(Column::IsDefault, Expr::value(false))
         .filter(Column::IdentityId.eq(identity))
         .filter(Column::IsDefault.eq(true))
-        .exec(conn)
+        .run(conn)
         .await?;
     Ok(())
 }

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::{
-    ConnectionTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*,
-    sea_query::SelectStatement,
-};
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*, sea_query::SelectStatement};
 
 use super::rows::{Rows, TenantRows, TenantTable};
 use crate::{
     base::Result,
-    store::columns::{Owner, Stamp},
+    store::{
+        Db, Exec, Fetch,
+        columns::{Owner, Stamp},
+    },
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -40,7 +40,7 @@ impl<'a, C> TenantRows<'a, C> {
     }
 }
 
-impl<C: ConnectionTrait> Rows<'_, C, Entity> {
+impl<C: Db> Rows<'_, C, Entity> {
     /// Adds accounts of the tenant to a group. Returns those that were not members.
     pub async fn add_to(&self, group: Uuid, accounts: &[Uuid], now: Stamp) -> Result<Vec<Uuid>> {
         let there = self.among(group, accounts).await?;
@@ -52,7 +52,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
             let row = Model { tenant_id: self.tenant, group_id: group, account_id: *account, created_at: now };
             row.into_active_model()
         });
-        Entity::insert_many(rows).exec_without_returning(self.conn).await?;
+        Entity::insert_many(rows).run(self.conn).await?;
         Ok(new)
     }
 
@@ -62,7 +62,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
         let gone: Vec<_> = accounts.iter().copied().filter(|account| there.contains(account)).collect();
         if !gone.is_empty() {
             let rows = self.delete_many().filter(Column::GroupId.eq(group));
-            rows.filter(Column::AccountId.is_in(gone.iter().copied())).exec(self.conn).await?;
+            rows.filter(Column::AccountId.is_in(gone.iter().copied())).run(self.conn).await?;
         }
         Ok(gone)
     }
@@ -76,7 +76,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
             .column_as(Column::AccountId.count(), "members")
             .group_by(Column::GroupId)
             .into_tuple()
-            .all(self.conn)
+            .fetch_all(self.conn)
             .await?;
         // A count is not negative.
         Ok(counts.into_iter().map(|(group, count)| (group, count.unsigned_abs())).collect())
@@ -90,7 +90,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
             .order_by_asc(Column::CreatedAt)
             .order_by_asc(Column::GroupId);
         let mut groups: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
-        for row in rows.all(self.conn).await? {
+        for row in rows.fetch_all(self.conn).await? {
             groups.entry(row.account_id).or_default().push(row.group_id);
         }
         Ok(groups)
@@ -98,7 +98,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
 
     /// Removes an account from all groups.
     pub async fn remove_account(&self, account: Uuid) -> Result<()> {
-        self.delete_many().filter(Column::AccountId.eq(account)).exec(self.conn).await?;
+        self.delete_many().filter(Column::AccountId.eq(account)).run(self.conn).await?;
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
 
     async fn among(&self, group: Uuid, accounts: &[Uuid]) -> Result<BTreeSet<Uuid>> {
         let query = self.of(&[group]).filter(Column::AccountId.is_in(accounts.iter().copied()));
-        let found: Vec<Uuid> = query.select_only().column(Column::AccountId).into_tuple().all(self.conn).await?;
+        let found: Vec<Uuid> = query.select_only().column(Column::AccountId).into_tuple().fetch_all(self.conn).await?;
         Ok(found.into_iter().collect())
     }
 

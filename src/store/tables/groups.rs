@@ -1,11 +1,12 @@
 //! Groups of the accounts of a tenant.
 
-use sea_orm::{ActiveValue::Unchanged, ConnectionTrait, IntoActiveModel, QuerySelect, entity::prelude::*};
+use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, QuerySelect, entity::prelude::*};
 
 use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
     base::{PageRequest, Result, error::Reason, text::fold},
     store::{
+        Db, Fetch, UpdateRow,
         columns::{Owner, Source, Stamp},
         like::holding,
         page::page,
@@ -64,11 +65,11 @@ impl<'a, C> TenantRows<'a, C> {
     }
 }
 
-impl<C: ConnectionTrait> Rows<'_, C, Entity> {
+impl<C: Db> Rows<'_, C, Entity> {
     /// Loads and locks a group.
     pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
         // SQLite has one writer and needs no lock; its dialect omits the clause.
-        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().one(self.conn).await?)
+        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
     }
 
     /// A page of the groups whose name contains a text (case-insensitively), oldest first, and the total number.
@@ -90,7 +91,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
     pub async fn update(&self, group: &Model) -> Result<()> {
         let row = with_key(group).into_active_model().reset_all();
         let row = ActiveModel { tenant_id: Unchanged(self.tenant), id: Unchanged(group.id), ..row };
-        Entity::update(row).exec(self.conn).await?;
+        row.update_row(self.conn).await?;
         Ok(())
     }
 

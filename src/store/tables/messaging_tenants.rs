@@ -1,15 +1,15 @@
 //! Settings of a tenant on the messaging surface.
 
-use sea_orm::{ConnectionTrait, IntoActiveModel, SelectTwoModel, Selector, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{IntoActiveModel, SelectTwoModel, Selector, entity::prelude::*, sea_query::OnConflict};
 
 use super::{
     rows::{Rows, TenantRows, TenantTable},
-    tenants,
+    tenants::{self, ByRef},
 };
 use crate::{
     base::{Access, Result, TenantId, TenantRef, TenantScope},
     store::{
-        Store,
+        Db, Exec, Fetch, Kept, Store,
         columns::{Json, Owner, TenantStatus},
         tenant_lookup::{may_look_up, reach},
     },
@@ -56,10 +56,10 @@ impl<'a, C> TenantRows<'a, C> {
     }
 }
 
-impl<C: ConnectionTrait> Rows<'_, C, Entity> {
+impl<C: Db> Rows<'_, C, Entity> {
     /// The settings, if the tenant has any.
     pub async fn get(&self) -> Result<Option<Model>> {
-        Ok(self.select().one(self.conn).await?)
+        Ok(self.select().fetch_one(self.conn).await?)
     }
 
     /// Inserts the settings of a new tenant.
@@ -73,7 +73,7 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
         let replace = OnConflict::column(Column::TenantId)
             .update_columns([Column::AdminRoles, Column::AllowedClusters])
             .to_owned();
-        Entity::insert(row).on_conflict(replace).exec_without_returning(self.conn).await?;
+        Entity::insert(row).on_conflict(replace).run(self.conn).await?;
         Ok(())
     }
 
@@ -94,10 +94,10 @@ impl Store {
         reference: &TenantRef,
     ) -> Result<Option<(TenantScope, tenants::Model, Option<Model>)>> {
         may_look_up(access, reference)?;
-        let Some(query) = tenants::Entity::find_by_ref(reference) else {
+        let Some(by) = ByRef::of(reference) else {
             return Ok(reach(access, reference, None)?.and(None));
         };
-        let found = with_settings(query).one(self.read()).await?;
+        let found = self.with_messaging(&by).await?;
         let key = found.as_ref().map(|(tenant, _)| (tenant.id, tenant.name_key.as_str()));
         let scope = reach(access, reference, key)?;
         Ok(scope.zip(found).map(|(scope, (tenant, settings))| (scope, tenant, settings.flatten())))
@@ -110,10 +110,15 @@ impl Store {
         reference: &TenantRef,
         statuses: &[TenantStatus],
     ) -> Result<Option<(TenantId, Vec<String>)>> {
-        let Some(query) = tenants::Entity::find_by_ref(reference) else { return Ok(None) };
-        let query = query.filter(tenants::Column::Status.is_in(statuses.iter().copied()));
-        let found = with_settings(query).one(self.read()).await?;
+        let Some(by) = ByRef::of(reference) else { return Ok(None) };
+        let found = self.with_messaging(&by).await?.filter(|(tenant, _)| statuses.contains(&tenant.status));
         Ok(found.and_then(|(tenant, settings)| Some((tenant.id, settings.flatten()?.admin_roles.0))))
+    }
+
+    async fn with_messaging(&self, by: &ByRef) -> Result<Option<(tenants::Model, Option<Option<Model>>)>> {
+        static TEXTS: [Kept; 3] = [const { Kept::new() }; 3];
+        let (text, values) = by.kept(&TEXTS);
+        Ok(text.fetch_one(self.read(), values, || with_settings(by.select())).await?)
     }
 }
 

@@ -1,14 +1,12 @@
 //! Namespaces of tenants.
 
-use sea_orm::{
-    Condition, ConnectionTrait, DbBackend, Order, QueryOrder, QuerySelect, entity::prelude::*, sea_query::ExprTrait,
-};
+use sea_orm::{Condition, DbBackend, Order, QueryOrder, QuerySelect, entity::prelude::*, sea_query::ExprTrait};
 
 use super::rows::{Rows, TenantRows, TenantTable};
 use crate::{
     base::{Cx, Result, TenantId, TenantScope, error::Reason},
     store::{
-        Pages, Store,
+        Db, Exec, Fetch, Pages, Store,
         columns::{Json, Owner, Stamp},
         pages::by_bytes,
         unique::Unique,
@@ -54,25 +52,25 @@ impl<'a, C> TenantRows<'a, C> {
     }
 }
 
-impl<C: ConnectionTrait> Rows<'_, C, Entity> {
+impl<C: Db> Rows<'_, C, Entity> {
     /// Whether the tenant has a namespace.
     pub async fn exist(&self) -> Result<bool> {
         let one = self.select().select_only().column(Column::Id).limit(1);
-        Ok(one.into_tuple::<Uuid>().one(self.conn).await?.is_some())
+        Ok(one.into_tuple::<Uuid>().fetch_one(self.conn).await?.is_some())
     }
 
     /// The names of some namespaces, at most `most`.
     pub async fn some_names(&self, most: u64) -> Result<Vec<String>> {
-        Ok(self.select().select_only().column(Column::Name).limit(most).into_tuple().all(self.conn).await?)
+        Ok(self.select().select_only().column(Column::Name).limit(most).into_tuple().fetch_all(self.conn).await?)
     }
 
     pub async fn all(&self) -> Result<Vec<Model>> {
-        Ok(self.select().all(self.conn).await?)
+        Ok(self.select().fetch_all(self.conn).await?)
     }
 
     /// The namespace with a name (case-sensitive).
     pub async fn named(&self, name: &str) -> Result<Option<Model>> {
-        Ok(self.select().filter(Column::Name.eq(name)).one(self.conn).await?)
+        Ok(self.select().filter(Column::Name.eq(name)).fetch_one(self.conn).await?)
     }
 
     /// Inserts a namespace. Fails with [`NamespaceExists`](Reason::NamespaceExists) if the name is taken.
@@ -82,13 +80,13 @@ impl<C: ConnectionTrait> Rows<'_, C, Entity> {
 
     /// Deletes a namespace. Returns whether it existed.
     pub async fn delete(&self, name: &str) -> Result<bool> {
-        Ok(self.delete_many().filter(Column::Name.eq(name)).exec(self.conn).await?.rows_affected > 0)
+        Ok(self.delete_many().filter(Column::Name.eq(name)).run(self.conn).await? > 0)
     }
 
     /// Deletes at most `most` namespaces, and returns their names.
     pub async fn purge(&self, most: u64) -> Result<Vec<String>> {
         let names = self.some_names(most).await?;
-        self.delete_many().filter(Column::Name.is_in(names.iter().map(String::as_str))).exec(self.conn).await?;
+        self.delete_many().filter(Column::Name.is_in(names.iter().map(String::as_str))).run(self.conn).await?;
         Ok(names)
     }
 }

@@ -2,14 +2,12 @@
 
 use std::marker::PhantomData;
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DeleteMany, EntityTrait, IntoActiveModel, QueryFilter, Select, UpdateMany,
-};
+use sea_orm::{ColumnTrait, DeleteMany, IntoActiveModel, QueryFilter, Select, UpdateMany};
 use uuid::Uuid;
 
 use crate::{
     base::{Result, TenantScope},
-    store::columns::Owner,
+    store::{Db, Exec, Fetch, Table, columns::Owner, kept::insert_rows},
 };
 
 /// The rows of a tenant, by table. It is made from a scope: the proof that the call may access the tenant.
@@ -37,7 +35,7 @@ pub struct Rows<'a, C, E> {
 }
 
 /// A table with rows of tenants.
-pub trait TenantTable: EntityTrait {
+pub trait TenantTable: Table {
     /// The column with the tenant.
     const TENANT: Self::Column;
 }
@@ -48,7 +46,7 @@ pub trait WithId: TenantTable {
     const ID: Self::Column;
 }
 
-impl<C: ConnectionTrait, E: TenantTable> Rows<'_, C, E> {
+impl<C: Db, E: TenantTable> Rows<'_, C, E> {
     /// A query for the rows of the tenant.
     pub(super) fn select(&self) -> Select<E> {
         E::find().filter(E::TENANT.eq(self.tenant))
@@ -69,18 +67,18 @@ impl<C: ConnectionTrait, E: TenantTable> Rows<'_, C, E> {
     where
         E::Model: IntoActiveModel<E::ActiveModel>,
     {
-        E::insert(row.into_active_model()).exec_without_returning(self.conn).await?;
+        insert_rows::<E>(self.conn, vec![row]).await?;
         Ok(())
     }
 }
 
-impl<C: ConnectionTrait, E: WithId> Rows<'_, C, E> {
+impl<C: Db, E: WithId> Rows<'_, C, E> {
     pub async fn get(&self, id: Uuid) -> Result<Option<E::Model>> {
-        Ok(self.select().filter(E::ID.eq(id)).one(self.conn).await?)
+        Ok(self.select().filter(E::ID.eq(id)).fetch_one(self.conn).await?)
     }
 
     /// Deletes a row. Returns whether it existed.
     pub(super) async fn remove(&self, id: Uuid) -> Result<bool> {
-        Ok(self.delete_many().filter(E::ID.eq(id)).exec(self.conn).await?.rows_affected > 0)
+        Ok(self.delete_many().filter(E::ID.eq(id)).run(self.conn).await? > 0)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    Condition, ConnectionTrait, FromQueryResult, QueryTrait,
+    Condition,
     entity::prelude::*,
     sea_query::{ExprTrait, IntoColumnRef, Query, SimpleExpr},
 };
@@ -11,7 +11,9 @@ use sea_orm::{
 use crate::{
     base::{Error, Result, TenantId, TenantName, TenantRef, error::Reason},
     store::{
+        Db, Kept,
         columns::{Json, Stamp, Suspension, TenantStatus},
+        record,
         unique::Unique,
     },
 };
@@ -71,27 +73,58 @@ pub fn is_deleted(tenant: impl IntoColumnRef) -> SimpleExpr {
 }
 
 /// The rows of a query, by their ids. One that cannot be read does not fail the others.
-pub async fn each(query: Select<Entity>, conn: &impl ConnectionTrait) -> Result<Vec<(TenantId, Result<Model>)>> {
-    let rows = conn.query_all(&query.into_query()).await?;
-    let read = |row: &QueryResult| Ok((row.try_get("", "id")?, Model::from_query_result(row, "").map_err(Error::from)));
-    rows.iter().map(read).collect()
+pub async fn each(query: Select<Entity>, conn: &impl Db) -> Result<Vec<(TenantId, Result<Model>)>> {
+    let rows = record::each(conn, query).await?;
+    Ok(rows.into_iter().map(|(id, row)| (id, row.map_err(Error::from))).collect())
 }
 
 impl Entity {
     /// The query for the tenant of a reference; `None` if it cannot be a tenant's name or id. Tenants that were
     /// deleted for good are not found.
     pub fn find_by_ref(reference: &TenantRef) -> Option<Select<Self>> {
-        let named = match reference {
-            TenantRef::Id(id) => Self::find_by_id(*id),
-            TenantRef::Name(name) => {
-                let name: TenantName = name.parse().ok()?;
-                Self::find().filter(Column::NameKey.eq(name.key()))
-            }
-            TenantRef::Either(id, name) => {
-                let either = Condition::any().add(Column::Id.eq(*id)).add(Column::NameKey.eq(name));
-                Self::find().filter(either)
+        ByRef::of(reference).map(|by| by.select())
+    }
+}
+
+/// What is looked up for a reference to a tenant.
+#[derive(Clone, Debug)]
+pub enum ByRef {
+    Id(TenantId),
+    /// The name in the form that is compared.
+    Name(String),
+    Either(TenantId, String),
+}
+
+impl ByRef {
+    /// `None` if the reference cannot be a tenant's name or id.
+    pub fn of(reference: &TenantRef) -> Option<Self> {
+        Some(match reference {
+            TenantRef::Id(id) => Self::Id(*id),
+            TenantRef::Name(name) => Self::Name(name.parse::<TenantName>().ok()?.key()),
+            TenantRef::Either(id, name) => Self::Either(*id, name.clone()),
+        })
+    }
+
+    /// The query for the tenant, unless it was deleted for good.
+    pub fn select(&self) -> Select<Entity> {
+        let named = match self {
+            Self::Id(id) => Entity::find_by_id(*id),
+            Self::Name(name) => Entity::find().filter(Column::NameKey.eq(name)),
+            Self::Either(id, name) => {
+                Entity::find().filter(Condition::any().add(Column::Id.eq(*id)).add(Column::NameKey.eq(name)))
             }
         };
-        Some(named.filter(exists()))
+        named.filter(exists())
+    }
+
+    /// The text of a query for each kind of reference, and the values of its parameters. The query adds none to
+    /// [`select`](Self::select).
+    pub fn kept<'k>(&self, texts: &'k [Kept; 3]) -> (&'k Kept, Vec<Value>) {
+        let deleted = TenantStatus::Deleted.into();
+        match self {
+            Self::Id(id) => (&texts[0], vec![(*id).into(), deleted]),
+            Self::Name(name) => (&texts[1], vec![name.as_str().into(), deleted]),
+            Self::Either(id, name) => (&texts[2], vec![(*id).into(), name.as_str().into(), deleted]),
+        }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait, IntoActiveModel, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{IntoActiveModel, entity::prelude::*, sea_query::OnConflict};
 
 use super::rows::{Rows, TenantRows, TenantTable};
 use crate::{
     base::{Access, Result, TenantId, scope::platform_only},
     store::{
-        Store,
+        Db, Exec, Fetch, Store,
         columns::{Json, Owner},
     },
 };
@@ -39,17 +39,17 @@ impl<'a, C> TenantRows<'a, C> {
     }
 }
 
-impl<C: ConnectionTrait> Rows<'_, C, Entity> {
+impl<C: Db> Rows<'_, C, Entity> {
     /// The settings, if the tenant has any.
     pub async fn get(&self) -> Result<Option<Model>> {
-        Ok(self.select().one(self.conn).await?)
+        Ok(self.select().fetch_one(self.conn).await?)
     }
 
     /// Inserts or replaces the settings.
     pub async fn put(&self, settings: Model) -> Result<()> {
         let replace =
             OnConflict::column(Column::TenantId).update_columns([Column::AuthProvider, Column::AuthConfig]).to_owned();
-        Entity::insert(settings.into_active_model()).on_conflict(replace).exec_without_returning(self.conn).await?;
+        Entity::insert(settings.into_active_model()).on_conflict(replace).run(self.conn).await?;
         Ok(())
     }
 }
@@ -62,7 +62,7 @@ impl Store {
         tenants: impl IntoIterator<Item = TenantId>,
     ) -> Result<BTreeMap<TenantId, Model>> {
         platform_only(access)?;
-        let rows = Entity::find().filter(Column::TenantId.is_in(tenants)).all(self.read()).await?;
+        let rows = Entity::find().filter(Column::TenantId.is_in(tenants)).fetch_all(self.read()).await?;
         Ok(rows.into_iter().map(|row| (row.tenant_id.tenant(), row)).collect())
     }
 }

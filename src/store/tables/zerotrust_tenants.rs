@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ConnectionTrait, IntoActiveModel, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{IntoActiveModel, entity::prelude::*, sea_query::OnConflict};
 use serde_json::{Map, Value};
 
 use super::rows::{Rows, TenantRows, TenantTable};
 use crate::{
     base::{Result, TenantId, TenantScope},
     store::{
-        Store,
+        Db, Exec, Fetch, Store,
         columns::{Json, Owner},
     },
 };
@@ -39,16 +39,16 @@ impl<'a, C> TenantRows<'a, C> {
     }
 }
 
-impl<C: ConnectionTrait> Rows<'_, C, Entity> {
+impl<C: Db> Rows<'_, C, Entity> {
     /// The settings, if the tenant has any.
     pub async fn get(&self) -> Result<Option<Model>> {
-        Ok(self.select().one(self.conn).await?)
+        Ok(self.select().fetch_one(self.conn).await?)
     }
 
     /// Inserts or replaces the settings.
     pub async fn put(&self, settings: Model) -> Result<()> {
         let again = OnConflict::column(Column::TenantId).update_columns([Column::Plan, Column::Overrides]).to_owned();
-        Entity::insert(settings.into_active_model()).on_conflict(again).exec_without_returning(self.conn).await?;
+        Entity::insert(settings.into_active_model()).on_conflict(again).run(self.conn).await?;
         Ok(())
     }
 }
@@ -57,7 +57,7 @@ impl Store {
     /// The settings of these tenants; those created by another surface may have none.
     pub async fn zerotrust_settings(&self, tenants: &[TenantScope]) -> Result<HashMap<TenantId, Model>> {
         let ids = tenants.iter().map(|scope| scope.tenant());
-        let rows = Entity::find().filter(Column::TenantId.is_in(ids)).all(self.read()).await?;
+        let rows = Entity::find().filter(Column::TenantId.is_in(ids)).fetch_all(self.read()).await?;
         Ok(rows.into_iter().map(|row| (row.tenant_id.tenant(), row)).collect())
     }
 }

@@ -1,13 +1,13 @@
 //! Checks inside a write that its caller is still valid. Authentication learns of suspensions and revocations with a delay, during
 //! which a caller that has lost its rights must not be able to write.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter};
 use time::OffsetDateTime;
 
 use crate::base::{Basis, Caller, Error, Result, error::Reason};
 use crate::store::{
-    Stamp, Store, Tx,
-    columns::AccountStatus,
+    Db, Fetch, Kept, Stamp, Store, Tx,
+    columns::{AccountStatus, TenantStatus},
     tables::{accounts, api_keys, revoked_tokens, tenants},
 };
 
@@ -25,7 +25,7 @@ impl Store {
             return Err(Error::unauthenticated(Reason::CredentialsExpired, "the credentials have expired"));
         }
         let revoked = !caller.token_id.is_empty()
-            && revoked_tokens::Entity::find_by_id(caller.token_id.as_str()).one(self.read()).await?.is_some();
+            && revoked_tokens::Entity::find_by_id(caller.token_id.as_str()).fetch_one(self.read()).await?.is_some();
         if revoked {
             return Err(gone());
         }
@@ -33,25 +33,33 @@ impl Store {
     }
 }
 
-async fn check_on(conn: &impl ConnectionTrait, caller: &Caller, now: OffsetDateTime) -> Result<()> {
+async fn check_on(conn: &impl Db, caller: &Caller, now: OffsetDateTime) -> Result<()> {
     for party in [Some(caller), caller.principal.as_ref()].into_iter().flatten() {
         check_party(conn, party, now).await?;
     }
     Ok(())
 }
 
-async fn check_party(conn: &impl ConnectionTrait, party: &Caller, now: OffsetDateTime) -> Result<()> {
+async fn check_party(conn: &impl Db, party: &Caller, now: OffsetDateTime) -> Result<()> {
     let stands = match party.basis {
         Basis::Token => return Ok(()),
         Basis::Account { id, epoch } => {
-            let gone = tenants::is_deleted((accounts::Entity, accounts::Column::TenantId));
-            let account = accounts::Entity::find_by_id(id).filter(gone.not()).one(conn).await?;
+            static TEXT: Kept = Kept::new();
+            let query = || {
+                let gone = tenants::is_deleted((accounts::Entity, accounts::Column::TenantId));
+                accounts::Entity::find_by_id(id).filter(gone.not()).into_model::<accounts::Model>()
+            };
+            let account = TEXT.fetch_one(conn, vec![id.into(), TenantStatus::Deleted.into()], query).await?;
             account.is_some_and(|account| account.status == AccountStatus::Active && account.epoch == epoch)
         }
         Basis::ApiKey(id) => {
-            let gone = tenants::is_deleted((api_keys::Entity, api_keys::Column::TenantId));
-            let key = api_keys::Entity::find().filter(api_keys::Column::Id.eq(id)).filter(gone.not());
-            let key = key.one(conn).await?;
+            static TEXT: Kept = Kept::new();
+            let query = || {
+                let gone = tenants::is_deleted((api_keys::Entity, api_keys::Column::TenantId));
+                let key = api_keys::Entity::find().filter(api_keys::Column::Id.eq(id));
+                key.filter(gone.not()).into_model::<api_keys::Model>()
+            };
+            let key = TEXT.fetch_one(conn, vec![id.into(), TenantStatus::Deleted.into()], query).await?;
             key.is_some_and(|key| key.revoked_at.is_none() && key.expires_at > Stamp::from(now))
         }
     };

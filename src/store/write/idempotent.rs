@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query:
 
 use crate::base::{Error, KeyedCall, Kind, Result, error::Reason};
 use crate::store::{
-    Stamp, Store, Tx,
+    Exec, Fetch, Stamp, Store, Tx,
     delete_some::delete_some,
     tables::idempotent_answers::{Column, Entity, Model},
 };
@@ -35,7 +35,7 @@ pub enum Known {
 
 /// Looks up a call that took effect under the key.
 pub async fn look(store: &Store, call: &KeyedCall) -> Result<Known> {
-    let row = Entity::find_by_id(call.id()).one(store.read()).await?;
+    let row = Entity::find_by_id(call.id()).fetch_one(store.read()).await?;
     let Some(row) = row else { return Ok(Known::Nothing) };
     // By the database's time: a server whose clock is ahead would consider keys expired too early and execute a
     // call twice.
@@ -71,14 +71,14 @@ async fn keep_in(tx: &Tx, (call, answer): &(KeyedCall, String)) -> Result<()> {
     }
     let unanswered = Entity::update_many().filter(Column::Id.eq(call.id())).filter(Column::Answer.is_null());
     let keep = unanswered.col_expr(Column::Answer, Expr::value(answer.as_str()));
-    Ok(keep.exec(tx.conn()).await.map(drop)?)
+    Ok(keep.run(tx.conn()).await.map(drop)?)
 }
 
 /// Inserts the row of a call, unless there is one.
 async fn insert(tx: &Tx, call: &KeyedCall, answer: Option<String>) -> Result<bool> {
     let over = Entity::delete_many().filter(Column::Id.eq(call.id()));
     let now = tx.time().await?;
-    over.filter(Column::ExpiresAt.lte(Stamp::from(now))).exec(tx.conn()).await?;
+    over.filter(Column::ExpiresAt.lte(Stamp::from(now))).run(tx.conn()).await?;
     let row = Model {
         id: call.id().to_owned(),
         request_hash: call.request_hash().to_owned(),
@@ -87,7 +87,7 @@ async fn insert(tx: &Tx, call: &KeyedCall, answer: Option<String>) -> Result<boo
     };
     let taken = OnConflict::column(Column::Id).do_nothing().to_owned();
     let insert = Entity::insert(row.into_active_model()).on_conflict(taken);
-    Ok(insert.exec_without_returning(tx.conn()).await? == 1)
+    Ok(insert.run(tx.conn()).await? == 1)
 }
 
 /// Deletes expired keys, at most `most`. Returns their number.

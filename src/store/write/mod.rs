@@ -19,14 +19,14 @@ use std::{
 };
 
 use futures::FutureExt;
-use sea_orm::{DatabaseTransaction, TransactionTrait};
+use sea_orm::TransactionTrait;
 use tokio::sync::oneshot;
 
 use self::{
     queued::{QueuedWrite, Work, WriteFn},
     tx::{Effects, Tx},
 };
-use super::{Store, audit::AuditRecord, conflict};
+use super::{Store, TxConn, audit::AuditRecord, conflict};
 use crate::base::{Clock, Cx, Error, Result};
 
 /// A write that takes longer than this is logged.
@@ -133,7 +133,7 @@ impl Store {
     }
 
     async fn attempt(&self, queued: &mut dyn QueuedWrite) -> Result<()> {
-        let conn = self.0.db.write.begin().await?;
+        let conn = TxConn::Postgres(self.0.db.write.begin().await?);
         let (conn, effects) = run(queued, conn, self.clock()).await;
         let outcome = match effects {
             Ok(effects) => {
@@ -165,9 +165,9 @@ impl Store {
 /// an internal error.
 pub(in crate::store) async fn run(
     queued: &mut dyn QueuedWrite,
-    conn: DatabaseTransaction,
+    conn: TxConn,
     clock: &Clock,
-) -> (DatabaseTransaction, Result<Effects>) {
+) -> (TxConn, Result<Effects>) {
     let audited = queued.audited();
     let tx = Tx::new(conn, queued.cx().clone(), clock.clone());
     let work = async {

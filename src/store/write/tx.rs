@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
+use sea_orm::{DbBackend, DbErr};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::after_commit::AfterCommit;
 use crate::base::{Clock, Cx, Error, Result, TenantId};
 use crate::store::{
-    Change, Invalidate, Revocation,
+    Change, Db, Invalidate, Revocation, TxConn,
     audit::{self, AuditRecord, Outcome},
     chain, outbox, revocations, sequence,
     tables::{audit_events, outbox as outbox_rows},
@@ -19,7 +19,7 @@ use crate::store::{
 
 /// A transaction: one attempt of a write. Recorded effects are written when the attempt succeeds.
 pub struct Tx {
-    conn: DatabaseTransaction,
+    conn: TxConn,
     cx: Cx,
     clock: Clock,
     effects: Mutex<Effects>,
@@ -34,16 +34,16 @@ pub(in crate::store) struct Effects {
 }
 
 impl Tx {
-    pub(in crate::store) fn new(conn: DatabaseTransaction, cx: Cx, clock: Clock) -> Self {
+    pub(in crate::store) fn new(conn: TxConn, cx: Cx, clock: Clock) -> Self {
         Self { conn, cx, clock, effects: Mutex::default() }
     }
 
-    pub fn conn(&self) -> &DatabaseTransaction {
+    pub fn conn(&self) -> &TxConn {
         &self.conn
     }
 
     pub fn backend(&self) -> DbBackend {
-        self.conn.get_database_backend()
+        self.conn.backend()
     }
 
     pub fn cx(&self) -> &Cx {
@@ -111,7 +111,7 @@ impl Tx {
 
     /// Ends the attempt. A call's write that recorded nothing gets an audit event with the call's own action;
     /// without an action it must not commit.
-    pub(in crate::store) fn finish(self, audited: bool) -> (DatabaseTransaction, Result<Effects>) {
+    pub(in crate::store) fn finish(self, audited: bool) -> (TxConn, Result<Effects>) {
         let mut effects = self.effects.into_inner().unwrap_or_else(PoisonError::into_inner);
         if audited && effects.audit.is_empty() {
             if self.cx.audit_action.is_none() {
@@ -144,7 +144,7 @@ impl Effects {
     }
 
     /// Assigns numbers to the rows. For the single writer of SQLite, inside the transaction that will write them.
-    pub async fn number(&mut self, conn: &impl ConnectionTrait) -> Result<(), DbErr> {
+    pub async fn number(&mut self, conn: &impl Db) -> Result<(), DbErr> {
         if !self.outbox.is_empty() {
             let last = sequence::revision(conn).await?;
             for (row, revision) in self.outbox.iter_mut().zip(last + 1..) {
@@ -158,7 +158,7 @@ impl Effects {
     }
 
     /// Writes the rows, with one insert per kind, and numbers revocations. Returns the steps after the commit.
-    pub async fn write(self, conn: &impl ConnectionTrait) -> Result<Vec<AfterCommit>, DbErr> {
+    pub async fn write(self, conn: &impl Db) -> Result<Vec<AfterCommit>, DbErr> {
         audit::insert(conn, self.audit).await?;
         outbox::insert(conn, self.outbox).await?;
         let revoked = self.after_commit.iter().filter_map(|step| match step {

@@ -1,7 +1,7 @@
 //! The rules of identities, grants and email domains, on both databases.
 
 use futures::future::join_all;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QueryOrder};
+use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel, QueryOrder};
 use tenantry::{
     base::{
         Access, Caller, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts, cx::CxFacts, error::Reason,
@@ -16,7 +16,7 @@ use tenantry::{
         },
     },
     store::{
-        Store,
+        Fetch, Store, UpdateRow,
         tables::{accounts as rows, audit_events, identities as identity_rows},
     },
     tenants::{self, NewTenant},
@@ -80,11 +80,11 @@ fn names(targets: &[SwitchTarget]) -> Vec<&str> {
 }
 
 async fn epoch(store: &Store, account: Uuid) -> i64 {
-    rows::Entity::find_by_id(account).one(store.read()).await.unwrap().unwrap().epoch
+    rows::Entity::find_by_id(account).one(store.orm()).await.unwrap().unwrap().epoch
 }
 
 async fn initial_target(store: &Store, account: Uuid) -> Option<String> {
-    let row = rows::Entity::find_by_id(account).one(store.read()).await.unwrap().unwrap();
+    let row = rows::Entity::find_by_id(account).one(store.orm()).await.unwrap().unwrap();
     let target = switch::initial_target(store, &row.into()).await.unwrap();
     target.map(|target| target.tenant.name.to_string())
 }
@@ -195,10 +195,10 @@ both_databases! {
 
         crate::db::write(&db, &root(), move |tx| {
             Box::pin(async move {
-                let row = identity_rows::Entity::find_by_id(mine.id).one(tx.conn()).await?.unwrap();
+                let row = identity_rows::Entity::find_by_id(mine.id).fetch_one(tx.conn()).await?.unwrap();
                 let mut row = row.into_active_model();
                 row.is_active = Set(false);
-                row.update(tx.conn()).await?;
+                row.update_row(tx.conn()).await?;
                 Ok(())
             })
         })
@@ -297,7 +297,7 @@ both_databases! {
 
     async fn an_invalid_name_finds_no_account(db: TestDb) {
         for text in ["a\0b", "a b", "", "x/y"] {
-            assert!(identity::accounts::find(db.read(), None, text).await.unwrap().is_none(), "{text:?}");
+            assert!(identity::accounts::find(db.store.read(), None, text).await.unwrap().is_none(), "{text:?}");
         }
     }
 }

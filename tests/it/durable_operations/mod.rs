@@ -17,7 +17,7 @@ use tenantry::{
     jobs::{Job, Jobs, Report, Run, StatusBoard},
     operations::{self, Kinds, Operation, OperationKind, PruneOperations, RunOperations, State, StepName, Turn},
     store::{
-        Store, Tx,
+        Exec, Fetch, Store, Tx,
         tables::{counters, leases, operations as rows, outbox},
     },
 };
@@ -116,10 +116,10 @@ impl OperationKind for Work {
 
 /// Counts a batch; there is more until `batches` are counted.
 async fn count(tx: &Tx, (counter, batches): &(String, i64)) -> Result<Report> {
-    let before = counters::Entity::find_by_id(counter.as_str()).one(tx.conn()).await?.map_or(0, |row| row.value);
+    let before = counters::Entity::find_by_id(counter.as_str()).fetch_one(tx.conn()).await?.map_or(0, |row| row.value);
     let row = counters::ActiveModel { name: Set(counter.clone()), value: Set(before + 1) };
     let put = OnConflict::column(counters::Column::Name).update_column(counters::Column::Value).to_owned();
-    counters::Entity::insert(row).on_conflict(put).exec_without_returning(tx.conn()).await?;
+    counters::Entity::insert(row).on_conflict(put).run(tx.conn()).await?;
     Ok(Report { items: 10, more: before + 1 < *batches })
 }
 
@@ -180,7 +180,7 @@ async fn counted(store: &Store, input: &str) -> Vec<i64> {
     let mut values = Vec::new();
     for step in Step::ALL {
         let name = format!("{input}.{}", step.as_str());
-        let row = counters::Entity::find_by_id(name).one(store.read()).await.unwrap();
+        let row = counters::Entity::find_by_id(name).one(store.orm()).await.unwrap();
         values.push(row.map_or(0, |row| row.value));
     }
     values
@@ -208,7 +208,7 @@ pub async fn settle(store: &Store, kinds: Kinds) {
     jobs.start(RunOperations::new(store, kinds));
     eventually("all operations to end", async || {
         let live = rows::Entity::find().filter(rows::Column::EndedAt.is_null());
-        (live.count(store.read()).await.unwrap() == 0).then_some(())
+        (live.count(store.orm()).await.unwrap() == 0).then_some(())
     })
     .await;
     jobs.end(PATIENCE).await;

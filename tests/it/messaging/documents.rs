@@ -15,7 +15,7 @@ use tenantry::{
         tenants,
     },
     proto::messaging::v2::{BundlesData, ClusterUrl, RetentionPolicies},
-    store::{self, Kek, Keyring, Sealer, Store, tables::clusters as rows},
+    store::{self, Exec, Kek, Keyring, Sealer, Store, tables::clusters as rows},
 };
 
 use crate::db::{cx, platform_cx};
@@ -136,9 +136,9 @@ both_databases! {
         // A sealed secret is valid only for its own cluster.
         let moved = crate::db::write(&db, &platform, |tx| {
             let named_c = rows::Entity::update_many().col_expr(rows::Column::Name, Expr::value("c"));
-            Box::pin(async move { Ok(named_c.filter(rows::Column::Name.eq("a")).exec(tx.conn()).await?) })
+            Box::pin(async move { Ok(named_c.filter(rows::Column::Name.eq("a")).run(tx.conn()).await?) })
         });
-        assert_eq!(moved.await.unwrap().rows_affected, 1);
+        assert_eq!(moved.await.unwrap(), 1);
         assert_eq!(clusters::get(&platform, &db, &sealer, "c").await.unwrap_err().kind, Kind::Internal);
     }
 

@@ -418,7 +418,7 @@ async fn an_update_sees_a_cluster_created_while_it_waits() {
     clusters::delete(&platform_cx("cluster.delete"), &db, "west").await.unwrap();
     // The tenant is locked; meanwhile the cluster is created again, with a namespace on it.
     let other = db.replica().await;
-    let held = other.read().begin().await.unwrap();
+    let held = other.orm().begin().await.unwrap();
     held.execute_unprepared(&format!("SELECT 1 FROM tenants WHERE id = '{}' FOR UPDATE", id.uuid())).await.unwrap();
     let store = db.store.clone();
     let waiting = tokio::spawn(async move {

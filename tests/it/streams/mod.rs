@@ -87,7 +87,7 @@ async fn create_in(tx: &Tx, name: &TenantName) -> Result<TenantScope> {
 
 /// The scopes of all tenants.
 pub async fn scopes(store: &Store) -> Vec<TenantScope> {
-    let rows = tables::tenants::Entity::find().all(store.read()).await.unwrap();
+    let rows = tables::tenants::Entity::find().all(store.orm()).await.unwrap();
     let scope = |row: tables::tenants::Model| TenantScope::grant(&Access::Platform, row.id, &row.name_key).unwrap();
     rows.into_iter().map(scope).collect()
 }
@@ -136,7 +136,7 @@ async fn delete_in(tx: &Tx, scope: &TenantScope) -> Result<()> {
 /// Waits until all changes have a revision.
 async fn settled(store: &Store) {
     crate::harness::eventually("all changes to be numbered", async || {
-        let rows = tables::outbox::Entity::find().all(store.read()).await.unwrap();
+        let rows = tables::outbox::Entity::find().all(store.orm()).await.unwrap();
         rows.iter().all(|row| row.revision.is_some()).then_some(())
     })
     .await;

@@ -3,7 +3,6 @@
 
 use reqwest::Method;
 use sea_orm::{
-    ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
     EntityTrait, IntoActiveModel,
 };
@@ -14,7 +13,7 @@ use tenantry::{
         totp::{self, totp_purpose},
     },
     store::{
-        Kek, Sealer, Store, StoreConfig,
+        Exec, Kek, Sealer, Store, StoreConfig, UpdateRow,
         tables::{accounts, recovery_codes},
     },
     tenants::{self, NewTenant},
@@ -141,12 +140,12 @@ async fn with_users(setup: Setup, url: &str) -> Server {
         let secret = secret.clone();
         Box::pin(async move {
             let row = |id| accounts::ActiveModel { id: Unchanged(id), ..Default::default() };
-            accounts::ActiveModel { must_change: Set(true), ..row(fresh) }.update(tx.conn()).await?;
+            accounts::ActiveModel { must_change: Set(true), ..row(fresh) }.update_row(tx.conn()).await?;
             let (totp_state, totp_secret) = (Set(TotpState::Enabled), Set(Some(secret)));
-            accounts::ActiveModel { totp_state, totp_secret, ..row(careful) }.update(tx.conn()).await?;
+            accounts::ActiveModel { totp_state, totp_secret, ..row(careful) }.update_row(tx.conn()).await?;
             let (account_id, code_hash) = (careful, totp::recovery_hash("abcde-fghjk"));
             let code = recovery_codes::Model { account_id, code_hash, created_at: tx.now().into() };
-            recovery_codes::Entity::insert(code.into_active_model()).exec_without_returning(tx.conn()).await?;
+            recovery_codes::Entity::insert(code.into_active_model()).run(tx.conn()).await?;
             Ok(())
         })
     });

@@ -4,7 +4,7 @@
 use reqwest::Method;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
-use tenantry::store::tables::accounts;
+use tenantry::store::{Exec, tables::accounts};
 
 use crate::{
     db::{self, TestDb},
@@ -248,7 +248,7 @@ async fn set_hash(db: &TestDb, hash: String) {
     crate::db::write(db, &db::platform_cx("test"), move |tx| {
         let set = set.clone();
         Box::pin(async move {
-            set.exec(tx.conn()).await?;
+            set.run(tx.conn()).await?;
             Ok(())
         })
     })

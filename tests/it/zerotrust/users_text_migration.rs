@@ -1,6 +1,6 @@
 //! Text that older versions stored as it was typed, before and after servers normalize it.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use tenantry::{
     base::{Access, Cx, PageRequest, Reach, Role, Secret, TenantRef, TenantScope, cx::CxFacts, error::Reason},
     identity::{
@@ -13,7 +13,7 @@ use tenantry::{
         },
     },
     store::{
-        Kek, Sealer, older_text,
+        Exec, Kek, Sealer, UpdateRow, older_text,
         tables::{accounts, identities as identity_rows, tenants as tenant_rows},
     },
     tenants::{self, NewTenant},
@@ -76,7 +76,7 @@ async fn account(db: &TestDb, scope: TenantScope, username: &str, email: &str, n
     crate::db::write(db, &platform_cx("test"), move |tx| {
         let row = row.clone();
         Box::pin(async move {
-            accounts::Entity::update(row).exec(tx.conn()).await?;
+            row.update_row(tx.conn()).await?;
             Ok(())
         })
     })
@@ -235,7 +235,7 @@ both_databases! {
                         created_at: now.clone(),
                         updated_at: now,
                     };
-                    identity_rows::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+                    identity_rows::Entity::insert(row).run(tx.conn()).await?;
                 }
                 Ok(())
             })

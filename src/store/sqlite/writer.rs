@@ -1,0 +1,172 @@
+//! The connection for writes.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
+
+use super::{Connection, Mode, OnStatement};
+
+/// The connection for writes. Cheap to clone. Its statements run in the transaction that the writer began, and may block
+/// their thread.
+#[derive(Clone)]
+pub struct Writing(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    /// How long a transaction waits for another process that writes.
+    busy: Duration,
+    on_statement: Option<OnStatement>,
+    /// `None` once it is closed.
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Writing {
+    pub fn open(path: PathBuf, busy: Duration, on_statement: Option<OnStatement>) -> Result<Self, DbErr> {
+        let connection = Mutex::new(Some(Connection::open(&path, Mode::Write, busy, on_statement.clone())?));
+        Ok(Self(Arc::new(Inner { path, busy, on_statement, connection })))
+    }
+
+    /// Begins a transaction. If a failure left one open that cannot be rolled back, the connection is opened again.
+    pub fn begin(&self) -> Result<(), DbErr> {
+        let mut connection = self.connection();
+        let connection = connection.as_mut().ok_or_else(closed)?;
+        if rolled_back(connection).is_err() || connection.in_transaction() {
+            let Inner { path, busy, on_statement, .. } = &*self.0;
+            *connection = Connection::open(path, Mode::Write, *busy, on_statement.clone())?;
+        }
+        connection.control("BEGIN IMMEDIATE")
+    }
+
+    /// Commits the transaction. If that fails, it is rolled back.
+    pub fn commit(&self) -> Result<(), DbErr> {
+        let connection = self.connection();
+        let connection = connection.as_ref().ok_or_else(closed)?;
+        let committed = connection.control("COMMIT");
+        if committed.is_err() {
+            // A transaction that is still open is noticed when the next one begins.
+            let _ = rolled_back(connection);
+        }
+        committed
+    }
+
+    /// Rolls the transaction back, unless SQLite did, as when the disk is full.
+    pub fn rollback(&self) -> Result<(), DbErr> {
+        self.connection().as_ref().map_or(Ok(()), rolled_back)
+    }
+
+    /// Begins a part of the transaction that can be rolled back alone. Parts are not nested.
+    pub fn begin_part(&self) -> Result<(), DbErr> {
+        self.run(|connection| connection.control("SAVEPOINT part"))
+    }
+
+    pub fn keep_part(&self) -> Result<(), DbErr> {
+        self.run(|connection| connection.control("RELEASE part"))
+    }
+
+    pub fn undo_part(&self) -> Result<(), DbErr> {
+        self.run(|connection| {
+            connection.control("ROLLBACK TO part")?;
+            connection.control("RELEASE part")
+        })
+    }
+
+    /// Runs statements of the transaction. Fails if SQLite has ended it: they would be committed one by one.
+    pub fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DbErr>) -> Result<T, DbErr> {
+        let connection = self.connection();
+        let connection = connection.as_ref().ok_or_else(closed)?;
+        if !connection.in_transaction() {
+            return Err(DbErr::Conn(RuntimeErr::Internal("SQLite has ended the transaction".to_owned())));
+        }
+        work(connection)
+    }
+
+    pub fn close(&self) {
+        self.connection().take();
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.0.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn closed() -> DbErr {
+    DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)
+}
+
+fn rolled_back(connection: &Connection) -> Result<(), DbErr> {
+    if connection.in_transaction() { connection.control("ROLLBACK") } else { Ok(()) }
+}
+
+impl std::fmt::Debug for Writing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writing")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::Value;
+
+    use super::*;
+
+    fn fresh() -> (tempfile::TempDir, Writing) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("test.db");
+        rusqlite::Connection::open(&path)
+            .unwrap()
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a)")
+            .unwrap();
+        let writing = Writing::open(path, Duration::from_secs(1), None).unwrap();
+        (dir, writing)
+    }
+
+    fn insert(writing: &Writing, value: i64) -> Result<u64, DbErr> {
+        writing.run(|connection| connection.execute("INSERT INTO t VALUES (?)", &[Value::from(value)]))
+    }
+
+    fn count(writing: &Writing) -> i64 {
+        writing.begin().unwrap();
+        let mut count = 0;
+        let counting = |connection: &Connection| {
+            connection.query("SELECT count(*) FROM t", &[], |row| {
+                count = super::super::value::column(row, 0)?;
+                Ok(true)
+            })
+        };
+        writing.run(counting).unwrap();
+        writing.rollback().unwrap();
+        count
+    }
+
+    #[test]
+    fn a_part_is_rolled_back_alone() {
+        let (_dir, writing) = fresh();
+        writing.begin().unwrap();
+        for (value, kept) in [(1, true), (2, false), (3, true)] {
+            writing.begin_part().unwrap();
+            assert_eq!(insert(&writing, value).unwrap(), 1);
+            if kept { writing.keep_part().unwrap() } else { writing.undo_part().unwrap() }
+        }
+        writing.commit().unwrap();
+        assert_eq!(count(&writing), 2);
+    }
+
+    #[test]
+    fn no_statement_runs_outside_of_a_transaction() {
+        let (_dir, writing) = fresh();
+        assert!(insert(&writing, 1).is_err());
+        assert_eq!(count(&writing), 0);
+    }
+
+    #[test]
+    fn an_open_transaction_is_rolled_back_before_the_next_one() {
+        let (_dir, writing) = fresh();
+        writing.begin().unwrap();
+        insert(&writing, 1).unwrap();
+        assert_eq!(count(&writing), 0);
+    }
+}
