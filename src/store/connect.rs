@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use super::{
     conflict,
     db::Reads,
-    sqlite::{OnStatement, Readers, Settings, Writing},
+    sqlite::{DatabaseFile, OnStatement, Readers, Settings, Writing},
 };
 use crate::base::{
     Clock, Error, Result, Secret,
@@ -228,10 +228,11 @@ async fn open_sqlite(config: &StoreConfig, options: SqliteConnectOptions) -> Res
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
     let write = first_connection(config, &options).await.map_err(|error| conflict::unavailable(error, "open"))?;
-    let path = options.get_filename().to_owned();
-    let writing = Writing::open(path.clone(), config.acquire_timeout, config.on_statement.clone())?;
+    let file = DatabaseFile::new(options.get_filename().to_owned());
+    let file = file.map_err(|error| conflict::unavailable(error, "open"))?;
+    let writing = Writing::open(file.clone(), config.acquire_timeout, config.on_statement.clone())?;
     let reads = Readers::new(Settings {
-        path,
+        file,
         cache: READER_CACHE,
         on_statement: config.on_statement.clone(),
         acquire_timeout: config.acquire_timeout,

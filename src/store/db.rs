@@ -65,7 +65,7 @@ impl Reads {
     pub(super) async fn ping(&self) -> Result<(), DbErr> {
         match self {
             Self::Postgres(pool) => pool.ping().await,
-            Self::Sqlite(readers) => readers.read(|on| on.query("SELECT 1", &[], |_| Ok(true))).await,
+            Self::Sqlite(readers) => readers.ping().await,
         }
     }
 }

@@ -154,6 +154,17 @@ both_databases! {
         let demoted = UserEdit { role: Some("user".to_owned()), ..UserEdit::default() };
         denied(lifecycle::update(&own, &db, &user("max"), demoted).await, Reason::RoleAboveOwn);
         denied(role_grants::revoke(&own, &db, &user("max"), &role("admin")).await, Reason::RoleAboveOwn);
+        // Or has let a longer grant end soon. What it granted itself, it may shorten and take away.
+        let (earlier, later) = (soon - Duration::hours(1), soon + Duration::days(9));
+        for end in [None, Some(later)] {
+            lifecycle::create(&platform_cx("user.create"), &people, &acme(), new_user("tom", "user")).await.ok();
+            grant(&db, &platform_cx("rbac.grant"), "tom", "auditor", end).await.unwrap();
+            denied(grant(&db, &own, "tom", "auditor", Some(earlier)).await, Reason::RoleAboveOwn);
+        }
+        grant(&db, &own, "max", "auditor", Some(soon)).await.unwrap();
+        grant(&db, &own, "max", "auditor", Some(earlier)).await.unwrap();
+        role_grants::revoke(&own, &db, &user("max"), &role("auditor")).await.unwrap();
+        role_grants::revoke(&own, &db, &user("max"), &role("auditor")).await.expect("a role that is not in effect");
         suspension::suspend(&platform_cx("user.suspend"), &db, &user("kim"), None).await.unwrap();
         sql(&db, "UPDATE accounts SET suspended_by = 'tenant' WHERE username = 'kim'".to_owned()).await.unwrap();
         denied(suspension::reactivate(&own, &db, &user("kim"), None).await, Reason::RoleAboveOwn);

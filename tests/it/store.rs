@@ -57,6 +57,27 @@ async fn names(store: &Store) -> Vec<String> {
     rows.into_iter().map(|row| row.name).collect()
 }
 
+#[tokio::test]
+async fn a_replaced_database_file_is_noticed() {
+    let db = crate::db::sqlite().await;
+    write(&db, "one").await.unwrap();
+    let file = db.url.strip_prefix("sqlite:").unwrap();
+    let away = format!("{file}.away");
+    let refused = async || {
+        for outcome in [db.ping().await, write(&db, "lost").await] {
+            assert_eq!(outcome.unwrap_err().kind, Kind::Unavailable);
+        }
+    };
+    std::fs::rename(file, &away).unwrap();
+    refused().await;
+    std::fs::write(file, "").unwrap();
+    refused().await;
+    std::fs::rename(&away, file).unwrap();
+    db.ping().await.unwrap();
+    write(&db, "two").await.unwrap();
+    assert_eq!(names(&db).await, ["one", "standalone", "two"]);
+}
+
 /// Fails if a session of the database stays inside a transaction. On SQLite such a session would block all
 /// other writers.
 async fn no_transaction_is_open(db: &TestDb) {

@@ -30,6 +30,13 @@ struct RoleRequest {
     tenant: Option<TenantRef>,
 }
 
+impl RoleRequest {
+    /// Whether a grant is the one that the request names.
+    fn names(&self, grant: &RoleGrant) -> bool {
+        grant.role == self.role && grant.scope == self.scope
+    }
+}
+
 /// Grants a role to a user, with or without an expiry. A role in effect is not granted again. A change ends the
 /// user's sessions. Fails with INVALID_ARGUMENT for a scope that the tenant does not have and for an expiry in
 /// the past, with PERMISSION_DENIED for a role or a user above the caller's own role, for the caller's own
@@ -53,14 +60,16 @@ async fn grant_in(tx: &Tx, (request, expires_at): &(RoleRequest, Option<OffsetDa
     let expires_at = *expires_at;
     let locked = lock(tx, request).await?;
     rules::refuse_self_grant(&tx.cx().caller, &locked.user.account)?;
-    let holds = |grant: &&RoleGrant| grant.role == request.role && grant.scope == request.scope;
-    let known = locked.user.roles.iter().find(holds);
+    let known = locked.user.roles.iter().find(|grant| request.names(grant));
     // The account's own role does not expire, so a grant of the same role adds nothing.
     let same = known.is_some_and(|grant| grant.granted_by.is_none() || grant.expires_at == expires_at);
     if same {
         return done(tx, &locked, locked.user.clone());
     }
     ceiling::refuse_outlasting(tx, locked.scope, request.role, expires_at).await?;
+    if let Some(shortened) = known.filter(|known| ends_before(expires_at, known.expires_at)) {
+        ceiling::refuse_taking(tx, locked.scope, shortened).await?;
+    }
     if let RoleScope::Group(id) = request.scope {
         let there = tx.tenant(locked.scope).groups().get(id).await?;
         there.ok_or_else(|| no_scope("group not found"))?;
@@ -97,13 +106,20 @@ async fn revoke_in(tx: &Tx, request: &RoleRequest) -> Result<User> {
         let message = "a user must have a role; the lowest is user";
         return Err(Error::precondition(Reason::AccountState, message));
     }
-    ceiling::refuse_takeover(tx, &locked).await?;
+    if let Some(taken) = locked.user.roles.iter().find(|grant| request.names(grant)) {
+        ceiling::refuse_taking(tx, locked.scope, taken).await?;
+    }
     refuse_unless_lasting(tx, &locked, &without(&locked.user, request)).await?;
     let rows = tx.tenant(locked.scope).account_roles();
     let taken = rows.delete(locked.row.id, request.role, request.scope.kind(), &request.scope.id()).await?;
     let change = AccountChange { role: own.then_some(Role::User), ..end_sessions_change() };
     let after = if own || taken { put(tx, &locked, &change).await? } else { locked.user.clone() };
     done(tx, &locked, after)
+}
+
+/// Whether an expiry is earlier than another; none is the latest.
+fn ends_before(end: Option<OffsetDateTime>, other: Option<OffsetDateTime>) -> bool {
+    end.is_some_and(|end| other.is_none_or(|other| end < other))
 }
 
 /// Fails if the change takes the last permanent administrator from the tenant.
@@ -113,7 +129,7 @@ async fn refuse_unless_lasting(tx: &Tx, locked: &LockedUser, after: &User) -> Re
 
 fn without(user: &User, request: &RoleRequest) -> User {
     let mut after = user.clone();
-    after.roles.retain(|grant| grant.role != request.role || grant.scope != request.scope);
+    after.roles.retain(|grant| !request.names(grant));
     after
 }
 

@@ -26,22 +26,30 @@ pub(in crate::identity) async fn refuse_outlasting(
     Err(Error::denied(Reason::RoleAboveOwn, message))
 }
 
-/// Refuses to change what another account logs in with (password, second factor, address), to take a role from it and to
-/// reactivate it, if the caller's own role expires before a role of the account does: the caller could log in with the
-/// account afterwards, or give it a role that the caller could not.
+/// Refuses to change what another account logs in with (password, second factor, address), and to reactivate it, if the
+/// caller's own role expires before a role of the account does: the caller could log in with the account afterwards.
 pub(in crate::identity) async fn refuse_takeover(tx: &Tx, locked: &LockedUser) -> Result<()> {
     if rules::is_own(&tx.cx().caller, &locked.user.account) {
         return Ok(());
     }
     for granted in &locked.user.roles {
-        let Some(own) = until(tx, locked.scope, granted.role).await? else { continue };
-        if granted.expires_at.is_none_or(|end| end > own) {
-            let message =
-                "your own role expires before a role of this user does; ask an administrator whose role does not";
-            return Err(Error::denied(Reason::RoleAboveOwn, message));
-        }
+        refuse_taking(tx, locked.scope, granted).await?;
     }
     Ok(())
+}
+
+/// Refuses to take a role away, or to let it end earlier, if the caller's own role expires before it does: the caller could
+/// take over the account then, and wait for the role to be granted again.
+pub(in crate::identity) async fn refuse_taking(tx: &Tx, scope: TenantScope, granted: &RoleGrant) -> Result<()> {
+    let Some(own) = until(tx, scope, granted.role).await? else { return Ok(()) };
+    if granted.expires_at.is_some_and(|end| end <= own) {
+        return Ok(());
+    }
+    let message = match tx.cx().caller.basis {
+        Basis::ApiKey(_) => "the API key expires before a role of this user does; use a session of an administrator",
+        _ => "your own role expires before a role of this user does; ask an administrator whose role does not",
+    };
+    Err(Error::denied(Reason::RoleAboveOwn, message))
 }
 
 /// The roles of the caller that permit to give a role: a higher one, or the same. One of the same rank has other permissions

@@ -171,14 +171,14 @@ async fn update_in(tx: &Tx, (user, asked, kept): &(UserRef, AccountChange, Optio
     if change.email.is_some() {
         suspension::refuse_foreign(tx, &locked)?;
     }
-    // With a lower role, what the account logs in with could be changed, and the higher one be granted again later.
-    if change.email.is_some() || change.role.is_some() {
+    if change.email.is_some() {
         ceiling::refuse_takeover(tx, &locked).await?;
     }
     if let Some(role) = change.role {
         if role.rank() >= before.role.rank() {
             rules::refuse_self_grant(&tx.cx().caller, before)?;
         }
+        ceiling::refuse_taking(tx, locked.scope, &RoleGrant::own(before)).await?;
         ceiling::refuse_outlasting(tx, locked.scope, role, None).await?;
         refuse_demotion(tx, &locked, role).await?;
     }

@@ -6,14 +6,17 @@
 //! - [`Connection`] runs statements and maps errors to those that SeaORM's driver reports;
 //! - [`Readers`] are the connections for reads, with a bound on the time that a read keeps its thread;
 //! - [`Writing`] is the connection for writes;
+//! - [`DatabaseFile`] notices that the file was replaced;
 //! - [`value`] converts the values of parameters and columns. Columns are read by position and by their declared type.
 
 mod connection;
 mod fault;
+mod file;
 mod readers;
 pub mod value;
 mod writer;
 
 pub use connection::{Connection, Mode, OnStatement};
+pub use file::DatabaseFile;
 pub use readers::{Readers, Settings};
 pub use writer::Writing;

@@ -1,7 +1,6 @@
 //! The connections for reads.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -9,7 +8,7 @@ use std::{
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 use tokio::{sync::Semaphore, task, time::timeout};
 
-use super::{Connection, Mode, OnStatement};
+use super::{Connection, DatabaseFile, Mode, OnStatement};
 
 /// How long a read waits for another process, which can lock a WAL file only for moments. It blocks its thread meanwhile.
 const BUSY: Duration = Duration::from_millis(50);
@@ -25,7 +24,7 @@ pub struct Readers(Arc<Pool>);
 
 /// Where the readers connect to, and how many there may be.
 pub struct Settings {
-    pub path: PathBuf,
+    pub file: DatabaseFile,
     /// The page cache of each, in KiB.
     pub cache: i64,
     pub on_statement: Option<OnStatement>,
@@ -110,6 +109,12 @@ impl Readers {
         Ok(Reader { pool: Arc::clone(pool), connection: Some(connection) })
     }
 
+    /// Fails if the database does not respond, or is not the file that was opened.
+    pub async fn ping(&self) -> Result<(), DbErr> {
+        self.0.settings.file.check()?;
+        self.read(|on| on.query("SELECT 1", &[], |_| Ok(true))).await
+    }
+
     /// Waits for the reads that run and closes all connections.
     pub async fn close(&self) {
         // Fails only if it was closed before.
@@ -124,8 +129,9 @@ impl Readers {
 
 impl Pool {
     fn open(&self) -> Result<Connection, DbErr> {
-        let Settings { path, cache, on_statement, .. } = &self.settings;
-        Connection::open(path, Mode::Read { cache: *cache }, BUSY, on_statement.clone())
+        let Settings { file, cache, on_statement, .. } = &self.settings;
+        file.check()?;
+        Connection::open(file.path(), Mode::Read { cache: *cache }, BUSY, on_statement.clone())
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
@@ -175,7 +181,8 @@ mod tests {
         let path = dir.path().join("test.db");
         rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA journal_mode = WAL").unwrap();
         let acquire_timeout = Duration::from_millis(100);
-        (dir, Readers::new(Settings { path, cache: 256, on_statement: None, acquire_timeout, max }))
+        let file = DatabaseFile::new(path).unwrap();
+        (dir, Readers::new(Settings { file, cache: 256, on_statement: None, acquire_timeout, max }))
     }
 
     fn counted(on: &Connection, to: i64) -> Result<i64, DbErr> {
@@ -226,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn a_read_of_a_locked_file_fails_soon_as_an_outage() {
         let (_dir, readers) = readers(1);
-        let other = rusqlite::Connection::open(&readers.0.settings.path).unwrap();
+        let other = rusqlite::Connection::open(readers.0.settings.file.path()).unwrap();
         other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; CREATE TABLE t (a); BEGIN EXCLUSIVE").unwrap();
         let (began, table) = (std::time::Instant::now(), "SELECT count(*) FROM sqlite_schema");
         let error = readers.read(move |on| on.query(table, &[], |_| Ok(true))).await.unwrap_err();

@@ -1,14 +1,13 @@
 //! The connection for writes.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
-use super::{Connection, Mode, OnStatement};
+use super::{Connection, DatabaseFile, Mode, OnStatement};
 
 /// The connection for writes. Cheap to clone. Its statements run in the transaction that the writer began, and may block
 /// their thread.
@@ -16,7 +15,7 @@ use super::{Connection, Mode, OnStatement};
 pub struct Writing(Arc<Inner>);
 
 struct Inner {
-    path: PathBuf,
+    file: DatabaseFile,
     /// How long a transaction waits for another process that writes.
     busy: Duration,
     on_statement: Option<OnStatement>,
@@ -25,18 +24,20 @@ struct Inner {
 }
 
 impl Writing {
-    pub fn open(path: PathBuf, busy: Duration, on_statement: Option<OnStatement>) -> Result<Self, DbErr> {
-        let connection = Mutex::new(Some(Connection::open(&path, Mode::Write, busy, on_statement.clone())?));
-        Ok(Self(Arc::new(Inner { path, busy, on_statement, connection })))
+    pub fn open(file: DatabaseFile, busy: Duration, on_statement: Option<OnStatement>) -> Result<Self, DbErr> {
+        let connection = Mutex::new(Some(Connection::open(file.path(), Mode::Write, busy, on_statement.clone())?));
+        Ok(Self(Arc::new(Inner { file, busy, on_statement, connection })))
     }
 
-    /// Begins a transaction. If a failure left one open that cannot be rolled back, the connection is opened again.
+    /// Begins a transaction. If a failure left one open that cannot be rolled back, the connection is opened again. Fails if
+    /// the file was replaced: the changes would be lost.
     pub fn begin(&self) -> Result<(), DbErr> {
+        self.0.file.check()?;
         let mut connection = self.connection();
         let connection = connection.as_mut().ok_or_else(closed)?;
         if rolled_back(connection).is_err() || connection.in_transaction() {
-            let Inner { path, busy, on_statement, .. } = &*self.0;
-            *connection = Connection::open(path, Mode::Write, *busy, on_statement.clone())?;
+            let Inner { file, busy, on_statement, .. } = &*self.0;
+            *connection = Connection::open(file.path(), Mode::Write, *busy, on_statement.clone())?;
         }
         connection.control("BEGIN IMMEDIATE")
     }
@@ -120,7 +121,7 @@ mod tests {
             .unwrap()
             .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a)")
             .unwrap();
-        let writing = Writing::open(path, Duration::from_secs(1), None).unwrap();
+        let writing = Writing::open(DatabaseFile::new(path).unwrap(), Duration::from_secs(1), None).unwrap();
         (dir, writing)
     }
 
