@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Db, Stamp, kept::insert_rows, tables::audit_events};
+use super::{Db, Stamp, insert_rows, tables::audit_events};
 use crate::base::{Caller, Clock, Cx, TenantId};
 
 /// Maximum number of rows in one insert. PostgreSQL permits 65,535 parameters in a statement, SQLite 32,766.

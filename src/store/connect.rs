@@ -19,8 +19,7 @@ use sea_orm::{
 use tokio::time::sleep;
 
 use super::{
-    conflict,
-    db::Reads,
+    Reads, conflict,
     sqlite::{DatabaseFile, OnStatement, Readers, Settings, Writing},
 };
 use crate::base::{

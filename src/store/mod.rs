@@ -19,19 +19,13 @@ pub mod chain;
 pub mod columns;
 mod conflict;
 mod connect;
-mod db;
-mod decode;
-mod delete_some;
-mod exec;
-mod fetch;
-mod kept;
 pub mod like;
 pub mod older_text;
 pub mod outbox;
 pub mod outbox_retention;
 pub mod page;
 pub mod pages;
-mod record;
+mod query;
 pub mod relay;
 mod revocations;
 mod schema;
@@ -63,13 +57,11 @@ pub use apart::apart;
 pub use cache::Invalidate;
 pub use columns::{Stamp, json};
 pub use connect::{Location, StoreConfig, check_url};
-pub use db::{Db, Reads, TxConn};
-pub use decode::{Decode, Table, Tuple};
-pub use delete_some::delete_some;
-pub use exec::{Exec, FetchUpdated, UpdateRow, execute};
-pub use fetch::{Count, Fetch};
-pub use kept::{Kept, insert_rows};
 pub use pages::Pages;
+pub use query::{
+    Count, Db, Decode, Exec, Fetch, FetchUpdated, Kept, Reads, Table, Tuple, TxConn, UpdateRow, delete_some, execute,
+    insert_rows,
+};
 pub use revocations::Revocation;
 pub use sealing::keyring::{Kek, Keyring};
 pub use sealing::sealer::Sealer;

@@ -16,9 +16,8 @@ use sea_orm::{
 };
 
 use super::{
-    Db, Store, Tx,
-    exec::execute,
-    record::{Record, records},
+    Db, Store, Tx, execute,
+    query::{Record, records},
 };
 use crate::base::{Result, text as people};
 

@@ -7,8 +7,7 @@ use std::ops::RangeInclusive;
 use super::{
     Db, Fetch, Store,
     audit::ROWS,
-    kept::insert_rows,
-    sequence,
+    insert_rows, sequence,
     tables::outbox::{self, Column},
 };
 use crate::base::{Result, TenantId};

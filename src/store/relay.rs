@@ -14,9 +14,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Fetch, Store, Tx, chain,
-    exec::execute,
-    sequence,
+    Fetch, Store, Tx, chain, execute, sequence,
     tables::{audit_events, outbox},
 };
 use crate::base::Result;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Db, Exec, Fetch, Stamp, Store, Tuple,
-    record::fetch_raw,
+    query::fetch_raw,
     tables::{accounts, counters, revoked_tokens},
     time::NOW,
 };

@@ -3,7 +3,7 @@
 use sea_orm::{DatabaseBackend, DbErr, Statement};
 use time::OffsetDateTime;
 
-use super::{Db, Stamp, Store, record::fetch_raw};
+use super::{Db, Stamp, Store, query::fetch_raw};
 use crate::base::{Clock, Result};
 
 /// The time of PostgreSQL, in microseconds since the Unix epoch.

@@ -22,9 +22,8 @@ use super::{
 };
 use crate::base::{Cx, Error, Kind, Result, TenantId, error::Reason};
 use crate::store::{
-    Exec, Fetch, Sealer, Stamp, Store, Tx, UpdateRow,
-    exec::execute,
-    record::{Record, records},
+    Exec, Fetch, Sealer, Stamp, Store, Tx, UpdateRow, execute,
+    query::{Record, records},
     tables::{data_keys, key_encryption},
 };
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::Result,
-    store::{Exec, TxConn, columns::TenantStatus, delete_some::delete_some},
+    store::{Exec, TxConn, columns::TenantStatus, delete_some},
 };
 
 /// Checks whether a tenant has rows of a kind.

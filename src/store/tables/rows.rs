@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     base::{Result, TenantScope},
-    store::{Db, Exec, Fetch, Table, columns::Owner, kept::insert_rows},
+    store::{Db, Exec, Fetch, Table, columns::Owner, insert_rows},
 };
 
 /// The rows of a tenant, by table. It is made from a scope: the proof that the call may access the tenant.

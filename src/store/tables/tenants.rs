@@ -13,7 +13,7 @@ use crate::{
     store::{
         Db, Kept,
         columns::{Json, Stamp, Suspension, TenantStatus},
-        record,
+        query::fetch_each,
         unique::Unique,
     },
 };
@@ -74,7 +74,7 @@ pub fn is_deleted(tenant: impl IntoColumnRef) -> SimpleExpr {
 
 /// The rows of a query, by their ids. One that cannot be read does not fail the others.
 pub async fn each(query: Select<Entity>, conn: &impl Db) -> Result<Vec<(TenantId, Result<Model>)>> {
-    let rows = record::each(conn, query).await?;
+    let rows = fetch_each(conn, query).await?;
     Ok(rows.into_iter().map(|(id, row)| (id, row.map_err(Error::from))).collect())
 }
 

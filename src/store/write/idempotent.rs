@@ -10,8 +10,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query:
 
 use crate::base::{Error, KeyedCall, Kind, Result, error::Reason};
 use crate::store::{
-    Exec, Fetch, Stamp, Store, Tx,
-    delete_some::delete_some,
+    Exec, Fetch, Stamp, Store, Tx, delete_some,
     tables::idempotent_answers::{Column, Entity, Model},
 };
 

@@ -11,8 +11,8 @@ use sea_orm::{
 use super::{
     db::{Db, Sqlite, Target},
     decode::{Decode, Table},
-    sqlite::{Connection, value},
 };
+use crate::store::sqlite::{Connection, value};
 
 /// Queries for rows.
 pub trait Fetch: Sized + Send {

@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr};
 
-use super::sqlite::{Connection, Readers, Writing};
+use crate::store::sqlite::{Connection, Readers, Writing};
 
 /// A connection that runs the queries of [`Fetch`](super::Fetch).
 pub trait Db: Send + Sync {
@@ -30,7 +30,7 @@ pub enum Sqlite<'a> {
 
 impl Sqlite<'_> {
     /// Runs a read. It must have no effects but its result, because a long one runs twice.
-    pub(super) async fn read<T, F>(self, work: F) -> Result<T, DbErr>
+    pub(in crate::store) async fn read<T, F>(self, work: F) -> Result<T, DbErr>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, DbErr> + Send + 'static,
@@ -42,7 +42,7 @@ impl Sqlite<'_> {
     }
 
     /// Runs a change.
-    pub(super) fn write<T>(self, work: impl FnOnce(&Connection) -> Result<T, DbErr>) -> Result<T, DbErr> {
+    pub(in crate::store) fn write<T>(self, work: impl FnOnce(&Connection) -> Result<T, DbErr>) -> Result<T, DbErr> {
         match self {
             Self::Readers(_) => {
                 let ctx = "writing on a connection for reads";
@@ -62,7 +62,7 @@ pub enum Reads {
 
 impl Reads {
     /// Fails if the database does not respond.
-    pub(super) async fn ping(&self) -> Result<(), DbErr> {
+    pub(in crate::store) async fn ping(&self) -> Result<(), DbErr> {
         match self {
             Self::Postgres(pool) => pool.ping().await,
             Self::Sqlite(readers) => readers.ping().await,
@@ -95,14 +95,14 @@ impl TxConn {
         }
     }
 
-    pub(super) async fn commit(self) -> Result<(), DbErr> {
+    pub(in crate::store) async fn commit(self) -> Result<(), DbErr> {
         match self {
             Self::Postgres(tx) => tx.commit().await,
             Self::Sqlite(writing) => writing.commit(),
         }
     }
 
-    pub(super) async fn rollback(self) -> Result<(), DbErr> {
+    pub(in crate::store) async fn rollback(self) -> Result<(), DbErr> {
         match self {
             Self::Postgres(tx) => tx.rollback().await,
             Self::Sqlite(writing) => writing.rollback(),

@@ -12,11 +12,13 @@ use sea_orm::{
     SelectModel, SelectTwoModel, SelectorTrait, TryGetableMany, TryIntoModel, prelude::Uuid, sea_query::ValueType,
 };
 
-use super::{
-    Stamp,
-    sqlite::value::{Kind, column},
+use crate::{
+    base::TenantId,
+    store::{
+        Stamp,
+        sqlite::value::{Kind, column},
+    },
 };
-use crate::base::TenantId;
 
 /// A table whose rows can be read by position: every entity.
 pub trait Table:

@@ -10,8 +10,8 @@ use super::{
     db::{Db, Target},
     decode::{self, Table, Tuple},
     fetch::{every, first},
-    sqlite::value::{Kind, any, column},
 };
+use crate::store::sqlite::value::{Kind, any, column};
 
 /// A row.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub async fn fetch_raw<T: Tuple>(db: &impl Db, statement: Statement) -> Result<O
 }
 
 /// The rows of a query by their first columns. One that cannot be read does not fail the others.
-pub async fn each<E: Table, K>(db: &impl Db, query: Select<E>) -> Result<Vec<(K, Result<E::Model, DbErr>)>, DbErr>
+pub async fn fetch_each<E: Table, K>(db: &impl Db, query: Select<E>) -> Result<Vec<(K, Result<E::Model, DbErr>)>, DbErr>
 where
     K: TryGetable + ValueType + Send + 'static,
 {

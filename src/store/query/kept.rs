@@ -17,6 +17,7 @@ use super::{
     exec::Exec,
     fetch::values as values_of,
 };
+use crate::store::sqlite::Connection;
 
 /// The text of a query that has the same form each time.
 #[derive(Debug, Default)]
@@ -40,7 +41,7 @@ impl Kept {
         };
         let sql = self.text(&values, query);
         let layout = S::layout()?;
-        let read = move |on: &super::sqlite::Connection| {
+        let read = move |on: &Connection| {
             let mut found = None;
             on.query(sql, &values, |row| {
                 found = Some(S::decode(row, &layout)?);
