@@ -3,6 +3,7 @@
 use anyhow::Context;
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use super::{
     Common,
@@ -69,9 +70,12 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
 /// The ids of a token and its expiry. Servers identify a token by its id, and third-party tokens also by the digest of
 /// their text.
 fn identify(text: &str, is_signed: impl FnOnce(&str) -> bool) -> anyhow::Result<Target> {
+    let text = text.trim();
     if text.matches('.').count() != 2 {
-        anyhow::ensure!(!text.trim().is_empty() && text.len() <= MAX_ID, "not a token or a token id");
-        return Ok(Target { ids: vec![text.to_owned()], end: None });
+        anyhow::ensure!(!text.is_empty() && text != "-" && text.len() <= MAX_ID, "not a token or a token id");
+        // Ours are UUIDs in lower case; others may have any form.
+        let ours = Uuid::parse_str(text).map(|id| id.to_string()).ok().filter(|id| id != text);
+        return Ok(Target { ids: [text.to_owned()].into_iter().chain(ours).collect(), end: None });
     }
     let claims: Claims = tokens::unverified_claims(text).context("not a token")?;
     let own = claims.jti.filter(|id| !id.is_empty() && id.len() <= MAX_ID);
@@ -129,6 +133,11 @@ mod tests {
         let target = identify(token, |_| false).unwrap();
         assert_eq!(target, Target { ids: vec!["j1".into(), third_party_token_id(token)], end: Some((5, false)) });
         assert_eq!(identify("j1", |_| true).unwrap(), Target { ids: vec!["j1".into()], end: None });
-        assert!(identify("", |_| true).is_err() && identify("a.b.c", |_| true).is_err());
+        for text in ["", " ", "-", "a.b.c"] {
+            assert!(identify(text, |_| true).is_err(), "{text:?}");
+        }
+        let (id, upper) = ("01a22af0-7b4c-7def-8abc-0123456789ab", "01A22AF0-7B4C-7DEF-8ABC-0123456789AB");
+        assert_eq!(identify(&format!(" {id}\n"), |_| true).unwrap().ids, [id]);
+        assert_eq!(identify(upper, |_| true).unwrap().ids, [upper, id]);
     }
 }

@@ -31,10 +31,12 @@ impl DatabaseFile {
     pub fn check(&self) -> Result<(), DbErr> {
         match identity(&self.path) {
             Ok(now) if now == self.identity => Ok(()),
-            Ok(_) => Err(missing("the database file was replaced while it was in use; restart the server")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(missing("the database file was deleted while it was in use; restore it and restart the server"))
-            }
+            Ok(_) => Err(missing(
+                "the database file was replaced while it was in use; stop the server, delete its -wal and -shm files, and restore the file again",
+            )),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(
+                "the database file was deleted while it was in use; stop the server, delete its -wal and -shm files, and restore the file",
+            )),
             Err(error) => Err(missing(&format!("the database file cannot be found: {error}"))),
         }
     }
