@@ -51,7 +51,7 @@ pub struct Page<T> {
 }
 
 impl PageRequest {
-    /// Parses the request for a page of the only list.
+    /// Parses the request for a page of a list without a name or filter.
     pub fn read(limit: Option<i64>, cursor: Option<&str>) -> Result<Self> {
         Self::of(ListId::new("", b""), limit, cursor)
     }

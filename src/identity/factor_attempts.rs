@@ -29,7 +29,7 @@ pub async fn begin(store: &Store, account: Uuid) -> Result<()> {
     match store.maintain("auth.second_factor", account, count).await {
         Ok(None) => Ok(()),
         Ok(Some(wait)) => Err(too_many(wait)),
-        // The row refers to the account.
+        // The row refers to the account. SQLite does not report which side of the reference is missing.
         Err(error) if matches!(error.reason, Reason::TenantNotFound | Reason::TenantInUse) => Err(not_found()),
         Err(error) => Err(error),
     }

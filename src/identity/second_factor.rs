@@ -33,9 +33,9 @@ pub struct Enrollment {
     pub expires_at: OffsetDateTime,
 }
 
-/// Starts an enrollment and replaces an unconfirmed one. Fails with PERMISSION_DENIED for a user that the
-/// caller may not change, or whose role lasts longer than the caller's, with NOT_FOUND if there is no such user, with FAILED_PRECONDITION if the second
-/// factor is enabled or no key-encryption key is configured.
+/// Starts an enrollment and replaces an unconfirmed one. Fails with PERMISSION_DENIED for a user that the caller may not
+/// change, or whose role lasts longer than the caller's, with NOT_FOUND if there is no such user, with
+/// FAILED_PRECONDITION if the second factor is enabled or no key-encryption key is configured.
 pub async fn enroll(cx: &Cx, people: &People, user: &UserRef, reach: Reach) -> Result<Enrollment> {
     rules::not_by_key(&cx.caller)?;
     let found = users::find_within(cx, &people.store, user, reach).await?;

@@ -46,9 +46,9 @@ fn unique_violation(error: DbErr, text: &str) -> Error {
     }
 }
 
-/// Either the tenant, account or group of a new row is gone, or a deleted tenant still has rows. SQLite does
-/// not report which; it has a single writer, which checks for the parent first, so only the second can occur
-/// there.
+/// Either the tenant, account or group of a new row is gone, or a deleted tenant still has rows. SQLite does not report
+/// which; it has a single writer. Most writes check for the parent first there, so only the second can occur; those that
+/// do not, such as attempts at second factors, map both.
 fn foreign_key_violation(error: DbErr, text: &str) -> Error {
     if text.starts_with("insert or update") {
         Error::not_found(Reason::TenantNotFound, "tenant not found").caused_by(error)

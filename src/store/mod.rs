@@ -130,7 +130,7 @@ impl Store {
         &self.0.db.reads
     }
 
-    /// A connection of SeaORM for reads, for tests. On SQLite it is slower than [`read`](Self::read).
+    /// A connection of SeaORM for reads, for migrations and tests. On SQLite it is slower than [`read`](Self::read).
     pub fn orm(&self) -> &DatabaseConnection {
         &self.0.db.orm
     }

@@ -114,7 +114,7 @@ pub fn check(claims: &Claims, surface: Surface, now: i64) -> Result<()> {
     check_times(claims.exp, claims.nbf, Some(claims.iat), now)?;
     // A session was signed with this server's clock, and ends with the login or role that it depends on, so there
     // is no leeway.
-    if claims.account.is_some() && claims.exp <= now {
+    if end(claims) <= now {
         return Err(expired());
     }
     if claims.aud.iter().any(|audience| audience == surface.as_str()) { Ok(()) } else { Err(invalid()) }

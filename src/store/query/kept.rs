@@ -74,6 +74,7 @@ where
         Target::Sqlite(sqlite) if !rows.is_empty() => sqlite,
         _ => return E::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model)).run(db).await,
     };
+    // There is a row: without one, the match returns.
     let first = first_row::<E>(&rows[0]);
     let count = rows.len();
     let sql = many(&first, count);
