@@ -20,14 +20,8 @@ pub fn name_of(field: &str, text: &str, length: RangeInclusive<usize>, rule: &st
 /// Multi-line text in NFC, of at most `most` characters. It is only displayed and never searched, so only control
 /// characters are refused, except line feeds and tabs. Errors name `field`; `rule` is the text for a wrong length.
 pub fn prose(field: &str, text: &str, most: usize, rule: &str) -> Result<String> {
-    let text = tenantry_text::nfc(text);
     let invalid = |message: String| Error::invalid(Reason::InvalidArgument, field, message);
-    if let Some(control) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Err(invalid(format!(
-            "the character U+{:04X} is not allowed: it is a control character",
-            u32::from(control)
-        )));
-    }
+    let text = tenantry_text::prose(text).map_err(|refused| invalid(refused.to_string()))?;
     if text.chars().count() <= most { Ok(text) } else { Err(invalid(rule.to_owned())) }
 }
 

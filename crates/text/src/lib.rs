@@ -67,6 +67,14 @@ pub fn code(text: &str) -> String {
     password(text).chars().filter(|c| !apart(*c)).collect()
 }
 
+/// Multi-line text in NFC, which is only displayed. Fails for control characters, except line feeds and tabs.
+pub fn prose(text: &str) -> Result<String, Refused> {
+    let text = nfc(text);
+    let refused = text.char_indices().find(|(_, c)| c.is_control() && !matches!(c, '\n' | '\t'));
+    refused.map_or(Ok(()), |(at, character)| Err(Refused { character, at }))?;
+    Ok(text)
+}
+
 /// The text in NFC.
 pub fn nfc(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
