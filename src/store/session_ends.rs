@@ -1,14 +1,21 @@
-//! The end of the sessions of accounts: of those of a tenant, of an identity, or of one.
+//! The end of the sessions of accounts: of those that may act in a tenant, of an identity, or of one.
 
-use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Expr, SimpleExpr},
+};
 use uuid::Uuid;
 
-use super::{Change, ChangeKind, Exec, Fetch, Resource, Revocation, Stamp, Tx, tables::accounts};
+use super::{
+    Change, ChangeKind, Exec, Fetch, Resource, Revocation, Stamp, Tx,
+    tables::{accounts, grants},
+};
 use crate::base::{IdKind, Result, TenantId, TenantScope};
 
 #[derive(Clone, Copy, Debug)]
 pub enum SessionsOf {
-    /// All accounts of a tenant.
+    /// All accounts of a tenant, and the platform accounts of identities with a grant in it, whose session may be in
+    /// that tenant.
     Tenant(TenantScope),
     /// The platform accounts of an identity.
     Identity(Uuid),
@@ -17,12 +24,20 @@ pub enum SessionsOf {
 impl SessionsOf {
     fn accounts(self) -> Condition {
         match self {
-            Self::Tenant(scope) => Condition::all().add(accounts::Column::TenantId.eq(scope.tenant())),
-            Self::Identity(id) => {
-                Condition::all().add(accounts::Column::TenantId.is_null()).add(accounts::Column::IdentityId.eq(id))
+            Self::Tenant(scope) => {
+                let granted = grants::Entity::find().select_only().column(grants::Column::IdentityId);
+                let granted = granted.filter(grants::Column::TenantId.eq(scope.tenant())).into_query();
+                let own = accounts::Column::TenantId.eq(scope.tenant());
+                Condition::any().add(own).add(of_platform(accounts::Column::IdentityId.in_subquery(granted)))
             }
+            Self::Identity(id) => of_platform(accounts::Column::IdentityId.eq(id)),
         }
     }
+}
+
+/// Platform accounts that meet a condition.
+fn of_platform(condition: SimpleExpr) -> Condition {
+    Condition::all().add(accounts::Column::TenantId.is_null()).add(condition)
 }
 
 impl Tx {
@@ -38,16 +53,19 @@ impl Tx {
             .filter(of.accounts())
             .run(self.conn())
             .await?;
-        let ended = accounts::Entity::find().select_only().column(accounts::Column::Id).column(accounts::Column::Epoch);
-        let ended: Vec<(Uuid, i64)> = ended.filter(of.accounts()).into_tuple().fetch_all(self.conn()).await?;
-        match of {
-            // One event for all accounts of a tenant, which may be many.
-            SessionsOf::Tenant(scope) => {
-                ended.iter().for_each(|(id, epoch)| self.revoke(Revocation::Account { id: *id, epoch: *epoch }));
-                let tenant = scope.tenant();
-                self.also_changed(Change::new(Resource::Sessions, ChangeKind::Ended, tenant.dashed()).within(tenant));
+        let columns = [accounts::Column::Id, accounts::Column::Epoch, accounts::Column::TenantId];
+        let ended = accounts::Entity::find().select_only().columns(columns).filter(of.accounts());
+        let ended: Vec<(Uuid, i64, Option<TenantId>)> = ended.into_tuple().fetch_all(self.conn()).await?;
+        for (id, epoch, tenant) in &ended {
+            match tenant {
+                // They share one event, because there may be many.
+                Some(_) => self.revoke(Revocation::Account { id: *id, epoch: *epoch }),
+                None => self.sessions_ended(None, *id, *epoch),
             }
-            SessionsOf::Identity(_) => ended.iter().for_each(|(id, epoch)| self.sessions_ended(None, *id, *epoch)),
+        }
+        if let SessionsOf::Tenant(scope) = of {
+            let tenant = scope.tenant();
+            self.also_changed(Change::new(Resource::Sessions, ChangeKind::Ended, tenant.dashed()).within(tenant));
         }
         Ok(ended.len() as u64)
     }

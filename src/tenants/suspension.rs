@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// Suspends a tenant. One that is suspended stays so; the platform takes over what the tenant set itself. A suspension by
-/// the platform ends the sessions of the tenant's users, on whatever surface; one by the tenant itself leaves its
-/// administrators the way back.
+/// the platform ends the sessions of the tenant's users and of people with grants in it, on whatever surface; one by the
+/// tenant itself leaves its administrators the way back.
 pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Tenant> {
     let caller = &tx.cx().caller;
     let authority = Authority::of(caller);

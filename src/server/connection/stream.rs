@@ -135,6 +135,17 @@ impl<S: Wire> Guarded<S> {
         self.connection.owing.store(owing, Ordering::Relaxed);
     }
 
+    /// Checks that again after our side is closed, when nothing else is read or written.
+    fn keep_looking_at_answers(&mut self, cx: &mut Context<'_>) {
+        while self.connection.is_owed() {
+            self.look_at_answers();
+            if self.holding.get_or_insert_with(|| Box::pin(sleep(TICK))).as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.holding = None;
+        }
+    }
+
     /// In the drain, waits until the peer has read what the kernel holds for it. Usually the kernel takes care of that,
     /// but the network of a container may end with the process.
     fn delivered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -251,6 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Wire + Unpin> AsyncWrite for Guarded<S> {
             let (end, pause) = self.timeouts.rest;
             self.closing = Some(Closing { end: Box::pin(sleep(end)), pause: Box::pin(sleep(pause)), read: 0 });
         }
+        self.keep_looking_at_answers(cx);
         self.read_rest(cx).map(Ok)
     }
 
@@ -265,5 +277,62 @@ impl<S: AsyncRead + AsyncWrite + Wire + Unpin> AsyncWrite for Guarded<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, sync::Mutex};
+
+    use futures::FutureExt;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// A peer that sends nothing and takes everything; the state is that of the kernel's buffer.
+    #[derive(Clone, Default)]
+    struct Quiet(Arc<Mutex<State>>);
+
+    impl Wire for Quiet {
+        fn state(&self) -> State {
+            *self.0.lock().unwrap()
+        }
+    }
+
+    impl AsyncRead for Quiet {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Quiet {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_has_read_everything_is_noticed_after_our_side_is_closed() {
+        let (wire, connection) = (Quiet::default(), Connection::new());
+        *wire.0.lock().unwrap() = State { taken: 100, owing: true, owed: 50, gone: false };
+        let mut guarded = Guarded::new(wire.clone(), connection.clone(), PeerTimeouts::default());
+        drop(connection.begin(true, true));
+        connection.ends_after(Duration::ZERO);
+        let mut buffer = [0; 8];
+        let reading = poll_fn(|cx| Pin::new(&mut guarded).poll_read(cx, &mut ReadBuf::new(&mut buffer)));
+        assert!(reading.now_or_never().is_none() && connection.is_owed());
+        let mut closing = Box::pin(guarded.shutdown());
+        assert!(tokio::time::timeout(4 * TICK, &mut closing).await.is_err() && connection.is_owed());
+        *wire.0.lock().unwrap() = State { taken: 150, owing: false, owed: 0, gone: false };
+        assert!(tokio::time::timeout(4 * TICK, &mut closing).await.is_err(), "it still reads what the peer sends");
+        assert!(!connection.is_owed());
     }
 }

@@ -20,6 +20,7 @@ use tenantry::{
         tables::{accounts as rows, audit_events, identities as identity_rows},
     },
     tenants::{self, NewTenant},
+    zerotrust::tenants::{self as subscribers, Deletion, SubscriberRef},
 };
 use uuid::Uuid;
 
@@ -165,6 +166,29 @@ both_databases! {
         let again = grants::delete(&platform_cx("grant.delete"), &db, Some(granted.id)).await.unwrap_err();
         assert_eq!((again.kind, again.reason), (Kind::NotFound, Reason::GrantNotFound));
         assert_eq!(epoch(&db, bob).await, 1, "a failed deletion must not end sessions");
+    }
+
+    async fn suspending_or_deleting_a_tenant_ends_the_sessions_of_those_with_grants_in_it(db: TestDb) {
+        let bob = account(&db, "bob", "bob@example.com", Role::User).await;
+        let other = account(&db, "bobby", "ada@example.com", Role::User).await;
+        let inside = tenant(&db, "acme").await;
+        tenant(&db, "elsewhere").await;
+        let identity = async |email: &str| identities::list(&root(), &db, Some(email)).await.unwrap().first.remove(0);
+        grant(&db, to(&identity("bob@example.com").await, "acme")).await.unwrap();
+        grant(&db, to(&identity("ada@example.com").await, "elsewhere")).await.unwrap();
+        crate::db::write(&db, &root(), move |tx| {
+            Box::pin(async move {
+                let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::Id(inside.tenant())).await?;
+                tenants::suspend(tx, &tenant, scope).await
+            })
+        })
+        .await
+        .unwrap();
+        assert_eq!((epoch(&db, bob).await, epoch(&db, other).await), (1, 0));
+        let of = SubscriberRef { tenant: TenantRef::parse("elsewhere"), version: None };
+        let deletion = Deletion { confirm: "elsewhere".to_owned(), purge: false };
+        subscribers::delete(&platform_cx("tenant.delete"), &db, &of, deletion, None).await.unwrap();
+        assert_eq!((epoch(&db, bob).await, epoch(&db, other).await), (1, 1));
     }
 
     async fn only_live_grants_are_switch_targets(db: TestDb) {
