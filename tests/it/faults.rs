@@ -1,12 +1,9 @@
 //! Faults: malformed requests, and the loss of the server, the client or the database.
 
-use std::collections::BTreeSet;
-
 use crate::{
     db::postgres_unmigrated,
     harness::{
         eventually,
-        http::Http,
         line::Line,
         server::{Server, Setup},
     },
@@ -126,32 +123,6 @@ async fn a_client_that_disconnects_in_a_write_leaves_the_pool_usable() {
 }
 
 #[tokio::test]
-async fn no_acknowledged_create_is_lost_when_the_server_is_killed() {
-    for database in both().await {
-        let setup = database.setup();
-        let mut server = setup.start().await;
-        let mut creates = tokio::task::JoinSet::new();
-        for n in 0..200 {
-            let (admin, name) = (server.admin(), format!("t{n}"));
-            creates.spawn(async move { acknowledged(&admin, &name).await.then_some(name) });
-        }
-        let mut kept = BTreeSet::new();
-        while kept.len() < 20 {
-            kept.extend(creates.join_next().await.expect("some creates are left").unwrap());
-        }
-        server.kill().await;
-        while let Some(create) = creates.join_next().await {
-            kept.extend(create.unwrap());
-        }
-        let server = setup.start().await;
-        let listed: BTreeSet<String> =
-            serde_json::from_value(server.admin().get("/admin/v2/tenants").await.json()).unwrap();
-        let lost: Vec<_> = kept.difference(&listed).collect();
-        assert!(lost.is_empty(), "{} were acknowledged, and lost: {lost:?}", kept.len());
-    }
-}
-
-#[tokio::test]
 async fn one_of_many_creates_of_a_name_wins() {
     for database in both().await {
         let server = database.setup().start().await;
@@ -222,10 +193,4 @@ impl Data {
 
 async fn both() -> [Data; 2] {
     [Data::Sqlite, Data::Postgres(postgres_unmigrated().await)]
-}
-
-/// Creates a tenant; false if the server did not respond.
-async fn acknowledged(admin: &Http, name: &str) -> bool {
-    let answer = admin.try_put(&format!("/admin/v2/tenants/{name}"), INFO).await;
-    answer.is_ok_and(|answer| answer.status == 204)
 }

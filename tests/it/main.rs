@@ -17,6 +17,7 @@ mod clocks;
 mod columns;
 mod commands;
 mod controlplane;
+mod crashes;
 mod credentials;
 mod cross_surface;
 mod documents;

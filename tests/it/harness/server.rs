@@ -26,6 +26,8 @@ const OURS: [&str; 4] = ["TENANTRY_", "KUBEOP_", "QOD_", "PROXY_"];
 pub struct Setup {
     home: Arc<TempDir>,
     env: Vec<(String, String)>,
+    /// The maximum size of files that the program writes, in bytes.
+    largest_file: Option<u64>,
 }
 
 impl Setup {
@@ -37,7 +39,7 @@ impl Setup {
     /// `tenantry dev` on a fresh directory, as a person starts it.
     pub fn plain() -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
-        Self { home, env: Vec::new() }
+        Self { home, env: Vec::new(), largest_file: None }
     }
 
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -48,6 +50,11 @@ impl Setup {
     /// Uses this database instead of the embedded one.
     pub fn database(self, url: impl Into<String>) -> Self {
         self.env("TENANTRY_DATABASE_URL", url)
+    }
+
+    /// Limits the size of the files that the program writes, like a disk that is full; [`Server::allow_large_files`] lifts it.
+    pub fn largest_file(self, bytes: u64) -> Self {
+        Self { largest_file: Some(bytes), ..self }
     }
 
     /// The working directory of the server.
@@ -139,7 +146,11 @@ impl Setup {
     }
 
     fn program(&self) -> Command {
-        self.configured(Command::new(PROGRAM))
+        let Some(bytes) = self.largest_file else { return self.configured(Command::new(PROGRAM)) };
+        let mut limits = Command::new("prlimit");
+        // Without the signal, which would end the program, a write beyond the limit fails.
+        limits.args([&format!("--fsize={bytes}:"), "sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM]);
+        self.configured(limits)
     }
 
     fn configured(&self, program: Command) -> Command {
@@ -223,6 +234,13 @@ impl Server {
         // The standard library can only send SIGKILL.
         let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.pid())).status().await.unwrap();
         assert!(sent.success());
+    }
+
+    /// Lifts the limit of [`Setup::largest_file`].
+    pub async fn allow_large_files(&self) {
+        let pid = self.pid().to_string();
+        let lifted = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status().await.unwrap();
+        assert!(lifted.success());
     }
 
     /// Waits until it exits.
