@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use reqwest::Method;
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{http::Http, mask::secrets};
 
@@ -35,8 +36,7 @@ impl Ids {
 
     /// Replaces what differs between runs by masks.
     pub fn mask(&mut self, text: &str) -> String {
-        let text = value_masked(&value_masked(text, "created_at", "<time>"), "updated_at", "<time>");
-        let text = value_masked(&text, "Authorization", "<token>");
+        let text = value_masked(&times_masked(text), "Authorization", "<token>");
         let text = secrets().fold(text, |text, member| value_masked(&text, member, "<...>"));
         let (mut masked, mut rest) = (String::new(), text.as_str());
         while let Some(at) = rest.char_indices().map(|(at, _)| at).find(|at| id_at(&rest[*at..]).is_some()) {
@@ -64,6 +64,22 @@ fn id_at(text: &str) -> Option<&str> {
     fits.then_some(id)
 }
 
+/// Replaces the strings that are times near the present, which a server computes, by a mask. Those of requests are far away.
+fn times_masked(text: &str) -> String {
+    let (mut parts, mut masked) = (text.split('"'), String::new());
+    masked.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        write!(masked, "\"{}", if is_recent(part) { time_shape(part) } else { part }).unwrap();
+    }
+    masked
+}
+
+fn is_recent(text: &str) -> bool {
+    let utc = format!("{}Z", text.trim_end_matches('Z'));
+    let read = [text, &utc].into_iter().find_map(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+    read.is_some_and(|time| (time - OffsetDateTime::now_utc()).abs() < Duration::days(400))
+}
+
 /// Replaces the values of a JSON member by a mask.
 fn value_masked(text: &str, member: &str, mask: &str) -> String {
     let head = format!("\"{member}\":\"");
@@ -71,8 +87,7 @@ fn value_masked(text: &str, member: &str, mask: &str) -> String {
     let mut masked = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let value = part.find('"').unwrap_or(part.len());
-        let shape = if mask == "<time>" { time_shape(&part[..value]) } else { mask };
-        write!(masked, "{head}{shape}{}", &part[value..]).unwrap();
+        write!(masked, "{head}{mask}{}", &part[value..]).unwrap();
     }
     masked
 }
