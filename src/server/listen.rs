@@ -23,7 +23,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use super::{
     connection::{self, Answer, Connection, Crowd, End, Graceful, Guarded, PeerTimeouts, Streams, Wire},
@@ -91,7 +91,8 @@ pub struct Peer {
 
 /// Serves on these listeners until the drain starts, then lets the calls in progress finish until `deadline` or
 /// `abort`. Returns whether all of them finished. Connections themselves are not waited for: one without a call is
-/// closed soon, and so is one whose peer does not read its responses. With `tls`, every listener accepts only TLS.
+/// closed soon, and so is one whose peer does not read its responses. With `tls`, every listener accepts only TLS. The
+/// service must always be ready.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     service: S,
@@ -271,7 +272,8 @@ where
             let (mut request, rest) = connection::take(request, &of_calls);
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(drain.clone());
-            let answered = service.clone().oneshot(request);
+            // It is always ready, as `serve` demands.
+            let answered = service.clone().call(request);
             async move {
                 let mut response = match answered.await {
                     Ok(response) => response,

@@ -21,6 +21,8 @@ use tracing_subscriber::{
     filter::{LevelFilter, ParseError},
 };
 
+use super::log_format::JsonLines;
+
 /// The number of buffered bytes at which the writer is woken.
 const MUCH: usize = 64 * 1024;
 /// Maximum number of buffered bytes; a line beyond that is lost.
@@ -72,8 +74,7 @@ pub fn init(filter: &str) -> Result<Log, ParseError> {
     let _ = if terminal {
         builder.with_writer(move || writer.clone()).with_target(false).try_init()
     } else {
-        let builder = builder.json().flatten_event(true).with_current_span(false).with_span_list(false);
-        builder.with_writer(move || writer.clone()).try_init()
+        builder.event_format(JsonLines).with_writer(move || writer.clone()).try_init()
     };
     // The default hook writes panics directly to standard error, which may block.
     std::panic::set_hook(Box::new(|panic| {

@@ -10,6 +10,7 @@ mod job_status;
 pub mod jobs;
 pub mod layers;
 pub mod listen;
+mod log_format;
 pub mod logs;
 pub mod metrics;
 mod operation_kinds;

@@ -10,13 +10,17 @@ use std::{
 
 use axum::body::Body;
 use http::{Request, Response, header::ACCEPT_ENCODING};
-use tower::{Service, util::MapResponseLayer};
-use transcoder::{Dialects, Guard, Rest, RestBuilder, compress::Compressed, grpc::AdmitLayer};
+use tower::{Layer, Service};
+use transcoder::{
+    Dialects, Guard, Rest, RestBuilder,
+    compress::Compressed,
+    grpc::{self, Admit, AdmitLayer},
+};
 
 use super::{
     grpc::{Door, Standard, Terms},
     ops::Ops,
-    stream_end::StreamEndLayer,
+    stream_end::{StreamEnd, StreamEndLayer},
 };
 use crate::{
     api::{self, Deps, controlplane::Stub, idempotency::Idempotency},
@@ -26,10 +30,12 @@ use crate::{
 /// REST responses of more bytes than this are compressed if the client accepts it.
 const COMPRESSED_ABOVE: u64 = 1024;
 
-/// Every service behind one entry point. Cheap to clone.
+/// Every service behind one entry point. Cheap to clone, and always ready.
 #[derive(Clone)]
-pub struct Dispatch {
-    grpc: Door,
+pub struct Dispatch(Arc<Services>);
+
+struct Services {
+    grpc: Door<Admit<StreamEnd<grpc::Services>>>,
     rest: Rest,
     idempotency: Idempotency,
     stub: Option<Stub>,
@@ -48,26 +54,22 @@ pub struct Around {
 /// Assembles every service. `standard` are those of every gRPC server.
 pub fn assemble(deps: &Deps, around: &Around, standard: Standard, ops: Ops) -> Dispatch {
     let Around { guard, dialects, max_body } = around;
-    let mut grpc = standard.routes.into_axum_router();
+    let mut grpc: Vec<_> = standard.services.into();
     let mut rest = RestBuilder::new(dialects.clone()).max_body(*max_body).with_facts();
     let mut methods = Vec::new();
     for service in api::services(deps) {
         let service = service.serve(guard.clone(), *max_body);
-        grpc = grpc.route_service(&service.grpc_path(), service.grpc);
+        grpc.push((service.name, service.grpc));
         rest = rest.routes(service.routes);
         methods.extend(service.methods);
     }
     // First the guard's first step, before a body is read; then the end of unlimited streams.
-    let grpc = grpc.layer((
-        AdmitLayer::new(methods, guard.clone()),
-        StreamEndLayer,
-        MapResponseLayer::new(|response: Response<Body>| response.map(tonic::body::Body::new)),
-    ));
+    let grpc = AdmitLayer::new(methods, guard.clone()).layer(StreamEndLayer.layer(grpc::Services::new(grpc)));
     let terms = Terms { limit: *max_body, details: true };
     let grpc = Door::new(grpc, standard.methods, terms);
     let rest = rest.build(guard.clone());
     let idempotency = Idempotency::new(deps.store.clone(), deps.sealer.clone());
-    Dispatch { grpc, rest, idempotency, stub: Stub::of(deps, guard, dialects), ops }
+    Dispatch(Arc::new(Services { grpc, rest, idempotency, stub: Stub::of(deps, guard, dialects), ops }))
 }
 
 impl Service<Request<Body>> for Dispatch {
@@ -76,31 +78,31 @@ impl Service<Request<Body>> for Dispatch {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // All three are always ready.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let Self(services) = self;
         if let Some(key) = SentKey::of(request.headers()) {
             request.extensions_mut().insert(key);
-            request.extensions_mut().insert(self.idempotency.clone());
+            request.extensions_mut().insert(services.idempotency.clone());
         }
-        if self.grpc.is_for(&request) {
-            return Box::pin(self.grpc.call(request));
+        if services.grpc.is_for(&request) {
+            return services.grpc.clone().call(request);
         }
         if super::ops::is_ops(request.uri().path()) {
-            let ops = self.ops.clone();
+            let ops = services.ops.clone();
             let (head, _) = request.into_parts();
             return Box::pin(async move { Ok(ops.answer(&head).await) });
         }
-        if let Some(stub) = self.stub.as_ref().filter(|_| Stub::covers(request.uri().path())) {
+        if let Some(stub) = services.stub.as_ref().filter(|_| Stub::covers(request.uri().path())) {
             return Box::pin(std::future::ready(Ok(stub.respond(request))));
         }
         if !request.headers().contains_key(ACCEPT_ENCODING) {
-            let answer = self.rest.call(request);
+            let answer = services.rest.clone().call(request);
             return Box::pin(async move { answer.await.map(|response| response.map(Body::new)) });
         }
-        let answer = Compressed::new(self.rest.clone(), COMPRESSED_ABOVE).call(request);
+        let answer = Compressed::new(services.rest.clone(), COMPRESSED_ABOVE).call(request);
         Box::pin(async move { answer.await.map(|response| response.map(Body::new)) })
     }
 }

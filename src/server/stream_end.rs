@@ -3,6 +3,7 @@
 //! Wraps the gRPC services, inside of gRPC-Web, so that the end is trailers for both.
 
 use std::{
+    convert::Infallible,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -14,6 +15,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
+use transcoder::grpc::Answer;
 
 use super::layers::Until;
 use crate::base::{Error, Kind, error::Reason};
@@ -37,22 +39,20 @@ pub(super) struct StreamEnd<S> {
 
 impl<S, B> Service<Request<B>> for StreamEnd<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future = Answer>,
 {
     type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+    type Error = Infallible;
+    type Future = Answer;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Answer {
         let until = request.extensions().get::<Until>().copied();
         let answer = self.inner.call(request);
-        let Some(until) = until else { return Box::pin(answer) };
+        let Some(until) = until else { return answer };
         Box::pin(async move {
             let response = answer.await?;
             // A response with its status in the head has no body.

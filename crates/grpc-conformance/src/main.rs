@@ -30,8 +30,8 @@ use tenantry::{
 };
 use tokio::{net::TcpListener, signal::unix};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
-use transcoder::Dialects;
+use tonic::server::NamedService;
+use transcoder::{Dialects, GrpcService, grpc::Services};
 
 use self::{
     proto::{ServerCompatRequest, ServerCompatResponse},
@@ -81,11 +81,12 @@ async fn main() -> Result<()> {
 }
 
 /// The service behind all layers of a server.
-fn stack(limit: usize) -> Result<Stack<Door>> {
+fn stack(limit: usize) -> Result<Stack<Door<Services>>> {
     let methods = Arc::new(Methods::of_sets(&[DESCRIPTORS])?);
     // The suite expects details only in the errors of its service.
     let terms = Terms { limit, details: false };
-    let door = Door::new(Routes::new(Conformance).into_axum_router(), methods, terms);
+    let services = Services::new([(Conformance::NAME, GrpcService::new(Conformance))]);
+    let door = Door::new(services, methods, terms);
     let (keys, tenants) = (Arc::new(Keys::ephemeral()), Arc::new(NoTenants));
     let authenticator = Authenticator::new(keys, Revocations::default(), tenants, Clock::system());
     let limits = Limits { max_body: limit, max_in_flight: 1000, timeout: Duration::from_secs(30) };

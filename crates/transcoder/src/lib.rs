@@ -43,7 +43,7 @@ pub use paging::{PagedRequest, PagedResponse};
 pub use reach::Reach;
 pub use required::require;
 pub use rest::{CallOutcome, Deadline, Matched, Rest, RestBuilder, etag_mismatch};
-pub use service::{GrpcService, Served, Service};
+pub use service::{Grpc, GrpcService, Served, Service};
 pub use surfaces::SurfacePaths;
 
 /// Re-exports for generated code, so that a crate with generated code depends only on this crate and tonic.

@@ -33,7 +33,7 @@ impl Service {
     ) -> Self {
         let serve = |guard: Arc<dyn Guard>, max_message: usize| {
             let (routes, grpc) = serve(guard, max_message);
-            (routes, GrpcService(Arc::new(grpc)))
+            (routes, GrpcService::new(grpc))
         };
         Self { name: G::NAME, methods, serve: Box::new(serve) }
     }
@@ -82,7 +82,7 @@ pub struct Served {
     pub methods: &'static [&'static MethodInfo],
     /// Its REST routes, for [`RestBuilder::routes`](crate::RestBuilder::routes).
     pub routes: Vec<Route>,
-    /// Its gRPC server, for `axum::Router::route_service` or similar.
+    /// Its gRPC server, for [`Services`](crate::grpc::Services), `axum::Router::route_service` or similar.
     pub grpc: GrpcService,
 }
 
@@ -93,11 +93,20 @@ impl Served {
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+/// The pending response of a gRPC server, as tonic returns it. What is around a server returns the same, so that it is
+/// boxed once.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// A gRPC service of any type. Cheap to clone.
 #[derive(Clone)]
 pub struct GrpcService(Arc<dyn Call>);
+
+impl GrpcService {
+    /// Wraps a server that tonic has generated.
+    pub fn new(server: impl Grpc) -> Self {
+        Self(Arc::new(server))
+    }
+}
 
 impl<B> tower::Service<Request<B>> for GrpcService
 where

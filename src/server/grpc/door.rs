@@ -16,12 +16,13 @@ use http::{
     HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
 };
-use tonic_web::GrpcWebLayer;
-use tower::{Service, util::MapResponseLayer};
+use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tower::{Layer, Service};
+use transcoder::grpc::Answer;
 
 use super::{
     descriptors::{Methods, Named},
-    protocol::ProtocolLayer,
+    protocol::{Protocol, ProtocolLayer},
     terms::Terms,
     text::Decoded,
 };
@@ -29,8 +30,10 @@ use crate::{base::GrpcForm, server::ops::without_body};
 
 /// gRPC services behind the rules of their protocol. Cheap to clone.
 #[derive(Clone)]
-pub struct Door {
-    services: axum::Router,
+pub struct Door<S> {
+    /// The services with the rules, and with the conversion from gRPC-Web around them.
+    native: Protocol<S>,
+    web: GrpcWebService<Protocol<S>>,
     methods: Arc<Methods>,
 }
 
@@ -44,16 +47,12 @@ enum Refusal {
     Version,
 }
 
-impl Door {
+impl<S: Clone> Door<S> {
     /// Wraps services. `methods` are theirs.
-    pub fn new(services: axum::Router, methods: Arc<Methods>, terms: Terms) -> Self {
-        // From the outside in: gRPC-Web is converted to gRPC, whose rules are checked then.
-        let services = services.layer((
-            GrpcWebLayer::new(),
-            ProtocolLayer::new(methods.clone(), terms),
-            MapResponseLayer::new(|response: Response<Body>| response.map(tonic::body::Body::new)),
-        ));
-        Self { services, methods }
+    pub fn new(services: S, methods: Arc<Methods>, terms: Terms) -> Self {
+        let native = ProtocolLayer::new(methods.clone(), terms).layer(services);
+        let web = GrpcWebLayer::new().layer(native.clone());
+        Self { native, web, methods }
     }
 
     /// Whether a request is for gRPC: by its media type, or because it is for the path of a method.
@@ -62,13 +61,16 @@ impl Door {
     }
 }
 
-impl Service<Request<Body>> for Door {
+impl<S> Service<Request<Body>> for Door<S>
+where
+    S: Service<Request<tonic::body::Body>, Response = Response<tonic::body::Body>, Error = Infallible, Future = Answer>,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // A router is always ready.
+        // The services are always ready.
         Poll::Ready(Ok(()))
     }
 
@@ -76,8 +78,13 @@ impl Service<Request<Body>> for Door {
         match form(&request) {
             Ok(form) => {
                 normalize(&mut request, form);
+                if form == GrpcForm::Native {
+                    let answer = self.native.call(request.map(tonic::body::Body::new));
+                    return Box::pin(async move { answer.await.map(|response| response.map(Body::new)) });
+                }
                 let request = if form == GrpcForm::WebText { decode(request) } else { request };
-                Box::pin(self.services.call(request))
+                let answer = self.web.call(request);
+                Box::pin(async move { answer.await.map(|response| response.map(Body::new)) })
             }
             Err(refusal) => Box::pin(ready(Ok(refusal.answer(request.method())))),
         }

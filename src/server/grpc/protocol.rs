@@ -5,8 +5,8 @@
 //! `statuscodes.md`.
 
 use std::{
-    future::{Future, ready},
-    pin::Pin,
+    convert::Infallible,
+    future::ready,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -14,7 +14,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
-use transcoder::rest::has_unreadable_timeout;
+use transcoder::{grpc::Answer, rest::has_unreadable_timeout};
 
 use super::{
     compress,
@@ -58,19 +58,17 @@ pub(super) struct Protocol<S> {
 
 impl<S> Service<Request<Body>> for Protocol<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>,
 {
     type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+    type Error = Infallible;
+    type Future = Answer;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Answer {
         let rules = match self.rules.of(&request) {
             Ok(rules) => rules,
             Err(refusal) => {
@@ -85,7 +83,7 @@ where
         let compressed = compress::is_accepted(request.headers());
         let answer = self.inner.call(request.map(|body| Body::new(Frames::new(body, rules))));
         if !compressed {
-            return Box::pin(answer);
+            return answer;
         }
         Box::pin(async move { answer.await.map(compress::compress) })
     }

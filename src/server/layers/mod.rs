@@ -35,7 +35,6 @@ use transcoder::Dialects;
 use self::{
     answer::{Failure, Head},
     cors::Cors,
-    line_budget::LineBudget,
     receive::TimedBody,
 };
 pub use self::{
@@ -68,7 +67,7 @@ pub struct Ingress {
     pub origins: Origins,
 }
 
-/// The layers around an inner service. Cheap to clone.
+/// The layers around an inner service, which must always be ready, as they are. Cheap to clone.
 #[derive(Clone)]
 pub struct Stack<S> {
     inner: S,
@@ -83,7 +82,7 @@ struct Shared {
     timeouts: BodyTimeouts,
     proxies: TrustedProxies,
     cors: Option<Cors>,
-    lines: Arc<LineBudget>,
+    calls: Arc<observe::Calls>,
 }
 
 impl<S> Stack<S> {
@@ -97,8 +96,8 @@ impl<S> Stack<S> {
     ) -> Self {
         let load = load::Load::new(limits.max_in_flight);
         let (proxies, cors) = (ingress.proxies, Cors::of(&ingress.origins));
-        let lines = Arc::default();
-        let shared = Shared { authenticator, dialects, load, limits, timeouts, proxies, cors, lines };
+        let calls = Arc::default();
+        let shared = Shared { authenticator, dialects, load, limits, timeouts, proxies, cors, calls };
         Self { inner, shared: Arc::new(shared) }
     }
 }
@@ -112,15 +111,12 @@ where
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let clone = self.inner.clone();
-        // The clone may not be ready; the polled one is.
-        let inner = std::mem::replace(&mut self.inner, clone);
-        let shared = self.shared.clone();
+        let (inner, shared) = (self.inner.clone(), self.shared.clone());
         let spare = panics::Spare::of(&request);
         Box::pin(async move {
             // The layers outside of `panics::catch`, including the log, are guarded separately.
@@ -145,7 +141,7 @@ impl Shared {
         request.extensions_mut().insert(facts.clone());
         let head = Head::of(&request, id);
         // Access log and metrics: outside of everything that may refuse or fail, so that refusals are counted.
-        let observation = observe::begin(&request, &head, facts, self.lines.clone());
+        let observation = observe::begin(&request, &head, facts, self.calls.clone());
         // Around all responses, so that a page can read why it was refused; before all work, because a preflight needs
         // none.
         let mut response = match host::check(&request).and_then(|()| framing::check(&request)) {

@@ -4,9 +4,10 @@
 //! contain secrets.
 
 use std::{
+    collections::HashMap,
     net::IpAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     task::{Context, Poll},
     time::Instant,
 };
@@ -15,6 +16,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
+use metrics::{Gauge, Histogram};
 use transcoder::{CallOutcome, RequestId};
 
 use super::{
@@ -26,6 +28,43 @@ use crate::{
     base::{Caller, Kind},
     server::{listen::Peer, ops},
 };
+
+/// What the calls of a server have in common.
+pub(super) struct Calls {
+    in_flight: Gauge,
+    durations: Durations,
+    lines: LineBudget,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        let in_flight = metrics::gauge!("tenantry_calls_in_flight");
+        Self { in_flight, durations: Durations::default(), lines: LineBudget::default() }
+    }
+}
+
+/// The histograms of durations by their labels: to look one up here is cheaper than to build its key.
+#[derive(Default)]
+struct Durations(RwLock<HashMap<Labels, Histogram>>);
+
+/// The values of the labels. Those of gRPC calls have no HTTP method.
+type Labels = (Option<&'static str>, [&'static str; 3]);
+
+impl Durations {
+    fn record(&self, labels: Labels, seconds: f64) {
+        if let Some(known) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&labels) {
+            return known.record(seconds);
+        }
+        let histogram = match labels {
+            (Some(method), [route, status, _]) => metrics::histogram!("http_server_request_duration_seconds",
+                "http_request_method" => method, "http_route" => route, "http_response_status_code" => status),
+            (None, [service, method, status]) => metrics::histogram!("rpc_server_duration_seconds",
+                "rpc_service" => service, "rpc_method" => method, "rpc_grpc_status_code" => status),
+        };
+        histogram.record(seconds);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(labels, histogram);
+    }
+}
 
 /// A call under observation, until [`end`](Observation::end).
 pub(super) struct Observation(Option<Record>);
@@ -45,7 +84,7 @@ struct Record {
     /// Address of the client; the inner `None` if a trusted proxy does not report it.
     client: Option<Option<IpAddr>>,
     /// The budget of log lines for callers without a credential.
-    budget: Arc<LineBudget>,
+    calls: Arc<Calls>,
 }
 
 /// How a call ended.
@@ -57,8 +96,8 @@ enum End {
 }
 
 /// Starts to observe a call.
-pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts, budget: Arc<LineBudget>) -> Observation {
-    metrics::gauge!("tenantry_calls_in_flight").increment(1.0);
+pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts, calls: Arc<Calls>) -> Observation {
+    calls.in_flight.increment(1.0);
     Observation(Some(Record {
         begun: Instant::now(),
         request_id: head.request_id.clone(),
@@ -70,7 +109,7 @@ pub(super) fn begin(request: &Request<Body>, head: &Head, facts: CallFacts, budg
         template: None,
         peer: request.extensions().get::<Peer>().copied(),
         client: request.extensions().get::<ClientInfo>().map(|client| client.address),
-        budget,
+        calls,
     }))
 }
 
@@ -107,7 +146,7 @@ impl Drop for Observation {
 
 impl Record {
     fn finish(self, end: &End) {
-        metrics::gauge!("tenantry_calls_in_flight").decrement(1.0);
+        self.calls.in_flight.decrement(1.0);
         let seconds = self.begun.elapsed().as_secs_f64();
         let status = match end {
             End::Abandoned => "CANCELLED",
@@ -117,16 +156,11 @@ impl Record {
             End::Answered(None) => status_text(self.status),
         };
         let (service, method) = self.facts.method().map_or(("", ""), |method| (method.service, method.name));
-        if self.grpc {
-            metrics::histogram!("rpc_server_duration_seconds",
-                "rpc_service" => service, "rpc_method" => method, "rpc_grpc_status_code" => status)
-            .record(seconds);
-        } else {
-            metrics::histogram!("http_server_request_duration_seconds",
-                "http_request_method" => method_label(&self.method), "http_route" => self.route(),
-                "http_response_status_code" => status)
-            .record(seconds);
-        }
+        let labels = match self.grpc {
+            true => (None, [service, method, status]),
+            false => (Some(method_label(&self.method)), [self.route(), status, ""]),
+        };
+        self.calls.durations.record(labels, seconds);
         self.log(status, seconds);
     }
 
@@ -134,7 +168,7 @@ impl Record {
         let caller = self.facts.caller();
         let counted = caller.is_none() && self.ops.is_none();
         let from = || self.client.flatten().or(self.peer.map(|peer| peer.address.ip()));
-        if counted && !self.budget.take(from()) {
+        if counted && !self.calls.lines.take(from()) {
             return;
         }
         let call = self.facts.method().map_or_else(|| self.route(), |method| method.path);
