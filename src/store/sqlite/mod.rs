@@ -12,6 +12,7 @@
 mod connection;
 mod fault;
 mod file;
+mod held_read;
 mod readers;
 pub mod value;
 mod writer;

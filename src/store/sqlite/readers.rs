@@ -76,7 +76,8 @@ impl Readers {
         drop(reader);
         match done {
             Some(done) => done,
-            None => self.read_long(work).await,
+            // Boxed, because it is rare: its size would be that of every read.
+            None => Box::pin(self.read_long(work)).await,
         }
     }
 

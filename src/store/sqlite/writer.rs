@@ -7,7 +7,7 @@ use std::{
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
-use super::{Connection, DatabaseFile, Mode, OnStatement};
+use super::{Connection, DatabaseFile, Mode, OnStatement, held_read::HeldRead};
 
 /// The connection for writes. Cheap to clone. Its statements run in the transaction that the writer began, and may block
 /// their thread.
@@ -21,12 +21,21 @@ struct Inner {
     on_statement: Option<OnStatement>,
     /// `None` once it is closed.
     connection: Mutex<Option<Connection>>,
+    held: HeldRead,
 }
 
 impl Writing {
     pub fn open(file: DatabaseFile, busy: Duration, on_statement: Option<OnStatement>) -> Result<Self, DbErr> {
         let connection = Mutex::new(Some(Connection::open(file.path(), Mode::Write, busy, on_statement.clone())?));
-        Ok(Self(Arc::new(Inner { file, busy, on_statement, connection })))
+        let held = HeldRead::open(file.path())?;
+        Ok(Self(Arc::new(Inner { file, busy, on_statement, connection, held })))
+    }
+
+    /// Makes the open read transaction see the changes of other processes, so that it does not keep them from
+    /// reusing the log.
+    pub fn refresh(&self) {
+        self.0.held.end();
+        self.0.held.begin();
     }
 
     /// Begins a transaction. If a failure left one open that cannot be rolled back, the connection is opened again. Fails if
@@ -46,7 +55,9 @@ impl Writing {
     pub fn commit(&self) -> Result<(), DbErr> {
         let connection = self.connection();
         let connection = connection.as_ref().ok_or_else(closed)?;
+        self.0.held.end();
         let committed = connection.control("COMMIT");
+        self.0.held.begin();
         if committed.is_err() {
             // A transaction that is still open is noticed when the next one begins.
             let _ = rolled_back(connection);
@@ -86,6 +97,7 @@ impl Writing {
     }
 
     pub fn close(&self) {
+        self.0.held.close();
         self.connection().take();
     }
 
@@ -154,6 +166,28 @@ mod tests {
         }
         writing.commit().unwrap();
         assert_eq!(count(&writing), 2);
+    }
+
+    #[test]
+    fn the_log_is_reused_after_changes_of_this_process_and_of_others() {
+        let (dir, writing) = fresh();
+        let log = dir.path().join("test.db-wal");
+        let other = rusqlite::Connection::open(dir.path().join("test.db")).unwrap();
+        let most = |log: &std::path::Path| std::fs::metadata(log).unwrap().len() < 8 << 20;
+        for value in 0..3000 {
+            writing.begin().unwrap();
+            insert(&writing, value).unwrap();
+            writing.commit().unwrap();
+        }
+        assert!(most(&log), "the log of our own changes grows");
+        for value in 0..3000 {
+            other.execute("INSERT INTO t VALUES (?)", [value]).unwrap();
+            if value % 100 == 0 {
+                writing.refresh();
+            }
+        }
+        assert!(most(&log), "the log of changes by others grows");
+        assert_eq!(count(&writing), 6000);
     }
 
     #[test]

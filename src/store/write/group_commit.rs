@@ -12,10 +12,11 @@ use std::{
     io,
     sync::{Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
 use sea_orm::DbErr;
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{after_commit::Observers, queued::QueuedWrite, tx::Effects};
@@ -26,6 +27,8 @@ use crate::store::{TxConn, sqlite::Writing, write};
 const GROUP: usize = 256;
 /// Capacity of the queue.
 const QUEUE: usize = 1024;
+/// After how long without a write the changes of other processes are looked at.
+const IDLE: Duration = Duration::from_secs(1);
 /// How many groups use savepoints after a write failed.
 const SAVEPOINT_GROUPS: u32 = 16;
 
@@ -55,8 +58,12 @@ impl Writer {
         let (runtime, running) = (Handle::current(), tasks.token());
         let run = async move {
             let mut writes = Vec::with_capacity(GROUP);
-            while waiting.recv_many(&mut writes, GROUP).await > 0 {
-                group.run(writes.drain(..)).await;
+            loop {
+                match timeout(IDLE, waiting.recv_many(&mut writes, GROUP)).await {
+                    Ok(0) => return,
+                    Ok(_) => group.run(writes.drain(..)).await,
+                    Err(_) => group.writing.refresh(),
+                }
             }
         };
         thread::Builder::new().name("writer".to_owned()).spawn(move || {
