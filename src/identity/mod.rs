@@ -5,6 +5,7 @@ pub mod api_keys;
 pub mod backoff;
 pub mod factor_attempts;
 pub mod grants;
+pub mod group_deletion;
 pub mod groups;
 pub mod login;
 pub mod passwords;

@@ -94,7 +94,10 @@ pub async fn set_disabled(cx: &Cx, store: &Store, named: &str, disabled: bool) -
 async fn put_disabled(tx: &Tx, (tenant, disabled): &(TenantRef, bool)) -> Result<TenantView> {
     let (before, scope) = tenants::resolve_locked(tx, tenant).await?;
     let after = match disabled {
-        true => tenants::suspend(tx, &before, scope).await?,
+        true => {
+            tenants::refuse_suspended(tx.cx())?;
+            tenants::suspend(tx, &before, scope).await?
+        }
         false => tenants::unsuspend(tx, &before, scope).await?,
     };
     tenants::record_update(tx, &before, &after, json!({"disabled": disabled}));

@@ -12,6 +12,7 @@ use tenantry::{
     identity::{
         UserRef,
         api_keys::{self, NewApiKey},
+        group_deletion,
         groups::{self, GroupChange, GroupRef, NewGroup},
         roles::grants::{self as role_grants, RoleRef},
         users::{
@@ -158,7 +159,7 @@ both_databases! {
         }
         let of = |group: &groups::Group| GroupRef { tenant: acme.clone(), id: group.shown_id(), version: None };
 
-        groups::delete(&cx, &db, &of(&ops), false).await.unwrap();
+        group_deletion::delete(&cx, &db, &of(&ops), false).await.unwrap();
         for (name, scopes) in [("ada", vec![dev.shown_id()]), ("bob", vec![])] {
             let edit = UserEdit { display_name: Some("still here".to_owned()), ..UserEdit::default() };
             let after = lifecycle::update(&cx, &db, &user(name), edit).await.unwrap();

@@ -35,7 +35,7 @@ impl GroupService for Groups {
         let group = match action {
             Create => groups::create(cx, store, cx.tenant()?, new_group(message)).await,
             Update => groups::update(cx, store, &group_ref(cx, &message)?, group_change(message)).await,
-            Delete => groups::delete(cx, store, &group_ref(cx, &message)?, message.force).await,
+            Delete => group_deletion::delete(cx, store, &group_ref(cx, &message)?, message.force).await,
             AddMembers => groups::add_members(cx, store, &group_ref(cx, &message)?, message.user_ids).await,
             RemoveMembers => groups::remove_members(cx, store, &group_ref(cx, &message)?, message.user_ids).await,
         };

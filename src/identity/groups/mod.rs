@@ -120,25 +120,6 @@ async fn update_in(tx: &Tx, (group, change): &(GroupRef, GroupChange)) -> Result
     counted(tx, scope, row).await
 }
 
-/// Deletes a group with its memberships and the roles granted for it, and returns it. Fails as [`update`] does,
-/// and with FAILED_PRECONDITION if a policy applies to its members (unless `force`) or a directory manages it.
-pub async fn delete(cx: &Cx, store: &Store, group: &GroupRef, force: bool) -> Result<Group> {
-    store.write(cx, (group.clone(), force), delete_in).await
-}
-
-async fn delete_in(tx: &Tx, (group, force): &(GroupRef, bool)) -> Result<Group> {
-    let (scope, row) = locked(tx, group).await?;
-    if !force {
-        rules::refuse(&row, Edit::Delete)?;
-    }
-    let gone = counted(tx, scope, row).await?;
-    tx.tenant(scope).account_roles().delete_for_group(gone.row.id).await?;
-    tx.tenant(scope).groups().delete(gone.row.id).await?;
-    let details = json!({"name": gone.row.name, "members": gone.members, "force": force});
-    record(tx, scope, &gone.row, ChangeKind::Deleted, details);
-    Ok(gone)
-}
-
 /// Adds users to a group; those who are members already stay. Fails as [`update`] does, and with
 /// INVALID_ARGUMENT, without adding any, for users that the tenant does not have.
 pub async fn add_members(cx: &Cx, store: &Store, group: &GroupRef, users: Vec<String>) -> Result<Group> {
@@ -189,7 +170,7 @@ pub(super) async fn join(tx: &Tx, scope: TenantScope, groups: &[Uuid], account: 
 }
 
 /// Loads and locks the group of a call.
-async fn locked(tx: &Tx, group: &GroupRef) -> Result<(TenantScope, GroupRow)> {
+pub(super) async fn locked(tx: &Tx, group: &GroupRef) -> Result<(TenantScope, GroupRow)> {
     let (_, scope) = tenants::resolve_locked(tx, &group.tenant).await?;
     let id = IdKind::Group.read(&group.id).ok_or_else(not_found)?;
     let row = tx.tenant(scope).groups().get_locked(id).await?.ok_or_else(not_found)?;
@@ -206,7 +187,7 @@ async fn put(tx: &Tx, scope: TenantScope, row: &mut GroupRow) -> Result<()> {
     tx.tenant(scope).groups().update(row).await
 }
 
-async fn counted(tx: &Tx, scope: TenantScope, row: GroupRow) -> Result<Group> {
+pub(super) async fn counted(tx: &Tx, scope: TenantScope, row: GroupRow) -> Result<Group> {
     let counts = tx.tenant(scope).group_members().counts(&[row.id]).await?;
     Ok(Group { tenant: scope.tenant(), members: counts.get(&row.id).copied().unwrap_or_default(), row })
 }
@@ -219,7 +200,7 @@ fn public_ids(accounts: &[Uuid]) -> Vec<String> {
     accounts.iter().map(|account| IdKind::User.show(*account)).collect()
 }
 
-fn record(tx: &Tx, scope: TenantScope, row: &GroupRow, kind: ChangeKind, details: Value) {
+pub(super) fn record(tx: &Tx, scope: TenantScope, row: &GroupRow, kind: ChangeKind, details: Value) {
     tx.changed(change(scope, row, kind), IdKind::Group.show(row.id), details);
 }
 

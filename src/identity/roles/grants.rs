@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::identity::{
     AccountChange, RoleGrant, RoleScope, User, UserRef,
     users::{self, LockedUser, ceiling, last_admin, put, record, rules},
 };
 use crate::{
-    base::{Caller, Cx, Error, IdKind, Result, Role, TenantRef, error::Reason},
+    base::{Caller, Cx, Error, IdKind, Result, Role, TenantRef, TenantScope, error::Reason},
     store::{ChangeKind, Stamp, Store, Tx, tables::RoleRow},
 };
 
@@ -115,6 +116,27 @@ async fn revoke_in(tx: &Tx, request: &RoleRequest) -> Result<User> {
     let change = AccountChange { role: own.then_some(Role::User), ..end_sessions_change() };
     let after = if own || taken { put(tx, &locked, &change).await? } else { locked.user.clone() };
     done(tx, &locked, after)
+}
+
+/// Revokes all roles for a group, before it is deleted: as [`revoke`] does, and it fails if the caller may not revoke one of
+/// them. Their users are not audited one by one.
+pub(in crate::identity) async fn revoke_for_group(tx: &Tx, scope: TenantScope, group: Uuid) -> Result<()> {
+    let rows = tx.tenant(scope).account_roles();
+    let holders = rows.holders_for_group(group, tx.now().into()).await?;
+    if !holders.is_empty() {
+        rules::not_by_key(&tx.cx().caller)?;
+    }
+    for account in holders {
+        let user = IdKind::User.show(account);
+        let locked = users::lock(tx, &UserRef { tenant: TenantRef::Id(scope.tenant()), user, version: None }).await?;
+        rules::reachable(&tx.cx().caller, &locked.user)?;
+        for taken in locked.user.roles.iter().filter(|grant| grant.scope == RoleScope::Group(group)) {
+            ceiling::refuse_taking(tx, scope, taken).await?;
+        }
+        let after = put(tx, &locked, &end_sessions_change()).await?;
+        tx.also_changed(after.account.change(ChangeKind::Roles));
+    }
+    rows.delete_for_group(group).await
 }
 
 /// Whether an expiry is earlier than another; none is the latest.

@@ -88,6 +88,14 @@ impl<C: Db> Rows<'_, C, Entity> {
         rows.filter(Column::ScopeType.eq(TENANT_WIDE)).select_only().column(Column::AccountId).into_query()
     }
 
+    /// The accounts with a role for a group at a time, each once.
+    pub async fn holders_for_group(&self, group: Uuid, now: Stamp) -> Result<Vec<Uuid>> {
+        let rows = self.at(now).filter(Column::ScopeType.eq(GROUP));
+        let rows = rows.filter(Column::ScopeId.eq(IdKind::Group.show(group)));
+        let accounts = rows.select_only().column(Column::AccountId).distinct().order_by_asc(Column::AccountId);
+        Ok(accounts.into_tuple().fetch_all(self.conn).await?)
+    }
+
     /// Inserts or replaces the grant of a role in a scope.
     pub async fn put(&self, row: Model) -> Result<()> {
         let key = [Column::TenantId, Column::AccountId, Column::Role, Column::ScopeType, Column::ScopeId];

@@ -138,7 +138,7 @@ fn prepare_home(home: &Path, server: SocketAddr) {
     }
     let bin = home.join(".bin");
     fs::create_dir(&bin).unwrap();
-    std::os::unix::fs::symlink(super::server::PROGRAM, bin.join("tenantry")).unwrap();
+    std::os::unix::fs::symlink(super::server::program(), bin.join("tenantry")).unwrap();
     let curlrc: String = ["8080", "18080", "20900"].iter().fold("silent\n".to_owned(), |mut text, port| {
         writeln!(text, "connect-to = \"localhost:{port}:{server}\"").unwrap();
         text

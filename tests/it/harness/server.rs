@@ -1,7 +1,9 @@
 //! The program under test as a child process.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
@@ -16,7 +18,10 @@ use tokio::{
 
 use super::{eventually, http::Http};
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tenantry");
+/// The program under test: this build, unless `TENANTRY_TEST_PROGRAM` is the path of another one.
+pub fn program() -> OsString {
+    env::var_os("TENANTRY_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_tenantry").into())
+}
 
 /// Prefixes of the environment variables that configure the program.
 const OURS: [&str; 4] = ["TENANTRY_", "KUBEOP_", "QOD_", "PROXY_"];
@@ -92,7 +97,7 @@ impl Setup {
     pub fn first_process(&self, arguments: &[&str]) -> Command {
         let mut shell = self.configured(Command::new("sh"));
         shell.env("TENANTRY_DATA_DIR", self.data_dir());
-        shell.args(["-c", "trap '' TERM INT; exec \"$0\" \"$@\"", PROGRAM]).args(arguments);
+        shell.args(["-c", "trap '' TERM INT; exec \"$0\" \"$@\""]).arg(program()).args(arguments);
         shell
     }
 
@@ -146,10 +151,10 @@ impl Setup {
     }
 
     fn program(&self) -> Command {
-        let Some(bytes) = self.largest_file else { return self.configured(Command::new(PROGRAM)) };
+        let Some(bytes) = self.largest_file else { return self.configured(Command::new(program())) };
         let mut limits = Command::new("prlimit");
         // Without the signal, which would end the program, a write beyond the limit fails.
-        limits.args([&format!("--fsize={bytes}:"), "sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM]);
+        limits.args([&format!("--fsize={bytes}:"), "sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program());
         self.configured(limits)
     }
 

@@ -1,17 +1,23 @@
 //! Groups and API keys: their rules, on both databases.
 
 use futures::future::join_all;
-use sea_orm::{EntityTrait, QueryOrder};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, Statement};
 use tenantry::{
     base::{
-        Access, Caller, Cx, Error, IdKind, Kind, PageRequest, Role, TenantRef, TenantScope, caller::CallerFacts,
+        Access, Basis, Caller, Cx, Error, IdKind, Kind, PageRequest, Role, TenantRef, TenantScope, caller::CallerFacts,
         cx::CxFacts, error::Reason,
     },
     identity::{
+        UserRef,
         api_keys::{self, CreatedApiKey, NewApiKey},
+        group_deletion,
         groups::{self, Group, GroupChange, GroupRef, NewGroup},
+        roles::grants::{self, RoleRef},
     },
-    store::{Store, tables::audit_events},
+    store::{
+        Store,
+        tables::{accounts, audit_events},
+    },
 };
 use uuid::Uuid;
 
@@ -50,7 +56,7 @@ async fn update(store: &Store, group: &GroupRef, change: GroupChange) -> Result<
 }
 
 async fn delete(store: &Store, group: &GroupRef, force: bool) -> Result<Group, Error> {
-    groups::delete(&platform_cx("group.delete"), store, group, force).await
+    group_deletion::delete(&platform_cx("group.delete"), store, group, force).await
 }
 
 async fn names(store: &Store, tenant: &str, text: &str) -> Vec<String> {
@@ -81,7 +87,39 @@ async fn make(db: &TestDb, cx: &Cx, new: NewApiKey) -> Result<CreatedApiKey, Err
     api_keys::create(cx, db, &named("acme"), new).await
 }
 
+async fn grant_for(db: &TestDb, group: &Group, user: &str) {
+    let user = UserRef { tenant: named("acme"), user: user.to_owned(), version: None };
+    let role = RoleRef { role: "admin".to_owned(), scope: Some(("group".to_owned(), Some(group.shown_id()))) };
+    grants::grant(&platform_cx("rbac.grant"), db, &user, &role, None).await.unwrap();
+}
+
+/// The version and the epoch of an account.
+async fn standing(db: &TestDb, id: Uuid) -> (i64, i64) {
+    let row = accounts::Entity::find_by_id(id).one(db.read()).await.unwrap().unwrap();
+    (row.version, row.epoch)
+}
+
 both_databases! {
+    async fn deleting_a_group_revokes_its_roles_as_if_one_by_one(db: TestDb) {
+        let acme = tenant(&db, "acme").await;
+        let (ada, bob) = (account(&db, acme, "ada").await, account(&db, acme, "bob").await);
+        let group = create(&db, "acme", "Ops", &[]).await.unwrap();
+        grant_for(&db, &group, "ada").await;
+        let before = (standing(&db, ada).await, standing(&db, bob).await);
+        let cx = tenant_cx(acme, Role::Admin);
+        let key = make(&db, &tenant_cx(acme, Role::Admin), key("admin")).await.unwrap();
+        let facts = CallerFacts { basis: Basis::ApiKey(key.key.id), ..CallerFacts::clone(&cx.caller) };
+        let by_key = Cx::new(CxFacts { caller: Caller::new(facts), ..CxFacts::clone(&cx) });
+        let refused = group_deletion::delete(&by_key, &db, &of("acme", &group), false).await;
+        fails(refused, Kind::PermissionDenied, Reason::CallerKindRefused);
+        assert_eq!((standing(&db, ada).await, standing(&db, bob).await), before);
+        delete(&db, &of("acme", &group), false).await.unwrap();
+        let ((version, epoch), of_bob) = before;
+        assert_eq!((standing(&db, ada).await, standing(&db, bob).await), ((version + 1, epoch + 1), of_bob));
+        let left = Statement::from_string(db.backend(), "SELECT role FROM account_roles");
+        assert!(db.read().query_one_raw(left).await.unwrap().is_none());
+    }
+
     async fn a_group_from_creation_to_deletion(db: TestDb) {
         let acme = tenant(&db, "acme").await;
         let (ada, _) = (account(&db, acme, "ada").await, account(&db, acme, "bob").await);
