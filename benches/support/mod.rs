@@ -4,6 +4,8 @@
 
 pub mod inline;
 mod load;
+#[path = "../../tests/it/harness/postgres.rs"]
+pub mod postgres;
 pub mod program;
 
 pub use load::*;

@@ -20,11 +20,17 @@ pub struct Program {
 impl Program {
     /// Starts `dev` in a directory, and waits until it is ready.
     pub fn start(home: &Path) -> Self {
+        Self::start_with(home, &[])
+    }
+
+    /// As [`start`](Self::start), with these variables of the environment.
+    pub fn start_with(home: &Path, variables: &[(&str, &str)]) -> Self {
         let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
         let started = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_tenantry"))
             .args(["dev", "--listen", &address.to_string()])
             .current_dir(home)
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

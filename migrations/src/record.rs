@@ -33,15 +33,14 @@ pub async fn install(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     db.execute(table.if_not_exists()).await.map(drop)
 }
 
-/// Whether the table exists. Needs no permission to change the schema.
-pub async fn is_installed(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    let backend = db.get_database_backend();
+/// A query that returns a row if the table exists. It needs no permission to change the schema.
+pub fn is_installed(backend: DbBackend) -> Statement {
     let sql = if backend == DbBackend::Postgres {
         "SELECT 1 FROM information_schema.tables WHERE table_schema = CURRENT_SCHEMA() AND table_name = $1"
     } else {
         "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = $1"
     };
-    Ok(db.query_one_raw(Statement::from_sql_and_values(backend, sql, [TABLE.into()])).await?.is_some())
+    Statement::from_sql_and_values(backend, sql, [TABLE.into()])
 }
 
 /// Names of the applied migrations.

@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Db, Stamp, insert_rows, tables::audit_events};
+use super::{Db, Stamp, submit_rows, tables::audit_events};
 use crate::base::{Caller, Clock, Cx, TenantId};
 
 /// Maximum number of rows in one insert. PostgreSQL permits 65,535 parameters in a statement, SQLite 32,766.
@@ -106,10 +106,11 @@ pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
+/// Inserts rows, without waiting for the result on PostgreSQL.
 pub(super) async fn insert(conn: &impl Db, rows: Vec<audit_events::Model>) -> Result<(), DbErr> {
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
-        insert_rows::<audit_events::Entity>(conn, rows.by_ref().take(ROWS).collect()).await?;
+        submit_rows::<audit_events::Entity>(conn, rows.by_ref().take(ROWS).collect()).await?;
     }
     Ok(())
 }

@@ -19,23 +19,21 @@ use sea_orm::{
 use tokio::time::sleep;
 
 use super::{
-    Reads, conflict,
-    sqlite::{DatabaseFile, OnStatement, Readers, Settings, Writing},
+    OnStatement, Reads, conflict, postgres,
+    sqlite::{DatabaseFile, Readers, Settings, Writing},
 };
 use crate::base::{
     Clock, Error, Result, Secret,
     error::{Kind, Reason},
 };
 
-/// Idle time after which a PostgreSQL connection is tested before it is used again.
-const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 /// Delay before an SQLite file that another process is creating is opened again.
 const OPEN_AGAIN: Duration = Duration::from_millis(10);
 
 /// Page cache of each SQLite reader, in KiB. SQLite's default of 2000 for
 /// all readers would be most of the program's memory; and the operating system caches the file as well.
 const READER_CACHE: i64 = 256;
-/// How long a connection of SeaORM to SQLite stays open without use.
+/// How long a connection of SeaORM stays open without use.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Where the database is.
@@ -153,8 +151,7 @@ fn read_sqlite(url: &str) -> Result<SqliteConnectOptions> {
 
 pub(super) struct Databases {
     pub reads: Reads,
-    /// SeaORM's connections for reads: on PostgreSQL those of `reads`; on SQLite connections beside them, which only
-    /// migrations and tests use.
+    /// SeaORM's connections for reads, beside those of `reads`; only migrations and tests use them.
     pub orm: DatabaseConnection,
     /// The same pool as `orm` on PostgreSQL. On SQLite a connection for migrations.
     pub write: DatabaseConnection,
@@ -172,8 +169,9 @@ impl Databases {
     }
 
     pub async fn close(&self) {
-        if let Reads::Sqlite(readers) = &self.reads {
-            readers.close().await;
+        match &self.reads {
+            Reads::Postgres(pool) => pool.close().await,
+            Reads::Sqlite(readers) => readers.close().await,
         }
         for connection in [&self.orm, &self.write] {
             if let Err(error) = connection.close_by_ref().await {
@@ -196,9 +194,6 @@ pub(super) async fn open(config: &StoreConfig) -> Result<Databases> {
     if let Some(on_statement) = &config.on_statement {
         for connection in [&mut databases.orm, &mut databases.write] {
             report(connection, on_statement);
-        }
-        if let Reads::Postgres(pool) = &mut databases.reads {
-            report(pool, on_statement);
         }
     }
     Ok(databases)
@@ -304,25 +299,24 @@ fn missing(path: &Path) -> Error {
 }
 
 fn open_postgres(config: &StoreConfig, options: PgConnectOptions) -> Databases {
-    let options = options.application_name("tenantry");
-    let pool = PgPoolOptions::new()
+    // A pooler between the program and the server accepts no parameter that it does not know.
+    let options = options.application_name("tenantry").extra_float_digits(None);
+    let reads = postgres::Pool::new(postgres::Settings {
+        options: postgres::Options::of(&options),
+        on_statement: config.on_statement.clone(),
+        acquire_timeout: config.acquire_timeout,
+        max: config.max_connections,
+    });
+    let orm = PgPoolOptions::new()
         .max_connections(config.max_connections.max(1))
         .acquire_timeout(config.acquire_timeout)
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for >= TRUSTED_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
+        .idle_timeout(IDLE)
         .connect_lazy_with(options.clone());
-    let pool = DatabaseConnection::from(pool);
+    let orm = DatabaseConnection::from(orm);
     Databases {
-        reads: Reads::Postgres(pool.clone()),
-        orm: pool.clone(),
-        write: pool,
+        reads: Reads::Postgres(reads),
+        orm: orm.clone(),
+        write: orm,
         writing: None,
         direct: Some(options),
         migrate_timeout: config.migrate_timeout,

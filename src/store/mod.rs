@@ -3,13 +3,11 @@
 //! Reads use [`Store::read`] or, for rows of a tenant, [`Store::tenant`]. Every write uses [`Store::write`],
 //! which adds the audit event and the outbox events in the same transaction.
 //!
-//! Queries are SeaORM's. [`Fetch`], [`Count`], [`Exec`] and the traits beside them run them on a connection of the store: with
-//! SeaORM on PostgreSQL, and on SQLite directly (`sqlite/`).
+//! Queries are SeaORM's. [`Fetch`], [`Count`], [`Exec`] and the traits beside them run them on a connection of the store
+//! (`postgres/`, `sqlite/`).
 //!
-//! Reads run on the caller's own future, which would not be safe for writes: a future dropped during `BEGIN`
-//! leaves a pooled connection in a bad state (sqlx issues 4385 and 4393), but a read is a single statement
-//! without a transaction, and the pool discards what a dropped read left unread. On SQLite a read is complete
-//! when its future is first polled, or runs to its end on another thread.
+//! Reads run on the caller's own future, and may be dropped: on PostgreSQL the pool receives what a dropped read left unread. On
+//! SQLite a read is complete when its future is first polled, or runs to its end on another thread.
 
 mod apart;
 mod api_key_uses;
@@ -19,12 +17,15 @@ pub mod chain;
 pub mod columns;
 mod conflict;
 mod connect;
+mod kind;
 pub mod like;
 pub mod older_text;
+mod on_statement;
 pub mod outbox;
 pub mod outbox_retention;
 pub mod page;
 pub mod pages;
+mod postgres;
 mod query;
 pub mod relay;
 mod revocations;
@@ -57,16 +58,16 @@ pub use apart::apart;
 pub use cache::Invalidate;
 pub use columns::{Stamp, json};
 pub use connect::{Location, StoreConfig, check_url};
+pub use on_statement::OnStatement;
 pub use pages::Pages;
 pub use query::{
     Count, Db, Decode, Exec, Fetch, FetchUpdated, Kept, Reads, Table, Tuple, TxConn, UpdateRow, delete_some, execute,
-    insert_rows,
+    insert_rows, submit, submit_rows,
 };
 pub use revocations::Revocation;
 pub use sealing::keyring::{Kek, Keyring};
 pub use sealing::sealer::Sealer;
 pub use session_ends::SessionsOf;
-pub use sqlite::OnStatement;
 pub use write::change::{Change, ChangeKind, Resource};
 pub use write::idempotent;
 pub use write::in_write;
@@ -130,7 +131,7 @@ impl Store {
         &self.0.db.reads
     }
 
-    /// A connection of SeaORM for reads, for migrations and tests. On SQLite it is slower than [`read`](Self::read).
+    /// A connection of SeaORM for reads, for migrations and tests. It is slower than [`read`](Self::read).
     pub fn orm(&self) -> &DatabaseConnection {
         &self.0.db.orm
     }
@@ -169,7 +170,7 @@ impl Store {
         if self.0.migrated.load(Ordering::Relaxed) {
             return Ok(Vec::new());
         }
-        let pending = schema::pending(self.orm()).await?;
+        let pending = schema::pending(self.read()).await?;
         self.0.migrated.store(pending.is_empty(), Ordering::Relaxed);
         Ok(pending)
     }

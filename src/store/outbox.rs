@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use super::{
     Db, Fetch, Store,
     audit::ROWS,
-    insert_rows, sequence,
+    sequence, submit_rows,
     tables::outbox::{self, Column},
 };
 use crate::base::{Result, TenantId};
@@ -80,10 +80,11 @@ pub async fn changed(
     Ok(rows.into_iter().map(Event::from).collect())
 }
 
+/// Inserts rows, without waiting for the result on PostgreSQL.
 pub(super) async fn insert(conn: &impl Db, rows: Vec<outbox::Model>) -> Result<(), DbErr> {
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
-        insert_rows::<outbox::Entity>(conn, rows.by_ref().take(ROWS).collect()).await?;
+        submit_rows::<outbox::Entity>(conn, rows.by_ref().take(ROWS).collect()).await?;
     }
     Ok(())
 }

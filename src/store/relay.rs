@@ -7,8 +7,10 @@
 //! row that depends on another one follows it. Ids would not do, because they begin with the writer's wall
 //! clock.
 
+use std::fmt::{self, Write};
+
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
     sea_query::{Expr, NullOrdering, Order},
 };
 use uuid::Uuid;
@@ -27,6 +29,11 @@ const NUMBER: &str = "UPDATE outbox SET revision = waiting.turn + $1 \
     FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY place NULLS FIRST, id) AS turn FROM outbox WHERE revision IS NULL \
           ORDER BY place NULLS FIRST, id LIMIT $2) \
     AS waiting WHERE outbox.id = waiting.id";
+
+/// Writes the seals of audit events. The columns are arrays, so that the text is the same for any number of events.
+const SEAL: &str = "UPDATE audit_events SET seq = sealed.seq, prev_hash = sealed.prev_hash, hash = sealed.hash \
+    FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[]) AS sealed(id, seq, prev_hash, hash) \
+    WHERE audit_events.id = sealed.id";
 
 /// The result of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,21 +88,38 @@ async fn seal(tx: &Tx) -> Result<u64> {
         return Ok(0);
     }
     chain::seal(sequence::seal(tx.conn()).await?, &mut events);
-    let rows = events.len();
-    let values = events
-        .into_iter()
-        .flat_map(|event| [Value::from(event.id), event.seq.into(), event.prev_hash.into(), event.hash.into()]);
-    Ok(write_seals(tx, rows, values.collect()).await?)
+    let seal = Statement::from_sql_and_values(tx.backend(), SEAL, columns(&events));
+    Ok(execute(tx.conn(), seal).await?)
 }
 
-async fn write_seals(tx: &Tx, rows: usize, values: Vec<Value>) -> Result<u64, DbErr> {
-    let row = |row: usize| format!("(${}, ${}, ${}, ${})", 4 * row + 1, 4 * row + 2, 4 * row + 3, 4 * row + 4);
-    let rows: Vec<String> = (0..rows).map(row).collect();
-    let sql = format!(
-        "WITH sealed(id, seq, prev_hash, hash) AS (VALUES {}) UPDATE audit_events SET seq = sealed.seq, \
-         prev_hash = sealed.prev_hash, hash = sealed.hash FROM sealed WHERE audit_events.id = sealed.id",
-        rows.join(", ")
-    );
-    let seal = Statement::from_sql_and_values(tx.backend(), sql, values);
-    execute(tx.conn(), seal).await
+/// The columns of [`SEAL`], as PostgreSQL writes arrays.
+fn columns(events: &[audit_events::Model]) -> [Value; 4] {
+    let array = |text: &dyn Fn(&audit_events::Model, &mut String)| {
+        let mut array = "{".to_owned();
+        for event in events {
+            if array.len() > 1 {
+                array.push(',');
+            }
+            text(event, &mut array);
+        }
+        array.push('}');
+        Value::from(array)
+    };
+    let bytes = |bytes: Option<&Vec<u8>>, array: &mut String| {
+        let Some(bytes) = bytes else { return array.push_str("NULL") };
+        array.push_str("\"\\\\x");
+        bytes.iter().for_each(|byte| show(array, format_args!("{byte:02x}")));
+        array.push('"');
+    };
+    [
+        array(&|event, array| show(array, format_args!("{}", event.id))),
+        array(&|event, array| show(array, format_args!("{}", event.seq.unwrap_or_default()))),
+        array(&|event, array| bytes(event.prev_hash.as_ref(), array)),
+        array(&|event, array| bytes(event.hash.as_ref(), array)),
+    ]
+}
+
+fn show(text: &mut String, value: fmt::Arguments<'_>) {
+    // Writing to a text does not fail.
+    let _ = text.write_fmt(value);
 }

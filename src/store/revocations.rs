@@ -8,13 +8,14 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sea_orm::{ColumnTrait, DbBackend, DbErr, EntityTrait, QueryFilter, Statement, sea_query::Expr};
+use sea_orm::{ColumnTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryTrait, Statement, sea_query::Expr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Db, Exec, Fetch, Stamp, Store, Tuple,
+    Db, Fetch, Stamp, Store, Tuple,
     query::fetch_raw,
+    submit,
     tables::{accounts, counters, revoked_tokens},
     time::NOW,
 };
@@ -107,11 +108,13 @@ pub(super) async fn number(conn: &impl Db, revoked: impl Iterator<Item = &Revoca
     let revision: i64 = one_row(conn, next).await?;
     for ids in tokens.chunks(ROWS) {
         let rows = revoked_tokens::Entity::update_many().filter(revoked_tokens::Column::Jti.is_in(ids.iter().copied()));
-        rows.col_expr(revoked_tokens::Column::Revision, Expr::value(revision)).run(conn).await?;
+        let rows = rows.col_expr(revoked_tokens::Column::Revision, Expr::value(revision));
+        submit(conn, rows.build(backend)).await?;
     }
     for ids in epochs.chunks(ROWS) {
         let rows = accounts::Entity::update_many().filter(accounts::Column::Id.is_in(ids.iter().copied()));
-        rows.col_expr(accounts::Column::EpochRevision, Expr::value(revision)).run(conn).await?;
+        let rows = rows.col_expr(accounts::Column::EpochRevision, Expr::value(revision));
+        submit(conn, rows.build(backend)).await?;
     }
     Ok(())
 }

@@ -3,14 +3,14 @@
 use std::{collections::HashSet, time::Duration};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
     sqlx::{self, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions},
 };
 use tenantry_migrations::{MIGRATIONS, Migration, record};
 use tokio::time::Instant;
 
-use super::{conflict, connect::Databases};
+use super::{Db, Fetch, Reads, conflict, connect::Databases, query::fetch_raw};
 use crate::base::{
     Error, Result,
     error::{Kind, Reason},
@@ -24,8 +24,10 @@ const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
 const POLL: Duration = Duration::from_millis(100);
 
 /// Names of the pending migrations. Migrations that a newer program applied are ignored.
-pub(super) async fn pending(db: &DatabaseConnection) -> Result<Vec<String>> {
-    let applied = if record::is_installed(db).await? { record::applied(db).await? } else { HashSet::new() };
+pub(super) async fn pending(db: &Reads) -> Result<Vec<String>> {
+    let installed: Option<i64> = fetch_raw(db, record::is_installed(db.backend())).await?;
+    let rows = if installed.is_some() { record::Entity::find().fetch_all(db).await? } else { Vec::new() };
+    let applied = rows.into_iter().map(|row| row.version).collect();
     Ok(missing(&applied).map(|migration| migration.name.to_owned()).collect())
 }
 
@@ -36,6 +38,10 @@ pub(super) fn known() -> Vec<String> {
 /// Applies the pending migrations and returns their names.
 pub(super) async fn migrate(db: &Databases, mut progress: impl FnMut(&str) + Send) -> Result<Vec<String>> {
     let Some(direct) = &db.direct else { return all_at_once(db, &mut progress).await };
+    // The lock belongs to a session, which a pooler between the program and the server may not provide.
+    if pending(&db.reads).await?.is_empty() {
+        return Ok(Vec::new());
+    }
     let lock = lock(direct, db.migrate_timeout).await?;
     let outcome = one_by_one(db, &mut progress).await;
     // Closing the connection releases the lock.

@@ -109,8 +109,9 @@ pub fn not_found() -> Error {
 
 async fn find_on(conn: &impl Db, reference: &TenantRef, lock: bool) -> Result<Option<Tenant>> {
     static TEXTS: [Kept; 3] = [const { Kept::new() }; 3];
+    static LOCKING: [Kept; 3] = [const { Kept::new() }; 3];
     let Some(by) = ByRef::of(reference) else { return Ok(None) };
-    let (text, values) = by.kept(&TEXTS);
+    let (text, values) = by.kept(if lock { &LOCKING } else { &TEXTS });
     // SQLite has one writer and needs no lock; its dialect omits the clause.
     let query = || if lock { by.select().lock_exclusive() } else { by.select() };
     Ok(text.fetch_one(conn, values, || query().into_model::<tenants::Model>()).await?.map(Tenant::from))

@@ -12,7 +12,7 @@ use crate::{
         error::{Kind, Reason},
     },
     store::{
-        Change, ChangeKind, Exec, Fetch, FetchUpdated, Resource, Stamp, Tx, columns::Json, insert_rows, tables::tenants,
+        Change, ChangeKind, Exec, Fetch, FetchUpdated, Resource, Stamp, Tx, columns::Json, submit_rows, tables::tenants,
     },
 };
 
@@ -72,7 +72,7 @@ pub async fn insert(tx: &Tx, new: &NewTenant, max: Option<u64>) -> Result<(Tenan
         list_key: lists::key(&new.display_name, new.name.as_str()),
     };
     let scope = TenantScope::grant(&tx.cx().access, row.id, &row.name_key)?;
-    insert_rows::<tenants::Entity>(tx.conn(), vec![row.clone()]).await?;
+    submit_rows::<tenants::Entity>(tx.conn(), vec![row.clone()]).await?;
     Ok((row.into(), scope))
 }
 

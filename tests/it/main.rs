@@ -50,6 +50,7 @@ mod older_schema;
 mod openapi;
 mod operations;
 mod permissions;
+mod postgres;
 mod principals;
 mod references;
 mod reflection;

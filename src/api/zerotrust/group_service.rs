@@ -7,7 +7,10 @@ use crate::{
         paging, timestamp,
     },
     base::{Cx, Result},
-    identity::groups::{self, Group, GroupChange, GroupRef, NewGroup},
+    identity::{
+        group_deletion,
+        groups::{self, Group, GroupChange, GroupRef, NewGroup},
+    },
     proto::zerotrust::v1::{
         self as proto, ChangeGroupRequest, ChangeGroupResponse, GroupAnswer, ListGroupsRequest, ListGroupsResponse,
     },

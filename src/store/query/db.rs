@@ -1,8 +1,13 @@
-//! Where the queries of the store run: SeaORM's connections, or SQLite on the calling thread.
+//! Where the queries of the store run: connections to PostgreSQL, or SQLite on the calling thread.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr};
+use std::borrow::Cow;
 
-use crate::store::sqlite::{Connection, Readers, Writing};
+use sea_orm::{DbBackend, DbErr, Value};
+
+use crate::store::{
+    postgres::{Keep, Pool, Row, Transaction},
+    sqlite::{Connection, Readers, Writing},
+};
 
 /// A connection that runs the queries of [`Fetch`](super::Fetch).
 pub trait Db: Send + Sync {
@@ -10,7 +15,7 @@ pub trait Db: Send + Sync {
 
     fn backend(&self) -> DbBackend {
         match self.target() {
-            Target::Orm(orm) => orm.get_database_backend(),
+            Target::Postgres(_) => DbBackend::Postgres,
             Target::Sqlite(_) => DbBackend::Sqlite,
         }
     }
@@ -18,8 +23,45 @@ pub trait Db: Send + Sync {
 
 /// What runs a query.
 pub enum Target<'a> {
-    Orm(DatabaseExecutor<'a>),
+    Postgres(Postgres<'a>),
     Sqlite(Sqlite<'a>),
+}
+
+/// A connection to PostgreSQL.
+pub enum Postgres<'a> {
+    Pool(&'a Pool),
+    Transaction(&'a Transaction),
+}
+
+impl Postgres<'_> {
+    /// Runs a query.
+    pub(in crate::store) async fn query(
+        self,
+        sql: Cow<'static, str>,
+        values: Vec<Value>,
+        keep: Keep,
+    ) -> Result<Vec<Row>, DbErr> {
+        match self {
+            Self::Pool(pool) => pool.query(&sql, &values, keep).await,
+            Self::Transaction(transaction) => transaction.query(&sql, &values, keep).await,
+        }
+    }
+
+    /// Runs a change. Returns the number of changed rows.
+    pub(in crate::store) async fn execute(self, sql: Cow<'static, str>, values: Vec<Value>) -> Result<u64, DbErr> {
+        match self {
+            Self::Pool(pool) => pool.execute(&sql, &values).await,
+            Self::Transaction(transaction) => transaction.execute(&sql, &values).await,
+        }
+    }
+
+    /// Runs a change whose result nothing waits for.
+    pub(in crate::store) async fn submit(self, sql: Cow<'static, str>, values: Vec<Value>) -> Result<(), DbErr> {
+        match self {
+            Self::Pool(pool) => pool.execute(&sql, &values).await.map(drop),
+            Self::Transaction(transaction) => transaction.submit(sql, values).await,
+        }
+    }
 }
 
 /// A connection to SQLite.
@@ -56,7 +98,7 @@ impl Sqlite<'_> {
 /// The connections for reads.
 #[derive(Clone, Debug)]
 pub enum Reads {
-    Postgres(DatabaseConnection),
+    Postgres(Pool),
     Sqlite(Readers),
 }
 
@@ -73,7 +115,7 @@ impl Reads {
 impl Db for Reads {
     fn target(&self) -> Target<'_> {
         match self {
-            Self::Postgres(pool) => Target::Orm(pool.into()),
+            Self::Postgres(pool) => Target::Postgres(Postgres::Pool(pool)),
             Self::Sqlite(readers) => Target::Sqlite(Sqlite::Readers(readers)),
         }
     }
@@ -82,7 +124,7 @@ impl Db for Reads {
 /// The transaction of a write. On SQLite it belongs to the writer, and several writes share it.
 #[derive(Debug)]
 pub enum TxConn {
-    Postgres(DatabaseTransaction),
+    Postgres(Transaction),
     Sqlite(Writing),
 }
 
@@ -90,7 +132,7 @@ impl TxConn {
     /// Runs statements without parameters, such as those of tests.
     pub async fn execute_unprepared(&self, sql: &str) -> Result<(), DbErr> {
         match self {
-            Self::Postgres(tx) => tx.execute_unprepared(sql).await.map(drop),
+            Self::Postgres(tx) => tx.execute_unprepared(sql).await,
             Self::Sqlite(writing) => writing.run(|connection| connection.execute_unprepared(sql)),
         }
     }
@@ -113,7 +155,7 @@ impl TxConn {
 impl Db for TxConn {
     fn target(&self) -> Target<'_> {
         match self {
-            Self::Postgres(tx) => Target::Orm(tx.into()),
+            Self::Postgres(tx) => Target::Postgres(Postgres::Transaction(tx)),
             Self::Sqlite(writing) => Target::Sqlite(Sqlite::Writing(writing)),
         }
     }

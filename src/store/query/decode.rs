@@ -1,4 +1,4 @@
-//! Rows of SQLite by the position of their columns, which is the order in which SeaORM selects them.
+//! Rows by the position of their columns, which is the order in which SeaORM selects them.
 
 use std::{
     any::TypeId,
@@ -6,7 +6,6 @@ use std::{
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
-use rusqlite::Row;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, FromQueryResult, Iterable, ModelTrait, SelectGetableTuple,
     SelectModel, SelectTwoModel, SelectorTrait, TryGetableMany, TryIntoModel, prelude::Uuid, sea_query::ValueType,
@@ -16,7 +15,7 @@ use crate::{
     base::TenantId,
     store::{
         Stamp,
-        sqlite::value::{Kind, column},
+        kind::{Columns, Kind, column},
     },
 };
 
@@ -41,7 +40,7 @@ pub trait Decode: SelectorTrait<Item: Send + 'static> {
 
     fn layout() -> Result<Self::Layout, DbErr>;
 
-    fn decode(row: &Row<'_>, layout: &Self::Layout) -> Result<Self::Item, DbErr>;
+    fn decode(row: &impl Columns, layout: &Self::Layout) -> Result<Self::Item, DbErr>;
 }
 
 impl<M> Decode for SelectModel<M>
@@ -55,7 +54,7 @@ where
         kinds::<M::Entity>()
     }
 
-    fn decode(row: &Row<'_>, layout: &Self::Layout) -> Result<M, DbErr> {
+    fn decode(row: &impl Columns, layout: &Self::Layout) -> Result<M, DbErr> {
         model::<M::Entity>(row, layout, 0)
     }
 }
@@ -73,7 +72,7 @@ where
         Ok((kinds::<M::Entity>()?, kinds::<N::Entity>()?))
     }
 
-    fn decode(row: &Row<'_>, (first, second): &Self::Layout) -> Result<Self::Item, DbErr> {
+    fn decode(row: &impl Columns, (first, second): &Self::Layout) -> Result<Self::Item, DbErr> {
         Ok((model::<M::Entity>(row, first, 0)?, Some(joined::<N::Entity>(row, second, first.len())?)))
     }
 }
@@ -85,7 +84,7 @@ impl<T: Tuple> Decode for SelectGetableTuple<T> {
         Ok(())
     }
 
-    fn decode(row: &Row<'_>, _: &()) -> Result<T, DbErr> {
+    fn decode(row: &impl Columns, _: &()) -> Result<T, DbErr> {
         T::read(row)
     }
 }
@@ -107,18 +106,18 @@ pub(super) fn kinds<E: EntityTrait + 'static>() -> Result<Kinds, DbErr> {
 }
 
 /// The row of a table, whose columns begin at an index.
-pub(super) fn model<E: Table>(row: &Row<'_>, kinds: &[Kind], at: usize) -> Result<E::Model, DbErr> {
+pub(super) fn model<E: Table>(row: &impl Columns, kinds: &[Kind], at: usize) -> Result<E::Model, DbErr> {
     let mut active = <E::ActiveModel as ActiveModelTrait>::default();
     for ((index, column), kind) in (at..).zip(E::Column::iter()).zip(kinds) {
-        active.try_set(column, kind.get(row, index)?)?;
+        active.try_set(column, row.get(*kind, index)?)?;
     }
     active.try_into_model()
 }
 
 /// The row of a joined table; `None` if all its columns are NULL.
-fn joined<E: Table>(row: &Row<'_>, kinds: &[Kind], at: usize) -> Result<Option<E::Model>, DbErr> {
+fn joined<E: Table>(row: &impl Columns, kinds: &[Kind], at: usize) -> Result<Option<E::Model>, DbErr> {
     for (index, kind) in (at..).zip(kinds) {
-        if kind.get(row, index)? != kind.null() {
+        if row.get(*kind, index)? != kind.null() {
             return model::<E>(row, kinds, at).map(Some);
         }
     }
@@ -127,13 +126,13 @@ fn joined<E: Table>(row: &Row<'_>, kinds: &[Kind], at: usize) -> Result<Option<E
 
 /// One column, or several in the order in which they are selected.
 pub trait Tuple: TryGetableMany + Send + 'static {
-    fn read(row: &Row<'_>) -> Result<Self, DbErr>;
+    fn read(row: &impl Columns) -> Result<Self, DbErr>;
 }
 
 macro_rules! columns {
     ($($type:ty),*) => {
         $(impl Tuple for $type {
-            fn read(row: &Row<'_>) -> Result<Self, DbErr> {
+            fn read(row: &impl Columns) -> Result<Self, DbErr> {
                 column(row, 0)
             }
         })*
@@ -149,7 +148,7 @@ macro_rules! tuples {
             Self: TryGetableMany,
             $($type: ValueType + Send + 'static),*
         {
-            fn read(row: &Row<'_>) -> Result<Self, DbErr> {
+            fn read(row: &impl Columns) -> Result<Self, DbErr> {
                 Ok(($(column::<$type>(row, $index)?,)*))
             }
         })*

@@ -1,16 +1,16 @@
 //! Runs SeaORM's statements that change rows on a connection of the store. [`Fetch`](super::Fetch) runs its queries.
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, DeleteMany, EntityTrait,
-    Insert, InsertMany, IntoActiveModel, Iterable, PrimaryKeyTrait, QueryTrait, SelectModel, Statement, UpdateMany,
-    ValidatedDeleteOne,
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, DbErr, DeleteMany, EntityTrait, Insert, InsertMany,
+    IntoActiveModel, Iterable, PrimaryKeyTrait, QueryTrait, SelectModel, Statement, UpdateMany, ValidatedDeleteOne,
     sea_query::{FromValueTuple, Query, UpdateStatement, ValueTuple},
 };
 
 use super::{
-    db::{Db, Sqlite, Target},
-    decode::{Decode, Table},
-    fetch::{Fetch, every, values},
+    db::{Db, Target},
+    decode::Table,
+    fetch::{Fetch, values},
+    rows::{Selected, Text, returned},
 };
 
 /// Statements that change rows.
@@ -35,9 +35,28 @@ pub trait FetchUpdated<E: EntityTrait>: Sized {
 
 /// Runs a statement in the language of the database. Returns the number of rows that were changed.
 pub async fn execute(db: &impl Db, statement: Statement) -> Result<u64, DbErr> {
+    change(db, statement.into()).await
+}
+
+/// As [`execute`].
+pub(super) async fn change(db: &impl Db, Text { sql, values }: Text) -> Result<u64, DbErr> {
     match db.target() {
-        Target::Orm(orm) => Ok(orm.execute_raw(statement).await?.rows_affected()),
-        Target::Sqlite(sqlite) => sqlite.write(|on| on.execute(&statement.sql, values(&statement))),
+        Target::Postgres(postgres) => postgres.execute(sql, values).await,
+        Target::Sqlite(sqlite) => sqlite.write(|on| on.execute(&sql, &values)),
+    }
+}
+
+/// Runs a statement whose result nothing waits for. In a transaction of PostgreSQL it is sent together with the next statement
+/// or with the commit, which fails if this one does.
+pub async fn submit(db: &impl Db, statement: Statement) -> Result<(), DbErr> {
+    submit_text(db, statement.into()).await
+}
+
+/// As [`submit`].
+pub(super) async fn submit_text(db: &impl Db, Text { sql, values }: Text) -> Result<(), DbErr> {
+    match db.target() {
+        Target::Postgres(postgres) => postgres.submit(sql, values).await,
+        Target::Sqlite(sqlite) => sqlite.write(|on| on.execute(&sql, &values)).map(drop),
     }
 }
 
@@ -87,35 +106,30 @@ where
     <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
 {
     async fn update_row(self, db: &impl Db) -> Result<<A::Entity as EntityTrait>::Model, DbErr> {
-        let sqlite = match db.target() {
-            Target::Orm(orm) => return self.update(&orm).await,
-            Target::Sqlite(sqlite) => sqlite,
-        };
         let key = self.get_primary_key_value();
         let update = A::Entity::update(self).validate()?.into_query();
         if update.get_values().is_empty() {
             return unchanged::<A::Entity>(db, key).await;
         }
-        returning::<A::Entity>(sqlite, update)?.pop().ok_or(DbErr::RecordNotUpdated)
+        returning::<A::Entity>(db, update).await?.pop().ok_or(DbErr::RecordNotUpdated)
     }
 }
 
 impl<E: Table> FetchUpdated<E> for UpdateMany<E> {
     async fn fetch_updated(self, db: &impl Db) -> Result<Vec<E::Model>, DbErr> {
-        match db.target() {
-            Target::Orm(orm) => self.exec_with_returning(&orm).await,
-            Target::Sqlite(_) if self.as_query().get_values().is_empty() => Ok(Vec::new()),
-            Target::Sqlite(sqlite) => returning::<E>(sqlite, self.into_query()),
+        if self.as_query().get_values().is_empty() {
+            return Ok(Vec::new());
         }
+        returning::<E>(db, self.into_query()).await
     }
 }
 
 /// Runs an update and returns its rows.
-fn returning<E: Table>(sqlite: Sqlite<'_>, mut update: UpdateStatement) -> Result<Vec<E::Model>, DbErr> {
-    let columns = E::Column::iter().map(|column| column.select_as(column.into_returning_expr(DbBackend::Sqlite)));
+async fn returning<E: Table>(db: &impl Db, mut update: UpdateStatement) -> Result<Vec<E::Model>, DbErr> {
+    let backend = db.backend();
+    let columns = E::Column::iter().map(|column| column.select_as(column.into_returning_expr(backend)));
     update.returning(Query::returning().exprs(columns));
-    let (statement, layout) = (DbBackend::Sqlite.build(&update), SelectModel::<E::Model>::layout()?);
-    sqlite.write(|on| every(on, &statement, |row| SelectModel::<E::Model>::decode(row, &layout)))
+    returned(db.target(), backend.build(&update).into(), Selected::<SelectModel<E::Model>>::new()?).await
 }
 
 /// The row with a key, of which no column was changed.

@@ -1,64 +1,62 @@
-//! Texts of frequent statements, kept for SQLite. To build a statement takes longer than to run it: its parts are allocated one
-//! by one, and most of them are the same each time.
+//! Texts of frequent statements, kept for each database. To build a statement takes longer than to run it on SQLite: its parts are
+//! allocated one by one, and most of them are the same each time.
 //!
 //! A development build also builds the statement each time and compares it, so the tests check every kept text.
 
 use std::{
     any::TypeId,
+    borrow::Cow,
     collections::HashMap,
+    fmt::Write,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use sea_orm::{ActiveModelTrait, DbBackend, DbErr, IntoActiveModel, Iterable, QueryTrait, Selector, Statement, Value};
 
 use super::{
-    db::{Db, Target},
+    db::Db,
     decode::{Decode, Table},
-    exec::Exec,
+    exec::{change, submit_text},
     fetch::values as values_of,
+    rows::{Selected, Text, first},
 };
-use crate::store::sqlite::Connection;
 
 /// The text of a query that has the same form each time.
 #[derive(Debug, Default)]
-pub struct Kept(OnceLock<String>);
+pub struct Kept {
+    sqlite: OnceLock<String>,
+    postgres: OnceLock<String>,
+}
 
 impl Kept {
     pub const fn new() -> Self {
-        Self(OnceLock::new())
+        Self { sqlite: OnceLock::new(), postgres: OnceLock::new() }
     }
 
     /// The first row of a query. `values` are those of its parameters, in their order.
-    pub async fn fetch_one<S: Decode + Send>(
+    pub async fn fetch_one<S: Decode + Send + 'static>(
         &'static self,
         db: &impl Db,
         values: Vec<Value>,
         query: impl FnOnce() -> Selector<S> + Send,
     ) -> Result<Option<S::Item>, DbErr> {
-        let sqlite = match db.target() {
-            Target::Orm(orm) => return query().one(&orm).await,
-            Target::Sqlite(sqlite) => sqlite,
-        };
-        let sql = self.text(&values, query);
-        let layout = S::layout()?;
-        let read = move |on: &Connection| {
-            let mut found = None;
-            on.query(sql, &values, |row| {
-                found = Some(S::decode(row, &layout)?);
-                Ok(false)
-            })?;
-            Ok(found)
-        };
-        sqlite.read(read).await
+        let sql = self.text(db.backend(), &values, query);
+        first(db.target(), Text { sql: Cow::Borrowed(sql), values }, Selected::<S>::new()?).await
     }
 
-    fn text<S: Decode>(&'static self, values: &[Value], query: impl FnOnce() -> Selector<S>) -> &'static str {
-        let build = || query().into_statement(DbBackend::Sqlite);
+    fn text<S: Decode>(
+        &'static self,
+        backend: DbBackend,
+        values: &[Value],
+        query: impl FnOnce() -> Selector<S>,
+    ) -> &'static str {
+        let kept = if backend == DbBackend::Postgres { &self.postgres } else { &self.sqlite };
+        let build = || query().into_statement(backend);
         if !cfg!(debug_assertions) {
-            return self.0.get_or_init(|| build().sql);
+            return kept.get_or_init(|| build().sql);
         }
         let built = build();
-        let sql = self.0.get_or_init(|| built.sql.clone());
+        let sql = kept.get_or_init(|| built.sql.clone());
         check(&built, sql, values);
         sql
     }
@@ -70,16 +68,35 @@ where
     E: Table,
     E::Model: IntoActiveModel<E::ActiveModel>,
 {
-    let sqlite = match db.target() {
-        Target::Sqlite(sqlite) if !rows.is_empty() => sqlite,
-        _ => return E::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model)).run(db).await,
-    };
-    // There is a row: without one, the match returns.
-    let first = first_row::<E>(&rows[0]);
+    match insert::<E>(db.backend(), rows) {
+        Some(insert) => change(db, insert).await,
+        None => Ok(0),
+    }
+}
+
+/// As [`insert_rows`], but nothing waits for the result ([`submit`](super::submit)).
+pub async fn submit_rows<E>(db: &impl Db, rows: Vec<E::Model>) -> Result<(), DbErr>
+where
+    E: Table,
+    E::Model: IntoActiveModel<E::ActiveModel>,
+{
+    match insert::<E>(db.backend(), rows) {
+        Some(insert) => submit_text(db, insert).await,
+        None => Ok(()),
+    }
+}
+
+/// The insert of rows, if there are any.
+fn insert<E>(backend: DbBackend, rows: Vec<E::Model>) -> Option<Text>
+where
+    E: Table,
+    E::Model: IntoActiveModel<E::ActiveModel>,
+{
+    let one = first_row::<E>(backend, rows.first()?);
     let count = rows.len();
-    let sql = many(&first, count);
+    let sql = many(&one, count);
     let expected = cfg!(debug_assertions)
-        .then(|| E::insert_many(rows.iter().cloned().map(IntoActiveModel::into_active_model)).build(DbBackend::Sqlite));
+        .then(|| E::insert_many(rows.iter().cloned().map(IntoActiveModel::into_active_model)).build(backend));
     let mut values = Vec::with_capacity(count * 16);
     for row in rows {
         let mut row: E::ActiveModel = row.into_active_model();
@@ -88,30 +105,45 @@ where
     if let Some(expected) = expected {
         check(&expected, &sql, &values);
     }
-    sqlite.write(|on| on.execute(&sql, &values))
+    Some(Text { sql: sql.into(), values })
 }
 
+/// The inserts of one row, by the entity, and whether they are those of PostgreSQL.
+type Inserts = HashMap<(TypeId, bool), Arc<str>>;
+
 /// The insert of one row.
-fn first_row<E>(row: &E::Model) -> Arc<str>
+fn first_row<E>(backend: DbBackend, row: &E::Model) -> Arc<str>
 where
     E: Table,
     E::Model: IntoActiveModel<E::ActiveModel>,
 {
-    static TEXTS: Mutex<Option<HashMap<TypeId, Arc<str>>>> = Mutex::new(None);
+    static TEXTS: Mutex<Option<Inserts>> = Mutex::new(None);
     let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
     let texts = texts.get_or_insert_default();
-    let build = || E::insert(row.clone().into_active_model()).build(DbBackend::Sqlite).sql.into();
-    Arc::clone(texts.entry(TypeId::of::<E>()).or_insert_with(build))
+    let build = || E::insert(row.clone().into_active_model()).build(backend).sql.into();
+    let key = (TypeId::of::<E>(), backend == DbBackend::Postgres);
+    Arc::clone(texts.entry(key).or_insert_with(build))
 }
 
-/// The insert of several rows, from that of one.
+/// The insert of several rows, from that of one. Parameters with numbers continue from row to row.
 fn many(one: &str, rows: usize) -> String {
     let row = one.rfind('(').map_or("", |at| &one[at..]);
-    let mut sql = String::with_capacity(one.len() + (rows - 1) * (row.len() + 2));
+    let mut sql = String::with_capacity(one.len() + (rows - 1) * (2 * row.len() + 2));
     sql.push_str(one);
-    for _ in 1..rows {
+    let columns = row.matches('$').count();
+    for number in 1..rows {
         sql.push_str(", ");
-        sql.push_str(row);
+        if columns == 0 {
+            sql.push_str(row);
+            continue;
+        }
+        sql.push('(');
+        for column in 1..=columns {
+            let comma = if column == 1 { "" } else { ", " };
+            // Writing to a text does not fail.
+            let _ = write!(sql, "{comma}${}", number * columns + column);
+        }
+        sql.push(')');
     }
     sql
 }
@@ -132,5 +164,7 @@ mod tests {
         let one = "INSERT INTO t (a, b) VALUES (?, ?)";
         assert_eq!(many(one, 1), one);
         assert_eq!(many(one, 3), "INSERT INTO t (a, b) VALUES (?, ?), (?, ?), (?, ?)");
+        let numbered = "INSERT INTO t (a, b) VALUES ($1, $2)";
+        assert_eq!(many(numbered, 3), "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4), ($5, $6)");
     }
 }

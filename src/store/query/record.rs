@@ -2,16 +2,23 @@
 
 use rusqlite::types::{Value, ValueRef};
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, QueryTrait, Select, Statement, TryGetable,
+    DbErr, QueryTrait, Select, Statement, TryGetable,
     sea_query::{SelectStatement, ValueType},
 };
 
 use super::{
     db::{Db, Target},
     decode::{self, Table, Tuple},
-    fetch::{every, first},
+    rows::{Each, First, Text, every, first},
 };
-use crate::store::sqlite::value::{Kind, any, column};
+use crate::store::{
+    kind::{Kind, column},
+    postgres::{Keep, Row},
+    sqlite::{
+        Connection,
+        value::{any, read},
+    },
+};
 
 /// A row.
 #[derive(Debug)]
@@ -19,7 +26,7 @@ pub struct Record(Form);
 
 #[derive(Debug)]
 enum Form {
-    Orm(QueryResult),
+    Postgres(Row),
     Sqlite(Vec<(String, Value)>),
 }
 
@@ -27,26 +34,41 @@ impl Record {
     /// The column with a name.
     pub fn get<T: TryGetable + ValueType>(&self, name: &str) -> Result<T, DbErr> {
         let columns = match &self.0 {
-            Form::Orm(row) => return row.try_get("", name),
+            Form::Postgres(row) => {
+                let index = row.columns().iter().position(|column| column.name() == name);
+                return column(row, index.ok_or_else(|| missing(name))?);
+            }
             Form::Sqlite(columns) => columns,
         };
-        let (_, value) = columns
-            .iter()
-            .find(|(column, _)| column == name)
-            .ok_or_else(|| DbErr::Type(format!("a row has no column {name}")))?;
-        let value = Kind::of::<T>()?.read(ValueRef::from(value))?;
+        let (_, value) = columns.iter().find(|(column, _)| column == name).ok_or_else(|| missing(name))?;
+        let value = read(Kind::of::<T>()?, ValueRef::from(value))?;
         <T as ValueType>::try_from(value)
             .map_err(|_| DbErr::Type(format!("column {name} cannot be read as {}", T::type_name())))
     }
 }
 
+fn missing(name: &str) -> DbErr {
+    DbErr::Type(format!("a row has no column {name}"))
+}
+
 /// The rows of a query.
 pub async fn records(db: &impl Db, query: &SelectStatement) -> Result<Vec<Record>, DbErr> {
+    let Text { sql, values } = db.backend().build(query).into();
     match db.target() {
-        Target::Orm(orm) => Ok(orm.query_all(query).await?.into_iter().map(|row| Record(Form::Orm(row))).collect()),
+        Target::Postgres(postgres) => {
+            let rows = postgres.query(sql, values, Keep::All).await?;
+            Ok(rows.into_iter().map(|row| Record(Form::Postgres(row))).collect())
+        }
         Target::Sqlite(sqlite) => {
-            let statement = DbBackend::Sqlite.build(query);
-            sqlite.read(move |on| every(on, &statement, record)).await
+            let read = move |on: &Connection| {
+                let mut found = Vec::new();
+                on.query(&sql, &values, |row| {
+                    found.push(record(row)?);
+                    Ok(true)
+                })?;
+                Ok(found)
+            };
+            sqlite.read(read).await
         }
     }
 }
@@ -59,13 +81,7 @@ fn record(row: &rusqlite::Row<'_>) -> Result<Record, DbErr> {
 
 /// The columns of the first row of a statement in the language of the database.
 pub async fn fetch_raw<T: Tuple>(db: &impl Db, statement: Statement) -> Result<Option<T>, DbErr> {
-    match db.target() {
-        Target::Orm(orm) => {
-            let row = orm.query_one_raw(statement).await?;
-            row.map(|row| T::try_get_many_by_index(&row)).transpose().map_err(DbErr::from)
-        }
-        Target::Sqlite(sqlite) => sqlite.read(move |on| first(on, &statement, T::read)).await,
-    }
+    first(db.target(), statement.into(), First::new()).await
 }
 
 /// The rows of a query by their first columns. One that cannot be read does not fail the others.
@@ -73,15 +89,5 @@ pub async fn fetch_each<E: Table, K>(db: &impl Db, query: Select<E>) -> Result<V
 where
     K: TryGetable + ValueType + Send + 'static,
 {
-    match db.target() {
-        Target::Orm(orm) => {
-            let rows = orm.query_all(&query.into_query()).await?;
-            rows.iter().map(|row| Ok((row.try_get_by_index(0)?, E::Model::from_query_result(row, "")))).collect()
-        }
-        Target::Sqlite(sqlite) => {
-            let (statement, kinds) = (query.build(DbBackend::Sqlite), decode::kinds::<E>()?);
-            let read = move |row: &rusqlite::Row<'_>| Ok((column(row, 0)?, decode::model::<E>(row, &kinds, 0)));
-            sqlite.read(move |on| every(on, &statement, &read)).await
-        }
-    }
+    every(db.target(), query.build(db.backend()).into(), Each::<E, K>::new(decode::kinds::<E>()?)).await
 }

@@ -14,14 +14,12 @@ use rusqlite::{CachedStatement, OpenFlags, Row, config::DbConfig};
 use sea_orm::{DbErr, Value};
 
 use super::{fault, value::parameter};
+use crate::store::on_statement::OnStatement;
 
 /// Number of prepared statements that a connection keeps.
 const STATEMENTS: usize = 128;
 /// Number of steps of SQLite's virtual machine after which the bound of a read is checked.
 const STEPS: i32 = 1000;
-
-/// Called with the SQL of a statement, without its parameters. BEGIN, COMMIT and savepoints are not reported.
-pub type OnStatement = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

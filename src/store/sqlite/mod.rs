@@ -17,7 +17,7 @@ mod readers;
 pub mod value;
 mod writer;
 
-pub use connection::{Connection, Mode, OnStatement};
+pub use connection::{Connection, Mode};
 pub use file::DatabaseFile;
 pub use readers::{Readers, Settings};
 pub use writer::Writing;

@@ -8,7 +8,8 @@ use std::{
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 use tokio::{sync::Semaphore, task, time::timeout};
 
-use super::{Connection, DatabaseFile, Mode, OnStatement};
+use super::{Connection, DatabaseFile, Mode};
+use crate::store::on_statement::OnStatement;
 
 /// How long a read waits for another process, which can lock a WAL file only for moments. It blocks its thread meanwhile.
 const BUSY: Duration = Duration::from_millis(50);
@@ -171,7 +172,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::store::sqlite::value::column;
+    use crate::store::kind::column;
 
     /// Counts to a number, which takes ten steps each.
     const COUNT: &str =

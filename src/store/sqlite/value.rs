@@ -4,101 +4,40 @@ use rusqlite::{
     Row,
     types::{ToSqlOutput, ValueRef},
 };
-use sea_orm::{
-    DbErr, Value,
-    sea_query::{ArrayType, ColumnType, ValueType},
-};
+use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
 use super::fault;
+use crate::store::kind::{Columns, Kind};
 
-/// The types of columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Bool,
-    Int,
-    BigInt,
-    Text,
-    Bytes,
-    /// As 16 bytes.
-    Uuid,
+impl Columns for Row<'_> {
+    fn get(&self, kind: Kind, index: usize) -> Result<Value, DbErr> {
+        read(kind, self.get_ref(index).map_err(fault::of_statement)?)
+    }
 }
 
-impl Kind {
-    /// The kind of a table's column.
-    pub fn of_column(column: &ColumnType) -> Result<Self, DbErr> {
-        Ok(match column {
-            ColumnType::Boolean => Self::Bool,
-            ColumnType::Integer => Self::Int,
-            ColumnType::BigInteger => Self::BigInt,
-            ColumnType::Char(_) | ColumnType::String(_) | ColumnType::Text => Self::Text,
-            ColumnType::Binary(_) | ColumnType::VarBinary(_) | ColumnType::Blob => Self::Bytes,
-            ColumnType::Uuid => Self::Uuid,
-            other => return Err(DbErr::Type(format!("columns of the type {other:?} cannot be read"))),
-        })
-    }
-
-    /// The kind from which a type is converted.
-    pub fn of<T: ValueType>() -> Result<Self, DbErr> {
-        Ok(match T::array_type() {
-            ArrayType::Bool => Self::Bool,
-            ArrayType::Int => Self::Int,
-            ArrayType::BigInt => Self::BigInt,
-            ArrayType::String => Self::Text,
-            ArrayType::Bytes => Self::Bytes,
-            ArrayType::Uuid => Self::Uuid,
-            other => return Err(DbErr::Type(format!("values of the type {other:?} cannot be read"))),
-        })
-    }
-
-    /// The column of a row at an index.
-    pub fn get(self, row: &Row<'_>, index: usize) -> Result<Value, DbErr> {
-        self.read(row.get_ref(index).map_err(fault::of_statement)?)
-    }
-
-    /// A value of another type is an error, and never NULL.
-    pub fn read(self, raw: ValueRef<'_>) -> Result<Value, DbErr> {
-        let wrong =
-            || DbErr::Type(format!("a column of the type {self:?} has a value of the type {}", raw.data_type()));
-        Ok(match (self, raw) {
-            (Self::Bool, ValueRef::Integer(value)) => Value::Bool(Some(value != 0)),
-            (Self::Int, ValueRef::Integer(value)) => Value::Int(Some(value.try_into().map_err(|_| wrong())?)),
-            (Self::BigInt, ValueRef::Integer(value)) => Value::BigInt(Some(value)),
-            (Self::Text, ValueRef::Text(text)) => {
-                let text = std::str::from_utf8(text).map_err(|error| DbErr::Type(error.to_string()))?;
-                Value::String(Some(text.to_owned()))
-            }
-            (Self::Bytes, ValueRef::Blob(bytes)) => Value::Bytes(Some(bytes.to_vec())),
-            (Self::Uuid, ValueRef::Blob(bytes)) => Value::Uuid(Some(Uuid::from_slice(bytes).map_err(|_| wrong())?)),
-            (_, ValueRef::Null) => self.null(),
-            _ => return Err(wrong()),
-        })
-    }
-
-    /// NULL in a column of this kind.
-    pub fn null(self) -> Value {
-        match self {
-            Self::Bool => Value::Bool(None),
-            Self::Int => Value::Int(None),
-            Self::BigInt => Value::BigInt(None),
-            Self::Text => Value::String(None),
-            Self::Bytes => Value::Bytes(None),
-            Self::Uuid => Value::Uuid(None),
+/// The value of a column. One of another type is an error, and never NULL.
+pub fn read(kind: Kind, raw: ValueRef<'_>) -> Result<Value, DbErr> {
+    let wrong = || DbErr::Type(format!("a column of the type {kind:?} has a value of the type {}", raw.data_type()));
+    Ok(match (kind, raw) {
+        (Kind::Bool, ValueRef::Integer(value)) => Value::Bool(Some(value != 0)),
+        (Kind::Int, ValueRef::Integer(value)) => Value::Int(Some(value.try_into().map_err(|_| wrong())?)),
+        (Kind::BigInt, ValueRef::Integer(value)) => Value::BigInt(Some(value)),
+        (Kind::Text, ValueRef::Text(text)) => {
+            let text = std::str::from_utf8(text).map_err(|error| DbErr::Type(error.to_string()))?;
+            Value::String(Some(text.to_owned()))
         }
-    }
+        (Kind::Bytes, ValueRef::Blob(bytes)) => Value::Bytes(Some(bytes.to_vec())),
+        (Kind::Uuid, ValueRef::Blob(bytes)) => Value::Uuid(Some(Uuid::from_slice(bytes).map_err(|_| wrong())?)),
+        (_, ValueRef::Null) => kind.null(),
+        _ => return Err(wrong()),
+    })
 }
 
 /// The column of a row at an index, whatever its type.
 pub fn any(row: &Row<'_>, index: usize) -> Result<rusqlite::types::Value, DbErr> {
     let raw = row.get_ref(index).map_err(fault::of_statement)?;
     raw.try_into().map_err(|error: rusqlite::types::FromSqlError| DbErr::Type(error.to_string()))
-}
-
-/// The column of a row at an index, as this type.
-pub fn column<T: ValueType>(row: &Row<'_>, index: usize) -> Result<T, DbErr> {
-    let value = Kind::of::<T>()?.get(row, index)?;
-    <T as ValueType>::try_from(value)
-        .map_err(|_| DbErr::Type(format!("column {index} cannot be read as {}", T::type_name())))
 }
 
 /// A parameter of a statement.
@@ -133,14 +72,14 @@ mod tests {
     fn a_value_of_another_type_is_an_error_and_not_null() {
         let values = [ValueRef::Integer(1), ValueRef::Text(b"a"), ValueRef::Blob(b"a"), ValueRef::Real(1.0)];
         for kind in [Kind::Bool, Kind::Int, Kind::BigInt, Kind::Text, Kind::Bytes, Kind::Uuid] {
-            let fits = values.iter().filter(|value| kind.read(**value).is_ok()).count();
+            let fits = values.iter().filter(|value| read(kind, **value).is_ok()).count();
             assert_eq!(fits, usize::from(kind != Kind::Uuid), "{kind:?}");
-            assert_eq!(kind.read(ValueRef::Null).unwrap(), kind.null());
+            assert_eq!(read(kind, ValueRef::Null).unwrap(), kind.null());
         }
-        assert!(Kind::Int.read(ValueRef::Integer(1 << 40)).is_err());
-        assert!(Kind::Text.read(ValueRef::Text(b"\xff")).is_err());
+        assert!(read(Kind::Int, ValueRef::Integer(1 << 40)).is_err());
+        assert!(read(Kind::Text, ValueRef::Text(b"\xff")).is_err());
         let id = Uuid::from_u128(7);
-        assert_eq!(Kind::Uuid.read(ValueRef::Blob(id.as_bytes())).unwrap(), Value::from(id));
+        assert_eq!(read(Kind::Uuid, ValueRef::Blob(id.as_bytes())).unwrap(), Value::from(id));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::{
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
-use super::{Connection, DatabaseFile, Mode, OnStatement, held_read::HeldRead};
+use super::{Connection, DatabaseFile, Mode, held_read::HeldRead};
+use crate::store::on_statement::OnStatement;
 
 /// The connection for writes. Cheap to clone. Its statements run in the transaction that the writer began, and may block
 /// their thread.
@@ -146,7 +147,7 @@ mod tests {
         let mut count = 0;
         let counting = |connection: &Connection| {
             connection.query("SELECT count(*) FROM t", &[], |row| {
-                count = super::super::value::column(row, 0)?;
+                count = crate::store::kind::column(row, 0)?;
                 Ok(true)
             })
         };

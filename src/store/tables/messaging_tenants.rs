@@ -11,6 +11,7 @@ use crate::{
     store::{
         Db, Exec, Fetch, Kept, Store,
         columns::{Json, Owner, TenantStatus},
+        submit_rows,
         tenant_lookup::{may_look_up, reach},
     },
 };
@@ -64,7 +65,7 @@ impl<C: Db> Rows<'_, C, Entity> {
 
     /// Inserts the settings of a new tenant.
     pub async fn insert(&self, admin_roles: &[String], allowed_clusters: &[String]) -> Result<()> {
-        self.add(self.row(admin_roles, allowed_clusters)).await
+        Ok(submit_rows::<Entity>(self.conn, vec![self.row(admin_roles, allowed_clusters)]).await?)
     }
 
     /// Inserts or replaces the settings.

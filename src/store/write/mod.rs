@@ -1,8 +1,8 @@
 //! The write path of all calls.
 //!
-//! It names and measures the operation, runs it in its own task, so that a caller that disconnects cannot leave
-//! a connection inside a transaction (sqlx issues 4385 and 4393), retries it after a serialization failure or a
-//! deadlock, and adds the recorded effects to the same transaction. It returns after COMMIT.
+//! It names and measures the operation, runs it in its own task, so that a caller that disconnects does not roll back
+//! what has begun, retries it after a serialization failure or a deadlock, and adds the recorded effects to the same
+//! transaction. It returns after COMMIT.
 
 pub(super) mod after_commit;
 pub(super) mod caller_check;
@@ -19,14 +19,13 @@ use std::{
 };
 
 use futures::FutureExt;
-use sea_orm::TransactionTrait;
 use tokio::sync::oneshot;
 
 use self::{
     queued::{QueuedWrite, Work, WriteFn},
     tx::{Effects, Tx},
 };
-use super::{Store, TxConn, audit::AuditRecord, conflict};
+use super::{Reads, Store, TxConn, audit::AuditRecord, conflict, postgres::Transaction};
 use crate::base::{Clock, Cx, Error, Result};
 
 /// A write that takes longer than this is logged.
@@ -133,8 +132,10 @@ impl Store {
     }
 
     async fn attempt(&self, queued: &mut dyn QueuedWrite) -> Result<()> {
-        let conn = TxConn::Postgres(self.0.db.write.begin().await?);
-        let (conn, effects) = run(queued, conn, self.clock()).await;
+        let Reads::Postgres(pool) = &self.0.db.reads else {
+            return Err(Error::internal("a write runs alone only on PostgreSQL"));
+        };
+        let (conn, effects) = run(queued, TxConn::Postgres(Transaction::begin(pool).await?), self.clock()).await;
         let outcome = match effects {
             Ok(effects) => {
                 let wakes = !effects.is_empty();
@@ -144,6 +145,7 @@ impl Store {
         };
         match outcome {
             Ok((wakes, after_commit)) => {
+                // The rows of the effects are sent together with it.
                 conn.commit().await?;
                 self.0.observers.committed(after_commit);
                 if wakes {

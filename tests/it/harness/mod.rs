@@ -10,6 +10,7 @@ pub mod json;
 pub mod line;
 pub mod mask;
 pub mod modules;
+pub mod postgres;
 pub mod rpc;
 pub mod server;
 pub mod stream;

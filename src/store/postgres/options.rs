@@ -1,0 +1,154 @@
+//! How to connect, from what SeaORM's driver has read from a URL, the environment and the password file.
+
+use std::borrow::Cow;
+
+use sea_orm::sqlx::{
+    ConnectOptions,
+    postgres::{PgConnectOptions, PgSslMode},
+};
+use tokio_postgres::{Config, config::SslMode};
+
+use super::tls::{Checks, Pem, Tls};
+
+/// How to connect. It contains the password, so it has no text.
+#[derive(Clone)]
+pub struct Options {
+    pub(super) config: Config,
+    pub(super) tls: Tls,
+    /// How many prepared statements a connection keeps; 0 if it must not prepare any.
+    pub(super) statements: usize,
+}
+
+impl Options {
+    /// Copies the options of SeaORM's driver.
+    pub fn of(options: &PgConnectOptions) -> Self {
+        let mut config = Config::new();
+        config.user(options.get_username()).port(options.get_port());
+        match options.get_socket() {
+            Some(directory) => config.host_path(directory),
+            // A host that begins with a slash is a directory.
+            None => config.host(options.get_host()),
+        };
+        if let Some(database) = options.get_database() {
+            config.dbname(database);
+        }
+        if let Some(name) = options.get_application_name() {
+            config.application_name(name);
+        }
+        if let Some(options) = options.get_options() {
+            config.options(options);
+        }
+        config.ssl_mode(match options.get_ssl_mode() {
+            // The driver does not try TLS after a refusal without it.
+            PgSslMode::Disable | PgSslMode::Allow => SslMode::Disable,
+            PgSslMode::Prefer => SslMode::Prefer,
+            PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull => SslMode::Require,
+        });
+        let checks = match options.get_ssl_mode() {
+            PgSslMode::VerifyCa => Checks::Authority,
+            PgSslMode::VerifyFull => Checks::AuthorityAndName,
+            _ => Checks::Nothing,
+        };
+        let hidden = Hidden::of(options);
+        if let Some(password) = hidden.password {
+            config.password(password);
+        }
+        Self {
+            config,
+            tls: Tls::new(checks, hidden.authorities, hidden.certificate, hidden.key),
+            statements: hidden.statements,
+        }
+    }
+}
+
+/// The options that the driver shows only in a URL.
+struct Hidden {
+    password: Option<String>,
+    authorities: Option<Pem>,
+    certificate: Option<Pem>,
+    key: Option<Pem>,
+    statements: usize,
+}
+
+impl Hidden {
+    fn of(options: &PgConnectOptions) -> Self {
+        // The driver writes these three as they are, and fails if that is not a URL.
+        let url = options.clone().username("user").socket("/socket").database("database").to_url_lossy();
+        let mut hidden = Self { password: None, authorities: None, certificate: None, key: None, statements: 0 };
+        if let Some(password) = url.password() {
+            let mut decoded = url::form_urlencoded::parse(password.as_bytes());
+            hidden.password = decoded.next().map(|(password, _)| password.into_owned());
+        }
+        for (name, value) in url.query_pairs() {
+            match &*name {
+                "sslrootcert" => hidden.authorities = Some(pem(value)),
+                "sslcert" => hidden.certificate = Some(pem(value)),
+                "sslkey" => hidden.key = Some(pem(value)),
+                "statement-cache-capacity" => hidden.statements = value.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+        hidden
+    }
+}
+
+/// Certificates or a key, as the driver shows them.
+fn pem(text: Cow<'_, str>) -> Pem {
+    match text.strip_prefix("file: ") {
+        Some(path) => Pem::File(path.into()),
+        None => Pem::Text(text.into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use tokio_postgres::config::Host;
+
+    use super::*;
+
+    fn of(url: &str) -> Options {
+        Options::of(&PgConnectOptions::from_str(url).unwrap())
+    }
+
+    #[test]
+    fn a_url_keeps_its_meaning() {
+        let options =
+            of("postgres://us%40er:p%2Fa%3F%23%40%25%2B%20%26%3Dss@db.example:6432/na%20me?application_name=x&\
+                          sslmode=verify-full&sslrootcert=/etc/ca.pem&sslcert=/etc/c.pem&sslkey=/etc/k.pem&\
+                          options[statement_timeout]=5s&statement-cache-capacity=7");
+        let config = &options.config;
+        assert_eq!(config.get_user(), Some("us@er"));
+        assert_eq!(config.get_password(), Some("p/a?#@%+ &=ss".as_bytes()));
+        assert_eq!(config.get_hosts(), [Host::Tcp("db.example".to_owned())]);
+        assert_eq!((config.get_ports(), config.get_dbname()), (&[6432][..], Some("na me")));
+        assert_eq!(config.get_options(), Some("-c statement_timeout=5s"));
+        assert_eq!((config.get_application_name(), config.get_ssl_mode()), (Some("x"), SslMode::Require));
+        assert_eq!(options.statements, 7);
+        assert_eq!(options.tls.files(), ["/etc/ca.pem", "/etc/c.pem", "/etc/k.pem"]);
+    }
+
+    #[test]
+    fn a_socket_or_an_address_of_version_6_is_a_host() {
+        for url in ["postgres://%2Frun%2Fpg/db", "postgres:///db?host=/run/pg", "postgres://u@h/db?host=/run/pg"] {
+            assert_eq!(of(url).config.get_hosts(), [Host::Unix("/run/pg".into())], "{url}");
+        }
+        assert_eq!(of("postgres://u@h/db?hostaddr=::1").config.get_hosts(), [Host::Tcp("::1".to_owned())]);
+    }
+
+    #[test]
+    fn every_mode_of_tls_is_known() {
+        for (mode, expected) in [
+            ("disable", SslMode::Disable),
+            ("allow", SslMode::Disable),
+            ("prefer", SslMode::Prefer),
+            ("require", SslMode::Require),
+            ("verify-ca", SslMode::Require),
+        ] {
+            let options = of(&format!("postgres://u:p@h/db?sslmode={mode}"));
+            assert_eq!(options.config.get_ssl_mode(), expected, "{mode}");
+            assert_eq!(options.statements, 100);
+        }
+    }
+}

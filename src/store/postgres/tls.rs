@@ -1,0 +1,266 @@
+//! TLS to the server, with rustls.
+
+use std::{
+    io,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::future::BoxFuture;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::spawn_blocking,
+};
+use tokio_postgres::{
+    Socket,
+    tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream as Stream,
+    rustls::{
+        self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+        client::{
+            WebPkiServerVerifier,
+            danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        },
+        crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+        pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    },
+};
+
+use crate::base::setting_file;
+
+/// What is checked of the server's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checks {
+    /// The connection is only encrypted.
+    Nothing,
+    Authority,
+    AuthorityAndName,
+}
+
+/// Certificates or a key.
+#[derive(Clone)]
+pub(super) enum Pem {
+    Text(String),
+    File(PathBuf),
+}
+
+/// How to connect with TLS. Files are read at each connection, so new ones need no restart. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Tls(Arc<Certificates>);
+
+struct Certificates {
+    checks: Checks,
+    /// Authorities beside the public ones.
+    authorities: Option<Pem>,
+    /// The certificate of this client, and its key.
+    certificate: Option<Pem>,
+    key: Option<Pem>,
+}
+
+/// A handshake with a server.
+pub(super) struct Handshake {
+    tls: Tls,
+    host: String,
+}
+
+/// A connection with TLS.
+pub(super) struct Encrypted(Stream<Socket>);
+
+impl Pem {
+    fn read(&self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Text(text) => Ok(text.clone().into_bytes()),
+            Self::File(path) => setting_file::read(path)
+                .map_err(|error| io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))),
+        }
+    }
+}
+
+impl Tls {
+    pub fn new(checks: Checks, authorities: Option<Pem>, certificate: Option<Pem>, key: Option<Pem>) -> Self {
+        Self(Arc::new(Certificates { checks, authorities, certificate, key }))
+    }
+
+    /// The names of the files.
+    #[cfg(test)]
+    pub fn files(&self) -> Vec<String> {
+        let Certificates { authorities, certificate, key, .. } = &*self.0;
+        let name = |pem: &Pem| match pem {
+            Pem::Text(_) => None,
+            Pem::File(path) => Some(path.display().to_string()),
+        };
+        [authorities, certificate, key].into_iter().flatten().filter_map(name).collect()
+    }
+
+    fn config(&self) -> io::Result<ClientConfig> {
+        let provider = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?;
+        let verifier: Arc<dyn ServerCertVerifier> = match self.0.checks {
+            Checks::Nothing => Arc::new(Unchecked(provider)),
+            Checks::Authority => Arc::new(AnyName(self.authorities(provider)?)),
+            Checks::AuthorityAndName => self.authorities(provider)?,
+        };
+        let config = config.dangerous().with_custom_certificate_verifier(verifier);
+        match (&self.0.certificate, &self.0.key) {
+            (Some(certificate), Some(key)) => {
+                let chain = CertificateDer::pem_slice_iter(&certificate.read()?).collect::<Result<_, _>>();
+                let key = PrivateKeyDer::from_pem_slice(&key.read()?).map_err(io::Error::other)?;
+                config.with_client_auth_cert(chain.map_err(io::Error::other)?, key).map_err(io::Error::other)
+            }
+            (None, None) => Ok(config.with_no_client_auth()),
+            _ => Err(io::Error::other("sslcert and sslkey must be given together")),
+        }
+    }
+
+    fn authorities(&self, provider: Arc<CryptoProvider>) -> io::Result<Arc<WebPkiServerVerifier>> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        if let Some(authorities) = &self.0.authorities {
+            for authority in CertificateDer::pem_slice_iter(&authorities.read()?) {
+                roots.add(authority.map_err(io::Error::other)?).map_err(io::Error::other)?;
+            }
+        }
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(io::Error::other)
+    }
+}
+
+impl MakeTlsConnect<Socket> for Tls {
+    type Stream = Encrypted;
+    type TlsConnect = Handshake;
+    type Error = io::Error;
+
+    fn make_tls_connect(&mut self, host: &str) -> io::Result<Handshake> {
+        Ok(Handshake { tls: self.clone(), host: host.to_owned() })
+    }
+}
+
+impl TlsConnect<Socket> for Handshake {
+    type Stream = Encrypted;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Encrypted>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        Box::pin(async move {
+            let tls = self.tls;
+            let config = spawn_blocking(move || tls.config()).await.map_err(io::Error::other)??;
+            let name = ServerName::try_from(self.host).map_err(io::Error::other)?;
+            TlsConnector::from(Arc::new(config)).connect(name, socket).await.map(Encrypted)
+        })
+    }
+}
+
+impl TlsStream for Encrypted {
+    fn channel_binding(&self) -> ChannelBinding {
+        ChannelBinding::none()
+    }
+}
+
+impl AsyncRead for Encrypted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Encrypted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// Accepts every certificate, for the modes that only encrypt.
+#[derive(Debug)]
+struct Unchecked(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Accepts a certificate of a known authority for any name.
+#[derive(Debug)]
+struct AnyName(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.0.verify_server_cert(certificate, chain, name, ocsp, now) {
+            // The name is the last thing to be checked.
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
