@@ -37,6 +37,7 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
             ("sqlite3", "the client of SQLite is not among what the tests need"),
         ],
     ),
+    ("docs/performance.md", &[("scripts/bench", "it builds the program as it is packaged, and measures for minutes")]),
     ("docs/references.md", &[]),
     ("docs/security.md", &[]),
     ("docs/streams.md", &[]),
