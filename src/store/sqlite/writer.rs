@@ -32,11 +32,10 @@ impl Writing {
         Ok(Self(Arc::new(Inner { file, busy, on_statement, connection, held })))
     }
 
-    /// Makes the open read transaction see the changes of other processes, so that it does not keep them from
-    /// reusing the log.
+    /// Call it while nothing is written: ends the open read transaction while other processes write, so that it does not
+    /// keep them from reusing the log.
     pub fn refresh(&self) {
-        self.0.held.end();
-        self.0.held.begin();
+        self.0.held.refresh();
     }
 
     /// Begins a transaction. If a failure left one open that cannot be rolled back, the connection is opened again. Fails if
