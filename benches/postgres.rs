@@ -24,12 +24,14 @@ use axum::{
 };
 use futures::future::join_all;
 use sea_orm::{
-    DatabaseConnection, EntityTrait, QueryFilter,
-    entity::prelude::*,
+    DatabaseConnection,
     sqlx::postgres::{PgConnectOptions, PgPoolOptions},
 };
-use serde::{Deserialize, Serialize};
-use support::{postgres::Postgres, program::Program};
+use support::{
+    by_hand::{TenantInfo, info, read_orm},
+    postgres::Postgres,
+    program::Program,
+};
 use tenantry::store::{Store, StoreConfig};
 use tokio::net::TcpStream;
 
@@ -57,59 +59,6 @@ INSERT INTO audit_events (id, at, caller_subject, caller_role, caller_kind, tena
 INSERT INTO outbox (id, topic, tenant_id, key, payload, created_at) VALUES ((lpad(to_hex(:n::bigint), 16, '0') || lpad(to_hex(:client_id::bigint), 16, '0'))::uuid, 'tenant', (lpad(to_hex(:n::bigint), 16, '0') || lpad(to_hex(:client_id::bigint), 16, '0'))::uuid, 't' || :n::text, '{"change":"created","version":1}', 1);
 COMMIT;
 "#;
-
-/// The entities of the hand-written handler: the same tables.
-mod rows {
-    pub mod tenants {
-        use sea_orm::entity::prelude::*;
-
-        #[sea_orm::model]
-        #[derive(Clone, Debug, DeriveEntityModel)]
-        #[sea_orm(table_name = "tenants")]
-        pub struct Model {
-            #[sea_orm(primary_key, auto_increment = false)]
-            pub id: Uuid,
-            pub name: String,
-            pub name_key: String,
-            pub display_name: String,
-            pub status: String,
-            pub suspended_by: Option<String>,
-            pub version: i64,
-            pub labels: String,
-            pub created_at: i64,
-            pub updated_at: i64,
-            #[sea_orm(has_one)]
-            pub messaging: HasOne<super::messaging_tenants::Entity>,
-        }
-
-        impl ActiveModelBehavior for ActiveModel {}
-    }
-
-    pub mod messaging_tenants {
-        use sea_orm::entity::prelude::*;
-
-        #[sea_orm::model]
-        #[derive(Clone, Debug, DeriveEntityModel)]
-        #[sea_orm(table_name = "messaging_tenants")]
-        pub struct Model {
-            #[sea_orm(primary_key, auto_increment = false)]
-            pub tenant_id: Uuid,
-            pub admin_roles: String,
-            pub allowed_clusters: String,
-            #[sea_orm(belongs_to, from = "tenant_id", to = "id")]
-            pub tenant: HasOne<super::tenants::Entity>,
-        }
-
-        impl ActiveModelBehavior for ActiveModel {}
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TenantInfo {
-    admin_roles: Vec<String>,
-    allowed_clusters: Vec<String>,
-}
 
 /// How a hand-written handler reads.
 #[derive(Clone)]
@@ -139,27 +88,16 @@ impl Bare {
 
 impl Source {
     async fn read(&self, name: &str) -> Option<TenantInfo> {
-        let key = name.to_ascii_lowercase();
         match self {
-            Self::Orm(db) => {
-                let query = rows::tenants::Entity::find().filter(rows::tenants::Column::NameKey.eq(key));
-                let (_, facet) = query.find_also_related(rows::messaging_tenants::Entity).one(db).await.ok()??;
-                let facet = facet?;
-                info(&facet.admin_roles, &facet.allowed_clusters)
-            }
+            Self::Orm(db) => read_orm(db, name).await.map(|(info, _)| info),
             Self::Bare(bare) => {
                 let next = bare.next.fetch_add(1, Ordering::Relaxed) % bare.connections.len();
                 let (client, statement) = &bare.connections[next];
-                let row = client.query_opt(statement, &[&key]).await.ok()??;
+                let row = client.query_opt(statement, &[&name.to_ascii_lowercase()]).await.ok()??;
                 info(row.get(13), row.get(14))
             }
         }
     }
-}
-
-fn info(admin_roles: &str, allowed_clusters: &str) -> Option<TenantInfo> {
-    let list = |text: &str| serde_json::from_str(text).ok();
-    Some(TenantInfo { admin_roles: list(admin_roles)?, allowed_clusters: list(allowed_clusters)? })
 }
 
 async fn twin_get(

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, missing_docs, reason = "each benchmark uses its own part")]
 
+pub mod by_hand;
 pub mod inline;
 mod load;
 #[path = "../../tests/it/harness/postgres.rs"]

@@ -1,10 +1,10 @@
 //! Rows that tests start from.
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel};
 use tenantry::{
     base::{Role, TenantScope},
     identity::{self, Email, NewAccount, Password, Passwords, api_keys::NewApiKey},
-    store::Store,
+    store::{Change, ChangeKind, Exec, Resource, Stamp, Store, Tx, columns::Json, tables::clusters},
     tenants::{self, NewTenant},
 };
 use uuid::Uuid;
@@ -43,4 +43,25 @@ pub async fn sql(store: &Store, text: String) -> Result<(), DbErr> {
         Box::pin(async move { Ok(tx.conn().execute_unprepared(&text).await.map(drop)?) })
     });
     outcome.await.map_err(|error| DbErr::Custom(error.to_string()))
+}
+
+/// Inserts a cluster: the smallest possible write.
+pub async fn insert_cluster(tx: &Tx, name: &str) -> tenantry::base::Result<()> {
+    let now = Stamp::from(tx.now());
+    let row = clusters::Model {
+        name: name.to_owned(),
+        service_url: None,
+        service_url_tls: None,
+        broker_service_url: None,
+        broker_service_url_tls: None,
+        proxy_service_url: None,
+        peer_cluster_names: Json::default(),
+        settings: "{}".to_owned(),
+        sealed: None,
+        created_at: now,
+        updated_at: now,
+    };
+    clusters::Entity::insert(row.into_active_model()).run(tx.conn()).await?;
+    tx.also_changed(Change::new(Resource::Cluster, ChangeKind::Created, name));
+    Ok(())
 }

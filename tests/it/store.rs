@@ -9,39 +9,19 @@ use std::{
 };
 
 use futures::{FutureExt, future::join_all};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryOrder, Statement};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait, QueryOrder, Statement};
 use tenantry::{
     base::{Clock, Cx, Error, Kind, Result, cx::CxFacts, error::Reason},
     store::{
-        Change, ChangeKind, Exec, Resource, Stamp, Store, StoreConfig, Tx, UpdateRow,
-        columns::Json,
-        in_write,
+        Stamp, Store, StoreConfig, Tx, UpdateRow, in_write,
         tables::{audit_events, clusters, outbox},
     },
 };
 
-use crate::db::{TestDb, eventually, platform_cx};
-
-/// Inserts a cluster: the smallest possible write.
-async fn insert(tx: &Tx, name: &str) -> Result<()> {
-    let now = Stamp::from(tx.now());
-    let row = clusters::Model {
-        name: name.to_owned(),
-        service_url: None,
-        service_url_tls: None,
-        broker_service_url: None,
-        broker_service_url_tls: None,
-        proxy_service_url: None,
-        peer_cluster_names: Json::default(),
-        settings: "{}".to_owned(),
-        sealed: None,
-        created_at: now,
-        updated_at: now,
-    };
-    clusters::Entity::insert(row.into_active_model()).run(tx.conn()).await?;
-    tx.also_changed(Change::new(Resource::Cluster, ChangeKind::Created, name));
-    Ok(())
-}
+use crate::{
+    db::{TestDb, eventually, platform_cx},
+    rows::insert_cluster as insert,
+};
 
 async fn write(store: &Store, name: &str) -> Result<()> {
     let name = name.to_owned();
@@ -315,7 +295,7 @@ async fn concurrent_opens_of_a_new_file_all_succeed() {
 async fn a_migration_waits_for_another_one() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", dir.path().join("new.db").display());
-    let config = || StoreConfig { acquire_timeout: Duration::from_millis(50), ..StoreConfig::new(&url) };
+    let config = || StoreConfig { acquire_timeout: Duration::from_millis(500), ..StoreConfig::new(&url) };
     let (busy, waiting) = (Store::open(config()).await.unwrap(), Store::open(config()).await.unwrap());
     let (begun, started) = tokio::sync::oneshot::channel();
     let working = tokio::spawn(async move {
@@ -324,7 +304,7 @@ async fn a_migration_waits_for_another_one() {
             if let Some(begun) = begun.take() {
                 begun.send(()).unwrap();
                 // Longer than a write waits.
-                std::thread::sleep(Duration::from_millis(500));
+                std::thread::sleep(Duration::from_millis(1500));
             }
         });
         assert!(!done.await.unwrap().is_empty());

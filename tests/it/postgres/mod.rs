@@ -9,37 +9,13 @@ mod transactions;
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Statement};
-use tenantry::{
-    base::Result,
-    store::{Change, ChangeKind, Exec, Resource, Stamp, Store, Tx, columns::Json, tables::clusters},
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use tenantry::{base::Result, store::Store};
 
-use crate::db::platform_cx;
+use crate::{db::platform_cx, rows::insert_cluster as insert};
 
 /// How long a call may take that must not wait.
 const LONG: Duration = Duration::from_secs(20);
-
-/// Inserts a cluster: the smallest possible write.
-async fn insert(tx: &Tx, name: &str) -> Result<()> {
-    let now = Stamp::from(tx.now());
-    let row = clusters::Model {
-        name: name.to_owned(),
-        service_url: None,
-        service_url_tls: None,
-        broker_service_url: None,
-        broker_service_url_tls: None,
-        proxy_service_url: None,
-        peer_cluster_names: Json::default(),
-        settings: "{}".to_owned(),
-        sealed: None,
-        created_at: now,
-        updated_at: now,
-    };
-    clusters::Entity::insert(row.into_active_model()).run(tx.conn()).await?;
-    tx.also_changed(Change::new(Resource::Cluster, ChangeKind::Created, name));
-    Ok(())
-}
 
 /// A write that inserts a cluster.
 async fn write(store: &Store, name: &str) -> Result<()> {
