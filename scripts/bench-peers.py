@@ -85,9 +85,11 @@ class Postgres:
         for setting in ["fsync", "full_page_writes"]:
             self.sql(f"ALTER SYSTEM SET {setting} = on")
         self.sql("SELECT pg_reload_conf()")
-        time.sleep(0.5)
-        if (self.sql("SHOW fsync"), self.sql("SHOW synchronous_commit")) != ("on", "on"):
-            raise SystemExit("error: PostgreSQL is not durable")
+        for _ in range(100):
+            if (self.sql("SHOW fsync"), self.sql("SHOW synchronous_commit")) == ("on", "on"):
+                return
+            time.sleep(0.05)
+        raise SystemExit("error: PostgreSQL is not durable")
 
     def sql(self, statement):
         command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url, "-c", statement]
@@ -95,6 +97,7 @@ class Postgres:
 
     def cpu(self):
         """Of the server process, its processes, and those that have ended."""
+        # The processes of clients that have just left are counted with the server process once they have ended.
         time.sleep(0.3)
         total = sum(times_of(self.pid)[1])
         for entry in Path("/proc").iterdir():
