@@ -10,7 +10,7 @@ use tenantry::{
 };
 
 use super::{LONG, number, write};
-use crate::db;
+use crate::db::{self, TestDb, eventually};
 
 async fn store(url: &str, max_connections: u32) -> Store {
     let config = StoreConfig { max_connections, acquire_timeout: Duration::from_secs(2), ..StoreConfig::new(url) };
@@ -26,6 +26,15 @@ async fn run(store: &Store, sql: &str) -> Result<u64> {
 /// The sessions of this database, without those of SeaORM, which read this number.
 const SESSIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
     AND application_name = 'tenantry' AND pid <> pg_backend_pid() AND query NOT LIKE '%pg_stat_activity%'";
+
+/// Waits until a session runs a statement with this text.
+async fn runs(db: &TestDb, text: &str) {
+    let sessions = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
+         AND query LIKE '%{text}%' AND pid <> pg_backend_pid()"
+    );
+    eventually("the statement to run", || async { number(db.read(), &sessions).await > 0 }).await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropped_reads_leave_usable_connections() {
@@ -60,6 +69,7 @@ async fn connections_that_the_server_closed_are_replaced_before_they_are_used() 
         let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
         db.read().execute_unprepared(others).await.unwrap();
+        // Until the ends of the sockets have arrived, which only the use of a connection would show.
         tokio::time::sleep(Duration::from_millis(200)).await;
         run(&store, "SELECT 1").await.unwrap();
         write(&store, &format!("round-{round}")).await.unwrap();
@@ -74,7 +84,7 @@ async fn a_connection_that_is_closed_during_a_statement_fails_the_call_as_an_out
     let kill = async {
         let slow = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
             WHERE datname = current_database() AND query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()";
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        runs(&db, "pg_sleep(30)").await;
         db.read().execute_unprepared(slow).await.unwrap();
     };
     let (failed, ()) = tokio::join!(slow, kill);
@@ -87,7 +97,7 @@ async fn a_call_waits_for_a_connection_for_a_limited_time() {
     let db = db::postgres().await;
     let store = store(&db.url, 1).await;
     let (held, refused) = tokio::join!(run(&store, "SELECT pg_sleep(4)"), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        runs(&db, "pg_sleep(4)").await;
         run(&store, "SELECT 1").await
     });
     assert_eq!(refused.unwrap_err().kind, Kind::Unavailable);
