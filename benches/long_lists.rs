@@ -7,8 +7,7 @@
 mod support;
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::Read as _,
     path::Path,
     time::{Duration, Instant},
 };
@@ -18,7 +17,7 @@ use sea_orm::sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor,
     sqlite::{SqliteConnectOptions, SqliteConnection},
 };
-use support::program::Program;
+use support::{list_client::ListClient, program::Program};
 
 /// Maximum memory above that of the idle program during a list, and ten seconds later, in MiB.
 const GOALS: (f64, f64) = (64.0, 40.0);
@@ -80,20 +79,20 @@ fn main() {
     std::thread::sleep(AFTER);
     let idle = program.memory();
     println!("idle {idle:.1} MiB, {:.1} of it the program's own pages\n", program.own_memory());
-    let peer = Peer { address: program.address, token: token.trim().to_owned() };
+    let client = ListClient { address: program.address, token: token.trim().to_owned() };
     for list in &LISTS {
         let twin = runtime.block_on(rows(&database, list.rows));
-        let ours = measured(&program, idle, list.name, || peer.read(list));
+        let ours = measured(&program, idle, list.name, || read(&client, list));
         assert_eq!(twin.0, ours.0, "{}", list.name);
         let (twin, ours) = (twin.1.as_secs_f64(), ours.1.as_secs_f64());
         println!("  time {ours:.2} s, {:.2} times that of the rows alone ({twin:.2} s)", ours / twin);
     }
-    measured(&program, idle, "warehouse, to a slow peer that leaves", || peer.read_slowly(&LISTS[2]));
-    measured(&program, idle, "warehouse, in gzip", || peer.drain(&LISTS[2], "accept-encoding: gzip\r\n"));
+    measured(&program, idle, "warehouse, to a slow peer that leaves", || read_slowly(&client, &LISTS[2]));
+    measured(&program, idle, "warehouse, in gzip", || drain(&client, &LISTS[2], "accept-encoding: gzip\r\n"));
     measured(&program, idle, "all four at once", || {
         std::thread::scope(|scope| {
             for list in &LISTS {
-                scope.spawn(|| peer.read(list));
+                scope.spawn(|| read(&client, list));
             }
         });
     });
@@ -161,74 +160,42 @@ async fn rows(database: &Path, statement: &'static str) -> (u64, Duration) {
     (count, started.elapsed())
 }
 
-/// A client that reads lists over HTTP/1.1.
-struct Peer {
-    address: SocketAddr,
-    token: String,
+/// The number of items of a list, and the duration.
+fn read(client: &ListClient, list: &List) -> (u64, Duration) {
+    let (started, (item, often), mut count) = (Instant::now(), list.item, 0);
+    // The received data, and the end of the previous chunk, in which an item may start.
+    let mut received = Vec::new();
+    client.chunks(list.path, |chunk| {
+        received.extend_from_slice(chunk);
+        count += received.windows(item.len()).filter(|window| *window == item).count() as u64;
+        let end = received.len().saturating_sub(item.len() - 1);
+        received.drain(..end);
+    });
+    (count / often, started.elapsed())
 }
 
-impl Peer {
-    fn ask(&self, list: &List, headers: &str) -> BufReader<TcpStream> {
-        let mut stream = TcpStream::connect(self.address).expect("it listens");
-        let headers = format!("authorization: Bearer {}\r\nconnection: close\r\n{headers}", self.token);
-        stream.write_all(&support::request("GET", list.path, &headers, "")).expect("a request");
-        let mut stream = BufReader::with_capacity(64 << 10, stream);
-        let mut line = String::new();
-        stream.read_line(&mut line).expect("a status");
-        assert!(line.starts_with("HTTP/1.1 200 "), "{line}");
-        while line != "\r\n" {
-            line.clear();
-            stream.read_line(&mut line).expect("a header");
-        }
-        stream
+/// Reads the start of a list slowly.
+fn read_slowly(client: &ListClient, list: &List) {
+    let (most, part, pause) = SLOW;
+    let mut stream = client.ask(list.path, "");
+    let mut buffer = vec![0; part];
+    for _ in 0..most / part {
+        stream.read_exact(&mut buffer).expect("a part");
+        std::thread::sleep(pause);
     }
+}
 
-    /// The number of items of a list, and the duration.
-    fn read(&self, list: &List) -> (u64, Duration) {
-        let (started, (item, often), mut count) = (Instant::now(), list.item, 0);
-        let mut stream = self.ask(list, "");
-        // The received data, and the end of the previous part, in which an item may start.
-        let (mut part, mut line) = (Vec::new(), String::new());
-        loop {
-            line.clear();
-            stream.read_line(&mut line).expect("a length");
-            let length = usize::from_str_radix(line.trim(), 16).expect("the list is not whole");
-            if length == 0 {
-                return (count / often, started.elapsed());
-            }
-            let kept = part.len();
-            part.resize(kept + length, 0);
-            stream.read_exact(&mut part[kept..]).expect("a part");
-            stream.read_line(&mut line).expect("its end");
-            count += part.windows(item.len()).filter(|window| *window == item).count() as u64;
-            let end = part.len().saturating_sub(item.len() - 1);
-            part.drain(..end);
+/// Reads a response to its end.
+fn drain(client: &ListClient, list: &List, headers: &str) {
+    let mut stream = client.ask(list.path, headers);
+    let (mut buffer, mut end) = (vec![0; 64 << 10], Vec::new());
+    loop {
+        let length = stream.read(&mut buffer).expect("a part");
+        if length == 0 {
+            break;
         }
+        end.extend_from_slice(&buffer[..length]);
+        end.drain(..end.len().saturating_sub(5));
     }
-
-    /// Reads the start of a list slowly.
-    fn read_slowly(&self, list: &List) {
-        let (most, part, pause) = SLOW;
-        let mut stream = self.ask(list, "");
-        let mut buffer = vec![0; part];
-        for _ in 0..most / part {
-            stream.read_exact(&mut buffer).expect("a part");
-            std::thread::sleep(pause);
-        }
-    }
-
-    /// Reads a response to its end.
-    fn drain(&self, list: &List, headers: &str) {
-        let mut stream = self.ask(list, headers);
-        let (mut buffer, mut end) = (vec![0; 64 << 10], Vec::new());
-        loop {
-            let length = stream.read(&mut buffer).expect("a part");
-            if length == 0 {
-                break;
-            }
-            end.extend_from_slice(&buffer[..length]);
-            end.drain(..end.len().saturating_sub(5));
-        }
-        assert_eq!(end, b"0\r\n\r\n", "the list is not whole");
-    }
+    assert_eq!(end, b"0\r\n\r\n", "the list is not whole");
 }

@@ -4,6 +4,7 @@
 
 pub mod by_hand;
 pub mod inline;
+pub mod list_client;
 mod load;
 #[path = "../../tests/it/harness/postgres.rs"]
 pub mod postgres;

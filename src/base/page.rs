@@ -2,7 +2,8 @@
 //!
 //! A list is sorted by the ids of its items, which start with the time of creation, so a page continues after the last
 //! id of the one before. The cursor is opaque to callers. It also contains a digest of its list and of what the request
-//! selects from it, so that it is refused for another list and with another filter.
+//! selects from it, so that it is refused for another list and with another filter; and the total number of items, which is counted
+//! only for the first page.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -22,6 +23,8 @@ pub struct PageRequest {
     pub limit: u64,
     /// The last item of the previous page.
     pub after: Option<Uuid>,
+    /// The number of items on all pages, as it was counted for the first page.
+    pub total: Option<u64>,
     /// What is listed.
     pub list: ListId,
 }
@@ -46,7 +49,7 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// The cursor of the next page; `None` on the last one.
     pub next: Option<String>,
-    /// The number of items on all pages.
+    /// The number of items on all pages, when the first one was read.
     pub total: u64,
 }
 
@@ -64,8 +67,9 @@ impl PageRequest {
                 Error::invalid(Reason::InvalidArgument, "limit", format!("limit must be a number from 1 to {MAX}"))
             })?,
         };
-        let after = cursor.filter(|cursor| !cursor.is_empty()).map(|cursor| uncover(list, cursor)).transpose()?;
-        Ok(Self { limit, after, list })
+        let continued = cursor.filter(|cursor| !cursor.is_empty()).map(|cursor| uncover(list, cursor)).transpose()?;
+        let (after, total) = continued.unzip();
+        Ok(Self { limit, after, total, list })
     }
 
     /// The number of rows to read: one more than the page has, to see whether there is another page.
@@ -81,7 +85,7 @@ impl<T> Page<T> {
         let limit = request.limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next = rows.last().filter(|_| more).map(|last| cover(request.list, id(last)));
+        let next = rows.last().filter(|_| more).map(|last| cover(request.list, id(last), total));
         Self { items: rows, next, total }
     }
 
@@ -91,15 +95,16 @@ impl<T> Page<T> {
     }
 }
 
-/// A cursor: the id of the last item, followed by the id of the list.
-fn cover(list: ListId, last: Uuid) -> String {
-    URL_SAFE_NO_PAD.encode([last.as_bytes(), list.0.as_slice()].concat())
+/// A cursor: the id of the last item, the id of the list, and the total number of items.
+fn cover(list: ListId, last: Uuid, total: u64) -> String {
+    URL_SAFE_NO_PAD.encode([last.as_bytes(), list.0.as_slice(), &total.to_be_bytes()].concat())
 }
 
-fn uncover(list: ListId, cursor: &str) -> Result<Uuid> {
+fn uncover(list: ListId, cursor: &str) -> Result<(Uuid, u64)> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap_or_default();
-    match bytes.split_first_chunk() {
-        Some((id, of)) if of == list.0 => Ok(Uuid::from_bytes(*id)),
+    let parts = bytes.split_first_chunk().and_then(|(id, rest)| Some((id, rest.split_first_chunk::<8>()?)));
+    match parts.map(|(id, (of, total))| (id, of, <[u8; 8]>::try_from(total))) {
+        Some((id, of, Ok(total))) if *of == list.0 => Ok((Uuid::from_bytes(*id), u64::from_be_bytes(total))),
         _ => {
             let message = "the cursor is not valid for this request; repeat the request that returned it";
             Err(Error::invalid(Reason::CursorInvalid, "cursor", message))
@@ -122,7 +127,7 @@ mod tests {
         let page = Page::cut(first, ids(3), 3, |id| *id);
         assert_eq!((page.items.len(), page.total), (2, 3));
         let second = PageRequest::of(groups, Some(2), page.next.as_deref()).unwrap();
-        assert_eq!(second.after, Some(Uuid::from_u128(2)));
+        assert_eq!((second.after, second.total), (Some(Uuid::from_u128(2)), Some(3)));
         assert_eq!(Page::cut(second, ids(1), 3, |id| *id).next, None);
     }
 
@@ -135,7 +140,7 @@ mod tests {
         for cursor in ["x", "AAAA", "!!!"] {
             assert!(PageRequest::of(groups, None, Some(cursor)).is_err(), "{cursor}");
         }
-        let first = PageRequest { limit: DEFAULT, after: None, list: groups };
+        let first = PageRequest { limit: DEFAULT, after: None, total: None, list: groups };
         assert_eq!(PageRequest::of(groups, None, Some("")).unwrap(), first);
     }
 

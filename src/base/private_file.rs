@@ -8,15 +8,21 @@ use std::{
 
 /// Writes a file atomically, replacing an existing one.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = Draft::make(path, content)?;
+    let draft = Draft::make(path, content, true)?;
     fs::rename(&draft.0, path)?;
     keep_name(path)
+}
+
+/// Like [`write`], but does not wait for the disk. After a crash of the machine, the file may be empty, missing or as it was before.
+pub fn write_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = Draft::make(path, content, false)?;
+    fs::rename(&draft.0, path)
 }
 
 /// Creates a file atomically. Returns whether it was created; an existing one is left as it is, even if it was created
 /// concurrently.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
-    let draft = Draft::make(path, content)?;
+    let draft = Draft::make(path, content, true)?;
     // Not every file system supports the first two.
     let made = rename_new(&draft, path).or_else(|_| link(&draft, path)).or_else(|_| rename_locked(&draft, path))?;
     if made {
@@ -90,13 +96,13 @@ fn directory(path: &Path) -> &Path {
 struct Draft(PathBuf);
 
 impl Draft {
-    fn make(path: &Path, content: &[u8]) -> io::Result<Self> {
+    fn make(path: &Path, content: &[u8], sync: bool) -> io::Result<Self> {
         // In the same directory, because renames work only within a file system. Containers share process ids, so the
         // name is random.
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.tmp", uuid::Uuid::new_v4().simple()));
         let draft = Self(path.with_file_name(name));
-        write_new(&draft.0, content)?;
+        write_new(&draft.0, content, sync)?;
         Ok(draft)
     }
 }
@@ -108,14 +114,14 @@ impl Drop for Draft {
     }
 }
 
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
     file.write_all(content)?;
-    file.sync_all()
+    if sync { file.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -126,7 +132,7 @@ mod tests {
     fn race(name: impl Fn(&Draft, &Path) -> io::Result<bool> + Sync) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        let make = |n: u8| name(&Draft::make(&path, &[b'0' + n; 64]).unwrap(), &path).unwrap();
+        let make = |n: u8| name(&Draft::make(&path, &[b'0' + n; 64], true).unwrap(), &path).unwrap();
         let made = std::thread::scope(|scope| {
             let makers: Vec<_> = (0..8).map(|n| (n, scope.spawn(move || make(n)))).collect();
             while !path.exists() {

@@ -90,16 +90,16 @@ async fn prepare(
     material.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let (listeners, bound) = bind(&addresses, true).await?;
     data_dir::make(&config.data_dir, |warning| tracing::warn!("{warning}"))?;
-    let keys = material.keys_or(|| Keys::load_or_create(&dev_key_file(&config.data_dir), None))?;
-    let token = write_token(&config.data_dir, &keys)?;
-    if material.keyring.is_none() {
-        material.keyring = Some(dev_keyring(&config.data_dir)?);
-    }
     let random = exposed.then(|| uuid::Uuid::new_v4().simple().to_string());
     let password = Password::of_development(random.as_deref().unwrap_or(ADMIN));
     let ahead = is_new(&config).then(|| hash_ahead(&password));
+    // The files are written while the database is opened: most of a first start is waiting for the disk.
+    let data_dir = config.data_dir.clone();
+    let files =
+        tokio::task::spawn_blocking(move || write_files(&data_dir, &mut material).map(|files| (files, material)));
     let store = open_store(&config).await?;
     store.migrate(|name| tracing::info!(migration = name, "migrating")).await?;
+    let ((keys, token), material) = files.await??;
     check_keys(&store, material.keyring.as_ref()).await?;
     admin_account(&store, exposed, password, ahead).await?;
     if config.messaging_bootstrap.unwrap_or(true) {
@@ -112,6 +112,16 @@ async fn prepare(
     Ok((app, listeners))
 }
 
+/// The signing keys, and the path of the administrator's token. Creates the files that are missing in the data directory.
+fn write_files(data_dir: &Path, material: &mut Material) -> anyhow::Result<(Keys, PathBuf)> {
+    let keys = material.keys_or(|| Keys::load_or_create(&dev_key_file(data_dir), None))?;
+    let token = write_token(data_dir, &keys)?;
+    if material.keyring.is_none() {
+        material.keyring = Some(dev_keyring(data_dir)?);
+    }
+    Ok((keys, token))
+}
+
 /// Whether local callers on manager paths need no token: never on a server that other machines can reach.
 fn is_open(exposed: bool, require_auth: Option<bool>) -> bool {
     !exposed && require_auth != Some(true)
@@ -122,7 +132,8 @@ fn write_token(data_dir: &Path, keys: &Keys) -> anyhow::Result<PathBuf> {
     let (role, clock) = (Role::PlatformAdmin, Clock::system());
     let claims = Claims::minted(ADMIN.to_owned(), role, &Surface::ALL, TOKEN_TIME, &clock);
     let path = data_dir.join("admin.jwt");
-    private_file::write(&path, tokens::issue(keys, &claims)?.as_bytes())
+    // Every start writes a new one, so it need not survive a crash of the machine.
+    private_file::write_unsynced(&path, tokens::issue(keys, &claims)?.as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }

@@ -46,7 +46,10 @@ pub async fn list(cx: &Cx, store: &Store, filter: &Filter, request: PageRequest)
         .add_option(filter.state.map(|state| Column::State.eq(state.as_str())))
         .add_option(filter.kind.as_deref().map(|kind| Column::Kind.eq(kind)));
     let query = Entity::find().filter(wanted);
-    let total = query.clone().fetch_count(store.read()).await?;
+    let total = match request.total {
+        Some(counted) => counted,
+        None => query.clone().fetch_count(store.read()).await?,
+    };
     let after = Condition::all().add_option(request.after.map(|id| Column::Id.lt(id)));
     let rows = query.filter(after).order_by_desc(Column::Id).limit(request.rows()).fetch_all(store.read()).await?;
     let Page { items, next, total } = Page::cut(request, rows, total, |row| row.id);

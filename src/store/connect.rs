@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use super::{
     OnStatement, Reads, conflict, postgres,
-    sqlite::{DatabaseFile, Readers, Settings, Writing},
+    sqlite::{self, DatabaseFile, Readers, Settings, Writing},
 };
 use crate::base::{
     Clock, Error, Result, Secret,
@@ -211,7 +211,7 @@ fn bad_url(message: &'static str) -> Error {
 
 async fn open_sqlite(config: &StoreConfig, options: SqliteConnectOptions) -> Result<Databases> {
     match (config.create, options.get_filename()) {
-        (true, file) => create_private(file)?,
+        (true, file) => create(file)?,
         (false, file) if !file.exists() => return Err(missing(file)),
         (false, _) => {}
     }
@@ -277,20 +277,12 @@ fn pool(config: &StoreConfig) -> SqlitePoolOptions {
         .test_before_acquire(false)
 }
 
-/// Creates the file with access only for its owner; SQLite uses the same mode for its companion files.
-fn create_private(path: &Path) -> Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => {
-            let message = format!("the database file {} cannot be created: {error}", path.display());
-            Err(Error::new(Kind::Unavailable, Reason::DatabaseUnavailable, message))
-        }
-    }
+/// Creates the file if it is missing.
+fn create(path: &Path) -> Result<()> {
+    sqlite::create_file(path).map_err(|error| {
+        let message = format!("the database file {} cannot be created: {error}", path.display());
+        Error::new(Kind::Unavailable, Reason::DatabaseUnavailable, message)
+    })
 }
 
 fn missing(path: &Path) -> Error {

@@ -13,11 +13,13 @@ mod connection;
 mod fault;
 mod file;
 mod held_read;
+mod new_file;
 mod readers;
 pub mod value;
 mod writer;
 
 pub use connection::{Connection, Mode};
 pub use file::DatabaseFile;
+pub(in crate::store) use new_file::create as create_file;
 pub use readers::{Readers, Settings};
 pub use writer::Writing;
