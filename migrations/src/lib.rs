@@ -61,7 +61,7 @@ macro_rules! migrations {
 }
 
 /// All migrations, oldest first.
-pub const MIGRATIONS: [Migration; 19] = migrations![
+pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000001_registry,
     m20260101_000002_messaging,
     m20260101_000003_journal,

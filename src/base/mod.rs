@@ -14,6 +14,7 @@ pub mod keyed_call;
 pub mod media;
 pub mod names;
 pub mod network;
+pub mod opaque;
 pub mod page;
 pub mod panics;
 pub mod private_file;

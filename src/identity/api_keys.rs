@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ipnet::IpNet;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
@@ -13,7 +12,7 @@ use super::{accounts::display_name, users::ceiling};
 use crate::{
     base::{
         Basis, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, TenantScope,
-        digest::sha256_hex, error::Reason, network,
+        error::Reason, network, opaque,
     },
     store::{Change, ChangeKind, Resource, Revocation, Stamp, Store, Tx, columns::Json, tables::ApiKeyRow},
     tenants,
@@ -21,10 +20,6 @@ use crate::{
 
 /// The prefix of every key.
 const BEGIN: &str = "tak_";
-/// Length of the public part, in characters.
-const PREFIX: usize = 8;
-/// Length of the secret part, in characters: 32 bytes.
-const SECRET: usize = 43;
 /// Maximum number of networks of a key.
 const MAX_NETWORKS: usize = 64;
 /// Permitted lifetimes, in seconds: from a day to a year.
@@ -120,11 +115,7 @@ impl ApiKey {
 
 /// Whether a text has the form of a key.
 pub fn is_key(text: &str) -> bool {
-    let word = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
-    let secret =
-        |part: &str| part.len() == SECRET && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    let parts = text.strip_prefix(BEGIN).and_then(|rest| rest.split_once('_'));
-    parts.is_some_and(|(prefix, rest)| word(prefix, PREFIX) && secret(rest))
+    opaque::is_formed(BEGIN, text)
 }
 
 /// Whether a text is meant as a key, valid or not.
@@ -146,11 +137,6 @@ pub(super) async fn of_caller(tx: &Tx, scope: TenantScope) -> Result<Option<ApiK
     live.map(Some).ok_or_else(above_own)
 }
 
-/// The digest under which a key is stored.
-pub fn digest(text: &str) -> String {
-    sha256_hex([text.as_bytes()])
-}
-
 /// A page of the keys of a tenant, including expired and revoked ones.
 pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageRequest) -> Result<Page<ApiKey>> {
     let scope = tenants::reach(cx, store, tenant).await?;
@@ -167,8 +153,9 @@ pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewApiKey) 
     let role = role(cx, &new.role)?;
     let life = life(new.expires_in)?;
     let networks = networks(&new.networks)?;
-    let (prefix, text) = generate();
-    let draft = Draft { tenant: tenant.clone(), name, role, life, networks, prefix, digest: digest(text.expose()) };
+    let (prefix, text) = opaque::generate(BEGIN);
+    let digest = opaque::digest(text.expose());
+    let draft = Draft { tenant: tenant.clone(), name, role, life, networks, prefix, digest };
     Ok(CreatedApiKey { key: store.write(cx, draft, insert).await?, text })
 }
 
@@ -298,15 +285,6 @@ fn usable_network(text: &str) -> Option<IpNet> {
     (net == net.trunc() && !mapped).then_some(net)
 }
 
-/// The public part of a new key, and the whole key.
-fn generate() -> (String, Secret<String>) {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let prefix: String = rand::random::<[u8; PREFIX]>().map(|b| ALPHABET[usize::from(b & 31)] as char).iter().collect();
-    let secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-    let text = format!("{BEGIN}{prefix}_{secret}");
-    (prefix, Secret::new(text))
-}
-
 fn not_found() -> Error {
     Error::not_found(Reason::ApiKeyNotFound, "API key not found")
 }
@@ -335,18 +313,6 @@ mod tests {
             last_used_at: None,
             last_used_ip: None,
             revoked_at: None,
-        }
-    }
-
-    #[test]
-    fn keys_have_one_form() {
-        let (prefix, text) = generate();
-        let text = text.expose();
-        assert!(is_key(text) && text.starts_with(&format!("tak_{prefix}_")), "{text}");
-        assert_ne!(generate().1.expose(), text);
-        for bad in ["", "tak_", &text[..text.len() - 1], &format!("{text}A"), &text.replace("tak_", "tek_"), "tak_a b"]
-        {
-            assert!(!is_key(bad), "{bad}");
         }
     }
 

@@ -51,31 +51,28 @@ pub enum Step {
 }
 
 impl StepName for Step {
-    /// Rows are removed before the rows that they refer to, so that no batch grows by a cascade.
-    const ALL: &'static [Self] = &[
-        Self::Rows(Purged::ApiKeys),
-        Self::Namespaces,
-        Self::Rows(Purged::AccountRoles),
-        Self::Rows(Purged::GroupMembers),
-        Self::Rows(Purged::Groups),
-        Self::Rows(Purged::Accounts),
-        Self::Rows(Purged::Grants),
-        Self::Rows(Purged::EmailDomains),
-        Self::Tenant,
-    ];
+    const ALL: &'static [Self] = &Step::in_order();
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Namespaces => "namespaces",
-            Self::Rows(Purged::AccountRoles) => "account_roles",
-            Self::Rows(Purged::GroupMembers) => "group_members",
-            Self::Rows(Purged::Groups) => "groups",
-            Self::Rows(Purged::Accounts) => "accounts",
-            Self::Rows(Purged::ApiKeys) => "api_keys",
-            Self::Rows(Purged::Grants) => "grants",
-            Self::Rows(Purged::EmailDomains) => "email_domains",
+            Self::Rows(kind) => kind.as_str(),
             Self::Tenant => "tenant",
         }
+    }
+}
+
+impl Step {
+    /// Namespaces, then the rows of each table, then the tenant.
+    const fn in_order() -> [Self; Purged::ALL.len() + 2] {
+        let mut steps = [Self::Tenant; Purged::ALL.len() + 2];
+        steps[0] = Self::Namespaces;
+        let mut next = 0;
+        while next < Purged::ALL.len() {
+            steps[next + 1] = Self::Rows(Purged::ALL[next]);
+            next += 1;
+        }
+        steps
     }
 }
 

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use super::{tenant_lookup::Tenants, tokens};
 use crate::{
     audit::ApiKeyUses,
-    base::{Basis, Caller, CallerKind, Clock, ExpiringCache, Result, TenantRef, caller::CallerFacts},
+    base::{Basis, Caller, CallerKind, Clock, ExpiringCache, Result, TenantRef, caller::CallerFacts, opaque},
     identity::{ApiKey, api_keys},
     store::Revocation,
 };
@@ -79,7 +79,7 @@ impl ApiKeys {
         if !api_keys::is_key(text) {
             return Ok(None);
         }
-        let digest = api_keys::digest(text);
+        let digest = opaque::digest(text);
         // Read before the lookup, whose result may be older than a revocation during it.
         let revoked = self.revoked.load(Ordering::SeqCst);
         if let Some((_, key)) = self.known.get(&digest).filter(|(before, _)| *before == revoked) {

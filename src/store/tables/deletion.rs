@@ -22,23 +22,47 @@ type Ask = for<'t> fn(&'t TenantRows<'t, TxConn>) -> BoxFuture<'t, Result<bool>>
 /// Resources that block the deletion of a tenant, with a check for each.
 const BLOCKERS: &[(&str, Ask)] = &[("namespaces", |rows| Box::pin(async move { rows.namespaces().exist().await }))];
 
-/// The kinds of rows that a tenant may have any number of. Whatever else it has is deleted with the tenant itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purged {
-    /// Roles beside those that accounts were made with.
-    AccountRoles,
-    /// Memberships in groups.
-    GroupMembers,
-    /// Groups.
-    Groups,
-    /// Accounts, with their sessions and recovery codes.
-    Accounts,
-    /// API keys.
-    ApiKeys,
-    /// Grants.
-    Grants,
-    /// Email domains.
-    EmailDomains,
+/// Declares the kinds of rows that are purged, each with its table.
+macro_rules! purged {
+    ($($kind:ident = $table:ident,)*) => {
+        /// The kinds of rows that a tenant may have any number of. Whatever else it has is deleted with the tenant itself.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Purged {
+            $(#[doc = concat!("The rows of the table `", stringify!($table), "`.")] $kind,)*
+        }
+
+        impl Purged {
+            /// All kinds, in the order of their removal.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            /// The name of the table.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => stringify!($table),)*
+                }
+            }
+        }
+
+        impl TenantRows<'_, TxConn> {
+            /// Removes at most `most` rows of a kind, and returns how many there were.
+            pub async fn purge(&self, kind: Purged, most: u64) -> Result<u64> {
+                match kind {
+                    $(Purged::$kind => self.table::<$table::Entity>().purge_some(most).await,)*
+                }
+            }
+        }
+    };
+}
+
+// Rows are removed before the rows that they refer to, so that no batch grows by a cascade.
+purged! {
+    ApiKeys = api_keys,
+    AccountRoles = account_roles,
+    GroupMembers = group_members,
+    Groups = groups,
+    Accounts = accounts,
+    Grants = grants,
+    EmailDomains = email_domains,
 }
 
 impl TenantRows<'_, TxConn> {
@@ -51,19 +75,6 @@ impl TenantRows<'_, TxConn> {
             }
         }
         Ok(found)
-    }
-
-    /// Removes at most `most` rows of a kind, and returns how many there were.
-    pub async fn purge(&self, kind: Purged, most: u64) -> Result<u64> {
-        match kind {
-            Purged::AccountRoles => self.table::<account_roles::Entity>().purge_some(most).await,
-            Purged::GroupMembers => self.table::<group_members::Entity>().purge_some(most).await,
-            Purged::Groups => self.table::<groups::Entity>().purge_some(most).await,
-            Purged::Accounts => self.table::<accounts::Entity>().purge_some(most).await,
-            Purged::ApiKeys => self.table::<api_keys::Entity>().purge_some(most).await,
-            Purged::Grants => self.table::<grants::Entity>().purge_some(most).await,
-            Purged::EmailDomains => self.table::<email_domains::Entity>().purge_some(most).await,
-        }
     }
 
     /// Removes the tenant itself, if it was deleted, with its settings and keys. Returns whether it was there.

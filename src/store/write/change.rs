@@ -7,49 +7,47 @@ use uuid::Uuid;
 use crate::base::{Clock, IdKind, TenantId};
 use crate::store::{Stamp, tables::outbox};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource {
-    /// A tenant with its settings on every surface. The id is that of the registry.
-    Tenant,
-    /// An account of a tenant or of the platform, with its roles, password and second factor. The id is `usr_...`.
-    Account,
-    /// The id is `grp_...`.
-    Group,
-    /// The id is `key_...`.
-    ApiKey,
-    Identity,
-    Grant,
-    EmailDomain,
-    /// The id is `<tenant>/<namespace>`.
-    Namespace,
-    /// The id is its name.
-    Cluster,
-    /// The sessions of an account (`usr_...`), or of all accounts of a tenant (the tenant's id).
-    Sessions,
-    /// The id is its `jti`.
-    Token,
-    /// An operation. The id is a dashed UUID.
-    Operation,
+/// Declares the kinds of resources with the topics of their events.
+macro_rules! resources {
+    ($($(#[$doc:meta])* $resource:ident = $topic:literal,)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Resource {
+            $($(#[$doc])* $resource,)*
+        }
+
+        impl Resource {
+            /// The topic of its events.
+            pub fn topic(self) -> &'static str {
+                match self {
+                    $(Self::$resource => $topic,)*
+                }
+            }
+        }
+    };
 }
 
-impl Resource {
-    /// The topic of its events.
-    pub fn topic(self) -> &'static str {
-        match self {
-            Self::Tenant => "tenant",
-            Self::Account => "account",
-            Self::Group => "group",
-            Self::ApiKey => "api_key",
-            Self::Identity => "identity",
-            Self::Grant => "grant",
-            Self::EmailDomain => "email_domain",
-            Self::Namespace => "namespace",
-            Self::Cluster => "cluster",
-            Self::Sessions => "sessions",
-            Self::Token => "token",
-            Self::Operation => "operation",
-        }
-    }
+resources! {
+    /// A tenant with its settings on every surface. The id is that of the registry.
+    Tenant = "tenant",
+    /// An account of a tenant or of the platform, with its roles, password and second factor. The id is `usr_...`.
+    Account = "account",
+    /// The id is `grp_...`.
+    Group = "group",
+    /// The id is `key_...`.
+    ApiKey = "api_key",
+    Identity = "identity",
+    Grant = "grant",
+    EmailDomain = "email_domain",
+    /// The id is `<tenant>/<namespace>`.
+    Namespace = "namespace",
+    /// The id is its name.
+    Cluster = "cluster",
+    /// The sessions of an account (`usr_...`), or of all accounts of a tenant (the tenant's id).
+    Sessions = "sessions",
+    /// The id is its `jti`.
+    Token = "token",
+    /// An operation. The id is a dashed UUID.
+    Operation = "operation",
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

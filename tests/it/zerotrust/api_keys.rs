@@ -133,7 +133,7 @@ both_databases! {
         .await
         .unwrap();
         assert_eq!(suspended().await, Err(Reason::CredentialsInvalid));
-        assert_eq!(db.api_key_by_digest(&api_keys::digest(made.text.expose())).await.unwrap(), None);
+        assert_eq!(db.api_key_by_digest(&tenantry::base::opaque::digest(made.text.expose())).await.unwrap(), None);
     }
 
     async fn uses_within_a_minute_are_one_event_and_recorded_on_the_key(db: TestDb) {

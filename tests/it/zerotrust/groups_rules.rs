@@ -342,7 +342,7 @@ both_databases! {
         assert!(events.iter().any(|event| event.action == "apikey.create"));
         assert!(events.iter().all(|event| !event.details.contains(&secret)));
         assert!(!format!("{made:?}").contains(&secret));
-        let row = db.api_key_by_digest(&api_keys::digest(made.text.expose())).await.unwrap().unwrap();
+        let row = db.api_key_by_digest(&tenantry::base::opaque::digest(made.text.expose())).await.unwrap().unwrap();
         assert_eq!(row.id, made.key.id);
         assert!(!format!("{row:?}").contains(&secret));
     }
