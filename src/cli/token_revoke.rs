@@ -12,18 +12,14 @@ use super::{
     start::{block_on, open_migrated},
 };
 use crate::{
-    auth::authn::{
-        authenticate::third_party_token_id,
-        keys::Keys,
-        legacy_tokens::ManagerKey,
-        tokens::{self, MAX_LIFETIME},
-    },
+    auth::authn::{authenticate::third_party_token_id, keys::Keys, legacy_tokens::ManagerKey, tokens},
     base::Cx,
     identity::sessions::revocations::revoke_token,
 };
 
-/// How long the revocation of an id is kept if the expiry of its token is unknown: longer than any token is valid.
-const KEPT: Duration = Duration::seconds(MAX_LIFETIME).saturating_add(Duration::DAY);
+/// How long the revocation of an id is kept if the expiry of its token is unknown. Tokens of this server are valid for at most 400
+/// days, but others sign manager tokens, for as long as they like.
+const KEPT: Duration = Duration::days(100 * 365);
 const MAX_ID: usize = 256;
 
 #[derive(Debug, clap::Args)]
@@ -114,6 +110,11 @@ mod tests {
     use super::*;
 
     const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
+
+    #[test]
+    fn the_revocation_of_an_id_outlives_tokens_of_others() {
+        assert!(kept_until(None, NOW) > NOW + Duration::days(365 * 50));
+    }
 
     #[test]
     fn an_expiry_is_trusted_if_it_is_signed_or_late() {

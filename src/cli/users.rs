@@ -10,7 +10,11 @@ use super::{
 };
 use crate::{
     base::{Cx, Role, Secret},
-    identity::{self, Email, NewAccount, Password, Passwords},
+    identity::{
+        self, Account, Email, NewAccount, Password, Passwords,
+        accounts::{self, password::forms_of_address},
+        passwords::policy,
+    },
     store::Store,
 };
 
@@ -89,27 +93,26 @@ async fn apply(store: &Store, command: &Command, source: &PasswordArgs) -> anyho
     let passwords = Passwords::new(1);
     match command {
         Command::Create(account) => {
-            let names = [Some(account.username().to_owned()), account.email()?.map(|email| email.as_str().to_owned())];
-            let password = ask(source, names.into_iter().flatten().collect()).await?;
+            let mut names = vec![account.username().to_owned()];
+            names.extend(account.email.as_deref().into_iter().flat_map(forms_of_address));
+            let text = read(source.password_file.as_deref())?;
+            let password = policy::checked_for_platform(text, names).await?;
             let cx = Cx::system("users create", store.clock().clone());
             identity::create_account(store, &passwords, &cx, account.new_account(password)?).await?;
             let what = if account.admin.is_some() { "platform administrator" } else { "account" };
             output::tell(format_args!("created the {what} {}", account.username()));
         }
         Command::SetPassword { name, .. } => {
-            let password = ask(source, vec![name.clone()]).await?;
+            let account =
+                accounts::find(store.read(), None, name).await?.map(Account::from).ok_or_else(accounts::not_found)?;
+            let text = read(source.password_file.as_deref())?;
+            let password = accounts::password::checked(&account, text).await?;
             let cx = Cx::system("users set-password", store.clock().clone());
             identity::set_password(store, &passwords, &cx, None, name, password).await?;
             output::tell(format_args!("set the password of {name} and revoked its tokens"));
         }
     }
     Ok(())
-}
-
-/// Reads a password that meets the rules for platform accounts. `names` are those of the account.
-async fn ask(source: &PasswordArgs, names: Vec<String>) -> anyhow::Result<Password> {
-    let text = read(source.password_file.as_deref())?;
-    Ok(identity::passwords::policy::checked_for_platform(text, names).await?)
 }
 
 /// Reads a password from a file, or twice from the terminal without echo.

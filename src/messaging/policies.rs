@@ -1,5 +1,8 @@
 //! The policies of a namespace: from the request to the stored form, and back to the response.
 
+use std::collections::BTreeSet;
+
+use prost::Message as _;
 use prost_types::ListValue;
 
 use super::{bundles, document, policy_rules, rules};
@@ -108,21 +111,26 @@ fn whole_quota(quota: &BacklogQuota) -> BacklogQuota {
     }
 }
 
-/// Removes duplicates from a list.
+/// Removes duplicates from a list, which may be as long as a message. Equal values have the same encoding.
 fn unique(list: &mut ListValue) {
-    let mut seen = Vec::new();
-    list.values.retain(|value| {
-        let new = !seen.contains(value);
-        if new {
-            seen.push(value.clone());
-        }
-        new
-    });
+    let mut seen = BTreeSet::new();
+    list.values.retain(|value| seen.insert(value.encode_to_vec()));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn roles_are_listed_once_however_many_there_are() {
+        let text = |number: usize| prost_types::Value {
+            kind: Some(prost_types::value::Kind::StringValue(format!("r{number}"))),
+        };
+        let mut roles = ListValue { values: (0..100_000).chain([7, 99_999]).map(text).collect() };
+        unique(&mut roles);
+        assert_eq!(roles.values.len(), 100_000);
+        assert_eq!(roles.values[7], text(7));
+    }
 
     fn list(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()

@@ -120,7 +120,12 @@ impl Location {
 pub fn check_url(url: &Secret<String>) -> Result<Option<PathBuf>> {
     match Location::Url(url.clone()).read()? {
         Target::Sqlite(options) => Ok(Some(options.get_filename().to_owned())),
-        Target::Postgres(_) => Ok(None),
+        Target::Postgres(options) => {
+            let checked = postgres::Options::of(&options).check_certificates();
+            let unusable = |error| format!("the certificates that the url names cannot be used: {error}");
+            checked.map_err(|error| Error::invalid(Reason::InvalidArgument, "database_url", unusable(error)))?;
+            Ok(None)
+        }
     }
 }
 

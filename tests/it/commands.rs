@@ -352,6 +352,18 @@ fn entries(path: &Path) -> std::collections::BTreeSet<String> {
 }
 
 #[tokio::test]
+async fn the_check_reads_the_certificates_of_a_database_url() {
+    let check = async |url: &str| Setup::dev().database(url).run(&["config", "check"]).await;
+    let missing = check("postgres://app@db/app?sslmode=verify-full&sslrootcert=/nowhere/ca.pem").await;
+    let text = output_text(&missing);
+    assert!(missing.status.code() == Some(1) && text.contains("/nowhere/ca.pem"), "{text}");
+    let alone = check("postgres://app@db/app?sslmode=require&sslcert=/nowhere/c.pem").await;
+    assert_eq!(alone.status.code(), Some(1), "{}", output_text(&alone));
+    let unused = check("postgres://app@db/app?sslmode=disable").await;
+    assert!(unused.status.success(), "{}", output_text(&unused));
+}
+
+#[tokio::test]
 async fn the_check_prints_no_part_of_a_secret() {
     for (url, shown) in [
         ("postgres://app:Sup3r?Secret@db/app", "postgres://***"),
@@ -400,6 +412,13 @@ async fn the_strongest_account_has_the_strictest_policy() {
         let output = setup.run(&["users", "set-password", "admin", "--password-file", &file]).await;
         assert_eq!(output.status.code(), Some(1), "{weak}: {}", output_text(&output));
     }
+    let address = "wolfgang.schroedinger@quantenladen.example";
+    let file = password_file(setup, PASSWORD);
+    let wolf = ["users", "create", "--name", "wolf", "--email", address, "--password-file", &file];
+    assert!(setup.run(&wolf).await.status.success());
+    let file = password_file(setup, address);
+    let output = setup.run(&["users", "set-password", "wolf", "--password-file", &file]).await;
+    assert_eq!(output.status.code(), Some(1), "the account's own address: {}", output_text(&output));
     assert_eq!(log_in(&server.http(), "admin", "admin").await, 200, "the development account must still work");
     for (name, content) in [
         ("mark", format!("\u{feff}{PASSWORD}\r\n")),

@@ -185,6 +185,18 @@ both_databases! {
         assert!(row.password_hash.starts_with("$argon2id$"));
     }
 
+    async fn concurrent_logins_may_replace_an_imported_hash(db: TestDb) {
+        let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
+        let foreign = bcrypt::hash(PASSWORD, 4).unwrap();
+        set(&db, id, move |row| row.password_hash = Set(foreign.clone())).await;
+        let logins = futures::future::join_all((0..6).map(|_| async {
+            identity::login(&stranger(1), &people, &credentials(None, "ada", PASSWORD, None)).await.map(drop)
+        }));
+        for login in logins.await {
+            login.unwrap();
+        }
+    }
+
     async fn a_code_of_the_second_factor_is_valid_once(db: TestDb) {
         let (people, id) = (people(&db), account(&db, None, "ada", Role::PlatformAdmin).await);
         let secret = enable_second_factor(&db, &people, id).await;

@@ -137,15 +137,24 @@ async fn an_inactive_account_administers_nothing_by_its_name() {
             "password": "correct horse battery staple"})
     };
     post("/v1/admin/users/lifecycle", user("dock", "eve")).await;
+    // A user without a chosen id has its own id as name.
+    let unnamed = json!({"action": "create", "tenant_id": "acme", "email": "zoe@example.com", "password": "correct horse battery staple"});
+    let unnamed = admin.call(Method::POST, "/v1/admin/users/lifecycle", Some(&unnamed.to_string())).await.json();
+    let unnamed = unnamed["user"]["id"].as_str().unwrap().to_owned();
+    let zoe = format!("acme/{unnamed}");
+    let names = names.replace("acme/nobody", &format!("acme/nobody\",\"{zoe}"));
+    assert_eq!(admin.call(Method::POST, "/admin/v2/tenants/other", Some(&names)).await.status, 204);
     let others = "/admin/v2/namespaces/other";
-    for principal in ["acme/ada", "acme/rita", "dock/eve", "acme/nobody"] {
+    for principal in ["acme/ada", "acme/rita", "dock/eve", "acme/nobody", &zoe] {
         assert_eq!(get(&server, &proxy, principal, others).await.status, 200, "{principal}");
     }
     post("/v1/admin/users/suspend", json!({"tenant_id": "acme", "user_id": "ada", "reason": "gone"})).await;
     let delete = json!({"action": "delete", "tenant_id": "acme", "user_id": "rita", "reason": "gone"});
     post("/v1/admin/users/lifecycle", delete).await;
     post("/v1/admin/tenants/lifecycle", json!({"action": "suspend", "tenant_id": "dock", "reason": "unpaid"})).await;
-    for principal in ["acme/ada", "acme/rita", "dock/eve"] {
+    let delete = json!({"action": "delete", "tenant_id": "acme", "user_id": unnamed, "reason": "gone"});
+    post("/v1/admin/users/lifecycle", delete).await;
+    for principal in ["acme/ada", "acme/rita", "dock/eve", &zoe] {
         let answer = get(&server, &proxy, principal, others).await;
         assert_eq!(answer.status, 403, "{principal}: {answer:?}");
         assert_eq!(list(&server, &proxy, principal).await, Code::PermissionDenied, "{principal}");

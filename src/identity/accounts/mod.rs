@@ -5,6 +5,7 @@ pub(in crate::identity) mod address_gate;
 pub(in crate::identity) mod display_name;
 pub(in crate::identity) mod email;
 pub mod identities;
+pub mod password;
 pub mod principals;
 
 use sea_orm::{
@@ -311,7 +312,8 @@ async fn by_name_or_email(conn: &impl Db, tenant: Option<TenantScope>, named: &s
 
 /// Whether an account with exactly this name was deleted.
 pub(super) async fn was_deleted(store: &Store, tenant: Option<TenantScope>, username: &str) -> Result<bool> {
-    if check_name(username).is_err() {
+    // Also the id of an account without a chosen name.
+    if !is_written_as_name(username) {
         return Ok(false);
     }
     let deleted = in_place(tenant).filter(accounts::Column::Status.eq(AccountStatus::Deleted));
@@ -357,11 +359,15 @@ fn fold(username: &str) -> String {
 /// A name is part of token subjects (`<tenant>/<username>`) and of logs, so it must not contain a slash, a
 /// space or a control character. It must not have the form of an id.
 pub fn check_name(username: &str) -> Result<()> {
-    let good = |b: u8| b.is_ascii_alphanumeric() || b"._@+-".contains(&b);
-    let is_name = (1..=MAX_NAME).contains(&username.len()) && username.bytes().all(good);
-    if is_name && IdKind::User.read(username).is_none() {
+    if is_written_as_name(username) && IdKind::User.read(username).is_none() {
         return Ok(());
     }
     let message = "an account name must have 1 to 254 letters, digits and `. _ @ + -`";
     Err(Error::invalid(Reason::AccountNameInvalid, "username", message))
+}
+
+/// Whether a text has the length and the characters of a name.
+fn is_written_as_name(text: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"._@+-".contains(&b);
+    (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(good)
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use self::rules::Edit;
 use crate::{
     base::{Cx, Error, IdKind, Page, PageRequest, Result, TenantId, TenantRef, TenantScope, error::Reason},
-    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, columns::Source, tables::GroupRow},
+    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, columns::Source, like, tables::GroupRow},
     tenants,
 };
 
@@ -60,10 +60,9 @@ impl Group {
 pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, text: &str, request: PageRequest) -> Result<Page<Group>> {
     let scope = tenants::reach(cx, store, tenant).await?;
     let rows = store.tenant(scope);
-    // No name contains a control character, and PostgreSQL does not accept a zero byte.
-    let (found, total) = match text.chars().any(char::is_control) {
-        true => (Vec::new(), 0),
-        false => rows.groups().page(text, request).await?,
+    let (found, total) = match like::may_occur(text) {
+        true => rows.groups().page(text, request).await?,
+        false => (Vec::new(), 0),
     };
     let page = Page::cut(request, found, total, |group| group.id);
     let ids: Vec<_> = page.items.iter().map(|group| group.id).collect();

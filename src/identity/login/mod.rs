@@ -288,7 +288,7 @@ async fn note(tx: &Tx, Verified { found, factor, renewal, purpose }: &Verified) 
 }
 
 /// Records the login time, if the account is still as it was verified: it may have been suspended, or its
-/// password changed.
+/// password changed, which raises its epoch. Another login may have replaced the hash by one of the same password.
 async fn put_login(tx: &Tx, verified: &rows::Model, renewal: &Renewal) -> Result<Account> {
     let mut change =
         rows::ActiveModel { last_login_at: Set(Some(Stamp::from(tx.now()))), ..rows::ActiveModel::default() };
@@ -301,8 +301,7 @@ async fn put_login(tx: &Tx, verified: &rows::Model, renewal: &Renewal) -> Result
         .set(change)
         .filter(rows::Column::Id.eq(verified.id))
         .filter(rows::Column::Status.eq(verified.status))
-        .filter(rows::Column::Epoch.eq(verified.epoch))
-        .filter(rows::Column::PasswordHash.eq(verified.password_hash.as_str()));
+        .filter(rows::Column::Epoch.eq(verified.epoch));
     Ok(same.fetch_updated(tx.conn()).await?.pop().ok_or_else(refused)?.into())
 }
 

@@ -5,13 +5,13 @@ use serde_json::json;
 
 use super::Login;
 use crate::identity::{
-    Account, AccountChange, AccountStatus, People,
-    passwords::{normalized, policy, weak},
-    users::password::{names, wrong},
+    Account, AccountChange, AccountStatus, People, accounts,
+    passwords::{normalized, weak},
+    users::password::wrong,
 };
 use crate::{
     base::{Access, Caller, CallerKind, Cx, Result, Secret, caller::CallerFacts, cx::CxFacts},
-    store::{ChangeKind, Fetch, Tx, tables::accounts},
+    store::{ChangeKind, Fetch, Tx, tables::accounts as rows},
 };
 
 /// Changes the password of an account that just logged in, and ends all its sessions. The change uses the code of the
@@ -27,7 +27,7 @@ pub async fn renew(
     if normalized(&new).expose() == normalized(current).expose() {
         return Err(weak("the new password must differ from the current one"));
     }
-    let password = policy::checked(new, names(&login.account)).await?;
+    let password = accounts::password::checked(&login.account, new).await?;
     let hash = people.passwords.hash(password).await?;
     let account = people.store.write(&as_account(cx, &login), (login.clone(), hash), put_renewed).await?;
     Ok(Login { account, ..login })
@@ -36,13 +36,13 @@ pub async fn renew(
 async fn put_renewed(tx: &Tx, (login, hash): &(Login, String)) -> Result<Account> {
     let (id, epoch) = (login.account.id, login.account.epoch);
     login.factor.consume(tx, id).await?;
-    let row = accounts::Entity::find_by_id(id).lock_exclusive().fetch_one(tx.conn()).await?;
+    let row = rows::Entity::find_by_id(id).lock_exclusive().fetch_one(tx.conn()).await?;
     // Every change of its password, role or status raises the epoch.
-    let active = |row: &accounts::Model| row.epoch == epoch && row.status == AccountStatus::Active;
+    let active = |row: &rows::Model| row.epoch == epoch && row.status == AccountStatus::Active;
     let row = row.filter(active).ok_or_else(wrong)?;
     let password = Some((hash.clone(), false));
     let change = AccountChange { password, end_sessions: true, ..AccountChange::default() };
-    let account = crate::identity::accounts::change(tx, row, &change).await?;
+    let account = accounts::change(tx, row, &change).await?;
     let details = json!({"own": true, "at_login": true});
     tx.changed(account.change(ChangeKind::Updated), account.shown_id(), details);
     Ok(account)

@@ -19,8 +19,9 @@ use tokio::sync::oneshot;
 
 use crate::base::{Error, Kind, Result, Secret, error::Reason, text};
 
-/// Maximum length in bytes: longer input only costs time.
-pub const MAX_BYTES: usize = 1024;
+/// Maximum length in bytes, as it is typed: the longest password in decomposed form, where a character is up to four of four bytes.
+/// Longer input only costs time.
+pub const MAX_BYTES: usize = 4096;
 /// Maximum number of queued passwords. Each takes tens of milliseconds, so a longer queue would mean waits of seconds.
 const QUEUE: usize = 128;
 
@@ -281,6 +282,16 @@ mod tests {
         assert!(!verify("correct horsf").await.unwrap());
         assert!(!verify(&"x".repeat(MAX_BYTES + 1)).await.unwrap());
         assert!(!pool.verify(secret(""), String::new()).await.unwrap(), "an empty password must not match");
+    }
+
+    #[tokio::test]
+    async fn a_long_password_is_the_same_in_every_normal_form() {
+        // 256 letters of three code points each, when they are decomposed.
+        let (composed, decomposed) = ("\u{1ed9}".repeat(256), "o\u{323}\u{302}".repeat(256));
+        let (pool, typed) = (Passwords::new(1), secret(&decomposed));
+        assert_eq!(normalized(&typed).expose(), &composed);
+        let hash = pool.hash(Password::kept(normalized(&typed))).await.unwrap();
+        assert!(pool.verify(typed, hash.clone()).await.unwrap() && pool.verify(secret(&composed), hash).await.unwrap());
     }
 
     #[tokio::test]

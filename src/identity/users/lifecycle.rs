@@ -89,8 +89,10 @@ async fn draft(cx: &Cx, people: &People, new: NewUser) -> Result<Draft> {
     let password_hash = match new.password {
         None => None,
         Some(text) => {
-            let names = [Some(email.key().to_owned()), id.clone(), Some(display_name.clone())];
-            let password = policy::checked(text, names.into_iter().flatten().collect()).await?;
+            let mut names = accounts::password::forms_of_address(email.as_str());
+            names.extend(id.clone());
+            names.push(display_name.clone());
+            let password = policy::checked(text, names).await?;
             Some(people.passwords.hash(password).await?)
         }
     };

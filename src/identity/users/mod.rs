@@ -20,8 +20,7 @@ use super::{Account, AccountChange, AccountStatus, RoleGrant, User, UserRef, acc
 use crate::{
     base::{Cx, Error, IdKind, Page, PageRequest, Reach, Result, Role, TenantRef, TenantScope, error::Reason, text},
     store::{
-        ChangeKind, Fetch, Store, Tx,
-        like::holding,
+        ChangeKind, Fetch, Store, Tx, like,
         page::page as rows_of_page,
         tables::accounts::{Column, Entity, Model},
     },
@@ -104,10 +103,10 @@ async fn find(cx: &Cx, store: &Store, user: &UserRef) -> Result<User> {
     one(load_users(&store.tenant(scope), vec![row.into()], store.clock().now()).await?)
 }
 
-/// The current password hash of a user.
-pub(super) async fn password_hash(store: &Store, user: &User) -> Result<String> {
+/// The current password hash of a user, and the epoch of the account.
+pub(super) async fn password_hash(store: &Store, user: &User) -> Result<(String, i64)> {
     let row = Entity::find_by_id(user.account.id).fetch_one(store.read()).await?;
-    row.map(|row| row.password_hash).ok_or_else(accounts::not_found)
+    row.map(|row| (row.password_hash, row.epoch)).ok_or_else(accounts::not_found)
 }
 
 /// Loads and locks the user that a call names.
@@ -190,8 +189,7 @@ impl ParsedFilter {
     }
 
     fn holds_text(&self) -> Condition {
-        // No name contains a control character, and PostgreSQL does not accept a zero byte.
-        if self.text.chars().any(char::is_control) {
+        if !like::may_occur(&self.text) {
             return Condition::all().add(Expr::value(false));
         }
         // The filter and the row are folded by the same function, because `lower` differs between databases.
@@ -202,8 +200,8 @@ impl ParsedFilter {
         ];
         // Rows of older versions have an empty search key: search their columns as those versions did.
         let unfilled =
-            columns.into_iter().fold(Condition::any(), |any, column| any.add(column.like(holding(&self.text))));
+            columns.into_iter().fold(Condition::any(), |any, column| any.add(column.like(like::holding(&self.text))));
         let unfilled = Condition::all().add(Column::SearchKey.eq("")).add(unfilled);
-        Condition::any().add(Column::SearchKey.like(holding(&self.text))).add(unfilled)
+        Condition::any().add(Column::SearchKey.like(like::holding(&self.text))).add(unfilled)
     }
 }

@@ -4,10 +4,8 @@ use serde_json::json;
 
 use super::{ceiling, put, record, rules};
 use crate::identity::{
-    Account, AccountChange, AccountStatus, Password, People, User, UserRef,
-    backoff::Attempt,
-    passwords::{policy, weak},
-    totp, users,
+    AccountChange, AccountStatus, Password, People, User, UserRef, accounts, backoff::Attempt, passwords::weak, totp,
+    users,
 };
 use crate::{
     base::{Cx, Error, Reach, Result, Secret, error::Reason},
@@ -42,8 +40,8 @@ struct Plan {
     user: UserRef,
     reach: Reach,
     own: bool,
-    /// The hash that the current password was verified against, for the caller's own account.
-    verified: Option<String>,
+    /// The epoch in which the current password was verified, for the caller's own account.
+    verified: Option<i64>,
     hash: String,
     must_change: bool,
     made: bool,
@@ -58,7 +56,7 @@ pub async fn set(cx: &Cx, people: &People, user: &UserRef, reach: Reach, new: Ne
     let own = rules::is_own(&cx.caller, &found.account);
     let verified = if own { Some(verify(cx, people, &found, new.current).await?) } else { None };
     let (password, made) = match new.text {
-        Some(text) => (policy::checked(text, names(&found.account)).await?, None),
+        Some(text) => (accounts::password::checked(&found.account, text).await?, None),
         None => {
             let text = Secret::new(totp::recovery_codes(2).join("-"));
             (Password::kept(text.clone()), Some(text))
@@ -75,8 +73,9 @@ async fn put_password(tx: &Tx, plan: &Plan) -> Result<(Tenant, User)> {
     let locked = users::lock(tx, &plan.user).await?;
     rules::admitted(&tx.cx().caller, plan.reach, &locked.user)?;
     ceiling::refuse_takeover(tx, &locked).await?;
-    // The password may have been changed since the current one was verified, or the name may belong to another user.
-    let same = plan.verified.as_ref().is_none_or(|hash| *hash == locked.row.password_hash);
+    // The password may have been changed since the current one was verified, which raises the epoch, or the name may belong to
+    // another user. A login may have replaced the hash by one of the same password.
+    let same = plan.verified.is_none_or(|epoch| epoch == locked.row.epoch);
     if !same || plan.own != rules::is_own(&tx.cx().caller, &locked.user.account) {
         return Err(wrong());
     }
@@ -93,20 +92,20 @@ async fn put_password(tx: &Tx, plan: &Plan) -> Result<(Tenant, User)> {
     Ok((locked.tenant, after))
 }
 
-/// Verifies the current password and returns its hash. Failures delay the next attempts, as for logins.
-async fn verify(cx: &Cx, people: &People, user: &User, current: Option<Secret<String>>) -> Result<String> {
+/// Verifies the current password and returns the epoch of the account. Failures delay the next attempts, as for logins.
+async fn verify(cx: &Cx, people: &People, user: &User, current: Option<Secret<String>>) -> Result<i64> {
     let current = current.ok_or_else(|| Error::invalid(Reason::FieldRequired, "current_password", "required"))?;
     let arrival = people.throttle.approach(cx).await?;
     let turn = people.throttle.wait(cx, arrival, Attempt::on(user.account.id, cx.counted_as())).await?;
     let verified = async {
-        let hash = users::password_hash(&people.store, user).await?;
-        let right = people.passwords.verify(current, hash.clone()).await?;
-        Ok(right.then_some(hash))
+        let (hash, epoch) = users::password_hash(&people.store, user).await?;
+        let right = people.passwords.verify(current, hash).await?;
+        Ok(right.then_some(epoch))
     };
     match verified.await {
-        Ok(Some(hash)) => {
+        Ok(Some(epoch)) => {
             turn.succeeded();
-            Ok(hash)
+            Ok(epoch)
         }
         Ok(None) => {
             turn.failed();
@@ -117,12 +116,6 @@ async fn verify(cx: &Cx, people: &People, user: &User, current: Option<Secret<St
             Err(error)
         }
     }
-}
-
-/// Texts that must not be the password.
-pub(in crate::identity) fn names(account: &Account) -> Vec<String> {
-    let names = [Some(account.username.clone()), rules::shown_email(account), Some(account.display_name.clone())];
-    names.into_iter().flatten().collect()
 }
 
 pub(in crate::identity) fn wrong() -> Error {

@@ -61,6 +61,16 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Fails if the certificates and the key of connections cannot be used.
+    pub fn check_certificates(&self) -> std::io::Result<()> {
+        match self.config.get_ssl_mode() {
+            SslMode::Disable => Ok(()),
+            _ => self.tls.check(),
+        }
+    }
+}
+
 /// The options that the driver shows only in a URL.
 struct Hidden {
     password: Option<String>,

@@ -97,6 +97,11 @@ impl Tls {
         [authorities, certificate, key].into_iter().flatten().filter_map(name).collect()
     }
 
+    /// Fails if the files cannot be used.
+    pub fn check(&self) -> io::Result<()> {
+        self.config().map(drop)
+    }
+
     fn config(&self) -> io::Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))

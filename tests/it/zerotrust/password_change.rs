@@ -8,6 +8,18 @@ use crate::harness::server::Server;
 const LOGIN: &str = "/v1/admin/login";
 
 #[tokio::test]
+async fn a_platform_account_has_its_policy_at_login_too() {
+    let server = Server::dev().await;
+    let log_in = async |new: &str| {
+        let body = json!({"user": "admin", "password": "admin", "new_password": new}).to_string();
+        server.http().call(Method::POST, LOGIN, Some(&body)).await.status
+    };
+    // Good enough for a user of a tenant.
+    assert_eq!(log_in("sunshine#1988").await, 422);
+    assert_eq!(log_in("correct horse battery staple").await, 200);
+}
+
+#[tokio::test]
 async fn a_temporary_password_gives_no_session() {
     let server = Server::dev().await;
     let admin = server.admin();

@@ -76,6 +76,12 @@ async fn searches(url: &str) {
     {
         assert_eq!(found(&admin, text).await, total, "{text:?}");
     }
+    // No name is longer than a pattern may be.
+    for (list, text) in [("users", "a"), ("users", "_"), ("groups", "a"), ("groups", "_")] {
+        let path = format!("/v1/admin/{list}?tenant_id=acme&q={}", text.repeat(51_000));
+        let answer = admin.get(&path).await;
+        assert_eq!((answer.status, &answer.json()["total"]), (200, &0.into()), "{list} {text}");
+    }
     // A changed name is found, and the old one is not.
     let change = json!({"action": "update", "tenant_id": "acme", "user_id": "elo", "display_name": "ZO\u{cb}"});
     assert_eq!(post(&admin, USER, change).await.status, 200);
@@ -189,6 +195,21 @@ both_databases! {
         assert_eq!(changed.status, 200, "{changed:?}");
         assert_eq!(log_in(&server, "ada", "noch viel mehr K\u{f6}che", None).await.status, 200);
         assert_eq!(log_in(&server, "ada", "noch viel mehr Koche", None).await.status, 401);
+    }
+
+    async fn an_address_is_not_a_password_in_any_form(db: TestDb) {
+        let server = serve(&db.url).await;
+        let admin = server.admin();
+        let address = "maria@b\u{fc}cherladen.example";
+        for password in [address, "maria@xn--bcherladen-9db.example"] {
+            let created = user(&admin, "maria", json!({"email": address, "password": password})).await;
+            assert_eq!(created.status, 422, "{password}: {created:?}");
+        }
+        assert_eq!(user(&admin, "maria", json!({"email": address})).await.status, 201);
+        for password in [address, "maria@xn--bcherladen-9db.example"] {
+            let body = json!({"tenant_id": "acme", "user_id": "maria", "password": password});
+            assert_eq!(post(&admin, "/v1/admin/users/password", body).await.status, 422, "{password}");
+        }
     }
 
     async fn codes_are_accepted_as_people_type_them(db: TestDb) {
