@@ -32,6 +32,8 @@ mod m20260101_000017_lists;
 mod m20260101_000018_jobs;
 mod m20260101_000019_operations;
 mod m20260101_000020_factor_attempts;
+mod m20260101_000021_gateway_pools;
+mod m20260101_000022_enrollment_tokens;
 pub mod record;
 
 /// The result of a migration.
@@ -81,6 +83,8 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000018_jobs,
     m20260101_000019_operations,
     m20260101_000020_factor_attempts,
+    m20260101_000021_gateway_pools,
+    m20260101_000022_enrollment_tokens,
 ];
 
 /// The database to be migrated.

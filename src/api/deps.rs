@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     auth::{CallerStanding, Sessions},
+    base::public_url::PublicUrl,
     controlplane::licensing::MultitenancySettings,
     identity::People,
     messaging::MessagingSettings,
@@ -41,4 +42,6 @@ pub struct Settings {
     pub messaging: MessagingSettings,
     /// The address to which warehouse clients send queries.
     pub warehouse_edge: EdgeAddress,
+    /// Where clients reach the server, if it is known.
+    pub public_url: Option<PublicUrl>,
 }

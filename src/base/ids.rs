@@ -121,6 +121,10 @@ pub enum IdKind {
     /// `grp_`: a group.
     Group,
     ApiKey,
+    /// `pool_`: a pool of gateways.
+    GatewayPool,
+    /// `tok_`: an enrollment token.
+    EnrollmentToken,
 }
 
 impl IdKind {
@@ -129,6 +133,8 @@ impl IdKind {
             Self::User => "usr_",
             Self::Group => "grp_",
             Self::ApiKey => "key_",
+            Self::GatewayPool => "pool_",
+            Self::EnrollmentToken => "tok_",
         }
     }
 

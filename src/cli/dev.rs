@@ -82,13 +82,17 @@ async fn start(config: Config, material: Material, addresses: Vec<SocketAddr>, e
 
 /// Prepares the server and everything that it needs.
 async fn prepare(
-    config: Config,
+    mut config: Config,
     mut material: Material,
     addresses: Vec<SocketAddr>,
     exposed: bool,
 ) -> anyhow::Result<(App, Vec<TcpListener>)> {
     material.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let (listeners, bound) = bind(&addresses, true).await?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    if config.public_url.is_none() {
+        config.public_url = bound.first().and_then(|address| format!("{scheme}://{address}").parse().ok());
+    }
     data_dir::make(&config.data_dir, |warning| tracing::warn!("{warning}"))?;
     let random = exposed.then(|| uuid::Uuid::new_v4().simple().to_string());
     let password = Password::of_development(random.as_deref().unwrap_or(ADMIN));

@@ -159,6 +159,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
                 max_tenants: config.max_tenants,
             },
             warehouse_edge: config.warehouse_edge.clone(),
+            public_url: config.public_url.clone(),
         },
         messaging_bootstrap: config.messaging_bootstrap.unwrap_or_default(),
         messaging_proxy_roles: config.messaging_proxy_roles.clone(),

@@ -46,7 +46,7 @@ fn closed(setup: Setup) -> Setup {
 const EMPTY: [&str; 5] = ["data_keys", "derived_names", "messaging_tenants", "operations", "warehouse_tenants"];
 
 /// Fields with several references.
-const LISTS: &[&str] = &["user_ids", "group_ids"];
+const LISTS: &[&str] = &["user_ids", "group_ids", "allowed_group_ids"];
 
 /// Fields that look like references but do not refer to resources of a tenant: ids of other systems, and what
 /// does not exist yet.
@@ -171,6 +171,11 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
     post(admin, "/v1/admin/rbac/grant", &role).await;
     let key = json!({"tenant_id": shown, "name": format!("{MARK} key"), "role": "read_only"});
     let key = text(&post(admin, "/v1/admin/api-keys", &key).await["key_id"]);
+    let pool =
+        json!({"action": "create", "tenant_id": shown, "name": format!("{MARK} pool"), "allowed_group_ids": [group]});
+    let pool = text(&post(admin, "/v1/admin/settings/gateway-pools", &pool).await["pool"]["id"]);
+    let token = json!({"tenant_id": shown, "name": format!("{MARK} token"), "user_id": user, "group_ids": [group]});
+    let token = text(&post(admin, "/v1/admin/tokens/generate", &token).await["token_id"]);
     let domains = format!("/api/control-plane/tenants/{}/email-domains", id.dashed());
     let domain = text(&post(admin, &domains, &json!({"domain": format!("{MARK}.example")})).await["id"]);
     let identity = post(admin, "/api/control-plane/users", &json!({"email": format!("eve@{MARK}.example")})).await;
@@ -189,7 +194,10 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
         ("user_ids", vec![user.clone()]),
         ("user", vec![user]),
         ("group_id", vec![group.clone()]),
-        ("group_ids", vec![group]),
+        ("group_ids", vec![group.clone()]),
+        ("allowed_group_ids", vec![group]),
+        ("pool_id", vec![pool]),
+        ("token_id", vec![token]),
         ("key_id", vec![key]),
         ("domain_id", vec![domain]),
         ("grant_id", vec![grant]),

@@ -2,6 +2,8 @@
 
 mod api_key_service;
 mod dialect;
+mod enrollment_token_service;
+mod gateway_pool_service;
 mod group_service;
 mod request;
 mod response;
@@ -16,8 +18,9 @@ use transcoder::Service;
 
 pub use self::dialect::ZeroTrustDialect;
 use self::{
-    api_key_service::ApiKeys, group_service::Groups, role_service::RoleGrants, session_service::AdminSessions,
-    tenant_service::Tenants, totp_service::SecondFactors, user_service::Users,
+    api_key_service::ApiKeys, enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
+    group_service::Groups, role_service::RoleGrants, session_service::AdminSessions, tenant_service::Tenants,
+    totp_service::SecondFactors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -26,6 +29,8 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
     vec![
         handlers::group_service::mount(Groups { deps: deps() }),
         handlers::api_key_service::mount(ApiKeys { deps: deps() }),
+        handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
+        handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),
         handlers::totp_service::mount(SecondFactors { deps: deps() }),

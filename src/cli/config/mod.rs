@@ -15,7 +15,7 @@ pub use settings::{SETTINGS, Setting, trimmed};
 
 use crate::{
     auth::{Origins, ProxyRoles},
-    base::Secret,
+    base::{Secret, public_url::PublicUrl},
     server::layers::TrustedProxies,
     warehouse::EdgeAddress,
 };
@@ -69,6 +69,8 @@ pub struct Config {
     /// Create tenant `public` with namespace `public/default`; `None` is the command's default.
     pub messaging_bootstrap: Option<bool>,
     pub messaging_force_delete: bool,
+    /// Where clients reach the server.
+    pub public_url: Option<PublicUrl>,
     /// The address to which clients of the warehouse send their queries.
     pub warehouse_edge: EdgeAddress,
     /// The subjects of proxies in front of the messaging surface.

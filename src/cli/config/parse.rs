@@ -12,6 +12,7 @@ const PLACEHOLDER: &str = "REPLACE-ME";
 
 /// Descriptions of values that several settings share.
 const NETWORKS: &str = "a comma-separated list of networks such as 10.0.0.0/8 or single addresses";
+const PUBLIC_URL: &str = "a URL such as https://tenantry.example.com, without a query";
 const HOST: &str = "a host name or an address, without a port";
 const SUBJECTS: &str = "a comma-separated list of token subjects";
 const ORIGINS: &str =
@@ -45,6 +46,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         self_service_provisioning: p.bool("self_service_provisioning").unwrap_or_default(),
         messaging_bootstrap: p.bool("messaging_bootstrap"),
         messaging_force_delete: p.bool("messaging_force_delete").unwrap_or_default(),
+        public_url: p.value("public_url", PUBLIC_URL),
         warehouse_edge: p.warehouse_edge(),
         messaging_proxy_roles: p.value("messaging_proxy_roles", SUBJECTS).unwrap_or_default(),
         kubeop_jwt_signing_key: p.text("kubeop_jwt_signing_key").filter(|key| key != PLACEHOLDER).map(Secret::new),

@@ -61,6 +61,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("self_service_provisioning", "TENANTRY_SELF_SERVICE_PROVISIONING", "false", Plain),
     setting!("messaging_bootstrap", "TENANTRY_MESSAGING_BOOTSTRAP", "", Plain),
     setting!("messaging_force_delete", "TENANTRY_MESSAGING_FORCE_DELETE", "true", Plain),
+    setting!("public_url", "TENANTRY_PUBLIC_URL", "", Plain),
     setting!("warehouse_edge_host", "TENANTRY_WAREHOUSE_EDGE_HOST", "", Plain),
     setting!("warehouse_edge_port", "TENANTRY_WAREHOUSE_EDGE_PORT", "", Plain),
     setting!("warehouse_edge_tls", "TENANTRY_WAREHOUSE_EDGE_TLS", "", Plain),

@@ -1,5 +1,6 @@
 //! Groups of the accounts of a tenant (zero-trust contract, section 4.3).
 
+pub mod lists;
 pub(in crate::identity) mod members;
 pub(in crate::identity) mod rules;
 

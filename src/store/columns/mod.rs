@@ -4,9 +4,11 @@
 //! area is a text here, and the area reads it.
 
 mod account;
+mod enrollment_kind;
 mod grant_role;
 pub mod json;
 mod owner;
+mod pool_selection;
 mod role;
 mod source;
 mod tenant_id;
@@ -16,9 +18,11 @@ mod timestamp;
 mod uuid;
 
 pub use account::{AccountStatus, TotpState};
+pub use enrollment_kind::EnrollmentKind;
 pub use grant_role::GrantRole;
 pub use json::Json;
 pub(super) use owner::Owner;
+pub use pool_selection::PoolSelection;
 pub use source::Source;
 pub use tenant_status::{Authority, Suspension, TenantStatus};
 pub use timestamp::Stamp;

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
-    account_roles, accounts, api_keys, email_domains, grants, group_members, groups,
+    account_roles, accounts, api_keys, email_domains, enrollment_tokens, gateway_pools, grants, group_members, groups,
     rows::{Rows, TenantRows, TenantTable},
     tenants,
 };
@@ -63,6 +63,8 @@ purged! {
     Accounts = accounts,
     Grants = grants,
     EmailDomains = email_domains,
+    EnrollmentTokens = enrollment_tokens,
+    GatewayPools = gateway_pools,
 }
 
 impl TenantRows<'_, TxConn> {

@@ -82,6 +82,12 @@ impl<C: Db> Rows<'_, C, Entity> {
         if text.is_empty() { query } else { query.filter(Column::NameKey.like(holding(&text))) }
     }
 
+    /// Those of the groups that exist.
+    pub async fn existing(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+        let found = self.select().filter(Column::Id.is_in(ids.iter().copied())).fetch_all(self.conn).await?;
+        Ok(found.into_iter().map(|group| group.id).collect())
+    }
+
     /// Inserts a group. Fails with [`GroupExists`](Reason::GroupExists) if the name is taken.
     pub async fn insert(&self, group: &Model) -> Result<()> {
         self.add(with_key(group)).await

@@ -14,7 +14,9 @@ pub(super) mod data_keys;
 mod deletion;
 pub mod derived_names;
 pub(super) mod email_domains;
+pub(super) mod enrollment_tokens;
 pub mod factor_attempts;
+pub(super) mod gateway_pools;
 pub(super) mod grants;
 pub(super) mod group_members;
 pub(super) mod groups;
@@ -41,6 +43,8 @@ pub use account_roles::{GROUP, Model as RoleRow, TENANT_WIDE};
 pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
 pub use deletion::Purged;
 pub use email_domains::Model as EmailDomainRow;
+pub use enrollment_tokens::{Model as EnrollmentTokenRow, TokenFilter, TokenState};
+pub use gateway_pools::Model as GatewayPoolRow;
 pub use grants::{
     Model as GrantRow, by_id as grant_by_id, clear_defaults as clear_default_grants, list as grants,
     of_identity as grants_of_identity, query as grants_query,
@@ -60,6 +64,7 @@ pub(super) fn unique() -> impl Iterator<Item = &'static Unique> {
         accounts::UNIQUE,
         clusters::UNIQUE,
         email_domains::UNIQUE,
+        gateway_pools::UNIQUE,
         grants::UNIQUE,
         groups::UNIQUE,
         identities::UNIQUE,

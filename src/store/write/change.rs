@@ -48,6 +48,10 @@ resources! {
     Token = "token",
     /// An operation. The id is a dashed UUID.
     Operation = "operation",
+    /// The id is `pool_...`.
+    GatewayPool = "gateway_pool",
+    /// The id is `tok_...`.
+    EnrollmentToken = "enrollment_token",
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,46 +1,16 @@
 //! Groups and API keys over REST: every documented response, in one conversation that is the same on both databases.
 
-use std::fmt::Write as _;
-
 use reqwest::Method;
 
-use crate::{
-    db::{self, TestDb},
-    harness::{
-        golden,
-        grpc::{self, Grpc},
-        http::Http,
-        mask::Mask,
-        server::{Server, Setup},
-    },
-    rows::{account, tenant},
+use super::conversation::{
+    Line,
+    Who::{Admin, Auditor, Elsewhere, Garbage, Nobody, Operator, Other, Platform, User},
+    check, http, serve,
 };
-
-/// The caller.
-#[derive(Clone, Copy, Debug)]
-enum Who {
-    /// Without a token.
-    Nobody,
-    /// A text that is not a token.
-    Garbage,
-    /// One of our tokens, for another surface.
-    Elsewhere,
-    /// The platform administrator.
-    Platform,
-    /// `admin` in tenant `acme`.
-    Admin,
-    /// `security_operator` in tenant `acme`.
-    Operator,
-    /// `auditor` in tenant `acme`.
-    Auditor,
-    /// `user` in tenant `acme`.
-    User,
-    /// `admin` in tenant `other`.
-    Other,
-}
-use Who::{Admin, Auditor, Elsewhere, Garbage, Nobody, Operator, Other, Platform, User};
-
-type Line = (Who, &'static str, &'static str, Option<&'static str>);
+use crate::{
+    db,
+    harness::grpc::{self, Grpc},
+};
 
 const GROUPS: &str = "/v1/admin/groups";
 const CHANGE: &str = "/v1/admin/groups/lifecycle";
@@ -155,56 +125,15 @@ const ABOUT_KEYS: &[Line] = &[
     (Nobody, "POST", KEYS, Some("{")),
 ];
 
-/// A server on a database with two tenants and their users.
-async fn serve(db: &TestDb) -> Server {
-    let (acme, other) = (tenant(db, "acme").await, tenant(db, "other").await);
-    for name in ["ada", "bob"] {
-        account(db, acme, name).await;
-    }
-    account(db, other, "eve").await;
-    Setup::dev().database(&db.url).start().await
-}
-
-async fn http(server: &Server, who: Who) -> Http {
-    let (setup, http) = (server.setup(), server.http());
-    let of = async |role: &str, tenant: &str| {
-        let subject = format!("{tenant}-{role}");
-        http.clone().token(setup.mint(&["--role", role, "--tenant", tenant, "--sub", &subject]).await)
-    };
-    match who {
-        Nobody => http,
-        Garbage => http.token("tak_garbage"),
-        Elsewhere => http.token(setup.mint(&["--role", "platform_admin", "--audience", "messaging"]).await),
-        Platform => server.admin(),
-        Admin => of("admin", "acme").await,
-        Operator => of("security_operator", "acme").await,
-        Auditor => of("auditor", "acme").await,
-        User => of("user", "acme").await,
-        Other => of("admin", "other").await,
-    }
-}
-
-/// Sends each line and records it with its response.
-async fn run_conversation(server: &Server, lines: &[Line], mask: &mut Mask) -> String {
-    let mut written = String::new();
-    for (who, method, path, body) in lines {
-        let (method, real) = (Method::from_bytes(method.as_bytes()).unwrap(), body.map(|body| mask.reveal(body)));
-        let answer = http(server, *who).await.call(method.clone(), &mask.reveal(path), real.as_deref()).await;
-        writeln!(written, "> {who:?}: {method} {path} {}", body.unwrap_or_default()).unwrap();
-        writeln!(written, "{}", mask.hide(&answer.shown())).unwrap();
-    }
-    written
-}
-
 both_databases! {
     async fn groups_answer_as_documented(db: TestDb) {
         let server = serve(&db).await;
-        golden::check("zerotrust/groups.txt", &run_conversation(&server, ABOUT_GROUPS, &mut Mask::default()).await);
+        check("groups", &server, ABOUT_GROUPS).await;
     }
 
     async fn api_keys_answer_as_documented(db: TestDb) {
         let server = serve(&db).await;
-        golden::check("zerotrust/api_keys.txt", &run_conversation(&server, ABOUT_KEYS, &mut Mask::default()).await);
+        check("api_keys", &server, ABOUT_KEYS).await;
     }
 
     async fn a_key_works_over_rest_and_grpc_until_it_is_revoked(db: TestDb) {

@@ -1,6 +1,9 @@
 //! The zero-trust surface and its rules.
 
 mod api_keys;
+mod conversation;
+mod enrollment_tokens;
+mod gateway_pools;
 mod groups_rest;
 mod groups_rules;
 mod password_change;

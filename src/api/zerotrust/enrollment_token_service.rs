@@ -1,0 +1,143 @@
+//! `EnrollmentTokenService`: tokens that enroll devices and gateways.
+
+use url::form_urlencoded;
+
+use crate::{
+    api::{Deps, handlers::zerotrust::v1::enrollment_token_service::EnrollmentTokenService, paging, timestamp},
+    base::{Cx, Error, IdKind, Reach, Result, error::Reason},
+    enrollment::tokens::{self, EnrollmentToken, Enrolls, Filter, GeneratedToken, NewTokens},
+    proto::zerotrust::v1::{
+        self as proto, GenerateTokensRequest, GenerateTokensResponse, GeneratedTokens, GetTokenRequest,
+        GetTokenResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse,
+    },
+    store::columns::EnrollmentKind,
+};
+
+/// Where devices and gateways enroll.
+const ENROLL: &str = "/v1/enroll";
+
+pub struct EnrollmentTokens {
+    pub(super) deps: Deps,
+}
+
+impl EnrollmentTokenService for EnrollmentTokens {
+    async fn generate_tokens(
+        &self,
+        cx: &Cx,
+        reach: Reach,
+        message: GenerateTokensRequest,
+    ) -> Result<GenerateTokensResponse> {
+        let several = message.count.is_some_and(|count| count > 1);
+        let generated = tokens::generate(cx, &self.deps.store, cx.tenant()?, new_tokens(message)?, reach).await?;
+        let mut shown: Vec<_> = generated.iter().map(|token| self.generated(token)).collect();
+        let answer = match shown.pop() {
+            Some(token) if !several => GeneratedTokens {
+                token: Some(token.token),
+                token_id: Some(token.token_id),
+                expires_at: token.expires_at,
+                enroll_url: token.enroll_url,
+                qr_payload: token.qr_payload,
+                tokens: Vec::new(),
+            },
+            last => GeneratedTokens { tokens: shown.into_iter().chain(last).collect(), ..GeneratedTokens::default() },
+        };
+        Ok(GenerateTokensResponse { answer: Some(answer) })
+    }
+
+    async fn list_tokens(&self, cx: &Cx, reach: Reach, message: ListTokensRequest) -> Result<ListTokensResponse> {
+        let request = paging::request(cx, &message)?;
+        let filter = Filter { status: message.status, kind: message.kind };
+        let page = tokens::page(cx, &self.deps.store, cx.tenant()?, &filter, reach, request).await?;
+        Ok(paging::response(page, |token| to_proto(cx, token)))
+    }
+
+    async fn get_token(&self, cx: &Cx, reach: Reach, message: GetTokenRequest) -> Result<GetTokenResponse> {
+        let token = tokens::get(cx, &self.deps.store, cx.tenant()?, &message.token_id, reach).await?;
+        Ok(GetTokenResponse { token: Some(to_proto(cx, token)) })
+    }
+
+    async fn revoke_token(&self, cx: &Cx, reach: Reach, message: RevokeTokenRequest) -> Result<RevokeTokenResponse> {
+        let RevokeTokenRequest { token_id, reason, .. } = message;
+        let token = tokens::revoke(cx, &self.deps.store, cx.tenant()?, &token_id, reason, reach).await?;
+        Ok(RevokeTokenResponse { token: Some(to_proto(cx, token)) })
+    }
+}
+
+impl EnrollmentTokens {
+    fn generated(&self, generated: &GeneratedToken) -> proto::GeneratedToken {
+        let (token, text) = (&generated.token, generated.text.expose());
+        let enroll_url = self.deps.settings.public_url.as_ref().map(|url| url.at(ENROLL));
+        let qr_payload = enroll_url.as_ref().map(|url| {
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("url", url)
+                .append_pair("token", text)
+                .finish();
+            format!("tenantry://enroll?{query}")
+        });
+        proto::GeneratedToken {
+            // The only response that contains the token.
+            token: text.clone(),
+            token_id: token.shown_id(),
+            expires_at: token.row.expires_at.map(|at| timestamp(at.time())),
+            enroll_url,
+            qr_payload,
+        }
+    }
+}
+
+fn new_tokens(message: GenerateTokensRequest) -> Result<NewTokens> {
+    let kind = message.kind.as_deref().map_or(Ok(EnrollmentKind::Device), tokens::kind)?;
+    let enrolls = match kind {
+        EnrollmentKind::Device if message.pool_id.is_some() => return Err(unused("pool_id", kind)),
+        EnrollmentKind::Device => {
+            Enrolls::Devices { user: message.user_id, groups: message.group_ids, ephemeral: message.ephemeral }
+        }
+        EnrollmentKind::Gateway if message.user_id.is_some() => return Err(unused("user_id", kind)),
+        EnrollmentKind::Gateway if !message.group_ids.is_empty() => return Err(unused("group_ids", kind)),
+        EnrollmentKind::Gateway if message.ephemeral => return Err(unused("ephemeral", kind)),
+        EnrollmentKind::Gateway => match message.pool_id {
+            Some(pool) => Enrolls::Gateways { pool },
+            None => return Err(Error::invalid(Reason::FieldRequired, "pool_id", "a token for gateways needs a pool")),
+        },
+    };
+    Ok(NewTokens {
+        enrolls,
+        name: message.name.unwrap_or_default(),
+        expires_in: message.expires_in_seconds,
+        max_uses: message.max_uses,
+        reusable: message.reusable,
+        pre_approved: message.pre_approved,
+        count: message.count,
+    })
+}
+
+/// The error for a member that tokens of the other kind have.
+fn unused(field: &str, kind: EnrollmentKind) -> Error {
+    let text = format!("{field} is not used for tokens of kind {}", kind.as_str());
+    Error::invalid(Reason::InvalidArgument, field, text)
+}
+
+fn to_proto(cx: &Cx, token: EnrollmentToken) -> proto::EnrollmentToken {
+    let (id, tenant_id, state) = (token.shown_id(), token.tenant.zero_trust(), token.row.state(cx.clock.now().into()));
+    let row = token.row;
+    proto::EnrollmentToken {
+        id,
+        tenant_id,
+        kind: row.kind.as_str().to_owned(),
+        name: row.name,
+        prefix: row.prefix,
+        state: state.as_str().to_owned(),
+        max_uses: row.max_uses,
+        use_count: row.use_count,
+        expires_at: row.expires_at.map(|at| timestamp(at.time())),
+        user_id: row.account_id.map(|id| IdKind::User.show(id)),
+        group_ids: row.group_ids.iter().map(|id| IdKind::Group.show(*id)).collect(),
+        pool_id: row.pool_id.map(|id| IdKind::GatewayPool.show(id)),
+        pre_approved: row.pre_approved,
+        ephemeral: row.ephemeral,
+        created_by: row.created_by,
+        created_at: Some(timestamp(row.created_at.time())),
+        last_used_at: row.last_used_at.map(|at| timestamp(at.time())),
+        revoked_at: row.revoked_at.map(|at| timestamp(at.time())),
+    }
+}

@@ -1,0 +1,106 @@
+//! Pools of the gateways of a tenant.
+
+use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, QuerySelect, entity::prelude::*};
+
+use super::rows::{Rows, TenantRows, TenantTable, WithId};
+use crate::{
+    base::{PageRequest, Result, error::Reason, text::fold},
+    store::{
+        Db, Fetch, UpdateRow,
+        columns::{Json, Owner, PoolSelection, Stamp},
+        page::page,
+        unique::Unique,
+    },
+};
+
+/// The unique indexes whose violations callers see.
+pub(super) const UNIQUE: &[Unique] = &[Unique {
+    index: "gateway_pools_name_unique",
+    columns: "gateway_pools.tenant_id, gateway_pools.name_key",
+    reason: Reason::GatewayPoolExists,
+    message: "a gateway pool with that name already exists",
+}];
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "gateway_pools")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_id: Owner,
+    /// UUIDv7.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The name as it was given. Unique in the tenant, case-insensitively.
+    pub name: String,
+    /// The name in the form that is compared, which the queries here derive from the name.
+    pub name_key: String,
+    /// Empty if unknown.
+    pub region: String,
+    pub selection: PoolSelection,
+    pub weight: i64,
+    pub priority: i64,
+    /// No limit if it is missing.
+    pub max_sessions: Option<i64>,
+    /// Groups whose devices may use the pool; empty for all.
+    pub allowed_group_ids: Json<Vec<Uuid>>,
+    pub virtual_cidr: Option<String>,
+    pub dns_servers: Json<Vec<String>>,
+    /// When the remaining sessions end, if the pool drains.
+    pub drain_deadline: Option<Stamp>,
+    /// Raised by every change.
+    pub version: i64,
+    pub created_at: Stamp,
+    pub updated_at: Stamp,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl TenantTable for Entity {
+    const TENANT: Column = Column::TenantId;
+}
+
+impl WithId for Entity {
+    const ID: Column = Column::Id;
+}
+
+impl<'a, C> TenantRows<'a, C> {
+    pub fn gateway_pools(&self) -> Rows<'a, C, Entity> {
+        self.table()
+    }
+}
+
+impl<C: Db> Rows<'_, C, Entity> {
+    /// Loads and locks a pool.
+    pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
+        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
+    }
+
+    /// A page of the pools, oldest first, and the total number.
+    pub async fn page(&self, request: PageRequest) -> Result<(Vec<Model>, u64)> {
+        page(self.select(), Column::Id, request, self.conn).await
+    }
+
+    /// Inserts a pool. Fails with [`GatewayPoolExists`](Reason::GatewayPoolExists) if the name is taken.
+    pub async fn insert(&self, pool: &Model) -> Result<()> {
+        self.add(with_key(pool)).await
+    }
+
+    /// Updates a pool. Fails with [`GatewayPoolExists`](Reason::GatewayPoolExists) if the name is taken.
+    pub async fn update(&self, pool: &Model) -> Result<()> {
+        let row = with_key(pool).into_active_model().reset_all();
+        let row = ActiveModel { tenant_id: Unchanged(self.tenant), id: Unchanged(pool.id), ..row };
+        row.update_row(self.conn).await?;
+        Ok(())
+    }
+
+    /// Deletes a pool. Returns whether it existed.
+    pub async fn delete(&self, id: Uuid) -> Result<bool> {
+        self.remove(id).await
+    }
+}
+
+fn with_key(pool: &Model) -> Model {
+    Model { name_key: fold(&pool.name), ..pool.clone() }
+}

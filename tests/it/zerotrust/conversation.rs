@@ -1,0 +1,83 @@
+//! Conversations over REST that are the same on both databases, and are compared with a golden file.
+
+use std::fmt::Write as _;
+
+use reqwest::Method;
+
+use crate::{
+    db::TestDb,
+    harness::{
+        golden,
+        http::Http,
+        mask::Mask,
+        server::{Server, Setup},
+    },
+    rows::{account, tenant},
+};
+
+/// The caller.
+#[derive(Clone, Copy, Debug)]
+pub enum Who {
+    /// Without a token.
+    Nobody,
+    /// A text that is not a token.
+    Garbage,
+    /// One of our tokens, for another surface.
+    Elsewhere,
+    /// The platform administrator.
+    Platform,
+    /// `admin` in tenant `acme`.
+    Admin,
+    /// `security_operator` in tenant `acme`.
+    Operator,
+    /// `auditor` in tenant `acme`.
+    Auditor,
+    /// `user` in tenant `acme`.
+    User,
+    /// `admin` in tenant `other`.
+    Other,
+}
+
+/// The caller, the method, the path and the body of a request.
+pub type Line = (Who, &'static str, &'static str, Option<&'static str>);
+
+/// A server on a database with two tenants and their users.
+pub async fn serve(db: &TestDb) -> Server {
+    let (acme, other) = (tenant(db, "acme").await, tenant(db, "other").await);
+    for name in ["ada", "bob"] {
+        account(db, acme, name).await;
+    }
+    account(db, other, "eve").await;
+    Setup::dev().database(&db.url).env("TENANTRY_PUBLIC_URL", "https://tenantry.example").start().await
+}
+
+pub async fn http(server: &Server, who: Who) -> Http {
+    let (setup, http) = (server.setup(), server.http());
+    let of = async |role: &str, tenant: &str| {
+        let subject = format!("{tenant}-{role}");
+        http.clone().token(setup.mint(&["--role", role, "--tenant", tenant, "--sub", &subject]).await)
+    };
+    match who {
+        Who::Nobody => http,
+        Who::Garbage => http.token("tak_garbage"),
+        Who::Elsewhere => http.token(setup.mint(&["--role", "platform_admin", "--audience", "messaging"]).await),
+        Who::Platform => server.admin(),
+        Who::Admin => of("admin", "acme").await,
+        Who::Operator => of("security_operator", "acme").await,
+        Who::Auditor => of("auditor", "acme").await,
+        Who::User => of("user", "acme").await,
+        Who::Other => of("admin", "other").await,
+    }
+}
+
+/// Sends each line, and compares it and its response with a golden file of the surface.
+pub async fn check(name: &str, server: &Server, lines: &[Line]) {
+    let (mut mask, mut written) = (Mask::default(), String::new());
+    for (who, method, path, body) in lines {
+        let (method, real) = (Method::from_bytes(method.as_bytes()).unwrap(), body.map(|body| mask.reveal(body)));
+        let answer = http(server, *who).await.call(method.clone(), &mask.reveal(path), real.as_deref()).await;
+        writeln!(written, "> {who:?}: {method} {path} {}", body.unwrap_or_default()).unwrap();
+        writeln!(written, "{}", mask.hide(&answer.shown())).unwrap();
+    }
+    golden::check(&format!("zerotrust/{name}.txt"), &written);
+}
