@@ -11,6 +11,12 @@ pub const DEV_MARK: &str = "Made by `tenantry dev`, for development only";
 /// Maximum size of a file, in bytes.
 const MAX: u64 = 1 << 20;
 
+/// A path for an error. If there is no such file, and no directory for it, the setting may be a secret in the wrong place, and is not repeated.
+pub fn shown(path: &Path) -> String {
+    let has_place = path.is_absolute() && path.parent().is_some_and(Path::is_dir);
+    if path.exists() || has_place { path.display().to_string() } else { "(which does not exist)".to_owned() }
+}
+
 /// Reads a file. Fails at once for anything but a regular file: opening a pipe would wait for its writer.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = open(path)?;
@@ -45,6 +51,16 @@ fn open(path: &Path) -> io::Result<fs::File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_in_the_place_of_a_path_is_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let (missing, secret) = (dir.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----\nMC4CAQ/Aw");
+        assert_eq!(shown(&missing), missing.display().to_string());
+        for hidden in [secret, "MC4CAQAwBQYDK2VwBCIEIGVhY2hTZWNyZXQ", "/MC4CAQ/Aw", ""] {
+            assert_eq!(shown(Path::new(hidden)), "(which does not exist)");
+        }
+    }
 
     #[test]
     fn only_regular_files_of_a_bounded_size_are_read() {

@@ -20,10 +20,10 @@ use std::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::base::{Cx, Error, ExpiringCache, IdKind, Kind, Result, error::Reason, names::fold, subscriber};
+use crate::base::{Cx, Error, ExpiringCache, Kind, Result, error::Reason, subscriber};
 use crate::identity::{
-    Email,
     accounts::address_gate::{Gate, Gates, NARROW_FROM, Slot},
+    accounts::unknown_name,
 };
 
 /// Failures without a delay: people mistype.
@@ -66,21 +66,11 @@ impl Attempt {
 
     /// An attempt on an account that does not exist, by the tenant and the name given.
     pub fn on_unknown(tenant: &str, name: &str, address: Option<IpAddr>) -> Self {
-        let text = format!("{tenant}/{}", normal(name));
+        let text = format!("{tenant}/{}", unknown_name::normal(name));
         Self {
             account: Sha256::new_with_prefix(b"name").chain_update(text).finalize().into(),
             origin: address.map(subscriber),
         }
-    }
-}
-
-/// Normalizes the name as a lookup would, so that the delays do not reveal that there is no such account.
-fn normal(name: &str) -> String {
-    let name = name.trim();
-    match (IdKind::User.read(name), Email::read(name)) {
-        (Some(id), _) => IdKind::User.show(id),
-        (None, Ok(email)) => email.key().to_owned(),
-        (None, Err(_)) => fold(name),
     }
 }
 
@@ -291,6 +281,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::base::IdKind;
 
     fn attempt(account: &str, last: u8) -> Attempt {
         Attempt::on_unknown("acme", account, Some(Ipv4Addr::new(192, 0, 2, last).into()))

@@ -7,13 +7,15 @@ use prost_types::ListValue;
 
 use super::{bundles, document, policy_rules, rules};
 use crate::{
-    base::{Error, Result, error::Reason},
+    base::{Error, Result, error::Reason, words::quoted},
     proto::messaging::v2::{AuthPolicies, BacklogQuota},
     store::tables::NamespaceRow,
 };
 
 pub use crate::proto::messaging::v2::NamespacePolicies;
 
+/// Maximum number of clusters in an error.
+const SHOWN: usize = 5;
 /// The default cluster of a namespace: the one that always exists.
 const LOCAL: &str = "standalone";
 
@@ -56,7 +58,7 @@ pub fn replication_clusters(
     let may_use = |cluster: &&String| allowed.contains(cluster) && known.contains(cluster);
     let named = policies.replication_clusters.iter().chain(&policies.allowed_clusters);
     if let Some(cluster) = named.into_iter().find(|cluster| !may_use(cluster)) {
-        let cluster = crate::base::words::quoted(cluster);
+        let cluster = quoted(cluster);
         let text = format!("Cluster [{cluster}] is not in the list of allowed clusters list for tenant [{tenant}]");
         return Err(Error::precondition(Reason::ClusterNotAllowed, text));
     }
@@ -66,10 +68,12 @@ pub fn replication_clusters(
     };
     let own = &policies.allowed_clusters;
     if !own.is_empty() && clusters.iter().any(|cluster| !own.contains(cluster)) {
+        let named: Vec<_> = clusters.iter().take(SHOWN).map(|cluster| quoted(cluster)).collect();
+        let more = if clusters.len() > SHOWN { ", ..." } else { "" };
         let text = format!(
-            "Allowed clusters do not contain the replication cluster [{}]. Please remove the replication cluster if the \
+            "Allowed clusters do not contain the replication cluster [{}{more}]. Please remove the replication cluster if the \
              cluster is not allowed for this namespace",
-            clusters.join(", ")
+            named.join(", ")
         );
         return Err(Error::invalid(Reason::PolicyInvalid, "policies.allowed_clusters", text));
     }
@@ -120,6 +124,19 @@ fn unique(list: &mut ListValue) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_names_a_few_clusters() {
+        let clusters: Vec<_> = (0..30).map(|number| format!("{number}{}", "x".repeat(250))).collect();
+        let policies = NamespacePolicies {
+            replication_clusters: clusters.clone(),
+            allowed_clusters: list(&["standalone"]),
+            ..NamespacePolicies::default()
+        };
+        let known: Vec<_> = clusters.into_iter().chain(list(&["standalone"])).collect();
+        let error = replication_clusters("acme", &policies, &known, &known).unwrap_err();
+        assert!(error.to_string().len() < 2000 && error.to_string().contains(", ...]"), "{error}");
+    }
 
     #[test]
     fn roles_are_listed_once_however_many_there_are() {

@@ -128,7 +128,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 fn named(path: &Path) -> String {
-    path.display().to_string()
+    setting_file::shown(path)
 }
 
 #[cfg(test)]

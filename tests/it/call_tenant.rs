@@ -67,7 +67,7 @@ fn a_request_that_may_name_a_tenant_is_not_on_the_callers_own() {
             _ => {}
         }
     }
-    assert_eq!(or_caller, 15, "the test finds the rules");
+    assert!(or_caller >= 15, "the test finds the rules: {or_caller}");
     assert!(names_tenant("tenant") && names_tenant("tenant_id") && names_tenant("target_tenant"));
     assert!(!names_tenant("tenants_total") && !names_tenant("name"));
 }

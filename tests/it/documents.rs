@@ -20,6 +20,10 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
     ("CONTRIBUTING.md", &[("scripts/test", "it is what runs this test")]),
     ("docs/architecture.md", &[]),
     (
+        "docs/bundle-verification.md",
+        &[("python3 crates/bundle-verify", "crates/bundle-verify/tests/vectors.rs runs it")],
+    ),
+    (
         "docs/adding-an-rpc.md",
         &[
             ("cargo build", "it shows the error of a step that is half done"),

@@ -110,6 +110,16 @@ both_databases! {
         assert_eq!(missing.reason, Reason::AccountNotFound);
     }
 
+    async fn each_of_several_concurrent_passwords_ends_the_sessions_before_it(db: TestDb) {
+        create(&db, account(None, "ada")).await.unwrap();
+        let (cx, passwords) = (platform_cx("account.set_password"), Passwords::new(2));
+        let set = |n: usize| identity::set_password(&db, &passwords, &cx, None, "ada", Password::of_development(&format!("one {n}")));
+        for set in futures::future::join_all((0..8).map(set)).await {
+            set.unwrap();
+        }
+        assert_eq!(epoch(&db, "ada").await, 8, "two of them ended the same sessions");
+    }
+
     async fn a_revoked_token_stays_revoked_on_every_replica(db: TestDb) {
         let (cx, one, stop) = (platform_cx("token.revoke"), token(None), CancellationToken::new());
         let running = Revocations::default();

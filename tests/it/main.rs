@@ -16,6 +16,7 @@ mod changes;
 mod clocks;
 mod columns;
 mod commands;
+mod config_check;
 mod controlplane;
 mod crashes;
 mod credentials;

@@ -161,4 +161,12 @@ async fn an_inactive_account_administers_nothing_by_its_name() {
     }
     assert_eq!(get(&server, &proxy, "acme/nobody", others).await.status, 200, "an unknown principal must be accepted");
     assert_eq!(get(&server, &proxy, "acme/Ada", others).await.status, 403, "subjects must be case-sensitive");
+    // Under a name that a tenant gave up, nobody acts.
+    post("/v1/admin/tenants/lifecycle", json!({"action": "update", "tenant_id": "acme", "slug": "acme-two"})).await;
+    for principal in ["acme/ada", "acme/rita", "acme/nobody"] {
+        assert_eq!(get(&server, &proxy, principal, others).await.status, 403, "{principal}");
+    }
+    let purge = json!({"action": "delete", "tenant_id": "dock", "confirm_slug": "dock", "purge": true});
+    post("/v1/admin/tenants/lifecycle", purge).await;
+    assert_eq!(get(&server, &proxy, "dock/eve", others).await.status, 403);
 }

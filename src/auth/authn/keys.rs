@@ -183,7 +183,7 @@ fn create(path: &Path) -> Result<(), KeyError> {
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> KeyError {
-    KeyError::File { path: path.display().to_string(), source }
+    KeyError::File { path: setting_file::shown(path), source }
 }
 
 #[cfg(test)]

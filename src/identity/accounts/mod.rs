@@ -7,10 +7,11 @@ pub(in crate::identity) mod email;
 pub mod identities;
 pub mod password;
 pub mod principals;
+pub mod unknown_name;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, Select,
-    sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, Condition, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    Select, sea_query::Expr,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -259,7 +260,9 @@ pub async fn set_password(
 }
 
 async fn put_password(tx: &Tx, (tenant, username, hash): &(Option<TenantScope>, String, String)) -> Result<()> {
-    let account = by_name(*tenant, username).fetch_one(tx.conn()).await?.ok_or_else(not_found)?;
+    // Locked, because the change writes the epoch and the version after those that it has read.
+    let row = by_name(*tenant, username).lock_exclusive().fetch_one(tx.conn()).await?;
+    let account = row.ok_or_else(not_found)?;
     let password = Some((hash.clone(), false));
     let invited = account.status == AccountStatus::Invited;
     let status = invited.then_some((AccountStatus::Active, None));
@@ -285,14 +288,31 @@ pub async fn has_password(store: &Store, passwords: &Passwords, username: &str, 
 /// Finds an account in a tenant or on the platform by id, name or email address, in that order. Deleted
 /// accounts are not found.
 pub async fn find(conn: &impl Db, tenant: Option<TenantScope>, named: &str) -> Result<Option<accounts::Model>> {
+    find_in(conn, in_place(tenant), named).await
+}
+
+/// The same for an account that is about to be changed: locks it. Changes write the epoch and the version after those that they have read.
+pub(in crate::identity) async fn find_locked(
+    tx: &Tx,
+    tenant: Option<TenantScope>,
+    named: &str,
+) -> Result<Option<accounts::Model>> {
+    find_in(tx.conn(), in_place(tenant).lock_exclusive(), named).await
+}
+
+async fn find_in(conn: &impl Db, place: Select<accounts::Entity>, named: &str) -> Result<Option<accounts::Model>> {
     let found = match IdKind::User.read(named) {
-        Some(id) => in_place(tenant).filter(accounts::Column::Id.eq(id)).fetch_one(conn).await?,
-        None => by_name_or_email(conn, tenant, named).await?,
+        Some(id) => place.filter(accounts::Column::Id.eq(id)).fetch_one(conn).await?,
+        None => by_name_or_email(conn, place, named).await?,
     };
     Ok(found.filter(|account| account.status != AccountStatus::Deleted))
 }
 
-async fn by_name_or_email(conn: &impl Db, tenant: Option<TenantScope>, named: &str) -> Result<Option<accounts::Model>> {
+async fn by_name_or_email(
+    conn: &impl Db,
+    place: Select<accounts::Entity>,
+    named: &str,
+) -> Result<Option<accounts::Model>> {
     // A text that cannot be a name is not looked up: the database may not accept it as a parameter.
     let (name, keys) = (check_name(named).is_ok().then(|| fold(named)), Email::keys(named));
     if name.is_none() && keys.is_empty() {
@@ -301,7 +321,7 @@ async fn by_name_or_email(conn: &impl Db, tenant: Option<TenantScope>, named: &s
     let named = Condition::any()
         .add_option(name.as_deref().map(|name| accounts::Column::UsernameKey.eq(name)))
         .add(accounts::Column::EmailKey.is_in(keys.clone()));
-    let rows = in_place(tenant).filter(named).fetch_all(conn).await?;
+    let rows = place.filter(named).fetch_all(conn).await?;
     // Names take precedence over addresses. If two addresses differ only in spelling, the exact spelling wins.
     let place = |row: &accounts::Model| match name.as_ref() == Some(&row.username_key) {
         true => 0,

@@ -60,7 +60,11 @@ async fn resolve_subject<'s>(
     // Includes tenants that are being deleted: their accounts may not act.
     match tenants::resolve_any(&system, store, &TenantRef::Name(name.key())).await {
         Ok(found) => Ok(Some((Some(found), username))),
-        Err(error) if error.reason == Reason::TenantNotFound => Ok(None),
+        // A tenant that was renamed or purged: whether its accounts may act is not known under its old name.
+        Err(error) if error.reason == Reason::TenantNotFound => match tenants::released_at(store, &name.key()).await? {
+            Some(_) => Err(may_not_act()),
+            None => Ok(None),
+        },
         Err(error) => Err(error),
     }
 }

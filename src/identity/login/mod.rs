@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Account, AccountStatus, People, RoleGrant, TotpState, User, accounts,
+    Account, AccountStatus, People, RoleGrant, TotpState, User,
+    accounts::{self, unknown_name::LONGEST_NAME},
     backoff::Attempt,
     factor_attempts,
     passwords::{Password, PasswordMatch},
@@ -78,9 +79,6 @@ pub enum Purpose {
     /// A new password ([`renewal::renew`]), whose write uses the code.
     NewPassword,
 }
-
-/// Maximum length of the text that names an account, in bytes.
-const MAX_USER: usize = 320;
 
 /// How the second factor was verified.
 #[derive(Clone, Debug)]
@@ -200,7 +198,7 @@ async fn find(people: &People, credentials: &Credentials) -> Result<(String, Opt
     let store = &people.store;
     let user = credentials.user.trim();
     let tenant_name = credentials.tenant.as_ref().map(TenantRef::to_string).unwrap_or_default();
-    if user.len() > MAX_USER {
+    if user.len() > LONGEST_NAME {
         return Ok((tenant_name, None));
     }
     let tenant = match &credentials.tenant {

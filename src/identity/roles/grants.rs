@@ -118,6 +118,9 @@ async fn revoke_in(tx: &Tx, request: &RoleRequest) -> Result<User> {
     done(tx, &locked, after)
 }
 
+/// Maximum number of users whose roles are revoked with a group: other writes wait for that one.
+const MOST_HOLDERS: usize = 500;
+
 /// Revokes all roles for a group, before it is deleted: as [`revoke`] does, and it fails if the caller may not revoke one of
 /// them. Their users are not audited one by one.
 pub(in crate::identity) async fn revoke_for_group(tx: &Tx, scope: TenantScope, group: Uuid) -> Result<()> {
@@ -125,6 +128,11 @@ pub(in crate::identity) async fn revoke_for_group(tx: &Tx, scope: TenantScope, g
     let holders = rows.holders_for_group(group, tx.now().into()).await?;
     if !holders.is_empty() {
         rules::not_by_key(&tx.cx().caller)?;
+    }
+    if holders.len() > MOST_HOLDERS {
+        let text =
+            format!("more than {MOST_HOLDERS} users have roles for the group; revoke roles before you delete it");
+        return Err(Error::precondition(Reason::GroupInUse, text));
     }
     for account in holders {
         let user = IdKind::User.show(account);

@@ -112,7 +112,7 @@ pub(super) async fn password_hash(store: &Store, user: &User) -> Result<(String,
 /// Loads and locks the user that a call names.
 pub(super) async fn lock(tx: &Tx, user: &UserRef) -> Result<LockedUser> {
     let (tenant, scope) = tenants::resolve_locked(tx, &user.tenant).await?;
-    let row = accounts::find(tx.conn(), Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
+    let row = accounts::find_locked(tx, Some(scope), &user.user).await?.ok_or_else(accounts::not_found)?;
     if user.version.is_some_and(|version| version != row.version) {
         return Err(rules::stale());
     }

@@ -16,9 +16,6 @@ use crate::base::panics;
 /// The largest part that is passed to hyper at once, in bytes: a peer that reads one such part makes progress.
 const PART: usize = 32 * 1024;
 
-/// The largest part that h2 may keep for a peer without room for it, in bytes. The limit of concurrent streams bounds their number.
-const SMALL: usize = 1024;
-
 /// The body of a response; the call is in progress until it is dropped.
 pub(in crate::server) struct Answer {
     body: Body,
@@ -37,8 +34,8 @@ impl Answer {
         let most = match part.len() {
             // h2 accepts a whole part as soon as its peer has a window of one byte, and after the last part the stream
             // could no longer be reset. A separate last byte must wait until the peer had room for everything before
-            // it. Not for small parts: h2 may keep them, and the second frame would be a tenth of a gRPC call.
-            length if length > SMALL && length <= PART && self.call.is_http2() => length - 1,
+            // it.
+            length @ 2..=PART if self.call.is_http2() => length - 1,
             _ => PART,
         };
         if part.len() > most {

@@ -75,8 +75,9 @@ impl Pem {
     fn read(&self) -> io::Result<Vec<u8>> {
         match self {
             Self::Text(text) => Ok(text.clone().into_bytes()),
-            Self::File(path) => setting_file::read(path)
-                .map_err(|error| io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))),
+            Self::File(path) => setting_file::read(path).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot read the file {}: {error}", setting_file::shown(path)))
+            }),
         }
     }
 }
@@ -97,8 +98,9 @@ impl Tls {
         [authorities, certificate, key].into_iter().flatten().filter_map(name).collect()
     }
 
-    /// Fails if the files cannot be used.
+    /// Fails if the files cannot be used, also those that a connection in this mode does not read.
     pub fn check(&self) -> io::Result<()> {
+        self.authorities(Arc::new(ring::default_provider()))?;
         self.config().map(drop)
     }
 
@@ -127,8 +129,12 @@ impl Tls {
     fn authorities(&self, provider: Arc<CryptoProvider>) -> io::Result<Arc<WebPkiServerVerifier>> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(authorities) = &self.0.authorities {
+            let before = roots.len();
             for authority in CertificateDer::pem_slice_iter(&authorities.read()?) {
                 roots.add(authority.map_err(io::Error::other)?).map_err(io::Error::other)?;
+            }
+            if roots.len() == before {
+                return Err(io::Error::other("sslrootcert contains no certificate in PEM"));
             }
         }
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(io::Error::other)

@@ -120,6 +120,33 @@ both_databases! {
         assert!(db.read().query_one_raw(left).await.unwrap().is_none());
     }
 
+    async fn a_group_with_the_roles_of_very_many_users_is_not_deleted(db: TestDb) {
+        let scope = tenant(&db, "acme").await;
+        let group = create(&db, "acme", "many", &[]).await.unwrap();
+        let literal = |id: Uuid| if db.is_sqlite() { format!("x'{}'", id.simple()) } else { format!("'{id}'") };
+        let tenant_id = literal(scope.tenant().uuid());
+        for number in 0..501_u128 {
+            let account_id = literal(Uuid::from_u128(number));
+            let account = format!(
+                "INSERT INTO accounts (id, tenant_id, username, username_key, role, status, password_hash, epoch, \
+                 epoch_changed_at, created_at, updated_at) VALUES ({account_id}, {tenant_id}, 'u{number}', 'u{number}', 'user', \
+                 'active', '', 0, 0, 0, 0)"
+            );
+            let role = format!(
+                "INSERT INTO account_roles (tenant_id, account_id, role, scope_type, scope_id, granted_by, granted_at) \
+                 VALUES ({tenant_id}, {account_id}, 'auditor', 'group', '{}', 'admin', 0)",
+                group.shown_id()
+            );
+            sql(&db, account).await.unwrap();
+            sql(&db, role).await.unwrap();
+        }
+        let refused = delete(&db, &of("acme", &group), true).await.unwrap_err();
+        assert_eq!(refused.reason, Reason::GroupInUse);
+        let fewer = format!("DELETE FROM account_roles WHERE account_id = {}", literal(Uuid::from_u128(7)));
+        sql(&db, fewer).await.unwrap();
+        delete(&db, &of("acme", &group), true).await.unwrap();
+    }
+
     async fn a_group_from_creation_to_deletion(db: TestDb) {
         let acme = tenant(&db, "acme").await;
         let (ada, _) = (account(&db, acme, "ada").await, account(&db, acme, "bob").await);
