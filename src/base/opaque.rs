@@ -1,5 +1,5 @@
-//! Opaque credentials: `<begin><prefix>_<secret>`, such as API keys and enrollment tokens. The prefix identifies a credential for people; only
-//! the digest of the whole text is stored.
+//! Opaque credentials: `<begin><prefix>_<secret>`, such as API keys and enrollment tokens. The prefix identifies a credential for people, and
+//! those of some surfaces have none; only the digest of the whole text is stored.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -14,9 +14,13 @@ const SECRET: usize = 43;
 pub fn generate(begin: &str) -> (String, Secret<String>) {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let prefix: String = rand::random::<[u8; PREFIX]>().map(|b| ALPHABET[usize::from(b & 31)] as char).iter().collect();
-    let secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-    let text = format!("{begin}{prefix}_{secret}");
-    (prefix, Secret::new(text))
+    let text = secret(&format!("{begin}{prefix}_"));
+    (prefix, text)
+}
+
+/// Generates a credential without a public part.
+pub fn secret(begin: &str) -> Secret<String> {
+    Secret::new(format!("{begin}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())))
 }
 
 /// Whether a text has the form of a credential.

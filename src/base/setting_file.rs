@@ -11,10 +11,15 @@ pub const DEV_MARK: &str = "Made by `tenantry dev`, for development only";
 /// Maximum size of a file, in bytes.
 const MAX: u64 = 1 << 20;
 
-/// A path for an error. If there is no such file, and no directory for it, the setting may be a secret in the wrong place, and is not repeated.
+/// A path for an error. If there is no such file, the setting may be a secret in the wrong place; then only what has the form of a path is repeated.
+/// No key in base64 or PEM does: it has no full stop after its last slash, and is in no directory.
 pub fn shown(path: &Path) -> String {
-    let has_place = path.is_absolute() && path.parent().is_some_and(Path::is_dir);
-    if path.exists() || has_place { path.display().to_string() } else { "(which does not exist)".to_owned() }
+    let is_named = path.extension().is_some() || path.parent().is_some_and(Path::is_dir);
+    if path.exists() || path.is_absolute() && is_named {
+        path.display().to_string()
+    } else {
+        "(which does not exist)".to_owned()
+    }
 }
 
 /// Reads a file. Fails at once for anything but a regular file: opening a pipe would wait for its writer.
@@ -57,6 +62,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (missing, secret) = (dir.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----\nMC4CAQ/Aw");
         assert_eq!(shown(&missing), missing.display().to_string());
+        assert_eq!(shown(Path::new("/nowhere/key.pem")), "/nowhere/key.pem");
         for hidden in [secret, "MC4CAQAwBQYDK2VwBCIEIGVhY2hTZWNyZXQ", "/MC4CAQ/Aw", ""] {
             assert_eq!(shown(Path::new(hidden)), "(which does not exist)");
         }
