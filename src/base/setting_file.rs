@@ -11,11 +11,18 @@ pub const DEV_MARK: &str = "Made by `tenantry dev`, for development only";
 /// Maximum size of a file, in bytes.
 const MAX: u64 = 1 << 20;
 
-/// A path for an error. If there is no such file, the setting may be a secret in the wrong place; then only what has the form of a path is repeated.
-/// No key in base64 or PEM does: it has no full stop after its last slash, and is in no directory.
-pub fn shown(path: &Path) -> String {
-    let is_named = path.extension().is_some() || path.parent().is_some_and(Path::is_dir);
-    if path.exists() || path.is_absolute() && is_named {
+/// A path for the error of reading it. If there is no such file, the setting may be a secret in the wrong place; then only what has the form
+/// of a path is repeated: with a short extension, or in an existing directory. No key in base64 or PEM has it, and no token.
+pub fn shown(path: &Path, error: &io::Error) -> String {
+    let is_missing = matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename | ErrorKind::InvalidInput
+    );
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let is_named = extension.is_some_and(|extension| (1..=5).contains(&extension.len()));
+    // Not the root, in which every text that begins with a slash would be.
+    let directory = path.parent().filter(|directory| directory.parent().is_some() && path.is_absolute());
+    if !is_missing || is_named || directory.is_some_and(Path::is_dir) || path.exists() {
         path.display().to_string()
     } else {
         "(which does not exist)".to_owned()
@@ -60,12 +67,25 @@ mod tests {
     #[test]
     fn a_secret_in_the_place_of_a_path_is_not_shown() {
         let dir = tempfile::tempdir().unwrap();
-        let (missing, secret) = (dir.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----\nMC4CAQ/Aw");
-        assert_eq!(shown(&missing), missing.display().to_string());
-        assert_eq!(shown(Path::new("/nowhere/key.pem")), "/nowhere/key.pem");
-        for hidden in [secret, "MC4CAQAwBQYDK2VwBCIEIGVhY2hTZWNyZXQ", "/MC4CAQ/Aw", ""] {
-            assert_eq!(shown(Path::new(hidden)), "(which does not exist)");
+        let (missing, nowhere) = (dir.path().join("key"), Path::new("/nowhere/key.pem"));
+        let read_error = |path: &Path| read(path).unwrap_err();
+        for named in [&missing, nowhere, Path::new("cert.pem"), dir.path()] {
+            assert_eq!(shown(named, &read_error(named)), named.display().to_string());
         }
+        let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQ/Aw";
+        for hidden in [
+            pem,
+            "MC4CAQAwBQYDK2VwBCIEIGVhY2hTZWNyZXQ",
+            "/MC4CAQAwBQYDK2VwBCI",
+            "/MC4CAQ/Aw",
+            "eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl",
+            "",
+        ] {
+            let hidden = Path::new(hidden);
+            assert_eq!(shown(hidden, &read_error(hidden)), "(which does not exist)");
+        }
+        let denied = io::Error::from(ErrorKind::PermissionDenied);
+        assert_eq!(shown(Path::new("priv/key.pem"), &denied), "priv/key.pem");
     }
 
     #[test]

@@ -187,13 +187,21 @@ impl Reader<'_> {
     fn tls(&mut self) -> Option<Tls> {
         let TlsFiles { certificate, key } = self.config.tls.as_ref()?;
         let of = |error: &TlsError| match error {
-            TlsError::NoKey { .. } => "tls_key",
-            TlsError::File { path, .. } if Path::new(path) == key => "tls_key",
+            TlsError::NoKey { .. } | TlsError::KeyFile { .. } => "tls_key",
             _ => "tls_cert",
         };
-        Tls::load(certificate, key)
-            .map_err(|error| self.problem(of(&error), format_args!("is not usable: {error}")))
-            .ok()
+        let loaded = Tls::load(certificate, key);
+        if let Err(error) = &loaded {
+            self.problem(of(error), format_args!("is not usable: {error}"));
+        }
+        // The certificate is read first, and a problem of the key would not be reported: its value would be shown.
+        if loaded.as_ref().is_err_and(|error| of(error) != "tls_key")
+            && let Err(error) = setting_file::read(key)
+        {
+            let path = setting_file::shown(key, &error);
+            self.problem("tls_key", format_args!("is not usable: cannot read TLS file {path}: {error}"));
+        }
+        loaded.ok()
     }
 
     /// Additional checks of `serve`.

@@ -44,7 +44,9 @@ struct Files {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("cannot read TLS file {path}: {source}")]
-    File { path: String, source: io::Error },
+    CertificateFile { path: String, source: io::Error },
+    #[error("cannot read TLS file {path}: {source}")]
+    KeyFile { path: String, source: io::Error },
     /// The certificate file contains no certificate.
     #[error("TLS file {path} does not contain a PEM certificate")]
     NoCertificate { path: String },
@@ -114,21 +116,20 @@ fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = read_file(path)?;
+    let unreadable = |source| TlsError::CertificateFile { path: setting_file::shown(path, &source), source };
+    let pem = setting_file::read(path).map_err(unreadable)?;
     let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&pem).collect();
     chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| TlsError::NoCertificate { path: named(path) })
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(&read_file(path)?).map_err(|_| TlsError::NoKey { path: named(path) })
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
-    setting_file::read(path).map_err(|source| TlsError::File { path: named(path), source })
+    let unreadable = |source| TlsError::KeyFile { path: setting_file::shown(path, &source), source };
+    let pem = setting_file::read(path).map_err(unreadable)?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| TlsError::NoKey { path: named(path) })
 }
 
 fn named(path: &Path) -> String {
-    setting_file::shown(path)
+    path.display().to_string()
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ pub fn check_url(url: &Secret<String>) -> Result<Option<PathBuf>> {
         Target::Sqlite(options) => Ok(Some(options.get_filename().to_owned())),
         Target::Postgres(options) => {
             let checked = postgres::Options::of(&options).check_certificates();
-            let unusable = |error| format!("the certificates that the url names cannot be used: {error}");
+            let unusable = |error| format!("the certificates for it cannot be used: {error}");
             checked.map_err(|error| Error::invalid(Reason::InvalidArgument, "database_url", unusable(error)))?;
             Ok(None)
         }

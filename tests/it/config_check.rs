@@ -28,6 +28,14 @@ async fn the_check_reads_the_certificates_of_a_database_url() {
         Setup::dev().env("TENANTRY_JWT_KEY", "MC4CAQAwBQYDK2VwBCIEIGVhY2hTZWNyZXQ").run(&["config", "check"]).await;
     let text = output_text(&jwt);
     assert!(jwt.status.code() == Some(1) && !text.contains("MC4CAQ"), "{text}");
+    let (certificate, key) = (setup_file("hello").display().to_string(), "MC4CAQAwBQYDK2VwBCIEIGVhY2hTZWNyZXQ");
+    let tls = Setup::dev()
+        .env("TENANTRY_TLS_CERT", &certificate)
+        .env("TENANTRY_TLS_KEY", key)
+        .run(&["config", "check"])
+        .await;
+    let all = format!("{}{}", output_text(&tls), String::from_utf8_lossy(&tls.stdout));
+    assert!(tls.status.code() == Some(1) && !all.contains("MC4CAQ"), "{all}");
     let alone = check("postgres://app@db/app?sslmode=require&sslcert=/nowhere/c.pem").await;
     assert_eq!(alone.status.code(), Some(1), "{}", output_text(&alone));
     let unused = check("postgres://app@db/app?sslmode=disable").await;

@@ -183,7 +183,7 @@ fn create(path: &Path) -> Result<(), KeyError> {
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> KeyError {
-    KeyError::File { path: setting_file::shown(path), source }
+    KeyError::File { path: setting_file::shown(path, &source), source }
 }
 
 #[cfg(test)]

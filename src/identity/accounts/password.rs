@@ -18,7 +18,12 @@ pub async fn checked(account: &Account, text: Secret<String>) -> Result<Password
 
 /// The forms of an address that must not be a password: as it is written, as it is stored, and as it is compared.
 pub fn forms_of_address(address: &str) -> Vec<String> {
-    let email = Email::read(address).ok();
-    let forms = email.iter().flat_map(|email| [email.as_str(), email.key()]).map(str::to_owned);
-    forms.chain([address.to_owned()]).collect()
+    let mut forms = vec![address.to_owned()];
+    if let Ok(email) = Email::read(address) {
+        forms.extend([email.as_str().to_owned(), email.key().to_owned()]);
+        // With its domain in Unicode, however it is written.
+        let local = email.key().rsplit_once('@').map_or("", |(local, _)| local);
+        forms.push(format!("{local}@{}", idna::domain_to_unicode(email.domain()).0));
+    }
+    forms
 }

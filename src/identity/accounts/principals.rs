@@ -44,7 +44,7 @@ pub async fn find(store: &Store, subject: &str) -> Result<Option<PrincipalAccoun
 fn may_not_act() -> Error {
     Error::denied(
         Reason::PermissionDenied,
-        "the account of the original principal is suspended, deleted or not yet active",
+        "the account of the original principal is suspended, deleted or not yet active, or its tenant gave up this name",
     )
 }
 

@@ -89,7 +89,7 @@ async fn draft(cx: &Cx, people: &People, new: NewUser) -> Result<Draft> {
     let password_hash = match new.password {
         None => None,
         Some(text) => {
-            let mut names = accounts::password::forms_of_address(email.as_str());
+            let mut names = accounts::password::forms_of_address(&new.email);
             names.extend(id.clone());
             names.push(display_name.clone());
             let password = policy::checked(text, names).await?;

@@ -76,7 +76,10 @@ impl Pem {
         match self {
             Self::Text(text) => Ok(text.clone().into_bytes()),
             Self::File(path) => setting_file::read(path).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot read the file {}: {error}", setting_file::shown(path)))
+                io::Error::new(
+                    error.kind(),
+                    format!("cannot read the file {}: {error}", setting_file::shown(path, &error)),
+                )
             }),
         }
     }

@@ -205,6 +205,12 @@ both_databases! {
             let created = user(&admin, "maria", json!({"email": address, "password": password})).await;
             assert_eq!(created.status, 422, "{password}: {created:?}");
         }
+        for password in [address, "maria@xn--bcherladen-9db.example"] {
+            let written = json!({"email": "maria@xn--bcherladen-9db.example", "password": password});
+            assert_eq!(user(&admin, "maria", written).await.status, 422, "{password}");
+        }
+        let quoted = json!({"email": "\"maria\"@big.example", "password": "\"maria\"@big.example"});
+        assert_eq!(user(&admin, "maria", quoted).await.status, 422);
         assert_eq!(user(&admin, "maria", json!({"email": address})).await.status, 201);
         for password in [address, "maria@xn--bcherladen-9db.example"] {
             let body = json!({"tenant_id": "acme", "user_id": "maria", "password": password});
