@@ -157,8 +157,8 @@ async fn drain_in(tx: &Tx, (pool, time): &(PoolRef, Option<Duration>)) -> Result
     let (scope, before) = locked(tx, pool).await?;
     let drain_deadline = time.map(|time| Stamp::from(tx.now() + time));
     let row = put(tx, scope, &before, GatewayPoolRow { drain_deadline, ..before.clone() }).await?;
-    let deadline = drain_deadline.map(|at| at.time().unix_timestamp());
-    record(tx, scope, &row, ChangeKind::Updated, json!({"name": row.name, "drain_deadline": deadline}));
+    let seconds = time.map(Duration::whole_seconds);
+    record(tx, scope, &row, ChangeKind::Updated, json!({"name": row.name, "drain_seconds": seconds}));
     Ok(GatewayPool { tenant: scope.tenant(), row })
 }
 
