@@ -12,6 +12,7 @@ pub fn seconds(text: &str) -> Option<i64> {
     if !fits || !is_fraction {
         return None;
     }
+    // The form has 19 bytes, and digits where numbers are: nothing here is out of bounds or below zero.
     let number =
         |from: usize, to: usize| bytes[from..to].iter().fold(0_i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
     let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
