@@ -68,9 +68,11 @@ pub(super) fn check(cx: &Cx, new: NewTokens, reach: Reach) -> Result<Checked> {
 
 fn enrolls(given: Given) -> Result<Enrolls> {
     match given {
-        Given::Devices { user, groups, ephemeral } => {
-            Ok(Enrolls::Devices { user: user.map(User::Named), groups: lists::ids("group_ids", &groups)?, ephemeral })
-        }
+        Given::Devices { user, groups, ephemeral } => Ok(Enrolls::Devices {
+            user: user.map(User::Named),
+            groups: lists::ids("group_ids", &groups, lists::MOST)?,
+            ephemeral,
+        }),
         Given::Gateways { pool } => {
             let pool = IdKind::GatewayPool.read(&pool).ok_or_else(unknown_pool)?;
             Ok(Enrolls::Gateways { pool })

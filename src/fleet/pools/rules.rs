@@ -60,7 +60,10 @@ pub(super) fn check(change: PoolChange) -> Result<Checked> {
             .max_sessions
             .map(|number| number.map(within("max_sessions", &SESSIONS)).transpose())
             .transpose()?,
-        allowed_group_ids: change.allowed_group_ids.map(|ids| lists::ids("allowed_group_ids", &ids)).transpose()?,
+        allowed_group_ids: change
+            .allowed_group_ids
+            .map(|ids| lists::ids("allowed_group_ids", &ids, lists::MOST))
+            .transpose()?,
         virtual_cidr: change.virtual_cidr.map(|text| text.map(|text| network(&text)).transpose()).transpose()?,
         dns_servers: change.dns_servers.map(|texts| addresses(&texts)).transpose()?,
     })

@@ -7,13 +7,13 @@ use crate::{
     store::Tx,
 };
 
-/// Maximum number of groups in a list.
-const MOST: usize = 500;
+/// Maximum number of groups in most lists.
+pub const MOST: usize = 500;
 
-/// Parses ids of groups and removes duplicates. Errors name `field`.
-pub fn ids(field: &str, texts: &[String]) -> Result<Vec<Uuid>> {
-    if texts.len() > MOST {
-        return Err(Error::invalid(Reason::InvalidArgument, field, format!("at most {MOST} groups")));
+/// Parses at most `most` ids of groups and removes duplicates. Errors name `field`.
+pub fn ids(field: &str, texts: &[String], most: usize) -> Result<Vec<Uuid>> {
+    if texts.len() > most {
+        return Err(Error::invalid(Reason::InvalidArgument, field, format!("at most {most} groups at once")));
     }
     let mut ids = Vec::with_capacity(texts.len());
     for text in texts {
@@ -45,9 +45,9 @@ mod tests {
     #[test]
     fn groups_are_listed_once() {
         let id = "grp_01J7ST8Z0GFCQ9TCATDDY8V7GF".to_owned();
-        assert_eq!(ids("group_ids", &[id.clone(), id.to_lowercase()]).unwrap().len(), 1);
-        let refused = ids("group_ids", &["usr_01J7ST8Z0GFCQ9TCATDDY8V7GF".to_owned()]).unwrap_err();
+        assert_eq!(ids("group_ids", &[id.clone(), id.to_lowercase()], MOST).unwrap().len(), 1);
+        let refused = ids("group_ids", &["usr_01J7ST8Z0GFCQ9TCATDDY8V7GF".to_owned()], MOST).unwrap_err();
         assert_eq!(refused.violations[0].field, "group_ids");
-        assert!(ids("group_ids", &vec![id; 501]).is_err());
+        assert!(ids("group_ids", &vec![id; 501], MOST).is_err());
     }
 }

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use crate::base::{Caller, Error, IdKind, Kind, Reach, Result, Role, error::Reason, text};
-use crate::identity::{Account, AccountStatus, Email, User, accounts};
+use crate::base::{Caller, Error, Kind, Reach, Result, Role, error::Reason, text};
+use crate::identity::{Account, AccountStatus, Email, User, accounts, groups::lists};
 use crate::store::columns::Source;
 
 /// Maximum length of an id chosen by the caller, in characters.
@@ -35,18 +35,7 @@ pub fn reason(text: Option<String>) -> Result<Option<String>> {
 
 /// Parses group ids and removes duplicates.
 pub(in crate::identity) fn groups(ids: &[String]) -> Result<Vec<Uuid>> {
-    if ids.len() > MAX_GROUPS {
-        return Err(Error::invalid(Reason::InvalidArgument, "group_ids", "at most 100 groups at once"));
-    }
-    let mut groups = Vec::with_capacity(ids.len());
-    for id in ids {
-        let unknown = || Error::invalid(Reason::GroupNotFound, "group_ids", "group not found");
-        let id = IdKind::Group.read(id).ok_or_else(unknown)?;
-        if !groups.contains(&id) {
-            groups.push(id);
-        }
-    }
-    Ok(groups)
+    lists::ids("group_ids", ids, MAX_GROUPS)
 }
 
 /// Parses a role that the caller assigns to a user. Fails with INVALID_ARGUMENT for a role that tenants do not

@@ -1,44 +1,16 @@
 //! Tenants, users and roles over REST: every documented response, in conversations that are the same on both databases.
 
-use std::fmt::Write as _;
-
 use reqwest::Method;
 
+use super::conversation::{
+    Line,
+    Who::{Admin, Auditor, Elsewhere, Garbage, Nobody, Operator, Other, Platform, User},
+    check,
+};
 use crate::{
     db::{self, TestDb},
-    harness::{
-        golden,
-        http::Http,
-        mask::Mask,
-        server::{Server, Setup},
-    },
+    harness::server::Setup,
 };
-
-/// The caller.
-#[derive(Clone, Copy, Debug)]
-enum Who {
-    /// Without a token.
-    Nobody,
-    /// A text that is not a token.
-    Garbage,
-    /// One of our tokens, for another surface.
-    Elsewhere,
-    /// The platform administrator.
-    Platform,
-    /// `admin` in tenant `acme`.
-    Admin,
-    /// `security_operator` in tenant `acme`.
-    Operator,
-    /// `auditor` in tenant `acme`.
-    Auditor,
-    /// `user` in tenant `acme`.
-    User,
-    /// `admin` in tenant `other`.
-    Other,
-}
-use Who::{Admin, Auditor, Elsewhere, Garbage, Nobody, Operator, Other, Platform, User};
-
-type Line = (Who, &'static str, &'static str, Option<&'static str>);
 
 const TENANTS: &str = "/v1/admin/tenants";
 const TENANT: &str = "/v1/admin/tenants/lifecycle";
@@ -333,53 +305,26 @@ const ABOUT_SESSIONS: &[Line] = &[
     (Nobody, "POST", ENROLL, Some("{")),
 ];
 
-async fn http(server: &Server, who: Who) -> Http {
-    let (setup, http) = (server.setup(), server.http());
-    let of = async |role: &str, tenant: &str| {
-        let subject = format!("{tenant}-{role}");
-        http.clone().token(setup.mint(&["--role", role, "--tenant", tenant, "--sub", &subject]).await)
-    };
-    match who {
-        Nobody => http,
-        Garbage => http.token("a.b.c"),
-        Elsewhere => http.token(setup.mint(&["--role", "platform_admin", "--audience", "messaging"]).await),
-        Platform => server.admin(),
-        Admin => of("admin", "acme").await,
-        Operator => of("security_operator", "acme").await,
-        Auditor => of("auditor", "acme").await,
-        User => of("user", "acme").await,
-        Other => of("admin", "other").await,
-    }
-}
-
-/// Sends each line and records it with its response.
-async fn run_conversation(db: &TestDb, lines: &[Line]) -> String {
-    let server = Setup::dev().database(&db.url).start().await;
-    let (mut written, mut mask) = (String::new(), Mask::default());
-    for (who, method, path, body) in lines {
-        let (method, real) = (Method::from_bytes(method.as_bytes()).unwrap(), body.map(|body| mask.reveal(body)));
-        let answer = http(&server, *who).await.call(method.clone(), &mask.reveal(path), real.as_deref()).await;
-        writeln!(written, "> {who:?}: {method} {path} {}", body.unwrap_or_default()).unwrap();
-        writeln!(written, "{}", mask.hide(&answer.shown())).unwrap();
-    }
-    written
+/// Sends the lines to a new server on a database.
+async fn run(name: &str, db: &TestDb, lines: &[Line]) {
+    check(name, &Setup::dev().database(&db.url).start().await, lines).await;
 }
 
 both_databases! {
     async fn tenants_answer_as_documented(db: TestDb) {
-        golden::check("zerotrust/tenants.txt", &run_conversation(&db, ABOUT_TENANTS).await);
+        run("tenants", &db, ABOUT_TENANTS).await;
     }
 
     async fn users_answer_as_documented(db: TestDb) {
-        golden::check("zerotrust/users.txt", &run_conversation(&db, ABOUT_USERS).await);
+        run("users", &db, ABOUT_USERS).await;
     }
 
     async fn roles_answer_as_documented(db: TestDb) {
-        golden::check("zerotrust/roles.txt", &run_conversation(&db, ABOUT_ROLES).await);
+        run("roles", &db, ABOUT_ROLES).await;
     }
 
     async fn sessions_and_second_factors_answer_as_documented(db: TestDb) {
-        golden::check("zerotrust/sessions.txt", &run_conversation(&db, ABOUT_SESSIONS).await);
+        run("sessions", &db, ABOUT_SESSIONS).await;
     }
 
     async fn one_of_many_creations_of_a_name_succeeds(db: TestDb) {
