@@ -25,6 +25,7 @@ pub mod server;
 pub mod store;
 pub mod streams;
 pub mod tenants;
+pub mod trust;
 pub mod warehouse;
 pub mod zerotrust;
 

@@ -125,6 +125,12 @@ pub enum IdKind {
     GatewayPool,
     /// `tok_`: an enrollment token.
     EnrollmentToken,
+    /// `dev_`: a device.
+    Device,
+    /// `gw_`: a gateway.
+    Gateway,
+    /// `sgn_`: a key that signs for a tenant.
+    Signer,
 }
 
 impl IdKind {
@@ -135,6 +141,9 @@ impl IdKind {
             Self::ApiKey => "key_",
             Self::GatewayPool => "pool_",
             Self::EnrollmentToken => "tok_",
+            Self::Device => "dev_",
+            Self::Gateway => "gw_",
+            Self::Signer => "sgn_",
         }
     }
 

@@ -4,9 +4,11 @@
 //! area is a text here, and the area reads it.
 
 mod account;
+mod enrolled;
 mod enrollment_kind;
 mod grant_role;
 pub mod json;
+mod keys;
 mod owner;
 mod pool_selection;
 mod role;
@@ -16,11 +18,14 @@ mod tenant_status;
 mod text;
 mod timestamp;
 mod uuid;
+mod words;
 
 pub use account::{AccountStatus, TotpState};
+pub use enrolled::{DeviceStatus, EnrolledVia, GatewayStatus, Platform};
 pub use enrollment_kind::EnrollmentKind;
 pub use grant_role::GrantRole;
 pub use json::Json;
+pub use keys::{KeyState, KeyUse};
 pub(super) use owner::Owner;
 pub use pool_selection::PoolSelection;
 pub use source::Source;

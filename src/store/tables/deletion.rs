@@ -7,7 +7,8 @@ use futures::future::BoxFuture;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
-    account_roles, accounts, api_keys, email_domains, enrollment_tokens, gateway_pools, grants, group_members, groups,
+    account_roles, accounts, anchor_sets, api_keys, credentials, devices, email_domains, enrollment_tokens,
+    gateway_pools, gateways, grants, group_members, groups,
     rows::{Rows, TenantRows, TenantTable},
     tenants,
 };
@@ -64,7 +65,11 @@ purged! {
     Grants = grants,
     EmailDomains = email_domains,
     EnrollmentTokens = enrollment_tokens,
+    Credentials = credentials,
+    Devices = devices,
+    Gateways = gateways,
     GatewayPools = gateway_pools,
+    AnchorSets = anchor_sets,
 }
 
 impl TenantRows<'_, TxConn> {

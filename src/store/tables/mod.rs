@@ -6,22 +6,28 @@
 
 pub(super) mod account_roles;
 pub mod accounts;
+pub(super) mod anchor_sets;
 pub(super) mod api_keys;
 pub mod audit_events;
 pub mod clusters;
 pub mod counters;
+pub(super) mod credentials;
 pub(super) mod data_keys;
 mod deletion;
 pub mod derived_names;
+pub(super) mod devices;
 pub(super) mod email_domains;
+pub mod enrolled_keys;
 pub(super) mod enrollment_tokens;
 pub mod factor_attempts;
 pub(super) mod gateway_pools;
+pub(super) mod gateways;
 pub(super) mod grants;
 pub(super) mod group_members;
 pub(super) mod groups;
 pub mod idempotent_answers;
 pub mod identities;
+pub mod installation_keys;
 pub mod jobs;
 pub(super) mod key_encryption;
 pub mod leases;
@@ -35,16 +41,21 @@ pub mod recovery_codes;
 pub mod released_names;
 pub mod revoked_tokens;
 mod rows;
+pub(super) mod signers;
 pub mod tenants;
 pub(super) mod warehouse_tenants;
 pub(super) mod zerotrust_tenants;
 
 pub use account_roles::{GROUP, Model as RoleRow, TENANT_WIDE};
+pub use anchor_sets::Model as AnchorSetRow;
 pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
+pub use credentials::Model as CredentialRow;
 pub use deletion::Purged;
+pub use devices::Model as DeviceRow;
 pub use email_domains::Model as EmailDomainRow;
 pub use enrollment_tokens::{Model as EnrollmentTokenRow, TokenFilter, TokenState};
 pub use gateway_pools::Model as GatewayPoolRow;
+pub use gateways::Model as GatewayRow;
 pub use grants::{
     Model as GrantRow, by_id as grant_by_id, clear_defaults as clear_default_grants, list as grants,
     of_identity as grants_of_identity, query as grants_query,
@@ -53,6 +64,7 @@ pub use groups::Model as GroupRow;
 pub use messaging_tenants::Model as MessagingRow;
 pub use namespaces::{Model as NamespaceRow, names_query as namespace_names_query};
 pub use rows::TenantRows;
+pub use signers::Model as SignerRow;
 pub use warehouse_tenants::Model as WarehouseRow;
 pub use zerotrust_tenants::Model as ZeroTrustRow;
 
@@ -64,6 +76,7 @@ pub(super) fn unique() -> impl Iterator<Item = &'static Unique> {
         accounts::UNIQUE,
         clusters::UNIQUE,
         email_domains::UNIQUE,
+        enrolled_keys::UNIQUE,
         gateway_pools::UNIQUE,
         grants::UNIQUE,
         groups::UNIQUE,

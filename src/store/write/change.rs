@@ -52,6 +52,12 @@ resources! {
     GatewayPool = "gateway_pool",
     /// The id is `tok_...`.
     EnrollmentToken = "enrollment_token",
+    /// The id is `dev_...`.
+    Device = "device",
+    /// The id is `gw_...`.
+    Gateway = "gateway",
+    /// The trust anchors of a tenant. The id is the tenant's; the version is the sequence of the set.
+    TrustAnchors = "trust_anchors",
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
