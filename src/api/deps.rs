@@ -11,6 +11,7 @@ use crate::{
     store::{Sealer, Store},
     streams::Feed,
     tenants::source::TenantSource,
+    trust::{Trust, TrustSettings},
     warehouse::EdgeAddress,
 };
 
@@ -21,6 +22,7 @@ pub struct Deps {
     pub sealer: Sealer,
     pub people: People,
     pub sessions: Sessions,
+    pub trust: Trust,
     pub streams: Streams,
     pub settings: Settings,
 }
@@ -44,4 +46,5 @@ pub struct Settings {
     pub warehouse_edge: EdgeAddress,
     /// Where clients reach the server, if it is known.
     pub public_url: Option<PublicUrl>,
+    pub trust: TrustSettings,
 }

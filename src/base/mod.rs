@@ -18,6 +18,7 @@ pub mod opaque;
 pub mod page;
 pub mod panics;
 pub mod private_file;
+pub mod public_key;
 pub mod public_url;
 pub mod scope;
 pub mod seat;

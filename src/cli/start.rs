@@ -24,6 +24,7 @@ use crate::{
         metrics,
     },
     store::{Keyring, Location, Sealer, Store, StoreConfig},
+    trust::TrustSettings,
 };
 
 /// Runs an asynchronous command; SIGTERM and SIGINT end it immediately.
@@ -160,6 +161,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
             },
             warehouse_edge: config.warehouse_edge.clone(),
             public_url: config.public_url.clone(),
+            trust: TrustSettings { domain: "tenantry.local".to_owned(), refresh: time::Duration::seconds(300) },
         },
         messaging_bootstrap: config.messaging_bootstrap.unwrap_or_default(),
         messaging_proxy_roles: config.messaging_proxy_roles.clone(),

@@ -1,5 +1,7 @@
 //! Plans of tenants and their limits (zero-trust contract, section 4.10).
 
+mod devices;
 mod plan;
 
+pub use devices::{require_device, require_gateway};
 pub use plan::{LIMITS, Plan, overrides};

@@ -36,6 +36,7 @@ use crate::{
     store::{Keyring, Sealer, Store},
     streams::Hub,
     tenants::source::TenantSource,
+    trust::Trust,
 };
 
 /// How long jobs and tasks may take to end.
@@ -162,6 +163,7 @@ impl App {
         let people = People::new(self.store.clone(), Passwords::of_server(), sealer.clone());
         let deps = Deps {
             store: self.store.clone(),
+            trust: Trust::new(self.store.clone(), sealer.clone(), self.settings.trust.clone()),
             sealer,
             sessions: Sessions::new(people.clone(), self.keys.clone(), counts.denials.clone()),
             people,

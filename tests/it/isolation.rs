@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     db,
     harness::{
+        enroll::csr,
         grpc::Grpc,
         http::Http,
         rpc::{self, Row},
@@ -176,6 +177,8 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
     let pool = text(&post(admin, "/v1/admin/settings/gateway-pools", &pool).await["pool"]["id"]);
     let token = json!({"tenant_id": shown, "name": format!("{MARK} token"), "user_id": user, "group_ids": [group]});
     let token = text(&post(admin, "/v1/admin/tokens/generate", &token).await["token_id"]);
+    enroll(admin, json!({"tenant_id": shown}), "device").await;
+    enroll(admin, json!({"tenant_id": shown, "kind": "gateway", "pool_id": pool}), "gateway").await;
     let domains = format!("/api/control-plane/tenants/{}/email-domains", id.dashed());
     let domain = text(&post(admin, &domains, &json!({"domain": format!("{MARK}.example")})).await["id"]);
     let identity = post(admin, "/api/control-plane/users", &json!({"email": format!("eve@{MARK}.example")})).await;
@@ -269,4 +272,15 @@ async fn whole_row(db: &DatabaseConnection, table: &str) -> String {
     let rows = db.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();
     let columns = rows.iter().map(|row| format!("quote({})", row.try_get::<String>("", "name").unwrap()));
     columns.collect::<Vec<_>>().join(" || ',' || ")
+}
+
+/// Enrolls a device or a gateway with a new token.
+async fn enroll(admin: &Http, token: Value, kind: &str) {
+    let token = text(&post(admin, "/v1/admin/tokens/generate", &token).await["token"]);
+    let mut request = json!({"token": token, "csr_pem": csr()});
+    request[kind] = json!({"name": format!("{MARK} {kind}")});
+    if kind == "device" {
+        request[kind]["platform"] = json!("linux");
+    }
+    post(admin, "/v1/enroll", &request).await;
 }

@@ -1,7 +1,9 @@
 //! The zero-trust surface: administration under `/v1/admin` (zero-trust contract, section 4).
 
 mod api_key_service;
+mod artifacts;
 mod dialect;
+mod enrollment_service;
 mod enrollment_token_service;
 mod gateway_pool_service;
 mod group_service;
@@ -12,15 +14,17 @@ mod session;
 mod session_service;
 mod tenant_service;
 mod totp_service;
+mod trust_service;
 mod user_service;
 
 use transcoder::Service;
 
 pub use self::dialect::ZeroTrustDialect;
 use self::{
-    api_key_service::ApiKeys, enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
-    group_service::Groups, role_service::RoleGrants, session_service::AdminSessions, tenant_service::Tenants,
-    totp_service::SecondFactors, user_service::Users,
+    api_key_service::ApiKeys, enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens,
+    gateway_pool_service::GatewayPools, group_service::Groups, role_service::RoleGrants,
+    session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors,
+    user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -30,6 +34,8 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::group_service::mount(Groups { deps: deps() }),
         handlers::api_key_service::mount(ApiKeys { deps: deps() }),
         handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
+        handlers::enrollment_service::mount(Enrollments { deps: deps() }),
+        handlers::trust_service::mount(TrustAnchors { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),

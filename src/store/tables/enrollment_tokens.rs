@@ -10,7 +10,7 @@ use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
     base::{PageRequest, Result},
     store::{
-        Db, Exec, Fetch,
+        Db, Exec, Fetch, Store,
         columns::{EnrollmentKind, Json, Owner, Stamp},
         insert_rows,
         page::page,
@@ -156,6 +156,17 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
     }
 
+    /// Counts a use of a token.
+    pub async fn count_use(&self, id: Uuid, now: Stamp) -> Result<()> {
+        self.update_many()
+            .col_expr(Column::UseCount, Expr::col(Column::UseCount).add(1))
+            .col_expr(Column::LastUsedAt, Expr::value(now))
+            .filter(Column::Id.eq(id))
+            .run(self.conn)
+            .await?;
+        Ok(())
+    }
+
     /// A page of the tokens, oldest first, and the total number.
     pub async fn page(&self, filter: &TokenFilter, request: PageRequest) -> Result<(Vec<Model>, u64)> {
         let wanted = Condition::all()
@@ -183,6 +194,13 @@ impl<C: Db> Rows<'_, C, Entity> {
             .run(self.conn)
             .await?;
         Ok(())
+    }
+}
+
+impl Store {
+    /// The token with this digest. Takes no scope, because who enrolls has only the token.
+    pub async fn enrollment_token_by_digest(&self, digest: &str) -> Result<Option<Model>> {
+        Ok(Entity::find().filter(Column::SecretHash.eq(digest)).fetch_one(self.read()).await?)
     }
 }
 

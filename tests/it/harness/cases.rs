@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::{
+    enroll,
     grpc::{self, Grpc},
     json as messages, root,
     server::{Server, Setup},
@@ -48,7 +49,8 @@ pub enum Before {
     Step(Step),
 }
 
-/// A call. `$name` in its texts is a value taken from an earlier response; `$T` is a tag unique to the run.
+/// A call. `$name` in its texts is a value taken from an earlier response; `$T` is a tag unique to the run, and `$CSR` a
+/// certificate signing request of it.
 #[derive(Deserialize)]
 pub struct Step {
     /// Service and method, relative to `tenantry.`.
@@ -57,8 +59,9 @@ pub struct Step {
     /// The token; defaults to the platform administrator's.
     #[serde(default, rename = "as")]
     pub token: Option<String>,
-    /// Values to take from the response, by JSON pointer; `totp ` before a pointer computes a code from the secret
-    /// there.
+    /// Values to take from the response, by JSON pointer. `totp ` before a pointer computes a code from the secret
+    /// there; `proof ` signs the enrollment token there with the nonce `$T` and a new Ed25519 key, which
+    /// becomes `$x`.
     #[serde(default)]
     pub take: BTreeMap<String, String>,
 }
@@ -100,7 +103,8 @@ impl World {
     pub async fn begin(&self, case: &Case, tag: &str) -> (Grpc, Taken) {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let grpc = self.grpc.clone().client(Ipv4Addr::from_bits(0x0a00_0001 + run).to_string());
-        let mut taken = BTreeMap::from([("T".to_owned(), Json::from(tag))]);
+        let mut taken =
+            BTreeMap::from([("T".to_owned(), Json::from(tag)), ("CSR".to_owned(), Json::from(enroll::csr()))]);
         for before in &case.before {
             let steps = match before {
                 Before::Prelude(name) => self.preludes[name].as_slice(),
@@ -127,9 +131,17 @@ impl World {
             Ok(answer) => {
                 let answer = messages::shown(&answer);
                 for (name, place) in &step.take {
-                    let (code, place) = place.strip_prefix("totp ").map_or((false, place.as_str()), |at| (true, at));
+                    let (how, place) = place.split_once(' ').unwrap_or(("", place));
                     let Some(value) = answer.pointer(place) else { continue };
-                    let value = if code { totp(value.as_str().unwrap()).into() } else { value.clone() };
+                    let value = match how {
+                        "totp" => totp(value.as_str().unwrap()).into(),
+                        "proof" => {
+                            let (jwk, proof) = enroll::proof(value.as_str().unwrap(), taken["T"].as_str());
+                            taken.insert("x".to_owned(), jwk["x"].clone());
+                            proof.into()
+                        }
+                        _ => value.clone(),
+                    };
                     taken.insert(name.clone(), value);
                 }
                 answer

@@ -2,12 +2,14 @@
 
 mod api_keys;
 mod conversation;
+mod enrollment;
 mod enrollment_tokens;
 mod gateway_pools;
 mod groups_rest;
 mod groups_rules;
 mod password_change;
 mod sessions;
+mod trust_anchors;
 mod users_rest;
 mod users_rules;
 mod users_text;

@@ -1,0 +1,123 @@
+//! Enrollment of devices and gateways with a token (zero-trust contract, section 5.1).
+
+mod certificate;
+mod redeem;
+mod rules;
+
+use time::OffsetDateTime;
+
+use crate::{
+    base::{Cx, Error, IdKind, Kind, Result, Secret, TenantId, TenantRef, error::Reason, opaque},
+    store::{
+        Store,
+        columns::KeyUse,
+        tables::{DeviceRow, GatewayRow},
+    },
+    tenants,
+    trust::{AnchorSet, Trust},
+};
+
+pub use certificate::Certificate;
+
+/// A request to enroll.
+#[derive(Clone, Debug)]
+pub struct Enrollment {
+    pub token: Secret<String>,
+    pub subject: Subject,
+    pub key: GivenKey,
+}
+
+/// What a client says of itself. Nothing of it is verified.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    Device {
+        name: String,
+        platform: String,
+        os_version: String,
+        client_version: String,
+        hardware_id_hash: Option<String>,
+    },
+    Gateway {
+        name: String,
+        region: String,
+        endpoints: Vec<String>,
+        version: String,
+    },
+}
+
+/// The key of a client, with a proof that it has the private one.
+#[derive(Clone, Debug)]
+pub enum GivenKey {
+    /// A signing request in PEM.
+    Csr(String),
+    Jwk {
+        /// In JSON.
+        key: String,
+        proof: String,
+        nonce: Option<String>,
+    },
+}
+
+/// What was enrolled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Enrolled {
+    Device(DeviceRow),
+    Gateway(GatewayRow),
+}
+
+/// The result of an enrollment.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    pub tenant: TenantId,
+    pub enrolled: Enrolled,
+    pub certificate: Certificate,
+    pub anchors: AnchorSet,
+    pub server_time: OffsetDateTime,
+}
+
+impl Enrolled {
+    pub fn shown_id(&self) -> String {
+        match self {
+            Self::Device(device) => IdKind::Device.show(device.id),
+            Self::Gateway(gateway) => IdKind::Gateway.show(gateway.id),
+        }
+    }
+}
+
+/// Enrolls a device or a gateway. Fails with INVALID_ARGUMENT for what the client sent, whatever the token is; with UNAUTHENTICATED
+/// and one text for every token that cannot be used; with FAILED_PRECONDITION if a limit of the tenant is reached.
+pub async fn enroll(cx: &Cx, store: &Store, trust: &Trust, request: Enrollment) -> Result<Admission> {
+    // First, so that it takes the same time for every token.
+    let subject = rules::subject(request.subject)?;
+    let key = rules::key(request.key, request.token.expose())?;
+    let digest = opaque::digest(request.token.expose());
+    let token = redeem::active(store, &digest, subject.kind()).await?.ok_or_else(invalid_token)?;
+    let reference = TenantRef::Id(token.tenant_id.tenant());
+    let cx = redeem::as_token(cx, &token);
+    let (tenant, scope) = found(tenants::resolve(&cx, store, &reference).await)?;
+    if !tenant.status.admits() {
+        return Err(invalid_token());
+    }
+    let installation = trust.installation().await?;
+    let anchors = trust.latest_anchors(scope).await?;
+    let key_use = match subject {
+        rules::Subject::Device { .. } => KeyUse::DeviceCa,
+        rules::Subject::Gateway { .. } => KeyUse::GatewayCa,
+    };
+    let (id, now) = (store.clock().new_id(), store.clock().now());
+    let name = certificate::Name { domain: trust.domain(), tenant: scope.tenant(), kind: subject.kind(), id };
+    let certificate = certificate::issue(installation.authority(key_use)?, &name, &key, store.clock().new_id(), now)?;
+    let redeemed = redeem::Redeemed { token: token.id, scope, id, subject, key, certificate: certificate.clone() };
+    let enrolled = store.write(&cx, redeemed, redeem::redeem).await?;
+    Ok(Admission { tenant: scope.tenant(), enrolled, certificate, anchors, server_time: now })
+}
+
+/// A token of a tenant that was deleted cannot be used.
+fn found<T>(tenant: Result<T>) -> Result<T> {
+    tenant.map_err(|error| if error.kind == Kind::NotFound { invalid_token() } else { error })
+}
+
+/// The error for every token that cannot be used.
+fn invalid_token() -> Error {
+    Error::unauthenticated(Reason::EnrollmentTokenInvalid, "the enrollment token is not valid")
+}

@@ -1,0 +1,214 @@
+//! The write of an enrollment: uses the token, and records what it enrolled.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Certificate, Enrolled, found, invalid_token, rules::Subject};
+use crate::{
+    base::{
+        Access, Caller, CallerKind, Cx, Error, IdKind, Result, TenantRef, TenantScope, caller::CallerFacts,
+        cx::CxFacts, error::Reason, public_key::PublicKey,
+    },
+    entitlements,
+    identity::{AccountStatus, accounts},
+    store::{
+        Change, ChangeKind, Resource, Stamp, Store, Tx,
+        columns::{DeviceStatus, EnrolledVia, EnrollmentKind, GatewayStatus, Json},
+        insert_rows,
+        tables::{CredentialRow, DeviceRow, EnrollmentTokenRow, GatewayRow, TokenState, enrolled_keys},
+    },
+    tenants,
+};
+
+/// What a token is redeemed for.
+#[derive(Clone, Debug)]
+pub(super) struct Redeemed {
+    pub(super) token: Uuid,
+    pub(super) scope: TenantScope,
+    /// The id of the new device or gateway.
+    pub(super) id: Uuid,
+    pub(super) subject: Subject,
+    pub(super) key: PublicKey,
+    pub(super) certificate: Certificate,
+}
+
+/// The context of a call that has a valid token: it acts for the token, in its tenant.
+pub(super) fn as_token(cx: &Cx, token: &EnrollmentTokenRow) -> Cx {
+    let tenant = TenantRef::Id(token.tenant_id.tenant());
+    let caller = Caller::new(CallerFacts {
+        kind: CallerKind::Service,
+        subject: IdKind::EnrollmentToken.show(token.id),
+        ..CallerFacts::default()
+    });
+    let audit_action = Some(match token.kind {
+        EnrollmentKind::Device => "device.enroll",
+        EnrollmentKind::Gateway => "gateway.enroll",
+    });
+    Cx::new(CxFacts { caller, access: Access::Tenant(tenant), audit_action, ..CxFacts::clone(cx) })
+}
+
+pub(super) async fn redeem(tx: &Tx, redeemed: &Redeemed) -> Result<Enrolled> {
+    // Locked, so that concurrent enrollments count each other.
+    let tenant = TenantRef::Id(redeemed.scope.tenant());
+    let (tenant, scope) = found(tenants::resolve_locked(tx, &tenant).await)?;
+    if !tenant.status.admits() {
+        return Err(invalid_token());
+    }
+    let token = use_token(tx, scope, redeemed).await?;
+    let enrolled = match &redeemed.subject {
+        Subject::Device { .. } => Enrolled::Device(device(tx, scope, &token, redeemed).await?),
+        Subject::Gateway { .. } => Enrolled::Gateway(gateway(tx, scope, &token, redeemed).await?),
+    };
+    let key = enrolled_keys::Model { thumbprint: redeemed.key.thumbprint().to_owned(), created_at: tx.now().into() };
+    insert_rows::<enrolled_keys::Entity>(tx.conn(), vec![key]).await.map_err(Error::from).map_err(reused)?;
+    tx.tenant(scope).credentials().insert(credential(scope, redeemed, token.kind, tx.now().into())).await?;
+    record(tx, scope, &token, redeemed, &enrolled);
+    Ok(enrolled)
+}
+
+/// Uses a token once. It may have been used up, revoked or expired since it was read.
+async fn use_token(tx: &Tx, scope: TenantScope, redeemed: &Redeemed) -> Result<EnrollmentTokenRow> {
+    let tokens = tx.tenant(scope).enrollment_tokens();
+    let now = Stamp::from(tx.now());
+    let token = tokens.get_locked(redeemed.token).await?.filter(|token| token.state(now) == TokenState::Active);
+    let token = token.ok_or_else(invalid_token)?;
+    tokens.count_use(token.id, now).await?;
+    Ok(token)
+}
+
+async fn device(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeemed: &Redeemed) -> Result<DeviceRow> {
+    let Subject::Device { name, platform, os_version, client_version, hardware_id_hash } = &redeemed.subject else {
+        return Err(Error::internal("a gateway is not a device"));
+    };
+    if let Some(account) = token.account_id {
+        let account = accounts::find(tx.conn(), Some(scope), &IdKind::User.show(account)).await?;
+        account.filter(|account| may_have_devices(account.status)).ok_or_else(invalid_token)?;
+    }
+    entitlements::require_device(tx, scope, token.account_id).await?;
+    let now = Stamp::from(tx.now());
+    let row = DeviceRow {
+        tenant_id: scope.into(),
+        id: redeemed.id,
+        account_id: token.account_id,
+        name: name.clone(),
+        platform: *platform,
+        os_version: os_version.clone(),
+        client_version: client_version.clone(),
+        hardware_id_hash: hardware_id_hash.clone(),
+        status: if token.pre_approved { DeviceStatus::Active } else { DeviceStatus::PendingApproval },
+        suspended_with_user: false,
+        enrolled_via: EnrolledVia::Token,
+        token_id: Some(token.id),
+        group_ids: token.group_ids.clone(),
+        ephemeral: token.ephemeral,
+        labels: Json(BTreeMap::new()),
+        last_seen_at: Some(now),
+        last_ip: address(tx),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    tx.tenant(scope).devices().insert(row.clone()).await?;
+    Ok(row)
+}
+
+/// Whether a user may enroll devices. One who was invited needs no password for that.
+fn may_have_devices(status: AccountStatus) -> bool {
+    matches!(status, AccountStatus::Active | AccountStatus::Invited)
+}
+
+async fn gateway(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeemed: &Redeemed) -> Result<GatewayRow> {
+    let Subject::Gateway { name, region, endpoints, version } = &redeemed.subject else {
+        return Err(Error::internal("a device is not a gateway"));
+    };
+    let pool_id = token.pool_id.ok_or_else(invalid_token)?;
+    let pool = tx.tenant(scope).gateway_pools().get(pool_id).await?.ok_or_else(invalid_token)?;
+    entitlements::require_gateway(tx, scope).await?;
+    let now = Stamp::from(tx.now());
+    let row = GatewayRow {
+        tenant_id: scope.into(),
+        id: redeemed.id,
+        pool_id,
+        name: name.clone(),
+        region: if region.is_empty() { pool.region } else { region.clone() },
+        endpoints: Json(endpoints.clone()),
+        gateway_version: version.clone(),
+        status: GatewayStatus::Active,
+        drain_deadline: None,
+        token_id: Some(token.id),
+        // Its first heartbeat makes it online.
+        last_seen_at: None,
+        last_ip: address(tx),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    tx.tenant(scope).gateways().insert(row.clone()).await?;
+    Ok(row)
+}
+
+fn credential(scope: TenantScope, redeemed: &Redeemed, kind: EnrollmentKind, now: Stamp) -> CredentialRow {
+    let certificate = &redeemed.certificate;
+    CredentialRow {
+        tenant_id: scope.into(),
+        id: certificate.serial,
+        kind,
+        subject_id: redeemed.id,
+        thumbprint: redeemed.key.thumbprint().to_owned(),
+        public_key: STANDARD.encode(redeemed.key.spki()),
+        issuer_key_id: certificate.issuer_key_id.clone(),
+        not_before: certificate.not_before.into(),
+        not_after: certificate.not_after.into(),
+        created_at: now,
+        revoked_at: None,
+    }
+}
+
+fn record(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeemed: &Redeemed, enrolled: &Enrolled) {
+    let (resource, said) = match enrolled {
+        Enrolled::Device(device) => (
+            Resource::Device,
+            json!({
+                "name": device.name, "platform": device.platform.as_str(), "os_version": device.os_version,
+                "client_version": device.client_version, "hardware_id_hash": device.hardware_id_hash,
+            }),
+        ),
+        Enrolled::Gateway(gateway) => (
+            Resource::Gateway,
+            json!({
+                "name": gateway.name, "region": gateway.region, "endpoints": *gateway.endpoints,
+                "version": gateway.gateway_version,
+            }),
+        ),
+    };
+    let id = enrolled.shown_id();
+    let change = Change::new(resource, ChangeKind::Created, id.clone()).within(scope.tenant()).at(1);
+    let details = json!({
+        "said": said, "token_id": IdKind::EnrollmentToken.show(token.id), "serial": redeemed.certificate.serial,
+        "key_thumbprint": redeemed.key.thumbprint(), "pre_approved": token.pre_approved,
+    });
+    tx.changed(change, id, details);
+}
+
+fn address(tx: &Tx) -> Option<String> {
+    tx.cx().client.map(|address| address.to_string())
+}
+
+/// A key that was enrolled before is a fault of the request.
+fn reused(error: Error) -> Error {
+    if error.reason == Reason::EnrolledKeyReused {
+        let message = "this key was enrolled before; generate a new key";
+        return Error::invalid(Reason::EnrolledKeyReused, "csr_pem", message);
+    }
+    error
+}
+
+/// The token as it is stored, if it can be used now for this kind.
+pub(super) async fn active(store: &Store, digest: &str, kind: EnrollmentKind) -> Result<Option<EnrollmentTokenRow>> {
+    let now = Stamp::from(store.clock().now());
+    let token = store.enrollment_token_by_digest(digest).await?;
+    Ok(token.filter(|token| token.kind == kind && token.state(now) == TokenState::Active))
+}
