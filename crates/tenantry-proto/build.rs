@@ -21,7 +21,7 @@ fn own() -> Result<(), Error> {
     Builder::new("../../proto")
         .options_package("tenantry.options.v1")
         .error_domain("tenantry")
-        .permissions(permissions::TABLE.iter().map(|(permission, _)| *permission))
+        .permissions(permissions::names())
         .parts([Part::Definitions])
         .tonic(tonic)
         .compile()

@@ -75,6 +75,16 @@ pub enum Basis {
         epoch: i64,
     },
     ApiKey(Uuid),
+    Device {
+        id: Uuid,
+        /// The credential that it used.
+        credential: Uuid,
+    },
+    Gateway {
+        id: Uuid,
+        /// The credential that it used.
+        credential: Uuid,
+    },
 }
 
 impl Basis {
@@ -82,7 +92,7 @@ impl Basis {
     pub fn account(self) -> Option<Uuid> {
         match self {
             Self::Account { id, .. } => Some(id),
-            Self::Token | Self::ApiKey(_) => None,
+            Self::Token | Self::ApiKey(_) | Self::Device { .. } | Self::Gateway { .. } => None,
         }
     }
 }
@@ -138,9 +148,10 @@ impl Caller {
         std::iter::once(own).chain(self.principal.clone())
     }
 
-    /// Every role of the caller, including those of its principal. `platform_admin` includes every role.
+    /// Every role of the caller, including those of its principal. `platform_admin` includes every role. Devices and
+    /// gateways have none.
     pub fn roles(&self) -> RoleSet {
-        let own = self.also.with(self.role);
+        let own = if self.kind.is_enrolled() { RoleSet::default() } else { self.also.with(self.role) };
         match self.principal.as_ref().map(Self::roles) {
             None => own,
             Some(theirs) if theirs.contains(Role::PlatformAdmin) => own,
@@ -161,7 +172,7 @@ impl Caller {
 
     /// Whether the caller, and its principal, has access to all tenants.
     pub fn is_platform(&self) -> bool {
-        let own = self.role == Role::PlatformAdmin && self.tenant.is_none();
+        let own = self.role == Role::PlatformAdmin && self.tenant.is_none() && !self.kind.is_enrolled();
         own && self.principal.as_ref().is_none_or(Self::is_platform)
     }
 
@@ -194,6 +205,12 @@ pub enum CallerKind {
 }
 
 impl CallerKind {
+    /// Whether it is a device or a gateway: they get their credentials by enrollment, and have permissions of their own
+    /// instead of roles.
+    pub fn is_enrolled(self) -> bool {
+        matches!(self, Self::Device | Self::Gateway)
+    }
+
     /// The name in the proto options.
     pub fn as_str(self) -> &'static str {
         match self {

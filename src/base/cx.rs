@@ -25,6 +25,9 @@ pub struct Cx(Arc<CxFacts>);
 #[derive(Clone, Debug)]
 pub struct CxFacts {
     pub caller: Caller,
+    /// Why the credential was refused, on an RPC that needs none but takes that of a device or gateway. The caller is
+    /// anonymous then.
+    pub refused: Option<Arc<Error>>,
     /// Which tenants the call may access.
     pub access: Access,
     /// The tenant of the call; read it with [`Cx::tenant`].
@@ -65,6 +68,7 @@ impl Cx {
     pub fn system(task: &'static str, clock: Clock) -> Self {
         Self::new(CxFacts {
             caller: Caller::system(),
+            refused: None,
             access: Access::Platform,
             tenant: CallTenant::None,
             request_id: String::new(),
@@ -90,6 +94,16 @@ impl Cx {
             CallTenant::Known(tenant) => Ok(tenant),
             CallTenant::Missing(field) => Err(Error::missing_field(field)),
             CallTenant::None => Err(Error::internal("the rule of the call has no tenant")),
+        }
+    }
+
+    /// The device or gateway that calls. On an RPC that needs no credential, fails with the error of the refused one, or
+    /// because there is none.
+    pub fn enrolled(&self) -> Result<&Caller> {
+        match &self.refused {
+            _ if self.caller.kind.is_enrolled() => Ok(&self.caller),
+            Some(refused) => Err(refused.again()),
+            None => Err(Error::unauthenticated(Reason::CredentialsMissing, "credentials are required")),
         }
     }
 

@@ -15,6 +15,9 @@ pub const DOMAIN: &str = crate::proto::ERROR_DOMAIN;
 
 /// The challenge for an invalid credential.
 const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
+/// The challenges for an invalid token of a device and for an invalid proof (RFC 9449, section 7.1).
+const INVALID_DEVICE_TOKEN: &str = "DPoP error=\"invalid_token\"";
+const INVALID_PROOF: &str = "DPoP error=\"invalid_dpop_proof\"";
 
 /// A result with the domain error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -120,13 +123,33 @@ impl Error {
             details.set_retry_info(self.retry_after);
         }
         let mut status = Status::with_error_details(self.kind, self.message.clone(), details);
-        if matches!(self.reason, Reason::CredentialsInvalid | Reason::CredentialsExpired | Reason::CredentialsRevoked) {
-            // RFC 6750, section 3.1: a call without a credential gets a challenge without an error code, which the
-            // transcoder adds.
-            let challenge = MetadataValue::from_static(INVALID_TOKEN);
-            status.metadata_mut().insert("www-authenticate", challenge);
+        if let Some(challenge) = self.challenge() {
+            status.metadata_mut().insert("www-authenticate", MetadataValue::from_static(challenge));
         }
         status
+    }
+
+    /// The challenge of a call with an invalid credential. One without a credential gets a challenge without an error code
+    /// (RFC 6750, section 3.1), which the transcoder adds.
+    fn challenge(&self) -> Option<&'static str> {
+        match self.reason {
+            Reason::CredentialsInvalid | Reason::CredentialsExpired | Reason::CredentialsRevoked => Some(INVALID_TOKEN),
+            Reason::DeviceTokenInvalid => Some(INVALID_DEVICE_TOKEN),
+            Reason::DpopProofInvalid => Some(INVALID_PROOF),
+            _ => None,
+        }
+    }
+
+    /// The same error for another response. The cause stays in this one.
+    pub fn again(&self) -> Self {
+        Self {
+            kind: self.kind,
+            reason: self.reason,
+            message: self.message.clone(),
+            violations: self.violations.clone(),
+            retry_after: self.retry_after,
+            cause: None,
+        }
     }
 }
 
@@ -143,6 +166,8 @@ mod tests {
         for bad in [Reason::CredentialsInvalid, Reason::CredentialsExpired, Reason::CredentialsRevoked] {
             assert_eq!(challenge(bad).as_deref(), Some("Bearer error=\"invalid_token\""), "{bad:?}");
         }
+        assert_eq!(challenge(Reason::DeviceTokenInvalid).as_deref(), Some("DPoP error=\"invalid_token\""));
+        assert_eq!(challenge(Reason::DpopProofInvalid).as_deref(), Some("DPoP error=\"invalid_dpop_proof\""));
         for none in [Reason::CredentialsMissing, Reason::LoginRefused] {
             assert_eq!(challenge(none), None, "{none:?}");
         }

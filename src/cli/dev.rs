@@ -28,12 +28,14 @@ use crate::{
     base::{Clock, Cx, Error, Role, Secret, error::Reason, private_file, setting_file::DEV_MARK},
     identity::{self, NewAccount, Password, Passwords},
     messaging,
-    server::{App, Signals},
+    server::{App, Signals, Sockets},
     store::{Kek, Keyring, Store},
 };
 
 /// The ports in the documents of the surfaces.
 const PORTS: [u16; 3] = [18080, 20900, 8080];
+/// The port of the listener that asks for client certificates.
+const MTLS_PORT: u16 = 18443;
 /// The platform administrator's account, and its password as long as the server is reachable only from this machine.
 pub(super) const ADMIN: &str = "admin";
 /// Validity of the token in the data directory.
@@ -65,7 +67,7 @@ fn addresses(config: &Config, insecure: bool) -> Result<(Vec<SocketAddr>, bool),
         [] => PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).to_vec(),
         given => given.to_vec(),
     };
-    let exposed = addresses.iter().any(|address| !address.ip().is_loopback());
+    let exposed = addresses.iter().chain(&config.mtls_listen).any(|address| !address.ip().is_loopback());
     if exposed && !insecure {
         return Err(Usage("dev listens only on loopback; use --insecure-listen to listen on other addresses"));
     }
@@ -76,8 +78,8 @@ async fn start(config: Config, material: Material, addresses: Vec<SocketAddr>, e
     let mut signals = Signals::catch()?;
     let preparing = prepare(config, material, addresses, exposed);
     let Some(prepared) = signals.during_start(preparing).await else { return Ok(()) };
-    let (app, listeners) = prepared?;
-    serve(app, listeners, signals).await
+    let (app, sockets) = prepared?;
+    serve(app, sockets, signals).await
 }
 
 /// Prepares the server and everything that it needs.
@@ -86,9 +88,11 @@ async fn prepare(
     mut material: Material,
     addresses: Vec<SocketAddr>,
     exposed: bool,
-) -> anyhow::Result<(App, Vec<TcpListener>)> {
+) -> anyhow::Result<(App, Sockets)> {
     material.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let (listeners, bound) = bind(&addresses, true).await?;
+    let (mutual, mutual_address) = bind_mutual(config.mtls_listen).await?;
+    let sockets = Sockets { listeners, mutual };
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     if config.public_url.is_none() {
         config.public_url = bound.first().and_then(|address| format!("{scheme}://{address}").parse().ok());
@@ -112,8 +116,23 @@ async fn prepare(
     }
     let mut app = app(&config, material, store, keys)?;
     app.open_manager = is_open(exposed, config.kubeop_require_auth);
-    output::tell_secret(welcome(&bound, config.tls.as_ref(), &token, random.as_deref()).trim_end());
-    Ok((app, listeners))
+    output::tell_secret(welcome(&bound, mutual_address, config.tls.as_ref(), &token, random.as_deref()).trim_end());
+    Ok((app, sockets))
+}
+
+/// The socket of the listener that asks for client certificates. A busy port is only a warning.
+async fn bind_mutual(configured: Option<SocketAddr>) -> anyhow::Result<(Option<TcpListener>, Option<SocketAddr>)> {
+    let address = configured.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, MTLS_PORT)));
+    match TcpListener::bind(address).await {
+        Ok(socket) => {
+            let bound = socket.local_addr()?;
+            Ok((Some(socket), Some(bound)))
+        }
+        Err(error) => {
+            tracing::warn!(%address, %error, "skipping the listener for client certificates");
+            Ok((None, None))
+        }
+    }
 }
 
 /// The signing keys, and the path of the administrator's token. Creates the files that are missing in the data directory.
@@ -197,7 +216,13 @@ async fn make_admin(
 }
 
 /// Suggests what to try.
-fn welcome(bound: &[SocketAddr], tls: Option<&TlsFiles>, token: &Path, password: Option<&str>) -> String {
+fn welcome(
+    bound: &[SocketAddr],
+    mutual: Option<SocketAddr>,
+    tls: Option<&TlsFiles>,
+    token: &Path,
+    password: Option<&str>,
+) -> String {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let certificate = tls.map(|files| files.certificate.display());
     let curl = certificate.as_ref().map_or("curl".to_owned(), |path| format!("curl --cacert {path}"));
@@ -207,13 +232,15 @@ fn welcome(bound: &[SocketAddr], tls: Option<&TlsFiles>, token: &Path, password:
     let address = address.unwrap_or_default();
     let listening: Vec<_> = bound.iter().map(|address| format!("{scheme}://{address}")).collect();
     let token = token.display();
+    let mutual =
+        mutual.map(|address| format!("mTLS     https://{address}, for devices and gateways\n")).unwrap_or_default();
     let admin = match password {
         Some(password) => format!("account  {ADMIN}, password {password}"),
         None => format!("account  {ADMIN}, password {ADMIN}"),
     };
     format!(
         r#"tenantry is ready: gRPC, gRPC-Web and REST on {listening}
-token    {token} (platform_admin, 24 h)
+{mutual}token    {token} (platform_admin, 24 h)
 {admin}
 
 Try:

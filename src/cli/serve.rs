@@ -1,7 +1,5 @@
 //! `tenantry serve`: the server in production. It refuses settings that are only good for development.
 
-use tokio::net::TcpListener;
-
 use super::{
     Common,
     config::Config,
@@ -13,7 +11,7 @@ use crate::{
     auth::authn::keys::KeyError,
     base::Secret,
     identity::{Passwords, accounts},
-    server::{App, Signals},
+    server::{App, Signals, Sockets},
     store::Store,
 };
 
@@ -35,16 +33,19 @@ pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
 async fn start(config: Config, material: Material) -> anyhow::Result<()> {
     let mut signals = Signals::catch()?;
     let Some(prepared) = signals.during_start(prepare(config, material)).await else { return Ok(()) };
-    let (app, listeners) = prepared?;
-    serve(app, listeners, signals).await
+    let (app, sockets) = prepared?;
+    serve(app, sockets, signals).await
 }
 
 /// Prepares the server; all its settings are valid.
-async fn prepare(config: Config, mut material: Material) -> anyhow::Result<(App, Vec<TcpListener>)> {
+async fn prepare(config: Config, mut material: Material) -> anyhow::Result<(App, Sockets)> {
     material.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     // It exists: it was read for production.
     let keys = material.keys_or(|| Err(KeyError::Missing))?;
-    let (listeners, bound) = bind(&config.listen, false).await?;
+    let (listeners, mut bound) = bind(&config.listen, false).await?;
+    let (mutual, address) = bind(config.mtls_listen.as_slice(), false).await?;
+    let sockets = Sockets { listeners, mutual: mutual.into_iter().next() };
+    bound.extend(address);
     let store = open_existing(&config).await?;
     let pending = store.pending_migrations().await?;
     refuse_dev_account(&store, !pending.is_empty()).await?;
@@ -58,7 +59,7 @@ async fn prepare(config: Config, mut material: Material) -> anyhow::Result<(App,
     }
     let app = app(&config, material, store, keys)?;
     tracing::info!(?bound, "listening");
-    Ok((app, listeners))
+    Ok((app, sockets))
 }
 
 /// Refuses a database whose administrator still has the password of `dev`. Before the schema is up to date there may be

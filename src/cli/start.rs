@@ -14,11 +14,11 @@ use super::{config::Config, material::Material};
 use crate::{
     api::Settings,
     auth::authn::keys::Keys,
-    base::Clock,
+    base::{Clock, ServerIdentity},
     controlplane::licensing::MultitenancySettings,
     messaging::MessagingSettings,
     server::{
-        App, Signals,
+        App, Signals, Sockets,
         layers::{Ingress, Limits},
         logs::{self, Log},
         metrics,
@@ -172,6 +172,8 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
         },
         ingress: Ingress { proxies: config.trusted_proxies.clone(), origins: config.cors_origins.clone() },
         tls: material.tls,
+        identity: ServerIdentity::default(),
+        trust_domain: config.trust_domain.clone(),
         open_manager: false,
         outbox_retention: config.outbox_retention,
         operation_retention: config.operation_retention,
@@ -181,8 +183,8 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
 }
 
 /// Serves until a signal. Returns an error if calls were aborted at the deadline.
-pub(super) async fn serve(app: App, listeners: Vec<TcpListener>, signals: Signals) -> anyhow::Result<()> {
-    let finished = app.run(listeners, signals).await?;
+pub(super) async fn serve(app: App, sockets: Sockets, signals: Signals) -> anyhow::Result<()> {
+    let finished = app.run(sockets, signals).await?;
     anyhow::ensure!(finished, "some calls were cut off when the drain timeout expired");
     Ok(())
 }

@@ -11,7 +11,8 @@ use super::{
     grpc::{self, Standard},
     jobs::{self, Work},
     layers::{BodyTimeouts, Ingress, Limits, Stack},
-    listen, metrics,
+    listen::{self, Listener},
+    metrics,
     ops::Ops,
     readiness::Readiness,
     services::{self, Around},
@@ -30,7 +31,7 @@ use crate::{
             revocation::{self, Revocations},
         },
     },
-    base::{Drain, Error, Result},
+    base::{Drain, Error, Result, ServerIdentity, TrustDomain},
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
     store::{Keyring, Sealer, Store},
@@ -41,6 +42,14 @@ use crate::{
 
 /// How long jobs and tasks may take to end.
 const END: Duration = Duration::from_secs(5);
+
+/// The sockets of a server.
+pub struct Sockets {
+    /// With TLS if [`App::tls`] is set.
+    pub listeners: Vec<TcpListener>,
+    /// With TLS of the server itself, which asks for client certificates.
+    pub mutual: Option<TcpListener>,
+}
 
 /// The parts of a server.
 pub struct App {
@@ -62,6 +71,11 @@ pub struct App {
     pub ingress: Ingress,
     /// The certificate of the listeners; `None` leaves TLS to a proxy.
     pub tls: Option<Tls>,
+    /// The certificate of the listener that asks for client certificates. What issues it sets it, and renews it later;
+    /// without one, handshakes fail.
+    pub identity: ServerIdentity,
+    /// The domain of the names in the certificates of devices and gateways.
+    pub trust_domain: TrustDomain,
     /// Local callers on manager paths need no credential. Only for development.
     pub open_manager: bool,
     /// The minimum time for which events stay in the outbox.
@@ -77,7 +91,8 @@ pub struct App {
 impl App {
     /// Serves on these listeners until a signal, then lets the calls in progress finish. Returns whether all of them
     /// did.
-    pub async fn run(self, listeners: Vec<TcpListener>, mut signals: Signals) -> Result<bool> {
+    pub async fn run(self, sockets: Sockets, mut signals: Signals) -> Result<bool> {
+        let listeners = self.listeners(sockets)?;
         let (drain, abort) = (Drain::default(), CancellationToken::new());
         let readiness = Readiness::new(checks::all(&self.store, self.sealer()));
         let counts = Counts::new(&self.store);
@@ -101,8 +116,7 @@ impl App {
         let jobs = self.start_jobs(&revocations, &counts, board);
         let tasks = self.spawn(hangups, &readiness, hub);
 
-        let (tls, time) = (self.tls.clone(), self.drain_timeout);
-        let serving = listen::serve(listeners, service, bounds, tls, drain.clone(), abort.clone(), time);
+        let serving = listen::serve(listeners, service, bounds, drain.clone(), abort.clone(), self.drain_timeout);
         let whole = async {
             let finished = serving.await;
             close(tasks, jobs, &self.store, &abort).await;
@@ -112,6 +126,16 @@ impl App {
             finished = whole => Ok(finished),
             never = end(&mut signals, &readiness, &drain, &abort) => match never {},
         }
+    }
+
+    fn listeners(&self, sockets: Sockets) -> Result<Vec<Listener>> {
+        let mut listeners: Vec<_> =
+            sockets.listeners.into_iter().map(|socket| Listener { socket, tls: self.tls.clone() }).collect();
+        if let Some(socket) = sockets.mutual {
+            let tls = Tls::mutual(self.identity.clone()).map_err(Error::internal)?;
+            listeners.push(Listener { socket, tls: Some(tls) });
+        }
+        Ok(listeners)
     }
 
     fn sealer(&self) -> Sealer {

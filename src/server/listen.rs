@@ -22,6 +22,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
+use tokio_rustls::rustls::ServerConnection;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
@@ -30,7 +31,7 @@ use super::{
     first_bytes::FirstBytes,
     tls::{self, Tls},
 };
-use crate::base::Drain;
+use crate::{auth::PeerCertificate, base::Drain};
 
 /// Maximum size of all headers of a request, in bytes.
 const MAX_HEADERS: u32 = 64 * 1024;
@@ -89,15 +90,19 @@ pub struct Peer {
     pub secure: bool,
 }
 
+/// A socket that accepts connections, and their TLS; `None` leaves it to a proxy.
+pub struct Listener {
+    pub socket: TcpListener,
+    pub tls: Option<Tls>,
+}
+
 /// Serves on these listeners until the drain starts, then lets the calls in progress finish until `deadline` or
 /// `abort`. Returns whether all of them finished. Connections themselves are not waited for: one without a call is
-/// closed soon, and so is one whose peer does not read its responses. With `tls`, every listener accepts only TLS. The
-/// service must always be ready.
+/// closed soon, and so is one whose peer does not read its responses. The service must always be ready.
 pub async fn serve<S>(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     service: S,
     bounds: Bounds,
-    tls: Option<Tls>,
     drain: Drain,
     abort: CancellationToken,
     deadline: Duration,
@@ -109,7 +114,6 @@ where
     let (connections, end) = (TaskTracker::new(), End::with(drain.clone()));
     let door = Door {
         talk: Talk { http: builder(bounds.timeouts), service, bounds, drain: drain.clone(), end: end.clone() },
-        tls,
         connections: connections.clone(),
         free: Arc::new(Semaphore::new(bounds.connections)),
         crowd: watch::Sender::new(0),
@@ -159,7 +163,6 @@ fn builder(timeouts: PeerTimeouts) -> auto::Builder<Streams> {
 /// Everything that a new connection needs.
 struct Door<S> {
     talk: Talk<S>,
-    tls: Option<Tls>,
     connections: TaskTracker,
     free: Arc<Semaphore>,
     /// The number of accept loops that wait for a free slot.
@@ -182,12 +185,12 @@ where
     S::Future: Send,
 {
     /// Accepts connections forever.
-    async fn accept(&self, listener: TcpListener) {
+    async fn accept(&self, Listener { socket, tls }: Listener) {
         let mut logged: Option<Instant> = None;
         loop {
             let Some(room) = self.room().await else { return };
-            match listener.accept().await {
-                Ok((stream, peer)) => self.connect(stream, peer, room),
+            match socket.accept().await {
+                Ok((stream, peer)) => self.connect(stream, peer, tls.clone(), room),
                 // The connection was closed before it was accepted.
                 Err(error) if is_of_peer(&error) => {}
                 Err(error) => {
@@ -214,18 +217,37 @@ where
     }
 
     /// Serves one connection in its own task.
-    fn connect(&self, stream: TcpStream, address: SocketAddr, room: OwnedSemaphorePermit) {
+    fn connect(&self, stream: TcpStream, address: SocketAddr, tls: Option<Tls>, room: OwnedSemaphorePermit) {
         // Responses are written in one piece; Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&PROBES);
-        let (talk, tls, crowd) = (self.talk.clone(), self.tls.clone(), self.crowd.subscribe());
+        let (talk, crowd) = (self.talk.clone(), self.crowd.subscribe());
         self.connections.spawn(async move {
             let _room = room;
             match tls {
-                None => talk.serve(stream, Peer { address, secure: false }, None, crowd).await,
+                None => talk.serve(stream, Peer { address, secure: false }, Handshake::default(), crowd).await,
                 Some(tls) => talk.shake_and_serve(stream, address, &tls, crowd).await,
             }
         });
+    }
+}
+
+/// The result of a TLS handshake; the default is that of a connection without TLS.
+#[derive(Default)]
+struct Handshake {
+    /// The protocol that both sides agreed on.
+    agreed: Option<Vec<u8>>,
+    /// The certificate of the client, who has proven that it has the key. Any issuer.
+    certificate: Option<PeerCertificate>,
+}
+
+impl Handshake {
+    fn of(connection: &ServerConnection) -> Self {
+        let certificate = connection.peer_certificates().and_then(<[_]>::first);
+        Self {
+            agreed: connection.alpn_protocol().map(<[u8]>::to_vec),
+            certificate: certificate.map(|certificate| PeerCertificate::new(certificate.to_vec())),
+        }
     }
 }
 
@@ -243,20 +265,21 @@ where
         };
         match shaken {
             Ok(stream) => {
-                let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
-                self.serve(stream, Peer { address, secure: true }, agreed.as_deref(), crowd).await;
+                let handshake = Handshake::of(stream.get_ref().1);
+                self.serve(stream, Peer { address, secure: true }, handshake, crowd).await;
             }
             Err(error) => tracing::debug!(%error, %address, "a TLS handshake failed"),
         }
     }
 
     /// Serves HTTP on a stream until it ends. Only the protocol of the handshake is allowed.
-    async fn serve<C>(self, stream: C, peer: Peer, agreed: Option<&[u8]>, crowd: Crowd)
+    async fn serve<C>(self, stream: C, peer: Peer, handshake: Handshake, crowd: Crowd)
     where
         C: AsyncRead + AsyncWrite + Wire + Unpin + Send + 'static,
     {
         let Self { http, service, bounds, drain, end } = self;
-        let http = match agreed {
+        let Handshake { agreed, certificate } = handshake;
+        let http = match agreed.as_deref() {
             Some(tls::HTTP_2) => http.http2_only(),
             Some(tls::HTTP_1) => http.http1_only(),
             _ => http,
@@ -271,6 +294,9 @@ where
             let call = of_calls.begin(request.version() == Version::HTTP_2, whole);
             let (mut request, rest) = connection::take(request, &of_calls);
             request.extensions_mut().insert(peer);
+            if let Some(certificate) = certificate.clone() {
+                request.extensions_mut().insert(certificate);
+            }
             request.extensions_mut().insert(drain.clone());
             // It is always ready, as `serve` demands.
             let answered = service.clone().call(request);
@@ -317,6 +343,9 @@ fn is_of_peer(error: &io::Error) -> bool {
 #[cfg(test)]
 #[path = "listen_end_tests.rs"]
 mod end_tests;
+#[cfg(test)]
+#[path = "listen_mutual_tests.rs"]
+mod mutual_tests;
 #[cfg(test)]
 #[path = "listen_tests.rs"]
 mod tests;

@@ -51,7 +51,7 @@ pub(super) async fn serve_with(
     });
     let bounds = Bounds { connections: 1, silence: Duration::from_millis(100), timeouts };
     let (drain, abort) = (drain.clone(), CancellationToken::new());
-    (address, tokio::spawn(serve(vec![listener], service, bounds, tls, drain, abort, time)))
+    (address, tokio::spawn(serve(vec![Listener { socket: listener, tls }], service, bounds, drain, abort, time)))
 }
 
 #[tokio::test]

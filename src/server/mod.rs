@@ -2,6 +2,7 @@
 
 mod app;
 mod checks;
+mod client_certificates;
 mod connection;
 pub mod docs;
 mod first_bytes;
@@ -23,6 +24,6 @@ mod stream_end;
 mod tasks;
 pub mod tls;
 
-pub use app::App;
+pub use app::{App, Sockets};
 pub use signals::Signals;
 pub use tls::Tls;

@@ -1,4 +1,5 @@
-//! TLS of the listeners: the certificate and its key, read at the start and again at each SIGHUP.
+//! TLS of the listeners. The certificate and its key come from files, which are read at the start and again at each SIGHUP,
+//! or from the server itself, for the listener that asks for client certificates.
 
 use std::{
     io,
@@ -12,8 +13,8 @@ use tokio::{net::TcpStream, sync::Mutex};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        self, ServerConfig,
-        crypto::ring,
+        self, ConfigBuilder, ServerConfig, WantsVerifier,
+        crypto::{CryptoProvider, ring},
         pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
         version::{TLS12, TLS13},
     },
@@ -21,8 +22,8 @@ use tokio_rustls::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::signals::Hangups;
-use crate::base::setting_file;
+use super::{client_certificates::AnyIssuer, signals::Hangups};
+use crate::base::{ServerIdentity, setting_file};
 
 /// HTTP/2 and HTTP/1.1, with their ALPN names (RFC 7301).
 pub(super) const HTTP_2: &[u8] = b"h2";
@@ -30,14 +31,19 @@ pub(super) const HTTP_1: &[u8] = b"http/1.1";
 /// The supported protocols, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP_2, HTTP_1];
 
-/// The current certificate. Cheap to clone; clones share it.
+/// TLS with the current certificate. Cheap to clone; clones share it.
 #[derive(Clone)]
-pub struct Tls(Arc<Files>);
+pub struct Tls(Arc<Shared>);
+
+struct Shared {
+    config: ArcSwap<ServerConfig>,
+    /// The files of the certificate; `None` if it does not come from files.
+    files: Option<Files>,
+}
 
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
-    config: ArcSwap<ServerConfig>,
 }
 
 /// The certificate and key cannot be used. The text never contains the content of the files.
@@ -61,18 +67,35 @@ pub enum TlsError {
         /// The error of the TLS library.
         source: rustls::Error,
     },
+    /// The library does not support what we use.
+    #[error("TLS cannot be configured: {0}")]
+    Config(#[from] rustls::Error),
 }
 
 impl Tls {
     /// Reads a certificate, with its chain, and its key. Both files are PEM.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let config = ArcSwap::new(read(certificate, key)?);
-        Ok(Self(Arc::new(Files { certificate: certificate.to_owned(), key: key.to_owned(), config })))
+        let files = Some(Files { certificate: certificate.to_owned(), key: key.to_owned() });
+        Ok(Self(Arc::new(Shared { config, files })))
+    }
+
+    /// TLS with a certificate of the server itself, which asks for a client certificate of any issuer. Sessions are not
+    /// resumed: every handshake proves the possession of the key.
+    pub fn mutual(identity: ServerIdentity) -> Result<Self, TlsError> {
+        let provider = Arc::new(ring::default_provider());
+        let clients = Arc::new(AnyIssuer::new(&provider));
+        let mut config = builder(provider)?.with_client_cert_verifier(clients).with_cert_resolver(Arc::new(identity));
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Self(Arc::new(Shared { config: ArcSwap::new(finish(config)), files: None })))
     }
 
     /// Reads the files again. New connections use the new certificate; if it is not usable, the old one stays.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.0.config.store(read(&self.0.certificate, &self.0.key)?);
+        if let Some(Files { certificate, key }) = &self.0.files {
+            self.0.config.store(read(certificate, key)?);
+        }
         Ok(())
     }
 
@@ -105,14 +128,21 @@ pub(super) async fn follow(tls: Tls, hangups: Arc<Mutex<Hangups>>, stop: Cancell
 
 fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     let pair = |source| TlsError::Pair { certificate: named(certificate), key: named(key), source };
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(pair)?
+    let config = builder(Arc::new(ring::default_provider()))?
         .with_no_client_auth()
         .with_single_cert(read_chain(certificate)?, read_key(key)?)
         .map_err(pair)?;
+    Ok(finish(config))
+}
+
+/// What all listeners have in common: the versions, and the protocols over TLS.
+fn builder(provider: Arc<CryptoProvider>) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error> {
+    ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13, &TLS12])
+}
+
+fn finish(mut config: ServerConfig) -> Arc<ServerConfig> {
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-    Ok(Arc::new(config))
+    Arc::new(config)
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -77,7 +77,10 @@ impl AuditRecord {
             hash: None,
             at: Stamp::from(clock.now()),
             caller_subject: caller.map(|caller| storable(&caller.subject)).unwrap_or_default(),
-            caller_role: caller.map(|caller| caller.role.as_str().to_owned()).unwrap_or_default(),
+            caller_role: caller
+                .filter(|caller| !caller.kind.is_enrolled())
+                .map(|caller| caller.role.as_str().to_owned())
+                .unwrap_or_default(),
             caller_kind: caller.map(|caller| caller.kind.as_str().to_owned()).unwrap_or_default(),
             tenant_id: self.tenant,
             action: self.action.into_owned(),

@@ -168,6 +168,7 @@ pub fn cx(action: &'static str, access: Access) -> Cx {
             role: Role::PlatformAdmin,
             ..CallerFacts::default()
         }),
+        refused: None,
         access,
         tenant: CallTenant::None,
         request_id: "req-1".to_owned(),

@@ -47,6 +47,7 @@ mod long_list_queries;
 mod long_lists;
 mod manager;
 mod messaging;
+mod mtls;
 mod older_schema;
 mod openapi;
 mod operations;

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use tenantry::proto::permissions::TABLE;
+use tenantry::proto::permissions::names;
 
 /// The Rust files below a folder, without those of tests.
 fn sources(dir: &Path, found: &mut Vec<(String, String)>) {
@@ -22,8 +22,7 @@ fn sources(dir: &Path, found: &mut Vec<(String, String)>) {
 
 /// The permissions that a source names.
 fn named(source: &str) -> Vec<&'static str> {
-    let permissions = TABLE.iter().map(|(permission, _)| *permission);
-    permissions.filter(|permission| source.contains(&format!("\"{permission}\""))).collect()
+    names().filter(|permission| source.contains(&format!("\"{permission}\""))).collect()
 }
 
 #[test]

@@ -14,11 +14,7 @@ use crate::harness::{grpc, root};
 const RULE: &str = "option (tenantry.options.v1.auth) = ";
 
 fn build(protos: &Path) -> Result<(), Error> {
-    Builder::new(protos)
-        .options_package("tenantry.options.v1")
-        .permissions(permissions::TABLE.iter().map(|(permission, _)| *permission))
-        .check()
-        .map(|_| ())
+    Builder::new(protos).options_package("tenantry.options.v1").permissions(permissions::names()).check().map(|_| ())
 }
 
 #[test]

@@ -71,6 +71,15 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("zerotrust.users.write", &["admin"]),
 ];
 
+/// The permissions of devices and gateways, with the kinds of caller that hold them. They have no roles, and hold no other
+/// permissions.
+pub const ENROLLED: &[(&str, &[&str])] = &[("zerotrust.gateways.read", &["DEVICE", "GATEWAY"])];
+
+/// The names of all permissions, some of them twice.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().chain(ENROLLED).map(|(permission, _)| *permission)
+}
+
 /// Every role inside a tenant.
 const ANYONE: &[&str] = &["admin", "network_admin", "security_operator", "auditor", "read_only", "user", "project"];
 

@@ -67,7 +67,7 @@ pub enum TrailingSlash {
 /// Who may call an RPC.
 #[derive(Debug)]
 pub struct AuthRule {
-    /// No credential is needed.
+    /// No credential is needed. One of a kind in `callers` is taken.
     pub public: bool,
     /// The permission that the caller needs.
     pub permission: Permission,

@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
+use http::{HeaderMap, request::Parts};
 use time::OffsetDateTime;
 
 use super::{
     api_keys::ApiKeys,
+    authorization_header::{self, Scheme},
     cookies,
+    enrolled::Entry,
+    enrolled_credentials::{self, EnrolledCredentials},
     keys::Keys,
     legacy_tokens::{ApiKey, ManagerClaims, ManagerKey},
     manager_no_auth,
@@ -35,6 +38,8 @@ pub enum Authentication {
     Caller(Caller, Surface),
     /// An invalid credential, with the reason.
     Refused(Arc<Error>),
+    /// A valid credential of a device or gateway that may not call now, with the reason.
+    Held(CallerKind, Arc<Error>),
 }
 
 /// Turns credentials into callers.
@@ -43,6 +48,7 @@ pub struct Authenticator {
     manager: Option<ManagerKey>,
     warehouse: Option<ApiKey>,
     api_keys: Option<ApiKeys>,
+    enrolled: Option<EnrolledCredentials>,
     principals: Option<Principals>,
     origins: Origins,
     open_manager: bool,
@@ -74,15 +80,16 @@ impl Authenticator {
     pub fn new(keys: Arc<Keys>, revocations: Revocations, tenants: Arc<dyn Tenants>, clock: Clock) -> Self {
         let cache = TokenCache::default();
         let origins = Origins::default();
-        let (manager, warehouse, api_keys, principals, open_manager) = (None, None, None, None, false);
+        let (manager, warehouse, api_keys, enrolled, principals) = (None, None, None, None, None);
         Self {
             keys,
             manager,
             warehouse,
             api_keys,
+            enrolled,
             principals,
             origins,
-            open_manager,
+            open_manager: false,
             revocations,
             cache,
             tenants,
@@ -98,6 +105,11 @@ impl Authenticator {
     /// Also accepts the API keys of tenants, on the zero-trust surface.
     pub fn with_api_keys(self, api_keys: ApiKeys) -> Self {
         Self { api_keys: Some(api_keys), ..self }
+    }
+
+    /// Also accepts devices and gateways, on the zero-trust surface.
+    pub fn with_enrolled(self, enrolled: EnrolledCredentials) -> Self {
+        Self { enrolled: Some(enrolled), ..self }
     }
 
     /// Evaluates original principals on the messaging surface.
@@ -120,7 +132,8 @@ impl Authenticator {
         let Some(surface) = Surface::of_path(call.uri.path()) else { return Authentication::Anonymous };
         match self.identify(surface, call).await {
             Ok(None) => Authentication::Anonymous,
-            Ok(Some(caller)) => Authentication::Caller(caller, surface),
+            Ok(Some(Entry::Caller(caller))) => Authentication::Caller(caller, surface),
+            Ok(Some(Entry::Held(kind, error))) => Authentication::Held(kind.caller_kind(), Arc::new(error)),
             Err(error) => {
                 if let Some(cause) = &error.cause {
                     tracing::error!(cause = cause.as_ref(), "cannot verify a credential");
@@ -130,7 +143,24 @@ impl Authenticator {
         }
     }
 
-    async fn identify(&self, surface: Surface, call: &Parts) -> Result<Option<Caller>> {
+    /// Devices and gateways call only on the zero-trust surface. A certificate counts only without another credential:
+    /// clients present it on every connection.
+    async fn identify(&self, surface: Surface, call: &Parts) -> Result<Option<Entry>> {
+        if surface != Surface::ZeroTrust {
+            return Ok(self.identify_other(surface, call).await?.map(Entry::Caller));
+        }
+        let known = self.enrolled.as_ref();
+        if let Some(token) = enrolled_credentials::token(call)? {
+            return enrolled_credentials::by_token(known, &self.keys, token, call).await.map(Some);
+        }
+        match self.identify_other(surface, call).await? {
+            Some(caller) => Ok(Some(Entry::Caller(caller))),
+            None => enrolled_credentials::by_certificate(known, call).await,
+        }
+    }
+
+    /// Callers that are not enrolled.
+    async fn identify_other(&self, surface: Surface, call: &Parts) -> Result<Option<Caller>> {
         if let Some((keys, text)) = self.api_key_of(surface, &call.headers) {
             let client = call.extensions.get::<ClientInfo>().and_then(|client| client.address);
             return keys.caller(self.tenants.as_ref(), text, client).await.map(Some);
@@ -158,13 +188,17 @@ impl Authenticator {
     /// The API key in the headers, on surfaces that accept API keys.
     fn api_key_of<'h>(&self, surface: Surface, headers: &'h HeaderMap) -> Option<(&ApiKeys, &'h str)> {
         let keys = self.api_keys.as_ref().filter(|_| surface == Surface::ZeroTrust)?;
-        bearer(headers).ok().flatten().filter(|text| api_keys::reads_as_key(text)).map(|text| (keys, text))
+        authorization_header::token(headers, Scheme::Bearer)
+            .ok()
+            .flatten()
+            .filter(|text| api_keys::reads_as_key(text))
+            .map(|text| (keys, text))
     }
 
     /// The credential in the headers. A header that cannot be parsed is an invalid credential, not a missing one.
     /// Browsers send cookies automatically, so a cookie counts only without another credential.
     fn credential(&self, surface: Surface, call: &Parts) -> Result<Option<Credential>> {
-        if let Some(token) = bearer(&call.headers)? {
+        if let Some(token) = authorization_header::token(&call.headers, Scheme::Bearer)? {
             return self.bearer(surface, token).map(Some);
         }
         let mut keys = call.headers.get_all("x-api-key").iter();
@@ -312,42 +346,9 @@ pub fn third_party_token_id(token: &str) -> String {
     format!("sha256:{}", sha256_hex([token.as_bytes()]))
 }
 
-/// The token of the `Authorization: Bearer` header (RFC 6750; the scheme is case-insensitive). Other schemes,
-/// such as that of a proxy on the way, are not ours and are ignored. A header with this scheme that does not
-/// continue with spaces and a token, as RFC 9110 (11.4) requires, is an invalid credential.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
-    let mut all = headers.get_all(AUTHORIZATION).iter();
-    let header = match (all.next(), all.next()) {
-        (None, _) => return Ok(None),
-        // HTTP/2 does not strip white space around a value, as HTTP/1.1 does.
-        (Some(header), None) => trim(header.as_bytes(), b" \t"),
-        (Some(_), Some(_)) => return Err(tokens::invalid()),
-    };
-    let end = header.iter().position(|octet| !is_tchar(*octet)).unwrap_or(header.len());
-    let (scheme, token) = header.split_at(end);
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Ok(None);
-    }
-    let spaced = token.starts_with(b" ");
-    let token = trim(token, b" ");
-    let good = spaced && !token.is_empty() && token.iter().all(u8::is_ascii_graphic);
-    std::str::from_utf8(token).ok().filter(|_| good).map(Some).ok_or_else(tokens::invalid)
-}
-
-/// Strips characters on both sides.
-fn trim<'t>(text: &'t [u8], around: &[u8]) -> &'t [u8] {
-    let is_meant = |octet: &u8| !around.contains(octet);
-    let start = text.iter().position(is_meant).unwrap_or(text.len());
-    let end = text.iter().rposition(is_meant).map_or(start, |last| last + 1);
-    // Cannot panic: the first octet that remains is not behind the last one, and if none remains, both are the length.
-    &text[start..end]
-}
-
-/// Whether an octet may be part of a scheme's name (RFC 9110, 5.6.2).
-fn is_tchar(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
-}
-
+#[cfg(test)]
+#[path = "authenticate_enrolled_tests.rs"]
+mod enrolled_tests;
 #[cfg(test)]
 #[path = "authenticate_tests.rs"]
 mod tests;

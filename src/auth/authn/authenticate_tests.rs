@@ -67,7 +67,7 @@ async fn identify(authenticator: &Authenticator, call: http::request::Builder) -
     match authenticator.authenticate(&call.body(()).unwrap().into_parts().0).await {
         Authentication::Anonymous => Ok(None),
         Authentication::Caller(caller, _) => Ok(Some(caller)),
-        Authentication::Refused(error) => Err(error.reason),
+        Authentication::Refused(error) | Authentication::Held(_, error) => Err(error.reason),
     }
 }
 

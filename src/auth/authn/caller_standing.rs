@@ -135,6 +135,8 @@ fn keys_of(caller: &Caller) -> Vec<String> {
             Basis::Token => None,
             Basis::Account { id, .. } => Some(IdKind::User.show(id)),
             Basis::ApiKey(id) => Some(IdKind::ApiKey.show(id)),
+            Basis::Device { id, .. } => Some(IdKind::Device.show(id)),
+            Basis::Gateway { id, .. } => Some(IdKind::Gateway.show(id)),
         };
         let token = Some(party.token_id.clone()).filter(|id| !id.is_empty());
         [basis, token, party.tenant.as_ref().map(|tenant| tenant.id.dashed())]

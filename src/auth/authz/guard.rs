@@ -62,7 +62,7 @@ impl Guard {
         named: Option<&TenantRef>,
     ) -> Result<Access> {
         if rule.public {
-            return Ok(Access::None);
+            return Ok(own_tenant(rule, caller).map_or(Access::None, Access::Tenant));
         }
         let by_table = check_permission(rule, caller, claim).and_then(|()| table_access(rule.tenant, caller, named));
         if matches!(&by_table, Err(error) if error.kind == Kind::InvalidArgument) {
@@ -87,9 +87,13 @@ impl Guard {
         for party in caller.parties() {
             access = access.and(self.access(&method.auth, &party, claim, named.as_ref()).await?)?;
         }
-        let tenant = call_tenant(method.auth.tenant, &caller, named);
+        let tenant = match own_tenant(&method.auth, &caller) {
+            Some(own) => CallTenant::Known(own),
+            None => call_tenant(method.auth.tenant, &caller, named),
+        };
         let client = extensions.get::<ClientInfo>();
         Ok(Cx::new(CxFacts {
+            refused: refused_credential(method, extensions),
             caller,
             access,
             tenant,
@@ -169,13 +173,18 @@ const NOT_ADMITTED: &str = "the first step of the guard did not run";
 /// The first step: the caller, its kind, whether its role can permit this method at all, and the form of an idempotency key.
 fn admit(method: &'static MethodInfo, extensions: &Extensions) -> Result<Caller, std::sync::Arc<Error>> {
     if method.auth.public {
-        return Ok(nobody());
+        return Ok(optional_caller(method, extensions).cloned().unwrap_or_else(nobody));
     }
     let caller = match extensions.get::<Authentication>() {
         // The credential was verified for the surface of the path; the method must belong to that surface.
         Some(Authentication::Caller(caller, surface)) if surface.as_str() == method.surface.name => caller,
         Some(Authentication::Caller(..)) => return Err(tokens::invalid().into()),
         Some(Authentication::Refused(error)) => return Err(error.clone()),
+        // Only methods that the kind may call say that it may not call them now.
+        Some(Authentication::Held(kind, error)) => {
+            check_kind(method.auth.callers, *kind)?;
+            return Err(error.clone());
+        }
         Some(Authentication::Anonymous) => return Err(tokens::missing().into()),
         None => return Err(Error::internal("authentication did not run").into()),
     };
@@ -192,9 +201,7 @@ fn check_caller(method: &MethodInfo, caller: &Caller) -> Result<()> {
     if let (false, Some(tenant)) = (rule.while_suspended, &caller.tenant) {
         tenant.refuse_suspended(method.path)?;
     }
-    if !kind_admitted(rule.callers, caller.kind) {
-        return Err(Error::denied(Reason::CallerKindRefused, "this kind of caller cannot call this method"));
-    }
+    check_kind(rule.callers, caller.kind)?;
     // A custom check needs the message, so the decision is left to the second step.
     let possible = rule.custom.is_some() || holds_any(&rule.permission, caller);
     if possible { Ok(()) } else { Err(permission_denied(&rule.permission, caller)) }
@@ -205,12 +212,27 @@ fn holds_any(permission: &Permission, caller: &Caller) -> bool {
     match permission {
         Permission::None => false,
         Permission::Fixed(permission) | Permission::OwnOrAll { own: permission, .. } => {
-            roles::holds(caller.roles(), permission)
+            roles::permits(caller, permission)
         }
-        Permission::ByAction(actions) => {
-            actions.listed.iter().any(|action| roles::holds(caller.roles(), action.permission))
-        }
+        Permission::ByAction(actions) => actions.listed.iter().any(|action| roles::permits(caller, action.permission)),
     }
+}
+
+/// Refuses the kinds of caller that a method does not list. Where neither devices nor gateways can call, their credentials
+/// are not valid (zero-trust contract, decisions: 401).
+fn check_kind(callers: &[&str], kind: CallerKind) -> Result<()> {
+    let lists = |kind: CallerKind| callers.contains(&kind.as_str());
+    if kind_admitted(callers, kind) {
+        Ok(())
+    } else if kind.is_enrolled() && ![CallerKind::Device, CallerKind::Gateway].into_iter().any(lists) {
+        Err(tokens::invalid())
+    } else {
+        Err(kind_refused())
+    }
+}
+
+fn kind_refused() -> Error {
+    Error::denied(Reason::CallerKindRefused, "this kind of caller cannot call this method")
 }
 
 /// An empty list admits users and services.
@@ -224,7 +246,7 @@ fn kind_admitted(callers: &[&str], kind: CallerKind) -> bool {
 /// The permission check of the second step: for the permission that the message requires.
 fn check_permission(rule: &AuthRule, caller: &Caller, claim: &Claim<'_>) -> Result<()> {
     match asked_permission(rule, claim) {
-        Ok(Some(permission)) if roles::holds(caller.roles(), permission) => Ok(()),
+        Ok(Some(permission)) if roles::permits(caller, permission) => Ok(()),
         // Only callers with one of the permissions learn which values exist.
         Err(unknown) if holds_any(&rule.permission, caller) => Err(unknown),
         _ => Err(permission_denied(&rule.permission, caller)),
@@ -246,7 +268,7 @@ fn asked_permission(rule: &AuthRule, claim: &Claim<'_>) -> Result<Option<&'stati
 /// Which resources the caller reaches, where the rule has a permission for its own and another one for all.
 fn reach(permission: &Permission, caller: &Caller) -> Option<Reach> {
     let Permission::OwnOrAll { all, .. } = permission else { return None };
-    Some(if roles::holds(caller.roles(), all) { Reach::All } else { Reach::Own })
+    Some(if roles::permits(caller, all) { Reach::All } else { Reach::Own })
 }
 
 /// The tenant that the message names.
@@ -317,11 +339,44 @@ fn permission_denied(permission: &Permission, caller: &Caller) -> Error {
     Error::denied(reason, "your role does not have the required permission")
 }
 
-/// The caller of a public method: a credential is neither required nor considered.
+/// The device or gateway that calls a public method which lists its kind.
+fn optional_caller<'e>(method: &MethodInfo, extensions: &'e Extensions) -> Option<&'e Caller> {
+    let Some(Authentication::Caller(caller, surface)) = extensions.get() else { return None };
+    let is_listed = caller.kind.is_enrolled() && method.auth.callers.contains(&caller.kind.as_str());
+    (is_listed && surface.as_str() == method.surface.name).then_some(caller)
+}
+
+/// Why the credential of a call is not that of its caller, on a public method that takes one.
+fn refused_credential(method: &MethodInfo, extensions: &Extensions) -> Option<Arc<Error>> {
+    if !method.auth.public || method.auth.callers.is_empty() || optional_caller(method, extensions).is_some() {
+        return None;
+    }
+    match extensions.get::<Authentication>()? {
+        Authentication::Anonymous => None,
+        Authentication::Refused(error) => Some(error.clone()),
+        Authentication::Held(kind, error) => Some(match check_kind(method.auth.callers, *kind) {
+            Ok(()) => error.clone(),
+            Err(refused) => refused.into(),
+        }),
+        Authentication::Caller(_, surface) if surface.as_str() != method.surface.name => Some(tokens::invalid().into()),
+        Authentication::Caller(..) => Some(kind_refused().into()),
+    }
+}
+
+/// The tenant of the device or gateway that calls a public method; only such callers have one there.
+fn own_tenant(rule: &AuthRule, caller: &Caller) -> Option<TenantRef> {
+    let own = caller.tenant.as_ref().filter(|_| rule.public && caller.kind.is_enrolled());
+    own.map(|own| TenantRef::Id(own.id))
+}
+
+/// The caller of a public method without a credential that it takes.
 fn nobody() -> Caller {
     Caller::new(CallerFacts { kind: CallerKind::User, subject: "anonymous".to_owned(), ..CallerFacts::default() })
 }
 
+#[cfg(test)]
+#[path = "guard_enrolled_tests.rs"]
+mod enrolled_tests;
 #[cfg(test)]
 #[path = "guard_tests.rs"]
 mod tests;

@@ -1,10 +1,10 @@
-//! Which roles have which permissions.
+//! Which roles, and which kinds of enrolled callers, have which permissions.
 
 use std::{collections::HashMap, sync::LazyLock};
 
 use crate::{
-    base::{Role, RoleSet},
-    proto::permissions::TABLE,
+    base::{Caller, Role, RoleSet},
+    proto::permissions::{ENROLLED, TABLE},
 };
 
 /// The roles that have each permission, as bits, so that a check costs one lookup and no string comparison.
@@ -18,9 +18,17 @@ static HOLDERS: LazyLock<HashMap<&'static str, RoleSet>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Whether a caller has a permission: by its roles, or as a device or gateway by its kind.
+pub fn permits(caller: &Caller, permission: &str) -> bool {
+    if !caller.kind.is_enrolled() {
+        return holds(caller.roles(), permission);
+    }
+    ENROLLED.iter().any(|(listed, kinds)| *listed == permission && kinds.contains(&caller.kind.as_str()))
+}
+
 /// Whether any of the roles has a permission. `platform_admin` has every permission of the table; nobody has
 /// one that is not in the table.
-pub fn holds(roles: RoleSet, permission: &str) -> bool {
+fn holds(roles: RoleSet, permission: &str) -> bool {
     HOLDERS.get(permission).is_some_and(|holders| holders.meets(roles))
 }
 
@@ -32,6 +40,7 @@ pub fn platform_alone_holds(permission: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::{CallerKind, caller::CallerFacts};
 
     fn holds(role: Role, permission: &str) -> bool {
         super::holds(RoleSet::default().with(role), permission)
@@ -59,6 +68,21 @@ mod tests {
         for role in Role::ALL {
             assert!(!holds(role, "messaging.tenants.explode"), "{role}");
         }
+    }
+
+    #[test]
+    fn devices_and_gateways_have_only_the_permissions_of_their_kind() {
+        let caller = |kind, role| Caller::new(CallerFacts { kind, role, ..CallerFacts::default() });
+        for kind in [CallerKind::Device, CallerKind::Gateway] {
+            for (permission, _) in TABLE {
+                let listed = ENROLLED.iter().any(|(own, kinds)| own == permission && kinds.contains(&kind.as_str()));
+                assert_eq!(permits(&caller(kind, Role::PlatformAdmin), permission), listed, "{permission}");
+            }
+        }
+        for (permission, kinds) in ENROLLED {
+            assert!(kinds.iter().all(|kind| ["DEVICE", "GATEWAY"].contains(kind)), "{permission}");
+        }
+        assert!(permits(&caller(CallerKind::User, Role::PlatformAdmin), "messaging.tenants.create"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl PublicKey {
             return Self::ed25519(key);
         }
         let mut reader = Reader(spki);
-        let mut parts = Reader(reader.take(SEQUENCE).filter(|_| reader.is_done()).ok_or(KeyProblem::Malformed)?);
+        let parts = Reader(reader.take(SEQUENCE).filter(|_| reader.is_done()).ok_or(KeyProblem::Malformed)?);
         let Some(bits) = parts.0.strip_prefix(RSA) else { return Err(KeyProblem::Type) };
         let key = rsa_of(bits).ok_or(KeyProblem::Malformed)??;
         if key.spki == spki { Ok(key) } else { Err(KeyProblem::Malformed) }

@@ -15,7 +15,7 @@ pub use settings::{SETTINGS, Setting, trimmed};
 
 use crate::{
     auth::{Origins, ProxyRoles},
-    base::{Secret, public_url::PublicUrl},
+    base::{Secret, TrustDomain, public_url::PublicUrl},
     server::layers::TrustedProxies,
     warehouse::EdgeAddress,
 };
@@ -25,6 +25,10 @@ use crate::{
 pub struct Config {
     /// Addresses to listen on; empty means the command's default.
     pub listen: Vec<SocketAddr>,
+    /// The address of the listener that asks for client certificates; `None` is the command's default.
+    pub mtls_listen: Option<SocketAddr>,
+    /// The domain of the names in the certificates of devices and gateways.
+    pub trust_domain: TrustDomain,
     /// The directory of the embedded database and the development keys.
     pub data_dir: PathBuf,
     /// The database; `None` means the embedded one in `data_dir`.

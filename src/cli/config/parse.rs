@@ -13,6 +13,7 @@ const PLACEHOLDER: &str = "REPLACE-ME";
 /// Descriptions of values that several settings share.
 const NETWORKS: &str = "a comma-separated list of networks such as 10.0.0.0/8 or single addresses";
 const PUBLIC_URL: &str = "a URL such as https://tenantry.example.com, without a query";
+const TRUST_DOMAIN: &str = "a name of at most 255 lower-case letters, digits, dots, dashes and underscores";
 const HOST: &str = "a host name or an address, without a port";
 const SUBJECTS: &str = "a comma-separated list of token subjects";
 const ORIGINS: &str =
@@ -23,6 +24,8 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
     let mut p = Parser { layers, problems };
     Config {
         listen: p.list("listen", "an address with a port, such as 127.0.0.1:8080"),
+        mtls_listen: p.value("mtls_listen", "an address with a port, such as 0.0.0.0:18443"),
+        trust_domain: p.value("trust_domain", TRUST_DOMAIN).unwrap_or_default(),
         data_dir: p.text("data_dir").unwrap_or_default().into(),
         database_url: p.text("database_url").map(Secret::new),
         database_connections: p.bounded("database_connections", 2, 1000),

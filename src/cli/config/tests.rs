@@ -127,6 +127,7 @@ fn the_defaults_are_usable() {
     assert_eq!(config.max_tenants, None);
     assert!(config.multitenancy && !config.self_service_provisioning);
     assert_eq!(config.features, ["all"]);
+    assert_eq!((config.mtls_listen, config.trust_domain), (None, TrustDomain::default()));
 }
 
 #[test]
@@ -147,6 +148,9 @@ fn unknown_keys_and_variables_are_reported_together() {
 fn malformed_values_are_refused_without_being_repeated() {
     for (variable, value) in [
         ("TENANTRY_LISTEN", "hunter2"),
+        ("TENANTRY_MTLS_LISTEN", "hunter2"),
+        ("TENANTRY_MTLS_LISTEN", "127.0.0.1:1,127.0.0.1:2"),
+        ("TENANTRY_TRUST_DOMAIN", "spiffe://hunter2"),
         ("TENANTRY_MAX_BODY_BYTES", "0"),
         ("TENANTRY_REQUEST_TIMEOUT", "hunter2"),
         ("TENANTRY_REQUEST_TIMEOUT", "0s"),

@@ -36,9 +36,9 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// `tenantry dev` on a fresh directory, without the default tenant.
+    /// `tenantry dev` on a fresh directory, without the default tenant, and with free ports only.
     pub fn dev() -> Self {
-        Self::plain().env("TENANTRY_MESSAGING_BOOTSTRAP", "false")
+        Self::plain().env("TENANTRY_MESSAGING_BOOTSTRAP", "false").env("TENANTRY_MTLS_LISTEN", "127.0.0.1:0")
     }
 
     /// `tenantry dev` on a fresh directory, as a person starts it.

@@ -16,8 +16,8 @@ impl Check<'_> {
         };
         if auth.public {
             let named = !auth.permission.is_empty() || !auth.all.is_empty() || !auth.custom.is_empty();
-            let bare = !named && auth.tenant.is_none();
-            return if bare && auth.callers.is_empty() && !auth.while_suspended {
+            let bare = !named && auth.tenant.is_none() && !auth.while_suspended;
+            return if bare && !auth.callers.iter().any(String::is_empty) {
                 Ok(auth)
             } else {
                 Err(self.fail("a public method must not have another authorization rule"))

@@ -63,6 +63,16 @@ fn permissions_for_own_and_all_resources() {
 }
 
 #[test]
+fn a_public_method_may_take_callers() {
+    let rule = "public: true callers: CALLER_KIND_DEVICE callers: CALLER_KIND_GATEWAY";
+    let code = code(&rpc(&format!("option (shop.options.v1.auth) = {{{rule}}}; {GET}")));
+    assert!(
+        code.contains(r#"public: true, permission: ::transcoder::Permission::None, callers: &["DEVICE", "GATEWAY"]"#),
+        "{code}"
+    );
+}
+
+#[test]
 fn grpc_only_and_streams() {
     let public = "option (shop.options.v1.auth) = {public: true};";
     let code = code(&format!(

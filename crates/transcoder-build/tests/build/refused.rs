@@ -52,7 +52,7 @@ fn authorization() {
         r#"all: "order.write""#,
         tenant,
         r#"custom: "owner""#,
-        "callers: CALLER_KIND_USER",
+        "callers: CALLER_KIND_UNSPECIFIED",
         "while_suspended: true",
     ] {
         refused(&auth(&format!("public: true {other}")), "a public method must not have another authorization rule");

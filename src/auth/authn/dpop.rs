@@ -1,0 +1,146 @@
+//! Proofs of possession in the `DPoP` header (RFC 9449, section 4): the client of a device token proves, for each
+//! request, that it has the key to which the token is bound.
+
+use http::{HeaderMap, HeaderName, request::Parts};
+use serde::Deserialize;
+use url::Url;
+
+use super::dpop_replay::{Unusable, Used};
+use crate::{
+    auth::{request::ClientInfo, surface::decoded},
+    base::{
+        Clock, Error, Kind, Result,
+        error::Reason,
+        public_key::{Compact, PublicKey, sha256_base64url},
+    },
+};
+
+/// The header with the proof.
+pub const HEADER: HeaderName = HeaderName::from_static("dpop");
+const TYPE: &str = "dpop+jwt";
+/// How much the time of a proof may differ from ours, in seconds.
+const WINDOW: i64 = 60;
+/// Maximum length of the id of a proof, in bytes.
+const MAX_ID: usize = 256;
+
+/// The claims of a proof (RFC 9449, section 4.2).
+#[derive(Deserialize)]
+struct Claims {
+    jti: String,
+    htm: String,
+    htu: String,
+    /// In seconds since the Unix epoch.
+    iat: i64,
+    ath: Option<String>,
+}
+
+/// A proof whose signature is valid.
+pub struct Proof {
+    key: PublicKey,
+    claims: Claims,
+}
+
+impl Proof {
+    /// Parses a proof, and verifies its signature by the key in its header.
+    pub fn read(text: &str) -> Result<Self> {
+        let jws = Compact::parse(text).ok_or_else(|| invalid("the DPoP proof must be a compact JWS"))?;
+        if !jws.has_type(TYPE) {
+            return Err(invalid("the typ of a DPoP proof must be dpop+jwt"));
+        }
+        let key = jws.key().ok_or_else(|| {
+            invalid(
+                "a DPoP proof must have its public key as jwk: P-256, P-384, Ed25519, or RSA with 3072 to 8192 bits",
+            )
+        })?;
+        let claims = jws.verify(&key).ok_or_else(|| {
+            invalid("a DPoP proof must be signed by its jwk, with ES256, ES384, EdDSA, RS256 or PS256, over jti, htm, htu and iat")
+        })?;
+        Ok(Self { key, claims })
+    }
+
+    /// Checks that the proof is for this request, and of about now.
+    fn check(&self, call: &Parts, token: &str, now: i64) -> Result<()> {
+        let Claims { jti, htm, htu, iat, ath } = &self.claims;
+        if htm != call.method.as_str() {
+            return Err(invalid("the htm of the DPoP proof is not the method of the request"));
+        }
+        if !is_target(htu, call) {
+            return Err(invalid("the htu of the DPoP proof is not the URL of the request, without its query"));
+        }
+        if now.checked_sub(*iat).is_none_or(|age| !(-WINDOW..=WINDOW).contains(&age)) {
+            return Err(invalid(
+                "the iat of the DPoP proof differs by more than 60 seconds from the time of the server",
+            ));
+        }
+        if ath.as_deref() != Some(&*sha256_base64url(token.as_bytes())) {
+            return Err(invalid("the ath of the DPoP proof is not the hash of the token"));
+        }
+        if jti.is_empty() || jti.len() > MAX_ID {
+            return Err(invalid("the jti of a DPoP proof must have 1 to 256 bytes"));
+        }
+        Ok(())
+    }
+}
+
+/// Checks proofs, and remembers them.
+#[derive(Debug)]
+pub(super) struct Proofs {
+    used: Used,
+    clock: Clock,
+}
+
+impl Proofs {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { used: Used::default(), clock }
+    }
+
+    /// Checks that a request has a proof by the key with this thumbprint, for this token, that was not used before.
+    pub(super) fn check(&self, call: &Parts, token: &str, thumbprint: &str) -> Result<()> {
+        let (proof, now) = (Proof::read(header(&call.headers)?)?, self.clock.unix());
+        proof.check(call, token, now)?;
+        if proof.key.thumbprint() != thumbprint {
+            return Err(invalid("the DPoP proof is by another key than that of the token"));
+        }
+        // Last, so that only the client of the token can fill the memory.
+        let until = proof.claims.iat.saturating_add(WINDOW);
+        self.used.note(thumbprint, &proof.claims.jti, until, now).map_err(|unusable| match unusable {
+            Unusable::Used => invalid("the DPoP proof was used before; make a new one for each request"),
+            Unusable::Full => Error::new(
+                Kind::Unavailable,
+                Reason::Overloaded,
+                "too many DPoP proofs were used; retry in two minutes",
+            ),
+        })
+    }
+}
+
+fn header(headers: &HeaderMap) -> Result<&str> {
+    let mut all = headers.get_all(&HEADER).iter();
+    let (Some(proof), None) = (all.next(), all.next()) else {
+        return Err(invalid("a device token needs exactly one DPoP header with a proof"));
+    };
+    proof.to_str().map_err(|_| invalid("the DPoP proof must be a compact JWS"))
+}
+
+/// Whether a URL is that of the request as its client addressed us, whatever the query (RFC 9449, section 4.3). The URLs
+/// are normalized by the rules of their scheme and syntax.
+fn is_target(htu: &str, call: &Parts) -> bool {
+    let Some(client) = call.extensions.get::<ClientInfo>() else { return false };
+    let (Ok(url), Some(host)) = (Url::parse(htu), &client.host) else { return false };
+    // If a proxy does not report the scheme, the client is taken to use TLS.
+    let scheme = if client.needs_tls() { "https" } else { "http" };
+    let Ok(own) = Url::parse(&format!("{scheme}://{host}{}", call.uri.path())) else { return false };
+    let is_plain = url.username().is_empty() && url.password().is_none();
+    is_plain
+        && (url.scheme(), url.host(), url.port_or_known_default())
+            == (own.scheme(), own.host(), own.port_or_known_default())
+        && decoded(url.path()) == decoded(own.path())
+}
+
+fn invalid(message: &'static str) -> Error {
+    Error::unauthenticated(Reason::DpopProofInvalid, message)
+}
+
+#[cfg(test)]
+#[path = "dpop_tests.rs"]
+mod tests;

@@ -1,0 +1,73 @@
+//! The credentials of devices and gateways on the zero-trust surface: tokens with a proof, and certificates.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+
+use super::{
+    authorities::Authorities,
+    authorization_header::{self, Scheme},
+    device_tokens,
+    dpop::Proofs,
+    enrolled::{self, Entry, FindEnrolled},
+    keys::Keys,
+    peer_certificate::PeerCertificate,
+    tokens,
+};
+use crate::base::{Clock, Result, TrustDomain};
+
+/// Turns the credentials of devices and gateways into callers.
+pub struct EnrolledCredentials {
+    finder: Arc<dyn FindEnrolled>,
+    authorities: Arc<dyn Authorities>,
+    domain: TrustDomain,
+    proofs: Proofs,
+    clock: Clock,
+}
+
+impl EnrolledCredentials {
+    pub fn new(
+        finder: Arc<dyn FindEnrolled>,
+        authorities: Arc<dyn Authorities>,
+        domain: TrustDomain,
+        clock: Clock,
+    ) -> Self {
+        Self { finder, authorities, domain, proofs: Proofs::new(clock.clone()), clock }
+    }
+
+    async fn by_token(&self, keys: &Keys, token: &str, call: &Parts) -> Result<Entry> {
+        let presented = device_tokens::verify(keys, token, self.clock.now())?;
+        self.proofs.check(call, token, &presented.thumbprint)?;
+        enrolled::caller(&self.finder, presented).await.map_err(device_tokens::of_scheme)
+    }
+
+    async fn by_certificate(&self, certificate: &PeerCertificate) -> Result<Entry> {
+        let presented = certificate.verify(&self.authorities.current(), &self.domain, self.clock.now());
+        enrolled::caller(&self.finder, presented.ok_or_else(tokens::invalid)?).await
+    }
+}
+
+/// The device token of a request.
+pub(super) fn token(call: &Parts) -> Result<Option<&str>> {
+    authorization_header::token(&call.headers, Scheme::Dpop)
+}
+
+/// The device or gateway with this token. Without `known` credentials, none is valid.
+pub(super) async fn by_token(
+    known: Option<&EnrolledCredentials>,
+    keys: &Keys,
+    token: &str,
+    call: &Parts,
+) -> Result<Entry> {
+    match known {
+        Some(known) => known.by_token(keys, token, call).await,
+        None => Err(device_tokens::invalid()),
+    }
+}
+
+/// The device or gateway with the certificate of the connection, if there is one.
+pub(super) async fn by_certificate(known: Option<&EnrolledCredentials>, call: &Parts) -> Result<Option<Entry>> {
+    let Some(certificate) = call.extensions.get::<PeerCertificate>() else { return Ok(None) };
+    let known = known.ok_or_else(tokens::invalid)?;
+    known.by_certificate(certificate).await.map(Some)
+}
