@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    auth::{CallerStanding, Sessions},
+    auth::{CallerStanding, Sessions, authn::keys::Keys},
     base::public_url::PublicUrl,
     controlplane::licensing::MultitenancySettings,
     identity::People,
@@ -23,6 +23,8 @@ pub struct Deps {
     pub people: People,
     pub sessions: Sessions,
     pub trust: Trust,
+    /// The keys that sign tokens.
+    pub keys: Arc<Keys>,
     pub streams: Streams,
     pub settings: Settings,
 }

@@ -3,9 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::{
-    authn::{api_keys::FindKey, principal::FindPrincipal, tenant_lookup::Tenants},
+    authn::{
+        api_keys::FindKey,
+        enrolled::{Enrolled, FindEnrolled, Standing},
+        principal::FindPrincipal,
+        tenant_lookup::Tenants,
+    },
     authz::guard::{Custom, Guard},
 };
 use crate::{
@@ -15,7 +21,10 @@ use crate::{
     },
     identity::{ApiKey, accounts::principals, api_keys},
     messaging,
-    store::Store,
+    store::{
+        Store,
+        tables::{self, Holder},
+    },
     tenants,
 };
 
@@ -39,6 +48,21 @@ impl Tenants for Store {
 impl FindKey for Store {
     async fn find_key(&self, digest: &str) -> Result<Option<ApiKey>> {
         api_keys::find(self, digest).await
+    }
+}
+
+#[async_trait]
+impl FindEnrolled for Store {
+    async fn find_enrolled(&self, tenant: TenantId, credential: Uuid) -> Result<Option<Enrolled>> {
+        let Some(holder) = self.enrolled(tenant, credential).await? else { return Ok(None) };
+        let Some(tenant) = self.find(&TenantRef::Id(tenant)).await? else { return Ok(None) };
+        let Holder { kind, id, thumbprint, standing } = holder;
+        let standing = match standing {
+            tables::Standing::Active => Standing::Active,
+            tables::Standing::Pending => Standing::Pending,
+            tables::Standing::Suspended => Standing::Suspended,
+        };
+        Ok(Some(Enrolled { kind, id, thumbprint, tenant, standing }))
     }
 }
 

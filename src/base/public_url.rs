@@ -9,6 +9,12 @@ use url::Url;
 pub struct PublicUrl(String);
 
 impl PublicUrl {
+    /// Its name or address, without brackets.
+    pub fn host(&self) -> Option<String> {
+        let url = Url::parse(&self.0).ok()?;
+        url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())
+    }
+
     /// The URL of a path, which begins with a slash.
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.0)

@@ -1,6 +1,6 @@
 //! The whole server: its parts, its background work, and its shutdown.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, sync::Mutex};
@@ -13,6 +13,7 @@ use super::{
     layers::{BodyTimeouts, Ingress, Limits, Stack},
     listen::{self, Listener},
     metrics,
+    mutual_tls::{CurrentAuthorities, MutualTls},
     ops::Ops,
     readiness::Readiness,
     services::{self, Around},
@@ -24,14 +25,14 @@ use crate::{
     api::{self, Deps, Settings, Streams},
     audit::{ApiKeyUses, Denials},
     auth::{
-        ApiKeys, Authenticator, CallerStanding, Guard, Principals, ProxyRoles, Sessions,
+        ApiKeys, Authenticator, CallerStanding, EnrolledCredentials, Guard, Principals, ProxyRoles, Sessions,
         authn::{
             keys::Keys,
             legacy_tokens::{ApiKey, ManagerKey},
             revocation::{self, Revocations},
         },
     },
-    base::{Drain, Error, Result, ServerIdentity, TrustDomain},
+    base::{Drain, Error, Result, ServerIdentity, public_url::PublicUrl},
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
     store::{Keyring, Sealer, Store},
@@ -74,8 +75,6 @@ pub struct App {
     /// The certificate of the listener that asks for client certificates. What issues it sets it, and renews it later;
     /// without one, handshakes fail.
     pub identity: ServerIdentity,
-    /// The domain of the names in the certificates of devices and gateways.
-    pub trust_domain: TrustDomain,
     /// Local callers on manager paths need no credential. Only for development.
     pub open_manager: bool,
     /// The minimum time for which events stay in the outbox.
@@ -92,6 +91,7 @@ impl App {
     /// Serves on these listeners until a signal, then lets the calls in progress finish. Returns whether all of them
     /// did.
     pub async fn run(self, sockets: Sockets, mut signals: Signals) -> Result<bool> {
+        let mutual = sockets.mutual.as_ref().map(TcpListener::local_addr).transpose().map_err(Error::internal)?;
         let listeners = self.listeners(sockets)?;
         let (drain, abort) = (Drain::default(), CancellationToken::new());
         let readiness = Readiness::new(checks::all(&self.store, self.sealer()));
@@ -110,11 +110,15 @@ impl App {
         let board = StatusBoard::default();
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone(), board.clone());
         let (hub, streams) = streams(&self.store);
-        let service = self.service(standard, ops, &counts, revocations.clone(), streams)?;
+        let trust = Trust::new(self.store.clone(), self.sealer(), self.settings.trust.clone());
+        let authorities = CurrentAuthorities::default();
+        let service =
+            self.service(standard, ops, &counts, revocations.clone(), streams, &trust, authorities.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
         let jobs = self.start_jobs(&revocations, &counts, board);
-        let tasks = self.spawn(hangups, &readiness, hub);
+        let mutual = mutual.map(|address| self.mutual_tls(trust, authorities, address));
+        let tasks = self.spawn(hangups, &readiness, hub, mutual);
 
         let serving = listen::serve(listeners, service, bounds, drain.clone(), abort.clone(), self.drain_timeout);
         let whole = async {
@@ -138,6 +142,20 @@ impl App {
         Ok(listeners)
     }
 
+    /// What the listener for client certificates on this address needs.
+    fn mutual_tls(&self, trust: Trust, authorities: CurrentAuthorities, address: SocketAddr) -> MutualTls {
+        let (identity, clock) = (self.identity.clone(), self.store.clock().clone());
+        let mut names: Vec<_> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+        let public = self.settings.public_url.as_ref().and_then(PublicUrl::host);
+        let own = Some(address.ip().to_string()).filter(|_| !address.ip().is_unspecified());
+        for name in public.into_iter().chain(own) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        MutualTls { trust, identity, authorities, names, clock }
+    }
+
     fn sealer(&self) -> Sealer {
         Sealer::new(self.store.clone(), self.keyring.clone())
     }
@@ -156,8 +174,17 @@ impl App {
     }
 
     /// Starts the background tasks that are not jobs.
-    fn spawn(&self, hangups: Option<Hangups>, readiness: &Readiness, hub: Arc<Hub>) -> Tasks {
+    fn spawn(
+        &self,
+        hangups: Option<Hangups>,
+        readiness: &Readiness,
+        hub: Arc<Hub>,
+        mutual: Option<MutualTls>,
+    ) -> Tasks {
         let mut tasks = Tasks::new();
+        if let Some(mutual) = mutual {
+            tasks.spawn("mutual-tls", move |stop| mutual.clone().follow(stop));
+        }
         if let (Some(tls), Some(hangups)) = (self.tls.clone(), hangups) {
             let hangups = Arc::new(Mutex::new(hangups));
             tasks.spawn("tls", move |stop| tls::follow(tls.clone(), hangups.clone(), stop));
@@ -180,6 +207,8 @@ impl App {
         counts: &Counts,
         revocations: Revocations,
         streams: Streams,
+        trust: &Trust,
+        authorities: CurrentAuthorities,
     ) -> Result<Stack<services::Dispatch>> {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(counts.denials.clone(), clock.clone()).with_checks_of(&self.store));
@@ -187,7 +216,8 @@ impl App {
         let people = People::new(self.store.clone(), Passwords::of_server(), sealer.clone());
         let deps = Deps {
             store: self.store.clone(),
-            trust: Trust::new(self.store.clone(), sealer.clone(), self.settings.trust.clone()),
+            trust: trust.clone(),
+            keys: self.keys.clone(),
             sealer,
             sessions: Sessions::new(people.clone(), self.keys.clone(), counts.denials.clone()),
             people,
@@ -199,10 +229,17 @@ impl App {
         let api_keys = ApiKeys::new(Arc::new(self.store.clone()), counts.api_key_uses.clone(), clock.clone());
         self.store.on_revocation(api_keys.listener());
         let principals = Principals::new(Arc::new(self.store.clone()), self.messaging_proxy_roles.clone());
+        let enrolled = EnrolledCredentials::new(
+            Arc::new(self.store.clone()),
+            Arc::new(authorities),
+            trust.domain().clone(),
+            clock.clone(),
+        );
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
             .with_third_party(self.manager_key.clone(), self.warehouse_key.clone())
             .with_api_keys(api_keys)
             .with_principals(principals)
+            .with_enrolled(enrolled)
             .with_origins(self.ingress.origins.clone())
             .with_open_manager(self.open_manager);
         let (authenticator, ingress) = (Arc::new(authenticator), self.ingress.clone());

@@ -14,6 +14,7 @@ pub mod listen;
 mod log_format;
 pub mod logs;
 pub mod metrics;
+mod mutual_tls;
 mod operation_kinds;
 pub mod ops;
 mod process;

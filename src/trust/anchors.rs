@@ -125,7 +125,7 @@ async fn publish(
     let expires_at = issued_at + LIFE;
     let payload = Payload {
         schema: SCHEMA,
-        trust_domain: &settings.domain,
+        trust_domain: settings.domain.as_str(),
         sequence,
         issued_at: time(issued_at)?,
         expires_at: time(expires_at)?,

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     base::{Error, Result, Secret},
     store::{
-        Exec, Fetch, Stamp, Tx,
+        Exec, Fetch, Tx,
         columns::{KeyState, KeyUse},
         tables::installation_keys::{Column, Entity, Model},
     },
@@ -97,7 +97,7 @@ impl Trust {
             let key = ArtifactKey::generate();
             (key.id().to_owned(), key.public_key(), None, key.secret())
         } else {
-            let new = NewAuthority::generate(key_use, &self.settings.domain, not_before, not_after)?;
+            let new = NewAuthority::generate(key_use, self.settings.domain.as_str(), not_before, not_after)?;
             (new.key_id, new.public_key, Some(new.certificate), new.secret)
         };
         Ok(Model {
@@ -172,15 +172,10 @@ impl Installation {
         found.map(|(_, authority)| authority).ok_or_else(|| Error::internal("an authority is missing"))
     }
 
-    /// The certificates (DER) that are trusted for a use at a time.
-    pub fn trusted(&self, key_use: KeyUse, now: OffsetDateTime) -> impl Iterator<Item = Vec<u8>> {
-        let now = Stamp::from(now);
-        let trusted = move |row: &&Model| {
-            let known = matches!(row.state, KeyState::Pending | KeyState::Active | KeyState::Retiring);
-            row.key_use == key_use && known && row.not_before <= now && now < row.not_after
-        };
-        let certificates = self.rows.iter().filter(trusted).filter_map(|row| row.certificate.as_deref());
-        certificates.filter_map(|text| STANDARD.decode(text).ok())
+    /// The certificates (DER) of the authorities for a use, with their states.
+    pub fn certificates(&self, key_use: KeyUse) -> impl Iterator<Item = (Vec<u8>, KeyState)> {
+        let of_use = self.rows.iter().filter(move |row| row.key_use == key_use);
+        of_use.filter_map(|row| Some((STANDARD.decode(row.certificate.as_deref()?).ok()?, row.state)))
     }
 }
 

@@ -6,6 +6,7 @@ mod authority;
 mod envelope;
 mod installation;
 mod key;
+mod server;
 mod signers;
 
 pub mod reseal;
@@ -17,8 +18,12 @@ use time::Duration;
 pub use anchors::AnchorSet;
 pub use authority::{Authority, Holder};
 pub use installation::Installation;
+pub use server::{REPLACED_BEFORE, ServerCertificate};
 
-use crate::store::{Sealer, Store};
+use crate::{
+    base::TrustDomain,
+    store::{Sealer, Store},
+};
 
 /// The trust of an installation. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,7 +37,7 @@ pub struct Trust {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustSettings {
     /// The domain of the names in certificates.
-    pub domain: String,
+    pub domain: TrustDomain,
     /// How often consumers should ask for a new anchor set.
     pub refresh: Duration,
 }
@@ -43,7 +48,7 @@ impl Trust {
     }
 
     /// The domain of the names in certificates.
-    pub fn domain(&self) -> &str {
+    pub fn domain(&self) -> &TrustDomain {
         &self.settings.domain
     }
 }

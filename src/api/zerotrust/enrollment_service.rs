@@ -10,8 +10,9 @@ use crate::{
         timestamp,
         zerotrust::{artifacts::envelope, request::from_struct},
     },
+    auth::authn::{device_tokens, enrolled::Presented},
     base::{Cx, Error, IdKind, Result, Secret, error::Reason},
-    enrollment::enroll::{self, Certificate, Enrolled, Enrollment, GivenKey, Subject},
+    enrollment::enroll::{self, Admission, Certificate, Enrolled, Enrollment, GivenKey, Subject},
     proto::zerotrust::v1::{EnrollRequest, EnrollResponse, EnrolledCredential},
 };
 
@@ -27,9 +28,15 @@ pub struct Enrollments {
 
 impl EnrollmentService for Enrollments {
     async fn enroll(&self, cx: &Cx, mut message: EnrollRequest) -> Result<EnrollResponse> {
-        let token = Secret::new(message.token.take().unwrap_or_default());
-        let request = Enrollment { token, subject: subject(&mut message)?, key: key(message)? };
-        let admitted = enroll::enroll(cx, &self.deps.store, &self.deps.trust, request).await?;
+        let (store, trust) = (&self.deps.store, &self.deps.trust);
+        let admitted = if message.renew {
+            enroll::renew(cx, store, trust, renewal_key(message)?).await?
+        } else {
+            let token = Secret::new(message.token.take().ok_or_else(|| Error::missing_field("token"))?);
+            let request = Enrollment { token, subject: subject(&mut message)?, key: key(message)? };
+            enroll::enroll(cx, store, trust, request).await?
+        };
+        let device_token = self.device_token(&admitted)?;
         let at = |path: &str| self.deps.settings.public_url.as_ref().map(|url| url.at(path));
         let (mut response, id) = (EnrollResponse::default(), admitted.enrolled.shown_id());
         match admitted.enrolled {
@@ -44,12 +51,45 @@ impl EnrollmentService for Enrollments {
                 response.status = gateway.status.as_str().to_owned();
             }
         }
+        response.device_token = device_token;
         response.gateway_pools_url = at(POOLS);
         response.credential = Some(credential(&admitted.certificate));
         response.trust_anchors = Some(envelope(&admitted.anchors.envelope)?);
         response.server_time = Some(timestamp(admitted.server_time));
         Ok(response)
     }
+}
+
+impl Enrollments {
+    /// A token that is bound to the enrolled key.
+    fn device_token(&self, admitted: &Admission) -> Result<String> {
+        let presented = Presented {
+            tenant: admitted.tenant,
+            kind: admitted.enrolled.kind(),
+            id: admitted.enrolled.id(),
+            credential: admitted.certificate.serial,
+            thumbprint: admitted.thumbprint.clone(),
+            ends: admitted.certificate.not_after,
+        };
+        device_tokens::issue(&self.deps.keys, &presented, self.deps.store.clock())
+    }
+}
+
+/// The key of a renewal, which has no other members.
+fn renewal_key(message: EnrollRequest) -> Result<GivenKey> {
+    let EnrollRequest { token, device, gateway, csr_pem, public_key, proof, nonce, renew: _ } = message;
+    let given = [
+        ("token", token.is_some()),
+        ("device", device.is_some()),
+        ("gateway", gateway.is_some()),
+        ("public_key", public_key.is_some()),
+        ("proof", proof.is_some()),
+        ("nonce", nonce.is_some()),
+    ];
+    if let Some((field, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+        return Err(Error::invalid(Reason::InvalidArgument, field, "a renewal takes only csr_pem"));
+    }
+    csr_pem.map(GivenKey::Csr).ok_or_else(|| Error::missing_field("csr_pem"))
 }
 
 fn subject(message: &mut EnrollRequest) -> Result<Subject> {

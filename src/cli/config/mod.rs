@@ -29,6 +29,8 @@ pub struct Config {
     pub mtls_listen: Option<SocketAddr>,
     /// The domain of the names in the certificates of devices and gateways.
     pub trust_domain: TrustDomain,
+    /// How often devices and gateways should ask for new trust anchors.
+    pub trust_refresh: Duration,
     /// The directory of the embedded database and the development keys.
     pub data_dir: PathBuf,
     /// The database; `None` means the embedded one in `data_dir`.

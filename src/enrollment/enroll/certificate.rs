@@ -1,11 +1,16 @@
 //! Certificates of devices and gateways.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    base::{IdKind, Result, TenantId, public_key::PublicKey},
-    store::columns::EnrollmentKind,
+    base::{EnrolledKind, Result, SpiffeId, TenantScope, TrustDomain, public_key::PublicKey},
+    store::{
+        Stamp,
+        columns::{EnrollmentKind, KeyUse},
+        tables::CredentialRow,
+    },
     trust::{Authority, Holder},
 };
 
@@ -31,33 +36,11 @@ pub struct Certificate {
     pub renew_after: OffsetDateTime,
 }
 
-/// The name in a certificate.
-pub(super) struct Name<'n> {
-    pub(super) domain: &'n str,
-    pub(super) tenant: TenantId,
-    pub(super) kind: EnrollmentKind,
-    pub(super) id: Uuid,
-}
-
-impl Name<'_> {
-    fn shown_id(&self) -> String {
-        match self.kind {
-            EnrollmentKind::Device => IdKind::Device.show(self.id),
-            EnrollmentKind::Gateway => IdKind::Gateway.show(self.id),
-        }
-    }
-
-    /// The SPIFFE id (zero-trust contract, decisions).
-    fn spiffe_id(&self) -> String {
-        let (tenant, kind, id) = (self.tenant.zero_trust(), self.kind.as_str(), self.shown_id());
-        format!("spiffe://{}/tenant/{tenant}/{kind}/{id}", self.domain)
-    }
-}
-
 /// Issues a certificate for a key.
 pub(super) fn issue(
     authority: &Authority,
-    name: &Name<'_>,
+    name: SpiffeId,
+    domain: &TrustDomain,
     key: &PublicKey,
     serial: Uuid,
     now: OffsetDateTime,
@@ -65,7 +48,7 @@ pub(super) fn issue(
     // Whole seconds, as in the certificate.
     let now = now.replace_nanosecond(0).unwrap_or(now);
     let (not_before, not_after) = (now - BACKDATED, now + LIFE);
-    let (common_name, spiffe_id) = (name.shown_id(), name.spiffe_id());
+    let (common_name, spiffe_id) = (name.kind.id_kind().show(name.id), name.uri(domain));
     let holder = Holder {
         public_key: key.spki(),
         common_name: &common_name,
@@ -83,4 +66,36 @@ pub(super) fn issue(
         not_after,
         renew_after: now + LIFE * 2 / 3,
     })
+}
+
+/// The use of the authority that certifies a kind.
+pub(super) fn issuer(kind: EnrolledKind) -> KeyUse {
+    match kind {
+        EnrolledKind::Device => KeyUse::DeviceCa,
+        EnrolledKind::Gateway => KeyUse::GatewayCa,
+    }
+}
+
+/// The row of a new credential.
+pub(super) fn row(
+    scope: TenantScope,
+    kind: EnrollmentKind,
+    subject: Uuid,
+    key: &PublicKey,
+    certificate: &Certificate,
+    now: Stamp,
+) -> CredentialRow {
+    CredentialRow {
+        tenant_id: scope.into(),
+        id: certificate.serial,
+        kind,
+        subject_id: subject,
+        thumbprint: key.thumbprint().to_owned(),
+        public_key: STANDARD.encode(key.spki()),
+        issuer_key_id: certificate.issuer_key_id.clone(),
+        not_before: certificate.not_before.into(),
+        not_after: certificate.not_after.into(),
+        created_at: now,
+        revoked_at: None,
+    }
 }

@@ -2,15 +2,16 @@
 
 mod certificate;
 mod redeem;
+mod renew;
 mod rules;
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
-    base::{Cx, Error, IdKind, Kind, Result, Secret, TenantId, TenantRef, error::Reason, opaque},
+    base::{Cx, EnrolledKind, Error, Kind, Result, Secret, SpiffeId, TenantId, TenantRef, error::Reason, opaque},
     store::{
         Store,
-        columns::KeyUse,
         tables::{DeviceRow, GatewayRow},
     },
     tenants,
@@ -18,6 +19,7 @@ use crate::{
 };
 
 pub use certificate::Certificate;
+pub use renew::renew;
 
 /// A request to enroll.
 #[derive(Clone, Debug)]
@@ -70,17 +72,30 @@ pub enum Enrolled {
 pub struct Admission {
     pub tenant: TenantId,
     pub enrolled: Enrolled,
+    /// The thumbprint of the key (RFC 7638).
+    pub thumbprint: String,
     pub certificate: Certificate,
     pub anchors: AnchorSet,
     pub server_time: OffsetDateTime,
 }
 
 impl Enrolled {
-    pub fn shown_id(&self) -> String {
+    pub fn kind(&self) -> EnrolledKind {
         match self {
-            Self::Device(device) => IdKind::Device.show(device.id),
-            Self::Gateway(gateway) => IdKind::Gateway.show(gateway.id),
+            Self::Device(_) => EnrolledKind::Device,
+            Self::Gateway(_) => EnrolledKind::Gateway,
         }
+    }
+
+    pub fn id(&self) -> Uuid {
+        match self {
+            Self::Device(device) => device.id,
+            Self::Gateway(gateway) => gateway.id,
+        }
+    }
+
+    pub fn shown_id(&self) -> String {
+        self.kind().id_kind().show(self.id())
     }
 }
 
@@ -100,16 +115,14 @@ pub async fn enroll(cx: &Cx, store: &Store, trust: &Trust, request: Enrollment) 
     }
     let installation = trust.installation().await?;
     let anchors = trust.latest_anchors(scope).await?;
-    let key_use = match subject {
-        rules::Subject::Device { .. } => KeyUse::DeviceCa,
-        rules::Subject::Gateway { .. } => KeyUse::GatewayCa,
-    };
-    let (id, now) = (store.clock().new_id(), store.clock().now());
-    let name = certificate::Name { domain: trust.domain(), tenant: scope.tenant(), kind: subject.kind(), id };
-    let certificate = certificate::issue(installation.authority(key_use)?, &name, &key, store.clock().new_id(), now)?;
+    let (id, kind, now) = (store.clock().new_id(), subject.enrolled(), store.clock().now());
+    let name = SpiffeId { tenant: scope.tenant(), kind, id };
+    let authority = installation.authority(certificate::issuer(kind))?;
+    let certificate = certificate::issue(authority, name, trust.domain(), &key, store.clock().new_id(), now)?;
+    let thumbprint = key.thumbprint().to_owned();
     let redeemed = redeem::Redeemed { token: token.id, scope, id, subject, key, certificate: certificate.clone() };
     let enrolled = store.write(&cx, redeemed, redeem::redeem).await?;
-    Ok(Admission { tenant: scope.tenant(), enrolled, certificate, anchors, server_time: now })
+    Ok(Admission { tenant: scope.tenant(), enrolled, thumbprint, certificate, anchors, server_time: now })
 }
 
 /// A token of a tenant that was deleted cannot be used.

@@ -2,23 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Certificate, Enrolled, found, invalid_token, rules::Subject};
+use super::{Certificate, Enrolled, certificate, found, invalid_token, rules::Subject};
 use crate::{
     base::{
         Access, Caller, CallerKind, Cx, Error, IdKind, Result, TenantRef, TenantScope, caller::CallerFacts,
         cx::CxFacts, error::Reason, public_key::PublicKey,
     },
     entitlements,
-    identity::{AccountStatus, accounts},
+    identity::accounts,
     store::{
         Change, ChangeKind, Resource, Stamp, Store, Tx,
         columns::{DeviceStatus, EnrolledVia, EnrollmentKind, GatewayStatus, Json},
         insert_rows,
-        tables::{CredentialRow, DeviceRow, EnrollmentTokenRow, GatewayRow, TokenState, enrolled_keys},
+        tables::{DeviceRow, EnrollmentTokenRow, GatewayRow, TokenState, enrolled_keys, may_have_devices},
     },
     tenants,
 };
@@ -62,9 +61,10 @@ pub(super) async fn redeem(tx: &Tx, redeemed: &Redeemed) -> Result<Enrolled> {
         Subject::Device { .. } => Enrolled::Device(device(tx, scope, &token, redeemed).await?),
         Subject::Gateway { .. } => Enrolled::Gateway(gateway(tx, scope, &token, redeemed).await?),
     };
-    let key = enrolled_keys::Model { thumbprint: redeemed.key.thumbprint().to_owned(), created_at: tx.now().into() };
-    insert_rows::<enrolled_keys::Entity>(tx.conn(), vec![key]).await.map_err(Error::from).map_err(reused)?;
-    tx.tenant(scope).credentials().insert(credential(scope, redeemed, token.kind, tx.now().into())).await?;
+    enroll_key(tx, &redeemed.key).await?;
+    let (key, certificate) = (&redeemed.key, &redeemed.certificate);
+    let row = certificate::row(scope, token.kind, redeemed.id, key, certificate, tx.now().into());
+    tx.tenant(scope).credentials().insert(row).await?;
     record(tx, scope, &token, redeemed, &enrolled);
     Ok(enrolled)
 }
@@ -115,11 +115,6 @@ async fn device(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeeme
     Ok(row)
 }
 
-/// Whether a user may enroll devices. One who was invited needs no password for that.
-fn may_have_devices(status: AccountStatus) -> bool {
-    matches!(status, AccountStatus::Active | AccountStatus::Invited)
-}
-
 async fn gateway(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeemed: &Redeemed) -> Result<GatewayRow> {
     let Subject::Gateway { name, region, endpoints, version } = &redeemed.subject else {
         return Err(Error::internal("a device is not a gateway"));
@@ -150,23 +145,6 @@ async fn gateway(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeem
     Ok(row)
 }
 
-fn credential(scope: TenantScope, redeemed: &Redeemed, kind: EnrollmentKind, now: Stamp) -> CredentialRow {
-    let certificate = &redeemed.certificate;
-    CredentialRow {
-        tenant_id: scope.into(),
-        id: certificate.serial,
-        kind,
-        subject_id: redeemed.id,
-        thumbprint: redeemed.key.thumbprint().to_owned(),
-        public_key: STANDARD.encode(redeemed.key.spki()),
-        issuer_key_id: certificate.issuer_key_id.clone(),
-        not_before: certificate.not_before.into(),
-        not_after: certificate.not_after.into(),
-        created_at: now,
-        revoked_at: None,
-    }
-}
-
 fn record(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeemed: &Redeemed, enrolled: &Enrolled) {
     let (resource, said) = match enrolled {
         Enrolled::Device(device) => (
@@ -195,6 +173,14 @@ fn record(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeemed: &Re
 
 fn address(tx: &Tx) -> Option<String> {
     tx.cx().client.map(|address| address.to_string())
+}
+
+/// Notes that a key is enrolled. Fails with INVALID_ARGUMENT if it was before.
+pub(super) async fn enroll_key(tx: &Tx, key: &PublicKey) -> Result<()> {
+    let row = enrolled_keys::Model { thumbprint: key.thumbprint().to_owned(), created_at: tx.now().into() };
+    let inserted = insert_rows::<enrolled_keys::Entity>(tx.conn(), vec![row]).await;
+    inserted.map_err(Error::from).map_err(reused)?;
+    Ok(())
 }
 
 /// A key that was enrolled before is a fault of the request.

@@ -2,7 +2,7 @@
 
 use super::{GivenKey, Subject as Given};
 use crate::{
-    base::{Error, Result, error::Reason, public_key::PublicKey, text},
+    base::{EnrolledKind, Error, Result, error::Reason, public_key::PublicKey, text},
     enrollment::{csr, key_proof},
     store::columns::{EnrollmentKind, Platform},
 };
@@ -34,6 +34,14 @@ pub(super) enum Subject {
 }
 
 impl Subject {
+    pub(super) fn enrolled(&self) -> EnrolledKind {
+        match self {
+            Self::Device { .. } => EnrolledKind::Device,
+            Self::Gateway { .. } => EnrolledKind::Gateway,
+        }
+    }
+
+    /// The kind of token that enrolls it.
     pub(super) fn kind(&self) -> EnrollmentKind {
         match self {
             Self::Device { .. } => EnrollmentKind::Device,

@@ -66,6 +66,12 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(query.fetch_one(self.conn).await?)
     }
 
+    /// Whether a device or gateway has, or had, a credential for this key.
+    pub async fn has_key(&self, subject: Uuid, thumbprint: &str) -> Result<bool> {
+        let query = self.select().filter(Column::SubjectId.eq(subject)).filter(Column::Thumbprint.eq(thumbprint));
+        Ok(query.fetch_one(self.conn).await?.is_some())
+    }
+
     /// Ends the credentials of a device or gateway that are valid longer than until `end`.
     pub async fn shorten(&self, subject: Uuid, end: Stamp) -> Result<()> {
         self.update_many()

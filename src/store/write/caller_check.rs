@@ -8,7 +8,7 @@ use crate::base::{Basis, Caller, Error, Result, error::Reason};
 use crate::store::{
     Db, Fetch, Kept, Stamp, Store, Tx,
     columns::{AccountStatus, TenantStatus},
-    tables::{accounts, api_keys, revoked_tokens, tenants},
+    tables::{accounts, api_keys, enrolled, revoked_tokens, tenants},
 };
 
 /// Fails with CREDENTIALS_REVOKED if the account, key or token of the caller, or of its principal, is no longer valid.
@@ -62,8 +62,11 @@ async fn check_party(conn: &impl Db, party: &Caller, now: OffsetDateTime) -> Res
             let key = TEXT.fetch_one(conn, vec![id.into(), TenantStatus::Deleted.into()], query).await?;
             key.is_some_and(|key| key.revoked_at.is_none() && key.expires_at > Stamp::from(now))
         }
-        // There is no table of their credentials, so none of them is known.
-        Basis::Device { .. } | Basis::Gateway { .. } => false,
+        Basis::Device { credential, .. } | Basis::Gateway { credential, .. } => {
+            let Some(tenant) = &party.tenant else { return Err(gone()) };
+            let holder = enrolled::holder(conn, tenant.id, credential, now.into()).await?;
+            holder.is_some_and(|holder| holder.standing == enrolled::Standing::Active)
+        }
     };
     if stands {
         return Ok(());

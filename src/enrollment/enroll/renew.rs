@@ -1,0 +1,94 @@
+//! Renewal of the certificate of a device or gateway, with the current one.
+
+use serde_json::json;
+use time::Duration;
+use uuid::Uuid;
+
+use super::{
+    Admission, Enrolled, GivenKey,
+    certificate::{self, Certificate},
+    redeem, rules,
+};
+use crate::{
+    base::{
+        Basis, Cx, EnrolledKind, Error, Result, SpiffeId, TenantRef, cx::CxFacts, error::Reason, public_key::PublicKey,
+    },
+    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, columns::EnrollmentKind},
+    tenants,
+    trust::Trust,
+};
+
+/// How long the certificate before stays valid, for a device that did not receive the new one.
+const OVERLAP: Duration = Duration::hours(1);
+
+/// A new certificate for a device or gateway.
+struct Renewal {
+    tenant: TenantRef,
+    kind: EnrolledKind,
+    id: Uuid,
+    key: PublicKey,
+    certificate: Certificate,
+}
+
+/// Issues a new certificate for the device or gateway that calls, for the same key or another one. Fails with the error of its
+/// credential if that is not valid, and with INVALID_ARGUMENT for a key that others have enrolled.
+pub async fn renew(cx: &Cx, store: &Store, trust: &Trust, key: GivenKey) -> Result<Admission> {
+    let caller = cx.enrolled()?;
+    let (kind, id) = match caller.basis {
+        Basis::Device { id, .. } => (EnrolledKind::Device, id),
+        Basis::Gateway { id, .. } => (EnrolledKind::Gateway, id),
+        Basis::Token | Basis::Account { .. } | Basis::ApiKey(_) => {
+            return Err(Error::internal("not an enrolled caller"));
+        }
+    };
+    let GivenKey::Csr(_) = &key else {
+        return Err(Error::invalid(Reason::InvalidArgument, "public_key", "a renewal takes csr_pem"));
+    };
+    let key = rules::key(key, "")?;
+    let own = caller.tenant.as_ref().ok_or_else(|| Error::internal("an enrolled caller has a tenant"))?;
+    let tenant = TenantRef::Id(own.id);
+    let scope = tenants::reach(cx, store, &tenant).await?;
+    let (installation, now) = (trust.installation().await?, store.clock().now());
+    let name = SpiffeId { tenant: own.id, kind, id };
+    let authority = installation.authority(certificate::issuer(kind))?;
+    let certificate = certificate::issue(authority, name, trust.domain(), &key, store.clock().new_id(), now)?;
+    let anchors = trust.latest_anchors(scope).await?;
+    let audit_action = Some(match kind {
+        EnrolledKind::Device => "device.renew",
+        EnrolledKind::Gateway => "gateway.renew",
+    });
+    let cx = Cx::new(CxFacts { audit_action, ..CxFacts::clone(cx) });
+    let thumbprint = key.thumbprint().to_owned();
+    let renewal = Renewal { tenant, kind, id, key, certificate: certificate.clone() };
+    let enrolled = store.write(&cx, renewal, replace).await?;
+    Ok(Admission { tenant: own.id, enrolled, thumbprint, certificate, anchors, server_time: now })
+}
+
+async fn replace(tx: &Tx, renewal: &Renewal) -> Result<Enrolled> {
+    let (_, scope) = tenants::resolve_locked(tx, &renewal.tenant).await?;
+    let (rows, now) = (tx.tenant(scope), tx.now());
+    let gone = || Error::unauthenticated(Reason::CredentialsRevoked, "the credentials have been revoked");
+    let (kind, enrolled, resource) = match renewal.kind {
+        EnrolledKind::Device => {
+            let row = rows.devices().get_locked(renewal.id).await?.ok_or_else(gone)?;
+            (EnrollmentKind::Device, Enrolled::Device(row), Resource::Device)
+        }
+        EnrolledKind::Gateway => {
+            let row = rows.gateways().get_locked(renewal.id).await?.ok_or_else(gone)?;
+            (EnrollmentKind::Gateway, Enrolled::Gateway(row), Resource::Gateway)
+        }
+    };
+    let credentials = rows.credentials();
+    if !credentials.has_key(renewal.id, renewal.key.thumbprint()).await? {
+        redeem::enroll_key(tx, &renewal.key).await?;
+    }
+    credentials.shorten(renewal.id, Stamp::from(now + OVERLAP)).await?;
+    credentials
+        .insert(certificate::row(scope, kind, renewal.id, &renewal.key, &renewal.certificate, now.into()))
+        .await?;
+    let id = enrolled.shown_id();
+    let change = Change::new(resource, ChangeKind::Updated, id.clone()).within(scope.tenant());
+    let details = json!({"serial": renewal.certificate.serial, "key_thumbprint": renewal.key.thumbprint()});
+    tx.changed(change, id, details);
+    Ok(enrolled)
+}
