@@ -34,6 +34,7 @@ mod m20260101_000019_operations;
 mod m20260101_000020_factor_attempts;
 mod m20260101_000021_gateway_pools;
 mod m20260101_000022_enrollment_tokens;
+mod m20260101_000025_policies;
 pub mod record;
 
 /// The result of a migration.
@@ -85,6 +86,7 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000020_factor_attempts,
     m20260101_000021_gateway_pools,
     m20260101_000022_enrollment_tokens,
+    m20260101_000025_policies,
 ];
 
 /// The database to be migrated.

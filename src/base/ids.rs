@@ -125,6 +125,10 @@ pub enum IdKind {
     GatewayPool,
     /// `tok_`: an enrollment token.
     EnrollmentToken,
+    /// `dev_`: a device.
+    Device,
+    /// `pol_`: a version of a policy.
+    Policy,
 }
 
 impl IdKind {
@@ -135,6 +139,8 @@ impl IdKind {
             Self::ApiKey => "key_",
             Self::GatewayPool => "pool_",
             Self::EnrollmentToken => "tok_",
+            Self::Device => "dev_",
+            Self::Policy => "pol_",
         }
     }
 

@@ -35,6 +35,7 @@ const AREAS: &[&str] = &[
     "identity",
     "manager",
     "messaging",
+    "policy",
     "tenants",
     "warehouse",
     "zerotrust",

@@ -5,6 +5,7 @@ mod dialect;
 mod enrollment_token_service;
 mod gateway_pool_service;
 mod group_service;
+mod policy_service;
 mod request;
 mod response;
 mod role_service;
@@ -19,8 +20,8 @@ use transcoder::Service;
 pub use self::dialect::ZeroTrustDialect;
 use self::{
     api_key_service::ApiKeys, enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
-    group_service::Groups, role_service::RoleGrants, session_service::AdminSessions, tenant_service::Tenants,
-    totp_service::SecondFactors, user_service::Users,
+    group_service::Groups, policy_service::Policies, role_service::RoleGrants, session_service::AdminSessions,
+    tenant_service::Tenants, totp_service::SecondFactors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -31,6 +32,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::api_key_service::mount(ApiKeys { deps: deps() }),
         handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
+        handlers::policy_service::mount(Policies { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),
         handlers::totp_service::mount(SecondFactors { deps: deps() }),

@@ -8,6 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
     account_roles, accounts, api_keys, email_domains, enrollment_tokens, gateway_pools, grants, group_members, groups,
+    policies, policy_documents,
     rows::{Rows, TenantRows, TenantTable},
     tenants,
 };
@@ -65,6 +66,8 @@ purged! {
     EmailDomains = email_domains,
     EnrollmentTokens = enrollment_tokens,
     GatewayPools = gateway_pools,
+    PolicyDocuments = policy_documents,
+    Policies = policies,
 }
 
 impl TenantRows<'_, TxConn> {

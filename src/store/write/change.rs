@@ -52,6 +52,8 @@ resources! {
     GatewayPool = "gateway_pool",
     /// The id is `tok_...`.
     EnrollmentToken = "enrollment_token",
+    /// A version of a policy. The id is `pol_...`.
+    Policy = "policy",
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
