@@ -176,6 +176,9 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
     let pool = text(&post(admin, "/v1/admin/settings/gateway-pools", &pool).await["pool"]["id"]);
     let token = json!({"tenant_id": shown, "name": format!("{MARK} token"), "user_id": user, "group_ids": [group]});
     let token = text(&post(admin, "/v1/admin/tokens/generate", &token).await["token_id"]);
+    let policy = json!({"tenant_id": shown, "channel": "canary", "policy": {"gateway_pools": [pool]},
+        "scope": {"type": "group", "id": group}, "canary": {"group_ids": [group]}, "notes": format!("{MARK} notes")});
+    post(admin, "/v1/admin/policy/publish", &policy).await;
     let domains = format!("/api/control-plane/tenants/{}/email-domains", id.dashed());
     let domain = text(&post(admin, &domains, &json!({"domain": format!("{MARK}.example")})).await["id"]);
     let identity = post(admin, "/api/control-plane/users", &json!({"email": format!("eve@{MARK}.example")})).await;
@@ -198,6 +201,7 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
         ("allowed_group_ids", vec![group]),
         ("pool_id", vec![pool]),
         ("token_id", vec![token]),
+        ("version", vec!["1".to_owned()]),
         ("key_id", vec![key]),
         ("domain_id", vec![domain]),
         ("grant_id", vec![grant]),

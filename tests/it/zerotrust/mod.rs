@@ -7,6 +7,8 @@ mod gateway_pools;
 mod groups_rest;
 mod groups_rules;
 mod password_change;
+mod policy;
+mod policy_rules;
 mod sessions;
 mod users_rest;
 mod users_rules;
