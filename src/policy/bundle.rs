@@ -93,9 +93,12 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::policy::{
-        document::Document,
-        resolve::{Published, Subject, resolve},
+    use crate::{
+        policy::{
+            document::Document,
+            resolve::{Published, Subject, resolve},
+        },
+        store::Stamp,
     };
 
     fn policies() -> Vec<Published> {
@@ -106,6 +109,7 @@ mod tests {
             priority: 100,
             canary: None,
             document: Document::from_json(json).unwrap(),
+            expires_at: Stamp::from_micros(0),
         };
         let routes = r#"{"routes":[{"id":"r1","cidr":"10.0.0.0/8","protocol":"tcp","ports":"443","action":"allow"}],
             "tunnel_mode":"split","min_client_version":"1.4.0","gateway_pools":["pool_00000000000000000000000005"]}"#;

@@ -38,17 +38,21 @@ impl Diff {
     }
 
     fn routes(&mut self, before: &[Route], after: &[Route]) {
-        let by_id = |routes: &'_ [Route]| routes.iter().map(|route| (route.id.clone(), route.clone())).collect();
-        let (old, new): (HashMap<_, _>, HashMap<_, _>) = (by_id(before), by_id(after));
+        let (old, new) = (by_id(before), by_id(after));
         for route in after {
-            match old.get(&route.id) {
+            match old.get(route.id.as_str()) {
                 None => self.added.push(route.id.clone()),
-                Some(other) if other != route => self.changed.push(route.id.clone()),
+                Some(other) if *other != route => self.changed.push(route.id.clone()),
                 Some(_) => {}
             }
         }
-        self.removed.extend(before.iter().filter(|route| !new.contains_key(&route.id)).map(|route| route.id.clone()));
+        let gone = before.iter().filter(|route| !new.contains_key(route.id.as_str()));
+        self.removed.extend(gone.map(|route| route.id.clone()));
     }
+}
+
+fn by_id(routes: &[Route]) -> HashMap<&str, &Route> {
+    routes.iter().map(|route| (route.id.as_str(), route)).collect()
 }
 
 #[cfg(test)]

@@ -74,10 +74,13 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::policy::{
-        document::Document,
-        resolve::{Subject, resolve},
-        scope::Scope,
+    use crate::{
+        policy::{
+            document::Document,
+            resolve::{Subject, resolve},
+            scope::Scope,
+        },
+        store::Stamp,
     };
 
     /// The access and the rule for TCP to an address and port. A rule is `id cidr protocol ports action`, with `-` for no ports.
@@ -112,7 +115,15 @@ mod tests {
         };
         let routes: Vec<_> = rules.iter().map(route).collect();
         let document = Document::from_json(&serde_json::json!({"routes": routes}).to_string()).unwrap();
-        Published { id: Uuid::nil(), version: 1, scope: Scope::Tenant, priority: 0, canary: None, document }
+        Published {
+            id: Uuid::nil(),
+            version: 1,
+            scope: Scope::Tenant,
+            priority: 0,
+            canary: None,
+            document,
+            expires_at: Stamp::from_micros(0),
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     base::{IdKind, Result},
     store::{
+        Stamp,
         columns::{PolicyCanary, PolicyChannel},
         tables::PolicyRow,
     },
@@ -36,6 +37,7 @@ pub struct Published {
     /// The devices that get it; all of its scope if it is stable.
     pub canary: Option<PolicyCanary>,
     pub document: Document,
+    pub expires_at: Stamp,
 }
 
 /// A device, as far as its policy depends on it.
@@ -70,6 +72,7 @@ impl Published {
             canary: (row.channel == PolicyChannel::Canary)
                 .then(|| row.canary.as_ref().map(|canary| canary.0.clone()).unwrap_or_default()),
             document: Document::from_json(document)?,
+            expires_at: row.expires_at,
         })
     }
 
@@ -102,6 +105,11 @@ impl Resolved<'_> {
     /// The narrowest scope that a section came from.
     pub fn target(&self) -> Scope {
         self.sources.last().map_or(Scope::Tenant, |source| source.scope)
+    }
+
+    /// The time from which the policy is not valid: the earliest expiry of what its sections came from.
+    pub fn expires_at(&self) -> Option<Stamp> {
+        self.sources.iter().map(|source| source.expires_at).min()
     }
 
     /// `canary` if a section came from one.

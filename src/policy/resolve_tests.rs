@@ -16,6 +16,7 @@ fn policy(version: i64, scope: Scope, json: &str) -> Published {
         priority: 100,
         canary: None,
         document: Document::from_json(json).unwrap(),
+        expires_at: Stamp::from_micros(version),
     }
 }
 
@@ -48,6 +49,7 @@ fn the_narrowest_scope_decides_each_section() {
     let in_group = subject(9, &[20]);
     let resolved = resolve(&policies, &in_group).unwrap();
     assert_eq!(resolved.target(), Scope::Group(id(20)));
+    assert_eq!(resolved.expires_at(), Some(Stamp::from_micros(1)), "the earliest expiry");
     assert_eq!(resolved.document.kill_switch, Some(true));
     assert!(resolved.document.dns.unwrap().servers.is_empty(), "a section is replaced as a whole");
 }

@@ -16,22 +16,24 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Parses a scope. That of the tenant has no id, or the id of the tenant, in which case `tenant` returns it.
+    /// Parses a scope; without a kind it is the tenant. That of the tenant has no id, or the id of the tenant, which is returned.
     pub fn read(kind: &str, id: Option<&str>) -> Result<(Self, Option<TenantId>)> {
         let id_of = |of: IdKind, unknown: &'static str| {
             let text = id.ok_or_else(|| invalid(Reason::FieldRequired, "scope.id", "the scope needs an id"))?;
             of.read(text).ok_or_else(|| invalid(Reason::InvalidArgument, "scope.id", unknown))
         };
+        let kind = if kind.is_empty() { PolicyScopeKind::Tenant.as_str() } else { kind };
         match PolicyScopeKind::ALL.iter().find(|known| known.as_str() == kind) {
             Some(PolicyScopeKind::Tenant) => {
                 let tenant = id.map(str::parse).transpose();
-                let tenant =
-                    tenant.map_err(|_| invalid(Reason::InvalidArgument, "scope.id", "must be the id of the tenant"))?;
+                let tenant = tenant.map_err(|_| {
+                    invalid(Reason::InvalidArgument, "scope.id", "scope.id must be the id of the tenant")
+                })?;
                 Ok((Self::Tenant, tenant))
             }
             Some(PolicyScopeKind::Group) => Ok((Self::Group(id_of(IdKind::Group, "group not found")?), None)),
             Some(PolicyScopeKind::Device) => Ok((Self::Device(id_of(IdKind::Device, "device not found")?), None)),
-            None => Err(invalid(Reason::InvalidArgument, "scope.type", "must be tenant, group or device")),
+            None => Err(invalid(Reason::InvalidArgument, "scope.type", "scope.type must be tenant, group or device")),
         }
     }
 
@@ -92,6 +94,6 @@ mod tests {
         assert_eq!(field("device", Some(GROUP)), "scope.id");
         assert_eq!(field("tenant", Some(GROUP)), "scope.id");
         assert_eq!(field("global", None), "scope.type");
-        assert_eq!(field("", None), "scope.type");
+        assert_eq!(Scope::read("", None).unwrap(), (Scope::Tenant, None));
     }
 }

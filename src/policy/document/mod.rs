@@ -134,6 +134,12 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_is_the_sha_256_of_the_canonical_json() {
+        let empty = Document::default().to_json().unwrap();
+        assert_eq!(digest(&empty), "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+    }
+
+    #[test]
     fn an_unknown_member_of_a_stored_policy_is_an_error() {
         assert!(Document::from_json(r#"{"block_printers":true}"#).is_err());
         assert!(Document::from_json(r#"{"tunnel_mode":"half"}"#).is_err());

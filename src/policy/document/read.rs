@@ -99,7 +99,7 @@ fn words<W: Word>(path: &str, texts: &[String], violations: &mut Violations) -> 
 fn pools(path: &str, texts: &[String], violations: &mut Violations) -> Vec<String> {
     items(path, texts, MAX_WORDS, violations, |text| {
         let id = IdKind::GatewayPool.read(text);
-        id.map(|id| IdKind::GatewayPool.show(id)).ok_or_else(|| "gateway pool not found".to_owned())
+        id.map(|id| IdKind::GatewayPool.show(id)).ok_or_else(|| "must be the id of a gateway pool".to_owned())
     })
 }
 

@@ -126,7 +126,7 @@ async fn source<'a>(rows: &TenantRows<'_, impl Db>, tenant: TenantScope, new: &'
 fn given_scope(tenant: TenantScope, new: &Checked) -> Result<Option<Scope>> {
     match new.scope {
         Some((_, Some(named))) if named != tenant.tenant() => {
-            Err(Error::invalid(Reason::InvalidArgument, "scope.id", "must be the id of the tenant"))
+            Err(Error::invalid(Reason::InvalidArgument, "scope.id", "scope.id must be the id of the tenant"))
         }
         scope => Ok(scope.map(|(scope, _)| scope)),
     }

@@ -25,10 +25,7 @@ use tenantry::{
 };
 use uuid::Uuid;
 
-use crate::{
-    db::{TestDb, platform_cx},
-    rows::tenant,
-};
+use crate::{db::platform_cx, rows::tenant};
 
 fn acme() -> TenantRef {
     TenantRef::parse("acme")
