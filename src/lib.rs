@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod manager;
 pub mod messaging;
 pub mod operations;
+pub mod policy;
 pub mod providers;
 pub mod server;
 pub mod store;

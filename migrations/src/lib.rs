@@ -36,6 +36,7 @@ mod m20260101_000021_gateway_pools;
 mod m20260101_000022_enrollment_tokens;
 mod m20260101_000023_trust;
 mod m20260101_000024_devices;
+mod m20260101_000025_policies;
 pub mod record;
 
 /// The result of a migration.
@@ -89,6 +90,7 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000022_enrollment_tokens,
     m20260101_000023_trust,
     m20260101_000024_devices,
+    m20260101_000025_policies,
 ];
 
 /// The database to be migrated.

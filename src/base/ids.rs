@@ -131,6 +131,8 @@ pub enum IdKind {
     Gateway,
     /// `sgn_`: a key that signs for a tenant.
     Signer,
+    /// `pol_`: a version of a policy.
+    Policy,
 }
 
 impl IdKind {
@@ -144,6 +146,7 @@ impl IdKind {
             Self::Device => "dev_",
             Self::Gateway => "gw_",
             Self::Signer => "sgn_",
+            Self::Policy => "pol_",
         }
     }
 

@@ -25,6 +25,9 @@ async fn remove(tx: &Tx, (group, force): &(GroupRef, bool)) -> Result<Group> {
     let (scope, row) = groups::locked(tx, group).await?;
     if !force {
         rules::refuse(&row, Edit::Delete)?;
+        if tx.tenant(scope).policies().concern_group(row.id).await? {
+            return Err(rules::in_use());
+        }
     }
     let gone = groups::counted(tx, scope, row).await?;
     grants::revoke_for_group(tx, scope, gone.row.id).await?;

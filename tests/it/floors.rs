@@ -35,7 +35,9 @@ const AREAS: &[&str] = &[
     "identity",
     "manager",
     "messaging",
+    "policy",
     "tenants",
+    "trust",
     "warehouse",
     "zerotrust",
 ];

@@ -7,6 +7,7 @@ mod enrollment_service;
 mod enrollment_token_service;
 mod gateway_pool_service;
 mod group_service;
+mod policy_service;
 mod request;
 mod response;
 mod role_service;
@@ -22,7 +23,7 @@ use transcoder::Service;
 pub use self::dialect::ZeroTrustDialect;
 use self::{
     api_key_service::ApiKeys, enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens,
-    gateway_pool_service::GatewayPools, group_service::Groups, role_service::RoleGrants,
+    gateway_pool_service::GatewayPools, group_service::Groups, policy_service::Policies, role_service::RoleGrants,
     session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors,
     user_service::Users,
 };
@@ -37,6 +38,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::enrollment_service::mount(Enrollments { deps: deps() }),
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
+        handlers::policy_service::mount(Policies { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),
         handlers::totp_service::mount(SecondFactors { deps: deps() }),

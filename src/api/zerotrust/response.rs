@@ -72,7 +72,7 @@ fn to_role_scope(tenant: TenantId, scope: &RoleScope) -> proto::RoleScope {
     proto::RoleScope { r#type: Some(scope.kind().to_owned()), id: Some(id) }
 }
 
-fn to_struct(map: Map<String, Value>) -> Struct {
+pub(super) fn to_struct(map: Map<String, Value>) -> Struct {
     Struct { fields: map.into_iter().map(|(name, value)| (name, to_value(value))).collect() }
 }
 

@@ -68,12 +68,14 @@ pub(in crate::identity) fn refuse(row: &GroupRow, edit: Edit) -> Result<()> {
         return Err(Error::precondition(Reason::GroupSynced, format!("the group is managed by a directory: {what}")));
     }
     if edit == Edit::Delete && row.policy_id.is_some() {
-        return Err(Error::precondition(
-            Reason::GroupInUse,
-            "the group is used by a policy; set force to delete it anyway",
-        ));
+        return Err(in_use());
     }
     Ok(())
+}
+
+/// The error for the deletion of a group that a policy is for.
+pub(in crate::identity) fn in_use() -> Error {
+    Error::precondition(Reason::GroupInUse, "the group is used by a policy; set force to delete it anyway")
 }
 
 pub(in crate::identity) fn stale() -> Error {

@@ -77,6 +77,12 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
     }
 
+    /// Those of the pools that exist.
+    pub async fn existing(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+        let found = self.select().filter(Column::Id.is_in(ids.iter().copied())).fetch_all(self.conn).await?;
+        Ok(found.into_iter().map(|pool| pool.id).collect())
+    }
+
     /// A page of the pools, oldest first, and the total number.
     pub async fn page(&self, request: PageRequest) -> Result<(Vec<Model>, u64)> {
         page(self.select(), Column::Id, request, self.conn).await

@@ -38,6 +38,8 @@ pub(super) mod namespaces;
 pub mod operations;
 pub mod outbox;
 pub mod outbox_marks;
+pub(super) mod policies;
+pub(super) mod policy_documents;
 pub mod recovery_codes;
 pub mod released_names;
 pub mod revoked_tokens;
@@ -65,6 +67,7 @@ pub use grants::{
 pub use groups::Model as GroupRow;
 pub use messaging_tenants::Model as MessagingRow;
 pub use namespaces::{Model as NamespaceRow, names_query as namespace_names_query};
+pub use policies::{Model as PolicyRow, place as policy_place};
 pub use rows::TenantRows;
 pub use signers::Model as SignerRow;
 pub use warehouse_tenants::Model as WarehouseRow;

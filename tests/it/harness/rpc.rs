@@ -22,12 +22,15 @@ impl Row {
     /// element), and nothing else, so that it has little effect.
     pub fn request(&self, fields: &[(&str, &str)]) -> DynamicMessage {
         let mut message = DynamicMessage::new(self.method.input());
-        for (name, value) in fields {
+        for (name, text) in fields {
             let Some(field) = message.descriptor().get_field_by_name(name) else { continue };
-            let value = Value::String((*value).to_owned());
+            let value = Value::String((*text).to_owned());
             match field.kind() {
                 Kind::String if field.is_list() => message.set_field(&field, Value::List(vec![value])),
                 Kind::String if !field.is_map() => message.set_field(&field, value),
+                Kind::Int64 if !field.is_list() => {
+                    text.parse().into_iter().for_each(|number| message.set_field(&field, Value::I64(number)));
+                }
                 _ => {}
             }
         }
@@ -91,8 +94,11 @@ fn rest(message: &DynamicMessage, http: &Method, path: &str, body: &str) -> (Str
     let (mut path, mut left) = (path.to_owned(), serde_json::Map::new());
     for (field, value) in message.fields() {
         let (variable, json) = (format!("{{{}}}", field.name()), json(value));
-        match json.as_str() {
-            Some(text) if path.contains(&variable) => path = path.replace(&variable, text),
+        match &json {
+            serde_json::Value::String(text) if path.contains(&variable) => path = path.replace(&variable, text),
+            serde_json::Value::Number(number) if path.contains(&variable) => {
+                path = path.replace(&variable, &number.to_string());
+            }
             _ => drop(left.insert(field.json_name().to_owned(), json)),
         }
     }
@@ -107,9 +113,10 @@ fn rest(message: &DynamicMessage, http: &Method, path: &str, body: &str) -> (Str
     }
 }
 
-/// A string, or a list of strings.
+/// A string, a number, or a list of strings.
 fn json(value: &Value) -> serde_json::Value {
     match value {
+        Value::I64(number) => (*number).into(),
         Value::List(items) => items.iter().map(json).collect(),
         _ => value.as_str().unwrap().into(),
     }

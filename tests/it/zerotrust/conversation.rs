@@ -28,6 +28,8 @@ pub enum Who {
     Platform,
     /// `admin` in tenant `acme`.
     Admin,
+    /// `network_admin` in tenant `acme`.
+    Network,
     /// `security_operator` in tenant `acme`.
     Operator,
     /// `auditor` in tenant `acme`.
@@ -63,6 +65,7 @@ pub async fn http(server: &Server, who: Who) -> Http {
         Who::Elsewhere => http.token(setup.mint(&["--role", "platform_admin", "--audience", "messaging"]).await),
         Who::Platform => server.admin(),
         Who::Admin => of("admin", "acme").await,
+        Who::Network => of("network_admin", "acme").await,
         Who::Operator => of("security_operator", "acme").await,
         Who::Auditor => of("auditor", "acme").await,
         Who::User => of("user", "acme").await,

@@ -8,6 +8,8 @@ mod gateway_pools;
 mod groups_rest;
 mod groups_rules;
 mod password_change;
+mod policy;
+mod policy_rules;
 mod sessions;
 mod trust_anchors;
 mod users_rest;

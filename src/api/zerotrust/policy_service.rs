@@ -1,0 +1,152 @@
+//! `PolicyService`: the policies of a tenant and their versions.
+
+use prost_types::Struct;
+
+use super::response::to_struct;
+use crate::{
+    api::{Deps, handlers::zerotrust::v1::policy_service::PolicyService, paging, timestamp},
+    base::{Cx, Error, IdKind, Reach, Result, TenantId, error::Reason},
+    policy::{
+        diff::Diff,
+        document::{Document, EmptyLists},
+        publish::{self, CanaryInput, Content, NewPolicy, Publication, ScopeInput},
+        scope::Scope,
+        versions::{self, Version},
+    },
+    proto::zerotrust::v1::{
+        GetPolicyVersionRequest, GetPolicyVersionResponse, ListPolicyVersionsRequest, ListPolicyVersionsResponse,
+        PolicyCanary, PolicyDiff, PolicyScope, PolicyVersion, PublishPolicyRequest, PublishPolicyResponse,
+        PublishedPolicy,
+    },
+    store::tables::PolicyRow,
+};
+
+pub struct Policies {
+    pub(super) deps: Deps,
+}
+
+impl PolicyService for Policies {
+    async fn publish_policy(
+        &self,
+        cx: &Cx,
+        reach: Reach,
+        message: PublishPolicyRequest,
+    ) -> Result<PublishPolicyResponse> {
+        let done = publish::publish(cx, &self.deps.store, cx.tenant()?, new_policy(message)?, reach).await?;
+        let created = done.is_published;
+        Ok(PublishPolicyResponse { answer: Some(to_published(done)), created })
+    }
+
+    async fn list_policy_versions(
+        &self,
+        cx: &Cx,
+        message: ListPolicyVersionsRequest,
+    ) -> Result<ListPolicyVersionsResponse> {
+        let page = versions::page(cx, &self.deps.store, cx.tenant()?, paging::request(cx, &message)?).await?;
+        Ok(paging::response(page, |version| to_proto(version, None)))
+    }
+
+    async fn get_policy_version(&self, cx: &Cx, message: GetPolicyVersionRequest) -> Result<GetPolicyVersionResponse> {
+        let (version, document) = versions::get(cx, &self.deps.store, cx.tenant()?, message.version).await?;
+        Ok(GetPolicyVersionResponse { version: Some(to_proto(version, Some(to_object(&document)?))) })
+    }
+}
+
+fn new_policy(message: PublishPolicyRequest) -> Result<NewPolicy> {
+    let given = message.given.map(|mask| mask.paths).unwrap_or_default();
+    let has = |path: &str| given.iter().any(|given| given == path);
+    let empty = EmptyLists { routes: has("policy.routes"), gateway_pools: has("policy.gateway_pools") };
+    let content = match (message.policy, message.from_version) {
+        (Some(policy), None) => Content::Policy(Box::new(policy), empty),
+        (None, Some(version)) => Content::Version(version),
+        (None, None) => {
+            return Err(Error::invalid(Reason::FieldRequired, "policy", "set policy or from_version"));
+        }
+        (Some(_), Some(_)) => {
+            let text = "policy and from_version must not both be set";
+            return Err(Error::invalid(Reason::InvalidArgument, "from_version", text));
+        }
+    };
+    Ok(NewPolicy {
+        channel: message.channel.unwrap_or_default(),
+        scope: message.scope.map(|scope| ScopeInput { kind: scope.r#type, id: scope.id }),
+        priority: message.priority.map(i64::from),
+        content,
+        canary: message.canary.map(|canary| CanaryInput {
+            percent: canary.percent,
+            groups: canary.group_ids,
+            devices: canary.device_ids,
+        }),
+        notes: message.notes,
+        expires_in: message.expires_in_seconds,
+        dry_run: message.dry_run,
+        expected_base: message.expected_base_version,
+    })
+}
+
+fn to_published(publication: Publication) -> PublishedPolicy {
+    let Publication { version, diff, warnings, is_published } = publication;
+    let (id, row) = (version.shown_id(), version.row);
+    let Diff { added, removed, changed } = diff;
+    PublishedPolicy {
+        bundle_id: is_published.then_some(id),
+        version: row.version,
+        channel: row.channel.as_str().to_owned(),
+        scope: Some(to_scope(version.tenant, &row)),
+        digest: digest(&row),
+        published_at: is_published.then(|| timestamp(row.published_at.time())),
+        expires_at: is_published.then(|| timestamp(row.expires_at.time())),
+        diff: Some(PolicyDiff { added, removed, changed }),
+        warnings,
+    }
+}
+
+fn to_proto(version: Version, policy: Option<Struct>) -> PolicyVersion {
+    let (bundle_id, scope, row) = (version.shown_id(), to_scope(version.tenant, &version.row), version.row);
+    PolicyVersion {
+        version: row.version,
+        bundle_id,
+        channel: row.channel.as_str().to_owned(),
+        scope: Some(scope),
+        priority: matches!(Scope::of(&row), Scope::Group(_)).then(|| small(row.priority)),
+        state: row.state.as_str().to_owned(),
+        digest: digest(&row),
+        canary: row.canary.map(|canary| to_canary(&canary)),
+        notes: row.notes,
+        published_by: row.published_by,
+        published_at: Some(timestamp(row.published_at.time())),
+        expires_at: Some(timestamp(row.expires_at.time())),
+        from_version: row.from_version,
+        policy,
+    }
+}
+
+fn to_scope(tenant: TenantId, row: &PolicyRow) -> PolicyScope {
+    let scope = Scope::of(row);
+    PolicyScope { r#type: scope.kind().as_str().to_owned(), id: Some(scope.shown_id(tenant)) }
+}
+
+fn to_canary(canary: &crate::store::columns::PolicyCanary) -> PolicyCanary {
+    PolicyCanary {
+        percent: canary.percent.and_then(|percent| i32::try_from(percent).ok()),
+        group_ids: canary.group_ids.iter().map(|id| IdKind::Group.show(*id)).collect(),
+        device_ids: canary.device_ids.iter().map(|id| IdKind::Device.show(*id)).collect(),
+    }
+}
+
+/// The policy as it is stored: without the sections that it does not have.
+fn to_object(document: &Document) -> Result<Struct> {
+    match serde_json::to_value(document).map_err(Error::internal)? {
+        serde_json::Value::Object(members) => Ok(to_struct(members)),
+        _ => Err(Error::internal("a policy is not an object")),
+    }
+}
+
+fn digest(row: &PolicyRow) -> String {
+    format!("sha256:{}", row.digest)
+}
+
+/// Stored priorities are at most 1000.
+fn small(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,11 @@
+//! Policies: their content, publication and resolution (zero-trust contract, sections 4.8 and 6.1).
+
+pub mod bundle;
+pub mod canary;
+pub mod diff;
+pub mod document;
+pub mod explain;
+pub mod publish;
+pub mod resolve;
+pub mod scope;
+pub mod versions;

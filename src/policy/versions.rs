@@ -1,0 +1,61 @@
+//! The published versions of the policies of a tenant.
+
+use super::{document::Document, resolve::Published};
+use crate::{
+    base::{Cx, Error, IdKind, Page, PageRequest, Result, TenantId, TenantRef, error::Reason},
+    store::{
+        Db, Store,
+        tables::{PolicyRow, TenantRows, policy_place},
+    },
+    tenants,
+};
+
+/// A published version, without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub tenant: TenantId,
+    pub row: PolicyRow,
+}
+
+impl Version {
+    pub fn shown_id(&self) -> String {
+        IdKind::Policy.show(self.row.id)
+    }
+}
+
+/// A page of the versions of a tenant, oldest first.
+pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageRequest) -> Result<Page<Version>> {
+    let scope = tenants::reach(cx, store, tenant).await?;
+    let (rows, total) = store.tenant(scope).policies().page(request).await?;
+    let page = Page::cut(request, rows, total, |row| policy_place(row.version));
+    Ok(page.map(|row| Version { tenant: scope.tenant(), row }))
+}
+
+/// A version and its content. Fails with NOT_FOUND if there is none.
+pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef, version: i64) -> Result<(Version, Document)> {
+    let scope = tenants::reach(cx, store, tenant).await?;
+    let rows = store.tenant(scope);
+    let not_found = || Error::not_found(Reason::PolicyVersionNotFound, "policy version not found");
+    let row = rows.policies().version(version).await?.ok_or_else(not_found)?;
+    let document = content(&rows, &row).await?;
+    Ok((Version { tenant: scope.tenant(), row }, document))
+}
+
+/// The content of a version.
+pub async fn content(rows: &TenantRows<'_, impl Db>, row: &PolicyRow) -> Result<Document> {
+    let found = rows.policy_documents().of(&[row.id]).await?;
+    let (_, text) = found.first().ok_or_else(|| Error::internal("a policy has no content"))?;
+    Document::from_json(text)
+}
+
+/// These versions with their contents, for [`resolve`](super::resolve::resolve).
+pub async fn published(rows: &TenantRows<'_, impl Db>, versions: &[PolicyRow]) -> Result<Vec<Published>> {
+    let ids: Vec<_> = versions.iter().map(|row| row.id).collect();
+    let contents = rows.policy_documents().of(&ids).await?;
+    let content = |row: &PolicyRow| {
+        let (_, text) =
+            contents.iter().find(|(id, _)| *id == row.id).ok_or_else(|| Error::internal("a policy has no content"))?;
+        Published::of(row, text)
+    };
+    versions.iter().map(content).collect()
+}

@@ -1,0 +1,148 @@
+//! Published versions of the policies of a tenant, without their contents.
+
+use sea_orm::{Condition, QueryOrder, QuerySelect, entity::prelude::*, sea_query::ExprTrait};
+
+use super::rows::{Rows, TenantRows, TenantTable, WithId};
+use crate::{
+    base::{PageRequest, Result},
+    store::{
+        Count, Db, Exec, Fetch,
+        columns::{Json, Owner, PolicyCanary, PolicyChannel, PolicyScopeKind, PolicyState, Stamp},
+    },
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "policies")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_id: Owner,
+    /// UUIDv7.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Counts per tenant, over all scopes and channels.
+    pub version: i64,
+    pub channel: PolicyChannel,
+    pub scope_type: PolicyScopeKind,
+    /// The id of the tenant, the group or the device.
+    pub scope_id: Uuid,
+    /// The rank among the groups of a device; 0 in other scopes.
+    pub priority: i64,
+    /// A scope has at most one active version in a channel.
+    pub state: PolicyState,
+    /// SHA-256 of the content, in hex.
+    pub digest: String,
+    /// The devices that get a canary.
+    pub canary: Option<Json<PolicyCanary>>,
+    pub notes: String,
+    /// Subject of the publisher.
+    pub published_by: String,
+    /// The version whose content it has, if it was not sent.
+    pub from_version: Option<i64>,
+    pub published_at: Stamp,
+    pub expires_at: Stamp,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl TenantTable for Entity {
+    const TENANT: Column = Column::TenantId;
+}
+
+impl WithId for Entity {
+    const ID: Column = Column::Id;
+}
+
+impl Model {
+    /// Whether devices of a group get it because they are in the group.
+    fn concerns_group(&self, group: Uuid) -> bool {
+        let canary = || self.canary.as_ref().is_some_and(|canary| canary.group_ids.contains(&group));
+        self.scope_type == PolicyScopeKind::Group && self.scope_id == group || canary()
+    }
+}
+
+impl<'a, C> TenantRows<'a, C> {
+    pub fn policies(&self) -> Rows<'a, C, Entity> {
+        self.table()
+    }
+}
+
+impl<C: Db> Rows<'_, C, Entity> {
+    /// The number of the latest version, 0 if there is none.
+    pub async fn latest(&self) -> Result<i64> {
+        let last = self.select().select_only().column(Column::Version).order_by_desc(Column::Version).limit(1);
+        Ok(last.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
+    }
+
+    /// A version by its number.
+    pub async fn version(&self, version: i64) -> Result<Option<Model>> {
+        Ok(self.select().filter(Column::Version.eq(version)).fetch_one(self.conn).await?)
+    }
+
+    /// A page of the versions, oldest first, and the total number. Its cursor contains the number of a version.
+    pub async fn page(&self, request: PageRequest) -> Result<(Vec<Model>, u64)> {
+        let total = match request.total {
+            Some(counted) => counted,
+            None => self.select().fetch_count(self.conn).await?,
+        };
+        let after = request.after.map(|last| Column::Version.gt(number(last)));
+        let rows = self.select().filter(Condition::all().add_option(after)).order_by_asc(Column::Version);
+        Ok((rows.limit(request.rows()).fetch_all(self.conn).await?, total))
+    }
+
+    /// The active versions of all scopes.
+    pub async fn active(&self) -> Result<Vec<Model>> {
+        Ok(self.select().filter(Column::State.eq(PolicyState::Active)).fetch_all(self.conn).await?)
+    }
+
+    /// The active versions of a scope: at most one per channel.
+    pub async fn active_in(&self, kind: PolicyScopeKind, id: Uuid) -> Result<Vec<Model>> {
+        let of_scope = Column::ScopeType.eq(kind).and(Column::ScopeId.eq(id));
+        let active = self.select().filter(of_scope).filter(Column::State.eq(PolicyState::Active));
+        Ok(active.fetch_all(self.conn).await?)
+    }
+
+    /// Whether an active version is for the devices of a group.
+    pub async fn concern_group(&self, group: Uuid) -> Result<bool> {
+        let of_group = Column::ScopeType.eq(PolicyScopeKind::Group).and(Column::ScopeId.eq(group));
+        let candidates = Condition::any().add(of_group).add(Column::Channel.eq(PolicyChannel::Canary));
+        let active = self.select().filter(Column::State.eq(PolicyState::Active)).filter(candidates);
+        Ok(active.fetch_all(self.conn).await?.iter().any(|row| row.concerns_group(group)))
+    }
+
+    /// Inserts a version.
+    pub async fn insert(&self, policy: Model) -> Result<()> {
+        self.add(policy).await
+    }
+
+    /// Sets the state of a version.
+    pub async fn set_state(&self, id: Uuid, state: PolicyState) -> Result<()> {
+        let update = self.update_many().col_expr(Column::State, Expr::value(state)).filter(Column::Id.eq(id));
+        update.run(self.conn).await?;
+        Ok(())
+    }
+}
+
+/// The position of a version in the list, for cursors.
+pub fn place(version: i64) -> Uuid {
+    Uuid::from_u128(u128::from(version.unsigned_abs()))
+}
+
+/// The version at a position. There is none after the largest number.
+fn number(place: Uuid) -> i64 {
+    i64::try_from(place.as_u128()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_continues_after_a_version() {
+        assert_eq!(number(place(7)), 7);
+        assert_eq!(number(place(i64::MAX)), i64::MAX);
+        assert_eq!(number(Uuid::max()), i64::MAX);
+    }
+}
