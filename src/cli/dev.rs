@@ -15,7 +15,7 @@ use super::{
     data_dir, dev_kek_file, dev_key_file,
     material::{Material, Purpose, read_kek},
     output,
-    start::{app, bind, block_on_server, check_keys, init_logs, is_new, open_store, serve},
+    start::{app, bind, block_on_server, check_keys, init_logs, is_new, listen_flags, open_store, serve},
 };
 use crate::{
     auth::{
@@ -47,14 +47,17 @@ pub(super) struct Args {
     /// [default: 127.0.0.1 on ports 18080, 20900 and 8080]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<String>,
+    /// Address of the listener for devices and gateways, with mutual TLS [env: TENANTRY_MTLS_LISTEN]
+    /// [default: 127.0.0.1:18443]
+    #[arg(long, value_name = "ADDR")]
+    mtls_listen: Option<String>,
     /// Allow addresses that other machines can reach; the administrator gets a random password
     #[arg(long)]
     insecure_listen: bool,
 }
 
 pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
-    let own = if arguments.listen.is_empty() { vec![] } else { vec![("listen", arguments.listen.join(","))] };
-    let config = common.load(&own)?;
+    let config = common.load(&listen_flags(&arguments.listen, arguments.mtls_listen.as_deref()))?;
     let material = Material::read(&config, Purpose::Any)?;
     let _log = init_logs(&config)?;
     let (addresses, exposed) = addresses(&config, arguments.insecure_listen)?;

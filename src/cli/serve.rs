@@ -5,7 +5,7 @@ use super::{
     config::Config,
     dev::ADMIN,
     material::{Material, Purpose},
-    start::{app, bind, block_on_server, check_keys, init_logs, open_existing, serve},
+    start::{app, bind, block_on_server, check_keys, init_logs, listen_flags, open_existing, serve},
 };
 use crate::{
     auth::authn::keys::KeyError,
@@ -20,11 +20,13 @@ pub(super) struct Args {
     /// Address to listen on; may be repeated [env: TENANTRY_LISTEN]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<String>,
+    /// Address of the listener for devices and gateways, with mutual TLS [env: TENANTRY_MTLS_LISTEN]
+    #[arg(long, value_name = "ADDR")]
+    mtls_listen: Option<String>,
 }
 
 pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
-    let own = if arguments.listen.is_empty() { vec![] } else { vec![("listen", arguments.listen.join(","))] };
-    let config = common.load(&own)?;
+    let config = common.load(&listen_flags(&arguments.listen, arguments.mtls_listen.as_deref()))?;
     let material = Material::read(&config, Purpose::Production)?;
     let _log = init_logs(&config)?;
     block_on_server(start(config, material))

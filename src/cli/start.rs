@@ -107,6 +107,13 @@ pub(super) fn init_logs(config: &Config) -> anyhow::Result<Log> {
     logs::init(&config.log).context("log (TENANTRY_LOG) is not a log filter")
 }
 
+/// The settings of the flags `--listen` and `--mtls-listen`.
+pub(super) fn listen_flags(listen: &[String], mutual: Option<&str>) -> Vec<(&'static str, String)> {
+    let listen = (!listen.is_empty()).then(|| ("listen", listen.join(",")));
+    let mutual = mutual.map(|address| ("mtls_listen", address.to_owned()));
+    listen.into_iter().chain(mutual).collect()
+}
+
 /// Binds every address. With `lenient`, a failure is only a warning as long as another address can be bound.
 pub(super) async fn bind(
     addresses: &[SocketAddr],

@@ -21,11 +21,11 @@ pub fn read(csr_pem: &str) -> Result<PublicKey> {
     let der = der_of(csr_pem.trim()).ok_or_else(|| {
         invalid("the signing request must be one PEM block that begins with -----BEGIN CERTIFICATE REQUEST-----")
     })?;
-    key_of(&der)
+    read_der(&der)
 }
 
 /// Reads a signing request in DER.
-fn key_of(der: &[u8]) -> Result<PublicKey> {
+pub fn read_der(der: &[u8]) -> Result<PublicKey> {
     let malformed = || invalid("the signing request is not a valid PKCS#10 request");
     let (rest, csr) = X509CertificationRequest::from_der(der).map_err(|_| malformed())?;
     if !rest.is_empty() {

@@ -191,6 +191,11 @@ async fn a_certificate_is_a_credential_if_there_is_no_other() {
     assert_eq!(result(&authenticator, &call).await, DEVICE, "on the same connection");
     call.headers.insert("authorization", "Bearer a.b.c".parse().unwrap());
     assert_eq!(result(&authenticator, &call).await, Err(Reason::CredentialsInvalid));
+    for page in ["origin", "sec-fetch-site"] {
+        let mut call = fixture.certified_call(PATH);
+        call.headers.insert(page, "null".parse().unwrap());
+        assert_eq!(result(&authenticator, &call).await, Err(Reason::CredentialsInvalid), "{page}");
+    }
     let revoked = Authority { state: AuthorityState::Revoked, ..fixture.authorities[0].clone() };
     let without = Fixture { authorities: [revoked].into(), ..fixture };
     let authenticator = without.knowing(without.enrolled(&without.certified, Standing::Active));

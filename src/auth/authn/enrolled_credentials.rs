@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::request::Parts;
+use http::{header::ORIGIN, request::Parts};
 
 use super::{
     authorities::Authorities,
@@ -47,6 +47,11 @@ impl EnrolledCredentials {
     }
 }
 
+/// Whether a browser sent the request for a page (the Fetch standard, and Fetch Metadata).
+fn is_of_page(call: &Parts) -> bool {
+    call.headers.contains_key(ORIGIN) || call.headers.contains_key("sec-fetch-site")
+}
+
 /// The device token of a request.
 pub(super) fn token(call: &Parts) -> Result<Option<&str>> {
     authorization_header::token(&call.headers, Scheme::Dpop)
@@ -65,9 +70,10 @@ pub(super) async fn by_token(
     }
 }
 
-/// The device or gateway with the certificate of the connection, if there is one.
+/// The device or gateway with the certificate of the connection, if there is one. Browsers present certificates
+/// automatically, so that a foreign page could call with one; devices and gateways are not browsers.
 pub(super) async fn by_certificate(known: Option<&EnrolledCredentials>, call: &Parts) -> Result<Option<Entry>> {
     let Some(certificate) = call.extensions.get::<PeerCertificate>() else { return Ok(None) };
-    let known = known.ok_or_else(tokens::invalid)?;
+    let known = known.filter(|_| !is_of_page(call)).ok_or_else(tokens::invalid)?;
     known.by_certificate(certificate).await.map(Some)
 }

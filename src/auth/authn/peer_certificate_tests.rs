@@ -128,11 +128,14 @@ fn the_times_and_the_domain_are_checked_for_each_call() {
     assert!(certificate.verify(&authorities, &"other.example".parse().unwrap(), NOW).is_none());
 }
 
+/// A change of a certificate before it is signed.
+type Change<'c> = Box<dyn Fn(&mut CertificateParams) + 'c>;
+
 #[test]
 fn other_forms_are_refused() {
     let ca = Ca::new("devices");
     let device = spiffe(EnrolledKind::Device);
-    let changes: [(&str, Box<dyn Fn(&mut CertificateParams)>); 9] = [
+    let changes: [(&str, Change<'_>); 9] = [
         ("no name", Box::new(|params| params.subject_alt_names.clear())),
         ("two names", Box::new(|params| params.subject_alt_names.push(uri("spiffe://tenantry.local/x")))),
         ("twice", Box::new(|params| params.subject_alt_names = vec![uri(&device), uri(&device)])),

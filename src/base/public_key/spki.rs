@@ -68,7 +68,7 @@ impl PublicKey {
         Ok(Self::of(algorithm, [prefix, &material].concat(), material, &canonical))
     }
 
-    /// An Ed25519 key. Keys of small order, for which anybody can sign, are refused.
+    /// An Ed25519 key. Keys of small order, for which one signature is valid for many messages, are refused.
     pub(super) fn ed25519(key: &[u8]) -> Result<Self, KeyProblem> {
         let bytes = key.try_into().map_err(|_| KeyProblem::Malformed)?;
         let point = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| KeyProblem::Malformed)?;
