@@ -51,7 +51,7 @@ pub use anchor_sets::Model as AnchorSetRow;
 pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
 pub use credentials::Model as CredentialRow;
 pub use deletion::Purged;
-pub use devices::Model as DeviceRow;
+pub use devices::{DeviceFilter, Model as DeviceRow, delete_unseen as delete_unseen_devices};
 pub use email_domains::Model as EmailDomainRow;
 pub use enrollment_tokens::{Model as EnrollmentTokenRow, TokenFilter, TokenState};
 pub use gateway_pools::Model as GatewayPoolRow;
