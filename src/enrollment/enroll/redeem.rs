@@ -94,6 +94,7 @@ async fn device(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeeme
         id: redeemed.id,
         account_id: token.account_id,
         name: name.clone(),
+        name_key: String::new(),
         platform: *platform,
         os_version: os_version.clone(),
         client_version: client_version.clone(),

@@ -7,9 +7,9 @@ use prost_reflect::{FieldDescriptor, ReflectMessage as _};
 use super::grpc;
 
 /// Prefixes of ids on the zero-trust surface.
-const IDS: [&str; 6] = ["ten_", "usr_", "grp_", "key_", "pool_", "tok_"];
+const IDS: [&str; 8] = ["ten_", "usr_", "grp_", "key_", "pool_", "tok_", "dev_", "gw_"];
 /// Members that are not secret but differ between runs.
-const VARYING: [&str; 3] = ["prefix", "next_cursor", "request_id"];
+const VARYING: [&str; 4] = ["prefix", "next_cursor", "request_id", "serial"];
 /// Length of an id after its prefix.
 const ULID: usize = 26;
 
