@@ -1,5 +1,6 @@
 //! Enrollment of devices and gateways with a token (zero-trust contract, section 5.1).
 
+mod again;
 mod certificate;
 mod redeem;
 mod rules;
@@ -104,7 +105,7 @@ pub async fn enroll(cx: &Cx, store: &Store, trust: &Trust, request: Enrollment) 
         rules::Subject::Device { .. } => KeyUse::DeviceCa,
         rules::Subject::Gateway { .. } => KeyUse::GatewayCa,
     };
-    let (id, now) = (store.clock().new_id(), store.clock().now());
+    let (id, now) = (token.device_id.unwrap_or_else(|| store.clock().new_id()), store.clock().now());
     let name = certificate::Name { domain: trust.domain(), tenant: scope.tenant(), kind: subject.kind(), id };
     let certificate = certificate::issue(installation.authority(key_use)?, &name, &key, store.clock().new_id(), now)?;
     let redeemed = redeem::Redeemed { token: token.id, scope, id, subject, key, certificate: certificate.clone() };

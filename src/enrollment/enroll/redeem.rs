@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Certificate, Enrolled, found, invalid_token, rules::Subject};
+use super::{Certificate, Enrolled, again, found, invalid_token, rules::Subject};
 use crate::{
     base::{
         Access, Caller, CallerKind, Cx, Error, IdKind, Result, TenantRef, TenantScope, caller::CallerFacts,
@@ -15,7 +15,7 @@ use crate::{
     entitlements,
     identity::{AccountStatus, accounts},
     store::{
-        Change, ChangeKind, Resource, Stamp, Store, Tx,
+        Change, ChangeKind, Stamp, Store, Tx,
         columns::{DeviceStatus, EnrolledVia, EnrollmentKind, GatewayStatus, Json},
         insert_rows,
         tables::{CredentialRow, DeviceRow, EnrollmentTokenRow, GatewayRow, TokenState, enrolled_keys},
@@ -28,7 +28,7 @@ use crate::{
 pub(super) struct Redeemed {
     pub(super) token: Uuid,
     pub(super) scope: TenantScope,
-    /// The id of the new device or gateway.
+    /// The id of the device or gateway.
     pub(super) id: Uuid,
     pub(super) subject: Subject,
     pub(super) key: PublicKey,
@@ -64,7 +64,7 @@ pub(super) async fn redeem(tx: &Tx, redeemed: &Redeemed) -> Result<Enrolled> {
     };
     let key = enrolled_keys::Model { thumbprint: redeemed.key.thumbprint().to_owned(), created_at: tx.now().into() };
     insert_rows::<enrolled_keys::Entity>(tx.conn(), vec![key]).await.map_err(Error::from).map_err(reused)?;
-    tx.tenant(scope).credentials().insert(credential(scope, redeemed, token.kind, tx.now().into())).await?;
+    tx.tenant(scope).credentials().insert(credential(tx, scope, redeemed, token.kind)).await?;
     record(tx, scope, &token, redeemed, &enrolled);
     Ok(enrolled)
 }
@@ -86,6 +86,9 @@ async fn device(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeeme
     if let Some(account) = token.account_id {
         let account = accounts::find(tx.conn(), Some(scope), &IdKind::User.show(account)).await?;
         account.filter(|account| may_have_devices(account.status)).ok_or_else(invalid_token)?;
+    }
+    if let Some(id) = token.device_id {
+        return again::device(tx, scope, id, redeemed, address(tx)).await;
     }
     entitlements::require_device(tx, scope, token.account_id).await?;
     let now = Stamp::from(tx.now());
@@ -151,7 +154,7 @@ async fn gateway(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeem
     Ok(row)
 }
 
-fn credential(scope: TenantScope, redeemed: &Redeemed, kind: EnrollmentKind, now: Stamp) -> CredentialRow {
+fn credential(tx: &Tx, scope: TenantScope, redeemed: &Redeemed, kind: EnrollmentKind) -> CredentialRow {
     let certificate = &redeemed.certificate;
     CredentialRow {
         tenant_id: scope.into(),
@@ -161,24 +164,27 @@ fn credential(scope: TenantScope, redeemed: &Redeemed, kind: EnrollmentKind, now
         thumbprint: redeemed.key.thumbprint().to_owned(),
         public_key: STANDARD.encode(redeemed.key.spki()),
         issuer_key_id: certificate.issuer_key_id.clone(),
+        token_id: Some(redeemed.token),
+        ip: address(tx),
         not_before: certificate.not_before.into(),
         not_after: certificate.not_after.into(),
-        created_at: now,
+        created_at: tx.now().into(),
         revoked_at: None,
     }
 }
 
 fn record(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeemed: &Redeemed, enrolled: &Enrolled) {
-    let (resource, said) = match enrolled {
+    let tenant = scope.tenant();
+    let (change, said) = match enrolled {
         Enrolled::Device(device) => (
-            Resource::Device,
+            Change::of_device(enrollment(device.version), tenant, device),
             json!({
                 "name": device.name, "platform": device.platform.as_str(), "os_version": device.os_version,
                 "client_version": device.client_version, "hardware_id_hash": device.hardware_id_hash,
             }),
         ),
         Enrolled::Gateway(gateway) => (
-            Resource::Gateway,
+            Change::of_gateway(enrollment(gateway.version), tenant, gateway),
             json!({
                 "name": gateway.name, "region": gateway.region, "endpoints": *gateway.endpoints,
                 "version": gateway.gateway_version,
@@ -186,12 +192,16 @@ fn record(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeemed: &Re
         ),
     };
     let id = enrolled.shown_id();
-    let change = Change::new(resource, ChangeKind::Created, id.clone()).within(scope.tenant()).at(1);
     let details = json!({
         "said": said, "token_id": IdKind::EnrollmentToken.show(token.id), "serial": redeemed.certificate.serial,
         "key_thumbprint": redeemed.key.thumbprint(), "pre_approved": token.pre_approved,
     });
     tx.changed(change, id, details);
+}
+
+/// The first version is that of a new device or gateway.
+fn enrollment(version: i64) -> ChangeKind {
+    if version == 1 { ChangeKind::Created } else { ChangeKind::Updated }
 }
 
 fn address(tx: &Tx) -> Option<String> {

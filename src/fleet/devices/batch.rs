@@ -72,7 +72,7 @@ async fn try_one(store: &Store, scope: TenantScope, id: &str, action: &Action) -
     let id = IdKind::Device.read(id).ok_or_else(rules::not_found)?;
     let row = store.tenant(scope).devices().get(id).await?.ok_or_else(rules::not_found)?;
     rules::after(&row, action)?;
-    rules::refuse_suspended_user(store.read(), scope, &row, action).await
+    rules::refuse_access(store.read(), &store.tenant(scope), scope, &row, action).await
 }
 
 /// Checks a list of ids.

@@ -57,7 +57,7 @@ type Input = (DeviceRef, Action, Option<String>, Option<tokens::Stored>);
 async fn change_in(tx: &Tx, (device, action, reason, token): &Input) -> Result<Device> {
     let (scope, before) = locked(tx, device).await?;
     let after = rules::after(&before, action)?;
-    rules::refuse_suspended_user(tx.conn(), scope, &before, action).await?;
+    rules::refuse_access(tx.conn(), &tx.tenant(scope), scope, &before, action).await?;
     let row = put(tx, scope, &before, after, action).await?;
     let mut details = details(&before, &row, action, reason.as_deref());
     if let Some(stored) = token {

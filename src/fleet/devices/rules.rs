@@ -2,12 +2,17 @@
 
 use crate::{
     base::{Error, IdKind, Result, TenantScope, error::Reason, text},
+    entitlements,
     identity::{AccountStatus, accounts},
-    store::{Db, columns::DeviceStatus, tables::DeviceRow},
+    store::{
+        Db,
+        columns::DeviceStatus,
+        tables::{DeviceRow, TenantRows},
+    },
 };
 
 /// Maximum length of a name, in characters.
-const MAX_NAME: usize = 128;
+const MAX_NAME: usize = 64;
 
 /// What is done to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +35,7 @@ impl Action {
     pub(super) fn checked(self) -> Result<Self> {
         match self {
             Self::Rename(name) => {
-                let rule = "a name must have 1 to 128 characters";
+                let rule = "a name must have 1 to 64 characters";
                 Ok(Self::Rename(text::name_of("name", &name, 1..=MAX_NAME, rule)?))
             }
             other => Ok(other),
@@ -68,13 +73,18 @@ pub(super) fn after(row: &DeviceRow, action: &Action) -> Result<DeviceRow> {
     }
 }
 
-/// Refuses to give access to the device of a suspended user: it would have none.
-pub(super) async fn refuse_suspended_user(
-    conn: &impl Db,
+/// Refuses to give access to the device of a suspended user, which would have none, and to reactivate a device beyond the limits of
+/// the tenant.
+pub(super) async fn refuse_access<C: Db>(
+    conn: &C,
+    rows: &TenantRows<'_, C>,
     scope: TenantScope,
     row: &DeviceRow,
     action: &Action,
 ) -> Result<()> {
+    if *action == Action::Reactivate && row.status != DeviceStatus::Active {
+        entitlements::require_no_excess(rows, row.account_id).await?;
+    }
     let Some(account) = row.account_id.filter(|_| action.admits()) else { return Ok(()) };
     let user = accounts::find(conn, Some(scope), &IdKind::User.show(account)).await?;
     if user.is_some_and(|user| user.status == AccountStatus::Suspended) {
@@ -160,7 +170,7 @@ mod tests {
     #[test]
     fn a_name_has_characters() {
         assert!(Action::Rename(String::new()).checked().is_err());
-        assert!(Action::Rename("x".repeat(129)).checked().is_err());
+        assert!(Action::Rename("x".repeat(65)).checked().is_err());
         assert_eq!(Action::Rename(" a ".to_owned()).checked().unwrap(), Action::Rename("a".to_owned()));
     }
 }

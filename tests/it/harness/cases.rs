@@ -13,8 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::{
-    enroll,
-    fleet,
+    enroll, fleet,
     grpc::{self, Grpc},
     json as messages, root,
     server::{Server, Setup},

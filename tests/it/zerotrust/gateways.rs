@@ -7,7 +7,7 @@ use super::conversation::{
     Who::{Admin, Auditor, Nobody, Operator, Other, Platform, User},
     check, http, serve,
 };
-use crate::{db::TestDb, harness::fleet};
+use crate::harness::fleet;
 
 const GATEWAYS: &str = "/v1/admin/gateways";
 const CHANGE: &str = "/v1/admin/gateways/lifecycle";
