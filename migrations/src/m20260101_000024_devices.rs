@@ -1,4 +1,4 @@
-//! Devices and gateways, their credentials, and the keys that were ever enrolled.
+//! Devices and gateways, their credentials, the keys that were ever enrolled, and tokens that enroll a device again.
 
 use sea_orm::{
     DbErr,
@@ -13,10 +13,15 @@ use crate::{
 pub(crate) async fn up(schema: &Schema<'_>) -> Result<(), DbErr> {
     schema.run(devices()).await?;
     schema.run(index("devices_account_id", "devices", &["tenant_id", "account_id"])).await?;
+    schema.run(index("devices_ephemeral", "devices", &["ephemeral", "last_seen_at"])).await?;
     schema.run(gateways()).await?;
     schema.run(index("gateways_pool_id", "gateways", &["tenant_id", "pool_id"])).await?;
     schema.run(credentials()).await?;
-    schema.run(index("credentials_subject_id", "credentials", &["tenant_id", "subject_id"])).await?;
+    schema.run(index("credentials_subject_id", "credentials", &["tenant_id", "subject_id", "id"])).await?;
+    schema.run(index("credentials_token_id", "credentials", &["tenant_id", "token_id", "id"])).await?;
+    let device = ColumnDef::new("device_id").uuid().null().take();
+    schema.run(Table::alter().table("enrollment_tokens").add_column(device).take()).await?;
+    schema.run(index("enrollment_tokens_device_id", "enrollment_tokens", &["tenant_id", "device_id"])).await?;
     let keys = Table::create()
         .table("enrolled_keys")
         .col(text("thumbprint").primary_key().take())
@@ -33,6 +38,7 @@ fn devices() -> TableCreateStatement {
         .col(id("id"))
         .col(ColumnDef::new("account_id").uuid().null())
         .col(text("name"))
+        .col(text("name_key"))
         .col(text("platform"))
         .col(text("os_version"))
         .col(text("client_version"))
@@ -89,6 +95,8 @@ fn credentials() -> TableCreateStatement {
         .col(text("thumbprint"))
         .col(text("public_key"))
         .col(text("issuer_key_id"))
+        .col(ColumnDef::new("token_id").uuid().null())
+        .col(text_null("ip"))
         .col(number("not_before"))
         .col(number("not_after"))
         .col(number("created_at"))

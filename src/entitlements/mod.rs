@@ -3,5 +3,5 @@
 mod devices;
 mod plan;
 
-pub use devices::{require_device, require_gateway};
+pub use devices::{require_device, require_gateway, require_no_excess};
 pub use plan::{LIMITS, Plan, overrides};

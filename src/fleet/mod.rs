@@ -1,3 +1,8 @@
-//! Gateways: their pools (zero-trust contract, sections 4.9 and 8).
+//! Devices, gateways and the pools of gateways (zero-trust contract, sections 4.4, 4.9 and 8).
 
+pub mod devices;
+mod drains;
+pub mod gateways;
+pub mod jobs;
 pub mod pools;
+mod state;

@@ -14,6 +14,7 @@ use crate::{
         authn::revocation::Revocations,
         jobs::{PruneRevocations, ReadRevocations},
     },
+    fleet::jobs::PruneDevices,
     jobs::{
         Job, Jobs, StatusBoard,
         store::{
@@ -61,11 +62,13 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(PruneOutbox::new(store, work.outbox_retention));
     jobs.start(DeleteExpiredTenants::new(store));
     jobs.start(PruneOperations::new(store, work.operation_retention));
+    jobs.start(PruneDevices::new(store));
     jobs
 }
 
 /// The names of the jobs that one server runs for all servers, when they are due or requested.
-pub const ON_REQUEST: [&str; 6] = [
+pub const ON_REQUEST: [&str; 7] = [
+    PruneDevices::NAME,
     PruneOperations::NAME,
     PruneRevocations::NAME,
     PruneIdempotencyKeys::NAME,

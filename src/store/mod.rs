@@ -17,6 +17,7 @@ pub mod chain;
 pub mod columns;
 mod conflict;
 mod connect;
+mod enrolled_changes;
 mod kind;
 pub mod like;
 pub mod older_text;

@@ -47,7 +47,7 @@ fn closed(setup: Setup) -> Setup {
 const EMPTY: [&str; 4] = ["derived_names", "messaging_tenants", "operations", "warehouse_tenants"];
 
 /// Fields with several references.
-const LISTS: &[&str] = &["user_ids", "group_ids", "allowed_group_ids"];
+const LISTS: &[&str] = &["user_ids", "group_ids", "allowed_group_ids", "device_ids"];
 
 /// Fields that look like references but do not refer to resources of a tenant: ids of other systems, and what
 /// does not exist yet.
@@ -177,8 +177,10 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
     let pool = text(&post(admin, "/v1/admin/settings/gateway-pools", &pool).await["pool"]["id"]);
     let token = json!({"tenant_id": shown, "name": format!("{MARK} token"), "user_id": user, "group_ids": [group]});
     let token = text(&post(admin, "/v1/admin/tokens/generate", &token).await["token_id"]);
-    enroll(admin, json!({"tenant_id": shown}), "device").await;
-    enroll(admin, json!({"tenant_id": shown, "kind": "gateway", "pool_id": pool}), "gateway").await;
+    let device = json!({"tenant_id": shown, "user_id": user, "group_ids": [group]});
+    let device = text(&enroll(admin, device, "device").await["device_id"]);
+    let gateway = json!({"tenant_id": shown, "kind": "gateway", "pool_id": pool});
+    let gateway = text(&enroll(admin, gateway, "gateway").await["gateway_id"]);
     let policy = json!({"tenant_id": shown, "channel": "canary", "policy": {"gateway_pools": [pool]},
         "scope": {"type": "group", "id": group}, "canary": {"group_ids": [group]}, "notes": format!("{MARK} notes")});
     post(admin, "/v1/admin/policy/publish", &policy).await;
@@ -205,6 +207,9 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
         ("pool_id", vec![pool]),
         ("token_id", vec![token]),
         ("version", vec!["1".to_owned()]),
+        ("device_id", vec![device.clone()]),
+        ("device_ids", vec![device]),
+        ("gateway_id", vec![gateway]),
         ("key_id", vec![key]),
         ("domain_id", vec![domain]),
         ("grant_id", vec![grant]),
@@ -279,12 +284,12 @@ async fn whole_row(db: &DatabaseConnection, table: &str) -> String {
 }
 
 /// Enrolls a device or a gateway with a new token.
-async fn enroll(admin: &Http, token: Value, kind: &str) {
+async fn enroll(admin: &Http, token: Value, kind: &str) -> Value {
     let token = text(&post(admin, "/v1/admin/tokens/generate", &token).await["token"]);
     let mut request = json!({"token": token, "csr_pem": csr()});
     request[kind] = json!({"name": format!("{MARK} {kind}")});
     if kind == "device" {
         request[kind]["platform"] = json!("linux");
     }
-    post(admin, "/v1/enroll", &request).await;
+    post(admin, "/v1/enroll", &request).await
 }

@@ -8,6 +8,8 @@ use serde::Serialize;
 use tonic::Code;
 use transcoder::{Dialect, Failure, Origin, Rendered};
 
+use crate::base::Error;
+
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ZeroTrustDialect;
 
@@ -57,6 +59,12 @@ fn status(failure: &Failure) -> StatusCode {
         Code::FailedPrecondition if failure.status == StatusCode::BAD_REQUEST => StatusCode::CONFLICT,
         _ => failure.status,
     }
+}
+
+/// The code of an error in a response that has several outcomes.
+pub(super) fn code_of(error: &Error) -> &'static str {
+    let failure = Failure::new(Origin::Service, error.kind, error.reason_name(), "");
+    code(&failure, status(&failure))
 }
 
 /// The code of a status (zero-trust contract, sections 1 and 2).

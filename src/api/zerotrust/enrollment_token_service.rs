@@ -5,12 +5,12 @@ use url::form_urlencoded;
 use crate::{
     api::{Deps, handlers::zerotrust::v1::enrollment_token_service::EnrollmentTokenService, paging, timestamp},
     base::{Cx, Error, IdKind, Reach, Result, error::Reason},
-    enrollment::tokens::{self, EnrollmentToken, Enrolls, Filter, GeneratedToken, NewTokens},
+    enrollment::tokens::{self, EnrollmentToken, Enrolls, Filter, GeneratedToken, NewTokens, Revocation},
     proto::zerotrust::v1::{
         self as proto, GenerateTokensRequest, GenerateTokensResponse, GeneratedTokens, GetTokenRequest,
-        GetTokenResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse,
+        GetTokenResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse, TokenUse,
     },
-    store::columns::EnrollmentKind,
+    store::{columns::EnrollmentKind, tables::CredentialRow},
 };
 
 /// Where devices and gateways enroll.
@@ -52,14 +52,15 @@ impl EnrollmentTokenService for EnrollmentTokens {
     }
 
     async fn get_token(&self, cx: &Cx, reach: Reach, message: GetTokenRequest) -> Result<GetTokenResponse> {
-        let token = tokens::get(cx, &self.deps.store, cx.tenant()?, &message.token_id, reach).await?;
-        Ok(GetTokenResponse { token: Some(to_proto(cx, token)) })
+        let (token, uses) = tokens::get(cx, &self.deps.store, cx.tenant()?, &message.token_id, reach).await?;
+        Ok(GetTokenResponse { token: Some(to_proto(cx, token)), uses: uses.into_iter().map(use_to_proto).collect() })
     }
 
     async fn revoke_token(&self, cx: &Cx, reach: Reach, message: RevokeTokenRequest) -> Result<RevokeTokenResponse> {
-        let RevokeTokenRequest { token_id, reason, .. } = message;
-        let token = tokens::revoke(cx, &self.deps.store, cx.tenant()?, &token_id, reason, reach).await?;
-        Ok(RevokeTokenResponse { token: Some(to_proto(cx, token)) })
+        let RevokeTokenRequest { token_id: id, reason, revoke_devices: devices, if_version: version, .. } = message;
+        let revocation = Revocation { id, reason, devices, version };
+        let (token, revoked) = tokens::revoke(cx, &self.deps.store, cx.tenant()?, revocation, reach).await?;
+        Ok(RevokeTokenResponse { token: Some(to_proto(cx, token)), devices_revoked: revoked.cast_signed() })
     }
 }
 
@@ -120,6 +121,7 @@ fn unused(field: &str, kind: EnrollmentKind) -> Error {
 fn to_proto(cx: &Cx, token: EnrollmentToken) -> proto::EnrollmentToken {
     let (id, tenant_id, state) = (token.shown_id(), token.tenant.zero_trust(), token.row.state(cx.clock.now().into()));
     let row = token.row;
+    let version = row.version();
     proto::EnrollmentToken {
         id,
         tenant_id,
@@ -139,5 +141,19 @@ fn to_proto(cx: &Cx, token: EnrollmentToken) -> proto::EnrollmentToken {
         created_at: Some(timestamp(row.created_at.time())),
         last_used_at: row.last_used_at.map(|at| timestamp(at.time())),
         revoked_at: row.revoked_at.map(|at| timestamp(at.time())),
+        device_id: row.device_id.map(|id| IdKind::Device.show(id)),
+        version,
+    }
+}
+
+/// The credential that was issued for a use.
+fn use_to_proto(credential: CredentialRow) -> TokenUse {
+    let subject = credential.subject_id;
+    let of = |kind, shown: IdKind| (credential.kind == kind).then(|| shown.show(subject));
+    TokenUse {
+        device_id: of(EnrollmentKind::Device, IdKind::Device),
+        gateway_id: of(EnrollmentKind::Gateway, IdKind::Gateway),
+        at: Some(timestamp(credential.created_at.time())),
+        ip: credential.ip,
     }
 }

@@ -89,6 +89,7 @@ fn set<T>(mask: Option<&FieldMask>, member: &str, value: Option<T>, default: Opt
 
 fn to_proto(cx: &Cx, pool: GatewayPool) -> proto::GatewayPool {
     let (id, tenant_id, drain) = (pool.shown_id(), pool.tenant.zero_trust(), pool.drain(cx.clock.now()));
+    let gateway_ids = pool.gateways.iter().map(|id| IdKind::Gateway.show(*id)).collect();
     let row = pool.row;
     proto::GatewayPool {
         id,
@@ -106,6 +107,7 @@ fn to_proto(cx: &Cx, pool: GatewayPool) -> proto::GatewayPool {
         version: row.version,
         created_at: Some(timestamp(row.created_at.time())),
         updated_at: Some(timestamp(row.updated_at.time())),
+        gateway_ids,
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod api_key_service;
 mod artifacts;
+mod device_service;
 mod dialect;
 mod enrollment_service;
 mod enrollment_token_service;
 mod gateway_pool_service;
+mod gateway_service;
 mod group_service;
 mod policy_service;
 mod request;
@@ -22,10 +24,10 @@ use transcoder::Service;
 
 pub use self::dialect::ZeroTrustDialect;
 use self::{
-    api_key_service::ApiKeys, enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens,
-    gateway_pool_service::GatewayPools, group_service::Groups, policy_service::Policies, role_service::RoleGrants,
-    session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors,
-    user_service::Users,
+    api_key_service::ApiKeys, device_service::Devices, enrollment_service::Enrollments,
+    enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools, gateway_service::Gateways,
+    group_service::Groups, policy_service::Policies, role_service::RoleGrants, session_service::AdminSessions,
+    tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -34,6 +36,8 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
     vec![
         handlers::group_service::mount(Groups { deps: deps() }),
         handlers::api_key_service::mount(ApiKeys { deps: deps() }),
+        handlers::device_service::mount(Devices { deps: deps() }),
+        handlers::gateway_service::mount(Gateways { deps: deps() }),
         handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
         handlers::enrollment_service::mount(Enrollments { deps: deps() }),
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),

@@ -1,10 +1,11 @@
-//! Conversion of requests of this surface: the users that they name, and JSON objects.
+//! Conversion of requests of this surface: the users that they name, times, and JSON objects.
 
-use prost_types::{Struct, value::Kind};
+use prost_types::{Struct, Timestamp, value::Kind};
 use serde_json::{Map, Value};
+use time::{Duration, OffsetDateTime};
 
 use crate::{
-    base::{Cx, Error, IdKind, Result},
+    base::{Cx, Error, IdKind, Result, error::Reason},
     identity::UserRef,
 };
 
@@ -20,6 +21,15 @@ pub(super) fn user_or_caller(cx: &Cx, user: Option<String>) -> Result<UserRef> {
     user_ref(cx, user, None)
 }
 
+/// A time with microsecond precision, which is what is stored. Errors name `field`.
+pub(super) fn time(field: &str, timestamp: &Timestamp) -> Result<OffsetDateTime> {
+    // The range of nanoseconds is that of google/protobuf/timestamp.proto.
+    let time = OffsetDateTime::from_unix_timestamp(timestamp.seconds).ok();
+    let time = time.filter(|_| (0..1_000_000_000).contains(&timestamp.nanos));
+    let time = time.and_then(|time| time.checked_add(Duration::microseconds(i64::from(timestamp.nanos) / 1000)));
+    time.ok_or_else(|| Error::invalid(Reason::InvalidArgument, field, "not a valid time"))
+}
+
 pub(super) fn from_struct(object: Struct) -> Map<String, Value> {
     object.fields.into_iter().map(|(name, value)| (name, from_value(value))).collect()
 }
@@ -32,5 +42,20 @@ fn from_value(value: prost_types::Value) -> Value {
         Some(Kind::StringValue(text)) => Value::String(text),
         Some(Kind::ListValue(list)) => list.values.into_iter().map(from_value).collect(),
         Some(Kind::StructValue(object)) => Value::Object(from_struct(object)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_out_of_range_are_refused() {
+        let read =
+            |seconds, nanos| time("expires_at", &Timestamp { seconds, nanos }).ok().map(OffsetDateTime::unix_timestamp);
+        assert_eq!(read(2_000_000_000, 999_999_999), Some(2_000_000_000));
+        for (seconds, nanos) in [(2_000_000_000, -1), (2_000_000_000, 1_000_000_000), (i64::MAX, 0), (i64::MIN, 0)] {
+            assert_eq!(read(seconds, nanos), None, "{seconds} {nanos}");
+        }
     }
 }

@@ -47,7 +47,9 @@ impl Users {
             Suspend => {
                 suspension::suspend(cx, store, &changed_user(cx, &message)?, message.reason).await.map(|done| done.user)
             }
-            Reactivate => suspension::reactivate(cx, store, &changed_user(cx, &message)?, message.reason).await,
+            Reactivate => suspension::reactivate(cx, store, &changed_user(cx, &message)?, message.reason)
+                .await
+                .map(|done| done.user),
             Delete => lifecycle::delete(cx, store, &changed_user(cx, &message)?, message.reason).await,
             ForceReauth => lifecycle::force_reauth(cx, store, &changed_user(cx, &message)?, message.reason).await,
         };
@@ -112,16 +114,15 @@ impl UserService for Users {
         Ok(SuspendUserResponse {
             user: Some(to_user(done.user)),
             sessions_terminated: done.sessions.cast_signed(),
-            // Devices are not supported yet, so no user has one.
-            devices_suspended: 0,
+            devices_suspended: done.devices.cast_signed(),
         })
     }
 
     async fn reactivate_user(&self, cx: &Cx, message: ReactivateUserRequest) -> Result<ReactivateUserResponse> {
         let of = user_ref(cx, message.user_id.unwrap_or_default(), message.if_version)?;
-        let user = suspension::reactivate(cx, &self.deps.store, &of, message.reason).await?;
-        // Devices are not supported yet, so no user has one.
-        Ok(ReactivateUserResponse { user: Some(to_user(user)), devices_reactivated: 0 })
+        let done = suspension::reactivate(cx, &self.deps.store, &of, message.reason).await?;
+        let devices_reactivated = done.devices.cast_signed();
+        Ok(ReactivateUserResponse { user: Some(to_user(done.user)), devices_reactivated })
     }
 }
 

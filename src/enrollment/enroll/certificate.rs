@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     base::{EnrolledKind, Result, SpiffeId, TenantScope, TrustDomain, public_key::PublicKey},
     store::{
-        Stamp,
+        Tx,
         columns::{EnrollmentKind, KeyUse},
         tables::CredentialRow,
     },
@@ -76,26 +76,32 @@ pub(super) fn issuer(kind: EnrolledKind) -> KeyUse {
     }
 }
 
+/// What a certificate was issued for.
+#[derive(Clone, Copy)]
+pub(super) struct Issued {
+    pub(super) scope: TenantScope,
+    pub(super) kind: EnrollmentKind,
+    /// The device or gateway.
+    pub(super) subject: Uuid,
+    /// The token, unless it is a renewal.
+    pub(super) token: Option<Uuid>,
+}
+
 /// The row of a new credential.
-pub(super) fn row(
-    scope: TenantScope,
-    kind: EnrollmentKind,
-    subject: Uuid,
-    key: &PublicKey,
-    certificate: &Certificate,
-    now: Stamp,
-) -> CredentialRow {
+pub(super) fn row(tx: &Tx, of: Issued, key: &PublicKey, certificate: &Certificate) -> CredentialRow {
     CredentialRow {
-        tenant_id: scope.into(),
+        tenant_id: of.scope.into(),
         id: certificate.serial,
-        kind,
-        subject_id: subject,
+        kind: of.kind,
+        subject_id: of.subject,
         thumbprint: key.thumbprint().to_owned(),
         public_key: STANDARD.encode(key.spki()),
         issuer_key_id: certificate.issuer_key_id.clone(),
+        token_id: of.token,
+        ip: tx.cx().client.map(|address| address.to_string()),
         not_before: certificate.not_before.into(),
         not_after: certificate.not_after.into(),
-        created_at: now,
+        created_at: tx.now().into(),
         revoked_at: None,
     }
 }

@@ -1,5 +1,6 @@
 //! Enrollment of devices and gateways with a token (zero-trust contract, section 5.1).
 
+mod again;
 mod certificate;
 mod redeem;
 mod renew;
@@ -115,7 +116,8 @@ pub async fn enroll(cx: &Cx, store: &Store, trust: &Trust, request: Enrollment) 
     }
     let installation = trust.installation().await?;
     let anchors = trust.latest_anchors(scope).await?;
-    let (id, kind, now) = (store.clock().new_id(), subject.enrolled(), store.clock().now());
+    let (kind, now) = (subject.enrolled(), store.clock().now());
+    let id = token.device_id.unwrap_or_else(|| store.clock().new_id());
     let name = SpiffeId { tenant: scope.tenant(), kind, id };
     let authority = installation.authority(certificate::issuer(kind))?;
     let certificate = certificate::issue(authority, name, trust.domain(), &key, store.clock().new_id(), now)?;

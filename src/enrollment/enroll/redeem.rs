@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Certificate, Enrolled, certificate, found, invalid_token, rules::Subject};
+use super::{Certificate, Enrolled, again, certificate, found, invalid_token, rules::Subject};
 use crate::{
     base::{
         Access, Caller, CallerKind, Cx, Error, IdKind, Result, TenantRef, TenantScope, caller::CallerFacts,
@@ -14,7 +14,7 @@ use crate::{
     entitlements,
     identity::accounts,
     store::{
-        Change, ChangeKind, Resource, Stamp, Store, Tx,
+        Change, ChangeKind, Stamp, Store, Tx,
         columns::{DeviceStatus, EnrolledVia, EnrollmentKind, GatewayStatus, Json},
         insert_rows,
         tables::{DeviceRow, EnrollmentTokenRow, GatewayRow, TokenState, enrolled_keys, may_have_devices},
@@ -27,7 +27,7 @@ use crate::{
 pub(super) struct Redeemed {
     pub(super) token: Uuid,
     pub(super) scope: TenantScope,
-    /// The id of the new device or gateway.
+    /// The id of the device or gateway.
     pub(super) id: Uuid,
     pub(super) subject: Subject,
     pub(super) key: PublicKey,
@@ -62,8 +62,8 @@ pub(super) async fn redeem(tx: &Tx, redeemed: &Redeemed) -> Result<Enrolled> {
         Subject::Gateway { .. } => Enrolled::Gateway(gateway(tx, scope, &token, redeemed).await?),
     };
     enroll_key(tx, &redeemed.key).await?;
-    let (key, certificate) = (&redeemed.key, &redeemed.certificate);
-    let row = certificate::row(scope, token.kind, redeemed.id, key, certificate, tx.now().into());
+    let of = certificate::Issued { scope, kind: token.kind, subject: redeemed.id, token: Some(token.id) };
+    let row = certificate::row(tx, of, &redeemed.key, &redeemed.certificate);
     tx.tenant(scope).credentials().insert(row).await?;
     record(tx, scope, &token, redeemed, &enrolled);
     Ok(enrolled)
@@ -87,6 +87,9 @@ async fn device(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeeme
         let account = accounts::find(tx.conn(), Some(scope), &IdKind::User.show(account)).await?;
         account.filter(|account| may_have_devices(account.status)).ok_or_else(invalid_token)?;
     }
+    if let Some(id) = token.device_id {
+        return again::device(tx, scope, id, redeemed, address(tx)).await;
+    }
     entitlements::require_device(tx, scope, token.account_id).await?;
     let now = Stamp::from(tx.now());
     let row = DeviceRow {
@@ -94,6 +97,7 @@ async fn device(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeeme
         id: redeemed.id,
         account_id: token.account_id,
         name: name.clone(),
+        name_key: String::new(),
         platform: *platform,
         os_version: os_version.clone(),
         client_version: client_version.clone(),
@@ -146,16 +150,17 @@ async fn gateway(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeem
 }
 
 fn record(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeemed: &Redeemed, enrolled: &Enrolled) {
-    let (resource, said) = match enrolled {
+    let tenant = scope.tenant();
+    let (change, said) = match enrolled {
         Enrolled::Device(device) => (
-            Resource::Device,
+            Change::of_device(enrollment(device.version), tenant, device),
             json!({
                 "name": device.name, "platform": device.platform.as_str(), "os_version": device.os_version,
                 "client_version": device.client_version, "hardware_id_hash": device.hardware_id_hash,
             }),
         ),
         Enrolled::Gateway(gateway) => (
-            Resource::Gateway,
+            Change::of_gateway(enrollment(gateway.version), tenant, gateway),
             json!({
                 "name": gateway.name, "region": gateway.region, "endpoints": *gateway.endpoints,
                 "version": gateway.gateway_version,
@@ -163,12 +168,16 @@ fn record(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeemed: &Re
         ),
     };
     let id = enrolled.shown_id();
-    let change = Change::new(resource, ChangeKind::Created, id.clone()).within(scope.tenant()).at(1);
     let details = json!({
         "said": said, "token_id": IdKind::EnrollmentToken.show(token.id), "serial": redeemed.certificate.serial,
         "key_thumbprint": redeemed.key.thumbprint(), "pre_approved": token.pre_approved,
     });
     tx.changed(change, id, details);
+}
+
+/// The first version is that of a new device or gateway.
+fn enrollment(version: i64) -> ChangeKind {
+    if version == 1 { ChangeKind::Created } else { ChangeKind::Updated }
 }
 
 fn address(tx: &Tx) -> Option<String> {

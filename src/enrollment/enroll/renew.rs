@@ -83,9 +83,8 @@ async fn replace(tx: &Tx, renewal: &Renewal) -> Result<Enrolled> {
         redeem::enroll_key(tx, &renewal.key).await?;
     }
     credentials.shorten(renewal.id, Stamp::from(now + OVERLAP)).await?;
-    credentials
-        .insert(certificate::row(scope, kind, renewal.id, &renewal.key, &renewal.certificate, now.into()))
-        .await?;
+    let of = certificate::Issued { scope, kind, subject: renewal.id, token: None };
+    credentials.insert(certificate::row(tx, of, &renewal.key, &renewal.certificate)).await?;
     let id = enrolled.shown_id();
     let change = Change::new(resource, ChangeKind::Updated, id.clone()).within(scope.tenant());
     let details = json!({"serial": renewal.certificate.serial, "key_thumbprint": renewal.key.thumbprint()});

@@ -1,6 +1,9 @@
 //! Enrollment tokens (zero-trust contract, section 4.7).
 
+mod again;
+mod revocation;
 mod rules;
+mod secret;
 
 use serde_json::json;
 use uuid::Uuid;
@@ -8,21 +11,23 @@ use uuid::Uuid;
 use crate::{
     base::{
         Cx, Error, IdKind, Page, PageRequest, Reach, Result, Secret, TenantId, TenantRef, TenantScope, error::Reason,
-        opaque,
     },
     identity::{accounts, groups::lists},
     store::{
-        Change, ChangeKind, Resource, Stamp, Store, Tx,
+        Change, ChangeKind, Resource, Store, Tx,
         columns::{EnrollmentKind, Json},
-        tables::{EnrollmentTokenRow, TokenFilter},
+        tables::{CredentialRow, EnrollmentTokenRow, TokenFilter},
     },
     tenants,
 };
 
+pub use again::insert_for_device;
+pub use revocation::{Revocation, revoke};
 pub use rules::kind;
+pub use secret::{NewSecret, Stored};
 
-/// The beginning of every token.
-const BEGIN: &str = "tet_";
+/// Maximum number of uses that are returned with a token.
+const USES: u64 = 1000;
 
 /// An enrollment token without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,13 +115,20 @@ pub async fn page(
     Ok(page.map(|row| EnrollmentToken { tenant: scope.tenant(), row }))
 }
 
-/// A token; for [`Reach::Own`], one that the caller generated. Fails with NOT_FOUND if there is none.
-pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef, id: &str, reach: Reach) -> Result<EnrollmentToken> {
+/// A token with its last uses, newest first; for [`Reach::Own`], one that the caller generated. Fails with NOT_FOUND if there is none.
+pub async fn get(
+    cx: &Cx,
+    store: &Store,
+    tenant: &TenantRef,
+    id: &str,
+    reach: Reach,
+) -> Result<(EnrollmentToken, Vec<CredentialRow>)> {
     let scope = tenants::reach(cx, store, tenant).await?;
     let id = IdKind::EnrollmentToken.read(id).ok_or_else(not_found)?;
     let row = store.tenant(scope).enrollment_tokens().get(id).await?;
     let row = row.filter(|row| is_reached(cx, reach, row)).ok_or_else(not_found)?;
-    Ok(EnrollmentToken { tenant: scope.tenant(), row })
+    let uses = store.tenant(scope).credentials().uses_of(row.id, USES).await?;
+    Ok((EnrollmentToken { tenant: scope.tenant(), row }, uses))
 }
 
 fn is_reached(cx: &Cx, reach: Reach, row: &EnrollmentTokenRow) -> bool {
@@ -133,15 +145,12 @@ pub async fn generate(
     reach: Reach,
 ) -> Result<Vec<GeneratedToken>> {
     let checked = rules::check(cx, new, reach)?;
-    let secrets: Vec<_> = (0..checked.count).map(|_| opaque::generate(BEGIN)).collect();
-    let stored = secrets.iter().map(|(prefix, text)| (prefix.clone(), opaque::digest(text.expose()))).collect();
+    let secrets: Vec<_> = (0..checked.count).map(|_| NewSecret::generate()).collect();
+    let stored = secrets.iter().map(NewSecret::stored).collect();
     let tokens = store.write(cx, (tenant.clone(), checked, stored), insert).await?;
-    let texts = secrets.into_iter().map(|(_, text)| text);
+    let texts = secrets.into_iter().map(NewSecret::into_text);
     Ok(tokens.into_iter().zip(texts).map(|(token, text)| GeneratedToken { token, text }).collect())
 }
-
-/// The prefix and the digest of a token.
-type Stored = (String, String);
 
 async fn insert(
     tx: &Tx,
@@ -151,18 +160,19 @@ async fn insert(
     let found = found(tx, scope, new).await?;
     let now = tx.now();
     let expires_at = now + new.life;
-    let row = |(prefix, digest): &Stored| EnrollmentTokenRow {
+    let row = |stored: &Stored| EnrollmentTokenRow {
         tenant_id: scope.into(),
         id: tx.new_id(),
         kind: found.kind,
         name: new.name.clone(),
-        prefix: prefix.clone(),
-        secret_hash: digest.clone(),
+        prefix: stored.prefix.clone(),
+        secret_hash: stored.digest.clone(),
         max_uses: new.max_uses,
         use_count: 0,
         account_id: found.account,
         group_ids: Json(found.groups.clone()),
         pool_id: found.pool,
+        device_id: None,
         pre_approved: new.pre_approved,
         ephemeral: found.ephemeral,
         created_by: tx.cx().caller.subject.clone(),
@@ -222,42 +232,6 @@ async fn found(tx: &Tx, scope: TenantScope, new: &rules::Checked) -> Result<Foun
             Ok(Found { kind, account: None, groups: Vec::new(), pool: Some(*pool), ephemeral: false })
         }
     }
-}
-
-/// Revokes a token, unless it is revoked already. Fails with INVALID_ARGUMENT for a reason that is too long, with NOT_FOUND as
-/// [`get`] does.
-pub async fn revoke(
-    cx: &Cx,
-    store: &Store,
-    tenant: &TenantRef,
-    id: &str,
-    reason: Option<String>,
-    reach: Reach,
-) -> Result<EnrollmentToken> {
-    let reason = rules::reason(reason)?;
-    let id = IdKind::EnrollmentToken.read(id).ok_or_else(not_found)?;
-    store.write(cx, (tenant.clone(), id, reason, reach), revoke_in).await
-}
-
-async fn revoke_in(
-    tx: &Tx,
-    (tenant, id, reason, reach): &(TenantRef, Uuid, Option<String>, Reach),
-) -> Result<EnrollmentToken> {
-    let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
-    let rows = tx.tenant(scope).enrollment_tokens();
-    let row = rows.get_locked(*id).await?.filter(|row| is_reached(tx.cx(), *reach, row)).ok_or_else(not_found)?;
-    let now = Stamp::from(tx.now());
-    let before = row.revoked_at;
-    let token =
-        EnrollmentToken { tenant: scope.tenant(), row: EnrollmentTokenRow { revoked_at: before.or(Some(now)), ..row } };
-    let details = json!({"name": token.row.name, "reason": reason});
-    if before.is_some() {
-        tx.audit_only(Some(scope.tenant()), token.shown_id(), details);
-        return Ok(token);
-    }
-    rows.revoke(*id, now).await?;
-    tx.changed(token.change(ChangeKind::Revoked), token.shown_id(), details);
-    Ok(token)
 }
 
 fn not_found() -> Error {

@@ -14,7 +14,7 @@ use crate::{
 
 /// Permitted lifetimes in seconds, from a minute to a year, and the default, a day.
 const LIFE: RangeInclusive<i64> = 60..=31_536_000;
-const USUAL_LIFE: i64 = 86_400;
+pub(super) const USUAL_LIFE: i64 = 86_400;
 /// Permitted numbers of uses.
 const USES: RangeInclusive<i64> = 1..=10_000;
 /// Maximum number of tokens in a call.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::{drains, state};
 use crate::{
     base::{Cx, Error, IdKind, Kind, Page, PageRequest, Result, TenantId, TenantRef, TenantScope, error::Reason},
     identity::groups::lists,
@@ -17,6 +18,8 @@ use crate::{
 pub struct GatewayPool {
     pub tenant: TenantId,
     pub row: GatewayPoolRow,
+    /// Its gateways that are not revoked.
+    pub gateways: Vec<Uuid>,
 }
 
 /// Members of a pool that a call sets; the others keep their values. A new pool has the default of what is not set.
@@ -90,9 +93,15 @@ impl GatewayPool {
 /// A page of the pools of a tenant.
 pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageRequest) -> Result<Page<GatewayPool>> {
     let scope = tenants::reach(cx, store, tenant).await?;
-    let (rows, total) = store.tenant(scope).gateway_pools().page(request).await?;
+    let tables = store.tenant(scope);
+    let (rows, total) = tables.gateway_pools().page(request).await?;
     let page = Page::cut(request, rows, total, |row| row.id);
-    Ok(page.map(|row| GatewayPool { tenant: scope.tenant(), row }))
+    let ids: Vec<_> = page.items.iter().map(|row| row.id).collect();
+    let mut gateways = tables.gateways().ids_of(&ids).await?;
+    Ok(page.map(|row| {
+        let gateways = gateways.remove(&row.id).unwrap_or_default();
+        GatewayPool { tenant: scope.tenant(), row, gateways }
+    }))
 }
 
 /// Creates a pool. Fails with INVALID_ARGUMENT for an invalid member and for groups that the tenant does not have, with
@@ -126,7 +135,7 @@ async fn insert(tx: &Tx, (tenant, new): &(TenantRef, rules::Checked)) -> Result<
     let row = rules::changed(unset, new);
     tx.tenant(scope).gateway_pools().insert(&row).await?;
     record(tx, scope, &row, ChangeKind::Created, recorded(&row));
-    Ok(GatewayPool { tenant: scope.tenant(), row })
+    Ok(GatewayPool { tenant: scope.tenant(), row, gateways: Vec::new() })
 }
 
 /// Changes a pool. Fails as [`create`] does, with NOT_FOUND if there is no such pool, with ABORTED if the version differs.
@@ -139,13 +148,13 @@ async fn update_in(tx: &Tx, (pool, change): &(PoolRef, rules::Checked)) -> Resul
     refuse_unknown_groups(tx, scope, &before, change).await?;
     let row = put(tx, scope, &before, rules::changed(before.clone(), change)).await?;
     record(tx, scope, &row, ChangeKind::Updated, json!({"before": recorded(&before), "after": recorded(&row)}));
-    Ok(GatewayPool { tenant: scope.tenant(), row })
+    with_gateways(tx, scope, row).await
 }
 
 /// Drains a pool: its sessions may continue for this number of seconds, 300 if it is not given. Fails with INVALID_ARGUMENT for an
 /// invalid number, and as [`update`] does.
 pub async fn drain(cx: &Cx, store: &Store, pool: &PoolRef, seconds: Option<i32>) -> Result<GatewayPool> {
-    store.write(cx, (pool.clone(), Some(rules::drain(seconds)?)), drain_in).await
+    store.write(cx, (pool.clone(), Some(drains::duration(seconds)?)), drain_in).await
 }
 
 /// Ends the drain of a pool. Fails as [`update`] does.
@@ -159,10 +168,11 @@ async fn drain_in(tx: &Tx, (pool, time): &(PoolRef, Option<Duration>)) -> Result
     let row = put(tx, scope, &before, GatewayPoolRow { drain_deadline, ..before.clone() }).await?;
     let seconds = time.map(Duration::whole_seconds);
     record(tx, scope, &row, ChangeKind::Updated, json!({"name": row.name, "drain_seconds": seconds}));
-    Ok(GatewayPool { tenant: scope.tenant(), row })
+    with_gateways(tx, scope, row).await
 }
 
-/// Deletes a pool, revokes its enrollment tokens, and returns it. Fails as [`update`] does.
+/// Deletes a pool, revokes its enrollment tokens and its gateways, and returns it. Fails as [`update`] does, with FAILED_PRECONDITION if
+/// one of its gateways is live.
 pub async fn delete(cx: &Cx, store: &Store, pool: &PoolRef) -> Result<GatewayPool> {
     store.write(cx, pool.clone(), remove).await
 }
@@ -170,10 +180,27 @@ pub async fn delete(cx: &Cx, store: &Store, pool: &PoolRef) -> Result<GatewayPoo
 async fn remove(tx: &Tx, pool: &PoolRef) -> Result<GatewayPool> {
     let (scope, row) = locked(tx, pool).await?;
     let rows = tx.tenant(scope);
-    rows.enrollment_tokens().revoke_of_pool(row.id, tx.now().into()).await?;
-    rows.gateway_pools().delete(row.id).await?;
-    record(tx, scope, &row, ChangeKind::Deleted, json!({"name": row.name}));
-    Ok(GatewayPool { tenant: scope.tenant(), row })
+    let gateways = rows.gateways().of_pool(row.id).await?;
+    if gateways.iter().any(|gateway| state::is_live(gateway, tx.now())) {
+        let message = "the pool has gateways that are running; stop or revoke them first";
+        return Err(Error::precondition(Reason::EnrolledStateConflict, message));
+    }
+    let pool =
+        GatewayPool { tenant: scope.tenant(), gateways: gateways.iter().map(|gateway| gateway.id).collect(), row };
+    for gateway in gateways {
+        let revoked = tx.revoke_gateway(scope, gateway).await?;
+        tx.also_changed(Change::of_gateway(ChangeKind::Revoked, scope.tenant(), &revoked));
+    }
+    rows.enrollment_tokens().revoke_of_pool(pool.row.id, tx.now().into()).await?;
+    rows.gateway_pools().delete(pool.row.id).await?;
+    let details = json!({"name": pool.row.name, "gateways": pool.gateways.len()});
+    record(tx, scope, &pool.row, ChangeKind::Deleted, details);
+    Ok(pool)
+}
+
+async fn with_gateways(tx: &Tx, scope: TenantScope, row: GatewayPoolRow) -> Result<GatewayPool> {
+    let mut gateways = tx.tenant(scope).gateways().ids_of(&[row.id]).await?;
+    Ok(GatewayPool { tenant: scope.tenant(), gateways: gateways.remove(&row.id).unwrap_or_default(), row })
 }
 
 /// Loads and locks the pool of a call.

@@ -2,7 +2,6 @@
 
 use std::{net::IpAddr, ops::RangeInclusive};
 
-use time::Duration;
 use uuid::Uuid;
 
 use super::PoolChange;
@@ -28,9 +27,6 @@ const MAX_DNS_SERVERS: usize = 8;
 const WEIGHTS: RangeInclusive<i64> = 1..=1000;
 const PRIORITIES: RangeInclusive<i64> = 0..=1000;
 const SESSIONS: RangeInclusive<i64> = 1..=10_000_000;
-/// Permitted and default duration of a drain, in seconds.
-const DRAIN: RangeInclusive<i64> = 0..=86_400;
-const USUAL_DRAIN: i32 = 300;
 
 /// A valid [`PoolChange`].
 #[derive(Clone, Debug)]
@@ -86,11 +82,6 @@ pub(super) fn changed(mut row: GatewayPoolRow, change: &Checked) -> GatewayPoolR
     set(&mut row.virtual_cidr, &change.virtual_cidr);
     set(&mut row.dns_servers, &change.dns_servers.clone().map(Json));
     row
-}
-
-/// How long the sessions of a drained pool may continue.
-pub(super) fn drain(seconds: Option<i32>) -> Result<Duration> {
-    number_in("drain_seconds", seconds.unwrap_or(USUAL_DRAIN).into(), &DRAIN).map(Duration::seconds)
 }
 
 fn name(text: &str) -> Result<String> {
@@ -187,12 +178,5 @@ mod tests {
         let checked = checked.unwrap();
         assert_eq!(checked.virtual_cidr, Some(Some("2001:db8::/64".to_owned())));
         assert_eq!(checked.dns_servers, Some(vec!["2001:db8::53".to_owned()]));
-    }
-
-    #[test]
-    fn a_drain_lasts_at_most_a_day() {
-        assert_eq!(drain(None).unwrap(), Duration::seconds(300));
-        assert!(drain(Some(0)).is_ok() && drain(Some(86_400)).is_ok());
-        assert!(drain(Some(-1)).is_err() && drain(Some(86_401)).is_err());
     }
 }

@@ -210,7 +210,7 @@ async fn refuse_demotion(tx: &Tx, locked: &LockedUser, role: Role) -> Result<()>
     if after.is_lasting_admin() { Ok(()) } else { last_admin::refuse_last(tx, locked.scope, &locked.user).await }
 }
 
-/// Deletes a user. The row keeps the id and releases everything that must be unique. Fails as [`update`] does,
+/// Deletes a user, and revokes its devices. The row keeps the id and releases everything that must be unique. Fails as [`update`] does,
 /// and for the caller's own account.
 pub async fn delete(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
     store.write(cx, (user.clone(), rules::reason(reason)?), delete_in).await
@@ -226,6 +226,7 @@ async fn delete_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Resul
     rows.account_roles().delete_of(locked.row.id).await?;
     rows.group_members().remove_account(locked.row.id).await?;
     totp::clear(tx, locked.row.id).await?;
+    let devices = tx.revoke_devices_of(locked.scope, locked.row.id).await?;
     for group in &locked.user.groups {
         tx.also_changed(groups::members_changed(locked.scope, *group));
     }
@@ -236,7 +237,7 @@ async fn delete_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Resul
         ..AccountChange::default()
     };
     let after = put(tx, &locked, &change).await?;
-    let details = json!({"reason": reason, "role": locked.user.account.role.as_str()});
+    let details = json!({"reason": reason, "role": locked.user.account.role.as_str(), "devices": devices});
     record(tx, ChangeKind::Deleted, &locked, &after, details);
     Ok(after)
 }

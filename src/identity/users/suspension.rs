@@ -15,9 +15,18 @@ pub struct Suspended {
     pub user: User,
     /// Number of sessions that were ended.
     pub sessions: u64,
+    /// Number of devices that were suspended with the user.
+    pub devices: u64,
 }
 
-/// Suspends a user and ends all its sessions. A suspended user stays suspended; the platform takes over a
+#[derive(Clone, Debug)]
+pub struct Reactivated {
+    pub user: User,
+    /// Number of devices that were reactivated with the user.
+    pub devices: u64,
+}
+
+/// Suspends a user with its active devices, and ends all its sessions. A suspended user stays suspended; the platform takes over a
 /// suspension by the tenant. Fails with INVALID_ARGUMENT for the caller's own account, with PERMISSION_DENIED
 /// for a user above the caller's own role, with NOT_FOUND if there is no such user, with FAILED_PRECONDITION
 /// for the last active administrator.
@@ -32,7 +41,8 @@ async fn suspend_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Resu
     last_admin::refuse_last(tx, locked.scope, &locked.user).await?;
     let suspended = suspend_locked(tx, &locked).await?;
     let before = locked.user.account.status.as_str();
-    let details = json!({"reason": reason, "before": before, "sessions": suspended.sessions});
+    let (sessions, devices) = (suspended.sessions, suspended.devices);
+    let details = json!({"reason": reason, "before": before, "sessions": sessions, "devices": devices});
     record(tx, ChangeKind::Updated, &locked, &suspended.user, details);
     Ok(suspended)
 }
@@ -43,36 +53,40 @@ async fn suspend_locked(tx: &Tx, locked: &LockedUser) -> Result<Suspended> {
     if account.status == AccountStatus::Suspended
         && (set_by(locked) == Authority::Platform || authority == Authority::Tenant)
     {
-        return Ok(Suspended { user: locked.user.clone(), sessions: 0 });
+        return Ok(Suspended { user: locked.user.clone(), sessions: 0, devices: 0 });
     }
     let sessions = records::count(tx, account.id, account.epoch).await?;
     let status = Some((AccountStatus::Suspended, Some(authority)));
     let change = AccountChange { status, end_sessions: true, ..AccountChange::default() };
-    Ok(Suspended { user: put(tx, locked, &change).await?, sessions })
+    let devices = tx.suspend_devices_of(locked.scope, account.id).await?;
+    Ok(Suspended { user: put(tx, locked, &change).await?, sessions, devices })
 }
 
-/// Lifts the suspension of a user; does nothing to a user that is not suspended. Fails with INVALID_ARGUMENT
+/// Lifts the suspension of a user, and of the devices that were suspended with it; does nothing to a user that is not suspended. Fails with INVALID_ARGUMENT
 /// for the caller's own account, with PERMISSION_DENIED for a user above the caller's own role and for a
 /// suspension by the platform, with NOT_FOUND if there is no such user.
-pub async fn reactivate(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<User> {
+pub async fn reactivate(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<Reactivated> {
     store.write(cx, (user.clone(), rules::reason(reason)?), reactivate_in).await
 }
 
-async fn reactivate_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<User> {
+async fn reactivate_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> Result<Reactivated> {
     let locked = users::lock(tx, user).await?;
     rules::not_own(&tx.cx().caller, &locked.user.account)?;
     rules::reachable(&tx.cx().caller, &locked.user)?;
+    let mut devices = 0;
     let after = if locked.user.account.status == AccountStatus::Suspended {
         refuse_foreign(tx, &locked)?;
         ceiling::refuse_takeover(tx, &locked).await?;
+        devices = tx.reactivate_devices_of(locked.scope, locked.user.account.id).await?;
         let status = rules::active_or_invited(!locked.row.password_hash.is_empty());
         put(tx, &locked, &AccountChange { status: Some((status, None)), ..AccountChange::default() }).await?
     } else {
         locked.user.clone()
     };
-    let details = json!({"reason": reason, "before": locked.user.account.status.as_str()});
+    let before = locked.user.account.status.as_str();
+    let details = json!({"reason": reason, "before": before, "devices": devices});
     record(tx, ChangeKind::Updated, &locked, &after, details);
-    Ok(after)
+    Ok(Reactivated { user: after, devices })
 }
 
 /// Refuses callers of a tenant that would lift or bypass a suspension by the platform.

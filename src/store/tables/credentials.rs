@@ -1,6 +1,12 @@
 //! Credentials of devices and gateways.
 
-use sea_orm::{QueryOrder, entity::prelude::*, sea_query::Expr};
+use std::collections::HashMap;
+
+use sea_orm::{
+    QueryOrder, QuerySelect, QueryTrait,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait, Order, Query, SelectStatement, SubQueryStatement},
+};
 
 use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
@@ -10,6 +16,9 @@ use crate::{
         columns::{EnrollmentKind, Owner, Stamp},
     },
 };
+
+/// Maximum number of devices or gateways in one statement.
+const AT_ONCE: usize = 500;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "credentials")]
@@ -28,6 +37,10 @@ pub struct Model {
     pub public_key: String,
     /// The id of the authority's key.
     pub issuer_key_id: String,
+    /// The token that it was issued for; none if it renewed another one.
+    pub token_id: Option<Uuid>,
+    /// The address that it was issued to.
+    pub ip: Option<String>,
     pub not_before: Stamp,
     /// The end of its validity; earlier than that of the certificate if a renewal replaced it.
     pub not_after: Stamp,
@@ -72,6 +85,42 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(query.fetch_one(self.conn).await?.is_some())
     }
 
+    /// The newest credentials of devices or gateways, the rows of another table. Those without a credential are missing.
+    pub(super) async fn newest_of<E: WithId>(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Model>> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        // Each may have had many; the index finds its newest.
+        let newest = Query::select()
+            .column(Column::Id.as_column_ref())
+            .from(Entity)
+            .and_where(Expr::col(Column::TenantId.as_column_ref()).equals(E::TENANT.as_column_ref()))
+            .and_where(Expr::col(Column::SubjectId.as_column_ref()).equals(E::ID.as_column_ref()))
+            .order_by(Column::Id.as_column_ref(), Order::Desc)
+            .limit(1)
+            .take();
+        let newest = Expr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(newest)));
+        let each = Query::select()
+            .expr(newest)
+            .from(E::default())
+            .and_where(E::TENANT.eq(self.tenant))
+            .and_where(E::ID.is_in(ids.iter().copied()))
+            .take();
+        let found = self.select().filter(Column::Id.in_subquery(each)).fetch_all(self.conn).await?;
+        Ok(found.into_iter().map(|row| (row.subject_id, row)).collect())
+    }
+
+    /// The last uses of a token, at most `most`, newest first: the credentials that were issued for it.
+    pub async fn uses_of(&self, token: Uuid, most: u64) -> Result<Vec<Model>> {
+        let uses = self.select().filter(Column::TokenId.eq(token)).order_by_desc(Column::Id).limit(most);
+        Ok(uses.fetch_all(self.conn).await?)
+    }
+
+    /// The devices and gateways that a token enrolled.
+    pub(super) fn enrolled_by(&self, token: Uuid) -> SelectStatement {
+        self.select().filter(Column::TokenId.eq(token)).select_only().column(Column::SubjectId).into_query()
+    }
+
     /// Ends the credentials of a device or gateway that are valid longer than until `end`.
     pub async fn shorten(&self, subject: Uuid, end: Stamp) -> Result<()> {
         self.update_many()
@@ -85,9 +134,21 @@ impl<C: Db> Rows<'_, C, Entity> {
 
     /// Revokes the credentials of a device or gateway.
     pub async fn revoke(&self, subject: Uuid, now: Stamp) -> Result<()> {
+        self.revoke_of(&[subject], now).await
+    }
+
+    /// Revokes the credentials of devices or gateways.
+    pub async fn revoke_of(&self, subjects: &[Uuid], now: Stamp) -> Result<()> {
+        for some in subjects.chunks(AT_ONCE) {
+            self.revoke_some(some, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn revoke_some(&self, subjects: &[Uuid], now: Stamp) -> Result<()> {
         self.update_many()
             .col_expr(Column::RevokedAt, Expr::value(now))
-            .filter(Column::SubjectId.eq(subject))
+            .filter(Column::SubjectId.is_in(subjects.iter().copied()))
             .filter(Column::RevokedAt.is_null())
             .run(self.conn)
             .await?;

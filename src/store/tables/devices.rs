@@ -1,15 +1,25 @@
 //! Devices of a tenant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, QuerySelect, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Unchanged,
+    Condition, IntoActiveModel, QueryOrder, QuerySelect, UpdateMany,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait, IntoCondition},
+};
 
-use super::rows::{Rows, TenantRows, TenantTable, WithId};
+use super::{
+    credentials::Model as CredentialRow,
+    rows::{Rows, TenantRows, TenantTable, WithId},
+};
 use crate::{
-    base::Result,
+    base::{PageRequest, Result, text::fold},
     store::{
-        Count, Db, Fetch, UpdateRow,
+        Count, Db, Fetch, FetchUpdated, TxConn, UpdateRow,
         columns::{DeviceStatus, EnrolledVia, Json, Owner, Platform, Stamp},
+        like::holding,
+        page::page,
     },
 };
 
@@ -24,6 +34,8 @@ pub struct Model {
     /// Its user.
     pub account_id: Option<Uuid>,
     pub name: String,
+    /// The name in the form that is searched, which the queries here derive from the name.
+    pub name_key: String,
     pub platform: Platform,
     pub os_version: String,
     pub client_version: String,
@@ -61,6 +73,21 @@ impl WithId for Entity {
     const ID: Column = Column::Id;
 }
 
+/// A part of the devices of a tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceFilter {
+    /// Only those of an account; the inner `None` has no devices.
+    pub account: Option<Option<Uuid>>,
+    pub status: Option<DeviceStatus>,
+    pub platform: Option<Platform>,
+    /// Only those in a group, by themselves or with their account.
+    pub group: Option<Uuid>,
+    /// A part of the name, compared case-insensitively.
+    pub text: String,
+    pub seen_before: Option<Stamp>,
+    pub seen_after: Option<Stamp>,
+}
+
 impl<'a, C> TenantRows<'a, C> {
     pub fn devices(&self) -> Rows<'a, C, Entity> {
         self.table()
@@ -83,16 +110,125 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(query.fetch_count(self.conn).await?)
     }
 
+    /// A page of the devices, oldest first, and the total number.
+    pub async fn page(&self, filter: &DeviceFilter, request: PageRequest) -> Result<(Vec<Model>, u64)> {
+        page(self.filtered(filter), Column::Id, request, self.conn).await
+    }
+
+    /// The ids of devices, oldest first, at most `most`.
+    pub async fn ids(&self, filter: &DeviceFilter, most: u64) -> Result<Vec<Uuid>> {
+        let rows = self.filtered(filter).order_by_asc(Column::Id).limit(most);
+        Ok(rows.select_only().column(Column::Id).into_tuple().fetch_all(self.conn).await?)
+    }
+
+    fn filtered(&self, filter: &DeviceFilter) -> Select<Entity> {
+        let rows = TenantRows { conn: self.conn, tenant: self.tenant };
+        let in_group = |group: Uuid| {
+            let members = rows.group_members().accounts_in(group);
+            // A list of ids in JSON.
+            let listed = Column::GroupIds.like(holding(&group.to_string()));
+            Condition::any().add(listed).add(Column::AccountId.in_subquery(members))
+        };
+        let text = fold(&filter.text);
+        let wanted = Condition::all()
+            .add_option(filter.account.map(|account| Column::AccountId.is_in(account)))
+            .add_option(filter.status.map(|status| Column::Status.eq(status)))
+            .add_option(filter.platform.map(|platform| Column::Platform.eq(platform)))
+            .add_option(filter.group.map(in_group))
+            .add_option((!text.is_empty()).then(|| Column::NameKey.like(holding(&text))))
+            .add_option(filter.seen_before.map(|time| Column::LastSeenAt.lt(time)))
+            .add_option(filter.seen_after.map(|time| Column::LastSeenAt.gt(time)));
+        self.select().filter(wanted)
+    }
+
+    /// Suspends the active devices of an account, and returns them.
+    pub async fn suspend_with(&self, account: Uuid, now: Stamp) -> Result<Vec<Model>> {
+        let of = Column::AccountId.eq(account).and(Column::Status.eq(DeviceStatus::Active));
+        let change = self.status_set(of.into_condition(), DeviceStatus::Suspended, now);
+        Ok(change.col_expr(Column::SuspendedWithUser, Expr::value(true)).fetch_updated(self.conn).await?)
+    }
+
+    /// Reactivates the devices that were suspended with their account, and returns them.
+    pub async fn reactivate_with(&self, account: Uuid, now: Stamp) -> Result<Vec<Model>> {
+        let of = Condition::all()
+            .add(Column::AccountId.eq(account))
+            .add(Column::Status.eq(DeviceStatus::Suspended))
+            .add(Column::SuspendedWithUser.eq(true));
+        let change = self.status_set(of, DeviceStatus::Active, now);
+        Ok(change.col_expr(Column::SuspendedWithUser, Expr::value(false)).fetch_updated(self.conn).await?)
+    }
+
+    /// Revokes the devices of an account, and returns those that were not revoked yet. Their credentials stay.
+    pub async fn revoke_with(&self, account: Uuid, now: Stamp) -> Result<Vec<Model>> {
+        self.revoke_if(Column::AccountId.eq(account).into_condition(), now).await
+    }
+
+    /// Revokes devices that a token enrolled, at most `most`, and returns those that were not revoked yet. Their credentials stay.
+    pub async fn revoke_enrolled(&self, token: Uuid, most: u64, now: Stamp) -> Result<Vec<Model>> {
+        let rows = TenantRows { conn: self.conn, tenant: self.tenant };
+        let enrolled = Column::Id.in_subquery(rows.credentials().enrolled_by(token));
+        let some = self.select().filter(enrolled).filter(Column::Status.ne(DeviceStatus::Revoked)).limit(most);
+        let some: Vec<Uuid> = some.select_only().column(Column::Id).into_tuple().fetch_all(self.conn).await?;
+        if some.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.revoke_if(Column::Id.is_in(some).into_condition(), now).await
+    }
+
+    async fn revoke_if(&self, condition: Condition, now: Stamp) -> Result<Vec<Model>> {
+        let of = Condition::all().add(condition).add(Column::Status.ne(DeviceStatus::Revoked));
+        let change = self.status_set(of, DeviceStatus::Revoked, now);
+        Ok(change.col_expr(Column::SuspendedWithUser, Expr::value(false)).fetch_updated(self.conn).await?)
+    }
+
+    /// A change of the status of devices.
+    fn status_set(&self, of: Condition, status: DeviceStatus, now: Stamp) -> UpdateMany<Entity> {
+        self.update_many()
+            .col_expr(Column::Status, Expr::value(status))
+            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+            .col_expr(Column::UpdatedAt, Expr::value(now))
+            .filter(of)
+    }
+
+    /// The newest credentials of devices. Those without a credential are missing.
+    pub async fn credentials(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, CredentialRow>> {
+        TenantRows { conn: self.conn, tenant: self.tenant }.credentials().newest_of::<Entity>(ids).await
+    }
+
     /// Inserts a device.
     pub async fn insert(&self, device: Model) -> Result<()> {
-        self.add(device).await
+        self.add(with_key(&device)).await
     }
 
     /// Updates a device.
     pub async fn update(&self, device: &Model) -> Result<()> {
-        let row = device.clone().into_active_model().reset_all();
+        let row = with_key(device).into_active_model().reset_all();
         let row = ActiveModel { tenant_id: Unchanged(self.tenant), id: Unchanged(device.id), ..row };
         row.update_row(self.conn).await?;
         Ok(())
     }
+}
+
+fn with_key(device: &Model) -> Model {
+    Model { name_key: fold(&device.name), ..device.clone() }
+}
+
+/// Deletes ephemeral devices of any tenant that were not seen since a time, at most `most`, with their credentials revoked, and
+/// returns them. For the job that prunes them.
+pub async fn delete_unseen(conn: &TxConn, since: Stamp, now: Stamp, most: u64) -> Result<Vec<Model>> {
+    let never = Column::LastSeenAt.is_null().and(Column::CreatedAt.lt(since));
+    let unseen = Entity::find()
+        .filter(Column::Ephemeral.eq(true))
+        .filter(Condition::any().add(Column::LastSeenAt.lt(since)).add(never))
+        .limit(most)
+        .lock_exclusive()
+        .fetch_all(conn)
+        .await?;
+    for device in &unseen {
+        let rows = TenantRows { conn, tenant: device.tenant_id };
+        rows.credentials().revoke(device.id, now).await?;
+        rows.enrollment_tokens().revoke_of_devices(&[device.id], now).await?;
+        rows.devices().remove(device.id).await?;
+    }
+    Ok(unseen)
 }

@@ -10,12 +10,15 @@ use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
     base::{PageRequest, Result},
     store::{
-        Db, Exec, Fetch, Store,
+        Db, Exec, Fetch, FetchUpdated, Store,
         columns::{EnrollmentKind, Json, Owner, Stamp},
         insert_rows,
         page::page,
     },
 };
+
+/// Maximum number of devices in one statement.
+const AT_ONCE: usize = 500;
 
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "enrollment_tokens")]
@@ -41,6 +44,8 @@ pub struct Model {
     pub group_ids: Json<Vec<Uuid>>,
     /// The pool of the gateways.
     pub pool_id: Option<Uuid>,
+    /// The device that the token enrolls again.
+    pub device_id: Option<Uuid>,
     pub pre_approved: bool,
     /// Whether the devices are deleted when they have not been seen for a day.
     pub ephemeral: bool,
@@ -114,6 +119,11 @@ impl TokenState {
 }
 
 impl Model {
+    /// Incremented by every use and by the revocation.
+    pub fn version(&self) -> i64 {
+        1 + self.use_count + i64::from(self.revoked_at.is_some())
+    }
+
     /// The state at a time.
     pub fn state(&self, now: Stamp) -> TokenState {
         if self.revoked_at.is_some() {
@@ -186,6 +196,20 @@ impl<C: Db> Rows<'_, C, Entity> {
         self.revoke_if(Column::PoolId.eq(pool), now).await
     }
 
+    /// Revokes the tokens that enroll devices again. Returns those that were not revoked yet.
+    pub async fn revoke_of_devices(&self, devices: &[Uuid], now: Stamp) -> Result<Vec<Model>> {
+        let mut revoked = Vec::new();
+        for some in devices.chunks(AT_ONCE) {
+            let of = self
+                .update_many()
+                .col_expr(Column::RevokedAt, Expr::value(now))
+                .filter(Column::DeviceId.is_in(some.iter().copied()))
+                .filter(Column::RevokedAt.is_null());
+            revoked.extend(of.fetch_updated(self.conn).await?);
+        }
+        Ok(revoked)
+    }
+
     async fn revoke_if(&self, condition: impl IntoCondition, now: Stamp) -> Result<()> {
         self.update_many()
             .col_expr(Column::RevokedAt, Expr::value(now))
@@ -223,6 +247,7 @@ mod tests {
             account_id: None,
             group_ids: Json(Vec::new()),
             pool_id: None,
+            device_id: None,
             pre_approved: true,
             ephemeral: false,
             created_by: "ada".to_owned(),

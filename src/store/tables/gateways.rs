@@ -1,13 +1,19 @@
 //! Gateways of a tenant.
 
-use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, QuerySelect, entity::prelude::*};
+use std::collections::HashMap;
 
-use super::rows::{Rows, TenantRows, TenantTable, WithId};
+use sea_orm::{ActiveValue::Unchanged, Condition, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
+
+use super::{
+    credentials::Model as CredentialRow,
+    rows::{Rows, TenantRows, TenantTable, WithId},
+};
 use crate::{
-    base::Result,
+    base::{PageRequest, Result},
     store::{
         Count, Db, Fetch, UpdateRow,
         columns::{GatewayStatus, Json, Owner, Stamp},
+        page::page,
     },
 };
 
@@ -70,6 +76,38 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(self.select().filter(Column::Status.ne(GatewayStatus::Revoked)).fetch_count(self.conn).await?)
     }
 
+    /// A page of the gateways, of a pool if it is given, oldest first, and the total number.
+    pub async fn page(&self, pool: Option<Uuid>, request: PageRequest) -> Result<(Vec<Model>, u64)> {
+        let wanted = Condition::all().add_option(pool.map(|pool| Column::PoolId.eq(pool)));
+        page(self.select().filter(wanted), Column::Id, request, self.conn).await
+    }
+
+    /// The gateways of a pool that are not revoked.
+    pub async fn of_pool(&self, pool: Uuid) -> Result<Vec<Model>> {
+        let query = self.select().filter(Column::PoolId.eq(pool)).filter(Column::Status.ne(GatewayStatus::Revoked));
+        Ok(query.order_by_asc(Column::Id).fetch_all(self.conn).await?)
+    }
+
+    /// The ids of the gateways of pools that are not revoked, oldest first.
+    pub async fn ids_of(&self, pools: &[Uuid]) -> Result<HashMap<Uuid, Vec<Uuid>>> {
+        let query = self
+            .select()
+            .filter(Column::PoolId.is_in(pools.iter().copied()))
+            .filter(Column::Status.ne(GatewayStatus::Revoked))
+            .order_by_asc(Column::Id)
+            .select_only()
+            .columns([Column::PoolId, Column::Id]);
+        let found: Vec<(Uuid, Uuid)> = query.into_tuple().fetch_all(self.conn).await?;
+        let mut ids: HashMap<_, Vec<_>> = HashMap::new();
+        found.into_iter().for_each(|(pool, id)| ids.entry(pool).or_default().push(id));
+        Ok(ids)
+    }
+
+    /// The newest credentials of gateways. Those without a credential are missing.
+    pub async fn credentials(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, CredentialRow>> {
+        TenantRows { conn: self.conn, tenant: self.tenant }.credentials().newest_of::<Entity>(ids).await
+    }
+
     /// Inserts a gateway.
     pub async fn insert(&self, gateway: Model) -> Result<()> {
         self.add(gateway).await
@@ -81,5 +119,10 @@ impl<C: Db> Rows<'_, C, Entity> {
         let row = ActiveModel { tenant_id: Unchanged(self.tenant), id: Unchanged(gateway.id), ..row };
         row.update_row(self.conn).await?;
         Ok(())
+    }
+
+    /// Deletes a gateway. Returns whether it existed.
+    pub async fn delete(&self, id: Uuid) -> Result<bool> {
+        self.remove(id).await
     }
 }

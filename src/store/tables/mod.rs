@@ -54,7 +54,7 @@ pub use anchor_sets::Model as AnchorSetRow;
 pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
 pub use credentials::Model as CredentialRow;
 pub use deletion::Purged;
-pub use devices::Model as DeviceRow;
+pub use devices::{DeviceFilter, Model as DeviceRow, delete_unseen as delete_unseen_devices};
 pub use email_domains::Model as EmailDomainRow;
 pub use enrolled::{Holder, Standing, may_have_devices};
 pub use enrollment_tokens::{Model as EnrollmentTokenRow, TokenFilter, TokenState};

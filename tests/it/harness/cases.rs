@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::{
-    enroll,
+    enroll, fleet,
     grpc::{self, Grpc},
     json as messages, root,
     server::{Server, Setup},
@@ -53,7 +53,7 @@ pub enum Before {
 /// certificate signing request of it.
 #[derive(Deserialize)]
 pub struct Step {
-    /// Service and method, relative to `tenantry.`.
+    /// Service and method, relative to `tenantry.`; `rows/device` and `rows/gateway` insert the rows of an enrolled one.
     pub call: String,
     pub request: Json,
     /// The token; defaults to the platform administrator's.
@@ -121,6 +121,11 @@ impl World {
     /// Makes a call, and takes values from its response.
     pub async fn step(&self, grpc: &Grpc, step: &Step, taken: &mut Taken, without: &str) -> Json {
         let request = filled(&step.request, taken);
+        if let Some(kind) = step.call.strip_prefix("rows/") {
+            let answer = fleet::enroll(&self.db, kind, &request).await;
+            take(step, &answer, taken);
+            return answer;
+        }
         let mut message = self.message(step, &request);
         if !without.is_empty() {
             clear(&mut message, without);
@@ -130,20 +135,7 @@ impl World {
         match grpc.clone().token(token).call(&self.methods[&step.call], message).await {
             Ok(answer) => {
                 let answer = messages::shown(&answer);
-                for (name, place) in &step.take {
-                    let (how, place) = place.split_once(' ').unwrap_or(("", place));
-                    let Some(value) = answer.pointer(place) else { continue };
-                    let value = match how {
-                        "totp" => totp(value.as_str().unwrap()).into(),
-                        "proof" => {
-                            let (jwk, proof) = enroll::proof(value.as_str().unwrap(), taken["T"].as_str());
-                            taken.insert("x".to_owned(), jwk["x"].clone());
-                            proof.into()
-                        }
-                        _ => value.clone(),
-                    };
-                    taken.insert(name.clone(), value);
-                }
+                take(step, &answer, taken);
                 answer
             }
             Err(status) => json!({"error": format!("{:?}", status.code()), "text": status.message()}),
@@ -153,6 +145,24 @@ impl World {
     pub fn message(&self, step: &Step, request: &Json) -> DynamicMessage {
         let method = self.methods.get(&step.call).unwrap_or_else(|| panic!("there is no {}", step.call));
         messages::message(&method.input(), request)
+    }
+}
+
+/// Takes the values of a step from its response.
+fn take(step: &Step, answer: &Json, taken: &mut Taken) {
+    for (name, place) in &step.take {
+        let (how, place) = place.split_once(' ').unwrap_or(("", place));
+        let Some(value) = answer.pointer(place) else { continue };
+        let value = match how {
+            "totp" => totp(value.as_str().unwrap()).into(),
+            "proof" => {
+                let (jwk, proof) = enroll::proof(value.as_str().unwrap(), taken["T"].as_str());
+                taken.insert("x".to_owned(), jwk["x"].clone());
+                proof.into()
+            }
+            _ => value.clone(),
+        };
+        taken.insert(name.clone(), value);
     }
 }
 

@@ -7,9 +7,9 @@ use prost_reflect::{FieldDescriptor, ReflectMessage as _};
 use super::grpc;
 
 /// Prefixes of ids on the zero-trust surface.
-const IDS: [&str; 7] = ["ten_", "usr_", "grp_", "key_", "pool_", "tok_", "pol_"];
+const IDS: [&str; 9] = ["ten_", "usr_", "grp_", "key_", "pool_", "tok_", "dev_", "gw_", "pol_"];
 /// Members that are not secret but differ between runs. The digest of a policy depends on the ids in it.
-const VARYING: [&str; 4] = ["prefix", "next_cursor", "request_id", "digest"];
+const VARYING: [&str; 5] = ["prefix", "next_cursor", "request_id", "serial", "digest"];
 /// Length of an id after its prefix.
 const ULID: usize = 26;
 

@@ -4,6 +4,7 @@ pub mod cases;
 pub mod conversation;
 pub mod docs;
 pub mod enroll;
+pub mod fleet;
 pub mod golden;
 pub mod grpc;
 pub mod http;

@@ -2,9 +2,11 @@
 
 mod api_keys;
 mod conversation;
+mod devices;
 mod enrollment;
 mod enrollment_tokens;
 mod gateway_pools;
+mod gateways;
 mod groups_rest;
 mod groups_rules;
 mod password_change;

@@ -184,7 +184,8 @@ both_databases! {
         fails(lifted, Kind::PermissionDenied, Reason::SuspensionForeign);
         let cx = platform_cx("user.reactivate");
         let lifted = suspension::reactivate(&cx, &db, &of("bob"), None).await.unwrap();
-        assert_eq!((lifted.account.status, lifted.account.suspended_by), (AccountStatus::Active, None));
+        let account = lifted.user.account;
+        assert_eq!((account.status, account.suspended_by), (AccountStatus::Active, None));
     }
 
     async fn no_tenant_reaches_accounts_of_the_platform_or_of_another_tenant(db: TestDb) {

@@ -1,0 +1,39 @@
+//! The enrollment of a device that is enrolled already, with a token for it.
+
+use uuid::Uuid;
+
+use super::{invalid_token, redeem::Redeemed, rules::Subject};
+use crate::{
+    base::{Error, Result, TenantScope},
+    store::{Stamp, Tx, columns::DeviceStatus, tables::DeviceRow},
+};
+
+/// Enrolls a device under its id again. It keeps its name, user, groups and status; its other credentials stay valid.
+pub(super) async fn device(
+    tx: &Tx,
+    scope: TenantScope,
+    id: Uuid,
+    redeemed: &Redeemed,
+    address: Option<String>,
+) -> Result<DeviceRow> {
+    let Subject::Device { platform, os_version, client_version, hardware_id_hash, .. } = &redeemed.subject else {
+        return Err(Error::internal("a gateway is not a device"));
+    };
+    let devices = tx.tenant(scope).devices();
+    let before = devices.get_locked(id).await?.filter(|device| device.status != DeviceStatus::Revoked);
+    let before = before.ok_or_else(invalid_token)?;
+    let now = Stamp::from(tx.now());
+    let row = DeviceRow {
+        platform: *platform,
+        os_version: os_version.clone(),
+        client_version: client_version.clone(),
+        hardware_id_hash: hardware_id_hash.clone(),
+        last_seen_at: Some(now),
+        last_ip: address,
+        version: before.version + 1,
+        updated_at: now,
+        ..before
+    };
+    devices.update(&row).await?;
+    Ok(row)
+}

@@ -1,0 +1,51 @@
+//! Jobs for devices.
+
+use std::time::Duration;
+
+use time::Duration as Time;
+
+use crate::{
+    base::{IdKind, Result},
+    jobs::{Job, Placement, Report, Run, Schedule},
+    store::{Change, ChangeKind, Stamp, Store, Tx, tables::delete_unseen_devices},
+};
+
+const PERIOD: Duration = Duration::from_secs(600);
+/// Maximum number of devices deleted in one transaction.
+const BATCH: u64 = 100;
+/// How long an ephemeral device may be unseen.
+const UNSEEN: Time = Time::days(1);
+
+/// Deletes ephemeral devices that have not been seen for a day.
+#[derive(Debug)]
+pub struct PruneDevices(Store);
+
+impl PruneDevices {
+    pub fn new(store: &Store) -> Self {
+        Self(store.clone())
+    }
+}
+
+impl Job for PruneDevices {
+    const NAME: &'static str = "device-pruning";
+    const PLACEMENT: Placement = Placement::OneServer;
+
+    fn schedule(&self) -> Schedule {
+        Schedule::every(PERIOD)
+    }
+
+    async fn run(&self, run: &Run) -> Result<Report> {
+        Ok(Report::batch(run.maintain(&self.0, "device.prune", (), prune).await?, BATCH))
+    }
+}
+
+async fn prune(tx: &Tx, (): &()) -> Result<u64> {
+    let now = tx.time().await?;
+    let deleted = delete_unseen_devices(tx.conn(), Stamp::from(now - UNSEEN), now.into(), BATCH).await?;
+    for device in &deleted {
+        let details = serde_json::json!({"name": device.name, "reason": "an ephemeral device was not seen for a day"});
+        let change = Change::of_device(ChangeKind::Deleted, device.tenant_id.tenant(), device);
+        tx.changed(change, IdKind::Device.show(device.id), details);
+    }
+    Ok(deleted.len() as u64)
+}
