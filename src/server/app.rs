@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     checks,
-    grpc::{self, Health, Standard},
+    grpc::{self, Standard},
     jobs::{self, Work},
     layers::{BodyTimeouts, Ingress, Limits, Stack},
     listen, metrics,
@@ -90,8 +90,7 @@ impl App {
             tracing::warn!(%error, "cannot read revocations yet");
         }
         let bounds = listen::Bounds::of_process();
-        let standard = grpc::standard(&drain, bounds.connections)?;
-        let health = standard.health.clone();
+        let standard = grpc::standard(&readiness, &drain, bounds.connections)?;
         let board = StatusBoard::default();
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone(), board.clone());
         let (hub, streams) = streams(&self.store);
@@ -99,7 +98,7 @@ impl App {
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
         let jobs = self.start_jobs(&revocations, &counts, board);
-        let tasks = self.spawn(hangups, health, &readiness, hub);
+        let tasks = self.spawn(hangups, &readiness, hub);
 
         let (tls, time) = (self.tls.clone(), self.drain_timeout);
         let serving = listen::serve(listeners, service, bounds, tls, drain.clone(), abort.clone(), time);
@@ -132,14 +131,14 @@ impl App {
     }
 
     /// Starts the background tasks that are not jobs.
-    fn spawn(&self, hangups: Option<Hangups>, health: Health, readiness: &Readiness, hub: Arc<Hub>) -> Tasks {
+    fn spawn(&self, hangups: Option<Hangups>, readiness: &Readiness, hub: Arc<Hub>) -> Tasks {
         let mut tasks = Tasks::new();
         if let (Some(tls), Some(hangups)) = (self.tls.clone(), hangups) {
             let hangups = Arc::new(Mutex::new(hangups));
             tasks.spawn("tls", move |stop| tls::follow(tls.clone(), hangups.clone(), stop));
         }
         let readiness = readiness.clone();
-        tasks.spawn("health", move |stop| health.clone().follow(readiness.clone(), stop));
+        tasks.spawn("readiness", move |stop| readiness.clone().follow(stop));
         tasks.spawn("streams", move |stop| {
             let hub = hub.clone();
             async move { hub.run(stop).await }

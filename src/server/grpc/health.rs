@@ -2,11 +2,10 @@
 //!
 //! The rules are those of `third_party/proto/grpc/health/v1/health.proto`.
 
-use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 
 use futures::{Stream, stream};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::visitors::Visitors;
@@ -17,44 +16,31 @@ use crate::{
         health_check_response::ServingStatus,
         health_server::{self, HealthServer},
     },
-    server::readiness::Readiness,
 };
-
-/// How often readiness is checked.
-const PERIOD: Duration = Duration::from_secs(1);
 
 /// The health of a server. Clones share it.
 #[derive(Clone)]
 pub struct Health {
     services: Arc<BTreeSet<String>>,
-    ready: Arc<watch::Sender<bool>>,
+    ready: watch::Receiver<bool>,
     drain: Drain,
     visitors: Visitors,
 }
 
 impl Health {
-    /// The health of these services, which are not ready initially. Watches end with the drain.
-    pub(super) fn of<'s>(services: impl Iterator<Item = &'s str>, drain: Drain, visitors: Visitors) -> Self {
+    /// The health of these services. Watches end with the drain.
+    pub(super) fn of<'s>(
+        services: impl Iterator<Item = &'s str>,
+        ready: watch::Receiver<bool>,
+        drain: Drain,
+        visitors: Visitors,
+    ) -> Self {
         let services = services.map(str::to_owned).collect();
-        Self { services: Arc::new(services), ready: Arc::new(watch::Sender::new(false)), drain, visitors }
+        Self { services: Arc::new(services), ready, drain, visitors }
     }
 
     pub(super) fn server(&self) -> HealthServer<Self> {
         HealthServer::new(self.clone())
-    }
-
-    /// Follows the readiness of the server, until `stop`.
-    pub async fn follow(self, readiness: Readiness, stop: CancellationToken) {
-        let mut period = tokio::time::interval(PERIOD);
-        period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = period.tick() => {}
-                () = stop.cancelled() => return,
-            }
-            let ready = readiness.failing().await.is_empty();
-            self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
-        }
     }
 
     /// Whether the server is ready. A draining one is not, whatever its last check was.
@@ -92,7 +78,7 @@ impl health_server::Health for Health {
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let visit = self.visitors.enter(request.extensions())?;
-        let ready = self.knows(&request.get_ref().service).then(|| self.ready.subscribe());
+        let ready = self.knows(&request.get_ref().service).then(|| self.ready.clone());
         let watcher = Watcher { ready, drain: self.drain.clone(), told: None, left: false };
         Ok(Response::new(Box::pin(visit.bound(stream::unfold(watcher, Watcher::next)))))
     }
@@ -165,8 +151,8 @@ mod tests {
     #[tokio::test]
     async fn a_draining_server_is_not_serving() {
         let drain = Drain::default();
-        let health = Health::of(["a.B"].into_iter(), drain.clone(), Visitors::new(1));
-        health.ready.send_replace(true);
+        let ready = watch::Sender::new(true);
+        let health = Health::of(["a.B"].into_iter(), ready.subscribe(), drain.clone(), Visitors::new(1));
         let check = async || {
             let request = HealthCheckRequest { service: "a.B".to_owned() };
             health.check(Request::new(request)).await.unwrap().into_inner().status()
