@@ -18,6 +18,7 @@ pub mod network;
 pub mod opaque;
 pub mod page;
 pub mod panics;
+pub mod pem;
 pub mod private_file;
 pub mod public_key;
 pub mod public_url;

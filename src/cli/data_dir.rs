@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::dev_key_file;
+use crate::base::setting_file;
 
 /// Creates a directory that only its owner may enter, unless it exists. Calls `warn` if others may enter an existing
 /// one.
@@ -13,10 +14,11 @@ pub(super) fn make(path: &Path, warn: impl FnOnce(&str)) -> anyhow::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).with_context(|| format!("cannot create the data directory {}", path.display()))?;
+    let shown = || setting_file::shown_directory(path);
+    builder.create(path).with_context(|| format!("cannot create the data directory {}", shown()))?;
     #[cfg(unix)]
     if let Err(error) = close_to_others(path) {
-        warn(&format!("the data directory {} is accessible to other users: {error}", path.display()));
+        warn(&format!("the data directory {} is accessible to other users: {error}", shown()));
     }
     Ok(())
 }

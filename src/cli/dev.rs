@@ -25,7 +25,12 @@ use crate::{
             tokens::{self, Claims},
         },
     },
-    base::{Clock, Cx, Error, Role, Secret, error::Reason, private_file, setting_file::DEV_MARK},
+    base::{
+        Clock, Cx, Error, Role, Secret,
+        error::Reason,
+        private_file,
+        setting_file::{self, DEV_MARK},
+    },
     identity::{self, NewAccount, Password, Passwords},
     messaging,
     server::{App, Signals, Sockets},
@@ -160,7 +165,7 @@ fn write_token(data_dir: &Path, keys: &Keys) -> anyhow::Result<PathBuf> {
     let path = data_dir.join("admin.jwt");
     // Every start writes a new one, so it need not survive a crash of the machine.
     private_file::write_unsynced(&path, tokens::issue(keys, &claims)?.as_bytes())
-        .with_context(|| format!("cannot write {}", path.display()))?;
+        .with_context(|| format!("cannot write {}", setting_file::shown(&path)))?;
     Ok(path)
 }
 
@@ -169,7 +174,7 @@ fn write_token(data_dir: &Path, keys: &Keys) -> anyhow::Result<PathBuf> {
 fn dev_keyring(data_dir: &Path) -> anyhow::Result<Keyring> {
     let path = dev_kek_file(data_dir);
     private_file::create(&path, format!("{DEV_MARK}\n{}\n", Kek::generate().expose()).as_bytes())
-        .with_context(|| format!("cannot write {}", path.display()))?;
+        .with_context(|| format!("cannot write {}", setting_file::shown(&path)))?;
     let kek = read_kek(&Secret::new(path.to_string_lossy().into_owned())).map_err(anyhow::Error::msg)?;
     Ok(Keyring::from(kek))
 }

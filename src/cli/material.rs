@@ -94,7 +94,7 @@ pub(super) fn read_kek(setting: &Secret<String>) -> Result<Kek, String> {
     if !file.is_file() {
         return Kek::from_base64(setting).map_err(|_| "must be a file or a 32-byte key in base64".to_owned());
     }
-    let name = file.display();
+    let name = setting_file::shown(file);
     let text = setting_file::read_text(file).map_err(|error| format!("names the file {name}: {error}"))?;
     let text = Secret::new(trimmed(text.strip_prefix(DEV_MARK).unwrap_or(&text)).to_owned());
     Kek::from_base64(&text)
@@ -167,14 +167,14 @@ impl Reader<'_> {
             let file = Path::new(setting?.expose());
             // A setting that is not a file is the key itself.
             if setting_file::read_text(file).is_ok_and(|text| text.starts_with(DEV_MARK)) {
-                let file = file.display();
+                let file = setting_file::shown(file);
                 self.problem(
                     key,
                     format_args!("names the file {file}, which was made by `tenantry dev` and is for development only"),
                 );
             }
             if private_file::is_exposed(file).unwrap_or_default() {
-                let file = file.display();
+                let file = setting_file::shown(file);
                 self.problem(
                     key,
                     format_args!("names the file {file}, which is readable by other users: chmod 600 it"),
@@ -198,7 +198,7 @@ impl Reader<'_> {
         if loaded.as_ref().is_err_and(|error| of(error) != "tls_key")
             && let Err(error) = setting_file::read(key)
         {
-            let path = setting_file::shown(key, &error);
+            let path = setting_file::shown(key);
             self.problem("tls_key", format_args!("is not usable: cannot read TLS file {path}: {error}"));
         }
         loaded.ok()

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 
 use super::output;
-use crate::server::docs;
+use crate::{base::setting_file, server::docs};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &Args) -> anyhow::Result<()> {
     let document: serde_json::Value = serde_json::from_slice(document)?;
     let text = serde_json::to_string_pretty(&document)? + "\n";
     match &arguments.output {
-        Some(path) => fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
+        Some(path) => fs::write(path, text).with_context(|| format!("cannot write {}", setting_file::shown(path))),
         None => output::product(text.as_bytes()),
     }
 }

@@ -11,7 +11,14 @@ use super::{
     dev_kek_file, dev_key_file,
     material::{Purpose, read_kek},
 };
-use crate::{auth::authn::keys::Keys, base::Secret, store};
+use crate::{
+    auth::authn::keys::Keys,
+    base::{
+        Secret,
+        setting_file::{shown, shown_directory},
+    },
+    store,
+};
 
 /// The problems with the places in a configuration.
 pub(super) fn problems(config: &Config, purpose: Purpose) -> Vec<Problem> {
@@ -53,10 +60,10 @@ fn check_is_database(file: &Path) -> Result<(), String> {
     const MAGIC: &[u8; 16] = b"SQLite format 3\0";
     let mut head = Vec::new();
     let opened = fs::File::open(file).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head));
-    opened.map_err(|error| format!("{}: {error}", file.display()))?;
+    opened.map_err(|error| format!("{}: {error}", shown(file)))?;
     match head.is_empty() || head == MAGIC {
         true => Ok(()),
-        false => Err(format!("{} is not an SQLite database", file.display())),
+        false => Err(format!("{} is not an SQLite database", shown(file))),
     }
 }
 
@@ -81,8 +88,8 @@ fn check_directory(path: &Path) -> Result<(), String> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => check_writable(path),
-        Ok(_) => Err(format!("{} is not a directory", path.display())),
-        Err(error) => Err(format!("{}: {error}", path.display())),
+        Ok(_) => Err(format!("{} is not a directory", shown_directory(path))),
+        Err(error) => Err(format!("{}: {error}", shown_directory(path))),
     }
 }
 
@@ -90,9 +97,9 @@ fn check_directory(path: &Path) -> Result<(), String> {
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn check_writable(path: &Path) -> Result<(), String> {
     use rustix::fs::{Access, access};
-    access(path, Access::WRITE_OK).map_err(|error| format!("{}: {}", path.display(), io::Error::from(error)))?;
+    access(path, Access::WRITE_OK).map_err(|error| format!("{}: {}", shown_directory(path), io::Error::from(error)))?;
     match is_of_the_kernel(path) {
-        true => Err(format!("{} keeps no files: it shows the state of the system", path.display())),
+        true => Err(format!("{} keeps no files: it shows the state of the system", shown_directory(path))),
         false => Ok(()),
     }
 }

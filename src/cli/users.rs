@@ -9,11 +9,13 @@ use super::{
     start::{block_on, open_migrated},
 };
 use crate::{
-    base::{Cx, Role, Secret},
+    base::{Cx, IdKind, Role, Secret, setting_file},
     identity::{
         self, Account, Email, NewAccount, Password, Passwords,
-        accounts::{self, password::forms_of_address},
-        passwords::policy,
+        accounts::{
+            self,
+            password::{self, Owner},
+        },
     },
     store::Store,
 };
@@ -25,7 +27,7 @@ pub(super) enum Command {
     Create(CreateArgs),
     /// Set the password of a platform account; tokens issued to it before are revoked
     SetPassword {
-        /// Name of the account
+        /// Name, email address or id of the account
         name: String,
         #[command(flatten)]
         password: PasswordArgs,
@@ -59,11 +61,13 @@ pub(super) struct PasswordArgs {
 
 pub(super) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
     let config = common.load(&[])?;
-    let (name, source) = match &command {
-        Command::Create(account) => (account.username(), &account.password),
-        Command::SetPassword { name, password } => (name.as_str(), password),
+    let source = match &command {
+        Command::Create(account) => {
+            accounts::check_name(account.username())?;
+            &account.password
+        }
+        Command::SetPassword { password, .. } => password,
     };
-    identity::accounts::check_name(name)?;
     block_on(async {
         // Before prompting for a password.
         let store = open_migrated(&config).await?;
@@ -93,10 +97,9 @@ async fn apply(store: &Store, command: &Command, source: &PasswordArgs) -> anyho
     let passwords = Passwords::new(1);
     match command {
         Command::Create(account) => {
-            let mut names = vec![account.username().to_owned()];
-            names.extend(account.email.as_deref().into_iter().flat_map(forms_of_address));
+            let owner = Owner { names: vec![account.username().to_owned()], address: account.email.clone() };
             let text = read(source.password_file.as_deref())?;
-            let password = policy::checked_for_platform(text, names).await?;
+            let password = password::checked_for_platform(owner, text).await?;
             let cx = Cx::system("users create", store.clock().clone());
             identity::create_account(store, &passwords, &cx, account.new_account(password)?).await?;
             let what = if account.admin.is_some() { "platform administrator" } else { "account" };
@@ -106,10 +109,11 @@ async fn apply(store: &Store, command: &Command, source: &PasswordArgs) -> anyho
             let account =
                 accounts::find(store.read(), None, name).await?.map(Account::from).ok_or_else(accounts::not_found)?;
             let text = read(source.password_file.as_deref())?;
-            let password = accounts::password::checked(&account, text).await?;
+            let password = password::checked(&account, text).await?;
             let cx = Cx::system("users set-password", store.clock().clone());
-            identity::set_password(store, &passwords, &cx, None, name, password).await?;
-            output::tell(format_args!("set the password of {name} and revoked its tokens"));
+            // By its id: the name may belong to another account by now, for which the password was not checked.
+            identity::set_password(store, &passwords, &cx, None, &IdKind::User.show(account.id), password).await?;
+            output::tell(format_args!("set the password of {} and revoked its tokens", account.username));
         }
     }
     Ok(())
@@ -118,12 +122,14 @@ async fn apply(store: &Store, command: &Command, source: &PasswordArgs) -> anyho
 /// Reads a password from a file, or twice from the terminal without echo.
 fn read(file: Option<&Path>) -> anyhow::Result<Secret<String>> {
     if let Some(file) = file {
-        let content = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let shown = || setting_file::shown(file);
+        let content =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read the password file {}", shown()))?;
         // Some editors start a file with a byte order mark, which nobody can type.
         let content = content.trim_start_matches('\u{feff}');
         let line = content.split(['\n', '\r']).next().unwrap_or_default();
         let typed = "the password contains a control character: write it as one line of text";
-        anyhow::ensure!(!line.contains(char::is_control), "{}: {typed}", file.display());
+        anyhow::ensure!(!line.contains(char::is_control), "{}: {typed}", shown());
         return Ok(Secret::new(line.to_owned()));
     }
     let ask = |prompt| rpassword::prompt_password(prompt).context("no terminal to prompt on: use --password-file");

@@ -53,11 +53,12 @@ fn quiet(filter: &str) -> String {
     })
 }
 
-/// Whether a text is a filter. A single word that is not a level would be read as a module to log completely, and is
-/// most likely a misspelt level.
+/// Whether a text is a filter. A single word that is not a level, with or without `=` after it, would be read as a
+/// module to log completely, and is most likely a misspelt level, or a key in base64.
 pub fn is_filter(text: &str) -> bool {
     let has_level = |directive: &str| {
-        directive.is_empty() || directive.contains(['=', '[']) || directive.parse::<LevelFilter>().is_ok()
+        let is_level = directive.is_empty() || directive.parse::<LevelFilter>().is_ok();
+        is_level || directive.contains('[') || directive.split_once('=').is_some_and(|(_, level)| !level.is_empty())
     };
     EnvFilter::builder().parse(quiet(text)).is_ok() && text.split(',').all(|directive| has_level(directive.trim()))
 }

@@ -15,7 +15,7 @@ use tokio_rustls::{
     rustls::{
         self, ConfigBuilder, ServerConfig, WantsVerifier,
         crypto::{CryptoProvider, ring},
-        pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+        pki_types::{CertificateDer, PrivateKeyDer},
         version::{TLS12, TLS13},
     },
     server::TlsStream,
@@ -23,7 +23,11 @@ use tokio_rustls::{
 use tokio_util::sync::CancellationToken;
 
 use super::{client_certificates::AnyIssuer, signals::Hangups};
-use crate::base::{ServerIdentity, setting_file};
+use crate::base::{
+    ServerIdentity,
+    pem::{self, PairFault},
+    setting_file::{self, shown},
+};
 
 /// HTTP/2 and HTTP/1.1, with their ALPN names (RFC 7301).
 pub(super) const HTTP_2: &[u8] = b"h2";
@@ -61,12 +65,7 @@ pub enum TlsError {
     NoKey { path: String },
     /// They do not match, or have an unsupported type.
     #[error("the TLS certificate in {certificate} cannot be used with the key in {key}: {source}")]
-    Pair {
-        certificate: String,
-        key: String,
-        /// The error of the TLS library.
-        source: rustls::Error,
-    },
+    Pair { certificate: String, key: String, source: PairFault },
     /// The library does not support what we use.
     #[error("TLS cannot be configured: {0}")]
     Config(#[from] rustls::Error),
@@ -127,7 +126,10 @@ pub(super) async fn follow(tls: Tls, hangups: Arc<Mutex<Hangups>>, stop: Cancell
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let pair = |source| TlsError::Pair { certificate: named(certificate), key: named(key), source };
+    let pair = |error| {
+        let source = PairFault::from(error);
+        TlsError::Pair { certificate: shown(certificate), key: shown(key), source }
+    };
     let config = builder(Arc::new(ring::default_provider()))?
         .with_no_client_auth()
         .with_single_cert(read_chain(certificate)?, read_key(key)?)
@@ -146,20 +148,13 @@ fn finish(mut config: ServerConfig) -> Arc<ServerConfig> {
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unreadable = |source| TlsError::CertificateFile { path: setting_file::shown(path, &source), source };
-    let pem = setting_file::read(path).map_err(unreadable)?;
-    let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&pem).collect();
-    chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| TlsError::NoCertificate { path: named(path) })
+    let content = setting_file::read(path).map_err(|source| TlsError::CertificateFile { path: shown(path), source })?;
+    pem::certificates(&content).map_err(|_| TlsError::NoCertificate { path: shown(path) })
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let unreadable = |source| TlsError::KeyFile { path: setting_file::shown(path, &source), source };
-    let pem = setting_file::read(path).map_err(unreadable)?;
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| TlsError::NoKey { path: named(path) })
-}
-
-fn named(path: &Path) -> String {
-    path.display().to_string()
+    let content = setting_file::read(path).map_err(|source| TlsError::KeyFile { path: shown(path), source })?;
+    pem::private_key(&content).map_err(|_| TlsError::NoKey { path: shown(path) })
 }
 
 #[cfg(test)]

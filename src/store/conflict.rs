@@ -16,7 +16,10 @@ impl From<DbErr> for Error {
         match violation(&error) {
             Some(SqlErr::UniqueConstraintViolation(text)) => unique_violation(error, &text),
             Some(SqlErr::ForeignKeyConstraintViolation(text)) => foreign_key_violation(error, &text),
-            _ if is_unavailable(&error) => unavailable(error, "use"),
+            _ if is_unavailable(&error) => match &error {
+                DbErr::Conn(RuntimeErr::SqlxError(cause)) if quotes_files(cause) => unavailable(TLS_FAILED, "use"),
+                _ => unavailable(error, "use"),
+            },
             _ => Error::internal(error),
         }
     }
@@ -63,6 +66,19 @@ pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sy
     tracing::debug!(error = %cause, "cannot {doing} the database");
     let message = "the database is unavailable; retry later";
     Error::new(Kind::Unavailable, Reason::DatabaseUnavailable, message).caused_by(cause)
+}
+
+/// The cause in place of an error that quotes files.
+const TLS_FAILED: &str = "the certificates or the key of its URL cannot be used";
+
+/// The same for an error of SeaORM's driver.
+pub(super) fn unconnected(error: sqlx::Error) -> Error {
+    if quotes_files(&error) { unavailable(TLS_FAILED, "connect to") } else { unavailable(error, "connect to") }
+}
+
+/// Whether the text of an error of SeaORM's driver may quote a file with certificates or a key.
+fn quotes_files(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_))
 }
 
 /// Whether another process has locked the SQLite file.
@@ -149,6 +165,16 @@ mod tests {
     fn an_sql_error_reveals_nothing_to_the_caller() {
         let error = Error::from(DbErr::Custom("syntax error near SELECT".to_owned()));
         assert_eq!((error.kind, error.to_string().as_str()), (Kind::Internal, "internal error"));
+    }
+
+    #[test]
+    fn the_content_of_files_with_keys_is_not_the_cause_of_an_error() {
+        let quoting = || sqlx::Error::Configuration("illegal section start: hunter2".into());
+        let pooled = DbErr::Conn(RuntimeErr::SqlxError(quoting().into()));
+        for error in [unconnected(quoting()), Error::from(pooled)] {
+            let cause = error.cause.as_ref().map(ToString::to_string);
+            assert_eq!((error.reason, cause.as_deref()), (Reason::DatabaseUnavailable, Some(TLS_FAILED)));
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use sea_orm::{
     },
 };
 use tokio::time::sleep;
+use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::{
     OnStatement, Reads, conflict, postgres,
@@ -25,10 +26,33 @@ use super::{
 use crate::base::{
     Clock, Error, Result, Secret,
     error::{Kind, Reason},
+    setting_file,
 };
 
 /// Delay before an SQLite file that another process is creating is opened again.
 const OPEN_AGAIN: Duration = Duration::from_millis(10);
+
+/// The parameters of a URL that the driver of PostgreSQL knows, except `options[...]`.
+const PARAMETERS: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
 
 /// Page cache of each SQLite reader, in KiB. SQLite's default of 2000 for
 /// all readers would be most of the program's memory; and the operating system caches the file as well.
@@ -108,8 +132,7 @@ impl Location {
             if beyond.contains('@') {
                 return Err(bad_url("the postgres url has an @ after its host: percent-encode / ? # @ in a password"));
             }
-            let options = PgConnectOptions::from_str(url);
-            return options.map(Target::Postgres).map_err(|_| bad_url("the postgres url is not valid"));
+            return read_postgres(url).map(Target::Postgres).map_err(|_| bad_url("the postgres url is not valid"));
         }
         Err(bad_url("the database url must begin with sqlite: or postgres://"))
     }
@@ -127,6 +150,19 @@ pub fn check_url(url: &Secret<String>) -> Result<Option<PathBuf>> {
             Ok(None)
         }
     }
+}
+
+/// The driver warns about parameters that it does not know, and about lines of the password file that it cannot parse.
+/// It quotes them, and with them passwords, so its warnings are not logged.
+fn read_postgres(url: &str) -> sqlx::Result<PgConnectOptions> {
+    let options = with_default(NoSubscriber::default(), || PgConnectOptions::from_str(url))?;
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    for (parameter, _) in url::form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty()) {
+        if !PARAMETERS.contains(&&*parameter) && !parameter.starts_with("options[") {
+            tracing::warn!(%parameter, "ignoring an unknown parameter of the database URL");
+        }
+    }
+    Ok(options)
 }
 
 /// A path that SQLite cannot mistake for a URI, which begins with `file:`.
@@ -285,13 +321,13 @@ fn pool(config: &StoreConfig) -> SqlitePoolOptions {
 /// Creates the file if it is missing.
 fn create(path: &Path) -> Result<()> {
     sqlite::create_file(path).map_err(|error| {
-        let message = format!("the database file {} cannot be created: {error}", path.display());
+        let message = format!("the database file {} cannot be created: {error}", setting_file::shown(path));
         Error::new(Kind::Unavailable, Reason::DatabaseUnavailable, message)
     })
 }
 
 fn missing(path: &Path) -> Error {
-    let message = format!("there is no database {}: run `tenantry migrate up`", path.display());
+    let message = format!("there is no database {}: run `tenantry migrate up`", setting_file::shown(path));
     Error::not_found(Reason::DatabaseUnavailable, message)
 }
 

@@ -131,7 +131,7 @@ fn missing(applied: &HashSet<String>) -> impl Iterator<Item = &'static Migration
 /// snapshot, which would block a concurrent index build.
 async fn lock(direct: &PgConnectOptions, timeout: Duration) -> Result<PgConnection> {
     let deadline = Instant::now() + timeout;
-    let mut connection = direct.connect().await.map_err(|error| conflict::unavailable(error, "connect to"))?;
+    let mut connection = direct.connect().await.map_err(conflict::unconnected)?;
     loop {
         let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
             .bind(LOCK)

@@ -1,8 +1,24 @@
 //! `config check`: what it reads, and what it does not print.
 
-use std::fs;
+use std::{
+    fs,
+    process::{Command, Output},
+};
 
-use crate::{commands::output_text, harness::server::Setup};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+use crate::{
+    commands::output_text,
+    harness::server::{Setup, program, unconfigured},
+};
+
+/// A private key without the lines around it.
+const KEY: &str = "MC4CAQAwBQYDK2VwBCIEIGVhY2hTZWNyZXQ";
+
+/// Everything that a command printed.
+fn all(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), output_text(output))
+}
 
 #[tokio::test]
 async fn the_check_reads_the_certificates_of_a_database_url() {
@@ -58,4 +74,148 @@ async fn the_check_prints_no_part_of_a_secret() {
         let all = format!("{table}{}", output_text(&output));
         assert!(!all.contains("Secret") && !all.contains("Sup3r") && !all.contains("123"), "{url}: {all}");
     }
+}
+
+#[tokio::test]
+async fn the_check_names_what_is_wrong_with_certificates_and_quotes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = signing_key.serialize_pem();
+    let secret = key.lines().nth(1).unwrap().to_owned();
+    let file = |name: &str, content: &str| {
+        let path = home.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let (good, good_key) = (file("cert.pem", &cert.pem()), file("key.pem", &key));
+    let (in_one_line, without_end) =
+        (file("line.pem", &key.replace('\n', " ")), file("end.pem", key.split("-----END").next().unwrap()));
+    let damaged = file("damaged.pem", "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n");
+    let encrypted = file("encrypted.pem", &key.replace("PRIVATE", "ENCRYPTED PRIVATE"));
+    let strange = file("strange.pem", "-----BEGIN PRIVATE KEY-----\naHVudGVyMg==\n-----END PRIVATE KEY-----\n");
+    let other_key = file("other.pem", &other.signing_key.serialize_pem());
+    for (certificate, key, authority, wanted) in [
+        (&good, &in_one_line, &good, "sslkey is not PEM"),
+        (&good, &without_end, &good, "sslkey is not PEM"),
+        (&in_one_line, &good_key, &good, "sslcert is not PEM"),
+        (&good, &good_key, &in_one_line, "sslrootcert is not PEM"),
+        (&good, &good_key, &without_end, "sslrootcert is not PEM"),
+        (&good, &good, &good, "sslkey contains no unencrypted private key"),
+        (&good, &encrypted, &good, "sslkey contains no unencrypted private key"),
+        (&good_key, &good_key, &good, "sslcert contains no certificate"),
+        (&good, &good_key, &good_key, "sslrootcert contains no certificate"),
+        (&good, &good_key, &damaged, "sslrootcert contains a damaged certificate"),
+        (&damaged, &good_key, &good, "sslcert cannot be used with sslkey: the certificate is damaged"),
+        (&good, &strange, &good, "sslcert cannot be used with sslkey: the kind of the key"),
+        (&good, &other_key, &good, "sslcert cannot be used with sslkey: the key does not belong"),
+    ] {
+        let url = format!(
+            "postgres://app:pw@db/app?sslmode=require&sslcert={certificate}&sslkey={key}&sslrootcert={authority}"
+        );
+        let output = Setup::dev().database(&url).run(&["config", "check"]).await;
+        let text = all(&output);
+        assert!(output.status.code() == Some(1) && text.contains(wanted), "{wanted}: {text}");
+        // The library prints texts as they are, and lines as the numbers of their bytes.
+        assert!(!text.contains(&secret) && !text.contains("45, 45, 45"), "{wanted}: {text}");
+    }
+    let missing = "postgres://app:pw@db/app?sslmode=require&sslcert=/nowhere/c.pem&sslkey=/nowhere/k.pem";
+    let output = Setup::dev().database(missing).run(&["config", "check"]).await;
+    let text = all(&output);
+    assert!(text.contains("cannot read the file of sslcert, /nowhere/c.pem"), "{text}");
+}
+
+#[tokio::test]
+async fn the_check_shows_no_key_in_place_of_a_file_whatever_else_is_wrong() {
+    let file_settings = ["TENANTRY_JWT_KEY", "TENANTRY_JWT_KEY_PREVIOUS", "TENANTRY_TLS_CERT", "TENANTRY_TLS_KEY"];
+    let other_settings = ["TENANTRY_DATA_DIR", "TENANTRY_LOG"];
+    for variable in file_settings.into_iter().chain(other_settings) {
+        for (wrong, value) in
+            [("TENANTRY_LISTN", "x"), ("TENANTRY_MAX_BODY_BYTES", "0"), ("TENANTRY_TLS_CERT", "c.pem")]
+        {
+            if variable == wrong {
+                continue;
+            }
+            for key in [KEY.to_owned(), format!("{KEY}="), format!("-----BEGIN PRIVATE KEY----- {KEY}")] {
+                let output =
+                    Setup::dev().env(variable, &key).env(wrong, value).run_in_place(&["config", "check"]).await;
+                let text = all(&output);
+                assert!(output.status.code() == Some(1) && !text.contains("MC4CAQ"), "{variable} {wrong}: {text}");
+            }
+        }
+    }
+    let setup = file_settings.into_iter().fold(Setup::dev(), |setup, variable| setup.env(variable, "keys/some.pem"));
+    let output = setup.env("TENANTRY_LISTN", "x").run(&["config", "check"]).await;
+    assert_eq!(all(&output).matches("keys/some.pem").count(), 4, "paths must be shown: {}", all(&output));
+    // These belong to other programs, and are not parsed if ours are set.
+    let ignored = Setup::dev()
+        .env("PROXY_PORT", "http://ci:hunter2@proxy:3128")
+        .env("PROXY_TLS_ENABLED", "hunter2")
+        .env("TENANTRY_WAREHOUSE_EDGE_PORT", "443")
+        .env("TENANTRY_WAREHOUSE_EDGE_TLS", "true")
+        .run(&["config", "check"])
+        .await;
+    assert!(ignored.status.success() && !all(&ignored).contains("hunter2"), "{}", all(&ignored));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_cannot_be_searched_makes_no_secret_a_path() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    let home = tempfile::tempdir().unwrap();
+    let is_root = home.path().metadata().unwrap().uid() == 0;
+    // The superuser may search every directory.
+    let mut command = if is_root { Command::new("runuser") } else { Command::new(program()) };
+    if is_root {
+        command.args(["-u", "postgres", "--"]).arg(program());
+    }
+    let mut command = unconfigured(tokio::process::Command::from(command)).into_std();
+    command.args(["config", "check"]).current_dir(home.path());
+    command.env("TENANTRY_JWT_KEY", KEY).env("TENANTRY_TLS_CERT", "keys/tls.crt").env("TENANTRY_TLS_KEY", KEY);
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(if is_root { 0o700 } else { 0o000 })).unwrap();
+    let output = command.output();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let text = all(&output.unwrap());
+    assert!(text.contains("Permission denied") && text.contains("keys/tls.crt"), "{text}");
+    assert!(!text.contains("MC4CAQ"), "{text}");
+}
+
+#[tokio::test]
+async fn commands_repeat_no_secret_in_place_of_a_file() {
+    let setup = Setup::dev();
+    assert!(setup.run(&["migrate", "up"]).await.status.success());
+    let secret = "hunter2Secret.2024";
+    let create = ["users", "create", "--admin", "ops", "--password-file", secret];
+    let commands: [&[&str]; 3] =
+        [&create, &["config", "check", "--config", secret], &["users", "set-password", "ops", "--config", secret]];
+    for command in commands {
+        let output = setup.run(command).await;
+        let text = all(&output);
+        assert!(output.status.code() == Some(1) && !text.contains("hunter2"), "{command:?}: {text}");
+    }
+    let variable = setup.clone().env("TENANTRY_CONFIG", secret).run(&["config", "check"]).await;
+    assert!(variable.status.code() == Some(1) && !all(&variable).contains("hunter2"), "{}", all(&variable));
+    let directory = setup.run(&["config", "check", "--data-dir", "https://ci:hunter2@vault"]).await;
+    assert!(!all(&directory).contains("hunter2"), "{}", all(&directory));
+    let named = setup.run(&["config", "check", "--config", "conf/tenantry.toml"]).await;
+    assert!(output_text(&named).contains("conf/tenantry.toml"), "{}", output_text(&named));
+    let output = setup.run(&["openapi", "--output", "hunter2Secret/2024/x"]).await;
+    assert!(output.status.code() == Some(1) && !all(&output).contains("hunter2"), "{}", all(&output));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_start_logs_no_password_of_a_database_url_or_a_password_file() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let setup = Setup::dev().database("postgres://app@127.0.0.1:1/app?passwd=hunter2");
+    let file = setup.home().join("pgpass");
+    fs::write(&file, "hunter2\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let setup = setup.env("PGPASSFILE", file.display().to_string());
+    let output = setup.run(&["dev", "--listen", "127.0.0.1:0"]).await;
+    let text = all(&output);
+    assert!(output.status.code() == Some(1) && text.contains("unknown parameter") && text.contains("passwd"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
 }

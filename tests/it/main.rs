@@ -71,5 +71,6 @@ mod tenant_purge;
 mod tenant_watch;
 mod tenants;
 mod tls;
+mod users_commands;
 mod warehouse;
 mod zerotrust;

@@ -170,3 +170,67 @@ async fn an_inactive_account_administers_nothing_by_its_name() {
     post("/v1/admin/tenants/lifecycle", purge).await;
     assert_eq!(get(&server, &proxy, "dock/eve", others).await.status, 403);
 }
+
+#[tokio::test]
+async fn a_subject_in_another_case_administers_nothing() {
+    let server = serve("proxy").await;
+    let (admin, proxy) = (server.admin(), platform(&server, "proxy").await);
+    let post = async |path: &str, body: serde_json::Value| {
+        let answer = admin.call(Method::POST, path, Some(&body.to_string())).await;
+        assert!(answer.status < 300, "{path}: {answer:?}");
+    };
+    let created = admin.put("/admin/v2/tenants/CaseCo", r#"{"allowedClusters":["standalone"]}"#).await;
+    assert_eq!(created.status, 204, "{created:?}");
+    for id in ["ada", "bob", "Eve"] {
+        let user = json!({"action": "create", "tenant_id": "CaseCo", "user_id": id, "email": format!("{id}@example.com"),
+            "role": "user", "password": "correct horse battery staple"});
+        post("/v1/admin/users/lifecycle", user).await;
+    }
+    let subjects = [
+        "CaseCo/ada",
+        "CaseCo/bob",
+        "CaseCo/Eve",
+        "caseco/ada",
+        "caseco/bob",
+        "caseco/Eve",
+        "CaseCo/Ada",
+        "CaseCo/BOB",
+        "caseco/BOB",
+        "CaseCo/ada@example.com",
+        "CaseCo/bob@example.com",
+        "CaseCo/zoe",
+        "Admin",
+        "caseco/zoe",
+    ];
+    let roles = json!({"adminRoles": subjects, "allowedClusters": ["standalone"]}).to_string();
+    assert_eq!(admin.put("/admin/v2/tenants/target", &roles).await.status, 204);
+    let admitted = async || {
+        let mut admitted = Vec::new();
+        for subject in subjects {
+            match get(&server, &proxy, subject, "/admin/v2/namespaces/target").await.status {
+                200 => admitted.push(subject),
+                403 => assert_eq!(list(&server, &proxy, subject).await, Code::PermissionDenied, "{subject}"),
+                status => panic!("{subject}: {status}"),
+            }
+        }
+        admitted
+    };
+    let by_address = "CaseCo/bob@example.com";
+    assert_eq!(
+        admitted().await,
+        ["CaseCo/ada", "CaseCo/bob", "CaseCo/Eve", "CaseCo/ada@example.com", by_address, "CaseCo/zoe"]
+    );
+    post("/v1/admin/users/suspend", json!({"tenant_id": "CaseCo", "user_id": "bob", "reason": "gone"})).await;
+    assert_eq!(admitted().await, ["CaseCo/ada", "CaseCo/Eve", "CaseCo/ada@example.com", "CaseCo/zoe"]);
+    // Under the spelling that the tenant gave up, nobody acts.
+    post("/v1/admin/tenants/lifecycle", json!({"action": "update", "tenant_id": "CaseCo", "slug": "caseco"})).await;
+    assert_eq!(admitted().await, ["caseco/ada", "caseco/Eve", "caseco/zoe"]);
+    post(
+        "/v1/admin/users/lifecycle",
+        json!({"action": "delete", "tenant_id": "caseco", "user_id": "bob", "reason": "x"}),
+    )
+    .await;
+    assert_eq!(admitted().await, ["caseco/ada", "caseco/Eve", "caseco/zoe"], "nor does a deleted account");
+    post("/v1/admin/tenants/lifecycle", json!({"action": "suspend", "tenant_id": "caseco", "reason": "unpaid"})).await;
+    assert_eq!(admitted().await, ["caseco/zoe"], "no account of a suspended tenant");
+}

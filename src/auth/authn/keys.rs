@@ -162,12 +162,12 @@ fn generate() -> SigningKey {
 
 fn read(path: &Path) -> Result<Key, KeyError> {
     let pem = setting_file::read_text(path).map_err(|source| file_error(path, source))?;
-    let key = SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::Format { path: path.display().to_string() })?;
+    let key = SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::Format { path: setting_file::shown(path) })?;
     Ok(Key::of(key))
 }
 
 fn check_strict(path: &Path) -> Result<(), KeyError> {
-    let named = || path.display().to_string();
+    let named = || setting_file::shown(path);
     if private_file::is_exposed(path).map_err(|source| file_error(path, source))? {
         return Err(KeyError::Exposed { path: named() });
     }
@@ -177,13 +177,13 @@ fn check_strict(path: &Path) -> Result<(), KeyError> {
 
 fn create(path: &Path) -> Result<(), KeyError> {
     let pem =
-        generate().to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Format { path: path.display().to_string() })?;
+        generate().to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Format { path: setting_file::shown(path) })?;
     let made = private_file::create(path, format!("{DEV_MARK}\n{}", *pem).as_bytes());
     made.map(drop).map_err(|source| file_error(path, source))
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> KeyError {
-    KeyError::File { path: setting_file::shown(path, &source), source }
+    KeyError::File { path: setting_file::shown(path), source }
 }
 
 #[cfg(test)]

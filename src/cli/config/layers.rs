@@ -109,7 +109,7 @@ impl Layers {
         };
         for (key, value) in values {
             let Some(setting) = settings::by_key(&key) else {
-                problems.push(Problem::general(format!("unknown key {key} in {}", path.display())));
+                problems.push(Problem::general(format!("unknown key {key} in {}", setting_file::shown(path))));
                 continue;
             };
             match text(&value) {
@@ -170,7 +170,7 @@ fn ours(
 /// Reads a TOML file. The parser's error quotes the file, including secrets, so only its first line, the position of
 /// the error, is reported.
 fn read_file(path: &Path) -> Result<Table, String> {
-    let name = path.display();
+    let name = setting_file::shown(path);
     let content = setting_file::read_text(path).map_err(|error| format!("configuration file {name}: {error}"))?;
     settings::trimmed(&content).parse().map_err(|error: toml::de::Error| {
         let place = error.to_string().lines().next().unwrap_or_default().to_owned();

@@ -16,6 +16,15 @@ pub struct Setting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {
     Plain,
+    /// The name of a file: only if it certainly is one, because it may be the key that belongs into the file.
+    File,
+    /// The name of a directory.
+    Directory,
+    /// A log filter.
+    Filter,
+    /// A port or a switch. Only a short word: if the setting is not used, its value is not parsed, and may belong to
+    /// another program.
+    Short,
     /// The URL of a database: without user, password and query.
     Database,
     /// Masked.
@@ -39,19 +48,19 @@ pub const SETTINGS: &[Setting] = &[
     setting!("mtls_listen", "TENANTRY_MTLS_LISTEN", "", Plain),
     setting!("trust_domain", "TENANTRY_TRUST_DOMAIN", "tenantry.local", Plain),
     setting!("trust_refresh", "TENANTRY_TRUST_REFRESH", "300s", Plain),
-    setting!("data_dir", "TENANTRY_DATA_DIR", ".tenantry", Plain),
+    setting!("data_dir", "TENANTRY_DATA_DIR", ".tenantry", Directory),
     setting!("database_url", "TENANTRY_DATABASE_URL", "", Database),
     setting!("database_connections", "TENANTRY_DATABASE_CONNECTIONS", "10", Plain),
-    setting!("jwt_key", "TENANTRY_JWT_KEY", "", Plain),
-    setting!("jwt_key_previous", "TENANTRY_JWT_KEY_PREVIOUS", "", Plain),
+    setting!("jwt_key", "TENANTRY_JWT_KEY", "", File),
+    setting!("jwt_key_previous", "TENANTRY_JWT_KEY_PREVIOUS", "", File),
     setting!("kek", "TENANTRY_KEK", "", Masked),
     setting!("kek_previous", "TENANTRY_KEK_PREVIOUS", "", Masked),
-    setting!("tls_cert", "TENANTRY_TLS_CERT", "", Plain),
-    setting!("tls_key", "TENANTRY_TLS_KEY", "", Plain),
+    setting!("tls_cert", "TENANTRY_TLS_CERT", "", File),
+    setting!("tls_key", "TENANTRY_TLS_KEY", "", File),
     setting!("trusted_proxies", "TENANTRY_TRUSTED_PROXIES", "", Plain),
     setting!("proxy_headers", "TENANTRY_PROXY_HEADERS", "x-forwarded", Plain),
     setting!("cors_origins", "TENANTRY_CORS_ORIGINS", "", Plain),
-    setting!("log", "TENANTRY_LOG", "info", Plain),
+    setting!("log", "TENANTRY_LOG", "info", Filter),
     setting!("max_body_bytes", "TENANTRY_MAX_BODY_BYTES", "262144", Plain),
     setting!("max_in_flight", "TENANTRY_MAX_IN_FLIGHT", "1024", Plain),
     setting!("request_timeout", "TENANTRY_REQUEST_TIMEOUT", "30s", Plain),
@@ -72,8 +81,8 @@ pub const SETTINGS: &[Setting] = &[
     setting!("kubeop_jwt_signing_key", "KUBEOP_JWT_SIGNING_KEY", "", Masked),
     setting!("kubeop_require_auth", "KUBEOP_REQUIRE_AUTH", "", Plain),
     setting!("qod_api_key", "QOD_API_KEY", "", Masked),
-    setting!("proxy_port", "PROXY_PORT", "", Plain),
-    setting!("proxy_tls_enabled", "PROXY_TLS_ENABLED", "", Plain),
+    setting!("proxy_port", "PROXY_PORT", "", Short),
+    setting!("proxy_tls_enabled", "PROXY_TLS_ENABLED", "", Short),
 ];
 
 /// The setting with this key.

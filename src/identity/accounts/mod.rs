@@ -246,29 +246,27 @@ pub async fn change(tx: &Tx, row: accounts::Model, change: &AccountChange) -> Re
     Ok(next.update_row(tx.conn()).await?.into())
 }
 
-/// Sets the password of an account and revokes all tokens issued to it. Fails with NOT_FOUND if there is no
-/// such account.
+/// Sets the password of an account, named as in [`find`], and revokes all tokens issued to it. Fails with NOT_FOUND if
+/// there is no such account.
 pub async fn set_password(
     store: &Store,
     passwords: &Passwords,
     cx: &Cx,
     tenant: Option<TenantScope>,
-    username: &str,
+    named: &str,
     password: Password,
 ) -> Result<()> {
-    store.write(cx, (tenant, username.to_owned(), passwords.hash(password).await?), put_password).await
+    store.write(cx, (tenant, named.to_owned(), passwords.hash(password).await?), put_password).await
 }
 
-async fn put_password(tx: &Tx, (tenant, username, hash): &(Option<TenantScope>, String, String)) -> Result<()> {
-    // Locked, because the change writes the epoch and the version after those that it has read.
-    let row = by_name(*tenant, username).lock_exclusive().fetch_one(tx.conn()).await?;
-    let account = row.ok_or_else(not_found)?;
+async fn put_password(tx: &Tx, (tenant, named, hash): &(Option<TenantScope>, String, String)) -> Result<()> {
+    let account = find_locked(tx, *tenant, named).await?.ok_or_else(not_found)?;
     let password = Some((hash.clone(), false));
     let invited = account.status == AccountStatus::Invited;
     let status = invited.then_some((AccountStatus::Active, None));
     let new = AccountChange { password, status, end_sessions: true, ..AccountChange::default() };
     let account = change(tx, account, &new).await?;
-    tx.changed(account.change(ChangeKind::Updated), username, Value::Null);
+    tx.changed(account.change(ChangeKind::Updated), account.username.as_str(), Value::Null);
     Ok(())
 }
 
@@ -330,14 +328,16 @@ async fn by_name_or_email(
     Ok(rows.into_iter().min_by_key(place))
 }
 
-/// Whether an account with exactly this name was deleted.
+/// Whether an account with exactly this name, or with this name in lower case, was deleted. Other cases are not
+/// searched: names of deleted accounts are indexed as they were given.
 pub(super) async fn was_deleted(store: &Store, tenant: Option<TenantScope>, username: &str) -> Result<bool> {
     // Also the id of an account without a chosen name.
     if !is_written_as_name(username) {
         return Ok(false);
     }
     let deleted = in_place(tenant).filter(accounts::Column::Status.eq(AccountStatus::Deleted));
-    Ok(deleted.filter(accounts::Column::Username.eq(username)).fetch_one(store.read()).await?.is_some())
+    let named = accounts::Column::Username.is_in([username.to_owned(), fold(username)]);
+    Ok(deleted.filter(named).fetch_one(store.read()).await?.is_some())
 }
 
 pub fn not_found() -> Error {

@@ -2,7 +2,7 @@
 
 use crate::identity::{Account, AccountStatus, accounts};
 use crate::{
-    base::{Cx, Error, Result, RoleSet, TenantName, TenantRef, error::Reason},
+    base::{Cx, Error, IdKind, Result, RoleSet, TenantName, TenantRef, TenantScope, error::Reason},
     store::{Stamp, Store},
     tenants::{self, Tenant},
 };
@@ -17,20 +17,26 @@ pub struct PrincipalAccount {
 }
 
 /// The account whose tokens have exactly this subject: `<tenant>/<username>`, or `<username>` on the platform.
-/// Fails with PERMISSION_DENIED if it may not act, because it or its tenant is suspended or deleted, or it is
-/// only invited: being named, for example as an admin role of a tenant, gives it no access in that state.
+///
+/// Fails with PERMISSION_DENIED if it may not act, because it or its tenant is suspended or deleted, or it is only
+/// invited: being named, for example as an admin role of a tenant, gives it no access in that state. A subject that
+/// names the tenant or the account in another case fails, too: subjects are case-sensitive, and it may be the subject
+/// that the account had before its tenant changed the case of its name.
 pub async fn find(store: &Store, subject: &str) -> Result<Option<PrincipalAccount>> {
     let Some((tenant, username)) = resolve_subject(store, subject).await? else { return Ok(None) };
     let scope = tenant.as_ref().map(|(_, scope)| *scope);
-    let row = accounts::find(store.read(), scope, username).await?;
-    let tenant = tenant.map(|(tenant, _)| tenant);
-    let account = row.map(Account::from);
-    let exact = |account: &Account| account.subject(tenant.as_ref().map(|tenant| tenant.name.as_str())) == subject;
-    let Some(account) = account.filter(exact) else {
+    let account = accounts::find(store.read(), scope, username).await?.map(Account::from);
+    let Some(account) = account else {
         return if accounts::was_deleted(store, scope, username).await? { Err(may_not_act()) } else { Ok(None) };
     };
+    let tenant = tenant.map(|(tenant, _)| tenant);
     if account.status != AccountStatus::Active || tenant.as_ref().is_some_and(|tenant| !tenant.status.admits()) {
         return Err(may_not_act());
+    }
+    if account.username != username {
+        // An address is not a subject of the account, but may be one of another issuer.
+        let is_by_address = !account.username.eq_ignore_ascii_case(username) && IdKind::User.read(username).is_none();
+        return if is_by_address { Ok(None) } else { Err(may_not_act()) };
     }
     let also = match scope {
         Some(scope) => {
@@ -44,7 +50,7 @@ pub async fn find(store: &Store, subject: &str) -> Result<Option<PrincipalAccoun
 fn may_not_act() -> Error {
     Error::denied(
         Reason::PermissionDenied,
-        "the account of the original principal is suspended, deleted or not yet active, or its tenant gave up this name",
+        "the account of the original principal is suspended, deleted or not yet active, or has another name",
     )
 }
 
@@ -52,13 +58,14 @@ fn may_not_act() -> Error {
 async fn resolve_subject<'s>(
     store: &Store,
     subject: &'s str,
-) -> Result<Option<(Option<(Tenant, crate::base::TenantScope)>, &'s str)>> {
+) -> Result<Option<(Option<(Tenant, TenantScope)>, &'s str)>> {
     let Some((tenant, username)) = subject.split_once('/') else { return Ok(Some((None, subject))) };
     let Ok(name) = tenant.parse::<TenantName>() else { return Ok(None) };
     // The lookup runs as the system, because the named account is not the caller.
     let system = Cx::system("auth.principal", store.clock().clone());
     // Includes tenants that are being deleted: their accounts may not act.
     match tenants::resolve_any(&system, store, &TenantRef::Name(name.key())).await {
+        Ok((tenant, _)) if tenant.name != name => Err(may_not_act()),
         Ok(found) => Ok(Some((Some(found), username))),
         // A tenant that was renamed or purged: whether its accounts may act is not known under its old name.
         Err(error) if error.reason == Reason::TenantNotFound => match tenants::released_at(store, &name.key()).await? {

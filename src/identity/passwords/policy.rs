@@ -20,7 +20,7 @@ pub(in crate::identity) async fn checked(text: Secret<String>, names: Vec<String
 }
 
 /// The same for a platform account: a password that takes only a hundred million guesses is refused.
-pub async fn checked_for_platform(text: Secret<String>, names: Vec<String>) -> Result<Password> {
+pub(in crate::identity) async fn checked_for_platform(text: Secret<String>, names: Vec<String>) -> Result<Password> {
     harder_than(Score::Two, text, names).await
 }
 
@@ -31,9 +31,11 @@ async fn harder_than(score: Score, text: Secret<String>, names: Vec<String>) -> 
     if keystrokes.min(length) < MIN || length > MAX {
         return Err(weak("a password must have 12 to 256 characters"));
     }
+    // In the same normal form: compatibility characters of a name, such as full-width letters, are kept in the name.
+    let names: Vec<_> = names.iter().map(|name| text::password(name)).collect();
     let folded = text::fold(text.expose());
     if names.iter().any(|name| text::fold(name) == folded) {
-        return Err(weak("a password must not be the name or email address of its user"));
+        return Err(named());
     }
     // A long text takes milliseconds.
     let estimate = tokio::task::spawn_blocking(move || {
@@ -46,6 +48,11 @@ async fn harder_than(score: Score, text: Secret<String>, names: Vec<String>) -> 
         (true, _) => Err(weak("the password is too easy to guess")),
         (false, text) => Ok(Password::kept(text)),
     }
+}
+
+/// The password is the name or the address of its user.
+pub(in crate::identity) fn named() -> Error {
+    weak("a password must not be the name or email address of its user")
 }
 
 fn strength(password: &str, names: &[String]) -> Score {
@@ -79,6 +86,26 @@ mod tests {
         }
         for good in ["correct horse battery staple", "zu viele Köche", "tR0ub4dor&3-plus"] {
             assert_eq!(refused(good).await, None, "{good}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_with_compatibility_characters_is_not_a_password() {
+        for name in [
+            "\u{ff2d}\u{ff41}\u{ff52}\u{ff49}\u{ff41} Schr\u{f6}dinger",
+            "Maria\u{3000}Schroedinger",
+            "\u{ff4d}aria Schroedinger",
+            "Schroedinger\u{b2} Lab",
+            "Fu\u{fb02}\u{fb01}eld Research",
+        ] {
+            for typed in [name.to_owned(), text::password(name)] {
+                for check in [true, false] {
+                    let (typed, names) = (Secret::new(typed.clone()), vec![name.to_owned()]);
+                    let checked =
+                        if check { checked(typed, names).await } else { checked_for_platform(typed, names).await };
+                    assert!(checked.unwrap_err().to_string().contains("must not be the name"), "{name}");
+                }
+            }
         }
     }
 

@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::{LockedUser, ceiling, last_admin, put, record, rules, suspension};
 use crate::identity::{
-    AccountChange, AccountStatus, Email, NewAccount, Password, People, RoleGrant, User, UserRef, accounts, groups,
-    passwords::policy, totp, users,
+    AccountChange, AccountStatus, Email, NewAccount, Password, People, RoleGrant, User, UserRef,
+    accounts::{self, password::Owner},
+    groups, totp, users,
 };
 use crate::{
     base::{Cx, Error, Result, Role, Secret, TenantRef, TenantScope, error::Reason, text},
@@ -89,10 +90,9 @@ async fn draft(cx: &Cx, people: &People, new: NewUser) -> Result<Draft> {
     let password_hash = match new.password {
         None => None,
         Some(text) => {
-            let mut names = accounts::password::forms_of_address(&new.email);
-            names.extend(id.clone());
-            names.push(display_name.clone());
-            let password = policy::checked(text, names).await?;
+            let names = id.iter().chain([&display_name]).cloned().collect();
+            let owner = Owner { names, address: Some(new.email) };
+            let password = accounts::password::checked_for_user(owner, text).await?;
             Some(people.passwords.hash(password).await?)
         }
     };

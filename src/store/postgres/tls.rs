@@ -27,11 +27,14 @@ use tokio_rustls::{
             danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         },
         crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-        pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+        pki_types::{CertificateDer, ServerName, UnixTime},
     },
 };
 
-use crate::base::setting_file;
+use crate::base::{
+    pem::{self, PairFault, PemFault},
+    setting_file,
+};
 
 /// What is checked of the server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,14 +75,17 @@ pub(super) struct Handshake {
 pub(super) struct Encrypted(Stream<Socket>);
 
 impl Pem {
-    fn read(&self) -> io::Result<Vec<u8>> {
+    /// What `parse` reads in it. The errors name the parameter of the URL, and never quote the content.
+    fn parsed<T>(&self, parameter: &str, parse: fn(&[u8]) -> Result<T, PemFault>) -> io::Result<T> {
+        parse(&self.read(parameter)?).map_err(|fault| io::Error::other(format!("{parameter} {fault}")))
+    }
+
+    fn read(&self, parameter: &str) -> io::Result<Vec<u8>> {
         match self {
             Self::Text(text) => Ok(text.clone().into_bytes()),
             Self::File(path) => setting_file::read(path).map_err(|error| {
-                io::Error::new(
-                    error.kind(),
-                    format!("cannot read the file {}: {error}", setting_file::shown(path, &error)),
-                )
+                let path = setting_file::shown(path);
+                io::Error::new(error.kind(), format!("cannot read the file of {parameter}, {path}: {error}"))
             }),
         }
     }
@@ -120,9 +126,11 @@ impl Tls {
         let config = config.dangerous().with_custom_certificate_verifier(verifier);
         match (&self.0.certificate, &self.0.key) {
             (Some(certificate), Some(key)) => {
-                let chain = CertificateDer::pem_slice_iter(&certificate.read()?).collect::<Result<_, _>>();
-                let key = PrivateKeyDer::from_pem_slice(&key.read()?).map_err(io::Error::other)?;
-                config.with_client_auth_cert(chain.map_err(io::Error::other)?, key).map_err(io::Error::other)
+                let chain = certificate.parsed("sslcert", pem::certificates)?;
+                let key = key.parsed("sslkey", pem::private_key)?;
+                config.with_client_auth_cert(chain, key).map_err(|error| {
+                    io::Error::other(format!("sslcert cannot be used with sslkey: {}", PairFault::from(error)))
+                })
             }
             (None, None) => Ok(config.with_no_client_auth()),
             _ => Err(io::Error::other("sslcert and sslkey must be given together")),
@@ -132,12 +140,8 @@ impl Tls {
     fn authorities(&self, provider: Arc<CryptoProvider>) -> io::Result<Arc<WebPkiServerVerifier>> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(authorities) = &self.0.authorities {
-            let before = roots.len();
-            for authority in CertificateDer::pem_slice_iter(&authorities.read()?) {
-                roots.add(authority.map_err(io::Error::other)?).map_err(io::Error::other)?;
-            }
-            if roots.len() == before {
-                return Err(io::Error::other("sslrootcert contains no certificate in PEM"));
+            for authority in authorities.parsed("sslrootcert", pem::certificates)? {
+                roots.add(authority).map_err(|_| io::Error::other("sslrootcert contains a damaged certificate"))?;
             }
         }
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(io::Error::other)
@@ -163,7 +167,9 @@ impl TlsConnect<Socket> for Handshake {
         Box::pin(async move {
             let tls = self.tls;
             let config = spawn_blocking(move || tls.config()).await.map_err(io::Error::other)??;
-            let name = ServerName::try_from(self.host).map_err(io::Error::other)?;
+            let name = ServerName::try_from(self.host).map_err(|_| {
+                io::Error::other("the host of the database is not a name or an address, which TLS requires")
+            })?;
             TlsConnector::from(Arc::new(config)).connect(name, socket).await.map(Encrypted)
         })
     }

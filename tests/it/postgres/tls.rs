@@ -91,6 +91,13 @@ async fn every_mode_of_tls_checks_what_it_promises() {
     let (pem, key) = (server.file("client.pem", &pem), server.file("client.key", &key));
     let own = format!("sslmode=require&sslcert={}&sslkey={}", pem.display(), key.display());
     assert!(is_encrypted(&certified, &own).await.unwrap());
+    // The library's errors quote the line.
+    let in_one_line = fs::read_to_string(&key).unwrap().replace('\n', " ");
+    let in_one_line = server.file("line.key", &in_one_line);
+    let own = format!("sslmode=require&sslcert={}&sslkey={}", pem.display(), in_one_line.display());
+    let error = is_encrypted(&certified, &own).await.unwrap_err();
+    let cause = error.cause.as_ref().expect("a cause").to_string();
+    assert!(cause.contains("sslkey is not PEM") && !cause.contains("45, 45"), "{cause}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

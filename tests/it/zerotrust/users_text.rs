@@ -209,8 +209,21 @@ both_databases! {
             let written = json!({"email": "maria@xn--bcherladen-9db.example", "password": password});
             assert_eq!(user(&admin, "maria", written).await.status, 422, "{password}");
         }
-        let quoted = json!({"email": "\"maria\"@big.example", "password": "\"maria\"@big.example"});
-        assert_eq!(user(&admin, "maria", quoted).await.status, 422);
+        for (email, password) in [
+            ("\"maria\"@big.example", "\"maria\"@big.example"),
+            ("maria.schroedinger@big.example", "\"maria.schroedinger\"@big.example"),
+            ("maria.schroedinger@big.example", "\"maria\\.schroedinger\"@big.example"),
+            ("maria.schroedinger@big.example", "maria.schroedinger@big\u{3002}example"),
+            ("maria@b\u{fc}cher.l\u{e4}den.example", "maria@b\u{fc}cher.xn--lden-loa.example"),
+            ("\u{1e9b}\u{323}.schroedinger@big.example", "\u{17f}\u{323}\u{307}.schroedinger@big.example"),
+        ] {
+            let created = user(&admin, "maria", json!({"email": email, "password": password})).await;
+            assert!(created.status == 422 && created.body.contains("must not be the name"), "{password}: {created:?}");
+        }
+        for name in ["\u{ff2d}\u{ff41}ria Schroedinger", "Maria\u{3000}Schroedinger", "Schroedinger\u{b2} Lab"] {
+            let created = user(&admin, "maria", json!({"display_name": name, "password": name})).await;
+            assert!(created.status == 422 && created.body.contains("must not be the name"), "{name}: {created:?}");
+        }
         assert_eq!(user(&admin, "maria", json!({"email": address})).await.status, 201);
         for password in [address, "maria@xn--bcherladen-9db.example"] {
             let body = json!({"tenant_id": "acme", "user_id": "maria", "password": password});
