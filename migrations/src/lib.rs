@@ -37,6 +37,7 @@ mod m20260101_000022_enrollment_tokens;
 mod m20260101_000023_trust;
 mod m20260101_000024_devices;
 mod m20260101_000025_policies;
+mod m20260101_000026_policy_bundles;
 pub mod record;
 
 /// The result of a migration.
@@ -91,6 +92,7 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000023_trust,
     m20260101_000024_devices,
     m20260101_000025_policies,
+    m20260101_000026_policy_bundles,
 ];
 
 /// The database to be migrated.

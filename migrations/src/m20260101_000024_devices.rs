@@ -52,6 +52,7 @@ fn devices() -> TableCreateStatement {
         .col(text("labels"))
         .col(number_null("last_seen_at"))
         .col(text_null("last_ip"))
+        .col(number("policy_floor").default(0))
         .col(number("version"))
         .col(number("created_at"))
         .col(number("updated_at"))

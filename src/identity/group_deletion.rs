@@ -23,11 +23,18 @@ pub async fn delete(cx: &Cx, store: &Store, group: &GroupRef, force: bool) -> Re
 
 async fn remove(tx: &Tx, (group, force): &(GroupRef, bool)) -> Result<Group> {
     let (scope, row) = groups::locked(tx, group).await?;
+    let rows = tx.tenant(scope);
+    let has_policy = rows.policies().concern_group(row.id).await?;
     if !force {
         rules::refuse(&row, Edit::Delete)?;
-        if tx.tenant(scope).policies().concern_group(row.id).await? {
+        if has_policy {
             return Err(rules::in_use());
         }
+    }
+    if has_policy {
+        // Its devices fall back to policies with lower versions. They may be in it by their tokens, too.
+        let next = rows.latest_policy_version().await?.saturating_add(1);
+        rows.devices().raise_policy_floor(None, next).await?;
     }
     let gone = groups::counted(tx, scope, row).await?;
     grants::revoke_for_group(tx, scope, gone.row.id).await?;

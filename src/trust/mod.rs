@@ -17,7 +17,9 @@ use time::Duration;
 
 pub use anchors::AnchorSet;
 pub use authority::{Authority, Holder};
+pub use envelope::sign;
 pub use installation::Installation;
+pub use key::ArtifactKey;
 pub use server::{REPLACED_BEFORE, ServerCertificate};
 
 use crate::{

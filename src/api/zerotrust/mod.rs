@@ -2,6 +2,7 @@
 
 mod api_key_service;
 mod artifacts;
+mod device_policy_service;
 mod device_service;
 mod dialect;
 mod enrollment_service;
@@ -24,10 +25,11 @@ use transcoder::Service;
 
 pub use self::dialect::ZeroTrustDialect;
 use self::{
-    api_key_service::ApiKeys, device_service::Devices, enrollment_service::Enrollments,
-    enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools, gateway_service::Gateways,
-    group_service::Groups, policy_service::Policies, role_service::RoleGrants, session_service::AdminSessions,
-    tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors, user_service::Users,
+    api_key_service::ApiKeys, device_policy_service::DevicePolicies, device_service::Devices,
+    enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
+    gateway_service::Gateways, group_service::Groups, policy_service::Policies, role_service::RoleGrants,
+    session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors,
+    user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -42,6 +44,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::enrollment_service::mount(Enrollments { deps: deps() }),
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
+        handlers::device_policy_service::mount(DevicePolicies { deps: deps() }),
         handlers::policy_service::mount(Policies { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),

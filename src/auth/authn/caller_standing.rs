@@ -13,8 +13,15 @@ use crate::{
 };
 
 /// Kinds of resources whose changes may end the rights of a caller.
-const RESOURCES: [Resource; 5] =
-    [Resource::Token, Resource::Sessions, Resource::Account, Resource::ApiKey, Resource::Tenant];
+const RESOURCES: [Resource; 7] = [
+    Resource::Token,
+    Resource::Sessions,
+    Resource::Account,
+    Resource::ApiKey,
+    Resource::Tenant,
+    Resource::Device,
+    Resource::Gateway,
+];
 /// How many batches of changes a stream may be behind. A stream that missed one checks the database.
 const BEHIND: usize = 64;
 /// How often each stream checks the database without a change, for rows that were changed by hand; up to a half more, at random.

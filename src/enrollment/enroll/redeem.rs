@@ -111,6 +111,7 @@ async fn device(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeeme
         labels: Json(BTreeMap::new()),
         last_seen_at: Some(now),
         last_ip: address(tx),
+        policy_floor: 0,
         version: 1,
         created_at: now,
         updated_at: now,

@@ -132,6 +132,7 @@ mod tests {
             labels: Json::default(),
             last_seen_at: None,
             last_ip: None,
+            policy_floor: 0,
             version: 1,
             created_at: Stamp::from_micros(0),
             updated_at: Stamp::from_micros(0),

@@ -102,6 +102,16 @@ async fn find(tx: &Tx, scope: TenantScope, users: &[String]) -> Result<Found> {
     Ok(found)
 }
 
+/// Makes the devices of users, whose groups changed, get their policy under a higher version than any they had.
+pub(in crate::identity) async fn renew_policies(tx: &Tx, scope: TenantScope, users: &[Uuid]) -> Result<()> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let rows = tx.tenant(scope);
+    let next = rows.latest_policy_version().await?.saturating_add(1);
+    rows.devices().raise_policy_floor(Some(users), next).await
+}
+
 fn unknown_users(unknown: &[&str]) -> Error {
     let shown = unknown.iter().take(REPEATED).map(|user| user.chars().take(SHOWN).collect::<String>());
     let more = unknown.len().saturating_sub(REPEATED);

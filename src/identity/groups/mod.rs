@@ -97,6 +97,7 @@ async fn insert(tx: &Tx, (tenant, new): &(TenantRef, NewGroup)) -> Result<Group>
     let rows = tx.tenant(scope);
     rows.groups().insert(&row).await?;
     let added = rows.group_members().add_to(row.id, &accounts, now).await?;
+    members::renew_policies(tx, scope, &added).await?;
     let details = json!({"name": row.name, "policy_id": row.policy_id, "members": public_ids(&added)});
     record(tx, scope, &row, ChangeKind::Created, details);
     Ok(Group { tenant: scope.tenant(), row, members: added.len() as u64 })
@@ -147,6 +148,7 @@ async fn change_members_in(tx: &Tx, (group, users, add): &(GroupRef, Vec<String>
     };
     if !changed.is_empty() {
         put(tx, scope, &mut row).await?;
+        members::renew_policies(tx, scope, &changed).await?;
     }
     let word = if *add { "added" } else { "removed" };
     record(tx, scope, &row, ChangeKind::Members, json!({"name": row.name, word: public_ids(&changed)}));

@@ -58,8 +58,8 @@ pub(super) async fn plan(
     new: &Checked,
     by: Publisher,
 ) -> Result<Plan> {
-    let latest = rows.policies().latest().await?;
-    refuse_stale(latest, new.expected_base)?;
+    refuse_stale(rows.policies().latest().await?, new.expected_base)?;
+    let latest = rows.latest_policy_version().await?;
     let source = source(rows, tenant, new).await?;
     references::require_scope(rows, source.scope).await?;
     let active = rows.policies().active_in(source.scope.kind(), source.scope.id(tenant.tenant())).await?;

@@ -54,6 +54,8 @@ pub struct Model {
     pub labels: Json<BTreeMap<String, String>>,
     pub last_seen_at: Option<Stamp>,
     pub last_ip: Option<String>,
+    /// Its policy must have at least this version: a policy that it had may not be replaced by one with a lower version.
+    pub policy_floor: i64,
     /// Raised by every change of what administrators see and decide.
     pub version: i64,
     pub created_at: Stamp,
@@ -193,6 +195,17 @@ impl<C: Db> Rows<'_, C, Entity> {
     /// The newest credentials of devices. Those without a credential are missing.
     pub async fn credentials(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, CredentialRow>> {
         TenantRows { conn: self.conn, tenant: self.tenant }.credentials().newest_of::<Entity>(ids).await
+    }
+
+    /// Makes the policies of the devices of these users, or of all devices, at least of this version.
+    pub async fn raise_policy_floor(&self, users: Option<&[Uuid]>, version: i64) -> Result<()> {
+        let update = self
+            .update_many()
+            .col_expr(Column::PolicyFloor, Expr::value(version))
+            .filter(Column::PolicyFloor.lt(version))
+            .filter(Condition::all().add_option(users.map(|users| Column::AccountId.is_in(users.iter().copied()))));
+        update.run(self.conn).await?;
+        Ok(())
     }
 
     /// Inserts a device.

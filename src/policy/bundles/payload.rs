@@ -4,8 +4,10 @@ use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-use super::{document::Document, resolve::Resolved, scope::Scope};
-use crate::base::{Error, IdKind, Result, TenantId};
+use crate::{
+    base::{Error, IdKind, Result, TenantId},
+    policy::{document::Document, resolve::Resolved, scope::Scope},
+};
 
 const SCHEMA: &str = "tenantry.policy.v1";
 

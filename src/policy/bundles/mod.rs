@@ -1,0 +1,163 @@
+//! The signed policies of devices (zero-trust contract, sections 5.3 and 6.1). A bundle is signed once for each resolution, and shared
+//! by all devices that have it.
+
+mod payload;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde_json::json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub use self::payload::{Issue, payload};
+use super::{
+    resolve::{Published, Resolved, Subject, resolve},
+    versions,
+};
+use crate::{
+    base::{Cx, Error, IdKind, Kind, Result, TenantRef, TenantScope, digest::sha256_hex, error::Reason},
+    store::{
+        Stamp, Store, Tx,
+        columns::{DeviceStatus, KeyUse, PolicyChannel},
+        tables::{DeviceRow, PolicyBundleRow},
+    },
+    tenants,
+    trust::{ArtifactKey, Trust, sign},
+};
+
+const TYPE: &str = "application/vnd.tenantry.policy+json";
+
+/// The signed policy of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    pub version: i64,
+    pub channel: PolicyChannel,
+    /// `sha256:` and the digest of the payload, in hex.
+    pub digest: String,
+    /// In JSON.
+    pub envelope: String,
+    pub issued_at: OffsetDateTime,
+    pub expires_at: OffsetDateTime,
+}
+
+/// A bundle to be issued.
+struct New {
+    scope: TenantScope,
+    device: Uuid,
+    subject: Subject,
+    policies: Vec<Published>,
+    key: Arc<ArtifactKey>,
+}
+
+/// The policy of a device. Fails with NOT_FOUND if there is no such device or no policy for it, with PERMISSION_DENIED if the device is
+/// not active.
+pub async fn of_device(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, device: &str) -> Result<Bundle> {
+    let scope = tenants::reach(cx, store, tenant).await?;
+    let id = IdKind::Device.read(device).ok_or_else(not_found)?;
+    let row = store.tenant(scope).devices().get(id).await?.ok_or_else(not_found)?;
+    if row.status != DeviceStatus::Active {
+        return Err(Error::denied(Reason::DeviceSuspended, "the device is not active"));
+    }
+    let subject = subject(store, scope, &row).await?;
+    let policies = active(store, scope).await?;
+    let resolved = resolve(&policies, &subject).ok_or_else(nothing_published)?;
+    let known = store.tenant(scope).policy_bundles().of(&key_of(&resolved)).await?;
+    if let Some(bundle) = known.filter(|bundle| bundle.version >= row.policy_floor) {
+        return Ok(bundle.into());
+    }
+    trust.latest_anchors(scope).await?;
+    let key = trust.signing_key(scope, KeyUse::PolicySigning).await?;
+    let system = Cx::system("policy.bundle.issue", store.clock().clone());
+    let new = New { scope, device: id, subject, policies, key };
+    store.write(&system, new, issue).await.map(Bundle::from)
+}
+
+/// The active policies of a tenant.
+pub async fn active(store: &Store, scope: TenantScope) -> Result<Vec<Published>> {
+    let rows = store.tenant(scope);
+    let active = rows.policies().active().await?;
+    versions::published(&rows, &active).await
+}
+
+/// A device, as far as its policy depends on it: its groups are those of its user and of its token, without deleted ones.
+pub async fn subject(store: &Store, scope: TenantScope, device: &DeviceRow) -> Result<Subject> {
+    let rows = store.tenant(scope);
+    let mut groups: BTreeSet<Uuid> = rows.groups().existing(&device.group_ids).await?.into_iter().collect();
+    if let Some(account) = device.account_id {
+        groups.extend(rows.group_members().groups_of(&[account]).await?.remove(&account).unwrap_or_default());
+    }
+    Ok(Subject { device: device.id, groups: groups.into_iter().collect() })
+}
+
+async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
+    // Locked: of several first calls, one issues the bundle, and no version is published meanwhile.
+    let (_, scope) = tenants::resolve_locked(tx, &TenantRef::Id(new.scope.tenant())).await?;
+    let rows = tx.tenant(scope);
+    let device = rows.devices().get(new.device).await?.ok_or_else(not_found)?;
+    let resolved = resolve(&new.policies, &new.subject).ok_or_else(nothing_published)?;
+    let resolution = key_of(&resolved);
+    if let Some(bundle) = rows.policy_bundles().of(&resolution).await?
+        && bundle.version >= device.policy_floor
+    {
+        tx.audit_only(Some(scope.tenant()), IdKind::Policy.show(bundle.bundle_id), json!({"version": bundle.version}));
+        return Ok(bundle);
+    }
+    let published = resolved.sources.iter().map(|source| source.version).max().unwrap_or_default();
+    // A device that left a scope gets what it had before it under a higher version.
+    let version = if published >= device.policy_floor {
+        published
+    } else {
+        rows.latest_policy_version().await?.saturating_add(1)
+    };
+    let expires_at = resolved.expires_at().ok_or_else(nothing_published)?;
+    let issue = Issue {
+        bundle_id: tx.new_id(),
+        tenant: scope.tenant(),
+        version,
+        issued_at: tx.now(),
+        expires_at: expires_at.time(),
+    };
+    let payload = payload(&resolved, &issue)?;
+    let row = PolicyBundleRow {
+        tenant_id: scope.into(),
+        resolution,
+        bundle_id: issue.bundle_id,
+        version,
+        channel: resolved.channel(),
+        digest: bundle_verify::digest(&payload),
+        envelope: sign(TYPE, &payload, [new.key.as_ref()]),
+        issued_at: issue.issued_at.into(),
+        expires_at,
+    };
+    rows.policy_bundles().put(row.clone()).await?;
+    let details = json!({"version": version, "digest": row.digest, "key_id": new.key.id()});
+    tx.audit_only(Some(scope.tenant()), IdKind::Policy.show(row.bundle_id), details);
+    Ok(row)
+}
+
+/// The key of a resolution: devices with the same one get the same bytes.
+fn key_of(resolved: &Resolved<'_>) -> String {
+    sha256_hex(resolved.sources.iter().map(|source| source.id.as_bytes().as_slice()))
+}
+
+fn not_found() -> Error {
+    Error::not_found(Reason::DeviceNotFound, "device not found")
+}
+
+/// Without a policy, a device must deny.
+fn nothing_published() -> Error {
+    Error::new(Kind::NotFound, Reason::PolicyVersionNotFound, "no policy is published for the device")
+}
+
+impl From<PolicyBundleRow> for Bundle {
+    fn from(row: PolicyBundleRow) -> Self {
+        Self {
+            version: row.version,
+            channel: row.channel,
+            digest: row.digest,
+            envelope: row.envelope,
+            issued_at: row.issued_at.time(),
+            expires_at: row.expires_at.time(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The signed policies of the devices of a tenant: the newest one for each resolution.
+
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+
+use super::rows::{Rows, TenantRows, TenantTable};
+use crate::{
+    base::Result,
+    store::{
+        Db, Exec, Fetch,
+        columns::{Owner, PolicyChannel, Stamp},
+    },
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "policy_bundles")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_id: Owner,
+    /// A digest of the policies that its sections come from.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub resolution: String,
+    /// UUIDv7.
+    pub bundle_id: Uuid,
+    /// A number of the tenant, as that of a published policy.
+    pub version: i64,
+    pub channel: PolicyChannel,
+    /// `sha256:` and the digest of the payload, in hex.
+    pub digest: String,
+    /// The signed envelope, in JSON.
+    pub envelope: String,
+    pub issued_at: Stamp,
+    pub expires_at: Stamp,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl TenantTable for Entity {
+    const TENANT: Column = Column::TenantId;
+}
+
+impl<'a, C> TenantRows<'a, C> {
+    pub fn policy_bundles(&self) -> Rows<'a, C, Entity> {
+        self.table()
+    }
+}
+
+impl<C: Db> Rows<'_, C, Entity> {
+    /// The bundle of a resolution.
+    pub async fn of(&self, resolution: &str) -> Result<Option<Model>> {
+        Ok(self.select().filter(Column::Resolution.eq(resolution)).fetch_one(self.conn).await?)
+    }
+
+    /// The highest version, 0 if there is none.
+    pub async fn latest(&self) -> Result<i64> {
+        let last = self.select().select_only().column(Column::Version).order_by_desc(Column::Version).limit(1);
+        Ok(last.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
+    }
+
+    /// Inserts or replaces the bundle of a resolution.
+    pub async fn put(&self, bundle: Model) -> Result<()> {
+        let columns = [
+            Column::BundleId,
+            Column::Version,
+            Column::Channel,
+            Column::Digest,
+            Column::Envelope,
+            Column::IssuedAt,
+            Column::ExpiresAt,
+        ];
+        let again = OnConflict::columns([Column::TenantId, Column::Resolution]).update_columns(columns).to_owned();
+        Entity::insert(bundle.into_active_model()).on_conflict(again).run(self.conn).await?;
+        Ok(())
+    }
+}
+
+impl<C: Db> TenantRows<'_, C> {
+    /// The highest version of a policy or a bundle of the tenant; the next one has the next number.
+    pub async fn latest_policy_version(&self) -> Result<i64> {
+        Ok(self.policies().latest().await?.max(self.policy_bundles().latest().await?))
+    }
+}
