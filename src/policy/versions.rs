@@ -1,6 +1,11 @@
 //! The published versions of the policies of a tenant.
 
-use super::{document::Document, resolve::Published};
+use std::collections::HashMap;
+
+use super::{
+    document::Document,
+    resolve::{Published, Subject},
+};
 use crate::{
     base::{Cx, Error, IdKind, Page, PageRequest, Result, TenantId, TenantRef, error::Reason},
     store::{
@@ -48,13 +53,18 @@ pub async fn content(rows: &TenantRows<'_, impl Db>, row: &PolicyRow) -> Result<
     Document::from_json(text)
 }
 
-/// These versions with their contents, for [`resolve`](super::resolve::resolve).
+/// The active versions that a device may get, with their contents, for [`resolve`](super::resolve::resolve).
+pub async fn of_device(rows: &TenantRows<'_, impl Db>, subject: &Subject) -> Result<Vec<Published>> {
+    let versions = rows.policies().active_for(subject.device, &subject.groups).await?;
+    published(rows, &versions).await
+}
+
+/// These versions with their contents, in the same order.
 pub async fn published(rows: &TenantRows<'_, impl Db>, versions: &[PolicyRow]) -> Result<Vec<Published>> {
     let ids: Vec<_> = versions.iter().map(|row| row.id).collect();
-    let contents = rows.policy_documents().of(&ids).await?;
+    let contents: HashMap<_, _> = rows.policy_documents().of(&ids).await?.into_iter().collect();
     let content = |row: &PolicyRow| {
-        let (_, text) =
-            contents.iter().find(|(id, _)| *id == row.id).ok_or_else(|| Error::internal("a policy has no content"))?;
+        let text = contents.get(&row.id).ok_or_else(|| Error::internal("a policy has no content"))?;
         Published::of(row, text)
     };
     versions.iter().map(content).collect()

@@ -73,7 +73,7 @@ fn word<W: Word>(path: &str, text: Option<&str>, violations: &mut Violations) ->
     text.and_then(|text| violations.word(path, text))
 }
 
-/// Reads the items of a list of at most `most`, without repetitions.
+/// Reads the items of a list of at most `most`, which must differ.
 fn items<T: PartialEq>(
     path: &str,
     texts: &[String],
@@ -84,8 +84,13 @@ fn items<T: PartialEq>(
     let mut found = Vec::with_capacity(texts.len().min(most));
     if violations.at_most(path, texts.len(), most) {
         for (at, text) in texts.iter().enumerate() {
-            let item = violations.check(&format!("{path}[{at}]"), read(text));
-            found.extend(item.filter(|item| !found.contains(item)));
+            let path = format!("{path}[{at}]");
+            let Some(item) = violations.check(&path, read(text)) else { continue };
+            if found.contains(&item) {
+                violations.add(path, "is listed more than once");
+            } else {
+                found.push(item);
+            }
         }
     }
     found

@@ -109,12 +109,18 @@ fn sections_have_their_rules() {
 }
 
 #[test]
+fn an_item_is_listed_once() {
+    let dns = PolicyDns { servers: texts(&["::1", "0::1"]), match_domains: texts(&["a", "b", "A"]) };
+    let document = PolicyDocument { dns: Some(dns), ..PolicyDocument::default() };
+    assert_eq!(paths(document), ["policy.dns.servers[1]", "policy.dns.match_domains[2]"]);
+}
+
+#[test]
 fn values_are_stored_in_one_form() {
     let pool = "pool_01J7ST8Z0GFCQ9TCATDDY8V7GF";
-    let dns =
-        PolicyDns { servers: texts(&["2001:DB8::1"]), match_domains: texts(&["Bücher.example", "corp", "corp"]) };
+    let dns = PolicyDns { servers: texts(&["2001:DB8::1"]), match_domains: texts(&["Bücher.example", "corp"]) };
     let message = PolicyDocument {
-        gateway_pools: vec![pool.to_lowercase(), pool.to_owned()],
+        gateway_pools: vec![pool.to_lowercase()],
         dns: Some(dns),
         posture: Some(PolicyPosture::default()),
         ..with_routes(vec![PolicyRoute { ports: Some("443-443".to_owned()), ..route("r1") }])

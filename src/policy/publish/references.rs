@@ -34,9 +34,10 @@ pub(super) async fn require_groups(
         return Ok(());
     }
     let existing = rows.groups().existing(&new).await?;
-    let missing = canary.group_ids.iter().enumerate().filter(|(_, id)| new.contains(id) && !existing.contains(id));
-    let missing = missing.map(|(at, _)| violation(format!("canary.group_ids[{at}]"), "group not found"));
-    refuse(Reason::GroupNotFound, missing.collect())
+    if new.iter().all(|id| existing.contains(id)) {
+        return Ok(());
+    }
+    Err(Error::invalid(Reason::GroupNotFound, "canary.group_ids", "group not found"))
 }
 
 /// Fails with INVALID_ARGUMENT if the tenant does not have a gateway pool of a policy. One that was deleted while a current policy of
@@ -58,20 +59,12 @@ pub(super) async fn require_pools(
     let existing = rows.gateway_pools().existing(&new).await?;
     let is_missing = |pool: &String| id(pool).is_some_and(|id| new.contains(&id) && !existing.contains(&id));
     let missing = listed.iter().enumerate().filter(|(_, pool)| is_missing(pool));
-    let missing = missing.map(|(at, _)| violation(format!("policy.gateway_pools[{at}]"), "gateway pool not found"));
-    refuse(Reason::GatewayPoolNotFound, missing.collect())
-}
-
-fn violation(field: String, text: &str) -> Violation {
-    Violation { field, description: text.to_owned() }
-}
-
-fn refuse(reason: Reason, violations: Vec<Violation>) -> Result<()> {
-    match violations.first() {
-        None => Ok(()),
-        Some(first) => {
-            let message = format!("{}: {}", first.field, first.description);
-            Err(Error { violations, ..Error::new(Kind::InvalidArgument, reason, message) })
-        }
-    }
+    let violation = |(at, _)| Violation {
+        field: format!("policy.gateway_pools[{at}]"),
+        description: "gateway pool not found".to_owned(),
+    };
+    let violations: Vec<_> = missing.map(violation).collect();
+    let Some(first) = violations.first() else { return Ok(()) };
+    let message = format!("{}: {}", first.field, first.description);
+    Err(Error { violations, ..Error::new(Kind::InvalidArgument, Reason::GatewayPoolNotFound, message) })
 }

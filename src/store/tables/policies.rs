@@ -92,9 +92,14 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok((rows.limit(request.rows()).fetch_all(self.conn).await?, total))
     }
 
-    /// The active versions of all scopes.
-    pub async fn active(&self) -> Result<Vec<Model>> {
-        Ok(self.select().filter(Column::State.eq(PolicyState::Active)).fetch_all(self.conn).await?)
+    /// The active versions that a device in these groups may get: those for the tenant, the groups and the device.
+    pub async fn active_for(&self, device: Uuid, groups: &[Uuid]) -> Result<Vec<Model>> {
+        let of_groups = Column::ScopeType.eq(PolicyScopeKind::Group);
+        let of_groups = of_groups.and(Column::ScopeId.is_in(groups.iter().copied()));
+        let of_device = Column::ScopeType.eq(PolicyScopeKind::Device).and(Column::ScopeId.eq(device));
+        let scopes = Condition::any().add(Column::ScopeType.eq(PolicyScopeKind::Tenant)).add(of_groups).add(of_device);
+        let active = self.select().filter(scopes).filter(Column::State.eq(PolicyState::Active));
+        Ok(active.fetch_all(self.conn).await?)
     }
 
     /// The active versions of a scope: at most one per channel.

@@ -82,10 +82,10 @@ async fn group(store: &Store) -> String {
 /// The refresh interval of a device.
 async fn refresh_of(store: &Store, scope: TenantScope, device: u128, groups: &[&str]) -> Option<u32> {
     let rows = store.tenant(scope);
-    let active = rows.policies().active().await.unwrap();
-    let policies = versions::published(&rows, &active).await.unwrap();
     let groups = groups.iter().map(|group| IdKind::Group.read(group).unwrap()).collect();
-    let resolved = resolve(&policies, &Subject { device: Uuid::from_u128(device), groups })?;
+    let subject = Subject { device: Uuid::from_u128(device), groups };
+    let policies = versions::of_device(&rows, &subject).await.unwrap();
+    let resolved = resolve(&policies, &subject)?;
     resolved.document.refresh_seconds
 }
 
@@ -215,6 +215,6 @@ both_databases! {
         let refused = put(&db, for_group(&ops, refreshing(61))).await.unwrap_err();
         assert_eq!((refused.reason, refused.violations[0].field.as_str()), (Reason::GroupNotFound, "scope.id"));
         let refused = put(&db, NewPolicy { canary: Some(listed), ..canary(1, refreshing(60)) }).await.unwrap_err();
-        assert_eq!(refused.violations[0].field, "canary.group_ids[0]");
+        assert_eq!(refused.violations[0].field, "canary.group_ids");
     }
 }
