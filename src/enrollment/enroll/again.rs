@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{invalid_token, redeem::Redeemed, rules::Subject};
+use super::{invalid_token, rules::Subject};
 use crate::{
     base::{Error, Result, TenantScope},
     store::{Stamp, Tx, columns::DeviceStatus, tables::DeviceRow},
@@ -13,10 +13,10 @@ pub(super) async fn device(
     tx: &Tx,
     scope: TenantScope,
     id: Uuid,
-    redeemed: &Redeemed,
+    said: &Subject,
     address: Option<String>,
 ) -> Result<DeviceRow> {
-    let Subject::Device { platform, os_version, client_version, hardware_id_hash, .. } = &redeemed.subject else {
+    let Subject::Device { platform, os_version, client_version, hardware_id_hash, .. } = said else {
         return Err(Error::internal("a gateway is not a device"));
     };
     let devices = tx.tenant(scope).devices();

@@ -88,7 +88,7 @@ async fn device(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeeme
         account.filter(|account| may_have_devices(account.status)).ok_or_else(invalid_token)?;
     }
     if let Some(id) = token.device_id {
-        return again::device(tx, scope, id, redeemed, address(tx)).await;
+        return again::device(tx, scope, id, &redeemed.subject, address(tx)).await;
     }
     entitlements::require_device(tx, scope, token.account_id).await?;
     let now = Stamp::from(tx.now());

@@ -98,7 +98,7 @@ async fn selected(cx: &Cx, store: &Store, scope: TenantScope, filter: &Filter, e
         return Err(Error::invalid(Reason::InvalidArgument, "filter", message));
     }
     if i64::try_from(found.len()) != Ok(expected) {
-        let message = format!("the filter selects {} devices, not {expected}", found.len());
+        let message = format!("the filter selects another number of devices than expected: {}", found.len());
         return Err(Error::new(Kind::Aborted, Reason::VersionStale, message));
     }
     Ok(found.into_iter().map(|id| IdKind::Device.show(id)).collect())

@@ -1,6 +1,6 @@
 //! Devices and gateways as they are after their enrollment, written directly to the database: also in states that only time brings about.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, sea_query::Query};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, EntityTrait, sea_query::Query};
 use serde_json::{Value as Json, json};
 use tenantry::{
     base::{IdKind, TenantId},
@@ -152,6 +152,11 @@ async fn credential(db: &DatabaseConnection, kind: &str, subject: Uuid, of: &Jso
         ])
         .take();
     db.execute(&row).await.unwrap();
+}
+
+/// A connection that may write.
+pub async fn connect(url: &str) -> DatabaseConnection {
+    Database::connect(url).await.unwrap()
 }
 
 /// The id of an account with a name.

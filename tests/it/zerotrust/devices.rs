@@ -12,6 +12,7 @@ use super::conversation::{
 use crate::{
     db::TestDb,
     harness::{
+        enroll::csr,
         eventually, fleet,
         http::Http,
         server::{Server, Setup},
@@ -114,7 +115,7 @@ async fn post(http: &Http, path: &str, body: Value) -> Value {
 /// Enrolls a device in the tenant `acme`.
 async fn enroll(db: &TestDb, server: &Server, mut of: Value) -> String {
     of["tenant_id"] = tenant(server, "acme").await;
-    fleet::enroll(db.read(), "device", &of).await["id"].as_str().unwrap().to_owned()
+    fleet::enroll(&fleet::connect(&db.url).await, "device", &of).await["id"].as_str().unwrap().to_owned()
 }
 
 async fn status(http: &Http, device: &str) -> String {
@@ -134,9 +135,9 @@ both_databases! {
     async fn devices_answer_as_documented(db: TestDb) {
         let server = serve(&db).await;
         let ada = fleet::account(db.read(), "ada").await;
-        enroll(&db, &server, json!({"name": "Phone", "user_id": ada, "platform": "ios", "seen": 5})).await;
+        enroll(&db, &server, json!({"name": "Phone", "user_id": ada, "platform": "ios", "seen": 5, "ephemeral": true})).await;
         enroll(&db, &server, json!({"name": "Desktop", "status": "pending_approval"})).await;
-        enroll(&db, &server, json!({"name": "Kiosk", "status": "pending_approval", "seen": 900_000_000, "ephemeral": true})).await;
+        enroll(&db, &server, json!({"name": "Kiosk", "status": "pending_approval", "seen": 900_000_000})).await;
         check("devices", &server, ABOUT_DEVICES).await;
     }
 
@@ -224,6 +225,51 @@ both_databases! {
         assert_eq!(status(&admin, device).await, "active");
     }
 
+    async fn a_device_that_enrolls_again_keeps_its_id_name_and_status(db: TestDb) {
+        let server = serve(&db).await;
+        let admin = http(&server, Admin).await;
+        let text = post(&admin, &format!("{TOKENS}/generate"), json!({"pre_approved": false})).await["token"].clone();
+        let of = |text: &Value, name: &str| json!({"token": text, "device": {"name": name, "platform": "linux"}, "csr_pem": csr()});
+        let device = post(&server.http(), "/v1/enroll", of(&text, "laptop")).await["device_id"].clone();
+        post(&admin, CHANGE, json!({"action": "approve", "device_id": device})).await;
+        let again = post(&admin, CHANGE, json!({"action": "re_enroll", "device_id": device})).await;
+        let done = post(&server.http(), "/v1/enroll", of(&again["enrollment_token"], "other")).await;
+        assert_eq!((&done["device_id"], &done["status"]), (&device, &"active".into()), "{done}");
+        let listed = admin.get(DEVICES).await.json();
+        let shown = &listed["devices"][0];
+        assert_eq!((&listed["total"], &shown["name"]), (&1.into(), &"laptop".into()), "{listed}");
+        assert_ne!(shown["credential"]["serial"], again["device"]["credential"]["serial"]);
+        let tokens = admin.get(TOKENS).await.json();
+        let path = format!("{TOKENS}/{}", tokens["tokens"][1]["id"].as_str().unwrap());
+        assert_eq!(admin.get(&path).await.json()["uses"][0]["device_id"], device);
+        // A revoked device does not come back.
+        let last = post(&admin, CHANGE, json!({"action": "re_enroll", "device_id": device})).await;
+        post(&admin, CHANGE, json!({"action": "revoke", "device_id": device})).await;
+        let body = of(&last["enrollment_token"], "laptop").to_string();
+        assert_eq!(server.http().call(Method::POST, "/v1/enroll", Some(&body)).await.status, 401);
+    }
+
+    async fn a_device_is_not_reactivated_beyond_the_limits(db: TestDb) {
+        let server = serve(&db).await;
+        let (admin, bob) = (http(&server, Admin).await, fleet::account(db.read(), "bob").await);
+        let limit = async |limits: Value| {
+            let change = json!({"action": "set_plan", "tenant_id": "acme", "plan": "unlimited", "overrides": limits});
+            post(&server.admin(), "/v1/admin/tenants/lifecycle", change).await;
+        };
+        let device = enroll(&db, &server, json!({"user_id": bob, "status": "suspended"})).await;
+        enroll(&db, &server, json!({"user_id": bob})).await;
+        let change = json!({"action": "reactivate", "device_id": device});
+        for limits in [json!({"devices": 1}), json!({"devices_per_user": 1})] {
+            limit(limits).await;
+            let refused = admin.call(Method::POST, CHANGE, Some(&change.to_string())).await;
+            assert_eq!((refused.status, &refused.json()["error"]), (409, &"entitlement_exceeded".into()), "{refused:?}");
+            let tried = json!({"action": "reactivate", "device_ids": [device], "dry_run": true});
+            assert_eq!(post(&admin, BATCH, tried).await["results"][0]["error"], "entitlement_exceeded");
+        }
+        limit(json!({"devices": 2, "devices_per_user": 2})).await;
+        assert_eq!(post(&admin, CHANGE, change).await["device"]["status"], "active");
+    }
+
     async fn a_token_shows_its_uses_and_takes_its_devices_with_it(db: TestDb) {
         let server = serve(&db).await;
         let admin = http(&server, Admin).await;
@@ -277,14 +323,15 @@ both_databases! {
         let body = json!({"action": "suspend", "device_ids": many}).to_string();
         assert_eq!(admin.call(Method::POST, BATCH, Some(&body)).await.status, 422);
         let of = json!({"tenant_id": tenant(&server, "acme").await});
+        let rows = fleet::connect(&db.url).await;
         for _ in 0..500 {
-            fleet::enroll(db.read(), "device", &of).await;
+            fleet::enroll(&rows, "device", &of).await;
         }
         let body = json!({"action": "suspend", "filter": {}, "expected_count": 500});
         let done = post(&admin, BATCH, body.clone()).await;
         assert_eq!((&done["succeeded"], &done["failed"]), (&500.into(), &0.into()));
         assert_eq!(admin.get(&format!("{DEVICES}?status=suspended")).await.json()["total"], 500);
-        fleet::enroll(db.read(), "device", &of).await;
+        fleet::enroll(&rows, "device", &of).await;
         assert_eq!(admin.call(Method::POST, BATCH, Some(&body.to_string())).await.status, 422);
     }
 }

@@ -82,6 +82,7 @@ both_databases! {
         let tenant = &pools[0]["tenant_id"];
         // Seen long enough from now, and not too long ago, for a slow test.
         let online = -600;
+        let rows = fleet::connect(&db.url).await;
         for (name, pool, seen) in [
             ("online", 0, Some(online)),
             ("also online", 0, Some(online)),
@@ -89,7 +90,7 @@ both_databases! {
             ("registered", 1, None),
         ] {
             let of = json!({"tenant_id": tenant, "name": name, "pool_id": pools[pool]["id"], "seen": seen});
-            let _: Value = fleet::enroll(db.read(), "gateway", &of).await;
+            let _: Value = fleet::enroll(&rows, "gateway", &of).await;
         }
         check("gateways", &server, ABOUT_GATEWAYS).await;
     }
