@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
 use tokio_rustls::rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer},
@@ -13,28 +14,52 @@ use tokio_rustls::rustls::{
 use super::error::{Error, Result};
 
 /// The current certificate and its key, if there is one. Cheap to clone; clones share it. New connections use the
-/// certificate that is set then.
+/// certificate that is set then; the first one makes the server get one.
 #[derive(Clone, Debug, Default)]
-pub struct ServerIdentity(Arc<ArcSwapOption<CertifiedKey>>);
+pub struct ServerIdentity(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    current: ArcSwapOption<CertifiedKey>,
+    /// Whether a client has connected.
+    wanted: watch::Sender<bool>,
+    /// Whether there is a certificate.
+    set: watch::Sender<bool>,
+}
 
 impl ServerIdentity {
     /// Sets a certificate, followed by its chain, and its key. Fails if they do not belong together.
     pub fn set(&self, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<()> {
         let certified = CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(Error::internal)?;
-        self.0.store(Some(Arc::new(certified)));
+        self.0.current.store(Some(Arc::new(certified)));
+        self.0.set.send_replace(true);
         Ok(())
     }
 
     /// Whether there is a certificate.
     pub fn is_set(&self) -> bool {
-        self.0.load().is_some()
+        self.0.current.load().is_some()
+    }
+
+    /// Waits until a client has connected.
+    pub async fn wanted(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.0.wanted.subscribe().wait_for(|wanted| *wanted).await;
+    }
+
+    /// Asks for a certificate for a client, and waits until there is one.
+    pub async fn wait(&self) {
+        if !self.is_set() {
+            self.0.wanted.send_replace(true);
+            let _ = self.0.set.subscribe().wait_for(|set| *set).await;
+        }
     }
 }
 
 impl ResolvesServerCert for ServerIdentity {
     /// Without a certificate, the handshake fails.
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load_full()
+        self.0.current.load_full()
     }
 }
 

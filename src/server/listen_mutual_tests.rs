@@ -97,7 +97,7 @@ async fn a_certificate_of_any_issuer_is_passed_on_if_the_client_has_its_key() {
 }
 
 #[tokio::test]
-async fn handshakes_fail_until_the_server_has_a_certificate_and_use_the_newest() {
+async fn handshakes_wait_until_the_server_has_a_certificate_and_use_the_newest() {
     let (identity, drain, first, second) = (ServerIdentity::default(), Drain::default(), certificate(), certificate());
     let address = server(&identity, &drain).await;
     let client = |trusts: &CertifiedKey<KeyPair>| Client {
@@ -106,11 +106,14 @@ async fn handshakes_fail_until_the_server_has_a_certificate_and_use_the_newest()
         version: &TLS13,
         presents: None,
     };
-    assert!(client(&first).get().await.is_err());
+    let early = client(&first);
+    let early = tokio::spawn(async move { early.get().await.is_ok() });
+    identity.wanted().await;
     for current in [&first, &second] {
         identity.set(vec![current.cert.der().clone()], key(&current.signing_key)).unwrap();
         assert!(client(current).get().await.is_ok());
     }
+    assert!(early.await.unwrap(), "it connected before there was a certificate");
     assert!(client(&first).get().await.is_err(), "no longer the certificate");
     drain.begin();
 }

@@ -43,6 +43,9 @@ pub(super) struct MutualTls {
 impl MutualTls {
     /// Keeps both current, until `stop`.
     pub(super) async fn follow(self, stop: CancellationToken) {
+        if stop.run_until_cancelled(self.until_needed()).await.is_none() {
+            return;
+        }
         let (mut known, mut certificate) = (None, None);
         loop {
             let pause = match self.update(&mut known, &mut certificate).await {
@@ -55,6 +58,16 @@ impl MutualTls {
             tokio::select! {
                 () = sleep(pause) => {}
                 () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Waits until the installation has keys, or a client connects: a server without devices makes none.
+    async fn until_needed(&self) {
+        while !matches!(self.trust.has_keys().await, Ok(true)) {
+            tokio::select! {
+                () = self.identity.wanted() => return,
+                () = sleep(PERIOD) => {}
             }
         }
     }

@@ -43,6 +43,8 @@ struct Shared {
     config: ArcSwap<ServerConfig>,
     /// The files of the certificate; `None` if it does not come from files.
     files: Option<Files>,
+    /// The certificate of the server itself, which may not exist yet.
+    identity: Option<ServerIdentity>,
 }
 
 struct Files {
@@ -76,7 +78,7 @@ impl Tls {
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let config = ArcSwap::new(read(certificate, key)?);
         let files = Some(Files { certificate: certificate.to_owned(), key: key.to_owned() });
-        Ok(Self(Arc::new(Shared { config, files })))
+        Ok(Self(Arc::new(Shared { config, files, identity: None })))
     }
 
     /// TLS with a certificate of the server itself, which asks for a client certificate of any issuer. Sessions are not
@@ -84,10 +86,11 @@ impl Tls {
     pub fn mutual(identity: ServerIdentity) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let clients = Arc::new(AnyIssuer::new(&provider));
-        let mut config = builder(provider)?.with_client_cert_verifier(clients).with_cert_resolver(Arc::new(identity));
+        let resolver = Arc::new(identity.clone());
+        let mut config = builder(provider)?.with_client_cert_verifier(clients).with_cert_resolver(resolver);
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self(Arc::new(Shared { config: ArcSwap::new(finish(config)), files: None })))
+        Ok(Self(Arc::new(Shared { config: ArcSwap::new(finish(config)), files: None, identity: Some(identity) })))
     }
 
     /// Reads the files again. New connections use the new certificate; if it is not usable, the old one stays.
@@ -101,7 +104,13 @@ impl Tls {
     /// The server side of a handshake, with a time limit.
     pub(super) async fn accept(&self, stream: TcpStream, time: Duration) -> io::Result<TlsStream<TcpStream>> {
         let acceptor = TlsAcceptor::from(self.0.config.load_full());
-        tokio::time::timeout(time, acceptor.accept(stream)).await?
+        let accepting = async {
+            if let Some(identity) = &self.0.identity {
+                identity.wait().await;
+            }
+            acceptor.accept(stream).await
+        };
+        tokio::time::timeout(time, accepting).await?
     }
 }
 

@@ -78,6 +78,11 @@ impl Trust {
         Ok(keys)
     }
 
+    /// Whether the installation has keys.
+    pub async fn has_keys(&self) -> Result<bool> {
+        Ok(!self.rows().await?.is_empty())
+    }
+
     async fn rows(&self) -> Result<Vec<Model>> {
         Ok(Entity::find().order_by_asc(Column::Id).fetch_all(self.store.read()).await?)
     }

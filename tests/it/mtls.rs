@@ -1,12 +1,18 @@
 //! The listener for devices and gateways: where it listens, and what happens if it cannot.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bundle_verify::{AnchorSet, KeyUse};
+use rcgen::KeyPair;
+use reqwest::Method;
+use serde_json::{Value, json};
 use tenantry::{auth::authn::keys::Keys, base::private_file};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    process::Command,
 };
 
-use crate::harness::server::Setup;
+use crate::harness::{enroll::csr_of, eventually, server::Setup};
 
 const VARIABLE: &str = "TENANTRY_MTLS_LISTEN";
 
@@ -46,4 +52,58 @@ async fn a_busy_port_is_a_warning_in_dev_and_an_error_in_serve() {
 async fn dev_refuses_an_address_that_other_machines_reach() {
     let output = Setup::dev().env(VARIABLE, "0.0.0.0:0").run(&["dev", "--listen", "127.0.0.1:0"]).await;
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn a_device_calls_with_its_certificate() {
+    let server = Setup::dev().start().await;
+    let admin = server.admin();
+    let post = async |path: &str, body: Value| {
+        let answer = admin.call(Method::POST, path, Some(&body.to_string())).await;
+        assert!(answer.status < 300, "{answer:?}");
+        answer.json()
+    };
+    post("/v1/admin/tenants/lifecycle", json!({"action": "create", "slug": "acme"})).await;
+    let publish = json!({"tenant_id": "acme", "channel": "stable", "policy": {"tunnel_mode": "split"}});
+    post("/v1/admin/policy/publish", publish).await;
+    let token = post("/v1/admin/tokens/generate", json!({"tenant_id": "acme"})).await["token"].clone();
+    let key = KeyPair::generate().unwrap();
+    let device = json!({"name": "laptop", "platform": "linux"});
+    let body = post("/v1/enroll", json!({"token": token, "device": device, "csr_pem": csr_of(&key)})).await;
+    let anchors = AnchorSet::first(body["trust_anchors"].to_string().as_bytes()).unwrap();
+    let authority = anchors.anchors.iter().find(|anchor| anchor.key_use == KeyUse::ServerCa).unwrap();
+    let file = |name: &str, content: &str| {
+        let path = server.setup().home().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    let authority = STANDARD.encode(authority.certificate.as_ref().unwrap());
+    let authority = file("ca.pem", &format!("-----BEGIN CERTIFICATE-----\n{authority}\n-----END CERTIFICATE-----\n"));
+    let certificate = file("device.pem", body["credential"]["certificate_pem"].as_str().unwrap());
+    let key = file("device.key", &key.serialize_pem());
+    let log = server.log();
+    let address = log.lines().find_map(|line| line.strip_prefix("mTLS     ")).unwrap().split(',').next().unwrap();
+    let curl = async |arguments: &[&str], path: &str| {
+        let output = Command::new("curl")
+            .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", &authority])
+            .args(arguments)
+            .arg(format!("{address}{path}"))
+            .output()
+            .await
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let with = ["--cert", &certificate, "--key", &key];
+    // The authorities are read again every few seconds.
+    eventually("the certificate to be accepted", async || (get(&with, "/v1/policy/bundle").await == 200).then_some(()))
+        .await;
+    assert_eq!(curl(&with, "/v1/trust/anchors").await, "200");
+    assert_eq!(curl(&with, "/v1/admin/devices").await, "401");
+    assert_eq!(curl(&[], "/v1/policy/bundle").await, "401", "without a certificate");
+    post(
+        "/v1/admin/devices/lifecycle",
+        json!({"action": "revoke", "tenant_id": "acme", "device_id": body["device_id"]}),
+    )
+    .await;
+    assert_eq!(curl(&with, "/v1/policy/bundle").await, "401", "revoked");
 }

@@ -25,8 +25,18 @@ both_databases! {
         let provider = r#"{"name":"dock","authProvider":"keycloak","authConfig":{"issuer":"https://kc.example.com/realms/a","realm":"a","hush":"hunter2"}}"#;
         let made = server.admin().call(reqwest::Method::POST, "/api/tenant/create", Some(provider)).await;
         assert_eq!(made.status, 200, "{made:?}");
+        // The first call makes the keys of the installation and of the tenant.
+        let anchors = server.admin().get("/v1/trust/anchors?tenant_id=acme").await;
+        assert_eq!(anchors.status, 200, "{anchors:?}");
         let sealed_somewhere = columns_with(&db, "v1:").await;
-        let all = ["accounts.totp_secret", "data_keys.wrapped", "idempotent_answers.answer", "warehouse_tenants.auth_config"];
+        let all = [
+            "accounts.totp_secret",
+            "data_keys.wrapped",
+            "idempotent_answers.answer",
+            "installation_keys.sealed_key",
+            "signers.sealed_key",
+            "warehouse_tenants.auth_config",
+        ];
         assert_eq!(sealed_somewhere, all, "this test does not know a column with sealed values; it must be resealed too");
 
         // Killed in the middle, it continues.
@@ -40,10 +50,13 @@ both_databases! {
         let rest = setup.run(&["keys", "reseal"]).await;
         let told = String::from_utf8_lossy(&rest.stdout).into_owned();
         assert!(rest.status.success() && told.contains("resuming an interrupted run"), "{told}");
-        assert!(told.contains("1 second factors") && told.contains("1 secrets of providers"), "{told}");
+        for resealed in ["1 second factors", "1 secrets of providers", "7 private keys"] {
+            assert!(told.contains(resealed), "{told}");
+        }
         assert!(setup.run(&["keys", "status"]).await.status.success());
         assert_eq!(columns_with(&db, "v1:").await, ["data_keys.wrapped", "idempotent_answers.answer"]);
-        assert_eq!(columns_with(&db, "v2:").await, ["accounts.totp_secret", "warehouse_tenants.auth_config"]);
+        let resealed = ["accounts.totp_secret", "installation_keys.sealed_key", "signers.sealed_key", "warehouse_tenants.auth_config"];
+        assert_eq!(columns_with(&db, "v2:").await, resealed);
         assert_eq!(number(&db, "SELECT count(*) FROM data_keys").await, 4, "earlier keys must be kept for stored responses");
 
         // The server is not affected, and everything that was sealed before can be opened.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     base::{Cx, Error, IdKind, Kind, Result, TenantRef, TenantScope, digest::sha256_hex, error::Reason},
     store::{
-        Stamp, Store, Tx,
+        Store, Tx,
         columns::{DeviceStatus, KeyUse, PolicyChannel},
         tables::{DeviceRow, PolicyBundleRow},
     },
@@ -59,7 +59,7 @@ pub async fn of_device(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef
         return Err(Error::denied(Reason::DeviceSuspended, "the device is not active"));
     }
     let subject = subject(store, scope, &row).await?;
-    let policies = active(store, scope).await?;
+    let policies = versions::of_device(&store.tenant(scope), &subject).await?;
     let resolved = resolve(&policies, &subject).ok_or_else(nothing_published)?;
     let known = store.tenant(scope).policy_bundles().of(&key_of(&resolved)).await?;
     if let Some(bundle) = known.filter(|bundle| bundle.version >= row.policy_floor) {
@@ -70,13 +70,6 @@ pub async fn of_device(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef
     let system = Cx::system("policy.bundle.issue", store.clock().clone());
     let new = New { scope, device: id, subject, policies, key };
     store.write(&system, new, issue).await.map(Bundle::from)
-}
-
-/// The active policies of a tenant.
-pub async fn active(store: &Store, scope: TenantScope) -> Result<Vec<Published>> {
-    let rows = store.tenant(scope);
-    let active = rows.policies().active().await?;
-    versions::published(&rows, &active).await
 }
 
 /// A device, as far as its policy depends on it: its groups are those of its user and of its token, without deleted ones.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     base::{PageRequest, Result, text::fold},
     store::{
-        Count, Db, Fetch, FetchUpdated, TxConn, UpdateRow,
+        Count, Db, Exec, Fetch, FetchUpdated, TxConn, UpdateRow,
         columns::{DeviceStatus, EnrolledVia, Json, Owner, Platform, Stamp},
         like::holding,
         page::page,

@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::{
-    enroll, fleet,
+    enroll::{self, DpopKey},
+    fleet,
     grpc::{self, Grpc},
     json as messages, root,
     server::{Server, Setup},
@@ -56,7 +57,7 @@ pub struct Step {
     /// Service and method, relative to `tenantry.`; `rows/device` and `rows/gateway` insert the rows of an enrolled one.
     pub call: String,
     pub request: Json,
-    /// The token; defaults to the platform administrator's.
+    /// The token; defaults to the platform administrator's. `dpop ` before it is a device token of the last `proof`.
     #[serde(default, rename = "as")]
     pub token: Option<String>,
     /// Values to take from the response, by JSON pointer. `totp ` before a pointer computes a code from the secret
@@ -132,7 +133,15 @@ impl World {
         }
         let token = step.token.as_ref().map(|token| filled(&Json::from(token.as_str()), taken));
         let token = token.map_or_else(|| self.server.admin_token(), |token| token.as_str().unwrap().to_owned());
-        match grpc.clone().token(token).call(&self.methods[&step.call], message).await {
+        let grpc = match token.strip_prefix("dpop ") {
+            None => grpc.clone().token(token),
+            Some(token) => {
+                let key = DpopKey::of_seed(taken["seed"].as_str().unwrap());
+                // A proxy that reports no scheme has TLS.
+                grpc.clone().enrolled(key, token, format!("https://{}", self.server.address()))
+            }
+        };
+        match grpc.call(&self.methods[&step.call], message).await {
             Ok(answer) => {
                 let answer = messages::shown(&answer);
                 take(step, &answer, taken);
@@ -156,9 +165,10 @@ fn take(step: &Step, answer: &Json, taken: &mut Taken) {
         let value = match how {
             "totp" => totp(value.as_str().unwrap()).into(),
             "proof" => {
-                let (jwk, proof) = enroll::proof(value.as_str().unwrap(), taken["T"].as_str());
-                taken.insert("x".to_owned(), jwk["x"].clone());
-                proof.into()
+                let key = DpopKey::generate();
+                taken.insert("x".to_owned(), key.jwk()["x"].clone());
+                taken.insert("seed".to_owned(), key.seed().into());
+                key.proof_of_token(value.as_str().unwrap(), taken["T"].as_str()).into()
             }
             _ => value.clone(),
         };

@@ -12,10 +12,14 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+use super::enroll::DpopKey;
+
 #[derive(Clone)]
 pub struct Grpc {
     channel: Channel,
     token: Option<String>,
+    /// A device token with its key, and the URL of the server as the client addresses it.
+    enrolled: Option<(DpopKey, String, String)>,
     principal: Option<String>,
     client: Option<String>,
     key: Option<String>,
@@ -30,12 +34,19 @@ impl Grpc {
 
     /// A client without credentials over another channel.
     pub fn over(channel: Channel) -> Self {
-        Self { channel, token: None, principal: None, client: None, key: None, timeout: None }
+        Self { channel, token: None, enrolled: None, principal: None, client: None, key: None, timeout: None }
     }
 
     /// The same client with a bearer token.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// The same client with a device token, and a proof by its key in each call.
+    pub fn enrolled(mut self, key: DpopKey, token: impl Into<String>, url: impl Into<String>) -> Self {
+        self.enrolled = Some((key, token.into(), url.into()));
+        self.token = None;
         self
     }
 
@@ -105,6 +116,13 @@ impl Grpc {
         let client_address = self.client.as_ref().map(|client| ("x-forwarded-for", client.clone()));
         let token = self.token.as_ref().map(|token| ("authorization", format!("Bearer {token}")));
         let key = self.key.as_ref().map(|key| ("idempotency-key", key.clone()));
+        let enrolled = self.enrolled.as_ref().map(|(key, token, url)| {
+            let proof = key.dpop("POST", &format!("{url}{path}"), token);
+            [("authorization", format!("DPoP {token}")), ("dpop", proof)]
+        });
+        for (name, value) in enrolled.into_iter().flatten() {
+            request.metadata_mut().insert(name, value.parse().unwrap());
+        }
         for (name, value) in [token, principal, client_address, key].into_iter().flatten() {
             request.metadata_mut().insert(name, value.parse().unwrap());
         }

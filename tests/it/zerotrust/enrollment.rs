@@ -13,7 +13,7 @@ use super::conversation::{
 };
 use crate::{
     harness::{
-        enroll::{csr, csr_of, proof},
+        enroll::{DpopKey, csr, csr_of},
         http::{Answer, Http},
         server::Server,
     },
@@ -120,11 +120,12 @@ both_databases! {
     async fn a_key_may_be_a_jwk_with_a_proof(db: TestDb) {
         let server = serve(&db).await;
         let (text, _) = token(&server, json!({"max_uses": 2})).await;
-        let (jwk, proven) = proof(&text, Some("n"));
+        let key = DpopKey::generate();
+        let (jwk, proven) = (key.jwk(), key.proof_of_token(&text, Some("n")));
         let with = |nonce: &str, proof: &str| {
             json!({"token": text, "device": {"name": "laptop", "platform": "linux"}, "public_key": jwk, "proof": proof, "nonce": nonce})
         };
-        let (_, foreign) = proof(&text, Some("n"));
+        let foreign = DpopKey::generate().proof_of_token(&text, Some("n"));
         assert_eq!(enroll(&server, with("m", &proven)).await.status, 422, "another nonce");
         assert_eq!(enroll(&server, with("n", &foreign)).await.status, 422, "by another key");
         let made = enroll(&server, with("n", &proven)).await;

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod conversation;
+mod device_policy;
 mod devices;
 mod enrollment;
 mod enrollment_tokens;

@@ -1,0 +1,219 @@
+//! The signed policy of a device, with real credentials and every signature verified, on both databases.
+
+use bundle_verify::{AnchorSet, Kind, Shelf};
+use reqwest::Method;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::conversation::{
+    Who::{Admin, Platform},
+    http, serve,
+};
+use crate::harness::{
+    enroll::DpopKey,
+    http::{Answer, Http},
+    server::Server,
+};
+
+const BUNDLE: &str = "/v1/policy/bundle";
+const DIGEST: &str = "/v1/policy/digest";
+const ENROLL: &str = "/v1/enroll";
+
+/// An enrolled device or gateway, which verifies what it gets as such a program must.
+struct Enrolled {
+    id: String,
+    key: DpopKey,
+    token: String,
+    anchors: AnchorSet,
+    shelf: Shelf,
+}
+
+async fn post(http: &Http, path: &str, body: Value) -> Answer {
+    http.call(Method::POST, path, Some(&body.to_string())).await
+}
+
+async fn admin(server: &Server, path: &str, body: Value) -> Value {
+    let answer = post(&http(server, Admin).await, path, body).await;
+    assert!(answer.status < 300, "{answer:?}");
+    answer.json()
+}
+
+async fn enroll(server: &Server, token: Value, kind: &str) -> Enrolled {
+    let token = admin(server, "/v1/admin/tokens/generate", token).await["token"].as_str().unwrap().to_owned();
+    let key = DpopKey::generate();
+    let mut request = json!({"token": token, "public_key": key.jwk(), "proof": key.proof_of_token(&token, None)});
+    request[kind] = json!({"name": "one"});
+    if kind == "device" {
+        request[kind]["platform"] = json!("linux");
+    }
+    let made = post(&server.http(), ENROLL, request).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let body = made.json();
+    Enrolled {
+        id: body[format!("{kind}_id")].as_str().unwrap().to_owned(),
+        key,
+        token: body["device_token"].as_str().unwrap().to_owned(),
+        anchors: AnchorSet::first(body["trust_anchors"].to_string().as_bytes()).unwrap(),
+        shelf: Shelf::default(),
+    }
+}
+
+impl Enrolled {
+    /// A client whose next call, with this method and path, has a proof.
+    fn http(&self, server: &Server, method: &str, path: &str) -> Http {
+        let url = format!("http://{}{}", server.address(), path.split('?').next().unwrap());
+        let proof = self.key.dpop(method, &url, &self.token);
+        server.http().header("authorization", &format!("DPoP {}", self.token)).header("dpop", &proof)
+    }
+
+    async fn get(&self, server: &Server, path: &str) -> Answer {
+        self.http(server, "GET", path).get(path).await
+    }
+
+    /// Gets the policy, and accepts it as its own: returns its version and the payload.
+    async fn accept(&mut self, server: &Server) -> (i64, Value) {
+        let answer = self.get(server, BUNDLE).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let accepted = self.shelf.accept(&self.anchors, Kind::Policy, answer.body.as_bytes(), now).unwrap();
+        assert_eq!(answer.header("etag"), Some(format!("\"{}\"", accepted.digest).as_str()));
+        let payload: Value = serde_json::from_slice(&accepted.payload).unwrap();
+        (payload["version"].as_i64().unwrap(), payload)
+    }
+}
+
+async fn publish(server: &Server, scope: Value, policy: Value) -> i64 {
+    let body = json!({"channel": "stable", "scope": scope, "policy": policy});
+    admin(server, "/v1/admin/policy/publish", body).await["version"].as_i64().unwrap()
+}
+
+both_databases! {
+    async fn a_device_gets_its_policy_and_every_later_one_under_a_higher_version(db: TestDb) {
+        let server = serve(&db).await;
+        let mut device = enroll(&server, json!({"user_id": "ada"}), "device").await;
+        assert_eq!(device.get(&server, BUNDLE).await.status, 404, "nothing is published");
+        publish(&server, json!({}), json!({"tunnel_mode": "split"})).await;
+        let (first, payload) = device.accept(&server).await;
+        assert_eq!((first, &payload["policy"]["tunnel_mode"]), (1, &json!("split")), "{payload}");
+        assert_eq!(payload["policy"]["default_access"], "deny", "{payload}");
+        // A group that the user is not in.
+        let group = admin(&server, "/v1/admin/groups/lifecycle", json!({"action": "create", "name": "Ops"})).await;
+        let group = group["group"]["id"].as_str().unwrap().to_owned();
+        publish(&server, json!({"type": "group", "id": group}), json!({"kill_switch": true})).await;
+        assert_eq!(device.accept(&server).await.0, 1);
+        // The user joins it, and leaves it again: the content before, under a higher version.
+        let members = |action: &str| json!({"action": action, "group_id": group, "user_ids": ["ada"]});
+        admin(&server, "/v1/admin/groups/lifecycle", members("add_members")).await;
+        let (joined, payload) = device.accept(&server).await;
+        assert_eq!((&payload["policy"]["kill_switch"], &payload["target"]["type"]), (&json!(true), &json!("group")));
+        admin(&server, "/v1/admin/groups/lifecycle", members("remove_members")).await;
+        let (left, payload) = device.accept(&server).await;
+        assert!(first < joined && joined < left, "{first} {joined} {left}");
+        assert_eq!(payload["policy"]["kill_switch"], false, "{payload}");
+        // The next publication is above all of them.
+        let next = publish(&server, json!({}), json!({"tunnel_mode": "full"})).await;
+        assert!(left < next, "{left} {next}");
+        assert_eq!(device.accept(&server).await.0, next);
+        // The group is deleted while the user is in it.
+        admin(&server, "/v1/admin/groups/lifecycle", members("add_members")).await;
+        let in_it = device.accept(&server).await.0;
+        let delete = json!({"action": "delete", "group_id": group, "force": true});
+        admin(&server, "/v1/admin/groups/lifecycle", delete).await;
+        assert!(device.accept(&server).await.0 > in_it);
+    }
+
+    async fn devices_with_one_resolution_share_a_bundle(db: TestDb) {
+        let server = serve(&db).await;
+        publish(&server, json!({}), json!({"tunnel_mode": "split"})).await;
+        let mut one = enroll(&server, json!({}), "device").await;
+        let mut two = enroll(&server, json!({}), "device").await;
+        let three = enroll(&server, json!({"user_id": "bob"}), "device").await;
+        one.accept(&server).await;
+        two.accept(&server).await;
+        let answers = [one.get(&server, BUNDLE).await, two.get(&server, BUNDLE).await, three.get(&server, BUNDLE).await];
+        assert!(answers.iter().all(|answer| answer.body == answers[0].body), "{answers:?}");
+        let digest = one.get(&server, DIGEST).await;
+        let shown = digest.json();
+        assert_eq!((&shown["version"], &shown["channel"]), (&json!(1), &json!("stable")), "{shown}");
+        assert_eq!(digest.header("etag"), answers[0].header("etag"));
+        assert!(digest.body.len() <= 512, "{digest:?}");
+        let fresh = one.http(&server, "GET", BUNDLE).header("if-none-match", answers[0].header("etag").unwrap());
+        assert_eq!(fresh.get(BUNDLE).await.status, 304);
+    }
+
+    async fn a_gateway_reads_the_policies_of_the_devices_of_its_tenant(db: TestDb) {
+        let server = serve(&db).await;
+        publish(&server, json!({}), json!({"tunnel_mode": "split"})).await;
+        let pool = admin(&server, "/v1/admin/settings/gateway-pools", json!({"action": "create", "name": "eu"})).await;
+        let gateway = enroll(&server, json!({"kind": "gateway", "pool_id": pool["pool"]["id"]}), "gateway").await;
+        let device = enroll(&server, json!({}), "device").await;
+        let of_device = format!("{BUNDLE}?device_id={}", device.id);
+        assert_eq!(gateway.get(&server, &of_device).await.body, device.get(&server, BUNDLE).await.body);
+        assert_eq!(gateway.get(&server, BUNDLE).await.status, 422);
+        assert_eq!(gateway.get(&server, &format!("{BUNDLE}?device_id={}", gateway.id)).await.status, 404);
+        let other = enroll(&server, json!({}), "device").await;
+        assert_eq!(device.get(&server, &format!("{BUNDLE}?device_id={}", other.id)).await.status, 403);
+        assert_eq!(device.get(&server, &of_device).await.status, 200);
+        assert_eq!(http(&server, Admin).await.get(&of_device).await.status, 403);
+        for path in ["/v1/admin/devices", "/v1/admin/policy/versions"] {
+            assert_eq!(device.get(&server, path).await.status, 401, "{path}");
+            assert_eq!(gateway.get(&server, path).await.status, 401, "{path}");
+        }
+    }
+
+    async fn a_credential_counts_as_long_as_its_device_may_call(db: TestDb) {
+        let server = serve(&db).await;
+        publish(&server, json!({}), json!({"tunnel_mode": "split"})).await;
+        let lifecycle = "/v1/admin/devices/lifecycle";
+        let device = enroll(&server, json!({"user_id": "ada", "pre_approved": false}), "device").await;
+        let act = |action: &str| json!({"action": action, "device_id": device.id});
+        assert_eq!(device.get(&server, BUNDLE).await.status, 403, "pending");
+        admin(&server, lifecycle, act("approve")).await;
+        assert_eq!(device.get(&server, BUNDLE).await.status, 200);
+        admin(&server, lifecycle, act("suspend")).await;
+        assert_eq!(device.get(&server, BUNDLE).await.status, 403, "suspended by itself");
+        admin(&server, lifecycle, act("reactivate")).await;
+        admin(&server, "/v1/admin/users/suspend", json!({"user_id": "ada"})).await;
+        assert_eq!(device.get(&server, BUNDLE).await.status, 401, "its user is suspended");
+        admin(&server, "/v1/admin/users/reactivate", json!({"user_id": "ada"})).await;
+        assert_eq!(device.get(&server, BUNDLE).await.status, 200);
+        // The token alone, and a proof that was used.
+        let bearer = server.http().token(device.token.as_str());
+        assert_eq!(bearer.get(BUNDLE).await.status, 401);
+        let proven = device.http(&server, "GET", BUNDLE);
+        assert_eq!((proven.get(BUNDLE).await.status, proven.get(BUNDLE).await.status), (200, 401));
+        let tenant = |action: &str| json!({"action": action, "tenant_id": "acme"});
+        let platform = http(&server, Platform).await;
+        assert_eq!(post(&platform, "/v1/admin/tenants/lifecycle", tenant("suspend")).await.status, 200);
+        assert_eq!(device.get(&server, BUNDLE).await.status, 401, "its tenant is suspended");
+        assert_eq!(post(&platform, "/v1/admin/tenants/lifecycle", tenant("reactivate")).await.status, 200);
+        admin(&server, lifecycle, act("revoke")).await;
+        assert_eq!(device.get(&server, BUNDLE).await.status, 401, "revoked");
+    }
+
+    async fn a_device_renews_its_certificate(db: TestDb) {
+        let server = serve(&db).await;
+        publish(&server, json!({}), json!({"tunnel_mode": "split"})).await;
+        let device = enroll(&server, json!({}), "device").await;
+        let renew = async |csr: String| {
+            let body = json!({"renew": true, "csr_pem": csr});
+            post(&device.http(&server, "POST", ENROLL), ENROLL, body).await
+        };
+        let (same, new) = (device.key.csr(), DpopKey::generate());
+        for csr in [same.clone(), new.csr(), same] {
+            let renewed = renew(csr).await;
+            assert_eq!(renewed.status, 201, "{renewed:?}");
+            assert_eq!(renewed.json()["device_id"], device.id);
+        }
+        // The credential before is valid for a while.
+        assert_eq!(device.get(&server, BUNDLE).await.status, 200);
+        // A key of another device.
+        let other = enroll(&server, json!({}), "device").await;
+        assert_eq!(renew(other.key.csr()).await.status, 422);
+        let body = json!({"renew": true, "csr_pem": DpopKey::generate().csr()});
+        assert_eq!(post(&server.http(), ENROLL, body.clone()).await.status, 401, "without a credential");
+        assert_eq!(post(&http(&server, Admin).await, ENROLL, body).await.status, 403, "of an administrator");
+        let both = json!({"renew": true, "token": "x", "csr_pem": DpopKey::generate().csr()});
+        assert_eq!(post(&device.http(&server, "POST", ENROLL), ENROLL, both).await.status, 422);
+    }
+}
