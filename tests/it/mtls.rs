@@ -95,8 +95,10 @@ async fn a_device_calls_with_its_certificate() {
     };
     let with = ["--cert", &certificate, "--key", &key];
     // The authorities are read again every few seconds.
-    eventually("the certificate to be accepted", async || (get(&with, "/v1/policy/bundle").await == 200).then_some(()))
-        .await;
+    eventually("the certificate to be accepted", async || {
+        (curl(&with, "/v1/policy/bundle").await == "200").then_some(())
+    })
+    .await;
     assert_eq!(curl(&with, "/v1/trust/anchors").await, "200");
     assert_eq!(curl(&with, "/v1/admin/devices").await, "401");
     assert_eq!(curl(&[], "/v1/policy/bundle").await, "401", "without a certificate");
