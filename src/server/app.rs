@@ -110,14 +110,15 @@ impl App {
         let board = StatusBoard::default();
         let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone(), board.clone());
         let (hub, streams) = streams(&self.store);
-        let trust = Trust::new(self.store.clone(), self.sealer(), self.settings.trust.clone());
-        let authorities = CurrentAuthorities::default();
-        let service =
-            self.service(standard, ops, &counts, revocations.clone(), streams, &trust, authorities.clone())?;
+        let trusted = Trusted {
+            trust: Trust::new(self.store.clone(), self.sealer(), self.settings.trust.clone()),
+            authorities: CurrentAuthorities::default(),
+        };
+        let service = self.service(standard, ops, &counts, revocations.clone(), streams, trusted.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
         let jobs = self.start_jobs(&revocations, &counts, board);
-        let mutual = mutual.map(|address| self.mutual_tls(trust, authorities, address));
+        let mutual = mutual.map(|address| self.mutual_tls(trusted, address));
         let tasks = self.spawn(hangups, &readiness, hub, mutual);
 
         let serving = listen::serve(listeners, service, bounds, drain.clone(), abort.clone(), self.drain_timeout);
@@ -143,7 +144,8 @@ impl App {
     }
 
     /// What the listener for client certificates on this address needs.
-    fn mutual_tls(&self, trust: Trust, authorities: CurrentAuthorities, address: SocketAddr) -> MutualTls {
+    fn mutual_tls(&self, trusted: Trusted, address: SocketAddr) -> MutualTls {
+        let Trusted { trust, authorities } = trusted;
         let (identity, clock) = (self.identity.clone(), self.store.clock().clone());
         let mut names: Vec<_> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
         let public = self.settings.public_url.as_ref().and_then(PublicUrl::host);
@@ -207,8 +209,7 @@ impl App {
         counts: &Counts,
         revocations: Revocations,
         streams: Streams,
-        trust: &Trust,
-        authorities: CurrentAuthorities,
+        trusted: Trusted,
     ) -> Result<Stack<services::Dispatch>> {
         let clock = self.store.clock().clone();
         let guard = Arc::new(Guard::new(counts.denials.clone(), clock.clone()).with_checks_of(&self.store));
@@ -216,7 +217,7 @@ impl App {
         let people = People::new(self.store.clone(), Passwords::of_server(), sealer.clone());
         let deps = Deps {
             store: self.store.clone(),
-            trust: trust.clone(),
+            trust: trusted.trust.clone(),
             keys: self.keys.clone(),
             sealer,
             sessions: Sessions::new(people.clone(), self.keys.clone(), counts.denials.clone()),
@@ -231,8 +232,8 @@ impl App {
         let principals = Principals::new(Arc::new(self.store.clone()), self.messaging_proxy_roles.clone());
         let enrolled = EnrolledCredentials::new(
             Arc::new(self.store.clone()),
-            Arc::new(authorities),
-            trust.domain().clone(),
+            Arc::new(trusted.authorities),
+            trusted.trust.domain().clone(),
             clock.clone(),
         );
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
@@ -253,6 +254,13 @@ fn streams(store: &Store) -> (Arc<Hub>, Streams) {
     let tenants = hub.feed(TenantSource::new(store));
     hub.follow(Arc::new(standing.clone()));
     (Arc::new(hub), Streams { tenants, standing })
+}
+
+/// What the credentials of devices and gateways depend on.
+#[derive(Clone)]
+struct Trusted {
+    trust: Trust,
+    authorities: CurrentAuthorities,
 }
 
 /// The counts for the audit log.

@@ -48,7 +48,10 @@ pub struct Installation {
 
 /// The keys that were read last.
 #[derive(Clone, Default)]
-pub(super) struct Cache(Arc<Mutex<Option<(Instant, Arc<Installation>)>>>);
+pub(super) struct Cache(Arc<Mutex<Option<Read>>>);
+
+/// When the keys were read, and the keys.
+type Read = (Instant, Arc<Installation>);
 
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
