@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use time::Duration as Time;
 
+use super::Sightings;
 use crate::{
     base::{IdKind, Result},
     jobs::{Job, Placement, Report, Run, Schedule},
@@ -11,6 +12,8 @@ use crate::{
 };
 
 const PERIOD: Duration = Duration::from_secs(600);
+/// How often the last calls are written.
+const RECORDED: Duration = Duration::from_secs(10);
 /// Maximum number of devices deleted in one transaction.
 const BATCH: u64 = 100;
 /// How long an ephemeral device may be unseen.
@@ -36,6 +39,32 @@ impl Job for PruneDevices {
 
     async fn run(&self, run: &Run) -> Result<Report> {
         Ok(Report::batch(run.maintain(&self.0, "device.prune", (), prune).await?, BATCH))
+    }
+}
+
+/// Writes when devices and gateways were last seen.
+pub struct RecordSightings {
+    sightings: Sightings,
+    store: Store,
+}
+
+impl RecordSightings {
+    pub fn new(sightings: &Sightings, store: &Store) -> Self {
+        Self { sightings: sightings.clone(), store: store.clone() }
+    }
+}
+
+impl Job for RecordSightings {
+    const NAME: &'static str = "fleet-sightings";
+    const PLACEMENT: Placement = Placement::EveryServer;
+    const LAST_RUN: bool = true;
+
+    fn schedule(&self) -> Schedule {
+        Schedule::every(RECORDED).with_retry(RECORDED, RECORDED)
+    }
+
+    async fn run(&self, _: &Run) -> Result<Report> {
+        Ok(Report::done(self.sightings.flush(&self.store).await?))
     }
 }
 

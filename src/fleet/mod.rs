@@ -5,4 +5,7 @@ mod drains;
 pub mod gateways;
 pub mod jobs;
 pub mod pools;
+mod sightings;
 mod state;
+
+pub use sightings::Sightings;

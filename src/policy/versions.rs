@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
+    canary,
     document::Document,
     resolve::{Published, Subject},
 };
@@ -57,6 +58,18 @@ pub async fn content(rows: &TenantRows<'_, impl Db>, row: &PolicyRow) -> Result<
 pub async fn of_device(rows: &TenantRows<'_, impl Db>, subject: &Subject) -> Result<Vec<Published>> {
     let versions = rows.policies().active_for(subject.device, &subject.groups).await?;
     published(rows, &versions).await
+}
+
+/// The number of the newest version, in any state, that was published for a device; 0 if there is none. The device may have seen
+/// every version up to it.
+pub async fn newest_for(rows: &TenantRows<'_, impl Db>, subject: &Subject) -> Result<i64> {
+    let policies = rows.policies();
+    let stable = policies.newest_stable_for(subject.device, &subject.groups).await?;
+    let canaries = policies.canaries_after(stable, subject.device, &subject.groups).await?;
+    let is_in = |row: &&PolicyRow| {
+        row.canary.as_ref().is_some_and(|cohort| canary::is_in_cohort(cohort, subject.device, &subject.groups))
+    };
+    Ok(canaries.iter().filter(is_in).map(|row| row.version).max().unwrap_or(stable))
 }
 
 /// These versions with their contents, in the same order.

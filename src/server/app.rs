@@ -33,6 +33,7 @@ use crate::{
         },
     },
     base::{Drain, Error, Result, ServerIdentity, public_url::PublicUrl},
+    fleet::Sightings,
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
     store::{Keyring, Sealer, Store},
@@ -168,6 +169,7 @@ impl App {
             revocations,
             denials: &counts.denials,
             api_key_uses: &counts.api_key_uses,
+            sightings: &counts.sightings,
             outbox_retention: self.outbox_retention,
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,
@@ -234,6 +236,7 @@ impl App {
             Arc::new(self.store.clone()),
             Arc::new(trusted.authorities),
             trusted.trust.domain().clone(),
+            counts.sightings.clone(),
             clock.clone(),
         );
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
@@ -267,11 +270,14 @@ struct Trusted {
 struct Counts {
     denials: Denials,
     api_key_uses: ApiKeyUses,
+    sightings: Sightings,
 }
 
 impl Counts {
     fn new(store: &Store) -> Self {
-        Self { denials: Denials::new(store.clock().clone()), api_key_uses: ApiKeyUses::new(store.clock().clone()) }
+        let clock = || store.clock().clone();
+        let (denials, api_key_uses) = (Denials::new(clock()), ApiKeyUses::new(clock()));
+        Self { denials, api_key_uses, sightings: Sightings::new(clock()) }
     }
 }
 

@@ -14,7 +14,10 @@ use crate::{
         authn::revocation::Revocations,
         jobs::{PruneRevocations, ReadRevocations},
     },
-    fleet::jobs::PruneDevices,
+    fleet::{
+        Sightings,
+        jobs::{PruneDevices, RecordSightings},
+    },
     jobs::{
         Job, Jobs, StatusBoard,
         store::{
@@ -34,6 +37,7 @@ pub(super) struct Work<'a> {
     pub revocations: &'a Revocations,
     pub denials: &'a Denials,
     pub api_key_uses: &'a ApiKeyUses,
+    pub sightings: &'a Sightings,
     /// The minimum time for which outbox events are kept.
     pub outbox_retention: Duration,
     /// How long operations are kept after their end.
@@ -48,6 +52,7 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(ReadRevocations::new(work.revocations, store));
     jobs.start(AuditDenials::new(work.denials, store));
     jobs.start(AuditApiKeyUse::new(work.api_key_uses, store));
+    jobs.start(RecordSightings::new(work.sightings, store));
     if work.messaging_bootstrap {
         jobs.start(Bootstrap::new(store));
     }
@@ -107,7 +112,8 @@ mod tests {
             store: &store,
             revocations: &Revocations::default(),
             denials: &Denials::new(clock.clone()),
-            api_key_uses: &ApiKeyUses::new(clock),
+            api_key_uses: &ApiKeyUses::new(clock.clone()),
+            sightings: &Sightings::new(clock),
             outbox_retention: Duration::from_secs(60),
             operation_retention: Duration::from_secs(60),
             messaging_bootstrap: true,

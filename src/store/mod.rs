@@ -34,6 +34,7 @@ mod schema;
 pub mod sealing;
 mod sequence;
 mod session_ends;
+mod sightings;
 mod sqlite;
 pub mod tables;
 mod tenant;

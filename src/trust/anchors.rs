@@ -18,8 +18,9 @@ use crate::{
 
 const TYPE: &str = "application/vnd.tenantry.trust-anchors+json";
 const SCHEMA: &str = "tenantry.trust-anchors.v1";
-/// Validity of a set.
+/// Validity of a set, and how long before its end the next one is made.
 const LIFE: Duration = Duration::days(30);
+const RENEWED_BEFORE: Duration = Duration::days(10);
 
 /// A signed set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,10 +76,16 @@ impl Trust {
         }
     }
 
-    /// The newest set of a tenant. The first call makes the keys of the tenant and its first set.
+    /// The newest set of a tenant. The first call makes the keys of the tenant and its first set; a set that would expire soon is
+    /// followed by the next one.
     pub async fn latest_anchors(&self, scope: TenantScope) -> Result<AnchorSet> {
         if let Some(row) = self.store.tenant(scope).anchor_sets().latest().await? {
-            return Ok(row.into());
+            if self.store.clock().now() + RENEWED_BEFORE < row.expires_at.time() {
+                return Ok(row.into());
+            }
+            let next = Next { scope, installation: self.installation().await?, settings: self.settings.clone() };
+            let cx = Cx::system("trust.anchors.renew", self.store.clock().clone());
+            return self.store.write(&cx, next, make_next).await.map(AnchorSet::from);
         }
         let first = First {
             scope,
@@ -109,6 +116,25 @@ async fn make_first(tx: &Tx, first: &First) -> Result<AnchorSetRow> {
     }
     rows.signers().insert(first.signers.clone()).await?;
     publish(tx, scope, &first.settings, &first.installation, &first.signers, 1).await
+}
+
+/// What the next set of a tenant is made from, besides its keys.
+struct Next {
+    scope: TenantScope,
+    installation: Arc<Installation>,
+    settings: Arc<TrustSettings>,
+}
+
+async fn make_next(tx: &Tx, next: &Next) -> Result<AnchorSetRow> {
+    let (_, scope) = tenants::resolve_locked(tx, &TenantRef::Id(next.scope.tenant())).await?;
+    let rows = tx.tenant(scope);
+    let latest = rows.anchor_sets().latest().await?.ok_or_else(|| Error::internal("a tenant has no anchor set"))?;
+    if tx.now() + RENEWED_BEFORE < latest.expires_at.time() {
+        tx.audit_only(Some(scope.tenant()), scope.tenant().zero_trust(), serde_json::Value::Null);
+        return Ok(latest);
+    }
+    let signers = rows.signers().all().await?;
+    publish(tx, scope, &next.settings, &next.installation, &signers, latest.sequence + 1).await
 }
 
 /// Signs and stores the set with this number.

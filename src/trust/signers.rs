@@ -6,11 +6,12 @@ use uuid::Uuid;
 
 use super::{Trust, key::ArtifactKey};
 use crate::{
-    base::{Error, Result, TenantId, TenantScope},
+    base::{Cx, Error, Result, TenantId, TenantRef, TenantScope},
     store::{
         columns::{KeyState, KeyUse},
         tables::SignerRow,
     },
+    tenants,
 };
 
 /// The uses of a tenant's keys.
@@ -50,12 +51,23 @@ impl Trust {
         })
     }
 
+    /// The id of the active key of a tenant for a use. The first call makes the keys of the tenant.
+    pub async fn signer_id(&self, cx: &Cx, tenant: &TenantRef, key_use: KeyUse) -> Result<String> {
+        let scope = tenants::reach(cx, &self.store, tenant).await?;
+        self.latest_anchors(scope).await?;
+        Ok(self.active_signer(scope, key_use).await?.key_id)
+    }
+
     /// The active key of a tenant for a use.
     pub async fn signing_key(&self, scope: TenantScope, key_use: KeyUse) -> Result<Arc<ArtifactKey>> {
+        let row = self.active_signer(scope, key_use).await?;
+        self.open_signer(scope.tenant(), &row).await.map(Arc::new)
+    }
+
+    async fn active_signer(&self, scope: TenantScope, key_use: KeyUse) -> Result<SignerRow> {
         let rows = self.store.tenant(scope).signers().all().await?;
         let row = rows.into_iter().rev().find(|row| row.key_use == key_use && row.state == KeyState::Active);
-        let row = row.ok_or_else(|| Error::internal("a tenant has no active signer"))?;
-        self.open_signer(scope.tenant(), &row).await.map(Arc::new)
+        row.ok_or_else(|| Error::internal("a tenant has no active signer"))
     }
 
     async fn open_signer(&self, tenant: TenantId, row: &SignerRow) -> Result<ArtifactKey> {

@@ -21,7 +21,10 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
     ("docs/architecture.md", &[]),
     (
         "docs/bundle-verification.md",
-        &[("python3 crates/bundle-verify", "crates/bundle-verify/tests/vectors.rs runs it")],
+        &[
+            ("curl --cacert", "tests/it/mtls.rs makes this call"),
+            ("python3 crates/bundle-verify", "crates/bundle-verify/tests/vectors.rs runs it"),
+        ],
     ),
     (
         "docs/adding-an-rpc.md",

@@ -35,7 +35,11 @@ async fn a_busy_port_is_a_warning_in_dev_and_an_error_in_serve() {
     let address = taken.local_addr().unwrap().to_string();
     let setup = Setup::dev().env(VARIABLE, &address);
     let server = setup.start().await;
-    assert!(server.log().contains("skipping the listener for client certificates"), "{}", server.log());
+    // Lines of the log are written by another thread.
+    eventually("the log to say so", async || {
+        server.log().contains("skipping the listener for client certificates").then_some(())
+    })
+    .await;
 
     let key = setup.home().join("own.pem");
     Keys::load_or_create(&key, None).unwrap();

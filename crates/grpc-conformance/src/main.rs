@@ -25,7 +25,7 @@ use tenantry::{
     server::{
         grpc::{Door, Methods, Terms},
         layers::{BodyTimeouts, Ingress, Limits, Stack},
-        listen,
+        listen::{self, Listener},
     },
 };
 use tokio::{net::TcpListener, signal::unix};
@@ -70,8 +70,8 @@ async fn main() -> Result<()> {
         limit => limit as usize,
     };
     let (bounds, abort) = (listen::Bounds::of_process(), CancellationToken::new());
-    let serving =
-        listen::serve(vec![listener], stack(limit)?, bounds, None, Drain::default(), abort, Duration::from_secs(1));
+    let listeners = vec![Listener { socket: listener, tls: None }];
+    let serving = listen::serve(listeners, stack(limit)?, bounds, Drain::default(), abort, Duration::from_secs(1));
     let mut ended = unix::signal(unix::SignalKind::terminate())?;
     tokio::select! {
         _ = serving => {}

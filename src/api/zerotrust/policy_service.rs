@@ -18,7 +18,7 @@ use crate::{
         PolicyCanary, PolicyDiff, PolicyScope, PolicyVersion, PublishPolicyRequest, PublishPolicyResponse,
         PublishedPolicy,
     },
-    store::tables::PolicyRow,
+    store::{columns::KeyUse, tables::PolicyRow},
 };
 
 pub struct Policies {
@@ -34,7 +34,11 @@ impl PolicyService for Policies {
     ) -> Result<PublishPolicyResponse> {
         let done = publish::publish(cx, &self.deps.store, cx.tenant()?, new_policy(message)?, reach).await?;
         let created = done.is_published;
-        Ok(PublishPolicyResponse { answer: Some(to_published(done)), created })
+        let key_id = match created {
+            true => Some(self.deps.trust.signer_id(cx, cx.tenant()?, KeyUse::PolicySigning).await?),
+            false => None,
+        };
+        Ok(PublishPolicyResponse { answer: Some(PublishedPolicy { key_id, ..to_published(done) }), created })
     }
 
     async fn list_policy_versions(
@@ -85,7 +89,7 @@ fn new_policy(message: PublishPolicyRequest) -> Result<NewPolicy> {
 }
 
 fn to_published(publication: Publication) -> PublishedPolicy {
-    let Publication { version, diff, warnings, is_published } = publication;
+    let Publication { version, diff, warnings, affected, is_published } = publication;
     let (id, row) = (version.shown_id(), version.row);
     let Diff { added, removed, changed } = diff;
     PublishedPolicy {
@@ -98,6 +102,8 @@ fn to_published(publication: Publication) -> PublishedPolicy {
         expires_at: is_published.then(|| timestamp(row.expires_at.time())),
         diff: Some(PolicyDiff { added, removed, changed }),
         warnings,
+        affected_devices: i64::try_from(affected).unwrap_or(i64::MAX),
+        key_id: None,
     }
 }
 

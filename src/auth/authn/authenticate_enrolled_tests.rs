@@ -23,6 +23,7 @@ use crate::{
         error::Reason,
         public_key::{PublicKey, sha256_base64url, testing::TestKey},
     },
+    fleet::Sightings,
 };
 
 const PATH: &str = "/v1/trust/anchors";
@@ -92,7 +93,8 @@ impl Fixture {
     fn knowing(&self, enrolled: Enrolled) -> Authenticator {
         let (finder, authorities) = (testing::finder(enrolled), Arc::new(Issuing(self.authorities.clone())));
         let domain = TrustDomain::default();
-        self.without_enrolled().with_enrolled(EnrolledCredentials::new(finder, authorities, domain, Clock::system()))
+        let (sightings, clock) = (Sightings::new(Clock::system()), Clock::system());
+        self.without_enrolled().with_enrolled(EnrolledCredentials::new(finder, authorities, domain, sightings, clock))
     }
 
     fn token(&self) -> String {

@@ -82,6 +82,16 @@ impl Proof {
     }
 }
 
+/// A valid proof. It must be noted, once its caller is known, so that only those who may call fill the memory.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Proven {
+    thumbprint: String,
+    jti: String,
+    /// When it begins to be refused.
+    until: i64,
+}
+
 /// Checks proofs, and remembers them.
 #[derive(Debug)]
 pub(super) struct Proofs {
@@ -94,16 +104,21 @@ impl Proofs {
         Self { used: Used::default(), clock }
     }
 
-    /// Checks that a request has a proof by the key with this thumbprint, for this token, that was not used before.
-    pub(super) fn check(&self, call: &Parts, token: &str, thumbprint: &str) -> Result<()> {
+    /// Checks that a request has a proof by the key with this thumbprint, for this token.
+    pub(super) fn verify(&self, call: &Parts, token: &str, thumbprint: &str) -> Result<Proven> {
         let (proof, now) = (Proof::read(header(&call.headers)?)?, self.clock.unix());
         proof.check(call, token, now)?;
         if proof.key.thumbprint() != thumbprint {
             return Err(invalid("the DPoP proof is by another key than that of the token"));
         }
-        // Last, so that only the client of the token can fill the memory.
-        let until = proof.claims.iat.saturating_add(WINDOW);
-        self.used.note(thumbprint, &proof.claims.jti, until, now).map_err(|unusable| match unusable {
+        let Claims { jti, iat, .. } = proof.claims;
+        Ok(Proven { thumbprint: thumbprint.to_owned(), jti, until: iat.saturating_add(WINDOW) })
+    }
+
+    /// Notes that a proof was used. Fails if it was before.
+    pub(super) fn note(&self, proven: &Proven) -> Result<()> {
+        let now = self.clock.unix();
+        self.used.note(&proven.thumbprint, &proven.jti, proven.until, now).map_err(|unusable| match unusable {
             Unusable::Used => invalid("the DPoP proof was used before; make a new one for each request"),
             Unusable::Full => Error::new(
                 Kind::Unavailable,

@@ -45,6 +45,12 @@ fn proof(key: &TestKey, claims: &Value) -> String {
     key.jws(&json!({"typ": TYPE, "jwk": key.jwk()}), claims)
 }
 
+impl Proofs {
+    fn check(&self, call: &Parts, token: &str, thumbprint: &str) -> Result<()> {
+        self.note(&self.verify(call, token, thumbprint)?)
+    }
+}
+
 fn proofs() -> Proofs {
     Proofs::new(Clock::manual(NOW))
 }

@@ -9,18 +9,23 @@ use super::{
     authorization_header::{self, Scheme},
     device_tokens,
     dpop::Proofs,
-    enrolled::{self, Entry, FindEnrolled},
+    enrolled::{self, Entry, FindEnrolled, Presented},
     keys::Keys,
     peer_certificate::PeerCertificate,
     tokens,
 };
-use crate::base::{Clock, Result, TrustDomain};
+use crate::{
+    auth::request::ClientInfo,
+    base::{Clock, Result, TrustDomain},
+    fleet::Sightings,
+};
 
 /// Turns the credentials of devices and gateways into callers.
 pub struct EnrolledCredentials {
     finder: Arc<dyn FindEnrolled>,
     authorities: Arc<dyn Authorities>,
     domain: TrustDomain,
+    sightings: Sightings,
     proofs: Proofs,
     clock: Clock,
 }
@@ -30,20 +35,32 @@ impl EnrolledCredentials {
         finder: Arc<dyn FindEnrolled>,
         authorities: Arc<dyn Authorities>,
         domain: TrustDomain,
+        sightings: Sightings,
         clock: Clock,
     ) -> Self {
-        Self { finder, authorities, domain, proofs: Proofs::new(clock.clone()), clock }
+        Self { finder, authorities, domain, sightings, proofs: Proofs::new(clock.clone()), clock }
+    }
+
+    /// The caller of a credential, whose call is noted.
+    async fn caller(&self, presented: Presented, call: &Parts) -> Result<Entry> {
+        let (kind, tenant, id) = (presented.kind, presented.tenant, presented.id);
+        let entry = enrolled::caller(&self.finder, presented).await?;
+        let address = call.extensions.get::<ClientInfo>().and_then(|client| client.address);
+        self.sightings.note(kind, tenant, id, address);
+        Ok(entry)
     }
 
     async fn by_token(&self, keys: &Keys, token: &str, call: &Parts) -> Result<Entry> {
         let presented = device_tokens::verify(keys, token, self.clock.now())?;
-        self.proofs.check(call, token, &presented.thumbprint)?;
-        enrolled::caller(&self.finder, presented).await.map_err(device_tokens::of_scheme)
+        let proven = self.proofs.verify(call, token, &presented.thumbprint)?;
+        let entry = self.caller(presented, call).await.map_err(device_tokens::of_scheme)?;
+        self.proofs.note(&proven)?;
+        Ok(entry)
     }
 
-    async fn by_certificate(&self, certificate: &PeerCertificate) -> Result<Entry> {
+    async fn by_certificate(&self, certificate: &PeerCertificate, call: &Parts) -> Result<Entry> {
         let presented = certificate.verify(&self.authorities.current(), &self.domain, self.clock.now());
-        enrolled::caller(&self.finder, presented.ok_or_else(tokens::invalid)?).await
+        self.caller(presented.ok_or_else(tokens::invalid)?, call).await
     }
 }
 
@@ -75,5 +92,5 @@ pub(super) async fn by_token(
 pub(super) async fn by_certificate(known: Option<&EnrolledCredentials>, call: &Parts) -> Result<Option<Entry>> {
     let Some(certificate) = call.extensions.get::<PeerCertificate>() else { return Ok(None) };
     let known = known.filter(|_| !is_of_page(call)).ok_or_else(tokens::invalid)?;
-    known.by_certificate(certificate).await.map(Some)
+    known.by_certificate(certificate, call).await.map(Some)
 }

@@ -2,13 +2,13 @@
 
 use uuid::Uuid;
 
-use super::{invalid_token, rules::Subject};
+use super::{certificate::OVERLAP, invalid_token, rules::Subject};
 use crate::{
     base::{Error, Result, TenantScope},
     store::{Stamp, Tx, columns::DeviceStatus, tables::DeviceRow},
 };
 
-/// Enrolls a device under its id again. It keeps its name, user, groups and status; its other credentials stay valid.
+/// Enrolls a device under its id again. It keeps its name, user, groups and status. Its other credentials end soon, and cannot be renewed.
 pub(super) async fn device(
     tx: &Tx,
     scope: TenantScope,
@@ -35,5 +35,6 @@ pub(super) async fn device(
         ..before
     };
     devices.update(&row).await?;
+    tx.tenant(scope).credentials().shorten(id, Stamp::from(now.time() + OVERLAP)).await?;
     Ok(row)
 }

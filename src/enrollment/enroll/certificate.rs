@@ -16,6 +16,8 @@ use crate::{
 
 /// Validity of a certificate.
 const LIFE: Duration = Duration::hours(24);
+/// How long the certificate before stays valid, for a device that did not receive the new one.
+pub(super) const OVERLAP: Duration = Duration::hours(1);
 /// Certificates begin earlier, for servers and clients with slow clocks.
 const BACKDATED: Duration = Duration::minutes(15);
 

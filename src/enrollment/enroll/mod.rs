@@ -13,6 +13,7 @@ use crate::{
     base::{Cx, EnrolledKind, Error, Kind, Result, Secret, SpiffeId, TenantId, TenantRef, error::Reason, opaque},
     store::{
         Store,
+        columns::{DeviceStatus, GatewayStatus},
         tables::{DeviceRow, GatewayRow},
     },
     tenants,
@@ -92,6 +93,14 @@ impl Enrolled {
         match self {
             Self::Device(device) => device.id,
             Self::Gateway(gateway) => gateway.id,
+        }
+    }
+
+    /// Whether it may call.
+    fn is_active(&self) -> bool {
+        match self {
+            Self::Device(device) => device.status == DeviceStatus::Active,
+            Self::Gateway(gateway) => gateway.status == GatewayStatus::Active,
         }
     }
 

@@ -1,7 +1,6 @@
 //! Renewal of the certificate of a device or gateway, with the current one.
 
 use serde_json::json;
-use time::Duration;
 use uuid::Uuid;
 
 use super::{
@@ -13,17 +12,16 @@ use crate::{
     base::{
         Basis, Cx, EnrolledKind, Error, Result, SpiffeId, TenantRef, cx::CxFacts, error::Reason, public_key::PublicKey,
     },
-    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, columns::EnrollmentKind},
+    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, columns::EnrollmentKind, tables::CredentialRow},
     tenants,
     trust::Trust,
 };
 
-/// How long the certificate before stays valid, for a device that did not receive the new one.
-const OVERLAP: Duration = Duration::hours(1);
-
 /// A new certificate for a device or gateway.
 struct Renewal {
     tenant: TenantRef,
+    /// The current credential.
+    presented: Uuid,
     kind: EnrolledKind,
     id: Uuid,
     key: PublicKey,
@@ -34,9 +32,9 @@ struct Renewal {
 /// credential if that is not valid, and with INVALID_ARGUMENT for a key that others have enrolled.
 pub async fn renew(cx: &Cx, store: &Store, trust: &Trust, key: GivenKey) -> Result<Admission> {
     let caller = cx.enrolled()?;
-    let (kind, id) = match caller.basis {
-        Basis::Device { id, .. } => (EnrolledKind::Device, id),
-        Basis::Gateway { id, .. } => (EnrolledKind::Gateway, id),
+    let (kind, id, presented) = match caller.basis {
+        Basis::Device { id, credential } => (EnrolledKind::Device, id, credential),
+        Basis::Gateway { id, credential } => (EnrolledKind::Gateway, id, credential),
         Basis::Token | Basis::Account { .. } | Basis::ApiKey(_) => {
             return Err(Error::internal("not an enrolled caller"));
         }
@@ -59,9 +57,13 @@ pub async fn renew(cx: &Cx, store: &Store, trust: &Trust, key: GivenKey) -> Resu
     });
     let cx = Cx::new(CxFacts { audit_action, ..CxFacts::clone(cx) });
     let thumbprint = key.thumbprint().to_owned();
-    let renewal = Renewal { tenant, kind, id, key, certificate: certificate.clone() };
+    let renewal = Renewal { tenant, presented, kind, id, key, certificate: certificate.clone() };
     let enrolled = store.write(&cx, renewal, replace).await?;
     Ok(Admission { tenant: own.id, enrolled, thumbprint, certificate, anchors, server_time: now })
+}
+
+fn is_valid(credential: &CredentialRow, now: Stamp) -> bool {
+    credential.revoked_at.is_none() && now < credential.not_after
 }
 
 async fn replace(tx: &Tx, renewal: &Renewal) -> Result<Enrolled> {
@@ -79,10 +81,16 @@ async fn replace(tx: &Tx, renewal: &Renewal) -> Result<Enrolled> {
         }
     };
     let credentials = rows.credentials();
+    // It was valid before the locks; it may have been revoked since, or the device been enrolled again.
+    let presented = credentials.get(renewal.presented).await?.filter(|row| is_valid(row, now.into()));
+    let presented = presented.filter(|_| enrolled.is_active()).ok_or_else(gone)?;
+    if credentials.enrolled_after(&presented).await? {
+        return Err(gone());
+    }
     if !credentials.has_key(renewal.id, renewal.key.thumbprint()).await? {
         redeem::enroll_key(tx, &renewal.key).await?;
     }
-    credentials.shorten(renewal.id, Stamp::from(now + OVERLAP)).await?;
+    credentials.shorten(renewal.id, Stamp::from(now + certificate::OVERLAP)).await?;
     let of = certificate::Issued { scope, kind, subject: renewal.id, token: None };
     credentials.insert(certificate::row(tx, of, &renewal.key, &renewal.certificate)).await?;
     let id = enrolled.shown_id();

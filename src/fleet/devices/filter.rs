@@ -50,6 +50,7 @@ pub(super) fn check(filter: &Filter) -> Result<Checked> {
     };
     let group = |id: &String| IdKind::Group.read(id).ok_or_else(|| invalid("group_id", "not a group id"));
     let rest = DeviceFilter {
+        device: None,
         account: None,
         status: filter.status.as_ref().map(status).transpose()?,
         platform: filter.platform.as_ref().map(platform).transpose()?,

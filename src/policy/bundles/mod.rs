@@ -17,9 +17,9 @@ use super::{
 use crate::{
     base::{Cx, Error, IdKind, Kind, Result, TenantRef, TenantScope, digest::sha256_hex, error::Reason},
     store::{
-        Store, Tx,
+        Db, Store, Tx,
         columns::{DeviceStatus, KeyUse, PolicyChannel},
-        tables::{DeviceRow, PolicyBundleRow},
+        tables::{DeviceRow, PolicyBundleRow, TenantRows},
     },
     tenants,
     trust::{ArtifactKey, Trust, sign},
@@ -44,37 +44,48 @@ pub struct Bundle {
 struct New {
     scope: TenantScope,
     device: Uuid,
+    key: Arc<ArtifactKey>,
+}
+
+/// The policy of a device as it is now.
+struct Current {
     subject: Subject,
     policies: Vec<Published>,
-    key: Arc<ArtifactKey>,
+    /// The lowest version that the device may get: it has seen no higher one, and gets no other content under this one.
+    least: i64,
 }
 
 /// The policy of a device. Fails with NOT_FOUND if there is no such device or no policy for it, with PERMISSION_DENIED if the device is
 /// not active.
 pub async fn of_device(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, device: &str) -> Result<Bundle> {
     let scope = tenants::reach(cx, store, tenant).await?;
-    let id = IdKind::Device.read(device).ok_or_else(not_found)?;
-    let row = store.tenant(scope).devices().get(id).await?.ok_or_else(not_found)?;
-    if row.status != DeviceStatus::Active {
-        return Err(Error::denied(Reason::DeviceSuspended, "the device is not active"));
-    }
-    let subject = subject(store, scope, &row).await?;
-    let policies = versions::of_device(&store.tenant(scope), &subject).await?;
-    let resolved = resolve(&policies, &subject).ok_or_else(nothing_published)?;
-    let known = store.tenant(scope).policy_bundles().of(&key_of(&resolved)).await?;
-    if let Some(bundle) = known.filter(|bundle| bundle.version >= row.policy_floor) {
+    let device = IdKind::Device.read(device).ok_or_else(not_found)?;
+    let rows = store.tenant(scope);
+    let current = current(&rows, device).await?;
+    let resolved = resolve(&current.policies, &current.subject).ok_or_else(nothing_published)?;
+    let known = rows.policy_bundles().of(&key_of(&resolved)).await?;
+    if let Some(bundle) = known.filter(|bundle| bundle.version >= current.least) {
         return Ok(bundle.into());
     }
     trust.latest_anchors(scope).await?;
     let key = trust.signing_key(scope, KeyUse::PolicySigning).await?;
     let system = Cx::system("policy.bundle.issue", store.clock().clone());
-    let new = New { scope, device: id, subject, policies, key };
-    store.write(&system, new, issue).await.map(Bundle::from)
+    store.write(&system, New { scope, device, key }, issue).await.map(Bundle::from)
+}
+
+async fn current(rows: &TenantRows<'_, impl Db>, device: Uuid) -> Result<Current> {
+    let device = rows.devices().get(device).await?.ok_or_else(not_found)?;
+    if device.status != DeviceStatus::Active {
+        return Err(Error::denied(Reason::DeviceSuspended, "the device is not active"));
+    }
+    let subject = subject(rows, &device).await?;
+    let policies = versions::of_device(rows, &subject).await?;
+    let newest = versions::newest_for(rows, &subject).await?;
+    Ok(Current { subject, policies, least: device.policy_floor.max(newest) })
 }
 
 /// A device, as far as its policy depends on it: its groups are those of its user and of its token, without deleted ones.
-pub async fn subject(store: &Store, scope: TenantScope, device: &DeviceRow) -> Result<Subject> {
-    let rows = store.tenant(scope);
+async fn subject(rows: &TenantRows<'_, impl Db>, device: &DeviceRow) -> Result<Subject> {
     let mut groups: BTreeSet<Uuid> = rows.groups().existing(&device.group_ids).await?.into_iter().collect();
     if let Some(account) = device.account_id {
         groups.extend(rows.group_members().groups_of(&[account]).await?.remove(&account).unwrap_or_default());
@@ -83,25 +94,18 @@ pub async fn subject(store: &Store, scope: TenantScope, device: &DeviceRow) -> R
 }
 
 async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
-    // Locked: of several first calls, one issues the bundle, and no version is published meanwhile.
+    // Locked: of several first calls, one issues the bundle. Nothing is published, and no group changes, meanwhile.
     let (_, scope) = tenants::resolve_locked(tx, &TenantRef::Id(new.scope.tenant())).await?;
     let rows = tx.tenant(scope);
-    let device = rows.devices().get(new.device).await?.ok_or_else(not_found)?;
-    let resolved = resolve(&new.policies, &new.subject).ok_or_else(nothing_published)?;
-    let resolution = key_of(&resolved);
+    let current = current(&rows, new.device).await?;
+    let resolved = resolve(&current.policies, &current.subject).ok_or_else(nothing_published)?;
+    let (resolution, version) = (key_of(&resolved), current.least);
     if let Some(bundle) = rows.policy_bundles().of(&resolution).await?
-        && bundle.version >= device.policy_floor
+        && bundle.version >= version
     {
         tx.audit_only(Some(scope.tenant()), IdKind::Policy.show(bundle.bundle_id), json!({"version": bundle.version}));
         return Ok(bundle);
     }
-    let published = resolved.sources.iter().map(|source| source.version).max().unwrap_or_default();
-    // A device that left a scope gets what it had before it under a higher version.
-    let version = if published >= device.policy_floor {
-        published
-    } else {
-        rows.latest_policy_version().await?.saturating_add(1)
-    };
     let expires_at = resolved.expires_at().ok_or_else(nothing_published)?;
     let issue = Issue {
         bundle_id: tx.new_id(),

@@ -1,5 +1,6 @@
 //! The publication of policies (zero-trust contract, section 4.8).
 
+mod affected;
 mod plan;
 mod references;
 mod rules;
@@ -22,6 +23,8 @@ pub struct Publication {
     pub version: Version,
     pub diff: Diff,
     pub warnings: Vec<String>,
+    /// The number of devices that it is for.
+    pub affected: u64,
     /// Whether it was published.
     pub is_published: bool,
 }
@@ -42,7 +45,7 @@ async fn preview(cx: &Cx, store: &Store, tenant: &TenantRef, new: Checked) -> Re
     let (_, scope) = tenants::resolve(cx, store, tenant).await?;
     let by = plan::Publisher { id: Uuid::nil(), subject: cx.caller.subject.clone(), now: store.clock().now() };
     let plan = plan::plan(&store.tenant(scope), scope, &new, by).await?;
-    Ok(publication(scope, plan.row, plan.diff, plan.warnings, false))
+    Ok(publication(scope, plan, false))
 }
 
 async fn publish_in(tx: &Tx, (tenant, new): &(TenantRef, Checked)) -> Result<Publication> {
@@ -50,25 +53,21 @@ async fn publish_in(tx: &Tx, (tenant, new): &(TenantRef, Checked)) -> Result<Pub
     let (_, scope) = tenants::resolve_locked(tx, tenant).await?;
     let by = plan::Publisher { id: tx.new_id(), subject: tx.cx().caller.subject.clone(), now: tx.now() };
     let rows = tx.tenant(scope);
-    let Plan { row, document, replaced, diff, warnings } = plan::plan(&rows, scope, new, by).await?;
-    for (old, state) in &replaced {
+    let plan = plan::plan(&rows, scope, new, by).await?;
+    let Plan { row, document, replaced, diff, .. } = &plan;
+    for (old, state) in replaced {
         rows.policies().set_state(old.id, *state).await?;
     }
     rows.policies().insert(row.clone()).await?;
-    rows.policy_documents().insert(row.id, document).await?;
-    tx.changed(change(scope, &row, ChangeKind::Created), IdKind::Policy.show(row.id), recorded(scope, &row, &diff));
+    rows.policy_documents().insert(row.id, document.clone()).await?;
+    tx.changed(change(scope, row, ChangeKind::Created), IdKind::Policy.show(row.id), recorded(scope, row, diff));
     replaced.iter().for_each(|(old, _)| tx.also_changed(change(scope, old, ChangeKind::Updated)));
-    Ok(publication(scope, row, diff, warnings, true))
+    Ok(publication(scope, plan, true))
 }
 
-fn publication(
-    scope: TenantScope,
-    row: PolicyRow,
-    diff: Diff,
-    warnings: Vec<String>,
-    is_published: bool,
-) -> Publication {
-    Publication { version: Version { tenant: scope.tenant(), row }, diff, warnings, is_published }
+fn publication(scope: TenantScope, plan: Plan, is_published: bool) -> Publication {
+    let Plan { row, diff, warnings, affected, .. } = plan;
+    Publication { version: Version { tenant: scope.tenant(), row }, diff, warnings, affected, is_published }
 }
 
 fn change(scope: TenantScope, row: &PolicyRow, kind: ChangeKind) -> Change {

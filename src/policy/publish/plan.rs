@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    references,
+    affected, references,
     rules::{self, Checked, CheckedContent},
 };
 use crate::{
@@ -41,6 +41,8 @@ pub(super) struct Plan {
     pub replaced: Vec<(PolicyRow, PolicyState)>,
     pub diff: Diff,
     pub warnings: Vec<String>,
+    /// The number of devices that it is for.
+    pub affected: u64,
 }
 
 /// What is published: a scope, a content, and the version that it comes from.
@@ -78,6 +80,7 @@ pub(super) async fn plan(
     Ok(Plan {
         diff: diff::between(&before, &source.document),
         warnings: warnings(&source.document),
+        affected: affected::count(rows, source.scope, new.canary.as_ref()).await?,
         replaced: replaced(active, new.channel, source.from),
         row: row(tenant, new, &source, by, latest + 1, document::digest(&document)),
         document,

@@ -121,6 +121,13 @@ impl<C: Db> Rows<'_, C, Entity> {
         self.select().filter(Column::TokenId.eq(token)).select_only().column(Column::SubjectId).into_query()
     }
 
+    /// Whether a device or gateway was enrolled with a token after this credential was issued.
+    pub async fn enrolled_after(&self, credential: &Model) -> Result<bool> {
+        let later = self.select().filter(Column::SubjectId.eq(credential.subject_id));
+        let later = later.filter(Column::TokenId.is_not_null()).filter(Column::Id.gt(credential.id));
+        Ok(later.fetch_one(self.conn).await?.is_some())
+    }
+
     /// Ends the credentials of a device or gateway that are valid longer than until `end`.
     pub async fn shorten(&self, subject: Uuid, end: Stamp) -> Result<()> {
         self.update_many()

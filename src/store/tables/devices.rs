@@ -12,6 +12,7 @@ use sea_orm::{
 use super::{
     credentials::Model as CredentialRow,
     rows::{Rows, TenantRows, TenantTable, WithId},
+    seen::Seen,
 };
 use crate::{
     base::{PageRequest, Result, text::fold},
@@ -82,12 +83,23 @@ pub struct DeviceFilter {
     pub account: Option<Option<Uuid>>,
     pub status: Option<DeviceStatus>,
     pub platform: Option<Platform>,
+    /// Only this one.
+    pub device: Option<Uuid>,
     /// Only those in a group, by themselves or with their account.
     pub group: Option<Uuid>,
     /// A part of the name, compared case-insensitively.
     pub text: String,
     pub seen_before: Option<Stamp>,
     pub seen_after: Option<Stamp>,
+}
+
+/// A device, as far as its groups depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceMember {
+    pub id: Uuid,
+    pub account: Option<Uuid>,
+    /// Groups that its token gave it.
+    pub groups: Vec<Uuid>,
 }
 
 impl<'a, C> TenantRows<'a, C> {
@@ -123,6 +135,14 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(rows.select_only().column(Column::Id).into_tuple().fetch_all(self.conn).await?)
     }
 
+    /// The devices that are not revoked, with what decides about their groups.
+    pub async fn members(&self, filter: &DeviceFilter) -> Result<Vec<DeviceMember>> {
+        let rows = self.filtered(filter).filter(Column::Status.ne(DeviceStatus::Revoked)).select_only();
+        let rows = rows.columns([Column::Id, Column::AccountId, Column::GroupIds]);
+        let found: Vec<(Uuid, Option<Uuid>, Json<Vec<Uuid>>)> = rows.into_tuple().fetch_all(self.conn).await?;
+        Ok(found.into_iter().map(|(id, account, groups)| DeviceMember { id, account, groups: groups.0 }).collect())
+    }
+
     fn filtered(&self, filter: &DeviceFilter) -> Select<Entity> {
         let rows = TenantRows { conn: self.conn, tenant: self.tenant };
         let in_group = |group: Uuid| {
@@ -136,6 +156,7 @@ impl<C: Db> Rows<'_, C, Entity> {
             .add_option(filter.account.map(|account| Column::AccountId.is_in(account)))
             .add_option(filter.status.map(|status| Column::Status.eq(status)))
             .add_option(filter.platform.map(|platform| Column::Platform.eq(platform)))
+            .add_option(filter.device.map(|device| Column::Id.eq(device)))
             .add_option(filter.group.map(in_group))
             .add_option((!text.is_empty()).then(|| Column::NameKey.like(holding(&text))))
             .add_option(filter.seen_before.map(|time| Column::LastSeenAt.lt(time)))
@@ -224,6 +245,19 @@ impl<C: Db> Rows<'_, C, Entity> {
 
 fn with_key(device: &Model) -> Model {
     Model { name_key: fold(&device.name), ..device.clone() }
+}
+
+/// Records the last call of a device, unless a later one is recorded. Takes no scope, because it belongs to no call.
+pub(in crate::store) async fn note_seen(conn: &impl Db, seen: &Seen) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::LastSeenAt, Expr::value(seen.at))
+        .col_expr(Column::LastIp, Expr::value(seen.address.map(|address| address.to_string())))
+        .filter(Column::TenantId.eq(seen.tenant))
+        .filter(Column::Id.eq(seen.id))
+        .filter(Condition::any().add(Column::LastSeenAt.is_null()).add(Column::LastSeenAt.lt(seen.at)))
+        .run(conn)
+        .await?;
+    Ok(())
 }
 
 /// Deletes ephemeral devices of any tenant that were not seen since a time, at most `most`, with their credentials revoked, and

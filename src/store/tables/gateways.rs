@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ActiveValue::Unchanged, Condition, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Unchanged, Condition, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::Expr,
+};
 
 use super::{
     credentials::Model as CredentialRow,
     rows::{Rows, TenantRows, TenantTable, WithId},
+    seen::Seen,
 };
 use crate::{
     base::{PageRequest, Result},
     store::{
-        Count, Db, Fetch, UpdateRow,
+        Count, Db, Exec, Fetch, UpdateRow,
         columns::{GatewayStatus, Json, Owner, Stamp},
         page::page,
     },
@@ -125,4 +128,17 @@ impl<C: Db> Rows<'_, C, Entity> {
     pub async fn delete(&self, id: Uuid) -> Result<bool> {
         self.remove(id).await
     }
+}
+
+/// Records the last call of a gateway, unless a later one is recorded. Takes no scope, because it belongs to no call.
+pub(in crate::store) async fn note_seen(conn: &impl Db, seen: &Seen) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::LastSeenAt, Expr::value(seen.at))
+        .col_expr(Column::LastIp, Expr::value(seen.address.map(|address| address.to_string())))
+        .filter(Column::TenantId.eq(seen.tenant))
+        .filter(Column::Id.eq(seen.id))
+        .filter(Condition::any().add(Column::LastSeenAt.is_null()).add(Column::LastSeenAt.lt(seen.at)))
+        .run(conn)
+        .await?;
+    Ok(())
 }

@@ -94,12 +94,21 @@ impl<C: Db> Rows<'_, C, Entity> {
 
     /// The active versions that a device in these groups may get: those for the tenant, the groups and the device.
     pub async fn active_for(&self, device: Uuid, groups: &[Uuid]) -> Result<Vec<Model>> {
-        let of_groups = Column::ScopeType.eq(PolicyScopeKind::Group);
-        let of_groups = of_groups.and(Column::ScopeId.is_in(groups.iter().copied()));
-        let of_device = Column::ScopeType.eq(PolicyScopeKind::Device).and(Column::ScopeId.eq(device));
-        let scopes = Condition::any().add(Column::ScopeType.eq(PolicyScopeKind::Tenant)).add(of_groups).add(of_device);
-        let active = self.select().filter(scopes).filter(Column::State.eq(PolicyState::Active));
+        let active = self.select().filter(scopes_of(device, groups)).filter(Column::State.eq(PolicyState::Active));
         Ok(active.fetch_all(self.conn).await?)
+    }
+
+    /// The number of the newest stable version, in any state, for the tenant, these groups or the device; 0 if there is none.
+    pub async fn newest_stable_for(&self, device: Uuid, groups: &[Uuid]) -> Result<i64> {
+        let stable = self.select().filter(scopes_of(device, groups)).filter(Column::Channel.eq(PolicyChannel::Stable));
+        let newest = stable.select_only().column(Column::Version).order_by_desc(Column::Version).limit(1);
+        Ok(newest.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
+    }
+
+    /// The canaries of the same scopes, in any state, after a version.
+    pub async fn canaries_after(&self, version: i64, device: Uuid, groups: &[Uuid]) -> Result<Vec<Model>> {
+        let canaries = self.select().filter(scopes_of(device, groups)).filter(Column::Version.gt(version));
+        Ok(canaries.filter(Column::Channel.eq(PolicyChannel::Canary)).fetch_all(self.conn).await?)
     }
 
     /// The active versions of a scope: at most one per channel.
@@ -128,6 +137,13 @@ impl<C: Db> Rows<'_, C, Entity> {
         update.run(self.conn).await?;
         Ok(())
     }
+}
+
+/// The scopes that a device in these groups is in.
+fn scopes_of(device: Uuid, groups: &[Uuid]) -> Condition {
+    let of_groups = Column::ScopeType.eq(PolicyScopeKind::Group).and(Column::ScopeId.is_in(groups.iter().copied()));
+    let of_device = Column::ScopeType.eq(PolicyScopeKind::Device).and(Column::ScopeId.eq(device));
+    Condition::any().add(Column::ScopeType.eq(PolicyScopeKind::Tenant)).add(of_groups).add(of_device)
 }
 
 /// The position of a version in the list, for cursors.

@@ -1,6 +1,6 @@
 //! Keys with which the artifacts of a tenant are signed.
 
-use sea_orm::{QueryOrder, QuerySelect, entity::prelude::*};
+use sea_orm::{QueryOrder, entity::prelude::*};
 
 use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
@@ -67,11 +67,6 @@ impl<C: Db> Rows<'_, C, Entity> {
     /// Every signer, oldest first. A tenant has a few.
     pub async fn all(&self) -> Result<Vec<Model>> {
         Ok(self.select().order_by_asc(Column::Id).fetch_all(self.conn).await?)
-    }
-
-    /// The same, locked.
-    pub async fn all_locked(&self) -> Result<Vec<Model>> {
-        Ok(self.select().order_by_asc(Column::Id).lock_exclusive().fetch_all(self.conn).await?)
     }
 
     /// Inserts signers.

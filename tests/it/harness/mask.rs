@@ -10,6 +10,8 @@ use super::grpc;
 const IDS: [&str; 9] = ["ten_", "usr_", "grp_", "key_", "pool_", "tok_", "dev_", "gw_", "pol_"];
 /// Members that are not secret but differ between runs. The digest of a policy depends on the ids in it.
 const VARYING: [&str; 5] = ["prefix", "next_cursor", "request_id", "serial", "digest"];
+/// The id of a signing key, which is 32 hex digits.
+const KEY_ID: &str = r#""key_id":""#;
 /// Length of an id after its prefix.
 const ULID: usize = 26;
 
@@ -54,6 +56,10 @@ impl Mask {
             if let Some(value) = text.strip_prefix(&head).filter(|value| !value.starts_with("tak_")) {
                 return Some((format!("{head}<...>"), head.len() + value.find('"')?));
             }
+        }
+        if let Some(length) = text.strip_prefix(KEY_ID).and_then(|value| value.find('"')).filter(|length| *length == 32)
+        {
+            return Some((format!("{KEY_ID}<...>"), KEY_ID.len() + length));
         }
         let time = time_at(text)?;
         Some(("<time>".to_owned(), time))

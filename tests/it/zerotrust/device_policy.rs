@@ -1,6 +1,6 @@
 //! The signed policy of a device, with real credentials and every signature verified, on both databases.
 
-use bundle_verify::{AnchorSet, Kind, Shelf};
+use bundle_verify::{AnchorSet, KeyUse, Kind, Shelf};
 use reqwest::Method;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -9,15 +9,20 @@ use super::conversation::{
     Who::{Admin, Platform},
     http, serve,
 };
-use crate::harness::{
-    enroll::DpopKey,
-    http::{Answer, Http},
-    server::Server,
+use crate::{
+    harness::{
+        enroll::DpopKey,
+        eventually,
+        http::{Answer, Http},
+        server::Server,
+    },
+    rows::sql,
 };
 
 const BUNDLE: &str = "/v1/policy/bundle";
 const DIGEST: &str = "/v1/policy/digest";
 const ENROLL: &str = "/v1/enroll";
+const ANCHORS: &str = "/v1/trust/anchors";
 
 /// An enrolled device or gateway, which verifies what it gets as such a program must.
 struct Enrolled {
@@ -122,6 +127,84 @@ both_databases! {
         assert!(device.accept(&server).await.0 > in_it);
     }
 
+    async fn no_publication_takes_a_device_back_to_an_earlier_version(db: TestDb) {
+        let server = serve(&db).await;
+        let groups = "/v1/admin/groups/lifecycle";
+        let mut created = Vec::new();
+        for name in ["A", "B"] {
+            let group = admin(&server, groups, json!({"action": "create", "name": name, "user_ids": ["ada"]})).await;
+            created.push(group["group"]["id"].clone());
+        }
+        let (a, b) = (json!({"type": "group", "id": created[0]}), json!({"type": "group", "id": created[1]}));
+        let mut device = enroll(&server, json!({"user_id": "ada"}), "device").await;
+        let other = enroll(&server, json!({}), "device").await;
+        let of_device = json!({"type": "device", "id": device.id});
+        let routes = |id: &str| json!({"routes": [{"id": id, "cidr": "10.0.0.0/8", "action": "allow"}]});
+        let canary = |id: &str| json!({"channel": "canary", "canary": {"device_ids": [id]}, "policy": {}});
+        publish(&server, json!({}), routes("tenant")).await;
+        let mut last = device.accept(&server).await.0;
+        let steps = [
+            // It leaves a canary.
+            canary(&device.id),
+            canary(&other.id),
+            // A section of the tenant that a group hides.
+            json!({"channel": "stable", "scope": a, "policy": {"kill_switch": true}}),
+            json!({"channel": "stable", "policy": routes("more")}),
+            json!({"channel": "stable", "policy": {"kill_switch": false}}),
+            // Another group comes first, and then no longer.
+            json!({"channel": "stable", "scope": a, "policy": routes("a"), "priority": 100}),
+            json!({"channel": "stable", "scope": b, "policy": routes("b"), "priority": 50}),
+            json!({"channel": "stable", "scope": b, "policy": routes("b"), "priority": 900}),
+            // Its own policy comes, and then gives nothing.
+            json!({"channel": "stable", "scope": of_device, "policy": routes("own")}),
+            json!({"channel": "stable", "scope": of_device, "policy": {}}),
+        ];
+        for step in steps {
+            admin(&server, "/v1/admin/policy/publish", step.clone()).await;
+            let version = device.accept(&server).await.0;
+            assert!(version >= last, "{step}: {last} {version}");
+            last = version;
+        }
+    }
+
+    async fn a_publication_during_a_change_of_groups_wins(db: TestDb) {
+        let server = serve(&db).await;
+        let group = json!({"action": "create", "name": "Ops"});
+        let group = admin(&server, "/v1/admin/groups/lifecycle", group).await["group"]["id"].clone();
+        let mut device = enroll(&server, json!({"user_id": "ada"}), "device").await;
+        publish(&server, json!({}), json!({"refresh_seconds": 60})).await;
+        for round in 0..10 {
+            let action = if round % 2 == 0 { "add_members" } else { "remove_members" };
+            let members = json!({"action": action, "group_id": group, "user_ids": ["ada"]});
+            admin(&server, "/v1/admin/groups/lifecycle", members).await;
+            let next = json!({"refresh_seconds": 61 + round});
+            let (_, early) = tokio::join!(publish(&server, json!({}), next), device.get(&server, BUNDLE));
+            let now = OffsetDateTime::now_utc().unix_timestamp();
+            device.shelf.accept(&device.anchors, Kind::Policy, early.body.as_bytes(), now).unwrap();
+            let (_, payload) = device.accept(&server).await;
+            assert_eq!(payload["refresh_seconds"], 61 + round, "{payload}");
+        }
+    }
+
+    async fn a_credential_before_another_enrollment_is_not_renewed(db: TestDb) {
+        let server = serve(&db).await;
+        publish(&server, json!({}), json!({})).await;
+        let old = enroll(&server, json!({}), "device").await;
+        let again = json!({"action": "re_enroll", "device_id": old.id});
+        let token = admin(&server, "/v1/admin/devices/lifecycle", again).await["enrollment_token"].clone();
+        let token = token.as_str().unwrap();
+        let key = DpopKey::generate();
+        let body = json!({"token": token, "public_key": key.jwk(), "proof": key.proof_of_token(token, None),
+            "device": {"name": "one", "platform": "linux"}});
+        let made = post(&server.http(), ENROLL, body).await;
+        assert_eq!((made.status, made.json()["device_id"].as_str()), (201, Some(old.id.as_str())), "{made:?}");
+        let new = Enrolled { token: made.json()["device_token"].as_str().unwrap().to_owned(), key, ..enroll(&server, json!({}), "device").await };
+        assert_eq!(old.get(&server, BUNDLE).await.status, 200, "for a while");
+        let renew = |key: &DpopKey| json!({"renew": true, "csr_pem": key.csr()});
+        assert_eq!(post(&old.http(&server, "POST", ENROLL), ENROLL, renew(&old.key)).await.status, 401);
+        assert_eq!(post(&new.http(&server, "POST", ENROLL), ENROLL, renew(&new.key)).await.status, 201);
+    }
+
     async fn devices_with_one_resolution_share_a_bundle(db: TestDb) {
         let server = serve(&db).await;
         publish(&server, json!({}), json!({"tunnel_mode": "split"})).await;
@@ -139,6 +222,33 @@ both_databases! {
         assert!(digest.body.len() <= 512, "{digest:?}");
         let fresh = one.http(&server, "GET", BUNDLE).header("if-none-match", answers[0].header("etag").unwrap());
         assert_eq!(fresh.get(BUNDLE).await.status, 304);
+    }
+
+    async fn a_publication_says_how_many_devices_it_is_for_and_which_key_signs_it(db: TestDb) {
+        let server = serve(&db).await;
+        let one = enroll(&server, json!({"user_id": "ada"}), "device").await;
+        let two = enroll(&server, json!({}), "device").await;
+        let revoked = enroll(&server, json!({}), "device").await;
+        admin(&server, "/v1/admin/devices/lifecycle", json!({"action": "revoke", "device_id": revoked.id})).await;
+        let group = json!({"action": "create", "name": "Ops", "user_ids": ["ada"]});
+        let group = admin(&server, "/v1/admin/groups/lifecycle", group).await["group"]["id"].clone();
+        let enrolled = enroll(&server, json!({"group_ids": [group]}), "device").await;
+        for (body, affected) in [
+            (json!({"channel": "stable"}), 3),
+            (json!({"channel": "stable", "scope": {"type": "group", "id": group}}), 2),
+            (json!({"channel": "stable", "scope": {"type": "device", "id": two.id}}), 1),
+            (json!({"channel": "canary", "canary": {"percent": 100}}), 3),
+            (json!({"channel": "canary", "canary": {"device_ids": [two.id, revoked.id]}}), 1),
+            (json!({"channel": "canary", "canary": {"group_ids": [group], "device_ids": [two.id]}}), 3),
+        ] {
+            let mut body = body;
+            body["policy"] = json!({"kill_switch": true});
+            let published = admin(&server, "/v1/admin/policy/publish", body.clone()).await;
+            assert_eq!(published["affected_devices"], affected, "{body}: {published}");
+            let key = published["key_id"].as_str().unwrap();
+            assert!(enrolled.anchors.anchors.iter().any(|anchor| anchor.id == key && anchor.key_use == KeyUse::PolicySigning));
+            assert_eq!(one.anchors.sequence, enrolled.anchors.sequence);
+        }
     }
 
     async fn a_gateway_reads_the_policies_of_the_devices_of_its_tenant(db: TestDb) {
@@ -189,6 +299,24 @@ both_databases! {
         assert_eq!(post(&platform, "/v1/admin/tenants/lifecycle", tenant("reactivate")).await.status, 200);
         admin(&server, lifecycle, act("revoke")).await;
         assert_eq!(device.get(&server, BUNDLE).await.status, 401, "revoked");
+    }
+
+    async fn the_last_call_of_a_device_and_a_gateway_is_noted(db: TestDb) {
+        let server = serve(&db).await;
+        let device = enroll(&server, json!({}), "device").await;
+        let pool = admin(&server, "/v1/admin/settings/gateway-pools", json!({"action": "create", "name": "eu"})).await;
+        let gateway = enroll(&server, json!({"kind": "gateway", "pool_id": pool["pool"]["id"]}), "gateway").await;
+        sql(&db, "UPDATE devices SET last_seen_at = 1, last_ip = NULL".to_owned()).await.unwrap();
+        assert_eq!(gateway.get(&server, ANCHORS).await.status, 200);
+        assert_eq!(device.get(&server, ANCHORS).await.status, 200);
+        let caller = http(&server, Admin).await;
+        eventually("the calls to be noted", async || {
+            let device = caller.get("/v1/admin/devices").await.json()["devices"][0].clone();
+            let gateway = caller.get("/v1/admin/gateways").await.json()["gateways"][0].clone();
+            let is_noted = device["last_ip"] == "127.0.0.1" && gateway["state"] == "online";
+            (is_noted && device["version"] == 1).then_some(())
+        })
+        .await;
     }
 
     async fn a_device_renews_its_certificate(db: TestDb) {

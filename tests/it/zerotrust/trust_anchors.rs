@@ -2,11 +2,13 @@
 
 use bundle_verify::AnchorSet;
 use futures::future::join_all;
+use time::{Duration, OffsetDateTime};
 
 use super::conversation::{
     Who::{Admin, Auditor, Nobody, Other, Platform, User},
     http, serve,
 };
+use crate::rows::sql;
 
 const ANCHORS: &str = "/v1/trust/anchors";
 
@@ -32,6 +34,20 @@ both_databases! {
         let other = AnchorSet::first(other.body.as_bytes()).unwrap();
         let shared = set.anchors.iter().filter(|anchor| other.anchors.iter().any(|theirs| theirs.id == anchor.id));
         assert_eq!((shared.clone().count(), set.anchors.len()), (4, 7));
+    }
+
+    async fn a_set_is_followed_by_the_next_one_before_it_expires(db: TestDb) {
+        let server = serve(&db).await;
+        let admin = http(&server, Admin).await;
+        let first = AnchorSet::first(admin.get(ANCHORS).await.body.as_bytes()).unwrap();
+        // In nine days.
+        let soon = (OffsetDateTime::now_utc() + Duration::days(9)).unix_timestamp() * 1_000_000;
+        sql(&db, format!("UPDATE anchor_sets SET expires_at = {soon}")).await.unwrap();
+        let answers = join_all((0..5).map(|_| admin.get(ANCHORS))).await;
+        assert!(answers.iter().all(|answer| answer.body == answers[0].body), "{answers:?}");
+        let second = first.next(answers[0].body.as_bytes()).unwrap();
+        assert_eq!((second.sequence, &second.anchors), (2, &first.anchors));
+        assert_eq!(admin.get(&format!("{ANCHORS}?sequence=1")).await.status, 200);
     }
 
     async fn readers_of_gateways_read_the_anchors_of_their_tenant(db: TestDb) {
