@@ -25,9 +25,10 @@ const SERVER: &str = "ALLOCATIONS_SERVER";
 const CALLS: usize = 100;
 const ROUNDS: usize = 20;
 
-/// The most allocations of a call in a development build. Lower them when the number falls.
+/// The most allocations of a call in a development build. Lower them when the number falls. Those of a create include the
+/// streams' reading of its change: an idle machine reads after each create (up to 412), a busy one after several (370).
 const MOST_OF_READ: u64 = 200;
-const MOST_OF_CREATE: u64 = 385;
+const MOST_OF_CREATE: u64 = 430;
 
 fn main() -> ExitCode {
     if std::env::var_os(SERVER).is_some() {
