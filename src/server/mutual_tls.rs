@@ -20,12 +20,18 @@ const PERIOD: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// The authorities, as they were read last. Cheap to clone; clones share them.
-#[derive(Clone, Default)]
-pub(super) struct CurrentAuthorities(Arc<ArcSwap<Vec<Authority>>>);
+#[derive(Clone)]
+pub(super) struct CurrentAuthorities(Arc<ArcSwap<Arc<[Authority]>>>);
+
+impl Default for CurrentAuthorities {
+    fn default() -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(Arc::from([]))))
+    }
+}
 
 impl Authorities for CurrentAuthorities {
     fn current(&self) -> Arc<[Authority]> {
-        self.0.load().as_slice().into()
+        Arc::clone(&self.0.load())
     }
 }
 
@@ -79,7 +85,7 @@ impl MutualTls {
     ) -> Result<()> {
         let installation = self.trust.installation().await?;
         if !known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &installation)) {
-            self.authorities.0.store(Arc::new(authorities(&installation)?));
+            self.authorities.0.store(Arc::new(authorities(&installation)?.into()));
             *known = Some(installation.clone());
         }
         let issuer = installation.authority(KeyUse::ServerCa)?.key_id();

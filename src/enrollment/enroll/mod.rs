@@ -81,6 +81,16 @@ pub struct Admission {
     pub server_time: OffsetDateTime,
 }
 
+impl GivenKey {
+    /// The field of the request with the key.
+    fn field(&self) -> &'static str {
+        match self {
+            Self::Csr(_) => "csr_pem",
+            Self::Jwk { .. } => "public_key",
+        }
+    }
+}
+
 impl Enrolled {
     pub fn kind(&self) -> EnrolledKind {
         match self {
@@ -114,6 +124,7 @@ impl Enrolled {
 pub async fn enroll(cx: &Cx, store: &Store, trust: &Trust, request: Enrollment) -> Result<Admission> {
     // First, so that it takes the same time for every token.
     let subject = rules::subject(request.subject)?;
+    let key_field = request.key.field();
     let key = rules::key(request.key, request.token.expose())?;
     let digest = opaque::digest(request.token.expose());
     let token = redeem::active(store, &digest, subject.kind()).await?.ok_or_else(invalid_token)?;
@@ -131,7 +142,8 @@ pub async fn enroll(cx: &Cx, store: &Store, trust: &Trust, request: Enrollment) 
     let authority = installation.authority(certificate::issuer(kind))?;
     let certificate = certificate::issue(authority, name, trust.domain(), &key, store.clock().new_id(), now)?;
     let thumbprint = key.thumbprint().to_owned();
-    let redeemed = redeem::Redeemed { token: token.id, scope, id, subject, key, certificate: certificate.clone() };
+    let redeemed =
+        redeem::Redeemed { token: token.id, scope, id, subject, key, key_field, certificate: certificate.clone() };
     let enrolled = store.write(&cx, redeemed, redeem::redeem).await?;
     Ok(Admission { tenant: scope.tenant(), enrolled, thumbprint, certificate, anchors, server_time: now })
 }

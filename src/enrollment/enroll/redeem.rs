@@ -31,6 +31,8 @@ pub(super) struct Redeemed {
     pub(super) id: Uuid,
     pub(super) subject: Subject,
     pub(super) key: PublicKey,
+    /// The field of the request with the key.
+    pub(super) key_field: &'static str,
     pub(super) certificate: Certificate,
 }
 
@@ -61,7 +63,7 @@ pub(super) async fn redeem(tx: &Tx, redeemed: &Redeemed) -> Result<Enrolled> {
         Subject::Device { .. } => Enrolled::Device(device(tx, scope, &token, redeemed).await?),
         Subject::Gateway { .. } => Enrolled::Gateway(gateway(tx, scope, &token, redeemed).await?),
     };
-    enroll_key(tx, &redeemed.key).await?;
+    enroll_key(tx, &redeemed.key, redeemed.key_field).await?;
     let of = certificate::Issued { scope, kind: token.kind, subject: redeemed.id, token: Some(token.id) };
     let row = certificate::row(tx, of, &redeemed.key, &redeemed.certificate);
     tx.tenant(scope).credentials().insert(row).await?;
@@ -185,19 +187,19 @@ fn address(tx: &Tx) -> Option<String> {
     tx.cx().client.map(|address| address.to_string())
 }
 
-/// Notes that a key is enrolled. Fails with INVALID_ARGUMENT if it was before.
-pub(super) async fn enroll_key(tx: &Tx, key: &PublicKey) -> Result<()> {
+/// Notes that a key is enrolled. Fails with INVALID_ARGUMENT on this field if it was before.
+pub(super) async fn enroll_key(tx: &Tx, key: &PublicKey, field: &str) -> Result<()> {
     let row = enrolled_keys::Model { thumbprint: key.thumbprint().to_owned(), created_at: tx.now().into() };
     let inserted = insert_rows::<enrolled_keys::Entity>(tx.conn(), vec![row]).await;
-    inserted.map_err(Error::from).map_err(reused)?;
+    inserted.map_err(Error::from).map_err(|error| reused(error, field))?;
     Ok(())
 }
 
 /// A key that was enrolled before is a fault of the request.
-fn reused(error: Error) -> Error {
+fn reused(error: Error, field: &str) -> Error {
     if error.reason == Reason::EnrolledKeyReused {
         let message = "this key was enrolled before; generate a new key";
-        return Error::invalid(Reason::EnrolledKeyReused, "csr_pem", message);
+        return Error::invalid(Reason::EnrolledKeyReused, field, message);
     }
     error
 }

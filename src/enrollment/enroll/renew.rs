@@ -88,7 +88,7 @@ async fn replace(tx: &Tx, renewal: &Renewal) -> Result<Enrolled> {
         return Err(gone());
     }
     if !credentials.has_key(renewal.id, renewal.key.thumbprint()).await? {
-        redeem::enroll_key(tx, &renewal.key).await?;
+        redeem::enroll_key(tx, &renewal.key, "csr_pem").await?;
     }
     credentials.shorten(renewal.id, Stamp::from(now + certificate::OVERLAP)).await?;
     let of = certificate::Issued { scope, kind, subject: renewal.id, token: None };

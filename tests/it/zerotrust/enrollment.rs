@@ -130,6 +130,8 @@ both_databases! {
         assert_eq!(enroll(&server, with("n", &foreign)).await.status, 422, "by another key");
         let made = enroll(&server, with("n", &proven)).await;
         assert_eq!(made.status, 201, "{made:?}");
+        let again = enroll(&server, with("n", &proven)).await;
+        assert!(again.status == 422 && again.json()["fields"]["public_key"].is_string(), "{again:?}");
     }
 
     async fn every_bad_token_gets_the_same_answer(db: TestDb) {
