@@ -79,8 +79,11 @@ pub const TABLE: &[(&str, &[&str])] = &[
 
 /// The permissions of devices and gateways, with the kinds of caller that hold them. They have no roles, and hold no other
 /// permissions.
-pub const ENROLLED: &[(&str, &[&str])] =
-    &[("zerotrust.gateways.read", &["DEVICE", "GATEWAY"]), ("zerotrust.policy.receive", &["DEVICE", "GATEWAY"])];
+pub const ENROLLED: &[(&str, &[&str])] = &[
+    ("zerotrust.gateways.read", &["DEVICE", "GATEWAY"]),
+    ("zerotrust.gateways.runtime", &["GATEWAY"]),
+    ("zerotrust.policy.receive", &["DEVICE", "GATEWAY"]),
+];
 
 /// The names of all permissions, some of them twice.
 pub fn names() -> impl Iterator<Item = &'static str> {

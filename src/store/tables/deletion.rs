@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
-    account_roles, accounts, anchor_sets, api_keys, credentials, devices, email_domains, enrollment_tokens,
+    account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, devices, email_domains, enrollment_tokens,
     gateway_pools, gateways, grants, group_members, groups, policies, policy_bundles, policy_documents,
     rows::{Rows, TenantRows, TenantTable},
     tenants,
@@ -70,6 +70,7 @@ purged! {
     Gateways = gateways,
     GatewayPools = gateway_pools,
     AnchorSets = anchor_sets,
+    Artifacts = artifacts,
     PolicyBundles = policy_bundles,
     PolicyDocuments = policy_documents,
     Policies = policies,
