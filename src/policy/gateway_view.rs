@@ -3,6 +3,8 @@
 //! All gateways get the stable versions. A canary is only for gateways of its percentage, as for devices; gateways with the same canaries get
 //! the same bytes.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -60,11 +62,21 @@ impl ArtifactSource for GatewayView {
     }
 }
 
+/// The buckets at which the policies of gateways change, lowest first: gateways between two of them get the same.
+pub async fn bounds(rows: &TenantRows<'_, impl Db>) -> Result<Vec<u32>> {
+    let stable = rows.policies().newest_stable().await?;
+    // Also those that were replaced, whose numbers gateways may have seen.
+    let canaries = rows.policies().canaries_active_or_after(stable).await?;
+    let percents = canaries.iter().filter_map(|row| row.canary.as_ref()?.percent);
+    let bounds: BTreeSet<_> = percents.filter(|percent| (1..100).contains(percent)).collect();
+    Ok(bounds.into_iter().collect())
+}
+
 impl GatewayView {
     /// The number of the newest version, in any state, that the gateways of the bucket may have seen.
     async fn newest(self, rows: &TenantRows<'_, impl Db>) -> Result<i64> {
         let stable = rows.policies().newest_stable().await?;
-        let canaries = rows.policies().all_canaries_after(stable).await?;
+        let canaries = rows.policies().canaries_active_or_after(stable).await?;
         Ok(canaries.iter().filter(|row| self.has(row)).map(|row| row.version).max().unwrap_or(stable))
     }
 

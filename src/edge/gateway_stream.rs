@@ -1,0 +1,200 @@
+//! The stream of one gateway.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt, stream};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{Board, Material, State, Subscription, Topic};
+use crate::{
+    base::{Cx, Drain, Error, Result, TenantScope, error::Reason},
+    streams::abort_when,
+    trust::Trust,
+};
+
+/// The time without a message after which a bookmark is sent; up to a quarter more, at random.
+const BOOKMARK: Duration = Duration::from_secs(20);
+/// How long the first message of a gateway may take.
+const FIRST: Duration = Duration::from_secs(10);
+/// The longest time that a gateway is asked to wait before it connects again.
+const RECONNECT: Duration = Duration::from_secs(5);
+
+/// What a gateway has of a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    pub number: i64,
+    pub digest: String,
+}
+
+/// What a gateway says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The first message: the topics that it wants, with what it has of them.
+    Subscribe(Vec<(Topic, Held)>),
+    /// It has applied an update.
+    Applied { topic: Topic, number: i64 },
+    /// It has refused an update.
+    Refused { topic: Topic, number: i64, code: String, detail: String },
+}
+
+/// What a gateway is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    Update { topic: Topic, material: Arc<Material> },
+    Bookmark,
+    Drain { reconnect_after: Duration },
+}
+
+/// A topic of a stream.
+struct Followed {
+    topic: Topic,
+    subscription: Subscription,
+    /// What the gateway has, or was sent.
+    held: Held,
+}
+
+/// The stream of a gateway.
+pub struct GatewayStream<R> {
+    scope: TenantScope,
+    trust: Trust,
+    drain: Drain,
+    reports: R,
+    /// No more reports will come.
+    is_silent: bool,
+    followed: Vec<Followed>,
+    bell: Arc<Notify>,
+    bookmark: Instant,
+    is_draining: bool,
+}
+
+impl<R> GatewayStream<R>
+where
+    R: Stream<Item = Result<Report>> + Send + Unpin + 'static,
+{
+    /// The messages for a gateway whose reports are these. The stream ends with the first error, and with that of `lost`.
+    pub fn messages(
+        cx: &Cx,
+        board: &Board,
+        scope: TenantScope,
+        reports: R,
+        lost: impl Future<Output = Error> + Send + 'static,
+    ) -> impl Stream<Item = Result<Message>> + Send + 'static {
+        let (board, drain, trust) = (board.clone(), cx.drain.clone(), board.trust().clone());
+        let opening = async move { Self::open(&board, scope, trust, drain, reports).await };
+        let messages = stream::once(opening).flat_map(|opened| match opened {
+            Ok(stream) => stream.into_messages().left_stream(),
+            Err(error) => stream::once(std::future::ready(Err(error))).right_stream(),
+        });
+        abort_when(messages, lost)
+    }
+
+    async fn open(board: &Board, scope: TenantScope, trust: Trust, drain: Drain, mut reports: R) -> Result<Self> {
+        let late = || invalid("the first message must be subscribe, within 10 seconds");
+        let first = timeout(FIRST, reports.next()).await.map_err(|_| late())?.ok_or_else(late)??;
+        let Report::Subscribe(wanted) = first else { return Err(late()) };
+        let bell = Arc::new(Notify::new());
+        let mut followed: Vec<Followed> = Vec::new();
+        for (topic, held) in wanted {
+            if followed.iter().any(|known| known.topic == topic) {
+                return Err(invalid("a material is named twice"));
+            }
+            followed.push(Followed { topic, subscription: board.follow(scope, topic, &bell), held });
+        }
+        // Anchors are first: they have the keys of the others.
+        followed.sort_by_key(|followed| followed.topic);
+        let (is_silent, is_draining, bookmark) = (false, false, next_bookmark());
+        Ok(Self { scope, trust, drain, reports, is_silent, followed, bell, bookmark, is_draining })
+    }
+
+    fn into_messages(self) -> impl Stream<Item = Result<Message>> + Send + 'static {
+        stream::unfold(Some(self), |stream| async move {
+            let mut stream = stream?;
+            match stream.next().await {
+                Ok(message) => Some((Ok(message), Some(stream))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
+    async fn next(&mut self) -> Result<Message> {
+        if self.is_draining {
+            return Err(Drain::error());
+        }
+        loop {
+            if let Some(message) = self.newer().await? {
+                self.bookmark = next_bookmark();
+                return Ok(message);
+            }
+            tokio::select! {
+                () = self.bell.notified() => {}
+                report = self.reports.next(), if !self.is_silent => match report {
+                    Some(report) => self.note(report?)?,
+                    None => self.is_silent = true,
+                },
+                () = sleep_until(self.bookmark) => {
+                    self.bookmark = next_bookmark();
+                    return Ok(Message::Bookmark);
+                }
+                () = self.drain.draining() => {
+                    self.is_draining = true;
+                    return Ok(Message::Drain { reconnect_after: RECONNECT.mul_f64(rand::random()) });
+                }
+            }
+        }
+    }
+
+    /// The first topic whose state is newer than what the gateway has.
+    async fn newer(&mut self) -> Result<Option<Message>> {
+        for at in 0..self.followed.len() {
+            let followed = &self.followed[at];
+            let State::Known(material) = followed.subscription.state() else { continue };
+            if followed.held.digest == *material.digest || followed.held.number > material.number {
+                continue;
+            }
+            let topic = followed.topic;
+            let held = followed.held.number;
+            let material = step(&self.trust, self.scope, topic, held, material).await?;
+            let held = Held { number: material.number, digest: material.digest.to_string() };
+            self.followed[at].held = held;
+            return Ok(Some(Message::Update { topic, material }));
+        }
+        Ok(None)
+    }
+
+    fn note(&mut self, report: Report) -> Result<()> {
+        match report {
+            Report::Subscribe(_) => Err(invalid("subscribe must be the first message only")),
+            Report::Applied { .. } | Report::Refused { .. } => Ok(()),
+        }
+    }
+}
+
+/// The next state to send. A gateway verifies each set of anchors with the one before, so none is skipped.
+async fn step(
+    trust: &Trust,
+    scope: TenantScope,
+    topic: Topic,
+    held: i64,
+    newest: Arc<Material>,
+) -> Result<Arc<Material>> {
+    if topic != Topic::TrustAnchors || held == 0 || held + 1 >= newest.number {
+        return Ok(newest);
+    }
+    match trust.anchor_set(scope, held + 1).await?.map(State::from) {
+        Some(State::Known(next)) => Ok(next),
+        // Older than the first set that exists: it cannot walk, and will refuse the newest one.
+        _ => Ok(newest),
+    }
+}
+
+fn invalid(text: &'static str) -> Error {
+    Error::invalid(Reason::InvalidArgument, "message", text)
+}
+
+/// When the next bookmark is due. Random, so that not all streams send theirs at once.
+fn next_bookmark() -> Instant {
+    Instant::now() + BOOKMARK.mul_f64(rand::random_range(1.0..1.25))
+}
