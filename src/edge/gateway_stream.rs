@@ -25,8 +25,18 @@ const RECONNECT: Duration = Duration::from_secs(5);
 /// What a gateway has of a topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
+    /// 0 for nothing.
     pub number: i64,
+    /// May be empty.
     pub digest: String,
+}
+
+impl Held {
+    /// Whether a material is nothing new. Without a digest, the number alone says what it is.
+    fn covers(&self, material: &Material) -> bool {
+        self.number > material.number
+            || self.number == material.number && (self.digest.is_empty() || self.digest == *material.digest)
+    }
 }
 
 /// What a gateway says.
@@ -151,7 +161,7 @@ where
         for at in 0..self.followed.len() {
             let followed = &self.followed[at];
             let State::Known(material) = followed.subscription.state() else { continue };
-            if followed.held.digest == *material.digest || followed.held.number > material.number {
+            if followed.held.covers(&material) {
                 continue;
             }
             let topic = followed.topic;
