@@ -54,9 +54,11 @@ impl Board {
         }
         let views: BTreeMap<u32, Arc<Slot>> = by_kind.into_values().filter_map(bucket).collect();
         self.refresh_views(scope, views, &mut failed).await;
-        let is_failed = !failed.is_empty();
+        if failed.is_empty() {
+            return false;
+        }
         self.mark(scope.tenant(), failed);
-        is_failed
+        true
     }
 
     /// The policies of gateways, read and signed once for all buckets that have the same.
