@@ -7,8 +7,9 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep_until, timeout},
 };
+use uuid::Uuid;
 
-use super::{Board, Material, State, Subscription, Topic};
+use super::{Board, Material, Reports, State, Subscription, Topic};
 use crate::{
     base::{Cx, Drain, Error, Result, TenantScope, error::Reason},
     streams::abort_when,
@@ -66,9 +67,17 @@ struct Followed {
     held: Held,
 }
 
+/// Whose stream it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follower {
+    pub scope: TenantScope,
+    pub gateway: Uuid,
+}
+
 /// The stream of a gateway.
 pub struct GatewayStream<R> {
-    scope: TenantScope,
+    follower: Follower,
+    known: Reports,
     trust: Trust,
     drain: Drain,
     reports: R,
@@ -87,13 +96,13 @@ where
     /// The messages for a gateway whose reports are these. The stream ends with the first error, and with that of `lost`.
     pub fn messages(
         cx: &Cx,
-        board: &Board,
-        scope: TenantScope,
+        (board, known): (&Board, &Reports),
+        follower: Follower,
         reports: R,
         lost: impl Future<Output = Error> + Send + 'static,
     ) -> impl Stream<Item = Result<Message>> + Send + 'static {
-        let (board, drain, trust) = (board.clone(), cx.drain.clone(), board.trust().clone());
-        let opening = async move { Self::open(&board, scope, trust, drain, reports).await };
+        let (board, known, drain) = (board.clone(), known.clone(), cx.drain.clone());
+        let opening = async move { Self::open(&board, known, follower, drain, reports).await };
         let messages = stream::once(opening).flat_map(|opened| match opened {
             Ok(stream) => stream.into_messages().left_stream(),
             Err(error) => stream::once(std::future::ready(Err(error))).right_stream(),
@@ -101,7 +110,7 @@ where
         abort_when(messages, lost)
     }
 
-    async fn open(board: &Board, scope: TenantScope, trust: Trust, drain: Drain, mut reports: R) -> Result<Self> {
+    async fn open(board: &Board, known: Reports, follower: Follower, drain: Drain, mut reports: R) -> Result<Self> {
         let late = || invalid("the first message must be subscribe, within 10 seconds");
         let first = timeout(FIRST, reports.next()).await.map_err(|_| late())?.ok_or_else(late)??;
         let Report::Subscribe(wanted) = first else { return Err(late()) };
@@ -111,12 +120,13 @@ where
             if followed.iter().any(|known| known.topic == topic) {
                 return Err(invalid("a material is named twice"));
             }
-            followed.push(Followed { topic, subscription: board.follow(scope, topic, &bell), held });
+            followed.push(Followed { topic, subscription: board.follow(follower.scope, topic, &bell), held });
         }
         // Anchors are first: they have the keys of the others.
         followed.sort_by_key(|followed| followed.topic);
         let (is_silent, is_draining, bookmark) = (false, false, next_bookmark());
-        Ok(Self { scope, trust, drain, reports, is_silent, followed, bell, bookmark, is_draining })
+        let trust = board.trust().clone();
+        Ok(Self { follower, known, trust, drain, reports, is_silent, followed, bell, bookmark, is_draining })
     }
 
     fn into_messages(self) -> impl Stream<Item = Result<Message>> + Send + 'static {
@@ -166,7 +176,7 @@ where
             }
             let topic = followed.topic;
             let held = followed.held.number;
-            let material = step(&self.trust, self.scope, topic, held, material).await?;
+            let material = step(&self.trust, self.follower.scope, topic, held, material).await?;
             let held = Held { number: material.number, digest: material.digest.to_string() };
             self.followed[at].held = held;
             return Ok(Some(Message::Update { topic, material }));
@@ -175,9 +185,17 @@ where
     }
 
     fn note(&mut self, report: Report) -> Result<()> {
+        let Follower { scope, gateway } = self.follower;
         match report {
             Report::Subscribe(_) => Err(invalid("subscribe must be the first message only")),
-            Report::Applied { .. } | Report::Refused { .. } => Ok(()),
+            Report::Applied { topic, number } => {
+                self.known.applied(scope, gateway, topic.kind(), number);
+                Ok(())
+            }
+            Report::Refused { topic, number, code, detail } => {
+                self.known.refused(scope, gateway, topic.kind(), number, (code, detail));
+                Ok(())
+            }
         }
     }
 }

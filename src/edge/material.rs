@@ -5,7 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use crate::trust::{AnchorSet, Artifact};
+use crate::{
+    store::columns::MaterialKind,
+    trust::{AnchorSet, Artifact},
+};
 
 /// What a stream may follow within a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,6 +17,16 @@ pub enum Topic {
     TrustAnchors,
     /// The policies for the gateways of a bucket (`policy::canary::bucket`).
     GatewayPolicy { bucket: u32 },
+}
+
+impl Topic {
+    /// What gateways report about it as.
+    pub fn kind(self) -> MaterialKind {
+        match self {
+            Self::TrustAnchors => MaterialKind::TrustAnchors,
+            Self::GatewayPolicy { .. } => MaterialKind::GatewayPolicy,
+        }
+    }
 }
 
 /// A signed state. Streams share it.

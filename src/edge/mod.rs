@@ -7,8 +7,13 @@ mod board;
 mod gateway_stream;
 mod material;
 mod refresh;
+mod reports;
 mod slot;
 
+pub mod jobs;
+pub mod rollout;
+
 pub use board::{Board, Subscription};
-pub use gateway_stream::{GatewayStream, Held, Message, Report};
+pub use gateway_stream::{Follower, GatewayStream, Held, Message, Report};
 pub use material::{Material, State, Topic};
+pub use reports::Reports;

@@ -12,8 +12,8 @@ use super::{canary, scope::Scope, versions};
 use crate::{
     base::{Error, IdKind, Kind, Result, TenantId, TenantScope, digest::sha256_hex, error::Reason},
     store::{
-        Db,
-        columns::{ArtifactKind, PolicyChannel},
+        Db, Stamp,
+        columns::{ArtifactKind, PolicyChannel, PolicyState},
         tables::{PolicyRow, TenantRows},
     },
     trust::{ArtifactSource, Content},
@@ -67,9 +67,44 @@ pub async fn bounds(rows: &TenantRows<'_, impl Db>) -> Result<Vec<u32>> {
     let stable = rows.policies().newest_stable().await?;
     // Also those that were replaced, whose numbers gateways may have seen.
     let canaries = rows.policies().canaries_active_or_after(stable).await?;
+    Ok(bounds_of(&canaries).into_iter().collect())
+}
+
+fn bounds_of(canaries: &[PolicyRow]) -> BTreeSet<u32> {
     let percents = canaries.iter().filter_map(|row| row.canary.as_ref()?.percent);
-    let bounds: BTreeSet<_> = percents.filter(|percent| (1..100).contains(percent)).collect();
-    Ok(bounds.into_iter().collect())
+    percents.filter(|percent| (1..100).contains(percent)).collect()
+}
+
+/// The version that gateways should have, from a bucket on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The first bucket.
+    pub from: u32,
+    /// 0 if nothing is published.
+    pub version: i64,
+    pub channel: PolicyChannel,
+    /// When it was published.
+    pub since: Stamp,
+}
+
+/// The versions that gateways should have, by their first buckets, lowest first.
+pub async fn wanted(rows: &TenantRows<'_, impl Db>) -> Result<Vec<Wanted>> {
+    let stable = rows.policies().newest_stable().await?;
+    let canaries = rows.policies().canaries_active_or_after(stable).await?;
+    let published_at = rows.policies().version(stable).await?.map_or(Stamp::from_micros(0), |row| row.published_at);
+    let wanted = |from: u32| {
+        let view = GatewayView { bucket: from };
+        let of_view = || canaries.iter().filter(|row| view.has(row));
+        let newest = of_view().filter(|row| row.version > stable).max_by_key(|row| row.version);
+        let is_canary = of_view().any(|row| row.state == PolicyState::Active);
+        Wanted {
+            from,
+            version: newest.map_or(stable, |row| row.version),
+            channel: if is_canary { PolicyChannel::Canary } else { PolicyChannel::Stable },
+            since: newest.map_or(published_at, |row| row.published_at),
+        }
+    };
+    Ok([0].into_iter().chain(bounds_of(&canaries)).map(wanted).collect())
 }
 
 impl GatewayView {

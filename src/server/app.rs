@@ -33,7 +33,7 @@ use crate::{
         },
     },
     base::{Drain, Error, Result, ServerIdentity, public_url::PublicUrl},
-    edge::Board,
+    edge::{Board, Reports},
     fleet::Sightings,
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
@@ -115,7 +115,7 @@ impl App {
             trust: Trust::new(self.store.clone(), self.sealer(), self.settings.trust.clone()),
             authorities: CurrentAuthorities::default(),
         };
-        let (hub, streams) = streams(&self.store, &trusted.trust);
+        let (hub, streams) = streams(&self.store, &trusted.trust, &counts.reports);
         let board = streams.board.clone();
         let service = self.service(standard, ops, &counts, revocations.clone(), streams, trusted.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
@@ -172,6 +172,7 @@ impl App {
             denials: &counts.denials,
             api_key_uses: &counts.api_key_uses,
             sightings: &counts.sightings,
+            reports: &counts.reports,
             outbox_retention: self.outbox_retention,
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,
@@ -258,13 +259,13 @@ impl App {
 }
 
 /// The reader of the outbox, and the dependencies of streams.
-fn streams(store: &Store, trust: &Trust) -> (Arc<Hub>, Streams) {
+fn streams(store: &Store, trust: &Trust, reports: &Reports) -> (Arc<Hub>, Streams) {
     let (mut hub, standing) = (Hub::new(store), CallerStanding::new(store));
     let tenants = hub.feed(TenantSource::new(store));
     let board = Board::new(store, trust, hub.demand());
     hub.follow(Arc::new(standing.clone()));
     hub.follow(Arc::new(board.clone()));
-    (Arc::new(hub), Streams { tenants, board, standing })
+    (Arc::new(hub), Streams { tenants, board, reports: reports.clone(), standing })
 }
 
 /// What the credentials of devices and gateways depend on.
@@ -274,18 +275,19 @@ struct Trusted {
     authorities: CurrentAuthorities,
 }
 
-/// The counts for the audit log.
+/// What is counted or noted, and written later.
 struct Counts {
     denials: Denials,
     api_key_uses: ApiKeyUses,
     sightings: Sightings,
+    reports: Reports,
 }
 
 impl Counts {
     fn new(store: &Store) -> Self {
         let clock = || store.clock().clone();
         let (denials, api_key_uses) = (Denials::new(clock()), ApiKeyUses::new(clock()));
-        Self { denials, api_key_uses, sightings: Sightings::new(clock()) }
+        Self { denials, api_key_uses, sightings: Sightings::new(clock()), reports: Reports::new(clock()) }
     }
 }
 

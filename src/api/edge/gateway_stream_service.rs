@@ -8,7 +8,7 @@ use tonic::Streaming;
 use crate::{
     api::{Deps, handlers::edge::v1::gateway_stream_service::GatewayStreamService},
     base::{Basis, Cx, Error, IdKind, Result, error::Reason},
-    edge::{GatewayStream, Held, Message, Report, Topic},
+    edge::{Follower, GatewayStream, Held, Message, Report, Topic},
     policy::canary,
     proto::edge::v1::{
         Bookmark, Drain, Material, StreamRequest, StreamResponse, Subscribe, Update, stream_request, stream_response,
@@ -43,7 +43,8 @@ impl GatewayStreamService for GatewayStreams {
         });
         let streams = &self.deps.streams;
         let lost = streams.standing.rights_lost(cx);
-        let messages = GatewayStream::messages(cx, &streams.board, scope, reports, lost);
+        let follower = Follower { scope, gateway: id };
+        let messages = GatewayStream::messages(cx, (&streams.board, &streams.reports), follower, reports, lost);
         Ok(messages.map(|message| message.map(response)))
     }
 }

@@ -22,6 +22,7 @@ pub(super) mod enrolled;
 pub mod enrolled_keys;
 pub(super) mod enrollment_tokens;
 pub mod factor_attempts;
+pub(super) mod gateway_materials;
 pub(super) mod gateway_pools;
 pub(super) mod gateways;
 pub(super) mod grants;
@@ -62,6 +63,7 @@ pub use devices::{DeviceFilter, DeviceMember, Model as DeviceRow, delete_unseen 
 pub use email_domains::Model as EmailDomainRow;
 pub use enrolled::{Holder, Standing, may_have_devices};
 pub use enrollment_tokens::{Model as EnrollmentTokenRow, TokenFilter, TokenState};
+pub use gateway_materials::Model as GatewayMaterialRow;
 pub use gateway_pools::Model as GatewayPoolRow;
 pub use gateways::Model as GatewayRow;
 pub use grants::{
