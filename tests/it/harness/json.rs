@@ -55,6 +55,7 @@ fn one(field: &FieldDescriptor, json: &Json) -> Value {
         Kind::Int32 => Value::I32(json.as_i64().unwrap().try_into().unwrap()),
         Kind::Int64 => Value::I64(json.as_i64().unwrap()),
         Kind::Double => Value::F64(json.as_f64().unwrap()),
+        Kind::Enum(values) => Value::EnumNumber(values.get_value_by_name(json.as_str().unwrap()).unwrap().number()),
         other => panic!("{}: fields of type {other:?} are not supported by the tests yet", field.full_name()),
     }
 }
