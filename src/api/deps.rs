@@ -9,7 +9,7 @@ use crate::{
     identity::People,
     messaging::MessagingSettings,
     store::{Sealer, Store},
-    streams::Feed,
+    streams::{Changes, Feed},
     tenants::source::TenantSource,
     trust::{Trust, TrustSettings},
     warehouse::EdgeAddress,
@@ -36,6 +36,8 @@ pub struct Streams {
     pub tenants: Arc<Feed<TenantSource>>,
     /// Terminates the streams of callers that lost their rights.
     pub standing: CallerStanding,
+    /// Wakes the calls that wait for a change.
+    pub changes: Arc<Changes>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,4 +51,6 @@ pub struct Settings {
     /// Where clients reach the server, if it is known.
     pub public_url: Option<PublicUrl>,
     pub trust: TrustSettings,
+    /// How many devices must have reported on a canary before it can be withdrawn.
+    pub canary_min_reports: i64,
 }

@@ -65,7 +65,7 @@ impl GatewayView {
     async fn newest(self, rows: &TenantRows<'_, impl Db>) -> Result<i64> {
         let stable = rows.policies().newest_stable().await?;
         let canaries = rows.policies().all_canaries_after(stable).await?;
-        Ok(canaries.iter().filter(|row| self.has(row)).map(|row| row.version).max().unwrap_or(stable))
+        Ok(canaries.iter().filter(|row| self.has(row)).map(PolicyRow::least_after).max().unwrap_or(stable))
     }
 
     fn has(self, row: &PolicyRow) -> bool {

@@ -256,7 +256,8 @@ fn streams(store: &Store) -> (Arc<Hub>, Streams) {
     let (mut hub, standing) = (Hub::new(store), CallerStanding::new(store));
     let tenants = hub.feed(TenantSource::new(store));
     hub.follow(Arc::new(standing.clone()));
-    (Arc::new(hub), Streams { tenants, standing })
+    let changes = hub.changes();
+    (Arc::new(hub), Streams { tenants, standing, changes })
 }
 
 /// What the credentials of devices and gateways depend on.

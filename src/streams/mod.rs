@@ -6,6 +6,7 @@
 
 mod abort_when;
 mod catch_up;
+mod changes;
 mod cursor;
 mod feed;
 mod follower;
@@ -15,6 +16,7 @@ mod source;
 mod watch;
 
 pub use abort_when::abort_when;
+pub use changes::{Changes, Interest, Waiter};
 pub use feed::Feed;
 pub use follower::Follower;
 pub use hub::Hub;

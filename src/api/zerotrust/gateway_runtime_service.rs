@@ -1,16 +1,22 @@
 //! `GatewayRuntimeService`: what a gateway needs to decide about connections.
 
+use uuid::Uuid;
+
+use super::wait::{self, Wait};
 use crate::{
     api::{
         Deps, handlers::zerotrust::v1::gateway_runtime_service::GatewayRuntimeService, zerotrust::artifacts::envelope,
     },
     base::{Basis, Cx, Error, IdKind, Result},
+    fleet::gateways::DeploymentConfig,
     policy::{canary, gateway_view::GatewayView},
     proto::zerotrust::v1::{
-        GetGatewayPolicyBundleRequest, GetGatewayPolicyBundleResponse, GetGatewayTrustAnchorsRequest,
-        GetGatewayTrustAnchorsResponse,
+        GetDeploymentConfigRequest, GetDeploymentConfigResponse, GetGatewayPolicyBundleRequest,
+        GetGatewayPolicyBundleResponse, GetGatewayTrustAnchorsRequest, GetGatewayTrustAnchorsResponse,
     },
+    streams::Interest,
     tenants,
+    trust::Artifact,
 };
 
 pub struct GatewayRuntime {
@@ -33,16 +39,30 @@ impl GatewayRuntimeService for GatewayRuntime {
         _: GetGatewayPolicyBundleRequest,
     ) -> Result<GetGatewayPolicyBundleResponse> {
         let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
-        let view = GatewayView { bucket: canary::bucket(&gateway(cx)?) };
+        let view = GatewayView { bucket: canary::bucket(&IdKind::Gateway.show(gateway(cx)?)) };
         let bundle = self.deps.trust.artifact(scope, view).await?;
         Ok(GetGatewayPolicyBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
+
+    async fn get_deployment_config(
+        &self,
+        cx: &Cx,
+        message: GetDeploymentConfigRequest,
+    ) -> Result<GetDeploymentConfigResponse> {
+        let wait = Wait::read(message.wait, message.known)?;
+        let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
+        let config = DeploymentConfig { gateway: gateway(cx)? };
+        let read = || self.deps.trust.artifact(scope, config);
+        let found =
+            wait::current(cx, &self.deps, Interest::Gateways, wait, |config: &Artifact| &config.digest, read).await?;
+        Ok(GetDeploymentConfigResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
+    }
 }
 
-/// The id of the gateway that calls.
-fn gateway(cx: &Cx) -> Result<String> {
+/// The gateway that calls.
+fn gateway(cx: &Cx) -> Result<Uuid> {
     match cx.caller.basis {
-        Basis::Gateway { id, .. } => Ok(IdKind::Gateway.show(id)),
+        Basis::Gateway { id, .. } => Ok(id),
         _ => Err(Error::internal("a route of gateways was called by another caller")),
     }
 }
