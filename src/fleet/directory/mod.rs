@@ -6,8 +6,6 @@
 mod listing;
 mod payload;
 
-use std::sync::Arc;
-
 use time::Duration;
 use uuid::Uuid;
 
@@ -46,8 +44,7 @@ pub async fn get(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, read
         Reader::Gateway => None,
     };
     // The first call makes the keys.
-    trust.latest_anchors(scope).await?;
-    let key = trust.signing_key(scope, KeyUse::PolicySigning).await?;
+    let key = trust.signer_id(cx, tenant, KeyUse::PolicySigning).await?;
     let listing = Listing::read(&rows, store.clock().now()).await?;
     let known = rows.gateway_directories().current().await?;
     let (listing, whole) = match known.filter(|row| is_current(row, &listing, &key, store)) {
@@ -64,23 +61,24 @@ pub async fn get(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, read
     if let Some(row) = stored.filter(|row| row.number == whole.number && row.content == says) {
         return Ok(row.into());
     }
+    let key = trust.signing_key(scope, KeyUse::PolicySigning).await?;
     let row = signed(scope, place, &listing, &whole, &key)?;
     store.maintain("gateway.directory.sign", row.clone(), put).await?;
     Ok(row.into())
 }
 
 /// What a listing says, and who signs it: a new key signs a new directory.
-fn says(listing: &Listing, key: &ArtifactKey) -> String {
-    sha256_hex([listing.digest().as_bytes(), key.id().as_bytes()])
+fn says(listing: &Listing, key: &str) -> String {
+    sha256_hex([listing.digest().as_bytes(), key.as_bytes()])
 }
 
-fn is_current(row: &GatewayDirectoryRow, listing: &Listing, key: &ArtifactKey, store: &Store) -> bool {
+fn is_current(row: &GatewayDirectoryRow, listing: &Listing, key: &str, store: &Store) -> bool {
     let renewed_at = row.issued_at.time() + LIFE * 2 / 3;
     row.content == says(listing, key) && store.clock().now() < renewed_at
 }
 
 /// Gives the directories of a tenant the next number, and returns what they list.
-async fn number(tx: &Tx, (scope, key): &(TenantScope, Arc<ArtifactKey>)) -> Result<(Listing, GatewayDirectoryRow)> {
+async fn number(tx: &Tx, (scope, key): &(TenantScope, String)) -> Result<(Listing, GatewayDirectoryRow)> {
     // Locked: of several calls, one takes the next number.
     let (_, scope) = tenants::resolve_locked(tx, &TenantRef::Id(scope.tenant())).await?;
     let (rows, now) = (tx.tenant(scope), tx.now());
@@ -115,7 +113,7 @@ fn signed(
         kind: ArtifactKind::GatewayPools,
         place,
         number: whole.number,
-        content: says(listing, key),
+        content: says(listing, key.id()),
         key_id: key.id().to_owned(),
         digest: bundle_verify::digest(&payload),
         envelope: sign(TYPE, &payload, [key]),

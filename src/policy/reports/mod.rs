@@ -46,8 +46,13 @@ pub async fn report(
 ) -> Result<()> {
     let checked = check(new, store.clock().now())?;
     let scope = tenants::reach(cx, store, tenant).await?;
-    let due = store.maintain("telemetry.session", (scope, device, checked, least), report_in).await?;
-    withdraw(store, scope, due, least).await
+    let store = store.clone();
+    // In a task of its own: a device that disconnects must not prevent the withdrawal.
+    let work = async move {
+        let due = store.maintain("telemetry.session", (scope, device, checked, least), report_in).await?;
+        withdraw(&store, scope, due, least).await
+    };
+    tokio::spawn(work).await.map_err(Error::internal)?
 }
 
 async fn report_in(tx: &Tx, (scope, device, new, least): &(TenantScope, Uuid, Checked, i64)) -> Result<Vec<Uuid>> {

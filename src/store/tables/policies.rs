@@ -44,7 +44,7 @@ pub struct Model {
     pub reported: i64,
     /// How many of them refused it.
     pub refused: i64,
-    /// The version under which its devices got other content, for a canary that has ended.
+    /// The least version under which its devices got other content, if it has ended.
     pub ended_version: Option<i64>,
 }
 
@@ -87,7 +87,7 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(last.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
     }
 
-    /// The highest version under which devices got other content than that of a canary, 0 if there is none.
+    /// The highest version under which devices got other content than that of a version that ended, 0 if there is none.
     pub(super) async fn latest_end(&self) -> Result<i64> {
         let ended = self.select().select_only().column(Column::EndedVersion).filter(Column::EndedVersion.is_not_null());
         let last = ended.order_by_desc(Column::EndedVersion).limit(1);
@@ -123,9 +123,9 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(newest.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
     }
 
-    /// The canaries of the same scopes, in any state, after a version.
+    /// The canaries of the same scopes that began or ended after a version.
     pub async fn canaries_after(&self, version: i64, device: Uuid, groups: &[Uuid]) -> Result<Vec<Model>> {
-        let canaries = self.select().filter(scopes_of(device, groups)).filter(Column::Version.gt(version));
+        let canaries = self.select().filter(scopes_of(device, groups)).filter(after(version));
         Ok(canaries.filter(Column::Channel.eq(PolicyChannel::Canary)).fetch_all(self.conn).await?)
     }
 
@@ -142,9 +142,9 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(newest.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
     }
 
-    /// The canaries after a version, in any state and scope.
+    /// The canaries of all scopes that began or ended after a version.
     pub async fn all_canaries_after(&self, version: i64) -> Result<Vec<Model>> {
-        let canaries = self.select().filter(Column::Version.gt(version));
+        let canaries = self.select().filter(after(version));
         Ok(canaries.filter(Column::Channel.eq(PolicyChannel::Canary)).fetch_all(self.conn).await?)
     }
 
@@ -193,6 +193,11 @@ impl<C: Db> Rows<'_, C, Entity> {
             .filter(Column::Id.eq(id));
         Ok(update.fetch_updated(self.conn).await?.pop())
     }
+}
+
+/// Versions that began or ended after this one.
+fn after(version: i64) -> Condition {
+    Condition::any().add(Column::Version.gt(version)).add(Column::EndedVersion.gt(version))
 }
 
 /// The scopes that a device in these groups is in.

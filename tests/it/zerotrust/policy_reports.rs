@@ -183,6 +183,26 @@ both_databases! {
         assert_eq!(self::version(&server, second).await["state"], "active");
     }
 
+    async fn a_withdrawal_is_above_later_versions_of_other_scopes(db: TestDb) {
+        let server = serve(&db).await;
+        let group = json!({"action": "create", "name": "Ops", "user_ids": ["ada"]});
+        let group = admin(&server, "/v1/admin/groups/lifecycle", group).await["group"]["id"].clone();
+        let mut device = enroll(&server, json!({"user_id": "ada"}), "device").await;
+        publish(&server, json!({"channel": "stable", "policy": {"refresh_seconds": 60}})).await;
+        let canary = json!({"channel": "canary", "canary": {"percent": 100}, "policy": {"refresh_seconds": 61}});
+        let canary = publish(&server, canary).await;
+        device.accept(&server).await;
+        let of_group = json!({"channel": "stable", "scope": {"type": "group", "id": group}, "policy": {"kill_switch": true}});
+        let seen = publish(&server, of_group).await;
+        let (version, payload) = device.accept(&server).await;
+        assert_eq!((version, &payload["refresh_seconds"]), (seen, &json!(61)), "{payload}");
+        accepted(&server, &device, refused(seen)).await;
+        assert_eq!(self::version(&server, canary).await["state"], "withdrawn");
+        let (version, payload) = device.accept(&server).await;
+        assert!(version > seen, "{payload}");
+        assert_eq!((&payload["refresh_seconds"], &payload["policy"]["kill_switch"]), (&json!(60), &json!(true)));
+    }
+
     async fn what_a_device_reports_is_shown(db: TestDb) {
         let server = serve(&db).await;
         let mut device = enroll(&server, json!({}), "device").await;
