@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::follower::{Demand, Follower, OpenStream};
 use crate::{
@@ -17,44 +17,38 @@ use crate::{
 /// Maximum number of calls that read at the same time after a change. The others wait for their turn.
 const READING: usize = 32;
 
-/// What a call waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What a call waits for: any change of these kinds of resources in its tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
     /// The policies of devices, and what decides which ones they get.
     Policies,
-    /// Gateways and their pools.
-    Gateways,
+    /// The pools of gateways.
+    Pools,
 }
 
 impl Interest {
-    const ALL: [Self; 2] = [Self::Policies, Self::Gateways];
-
-    /// The kinds of resources that concern it. Those of callers are among them, so that a call whose caller loses its rights ends.
     fn resources(self) -> &'static [Resource] {
         match self {
-            Self::Policies => &[
-                Resource::Policy,
-                Resource::Group,
-                Resource::Device,
-                Resource::Account,
-                Resource::Gateway,
-                Resource::TrustAnchors,
-                Resource::Tenant,
-            ],
-            Self::Gateways => &[
-                Resource::Gateway,
-                Resource::GatewayPool,
-                Resource::Group,
-                Resource::Policy,
-                Resource::TrustAnchors,
-                Resource::Tenant,
-            ],
+            Self::Policies => &[Resource::Policy, Resource::Group, Resource::TrustAnchors, Resource::Tenant],
+            Self::Pools => &[Resource::GatewayPool, Resource::TrustAnchors, Resource::Tenant],
         }
     }
 }
 
-/// The calls that wait, by tenant and interest.
-type Waiting = HashMap<(TenantId, Interest), watch::Sender<()>>;
+/// A waiting call, as the follower sees it.
+struct Call {
+    interest: Interest,
+    /// The keys of resources whose changes concern this call.
+    keys: Vec<String>,
+    changed: Arc<Notify>,
+}
+
+/// The calls that wait, by tenant and number.
+#[derive(Default)]
+struct Waiting {
+    calls: HashMap<TenantId, HashMap<u64, Call>>,
+    last: u64,
+}
 
 /// Wakes the calls that wait for a change.
 pub struct Changes {
@@ -68,21 +62,31 @@ impl Changes {
         Self { demand, waiting: Mutex::default(), reading: Arc::new(Semaphore::new(READING)) }
     }
 
-    /// Notices the changes in a tenant from now on.
-    pub fn of(self: &Arc<Self>, tenant: TenantId, interest: Interest) -> Waiter {
-        let (open, place) = (OpenStream::new(&self.demand), (tenant, interest));
-        let changed = self.waiting().entry(place).or_default().subscribe();
-        Waiter { changes: self.clone(), place, changed, _open: open }
+    /// Notices the changes in a tenant from now on: those of an interest, and those of the resources with these keys.
+    pub fn of(self: &Arc<Self>, tenant: TenantId, interest: Interest, keys: Vec<String>) -> Waiter {
+        let (open, changed) = (OpenStream::new(&self.demand), Arc::new(Notify::new()));
+        let call = Call { interest, keys, changed: changed.clone() };
+        let mut waiting = self.waiting();
+        waiting.last += 1;
+        let number = waiting.last;
+        waiting.calls.entry(tenant).or_default().insert(number, call);
+        drop(waiting);
+        Waiter { changes: self.clone(), tenant, number, changed, _open: open }
     }
 
     fn wake_all(&self) {
-        for calls in self.waiting().values() {
-            calls.send_replace(());
-        }
+        self.waiting().calls.values().flat_map(HashMap::values).for_each(|call| call.changed.notify_one());
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Call {
+    fn is_concerned(&self, event: &Event) -> bool {
+        self.interest.resources().iter().any(|resource| resource.topic() == event.topic)
+            || self.keys.contains(&event.key)
     }
 }
 
@@ -95,13 +99,9 @@ impl Follower for Changes {
     async fn process(&self, events: &[Event], _: i64) -> Result<()> {
         let waiting = self.waiting();
         for event in events {
-            let Some(tenant) = event.tenant else { continue };
-            let concerned = |interest: &Interest| interest.resources().iter().any(|one| one.topic() == event.topic);
-            for interest in Interest::ALL.into_iter().filter(concerned) {
-                if let Some(calls) = waiting.get(&(tenant, interest)) {
-                    calls.send_replace(());
-                }
-            }
+            let calls = event.tenant.and_then(|tenant| waiting.calls.get(&tenant));
+            let concerned = calls.into_iter().flat_map(HashMap::values).filter(|call| call.is_concerned(event));
+            concerned.for_each(|call| call.changed.notify_one());
         }
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Follower for Changes {
 
 impl std::fmt::Debug for Changes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Changes").field("waiting", &self.waiting().len()).finish_non_exhaustive()
+        f.debug_struct("Changes").field("tenants", &self.waiting().calls.len()).finish_non_exhaustive()
     }
 }
 
@@ -125,8 +125,9 @@ impl std::fmt::Debug for Changes {
 #[derive(Debug)]
 pub struct Waiter {
     changes: Arc<Changes>,
-    place: (TenantId, Interest),
-    changed: watch::Receiver<()>,
+    tenant: TenantId,
+    number: u64,
+    changed: Arc<Notify>,
     _open: OpenStream,
 }
 
@@ -138,10 +139,10 @@ pub struct Turn {
 }
 
 impl Waiter {
-    /// Waits for the next change, and for a turn to read. Several changes in between count as one. Cancel safe.
+    /// Waits for the next change, and for a turn to read. Several changes in between count as one. After a cancelled wait, a
+    /// change may be missed.
     pub async fn next(&mut self) -> Turn {
-        // Fails only if the sender is dropped, which exists as long as this waits.
-        let _ = self.changed.changed().await;
+        self.changed.notified().await;
         Turn { _permit: self.changes.reading.clone().acquire_owned().await.ok() }
     }
 }
@@ -149,9 +150,11 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut waiting = self.changes.waiting();
-        // Its own receiver is still there.
-        if waiting.get(&self.place).is_some_and(|calls| calls.receiver_count() <= 1) {
-            waiting.remove(&self.place);
+        if let Some(calls) = waiting.calls.get_mut(&self.tenant) {
+            calls.remove(&self.number);
+            if calls.is_empty() {
+                waiting.calls.remove(&self.tenant);
+            }
         }
     }
 }
@@ -166,44 +169,53 @@ mod tests {
         TenantId::from_uuid(Uuid::from_u128(number))
     }
 
-    fn event(of: TenantId, resource: Resource) -> Event {
-        Event { revision: 1, topic: resource.topic().to_owned(), tenant: Some(of), key: String::new() }
+    fn event(of: TenantId, resource: Resource, key: &str) -> Event {
+        Event { revision: 1, topic: resource.topic().to_owned(), tenant: Some(of), key: key.to_owned() }
+    }
+
+    fn is_woken(waiter: &mut Waiter) -> bool {
+        futures::FutureExt::now_or_never(waiter.next()).is_some()
     }
 
     #[tokio::test]
     async fn a_change_wakes_those_that_it_concerns() {
         let changes = Arc::new(Changes::new(Demand::default()));
-        let mut policies = changes.of(tenant(1), Interest::Policies);
-        let mut gateways = changes.of(tenant(1), Interest::Gateways);
-        let mut other = changes.of(tenant(2), Interest::Policies);
-        changes.process(&[event(tenant(1), Resource::Device), event(tenant(1), Resource::Device)], 1).await.unwrap();
-        policies.next().await;
-        assert!(futures::poll!(Box::pin(policies.next())).is_pending());
-        assert!(futures::poll!(Box::pin(gateways.next())).is_pending());
-        assert!(futures::poll!(Box::pin(other.next())).is_pending());
+        let mut policies = changes.of(tenant(1), Interest::Policies, vec!["dev_1".to_owned()]);
+        let mut pools = changes.of(tenant(1), Interest::Pools, Vec::new());
+        let mut other = changes.of(tenant(2), Interest::Policies, Vec::new());
+        for (changed, expected) in [
+            (event(tenant(1), Resource::Group, "grp_1"), [true, false, false]),
+            (event(tenant(1), Resource::Device, "dev_1"), [true, false, false]),
+            (event(tenant(1), Resource::Device, "dev_2"), [false, false, false]),
+            (event(tenant(1), Resource::TrustAnchors, "1"), [true, true, false]),
+            (event(tenant(2), Resource::Policy, "pol_1"), [false, false, true]),
+        ] {
+            changes.process(&[changed.clone(), changed.clone()], 1).await.unwrap();
+            let woken = [&mut policies, &mut pools, &mut other].map(is_woken);
+            assert_eq!(woken, expected, "{changed:?}");
+        }
         changes.restart(2);
-        policies.next().await;
-        gateways.next().await;
-        other.next().await;
+        assert_eq!([&mut policies, &mut pools, &mut other].map(is_woken), [true; 3]);
     }
 
     #[tokio::test]
     async fn nothing_is_kept_for_calls_that_ended() {
         let changes = Arc::new(Changes::new(Demand::default()));
-        let first = changes.of(tenant(1), Interest::Policies);
-        let second = changes.of(tenant(1), Interest::Policies);
+        let first = changes.of(tenant(1), Interest::Policies, Vec::new());
+        let second = changes.of(tenant(1), Interest::Policies, Vec::new());
         assert_eq!(*changes.demand.borrow(), 2);
         drop(first);
-        assert_eq!(changes.waiting().len(), 1);
+        assert_eq!(changes.waiting().calls[&tenant(1)].len(), 1);
         drop(second);
-        assert!(changes.waiting().is_empty());
+        assert!(changes.waiting().calls.is_empty());
         assert_eq!(*changes.demand.borrow(), 0);
     }
 
     #[tokio::test]
     async fn only_some_read_at_once() {
         let changes = Arc::new(Changes::new(Demand::default()));
-        let mut waiters: Vec<_> = (0..READING + 1).map(|_| changes.of(tenant(1), Interest::Policies)).collect();
+        let of = |_| changes.of(tenant(1), Interest::Policies, Vec::new());
+        let mut waiters: Vec<_> = (0..=READING).map(of).collect();
         changes.wake_all();
         let mut turns = Vec::new();
         for waiter in &mut waiters[..READING] {

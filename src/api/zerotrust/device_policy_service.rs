@@ -42,7 +42,8 @@ impl DevicePolicies {
     async fn bundle(&self, cx: &Cx, named: Option<String>, wait: Option<Wait>) -> Result<Bundle> {
         let (device, tenant) = (device(cx, named)?, cx.tenant()?);
         let read = || bundles::of_device(cx, &self.deps.store, &self.deps.trust, tenant, &device);
-        wait::current(cx, &self.deps, Interest::Policies, wait, |bundle: &Bundle| &bundle.digest, read).await
+        let on = (Interest::Policies, device.as_str());
+        wait::current(cx, &self.deps, on, wait, |bundle: &Bundle| &bundle.digest, read).await
     }
 }
 

@@ -51,10 +51,11 @@ impl GatewayRuntimeService for GatewayRuntime {
     ) -> Result<GetDeploymentConfigResponse> {
         let wait = Wait::read(message.wait, message.known)?;
         let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
-        let config = DeploymentConfig { gateway: gateway(cx)? };
+        let gateway = gateway(cx)?;
+        let (config, id) = (DeploymentConfig { gateway }, IdKind::Gateway.show(gateway));
         let read = || self.deps.trust.artifact(scope, config);
-        let found =
-            wait::current(cx, &self.deps, Interest::Gateways, wait, |config: &Artifact| &config.digest, read).await?;
+        let on = (Interest::Pools, id.as_str());
+        let found = wait::current(cx, &self.deps, on, wait, |config: &Artifact| &config.digest, read).await?;
         Ok(GetDeploymentConfigResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
     }
 }

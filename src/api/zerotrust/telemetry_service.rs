@@ -1,7 +1,5 @@
 //! `TelemetryService`: reports of devices.
 
-use prost_types::Timestamp;
-
 use super::request::time;
 use crate::{
     api::{Deps, handlers::zerotrust::v1::telemetry_service::TelemetryService},
@@ -29,7 +27,7 @@ fn new_report(message: ReportSessionRequest) -> Result<NewReport> {
     Ok(NewReport {
         event: message.event().to_owned(),
         session: message.session_id,
-        at: time("at", &message.at.unwrap_or_else(Timestamp::default))?,
+        at: time("at", &message.at.unwrap_or_default())?,
         rtt_ms: message.rtt_ms,
         loss: message.loss,
         path_changes: message.path_changes,

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     api::Deps,
-    base::{Cx, Error, Result, error::Reason},
+    base::{Basis, Cx, Error, IdKind, Result, error::Reason},
     streams::Interest,
     tenants,
 };
@@ -32,11 +32,12 @@ impl Wait {
     }
 }
 
-/// What `read` returns; if the caller has it already, only after a change, or after the time.
+/// What `read` returns; if the caller has it already, only after a change, or after the time. It depends on an interest, and on the
+/// device or gateway with a public id.
 pub(super) async fn current<T, F>(
     cx: &Cx,
     deps: &Deps,
-    interest: Interest,
+    (interest, subject): (Interest, &str),
     wait: Option<Wait>,
     digest: fn(&T) -> &str,
     read: impl Fn() -> F + Send,
@@ -48,7 +49,7 @@ where
     let Some(Wait { time, known }) = wait else { return read().await };
     let tenant = tenants::reach(cx, &deps.store, cx.tenant()?).await?.tenant();
     // Before the first read, so that no change is missed.
-    let mut changes = deps.streams.changes.of(tenant, interest);
+    let mut changes = deps.streams.changes.of(tenant, interest, keys(cx, subject));
     let mut found = read().await?;
     let until = Instant::now() + time;
     cx.extend(time);
@@ -65,6 +66,16 @@ where
         found = read().await?;
     }
     Ok(found)
+}
+
+/// The keys of the events about the subject, and about the caller, which may lose its rights.
+fn keys(cx: &Cx, subject: &str) -> Vec<String> {
+    let own = match cx.caller.basis {
+        Basis::Device { id, .. } => Some(IdKind::Device.show(id)),
+        Basis::Gateway { id, .. } => Some(IdKind::Gateway.show(id)),
+        Basis::Token | Basis::Account { .. } | Basis::ApiKey(_) => None,
+    };
+    own.into_iter().filter(|own| own != subject).chain([subject.to_owned()]).collect()
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ both_databases! {
         for device in &mut devices {
             device.accept(&server).await;
         }
-        let verdict = |at: usize| if at % 3 == 0 { refused(canary) } else { applied(canary) };
+        let verdict = |at: usize| if at.is_multiple_of(3) { refused(canary) } else { applied(canary) };
         let twice = devices.iter().enumerate().flat_map(|(at, device)| [(at, device), (at, device)]);
         join_all(twice.map(|(at, device)| accepted(&server, device, verdict(at)))).await;
         use sea_orm::{ConnectionTrait, Statement};
