@@ -3,6 +3,8 @@
 //! All gateways get the stable versions. A canary is only for gateways of its percentage, as for devices; gateways with the same canaries get
 //! the same bytes.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -10,8 +12,8 @@ use super::{canary, scope::Scope, versions};
 use crate::{
     base::{Error, IdKind, Kind, Result, TenantId, TenantScope, digest::sha256_hex, error::Reason},
     store::{
-        Db,
-        columns::{ArtifactKind, PolicyChannel},
+        Db, Stamp,
+        columns::{ArtifactKind, PolicyChannel, PolicyState},
         tables::{PolicyRow, TenantRows},
     },
     trust::{ArtifactSource, Content},
@@ -60,12 +62,58 @@ impl ArtifactSource for GatewayView {
     }
 }
 
+/// The buckets at which the policies of gateways change, lowest first: gateways between two of them get the same.
+pub async fn bounds(rows: &TenantRows<'_, impl Db>) -> Result<Vec<u32>> {
+    let stable = rows.policies().newest_stable().await?;
+    // Also those that were replaced, whose numbers gateways may have seen.
+    let canaries = rows.policies().canaries_active_or_after(stable).await?;
+    Ok(bounds_of(&canaries).into_iter().collect())
+}
+
+fn bounds_of(canaries: &[PolicyRow]) -> BTreeSet<u32> {
+    let percents = canaries.iter().filter_map(|row| row.canary.as_ref()?.percent);
+    percents.filter(|percent| (1..100).contains(percent)).collect()
+}
+
+/// The version that gateways should have, from a bucket on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The first bucket.
+    pub from: u32,
+    /// 0 if nothing is published.
+    pub version: i64,
+    pub channel: PolicyChannel,
+    /// When it was published.
+    pub since: Stamp,
+}
+
+/// The versions that gateways should have, by their first buckets, lowest first.
+pub async fn wanted(rows: &TenantRows<'_, impl Db>) -> Result<Vec<Wanted>> {
+    let stable = rows.policies().newest_stable().await?;
+    let canaries = rows.policies().canaries_active_or_after(stable).await?;
+    let published_at = rows.policies().version(stable).await?.map_or(Stamp::from_micros(0), |row| row.published_at);
+    let wanted = |from: u32| {
+        let view = GatewayView { bucket: from };
+        let of_view = || canaries.iter().filter(|row| view.has(row));
+        let newest = of_view().filter(|row| row.least_after() > stable).max_by_key(|row| row.least_after());
+        let is_canary = of_view().any(|row| row.state == PolicyState::Active);
+        Wanted {
+            from,
+            version: newest.map_or(stable, PolicyRow::least_after),
+            channel: if is_canary { PolicyChannel::Canary } else { PolicyChannel::Stable },
+            since: newest.map_or(published_at, |row| row.published_at),
+        }
+    };
+    Ok([0].into_iter().chain(bounds_of(&canaries)).map(wanted).collect())
+}
+
 impl GatewayView {
     /// The number of the newest version, in any state, that the gateways of the bucket may have seen.
     async fn newest(self, rows: &TenantRows<'_, impl Db>) -> Result<i64> {
         let stable = rows.policies().newest_stable().await?;
-        let canaries = rows.policies().all_canaries_after(stable).await?;
-        Ok(canaries.iter().filter(|row| self.has(row)).map(PolicyRow::least_after).max().unwrap_or(stable))
+        let canaries = rows.policies().canaries_active_or_after(stable).await?;
+        let newest = canaries.iter().filter(|row| self.has(row)).map(PolicyRow::least_after).max();
+        Ok(newest.unwrap_or_default().max(stable))
     }
 
     fn has(self, row: &PolicyRow) -> bool {

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::follower::{Demand, Follower, OpenStream};
+use super::{Demand, Follower, OpenStream};
 use crate::{
     base::{Result, TenantId},
     store::{Resource, outbox::Event},
@@ -64,7 +64,7 @@ impl Changes {
 
     /// Notices the changes in a tenant from now on: those of an interest, and those of the resources with these keys.
     pub fn of(self: &Arc<Self>, tenant: TenantId, interest: Interest, keys: Vec<String>) -> Waiter {
-        let (open, changed) = (OpenStream::new(&self.demand), Arc::new(Notify::new()));
+        let (open, changed) = (self.demand.open(), Arc::new(Notify::new()));
         let call = Call { interest, keys, changed: changed.clone() };
         let mut waiting = self.waiting();
         waiting.last += 1;
@@ -179,7 +179,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_wakes_those_that_it_concerns() {
-        let changes = Arc::new(Changes::new(Demand::default()));
+        let changes = Arc::new(Changes::new(Demand::new()));
         let mut policies = changes.of(tenant(1), Interest::Policies, vec!["dev_1".to_owned()]);
         let mut pools = changes.of(tenant(1), Interest::Pools, Vec::new());
         let mut other = changes.of(tenant(2), Interest::Policies, Vec::new());
@@ -200,20 +200,20 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_kept_for_calls_that_ended() {
-        let changes = Arc::new(Changes::new(Demand::default()));
+        let changes = Arc::new(Changes::new(Demand::new()));
         let first = changes.of(tenant(1), Interest::Policies, Vec::new());
         let second = changes.of(tenant(1), Interest::Policies, Vec::new());
-        assert_eq!(*changes.demand.borrow(), 2);
+        assert_eq!(changes.demand.count(), 2);
         drop(first);
         assert_eq!(changes.waiting().calls[&tenant(1)].len(), 1);
         drop(second);
         assert!(changes.waiting().calls.is_empty());
-        assert_eq!(*changes.demand.borrow(), 0);
+        assert_eq!(changes.demand.count(), 0);
     }
 
     #[tokio::test]
     async fn only_some_read_at_once() {
-        let changes = Arc::new(Changes::new(Demand::default()));
+        let changes = Arc::new(Changes::new(Demand::new()));
         let of = |_| changes.of(tenant(1), Interest::Policies, Vec::new());
         let mut waiters: Vec<_> = (0..=READING).map(of).collect();
         changes.wake_all();

@@ -8,6 +8,7 @@ mod abort_when;
 mod catch_up;
 mod changes;
 mod cursor;
+mod demand;
 mod feed;
 mod follower;
 mod hub;
@@ -17,6 +18,7 @@ mod watch;
 
 pub use abort_when::abort_when;
 pub use changes::{Changes, Interest, Waiter};
+pub use demand::{Demand, OpenStream};
 pub use feed::Feed;
 pub use follower::Follower;
 pub use hub::Hub;

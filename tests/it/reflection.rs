@@ -28,7 +28,13 @@ fn is_public(method: &MethodDescriptor) -> bool {
 
 /// Whether only devices and gateways call a method.
 fn is_for_enrolled(method: &MethodDescriptor) -> bool {
-    let services = ["DevicePolicyService", "GatewayDirectoryService", "GatewayRuntimeService", "TelemetryService"];
+    let services = [
+        "DevicePolicyService",
+        "GatewayDirectoryService",
+        "GatewayRuntimeService",
+        "GatewayStreamService",
+        "TelemetryService",
+    ];
     services.contains(&method.parent_service().name())
 }
 
@@ -51,7 +57,8 @@ async fn every_method_is_called_by_reflection() {
         let authorization = format!("authorization: Bearer {token}");
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         // A stream without an end is asked for what it refuses.
-        let request = if method.is_server_streaming() { r#"{"revision": "-1"}"# } else { "{}" };
+        let resumes = method.is_server_streaming() && method.input().get_field_by_name("revision").is_some();
+        let request = if resumes { r#"{"revision": "-1"}"# } else { "{}" };
         let called = buf(&server, &path, &["-H", &authorization, "-d", request]).await;
         // An empty message is invalid for some methods, but it must be the method that says so.
         if let Err(error) = called {

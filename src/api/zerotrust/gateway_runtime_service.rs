@@ -1,18 +1,24 @@
 //! `GatewayRuntimeService`: what a gateway needs to decide about connections.
 
+use futures::{Stream, StreamExt};
 use uuid::Uuid;
 
 use super::wait::{self, Wait};
 use crate::{
     api::{
-        Deps, handlers::zerotrust::v1::gateway_runtime_service::GatewayRuntimeService, zerotrust::artifacts::envelope,
+        Deps,
+        handlers::zerotrust::v1::gateway_runtime_service::GatewayRuntimeService,
+        zerotrust::{artifacts::envelope, watched::watch},
     },
-    base::{Basis, Cx, Error, IdKind, Result},
+    base::{Basis, Cx, Error, IdKind, Result, TenantScope},
+    edge::Topic,
     fleet::gateways::DeploymentConfig,
     policy::{canary, gateway_view::GatewayView},
     proto::zerotrust::v1::{
         GetDeploymentConfigRequest, GetDeploymentConfigResponse, GetGatewayPolicyBundleRequest,
         GetGatewayPolicyBundleResponse, GetGatewayTrustAnchorsRequest, GetGatewayTrustAnchorsResponse,
+        WatchGatewayPolicyBundleRequest, WatchGatewayPolicyBundleResponse, WatchGatewayTrustAnchorsRequest,
+        WatchGatewayTrustAnchorsResponse,
     },
     streams::Interest,
     tenants,
@@ -38,10 +44,30 @@ impl GatewayRuntimeService for GatewayRuntime {
         cx: &Cx,
         _: GetGatewayPolicyBundleRequest,
     ) -> Result<GetGatewayPolicyBundleResponse> {
-        let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
-        let view = GatewayView { bucket: canary::bucket(&IdKind::Gateway.show(gateway(cx)?)) };
+        let scope = self.scope(cx).await?;
+        let view = GatewayView { bucket: bucket(cx)? };
         let bundle = self.deps.trust.artifact(scope, view).await?;
         Ok(GetGatewayPolicyBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
+    }
+
+    async fn watch_gateway_trust_anchors(
+        &self,
+        cx: &Cx,
+        message: WatchGatewayTrustAnchorsRequest,
+    ) -> Result<impl Stream<Item = Result<WatchGatewayTrustAnchorsResponse>> + Send + 'static> {
+        let of = (self.scope(cx).await?, Topic::TrustAnchors);
+        let events = watch(cx, &self.deps.streams, of, message.resume);
+        Ok(events.map(|event| event.map(|event| WatchGatewayTrustAnchorsResponse { event: Some(event) })))
+    }
+
+    async fn watch_gateway_policy_bundle(
+        &self,
+        cx: &Cx,
+        message: WatchGatewayPolicyBundleRequest,
+    ) -> Result<impl Stream<Item = Result<WatchGatewayPolicyBundleResponse>> + Send + 'static> {
+        let of = (self.scope(cx).await?, Topic::GatewayPolicy { bucket: bucket(cx)? });
+        let events = watch(cx, &self.deps.streams, of, message.resume);
+        Ok(events.map(|event| event.map(|event| WatchGatewayPolicyBundleResponse { event: Some(event) })))
     }
 
     async fn get_deployment_config(
@@ -50,14 +76,25 @@ impl GatewayRuntimeService for GatewayRuntime {
         message: GetDeploymentConfigRequest,
     ) -> Result<GetDeploymentConfigResponse> {
         let wait = Wait::read(message.wait, message.known)?;
-        let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
-        let gateway = gateway(cx)?;
+        let (scope, gateway) = (self.scope(cx).await?, gateway(cx)?);
         let (config, id) = (DeploymentConfig { gateway }, IdKind::Gateway.show(gateway));
         let read = || self.deps.trust.artifact(scope, config);
         let on = (Interest::Pools, id.as_str());
         let found = wait::current(cx, &self.deps, on, wait, |config: &Artifact| &config.digest, read).await?;
         Ok(GetDeploymentConfigResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
     }
+}
+
+impl GatewayRuntime {
+    /// The tenant of the gateway that calls.
+    async fn scope(&self, cx: &Cx) -> Result<TenantScope> {
+        tenants::reach(cx, &self.deps.store, cx.tenant()?).await
+    }
+}
+
+/// The bucket of the gateway that calls, for canaries.
+fn bucket(cx: &Cx) -> Result<u32> {
+    gateway(cx).map(|id| canary::bucket(&IdKind::Gateway.show(id)))
 }
 
 /// The gateway that calls.

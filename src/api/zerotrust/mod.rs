@@ -12,6 +12,7 @@ mod gateway_pool_service;
 mod gateway_runtime_service;
 mod gateway_service;
 mod group_service;
+mod policy_rollout_service;
 mod policy_service;
 mod request;
 mod response;
@@ -24,6 +25,7 @@ mod totp_service;
 mod trust_service;
 mod user_service;
 mod wait;
+mod watched;
 
 use transcoder::Service;
 
@@ -33,8 +35,9 @@ use self::{
     enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens,
     gateway_directory_service::GatewayDirectory, gateway_pool_service::GatewayPools,
     gateway_runtime_service::GatewayRuntime, gateway_service::Gateways, group_service::Groups,
-    policy_service::Policies, role_service::RoleGrants, session_service::AdminSessions, telemetry_service::Telemetry,
-    tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors, user_service::Users,
+    policy_rollout_service::PolicyRollouts, policy_service::Policies, role_service::RoleGrants,
+    session_service::AdminSessions, telemetry_service::Telemetry, tenant_service::Tenants, totp_service::SecondFactors,
+    trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -52,6 +55,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::gateway_directory_service::mount(GatewayDirectory { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
         handlers::device_policy_service::mount(DevicePolicies { deps: deps() }),
+        handlers::policy_rollout_service::mount(PolicyRollouts { deps: deps() }),
         handlers::policy_service::mount(Policies { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),

@@ -24,3 +24,18 @@ impl TryFromU64 for ArtifactKind {
         Err(DbErr::ConvertFromU64("ArtifactKind"))
     }
 }
+
+words! {
+    /// What a gateway follows and reports about.
+    pub enum MaterialKind {
+        TrustAnchors = "trust-anchors",
+        GatewayPolicy = "gateway-policy",
+    }
+}
+
+/// Needed for a column of a primary key; the database makes none.
+impl TryFromU64 for MaterialKind {
+    fn try_from_u64(_: u64) -> Result<Self, DbErr> {
+        Err(DbErr::ConvertFromU64("MaterialKind"))
+    }
+}

@@ -23,7 +23,7 @@ mod uuid;
 mod words;
 
 pub use account::{AccountStatus, TotpState};
-pub use artifact::ArtifactKind;
+pub use artifact::{ArtifactKind, MaterialKind};
 pub use enrolled::{DeviceStatus, EnrolledVia, GatewayStatus, Platform};
 pub use enrollment_kind::EnrollmentKind;
 pub use grant_role::GrantRole;

@@ -8,7 +8,8 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
     account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, devices, email_domains, enrollment_tokens,
-    gateway_pools, gateways, grants, group_members, groups, policies, policy_bundles, policy_documents, policy_reports,
+    gateway_materials, gateway_pools, gateways, grants, group_members, groups, policies, policy_bundles,
+    policy_documents, policy_reports,
     rows::{Rows, TenantRows, TenantTable},
     tenants,
 };
@@ -68,6 +69,7 @@ purged! {
     Credentials = credentials,
     PolicyReports = policy_reports,
     Devices = devices,
+    GatewayMaterials = gateway_materials,
     Gateways = gateways,
     GatewayPools = gateway_pools,
     AnchorSets = anchor_sets,

@@ -23,6 +23,7 @@ pub mod enrolled_keys;
 pub(super) mod enrollment_tokens;
 pub mod factor_attempts;
 pub(super) mod gateway_directories;
+pub(super) mod gateway_materials;
 pub(super) mod gateway_pools;
 pub(super) mod gateways;
 pub(super) mod grants;
@@ -65,6 +66,7 @@ pub use email_domains::Model as EmailDomainRow;
 pub use enrolled::{Holder, Standing, may_have_devices};
 pub use enrollment_tokens::{Model as EnrollmentTokenRow, TokenFilter, TokenState};
 pub use gateway_directories::Model as GatewayDirectoryRow;
+pub use gateway_materials::Model as GatewayMaterialRow;
 pub use gateway_pools::Model as GatewayPoolRow;
 pub use gateways::Model as GatewayRow;
 pub use grants::{

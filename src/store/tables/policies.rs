@@ -142,10 +142,11 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(newest.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
     }
 
-    /// The canaries of all scopes that began or ended after a version.
-    pub async fn all_canaries_after(&self, version: i64) -> Result<Vec<Model>> {
-        let canaries = self.select().filter(after(version));
-        Ok(canaries.filter(Column::Channel.eq(PolicyChannel::Canary)).fetch_all(self.conn).await?)
+    /// The canaries of all scopes that are active, or that began or ended after a version.
+    pub async fn canaries_active_or_after(&self, version: i64) -> Result<Vec<Model>> {
+        let known = after(version).add(Column::State.eq(PolicyState::Active));
+        let canaries = self.select().filter(Column::Channel.eq(PolicyChannel::Canary)).filter(known);
+        Ok(canaries.fetch_all(self.conn).await?)
     }
 
     /// The active versions of a scope: at most one per channel.
