@@ -10,7 +10,7 @@ use crate::{
     identity::People,
     messaging::MessagingSettings,
     store::{Sealer, Store},
-    streams::Feed,
+    streams::{Changes, Feed},
     tenants::source::TenantSource,
     trust::{Trust, TrustSettings},
     warehouse::EdgeAddress,
@@ -41,6 +41,8 @@ pub struct Streams {
     pub reports: Reports,
     /// Terminates the streams of callers that lost their rights.
     pub standing: CallerStanding,
+    /// Wakes the calls that wait for a change.
+    pub changes: Arc<Changes>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,4 +56,6 @@ pub struct Settings {
     /// Where clients reach the server, if it is known.
     pub public_url: Option<PublicUrl>,
     pub trust: TrustSettings,
+    /// How many devices must have reported on a canary before it can be withdrawn.
+    pub canary_min_reports: i64,
 }

@@ -172,6 +172,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
                 domain: config.trust_domain.clone(),
                 refresh: time::Duration::try_from(config.trust_refresh).context("the refresh interval is too long")?,
             },
+            canary_min_reports: config.canary_min_reports.into(),
         },
         messaging_bootstrap: config.messaging_bootstrap.unwrap_or_default(),
         messaging_proxy_roles: config.messaging_proxy_roles.clone(),

@@ -4,8 +4,10 @@ use time::{Duration, OffsetDateTime};
 
 use crate::store::{Stamp, columns::GatewayStatus, tables::GatewayRow};
 
-/// How long a gateway is live after it was seen: three intervals of its heartbeats, of 30 seconds.
-const LIVE: Duration = Duration::seconds(90);
+/// How often gateways report.
+pub(super) const HEARTBEAT: Duration = Duration::seconds(30);
+/// How long a gateway is live after it was seen: three of these intervals.
+const LIVE: Duration = HEARTBEAT.saturating_mul(3);
 
 /// The state of a gateway. What its operators decided hides whether it is online.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

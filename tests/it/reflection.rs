@@ -26,6 +26,18 @@ fn is_public(method: &MethodDescriptor) -> bool {
     method.parent_service().name() == "BrokerService" || ["Login", "GetClientConfig", "Enroll"].contains(&method.name())
 }
 
+/// Whether only devices and gateways call a method.
+fn is_for_enrolled(method: &MethodDescriptor) -> bool {
+    let services = [
+        "DevicePolicyService",
+        "GatewayDirectoryService",
+        "GatewayRuntimeService",
+        "GatewayStreamService",
+        "TelemetryService",
+    ];
+    services.contains(&method.parent_service().name())
+}
+
 #[tokio::test]
 async fn every_service_is_listed_by_reflection() {
     let server = Server::dev().await;
@@ -54,8 +66,7 @@ async fn every_method_is_called_by_reflection() {
             // The administrator's token is minted, so it has no account that could switch.
             let switches = (method.name() == "SwitchAccount").then_some("permission_denied");
             // Only devices and gateways call these.
-            let of_enrolled = ["DevicePolicyService", "GatewayRuntimeService", "GatewayStreamService"];
-            let enrolled = of_enrolled.contains(&method.parent_service().name()).then_some("permission_denied");
+            let enrolled = is_for_enrolled(&method).then_some("permission_denied");
             let mut answered = answered.into_iter().chain(switches).chain(enrolled);
             assert!(answered.any(|code| error.contains(&format!("\"code\": \"{code}\""))), "{path}: {error}");
         }

@@ -80,9 +80,11 @@ pub const TABLE: &[(&str, &[&str])] = &[
 /// The permissions of devices and gateways, with the kinds of caller that hold them. They have no roles, and hold no other
 /// permissions.
 pub const ENROLLED: &[(&str, &[&str])] = &[
+    ("zerotrust.gateways.directory", &["DEVICE", "GATEWAY"]),
     ("zerotrust.gateways.read", &["DEVICE", "GATEWAY"]),
     ("zerotrust.gateways.runtime", &["GATEWAY"]),
     ("zerotrust.policy.receive", &["DEVICE", "GATEWAY"]),
+    ("zerotrust.telemetry.report", &["DEVICE"]),
 ];
 
 /// The names of all permissions, some of them twice.

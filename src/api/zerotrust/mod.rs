@@ -7,6 +7,7 @@ mod device_service;
 mod dialect;
 mod enrollment_service;
 mod enrollment_token_service;
+mod gateway_directory_service;
 mod gateway_pool_service;
 mod gateway_runtime_service;
 mod gateway_service;
@@ -18,10 +19,12 @@ mod response;
 mod role_service;
 mod session;
 mod session_service;
+mod telemetry_service;
 mod tenant_service;
 mod totp_service;
 mod trust_service;
 mod user_service;
+mod wait;
 mod watched;
 
 use transcoder::Service;
@@ -29,11 +32,12 @@ use transcoder::Service;
 pub use self::dialect::ZeroTrustDialect;
 use self::{
     api_key_service::ApiKeys, device_policy_service::DevicePolicies, device_service::Devices,
-    enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
+    enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens,
+    gateway_directory_service::GatewayDirectory, gateway_pool_service::GatewayPools,
     gateway_runtime_service::GatewayRuntime, gateway_service::Gateways, group_service::Groups,
     policy_rollout_service::PolicyRollouts, policy_service::Policies, role_service::RoleGrants,
-    session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors,
-    user_service::Users,
+    session_service::AdminSessions, telemetry_service::Telemetry, tenant_service::Tenants, totp_service::SecondFactors,
+    trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -48,6 +52,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
         handlers::enrollment_service::mount(Enrollments { deps: deps() }),
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),
+        handlers::gateway_directory_service::mount(GatewayDirectory { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
         handlers::device_policy_service::mount(DevicePolicies { deps: deps() }),
         handlers::policy_rollout_service::mount(PolicyRollouts { deps: deps() }),
@@ -57,5 +62,6 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::totp_service::mount(SecondFactors { deps: deps() }),
         handlers::role_service::mount(RoleGrants { deps: deps() }),
         handlers::session_service::mount(AdminSessions { deps: deps() }),
+        handlers::telemetry_service::mount(Telemetry { deps: deps() }),
     ]
 }

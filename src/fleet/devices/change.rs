@@ -72,7 +72,8 @@ async fn change_in(tx: &Tx, (device, action, reason, token): &Input) -> Result<D
     }
     record(tx, scope, &before, &row, details);
     let credential = rows.credentials().latest(row.id).await?;
-    Ok(Device { tenant: scope.tenant(), row, credential })
+    let report = rows.policy_reports().get(row.id).await?;
+    Ok(Device { tenant: scope.tenant(), row, credential, report })
 }
 
 /// Loads and locks the device of a call.

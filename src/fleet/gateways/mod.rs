@@ -1,5 +1,6 @@
 //! Gateways of a tenant (zero-trust contract, section 8).
 
+mod deployment;
 mod rules;
 
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ use crate::{
 };
 
 pub use super::state::State;
+pub use deployment::DeploymentConfig;
 pub use rules::Action;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use super::{
     account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, devices, email_domains, enrollment_tokens,
     gateway_materials, gateway_pools, gateways, grants, group_members, groups, policies, policy_bundles,
-    policy_documents,
+    policy_documents, policy_reports,
     rows::{Rows, TenantRows, TenantTable},
     tenants,
 };
@@ -67,6 +67,7 @@ purged! {
     EmailDomains = email_domains,
     EnrollmentTokens = enrollment_tokens,
     Credentials = credentials,
+    PolicyReports = policy_reports,
     Devices = devices,
     GatewayMaterials = gateway_materials,
     Gateways = gateways,

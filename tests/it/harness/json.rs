@@ -9,7 +9,10 @@ pub fn message(descriptor: &MessageDescriptor, json: &Json) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     match descriptor.full_name() {
         "google.protobuf.Timestamp" => {
-            let at = OffsetDateTime::parse(json.as_str().unwrap(), &Rfc3339).unwrap();
+            let at = match json.as_str().unwrap() {
+                "$NOW" => OffsetDateTime::now_utc(),
+                text => OffsetDateTime::parse(text, &Rfc3339).unwrap(),
+            };
             message.set_field_by_name("seconds", Value::I64(at.unix_timestamp()));
         }
         "google.protobuf.FieldMask" => {
