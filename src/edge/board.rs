@@ -2,16 +2,17 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
-use super::{State, Topic, slot::Slot};
+use super::{Material, State, Topic, slot::Slot};
 use crate::{
-    base::{Result, TenantId, TenantScope},
+    base::{IdKind, Result, TenantId, TenantScope},
     store::{Resource, Store, outbox::Event},
     streams::{Demand, Follower, OpenStream},
     trust::Trust,
@@ -37,6 +38,30 @@ struct Inner {
 struct Followed {
     scope: TenantScope,
     slots: HashMap<Topic, Arc<Slot>>,
+    /// The states in use, by digest, so that topics with the same one share its bytes.
+    materials: HashMap<Arc<str>, Weak<Material>>,
+}
+
+impl Followed {
+    fn of(scope: TenantScope) -> Self {
+        Self { scope, slots: HashMap::new(), materials: HashMap::new() }
+    }
+
+    /// The same material, if it is in use already.
+    fn share(&mut self, material: Arc<Material>) -> Arc<Material> {
+        if let Some(known) = self.materials.get(&material.digest).and_then(Weak::upgrade)
+            && known.number == material.number
+        {
+            return known;
+        }
+        self.materials.retain(|_, known| known.strong_count() > 0);
+        self.materials.insert(material.digest.clone(), Arc::downgrade(&material));
+        material
+    }
+
+    fn has_devices(&self) -> bool {
+        self.slots.keys().any(|topic| matches!(topic, Topic::DevicePolicy { .. }))
+    }
 }
 
 /// A topic that a stream follows, until it is dropped.
@@ -74,7 +99,7 @@ impl Board {
         let tenant = scope.tenant();
         let (slot, number) = {
             let mut tenants = self.tenants();
-            let followed = tenants.entry(tenant).or_insert_with(|| Followed { scope, slots: HashMap::new() });
+            let followed = tenants.entry(tenant).or_insert_with(|| Followed::of(scope));
             let slot = followed.slots.entry(topic).or_insert_with(|| Arc::new(Slot::new(tenant, topic))).clone();
             let number = slot.follow(bell.clone());
             (slot, number)
@@ -91,6 +116,14 @@ impl Board {
 
     pub(super) fn trust(&self) -> &Trust {
         &self.0.trust
+    }
+
+    /// The same state, with the bytes of topics that have it already.
+    pub(super) fn shared(&self, tenant: TenantId, state: State) -> State {
+        match (state, self.tenants().get_mut(&tenant)) {
+            (State::Known(material), Some(followed)) => State::Known(followed.share(material)),
+            (state, _) => state,
+        }
     }
 
     /// Waits until a topic is stale.
@@ -123,7 +156,7 @@ impl Board {
 
     /// The topics whose states are to be signed again at this time.
     pub(super) fn mark_due(&self, now: OffsetDateTime) {
-        let is_due = |slot: &Slot| matches!(slot.state(), State::Known(material) if material.renew_at <= now);
+        let is_due = |slot: &Slot| matches!(slot.state(), State::Known(material) if material.renew_at.is_some_and(|at| at <= now));
         self.mark_where(None, is_due);
     }
 
@@ -137,6 +170,20 @@ impl Board {
         for (tenant, topic) in marked {
             self.mark(tenant, [topic]);
         }
+    }
+
+    /// The policies of the devices that are or were in a group are to be read again.
+    async fn mark_group(&self, tenant: TenantId, group: Uuid) -> Result<()> {
+        let scope =
+            self.tenants().get(&tenant).filter(|followed| followed.has_devices()).map(|followed| followed.scope);
+        let Some(scope) = scope else { return Ok(()) };
+        let members: HashSet<Uuid> =
+            self.0.store.tenant(scope).devices().of_members(group).await?.into_iter().collect();
+        self.mark_where(Some(tenant), |slot| match slot.topic {
+            Topic::DevicePolicy { device } => members.contains(&device) || slot.was_in(group),
+            Topic::TrustAnchors | Topic::GatewayPolicy { .. } | Topic::DeploymentConfig { .. } => false,
+        });
+        Ok(())
     }
 
     fn leave(&self, slot: &Arc<Slot>, bell: u64) {
@@ -172,6 +219,13 @@ fn concerns(event: &Event, topic: Topic) -> bool {
         || match topic {
             Topic::TrustAnchors => false,
             Topic::GatewayPolicy { .. } => is(Resource::Policy),
+            Topic::DeploymentConfig { gateway } => {
+                is(Resource::GatewayPool) || is(Resource::Gateway) && event.key == IdKind::Gateway.show(gateway)
+            }
+            // Changes of groups are looked up.
+            Topic::DevicePolicy { device } => {
+                is(Resource::Policy) || is(Resource::Device) && event.key == IdKind::Device.show(device)
+            }
         }
 }
 
@@ -183,8 +237,12 @@ impl Follower for Board {
 
     async fn process(&self, events: &[Event], _: i64) -> Result<()> {
         for event in events {
-            if let Some(tenant) = event.tenant {
-                self.mark_where(Some(tenant), |slot| concerns(event, slot.topic));
+            let Some(tenant) = event.tenant else { continue };
+            self.mark_where(Some(tenant), |slot| concerns(event, slot.topic));
+            if event.topic == Resource::Group.topic()
+                && let Some(group) = IdKind::Group.read(&event.key)
+            {
+                self.mark_group(tenant, group).await?;
             }
         }
         Ok(())

@@ -224,20 +224,23 @@ where
     fn note(&mut self, report: Report) -> Result<()> {
         let Follower { scope, gateway } = self.follower;
         match report {
-            Report::Subscribe(_) => Err(invalid("subscribe must be the first message only")),
+            Report::Subscribe(_) => return Err(invalid("subscribe must be the first message only")),
             Report::Applied { topic, number } => {
-                self.known.applied(scope, gateway, topic.kind(), number);
+                if let Some(kind) = topic.kind() {
+                    self.known.applied(scope, gateway, kind, number);
+                }
                 if let Some(since) = self.sent(topic, number) {
                     measures::applied(topic, since.elapsed());
                 }
-                Ok(())
             }
             Report::Refused { topic, number, code, detail } => {
-                self.known.refused(scope, gateway, topic.kind(), number, (code, detail));
+                if let Some(kind) = topic.kind() {
+                    self.known.refused(scope, gateway, kind, number, (code, detail));
+                }
                 measures::refused(topic);
-                Ok(())
             }
         }
+        Ok(())
     }
 }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
+    policy::bundles::Bundle,
     store::columns::MaterialKind,
     trust::{AnchorSet, Artifact},
 };
@@ -18,14 +20,20 @@ pub enum Topic {
     TrustAnchors,
     /// The policies for the gateways of a bucket (`policy::canary::bucket`).
     GatewayPolicy { bucket: u32 },
+    /// The configuration of a gateway.
+    DeploymentConfig { gateway: Uuid },
+    /// The policy of a device.
+    DevicePolicy { device: Uuid },
 }
 
 impl Topic {
-    /// What gateways report about it as.
-    pub fn kind(self) -> MaterialKind {
+    /// What gateways report about it as; `None` if it is not for gateways.
+    pub fn kind(self) -> Option<MaterialKind> {
         match self {
-            Self::TrustAnchors => MaterialKind::TrustAnchors,
-            Self::GatewayPolicy { .. } => MaterialKind::GatewayPolicy,
+            Self::TrustAnchors => Some(MaterialKind::TrustAnchors),
+            Self::GatewayPolicy { .. } => Some(MaterialKind::GatewayPolicy),
+            Self::DeploymentConfig { .. } => Some(MaterialKind::DeploymentConfig),
+            Self::DevicePolicy { .. } => None,
         }
     }
 }
@@ -40,7 +48,7 @@ pub struct Material {
     /// The envelope, in JSON.
     pub envelope: Bytes,
     /// When to sign the next one, without a change.
-    pub renew_at: OffsetDateTime,
+    pub renew_at: Option<OffsetDateTime>,
     /// When this server had it.
     pub known_at: Instant,
 }
@@ -72,7 +80,20 @@ impl From<Artifact> for State {
             number: artifact.number,
             digest: artifact.digest.into(),
             envelope: artifact.envelope.into(),
-            renew_at: artifact.issued_at + life * 2 / 3,
+            renew_at: Some(artifact.issued_at + life * 2 / 3),
+            known_at: Instant::now(),
+        }))
+    }
+}
+
+impl From<Bundle> for State {
+    /// A policy ends with its publication, so it is never signed again for its time.
+    fn from(bundle: Bundle) -> Self {
+        Self::Known(Arc::new(Material {
+            number: bundle.version,
+            digest: bundle.digest.into(),
+            envelope: bundle.envelope.into(),
+            renew_at: None,
             known_at: Instant::now(),
         }))
     }
@@ -81,7 +102,7 @@ impl From<Artifact> for State {
 impl From<AnchorSet> for State {
     fn from(set: AnchorSet) -> Self {
         Self::Known(Arc::new(Material {
-            renew_at: set.renew_at(),
+            renew_at: Some(set.renew_at()),
             number: set.sequence,
             digest: set.digest.into(),
             envelope: set.envelope.into(),

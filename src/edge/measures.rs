@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Topic;
+use crate::store::columns::MaterialKind;
 
 /// An open stream, counted until it is dropped.
 #[derive(Debug)]
@@ -23,15 +24,19 @@ impl Drop for Open {
 
 /// An update was sent.
 pub(super) fn sent(topic: Topic) {
-    metrics::counter!("tenantry_gateway_updates_total", "material" => topic.kind().as_str()).increment(1);
+    metrics::counter!("tenantry_gateway_updates_total", "material" => name(topic)).increment(1);
 }
 
 /// An update was applied, this long after the server had it.
 pub(super) fn applied(topic: Topic, after: Duration) {
-    metrics::histogram!("tenantry_gateway_apply_seconds", "material" => topic.kind().as_str()).record(after);
+    metrics::histogram!("tenantry_gateway_apply_seconds", "material" => name(topic)).record(after);
 }
 
 /// An update was refused.
 pub(super) fn refused(topic: Topic) {
-    metrics::counter!("tenantry_gateway_refusals_total", "material" => topic.kind().as_str()).increment(1);
+    metrics::counter!("tenantry_gateway_refusals_total", "material" => name(topic)).increment(1);
+}
+
+fn name(topic: Topic) -> &'static str {
+    topic.kind().map_or("policy", MaterialKind::as_str)
 }

@@ -1,15 +1,25 @@
 //! Reading the states of stale topics, and signing them where that is due.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{StreamExt, stream};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{Board, State, Topic, slot::Slot};
 use crate::{
     base::{Error, Kind, Result, TenantScope},
-    policy::gateway_view::{self, GatewayView},
+    fleet::gateways::DeploymentConfig,
+    policy::{
+        batch::{self, Wanted},
+        bundles,
+        gateway_view::{self, GatewayView},
+    },
 };
 
 /// The number of tenants that are read at once.
@@ -44,16 +54,27 @@ impl Board {
 
     /// Reads topics of a tenant again. Those that cannot be read stay stale; returns whether there are any.
     async fn refresh(&self, scope: TenantScope, slots: Vec<Arc<Slot>>) -> bool {
-        let mut by_kind: BTreeMap<Topic, Arc<Slot>> = slots.into_iter().map(|slot| (slot.topic, slot)).collect();
-        // First, because it has the keys of the others.
-        let anchors = by_kind.remove(&Topic::TrustAnchors);
+        let (mut anchors, mut views, mut configs, mut devices) = (None, BTreeMap::new(), Vec::new(), HashMap::new());
+        for slot in slots {
+            match slot.topic {
+                Topic::TrustAnchors => anchors = Some(slot),
+                Topic::GatewayPolicy { bucket } => drop(views.insert(bucket, slot)),
+                Topic::DeploymentConfig { gateway } => configs.push((gateway, slot)),
+                Topic::DevicePolicy { device } => drop(devices.insert(device, slot)),
+            }
+        }
         let mut failed = Vec::new();
+        // First, because they have the keys of the others.
         if let Some(slot) = anchors {
             let read = self.trust().latest_anchors(scope).await.map(State::from);
-            apply(read, [slot], &mut failed);
+            self.apply(read, [slot], &mut failed);
         }
-        let views: BTreeMap<u32, Arc<Slot>> = by_kind.into_values().filter_map(bucket).collect();
         self.refresh_views(scope, views, &mut failed).await;
+        for (gateway, slot) in configs {
+            let read = self.trust().artifact(scope, DeploymentConfig { gateway }).await.map(State::from);
+            self.apply(read, [slot], &mut failed);
+        }
+        self.refresh_devices(scope, devices, &mut failed).await;
         if failed.is_empty() {
             return false;
         }
@@ -68,7 +89,7 @@ impl Board {
         }
         let bounds = match gateway_view::bounds(&self.store().tenant(scope)).await {
             Ok(bounds) => bounds,
-            Err(error) => return apply(Err(error), slots.into_values(), failed),
+            Err(error) => return self.apply(Err(error), slots.into_values(), failed),
         };
         for bound in bounds {
             // Those from the bound on.
@@ -78,30 +99,70 @@ impl Board {
         self.refresh_view(scope, slots, failed).await;
     }
 
+    /// The policies of devices: the tables are read once, and each resolution is signed once.
+    async fn refresh_devices(&self, scope: TenantScope, mut slots: HashMap<Uuid, Arc<Slot>>, failed: &mut Vec<Topic>) {
+        if slots.is_empty() {
+            return;
+        }
+        let devices: Vec<Uuid> = slots.keys().copied().collect();
+        let wanted = match batch::of_devices(&self.store().tenant(scope), &devices).await {
+            Ok(wanted) => wanted,
+            Err(error) => return self.apply(Err(error), slots.into_values(), failed),
+        };
+        let mut resolutions: BTreeMap<String, Resolution> = BTreeMap::new();
+        for Wanted { subject, resolution, least } in wanted {
+            // Without a resolution it stays among those that have no policy.
+            let Some(key) = resolution else { continue };
+            let Some(slot) = slots.remove(&subject.device) else { continue };
+            slot.set_groups(subject.groups);
+            let of = resolutions.entry(key).or_insert_with(|| Resolution::of(subject.device));
+            of.least = of.least.max(least);
+            of.slots.push(slot);
+        }
+        self.apply(Ok(State::Absent), slots.into_values(), failed);
+        for (key, Resolution { device, least, slots }) in resolutions {
+            let read = bundles::of_resolution(self.store(), self.trust(), scope, device, (&key, least)).await;
+            self.apply(read.map(State::from), slots, failed);
+        }
+    }
+
     /// The policies of buckets that have the same.
     async fn refresh_view(&self, scope: TenantScope, slots: BTreeMap<u32, Arc<Slot>>, failed: &mut Vec<Topic>) {
         let Some(&bucket) = slots.keys().next() else { return };
         let read = self.trust().artifact(scope, GatewayView { bucket }).await.map(State::from);
-        apply(read, slots.into_values(), failed);
+        self.apply(read, slots.into_values(), failed);
     }
-}
 
-fn bucket(slot: Arc<Slot>) -> Option<(u32, Arc<Slot>)> {
-    match slot.topic {
-        Topic::GatewayPolicy { bucket } => Some((bucket, slot)),
-        Topic::TrustAnchors => None,
-    }
-}
-
-/// Sets the state that was read, or notes the topics for which that failed.
-fn apply(read: Result<State>, slots: impl IntoIterator<Item = Arc<Slot>>, failed: &mut Vec<Topic>) {
-    match read {
-        Ok(state) => slots.into_iter().for_each(|slot| slot.set(state.clone())),
-        Err(error) if error.kind == Kind::NotFound => slots.into_iter().for_each(|slot| slot.set(State::Absent)),
-        Err(error) => {
-            log(&error);
-            failed.extend(slots.into_iter().map(|slot| slot.topic));
+    /// Sets the state of topics of a tenant that was read, or notes those for which that failed.
+    fn apply(&self, read: Result<State>, slots: impl IntoIterator<Item = Arc<Slot>>, failed: &mut Vec<Topic>) {
+        let state = match read {
+            Ok(state) => state,
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::PermissionDenied) => State::Absent,
+            Err(error) => {
+                log(&error);
+                return failed.extend(slots.into_iter().map(|slot| slot.topic));
+            }
+        };
+        let mut shared: Option<State> = None;
+        for slot in slots {
+            let state = shared.get_or_insert_with(|| self.shared(slot.tenant, state.clone()));
+            slot.set(state.clone());
         }
+    }
+}
+
+/// Devices with the same policy.
+struct Resolution {
+    /// One of them.
+    device: Uuid,
+    /// The lowest version that all of them may get.
+    least: i64,
+    slots: Vec<Arc<Slot>>,
+}
+
+impl Resolution {
+    fn of(device: Uuid) -> Self {
+        Self { device, least: 0, slots: Vec::new() }
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use super::{State, Topic};
 use crate::base::TenantId;
@@ -21,6 +22,8 @@ pub(super) struct Slot {
 #[derive(Debug, Default)]
 struct Inner {
     state: State,
+    /// The groups of a device, as its policy was resolved.
+    groups: Vec<Uuid>,
     /// By number, so that a stream can be removed.
     bells: HashMap<u64, Arc<Notify>>,
     next: u64,
@@ -43,6 +46,16 @@ impl Slot {
             // A bell that nobody waits for rings at the next wait.
             inner.bells.values().for_each(|bell| bell.notify_one());
         }
+    }
+
+    /// Notes the groups of a device.
+    pub fn set_groups(&self, groups: Vec<Uuid>) {
+        self.lock().groups = groups;
+    }
+
+    /// Whether the device was in a group.
+    pub fn was_in(&self, group: Uuid) -> bool {
+        self.lock().groups.contains(&group)
     }
 
     /// Rings a bell after each change, until it is removed by its number.

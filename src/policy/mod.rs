@@ -1,5 +1,6 @@
 //! Policies: their content, publication and resolution (zero-trust contract, sections 4.8 and 6.1).
 
+pub mod batch;
 pub mod bundles;
 pub mod canary;
 pub mod current;

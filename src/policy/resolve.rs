@@ -122,14 +122,11 @@ impl Resolved<'_> {
 /// Resolves the policy of a device from the active policies of its tenant; `None` if none is for it.
 pub fn resolve<'p>(policies: &'p [Published], subject: &Subject) -> Option<Resolved<'p>> {
     let ordered = applicable(policies, subject);
-    let widest = *ordered.last()?;
     let mut document = Document::default();
-    let mut used = vec![false; ordered.len()];
     macro_rules! take {
         ($($section:ident),*) => {
-            $(if let Some(at) = ordered.iter().position(|policy| policy.document.$section.is_some()) {
-                document.$section.clone_from(&ordered[at].document.$section);
-                used[at] = true;
+            $(if let Some(policy) = ordered.iter().find(|policy| policy.document.$section.is_some()) {
+                document.$section.clone_from(&policy.document.$section);
             })*
         };
     }
@@ -137,13 +134,35 @@ pub fn resolve<'p>(policies: &'p [Published], subject: &Subject) -> Option<Resol
     let from = |has: fn(&Document) -> bool| ordered.iter().copied().find(|policy| has(&policy.document));
     let (routes_from, default_access_from) =
         (from(|document| document.routes.is_some()), from(|document| document.default_access.is_some()));
+    let sources = sources(&ordered)?;
+    fill_defaults(&mut document);
+    Some(Resolved { document, sources, routes_from, default_access_from })
+}
+
+/// The ids of the policies that a device's sections come from, widest scope first: devices with the same ids have the same policy. `None`
+/// if none is for it.
+pub fn resolution(policies: &[Published], subject: &Subject) -> Option<Vec<Uuid>> {
+    Some(sources(&applicable(policies, subject))?.into_iter().map(|policy| policy.id).collect())
+}
+
+/// The policies that sections come from, widest scope first; the widest one if there are no sections.
+fn sources<'p>(ordered: &[&'p Published]) -> Option<Vec<&'p Published>> {
+    let widest = *ordered.last()?;
+    let mut used = vec![false; ordered.len()];
+    macro_rules! mark {
+        ($($section:ident),*) => {
+            $(if let Some(at) = ordered.iter().position(|policy| policy.document.$section.is_some()) {
+                used[at] = true;
+            })*
+        };
+    }
+    with_sections!(mark);
     let mut sources: Vec<_> =
         ordered.iter().zip(used).rev().filter(|(_, used)| *used).map(|(policy, _)| *policy).collect();
     if sources.is_empty() {
         sources.push(widest);
     }
-    fill_defaults(&mut document);
-    Some(Resolved { document, sources, routes_from, default_access_from })
+    Some(sources)
 }
 
 /// The policies that a device gets, the narrowest scope first: of each scope the newest one, as a newer stable version replaces

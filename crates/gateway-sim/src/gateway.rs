@@ -146,6 +146,7 @@ impl Gateway {
                 return Ok(String::new());
             }
             Material::GatewayPolicy => Kind::GatewayPolicy,
+            Material::DeploymentConfig => Kind::DeploymentConfig,
             Material::Unspecified => return Err(Refusal::WrongType),
         };
         Ok(self.shelf.accept(&self.enrolled.anchors, kind, envelope, now)?.digest.clone())

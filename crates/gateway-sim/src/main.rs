@@ -118,7 +118,11 @@ async fn publish(arguments: &Arguments, plan: &Plan, fleet: &Fleet) -> Result<()
 
 fn summary(fleet: &mut Fleet) -> Result<()> {
     let (refusals, ends) = (fleet.progress.refusals(), fleet.progress.ends());
-    println!("applied {} updates; {} gateways are running", fleet.progress.updates(), fleet.running());
+    println!(
+        "applied {} updates of policies; {} gateways are running",
+        fleet.progress.updates(Material::GatewayPolicy),
+        fleet.running()
+    );
     ends.iter().for_each(|end| println!("ended: {end}"));
     if let Some(first) = refusals.first() {
         bail!("{} updates were refused, the first one by {first}", refusals.len());

@@ -32,7 +32,7 @@ struct Inner {
     applied: HashMap<(usize, Material), Applied>,
     refused: Vec<String>,
     ended: Vec<String>,
-    updates: u64,
+    updates: HashMap<Material, u64>,
 }
 
 impl Progress {
@@ -40,7 +40,7 @@ impl Progress {
     pub fn applied(&self, gateway: usize, material: Material, number: i64, digest: &str) {
         let applied = Applied { number, digest: digest.to_owned(), at: Instant::now() };
         let mut inner = self.lock();
-        inner.updates += 1;
+        *inner.updates.entry(material).or_default() += 1;
         inner.applied.insert((gateway, material), applied);
         drop(inner);
         self.changed.notify_waiters();
@@ -73,9 +73,9 @@ impl Progress {
         self.lock().ended.clone()
     }
 
-    /// The number of updates that were applied.
-    pub fn updates(&self) -> u64 {
-        self.lock().updates
+    /// The number of updates of a kind that were applied.
+    pub fn updates(&self, material: Material) -> u64 {
+        self.lock().updates.get(&material).copied().unwrap_or_default()
     }
 
     /// Waits until these gateways have an artifact with at least this number, and returns when each of them applied it.

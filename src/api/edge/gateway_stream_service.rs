@@ -4,6 +4,7 @@ use std::future::ready;
 
 use futures::{Stream, StreamExt};
 use tonic::Streaming;
+use uuid::Uuid;
 
 use crate::{
     api::{Deps, handlers::edge::v1::gateway_stream_service::GatewayStreamService},
@@ -34,7 +35,7 @@ impl GatewayStreamService for GatewayStreams {
         let Basis::Gateway { id, .. } = cx.caller.basis else {
             return Err(Error::internal("a stream of gateways was opened by another caller"));
         };
-        let topics = Topics { bucket: canary::bucket(&IdKind::Gateway.show(id)) };
+        let topics = Topics { gateway: id, bucket: canary::bucket(&IdKind::Gateway.show(id)) };
         // A gateway that is gone reports nothing more.
         let heard = requests.take_while(|request| ready(!request.as_ref().is_err_and(is_gone)));
         let reports = heard.map(move |request| match request {
@@ -52,6 +53,7 @@ impl GatewayStreamService for GatewayStreams {
 /// The topics of a gateway.
 #[derive(Clone, Copy)]
 struct Topics {
+    gateway: Uuid,
     bucket: u32,
 }
 
@@ -60,6 +62,7 @@ impl Topics {
         match Material::try_from(material) {
             Ok(Material::TrustAnchors) => Ok(Topic::TrustAnchors),
             Ok(Material::GatewayPolicy) => Ok(Topic::GatewayPolicy { bucket: self.bucket }),
+            Ok(Material::DeploymentConfig) => Ok(Topic::DeploymentConfig { gateway: self.gateway }),
             Ok(Material::Unspecified) | Err(_) => Err(invalid("material", "the material is not known")),
         }
     }
@@ -82,7 +85,7 @@ impl Topics {
     }
 
     fn subscribe(self, subscribe: Subscribe) -> Result<Report> {
-        let all = [Material::TrustAnchors, Material::GatewayPolicy].map(i32::from).to_vec();
+        let all = [Material::TrustAnchors, Material::GatewayPolicy, Material::DeploymentConfig].map(i32::from).to_vec();
         let wanted = if subscribe.materials.is_empty() { all } else { subscribe.materials };
         let mut topics = Vec::new();
         for material in wanted {
@@ -98,6 +101,8 @@ fn material(topic: Topic) -> Material {
     match topic {
         Topic::TrustAnchors => Material::TrustAnchors,
         Topic::GatewayPolicy { .. } => Material::GatewayPolicy,
+        Topic::DeploymentConfig { .. } => Material::DeploymentConfig,
+        Topic::DevicePolicy { .. } => Material::Unspecified,
     }
 }
 

@@ -1,17 +1,27 @@
 //! `DevicePolicyService`: the signed policy of a device.
 
+use futures::{Stream, StreamExt};
+
 use super::wait::{self, Wait};
 use crate::{
     api::{
-        Deps, handlers::zerotrust::v1::device_policy_service::DevicePolicyService, timestamp,
-        zerotrust::artifacts::envelope,
+        Deps,
+        handlers::zerotrust::v1::device_policy_service::DevicePolicyService,
+        timestamp,
+        zerotrust::{artifacts::envelope, watched::watch},
     },
     base::{Basis, Cx, Error, IdKind, Result, error::Reason},
-    policy::bundles::{self, Bundle},
+    edge::Topic,
+    policy::{
+        bundles::{self, Bundle},
+        current,
+    },
     proto::zerotrust::v1::{
         GetPolicyBundleRequest, GetPolicyBundleResponse, GetPolicyDigestRequest, GetPolicyDigestResponse,
+        WatchPolicyBundleRequest, WatchPolicyBundleResponse,
     },
     streams::Interest,
+    tenants,
 };
 
 pub struct DevicePolicies {
@@ -35,6 +45,17 @@ impl DevicePolicyService for DevicePolicies {
             published_at: Some(timestamp(bundle.issued_at)),
             expires_at: Some(timestamp(bundle.expires_at)),
         })
+    }
+
+    async fn watch_policy_bundle(
+        &self,
+        cx: &Cx,
+        message: WatchPolicyBundleRequest,
+    ) -> Result<impl Stream<Item = Result<WatchPolicyBundleResponse>> + Send + 'static> {
+        let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
+        let device = IdKind::Device.read(&device(cx, message.device_id)?).ok_or_else(current::not_found)?;
+        let events = watch(cx, &self.deps.streams, (scope, Topic::DevicePolicy { device }), message.resume);
+        Ok(events.map(|event| event.map(|event| WatchPolicyBundleResponse { event: Some(event) })))
     }
 }
 

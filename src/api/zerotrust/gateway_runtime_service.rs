@@ -17,8 +17,8 @@ use crate::{
     proto::zerotrust::v1::{
         GetDeploymentConfigRequest, GetDeploymentConfigResponse, GetGatewayPolicyBundleRequest,
         GetGatewayPolicyBundleResponse, GetGatewayTrustAnchorsRequest, GetGatewayTrustAnchorsResponse,
-        WatchGatewayPolicyBundleRequest, WatchGatewayPolicyBundleResponse, WatchGatewayTrustAnchorsRequest,
-        WatchGatewayTrustAnchorsResponse,
+        WatchDeploymentConfigRequest, WatchDeploymentConfigResponse, WatchGatewayPolicyBundleRequest,
+        WatchGatewayPolicyBundleResponse, WatchGatewayTrustAnchorsRequest, WatchGatewayTrustAnchorsResponse,
     },
     streams::Interest,
     tenants,
@@ -82,6 +82,16 @@ impl GatewayRuntimeService for GatewayRuntime {
         let on = (Interest::Pools, id.as_str());
         let found = wait::current(cx, &self.deps, on, wait, |config: &Artifact| &config.digest, read).await?;
         Ok(GetDeploymentConfigResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
+    }
+
+    async fn watch_deployment_config(
+        &self,
+        cx: &Cx,
+        message: WatchDeploymentConfigRequest,
+    ) -> Result<impl Stream<Item = Result<WatchDeploymentConfigResponse>> + Send + 'static> {
+        let of = (self.scope(cx).await?, Topic::DeploymentConfig { gateway: gateway(cx)? });
+        let events = watch(cx, &self.deps.streams, of, message.resume);
+        Ok(events.map(|event| event.map(|event| WatchDeploymentConfigResponse { event: Some(event) })))
     }
 }
 

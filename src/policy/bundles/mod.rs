@@ -49,11 +49,21 @@ struct New {
 pub async fn of_device(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, device: &str) -> Result<Bundle> {
     let scope = tenants::reach(cx, store, tenant).await?;
     let device = IdKind::Device.read(device).ok_or_else(current::not_found)?;
-    let rows = store.tenant(scope);
-    let current = current::of_device(&rows, device).await?;
+    let current = current::of_device(&store.tenant(scope), device).await?;
     let resolved = current.resolve().ok_or_else(nothing_published)?;
-    let known = rows.policy_bundles().of(&key_of(&resolved)).await?;
-    if let Some(bundle) = known.filter(|bundle| bundle.version >= current.least) {
+    of_resolution(store, trust, scope, device, (&key_of(&resolved), current.least)).await
+}
+
+/// The policy with this resolution and at least this version, which is that of this device and of others.
+pub async fn of_resolution(
+    store: &Store,
+    trust: &Trust,
+    scope: TenantScope,
+    device: Uuid,
+    (resolution, least): (&str, i64),
+) -> Result<Bundle> {
+    let known = store.tenant(scope).policy_bundles().of(resolution).await?;
+    if let Some(bundle) = known.filter(|bundle| bundle.version >= least) {
         return Ok(bundle.into());
     }
     trust.latest_anchors(scope).await?;
@@ -103,7 +113,13 @@ async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
 
 /// The key of a resolution: devices with the same one get the same bytes.
 pub(super) fn key_of(resolved: &Resolved<'_>) -> String {
-    sha256_hex(resolved.sources.iter().map(|source| source.id.as_bytes().as_slice()))
+    key_of_sources(resolved.sources.iter().map(|source| source.id))
+}
+
+/// The key of a resolution with these sources.
+pub(super) fn key_of_sources(sources: impl IntoIterator<Item = Uuid>) -> String {
+    let sources: Vec<Uuid> = sources.into_iter().collect();
+    sha256_hex(sources.iter().map(|source| source.as_bytes().as_slice()))
 }
 
 /// Without a policy, a device must deny.

@@ -30,6 +30,7 @@ words! {
     pub enum MaterialKind {
         TrustAnchors = "trust-anchors",
         GatewayPolicy = "gateway-policy",
+        DeploymentConfig = "deployment-config",
     }
 }
 

@@ -109,6 +109,18 @@ impl<'a, C> TenantRows<'a, C> {
 }
 
 impl<C: Db> Rows<'_, C, Entity> {
+    /// Those of these devices that exist.
+    pub async fn of(&self, ids: &[Uuid]) -> Result<Vec<Model>> {
+        Ok(self.select().filter(Column::Id.is_in(ids.iter().copied())).fetch_all(self.conn).await?)
+    }
+
+    /// The devices of the users in a group.
+    pub async fn of_members(&self, group: Uuid) -> Result<Vec<Uuid>> {
+        let members = TenantRows { conn: self.conn, tenant: self.tenant }.group_members().accounts_in(group);
+        let of_group = self.select().filter(Column::AccountId.in_subquery(members)).select_only().column(Column::Id);
+        Ok(of_group.into_tuple().fetch_all(self.conn).await?)
+    }
+
     /// Loads and locks a device.
     pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
         Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)

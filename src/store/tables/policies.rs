@@ -129,6 +129,19 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(canaries.filter(Column::Channel.eq(PolicyChannel::Canary)).fetch_all(self.conn).await?)
     }
 
+    /// All active versions.
+    pub async fn all_active(&self) -> Result<Vec<Model>> {
+        Ok(self.select().filter(Column::State.eq(PolicyState::Active)).fetch_all(self.conn).await?)
+    }
+
+    /// The newest stable version of each scope, in any state.
+    pub async fn newest_stable_of_scopes(&self) -> Result<Vec<(PolicyScopeKind, Uuid, i64)>> {
+        let stable = self.select().filter(Column::Channel.eq(PolicyChannel::Stable)).select_only();
+        let newest = stable.columns([Column::ScopeType, Column::ScopeId]).column_as(Column::Version.max(), "version");
+        let of_scopes = newest.group_by(Column::ScopeType).group_by(Column::ScopeId);
+        Ok(of_scopes.into_tuple().fetch_all(self.conn).await?)
+    }
+
     /// All active versions that have not expired, oldest first.
     pub async fn active(&self, now: Stamp) -> Result<Vec<Model>> {
         let active = self.select().filter(Column::State.eq(PolicyState::Active)).filter(Column::ExpiresAt.gt(now));

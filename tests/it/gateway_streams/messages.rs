@@ -73,7 +73,7 @@ both_databases! {
 
         // Without anything: the anchors first, which verify the rest.
         let mut raw = Raw::open(&url, &enrolled).await;
-        raw.subscribe(&[], Vec::new()).await;
+        raw.subscribe(&[Material::GatewayPolicy, Material::TrustAnchors], Vec::new()).await;
         let anchors = raw.update().await;
         assert_eq!((anchors.material(), anchors.number), (Material::TrustAnchors, 1));
         let policy = raw.update().await;

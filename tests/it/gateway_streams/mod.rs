@@ -5,6 +5,7 @@ mod messages;
 mod restarts;
 mod rollout;
 mod watches;
+mod work;
 
 use std::time::Duration;
 

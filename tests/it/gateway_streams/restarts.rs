@@ -2,6 +2,8 @@
 
 use tenantry_gateway_sim::Selected;
 
+use tenantry_proto::edge::v1::Material;
+
 use super::{applied, assert_nothing_refused, fleet, plan, policies, publisher, serve, url};
 use crate::harness::forward::Forward;
 
@@ -23,7 +25,7 @@ both_databases! {
         forward.switch(server.address());
         let (second, _) = publisher(&server, &url(&server)).publish(Selected::Stable, 2).await.unwrap();
         applied(&fleet, &GATEWAYS, second).await;
-        assert_eq!(fleet.progress.updates(), 2 * GATEWAYS.len() as u64, "what they have is not sent again");
+        assert_eq!(fleet.progress.updates(Material::GatewayPolicy), 2 * GATEWAYS.len() as u64, "what they have is not sent again");
 
         // Killed right after the publication was committed: the next server tells.
         let (third, _) = publisher(&server, &url(&server)).publish(Selected::Stable, 3).await.unwrap();

@@ -3,6 +3,8 @@
 use tenantry::policy::canary;
 use tenantry_gateway_sim::{Fleet, Selected};
 
+use tenantry_proto::edge::v1::Material;
+
 use super::{applied, assert_nothing_refused, fleet, plan, policies, publisher, serve, url};
 use crate::{harness::eventually, rows::audited};
 
@@ -31,14 +33,15 @@ both_databases! {
         applied(&fleet, &inside, canary).await;
         let (stable, _) = publisher.repeat(Selected::Stable, canary).await.unwrap();
         applied(&fleet, &all, stable).await;
-        assert_eq!(fleet.progress.updates(), (GATEWAYS + inside.len() + GATEWAYS) as u64, "the others got no canary");
+        assert_eq!(fleet.progress.updates(Material::GatewayPolicy), (GATEWAYS + inside.len() + GATEWAYS) as u64, "the others got no canary");
 
         let (rolled_back, _) = publisher.repeat(Selected::Stable, first).await.unwrap();
         assert!(first < canary && canary < stable && stable < rolled_back);
         applied(&fleet, &all, rolled_back).await;
         assert_nothing_refused(&fleet);
         // One signature for each view: the first one, the canary, its promotion and the rollback.
-        assert_eq!(audited(&db, "trust.artifact.issue").await, 4, "signatures");
+        let signed = audited(&db, "trust.artifact.issue").await;
+        assert_eq!(signed, 4 + GATEWAYS, "and one for the configuration of each gateway");
     }
 
     async fn a_canary_that_is_replaced_leaves_no_gateway_behind(db: TestDb) {

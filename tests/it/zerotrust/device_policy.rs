@@ -59,6 +59,37 @@ both_databases! {
         assert!(device.accept(&server).await.0 > in_it);
     }
 
+    async fn a_device_watches_its_policy(db: TestDb) {
+        let server = serve(&db).await;
+        let mut device = enroll(&server, json!({"user_id": "ada"}), "device").await;
+        let watch = format!("{BUNDLE}/watch");
+        let mut lines = device.http(&server, "GET", &watch).header("accept", "application/x-ndjson").stream(&watch).await;
+        assert_eq!(lines.json().await.unwrap()["type"], "bookmark", "nothing is published");
+        publish(&server, json!({}), json!({"tunnel_mode": "split"})).await;
+        let event = lines.json().await.unwrap();
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let envelope = event["envelope"].to_string();
+        let accepted = device.shelf.accept(&device.anchors, Kind::Policy, envelope.as_bytes(), now).unwrap();
+        assert_eq!((&event["version"], &event["resume"]), (&json!(1), &json!(accepted.digest)));
+        // The user joins a group that has a policy.
+        let group = json!({"action": "create", "name": "Ops"});
+        let group = admin(&server, "/v1/admin/groups/lifecycle", group).await["group"]["id"].clone();
+        publish(&server, json!({"type": "group", "id": group}), json!({"kill_switch": true})).await;
+        let members = json!({"action": "add_members", "group_id": group, "user_ids": ["ada"]});
+        admin(&server, "/v1/admin/groups/lifecycle", members).await;
+        let event = lines.json().await.unwrap();
+        let envelope = event["envelope"].to_string();
+        let accepted = device.shelf.accept(&device.anchors, Kind::Policy, envelope.as_bytes(), now).unwrap();
+        let payload: Value = serde_json::from_slice(&accepted.payload).unwrap();
+        assert_eq!(payload["policy"]["kill_switch"], true, "{payload}");
+        // The user is suspended: the watch ends.
+        let suspend = json!({"user_id": "ada", "reason": "left"});
+        admin(&server, "/v1/admin/users/suspend", suspend).await;
+        let end = lines.json().await.unwrap();
+        assert_eq!(end["error"], "unauthorized", "{end}");
+        assert!(lines.json().await.is_none());
+    }
+
     async fn no_publication_takes_a_device_back_to_an_earlier_version(db: TestDb) {
         let server = serve(&db).await;
         let groups = "/v1/admin/groups/lifecycle";
