@@ -118,8 +118,8 @@ impl App {
         let service = self.service(standard, ops, &counts, revocations.clone(), streams, trusted.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
-        let jobs = self.start_jobs(&revocations, &counts, board);
-        let mutual = mutual.map(|address| self.mutual_tls(trusted, address));
+        let jobs = self.start_jobs(&trusted.trust, &revocations, &counts, board);
+        let mutual = mutual.map(|address| self.mutual_tls(trusted.clone(), address));
         let tasks = self.spawn(hangups, &readiness, hub, mutual);
 
         let serving = listen::serve(listeners, service, bounds, drain.clone(), abort.clone(), self.drain_timeout);
@@ -163,9 +163,10 @@ impl App {
         Sealer::new(self.store.clone(), self.keyring.clone())
     }
 
-    fn start_jobs(&self, revocations: &Revocations, counts: &Counts, board: StatusBoard) -> Jobs {
+    fn start_jobs(&self, trust: &Trust, revocations: &Revocations, counts: &Counts, board: StatusBoard) -> Jobs {
         let work = Work {
             store: &self.store,
+            trust,
             revocations,
             denials: &counts.denials,
             api_key_uses: &counts.api_key_uses,

@@ -2,6 +2,7 @@
 
 mod api_key_service;
 mod artifacts;
+mod certificate_service;
 mod device_policy_service;
 mod device_service;
 mod dialect;
@@ -14,8 +15,10 @@ mod policy_service;
 mod request;
 mod response;
 mod role_service;
+mod rotation_service;
 mod session;
 mod session_service;
+mod signer_service;
 mod tenant_service;
 mod totp_service;
 mod trust_service;
@@ -25,11 +28,11 @@ use transcoder::Service;
 
 pub use self::dialect::ZeroTrustDialect;
 use self::{
-    api_key_service::ApiKeys, device_policy_service::DevicePolicies, device_service::Devices,
-    enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
-    gateway_service::Gateways, group_service::Groups, policy_service::Policies, role_service::RoleGrants,
-    session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors,
-    user_service::Users,
+    api_key_service::ApiKeys, certificate_service::Certificates, device_policy_service::DevicePolicies,
+    device_service::Devices, enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens,
+    gateway_pool_service::GatewayPools, gateway_service::Gateways, group_service::Groups, policy_service::Policies,
+    role_service::RoleGrants, rotation_service::Rotations, session_service::AdminSessions, signer_service::Signers,
+    tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -43,6 +46,9 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
         handlers::enrollment_service::mount(Enrollments { deps: deps() }),
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),
+        handlers::signer_service::mount(Signers { deps: deps() }),
+        handlers::rotation_service::mount(Rotations { deps: deps() }),
+        handlers::certificate_service::mount(Certificates { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
         handlers::device_policy_service::mount(DevicePolicies { deps: deps() }),
         handlers::policy_service::mount(Policies { deps: deps() }),
